@@ -1,0 +1,198 @@
+//! Quantities as people write them: `250us`, `1.5s`, `10k`, `1MiB`, `20Mbit`, `1%`.
+
+use std::time::Duration;
+
+/// Parses a duration: a decimal number and one of `ns us ms s m h`, e.g. `250us`, `1.5s`.
+///
+/// # Errors
+/// One line that says what is wrong and shows the form; a bare number is refused, for seconds
+/// and milliseconds are both in common use. `0` alone needs no unit.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text);
+    let nanoseconds_per_unit = match unit {
+        "ns" => 1.0,
+        "us" | "µs" => 1e3,
+        "ms" => 1e6,
+        "s" => 1e9,
+        "m" | "min" => 60e9,
+        "h" => 3600e9,
+        "" if number == "0" => 1.0,
+        "" => {
+            return Err(format!(
+                "'{text}' has no unit: write e.g. {number}s or {number}ms"
+            ));
+        }
+        _ => {
+            return Err(format!(
+                "'{text}' is not a duration: write e.g. 250us, 10ms, 1.5s, 2m"
+            ));
+        }
+    };
+    let number = decimal(number)
+        .ok_or_else(|| format!("'{text}' is not a duration: write e.g. 250us, 10ms, 1.5s, 2m"))?;
+    let nanoseconds = (number * nanoseconds_per_unit).round();
+    // A century: far past any use, and far from where Instant arithmetic overflows.
+    if nanoseconds > 3.2e18 {
+        return Err(format!("'{text}' is longer than a century"));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bounded above, and never negative"
+    )]
+    Ok(Duration::from_nanos(nanoseconds as u64))
+}
+
+/// Parses a number of bytes: `64`, `10k` (10,000), `1KiB` (1,024), `1MiB`, `2G`.
+///
+/// # Errors
+/// One line that says what is wrong and shows the form.
+pub fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text);
+    let factor = match unit {
+        "" | "B" => 1.0,
+        "k" | "K" | "kB" | "KB" => 1e3,
+        "M" | "MB" => 1e6,
+        "G" | "GB" => 1e9,
+        "Ki" | "KiB" => 1024.0,
+        "Mi" | "MiB" => 1024.0 * 1024.0,
+        "Gi" | "GiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(format!("'{text}' is not a size: write e.g. 64, 10k, 1MiB")),
+    };
+    let number = decimal(number)
+        .ok_or_else(|| format!("'{text}' is not a size: write e.g. 64, 10k, 1MiB"))?;
+    let bytes = number * factor;
+    // 2^53: up to there a double counts exactly.
+    if bytes > 9_007_199_254_740_992.0 {
+        return Err(format!("'{text}' is larger than 8 PiB"));
+    }
+    if bytes.fract() != 0.0 {
+        return Err(format!("'{text}' is not a whole number of bytes"));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number below 2^53"
+    )]
+    Ok(bytes as u64)
+}
+
+/// Parses a bandwidth and returns bits per second: `20Mbit`, `500kbit`, `1Gbit`, `9600bit`.
+///
+/// # Errors
+/// One line that says what is wrong and shows the form; zero is refused.
+pub fn bandwidth(text: &str) -> Result<u64, String> {
+    let form = || format!("'{text}' is not a bandwidth: write e.g. 20Mbit, 500kbit");
+    let (number, unit) = split(text);
+    let unit = unit
+        .strip_suffix("/s")
+        .or_else(|| unit.strip_suffix("ps"))
+        .unwrap_or(unit);
+    let factor = match unit {
+        "bit" => 1.0,
+        "kbit" | "Kbit" => 1e3,
+        "Mbit" => 1e6,
+        "Gbit" => 1e9,
+        _ => return Err(form()),
+    };
+    let bits = decimal(number).ok_or_else(form)? * factor;
+    if !(1.0..=1e12).contains(&bits) {
+        return Err(format!("'{text}' is out of bounds: from 1bit to 1000Gbit"));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bounded just above"
+    )]
+    Ok(bits as u64)
+}
+
+/// Parses a share as a percentage, `1%`, or a fraction, `0.01`, and returns the fraction, 0 to 1.
+///
+/// # Errors
+/// One line that says what is wrong and shows the form.
+pub fn share(text: &str) -> Result<f64, String> {
+    let form = || format!("'{text}' is not a share: write e.g. 1% or 0.01");
+    let (number, unit) = split(text);
+    let divisor = match unit {
+        "%" => 100.0,
+        "" => 1.0,
+        _ => return Err(form()),
+    };
+    let share = decimal(number).ok_or_else(form)? / divisor;
+    if share > 1.0 {
+        return Err(format!("'{text}' is more than 100%"));
+    }
+    Ok(share)
+}
+
+/// The number at the start of `text`, and what follows it.
+fn split(text: &str) -> (&str, &str) {
+    let end = text
+        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .unwrap_or(text.len());
+    text.split_at(end)
+}
+
+/// A non-negative decimal: digits with at most one point, nothing else (no sign, no exponent).
+fn decimal(text: &str) -> Option<f64> {
+    text.starts_with(|c: char| c.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_of_the_contract() {
+        assert_eq!(duration("250us"), Ok(Duration::from_micros(250)));
+        assert_eq!(duration("10ms"), Ok(Duration::from_millis(10)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_duration_that_is_none_is_refused_with_the_form() {
+        for text in [
+            "",
+            "s",
+            "-1s",
+            "1e3s",
+            "1..5s",
+            "5 s",
+            "1s5",
+            "ten",
+            "99999999h",
+            "∞s",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert!(duration("5").unwrap_err().contains("5s or 5ms"));
+    }
+
+    #[test]
+    fn sizes_of_the_contract() {
+        assert_eq!(size("64"), Ok(64));
+        assert_eq!(size("10k"), Ok(10_000));
+        assert_eq!(size("1MiB"), Ok(1 << 20));
+        assert_eq!(size("1.5KiB"), Ok(1536));
+        for text in ["", "k", "-1", "1.5", "1TiB", "99999999GiB", "0x10"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn bandwidths_and_shares() {
+        assert_eq!(bandwidth("20Mbit"), Ok(20_000_000));
+        assert_eq!(bandwidth("500kbit/s"), Ok(500_000));
+        assert!(bandwidth("20").is_err());
+        assert!(bandwidth("0bit").is_err());
+        assert_eq!(share("1%"), Ok(0.01));
+        assert_eq!(share("0.25"), Ok(0.25));
+        assert!(share("101%").is_err());
+        assert!(share("-1%").is_err());
+    }
+}
