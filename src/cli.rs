@@ -38,7 +38,7 @@ pub struct Global {
     /// Print JSON: one object for one result, JSON Lines for a stream
     #[arg(long, global = true)]
     pub json: bool,
-    /// Say more on standard error; -vv for each step
+    /// Say more on standard error
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Say nothing on standard error but errors
