@@ -141,6 +141,7 @@ pub struct SendArgs {
     #[arg(
         long,
         value_name = "N",
+        allow_negative_numbers = true,
         value_parser = clap::value_parser!(u64).range(1..),
         value_hint = ValueHint::Other,
         help_heading = "Where the reply ends (one of)"
@@ -193,6 +194,7 @@ pub struct SendArgs {
     #[arg(
         long,
         value_name = "N",
+        allow_negative_numbers = true,
         default_value_t = 0,
         hide_default_value = true,
         value_hint = ValueHint::Other,
@@ -214,6 +216,7 @@ pub struct SendArgs {
     #[arg(
         long,
         value_name = "N",
+        allow_negative_numbers = true,
         value_parser = clap::value_parser!(u64).range(1..),
         value_hint = ValueHint::Other,
         help_heading = "More than once"
@@ -245,7 +248,7 @@ pub struct SendArgs {
     #[arg(
         long,
         value_name = "N",
-        requires = "targets",
+        allow_negative_numbers = true,
         value_parser = clap::value_parser!(u16).range(1..),
         value_hint = ValueHint::Other,
         help_heading = "More than once"

@@ -50,7 +50,10 @@ pub(super) async fn exchange(
     printer.finish()?;
 
     let took = reply.begin.elapsed();
-    let unsent = wire.has_unsent();
+    let unsent = match ended_by {
+        EndedBy::Closed => wire.leaves_unsent().await,
+        _ => wire.has_unsent(),
+    };
     let verdict = match reply.ending.verdict(ended_by) {
         // Nothing is a success that did not send what it was told to send.
         Ok(()) if unsent && ended_by == EndedBy::Closed => Err(Kind::Broken),
