@@ -1,6 +1,7 @@
 //! The command line: every type that clap fills, and no logic.
 #![allow(
     clippy::doc_markdown,
+    rustdoc::broken_intra_doc_links,
     reason = "these comments are the help, which knows no Markdown"
 )]
 
