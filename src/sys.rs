@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::net::SocketAddr;
 
 use socket2::Socket;
 use tokio::net::TcpStream;
@@ -22,23 +23,24 @@ pub fn interface_index(name: &str) -> Option<u32> {
     }
 }
 
-/// Makes `socket` use the interface `name` alone.
-pub fn bind_to_interface(socket: &Socket, name: &str) -> io::Result<()> {
+/// Makes `socket`, which is to connect to `peer`, use the interface `name` alone.
+pub fn bind_to_interface(socket: &Socket, name: &str, peer: SocketAddr) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
+        let _ = peer;
         socket.bind_device(Some(name.as_bytes()))
     }
     #[cfg(target_os = "macos")]
     {
         let index = interface_index(name).and_then(std::num::NonZeroU32::new);
-        match socket.domain()? {
-            socket2::Domain::IPV6 => socket.bind_device_by_index_v6(index),
-            _ => socket.bind_device_by_index_v4(index),
+        match peer {
+            SocketAddr::V6(_) => socket.bind_device_by_index_v6(index),
+            SocketAddr::V4(_) => socket.bind_device_by_index_v4(index),
         }
     }
     #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]
     {
-        let _ = (socket, name);
+        let _ = (socket, name, peer);
         Err(io::ErrorKind::Unsupported.into())
     }
 }

@@ -1,7 +1,7 @@
 //! What is sent: bytes at hand, a file, or a stream read by a thread of its own.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, Read};
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -326,7 +326,10 @@ fn read(source: &mut File, bytes: &mut [u8]) -> io::Result<usize> {
             }
             // A terminal whose other end is gone: there is no more input.
             #[cfg(unix)]
-            Err(error) if error.raw_os_error() == Some(libc::EIO) && source.is_terminal() => {
+            Err(error)
+                if error.raw_os_error() == Some(libc::EIO)
+                    && io::IsTerminal::is_terminal(source) =>
+            {
                 return Ok(0);
             }
             done => return done,

@@ -155,11 +155,12 @@ impl Dial {
     async fn attempt(&self, address: SocketAddr) -> io::Result<TcpStream> {
         let socket = Socket::new(
             Domain::for_address(address),
-            Type::STREAM.nonblocking(),
+            Type::STREAM,
             Some(Protocol::TCP),
         )?;
+        socket.set_nonblocking(true)?;
         if let Some(interface) = &self.interface {
-            sys::bind_to_interface(&socket, interface)?;
+            sys::bind_to_interface(&socket, interface, address)?;
         }
         if let Some(source) = self.source {
             socket
