@@ -5,6 +5,7 @@
     reason = "these comments are the help, which knows no Markdown"
 )]
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -66,6 +67,7 @@ pub enum ColorWhen {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Send a message to a TCP server and print its reply
+    #[command(long_about = SEND_ABOUT)]
     Send(Box<SendArgs>),
 }
 
@@ -76,7 +78,6 @@ pub enum Command {
     reason = "each is a flag of the command line; the plan has types for them"
 )]
 #[command(
-    long_about = SEND_ABOUT,
     after_long_help = SEND_EXAMPLES,
     group(ArgGroup::new("what").args(["message", "message_option", "file", "hex"])),
     group(ArgGroup::new("rule").args(["until_close", "idle", "lines", "expect", "no_reply"])),
@@ -95,7 +96,7 @@ pub struct SendArgs {
     /// With none of MESSAGE, -m, --file and --hex, standard input is streamed as it is; on a
     /// terminal `Hello TCP world!` and CRLF is sent.
     #[arg(value_hint = ValueHint::Other)]
-    pub message: Option<String>,
+    pub message: Option<OsString>,
 
     /// What to send, where TARGET is left out; `-` as above
     #[arg(
@@ -106,7 +107,7 @@ pub struct SendArgs {
         value_hint = ValueHint::Other,
         help_heading = "Message"
     )]
-    pub message_option: Option<String>,
+    pub message_option: Option<OsString>,
     /// Send this file, byte for byte
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Message")]
     pub file: Option<PathBuf>,

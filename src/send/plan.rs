@@ -221,9 +221,9 @@ fn message(args: &SendArgs) -> Result<Message, Failure> {
     };
     let text = args.message.as_ref().or(args.message_option.as_ref());
     let source = if let Some(text) = text {
-        match text.as_str() {
-            "-" => stdin()?,
-            text => Source::Bytes(text.as_bytes().into()),
+        match text.as_encoded_bytes() {
+            b"-" => stdin()?,
+            bytes => Source::Bytes(bytes.into()),
         }
     } else if let Some(path) = &args.file {
         file(path, stdin)?

@@ -138,11 +138,12 @@ impl Dial {
             let dial = self.clone();
             async move { dial.attempt(address).await }
         };
-        let race = eyeballs::race(eyeballs::interleave(addresses), attempt);
+        let race = eyeballs::race(eyeballs::interleave(addresses.clone()), attempt);
         let (address, stream) = tokio::time::timeout_at(deadline.into(), race)
             .await
             .map_err(|_| ConnectError::TimedOut {
                 after: self.timeout,
+                addresses,
             })?
             .map_err(ConnectError::from_attempts)?;
         Ok(Connection {
@@ -181,6 +182,7 @@ impl Dial {
             .await
             .map_err(|_| ConnectError::TimedOut {
                 after: self.timeout,
+                addresses: vec![address],
             })?
             .map_err(|error| ConnectError::from_attempts(vec![(address, error)]))?;
         Ok(Connection {

@@ -27,12 +27,14 @@ pub enum ConnectError {
     TimedOut {
         /// The connect timeout.
         after: Duration,
+        /// The addresses tried.
+        addresses: Vec<SocketAddr>,
     },
     /// The peer answered with a reset.
     #[error("connection refused")]
     Refused(Attempts),
     /// There is no way to the peer.
-    #[error("unreachable: {0}")]
+    #[error("{0}")]
     Unreachable(Attempts),
     /// The local address or interface can't be used.
     #[error("{0}")]
@@ -95,6 +97,29 @@ impl ConnectError {
         }
     }
 
+    /// The addresses tried, where the message does not name them.
+    fn addresses(&self) -> String {
+        let addresses: Vec<_> = match self {
+            Self::Resolve { .. } => Vec::new(),
+            Self::TimedOut { addresses, .. } => {
+                addresses.iter().map(SocketAddr::to_string).collect()
+            }
+            Self::Unreachable(Attempts(several)) | Self::Other(Attempts(several))
+                if several.len() > 1 =>
+            {
+                Vec::new()
+            }
+            Self::Refused(Attempts(attempts))
+            | Self::Unreachable(Attempts(attempts))
+            | Self::LocalAddress(Attempts(attempts))
+            | Self::Other(Attempts(attempts)) => attempts
+                .iter()
+                .map(|(address, _)| address.to_string())
+                .collect(),
+        };
+        addresses.join(", ")
+    }
+
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Resolve { .. } => Some("check the name, or write the IP address"),
@@ -117,10 +142,10 @@ impl ConnectError {
             Self::Resolve { .. } => self.to_string(),
             _ => format!("could not connect to {name}: {self}"),
         };
-        if let Self::Refused(Attempts(failures)) = &self
-            && failures.len() > 1
-        {
-            let _ = write!(message, " ({})", Attempts::list(failures));
+        let addresses = self.addresses();
+        // A target that is an address itself has said it already.
+        if !addresses.is_empty() && addresses != target {
+            let _ = write!(message, " ({addresses})");
         }
         let kind = match self {
             Self::Resolve { .. } => Kind::Resolve,
@@ -131,16 +156,5 @@ impl ConnectError {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
-    }
-}
-
-impl Attempts {
-    /// The addresses alone.
-    fn list(failures: &[(SocketAddr, io::Error)]) -> String {
-        let addresses: Vec<_> = failures
-            .iter()
-            .map(|(address, _)| address.to_string())
-            .collect();
-        addresses.join(", ")
     }
 }
