@@ -94,7 +94,8 @@ pub(crate) const fn deceives(character: char) -> bool {
         character,
         '\u{80}'..='\u{9f}'         // C1: U+009B begins a sequence as ESC [ does
         | '\u{61c}'                 // Arabic letter mark
-        | '\u{200b}'..='\u{200f}'   // zero width, and marks of direction
+        | '\u{200b}'               // zero width space; the joiners of emoji and Persian are no harm
+        | '\u{200e}'..='\u{200f}'   // marks of direction
         | '\u{2028}'..='\u{202e}'   // line and paragraph separator, embeddings and overrides
         | '\u{2060}'..='\u{206f}'   // invisible operators, isolates
         | '\u{feff}'                // zero width no-break space

@@ -140,12 +140,18 @@ impl Output {
         Ok(())
     }
 
-    /// Tells a program, last, that a command failed whose failures a person has read already.
-    pub fn conclude(&self, failure: &Failure) -> Result<(), Halt> {
+    /// Tells, last, that a command failed whose single failures have been told: a person has read
+    /// them already.
+    pub fn conclude(&self, failure: &Failure) {
         if self.json {
-            self.object(&json::Error::new(Some(self.command), failure, None))?;
+            tell(
+                &self.stdout,
+                Some(self.command),
+                failure,
+                self.json,
+                self.stderr_colour,
+            );
         }
-        Ok(())
     }
 
     /// Where one reply goes.
@@ -177,16 +183,13 @@ impl Output {
     }
 }
 
-/// Tells a failure: a line for a person, an object, last, for a program.
+/// Tells a failure: a line for a person, and for a program an object, last on standard output.
 fn tell(stdout: &Stdout, command: Option<&str>, failure: &Failure, as_json: bool, colour: Colour) {
-    // Where standard output is what failed, the object can't be told: then the line is.
-    let told = as_json
-        && stdout
-            .write(&json::line(&json::Error::new(command, failure, None)))
-            .is_ok();
-    if !told {
-        say(&human::error(failure, colour));
+    if as_json {
+        // Where standard output is what failed, the line alone can tell.
+        let _ = stdout.write(&json::line(&json::Error::new(command, failure, None)));
     }
+    say(&human::error(failure, colour));
 }
 
 /// A line on standard error; where that is closed, nobody wants to know.

@@ -160,7 +160,7 @@ pub(super) async fn run(
         targets.len(),
         worst.message
     );
-    output.conclude(&worst)?;
+    output.conclude(&worst);
     Ok(worst.exit())
 }
 

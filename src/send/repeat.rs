@@ -81,7 +81,7 @@ pub(super) async fn run(
         "{} of {} tries failed; the worst: {}",
         summary.lost, summary.sent, worst.message
     );
-    output.conclude(&worst)?;
+    output.conclude(&worst);
     Ok(worst.exit())
 }
 

@@ -137,16 +137,16 @@ impl ConnectError {
 
     /// As the failure of a command whose target is `target`.
     pub fn into_failure(self, target: &str) -> Failure {
-        let name = sanitize::one_line(target);
-        let mut message = match &self {
+        let addresses = self.addresses();
+        let mut name = sanitize::one_line(target);
+        // A target that is an address itself has said it already.
+        if !addresses.is_empty() && addresses != target {
+            let _ = write!(name, " ({addresses})");
+        }
+        let message = match &self {
             Self::Resolve { .. } => self.to_string(),
             _ => format!("could not connect to {name}: {self}"),
         };
-        let addresses = self.addresses();
-        // A target that is an address itself has said it already.
-        if !addresses.is_empty() && addresses != target {
-            let _ = write!(message, " ({addresses})");
-        }
         let kind = match self {
             Self::Resolve { .. } => Kind::Resolve,
             _ => Kind::Connect,
