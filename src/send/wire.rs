@@ -182,7 +182,11 @@ impl Wire {
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         if self.peer_closed {
-            return Poll::Pending;
+            // There is nothing to read any more; but that its write side broke is still news.
+            return match self.outbound {
+                Outbound::Broken => Poll::Ready(Step::Broken),
+                _ => Poll::Pending,
+            };
         }
         let mut buffer = ReadBuf::new(&mut self.received);
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
@@ -210,6 +214,10 @@ impl Wire {
         let mut least = usize::MAX;
         let mut progress = Instant::now();
         loop {
+            // After the peer's close no read would tell of a reset.
+            if self.stream.is_broken() {
+                return Err(Unacknowledged::Broken);
+            }
             let left = self.stream.unacknowledged();
             match left.map_err(|_| Unacknowledged::Broken)? {
                 Some(0) => return Ok(()),

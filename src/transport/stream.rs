@@ -28,6 +28,14 @@ impl Stream {
             Self::Virtual(stream) => Ok(Some(stream.unacknowledged())),
         }
     }
+
+    /// Whether the connection broke, where neither a read nor a write would tell.
+    pub fn is_broken(&self) -> bool {
+        match self {
+            Self::Kernel(stream) => matches!(stream.take_error(), Ok(Some(_)) | Err(_)),
+            Self::Virtual(_) => false,
+        }
+    }
 }
 
 impl AsyncRead for Stream {

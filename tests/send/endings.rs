@@ -128,6 +128,7 @@ fn a_refused_connection_is_7_and_names_the_target() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_connection_that_is_not_answered_is_7() {
     // A listener whose backlog is full lets further SYNs go unanswered on Linux.
     let listener =
@@ -185,6 +186,7 @@ fn ipv6_is_spoken() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn the_source_address_is_used() {
     let server = Server::start(|mut connection| {
         read_some(&mut connection);
@@ -284,6 +286,31 @@ fn a_server_that_takes_nothing_is_given_up() {
 #[test]
 fn without_a_reply_wanted_a_reset_is_56() {
     let server = Server::start(|mut connection| {
+        read_some(&mut connection);
+        reset(connection);
+    });
+    let target = server.target();
+    let ended = run_with_input(["send", &target, "--no-reply"], &vec![b'x'; 64 << 20]);
+    assert_eq!(ended.code, 56, "{ended:?}");
+}
+
+#[test]
+fn a_server_that_has_said_goodbye_and_still_reads_gets_everything() {
+    let (sender, received) = std::sync::mpsc::channel();
+    let server = Server::start(move |mut connection| {
+        connection.shutdown(Shutdown::Write).unwrap();
+        let _ = sender.send(read_all(&mut connection).len());
+    });
+    let input = vec![b'x'; 8 << 20];
+    let ended = run_with_input(["send", &server.target(), "--no-reply"], &input);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(received.recv().unwrap(), input.len());
+}
+
+#[test]
+fn a_server_that_says_goodbye_and_then_breaks_off_is_56() {
+    let server = Server::start(|mut connection| {
+        connection.shutdown(Shutdown::Write).unwrap();
         read_some(&mut connection);
         reset(connection);
     });
