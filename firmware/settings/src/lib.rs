@@ -1,2 +1,18 @@
-//! stub
+//! The settings of a board.
 #![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+mod error;
+mod escape;
+mod host_name;
+mod network;
+mod number;
+mod wifi;
+
+pub use error::{Field, Invalid, Reason};
+pub use host_name::HostName;
+pub use network::{Channel, MaxStations, Mode, Network};
+pub use wifi::{Passphrase, Security, Ssid};
