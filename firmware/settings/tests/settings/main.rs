@@ -1,0 +1,5 @@
+//! What the chip and the command line rely on, from outside: one file a promise.
+
+mod any;
+mod block;
+mod golden;
