@@ -13,12 +13,12 @@
 //!   Network + ServerSettings        rules between settings
 //!        |
 //!        v
-//!    Settings  --encode-->  flash
+//!    Settings  --overridden_by(Changes)-->  Settings  --encode-->  flash
 //! ```
 //!
 //! - `wifi`, `network`, `host_name`: what the radio and the network have to know
 //! - `server`, `greeting`: what the servers have to know; a virtual board needs no more
-//! - `settings`: all of it together
+//! - `settings`, `change`: all of it together, and how some of it is changed
 //! - `block`, `wire`: how it is stored; [`Settings::decode`] is the only way back
 //! - `error`: a refusal names the [`Field`] and the [`Reason`], and never a secret
 //!
@@ -46,6 +46,7 @@
 extern crate std;
 
 pub mod block;
+mod change;
 mod error;
 mod escape;
 mod greeting;
@@ -58,6 +59,7 @@ mod wifi;
 mod wire;
 
 pub use block::{BLOCK_SIZE, BufferTooSmall, DecodeError, MAX_LEN, VERSION};
+pub use change::Changes;
 pub use error::{Field, Invalid, Reason};
 pub use greeting::Greeting;
 pub use host_name::HostName;

@@ -2,4 +2,6 @@
 
 mod any;
 mod block;
+mod changes;
 mod golden;
+mod secrets;
