@@ -4,4 +4,5 @@
 
 pub mod exit;
 pub mod sim;
+pub mod transport;
 pub mod units;

@@ -1,5 +1,24 @@
 //! The virtual board: the firmware's own server code at the end of an in-memory cable.
+//!
+//! ```text
+//! board.rs ── driver.rs ── cable.rs ── client.rs ─┬─ network.rs  readiness, for bench
+//!  greeter    embassy-net   latency,    smoltcp   └─ stream.rs   async, for send and the relay
+//!             driver        loss, ...
+//! ```
+//!
+//! `spec.rs` says what board and cable are to be, `clock.rs` runs the board's thread, and
+//! `session.rs` puts the parts together for one command.
 
+pub mod board;
 pub mod cable;
+pub mod client;
 pub mod clock;
+pub mod driver;
+pub mod network;
+pub mod observer;
+pub mod session;
 pub mod spec;
+pub mod stream;
+
+pub use session::Session;
+pub use stream::VirtualStream;

@@ -1,5 +1,9 @@
 //! What every server here does with a connection, whatever it serves.
 
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::task::Poll;
+
 use embassy_net::tcp::{State, TcpSocket};
 use embassy_time::{Duration, Timer, with_timeout};
 
@@ -44,9 +48,19 @@ pub(crate) async fn reset(socket: &mut TcpSocket<'_>) {
 ///
 /// A peer's FIN is not the end: it may have half-closed and wait for its answer.
 pub(crate) async fn gone(socket: &TcpSocket<'_>) {
-    // The stack offers no way to wait for a reset while data is unread: look now and then.
+    // While data is unread, the stack wakes nobody for a reset: look now and then.
     const LOOK_AGAIN: Duration = Duration::from_millis(100);
-    while socket.state() != State::Closed {
-        Timer::after(LOOK_AGAIN).await;
-    }
+    let mut look_again = Timer::after(LOOK_AGAIN);
+    poll_fn(|cx| {
+        if socket.state() == State::Closed {
+            return Poll::Ready(());
+        }
+        let has_data = pin!(socket.wait_read_ready()).poll(cx).is_ready();
+        if has_data && pin!(&mut look_again).poll(cx).is_ready() {
+            look_again = Timer::after(LOOK_AGAIN);
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await;
 }

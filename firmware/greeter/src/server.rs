@@ -17,6 +17,11 @@ use crate::connection;
 use crate::console::{Console, Request};
 use crate::counters::{Counters, Tally, add_bytes};
 
+/// A good size for a slot's receive buffer, bytes: a browser's request fits.
+pub const RECEIVE_BUFFER: usize = 1024;
+/// A good size for a slot's send buffer, bytes.
+pub const SEND_BUFFER: usize = 512;
+
 /// How a greeting server behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct Config<'a> {

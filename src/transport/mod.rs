@@ -1,0 +1,3 @@
+//! How bytes get to a target and back.
+
+pub mod readiness;
