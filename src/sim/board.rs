@@ -8,8 +8,8 @@ use std::thread::{self, JoinHandle};
 
 use embassy_net::{ConfigV4, DhcpConfig, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
 use embassy_net_driver::Driver;
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tcpctl_greeter::console::{Console, Request};
 use tcpctl_greeter::counters::Counters;
 use tcpctl_greeter::refusals::Refusals;
@@ -105,7 +105,10 @@ impl Board {
                 }
             };
             let _ = started.send(Ok(()));
-            clock::block_on(&mut park, run(&spec, driver, events, stopped))
+            clock::block_on(&mut park, {
+                // Sent or dropped, it means the same.
+                serve(&spec, driver, events, stopped.map(drop))
+            })
         })?;
         start
             .recv()
@@ -143,12 +146,12 @@ pub fn mac_address(seed: u64) -> MacAddress {
     [0x02, 0x74, 0x63, 0x70, a, b]
 }
 
-/// Runs a board's servers over `driver` until `stop` is sent or dropped.
-async fn run(
+/// Runs a board's servers over `driver` until `stop` is done.
+pub async fn serve(
     spec: &Spec,
     driver: impl Driver,
     events: Option<Events>,
-    mut stop: oneshot::Receiver<()>,
+    stop: impl Future<Output = ()>,
 ) -> Summary {
     let port = spec.server.port().get();
     let refused = Cell::new(0);
@@ -201,12 +204,14 @@ async fn run(
         runner.run().await;
     }));
     tokio::select! {
-        _ = &mut stop => {}
+        () = stop => {}
         () = async { while tasks.next().await.is_some() {} } => {}
     }
+    // Asked while the tasks live: their connections are counted too.
+    let counters = server.counters();
     drop(tasks);
     Summary {
-        counters: server.counters(),
+        counters,
         events_dropped: console.dropped.get(),
     }
 }
