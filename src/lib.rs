@@ -4,5 +4,6 @@
 
 pub mod exit;
 pub mod sim;
+pub mod sys;
 pub mod transport;
 pub mod units;

@@ -16,9 +16,12 @@ pub mod clock;
 pub mod driver;
 pub mod network;
 pub mod observer;
+pub mod relay;
 pub mod session;
 pub mod spec;
 pub mod stream;
+#[cfg(target_os = "linux")]
+pub mod tap;
 
 pub use session::Session;
 pub use stream::VirtualStream;

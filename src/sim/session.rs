@@ -12,7 +12,7 @@ use super::clock::ThreadPark;
 use super::driver::CableDriver;
 use super::network::VirtualNetwork;
 use super::spec::Spec;
-use super::stream::{Client, VirtualStream};
+use super::stream::{Client, Connector, VirtualStream};
 
 /// The client's address on the cable.
 const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 2);
@@ -59,6 +59,11 @@ impl Session {
     /// `ConnectionRefused` on a reset, `HostUnreachable` for an address that is not the board's.
     pub async fn connect(&self, to: SocketAddr) -> io::Result<VirtualStream> {
         self.client.connect(to).await
+    }
+
+    /// What makes connections without borrowing the session. They end with it all the same.
+    pub fn connector(&self) -> Connector {
+        self.client.connector()
     }
 
     /// Stops the board and returns what it has counted.

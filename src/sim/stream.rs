@@ -83,13 +83,31 @@ impl Client {
         })
     }
 
+    /// Connects, as [`Connector::connect`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn connect(&self, to: SocketAddr) -> io::Result<VirtualStream> {
+        self.connector().connect(to).await
+    }
+
+    /// What makes connections without borrowing the client. They end with it all the same.
+    pub fn connector(&self) -> Connector {
+        Connector(Arc::clone(&self.shared))
+    }
+}
+
+/// Makes connections over a [`Client`].
+pub struct Connector(Arc<Shared>);
+
+impl Connector {
     /// Connects. Waits for as long as the stack repeats its SYN: bound it by a timeout of your own.
     ///
     /// # Errors
     /// `ConnectionRefused` for a SYN that was answered with a reset; `HostUnreachable`,
     /// `AddrInUse` for what fails here.
     pub async fn connect(&self, to: SocketAddr) -> io::Result<VirtualStream> {
-        let handle = self.shared.lock().stack.connect(to).map_err(|failure| {
+        let handle = self.0.lock().stack.connect(to).map_err(|failure| {
             let kind = match failure {
                 ConnectFailure::LocalPorts => io::ErrorKind::AddrInUse,
                 _ => io::ErrorKind::HostUnreachable,
@@ -98,10 +116,10 @@ impl Client {
         })?;
         // From here on dropping the stream, also by a timeout of the caller's, lets go of it.
         let stream = VirtualStream {
-            shared: Arc::clone(&self.shared),
+            shared: Arc::clone(&self.0),
             handle,
         };
-        self.shared.kick();
+        self.0.kick();
         poll_fn(|cx| {
             let mut pumped = stream.shared.lock();
             match pumped.stack.state(handle) {
