@@ -13,13 +13,19 @@
 //! | [`console`] | what the board prints, on a chip's serial line and in `tcpctl sim` alike |
 //! | [`counters`] | what has been counted since the start |
 //! | [`refusals`] | a driver that counts the SYNs that the stack refused |
+//! | [`dhcp`] | the DHCP server of a board that is its own access point |
 #![no_std]
 #![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
 
 pub mod backlog;
 mod connection;
 pub mod console;
 pub mod counters;
+pub mod dhcp;
 pub mod refusals;
 pub mod server;
 pub mod services;
+mod udp;
