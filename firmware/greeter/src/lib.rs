@@ -14,6 +14,7 @@
 //! | [`counters`] | what has been counted since the start |
 //! | [`refusals`] | a driver that counts the SYNs that the stack refused |
 //! | [`dhcp`] | the DHCP server of a board that is its own access point |
+//! | [`mdns`] | the mDNS responder: announces the board and answers for it |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -25,6 +26,7 @@ mod connection;
 pub mod console;
 pub mod counters;
 pub mod dhcp;
+pub mod mdns;
 pub mod refusals;
 pub mod server;
 pub mod services;

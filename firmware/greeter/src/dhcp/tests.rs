@@ -1,5 +1,3 @@
-extern crate std;
-
 use core::net::{Ipv4Addr, SocketAddrV4};
 use std::collections::HashMap;
 use std::vec::Vec;
