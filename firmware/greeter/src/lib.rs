@@ -31,3 +31,8 @@ pub mod refusals;
 pub mod server;
 pub mod services;
 mod udp;
+
+#[cfg(test)]
+mod cable_tests;
+#[cfg(test)]
+mod test_clock;
