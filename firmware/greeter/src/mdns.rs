@@ -142,6 +142,8 @@ pub async fn run(
         udp::ensure_bound(&mut socket, PORT).await;
         udp::send(&mut socket, &reply[..len], to).await;
     }
+    // Fails only if the group has not been joined.
+    let _ = stack.leave_multicast_group(GROUP);
 }
 
 /// The board's address while it can be reached there.

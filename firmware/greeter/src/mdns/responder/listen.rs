@@ -8,7 +8,7 @@ use edge_mdns::domain::base::{Message, ToName as _};
 
 use super::super::message::{self, Audience};
 use super::super::records::{Kind, Set};
-use super::super::schedule::{PROBE_RATE, RATE};
+use super::super::schedule::{PROBE_RATE, RATE, Schedule};
 use super::super::zone::name;
 use super::{Datagram, Event, GROUP, Held, PORT, Phase, Responder};
 
@@ -165,6 +165,8 @@ impl Responder<'_> {
             if !self.is_announced() {
                 if ttl > 0 && self.takes_our_name(&record) {
                     self.zone.rename();
+                    // Records of another name: none of them has been multicast yet.
+                    self.schedule = Schedule::default();
                     self.event = Some(Event::Renamed);
                     return self.conflict(now);
                 }

@@ -263,6 +263,25 @@ fn a_conflict_with_an_established_name_probes_again_and_the_defender_keeps_it() 
 }
 
 #[test]
+fn a_name_lost_right_after_its_announcement_does_not_delay_the_next() {
+    let mut board = Board::new();
+    while !board.responder.is_announced() {
+        let next = board.responder.next_timer().unwrap();
+        board.run(next);
+    }
+    let taken = Peer::response().answers(HOST, A, 120, &OTHER).bytes();
+    board.told_by(PEER, &taken);
+    board.told_by(PEER, &taken);
+    let sent = board.hears_within(1000);
+    assert_eq!(
+        sent[3].answers.len(),
+        8,
+        "no rate limit from the old name's records"
+    );
+    assert_eq!(sent[3].answer(A).owner, "greeter-2.local");
+}
+
+#[test]
 fn an_established_name_is_defended_in_time() {
     let mut board = Board::established();
     let probe = Peer::query()
