@@ -10,11 +10,15 @@ use embassy_net::{ConfigV4, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
 use embassy_time::{Duration, Instant, Timer, with_timeout};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use tcpctl::sim::board::{self, ADDRESS, BoardEvent, Summary};
 use tcpctl::sim::cable::cable;
 use tcpctl::sim::clock;
 use tcpctl::sim::driver::CableDriver;
+use tcpctl::sim::event::{self, BoardEvent, EventConsole};
+use tcpctl::sim::servers::{self, ADDRESS, Neighbours, Summary};
 use tcpctl::sim::spec::{Profile, Spec};
+
+/// The board's hardware address.
+const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
 /// What a simulation leaves behind.
 struct Outcome<T> {
@@ -25,12 +29,19 @@ struct Outcome<T> {
 
 /// Runs `client` against a board in simulated time.
 fn simulate<T>(spec: &Spec, client: impl AsyncFnOnce(Client<'_>) -> T) -> Outcome<T> {
-    let (sender, mut receiver) = board::events();
+    let (sender, mut receiver) = event::events();
     let (result, summary) = clock::simulate(async {
         let (board_end, host_end) = cable(spec.quality);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let board_driver = CableDriver::new(board_end, board::mac_address(1));
-        let board = board::serve(spec, board_driver, Some(sender), stopped.map(drop));
+        let board_driver = CableDriver::new(board_end, MAC);
+        let board = servers::serve(
+            spec,
+            board_driver,
+            MAC,
+            Neighbours::OneClient,
+            EventConsole::new(Some(sender)),
+            stopped.map(drop),
+        );
 
         let mut resources = StackResources::<80>::new();
         let mut config = embassy_net::Config::default();
@@ -411,12 +422,19 @@ fn a_request_longer_than_the_buffer_is_shown_as_far_as_it_fits_and_answered_in_f
 fn a_half_open_handshake_frees_its_slot() {
     // The client's link is cut between its SYN and its ACK: a slow cable leaves the time.
     let spec = ideal(&[("workers", "1"), ("backlog", "0"), ("latency", "20ms")]);
-    let (sender, _receiver) = board::events();
+    let (sender, _receiver) = event::events();
     clock::simulate(async {
         let (board_end, mut host_end) = cable(spec.quality);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let driver = CableDriver::new(board_end, board::mac_address(1));
-        let board = board::serve(&spec, driver, Some(sender), stopped.map(drop));
+        let driver = CableDriver::new(board_end, MAC);
+        let board = servers::serve(
+            &spec,
+            driver,
+            MAC,
+            Neighbours::OneClient,
+            EventConsole::new(Some(sender)),
+            stopped.map(drop),
+        );
         let peer = async {
             Timer::after_millis(1).await;
             host_end.send(Instant::now(), arp_request().to_vec());
@@ -457,7 +475,7 @@ fn arp_request() -> [u8; 42] {
 /// A SYN from 192.168.1.2:0x1234 to the board's port 3000.
 fn syn_frame() -> [u8; 54] {
     let mut frame = [0; 54];
-    frame[..6].copy_from_slice(&board::mac_address(1));
+    frame[..6].copy_from_slice(&MAC);
     frame[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 2]);
     frame[12..14].copy_from_slice(&[0x08, 0x00]);
     let ip = [

@@ -15,6 +15,7 @@ use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, IpListenEndpoint};
 
 use super::cable::{End, MAX_FRAME};
 use super::observer::Observer;
+use super::router::Router;
 use crate::transport::readiness::{ConnectFailure, ConnectionInfo};
 
 /// The client's own hardware address: locally administered.
@@ -32,6 +33,7 @@ pub struct ClientStack {
     sockets: SocketSet<'static>,
     device: CableDevice,
     next_port: u16,
+    router: Option<Router>,
 }
 
 /// A connection of the client stack, until it is released.
@@ -59,7 +61,15 @@ impl ClientStack {
             sockets: SocketSet::new(Vec::new()),
             device,
             next_port: FIRST_EPHEMERAL_PORT + offset,
+            router: None,
         }
+    }
+
+    /// The same stack, and the DHCP server of its network.
+    #[must_use]
+    pub fn with_router(mut self, address: Ipv4Addr, prefix: u8) -> Self {
+        self.router = Some(Router::new(&mut self.sockets, address, prefix));
+        self
     }
 
     /// Starts a connection; the SYN goes out with the next [`ClientStack::poll`].
@@ -94,8 +104,14 @@ impl ClientStack {
 
     /// Sends and receives what there is; wakes the wakers of the sockets concerned.
     pub fn poll(&mut self, now: Instant) {
-        self.interface
-            .poll(timestamp(now), &mut self.device, &mut self.sockets);
+        loop {
+            self.interface
+                .poll(timestamp(now), &mut self.device, &mut self.sockets);
+            let router = self.router.as_mut();
+            if !router.is_some_and(|router| router.serve(&mut self.sockets, now)) {
+                return;
+            }
+        }
     }
 
     /// When to poll again, if nobody touches the stack before; `None` is only when woken.

@@ -1,22 +1,26 @@
 //! The virtual board: the firmware's own server code at the end of an in-memory cable.
 //!
 //! ```text
-//! board.rs ── driver.rs ── cable.rs ── client.rs ─┬─ network.rs  readiness, for bench
+//! servers.rs ─ driver.rs ── cable.rs ── client.rs ─┬─ network.rs  readiness, for bench
 //!  greeter    embassy-net   latency,    smoltcp   └─ stream.rs   async, for send and the relay
 //!             driver        loss, ...
 //! ```
 //!
-//! `spec.rs` says what board and cable are to be, `clock.rs` runs the board's thread, and
-//! `session.rs` puts the parts together for one command.
+//! `spec.rs` says what board and cable are to be, `board.rs` gives the board its thread, which
+//! `clock.rs` runs, and `session.rs` puts the parts together for one command. `relay.rs` and
+//! `tap.rs` let other programs in.
 
 pub mod board;
 pub mod cable;
 pub mod client;
 pub mod clock;
 pub mod driver;
+pub mod event;
 pub mod network;
 pub mod observer;
 pub mod relay;
+mod router;
+pub mod servers;
 pub mod session;
 pub mod spec;
 pub mod stream;

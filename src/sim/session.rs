@@ -2,15 +2,21 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::thread;
+use std::time::Duration;
 
 use embassy_time::Instant;
+use tcpctl_settings::Mode;
 
-use super::board::{ADDRESS, Board, Events, PREFIX, Summary};
+use super::board::Board;
 use super::cable::{End, cable};
 use super::client::ClientStack;
 use super::clock::ThreadPark;
 use super::driver::CableDriver;
+use super::event::Events;
 use super::network::VirtualNetwork;
+use super::router;
+use super::servers::{ADDRESS, Neighbours, PREFIX, Summary};
 use super::spec::Spec;
 use super::stream::{Client, Connector, VirtualStream};
 
@@ -84,13 +90,17 @@ pub fn network(spec: &Spec, events: Option<Events>) -> io::Result<(Board, Virtua
 
 /// The greeting server's address of a board on a cable.
 pub fn address(spec: &Spec) -> SocketAddr {
-    SocketAddr::new(ADDRESS.into(), spec.server.port().get())
+    let address = match spec.mode {
+        Mode::AccessPoint => ADDRESS,
+        Mode::Station => router::LEASED,
+    };
+    SocketAddr::new(address.into(), spec.server.port().get())
 }
 
 /// A board at one end of a cable, and a client stack at the other.
 fn plug(spec: &Spec, events: Option<Events>) -> io::Result<(Board, ClientStack)> {
     let (board_end, host_end): (End, End) = cable(spec.quality);
-    let board = Board::start(spec, events, move |mac| {
+    let board = Board::start(spec, Neighbours::OneClient, events, move |mac| {
         Ok((CableDriver::new(board_end, mac), ThreadPark::new()))
     })?;
     let stack = ClientStack::new(
@@ -100,5 +110,28 @@ fn plug(spec: &Spec, events: Option<Events>) -> io::Result<(Board, ClientStack)>
         Instant::now(),
         spec.quality.seed,
     );
+    let stack = match spec.mode {
+        Mode::AccessPoint => stack,
+        Mode::Station => lease(&board, stack.with_router(CLIENT_ADDRESS, PREFIX))?,
+    };
     Ok((board, stack))
+}
+
+/// Plays the router until the board has its address. Blocks.
+fn lease(board: &Board, mut stack: ClientStack) -> io::Result<ClientStack> {
+    // On a cable that loses frames the board asks more than once, after seconds.
+    const PATIENCE: Duration = Duration::from_mins(1);
+    const LOOK_AGAIN: Duration = Duration::from_millis(1);
+    let start = std::time::Instant::now();
+    while board.reached().is_none() {
+        if start.elapsed() > PATIENCE {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the virtual board got no address by DHCP over its cable in a minute",
+            ));
+        }
+        stack.poll(Instant::now());
+        thread::sleep(LOOK_AGAIN);
+    }
+    Ok(stack)
 }
