@@ -1,9 +1,58 @@
 //! `tcpctl`: find, talk to, measure and flash small TCP servers on microcontrollers.
 //!
-//! Stub of the architecture; filled in as the parts land.
+//! A command goes one way through this house, and never turns round:
+//! [`cli`] says what can be written (clap types, no logic); [`config`] fills in what was left out
+//! and [`target`] says what a TARGET is. The command's own folder, e.g. [`send`], turns arguments
+//! into a plan, carries it out, and makes a report. [`transport`] gives it connections, over the
+//! operating system's sockets or over the cable of a virtual board, [`sim`], which runs the
+//! firmware's own server. Only [`output`] prints, for people or as JSON; [`sanitize`] is what
+//! stands between a peer's bytes and a terminal. A [`failure`] has a kind, and with it the
+//! [`exit`] code. [`interrupt`] is Ctrl-C as something to wait for, [`units`] reads quantities,
+//! and [`sys`] is all that differs between systems, with the only unsafe code.
 
+pub mod cli;
+pub mod config;
 pub mod exit;
+pub mod failure;
+pub mod interrupt;
+pub mod output;
+pub mod sanitize;
+pub mod send;
 pub mod sim;
 pub mod sys;
+pub mod target;
 pub mod transport;
 pub mod units;
+
+use cli::{Cli, Command};
+use exit::Exit;
+use failure::{Failure, Kind};
+use output::Output;
+
+/// Runs a command and says how it ended; all that there is to tell has been told then.
+pub fn run(cli: Cli) -> Exit {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Send(args) => {
+            let output = Output::new("send", &global);
+            output.finish(send::run(&args, &output))
+        }
+    }
+}
+
+/// Runs a command's concurrent part on this thread.
+///
+/// It returns when the future is done: a name that is still being resolved, or input that is
+/// still being waited for, holds up nobody.
+///
+/// # Errors
+/// The system gives no more of what a runtime needs.
+pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Kind::Internal, format!("the system is out of: {error}")))?;
+    let output = runtime.block_on(future);
+    runtime.shutdown_background();
+    Ok(output)
+}

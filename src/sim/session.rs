@@ -1,5 +1,6 @@
 //! A virtual board with its cable and the client at the other end.
 
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
@@ -29,6 +30,12 @@ pub struct Session {
     client: Client,
     board: Board,
     address: SocketAddr,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Session").field(&self.address).finish()
+    }
 }
 
 impl Session {

@@ -1,5 +1,6 @@
 //! Async streams over a virtual cable: for `send`, and for the relay of `tcpctl sim`.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -179,6 +180,12 @@ fn pump(shared: &Arc<Shared>) {
 pub struct VirtualStream {
     shared: Arc<Shared>,
     handle: Handle,
+}
+
+impl fmt::Debug for VirtualStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("VirtualStream").field(&self.handle).finish()
+    }
 }
 
 impl VirtualStream {

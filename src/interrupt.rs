@@ -1,0 +1,64 @@
+//! Ctrl-C and SIGTERM, as something to wait for.
+
+use std::io;
+
+use tokio::sync::watch;
+
+use crate::exit::Exit;
+
+/// The request to end, shared by all that a command does at a time.
+///
+/// The first signal makes [`Interrupt::requested`] ready for everyone and for good; the second
+/// ends the process at once (see [`crate::sys`]).
+#[derive(Debug, Clone)]
+pub struct Interrupt {
+    state: watch::Receiver<Option<Exit>>,
+}
+
+impl Interrupt {
+    /// Takes over SIGINT and SIGTERM. To be called once, inside the runtime.
+    pub fn install() -> io::Result<Self> {
+        let (sender, state) = watch::channel(None);
+        #[cfg(unix)]
+        {
+            use tokio::io::AsyncReadExt;
+            let signals = crate::sys::signals::install()?;
+            let mut signals = tokio::net::UnixStream::from_std(signals)?;
+            tokio::spawn(async move {
+                if let Ok(signal) = signals.read_u8().await {
+                    let exit = match i32::from(signal) {
+                        libc::SIGTERM => Exit::Terminated,
+                        _ => Exit::Interrupted,
+                    };
+                    let _ = sender.send(Some(exit));
+                }
+            });
+        }
+        #[cfg(not(unix))]
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                let _ = sender.send(Some(Exit::Interrupted));
+                let _ = tokio::signal::ctrl_c().await;
+                std::process::exit(Exit::Interrupted.code().into());
+            }
+        });
+        Ok(Self { state })
+    }
+
+    /// Waits for the request to end, and returns how the command is to end; at once if it has
+    /// come already.
+    pub async fn requested(&self) -> Exit {
+        let mut state = self.state.clone();
+        let requested = state.wait_for(Option::is_some).await;
+        match requested.ok().and_then(|exit| *exit) {
+            Some(exit) => exit,
+            // The sender is gone without a word: no signal can come any more.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// How the command is to end, if that was asked already.
+    pub fn already(&self) -> Option<Exit> {
+        *self.state.borrow()
+    }
+}

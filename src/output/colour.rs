@@ -1,0 +1,83 @@
+//! Whether to use colour.
+
+use std::env;
+use std::ffi::OsString;
+
+use crate::cli::ColorWhen;
+
+/// Colour, or none, on one stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// Colour.
+    On,
+    /// None.
+    Off,
+}
+
+impl Colour {
+    /// Decides for a stream that is a terminal or not: `--color` first, then a non-empty
+    /// `NO_COLOR`, then `CLICOLOR_FORCE`, then whether it is a terminal and `TERM` not `dumb`.
+    pub fn decide(when: ColorWhen, is_terminal: bool) -> Self {
+        decide(when, is_terminal, |name| env::var_os(name))
+    }
+
+    /// `text` in bold red.
+    pub fn alarm(self, text: &str) -> String {
+        match self {
+            Self::On => format!("\x1b[1;31m{text}\x1b[0m"),
+            Self::Off => text.to_owned(),
+        }
+    }
+}
+
+fn decide(
+    when: ColorWhen,
+    is_terminal: bool,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Colour {
+    let set = |name| variable(name).filter(|value| !value.is_empty());
+    let on = match when {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto if set("NO_COLOR").is_some() => false,
+        ColorWhen::Auto if set("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
+        ColorWhen::Auto => is_terminal && set("TERM").is_none_or(|term| term != "dumb"),
+    };
+    if on { Colour::On } else { Colour::Off }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Case<'a> = (ColorWhen, bool, &'a [(&'a str, &'a str)], Colour);
+
+    #[test]
+    fn the_order_of_the_contract() {
+        use ColorWhen::{Always, Auto, Never};
+        let no = ("NO_COLOR", "1");
+        let force = ("CLICOLOR_FORCE", "1");
+        let dumb = ("TERM", "dumb");
+        let cases: [Case<'_>; 11] = [
+            (Always, false, &[no], Colour::On),
+            (Never, true, &[force], Colour::Off),
+            (Auto, true, &[], Colour::On),
+            (Auto, false, &[], Colour::Off),
+            (Auto, true, &[no], Colour::Off),
+            (Auto, true, &[("NO_COLOR", "")], Colour::On),
+            (Auto, true, &[no, force], Colour::Off),
+            (Auto, false, &[force], Colour::On),
+            (Auto, false, &[("CLICOLOR_FORCE", "0")], Colour::Off),
+            (Auto, true, &[dumb], Colour::Off),
+            (Auto, false, &[dumb, force], Colour::On),
+        ];
+        for (when, is_terminal, environment, colour) in cases {
+            let variable = |name: &str| {
+                let found = environment.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            let decided = decide(when, is_terminal, variable);
+            assert_eq!(decided, colour, "{when:?} {is_terminal} {environment:?}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The only place that prints.
+//!
+//! Data goes to standard output, all else to standard error. A command gets an [`Output`] and
+//! tells it what there is to say; whether that is for a person or a program is decided here.
+
+mod colour;
+mod hexdump;
+pub mod human;
+mod json;
+mod reply;
+mod usage;
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::cli::{Global, ReplyForm};
+use crate::exit::Exit;
+use crate::failure::{Failure, Kind};
+use crate::sys::{self, Readiness};
+
+pub use colour::Colour;
+pub use reply::ReplyPrinter;
+pub use usage::parse_error;
+
+/// Why a command can't go on.
+#[derive(Debug)]
+pub enum Halt {
+    /// Nobody reads standard output any more: there is nothing left to do, and nothing to say.
+    NobodyListens,
+    /// A failure, to be told.
+    Failed(Failure),
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// How much is said on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+/// Where a command's results and messages go.
+#[derive(Debug)]
+pub struct Output {
+    command: &'static str,
+    json: bool,
+    verbosity: Verbosity,
+    stdout: Stdout,
+    /// Colour on standard output.
+    pub stdout_colour: Colour,
+    /// Colour on standard error.
+    pub stderr_colour: Colour,
+}
+
+impl Output {
+    /// The output of `command`, as the global flags say.
+    pub fn new(command: &'static str, global: &Global) -> Self {
+        let verbosity = match global {
+            Global { quiet: true, .. } => Verbosity::Quiet,
+            Global { verbose: 0, .. } => Verbosity::Normal,
+            Global { .. } => Verbosity::Verbose,
+        };
+        Self {
+            command,
+            json: global.json,
+            verbosity,
+            stdout: Stdout::new(),
+            stdout_colour: Colour::decide(global.color, io::stdout().is_terminal()),
+            stderr_colour: Colour::decide(global.color, io::stderr().is_terminal()),
+        }
+    }
+
+    /// Whether results are printed as JSON.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a person sees standard output.
+    pub fn is_terminal(&self) -> bool {
+        self.stdout.terminal
+    }
+
+    /// Prints one JSON object on a line of its own.
+    pub fn object<T: Serialize>(&self, object: &T) -> Result<(), Halt> {
+        self.write(&json::line(object))
+    }
+
+    /// Writes data to standard output.
+    pub fn write(&self, bytes: &[u8]) -> Result<(), Halt> {
+        self.stdout
+            .write(bytes)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::BrokenPipe => Halt::NobodyListens,
+                _ => Failure::new(Kind::Internal, format!("standard output: {error}")).into(),
+            })
+    }
+
+    /// Says something on standard error, unless `-q`. The text must be safe for a terminal.
+    pub fn note(&self, text: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            say(text);
+        }
+    }
+
+    /// Says something on standard error with `-v`. The text must be safe for a terminal.
+    pub fn detail(&self, text: impl FnOnce() -> String) {
+        if self.verbosity >= Verbosity::Verbose {
+            say(&text());
+        }
+    }
+
+    /// Tells of one try that failed, where more follow: as an object, or as a line.
+    pub fn failed_try(&self, failure: &Failure, seq: Option<u64>) -> Result<(), Halt> {
+        if self.json {
+            return self.object(&json::Error::new(Some(self.command), failure, seq));
+        }
+        let number = seq.map(|seq| format!("{seq}: ")).unwrap_or_default();
+        say(&format!(
+            "{number}{}",
+            human::error(failure, self.stderr_colour)
+        ));
+        Ok(())
+    }
+
+    /// Tells a program, last, that a command failed whose failures a person has read already.
+    pub fn conclude(&self, failure: &Failure) -> Result<(), Halt> {
+        if self.json {
+            self.object(&json::Error::new(Some(self.command), failure, None))?;
+        }
+        Ok(())
+    }
+
+    /// Where one reply goes.
+    pub fn reply(&self, form: ReplyForm) -> ReplyPrinter<'_> {
+        ReplyPrinter::new(self, form, None)
+    }
+
+    /// Where one of several replies at a time goes: each line begins with `label`.
+    pub fn labelled_reply(&self, form: ReplyForm, label: &str) -> ReplyPrinter<'_> {
+        ReplyPrinter::new(self, form, Some(label))
+    }
+
+    /// Tells how a command ended, where that is still to be told, and returns its exit code.
+    pub fn finish(&self, result: Result<Exit, Halt>) -> Exit {
+        match result {
+            Ok(exit) => exit,
+            Err(Halt::NobodyListens) => Exit::Done,
+            Err(Halt::Failed(failure)) => {
+                tell(
+                    &self.stdout,
+                    Some(self.command),
+                    &failure,
+                    self.json,
+                    self.stderr_colour,
+                );
+                failure.exit()
+            }
+        }
+    }
+}
+
+/// Tells a failure: a line for a person, an object, last, for a program.
+fn tell(stdout: &Stdout, command: Option<&str>, failure: &Failure, as_json: bool, colour: Colour) {
+    // Where standard output is what failed, the object can't be told: then the line is.
+    let told = as_json
+        && stdout
+            .write(&json::line(&json::Error::new(command, failure, None)))
+            .is_ok();
+    if !told {
+        say(&human::error(failure, colour));
+    }
+}
+
+/// A line on standard error; where that is closed, nobody wants to know.
+fn say(text: &str) {
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Standard output without std's line buffer: what is written is out.
+#[derive(Debug)]
+struct Stdout {
+    file: Option<File>,
+    terminal: bool,
+}
+
+impl Stdout {
+    fn new() -> Self {
+        Self {
+            file: duplicate().ok(),
+            terminal: io::stdout().is_terminal(),
+        }
+    }
+
+    fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        let Some(mut file) = self.file.as_ref() else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        while !bytes.is_empty() {
+            match file.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    sys::wait_until_ready(file, Readiness::Writable);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn duplicate() -> io::Result<File> {
+    use std::os::fd::AsFd;
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
+#[cfg(windows)]
+fn duplicate() -> io::Result<File> {
+    use std::os::windows::io::AsHandle;
+    Ok(io::stdout().as_handle().try_clone_to_owned()?.into())
+}

@@ -1,0 +1,156 @@
+//! What clap has to say: help as it is, an error as one line.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, ValueEnum};
+
+use super::{Colour, Stdout, tell};
+use crate::cli::{Cli, ColorWhen};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::sanitize;
+
+/// Tells what clap made of the arguments where it made no command of them, and returns the exit
+/// code: 0 for `--help` and `--version`, 2 for what can't be understood.
+///
+/// The arguments are looked through for `--json` and `--color`, for clap does not say what it
+/// understood before the error.
+pub fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    let texts: Vec<_> = arguments
+        .iter()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy())
+        .take_while(|argument| argument != "--")
+        .collect();
+    let when = color(&texts);
+    let stdout = Stdout::new();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let text = rendered(error, Colour::decide(when, io::stdout().is_terminal()));
+            // Who closed the pipe has read enough of it.
+            let _ = stdout.write(text.as_bytes());
+            Exit::Done
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let colour = Colour::decide(when, io::stderr().is_terminal());
+            super::say(rendered(error, colour).trim_end());
+            Exit::Usage
+        }
+        _ => {
+            let cli = Cli::command();
+            let command = cli
+                .get_subcommands()
+                .map(clap::Command::get_name)
+                .find(|name| texts.iter().any(|text| text == name));
+            let failure = failure(error);
+            tell(
+                &stdout,
+                command,
+                &failure,
+                texts.iter().any(|text| text == "--json"),
+                Colour::decide(when, io::stderr().is_terminal()),
+            );
+            failure.exit()
+        }
+    }
+}
+
+fn color(arguments: &[impl AsRef<str>]) -> ColorWhen {
+    let mut when = None;
+    let mut arguments = arguments.iter().map(AsRef::as_ref);
+    while let Some(argument) = arguments.next() {
+        let value = match argument.strip_prefix("--color=") {
+            Some(value) => Some(value),
+            None if argument == "--color" => arguments.next(),
+            None => None,
+        };
+        when = value
+            .and_then(|value| ColorWhen::from_str(value, false).ok())
+            .or(when);
+    }
+    when.unwrap_or_default()
+}
+
+fn rendered(error: &clap::Error, colour: Colour) -> String {
+    match colour {
+        Colour::On => error.render().ansi().to_string(),
+        Colour::Off => error.render().to_string(),
+    }
+}
+
+/// Clap's paragraphs as one line: the first is what is wrong, its tips are the hint.
+fn failure(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let mut paragraphs = text.split("\n\n").map(|paragraph| {
+        let words: Vec<_> = paragraph.split_whitespace().collect();
+        sanitize::one_line(&words.join(" "))
+    });
+    let message = paragraphs.next().unwrap_or_default();
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    let tips: Vec<_> = paragraphs
+        .filter_map(|paragraph| Some(paragraph.strip_prefix("tip: ")?.to_owned()))
+        .collect();
+    let hint = if tips.is_empty() {
+        "try --help".to_owned()
+    } else {
+        tips.join("; ")
+    };
+    Failure::usage(message).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn of(arguments: &[&str]) -> Failure {
+        failure(&Cli::try_parse_from(arguments).unwrap_err())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn one_line_names_the_argument_and_helps() {
+        for (arguments, message, hint) in [
+            (vec!["tcpctl", "sned"], "'sned'", "'send'"),
+            (
+                vec!["tcpctl", "send", "x", "--count", "0"],
+                "'--count <N>'",
+                "--help",
+            ),
+            (
+                vec!["tcpctl", "send", "x", "--idel", "1s"],
+                "'--idel'",
+                "'--idle'",
+            ),
+            (
+                vec!["tcpctl", "send", "x", "--idle", "5"],
+                "5s or 5ms",
+                "--help",
+            ),
+            (
+                vec!["tcpctl", "send", "x", "--crlf", "--lf"],
+                "'--crlf'",
+                "--help",
+            ),
+        ] {
+            let failure = of(&arguments);
+            assert!(failure.message.contains(message), "{failure}");
+            assert!(failure.hint.as_ref().unwrap().contains(hint), "{failure}");
+            assert!(!failure.to_string().contains('\n'), "{failure}");
+        }
+    }
+
+    #[test]
+    fn the_colour_flag_is_found() {
+        assert_eq!(color(&["send", "--color=never"]), ColorWhen::Never);
+        assert_eq!(color(&["--color", "always", "x"]), ColorWhen::Always);
+        assert_eq!(color(&["--color"]), ColorWhen::Auto);
+    }
+}

@@ -1,0 +1,126 @@
+//! `--expect`: a regular expression on a stream, in bounded memory.
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use crate::failure::Failure;
+use crate::sanitize;
+
+/// How far back a match may begin. A longer one can be missed where it is split.
+const LOOK_BACK: usize = 64 * 1024;
+/// What is kept before the oldest part is let go: several look-backs, so that this is rare.
+const WINDOW: usize = 4 * LOOK_BACK;
+
+/// A pattern for a stream of bytes: `^` and `$` are the ends of lines, LF or CR LF.
+#[derive(Debug, Clone)]
+pub(super) struct Pattern(Regex);
+
+impl Pattern {
+    pub(super) fn new(pattern: &str) -> Result<Self, Failure> {
+        RegexBuilder::new(pattern)
+            .multi_line(true)
+            .crlf(true)
+            .build()
+            .map(Self)
+            .map_err(|error| {
+                // A syntax error draws the pattern over several lines; its last one says why.
+                let text = error.to_string();
+                let why = text.lines().last().unwrap_or_default();
+                let why = why.strip_prefix("error: ").unwrap_or(why);
+                Failure::usage(format!(
+                    "--expect '{}' is no regular expression: {why}",
+                    sanitize::one_line(pattern),
+                ))
+                .hint("put a \\ before a character that is meant as it stands")
+            })
+    }
+
+    /// The pattern as it was written.
+    pub(super) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    pub(super) fn search(&self) -> Search {
+        Search {
+            pattern: self.0.clone(),
+            window: Vec::new(),
+            cut: false,
+        }
+    }
+}
+
+/// A search in a stream.
+#[derive(Debug)]
+pub(super) struct Search {
+    pattern: Regex,
+    window: Vec<u8>,
+    /// Whether the stream's start has left the window, so that its first byte is context only.
+    cut: bool,
+}
+
+impl Search {
+    /// Takes the next bytes and says whether the pattern has matched in the stream so far.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> bool {
+        if self.window.len() + bytes.len() > WINDOW && self.window.len() > LOOK_BACK {
+            let surplus = self.window.len() - LOOK_BACK;
+            self.window.drain(..surplus);
+            self.cut = true;
+        }
+        let from = self.window.len().saturating_sub(LOOK_BACK);
+        self.window.extend_from_slice(bytes);
+        // Where the start is cut off, `^` must not match there: one byte of context stays before.
+        let from = if self.cut { from.max(1) } else { from };
+        self.pattern
+            .is_match_at(&self.window, from.min(self.window.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn search(pattern: &str) -> Search {
+        Pattern::new(pattern).unwrap().search()
+    }
+
+    #[test]
+    fn every_split_of_a_match_is_found() {
+        let text = b"temp=23.5C\r\nok\r\n";
+        for pattern in [r"^temp=\d+\.\dC$", "^ok$", "C\r\nok", "(?s-u:.)k"] {
+            for at in 0..text.len() {
+                let mut search = search(pattern);
+                let (head, tail) = text.split_at(at);
+                let found = search.push(head) | search.push(tail);
+                assert!(found, "{pattern} split at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn byte_by_byte_and_among_bytes_that_are_no_text() {
+        let mut search = search("ready>");
+        let stream = b"\xff\x00\x1b[2Jready>";
+        let (last, before) = stream.split_last().unwrap();
+        assert!(before.iter().all(|byte| !search.push(&[*byte])));
+        assert!(search.push(&[*last]));
+    }
+
+    #[test]
+    fn a_line_start_is_not_invented_where_the_window_is_cut() {
+        let mut search = search("^x");
+        assert!(!search.push(b"-"));
+        for _ in 0..200 {
+            assert!(!search.push(&[b'x'; 10_000]));
+        }
+        assert!(search.window.len() <= WINDOW + 10_000);
+        assert!(search.push(b"\nx"));
+    }
+
+    #[test]
+    fn a_bad_pattern_is_one_line_that_says_why() {
+        let failure = Pattern::new("a(b").unwrap_err();
+        assert!(failure.message.contains("unclosed group"), "{failure}");
+        assert!(!failure.to_string().contains('\n'));
+        let bomb = Pattern::new(r"(\w{1000}){1000}").unwrap_err();
+        assert!(!bomb.to_string().contains('\n'), "{bomb}");
+    }
+}

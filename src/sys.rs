@@ -1,0 +1,173 @@
+//! What differs from one operating system to the next, and the only unsafe code.
+#![allow(unsafe_code)]
+
+#[cfg(target_os = "linux")]
+pub mod tap;
+
+use std::io;
+
+use socket2::Socket;
+use tokio::net::TcpStream;
+
+/// The index of a network interface, as IPv6 zones use it; `None` if there is none of that name.
+pub fn interface_index(name: &str) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        let name = std::ffi::CString::new(name).ok()?;
+        // SAFETY: `name` is a NUL-terminated string that outlives the call.
+        let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+        (index > 0).then_some(index)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = name;
+        None
+    }
+}
+
+/// Makes `socket` use the interface `name` alone.
+pub fn bind_to_interface(socket: &Socket, name: &str) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        socket.bind_device(Some(name.as_bytes()))
+    }
+    #[cfg(target_os = "macos")]
+    {
+        let index = interface_index(name).and_then(std::num::NonZeroU32::new);
+        match socket.domain()? {
+            socket2::Domain::IPV6 => socket.bind_device_by_index_v6(index),
+            _ => socket.bind_device_by_index_v4(index),
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]
+    {
+        let _ = (socket, name);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// The bytes sent that the peer has not acknowledged, its FIN counted as one; `None` where the
+/// system does not say.
+///
+/// Linux: `SIOCOUTQ` is `write_seq - snd_una`, and a FIN takes a sequence number. macOS:
+/// `SO_NWRITE` counts the send buffer, without the FIN.
+pub fn unacknowledged(stream: &TcpStream) -> io::Result<Option<usize>> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use std::os::fd::AsRawFd;
+        let mut count: libc::c_int = 0;
+        // SAFETY: the descriptor is open while `stream` is borrowed, and this request writes one
+        // int through the pointer.
+        let done = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+        if done < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(usize::try_from(count).ok())
+    }
+    #[cfg(target_os = "macos")]
+    {
+        use std::os::fd::AsRawFd;
+        let mut count: libc::c_int = 0;
+        let mut length = libc::socklen_t::try_from(size_of_val(&count)).unwrap_or_default();
+        // SAFETY: the descriptor is open while `stream` is borrowed; `count` has room for the
+        // `length` bytes that the option takes.
+        let done = unsafe {
+            libc::getsockopt(
+                stream.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_NWRITE,
+                (&raw mut count).cast(),
+                &raw mut length,
+            )
+        };
+        if done < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(usize::try_from(count).ok())
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]
+    {
+        let _ = stream;
+        Ok(None)
+    }
+}
+
+/// Waits until a descriptor that some other process made non-blocking can be read or written.
+#[cfg(unix)]
+pub fn wait_until_ready(descriptor: &impl std::os::fd::AsRawFd, readiness: Readiness) {
+    let mut poll = libc::pollfd {
+        fd: descriptor.as_raw_fd(),
+        events: match readiness {
+            Readiness::Readable => libc::POLLIN,
+            Readiness::Writable => libc::POLLOUT,
+        },
+        revents: 0,
+    };
+    // SAFETY: one pollfd, and it outlives the call. What poll says is not used: the caller tries
+    // again and learns by that.
+    unsafe { libc::poll(&raw mut poll, 1, -1) };
+}
+
+/// Waits a moment: here no other process can make a stream non-blocking.
+#[cfg(not(unix))]
+pub fn wait_until_ready<T>(_: &T, _: Readiness) {
+    std::thread::sleep(std::time::Duration::from_millis(1));
+}
+
+/// What to wait for.
+#[derive(Debug, Clone, Copy)]
+pub enum Readiness {
+    /// A read would not block.
+    Readable,
+    /// A write would not block.
+    Writable,
+}
+
+/// The first signal ends the command in order; the second, at once.
+///
+/// The second is obeyed in the handler itself: it works even where the process waits for a
+/// standard output that nobody reads.
+#[cfg(unix)]
+pub mod signals {
+    use std::io;
+    use std::os::fd::IntoRawFd;
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+    /// Where the handler writes the first signal's number.
+    static WAKE: AtomicI32 = AtomicI32::new(-1);
+    static SEEN: AtomicBool = AtomicBool::new(false);
+
+    /// Installs the handlers for SIGINT and SIGTERM and returns the stream on which the first
+    /// signal's number arrives as one byte. To be called once.
+    pub fn install() -> io::Result<UnixStream> {
+        let (reader, writer) = UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        WAKE.store(writer.into_raw_fd(), Ordering::Release);
+        for signal in [libc::SIGINT, libc::SIGTERM] {
+            // SAFETY: an all-zero sigaction is a valid value of the type.
+            let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+            let handler: extern "C" fn(libc::c_int) = on_signal;
+            action.sa_sigaction = handler as libc::sighandler_t;
+            action.sa_flags = libc::SA_RESTART;
+            // SAFETY: `action` is initialised, and its handler calls only what signal-safety(7)
+            // allows.
+            let done = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+            if done < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(reader)
+    }
+
+    extern "C" fn on_signal(signal: libc::c_int) {
+        if SEEN.swap(true, Ordering::AcqRel) {
+            // SAFETY: _exit is async-signal-safe and does not return.
+            unsafe { libc::_exit(128 + signal) };
+        }
+        let byte = u8::try_from(signal).unwrap_or_default();
+        // SAFETY: write is async-signal-safe, and the byte outlives the call. One byte in an empty
+        // socket never blocks, so errno stays as the interrupted code left it.
+        unsafe { libc::write(WAKE.load(Ordering::Acquire), (&raw const byte).cast(), 1) };
+    }
+}

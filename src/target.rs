@@ -1,0 +1,325 @@
+//! What a TARGET is: `HOST[:PORT]`, `[V6%zone]:PORT`, or a virtual board, `sim[:...]`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use crate::failure::Failure;
+use crate::sanitize;
+use crate::sim::spec::Spec;
+use crate::sys;
+
+/// The port of a board where none is given: the tutorial board's.
+pub const DEFAULT_PORT: u16 = 3000;
+
+/// A TARGET that parsed: it can be connected to.
+#[derive(Debug)]
+pub struct Target {
+    /// As the user wrote it; it names the target in every message and report.
+    pub text: String,
+    /// Where that is.
+    pub place: Place,
+}
+
+/// Where a target is.
+#[derive(Debug)]
+pub enum Place {
+    /// A name to resolve, and a port.
+    Name {
+        /// The name.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// Addresses of one server, at least one, the preferred first.
+    Addresses(Vec<SocketAddr>),
+    /// A virtual board, made for this command.
+    Virtual(Box<Spec>),
+}
+
+impl Target {
+    /// Parses what the user wrote.
+    ///
+    /// # Errors
+    /// A usage error that names the text and says what to write.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        match place(text) {
+            Ok(place) => Ok(Self {
+                text: text.to_owned(),
+                place,
+            }),
+            Err(problem) => {
+                let text = sanitize::one_line(text);
+                let (message, hint) = match problem {
+                    Problem::Form(what) => (
+                        what.to_owned(),
+                        "write HOST, HOST:PORT, [IPV6]:PORT or sim".to_owned(),
+                    ),
+                    Problem::Fix { what, fix } => (what, fix),
+                };
+                Err(Failure::usage(format!("target '{text}': {message}"))
+                    .hint(hint)
+                    .about(text))
+            }
+        }
+    }
+}
+
+/// Why a text is no target.
+enum Problem {
+    /// It has not the form of one.
+    Form(&'static str),
+    /// What is wrong with it, and what to write.
+    Fix { what: String, fix: String },
+}
+
+fn place(text: &str) -> Result<Place, Problem> {
+    if text == "sim" {
+        return virtual_board("");
+    }
+    if let Some(spec) = text.strip_prefix("sim:") {
+        return virtual_board(spec);
+    }
+    if let Some(spec) = text.strip_prefix("sim,") {
+        return virtual_board(&format!(",{spec}"));
+    }
+    if text.is_empty() {
+        return Err(Problem::Form("it is empty"));
+    }
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(Problem::Form("it has spaces or control characters"));
+    }
+    if let Some((_, rest)) = text.split_once("://") {
+        let host = rest.split('/').next().unwrap_or_default();
+        return Err(Problem::Fix {
+            what: "it is a URL, and plain TCP has none".to_owned(),
+            fix: format!("write {host}"),
+        });
+    }
+    if let Some(rest) = text.strip_prefix('[') {
+        let (inside, after) = rest
+            .split_once(']')
+            .ok_or(Problem::Form("the ] is missing"))?;
+        let port = match after.strip_prefix(':') {
+            Some(port) => self::port(inside, port)?,
+            None if after.is_empty() => DEFAULT_PORT,
+            None => return Err(Problem::Form("after the ] only :PORT can follow")),
+        };
+        return v6(inside, port)?.ok_or(Problem::Form("in [] there is no IPv6 address"));
+    }
+    if let Some(place) = v6(text, DEFAULT_PORT)? {
+        return ambiguous(text).map_or(Ok(place), Err);
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((_, rest)) if rest.contains(':') => {
+            return Err(Problem::Fix {
+                what: "it has more than one ':' and is no IPv6 address".to_owned(),
+                fix: "write HOST:PORT, or an IPv6 address in brackets, e.g. [fe80::1%eth0]:3000"
+                    .to_owned(),
+            });
+        }
+        Some((host, port)) => (host, self::port(host, port)?),
+        None => (text, DEFAULT_PORT),
+    };
+    if host.is_empty() {
+        return Err(Problem::Fix {
+            what: "the host is empty".to_owned(),
+            fix: format!("write e.g. 127.0.0.1:{port} or localhost:{port}"),
+        });
+    }
+    if let Ok(address) = host.parse::<Ipv4Addr>() {
+        return Ok(Place::Addresses(vec![(address, port).into()]));
+    }
+    name(host, port)
+}
+
+/// A host name; what can be no name is refused here, so that it does not read as a name that
+/// failed to resolve.
+fn name(host: &str, port: u16) -> Result<Place, Problem> {
+    if host.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return Err(Problem::Fix {
+            what: "it is no IPv4 address".to_owned(),
+            fix: format!("write four numbers from 0 to 255, e.g. 192.168.1.1:{port}"),
+        });
+    }
+    // RFC 1123 names, the underscore of service names, and anything beyond ASCII.
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_') || !c.is_ascii();
+    if let Some(other) = host.chars().find(|c| !is_name(*c)) {
+        return Err(Problem::Fix {
+            what: format!("'{other}' can't be in a host name"),
+            fix: "write HOST, HOST:PORT, [IPV6]:PORT or sim".to_owned(),
+        });
+    }
+    // RFC 1035 section 2.3.4: a name is at most 255 octets on the wire, 253 as text.
+    if host.trim_end_matches('.').len() > 253 || host.split('.').any(|label| label.len() > 63) {
+        return Err(Problem::Form("the host name is too long"));
+    }
+    Ok(Place::Name {
+        host: host.to_owned(),
+        port,
+    })
+}
+
+fn virtual_board(spec: &str) -> Result<Place, Problem> {
+    Spec::parse(spec)
+        .map(|spec| Place::Virtual(Box::new(spec)))
+        .map_err(|what| Problem::Fix {
+            what: sanitize::one_line(&what),
+            fix: "write e.g. sim, sim:ideal or sim:esp32,workers=2,loss=1%".to_owned(),
+        })
+}
+
+fn port(host: &str, text: &str) -> Result<u16, Problem> {
+    let fix = format!("write a port from 1 to 65535, e.g. {host}:{DEFAULT_PORT}");
+    let what = match text.parse::<u16>() {
+        Ok(0) => "port 0 can't be connected to".to_owned(),
+        Ok(port) if text.bytes().all(|b| b.is_ascii_digit()) => return Ok(port),
+        _ if text.is_empty() => "the port after ':' is missing".to_owned(),
+        _ => format!("'{text}' is no port"),
+    };
+    Err(Problem::Fix { what, fix })
+}
+
+/// An IPv6 address with or without a zone; `None` where the text is no such address.
+fn v6(text: &str, port: u16) -> Result<Option<Place>, Problem> {
+    let (address, zone) = match text.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text, None),
+    };
+    let Ok(address) = address.parse::<Ipv6Addr>() else {
+        return Ok(None);
+    };
+    let scope = match zone {
+        None => 0,
+        Some(zone) => scope(zone).ok_or_else(|| Problem::Fix {
+            what: format!("this computer has no network interface '{zone}'"),
+            fix: "write the zone as `ip link` names it, e.g. [fe80::1%eth0]:3000".to_owned(),
+        })?,
+    };
+    Ok(Some(Place::Addresses(vec![
+        SocketAddrV6::new(address, port, 0, scope).into(),
+    ])))
+}
+
+fn scope(zone: &str) -> Option<u32> {
+    match zone.parse::<u32>() {
+        Ok(number) => (number > 0).then_some(number),
+        Err(_) => sys::interface_index(zone),
+    }
+}
+
+/// A bare IPv6 address that ends in what looks like a port was probably meant as address and port.
+fn ambiguous(text: &str) -> Option<Problem> {
+    let (head, tail) = text.rsplit_once(':')?;
+    let port = tail.parse::<u16>().ok().filter(|_| tail.len() >= 4)?;
+    // `fe80::1:3000` and `1:2:3:4:5:6:7:3000` alike; what is left must be an address itself.
+    let head_is_address =
+        head.parse::<Ipv6Addr>().is_ok() || format!("{head}:").parse::<Ipv6Addr>().is_ok();
+    head_is_address.then(|| Problem::Fix {
+        what: "it can be read with and without a port".to_owned(),
+        fix: format!("write [{head}]:{port}, or [{text}]:{DEFAULT_PORT}"),
+    })
+}
+
+/// Whether an address means something only on one link (RFC 4291 section 2.5.6), so that it needs
+/// a zone.
+pub fn needs_zone(address: &SocketAddr) -> bool {
+    match address {
+        SocketAddr::V6(v6) => v6.scope_id() == 0 && v6.ip().is_unicast_link_local(),
+        SocketAddr::V4(_) => false,
+    }
+}
+
+/// Parses an address as `discover` prints it: an IP address, IPv6 with or without a zone.
+pub fn address(text: &str, port: u16) -> Option<SocketAddr> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some((address, port).into());
+    }
+    match v6(text, port) {
+        Ok(Some(Place::Addresses(addresses))) => addresses.first().copied(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(text: &str) -> Vec<SocketAddr> {
+        match Target::parse(text).unwrap().place {
+            Place::Addresses(addresses) => addresses,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn addresses_with_and_without_a_port() {
+        for (text, address) in [
+            ("192.168.1.1", "192.168.1.1:3000"),
+            ("192.168.1.1:80", "192.168.1.1:80"),
+            ("::1", "[::1]:3000"),
+            ("[::1]", "[::1]:3000"),
+            ("[::1]:7", "[::1]:7"),
+            ("[fe80::1%7]:80", "[fe80::1%7]:80"),
+            ("fe80::1%7", "[fe80::1%7]:3000"),
+            ("2001:db8::5", "[2001:db8::5]:3000"),
+        ] {
+            assert_eq!(addresses(text), [address.parse().unwrap()], "{text}");
+        }
+    }
+
+    #[test]
+    fn names_with_and_without_a_port() {
+        for (text, name, number) in [
+            ("greeter-1a2b3c.local", "greeter-1a2b3c.local", 3000),
+            ("localhost:65535", "localhost", 65535),
+            ("my_board", "my_board", 3000),
+            ("similar:80", "similar", 80),
+        ] {
+            match Target::parse(text).unwrap().place {
+                Place::Name { host, port } => assert_eq!((host.as_str(), port), (name, number)),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn virtual_boards() {
+        for text in ["sim", "sim:", "sim:esp32,workers=2", "sim,workers=2"] {
+            assert!(
+                matches!(Target::parse(text).unwrap().place, Place::Virtual(_)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_target_is_named_and_mended() {
+        for (text, message, hint) in [
+            ("", "empty", "HOST:PORT"),
+            (":3000", "host is empty", "127.0.0.1:3000"),
+            ("board:", "port after ':' is missing", "board:3000"),
+            ("board:0", "port 0", "1 to 65535"),
+            ("board:70000", "'70000' is no port", "1 to 65535"),
+            ("board:+80", "'+80' is no port", "1 to 65535"),
+            ("board:http", "'http' is no port", "1 to 65535"),
+            ("a board", "spaces", "HOST"),
+            ("board\u{1b}[2J", "control", "HOST"),
+            ("fe80::1:3000", "with and without a port", "[fe80::1]:3000"),
+            ("a:b:c", "more than one ':'", "brackets"),
+            ("[::1", "] is missing", "[IPV6]:PORT"),
+            ("[::1]80", "after the ]", "[IPV6]:PORT"),
+            ("[board]:80", "no IPv6 address", "[IPV6]:PORT"),
+            ("[fe80::1%nosuch0]:80", "'nosuch0'", "zone"),
+            ("1.2.3.400", "no IPv4 address", "four numbers"),
+            ("1.2.3", "no IPv4 address", "four numbers"),
+            ("http://board:80/x", "URL", "write board:80"),
+            ("board/x", "'/'", "HOST"),
+            ("user@board", "'@'", "HOST"),
+            ("sim:nonsense", "nonsense", "sim:ideal"),
+        ] {
+            let failure = Target::parse(text).unwrap_err();
+            assert!(failure.message.contains(message), "{text}: {failure}");
+            assert!(failure.to_string().contains(hint), "{text}: {failure}");
+            assert!(!failure.to_string().contains(char::is_control), "{text}");
+        }
+    }
+}
