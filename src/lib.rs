@@ -37,6 +37,10 @@ pub fn run(cli: Cli) -> Exit {
             let output = Output::new("send", &global);
             output.finish(send::run(&args, &output))
         }
+        Command::Sim(args) => {
+            let output = Output::new("sim", &global);
+            output.finish(sim::command::run(&args, &output))
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod hexdump;
 pub mod human;
 mod json;
 mod reply;
+mod sim;
 mod usage;
 
 use std::fs::File;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use crate::cli::{Global, ReplyForm};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
+use crate::sim::report::SimReport;
 use crate::sys::{self, Readiness};
 
 pub use colour::Colour;
@@ -93,6 +95,14 @@ impl Output {
         self.write(&json::line(object))
     }
 
+    /// Prints one event of a virtual board: an object, or a line.
+    pub fn sim(&self, report: &SimReport) -> Result<(), Halt> {
+        if self.json {
+            return self.object(report);
+        }
+        self.write(format!("{}\n", sim::line(report)).as_bytes())
+    }
+
     /// Writes data to standard output.
     pub fn write(&self, bytes: &[u8]) -> Result<(), Halt> {
         self.stdout
@@ -107,6 +117,14 @@ impl Output {
     pub fn note(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
             say(text);
+        }
+    }
+
+    /// Tells a person at the terminal what could be done next, unless `-q`. The text must be safe
+    /// for a terminal.
+    pub fn hint(&self, text: &str) {
+        if !self.json && io::stderr().is_terminal() {
+            self.note(text);
         }
     }
 

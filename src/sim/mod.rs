@@ -8,17 +8,20 @@
 //!
 //! `spec.rs` says what board and cable are to be, `board.rs` gives the board its thread, which
 //! `clock.rs` runs, and `session.rs` puts the parts together for one command. `relay.rs` and
-//! `tap.rs` let other programs in.
+//! `tap.rs` let other programs in; `plan.rs`, `command.rs` and `report.rs` are `tcpctl sim`.
 
 pub mod board;
 pub mod cable;
 pub mod client;
 pub mod clock;
+pub mod command;
 pub mod driver;
 pub mod event;
 pub mod network;
 pub mod observer;
+pub mod plan;
 pub mod relay;
+pub mod report;
 mod router;
 pub mod servers;
 pub mod session;

@@ -4,7 +4,10 @@
 //! ways, with half-closes and resets passed on. A connection that the board refuses has been
 //! accepted here already, so all that is left is to reset it.
 
+use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -21,22 +24,51 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// One direction's buffer, bytes.
 const BUFFER: usize = 16 * 1024;
 
+/// Who is who: the peers that the board sees, and who they are outside.
+///
+/// An entry stays after its connection, for the event that names it may be told later; the next
+/// connection from that port replaces it, so there are never more than ports.
+#[derive(Debug, Default)]
+pub struct Peers(Mutex<HashMap<SocketAddr, SocketAddr>>);
+
+impl Peers {
+    /// The peer outside of a peer on the cable.
+    pub fn outer(&self, inner: SocketAddr) -> SocketAddr {
+        self.lock().get(&inner).copied().unwrap_or(inner)
+    }
+
+    fn insert(&self, inner: SocketAddr, outer: SocketAddr) {
+        self.lock().insert(inner, outer);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, SocketAddr>> {
+        // A map is whole between two calls.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Passes connections on until it is dropped.
 ///
 /// # Errors
 /// When the listening socket itself fails for good.
-pub async fn relay(listener: TcpListener, session: &Session) -> io::Result<()> {
+pub async fn relay(listener: TcpListener, session: &Session, peers: &Arc<Peers>) -> io::Result<()> {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((outer, _)) => {
+                Ok((outer, peer)) => {
                     let inner = session.connector();
                     let to = session.address();
+                    let peers = Arc::clone(peers);
                     connections.spawn(async move {
                         let connected = tokio::time::timeout(CONNECT_TIMEOUT, inner.connect(to));
                         match connected.await {
-                            Ok(Ok(inner)) => pass(outer, inner).await,
+                            Ok(Ok(inner)) => {
+                                if let Some(local) = inner.local_address() {
+                                    peers.insert(local, peer);
+                                }
+                                pass(outer, inner).await;
+                            }
                             Ok(Err(_)) | Err(_) => reset(&outer),
                         }
                     });

@@ -114,9 +114,9 @@ impl Spec {
     ///
     /// # Errors
     /// One line that names the option and what it takes.
-    pub fn with<'a>(
+    pub fn with<'k, 'v>(
         profile: Profile,
-        changes: impl IntoIterator<Item = (&'a str, &'a str)>,
+        changes: impl IntoIterator<Item = (&'k str, &'v str)>,
     ) -> Result<Self, String> {
         let mut draft = Draft::of(profile);
         for (key, value) in changes {
