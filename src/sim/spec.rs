@@ -91,6 +91,11 @@ impl Spec {
     /// # Errors
     /// One line that names the part and what could stand there.
     pub fn parse(text: &str) -> Result<Self, String> {
+        // `sim,workers=2` leaves the profile out, with the comma before the pair.
+        let text = text
+            .strip_prefix(',')
+            .filter(|rest| !rest.is_empty())
+            .unwrap_or(text);
         let mut parts = text.split(',').filter(|_| !text.is_empty()).peekable();
         let profile = match parts.peek() {
             Some(first) if !first.contains('=') => {
@@ -285,8 +290,10 @@ mod tests {
     #[test]
     fn nothing_is_the_default_profile_and_a_pair_changes_it() {
         assert_eq!(Spec::parse(""), Ok(Spec::of(Profile::Esp32)));
-        let spec = Spec::parse("seed=9").unwrap();
-        assert_eq!((spec.profile, spec.quality.seed), (Profile::Esp32, 9));
+        for text in ["seed=9", ",seed=9"] {
+            let spec = Spec::parse(text).unwrap();
+            assert_eq!((spec.profile, spec.quality.seed), (Profile::Esp32, 9));
+        }
     }
 
     #[test]
