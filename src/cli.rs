@@ -66,8 +66,10 @@ pub enum ColorWhen {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Send a message to a TCP server and print its reply
+    #[command(long_about = SEND_ABOUT)]
     Send(Box<SendArgs>),
     /// Run a virtual board: the firmware's own server, with no hardware
+    #[command(long_about = SIM_ABOUT)]
     Sim(Box<SimArgs>),
 }
 
@@ -78,7 +80,6 @@ pub enum Command {
     reason = "each is a flag of the command line; the plan has types for them"
 )]
 #[command(
-    long_about = SEND_ABOUT,
     after_long_help = SEND_EXAMPLES,
     group(ArgGroup::new("what").args(["message", "message_option", "file", "hex"])),
     group(ArgGroup::new("rule").args(["until_close", "idle", "lines", "expect", "no_reply"])),
@@ -287,7 +288,7 @@ pub enum ReplyForm {
 
 /// The arguments of `tcpctl sim`.
 #[derive(Debug, Args)]
-#[command(long_about = SIM_ABOUT, after_long_help = SIM_EXAMPLES)]
+#[command(after_long_help = SIM_EXAMPLES)]
 pub struct SimArgs {
     /// What kind of board and network
     #[arg(value_enum, default_value_t)]
