@@ -1,6 +1,7 @@
 //! The command line: every type that clap fills, and no logic.
 #![allow(
     clippy::doc_markdown,
+    rustdoc::broken_intra_doc_links,
     reason = "these comments are the help, which knows no Markdown"
 )]
 
@@ -39,7 +40,7 @@ pub struct Global {
     /// Print JSON: one object for one result, JSON Lines for a stream
     #[arg(long, global = true)]
     pub json: bool,
-    /// Say more on standard error; -vv for each step
+    /// Say more on standard error
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Say nothing on standard error but errors
@@ -145,6 +146,7 @@ pub struct SendArgs {
     #[arg(
         long,
         value_name = "N",
+        allow_negative_numbers = true,
         value_parser = clap::value_parser!(u64).range(1..),
         value_hint = ValueHint::Other,
         help_heading = "Where the reply ends (one of)"
@@ -197,6 +199,7 @@ pub struct SendArgs {
     #[arg(
         long,
         value_name = "N",
+        allow_negative_numbers = true,
         default_value_t = 0,
         hide_default_value = true,
         value_hint = ValueHint::Other,
@@ -218,6 +221,7 @@ pub struct SendArgs {
     #[arg(
         long,
         value_name = "N",
+        allow_negative_numbers = true,
         value_parser = clap::value_parser!(u64).range(1..),
         value_hint = ValueHint::Other,
         help_heading = "More than once"
@@ -249,7 +253,7 @@ pub struct SendArgs {
     #[arg(
         long,
         value_name = "N",
-        requires = "targets",
+        allow_negative_numbers = true,
         value_parser = clap::value_parser!(u16).range(1..),
         value_hint = ValueHint::Other,
         help_heading = "More than once"

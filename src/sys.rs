@@ -114,6 +114,24 @@ pub fn wait_until_ready<T>(_: &T, _: Readiness) {
     std::thread::sleep(std::time::Duration::from_millis(1));
 }
 
+/// Whether a read would return at once, with bytes, the end or an error.
+#[cfg(unix)]
+pub fn is_readable(descriptor: &impl std::os::fd::AsRawFd) -> bool {
+    let mut poll = libc::pollfd {
+        fd: descriptor.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one pollfd, and it outlives the call.
+    unsafe { libc::poll(&raw mut poll, 1, 0) > 0 }
+}
+
+/// Whether a read would return at once: here that is never known.
+#[cfg(not(unix))]
+pub fn is_readable<T>(_: &T) -> bool {
+    false
+}
+
 /// What to wait for.
 #[derive(Debug, Clone, Copy)]
 pub enum Readiness {

@@ -10,6 +10,14 @@ pub(super) fn error(failure: &Failure, colour: Colour) -> String {
     format!("{} {failure}", colour.alarm("error:"))
 }
 
+/// A number of bytes: `1 byte`, `18 bytes`.
+pub fn bytes(count: u64) -> String {
+    match count {
+        1 => "1 byte".to_owned(),
+        count => format!("{count} bytes"),
+    }
+}
+
 /// A measured time with three digits: `45 us`, `1.32 ms`, `2.01 s`.
 pub fn time(duration: Duration) -> String {
     let microseconds = duration.as_secs_f64() * 1e6;

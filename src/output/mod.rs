@@ -11,6 +11,7 @@ mod reply;
 mod sim;
 mod usage;
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 
@@ -55,6 +56,7 @@ pub struct Output {
     command: &'static str,
     json: bool,
     verbosity: Verbosity,
+    interrupted: Cell<bool>,
     stdout: Stdout,
     /// Colour on standard output.
     pub stdout_colour: Colour,
@@ -74,6 +76,7 @@ impl Output {
             command,
             json: global.json,
             verbosity,
+            interrupted: Cell::new(false),
             stdout: Stdout::new(),
             stdout_colour: Colour::decide(global.color, io::stdout().is_terminal()),
             stderr_colour: Colour::decide(global.color, io::stderr().is_terminal()),
@@ -132,6 +135,13 @@ impl Output {
     pub fn detail(&self, text: impl FnOnce() -> String) {
         if self.verbosity >= Verbosity::Verbose {
             say(&text());
+        }
+    }
+
+    /// Ends the line on which a terminal shows `^C`, so that what is told next has its own.
+    pub fn interrupted(&self) {
+        if !self.interrupted.replace(true) && io::stderr().is_terminal() {
+            self.note("");
         }
     }
 

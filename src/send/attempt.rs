@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::exchange::{Outcome, exchange};
 use super::plan::Plan;
 use super::report::SendReport;
+use super::rule::EndedBy;
 use super::wire::Wire;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
@@ -113,7 +114,10 @@ impl<'a> Attempt<'a> {
     ) -> Result<Tried, Halt> {
         let connection = tokio::select! {
             biased;
-            exit = self.interrupt.requested() => return Ok(Tried::Interrupted(exit)),
+            exit = self.interrupt.requested() => {
+                self.output.interrupted();
+                return Ok(Tried::Interrupted(exit));
+            }
             connection = self.connect() => connection,
         };
         let Connection {
@@ -125,14 +129,19 @@ impl<'a> Attempt<'a> {
             Err(failure) => return Ok(Tried::Unconnected(failure)),
         };
         self.output.detail(|| {
-            format!(
-                "{}: connected to {address} in {}",
-                sanitize::one_line(self.target),
-                human::time(connect_time)
-            )
+            let time = human::time(connect_time);
+            if self.target == address.to_string() {
+                format!("connected to {address} in {time}")
+            } else {
+                let target = sanitize::one_line(self.target);
+                format!("connected to {target} at {address} in {time}")
+            }
         });
         let wire = Wire::new(stream, self.plan.message.open()?, self.plan.half_close);
         let outcome = exchange(wire, self.target, self.plan, printer, self.interrupt).await?;
+        if outcome.ended_by == EndedBy::Interrupted {
+            self.output.interrupted();
+        }
         self.output.detail(|| {
             format!(
                 "{}: {}",
@@ -179,10 +188,10 @@ fn told(outcome: &Outcome, connect_time: Duration) -> String {
         None => String::new(),
     };
     format!(
-        "ended by {}: {} bytes sent, {} received, {first_byte}{} in all",
+        "ended by {}: {} sent, {} received, {first_byte}{} in all",
         outcome.ended_by.told(),
-        outcome.sent,
-        outcome.received,
+        human::bytes(outcome.sent),
+        human::bytes(outcome.received),
         human::time(connect_time + outcome.took)
     )
 }

@@ -8,6 +8,7 @@ use super::wire::{Step, Unacknowledged, Wire};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
+use crate::output::human::bytes;
 use crate::output::{Halt, ReplyPrinter};
 use crate::sanitize;
 
@@ -50,7 +51,10 @@ pub(super) async fn exchange(
     printer.finish()?;
 
     let took = reply.begin.elapsed();
-    let unsent = wire.has_unsent();
+    let unsent = match ended_by {
+        EndedBy::Closed => wire.leaves_unsent().await,
+        _ => wire.has_unsent(),
+    };
     let verdict = match reply.ending.verdict(ended_by) {
         // Nothing is a success that did not send what it was told to send.
         Ok(()) if unsent && ended_by == EndedBy::Closed => Err(Kind::Broken),
@@ -226,10 +230,6 @@ impl Explanation<'_> {
             EndedBy::Closed => "it closed".to_owned(),
             EndedBy::Reset => "it reset the connection".to_owned(),
             _ => format!("after {timeout:?}"),
-        };
-        let bytes = |count: u64| match count {
-            1 => "1 byte".to_owned(),
-            count => format!("{count} bytes"),
         };
         let received_bytes = bytes(*received);
         match (&self.plan.rule, self.ended_by) {

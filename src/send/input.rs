@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::mpsc as blocking;
@@ -18,6 +19,9 @@ use crate::sys::{self, Readiness};
 const CHUNK: usize = 128 * 1024;
 /// One being filled, one being sent, one between them.
 const CHUNKS: usize = 3;
+/// How much is read without a thread where it is there already: a short message is sooner sent
+/// than a thread started, and a long one is read while it is sent.
+const READ_AT_ONCE: u64 = 64 * 1024;
 /// How much of standard input is kept where it is to be sent more than once.
 const REPEATABLE: u64 = 1024 * 1024;
 
@@ -75,12 +79,12 @@ impl Message {
 
     /// Starts to read it.
     pub(super) fn open(&self) -> Result<Feed, Failure> {
-        let (bytes, pump) = match &self.source {
-            Source::Bytes(bytes) => (bytes.to_vec(), None),
-            Source::File(path) => (Vec::new(), Some(Pump::start(open(path)?))),
+        let (bytes, more) = match &self.source {
+            Source::Bytes(bytes) => (bytes.to_vec(), More::Nothing),
+            Source::File(path) => (Vec::new(), More::Ready(open(path)?, 0)),
             Source::Stdin | Source::Conversation => {
                 let stdin = stdin().map_err(|error| failed(&error))?;
-                (Vec::new(), Some(Pump::start(stdin)))
+                (Vec::new(), More::Ready(stdin, 0))
             }
         };
         let conversation = matches!(self.source, Source::Conversation);
@@ -88,7 +92,7 @@ impl Message {
             length: bytes.len(),
             bytes: bytes.into(),
             sent: 0,
-            pump,
+            more,
             each_line_ends: conversation
                 .then_some(self.line_end)
                 .filter(|end| !end.is_empty()),
@@ -146,7 +150,7 @@ pub(super) struct Feed {
     bytes: Box<[u8]>,
     length: usize,
     sent: usize,
-    pump: Option<Pump>,
+    more: More,
     /// What replaces the terminal's LF.
     each_line_ends: Option<&'static [u8]>,
     /// What is appended at the end.
@@ -167,20 +171,16 @@ impl Feed {
     /// Lets go of what is left.
     pub(super) fn discard(&mut self) {
         self.sent = self.length;
-        self.pump = None;
+        self.more = More::Nothing;
         self.last = None;
     }
 
     /// Waits until something is pending; false at the end of the message.
     pub(super) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         while self.pending().is_empty() {
-            if let Some(pump) = &mut self.pump {
-                if let Some(chunk) = ready!(pump.filled.poll_recv(cx)) {
-                    let chunk = chunk?;
-                    self.take(chunk);
-                    continue;
-                }
-                self.pump = None;
+            if let Some(chunk) = ready!(self.more.poll_chunk(cx))? {
+                self.take(chunk);
+                continue;
             }
             match self.last.take() {
                 Some(end) => {
@@ -195,7 +195,7 @@ impl Feed {
 
     fn take(&mut self, chunk: Chunk) {
         let emptied = match self.each_line_ends {
-            None => std::mem::replace(&mut self.bytes, chunk.bytes),
+            None => mem::replace(&mut self.bytes, chunk.bytes),
             Some(end) => {
                 let lines = with_line_ends(&chunk.bytes[..chunk.length], end);
                 (self.sent, self.length) = (0, lines.len());
@@ -206,11 +206,45 @@ impl Feed {
         if self.each_line_ends.is_none() {
             (self.sent, self.length) = (0, chunk.length);
         }
-        if let Some(pump) = &self.pump
+        if let More::Pumped(pump) = &self.more
             && !emptied.is_empty()
         {
             // Where the reader has ended, nobody needs it.
             let _ = pump.emptied.send(emptied);
+        }
+    }
+}
+
+/// Where more of a message comes from.
+#[derive(Debug)]
+enum More {
+    /// There is no more.
+    Nothing,
+    /// A file of which so many bytes have been read here, while it was ready.
+    Ready(File, u64),
+    /// A thread that reads.
+    Pumped(Pump),
+}
+
+impl More {
+    /// The next chunk; none at the end.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
+        if let Self::Ready(file, taken) = self {
+            if *taken < READ_AT_ONCE && sys::is_readable(file) {
+                let mut bytes = vec![0; CHUNK].into_boxed_slice();
+                let length = read(file, &mut bytes)?;
+                *taken += length as u64;
+                if length > 0 {
+                    return Poll::Ready(Ok(Some(Chunk { bytes, length })));
+                }
+                *self = Self::Nothing;
+            } else if let Self::Ready(file, _) = mem::replace(self, Self::Nothing) {
+                *self = Self::Pumped(Pump::start(file));
+            }
+        }
+        match self {
+            Self::Pumped(pump) => pump.filled.poll_recv(cx).map(Option::transpose),
+            _ => Poll::Ready(Ok(None)),
         }
     }
 }

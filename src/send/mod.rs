@@ -1,8 +1,8 @@
 //! `tcpctl send`: one exchange with a server, repeated exchanges, fleets.
 //!
-//! [`plan`] turns arguments into what is to be done; [`attempt`] connects and retries;
-//! [`exchange`] moves the bytes over a [`wire`] until a [`rule`] ends it; [`repeat`] and [`fleet`]
-//! do that more than once; [`report`] is what is told of it.
+//! `plan` turns arguments into what is to be done; `attempt` connects and retries;
+//! `exchange` moves the bytes over a `wire` until a `rule` ends it; `repeat` and `fleet`
+//! do that more than once; `report` is what is told of it.
 
 mod attempt;
 mod exchange;

@@ -78,6 +78,11 @@ impl Plan {
                     .hint("write e.g. 500ms or 10s"));
             }
         }
+        // Not clap's `requires`: it lets this pass where TARGET, which excludes --targets, is given.
+        if args.parallel.is_some() && args.targets.is_none() {
+            return Err(Failure::usage("--parallel needs --targets")
+                .hint("one target is tried again and again with --count"));
+        }
         let rule = rule(args)?;
         let dial = dial(args)?;
         let mut message = message(args)?;

@@ -54,7 +54,10 @@ pub(super) async fn run(
         if seq < count {
             tokio::select! {
                 biased;
-                exit = attempt.interrupt.requested() => interrupted = Some(exit),
+                exit = attempt.interrupt.requested() => {
+                    output.interrupted();
+                    interrupted = Some(exit);
+                }
                 () = tokio::time::sleep_until(next) => {}
             }
             if interrupted.is_some() {
@@ -82,7 +85,7 @@ pub(super) async fn run(
     Ok(worst.exit())
 }
 
-/// The statistics, as ping prints them.
+/// The statistics, as ping tells them.
 fn told(summary: &Summary<'_>) -> String {
     let share = 100.0 * summary.lost as f64 / summary.sent.max(1) as f64;
     let mut text = format!(
@@ -96,12 +99,12 @@ fn told(summary: &Summary<'_>) -> String {
         let time = |microseconds| human::time(Duration::from_micros(microseconds));
         let _ = write!(
             text,
-            "; round trip min {}, mean {}, max {}, p50 {}, p99 {}",
+            "\nround trip: min {}, mean {}, p50 {}, p99 {}, max {}",
             time(times.min),
             time(times.mean),
-            time(times.max),
             time(times.p50),
-            time(times.p99)
+            time(times.p99),
+            time(times.max)
         );
     }
     text

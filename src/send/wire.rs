@@ -17,6 +17,10 @@ const READ: usize = 128 * 1024;
 /// cable, and an unnoticed wait.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 
+/// What is read within this time was there; what comes later, a person or a program has yet to
+/// say.
+const BEING_READ: Duration = Duration::from_millis(50);
+
 /// A connection, with what is still to be sent over it.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -90,6 +94,16 @@ impl Wire {
     /// Whether there is input at hand that the network has not taken.
     pub(super) fn has_unsent(&self) -> bool {
         !self.feed.pending().is_empty()
+    }
+
+    /// Whether there is input that will not be sent any more: at hand, or so soon that it is only
+    /// being read.
+    pub(super) async fn leaves_unsent(&mut self) -> bool {
+        if !matches!(self.outbound, Outbound::Open) {
+            return false;
+        }
+        let more = poll_fn(|cx| self.feed.poll_more(cx));
+        matches!(tokio::time::timeout(BEING_READ, more).await, Ok(Ok(true)))
     }
 
     /// The first `count` bytes that came last.

@@ -102,7 +102,7 @@ impl ConnectError {
                 "is the board on, and this computer on its network? else raise --connect-timeout",
             ),
             Self::Refused(_) => Some(
-                "is its server up on this port? a board that is full refuses too: try --retry 3",
+                "is its server up on this port? a full board refuses, too: --retry waits for a place",
             ),
             Self::Unreachable(_) => Some("is this computer on the board's network?"),
             Self::LocalAddress(_) => Some("check --source and --interface with `ip address`"),

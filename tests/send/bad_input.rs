@@ -1,0 +1,148 @@
+//! What can't be done is told in one line that names it, with code 2 and nothing sent.
+
+use crate::common::{Server, finish, run, tcpctl};
+
+#[test]
+fn one_line_that_names_the_thing() {
+    let cases: [(&[&str], &str); 38] = [
+        (&["board:0"], "port 0"),
+        (&["board:70000"], "'70000'"),
+        (&["board:"], "'board:'"),
+        (&[":3000"], "host is empty"),
+        (&[""], "empty"),
+        (&["a b"], "'a b'"),
+        (&["a\u{1b}[2Jb"], r"a\x1b[2Jb"),
+        (&["fe80::1:3000"], "[fe80::1]:3000"),
+        (&["[::1"], "'[::1'"),
+        (&["fe80::1"], "zone"),
+        (&["[fe80::1%nosuch0]:80"], "'nosuch0'"),
+        (&["http://board/"], "URL"),
+        (&["sim:nonsense"], "nonsense"),
+        (&["x", "--expect", "a(b"], "unclosed group"),
+        (&["x", "--hex", "4g"], "'g'"),
+        (&["x", "--hex", "486"], "odd"),
+        (&["x", "--count", "0"], "--count"),
+        (&["x", "--count", "many"], "'many'"),
+        (&["x", "--lines", "0"], "--lines"),
+        (&["x", "--parallel", "2"], "--targets"),
+        (&["x", "--interval", "1s"], "--count"),
+        (&["x", "--idle", "5"], "5s"),
+        (&["x", "--idle", "0"], "--idle"),
+        (&["x", "--reply-timeout", "0s"], "--reply-timeout"),
+        (&["x", "--connect-timeout", "soon"], "'soon'"),
+        (&["x", "--retry", "-1"], "--retry"),
+        (&["x", "--file", "/nonexistent/file"], "/nonexistent/file"),
+        (&["x", "--file", "/"], "directory"),
+        (&["x", "--source", "here"], "'here'"),
+        (&["x", "-4", "--source", "::1"], "::1"),
+        (&["[::1]:80", "-4"], "[::1]:80"),
+        (&["x", "--interface", "nosuch0"], "'nosuch0'"),
+        (&["x", "--targets", "y"], "--targets"),
+        (&["--targets", "/nonexistent/list"], "/nonexistent/list"),
+        (&["--targets", "-", "-m", "-"], "both"),
+        (&["x", "--output", "xml"], "'xml'"),
+        (&["x", "--color", "red"], "'red'"),
+        (&[], "TARGET"),
+    ];
+    for (arguments, named) in cases {
+        let all = ["send"].into_iter().chain(arguments.iter().copied());
+        let ended = run(all.clone());
+        assert_eq!(ended.code, 2, "{arguments:?} {ended:?}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{arguments:?} {ended:?}");
+        assert!(ended.stderr.contains(named), "{arguments:?} {ended:?}");
+        assert!(ended.stdout.is_empty(), "{arguments:?} {ended:?}");
+
+        let ended = run(all.chain(["--json"]));
+        assert_eq!(ended.code, 2, "{arguments:?} {ended:?}");
+        let objects = ended.objects();
+        let [error] = objects.as_slice() else {
+            panic!("{arguments:?} {ended:?}");
+        };
+        assert_eq!(error["schema"], "tcpctl.error/1", "{error}");
+        assert_eq!(error["command"], "send", "{error}");
+        assert_eq!(error["kind"], "usage", "{error}");
+        assert_eq!(error["exit_code"], 2, "{error}");
+        assert!(!error["message"].as_str().unwrap().is_empty(), "{error}");
+        assert!(
+            error["hint"].is_null() || error["hint"].is_string(),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_excludes_each_other() {
+    for arguments in [
+        &["message", "-m", "other"][..],
+        &["message", "--hex", "00"],
+        &["message", "--file", "/dev/null"],
+        &["--crlf", "--lf"],
+        &["-4", "-6"],
+        &["--until-close", "--idle", "1s"],
+        &["--lines", "1", "--expect", "x"],
+        &["--no-reply", "--until-close"],
+        &["--json", "--output", "hex"],
+    ] {
+        let all = ["send", "127.0.0.1"].into_iter();
+        let ended = run(all.chain(arguments.iter().copied()));
+        assert_eq!(ended.code, 2, "{arguments:?} {ended:?}");
+        if !arguments.contains(&"--json") {
+            assert_eq!(ended.stderr.lines().count(), 1, "{arguments:?} {ended:?}");
+            assert!(ended.stderr.contains("cannot be used"), "{ended:?}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_config_file_is_named_with_its_line() {
+    let file = std::env::temp_dir().join(format!("tcpctl-bad-{}.toml", std::process::id()));
+    std::fs::write(&file, "# the desk\ntarget = \n").unwrap();
+    let child = tcpctl(["send"])
+        .env("TCPCTL_CONFIG", &file)
+        .spawn()
+        .unwrap();
+    let ended = finish(child);
+    let place = format!("{}:2: ", file.display());
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.stderr.contains(&place), "{ended:?}");
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    std::fs::remove_file(file).unwrap();
+
+    let child = tcpctl(["send"])
+        .env("TCPCTL_CONFIG", "/nonexistent.toml")
+        .spawn()
+        .unwrap();
+    let ended = finish(child);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.stderr.contains("/nonexistent.toml"), "{ended:?}");
+}
+
+#[test]
+fn an_unknown_command_and_none() {
+    let ended = run(["sned"]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    assert!(ended.stderr.contains("'send'"), "{ended:?}");
+    let ended = run([]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.stderr.contains("Usage: tcpctl"), "{ended:?}");
+}
+
+#[test]
+fn help_is_data_with_examples() {
+    let ended = run(["send", "--help"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    let help = String::from_utf8(ended.stdout).unwrap();
+    assert!(help.matches("$ tcpctl send").count() >= 3, "{help}");
+    assert!(!help.contains('\u{1b}'));
+    let coloured = run(["send", "--help", "--color", "always"]);
+    assert!(coloured.stdout.contains(&0x1b));
+}
+
+#[test]
+fn nothing_is_sent_where_a_later_argument_is_bad() {
+    let (server, received) = Server::recorder();
+    let ended = run(["send", &server.target(), "hi", "--expect", "("]);
+    assert_eq!(ended.code, 2);
+    assert!(received.try_recv().is_err());
+}

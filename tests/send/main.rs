@@ -1,0 +1,13 @@
+//! `tcpctl send`, as a script or a person runs it.
+#![cfg(unix)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bad_input;
+mod endings;
+mod input;
+mod json;
+mod many;
+mod signals;
+mod terminal;
