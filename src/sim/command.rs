@@ -224,8 +224,12 @@ fn cannot_listen(listen: SocketAddr, error: &io::Error) -> Failure {
 #[cfg(target_os = "linux")]
 fn no_interface(interface: &str, error: &io::Error) -> Failure {
     let name = crate::sanitize::one_line(interface);
-    let failure = |kind, what: &str| Failure::new(kind, format!("TAP interface {name}: {what}"));
+    let failure = |kind, what: &str| Failure::new(kind, format!("TAP interface '{name}': {what}"));
     match error.kind() {
+        // The kernel's word for an interface of another kind.
+        _ if error.raw_os_error() == Some(libc::EINVAL) => {
+            failure(Kind::Usage, "is an interface of another kind").hint("write e.g. --tap tap0")
+        }
         io::ErrorKind::InvalidInput => {
             failure(Kind::Usage, &error.to_string()).hint("write e.g. --tap tap0")
         }
