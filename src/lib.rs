@@ -10,6 +10,7 @@
 //! [`exit`] code. [`interrupt`] is Ctrl-C as something to wait for, [`units`] reads quantities,
 //! and [`sys`] is all that differs between systems, with the only unsafe code.
 
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod exit;
