@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::cli::{Global, ReplyForm};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
-use crate::sim::report::SimReport;
+use crate::sim::report::{SimEvent, SimReport};
 use crate::sys::{self, Readiness};
 
 pub use colour::Colour;
@@ -103,7 +103,10 @@ impl Output {
         if self.json {
             return self.object(report);
         }
-        self.write(format!("{}\n", sim::line(report)).as_bytes())
+        // On a terminal the line that the summary would stand on begins with `^C`.
+        let end = matches!(report.event, SimEvent::Summary { .. }) && self.is_terminal();
+        let start = if end { "\n" } else { "" };
+        self.write(format!("{start}{}\n", sim::line(report)).as_bytes())
     }
 
     /// Writes data to standard output.
