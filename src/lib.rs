@@ -10,6 +10,7 @@
 //! [`exit`] code. [`interrupt`] is Ctrl-C as something to wait for, [`units`] reads quantities,
 //! and [`sys`] is all that differs between systems, with the only unsafe code.
 
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod exit;
@@ -36,6 +37,10 @@ pub fn run(cli: Cli) -> Exit {
         Command::Send(args) => {
             let output = Output::new("send", &global);
             output.finish(send::run(&args, &output))
+        }
+        Command::Sim(args) => {
+            let output = Output::new("sim", &global);
+            output.finish(sim::command::run(&args, &output))
         }
     }
 }

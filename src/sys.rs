@@ -1,6 +1,9 @@
 //! What differs from one operating system to the next, and the only unsafe code.
 #![allow(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+pub mod tap;
+
 use std::io;
 use std::net::SocketAddr;
 

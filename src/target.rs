@@ -32,7 +32,7 @@ pub enum Place {
     /// Addresses of one server, at least one, the preferred first.
     Addresses(Vec<SocketAddr>),
     /// A virtual board, made for this command.
-    Virtual(Spec),
+    Virtual(Box<Spec>),
 }
 
 impl Target {
@@ -160,7 +160,7 @@ fn name(host: &str, port: u16) -> Result<Place, Problem> {
 
 fn virtual_board(spec: &str) -> Result<Place, Problem> {
     Spec::parse(spec)
-        .map(Place::Virtual)
+        .map(|spec| Place::Virtual(Box::new(spec)))
         .map_err(|what| Problem::Fix {
             what: sanitize::one_line(&what),
             fix: "write e.g. sim, sim:ideal or sim:esp32,workers=2,loss=1%".to_owned(),

@@ -8,6 +8,7 @@ mod hexdump;
 pub mod human;
 mod json;
 mod reply;
+mod sim;
 mod usage;
 
 use std::cell::Cell;
@@ -19,6 +20,7 @@ use serde::Serialize;
 use crate::cli::{Global, ReplyForm};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
+use crate::sim::report::{SimEvent, SimReport};
 use crate::sys::{self, Readiness};
 
 pub use colour::Colour;
@@ -96,6 +98,17 @@ impl Output {
         self.write(&json::line(object))
     }
 
+    /// Prints one event of a virtual board: an object, or a line.
+    pub fn sim(&self, report: &SimReport) -> Result<(), Halt> {
+        if self.json {
+            return self.object(report);
+        }
+        // On a terminal the line that the summary would stand on begins with `^C`.
+        let end = matches!(report.event, SimEvent::Summary { .. }) && self.is_terminal();
+        let start = if end { "\n" } else { "" };
+        self.write(format!("{start}{}\n", sim::line(report)).as_bytes())
+    }
+
     /// Writes data to standard output.
     pub fn write(&self, bytes: &[u8]) -> Result<(), Halt> {
         self.stdout
@@ -110,6 +123,14 @@ impl Output {
     pub fn note(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
             say(text);
+        }
+    }
+
+    /// Tells a person at the terminal what could be done next, unless `-q`. The text must be safe
+    /// for a terminal.
+    pub fn hint(&self, text: &str) {
+        if !self.json && io::stderr().is_terminal() {
+            self.note(text);
         }
     }
 

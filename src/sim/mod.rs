@@ -1,75 +1,34 @@
 //! The virtual board: the firmware's own server code at the end of an in-memory cable.
 //!
-//! A stub of the interface that `send` uses; the board itself replaces it.
+//! ```text
+//! servers.rs ─ driver.rs ── cable.rs ── client.rs ─┬─ network.rs  readiness, for bench
+//!  greeter    embassy-net   latency,    smoltcp   └─ stream.rs   async, for send and the relay
+//!             driver        loss, ...
+//! ```
+//!
+//! `spec.rs` says what board and cable are to be, `board.rs` gives the board its thread, which
+//! `clock.rs` runs, and `session.rs` puts the parts together for one command. `relay.rs` and
+//! `tap.rs` let other programs in; `plan.rs`, `command.rs` and `report.rs` are `tcpctl sim`.
 
-use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
+pub mod board;
+pub mod cable;
+pub mod client;
+pub mod clock;
+pub mod command;
+pub mod driver;
+pub mod event;
+pub mod network;
+pub mod observer;
+pub mod plan;
+pub mod relay;
+pub mod report;
+mod router;
+pub mod servers;
+pub mod session;
 pub mod spec;
+pub mod stream;
+#[cfg(target_os = "linux")]
+pub mod tap;
 
-/// A virtual board, its cable and the client stack on the cable's other end.
-#[derive(Debug)]
-pub struct Session;
-
-impl Session {
-    /// Starts a board as `spec` says.
-    pub fn start(_spec: &spec::Spec) -> io::Result<Self> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    /// Where its server listens.
-    pub fn address(&self) -> SocketAddr {
-        ([192, 168, 1, 1], 3000).into()
-    }
-
-    /// Connects over the cable.
-    pub fn connect(&self, _to: SocketAddr) -> impl Future<Output = io::Result<VirtualStream>> {
-        std::future::ready(Err(io::ErrorKind::Unsupported.into()))
-    }
-}
-
-/// A connection over the cable.
-#[derive(Debug)]
-pub struct VirtualStream;
-
-impl VirtualStream {
-    /// Bytes and FIN sent but not yet acknowledged.
-    pub fn unacknowledged(&self) -> usize {
-        0
-    }
-
-    /// Ends the connection with a reset.
-    pub fn abort(&mut self) {}
-}
-
-impl AsyncRead for VirtualStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        _: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for VirtualStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
+pub use session::Session;
+pub use stream::VirtualStream;

@@ -1,8 +1,10 @@
-//! Async connections for `send` and its kin: over kernel sockets, and over the virtual cable.
+//! How bytes get to a target and back: async streams for `send` and its kin, [`readiness`] for
+//! the bench; each over kernel sockets and over the virtual cable.
 
 mod dial;
 mod error;
 mod eyeballs;
+pub mod readiness;
 mod stream;
 
 pub use dial::{Connection, Dial, Endpoint, Family};

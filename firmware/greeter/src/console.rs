@@ -1,0 +1,147 @@
+//! What the board prints: on a chip's serial line and in `tcpctl sim`, in the same words.
+//!
+//! A line is one word and `key=value` pairs, so that a person can read it and
+//! `tcpctl monitor` can parse it. What a peer sent is escaped: a request can't forge a line or
+//! steer a terminal.
+
+use core::fmt;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+/// Where the servers report what happens.
+///
+/// Called from the network's own task: an implementation must not block, and drops what it can't
+/// take at once.
+pub trait Console {
+    /// A request was read, and will be answered next.
+    fn request(&self, request: &Request<'_>);
+}
+
+impl<C: Console + ?Sized> Console for &C {
+    fn request(&self, request: &Request<'_>) {
+        (**self).request(request);
+    }
+}
+
+/// A console that says nothing.
+impl Console for () {
+    fn request(&self, _request: &Request<'_>) {}
+}
+
+/// A request as it was read. Displays as the console's line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// Who sent it.
+    pub peer: SocketAddrV4,
+    /// What had come when the server read: one receive buffer at the most. Empty from a peer
+    /// that closed, or stayed silent for the request timeout.
+    pub bytes: &'a [u8],
+}
+
+impl fmt::Display for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "request peer={} len={} \"{}\"",
+            self.peer,
+            self.bytes.len(),
+            self.bytes.escape_ascii()
+        )
+    }
+}
+
+/// The board can be reached. Displays as the console's line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ready {
+    /// The greeting server's address.
+    pub address: SocketAddrV4,
+}
+
+impl fmt::Display for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ready addr={}", self.address)
+    }
+}
+
+/// A station was given an address, in AP mode. Displays as the console's line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leased {
+    /// The station's hardware address.
+    pub mac: [u8; 6],
+    /// The address that it was given.
+    pub address: Ipv4Addr,
+}
+
+impl fmt::Display for Leased {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "station leased mac={} addr={}",
+            Mac(self.mac),
+            self.address
+        )
+    }
+}
+
+/// A hardware address. Displays as `02:00:00:1a:2b:3c`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mac(pub [u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(":")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn lines_are_the_contract_s() {
+        let peer = SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, 2), 49152);
+        assert_eq!(
+            Request {
+                peer,
+                bytes: b"Hello TCP world!\r\n"
+            }
+            .to_string(),
+            r#"request peer=192.168.1.2:49152 len=18 "Hello TCP world!\r\n""#
+        );
+        assert_eq!(
+            Ready { address: peer }.to_string(),
+            "ready addr=192.168.1.2:49152"
+        );
+        assert_eq!(
+            Leased {
+                mac: [2, 0, 0, 0x1a, 0x2b, 0x3c],
+                address: *peer.ip()
+            }
+            .to_string(),
+            "station leased mac=02:00:00:1a:2b:3c addr=192.168.1.2"
+        );
+    }
+
+    #[test]
+    fn a_request_can_neither_forge_a_line_nor_steer_a_terminal() {
+        let peer = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);
+        let line = Request {
+            peer,
+            bytes: b"\"\nready addr=6.6.6.6:6\x1b[2J\x9b\x00\xff",
+        }
+        .to_string();
+        assert_eq!(
+            line,
+            r#"request peer=127.0.0.1:1 len=29 "\"\nready addr=6.6.6.6:6\x1b[2J\x9b\x00\xff""#
+        );
+        assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
+    }
+}

@@ -1,0 +1,152 @@
+//! What the server may hand out: checked once, then trusted.
+
+use core::fmt;
+use core::net::Ipv4Addr;
+
+/// The addresses and times of a [`Server`](super::Server). A value of this type is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    pub(super) server: Ipv4Addr,
+    pub(super) mask: Ipv4Addr,
+    pub(super) first: Ipv4Addr,
+    pub(super) size: u32,
+    pub(super) lease_seconds: u32,
+    pub(super) router: Option<Ipv4Addr>,
+    pub(super) dns: Option<Ipv4Addr>,
+}
+
+/// Why a pool cannot be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// The prefix leaves no room for a server and a client: it must be 1 to 30 bits.
+    Prefix,
+    /// The server's address is the subnet's own address or its broadcast address.
+    ServerAddress,
+    /// The pool's last address comes before its first.
+    EmptyPool,
+    /// The pool reaches outside the subnet, or onto its own or its broadcast address.
+    PoolOutsideSubnet,
+    /// The server's own address is in the pool.
+    ServerInPool,
+    /// The pool has more addresses than the server's table has places.
+    PoolTooLarge,
+    /// Leases of no duration.
+    LeaseTime,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Prefix => "the prefix must be 1 to 30 bits",
+            Self::ServerAddress => "the server's address is not one for a host in its subnet",
+            Self::EmptyPool => "the pool's last address comes before its first",
+            Self::PoolOutsideSubnet => "the pool reaches outside the subnet",
+            Self::ServerInPool => "the pool contains the server's own address",
+            Self::PoolTooLarge => "the pool has more addresses than the lease table has places",
+            Self::LeaseTime => "the lease time is zero",
+        })
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+impl Config {
+    /// Two hours.
+    pub const DEFAULT_LEASE_SECONDS: u32 = 2 * 60 * 60;
+
+    /// A server at `server` in a subnet of `prefix` bits that hands out `first..=last`.
+    ///
+    /// Leases last two hours. The board names itself as the router, as the tutorial's access point
+    /// does: a phone that is given no router may call the network broken and leave it. It names no
+    /// DNS server, since it is none.
+    ///
+    /// # Errors
+    /// [`ConfigError`] says which bound the pool breaks.
+    pub fn new(
+        server: Ipv4Addr,
+        prefix: u8,
+        first: Ipv4Addr,
+        last: Ipv4Addr,
+    ) -> Result<Self, ConfigError> {
+        if !(1..=30).contains(&prefix) {
+            return Err(ConfigError::Prefix);
+        }
+        let mask = u32::MAX << (32 - u32::from(prefix));
+        let mask_address = Ipv4Addr::from_bits(mask);
+        if !is_host(server, server, mask_address) {
+            return Err(ConfigError::ServerAddress);
+        }
+        if last < first {
+            return Err(ConfigError::EmptyPool);
+        }
+        if !is_host(first, server, mask_address) || !is_host(last, server, mask_address) {
+            return Err(ConfigError::PoolOutsideSubnet);
+        }
+        if (first..=last).contains(&server) {
+            return Err(ConfigError::ServerInPool);
+        }
+        Ok(Self {
+            server,
+            mask: mask_address,
+            first,
+            // Both are hosts of one subnet of at most 2^31 addresses: no overflow.
+            size: last.to_bits() - first.to_bits() + 1,
+            lease_seconds: Self::DEFAULT_LEASE_SECONDS,
+            router: Some(server),
+            dns: None,
+        })
+    }
+
+    /// The same with leases of `seconds`.
+    ///
+    /// # Errors
+    /// [`ConfigError::LeaseTime`] if that is zero.
+    pub fn with_lease_seconds(self, seconds: u32) -> Result<Self, ConfigError> {
+        match seconds {
+            0 => Err(ConfigError::LeaseTime),
+            lease_seconds => Ok(Self {
+                lease_seconds,
+                ..self
+            }),
+        }
+    }
+
+    /// The same with another router option, or none.
+    #[must_use]
+    pub const fn with_router(self, router: Option<Ipv4Addr>) -> Self {
+        Self { router, ..self }
+    }
+
+    /// The same with a DNS server option, or none.
+    #[must_use]
+    pub const fn with_dns(self, dns: Option<Ipv4Addr>) -> Self {
+        Self { dns, ..self }
+    }
+
+    /// The place of `address` in the pool, or `None` if it is outside.
+    pub(super) fn index_of(&self, address: Ipv4Addr) -> Option<usize> {
+        let offset = address.to_bits().checked_sub(self.first.to_bits())?;
+        if offset < self.size {
+            usize::try_from(offset).ok()
+        } else {
+            None
+        }
+    }
+
+    /// The address at a place of the pool.
+    pub(super) fn address_at(&self, index: usize) -> Ipv4Addr {
+        let offset = u32::try_from(index).unwrap_or(u32::MAX);
+        Ipv4Addr::from_bits(self.first.to_bits().saturating_add(offset))
+    }
+
+    /// Whether `address` can be a host's in the served subnet.
+    pub(super) fn is_host(&self, address: Ipv4Addr) -> bool {
+        is_host(address, self.server, self.mask)
+    }
+}
+
+/// Whether `address` lies in `base`'s subnet and is neither that subnet's name nor its broadcast.
+fn is_host(address: Ipv4Addr, base: Ipv4Addr, mask: Ipv4Addr) -> bool {
+    let host = address & !mask;
+    address & mask == base & mask && host != Ipv4Addr::UNSPECIFIED && host != !mask
+}

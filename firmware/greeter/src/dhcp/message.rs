@@ -1,0 +1,200 @@
+//! DHCP messages: what a client asks, and the datagram that answers.
+//!
+//! Field access and option walking are smoltcp's, which the board links anyway.
+
+use core::net::Ipv4Addr;
+
+use smoltcp::wire::{
+    ArpHardware, DhcpFlags, DhcpMessageType, DhcpOpCode, DhcpOption, DhcpOptionWriter, DhcpPacket,
+    EthernetAddress,
+};
+
+use super::{Config, Mac};
+
+/// The port servers listen on.
+pub const SERVER_PORT: u16 = 67;
+/// The port clients listen on.
+pub const CLIENT_PORT: u16 = 68;
+/// The largest reply, in bytes: what every client must take (RFC 2131 §2: an IP datagram of 576
+/// bytes).
+pub const MAX_REPLY: usize = 548;
+
+/// The smallest BOOTP message; relays and old clients drop shorter ones (RFC 1542 §2.1).
+const MIN_REPLY: usize = 300;
+/// Where the options begin: the fixed fields and the magic cookie.
+const OPTIONS: usize = 240;
+const MAGIC: u32 = 0x6382_5363;
+/// The length of an Ethernet or Wi-Fi station's address.
+const HARDWARE_LEN: u8 = 6;
+
+/// Option codes of RFC 2132.
+mod code {
+    pub(super) const SUBNET_MASK: u8 = 1;
+    pub(super) const ROUTER: u8 = 3;
+    pub(super) const DNS: u8 = 6;
+    pub(super) const REQUESTED_ADDRESS: u8 = 50;
+    pub(super) const LEASE_TIME: u8 = 51;
+    pub(super) const MESSAGE_TYPE: u8 = 53;
+    pub(super) const SERVER_ID: u8 = 54;
+    pub(super) const RENEWAL_TIME: u8 = 58;
+    pub(super) const REBINDING_TIME: u8 = 59;
+    pub(super) const CLIENT_ID: u8 = 61;
+}
+
+/// A client's message, as far as a server without relays looks at it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    pub(super) kind: DhcpMessageType,
+    pub(super) mac: Mac,
+    /// The address that the client uses, if any.
+    pub(super) client_address: Option<Ipv4Addr>,
+    pub(super) requested: Option<Ipv4Addr>,
+    pub(super) server_id: Option<Ipv4Addr>,
+    xid: u32,
+    flags: DhcpFlags,
+    client_id: Option<&'a [u8]>,
+}
+
+impl<'a> Request<'a> {
+    /// Reads a datagram; `None` for whatever is not a request from an Ethernet station on this
+    /// link. A relay (giaddr) means another link, and its answer would have to go elsewhere.
+    pub(super) fn parse(packet: &'a DhcpPacket<&'a [u8]>) -> Option<Self> {
+        let mac = packet.client_hardware_address();
+        if packet.opcode() != DhcpOpCode::Request
+            || packet.magic_number() != MAGIC
+            || packet.hardware_type() != ArpHardware::Ethernet
+            || packet.hardware_len() != HARDWARE_LEN
+            || !packet.relay_agent_ip().is_unspecified()
+            || !mac.is_unicast()
+            || mac.0 == Mac::default()
+        {
+            return None;
+        }
+        let mut request = Self {
+            kind: DhcpMessageType::Unknown(0),
+            mac: mac.0,
+            client_address: Some(packet.client_ip()).filter(|address| !address.is_unspecified()),
+            requested: None,
+            server_id: None,
+            xid: packet.transaction_id(),
+            flags: packet.flags(),
+            client_id: None,
+        };
+        for option in packet.options() {
+            match (option.kind, option.data) {
+                (code::MESSAGE_TYPE, [kind]) => request.kind = DhcpMessageType::from(*kind),
+                (code::REQUESTED_ADDRESS, data) => request.requested = address(data),
+                (code::SERVER_ID, data) => request.server_id = address(data),
+                (code::CLIENT_ID, data) => request.client_id = Some(data),
+                _ => {}
+            }
+        }
+        Some(request)
+    }
+
+    /// Writes a DHCPOFFER of `address` or a DHCPACK that grants it; answers the length.
+    pub(super) fn lease(
+        &self,
+        kind: DhcpMessageType,
+        address: Ipv4Addr,
+        config: &Config,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let lease = config.lease_seconds;
+        self.write_header(address, out)?;
+        let mut options = Options::new(kind, config, out)?;
+        options.push(code::LEASE_TIME, &lease.to_be_bytes())?;
+        // RFC 2131 §4.4.5: T1 at half of the lease, T2 at seven eighths.
+        options.push(code::RENEWAL_TIME, &(lease / 2).to_be_bytes())?;
+        options.push(code::REBINDING_TIME, &(lease - lease / 8).to_be_bytes())?;
+        options.push_network(config)?;
+        options.finish(self)
+    }
+
+    /// Writes the DHCPACK that answers a DHCPINFORM: parameters, no address and no times
+    /// (RFC 2131 §4.3.5).
+    pub(super) fn inform(&self, config: &Config, out: &mut [u8]) -> Option<usize> {
+        self.write_header(Ipv4Addr::UNSPECIFIED, out)?;
+        let mut options = Options::new(DhcpMessageType::Ack, config, out)?;
+        options.push_network(config)?;
+        options.finish(self)
+    }
+
+    /// Writes a DHCPNAK: neither addresses nor parameters (RFC 2131 table 3).
+    pub(super) fn refuse(&self, config: &Config, out: &mut [u8]) -> Option<usize> {
+        let addressless = Self {
+            client_address: None,
+            ..*self
+        };
+        addressless.write_header(Ipv4Addr::UNSPECIFIED, out)?;
+        Options::new(DhcpMessageType::Nak, config, out)?.finish(self)
+    }
+
+    /// Writes the fixed fields; `None` if `out` is shorter than [`MAX_REPLY`].
+    fn write_header(&self, yours: Ipv4Addr, out: &mut [u8]) -> Option<()> {
+        let out = out.get_mut(..MAX_REPLY)?;
+        out.fill(0);
+        let mut packet = DhcpPacket::new_unchecked(out);
+        packet.set_opcode(DhcpOpCode::Reply);
+        packet.set_hardware_type(ArpHardware::Ethernet);
+        packet.set_hardware_len(HARDWARE_LEN);
+        packet.set_transaction_id(self.xid);
+        packet.set_flags(self.flags);
+        packet.set_client_ip(self.client_address.unwrap_or(Ipv4Addr::UNSPECIFIED));
+        packet.set_your_ip(yours);
+        packet.set_client_hardware_address(EthernetAddress(self.mac));
+        packet.set_magic_number(MAGIC);
+        Some(())
+    }
+}
+
+/// The options of a reply that is being written.
+struct Options<'o> {
+    writer: DhcpOptionWriter<'o>,
+    len: usize,
+}
+
+impl<'o> Options<'o> {
+    /// Starts with what every reply carries: its type and who speaks.
+    fn new(kind: DhcpMessageType, config: &Config, out: &'o mut [u8]) -> Option<Self> {
+        let writer = DhcpOptionWriter::new(out.get_mut(OPTIONS..MAX_REPLY)?);
+        let mut options = Self {
+            writer,
+            len: OPTIONS,
+        };
+        options.push(code::MESSAGE_TYPE, &[kind.into()])?;
+        options.push(code::SERVER_ID, &config.server.octets())?;
+        Some(options)
+    }
+
+    fn push(&mut self, kind: u8, data: &[u8]) -> Option<()> {
+        self.writer.emit(DhcpOption { kind, data }).ok()?;
+        self.len += 2 + data.len();
+        Some(())
+    }
+
+    /// The subnet's parameters, asked for or not: they are few, and some clients forget to ask.
+    fn push_network(&mut self, config: &Config) -> Option<()> {
+        self.push(code::SUBNET_MASK, &config.mask.octets())?;
+        if let Some(router) = config.router {
+            self.push(code::ROUTER, &router.octets())?;
+        }
+        if let Some(dns) = config.dns {
+            self.push(code::DNS, &dns.octets())?;
+        }
+        Some(())
+    }
+
+    /// Echoes the client's identifier (RFC 6842 §3) and ends; answers the message's length.
+    fn finish(mut self, request: &Request<'_>) -> Option<usize> {
+        if let Some(id) = request.client_id {
+            self.push(code::CLIENT_ID, id)?;
+        }
+        self.writer.end().ok()?;
+        Some((self.len + 1).max(MIN_REPLY))
+    }
+}
+
+fn address(data: &[u8]) -> Option<Ipv4Addr> {
+    <[u8; 4]>::try_from(data).ok().map(Ipv4Addr::from)
+}

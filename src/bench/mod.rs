@@ -1,0 +1,3 @@
+//! `tcpctl bench`: the most truthful load test of a small TCP server.
+
+pub mod measurement;

@@ -1,0 +1,41 @@
+//! What `tcpctl sim` is to do.
+
+use std::net::SocketAddr;
+
+use super::spec::Spec;
+use crate::cli::SimArgs;
+use crate::failure::Failure;
+
+/// A board, and how others reach it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The board and its cable.
+    pub spec: Spec,
+    /// The way in.
+    pub exposure: Exposure,
+}
+
+/// How others reach the board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exposure {
+    /// Behind a listening socket of this computer.
+    Relay(SocketAddr),
+    /// On a TAP interface.
+    Tap(String),
+}
+
+impl Plan {
+    /// The plan of a command line.
+    ///
+    /// # Errors
+    /// Options that can't be, each named.
+    pub fn new(args: &SimArgs) -> Result<Self, Failure> {
+        let spec = Spec::with(args.profile.into(), args.changes())
+            .map_err(|what| Failure::usage(format!("--{what}")))?;
+        let exposure = match &args.tap {
+            Some(interface) => Exposure::Tap(interface.clone()),
+            None => Exposure::Relay(args.listen),
+        };
+        Ok(Self { spec, exposure })
+    }
+}

@@ -1,0 +1,244 @@
+//! What a virtual board runs: greeter's servers over an embassy-net stack, as a chip does.
+
+use std::cell::{Cell, RefCell};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::pin::{Pin, pin};
+
+use embassy_net::{ConfigV4, DhcpConfig, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
+use embassy_net_driver::Driver;
+use embassy_time::{Duration, with_timeout};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tcpctl_greeter::counters::Counters;
+use tcpctl_greeter::refusals::Refusals;
+use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
+use tcpctl_greeter::{dhcp, mdns, services};
+use tcpctl_settings::{HostName, Mode, Services};
+use tokio::sync::oneshot;
+
+use super::board::MacAddress;
+use super::clock;
+use super::event::{BoardEvent, EventConsole};
+use super::spec::Spec;
+
+/// The board's address in AP mode.
+pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
+/// The network's prefix in AP mode.
+pub const PREFIX: u8 = 24;
+/// What the DHCP server gives in AP mode; below is room for hosts with addresses of their own.
+const POOL: (Ipv4Addr, Ipv4Addr) = (
+    Ipv4Addr::new(192, 168, 1, 100),
+    Ipv4Addr::new(192, 168, 1, 115),
+);
+const POOL_SIZE: usize = 16;
+
+/// As many slots as the settings permit: 32 workers and 32 that wait.
+const MAX_SLOTS: usize = 64;
+/// Connections to each bench service at the same time.
+const STREAMS: usize = 4;
+/// The sockets of one board: slots, three bench services, DHCP client and server, mDNS.
+const MAX_SOCKETS: usize = MAX_SLOTS + 3 * STREAMS + 3;
+/// Buffers of a bench service, bytes each way: the window of an ESP32 with ESP-IDF's defaults.
+const SERVICE_BUFFER: usize = 5760;
+/// How long a board that is stopped has for its goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Who is at the other end of a board's network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Neighbours {
+    /// One client on a cable of its own, that knows the board's address: nothing is announced, so
+    /// that a run can be repeated frame by frame.
+    OneClient,
+    /// A wire with any number of hosts, who may ask by name.
+    Wire,
+}
+
+/// What a board leaves behind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The greeting server's counters.
+    pub counters: Counters,
+    /// Events that nobody took in time.
+    pub events_dropped: u64,
+}
+
+/// A future of the board's.
+type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// Runs a board's servers over `driver` until `stop` is done.
+pub async fn serve(
+    spec: &Spec,
+    driver: impl Driver,
+    mac: MacAddress,
+    neighbours: Neighbours,
+    console: EventConsole,
+    stop: impl Future<Output = ()>,
+) -> Summary {
+    let config = server_config(spec);
+    let refused = Cell::new(0);
+    let driver = Refusals::new(driver, config.port, &refused);
+    let mut resources = Box::new(StackResources::<MAX_SOCKETS>::new());
+    let (stack, mut runner) = embassy_net::new(
+        driver,
+        network(spec.mode),
+        &mut *resources,
+        spec.quality.seed,
+    );
+    let server = Server::<_, MAX_SLOTS>::new(stack, config, &console, Some(&refused));
+
+    // Each future has a waker of its own in here: on one shared waker the stack and the sockets,
+    // which wake each other whenever they are polled, would never sleep.
+    let mut tasks: FuturesUnordered<Task<'_>> = FuturesUnordered::new();
+    for _ in 0..config.slots() {
+        tasks.push(Box::pin(async {
+            let mut receive = [0; RECEIVE_BUFFER];
+            let mut send = [0; SEND_BUFFER];
+            server.slot(&mut receive, &mut send).await;
+        }));
+    }
+    if spec.server.services() == Services::On {
+        tasks.extend(bench_services(stack));
+    }
+    if spec.mode == Mode::AccessPoint {
+        tasks.push(Box::pin(lease_addresses(stack, &console)));
+    }
+    tasks.push(Box::pin(watch(stack, config.port, &console)));
+    let (leave, left) = oneshot::channel::<()>();
+    if neighbours == Neighbours::Wire {
+        // The one task that ends, once it is told to.
+        tasks.push(Box::pin(announce(
+            stack,
+            spec,
+            mac,
+            &console,
+            left.map(drop),
+        )));
+    }
+    // The stack comes last, so that every slot listens before the first frame is looked at.
+    tasks.push(Box::pin(async {
+        runner.run().await;
+    }));
+    tokio::select! {
+        () = stop => {}
+        () = async { while tasks.next().await.is_some() {} } => {}
+    }
+    // Asked while the tasks live: their connections are counted too.
+    let counters = server.counters();
+    if neighbours == Neighbours::Wire {
+        drop(leave);
+        // A board without a network has nobody to say goodbye to.
+        let _ = with_timeout(GOODBYE, tasks.next()).await;
+        // What was sent last is still on the cable.
+        let on_its_way = spec.quality.latency + spec.quality.jitter * 8;
+        let _ = with_timeout(on_its_way, tasks.next()).await;
+    }
+    drop(tasks);
+    Summary {
+        counters,
+        events_dropped: console.dropped(),
+    }
+}
+
+/// The greeting server as the settings want it.
+fn server_config(spec: &Spec) -> Config<'_> {
+    Config {
+        port: spec.server.port().get(),
+        greeting: spec.server.greeting().as_bytes(),
+        workers: spec.server.workers().get().into(),
+        backlog: spec.server.backlog().get().into(),
+        request_timeout: clock::duration(spec.server.request_timeout().as_duration()),
+        service_time: clock::duration(spec.service_time),
+        ..Config::DEFAULT
+    }
+}
+
+/// The board's network: its own in AP mode, what DHCP gives it in STA mode.
+fn network(mode: Mode) -> embassy_net::Config {
+    let mut config = embassy_net::Config::default();
+    config.ipv4 = match mode {
+        Mode::AccessPoint => ConfigV4::Static(StaticConfigV4 {
+            address: Ipv4Cidr::new(ADDRESS, PREFIX),
+            gateway: None,
+            dns_servers: [].into_iter().collect(),
+        }),
+        Mode::Station => ConfigV4::Dhcp(DhcpConfig::default()),
+    };
+    config
+}
+
+/// Echo, discard and chargen, several connections of each.
+fn bench_services(stack: Stack<'_>) -> impl Iterator<Item = Task<'_>> {
+    (0..STREAMS).flat_map(move |_| {
+        let echo: Task<'_> = Box::pin(with_buffers(async move |receive, send| {
+            services::echo(stack, receive, send).await;
+        }));
+        let discard: Task<'_> = Box::pin(with_buffers(async move |receive, send| {
+            services::discard(stack, receive, send).await;
+        }));
+        let chargen: Task<'_> = Box::pin(with_buffers(async move |receive, send| {
+            services::chargen(stack, receive, send).await;
+        }));
+        [echo, discard, chargen]
+    })
+}
+
+async fn with_buffers(serve: impl AsyncFnOnce(&mut [u8], &mut [u8])) {
+    let mut receive = vec![0; SERVICE_BUFFER];
+    let mut send = vec![0; SERVICE_BUFFER];
+    serve(&mut receive, &mut send).await;
+}
+
+/// The DHCP server of an access point.
+async fn lease_addresses(stack: Stack<'_>, console: &EventConsole) {
+    let server = dhcp::Config::new(ADDRESS, PREFIX, POOL.0, POOL.1)
+        .and_then(dhcp::Server::<POOL_SIZE>::new)
+        .unwrap_or_else(|error| unreachable!("the constants above are a pool: {error}"));
+    let mut buffers = Box::new(dhcp::Buffers::new());
+    let tell = |lease| console.say(BoardEvent::Lease(lease));
+    dhcp::serve(stack, &RefCell::new(server), &mut buffers, tell).await;
+}
+
+/// The mDNS responder, until `leave`.
+async fn announce(
+    stack: Stack<'_>,
+    spec: &Spec,
+    mac: MacAddress,
+    console: &EventConsole,
+    leave: impl Future<Output = ()>,
+) {
+    let host_name = HostName::of_board(mac);
+    let mode = spec.mode.to_string();
+    let identity = mdns::Identity {
+        hostname: host_name.as_str(),
+        port: spec.server.port().get(),
+        chip: "virtual",
+        mode: &mode,
+        firmware: env!("CARGO_PKG_VERSION"),
+        mac,
+    };
+    let responder = mdns::Responder::new(&identity, spec.quality.seed)
+        .unwrap_or_else(|error| unreachable!("a host name of the settings is a label: {error}"));
+    let mut buffers = Box::new(mdns::Buffers::new());
+    let tell = |_, name: &str| {
+        console.say(BoardEvent::Named {
+            host_name: name.to_owned(),
+        });
+    };
+    mdns::run(stack, &RefCell::new(responder), &mut buffers, leave, tell).await;
+}
+
+/// Says when the board can be reached, and when no longer.
+async fn watch(stack: Stack<'_>, port: u16, console: &EventConsole) {
+    loop {
+        stack.wait_link_up().await;
+        stack.wait_config_up().await;
+        let Some(config) = stack.config_v4() else {
+            continue;
+        };
+        let address = SocketAddrV4::new(config.address.address(), port);
+        console.say(BoardEvent::Ready { address });
+        futures_util::future::select(pin!(stack.wait_config_down()), pin!(stack.wait_link_down()))
+            .await;
+        console.say(BoardEvent::Lost);
+    }
+}

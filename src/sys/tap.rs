@@ -1,0 +1,58 @@
+//! TAP devices of Linux: an Ethernet port of the kernel, as a file.
+
+use std::ffi::CString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+
+/// Opens the TAP interface `name` for whole frames, without blocking; makes it if it is not there.
+///
+/// An interface that was made with `ip tuntap add dev NAME mode tap user USER` can be opened by
+/// that user; to make one takes the capability `CAP_NET_ADMIN`. One that was made here goes when
+/// the file is closed. (Linux, Documentation/networking/tuntap.rst.)
+///
+/// # Errors
+/// `InvalidInput` for a name that no interface can have, else what the kernel says:
+/// `PermissionDenied` without the capability, `ResourceBusy` when somebody else has it.
+pub fn open(name: &str) -> io::Result<File> {
+    // SAFETY: all-zero bytes are a valid ifreq, a C struct of integers and arrays.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    let bytes = CString::new(name).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let bytes = bytes.as_bytes_with_nul();
+    if name.is_empty() || name.contains(['/', '%']) || bytes.len() > request.ifr_name.len() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "an interface name has 1 to 15 characters, without '/' and '%'",
+        ));
+    }
+    for (to, &from) in request.ifr_name.iter_mut().zip(bytes) {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags =
+        libc::c_short::try_from(libc::IFF_TAP | libc::IFF_NO_PI).unwrap_or_default();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+        .open("/dev/net/tun")?;
+    // SAFETY: the descriptor is open, and TUNSETIFF reads and writes one ifreq, which is ours.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::open;
+
+    #[test]
+    fn a_name_that_no_interface_can_have_is_refused_before_the_kernel_is_asked() {
+        for name in ["", "sixteen-letters-", "a/b", "tap%d", "nul\0"] {
+            let error = open(name).expect_err(name);
+            assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{name}");
+        }
+    }
+}
