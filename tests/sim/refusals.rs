@@ -34,7 +34,10 @@ fn options_that_can_t_be_are_named() {
         (&["--greeting", ""], &["--greeting"]),
         (&["--services", "maybe"], &["--services", "on or off"]),
         (&["--mode", "mesh"], &["--mode", "ap or sta"]),
-        (&["--listen", "nonsense"], &["--listen", "nonsense"]),
+        (
+            &["--listen", "nonsense"],
+            &["--listen", "nonsense", "e.g. 127.0.0.1:3000"],
+        ),
         (&["--listen", "127.0.0.1:70000"], &["--listen", "70000"]),
         (&["esp23"], &["esp23", "esp32"]),
         (&["--profile", "esp32"], &["--profile"]),
