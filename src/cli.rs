@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use crate::sim::plan;
 use crate::sim::spec::Profile;
 use crate::units;
 
@@ -304,6 +305,7 @@ pub struct SimArgs {
         long,
         value_name = "ADDRESS",
         default_value = "127.0.0.1:3000",
+        value_parser = plan::listen_address,
         value_hint = ValueHint::Other,
         help_heading = "Way in (one of)"
     )]

@@ -39,3 +39,12 @@ impl Plan {
         Ok(Self { spec, exposure })
     }
 }
+
+/// Parses the value of `--listen`.
+///
+/// # Errors
+/// One line that says what could stand there.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "write an IP address and a port, e.g. 127.0.0.1:3000 or [::1]:3000".into())
+}

@@ -1,0 +1,20 @@
+//! The board on the wire and `send`, against programs that we did not write.
+//!
+//! Most of it needs root: a network namespace for each test, with a board on a TAP interface in
+//! it. What a machine lacks is skipped and named; `TCPCTL_REQUIRE_PEERS=1` makes it a failure.
+#![cfg(target_os = "linux")]
+
+#[path = "../processes/mod.rs"]
+#[allow(
+    dead_code,
+    reason = "each of the two that share it leaves a part unused"
+)]
+mod processes;
+
+mod addresses;
+mod clients;
+mod discovery;
+mod scratch;
+mod servers;
+mod skipping;
+mod wire;

@@ -1,0 +1,103 @@
+use std::env;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+
+/// Set to 1, it makes what is missing a failure: where everything is installed, nothing is to be
+/// skipped in silence.
+const REQUIRE: &str = "TCPCTL_REQUIRE_PEERS";
+
+/// Something that a test can't do without, and not every machine has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Need {
+    /// Network namespaces, and interfaces in them.
+    Root,
+    /// TAP devices.
+    Tap,
+    /// A program, by its name.
+    Program(&'static str),
+    /// OpenBSD's `nc`: others of that name know other options.
+    OpenBsdNc,
+    /// One of the programs in `busybox`.
+    Busybox(&'static str),
+    /// A module of `python3`.
+    Python(&'static str),
+}
+
+impl Need {
+    /// What is missing, if it is.
+    fn missing(self) -> Option<String> {
+        match self {
+            Self::Root => (!may_change_networks()).then(|| "root".into()),
+            Self::Tap => (!Path::new("/dev/net/tun").exists()).then(|| "/dev/net/tun".into()),
+            Self::Program(name) => (!is_program(name)).then(|| name.into()),
+            Self::OpenBsdNc => {
+                (!says("nc", &["-h"], "OpenBSD netcat")).then(|| "OpenBSD's nc".into())
+            }
+            Self::Busybox(name) => {
+                (!says("busybox", &["--list"], name)).then(|| format!("busybox {name}"))
+            }
+            Self::Python(module) => (!says("python3", &["-c", &import(module)], "imported"))
+                .then(|| format!("python3 with the module {module}")),
+        }
+    }
+}
+
+/// Whether a test is to be skipped; says so, and why.
+///
+/// # Panics
+/// With [`REQUIRE`] instead of a skip.
+pub(crate) fn skipped(needs: &[Need]) -> bool {
+    let Some(missing) = needs.iter().find_map(|need| need.missing()) else {
+        return false;
+    };
+    assert!(
+        env::var_os(REQUIRE).is_none_or(|value| value != "1"),
+        "needs {missing}, and {REQUIRE}=1 permits no skipping"
+    );
+    let test = thread::current();
+    // Not by eprintln!, whose text a passing test keeps to itself.
+    let _ = writeln!(
+        io::stderr(),
+        "skipped: needs {missing} ({})",
+        test.name().unwrap_or_default()
+    );
+    true
+}
+
+/// Root in a container may be without the powers of root.
+fn may_change_networks() -> bool {
+    const NET_ADMIN: u64 = 1 << 12;
+    const SYS_ADMIN: u64 = 1 << 21;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let capabilities = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok());
+    rustix::process::geteuid().is_root()
+        && capabilities.is_some_and(|set| set & NET_ADMIN != 0 && set & SYS_ADMIN != 0)
+}
+
+fn is_program(name: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(name).is_file())
+}
+
+fn import(module: &str) -> String {
+    format!("import {module}; print('imported')")
+}
+
+/// Whether a program runs and says a line that begins with `start`.
+fn says(program: &str, arguments: &[&str], start: &str) -> bool {
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output();
+    output.is_ok_and(|output| {
+        let said = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&said)
+            .lines()
+            .any(|line| line.starts_with(start))
+    })
+}

@@ -1,0 +1,166 @@
+//! What the options make of the board.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::processes::{Board, GREETING, REQUEST, SHOWN};
+
+/// A board behind a free port.
+pub(crate) fn listening(options: &str) -> Board {
+    let mut sim = Board::tcpctl();
+    sim.args(["sim", "--listen", "127.0.0.1:0"]);
+    sim.args(options.split(' ').filter(|word| !word.is_empty()));
+    Board::start(sim)
+}
+
+/// A connection to a board, with a bound to every wait on it.
+pub(crate) fn connect(to: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(to).unwrap_or_else(|error| panic!("{to}: {error}"));
+    stream
+        .set_read_timeout(Some(Duration::from_mins(1)))
+        .expect("a connection takes options");
+    stream
+}
+
+/// One exchange. Returns the address it was made from, and the answer.
+pub(crate) fn exchange(to: SocketAddr, request: &[u8]) -> (SocketAddr, Vec<u8>) {
+    let mut stream = connect(to);
+    let from = stream.local_addr().expect("a connection has two ends");
+    stream.write_all(request).expect("the board reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("the board answers");
+    (from, answer)
+}
+
+#[test]
+fn requests_are_shown_with_the_peer_outside_the_relay() {
+    let board = listening("esp32");
+    for request in ["Hello TCP world!\r\n", "\x1b[2J\"\0\\", "ä"] {
+        let (from, answer) = exchange(board.address, request.as_bytes());
+        assert_eq!(answer, GREETING.as_bytes());
+        let shown = format!(
+            "request peer={from} len={} \"{}\" time=20",
+            request.len(),
+            request.as_bytes().escape_ascii()
+        );
+        assert!(board.says(&format!("peer={from} ")).starts_with(&shown));
+    }
+}
+
+#[test]
+fn the_default_board_is_the_esp32_s() {
+    let board = listening("");
+    assert_eq!(
+        board.says("ready "),
+        format!("ready addr={} mode=ap workers=4 backlog=4", board.address)
+    );
+}
+
+#[test]
+fn the_tutorial_s_board_serves_one_and_keeps_two() {
+    let board = listening("tutorial");
+    let ready = board.says("ready ");
+    assert!(ready.ends_with(" mode=ap workers=1 backlog=2"), "{ready}");
+    assert_eq!(exchange(board.address, b"hi").1, GREETING.as_bytes());
+}
+
+#[test]
+fn a_station_has_its_address_before_it_is_ready() {
+    let board = listening("ideal --mode sta");
+    assert!(board.says("ready ").contains(" mode=sta "));
+    assert_eq!(exchange(board.address, b"hi").1, GREETING.as_bytes());
+}
+
+#[test]
+fn a_client_that_half_closes_is_answered() {
+    let board = listening("esp32");
+    let mut stream = connect(board.address);
+    stream.write_all(REQUEST.as_bytes()).expect("it reads");
+    stream.shutdown(Shutdown::Write).expect("it is open");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    assert_eq!(answer, GREETING);
+    assert!(board.says("request ").contains(SHOWN));
+}
+
+#[test]
+fn a_client_that_closes_without_a_word_is_answered_at_once() {
+    let board = listening("esp32 --request-timeout 10m");
+    let mut stream = connect(board.address);
+    stream.shutdown(Shutdown::Write).expect("it is open");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    assert_eq!(answer, GREETING);
+    assert!(board.says("request ").contains(" len=0 \"\" time="));
+}
+
+#[test]
+fn a_silent_client_is_greeted_after_the_request_timeout() {
+    const TIMEOUT: Duration = Duration::from_millis(150);
+    let board = listening("ideal --request-timeout 150ms");
+    let start = Instant::now();
+    let (_, answer) = exchange(board.address, b"");
+    assert_eq!(answer, GREETING.as_bytes());
+    assert!(start.elapsed() >= TIMEOUT, "{:?}", start.elapsed());
+    assert!(board.interrupt().stdout.contains(" timed_out=1 "));
+}
+
+#[test]
+fn it_greets_as_it_was_told() {
+    let mut sim = Board::tcpctl();
+    sim.args(["sim", "--listen", "127.0.0.1:0", "--greeting"]);
+    sim.arg("Grüß dich,\r\n\tWelt");
+    let board = Board::start(sim);
+    let (_, answer) = exchange(board.address, b"hi");
+    assert_eq!(answer, "Grüß dich,\r\n\tWelt".as_bytes());
+}
+
+#[test]
+fn a_slow_board_takes_its_service_time_for_each() {
+    const SERVICE_TIME: Duration = Duration::from_millis(50);
+    let board = listening("ideal --workers 1 --service-time 50ms");
+    let start = Instant::now();
+    let clients: Vec<_> = (0..3)
+        .map(|_| {
+            let to = board.address;
+            std::thread::spawn(move || exchange(to, b"hi").1)
+        })
+        .collect();
+    for client in clients {
+        assert_eq!(client.join().expect("no panic"), GREETING.as_bytes());
+    }
+    // One worker: one after the other.
+    assert!(start.elapsed() >= SERVICE_TIME * 3, "{:?}", start.elapsed());
+}
+
+#[test]
+fn the_cable_s_delay_is_on_every_round_trip() {
+    const LATENCY: Duration = Duration::from_millis(40);
+    let board = listening("ideal --latency 40ms");
+    let start = Instant::now();
+    exchange(board.address, b"hi");
+    // The handshake, then request and answer: four times the one-way delay.
+    assert!(start.elapsed() >= LATENCY * 4, "{:?}", start.elapsed());
+}
+
+/// The relay has accepted a connection before the board is asked.
+#[test]
+fn a_connection_that_the_board_refuses_is_reset() {
+    let board = listening("ideal --workers 1 --backlog 0 --request-timeout 10m");
+    let held = connect(board.address);
+    // Whether the first is held by now shows in what happens to the next.
+    let reset = (0..1000).any(|_| {
+        let mut stream = connect(board.address);
+        let _ = stream.write_all(b"hi");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).is_err_and(|error| {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+            true
+        })
+    });
+    assert!(reset);
+    drop(held);
+    let summary = board.interrupt().stdout;
+    assert!(!summary.contains(" refused=0 "), "{summary}");
+}
