@@ -37,7 +37,12 @@ pub struct ClientStack {
 }
 
 /// A connection of the client stack, until it is released.
-pub type Handle = SocketHandle;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handle {
+    socket: SocketHandle,
+    /// Its own port, which smoltcp forgets when the connection has ended.
+    port: u16,
+}
 
 impl ClientStack {
     /// A stack at `end` with one address.
@@ -99,7 +104,10 @@ impl ClientStack {
             )
             .map_err(|_| ConnectFailure::Unreachable)?;
         self.device.observer.opened(port);
-        Ok(self.sockets.add(socket))
+        Ok(Handle {
+            socket: self.sockets.add(socket),
+            port,
+        })
     }
 
     /// Sends and receives what there is; wakes the wakers of the sockets concerned.
@@ -204,10 +212,8 @@ impl ClientStack {
 
     /// Forgets a connection. Whatever of it has not been sent is lost.
     pub fn release(&mut self, handle: Handle) {
-        if let Some(local) = self.socket(handle).local_endpoint() {
-            self.device.observer.closed(local.port);
-        }
-        self.sockets.remove(handle);
+        self.device.observer.closed(handle.port);
+        self.sockets.remove(handle.socket);
     }
 
     /// Whether there is something to read: bytes, a FIN or a reset.
@@ -244,16 +250,15 @@ impl ClientStack {
 
     /// What was seen of the connection on the cable.
     pub fn info(&self, handle: Handle) -> Option<ConnectionInfo> {
-        let local = self.socket(handle).local_endpoint()?;
-        self.device.observer.info(local.port)
+        self.device.observer.info(handle.port)
     }
 
     fn socket(&self, handle: Handle) -> &tcp::Socket<'static> {
-        self.sockets.get(handle)
+        self.sockets.get(handle.socket)
     }
 
     fn socket_mut(&mut self, handle: Handle) -> &mut tcp::Socket<'static> {
-        self.sockets.get_mut(handle)
+        self.sockets.get_mut(handle.socket)
     }
 
     /// The next port that no connection uses.
@@ -330,5 +335,31 @@ impl TxToken for Sending<'_> {
         self.device.observer.sent(&frame);
         self.device.end.send(self.now, frame);
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::cable::{Quality, cable};
+
+    #[test]
+    fn a_connection_that_was_refused_is_still_known_and_gives_its_port_back() {
+        let now = Instant::from_ticks(0);
+        let (board_end, host_end) = cable(Quality::IDEAL);
+        let there = Ipv4Addr::new(192, 168, 1, 1);
+        let mut client = ClientStack::new(host_end, Ipv4Addr::new(192, 168, 1, 2), 24, now, 1);
+        // Nobody listens there.
+        let mut board = ClientStack::new(board_end, there, 24, now, 2);
+        let handle = client.connect((there, 3000).into()).expect("a free port");
+        for _ in 0..8 {
+            client.poll(now);
+            board.poll(now);
+        }
+        assert_eq!(client.state(handle), State::Closed);
+        assert!(client.device.observer.is_open(handle.port));
+        assert_eq!(client.info(handle), Some(ConnectionInfo::default()));
+        client.release(handle);
+        assert!(!client.device.observer.is_open(handle.port));
     }
 }

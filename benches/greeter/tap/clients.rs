@@ -1,0 +1,168 @@
+//! Clients on the kernel's stack: each a thread that connects, sends, reads the answer, closes,
+//! and starts again.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use hdrhistogram::Histogram;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::closed_loop::{GREETING, REQUEST, histogram};
+
+/// How long a client waits for each of connection, answer and end: the kernel repeats its SYN
+/// after 1 s.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// So many exchanges meet a server that has not seen any of their ports before.
+pub(crate) const FIRST: u64 = 2_000;
+
+/// What the clients have seen in one round.
+pub(crate) struct Seen {
+    /// Exchanges that were over in time.
+    pub(crate) served: u64,
+    /// How long the first [`FIRST`] of them took, if there were so many.
+    pub(crate) first: Option<Duration>,
+    /// From the SYN to the peer's FIN, nanoseconds; of the unanswered, how long they waited.
+    pub(crate) latency: Histogram<u64>,
+    /// Connections that were refused.
+    pub(crate) refused: u64,
+    /// Connections that were reset, or ended without the greeting.
+    pub(crate) broken: u64,
+    /// Connections that nothing came of in [`PATIENCE`].
+    pub(crate) unanswered: u64,
+    /// SYNs that the kernel has sent again.
+    pub(crate) syns_repeated: u64,
+}
+
+/// Keeps `clients` threads busy for `duration`.
+pub(crate) fn run(to: SocketAddr, clients: usize, duration: Duration) -> Seen {
+    let start = Instant::now();
+    let served = AtomicU64::new(0);
+    let syns_before = syns_repeated();
+    let client = || {
+        let mut seen = Seen {
+            served: 0,
+            first: None,
+            latency: histogram(),
+            refused: 0,
+            broken: 0,
+            unanswered: 0,
+            syns_repeated: 0,
+        };
+        while start.elapsed() < duration {
+            let begun = Instant::now();
+            let result = exchange(to);
+            if start.elapsed() >= duration && result.is_ok() {
+                // It was not done in time, but what it took is known.
+                seen.record(begun.elapsed());
+                break;
+            }
+            match result {
+                Ok(()) => {
+                    seen.record(begun.elapsed());
+                    seen.served += 1;
+                    if served.fetch_add(1, Ordering::Relaxed) + 1 == FIRST {
+                        seen.first = Some(start.elapsed());
+                    }
+                }
+                Err(error) => seen.count(&error, begun.elapsed()),
+            }
+        }
+        seen
+    };
+    let mut seen = thread::scope(|scope| {
+        let threads: Vec<_> = (0..clients).map(|_| scope.spawn(client)).collect();
+        let all = threads.into_iter().map(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        all.reduce(Seen::and)
+            .unwrap_or_else(|| unreachable!("at least one client"))
+    });
+    seen.syns_repeated = syns_repeated() - syns_before;
+    seen
+}
+
+/// Waits until the server answers for the first time.
+///
+/// # Errors
+/// When it does not within ten seconds.
+pub(crate) fn wait_for(to: SocketAddr) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Err(error) = exchange(to) {
+        if Instant::now() > deadline {
+            return Err(format!("{to} does not answer: {error}").into());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+impl Seen {
+    fn record(&mut self, took: Duration) {
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.latency.saturating_record(nanoseconds);
+    }
+
+    fn count(&mut self, error: &io::Error, took: Duration) {
+        // What a blocking connect says that has run out of time.
+        let in_progress = error.raw_os_error() == Some(libc::EINPROGRESS);
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => self.refused += 1,
+            kind if in_progress
+                || matches!(kind, io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) =>
+            {
+                self.unanswered += 1;
+                self.record(took);
+            }
+            _ => self.broken += 1,
+        }
+    }
+
+    fn and(mut self, other: Self) -> Self {
+        self.served += other.served;
+        self.first = self.first.or(other.first);
+        self.latency += other.latency;
+        self.refused += other.refused;
+        self.broken += other.broken;
+        self.unanswered += other.unanswered;
+        self
+    }
+}
+
+/// One exchange, with as few system calls as it takes.
+fn exchange(to: SocketAddr) -> io::Result<()> {
+    let mut socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    // The timeout for writing is the blocking connect's too (Linux, socket(7)).
+    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.connect(&to.into())?;
+    socket.write_all(REQUEST)?;
+    let mut answer = Vec::with_capacity(64);
+    socket.read_to_end(&mut answer)?;
+    if answer == GREETING {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::InvalidData.into())
+    }
+}
+
+/// `TCPSynRetrans` of this namespace, which is ours alone; zero where it can't be read.
+fn syns_repeated() -> u64 {
+    let statistics = fs::read_to_string("/proc/net/netstat").unwrap_or_default();
+    let mut lines = statistics
+        .lines()
+        .filter(|line| line.starts_with("TcpExt:"));
+    let (Some(names), Some(values)) = (lines.next(), lines.next()) else {
+        return 0;
+    };
+    let mut pairs = names.split(' ').zip(values.split(' '));
+    let value = pairs.find_map(|(name, value)| (name == "TCPSynRetrans").then_some(value));
+    value.and_then(|value| value.parse().ok()).unwrap_or(0)
+}

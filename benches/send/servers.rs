@@ -1,0 +1,59 @@
+//! Servers on loopback, in this process: what is measured is the client alone.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+/// What the greeting server answers.
+pub(crate) const GREETING: &[u8] = b"Hello World";
+
+/// A listener on a port of the system's choice.
+fn listener() -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// Reads what has come, greets, closes; one at a time, for as long as this process runs.
+///
+/// # Errors
+/// When no port is free.
+pub(crate) fn greeting() -> io::Result<SocketAddr> {
+    let (listener, address) = listener()?;
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut request = [0; 1024];
+            // A client that fails is noticed by the one who runs it.
+            let _ = connection.and_then(|mut connection| {
+                let length = connection.read(&mut request)?;
+                connection.write_all(if length > 0 { GREETING } else { b"" })
+            });
+        }
+    });
+    Ok(address)
+}
+
+/// Reads to the end and tells how many bytes that were; one connection after the other.
+///
+/// # Errors
+/// When no port is free.
+pub(crate) fn discard() -> io::Result<(SocketAddr, Receiver<u64>)> {
+    let (listener, address) = listener()?;
+    let (tell, told) = channel();
+    thread::spawn(move || {
+        let mut buffer = vec![0; 256 * 1024];
+        for connection in listener.incoming() {
+            let mut bytes = 0;
+            if let Ok(mut connection) = connection {
+                while let Ok(length @ 1..) = connection.read(&mut buffer) {
+                    bytes += length as u64;
+                }
+            }
+            if tell.send(bytes).is_err() {
+                return;
+            }
+        }
+    });
+    Ok((address, told))
+}
