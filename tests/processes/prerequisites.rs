@@ -58,12 +58,10 @@ pub(crate) fn skipped(needs: &[Need]) -> bool {
         "needs {missing}, and {REQUIRE}=1 permits no skipping"
     );
     let test = thread::current();
-    // Not by eprintln!, whose text a passing test keeps to itself.
-    let _ = writeln!(
-        io::stderr(),
-        "skipped: needs {missing} ({})",
-        test.name().unwrap_or_default()
-    );
+    let name = test.name().unwrap_or_default();
+    let line = format!("skipped: needs {missing} ({name})\n");
+    // Not by eprintln!, whose text a passing test keeps to itself, and all at once.
+    let _ = io::stderr().write_all(line.as_bytes());
     true
 }
 
