@@ -370,7 +370,13 @@ pub struct SimArgs {
     #[arg(long, value_name = "RATE", value_hint = ValueHint::Other, help_heading = "Cable")]
     pub bandwidth: Option<String>,
     /// Decides which frames are lost and late: under one seed the nth frame always is [default: 1]
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Cable")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_hint = ValueHint::Other,
+        help_heading = "Cable"
+    )]
     pub seed: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::event::{self, BoardEvent, Events};
 use super::plan::{Exposure, Plan};
@@ -19,6 +19,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
 use crate::output::{Halt, Output};
+use crate::sanitize;
 
 /// Runs a virtual board until it is interrupted, and prints what it tells.
 ///
@@ -49,13 +50,14 @@ fn run_relay(
         Session::start_with(&plan.spec, Some(events)).map_err(|error| no_board(&error))?;
     let peers = Arc::new(Peers::default());
     let served = Arc::clone(&peers);
-    let network = in_background(move || {
+    let network = Network::start(move |stop| {
         let ended = crate::block_on(async {
             let interrupt = Interrupt::install()?;
             let listener = TcpListener::from_std(listener)?;
             tokio::select! {
                 exit = relay::relay(listener, &session, &served) => exit,
                 _ = interrupt.requested() => Ok(()),
+                _ = stop => Ok(()),
             }
         });
         (ended, session.stop())
@@ -95,10 +97,13 @@ fn run_tap(
             tcpctl_settings::Mode::Station => "that of your DHCP server".to_owned(),
         }
     ));
-    let network = in_background(move || {
+    let network = Network::start(move |stop| {
         let ended = crate::block_on(async {
-            Interrupt::install()?.requested().await;
-            Ok(())
+            let interrupt = Interrupt::install()?;
+            tokio::select! {
+                _ = interrupt.requested() => Ok(()),
+                _ = stop => Ok(()),
+            }
         });
         (ended, board.stop())
     })?;
@@ -126,41 +131,91 @@ fn run_tap(
 type Ended = (Result<io::Result<()>, Failure>, Summary);
 
 /// The network has a thread of its own: a console that nobody reads must not stop the board.
-fn in_background(
-    run: impl FnOnce() -> Ended + Send + 'static,
-) -> Result<thread::JoinHandle<Ended>, Failure> {
-    thread::Builder::new()
-        .name("network".into())
-        .spawn(run)
-        .map_err(|error| no_board(&error))
+struct Network {
+    thread: thread::JoinHandle<Ended>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Network {
+    /// Starts the thread. It is to end, and stop the board, when it is interrupted or told to.
+    fn start(
+        run: impl FnOnce(oneshot::Receiver<()>) -> Ended + Send + 'static,
+    ) -> Result<Self, Failure> {
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("network".into())
+            .spawn(move || run(stopped))
+            .map_err(|error| no_board(&error))?;
+        Ok(Self { thread, stop })
+    }
+
+    /// Stops the board, if it has not stopped yet, and waits for its goodbye.
+    fn stop(self) -> Result<Summary, Failure> {
+        drop(self.stop);
+        let Ok((ended, summary)) = self.thread.join() else {
+            return Err(Failure::new(
+                Kind::Internal,
+                "the virtual board's network has died",
+            ));
+        };
+        ended?.map_err(|error| Failure::new(Kind::Internal, format!("the relay: {error}")))?;
+        Ok(summary)
+    }
 }
 
 /// Prints the board's events until it has stopped, then the summary.
 fn finish(
     plan: &Plan,
     names: &Names<'_>,
-    mut told: mpsc::Receiver<BoardEvent>,
-    network: thread::JoinHandle<Ended>,
+    told: mpsc::Receiver<BoardEvent>,
+    network: Network,
     output: &Output,
 ) -> Result<Exit, Halt> {
-    let mut was_ready = false;
-    while let Some(event) = told.blocking_recv() {
-        let event = names.outside(plan, event);
-        let first = !was_ready && matches!(event, SimEvent::Ready { .. });
-        if let (true, SimEvent::Ready { addr, .. }) = (first, &event) {
-            was_ready = true;
-            output.sim(&SimReport::now(event.clone()))?;
-            output.hint(&format!("try: tcpctl send {addr} 'hi'; Ctrl-C ends"));
-            continue;
-        }
-        output.sim(&SimReport::now(event))?;
-    }
-    let Ok((ended, summary)) = network.join() else {
-        return Err(Failure::new(Kind::Internal, "the virtual board's network has died").into());
-    };
+    let printed = print(plan, names, told, output);
+    // Whatever has become of its console, the board says goodbye to its network.
+    let summary = network.stop()?;
+    let failure = printed?;
     output.sim(&SimReport::now(summary.into()))?;
-    ended?.map_err(|error| Failure::new(Kind::Internal, format!("the relay: {error}")))?;
-    Ok(Exit::Done)
+    failure.map_or(Ok(Exit::Done), |failure| Err(failure.into()))
+}
+
+/// Prints the board's events until it has stopped, or can never be reached again: then it says why.
+fn print(
+    plan: &Plan,
+    names: &Names<'_>,
+    mut told: mpsc::Receiver<BoardEvent>,
+    output: &Output,
+) -> Result<Option<Failure>, Halt> {
+    let mut tip = true;
+    while let Some(event) = told.blocking_recv() {
+        let vanished = match (&event, &plan.exposure) {
+            (BoardEvent::Lost, Exposure::Tap(interface)) => vanished(interface),
+            _ => None,
+        };
+        let event = names.outside(plan, event);
+        let reached = match event {
+            SimEvent::Ready { addr, .. } => Some(addr),
+            _ => None,
+        };
+        output.sim(&SimReport::now(event))?;
+        if let Some(address) = reached.filter(|_| tip) {
+            tip = false;
+            output.hint(&format!("try: tcpctl send {address} 'hi'; Ctrl-C ends"));
+        }
+        if vanished.is_some() {
+            return Ok(vanished);
+        }
+    }
+    Ok(None)
+}
+
+/// What there is to say if somebody has deleted the interface: it does not come back to us.
+fn vanished(interface: &str) -> Option<Failure> {
+    let name = sanitize::one_line(interface);
+    crate::sys::interface_index(interface).is_none().then(|| {
+        Failure::new(Kind::Device, format!("TAP interface '{name}' was deleted"))
+            .hint("start the board again")
+    })
 }
 
 /// What the board's events are called outside its cable.
@@ -223,7 +278,7 @@ fn cannot_listen(listen: SocketAddr, error: &io::Error) -> Failure {
 
 #[cfg(target_os = "linux")]
 fn no_interface(interface: &str, error: &io::Error) -> Failure {
-    let name = crate::sanitize::one_line(interface);
+    let name = sanitize::one_line(interface);
     let failure = |kind, what: &str| Failure::new(kind, format!("TAP interface '{name}': {what}"));
     match error.kind() {
         // The kernel's word for an interface of another kind.

@@ -219,7 +219,7 @@ impl Draft {
             "seed" => value
                 .parse()
                 .map(|seed| self.quality.seed = seed)
-                .map_err(|_| format!("'{value}' is not a whole number")),
+                .map_err(|_| format!("'{value}' is not a whole number from 0 on")),
             "greeting" => Greeting::new(value)
                 .map(|greeting| self.server.greeting = greeting)
                 .map_err(reason),

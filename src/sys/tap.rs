@@ -20,10 +20,11 @@ pub fn open(name: &str) -> io::Result<File> {
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     let bytes = CString::new(name).map_err(|_| io::ErrorKind::InvalidInput)?;
     let bytes = bytes.as_bytes_with_nul();
-    if name.is_empty() || name.contains(['/', '%']) || bytes.len() > request.ifr_name.len() {
+    let harmful = |c: char| matches!(c, '/' | '%' | ':') || c.is_whitespace() || c.is_control();
+    if name.is_empty() || name.contains(harmful) || bytes.len() > request.ifr_name.len() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "an interface name has 1 to 15 characters, without '/' and '%'",
+            "an interface name has 1 to 15 characters, without spaces, '/', ':' and '%'",
         ));
     }
     for (to, &from) in request.ifr_name.iter_mut().zip(bytes) {
@@ -50,7 +51,16 @@ mod tests {
 
     #[test]
     fn a_name_that_no_interface_can_have_is_refused_before_the_kernel_is_asked() {
-        for name in ["", "sixteen-letters-", "a/b", "tap%d", "nul\0"] {
+        for name in [
+            "",
+            "sixteen-letters-",
+            "a/b",
+            "tap%d",
+            "nul\0",
+            "a b",
+            "a\n",
+            "a:b",
+        ] {
             let error = open(name).expect_err(name);
             assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{name}");
         }

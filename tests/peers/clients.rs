@@ -172,8 +172,22 @@ fn an_interface_that_is_in_use_is_named() {
     assert!(
         ended
             .stderr
-            .contains("tap0: another program has it; choose another name with --tap"),
+            .contains("'tap0': another program has it; choose another name with --tap"),
         "{ended:?}"
     );
     assert_eq!(other.board.interrupt().code, Some(0));
+}
+
+/// Nobody could ever reach it again.
+#[test]
+fn a_deleted_interface_ends_the_board() {
+    if skipped(&[Need::Root, Need::Tap]) {
+        return;
+    }
+    let wire = Wire::new("ideal");
+    wire.namespace.ip("link del tap0");
+    let ended = wire.board.finish();
+    assert_eq!(ended.code, Some(70), "{ended:?}");
+    assert!(ended.stderr.contains("'tap0' was deleted"), "{ended:?}");
+    assert!(ended.stdout.contains("\nsummary "), "{ended:?}");
 }

@@ -44,6 +44,11 @@ impl Board {
         self.process.finish()
     }
 
+    /// Waits until it ends by itself.
+    pub(crate) fn finish(self) -> Ended {
+        self.process.finish()
+    }
+
     /// The address in a line that says that a board is ready, for a person or a program.
     pub(crate) fn address_in(line: &str) -> Option<SocketAddr> {
         if let Some(rest) = line.strip_prefix("ready addr=") {
