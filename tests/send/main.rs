@@ -11,3 +11,4 @@ mod json;
 mod many;
 mod signals;
 mod terminal;
+mod virtual_board;

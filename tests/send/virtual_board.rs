@@ -1,0 +1,52 @@
+//! `send sim`: the same command over the virtual cable, with no network.
+
+use crate::common::{run, run_with_input};
+
+#[test]
+fn a_virtual_board_greets() {
+    for target in ["sim", "sim:ideal", "sim:tutorial", "sim:lossy,seed=7"] {
+        let ended = run(["send", target, "hi"]);
+        assert_eq!(ended.code, 0, "{target} {ended:?}");
+        assert_eq!(ended.stdout, b"Hello World", "{target} {ended:?}");
+    }
+}
+
+#[test]
+fn all_tries_meet_the_same_board() {
+    let ended = run([
+        "send",
+        "sim:ideal",
+        "hi",
+        "--count",
+        "20",
+        "--interval",
+        "0",
+        "--json",
+    ]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let summary = ended.objects().pop().unwrap();
+    assert_eq!(summary["received"], 20, "{summary}");
+}
+
+#[test]
+fn without_a_reply_wanted_it_acknowledges() {
+    let ended = run(["send", "sim:ideal", "hi", "--no-reply"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    let object = &run(["send", "sim:ideal", "hi", "--no-reply", "--json"]).objects()[0];
+    assert_eq!(object["ended_by"], "acknowledged", "{object}");
+}
+
+#[test]
+fn several_boards_are_a_fleet() {
+    let ended = run_with_input(["send", "--targets", "-"], b"sim:ideal\nsim:tutorial\n");
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let mut lines: Vec<_> = std::str::from_utf8(&ended.stdout)
+        .unwrap()
+        .lines()
+        .collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        ["sim:ideal: Hello World", "sim:tutorial: Hello World"]
+    );
+}
