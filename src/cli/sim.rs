@@ -1,0 +1,168 @@
+//! The command line of `tcpctl sim`.
+
+use std::net::SocketAddr;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use crate::sim::plan;
+use crate::sim::spec::Profile;
+
+/// The arguments of `tcpctl sim`.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct SimArgs {
+    /// What kind of board and network
+    #[arg(value_enum, default_value_t)]
+    pub profile: SimProfile,
+
+    /// Where other programs reach it; port 0 picks a free one
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:3000",
+        value_parser = plan::listen_address,
+        value_hint = ValueHint::Other,
+        help_heading = "Way in (one of)"
+    )]
+    pub listen: SocketAddr,
+    /// Put it on this TAP interface, where it is 192.168.1.1/24 (Linux)
+    ///
+    /// In AP mode it runs its DHCP server and answers mDNS; in STA mode it gets its address from
+    /// the DHCP server that you run on the interface. The interface is made if it is not there,
+    /// which takes root; `ip tuntap add dev tap0 mode tap user $USER` makes one for you to keep.
+    #[arg(
+        long,
+        value_name = "INTERFACE",
+        conflicts_with = "listen",
+        value_hint = ValueHint::Other,
+        help_heading = "Way in (one of)"
+    )]
+    pub tap: Option<String>,
+
+    /// Access point or station: ap, sta [default: ap]
+    #[arg(long, value_hint = ValueHint::Other, help_heading = "Board")]
+    pub mode: Option<String>,
+    /// Connections served at a time, 1 to 32
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Board")]
+    pub workers: Option<String>,
+    /// Connections beyond those that wait their turn, 0 to 32; one more is refused
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Board")]
+    pub backlog: Option<String>,
+    /// How long a silent connection keeps its worker before it is greeted [default: 5s]
+    ///
+    /// 0 is the tutorial's way: read what has come, greet.
+    #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, help_heading = "Board")]
+    pub request_timeout: Option<String>,
+    /// How long a worker is busy with each request [default: 0]
+    #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, help_heading = "Board")]
+    pub service_time: Option<String>,
+    /// What it answers [default: Hello World]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        allow_hyphen_values = true,
+        value_hint = ValueHint::Other,
+        help_heading = "Board"
+    )]
+    pub greeting: Option<String>,
+    /// Echo (port 7), discard (9) and chargen (19): on, off [default: off]
+    ///
+    /// They are reached with --tap, and by targets such as sim:ideal,services=on; the relay of
+    /// --listen passes on the greeting's port alone.
+    #[arg(long, value_name = "on|off", value_hint = ValueHint::Other, help_heading = "Board")]
+    pub services: Option<String>,
+
+    /// One-way delay of the cable
+    #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, help_heading = "Cable")]
+    pub latency: Option<String>,
+    /// Mean of the random delay on top
+    #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, help_heading = "Cable")]
+    pub jitter: Option<String>,
+    /// Share of frames lost each way, e.g. 1%
+    #[arg(long, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable")]
+    pub loss: Option<String>,
+    /// Bits per second each way, e.g. 20Mbit
+    #[arg(long, value_name = "RATE", value_hint = ValueHint::Other, help_heading = "Cable")]
+    pub bandwidth: Option<String>,
+    /// Decides which frames are lost and late: under one seed the nth frame always is [default: 1]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_hint = ValueHint::Other,
+        help_heading = "Cable"
+    )]
+    pub seed: Option<String>,
+}
+
+impl SimArgs {
+    /// The options that were given, by their long names.
+    pub fn changes(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("mode", &self.mode),
+            ("workers", &self.workers),
+            ("backlog", &self.backlog),
+            ("request-timeout", &self.request_timeout),
+            ("service-time", &self.service_time),
+            ("latency", &self.latency),
+            ("jitter", &self.jitter),
+            ("loss", &self.loss),
+            ("bandwidth", &self.bandwidth),
+            ("seed", &self.seed),
+            ("greeting", &self.greeting),
+            ("services", &self.services),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value.as_deref()?)))
+    }
+}
+
+/// The profiles of virtual boards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum SimProfile {
+    /// A perfect cable: what you see is the server's own doing
+    Ideal,
+    /// An ESP32-like board on a good Wi-Fi: 4 workers, backlog 4, a few ms, 20 Mbit/s
+    #[default]
+    Esp32,
+    /// The tutorial's board: 1 worker, backlog 2
+    Tutorial,
+    /// The ESP32-like board on a bad Wi-Fi: 10 ms and more, 2% loss, 2 Mbit/s
+    Lossy,
+}
+
+impl From<SimProfile> for Profile {
+    fn from(profile: SimProfile) -> Self {
+        match profile {
+            SimProfile::Ideal => Self::Ideal,
+            SimProfile::Esp32 => Self::Esp32,
+            SimProfile::Tutorial => Self::Tutorial,
+            SimProfile::Lossy => Self::Lossy,
+        }
+    }
+}
+
+pub(super) const ABOUT: &str = "\
+Run a virtual board: the firmware's own server code at the end of an in-memory cable.
+
+It is reached through a relay on a local port, or on a TAP interface. Each request is printed, \
+escaped, with its peer and time. Limits and refusals are the firmware's own; delays are the \
+cable's. Ctrl-C prints a summary and ends.
+
+The relay has accepted a connection before the board is asked: one that the board refuses is \
+reset, where on the wire its SYN would be refused, and the kernel's own backlog comes before the \
+board's. To see refusals as they are, use --tap, or a target such as sim:esp32,workers=2.";
+
+const EXAMPLES: &str = "\
+Examples:
+  A board on 127.0.0.1:3000, for tcpctl, nc, a browser or your own client:
+    $ tcpctl sim
+
+  The tutorial's board, slow and lossy, the same every time:
+    $ tcpctl sim tutorial --service-time 200ms --loss 1% --seed 7
+
+  On a network interface of its own, with DHCP and mDNS (Linux, root):
+    $ sudo tcpctl sim --tap tap0
+
+Exit codes:
+  0 ended by Ctrl-C or SIGTERM, 2 usage, 70 the board could not be started";
