@@ -93,7 +93,8 @@ fn is_served(network: &mut impl Network, to: SocketAddr, index: usize) -> bool {
 
 /// Waits until the board has noticed that everybody is gone: it answers a newcomer again.
 fn settle(network: &mut impl Network, to: SocketAddr) {
-    for _ in 0..100 {
+    let until = network.now() + Duration::from_secs(10);
+    while network.now() < until {
         let id = network.connect(to, None).expect("a cable has ports");
         let connected = wait(network, |event| match event {
             Event::Connected(which) if which == id => Some(true),

@@ -9,6 +9,7 @@ use embassy_net_driver::Driver;
 use embassy_time::{Duration, with_timeout};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use tcpctl_greeter::bursts::Bursts;
 use tcpctl_greeter::counters::Counters;
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
@@ -40,6 +41,8 @@ const STREAMS: usize = 4;
 const MAX_SOCKETS: usize = MAX_SLOTS + 3 * STREAMS + 3;
 /// Buffers of a bench service, bytes each way: the window of an ESP32 with ESP-IDF's defaults.
 const SERVICE_BUFFER: usize = 5760;
+/// Frames that the stack takes before the servers have their turn.
+const BURST: usize = 1;
 /// How long a board that is stopped has for its goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -76,7 +79,7 @@ pub async fn serve(
 ) -> Summary {
     let config = server_config(spec);
     let refused = Cell::new(0);
-    let driver = Refusals::new(driver, config.port, &refused);
+    let driver = Bursts::new(Refusals::new(driver, config.port, &refused), BURST);
     let mut resources = Box::new(StackResources::<MAX_SOCKETS>::new());
     let (stack, mut runner) = embassy_net::new(
         driver,

@@ -12,6 +12,7 @@
 //! | [`services`] | echo, discard and chargen, for measuring |
 //! | [`console`] | what the board prints, on a chip's serial line and in `tcpctl sim` alike |
 //! | [`counters`] | what has been counted since the start |
+//! | [`bursts`] | a driver that gives the servers their turn between frames |
 //! | [`refusals`] | a driver that counts the SYNs that the stack refused |
 //! | [`dhcp`] | the DHCP server of a board that is its own access point |
 //! | [`mdns`] | the mDNS responder: announces the board and answers for it |
@@ -22,6 +23,7 @@
 extern crate std;
 
 pub mod backlog;
+pub mod bursts;
 mod connection;
 pub mod console;
 pub mod counters;
