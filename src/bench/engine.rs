@@ -230,7 +230,8 @@ impl<'a, N: Network> Engine<'a, N> {
         let mut events = Vec::new();
         loop {
             let now = self.now();
-            if self.recorder.tick(now, self.slots.in_flight()) {
+            self.recorder.tick(now, self.slots.in_flight());
+            if self.recorder.take_news() {
                 supervisor.tick();
             }
             self.interrupted |= supervisor.is_to_stop();

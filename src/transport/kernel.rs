@@ -63,6 +63,8 @@ struct Connection {
     drained: bool,
     /// The peer's FIN is behind what can be read.
     finished: bool,
+    /// Something else may be behind it: an error, which no further event will tell of.
+    suspect: bool,
     /// A write was short.
     wants_write: bool,
     /// Something was written already.
@@ -236,6 +238,7 @@ impl Network for KernelNetwork {
             phase: Phase::Connecting,
             drained: true,
             finished: false,
+            suspect: false,
             wants_write: false,
             has_written: false,
             no_delay: false,
@@ -261,7 +264,8 @@ impl Network for KernelNetwork {
             Ok(length) => {
                 // Another edge comes with whatever comes after this read; on Windows only a read
                 // that would block arms the next one.
-                connection.drained = length < buffer.len() && cfg!(not(windows));
+                connection.drained =
+                    length < buffer.len() && !connection.suspect && cfg!(not(windows));
                 connection.finished |= length == 0 && !buffer.is_empty();
                 Ok(length)
             }
@@ -370,11 +374,9 @@ impl Network for KernelNetwork {
             }
             if event.is_readable() || event.is_read_closed() || event.is_error() {
                 connection.drained = false;
-                // With an error, a reset stands where the FIN would: the read is to ask.
-                connection.finished |= event.is_read_closed()
-                    && !event.is_error()
-                    && !event.is_write_closed()
-                    && connection.error.is_none();
+                // Closed for both directions is a reset, or the read is to find out.
+                connection.suspect |= event.is_error() || event.is_write_closed();
+                connection.finished |= event.is_read_closed() && !connection.suspect;
                 events.push(Event::Readable(id));
             }
             if connection.wants_write && event.is_writable() {

@@ -69,6 +69,7 @@ pub(super) struct Recorder {
     started_at: SystemTime,
     cpu_at_begin: Option<Duration>,
     next_tick: u64,
+    has_news: bool,
     second: usize,
     interval: Interval,
     completed: u64,
@@ -90,6 +91,7 @@ impl Recorder {
             started_at: SystemTime::now() + load.warm_up,
             cpu_at_begin: limits::cpu_time(),
             next_tick: now + warm_up.min(TICK),
+            has_news: false,
             second: 0,
             interval: Interval {
                 completed: 0,
@@ -116,15 +118,16 @@ impl Recorder {
         self.next_tick
     }
 
-    /// Is told the time; says whether there was something to publish.
-    pub(super) fn tick(&mut self, now: u64, in_flight: usize) -> bool {
+    /// Is told the time, before anything that has happened then.
+    pub(super) fn tick(&mut self, now: u64, in_flight: usize) {
         if now < self.next_tick {
-            return false;
+            return;
         }
+        self.has_news = true;
         self.publish(now, in_flight);
         if now < self.begin {
             self.next_tick = self.begin.min(self.next_tick + TICK);
-            return true;
+            return;
         }
         if self.next_tick == self.begin {
             // The warm-up is over.
@@ -137,7 +140,11 @@ impl Recorder {
             self.board.leave(self.second);
             self.second += 1;
         }
-        true
+    }
+
+    /// Whether something was published since this was last asked.
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_news)
     }
 
     fn publish(&mut self, now: u64, in_flight: usize) {
