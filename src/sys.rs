@@ -1,8 +1,12 @@
 //! What differs from one operating system to the next, and the only unsafe code.
 #![allow(unsafe_code)]
 
+pub mod limits;
+#[cfg(target_os = "linux")]
+pub mod precise;
 #[cfg(target_os = "linux")]
 pub mod tap;
+pub mod tcp;
 
 use std::io;
 use std::net::SocketAddr;

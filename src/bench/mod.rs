@@ -1,3 +1,5 @@
 //! `tcpctl bench`: the most truthful load test of a small TCP server.
 
+pub mod engine;
+pub mod load;
 pub mod measurement;

@@ -45,6 +45,7 @@ impl Observer {
         self.connections.get(&port).map(|sent| ConnectionInfo {
             syn_retransmissions: sent.syns.saturating_sub(1),
             retransmissions: sent.retransmissions,
+            ..ConnectionInfo::default()
         })
     }
 

@@ -4,6 +4,7 @@
 mod dial;
 mod error;
 mod eyeballs;
+pub mod kernel;
 pub mod readiness;
 mod stream;
 

@@ -64,6 +64,14 @@ pub struct ConnectionInfo {
     pub syn_retransmissions: u32,
     /// Data segments that were sent again.
     pub retransmissions: u32,
+    /// The smoothed round-trip time, where it is known.
+    pub smoothed_rtt: Option<Duration>,
+    /// The smallest round-trip time of late, where it is known.
+    pub min_rtt: Option<Duration>,
+    /// How long the peer's receive window held back what was to be sent, where it is known.
+    pub receiver_limited: Option<Duration>,
+    /// How long the send buffer was too small for the path, where it is known.
+    pub send_buffer_limited: Option<Duration>,
 }
 
 /// Connections over a readiness interface.

@@ -1,0 +1,200 @@
+//! How a run stands while it goes on, put together from its threads.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::recorder::{CLASSES, Interval, histogram};
+use crate::bench::measurement::{ErrorClass, Second};
+
+/// How a run stands.
+#[derive(Debug, Clone, Default)]
+pub struct Progress {
+    /// Since the start of the measured part; zero during the warm-up.
+    pub elapsed: Duration,
+    /// Requests that were completed as expected.
+    pub completed: u64,
+    /// Requests that failed, by class.
+    pub errors: BTreeMap<ErrorClass, u64>,
+    /// Requests on their way.
+    pub in_flight: usize,
+    /// The median of the complete times so far, nanoseconds.
+    pub p50: u64,
+    /// Their 99th percentile, nanoseconds.
+    pub p99: u64,
+    /// The seconds that are over. The rate of the last one is its `completed`.
+    pub seconds: Vec<Second>,
+}
+
+/// Who follows a run. Nothing has to be done.
+pub trait Observer {
+    /// Takes note of how the run stands: every 100 ms, between two waits of the engine's thread
+    /// where there is one thread, so that it should be quick.
+    fn progress(&mut self, progress: &Progress) {
+        let _ = progress;
+    }
+
+    /// Whether the run is to end now, as it stands. Asked between any two waits, and so at least
+    /// every 100 ms.
+    fn is_to_stop(&self) -> bool {
+        false
+    }
+}
+
+/// Nobody follows.
+impl Observer for () {}
+
+/// What the threads of a run have in common.
+pub(super) struct Board {
+    stop: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    threads: usize,
+    so_far: Progress,
+    complete: Histogram<u64>,
+    /// Requests on their way, by thread.
+    in_flight: Vec<usize>,
+    /// Seconds that not all threads have left yet.
+    open: std::collections::VecDeque<OpenSecond>,
+}
+
+#[derive(Default)]
+struct OpenSecond {
+    completed: u64,
+    failed: u64,
+    complete: Option<Histogram<u64>>,
+    /// Threads that have left it.
+    left: usize,
+}
+
+impl OpenSecond {
+    fn close(self) -> Second {
+        let quantile = |q| {
+            self.complete
+                .as_ref()
+                .map_or(0, |times| times.value_at_quantile(q))
+        };
+        Second {
+            completed: self.completed,
+            failed: self.failed,
+            p50: quantile(0.5),
+            p99: quantile(0.99),
+        }
+    }
+}
+
+impl Board {
+    pub(super) fn new(threads: usize) -> Self {
+        Self {
+            stop: AtomicBool::new(false),
+            inner: Mutex::new(Inner {
+                threads,
+                so_far: Progress::default(),
+                complete: histogram(),
+                in_flight: vec![0; threads],
+                open: std::collections::VecDeque::new(),
+            }),
+        }
+    }
+
+    /// Ends the run in all its threads.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // A thread that panicked ends the run; what it has left here are numbers all the same.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over what a thread has seen since it was last here, in second number `second`.
+    pub(super) fn publish(
+        &self,
+        thread: usize,
+        second: usize,
+        elapsed: Duration,
+        in_flight: usize,
+        interval: &mut Interval,
+    ) {
+        let mut inner = self.inner();
+        inner.so_far.elapsed = inner.so_far.elapsed.max(elapsed);
+        inner.in_flight[thread] = in_flight;
+        if interval.is_empty() {
+            return;
+        }
+        inner.so_far.completed += interval.completed;
+        for (class, count) in CLASSES.into_iter().zip(interval.errors) {
+            if count > 0 {
+                *inner.so_far.errors.entry(class).or_default() += count;
+            }
+        }
+        add(&mut inner.complete, &interval.complete);
+        if let Some(open) = inner.open_second(second) {
+            open.completed += interval.completed;
+            open.failed += interval.errors.iter().sum::<u64>();
+            match &mut open.complete {
+                Some(sum) => add(sum, &interval.complete),
+                none => *none = Some(interval.complete.clone()),
+            }
+        }
+        interval.clear();
+    }
+
+    /// A thread will publish nothing more for this second.
+    pub(super) fn leave(&self, second: usize) {
+        let mut inner = self.inner();
+        if let Some(open) = inner.open_second(second) {
+            open.left += 1;
+        }
+        while inner
+            .open
+            .front()
+            .is_some_and(|open| open.left >= inner.threads)
+        {
+            let closed = inner.open.pop_front().map(OpenSecond::close);
+            inner.so_far.seconds.extend(closed);
+        }
+    }
+
+    /// How the run stands.
+    pub(super) fn progress(&self) -> Progress {
+        let mut inner = self.inner();
+        inner.so_far.in_flight = inner.in_flight.iter().sum();
+        inner.so_far.p50 = inner.complete.value_at_quantile(0.5);
+        inner.so_far.p99 = inner.complete.value_at_quantile(0.99);
+        inner.so_far.clone()
+    }
+
+    /// The record of all seconds, when every thread has ended.
+    pub(super) fn seconds(&self) -> Vec<Second> {
+        let mut inner = self.inner();
+        let rest: Vec<Second> = inner.open.drain(..).map(OpenSecond::close).collect();
+        inner.so_far.seconds.extend(rest);
+        std::mem::take(&mut inner.so_far.seconds)
+    }
+}
+
+impl Inner {
+    /// The record of a second that is not over; `None` for one that is.
+    fn open_second(&mut self, second: usize) -> Option<&mut OpenSecond> {
+        let index = second.checked_sub(self.so_far.seconds.len())?;
+        while self.open.len() <= index {
+            self.open.push_back(OpenSecond::default());
+        }
+        self.open.get_mut(index)
+    }
+}
+
+fn add(sum: &mut Histogram<u64>, part: &Histogram<u64>) {
+    // All have the same bounds, so that it can't fail.
+    let _ = sum.add(part);
+}

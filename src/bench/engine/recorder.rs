@@ -1,0 +1,332 @@
+//! One thread's account of a run.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hdrhistogram::Histogram;
+
+use super::progress::Board;
+use crate::bench::load::{Load, Pace, Reuse};
+use crate::bench::measurement::{ConnectionTotals, ErrorClass, Measurement};
+use crate::sys::limits;
+use crate::transport::readiness::ConnectionInfo;
+
+/// All classes, in the order in which they are counted.
+pub(super) const CLASSES: [ErrorClass; 10] = [
+    ErrorClass::Refused,
+    ErrorClass::ConnectTimeout,
+    ErrorClass::ResetBeforeReply,
+    ErrorClass::ResetInReply,
+    ErrorClass::ReplyTimeout,
+    ErrorClass::ClosedEarly,
+    ErrorClass::WrongReply,
+    ErrorClass::Unreachable,
+    ErrorClass::LocalPorts,
+    ErrorClass::LocalFiles,
+];
+
+/// The longest time that is told apart, nanoseconds: an hour.
+const LONGEST: u64 = 3_600_000_000_000;
+
+/// How often a thread says how it stands, nanoseconds; a second is a whole number of these.
+pub(super) const TICK: u64 = 100_000_000;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// An empty histogram of nanoseconds, three significant digits. All have the same bounds, so that
+/// any two can be added up fast. 270 kB of address space, of which what is used has memory.
+pub(super) fn histogram() -> Histogram<u64> {
+    // The bounds are constants that its own tests use.
+    Histogram::new_with_bounds(1, LONGEST, 3)
+        .unwrap_or_else(|error| unreachable!("constant bounds: {error}"))
+}
+
+/// What has happened since the last tick.
+pub(super) struct Interval {
+    pub(super) completed: u64,
+    pub(super) errors: [u64; CLASSES.len()],
+    pub(super) complete: Histogram<u64>,
+}
+
+impl Interval {
+    pub(super) fn is_empty(&self) -> bool {
+        self.completed == 0 && self.errors.iter().all(|&count| count == 0)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.completed = 0;
+        self.errors = [0; CLASSES.len()];
+        self.complete.reset();
+    }
+}
+
+/// What one thread has measured. Times are nanoseconds on the network's clock.
+pub(super) struct Recorder {
+    board: Arc<Board>,
+    thread: usize,
+    /// When the measured part begins.
+    begin: u64,
+    started_at: SystemTime,
+    cpu_at_begin: Option<Duration>,
+    next_tick: u64,
+    has_news: bool,
+    second: usize,
+    interval: Interval,
+    completed: u64,
+    errors: [u64; CLASSES.len()],
+    connect: Histogram<u64>,
+    first_byte: Histogram<u64>,
+    complete: Histogram<u64>,
+    schedule_error: Option<Histogram<u64>>,
+    totals: Option<ConnectionTotals>,
+}
+
+impl Recorder {
+    pub(super) fn new(load: &Load, board: Arc<Board>, thread: usize, now: u64) -> Self {
+        let warm_up = super::nanos(load.warm_up);
+        Self {
+            board,
+            thread,
+            begin: now + warm_up,
+            started_at: SystemTime::now() + load.warm_up,
+            cpu_at_begin: limits::cpu_time(),
+            next_tick: now + warm_up.min(TICK),
+            has_news: false,
+            second: 0,
+            interval: Interval {
+                completed: 0,
+                errors: [0; CLASSES.len()],
+                complete: histogram(),
+            },
+            completed: 0,
+            errors: [0; CLASSES.len()],
+            connect: histogram(),
+            first_byte: histogram(),
+            complete: histogram(),
+            schedule_error: matches!(load.pace, Pace::Open { .. }).then(histogram),
+            totals: None,
+        }
+    }
+
+    /// When the measured part begins.
+    pub(super) fn begin(&self) -> u64 {
+        self.begin
+    }
+
+    /// When it is next to be told the time.
+    pub(super) fn next_tick(&self) -> u64 {
+        self.next_tick
+    }
+
+    /// Is told the time, before anything that has happened then.
+    pub(super) fn tick(&mut self, now: u64, in_flight: usize) {
+        if now < self.next_tick {
+            return;
+        }
+        self.has_news = true;
+        self.publish(now, in_flight);
+        if now < self.begin {
+            self.next_tick = self.begin.min(self.next_tick + TICK);
+            return;
+        }
+        if self.next_tick == self.begin {
+            // The warm-up is over.
+            self.cpu_at_begin = limits::cpu_time();
+        }
+        let elapsed = now - self.begin;
+        self.next_tick = self.begin + (elapsed / TICK + 1) * TICK;
+        let second = usize::try_from(elapsed / SECOND).unwrap_or(usize::MAX);
+        while self.second < second {
+            self.board.leave(self.second);
+            self.second += 1;
+        }
+    }
+
+    /// Whether something was published since this was last asked.
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_news)
+    }
+
+    fn publish(&mut self, now: u64, in_flight: usize) {
+        let elapsed = Duration::from_nanos(now.saturating_sub(self.begin));
+        let (thread, second) = (self.thread, self.second);
+        self.board
+            .publish(thread, second, elapsed, in_flight, &mut self.interval);
+    }
+
+    pub(super) fn connected(&mut self, time: u64) {
+        self.connect.saturating_record(time);
+    }
+
+    pub(super) fn first_byte(&mut self, time: u64) {
+        self.first_byte.saturating_record(time);
+    }
+
+    pub(super) fn completed(&mut self, time: u64) {
+        self.completed += 1;
+        self.complete.saturating_record(time);
+        self.interval.completed += 1;
+        self.interval.complete.saturating_record(time);
+    }
+
+    pub(super) fn failed(&mut self, class: ErrorClass) {
+        self.errors[class as usize] += 1;
+        self.interval.errors[class as usize] += 1;
+    }
+
+    pub(super) fn started_late(&mut self, lateness: u64) {
+        if let Some(errors) = &mut self.schedule_error {
+            errors.saturating_record(lateness);
+        }
+    }
+
+    /// Adds what the stack knows of a connection that is about to end.
+    pub(super) fn connection(&mut self, info: &ConnectionInfo) {
+        let totals = self.totals.get_or_insert(ConnectionTotals {
+            syn_retransmissions: 0,
+            retransmissions: 0,
+            smoothed_rtt: None,
+            min_rtt: None,
+            receiver_limited: None,
+            send_buffer_limited: None,
+        });
+        totals.syn_retransmissions += u64::from(info.syn_retransmissions);
+        totals.retransmissions += u64::from(info.retransmissions);
+        for (times, time) in [
+            (&mut totals.smoothed_rtt, info.smoothed_rtt),
+            (&mut totals.min_rtt, info.min_rtt),
+        ] {
+            if let Some(time) = time {
+                times
+                    .get_or_insert_with(histogram)
+                    .saturating_record(super::nanos(time));
+            }
+        }
+        for (sum, time) in [
+            (&mut totals.receiver_limited, info.receiver_limited),
+            (&mut totals.send_buffer_limited, info.send_buffer_limited),
+        ] {
+            if let Some(time) = time {
+                *sum.get_or_insert_default() += time;
+            }
+        }
+    }
+
+    /// The account, without the seconds: those are the board's.
+    pub(super) fn finish(
+        mut self,
+        load: &Load,
+        now: u64,
+        connections: usize,
+        interrupted: bool,
+    ) -> Measurement {
+        self.publish(now, 0);
+        let cpu = limits::cpu_time();
+        Measurement {
+            started_at: self.started_at,
+            elapsed: Duration::from_nanos(now.saturating_sub(self.begin)),
+            connections,
+            target_rate: match load.pace {
+                Pace::Open { rate, .. } => Some(rate.per_second()),
+                Pace::Closed { .. } => None,
+            },
+            keep_alive: load.reuse == Reuse::KeepAlive,
+            completed: self.completed,
+            errors: CLASSES
+                .into_iter()
+                .zip(self.errors)
+                .filter(|&(_, count)| count > 0)
+                .collect(),
+            connect: self.connect,
+            first_byte: self.first_byte,
+            complete: self.complete,
+            schedule_error: self.schedule_error,
+            seconds: Vec::new(),
+            totals: self.totals,
+            client_cpu: cpu
+                .zip(self.cpu_at_begin)
+                .map(|(end, begin)| end.saturating_sub(begin)),
+            threads: 1,
+            interrupted,
+        }
+    }
+}
+
+/// Adds up what several threads have measured at the same time.
+pub(super) fn merge(parts: impl IntoIterator<Item = Measurement>) -> Option<Measurement> {
+    let mut parts = parts.into_iter();
+    let mut sum = parts.next()?;
+    for part in parts {
+        sum.started_at = sum.started_at.min(part.started_at);
+        sum.elapsed = sum.elapsed.max(part.elapsed);
+        sum.connections += part.connections;
+        sum.completed += part.completed;
+        for (class, count) in part.errors {
+            *sum.errors.entry(class).or_default() += count;
+        }
+        add(&mut sum.connect, &part.connect);
+        add(&mut sum.first_byte, &part.first_byte);
+        add(&mut sum.complete, &part.complete);
+        add_known(&mut sum.schedule_error, part.schedule_error);
+        sum.totals = match (sum.totals, part.totals) {
+            (Some(sum), Some(part)) => Some(add_totals(sum, part)),
+            (sum, part) => sum.or(part),
+        };
+        sum.client_cpu = sum.client_cpu.zip(part.client_cpu).map(|(sum, part)| {
+            if limits::CPU_TIME_IS_A_THREADS {
+                sum + part
+            } else {
+                sum.max(part)
+            }
+        });
+        sum.threads += part.threads;
+        sum.interrupted |= part.interrupted;
+    }
+    Some(sum)
+}
+
+fn add_totals(mut sum: ConnectionTotals, part: ConnectionTotals) -> ConnectionTotals {
+    let sum_known = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
+    };
+    sum.syn_retransmissions += part.syn_retransmissions;
+    sum.retransmissions += part.retransmissions;
+    add_known(&mut sum.smoothed_rtt, part.smoothed_rtt);
+    add_known(&mut sum.min_rtt, part.min_rtt);
+    sum.receiver_limited = sum_known(sum.receiver_limited, part.receiver_limited);
+    sum.send_buffer_limited = sum_known(sum.send_buffer_limited, part.send_buffer_limited);
+    sum
+}
+
+fn add_known(sum: &mut Option<Histogram<u64>>, part: Option<Histogram<u64>>) {
+    match (sum, part) {
+        (Some(sum), Some(part)) => add(sum, &part),
+        (sum @ None, part) => *sum = part,
+        (Some(_), None) => {}
+    }
+}
+
+fn add(sum: &mut Histogram<u64>, part: &Histogram<u64>) {
+    // All have the same bounds, so that it can't fail.
+    let _ = sum.add(part);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_counted_in_their_own_places() {
+        for (index, class) in CLASSES.into_iter().enumerate() {
+            assert_eq!(class as usize, index, "{class:?}");
+        }
+    }
+
+    #[test]
+    fn a_histogram_clamps_what_is_longer_than_an_hour() {
+        let mut times = histogram();
+        times.saturating_record(u64::MAX);
+        assert!(times.max() >= LONGEST);
+    }
+}

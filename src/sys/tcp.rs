@@ -1,0 +1,122 @@
+//! What a kernel knows of a TCP connection, and options of its sockets that no crate offers.
+
+use std::io;
+use std::time::Duration;
+
+use socket2::Socket;
+
+/// What `TCP_INFO` tells, as far as it is used here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpInfo {
+    /// Segments that were sent again, SYNs and data.
+    pub total_retransmissions: u32,
+    /// Bytes of data that were sent again; a SYN has none.
+    pub bytes_retransmitted: Option<u64>,
+    /// The smoothed round-trip time; `None` before the first measurement.
+    pub smoothed_rtt: Option<Duration>,
+    /// The smallest round-trip time of late; `None` before the first measurement.
+    pub min_rtt: Option<Duration>,
+    /// How long the peer's window held back what was to be sent.
+    pub receiver_limited: Option<Duration>,
+    /// How long the send buffer was too small.
+    pub send_buffer_limited: Option<Duration>,
+}
+
+/// Asks the kernel for what it knows of a connection; `None` where it can't be asked.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub fn info(socket: &impl std::os::fd::AsRawFd) -> Option<TcpInfo> {
+    // `struct tcp_info` of linux/tcp.h has only ever grown at its end; the length that comes back
+    // says how much of it this kernel has. Up to and with tcpi_bytes_retrans (Linux 4.19).
+    let mut raw = [0_u64; 27];
+    let mut length = libc::socklen_t::try_from(size_of_val(&raw)).unwrap_or_default();
+    // SAFETY: the descriptor is open while `socket` is borrowed, and the kernel writes no more
+    // than the `length` bytes that `raw` has.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            raw.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if done != 0 {
+        return None;
+    }
+    let known = usize::try_from(length).unwrap_or_default() / size_of::<u64>();
+    let wide = |offset: usize| (offset / 8 < known).then(|| raw[offset / 8]);
+    let narrow = |offset: usize| {
+        let pair = wide(offset)?.to_ne_bytes();
+        let half = &pair[offset % 8..offset % 8 + 4];
+        half.try_into().ok().map(u32::from_ne_bytes)
+    };
+    let microseconds = |offset| wide(offset).map(Duration::from_micros);
+    let rtt = |offset| {
+        // Zero, or all ones for the minimum, is "not measured yet".
+        let time = narrow(offset).filter(|&time| time != 0 && time != u32::MAX)?;
+        Some(Duration::from_micros(time.into()))
+    };
+    // The offsets of linux/tcp.h; it is part of the kernel's interface and never changes.
+    Some(TcpInfo {
+        total_retransmissions: narrow(100)?,
+        bytes_retransmitted: wide(208),
+        smoothed_rtt: rtt(68),
+        min_rtt: rtt(148),
+        receiver_limited: microseconds(176),
+        send_buffer_limited: microseconds(184),
+    })
+}
+
+/// Asks the kernel for what it knows of a connection: this one is not asked.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub fn info<T>(_: &T) -> Option<TcpInfo> {
+    None
+}
+
+/// Lets `bind` with port 0 fix the address alone, and `connect` choose the port: the same port
+/// then serves for connections to other targets (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2).
+pub fn bind_address_only(socket: &Socket) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use std::os::fd::AsRawFd;
+        let on: libc::c_int = 1;
+        // SAFETY: the descriptor is open while `socket` is borrowed, and the kernel reads one int.
+        let done = unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_IP,
+                libc::IP_BIND_ADDRESS_NO_PORT,
+                (&raw const on).cast(),
+                libc::socklen_t::try_from(size_of_val(&on)).unwrap_or_default(),
+            )
+        };
+        if done != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = socket;
+    Ok(())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn the_kernel_tells_of_a_connection_on_loopback() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        client.write_all(b"hi").unwrap();
+        server.read_exact(&mut [0; 2]).unwrap();
+        let info = info(&client).expect("Linux");
+        assert_eq!(info.total_retransmissions, 0);
+        let rtt = info.smoothed_rtt.expect("the handshake measures it");
+        assert!(rtt < Duration::from_secs(1), "{rtt:?}");
+        assert!(info.min_rtt.expect("a kernel of this decade") <= rtt);
+    }
+}

@@ -1,0 +1,389 @@
+//! The readiness interface over the operating system's sockets: mio, edge-triggered.
+//!
+//! As few system calls as a connection can be had for. What readiness has told already is not
+//! asked again: a short read has emptied the socket, and a FIN that the event has announced
+//! follows it.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+
+use super::readiness::{
+    ConnectFailure, ConnectionId, ConnectionInfo, Event, Network, NetworkTime, Release,
+};
+use crate::sys;
+
+/// Events taken from the kernel at a time: few enough that the last of them is not old when its
+/// turn comes.
+const EVENTS: usize = 128;
+
+/// How much of a wait is left to the precise clock: `epoll_wait` counts in milliseconds, and mio
+/// rounds up.
+#[cfg(target_os = "linux")]
+const PRECISE: Duration = Duration::from_millis(2);
+
+/// A handshake that took longer than this may have had its SYN repeated: no kernel repeats one
+/// sooner. Those that were faster are not asked.
+const SYN_MAY_HAVE_BEEN_REPEATED: Duration = Duration::from_millis(100);
+
+/// A message longer than this is more than one segment on some path (RFC 9293, section 3.7.1).
+const SMALLEST_MSS: usize = 536;
+
+/// The operating system's sockets.
+///
+/// Belongs to the thread that made it, whose timers it makes punctual.
+pub struct KernelNetwork {
+    poll: Poll,
+    ready: Events,
+    connections: Vec<Option<Connection>>,
+    /// Numbers that are free again.
+    free: Vec<usize>,
+    start: Instant,
+}
+
+/// A connection, and what its readiness has told.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that the kernel tells one by one, in any combination"
+)]
+struct Connection {
+    stream: TcpStream,
+    /// An error that was taken from the socket (asking for it clears it), not yet told.
+    error: Option<io::ErrorKind>,
+    /// SYNs that were sent again.
+    syn_retransmissions: u32,
+    /// Since `start` of the network, milliseconds: for [`SYN_MAY_HAVE_BEEN_REPEATED`].
+    opened: u32,
+    phase: Phase,
+    /// A read has taken all that there was; the next event says when there is more.
+    drained: bool,
+    /// The peer's FIN is behind what can be read.
+    finished: bool,
+    /// Something else may be behind it: an error, which no further event will tell of.
+    suspect: bool,
+    /// A write was short.
+    wants_write: bool,
+    /// Something was written already.
+    has_written: bool,
+    /// Nagle's algorithm is off.
+    no_delay: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Connecting,
+    Connected,
+    Failed,
+}
+
+impl KernelNetwork {
+    /// Raises this process's limit of open files as far as it goes, and opens the poll.
+    ///
+    /// # Errors
+    /// The system has no more descriptors.
+    pub fn new() -> io::Result<Self> {
+        // Where that fails, the limit is met as `LocalFiles`, and said then.
+        let _ = sys::limits::raise_open_files();
+        #[cfg(target_os = "linux")]
+        sys::precise::be_punctual();
+        Ok(Self {
+            poll: Poll::new()?,
+            ready: Events::with_capacity(EVENTS),
+            connections: Vec::new(),
+            free: Vec::new(),
+            start: Instant::now(),
+        })
+    }
+
+    fn connection(&mut self, id: ConnectionId) -> io::Result<&mut Connection> {
+        let connection = self.connections.get_mut(id.0).and_then(Option::as_mut);
+        connection.ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Waits in the kernel, and takes the first of what is ready.
+    fn select(&mut self, until: Option<NetworkTime>) -> io::Result<()> {
+        let left = until.map(|until| until.saturating_sub(self.start.elapsed()));
+        #[cfg(target_os = "linux")]
+        let left = match left {
+            Some(left) if !left.is_zero() && left < PRECISE => {
+                sys::precise::wait_readable(&self.poll, left)?;
+                Some(Duration::ZERO)
+            }
+            // Returns early, and the caller waits for the rest.
+            Some(left) => Some(left.saturating_sub(PRECISE)),
+            None => None,
+        };
+        self.poll.poll(&mut self.ready, left)
+    }
+}
+
+/// Opens a socket and sends the SYN.
+fn dial(to: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let kind = Type::STREAM.nonblocking();
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let kind = Type::STREAM;
+    let socket = Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    socket.set_nonblocking(true)?;
+    if let Some(source) = source {
+        // Without it ports run out sooner; that is no reason not to try.
+        let _ = sys::tcp::bind_address_only(&socket);
+        socket.bind(&SockAddr::from(SocketAddr::new(source, 0)))?;
+    }
+    match socket.connect(&SockAddr::from(to)) {
+        Ok(()) => {}
+        #[cfg(unix)]
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock && cfg!(windows) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(TcpStream::from_std(socket.into()))
+}
+
+/// Why there is no connection, in the readiness interface's words.
+fn failure(error: &io::Error) -> ConnectFailure {
+    #[cfg(unix)]
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+            return ConnectFailure::LocalFiles;
+        }
+        // EAGAIN: connect(2) on Linux, for want of a port or a route's entry.
+        Some(libc::EADDRNOTAVAIL | libc::EADDRINUSE | libc::EAGAIN) => {
+            return ConnectFailure::LocalPorts;
+        }
+        _ => {}
+    }
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => ConnectFailure::LocalPorts,
+        io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
+        // A reset to the SYN; on a socket that a listener has dropped, it reads as the others.
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted => ConnectFailure::Refused,
+        // No route, a firewall's word, or an address that can't be connected to.
+        _ => ConnectFailure::Unreachable,
+    }
+}
+
+impl Connection {
+    /// Decides how the handshake has ended.
+    fn settle(&mut self, failed: bool, now: Duration) -> Result<(), ConnectFailure> {
+        // Without an error flag, writable is connected: the socket need not be asked.
+        if failed && let Ok(Some(error)) = self.stream.take_error() {
+            match error.kind() {
+                // Connected, and reset before anybody has looked.
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                    self.has_met(error.kind());
+                }
+                _ => return Err(failure(&error)),
+            }
+        }
+        let opened = Duration::from_millis(self.opened.into());
+        if now.saturating_sub(opened) > SYN_MAY_HAVE_BEEN_REPEATED {
+            let info = sys::tcp::info(&self.stream);
+            self.syn_retransmissions = info.map_or(0, |info| info.total_retransmissions);
+        }
+        Ok(())
+    }
+
+    /// Keeps an error that the socket has told, and with that forgotten: a read is to know it
+    /// still, after the bytes that came before it.
+    fn has_met(&mut self, error: io::ErrorKind) {
+        if error == io::ErrorKind::BrokenPipe {
+            // A reset after the peer's FIN: whoever reads comes to the FIN first.
+            self.finished = true;
+        } else {
+            self.error = Some(error);
+        }
+        self.drained = false;
+    }
+}
+
+impl Network for KernelNetwork {
+    fn now(&self) -> NetworkTime {
+        self.start.elapsed()
+    }
+
+    fn connect(
+        &mut self,
+        to: SocketAddr,
+        source: Option<IpAddr>,
+    ) -> Result<ConnectionId, ConnectFailure> {
+        let mut stream = dial(to, source).map_err(|error| failure(&error))?;
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.connections.push(None);
+            self.connections.len() - 1
+        });
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let registered = self
+            .poll
+            .registry()
+            .register(&mut stream, Token(number), both);
+        if registered.is_err() {
+            self.free.push(number);
+            // ENOSPC (epoll's limit of watches) or ENOMEM.
+            return Err(ConnectFailure::LocalFiles);
+        }
+        let opened = self.start.elapsed().as_millis();
+        self.connections[number] = Some(Connection {
+            stream,
+            error: None,
+            syn_retransmissions: 0,
+            opened: u32::try_from(opened).unwrap_or(u32::MAX),
+            phase: Phase::Connecting,
+            drained: true,
+            finished: false,
+            suspect: false,
+            wants_write: false,
+            has_written: false,
+            no_delay: false,
+        });
+        Ok(ConnectionId(number))
+    }
+
+    fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize> {
+        let connection = self.connection(id)?;
+        if connection.drained {
+            return match connection.error {
+                Some(kind) => Err(kind.into()),
+                None if connection.finished => Ok(0),
+                None => Err(io::ErrorKind::WouldBlock.into()),
+            };
+        }
+        match connection.stream.read(buffer) {
+            Ok(0) if !buffer.is_empty() && connection.error.is_some() => {
+                // The socket no longer knows the reset that was taken from it.
+                connection.drained = true;
+                Err(connection.error.unwrap_or(io::ErrorKind::Other).into())
+            }
+            Ok(length) => {
+                // Another edge comes with whatever comes after this read; on Windows only a read
+                // that would block arms the next one.
+                connection.drained =
+                    length < buffer.len() && !connection.suspect && cfg!(not(windows));
+                connection.finished |= length == 0 && !buffer.is_empty();
+                Ok(length)
+            }
+            Err(error) => {
+                connection.drained = true;
+                Err(error)
+            }
+        }
+    }
+
+    fn write(&mut self, id: ConnectionId, data: &[u8]) -> io::Result<usize> {
+        let connection = self.connection(id)?;
+        // Nagle can only hold back what follows something: a first, short message needs no
+        // system call to be let go.
+        if !connection.no_delay && (connection.has_written || data.len() > SMALLEST_MSS) {
+            connection.no_delay = connection.stream.set_nodelay(true).is_ok();
+        }
+        if let Some(kind) = connection.error {
+            return Err(kind.into());
+        }
+        let result = connection.stream.write(data);
+        connection.has_written = true;
+        connection.wants_write = match &result {
+            Ok(length) => *length < data.len(),
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        if let Err(error) = &result
+            && error.kind() != io::ErrorKind::WouldBlock
+        {
+            connection.has_met(error.kind());
+        }
+        result
+    }
+
+    fn finish(&mut self, id: ConnectionId) {
+        if let Ok(connection) = self.connection(id) {
+            // It fails only where the connection is gone, which a read tells.
+            let _ = connection.stream.shutdown(std::net::Shutdown::Write);
+        }
+    }
+
+    fn release(&mut self, id: ConnectionId, how: Release) {
+        let Some(connection) = self.connections.get_mut(id.0).and_then(Option::take) else {
+            return;
+        };
+        self.free.push(id.0);
+        if how == Release::Reset {
+            // Closing with unsent or unread bytes is then no FIN either.
+            let _ = SockRef::from(&connection.stream).set_linger(Some(Duration::ZERO));
+        }
+        // Closing takes it out of the poll.
+        drop(connection);
+    }
+
+    fn info(&self, id: ConnectionId) -> Option<ConnectionInfo> {
+        let connection = self.connections.get(id.0)?.as_ref()?;
+        let info = sys::tcp::info(&connection.stream)?;
+        let total = info.total_retransmissions;
+        let is_data = info.bytes_retransmitted != Some(0);
+        let syns = match connection.phase {
+            Phase::Connected if is_data => connection.syn_retransmissions.min(total),
+            // Never connected, or not a byte of data was repeated.
+            _ => total,
+        };
+        Some(ConnectionInfo {
+            syn_retransmissions: syns,
+            retransmissions: total - syns,
+            smoothed_rtt: info.smoothed_rtt,
+            min_rtt: info.min_rtt,
+            receiver_limited: info.receiver_limited,
+            send_buffer_limited: info.send_buffer_limited,
+        })
+    }
+
+    fn wait(&mut self, until: Option<NetworkTime>, events: &mut Vec<Event>) -> io::Result<()> {
+        match self.select(until) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        for event in &self.ready {
+            let Token(number) = event.token();
+            let Some(Some(connection)) = self.connections.get_mut(number) else {
+                continue;
+            };
+            let id = ConnectionId(number);
+            match connection.phase {
+                Phase::Failed => continue,
+                Phase::Connecting => {
+                    let failed = event.is_error();
+                    if !failed && !event.is_writable() {
+                        continue;
+                    }
+                    match connection.settle(failed, self.start.elapsed()) {
+                        Ok(()) => {
+                            connection.phase = Phase::Connected;
+                            events.push(Event::Connected(id));
+                        }
+                        Err(failure) => {
+                            connection.phase = Phase::Failed;
+                            events.push(Event::Failed(id, failure));
+                            continue;
+                        }
+                    }
+                }
+                Phase::Connected => {}
+            }
+            if event.is_readable() || event.is_read_closed() || event.is_error() {
+                connection.drained = false;
+                // Closed for both directions is a reset, or the read is to find out.
+                connection.suspect |= event.is_error() || event.is_write_closed();
+                connection.finished |= event.is_read_closed() && !connection.suspect;
+                events.push(Event::Readable(id));
+            }
+            if connection.wants_write && event.is_writable() {
+                connection.wants_write = false;
+                events.push(Event::Writable(id));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,399 @@
+//! On real sockets: every class that loopback can produce, counted to the unit.
+#![cfg(unix)]
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroUsize;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use regex::bytes::Regex;
+use socket2::{Domain, SockRef, Socket, Type};
+use tcpctl::bench::engine;
+use tcpctl::bench::load::{Expectation, Load, Reuse};
+use tcpctl::bench::measurement::{ErrorClass, Measurement};
+use tcpctl::transport::kernel::KernelNetwork;
+use tcpctl::transport::readiness::Release;
+
+use crate::support::{MS, closed, complete_ms, count, errors, is_within, open, requests, seconds};
+
+/// A server on a port of its own, with a thread for each connection. It ends with the process.
+fn serve(behaviour: impl Fn(usize, TcpStream) + Send + Sync + Clone + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        for (number, connection) in listener.incoming().enumerate() {
+            let behaviour = behaviour.clone();
+            let connection = connection.expect("a descriptor");
+            thread::spawn(move || behaviour(number, connection));
+        }
+    });
+    address
+}
+
+fn read_some(connection: &mut TcpStream) {
+    let _ = connection.read(&mut [0; 1024]);
+}
+
+fn greet(mut connection: TcpStream) {
+    read_some(&mut connection);
+    let _ = connection.write_all(b"Hello World");
+}
+
+fn reset(connection: &TcpStream) {
+    SockRef::from(connection)
+        .set_linger(Some(Duration::ZERO))
+        .expect("an open socket");
+}
+
+fn run(load: &Load) -> Measurement {
+    let mut network = KernelNetwork::new().expect("descriptors");
+    engine::run(&mut network, load, &mut ())
+}
+
+/// Of twenty requests over three connections, every fifth connection meets `behaviour`.
+fn every_fifth(behaviour: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> Load {
+    let address = serve(move |number, connection| {
+        if number % 5 == 0 {
+            behaviour(connection);
+        } else {
+            greet(connection);
+        }
+    });
+    Load {
+        reply_timeout: Duration::from_millis(300),
+        ..requests(address, 3, 20)
+    }
+}
+
+fn four_fail(load: &Load, class: ErrorClass) {
+    let measurement = run(load);
+    assert_eq!(measurement.errors, errors([(class, 4)]));
+    assert_eq!(measurement.completed, 16);
+    assert_eq!(measurement.complete.len(), 16);
+}
+
+#[test]
+fn greetings_are_counted_and_timed() {
+    let address = serve(|_, connection| {
+        thread::sleep(Duration::from_millis(20));
+        greet(connection);
+    });
+    for close in [Release::Fin, Release::Reset] {
+        let load = Load {
+            close,
+            ..requests(address, 8, 100)
+        };
+        let measurement = run(&load);
+        assert_eq!(measurement.completed, 100);
+        assert!(measurement.errors.is_empty(), "{:?}", measurement.errors);
+        assert_eq!(measurement.connect.len(), 100);
+        assert!(measurement.complete.min() >= 20 * MS * 999 / 1000);
+        assert!(measurement.first_byte.max() <= measurement.complete.max());
+        if cfg!(target_os = "linux") {
+            let totals = measurement.totals.expect("TCP_INFO");
+            assert_eq!(totals.retransmissions, 0);
+            assert_eq!(totals.smoothed_rtt.expect("known").len(), 100);
+            assert_eq!(totals.min_rtt.expect("known").len(), 100);
+        }
+        assert!(measurement.client_cpu.expect("a Unix") > Duration::ZERO);
+    }
+}
+
+#[test]
+fn percentiles_are_those_of_the_servers_delays() {
+    // Five times each of 100, 200, ... 1,000 ms, from the moment of the connection. A loaded
+    // machine wakes a thread some milliseconds late: that has to be little of it.
+    let address = serve(|number, mut connection| {
+        let until = Instant::now() + Duration::from_millis(number as u64 * 7 % 10 * 100 + 100);
+        read_some(&mut connection);
+        thread::sleep(until.saturating_duration_since(Instant::now()));
+        let _ = connection.write_all(b"Hello World");
+    });
+    let mut off = Vec::new();
+    for _ in 0..3 {
+        let measurement = run(&requests(address, 10, 50));
+        assert_eq!(measurement.completed, 50);
+        let quantiles = [(0.5, 500.0), (0.9, 900.0), (1.0, 1000.0)];
+        let found = quantiles.map(|(quantile, expected)| {
+            let found = complete_ms(&measurement, quantile);
+            assert!(found >= expected * 0.98, "{found} ms, not {expected}");
+            (found, expected)
+        });
+        if found
+            .iter()
+            .all(|&(found, expected)| is_within(2.0, found, expected))
+        {
+            return;
+        }
+        off.push(found);
+    }
+    panic!("found and expected, in ms: {off:?}");
+}
+
+#[test]
+fn refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    drop(listener);
+    let measurement = run(&requests(address, 2, 9));
+    assert_eq!(measurement.errors, errors([(ErrorClass::Refused, 9)]));
+    assert_eq!(measurement.connect.len(), 0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn connect_timeout() {
+    // A queue of one, and it is full: Linux drops the SYN.
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    listener.bind(&any.into()).expect("a port");
+    listener.listen(0).expect("a free port");
+    let address = listener
+        .local_addr()
+        .expect("bound")
+        .as_socket()
+        .expect("IPv4");
+    let _first = TcpStream::connect(address).expect("a place");
+    let load = Load {
+        connect_timeout: Duration::from_millis(200),
+        ..requests(address, 3, 6)
+    };
+    let measurement = run(&load);
+    assert_eq!(
+        measurement.errors,
+        errors([(ErrorClass::ConnectTimeout, 6)])
+    );
+    assert!(measurement.elapsed >= Duration::from_millis(400));
+    drop(listener);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_repeated_syn_is_told_from_repeated_data() {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    listener.bind(&any.into()).expect("a port");
+    listener.listen(0).expect("a free port");
+    let address = listener
+        .local_addr()
+        .expect("bound")
+        .as_socket()
+        .expect("IPv4");
+    let first = TcpStream::connect(address).expect("a place");
+    let listener = TcpListener::from(listener);
+    thread::spawn(move || {
+        // Later than the first SYN: the queue is full until then.
+        thread::sleep(Duration::from_millis(300));
+        drop(listener.accept());
+        drop(first);
+        greet(listener.accept().expect("the second SYN").0);
+    });
+    let measurement = run(&requests(address, 1, 1));
+    assert_eq!(measurement.completed, 1);
+    let totals = measurement.totals.expect("TCP_INFO");
+    assert!(totals.syn_retransmissions >= 1);
+    assert_eq!(totals.retransmissions, 0);
+    assert!(measurement.connect.max() > 300 * MS);
+}
+
+#[test]
+fn reset_before_reply() {
+    let load = every_fifth(|mut connection| {
+        read_some(&mut connection);
+        reset(&connection);
+    });
+    four_fail(&load, ErrorClass::ResetBeforeReply);
+}
+
+#[test]
+fn reset_at_once() {
+    // Before the request is read, and perhaps before the engine has seen the handshake.
+    four_fail(
+        &every_fifth(|connection| reset(&connection)),
+        ErrorClass::ResetBeforeReply,
+    );
+}
+
+#[test]
+fn reset_in_reply() {
+    let load = every_fifth(|mut connection| {
+        read_some(&mut connection);
+        let _ = connection.write_all(b"Hello");
+        reset(&connection);
+    });
+    four_fail(&load, ErrorClass::ResetInReply);
+}
+
+#[test]
+fn reply_timeout() {
+    let load =
+        every_fifth(|mut connection| while connection.read(&mut [0; 64]).is_ok_and(|n| n > 0) {});
+    four_fail(&load, ErrorClass::ReplyTimeout);
+}
+
+#[test]
+fn closed_early() {
+    four_fail(
+        &every_fifth(|mut connection| read_some(&mut connection)),
+        ErrorClass::ClosedEarly,
+    );
+}
+
+#[test]
+fn wrong_reply() {
+    let load = every_fifth(|mut connection| {
+        read_some(&mut connection);
+        let _ = connection.write_all(b"Hello Moon");
+    });
+    let expect = Expectation::Match(Regex::new("World").expect("valid"));
+    four_fail(&Load { expect, ..load }, ErrorClass::WrongReply);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn unreachable() {
+    // From loopback nothing leads to another network.
+    let load = Load {
+        sources: vec![Ipv4Addr::LOCALHOST.into()],
+        ..requests(SocketAddr::from(([192, 0, 2, 1], 3000)), 1, 4)
+    };
+    assert_eq!(run(&load).errors, errors([(ErrorClass::Unreachable, 4)]));
+}
+
+#[test]
+fn local_ports() {
+    // An address that this computer does not have (RFC 5737).
+    let load = Load {
+        sources: vec![Ipv4Addr::new(192, 0, 2, 1).into()],
+        ..requests(serve(|_, connection| greet(connection)), 1, 4)
+    };
+    assert_eq!(run(&load).errors, errors([(ErrorClass::LocalPorts, 4)]));
+}
+
+/// Where this is set, the process has so few descriptors that it runs out of them.
+const FEW_FILES: &str = "TCPCTL_TEST_FEW_FILES";
+
+#[test]
+fn local_files() {
+    if std::env::var_os(FEW_FILES).is_some() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let load = Load {
+            reply_timeout: Duration::from_millis(300),
+            ..requests(listener.local_addr().expect("bound"), 60, 60)
+        };
+        let measurement = run(&load);
+        let of = |class| measurement.errors.get(&class).copied().unwrap_or_default();
+        let (files, silent) = (of(ErrorClass::LocalFiles), of(ErrorClass::ReplyTimeout));
+        assert!(files >= 11 && silent >= 20, "{:?}", measurement.errors);
+        assert_eq!(files + silent, 60);
+        return;
+    }
+    // A limit is the whole process's, and the other tests are not to meet it.
+    let binary = std::env::current_exe().expect("a path");
+    let status = Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -n 50 && exec \"$0\" --exact kernel::local_files",
+        ])
+        .arg(binary)
+        .env(FEW_FILES, "1")
+        .output()
+        .expect("a shell");
+    assert!(status.status.success(), "{status:?}");
+    assert!(String::from_utf8_lossy(&status.stdout).contains("1 passed"));
+}
+
+#[test]
+fn ping_pong_on_kept_connections() {
+    let address = serve(|_, mut connection| {
+        let mut back = connection.try_clone().expect("a descriptor");
+        let _ = std::io::copy(&mut connection, &mut back);
+    });
+    let load = Load {
+        reuse: Reuse::KeepAlive,
+        expect: Expectation::Learn,
+        ..requests(address, 4, 400)
+    };
+    let measurement = run(&load);
+    assert_eq!(measurement.completed, 400);
+    assert!(measurement.errors.is_empty(), "{:?}", measurement.errors);
+    assert_eq!(measurement.connect.len(), 4);
+    // More than the buffers of both sides hold: it is read while it is sent.
+    let long = vec![b'x'; 8 << 20];
+    let load = Load {
+        expect: Expectation::Length((long.len() as u64).try_into().expect("not zero")),
+        message: long,
+        pace: closed(2),
+        extent: count(4),
+        ..load
+    };
+    let measurement = run(&load);
+    assert_eq!(measurement.completed, 4, "{:?}", measurement.errors);
+}
+
+#[test]
+fn a_stall_shows_in_an_open_loop() {
+    let start = Instant::now();
+    let address = serve(move |_, connection| {
+        // Nothing between 0.5 and 1.5 s.
+        let now = start.elapsed();
+        if (500..1500).contains(&now.as_millis()) {
+            thread::sleep(Duration::from_millis(1500).saturating_sub(now));
+        }
+        greet(connection);
+    });
+    let load = Load {
+        pace: open(100.0, 1000),
+        extent: seconds(2),
+        ..requests(address, 1, 1)
+    };
+    let measurement = run(&load);
+    assert_eq!(measurement.completed, 200);
+    let late = measurement.complete.len() - measurement.complete.count_between(0, 500 * MS);
+    assert!(
+        (45..=55).contains(&late),
+        "{late} of the stall's hundred over 500 ms"
+    );
+    let longest = complete_ms(&measurement, 1.0);
+    assert!(is_within(5.0, longest, 1000.0), "{longest} ms");
+}
+
+#[test]
+fn threads_share_a_load() {
+    let address = serve(|_, connection| greet(connection));
+    let two = NonZeroUsize::new(2).expect("not zero");
+    let load = requests(address, 8, 501);
+    let measurement = engine::run_threads(&load, two, KernelNetwork::new, &mut ()).expect("files");
+    assert_eq!(measurement.completed, 501);
+    assert_eq!(measurement.complete.len(), 501);
+    assert_eq!((measurement.threads, measurement.connections), (2, 8));
+    let by_second: u64 = measurement
+        .seconds
+        .iter()
+        .map(|second| second.completed)
+        .sum();
+    assert_eq!(by_second, 501);
+    let load = Load {
+        pace: open(300.0, 50),
+        extent: seconds(1),
+        ..load
+    };
+    let measurement = engine::run_threads(&load, two, KernelNetwork::new, &mut ()).expect("files");
+    assert_eq!(measurement.completed, 300);
+}
+
+#[test]
+fn a_thread_that_can_not_start_ends_the_run() {
+    let address = serve(|_, connection| greet(connection));
+    let two = NonZeroUsize::new(2).expect("not zero");
+    let load = requests(address, 8, 1_000_000);
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let make = || match calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+        0 => KernelNetwork::new(),
+        _ => Err(std::io::ErrorKind::OutOfMemory.into()),
+    };
+    let error = engine::run_threads(&load, two, make, &mut ()).expect_err("no second network");
+    assert_eq!(error.kind(), std::io::ErrorKind::OutOfMemory);
+}
