@@ -1,3 +1,10 @@
 //! `tcpctl bench`: the most truthful load test of a small TCP server.
 
+pub mod compare;
+#[cfg(test)]
+pub(crate) mod example;
+pub mod hdr_log;
 pub mod measurement;
+pub mod report;
+pub mod stats;
+pub mod verdict;
