@@ -3,6 +3,7 @@
 pub mod compare;
 #[cfg(test)]
 pub(crate) mod example;
+pub mod fail_if;
 pub mod hdr_log;
 pub mod measurement;
 pub mod report;
