@@ -6,6 +6,8 @@ pub(crate) mod example;
 pub mod fail_if;
 pub mod hdr_log;
 pub mod measurement;
+pub mod merge;
 pub mod report;
+pub mod saved;
 pub mod stats;
 pub mod verdict;
