@@ -1,5 +1,6 @@
 //! `tcpctl bench`: the most truthful load test of a small TCP server.
 
+pub mod chart;
 pub mod compare;
 #[cfg(test)]
 pub(crate) mod example;
