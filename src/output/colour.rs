@@ -23,8 +23,22 @@ impl Colour {
 
     /// `text` in bold red.
     pub fn alarm(self, text: &str) -> String {
+        self.in_sequence("1;31", text)
+    }
+
+    /// `text` in bold.
+    pub fn strong(self, text: &str) -> String {
+        self.in_sequence("1", text)
+    }
+
+    /// `text` in a faint colour.
+    pub fn faint(self, text: &str) -> String {
+        self.in_sequence("2", text)
+    }
+
+    fn in_sequence(self, code: &str, text: &str) -> String {
         match self {
-            Self::On => format!("\x1b[1;31m{text}\x1b[0m"),
+            Self::On => format!("\x1b[{code}m{text}\x1b[0m"),
             Self::Off => text.to_owned(),
         }
     }

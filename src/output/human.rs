@@ -35,6 +35,62 @@ pub fn time(duration: Duration) -> String {
     format!("{value:.digits$} {unit}")
 }
 
+/// A measured time in microseconds, likewise; below 10 us with the tenths.
+pub fn microseconds(us: f64) -> String {
+    if us < 9.95 {
+        return format!("{us:.1} us");
+    }
+    time(Duration::try_from_secs_f64(us / 1e6).unwrap_or_default())
+}
+
+/// A count of things: `1 thread`, `1,234 requests`.
+pub fn count(count: u64, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        count => format!("{} {thing}s", grouped(count)),
+    }
+}
+
+/// A count with its thousands set apart: `1,234,567`.
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A rate or another measured number: three digits where it is small, whole where it is large.
+pub fn number(value: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number for people; one beyond 2^64 is shown as that"
+    )]
+    match value.abs() {
+        large if large >= 99.95 && value > 0.0 => grouped(value.round() as u64),
+        large if large >= 99.95 => format!("{value:.0}"),
+        _ if value.fract() == 0.0 => format!("{value:.0}"),
+        medium if medium >= 9.995 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// Bytes a second in decimal units: `1.05 MB/s`.
+pub fn bytes_per_second(rate: f64) -> String {
+    let (value, unit) = match rate {
+        rate if rate < 999.5 => return format!("{rate:.0} B/s"),
+        rate if rate < 999.5e3 => (rate / 1e3, "kB"),
+        rate if rate < 999.5e6 => (rate / 1e6, "MB"),
+        rate => (rate / 1e9, "GB"),
+    };
+    format!("{} {unit}/s", number(value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +108,18 @@ mod tests {
         ] {
             assert_eq!(time(Duration::from_nanos(nanoseconds)), text);
         }
+    }
+
+    #[test]
+    fn numbers_are_as_long_as_they_are_telling() {
+        let numbers = [0.0, 0.126, 5.0, 12.34, 99.96, 12_345.6].map(number);
+        assert_eq!(numbers, ["0", "0.13", "5", "12.3", "100", "12,346"]);
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(count(1, "thread"), "1 thread");
+        assert_eq!(count(1_000, "request"), "1,000 requests");
+        let rates = [12.0, 1_050_000.0, 2e9].map(bytes_per_second);
+        assert_eq!(rates, ["12 B/s", "1.05 MB/s", "2 GB/s"]);
+        assert_eq!(microseconds(0.25), "0.2 us");
+        assert_eq!(microseconds(8_000.0), "8.00 ms");
     }
 }

@@ -3,6 +3,7 @@
 //! Data goes to standard output, all else to standard error. A command gets an [`Output`] and
 //! tells it what there is to say; whether that is for a person or a program is decided here.
 
+pub mod bench;
 mod colour;
 mod hexdump;
 pub mod human;

@@ -1,0 +1,264 @@
+//! Charts of characters: a latency histogram, bars and sparklines, no wider than the terminal.
+
+use hdrhistogram::Histogram;
+
+use crate::output::human;
+
+/// Which characters a chart may be made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charset {
+    /// Blocks in eighths.
+    Unicode,
+    /// `#` and `.`, for terminals and logs that know no more.
+    Ascii,
+}
+
+impl Charset {
+    /// What the locale can show: Unicode where it says UTF-8.
+    pub fn detect() -> Self {
+        Self::decide(|name| std::env::var(name).ok())
+    }
+
+    fn decide(variable: impl Fn(&str) -> Option<String>) -> Self {
+        // POSIX: the first of these that is set and not empty decides.
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+            .into_iter()
+            .find_map(|name| variable(name).filter(|value| !value.is_empty()));
+        let is_utf8 = |locale: &str| {
+            let locale = locale.to_ascii_lowercase();
+            locale.contains("utf-8") || locale.contains("utf8")
+        };
+        match locale {
+            Some(locale) if is_utf8(&locale) => Self::Unicode,
+            // Windows has no such variables; its terminal shows Unicode.
+            None if cfg!(windows) => Self::Unicode,
+            _ => Self::Ascii,
+        }
+    }
+
+    /// A bar of at most `width` characters for a share of 0 to 1; something is never nothing.
+    pub fn bar(self, share: f64, width: usize) -> String {
+        const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and eight times a terminal's width"
+        )]
+        let parts = |per_cell: usize| {
+            let exact = share.clamp(0.0, 1.0) * (width * per_cell) as f64;
+            let least = usize::from(share > 0.0);
+            (exact.round() as usize).max(least)
+        };
+        match self {
+            Self::Ascii => "#".repeat(parts(1)),
+            Self::Unicode => {
+                let parts = parts(8);
+                let mut bar = "█".repeat(parts / 8);
+                if !parts.is_multiple_of(8) {
+                    bar.push(EIGHTHS[parts % 8]);
+                }
+                bar
+            }
+        }
+    }
+
+    /// The last `width` values as a line of small columns, the highest of them full.
+    pub fn sparkline(self, values: &[f64], width: usize) -> String {
+        let columns: &[char] = match self {
+            Self::Unicode => &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'],
+            Self::Ascii => &['_', '.', '-', '=', '+', '*', '#'],
+        };
+        let values = &values[values.len().saturating_sub(width)..];
+        let highest = values.iter().copied().fold(0.0, f64::max);
+        let column = |value: &f64| {
+            if highest <= 0.0 {
+                return columns[0];
+            }
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a share of less than ten columns; below zero it is the lowest"
+            )]
+            let at = (value / highest * (columns.len() - 1) as f64).round() as usize;
+            columns[at.min(columns.len() - 1)]
+        };
+        values.iter().map(column).collect()
+    }
+}
+
+/// How wide standard output is: the terminal's width, else `COLUMNS`, else 80; 40 to 120.
+pub fn width() -> usize {
+    let terminal = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
+    terminal.or_else(columns).unwrap_or(80).clamp(40, 120)
+}
+
+/// One row of a histogram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bucket {
+    /// Times up to this, nanoseconds, and above the bucket before.
+    pub up_to: u64,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// Steps from one power of ten to the next, the finest first.
+const STEPS: [&[u64]; 4] = [
+    &[10, 12, 15, 20, 25, 30, 40, 50, 60, 80],
+    &[10, 15, 20, 30, 50, 70],
+    &[10, 20, 50],
+    &[10],
+];
+
+/// At most `most` buckets with round limits, in the finest steps that fit, from the
+/// first that has a sample to the last. A long tail is squeezed into the steps of a logarithm, so
+/// that neither the median nor the slowest request falls off the chart.
+pub fn buckets(histogram: &Histogram<u64>, most: usize) -> Vec<Bucket> {
+    if histogram.is_empty() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for steps in STEPS {
+        found = in_steps(histogram, steps);
+        if found.len() <= most {
+            break;
+        }
+    }
+    found
+}
+
+fn in_steps(histogram: &Histogram<u64>, steps: &[u64]) -> Vec<Bucket> {
+    let mut limits = (0..18).flat_map(|power| {
+        let unit = 10_u64.pow(power);
+        steps.iter().map(move |step| step * unit)
+    });
+    let mut buckets = Vec::<Bucket>::new();
+    for recorded in histogram.iter_recorded() {
+        let value = histogram.lowest_equivalent(recorded.value_iterated_to());
+        while buckets.last().is_none_or(|bucket| bucket.up_to <= value) {
+            // A time past the last limit (a century) is counted below it.
+            let Some(up_to) = limits.next() else { break };
+            if !buckets.is_empty() || up_to > value {
+                buckets.push(Bucket { up_to, count: 0 });
+            }
+        }
+        if let Some(bucket) = buckets.last_mut() {
+            bucket.count += recorded.count_at_value();
+        }
+    }
+    buckets
+}
+
+/// The histogram as lines of text, each at most `width` characters.
+pub fn histogram(histogram: &Histogram<u64>, charset: Charset, width: usize) -> Vec<String> {
+    let buckets = buckets(histogram, 14);
+    let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(1);
+    let all = histogram.len().max(1);
+    let counts: Vec<_> = buckets
+        .iter()
+        .map(|bucket| human::grouped(bucket.count))
+        .collect();
+    let count_width = counts.iter().map(String::len).max().unwrap_or(0);
+    // "  < 10.0 ms  1,234  49.2% ".
+    let room = width.saturating_sub(13 + count_width + 10);
+    buckets
+        .iter()
+        .zip(counts)
+        .map(|(bucket, count)| {
+            let up_to = human::microseconds(bucket.up_to as f64 / 1e3);
+            let percent = bucket.count as f64 / all as f64 * 100.0;
+            let percent = match percent {
+                tiny if tiny > 0.0 && tiny < 0.1 => "<0.1%".to_owned(),
+                percent => format!("{percent:.1}%"),
+            };
+            let bar = charset.bar(bucket.count as f64 / most as f64, room);
+            let line = format!("  < {up_to:>8} {count:>count_width$} {percent:>6}  {bar}");
+            line.trim_end().to_owned()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::bench::example;
+
+    #[test]
+    fn the_locale_decides() {
+        let decide = |variables: &[(&str, &str)]| {
+            Charset::decide(|name| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert_eq!(decide(&[("LANG", "en_GB.UTF-8")]), Charset::Unicode);
+        assert_eq!(
+            decide(&[("LC_ALL", "C"), ("LANG", "en_GB.utf8")]),
+            Charset::Ascii
+        );
+        assert_eq!(
+            decide(&[("LC_ALL", ""), ("LANG", "C.UTF-8")]),
+            Charset::Unicode
+        );
+    }
+
+    #[test]
+    fn bars_grow_and_something_is_never_nothing() {
+        assert_eq!(Charset::Unicode.bar(1.0, 3), "███");
+        assert_eq!(Charset::Unicode.bar(0.5, 3), "█▌");
+        assert_eq!(Charset::Unicode.bar(0.0001, 3), "▏");
+        assert_eq!(Charset::Ascii.bar(0.5, 4), "##");
+        assert_eq!(Charset::Ascii.bar(0.0001, 4), "#");
+        assert_eq!(Charset::Ascii.bar(0.0, 4), "");
+    }
+
+    #[test]
+    fn sparklines_end_with_the_latest() {
+        assert_eq!(Charset::Unicode.sparkline(&[0.0, 4.0, 8.0], 60), "▁▅█");
+        assert_eq!(Charset::Ascii.sparkline(&[9.0, 0.0, 6.0], 2), "_#");
+        assert_eq!(Charset::Unicode.sparkline(&[0.0, 0.0], 60), "▁▁");
+    }
+
+    #[test]
+    fn a_histogram_of_known_samples() {
+        let mut samples = Histogram::new(3).unwrap();
+        samples.record_n(1_300_000, 750).unwrap();
+        samples.record_n(1_700_000, 249).unwrap();
+        samples.record_n(30_500_000, 1).unwrap();
+        let lines = histogram(&samples, Charset::Ascii, 60);
+        assert_eq!(
+            lines[0],
+            format!("  <  1.50 ms 750  75.0%  {}", "#".repeat(34)),
+            "{lines:#?}"
+        );
+        assert_eq!(
+            lines[1],
+            format!("  <  2.00 ms 249  24.9%  {}", "#".repeat(11)),
+            "{lines:#?}"
+        );
+        let last = lines.last().unwrap();
+        assert_eq!(last, "  <  50.0 ms   1   0.1%  #");
+    }
+
+    proptest! {
+        #[test]
+        fn a_histogram_fits_and_loses_nobody(
+            samples in proptest::collection::vec(1_u64..3_600_000_000_000, 1..100),
+            width in 40_usize..120,
+        ) {
+            let mut all = example::spread(1_000, 1);
+            for sample in &samples {
+                all.record(*sample).unwrap();
+            }
+            let buckets = buckets(&all, 14);
+            prop_assert!(buckets.len() <= 14, "{}", buckets.len());
+            let counted: u64 = buckets.iter().map(|bucket| bucket.count).sum();
+            prop_assert_eq!(counted, all.len());
+            for line in histogram(&all, Charset::Unicode, width) {
+                prop_assert!(line.chars().count() <= width, "{line}");
+            }
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! Two runs side by side, and which of their differences are more than chance.
+//!
+//! One number against one number proves nothing: a run differs from itself a second later. So the
+//! one-second intervals of both runs are compared. The difference is the Hodges-Lehmann estimate
+//! (the median of all differences between an interval of one and one of the other), its
+//! confidence interval is Moses's, from the exact distribution of the Mann-Whitney statistic
+//! (Hollander, Wolfe, Chicken: Nonparametric Statistical Methods, 3rd edition, 4.1 to 4.3). It
+//! assumes no shape of the distribution, which latency never has, and one odd second moves it
+//! little. Four rows are compared, so each is held to 1.25% (Bonferroni): all four together hold
+//! with 95% confidence, and a difference is one only if its interval excludes zero.
+//!
+//! What it can't say: whether a third run would differ again, for reasons that change between
+//! runs and not within them (another channel, a warm cache). Repeat runs for that.
+
+use serde::{Deserialize, Serialize};
+
+use super::report::{Interval, Latency, Overflow, Report, Timestamp};
+use super::stats::thousandths;
+
+/// Confidence of all rows together.
+pub const CONFIDENCE: f64 = 0.95;
+
+/// Rows that are compared, and share the risk of error.
+const ROWS: f64 = 4.0;
+
+/// More intervals than this tell nothing more, and their differences are as many as their square:
+/// an even choice of them is taken.
+const MOST: usize = 240;
+
+/// How a run differs from an earlier one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The earlier run.
+    pub baseline: Baseline,
+    /// The confidence of all that is said here, together.
+    pub confidence: f64,
+    /// Completed requests in a second.
+    pub rate_per_s: Difference,
+    /// The medians of the seconds, microseconds.
+    pub p50_us: Difference,
+    /// The 99th percentiles of the seconds, microseconds.
+    pub p99_us: Difference,
+    /// The share of requests that failed in a second, 0 to 1.
+    pub failed_share: Difference,
+    /// What else is not the same, one sentence each.
+    pub changes: Vec<String>,
+}
+
+/// What a run is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Its target.
+    pub target: String,
+    /// When it began.
+    pub started_at: Timestamp,
+}
+
+/// One row: a number of both runs, and how they differ.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The median second of the earlier run.
+    pub before: Option<f64>,
+    /// The median second of this run.
+    pub now: Option<f64>,
+    /// This run minus the earlier one (Hodges-Lehmann).
+    pub difference: Option<f64>,
+    /// The confidence interval's lower end.
+    pub low: Option<f64>,
+    /// Its upper end.
+    pub high: Option<f64>,
+    /// What follows from it.
+    pub finding: Finding,
+}
+
+/// What a comparison has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// No difference that could not be chance.
+    None,
+    /// Higher than before.
+    Higher,
+    /// Lower than before.
+    Lower,
+    /// Too few whole seconds to tell: five in each run are needed.
+    TooFew,
+}
+
+impl Comparison {
+    /// Whether anything at all was found.
+    pub fn finds_something(&self) -> bool {
+        let found = |row: &Difference| matches!(row.finding, Finding::Higher | Finding::Lower);
+        self.rows().iter().any(|(_, row)| found(row)) || !self.changes.is_empty()
+    }
+
+    /// The rows by their names.
+    pub const fn rows(&self) -> [(&'static str, &Difference); 4] {
+        [
+            ("rate_per_s", &self.rate_per_s),
+            ("p50_us", &self.p50_us),
+            ("p99_us", &self.p99_us),
+            ("failed_share", &self.failed_share),
+        ]
+    }
+}
+
+/// Compares a run with an earlier one.
+pub fn compare(before: &Report, now: &Report) -> Comparison {
+    let seconds = |report: &Report| report.latency.as_ref().map_or(Vec::new(), whole_seconds);
+    let (earlier, later) = (seconds(before), seconds(now));
+    let row = |value: fn(&Interval) -> Option<f64>| {
+        let values = |seconds: &[Interval]| seconds.iter().filter_map(value).collect();
+        difference(values(&earlier), values(&later))
+    };
+    Comparison {
+        baseline: Baseline {
+            target: before.target.clone(),
+            started_at: before.started_at,
+        },
+        confidence: CONFIDENCE,
+        rate_per_s: row(|second| Some(second.completed as f64)),
+        p50_us: row(|second| second.p50_us),
+        p99_us: row(|second| second.p99_us),
+        failed_share: row(|second| {
+            let all = second.completed + second.failed;
+            (all > 0).then(|| second.failed as f64 / all as f64)
+        }),
+        changes: changes(before, now),
+    }
+}
+
+/// The seconds that are whole: the last is left out if the run ended in its middle.
+fn whole_seconds(latency: &Latency) -> Vec<Interval> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a run of seconds; a negative one has none"
+    )]
+    // A timer's lateness is no part of a second.
+    let whole = (latency.duration_us / 1e6 + 0.02).floor() as usize;
+    let seconds = &latency.seconds[..whole.min(latency.seconds.len())];
+    let step = seconds.len().div_ceil(MOST).max(1);
+    seconds.iter().step_by(step).copied().collect()
+}
+
+/// What is exact, or makes the runs hard to compare, and is not the same.
+fn changes(before: &Report, now: &Report) -> Vec<String> {
+    fn show<T: ToString>(value: Option<T>) -> String {
+        value.map_or("not known".to_owned(), |value| value.to_string())
+    }
+    let mut changes = Vec::new();
+    let mut change = |what: &str, before: String, now: String| {
+        if before != now {
+            changes.push(format!("{what}: {before} before, {now} now"));
+        }
+    };
+    if let (Some(before), Some(now)) = (&before.limits, &now.limits) {
+        change(
+            "served at once",
+            show(before.served_at_once),
+            show(now.served_at_once),
+        );
+        change("queued", show(before.queued), show(now.queued));
+        change("held in all", show(before.held), show(now.held));
+        change(
+            "one too many is",
+            show(before.overflow.map(Overflow::name)),
+            show(now.overflow.map(Overflow::name)),
+        );
+    }
+    if let (Some(before), Some(now)) = (&before.latency, &now.latency) {
+        change(
+            "connections",
+            before.connections.to_string(),
+            now.connections.to_string(),
+        );
+        let rate = |latency: &Latency| {
+            latency
+                .target_rate_per_s
+                .map_or("none".to_owned(), |rate| format!("{rate}/s"))
+        };
+        change("the rate asked for", rate(before), rate(now));
+        let kept = |latency: &Latency| {
+            if latency.keep_alive {
+                "kept"
+            } else {
+                "one a request"
+            }
+        };
+        change(
+            "connections are",
+            kept(before).to_owned(),
+            kept(now).to_owned(),
+        );
+    }
+    let kind = |report: &Report| {
+        let is_virtual = report.environment.is_virtual;
+        if is_virtual { "virtual" } else { "real" }.to_owned()
+    };
+    change("the board is", kind(before), kind(now));
+    changes
+}
+
+/// Compares two samples.
+fn difference(mut before: Vec<f64>, mut now: Vec<f64>) -> Difference {
+    before.sort_by(f64::total_cmp);
+    now.sort_by(f64::total_cmp);
+    let mut row = Difference {
+        before: median(&before),
+        now: median(&now),
+        difference: None,
+        low: None,
+        high: None,
+        finding: Finding::TooFew,
+    };
+    let mut differences: Vec<f64> = before
+        .iter()
+        .flat_map(|before| now.iter().map(move |now| now - before))
+        .collect();
+    differences.sort_by(f64::total_cmp);
+    row.difference = median(&differences).map(round);
+    let alpha = (1.0 - CONFIDENCE) / ROWS;
+    let Some(skipped) = skipped(before.len(), now.len(), alpha) else {
+        return row;
+    };
+    let (low, high) = (
+        differences[skipped],
+        differences[differences.len() - 1 - skipped],
+    );
+    row.low = Some(round(low));
+    row.high = Some(round(high));
+    row.finding = match (low, high) {
+        (low, _) if low > 0.0 => Finding::Higher,
+        (_, high) if high < 0.0 => Finding::Lower,
+        _ => Finding::None,
+    };
+    row
+}
+
+/// To six decimals: a share has small numbers.
+fn round(value: f64) -> f64 {
+    thousandths(value * 1e3) / 1e3
+}
+
+fn median(sorted: &[f64]) -> Option<f64> {
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
+}
+
+/// How many of the sorted differences lie outside of the confidence interval at each end: the
+/// greatest k with P(U < k) <= alpha/2, less one place. `None` where not even the whole range is
+/// sure enough.
+fn skipped(m: usize, n: usize, alpha: f64) -> Option<usize> {
+    if m == 0 || n == 0 {
+        return None;
+    }
+    let critical = if m * n <= 2_500 {
+        exact(m, n, alpha / 2.0)
+    } else {
+        approximate(m, n, alpha / 2.0)
+    };
+    // The interval runs from the k-th smallest to the k-th largest, k being counted from 1.
+    critical.checked_sub(1)
+}
+
+/// The number of values of U, from 0 upwards, that together have at most this probability.
+fn exact(m: usize, n: usize, tail: f64) -> usize {
+    // How many of the orders of m and n have this U: the coefficients of the Gaussian binomial,
+    // from f(m, n, u) = f(m-1, n, u-n) + f(m, n-1, u), as shares of all orders.
+    let most = m * n;
+    let mut shares = vec![vec![0.0_f64; most + 1]; n + 1];
+    for row in &mut shares {
+        row[0] = 1.0;
+    }
+    for i in 1..=m {
+        let mut next = vec![vec![0.0; most + 1]; n + 1];
+        next[0][0] = 1.0;
+        for j in 1..=n {
+            let from_first = i as f64 / (i + j) as f64;
+            for u in 0..=i * j {
+                let first = if u >= j { shares[j][u - j] } else { 0.0 };
+                next[j][u] = from_first * first + (1.0 - from_first) * next[j - 1][u];
+            }
+        }
+        shares = next;
+    }
+    let mut sum = 0.0;
+    shares[n]
+        .iter()
+        .take_while(|share| {
+            sum += **share;
+            sum <= tail
+        })
+        .count()
+}
+
+/// The same by the normal distribution, which from some thousand differences on is the same.
+fn approximate(m: usize, n: usize, tail: f64) -> usize {
+    let (m, n) = (m as f64, n as f64);
+    let mean = m * n / 2.0;
+    let deviation = (m * n * (m + n + 1.0) / 12.0).sqrt();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place among the differences, and never below zero"
+    )]
+    let place = (mean - upper_quantile(tail) * deviation).floor().max(0.0) as usize;
+    place
+}
+
+/// The z that a standard normal exceeds with probability `tail`, by bisection of the complementary
+/// error function's continued fraction (Abramowitz, Stegun 26.2.14), for tails under 10%.
+fn upper_quantile(tail: f64) -> f64 {
+    let exceeds = |z: f64| {
+        let fraction = (1..=60).rev().fold(z, |rest, k| z + f64::from(k) / rest);
+        (-z * z / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt() / fraction
+    };
+    let (mut low, mut high) = (1.0, 10.0);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if exceeds(middle) > tail {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::bench::example;
+
+    fn with(completed: u64, p50: u64) -> Report {
+        let mut measurement = example::measurement();
+        measurement.seconds = example::seconds(completed, p50);
+        let environment = example::environment(false);
+        Report::new("board", example::start(), environment, Some(&measurement))
+    }
+
+    #[test]
+    fn a_run_compared_with_itself_finds_nothing() {
+        for report in [example::report(), example::full()] {
+            let comparison = compare(&report, &report);
+            assert!(!comparison.finds_something(), "{comparison:?}");
+            assert_eq!(comparison.rate_per_s.difference, Some(0.0));
+            assert_eq!(comparison.rate_per_s.finding, Finding::None);
+        }
+    }
+
+    #[test]
+    fn a_difference_beyond_chance_is_found_with_its_sign() {
+        let comparison = compare(&with(500, 8_000_000), &with(450, 9_000_000));
+        let rate = comparison.rate_per_s;
+        assert_eq!(rate.finding, Finding::Lower);
+        assert_eq!(rate.difference, Some(-50.0));
+        assert!(
+            rate.low.unwrap() < -50.0 && rate.high.unwrap() < -40.0,
+            "{rate:?}"
+        );
+        assert_eq!(comparison.p50_us.finding, Finding::Higher);
+        assert_eq!(comparison.p50_us.difference, Some(1_000.0));
+        assert_eq!(comparison.failed_share.finding, Finding::None);
+    }
+
+    #[test]
+    fn a_difference_within_the_noise_is_none() {
+        let comparison = compare(&with(500, 8_000_000), &with(501, 8_010_000));
+        assert!(!comparison.finds_something(), "{comparison:?}");
+    }
+
+    #[test]
+    fn four_seconds_are_too_few_and_a_part_of_one_does_not_count() {
+        let mut short = with(500, 8_000_000);
+        let latency = short.latency.as_mut().unwrap();
+        // Five entries, but the last is half a second.
+        latency.duration_us = 4.5e6;
+        let comparison = compare(&short, &with(100, 8_000_000));
+        assert_eq!(comparison.rate_per_s.finding, Finding::TooFew);
+        assert_eq!(comparison.rate_per_s.low, None);
+    }
+
+    #[test]
+    fn other_limits_and_another_load_are_named() {
+        let before = example::full();
+        let mut now = example::full();
+        now.limits.as_mut().unwrap().served_at_once = Some(crate::bench::report::Bound::Exactly(2));
+        now.latency.as_mut().unwrap().connections = 8;
+        assert_eq!(
+            compare(&before, &now).changes,
+            [
+                "served at once: 4 before, 2 now",
+                "connections: 4 before, 8 now"
+            ]
+        );
+    }
+
+    #[test]
+    fn critical_values_are_the_table_s() {
+        // Two-sided 5% (Mann and Whitney's table): U <= 2 for 5 and 5, 23 for 10 and 10,
+        // 127 for 20 and 20; the count of values from 0 is one more.
+        assert_eq!(exact(5, 5, 0.025), 3);
+        assert_eq!(exact(10, 10, 0.025), 24);
+        assert_eq!(exact(20, 20, 0.025), 128);
+        assert_eq!(exact(4, 4, 0.00625), 0);
+        assert!((upper_quantile(0.025) - 1.959_964).abs() < 1e-5);
+        // Where exact ends and the normal begins, they agree.
+        assert!(exact(50, 50, 0.006_25).abs_diff(approximate(50, 50, 0.006_25)) <= 8);
+    }
+
+    proptest! {
+        #[test]
+        fn swapping_the_runs_turns_the_sign(
+            one in proptest::collection::vec(0_u32..1_000, 5..12),
+            other in proptest::collection::vec(0_u32..1_000, 5..12),
+        ) {
+            let values = |values: &[u32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
+            let there = difference(values(&one), values(&other));
+            let back = difference(values(&other), values(&one));
+            prop_assert_eq!(there.low.map(|low| -low), back.high);
+            prop_assert_eq!(there.difference.map(|d| -d), back.difference);
+            let itself = difference(values(&one), values(&one));
+            prop_assert_eq!(itself.finding, Finding::None);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Measurements and reports for tests.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use hdrhistogram::Histogram;
+
+use super::measurement::{ConnectionTotals, ErrorClass, Measurement, Second};
+use super::report::{
+    Bound, Environment, Flow, LimitedBy, Limits, Overflow, Report, Step, Throughput,
+};
+
+pub(crate) fn start() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250)
+}
+
+pub(crate) fn environment(is_virtual: bool) -> Environment {
+    Environment {
+        is_virtual,
+        os: "linux".to_owned(),
+        kernel: Some("6.1.0".to_owned()),
+        cpus: 2,
+        tcpctl: "0.1.0".to_owned(),
+    }
+}
+
+/// A histogram whose samples are a fixed long-tailed spread around `median` nanoseconds.
+pub(crate) fn spread(median: u64, samples: u64) -> Histogram<u64> {
+    let mut histogram = Histogram::new(3).unwrap();
+    for at in 0..samples {
+        let quantile = (at as f64 + 0.5) / samples as f64;
+        let logit = (quantile / (1.0 - quantile)).ln();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an example"
+        )]
+        let value = (median as f64 * (0.18 * logit).exp()) as u64;
+        histogram.record(value).unwrap();
+    }
+    histogram
+}
+
+/// Five seconds of four connections: 2,500 requests, none failed, about 8 ms each.
+pub(crate) fn measurement() -> Measurement {
+    Measurement {
+        started_at: start(),
+        elapsed: Duration::from_secs(5),
+        connections: 4,
+        target_rate: None,
+        keep_alive: false,
+        completed: 2_500,
+        errors: BTreeMap::new(),
+        connect: spread(3_000_000, 2_500),
+        first_byte: spread(7_800_000, 2_500),
+        complete: spread(8_000_000, 2_500),
+        schedule_error: None,
+        seconds: seconds(500, 8_000_000),
+        totals: Some(ConnectionTotals {
+            syn_retransmissions: 0,
+            retransmissions: 2,
+            smoothed_rtt: Some(spread(3_000_000, 2_500)),
+            min_rtt: Some(spread(2_500_000, 2_500)),
+            receiver_limited: Some(Duration::ZERO),
+            send_buffer_limited: Some(Duration::ZERO),
+        }),
+        client_cpu: Some(Duration::from_millis(100)),
+        threads: 1,
+        interrupted: false,
+    }
+}
+
+/// Five seconds of about `completed` requests each with about that median.
+pub(crate) fn seconds(completed: u64, p50: u64) -> Vec<Second> {
+    [3_u64, 0, 5, 1, 4]
+        .map(|wobble| Second {
+            completed: completed + wobble - 2,
+            failed: 0,
+            p50: p50 + wobble * 10_000,
+            p99: p50 * 2 + wobble * 50_000,
+        })
+        .to_vec()
+}
+
+/// The same with failures, in an open loop that could not be kept up.
+pub(crate) fn open_loop_with_errors() -> Measurement {
+    let mut measurement = measurement();
+    measurement.target_rate = Some(1_000.0);
+    measurement.schedule_error = Some(spread(30_000, 2_600));
+    measurement.errors = [(ErrorClass::Refused, 80), (ErrorClass::ReplyTimeout, 20)].into();
+    for (at, second) in measurement.seconds.iter_mut().enumerate() {
+        second.failed = at as u64 * 10;
+    }
+    measurement
+}
+
+pub(crate) fn report() -> Report {
+    Report::new(
+        "192.168.1.1:3000",
+        start(),
+        environment(false),
+        Some(&measurement()),
+    )
+    .conclude()
+}
+
+pub(crate) fn limits() -> Limits {
+    Limits {
+        served_at_once: Some(Bound::Exactly(4)),
+        queued: Some(Bound::Exactly(4)),
+        held: Some(Bound::Exactly(8)),
+        overflow: Some(Overflow::Refused),
+        overflow_us: Some(200.0),
+        recovery_us: Some(3_000.0),
+        burst: None,
+        served_first_byte_us: None,
+        queued_first_byte_us: None,
+        closes_after_reply: Some(true),
+        evidence: [
+            ("held", "the 9th connection was refused in 3 of 3 tries"),
+            ("burst", "not asked for: the server can be held"),
+        ]
+        .map(|(field, how)| (field.to_owned(), how.to_owned()))
+        .into(),
+    }
+}
+
+/// A report with something in every field.
+pub(crate) fn full() -> Report {
+    let mut report = Report::new(
+        "sim:esp32,workers=4",
+        start(),
+        environment(true),
+        Some(&open_loop_with_errors()),
+    );
+    report.limits = Some(limits());
+    report.ramp = [1_u64, 2, 4, 8]
+        .map(|connections| Step {
+            connections,
+            served_per_s: 125.0 * connections.min(4) as f64,
+            p50_us: Some(8_000.0 * (connections as f64 / 4.0).max(1.0)),
+            p99_us: Some(16_000.0 * (connections as f64 / 4.0).max(1.0)),
+            refused: if connections > 4 { 12 } else { 0 },
+            failed: if connections > 4 { 12 } else { 0 },
+            retransmissions: Some(0),
+            knee: connections == 4,
+        })
+        .to_vec();
+    let flow = |bytes_per_s, streams| Flow {
+        bytes_per_s,
+        streams,
+        retransmissions: Some(3),
+        limited_by: Some(LimitedBy::ReceiverWindow),
+        single: None,
+        seconds: vec![1_000_000, 1_100_000, 1_050_000],
+    };
+    report.throughput = Some(Throughput {
+        upload: Some(Flow {
+            single: Some(Box::new(flow(450_000.0, 1))),
+            ..flow(1_050_000.0, 4)
+        }),
+        download: Some(flow(2_000_000.0, 4)),
+        echo: None,
+        evidence: [("echo".to_owned(), "nothing listens on port 7".to_owned())].into(),
+    });
+    report.conclude()
+}

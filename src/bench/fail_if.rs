@@ -1,0 +1,534 @@
+//! `--fail-if FIELD OP VALUE`: a run's pass mark.
+//!
+//! FIELD is a path of the report, which the published JSON schema knows, or an alias. All of it is
+//! checked before any load is sent; a condition on a number that turns out not to be known is
+//! met, for what was not measured can't pass.
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use super::report::{JSON_SCHEMA, Report};
+use crate::failure::Failure;
+use crate::output::human;
+use crate::sanitize;
+use crate::units;
+
+/// Short names of the fields that are asked for most.
+const ALIASES: [(&str, &str); 10] = [
+    ("p50", "latency.complete_us.p50"),
+    ("p90", "latency.complete_us.p90"),
+    ("p99", "latency.complete_us.p99"),
+    ("p99_9", "latency.complete_us.p99_9"),
+    ("max", "latency.complete_us.max"),
+    ("rate", "latency.rate_per_s"),
+    ("errors", "latency.errors"),
+    ("served", "limits.served_at_once"),
+    ("queued", "limits.queued"),
+    ("held", "limits.held"),
+];
+
+/// The operators, the longer before those that they begin with.
+const OPERATORS: [(&str, Operator); 6] = [
+    ("<=", Operator::AtMost),
+    (">=", Operator::AtLeast),
+    ("==", Operator::Equal),
+    ("!=", Operator::NotEqual),
+    ("<", Operator::Less),
+    (">", Operator::Greater),
+];
+
+/// A condition under which a run has failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition {
+    /// As the user wrote it.
+    text: String,
+    /// The whole path.
+    path: String,
+    operator: Operator,
+    value: Operand,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Less,
+    AtMost,
+    Greater,
+    AtLeast,
+    Equal,
+    NotEqual,
+}
+
+/// What a field is compared with.
+#[derive(Debug, Clone, PartialEq)]
+enum Operand {
+    Number(f64),
+    Text(String),
+    Truth(bool),
+}
+
+/// What a field holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Microseconds,
+    BytesPerSecond,
+    Rate,
+    Share,
+    Number,
+    Text,
+    Truth,
+}
+
+/// Whether a run passes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The condition is not met.
+    Passed,
+    /// It is met, or can't be known; one line says how.
+    Failed(String),
+}
+
+impl Condition {
+    /// Parses a condition, and checks its field and value.
+    ///
+    /// # Errors
+    /// A usage error that says what to write, e.g. the field that was probably meant.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let wrong = |message: String, hint: String| {
+            let text = sanitize::one_line(text);
+            Failure::usage(format!("--fail-if '{text}': {message}")).hint(hint)
+        };
+        let form =
+            || "write FIELD OP VALUE, e.g. 'p99 > 10ms', OP one of < <= > >= == !=".to_owned();
+        let start = text.find(['<', '>', '=', '!']);
+        let (field, rest) = text.split_at(start.unwrap_or(text.len()));
+        let (field, rest) = (field.trim(), rest.trim());
+        let operator = OPERATORS.iter().find(|(sign, _)| rest.starts_with(sign));
+        let Some((sign, operator)) = operator.filter(|_| !field.is_empty()) else {
+            return Err(wrong("it is no condition".to_owned(), form()));
+        };
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == field);
+        let path = alias.map_or(field, |(_, path)| path);
+        let Some(kind) = kind_of(path) else {
+            let field = sanitize::one_line(field);
+            return Err(wrong(
+                format!("there is no field '{field}'"),
+                suggestion(&field),
+            ));
+        };
+        let value = rest[sign.len()..].trim();
+        if value.is_empty() {
+            return Err(wrong("a value is missing".to_owned(), form()));
+        }
+        let value = operand(value, kind, alias.is_some())
+            .map_err(|(message, hint)| wrong(sanitize::one_line(&message), hint.to_owned()))?;
+        let ordered = !matches!(operator, Operator::Equal | Operator::NotEqual);
+        if ordered && !matches!(value, Operand::Number(_)) {
+            return Err(wrong(
+                format!("{sign} compares numbers, and this field is none"),
+                "use == or !=".to_owned(),
+            ));
+        }
+        Ok(Self {
+            text: sanitize::one_line(text.trim()),
+            path: path.to_owned(),
+            operator: *operator,
+            value,
+        })
+    }
+
+    /// The part of the report that it is about, e.g. `latency`: without that part, it always fails.
+    pub fn part(&self) -> &str {
+        self.path.split(['.', '[']).next().unwrap_or_default()
+    }
+
+    /// Checks a run.
+    pub fn check(&self, report: &Report) -> Outcome {
+        // A report has no keys that are no strings, so this can't fail.
+        let report = serde_json::to_value(report).unwrap_or_default();
+        let found = self
+            .path
+            .split('.')
+            .try_fold(&report, |value, name| match value {
+                Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+                value => value.get(name),
+            });
+        let Some(found) = found.and_then(measured) else {
+            return Outcome::Failed(format!("{}: {} is not known", self.text, self.path));
+        };
+        let met = match (&found, &self.value) {
+            (Operand::Number(found), Operand::Number(value)) => {
+                self.operator.compare(*found, *value)
+            }
+            (found, value) if self.operator == Operator::Equal => found == value,
+            (found, value) if self.operator == Operator::NotEqual => found != value,
+            // Parsing has made sure that ordered fields are numbers.
+            _ => true,
+        };
+        if !met {
+            return Outcome::Passed;
+        }
+        let shown = match found {
+            Operand::Number(us) if is_time(&self.path) => human::microseconds(us),
+            Operand::Number(number) => human::number(number),
+            Operand::Text(text) => sanitize::one_line(&text),
+            Operand::Truth(truth) => truth.to_string(),
+        };
+        Outcome::Failed(format!("{}: it is {shown}", self.text))
+    }
+}
+
+impl Operator {
+    fn compare(self, found: f64, value: f64) -> bool {
+        match self {
+            Self::Less => found < value,
+            Self::AtMost => found <= value,
+            Self::Greater => found > value,
+            Self::AtLeast => found >= value,
+            Self::Equal => found.total_cmp(&value).is_eq(),
+            Self::NotEqual => found.total_cmp(&value).is_ne(),
+        }
+    }
+}
+
+/// What a field of a report holds; `None` where it is not known.
+fn measured(value: &Value) -> Option<Operand> {
+    match value {
+        Value::Number(number) => number.as_f64().map(Operand::Number),
+        Value::String(text) => Some(Operand::Text(text.clone())),
+        Value::Bool(truth) => Some(Operand::Truth(*truth)),
+        Value::Object(fields) => match fields.get("at_least") {
+            Some(bound) => measured(bound),
+            // Errors: their sum.
+            None => fields
+                .values()
+                .map(Value::as_f64)
+                .sum::<Option<f64>>()
+                .map(Operand::Number),
+        },
+        Value::Null | Value::Array(_) => None,
+    }
+}
+
+fn operand(text: &str, kind: Kind, alias: bool) -> Result<Operand, (String, &'static str)> {
+    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|n| n.is_finite());
+    let parsed = match kind {
+        // A whole path says its unit; an alias does not.
+        Kind::Microseconds => {
+            if let Some(us) = number(text).filter(|_| !alias) {
+                Some(us)
+            } else {
+                let time = units::duration(text)
+                    .map_err(|message| (message, "durations are e.g. 250us, 10ms, 1.5s"))?;
+                Some(time.as_secs_f64() * 1e6)
+            }
+        }
+        Kind::BytesPerSecond => number(text)
+            .or_else(|| {
+                units::size(text.trim_end_matches("/s"))
+                    .ok()
+                    .map(|n| n as f64)
+            })
+            .or_else(|| units::bandwidth(text).ok().map(|bits| bits as f64 / 8.0)),
+        Kind::Rate => number(text.trim_end_matches("/s")),
+        Kind::Share => number(text).or_else(|| units::share(text).ok()),
+        Kind::Number => number(text),
+        Kind::Text => {
+            let text = text.trim_matches(['"', '\'']);
+            return Ok(Operand::Text(text.to_owned()));
+        }
+        Kind::Truth => {
+            return match text {
+                "true" => Ok(Operand::Truth(true)),
+                "false" => Ok(Operand::Truth(false)),
+                _ => Err((
+                    format!("'{text}' is neither true nor false"),
+                    "write true or false",
+                )),
+            };
+        }
+    };
+    let hint = match kind {
+        Kind::BytesPerSecond => "write bytes a second, e.g. 500k or 1MiB, or 20Mbit",
+        Kind::Rate => "write e.g. 200 or 200/s",
+        Kind::Share => "write e.g. 5% or 0.05",
+        _ => "write a number",
+    };
+    parsed
+        .map(Operand::Number)
+        .ok_or_else(|| (format!("'{text}' is not what this field holds"), hint))
+}
+
+/// Every field that can be compared, from the published schema; an item of a list is `0`.
+static FIELDS: LazyLock<Vec<(String, Kind)>> = LazyLock::new(|| {
+    // It is a part of this program, and tests validate it.
+    let schema = serde_json::from_str(JSON_SCHEMA).unwrap_or_default();
+    let mut fields = Vec::new();
+    collect(&schema, &schema, "", 0, &mut fields);
+    fields
+});
+
+fn collect(
+    schema: &Value,
+    node: &Value,
+    path: &str,
+    depth: usize,
+    fields: &mut Vec<(String, Kind)>,
+) {
+    // `flow.single` is a flow: once round is enough.
+    if depth > 6 || path.ends_with("single.single") || path == "histograms" {
+        return;
+    }
+    let under = |name: &str| match path {
+        "" => name.to_owned(),
+        path => format!("{path}.{name}"),
+    };
+    if let Some(name) = node["$ref"].as_str() {
+        let place = name.trim_start_matches('#');
+        if let Some(target) = schema.pointer(place) {
+            collect(schema, target, path, depth, fields);
+        }
+    } else if let Some(first) = node["anyOf"].get(0) {
+        collect(schema, first, path, depth, fields);
+    } else if let Some(properties) = node["properties"].as_object() {
+        if path == "latency.errors" {
+            fields.push((path.to_owned(), Kind::Number));
+        }
+        for (name, property) in properties {
+            collect(schema, property, &under(name), depth + 1, fields);
+        }
+    } else if let Some(items) = node.get("items") {
+        collect(schema, items, &under("0"), depth + 1, fields);
+    } else if node.get("additionalProperties").is_none() {
+        fields.push((path.to_owned(), kind(path, node)));
+    }
+}
+
+fn kind(path: &str, node: &Value) -> Kind {
+    let types = &node["type"];
+    match types.as_str().or_else(|| types[0].as_str()) {
+        Some("boolean") => Kind::Truth,
+        Some("integer" | "number") if is_time(path) => Kind::Microseconds,
+        Some("integer" | "number") => match path.rsplit('.').next().unwrap_or_default() {
+            "bytes_per_s" => Kind::BytesPerSecond,
+            name if name.ends_with("_per_s") => Kind::Rate,
+            name if name.ends_with("_share") => Kind::Share,
+            _ => Kind::Number,
+        },
+        _ => Kind::Text,
+    }
+}
+
+/// Whether a field's number is microseconds: it, or the distribution that it is of, says so.
+fn is_time(path: &str) -> bool {
+    let mut names = path.rsplit('.');
+    let name = names.next().unwrap_or_default();
+    let parent = names.next().unwrap_or_default();
+    name.ends_with("_us")
+        || name == "client_cpu_us_per_request"
+        || (parent.ends_with("_us") && name != "samples" && name != "finding")
+}
+
+fn kind_of(path: &str) -> Option<Kind> {
+    // Any item of a list is like its first.
+    let is_index = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    let names: Vec<_> = path
+        .split('.')
+        .map(|name| if is_index(name) { "0" } else { name })
+        .collect();
+    let path = names.join(".");
+    let known = FIELDS.iter().find(|(known, _)| *known == path);
+    known.map(|(_, kind)| *kind)
+}
+
+/// What was probably meant.
+fn suggestion(field: &str) -> String {
+    let aliases = ALIASES.iter().map(|(alias, _)| *alias);
+    // `latency.complete_us` has fields of its own: they are meant.
+    let inside: Vec<_> = FIELDS
+        .iter()
+        .filter_map(|(path, _)| path.strip_prefix(field)?.strip_prefix('.'))
+        .take(8)
+        .collect();
+    if !inside.is_empty() {
+        return format!("it has {}", inside.join(", "));
+    }
+    let paths = FIELDS.iter().map(|(path, _)| path.as_str());
+    let likeness = |known: &str| {
+        let last = known.rsplit('.').next().unwrap_or_default();
+        // Most leave out the path, or misspell a name.
+        strsim::jaro_winkler(field, known).max(strsim::jaro_winkler(field, last) - 0.01)
+    };
+    let best = aliases
+        .chain(paths)
+        .map(|known| (known, likeness(known)))
+        .max_by(|one, other| one.1.total_cmp(&other.1));
+    match best {
+        Some((known, likeness)) if likeness > 0.75 => format!("did you mean '{known}'?"),
+        _ => {
+            let aliases: Vec<_> = ALIASES.iter().map(|(alias, _)| *alias).collect();
+            format!(
+                "fields are {}, and every path that tcpctl schema bench shows",
+                aliases.join(", ")
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::bench::example;
+    use crate::bench::report::Bound;
+
+    fn check(text: &str, report: &Report) -> Outcome {
+        Condition::parse(text).unwrap().check(report)
+    }
+
+    fn fails(text: &str, report: &Report) -> bool {
+        matches!(check(text, report), Outcome::Failed(_))
+    }
+
+    #[test]
+    fn aliases_and_paths_of_the_contract() {
+        // 100 of 2,600 failed; the median is 8 ms, the rate 500/s, 4 served and 4 queued.
+        let report = example::full();
+        for met in [
+            "p50 > 5ms",
+            "p50>=7.9ms",
+            "p99 > p50".replace("p50", "10ms").as_str(),
+            "max >= 10ms",
+            "rate < 1000",
+            "rate < 600/s",
+            "errors > 0",
+            "errors == 100",
+            "served == 4",
+            "queued != 5",
+            "held <= 8",
+            "latency.errors.refused == 80",
+            "latency.complete_us.p50 > 5000",
+            "latency.complete_us.p50 > 5ms",
+            "latency.complete_us.samples >= 2500",
+            "latency.client_cpu_us_per_request < 1ms",
+            "latency.client_cpu_share < 5%",
+            "limits.overflow == refused",
+            "limits.overflow != 'dropped'",
+            "environment.virtual == true",
+            "ramp.3.refused > 0",
+            "throughput.download.bytes_per_s < 3M",
+            "throughput.upload.single.bytes_per_s < 8Mbit",
+            "throughput.upload.limited_by == receiver_window",
+        ] {
+            assert!(fails(met, &report), "{met}");
+        }
+        for unmet in [
+            "p50 > 1s",
+            "rate < 400",
+            "errors > 100",
+            "served < 4",
+            "held != 8",
+            "latency.errors.closed_early > 0",
+            "limits.overflow != refused",
+            "ramp.0.refused > 0",
+            "environment.virtual == false",
+        ] {
+            assert_eq!(check(unmet, &report), Outcome::Passed, "{unmet}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_has_not_passed() {
+        let mut report = example::report();
+        for text in [
+            "served < 4",
+            "served >= 0",
+            "ramp.9.refused > 0",
+            "limits.overflow == dropped",
+            "throughput.echo.bytes_per_s < 1k",
+            "comparison.rate_per_s.difference < 0",
+        ] {
+            assert!(fails(text, &report), "{text}");
+        }
+        let outcome = check("held < 4", &report);
+        assert_eq!(
+            outcome,
+            Outcome::Failed("held < 4: limits.held is not known".to_owned())
+        );
+        // A lower bound is compared as its number.
+        report.limits = Some(example::limits());
+        report.limits.as_mut().unwrap().held = Some(Bound::AtLeast { at_least: 256 });
+        assert_eq!(check("held < 256", &report), Outcome::Passed);
+        assert!(fails("held < 257", &report));
+    }
+
+    #[test]
+    fn what_failed_is_said_with_its_value() {
+        let outcome = check("p50 > 5ms", &example::report());
+        assert_eq!(
+            outcome,
+            Outcome::Failed("p50 > 5ms: it is 8.00 ms".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_can_never_be_checked_is_refused_with_what_to_write() {
+        for (text, message, hint) in [
+            ("p98 > 1ms", "no field 'p98'", "'p9"),
+            (
+                "latency.complete.p99 > 1ms",
+                "no field",
+                "'latency.complete_us.p99'",
+            ),
+            (
+                "latency.complete_us > 1ms",
+                "no field",
+                "it has max, mean, p50",
+            ),
+            ("served_at_once < 4", "no field", "'limits.served_at_once'"),
+            ("xyzzy < 1", "no field", "tcpctl schema bench"),
+            ("p99 > 10", "no unit", "10ms"),
+            ("p99 >", "value is missing", "p99 > 10ms"),
+            ("p99", "no condition", "FIELD OP VALUE"),
+            ("p99 = 10ms", "no condition", "=="),
+            ("> 10ms", "no condition", "FIELD"),
+            ("rate < fast", "not what", "200/s"),
+            ("rate < NaN", "not what", "200/s"),
+            ("limits.overflow < refused", "compares numbers", "=="),
+            ("environment.virtual == yes", "neither", "true"),
+            ("\x1b[2J > 1", "\\x1b[2J", "schema"),
+        ] {
+            let failure = Condition::parse(text).unwrap_err();
+            assert_eq!(failure.exit().code(), 2);
+            assert!(failure.message.contains(message), "{failure}");
+            assert!(failure.hint.as_ref().unwrap().contains(hint), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_condition_knows_its_part() {
+        assert_eq!(Condition::parse("p99 > 1s").unwrap().part(), "latency");
+        assert_eq!(Condition::parse("held < 4").unwrap().part(), "limits");
+    }
+
+    static FULL: LazyLock<Report> = LazyLock::new(example::full);
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_condition_or_a_usage_error(text: String) {
+            let _ = Condition::parse(&text);
+        }
+
+        #[test]
+        fn so_is_what_looks_like_one(
+            field in "[a-z_.0-9]{0,20}|p99|rate|errors|limits.overflow",
+            operator in "[<>=!]{0,3}",
+            value in "[0-9a-z.%/-]{0,8}",
+        ) {
+            if let Ok(condition) = Condition::parse(&format!("{field} {operator} {value}")) {
+                let _ = condition.check(&FULL);
+            }
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Histograms as other tools read them: `HdrHistogram`'s V2 form, and its interval log.
+//!
+//! In this form runs from several machines are merged without loss: the merged histogram is that
+//! of all samples together.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::time::{Duration, SystemTime};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::interval_log::{
+    IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag,
+};
+use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Serialize};
+
+use super::report::Report;
+
+/// No histogram that tcpctl writes unpacks to more than a tenth of this.
+const LARGEST: u64 = 4 << 20;
+
+/// V2's cookies (magic numbers): as it is, and deflated; 0x10 is its word size.
+const V2: u32 = 0x1c84_9313;
+const V2_DEFLATED: u32 = 0x1c84_9314;
+
+/// A histogram that is written as base64 of `HdrHistogram`'s V2 form, deflated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Packed(pub Histogram<u64>);
+
+impl Packed {
+    fn text(&self) -> String {
+        let mut bytes = Vec::new();
+        // Into memory, of a histogram with fewer than 2^32 buckets: it can't fail.
+        let _ = V2DeflateSerializer::new().serialize(&self.0, &mut bytes);
+        BASE64_STANDARD.encode(bytes)
+    }
+
+    /// Reads what a file, perhaps a hostile one, says is a histogram.
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrong = |what: &dyn std::fmt::Display| format!("not a V2 histogram: {what}");
+        let bytes = BASE64_STANDARD
+            .decode(text)
+            .map_err(|error| wrong(&error))?;
+        let bytes = inflated(&bytes).ok_or_else(|| wrong(&"it is cut short or too large"))?;
+        Deserializer::new()
+            .deserialize(&mut bytes.as_slice())
+            .map(Self)
+            .map_err(|error| wrong(&error))
+    }
+}
+
+/// A V2 histogram as it is, its header checked: the library believes it, and would allocate what
+/// it says.
+fn inflated(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (cookie, rest) = bytes.split_first_chunk()?;
+    let bytes = match u32::from_be_bytes(*cookie) {
+        V2 => bytes.to_vec(),
+        V2_DEFLATED => {
+            let (length, deflated) = rest.split_first_chunk()?;
+            let deflated = deflated.get(..u32::from_be_bytes(*length) as usize)?;
+            let mut bytes = Vec::new();
+            let mut reader = flate2::read::ZlibDecoder::new(deflated).take(LARGEST);
+            reader.read_to_end(&mut bytes).ok()?;
+            bytes
+        }
+        _ => return None,
+    };
+    // Cookie, payload's length, normalising offset, digits; lowest and highest value, ratio.
+    let field = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
+    let payload = bytes.get(40..)?;
+    let sound = field(4)? as usize == payload.len()
+        && bytes.len() as u64 <= LARGEST
+        && field(12)? <= 4
+        // The one number whose negation overflows in the library.
+        && !payload.windows(9).any(|nine| nine == [0xff; 9]);
+    sound.then_some(bytes)
+}
+
+impl Serialize for Packed {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text())
+    }
+}
+
+impl<'de> Deserialize<'de> for Packed {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// An empty histogram to which any other can be added.
+pub(super) fn empty() -> Histogram<u64> {
+    Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are permitted"))
+}
+
+/// The sum of two histograms: as if both had recorded into one.
+///
+/// # Errors
+/// One line: the values of one do not fit the other.
+pub(super) fn sum(one: &Histogram<u64>, other: &Histogram<u64>) -> Result<Histogram<u64>, String> {
+    let mut sum = empty();
+    for part in [one, other] {
+        sum.add(part)
+            .map_err(|error| format!("the histograms do not fit together: {error}"))?;
+    }
+    Ok(sum)
+}
+
+/// An interval log: a histogram of nanoseconds for each tag, and the time that they cover.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    start: SystemTime,
+    length: Duration,
+    histograms: BTreeMap<String, Histogram<u64>>,
+}
+
+impl Log {
+    /// The log of a run; `None` where no load was sent.
+    pub fn of(report: &Report) -> Option<Self> {
+        let (latency, histograms) = (report.latency.as_ref()?, report.histograms.as_ref()?);
+        let tagged = [
+            ("connect", Some(&histograms.connect)),
+            ("first_byte", Some(&histograms.first_byte)),
+            ("complete", Some(&histograms.complete)),
+            ("schedule_error", histograms.schedule_error.as_ref()),
+        ];
+        Some(Self {
+            start: report.started_at.0,
+            length: Duration::try_from_secs_f64(latency.duration_us / 1e6).unwrap_or_default(),
+            histograms: tagged
+                .into_iter()
+                .filter_map(|(tag, packed)| Some((tag.to_owned(), packed?.0.clone())))
+                .filter(|(_, histogram)| !histogram.is_empty())
+                .collect(),
+        })
+    }
+
+    /// The distributions, by tag.
+    pub fn histograms(&self) -> &BTreeMap<String, Histogram<u64>> {
+        &self.histograms
+    }
+
+    /// When it begins, and how long it is.
+    pub fn span(&self) -> (SystemTime, Duration) {
+        (self.start, self.length)
+    }
+
+    /// The log as text, one line a tag; the third column is the longest time in milliseconds.
+    ///
+    /// # Errors
+    /// One line; only a tag or time that the form can't express.
+    pub fn text(&self) -> Result<Vec<u8>, String> {
+        let mut text = Vec::new();
+        let mut serializer = V2DeflateSerializer::new();
+        let cannot = |error: &dyn std::fmt::Display| format!("the log can't be written: {error}");
+        let mut writer = IntervalLogWriterBuilder::new()
+            .add_comment(concat!(
+                "tcpctl ",
+                env!("CARGO_PKG_VERSION"),
+                ", nanoseconds"
+            ))
+            .with_start_time(self.start)
+            .with_base_time(self.start)
+            .with_max_value_divisor(1e6)
+            .begin_log_with(&mut text, &mut serializer)
+            .map_err(|error| cannot(&error))?;
+        for (tag, histogram) in &self.histograms {
+            let tag = match tag.as_str() {
+                "" => None,
+                tag => Some(Tag::new(tag).ok_or_else(|| cannot(&format!("tag '{tag}'")))?),
+            };
+            writer
+                .write_histogram(histogram, Duration::ZERO, self.length, tag)
+                .map_err(|error| cannot(&error))?;
+        }
+        Ok(text)
+    }
+
+    /// Reads a log, of tcpctl or of another program; lines of one tag are summed up.
+    ///
+    /// # Errors
+    /// One line that says what is no log.
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
+        let mut start = None;
+        let mut base = None;
+        let mut first = Duration::MAX;
+        let mut last = Duration::ZERO;
+        let mut histograms = BTreeMap::<String, Histogram<u64>>::new();
+        for entry in IntervalLogIterator::new(text) {
+            let entry = entry.map_err(|_| "not an HdrHistogram interval log".to_owned())?;
+            match entry {
+                LogEntry::StartTime(time) => start = Some(time),
+                LogEntry::BaseTime(time) => base = Some(time),
+                LogEntry::Interval(interval) => {
+                    let tag = interval.tag().map_or("", |tag| tag.as_str());
+                    let Packed(histogram) = Packed::parse(interval.encoded_histogram())?;
+                    let sum = match histograms.get(tag) {
+                        Some(known) => sum(known, &histogram)?,
+                        None => sum(&empty(), &histogram)?,
+                    };
+                    histograms.insert(tag.to_owned(), sum);
+                    let from = interval.start_timestamp();
+                    first = first.min(from);
+                    last = last.max(from.saturating_add(interval.duration()));
+                }
+            }
+        }
+        if histograms.is_empty() {
+            return Err("an HdrHistogram interval log without a histogram".to_owned());
+        }
+        // Without a base, the times of intervals count from the epoch.
+        let base = base.or(start).unwrap_or_default();
+        let start = SystemTime::UNIX_EPOCH
+            .checked_add(base)
+            .and_then(|base| base.checked_add(first))
+            .ok_or("an interval log from beyond the end of time")?;
+        Ok(Self {
+            start,
+            length: last.saturating_sub(first),
+            histograms,
+        })
+    }
+
+    /// The log of both.
+    ///
+    /// # Errors
+    /// One line: the histograms do not fit together.
+    pub fn merge(mut self, other: &Self) -> Result<Self, String> {
+        let end = |log: &Self| log.start.checked_add(log.length).unwrap_or(log.start);
+        let last = end(&self).max(end(other));
+        self.start = self.start.min(other.start);
+        self.length = last.duration_since(self.start).unwrap_or_default();
+        for (tag, histogram) in &other.histograms {
+            let sum = match self.histograms.get(tag) {
+                Some(known) => sum(known, histogram)?,
+                None => histogram.clone(),
+            };
+            self.histograms.insert(tag.clone(), sum);
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn histogram(samples: &[u64]) -> Histogram<u64> {
+        let mut histogram = empty();
+        for sample in samples {
+            histogram.record(*sample).unwrap();
+        }
+        histogram
+    }
+
+    fn log(samples: &[u64], at: u64) -> Log {
+        Log {
+            start: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + at),
+            length: Duration::from_secs(5),
+            histograms: [("complete".to_owned(), histogram(samples))].into(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_merge_of_two_logs_is_the_log_of_both(
+            one in proptest::collection::vec(1_u64..100_000_000_000, 1..50),
+            other in proptest::collection::vec(1_u64..100_000_000_000, 1..50),
+        ) {
+            let read = |samples: &[u64]| Log::parse(&log(samples, 0).text().unwrap()).unwrap();
+            let merged = read(&one).merge(&read(&other)).unwrap();
+            let both = [one.as_slice(), &other].concat();
+            prop_assert_eq!(&merged.histograms, &read(&both).histograms);
+            // And what is read is what was recorded.
+            prop_assert_eq!(&merged.histograms["complete"], &histogram(&both));
+        }
+
+        #[test]
+        fn any_bytes_are_a_log_or_an_error(bytes: Vec<u8>) {
+            let _ = Log::parse(&bytes);
+        }
+
+        #[test]
+        fn a_damaged_histogram_does_not_panic(at: prop::sample::Index, with: u8) {
+            let Packed(whole) = Packed(histogram(&[1, 1_000, 5_000_000]));
+            let mut bytes = Vec::new();
+            hdrhistogram::serialization::V2Serializer::new().serialize(&whole, &mut bytes).unwrap();
+            let at = at.index(bytes.len());
+            bytes[at] = with;
+            let _ = Packed::parse(&BASE64_STANDARD.encode(bytes));
+        }
+    }
+
+    #[test]
+    fn a_log_has_the_lines_that_other_tools_read() {
+        let text = log(&[2_000_000, 4_000_000], 0).text().unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert!(
+            lines[1].starts_with("#[StartTime: 1700000000.000"),
+            "{text}"
+        );
+        assert!(lines[2].starts_with("#[BaseTime: 1700000000.000"), "{text}");
+        let interval = lines.last().unwrap();
+        assert!(
+            interval.starts_with("Tag=complete,0.000,5.000,4.0"),
+            "{text}"
+        );
+        // Cookie 0x1c849314 in base64: deflated V2, what the Java reader expects.
+        assert!(interval.contains(",HISTFAAAA"), "{text}");
+    }
+
+    #[test]
+    fn the_merged_span_covers_both() {
+        let merged = log(&[1], 3).merge(&log(&[1], 0)).unwrap();
+        let (start, length) = merged.span();
+        assert_eq!(
+            start,
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+        );
+        assert_eq!(length, Duration::from_secs(8));
+        assert_eq!(merged.histograms()["complete"].len(), 2);
+    }
+
+    #[test]
+    fn a_histogram_that_lies_about_its_size_is_refused() {
+        let mut bytes = Vec::new();
+        bytes.extend(V2.to_be_bytes());
+        bytes.extend(u32::MAX.to_be_bytes());
+        bytes.extend([0; 32]);
+        let error = Packed::parse(&BASE64_STANDARD.encode(&bytes)).unwrap_err();
+        assert!(error.contains("cut short or too large"), "{error}");
+        // The number whose negation overflows.
+        bytes[4..8].copy_from_slice(&9_u32.to_be_bytes());
+        bytes.extend([0xff; 9]);
+        assert!(Packed::parse(&BASE64_STANDARD.encode(&bytes)).is_err());
+    }
+}

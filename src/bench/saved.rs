@@ -1,0 +1,334 @@
+//! Runs in files: written whole or not at all, and read with suspicion.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::hdr_log::Log;
+use super::report::{Report, SCHEMA};
+use crate::failure::{Failure, Kind};
+use crate::sanitize;
+
+/// No saved run is larger: a day of seconds is 10 MB.
+const LARGEST: u64 = 256 << 20;
+
+/// A file that can be written: found out before the load starts, without touching what is there.
+#[derive(Debug)]
+pub struct Destination {
+    /// As the user wrote it.
+    shown: String,
+    path: PathBuf,
+    way: Way,
+}
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// A new file beside it takes its place at the end.
+    Replace,
+    /// In place: a device or a pipe, or a file in a folder that takes no new ones.
+    InPlace,
+}
+
+impl Destination {
+    /// Checks that `path` can be written. `option` names it in the message, e.g. `--save`.
+    ///
+    /// # Errors
+    /// A usage error that says why not.
+    pub fn check(option: &str, path: &Path) -> Result<Self, Failure> {
+        let shown = sanitize::one_line(&path.to_string_lossy());
+        let cannot = |error: &dyn std::fmt::Display| {
+            Failure::usage(format!("{option} {shown} can't be written: {error}"))
+                .hint("nothing was sent; give another path")
+        };
+        let (path, way) = match fs::metadata(path) {
+            Ok(found) if found.is_dir() => return Err(cannot(&"it is a folder")),
+            Ok(found) if found.is_file() => {
+                // A link stays a link: what it leads to is replaced.
+                let path = fs::canonicalize(path).map_err(|error| cannot(&error))?;
+                OpenOptions::new()
+                    .append(true)
+                    .open(&path)
+                    .map_err(|error| cannot(&error))?;
+                let way = match probe(&path) {
+                    Ok(()) => Way::Replace,
+                    Err(_) => Way::InPlace,
+                };
+                (path, way)
+            }
+            // Opening a pipe would wait for its reader.
+            Ok(_) => (path.to_owned(), Way::InPlace),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                probe(path).map_err(|error| cannot(&error))?;
+                (path.to_owned(), Way::Replace)
+            }
+            Err(error) => return Err(cannot(&error)),
+        };
+        Ok(Self { shown, path, way })
+    }
+
+    /// Writes the file: after this it has all of `bytes`, or it is as it was.
+    ///
+    /// # Errors
+    /// The disk is full, or someone has changed what [`Destination::check`] has seen.
+    pub fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+        self.put(bytes).map_err(|error| {
+            let message = format!("{} can't be written: {error}", self.shown);
+            Failure::new(Kind::Internal, message)
+        })
+    }
+
+    fn put(&self, bytes: &[u8]) -> io::Result<()> {
+        if self.way == Way::InPlace {
+            let mut file = OpenOptions::new()
+                .write(true)
+                .truncate(true)
+                .open(&self.path)?;
+            return file.write_all(bytes);
+        }
+        let beside = beside(&self.path);
+        let written = write_new(&beside, bytes).and_then(|()| {
+            if let Ok(found) = fs::metadata(&self.path) {
+                fs::set_permissions(&beside, found.permissions())?;
+            }
+            fs::rename(&beside, &self.path)
+        });
+        if written.is_err() {
+            let _ = fs::remove_file(&beside);
+        }
+        written
+    }
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(bytes)?;
+    // Before the rename: a crash must not leave an empty file in the old one's place.
+    file.sync_all()
+}
+
+/// Whether a file can be made beside `path`.
+fn probe(path: &Path) -> io::Result<()> {
+    let beside = beside(path);
+    write_new(&beside, &[])?;
+    fs::remove_file(&beside)
+}
+
+/// A name beside `path` that nobody else uses.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+}
+
+/// What a file that was saved may be.
+#[derive(Debug, Clone)]
+pub enum Saved {
+    /// A run: `--save`, or `bench --json`.
+    Run(Box<Report>),
+    /// An `HdrHistogram` interval log: `--hdr-log`, or another program's.
+    Log(Log),
+}
+
+/// A run as a file: the JSON of `--json`, which `--compare` and `merge` read.
+pub fn bytes(report: &Report) -> Vec<u8> {
+    // Into memory, and with string keys alone: it can't fail.
+    let mut bytes = serde_json::to_vec(report).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// Reads a saved run, for `--compare` or `merge`. `what` names it, e.g. `baseline`.
+///
+/// # Errors
+/// One line: the file can't be read, or is of another schema.
+pub fn load(what: &str, path: &Path) -> Result<Report, Failure> {
+    match load_any(what, path)? {
+        Saved::Run(report) => Ok(*report),
+        Saved::Log(_) => {
+            let shown = sanitize::one_line(&path.to_string_lossy());
+            let message = format!("{what} {shown} is a histogram log, and no saved run");
+            Err(Failure::usage(message).hint("make one with tcpctl bench --save"))
+        }
+    }
+}
+
+/// Reads a saved run or a log.
+///
+/// # Errors
+/// One line: the file can't be read, or is neither.
+pub fn load_any(what: &str, path: &Path) -> Result<Saved, Failure> {
+    let shown = sanitize::one_line(&path.to_string_lossy());
+    let wrong = |problem: &str| {
+        Failure::usage(format!("{what} {shown} {problem}"))
+            .hint("make one with tcpctl bench --save")
+    };
+    let bytes = read(path).map_err(|error| wrong(&format!("can't be read: {error}")))?;
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Log::parse(&bytes)
+            .map(Saved::Log)
+            .map_err(|_| wrong("is neither a saved run nor a histogram log"));
+    }
+    let value: Value = serde_json::from_slice(&bytes)
+        .map_err(|error| wrong(&format!("is no saved run: {error}")))?;
+    match value.get("schema").and_then(Value::as_str) {
+        Some(SCHEMA) => {}
+        Some(other) => {
+            let other = sanitize::one_line(other);
+            return Err(wrong(&format!("is of schema {other}, not {SCHEMA}")));
+        }
+        None => return Err(wrong(&format!("has no schema, and is no {SCHEMA}"))),
+    }
+    serde_json::from_value(value)
+        .map(|report| Saved::Run(Box::new(report)))
+        .map_err(|error| {
+            let error = sanitize::one_line(&error.to_string());
+            wrong(&format!("is no saved run: {error}"))
+        })
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::example;
+
+    /// A folder that is gone when the test ends.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("tcpctl-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        fn file(&self, name: &str) -> PathBuf {
+            self.0.join(name)
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(&self.0).unwrap();
+            let mut names: Vec<_> = entries
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_saved_run_is_read_as_it_was() {
+        let folder = Folder::new("saved");
+        let path = folder.file("run.json");
+        for report in [example::report(), example::full()] {
+            let destination = Destination::check("--save", &path).unwrap();
+            destination.write(&bytes(&report)).unwrap();
+            assert_eq!(load("baseline", &path).unwrap(), report);
+        }
+        assert_eq!(folder.names(), ["run.json"]);
+    }
+
+    #[test]
+    fn a_check_leaves_everything_as_it_was() {
+        let folder = Folder::new("check");
+        let path = folder.file("old");
+        fs::write(&path, "precious").unwrap();
+        let destination = Destination::check("--save", &path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        Destination::check("--save", &folder.file("new")).unwrap();
+        assert_eq!(folder.names(), ["old"]);
+        destination.write(b"new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_found_before() {
+        let folder = Folder::new("unwritable");
+        let missing = folder.file("no/such/run.json");
+        for path in [&missing, &folder.0] {
+            let failure = Destination::check("--html", path).unwrap_err();
+            assert_eq!(failure.exit().code(), 2);
+            assert!(failure.message.starts_with("--html "), "{failure}");
+            assert!(failure.message.contains("can't be written"), "{failure}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link_and_rights_stay_rights() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = Folder::new("link");
+        fs::write(folder.file("real"), "old").unwrap();
+        fs::set_permissions(folder.file("real"), fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("real", folder.file("link")).unwrap();
+        let destination = Destination::check("--save", &folder.file("link")).unwrap();
+        destination.write(b"new").unwrap();
+        assert_eq!(fs::read_to_string(folder.file("real")).unwrap(), "new");
+        assert!(
+            fs::symlink_metadata(folder.file("link"))
+                .unwrap()
+                .is_symlink()
+        );
+        let mode = fs::metadata(folder.file("real"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o640);
+        // A device is written as it is.
+        let device = Destination::check("--save", Path::new("/dev/null")).unwrap();
+        device.write(b"new").unwrap();
+    }
+
+    #[test]
+    fn another_schema_is_one_clear_line() {
+        let folder = Folder::new("schema");
+        let path = folder.file("other");
+        for (content, message) in [
+            (
+                r#"{"schema":"tcpctl.send/1"}"#,
+                "is of schema tcpctl.send/1, not tcpctl.bench/1",
+            ),
+            (
+                r#"{"schema":"tcpctl.bench/2"}"#,
+                "is of schema tcpctl.bench/2, not",
+            ),
+            ("{}", "has no schema"),
+            ("{", "is no saved run"),
+            (r#"{"schema":"tcpctl.bench/1"}"#, "missing field `target`"),
+            ("hello", "is neither"),
+            ("", "is neither"),
+        ] {
+            fs::write(&path, content).unwrap();
+            let failure = load("baseline", &path).unwrap_err();
+            assert_eq!(failure.exit().code(), 2);
+            assert!(failure.message.contains(message), "{failure}");
+            assert!(!failure.to_string().contains('\n'), "{failure}");
+        }
+        let failure = load("baseline", &folder.file("none")).unwrap_err();
+        assert!(failure.message.contains("can't be read"), "{failure}");
+    }
+
+    #[test]
+    fn a_log_is_told_from_a_run() {
+        let folder = Folder::new("log");
+        let path = folder.file("run.hlog");
+        fs::write(&path, Log::of(&example::report()).unwrap().text().unwrap()).unwrap();
+        assert!(matches!(load_any("file", &path), Ok(Saved::Log(_))));
+        let failure = load("baseline", &path).unwrap_err();
+        assert!(failure.message.contains("is a histogram log"), "{failure}");
+    }
+}

@@ -1,0 +1,190 @@
+//! From what the engine has counted to the numbers of the report.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::hdr_log::Packed;
+use super::measurement::{ConnectionTotals, Measurement, Second};
+use super::report::{Distribution, Errors, Histograms, Interval, Latency};
+
+/// Under so many samples the 99.9th percentile is the maximum by another name.
+pub const SAMPLES_FOR_P99_9: u64 = 1_000;
+
+/// The report's part on latency.
+pub(super) fn latency(measurement: &Measurement, cpus: u64) -> Latency {
+    let errors = Errors::from(&measurement.errors);
+    let requests = measurement.completed + errors.sum();
+    let totals = measurement.totals.as_ref();
+    let of_totals = |histogram: fn(&ConnectionTotals) -> Option<&Histogram<u64>>| {
+        totals.and_then(histogram).map(distribution)
+    };
+    let threads = measurement.threads as u64;
+    let cores = threads.min(cpus).max(1);
+    Latency {
+        requests,
+        completed: measurement.completed,
+        rate_per_s: rate(measurement.completed, measurement.elapsed),
+        target_rate_per_s: measurement.target_rate,
+        connections: measurement.connections as u64,
+        keep_alive: measurement.keep_alive,
+        duration_us: microseconds(measurement.elapsed),
+        interrupted: measurement.interrupted,
+        errors,
+        connect_us: distribution(&measurement.connect),
+        first_byte_us: distribution(&measurement.first_byte),
+        complete_us: distribution(&measurement.complete),
+        schedule_error_us: measurement.schedule_error.as_ref().map(distribution),
+        syn_retransmissions: totals.map(|totals| totals.syn_retransmissions),
+        retransmissions: totals.map(|totals| totals.retransmissions),
+        smoothed_rtt_us: of_totals(|totals| totals.smoothed_rtt.as_ref()),
+        min_rtt_us: of_totals(|totals| totals.min_rtt.as_ref()),
+        receiver_limited_us: totals
+            .and_then(|totals| totals.receiver_limited)
+            .map(microseconds),
+        send_buffer_limited_us: totals
+            .and_then(|totals| totals.send_buffer_limited)
+            .map(microseconds),
+        client_cpu_us: measurement.client_cpu.map(microseconds),
+        client_cpu_us_per_request: measurement
+            .client_cpu
+            .and_then(|cpu| a_request(microseconds(cpu), requests)),
+        client_cpu_share: measurement.client_cpu.and_then(|cpu| {
+            let available = measurement.elapsed.as_secs_f64() * cores as f64;
+            (available > 0.0).then(|| thousandths(cpu.as_secs_f64() / available))
+        }),
+        threads,
+        seconds: measurement.seconds.iter().map(interval).collect(),
+    }
+}
+
+/// The whole distributions.
+pub(super) fn histograms(measurement: &Measurement) -> Histograms {
+    let totals = measurement.totals.as_ref();
+    let packed = |histogram: &Histogram<u64>| Packed(histogram.clone());
+    Histograms {
+        connect: packed(&measurement.connect),
+        first_byte: packed(&measurement.first_byte),
+        complete: packed(&measurement.complete),
+        schedule_error: measurement.schedule_error.as_ref().map(packed),
+        smoothed_rtt: totals.and_then(|totals| totals.smoothed_rtt.as_ref().map(packed)),
+        min_rtt: totals.and_then(|totals| totals.min_rtt.as_ref().map(packed)),
+    }
+}
+
+/// A histogram of nanoseconds as percentiles in microseconds.
+pub fn distribution(histogram: &Histogram<u64>) -> Distribution {
+    let samples = histogram.len();
+    let known = |enough: bool, value: u64| enough.then(|| value as f64 / 1e3);
+    let at = |quantile| known(samples > 0, histogram.value_at_quantile(quantile));
+    Distribution {
+        p50: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
+        p99_9: known(
+            samples >= SAMPLES_FOR_P99_9,
+            histogram.value_at_quantile(0.999),
+        ),
+        max: known(samples > 0, histogram.max()),
+        mean: (samples > 0).then(|| thousandths(histogram.mean() / 1e3)),
+        samples,
+    }
+}
+
+/// So many in that time, a second; 0 in no time at all.
+pub(super) fn rate(count: u64, time: Duration) -> f64 {
+    if time.is_zero() {
+        return 0.0;
+    }
+    thousandths(count as f64 / time.as_secs_f64())
+}
+
+/// A total, for each of so many requests.
+pub(super) fn a_request(total: f64, requests: u64) -> Option<f64> {
+    (requests > 0).then(|| thousandths(total / requests as f64))
+}
+
+/// To three decimals: no measurement here knows more.
+pub(super) fn thousandths(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
+
+fn microseconds(time: Duration) -> f64 {
+    thousandths(time.as_nanos() as f64 / 1e3)
+}
+
+fn interval(second: &Second) -> Interval {
+    let known = |nanoseconds: u64| (second.completed > 0).then(|| nanoseconds as f64 / 1e3);
+    Interval {
+        completed: second.completed,
+        failed: second.failed,
+        p50_us: known(second.p50),
+        p99_us: known(second.p99),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::example;
+    use crate::bench::measurement::ErrorClass;
+
+    #[test]
+    fn percentiles_are_those_of_the_samples() {
+        let mut histogram = Histogram::<u64>::new(3).unwrap();
+        for microseconds in 1..=10_000 {
+            histogram.record(microseconds * 1_000).unwrap();
+        }
+        let found = distribution(&histogram);
+        for (value, exact) in [
+            (found.p50, 5_000.0),
+            (found.p90, 9_000.0),
+            (found.p99, 9_900.0),
+            (found.p99_9, 9_990.0),
+            (found.max, 10_000.0),
+            (found.mean, 5_000.5),
+        ] {
+            let off = (value.unwrap() - exact).abs() / exact;
+            assert!(off <= 0.001, "{value:?} is not {exact}");
+        }
+        assert_eq!(found.samples, 10_000);
+    }
+
+    #[test]
+    fn too_few_samples_have_no_p99_9_and_none_have_nothing() {
+        let mut histogram = Histogram::<u64>::new(3).unwrap();
+        assert_eq!(distribution(&histogram), Distribution::default());
+        histogram.record_n(1_000, SAMPLES_FOR_P99_9 - 1).unwrap();
+        assert_eq!(distribution(&histogram).p99_9, None);
+        histogram.record(1_000).unwrap();
+        assert!(distribution(&histogram).p99_9.is_some());
+    }
+
+    #[test]
+    fn what_failed_is_a_request_but_no_completed_one() {
+        let mut measurement = example::measurement();
+        measurement.completed = 90;
+        measurement.errors = [(ErrorClass::Refused, 10)].into();
+        measurement.elapsed = Duration::from_secs(2);
+        measurement.client_cpu = Some(Duration::from_millis(500));
+        measurement.threads = 4;
+        let latency = latency(&measurement, 1);
+        assert_eq!((latency.requests, latency.completed), (100, 90));
+        assert!((latency.rate_per_s - 45.0).abs() < 1e-9);
+        assert_eq!(latency.client_cpu_us_per_request, Some(5_000.0));
+        // Four threads on one processor have one processor.
+        assert_eq!(latency.client_cpu_share, Some(0.25));
+    }
+
+    #[test]
+    fn a_second_in_which_nothing_was_completed_has_no_latency() {
+        let mut measurement = example::measurement();
+        measurement.seconds = vec![Second {
+            failed: 3,
+            ..Second::default()
+        }];
+        let latency = latency(&measurement, 1);
+        assert_eq!(latency.seconds[0].p50_us, None);
+        assert_eq!(latency.seconds[0].failed, 3);
+    }
+}

@@ -1,0 +1,555 @@
+//! How good is this server: the first lines, and what must be known before believing them.
+//!
+//! A load test lies most easily by leaving out: that nothing was answered, that the rate asked
+//! for was never reached, that the client was the bottleneck, that a number was not measured at
+//! all. Each of these is a [`Caveat`].
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::measurement::ErrorClass;
+use super::report::{Bound, Flow, Latency, Limits, Overflow, Report, Throughput};
+use super::stats::SAMPLES_FOR_P99_9;
+use crate::failure::{Failure, Kind};
+use crate::output::human;
+use crate::sanitize;
+
+/// Above this share of its cores, a client measures itself.
+const SATURATED: f64 = 0.9;
+
+/// Below this share, a rate was not reached.
+const REACHED: f64 = 0.98;
+
+/// Something that changes what a number means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caveat {
+    /// Which one, for programs.
+    pub code: Code,
+    /// One sentence, for people.
+    pub text: String,
+}
+
+/// The kinds of caveat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// Not one request was completed.
+    AllFailed,
+    /// The open loop's rate was not reached.
+    RateNotReached,
+    /// The client's CPU was the limit, or near it.
+    ClientSaturated,
+    /// This computer's own limits made requests fail.
+    LocalLimits,
+    /// The run was cut short.
+    Interrupted,
+    /// The board is a virtual one.
+    Virtual,
+    /// There are too few samples for the 99.9th percentile.
+    FewSamples,
+    /// Rows that this platform can't measure.
+    Missing,
+    /// Parts of merged runs that can't be joined.
+    NotJoined,
+    /// Something else that was noticed during the run.
+    Noticed,
+}
+
+impl Code {
+    /// Whether it was told by who made the report, and can't be found in its numbers.
+    pub(super) const fn is_given(self) -> bool {
+        matches!(self, Self::NotJoined | Self::Noticed)
+    }
+
+    /// Whether it belongs in the verdict, and not only below the table that it is about.
+    const fn is_grave(self) -> bool {
+        !matches!(self, Self::FewSamples | Self::Missing | Self::AllFailed)
+    }
+}
+
+/// The caveats that a report's numbers show.
+pub(super) fn caveats(report: &Report) -> Vec<Caveat> {
+    let mut caveats = Vec::new();
+    let mut caveat = |code, text| caveats.push(Caveat { code, text });
+    if report.environment.is_virtual {
+        let text = "virtual board: limits and refusals are the firmware's own, \
+                    latency and throughput are the cable model's";
+        caveat(Code::Virtual, text.to_owned());
+    }
+    let Some(latency) = &report.latency else {
+        return caveats;
+    };
+    if latency.requests > 0 && latency.completed == 0 {
+        caveat(Code::AllFailed, all_failed(latency));
+    }
+    if let Some(text) = rate_not_reached(latency) {
+        caveat(Code::RateNotReached, text);
+    }
+    if let Some(share) = latency.client_cpu_share.filter(|share| *share > SATURATED) {
+        let text = format!(
+            "this computer was the limit: the client used {:.0}% of the CPU that its {} could use, \
+             so it measured itself; use more --threads or a faster client",
+            share * 100.0,
+            human::count(latency.threads, "thread"),
+        );
+        caveat(Code::ClientSaturated, text);
+    }
+    let ports = latency.errors.of(ErrorClass::LocalPorts);
+    let files = latency.errors.of(ErrorClass::LocalFiles);
+    if ports + files > 0 {
+        let text = format!(
+            "{} failed for want of ports or file descriptors on this computer, \
+             which says nothing about the server",
+            human::count(ports + files, "request"),
+        );
+        caveat(Code::LocalLimits, text);
+    }
+    if latency.interrupted {
+        let text = format!(
+            "cut short after {}: this is what was measured until then",
+            human::microseconds(latency.duration_us)
+        );
+        caveat(Code::Interrupted, text);
+    }
+    let samples = latency.complete_us.samples;
+    if (1..SAMPLES_FOR_P99_9).contains(&samples) {
+        let text = format!("no p99.9: {samples} samples can't tell it, 1,000 can");
+        caveat(Code::FewSamples, text);
+    }
+    if let Some(rows) = missing(latency) {
+        caveat(Code::Missing, format!("not measured here: {rows}"));
+    }
+    caveats
+}
+
+/// Whether not one request was completed: a failure, by what most of them died of.
+pub fn failure(report: &Report) -> Option<Failure> {
+    let latency = report.latency.as_ref()?;
+    if latency.completed > 0 || latency.requests == 0 {
+        return None;
+    }
+    let (class, _) = *latency.errors.by_frequency().first()?;
+    let (kind, hint) = match class {
+        ErrorClass::Refused => (
+            Kind::Connect,
+            "is the server running, and is the port right?",
+        ),
+        ErrorClass::ConnectTimeout | ErrorClass::Unreachable => {
+            (Kind::Connect, "is the board on, and in the same network?")
+        }
+        ErrorClass::ReplyTimeout => (
+            Kind::Timeout,
+            "it may wait for a line end, or answer only when its other clients are gone",
+        ),
+        ErrorClass::ResetBeforeReply | ErrorClass::ResetInReply => {
+            (Kind::Broken, "try one request with tcpctl send")
+        }
+        ErrorClass::ClosedEarly | ErrorClass::WrongReply => {
+            (Kind::Negative, "try one request with tcpctl send")
+        }
+        ErrorClass::LocalPorts => (Kind::Internal, "use --keep-alive, a lower rate or --source"),
+        ErrorClass::LocalFiles => (Kind::Internal, "use fewer connections, or raise ulimit -n"),
+    };
+    let target = sanitize::one_line(&report.target);
+    let message = format!("{target}: {}", all_failed(latency));
+    Some(Failure::new(kind, message).hint(hint).about(target))
+}
+
+/// The verdict: what was found, the most important first, then what changes its meaning.
+pub(super) fn lines(report: &Report) -> Vec<String> {
+    let found = [
+        report.limits.as_ref().map(of_limits),
+        report.latency.as_ref().map(of_latency),
+        report.throughput.as_ref().map(of_throughput),
+    ];
+    let mut lines: Vec<_> = found.into_iter().flatten().collect();
+    if lines.is_empty() {
+        lines.push("nothing was measured".to_owned());
+    }
+    let grave = report
+        .caveats
+        .iter()
+        .filter(|caveat| caveat.code.is_grave());
+    lines.extend(grave.map(|caveat| caveat.text.clone()));
+    lines
+}
+
+fn of_limits(limits: &Limits) -> String {
+    let why = |field: &str| match limits.evidence.get(field) {
+        Some(why) => format!(" ({})", sanitize::one_line(why)),
+        None => String::new(),
+    };
+    let mut parts = Vec::new();
+    match limits.served_at_once {
+        Some(served) => parts.push(format!("serves {served} at once")),
+        None => parts.push(format!(
+            "how many it serves at once can't be known{}",
+            why("served_at_once")
+        )),
+    }
+    if let Some(queued) = limits.queued {
+        parts.push(match queued {
+            Bound::Exactly(0) => "queues none".to_owned(),
+            queued => format!("queues {queued}"),
+        });
+    }
+    if let Some(burst) = limits.burst {
+        parts.push(format!("takes a burst of {burst}"));
+    }
+    if let Some(overflow) = limits.overflow {
+        parts.push(of_overflow(limits, overflow));
+    }
+    let mut line = parts.join(", ");
+    if let Some(recovery) = limits.recovery_us {
+        let recovery = human::microseconds(recovery);
+        let _ = write!(line, "; a freed place is taken again in {recovery}");
+    }
+    if let (Some(served), Some(overflow)) = (limits.served_at_once, limits.overflow)
+        && overflow != Overflow::NotReached
+    {
+        let _ = write!(line, "; keep clients at or under {}", served.number());
+    }
+    line
+}
+
+fn of_overflow(limits: &Limits, overflow: Overflow) -> String {
+    let next = match limits.held {
+        Some(Bound::Exactly(held)) => format!("the {}", ordinal(held + 1)),
+        _ => "one more".to_owned(),
+    };
+    let after = |what: &str| match limits.overflow_us {
+        Some(time) => format!("{what} after {}", human::microseconds(time)),
+        None => what.to_owned(),
+    };
+    match overflow {
+        Overflow::Refused => format!("refuses {next} ({})", after("RST")),
+        Overflow::Dropped => format!("does not answer {next} (its SYN is dropped)"),
+        Overflow::Closed => format!("accepts {next} and closes it ({})", after("FIN")),
+        Overflow::Reset => format!("accepts {next} and resets it ({})", after("RST")),
+        Overflow::Silent => format!("accepts {next} and never serves it"),
+        Overflow::Evicted => format!("ends an older connection for {next}"),
+        Overflow::NotReached => "did not come to its limit".to_owned(),
+    }
+}
+
+fn of_latency(latency: &Latency) -> String {
+    if latency.requests == 0 {
+        return "no request was sent".to_owned();
+    }
+    if latency.completed == 0 {
+        return all_failed(latency);
+    }
+    let loop_ = match latency.target_rate_per_s {
+        Some(rate) => format!("{}/s asked for", human::number(rate)),
+        None => human::count(latency.connections, "connection"),
+    };
+    let mut line = format!("answers {}/s ({loop_})", human::number(latency.rate_per_s));
+    let times = &latency.complete_us;
+    if let (Some(p50), Some(p99), Some(max)) = (times.p50, times.p99, times.max) {
+        let [p50, p99, max] = [p50, p99, max].map(human::microseconds);
+        let _ = write!(line, ": half in {p50}, 99% in {p99}, the slowest in {max}");
+    }
+    let failed = latency.errors.sum();
+    let requests = human::grouped(latency.requests);
+    let _ = match failed {
+        0 if latency.requests == 1 => write!(line, "; it did not fail"),
+        0 => write!(line, "; none of {requests} failed"),
+        _ => write!(
+            line,
+            "; {} of {requests} failed: {}",
+            human::grouped(failed),
+            classes(latency)
+        ),
+    };
+    line
+}
+
+fn of_throughput(throughput: &Throughput) -> String {
+    let flows = [
+        ("takes", &throughput.upload),
+        ("gives", &throughput.download),
+        ("echoes", &throughput.echo),
+    ];
+    let known = |(verb, flow): (&str, &Option<Flow>)| {
+        let flow = flow.as_ref()?;
+        let rate = human::bytes_per_second(flow.bytes_per_s);
+        Some(match flow.limited_by {
+            Some(limit) => format!("{verb} {rate} (limited by {})", limit.text()),
+            None => format!("{verb} {rate}"),
+        })
+    };
+    let flows: Vec<_> = flows.into_iter().filter_map(known).collect();
+    if flows.is_empty() {
+        return "no throughput could be measured".to_owned();
+    }
+    flows.join(", ")
+}
+
+fn all_failed(latency: &Latency) -> String {
+    match latency.requests {
+        1 => format!("the only request failed: {}", classes(latency)),
+        requests => format!(
+            "all {} requests failed: {}",
+            human::grouped(requests),
+            classes(latency)
+        ),
+    }
+}
+
+/// What failed, by class: `80 refused, 20 timed out`.
+fn classes(latency: &Latency) -> String {
+    let classes = latency.errors.by_frequency();
+    let text: Vec<_> = classes
+        .into_iter()
+        .map(|(class, count)| format!("{} {}", human::grouped(count), describe(class)))
+        .collect();
+    text.join(", ")
+}
+
+/// An error class in words.
+pub fn describe(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::Refused => "refused",
+        ErrorClass::ConnectTimeout => "timed out connecting",
+        ErrorClass::ResetBeforeReply => "reset before the reply",
+        ErrorClass::ResetInReply => "reset in the reply",
+        ErrorClass::ReplyTimeout => "timed out waiting for the reply",
+        ErrorClass::ClosedEarly => "closed early",
+        ErrorClass::WrongReply => "answered wrongly",
+        ErrorClass::Unreachable => "unreachable",
+        ErrorClass::LocalPorts => "without a free port here",
+        ErrorClass::LocalFiles => "without a file descriptor here",
+    }
+}
+
+fn rate_not_reached(latency: &Latency) -> Option<String> {
+    let target = latency.target_rate_per_s?;
+    let seconds = latency.duration_us / 1e6;
+    // One request more or less is the schedule's edge, and no lack.
+    let reached = |requests: u64| (requests as f64 + 1.0) >= REACHED * target * seconds;
+    if latency.completed == 0 || reached(latency.completed) {
+        return None;
+    }
+    let target = human::number(target);
+    let rate = human::number(latency.rate_per_s);
+    let why = if reached(latency.requests) {
+        "the others failed".to_owned()
+    } else {
+        format!(
+            "only {}/s ended in time",
+            human::number(latency.requests as f64 / seconds)
+        )
+    };
+    Some(format!(
+        "the rate was not reached: {target}/s asked for, {rate}/s completed; {why}"
+    ))
+}
+
+/// The rows that are not there because the platform can't tell.
+fn missing(latency: &Latency) -> Option<String> {
+    let rows = [
+        (latency.retransmissions.is_none(), "retransmissions"),
+        (latency.min_rtt_us.is_none(), "round-trip times"),
+        (
+            latency.receiver_limited_us.is_none(),
+            "what limited the sender",
+        ),
+        (latency.client_cpu_us.is_none(), "the client's CPU time"),
+    ];
+    let rows: Vec<_> = rows
+        .into_iter()
+        .filter_map(|(missing, row)| missing.then_some(row))
+        .collect();
+    (!rows.is_empty()).then(|| rows.join(", "))
+}
+
+fn ordinal(n: u64) -> String {
+    let ending = match (n % 10, n % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{n}{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::bench::example;
+    use crate::bench::measurement::Measurement;
+
+    fn report(measurement: &Measurement) -> Report {
+        let environment = example::environment(false);
+        Report::new("board", example::start(), environment, Some(measurement)).conclude()
+    }
+
+    fn has(report: &Report, code: Code) -> bool {
+        report.caveats.iter().any(|caveat| caveat.code == code)
+    }
+
+    #[test]
+    fn the_first_line_answers_for_the_limits() {
+        let report = example::full();
+        assert_eq!(
+            report.verdict.lines().next().unwrap(),
+            "serves 4 at once, queues 4, refuses the 9th (RST after 200 us); a freed place is \
+             taken again in 3.00 ms; keep clients at or under 4"
+        );
+    }
+
+    #[test]
+    fn a_good_server_is_one_line() {
+        let report = example::report();
+        assert_eq!(report.verdict.lines().count(), 1, "{}", report.verdict);
+        let start = "answers 500/s (4 connections): half in 8.00 ms, 99% in ";
+        assert!(report.verdict.starts_with(start), "{}", report.verdict);
+        assert!(
+            report.verdict.ends_with("; none of 2,500 failed"),
+            "{}",
+            report.verdict
+        );
+        assert!(report.caveats.is_empty(), "{:?}", report.caveats);
+    }
+
+    #[test]
+    fn what_cannot_be_known_is_said_with_the_reason() {
+        let mut limits = example::limits();
+        limits.served_at_once = None;
+        limits.queued = None;
+        limits.held = None;
+        limits.recovery_us = None;
+        limits.burst = Some(Bound::AtLeast { at_least: 64 });
+        limits.overflow = Some(Overflow::NotReached);
+        let reason = "it greets first\u{1b}[2J".to_owned();
+        limits.evidence.insert("served_at_once".to_owned(), reason);
+        assert_eq!(
+            of_limits(&limits),
+            "how many it serves at once can't be known (it greets first\\x1b[2J), \
+             takes a burst of at least 64, did not come to its limit"
+        );
+    }
+
+    #[test]
+    fn all_failed_is_a_failure_by_what_they_died_of() {
+        for (class, exit) in [
+            (ErrorClass::Refused, 7),
+            (ErrorClass::ConnectTimeout, 7),
+            (ErrorClass::ReplyTimeout, 28),
+            (ErrorClass::ResetInReply, 56),
+            (ErrorClass::ClosedEarly, 1),
+            (ErrorClass::LocalFiles, 70),
+        ] {
+            let mut measurement = example::measurement();
+            measurement.completed = 0;
+            measurement.errors = [(class, 7), (ErrorClass::Unreachable, 1)].into();
+            let report = report(&measurement);
+            let failure = failure(&report).unwrap();
+            assert_eq!(failure.exit().code(), exit, "{failure}");
+            assert!(
+                failure
+                    .message
+                    .starts_with("board: all 8 requests failed: 7 "),
+                "{failure}"
+            );
+            assert!(has(&report, Code::AllFailed));
+            assert!(report.verdict.starts_with("all 8 requests failed"));
+        }
+        assert_eq!(failure(&example::report()), None);
+    }
+
+    #[test]
+    fn a_rate_that_was_not_reached_is_said() {
+        let mut measurement = example::measurement();
+        measurement.target_rate = Some(500.0);
+        assert!(!has(&report(&measurement), Code::RateNotReached));
+        // The edge of the schedule is no lack.
+        measurement.completed = 2_499;
+        assert!(!has(&report(&measurement), Code::RateNotReached));
+        measurement.target_rate = Some(1_000.0);
+        let late = report(&measurement);
+        assert!(
+            late.verdict
+                .contains("1,000/s asked for, 500/s completed; only 500/s ended in time"),
+            "{}",
+            late.verdict
+        );
+        measurement.errors = [(ErrorClass::Refused, 2_501)].into();
+        let failing = report(&measurement);
+        assert!(
+            failing
+                .verdict
+                .contains("500/s completed; the others failed"),
+            "{}",
+            failing.verdict
+        );
+    }
+
+    #[test]
+    fn a_saturated_client_measured_itself() {
+        let mut measurement = example::measurement();
+        measurement.client_cpu = Some(Duration::from_millis(4_450));
+        assert!(!has(&report(&measurement), Code::ClientSaturated));
+        measurement.client_cpu = Some(Duration::from_millis(4_550));
+        let saturated = report(&measurement);
+        assert!(
+            saturated
+                .verdict
+                .contains("91% of the CPU that its 1 thread could use"),
+            "{}",
+            saturated.verdict
+        );
+    }
+
+    #[test]
+    fn a_virtual_board_and_our_own_limits_are_said() {
+        let report_of = example::full();
+        assert!(
+            report_of.verdict.contains("virtual board"),
+            "{}",
+            report_of.verdict
+        );
+        let mut measurement = example::measurement();
+        measurement.errors = [(ErrorClass::LocalPorts, 1)].into();
+        measurement.interrupted = true;
+        let report = report(&measurement);
+        assert!(
+            report.verdict.contains("\n1 request failed for want of"),
+            "{}",
+            report.verdict
+        );
+        assert!(
+            report.verdict.contains("\ncut short after 5.00 s"),
+            "{}",
+            report.verdict
+        );
+    }
+
+    #[test]
+    fn missing_rows_are_named() {
+        let mut measurement = example::measurement();
+        measurement.totals = None;
+        let report = report(&measurement);
+        let missing = report
+            .caveats
+            .iter()
+            .find(|caveat| caveat.code == Code::Missing);
+        let text = &missing.unwrap().text;
+        assert!(text.contains("retransmissions, round-trip times"), "{text}");
+    }
+
+    #[test]
+    fn ordinals_are_english() {
+        let text = [1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinal);
+        assert_eq!(
+            text,
+            [
+                "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"
+            ]
+        );
+    }
+}

@@ -1,0 +1,656 @@
+//! A load test for people: the answer first, then tables, then the shape of the latency.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::{Colour, Halt, Output, human};
+use crate::bench::chart::{self, Charset};
+use crate::bench::compare::{Comparison, Difference, Finding};
+use crate::bench::measurement::ErrorClass;
+use crate::bench::report::{Distribution, Flow, Latency, Report, Step, Throughput};
+use crate::bench::verdict::{self, Code};
+use crate::sanitize;
+
+impl Output {
+    /// Prints a report: one object, or the verdict, tables and a histogram.
+    pub fn bench(&self, report: &Report) -> Result<(), Halt> {
+        if self.is_json() {
+            return self.object(report);
+        }
+        let text = render(
+            report,
+            self.stdout_colour,
+            Charset::detect(),
+            chart::width(),
+        );
+        self.write(text.as_bytes())
+    }
+}
+
+/// The whole report as text; everything in it is safe for a terminal.
+pub fn render(report: &Report, colour: Colour, charset: Charset, width: usize) -> String {
+    let mut text = String::new();
+    for (at, line) in report.verdict.lines().enumerate() {
+        let line = sanitize::one_line(line);
+        let line = match at {
+            0 if all_failed(report) => colour.alarm(&line),
+            0 => colour.strong(&line),
+            _ => line,
+        };
+        let _ = writeln!(text, "{line}");
+    }
+    let mut page = Page {
+        text,
+        colour,
+        charset,
+        width,
+    };
+    if let Some(comparison) = &report.comparison {
+        page.comparison(comparison);
+    }
+    page.limits(report);
+    if !report.ramp.is_empty() {
+        page.ramp(&report.ramp);
+    }
+    if let Some(latency) = &report.latency {
+        page.latency(latency);
+        if let Some(histograms) = &report.histograms {
+            let lines = chart::histogram(&histograms.complete.0, charset, width);
+            if !lines.is_empty() {
+                page.heading("Time to the complete reply");
+                page.lines(&lines);
+            }
+        }
+    }
+    if let Some(throughput) = &report.throughput {
+        page.throughput(throughput);
+    }
+    page.footnotes(report);
+    page.text
+}
+
+fn all_failed(report: &Report) -> bool {
+    report
+        .caveats
+        .iter()
+        .any(|caveat| caveat.code == Code::AllFailed)
+}
+
+/// A page that is being written.
+struct Page {
+    text: String,
+    colour: Colour,
+    charset: Charset,
+    width: usize,
+}
+
+impl Page {
+    fn heading(&mut self, title: &str) {
+        let title = self.colour.strong(title);
+        let _ = writeln!(self.text, "\n{title}");
+    }
+
+    fn lines(&mut self, lines: &[String]) {
+        for line in lines {
+            let _ = writeln!(self.text, "{line}");
+        }
+    }
+
+    /// A row of a name and what is known.
+    fn row(&mut self, name: &str, value: &str) {
+        let _ = writeln!(self.text, "  {name:<22} {value}");
+    }
+
+    /// A table with its columns right-aligned, the first left-aligned.
+    fn table(&mut self, rows: &[Vec<String>]) {
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let widths: Vec<_> = (0..columns)
+            .map(|column| {
+                let cells = rows.iter().filter_map(|row| row.get(column));
+                cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+            })
+            .collect();
+        for row in rows {
+            let mut line = String::from(" ");
+            for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let _ = match at {
+                    0 => write!(line, " {cell:<width$}"),
+                    _ => write!(line, "  {cell:>width$}"),
+                };
+            }
+            let _ = writeln!(self.text, "{}", line.trim_end());
+        }
+    }
+
+    fn comparison(&mut self, comparison: &Comparison) {
+        let target = sanitize::one_line(&comparison.baseline.target);
+        let title = format!("Compared with {target}, {}", comparison.baseline.started_at);
+        self.heading(&title);
+        self.table(&comparison_rows(comparison));
+        for change in &comparison.changes {
+            let _ = writeln!(self.text, "  {}", sanitize::one_line(change));
+        }
+        let _ = writeln!(self.text, "  {}", comparison_statement(comparison));
+    }
+
+    fn limits(&mut self, report: &Report) {
+        let Some(limits) = &report.limits else {
+            return;
+        };
+        self.heading("Limits");
+        let rows = [
+            (
+                "served_at_once",
+                "served at once",
+                limits.served_at_once.map(|n| n.to_string()),
+            ),
+            ("queued", "queued", limits.queued.map(|n| n.to_string())),
+            ("held", "held in all", limits.held.map(|n| n.to_string())),
+            (
+                "overflow",
+                "one more is",
+                limits
+                    .overflow
+                    .map(|overflow| overflow.name().replace('_', " ")),
+            ),
+            (
+                "recovery_us",
+                "recovery",
+                limits.recovery_us.map(human::microseconds),
+            ),
+            ("burst", "burst", limits.burst.map(|n| n.to_string())),
+        ];
+        for (field, name, value) in rows {
+            let how = limits
+                .evidence
+                .get(field)
+                .map(|how| sanitize::one_line(how));
+            let text = match (value, how) {
+                (None, None) => continue,
+                (None, Some(why)) => format!("not known: {why}"),
+                (Some(value), None) => value,
+                (Some(value), Some(how)) => format!("{value:<14} {how}"),
+            };
+            self.row(name, &text);
+        }
+        for (name, times) in [
+            ("first byte, served", limits.served_first_byte_us),
+            ("first byte, queued", limits.queued_first_byte_us),
+        ] {
+            if let Some(Distribution {
+                p50: Some(p50),
+                max: Some(max),
+                ..
+            }) = times
+            {
+                let (p50, max) = (human::microseconds(p50), human::microseconds(max));
+                self.row(name, &format!("half in {p50}, the slowest in {max}"));
+            }
+        }
+        if let Some(closes) = limits.closes_after_reply {
+            self.row("closes after a reply", if closes { "yes" } else { "no" });
+        }
+    }
+
+    fn ramp(&mut self, steps: &[Step]) {
+        self.heading("Ramp");
+        let most = steps
+            .iter()
+            .map(|step| step.served_per_s)
+            .fold(0.0, f64::max);
+        let mut rows = vec![
+            [
+                "connections",
+                "replies/s",
+                "p50",
+                "p99",
+                "refused",
+                "resent",
+                "",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+        ];
+        for step in steps {
+            let share = if most > 0.0 {
+                step.served_per_s / most
+            } else {
+                0.0
+            };
+            rows.push(vec![
+                step.connections.to_string(),
+                human::number(step.served_per_s),
+                time(step.p50_us),
+                time(step.p99_us),
+                human::grouped(step.refused),
+                step.retransmissions.map_or("-".to_owned(), human::grouped),
+                format!(
+                    "{:<16}{}",
+                    self.charset.bar(share, 14),
+                    if step.knee { "knee" } else { "    " }
+                ),
+            ]);
+        }
+        self.table(&rows);
+    }
+
+    fn latency(&mut self, latency: &Latency) {
+        self.heading("Latency");
+        let title = ["", "p50", "p90", "p99", "p99.9", "max", "mean", "samples"];
+        let mut rows = vec![title.map(str::to_owned).to_vec()];
+        let mut row = |name: &str, times: &Distribution| {
+            if times.samples > 0 {
+                let times_of = [
+                    times.p50,
+                    times.p90,
+                    times.p99,
+                    times.p99_9,
+                    times.max,
+                    times.mean,
+                ];
+                let mut cells = vec![name.to_owned()];
+                cells.extend(times_of.map(time));
+                cells.push(human::grouped(times.samples));
+                rows.push(cells);
+            }
+        };
+        row("connect", &latency.connect_us);
+        row("first byte", &latency.first_byte_us);
+        row("complete", &latency.complete_us);
+        if let Some(times) = &latency.schedule_error_us {
+            row("started late by", times);
+        }
+        if let Some(times) = &latency.min_rtt_us {
+            row("network (min RTT)", times);
+        }
+        if let Some(times) = &latency.smoothed_rtt_us {
+            row("network (smoothed)", times);
+        }
+        if rows.len() > 1 {
+            self.table(&rows);
+        }
+        self.counts(latency);
+    }
+
+    fn counts(&mut self, latency: &Latency) {
+        let kept = if latency.keep_alive {
+            "kept alive"
+        } else {
+            "one a request"
+        };
+        let connections = human::count(latency.connections, "connection");
+        let time = human::microseconds(latency.duration_us);
+        let requests = human::count(latency.requests, "request");
+        self.row(
+            "load",
+            &format!("{requests} in {time}, {connections}, {kept}"),
+        );
+        let rates: Vec<f64> = latency
+            .seconds
+            .iter()
+            .map(|second| second.completed as f64)
+            .collect();
+        if rates.len() > 1 {
+            let room = self.width.saturating_sub(26);
+            let lowest = rates.iter().copied().fold(f64::INFINITY, f64::min);
+            let highest = rates.iter().copied().fold(0.0, f64::max);
+            let line = self.charset.sparkline(&rates, room.min(60));
+            let range = format!(
+                "{} to {} in a second",
+                human::number(lowest),
+                human::number(highest)
+            );
+            self.row("rate over time", &line);
+            self.row("", &range);
+        }
+        for (class, count) in latency.errors.by_frequency() {
+            let line = format!("{} {}", human::grouped(count), verdict::describe(class));
+            self.row("failed", &self.colour.alarm(&line));
+        }
+        if let (Some(syn), Some(data)) = (latency.syn_retransmissions, latency.retransmissions) {
+            let (syn, data) = (human::grouped(syn), human::grouped(data));
+            self.row("sent again", &format!("{syn} SYN, {data} data"));
+        }
+        if let (Some(cpu), Some(share)) =
+            (latency.client_cpu_us_per_request, latency.client_cpu_share)
+        {
+            let threads = human::count(latency.threads, "thread");
+            let cpu = human::microseconds(cpu);
+            let text = format!("{cpu} a request, {:.0}% of {threads}", share * 100.0);
+            self.row("CPU here", &text);
+        }
+    }
+
+    fn throughput(&mut self, throughput: &Throughput) {
+        self.heading("Throughput");
+        let flows = [
+            ("upload", &throughput.upload),
+            ("download", &throughput.download),
+            ("echo", &throughput.echo),
+        ];
+        for (name, flow) in flows {
+            let how = throughput
+                .evidence
+                .get(name)
+                .map(|how| sanitize::one_line(how));
+            match (flow, how) {
+                (Some(flow), how) => {
+                    self.row(name, &flow_text(flow));
+                    if let Some(single) = &flow.single {
+                        self.row("", &flow_text(single));
+                    }
+                    if let Some(how) = how {
+                        self.row("", &how);
+                    }
+                }
+                (None, Some(why)) => self.row(name, &format!("not measured: {why}")),
+                (None, None) => {}
+            }
+        }
+    }
+
+    fn footnotes(&mut self, report: &Report) {
+        let notes: Vec<_> = report
+            .caveats
+            .iter()
+            .filter(|caveat| matches!(caveat.code, Code::FewSamples | Code::Missing))
+            .map(|caveat| sanitize::one_line(&caveat.text))
+            .collect();
+        let environment = &report.environment;
+        let kernel = environment.kernel.as_deref().unwrap_or_default();
+        let runs = match report.runs {
+            1 => String::new(),
+            runs => format!("{runs} runs merged; "),
+        };
+        let from = format!(
+            "{} at {}; {runs}from {} {kernel}, {}, tcpctl {}",
+            report.target,
+            report.started_at,
+            environment.os,
+            human::count(environment.cpus, "CPU"),
+            environment.tcpctl
+        );
+        self.text.push('\n');
+        self.lines(&notes);
+        let _ = writeln!(
+            self.text,
+            "{}",
+            self.colour.faint(&sanitize::one_line(&from))
+        );
+    }
+}
+
+fn time(us: Option<f64>) -> String {
+    us.map_or("-".to_owned(), human::microseconds)
+}
+
+fn flow_text(flow: &Flow) -> String {
+    let mut text = format!(
+        "{}, {}",
+        human::bytes_per_second(flow.bytes_per_s),
+        human::count(flow.streams, "stream")
+    );
+    if let Some(resent) = flow.retransmissions {
+        let _ = write!(text, ", {} sent again", human::grouped(resent));
+    }
+    if let Some(limit) = flow.limited_by {
+        let _ = write!(text, ", limited by {}", limit.text());
+    }
+    text
+}
+
+/// The rows of a comparison, with their heading; for the page in the browser, too.
+pub(crate) fn comparison_rows(comparison: &Comparison) -> Vec<Vec<String>> {
+    let title = ["", "before", "now", "difference", "95% sure between", ""];
+    let mut rows = vec![title.map(str::to_owned).to_vec()];
+    for (name, row) in comparison.rows() {
+        let (name, show): (_, fn(f64) -> String) = match name {
+            "rate_per_s" => ("replies/s", human::number),
+            "p50_us" => ("p50", signed_time),
+            "p99_us" => ("p99", signed_time),
+            _ => ("failed", |share| {
+                format!("{}%", human::number(share * 100.0))
+            }),
+        };
+        let cell = |value: Option<f64>| value.map_or("-".to_owned(), show);
+        let plus = |value: f64| format!("{}{}", if value > 0.0 { "+" } else { "" }, show(value));
+        let range = match (row.low, row.high) {
+            (Some(low), Some(high)) => format!("{} and {}", plus(low), plus(high)),
+            _ => "-".to_owned(),
+        };
+        rows.push(vec![
+            name.to_owned(),
+            cell(row.before),
+            cell(row.now),
+            row.difference.map_or("-".to_owned(), plus),
+            range,
+            finding(row).to_owned(),
+        ]);
+    }
+    rows
+}
+
+fn signed_time(us: f64) -> String {
+    let sign = if us < 0.0 { "-" } else { "" };
+    format!("{sign}{}", human::microseconds(us.abs()))
+}
+
+const fn finding(row: &Difference) -> &'static str {
+    match row.finding {
+        Finding::None => "no difference",
+        Finding::Higher => "higher",
+        Finding::Lower => "lower",
+        Finding::TooFew => "too few seconds to tell",
+    }
+}
+
+/// What the confidence of a comparison means, in one sentence.
+pub(crate) fn comparison_statement(comparison: &Comparison) -> String {
+    let confidence = comparison.confidence * 100.0;
+    if comparison.finds_something() {
+        format!(
+            "with {confidence:.0}% confidence for all rows together, from the one-second intervals \
+             of these two runs"
+        )
+    } else {
+        format!("nothing that could not be chance, at {confidence:.0}% confidence")
+    }
+}
+
+/// What is known while a load test runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// Since the measured part began.
+    pub elapsed: Duration,
+    /// Completed requests so far.
+    pub completed: u64,
+    /// Requests under way.
+    pub in_flight: usize,
+    /// Failed requests so far, by class.
+    pub errors: &'a [(ErrorClass, u64)],
+    /// The median so far, nanoseconds; without samples `None`.
+    pub p50: Option<u64>,
+    /// The 99th percentile so far, nanoseconds.
+    pub p99: Option<u64>,
+    /// Completed requests in each whole second so far.
+    pub seconds: &'a [u64],
+}
+
+/// The line that a terminal shows meanwhile, no wider than `width`.
+pub fn progress(progress: &Progress<'_>, charset: Charset, width: usize) -> String {
+    let seconds = progress.elapsed.as_secs_f64();
+    // The last whole second is what happens now; before there is one, the mean.
+    let rate = match progress.seconds.last() {
+        Some(last) => *last as f64,
+        None if seconds > 0.0 => progress.completed as f64 / seconds,
+        None => 0.0,
+    };
+    let mut line = format!(
+        "{seconds:.0}s  {}/s  {} in flight",
+        human::number(rate),
+        progress.in_flight
+    );
+    if let (Some(p50), Some(p99)) = (progress.p50, progress.p99) {
+        let [p50, p99] = [p50, p99].map(|time| human::time(Duration::from_nanos(time)));
+        let _ = write!(line, "  p50 {p50}  p99 {p99}");
+    }
+    for (class, count) in progress.errors.iter().filter(|(_, count)| *count > 0) {
+        let _ = write!(line, "  {count} {}", verdict::describe(*class));
+    }
+    let rates: Vec<f64> = progress.seconds.iter().map(|count| *count as f64).collect();
+    let room = width.saturating_sub(line.chars().count() + 2).min(60);
+    if rates.len() > 1 && room >= 8 {
+        let _ = write!(line, "  {}", charset.sparkline(&rates, room));
+    }
+    line.chars().take(width).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::compare::compare;
+    use crate::bench::example;
+
+    fn plain(report: &Report) -> String {
+        render(report, Colour::Off, Charset::Unicode, 80)
+    }
+
+    #[test]
+    fn the_answer_comes_first_and_nothing_is_left_out() {
+        let text = plain(&example::full());
+        let mut lines = text.lines();
+        assert!(
+            lines
+                .next()
+                .unwrap()
+                .starts_with("serves 4 at once, queues 4"),
+            "{text}"
+        );
+        assert!(
+            lines
+                .next()
+                .unwrap()
+                .starts_with("answers 500/s (1,000/s asked for)"),
+            "{text}"
+        );
+        assert!(
+            lines.next().unwrap().starts_with("takes 1.05 MB/s"),
+            "{text}"
+        );
+        for part in [
+            "virtual board",
+            "the rate was not reached",
+            "Limits",
+            "the 9th connection was refused in 3 of 3 tries",
+            "Ramp",
+            "knee",
+            "Latency",
+            "p99.9",
+            "started late by",
+            "network (min RTT)",
+            "80 refused",
+            "20 timed out waiting for the reply",
+            "0 SYN, 2 data",
+            "Time to the complete reply",
+            "█",
+            "Throughput",
+            "limited by the receiver's window",
+            "not measured: nothing listens on port 7",
+            "sim:esp32,workers=4 at 2023-11-14T22:13:20.250Z",
+            "tcpctl 0.1.0",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_short_run_shows_no_p99_9() {
+        let mut measurement = example::measurement();
+        measurement.complete = example::spread(8_000_000, 500);
+        let environment = example::environment(false);
+        let report = Report::new("board", example::start(), environment, Some(&measurement));
+        let text = plain(&report.conclude());
+        assert!(
+            text.contains("no p99.9: 500 samples can't tell it"),
+            "{text}"
+        );
+        let row = text
+            .lines()
+            .find(|line| line.starts_with("  complete"))
+            .unwrap();
+        assert_eq!(
+            row.split_whitespace().filter(|cell| *cell == "-").count(),
+            1,
+            "{row}"
+        );
+    }
+
+    #[test]
+    fn a_comparison_says_what_it_is_sure_of() {
+        let mut slower = example::measurement();
+        slower.seconds = example::seconds(450, 9_000_000);
+        let mut report = example::report();
+        let environment = example::environment(false);
+        let before = Report::new("board", example::start(), environment, Some(&slower));
+        report.comparison = Some(compare(&before, &report));
+        let text = plain(&report);
+        for part in [
+            "replies/s",
+            "+50",
+            "higher",
+            "-1.00 ms",
+            "lower",
+            "no difference",
+            "95% confidence",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        report.comparison = Some(compare(&report, &report));
+        assert!(plain(&report).contains("nothing that could not be chance"));
+    }
+
+    #[test]
+    fn what_others_wrote_does_nothing_to_a_terminal() {
+        let mut report = example::full();
+        report.target = "evil\x1b[2J\u{202e}".to_owned();
+        report.environment.os = "\x07".to_owned();
+        let limits = report.limits.as_mut().unwrap();
+        limits
+            .evidence
+            .insert("held".to_owned(), "\x1b]0;x\x07\n".to_owned());
+        report.comparison = Some(compare(&report, &report));
+        let text = plain(&report);
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text}");
+        assert!(!text.contains('\u{202e}'));
+    }
+
+    #[test]
+    fn ascii_is_ascii() {
+        let text = render(&example::full(), Colour::Off, Charset::Ascii, 80);
+        assert!(text.is_ascii(), "{text}");
+    }
+
+    #[test]
+    fn progress_fits_the_terminal() {
+        let seconds: Vec<u64> = (0..90).collect();
+        let errors = [(ErrorClass::Refused, 3), (ErrorClass::ReplyTimeout, 0)];
+        let now = Progress {
+            elapsed: Duration::from_millis(90_400),
+            completed: 4_005,
+            in_flight: 4,
+            errors: &errors,
+            p50: Some(8_000_000),
+            p99: Some(16_000_000),
+            seconds: &seconds,
+        };
+        let line = progress(&now, Charset::Ascii, 80);
+        assert!(
+            line.starts_with("90s  89/s  4 in flight  p50 8.00 ms  p99 16.0 ms  3 refused  "),
+            "{line}"
+        );
+        assert!(line.ends_with('#'), "{line}");
+        for width in [20, 40, 80, 200] {
+            assert!(progress(&now, Charset::Unicode, width).chars().count() <= width);
+        }
+    }
+}
