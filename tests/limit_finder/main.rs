@@ -1,0 +1,4 @@
+//! The limit finder against servers whose limits are known: simulated ones in simulated time, and
+//! virtual boards.
+
+mod boards;
