@@ -2,3 +2,6 @@
 //! virtual boards.
 
 mod boards;
+mod matrix;
+mod network;
+mod server;

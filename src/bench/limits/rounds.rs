@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Step;
 use super::baseline::{Baseline, Manner, Patience};
-use super::crowd::{Crowd, Halt};
+use super::crowd::{Crowd, Guest, Halt};
 use super::finding::{Finding, Known, Overflow, Round};
 use super::hold::{self, Hold, Proof};
 use super::recovery;
@@ -205,7 +205,7 @@ fn other_source<N: Network>(
     crowd.wait(patience.look, |crowd| {
         crowd.guest(name).is_none_or(|guest| !guest.is_live())
     })?;
-    let is_in = crowd.guest(name).is_some_and(|guest| guest.is_live());
+    let is_in = crowd.guest(name).is_some_and(Guest::is_live);
     crowd.release(name, Release::Reset);
     if is_in {
         // It has to be gone before the next steps count on a full server.
