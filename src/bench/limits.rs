@@ -198,7 +198,7 @@ fn limits<N: Network>(
             if outcome == rounds::Outcome::CannotHold {
                 return burst(crowd, baseline, finding);
             }
-            finding.losses = crowd.losses;
+            finding.lossy = baseline.patience.lossy || crowd.losses > 0;
             conclude::from_rounds(finding, outcome, crowd.most_live);
             Ok(())
         }

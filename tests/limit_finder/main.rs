@@ -4,4 +4,6 @@
 mod boards;
 mod matrix;
 mod network;
+mod properties;
 mod server;
+mod trouble;

@@ -68,7 +68,7 @@ struct Connection {
     has_reset: bool,
 }
 
-pub struct Simulated {
+pub(crate) struct Simulated {
     server: Server,
     now: Duration,
     agenda: BinaryHeap<Reverse<(Duration, u64, usize, Action)>>,
@@ -79,16 +79,16 @@ pub struct Simulated {
     random: u64,
     dead: bool,
     /// The most that the client had open at a time.
-    pub most_open: usize,
+    pub(crate) most_open: usize,
     /// This computer runs out of descriptors beyond this.
-    pub files: usize,
-    pub reachable: bool,
-    pub listens: bool,
-    pub firewall: bool,
+    pub(crate) files: usize,
+    pub(crate) reachable: bool,
+    pub(crate) listens: bool,
+    pub(crate) firewall: bool,
 }
 
 impl Simulated {
-    pub fn new(server: Server) -> Self {
+    pub(crate) fn new(server: Server) -> Self {
         let mut network = Self {
             server,
             now: Duration::ZERO,
@@ -112,7 +112,7 @@ impl Simulated {
     }
 
     /// Connections that the client has and has not released.
-    pub fn left_open(&self) -> usize {
+    pub(crate) fn left_open(&self) -> usize {
         self.connections
             .iter()
             .filter(|it| it.open && !it.other)
@@ -120,7 +120,7 @@ impl Simulated {
     }
 
     /// Connections that the server still has after a while, those of others aside.
-    pub fn left_on_server(&mut self) -> usize {
+    pub(crate) fn left_on_server(&mut self) -> usize {
         let until = self.now + Duration::from_secs(60);
         while self.step(until) {}
         self.connections

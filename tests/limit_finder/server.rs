@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What of TCP/IP decides who gets in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stack {
+pub(crate) enum Stack {
     /// `listen(k)` on Linux: k+1 wait, the next SYN is dropped; who leaves keeps the place.
     Linux { k: usize },
     /// lwIP's `listen(k)`: k wait, half-open ones with them, the next SYN is dropped.
@@ -15,7 +15,7 @@ pub enum Stack {
 
 /// What the application does with those who got in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum App {
+pub(crate) enum App {
     /// So many at a time, in their order; none is an application that never accepts.
     Workers(usize),
     /// Accepts all at once, serves so many, and does this to the others.
@@ -24,7 +24,7 @@ pub enum App {
 
 /// What happens beyond a cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beyond {
+pub(crate) enum Beyond {
     Fin,
     Reset,
     Stall,
@@ -33,7 +33,7 @@ pub enum Beyond {
 
 /// When it speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speaks {
+pub(crate) enum Speaks {
     WhenAsked,
     /// Greets and closes.
     First,
@@ -43,7 +43,7 @@ pub enum Speaks {
 
 /// How it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Death {
+pub(crate) enum Death {
     /// Falls silent.
     Silence,
     /// Resets everybody and refuses.
@@ -52,28 +52,28 @@ pub enum Death {
 
 /// A server and the path to it.
 #[derive(Debug, Clone, Copy)]
-pub struct Server {
-    pub stack: Stack,
-    pub app: App,
-    pub speaks: Speaks,
-    pub service: Duration,
+pub(crate) struct Server {
+    pub(crate) stack: Stack,
+    pub(crate) app: App,
+    pub(crate) speaks: Speaks,
+    pub(crate) service: Duration,
     /// Each service takes up to so many times as long, by chance.
-    pub late: u32,
-    pub closes: bool,
+    pub(crate) late: u32,
+    pub(crate) closes: bool,
     /// A connection that is served and silent is answered after this.
-    pub request_timeout: Option<Duration>,
+    pub(crate) request_timeout: Option<Duration>,
     /// One way.
-    pub latency: Duration,
-    pub loss: f64,
+    pub(crate) latency: Duration,
+    pub(crate) loss: f64,
     /// Others come this often, on average, and stay as long.
-    pub others: Option<Duration>,
+    pub(crate) others: Option<Duration>,
     /// When so many are in.
-    pub dies_at: Option<(usize, Death)>,
-    pub seed: u64,
+    pub(crate) dies_at: Option<(usize, Death)>,
+    pub(crate) seed: u64,
 }
 
 impl Server {
-    pub fn new(stack: Stack, app: App) -> Self {
+    pub(crate) fn new(stack: Stack, app: App) -> Self {
         Self {
             stack,
             app,
@@ -90,11 +90,11 @@ impl Server {
         }
     }
 
-    pub fn linux(k: usize, workers: usize) -> Self {
+    pub(crate) fn linux(k: usize, workers: usize) -> Self {
         Self::new(Stack::Linux { k }, App::Workers(workers))
     }
 
-    pub fn greeter(workers: usize, backlog: usize) -> Self {
+    pub(crate) fn greeter(workers: usize, backlog: usize) -> Self {
         let n = workers + backlog;
         Self {
             request_timeout: Some(Duration::from_secs(5)),
@@ -102,7 +102,7 @@ impl Server {
         }
     }
 
-    pub fn cap(n: usize, beyond: Beyond) -> Self {
+    pub(crate) fn cap(n: usize, beyond: Beyond) -> Self {
         Self::new(Stack::Linux { k: 128 }, App::Cap(n, beyond))
     }
 }

@@ -80,7 +80,7 @@ fn burst<N: Network>(
     }
     let patience = baseline.patience;
     let slowest = baseline.first_byte.iter().max().copied();
-    let each = slowest.unwrap_or_default() * 4 + patience.round_trip;
+    let each = slowest.unwrap_or_default() + patience.round_trip * 2;
     // Served one at a time, each is served in its turn; a gap is a repetition.
     let mut served = 0;
     loop {

@@ -36,10 +36,7 @@ pub(super) fn from_rounds(finding: &mut Finding, outcome: Outcome, most_live: us
     }
     let certain = matches!(outcome, Outcome::OnlyOne(_));
     let held = agreed(finding, certain, |round| Some(round.held));
-    let served = agreed(finding, certain, |round| match round.served {
-        Known::Exactly(number) => Some(number),
-        _ => None,
-    });
+    let served = agreed(finding, certain, |round| round.served.exact());
     finding.held = match (held, overflow) {
         (Known::Exactly(held), Overflow::NotReached) => Figure::at_least(
             held,
@@ -94,7 +91,7 @@ fn agreed(
     match majority(&finding.rounds, &number) {
         // Other clients take places and never give any: who saw more, saw more of the server.
         // A path that loses segments errs both ways.
-        Some(agreed) if agreed == largest || finding.losses > 0 => Known::Exactly(agreed),
+        Some(agreed) if agreed == largest || finding.lossy => Known::Exactly(agreed),
         None if one_is_enough && finding.rounds.len() == 1 => Known::Exactly(largest),
         _ => Known::AtLeast(largest),
     }
@@ -199,6 +196,11 @@ fn lower_bounds(finding: &mut Finding, most_live: usize) {
         Ended::Stopped => "lower bound: stopped before the end",
         Ended::OutOfTime => "lower bound: the budget was used up before the end",
     };
+    if finding.burst.value != Known::Unknown {
+        // It can't be held: what was open was not held.
+        why.clone_into(&mut finding.burst.evidence);
+        return;
+    }
     if most_live > 0 {
         finding.held = Figure::at_least(most_live, why);
     }
@@ -209,9 +211,6 @@ fn lower_bounds(finding: &mut Finding, most_live: usize) {
     });
     if let Some(served) = served {
         finding.served_at_once = Figure::at_least(served, why);
-    }
-    if finding.burst.value != Known::Unknown {
-        why.clone_into(&mut finding.burst.evidence);
     }
 }
 

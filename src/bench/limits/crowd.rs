@@ -262,6 +262,19 @@ impl<'a, N: Network> Crowd<'a, N> {
         }
     }
 
+    /// Lets go of one so that the server is sure to notice.
+    pub(super) fn leave(&mut self, name: Name) {
+        let is_live = self.guest(name).is_some_and(Guest::is_live);
+        self.release(
+            name,
+            if is_live {
+                Release::Fin
+            } else {
+                Release::Reset
+            },
+        );
+    }
+
     /// Lets go of every one that is not connected, and forgets those that have ended.
     pub(super) fn keep_live(&mut self) {
         for index in 0..self.guests.len() {

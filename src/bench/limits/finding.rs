@@ -24,6 +24,14 @@ impl Known {
             Self::Unknown => None,
         }
     }
+
+    /// The number, if it is no mere bound.
+    pub(super) fn exact(self) -> Option<usize> {
+        match self {
+            Self::Exactly(number) => Some(number),
+            Self::AtLeast(_) | Self::Unknown => None,
+        }
+    }
 }
 
 /// A number and how it is known, or why it is not.
@@ -135,8 +143,10 @@ pub struct Finding {
     pub rounds: Vec<Round>,
     /// Whether the rounds differ: other clients are on the server, or the path loses much.
     pub drift: Option<String>,
-    /// Retransmissions that were seen on connections that got through: the path loses segments.
+    /// Retransmissions that were seen on connections that got through.
     pub losses: usize,
+    /// Whether the path loses segments, or is long enough that it has to be reckoned with.
+    pub lossy: bool,
     /// Connections that were started in all.
     pub opened: usize,
     /// The most of them that were open together.
@@ -167,6 +177,7 @@ impl Finding {
             rounds: Vec::new(),
             drift: None,
             losses: 0,
+            lossy: false,
             opened: 0,
             most_open: 0,
             took: Duration::ZERO,

@@ -15,17 +15,17 @@ const REFUSALS: usize = 3;
 const ALONE: usize = 8;
 /// Linux and smoltcp repeat a SYN after a second; the rest is for a loaded computer.
 const SYN_REPEATED: Duration = Duration::from_millis(1_150);
+/// A server whose SYN-ACK was answered by an ACK that got lost has no connection until it repeats
+/// the SYN-ACK, after a second; and if it is full by then, it never has.
+pub(super) const HANDSHAKE_REPEATED: Duration = Duration::from_millis(1_100);
 /// How long to go on where the stack can't be asked whether a SYN was repeated.
 const SURELY_REPEATED: Duration = Duration::from_millis(1_400);
 
-/// How sure to be that a SYN was dropped by the server, and not lost on the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Proof {
-    /// Two SYNs without an answer, and the repetition of the first as well.
-    Repetition,
-    /// Two SYNs without an answer: the limit was proven before.
-    TwoSyns,
-}
+/// What an earlier round has found.
+///
+/// Where it was proven that more are dropped (two SYNs without an answer, and the repetition of the
+/// first as well), two SYNs without an answer are enough.
+pub(super) type Expected = Option<usize>;
 
 /// A full server.
 #[derive(Debug, Clone, Copy)]
@@ -51,12 +51,16 @@ pub(super) fn fill<N: Network>(
     crowd: &mut Crowd<'_, N>,
     manner: Manner,
     patience: Patience,
-    proof: Proof,
+    expected: Expected,
 ) -> Result<Hold, Halt> {
     let mut refusals = 0;
     let mut unanswered: Vec<Name> = Vec::new();
+    let pause_at = expected.map(|held| held.saturating_sub(2));
     loop {
         crowd.tell(Step::Holding { held: crowd.live() });
+        if patience.lossy && pause_at == Some(crowd.live()) {
+            crowd.sleep(HANDSHAKE_REPEATED)?;
+        }
         if crowd.open() >= crowd.plan.max_connections {
             crowd.sleep(patience.look)?;
             if let Some(hold) = look(crowd, manner, patience)? {
@@ -108,7 +112,7 @@ pub(super) fn fill<N: Network>(
             crowd.sleep(pause * (1 << refusals.min(6)))?;
         } else {
             unanswered.push(name);
-            if unanswered.len() == 2 && are_dropped(crowd, &unanswered, patience, proof)? {
+            if unanswered.len() == 2 && are_dropped(crowd, &unanswered, patience, expected)? {
                 let held = crowd.live();
                 if held == 0 {
                     return Err(died(crowd));
@@ -133,9 +137,9 @@ fn are_dropped<N: Network>(
     crowd: &mut Crowd<'_, N>,
     names: &[Name],
     patience: Patience,
-    proof: Proof,
+    expected: Expected,
 ) -> Result<bool, Halt> {
-    if proof == Proof::TwoSyns {
+    if expected == Some(crowd.live()) {
         return Ok(true);
     }
     let Some(first) = names.first().and_then(|&name| crowd.guest(name)).copied() else {

@@ -23,7 +23,8 @@ pub(super) fn free_one<N: Network>(
     let Some(&eldest) = crowd.silents().first() else {
         return Ok(None);
     };
-    crowd.release(eldest, Release::Reset);
+    // With a FIN: it is repeated if it is lost.
+    crowd.release(eldest, Release::Fin);
     let freed = crowd.now();
     let after_accept = matches!(overflow, Overflow::Closed | Overflow::Reset);
     for step in 0..TRIES {
@@ -128,7 +129,7 @@ pub(super) fn settle<N: Network>(
                 return Ok(true);
             }
         }
-        crowd.release(name, Release::Reset);
+        crowd.leave(name);
         crowd.sleep(pause)?;
         pause = (pause * 2).min(Duration::from_millis(500));
     }

@@ -7,7 +7,7 @@ use super::Step;
 use super::baseline::{Baseline, Manner, Patience};
 use super::crowd::{Crowd, Guest, Halt};
 use super::finding::{Finding, Known, Overflow, Round};
-use super::hold::{self, Hold, Proof};
+use super::hold::{self, Hold};
 use super::recovery;
 use super::served::{self, Queue, Range, Served};
 use crate::transport::readiness::{Network, Release};
@@ -76,7 +76,7 @@ pub(super) fn run<N: Network>(
         }
         let rounds = &finding.rounds;
         let agreed = majority(rounds, |it| Some(it.held)).is_some()
-            && majority(rounds, |it| it.served.number()).is_some();
+            && majority(rounds, |it| it.served.exact()).is_some();
         if agreed || rounds.len() == ROUNDS {
             return Ok(Outcome::Enough);
         }
@@ -92,15 +92,11 @@ fn round<N: Network>(
         manner, patience, ..
     } = baseline;
     let last = finding.rounds.last().copied();
-    let proof = match finding.rounds.len() {
-        1 => Proof::TwoSyns,
-        _ => Proof::Repetition,
-    };
     let Hold {
         held,
         overflow,
         after,
-    } = hold::fill(crowd, manner, patience, proof)?;
+    } = hold::fill(crowd, manner, patience, last.map(|round| round.held))?;
     finding.rounds.push(Round {
         held,
         served: Known::Unknown,
@@ -120,6 +116,9 @@ fn round<N: Network>(
         if !matches!(overflow, Overflow::NotReached | Overflow::Evicted) {
             let took = recovery::free_one(crowd, patience, overflow)?;
             finding.recovery.extend(took);
+        }
+        if patience.lossy {
+            crowd.sleep(hold::HANDSHAKE_REPEATED)?;
         }
         ask(crowd, baseline, held, last)?
     };

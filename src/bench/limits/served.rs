@@ -262,7 +262,7 @@ impl Search {
         let Some(first) = first else { return Ok(None) };
         let too_many = (crowd.silents_before(first) + 1).saturating_sub(workers);
         for name in crowd.silents().into_iter().take(too_many) {
-            crowd.release(name, Release::Reset);
+            crowd.release(name, Release::Fin);
         }
         let freed = crowd.now();
         let answered = |crowd: &Crowd<'_, N>| crowd.guest(first).and_then(Guest::answered);
