@@ -7,6 +7,7 @@ pub mod engine;
 pub(crate) mod example;
 pub mod fail_if;
 pub mod hdr_log;
+pub mod limits;
 pub mod load;
 pub mod measurement;
 pub mod merge;

@@ -1,0 +1,220 @@
+//! The server with nothing else to do: how it answers, how soon, and so how long silence has to
+//! last before it means something.
+
+use std::time::Duration;
+
+use super::Step;
+use super::crowd::{Crowd, End, Guest, Halt, Name};
+use super::finding::Reason;
+use crate::transport::readiness::{Network, Release};
+
+/// Exchanges that are wanted; fewer where they are slow.
+const EXCHANGES: usize = 12;
+/// After this, three exchanges are enough.
+const ENOUGH: Duration = Duration::from_millis(250);
+/// Pauses before a SYN that was refused is tried again: a slot listens again by then.
+const BACK_OFF: [Duration; 5] = [
+    Duration::from_millis(5),
+    Duration::from_millis(20),
+    Duration::from_millis(60),
+    Duration::from_millis(150),
+    Duration::from_millis(300),
+];
+/// A path this long is not a LAN: a lost segment is to be reckoned with.
+const FAR: Duration = Duration::from_millis(15);
+
+/// How the server deals with one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Waits for a request and answers it.
+    Answers,
+    /// Has not answered the request in time. The request is still there.
+    Mute,
+    /// Answers before it is asked, and closes: it can't be held.
+    Greets,
+    /// Says something first and then waits: who was greeted is being served.
+    Banner,
+    /// Accepts and ends every connection before it is asked.
+    Rejects(End),
+}
+
+/// What the baseline has shown.
+#[derive(Debug, Clone)]
+pub(super) struct Baseline {
+    pub(super) manner: Manner,
+    pub(super) closes_after_reply: Option<bool>,
+    /// From request (or handshake, if it greets first) to first byte.
+    pub(super) first_byte: Vec<Duration>,
+    pub(super) patience: Patience,
+}
+
+/// How long to wait for what, derived from what was measured.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// The longest handshake that lost nothing: the round trip with its spread.
+    pub(super) round_trip: Duration,
+    /// For the answer to a SYN.
+    pub(super) syn: Duration,
+    /// For the answer to a request that is being served.
+    pub(super) reply: Duration,
+    /// For what the server does after the accept.
+    pub(super) look: Duration,
+    /// Whether a lost segment is to be reckoned with.
+    pub(super) lossy: bool,
+}
+
+impl Patience {
+    fn new(connects: &[Duration], first_bytes: &[Duration], lossy: bool) -> Self {
+        let round_trip = connects.iter().max().copied().unwrap_or_default();
+        let slowest = first_bytes.iter().max().copied().unwrap_or_default();
+        let lossy = lossy || round_trip > FAR;
+        let mut reply = slowest
+            + (slowest / 2)
+                .max(round_trip * 4)
+                .max(Duration::from_millis(60));
+        if lossy {
+            // Linux repeats data after 200 ms and a round trip at the earliest, and so do others.
+            reply += Duration::from_millis(200);
+        }
+        Self {
+            round_trip,
+            syn: (round_trip * 4 + Duration::from_millis(20))
+                .clamp(Duration::from_millis(40), Duration::from_millis(900)),
+            reply,
+            look: (round_trip * 3).max(Duration::from_millis(60)),
+            lossy,
+        }
+    }
+
+    /// The same for a server that was seen to take `answer` for its answer.
+    pub(super) fn with_answer_after(self, answer: Duration) -> Self {
+        Self {
+            reply: self.reply.max(answer * 3 / 2 + self.round_trip * 4),
+            ..self
+        }
+    }
+}
+
+/// A few exchanges, one after the other. A connection that was not answered stays in the crowd.
+pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, Halt> {
+    let begin = crowd.now();
+    let mut connects = Vec::new();
+    let mut first_bytes = Vec::new();
+    let mut manner = Manner::Answers;
+    let mut closes = None;
+    let mut rejected = 0;
+    let mut repeated = false;
+    let mut exchange = 0;
+    while exchange < EXCHANGES {
+        let elapsed = crowd.since(begin);
+        if exchange >= 3 && elapsed > ENOUGH || exchange >= 1 && elapsed > 4 * ENOUGH {
+            break;
+        }
+        crowd.tell(Step::Baseline { exchange });
+        let (name, took) = come_in(crowd, connects.is_empty())?;
+        if crowd.syn_retransmissions(name).unwrap_or_default() > 0 {
+            repeated = true;
+        } else {
+            connects.push(took);
+        }
+        // The first is left alone for a moment: does it speak before it is spoken to?
+        if exchange == 0 || manner != Manner::Answers {
+            let moment = (took * 4).max(Duration::from_millis(30));
+            crowd.wait(moment, |crowd| {
+                has(crowd, name, |it| it.disturbed().is_some())
+            })?;
+            if let Some(Guest { first_byte, .. }) = crowd.guest(name).copied()
+                && let Some(at) = first_byte
+            {
+                first_bytes.push(at.saturating_sub(connected(crowd, name)));
+                let over = crowd.wait(moment, |crowd| has(crowd, name, |it| !it.is_live()))?;
+                manner = if over { Manner::Greets } else { Manner::Banner };
+                crowd.release(name, Release::Fin);
+                exchange += 1;
+                continue;
+            }
+            if let Some((_, end)) = crowd.guest(name).and_then(|guest| guest.ended) {
+                // Full of others' connections, or it wants nobody.
+                crowd.release(name, Release::Reset);
+                rejected += 1;
+                if rejected == 3 {
+                    manner = Manner::Rejects(end);
+                    break;
+                }
+                crowd.sleep(BACK_OFF[rejected])?;
+                continue;
+            }
+        }
+        crowd.ask(name);
+        let asked = crowd.now();
+        let answered = crowd.wait(crowd.reply_timeout, |crowd| {
+            has(crowd, name, |guest| guest.answered().is_some())
+        })?;
+        if !answered {
+            if exchange == 0 {
+                manner = Manner::Mute;
+            }
+            break;
+        }
+        let at = crowd.guest(name).and_then(Guest::answered);
+        first_bytes.push(at.map_or(Duration::ZERO, |at| at.saturating_sub(asked)));
+        if closes != Some(false) {
+            let moment = (took * 4).max(Duration::from_millis(60));
+            let over = crowd.wait(moment, |crowd| has(crowd, name, |it| !it.is_live()))?;
+            closes = Some(over);
+        }
+        crowd.release(name, Release::Fin);
+        exchange += 1;
+    }
+    Ok(Baseline {
+        manner,
+        closes_after_reply: closes,
+        patience: Patience::new(&connects, &first_bytes, repeated || crowd.losses > 0),
+        first_byte: first_bytes,
+    })
+}
+
+/// One connection, with patience: a slot may be about to listen again.
+fn come_in<N: Network>(crowd: &mut Crowd<'_, N>, is_first: bool) -> Result<(Name, Duration), Halt> {
+    for pause in BACK_OFF {
+        let name = crowd.connect()?;
+        let told = crowd.wait(crowd.plan.connect_timeout, |crowd| {
+            has(crowd, name, |guest| !guest.is_pending())
+        })?;
+        let guest = crowd.guest(name).copied();
+        if let Some(Guest {
+            connected: Some(at),
+            started,
+            ..
+        }) = guest
+        {
+            return Ok((name, at.saturating_sub(started)));
+        }
+        let ended = guest.and_then(|guest| guest.ended);
+        crowd.release(name, Release::Reset);
+        if !told || ended.is_some_and(|(_, end)| end == End::TimedOut) {
+            return Err(Halt::Failed(if is_first {
+                Reason::NoAnswer
+            } else {
+                Reason::Died { held: 1 }
+            }));
+        }
+        crowd.sleep(pause)?;
+    }
+    Err(Halt::Failed(if is_first {
+        Reason::NothingListens
+    } else {
+        Reason::Died { held: 1 }
+    }))
+}
+
+fn has<N: Network>(crowd: &Crowd<'_, N>, name: Name, is: impl FnOnce(&Guest) -> bool) -> bool {
+    crowd.guest(name).is_none_or(is)
+}
+
+fn connected<N: Network>(crowd: &Crowd<'_, N>, name: Name) -> Duration {
+    crowd
+        .guest(name)
+        .and_then(|guest| guest.connected)
+        .unwrap_or_default()
+}

@@ -1,0 +1,439 @@
+//! The finder's own connections: who came, in which order, who was asked, answered or sent away.
+//!
+//! A crowd lets go of every connection that it still has when it is dropped, whatever the reason.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::finding::Reason;
+use super::{LimitsPlan, Step};
+use crate::transport::readiness::{
+    ConnectFailure, ConnectionId, Event, Network, NetworkTime, Release,
+};
+
+/// How long to wait at most before looking at the stop flag again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Why a phase ends early.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// Somebody said stop.
+    Stopped,
+    /// The budget is used up.
+    OutOfTime,
+    /// A silent connection was answered or ended, after so long: the hold is no longer whole.
+    Stale(Duration),
+    /// An answer came that was given up on: all that was concluded from silence is void.
+    Late(Duration),
+    /// Nothing to be said of the server.
+    Failed(Reason),
+}
+
+/// How a connection ended, other than by us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Its SYN was refused.
+    Refused,
+    /// The kernel gave up on its SYN.
+    TimedOut,
+    /// The peer closed.
+    Fin,
+    /// The peer reset.
+    Reset,
+}
+
+/// A connection for life; [`ConnectionId`]s are used again, these are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name(usize);
+
+/// One connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Guest {
+    pub(super) name: Name,
+    /// Until it is released.
+    id: Option<ConnectionId>,
+    pub(super) started: NetworkTime,
+    pub(super) connected: Option<NetworkTime>,
+    pub(super) asked: Option<NetworkTime>,
+    /// How much of the message is written.
+    written: usize,
+    pub(super) first_byte: Option<NetworkTime>,
+    pub(super) ended: Option<(NetworkTime, End)>,
+}
+
+impl Guest {
+    pub(super) fn is_pending(&self) -> bool {
+        self.connected.is_none() && self.ended.is_none()
+    }
+
+    /// Connected, as far as is known.
+    pub(super) fn is_live(&self) -> bool {
+        self.connected.is_some() && self.ended.is_none()
+    }
+
+    /// Live, and nothing was said on it by us.
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_live() && self.asked.is_none()
+    }
+
+    /// Ended before anything was said on it by us, whatever it said.
+    pub(super) fn is_silent_and_ended(&self) -> bool {
+        self.asked.is_none() && self.connected.is_some() && self.ended.is_some()
+    }
+
+    /// When the server showed that it has taken the request: by a byte, or by ending it.
+    pub(super) fn answered(&self) -> Option<NetworkTime> {
+        self.asked?;
+        self.first_byte.or(self.ended.map(|(at, _)| at))
+    }
+
+    /// When the server answered or ended it though nothing was said on it.
+    pub(super) fn disturbed(&self) -> Option<NetworkTime> {
+        if self.asked.is_some() || self.connected.is_none() {
+            return None;
+        }
+        self.first_byte.or(self.ended.map(|(at, _)| at))
+    }
+}
+
+/// All connections that the finder has at a time.
+pub(super) struct Crowd<'a, N: Network> {
+    network: &'a mut N,
+    pub(super) plan: &'a LimitsPlan,
+    observer: &'a mut dyn FnMut(Step),
+    deadline: NetworkTime,
+    /// In the order of their handshakes: that is the order in which a server takes them.
+    guests: Vec<Guest>,
+    names: usize,
+    events: Vec<Event>,
+    /// How long an answer may take; longer than planned, once a late one was seen.
+    pub(super) reply_timeout: Duration,
+    /// Connections started in all.
+    pub(super) opened: usize,
+    /// The most that were open at a time, the unanswered SYNs with them.
+    pub(super) most_open: usize,
+    /// The most that were connected at a time.
+    pub(super) most_live: usize,
+    /// Retransmissions on connections that got through.
+    pub(super) losses: usize,
+}
+
+impl<'a, N: Network> Crowd<'a, N> {
+    pub(super) fn new(
+        network: &'a mut N,
+        plan: &'a LimitsPlan,
+        observer: &'a mut dyn FnMut(Step),
+    ) -> Self {
+        let deadline = network.now() + plan.budget;
+        Self {
+            network,
+            plan,
+            observer,
+            deadline,
+            guests: Vec::new(),
+            names: 0,
+            events: Vec::new(),
+            reply_timeout: plan.reply_timeout,
+            opened: 0,
+            most_open: 0,
+            most_live: 0,
+            losses: 0,
+        }
+    }
+
+    pub(super) fn now(&self) -> NetworkTime {
+        self.network.now()
+    }
+
+    /// How long ago that was.
+    pub(super) fn since(&self, earlier: NetworkTime) -> Duration {
+        self.now().saturating_sub(earlier)
+    }
+
+    pub(super) fn tell(&mut self, step: Step) {
+        (self.observer)(step);
+    }
+
+    pub(super) fn guests(&self) -> &[Guest] {
+        &self.guests
+    }
+
+    pub(super) fn guest(&self, name: Name) -> Option<&Guest> {
+        self.guests.iter().find(|guest| guest.name == name)
+    }
+
+    /// Connected and not ended.
+    pub(super) fn live(&self) -> usize {
+        self.guests.iter().filter(|guest| guest.is_live()).count()
+    }
+
+    /// Open in any way: what counts against the maximum.
+    pub(super) fn open(&self) -> usize {
+        self.guests
+            .iter()
+            .filter(|guest| guest.id.is_some())
+            .count()
+    }
+
+    /// Those on which nothing was said, eldest first.
+    pub(super) fn silents(&self) -> Vec<Name> {
+        self.guests
+            .iter()
+            .filter(|guest| guest.is_silent())
+            .map(|guest| guest.name)
+            .collect()
+    }
+
+    /// How many silent ones came before `name`.
+    pub(super) fn silents_before(&self, name: Name) -> usize {
+        self.guests
+            .iter()
+            .take_while(|guest| guest.name != name)
+            .filter(|guest| guest.is_silent())
+            .count()
+    }
+
+    /// SYNs of a connection that were sent again; `None` where the stack can't be asked.
+    pub(super) fn syn_retransmissions(&self, name: Name) -> Option<u32> {
+        let info = self.network.info(self.guest(name)?.id?)?;
+        Some(info.syn_retransmissions)
+    }
+
+    /// Starts a connection from the plan's first source address.
+    pub(super) fn connect(&mut self) -> Result<Name, Halt> {
+        let source = self.plan.sources.first().copied();
+        self.connect_from(source)
+    }
+
+    pub(super) fn connect_from(&mut self, source: Option<std::net::IpAddr>) -> Result<Name, Halt> {
+        let name = Name(self.names);
+        self.names += 1;
+        let mut guest = Guest {
+            name,
+            id: None,
+            started: self.network.now(),
+            connected: None,
+            asked: None,
+            written: 0,
+            first_byte: None,
+            ended: None,
+        };
+        match self.network.connect(self.plan.target, source) {
+            Ok(id) => guest.id = Some(id),
+            // Loopback and the like know at once.
+            Err(ConnectFailure::Refused) => guest.ended = Some((guest.started, End::Refused)),
+            Err(failure) => return Err(ours(failure)),
+        }
+        self.guests.push(guest);
+        self.opened += 1;
+        self.most_open = self.most_open.max(self.open());
+        Ok(name)
+    }
+
+    /// Sends the request on a connection.
+    pub(super) fn ask(&mut self, name: Name) {
+        let now = self.network.now();
+        let Some(index) = self.guests.iter().position(|guest| guest.name == name) else {
+            return;
+        };
+        self.guests[index].asked = Some(now);
+        self.write(index);
+    }
+
+    fn write(&mut self, index: usize) {
+        let guest = &mut self.guests[index];
+        let Some(id) = guest.id else { return };
+        while guest.written < self.plan.message.len() {
+            match self.network.write(id, &self.plan.message[guest.written..]) {
+                Ok(written) => guest.written += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // What happened to it is read.
+                Err(_) => return self.read(index),
+            }
+        }
+    }
+
+    /// Lets go of one.
+    pub(super) fn release(&mut self, name: Name, how: Release) {
+        if let Some(index) = self.guests.iter().position(|guest| guest.name == name) {
+            self.let_go(index, how);
+            self.guests.remove(index);
+        }
+    }
+
+    /// Lets go of one so that the server is sure to notice.
+    pub(super) fn leave(&mut self, name: Name) {
+        let is_live = self.guest(name).is_some_and(Guest::is_live);
+        self.release(
+            name,
+            if is_live {
+                Release::Fin
+            } else {
+                Release::Reset
+            },
+        );
+    }
+
+    /// Lets go of every one that is not connected, and forgets those that have ended.
+    pub(super) fn keep_live(&mut self) {
+        for index in 0..self.guests.len() {
+            if !self.guests[index].is_live() {
+                self.let_go(index, Release::Reset);
+            }
+        }
+        self.guests.retain(Guest::is_live);
+    }
+
+    /// Lets go of all, so that the server notices soon: a FIN that is repeated when it is lost,
+    /// and after `pause` a reset that also frees a place in a queue.
+    pub(super) fn disband(&mut self, pause: Duration) -> Result<(), Halt> {
+        for guest in self.guests.iter().filter(|guest| guest.is_live()) {
+            if let Some(id) = guest.id {
+                self.network.finish(id);
+            }
+        }
+        let waited = self.sleep(pause);
+        self.release_all();
+        waited
+    }
+
+    /// Lets go of all at once.
+    pub(super) fn release_all(&mut self) {
+        for index in 0..self.guests.len() {
+            self.let_go(index, Release::Reset);
+        }
+        self.guests.clear();
+    }
+
+    fn let_go(&mut self, index: usize, how: Release) {
+        let guest = &mut self.guests[index];
+        let Some(id) = guest.id.take() else { return };
+        if guest.connected.is_some()
+            && let Some(info) = self.network.info(id)
+        {
+            self.losses += (info.syn_retransmissions + info.retransmissions) as usize;
+        }
+        self.network.release(id, how);
+    }
+
+    /// Lets time pass, and takes note of what happens in it.
+    pub(super) fn sleep(&mut self, time: Duration) -> Result<(), Halt> {
+        let until = self.now() + time;
+        self.until(until, |_| false).map(|_| ())
+    }
+
+    /// Waits until `done` says so (`true`) or for `time` (`false`).
+    pub(super) fn wait(
+        &mut self,
+        time: Duration,
+        done: impl FnMut(&Self) -> bool,
+    ) -> Result<bool, Halt> {
+        let until = self.now() + time;
+        self.until(until, done)
+    }
+
+    /// Waits until `done` says so (`true`) or until a time (`false`).
+    pub(super) fn until(
+        &mut self,
+        until: NetworkTime,
+        mut done: impl FnMut(&Self) -> bool,
+    ) -> Result<bool, Halt> {
+        loop {
+            if self.plan.stop.load(Ordering::Relaxed) {
+                return Err(Halt::Stopped);
+            }
+            if done(self) {
+                return Ok(true);
+            }
+            let now = self.now();
+            if now >= until {
+                return Ok(false);
+            }
+            if now >= self.deadline {
+                return Err(Halt::OutOfTime);
+            }
+            let mut events = std::mem::take(&mut self.events);
+            let until = until.min(now + LOOK_AGAIN).min(self.deadline);
+            let waited = self.network.wait(Some(until), &mut events);
+            for event in events.drain(..) {
+                self.note(event)?;
+            }
+            self.events = events;
+            waited.map_err(|error| Halt::Failed(Reason::Wait(error)))?;
+        }
+    }
+
+    fn note(&mut self, event: Event) -> Result<(), Halt> {
+        let (Event::Connected(id)
+        | Event::Failed(id, _)
+        | Event::Readable(id)
+        | Event::Writable(id)) = event;
+        let found = self.guests.iter().position(|guest| guest.id == Some(id));
+        let Some(index) = found else { return Ok(()) };
+        match event {
+            Event::Connected(_) => {
+                let mut guest = self.guests.remove(index);
+                guest.connected = Some(self.network.now());
+                self.guests.push(guest);
+                self.most_live = self.most_live.max(self.live());
+            }
+            Event::Failed(_, failure) => {
+                let end = match failure {
+                    ConnectFailure::Refused => End::Refused,
+                    ConnectFailure::TimedOut => End::TimedOut,
+                    failure => return Err(ours(failure)),
+                };
+                self.end(index, end);
+            }
+            Event::Readable(_) => self.read(index),
+            Event::Writable(_) => self.write(index),
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, index: usize) {
+        let mut buffer = [0; 4096];
+        loop {
+            let Some(id) = self.guests[index].id else {
+                return;
+            };
+            match self.network.read(id, &mut buffer) {
+                Ok(0) => return self.end(index, End::Fin),
+                Ok(_) => {
+                    let now = self.network.now();
+                    self.guests[index].first_byte.get_or_insert(now);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.end(index, End::Reset),
+            }
+        }
+    }
+
+    fn end(&mut self, index: usize, end: End) {
+        self.guests[index].ended = Some((self.network.now(), end));
+        let how = match end {
+            End::Fin => Release::Fin,
+            End::Refused | End::TimedOut | End::Reset => Release::Reset,
+        };
+        self.let_go(index, how);
+    }
+}
+
+impl<N: Network> Drop for Crowd<'_, N> {
+    fn drop(&mut self) {
+        self.release_all();
+    }
+}
+
+/// A failure that says nothing about the server.
+fn ours(failure: ConnectFailure) -> Halt {
+    Halt::Failed(match failure {
+        ConnectFailure::LocalPorts => Reason::LocalPorts,
+        ConnectFailure::LocalFiles => Reason::LocalFiles,
+        ConnectFailure::Unreachable => Reason::Unreachable,
+        ConnectFailure::Refused => Reason::NothingListens,
+        ConnectFailure::TimedOut => Reason::NoAnswer,
+    })
+}

@@ -1,0 +1,227 @@
+//! What was found of a server's limits, and how each number is known.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// A number, as far as it can be known from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Known {
+    /// This many, seen from both sides.
+    Exactly(usize),
+    /// This many were seen, and not the end.
+    AtLeast(usize),
+    /// It can't be known, or was not asked.
+    Unknown,
+}
+
+impl Known {
+    /// The number, bound or not.
+    pub fn number(self) -> Option<usize> {
+        match self {
+            Self::Exactly(number) | Self::AtLeast(number) => Some(number),
+            Self::Unknown => None,
+        }
+    }
+
+    /// The number, if it is no mere bound.
+    pub(super) fn exact(self) -> Option<usize> {
+        match self {
+            Self::Exactly(number) => Some(number),
+            Self::AtLeast(_) | Self::Unknown => None,
+        }
+    }
+}
+
+/// A number and how it is known, or why it is not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Figure {
+    /// The number.
+    pub value: Known,
+    /// One line for a person.
+    pub evidence: String,
+}
+
+impl Figure {
+    pub(super) fn exactly(number: usize, evidence: impl Into<String>) -> Self {
+        Self {
+            value: Known::Exactly(number),
+            evidence: evidence.into(),
+        }
+    }
+
+    pub(super) fn at_least(number: usize, evidence: impl Into<String>) -> Self {
+        Self {
+            value: Known::AtLeast(number),
+            evidence: evidence.into(),
+        }
+    }
+
+    pub(super) fn unknown(evidence: impl Into<String>) -> Self {
+        Self {
+            value: Known::Unknown,
+            evidence: evidence.into(),
+        }
+    }
+}
+
+/// What happens to the connection that is one too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    /// A reset answers the SYN.
+    Refused,
+    /// Nothing answers the SYN.
+    Dropped,
+    /// Accepted, then closed.
+    Closed,
+    /// Accepted, then reset.
+    Reset,
+    /// Accepted, and unserved even after a place is free.
+    Silent,
+    /// Served, and an older connection was ended for it.
+    Evicted,
+    /// The search ended before the server did.
+    NotReached,
+}
+
+/// One hold of the server: what it took this time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Round {
+    /// Connections that were open together.
+    pub held: usize,
+    /// Of those, how many are served at once.
+    pub served: Known,
+    /// What happened to the next.
+    pub overflow: Overflow,
+}
+
+/// How the search ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// All that was to be asked has been asked.
+    Complete,
+    /// It was told to stop.
+    Stopped,
+    /// The budget was used up.
+    OutOfTime,
+}
+
+/// The limits of a server, found from outside.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// Connections that it serves at the same time.
+    pub served_at_once: Figure,
+    /// Connections that it keeps waiting beyond those.
+    pub queued: Figure,
+    /// Connections that it holds in all.
+    pub held: Figure,
+    /// The largest burst of SYNs without a refusal or a retransmission; asked of a server that
+    /// can't be held.
+    pub burst: Figure,
+    /// What happens to the next; `None` if it was not seen and can't be said not to exist.
+    pub overflow: Option<Overflow>,
+    /// How that is known.
+    pub overflow_evidence: String,
+    /// From its SYN to the refusal, or to the end after the accept. One for each time it was seen.
+    pub overflow_after: Vec<Duration>,
+    /// From the end of a served connection to the next one's handshake, once a round.
+    pub recovery: Vec<Duration>,
+    /// From request to first byte on a server with nothing else to do.
+    pub served_first_byte: Vec<Duration>,
+    /// The same for a request that waited in the queue, from the moment a place was freed.
+    pub queued_first_byte: Vec<Duration>,
+    /// Whether the server closes after one reply.
+    pub closes_after_reply: Option<bool>,
+    /// After how long it answers or ends a connection on which nothing is said.
+    pub silence_ends_after: Option<Duration>,
+    /// Whether a second source address finds room where the first finds none.
+    pub per_client: Option<bool>,
+    /// Each hold.
+    pub rounds: Vec<Round>,
+    /// Whether the rounds differ: other clients are on the server, or the path loses much.
+    pub drift: Option<String>,
+    /// Retransmissions that were seen on connections that got through.
+    pub losses: usize,
+    /// Whether the path loses segments, or is long enough that it has to be reckoned with.
+    pub lossy: bool,
+    /// Connections that were started in all.
+    pub opened: usize,
+    /// The most of them that were open together.
+    pub most_open: usize,
+    /// How long it took, on the network's clock.
+    pub took: Duration,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+impl Finding {
+    pub(super) fn nothing_yet() -> Self {
+        let not_asked = || Figure::unknown("the search ended before it was asked");
+        Self {
+            served_at_once: not_asked(),
+            queued: not_asked(),
+            held: not_asked(),
+            burst: Figure::unknown("not asked: the server waits for a request and can be held"),
+            overflow: None,
+            overflow_evidence: "the search ended before it was seen".to_owned(),
+            overflow_after: Vec::new(),
+            recovery: Vec::new(),
+            served_first_byte: Vec::new(),
+            queued_first_byte: Vec::new(),
+            closes_after_reply: None,
+            silence_ends_after: None,
+            per_client: None,
+            rounds: Vec::new(),
+            drift: None,
+            losses: 0,
+            lossy: false,
+            opened: 0,
+            most_open: 0,
+            took: Duration::ZERO,
+            ended: Ended::Complete,
+        }
+    }
+}
+
+/// Why nothing can be said of the server's limits: none of these is one.
+#[derive(Debug, thiserror::Error)]
+pub enum Reason {
+    /// Every SYN of the first was refused.
+    #[error("nothing listens there")]
+    NothingListens,
+    /// Not one SYN was answered.
+    #[error("no answer to a SYN: a firewall drops it, nobody has the address, or it is full")]
+    NoAnswer,
+    /// No route.
+    #[error("unreachable")]
+    Unreachable,
+    /// No local port is left here.
+    #[error("this computer has no free local port for more connections")]
+    LocalPorts,
+    /// No file descriptor is left here.
+    #[error("this computer has no free file descriptor for more connections")]
+    LocalFiles,
+    /// It answered before, and does not any more.
+    #[error("the server stopped answering when it held {held} connections, and has not come back")]
+    Died {
+        /// The most connections that were open when it was last heard of.
+        held: usize,
+    },
+    /// The operating system's own wait failed.
+    #[error("waiting for the network failed: {0}")]
+    Wait(std::io::Error),
+}
+
+/// A search that failed, with what was seen until then as lower bounds.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct LimitsError {
+    /// Why.
+    #[source]
+    pub reason: Reason,
+    /// What was seen until then.
+    pub so_far: Box<Finding>,
+}

@@ -1,0 +1,312 @@
+//! Idle connections, one at a time, until the server takes no more: how many it holds, and what
+//! happens to the next.
+
+use std::time::Duration;
+
+use super::Step;
+use super::baseline::{Manner, Patience};
+use super::crowd::{Crowd, End, Guest, Halt, Name};
+use super::finding::{Overflow, Reason};
+use crate::transport::readiness::{Network, Release};
+
+/// A SYN is refused this often in a row before that is the limit.
+const REFUSALS: usize = 3;
+/// And this often, if it holds nobody.
+const ALONE: usize = 8;
+/// Linux and smoltcp repeat a SYN after a second; the rest is for a loaded computer.
+const SYN_REPEATED: Duration = Duration::from_millis(1_150);
+/// A server whose SYN-ACK was answered by an ACK that got lost has no connection until it repeats
+/// the SYN-ACK, after a second; and if it is full by then, it never has.
+pub(super) const HANDSHAKE_REPEATED: Duration = Duration::from_millis(1_100);
+/// How long to go on where the stack can't be asked whether a SYN was repeated.
+const SURELY_REPEATED: Duration = Duration::from_millis(1_400);
+
+/// What an earlier round has found.
+///
+/// Where it was proven that more are dropped (two SYNs without an answer, and the repetition of the
+/// first as well), two SYNs without an answer are enough.
+pub(super) type Expected = Option<usize>;
+
+/// A full server.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hold {
+    pub(super) held: usize,
+    pub(super) overflow: Overflow,
+    /// From the SYN (or the handshake, if it was accepted first) to the refusal.
+    pub(super) after: Option<Duration>,
+}
+
+/// What has become of the connections, looked at as a queue.
+enum Tail {
+    /// All are well.
+    Whole,
+    /// The youngest were ended, the elder live.
+    Ended(Overflow, Duration),
+    /// Elder ones were ended.
+    EldersEnded,
+}
+
+/// Fills the server.
+pub(super) fn fill<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    manner: Manner,
+    patience: Patience,
+    expected: Expected,
+) -> Result<Hold, Halt> {
+    let mut refusals = 0;
+    let mut unanswered: Vec<Name> = Vec::new();
+    let pause_at = expected.map(|held| held.saturating_sub(2));
+    loop {
+        crowd.tell(Step::Holding { held: crowd.live() });
+        if patience.lossy && pause_at == Some(crowd.live()) {
+            crowd.sleep(HANDSHAKE_REPEATED)?;
+        }
+        if crowd.open() >= crowd.plan.max_connections {
+            crowd.sleep(patience.look)?;
+            if let Some(hold) = look(crowd, manner, patience)? {
+                return Ok(hold);
+            }
+            if crowd.open() >= crowd.plan.max_connections {
+                let hold = Hold {
+                    held: crowd.live(),
+                    overflow: Overflow::NotReached,
+                    after: None,
+                };
+                crowd.keep_live();
+                return Ok(hold);
+            }
+        }
+        let name = crowd.connect()?;
+        crowd.wait(patience.syn, |crowd| {
+            crowd.guest(name).is_none_or(|guest| !guest.is_pending())
+                || crowd.guests().iter().any(|guest| is_news(guest, manner))
+        })?;
+        if let Some(hold) = look(crowd, manner, patience)? {
+            return Ok(hold);
+        }
+        let Some(guest) = crowd.guest(name).copied() else {
+            continue;
+        };
+        if guest.connected.is_some() {
+            refusals = 0;
+            unanswered.clear();
+        } else if let Some((at, _)) = guest.ended {
+            crowd.release(name, Release::Reset);
+            refusals += 1;
+            if crowd.live() == 0 {
+                // Nobody inside and nobody let in: not a limit, but somebody else, or the end.
+                if refusals == ALONE {
+                    return Err(died(crowd));
+                }
+            } else if refusals >= REFUSALS {
+                let hold = Hold {
+                    held: crowd.live(),
+                    overflow: Overflow::Refused,
+                    after: Some(at.saturating_sub(guest.started)),
+                };
+                crowd.keep_live();
+                return Ok(hold);
+            }
+            // A slot may be about to listen again.
+            let pause = (patience.round_trip * 2).max(Duration::from_millis(5));
+            crowd.sleep(pause * (1 << refusals.min(6)))?;
+        } else {
+            unanswered.push(name);
+            if unanswered.len() == 2 && are_dropped(crowd, &unanswered, patience, expected)? {
+                let held = crowd.live();
+                if held == 0 {
+                    return Err(died(crowd));
+                }
+                crowd.keep_live();
+                // What has died in the meantime is not held.
+                return Ok(look(crowd, manner, patience)?.unwrap_or(Hold {
+                    held,
+                    overflow: Overflow::Dropped,
+                    after: None,
+                }));
+            }
+            if unanswered.len() >= 2 {
+                unanswered.clear();
+            }
+        }
+    }
+}
+
+/// Whether SYNs without an answer are the server's doing.
+fn are_dropped<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    names: &[Name],
+    patience: Patience,
+    expected: Expected,
+) -> Result<bool, Halt> {
+    if expected == Some(crowd.live()) {
+        return Ok(true);
+    }
+    let Some(first) = names.first().and_then(|&name| crowd.guest(name)).copied() else {
+        return Ok(false);
+    };
+    let told = |crowd: &Crowd<'_, N>| {
+        names
+            .iter()
+            .any(|&name| crowd.guest(name).is_none_or(|guest| !guest.is_pending()))
+    };
+    let mut until = first.started + SYN_REPEATED;
+    while !crowd.until(until, told)? {
+        let patient_until = match crowd.syn_retransmissions(first.name) {
+            Some(0) if crowd.now() < first.started + 3 * SYN_REPEATED => {
+                crowd.now() + Duration::from_millis(100)
+            }
+            Some(_) => first.started + SYN_REPEATED + patience.syn,
+            None => first.started + SURELY_REPEATED + patience.syn,
+        };
+        if patient_until <= crowd.now() {
+            return Ok(true);
+        }
+        until = patient_until;
+    }
+    Ok(false)
+}
+
+/// Whether this guest needs looking at.
+fn is_news(guest: &Guest, manner: Manner) -> bool {
+    match manner {
+        Manner::Banner => guest.is_silent_and_ended(),
+        Manner::Mute => guest.disturbed().is_some() || guest.answered().is_some(),
+        _ => guest.disturbed().is_some(),
+    }
+}
+
+/// Looks whether anybody was ended, and if so, by which rule.
+fn look<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    manner: Manner,
+    patience: Patience,
+) -> Result<Option<Hold>, Halt> {
+    check_for_late_answers(crowd)?;
+    if !crowd.guests().iter().any(|guest| is_news(guest, manner)) {
+        return Ok(None);
+    }
+    crowd.sleep(patience.look)?;
+    match tail(crowd, manner) {
+        Tail::Whole => Ok(None),
+        Tail::Ended(overflow, after) => {
+            crowd.keep_live();
+            let held = crowd.live();
+            if held == 0 {
+                return Err(Halt::Stale(after));
+            }
+            // Once may be chance: the next one has to meet the same end.
+            let name = crowd.connect()?;
+            crowd.wait(patience.syn.max(patience.look), |crowd| {
+                crowd.guest(name).is_none_or(|guest| !guest.is_pending())
+            })?;
+            crowd.wait(patience.look, |crowd| {
+                crowd
+                    .guest(name)
+                    .is_none_or(|guest| guest.disturbed().is_some())
+            })?;
+            let same = crowd.guest(name).is_none_or(|guest| !guest.is_live());
+            crowd.keep_live();
+            Ok((same && crowd.live() == held).then_some(Hold {
+                held,
+                overflow,
+                after: Some(after),
+            }))
+        }
+        Tail::EldersEnded => elders(crowd, manner, patience).map(Some),
+    }
+}
+
+/// Elder connections were ended: for a newcomer (eviction), or for their age.
+fn elders<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    manner: Manner,
+    patience: Patience,
+) -> Result<Hold, Halt> {
+    let age = crowd
+        .guests()
+        .iter()
+        .find_map(|guest| Some(guest.disturbed()?.saturating_sub(guest.connected?)));
+    let stale = Halt::Stale(age.unwrap_or_default());
+    let after = crowd
+        .guests()
+        .iter()
+        .filter_map(Guest::disturbed)
+        .max()
+        .zip(crowd.guests().iter().filter_map(|it| it.connected).max())
+        .map(|(ended, came)| ended.saturating_sub(came));
+    let greeted = |crowd: &Crowd<'_, N>| {
+        manner != Manner::Banner
+            && crowd
+                .guests()
+                .iter()
+                .any(|it| it.asked.is_none() && it.first_byte.is_some())
+    };
+    if greeted(crowd) {
+        return Err(stale);
+    }
+    crowd.keep_live();
+    let held = crowd.live();
+    // Without a newcomer nobody is evicted.
+    crowd.sleep(patience.look)?;
+    if crowd.live() < held || held == 0 {
+        return Err(stale);
+    }
+    for _ in 0..2 {
+        let name = crowd.connect()?;
+        crowd.wait(patience.syn.max(patience.look), |crowd| {
+            crowd.guest(name).is_none_or(|guest| !guest.is_pending())
+        })?;
+        crowd.sleep(patience.look)?;
+        let came = crowd.guest(name).is_some_and(Guest::is_live);
+        if !came || crowd.live() != held || greeted(crowd) {
+            return Err(stale);
+        }
+        crowd.keep_live();
+    }
+    Ok(Hold {
+        held,
+        overflow: Overflow::Evicted,
+        after,
+    })
+}
+
+/// Who has been ended, and where in the queue.
+fn tail<N: Network>(crowd: &Crowd<'_, N>, manner: Manner) -> Tail {
+    let mut ended = None;
+    for guest in crowd.guests().iter().filter(|it| it.connected.is_some()) {
+        let is_ended = is_news(guest, manner);
+        match (ended, is_ended) {
+            (None, true) => ended = Some(guest),
+            (Some(_), false) => return Tail::EldersEnded,
+            _ => {}
+        }
+    }
+    let Some(guest) = ended else {
+        return Tail::Whole;
+    };
+    let (Some(came), Some((at, end))) = (guest.connected, guest.ended) else {
+        // Answered, and not ended: no cap does that.
+        return Tail::EldersEnded;
+    };
+    let overflow = match end {
+        End::Reset => Overflow::Reset,
+        _ => Overflow::Closed,
+    };
+    Tail::Ended(overflow, at.saturating_sub(came))
+}
+
+/// An answer to a request that was given up on.
+fn check_for_late_answers<N: Network>(crowd: &Crowd<'_, N>) -> Result<(), Halt> {
+    let late = crowd.guests().iter().find_map(|guest| {
+        let at = guest.answered()?;
+        Some(at.saturating_sub(guest.asked?))
+    });
+    late.map_or(Ok(()), |after| Err(Halt::Late(after)))
+}
+
+fn died<N: Network>(crowd: &Crowd<'_, N>) -> Halt {
+    Halt::Failed(Reason::Died {
+        held: crowd.most_live,
+    })
+}

@@ -1,0 +1,143 @@
+//! Places that are freed: how soon they are taken again, and when the server is as it was.
+
+use std::time::Duration;
+
+use super::Step;
+use super::baseline::Patience;
+use super::crowd::{Crowd, Guest, Halt, Name};
+use super::finding::{Overflow, Reason};
+use crate::transport::readiness::{Network, Release};
+
+/// Tries to get into a freed place; the pauses between them double, the last is a second.
+const TRIES: u32 = 11;
+/// How long a server may take to be as before, when all have left.
+const SETTLE: Duration = Duration::from_secs(4);
+
+/// Frees the eldest place of a full server and measures until a newcomer has it.
+pub(super) fn free_one<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    patience: Patience,
+    overflow: Overflow,
+) -> Result<Option<Duration>, Halt> {
+    crowd.tell(Step::Recovering);
+    let Some(&eldest) = crowd.silents().first() else {
+        return Ok(None);
+    };
+    // With a FIN: it is repeated if it is lost.
+    crowd.release(eldest, Release::Fin);
+    let freed = crowd.now();
+    let after_accept = matches!(overflow, Overflow::Closed | Overflow::Reset);
+    for step in 0..TRIES {
+        let pause = Duration::from_millis(1 << step);
+        let Some(name) = try_once(crowd, patience, pause)? else {
+            continue;
+        };
+        if after_accept {
+            crowd.wait(patience.look, |crowd| {
+                crowd.guest(name).is_none_or(|guest| !guest.is_live())
+            })?;
+        }
+        if let Some(Guest {
+            connected: Some(at),
+            ended: None,
+            ..
+        }) = crowd.guest(name).copied()
+        {
+            return Ok(Some(at.saturating_sub(freed)));
+        }
+        crowd.release(name, Release::Reset);
+        crowd.sleep(pause)?;
+    }
+    Ok(None)
+}
+
+/// Fills freed places until there are `wanted` silent connections, as far as they are to be had.
+pub(super) fn refill<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    patience: Patience,
+    wanted: usize,
+) -> Result<Vec<Name>, Halt> {
+    let mut failures = 0;
+    loop {
+        let silents = crowd.silents();
+        if silents.len() >= wanted || failures == 7 || crowd.open() >= crowd.plan.max_connections {
+            return Ok(silents);
+        }
+        if try_once(crowd, patience, Duration::from_millis(1 << failures))?.is_none() {
+            failures += 1;
+        }
+    }
+}
+
+/// One SYN. If there is no room, waits `pause`, so that the next one may find some.
+fn try_once<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    patience: Patience,
+    pause: Duration,
+) -> Result<Option<Name>, Halt> {
+    let name = crowd.connect()?;
+    let told = crowd.wait(patience.round_trip * 4 + pause, |crowd| {
+        crowd.guest(name).is_none_or(|guest| !guest.is_pending())
+    })?;
+    if crowd.guest(name).is_some_and(|it| it.connected.is_some()) {
+        return Ok(Some(name));
+    }
+    crowd.release(name, Release::Reset);
+    if told {
+        crowd.sleep(pause)?;
+    }
+    Ok(None)
+}
+
+/// Waits until the server answers a newcomer again, after all have left.
+///
+/// `false` if it lets newcomers in and has not answered one in time: it is busy with those that
+/// left.
+pub(super) fn settle<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    patience: Patience,
+) -> Result<bool, Halt> {
+    crowd.tell(Step::Settling);
+    let begin = crowd.now();
+    let mut pause = (patience.round_trip * 2).max(Duration::from_millis(2));
+    let mut was_let_in = false;
+    while crowd.since(begin) < SETTLE {
+        let name = crowd.connect()?;
+        // As long as a SYN that is repeated, if the first was dropped.
+        crowd.wait(patience.syn.max(Duration::from_millis(250)), |crowd| {
+            crowd.guest(name).is_none_or(|guest| !guest.is_pending())
+        })?;
+        if crowd.guest(name).is_some_and(|it| it.connected.is_some()) {
+            was_let_in = true;
+            crowd.ask(name);
+            let answered = crowd.wait(SETTLE.saturating_sub(crowd.since(begin)), |crowd| {
+                crowd
+                    .guest(name)
+                    .is_none_or(|guest| guest.answered().is_some())
+            })?;
+            let replied = crowd
+                .guest(name)
+                .is_some_and(|guest| guest.first_byte.is_some());
+            if answered && replied {
+                // Let it close first, as it does.
+                crowd.wait(
+                    patience.round_trip * 2 + Duration::from_millis(2),
+                    |crowd| crowd.guest(name).is_none_or(|guest| !guest.is_live()),
+                )?;
+                crowd.release(name, Release::Fin);
+                crowd.sleep((patience.round_trip * 2).max(Duration::from_millis(2)))?;
+                return Ok(true);
+            }
+        }
+        crowd.leave(name);
+        crowd.sleep(pause)?;
+        pause = (pause * 2).min(Duration::from_millis(500));
+    }
+    if was_let_in {
+        Ok(false)
+    } else {
+        Err(Halt::Failed(Reason::Died {
+            held: crowd.most_live,
+        }))
+    }
+}

@@ -1,0 +1,253 @@
+//! One round: fill the server, take a place that is freed, ask who is served, leave. And the
+//! rounds together: what they agree on.
+
+use std::time::Duration;
+
+use super::Step;
+use super::baseline::{Baseline, Manner, Patience};
+use super::crowd::{Crowd, Guest, Halt};
+use super::finding::{Finding, Known, Overflow, Round};
+use super::hold::{self, Hold};
+use super::recovery;
+use super::served::{self, Queue, Range, Served};
+use crate::transport::readiness::{Network, Release};
+
+/// Rounds at most, where they disagree.
+const ROUNDS: usize = 5;
+/// Holds that fall apart before the search gives up on them.
+const STALE: usize = 3;
+
+/// How the rounds ended, when nothing halted them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// As many as were needed.
+    Enough,
+    /// Only one: a place can't be freed, or the server is busy for long with those that left.
+    OnlyOne(OnlyOne),
+    /// The server ends or answers silent connections before it can be filled.
+    CannotHold,
+}
+
+/// Why there was one round only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnlyOne {
+    /// It answers nobody, so nobody's place is freed.
+    Mute,
+    /// It works off those that have left.
+    Busy,
+}
+
+/// As many rounds as it takes for two to agree, with a majority.
+pub(super) fn run<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    baseline: &mut Baseline,
+    finding: &mut Finding,
+) -> Result<Outcome, Halt> {
+    let mut stale = 0;
+    loop {
+        crowd.tell(Step::Round {
+            round: finding.rounds.len() + 1,
+        });
+        let before = finding.rounds.len();
+        match round(crowd, baseline, finding) {
+            Ok(()) => {}
+            Err(Halt::Stale(age)) => {
+                stale += 1;
+                finding.silence_ends_after = Some(age);
+                finding.rounds.truncate(before);
+            }
+            Err(halt) => return Err(halt),
+        }
+        if baseline.manner == Manner::Mute {
+            return Ok(Outcome::OnlyOne(OnlyOne::Mute));
+        }
+        let Patience { round_trip, .. } = baseline.patience;
+        crowd.disband((round_trip * 2).max(Duration::from_millis(2)))?;
+        let settled = recovery::settle(crowd, baseline.patience)?;
+        if stale == STALE {
+            return Ok(if finding.rounds.is_empty() {
+                Outcome::CannotHold
+            } else {
+                Outcome::Enough
+            });
+        }
+        if !settled && !finding.rounds.is_empty() {
+            return Ok(Outcome::OnlyOne(OnlyOne::Busy));
+        }
+        let rounds = &finding.rounds;
+        let agreed = majority(rounds, |it| Some(it.held)).is_some()
+            && majority(rounds, |it| it.served.exact()).is_some();
+        if agreed || rounds.len() == ROUNDS {
+            return Ok(Outcome::Enough);
+        }
+    }
+}
+
+fn round<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    baseline: &Baseline,
+    finding: &mut Finding,
+) -> Result<(), Halt> {
+    let &Baseline {
+        manner, patience, ..
+    } = baseline;
+    let last = finding.rounds.last().copied();
+    let Hold {
+        held,
+        overflow,
+        after,
+    } = hold::fill(crowd, manner, patience, last.map(|round| round.held))?;
+    finding.rounds.push(Round {
+        held,
+        served: Known::Unknown,
+        overflow,
+    });
+    finding.overflow_after.extend(after);
+    if last.is_none() {
+        finding.per_client = other_source(crowd, patience, overflow)?;
+    }
+    let served = if manner == Manner::Mute {
+        Served {
+            workers: Known::Exactly(0),
+            queue: None,
+            first_byte: Vec::new(),
+        }
+    } else {
+        if !matches!(overflow, Overflow::NotReached | Overflow::Evicted) {
+            let took = recovery::free_one(crowd, patience, overflow)?;
+            finding.recovery.extend(took);
+        }
+        if patience.lossy {
+            crowd.sleep(hold::HANDSHAKE_REPEATED)?;
+        }
+        ask(crowd, baseline, held, last)?
+    };
+    finding.served_first_byte.extend(served.first_byte);
+    let overflow = match (overflow, served.queue) {
+        (Overflow::NotReached, Some(Queue::Unserved)) => Overflow::Silent,
+        (overflow, _) => overflow,
+    };
+    if let Some(Queue::ServedAfter(after)) = served.queue {
+        finding.queued_first_byte.push(after);
+    }
+    if let Some(round) = finding.rounds.last_mut() {
+        *round = Round {
+            held: match (overflow, served.workers) {
+                (Overflow::Silent, Known::Exactly(workers)) => workers,
+                _ => held,
+            },
+            served: served.workers,
+            overflow,
+        };
+    }
+    Ok(())
+}
+
+/// Who is served; after the first round only whether it is the same number again, and if it is
+/// not, from the beginning.
+fn ask<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    baseline: &Baseline,
+    held: usize,
+    last: Option<Round>,
+) -> Result<Served, Halt> {
+    let all = Range {
+        least: 1,
+        most: held,
+    };
+    let &Baseline {
+        manner, patience, ..
+    } = baseline;
+    let Some(Known::Exactly(expected)) = last.map(|round| round.served) else {
+        return served::search(crowd, manner, patience, all);
+    };
+    let near = Range {
+        least: expected.saturating_sub(1).clamp(1, held),
+        most: (expected + 1).min(held),
+    };
+    let again = served::search(crowd, manner, patience, near)?;
+    match again.workers {
+        Known::Exactly(workers) if workers != expected && workers == near.least => {
+            let below = Range {
+                most: workers,
+                ..all
+            };
+            served::search(crowd, manner, patience, below)
+        }
+        Known::Exactly(workers) if workers != expected && workers == near.most => {
+            let above = Range {
+                least: workers,
+                ..all
+            };
+            served::search(crowd, manner, patience, above)
+        }
+        _ => Ok(again),
+    }
+}
+
+/// Whether there is room for a second address where the first finds none.
+fn other_source<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    patience: Patience,
+    overflow: Overflow,
+) -> Result<Option<bool>, Halt> {
+    let (Some(&source), false) = (
+        crowd.plan.sources.get(1),
+        matches!(overflow, Overflow::NotReached | Overflow::Evicted),
+    ) else {
+        return Ok(None);
+    };
+    let name = crowd.connect_from(Some(source))?;
+    crowd.wait(patience.syn, |crowd| {
+        crowd.guest(name).is_none_or(|guest| !guest.is_pending())
+    })?;
+    crowd.wait(patience.look, |crowd| {
+        crowd.guest(name).is_none_or(|guest| !guest.is_live())
+    })?;
+    let is_in = crowd.guest(name).is_some_and(Guest::is_live);
+    crowd.release(name, Release::Reset);
+    if is_in {
+        // It has to be gone before the next steps count on a full server.
+        crowd.sleep(patience.look)?;
+    }
+    Ok(Some(is_in))
+}
+
+/// The number that at least two rounds and more than half of them have found.
+pub(super) fn majority(
+    rounds: &[Round],
+    number: impl Fn(&Round) -> Option<usize>,
+) -> Option<usize> {
+    let numbers: Vec<usize> = rounds.iter().filter_map(number).collect();
+    numbers.iter().copied().find(|candidate| {
+        let count = numbers.iter().filter(|&number| number == candidate).count();
+        count >= 2 && count * 2 > rounds.len()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_majority_is_two_and_more_than_half() {
+        let found = |held: &[usize]| {
+            let rounds: Vec<Round> = held
+                .iter()
+                .map(|&held| Round {
+                    held,
+                    served: Known::Exactly(1),
+                    overflow: Overflow::Refused,
+                })
+                .collect();
+            majority(&rounds, |round| Some(round.held))
+        };
+        assert_eq!(found(&[]), None);
+        assert_eq!(found(&[4]), None);
+        assert_eq!(found(&[4, 4]), Some(4));
+        assert_eq!(found(&[4, 5]), None);
+        assert_eq!(found(&[4, 5, 4]), Some(4));
+        assert_eq!(found(&[4, 5, 4, 5]), None);
+        assert_eq!(found(&[4, 5, 4, 5, 5]), Some(5));
+    }
+}

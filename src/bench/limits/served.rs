@@ -1,0 +1,339 @@
+//! Which of the held connections are being served.
+//!
+//! A server of *w* workers that takes connections in their order answers a request exactly if
+//! fewer than *w* silent connections came before it: each of those keeps a worker, everybody else
+//! is done with as soon as a worker looks. That holds at any time, whoever was answered before,
+//! so several requests at once, with growing numbers of silent connections before them, find *w*
+//! in one hold, and a request that was not answered is answered as soon as enough of the silent
+//! ones before it are let go. If it is not, nobody queued it.
+
+use std::time::Duration;
+
+use super::Step;
+use super::baseline::{Manner, Patience};
+use super::crowd::{Crowd, Guest, Halt, Name};
+use super::finding::Known;
+use super::recovery;
+use crate::transport::readiness::{Network, Release};
+
+/// Requests at a time: one wait finds one interval out of one more.
+const REQUESTS: usize = 8;
+
+/// What is known of the number of workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) least: usize,
+    pub(super) most: usize,
+}
+
+/// What the requests have shown.
+#[derive(Debug, Clone)]
+pub(super) struct Served {
+    pub(super) workers: Known,
+    /// Whether those that were not answered are served when their turn comes; `None` where
+    /// nobody waited.
+    pub(super) queue: Option<Queue>,
+    /// From request to first byte of those that were served at once.
+    pub(super) first_byte: Vec<Duration>,
+}
+
+/// What became of a request that had to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queue {
+    /// Answered, so long after a place was freed.
+    ServedAfter(Duration),
+    /// Not answered, though a place was free.
+    Unserved,
+}
+
+/// Finds the number of workers of a full server, which is in `range`.
+pub(super) fn search<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    manner: Manner,
+    patience: Patience,
+    range: Range,
+) -> Result<Served, Halt> {
+    if manner == Manner::Banner {
+        return Ok(greeted(crowd));
+    }
+    let all = crowd.silents();
+    let ends = Range {
+        least: 1,
+        most: all.len(),
+    };
+    let mut search = Search {
+        range,
+        patience,
+        waiting: Vec::new(),
+        first_byte: Vec::new(),
+    };
+    while search.range.least < search.range.most {
+        let Range { least, most } = search.range;
+        crowd.tell(Step::Asking {
+            at_least: least,
+            at_most: most,
+        });
+        let silents = recovery::refill(crowd, patience, most)?;
+        let chosen = choose(least, most, silents.len(), patience.lossy);
+        if chosen.is_empty() {
+            break;
+        }
+        let asked: Vec<(Name, usize)> = chosen
+            .iter()
+            .map(|&(index, ahead)| (silents[index], ahead))
+            .collect();
+        for &(name, _) in &asked {
+            crowd.ask(name);
+        }
+        search.wait_for(crowd, &asked)?;
+        search.conclude(crowd, &asked, ends);
+    }
+    let Range { least, most } = search.range;
+    if least < most {
+        return Ok(Served {
+            workers: Known::AtLeast(least),
+            queue: None,
+            first_byte: search.first_byte,
+        });
+    }
+    let mut workers = least;
+    let queue = search.unblock(crowd, workers)?;
+    if queue == Some(Queue::Unserved) {
+        workers = search.by_position(crowd, &all)?;
+    }
+    Ok(Served {
+        workers: Known::Exactly(workers),
+        queue,
+        first_byte: search.first_byte,
+    })
+}
+
+/// Those that were greeted are being served.
+fn greeted<N: Network>(crowd: &Crowd<'_, N>) -> Served {
+    let greeted = crowd
+        .guests()
+        .iter()
+        .filter(|guest| guest.is_live() && guest.first_byte.is_some())
+        .count();
+    let greeting = |guest: &Guest| Some(guest.first_byte?.saturating_sub(guest.connected?));
+    Served {
+        workers: Known::Exactly(greeted),
+        queue: None,
+        first_byte: crowd.guests().iter().filter_map(greeting).collect(),
+    }
+}
+
+/// Which of the silent connections to ask, by index, and how many stay silent before each.
+///
+/// Evenly over what is unknown; two for each number on a path that loses segments, since what is
+/// not answered by either was hardly lost twice.
+fn choose(least: usize, most: usize, silents: usize, lossy: bool) -> Vec<(usize, usize)> {
+    let unknown = most - least;
+    let fits = |count: usize, copies: usize| {
+        let steps: Vec<usize> = (1..=count)
+            .map(|step| least + unknown * step / (count + 1))
+            .collect();
+        let mut asked = Vec::new();
+        for ahead in steps {
+            for _ in 0..copies {
+                asked.push((ahead + asked.len(), ahead));
+            }
+        }
+        let largest = asked.last().map_or(0, |&(index, _)| index);
+        (largest < silents).then_some(asked)
+    };
+    let most_requests = REQUESTS.min(unknown);
+    let copies: &[usize] = if lossy { &[2, 1] } else { &[1] };
+    copies
+        .iter()
+        .find_map(|&copies| {
+            (1..=most_requests)
+                .rev()
+                .find_map(|count| fits(count, copies))
+        })
+        .unwrap_or_default()
+}
+
+struct Search {
+    range: Range,
+    patience: Patience,
+    /// Asked, and not answered.
+    waiting: Vec<Name>,
+    first_byte: Vec<Duration>,
+}
+
+impl Search {
+    /// Waits until all are answered, or none has been for as long as an answer takes.
+    fn wait_for<N: Network>(
+        &self,
+        crowd: &mut Crowd<'_, N>,
+        asked: &[(Name, usize)],
+    ) -> Result<(), Halt> {
+        let answered = |crowd: &Crowd<'_, N>| {
+            let answers = asked.iter().filter_map(|&(name, _)| {
+                let guest = crowd.guest(name)?;
+                guest.answered()
+            });
+            answers.count()
+        };
+        let mut before = 0;
+        while crowd.wait(self.patience.reply, |crowd| answered(crowd) > before)? {
+            check_hold(crowd)?;
+            before = answered(crowd);
+            if before == asked.len() {
+                break;
+            }
+        }
+        check_hold(crowd)
+    }
+
+    /// Draws the conclusions, lets go of those that were answered.
+    fn conclude<N: Network>(
+        &mut self,
+        crowd: &mut Crowd<'_, N>,
+        asked: &[(Name, usize)],
+        ends: Range,
+    ) {
+        let is_answered = |crowd: &Crowd<'_, N>, name| {
+            crowd.guest(name).is_some_and(|it| it.answered().is_some())
+        };
+        let mut least = self.range.least;
+        let mut most = self.range.most;
+        let mut answered = Vec::new();
+        for &(name, ahead) in asked {
+            if is_answered(crowd, name) {
+                least = least.max(ahead + 1);
+                answered.push(name);
+            }
+        }
+        for &(name, ahead) in asked {
+            let copy_is_answered = asked
+                .iter()
+                .any(|&(other, same)| same == ahead && is_answered(crowd, other));
+            if !is_answered(crowd, name) {
+                self.waiting.push(name);
+                if !copy_is_answered {
+                    most = most.min(ahead);
+                }
+            }
+        }
+        // An answer after all: the server was slower than thought, and silence proves less.
+        let late: Vec<Name> = self
+            .waiting
+            .iter()
+            .copied()
+            .filter(|&name| is_answered(crowd, name))
+            .collect();
+        for name in late {
+            least = least.max(crowd.silents_before(name) + 1);
+            answered.push(name);
+        }
+        for &name in &answered {
+            if let Some(Guest {
+                asked: Some(asked),
+                first_byte: Some(at),
+                ..
+            }) = crowd.guest(name).copied()
+            {
+                self.first_byte.push(at.saturating_sub(asked));
+            }
+            crowd.release(name, Release::Fin);
+        }
+        self.waiting.retain(|name| !answered.contains(name));
+        if least > most {
+            // An answer is worth more than a silence.
+            most = ends.most.max(least);
+            self.patience.reply *= 2;
+        }
+        self.range = Range { least, most };
+    }
+
+    /// Lets go of so many silent ones that the first in the queue has to be answered.
+    fn unblock<N: Network>(
+        &mut self,
+        crowd: &mut Crowd<'_, N>,
+        workers: usize,
+    ) -> Result<Option<Queue>, Halt> {
+        let first = self
+            .waiting
+            .iter()
+            .copied()
+            .min_by_key(|&name| crowd.silents_before(name));
+        let Some(first) = first else { return Ok(None) };
+        let too_many = (crowd.silents_before(first) + 1).saturating_sub(workers);
+        for name in crowd.silents().into_iter().take(too_many) {
+            crowd.release(name, Release::Fin);
+        }
+        let freed = crowd.now();
+        let answered = |crowd: &Crowd<'_, N>| crowd.guest(first).and_then(Guest::answered);
+        let patience = self.patience.reply * 3;
+        if crowd.wait(patience, |crowd| answered(crowd).is_some())? {
+            let after = answered(crowd).map_or(Duration::ZERO, |at| at.saturating_sub(freed));
+            return Ok(Some(Queue::ServedAfter(after)));
+        }
+        Ok(Some(Queue::Unserved))
+    }
+
+    /// Where nobody moves up, who is served depends on the place in the order of arrival alone.
+    fn by_position<N: Network>(
+        &mut self,
+        crowd: &mut Crowd<'_, N>,
+        all: &[Name],
+    ) -> Result<usize, Halt> {
+        let unserved = all
+            .iter()
+            .position(|name| self.waiting.contains(name))
+            .unwrap_or(all.len());
+        // Everybody before the last that was answered was served too.
+        let mut served = all[..unserved]
+            .iter()
+            .rposition(|&name| crowd.guest(name).is_none())
+            .map_or(0, |index| index + 1);
+        let mut unserved = unserved;
+        while served < unserved {
+            let middle = served + (unserved - served) / 2;
+            crowd.ask(all[middle]);
+            let answered = crowd.wait(self.patience.reply, |crowd| {
+                crowd
+                    .guest(all[middle])
+                    .is_none_or(|guest| guest.answered().is_some())
+            })?;
+            if answered {
+                served = middle + 1;
+            } else {
+                unserved = middle;
+            }
+        }
+        Ok(served)
+    }
+}
+
+/// The hold is only worth something while nobody silent is answered or ended.
+fn check_hold<N: Network>(crowd: &Crowd<'_, N>) -> Result<(), Halt> {
+    let disturbed = crowd
+        .guests()
+        .iter()
+        .find_map(|guest| Some(guest.disturbed()?.saturating_sub(guest.connected?)));
+    disturbed.map_or(Ok(()), |age| Err(Halt::Stale(age)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::choose;
+
+    #[test]
+    fn requests_are_spread_over_what_is_unknown_and_fit() {
+        for most in 2..200 {
+            for least in 1..most {
+                for lossy in [false, true] {
+                    let chosen = choose(least, most, most, lossy);
+                    assert!(!chosen.is_empty(), "{least} {most}");
+                    for (earlier, &(index, ahead)) in chosen.iter().enumerate() {
+                        assert_eq!(index, ahead + earlier, "so many silent ones are before it");
+                        assert!((least..most).contains(&ahead) && index < most);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The firmware's own server on virtual boards, over the cable.
+
+use std::time::Duration;
+
+use tcpctl::bench::limits::{self, Ended, Finding, Known, LimitsPlan, Overflow};
+use tcpctl::sim::session;
+use tcpctl::sim::spec::{Profile, Spec};
+
+fn find(profile: Profile, changes: &[(&str, &str)]) -> Finding {
+    let spec = Spec::with(profile, changes.iter().copied()).expect("a valid spec");
+    let (board, mut network) = session::network(&spec, None).expect("threads");
+    let plan = LimitsPlan::new(session::address(&spec));
+    let finding = limits::find(&mut network, &plan, &mut |_| {}).expect("the board lives");
+    drop(network);
+    let counters = board.stop().counters;
+    assert_eq!(
+        (counters.in_use, counters.waiting),
+        (0, 0),
+        "somebody is left on the board"
+    );
+    println!("{profile} {changes:?}: {:?}", finding.took);
+    finding
+}
+
+fn expect(finding: &Finding, workers: usize, backlog: usize) {
+    assert_eq!(
+        (
+            finding.served_at_once.value,
+            finding.queued.value,
+            finding.held.value,
+            finding.overflow,
+            finding.ended
+        ),
+        (
+            Known::Exactly(workers),
+            Known::Exactly(backlog),
+            Known::Exactly(workers + backlog),
+            Some(Overflow::Refused),
+            Ended::Complete
+        ),
+        "{finding:#?}"
+    );
+}
+
+#[test]
+fn workers_and_backlog_on_an_ideal_cable() {
+    for workers in [1, 2, 4, 8] {
+        for backlog in [0, 1, 4, 8] {
+            let finding = find(
+                Profile::Ideal,
+                &[
+                    ("workers", &workers.to_string()),
+                    ("backlog", &backlog.to_string()),
+                ],
+            );
+            expect(&finding, workers, backlog);
+            assert_eq!(finding.closes_after_reply, Some(true));
+            assert!(!finding.recovery.is_empty());
+            assert_eq!(finding.drift, None);
+        }
+    }
+}
+
+#[test]
+fn over_wifi_and_the_tutorial() {
+    for (workers, backlog) in [(4, 4), (1, 0), (8, 8)] {
+        let finding = find(
+            Profile::Esp32,
+            &[
+                ("workers", &workers.to_string()),
+                ("backlog", &backlog.to_string()),
+            ],
+        );
+        expect(&finding, workers, backlog);
+    }
+    expect(&find(Profile::Tutorial, &[]), 1, 2);
+}
+
+#[test]
+fn a_slow_board_and_one_that_soon_loses_patience() {
+    expect(&find(Profile::Ideal, &[("service-time", "100ms")]), 4, 4);
+    let finding = find(Profile::Esp32, &[("request-timeout", "1s")]);
+    expect(&finding, 4, 4);
+}
+
+#[test]
+fn latency_and_loss() {
+    let finding = find(
+        Profile::Ideal,
+        &[("latency", "20ms"), ("loss", "1%"), ("seed", "11")],
+    );
+    expect(&finding, 4, 4);
+    assert!(finding.took < Duration::from_secs(30));
+}

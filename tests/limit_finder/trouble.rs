@@ -1,0 +1,250 @@
+//! Servers that behave badly, computers that lack something, searches that are cut short.
+
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tcpctl::bench::limits::{self, Ended, Known, LimitsPlan, Overflow, Reason, Step};
+
+use crate::matrix::{Truth, brief, check, find, plan};
+use crate::network::Simulated;
+use crate::server::{App, Beyond, Death, Server, Speaks, Stack};
+
+const MS: Duration = Duration::from_millis(1);
+
+#[test]
+fn a_server_that_keeps_connections_open_after_its_reply() {
+    for server in [
+        Server::linux(5, 4),
+        Server::greeter(2, 4),
+        Server::cap(8, Beyond::Fin),
+    ] {
+        let server = Server {
+            closes: false,
+            ..server
+        };
+        let found = find(server, &plan());
+        let finding = found.as_ref().expect("it lives");
+        assert!(Truth::of(&server).is_told_by(finding), "{}", brief(&found));
+        assert_eq!(finding.closes_after_reply, Some(false));
+    }
+}
+
+#[test]
+fn a_server_that_greets_and_waits_shows_whom_it_serves() {
+    let server = Server {
+        speaks: Speaks::Banner,
+        ..Server::linux(5, 4)
+    };
+    let found = find(server, &plan());
+    let finding = found.as_ref().expect("it lives");
+    assert!(Truth::of(&server).is_told_by(finding), "{}", brief(&found));
+}
+
+#[test]
+fn answers_that_come_late_and_irregularly() {
+    let mut misses = 0;
+    for seed in 1..=20 {
+        for server in [
+            Server::linux(5, 4),
+            Server::greeter(4, 4),
+            Server::linux(16, 1),
+        ] {
+            let server = Server {
+                service: 30 * MS,
+                late: 4,
+                seed,
+                ..server
+            };
+            let found = find(server, &plan());
+            let hit = found
+                .as_ref()
+                .is_ok_and(|finding| Truth::of(&server).is_told_by(finding));
+            if !hit {
+                println!("{server:?}\n  {}", brief(&found));
+                misses += 1;
+            }
+        }
+    }
+    assert!(misses <= 3, "{misses} of 60");
+}
+
+#[test]
+fn answers_later_than_the_reply_timeout_are_waited_for_the_second_time() {
+    let server = Server {
+        service: 1_500 * MS,
+        ..Server::linux(5, 2)
+    };
+    let found = find(server, &plan());
+    let finding = found.as_ref().expect("it lives");
+    assert!(Truth::of(&server).is_told_by(finding), "{}", brief(&found));
+}
+
+#[test]
+fn a_server_that_soon_answers_silence_is_filled_in_time() {
+    let server = Server {
+        request_timeout: Some(500 * MS),
+        ..Server::greeter(4, 4)
+    };
+    let found = find(server, &plan());
+    let finding = found.as_ref().expect("it lives");
+    assert!(Truth::of(&server).is_told_by(finding), "{}", brief(&found));
+}
+
+#[test]
+fn silence_that_is_answered_before_the_server_is_full_is_said() {
+    let server = Server {
+        request_timeout: Some(50 * MS),
+        latency: 5 * MS,
+        ..Server::greeter(8, 24)
+    };
+    let found = find(server, &plan());
+    let finding = found.as_ref().expect("it lives");
+    assert_eq!(finding.held.value, Known::Unknown, "{}", brief(&found));
+    assert!(finding.silence_ends_after.is_some());
+    assert!(finding.burst.value.number().is_some());
+}
+
+#[test]
+fn other_clients_are_reported_and_never_make_the_server_look_larger_or_exactly_smaller() {
+    let mut reported = 0;
+    for seed in 1..=40 {
+        let server = Server {
+            others: Some(300 * MS),
+            seed,
+            ..Server::greeter(4, 4)
+        };
+        let found = find(server, &plan());
+        let Ok(finding) = &found else { continue };
+        assert!(finding.held.value.number() <= Some(8), "{}", brief(&found));
+        if finding.drift.is_some() {
+            reported += 1;
+        }
+        if let Known::Exactly(held) = finding.held.value
+            && held < 8
+        {
+            println!("agreed on less: {}", brief(&found));
+        }
+    }
+    assert!(reported >= 20, "{reported} of 40");
+}
+
+#[test]
+fn a_server_that_dies_is_not_given_a_limit() {
+    for (at, death) in [(5, Death::Silence), (5, Death::Resets), (2, Death::Silence)] {
+        for server in [Server::linux(16, 4), Server::greeter(4, 8)] {
+            let server = Server {
+                dies_at: Some((at, death)),
+                ..server
+            };
+            let error = find(server, &plan()).expect_err("it died");
+            assert!(matches!(error.reason, Reason::Died { .. }), "{error:?}");
+            assert!(!matches!(error.so_far.held.value, Known::Exactly(_)));
+        }
+    }
+}
+
+#[test]
+fn what_is_not_the_server_s_is_an_error() {
+    let reason = |change: fn(&mut Simulated)| {
+        let server = Server::greeter(4, 4);
+        let mut network = Simulated::new(server);
+        change(&mut network);
+        let error = limits::find(&mut network, &plan(), &mut |_| {}).expect_err("no server");
+        check(&mut network, server, &plan());
+        error.reason
+    };
+    assert!(matches!(
+        reason(|it| it.listens = false),
+        Reason::NothingListens
+    ));
+    assert!(matches!(reason(|it| it.firewall = true), Reason::NoAnswer));
+    assert!(matches!(
+        reason(|it| it.reachable = false),
+        Reason::Unreachable
+    ));
+    assert!(matches!(reason(|it| it.files = 5), Reason::LocalFiles));
+}
+
+#[test]
+fn no_more_than_the_maximum_is_opened_and_more_is_not_known() {
+    let plan = LimitsPlan {
+        max_connections: 10,
+        ..plan()
+    };
+    let finding = find(Server::linux(128, 4), &plan).expect("it lives");
+    assert_eq!(finding.held.value, Known::AtLeast(10));
+    assert_eq!(finding.served_at_once.value, Known::Exactly(4));
+    assert_eq!(finding.queued.value, Known::AtLeast(6));
+    assert_eq!(finding.overflow, Some(Overflow::NotReached));
+    assert_eq!(finding.most_open, 10);
+
+    let finding = find(Server::cap(100, Beyond::Fin), &plan).expect("it lives");
+    assert_eq!(finding.held.value, Known::AtLeast(10));
+    assert_eq!(finding.served_at_once.value, Known::AtLeast(10));
+    assert_eq!(finding.queued.value, Known::Unknown);
+}
+
+#[test]
+fn a_refused_syn_is_not_hammered_with_more() {
+    let server = Server::greeter(4, 4);
+    let finding = find(server, &plan()).expect("it lives");
+    assert!(finding.opened < 80, "{}", finding.opened);
+}
+
+#[test]
+fn stopped_at_any_moment_it_leaves_nothing_behind_and_says_what_it_has() {
+    let steps = Cell::new(0_u32);
+    for server in [
+        Server::greeter(4, 4),
+        Server::linux(5, 2),
+        Server::cap(3, Beyond::Reset),
+    ] {
+        for stop_at in 1.. {
+            let plan = plan();
+            let mut network = Simulated::new(server);
+            steps.set(0);
+            let finding = limits::find(&mut network, &plan, &mut |_: Step| {
+                steps.set(steps.get() + 1);
+                if steps.get() == stop_at {
+                    plan.stop.store(true, Ordering::Relaxed);
+                }
+            })
+            .expect("to be stopped is no error");
+            check(&mut network, server, &plan);
+            if finding.ended == Ended::Complete {
+                assert!(steps.get() <= stop_at);
+                break;
+            }
+            assert_eq!(finding.ended, Ended::Stopped);
+            assert!(!matches!(finding.held.value, Known::Exactly(_)));
+        }
+    }
+}
+
+#[test]
+fn a_budget_that_is_used_up_leaves_lower_bounds() {
+    for budget in [1, 10, 50, 100, 500, 1_200, 1_500] {
+        let plan = LimitsPlan {
+            budget: MS * budget,
+            ..plan()
+        };
+        let server = Server::linux(16, 4);
+        let finding = find(server, &plan).expect("no error");
+        assert!(finding.took <= MS * (budget + 1), "{:?}", finding.took);
+        assert!(limits::estimate(&plan) <= plan.budget);
+        if finding.ended == Ended::OutOfTime {
+            assert!(!matches!(finding.held.value, Known::Exactly(_)));
+            assert!(finding.held.value.number() <= Some(21));
+            assert!(finding.served_at_once.value.number() <= Some(4));
+        }
+    }
+}
+
+#[test]
+fn an_application_that_never_accepts_serves_nobody() {
+    let server = Server::new(Stack::Linux { k: 7 }, App::Workers(0));
+    let finding = find(server, &plan()).expect("it lives");
+    assert_eq!(finding.served_at_once.value, Known::Exactly(0));
+    assert_eq!(finding.queued.value, Known::Exactly(8));
+}
