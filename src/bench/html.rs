@@ -1,0 +1,728 @@
+//! `--html`: one self-contained page that can be attached to an issue.
+//!
+//! It loads nothing and runs nothing: the plots are SVG made here, the colours follow the
+//! browser's light or dark, and the whole report is in it as JSON. All that a user, a server or a
+//! file has said is escaped.
+
+use super::plot::{self, Curve, Plot, Scale, Style};
+use super::report::{Distribution, Histograms, Interval, Latency, Report, Step};
+use super::verdict::{self, Code};
+use crate::output::bench::{comparison_rows, comparison_statement};
+use crate::output::human;
+
+/// The page, with `{{name}}` where something is filled in.
+const TEMPLATE: &str = include_str!("report.html");
+
+/// The report as one page.
+pub fn render(report: &Report) -> String {
+    let mut body = String::new();
+    if let Some(comparison) = &report.comparison {
+        let title = format!("Compared with {}", comparison.baseline.started_at);
+        let mut content = table(&comparison_rows(comparison));
+        for change in &comparison.changes {
+            content.push_str(&paragraph("note", change));
+        }
+        content.push_str(&paragraph("note", &comparison_statement(comparison)));
+        body.push_str(&section(&title, &content));
+    }
+    body.push_str(&limits(report));
+    if !report.ramp.is_empty() {
+        body.push_str(&section("Ramp", &ramp(&report.ramp)));
+    }
+    if let Some(latency) = &report.latency {
+        if let Some(histograms) = &report.histograms {
+            body.push_str(&percentiles(histograms));
+        }
+        body.push_str(&section("Latency", &latency_table(latency)));
+        body.push_str(&over_time(latency));
+    }
+    body.push_str(&throughput(report));
+    body.push_str(&section("Environment", &environment(report)));
+    fill(
+        TEMPLATE,
+        &[
+            ("title", escape(&report.target)),
+            ("verdict", verdict_html(report)),
+            ("body", body),
+            ("json", json(report)),
+        ],
+    )
+}
+
+/// Fills the template in one pass, so that nothing filled in is taken for a place to fill.
+fn fill(template: &str, values: &[(&str, String)]) -> String {
+    let mut page = String::with_capacity(template.len() + 65_536);
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        page.push_str(before);
+        let (name, after) = after.split_once("}}").unwrap_or((after, ""));
+        let value = values.iter().find(|(known, _)| *known == name);
+        page.push_str(value.map_or("", |(_, value)| value));
+        rest = after;
+    }
+    page.push_str(rest);
+    page
+}
+
+/// Text as HTML text or attribute value. Characters that turn or hide text are shown as escapes.
+pub(super) fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in crate::sanitize::one_line(text).chars() {
+        match character {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            _ => safe.push(character),
+        }
+    }
+    safe
+}
+
+/// JSON inside of a script element: no `<` that could begin an end tag or a comment (HTML
+/// standard, 4.12.1.3), which JSON allows to be written as an escape.
+fn json(report: &Report) -> String {
+    // Into memory, and with string keys alone: it can't fail.
+    let json = serde_json::to_string(report).unwrap_or_default();
+    json.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
+}
+
+fn section(title: &str, content: &str) -> String {
+    format!(
+        "<section>\n<h2>{}</h2>\n{content}</section>\n",
+        escape(title)
+    )
+}
+
+fn paragraph(class: &str, text: &str) -> String {
+    format!("<p class=\"{class}\">{}</p>\n", escape(text))
+}
+
+fn verdict_html(report: &Report) -> String {
+    let failed = report
+        .caveats
+        .iter()
+        .any(|caveat| caveat.code == Code::AllFailed);
+    let mut html = String::new();
+    for (at, line) in report.verdict.lines().enumerate() {
+        let is_caveat = report.caveats.iter().any(|caveat| caveat.text == line);
+        let class = match at {
+            0 if failed => "answer bad",
+            0 => "answer",
+            _ if is_caveat => "caveat",
+            _ => "more",
+        };
+        html.push_str(&paragraph(class, line));
+    }
+    html
+}
+
+/// A table whose first row is the heading and whose first column names the row.
+fn table(rows: &[Vec<String>]) -> String {
+    let mut html = String::from("<div class=\"wide\"><table>\n");
+    for (at, row) in rows.iter().enumerate() {
+        html.push_str("<tr>");
+        for (column, cell) in row.iter().enumerate() {
+            let cell = escape(cell);
+            let (start, end) = match (at, column) {
+                (0, _) => ("<th scope=\"col\">", "</th>"),
+                (_, 0) => ("<th scope=\"row\">", "</th>"),
+                _ => ("<td>", "</td>"),
+            };
+            html.extend([start, &cell, end]);
+        }
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</table></div>\n");
+    html
+}
+
+/// A list of names and what is known.
+fn list(rows: &[(String, String)]) -> String {
+    let mut html = String::from("<dl>\n");
+    for (name, value) in rows {
+        let (name, value) = (escape(name), escape(value));
+        html.extend(["<dt>", &name, "</dt><dd>", &value, "</dd>\n"]);
+    }
+    html.push_str("</dl>\n");
+    html
+}
+
+fn limits(report: &Report) -> String {
+    let Some(limits) = &report.limits else {
+        return String::new();
+    };
+    let bound = |bound: Option<super::report::Bound>| bound.map(|bound| bound.to_string());
+    let fields = [
+        (
+            "served_at_once",
+            "Served at once",
+            bound(limits.served_at_once),
+        ),
+        ("queued", "Queued", bound(limits.queued)),
+        ("held", "Held in all", bound(limits.held)),
+        (
+            "overflow",
+            "One more is",
+            limits
+                .overflow
+                .map(|overflow| overflow.name().replace('_', " ")),
+        ),
+        (
+            "recovery_us",
+            "A place is free again after",
+            limits.recovery_us.map(human::microseconds),
+        ),
+        ("burst", "Largest burst", bound(limits.burst)),
+    ];
+    let mut rows = vec![vec![
+        String::new(),
+        String::new(),
+        "how it is known".to_owned(),
+    ]];
+    for (field, name, value) in fields {
+        let how = limits.evidence.get(field);
+        if value.is_none() && how.is_none() {
+            continue;
+        }
+        rows.push(vec![
+            name.to_owned(),
+            value.unwrap_or_else(|| "not known".to_owned()),
+            how.cloned().unwrap_or_default(),
+        ]);
+    }
+    section(
+        "Limits",
+        &table(&rows).replace("<table>", "<table class=\"texts\">"),
+    )
+}
+
+fn ramp(steps: &[Step]) -> String {
+    let points = |value: fn(&Step) -> Option<f64>| {
+        let point = |step: &Step| Some((step.connections as f64, value(step)?));
+        steps.iter().filter_map(point).collect::<Vec<_>>()
+    };
+    let knee = steps.iter().find(|step| step.knee);
+    let mark = knee.map(|step| {
+        let name = format!("knee: {}", human::count(step.connections, "connection"));
+        (step.connections as f64, name)
+    });
+    let x = Scale::linear(
+        "connections at a time",
+        points(|_| Some(0.0)).iter().map(|(x, _)| *x),
+    );
+    let rates = points(|step| Some(step.served_per_s));
+    let refused = points(|step| Some(step.refused as f64));
+    let resent = points(|step| step.retransmissions.map(|count| count as f64));
+    let (p50, p99) = (points(|step| step.p50_us), points(|step| step.p99_us));
+    let values = |points: &[(f64, f64)]| points.iter().map(|(_, y)| *y).collect::<Vec<_>>();
+    let rate_plot = Plot {
+        title: "Replies a second, by connections",
+        y: Scale::linear("replies/s", values(&rates)).with_zero(),
+        x: x.clone(),
+        mark: mark.clone(),
+        curves: vec![Curve::new("replies/s", "a", Style::Line, rates)],
+    };
+    let time_plot = Plot {
+        title: "Time to the reply, by connections",
+        y: Scale::time("time", [values(&p50), values(&p99)].concat()).with_zero(),
+        x: x.clone(),
+        mark: mark.clone(),
+        curves: vec![
+            Curve::new("p50", "a", Style::Line, p50),
+            Curve::new("p99", "b", Style::Line, p99),
+        ],
+    };
+    let trouble_plot = Plot {
+        title: "Refusals and segments sent again, by connections",
+        y: Scale::linear("count", [values(&refused), values(&resent)].concat()).with_zero(),
+        x,
+        mark,
+        curves: vec![
+            Curve::new("refused", "bad", Style::Line, refused),
+            Curve::new("sent again", "b", Style::Line, resent),
+        ],
+    };
+    [rate_plot, time_plot, trouble_plot]
+        .iter()
+        .map(Plot::figure)
+        .collect()
+}
+
+/// The percentile plot: each nine of the horizontal axis is as wide as the one before.
+fn percentiles(histograms: &Histograms) -> String {
+    let curves = [
+        ("complete reply", "a", &histograms.complete),
+        ("first byte", "b", &histograms.first_byte),
+        ("connect", "c", &histograms.connect),
+    ];
+    let curves: Vec<_> = curves
+        .into_iter()
+        .filter(|(_, _, packed)| !packed.0.is_empty())
+        .map(|(name, class, packed)| {
+            Curve::new(name, class, Style::Line, plot::percentile_points(&packed.0))
+        })
+        .collect();
+    if curves.is_empty() {
+        return String::new();
+    }
+    let all: Vec<_> = curves
+        .iter()
+        .flat_map(|curve| curve.points.clone())
+        .collect();
+    let plot = Plot {
+        title: "Latency by percentile",
+        x: Scale::percentile(all.iter().map(|(x, _)| *x)),
+        y: Scale::time("time, logarithmic", all.iter().map(|(_, y)| *y)).logarithmic(),
+        mark: None,
+        curves,
+    };
+    let note = "Read it so: at 99%, one request in a hundred took longer. Times count from the \
+                intended start of each request.";
+    section(
+        "Latency distribution",
+        &(plot.figure() + &paragraph("note", note)),
+    )
+}
+
+fn latency_table(latency: &Latency) -> String {
+    let heading = ["", "p50", "p90", "p99", "p99.9", "max", "mean", "samples"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    let time = |us: Option<f64>| us.map_or("–".to_owned(), human::microseconds);
+    let parts: [(&str, Option<&Distribution>); 6] = [
+        ("connect", Some(&latency.connect_us)),
+        ("first byte", Some(&latency.first_byte_us)),
+        ("complete reply", Some(&latency.complete_us)),
+        ("started late by", latency.schedule_error_us.as_ref()),
+        ("network (min RTT)", latency.min_rtt_us.as_ref()),
+        ("network (smoothed RTT)", latency.smoothed_rtt_us.as_ref()),
+    ];
+    for (name, times) in parts {
+        let Some(times) = times.filter(|times| times.samples > 0) else {
+            continue;
+        };
+        let mut row = vec![name.to_owned()];
+        row.extend(
+            [
+                times.p50,
+                times.p90,
+                times.p99,
+                times.p99_9,
+                times.max,
+                times.mean,
+            ]
+            .map(time),
+        );
+        row.push(human::grouped(times.samples));
+        rows.push(row);
+    }
+    let mut facts = vec![(
+        "Load".to_owned(),
+        format!(
+            "{} in {}, {}, {}",
+            human::count(latency.requests, "request"),
+            human::microseconds(latency.duration_us),
+            human::count(latency.connections, "connection"),
+            if latency.keep_alive {
+                "kept alive"
+            } else {
+                "one a request"
+            },
+        ),
+    )];
+    let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
+    if let Some(rate) = latency.target_rate_per_s {
+        fact("Rate asked for", format!("{}/s", human::number(rate)));
+    }
+    fact(
+        "Rate completed",
+        format!("{}/s", human::number(latency.rate_per_s)),
+    );
+    let errors = latency.errors.by_frequency();
+    if errors.is_empty() {
+        fact("Failed", "none".to_owned());
+    }
+    for (class, count) in errors {
+        let count = human::grouped(count);
+        fact("Failed", format!("{count} {}", verdict::describe(class)));
+    }
+    if let (Some(syn), Some(data)) = (latency.syn_retransmissions, latency.retransmissions) {
+        let [syn, data] = [syn, data].map(human::grouped);
+        fact("Sent again", format!("{syn} SYN, {data} data"));
+    }
+    if let Some(cpu) = latency.client_cpu_us_per_request {
+        let share = latency.client_cpu_share.unwrap_or_default() * 100.0;
+        let threads = human::count(latency.threads, "thread");
+        let cpu = human::microseconds(cpu);
+        fact(
+            "CPU of the client",
+            format!("{cpu} a request, {share:.0}% of {threads}"),
+        );
+    }
+    let table = if rows.len() > 1 {
+        table(&rows)
+    } else {
+        String::new()
+    };
+    table + &list(&facts)
+}
+
+fn over_time(latency: &Latency) -> String {
+    let seconds = &latency.seconds;
+    if seconds.len() < 2 {
+        return String::new();
+    }
+    let points = |value: &dyn Fn(&Interval) -> Option<f64>| {
+        let point = |(at, second): (usize, &Interval)| Some((at as f64 + 0.5, value(second)?));
+        seconds
+            .iter()
+            .enumerate()
+            .filter_map(point)
+            .collect::<Vec<_>>()
+    };
+    let values = |points: &[(f64, f64)]| points.iter().map(|(_, y)| *y).collect::<Vec<_>>();
+    let x = Scale::linear("seconds", [0.0, seconds.len() as f64]);
+    let rates = points(&|second| Some(second.completed as f64));
+    let failed = points(&|second| Some(second.failed as f64));
+    let (p50, p99) = (
+        points(&|second| second.p50_us),
+        points(&|second| second.p99_us),
+    );
+    let rate = Plot {
+        title: "Rate over time",
+        y: Scale::linear("completed/s", values(&rates)).with_zero(),
+        x: x.clone(),
+        mark: None,
+        curves: vec![Curve::new("completed/s", "a", Style::Line, rates)],
+    };
+    let errors = Plot {
+        title: "Errors over time",
+        y: Scale::linear("failed/s", values(&failed)).with_zero(),
+        x: x.clone(),
+        mark: None,
+        curves: vec![Curve::new("failed/s", "bad", Style::Bars, failed)],
+    };
+    let mut figures = rate.figure();
+    if !p50.is_empty() {
+        let time = Plot {
+            title: "Latency over time",
+            y: Scale::time("time", [values(&p50), values(&p99)].concat()).with_zero(),
+            x,
+            mark: None,
+            curves: vec![
+                Curve::new("p50", "a", Style::Line, p50),
+                Curve::new("p99", "b", Style::Line, p99),
+            ],
+        };
+        figures.push_str(&time.figure());
+    }
+    figures.push_str(&errors.figure());
+    section("Over time", &figures)
+}
+
+fn throughput(report: &Report) -> String {
+    let Some(throughput) = &report.throughput else {
+        return String::new();
+    };
+    let heading = [
+        "",
+        "rate",
+        "streams",
+        "sent again",
+        "limited by",
+        "with one stream",
+        "",
+    ];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    let flows = [
+        ("upload", &throughput.upload),
+        ("download", &throughput.download),
+        ("echo", &throughput.echo),
+    ];
+    for (name, flow) in flows {
+        let how = throughput.evidence.get(name).cloned().unwrap_or_default();
+        let unknown = || "–".to_owned();
+        rows.push(match flow {
+            Some(flow) => vec![
+                name.to_owned(),
+                human::bytes_per_second(flow.bytes_per_s),
+                flow.streams.to_string(),
+                flow.retransmissions.map_or_else(unknown, human::grouped),
+                flow.limited_by
+                    .map_or_else(unknown, |limit| limit.text().to_owned()),
+                flow.single.as_ref().map_or_else(unknown, |single| {
+                    human::bytes_per_second(single.bytes_per_s)
+                }),
+                how,
+            ],
+            None if how.is_empty() => continue,
+            None => {
+                let mut row = vec![name.to_owned(), "not measured".to_owned()];
+                row.extend([
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    how,
+                ]);
+                row
+            }
+        });
+    }
+    section("Throughput", &table(&rows))
+}
+
+fn environment(report: &Report) -> String {
+    let environment = &report.environment;
+    let mut rows = vec![
+        ("Target", report.target.clone()),
+        (
+            "Board",
+            if environment.is_virtual {
+                "virtual"
+            } else {
+                "real"
+            }
+            .to_owned(),
+        ),
+        ("Started", report.started_at.to_string()),
+    ];
+    if report.runs > 1 {
+        rows.push(("Runs merged", report.runs.to_string()));
+    }
+    rows.push(("Measured from", environment.os.clone()));
+    if let Some(kernel) = &environment.kernel {
+        rows.push(("Kernel", kernel.clone()));
+    }
+    rows.push(("CPUs", environment.cpus.to_string()));
+    rows.push(("tcpctl", environment.tcpctl.clone()));
+    let rows: Vec<_> = rows
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    let notes: String = report
+        .caveats
+        .iter()
+        .filter(|caveat| matches!(caveat.code, Code::FewSamples | Code::Missing))
+        .map(|caveat| paragraph("note", &caveat.text))
+        .collect();
+    list(&rows) + &notes
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::bench::compare::compare;
+    use crate::bench::example;
+
+    /// The report that a page carries.
+    fn embedded(page: &str) -> Value {
+        let (_, json) = page.split_once("id=\"report\">").unwrap();
+        let (json, _) = json.split_once("</script>").unwrap();
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn the_page_has_the_answer_the_plots_and_the_whole_report() {
+        let mut report = example::full();
+        report.comparison = Some(compare(&example::report(), &report));
+        let page = render(&report);
+        for part in [
+            "<p class=\"answer\">serves 4 at once",
+            "<p class=\"caveat\">virtual board",
+            "Latency by percentile",
+            "99.9%",
+            "Rate over time",
+            "Errors over time",
+            "Latency over time",
+            "knee: 4 connections",
+            "nothing listens on port 7",
+            "Compared with",
+            "6.1.0",
+        ] {
+            assert!(page.contains(part), "{part} is not in the page");
+        }
+        assert!(!page.contains("{{"));
+        assert_eq!(embedded(&page), serde_json::to_value(&report).unwrap());
+    }
+
+    #[test]
+    fn the_page_loads_and_runs_nothing() {
+        let page = render(&example::full());
+        for forbidden in [
+            "http://", "https://", "src=", "@import", "url(", "onload", "<script>",
+        ] {
+            assert!(!page.contains(forbidden), "{forbidden} is in the page");
+        }
+        assert_eq!(page.matches("<script").count(), 1);
+    }
+
+    #[test]
+    fn a_run_without_anything_is_a_page_too() {
+        let environment = example::environment(false);
+        let nothing = Report::new("board", example::start(), environment.clone(), None).conclude();
+        assert!(render(&nothing).contains("nothing was measured"));
+        let mut failed = example::measurement();
+        failed.completed = 0;
+        failed.complete.clear();
+        failed.connect.clear();
+        failed.first_byte.clear();
+        failed.seconds.truncate(1);
+        failed.errors = [(super::super::measurement::ErrorClass::Refused, 3)].into();
+        let failed = Report::new("board", example::start(), environment, Some(&failed));
+        let page = render(&failed.conclude());
+        assert!(page.contains("<p class=\"answer bad\">all 3 requests failed"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn nothing_that_others_wrote_is_markup(
+            inside in "(</script>|<!--|<script>|]]>|\\{\\{json\\}\\}|&lt;|[<>&\"'\u{2028}\u{202e}a]){1,8}",
+        ) {
+            let mut report = example::full();
+            let plain = render(&report);
+            report.target.clone_from(&inside);
+            report.environment.os.clone_from(&inside);
+            report.environment.kernel = Some(inside.clone());
+            report.verdict = inside.clone();
+            report.caveats[0].text.clone_from(&inside);
+            let limits = report.limits.as_mut().unwrap();
+            limits.evidence.insert("held".to_owned(), inside.clone());
+            let page = render(&report);
+            // As many scripts, comments and ends of scripts as without it, and the same report.
+            for markup in ["<script", "</script", "<!--"] {
+                prop_assert_eq!(page.matches(markup).count(), plain.matches(markup).count());
+            }
+            prop_assert_eq!(embedded(&page), serde_json::to_value(&report).unwrap());
+            // Nor does it turn the direction of text.
+            let (visible, _) = page.split_once("id=\"report\"").unwrap();
+            let turned = visible.contains('\u{202e}');
+            prop_assert!(!turned);
+        }
+    }
+}
+
+/// In a real browser, where one is installed.
+#[cfg(all(test, unix))]
+mod browser {
+    use std::path::{Path, PathBuf};
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::bench::example;
+
+    /// A folder for the page and the browser's profile; gone when the test ends.
+    struct Folder(PathBuf);
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// Opens the page and returns its document and what went to the console.
+    fn open(browser: &str, folder: &Path, page: &Path, more: &[&str]) -> (String, String) {
+        // A browser that hangs fails the test, and does not stop the others.
+        let mut command = Command::new("timeout");
+        command
+            .args([&Duration::from_mins(2).as_secs().to_string(), browser])
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+            ])
+            .args([
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-sync",
+            ])
+            .args(["--disable-component-update", "--disable-dev-shm-usage"])
+            .args([
+                "--enable-logging=stderr",
+                "--log-level=0",
+                "--window-size=900,2600",
+            ])
+            .arg(format!(
+                "--user-data-dir={}",
+                folder.join("profile").display()
+            ))
+            .args(more)
+            .arg(format!("file://{}", page.display()))
+            .env("HOME", folder)
+            .stdin(Stdio::null());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{browser}: {}", output.status);
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        (text(output.stdout), text(output.stderr))
+    }
+
+    fn installed() -> Option<&'static str> {
+        let found = |name: &&str| {
+            let mut command = Command::new("which");
+            command
+                .arg(name)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        };
+        ["chromium", "chromium-browser", "google-chrome"]
+            .into_iter()
+            .find(found)
+    }
+
+    #[test]
+    fn the_page_opens_without_complaint_and_shows_its_plots() {
+        let Some(browser) = installed() else {
+            // A big program that not every machine has: its absence is no failure anywhere.
+            eprintln!("skipped: no Chromium here");
+            return;
+        };
+        let name = format!("tcpctl-page-{}", std::process::id());
+        let folder = Folder(std::env::temp_dir().join(name));
+        std::fs::create_dir(&folder.0).unwrap();
+        let page = folder.0.join("report.html");
+        let mut report = example::full();
+        report.target = "</script><script>console.error('escaped')</script>".to_owned();
+        std::fs::write(&page, render(&report)).unwrap();
+        let (document, console) = open(browser, &folder.0, &page, &["--dump-dom"]);
+        assert!(!console.contains("CONSOLE"), "{console}");
+        for part in [
+            "Latency by percentile",
+            "class=\"line a\" d=\"M",
+            "Errors over time",
+            "class=\"bar bad\"",
+        ] {
+            assert!(document.contains(part), "{part} is not in {document}");
+        }
+        assert_eq!(document.matches("<script").count(), 1);
+        // For the eye: TCPCTL_SCREENSHOTS=FOLDER keeps how it looks, light and dark.
+        if let Some(keep) = std::env::var_os("TCPCTL_SCREENSHOTS").map(PathBuf::from) {
+            std::fs::write(&page, render(&example::full())).unwrap();
+            for (name, more) in [
+                ("light", ""),
+                ("dark", "--blink-settings=preferredColorScheme=0"),
+            ] {
+                let shot = format!(
+                    "--screenshot={}",
+                    keep.join(name).with_extension("png").display()
+                );
+                let more: Vec<_> = [shot.as_str(), more]
+                    .into_iter()
+                    .filter(|flag| !flag.is_empty())
+                    .collect();
+                open(browser, &folder.0, &page, &more);
+            }
+        }
+    }
+}
