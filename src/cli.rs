@@ -5,11 +5,13 @@
     reason = "these comments are the help, which knows no Markdown"
 )]
 
+mod bench;
 mod send;
 mod sim;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use bench::{BenchArgs, CloseWith, MergeArgs, Part};
 pub use send::{ReplyForm, SendArgs};
 pub use sim::{SimArgs, SimProfile};
 
@@ -65,10 +67,32 @@ pub enum ColorWhen {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Measure what a TCP server can take, and how fast it answers
+    #[command(long_about = bench::ABOUT)]
+    Bench(Box<BenchArgs>),
     /// Send a message to a TCP server and print its reply
     #[command(long_about = send::ABOUT)]
     Send(Box<SendArgs>),
     /// Run a virtual board: the firmware's own server, with no hardware
     #[command(long_about = sim::ABOUT)]
     Sim(Box<SimArgs>),
+    /// Join saved runs of bench into one report
+    Merge(MergeArgs),
+    /// Print the JSON schema of a command's output
+    Schema(SchemaArgs),
+}
+
+/// The arguments of `tcpctl schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Whose output
+    #[arg(value_enum)]
+    pub command: SchemaOf,
+}
+
+/// The commands whose output has a published schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// bench, and merge
+    Bench,
 }

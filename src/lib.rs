@@ -25,7 +25,7 @@ pub mod target;
 pub mod transport;
 pub mod units;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, SchemaOf};
 use exit::Exit;
 use failure::{Failure, Kind};
 use output::Output;
@@ -34,6 +34,21 @@ use output::Output;
 pub fn run(cli: Cli) -> Exit {
     let Cli { global, command } = cli;
     match command {
+        Command::Bench(args) => {
+            let output = Output::new("bench", &global);
+            output.finish(bench::command::run(&args, &output))
+        }
+        Command::Merge(args) => {
+            let output = Output::new("merge", &global);
+            output.finish(bench::command::run_merge(&args, &output))
+        }
+        Command::Schema(args) => {
+            let output = Output::new("schema", &global);
+            let schema = match args.command {
+                SchemaOf::Bench => bench::report::JSON_SCHEMA,
+            };
+            output.finish(output.write(schema.as_bytes()).map(|()| Exit::Done))
+        }
         Command::Send(args) => {
             let output = Output::new("send", &global);
             output.finish(send::run(&args, &output))

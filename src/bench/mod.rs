@@ -1,6 +1,13 @@
 //! `tcpctl bench`: the most truthful load test of a small TCP server.
+//!
+//! `plan.rs` says what is to be done, `command.rs` does it in order: [`limits`] finds what the
+//! server can take, [`engine`] loads it as [`load`] says and fills a [`measurement`]. Then
+//! `stats.rs` makes a [`report`] of what was seen, `verdict.rs` draws the conclusions, `compare.rs`
+//! and `fail_if.rs` hold it against another run and against conditions, and `saved.rs`,
+//! `hdr_log.rs`, `html.rs` and `merge.rs` are its other forms.
 
 pub mod chart;
+pub mod command;
 pub mod compare;
 pub mod engine;
 #[cfg(test)]
@@ -12,6 +19,7 @@ pub mod limits;
 pub mod load;
 pub mod measurement;
 pub mod merge;
+pub mod plan;
 mod plot;
 pub mod report;
 pub mod saved;

@@ -1,12 +1,14 @@
 //! From what the engine has counted to the numbers of the report.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 use super::hdr_log::Packed;
+use super::limits::{self, Finding, Known};
 use super::measurement::{ConnectionTotals, Measurement, Second};
-use super::report::{Distribution, Errors, Histograms, Interval, Latency};
+use super::report::{Bound, Distribution, Errors, Histograms, Interval, Latency, Limits, Overflow};
 
 /// Under so many samples the 99.9th percentile is the maximum by another name.
 pub const SAMPLES_FOR_P99_9: u64 = 1_000;
@@ -121,6 +123,82 @@ fn interval(second: &Second) -> Interval {
         p50_us: known(second.p50),
         p99_us: known(second.p99),
     }
+}
+
+/// The limits of a server as the report tells them.
+pub(super) fn limits(finding: &Finding) -> Limits {
+    let mut evidence: BTreeMap<String, String> = [
+        ("served_at_once", &finding.served_at_once.evidence),
+        ("queued", &finding.queued.evidence),
+        ("held", &finding.held.evidence),
+        ("burst", &finding.burst.evidence),
+        ("overflow", &finding.overflow_evidence),
+    ]
+    .into_iter()
+    .map(|(field, how)| (field.to_owned(), how.clone()))
+    .collect();
+    if let Some(drift) = &finding.drift {
+        evidence.insert("drift".to_owned(), drift.clone());
+    }
+    if let Some(per_client) = finding.per_client {
+        let what = if per_client {
+            "each client has its own"
+        } else {
+            "they are for all clients"
+        };
+        evidence.insert(
+            "per_client".to_owned(),
+            format!("{what}: a second source was asked"),
+        );
+    }
+    Limits {
+        served_at_once: bound(finding.served_at_once.value),
+        queued: bound(finding.queued.value),
+        held: bound(finding.held.value),
+        overflow: finding.overflow.map(|overflow| match overflow {
+            limits::Overflow::Refused => Overflow::Refused,
+            limits::Overflow::Dropped => Overflow::Dropped,
+            limits::Overflow::Closed => Overflow::Closed,
+            limits::Overflow::Reset => Overflow::Reset,
+            limits::Overflow::Silent => Overflow::Silent,
+            limits::Overflow::Evicted => Overflow::Evicted,
+            limits::Overflow::NotReached => Overflow::NotReached,
+        }),
+        overflow_us: median_us(&finding.overflow_after),
+        recovery_us: median_us(&finding.recovery),
+        burst: bound(finding.burst.value),
+        served_first_byte_us: few(&finding.served_first_byte),
+        queued_first_byte_us: few(&finding.queued_first_byte),
+        closes_after_reply: finding.closes_after_reply,
+        evidence,
+    }
+}
+
+fn bound(known: Known) -> Option<Bound> {
+    let count = |number| u64::try_from(number).unwrap_or(u64::MAX);
+    match known {
+        Known::Exactly(number) => Some(Bound::Exactly(count(number))),
+        Known::AtLeast(number) => Some(Bound::AtLeast {
+            at_least: count(number),
+        }),
+        Known::Unknown => None,
+    }
+}
+
+/// The distribution of a few times, if there are any.
+fn few(times: &[Duration]) -> Option<Distribution> {
+    let mut histogram = Histogram::<u64>::new(3).ok()?;
+    for time in times {
+        // It grows with what it holds; what no histogram can hold is no time of a connection.
+        histogram
+            .record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+            .ok()?;
+    }
+    (!times.is_empty()).then(|| distribution(&histogram))
+}
+
+fn median_us(times: &[Duration]) -> Option<f64> {
+    few(times)?.p50
 }
 
 #[cfg(test)]

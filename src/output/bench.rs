@@ -9,6 +9,7 @@ use crate::bench::compare::{Comparison, Difference, Finding};
 use crate::bench::measurement::ErrorClass;
 use crate::bench::report::{Distribution, Flow, Latency, Report, Step, Throughput};
 use crate::bench::verdict::{self, Code};
+use crate::bench::{engine, limits};
 use crate::sanitize;
 
 impl Output {
@@ -24,6 +25,51 @@ impl Output {
             chart::width(),
         );
         self.write(text.as_bytes())
+    }
+}
+
+impl Output {
+    /// Shows what the search for the limits is doing, where a person sees it.
+    pub fn limits_progress(&self, step: limits::Step) {
+        use limits::Step;
+        self.status(&match step {
+            Step::Baseline { exchange } => {
+                format!("one client at a time: exchange {}", exchange + 1)
+            }
+            Step::Round { round } => format!("round {round}"),
+            Step::Holding { held } => format!("holding {held} idle connections"),
+            Step::Recovering => "freeing a place".to_owned(),
+            Step::Asking { at_least, at_most } => {
+                format!("asking held connections: {at_least} to {at_most} are served at once")
+            }
+            Step::Bursting { size } => format!("{size} SYNs at a time"),
+            Step::Settling => "all connections closed; waiting for the server".to_owned(),
+        });
+    }
+
+    /// Shows how a load stands, where a person sees it.
+    pub fn bench_progress(&self, so_far: &engine::Progress) {
+        let errors: Vec<_> = so_far
+            .errors
+            .iter()
+            .map(|(class, count)| (*class, *count))
+            .collect();
+        let seconds: Vec<_> = so_far
+            .seconds
+            .iter()
+            .map(|second| second.completed)
+            .collect();
+        let known = |value| (so_far.completed > 0).then_some(value);
+        let so_far = Progress {
+            elapsed: so_far.elapsed,
+            completed: so_far.completed,
+            in_flight: so_far.in_flight,
+            errors: &errors,
+            p50: known(so_far.p50),
+            p99: known(so_far.p99),
+            seconds: &seconds,
+        };
+        self.status(&progress(&so_far, Charset::detect(), chart::width()));
     }
 }
 

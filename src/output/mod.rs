@@ -135,6 +135,19 @@ impl Output {
         }
     }
 
+    /// Shows how something long stands, on one line that the next one replaces: only where a person
+    /// sees standard error, and not with `-q`. The text must be safe for a terminal.
+    pub fn status(&self, text: &str) {
+        if self.verbosity >= Verbosity::Normal && io::stderr().is_terminal() {
+            let _ = io::stderr().write_all(format!("\r\x1b[2K{text}").as_bytes());
+        }
+    }
+
+    /// Takes away what [`Output::status`] showed.
+    pub fn end_status(&self) {
+        self.status("");
+    }
+
     /// Says something on standard error with `-v`. The text must be safe for a terminal.
     pub fn detail(&self, text: impl FnOnce() -> String) {
         if self.verbosity >= Verbosity::Verbose {

@@ -1,0 +1,351 @@
+//! `tcpctl bench` and `tcpctl merge`: plan, load, report, in this order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::thread;
+use std::time::SystemTime;
+
+use super::engine::{self, Observer, Progress};
+use super::fail_if::{Condition, Outcome};
+use super::hdr_log::Log;
+use super::limits::{self, Finding, Reason};
+use super::load::Load;
+use super::measurement::Measurement;
+use super::plan::{self, Files, Plan};
+use super::report::{Environment, Report};
+use super::saved::{self, Saved};
+use super::{compare, html, merge, stats, verdict};
+use crate::cli::{BenchArgs, MergeArgs};
+use crate::exit::Exit;
+use crate::failure::{Failure, Kind};
+use crate::interrupt::Interrupt;
+use crate::output::{Halt, Output};
+use crate::sanitize;
+use crate::sim::session;
+use crate::sim::spec::Spec;
+use crate::target::Place;
+use crate::transport::kernel::KernelNetwork;
+use crate::transport::readiness::Network;
+use crate::transport::{Dial, Endpoint, Family};
+
+/// Measures a target.
+///
+/// # Errors
+/// What can't be measured, and a standard output that can't be written.
+pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
+    let plan = Plan::new(args)?;
+    let signals = watch_signals();
+    let started_at = SystemTime::now();
+    let bench = Bench {
+        plan: &plan,
+        output,
+        signals: &signals,
+    };
+    let (seen, is_virtual) = match &plan.target.place {
+        Place::Virtual(spec) => (bench.on_cable(spec)?, true),
+        Place::Name { host, port } => {
+            let endpoint = Endpoint::Name {
+                host: host.clone(),
+                port: *port,
+            };
+            (
+                bench.on_network(one_address(&plan, args, &endpoint)?)?,
+                false,
+            )
+        }
+        Place::Addresses(addresses) => {
+            let address = match addresses[..] {
+                [only] => only,
+                _ => one_address(&plan, args, &Endpoint::Addresses(addresses.clone()))?,
+            };
+            (bench.on_network(address)?, false)
+        }
+    };
+    let environment = Environment::here(is_virtual);
+    let mut report = Report::new(
+        &plan.target.text,
+        started_at,
+        environment,
+        seen.measurement.as_ref(),
+    );
+    report.limits = seen.finding.as_ref().map(stats::limits);
+    report.comparison = plan
+        .baseline
+        .as_ref()
+        .map(|baseline| compare::compare(baseline, &report));
+    let report = report.conclude();
+    tell(&report, &plan.files, output)?;
+    if let Some(exit) = signals.already() {
+        return Ok(exit);
+    }
+    if let Some(failure) = seen.failure {
+        return Err(failure.about(&plan.target.text).into());
+    }
+    if let Some(failure) = verdict::failure(&report) {
+        return Err(failure.about(&plan.target.text).into());
+    }
+    check(&plan.conditions, &report)
+}
+
+/// Joins saved runs.
+///
+/// # Errors
+/// Files that can't be read or joined, and a standard output that can't be written.
+pub fn run_merge(args: &MergeArgs, output: &Output) -> Result<Exit, Halt> {
+    let files = Files::new(
+        args.html.as_deref(),
+        args.save.as_deref(),
+        args.hdr_log.as_deref(),
+    )?;
+    let mut runs = Vec::new();
+    for path in &args.runs {
+        match saved::load_any("run", path)? {
+            Saved::Run(report) => runs.push(*report),
+            Saved::Log(_) => {
+                let shown = sanitize::one_line(&path.to_string_lossy());
+                return Err(Failure::usage(format!(
+                    "{shown} is a histogram log, and no saved run"
+                ))
+                .hint("make one with tcpctl bench --save")
+                .into());
+            }
+        }
+    }
+    tell(&merge::merge(runs)?.conclude(), &files, output)?;
+    Ok(Exit::Done)
+}
+
+/// Writes a report to its files and prints it.
+fn tell(report: &Report, files: &Files, output: &Output) -> Result<(), Halt> {
+    if let Some(save) = &files.save {
+        save.write(&saved::bytes(report))?;
+    }
+    if let Some(hdr_log) = &files.hdr_log
+        && let Some(log) = Log::of(report)
+    {
+        let text = log
+            .text()
+            .map_err(|what| Failure::new(Kind::Internal, what))?;
+        hdr_log.write(&text)?;
+    }
+    if let Some(page) = &files.html {
+        page.write(html::render(report).as_bytes())?;
+    }
+    output.bench(report)
+}
+
+/// Says which of the conditions hold.
+fn check(conditions: &[Condition], report: &Report) -> Result<Exit, Halt> {
+    let failed: Vec<String> = conditions
+        .iter()
+        .filter_map(|condition| match condition.check(report) {
+            Outcome::Passed => None,
+            Outcome::Failed(how) => Some(how),
+        })
+        .collect();
+    if failed.is_empty() {
+        return Ok(Exit::Done);
+    }
+    Err(Failure::new(Kind::Negative, failed.join("; "))
+        .about(&report.target)
+        .into())
+}
+
+/// What was seen of a target.
+#[derive(Default)]
+struct Seen {
+    finding: Option<Finding>,
+    measurement: Option<Measurement>,
+    /// Why there is no more.
+    failure: Option<Failure>,
+}
+
+/// One run.
+struct Bench<'a> {
+    plan: &'a Plan,
+    output: &'a Output,
+    signals: &'a Signals,
+}
+
+impl Bench<'_> {
+    /// Measures a virtual board made for it.
+    fn on_cable(&self, spec: &Spec) -> Result<Seen, Failure> {
+        let (_board, mut network) = session::network(spec, None).map_err(|error| {
+            Failure::new(
+                Kind::Device,
+                format!("the virtual board did not start: {error}"),
+            )
+        })?;
+        let address = session::address(spec);
+        let mut seen = Seen::default();
+        if self.plan.parts.limits {
+            self.find_limits(&mut network, address, &mut seen)?;
+        }
+        if self.goes_on(&seen) {
+            let load = self.load(address, &seen);
+            seen.measurement = Some(engine::run(&mut network, &load, &mut self.watcher()));
+            self.output.end_status();
+        }
+        Ok(seen)
+    }
+
+    /// Measures a server on the network.
+    fn on_network(&self, address: SocketAddr) -> Result<Seen, Failure> {
+        let exhausted =
+            |error| Failure::new(Kind::Internal, format!("the system is out of: {error}"));
+        let mut seen = Seen::default();
+        if self.plan.parts.limits {
+            let mut network = KernelNetwork::new().map_err(exhausted)?;
+            self.find_limits(&mut network, address, &mut seen)?;
+        }
+        if self.goes_on(&seen) {
+            let load = self.load(address, &seen);
+            if let Some(source) = load
+                .sources
+                .iter()
+                .find(|it| it.is_ipv4() != address.is_ipv4())
+            {
+                return Err(
+                    Failure::usage(format!("--source {source} can't reach {address}"))
+                        .hint("give an address of the same family"),
+                );
+            }
+            let threads = self.plan.threads;
+            let measured =
+                engine::run_threads(&load, threads, KernelNetwork::new, &mut self.watcher());
+            self.output.end_status();
+            seen.measurement = Some(measured.map_err(exhausted)?);
+        }
+        Ok(seen)
+    }
+
+    fn find_limits<N: Network>(
+        &self,
+        network: &mut N,
+        address: SocketAddr,
+        seen: &mut Seen,
+    ) -> Result<(), Failure> {
+        let plan = self.plan.limits(address, Arc::clone(&self.signals.stop));
+        let name = sanitize::one_line(&self.plan.target.text);
+        let estimate = limits::estimate(&plan).as_secs_f64();
+        self.output.note(&format!(
+            "{name}: finding the limits, about {estimate:.1} s"
+        ));
+        let found = limits::find(network, &plan, &mut |step| {
+            self.output.limits_progress(step);
+        });
+        self.output.end_status();
+        match found {
+            Ok(finding) => seen.finding = Some(finding),
+            Err(error) => {
+                let kind = match error.reason {
+                    Reason::NothingListens | Reason::NoAnswer | Reason::Unreachable => {
+                        Kind::Connect
+                    }
+                    Reason::Died { .. } => Kind::Broken,
+                    Reason::LocalPorts | Reason::LocalFiles | Reason::Wait(_) => Kind::Internal,
+                };
+                let failure = Failure::new(kind, format!("{name}: {}", error.reason));
+                if error.so_far.rounds.is_empty() {
+                    return Err(failure.about(&self.plan.target.text));
+                }
+                // What was seen until then is told.
+                seen.finding = Some(*error.so_far);
+                seen.failure = Some(failure);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is a load to send.
+    fn goes_on(&self, seen: &Seen) -> bool {
+        self.plan.parts.latency && seen.failure.is_none() && self.signals.already().is_none()
+    }
+
+    fn load(&self, address: SocketAddr, seen: &Seen) -> Load {
+        let served = seen
+            .finding
+            .as_ref()
+            .and_then(|it| it.served_at_once.value.number());
+        let load = self.plan.load(address, served.and_then(NonZeroUsize::new));
+        let name = sanitize::one_line(&self.plan.target.text);
+        self.output.note(&format!("{name}: {}", plan::told(&load)));
+        load
+    }
+
+    fn watcher(&self) -> Watcher<'_> {
+        Watcher {
+            output: self.output,
+            signals: self.signals,
+        }
+    }
+}
+
+/// The address of a name, or of several the one that answers first: by one connection.
+fn one_address(plan: &Plan, args: &BenchArgs, endpoint: &Endpoint) -> Result<SocketAddr, Failure> {
+    let dial = Dial {
+        family: Family::Any,
+        source: args.source.first().copied(),
+        interface: None,
+        timeout: args.connect_timeout,
+    };
+    let connection = crate::block_on(dial.connect(endpoint))?
+        .map_err(|error| error.into_failure(&plan.target.text))?;
+    Ok(connection.address)
+}
+
+/// Follows a run: shows how it stands, and stops it when a signal asks for that.
+struct Watcher<'a> {
+    output: &'a Output,
+    signals: &'a Signals,
+}
+
+impl Observer for Watcher<'_> {
+    fn progress(&mut self, progress: &Progress) {
+        self.output.bench_progress(progress);
+    }
+
+    fn is_to_stop(&self) -> bool {
+        self.signals.already().is_some()
+    }
+}
+
+/// SIGINT and SIGTERM for a thread that does not wait on a runtime.
+#[derive(Default)]
+struct Signals {
+    exit: AtomicU8,
+    stop: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// How the command is to end, if that was asked.
+    fn already(&self) -> Option<Exit> {
+        match self.exit.load(Ordering::Relaxed) {
+            0 => None,
+            code if code == Exit::Terminated.code() => Some(Exit::Terminated),
+            _ => Some(Exit::Interrupted),
+        }
+    }
+}
+
+/// Waits for signals on a thread of its own, which ends with the process.
+fn watch_signals() -> Arc<Signals> {
+    let signals = Arc::new(Signals::default());
+    let told = Arc::clone(&signals);
+    // Without that thread a signal ends the process, as it does any other: that is no reason not
+    // to measure.
+    let _ = thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            let _ = crate::block_on(async {
+                let exit = Interrupt::install()?.requested().await;
+                told.exit.store(exit.code(), Ordering::Relaxed);
+                told.stop.store(true, Ordering::Relaxed);
+                io::Result::Ok(())
+            });
+        });
+    signals
+}

@@ -1,0 +1,317 @@
+//! What `tcpctl bench` is to do, found right or refused before anything is sent.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use regex::bytes::RegexBuilder;
+
+use super::fail_if::Condition;
+use super::limits::LimitsPlan;
+use super::load::{Expectation, Extent, Load, Pace, Rate, Reuse};
+use super::report::Report;
+use super::saved::{self, Destination};
+use crate::cli::{BenchArgs, CloseWith, Part};
+use crate::config;
+use crate::failure::Failure;
+use crate::target::{Place, Target};
+use crate::transport::readiness::Release;
+
+/// The most that may be under way in an open loop where `-c` does not say.
+const DEFAULT_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// The longest payload: more is `send`'s business.
+const LARGEST_PAYLOAD: u64 = 64 << 20;
+
+/// A run, complete.
+#[derive(Debug)]
+pub struct Plan {
+    /// What is measured.
+    pub target: Target,
+    /// The load, but for the address: a name is resolved when the rest is known to be right.
+    load: Load,
+    /// What is measured of it.
+    pub parts: Parts,
+    /// Whether `-c` left open how many connections.
+    follows_limits: bool,
+    /// Connections that the search for the limits may hold.
+    max_connections: usize,
+    /// How long it may take.
+    budget: Duration,
+    /// Threads of the load engine.
+    pub threads: NonZeroUsize,
+    /// The run to compare with.
+    pub baseline: Option<Report>,
+    /// What makes the run a failure.
+    pub conditions: Vec<Condition>,
+    /// Where the report goes, beside standard output.
+    pub files: Files,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// What the server can take.
+    pub limits: bool,
+    /// How fast it answers.
+    pub latency: bool,
+}
+
+/// Files that a report is written to.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// The page.
+    pub html: Option<Destination>,
+    /// The saved run.
+    pub save: Option<Destination>,
+    /// The histograms.
+    pub hdr_log: Option<Destination>,
+}
+
+impl Plan {
+    /// The plan of a command line.
+    ///
+    /// # Errors
+    /// What can't be, each named; nothing has been sent.
+    pub fn new(args: &BenchArgs) -> Result<Self, Failure> {
+        let target = Target::parse(&config::target(args.target.clone())?)?;
+        if matches!(target.place, Place::Virtual(_)) {
+            if args.threads.get() > 1 {
+                return Err(Failure::usage(
+                    "--threads: a virtual board's cable has one client",
+                ));
+            }
+            if !args.source.is_empty() {
+                return Err(Failure::usage(
+                    "--source: a virtual board's client has one address",
+                ));
+            }
+        }
+        let conditions: Vec<Condition> = args
+            .fail_if
+            .iter()
+            .map(|text| Condition::parse(text))
+            .collect::<Result<_, _>>()?;
+        let baseline = args
+            .compare
+            .as_deref()
+            .map(|path| saved::load("--compare", path))
+            .transpose()?;
+        Ok(Self {
+            target,
+            parts: parts(&args.only),
+            follows_limits: args.connections.is_none() && args.rate.is_none(),
+            max_connections: args.max_connections.get(),
+            budget: args.budget,
+            load: load(args)?,
+            threads: args.threads,
+            baseline,
+            conditions,
+            files: Files::new(
+                args.html.as_deref(),
+                args.save.as_deref(),
+                args.hdr_log.as_deref(),
+            )?,
+        })
+    }
+
+    /// The load, for the address that the target turned out to have, and as many connections as
+    /// it serves at once, where that is known and nothing else was asked for.
+    pub fn load(&self, address: SocketAddr, served_at_once: Option<NonZeroUsize>) -> Load {
+        let mut load = Load {
+            target: address,
+            ..self.load.clone()
+        };
+        if let (true, Some(connections)) = (self.follows_limits, served_at_once) {
+            load.pace = Pace::Closed { connections };
+        }
+        load
+    }
+
+    /// The search for the limits, at that address.
+    pub fn limits(&self, address: SocketAddr, stop: Arc<AtomicBool>) -> LimitsPlan {
+        LimitsPlan {
+            sources: self.load.sources.clone(),
+            message: self.load.message.clone(),
+            max_connections: self.max_connections,
+            budget: self.budget,
+            connect_timeout: self.load.connect_timeout,
+            stop,
+            ..LimitsPlan::new(address)
+        }
+    }
+}
+
+/// A load in a few words, for the line that says what goes on.
+pub fn told(load: &Load) -> String {
+    let pace = match load.pace {
+        Pace::Closed { connections } if connections.get() == 1 => "1 connection".to_owned(),
+        Pace::Closed { connections } => format!("{connections} connections"),
+        Pace::Open { rate, .. } => format!("{} requests/s", rate.per_second()),
+    };
+    match load.extent {
+        Extent::Duration(time) => format!("{pace} for {time:?}"),
+        Extent::Requests(count) => format!("{count} requests, {pace}"),
+    }
+}
+
+impl Files {
+    /// Finds out that each file can be written, without touching what is there.
+    ///
+    /// # Errors
+    /// One that can't be.
+    pub fn new(
+        html: Option<&std::path::Path>,
+        save: Option<&std::path::Path>,
+        hdr_log: Option<&std::path::Path>,
+    ) -> Result<Self, Failure> {
+        let check = |option, path: Option<&std::path::Path>| {
+            path.map(|path| Destination::check(option, path))
+                .transpose()
+        };
+        Ok(Self {
+            html: check("--html", html)?,
+            save: check("--save", save)?,
+            hdr_log: check("--hdr-log", hdr_log)?,
+        })
+    }
+}
+
+fn parts(only: &[Part]) -> Parts {
+    let wanted = |part| only.is_empty() || only.contains(&part);
+    Parts {
+        limits: wanted(Part::Limits),
+        latency: wanted(Part::Latency),
+    }
+}
+
+fn load(args: &BenchArgs) -> Result<Load, Failure> {
+    for (name, duration) in [
+        ("--duration", args.duration),
+        ("--budget", Some(args.budget)),
+        ("--connect-timeout", Some(args.connect_timeout)),
+        ("--reply-timeout", Some(args.reply_timeout)),
+    ] {
+        if duration.is_some_and(|duration| duration.is_zero()) {
+            return Err(Failure::usage(format!("{name} must be more than 0"))
+                .hint("write e.g. 500ms or 10s"));
+        }
+    }
+    // Anything: it is replaced once the target's address is known.
+    let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
+    let default = Load::new(unspecified);
+    Ok(Load {
+        sources: args.source.clone(),
+        message: message(args)?.unwrap_or_else(|| default.message.clone()),
+        expect: expectation(args)?,
+        pace: pace(args)?,
+        extent: match (args.requests, args.duration) {
+            (Some(requests), _) => Extent::Requests(requests),
+            (None, Some(duration)) => Extent::Duration(duration),
+            (None, None) => default.extent,
+        },
+        reuse: if args.keep_alive {
+            Reuse::KeepAlive
+        } else {
+            Reuse::PerRequest
+        },
+        close: match args.close {
+            CloseWith::Fin => Release::Fin,
+            CloseWith::Rst => Release::Reset,
+        },
+        connect_timeout: args.connect_timeout,
+        reply_timeout: args.reply_timeout,
+        warm_up: args.warmup.unwrap_or(Duration::ZERO),
+        ..default
+    })
+}
+
+fn message(args: &BenchArgs) -> Result<Option<Vec<u8>>, Failure> {
+    let Some(size) = args.payload else {
+        return Ok(args.message.clone().map(String::into_bytes));
+    };
+    if size > LARGEST_PAYLOAD {
+        return Err(Failure::usage(format!("--payload: {size} bytes")).hint("64MiB is the most"));
+    }
+    // Printable, so that a board's console shows what it is.
+    Ok(Some(
+        (b'a'..=b'z')
+            .cycle()
+            .take(usize::try_from(size).unwrap_or_default())
+            .collect(),
+    ))
+}
+
+fn expectation(args: &BenchArgs) -> Result<Expectation, Failure> {
+    let Some(pattern) = &args.expect else {
+        return Ok(if args.keep_alive {
+            Expectation::Learn
+        } else {
+            Expectation::Close
+        });
+    };
+    RegexBuilder::new(pattern)
+        .multi_line(true)
+        .build()
+        .map(Expectation::Match)
+        .map_err(|error| {
+            // The last line says what is wrong; those before point at it.
+            let error = error.to_string();
+            let reason = error
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ");
+            let pattern = crate::sanitize::one_line(pattern);
+            Failure::usage(format!(
+                "--expect '{pattern}' is no regular expression: {reason}"
+            ))
+            .hint("put a \\ before a character that is meant as it stands")
+        })
+}
+
+fn pace(args: &BenchArgs) -> Result<Pace, Failure> {
+    let Some(per_second) = args.rate else {
+        return Ok(Pace::Closed {
+            connections: args.connections.unwrap_or(NonZeroUsize::MIN),
+        });
+    };
+    let rate = Rate::new(per_second).ok_or_else(|| {
+        Failure::usage("--rate is out of bounds").hint("write e.g. 200/s; 0.01/s is one in 100 s")
+    })?;
+    Ok(Pace::Open {
+        rate,
+        max_in_flight: args.connections.unwrap_or(DEFAULT_IN_FLIGHT),
+    })
+}
+
+/// Parses a rate: `200/s`, `0.5/s`, `100`.
+///
+/// # Errors
+/// One line that shows the form.
+pub fn rate(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    let digits = number.starts_with(|c: char| c.is_ascii_digit())
+        && number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    match number.parse() {
+        Ok(rate) if digits && rate > 0.0 => Ok(rate),
+        _ => Err(format!("'{text}' is no rate above 0: write e.g. 200/s")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rate;
+
+    #[test]
+    fn rates_of_the_contract() {
+        assert_eq!(rate("200/s"), Ok(200.0));
+        assert_eq!(rate("0.5/s"), Ok(0.5));
+        for text in [
+            "0", "0/s", "-1/s", "1e3/s", "inf", "nan", "", "/s", "ten/s", "1/m",
+        ] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The command lines of `tcpctl bench` and `tcpctl merge`.
+
+use std::net::IpAddr;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use crate::bench::plan;
+use crate::units;
+
+/// The arguments of `tcpctl bench`.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct BenchArgs {
+    /// HOST[:PORT] (3000 if none), [V6%zone]:PORT, or a virtual board: sim[:PROFILE][,key=value...]
+    ///
+    /// Left out, it is TCPCTL_TARGET, then `target` of the config file.
+    #[arg(value_hint = ValueHint::Hostname)]
+    pub target: Option<String>,
+
+    /// Do this alone; may be repeated [default: both]
+    #[arg(long, value_enum, value_name = "PART")]
+    pub only: Vec<Part>,
+
+    /// What each request sends [default: Hello TCP world! and CRLF]
+    #[arg(
+        short,
+        long,
+        value_name = "MESSAGE",
+        allow_hyphen_values = true,
+        conflicts_with = "payload",
+        value_hint = ValueHint::Other,
+        help_heading = "Request"
+    )]
+    pub message: Option<String>,
+    /// Send so many bytes instead, e.g. 1KiB
+    #[arg(
+        long,
+        value_name = "SIZE",
+        value_parser = units::size,
+        value_hint = ValueHint::Other,
+        help_heading = "Request"
+    )]
+    pub payload: Option<u64>,
+    /// What a right reply matches; the reply is complete as soon as it does
+    ///
+    /// Without it a reply is complete when the server closes; with --keep-alive, when it is as
+    /// long as the first one was.
+    #[arg(
+        long,
+        value_name = "REGEX",
+        allow_hyphen_values = true,
+        value_hint = ValueHint::Other,
+        help_heading = "Request"
+    )]
+    pub expect: Option<String>,
+    /// Send many requests over each connection, one at a time
+    #[arg(short, long, help_heading = "Request")]
+    pub keep_alive: bool,
+    /// How connections are closed
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        default_value_t,
+        help_heading = "Request"
+    )]
+    pub close: CloseWith,
+
+    /// Connections at a time; with --rate, the most that may be under way, and 256 if not given
+    ///
+    /// Without it, as many as the limits say that the server serves at once; 1 where they were not
+    /// looked for, or can't say.
+    #[arg(short, long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Load")]
+    pub connections: Option<NonZeroUsize>,
+    /// How long [default: 5s]
+    #[arg(
+        short,
+        long,
+        value_name = "DURATION",
+        value_parser = units::duration,
+        conflicts_with = "requests",
+        value_hint = ValueHint::Other,
+        help_heading = "Load"
+    )]
+    pub duration: Option<Duration>,
+    /// How many requests, instead of how long
+    #[arg(short = 'n', long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Load")]
+    pub requests: Option<NonZeroU64>,
+    /// Start requests on a constant schedule, e.g. 200/s, however slow the server is (open loop)
+    ///
+    /// Times count from when a request should have started, so that a server that stalls can't
+    /// hide the requests that it kept waiting.
+    #[arg(
+        short,
+        long,
+        value_name = "RATE",
+        value_parser = plan::rate,
+        value_hint = ValueHint::Other,
+        help_heading = "Load"
+    )]
+    pub rate: Option<f64>,
+    /// Load the server for so long before anything counts [default: 0]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = units::duration,
+        value_hint = ValueHint::Other,
+        help_heading = "Load"
+    )]
+    pub warmup: Option<Duration>,
+    /// Connect from this address of this computer; several take turns
+    #[arg(long, value_name = "ADDRESS", value_hint = ValueHint::Other, help_heading = "Load")]
+    pub source: Vec<IpAddr>,
+    /// Threads of this program's own
+    #[arg(long, value_name = "N", default_value = "1", value_hint = ValueHint::Other, help_heading = "Load")]
+    pub threads: NonZeroUsize,
+    /// How long to wait for a connection
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "5s",
+        value_parser = units::duration,
+        value_hint = ValueHint::Other,
+        help_heading = "Load"
+    )]
+    pub connect_timeout: Duration,
+    /// How long to wait for a complete reply
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = units::duration,
+        value_hint = ValueHint::Other,
+        help_heading = "Load"
+    )]
+    pub reply_timeout: Duration,
+
+    /// Never hold more connections than this to find the limits
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "256",
+        value_hint = ValueHint::Other,
+        help_heading = "Limits"
+    )]
+    pub max_connections: NonZeroUsize,
+    /// How long the search for the limits may take
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "30s",
+        value_parser = units::duration,
+        value_hint = ValueHint::Other,
+        help_heading = "Limits"
+    )]
+    pub budget: Duration,
+
+    /// Write a page with plots and the whole report in it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Report")]
+    pub html: Option<PathBuf>,
+    /// Save the run, for --compare and tcpctl merge
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Report")]
+    pub save: Option<PathBuf>,
+    /// Compare with a saved run
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Report")]
+    pub compare: Option<PathBuf>,
+    /// Exit 1 where this holds, e.g. 'p99 > 50ms' or 'errors > 0'; may be repeated
+    ///
+    /// FIELD OP VALUE: any field of the report (latency.complete_us.p99), or p50 p90 p99 p99_9 max
+    /// rate errors served queued held. A field that could not be measured counts as failed.
+    #[arg(long, value_name = "CONDITION", value_hint = ValueHint::Other, help_heading = "Report")]
+    pub fail_if: Vec<String>,
+    /// Write the histograms as an HdrHistogram log (V2)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Report")]
+    pub hdr_log: Option<PathBuf>,
+}
+
+/// The values of `--only`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// How many connections are served at once, how many wait, what the next one sees
+    Limits,
+    /// How fast and how reliably requests are answered
+    Latency,
+}
+
+/// The values of `--close`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum CloseWith {
+    /// As programs do: a FIN each way
+    #[default]
+    Fin,
+    /// With a reset: no TIME-WAIT on this side
+    Rst,
+}
+
+/// The arguments of `tcpctl merge`.
+#[derive(Debug, Args)]
+#[command(after_long_help = MERGE_EXAMPLES)]
+pub struct MergeArgs {
+    /// Runs that were saved with tcpctl bench --save
+    #[arg(required = true, num_args = 2.., value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub runs: Vec<PathBuf>,
+    /// Write a page with plots and the whole report in it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub html: Option<PathBuf>,
+    /// Save the merged run
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub save: Option<PathBuf>,
+    /// Write its histograms as an HdrHistogram log (V2)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub hdr_log: Option<PathBuf>,
+}
+
+pub(super) const ABOUT: &str = "\
+Measure what a TCP server can take, and how fast and how reliably it answers.
+
+First the limits: how many connections it serves at once, how many wait, what the next one sees, and \
+how soon a place is free again. They are found by holding idle connections, one at a time. Then the \
+latency: it connects, sends a request, reads the reply and closes, again and again, and tells connecting, the \
+first byte and the complete reply apart. Every failure has a class, and what failed here is never \
+counted as the server's. A board that refuses is not hammered: the next try waits.";
+
+const EXAMPLES: &str = "\
+Examples:
+  A virtual board, then your own, with a page to attach to an issue:
+    $ tcpctl bench sim
+    $ tcpctl bench 192.168.1.1 -c 4 -d 10s --html report.html
+
+  How many connections does it take? No load is sent for that:
+    $ tcpctl bench 192.168.1.1 --only limits
+
+  In CI: fail where it became slow or unreliable:
+    $ tcpctl bench sim --fail-if 'p99 > 50ms' --fail-if 'errors > 0'
+
+  20 requests a second for a minute, beside yesterday's:
+    $ tcpctl bench 192.168.1.1 -r 20/s -d 1m --save today.json --compare yesterday.json
+
+Exit codes:
+  0 done, 1 a --fail-if holds, 2 usage, 6 name not resolved, 7, 28 or 56 not one request was
+  answered (could not connect, silence, broken), 130 and 143 interrupted";
+
+const MERGE_EXAMPLES: &str = "\
+Examples:
+  One report of runs from several computers, exact as if it had been one:
+    $ tcpctl merge a.json b.json
+
+  Runs of several machines by ssh:
+    $ for host in a b; do ssh $host tcpctl bench 10.0.0.5 --save - --quiet > $host.json & done; wait
+    $ tcpctl merge a.json b.json --html all.html
+
+  Keep the merged run, for a later --compare:
+    $ tcpctl merge a.json b.json --save all.json";
