@@ -197,22 +197,18 @@ impl Bench<'_> {
         let exhausted =
             |error| Failure::new(Kind::Internal, format!("the system is out of: {error}"));
         let mut seen = Seen::default();
+        if let Some(source) = self.plan.foreign_source(address) {
+            return Err(
+                Failure::usage(format!("--source {source} can't reach {address}"))
+                    .hint("give an address of the same family"),
+            );
+        }
         if self.plan.parts.limits {
             let mut network = KernelNetwork::new().map_err(exhausted)?;
             self.find_limits(&mut network, address, &mut seen)?;
         }
         if self.goes_on(&seen) {
             let load = self.load(address, &seen);
-            if let Some(source) = load
-                .sources
-                .iter()
-                .find(|it| it.is_ipv4() != address.is_ipv4())
-            {
-                return Err(
-                    Failure::usage(format!("--source {source} can't reach {address}"))
-                        .hint("give an address of the same family"),
-                );
-            }
             let threads = self.plan.threads;
             let measured =
                 engine::run_threads(&load, threads, KernelNetwork::new, &mut self.watcher());

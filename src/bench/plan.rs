@@ -1,6 +1,6 @@
 //! What `tcpctl bench` is to do, found right or refused before anything is sent.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -127,6 +127,15 @@ impl Plan {
             load.pace = Pace::Closed { connections };
         }
         load
+    }
+
+    /// A source address that can't reach `address`: one of the other family.
+    pub fn foreign_source(&self, address: SocketAddr) -> Option<IpAddr> {
+        self.load
+            .sources
+            .iter()
+            .copied()
+            .find(|source| source.is_ipv4() != address.is_ipv4())
     }
 
     /// The search for the limits, at that address.

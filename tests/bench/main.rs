@@ -1,0 +1,336 @@
+//! `tcpctl bench` and `tcpctl merge` as scripts and people run them.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::path::PathBuf;
+use std::sync::mpsc;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use common::{Ended, Server, closed_port, finish, read_some, reset, run, signal, tcpctl};
+
+/// A folder of one test, which goes with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("tcpctl-bench-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a temporary folder");
+        Self(path)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("a plain path").to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn report(ended: &Ended) -> Value {
+    let objects = ended.objects();
+    assert!(!objects.is_empty(), "{ended:?}");
+    objects[0].clone()
+}
+
+#[test]
+fn a_virtual_board_is_measured_whole_and_its_limits_are_exact() {
+    let ended = run([
+        "bench",
+        "sim:ideal,workers=2,backlog=3",
+        "-n",
+        "50",
+        "--json",
+        "-q",
+    ]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let report = report(&ended);
+    assert_eq!(report["schema"], "tcpctl.bench/1");
+    assert_eq!(report["environment"]["virtual"], true);
+    let limits = &report["limits"];
+    assert_eq!(limits["served_at_once"], 2, "{limits}");
+    assert_eq!(limits["queued"], 3, "{limits}");
+    assert_eq!(limits["held"], 5, "{limits}");
+    assert_eq!(limits["overflow"], "refused", "{limits}");
+    assert!(limits["recovery_us"].as_f64() > Some(0.0), "{limits}");
+    let latency = &report["latency"];
+    assert_eq!(latency["requests"], 50, "{latency}");
+    assert_eq!(
+        latency["connections"], 2,
+        "as many as it serves at once: {latency}"
+    );
+    assert_eq!(latency["complete_us"]["samples"], 50, "{latency}");
+    let verdict = report["verdict"].as_str().expect("a verdict");
+    assert!(
+        verdict.starts_with("serves 2 at once, queues 3, refuses the 6th"),
+        "{verdict}"
+    );
+}
+
+#[test]
+fn the_first_line_is_the_answer() {
+    let ended = run(["bench", "sim:ideal,workers=1,backlog=0", "--only", "limits"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let text = String::from_utf8(ended.stdout).expect("text");
+    assert!(
+        text.starts_with("serves 1 at once, queues none, refuses the 2nd"),
+        "{text}"
+    );
+    assert!(!text.contains("\nLatency\n"), "{text}");
+}
+
+#[test]
+fn latency_alone_needs_one_connection_at_a_time() {
+    let server = Server::greeter(b"Hello World");
+    let ended = run([
+        "bench",
+        &server.target(),
+        "--only",
+        "latency",
+        "-n",
+        "20",
+        "--json",
+        "-q",
+    ]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let report = report(&ended);
+    assert_eq!(report["environment"]["virtual"], false);
+    assert_eq!(report["limits"], Value::Null);
+    assert_eq!(report["latency"]["requests"], 20);
+    assert_eq!(report["latency"]["connections"], 1);
+}
+
+#[test]
+fn an_open_loop_keeps_its_rate() {
+    let ended = run([
+        "bench",
+        "sim:ideal",
+        "--only",
+        "latency",
+        "-r",
+        "100/s",
+        "-n",
+        "30",
+        "--json",
+    ]);
+    let report = report(&ended);
+    assert_eq!(report["latency"]["target_rate_per_s"], 100.0, "{ended:?}");
+    assert_eq!(report["latency"]["schedule_error_us"]["samples"], 30);
+}
+
+#[test]
+fn a_condition_decides_the_exit_code() {
+    let bench = |condition: &str| {
+        run([
+            "bench",
+            "sim:ideal",
+            "--only",
+            "latency",
+            "-n",
+            "20",
+            "-q",
+            "--fail-if",
+            condition,
+        ])
+    };
+    assert_eq!(bench("errors > 0").code, 0);
+    let failed = bench("p99 > 1us");
+    assert_eq!(failed.code, 1, "{failed:?}");
+    assert!(failed.stderr.contains("p99 > 1us"), "{failed:?}");
+    assert_eq!(failed.stderr.lines().count(), 1, "{failed:?}");
+    // What was not measured is not known to be right.
+    assert_eq!(bench("served < 1").code, 1);
+}
+
+#[test]
+fn a_run_compared_with_itself_shows_nothing_and_two_merge_to_both() {
+    let folder = Folder::new("merge");
+    let (one, two, page) = (
+        folder.file("one.json"),
+        folder.file("two.json"),
+        folder.file("page.html"),
+    );
+    for (file, count) in [(&one, "30"), (&two, "50")] {
+        let ended = run([
+            "bench",
+            "sim:ideal",
+            "--only",
+            "latency",
+            "-n",
+            count,
+            "-q",
+            "--save",
+            file,
+            "--json",
+        ]);
+        assert_eq!(ended.code, 0, "{ended:?}");
+    }
+    let merged = run(["merge", &one, &two, "--json", "--html", &page]);
+    assert_eq!(merged.code, 0, "{merged:?}");
+    assert_eq!(report(&merged)["latency"]["complete_us"]["samples"], 80);
+    let page = std::fs::read_to_string(page).expect("the page was written");
+    assert!(page.starts_with("<!"), "{page:.100}");
+    assert!(page.contains("tcpctl.bench/1"), "the whole report is in it");
+}
+
+#[test]
+fn an_existing_file_is_kept_where_nothing_comes_of_the_run() {
+    let folder = Folder::new("kept");
+    let file = folder.file("saved.json");
+    std::fs::write(&file, "precious").expect("a temporary file");
+    let (_keep, nobody) = closed_port();
+    let ended = run(["bench", &nobody.to_string(), "--save", &file]);
+    assert_eq!(ended.code, 7, "{ended:?}");
+    assert_eq!(
+        std::fs::read_to_string(&file).expect("still there"),
+        "precious"
+    );
+}
+
+#[test]
+fn nobody_at_home_is_a_failure_and_no_limit() {
+    let (_keep, nobody) = closed_port();
+    let target = nobody.to_string();
+    for arguments in [
+        vec!["bench", &*target, "--json"],
+        vec!["bench", &target, "--json", "--only", "limits"],
+        vec!["bench", &target, "--json", "--only", "latency", "-n", "3"],
+    ] {
+        let ended = run(arguments.iter().copied());
+        assert_eq!(ended.code, 7, "{ended:?}");
+        let objects = ended.objects();
+        let error = objects.last().expect("an error object");
+        assert_eq!(error["schema"], "tcpctl.error/1", "{ended:?}");
+        assert_eq!(
+            (&error["kind"], &error["exit_code"]),
+            (&"connect".into(), &7.into())
+        );
+    }
+    let ended = run(["bench", "nonexistent.invalid"]);
+    assert_eq!(ended.code, 6, "{ended:?}");
+}
+
+#[test]
+fn a_server_that_only_resets_is_a_broken_one() {
+    let server = Server::start(|mut connection| {
+        read_some(&mut connection);
+        reset(connection);
+    });
+    let ended = run([
+        "bench",
+        &server.target(),
+        "--only",
+        "latency",
+        "-n",
+        "5",
+        "--json",
+        "-q",
+    ]);
+    assert_eq!(ended.code, 56, "{ended:?}");
+    assert_eq!(
+        report(&ended)["latency"]["errors"]["reset_before_reply"],
+        5,
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn ctrl_c_leaves_the_report_of_what_was_done() {
+    let (sender, asked) = mpsc::channel();
+    let server = Server::start(move |mut connection| {
+        read_some(&mut connection);
+        let _ = sender.send(());
+        let _ = std::io::Write::write_all(&mut connection, b"Hello World");
+    });
+    let arguments = [
+        "bench",
+        &server.target(),
+        "--only",
+        "latency",
+        "-d",
+        "50s",
+        "--json",
+        "-q",
+    ];
+    let child = tcpctl(arguments).spawn().expect("it starts");
+    for _ in 0..10 {
+        asked.recv().expect("it asks");
+    }
+    signal(&child, Signal::INT);
+    let ended = finish(child);
+    assert_eq!(ended.code, 130, "{ended:?}");
+    let report = report(&ended);
+    assert_eq!(report["latency"]["interrupted"], true);
+    assert!(
+        report["latency"]["completed"].as_u64() >= Some(9),
+        "{report}"
+    );
+}
+
+#[test]
+fn what_can_not_be_is_refused_before_anything_is_sent() {
+    let (sender, asked) = mpsc::channel();
+    let server = Server::start(move |_| {
+        let _ = sender.send(());
+    });
+    let target = server.target();
+    for (arguments, named) in [
+        (vec!["-c", "0"], "--connections"),
+        (vec!["-d", "0"], "--duration"),
+        (vec!["-d", "5"], "5s or 5ms"),
+        (vec!["-n", "0"], "--requests"),
+        (vec!["-n", "5", "-d", "1s"], "--duration"),
+        (vec!["-r", "0/s"], "--rate"),
+        (vec!["-r", "fast"], "fast"),
+        (vec!["--expect", "("], "--expect"),
+        (vec!["-m", "hi", "--payload", "5"], "--payload"),
+        (vec!["--payload", "1GiB"], "--payload"),
+        (vec!["--threads", "0"], "--threads"),
+        (vec!["--only", "nothing"], "nothing"),
+        (vec!["--close", "never"], "never"),
+        (vec!["--source", "::1"], "::1"),
+        (vec!["--source", "here"], "here"),
+        (vec!["--fail-if", "p98 > 1s"], "p98"),
+        (vec!["--fail-if", "p99"], "p99"),
+        (
+            vec!["--save", "/nonexistent/run.json"],
+            "/nonexistent/run.json",
+        ),
+        (vec!["--html", "/"], "folder"),
+        (vec!["--hdr-log", "/nonexistent/log"], "--hdr-log"),
+        (vec!["--compare", "/nonexistent/run.json"], "--compare"),
+        (vec!["--budget", "0"], "--budget"),
+        (vec!["--max-connections", "0"], "--max-connections"),
+    ] {
+        let all = ["bench", &*target, "--only", "latency"]
+            .into_iter()
+            .chain(arguments.clone());
+        let ended = run(all);
+        assert_eq!(ended.code, 2, "{arguments:?}: {ended:?}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains(named), "{arguments:?}: {ended:?}");
+    }
+    for (arguments, named) in [
+        (["sim", "--threads", "2"], "--threads"),
+        (["sim", "--source", "127.0.0.1"], "--source"),
+    ] {
+        let ended = run(["bench"].into_iter().chain(arguments));
+        assert_eq!(ended.code, 2, "{ended:?}");
+        assert!(ended.stderr.contains(named), "{ended:?}");
+    }
+    assert_eq!(asked.try_recv().ok(), None, "nothing was sent");
+}
+
+#[test]
+fn the_schema_is_printed() {
+    let ended = run(["schema", "bench"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let schema: Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+    assert_eq!(schema["title"], "tcpctl.bench/1");
+    assert_eq!(run(["schema", "nothing"]).code, 2);
+}
