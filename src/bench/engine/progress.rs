@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::recorder::{CLASSES, Interval, histogram};
+use super::recorder::{CLASSES, Interval};
+use super::samples::histogram;
 use crate::bench::measurement::{ErrorClass, Second};
 
 /// How a run stands.
@@ -131,19 +132,21 @@ impl Board {
         if interval.is_empty() {
             return;
         }
-        inner.so_far.completed += interval.completed;
+        inner.so_far.completed += interval.complete.len() as u64;
         for (class, count) in CLASSES.into_iter().zip(interval.errors) {
             if count > 0 {
                 *inner.so_far.errors.entry(class).or_default() += count;
             }
         }
-        add(&mut inner.complete, &interval.complete);
+        for &time in &interval.complete {
+            inner.complete.saturating_record(time);
+        }
         if let Some(open) = inner.open_second(second) {
-            open.completed += interval.completed;
+            open.completed += interval.complete.len() as u64;
             open.failed += interval.errors.iter().sum::<u64>();
-            match &mut open.complete {
-                Some(sum) => add(sum, &interval.complete),
-                none => *none = Some(interval.complete.clone()),
+            let complete = open.complete.get_or_insert_with(histogram);
+            for &time in &interval.complete {
+                complete.saturating_record(time);
             }
         }
         interval.clear();
@@ -192,9 +195,4 @@ impl Inner {
         }
         self.open.get_mut(index)
     }
-}
-
-fn add(sum: &mut Histogram<u64>, part: &Histogram<u64>) {
-    // All have the same bounds, so that it can't fail.
-    let _ = sum.add(part);
 }
