@@ -218,6 +218,7 @@ impl Recorder {
         interrupted: bool,
     ) -> Measurement {
         self.publish(now, 0);
+        self.board.end(self.second);
         let cpu = limits::cpu_time();
         Measurement {
             started_at: self.started_at,
