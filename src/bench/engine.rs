@@ -15,6 +15,7 @@ mod arrivals;
 mod progress;
 mod recorder;
 mod reply;
+mod samples;
 mod slots;
 
 use std::io;
@@ -377,7 +378,7 @@ impl<'a, N: Network> Engine<'a, N> {
                 self.drive(slot);
             } else {
                 let slot = self.slots.take();
-                self.begin(slot, at);
+                self.begin(slot, at, now);
             }
         }
     }
@@ -385,7 +386,7 @@ impl<'a, N: Network> Engine<'a, N> {
     /// In a closed loop: the slot's next request, or nothing more.
     fn begin_or_rest(&mut self, slot: usize, now: u64) {
         if self.allowance.allows(now) {
-            self.begin(slot, now);
+            self.begin(slot, now, now);
         } else {
             self.slots.enter(slot, Phase::Free);
         }
@@ -407,7 +408,7 @@ impl<'a, N: Network> Engine<'a, N> {
     }
 
     /// Starts a request on a new connection.
-    fn begin(&mut self, slot: usize, at: u64) {
+    fn begin(&mut self, slot: usize, at: u64, now: u64) {
         self.count_start(slot, at);
         self.slots.enter(slot, Phase::Connecting);
         let source = match self.load.sources.len() {
@@ -420,7 +421,7 @@ impl<'a, N: Network> Engine<'a, N> {
         match self.network.connect(self.load.target, source) {
             Ok(id) => {
                 self.slots.connect(slot, id);
-                let deadline = self.now().saturating_add(self.timeouts.connect);
+                let deadline = now.saturating_add(self.timeouts.connect);
                 self.slots.wait_in(Queue::Connect, slot, deadline);
             }
             Err(failure) => {
@@ -602,9 +603,10 @@ impl<'a, N: Network> Engine<'a, N> {
         let this = self.slots.get_mut(slot);
         this.refusals = 0;
         if this.measured {
-            self.recorder.tick(now, self.slots.in_flight());
-            self.recorder
-                .completed(now.saturating_sub(self.slots.get(slot).start));
+            let time = now.saturating_sub(this.start);
+            let in_flight = self.slots.in_flight();
+            self.recorder.tick(now, in_flight);
+            self.recorder.completed(time, now, in_flight);
         }
     }
 

@@ -1,38 +1,83 @@
-//! Waits of Linux that end when they should.
+//! A timer of Linux that wakes a poll when it should.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// Lets the kernel no longer put off the calling thread's timers to save wake-ups.
+/// An alarm clock among the descriptors of a poll (`timerfd`).
 ///
-/// A thread's timers may be 50 µs late by default; an open loop's schedule takes that for an error
-/// of its own. (prctl(2), `PR_SET_TIMERSLACK`; 1 ns is the least, 0 is the default again.)
-pub fn be_punctual() {
-    // SAFETY: this request takes one integer, and touches no memory of ours.
-    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
+/// `epoll_wait` counts in milliseconds, and the kernel may put its timeout off by 50 µs more to
+/// save wake-ups; this rings to the microseconds in which a thread can be woken. It need not be
+/// set again for every wait either, which costs more than a clock that is read.
+#[derive(Debug)]
+pub struct Alarm(OwnedFd);
+
+impl Alarm {
+    /// An alarm that is not set. Its descriptor becomes readable, as an edge, whenever it rings.
+    ///
+    /// # Errors
+    /// The system has no more descriptors.
+    pub fn new() -> io::Result<Self> {
+        let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
+        // SAFETY: no memory of ours is touched.
+        let descriptor = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) };
+        if descriptor < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor is new, and nobody else's.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+    }
+
+    /// Lets it ring once, so much later; whatever it was set to before is forgotten.
+    ///
+    /// # Errors
+    /// None that a time of less than centuries could meet.
+    pub fn set(&self, after: Duration) -> io::Result<()> {
+        let never = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let once = libc::itimerspec {
+            it_interval: never,
+            it_value: libc::timespec {
+                tv_sec: after.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+                // Below 10^9, which any C long holds. Zero would be "never".
+                tv_nsec: after.subsec_nanos().max(1).cast_signed().into(),
+            },
+        };
+        // SAFETY: the descriptor is open, and `once` outlives the call that reads it.
+        let done = unsafe {
+            libc::timerfd_settime(self.0.as_raw_fd(), 0, &raw const once, std::ptr::null_mut())
+        };
+        if done != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
 }
 
-/// Blocks until `descriptor` can be read, or until `timeout` has passed, to the microseconds in
-/// which a thread can be woken: `epoll_wait` counts in milliseconds.
-///
-/// # Errors
-/// `Interrupted` by a signal, and nothing else that a valid descriptor could meet.
-pub fn wait_readable(descriptor: &impl AsRawFd, timeout: Duration) -> io::Result<()> {
-    let mut poll = libc::pollfd {
-        fd: descriptor.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    let timeout = libc::timespec {
-        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-        // Below 10^9, which any C long holds.
-        tv_nsec: timeout.subsec_nanos().cast_signed().into(),
-    };
-    // SAFETY: one pollfd and one timespec, both outlive the call; no signal mask.
-    let ready = unsafe { libc::ppoll(&raw mut poll, 1, &raw const timeout, std::ptr::null()) };
-    if ready < 0 {
-        return Err(io::Error::last_os_error());
+impl AsRawFd for Alarm {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::sys::{Readiness, is_readable, wait_until_ready};
+
+    #[test]
+    fn it_rings_once_and_not_early() {
+        let alarm = Alarm::new().unwrap();
+        assert!(!is_readable(&alarm));
+        let start = Instant::now();
+        alarm.set(Duration::from_millis(3)).unwrap();
+        wait_until_ready(&alarm, Readiness::Readable);
+        assert!(start.elapsed() >= Duration::from_millis(3));
+        alarm.set(Duration::from_hours(1)).unwrap();
+        assert!(!is_readable(&alarm), "setting it again silences it");
+    }
 }

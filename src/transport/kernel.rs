@@ -6,6 +6,8 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -21,10 +23,9 @@ use crate::sys;
 /// turn comes.
 const EVENTS: usize = 128;
 
-/// How much of a wait is left to the precise clock: `epoll_wait` counts in milliseconds, and mio
-/// rounds up.
+/// No connection's number.
 #[cfg(target_os = "linux")]
-const PRECISE: Duration = Duration::from_millis(2);
+const ALARM: Token = Token(usize::MAX);
 
 /// A handshake that took longer than this may have had its SYN repeated: no kernel repeats one
 /// sooner. Those that were faster are not asked.
@@ -34,8 +35,6 @@ const SYN_MAY_HAVE_BEEN_REPEATED: Duration = Duration::from_millis(100);
 const SMALLEST_MSS: usize = 536;
 
 /// The operating system's sockets.
-///
-/// Belongs to the thread that made it, whose timers it makes punctual.
 pub struct KernelNetwork {
     poll: Poll,
     ready: Events,
@@ -43,6 +42,13 @@ pub struct KernelNetwork {
     /// Numbers that are free again.
     free: Vec<usize>,
     start: Instant,
+    /// When the last wait ended.
+    woke: NetworkTime,
+    #[cfg(target_os = "linux")]
+    alarm: sys::precise::Alarm,
+    /// When it rings, or has.
+    #[cfg(target_os = "linux")]
+    rings_at: NetworkTime,
 }
 
 /// A connection, and what its readiness has told.
@@ -56,7 +62,7 @@ struct Connection {
     error: Option<io::ErrorKind>,
     /// SYNs that were sent again.
     syn_retransmissions: u32,
-    /// Since `start` of the network, milliseconds: for [`SYN_MAY_HAVE_BEEN_REPEATED`].
+    /// When it was opened, or the last wait before that ended, milliseconds: for [`SYN_MAY_HAVE_BEEN_REPEATED`].
     opened: u32,
     phase: Phase,
     /// A read has taken all that there was; the next event says when there is more.
@@ -88,14 +94,26 @@ impl KernelNetwork {
     pub fn new() -> io::Result<Self> {
         // Where that fails, the limit is met as `LocalFiles`, and said then.
         let _ = sys::limits::raise_open_files();
+        let poll = Poll::new()?;
         #[cfg(target_os = "linux")]
-        sys::precise::be_punctual();
+        let alarm = sys::precise::Alarm::new()?;
+        #[cfg(target_os = "linux")]
+        poll.registry().register(
+            &mut mio::unix::SourceFd(&alarm.as_raw_fd()),
+            ALARM,
+            Interest::READABLE,
+        )?;
         Ok(Self {
-            poll: Poll::new()?,
+            poll,
             ready: Events::with_capacity(EVENTS),
             connections: Vec::new(),
             free: Vec::new(),
             start: Instant::now(),
+            woke: NetworkTime::ZERO,
+            #[cfg(target_os = "linux")]
+            alarm,
+            #[cfg(target_os = "linux")]
+            rings_at: NetworkTime::ZERO,
         })
     }
 
@@ -104,20 +122,28 @@ impl KernelNetwork {
         connection.ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// Waits in the kernel, and takes the first of what is ready.
+    /// Waits in the kernel, and takes the first of what is ready. May return early.
     fn select(&mut self, until: Option<NetworkTime>) -> io::Result<()> {
-        let left = until.map(|until| until.saturating_sub(self.start.elapsed()));
+        let now = self.start.elapsed();
+        let left = until.map(|until| until.saturating_sub(now));
         #[cfg(target_os = "linux")]
-        let left = match left {
-            Some(left) if !left.is_zero() && left < PRECISE => {
-                sys::precise::wait_readable(&self.poll, left)?;
-                Some(Duration::ZERO)
+        let left = match until {
+            Some(until) if until > now => {
+                let rings_in_time = self.rings_at > now && self.rings_at <= until;
+                if rings_in_time || self.alarm.set(until.saturating_sub(now)).is_ok() {
+                    if !rings_in_time {
+                        self.rings_at = until;
+                    }
+                    None
+                } else {
+                    left
+                }
             }
-            // Returns early, and the caller waits for the rest.
-            Some(left) => Some(left.saturating_sub(PRECISE)),
-            None => None,
+            _ => left,
         };
-        self.poll.poll(&mut self.ready, left)
+        self.poll.poll(&mut self.ready, left)?;
+        self.woke = self.start.elapsed();
+        Ok(())
     }
 }
 
@@ -229,7 +255,7 @@ impl Network for KernelNetwork {
             // ENOSPC (epoll's limit of watches) or ENOMEM.
             return Err(ConnectFailure::LocalFiles);
         }
-        let opened = self.start.elapsed().as_millis();
+        let opened = self.woke.as_millis();
         self.connections[number] = Some(Connection {
             stream,
             error: None,
@@ -358,7 +384,7 @@ impl Network for KernelNetwork {
                     if !failed && !event.is_writable() {
                         continue;
                     }
-                    match connection.settle(failed, self.start.elapsed()) {
+                    match connection.settle(failed, self.woke) {
                         Ok(()) => {
                             connection.phase = Phase::Connected;
                             events.push(Event::Connected(id));

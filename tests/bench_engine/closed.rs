@@ -345,3 +345,15 @@ fn a_thousand_connections_do_not_start_as_one_burst() {
     assert_eq!(network.log.borrow().most_open, 1000);
     assert!(network.log.borrow().longest_burst <= 64);
 }
+
+#[test]
+fn a_very_long_reply_takes_turns_with_the_others() {
+    let server = |request| match request {
+        0 => vec![(1, Act::Send(vec![b'x'; 10_000_000])), (1, Act::Fin)],
+        _ => greet(1),
+    };
+    let load = requests(TARGET, 2, 10);
+    let measurement = engine::run(&mut network(server, &load), &load, &mut ());
+    assert_eq!(measurement.completed, 10);
+    assert!(measurement.errors.is_empty());
+}

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::recorder::{CLASSES, Interval, histogram};
+use super::recorder::{CLASSES, Interval};
+use super::samples::histogram;
 use crate::bench::measurement::{ErrorClass, Second};
 
 /// How a run stands.
@@ -59,6 +60,8 @@ struct Inner {
     complete: Histogram<u64>,
     /// Requests on their way, by thread.
     in_flight: Vec<usize>,
+    /// Threads that have come to their end.
+    ended: usize,
     /// Seconds that not all threads have left yet.
     open: std::collections::VecDeque<OpenSecond>,
 }
@@ -97,6 +100,7 @@ impl Board {
                 so_far: Progress::default(),
                 complete: histogram(),
                 in_flight: vec![0; threads],
+                ended: 0,
                 open: std::collections::VecDeque::new(),
             }),
         }
@@ -131,19 +135,21 @@ impl Board {
         if interval.is_empty() {
             return;
         }
-        inner.so_far.completed += interval.completed;
+        inner.so_far.completed += interval.complete.len() as u64;
         for (class, count) in CLASSES.into_iter().zip(interval.errors) {
             if count > 0 {
                 *inner.so_far.errors.entry(class).or_default() += count;
             }
         }
-        add(&mut inner.complete, &interval.complete);
+        for &time in &interval.complete {
+            inner.complete.saturating_record(time);
+        }
         if let Some(open) = inner.open_second(second) {
-            open.completed += interval.completed;
+            open.completed += interval.complete.len() as u64;
             open.failed += interval.errors.iter().sum::<u64>();
-            match &mut open.complete {
-                Some(sum) => add(sum, &interval.complete),
-                none => *none = Some(interval.complete.clone()),
+            let complete = open.complete.get_or_insert_with(histogram);
+            for &time in &interval.complete {
+                complete.saturating_record(time);
             }
         }
         interval.clear();
@@ -155,14 +161,19 @@ impl Board {
         if let Some(open) = inner.open_second(second) {
             open.left += 1;
         }
-        while inner
-            .open
-            .front()
-            .is_some_and(|open| open.left >= inner.threads)
-        {
-            let closed = inner.open.pop_front().map(OpenSecond::close);
-            inner.so_far.seconds.extend(closed);
+        inner.close_seconds();
+    }
+
+    /// A thread has come to its end in this second: it will publish nothing more, and hold up
+    /// no second that the others are in.
+    pub(super) fn end(&self, second: usize) {
+        let mut inner = self.inner();
+        let passed = second.saturating_sub(inner.so_far.seconds.len());
+        for open in inner.open.iter_mut().skip(passed) {
+            open.left += 1;
         }
+        inner.ended += 1;
+        inner.close_seconds();
     }
 
     /// How the run stands.
@@ -188,13 +199,58 @@ impl Inner {
     fn open_second(&mut self, second: usize) -> Option<&mut OpenSecond> {
         let index = second.checked_sub(self.so_far.seconds.len())?;
         while self.open.len() <= index {
-            self.open.push_back(OpenSecond::default());
+            self.open.push_back(OpenSecond {
+                left: self.ended,
+                ..OpenSecond::default()
+            });
         }
         self.open.get_mut(index)
     }
+
+    /// Takes those into the record that all threads have left.
+    fn close_seconds(&mut self) {
+        while let Some(second) = self.open.pop_front_if(|open| open.left >= self.threads) {
+            self.so_far.seconds.push(second.close());
+        }
+    }
 }
 
-fn add(sum: &mut Histogram<u64>, part: &Histogram<u64>) {
-    // All have the same bounds, so that it can't fail.
-    let _ = sum.add(part);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completed(count: u64) -> Interval {
+        Interval {
+            complete: (1..=count).collect(),
+            errors: [0; CLASSES.len()],
+        }
+    }
+
+    #[test]
+    fn a_second_is_over_when_all_threads_have_left_it_or_ended() {
+        let board = Board::new(2);
+        let publish = |thread, second, count| {
+            board.publish(thread, second, Duration::ZERO, 1, &mut completed(count));
+        };
+        publish(0, 0, 3);
+        board.leave(0);
+        publish(0, 1, 5);
+        assert!(board.progress().seconds.is_empty(), "the other is in it");
+        publish(1, 0, 4);
+        board.end(0);
+        let seconds: Vec<u64> = board
+            .progress()
+            .seconds
+            .iter()
+            .map(|s| s.completed)
+            .collect();
+        assert_eq!(seconds, [7]);
+        board.leave(1);
+        publish(0, 2, 1);
+        board.leave(2);
+        board.leave(3);
+        board.end(4);
+        let seconds: Vec<u64> = board.seconds().iter().map(|s| s.completed).collect();
+        assert_eq!(seconds, [7, 5, 1, 0]);
+    }
 }

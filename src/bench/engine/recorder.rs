@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use hdrhistogram::Histogram;
 
 use super::progress::Board;
+use super::samples::{Samples, add};
 use crate::bench::load::{Load, Pace, Reuse};
 use crate::bench::measurement::{ConnectionTotals, ErrorClass, Measurement};
 use crate::sys::limits;
@@ -25,38 +26,29 @@ pub(super) const CLASSES: [ErrorClass; 10] = [
     ErrorClass::LocalFiles,
 ];
 
-/// The longest time that is told apart, nanoseconds: an hour.
-const LONGEST: u64 = 3_600_000_000_000;
-
 /// How often a thread says how it stands, nanoseconds; a second is a whole number of these.
 pub(super) const TICK: u64 = 100_000_000;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// An empty histogram of nanoseconds, three significant digits. All have the same bounds, so that
-/// any two can be added up fast. 270 kB of address space, of which what is used has memory.
-pub(super) fn histogram() -> Histogram<u64> {
-    // The bounds are constants that its own tests use.
-    Histogram::new_with_bounds(1, LONGEST, 3)
-        .unwrap_or_else(|error| unreachable!("constant bounds: {error}"))
-}
+/// How many completions a thread keeps to itself at most, however far the next tick is.
+const BATCH: usize = 4096;
 
 /// What has happened since the last tick.
 pub(super) struct Interval {
-    pub(super) completed: u64,
+    /// How long each completed request took, nanoseconds.
+    pub(super) complete: Vec<u64>,
     pub(super) errors: [u64; CLASSES.len()],
-    pub(super) complete: Histogram<u64>,
 }
 
 impl Interval {
     pub(super) fn is_empty(&self) -> bool {
-        self.completed == 0 && self.errors.iter().all(|&count| count == 0)
+        self.complete.is_empty() && self.errors.iter().all(|&count| count == 0)
     }
 
     pub(super) fn clear(&mut self) {
-        self.completed = 0;
+        self.complete.clear();
         self.errors = [0; CLASSES.len()];
-        self.complete.reset();
     }
 }
 
@@ -74,11 +66,22 @@ pub(super) struct Recorder {
     interval: Interval,
     completed: u64,
     errors: [u64; CLASSES.len()],
-    connect: Histogram<u64>,
-    first_byte: Histogram<u64>,
-    complete: Histogram<u64>,
-    schedule_error: Option<Histogram<u64>>,
-    totals: Option<ConnectionTotals>,
+    connect: Samples,
+    first_byte: Samples,
+    complete: Samples,
+    schedule_error: Option<Samples>,
+    totals: Option<Totals>,
+}
+
+/// What is known of the connections, while it adds up.
+#[derive(Default)]
+struct Totals {
+    syn_retransmissions: u64,
+    retransmissions: u64,
+    smoothed_rtt: Option<Samples>,
+    min_rtt: Option<Samples>,
+    receiver_limited: Option<Duration>,
+    send_buffer_limited: Option<Duration>,
 }
 
 impl Recorder {
@@ -94,16 +97,15 @@ impl Recorder {
             has_news: false,
             second: 0,
             interval: Interval {
-                completed: 0,
+                complete: Vec::with_capacity(BATCH),
                 errors: [0; CLASSES.len()],
-                complete: histogram(),
             },
             completed: 0,
             errors: [0; CLASSES.len()],
-            connect: histogram(),
-            first_byte: histogram(),
-            complete: histogram(),
-            schedule_error: matches!(load.pace, Pace::Open { .. }).then(histogram),
+            connect: Samples::new(),
+            first_byte: Samples::new(),
+            complete: Samples::new(),
+            schedule_error: matches!(load.pace, Pace::Open { .. }).then(Samples::new),
             totals: None,
         }
     }
@@ -155,18 +157,20 @@ impl Recorder {
     }
 
     pub(super) fn connected(&mut self, time: u64) {
-        self.connect.saturating_record(time);
+        self.connect.note(time);
     }
 
     pub(super) fn first_byte(&mut self, time: u64) {
-        self.first_byte.saturating_record(time);
+        self.first_byte.note(time);
     }
 
-    pub(super) fn completed(&mut self, time: u64) {
+    pub(super) fn completed(&mut self, time: u64, now: u64, in_flight: usize) {
+        if self.interval.complete.len() == BATCH {
+            self.publish(now, in_flight);
+        }
         self.completed += 1;
-        self.complete.saturating_record(time);
-        self.interval.completed += 1;
-        self.interval.complete.saturating_record(time);
+        self.complete.note(time);
+        self.interval.complete.push(time);
     }
 
     pub(super) fn failed(&mut self, class: ErrorClass) {
@@ -176,20 +180,13 @@ impl Recorder {
 
     pub(super) fn started_late(&mut self, lateness: u64) {
         if let Some(errors) = &mut self.schedule_error {
-            errors.saturating_record(lateness);
+            errors.note(lateness);
         }
     }
 
     /// Adds what the stack knows of a connection that is about to end.
     pub(super) fn connection(&mut self, info: &ConnectionInfo) {
-        let totals = self.totals.get_or_insert(ConnectionTotals {
-            syn_retransmissions: 0,
-            retransmissions: 0,
-            smoothed_rtt: None,
-            min_rtt: None,
-            receiver_limited: None,
-            send_buffer_limited: None,
-        });
+        let totals = self.totals.get_or_insert_default();
         totals.syn_retransmissions += u64::from(info.syn_retransmissions);
         totals.retransmissions += u64::from(info.retransmissions);
         for (times, time) in [
@@ -198,8 +195,8 @@ impl Recorder {
         ] {
             if let Some(time) = time {
                 times
-                    .get_or_insert_with(histogram)
-                    .saturating_record(super::nanos(time));
+                    .get_or_insert_with(Samples::new)
+                    .note(super::nanos(time));
             }
         }
         for (sum, time) in [
@@ -221,6 +218,7 @@ impl Recorder {
         interrupted: bool,
     ) -> Measurement {
         self.publish(now, 0);
+        self.board.end(self.second);
         let cpu = limits::cpu_time();
         Measurement {
             started_at: self.started_at,
@@ -237,17 +235,30 @@ impl Recorder {
                 .zip(self.errors)
                 .filter(|&(_, count)| count > 0)
                 .collect(),
-            connect: self.connect,
-            first_byte: self.first_byte,
-            complete: self.complete,
-            schedule_error: self.schedule_error,
+            connect: self.connect.finish(),
+            first_byte: self.first_byte.finish(),
+            complete: self.complete.finish(),
+            schedule_error: self.schedule_error.map(Samples::finish),
             seconds: Vec::new(),
-            totals: self.totals,
+            totals: self.totals.map(Totals::finish),
             client_cpu: cpu
                 .zip(self.cpu_at_begin)
                 .map(|(end, begin)| end.saturating_sub(begin)),
             threads: 1,
             interrupted,
+        }
+    }
+}
+
+impl Totals {
+    fn finish(self) -> ConnectionTotals {
+        ConnectionTotals {
+            syn_retransmissions: self.syn_retransmissions,
+            retransmissions: self.retransmissions,
+            smoothed_rtt: self.smoothed_rtt.map(Samples::finish),
+            min_rtt: self.min_rtt.map(Samples::finish),
+            receiver_limited: self.receiver_limited,
+            send_buffer_limited: self.send_buffer_limited,
         }
     }
 }
@@ -307,11 +318,6 @@ fn add_known(sum: &mut Option<Histogram<u64>>, part: Option<Histogram<u64>>) {
     }
 }
 
-fn add(sum: &mut Histogram<u64>, part: &Histogram<u64>) {
-    // All have the same bounds, so that it can't fail.
-    let _ = sum.add(part);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,12 +327,5 @@ mod tests {
         for (index, class) in CLASSES.into_iter().enumerate() {
             assert_eq!(class as usize, index, "{class:?}");
         }
-    }
-
-    #[test]
-    fn a_histogram_clamps_what_is_longer_than_an_hour() {
-        let mut times = histogram();
-        times.saturating_record(u64::MAX);
-        assert!(times.max() >= LONGEST);
     }
 }

@@ -1,0 +1,168 @@
+//! The load engine in a process of its own, as the reference is.
+
+use std::env;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::process::Command;
+use std::time::Duration;
+
+use tcpctl::bench::engine::{self, Observer, Progress};
+use tcpctl::bench::load::{Expectation, Extent, Load, Pace, Rate, Reuse};
+use tcpctl::bench::measurement::Measurement;
+use tcpctl::transport::kernel::KernelNetwork;
+
+use crate::Result;
+use crate::reference::{CLIENT_CORE, on_core};
+
+/// The first argument of a process that is one.
+pub(crate) const INSIDE: &str = "engine-inside";
+
+/// This program as the engine, on the clients' core, without its arguments.
+///
+/// # Errors
+/// When this program can't be found.
+pub(crate) fn client() -> Result<Command> {
+    let mut command = on_core(CLIENT_CORE, env::current_exe()?);
+    command.arg(INSIDE);
+    Ok(command)
+}
+
+/// `PORT CONNECTIONS REQUESTS connect|ping-pong` prints the CPU time of all requests in
+/// nanoseconds; `PORT CONNECTIONS 0 idle` opens connections, and prints the memory of the process
+/// before and after in bytes; `PORT 0 RATE schedule` prints how late requests started in
+/// nanoseconds: the median, the 99th percentile and the maximum.
+///
+/// # Errors
+/// When a request fails.
+pub(crate) fn inside() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(2).collect();
+    let [port, connections, amount, mode] = &arguments[..] else {
+        return Err("PORT CONNECTIONS AMOUNT MODE".into());
+    };
+    let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse()?));
+    let amount: u64 = amount.parse()?;
+    let load = Load::new(target);
+    match mode.as_str() {
+        "connect" => requests(&Load {
+            pace: closed(connections)?,
+            extent: Extent::Requests(amount.try_into()?),
+            ..load
+        }),
+        "ping-pong" => requests(&Load {
+            pace: closed(connections)?,
+            extent: Extent::Requests(amount.try_into()?),
+            reuse: Reuse::KeepAlive,
+            expect: Expectation::Length((load.message.len() as u64).try_into()?),
+            ..load
+        }),
+        "idle" => idle(&Load {
+            pace: closed(connections)?,
+            extent: Extent::Duration(Duration::from_mins(1)),
+            // The server waits for a first byte, and so do these connections.
+            message: Vec::new(),
+            reply_timeout: Duration::from_mins(1),
+            ..load
+        }),
+        "schedule" => schedule(&Load {
+            pace: Pace::Open {
+                rate: Rate::new(amount as f64).ok_or("no rate")?,
+                max_in_flight: NonZeroUsize::new(1000).ok_or("never")?,
+            },
+            extent: Extent::Duration(Duration::from_secs(3)),
+            ..load
+        }),
+        _ => Err("no such mode".into()),
+    }
+}
+
+fn closed(connections: &str) -> Result<Pace> {
+    let connections = connections.parse()?;
+    Ok(Pace::Closed { connections })
+}
+
+fn run(load: &Load, observer: &mut impl Observer) -> Result<Measurement> {
+    let measurement = engine::run(&mut KernelNetwork::new()?, load, observer);
+    if !measurement.errors.is_empty() {
+        return Err(format!("{:?}", measurement.errors).into());
+    }
+    Ok(measurement)
+}
+
+fn requests(load: &Load) -> Result<()> {
+    let measurement = run(load, &mut ())?;
+    println!(
+        "{}",
+        measurement.client_cpu.ok_or("no CPU time")?.as_nanos()
+    );
+    Ok(())
+}
+
+fn schedule(load: &Load) -> Result<()> {
+    let lateness = run(load, &mut ())?.schedule_error.ok_or("no schedule")?;
+    let (median, p99) = (
+        lateness.value_at_quantile(0.5),
+        lateness.value_at_quantile(0.99),
+    );
+    println!("{median} {p99} {}", lateness.max());
+    Ok(())
+}
+
+/// Stops when all connections stand.
+struct UntilAllStand {
+    connections: usize,
+    memory: u64,
+    stand: bool,
+    ticks: usize,
+}
+
+impl Observer for UntilAllStand {
+    fn progress(&mut self, progress: &Progress) {
+        // Some ticks later, so that the last handshakes are over.
+        self.ticks += usize::from(progress.in_flight == self.connections);
+        if self.ticks == 5 {
+            self.memory = memory().unwrap_or(0);
+            self.stand = true;
+        }
+    }
+
+    fn is_to_stop(&self) -> bool {
+        self.stand
+    }
+}
+
+fn idle(load: &Load) -> Result<()> {
+    let Pace::Closed { connections } = load.pace else {
+        return Err("never".into());
+    };
+    // What an engine needs at all is not the connections'.
+    let warm = Load {
+        extent: Extent::Duration(Duration::from_millis(300)),
+        reply_timeout: Duration::from_millis(100),
+        pace: Pace::Closed {
+            connections: NonZeroUsize::MIN,
+        },
+        ..load.clone()
+    };
+    engine::run(&mut KernelNetwork::new()?, &warm, &mut ());
+    let before = memory()?;
+    let mut observer = UntilAllStand {
+        connections: connections.get(),
+        memory: 0,
+        stand: false,
+        ticks: 0,
+    };
+    run(load, &mut observer)?;
+    println!("{before} {}", observer.memory);
+    Ok(())
+}
+
+/// The resident memory of this process that is its own, bytes.
+fn memory() -> Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    Ok(kilobytes.ok_or("no RssAnon")?.trim().parse::<u64>()? * 1024)
+}

@@ -1,0 +1,100 @@
+//! CPU time a request, beside the reference, in turn.
+
+use std::process::Command;
+
+use crate::reference::Reference;
+use crate::spread::Spread;
+use crate::table::Table;
+use crate::{Result, engine, met};
+
+/// Runs of each client, in turn.
+const PAIRS: usize = 9;
+
+struct Case {
+    name: &'static str,
+    server: &'static str,
+    mode: &'static str,
+    connections: usize,
+    requests: u64,
+    /// How much more than the reference the engine may cost.
+    goal: f64,
+}
+
+const CASES: [Case; 5] = [
+    connect("connect, 1", 1, 10_000),
+    connect("connect, 64", 64, 20_000),
+    connect("connect, 1000", 1000, 20_000),
+    ping_pong("ping-pong, 64", 64, 200_000),
+    ping_pong("ping-pong, 1000", 1000, 200_000),
+];
+
+const fn connect(name: &'static str, connections: usize, requests: u64) -> Case {
+    Case {
+        name,
+        server: "greet",
+        mode: "connect",
+        connections,
+        requests,
+        goal: 1.05,
+    }
+}
+
+const fn ping_pong(name: &'static str, connections: usize, requests: u64) -> Case {
+    Case {
+        name,
+        server: "echo",
+        mode: "ping-pong",
+        connections,
+        requests,
+        goal: 1.10,
+    }
+}
+
+/// Prints the table.
+///
+/// # Errors
+/// Without cc or taskset, or when a client fails.
+pub(crate) fn run() -> Result<()> {
+    let reference = Reference::build()?;
+    println!("requests: client CPU, µs a request, median and middle half of {PAIRS} runs in turn");
+    println!("(both on core 0, the server on core 1; the engine with histograms and TCP_INFO)");
+    let mut table = Table::new(&["", "epoll in C", "engine", "ratio of pairs", "goal", ""]);
+    for case in &CASES {
+        let server = reference.serve(case.server)?;
+        let mut runs = Vec::new();
+        for pair in 0..=PAIRS {
+            let theirs = measure(reference.client(), server.port, case)?;
+            let ours = measure(engine::client()?, server.port, case)?;
+            // The first pair warms up caches and the server.
+            if pair > 0 {
+                runs.push((theirs, ours));
+            }
+        }
+        let ratio = Spread::of(runs.iter().map(|(theirs, ours)| ours / theirs));
+        table.row([
+            case.name.to_owned(),
+            format!("{:.2}", Spread::of(runs.iter().map(|run| run.0))),
+            format!("{:.2}", Spread::of(runs.iter().map(|run| run.1))),
+            format!("{ratio:.3}"),
+            format!("{:.2}", case.goal),
+            met(ratio.median() <= case.goal).to_owned(),
+        ]);
+    }
+    table.print();
+    Ok(())
+}
+
+/// The CPU time of a client, microseconds a request.
+fn measure(mut client: Command, port: u16, case: &Case) -> Result<f64> {
+    let output = client
+        .args([port.to_string(), case.connections.to_string()])
+        .args([&case.requests.to_string(), case.mode])
+        .output()
+        .map_err(|error| format!("needs taskset: {error}"))?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{}: {client:?}: {why}", case.name).into());
+    }
+    let nanoseconds: f64 = String::from_utf8(output.stdout)?.trim().parse()?;
+    Ok(nanoseconds / case.requests as f64 / 1000.0)
+}
