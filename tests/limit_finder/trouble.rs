@@ -110,7 +110,7 @@ fn other_clients_are_reported_and_never_make_the_server_look_larger_or_exactly_s
     let mut reported = 0;
     for seed in 1..=40 {
         let server = Server {
-            others: Some(300 * MS),
+            others: Some(60 * MS),
             seed,
             ..Server::greeter(4, 4)
         };
