@@ -7,7 +7,7 @@ use std::time::Duration;
 use tcpctl::bench::limits::{self, Ended, Known, LimitsPlan, Overflow, Reason, Step};
 
 use crate::matrix::{Truth, brief, check, find, plan};
-use crate::network::Simulated;
+use crate::network::{Obstacle, Simulated};
 use crate::server::{App, Beyond, Death, Server, Speaks, Stack};
 
 const MS: Duration = Duration::from_millis(1);
@@ -155,12 +155,15 @@ fn what_is_not_the_server_s_is_an_error() {
         error.reason
     };
     assert!(matches!(
-        reason(|it| it.listens = false),
+        reason(|it| it.obstacle = Some(Obstacle::NobodyListens)),
         Reason::NothingListens
     ));
-    assert!(matches!(reason(|it| it.firewall = true), Reason::NoAnswer));
     assert!(matches!(
-        reason(|it| it.reachable = false),
+        reason(|it| it.obstacle = Some(Obstacle::Firewall)),
+        Reason::NoAnswer
+    ));
+    assert!(matches!(
+        reason(|it| it.obstacle = Some(Obstacle::NoRoute)),
         Reason::Unreachable
     ));
     assert!(matches!(reason(|it| it.files = 5), Reason::LocalFiles));
