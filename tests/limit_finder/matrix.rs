@@ -5,7 +5,7 @@ use std::time::Duration;
 use tcpctl::bench::limits::{self, Ended, Finding, Known, LimitsError, LimitsPlan, Overflow};
 
 use crate::network::Simulated;
-use crate::server::{Beyond, Server, Speaks, Stack};
+use crate::server::{App, Beyond, Server, Speaks, Stack};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -18,9 +18,8 @@ pub(crate) struct Truth {
 }
 
 impl Truth {
-    pub(crate) fn of(server: &Server) -> Self {
-        use crate::server::App;
-        match (server.app, server.stack) {
+    pub(crate) fn of(simulated: &Server) -> Self {
+        match (simulated.app, simulated.stack) {
             (App::Workers(served), Stack::Linux { k }) => Self {
                 served,
                 queued: k + 1,
@@ -60,7 +59,7 @@ impl Truth {
 
 pub(crate) fn plan() -> LimitsPlan {
     LimitsPlan {
-        budget: Duration::from_secs(60),
+        budget: Duration::from_mins(1),
         ..LimitsPlan::new(([192, 168, 1, 1], 3000).into())
     }
 }
@@ -76,7 +75,7 @@ pub(crate) fn find(server: Server, plan: &LimitsPlan) -> Result<Finding, LimitsE
 pub(crate) fn check(network: &mut Simulated, server: Server, plan: &LimitsPlan) {
     assert_eq!(network.left_open(), 0, "connections are left open");
     assert!(network.most_open <= plan.max_connections);
-    let never_accepts = server.app == crate::server::App::Workers(0);
+    let never_accepts = server.app == App::Workers(0);
     if !never_accepts && server.loss == 0.0 {
         assert_eq!(network.left_on_server(), 0, "{server:?} is left with some");
     }
@@ -115,7 +114,7 @@ pub(crate) fn servers() -> Vec<(&'static str, Server)> {
         }
         for k in [1, 2, 5] {
             for workers in [1, 4] {
-                let app = crate::server::App::Workers(workers);
+                let app = App::Workers(workers);
                 let server = Server {
                     service: MS * service,
                     ..Server::new(Stack::Lwip { k }, app)
@@ -233,7 +232,7 @@ fn one_that_greets_first_can_not_be_held() {
         let server = Server {
             speaks: Speaks::First,
             service: MS * service,
-            ..Server::new(stack, crate::server::App::Workers(1))
+            ..Server::new(stack, App::Workers(1))
         };
         let found = find(server, &plan());
         println!("{}", brief(&found));

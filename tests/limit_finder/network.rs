@@ -52,6 +52,10 @@ enum Side {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what has arrived at either end, in any combination"
+)]
 struct Connection {
     /// Held by the client under test.
     open: bool,
@@ -68,6 +72,14 @@ struct Connection {
     has_reset: bool,
 }
 
+/// What keeps a client from the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    NoRoute,
+    Firewall,
+    NobodyListens,
+}
+
 pub(crate) struct Simulated {
     server: Server,
     now: Duration,
@@ -82,9 +94,7 @@ pub(crate) struct Simulated {
     pub(crate) most_open: usize,
     /// This computer runs out of descriptors beyond this.
     pub(crate) files: usize,
-    pub(crate) reachable: bool,
-    pub(crate) listens: bool,
-    pub(crate) firewall: bool,
+    pub(crate) obstacle: Option<Obstacle>,
 }
 
 impl Simulated {
@@ -101,9 +111,7 @@ impl Simulated {
             dead: false,
             most_open: 0,
             files: 10_000,
-            reachable: true,
-            listens: true,
-            firewall: false,
+            obstacle: None,
         };
         if server.others.is_some() {
             network.at(Duration::ZERO, 0, Action::OtherComes);
@@ -121,7 +129,7 @@ impl Simulated {
 
     /// Connections that the server still has after a while, those of others aside.
     pub(crate) fn left_on_server(&mut self) -> usize {
-        let until = self.now + Duration::from_secs(60);
+        let until = self.now + Duration::from_mins(1);
         while self.step(until) {}
         self.connections
             .iter()
@@ -213,7 +221,7 @@ impl Simulated {
             action,
             Action::SynArrives | Action::AckArrives | Action::ServerGets(_)
         );
-        if to_server && (self.dead || self.firewall) {
+        if to_server && (self.dead || self.obstacle == Some(Obstacle::Firewall)) {
             let refuses = matches!(self.server.dies_at, Some((_, Death::Resets)));
             if self.dead && refuses && action == Action::SynArrives {
                 self.once(which, Action::RefusalArrives);
@@ -293,7 +301,7 @@ impl Simulated {
         if self.connections[which].side != Side::None {
             return;
         }
-        if !self.listens {
+        if self.obstacle == Some(Obstacle::NobodyListens) {
             return self.once(which, Action::RefusalArrives);
         }
         let half_open = self
@@ -519,7 +527,7 @@ impl Network for Simulated {
         _to: SocketAddr,
         _source: Option<IpAddr>,
     ) -> Result<ConnectionId, ConnectFailure> {
-        if !self.reachable {
+        if self.obstacle == Some(Obstacle::NoRoute) {
             return Err(ConnectFailure::Unreachable);
         }
         if self.left_open() >= self.files {

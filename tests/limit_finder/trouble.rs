@@ -7,7 +7,7 @@ use std::time::Duration;
 use tcpctl::bench::limits::{self, Ended, Known, LimitsPlan, Overflow, Reason, Step};
 
 use crate::matrix::{Truth, brief, check, find, plan};
-use crate::network::Simulated;
+use crate::network::{Obstacle, Simulated};
 use crate::server::{App, Beyond, Death, Server, Speaks, Stack};
 
 const MS: Duration = Duration::from_millis(1);
@@ -110,7 +110,7 @@ fn other_clients_are_reported_and_never_make_the_server_look_larger_or_exactly_s
     let mut reported = 0;
     for seed in 1..=40 {
         let server = Server {
-            others: Some(300 * MS),
+            others: Some(60 * MS),
             seed,
             ..Server::greeter(4, 4)
         };
@@ -155,12 +155,15 @@ fn what_is_not_the_server_s_is_an_error() {
         error.reason
     };
     assert!(matches!(
-        reason(|it| it.listens = false),
+        reason(|it| it.obstacle = Some(Obstacle::NobodyListens)),
         Reason::NothingListens
     ));
-    assert!(matches!(reason(|it| it.firewall = true), Reason::NoAnswer));
     assert!(matches!(
-        reason(|it| it.reachable = false),
+        reason(|it| it.obstacle = Some(Obstacle::Firewall)),
+        Reason::NoAnswer
+    ));
+    assert!(matches!(
+        reason(|it| it.obstacle = Some(Obstacle::NoRoute)),
         Reason::Unreachable
     ));
     assert!(matches!(reason(|it| it.files = 5), Reason::LocalFiles));

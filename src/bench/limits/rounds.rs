@@ -155,31 +155,28 @@ fn ask<N: Network>(
         least: 1,
         most: held,
     };
-    let &Baseline {
-        manner, patience, ..
-    } = baseline;
     let Some(Known::Exactly(expected)) = last.map(|round| round.served) else {
-        return served::search(crowd, manner, patience, all);
+        return served::search(crowd, baseline, all);
     };
     let near = Range {
         least: expected.saturating_sub(1).clamp(1, held),
         most: (expected + 1).min(held),
     };
-    let again = served::search(crowd, manner, patience, near)?;
+    let again = served::search(crowd, baseline, near)?;
     match again.workers {
         Known::Exactly(workers) if workers != expected && workers == near.least => {
             let below = Range {
                 most: workers,
                 ..all
             };
-            served::search(crowd, manner, patience, below)
+            served::search(crowd, baseline, below)
         }
         Known::Exactly(workers) if workers != expected && workers == near.most => {
             let above = Range {
                 least: workers,
                 ..all
             };
-            served::search(crowd, manner, patience, above)
+            served::search(crowd, baseline, above)
         }
         _ => Ok(again),
     }

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::Step;
-use super::baseline::{Manner, Patience};
+use super::baseline::{Baseline, Manner, Patience};
 use super::crowd::{Crowd, Guest, Halt, Name};
 use super::finding::Known;
 use super::recovery;
@@ -49,10 +49,12 @@ pub(super) enum Queue {
 /// Finds the number of workers of a full server, which is in `range`.
 pub(super) fn search<N: Network>(
     crowd: &mut Crowd<'_, N>,
-    manner: Manner,
-    patience: Patience,
+    baseline: &Baseline,
     range: Range,
 ) -> Result<Served, Halt> {
+    let &Baseline {
+        manner, patience, ..
+    } = baseline;
     if manner == Manner::Banner {
         return Ok(greeted(crowd));
     }
@@ -64,7 +66,9 @@ pub(super) fn search<N: Network>(
     let mut search = Search {
         range,
         patience,
+        keeps_open: baseline.closes_after_reply != Some(true),
         waiting: Vec::new(),
+        answered: Vec::new(),
         first_byte: Vec::new(),
     };
     while search.range.least < search.range.most {
@@ -157,34 +161,62 @@ fn choose(least: usize, most: usize, silents: usize, lossy: bool) -> Vec<(usize,
 struct Search {
     range: Range,
     patience: Patience,
+    /// Whether a connection that was answered keeps its worker.
+    keeps_open: bool,
     /// Asked, and not answered.
     waiting: Vec<Name>,
+    /// Asked and answered, and let go of by now.
+    answered: Vec<Name>,
     first_byte: Vec<Duration>,
 }
 
 impl Search {
     /// Waits until all are answered, or none has been for as long as an answer takes.
     fn wait_for<N: Network>(
-        &self,
+        &mut self,
         crowd: &mut Crowd<'_, N>,
         asked: &[(Name, usize)],
     ) -> Result<(), Halt> {
-        let answered = |crowd: &Crowd<'_, N>| {
-            let answers = asked.iter().filter_map(|&(name, _)| {
-                let guest = crowd.guest(name)?;
-                guest.answered()
-            });
-            answers.count()
-        };
-        let mut before = 0;
-        while crowd.wait(self.patience.reply, |crowd| answered(crowd) > before)? {
+        while crowd.wait(self.patience.reply, |crowd| {
+            crowd.guests().iter().any(|guest| self.is_new_answer(guest))
+        })? {
             check_hold(crowd)?;
-            before = answered(crowd);
-            if before == asked.len() {
+            self.collect(crowd);
+            if asked.iter().all(|(name, _)| self.answered.contains(name)) {
                 break;
             }
         }
         check_hold(crowd)
+    }
+
+    fn is_new_answer(&self, guest: &Guest) -> bool {
+        guest.answered().is_some() && !self.answered.contains(&guest.name)
+    }
+
+    /// Takes note of those that were answered.
+    fn collect<N: Network>(&mut self, crowd: &mut Crowd<'_, N>) {
+        let new: Vec<Guest> = crowd
+            .guests()
+            .iter()
+            .filter(|guest| self.is_new_answer(guest))
+            .copied()
+            .collect();
+        for guest in new {
+            if self.waiting.contains(&guest.name) {
+                // It has moved up, or the server is slower than thought and silence proves less.
+                let ahead = crowd.silents_before(guest.name);
+                self.range.least = self.range.least.max(ahead + 1);
+                self.waiting.retain(|&name| name != guest.name);
+            }
+            self.answered.push(guest.name);
+            let took = guest.first_byte.zip(guest.asked);
+            let took = took.map(|(at, asked)| at.saturating_sub(asked));
+            self.first_byte.extend(took);
+            if self.keeps_open {
+                // Its worker is free when we close, and not before.
+                crowd.release(guest.name, Release::Fin);
+            }
+        }
     }
 
     /// Draws the conclusions, lets go of those that were answered.
@@ -194,52 +226,26 @@ impl Search {
         asked: &[(Name, usize)],
         ends: Range,
     ) {
-        let is_answered = |crowd: &Crowd<'_, N>, name| {
-            crowd.guest(name).is_some_and(|it| it.answered().is_some())
-        };
-        let mut least = self.range.least;
-        let mut most = self.range.most;
-        let mut answered = Vec::new();
+        let is_answered = |name| self.answered.contains(&name);
+        let Range {
+            mut least,
+            mut most,
+        } = self.range;
         for &(name, ahead) in asked {
-            if is_answered(crowd, name) {
+            if is_answered(name) {
                 least = least.max(ahead + 1);
-                answered.push(name);
+                continue;
+            }
+            self.waiting.push(name);
+            // Two were asked: it is enough if one was answered.
+            let mut copies = asked.iter().filter(|&&(_, same)| same == ahead);
+            if !copies.any(|&(other, _)| is_answered(other)) {
+                most = most.min(ahead);
             }
         }
-        for &(name, ahead) in asked {
-            let copy_is_answered = asked
-                .iter()
-                .any(|&(other, same)| same == ahead && is_answered(crowd, other));
-            if !is_answered(crowd, name) {
-                self.waiting.push(name);
-                if !copy_is_answered {
-                    most = most.min(ahead);
-                }
-            }
-        }
-        // An answer after all: the server was slower than thought, and silence proves less.
-        let late: Vec<Name> = self
-            .waiting
-            .iter()
-            .copied()
-            .filter(|&name| is_answered(crowd, name))
-            .collect();
-        for name in late {
-            least = least.max(crowd.silents_before(name) + 1);
-            answered.push(name);
-        }
-        for &name in &answered {
-            if let Some(Guest {
-                asked: Some(asked),
-                first_byte: Some(at),
-                ..
-            }) = crowd.guest(name).copied()
-            {
-                self.first_byte.push(at.saturating_sub(asked));
-            }
+        for &name in &self.answered {
             crowd.release(name, Release::Fin);
         }
-        self.waiting.retain(|name| !answered.contains(name));
         if least > most {
             // An answer is worth more than a silence.
             most = ends.most.max(least);
@@ -254,11 +260,11 @@ impl Search {
         crowd: &mut Crowd<'_, N>,
         workers: usize,
     ) -> Result<Option<Queue>, Halt> {
-        let first = self
-            .waiting
+        let first = crowd
+            .guests()
             .iter()
-            .copied()
-            .min_by_key(|&name| crowd.silents_before(name));
+            .map(|guest| guest.name)
+            .find(|name| self.waiting.contains(name));
         let Some(first) = first else { return Ok(None) };
         let too_many = (crowd.silents_before(first) + 1).saturating_sub(workers);
         for name in crowd.silents().into_iter().take(too_many) {
