@@ -483,7 +483,8 @@ fn signed_time(us: f64) -> String {
 
 const fn finding(row: &Difference) -> &'static str {
     match row.finding {
-        Finding::None => "no difference",
+        // What was not found may still be there: a longer run would tell.
+        Finding::None => "could be chance",
         Finding::Higher => "higher",
         Finding::Lower => "lower",
         Finding::TooFew => "too few seconds to tell",
@@ -646,7 +647,7 @@ mod tests {
             "higher",
             "-1.00 ms",
             "lower",
-            "no difference",
+            "could be chance",
             "95% confidence",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");

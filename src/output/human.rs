@@ -37,7 +37,7 @@ pub fn time(duration: Duration) -> String {
 
 /// A measured time in microseconds, likewise; below 10 us with the tenths.
 pub fn microseconds(us: f64) -> String {
-    if us < 9.95 {
+    if us > 0.0 && us < 9.95 {
         return format!("{us:.1} us");
     }
     time(Duration::try_from_secs_f64(us / 1e6).unwrap_or_default())
@@ -119,6 +119,7 @@ mod tests {
         assert_eq!(count(1_000, "request"), "1,000 requests");
         let rates = [12.0, 1_050_000.0, 2e9].map(bytes_per_second);
         assert_eq!(rates, ["12 B/s", "1.05 MB/s", "2 GB/s"]);
+        assert_eq!(microseconds(0.0), "0 us");
         assert_eq!(microseconds(0.25), "0.2 us");
         assert_eq!(microseconds(8_000.0), "8.00 ms");
     }
