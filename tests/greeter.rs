@@ -672,6 +672,52 @@ fn a_lossy_run_is_repeatable_under_its_seed() {
     );
 }
 
+/// Sends `sent` to the echo service, half-closes, and returns what comes back; `None` for a reset.
+async fn echoed(client: Client<'_>, sent: &[u8]) -> Option<Vec<u8>> {
+    let mut echo = client.try_connect(7).await.expect("echo");
+    let mut received = Vec::new();
+    let whole = {
+        let (mut reader, mut writer) = echo.split();
+        let write = async {
+            let mut rest = sent;
+            while !rest.is_empty() {
+                let written = writer.write(rest).await.expect("echo reads");
+                rest = &rest[written..];
+            }
+        };
+        let read = async {
+            let mut buffer = [0; 1024];
+            while received.len() < sent.len() / 2 {
+                let length = reader.read(&mut buffer).await.expect("echo writes");
+                received.extend_from_slice(&buffer[..length]);
+            }
+        };
+        tokio::join!(write, read);
+        echo.close();
+        read_to_end(&mut echo).await
+    };
+    received.extend(whole?);
+    Some(received)
+}
+
+#[test]
+fn what_is_on_its_way_at_the_close_arrives_over_a_bad_cable() {
+    let sent: Vec<u8> = (0..=255).cycle().take(6_000).collect();
+    for seed in 1..=20 {
+        let spec = Spec::with(
+            Profile::Lossy,
+            [
+                ("services", "on"),
+                ("loss", "10%"),
+                ("seed", &*seed.to_string()),
+            ],
+        )
+        .expect("valid");
+        let outcome = simulate(&spec, async |client| echoed(client, &sent).await);
+        assert!(outcome.result.as_ref() == Some(&sent), "seed {seed}");
+    }
+}
+
 #[test]
 fn two_boards_live_in_one_process() {
     let spec = ideal(&[]);

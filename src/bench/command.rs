@@ -81,13 +81,12 @@ pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
     if let Some(exit) = signals.already() {
         return Ok(exit);
     }
-    if let Some(failure) = seen.failure {
-        return Err(failure.about(&plan.target.text).into());
-    }
-    if let Some(failure) = verdict::failure(&report) {
-        return Err(failure.about(&plan.target.text).into());
-    }
-    check(&plan.conditions, &report)
+    // An unmet condition is a negative answer, however the run has ended.
+    check(&plan.conditions, &report)?;
+    let failure = seen.failure.or_else(|| verdict::failure(&report));
+    failure.map_or(Ok(Exit::Done), |failure| {
+        Err(failure.about(&plan.target.text).into())
+    })
 }
 
 /// Joins saved runs.
@@ -138,7 +137,7 @@ fn tell(report: &Report, files: &Files, output: &Output) -> Result<(), Halt> {
 }
 
 /// Says which of the conditions hold.
-fn check(conditions: &[Condition], report: &Report) -> Result<Exit, Halt> {
+fn check(conditions: &[Condition], report: &Report) -> Result<(), Failure> {
     let failed: Vec<String> = conditions
         .iter()
         .filter_map(|condition| match condition.check(report) {
@@ -147,11 +146,9 @@ fn check(conditions: &[Condition], report: &Report) -> Result<Exit, Halt> {
         })
         .collect();
     if failed.is_empty() {
-        return Ok(Exit::Done);
+        return Ok(());
     }
-    Err(Failure::new(Kind::Negative, failed.join("; "))
-        .about(&report.target)
-        .into())
+    Err(Failure::new(Kind::Negative, failed.join("; ")).about(&report.target))
 }
 
 /// What was seen of a target.

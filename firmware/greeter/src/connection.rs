@@ -1,10 +1,12 @@
 //! What every server here does with a connection, whatever it serves.
 
-use core::future::{Future, poll_fn};
+use core::cell::Cell;
+use core::future::{Future, pending, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
 
-use embassy_net::tcp::{State, TcpSocket};
+use embassy_futures::select::select;
+use embassy_net::tcp::{State, TcpReader, TcpSocket};
 use embassy_time::{Duration, Timer, with_timeout};
 
 /// How long the stack may take to hand a reset to the link before the slot listens again anyway.
@@ -23,19 +25,33 @@ pub(crate) fn watch_peer(socket: &mut TcpSocket<'_>, peer_timeout: Duration) {
 /// peer still sends is answered with a stray reset.
 ///
 /// Closes, discards what comes until the peer closes too, and waits for the peer's
-/// acknowledgment. A peer that has not closed after `patience` is reset. Returns with the socket
-/// in TIME-WAIT or CLOSED: from both it can listen.
-pub(crate) async fn close(socket: &mut TcpSocket<'_>, patience: Duration) {
+/// acknowledgment. What was written has `delivery` to be acknowledged (a lost segment is repeated
+/// after a second, then two); a peer that has all of it and has not closed after `patience` is
+/// reset. Returns with the socket in TIME-WAIT or CLOSED: from both it can listen.
+pub(crate) async fn close(socket: &mut TcpSocket<'_>, delivery: Duration, patience: Duration) {
     socket.close();
-    let done = with_timeout(patience, async {
-        while socket.read_with(|data| (data.len(), ())).await.is_ok() {}
-        // Nothing is left to send for one whose peer has reset it.
-        let _ = socket.flush().await;
-    })
-    .await;
-    if done.is_err() || !matches!(socket.state(), State::Closed | State::TimeWait) {
+    let in_time = taken_leave(socket, delivery, patience).await;
+    if !in_time || !matches!(socket.state(), State::Closed | State::TimeWait) {
         reset(socket).await;
     }
+}
+
+/// Waits until a closed connection is over at both ends; says whether it was in time.
+async fn taken_leave(socket: &mut TcpSocket<'_>, delivery: Duration, patience: Duration) -> bool {
+    let (mut reader, mut writer) = socket.split();
+    let peer_has_closed = Cell::new(false);
+    let delivered = select(writer.flush(), async {
+        discard(&mut reader).await;
+        peer_has_closed.set(true);
+        pending::<()>().await;
+    });
+    with_timeout(delivery, delivered).await.is_ok()
+        && (peer_has_closed.get() || with_timeout(patience, discard(&mut reader)).await.is_ok())
+}
+
+/// Discards what comes until the peer closes, resets or vanishes.
+async fn discard(reader: &mut TcpReader<'_>) {
+    while reader.read_with(|data| (data.len(), ())).await.is_ok() {}
 }
 
 /// Resets a connection and waits until the reset has been sent, or can't be.

@@ -42,7 +42,7 @@ pub struct Config<'a> {
     /// After how long a peer that no longer answers loses its slot: in the handshake, while it
     /// waits, and in the middle.
     pub peer_timeout: Duration,
-    /// How long a peer that was answered has to close its side before it is reset.
+    /// How long a peer that has its whole answer has to close its side before it is reset.
     pub close_timeout: Duration,
 }
 
@@ -151,7 +151,12 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
             }
             // Whoever waits is served while this peer takes its time to close.
             drop(worker);
-            connection::close(&mut socket, self.config.close_timeout).await;
+            let Config {
+                peer_timeout,
+                close_timeout,
+                ..
+            } = self.config;
+            connection::close(&mut socket, peer_timeout, close_timeout).await;
         }
     }
 

@@ -94,7 +94,7 @@ async fn serve(
         }
         // An error is how the peer's end shows, closed or reset: either way there is no more to do.
         let _ = service(&mut socket).await;
-        connection::close(&mut socket, CLOSE_TIMEOUT).await;
+        connection::close(&mut socket, PEER_TIMEOUT, CLOSE_TIMEOUT).await;
     }
 }
 
