@@ -2,7 +2,7 @@
 //! connection, and how well it keeps a schedule.
 //!
 //! ```text
-//! cargo bench --bench bench                # all of it, about two minutes
+//! cargo bench --bench bench                # all of it, about three minutes
 //! cargo bench --bench bench -- requests    # some of it
 //! ```
 //!

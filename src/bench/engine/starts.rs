@@ -1,0 +1,187 @@
+//! When requests start, and when they have taken too long.
+
+use std::time::Duration;
+
+use super::arrivals::Arrivals;
+use super::exchange::class;
+use super::slots::{Phase, Queue};
+use super::{BURST, Engine};
+use crate::bench::measurement::ErrorClass;
+use crate::transport::readiness::Network;
+
+impl<N: Network> Engine<'_, N> {
+    /// When to look again if nothing happens; `None` is when something does.
+    pub(super) fn next_time(&self, now: u64) -> Option<Duration> {
+        if !self.again.is_empty() || self.can_start_now() {
+            return Some(Duration::ZERO);
+        }
+        let queues = [Queue::Connect, Queue::Reply, Queue::Silence];
+        let timeouts = queues
+            .into_iter()
+            .filter_map(|queue| self.slots.front(queue));
+        let times = timeouts
+            .map(|(_, deadline)| deadline)
+            .chain(self.back_off.next())
+            .chain(self.next_arrival())
+            .chain(self.allowance.end().filter(|&end| end > now))
+            .chain([self.recorder.next_tick()]);
+        times.min().map(Duration::from_nanos)
+    }
+
+    pub(super) fn has_schedule(&self) -> bool {
+        matches!(self.arrivals, Arrivals::Open { .. })
+    }
+
+    /// Whether there are connections of a closed loop that were never started.
+    pub(super) fn can_start_now(&self) -> bool {
+        matches!(self.arrivals, Arrivals::Closed { unstarted: 1.. })
+    }
+
+    /// When the schedule starts a request, if there is one that can.
+    pub(super) fn next_arrival(&self) -> Option<u64> {
+        match &self.arrivals {
+            Arrivals::Open {
+                schedule,
+                max_in_flight,
+            } if self.slots.in_flight() < *max_in_flight => {
+                let at = schedule.next();
+                self.allowance.allows(at).then_some(at)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether no request is on its way and none will be.
+    pub(super) fn is_over(&mut self, now: u64) -> bool {
+        let over = match &self.arrivals {
+            Arrivals::Closed { .. } => !self.allowance.allows(now.max(self.recorder.begin())),
+            // To the end of the schedule, and not to its last request.
+            Arrivals::Open { schedule, .. } => {
+                !self.allowance.allows(schedule.next())
+                    && self.allowance.end().is_none_or(|end| now >= end)
+            }
+        };
+        if over {
+            return self.slots.in_flight() == 0;
+        }
+        // Requests that should have started before the end, and wait for others to end: they
+        // get as long as one that had started then.
+        let patience = self.timeouts.connect.saturating_add(self.timeouts.reply);
+        let end = self.allowance.end();
+        self.interrupted |= end.is_some_and(|end| now >= end.saturating_add(patience));
+        self.interrupted
+    }
+
+    /// Ends what was to be over by now.
+    pub(super) fn expire(&mut self, now: u64) {
+        while let Some((slot, deadline)) = self.slots.front(Queue::Connect)
+            && deadline <= now
+        {
+            self.fail(slot, ErrorClass::ConnectTimeout, now);
+        }
+        while let Some((slot, deadline)) = self.slots.front(Queue::Reply)
+            && deadline <= now
+        {
+            self.fail(slot, ErrorClass::ReplyTimeout, now);
+        }
+        while let Some((slot, deadline)) = self.slots.front(Queue::Silence)
+            && deadline <= now
+        {
+            self.rule.learn_length(&self.slots.get(slot).reply);
+            match self.rule.judge_silent(&self.slots.get(slot).reply) {
+                Some(Ok(())) => self.complete(slot, now),
+                Some(Err(class)) => self.fail(slot, class, now),
+                None => {
+                    let deadline = now + self.timeouts.reply;
+                    self.slots.wait_in(Queue::Reply, slot, deadline);
+                    continue;
+                }
+            }
+            // A kept connection has its next request to send.
+            self.drive(slot);
+        }
+    }
+
+    /// Starts what is to start by now.
+    pub(super) fn start(&mut self, now: u64) {
+        while let Some(slot) = self.back_off.pop(now) {
+            self.begin_or_rest(slot, now);
+        }
+        if let Arrivals::Closed { unstarted } = &mut self.arrivals {
+            let burst = BURST.min(*unstarted);
+            *unstarted -= burst;
+            for _ in 0..burst {
+                let slot = self.slots.take();
+                self.begin_or_rest(slot, now);
+            }
+        }
+        self.start_arrivals(now);
+    }
+
+    /// Starts what the schedule has for now.
+    pub(super) fn start_arrivals(&mut self, now: u64) {
+        while let Some(at) = self.next_arrival()
+            && at <= now
+        {
+            if let Arrivals::Open { schedule, .. } = &mut self.arrivals {
+                schedule.advance();
+            }
+            if let Some(slot) = self.slots.back(Queue::Idle) {
+                self.count_start(slot, at);
+                self.exchange(slot, now);
+                self.drive(slot);
+            } else {
+                let slot = self.slots.take();
+                self.begin(slot, at, now);
+            }
+        }
+    }
+
+    /// In a closed loop: the slot's next request, or nothing more.
+    pub(super) fn begin_or_rest(&mut self, slot: usize, now: u64) {
+        if self.allowance.allows(now) {
+            self.begin(slot, now, now);
+        } else {
+            self.slots.enter(slot, Phase::Free);
+        }
+    }
+
+    /// Notes the start of a request that is to start, or was to, `at`.
+    pub(super) fn count_start(&mut self, slot: usize, at: u64) {
+        let measured = at >= self.recorder.begin();
+        if measured {
+            self.allowance.spend();
+            if self.has_schedule() {
+                let lateness = self.now().saturating_sub(at);
+                self.recorder.started_late(lateness);
+            }
+        }
+        let slot = self.slots.get_mut(slot);
+        slot.start = at;
+        slot.measured = measured;
+    }
+
+    /// Starts a request on a new connection.
+    pub(super) fn begin(&mut self, slot: usize, at: u64, now: u64) {
+        self.count_start(slot, at);
+        self.slots.enter(slot, Phase::Connecting);
+        let source = match self.load.sources.len() {
+            0 => None,
+            count => {
+                self.source = (self.source + 1) % count;
+                Some(self.load.sources[self.source])
+            }
+        };
+        match self.network.connect(self.load.target, source) {
+            Ok(id) => {
+                self.slots.connect(slot, id);
+                let deadline = now.saturating_add(self.timeouts.connect);
+                self.slots.wait_in(Queue::Connect, slot, deadline);
+            }
+            Err(failure) => {
+                let now = self.now();
+                self.fail(slot, class(failure), now);
+            }
+        }
+    }
+}
