@@ -60,6 +60,7 @@ struct Connection {
     /// Held by the client under test.
     open: bool,
     other: bool,
+    source: Option<IpAddr>,
     connected: bool,
     failed: bool,
     inbox: VecDeque<Segment>,
@@ -177,10 +178,11 @@ impl Simulated {
         repeated
     }
 
-    fn start(&mut self, other: bool) -> usize {
+    fn start(&mut self, other: bool, source: Option<IpAddr>) -> usize {
         self.connections.push(Connection {
             open: true,
             other,
+            source,
             connected: false,
             failed: false,
             inbox: VecDeque::new(),
@@ -273,7 +275,7 @@ impl Simulated {
         let Some(mean) = self.server.others else {
             return;
         };
-        let which = self.start(true);
+        let which = self.start(true, None);
         let stays = mean.mul_f64(2.0 * self.chance());
         self.at(stays, which, Action::OtherLeaves);
         let next = mean.mul_f64(2.0 * self.chance());
@@ -285,6 +287,13 @@ impl Simulated {
     fn inside(&self) -> usize {
         let inside = |it: &&Connection| it.side != Side::None;
         self.connections.iter().filter(inside).count()
+    }
+
+    fn inside_from(&self, source: Option<IpAddr>) -> usize {
+        self.connections
+            .iter()
+            .filter(|it| it.side != Side::None && it.source == source)
+            .count()
     }
 
     fn working(&self) -> usize {
@@ -312,6 +321,9 @@ impl Simulated {
         let is_full = match self.server.stack {
             Stack::Linux { k } => self.queue.len() > k,
             Stack::Lwip { k } => self.queue.len() + half_open >= k,
+            Stack::Slots { n } if self.server.per_client => {
+                self.inside_from(self.connections[which].source) >= n
+            }
             Stack::Slots { n } => self.inside() >= n,
         };
         match (is_full, self.server.stack) {
@@ -525,7 +537,7 @@ impl Network for Simulated {
     fn connect(
         &mut self,
         _to: SocketAddr,
-        _source: Option<IpAddr>,
+        source: Option<IpAddr>,
     ) -> Result<ConnectionId, ConnectFailure> {
         if self.obstacle == Some(Obstacle::NoRoute) {
             return Err(ConnectFailure::Unreachable);
@@ -533,7 +545,7 @@ impl Network for Simulated {
         if self.left_open() >= self.files {
             return Err(ConnectFailure::LocalFiles);
         }
-        let which = self.start(false);
+        let which = self.start(false, source);
         self.most_open = self.most_open.max(self.left_open());
         Ok(ConnectionId(which))
     }

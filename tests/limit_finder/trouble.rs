@@ -251,3 +251,20 @@ fn an_application_that_never_accepts_serves_nobody() {
     assert_eq!(finding.served_at_once.value, Known::Exactly(0));
     assert_eq!(finding.queued.value, Known::Exactly(8));
 }
+
+#[test]
+fn a_second_address_tells_a_limit_for_each_client_from_one_for_all() {
+    for per_client in [false, true] {
+        let server = Server {
+            per_client,
+            ..Server::greeter(4, 4)
+        };
+        let plan = LimitsPlan {
+            sources: vec![[10, 0, 0, 1].into(), [10, 0, 0, 2].into()],
+            ..plan()
+        };
+        let finding = find(server, &plan).expect("it lives");
+        assert_eq!(finding.per_client, Some(per_client));
+        assert_eq!(finding.held.value, Known::Exactly(8), "{finding:#?}");
+    }
+}

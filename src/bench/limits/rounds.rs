@@ -54,6 +54,7 @@ pub(super) fn run<N: Network>(
             Err(Halt::Stale(age)) => {
                 stale += 1;
                 finding.silence_ends_after = Some(age);
+                crowd.silence_ends_after = Some(age);
                 finding.rounds.truncate(before);
             }
             Err(halt) => return Err(halt),

@@ -320,7 +320,14 @@ fn check_hold<N: Network>(crowd: &Crowd<'_, N>) -> Result<(), Halt> {
         .guests()
         .iter()
         .find_map(|guest| Some(guest.disturbed()?.saturating_sub(guest.connected?)));
-    disturbed.map_or(Ok(()), |age| Err(Halt::Stale(age)))
+    // What says so may be lost on the way: who has waited for so long has been answered.
+    let known = crowd.silence_ends_after.filter(|&limit| {
+        let old = |guest: &Guest| guest.connected.is_some_and(|at| crowd.since(at) >= limit);
+        crowd.guests().iter().any(|it| it.is_silent() && old(it))
+    });
+    disturbed
+        .or(known)
+        .map_or(Ok(()), |age| Err(Halt::Stale(age)))
 }
 
 #[cfg(test)]
