@@ -26,6 +26,7 @@ enum Action {
     ClientGets(Segment),
     ServiceDone,
     SilenceOver,
+    DataRepeats(Duration),
     SlotListens,
     OtherLeaves,
     OtherComes,
@@ -96,6 +97,8 @@ pub(crate) struct Simulated {
     /// This computer runs out of descriptors beyond this.
     pub(crate) files: usize,
     pub(crate) obstacle: Option<Obstacle>,
+    /// The stack can't be asked about its connections.
+    pub(crate) tells_nothing: bool,
 }
 
 impl Simulated {
@@ -113,6 +116,7 @@ impl Simulated {
             most_open: 0,
             files: 10_000,
             obstacle: None,
+            tells_nothing: false,
         };
         if server.others.is_some() {
             network.at(Duration::ZERO, 0, Action::OtherComes);
@@ -263,6 +267,7 @@ impl Simulated {
                     self.serve(which);
                 }
             }
+            Action::DataRepeats(next) => self.data_repeats(which, next),
             Action::SlotListens => {
                 self.connections[which].side = Side::None;
             }
@@ -466,10 +471,28 @@ impl Simulated {
         self.accept();
     }
 
+    fn data_repeats(&mut self, which: usize, next: Duration) {
+        let it = &mut self.connections[which];
+        if !it.open || it.side != Side::HalfOpen {
+            return;
+        }
+        it.repeated += 1;
+        self.at(next, which, Action::DataRepeats(2 * next));
+        self.once(which, Action::ServerGets(Segment::Data));
+    }
+
     fn server_gets(&mut self, which: usize, segment: Segment) {
         // It carries the acknowledgement that may have been lost.
         if segment != Segment::Reset {
             self.established(which);
+        }
+        if self.connections[which].side == Side::HalfOpen && segment == Segment::Data {
+            // No place: not acknowledged, so it comes again.
+            if self.connections[which].repeated == 0 {
+                let first = Duration::from_millis(200) + self.server.latency;
+                self.at(first, which, Action::DataRepeats(2 * first));
+            }
+            return;
         }
         let is_slot = matches!(self.server.stack, Stack::Slots { .. });
         let it = &mut self.connections[which];
@@ -598,7 +621,7 @@ impl Network for Simulated {
     }
 
     fn info(&self, id: ConnectionId) -> Option<ConnectionInfo> {
-        let it = &self.connections[id.0];
+        let it = Some(&self.connections[id.0]).filter(|_| !self.tells_nothing)?;
         #[allow(
             clippy::needless_update,
             reason = "a platform may come to know more of a connection"

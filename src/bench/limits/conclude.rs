@@ -177,10 +177,7 @@ pub(super) fn from_rejection(finding: &mut Finding, end: End) {
     finding.served_at_once = Figure::exactly(0, why);
     finding.queued = Figure::exactly(0, why);
     finding.held = Figure::exactly(0, why);
-    finding.overflow = Some(match end {
-        End::Reset => Overflow::Reset,
-        _ => Overflow::Closed,
-    });
+    finding.overflow = Some(end.after_accept());
     why.clone_into(&mut finding.overflow_evidence);
 }
 

@@ -203,6 +203,12 @@ impl<'a, N: Network> Crowd<'a, N> {
         Some(info.syn_retransmissions)
     }
 
+    /// Data that was sent again; `None` where the stack can't be asked.
+    pub(super) fn retransmissions(&self, name: Name) -> Option<u32> {
+        let info = self.network.info(self.guest(name)?.id?)?;
+        Some(info.retransmissions)
+    }
+
     /// Starts a connection from the plan's first source address.
     pub(super) fn connect(&mut self) -> Result<Name, Halt> {
         let source = self.plan.sources.first().copied();
