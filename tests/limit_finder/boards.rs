@@ -92,3 +92,15 @@ fn latency_and_loss() {
     expect(&finding, 4, 4);
     assert!(finding.took < Duration::from_secs(30));
 }
+
+#[test]
+fn the_tutorials_way_of_greeting_at_once_can_not_be_held() {
+    let finding = find(
+        Profile::Ideal,
+        &[("request-timeout", "0"), ("workers", "1"), ("backlog", "2")],
+    );
+    assert_eq!(finding.served_at_once.value, Known::Unknown, "{finding:#?}");
+    assert!(finding.served_at_once.evidence.contains("greets first"));
+    assert_eq!(finding.burst.value, Known::Exactly(3), "{finding:#?}");
+    assert_eq!(finding.overflow, Some(Overflow::Refused));
+}

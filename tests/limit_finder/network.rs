@@ -26,6 +26,7 @@ enum Action {
     ClientGets(Segment),
     ServiceDone,
     SilenceOver,
+    DataRepeats(Duration),
     SlotListens,
     OtherLeaves,
     OtherComes,
@@ -60,6 +61,7 @@ struct Connection {
     /// Held by the client under test.
     open: bool,
     other: bool,
+    source: Option<IpAddr>,
     connected: bool,
     failed: bool,
     inbox: VecDeque<Segment>,
@@ -95,6 +97,8 @@ pub(crate) struct Simulated {
     /// This computer runs out of descriptors beyond this.
     pub(crate) files: usize,
     pub(crate) obstacle: Option<Obstacle>,
+    /// The stack can't be asked about its connections.
+    pub(crate) tells_nothing: bool,
 }
 
 impl Simulated {
@@ -112,6 +116,7 @@ impl Simulated {
             most_open: 0,
             files: 10_000,
             obstacle: None,
+            tells_nothing: false,
         };
         if server.others.is_some() {
             network.at(Duration::ZERO, 0, Action::OtherComes);
@@ -177,10 +182,11 @@ impl Simulated {
         repeated
     }
 
-    fn start(&mut self, other: bool) -> usize {
+    fn start(&mut self, other: bool, source: Option<IpAddr>) -> usize {
         self.connections.push(Connection {
             open: true,
             other,
+            source,
             connected: false,
             failed: false,
             inbox: VecDeque::new(),
@@ -261,6 +267,7 @@ impl Simulated {
                     self.serve(which);
                 }
             }
+            Action::DataRepeats(next) => self.data_repeats(which, next),
             Action::SlotListens => {
                 self.connections[which].side = Side::None;
             }
@@ -273,7 +280,7 @@ impl Simulated {
         let Some(mean) = self.server.others else {
             return;
         };
-        let which = self.start(true);
+        let which = self.start(true, None);
         let stays = mean.mul_f64(2.0 * self.chance());
         self.at(stays, which, Action::OtherLeaves);
         let next = mean.mul_f64(2.0 * self.chance());
@@ -285,6 +292,13 @@ impl Simulated {
     fn inside(&self) -> usize {
         let inside = |it: &&Connection| it.side != Side::None;
         self.connections.iter().filter(inside).count()
+    }
+
+    fn inside_from(&self, source: Option<IpAddr>) -> usize {
+        self.connections
+            .iter()
+            .filter(|it| it.side != Side::None && it.source == source)
+            .count()
     }
 
     fn working(&self) -> usize {
@@ -312,6 +326,9 @@ impl Simulated {
         let is_full = match self.server.stack {
             Stack::Linux { k } => self.queue.len() > k,
             Stack::Lwip { k } => self.queue.len() + half_open >= k,
+            Stack::Slots { n } if self.server.per_client => {
+                self.inside_from(self.connections[which].source) >= n
+            }
             Stack::Slots { n } => self.inside() >= n,
         };
         match (is_full, self.server.stack) {
@@ -454,10 +471,28 @@ impl Simulated {
         self.accept();
     }
 
+    fn data_repeats(&mut self, which: usize, next: Duration) {
+        let it = &mut self.connections[which];
+        if !it.open || it.side != Side::HalfOpen {
+            return;
+        }
+        it.repeated += 1;
+        self.at(next, which, Action::DataRepeats(2 * next));
+        self.once(which, Action::ServerGets(Segment::Data));
+    }
+
     fn server_gets(&mut self, which: usize, segment: Segment) {
         // It carries the acknowledgement that may have been lost.
         if segment != Segment::Reset {
             self.established(which);
+        }
+        if self.connections[which].side == Side::HalfOpen && segment == Segment::Data {
+            // No place: not acknowledged, so it comes again.
+            if self.connections[which].repeated == 0 {
+                let first = Duration::from_millis(200) + self.server.latency;
+                self.at(first, which, Action::DataRepeats(2 * first));
+            }
+            return;
         }
         let is_slot = matches!(self.server.stack, Stack::Slots { .. });
         let it = &mut self.connections[which];
@@ -525,7 +560,7 @@ impl Network for Simulated {
     fn connect(
         &mut self,
         _to: SocketAddr,
-        _source: Option<IpAddr>,
+        source: Option<IpAddr>,
     ) -> Result<ConnectionId, ConnectFailure> {
         if self.obstacle == Some(Obstacle::NoRoute) {
             return Err(ConnectFailure::Unreachable);
@@ -533,7 +568,7 @@ impl Network for Simulated {
         if self.left_open() >= self.files {
             return Err(ConnectFailure::LocalFiles);
         }
-        let which = self.start(false);
+        let which = self.start(false, source);
         self.most_open = self.most_open.max(self.left_open());
         Ok(ConnectionId(which))
     }
@@ -586,7 +621,7 @@ impl Network for Simulated {
     }
 
     fn info(&self, id: ConnectionId) -> Option<ConnectionInfo> {
-        let it = &self.connections[id.0];
+        let it = Some(&self.connections[id.0]).filter(|_| !self.tells_nothing)?;
         #[allow(
             clippy::needless_update,
             reason = "a platform may come to know more of a connection"

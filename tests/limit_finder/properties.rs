@@ -33,7 +33,7 @@ fn servers() -> impl Strategy<Value = Server> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 6000,
+        cases: 200,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

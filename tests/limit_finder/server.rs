@@ -60,6 +60,8 @@ pub(crate) struct Server {
     /// Each service takes up to so many times as long, by chance.
     pub(crate) late: u32,
     pub(crate) closes: bool,
+    /// Slots for each client's address, and not for all.
+    pub(crate) per_client: bool,
     /// A connection that is served and silent is answered after this.
     pub(crate) request_timeout: Option<Duration>,
     /// One way.
@@ -81,6 +83,7 @@ impl Server {
             service: Duration::ZERO,
             late: 1,
             closes: true,
+            per_client: false,
             request_timeout: None,
             latency: Duration::from_micros(100),
             loss: 0.0,

@@ -22,8 +22,14 @@ pub(super) fn from_rounds(finding: &mut Finding, outcome: Outcome, most_live: us
     finding.drift = drift(&rounds);
     let mut how = match (outcome, rounds.len()) {
         (Outcome::OnlyOne(OnlyOne::Mute), _) => {
-            "observed once: nobody is answered, so no place can be freed for a second time"
-                .to_owned()
+            let ghost = if finding.lossy {
+                "; an ACK that got lost on the way may have added one"
+            } else {
+                ""
+            };
+            format!(
+                "observed once: nobody is answered, so no place can be freed for a second time{ghost}"
+            )
         }
         (Outcome::OnlyOne(OnlyOne::Busy), _) => {
             "observed once: the server is busy for long with those that have left".to_owned()
@@ -36,7 +42,11 @@ pub(super) fn from_rounds(finding: &mut Finding, outcome: Outcome, most_live: us
     }
     let certain = matches!(outcome, Outcome::OnlyOne(_));
     let held = agreed(finding, certain, |round| Some(round.held));
-    let served = agreed(finding, certain, |round| round.served.exact());
+    let served = match agreed(finding, certain, |round| round.served.exact()) {
+        // One that ends its silence may have served more than were silent at a time.
+        Known::AtLeast(_) if finding.silence_ends_after.is_some() => Known::Unknown,
+        served => served,
+    };
     finding.held = match (held, overflow) {
         (Known::Exactly(held), Overflow::NotReached) => Figure::at_least(
             held,
@@ -167,10 +177,7 @@ pub(super) fn from_rejection(finding: &mut Finding, end: End) {
     finding.served_at_once = Figure::exactly(0, why);
     finding.queued = Figure::exactly(0, why);
     finding.held = Figure::exactly(0, why);
-    finding.overflow = Some(match end {
-        End::Reset => Overflow::Reset,
-        _ => Overflow::Closed,
-    });
+    finding.overflow = Some(end.after_accept());
     why.clone_into(&mut finding.overflow_evidence);
 }
 

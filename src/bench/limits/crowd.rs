@@ -109,6 +109,8 @@ pub(super) struct Crowd<'a, N: Network> {
     events: Vec<Event>,
     /// How long an answer may take; longer than planned, once a late one was seen.
     pub(super) reply_timeout: Duration,
+    /// After how long the server is known to answer or end a silent connection.
+    pub(super) silence_ends_after: Option<Duration>,
     /// Connections started in all.
     pub(super) opened: usize,
     /// The most that were open at a time, the unanswered SYNs with them.
@@ -135,6 +137,7 @@ impl<'a, N: Network> Crowd<'a, N> {
             names: 0,
             events: Vec::new(),
             reply_timeout: plan.reply_timeout,
+            silence_ends_after: None,
             opened: 0,
             most_open: 0,
             most_live: 0,
@@ -198,6 +201,12 @@ impl<'a, N: Network> Crowd<'a, N> {
     pub(super) fn syn_retransmissions(&self, name: Name) -> Option<u32> {
         let info = self.network.info(self.guest(name)?.id?)?;
         Some(info.syn_retransmissions)
+    }
+
+    /// Data that was sent again; `None` where the stack can't be asked.
+    pub(super) fn retransmissions(&self, name: Name) -> Option<u32> {
+        let info = self.network.info(self.guest(name)?.id?)?;
+        Some(info.retransmissions)
     }
 
     /// Starts a connection from the plan's first source address.

@@ -53,7 +53,11 @@ pub(super) fn run<N: Network>(
             Ok(()) => {}
             Err(Halt::Stale(age)) => {
                 stale += 1;
-                finding.silence_ends_after = Some(age);
+                // Once may be chance, twice at the same age is a rule.
+                let earlier = finding.silence_ends_after.replace(age);
+                crowd.silence_ends_after = earlier
+                    .filter(|&earlier| age.abs_diff(earlier) < earlier / 5)
+                    .map(|earlier| earlier.min(age));
                 finding.rounds.truncate(before);
             }
             Err(halt) => return Err(halt),
@@ -93,10 +97,13 @@ fn round<N: Network>(
     } = baseline;
     let last = finding.rounds.last().copied();
     let Hold {
-        held,
+        mut held,
         overflow,
         after,
     } = hold::fill(crowd, manner, patience, last.map(|round| round.held))?;
+    if manner == Manner::Mute && overflow == Overflow::Dropped && patience.lossy {
+        held -= hold::ghosts(crowd)?;
+    }
     finding.rounds.push(Round {
         held,
         served: Known::Unknown,
@@ -120,7 +127,7 @@ fn round<N: Network>(
         if patience.lossy {
             crowd.sleep(hold::HANDSHAKE_REPEATED)?;
         }
-        ask(crowd, baseline, held, last)?
+        ask(crowd, baseline, overflow, held, last)?
     };
     finding.served_first_byte.extend(served.first_byte);
     let overflow = match (overflow, served.queue) {
@@ -148,6 +155,7 @@ fn round<N: Network>(
 fn ask<N: Network>(
     crowd: &mut Crowd<'_, N>,
     baseline: &Baseline,
+    overflow: Overflow,
     held: usize,
     last: Option<Round>,
 ) -> Result<Served, Halt> {
@@ -156,27 +164,27 @@ fn ask<N: Network>(
         most: held,
     };
     let Some(Known::Exactly(expected)) = last.map(|round| round.served) else {
-        return served::search(crowd, baseline, all);
+        return served::search(crowd, baseline, overflow, all);
     };
     let near = Range {
         least: expected.saturating_sub(1).clamp(1, held),
         most: (expected + 1).min(held),
     };
-    let again = served::search(crowd, baseline, near)?;
+    let again = served::search(crowd, baseline, overflow, near)?;
     match again.workers {
         Known::Exactly(workers) if workers != expected && workers == near.least => {
             let below = Range {
                 most: workers,
                 ..all
             };
-            served::search(crowd, baseline, below)
+            served::search(crowd, baseline, overflow, below)
         }
         Known::Exactly(workers) if workers != expected && workers == near.most => {
             let above = Range {
                 least: workers,
                 ..all
             };
-            served::search(crowd, baseline, above)
+            served::search(crowd, baseline, overflow, above)
         }
         _ => Ok(again),
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::Step;
 use super::baseline::{Baseline, Manner, Patience};
 use super::crowd::{Crowd, Guest, Halt, Name};
-use super::finding::Known;
+use super::finding::{Known, Overflow};
 use super::recovery;
 use crate::transport::readiness::{Network, Release};
 
@@ -50,6 +50,7 @@ pub(super) enum Queue {
 pub(super) fn search<N: Network>(
     crowd: &mut Crowd<'_, N>,
     baseline: &Baseline,
+    overflow: Overflow,
     range: Range,
 ) -> Result<Served, Halt> {
     let &Baseline {
@@ -101,7 +102,7 @@ pub(super) fn search<N: Network>(
         });
     }
     let mut workers = least;
-    let queue = search.unblock(crowd, workers)?;
+    let queue = search.unblock(crowd, overflow, workers)?;
     if queue == Some(Queue::Unserved) {
         workers = search.by_position(crowd, &all)?;
     }
@@ -258,6 +259,7 @@ impl Search {
     fn unblock<N: Network>(
         &mut self,
         crowd: &mut Crowd<'_, N>,
+        overflow: Overflow,
         workers: usize,
     ) -> Result<Option<Queue>, Halt> {
         let first = crowd
@@ -266,16 +268,23 @@ impl Search {
             .map(|guest| guest.name)
             .find(|name| self.waiting.contains(name));
         let Some(first) = first else { return Ok(None) };
-        let too_many = (crowd.silents_before(first) + 1).saturating_sub(workers);
-        for name in crowd.silents().into_iter().take(too_many) {
-            crowd.release(name, Release::Fin);
-        }
-        let freed = crowd.now();
+        let mut too_many = (crowd.silents_before(first) + 1).saturating_sub(workers);
         let answered = |crowd: &Crowd<'_, N>| crowd.guest(first).and_then(Guest::answered);
-        let patience = self.patience.reply * 3;
-        if crowd.wait(patience, |crowd| answered(crowd).is_some())? {
-            let after = answered(crowd).map_or(Duration::ZERO, |at| at.saturating_sub(freed));
-            return Ok(Some(Queue::ServedAfter(after)));
+        // On a path that loses segments one that was let go of may never have had a worker. A
+        // server that is never full stalls those that it does not serve: there, the others tell.
+        let is_full = overflow != Overflow::NotReached;
+        let tries = if self.patience.lossy && is_full { 3 } else { 1 };
+        for _ in 0..tries {
+            for name in crowd.silents().into_iter().take(too_many) {
+                crowd.release(name, Release::Fin);
+            }
+            let freed = crowd.now();
+            let patience = self.patience.reply * 3;
+            if crowd.wait(patience, |crowd| answered(crowd).is_some())? {
+                let after = answered(crowd).map_or(Duration::ZERO, |at| at.saturating_sub(freed));
+                return Ok(Some(Queue::ServedAfter(after)));
+            }
+            too_many = 1;
         }
         Ok(Some(Queue::Unserved))
     }
@@ -293,8 +302,8 @@ impl Search {
         // Everybody before the last that was answered was served too.
         let mut served = all[..unserved]
             .iter()
-            .rposition(|&name| crowd.guest(name).is_none())
-            .map_or(0, |index| index + 1);
+            .rposition(|name| self.answered.contains(name))
+            .map_or(1, |index| index + 1);
         let mut unserved = unserved;
         while served < unserved {
             let middle = served + (unserved - served) / 2;
@@ -320,7 +329,14 @@ fn check_hold<N: Network>(crowd: &Crowd<'_, N>) -> Result<(), Halt> {
         .guests()
         .iter()
         .find_map(|guest| Some(guest.disturbed()?.saturating_sub(guest.connected?)));
-    disturbed.map_or(Ok(()), |age| Err(Halt::Stale(age)))
+    // What says so may be lost on the way: who has waited for so long has been answered.
+    let known = crowd.silence_ends_after.filter(|&limit| {
+        let old = |guest: &Guest| guest.connected.is_some_and(|at| crowd.since(at) >= limit);
+        crowd.guests().iter().any(|it| it.is_silent() && old(it))
+    });
+    disturbed
+        .or(known)
+        .map_or(Ok(()), |age| Err(Halt::Stale(age)))
 }
 
 #[cfg(test)]
