@@ -126,6 +126,11 @@ fn round<N: Network>(
         }
         if patience.lossy {
             crowd.sleep(hold::HANDSHAKE_REPEATED)?;
+            if matches!(overflow, Overflow::Closed | Overflow::Reset) {
+                // Some were turned away later than it seemed, when their handshake was repeated.
+                crowd.keep_live();
+                held = held.min(crowd.live());
+            }
         }
         ask(crowd, baseline, overflow, held, last)?
     };
