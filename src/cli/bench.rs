@@ -201,7 +201,7 @@ pub enum CloseWith {
 #[derive(Debug, Args)]
 #[command(after_long_help = MERGE_EXAMPLES)]
 pub struct MergeArgs {
-    /// Runs that were saved with tcpctl bench --save
+    /// Runs that were saved with tcpctl bench --save, or printed with --json
     #[arg(required = true, num_args = 2.., value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub runs: Vec<PathBuf>,
     /// Write a page with plots and the whole report in it
@@ -249,7 +249,7 @@ Examples:
     $ tcpctl merge a.json b.json
 
   Runs of several machines by ssh:
-    $ for host in a b; do ssh $host tcpctl bench 10.0.0.5 --save - --quiet > $host.json & done; wait
+    $ for host in a b; do ssh $host tcpctl bench board --json -q > $host.json & done; wait
     $ tcpctl merge a.json b.json --html all.html
 
   Keep the merged run, for a later --compare:

@@ -206,7 +206,12 @@ impl Page {
             ),
             ("burst", "burst", limits.burst.map(|n| n.to_string())),
         ];
+        // A burst is asked of a server that can't be held; of another it is no news that it was not.
+        let held = limits.held.is_some();
         for (field, name, value) in rows {
+            if field == "burst" && value.is_none() && held {
+                continue;
+            }
             let how = limits
                 .evidence
                 .get(field)
@@ -331,9 +336,17 @@ impl Page {
             "load",
             &format!("{requests} in {time}, {connections}, {kept}"),
         );
+        // The last second is cut short by the end.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole seconds, and never negative"
+        )]
+        let whole = (latency.duration_us / 1e6) as usize;
         let rates: Vec<f64> = latency
             .seconds
             .iter()
+            .take(whole)
             .map(|second| second.completed as f64)
             .collect();
         if rates.len() > 1 {
