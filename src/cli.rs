@@ -15,7 +15,7 @@ pub use bench::{BenchArgs, CloseWith, MergeArgs, Part};
 pub use send::{ReplyForm, SendArgs};
 pub use sim::{SimArgs, SimProfile};
 
-/// Everything for small TCP servers on microcontrollers: talk to them, from one terminal.
+/// Everything for small TCP servers on microcontrollers: talk to them and measure them, from one terminal.
 #[derive(Debug, Parser)]
 #[command(
     name = "tcpctl",

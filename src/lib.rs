@@ -2,7 +2,7 @@
 //!
 //! A command goes one way through this house, and never turns round:
 //! [`cli`] says what can be written (clap types, no logic); [`config`] fills in what was left out
-//! and [`target`] says what a TARGET is. The command's own folder, e.g. [`send`], turns arguments
+//! and [`target`] says what a TARGET is. The command's own folder, [`send`] or [`bench`], turns arguments
 //! into a plan, carries it out, and makes a report. [`transport`] gives it connections, over the
 //! operating system's sockets or over the cable of a virtual board, [`sim`], which runs the
 //! firmware's own server. Only [`output`] prints, for people or as JSON; [`sanitize`] is what
