@@ -35,6 +35,22 @@ pub enum ErrorClass {
     LocalFiles,
 }
 
+impl ErrorClass {
+    /// Every class, in the contract's order.
+    pub const ALL: [Self; 10] = [
+        Self::Refused,
+        Self::ConnectTimeout,
+        Self::ResetBeforeReply,
+        Self::ResetInReply,
+        Self::ReplyTimeout,
+        Self::ClosedEarly,
+        Self::WrongReply,
+        Self::Unreachable,
+        Self::LocalPorts,
+        Self::LocalFiles,
+    ];
+}
+
 /// One second of the run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Second {
@@ -95,7 +111,8 @@ pub struct Measurement {
     pub seconds: Vec<Second>,
     /// What is known of the connections; `None` where the platform can't be asked.
     pub totals: Option<ConnectionTotals>,
-    /// CPU time of this process in the measured part, user and system.
+    /// CPU time in the measured part, user and system: of the engine's threads on Linux, of this
+    /// process elsewhere.
     pub client_cpu: Option<Duration>,
     /// Threads of the load engine.
     pub threads: usize,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::compare::Comparison;
 use super::hdr_log::Packed;
+pub use super::limits::Overflow;
 use super::measurement::{ErrorClass, Measurement};
 use super::verdict::Caveat;
 use super::{stats, verdict};
@@ -239,41 +240,6 @@ pub struct Limits {
     pub evidence: BTreeMap<String, String>,
 }
 
-/// What happens to the connection that is one too many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Overflow {
-    /// A reset answers the SYN.
-    Refused,
-    /// Nothing answers the SYN.
-    Dropped,
-    /// Accepted, then closed.
-    Closed,
-    /// Accepted, then reset.
-    Reset,
-    /// Accepted, and unserved even after a place is free.
-    Silent,
-    /// Served, and an older connection was ended for it.
-    Evicted,
-    /// The search ended before the server did.
-    NotReached,
-}
-
-impl Overflow {
-    /// The value in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Dropped => "dropped",
-            Self::Closed => "closed",
-            Self::Reset => "reset",
-            Self::Silent => "silent",
-            Self::Evicted => "evicted",
-            Self::NotReached => "not_reached",
-        }
-    }
-}
-
 /// How fast a server answers, and how often it fails.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
@@ -332,20 +298,6 @@ pub struct Latency {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Errors(BTreeMap<ErrorClass, u64>);
 
-/// Every class, in the contract's order.
-pub const ERROR_CLASSES: [ErrorClass; 10] = [
-    ErrorClass::Refused,
-    ErrorClass::ConnectTimeout,
-    ErrorClass::ResetBeforeReply,
-    ErrorClass::ResetInReply,
-    ErrorClass::ReplyTimeout,
-    ErrorClass::ClosedEarly,
-    ErrorClass::WrongReply,
-    ErrorClass::Unreachable,
-    ErrorClass::LocalPorts,
-    ErrorClass::LocalFiles,
-];
-
 impl Errors {
     /// So many of one class.
     pub fn of(&self, class: ErrorClass) -> u64 {
@@ -383,7 +335,7 @@ impl From<&BTreeMap<ErrorClass, u64>> for Errors {
 /// With every class, so that 0 is told from what is not known.
 impl Serialize for Errors {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(ERROR_CLASSES.map(|class| (class, self.of(class))))
+        serializer.collect_map(ErrorClass::ALL.map(|class| (class, self.of(class))))
     }
 }
 
@@ -663,7 +615,7 @@ mod tests {
         }
         assert_eq!(value["schema"], "tcpctl.bench/1");
         assert_eq!(value["started_at"], "2023-11-14T22:13:20.250Z");
-        let classes: Vec<_> = ERROR_CLASSES
+        let classes: Vec<_> = ErrorClass::ALL
             .iter()
             .map(|class| serde_json::to_value(class).unwrap())
             .collect();

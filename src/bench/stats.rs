@@ -6,9 +6,9 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::hdr_log::Packed;
-use super::limits::{self, Finding, Known};
+use super::limits::{Finding, Known};
 use super::measurement::{ConnectionTotals, Measurement, Second};
-use super::report::{Bound, Distribution, Errors, Histograms, Interval, Latency, Limits, Overflow};
+use super::report::{Bound, Distribution, Errors, Histograms, Interval, Latency, Limits};
 
 /// Under so many samples the 99.9th percentile is the maximum by another name.
 pub const SAMPLES_FOR_P99_9: u64 = 1_000;
@@ -155,15 +155,7 @@ pub(super) fn limits(finding: &Finding) -> Limits {
         served_at_once: bound(finding.served_at_once.value),
         queued: bound(finding.queued.value),
         held: bound(finding.held.value),
-        overflow: finding.overflow.map(|overflow| match overflow {
-            limits::Overflow::Refused => Overflow::Refused,
-            limits::Overflow::Dropped => Overflow::Dropped,
-            limits::Overflow::Closed => Overflow::Closed,
-            limits::Overflow::Reset => Overflow::Reset,
-            limits::Overflow::Silent => Overflow::Silent,
-            limits::Overflow::Evicted => Overflow::Evicted,
-            limits::Overflow::NotReached => Overflow::NotReached,
-        }),
+        overflow: finding.overflow,
         overflow_us: median_us(&finding.overflow_after),
         recovery_us: median_us(&finding.recovery),
         burst: bound(finding.burst.value),

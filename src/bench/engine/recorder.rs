@@ -13,18 +13,7 @@ use crate::sys::limits;
 use crate::transport::readiness::ConnectionInfo;
 
 /// All classes, in the order in which they are counted.
-pub(super) const CLASSES: [ErrorClass; 10] = [
-    ErrorClass::Refused,
-    ErrorClass::ConnectTimeout,
-    ErrorClass::ResetBeforeReply,
-    ErrorClass::ResetInReply,
-    ErrorClass::ReplyTimeout,
-    ErrorClass::ClosedEarly,
-    ErrorClass::WrongReply,
-    ErrorClass::Unreachable,
-    ErrorClass::LocalPorts,
-    ErrorClass::LocalFiles,
-];
+pub(super) const CLASSES: [ErrorClass; 10] = ErrorClass::ALL;
 
 /// How often a thread says how it stands, nanoseconds; a second is a whole number of these.
 pub(super) const TICK: u64 = 100_000_000;

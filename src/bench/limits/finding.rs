@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A number, as far as it can be known from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -67,7 +67,7 @@ impl Figure {
 }
 
 /// What happens to the connection that is one too many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
     /// A reset answers the SYN.
@@ -84,6 +84,21 @@ pub enum Overflow {
     Evicted,
     /// The search ended before the server did.
     NotReached,
+}
+
+impl Overflow {
+    /// The value in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Dropped => "dropped",
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+            Self::Silent => "silent",
+            Self::Evicted => "evicted",
+            Self::NotReached => "not_reached",
+        }
+    }
 }
 
 /// One hold of the server: what it took this time.
