@@ -129,16 +129,9 @@ pub fn compare(before: &Report, now: &Report) -> Comparison {
     }
 }
 
-/// The seconds that are whole: the last is left out if the run ended in its middle.
+/// The whole seconds of a run, and of a long one no more than can be compared.
 fn whole_seconds(latency: &Latency) -> Vec<Interval> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a run of seconds; a negative one has none"
-    )]
-    // A timer's lateness is no part of a second.
-    let whole = (latency.duration_us / 1e6 + 0.02).floor() as usize;
-    let seconds = &latency.seconds[..whole.min(latency.seconds.len())];
+    let seconds = latency.whole_seconds();
     let step = seconds.len().div_ceil(MOST).max(1);
     seconds.iter().step_by(step).copied().collect()
 }

@@ -373,7 +373,7 @@ fn latency_table(latency: &Latency) -> String {
 }
 
 fn over_time(latency: &Latency) -> String {
-    let seconds = &latency.seconds;
+    let seconds = latency.whole_seconds();
     if seconds.len() < 2 {
         return String::new();
     }

@@ -294,6 +294,20 @@ pub struct Latency {
     pub seconds: Vec<Interval>,
 }
 
+impl Latency {
+    /// The seconds that are whole: the last is left out if the run ended in its middle.
+    pub fn whole_seconds(&self) -> &[Interval] {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a run of seconds; a negative one has none"
+        )]
+        // A timer's lateness is no part of a second.
+        let whole = (self.duration_us / 1e6 + 0.02).floor() as usize;
+        &self.seconds[..whole.min(self.seconds.len())]
+    }
+}
+
 /// Failed requests by class.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Errors(BTreeMap<ErrorClass, u64>);

@@ -336,17 +336,9 @@ impl Page {
             "load",
             &format!("{requests} in {time}, {connections}, {kept}"),
         );
-        // The last second is cut short by the end.
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "whole seconds, and never negative"
-        )]
-        let whole = (latency.duration_us / 1e6) as usize;
         let rates: Vec<f64> = latency
-            .seconds
+            .whole_seconds()
             .iter()
-            .take(whole)
             .map(|second| second.completed as f64)
             .collect();
         if rates.len() > 1 {
