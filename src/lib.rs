@@ -8,7 +8,7 @@
 //! [`sim`], which runs the firmware's own server. Only [`output`] prints, for people or as JSON;
 //! [`sanitize`] is what stands between a peer's bytes and a terminal. A [`failure`] has a kind,
 //! and with it the [`exit`] code. [`interrupt`] is Ctrl-C as something to wait for, [`units`]
-//! reads quantities, and [`sys`] is all that differs between systems, with the only unsafe code.
+//! reads quantities, [`pattern`] what a reply is to match, and [`sys`] is all that differs between systems, with the only unsafe code.
 
 pub mod bench;
 pub mod cli;
@@ -17,6 +17,7 @@ pub mod exit;
 pub mod failure;
 pub mod interrupt;
 pub mod output;
+pub mod pattern;
 pub mod sanitize;
 pub mod send;
 pub mod sim;

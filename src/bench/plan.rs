@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use regex::bytes::RegexBuilder;
-
 use super::fail_if::Condition;
 use super::limits::LimitsPlan;
 use super::load::{Expectation, Extent, Load, Pace, Rate, Reuse};
@@ -16,6 +14,7 @@ use super::saved::{self, Destination};
 use crate::cli::{BenchArgs, CloseWith, Part};
 use crate::config;
 use crate::failure::Failure;
+use crate::pattern;
 use crate::target::{Place, Target};
 use crate::transport::readiness::Release;
 
@@ -253,31 +252,11 @@ fn message(args: &BenchArgs) -> Result<Option<Vec<u8>>, Failure> {
 }
 
 fn expectation(args: &BenchArgs) -> Result<Expectation, Failure> {
-    let Some(pattern) = &args.expect else {
-        return Ok(if args.keep_alive {
-            Expectation::Learn
-        } else {
-            Expectation::Close
-        });
-    };
-    RegexBuilder::new(pattern)
-        .multi_line(true)
-        .build()
-        .map(Expectation::Match)
-        .map_err(|error| {
-            // The last line says what is wrong; those before point at it.
-            let error = error.to_string();
-            let reason = error
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ");
-            let pattern = crate::sanitize::one_line(pattern);
-            Failure::usage(format!(
-                "--expect '{pattern}' is no regular expression: {reason}"
-            ))
-            .hint("put a \\ before a character that is meant as it stands")
-        })
+    match &args.expect {
+        Some(text) => pattern::compile(text).map(Expectation::Match),
+        None if args.keep_alive => Ok(Expectation::Learn),
+        None => Ok(Expectation::Close),
+    }
 }
 
 fn pace(args: &BenchArgs) -> Result<Pace, Failure> {

@@ -1,37 +1,22 @@
 //! `--expect`: a regular expression on a stream, in bounded memory.
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use crate::failure::Failure;
-use crate::sanitize;
+use crate::pattern;
 
 /// How far back a match may begin. A longer one can be missed where it is split.
 const LOOK_BACK: usize = 64 * 1024;
 /// What is kept before the oldest part is let go: several look-backs, so that this is rare.
 const WINDOW: usize = 4 * LOOK_BACK;
 
-/// A pattern for a stream of bytes: `^` and `$` are the ends of lines, LF or CR LF.
+/// A pattern for a stream of bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern(Regex);
 
 impl Pattern {
-    pub(super) fn new(pattern: &str) -> Result<Self, Failure> {
-        RegexBuilder::new(pattern)
-            .multi_line(true)
-            .crlf(true)
-            .build()
-            .map(Self)
-            .map_err(|error| {
-                // A syntax error draws the pattern over several lines; its last one says why.
-                let text = error.to_string();
-                let why = text.lines().last().unwrap_or_default();
-                let why = why.strip_prefix("error: ").unwrap_or(why);
-                Failure::usage(format!(
-                    "--expect '{}' is no regular expression: {why}",
-                    sanitize::one_line(pattern),
-                ))
-                .hint("put a \\ before a character that is meant as it stands")
-            })
+    pub(super) fn new(text: &str) -> Result<Self, Failure> {
+        pattern::compile(text).map(Self)
     }
 
     /// The pattern as it was written.

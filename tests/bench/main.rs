@@ -105,6 +105,19 @@ fn latency_alone_needs_one_connection_at_a_time() {
     assert_eq!(report["latency"]["connections"], 1);
 }
 
+/// As in `send`: `^` and `$` are the ends of lines, whichever line ends the server writes.
+#[test]
+fn the_end_of_a_line_may_be_cr_lf() {
+    let server = Server::greeter(b"ready\r\n");
+    let target = server.target();
+    let bench = [
+        "bench", &target, "--only", "latency", "-n", "5", "-q", "--json",
+    ];
+    let ended = run(bench.into_iter().chain(["--expect", "^ready$"]));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(report(&ended)["latency"]["completed"], 5, "{ended:?}");
+}
+
 #[test]
 fn an_open_loop_keeps_its_rate() {
     let ended = run([
