@@ -6,12 +6,14 @@
 )]
 
 mod bench;
+mod deferred;
 mod send;
 mod sim;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, CloseWith, MergeArgs, Part};
+pub use deferred::Deferred;
 pub use send::{ReplyForm, SendArgs};
 pub use sim::{SimArgs, SimProfile};
 
@@ -69,17 +71,17 @@ pub enum ColorWhen {
 pub enum Command {
     /// Measure what a TCP server can take, and how fast it answers
     #[command(long_about = bench::ABOUT)]
-    Bench(Box<BenchArgs>),
+    Bench(Deferred<BenchArgs>),
     /// Send a message to a TCP server and print its reply
     #[command(long_about = send::ABOUT)]
-    Send(Box<SendArgs>),
+    Send(Deferred<SendArgs>),
     /// Run a virtual board: the firmware's own server, with no hardware
     #[command(long_about = sim::ABOUT)]
-    Sim(Box<SimArgs>),
+    Sim(Deferred<SimArgs>),
     /// Join saved runs of bench into one report
-    Merge(MergeArgs),
+    Merge(Deferred<MergeArgs>),
     /// Print the JSON schema of a command's output
-    Schema(SchemaArgs),
+    Schema(Deferred<SchemaArgs>),
 }
 
 /// The arguments of `tcpctl schema`.
