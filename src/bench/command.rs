@@ -11,18 +11,19 @@ use std::time::SystemTime;
 use super::engine::{self, Observer, Progress};
 use super::fail_if::{Condition, Outcome};
 use super::hdr_log::Log;
-use super::limits::{self, Finding, Reason};
+use super::limits::{self, Finding, Known, Reason};
 use super::load::Load;
 use super::measurement::Measurement;
 use super::plan::{self, Files, Plan};
-use super::report::{Environment, Report};
+use super::ramp::{self, Places, Ramp, Threads, Track};
+use super::report::{Environment, RampEnd, Report};
 use super::saved::{self, Saved};
 use super::{compare, html, merge, stats, verdict};
 use crate::cli::{BenchArgs, MergeArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::output::{Halt, Output};
+use crate::output::{Halt, Output, human};
 use crate::sanitize;
 use crate::sim::session;
 use crate::sim::spec::Spec;
@@ -72,6 +73,10 @@ pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
         seen.measurement.as_ref(),
     );
     report.limits = seen.finding.as_ref().map(stats::limits);
+    if let Some(ramp) = seen.ramp {
+        report.ramp = ramp.steps;
+        report.ramp_ended = Some(ramp.ended);
+    }
     report.comparison = plan
         .baseline
         .as_ref()
@@ -156,6 +161,7 @@ fn check(conditions: &[Condition], report: &Report) -> Result<(), Failure> {
 struct Seen {
     finding: Option<Finding>,
     measurement: Option<Measurement>,
+    ramp: Option<Ramp>,
     /// Why there is no more.
     failure: Option<Failure>,
 }
@@ -181,18 +187,19 @@ impl Bench<'_> {
         if self.plan.parts.limits {
             self.find_limits(&mut network, address, &mut seen)?;
         }
-        if self.goes_on(&seen) {
+        if self.plan.parts.latency && self.goes_on(&seen) {
             let load = self.load(address, &seen);
             seen.measurement = Some(engine::run(&mut network, &load, &mut self.watcher()));
             self.output.end_status();
+        }
+        if self.plan.parts.ramp && self.goes_on(&seen) {
+            self.climb(&mut network, address, &mut seen)?;
         }
         Ok(seen)
     }
 
     /// Measures a server on the network.
     fn on_network(&self, address: SocketAddr) -> Result<Seen, Failure> {
-        let exhausted =
-            |error| Failure::new(Kind::Internal, format!("the system is out of: {error}"));
         let mut seen = Seen::default();
         if let Some(source) = self.plan.foreign_source(address) {
             return Err(
@@ -201,18 +208,65 @@ impl Bench<'_> {
             );
         }
         if self.plan.parts.limits {
-            let mut network = KernelNetwork::new().map_err(exhausted)?;
+            let mut network = KernelNetwork::new().map_err(|error| exhausted(&error))?;
             self.find_limits(&mut network, address, &mut seen)?;
         }
-        if self.goes_on(&seen) {
+        if self.plan.parts.latency && self.goes_on(&seen) {
             let load = self.load(address, &seen);
             let threads = self.plan.threads;
             let measured =
                 engine::run_threads(&load, threads, KernelNetwork::new, &mut self.watcher());
             self.output.end_status();
-            seen.measurement = Some(measured.map_err(exhausted)?);
+            seen.measurement = Some(measured.map_err(|error| exhausted(&error))?);
+        }
+        if self.plan.parts.ramp && self.goes_on(&seen) {
+            let mut track = Threads {
+                network: KernelNetwork::new,
+                threads: self.plan.threads,
+            };
+            self.climb(&mut track, address, &mut seen)?;
         }
         Ok(seen)
+    }
+
+    /// Loads the server with more and more connections.
+    fn climb(
+        &self,
+        track: &mut impl Track,
+        address: SocketAddr,
+        seen: &mut Seen,
+    ) -> Result<(), Failure> {
+        let finding = seen.finding.as_ref();
+        let places = finding.map_or(Places::default(), |finding| Places {
+            served: finding.served_at_once.value.number(),
+            // A lower bound says how far the search went, not what there is.
+            held: match finding.held.value {
+                Known::Exactly(held) => Some(held),
+                Known::AtLeast(_) | Known::Unknown => None,
+            },
+        });
+        let plan = self
+            .plan
+            .ramp(address, places, Arc::clone(&self.signals.stop));
+        let name = sanitize::one_line(&self.plan.target.text);
+        let last = plan.steps.last().map_or(1, |last| last.get());
+        self.output.note(&format!(
+            "{name}: a ramp of up to {} in {}, at most about {:.0} s",
+            human::count(last as u64, "connection"),
+            human::count(plan.steps.len() as u64, "step"),
+            ramp::estimate(&plan).as_secs_f64()
+        ));
+        let climbed = ramp::climb(&plan, track, &mut |doing| {
+            self.output.ramp_progress(doing);
+        });
+        self.output.end_status();
+        let climbed = climbed.map_err(|error| exhausted(&error))?;
+        if climbed.ended == RampEnd::TargetGone {
+            let message = format!("{name}: it stopped answering during the ramp");
+            seen.failure = Some(Failure::new(Kind::Broken, message));
+        }
+        seen.ramp = Some(climbed);
+        Ok(())
     }
 
     fn find_limits<N: Network>(
@@ -253,9 +307,12 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Whether there is a load to send.
+    /// Whether a further part is to be measured: not of a server that answers nothing.
     fn goes_on(&self, seen: &Seen) -> bool {
-        self.plan.parts.latency && seen.failure.is_none() && self.signals.already().is_none()
+        let answers = |measured: &Measurement| measured.completed > 0 && !measured.interrupted;
+        seen.failure.is_none()
+            && seen.measurement.as_ref().is_none_or(answers)
+            && self.signals.already().is_none()
     }
 
     fn load(&self, address: SocketAddr, seen: &Seen) -> Load {
@@ -275,6 +332,10 @@ impl Bench<'_> {
             signals: self.signals,
         }
     }
+}
+
+fn exhausted(error: &io::Error) -> Failure {
+    Failure::new(Kind::Internal, format!("the system is out of: {error}"))
 }
 
 /// The address of a name, or of several the one that answers first: by one connection.

@@ -161,6 +161,13 @@ fn changes(before: &Report, now: &Report) -> Vec<String> {
             show(now.overflow.map(Overflow::name)),
         );
     }
+    if !before.ramp.is_empty() && !now.ramp.is_empty() {
+        let knee = |report: &Report| {
+            let knee = report.ramp.iter().find(|step| step.knee);
+            knee.map_or("none".to_owned(), |step| step.connections.to_string())
+        };
+        change("the knee", knee(before), knee(now));
+    }
     if let (Some(before), Some(now)) = (&before.latency, &now.latency) {
         change(
             "connections",

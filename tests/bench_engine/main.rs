@@ -7,5 +7,6 @@ mod failures;
 mod kept;
 mod kernel;
 mod open;
+mod ramp;
 mod scripted;
 mod support;
