@@ -1,7 +1,8 @@
 //! The step ramp: the same load with more and more connections, until more bring nothing.
 //!
-//! Each step is a closed loop of the load [`engine`](super::engine), with a warm-up that does not
-//! count. `ladder.rs` says which steps there may be, `knee.rs` where it was that more connections
+//! Each step is a closed loop of the load [`engine`]. It has no warm-up: a client
+//! whose SYN is dropped in the first moment waits for a second or longer, and would be one that
+//! nobody counts. `ladder.rs` says which steps there may be, `knee.rs` where it was that more connections
 //! stopped to help, and `cause.rs` why connections were refused there: for want of places, or
 //! because a closed loop's clients come back sooner than a freed place listens again.
 //!
@@ -34,8 +35,6 @@ pub const STEP: Duration = Duration::from_secs(1);
 const LONGEST_STEP: Duration = Duration::from_secs(5);
 /// Requests that one connection should see the end of in a step.
 const REQUESTS_A_STEP: u32 = 10;
-/// Before each step is measured: the clients of its first moment all come at once.
-const WARM_UP: Duration = Duration::from_millis(200);
 /// Between two loads, in which the server has nobody to serve.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -44,7 +43,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct RampPlan {
     /// What each connection does; its pace, extent and warm-up are the steps' own.
     pub load: Load,
-    /// Connections at a time, in the order of the steps: see [`ladder`].
+    /// Connections at a time, in the order of the steps: see [`ladder()`].
     pub steps: Vec<NonZeroUsize>,
     /// How many connections the server holds in all, where that is known: the ramp goes past it
     /// before it stops.
@@ -136,9 +135,7 @@ impl<N: Network, F: Fn() -> io::Result<N> + Sync> Track for Threads<F> {
 /// before it starts. Never more than the budget.
 pub fn estimate(plan: &RampPlan) -> Duration {
     let steps = u32::try_from(plan.steps.len()).unwrap_or(u32::MAX);
-    (WARM_UP + STEP + PAUSE)
-        .saturating_mul(steps)
-        .min(plan.budget)
+    (STEP + PAUSE).saturating_mul(steps).min(plan.budget)
 }
 
 /// Climbs. Blocks until the knee is clear, the steps are done, the budget is, or it is stopped;
@@ -180,7 +177,7 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
             if self.is_stopped() {
                 break RampEnd::Interrupted;
             }
-            if self.left() < WARM_UP + length {
+            if self.left() < length + PAUSE {
                 break RampEnd::Budget;
             }
             let measurement = self.step(connections, length)?;
@@ -214,8 +211,8 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
         let is_known = before
             .iter()
             .filter_map(|step| step.cause)
-            .any(|cause| cause.kind != CauseKind::ReconnectRace);
-        if last.is_troubled() && !is_known && cause::can_tell(&self.plan.load) {
+            .any(|cause| matches!(cause.kind, CauseKind::TooManyAtOnce | CauseKind::AnyPace));
+        if last.is_suspicious() && !is_known && cause::can_tell(&self.plan.load) {
             last.cause = self.find_cause(last, length)?;
         }
         Ok(if last.failed * 2 >= last.requests {
@@ -231,7 +228,7 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
         let load = Load {
             pace: Pace::Closed { connections },
             extent: Extent::Duration(length),
-            warm_up: WARM_UP,
+            warm_up: Duration::ZERO,
             ..self.plan.load.clone()
         };
         let connections = connections.get();
@@ -247,12 +244,12 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
         (self.observer)(doing(0));
         let mut watch = Watch {
             stop: &self.plan.stop,
-            left: self.left().saturating_sub(load.warm_up),
+            left: self.left(),
             elapsed: Cell::new(Duration::ZERO),
             tell: |completed| (self.observer)(doing(completed)),
         };
         let measurement = self.track.run(load, &mut watch)?;
-        self.spent += load.warm_up + measurement.elapsed;
+        self.spent += measurement.elapsed;
         Ok(measurement)
     }
 
@@ -284,7 +281,7 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
 /// Ends a load when it is to end.
 struct Watch<'a, F> {
     stop: &'a AtomicBool,
-    /// Of the budget, from the start of the measured part.
+    /// Of the budget.
     left: Duration,
     elapsed: Cell<Duration>,
     tell: F,

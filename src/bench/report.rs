@@ -436,8 +436,20 @@ impl Step {
         self.failed + self.syn_retransmissions.unwrap_or_default()
     }
 
-    /// Whether those are more than an accident: two, and one in a hundred.
+    /// Whether those are more than an accident: two, and one in a hundred requests; or fewer, of
+    /// which the cause was found all the same.
     pub fn is_troubled(&self) -> bool {
+        self.are_troubled_many() || self.cause.is_some()
+    }
+
+    /// Whether it is worth finding out why requests failed. A client whose SYN was dropped is out
+    /// of the loop for a second or longer, and one among the many requests of the others: they
+    /// are counted by requests, and it lacks a connection.
+    pub(super) fn is_suspicious(&self) -> bool {
+        self.are_troubled_many() || self.syn_retransmissions > Some(0)
+    }
+
+    fn are_troubled_many(&self) -> bool {
         self.troubled() >= 2 && self.troubled() * 100 >= self.requests
     }
 }
@@ -465,6 +477,9 @@ pub enum CauseKind {
     ReconnectRace,
     /// So many at a time are too many, also where nobody comes back at once.
     TooManyAtOnce,
+    /// The server holds so many that come one after the other, but its queue has no room for as
+    /// many SYNs in the same moment.
+    BurstTooLarge,
     /// It does not take a closed loop: a schedule below the served rate meets the same.
     AnyPace,
 }
@@ -475,6 +490,7 @@ impl CauseKind {
         match self {
             Self::ReconnectRace => "reconnect race",
             Self::TooManyAtOnce => "too many at once",
+            Self::BurstTooLarge => "burst too large",
             Self::AnyPace => "at any pace",
         }
     }

@@ -300,7 +300,7 @@ fn of_ramp(report: &Report) -> Option<String> {
                 _ if knee.is_troubled() => {
                     write!(line, "; {} already", troubled(knee))
                 }
-                Some(next) => write!(line, "; with {} {}", next.connections, troubled(next)),
+                Some(next) => write!(line, "; at {}: {}", next.connections, troubled(next)),
                 None if best.connections > knee.connections => write!(
                     line,
                     "; more bring less than {:.0}% more (at best {} with {})",
@@ -385,23 +385,27 @@ fn of_cause(step: &Step, cause: &Cause) -> String {
         let rate = human::number(schedule.rate_per_s);
         format!("{} on a schedule of {rate}/s", of(schedule.trial))
     });
+    let but = |what: &str| match cause.schedule {
+        Some(_) => format!("; {what}: {schedule}"),
+        None => String::new(),
+    };
     match cause.kind {
         CauseKind::ReconnectRace => format!(
             "at {n} it is the reconnect race and not the server's capacity: {closed} were refused or \
              had to repeat their SYN where each client comes back at once, {bursts} where {n} at a \
              time come after a pause, and {schedule}"
         ),
-        CauseKind::TooManyAtOnce => {
-            let but = match cause.schedule {
-                Some(_) => format!("; fewer at a time would do: {schedule}"),
-                None => String::new(),
-            };
-            format!(
-                "at {n} it is the server's capacity: {closed} failed or had to repeat their SYN where \
-                 each client comes back at once, and {bursts} where {n} at a time come after a \
-                 pause{but}"
-            )
-        }
+        CauseKind::TooManyAtOnce => format!(
+            "at {n} it is the server's capacity: {closed} failed or had to repeat their SYN where each \
+             client comes back at once, and {bursts} where {n} at a time come after a pause{}",
+            but("fewer at a time would do")
+        ),
+        CauseKind::BurstTooLarge => format!(
+            "at {n} it is that they come in the same moment, for it holds as many one by one: {closed} \
+             failed or had to repeat their SYN where each client comes back at once, and {bursts} where \
+             {n} at a time come after a pause{}",
+            but("apart they would do")
+        ),
         CauseKind::AnyPace => format!(
             "at {n} it is not that clients come back at once: {closed} failed or had to repeat \
              their SYN where they do, but also {schedule}, below the rate that was served"
@@ -552,9 +556,10 @@ mod tests {
         let mut report = example::full();
         assert_eq!(
             line(&report),
-            "knee at 4 connections: 500/s, 99% in 16.0 ms; with 8 12 of 500 requests failed"
+            "knee at 4 connections: 500/s, 99% in 16.0 ms; at 8: 12 of 500 requests failed"
         );
         report.ramp[3].failed = 0;
+        report.ramp[3].cause = None;
         report.ramp[3].served_per_s = 520.0;
         assert!(
             line(&report).ends_with("; more bring less than 10% more (at best 520/s with 8)"),

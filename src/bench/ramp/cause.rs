@@ -9,7 +9,8 @@
 //!
 //! Two trials tell. *Bursts*: as many connections at a time as in the step, but the next come only
 //! after all are gone and a pause. Nobody races anybody; if they fail as well, so many at a time
-//! are too many. *A schedule*: an open loop somewhat below the rate that the step served, with no
+//! are too many (or so many in one moment, where the search for the limits has held that many one
+//! by one). *A schedule*: an open loop somewhat below the rate that the step served, with no
 //! more in flight than it had. If that fails as well, it is not the closed loop's doing.
 
 use std::io;
@@ -25,6 +26,8 @@ use crate::bench::report::{Cause, CauseKind, Scheduled, Step, Trial};
 const BELOW: f64 = 0.85;
 /// Failures of a trial that are rarer than this share of the step's are gone.
 const GONE: f64 = 0.1;
+/// Fewer failures in a step may be chance, and so may be that a trial has none.
+const LEAST_TROUBLED: u64 = 5;
 /// Requests that the bursts make together.
 const IN_BURSTS: usize = 40;
 /// How many bursts there are at least, and at most.
@@ -50,17 +53,32 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
             requests: step.requests,
             troubled: step.troubled(),
         };
-        let Some(bursts) = self.bursts(step, closed)? else {
+        let Some(bursts) = self.bursts(step)? else {
             return Ok(None);
         };
         let schedule = self.schedule(step, length)?;
-        let is_gone = |trial: Trial| trial.share() <= closed.share() * GONE;
+        // Where so many are one too many, that one is in trouble in each burst.
+        let bursts_fail =
+            bursts.troubled >= 2 && 2 * bursts.troubled * step.connections >= bursts.requests;
+        let rare = closed.share() * GONE;
         let kind = match schedule {
-            Some(schedule) if !is_gone(schedule.trial) => CauseKind::AnyPace,
-            _ if !is_gone(bursts) => CauseKind::TooManyAtOnce,
-            Some(_) => CauseKind::ReconnectRace,
-            // Bursts alone are too few requests to acquit the server.
-            None => return Ok(None),
+            Some(schedule)
+                if schedule.trial.share() > rare
+                    && 2.0 * schedule.trial.share() > bursts.share() =>
+            {
+                CauseKind::AnyPace
+            }
+            _ if bursts_fail
+                && self.plan.held.map(|held| held as u64) >= Some(step.connections) =>
+            {
+                CauseKind::BurstTooLarge
+            }
+            _ if bursts_fail => CauseKind::TooManyAtOnce,
+            // An accident or two, or bursts alone: too little to acquit the server.
+            Some(_) if closed.troubled >= LEAST_TROUBLED && bursts.share() <= rare => {
+                CauseKind::ReconnectRace
+            }
+            _ => return Ok(None),
         };
         Ok(Some(Cause {
             kind,
@@ -71,7 +89,7 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
     }
 
     /// So many at a time, with nobody who comes back.
-    fn bursts(&mut self, step: &Step, closed: Trial) -> io::Result<Option<Trial>> {
+    fn bursts(&mut self, step: &Step) -> io::Result<Option<Trial>> {
         let requests = NonZeroU64::new(step.connections);
         let (Some(connections), Some(requests)) = (connections(step), requests) else {
             return Ok(None);
@@ -93,8 +111,8 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
             self.pause(pause)?;
             let measurement = self.load(&load, |_| Doing::Bursts { connections })?;
             all.add(&measurement);
-            // Clear already: no further failures are needed.
-            if burst + 1 >= BURSTS.0 && all.troubled > 1 && all.share() > closed.share() * GONE {
+            // Clear already: nobody needs to be refused any more.
+            if burst + 1 >= BURSTS.0 && all.troubled > burst as u64 {
                 break;
             }
         }
