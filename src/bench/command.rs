@@ -13,7 +13,7 @@ use super::fail_if::{Condition, Outcome};
 use super::hdr_log::Log;
 use super::limits::{self, Finding, Known, Reason};
 use super::load::Load;
-use super::measurement::Measurement;
+use super::measurement::{Measurement, SecondHistograms};
 use super::plan::{self, Files, Plan};
 use super::ramp::{self, Places, Ramp, Threads, Track};
 use super::report::{Environment, RampEnd, Report};
@@ -27,6 +27,7 @@ use crate::output::{Halt, Output, human};
 use crate::sanitize;
 use crate::sim::session;
 use crate::sim::spec::Spec;
+use crate::sys::{self, limits::OpenFiles};
 use crate::target::Place;
 use crate::transport::kernel::KernelNetwork;
 use crate::transport::readiness::Network;
@@ -77,12 +78,20 @@ pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
         report.ramp = ramp.steps;
         report.ramp_ended = Some(ramp.ended);
     }
+    report.caveats.extend(seen.open_files.and_then(|files| {
+        let latency = report.latency.as_ref()?;
+        verdict::too_few_files(latency, files)
+    }));
     report.comparison = plan
         .baseline
         .as_ref()
         .map(|baseline| compare::compare(baseline, &report));
     let report = report.conclude();
-    tell(&report, &plan.files, output)?;
+    let seconds = seen
+        .measurement
+        .as_ref()
+        .map_or(&[][..], |measurement| &measurement.second_histograms);
+    tell(&report, seconds, &plan.files, output)?;
     if let Some(exit) = signals.already() {
         return Ok(exit);
     }
@@ -118,17 +127,22 @@ pub fn run_merge(args: &MergeArgs, output: &Output) -> Result<Exit, Halt> {
             }
         }
     }
-    tell(&merge::merge(runs)?.conclude(), &files, output)?;
+    tell(&merge::merge(runs)?.conclude(), &[], &files, output)?;
     Ok(Exit::Done)
 }
 
 /// Writes a report to its files and prints it.
-fn tell(report: &Report, files: &Files, output: &Output) -> Result<(), Halt> {
+fn tell(
+    report: &Report,
+    seconds: &[SecondHistograms],
+    files: &Files,
+    output: &Output,
+) -> Result<(), Halt> {
     if let Some(save) = &files.save {
         save.write(&saved::bytes(report))?;
     }
     if let Some(hdr_log) = &files.hdr_log
-        && let Some(log) = Log::of(report)
+        && let Some(log) = Log::of(report, seconds)
     {
         let text = log
             .text()
@@ -162,6 +176,8 @@ struct Seen {
     finding: Option<Finding>,
     measurement: Option<Measurement>,
     ramp: Option<Ramp>,
+    /// What this computer lets a process open.
+    open_files: Option<OpenFiles>,
     /// Why there is no more.
     failure: Option<Failure>,
 }
@@ -206,6 +222,15 @@ impl Bench<'_> {
                 Failure::usage(format!("--source {source} can't reach {address}"))
                     .hint("give an address of the same family"),
             );
+        }
+        // Before any network does, so that it can be said.
+        seen.open_files = sys::limits::raise_open_files();
+        if let Some(OpenFiles { before, now }) = seen.open_files
+            && now > before
+        {
+            let [before, now] = [before, now].map(human::grouped);
+            self.output
+                .detail(|| format!("limit of open files raised from {before} to {now}"));
         }
         if self.plan.parts.limits {
             let mut network = KernelNetwork::new().map_err(|error| exhausted(&error))?;

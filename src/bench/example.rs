@@ -57,6 +57,7 @@ pub(crate) fn measurement() -> Measurement {
         complete: spread(8_000_000, 2_500),
         schedule_error: None,
         seconds: seconds(500, 8_000_000),
+        second_histograms: Vec::new(),
         totals: Some(ConnectionTotals {
             syn_retransmissions: 0,
             retransmissions: 2,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::fail_if::Condition;
 use super::limits::LimitsPlan;
-use super::load::{Expectation, Extent, Load, Pace, Rate, Reuse};
+use super::load::{Detail, Expectation, Extent, Load, Pace, Rate, Reuse};
 use super::ramp::{self, Places, RampPlan};
 use super::report::Report;
 use super::saved::{self, Destination};
@@ -145,6 +145,7 @@ impl Plan {
         RampPlan {
             load: Load {
                 target: address,
+                detail: Detail::Run,
                 ..self.load.clone()
             },
             steps: ramp::ladder(self.max_connections, self.last_step, places),
@@ -291,6 +292,11 @@ fn load(args: &BenchArgs) -> Result<Load, Failure> {
         connect_timeout: args.connect_timeout,
         reply_timeout: args.reply_timeout.unwrap_or(default.reply_timeout),
         warm_up: args.warmup.unwrap_or(Duration::ZERO),
+        detail: if args.hdr_log.is_some() {
+            Detail::Seconds
+        } else {
+            Detail::Run
+        },
         ..default
     })
 }

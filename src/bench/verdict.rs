@@ -18,6 +18,7 @@ use super::stats::SAMPLES_FOR_P99_9;
 use crate::failure::{Failure, Kind};
 use crate::output::human;
 use crate::sanitize;
+use crate::sys::limits::OpenFiles;
 
 /// Above this share of its cores, a client measures itself.
 const SATURATED: f64 = 0.9;
@@ -125,6 +126,27 @@ pub(super) fn caveats(report: &Report) -> Vec<Caveat> {
         caveat(Code::Missing, format!("not measured here: {rows}"));
     }
     caveats
+}
+
+/// That this computer's limit of open files, raised as far as it goes, was too low for the load.
+pub(super) fn too_few_files(latency: &Latency, files: OpenFiles) -> Option<Caveat> {
+    if latency.errors.of(ErrorClass::LocalFiles) == 0 {
+        return None;
+    }
+    let OpenFiles { before, now } = files;
+    let limit = human::grouped(now);
+    let was = if now > before {
+        format!(", raised from {}", human::grouped(before))
+    } else {
+        String::new()
+    };
+    Some(Caveat {
+        code: Code::Noticed,
+        text: format!(
+            "at most {limit} files may be open here{was}: use fewer connections, or raise the hard \
+             limit (ulimit -Hn)"
+        ),
+    })
 }
 
 /// Whether not one request was completed: a failure, by what most of them died of.

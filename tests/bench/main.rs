@@ -191,6 +191,60 @@ fn a_run_compared_with_itself_shows_nothing_and_two_merge_to_both() {
     assert!(page.contains("tcpctl.bench/1"), "the whole report is in it");
 }
 
+/// As another program reads it: the library's own reader of logs, not ours.
+#[test]
+fn the_log_has_an_interval_for_each_second_and_tag() {
+    use hdrhistogram::Histogram;
+    use hdrhistogram::serialization::Deserializer;
+    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+    let folder = Folder::new("log");
+    let log = folder.file("run.hlog");
+    let bench = [
+        "bench",
+        "sim:ideal",
+        "--only",
+        "latency",
+        "-r",
+        "50/s",
+        "-d",
+        "2s",
+        "--json",
+    ];
+    let ended = run(bench.into_iter().chain(["--hdr-log", &log]));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let report = report(&ended);
+    let log = std::fs::read(log).expect("it was written");
+    let mut lines = std::collections::BTreeMap::<String, Vec<(u64, u64)>>::new();
+    for entry in IntervalLogIterator::new(&log) {
+        let LogEntry::Interval(line) = entry.expect("a log") else {
+            continue;
+        };
+        let packed =
+            base64::Engine::decode(&base64::prelude::BASE64_STANDARD, line.encoded_histogram());
+        let histogram: Histogram<u64> = Deserializer::new()
+            .deserialize(&mut packed.expect("base64").as_slice())
+            .expect("a V2 histogram");
+        let tag = line.tag().expect("every line has one").as_str().to_owned();
+        let from = line.start_timestamp().as_secs();
+        assert!(line.duration().as_secs_f64() <= 1.0);
+        lines.entry(tag).or_default().push((from, histogram.len()));
+    }
+    let tags: Vec<_> = lines.keys().map(String::as_str).collect();
+    assert_eq!(
+        tags,
+        ["complete", "connect", "first_byte", "schedule_error"]
+    );
+    for (tag, seconds) in &lines {
+        let starts: Vec<u64> = seconds.iter().map(|(from, _)| *from).collect();
+        assert_eq!(starts[..2], [0, 1], "{tag}");
+        let samples: u64 = seconds.iter().map(|(_, samples)| *samples).sum();
+        let counted = &report["latency"][format!("{tag}_us")]["samples"];
+        assert_eq!(counted.as_u64(), Some(samples), "{tag}: {report}");
+        assert!(seconds[0].1 >= 40, "{tag}: {seconds:?}");
+    }
+}
+
 #[test]
 fn an_existing_file_is_kept_where_nothing_comes_of_the_run() {
     let folder = Folder::new("kept");
@@ -430,6 +484,61 @@ fn ctrl_c_leaves_the_steps_that_were_done() {
     assert_eq!(report["ramp_ended"], "interrupted");
     assert_eq!(report["ramp"].as_array().map(Vec::len), Some(1), "{report}");
     assert_eq!(report["ramp"][0]["connections"], 1);
+}
+
+/// The soft limit is raised first, and that is said; the hard one is met as this computer's.
+#[test]
+#[cfg(unix)]
+fn the_limit_of_open_files_is_raised_and_never_the_server_s() {
+    let server = Server::start(|mut connection| {
+        read_some(&mut connection);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let _ = std::io::Write::write_all(&mut connection, b"Hello World");
+    });
+    let bench = |limit: &str, more: &str| {
+        let script = format!(
+            "ulimit {limit} && exec \"$0\" bench {} --only latency -c 60 -n 60 --json {more}",
+            server.target()
+        );
+        let program = env!("CARGO_BIN_EXE_tcpctl");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script, program])
+            .output()
+            .expect("a shell");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let first = text.lines().next().unwrap_or_default();
+        let report: Value = serde_json::from_str(first).expect("a report");
+        (report, stderr)
+    };
+    let (report, stderr) = bench("-S -n 40", "-v");
+    assert!(
+        stderr.contains("limit of open files raised from 40 to "),
+        "{stderr}"
+    );
+    assert_eq!(report["latency"]["completed"], 60, "{report}");
+    let (report, _) = bench("-n 40", "-q");
+    let errors = &report["latency"]["errors"];
+    let files = errors["local_files"].as_u64();
+    assert!(files > Some(0), "{report}");
+    assert_eq!(errors["refused"], 0, "{report}");
+    assert_eq!(
+        report["latency"]["completed"]
+            .as_u64()
+            .zip(files)
+            .map(|(completed, files)| completed + files),
+        Some(60),
+        "{report}"
+    );
+    let verdict = report["verdict"].as_str().expect("a verdict");
+    assert!(
+        verdict.contains("says nothing about the server"),
+        "{verdict}"
+    );
+    assert!(
+        verdict.contains("at most 40 files may be open here"),
+        "{verdict}"
+    );
 }
 
 #[test]
