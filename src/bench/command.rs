@@ -276,7 +276,7 @@ impl Bench<'_> {
         let name = sanitize::one_line(&self.plan.target.text);
         let last = plan.steps.last().map_or(1, |last| last.get());
         self.output.note(&format!(
-            "{name}: a ramp of up to {} in {}, at most about {:.0} s",
+            "{name}: a ramp of up to {} in {}, which may take {:.0} s",
             human::count(last as u64, "connection"),
             human::count(plan.steps.len() as u64, "step"),
             ramp::estimate(&plan).as_secs_f64()

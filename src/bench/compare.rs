@@ -393,10 +393,13 @@ mod tests {
         let mut now = example::full();
         now.limits.as_mut().unwrap().served_at_once = Some(crate::bench::report::Bound::Exactly(2));
         now.latency.as_mut().unwrap().connections = 8;
+        now.ramp[2].knee = false;
+        now.ramp[1].knee = true;
         assert_eq!(
             compare(&before, &now).changes,
             [
                 "served at once: 4 before, 2 now",
+                "the knee: 4 before, 2 now",
                 "connections: 4 before, 8 now"
             ]
         );

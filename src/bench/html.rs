@@ -256,11 +256,7 @@ fn ramp(steps: &[Step]) -> String {
         .iter()
         .map(Plot::figure)
         .collect();
-    let causes: String = verdict::causes(steps)
-        .iter()
-        .map(|text| paragraph("note", text))
-        .collect();
-    figures + &table(&ramp_rows(steps)) + &causes
+    figures + &table(&ramp_rows(steps))
 }
 
 /// The percentile plot: each nine of the horizontal axis is as wide as the one before.
@@ -711,6 +707,9 @@ mod browser {
             "class=\"line a\" d=\"M",
             "Errors over time",
             "class=\"bar bad\"",
+            "Replies a second, by connections",
+            "knee: 4 connections",
+            "reconnect race",
         ] {
             assert!(document.contains(part), "{part} is not in {document}");
         }

@@ -1,10 +1,10 @@
 //! The step ramp: the same load with more and more connections, until more bring nothing.
 //!
-//! Each step is a closed loop of the load [`engine`]. It has no warm-up: a client
-//! whose SYN is dropped in the first moment waits for a second or longer, and would be one that
-//! nobody counts. `ladder.rs` says which steps there may be, `knee.rs` where it was that more connections
-//! stopped to help, and `cause.rs` why connections were refused there: for want of places, or
-//! because a closed loop's clients come back sooner than a freed place listens again.
+//! Each step is a closed loop of the load [`engine`]. It has no warm-up: a client whose SYN is
+//! dropped in the first moment waits for a second or longer, and would be one that nobody counts.
+//! `ladder.rs` says which steps there may be, `knee.rs` where it was that more connections stopped
+//! helping, and `cause.rs` why connections were refused there: for want of places, or because a
+//! closed loop's clients come back sooner than a freed place listens again.
 //!
 //! It is gentle: whoever is refused waits before the next try, a step in which most requests fail
 //! is the last, and once the knee is clear there are no further steps.
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-pub use self::knee::{FLAT, at as knee};
+pub use self::knee::FLAT;
 pub use self::ladder::{Places, ladder};
 use super::engine::{self, Observer, Progress};
 use super::load::{Extent, Load, Pace};
@@ -131,11 +131,15 @@ impl<N: Network, F: Fn() -> io::Result<N> + Sync> Track for Threads<F> {
     }
 }
 
-/// How long it takes at most where the server answers within a tenth of a second: what is said
-/// before it starts. Never more than the budget.
+/// How long all steps take where the server answers within a tenth of a second, with two searches
+/// for a cause: what is said before it starts. Never more than the budget.
 pub fn estimate(plan: &RampPlan) -> Duration {
+    // Bursts and a schedule: each about as long as a step.
+    const TRIALS: u32 = 2 * 2;
     let steps = u32::try_from(plan.steps.len()).unwrap_or(u32::MAX);
-    (STEP + PAUSE).saturating_mul(steps).min(plan.budget)
+    (STEP + PAUSE)
+        .saturating_mul(steps.saturating_add(TRIALS))
+        .min(plan.budget)
 }
 
 /// Climbs. Blocks until the knee is clear, the steps are done, the budget is, or it is stopped;

@@ -388,7 +388,7 @@ fn troubled(step: &Step) -> String {
 }
 
 /// Why requests failed in the steps of a ramp, a sentence for each step of which that is known.
-pub(super) fn causes(steps: &[Step]) -> Vec<String> {
+fn causes(steps: &[Step]) -> Vec<String> {
     let known = steps.iter().filter_map(|step| Some((step, step.cause?)));
     known.map(|(step, cause)| of_cause(step, &cause)).collect()
 }

@@ -1,11 +1,11 @@
-//! Where more connections stop to help.
+//! Where more connections stop helping.
 //!
 //! By Little's law (L = λW) a closed loop of n connections that serves X replies a second has a
 //! mean response time of n / X. As long as X grows with n, the time to the reply stays as it was;
 //! where X has become flat, each further connection only adds waiting for all. That bend is the
 //! "knee capacity" of Jain, "The Art of Computer Systems Performance Analysis" (1991), section
-//! 3.3: more throughput can't be had there but at the price of the response time. It is looked for in the rate,
-//! which a second of each step tells better than its 99th percentile.
+//! 3.3: more throughput can't be had there but at the price of the response time. It is looked for
+//! in the rate, which a second of each step tells better than its 99th percentile.
 
 use crate::bench::report::Step;
 
@@ -16,7 +16,7 @@ pub const FLAT: f64 = 0.1;
 /// The knee: the first step from which on no later one serves [`FLAT`] more, or the last before
 /// connections begin to fail, whichever is first. `None` where the ramp has shown neither, or has
 /// no step.
-pub fn at(steps: &[Step]) -> Option<usize> {
+pub(super) fn at(steps: &[Step]) -> Option<usize> {
     let flat = (0..steps.len().saturating_sub(1)).find(|at| {
         let (here, later) = (steps[*at].served_per_s, &steps[at + 1..]);
         later
