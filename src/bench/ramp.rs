@@ -13,7 +13,6 @@ mod cause;
 mod knee;
 mod ladder;
 
-use std::cell::Cell;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -29,12 +28,15 @@ use super::report::{CauseKind, RampEnd, Step};
 use super::stats;
 use crate::transport::readiness::Network;
 
-/// How long a step is measured; longer where a request takes more than a tenth of it.
+/// How long a step is measured; longer where the first shows that this is too short.
 pub const STEP: Duration = Duration::from_secs(1);
 /// The longest that a step is measured.
 const LONGEST_STEP: Duration = Duration::from_secs(5);
 /// Requests that one connection should see the end of in a step.
 const REQUESTS_A_STEP: u32 = 10;
+/// How many of the longest waits should fit into a step: on a path that loses segments each costs
+/// a connection a second (RFC 6298, section 2), and a step with room for one would be all luck.
+const WAITS_A_STEP: u32 = 4;
 /// Between two loads, in which the server has nobody to serve.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -157,6 +159,7 @@ pub fn climb(
         track,
         observer,
         spent: Duration::ZERO,
+        is_gone: false,
     }
     .run()
 }
@@ -168,6 +171,8 @@ struct Climb<'a, T, O> {
     observer: &'a mut O,
     /// Time that has passed in it, on the network's clock.
     spent: Duration,
+    /// Nobody was answered any more.
+    is_gone: bool,
 }
 
 impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
@@ -191,11 +196,19 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
             if is_short_of_something_here(&measurement) {
                 break RampEnd::LocalLimits;
             }
-            steps.push(step(&measurement, connections, length));
-            if steps.len() == 1 {
+            if steps.is_empty() && length < length_of_steps(&measurement) {
+                // Once more, longer.
                 length = length_of_steps(&measurement);
+                continue;
             }
-            if let Some(end) = self.look_back(&mut steps, length)? {
+            steps.push(step(&measurement, connections, length));
+            let end = self.look_back(&mut steps, length)?;
+            if self.is_gone && steps.len() > 1 {
+                // In that step it went away: what failed then says nothing about so many.
+                steps.pop();
+                break RampEnd::TargetGone;
+            }
+            if let Some(end) = end {
                 break end;
             }
         };
@@ -216,7 +229,9 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
             .iter()
             .filter_map(|step| step.cause)
             .any(|cause| matches!(cause.kind, CauseKind::TooManyAtOnce | CauseKind::AnyPace));
-        if last.is_suspicious() && !is_known && cause::can_tell(&self.plan.load) {
+        if last.requests > 0 && last.failed == last.requests {
+            self.is_gone = true;
+        } else if last.is_suspicious() && !is_known && cause::can_tell(&self.plan.load) {
             last.cause = self.find_cause(last, length)?;
         }
         Ok(if last.failed * 2 >= last.requests {
@@ -236,20 +251,28 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
             ..self.plan.load.clone()
         };
         let connections = connections.get();
-        self.load(&load, |completed| Doing::Step {
+        self.load(&load, None, |completed| Doing::Step {
             connections,
             completed,
         })
     }
 
-    /// Runs a load after a pause, no longer than the budget lasts.
-    fn load(&mut self, load: &Load, doing: impl Fn(u64) -> Doing) -> io::Result<Measurement> {
+    /// Runs a load after a pause, no longer than the budget lasts, and not on after so many
+    /// failures.
+    fn load(
+        &mut self,
+        load: &Load,
+        most_failed: Option<u64>,
+        doing: impl Fn(u64) -> Doing,
+    ) -> io::Result<Measurement> {
         self.pause(PAUSE)?;
         (self.observer)(doing(0));
         let mut watch = Watch {
             stop: &self.plan.stop,
             left: self.left(),
-            elapsed: Cell::new(Duration::ZERO),
+            most_failed: most_failed.unwrap_or(u64::MAX),
+            elapsed: Duration::ZERO,
+            failed: 0,
             tell: |completed| (self.observer)(doing(completed)),
         };
         let measurement = self.track.run(load, &mut watch)?;
@@ -287,26 +310,33 @@ struct Watch<'a, F> {
     stop: &'a AtomicBool,
     /// Of the budget.
     left: Duration,
-    elapsed: Cell<Duration>,
+    most_failed: u64,
+    elapsed: Duration,
+    failed: u64,
     tell: F,
 }
 
 impl<F: FnMut(u64)> Observer for Watch<'_, F> {
     fn progress(&mut self, progress: &Progress) {
-        self.elapsed.set(progress.elapsed);
+        self.elapsed = progress.elapsed;
+        self.failed = progress.errors.values().sum();
         (self.tell)(progress.completed);
     }
 
     fn is_to_stop(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.elapsed.get() >= self.left
+        self.stop.load(Ordering::Relaxed)
+            || self.elapsed >= self.left
+            || self.failed >= self.most_failed
     }
 }
 
 /// The length of all steps but the first, which has said how long a request takes: whole seconds,
 /// for the rate is counted in these.
 fn length_of_steps(first: &Measurement) -> Duration {
-    let one = Duration::from_nanos(first.complete.value_at_quantile(0.5));
-    let wanted = (one * REQUESTS_A_STEP).as_secs_f64().ceil();
+    let usual = Duration::from_nanos(first.complete.value_at_quantile(0.5));
+    let longest = Duration::from_nanos(first.complete.max());
+    let wanted = (usual * REQUESTS_A_STEP).max(longest * WAITS_A_STEP);
+    let wanted = wanted.as_secs_f64().ceil();
     Duration::from_secs_f64(wanted.max(STEP.as_secs_f64())).min(LONGEST_STEP)
 }
 

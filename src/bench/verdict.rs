@@ -319,7 +319,7 @@ fn of_ramp(report: &Report) -> Option<String> {
             }
             let next = steps.get(at + 1).filter(|step| step.is_troubled());
             let _ = match next {
-                _ if knee.is_troubled() => {
+                _ if at == 0 && knee.is_troubled() => {
                     write!(line, "; {} already", troubled(knee))
                 }
                 Some(next) => write!(line, "; at {}: {}", next.connections, troubled(next)),

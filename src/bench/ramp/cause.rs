@@ -34,6 +34,8 @@ const IN_BURSTS: usize = 40;
 const BURSTS: (usize, usize) = (3, 10);
 /// The longest pause between bursts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// After so many failures a schedule has said enough: an open loop does not wait after a refusal.
+const MOST_FAILED: u64 = 20;
 /// A schedule of fewer requests would say nothing.
 const LEAST_SCHEDULED: f64 = 5.0;
 
@@ -109,8 +111,12 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
                 return Ok(None);
             }
             self.pause(pause)?;
-            let measurement = self.load(&load, |_| Doing::Bursts { connections })?;
+            let measurement = self.load(&load, None, |_| Doing::Bursts { connections })?;
             all.add(&measurement);
+            if measurement.completed == 0 && !measurement.errors.is_empty() {
+                self.is_gone = true;
+                return Ok(None);
+            }
             // Clear already: nobody needs to be refused any more.
             if burst + 1 >= BURSTS.0 && all.troubled > burst as u64 {
                 break;
@@ -140,8 +146,9 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
             warm_up: Duration::ZERO,
             ..self.plan.load.clone()
         };
-        let measurement = self.load(&load, |_| Doing::Schedule)?;
-        if measurement.elapsed < length {
+        let measurement = self.load(&load, Some(MOST_FAILED), |_| Doing::Schedule)?;
+        let failed: u64 = measurement.errors.values().sum();
+        if measurement.elapsed < length && failed < MOST_FAILED {
             return Ok(None);
         }
         let mut trial = Trial::default();

@@ -7,7 +7,7 @@
 //! 3.3: more throughput can't be had there but at the price of the response time. It is looked for
 //! in the rate, which a second of each step tells better than its 99th percentile.
 
-use crate::bench::report::Step;
+use crate::bench::report::{CauseKind, Step};
 
 /// A rate that is higher by less than this share is as good as the same: two runs of one step
 /// differ by some percent.
@@ -23,11 +23,27 @@ pub(super) fn at(steps: &[Step]) -> Option<usize> {
             .iter()
             .all(|step| step.served_per_s < here * (1.0 + FLAT))
     });
-    let last_before_trouble = steps
-        .iter()
-        .position(Step::is_troubled)
+    let last_before_trouble = (0..steps.len())
+        .find(|at| is_too_many(&steps[..=*at]))
         .map(|at| at.saturating_sub(1));
     [flat, last_before_trouble].into_iter().flatten().min()
+}
+
+/// Whether in the last of these steps connections fail for being so many. What a schedule meets
+/// as well is the path's (or the server's at any load), and so are SYNs that are sent again from
+/// then on.
+fn is_too_many(steps: &[Step]) -> bool {
+    let is_any_pace = |step: &Step| {
+        step.cause
+            .is_some_and(|cause| cause.kind == CauseKind::AnyPace)
+    };
+    let Some((last, before)) = steps.split_last() else {
+        return false;
+    };
+    if before.iter().any(is_any_pace) {
+        return last.failed >= 2 && last.failed * 100 >= last.requests;
+    }
+    last.is_troubled() && !is_any_pace(last)
 }
 
 /// Whether further steps would tell no more: the last two are past the knee and the concurrency
@@ -103,6 +119,22 @@ mod tests {
         let steps = [(1, 100.0, 0), (2, 200.0, 1), (4, 390.0, 1)];
         assert_eq!(knee(&steps), None);
         assert_eq!(knee(&[(1, 100.0, 400)]), Some(1));
+    }
+
+    #[test]
+    fn losses_on_the_way_are_no_knee() {
+        let mut steps = ramp(&[(1, 100.0, 0), (2, 200.0, 0), (4, 400.0, 0)]);
+        for step in &mut steps {
+            step.syn_retransmissions = Some(30);
+        }
+        assert_eq!(at(&steps), Some(0));
+        let mut cause = crate::bench::example::reconnect_race();
+        cause.kind = CauseKind::AnyPace;
+        steps[0].cause = Some(cause);
+        assert_eq!(at(&steps), None);
+        // Refusals that come with the third step are not the path's.
+        steps[2].failed = 100;
+        assert_eq!(at(&steps), Some(1));
     }
 
     #[test]
