@@ -43,6 +43,17 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_nanos(nanoseconds as u64))
 }
 
+/// Parses a [`duration`] that is to be waited for or filled: more than 0.
+///
+/// # Errors
+/// One line, as of [`duration`].
+pub fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("it must be more than 0: write e.g. 500ms or 10s".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
 /// Parses a number of bytes: `64`, `10k` (10,000), `1KiB` (1,024), `1MiB`, `2G`.
 ///
 /// # Errors

@@ -62,6 +62,23 @@ impl Charset {
         }
     }
 
+    /// A cell of a column that is filled to that share from below; less than 0 is empty, more than 1
+    /// full.
+    fn cell(self, share: f64) -> char {
+        const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and 8"
+        )]
+        let eighths = (share.clamp(0.0, 1.0) * 8.0).round() as usize;
+        match self {
+            Self::Unicode => EIGHTHS[eighths],
+            Self::Ascii if eighths >= 4 => '#',
+            Self::Ascii => ' ',
+        }
+    }
+
     /// The last `width` values as a line of small columns, the highest of them full.
     pub fn sparkline(self, values: &[f64], width: usize) -> String {
         let columns: &[char] = match self {
@@ -84,6 +101,88 @@ impl Charset {
         };
         values.iter().map(column).collect()
     }
+}
+
+/// One column of a chart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column<'a> {
+    /// What stands under it.
+    pub name: String,
+    /// How high it is: not negative.
+    pub value: f64,
+    /// A second line under it, where it is not empty.
+    pub mark: &'a str,
+}
+
+/// Lines of a chart of [`columns`], without its names.
+const ROWS: usize = 5;
+
+/// A chart of columns from 0 to the highest, a line of names under them and one of marks, no wider
+/// than `width`: where that has no room for all, every second, third, ... is left out, and
+/// neither the last nor a marked one.
+pub fn columns(title: &str, all: &[Column<'_>], charset: Charset, width: usize) -> Vec<String> {
+    // "  1,234,567 │ ".
+    const AXIS: usize = 14;
+    let highest = all.iter().map(|column| column.value).fold(0.0, f64::max);
+    if highest <= 0.0 {
+        return Vec::new();
+    }
+    let longest = all.iter().map(|column| column.name.chars().count()).max();
+    let wide = longest.unwrap_or(1).clamp(3, 8);
+    let room = (width.saturating_sub(AXIS) / (wide + 1)).max(2);
+    let every = all.len().div_ceil(room);
+    let shown = all.iter().enumerate().filter(|(at, column)| {
+        (all.len() - 1 - at).is_multiple_of(every) || !column.mark.is_empty()
+    });
+    let shown: Vec<_> = shown.map(|(_, column)| column).collect();
+    // Those that are marked may be one too many.
+    let shown = &shown[shown.len().saturating_sub(room)..];
+    let border = match charset {
+        Charset::Unicode => '│',
+        Charset::Ascii => '|',
+    };
+    let mut lines = Vec::with_capacity(ROWS + 2);
+    for row in (0..ROWS).rev() {
+        let (first, second) = match row {
+            _ if row == ROWS - 1 => (human::number(highest), title),
+            0 => ("0".to_owned(), ""),
+            _ => (String::new(), ""),
+        };
+        let mut line = format!("  {first:>9} {border}");
+        for column in shown {
+            let share = column.value / highest * ROWS as f64 - row as f64;
+            let cell = charset.cell(share);
+            line.push(' ');
+            line.extend(std::iter::repeat_n(cell, wide));
+        }
+        if !second.is_empty() && line.chars().count() + second.len() + 2 <= width {
+            line = format!("{line}  {second}");
+        }
+        lines.push(line.trim_end().to_owned());
+    }
+    let under = |texts: Vec<&str>| {
+        let mut line = " ".repeat(13);
+        for (at, text) in texts.into_iter().enumerate() {
+            let start = AXIS + at * (wide + 1);
+            if line.chars().count() > start || text.is_empty() {
+                continue;
+            }
+            line = format!("{line:<start$}{text}");
+        }
+        line.chars()
+            .take(width)
+            .collect::<String>()
+            .trim_end()
+            .to_owned()
+    };
+    lines.push(under(
+        shown.iter().map(|column| column.name.as_str()).collect(),
+    ));
+    let marks = under(shown.iter().map(|column| column.mark).collect());
+    if !marks.is_empty() {
+        lines.push(marks);
+    }
+    lines
 }
 
 /// How wide standard output is: the terminal's width, else `COLUMNS`, else 80; 40 to 120.
@@ -240,6 +339,46 @@ mod tests {
         );
         let last = lines.last().unwrap();
         assert_eq!(last, "  <  50.0 ms   1   0.1%  #");
+    }
+
+    #[test]
+    fn columns_stand_over_their_names() {
+        let columns_of = |values: &[(u64, f64)]| -> Vec<Column<'static>> {
+            let column = |&(name, value): &(u64, f64)| Column {
+                name: name.to_string(),
+                value,
+                mark: if name == 4 { "knee" } else { "" },
+            };
+            values.iter().map(column).collect()
+        };
+        let all = columns_of(&[(1, 100.0), (2, 200.0), (4, 400.0), (8, 250.0), (16, 0.0)]);
+        assert_eq!(
+            columns("replies/s", &all, Charset::Unicode, 80),
+            [
+                "        400 │         ███          replies/s",
+                "            │         ███ ▁▁▁",
+                "            │     ▄▄▄ ███ ███",
+                "            │ ▂▂▂ ███ ███ ███",
+                "          0 │ ███ ███ ███ ███",
+                "              1   2   4   8   16",
+                "                      knee",
+            ]
+        );
+        assert!(columns("", &columns_of(&[(1, 0.0)]), Charset::Ascii, 80).is_empty());
+        // Wherever there is no room for all, the last and the marked one stay.
+        let many: Vec<_> = (1..=40).map(|n| (n, n as f64)).collect();
+        for width in 40..120 {
+            for charset in [Charset::Ascii, Charset::Unicode] {
+                let lines = columns("replies/s", &columns_of(&many), charset, width);
+                let names = &lines[ROWS];
+                assert!(names.ends_with("40"), "{width}: {names}");
+                for line in &lines {
+                    assert!(line.chars().count() <= width, "{width}: {line}");
+                }
+            }
+        }
+        let lines = columns("replies/s", &columns_of(&many), Charset::Ascii, 100);
+        assert!(lines.last().unwrap().ends_with("knee"), "{lines:#?}");
     }
 
     proptest! {

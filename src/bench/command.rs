@@ -11,21 +11,23 @@ use std::time::SystemTime;
 use super::engine::{self, Observer, Progress};
 use super::fail_if::{Condition, Outcome};
 use super::hdr_log::Log;
-use super::limits::{self, Finding, Reason};
+use super::limits::{self, Finding, Known, Reason};
 use super::load::Load;
-use super::measurement::Measurement;
+use super::measurement::{Measurement, SecondHistograms};
 use super::plan::{self, Files, Plan};
-use super::report::{Environment, Report};
+use super::ramp::{self, Places, Ramp, Threads, Track};
+use super::report::{Environment, RampEnd, Report};
 use super::saved::{self, Saved};
 use super::{compare, html, merge, stats, verdict};
 use crate::cli::{BenchArgs, MergeArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::output::{Halt, Output};
+use crate::output::{Halt, Output, human};
 use crate::sanitize;
 use crate::sim::session;
 use crate::sim::spec::Spec;
+use crate::sys::{self, limits::OpenFiles};
 use crate::target::Place;
 use crate::transport::kernel::KernelNetwork;
 use crate::transport::readiness::Network;
@@ -72,12 +74,24 @@ pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
         seen.measurement.as_ref(),
     );
     report.limits = seen.finding.as_ref().map(stats::limits);
+    if let Some(ramp) = seen.ramp {
+        report.ramp = ramp.steps;
+        report.ramp_ended = Some(ramp.ended);
+    }
+    report.caveats.extend(seen.open_files.and_then(|files| {
+        let latency = report.latency.as_ref()?;
+        verdict::too_few_files(latency, files)
+    }));
     report.comparison = plan
         .baseline
         .as_ref()
         .map(|baseline| compare::compare(baseline, &report));
     let report = report.conclude();
-    tell(&report, &plan.files, output)?;
+    let seconds = seen
+        .measurement
+        .as_ref()
+        .map_or(&[][..], |measurement| &measurement.second_histograms);
+    tell(&report, seconds, &plan.files, output)?;
     if let Some(exit) = signals.already() {
         return Ok(exit);
     }
@@ -113,17 +127,22 @@ pub fn run_merge(args: &MergeArgs, output: &Output) -> Result<Exit, Halt> {
             }
         }
     }
-    tell(&merge::merge(runs)?.conclude(), &files, output)?;
+    tell(&merge::merge(runs)?.conclude(), &[], &files, output)?;
     Ok(Exit::Done)
 }
 
 /// Writes a report to its files and prints it.
-fn tell(report: &Report, files: &Files, output: &Output) -> Result<(), Halt> {
+fn tell(
+    report: &Report,
+    seconds: &[SecondHistograms],
+    files: &Files,
+    output: &Output,
+) -> Result<(), Halt> {
     if let Some(save) = &files.save {
         save.write(&saved::bytes(report))?;
     }
     if let Some(hdr_log) = &files.hdr_log
-        && let Some(log) = Log::of(report)
+        && let Some(log) = Log::of(report, seconds)
     {
         let text = log
             .text()
@@ -156,6 +175,9 @@ fn check(conditions: &[Condition], report: &Report) -> Result<(), Failure> {
 struct Seen {
     finding: Option<Finding>,
     measurement: Option<Measurement>,
+    ramp: Option<Ramp>,
+    /// What this computer lets a process open.
+    open_files: Option<OpenFiles>,
     /// Why there is no more.
     failure: Option<Failure>,
 }
@@ -181,18 +203,19 @@ impl Bench<'_> {
         if self.plan.parts.limits {
             self.find_limits(&mut network, address, &mut seen)?;
         }
-        if self.goes_on(&seen) {
+        if self.plan.parts.latency && self.goes_on(&seen) {
             let load = self.load(address, &seen);
             seen.measurement = Some(engine::run(&mut network, &load, &mut self.watcher()));
             self.output.end_status();
+        }
+        if self.plan.parts.ramp && self.goes_on(&seen) {
+            self.climb(&mut network, address, &mut seen)?;
         }
         Ok(seen)
     }
 
     /// Measures a server on the network.
     fn on_network(&self, address: SocketAddr) -> Result<Seen, Failure> {
-        let exhausted =
-            |error| Failure::new(Kind::Internal, format!("the system is out of: {error}"));
         let mut seen = Seen::default();
         if let Some(source) = self.plan.foreign_source(address) {
             return Err(
@@ -200,19 +223,75 @@ impl Bench<'_> {
                     .hint("give an address of the same family"),
             );
         }
+        // Before any network does, so that it can be said.
+        seen.open_files = sys::limits::raise_open_files();
+        if let Some(OpenFiles { before, now }) = seen.open_files
+            && now > before
+        {
+            let [before, now] = [before, now].map(human::grouped);
+            self.output
+                .detail(|| format!("limit of open files raised from {before} to {now}"));
+        }
         if self.plan.parts.limits {
-            let mut network = KernelNetwork::new().map_err(exhausted)?;
+            let mut network = KernelNetwork::new().map_err(|error| exhausted(&error))?;
             self.find_limits(&mut network, address, &mut seen)?;
         }
-        if self.goes_on(&seen) {
+        if self.plan.parts.latency && self.goes_on(&seen) {
             let load = self.load(address, &seen);
             let threads = self.plan.threads;
             let measured =
                 engine::run_threads(&load, threads, KernelNetwork::new, &mut self.watcher());
             self.output.end_status();
-            seen.measurement = Some(measured.map_err(exhausted)?);
+            seen.measurement = Some(measured.map_err(|error| exhausted(&error))?);
+        }
+        if self.plan.parts.ramp && self.goes_on(&seen) {
+            let mut track = Threads {
+                network: KernelNetwork::new,
+                threads: self.plan.threads,
+            };
+            self.climb(&mut track, address, &mut seen)?;
         }
         Ok(seen)
+    }
+
+    /// Loads the server with more and more connections.
+    fn climb(
+        &self,
+        track: &mut impl Track,
+        address: SocketAddr,
+        seen: &mut Seen,
+    ) -> Result<(), Failure> {
+        let finding = seen.finding.as_ref();
+        let places = finding.map_or(Places::default(), |finding| Places {
+            served: finding.served_at_once.value.number(),
+            // A lower bound says how far the search went, not what there is.
+            held: match finding.held.value {
+                Known::Exactly(held) => Some(held),
+                Known::AtLeast(_) | Known::Unknown => None,
+            },
+        });
+        let plan = self
+            .plan
+            .ramp(address, places, Arc::clone(&self.signals.stop));
+        let name = sanitize::one_line(&self.plan.target.text);
+        let last = plan.steps.last().map_or(1, |last| last.get());
+        self.output.note(&format!(
+            "{name}: a ramp of up to {} in {}, which may take {:.0} s",
+            human::count(last as u64, "connection"),
+            human::count(plan.steps.len() as u64, "step"),
+            ramp::estimate(&plan).as_secs_f64()
+        ));
+        let climbed = ramp::climb(&plan, track, &mut |doing| {
+            self.output.ramp_progress(doing);
+        });
+        self.output.end_status();
+        let climbed = climbed.map_err(|error| exhausted(&error))?;
+        if climbed.ended == RampEnd::TargetGone {
+            let message = format!("{name}: it stopped answering during the ramp");
+            seen.failure = Some(Failure::new(Kind::Broken, message));
+        }
+        seen.ramp = Some(climbed);
+        Ok(())
     }
 
     fn find_limits<N: Network>(
@@ -253,9 +332,12 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Whether there is a load to send.
+    /// Whether a further part is to be measured: not of a server that answers nothing.
     fn goes_on(&self, seen: &Seen) -> bool {
-        self.plan.parts.latency && seen.failure.is_none() && self.signals.already().is_none()
+        let answers = |measured: &Measurement| measured.completed > 0 && !measured.interrupted;
+        seen.failure.is_none()
+            && seen.measurement.as_ref().is_none_or(answers)
+            && self.signals.already().is_none()
     }
 
     fn load(&self, address: SocketAddr, seen: &Seen) -> Load {
@@ -275,6 +357,10 @@ impl Bench<'_> {
             signals: self.signals,
         }
     }
+}
+
+fn exhausted(error: &io::Error) -> Failure {
+    Failure::new(Kind::Internal, format!("the system is out of: {error}"))
 }
 
 /// The address of a name, or of several the one that answers first: by one connection.

@@ -161,6 +161,13 @@ fn changes(before: &Report, now: &Report) -> Vec<String> {
             show(now.overflow.map(Overflow::name)),
         );
     }
+    if !before.ramp.is_empty() && !now.ramp.is_empty() {
+        let knee = |report: &Report| {
+            let knee = report.ramp.iter().find(|step| step.knee);
+            knee.map_or("none".to_owned(), |step| step.connections.to_string())
+        };
+        change("the knee", knee(before), knee(now));
+    }
     if let (Some(before), Some(now)) = (&before.latency, &now.latency) {
         change(
             "connections",
@@ -386,10 +393,13 @@ mod tests {
         let mut now = example::full();
         now.limits.as_mut().unwrap().served_at_once = Some(crate::bench::report::Bound::Exactly(2));
         now.latency.as_mut().unwrap().connections = 8;
+        now.ramp[2].knee = false;
+        now.ramp[1].knee = true;
         assert_eq!(
             compare(&before, &now).changes,
             [
                 "served at once: 4 before, 2 now",
+                "the knee: 4 before, 2 now",
                 "connections: 4 before, 8 now"
             ]
         );

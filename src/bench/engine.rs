@@ -55,13 +55,13 @@ const TURNS: usize = 32;
 /// Blocks until the load is over, or `observer` stops it. Whatever has happened until then is in
 /// the measurement.
 pub fn run(network: &mut impl Network, load: &Load, observer: &mut impl Observer) -> Measurement {
-    let board = Arc::new(Board::new(1));
+    let board = Arc::new(Board::new(1, load.detail));
     let engine = Engine::new(network, load, Share::WHOLE, &board);
     let mut measurement = engine.run(&mut Alone {
         board: &board,
         observer,
     });
-    measurement.seconds = board.seconds();
+    (measurement.seconds, measurement.second_histograms) = board.seconds();
     measurement
 }
 
@@ -84,7 +84,7 @@ pub fn run_threads<N: Network>(
     if threads == 1 {
         return Ok(run(&mut make_network()?, load, observer));
     }
-    let board = Arc::new(Board::new(threads));
+    let board = Arc::new(Board::new(threads, load.detail));
     let (sender, results) = mpsc::channel();
     thread::scope(|scope| {
         for index in 0..threads {
@@ -119,7 +119,7 @@ pub fn run_threads<N: Network>(
         }
         let sum = recorder::merge(parts);
         let mut measurement = sum.ok_or(io::ErrorKind::Other)?;
-        measurement.seconds = board.seconds();
+        (measurement.seconds, measurement.second_histograms) = board.seconds();
         Ok(measurement)
     })
 }

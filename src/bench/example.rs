@@ -7,7 +7,8 @@ use hdrhistogram::Histogram;
 
 use super::measurement::{ConnectionTotals, ErrorClass, Measurement, Second};
 use super::report::{
-    Bound, Environment, Flow, LimitedBy, Limits, Overflow, Report, Step, Throughput,
+    Bound, Cause, CauseKind, Environment, Flow, LimitedBy, Limits, Overflow, RampEnd, Report,
+    Scheduled, Step, Throughput, Trial,
 };
 
 pub(crate) fn start() -> SystemTime {
@@ -56,6 +57,7 @@ pub(crate) fn measurement() -> Measurement {
         complete: spread(8_000_000, 2_500),
         schedule_error: None,
         seconds: seconds(500, 8_000_000),
+        second_histograms: Vec::new(),
         totals: Some(ConnectionTotals {
             syn_retransmissions: 0,
             retransmissions: 2,
@@ -125,6 +127,20 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
+/// What it looks like where only a closed loop is refused.
+pub(crate) fn reconnect_race() -> Cause {
+    let trial = |requests, troubled| Trial { requests, troubled };
+    Cause {
+        kind: CauseKind::ReconnectRace,
+        closed: trial(500, 12),
+        bursts: trial(40, 0),
+        schedule: Some(Scheduled {
+            rate_per_s: 425.0,
+            trial: trial(425, 0),
+        }),
+    }
+}
+
 /// A report with something in every field.
 pub(crate) fn full() -> Report {
     let mut report = Report::new(
@@ -140,12 +156,17 @@ pub(crate) fn full() -> Report {
             served_per_s: 125.0 * connections.min(4) as f64,
             p50_us: Some(8_000.0 * (connections as f64 / 4.0).max(1.0)),
             p99_us: Some(16_000.0 * (connections as f64 / 4.0).max(1.0)),
+            max_us: Some(20_000.0),
+            requests: 500,
             refused: if connections > 4 { 12 } else { 0 },
             failed: if connections > 4 { 12 } else { 0 },
+            syn_retransmissions: Some(0),
             retransmissions: Some(0),
             knee: connections == 4,
+            cause: (connections > 4).then(reconnect_race),
         })
         .to_vec();
+    report.ramp_ended = Some(RampEnd::PastTheKnee);
     let flow = |bytes_per_s, streams| Flow {
         bytes_per_s,
         streams,

@@ -17,6 +17,7 @@ use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerial
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
+use super::measurement::{SecondHistograms, Timed};
 use super::report::Report;
 
 /// No histogram that tcpctl writes unpacks to more than a tenth of this.
@@ -129,32 +130,46 @@ pub(super) fn sum(one: &Histogram<u64>, other: &Histogram<u64>) -> Result<Histog
     Ok(sum)
 }
 
-/// An interval log: a histogram of nanoseconds for each tag, and the time that they cover.
+/// An interval log: histograms of nanoseconds, by tag, and the time that they cover.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Log {
     start: SystemTime,
     length: Duration,
     histograms: BTreeMap<String, Histogram<u64>>,
+    /// The same second by second, from the start on; empty where that is not known.
+    seconds: Vec<SecondHistograms>,
+}
+
+/// The tag of the log's lines.
+const fn tag(timed: Timed) -> &'static str {
+    match timed {
+        Timed::Connect => "connect",
+        Timed::FirstByte => "first_byte",
+        Timed::Complete => "complete",
+        Timed::ScheduleError => "schedule_error",
+    }
 }
 
 impl Log {
-    /// The log of a run; `None` where no load was sent.
-    pub fn of(report: &Report) -> Option<Self> {
+    /// The log of a run, with an interval for each of `seconds`, or of the whole run where there
+    /// are none; `None` where no load was sent.
+    pub fn of(report: &Report, seconds: &[SecondHistograms]) -> Option<Self> {
         let (latency, histograms) = (report.latency.as_ref()?, report.histograms.as_ref()?);
-        let tagged = [
-            ("connect", Some(&histograms.connect)),
-            ("first_byte", Some(&histograms.first_byte)),
-            ("complete", Some(&histograms.complete)),
-            ("schedule_error", histograms.schedule_error.as_ref()),
-        ];
+        let known = |timed| match timed {
+            Timed::Connect => Some(&histograms.connect),
+            Timed::FirstByte => Some(&histograms.first_byte),
+            Timed::Complete => Some(&histograms.complete),
+            Timed::ScheduleError => histograms.schedule_error.as_ref(),
+        };
         Some(Self {
             start: report.started_at.0,
             length: Duration::try_from_secs_f64(latency.duration_us / 1e6).unwrap_or_default(),
-            histograms: tagged
+            histograms: Timed::ALL
                 .into_iter()
-                .filter_map(|(tag, packed)| Some((tag.to_owned(), packed?.0.clone())))
+                .filter_map(|timed| Some((tag(timed).to_owned(), known(timed)?.0.clone())))
                 .filter(|(_, histogram)| !histogram.is_empty())
                 .collect(),
+            seconds: seconds.to_vec(),
         })
     }
 
@@ -168,7 +183,7 @@ impl Log {
         (self.start, self.length)
     }
 
-    /// The log as text, one line a tag; the third column is the longest time in milliseconds.
+    /// The log as text, one line for each second and tag, or one a tag; the third column is the longest time in milliseconds.
     ///
     /// # Errors
     /// One line; only a tag or time that the form can't express.
@@ -187,14 +202,33 @@ impl Log {
             .with_max_value_divisor(1e6)
             .begin_log_with(&mut text, &mut serializer)
             .map_err(|error| cannot(&error))?;
-        for (tag, histogram) in &self.histograms {
-            let tag = match tag.as_str() {
+        let mut line = |tag: &str, histogram: &Histogram<u64>, from, length| {
+            let tag = match tag {
                 "" => None,
                 tag => Some(Tag::new(tag).ok_or_else(|| cannot(&format!("tag '{tag}'")))?),
             };
             writer
-                .write_histogram(histogram, Duration::ZERO, self.length, tag)
-                .map_err(|error| cannot(&error))?;
+                .write_histogram(histogram, from, length, tag)
+                .map_err(|error| cannot(&error))
+        };
+        if self.seconds.is_empty() {
+            for (tag, histogram) in &self.histograms {
+                line(tag, histogram, Duration::ZERO, self.length)?;
+            }
+        }
+        let second = Duration::from_secs(1);
+        let mut from = Duration::ZERO;
+        for SecondHistograms(histograms) in &self.seconds {
+            // The last may be a part of one.
+            let length = self.length.saturating_sub(from).min(second);
+            let filled = Timed::ALL.into_iter().zip(histograms);
+            for (timed, bytes) in filled.filter(|(_, bytes)| !bytes.is_empty()) {
+                let histogram: Histogram<u64> = Deserializer::new()
+                    .deserialize(&mut bytes.as_slice())
+                    .map_err(|error| cannot(&error))?;
+                line(tag(timed), &histogram, from, length)?;
+            }
+            from += second;
         }
         Ok(text)
     }
@@ -241,10 +275,11 @@ impl Log {
             start,
             length: last.saturating_sub(first),
             histograms,
+            seconds: Vec::new(),
         })
     }
 
-    /// The log of both.
+    /// The log of both, without their seconds: those of two runs are not the same.
     ///
     /// # Errors
     /// One line: the histograms do not fit together.
@@ -253,6 +288,7 @@ impl Log {
         let last = end(&self).max(end(other));
         self.start = self.start.min(other.start);
         self.length = last.duration_since(self.start).unwrap_or_default();
+        self.seconds.clear();
         for (tag, histogram) in &other.histograms {
             let sum = match self.histograms.get(tag) {
                 Some(known) => sum(known, histogram)?,
@@ -283,6 +319,7 @@ mod tests {
             start: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + at),
             length: Duration::from_secs(5),
             histograms: [("complete".to_owned(), histogram(samples))].into(),
+            seconds: Vec::new(),
         }
     }
 

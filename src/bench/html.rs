@@ -7,7 +7,7 @@
 use super::plot::{self, Curve, Plot, Scale, Style};
 use super::report::{Distribution, Histograms, Interval, Latency, Report, Step};
 use super::verdict::{self, Code};
-use crate::output::bench::{comparison_rows, comparison_statement};
+use crate::output::bench::{comparison_rows, comparison_statement, ramp_rows};
 use crate::output::human;
 
 /// The page, with `{{name}}` where something is filled in.
@@ -218,6 +218,8 @@ fn ramp(steps: &[Step]) -> String {
     );
     let rates = points(|step| Some(step.served_per_s));
     let refused = points(|step| Some(step.refused as f64));
+    let failed = points(|step| Some(step.failed as f64));
+    let syns = points(|step| step.syn_retransmissions.map(|count| count as f64));
     let resent = points(|step| step.retransmissions.map(|count| count as f64));
     let (p50, p99) = (points(|step| step.p50_us), points(|step| step.p99_us));
     let values = |points: &[(f64, f64)]| points.iter().map(|(_, y)| *y).collect::<Vec<_>>();
@@ -240,18 +242,21 @@ fn ramp(steps: &[Step]) -> String {
     };
     let trouble_plot = Plot {
         title: "Refusals and segments sent again, by connections",
-        y: Scale::linear("count", [values(&refused), values(&resent)].concat()).with_zero(),
+        y: Scale::linear("count", [values(&failed), values(&resent)].concat()).with_zero(),
         x,
         mark,
         curves: vec![
+            Curve::new("failed", "c", Style::Line, failed),
             Curve::new("refused", "bad", Style::Line, refused),
-            Curve::new("sent again", "b", Style::Line, resent),
+            Curve::new("SYN sent again", "a", Style::Line, syns),
+            Curve::new("all sent again", "b", Style::Line, resent),
         ],
     };
-    [rate_plot, time_plot, trouble_plot]
+    let figures: String = [rate_plot, time_plot, trouble_plot]
         .iter()
         .map(Plot::figure)
-        .collect()
+        .collect();
+    figures + &table(&ramp_rows(steps))
 }
 
 /// The percentile plot: each nine of the horizontal axis is as wide as the one before.
@@ -702,6 +707,9 @@ mod browser {
             "class=\"line a\" d=\"M",
             "Errors over time",
             "class=\"bar bad\"",
+            "Replies a second, by connections",
+            "knee: 4 connections",
+            "reconnect race",
         ] {
             assert!(document.contains(part), "{part} is not in {document}");
         }

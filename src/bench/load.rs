@@ -38,6 +38,17 @@ pub struct Load {
     /// A target with which there has been no connection for this long, while every attempt
     /// failed, is gone, and the run over; `None` goes on trying.
     pub gone_after: Option<Duration>,
+    /// How finely the distributions are kept.
+    pub detail: Detail,
+}
+
+/// How finely distributions are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// One of the whole run.
+    Run,
+    /// Also one of each second, which takes about 10 kB a second.
+    Seconds,
 }
 
 /// When a reply is complete, and whether it is right.
@@ -143,6 +154,7 @@ impl Load {
             reply_timeout: Duration::from_secs(10),
             warm_up: Duration::ZERO,
             gone_after: Some(Duration::from_secs(3)),
+            detail: Detail::Run,
         }
     }
 

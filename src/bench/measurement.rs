@@ -64,6 +64,34 @@ pub struct Second {
     pub p99: u64,
 }
 
+/// What is timed of a request, and has an interval for each second where that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timed {
+    /// See [`Measurement::connect`].
+    Connect,
+    /// See [`Measurement::first_byte`].
+    FirstByte,
+    /// See [`Measurement::complete`].
+    Complete,
+    /// See [`Measurement::schedule_error`].
+    ScheduleError,
+}
+
+impl Timed {
+    /// All of them, in the order of the log.
+    pub const ALL: [Self; 4] = [
+        Self::Connect,
+        Self::FirstByte,
+        Self::Complete,
+        Self::ScheduleError,
+    ];
+}
+
+/// The distributions of one second, by [`Timed`], each in `HdrHistogram`'s V2 form, not deflated:
+/// some kilobytes where the histogram itself has 270. Empty where there were no samples.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SecondHistograms(pub [Vec<u8>; Timed::ALL.len()]);
+
 /// What the kernel (or the virtual cable) has told of the connections, summed up.
 #[derive(Debug, Clone)]
 pub struct ConnectionTotals {
@@ -109,6 +137,8 @@ pub struct Measurement {
     pub schedule_error: Option<Histogram<u64>>,
     /// Second by second, from the start of the measured part.
     pub seconds: Vec<Second>,
+    /// The distributions of the same seconds; empty unless the load asks for them.
+    pub second_histograms: Vec<SecondHistograms>,
     /// What is known of the connections; `None` where the platform can't be asked.
     pub totals: Option<ConnectionTotals>,
     /// CPU time in the measured part, user and system: of the engine's threads on Linux, of this

@@ -86,6 +86,7 @@ fn join(one: Report, other: Report) -> Result<Report, String> {
     merged.throughput = one.throughput.or(other.throughput);
     if merged.ramp.is_empty() {
         merged.ramp = other.ramp;
+        merged.ramp_ended = other.ramp_ended;
     }
     let offset = whole_seconds(one.started_at.0, other.started_at.0);
     match (one.latency, other.latency) {
@@ -115,7 +116,10 @@ fn leave_out(runs: &mut [Report]) -> Option<Caveat> {
     for run in runs {
         run.limits.take_if(|_| limits);
         run.throughput.take_if(|_| throughput);
-        run.ramp.retain(|_| !ramp);
+        if ramp {
+            run.ramp.clear();
+            run.ramp_ended = None;
+        }
     }
     let parts = [
         (limits, "limits"),

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::fail_if::Condition;
 use super::limits::LimitsPlan;
-use super::load::{Expectation, Extent, Load, Pace, Rate, Reuse};
+use super::load::{Detail, Expectation, Extent, Load, Pace, Rate, Reuse};
+use super::ramp::{self, Places, RampPlan};
 use super::report::Report;
 use super::saved::{self, Destination};
 use crate::cli::{BenchArgs, CloseWith, Part};
@@ -20,6 +21,10 @@ use crate::transport::readiness::Release;
 
 /// The most that may be under way in an open loop where `-c` does not say.
 const DEFAULT_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// The most that are held to find the limits, and in a ramp, where `--max-connections` does not say.
+const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// How long the search for the limits may take, and the ramp, where `--budget` does not say.
+const DEFAULT_BUDGET: Duration = Duration::from_secs(30);
 /// The longest payload: more is `send`'s business.
 const LARGEST_PAYLOAD: u64 = 64 << 20;
 
@@ -34,9 +39,11 @@ pub struct Plan {
     pub parts: Parts,
     /// Whether `-c` left open how many connections.
     follows_limits: bool,
-    /// Connections that the search for the limits may hold.
-    max_connections: usize,
-    /// How long it may take.
+    /// The last step of the ramp, where `-c` says it.
+    last_step: Option<NonZeroUsize>,
+    /// Connections that the search for the limits and the ramp may hold.
+    max_connections: NonZeroUsize,
+    /// How long each of the two may take.
     budget: Duration,
     /// Threads of the load engine.
     pub threads: NonZeroUsize,
@@ -55,6 +62,8 @@ pub struct Parts {
     pub limits: bool,
     /// How fast it answers.
     pub latency: bool,
+    /// What more and more connections bring.
+    pub ramp: bool,
 }
 
 /// Files that a report is written to.
@@ -76,7 +85,7 @@ impl Plan {
     pub fn new(args: &BenchArgs) -> Result<Self, Failure> {
         let target = Target::parse(&config::target(args.target.clone())?)?;
         if matches!(target.place, Place::Virtual(_)) {
-            if args.threads.get() > 1 {
+            if args.threads.is_some_and(|threads| threads.get() > 1) {
                 return Err(Failure::usage(
                     "--threads: a virtual board's cable has one client",
                 ));
@@ -87,6 +96,8 @@ impl Plan {
                 ));
             }
         }
+        let parts = parts(args);
+        refuse_unused(args, parts)?;
         let conditions: Vec<Condition> = args
             .fail_if
             .iter()
@@ -99,12 +110,13 @@ impl Plan {
             .transpose()?;
         Ok(Self {
             target,
-            parts: parts(&args.only),
+            parts,
             follows_limits: args.connections.is_none() && args.rate.is_none(),
-            max_connections: args.max_connections.get(),
-            budget: args.budget,
+            last_step: args.connections,
+            max_connections: args.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
+            budget: args.budget.unwrap_or(DEFAULT_BUDGET),
             load: load(args)?,
-            threads: args.threads,
+            threads: args.threads.unwrap_or(NonZeroUsize::MIN),
             baseline,
             conditions,
             files: Files::new(
@@ -128,6 +140,21 @@ impl Plan {
         load
     }
 
+    /// The ramp, at that address, for a server of which the limits have found so much.
+    pub fn ramp(&self, address: SocketAddr, places: Places, stop: Arc<AtomicBool>) -> RampPlan {
+        RampPlan {
+            load: Load {
+                target: address,
+                detail: Detail::Run,
+                ..self.load.clone()
+            },
+            steps: ramp::ladder(self.max_connections, self.last_step, places),
+            held: places.held,
+            budget: self.budget,
+            stop,
+        }
+    }
+
     /// A source address that can't reach `address`: one of the other family.
     pub fn foreign_source(&self, address: SocketAddr) -> Option<IpAddr> {
         self.load
@@ -142,7 +169,7 @@ impl Plan {
         LimitsPlan {
             sources: self.load.sources.clone(),
             message: self.load.message.clone(),
-            max_connections: self.max_connections,
+            max_connections: self.max_connections.get(),
             budget: self.budget,
             connect_timeout: self.load.connect_timeout,
             stop,
@@ -186,26 +213,60 @@ impl Files {
     }
 }
 
-fn parts(only: &[Part]) -> Parts {
-    let wanted = |part| only.is_empty() || only.contains(&part);
+fn parts(args: &BenchArgs) -> Parts {
+    let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     Parts {
         limits: wanted(Part::Limits),
         latency: wanted(Part::Latency),
+        ramp: args.ramp,
     }
 }
 
-fn load(args: &BenchArgs) -> Result<Load, Failure> {
-    for (name, duration) in [
-        ("--duration", args.duration),
-        ("--budget", Some(args.budget)),
-        ("--connect-timeout", Some(args.connect_timeout)),
-        ("--reply-timeout", Some(args.reply_timeout)),
-    ] {
-        if duration.is_some_and(|duration| duration.is_zero()) {
-            return Err(Failure::usage(format!("{name} must be more than 0"))
-                .hint("write e.g. 500ms or 10s"));
+/// Refuses options of which no part of the run would take notice.
+fn refuse_unused(args: &BenchArgs, parts: Parts) -> Result<(), Failure> {
+    let Parts {
+        limits,
+        latency,
+        ramp,
+    } = parts;
+    let load = latency || ramp;
+    let options = [
+        ("--duration", args.duration.is_some(), latency),
+        ("--requests", args.requests.is_some(), latency),
+        ("--rate", args.rate.is_some(), latency),
+        ("--warmup", args.warmup.is_some(), latency),
+        ("--hdr-log", args.hdr_log.is_some(), latency),
+        ("--connections", args.connections.is_some(), load),
+        ("--keep-alive", args.keep_alive, load),
+        ("--expect", args.expect.is_some(), load),
+        ("--close", args.close.is_some(), load),
+        ("--threads", args.threads.is_some(), load),
+        ("--reply-timeout", args.reply_timeout.is_some(), load),
+        (
+            "--max-connections",
+            args.max_connections.is_some(),
+            limits || ramp,
+        ),
+        ("--budget", args.budget.is_some(), limits || ramp),
+    ];
+    let unused = |(_, given, used): &(&str, bool, bool)| *given && !used;
+    let Some((option, _, _)) = options.into_iter().find(unused) else {
+        return Ok(());
+    };
+    let needs = match option {
+        "--max-connections" | "--budget" => "it is for the limits and the ramp",
+        "--duration" | "--requests" | "--rate" | "--warmup" | "--hdr-log" => {
+            "it is for the latency part"
         }
-    }
+        _ => "it is for the latency part and the ramp",
+    };
+    Err(
+        Failure::usage(format!("{option} does nothing with this --only: {needs}"))
+            .hint(format!("leave out {option}, or add a part to --only")),
+    )
+}
+
+fn load(args: &BenchArgs) -> Result<Load, Failure> {
     // Anything: it is replaced once the target's address is known.
     let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
     let default = Load::new(unspecified);
@@ -224,13 +285,18 @@ fn load(args: &BenchArgs) -> Result<Load, Failure> {
         } else {
             Reuse::PerRequest
         },
-        close: match args.close {
+        close: match args.close.unwrap_or_default() {
             CloseWith::Fin => Release::Fin,
             CloseWith::Rst => Release::Reset,
         },
         connect_timeout: args.connect_timeout,
-        reply_timeout: args.reply_timeout,
+        reply_timeout: args.reply_timeout.unwrap_or(default.reply_timeout),
         warm_up: args.warmup.unwrap_or(Duration::ZERO),
+        detail: if args.hdr_log.is_some() {
+            Detail::Seconds
+        } else {
+            Detail::Run
+        },
         ..default
     })
 }

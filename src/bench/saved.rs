@@ -326,7 +326,11 @@ mod tests {
     fn a_log_is_told_from_a_run() {
         let folder = Folder::new("log");
         let path = folder.file("run.hlog");
-        fs::write(&path, Log::of(&example::report()).unwrap().text().unwrap()).unwrap();
+        fs::write(
+            &path,
+            Log::of(&example::report(), &[]).unwrap().text().unwrap(),
+        )
+        .unwrap();
         assert!(matches!(load_any("file", &path), Ok(Saved::Log(_))));
         let failure = load("baseline", &path).unwrap_err();
         assert!(failure.message.contains("is a histogram log"), "{failure}");

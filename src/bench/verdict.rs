@@ -9,11 +9,16 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::measurement::ErrorClass;
-use super::report::{Bound, Flow, Latency, Limits, Overflow, Report, Throughput};
+use super::ramp::FLAT;
+use super::report::{
+    Bound, Cause, CauseKind, Flow, Latency, Limits, Overflow, RampEnd, Report, Step, Throughput,
+    Trial,
+};
 use super::stats::SAMPLES_FOR_P99_9;
 use crate::failure::{Failure, Kind};
 use crate::output::human;
 use crate::sanitize;
+use crate::sys::limits::OpenFiles;
 
 /// Above this share of its cores, a client measures itself.
 const SATURATED: f64 = 0.9;
@@ -123,6 +128,27 @@ pub(super) fn caveats(report: &Report) -> Vec<Caveat> {
     caveats
 }
 
+/// That this computer's limit of open files, raised as far as it goes, was too low for the load.
+pub(super) fn too_few_files(latency: &Latency, files: OpenFiles) -> Option<Caveat> {
+    if latency.errors.of(ErrorClass::LocalFiles) == 0 {
+        return None;
+    }
+    let OpenFiles { before, now } = files;
+    let limit = human::grouped(now);
+    let was = if now > before {
+        format!(", raised from {}", human::grouped(before))
+    } else {
+        String::new()
+    };
+    Some(Caveat {
+        code: Code::Noticed,
+        text: format!(
+            "at most {limit} files may be open here{was}: use fewer connections, or raise the hard \
+             limit (ulimit -Hn)"
+        ),
+    })
+}
+
 /// Whether not one request was completed: a failure, by what most of them died of.
 pub fn failure(report: &Report) -> Option<Failure> {
     let latency = report.latency.as_ref()?;
@@ -158,12 +184,16 @@ pub fn failure(report: &Report) -> Option<Failure> {
 
 /// The verdict: what was found, the most important first, then what changes its meaning.
 pub(super) fn lines(report: &Report) -> Vec<String> {
-    let found = [
+    let mut lines: Vec<_> = [
         report.limits.as_ref().map(of_limits),
         report.latency.as_ref().map(of_latency),
-        report.throughput.as_ref().map(of_throughput),
-    ];
-    let mut lines: Vec<_> = found.into_iter().flatten().collect();
+        of_ramp(report),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    lines.extend(causes(&report.ramp));
+    lines.extend(report.throughput.as_ref().map(of_throughput));
     if lines.is_empty() {
         lines.push("nothing was measured".to_owned());
     }
@@ -263,6 +293,146 @@ fn of_latency(latency: &Latency) -> String {
         ),
     };
     line
+}
+
+/// The knee of the ramp, and how far the ramp went.
+fn of_ramp(report: &Report) -> Option<String> {
+    let steps = &report.ramp;
+    let Some(last) = steps.last() else {
+        let ended = report.ramp_ended?;
+        return Some(format!(
+            "no step of the ramp was completed: {}",
+            of_end(ended)
+        ));
+    };
+    let best = steps
+        .iter()
+        .max_by(|one, other| one.served_per_s.total_cmp(&other.served_per_s))?;
+    let connections = |step: &Step| human::count(step.connections, "connection");
+    let rate = |step: &Step| format!("{}/s", human::number(step.served_per_s));
+    let mut line = match steps.iter().position(|step| step.knee) {
+        Some(at) => {
+            let knee = &steps[at];
+            let mut line = format!("knee at {}: {}", connections(knee), rate(knee));
+            if let Some(p99) = knee.p99_us {
+                let _ = write!(line, ", 99% in {}", human::microseconds(p99));
+            }
+            let next = steps.get(at + 1).filter(|step| step.is_troubled());
+            let _ = match next {
+                _ if at == 0 && knee.is_troubled() => {
+                    write!(line, "; {} already", troubled(knee))
+                }
+                Some(next) => write!(line, "; at {}: {}", next.connections, troubled(next)),
+                None if best.connections > knee.connections => write!(
+                    line,
+                    "; more bring less than {:.0}% more (at best {} with {})",
+                    FLAT * 100.0,
+                    rate(best),
+                    best.connections
+                ),
+                None => write!(line, "; more bring nothing"),
+            };
+            line
+        }
+        None => format!("no knee up to {}: {}", connections(last), rate(last)),
+    };
+    if let Some(ended) = report.ramp_ended
+        && !matches!(ended, RampEnd::LastStep | RampEnd::PastTheKnee)
+    {
+        let _ = write!(
+            line,
+            "; the ramp ended at {}: {}",
+            last.connections,
+            of_end(ended)
+        );
+    }
+    Some(line)
+}
+
+/// Why there are no more steps.
+const fn of_end(ended: RampEnd) -> &'static str {
+    match ended {
+        RampEnd::LastStep => "it had no more",
+        RampEnd::PastTheKnee => "the knee is clear",
+        RampEnd::MostlyFailing => "most requests of its last step failed",
+        RampEnd::Budget => "its --budget was used up",
+        RampEnd::LocalLimits => {
+            "this computer has no more ports or file descriptors, which says nothing about the \
+             server"
+        }
+        RampEnd::TargetGone => "the server stopped answering",
+        RampEnd::Interrupted => "it was interrupted",
+    }
+}
+
+/// What went wrong in a step: `30 of 400 requests failed, 2 SYNs had to be sent again`.
+fn troubled(step: &Step) -> String {
+    let failed = format!(
+        "{} of {} failed",
+        human::grouped(step.failed),
+        human::count(step.requests, "request"),
+    );
+    let repeated = |count: u64| match count {
+        1 => "1 SYN had to be sent again".to_owned(),
+        count => format!("{} SYNs had to be sent again", human::grouped(count)),
+    };
+    match (step.failed, step.syn_retransmissions) {
+        (_, None | Some(0)) => failed,
+        (0, Some(syns)) => format!(
+            "{} of {}",
+            repeated(syns),
+            human::count(step.requests, "request")
+        ),
+        (_, Some(syns)) => format!("{failed} and {}", repeated(syns)),
+    }
+}
+
+/// Why requests failed in the steps of a ramp, a sentence for each step of which that is known.
+fn causes(steps: &[Step]) -> Vec<String> {
+    let known = steps.iter().filter_map(|step| Some((step, step.cause?)));
+    known.map(|(step, cause)| of_cause(step, &cause)).collect()
+}
+
+fn of_cause(step: &Step, cause: &Cause) -> String {
+    let n = step.connections;
+    let of = |trial: Trial| {
+        let (troubled, requests) = (
+            human::grouped(trial.troubled),
+            human::grouped(trial.requests),
+        );
+        format!("{troubled} of {requests}")
+    };
+    let (closed, bursts) = (of(cause.closed), of(cause.bursts));
+    let schedule = cause.schedule.map_or(String::new(), |schedule| {
+        let rate = human::number(schedule.rate_per_s);
+        format!("{} on a schedule of {rate}/s", of(schedule.trial))
+    });
+    let but = |what: &str| match cause.schedule {
+        Some(_) => format!("; {what}: {schedule}"),
+        None => String::new(),
+    };
+    match cause.kind {
+        CauseKind::ReconnectRace => format!(
+            "at {n} it is the reconnect race and not the server's capacity: {closed} were refused or \
+             had to repeat their SYN where each client comes back at once, {bursts} where {n} at a \
+             time come after a pause, and {schedule}"
+        ),
+        CauseKind::TooManyAtOnce => format!(
+            "at {n} it is the server's capacity: {closed} failed or had to repeat their SYN where each \
+             client comes back at once, and {bursts} where {n} at a time come after a pause{}",
+            but("fewer at a time would do")
+        ),
+        CauseKind::BurstTooLarge => format!(
+            "at {n} it is that they come in the same moment, for it holds as many one by one: {closed} \
+             failed or had to repeat their SYN where each client comes back at once, and {bursts} where \
+             {n} at a time come after a pause{}",
+            but("apart they would do")
+        ),
+        CauseKind::AnyPace => format!(
+            "at {n} it is not that clients come back at once: {closed} failed or had to repeat \
+             their SYN where they do, but also {schedule}, below the rate that was served"
+        ),
+    }
 }
 
 fn of_throughput(throughput: &Throughput) -> String {
@@ -400,6 +570,62 @@ mod tests {
             "serves 4 at once, queues 4, refuses the 9th (RST after 200 us); a freed place is \
              taken again in 3.00 ms; keep clients at or under 4"
         );
+    }
+
+    #[test]
+    fn the_knee_is_named_with_what_comes_after_it() {
+        let line = |report: &Report| of_ramp(report).unwrap();
+        let mut report = example::full();
+        assert_eq!(
+            line(&report),
+            "knee at 4 connections: 500/s, 99% in 16.0 ms; at 8: 12 of 500 requests failed"
+        );
+        report.ramp[3].failed = 0;
+        report.ramp[3].cause = None;
+        report.ramp[3].served_per_s = 520.0;
+        assert!(
+            line(&report).ends_with("; more bring less than 10% more (at best 520/s with 8)"),
+            "{}",
+            line(&report)
+        );
+        report.ramp[2].knee = false;
+        report.ramp_ended = Some(RampEnd::Budget);
+        assert_eq!(
+            line(&report),
+            "no knee up to 8 connections: 520/s; the ramp ended at 8: its --budget was used up"
+        );
+        report.ramp.clear();
+        report.ramp_ended = Some(RampEnd::Interrupted);
+        assert_eq!(
+            line(&report),
+            "no step of the ramp was completed: it was interrupted"
+        );
+    }
+
+    #[test]
+    fn a_race_is_told_from_a_limit_with_the_numbers_of_both() {
+        let step = example::full().ramp[3];
+        let mut cause = example::reconnect_race();
+        let text = of_cause(&step, &cause);
+        for part in [
+            "reconnect race",
+            "12 of 500",
+            "0 of 40",
+            "0 of 425 on a schedule of 425/s",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        cause.kind = CauseKind::TooManyAtOnce;
+        cause.bursts.troubled = 20;
+        let text = of_cause(&step, &cause);
+        assert!(
+            text.contains("capacity") && text.contains("20 of 40"),
+            "{text}"
+        );
+        assert!(!text.contains("race"), "{text}");
+        cause.kind = CauseKind::AnyPace;
+        let text = of_cause(&step, &cause);
+        assert!(text.contains("not that clients come back"), "{text}");
     }
 
     #[test]

@@ -59,20 +59,14 @@ pub struct BenchArgs {
     /// Send many requests over each connection, one at a time
     #[arg(short, long, help_heading = "Request")]
     pub keep_alive: bool,
-    /// How connections are closed
-    #[arg(
-        long,
-        value_enum,
-        value_name = "HOW",
-        default_value_t,
-        help_heading = "Request"
-    )]
-    pub close: CloseWith,
+    /// How connections are closed [default: fin]
+    #[arg(long, value_enum, value_name = "HOW", help_heading = "Request")]
+    pub close: Option<CloseWith>,
 
     /// Connections at a time; with --rate, the most that may be under way, and 256 if not given
     ///
     /// Without it, as many as the limits say that the server serves at once; 1 where they were not
-    /// looked for, or can't say.
+    /// looked for, or can't say. It is also the last step of a --ramp.
     #[arg(short, long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Load")]
     pub connections: Option<NonZeroUsize>,
     /// How long [default: 5s]
@@ -80,7 +74,7 @@ pub struct BenchArgs {
         short,
         long,
         value_name = "DURATION",
-        value_parser = units::duration,
+        value_parser = units::positive_duration,
         conflicts_with = "requests",
         value_hint = ValueHint::Other,
         help_heading = "Load"
@@ -114,49 +108,48 @@ pub struct BenchArgs {
     /// Connect from this address of this computer; several take turns
     #[arg(long, value_name = "ADDRESS", value_hint = ValueHint::Other, help_heading = "Load")]
     pub source: Vec<IpAddr>,
-    /// Threads of this program's own
-    #[arg(long, value_name = "N", default_value = "1", value_hint = ValueHint::Other, help_heading = "Load")]
-    pub threads: NonZeroUsize,
+    /// Threads of this program's own [default: 1]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Load")]
+    pub threads: Option<NonZeroUsize>,
     /// How long to wait for a connection
     #[arg(
         long,
         value_name = "DURATION",
         default_value = "5s",
-        value_parser = units::duration,
+        value_parser = units::positive_duration,
         value_hint = ValueHint::Other,
         help_heading = "Load"
     )]
     pub connect_timeout: Duration,
-    /// How long to wait for a complete reply
+    /// How long to wait for a complete reply [default: 10s]
     #[arg(
         long,
         value_name = "DURATION",
-        default_value = "10s",
-        value_parser = units::duration,
+        value_parser = units::positive_duration,
         value_hint = ValueHint::Other,
         help_heading = "Load"
     )]
-    pub reply_timeout: Duration,
+    pub reply_timeout: Option<Duration>,
 
-    /// Never hold more connections than this to find the limits
-    #[arg(
-        long,
-        value_name = "N",
-        default_value = "256",
-        value_hint = ValueHint::Other,
-        help_heading = "Limits"
-    )]
-    pub max_connections: NonZeroUsize,
-    /// How long the search for the limits may take
+    /// Also load the server with 1, 2, 3, 4, 6, 8, ... connections, a second each, and find the knee
+    ///
+    /// From the knee on more connections bring less than 10% more replies, or fail. The ramp ends
+    /// once the knee is clear, at twice what the server holds, or at --connections. Where
+    /// connections fail, it finds out whether they were too many or only came back too soon.
+    #[arg(long, help_heading = "Limits and ramp")]
+    pub ramp: bool,
+    /// Never hold more connections than this to find the limits, nor in a ramp [default: 256]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Limits and ramp")]
+    pub max_connections: Option<NonZeroUsize>,
+    /// How long the search for the limits may take, and how long a ramp [default: 30s]
     #[arg(
         long,
         value_name = "DURATION",
-        default_value = "30s",
-        value_parser = units::duration,
+        value_parser = units::positive_duration,
         value_hint = ValueHint::Other,
-        help_heading = "Limits"
+        help_heading = "Limits and ramp"
     )]
-    pub budget: Duration,
+    pub budget: Option<Duration>,
 
     /// Write a page with plots and the whole report in it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Report")]
@@ -222,7 +215,8 @@ First the limits: how many connections it serves at once, how many wait, what th
 how soon a place is free again. They are found by holding idle connections, one at a time. Then the \
 latency: it connects, sends a request, reads the reply and closes, again and again, and tells connecting, the \
 first byte and the complete reply apart. Every failure has a class, and what failed here is never \
-counted as the server's. A board that refuses is not hammered: the next try waits.";
+counted as the server's. With --ramp it goes on, with more and more connections, until more bring \
+nothing. A board that refuses is not hammered: the next try waits.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -232,6 +226,9 @@ Examples:
 
   How many connections does it take? No load is sent for that:
     $ tcpctl bench 192.168.1.1 --only limits
+
+  What do more connections bring? The knee, and why connections fail past it:
+    $ tcpctl bench 192.168.1.1 --only limits --ramp
 
   In CI: fail where it became slow or unreliable:
     $ tcpctl bench sim --fail-if 'p99 > 50ms' --fail-if 'errors > 0'

@@ -72,7 +72,7 @@ pub struct SendArgs {
     #[arg(
         long,
         value_name = "DURATION",
-        value_parser = units::duration,
+        value_parser = units::positive_duration,
         value_hint = ValueHint::Other,
         help_heading = "Where the reply ends (one of)"
     )]
@@ -108,7 +108,7 @@ pub struct SendArgs {
         long,
         value_name = "DURATION",
         default_value = "5s",
-        value_parser = units::duration,
+        value_parser = units::positive_duration,
         value_hint = ValueHint::Other,
         help_heading = "Time"
     )]
@@ -122,7 +122,7 @@ pub struct SendArgs {
         long,
         value_name = "DURATION",
         default_value = "10s",
-        value_parser = units::duration,
+        value_parser = units::positive_duration,
         value_hint = ValueHint::Other,
         help_heading = "Time"
     )]

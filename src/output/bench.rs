@@ -9,7 +9,7 @@ use crate::bench::compare::{Comparison, Difference, Finding};
 use crate::bench::measurement::ErrorClass;
 use crate::bench::report::{Distribution, Flow, Latency, Report, Step, Throughput};
 use crate::bench::verdict::{self, Code};
-use crate::bench::{engine, limits};
+use crate::bench::{engine, limits, ramp};
 use crate::sanitize;
 
 impl Output {
@@ -44,6 +44,25 @@ impl Output {
             }
             Step::Bursting { size } => format!("{size} SYNs at a time"),
             Step::Settling => "all connections closed; waiting for the server".to_owned(),
+        });
+    }
+
+    /// Shows what a ramp is doing, where a person sees it.
+    pub fn ramp_progress(&self, doing: ramp::Doing) {
+        use ramp::Doing;
+        self.status(&match doing {
+            Doing::Step {
+                connections,
+                completed,
+            } => format!(
+                "ramp: {}, {} answered",
+                human::count(connections as u64, "connection"),
+                human::count(completed, "request")
+            ),
+            Doing::Bursts { connections } => {
+                format!("ramp: {connections} at a time, with pauses: is there room for so many?")
+            }
+            Doing::Schedule => "ramp: on a schedule: is it the closed loop?".to_owned(),
         });
     }
 
@@ -245,44 +264,18 @@ impl Page {
 
     fn ramp(&mut self, steps: &[Step]) {
         self.heading("Ramp");
-        let most = steps
+        self.table(&ramp_rows(steps));
+        let columns: Vec<_> = steps
             .iter()
-            .map(|step| step.served_per_s)
-            .fold(0.0, f64::max);
-        let mut rows = vec![
-            [
-                "connections",
-                "replies/s",
-                "p50",
-                "p99",
-                "refused",
-                "resent",
-                "",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
-        ];
-        for step in steps {
-            let share = if most > 0.0 {
-                step.served_per_s / most
-            } else {
-                0.0
-            };
-            rows.push(vec![
-                step.connections.to_string(),
-                human::number(step.served_per_s),
-                time(step.p50_us),
-                time(step.p99_us),
-                human::grouped(step.refused),
-                step.retransmissions.map_or("-".to_owned(), human::grouped),
-                format!(
-                    "{:<16}{}",
-                    self.charset.bar(share, 14),
-                    if step.knee { "knee" } else { "    " }
-                ),
-            ]);
-        }
-        self.table(&rows);
+            .map(|step| chart::Column {
+                name: step.connections.to_string(),
+                value: step.served_per_s,
+                mark: if step.knee { "knee" } else { "" },
+            })
+            .collect();
+        let lines = chart::columns("replies/s", &columns, self.charset, self.width);
+        self.text.push('\n');
+        self.lines(&lines);
     }
 
     fn latency(&mut self, latency: &Latency) {
@@ -450,6 +443,46 @@ fn flow_text(flow: &Flow) -> String {
     text
 }
 
+/// The rows of a ramp, with their heading; for the page in the browser, too.
+pub(crate) fn ramp_rows(steps: &[Step]) -> Vec<Vec<String>> {
+    let title = [
+        "connections",
+        "replies/s",
+        "p50",
+        "p99",
+        "max",
+        "refused",
+        "failed",
+        "SYN again",
+        "sent again",
+        "",
+    ];
+    let mut rows = vec![title.map(str::to_owned).to_vec()];
+    let known = |count: Option<u64>| count.map_or("-".to_owned(), human::grouped);
+    for step in steps {
+        let mut remarks = Vec::new();
+        if step.knee {
+            remarks.push("knee");
+        }
+        if let Some(cause) = step.cause {
+            remarks.push(cause.kind.text());
+        }
+        rows.push(vec![
+            step.connections.to_string(),
+            human::number(step.served_per_s),
+            time(step.p50_us),
+            time(step.p99_us),
+            time(step.max_us),
+            human::grouped(step.refused),
+            human::grouped(step.failed),
+            known(step.syn_retransmissions),
+            known(step.retransmissions),
+            remarks.join(", "),
+        ]);
+    }
+    rows
+}
+
 /// The rows of a comparison, with their heading; for the page in the browser, too.
 pub(crate) fn comparison_rows(comparison: &Comparison) -> Vec<Vec<String>> {
     let title = ["", "before", "now", "difference", "95% sure between", ""];
@@ -586,6 +619,20 @@ mod tests {
             "{text}"
         );
         assert!(
+            lines
+                .next()
+                .unwrap()
+                .starts_with("knee at 4 connections: 500/s"),
+            "{text}"
+        );
+        assert!(
+            lines
+                .next()
+                .unwrap()
+                .starts_with("at 8 it is the reconnect race"),
+            "{text}"
+        );
+        assert!(
             lines.next().unwrap().starts_with("takes 1.05 MB/s"),
             "{text}"
         );
@@ -595,6 +642,7 @@ mod tests {
             "Limits",
             "the 9th connection was refused in 3 of 3 tries",
             "Ramp",
+            "  reconnect race\n",
             "knee",
             "Latency",
             "p99.9",

@@ -68,16 +68,6 @@ pub(super) enum Scope {
 
 impl Plan {
     pub(super) fn new(args: &SendArgs, output: &Output) -> Result<Self, Failure> {
-        for (name, duration) in [
-            ("--connect-timeout", Some(args.connect_timeout)),
-            ("--reply-timeout", Some(args.reply_timeout)),
-            ("--idle", args.idle),
-        ] {
-            if duration.is_some_and(|duration| duration.is_zero()) {
-                return Err(Failure::usage(format!("{name} must be more than 0"))
-                    .hint("write e.g. 500ms or 10s"));
-            }
-        }
         // Not clap's `requires`: it lets this pass where TARGET, which excludes --targets, is given.
         if args.parallel.is_some() && args.targets.is_none() {
             return Err(Failure::usage("--parallel needs --targets")

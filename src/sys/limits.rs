@@ -2,12 +2,21 @@
 
 use std::time::Duration;
 
-/// Raises the limit of open files to what the system lets this user have, and returns it; `None`
-/// where there is no such limit, or it can't be asked.
+/// The limit of files that this process may have open, sockets among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenFiles {
+    /// What it was.
+    pub before: u64,
+    /// What it is now.
+    pub now: u64,
+}
+
+/// Raises the limit of open files to what the system lets this user have; `None` where there is no
+/// such limit, or it can't be asked.
 ///
 /// Many systems start a process with 256 or 1,024, out of caution for programs that use
 /// `select`; a load of 10,000 connections needs more.
-pub fn raise_open_files() -> Option<u64> {
+pub fn raise_open_files() -> Option<OpenFiles> {
     #[cfg(unix)]
     {
         let mut limit = libc::rlimit {
@@ -29,10 +38,16 @@ pub fn raise_open_files() -> Option<u64> {
             limit.rlim_cur = most;
             // SAFETY: setrlimit reads one initialised rlimit.
             if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
-                return Some(before);
+                return Some(OpenFiles {
+                    before,
+                    now: before,
+                });
             }
         }
-        Some(limit.rlim_cur)
+        Some(OpenFiles {
+            before,
+            now: limit.rlim_cur,
+        })
     }
     #[cfg(not(unix))]
     None
@@ -76,8 +91,9 @@ mod tests {
     #[test]
     fn the_limit_of_open_files_is_raised_once_and_stays() {
         let raised = raise_open_files().expect("a Unix has this limit");
-        assert!(raised > 0);
-        assert_eq!(raise_open_files(), Some(raised));
+        assert!(raised.now > 0 && raised.now >= raised.before);
+        let again = raise_open_files().expect("as before");
+        assert_eq!((again.before, again.now), (raised.now, raised.now));
     }
 
     #[test]

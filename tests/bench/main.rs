@@ -191,6 +191,60 @@ fn a_run_compared_with_itself_shows_nothing_and_two_merge_to_both() {
     assert!(page.contains("tcpctl.bench/1"), "the whole report is in it");
 }
 
+/// As another program reads it: the library's own reader of logs, not ours.
+#[test]
+fn the_log_has_an_interval_for_each_second_and_tag() {
+    use hdrhistogram::Histogram;
+    use hdrhistogram::serialization::Deserializer;
+    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+    let folder = Folder::new("log");
+    let log = folder.file("run.hlog");
+    let bench = [
+        "bench",
+        "sim:ideal",
+        "--only",
+        "latency",
+        "-r",
+        "50/s",
+        "-d",
+        "2s",
+        "--json",
+    ];
+    let ended = run(bench.into_iter().chain(["--hdr-log", &log]));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let report = report(&ended);
+    let log = std::fs::read(log).expect("it was written");
+    let mut lines = std::collections::BTreeMap::<String, Vec<(u64, u64)>>::new();
+    for entry in IntervalLogIterator::new(&log) {
+        let LogEntry::Interval(line) = entry.expect("a log") else {
+            continue;
+        };
+        let packed =
+            base64::Engine::decode(&base64::prelude::BASE64_STANDARD, line.encoded_histogram());
+        let histogram: Histogram<u64> = Deserializer::new()
+            .deserialize(&mut packed.expect("base64").as_slice())
+            .expect("a V2 histogram");
+        let tag = line.tag().expect("every line has one").as_str().to_owned();
+        let from = line.start_timestamp().as_secs();
+        assert!(line.duration().as_secs_f64() <= 1.0);
+        lines.entry(tag).or_default().push((from, histogram.len()));
+    }
+    let tags: Vec<_> = lines.keys().map(String::as_str).collect();
+    assert_eq!(
+        tags,
+        ["complete", "connect", "first_byte", "schedule_error"]
+    );
+    for (tag, seconds) in &lines {
+        let starts: Vec<u64> = seconds.iter().map(|(from, _)| *from).collect();
+        assert_eq!(starts[..2], [0, 1], "{tag}");
+        let samples: u64 = seconds.iter().map(|(_, samples)| *samples).sum();
+        let counted = &report["latency"][format!("{tag}_us")]["samples"];
+        assert_eq!(counted.as_u64(), Some(samples), "{tag}: {report}");
+        assert!(seconds[0].1 >= 40, "{tag}: {seconds:?}");
+    }
+}
+
 #[test]
 fn an_existing_file_is_kept_where_nothing_comes_of_the_run() {
     let folder = Folder::new("kept");
@@ -286,6 +340,239 @@ fn ctrl_c_leaves_the_report_of_what_was_done() {
 }
 
 #[test]
+fn a_ramp_finds_the_knee_and_tells_the_race_from_the_limit() {
+    let folder = Folder::new("ramp");
+    let (page, saved) = (folder.file("page.html"), folder.file("run.json"));
+    let board = "sim:ideal,workers=2,backlog=2,service-time=20ms";
+    let ended = run([
+        "bench", board, "--only", "limits", "--ramp", "--json", "--html", &page, "--save", &saved,
+    ]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("a ramp of up to 8 connections in 7 steps"),
+        "{ended:?}"
+    );
+    let report = report(&ended);
+    assert_eq!(report["latency"], Value::Null);
+    let steps = report["ramp"].as_array().expect("steps");
+    let step = |connections: u64| {
+        let step = steps.iter().find(|step| step["connections"] == connections);
+        step.unwrap_or_else(|| panic!("no step of {connections}: {report}"))
+    };
+    assert_eq!(step(1)["failed"], 0);
+    assert!(
+        step(1)["max_us"].as_f64() >= step(1)["p50_us"].as_f64(),
+        "{report}"
+    );
+    let knees: Vec<_> = steps.iter().filter(|step| step["knee"] == true).collect();
+    assert_eq!(knees.len(), 1, "{report}");
+    assert!(knees[0]["connections"].as_u64() <= Some(2), "{report}");
+    // Four have places, and come back too soon; the fifth has none.
+    assert_eq!(step(4)["cause"]["kind"], "reconnect_race", "{report}");
+    assert_eq!(step(5)["cause"]["kind"], "too_many_at_once", "{report}");
+    assert_eq!(report["ramp_ended"], "past_the_knee");
+    let verdict = report["verdict"].as_str().expect("a verdict");
+    let lines: Vec<_> = verdict.lines().collect();
+    assert!(
+        lines[0].starts_with("serves 2 at once, queues 2"),
+        "{verdict}"
+    );
+    assert!(lines[1].starts_with("knee at "), "{verdict}");
+    assert!(
+        lines[2].starts_with("at 4 it is the reconnect race"),
+        "{verdict}"
+    );
+    let page = std::fs::read_to_string(page).expect("the page was written");
+    for part in [
+        "Replies a second, by connections",
+        "knee: ",
+        "too many at once",
+    ] {
+        assert!(page.contains(part), "{part} is not in the page");
+    }
+    // A saved ramp is compared, merged with a run that has none, and left out of two.
+    let latency = folder.file("latency.json");
+    let short = [
+        "bench",
+        "sim:ideal",
+        "--only",
+        "latency",
+        "-n",
+        "5",
+        "-q",
+        "--save",
+        &latency,
+    ];
+    assert_eq!(run(short).code, 0);
+    let merged = run(["merge", &saved, &latency, "--json"]);
+    assert_eq!(self::report(&merged)["ramp"], report["ramp"], "{merged:?}");
+    let merged = run(["merge", &saved, &saved, "--json"]);
+    assert_eq!(
+        self::report(&merged)["ramp"],
+        serde_json::json!([]),
+        "{merged:?}"
+    );
+    assert_eq!(self::report(&merged)["ramp_ended"], Value::Null);
+}
+
+#[test]
+fn a_ramp_on_real_sockets_stays_in_its_budget_and_its_bound() {
+    let server = Server::greeter(b"Hello World");
+    let target = server.target();
+    let ramp = |more: [&str; 2]| {
+        let ramp = [
+            "bench", &target, "--only", "latency", "-n", "5", "--ramp", "--json",
+        ];
+        run(ramp.into_iter().chain(more))
+    };
+    let ended = ramp(["-c", "2"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let found = report(&ended);
+    assert_eq!(found["ramp_ended"], "last_step", "{found}");
+    let steps = found["ramp"].as_array().expect("steps");
+    assert_eq!(steps.len(), 2, "{found}");
+    for step in steps {
+        assert!(step["served_per_s"].as_f64() > Some(10.0), "{found}");
+        if cfg!(target_os = "linux") {
+            assert!(step["syn_retransmissions"].is_u64(), "{found}");
+        }
+    }
+    let ended = ramp(["--budget", "1500ms"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let found = report(&ended);
+    assert_eq!(found["ramp_ended"], "budget", "{found}");
+    assert_eq!(found["ramp"].as_array().map(Vec::len), Some(1), "{found}");
+    // A condition can look at any step.
+    let ended = ramp(["--fail-if", "ramp.0.served_per_s < 1000000"]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+}
+
+#[test]
+fn ctrl_c_leaves_the_steps_that_were_done() {
+    let (sender, asked) = mpsc::channel();
+    let server = Server::start(move |mut connection| {
+        read_some(&mut connection);
+        std::thread::sleep(std::time::Duration::from_millis(40));
+        let _ = sender.send(());
+        let _ = std::io::Write::write_all(&mut connection, b"Hello World");
+    });
+    let target = server.target();
+    let bench = [
+        "bench",
+        &target,
+        "--only",
+        "latency",
+        "-n",
+        "1",
+        "--ramp",
+        "--max-connections",
+        "2",
+        "--json",
+        "-q",
+    ];
+    let child = tcpctl(bench).spawn().expect("it starts");
+    // One of the latency part and at most 25 of a second of one client: the last are of the second
+    // step.
+    for _ in 0..32 {
+        asked.recv().expect("it asks");
+    }
+    signal(&child, Signal::INT);
+    let ended = finish(child);
+    assert_eq!(ended.code, 130, "{ended:?}");
+    let report = report(&ended);
+    assert_eq!(report["ramp_ended"], "interrupted");
+    assert_eq!(report["ramp"].as_array().map(Vec::len), Some(1), "{report}");
+    assert_eq!(report["ramp"][0]["connections"], 1);
+}
+
+/// The soft limit is raised first, and that is said; the hard one is met as this computer's.
+#[test]
+#[cfg(unix)]
+fn the_limit_of_open_files_is_raised_and_never_the_server_s() {
+    let server = Server::start(|mut connection| {
+        read_some(&mut connection);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let _ = std::io::Write::write_all(&mut connection, b"Hello World");
+    });
+    let bench = |limit: &str, more: &str| {
+        let script = format!(
+            "ulimit {limit} && exec \"$0\" bench {} --only latency -c 60 -n 60 --json {more}",
+            server.target()
+        );
+        let program = env!("CARGO_BIN_EXE_tcpctl");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script, program])
+            .output()
+            .expect("a shell");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let first = text.lines().next().unwrap_or_default();
+        let report: Value = serde_json::from_str(first).expect("a report");
+        (report, stderr)
+    };
+    let (report, stderr) = bench("-S -n 40", "-v");
+    assert!(
+        stderr.contains("limit of open files raised from 40 to "),
+        "{stderr}"
+    );
+    assert_eq!(report["latency"]["completed"], 60, "{report}");
+    let (report, _) = bench("-n 40", "-q");
+    let errors = &report["latency"]["errors"];
+    let files = errors["local_files"].as_u64();
+    assert!(files > Some(0), "{report}");
+    assert_eq!(errors["refused"], 0, "{report}");
+    assert_eq!(
+        report["latency"]["completed"]
+            .as_u64()
+            .zip(files)
+            .map(|(completed, files)| completed + files),
+        Some(60),
+        "{report}"
+    );
+    let verdict = report["verdict"].as_str().expect("a verdict");
+    assert!(
+        verdict.contains("says nothing about the server"),
+        "{verdict}"
+    );
+    assert!(
+        verdict.contains("at most 40 files may be open here"),
+        "{verdict}"
+    );
+}
+
+#[test]
+fn an_option_that_nothing_would_take_notice_of_is_refused() {
+    for (only, option, value) in [
+        ("limits", "--rate", "100/s"),
+        ("limits", "--duration", "1s"),
+        ("limits", "--requests", "5"),
+        ("limits", "--warmup", "1s"),
+        ("limits", "--hdr-log", "/tmp/log"),
+        ("limits", "--connections", "5"),
+        ("limits", "--expect", "x"),
+        ("limits", "--close", "rst"),
+        ("limits", "--threads", "1"),
+        ("limits", "--reply-timeout", "1s"),
+        ("latency", "--max-connections", "5"),
+        ("latency", "--budget", "5s"),
+    ] {
+        let ended = run(["bench", "sim", "--only", only, option, value]);
+        assert_eq!(ended.code, 2, "{option}: {ended:?}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{option}: {ended:?}");
+        assert!(
+            ended
+                .stderr
+                .contains(&format!("{option} does nothing with this --only")),
+            "{option}: {ended:?}"
+        );
+    }
+    let ended = run(["bench", "sim", "--only", "limits", "--keep-alive"]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+}
+
+#[test]
 fn what_can_not_be_is_refused_before_anything_is_sent() {
     let (sender, asked) = mpsc::channel();
     let server = Server::start(move |_| {
@@ -295,6 +582,9 @@ fn what_can_not_be_is_refused_before_anything_is_sent() {
     for (arguments, named) in [
         (vec!["-c", "0"], "--connections"),
         (vec!["-d", "0"], "--duration"),
+        (vec!["-d", "0ms"], "more than 0"),
+        (vec!["--connect-timeout", "0"], "--connect-timeout"),
+        (vec!["--reply-timeout", "0"], "--reply-timeout"),
         (vec!["-d", "5"], "5s or 5ms"),
         (vec!["-n", "0"], "--requests"),
         (vec!["-n", "5", "-d", "1s"], "--duration"),

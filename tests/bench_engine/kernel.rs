@@ -272,6 +272,69 @@ fn local_ports() {
     assert_eq!(run(&load).errors, errors([(ErrorClass::LocalPorts, 4)]));
 }
 
+/// Set in the process that is alone in its network namespace.
+#[cfg(target_os = "linux")]
+const ALONE: &str = "TCPCTL_TEST_ALONE";
+
+/// A computer with one way out of ports and several ways that lead nowhere: a namespace of its own,
+/// which ends with its process.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_wrong_with_the_network_here() {
+    use crate::prerequisites::{Need, skipped};
+
+    let needs = [Need::Root, Need::Program("unshare"), Need::Program("ip")];
+    if skipped(&needs) {
+        return;
+    }
+    if std::env::var_os(ALONE).is_none() {
+        let status = Command::new("unshare")
+            .args(["--net", "--"])
+            .arg(std::env::current_exe().expect("a path"))
+            .args(["--exact", "kernel::what_is_wrong_with_the_network_here"])
+            .env(ALONE, "1")
+            .output()
+            .expect("it was found");
+        let said = String::from_utf8_lossy(&status.stdout);
+        assert!(status.status.success(), "{said}");
+        assert!(said.contains("1 passed"), "{said}");
+        return;
+    }
+    let ip = |arguments: &str| {
+        let status = Command::new("ip").args(arguments.split(' ')).status();
+        assert!(status.expect("it was found").success(), "ip {arguments}");
+    };
+    ip("link set lo up");
+    let to = |address: [u8; 4]| requests(SocketAddr::from((address, 3000)), 1, 3);
+    // No route at all: ENETUNREACH.
+    let nowhere = run(&to([192, 0, 2, 1]));
+    assert_eq!(nowhere.errors, errors([(ErrorClass::Unreachable, 3)]));
+    // A route that says so: EHOSTUNREACH.
+    ip("route add unreachable 198.51.100.0/24");
+    let unreachable = run(&to([198, 51, 100, 1]));
+    assert_eq!(unreachable.errors, errors([(ErrorClass::Unreachable, 3)]));
+    // Four ports, of which those that are used rest in TIME-WAIT, for the client closes first.
+    std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40003").expect("root");
+    let listener = TcpListener::bind("127.0.0.1:3000").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.expect("a descriptor");
+            read_some(&mut connection);
+            let _ = connection.write_all(b"Hello World");
+            // Stays until the client has gone.
+            read_some(&mut connection);
+        }
+    });
+    let load = Load {
+        expect: Expectation::Length(11.try_into().expect("not zero")),
+        ..requests(address, 1, 10)
+    };
+    let measurement = run(&load);
+    assert_eq!(measurement.completed, 4, "{:?}", measurement.errors);
+    assert_eq!(measurement.errors, errors([(ErrorClass::LocalPorts, 6)]));
+}
+
 /// Where this is set, the process has so few descriptors that it runs out of them.
 const FEW_FILES: &str = "TCPCTL_TEST_FEW_FILES";
 

@@ -7,5 +7,10 @@ mod failures;
 mod kept;
 mod kernel;
 mod open;
+#[cfg(target_os = "linux")]
+#[path = "../processes/prerequisites.rs"]
+#[expect(dead_code, reason = "the other tests need more programs than these")]
+mod prerequisites;
+mod ramp;
 mod scripted;
 mod support;

@@ -3,9 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
+use hdrhistogram::iterators::IterationValue;
+use hdrhistogram::serialization::Deserializer;
 use tcpctl::bench::engine;
-use tcpctl::bench::load::Load;
-use tcpctl::bench::measurement::ErrorClass;
+use tcpctl::bench::load::{Detail, Load};
+use tcpctl::bench::measurement::{ErrorClass, SecondHistograms, Timed};
 use tcpctl::transport::readiness::ConnectFailure;
 
 use crate::closed::Stalls;
@@ -131,4 +134,63 @@ fn refusals_do_not_change_the_schedule() {
     assert_eq!(network.log.borrow().syns.len(), 200);
     let failed: Vec<u64> = measurement.seconds.iter().map(|s| s.failed).collect();
     assert_eq!(failed, [20; 10]);
+}
+
+#[test]
+fn the_seconds_distributions_add_up_to_the_run_s() {
+    let load = Load {
+        detail: Detail::Seconds,
+        ..load(50.0, 1000)
+    };
+    // A stall of the third second shows in its own distribution.
+    let stalls = |request| {
+        greet(if (100..150).contains(&request) {
+            900
+        } else {
+            20
+        })
+    };
+    let mut network = Scripted::new(stalls, &load.message);
+    let measurement = engine::run(&mut network, &load, &mut ());
+    assert_eq!(
+        measurement.second_histograms.len(),
+        measurement.seconds.len()
+    );
+    let wholes = [
+        &measurement.connect,
+        &measurement.first_byte,
+        &measurement.complete,
+        measurement.schedule_error.as_ref().expect("an open loop"),
+    ];
+    for (timed, whole) in Timed::ALL.into_iter().zip(wholes) {
+        let mut sum = Histogram::<u64>::new(3).expect("three digits");
+        for SecondHistograms(second) in &measurement.second_histograms {
+            if second[timed as usize].is_empty() {
+                continue;
+            }
+            let part: Histogram<u64> = Deserializer::new()
+                .deserialize(&mut second[timed as usize].as_slice())
+                .expect("its own form");
+            sum.add(part).expect("it grows");
+        }
+        let samples = |times: &Histogram<u64>| {
+            let recorded = times.iter_recorded();
+            let sample = |at: IterationValue<u64>| (at.value_iterated_to(), at.count_at_value());
+            recorded.map(sample).collect::<Vec<_>>()
+        };
+        assert_eq!(whole.len(), 500, "{timed:?}");
+        assert_eq!(samples(&sum), samples(whole), "{timed:?}");
+    }
+    let longest: Vec<u64> = measurement
+        .second_histograms
+        .iter()
+        .map(|SecondHistograms(second)| {
+            let complete = &mut second[Timed::Complete as usize].as_slice();
+            let times: Histogram<u64> = Deserializer::new().deserialize(complete).expect("filled");
+            times.max() / MS
+        })
+        .collect();
+    // They start in the third second, and most of them end in the fourth. The last request ends
+    // with the tenth, when the eleventh begins.
+    assert_eq!(longest, [20, 20, 900, 900, 20, 20, 20, 20, 20, 20, 20]);
 }

@@ -91,6 +91,8 @@ pub(crate) struct Scripted<S> {
     requests: usize,
     /// How much a write takes; the rest has to wait for `Writable`.
     pub(crate) write_at_a_time: usize,
+    /// What is known of each connection.
+    pub(crate) info: ConnectionInfo,
     pub(crate) log: Rc<RefCell<Log>>,
 }
 
@@ -125,6 +127,12 @@ impl<S: Server> Scripted<S> {
             syns: 0,
             requests: 0,
             write_at_a_time: usize::MAX,
+            info: ConnectionInfo {
+                syn_retransmissions: 1,
+                retransmissions: 2,
+                smoothed_rtt: Some(Duration::from_millis(3)),
+                ..ConnectionInfo::default()
+            },
             log: Rc::default(),
         }
     }
@@ -270,12 +278,7 @@ impl<S: Server> Network for Scripted<S> {
     }
 
     fn info(&self, _: ConnectionId) -> Option<ConnectionInfo> {
-        Some(ConnectionInfo {
-            syn_retransmissions: 1,
-            retransmissions: 2,
-            smoothed_rtt: Some(Duration::from_millis(3)),
-            ..ConnectionInfo::default()
-        })
+        Some(self.info)
     }
 
     fn wait(&mut self, until: Option<NetworkTime>, events: &mut Vec<Event>) -> io::Result<()> {

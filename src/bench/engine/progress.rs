@@ -6,10 +6,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 
 use super::recorder::{CLASSES, Interval};
 use super::samples::histogram;
-use crate::bench::measurement::{ErrorClass, Second};
+use crate::bench::load::Detail;
+use crate::bench::measurement::{ErrorClass, Second, SecondHistograms, Timed};
 
 /// How a run stands.
 #[derive(Debug, Clone, Default)]
@@ -64,24 +66,25 @@ struct Inner {
     ended: usize,
     /// Seconds that not all threads have left yet.
     open: std::collections::VecDeque<OpenSecond>,
+    detail: Detail,
+    /// The distributions of those that all have left, where they are kept.
+    histograms: Vec<SecondHistograms>,
 }
 
 #[derive(Default)]
 struct OpenSecond {
     completed: u64,
     failed: u64,
-    complete: Option<Histogram<u64>>,
+    /// Times, by [`Timed`].
+    times: [Option<Histogram<u64>>; Timed::ALL.len()],
     /// Threads that have left it.
     left: usize,
 }
 
 impl OpenSecond {
-    fn close(self) -> Second {
-        let quantile = |q| {
-            self.complete
-                .as_ref()
-                .map_or(0, |times| times.value_at_quantile(q))
-        };
+    fn close(&self) -> Second {
+        let complete = self.times[Timed::Complete as usize].as_ref();
+        let quantile = |q| complete.map_or(0, |times| times.value_at_quantile(q));
         Second {
             completed: self.completed,
             failed: self.failed,
@@ -89,10 +92,23 @@ impl OpenSecond {
             p99: quantile(0.99),
         }
     }
+
+    /// Not deflated: that would take a load's thread ten times as long.
+    fn histograms(&self) -> SecondHistograms {
+        let pack = |times: &Option<Histogram<u64>>| {
+            let mut bytes = Vec::new();
+            if let Some(times) = times {
+                // Into memory, of a histogram with fewer than 2^32 buckets: it can't fail.
+                let _ = V2Serializer::new().serialize(times, &mut bytes);
+            }
+            bytes
+        };
+        SecondHistograms(self.times.each_ref().map(pack))
+    }
 }
 
 impl Board {
-    pub(super) fn new(threads: usize) -> Self {
+    pub(super) fn new(threads: usize, detail: Detail) -> Self {
         Self {
             stop: AtomicBool::new(false),
             inner: Mutex::new(Inner {
@@ -102,6 +118,8 @@ impl Board {
                 in_flight: vec![0; threads],
                 ended: 0,
                 open: std::collections::VecDeque::new(),
+                detail,
+                histograms: Vec::new(),
             }),
         }
     }
@@ -135,21 +153,22 @@ impl Board {
         if interval.is_empty() {
             return;
         }
-        inner.so_far.completed += interval.complete.len() as u64;
+        inner.so_far.completed += interval.complete().len() as u64;
         for (class, count) in CLASSES.into_iter().zip(interval.errors) {
             if count > 0 {
                 *inner.so_far.errors.entry(class).or_default() += count;
             }
         }
-        for &time in &interval.complete {
+        for &time in interval.complete() {
             inner.complete.saturating_record(time);
         }
         if let Some(open) = inner.open_second(second) {
-            open.completed += interval.complete.len() as u64;
+            open.completed += interval.complete().len() as u64;
             open.failed += interval.errors.iter().sum::<u64>();
-            let complete = open.complete.get_or_insert_with(histogram);
-            for &time in &interval.complete {
-                complete.saturating_record(time);
+            for (all, times) in open.times.iter_mut().zip(&interval.times) {
+                for &time in times {
+                    all.get_or_insert_with(histogram).saturating_record(time);
+                }
             }
         }
         interval.clear();
@@ -185,12 +204,15 @@ impl Board {
         inner.so_far.clone()
     }
 
-    /// The record of all seconds, when every thread has ended.
-    pub(super) fn seconds(&self) -> Vec<Second> {
+    /// The record of all seconds, and their distributions where they are kept, when every thread
+    /// has ended.
+    pub(super) fn seconds(&self) -> (Vec<Second>, Vec<SecondHistograms>) {
         let mut inner = self.inner();
-        let rest: Vec<Second> = inner.open.drain(..).map(OpenSecond::close).collect();
-        inner.so_far.seconds.extend(rest);
-        std::mem::take(&mut inner.so_far.seconds)
+        while let Some(second) = inner.open.pop_front() {
+            inner.close(&second);
+        }
+        let seconds = std::mem::take(&mut inner.so_far.seconds);
+        (seconds, std::mem::take(&mut inner.histograms))
     }
 }
 
@@ -210,7 +232,14 @@ impl Inner {
     /// Takes those into the record that all threads have left.
     fn close_seconds(&mut self) {
         while let Some(second) = self.open.pop_front_if(|open| open.left >= self.threads) {
-            self.so_far.seconds.push(second.close());
+            self.close(&second);
+        }
+    }
+
+    fn close(&mut self, second: &OpenSecond) {
+        self.so_far.seconds.push(second.close());
+        if self.detail == Detail::Seconds {
+            self.histograms.push(second.histograms());
         }
     }
 }
@@ -220,15 +249,14 @@ mod tests {
     use super::*;
 
     fn completed(count: u64) -> Interval {
-        Interval {
-            complete: (1..=count).collect(),
-            errors: [0; CLASSES.len()],
-        }
+        let mut interval = Interval::new();
+        interval.times[Timed::Complete as usize] = (1..=count).collect();
+        interval
     }
 
     #[test]
     fn a_second_is_over_when_all_threads_have_left_it_or_ended() {
-        let board = Board::new(2);
+        let board = Board::new(2, Detail::Run);
         let publish = |thread, second, count| {
             board.publish(thread, second, Duration::ZERO, 1, &mut completed(count));
         };
@@ -250,7 +278,9 @@ mod tests {
         board.leave(2);
         board.leave(3);
         board.end(4);
-        let seconds: Vec<u64> = board.seconds().iter().map(|s| s.completed).collect();
+        let (seconds, histograms) = board.seconds();
+        let seconds: Vec<u64> = seconds.iter().map(|s| s.completed).collect();
         assert_eq!(seconds, [7, 5, 1, 0]);
+        assert!(histograms.is_empty(), "nobody asked for them");
     }
 }

@@ -7,8 +7,8 @@ use hdrhistogram::Histogram;
 
 use super::progress::Board;
 use super::samples::{Samples, add};
-use crate::bench::load::{Load, Pace, Reuse};
-use crate::bench::measurement::{ConnectionTotals, ErrorClass, Measurement};
+use crate::bench::load::{Detail, Load, Pace, Reuse};
+use crate::bench::measurement::{ConnectionTotals, ErrorClass, Measurement, Timed};
 use crate::sys::limits;
 use crate::transport::readiness::ConnectionInfo;
 
@@ -25,18 +25,32 @@ const BATCH: usize = 4096;
 
 /// What has happened since the last tick.
 pub(super) struct Interval {
-    /// How long each completed request took, nanoseconds.
-    pub(super) complete: Vec<u64>,
+    /// Times, nanoseconds, by [`Timed`]: how long each completed request took, and the others only
+    /// where seconds are kept apart.
+    pub(super) times: [Vec<u64>; Timed::ALL.len()],
     pub(super) errors: [u64; CLASSES.len()],
 }
 
 impl Interval {
+    pub(super) fn new() -> Self {
+        let mut times = <[Vec<u64>; Timed::ALL.len()]>::default();
+        times[Timed::Complete as usize].reserve(BATCH);
+        Self {
+            times,
+            errors: [0; CLASSES.len()],
+        }
+    }
+
+    pub(super) fn complete(&self) -> &[u64] {
+        &self.times[Timed::Complete as usize]
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.complete.is_empty() && self.errors.iter().all(|&count| count == 0)
+        self.times.iter().all(Vec::is_empty) && self.errors.iter().all(|&count| count == 0)
     }
 
     pub(super) fn clear(&mut self) {
-        self.complete.clear();
+        self.times.iter_mut().for_each(Vec::clear);
         self.errors = [0; CLASSES.len()];
     }
 }
@@ -53,6 +67,7 @@ pub(super) struct Recorder {
     has_news: bool,
     second: usize,
     interval: Interval,
+    detail: Detail,
     completed: u64,
     errors: [u64; CLASSES.len()],
     connect: Samples,
@@ -85,10 +100,8 @@ impl Recorder {
             next_tick: now + warm_up.min(TICK),
             has_news: false,
             second: 0,
-            interval: Interval {
-                complete: Vec::with_capacity(BATCH),
-                errors: [0; CLASSES.len()],
-            },
+            interval: Interval::new(),
+            detail: load.detail,
             completed: 0,
             errors: [0; CLASSES.len()],
             connect: Samples::new(),
@@ -147,19 +160,27 @@ impl Recorder {
 
     pub(super) fn connected(&mut self, time: u64) {
         self.connect.note(time);
+        self.note_in_second(Timed::Connect, time);
     }
 
     pub(super) fn first_byte(&mut self, time: u64) {
         self.first_byte.note(time);
+        self.note_in_second(Timed::FirstByte, time);
     }
 
     pub(super) fn completed(&mut self, time: u64, now: u64, in_flight: usize) {
-        if self.interval.complete.len() == BATCH {
+        if self.interval.complete().len() == BATCH {
             self.publish(now, in_flight);
         }
         self.completed += 1;
         self.complete.note(time);
-        self.interval.complete.push(time);
+        self.interval.times[Timed::Complete as usize].push(time);
+    }
+
+    fn note_in_second(&mut self, timed: Timed, time: u64) {
+        if self.detail == Detail::Seconds {
+            self.interval.times[timed as usize].push(time);
+        }
     }
 
     pub(super) fn failed(&mut self, class: ErrorClass) {
@@ -170,6 +191,7 @@ impl Recorder {
     pub(super) fn started_late(&mut self, lateness: u64) {
         if let Some(errors) = &mut self.schedule_error {
             errors.note(lateness);
+            self.note_in_second(Timed::ScheduleError, lateness);
         }
     }
 
@@ -229,6 +251,7 @@ impl Recorder {
             complete: self.complete.finish(),
             schedule_error: self.schedule_error.map(Samples::finish),
             seconds: Vec::new(),
+            second_histograms: Vec::new(),
             totals: self.totals.map(Totals::finish),
             client_cpu: cpu
                 .zip(self.cpu_at_begin)

@@ -1,0 +1,161 @@
+//! Where more connections stop helping.
+//!
+//! By Little's law (L = λW) a closed loop of n connections that serves X replies a second has a
+//! mean response time of n / X. As long as X grows with n, the time to the reply stays as it was;
+//! where X has become flat, each further connection only adds waiting for all. That bend is the
+//! "knee capacity" of Jain, "The Art of Computer Systems Performance Analysis" (1991), section
+//! 3.3: more throughput can't be had there but at the price of the response time. It is looked for
+//! in the rate, which a second of each step tells better than its 99th percentile.
+
+use crate::bench::report::{CauseKind, Step};
+
+/// A rate that is higher by less than this share is as good as the same: two runs of one step
+/// differ by some percent.
+pub const FLAT: f64 = 0.1;
+
+/// The knee: the first step from which on no later one serves [`FLAT`] more, or the last before
+/// connections begin to fail, whichever is first. `None` where the ramp has shown neither, or has
+/// no step.
+pub(super) fn at(steps: &[Step]) -> Option<usize> {
+    let flat = (0..steps.len().saturating_sub(1)).find(|at| {
+        let (here, later) = (steps[*at].served_per_s, &steps[at + 1..]);
+        later
+            .iter()
+            .all(|step| step.served_per_s < here * (1.0 + FLAT))
+    });
+    let last_before_trouble = (0..steps.len())
+        .find(|at| is_too_many(&steps[..=*at]))
+        .map(|at| at.saturating_sub(1));
+    [flat, last_before_trouble].into_iter().flatten().min()
+}
+
+/// Whether in the last of these steps connections fail for being so many. What a schedule meets
+/// as well is the path's (or the server's at any load), and so are SYNs that are sent again from
+/// then on.
+fn is_too_many(steps: &[Step]) -> bool {
+    let is_any_pace = |step: &Step| {
+        step.cause
+            .is_some_and(|cause| cause.kind == CauseKind::AnyPace)
+    };
+    let Some((last, before)) = steps.split_last() else {
+        return false;
+    };
+    if before.iter().any(is_any_pace) {
+        return last.failed >= 2 && last.failed * 100 >= last.requests;
+    }
+    last.is_troubled() && !is_any_pace(last)
+}
+
+/// Whether further steps would tell no more: the last two are past the knee and the concurrency
+/// has doubled since. The ramp also shows what happens to those that the server does not hold;
+/// where it is not known how many that is, it goes on to four times the knee, or until
+/// connections fail in two steps.
+pub(super) fn is_clear(steps: &[Step], held: Option<usize>) -> bool {
+    let Some(at) = at(steps) else {
+        return false;
+    };
+    let (knee, past) = (steps[at].connections, &steps[at + 1..]);
+    let [.., before, last] = past else {
+        return false;
+    };
+    let fail = before.is_troubled() && last.is_troubled();
+    last.connections >= 2 * knee
+        && match held {
+            Some(held) => last.connections > held as u64,
+            None => fail || last.connections >= 4 * knee,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ramp(steps: &[(u64, f64, u64)]) -> Vec<Step> {
+        let step = |&(connections, served_per_s, failed)| Step {
+            connections,
+            served_per_s,
+            failed,
+            refused: failed,
+            requests: 1_000,
+            ..Step::default()
+        };
+        steps.iter().map(step).collect()
+    }
+
+    fn knee(steps: &[(u64, f64, u64)]) -> Option<u64> {
+        let steps = ramp(steps);
+        at(&steps).map(|at| steps[at].connections)
+    }
+
+    #[test]
+    fn it_is_where_the_rate_becomes_flat() {
+        let steps = [
+            (1, 100.0, 0),
+            (2, 200.0, 0),
+            (3, 290.0, 0),
+            (4, 300.0, 0),
+            (6, 305.0, 0),
+        ];
+        assert_eq!(knee(&steps), Some(3));
+        // A dip before a rise is no knee.
+        let steps = [(1, 100.0, 0), (2, 95.0, 0), (3, 290.0, 0), (4, 300.0, 0)];
+        assert_eq!(knee(&steps), Some(3));
+        // Nor is the end of a ramp that still rises.
+        assert_eq!(knee(&[(1, 100.0, 0), (2, 200.0, 0), (4, 400.0, 0)]), None);
+        assert_eq!(knee(&[(1, 100.0, 0)]), None);
+        assert_eq!(knee(&[]), None);
+    }
+
+    #[test]
+    fn it_is_the_last_step_before_connections_fail() {
+        let steps = [
+            (1, 100.0, 0),
+            (2, 200.0, 0),
+            (4, 390.0, 100),
+            (8, 800.0, 200),
+        ];
+        assert_eq!(knee(&steps), Some(2));
+        // One of a thousand is an accident.
+        let steps = [(1, 100.0, 0), (2, 200.0, 1), (4, 390.0, 1)];
+        assert_eq!(knee(&steps), None);
+        assert_eq!(knee(&[(1, 100.0, 400)]), Some(1));
+    }
+
+    #[test]
+    fn losses_on_the_way_are_no_knee() {
+        let mut steps = ramp(&[(1, 100.0, 0), (2, 200.0, 0), (4, 400.0, 0)]);
+        for step in &mut steps {
+            step.syn_retransmissions = Some(30);
+        }
+        assert_eq!(at(&steps), Some(0));
+        let mut cause = crate::bench::example::reconnect_race();
+        cause.kind = CauseKind::AnyPace;
+        steps[0].cause = Some(cause);
+        assert_eq!(at(&steps), None);
+        // Refusals that come with the third step are not the path's.
+        steps[2].failed = 100;
+        assert_eq!(at(&steps), Some(1));
+    }
+
+    #[test]
+    fn the_ramp_goes_on_until_the_knee_is_clear() {
+        let steps = ramp(&[
+            (1, 100.0, 0),
+            (2, 200.0, 0),
+            (3, 200.0, 0),
+            (4, 200.0, 0),
+            (6, 200.0, 0),
+            (8, 200.0, 0),
+        ]);
+        let clear = |upto: usize, held| is_clear(&steps[..upto], held);
+        assert!(!clear(3, None), "one step past it may be chance");
+        assert!(!clear(5, None) && clear(6, None), "four times the knee");
+        assert!(
+            !clear(5, Some(6)) && clear(6, Some(6)),
+            "what it does not hold"
+        );
+        assert!(clear(4, Some(3)));
+        let failing = ramp(&[(1, 100.0, 0), (2, 200.0, 0), (3, 200.0, 50), (4, 200.0, 50)]);
+        assert!(is_clear(&failing, None));
+    }
+}
