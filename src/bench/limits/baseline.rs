@@ -10,7 +10,7 @@ use crate::transport::readiness::{Network, Release};
 
 /// Exchanges that are wanted; fewer where they are slow.
 const EXCHANGES: usize = 12;
-/// After this, three exchanges are enough.
+/// After this, two exchanges are enough.
 const ENOUGH: Duration = Duration::from_millis(250);
 /// Pauses before a SYN that was refused is tried again: a slot listens again by then.
 const BACK_OFF: [Duration; 5] = [
@@ -107,7 +107,7 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
     let mut exchange = 0;
     while exchange < EXCHANGES {
         let elapsed = crowd.since(begin);
-        if exchange >= 3 && elapsed > ENOUGH || exchange >= 1 && elapsed > 4 * ENOUGH {
+        if exchange >= 2 && elapsed > ENOUGH || exchange >= 1 && elapsed > 4 * ENOUGH {
             break;
         }
         crowd.tell(Step::Baseline { exchange });

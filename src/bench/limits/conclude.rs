@@ -226,7 +226,7 @@ impl Overflow {
         match self {
             Self::Refused => "observed: three SYNs in a row were answered with a reset",
             Self::Dropped => {
-                "observed: two SYNs in a row had no answer, nor had the first when it was repeated"
+                "observed: two SYNs in a row had no answer, nor had one half a second later or more"
             }
             Self::Closed => "observed: the next was accepted and closed, twice; the elder lived on",
             Self::Reset => "observed: the next was accepted and reset, twice; the elder lived on",

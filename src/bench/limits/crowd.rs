@@ -294,6 +294,15 @@ impl<'a, N: Network> Crowd<'a, N> {
         self.guests.retain(Guest::is_live);
     }
 
+    /// Ends our side of those on which nothing was said; what the server does then is still heard.
+    pub(super) fn finish_silent(&mut self) {
+        for guest in self.guests.iter().filter(|guest| guest.is_silent()) {
+            if let Some(id) = guest.id {
+                self.network.finish(id);
+            }
+        }
+    }
+
     /// Lets go of all, so that the server notices soon: a FIN that is repeated when it is lost,
     /// and after `pause` a reset that also frees a place in a queue.
     pub(super) fn disband(&mut self, pause: Duration) -> Result<(), Halt> {
