@@ -60,6 +60,8 @@ pub(super) struct Guest {
     written: usize,
     pub(super) first_byte: Option<NetworkTime>,
     pub(super) ended: Option<(NetworkTime, End)>,
+    /// What was known of its repeated SYNs when it was released.
+    syn_retransmissions: Option<u32>,
 }
 
 impl Guest {
@@ -199,8 +201,11 @@ impl<'a, N: Network> Crowd<'a, N> {
 
     /// SYNs of a connection that were sent again; `None` where the stack can't be asked.
     pub(super) fn syn_retransmissions(&self, name: Name) -> Option<u32> {
-        let info = self.network.info(self.guest(name)?.id?)?;
-        Some(info.syn_retransmissions)
+        let guest = self.guest(name)?;
+        let Some(id) = guest.id else {
+            return guest.syn_retransmissions;
+        };
+        Some(self.network.info(id)?.syn_retransmissions)
     }
 
     /// Data that was sent again; `None` where the stack can't be asked.
@@ -227,6 +232,7 @@ impl<'a, N: Network> Crowd<'a, N> {
             written: 0,
             first_byte: None,
             ended: None,
+            syn_retransmissions: None,
         };
         match self.network.connect(self.plan.target, source) {
             Ok(id) => guest.id = Some(id),
@@ -330,6 +336,7 @@ impl<'a, N: Network> Crowd<'a, N> {
         if guest.connected.is_some()
             && let Some(info) = self.network.info(id)
         {
+            guest.syn_retransmissions = Some(info.syn_retransmissions);
             self.losses += (info.syn_retransmissions + info.retransmissions) as usize;
         }
         self.network.release(id, how);
