@@ -285,3 +285,22 @@ fn a_stack_that_can_not_be_asked_costs_time_and_nothing_else() {
         assert!(Truth::of(&server).is_told_by(finding), "{}", brief(&found));
     }
 }
+
+#[test]
+fn a_cap_that_turns_out_to_have_sent_everybody_away_is_held_again() {
+    for seed in 1..=400 {
+        for beyond in [Beyond::Fin, Beyond::Reset] {
+            let server = Server {
+                loss: 0.25,
+                latency: 20 * MS,
+                others: Some(40 * MS),
+                seed,
+                ..Server::cap(2, beyond)
+            };
+            if let Ok(finding) = find(server, &plan()) {
+                let nobody = |round: &limits::Round| round.held == 0;
+                assert!(!finding.rounds.iter().any(nobody), "{finding:#?}");
+            }
+        }
+    }
+}

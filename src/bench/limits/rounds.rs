@@ -99,6 +99,7 @@ fn round<N: Network>(
     let &mut Baseline {
         manner, patience, ..
     } = baseline;
+    let begin = crowd.now();
     let last = finding.rounds.last().copied();
     let proof = match last {
         Some(round) => Proof::Earlier(round.held),
@@ -142,6 +143,9 @@ fn round<N: Network>(
                 // Some were turned away later than it seemed, when their handshake was repeated.
                 crowd.keep_live();
                 held = held.min(crowd.live());
+                if held == 0 {
+                    return Err(Halt::Stale(crowd.since(begin)));
+                }
             }
         }
         ask(crowd, baseline, overflow, held, last, *queue)?
