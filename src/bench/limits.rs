@@ -23,6 +23,7 @@ mod hold;
 mod recovery;
 mod rounds;
 mod served;
+mod sources;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -32,15 +33,15 @@ use std::time::Duration;
 use crate::transport::readiness::Network;
 use baseline::{Baseline, Manner};
 use crowd::{Crowd, Halt};
-pub use finding::{Ended, Figure, Finding, Known, LimitsError, Overflow, Reason, Round};
+pub use finding::{Ended, Figure, Finding, Known, LimitsError, Overflow, PerClient, Reason, Round};
 
 /// What to find out, and what not to exceed.
 #[derive(Debug, Clone)]
 pub struct LimitsPlan {
     /// The server.
     pub target: SocketAddr,
-    /// Addresses to come from; the second is only for telling a limit for each client from one
-    /// for all. Empty: as the system chooses.
+    /// Addresses to come from; the others than the first are only for telling a limit for each
+    /// client from one for all. Empty: as the system chooses.
     pub sources: Vec<IpAddr>,
     /// A request that the server answers.
     pub message: Vec<u8>,

@@ -182,7 +182,12 @@ fn of_limits(limits: &Limits) -> String {
     };
     let mut parts = Vec::new();
     match limits.served_at_once {
-        Some(served) => parts.push(format!("serves {served} at once")),
+        Some(served) => parts.push(match (limits.per_client, limits.held_from_all_sources) {
+            (Some(true), Some(in_all)) => {
+                format!("serves {served} of each client address at once, {in_all} in all")
+            }
+            _ => format!("serves {served} at once"),
+        }),
         None => parts.push(format!(
             "how many it serves at once can't be known{}",
             why("served_at_once")

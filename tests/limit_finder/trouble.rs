@@ -269,7 +269,14 @@ fn a_second_address_tells_a_limit_for_each_client_from_one_for_all() {
             ..plan()
         };
         let finding = find(server, &plan).expect("it lives");
-        assert_eq!(finding.per_client, Some(per_client));
+        let found = finding.per_client.expect("there are two addresses");
+        assert_eq!(found.is_each, per_client);
+        let in_all = if per_client {
+            Known::AtLeast(16)
+        } else {
+            Known::Exactly(8)
+        };
+        assert_eq!(found.in_all, in_all);
         assert_eq!(finding.held.value, Known::Exactly(8), "{finding:#?}");
     }
 }

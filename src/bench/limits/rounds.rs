@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use super::Step;
-use super::baseline::{Baseline, Manner, Patience};
-use super::crowd::{Crowd, Guest, Halt};
+use super::baseline::{Baseline, Manner};
+use super::crowd::{Crowd, Halt};
 use super::finding::{Finding, Known, Overflow, Round};
 use super::hold::{self, Hold, Proof};
 use super::recovery;
 use super::served::{self, Queue, Range, Served};
-use crate::transport::readiness::{Network, Release};
+use super::sources;
+use crate::transport::readiness::Network;
 
 /// Rounds at most, where they disagree.
 const ROUNDS: usize = 5;
@@ -124,7 +125,7 @@ fn round<N: Network>(
     });
     finding.overflow_after.extend(after);
     if last.is_none() {
-        finding.per_client = other_source(crowd, patience, overflow)?;
+        finding.per_client = sources::ask_others(crowd, patience, overflow, held)?;
     }
     let served = if manner == Manner::Mute {
         Served {
@@ -219,34 +220,6 @@ fn ask<N: Network>(
         }
         _ => Ok(again),
     }
-}
-
-/// Whether there is room for a second address where the first finds none.
-fn other_source<N: Network>(
-    crowd: &mut Crowd<'_, N>,
-    patience: Patience,
-    overflow: Overflow,
-) -> Result<Option<bool>, Halt> {
-    let (Some(&source), false) = (
-        crowd.plan.sources.get(1),
-        matches!(overflow, Overflow::NotReached | Overflow::Evicted),
-    ) else {
-        return Ok(None);
-    };
-    let name = crowd.connect_from(Some(source))?;
-    crowd.wait(patience.syn, |crowd| {
-        crowd.guest(name).is_none_or(|guest| !guest.is_pending())
-    })?;
-    crowd.wait(patience.look, |crowd| {
-        crowd.guest(name).is_none_or(|guest| !guest.is_live())
-    })?;
-    let is_in = crowd.guest(name).is_some_and(Guest::is_live);
-    crowd.release(name, Release::Reset);
-    if is_in {
-        // It has to be gone before the next steps count on a full server.
-        crowd.sleep(patience.look)?;
-    }
-    Ok(Some(is_in))
 }
 
 /// The number that at least two rounds and more than half of them have found.
