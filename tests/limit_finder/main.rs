@@ -1,9 +1,13 @@
-//! The limit finder against servers whose limits are known: simulated ones in simulated time, and
-//! virtual boards.
+//! The limit finder against servers whose limits are known: simulated ones in simulated time,
+//! virtual boards, and some on real sockets.
+
+#[path = "../limited/mod.rs"]
+mod limited;
 
 mod boards;
 mod matrix;
 mod network;
 mod properties;
 mod server;
+mod sockets;
 mod trouble;
