@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use super::engine::{self, Observer, Progress};
 use super::fail_if::{Condition, Outcome};
 use super::hdr_log::Log;
-use super::limits::{self, Finding, Reason};
+use super::limits::{self, Finding, Known, Reason};
 use super::load::Load;
 use super::measurement::Measurement;
 use super::plan::{self, Files, Plan};
@@ -242,7 +242,11 @@ impl Bench<'_> {
                     Reason::LocalPorts | Reason::LocalFiles | Reason::Wait(_) => Kind::Internal,
                 };
                 let failure = Failure::new(kind, format!("{name}: {}", error.reason));
-                if error.so_far.rounds.is_empty() {
+                let failure = match hint(&error.reason) {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                };
+                if error.so_far.served_at_once.value == Known::Unknown {
                     return Err(failure.about(&self.plan.target.text));
                 }
                 // What was seen until then is told.
@@ -274,6 +278,24 @@ impl Bench<'_> {
             output: self.output,
             signals: self.signals,
         }
+    }
+}
+
+/// What to do about a search that failed.
+fn hint(reason: &Reason) -> Option<&'static str> {
+    match reason {
+        Reason::NothingListens => {
+            Some("is its server up on this port? a board that is full refuses too")
+        }
+        Reason::NoAnswer | Reason::Unreachable => {
+            Some("is the board on, and in the same network? see ip route get ADDRESS")
+        }
+        Reason::LocalPorts => {
+            Some("closed connections keep their ports for a minute: wait, or use another --source")
+        }
+        Reason::LocalFiles => Some("raise ulimit -n, or lower --max-connections"),
+        Reason::Died { .. } => Some("try one request with tcpctl send; does the board reboot?"),
+        Reason::Wait(_) => None,
     }
 }
 

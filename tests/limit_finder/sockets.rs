@@ -15,11 +15,11 @@ use tcpctl::transport::kernel::KernelNetwork;
 
 use crate::limited::{self, App, Beyond};
 
-const V4: &str = "127.0.0.1:0";
+pub(crate) const V4: &str = "127.0.0.1:0";
 const V6: &str = "[::1]:0";
 
 /// Starts a server that ends with the test process.
-fn start(at: &str, backlog: usize, app: App, service: u64) -> SocketAddr {
+pub(crate) fn start(at: &str, backlog: usize, app: App, service: u64) -> SocketAddr {
     let listener = limited::listen(at.parse().unwrap(), backlog).unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || limited::serve(&listener, app, Duration::from_millis(service)));
