@@ -140,7 +140,7 @@ pub fn find<N: Network>(
     finding.most_open = crowd.most_open;
     finding.losses = crowd.losses;
     finding.took = crowd.since(begin);
-    let most_live = crowd.most_live;
+    let most_settled = crowd.most_settled;
     drop(crowd);
     let (ended, failed) = match result {
         Ok(()) => return Ok(finding),
@@ -149,7 +149,7 @@ pub fn find<N: Network>(
         Err(Halt::Failed(reason)) => (Ended::Stopped, Some(reason)),
     };
     finding.ended = ended;
-    conclude::cut_short(&mut finding, baseline.as_ref(), most_live);
+    conclude::cut_short(&mut finding, baseline.as_ref(), most_settled);
     match failed {
         None => Ok(finding),
         Some(reason) => Err(LimitsError {
@@ -170,6 +170,7 @@ fn search<N: Network>(
         let mut baseline = baseline::measure(crowd)?;
         finding.closes_after_reply = baseline.closes_after_reply;
         finding.served_first_byte.clone_from(&baseline.first_byte);
+        crowd.settles = baseline.patience.settles();
         *known = Some(baseline.clone());
         let late = match limits(crowd, &mut baseline, finding) {
             Err(Halt::Late(after)) if attempt < BASELINES => after,
@@ -200,7 +201,7 @@ fn limits<N: Network>(
                 return burst(crowd, baseline, finding);
             }
             finding.lossy = baseline.patience.lossy || crowd.losses > 0;
-            conclude::from_rounds(finding, outcome, crowd.most_live);
+            conclude::from_rounds(finding, outcome, crowd.most_settled);
             Ok(())
         }
     }

@@ -311,3 +311,50 @@ fn a_cap_that_turns_out_to_have_sent_everybody_away_is_held_again() {
         }
     }
 }
+
+/// On a path that loses segments a search may outlast its budget: what it says then is to be true.
+#[test]
+fn a_budget_that_is_used_up_on_a_lossy_path_leaves_bounds_that_are_right() {
+    let mut cut_short = 0;
+    for seed in 1..=12 {
+        for server in [
+            Server::linux(5, 4),
+            Server::linux(16, 1),
+            Server::greeter(4, 4),
+            Server::cap(8, Beyond::Fin),
+        ] {
+            for budget in [800, 2_000, 4_000, 8_000, 16_000] {
+                let server = Server {
+                    latency: 20 * MS,
+                    loss: 0.02,
+                    service: 50 * MS,
+                    seed,
+                    ..server
+                };
+                let plan = LimitsPlan {
+                    budget: MS * budget,
+                    ..plan()
+                };
+                let found = find(server, &plan);
+                let finding = found.as_ref().expect("no error");
+                if finding.ended != Ended::OutOfTime {
+                    continue;
+                }
+                cut_short += 1;
+                let Truth { served, queued, .. } = Truth::of(&server);
+                let told = format!("{server:?} {}", brief(&found));
+                for (figure, most) in [
+                    (&finding.held, served + queued),
+                    (&finding.served_at_once, served),
+                ] {
+                    assert!(!matches!(figure.value, Known::Exactly(_)), "{told}");
+                    assert!(figure.value.number() <= Some(most), "{told}");
+                    if figure.value != Known::Unknown {
+                        assert!(figure.evidence.contains("lower bound"), "{told}");
+                    }
+                }
+            }
+        }
+    }
+    assert!(cut_short >= 50, "{cut_short}");
+}

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::Step;
-use super::crowd::{Crowd, End, Guest, Halt, Name};
+use super::crowd::{Crowd, End, Guest, Halt, Name, Settles};
 use super::finding::Reason;
+use super::hold::HANDSHAKE_REPEATED;
 use crate::transport::readiness::{Network, Release};
 
 /// Exchanges that are wanted; fewer where they are slow.
@@ -83,6 +84,18 @@ impl Patience {
             reply,
             look: (round_trip * 3).max(Duration::from_millis(60)),
             lossy,
+        }
+    }
+
+    /// When a connection is surely held.
+    pub(super) fn settles(self) -> Settles {
+        Settles {
+            after: if self.lossy {
+                HANDSHAKE_REPEATED + self.look * 2
+            } else {
+                self.look
+            },
+            needs_newcomer: self.lossy,
         }
     }
 

@@ -7,10 +7,10 @@ use super::finding::{Ended, Figure, Finding, Known, Overflow, Round};
 use super::rounds::{OnlyOne, Outcome, majority};
 
 /// What the rounds say together.
-pub(super) fn from_rounds(finding: &mut Finding, outcome: Outcome, most_live: usize) {
+pub(super) fn from_rounds(finding: &mut Finding, outcome: Outcome, most_settled: usize) {
     let rounds = finding.rounds.clone();
     let Some(last) = rounds.last() else {
-        return lower_bounds(finding, most_live);
+        return lower_bounds(finding, most_settled);
     };
     let overflow = majority(&rounds, |round| Some(round.overflow as usize))
         .and_then(|it| rounds.iter().find(|round| round.overflow as usize == it))
@@ -182,12 +182,13 @@ pub(super) fn from_rejection(finding: &mut Finding, end: End) {
 }
 
 /// What is left of a search that was cut short.
-pub(super) fn cut_short(finding: &mut Finding, baseline: Option<&Baseline>, most_live: usize) {
+pub(super) fn cut_short(finding: &mut Finding, baseline: Option<&Baseline>, most_settled: usize) {
     if let Some(baseline) = baseline {
         finding.closes_after_reply = baseline.closes_after_reply;
+        finding.lossy = baseline.patience.lossy || finding.losses > 0;
     }
     let full = finding.rounds.clone();
-    lower_bounds(finding, most_live);
+    lower_bounds(finding, most_settled);
     if let Some(round) = full.last() {
         finding.overflow = Some(round.overflow);
         round
@@ -197,7 +198,7 @@ pub(super) fn cut_short(finding: &mut Finding, baseline: Option<&Baseline>, most
     }
 }
 
-fn lower_bounds(finding: &mut Finding, most_live: usize) {
+fn lower_bounds(finding: &mut Finding, most_settled: usize) {
     let why = match finding.ended {
         Ended::Complete => "lower bound: so many were open together",
         Ended::Stopped => "lower bound: stopped before the end",
@@ -208,14 +209,21 @@ fn lower_bounds(finding: &mut Finding, most_live: usize) {
         why.clone_into(&mut finding.burst.evidence);
         return;
     }
-    if most_live > 0 {
-        finding.held = Figure::at_least(most_live, why);
-    }
-    let served = finding.rounds.iter().filter_map(|it| it.served.number());
-    let served = served.max().or_else(|| {
+    // On a path that loses segments one round may have seen too many: the least of several counts.
+    let least = |number: fn(&Round) -> Option<usize>| {
+        let numbers: Vec<usize> = finding.rounds.iter().filter_map(number).collect();
+        let is_sure = !finding.lossy || numbers.len() > 1;
+        numbers.into_iter().min().filter(|_| is_sure)
+    };
+    let held = least(|round| Some(round.held));
+    let served = least(|round| round.served.number()).or_else(|| {
         let answered = !finding.served_first_byte.is_empty();
         answered.then_some(1)
     });
+    let held = held.max(served).max(Some(most_settled));
+    if let Some(held @ 1..) = held {
+        finding.held = Figure::at_least(held, why);
+    }
     if let Some(served) = served {
         finding.served_at_once = Figure::at_least(served, why);
     }

@@ -99,6 +99,17 @@ impl Guest {
     }
 }
 
+/// When a connection is surely held, and not one too many of which we do not know yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Settles {
+    /// So long after its handshake an application that does not want it has ended it.
+    pub(super) after: Duration,
+    /// Whether another has to get in after that, before the server was ever full. Where the last
+    /// segment of a handshake may be lost, the server has repeated its own by then; only if it was
+    /// full it has no connection.
+    pub(super) needs_newcomer: bool,
+}
+
 /// All connections that the finder has at a time.
 pub(super) struct Crowd<'a, N: Network> {
     network: &'a mut N,
@@ -119,6 +130,11 @@ pub(super) struct Crowd<'a, N: Network> {
     pub(super) most_open: usize,
     /// The most that were connected at a time.
     pub(super) most_live: usize,
+    /// The most that were connected at a time and surely held: what can be said when there is no
+    /// time for more.
+    pub(super) most_settled: usize,
+    /// When a connection is surely held.
+    pub(super) settles: Settles,
     /// Retransmissions on connections that got through.
     pub(super) losses: usize,
 }
@@ -143,6 +159,8 @@ impl<'a, N: Network> Crowd<'a, N> {
             opened: 0,
             most_open: 0,
             most_live: 0,
+            most_settled: 0,
+            settles: Settles::default(),
             losses: 0,
         }
     }
@@ -372,6 +390,9 @@ impl<'a, N: Network> Crowd<'a, N> {
                 return Ok(true);
             }
             let now = self.now();
+            if !self.settles.needs_newcomer {
+                self.count_settled();
+            }
             if now >= until {
                 return Ok(false);
             }
@@ -387,6 +408,15 @@ impl<'a, N: Network> Crowd<'a, N> {
             self.events = events;
             waited.map_err(|error| Halt::Failed(Reason::Wait(error)))?;
         }
+    }
+
+    /// Takes note of how many are surely held, now that the server is seen to take more.
+    pub(super) fn count_settled(&mut self) {
+        let latest = self.now().saturating_sub(self.settles.after);
+        let is_settled =
+            |guest: &&Guest| guest.is_live() && guest.connected.is_some_and(|at| at <= latest);
+        let settled = self.guests.iter().filter(is_settled).count();
+        self.most_settled = self.most_settled.max(settled);
     }
 
     fn note(&mut self, event: Event) -> Result<(), Halt> {

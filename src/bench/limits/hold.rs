@@ -66,6 +66,7 @@ pub(super) fn fill<N: Network>(
     proof: Proof,
 ) -> Result<Hold, Halt> {
     let mut refusals = 0;
+    let mut was_full = false;
     let mut unanswered: Vec<Name> = Vec::new();
     let pause_at = match proof {
         Proof::Earlier(held) => Some(held.saturating_sub(2)),
@@ -104,10 +105,14 @@ pub(super) fn fill<N: Network>(
             continue;
         };
         if guest.connected.is_some() {
+            if !was_full {
+                crowd.count_settled();
+            }
             refusals = 0;
             unanswered.clear();
         } else if let Some((at, _)) = guest.ended {
             crowd.release(name, Release::Reset);
+            was_full = true;
             refusals += 1;
             if crowd.live() == 0 {
                 // Nobody inside and nobody let in: not a limit, but somebody else, or the end.
@@ -128,6 +133,7 @@ pub(super) fn fill<N: Network>(
             let pause = (patience.round_trip * 2).max(Duration::from_millis(5));
             crowd.sleep(pause * (1 << refusals.min(6)))?;
         } else {
+            was_full = true;
             unanswered.push(name);
             if unanswered.len() == 2 && are_dropped(crowd, &unanswered, patience, proof)? {
                 let held = crowd.live();
