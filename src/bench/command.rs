@@ -225,7 +225,8 @@ impl Bench<'_> {
         let name = sanitize::one_line(&self.plan.target.text);
         let estimate = limits::estimate(&plan).as_secs_f64();
         self.output.note(&format!(
-            "{name}: finding the limits, about {estimate:.1} s"
+            "{name}: finding the limits, about {estimate:.1} s on a quiet network, at most {:.1} s",
+            plan.budget.as_secs_f64()
         ));
         let found = limits::find(network, &plan, &mut |step| {
             self.output.limits_progress(step);

@@ -113,8 +113,8 @@ pub enum Step {
 /// that answers within 20 ms and holds 32 connections. Never more than the budget.
 pub fn estimate(plan: &LimitsPlan) -> Duration {
     let baseline = Duration::from_millis(300);
-    // The repetition of a dropped SYN, and the silences that have to last.
-    let rounds = Duration::from_millis(1_400) + 4 * Duration::from_millis(80);
+    // The SYN much after a dropped one, and the silences that have to last.
+    let rounds = Duration::from_millis(600) + 4 * Duration::from_millis(80);
     let connections = u32::try_from(plan.max_connections.min(32)).unwrap_or(32);
     (baseline + rounds + 2 * connections * Duration::from_millis(5)).min(plan.budget)
 }
