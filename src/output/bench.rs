@@ -223,6 +223,7 @@ impl Page {
                 .map(|how| sanitize::one_line(how));
             let text = match (value, how) {
                 (None, None) => continue,
+                (None, Some(why)) if why.starts_with("not ") => why,
                 (None, Some(why)) => format!("not known: {why}"),
                 (Some(value), None) => value,
                 (Some(value), Some(how)) => format!("{value:<14} {how}"),

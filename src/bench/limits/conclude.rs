@@ -153,7 +153,11 @@ pub(super) fn from_burst(finding: &mut Finding, burst: Burst) {
     };
     finding.overflow = Some(burst.overflow);
     finding.overflow_after.extend(burst.after);
-    finding.overflow_evidence = format!("seen in a burst: {}", burst.overflow.explain());
+    let how = match burst.overflow {
+        Overflow::NotReached => "no burst that was allowed came to the limit",
+        _ => "observed in a burst, twice",
+    };
+    how.clone_into(&mut finding.overflow_evidence);
 }
 
 /// Why nothing more can be said of it.

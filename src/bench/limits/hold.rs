@@ -78,6 +78,10 @@ pub(super) fn fill<N: Network>(
             crowd.sleep(HANDSHAKE_REPEATED)?;
         }
         if crowd.open() >= crowd.plan.max_connections {
+            // SYNs that a slow accept has let drop get in when they are repeated.
+            crowd.wait(SYN_REPEATED + patience.syn, |crowd| {
+                !crowd.guests().iter().any(Guest::is_pending)
+            })?;
             crowd.sleep(patience.look)?;
             if let Some(hold) = look(crowd, manner, patience)? {
                 return Ok(hold);
