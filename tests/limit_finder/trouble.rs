@@ -358,3 +358,27 @@ fn a_budget_that_is_used_up_on_a_lossy_path_leaves_bounds_that_are_right() {
     }
     assert!(cut_short >= 50, "{cut_short}");
 }
+
+#[test]
+fn a_radio_that_sleeps_is_no_limit() {
+    for server in [
+        Server::linux(5, 4),
+        Server::linux(16, 1),
+        Server::greeter(4, 4),
+    ] {
+        for at in [2, 3, 5] {
+            for time in [100, 200, 350] {
+                let mut network = Simulated::new(server);
+                network.dozes = Some((at, MS * time));
+                let found = limits::find(&mut network, &plan(), &mut |_| {});
+                check(&mut network, server, &plan());
+                let told = brief(&found);
+                let finding = found.expect("it lives");
+                assert!(
+                    Truth::of(&server).is_told_by(&finding),
+                    "{at} {time}: {told}"
+                );
+            }
+        }
+    }
+}
