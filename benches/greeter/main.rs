@@ -17,6 +17,12 @@ mod resets;
 #[cfg(target_os = "linux")]
 mod tap;
 
+#[cfg(target_os = "linux")]
+#[path = "../support/lwip.rs"]
+mod lwip;
+#[cfg(target_os = "linux")]
+#[path = "../support/namespace.rs"]
+mod namespace;
 #[path = "../support/sections.rs"]
 mod sections;
 #[path = "../support/spread.rs"]
@@ -30,7 +36,7 @@ use sections::{Result, met};
 
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
-    if std::env::args().nth(1).as_deref() == Some(tap::INSIDE) {
+    if std::env::args().nth(1).as_deref() == Some(namespace::INSIDE) {
         return sections::report("tap", tap::measure());
     }
     sections::run(&[("cable", cable::run), ("tap", wire), ("idle", idle::run)])

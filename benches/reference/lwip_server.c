@@ -1,10 +1,10 @@
 /*
  * The tutorial's server, as the board that greeter replaces ran it: one thread that accepts,
- * reads, greets and closes, one connection at a time, on lwIP's sockets.
+ * reads, greets and closes, one connection at a time, on lwIP's sockets. Or more such threads.
  *
  * lwIP is Debian's build (liblwip-dev), TAP driver included, with the options of its package.
  *
- * usage: lwip_server TAP   (the board is 192.168.1.1/24; prints "ready" when it listens)
+ * usage: lwip_server TAP [THREADS [MILLISECONDS]]   (the board is 192.168.1.1/24; prints "ready" when it listens)
  */
 #include <signal.h>
 #include <stdint.h>
@@ -23,6 +23,8 @@
 
 static const char greeting[] = "Hello World";
 static struct netif interface;
+static int listener;
+static unsigned service_ms;
 
 /* On lwIP's own thread, once it runs. */
 static void plug(void *started) {
@@ -42,15 +44,39 @@ static void fail(const char *what) {
     exit(1);
 }
 
+static void serve(void *unused) {
+    (void)unused;
+    for (;;) {
+        char request[1024];
+        int connection = lwip_accept(listener, NULL, NULL);
+        ssize_t length;
+
+        if (connection < 0) {
+            continue;
+        }
+        /* The tutorial prints the request; a reference that is to be quick does not. */
+        length = lwip_read(connection, request, sizeof request);
+        if (length > 0 && service_ms > 0) {
+            sys_msleep(service_ms);
+        }
+        if (length >= 0) {
+            lwip_write(connection, greeting, sizeof greeting - 1);
+        }
+        lwip_close(connection);
+    }
+}
+
 int main(int argc, char **argv) {
     struct sockaddr_in here;
     sys_sem_t started;
-    int listener;
+    int threads;
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: lwip_server TAP\n");
+    if (argc < 2 || argc > 4) {
+        fprintf(stderr, "usage: lwip_server TAP [THREADS [MILLISECONDS]]\n");
         return 2;
     }
+    threads = argc > 2 ? atoi(argv[2]) : 1;
+    service_ms = argc > 3 ? (unsigned)atoi(argv[3]) : 0;
     /* Ends with the bench that has started it. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     /* How lwIP's TAP driver is told to leave addresses to others. */
@@ -75,17 +101,8 @@ int main(int argc, char **argv) {
     puts("ready");
     fflush(stdout);
 
-    for (;;) {
-        char request[1024];
-        int connection = lwip_accept(listener, NULL, NULL);
-
-        if (connection < 0) {
-            continue;
-        }
-        /* The tutorial prints the request; a reference that is to be quick does not. */
-        if (lwip_read(connection, request, sizeof request) >= 0) {
-            lwip_write(connection, greeting, sizeof greeting - 1);
-        }
-        lwip_close(connection);
+    while (--threads > 0) {
+        sys_thread_new("server", serve, NULL, 0, 0);
     }
+    serve(NULL);
 }

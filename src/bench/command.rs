@@ -304,7 +304,8 @@ impl Bench<'_> {
         let name = sanitize::one_line(&self.plan.target.text);
         let estimate = limits::estimate(&plan).as_secs_f64();
         self.output.note(&format!(
-            "{name}: finding the limits, about {estimate:.1} s"
+            "{name}: finding the limits, about {estimate:.1} s on a quiet network, at most {:.1} s",
+            plan.budget.as_secs_f64()
         ));
         let found = limits::find(network, &plan, &mut |step| {
             self.output.limits_progress(step);
@@ -321,7 +322,11 @@ impl Bench<'_> {
                     Reason::LocalPorts | Reason::LocalFiles | Reason::Wait(_) => Kind::Internal,
                 };
                 let failure = Failure::new(kind, format!("{name}: {}", error.reason));
-                if error.so_far.rounds.is_empty() {
+                let failure = match hint(&error.reason) {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                };
+                if error.so_far.served_at_once.value == Known::Unknown {
                     return Err(failure.about(&self.plan.target.text));
                 }
                 // What was seen until then is told.
@@ -361,6 +366,24 @@ impl Bench<'_> {
 
 fn exhausted(error: &io::Error) -> Failure {
     Failure::new(Kind::Internal, format!("the system is out of: {error}"))
+}
+
+/// What to do about a search that failed.
+fn hint(reason: &Reason) -> Option<&'static str> {
+    match reason {
+        Reason::NothingListens => {
+            Some("is its server up on this port? a board that is full refuses too")
+        }
+        Reason::NoAnswer | Reason::Unreachable => {
+            Some("is the board on, and in the same network? see ip route get ADDRESS")
+        }
+        Reason::LocalPorts => {
+            Some("closed connections keep their ports for a minute: wait, or use another --source")
+        }
+        Reason::LocalFiles => Some("raise ulimit -n, or lower --max-connections"),
+        Reason::Died { .. } => Some("try one request with tcpctl send; does the board reboot?"),
+        Reason::Wait(_) => None,
+    }
 }
 
 /// The address of a name, or of several the one that answers first: by one connection.

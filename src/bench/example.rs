@@ -118,6 +118,8 @@ pub(crate) fn limits() -> Limits {
         served_first_byte_us: None,
         queued_first_byte_us: None,
         closes_after_reply: Some(true),
+        per_client: None,
+        held_from_all_sources: None,
         evidence: [
             ("held", "the 9th connection was refused in 3 of 3 tries"),
             ("burst", "not asked for: the server can be held"),

@@ -179,6 +179,11 @@ fn limits(report: &Report) -> String {
             limits.recovery_us.map(human::microseconds),
         ),
         ("burst", "Largest burst", bound(limits.burst)),
+        (
+            "held_from_all_sources",
+            "Held from all sources",
+            bound(limits.held_from_all_sources),
+        ),
     ];
     let mut rows = vec![vec![
         String::new(),

@@ -23,6 +23,7 @@ mod hold;
 mod recovery;
 mod rounds;
 mod served;
+mod sources;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -32,15 +33,15 @@ use std::time::Duration;
 use crate::transport::readiness::Network;
 use baseline::{Baseline, Manner};
 use crowd::{Crowd, Halt};
-pub use finding::{Ended, Figure, Finding, Known, LimitsError, Overflow, Reason, Round};
+pub use finding::{Ended, Figure, Finding, Known, LimitsError, Overflow, PerClient, Reason, Round};
 
 /// What to find out, and what not to exceed.
 #[derive(Debug, Clone)]
 pub struct LimitsPlan {
     /// The server.
     pub target: SocketAddr,
-    /// Addresses to come from; the second is only for telling a limit for each client from one
-    /// for all. Empty: as the system chooses.
+    /// Addresses to come from; the others than the first are only for telling a limit for each
+    /// client from one for all. Empty: as the system chooses.
     pub sources: Vec<IpAddr>,
     /// A request that the server answers.
     pub message: Vec<u8>,
@@ -112,8 +113,8 @@ pub enum Step {
 /// that answers within 20 ms and holds 32 connections. Never more than the budget.
 pub fn estimate(plan: &LimitsPlan) -> Duration {
     let baseline = Duration::from_millis(300);
-    // The repetition of a dropped SYN, and the silences that have to last.
-    let rounds = Duration::from_millis(1_400) + 4 * Duration::from_millis(80);
+    // The SYN much after a dropped one, and the silences that have to last.
+    let rounds = Duration::from_millis(600) + 4 * Duration::from_millis(80);
     let connections = u32::try_from(plan.max_connections.min(32)).unwrap_or(32);
     (baseline + rounds + 2 * connections * Duration::from_millis(5)).min(plan.budget)
 }
@@ -139,7 +140,7 @@ pub fn find<N: Network>(
     finding.most_open = crowd.most_open;
     finding.losses = crowd.losses;
     finding.took = crowd.since(begin);
-    let most_live = crowd.most_live;
+    let most_settled = crowd.most_settled;
     drop(crowd);
     let (ended, failed) = match result {
         Ok(()) => return Ok(finding),
@@ -148,7 +149,7 @@ pub fn find<N: Network>(
         Err(Halt::Failed(reason)) => (Ended::Stopped, Some(reason)),
     };
     finding.ended = ended;
-    conclude::cut_short(&mut finding, baseline.as_ref(), most_live);
+    conclude::cut_short(&mut finding, baseline.as_ref(), most_settled);
     match failed {
         None => Ok(finding),
         Some(reason) => Err(LimitsError {
@@ -169,6 +170,7 @@ fn search<N: Network>(
         let mut baseline = baseline::measure(crowd)?;
         finding.closes_after_reply = baseline.closes_after_reply;
         finding.served_first_byte.clone_from(&baseline.first_byte);
+        crowd.settles = baseline.patience.settles();
         *known = Some(baseline.clone());
         let late = match limits(crowd, &mut baseline, finding) {
             Err(Halt::Late(after)) if attempt < BASELINES => after,
@@ -199,7 +201,7 @@ fn limits<N: Network>(
                 return burst(crowd, baseline, finding);
             }
             finding.lossy = baseline.patience.lossy || crowd.losses > 0;
-            conclude::from_rounds(finding, outcome, crowd.most_live);
+            conclude::from_rounds(finding, outcome, crowd.most_settled);
             Ok(())
         }
     }

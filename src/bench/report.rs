@@ -239,6 +239,10 @@ pub struct Limits {
     pub queued_first_byte_us: Option<Distribution>,
     /// Whether the server closes after one reply.
     pub closes_after_reply: Option<bool>,
+    /// Whether each client address has a limit of its own; asked for with several sources.
+    pub per_client: Option<bool>,
+    /// Connections that it holds from all of these addresses together.
+    pub held_from_all_sources: Option<Bound>,
     /// How each of these fields is known, or why it is not, by the field's name.
     #[serde(default)]
     pub evidence: BTreeMap<String, String>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::hdr_log::Packed;
-use super::limits::{Finding, Known};
+use super::limits::{Finding, Known, PerClient};
 use super::measurement::{ConnectionTotals, Measurement, Second};
 use super::report::{Bound, Distribution, Errors, Histograms, Interval, Latency, Limits};
 
@@ -140,16 +140,18 @@ pub(super) fn limits(finding: &Finding) -> Limits {
     if let Some(drift) = &finding.drift {
         evidence.insert("drift".to_owned(), drift.clone());
     }
-    if let Some(per_client) = finding.per_client {
-        let what = if per_client {
-            "each client has its own"
+    if let Some(PerClient { is_each, in_all }) = finding.per_client {
+        let what = if is_each {
+            "observed: another address found room when the first had none"
         } else {
-            "they are for all clients"
+            "observed: another address found no room either"
         };
-        evidence.insert(
-            "per_client".to_owned(),
-            format!("{what}: a second source was asked"),
-        );
+        evidence.insert("per_client".to_owned(), what.to_owned());
+        let how = match in_all {
+            Known::AtLeast(_) => "lower bound: no address was turned away earlier than the first",
+            _ => "observed: the last of the addresses was turned away earlier than the first",
+        };
+        evidence.insert("held_from_all_sources".to_owned(), how.to_owned());
     }
     Limits {
         served_at_once: bound(finding.served_at_once.value),
@@ -162,6 +164,8 @@ pub(super) fn limits(finding: &Finding) -> Limits {
         served_first_byte_us: few(&finding.served_first_byte),
         queued_first_byte_us: few(&finding.queued_first_byte),
         closes_after_reply: finding.closes_after_reply,
+        per_client: finding.per_client.map(|it| it.is_each),
+        held_from_all_sources: finding.per_client.and_then(|it| bound(it.in_all)),
         evidence,
     }
 }

@@ -26,6 +26,9 @@ const SATURATED: f64 = 0.9;
 /// Below this share, a rate was not reached.
 const REACHED: f64 = 0.98;
 
+/// How evidence begins that a number can't be had.
+const NOT_KNOWABLE: &str = "not knowable from outside: ";
+
 /// Something that changes what a number means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caveat {
@@ -207,12 +210,20 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
 
 fn of_limits(limits: &Limits) -> String {
     let why = |field: &str| match limits.evidence.get(field) {
-        Some(why) => format!(" ({})", sanitize::one_line(why)),
+        Some(why) => {
+            let why = why.strip_prefix(NOT_KNOWABLE).unwrap_or(why);
+            format!(" ({})", sanitize::one_line(why))
+        }
         None => String::new(),
     };
     let mut parts = Vec::new();
     match limits.served_at_once {
-        Some(served) => parts.push(format!("serves {served} at once")),
+        Some(served) => parts.push(match (limits.per_client, limits.held_from_all_sources) {
+            (Some(true), Some(in_all)) => {
+                format!("serves {served} of each client address at once, {in_all} in all")
+            }
+            _ => format!("serves {served} at once"),
+        }),
         None => parts.push(format!(
             "how many it serves at once can't be known{}",
             why("served_at_once")

@@ -224,6 +224,11 @@ impl Page {
                 limits.recovery_us.map(human::microseconds),
             ),
             ("burst", "burst", limits.burst.map(|n| n.to_string())),
+            (
+                "held_from_all_sources",
+                "from all sources",
+                limits.held_from_all_sources.map(|n| n.to_string()),
+            ),
         ];
         // A burst is asked of a server that can't be held; of another it is no news that it was not.
         let held = limits.held.is_some();
@@ -237,6 +242,7 @@ impl Page {
                 .map(|how| sanitize::one_line(how));
             let text = match (value, how) {
                 (None, None) => continue,
+                (None, Some(why)) if why.starts_with("not ") => why,
                 (None, Some(why)) => format!("not known: {why}"),
                 (Some(value), None) => value,
                 (Some(value), Some(how)) => format!("{value:<14} {how}"),
@@ -259,6 +265,10 @@ impl Page {
         }
         if let Some(closes) = limits.closes_after_reply {
             self.row("closes after a reply", if closes { "yes" } else { "no" });
+        }
+        if let (Some(each), Some(how)) = (limits.per_client, limits.evidence.get("per_client")) {
+            let (each, how) = (if each { "yes" } else { "no" }, sanitize::one_line(how));
+            self.row("limit each client", &format!("{each:<14} {how}"));
         }
     }
 

@@ -1,9 +1,16 @@
-//! The limit finder against servers whose limits are known: simulated ones in simulated time, and
-//! virtual boards.
+//! The limit finder against servers whose limits are known: simulated ones in simulated time,
+//! virtual boards, and some on real sockets.
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../limited/mod.rs"]
+mod limited;
 
 mod boards;
+mod command;
 mod matrix;
 mod network;
 mod properties;
 mod server;
+mod sockets;
 mod trouble;

@@ -214,10 +214,19 @@ fn a_path_of_20_ms_that_loses_one_in_a_hundred() {
 
 #[test]
 fn it_is_quick_on_a_lan() {
-    for (k, limit) in [(5, 2_500), (27, 2_500), (123, 6_000)] {
-        let finding = find(Server::linux(k, 4), &plan()).expect("it lives");
-        assert!(finding.took < MS * limit, "{k}: {:?}", finding.took);
+    let mut slow = 0;
+    for (kind, server) in servers() {
+        let truth = Truth::of(&server);
+        let never_full = truth.overflow == Overflow::Silent;
+        let is_small = truth.served + truth.queued <= 32 && !never_full;
+        let goal = MS * if is_small { 2_500 } else { 6_000 };
+        let took = find(server, &plan()).expect("it lives").took;
+        if took > goal {
+            println!("{took:.2?}, more than {goal:?}: {kind} {server:?}");
+            slow += 1;
+        }
     }
+    assert_eq!(slow, 0);
     let finding = find(Server::greeter(4, 4), &plan()).expect("it lives");
     assert!(finding.took < MS * 1_000, "{:?}", finding.took);
 }

@@ -97,6 +97,10 @@ pub(crate) struct Simulated {
     /// This computer runs out of descriptors beyond this.
     pub(crate) files: usize,
     pub(crate) obstacle: Option<Obstacle>,
+    /// When so many are in, the server's radio sleeps once, for so long: what is sent to it waits.
+    pub(crate) dozes: Option<(usize, Duration)>,
+    /// Until when it sleeps.
+    wakes: Duration,
     /// The stack can't be asked about its connections.
     pub(crate) tells_nothing: bool,
 }
@@ -116,6 +120,8 @@ impl Simulated {
             most_open: 0,
             files: 10_000,
             obstacle: None,
+            dozes: None,
+            wakes: Duration::ZERO,
             tells_nothing: false,
         };
         if server.others.is_some() {
@@ -233,6 +239,13 @@ impl Simulated {
                 self.once(which, Action::RefusalArrives);
             }
             return;
+        }
+        if let Some((_, time)) = self.dozes.filter(|&(at, _)| self.inside() >= at) {
+            self.dozes = None;
+            self.wakes = self.now + time;
+        }
+        if to_server && self.now < self.wakes {
+            return self.at(self.wakes - self.now, which, action);
         }
         match action {
             Action::SynArrives => self.syn_arrives(which),

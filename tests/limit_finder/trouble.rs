@@ -269,7 +269,14 @@ fn a_second_address_tells_a_limit_for_each_client_from_one_for_all() {
             ..plan()
         };
         let finding = find(server, &plan).expect("it lives");
-        assert_eq!(finding.per_client, Some(per_client));
+        let found = finding.per_client.expect("there are two addresses");
+        assert_eq!(found.is_each, per_client);
+        let in_all = if per_client {
+            Known::AtLeast(16)
+        } else {
+            Known::Exactly(8)
+        };
+        assert_eq!(found.in_all, in_all);
         assert_eq!(finding.held.value, Known::Exactly(8), "{finding:#?}");
     }
 }
@@ -283,5 +290,95 @@ fn a_stack_that_can_not_be_asked_costs_time_and_nothing_else() {
         check(&mut network, server, &plan());
         let finding = found.as_ref().expect("it lives");
         assert!(Truth::of(&server).is_told_by(finding), "{}", brief(&found));
+    }
+}
+
+#[test]
+fn a_cap_that_turns_out_to_have_sent_everybody_away_is_held_again() {
+    for seed in 1..=400 {
+        for beyond in [Beyond::Fin, Beyond::Reset] {
+            let server = Server {
+                loss: 0.25,
+                latency: 20 * MS,
+                others: Some(40 * MS),
+                seed,
+                ..Server::cap(2, beyond)
+            };
+            if let Ok(finding) = find(server, &plan()) {
+                let nobody = |round: &limits::Round| round.held == 0;
+                assert!(!finding.rounds.iter().any(nobody), "{finding:#?}");
+            }
+        }
+    }
+}
+
+/// On a path that loses segments a search may outlast its budget: what it says then is to be true.
+#[test]
+fn a_budget_that_is_used_up_on_a_lossy_path_leaves_bounds_that_are_right() {
+    let mut cut_short = 0;
+    for seed in 1..=12 {
+        for server in [
+            Server::linux(5, 4),
+            Server::linux(16, 1),
+            Server::greeter(4, 4),
+            Server::cap(8, Beyond::Fin),
+        ] {
+            for budget in [800, 2_000, 4_000, 8_000, 16_000] {
+                let server = Server {
+                    latency: 20 * MS,
+                    loss: 0.02,
+                    service: 50 * MS,
+                    seed,
+                    ..server
+                };
+                let plan = LimitsPlan {
+                    budget: MS * budget,
+                    ..plan()
+                };
+                let found = find(server, &plan);
+                let finding = found.as_ref().expect("no error");
+                if finding.ended != Ended::OutOfTime {
+                    continue;
+                }
+                cut_short += 1;
+                let Truth { served, queued, .. } = Truth::of(&server);
+                let told = format!("{server:?} {}", brief(&found));
+                for (figure, most) in [
+                    (&finding.held, served + queued),
+                    (&finding.served_at_once, served),
+                ] {
+                    assert!(!matches!(figure.value, Known::Exactly(_)), "{told}");
+                    assert!(figure.value.number() <= Some(most), "{told}");
+                    if figure.value != Known::Unknown {
+                        assert!(figure.evidence.contains("lower bound"), "{told}");
+                    }
+                }
+            }
+        }
+    }
+    assert!(cut_short >= 50, "{cut_short}");
+}
+
+#[test]
+fn a_radio_that_sleeps_is_no_limit() {
+    for server in [
+        Server::linux(5, 4),
+        Server::linux(16, 1),
+        Server::greeter(4, 4),
+    ] {
+        for at in [2, 3, 5] {
+            for time in [100, 200, 350] {
+                let mut network = Simulated::new(server);
+                network.dozes = Some((at, MS * time));
+                let found = limits::find(&mut network, &plan(), &mut |_| {});
+                check(&mut network, server, &plan());
+                let told = brief(&found);
+                let finding = found.expect("it lives");
+                assert!(
+                    Truth::of(&server).is_told_by(&finding),
+                    "{at} {time}: {told}"
+                );
+            }
+        }
     }
 }

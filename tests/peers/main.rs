@@ -14,6 +14,7 @@ mod processes;
 mod addresses;
 mod clients;
 mod discovery;
+mod limits;
 mod scratch;
 mod servers;
 mod skipping;

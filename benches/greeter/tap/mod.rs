@@ -13,8 +13,6 @@
 //! `listen(2)` bounds nothing here: Debian's lwIP is built without `TCP_LISTEN_BACKLOG`.
 
 mod clients;
-mod lwip;
-mod namespace;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,13 +23,12 @@ use tcpctl::sim::servers::Neighbours;
 use tcpctl::sim::session;
 
 use crate::cable::spec;
+use crate::lwip::Reference;
+use crate::namespace::{self, Skipped, TAP};
 use crate::resets::Resets;
 use crate::spread::Spread;
 use crate::table::Table;
 use clients::{FIRST, Seen};
-use lwip::Reference;
-pub(crate) use namespace::INSIDE;
-use namespace::{Skipped, TAP};
 
 const CLIENTS: [usize; 3] = [1, 4, 8];
 const ROUNDS: usize = 3;
@@ -44,7 +41,7 @@ const GOAL_P99: Duration = Duration::from_millis(2);
 
 /// Measures and prints, where this machine can.
 pub(crate) fn run() -> Result<()> {
-    if let Err(Skipped(why)) = namespace::run_inside()? {
+    if let Err(Skipped(why)) = namespace::run_inside(&[])? {
         println!("tap: skipped: {why}");
     }
     Ok(())
@@ -119,7 +116,7 @@ fn round_of_greeter(clients: usize, resets: &Resets) -> Result<Seen> {
 }
 
 fn round_of_lwip(clients: usize, reference: &Reference) -> Result<Seen> {
-    let server = reference.start()?;
+    let server = reference.start(&[])?;
     let seen = round(session::address(&spec()?), clients)?;
     drop(server);
     Ok(seen)

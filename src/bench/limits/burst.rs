@@ -81,24 +81,16 @@ fn burst<N: Network>(
     let patience = baseline.patience;
     let slowest = baseline.first_byte.iter().max().copied();
     let each = slowest.unwrap_or_default() + patience.round_trip * 2;
-    // Served one at a time, each is served in its turn; a gap is a repetition.
-    let mut served = 0;
-    loop {
-        let count = |crowd: &Crowd<'_, N>| {
-            crowd
-                .guests()
-                .iter()
-                .filter(|it| it.first_byte.is_some())
-                .count()
-        };
-        let more = crowd.wait(WELL_BEFORE_A_REPETITION + each, |crowd| {
-            count(crowd) > served || crowd.guests().iter().any(is_turned_away)
-        })?;
-        served = count(crowd);
-        if !more || served == size || crowd.guests().iter().any(is_turned_away) {
-            break;
-        }
-    }
+    // A handshake needs no worker: one that is not complete by then has lost its SYN.
+    crowd.wait(WELL_BEFORE_A_REPETITION, |crowd| {
+        !crowd.guests().iter().any(Guest::is_pending) || crowd.guests().iter().any(is_turned_away)
+    })?;
+    let is_dropped = crowd.guests().iter().any(Guest::is_pending);
+    let served = if is_dropped {
+        0
+    } else {
+        greeted(crowd, size, WELL_BEFORE_A_REPETITION + each)?
+    };
     let repeated = crowd
         .guests()
         .iter()
@@ -124,6 +116,30 @@ fn burst<N: Network>(
     crowd.release_all();
     recovery::settle(crowd, patience)?;
     Ok(fate)
+}
+
+/// How many of a burst are greeted, until nobody is for `patience` or somebody is turned away.
+///
+/// Served one at a time, each is served in its turn; a gap is a repetition.
+fn greeted<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    size: usize,
+    patience: Duration,
+) -> Result<usize, Halt> {
+    let count = |crowd: &Crowd<'_, N>| {
+        let greeted = |guest: &&Guest| guest.first_byte.is_some();
+        crowd.guests().iter().filter(greeted).count()
+    };
+    let mut served = 0;
+    loop {
+        let more = crowd.wait(patience, |crowd| {
+            count(crowd) > served || crowd.guests().iter().any(is_turned_away)
+        })?;
+        served = count(crowd);
+        if !more || served == size || crowd.guests().iter().any(is_turned_away) {
+            return Ok(served);
+        }
+    }
 }
 
 /// Refused, or ended without a word.

@@ -7,10 +7,10 @@ use super::finding::{Ended, Figure, Finding, Known, Overflow, Round};
 use super::rounds::{OnlyOne, Outcome, majority};
 
 /// What the rounds say together.
-pub(super) fn from_rounds(finding: &mut Finding, outcome: Outcome, most_live: usize) {
+pub(super) fn from_rounds(finding: &mut Finding, outcome: Outcome, most_settled: usize) {
     let rounds = finding.rounds.clone();
     let Some(last) = rounds.last() else {
-        return lower_bounds(finding, most_live);
+        return lower_bounds(finding, most_settled);
     };
     let overflow = majority(&rounds, |round| Some(round.overflow as usize))
         .and_then(|it| rounds.iter().find(|round| round.overflow as usize == it))
@@ -153,7 +153,11 @@ pub(super) fn from_burst(finding: &mut Finding, burst: Burst) {
     };
     finding.overflow = Some(burst.overflow);
     finding.overflow_after.extend(burst.after);
-    finding.overflow_evidence = format!("seen in a burst: {}", burst.overflow.explain());
+    let how = match burst.overflow {
+        Overflow::NotReached => "no burst that was allowed came to the limit",
+        _ => "observed in a burst, twice",
+    };
+    how.clone_into(&mut finding.overflow_evidence);
 }
 
 /// Why nothing more can be said of it.
@@ -182,12 +186,13 @@ pub(super) fn from_rejection(finding: &mut Finding, end: End) {
 }
 
 /// What is left of a search that was cut short.
-pub(super) fn cut_short(finding: &mut Finding, baseline: Option<&Baseline>, most_live: usize) {
+pub(super) fn cut_short(finding: &mut Finding, baseline: Option<&Baseline>, most_settled: usize) {
     if let Some(baseline) = baseline {
         finding.closes_after_reply = baseline.closes_after_reply;
+        finding.lossy = baseline.patience.lossy || finding.losses > 0;
     }
     let full = finding.rounds.clone();
-    lower_bounds(finding, most_live);
+    lower_bounds(finding, most_settled);
     if let Some(round) = full.last() {
         finding.overflow = Some(round.overflow);
         round
@@ -197,7 +202,7 @@ pub(super) fn cut_short(finding: &mut Finding, baseline: Option<&Baseline>, most
     }
 }
 
-fn lower_bounds(finding: &mut Finding, most_live: usize) {
+fn lower_bounds(finding: &mut Finding, most_settled: usize) {
     let why = match finding.ended {
         Ended::Complete => "lower bound: so many were open together",
         Ended::Stopped => "lower bound: stopped before the end",
@@ -208,14 +213,21 @@ fn lower_bounds(finding: &mut Finding, most_live: usize) {
         why.clone_into(&mut finding.burst.evidence);
         return;
     }
-    if most_live > 0 {
-        finding.held = Figure::at_least(most_live, why);
-    }
-    let served = finding.rounds.iter().filter_map(|it| it.served.number());
-    let served = served.max().or_else(|| {
+    // On a path that loses segments one round may have seen too many: the least of several counts.
+    let least = |number: fn(&Round) -> Option<usize>| {
+        let numbers: Vec<usize> = finding.rounds.iter().filter_map(number).collect();
+        let is_sure = !finding.lossy || numbers.len() > 1;
+        numbers.into_iter().min().filter(|_| is_sure)
+    };
+    let held = least(|round| Some(round.held));
+    let served = least(|round| round.served.number()).or_else(|| {
         let answered = !finding.served_first_byte.is_empty();
         answered.then_some(1)
     });
+    let held = held.max(served).max(Some(most_settled));
+    if let Some(held @ 1..) = held {
+        finding.held = Figure::at_least(held, why);
+    }
     if let Some(served) = served {
         finding.served_at_once = Figure::at_least(served, why);
     }
@@ -226,7 +238,7 @@ impl Overflow {
         match self {
             Self::Refused => "observed: three SYNs in a row were answered with a reset",
             Self::Dropped => {
-                "observed: two SYNs in a row had no answer, nor had the first when it was repeated"
+                "observed: two SYNs in a row had no answer, nor had one half a second later or more"
             }
             Self::Closed => "observed: the next was accepted and closed, twice; the elder lived on",
             Self::Reset => "observed: the next was accepted and reset, twice; the elder lived on",

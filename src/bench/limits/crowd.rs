@@ -60,6 +60,8 @@ pub(super) struct Guest {
     written: usize,
     pub(super) first_byte: Option<NetworkTime>,
     pub(super) ended: Option<(NetworkTime, End)>,
+    /// What was known of its repeated SYNs when it was released.
+    syn_retransmissions: Option<u32>,
 }
 
 impl Guest {
@@ -97,6 +99,17 @@ impl Guest {
     }
 }
 
+/// When a connection is surely held, and not one too many of which we do not know yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Settles {
+    /// So long after its handshake an application that does not want it has ended it.
+    pub(super) after: Duration,
+    /// Whether another has to get in after that, before the server was ever full. Where the last
+    /// segment of a handshake may be lost, the server has repeated its own by then; only if it was
+    /// full it has no connection.
+    pub(super) needs_newcomer: bool,
+}
+
 /// All connections that the finder has at a time.
 pub(super) struct Crowd<'a, N: Network> {
     network: &'a mut N,
@@ -117,6 +130,11 @@ pub(super) struct Crowd<'a, N: Network> {
     pub(super) most_open: usize,
     /// The most that were connected at a time.
     pub(super) most_live: usize,
+    /// The most that were connected at a time and surely held: what can be said when there is no
+    /// time for more.
+    pub(super) most_settled: usize,
+    /// When a connection is surely held.
+    pub(super) settles: Settles,
     /// Retransmissions on connections that got through.
     pub(super) losses: usize,
 }
@@ -141,6 +159,8 @@ impl<'a, N: Network> Crowd<'a, N> {
             opened: 0,
             most_open: 0,
             most_live: 0,
+            most_settled: 0,
+            settles: Settles::default(),
             losses: 0,
         }
     }
@@ -199,8 +219,11 @@ impl<'a, N: Network> Crowd<'a, N> {
 
     /// SYNs of a connection that were sent again; `None` where the stack can't be asked.
     pub(super) fn syn_retransmissions(&self, name: Name) -> Option<u32> {
-        let info = self.network.info(self.guest(name)?.id?)?;
-        Some(info.syn_retransmissions)
+        let guest = self.guest(name)?;
+        let Some(id) = guest.id else {
+            return guest.syn_retransmissions;
+        };
+        Some(self.network.info(id)?.syn_retransmissions)
     }
 
     /// Data that was sent again; `None` where the stack can't be asked.
@@ -227,6 +250,7 @@ impl<'a, N: Network> Crowd<'a, N> {
             written: 0,
             first_byte: None,
             ended: None,
+            syn_retransmissions: None,
         };
         match self.network.connect(self.plan.target, source) {
             Ok(id) => guest.id = Some(id),
@@ -294,6 +318,15 @@ impl<'a, N: Network> Crowd<'a, N> {
         self.guests.retain(Guest::is_live);
     }
 
+    /// Ends our side of those on which nothing was said; what the server does then is still heard.
+    pub(super) fn finish_silent(&mut self) {
+        for guest in self.guests.iter().filter(|guest| guest.is_silent()) {
+            if let Some(id) = guest.id {
+                self.network.finish(id);
+            }
+        }
+    }
+
     /// Lets go of all, so that the server notices soon: a FIN that is repeated when it is lost,
     /// and after `pause` a reset that also frees a place in a queue.
     pub(super) fn disband(&mut self, pause: Duration) -> Result<(), Halt> {
@@ -321,6 +354,7 @@ impl<'a, N: Network> Crowd<'a, N> {
         if guest.connected.is_some()
             && let Some(info) = self.network.info(id)
         {
+            guest.syn_retransmissions = Some(info.syn_retransmissions);
             self.losses += (info.syn_retransmissions + info.retransmissions) as usize;
         }
         self.network.release(id, how);
@@ -356,6 +390,9 @@ impl<'a, N: Network> Crowd<'a, N> {
                 return Ok(true);
             }
             let now = self.now();
+            if !self.settles.needs_newcomer {
+                self.count_settled();
+            }
             if now >= until {
                 return Ok(false);
             }
@@ -371,6 +408,15 @@ impl<'a, N: Network> Crowd<'a, N> {
             self.events = events;
             waited.map_err(|error| Halt::Failed(Reason::Wait(error)))?;
         }
+    }
+
+    /// Takes note of how many are surely held, now that the server is seen to take more.
+    pub(super) fn count_settled(&mut self) {
+        let latest = self.now().saturating_sub(self.settles.after);
+        let is_settled =
+            |guest: &&Guest| guest.is_live() && guest.connected.is_some_and(|at| at <= latest);
+        let settled = self.guests.iter().filter(is_settled).count();
+        self.most_settled = self.most_settled.max(settled);
     }
 
     fn note(&mut self, event: Event) -> Result<(), Halt> {

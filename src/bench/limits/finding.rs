@@ -112,6 +112,16 @@ pub struct Round {
     pub overflow: Overflow,
 }
 
+/// What other addresses of ours have met at a server that was full for the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct PerClient {
+    /// Whether each address has a limit of its own.
+    pub is_each: bool,
+    /// Connections that were held from all of the addresses together; exact if the last of them
+    /// was turned away earlier than the first.
+    pub in_all: Known,
+}
+
 /// How the search ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -152,8 +162,9 @@ pub struct Finding {
     pub closes_after_reply: Option<bool>,
     /// After how long it answers or ends a connection on which nothing is said.
     pub silence_ends_after: Option<Duration>,
-    /// Whether a second source address finds room where the first finds none.
-    pub per_client: Option<bool>,
+    /// Whether other source addresses find room where the first finds none; `None` if there is
+    /// one address only.
+    pub per_client: Option<PerClient>,
     /// Each hold.
     pub rounds: Vec<Round>,
     /// Whether the rounds differ: other clients are on the server, or the path loses much.

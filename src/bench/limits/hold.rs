@@ -7,7 +7,7 @@ use super::Step;
 use super::baseline::{Manner, Patience};
 use super::crowd::{Crowd, End, Guest, Halt, Name};
 use super::finding::{Overflow, Reason};
-use crate::transport::readiness::{Network, Release};
+use crate::transport::readiness::{Network, NetworkTime, Release};
 
 /// A SYN is refused this often in a row before that is the limit.
 const REFUSALS: usize = 3;
@@ -21,11 +21,21 @@ pub(super) const HANDSHAKE_REPEATED: Duration = Duration::from_millis(1_100);
 /// How long to go on where the stack can't be asked whether a SYN was repeated.
 const SURELY_REPEATED: Duration = Duration::from_millis(1_400);
 
-/// What an earlier round has found.
-///
-/// Where it was proven that more are dropped (two SYNs without an answer, and the repetition of the
-/// first as well), two SYNs without an answer are enough.
-pub(super) type Expected = Option<usize>;
+/// A SYN so long after another that was not answered is no part of the same hiccup: a radio that
+/// sleeps wakes up after 300 ms at the latest.
+const MUCH_LATER: Duration = Duration::from_millis(500);
+
+/// When two SYNs in a row without an answer are the server's doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// When the first has no answer either when it is repeated. The search waits for that.
+    Repetition,
+    /// When a SYN much later has no answer either: [`still_drops`] is to be asked then, and the
+    /// time until then is free for other things.
+    Later,
+    /// When an earlier round, in which it was proven, has held as many.
+    Earlier(usize),
+}
 
 /// A full server.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +44,8 @@ pub(super) struct Hold {
     pub(super) overflow: Overflow,
     /// From the SYN (or the handshake, if it was accepted first) to the refusal.
     pub(super) after: Option<Duration>,
+    /// When the first SYN without an answer was sent.
+    pub(super) dropped_since: Option<NetworkTime>,
 }
 
 /// What has become of the connections, looked at as a queue.
@@ -51,17 +63,25 @@ pub(super) fn fill<N: Network>(
     crowd: &mut Crowd<'_, N>,
     manner: Manner,
     patience: Patience,
-    expected: Expected,
+    proof: Proof,
 ) -> Result<Hold, Halt> {
     let mut refusals = 0;
+    let mut was_full = false;
     let mut unanswered: Vec<Name> = Vec::new();
-    let pause_at = expected.map(|held| held.saturating_sub(2));
+    let pause_at = match proof {
+        Proof::Earlier(held) => Some(held.saturating_sub(2)),
+        Proof::Repetition | Proof::Later => None,
+    };
     loop {
         crowd.tell(Step::Holding { held: crowd.live() });
         if patience.lossy && pause_at == Some(crowd.live()) {
             crowd.sleep(HANDSHAKE_REPEATED)?;
         }
         if crowd.open() >= crowd.plan.max_connections {
+            // SYNs that a slow accept has let drop get in when they are repeated.
+            crowd.wait(SYN_REPEATED + patience.syn, |crowd| {
+                !crowd.guests().iter().any(Guest::is_pending)
+            })?;
             crowd.sleep(patience.look)?;
             if let Some(hold) = look(crowd, manner, patience)? {
                 return Ok(hold);
@@ -71,6 +91,7 @@ pub(super) fn fill<N: Network>(
                     held: crowd.live(),
                     overflow: Overflow::NotReached,
                     after: None,
+                    dropped_since: None,
                 };
                 crowd.keep_live();
                 return Ok(hold);
@@ -88,10 +109,14 @@ pub(super) fn fill<N: Network>(
             continue;
         };
         if guest.connected.is_some() {
+            if !was_full {
+                crowd.count_settled();
+            }
             refusals = 0;
             unanswered.clear();
         } else if let Some((at, _)) = guest.ended {
             crowd.release(name, Release::Reset);
+            was_full = true;
             refusals += 1;
             if crowd.live() == 0 {
                 // Nobody inside and nobody let in: not a limit, but somebody else, or the end.
@@ -103,17 +128,21 @@ pub(super) fn fill<N: Network>(
                     held: crowd.live(),
                     overflow: Overflow::Refused,
                     after: Some(at.saturating_sub(guest.started)),
+                    dropped_since: None,
                 };
                 crowd.keep_live();
                 return Ok(hold);
             }
             // A slot may be about to listen again.
             let pause = (patience.round_trip * 2).max(Duration::from_millis(5));
-            crowd.sleep(pause * (1 << refusals.min(6)))?;
+            crowd.sleep(pause * (1 << (refusals.clamp(1, 7) - 1)))?;
         } else {
+            was_full = true;
             unanswered.push(name);
-            if unanswered.len() == 2 && are_dropped(crowd, &unanswered, patience, expected)? {
+            if unanswered.len() == 2 && are_dropped(crowd, &unanswered, patience, proof)? {
                 let held = crowd.live();
+                let first = unanswered.first().and_then(|&name| crowd.guest(name));
+                let dropped_since = first.map(|guest| guest.started);
                 if held == 0 {
                     return Err(died(crowd));
                 }
@@ -123,6 +152,7 @@ pub(super) fn fill<N: Network>(
                     held,
                     overflow: Overflow::Dropped,
                     after: None,
+                    dropped_since,
                 }));
             }
             if unanswered.len() >= 2 {
@@ -137,10 +167,13 @@ fn are_dropped<N: Network>(
     crowd: &mut Crowd<'_, N>,
     names: &[Name],
     patience: Patience,
-    expected: Expected,
+    proof: Proof,
 ) -> Result<bool, Halt> {
-    if expected == Some(crowd.live()) {
-        return Ok(true);
+    match proof {
+        // Nobody inside: that is the end of the server rather than its limit.
+        Proof::Later if crowd.live() > 0 => return Ok(true),
+        Proof::Earlier(held) if held == crowd.live() => return Ok(true),
+        _ => {}
     }
     let Some(first) = names.first().and_then(|&name| crowd.guest(name)).copied() else {
         return Ok(false);
@@ -163,6 +196,30 @@ fn are_dropped<N: Network>(
             return Ok(true);
         }
         until = patient_until;
+    }
+    Ok(false)
+}
+
+/// Whether a server that dropped SYNs when it held so many still does, much later, when the places
+/// that were freed in the meantime are taken again.
+pub(super) fn still_drops<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    patience: Patience,
+    hold: &Hold,
+) -> Result<bool, Halt> {
+    let Some(since) = hold.dropped_since else {
+        return Ok(true);
+    };
+    crowd.until(since + MUCH_LATER, |_| false)?;
+    while crowd.live() <= hold.held && crowd.open() < crowd.plan.max_connections {
+        let name = crowd.connect()?;
+        crowd.wait(patience.syn, |crowd| {
+            crowd.guest(name).is_none_or(|guest| !guest.is_pending())
+        })?;
+        if crowd.guest(name).is_some_and(Guest::is_pending) {
+            crowd.release(name, Release::Reset);
+            return Ok(true);
+        }
     }
     Ok(false)
 }
@@ -227,6 +284,7 @@ fn look<N: Network>(
                 held,
                 overflow,
                 after: Some(after),
+                dropped_since: None,
             }))
         }
         Tail::EldersEnded => elders(crowd, manner, patience).map(Some),
@@ -299,6 +357,7 @@ fn elders<N: Network>(
                 held,
                 overflow,
                 after: Some(after),
+                dropped_since: None,
             });
         }
         _ => return Err(stale),
@@ -307,6 +366,7 @@ fn elders<N: Network>(
         held,
         overflow: Overflow::Evicted,
         after,
+        dropped_since: None,
     })
 }
 

@@ -89,6 +89,53 @@ fn try_once<N: Network>(
     Ok(None)
 }
 
+/// Everybody leaves a server that is to be filled again. `true` when it is as before: it has
+/// ended every connection, those that waited for their answer after it; or else it answers a
+/// newcomer.
+pub(super) fn see_off<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    patience: Patience,
+) -> Result<bool, Halt> {
+    crowd.tell(Step::Settling);
+    let pause = (patience.round_trip * 2).max(Duration::from_millis(2));
+    // A FIN that got lost is repeated late: there, a newcomer is quicker.
+    if !patience.lossy {
+        crowd.finish_silent();
+        let begin = crowd.now();
+        let mut left = crowd.live();
+        while left > 0 && crowd.since(begin) < SETTLE {
+            let fewer = crowd.wait(patience.reply, |crowd| {
+                crowd.live() < left || crowd.guests().iter().any(is_done_with)
+            })?;
+            if !fewer {
+                break;
+            }
+            let done: Vec<Name> = crowd
+                .guests()
+                .iter()
+                .filter(|guest| is_done_with(guest))
+                .map(|guest| guest.name)
+                .collect();
+            for name in done {
+                crowd.release(name, Release::Fin);
+            }
+            left = crowd.live();
+        }
+        if left == 0 {
+            crowd.release_all();
+            crowd.sleep(pause)?;
+            return Ok(true);
+        }
+    }
+    crowd.disband(pause)?;
+    settle(crowd, patience)
+}
+
+/// Answered, and kept open by the server.
+fn is_done_with(guest: &Guest) -> bool {
+    guest.is_live() && guest.answered().is_some()
+}
+
 /// Waits until the server answers a newcomer again, after all have left.
 ///
 /// `false` if it lets newcomers in and has not answered one in time: it is busy with those that

@@ -4,16 +4,19 @@
 use std::time::Duration;
 
 use super::Step;
-use super::baseline::{Baseline, Manner, Patience};
-use super::crowd::{Crowd, Guest, Halt};
+use super::baseline::{Baseline, Manner};
+use super::crowd::{Crowd, Halt};
 use super::finding::{Finding, Known, Overflow, Round};
-use super::hold::{self, Hold};
+use super::hold::{self, Hold, Proof};
 use super::recovery;
 use super::served::{self, Queue, Range, Served};
-use crate::transport::readiness::{Network, Release};
+use super::sources;
+use crate::transport::readiness::Network;
 
 /// Rounds at most, where they disagree.
 const ROUNDS: usize = 5;
+/// Two rounds that take no longer may have met the same other client; there is a third.
+const BRIEF: Duration = Duration::from_millis(400);
 /// Holds that fall apart before the search gives up on them.
 const STALE: usize = 3;
 
@@ -37,19 +40,21 @@ pub(super) enum OnlyOne {
     Busy,
 }
 
-/// As many rounds as it takes for two to agree, with a majority.
+/// As many rounds as it takes for two to agree, with a majority; a third where they were brief.
 pub(super) fn run<N: Network>(
     crowd: &mut Crowd<'_, N>,
     baseline: &mut Baseline,
     finding: &mut Finding,
 ) -> Result<Outcome, Halt> {
+    let begin = crowd.now();
     let mut stale = 0;
+    let mut queue = None;
     loop {
         crowd.tell(Step::Round {
             round: finding.rounds.len() + 1,
         });
         let before = finding.rounds.len();
-        match round(crowd, baseline, finding) {
+        match round(crowd, baseline, finding, &mut queue) {
             Ok(()) => {}
             Err(Halt::Stale(age)) => {
                 stale += 1;
@@ -65,9 +70,7 @@ pub(super) fn run<N: Network>(
         if baseline.manner == Manner::Mute {
             return Ok(Outcome::OnlyOne(OnlyOne::Mute));
         }
-        let Patience { round_trip, .. } = baseline.patience;
-        crowd.disband((round_trip * 2).max(Duration::from_millis(2)))?;
-        let settled = recovery::settle(crowd, baseline.patience)?;
+        let settled = recovery::see_off(crowd, baseline.patience)?;
         if stale == STALE {
             return Ok(if finding.rounds.is_empty() {
                 Outcome::CannotHold
@@ -81,7 +84,8 @@ pub(super) fn run<N: Network>(
         let rounds = &finding.rounds;
         let agreed = majority(rounds, |it| Some(it.held)).is_some()
             && majority(rounds, |it| it.served.exact()).is_some();
-        if agreed || rounds.len() == ROUNDS {
+        let enough = rounds.len() >= 3 || crowd.since(begin) >= BRIEF;
+        if agreed && enough || rounds.len() == ROUNDS {
             return Ok(Outcome::Enough);
         }
     }
@@ -89,18 +93,28 @@ pub(super) fn run<N: Network>(
 
 fn round<N: Network>(
     crowd: &mut Crowd<'_, N>,
-    baseline: &Baseline,
+    baseline: &mut Baseline,
     finding: &mut Finding,
+    queue: &mut Option<Queue>,
 ) -> Result<(), Halt> {
-    let &Baseline {
+    let &mut Baseline {
         manner, patience, ..
     } = baseline;
+    let begin = crowd.now();
     let last = finding.rounds.last().copied();
+    let proof = match last {
+        Some(round) => Proof::Earlier(round.held),
+        // One that has not answered yet may do so while the proof is waited for.
+        None if patience.lossy || manner == Manner::Mute => Proof::Repetition,
+        None => Proof::Later,
+    };
+    let hold = hold::fill(crowd, manner, patience, proof)?;
     let Hold {
         mut held,
         overflow,
         after,
-    } = hold::fill(crowd, manner, patience, last.map(|round| round.held))?;
+        ..
+    } = hold;
     if manner == Manner::Mute && overflow == Overflow::Dropped && patience.lossy {
         held -= hold::ghosts(crowd)?;
     }
@@ -111,7 +125,7 @@ fn round<N: Network>(
     });
     finding.overflow_after.extend(after);
     if last.is_none() {
-        finding.per_client = other_source(crowd, patience, overflow)?;
+        finding.per_client = sources::ask_others(crowd, patience, overflow, held)?;
     }
     let served = if manner == Manner::Mute {
         Served {
@@ -130,10 +144,22 @@ fn round<N: Network>(
                 // Some were turned away later than it seemed, when their handshake was repeated.
                 crowd.keep_live();
                 held = held.min(crowd.live());
+                if held == 0 {
+                    return Err(Halt::Stale(crowd.since(begin)));
+                }
             }
         }
-        ask(crowd, baseline, overflow, held, last)?
+        ask(crowd, baseline, overflow, held, last, *queue)?
     };
+    if proof == Proof::Later && !hold::still_drops(crowd, patience, &hold)? {
+        // A SYN was answered late: this path needs more patience.
+        finding.rounds.pop();
+        baseline.patience.lossy = true;
+        return Ok(());
+    }
+    if !patience.lossy {
+        *queue = served.queue.or(*queue);
+    }
     finding.served_first_byte.extend(served.first_byte);
     let overflow = match (overflow, served.queue) {
         (Overflow::NotReached, Some(Queue::Unserved)) => Overflow::Silent,
@@ -163,64 +189,37 @@ fn ask<N: Network>(
     overflow: Overflow,
     held: usize,
     last: Option<Round>,
+    queue: Option<Queue>,
 ) -> Result<Served, Halt> {
     let all = Range {
         least: 1,
         most: held,
     };
     let Some(Known::Exactly(expected)) = last.map(|round| round.served) else {
-        return served::search(crowd, baseline, overflow, all);
+        return served::search(crowd, baseline, overflow, all, queue);
     };
     let near = Range {
         least: expected.saturating_sub(1).clamp(1, held),
         most: (expected + 1).min(held),
     };
-    let again = served::search(crowd, baseline, overflow, near)?;
+    let again = served::search(crowd, baseline, overflow, near, queue)?;
     match again.workers {
         Known::Exactly(workers) if workers != expected && workers == near.least => {
             let below = Range {
                 most: workers,
                 ..all
             };
-            served::search(crowd, baseline, overflow, below)
+            served::search(crowd, baseline, overflow, below, queue)
         }
         Known::Exactly(workers) if workers != expected && workers == near.most => {
             let above = Range {
                 least: workers,
                 ..all
             };
-            served::search(crowd, baseline, overflow, above)
+            served::search(crowd, baseline, overflow, above, queue)
         }
         _ => Ok(again),
     }
-}
-
-/// Whether there is room for a second address where the first finds none.
-fn other_source<N: Network>(
-    crowd: &mut Crowd<'_, N>,
-    patience: Patience,
-    overflow: Overflow,
-) -> Result<Option<bool>, Halt> {
-    let (Some(&source), false) = (
-        crowd.plan.sources.get(1),
-        matches!(overflow, Overflow::NotReached | Overflow::Evicted),
-    ) else {
-        return Ok(None);
-    };
-    let name = crowd.connect_from(Some(source))?;
-    crowd.wait(patience.syn, |crowd| {
-        crowd.guest(name).is_none_or(|guest| !guest.is_pending())
-    })?;
-    crowd.wait(patience.look, |crowd| {
-        crowd.guest(name).is_none_or(|guest| !guest.is_live())
-    })?;
-    let is_in = crowd.guest(name).is_some_and(Guest::is_live);
-    crowd.release(name, Release::Reset);
-    if is_in {
-        // It has to be gone before the next steps count on a full server.
-        crowd.sleep(patience.look)?;
-    }
-    Ok(Some(is_in))
 }
 
 /// The number that at least two rounds and more than half of them have found.

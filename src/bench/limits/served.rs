@@ -18,6 +18,11 @@ use crate::transport::readiness::{Network, Release};
 
 /// Requests at a time: one wait finds one interval out of one more.
 const REQUESTS: usize = 8;
+/// Of so few numbers the lowest are asked for first, one by one: most small servers serve few at a
+/// time, and every request that is not answered now has to be worked off later.
+const FEW: usize = 16;
+/// So many of the lowest.
+const LOWEST: usize = 4;
 
 /// What is known of the number of workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,12 +51,14 @@ pub(super) enum Queue {
     Unserved,
 }
 
-/// Finds the number of workers of a full server, which is in `range`.
+/// Finds the number of workers of a full server, which is in `range`; and what becomes of those
+/// that wait, unless that is `known`.
 pub(super) fn search<N: Network>(
     crowd: &mut Crowd<'_, N>,
     baseline: &Baseline,
     overflow: Overflow,
     range: Range,
+    known: Option<Queue>,
 ) -> Result<Served, Halt> {
     let &Baseline {
         manner, patience, ..
@@ -79,7 +86,13 @@ pub(super) fn search<N: Network>(
             at_most: most,
         });
         let silents = recovery::refill(crowd, patience, most)?;
-        let chosen = choose(least, most, silents.len(), patience.lossy);
+        let few = most - least <= FEW || search.first_byte.is_empty();
+        let spacing = match patience.lossy {
+            true => Spacing::Doubled,
+            false if few => Spacing::Lowest,
+            false => Spacing::Even,
+        };
+        let chosen = choose(least, most, silents.len(), spacing);
         if chosen.is_empty() {
             break;
         }
@@ -102,7 +115,11 @@ pub(super) fn search<N: Network>(
         });
     }
     let mut workers = least;
-    let queue = search.unblock(crowd, overflow, workers)?;
+    let queue = match known {
+        None => search.unblock(crowd, overflow, workers)?,
+        Some(Queue::ServedAfter(_)) => None,
+        Some(Queue::Unserved) => known,
+    };
     if queue == Some(Queue::Unserved) {
         workers = search.by_position(crowd, &all)?;
     }
@@ -128,16 +145,26 @@ fn greeted<N: Network>(crowd: &Crowd<'_, N>) -> Served {
     }
 }
 
+/// How the numbers that are asked for lie in what is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spacing {
+    /// The lowest, one by one.
+    Lowest,
+    /// Evenly.
+    Even,
+    /// Evenly, two requests for each, on a path that loses segments: what is not answered by
+    /// either was hardly lost twice.
+    Doubled,
+}
+
 /// Which of the silent connections to ask, by index, and how many stay silent before each.
-///
-/// Evenly over what is unknown; two for each number on a path that loses segments, since what is
-/// not answered by either was hardly lost twice.
-fn choose(least: usize, most: usize, silents: usize, lossy: bool) -> Vec<(usize, usize)> {
+fn choose(least: usize, most: usize, silents: usize, spacing: Spacing) -> Vec<(usize, usize)> {
     let unknown = most - least;
     let fits = |count: usize, copies: usize| {
-        let steps: Vec<usize> = (1..=count)
-            .map(|step| least + unknown * step / (count + 1))
-            .collect();
+        let steps = (1..=count).map(|step| match spacing {
+            Spacing::Lowest => least + step - 1,
+            Spacing::Even | Spacing::Doubled => least + unknown * step / (count + 1),
+        });
         let mut asked = Vec::new();
         for ahead in steps {
             for _ in 0..copies {
@@ -147,12 +174,15 @@ fn choose(least: usize, most: usize, silents: usize, lossy: bool) -> Vec<(usize,
         let largest = asked.last().map_or(0, |&(index, _)| index);
         (largest < silents).then_some(asked)
     };
-    let most_requests = REQUESTS.min(unknown);
-    let copies: &[usize] = if lossy { &[2, 1] } else { &[1] };
+    let (requests, copies): (usize, &[usize]) = match spacing {
+        Spacing::Lowest => (LOWEST, &[1]),
+        Spacing::Even => (REQUESTS, &[1]),
+        Spacing::Doubled => (REQUESTS, &[2, 1]),
+    };
     copies
         .iter()
         .find_map(|&copies| {
-            (1..=most_requests)
+            (1..=requests.min(unknown))
                 .rev()
                 .find_map(|count| fits(count, copies))
         })
@@ -341,14 +371,14 @@ fn check_hold<N: Network>(crowd: &Crowd<'_, N>) -> Result<(), Halt> {
 
 #[cfg(test)]
 mod tests {
-    use super::choose;
+    use super::{Spacing, choose};
 
     #[test]
     fn requests_are_spread_over_what_is_unknown_and_fit() {
         for most in 2..200 {
             for least in 1..most {
-                for lossy in [false, true] {
-                    let chosen = choose(least, most, most, lossy);
+                for spacing in [Spacing::Lowest, Spacing::Even, Spacing::Doubled] {
+                    let chosen = choose(least, most, most, spacing);
                     assert!(!chosen.is_empty(), "{least} {most}");
                     for (earlier, &(index, ahead)) in chosen.iter().enumerate() {
                         assert_eq!(index, ahead + earlier, "so many silent ones are before it");

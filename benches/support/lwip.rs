@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, Stdio};
 
 use crate::Result;
-
-use super::namespace::{Skipped, TAP};
+use crate::namespace::{Skipped, TAP};
 
 /// Where Debian's liblwip-dev puts the headers, a folder below the usual.
 const HEADERS: &str = "/usr/include/lwip";
@@ -54,13 +53,15 @@ impl Reference {
         Ok(Ok(reference))
     }
 
-    /// Starts it on the interface and waits until it listens.
+    /// Starts it on the interface, with more arguments (how many threads serve, and how many
+    /// milliseconds that takes), and waits until it listens.
     ///
     /// # Errors
     /// When it ends instead.
-    pub(crate) fn start(&self) -> Result<Running> {
+    pub(crate) fn start(&self, arguments: &[String]) -> Result<Running> {
         let child = Command::new(self.program())
             .arg(TAP)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;

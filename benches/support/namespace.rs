@@ -12,18 +12,22 @@ pub(crate) const INSIDE: &str = "--inside-the-namespace";
 /// The TAP interface in there.
 pub(crate) const TAP: &str = "tap0";
 
-/// Runs this program again, inside; it prints by itself.
+/// Runs this program again, inside, with these arguments after [`INSIDE`]; it prints by itself.
 ///
 /// # Errors
 /// When it fails in there.
-pub(crate) fn run_inside() -> Result<Result<(), Skipped>> {
+pub(crate) fn run_inside(arguments: &[String]) -> Result<Result<(), Skipped>> {
     let Some(unshare) = unshare() else {
         return Ok(Err(Skipped(
             "needs root, or a kernel that lets users make network namespaces",
         )));
     };
     let program = env::current_exe()?;
-    let status = command(unshare).arg(program).arg(INSIDE).status()?;
+    let status = command(unshare)
+        .arg(program)
+        .arg(INSIDE)
+        .args(arguments)
+        .status()?;
     if !status.success() {
         return Err(format!("the part inside the namespace ended with {status}").into());
     }

@@ -1,0 +1,233 @@
+//! The runs: each cell so often, a line for each, and what they come to.
+
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tcpctl::bench::limits::{self, Finding, LimitsError, LimitsPlan};
+use tcpctl::sim::board::Board;
+use tcpctl::sim::servers::Neighbours;
+use tcpctl::sim::session;
+use tcpctl::sim::spec::{Profile, Spec};
+use tcpctl::transport::kernel::KernelNetwork;
+use tcpctl::transport::readiness::Network;
+
+use crate::Result;
+use crate::cells::{self, Cell, GROUPS, Group, Server};
+use crate::lwip::Reference;
+use crate::namespace::{self, Skipped, TAP};
+use crate::options::Options;
+use crate::process;
+use crate::table::Table;
+
+/// Of a hundred runs, so many are to be right.
+const GOAL: usize = 98;
+/// The same with other work on the computer, or on a path that loses segments.
+const GOAL_IN_TROUBLE: usize = 95;
+/// A lossy path may take longer than the 30 s that are the default.
+const BUDGET: Duration = Duration::from_secs(90);
+
+/// Runs what was asked for. `arguments` are handed on to the part in a namespace.
+///
+/// # Errors
+/// What keeps a server from being started.
+pub(crate) fn all(options: &Options, arguments: &[String]) -> Result<()> {
+    let mut load = Vec::new();
+    if options.under_load {
+        for _ in 0..2 {
+            load.push(process::busy_loop()?);
+        }
+        println!("two busy loops run beside it");
+    }
+    for (group, name) in GROUPS {
+        if options.include(group) && !group.is_inside() {
+            if group == Group::Ipv6 && !has_ipv6() {
+                println!("{name}: skipped: this computer has no ::1\n");
+                continue;
+            }
+            run(group, name, options, None)?;
+        }
+    }
+    let inside = |&(group, _): &(Group, &str)| group.is_inside() && options.include(group);
+    if GROUPS.iter().any(inside)
+        && let Err(Skipped(why)) = namespace::run_inside(arguments)?
+    {
+        println!("tap, lwip: skipped: {why}");
+    }
+    drop(load);
+    Ok(())
+}
+
+/// What is run inside the namespace.
+///
+/// # Errors
+/// As for [`all`].
+pub(crate) fn inside(options: &Options) -> Result<()> {
+    namespace::plug_in()?;
+    for (group, name) in GROUPS {
+        if !options.include(group) || !group.is_inside() {
+            continue;
+        }
+        let mut reference = None;
+        if group == Group::Lwip {
+            match Reference::build()? {
+                Ok(built) => reference = Some(built),
+                Err(Skipped(why)) => {
+                    println!("{name}: skipped: {why}\n");
+                    continue;
+                }
+            }
+        }
+        run(group, name, options, reference.as_ref())?;
+    }
+    Ok(())
+}
+
+fn has_ipv6() -> bool {
+    std::net::TcpListener::bind("[::1]:0").is_ok()
+}
+
+/// All cells of a group.
+fn run(group: Group, name: &str, options: &Options, lwip: Option<&Reference>) -> Result<()> {
+    println!("{name}");
+    let mut table = Table::new(&[
+        "",
+        "served + queued, next",
+        "right",
+        "median s",
+        "longest s",
+    ]);
+    let (mut right, mut runs, mut in_time) = (0, 0, 0);
+    let mut misses = Vec::new();
+    for cell in cells::of(group) {
+        let mut times = Vec::new();
+        let mut hits = 0;
+        for seed in 1..=options.repeats {
+            let begin = Instant::now();
+            let found = find(&cell, seed, lwip)?;
+            times.push(begin.elapsed());
+            match &found {
+                Ok(finding) if cell.truth.is_told_by(finding) => {
+                    hits += 1;
+                    in_time += usize::from(finding.took <= cell.truth.goal());
+                }
+                _ => misses.push(format!("{}: {}", cell.name, told(&found))),
+            }
+        }
+        times.sort();
+        table.row([
+            cell.name,
+            cell.truth.told(),
+            format!("{hits}/{}", options.repeats),
+            format!("{:.2}", times[times.len() / 2].as_secs_f64()),
+            format!("{:.2}", times[times.len() - 1].as_secs_f64()),
+        ]);
+        right += hits;
+        runs += options.repeats;
+    }
+    table.print();
+    for miss in misses {
+        println!("  MISSED {miss}");
+    }
+    let in_trouble = options.under_load || group == Group::Lossy;
+    let goal = if in_trouble { GOAL_IN_TROUBLE } else { GOAL };
+    let met = if right * 100 >= runs * goal {
+        "met"
+    } else {
+        "MISSED"
+    };
+    println!("  {right} of {runs} right, at least {goal}%: {met}");
+    if !in_trouble {
+        println!("  {in_time} of them within 2.5 s (up to 32 places) or 6 s");
+    }
+    println!();
+    Ok(())
+}
+
+type Found = Result<Finding, LimitsError>;
+
+/// One run against a fresh server.
+fn find(cell: &Cell, seed: usize, lwip: Option<&Reference>) -> Result<Found> {
+    match &cell.server {
+        Server::Kernel(kernel) => {
+            let (server, address) = kernel.start()?;
+            let found = over_kernel(address)?;
+            drop(server);
+            Ok(found)
+        }
+        Server::Cable(changes) => {
+            let spec = spec(changes, seed)?;
+            let (board, mut network) = session::network(&spec, None)?;
+            let found = over(&mut network, session::address(&spec));
+            drop(network);
+            board.stop();
+            Ok(found)
+        }
+        Server::Tap(changes) => {
+            let spec = spec(changes, seed)?;
+            let quality = spec.quality;
+            let board = Board::start(&spec, Neighbours::Wire, None, move |mac| {
+                tcpctl::sim::tap::open(TAP, quality, mac)
+            })?;
+            let found = over_wire(session::address(&spec))?;
+            board.stop();
+            Ok(found)
+        }
+        Server::Lwip { workers, service } => {
+            let reference = lwip.ok_or("lwIP was not compiled")?;
+            let running = reference.start(&[workers.to_string(), service.to_string()])?;
+            let found = over_wire(([192, 168, 1, 1], 3000).into())?;
+            drop(running);
+            Ok(found)
+        }
+    }
+}
+
+fn spec(changes: &[(&'static str, String)], seed: usize) -> Result<Spec> {
+    let seed = seed.to_string();
+    let changes = changes.iter().map(|(key, value)| (*key, value.as_str()));
+    Spec::with(Profile::Ideal, changes.chain([("seed", &*seed)])).map_err(Into::into)
+}
+
+/// At a TAP interface: the neighbours are to be known before anything is measured.
+fn over_wire(address: SocketAddr) -> Result<Found> {
+    namespace::forget_neighbours()?;
+    let until = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
+        if Instant::now() > until {
+            return Err(format!("{address} does not let us in").into());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    over_kernel(address)
+}
+
+fn over_kernel(address: SocketAddr) -> Result<Found> {
+    Ok(over(&mut KernelNetwork::new()?, address))
+}
+
+fn over<N: Network>(network: &mut N, address: SocketAddr) -> Found {
+    let plan = LimitsPlan {
+        budget: BUDGET,
+        ..LimitsPlan::new(address)
+    };
+    limits::find(network, &plan, &mut |_| {})
+}
+
+/// What was found instead of the truth.
+fn told(found: &Found) -> String {
+    match found {
+        Ok(finding) => format!(
+            "served {:?}, queued {:?}, held {:?}, burst {:?}, {:?}; {:?} in {:.2?}, rounds {:?}",
+            finding.served_at_once.value,
+            finding.queued.value,
+            finding.held.value,
+            finding.burst.value,
+            finding.overflow,
+            finding.ended,
+            finding.took,
+            finding.rounds,
+        ),
+        Err(error) => error.to_string(),
+    }
+}
