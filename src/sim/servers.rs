@@ -6,15 +6,16 @@ use std::pin::{Pin, pin};
 
 use embassy_net::{ConfigV4, DhcpConfig, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
 use embassy_net_driver::Driver;
-use embassy_time::{Duration, with_timeout};
+use embassy_time::{Duration, Instant, with_timeout};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tcpctl_greeter::bursts::Bursts;
 use tcpctl_greeter::counters::Counters;
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
+use tcpctl_greeter::status::{self, Vitals};
 use tcpctl_greeter::{dhcp, mdns, services};
-use tcpctl_settings::{HostName, Mode, Services};
+use tcpctl_settings::{HostName, Mode, Services, Status};
 use tokio::sync::oneshot;
 
 use super::board::MacAddress;
@@ -65,6 +66,27 @@ pub struct Summary {
     pub events_dropped: u64,
 }
 
+/// What a virtual board can say of itself: it has neither memory of its own nor a radio.
+struct VirtualBoard {
+    started: Instant,
+    mode: Mode,
+}
+
+impl status::Board for VirtualBoard {
+    fn vitals(&self) -> Vitals {
+        Vitals {
+            firmware: env!("CARGO_PKG_VERSION"),
+            chip: "virtual",
+            mode: match self.mode {
+                Mode::AccessPoint => "ap",
+                Mode::Station => "sta",
+            },
+            uptime: self.started.elapsed(),
+            ..Vitals::default()
+        }
+    }
+}
+
 /// A future of the board's.
 type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
@@ -87,7 +109,14 @@ pub async fn serve(
         &mut *resources,
         spec.quality.seed,
     );
-    let server = Server::<_, MAX_SLOTS>::new(stack, config, &console, Some(&refused));
+    let readings = VirtualBoard {
+        started: Instant::now(),
+        mode: spec.mode,
+    };
+    let mut server = Server::<_, MAX_SLOTS>::new(stack, config, &console, Some(&refused));
+    if spec.server.status() == Status::On {
+        server = server.with_status(&readings);
+    }
 
     // Each future has a waker of its own in here: on one shared waker the stack and the sockets,
     // which wake each other whenever they are polled, would never sleep.
