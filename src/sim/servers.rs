@@ -1,7 +1,7 @@
 //! What a virtual board runs: greeter's servers over an embassy-net stack, as a chip does.
 
 use std::cell::{Cell, RefCell};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::pin::{Pin, pin};
 
 use embassy_net::{ConfigV4, DhcpConfig, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
@@ -14,7 +14,7 @@ use tcpctl_greeter::counters::Counters;
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
 use tcpctl_greeter::status::{self, Vitals};
-use tcpctl_greeter::{dhcp, mdns, services};
+use tcpctl_greeter::{access_point, dhcp, mdns, services};
 use tcpctl_settings::{HostName, Mode, Services, Status};
 use tokio::sync::oneshot;
 
@@ -24,15 +24,7 @@ use super::event::{BoardEvent, EventConsole};
 use super::spec::Spec;
 
 /// The board's address in AP mode.
-pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
-/// The network's prefix in AP mode.
-pub const PREFIX: u8 = 24;
-/// What the DHCP server gives in AP mode; below is room for hosts with addresses of their own.
-const POOL: (Ipv4Addr, Ipv4Addr) = (
-    Ipv4Addr::new(192, 168, 1, 100),
-    Ipv4Addr::new(192, 168, 1, 115),
-);
-const POOL_SIZE: usize = 16;
+pub use tcpctl_greeter::access_point::{ADDRESS, PREFIX};
 
 /// As many slots as the settings permit: 32 workers and 32 that wait.
 const MAX_SLOTS: usize = 64;
@@ -222,9 +214,7 @@ async fn with_buffers(serve: impl AsyncFnOnce(&mut [u8], &mut [u8])) {
 
 /// The DHCP server of an access point.
 async fn lease_addresses(stack: Stack<'_>, console: &EventConsole) {
-    let server = dhcp::Config::new(ADDRESS, PREFIX, POOL.0, POOL.1)
-        .and_then(dhcp::Server::<POOL_SIZE>::new)
-        .unwrap_or_else(|error| unreachable!("the constants above are a pool: {error}"));
+    let server = access_point::dhcp_server();
     let mut buffers = Box::new(dhcp::Buffers::new());
     let tell = |lease| console.say(BoardEvent::Lease(lease));
     dhcp::serve(stack, &RefCell::new(server), &mut buffers, tell).await;

@@ -20,6 +20,7 @@
 //! | [`refusals`] | a driver that counts the SYNs that the stack refused |
 //! | [`dhcp`] | the DHCP server of a board that is its own access point |
 //! | [`mdns`] | the mDNS responder: announces the board and answers for it |
+//! | [`access_point`] | the address of a board that opens a network, and who is on it |
 //! | [`station`] | joining a network and staying on it |
 //! | [`backoff`] | how long to wait before trying again |
 //! | [`presence`] | servers that are there while the network is |
@@ -29,6 +30,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod access_point;
 pub mod backlog;
 pub mod backoff;
 pub mod bursts;

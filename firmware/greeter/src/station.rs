@@ -42,9 +42,10 @@ pub enum Failure {
     OtherSecurity,
     /// The access point takes no more stations.
     Full,
-    /// The access point refused or dropped the board, with this reason code (IEEE 802.11-2020,
-    /// table 9-49, and Espressif's from 200 on) or the driver's own.
-    Refused(u16),
+    /// The access point refused or dropped the board and did not say why in a way that helps.
+    Refused,
+    /// The radio's driver would not try: it is out of memory, or does not take the settings.
+    Radio,
     /// Nothing came of it in time.
     NoAnswer,
     /// Joined, and no DHCP server gave an address in time.
@@ -60,7 +61,8 @@ impl fmt::Display for Failure {
                 f.write_str("the network is protected in another way than the settings say")
             }
             Self::Full => f.write_str("the access point takes no more stations"),
-            Self::Refused(code) => write!(f, "refused by the access point, reason {code}"),
+            Self::Refused => f.write_str("refused by the access point"),
+            Self::Radio => f.write_str("the radio's driver would not try"),
             Self::NoAnswer => f.write_str("no answer from the access point"),
             Self::NoLease => f.write_str("no lease: nobody gave an address by DHCP"),
         }
@@ -318,7 +320,8 @@ mod tests {
             (Failure::WrongPassphrase, "wrong passphrase"),
             (Failure::OtherSecurity, "protected in another way"),
             (Failure::Full, "takes no more stations"),
-            (Failure::Refused(17), "reason 17"),
+            (Failure::Refused, "refused by the access point"),
+            (Failure::Radio, "driver"),
         ] {
             let said = lines(&[Join(Err(failure)), Leave, Join(Ok(())), Lease]);
             assert!(said[1].contains(words), "{said:?}");
