@@ -66,6 +66,18 @@ impl Config<'_> {
     pub const fn slots(&self) -> usize {
         self.workers + self.backlog
     }
+
+    /// The same with at most `slots` of them: a board that has no room for all gives up places to
+    /// wait first, workers after that.
+    #[must_use]
+    pub fn within(self, slots: usize) -> Self {
+        let workers = self.workers.min(slots);
+        Self {
+            workers,
+            backlog: self.backlog.min(slots - workers),
+            ..self
+        }
+    }
 }
 
 /// The state that the slots of one server share. `SLOTS` bounds their number.
@@ -252,5 +264,28 @@ fn is_alive(socket: &TcpSocket<'_>) -> bool {
 fn ipv4(endpoint: IpEndpoint) -> Option<SocketAddrV4> {
     match endpoint.addr {
         IpAddress::Ipv4(address) => Some(SocketAddrV4::new(address, endpoint.port)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    #[test]
+    fn a_small_board_gives_up_waiting_places_first() {
+        for (workers, backlog, slots, fits) in [
+            (4, 4, 16, (4, 4)),
+            (12, 12, 16, (12, 4)),
+            (32, 32, 16, (16, 0)),
+            (1, 32, 16, (1, 15)),
+        ] {
+            let config = Config {
+                workers,
+                backlog,
+                ..Config::DEFAULT
+            };
+            let config = config.within(slots);
+            assert_eq!((config.workers, config.backlog), fits);
+        }
     }
 }
