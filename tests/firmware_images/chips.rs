@@ -1,8 +1,6 @@
 //! The chips that are built here, and where their memory is (esp-hal 1.2, `ld/CHIP/memory.x`, from
 //! Espressif's technical reference manuals).
 
-use std::ops::Range;
-
 use espflash::target::Chip as Target;
 
 use crate::image::Piece;
@@ -15,6 +13,9 @@ const SPARE_HEAP: usize = 40 * 1024;
 /// A page of the flash cache: where a segment stands in flash and where it appears agree within it.
 const PAGE: u32 = 64 * 1024;
 
+/// Its first address, and the one after its last.
+type Memory = (u32, u32);
+
 pub(crate) struct Chip {
     pub(crate) name: &'static str,
     pub(crate) target: Target,
@@ -22,9 +23,9 @@ pub(crate) struct Chip {
     pub(crate) budget: u32,
     pub(crate) spare_heap: usize,
     /// Where flash appears.
-    flash: &'static [Range<u32>],
+    flash: &'static [Memory],
     /// RAM that the bootloader may fill: up to its own.
-    ram: &'static [Range<u32>],
+    ram: &'static [Memory],
 }
 
 pub(crate) const CHIPS: [Chip; 5] = [
@@ -33,48 +34,49 @@ pub(crate) const CHIPS: [Chip; 5] = [
         target: Target::Esp32c2,
         budget: 720_000,
         spare_heap: 24 * 1024,
-        flash: &[0x4200_0000..0x4220_0000, 0x3c00_0000..0x3c20_0000],
-        ram: &[0x4038_0000..0x403a_e800, 0x3fca_0000..0x3fcc_e800],
+        flash: &[(0x4200_0000, 0x4220_0000), (0x3c00_0000, 0x3c20_0000)],
+        ram: &[(0x4038_0000, 0x403a_e800), (0x3fca_0000, 0x3fcc_e800)],
     },
     Chip {
         name: "esp32c3",
         target: Target::Esp32c3,
         budget: 600_000,
         spare_heap: SPARE_HEAP,
-        flash: &[0x4200_0000..0x4240_0000, 0x3c00_0000..0x3c40_0000],
-        ram: &[0x4038_0000..0x403c_a400, 0x3fc8_0000..0x3fcc_e400],
+        flash: &[(0x4200_0000, 0x4240_0000), (0x3c00_0000, 0x3c40_0000)],
+        ram: &[(0x4038_0000, 0x403c_a400), (0x3fc8_0000, 0x3fcc_e400)],
     },
     Chip {
         name: "esp32c5",
         target: Target::Esp32c5,
         budget: 900_000,
         spare_heap: SPARE_HEAP,
-        flash: &[0x4200_0000..0x4240_0000],
-        ram: &[0x4080_0000..0x4084_e5a0],
+        flash: &[(0x4200_0000, 0x4240_0000)],
+        ram: &[(0x4080_0000, 0x4084_e5a0)],
     },
     Chip {
         name: "esp32c6",
         target: Target::Esp32c6,
         budget: 720_000,
         spare_heap: SPARE_HEAP,
-        flash: &[0x4200_0000..0x4240_0000],
-        ram: &[0x4080_0000..0x4086_e610],
+        flash: &[(0x4200_0000, 0x4240_0000)],
+        ram: &[(0x4080_0000, 0x4086_e610)],
     },
     Chip {
         name: "esp32c61",
         target: Target::Esp32c61,
         budget: 900_000,
         spare_heap: SPARE_HEAP,
-        flash: &[0x4200_0000..0x4240_0000],
-        ram: &[0x4080_0000..0x4083_ea70],
+        flash: &[(0x4200_0000, 0x4240_0000)],
+        ram: &[(0x4080_0000, 0x4083_ea70)],
     },
 ];
 
 impl Chip {
     /// Checks that a segment of the application at `start` in flash can be where it wants to be.
     pub(crate) fn check(&self, segment: &Piece, start: u32) {
-        let fits =
-            |memory: &Range<u32>| memory.contains(&segment.address) && segment.end() <= memory.end;
+        let fits = |&(start, end): &Memory| {
+            (start..=end).contains(&segment.address) && segment.end() <= end
+        };
         if self.flash.iter().any(fits) {
             assert_eq!(
                 (start + segment.offset) % PAGE,

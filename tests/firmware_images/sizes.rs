@@ -44,7 +44,7 @@ impl Sizes {
                 )
             })
             .collect();
-        symbols.sort_by(|a, b| b.1.cmp(&a.1));
+        symbols.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
         let sum = |what: &dyn Fn(&str) -> bool| -> usize {
             let sizes = symbols.iter().filter(|(name, _)| what(name));
             usize::try_from(sizes.map(|(_, size)| size).sum::<u64>()).unwrap()

@@ -5,8 +5,8 @@ use core::ptr::{read_volatile, write_volatile};
 
 /// No instruction, address or small number is likely to look like this.
 const PAINT: u32 = 0x7cc7_6bb6;
-/// Bytes at the stack's end that are left alone: the guard word lies among them.
-const GUARD: usize = 8192;
+/// Bytes at the stack's end that are left alone: the guard word, at 60, lies among them.
+const GUARD: usize = 1024;
 /// Bytes below the present stack pointer that are left alone, for this function's own frame.
 const OWN: usize = 1024;
 

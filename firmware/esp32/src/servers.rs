@@ -12,8 +12,7 @@ use embassy_time::{Duration, Timer};
 use esp_radio::wifi::Interface;
 use static_cell::StaticCell;
 use tcpctl_greeter::bursts::Bursts;
-use tcpctl_greeter::console::{Heartbeat, Leased, Ready};
-use tcpctl_greeter::dhcp::Change;
+use tcpctl_greeter::console::{Heartbeat, Lease, Ready};
 use tcpctl_greeter::presence::Presence;
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
@@ -247,12 +246,7 @@ async fn lease(stack: Stack<'static>, console: &'static Console) {
     let server = RefCell::new(access_point::dhcp_server());
     let mut buffers = dhcp::Buffers::new();
     dhcp::serve(stack, &server, &mut buffers, |lease| {
-        if lease.change == Change::Granted {
-            console.say(Leased {
-                mac: lease.mac,
-                address: lease.address,
-            });
-        }
+        console.say(Lease(lease));
     })
     .await;
 }

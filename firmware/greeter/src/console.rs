@@ -5,8 +5,9 @@
 //! steer a terminal.
 
 use core::fmt;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::SocketAddrV4;
 
+use crate::dhcp::{Change, LeaseEvent};
 use crate::status::Report;
 
 /// Where the servers report what happens.
@@ -140,23 +141,24 @@ impl fmt::Display for Ready {
     }
 }
 
-/// A station was given an address, in AP mode. Displays as the console's line.
+/// A station's lease began, went on or ended, in AP mode. Displays as the console's line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Leased {
-    /// The station's hardware address.
-    pub mac: [u8; 6],
-    /// The address that it was given.
-    pub address: Ipv4Addr,
-}
+pub struct Lease(pub LeaseEvent);
 
-impl fmt::Display for Leased {
+impl fmt::Display for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "station leased mac={} addr={}",
-            Mac(self.mac),
-            self.address
-        )
+        let LeaseEvent {
+            mac,
+            address,
+            change,
+        } = self.0;
+        let change = match change {
+            Change::Granted => "leased",
+            Change::Renewed => "renewed",
+            Change::Released => "released",
+            Change::Declined => "declined",
+        };
+        write!(f, "station {change} mac={} addr={address}", Mac(mac))
     }
 }
 
@@ -197,6 +199,7 @@ impl fmt::Display for Mac {
 #[cfg(test)]
 mod tests {
     extern crate std;
+    use core::net::Ipv4Addr;
     use std::string::ToString;
 
     use super::*;
@@ -216,14 +219,22 @@ mod tests {
             Ready { address: peer }.to_string(),
             "ready addr=192.168.1.2:49152"
         );
-        assert_eq!(
-            Leased {
+        for (change, word) in [
+            (Change::Granted, "leased"),
+            (Change::Renewed, "renewed"),
+            (Change::Released, "released"),
+            (Change::Declined, "declined"),
+        ] {
+            let lease = Lease(LeaseEvent {
                 mac: [2, 0, 0, 0x1a, 0x2b, 0x3c],
-                address: *peer.ip()
-            }
-            .to_string(),
-            "station leased mac=02:00:00:1a:2b:3c addr=192.168.1.2"
-        );
+                address: *peer.ip(),
+                change,
+            });
+            assert_eq!(
+                lease.to_string(),
+                std::format!("station {word} mac=02:00:00:1a:2b:3c addr=192.168.1.2")
+            );
+        }
         let mac = Mac([2, 0, 0, 0x1a, 0x2b, 0x3c]);
         assert_eq!(
             Station::Joined(mac).to_string(),

@@ -12,7 +12,7 @@
 //!   |        |
 //!   |     address: online
 //!   |        v
-//!   +--- link or lease lost: offline, say so
+//!   +--- link or lease lost: offline, say so (and wait, if that was at once)
 //! ```
 //!
 //! [`run`] is the machine. It knows no radio: [`Radio`] is the chip's, and a script in the tests.
@@ -20,7 +20,7 @@
 use core::fmt;
 use core::net::Ipv4Addr;
 
-use embassy_time::{Duration, Timer, with_timeout};
+use embassy_time::{Duration, Instant, Timer, with_timeout};
 
 use crate::backoff::Backoff;
 
@@ -29,6 +29,10 @@ use crate::backoff::Backoff;
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the network's DHCP server has: a client asks again after 1, 2, 4, 8 s (RFC 2131 §4.1).
 pub const LEASE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the board must have been on the network for the next failure to be a first one. A
+/// network that lets it in and throws it out again must not be tried without a pause.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// Why the board is not on its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,11 +144,16 @@ pub async fn run(radio: &mut impl Radio, seed: u64, mut on_event: impl FnMut(Eve
         on_event(Event::Joining);
         match go_online(radio).await {
             Ok(address) => {
-                backoff.reset();
                 on_event(Event::Online(address));
+                let since = Instant::now();
                 let loss = radio.lost().await;
                 on_event(Event::Offline(loss));
                 radio.leave().await;
+                if since.elapsed() >= SETTLED {
+                    backoff.reset();
+                } else {
+                    Timer::after(backoff.wait()).await;
+                }
             }
             Err(failure) => {
                 radio.leave().await;
@@ -188,9 +197,11 @@ mod tests {
         Lease,
         LeaseHangs,
         Lost(Loss),
+        /// Thrown out at once; else it is after a minute.
+        ThrownOut,
         Leave,
     }
-    use Step::{Join, JoinHangs, Lease, LeaseHangs, Leave, Lost};
+    use Step::{Join, JoinHangs, Lease, LeaseHangs, Leave, Lost, ThrownOut};
 
     const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
 
@@ -225,10 +236,12 @@ mod tests {
         }
 
         async fn lost(&mut self) -> Loss {
-            // A minute on the network.
-            Timer::after(Duration::from_secs(60)).await;
             match self.next().await {
-                Lost(loss) => loss,
+                Lost(loss) => {
+                    Timer::after(Duration::from_secs(60)).await;
+                    loss
+                }
+                ThrownOut => Loss::Link,
                 other => panic!("online, the script says {other:?}"),
             }
         }
@@ -360,6 +373,19 @@ mod tests {
         let waits: Vec<u64> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(waits[0] <= 1, "{waits:?}");
         assert!(waits[7] >= 30 && waits[7] <= 60, "{waits:?}");
+    }
+
+    #[test]
+    fn a_network_that_throws_it_out_at_once_is_not_tried_without_a_pause() {
+        let mut script = Vec::new();
+        for _ in 0..6 {
+            script.extend([Join(Ok(())), Lease, ThrownOut, Leave]);
+        }
+        let said = play(&script);
+        let online = said.iter().filter(|(_, line)| line.starts_with("IP"));
+        let online: Vec<u64> = online.map(|(at, _)| *at).collect();
+        // Half of 1, 2, 4, 8 and 16 s at least.
+        assert!(online[5] - online[0] >= 15, "{online:?}");
     }
 
     #[test]
