@@ -19,7 +19,8 @@ type Memory = (u32, u32);
 pub(crate) struct Chip {
     pub(crate) name: &'static str,
     pub(crate) target: Target,
-    /// The most bytes of an application image.
+    /// The most bytes of an application image: the for C3 and C6; for the others some 5%
+    /// above what they were, so that nothing grows unseen.
     pub(crate) budget: u32,
     pub(crate) spare_heap: usize,
     /// Where flash appears.
@@ -32,7 +33,7 @@ pub(crate) const CHIPS: [Chip; 5] = [
     Chip {
         name: "esp32c2",
         target: Target::Esp32c2,
-        budget: 720_000,
+        budget: 560_000,
         spare_heap: 24 * 1024,
         flash: &[(0x4200_0000, 0x4220_0000), (0x3c00_0000, 0x3c20_0000)],
         ram: &[(0x4038_0000, 0x403a_e800), (0x3fca_0000, 0x3fcc_e800)],
@@ -48,7 +49,7 @@ pub(crate) const CHIPS: [Chip; 5] = [
     Chip {
         name: "esp32c5",
         target: Target::Esp32c5,
-        budget: 900_000,
+        budget: 740_000,
         spare_heap: SPARE_HEAP,
         flash: &[(0x4200_0000, 0x4240_0000)],
         ram: &[(0x4080_0000, 0x4084_e5a0)],
@@ -64,7 +65,7 @@ pub(crate) const CHIPS: [Chip; 5] = [
     Chip {
         name: "esp32c61",
         target: Target::Esp32c61,
-        budget: 900_000,
+        budget: 700_000,
         spare_heap: SPARE_HEAP,
         flash: &[(0x4200_0000, 0x4240_0000)],
         ram: &[(0x4080_0000, 0x4083_ea70)],

@@ -157,7 +157,7 @@ fn images_and_memory_stay_within_their_budgets() {
         let Some(elf) = elf(chip) else { continue };
         let [_, _, application] = flash_image(chip, &elf);
         let sizes = sizes::Sizes::of(&elf);
-        println!("{}", sizes.table(chip.name, application.size()));
+        println!("\n{}", sizes.table(chip.name, application.size()));
         assert!(
             application.size() <= chip.budget,
             "{}: {} bytes of application, the budget is {}",

@@ -22,6 +22,7 @@ use tcpctl_settings::{HostName, Mode, Services, Settings, Status};
 
 use crate::chip::{self, MAX_SLOTS};
 use crate::console::Console;
+use crate::headroom;
 use crate::radio::{self, Radio, ap, sta};
 use crate::spawn;
 use crate::vitals::Chip;
@@ -296,6 +297,7 @@ async fn heartbeat(
     console: &'static Console,
 ) {
     loop {
+        chip.stack_lowest.set(headroom::lowest());
         // The first one at once: what the radio has left of the heap.
         console.say(Heartbeat(Report {
             vitals: chip.vitals(),

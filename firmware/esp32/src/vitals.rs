@@ -12,6 +12,9 @@ use crate::headroom;
 pub(crate) struct Chip {
     mode: &'static str,
     thermometer: Thermometer,
+    /// Bytes of the main stack that were never used, when it was last looked at: that takes a
+    /// millisecond, too long for every request.
+    pub(crate) stack_lowest: Cell<usize>,
     /// The access point's signal, in dBm, while this is a station on a network.
     pub(crate) rssi_dbm: Cell<Option<i8>>,
     /// How many stations are there, while this is an access point.
@@ -24,6 +27,7 @@ impl Chip {
         Self {
             mode,
             thermometer,
+            stack_lowest: Cell::new(headroom::lowest()),
             rssi_dbm: Cell::new(None),
             stations: Cell::new(None),
         }
@@ -41,7 +45,7 @@ impl Board for Chip {
             uptime: Instant::now() - Instant::MIN,
             heap_free: Some(heap.size.saturating_sub(heap.current_usage)),
             heap_lowest: Some(heap.size.saturating_sub(heap.max_usage)),
-            stack_lowest: Some(headroom::lowest()),
+            stack_lowest: Some(self.stack_lowest.get()),
             rssi_dbm: self.rssi_dbm.get(),
             stations: self.stations.get(),
             temperature_decidegrees: self.thermometer.decidegrees(),

@@ -113,9 +113,9 @@ mod tests {
         };
         let mut first = pin!(presence.serve_online(serve));
         let mut second = pin!(presence.serve_online(serve));
-        let wakes = [Arc::new(Wakes::default()), Arc::new(Wakes::default())];
+        let counts = [Arc::new(Wakes::default()), Arc::new(Wakes::default())];
         let mut poll = || {
-            let wakers = wakes.clone().map(Waker::from);
+            let wakers = counts.clone().map(Waker::from);
             assert!(
                 first
                     .as_mut()
@@ -130,7 +130,7 @@ mod tests {
             );
         };
         let woken = || {
-            wakes
+            counts
                 .clone()
                 .map(|wakes| wakes.0.swap(0, Ordering::Relaxed) > 0)
         };
@@ -155,8 +155,8 @@ mod tests {
     #[test]
     fn one_waiter_too_many_is_woken_all_the_same() {
         let presence = Presence::<0>::new();
-        let wakes = Arc::new(Wakes::default());
-        let waker = Waker::from(Arc::clone(&wakes));
+        let count = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&count));
         let mut waiting = pin!(presence.wait(true));
         assert!(
             waiting
@@ -164,6 +164,6 @@ mod tests {
                 .poll(&mut Context::from_waker(&waker))
                 .is_pending()
         );
-        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
     }
 }

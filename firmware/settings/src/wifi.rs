@@ -220,14 +220,18 @@ mod tests {
             };
             Passphrase::random(&mut random)
         };
-        let mut seen = std::collections::BTreeSet::new();
+        let mut characters = std::collections::BTreeSet::new();
         for _ in 0..200 {
             let secret = next();
             assert_eq!(Passphrase::new(secret.reveal()), Ok(secret.clone()));
             assert_eq!(secret.reveal().len(), 16);
-            seen.extend(secret.reveal().bytes());
+            characters.extend(secret.reveal().bytes());
         }
-        assert_eq!(seen.len(), 32, "every character of the alphabet occurs");
+        assert_eq!(
+            characters.len(),
+            32,
+            "every character of the alphabet occurs"
+        );
         assert_ne!(next(), next());
     }
 
