@@ -1,6 +1,6 @@
 //! The firmware: what of a board is the chip's own, around the greeter that is everybody's.
 //!
-//! Read from here: [`main`] wires the parts in the order in which they come to life.
+//! Read from here: `main` wires the parts in the order in which they come to life.
 //!
 //! | module | what it is |
 //! |---|---|
