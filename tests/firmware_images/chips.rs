@@ -5,7 +5,7 @@ use espflash::target::Chip as Target;
 
 use crate::image::Piece;
 
-/// What the radio's driver takes of the heap in AP mode, bytes: of 100 kB a prototype had 48 left.
+/// What the radio's driver takes of the heap, bytes: of 100 kB a prototype in an emulator had 48 left.
 pub(crate) const RADIO_HEAP: usize = 52 * 1024;
 /// How much of it each chip but the smallest must have to spare.
 const SPARE_HEAP: usize = 40 * 1024;
