@@ -71,6 +71,9 @@ pub struct SimArgs {
     /// --listen passes on the greeting's port alone.
     #[arg(long, value_name = "on|off", value_hint = ValueHint::Other, help_heading = "Board")]
     pub services: Option<String>,
+    /// Answer a request of `status` with the board's readings: on, off [default: on]
+    #[arg(long, value_name = "on|off", value_hint = ValueHint::Other, help_heading = "Board")]
+    pub status: Option<String>,
 
     /// One-way delay of the cable
     #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, help_heading = "Cable")]
@@ -111,6 +114,7 @@ impl SimArgs {
             ("seed", &self.seed),
             ("greeting", &self.greeting),
             ("services", &self.services),
+            ("status", &self.status),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value.as_deref()?)))

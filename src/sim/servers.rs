@@ -1,20 +1,21 @@
 //! What a virtual board runs: greeter's servers over an embassy-net stack, as a chip does.
 
 use std::cell::{Cell, RefCell};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::pin::{Pin, pin};
 
 use embassy_net::{ConfigV4, DhcpConfig, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
 use embassy_net_driver::Driver;
-use embassy_time::{Duration, with_timeout};
+use embassy_time::{Duration, Instant, with_timeout};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tcpctl_greeter::bursts::Bursts;
 use tcpctl_greeter::counters::Counters;
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
-use tcpctl_greeter::{dhcp, mdns, services};
-use tcpctl_settings::{HostName, Mode, Services};
+use tcpctl_greeter::status::{self, Vitals};
+use tcpctl_greeter::{access_point, dhcp, mdns, services};
+use tcpctl_settings::{HostName, Mode, Services, Status};
 use tokio::sync::oneshot;
 
 use super::board::MacAddress;
@@ -23,15 +24,7 @@ use super::event::{BoardEvent, EventConsole};
 use super::spec::Spec;
 
 /// The board's address in AP mode.
-pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
-/// The network's prefix in AP mode.
-pub const PREFIX: u8 = 24;
-/// What the DHCP server gives in AP mode; below is room for hosts with addresses of their own.
-const POOL: (Ipv4Addr, Ipv4Addr) = (
-    Ipv4Addr::new(192, 168, 1, 100),
-    Ipv4Addr::new(192, 168, 1, 115),
-);
-const POOL_SIZE: usize = 16;
+pub use tcpctl_greeter::access_point::{ADDRESS, PREFIX};
 
 /// As many slots as the settings permit: 32 workers and 32 that wait.
 const MAX_SLOTS: usize = 64;
@@ -65,6 +58,27 @@ pub struct Summary {
     pub events_dropped: u64,
 }
 
+/// What a virtual board can say of itself: it has neither memory of its own nor a radio.
+struct VirtualBoard {
+    started: Instant,
+    mode: Mode,
+}
+
+impl status::Board for VirtualBoard {
+    fn vitals(&self) -> Vitals {
+        Vitals {
+            firmware: env!("CARGO_PKG_VERSION"),
+            chip: "virtual",
+            mode: match self.mode {
+                Mode::AccessPoint => "ap",
+                Mode::Station => "sta",
+            },
+            uptime: self.started.elapsed(),
+            ..Vitals::default()
+        }
+    }
+}
+
 /// A future of the board's.
 type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
@@ -87,7 +101,14 @@ pub async fn serve(
         &mut *resources,
         spec.quality.seed,
     );
-    let server = Server::<_, MAX_SLOTS>::new(stack, config, &console, Some(&refused));
+    let readings = VirtualBoard {
+        started: Instant::now(),
+        mode: spec.mode,
+    };
+    let mut server = Server::<_, MAX_SLOTS>::new(stack, config, &console, Some(&refused));
+    if spec.server.status() == Status::On {
+        server = server.with_status(&readings);
+    }
 
     // Each future has a waker of its own in here: on one shared waker the stack and the sockets,
     // which wake each other whenever they are polled, would never sleep.
@@ -193,9 +214,7 @@ async fn with_buffers(serve: impl AsyncFnOnce(&mut [u8], &mut [u8])) {
 
 /// The DHCP server of an access point.
 async fn lease_addresses(stack: Stack<'_>, console: &EventConsole) {
-    let server = dhcp::Config::new(ADDRESS, PREFIX, POOL.0, POOL.1)
-        .and_then(dhcp::Server::<POOL_SIZE>::new)
-        .unwrap_or_else(|error| unreachable!("the constants above are a pool: {error}"));
+    let server = access_point::dhcp_server();
     let mut buffers = Box::new(dhcp::Buffers::new());
     let tell = |lease| console.say(BoardEvent::Lease(lease));
     dhcp::serve(stack, &RefCell::new(server), &mut buffers, tell).await;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use tcpctl_settings::{
-    Backlog, Greeting, Mode, RequestTimeout, ServerParts, ServerSettings, Services, Workers,
+    Backlog, Greeting, Mode, RequestTimeout, ServerParts, ServerSettings, Services, Status, Workers,
 };
 
 use super::cable::Quality;
@@ -62,7 +62,7 @@ pub struct Spec {
 }
 
 /// The options that change a profile, in the order of the help.
-pub const KEYS: [&str; 12] = [
+pub const KEYS: [&str; 13] = [
     "mode",
     "workers",
     "backlog",
@@ -75,6 +75,7 @@ pub const KEYS: [&str; 12] = [
     "seed",
     "greeting",
     "services",
+    "status",
 ];
 
 impl Spec {
@@ -224,6 +225,7 @@ impl Draft {
                 .map(|greeting| self.server.greeting = greeting)
                 .map_err(reason),
             "services" => parse(value).map(|services: Services| self.server.services = services),
+            "status" => parse(value).map(|status: Status| self.server.status = status),
             _ => return Err(unknown_key(key)),
         };
         result.map_err(|reason| format!("{key}: {reason}"))
@@ -318,7 +320,7 @@ mod tests {
     #[test]
     fn every_key_changes_something() {
         let values = [
-            "sta", "7", "7", "70ms", "7ms", "7ms", "7ms", "7%", "7Mbit", "7", "seven", "on",
+            "sta", "7", "7", "70ms", "7ms", "7ms", "7ms", "7%", "7Mbit", "7", "seven", "on", "off",
         ];
         for (key, value) in KEYS.into_iter().zip(values) {
             let spec = Spec::with(Profile::Esp32, [(key, value)]).unwrap();
@@ -344,6 +346,7 @@ mod tests {
             ("seed=-1", "seed"),
             ("greeting=", "greeting"),
             ("services=maybe", "services"),
+            ("status=maybe", "status"),
             ("mode=mesh", "mode"),
             (",", "''"),
             ("=", "''"),

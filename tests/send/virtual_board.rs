@@ -50,3 +50,49 @@ fn several_boards_are_a_fleet() {
         ["sim:ideal: Hello World", "sim:tutorial: Hello World"]
     );
 }
+
+#[test]
+fn status_is_one_line_of_readings() {
+    for request in ["status", "status\r\n"] {
+        let ended = run(["send", "sim:ideal", request]);
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let text = std::str::from_utf8(&ended.stdout).unwrap();
+        let line = text.strip_suffix('\n').expect("a line has its end");
+        assert!(!line.contains('\n'), "{line}");
+        let status: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(status["schema"], "tcpctl.status/1");
+        assert_eq!(status["firmware"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(status["chip"], "virtual");
+        assert_eq!(status["mode"], "ap");
+        assert_eq!(
+            (&status["accepted"], &status["in_use"]),
+            (&1.into(), &1.into())
+        );
+        assert!(status["uptime_ms"].is_u64(), "{status}");
+        for missing in [
+            "heap_free",
+            "heap_lowest",
+            "stack_lowest",
+            "rssi_dbm",
+            "stations",
+            "temperature_c",
+        ] {
+            assert_eq!(
+                status.get(missing),
+                Some(&serde_json::Value::Null),
+                "{missing}"
+            );
+        }
+        for counted in ["served", "timed_out", "reset", "refused", "waiting"] {
+            assert_eq!(status[counted], 0, "{counted} in {status}");
+        }
+    }
+}
+
+#[test]
+fn status_is_a_request_like_any_other_where_it_is_turned_off() {
+    let ended = run(["send", "sim:ideal,status=off", "status"]);
+    assert_eq!(ended.stdout, b"Hello World", "{ended:?}");
+    let ended = run(["send", "sim:ideal", "statusquo"]);
+    assert_eq!(ended.stdout, b"Hello World", "{ended:?}");
+}

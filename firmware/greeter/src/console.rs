@@ -5,7 +5,10 @@
 //! steer a terminal.
 
 use core::fmt;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::SocketAddrV4;
+
+use crate::dhcp::{Change, LeaseEvent};
+use crate::status::Report;
 
 /// Where the servers report what happens.
 ///
@@ -49,6 +52,82 @@ impl fmt::Display for Request<'_> {
     }
 }
 
+/// The first line after a start. Displays as the console's line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Banner<'a> {
+    /// The firmware's version.
+    pub firmware: &'a str,
+    /// The chip, `esp32c3`.
+    pub chip: &'a str,
+    /// The hardware address of the network that the board serves on.
+    pub mac: Mac,
+    /// `ap` or `sta`.
+    pub mode: &'a str,
+    /// Where the settings come from.
+    pub settings: Origin,
+    /// Why the chip started, in one word.
+    pub reset: &'a str,
+    /// The network's name, escaped already.
+    pub ssid: &'a str,
+    /// Whether anyone may join the network.
+    pub open: bool,
+}
+
+/// Where the settings come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Flash.
+    Flash,
+    /// There were none, or none of use.
+    Default,
+}
+
+impl fmt::Display for Banner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = match self.settings {
+            Origin::Flash => "flash",
+            Origin::Default => "default",
+        };
+        let security = if self.open { "open" } else { "wpa2" };
+        write!(
+            f,
+            "tcpctl-firmware v={} chip={} mac={} mode={} settings={settings} reset={} \
+             security={security} ssid=\"{}\"",
+            self.firmware, self.chip, self.mac, self.mode, self.reset, self.ssid
+        )
+    }
+}
+
+/// What a panic left behind, told after the restart. Displays as the console's line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Panic<'a>(pub &'a str);
+
+impl fmt::Display for Panic<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "panic \"{}\"", self.0.as_bytes().escape_ascii())
+    }
+}
+
+/// The board's readings, now and then. Displays as the console's line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heartbeat(pub Report);
+
+impl fmt::Display for Heartbeat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "counters {}", self.0)
+    }
+}
+
+/// Requests that came faster than lines may be printed. Displays as the console's line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suppressed(pub u32);
+
+impl fmt::Display for Suppressed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "requests suppressed={}", self.0)
+    }
+}
+
 /// The board can be reached. Displays as the console's line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ready {
@@ -62,23 +141,42 @@ impl fmt::Display for Ready {
     }
 }
 
-/// A station was given an address, in AP mode. Displays as the console's line.
+/// A station's lease began, went on or ended, in AP mode. Displays as the console's line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Leased {
-    /// The station's hardware address.
-    pub mac: [u8; 6],
-    /// The address that it was given.
-    pub address: Ipv4Addr,
+pub struct Lease(pub LeaseEvent);
+
+impl fmt::Display for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LeaseEvent {
+            mac,
+            address,
+            change,
+        } = self.0;
+        let change = match change {
+            Change::Granted => "leased",
+            Change::Renewed => "renewed",
+            Change::Released => "released",
+            Change::Declined => "declined",
+        };
+        write!(f, "station {change} mac={} addr={address}", Mac(mac))
+    }
 }
 
-impl fmt::Display for Leased {
+/// A station came or went, in AP mode. Displays as the console's line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Station {
+    /// It is associated; it may have no address yet.
+    Joined(Mac),
+    /// It is gone.
+    Left(Mac),
+}
+
+impl fmt::Display for Station {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "station leased mac={} addr={}",
-            Mac(self.mac),
-            self.address
-        )
+        match self {
+            Self::Joined(mac) => write!(f, "station joined mac={mac}"),
+            Self::Left(mac) => write!(f, "station left mac={mac}"),
+        }
     }
 }
 
@@ -101,6 +199,7 @@ impl fmt::Display for Mac {
 #[cfg(test)]
 mod tests {
     extern crate std;
+    use core::net::Ipv4Addr;
     use std::string::ToString;
 
     use super::*;
@@ -120,14 +219,64 @@ mod tests {
             Ready { address: peer }.to_string(),
             "ready addr=192.168.1.2:49152"
         );
-        assert_eq!(
-            Leased {
+        for (change, word) in [
+            (Change::Granted, "leased"),
+            (Change::Renewed, "renewed"),
+            (Change::Released, "released"),
+            (Change::Declined, "declined"),
+        ] {
+            let lease = Lease(LeaseEvent {
                 mac: [2, 0, 0, 0x1a, 0x2b, 0x3c],
-                address: *peer.ip()
-            }
-            .to_string(),
-            "station leased mac=02:00:00:1a:2b:3c addr=192.168.1.2"
+                address: *peer.ip(),
+                change,
+            });
+            assert_eq!(
+                lease.to_string(),
+                std::format!("station {word} mac=02:00:00:1a:2b:3c addr=192.168.1.2")
+            );
+        }
+        let mac = Mac([2, 0, 0, 0x1a, 0x2b, 0x3c]);
+        assert_eq!(
+            Station::Joined(mac).to_string(),
+            "station joined mac=02:00:00:1a:2b:3c"
         );
+        assert_eq!(
+            Station::Left(mac).to_string(),
+            "station left mac=02:00:00:1a:2b:3c"
+        );
+        let banner = Banner {
+            firmware: "0.1.0",
+            chip: "esp32c3",
+            mac,
+            mode: "ap",
+            settings: Origin::Default,
+            reset: "power-on",
+            ssid: "tcpctl-2b3c",
+            open: false,
+        };
+        assert_eq!(
+            banner.to_string(),
+            "tcpctl-firmware v=0.1.0 chip=esp32c3 mac=02:00:00:1a:2b:3c mode=ap settings=default \
+             reset=power-on security=wpa2 ssid=\"tcpctl-2b3c\""
+        );
+        let banner = Banner {
+            settings: Origin::Flash,
+            open: true,
+            ..banner
+        };
+        let line = banner.to_string();
+        assert!(line.contains(" settings=flash "), "{line}");
+        assert!(line.contains(" security=open "), "{line}");
+        assert_eq!(
+            Panic("src/main.rs:7: \"no\"\nready").to_string(),
+            r#"panic "src/main.rs:7: \"no\"\nready""#
+        );
+        assert!(
+            Heartbeat(Report::default())
+                .to_string()
+                .starts_with(r#"counters {"schema":"#)
+        );
+        assert_eq!(Suppressed(12).to_string(), "requests suppressed=12");
     }
 
     #[test]

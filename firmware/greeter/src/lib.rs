@@ -8,30 +8,46 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`server`] | the greeting server: slots, workers, the backlog |
+//! | [`status`] | the board's readings, for a request of `status` and the console |
 //! | [`backlog`] | whose turn it is: workers given out in arrival order |
 //! | [`services`] | echo, discard and chargen, for measuring |
 //! | [`console`] | what the board prints, on a chip's serial line and in `tcpctl sim` alike |
+//! | [`lines`] | lines on their way to a slow console |
+//! | [`rate`] | how many of them a flood may print |
+//! | [`panic_record`] | a panic's last words, across a reset |
 //! | [`counters`] | what has been counted since the start |
 //! | [`bursts`] | a driver that gives the servers their turn between frames |
 //! | [`refusals`] | a driver that counts the SYNs that the stack refused |
 //! | [`dhcp`] | the DHCP server of a board that is its own access point |
 //! | [`mdns`] | the mDNS responder: announces the board and answers for it |
+//! | [`access_point`] | the address of a board that opens a network, and who is on it |
+//! | [`station`] | joining a network and staying on it |
+//! | [`backoff`] | how long to wait before trying again |
+//! | [`presence`] | servers that are there while the network is |
 #![no_std]
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
 extern crate std;
 
+pub mod access_point;
 pub mod backlog;
+pub mod backoff;
 pub mod bursts;
 mod connection;
 pub mod console;
 pub mod counters;
 pub mod dhcp;
+pub mod lines;
 pub mod mdns;
+pub mod panic_record;
+pub mod presence;
+pub mod rate;
 pub mod refusals;
 pub mod server;
 pub mod services;
+pub mod station;
+pub mod status;
 mod udp;
 
 #[cfg(test)]

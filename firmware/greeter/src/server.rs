@@ -5,6 +5,7 @@
 //! by the stack; one that finds a slot but no free worker waits for one in arrival order.
 
 use core::cell::Cell;
+use core::fmt::Write as _;
 use core::net::SocketAddrV4;
 
 use embassy_futures::select::{Either, select};
@@ -16,6 +17,7 @@ use crate::backlog::Backlog;
 use crate::connection;
 use crate::console::{Console, Request};
 use crate::counters::{Counters, Tally, add_bytes};
+use crate::status::{self, Board, Report};
 
 /// A good size for a slot's receive buffer, bytes: a browser's request fits.
 pub const RECEIVE_BUFFER: usize = 1024;
@@ -64,6 +66,18 @@ impl Config<'_> {
     pub const fn slots(&self) -> usize {
         self.workers + self.backlog
     }
+
+    /// The same with at most `slots` of them: a board that has no room for all gives up places to
+    /// wait first, workers after that.
+    #[must_use]
+    pub fn within(self, slots: usize) -> Self {
+        let workers = self.workers.min(slots);
+        Self {
+            workers,
+            backlog: self.backlog.min(slots - workers),
+            ..self
+        }
+    }
 }
 
 /// The state that the slots of one server share. `SLOTS` bounds their number.
@@ -74,6 +88,7 @@ pub struct Server<'a, C, const SLOTS: usize> {
     console: C,
     tally: Tally,
     refused: Option<&'a Cell<u32>>,
+    status: Option<&'a dyn Board>,
 }
 
 impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
@@ -93,6 +108,16 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
             console,
             tally: Tally::default(),
             refused,
+            status: None,
+        }
+    }
+
+    /// The same, and a request of `status` is answered with the readings of `board`.
+    #[must_use]
+    pub fn with_status(self, board: &'a dyn Board) -> Self {
+        Self {
+            status: Some(board),
+            ..self
         }
     }
 
@@ -166,7 +191,9 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
         socket: &mut TcpSocket<'_>,
         peer: SocketAddrV4,
     ) -> Result<(), embassy_net::tcp::Error> {
+        let mut asks = None;
         let show = |bytes: &mut [u8]| {
+            asks = self.status.filter(|_| status::is_request(bytes));
             add_bytes(&self.tally.bytes_in, bytes.len());
             self.console.request(&Request { peer, bytes });
             (bytes.len(), ())
@@ -192,13 +219,34 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
                 return Err(embassy_net::tcp::Error::ConnectionReset);
             }
         }
-        let mut rest = self.config.greeting;
+        match asks {
+            Some(board) => {
+                let report = Report {
+                    vitals: board.vitals(),
+                    counters: self.counters(),
+                };
+                let mut line = heapless::String::<{ status::MAX_LEN }>::new();
+                // It fits: see the test of `MAX_LEN`.
+                let _ = writeln!(line, "{report}");
+                self.send(socket, line.as_bytes()).await?;
+            }
+            None => self.send(socket, self.config.greeting).await?,
+        }
+        self.tally.served.add_one();
+        Ok(())
+    }
+
+    /// Writes an answer of any length.
+    async fn send(
+        &self,
+        socket: &mut TcpSocket<'_>,
+        mut rest: &[u8],
+    ) -> Result<(), embassy_net::tcp::Error> {
         while !rest.is_empty() {
             let written = socket.write(rest).await?;
             add_bytes(&self.tally.bytes_out, written);
             rest = &rest[written..];
         }
-        self.tally.served.add_one();
         Ok(())
     }
 }
@@ -216,5 +264,28 @@ fn is_alive(socket: &TcpSocket<'_>) -> bool {
 fn ipv4(endpoint: IpEndpoint) -> Option<SocketAddrV4> {
     match endpoint.addr {
         IpAddress::Ipv4(address) => Some(SocketAddrV4::new(address, endpoint.port)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    #[test]
+    fn a_small_board_gives_up_waiting_places_first() {
+        for (workers, backlog, slots, fits) in [
+            (4, 4, 16, (4, 4)),
+            (12, 12, 16, (12, 4)),
+            (32, 32, 16, (16, 0)),
+            (1, 32, 16, (1, 15)),
+        ] {
+            let config = Config {
+                workers,
+                backlog,
+                ..Config::DEFAULT
+            };
+            let config = config.within(slots);
+            assert_eq!((config.workers, config.backlog), fits);
+        }
     }
 }

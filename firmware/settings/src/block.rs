@@ -6,7 +6,7 @@
 //! | offset | bytes | |
 //! |---:|---:|---|
 //! | 0 | 4 | magic, `TCPS` |
-//! | 4 | 2 | version of the format, now 2 |
+//! | 4 | 2 | version of the format, now 3 |
 //! | 6 | 2 | n, the length of the body |
 //! | 8 | 4 | CRC-32 (ISO-HDLC: Ethernet's, zlib's) of bytes 4 to 7 and of the body |
 //! | 12 | n | body, in [postcard](https://postcard.jamesmunns.com/wire-format) |
@@ -28,6 +28,7 @@
 //! | backlog | `u8` | 1 |
 //! | request timeout, ms | `u32` | 2, else 5000 |
 //! | services | `u8`, 0 or 1 | 2, else 0 |
+//! | status | `u8`, 0 or 1 | 3, else 1 |
 //!
 //! The passphrase is there in plain text, as the radio needs it. Who can read a board's flash can
 //! read it, unless the chip encrypts its flash.
@@ -38,7 +39,7 @@ use core::fmt;
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use serde::Deserialize;
 
-use crate::wire::{MAX_BODY_LEN, Version1, Version2};
+use crate::wire::{MAX_BODY_LEN, Version1, Version2, Version3};
 use crate::{Invalid, Settings};
 
 /// The bytes of flash that a block may fill: one sector, the least that can be erased.
@@ -48,7 +49,7 @@ pub const BLOCK_SIZE: usize = 4096;
 pub const MAX_LEN: usize = HEADER_LEN + MAX_BODY_LEN;
 
 /// The version that [`Settings::encode`] writes, and the newest that [`Settings::decode`] reads.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 const MAGIC: [u8; 4] = *b"TCPS";
 const HEADER_LEN: usize = 12;
@@ -67,7 +68,7 @@ impl Settings {
         let (header, rest) = buffer
             .split_first_chunk_mut::<HEADER_LEN>()
             .ok_or(BufferTooSmall)?;
-        let body = postcard::to_slice(&Version2::from(self), rest).map_err(|_| BufferTooSmall)?;
+        let body = postcard::to_slice(&Version3::from(self), rest).map_err(|_| BufferTooSmall)?;
         // A body of more than 65535 bytes does not fit any block.
         let length = u16::try_from(body.len()).map_err(|_| BufferTooSmall)?;
 
@@ -116,8 +117,9 @@ impl Settings {
             });
         }
         let body = match u16::from_le_bytes([v0, v1]) {
-            1 => read::<Version1<'_>>(body)?.into(),
-            2 => read::<Version2<'_>>(body)?,
+            1 => Version2::from(read::<Version1<'_>>(body)?).into(),
+            2 => read::<Version2<'_>>(body)?.into(),
+            3 => read::<Version3<'_>>(body)?,
             0 => return Err(DecodeError::Malformed),
             version => return Err(DecodeError::Newer { version }),
         };

@@ -2,8 +2,8 @@
 
 use crate::{
     Backlog, Channel, Field, Greeting, HostName, Invalid, MaxStations, Mode, Network, Reason,
-    RequestTimeout, Security, ServerParts, ServerSettings, Services, Settings, Ssid, TcpPort,
-    Workers,
+    RequestTimeout, Security, ServerParts, ServerSettings, Services, Settings, Ssid, Status,
+    TcpPort, Workers,
 };
 
 /// What was asked for; `None` keeps what is stored, or takes the default where nothing is.
@@ -33,6 +33,8 @@ pub struct Changes {
     pub request_timeout: Option<RequestTimeout>,
     /// The bench services.
     pub services: Option<Services>,
+    /// What a request of `status` gets.
+    pub status: Option<Status>,
 }
 
 impl Changes {
@@ -96,6 +98,7 @@ impl Changes {
                 backlog: self.backlog.unwrap_or(server.backlog),
                 request_timeout: self.request_timeout.unwrap_or(server.request_timeout),
                 services: self.services.unwrap_or(server.services),
+                status: self.status.unwrap_or(server.status),
             })?,
         })
     }

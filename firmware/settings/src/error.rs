@@ -31,6 +31,8 @@ pub enum Field {
     RequestTimeout,
     /// The bench services.
     Services,
+    /// The answer to a request of `status`.
+    Status,
 }
 
 impl Field {
@@ -49,6 +51,7 @@ impl Field {
             Self::Backlog => "backlog",
             Self::RequestTimeout => "request-timeout",
             Self::Services => "services",
+            Self::Status => "status",
         }
     }
 }

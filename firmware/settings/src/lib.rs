@@ -65,7 +65,7 @@ pub use greeting::Greeting;
 pub use host_name::HostName;
 pub use network::{Channel, MaxStations, Mode, Network};
 pub use server::{
-    Backlog, RequestTimeout, ServerParts, ServerSettings, Services, TcpPort, Workers,
+    Backlog, RequestTimeout, ServerParts, ServerSettings, Services, Status, TcpPort, Workers,
 };
 pub use settings::Settings;
 pub use wifi::{Passphrase, Security, Ssid};

@@ -135,6 +135,38 @@ impl FromStr for Services {
     }
 }
 
+/// What a request of the one line `status` gets: the board's readings, or the greeting as any other
+/// request. At first the readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// The greeting.
+    Off,
+    /// One line of JSON: uptime, memory, signal, temperature, counters.
+    #[default]
+    On,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::On => "on",
+        })
+    }
+}
+
+impl FromStr for Status {
+    type Err = Invalid;
+
+    fn from_str(word: &str) -> Result<Self, Invalid> {
+        match word {
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            _ => Err(Invalid::new(Field::Status, Reason::NotOneOf("on", "off"))),
+        }
+    }
+}
+
 /// The parts of [`ServerSettings`], each of them valid; its default is the board's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerParts {
@@ -150,6 +182,8 @@ pub struct ServerParts {
     pub request_timeout: RequestTimeout,
     /// The bench services.
     pub services: Services,
+    /// What a request of `status` gets.
+    pub status: Status,
 }
 
 /// The settings of the greeting server and the bench services, which can run together.
@@ -209,6 +243,11 @@ impl ServerSettings {
     pub const fn services(&self) -> Services {
         self.0.services
     }
+
+    /// What a request of `status` gets.
+    pub const fn status(&self) -> Status {
+        self.0.status
+    }
 }
 
 #[cfg(test)]
@@ -227,6 +266,7 @@ mod tests {
             Duration::from_secs(5)
         );
         assert_eq!(server.services(), Services::Off);
+        assert_eq!(server.status(), Status::On);
         assert_eq!(ServerSettings::new(server.clone().into_parts()), Ok(server));
     }
 
@@ -317,5 +357,16 @@ mod tests {
             assert_eq!(services.to_string().parse(), Ok(services));
         }
         assert!("yes".parse::<Services>().is_err());
+    }
+
+    #[test]
+    fn status_is_read_as_it_is_written() {
+        for status in [Status::On, Status::Off] {
+            assert_eq!(status.to_string().parse(), Ok(status));
+        }
+        assert_eq!(
+            "yes".parse::<Status>().unwrap_err().to_string(),
+            "status: unknown; choose on or off"
+        );
     }
 }

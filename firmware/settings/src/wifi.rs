@@ -100,6 +100,21 @@ impl Passphrase {
         }
     }
 
+    /// A passphrase of 16 letters and digits out of 80 bits of `random`, for a board that was given
+    /// none. Neither l nor o, 0 nor 1: a person reads it from one screen and types it into another.
+    pub fn random(mut random: impl FnMut() -> u32) -> Self {
+        const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+        const LEN: usize = 16;
+        let mut secret = String::new();
+        for _ in 0..LEN {
+            // The highest five bits: in weak generators they are the better ones.
+            let index = (random() >> 27) as usize;
+            // 16 characters of 64: pushing can't fail.
+            _ = secret.push(ALPHABET[index].into());
+        }
+        Self(secret)
+    }
+
     /// The secret itself: for the radio and for flash, and for nothing that a person reads.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -193,6 +208,31 @@ mod tests {
         assert!(Passphrase::new(&"0aF9".repeat(16)).unwrap().is_raw_key());
         let refused = Passphrase::new(&"0aG9".repeat(16)).unwrap_err();
         assert_eq!(refused.reason, Reason::NotHexadecimal);
+    }
+
+    #[test]
+    fn a_random_passphrase_is_one_and_uses_every_bit_that_it_is_given() {
+        let mut seed = 7_u32;
+        let mut next = || {
+            let mut random = || {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                seed
+            };
+            Passphrase::random(&mut random)
+        };
+        let mut characters = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            let secret = next();
+            assert_eq!(Passphrase::new(secret.reveal()), Ok(secret.clone()));
+            assert_eq!(secret.reveal().len(), 16);
+            characters.extend(secret.reveal().bytes());
+        }
+        assert_eq!(
+            characters.len(),
+            32,
+            "every character of the alphabet occurs"
+        );
+        assert_ne!(next(), next());
     }
 
     #[test]

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Backlog, Channel, Greeting, HostName, Invalid, MaxStations, Network, Passphrase,
-    RequestTimeout, Security, ServerParts, ServerSettings, Services, Settings, Ssid, TcpPort,
-    Workers,
+    RequestTimeout, Security, ServerParts, ServerSettings, Services, Settings, Ssid, Status,
+    TcpPort, Workers,
 };
 
-/// The most bytes of a version 2 body: every string as long as it may be, every number as wide.
-pub(crate) const MAX_BODY_LEN: usize = NETWORK + 1 + 1 + HOST_NAME + 3 + GREETING + 1 + 1 + 3 + 1;
+/// The most bytes of a version 3 body: every string as long as it may be, every number as wide.
+pub(crate) const MAX_BODY_LEN: usize =
+    NETWORK + 1 + 1 + HOST_NAME + 3 + GREETING + 1 + 1 + 3 + 1 + 1;
 /// Variant; presence, length and bytes of the SSID; variant, length and bytes of the passphrase.
 const NETWORK: usize = 1 + (1 + 1 + Ssid::MAX_LEN) + (1 + 1 + Passphrase::MAX_LEN);
 /// Presence, length, bytes.
@@ -35,7 +36,7 @@ pub(crate) struct Version1<'a> {
     backlog: u8,
 }
 
-/// The current format.
+/// The second format: without a setting for the status.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Version2<'a> {
     #[serde(borrow)]
@@ -49,6 +50,23 @@ pub(crate) struct Version2<'a> {
     backlog: u8,
     request_timeout_ms: u32,
     services: bool,
+}
+
+/// The current format.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Version3<'a> {
+    #[serde(borrow)]
+    network: WireNetwork<'a>,
+    channel: u8,
+    max_stations: u8,
+    host_name: Option<&'a str>,
+    port: u16,
+    greeting: &'a [u8],
+    workers: u8,
+    backlog: u8,
+    request_timeout_ms: u32,
+    services: bool,
+    status: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -89,7 +107,26 @@ impl<'a> From<Version1<'a>> for Version2<'a> {
     }
 }
 
-impl<'a> From<&'a Settings> for Version2<'a> {
+impl<'a> From<Version2<'a>> for Version3<'a> {
+    /// Fills in what version 2 did not know with the defaults of a board.
+    fn from(old: Version2<'a>) -> Self {
+        Self {
+            network: old.network,
+            channel: old.channel,
+            max_stations: old.max_stations,
+            host_name: old.host_name,
+            port: old.port,
+            greeting: old.greeting,
+            workers: old.workers,
+            backlog: old.backlog,
+            request_timeout_ms: old.request_timeout_ms,
+            services: old.services,
+            status: true,
+        }
+    }
+}
+
+impl<'a> From<&'a Settings> for Version3<'a> {
     fn from(settings: &'a Settings) -> Self {
         let server = &settings.server;
         Self {
@@ -103,14 +140,15 @@ impl<'a> From<&'a Settings> for Version2<'a> {
             backlog: server.backlog().get(),
             request_timeout_ms: server.request_timeout().as_millis(),
             services: server.services() == Services::On,
+            status: server.status() == Status::On,
         }
     }
 }
 
-impl TryFrom<Version2<'_>> for Settings {
+impl TryFrom<Version3<'_>> for Settings {
     type Error = Invalid;
 
-    fn try_from(body: Version2<'_>) -> Result<Self, Invalid> {
+    fn try_from(body: Version3<'_>) -> Result<Self, Invalid> {
         Ok(Self {
             network: body.network.try_into()?,
             channel: Channel::new(body.channel.into())?,
@@ -127,6 +165,7 @@ impl TryFrom<Version2<'_>> for Settings {
                 } else {
                     Services::Off
                 },
+                status: if body.status { Status::On } else { Status::Off },
             })?,
         })
     }

@@ -5,7 +5,7 @@ use proptest::option;
 use proptest::prelude::*;
 use tcpctl_settings::{
     Backlog, Channel, Greeting, HostName, MaxStations, Network, Passphrase, RequestTimeout,
-    Security, ServerParts, ServerSettings, Services, Settings, Ssid, TcpPort, Workers,
+    Security, ServerParts, ServerSettings, Services, Settings, Ssid, Status, TcpPort, Workers,
 };
 
 fn ssid() -> impl Strategy<Value = Ssid> {
@@ -40,10 +40,11 @@ fn server() -> impl Strategy<Value = ServerSettings> {
         0..=32u32,
         0..=600_000u32,
         any::<bool>(),
+        any::<bool>(),
     )
         .prop_filter_map(
             "the port is a service's",
-            |(port, greeting, workers, backlog, request_timeout, services)| {
+            |(port, greeting, workers, backlog, request_timeout, services, status)| {
                 ServerSettings::new(ServerParts {
                     port: TcpPort::new(port).unwrap(),
                     greeting: Greeting::new(greeting).unwrap(),
@@ -55,6 +56,7 @@ fn server() -> impl Strategy<Value = ServerSettings> {
                     } else {
                         Services::Off
                     },
+                    status: if status { Status::On } else { Status::Off },
                 })
                 .ok()
             },

@@ -6,7 +6,7 @@ use proptest::sample::Index;
 use tcpctl_settings::{
     BLOCK_SIZE, Backlog, BufferTooSmall, Channel, DecodeError, Field, Greeting, HostName, MAX_LEN,
     MaxStations, Network, Passphrase, Reason, RequestTimeout, Security, ServerParts,
-    ServerSettings, Services, Settings, Ssid, TcpPort, VERSION, Workers,
+    ServerSettings, Services, Settings, Ssid, Status, TcpPort, VERSION, Workers,
 };
 
 use crate::any;
@@ -55,6 +55,7 @@ fn largest() -> Settings {
             backlog: Backlog::MAX,
             request_timeout: RequestTimeout::MAX,
             services: Services::On,
+            status: Status::On,
         })
         .unwrap(),
     }
@@ -145,7 +146,7 @@ proptest! {
     /// else it could not be written and read again.
     #[test]
     fn any_body_is_refused_or_read_without_a_panic(
-        version in 0..=3u16,
+        version in 0..=4u16,
         body in vec(prop_oneof![0..4u8, any::<u8>()], 0..80),
     ) {
         if let Ok(settings) = Settings::decode(&sealed(version, &body)) {
@@ -198,11 +199,11 @@ fn a_length_beyond_the_sector_is_torn_and_not_read_from_the_next_one() {
 
 #[test]
 fn a_newer_block_says_what_to_update() {
-    let refused = Settings::decode(&sealed(3, b"who knows")).unwrap_err();
-    assert_eq!(refused, DecodeError::Newer { version: 3 });
+    let refused = Settings::decode(&sealed(4, b"who knows")).unwrap_err();
+    assert_eq!(refused, DecodeError::Newer { version: 4 });
     assert_eq!(
         refused.to_string(),
-        "the stored settings are of version 3, newer than the 2 that is understood here; update \
+        "the stored settings are of version 4, newer than the 3 that is understood here; update \
          the firmware or tcpctl, whichever says this"
     );
 }

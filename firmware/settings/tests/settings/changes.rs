@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use tcpctl_settings::{
     Changes, Channel, Field, Greeting, HostName, Invalid, MaxStations, Mode, Network, Passphrase,
-    Reason, RequestTimeout, Security, Services, Settings, Ssid, TcpPort, Workers,
+    Reason, RequestTimeout, Security, Services, Settings, Ssid, Status, TcpPort, Workers,
 };
 
 use crate::any;
@@ -119,6 +119,7 @@ fn every_setting_can_be_overridden() {
         backlog: Some("0".parse().unwrap()),
         request_timeout: Some(RequestTimeout::NONE),
         services: Some(Services::On),
+        status: Some(Status::Off),
     };
     let new = access_point().overridden_by(&changes).unwrap();
     assert_eq!(new.network.ssid(), Some(&ssid("lab")));
@@ -133,6 +134,7 @@ fn every_setting_can_be_overridden() {
     assert_eq!(server.backlog.get(), 0);
     assert_eq!(server.request_timeout.as_millis(), 0);
     assert_eq!(server.services, Services::On);
+    assert_eq!(server.status, Status::Off);
 }
 
 #[test]

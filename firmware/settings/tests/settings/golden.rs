@@ -5,12 +5,12 @@
 
 use tcpctl_settings::{
     Backlog, Channel, Greeting, HostName, MAX_LEN, MaxStations, Network, Passphrase,
-    RequestTimeout, Security, ServerParts, ServerSettings, Services, Settings, Ssid, TcpPort,
-    VERSION, Workers,
+    RequestTimeout, Security, ServerParts, ServerSettings, Services, Settings, Ssid, Status,
+    TcpPort, VERSION, Workers,
 };
 
 /// A station with every setting away from its default.
-fn station(request_timeout: u32, services: Services) -> Settings {
+fn station(request_timeout: u32, services: Services, status: Status) -> Settings {
     Settings {
         network: Network::Station {
             ssid: Ssid::new("desk").unwrap(),
@@ -26,6 +26,7 @@ fn station(request_timeout: u32, services: Services) -> Settings {
             backlog: Backlog::new(2).unwrap(),
             request_timeout: RequestTimeout::from_millis(request_timeout).unwrap(),
             services,
+            status,
         })
         .unwrap(),
     }
@@ -99,12 +100,46 @@ const OPEN_ACCESS_POINT_2: &[&[u8]] = &[
     &[0],          // services off
 ];
 
+const STATION_3: &[&[u8]] = &[
+    b"TCPS",
+    &[3, 0],
+    &[47, 0],
+    &[0xEC, 0x61, 0x35, 0xA8],
+    b"\x01\x04desk",
+    b"\x01\x0Dcorrect horse",
+    &[6, 3],
+    b"\x01\x09greeter-2",
+    &[0xB9, 0x17],
+    b"\x04Hi\r\n",
+    &[8, 2],
+    &[0xDC, 0x0B],
+    &[1],
+    &[0], // status off
+];
+
+const OPEN_ACCESS_POINT_3: &[&[u8]] = &[
+    b"TCPS",
+    &[3, 0],
+    &[26, 0],
+    &[0x75, 0xE8, 0x30, 0x0D],
+    &[0, 0],
+    &[0],
+    &[1, 4],
+    &[0],
+    &[0xB8, 0x17],
+    b"\x0BHello World",
+    &[4, 4],
+    &[0x88, 0x27],
+    &[0],
+    &[1], // status on
+];
+
 #[test]
-fn version_2_is_written_and_read_as_it_was_defined() {
-    assert_eq!(VERSION, 2);
+fn version_3_is_written_and_read_as_it_was_defined() {
+    assert_eq!(VERSION, 3);
     for (settings, golden) in [
-        (station(1500, Services::On), STATION_2),
-        (open_access_point(), OPEN_ACCESS_POINT_2),
+        (station(1500, Services::On, Status::Off), STATION_3),
+        (open_access_point(), OPEN_ACCESS_POINT_3),
     ] {
         let golden = golden.concat();
         assert_eq!(settings.encode(&mut [0; MAX_LEN]), Ok(&golden[..]));
@@ -113,9 +148,11 @@ fn version_2_is_written_and_read_as_it_was_defined() {
 }
 
 #[test]
-fn version_1_is_read_with_defaults_for_what_it_did_not_know() {
+fn older_versions_are_read_with_defaults_for_what_they_did_not_know() {
     for (settings, golden) in [
-        (station(5000, Services::Off), STATION_1),
+        (station(1500, Services::On, Status::On), STATION_2),
+        (open_access_point(), OPEN_ACCESS_POINT_2),
+        (station(5000, Services::Off, Status::On), STATION_1),
         (open_access_point(), OPEN_ACCESS_POINT_1),
     ] {
         assert_eq!(Settings::decode(&golden.concat()), Ok(settings));
@@ -123,8 +160,10 @@ fn version_1_is_read_with_defaults_for_what_it_did_not_know() {
 }
 
 #[test]
-fn version_1_is_written_again_as_version_2() {
-    let settings = Settings::decode(&OPEN_ACCESS_POINT_1.concat()).unwrap();
-    let golden = OPEN_ACCESS_POINT_2.concat();
-    assert_eq!(settings.encode(&mut [0; MAX_LEN]), Ok(&golden[..]));
+fn older_versions_are_written_again_as_version_3() {
+    for golden in [OPEN_ACCESS_POINT_1, OPEN_ACCESS_POINT_2] {
+        let settings = Settings::decode(&golden.concat()).unwrap();
+        let golden = OPEN_ACCESS_POINT_3.concat();
+        assert_eq!(settings.encode(&mut [0; MAX_LEN]), Ok(&golden[..]));
+    }
 }

@@ -1,0 +1,50 @@
+//! A network of the board's own: who comes and who goes.
+
+use esp_radio::wifi::WifiController;
+use esp_radio::wifi::event::EventInfo;
+use tcpctl_greeter::access_point::Stations;
+use tcpctl_greeter::console::{Mac, Station};
+
+use crate::console::Console;
+use crate::vitals::Chip;
+
+/// As many stations as any of the radios takes.
+const MOST: usize = 16;
+
+/// Says who joins and who leaves, and counts them. The network lasts as long as `controller`.
+#[embassy_executor::task]
+pub(crate) async fn watch(
+    controller: WifiController<'static>,
+    console: &'static Console,
+    chip: &'static Chip,
+) {
+    let mut stations = Stations::<MOST>::new();
+    chip.stations.set(Some(0));
+    let mut events = match controller.subscribe() {
+        Ok(events) => events,
+        Err(error) => {
+            console.say(format_args!(
+                "network failed reason=\"no news of stations: {error}\""
+            ));
+            // Without news the network is there all the same.
+            return core::future::pending().await;
+        }
+    };
+    loop {
+        let said = match events.next_event_pure().await {
+            EventInfo::AccessPointStationConnected { mac, .. } => {
+                let mac = Mac(mac);
+                stations.joined(mac).then_some(Station::Joined(mac))
+            }
+            EventInfo::AccessPointStationDisconnected { mac, .. } => {
+                let mac = Mac(mac);
+                stations.left(mac).then_some(Station::Left(mac))
+            }
+            _ => None,
+        };
+        chip.stations.set(Some(stations.count()));
+        if let Some(line) = said {
+            console.say(line);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The board's readings: what a request of `status` is answered with, and what the console's
+//! `counters` line says. One line of JSON, the same on a chip and on the virtual board; what a
+//! board does not have is `null`.
+
+use core::fmt;
+
+use embassy_time::Duration;
+
+use crate::counters::Counters;
+
+/// The request that asks for the readings; one line end may follow it.
+pub const REQUEST: &[u8] = b"status";
+
+/// The most bytes of a [`Report`] as text, with names of up to 16 characters.
+pub const MAX_LEN: usize = 512;
+
+/// What only the board itself can know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// The firmware's version.
+    pub firmware: &'static str,
+    /// The chip, `esp32c3`; `virtual` on a desktop.
+    pub chip: &'static str,
+    /// `ap` or `sta`.
+    pub mode: &'static str,
+    /// Since the start.
+    pub uptime: Duration,
+    /// Bytes of the heap that are free now.
+    pub heap_free: Option<usize>,
+    /// The fewest that ever were.
+    pub heap_lowest: Option<usize>,
+    /// The fewest bytes of the main stack that were never used.
+    pub stack_lowest: Option<usize>,
+    /// The strength of the access point's signal, in dBm, in STA mode.
+    pub rssi_dbm: Option<i8>,
+    /// How many stations are there, in AP mode.
+    pub stations: Option<usize>,
+    /// The chip's temperature, in tenths of a degree Celsius.
+    pub temperature_decidegrees: Option<i16>,
+}
+
+/// A board that can be asked for its vitals.
+pub trait Board {
+    /// How it is now. Called while a request is answered: it must not block.
+    fn vitals(&self) -> Vitals;
+}
+
+/// Whether a request asks for the readings.
+pub fn is_request(bytes: &[u8]) -> bool {
+    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    line.strip_suffix(b"\r").unwrap_or(line) == REQUEST
+}
+
+/// The readings. Displays as one JSON object, without a line end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The board's part.
+    pub vitals: Vitals,
+    /// The greeting server's part.
+    pub counters: Counters,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { vitals, counters } = self;
+        // The names are the firmware's own words: nothing in them needs an escape.
+        write!(
+            f,
+            r#"{{"schema":"tcpctl.status/1","firmware":"{}","chip":"{}","mode":"{}","uptime_ms":{}"#,
+            vitals.firmware,
+            vitals.chip,
+            vitals.mode,
+            vitals.uptime.as_millis()
+        )?;
+        field(f, "heap_free", vitals.heap_free)?;
+        field(f, "heap_lowest", vitals.heap_lowest)?;
+        field(f, "stack_lowest", vitals.stack_lowest)?;
+        field(f, "rssi_dbm", vitals.rssi_dbm)?;
+        field(f, "stations", vitals.stations)?;
+        field(
+            f,
+            "temperature_c",
+            vitals.temperature_decidegrees.map(Tenths),
+        )?;
+        field(f, "accepted", Some(counters.accepted))?;
+        field(f, "served", Some(counters.served))?;
+        field(f, "refused", counters.refused)?;
+        field(f, "timed_out", Some(counters.timed_out))?;
+        field(f, "reset", Some(counters.reset))?;
+        field(f, "bytes_in", Some(counters.bytes_in))?;
+        field(f, "bytes_out", Some(counters.bytes_out))?;
+        field(f, "in_use", Some(counters.in_use))?;
+        field(f, "waiting", Some(counters.waiting))?;
+        f.write_str("}")
+    }
+}
+
+fn field(f: &mut fmt::Formatter<'_>, name: &str, value: Option<impl fmt::Display>) -> fmt::Result {
+    match value {
+        Some(value) => write!(f, r#","{name}":{value}"#),
+        None => write!(f, r#","{name}":null"#),
+    }
+}
+
+/// A number of tenths, written without the floating-point code that a chip has no room for.
+struct Tenths(i16);
+
+impl fmt::Display for Tenths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let size = self.0.unsigned_abs();
+        write!(f, "{sign}{}.{}", size / 10, size % 10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn one_line_asks_for_the_readings_and_nothing_else_does() {
+        for asks in [&b"status"[..], b"status\n", b"status\r\n"] {
+            assert!(is_request(asks), "{asks:?}");
+        }
+        for other in [
+            &b""[..],
+            b"\n",
+            b"STATUS",
+            b"status ",
+            b"status\n\n",
+            b"status\nstatus\n",
+            b"GET /status HTTP/1.1\r\n",
+        ] {
+            assert!(!is_request(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_chip_s_readings() {
+        let report = Report {
+            vitals: Vitals {
+                firmware: "0.1.0",
+                chip: "esp32c3",
+                mode: "sta",
+                uptime: Duration::from_millis(61_234),
+                heap_free: Some(48_000),
+                heap_lowest: Some(41_000),
+                stack_lowest: Some(100_000),
+                rssi_dbm: Some(-61),
+                stations: None,
+                temperature_decidegrees: Some(-5),
+            },
+            counters: Counters {
+                accepted: 9,
+                served: 7,
+                refused: Some(3),
+                timed_out: 1,
+                reset: 2,
+                bytes_in: 18,
+                bytes_out: 77,
+                in_use: 1,
+                waiting: 0,
+            },
+        };
+        assert_eq!(
+            report.to_string(),
+            r#"{"schema":"tcpctl.status/1","firmware":"0.1.0","chip":"esp32c3","mode":"sta","uptime_ms":61234,"heap_free":48000,"heap_lowest":41000,"stack_lowest":100000,"rssi_dbm":-61,"stations":null,"temperature_c":-0.5,"accepted":9,"served":7,"refused":3,"timed_out":1,"reset":2,"bytes_in":18,"bytes_out":77,"in_use":1,"waiting":0}"#
+        );
+    }
+
+    #[test]
+    fn what_a_board_does_not_have_is_null() {
+        let text = Report::default().to_string();
+        for name in [
+            "heap_free",
+            "heap_lowest",
+            "stack_lowest",
+            "rssi_dbm",
+            "stations",
+            "temperature_c",
+            "refused",
+        ] {
+            assert!(text.contains(&std::format!(r#""{name}":null"#)), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_longest_report_fits() {
+        let report = Report {
+            vitals: Vitals {
+                firmware: "1234567890123456",
+                chip: "1234567890123456",
+                mode: "sta",
+                uptime: Duration::MAX,
+                // A chip's numbers have 32 bits.
+                heap_free: Some(u32::MAX as usize),
+                heap_lowest: Some(u32::MAX as usize),
+                stack_lowest: Some(u32::MAX as usize),
+                rssi_dbm: Some(i8::MIN),
+                stations: Some(255),
+                temperature_decidegrees: Some(i16::MIN),
+            },
+            counters: Counters {
+                accepted: u32::MAX,
+                served: u32::MAX,
+                refused: Some(u32::MAX),
+                timed_out: u32::MAX,
+                reset: u32::MAX,
+                bytes_in: u64::MAX,
+                bytes_out: u64::MAX,
+                in_use: 64,
+                waiting: 64,
+            },
+        };
+        let length = report.to_string().len() + "\n".len();
+        assert!(length <= MAX_LEN, "{length}");
+    }
+}
