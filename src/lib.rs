@@ -13,6 +13,7 @@
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod discover;
 pub mod exit;
 pub mod failure;
 pub mod interrupt;
@@ -44,10 +45,15 @@ pub fn run(cli: Cli) -> Exit {
             let output = Output::new("merge", &global);
             output.finish(bench::command::run_merge(&args, &output))
         }
+        Command::Discover(args) => {
+            let output = Output::new("discover", &global);
+            output.finish(discover::command::run(&args, &output))
+        }
         Command::Schema(args) => {
             let output = Output::new("schema", &global);
             let schema = match args.command {
                 SchemaOf::Bench => bench::report::JSON_SCHEMA,
+                SchemaOf::Discover => discover::report::JSON_SCHEMA,
             };
             output.finish(output.write(schema.as_bytes()).map(|()| Exit::Done))
         }

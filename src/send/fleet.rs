@@ -51,8 +51,7 @@ pub(super) fn targets(path: &Path) -> Result<Vec<Target>, Failure> {
 struct Event {
     #[serde(rename = "event")]
     what: String,
-    #[serde(default)]
-    name: String,
+    name: Option<String>,
     #[serde(default)]
     addresses: Vec<String>,
     port: Option<u16>,
@@ -97,10 +96,9 @@ fn parse(text: &str, name: &str) -> Result<Vec<Target>, Failure> {
 impl Event {
     /// What names the board: its name, else its first address.
     fn text(&self) -> String {
-        match self.addresses.first() {
-            Some(address) if self.name.is_empty() => address.clone(),
-            _ => self.name.clone(),
-        }
+        let name = self.name.clone().filter(|name| !name.is_empty());
+        name.or_else(|| self.addresses.first().cloned())
+            .unwrap_or_default()
     }
 
     fn target(&self) -> Option<Target> {
