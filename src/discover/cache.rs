@@ -17,7 +17,7 @@ use crate::target;
 
 /// How long an address is used without asking again: as long as mDNS gives a host's records
 /// (RFC 6762 §10).
-const FRESH: Duration = Duration::from_secs(120);
+const FRESH: Duration = Duration::from_mins(2);
 /// How long a name is offered for completion.
 const REMEMBERED: Duration = Duration::from_hours(24);
 /// The largest file that is read, bytes.
@@ -74,7 +74,9 @@ impl Remembered {
     pub fn is_called(&self, name: &str) -> bool {
         let plain = |text: &str| {
             let text = text.trim_end_matches('.').to_ascii_lowercase();
-            text.strip_suffix(".local").map(str::to_owned).unwrap_or(text)
+            text.strip_suffix(".local")
+                .map(str::to_owned)
+                .unwrap_or(text)
         };
         let name = plain(name);
         plain(&self.name) == name || self.host.as_deref().is_some_and(|host| plain(host) == name)
@@ -140,7 +142,9 @@ impl Cache {
     /// Remembers boards, and forgets the oldest.
     pub fn remember(&self, seen: Vec<Remembered>, now: SystemTime) {
         self.change(|boards| {
-            boards.retain(|old| old.age(now) < REMEMBERED && !seen.iter().any(|new| new.is_same(old)));
+            boards.retain(|old| {
+                old.age(now) < REMEMBERED && !seen.iter().any(|new| new.is_same(old))
+            });
             boards.splice(0..0, seen);
             boards.truncate(MAX_BOARDS);
         });
@@ -154,7 +158,9 @@ impl Cache {
     fn read(&self) -> Vec<Remembered> {
         let read = |path: &Path| -> io::Result<Content> {
             let mut text = String::new();
-            fs::File::open(path)?.take(MAX_FILE).read_to_string(&mut text)?;
+            fs::File::open(path)?
+                .take(MAX_FILE)
+                .read_to_string(&mut text)?;
             serde_json::from_str(&text).map_err(io::Error::from)
         };
         let content = self.path.as_deref().map(read);
@@ -192,7 +198,9 @@ fn replace(path: &Path, content: &Content) -> io::Result<()> {
 }
 
 fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 #[cfg(test)]
@@ -204,7 +212,8 @@ mod tests {
 
     impl Scratch {
         fn new(name: &str) -> (Self, Cache) {
-            let folder = env::temp_dir().join(format!("tcpctl-cache-{}-{name}", std::process::id()));
+            let folder =
+                env::temp_dir().join(format!("tcpctl-cache-{}-{name}", std::process::id()));
             let cache = Cache::at(folder.join("tcpctl").join("boards.json"));
             (Self(folder), cache)
         }
@@ -232,7 +241,13 @@ mod tests {
         let (_scratch, cache) = Scratch::new("fresh");
         let now = SystemTime::now();
         cache.remember(vec![board("greeter", None, "10.0.0.1", now)], now);
-        for name in ["greeter", "GREETER.local", "greeter.local.", "greeter-host.local", "greeter-host"] {
+        for name in [
+            "greeter",
+            "GREETER.local",
+            "greeter.local.",
+            "greeter-host.local",
+            "greeter-host",
+        ] {
             assert_eq!(cache.fresh(name, now).len(), 1, "{name}");
         }
         assert!(cache.fresh("greet", now).is_empty());
@@ -253,7 +268,10 @@ mod tests {
             board("a", Some("02:00:00:00:00:02"), "10.0.0.2", now),
         ];
         cache.remember(both, now);
-        cache.remember(vec![board("a", Some("02:00:00:00:00:02"), "10.0.0.3", now)], now);
+        cache.remember(
+            vec![board("a", Some("02:00:00:00:00:02"), "10.0.0.3", now)],
+            now,
+        );
         let addresses: Vec<_> = cache
             .fresh("a", now)
             .into_iter()

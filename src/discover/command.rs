@@ -51,7 +51,9 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> Result<Exit, Halt> {
     if let Some(exit) = found.interrupted {
         return Ok(exit);
     }
-    let expected = args.expect_count.map_or(1, |count| usize::from(count.get()));
+    let expected = args
+        .expect_count
+        .map_or(1, |count| usize::from(count.get()));
     if found.count >= expected {
         return Ok(Exit::Done);
     }

@@ -25,7 +25,11 @@ const REQUEST: &[u8] = b"Hello TCP world!\r\n";
 const MAX_LINE: usize = 256;
 
 /// Connects to a board and leaves again.
-pub async fn connect(addresses: Vec<SocketAddr>, interface: Option<String>, patience: Duration) -> Reached {
+pub async fn connect(
+    addresses: Vec<SocketAddr>,
+    interface: Option<String>,
+    patience: Duration,
+) -> Reached {
     match dial(addresses, interface, patience).await {
         Some((_, reached)) => reached,
         None => Reached::No,

@@ -151,7 +151,12 @@ mod tests {
     #[test]
     fn each_hint_is_given_where_it_fits_and_nowhere_else() {
         let here = System::default();
-        let lan = || on(vec![interface("lo", "127.0.0.1"), interface("eth0", "10.1.2.3")]);
+        let lan = || {
+            on(vec![
+                interface("lo", "127.0.0.1"),
+                interface("eth0", "10.1.2.3"),
+            ])
+        };
         let plain = text(&lan(), here);
         assert!(plain.contains("--probe 10.1.2.0/24"), "{plain}");
         assert!(plain.contains("join its Wi-Fi"), "{plain}");
@@ -174,7 +179,10 @@ mod tests {
         assert!(text(&bridge, here).contains("bridge"));
         let alone = on(vec![interface("lo", "127.0.0.1")]);
         let said = text(&alone, wsl);
-        assert!(said.contains("no network") && !said.contains("WSL"), "{said}");
+        assert!(
+            said.contains("no network") && !said.contains("WSL"),
+            "{said}"
+        );
         let joined = text(&on(vec![interface("wlan0", "192.168.1.100")]), here);
         assert!(!joined.contains("join its Wi-Fi"), "{joined}");
         let deaf = Circumstances {

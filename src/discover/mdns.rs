@@ -28,7 +28,7 @@ use message::{Ask, DnsName};
 const REPEATS: [Duration; 4] = [
     Duration::from_millis(200),
     Duration::from_millis(500),
-    Duration::from_millis(1000),
+    Duration::from_secs(1),
     Duration::from_millis(1600),
 ];
 /// From one question to the next while watching.
@@ -95,8 +95,11 @@ impl Mdns {
     pub fn use_interfaces(&mut self, interfaces: Vec<Interface>) -> Vec<(String, io::Error)> {
         let mut problems = Vec::new();
         let known = std::mem::take(&mut self.interfaces);
-        self.links
-            .retain(|link| interfaces.iter().any(|new| known.contains(new) && new.index == link.interface));
+        self.links.retain(|link| {
+            interfaces
+                .iter()
+                .any(|new| known.contains(new) && new.index == link.interface)
+        });
         for interface in &interfaces {
             if known.contains(interface) {
                 continue;

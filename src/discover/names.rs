@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 const REPEATS: [Duration; 3] = [
     Duration::from_millis(150),
     Duration::from_millis(450),
-    Duration::from_millis(1000),
+    Duration::from_secs(1),
 ];
 /// How long after the first answer a second board of the same name may answer, too: responders
 /// wait up to 120 ms (RFC 6762 §6).
@@ -75,7 +75,7 @@ pub fn remembered(wanted: &Wanted<'_>) -> Option<Vec<SocketAddr>> {
     };
     let mut addresses = board.socket_addresses();
     if let Some(port) = wanted.port {
-        addresses.iter_mut().for_each(|it| it.set_port(port));
+        with_port(&mut addresses, port);
     }
     (!addresses.is_empty()).then_some(addresses)
 }
@@ -239,7 +239,7 @@ impl Search {
             }
         };
         if let Some(port) = wanted.port {
-            addresses.iter_mut().for_each(|it| it.set_port(port));
+            with_port(&mut addresses, port);
         }
         if addresses.is_empty() {
             return Err("no board of this name answers over mDNS".to_owned());
@@ -280,6 +280,12 @@ impl Search {
         let mut addresses = found.pop().unwrap_or_default();
         addresses.sort_by_key(SocketAddr::is_ipv6);
         Ok(addresses)
+    }
+}
+
+fn with_port(addresses: &mut [SocketAddr], port: u16) {
+    for address in addresses {
+        address.set_port(port);
     }
 }
 

@@ -33,9 +33,12 @@ impl FromStr for Cidr {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
-        let address: IpAddr = address
-            .parse()
-            .map_err(|_| format!("{write}; '{}' is no IP address", sanitize::one_line(address)))?;
+        let address: IpAddr = address.parse().map_err(|_| {
+            format!(
+                "{write}; '{}' is no IP address",
+                sanitize::one_line(address)
+            )
+        })?;
         let (bits, value, is_v4) = match address {
             IpAddr::V4(v4) => (32, u128::from(v4.to_bits()), true),
             IpAddr::V6(v6) => (128, v6.to_bits(), false),
@@ -97,7 +100,9 @@ impl Pace {
 
     /// The next address, if its time has come.
     pub fn take(&mut self, now: Instant) -> Option<IpAddr> {
-        let value = self.next.filter(|_| self.due().is_some_and(|due| due <= now))?;
+        let value = self
+            .next
+            .filter(|_| self.due().is_some_and(|due| due <= now))?;
         self.next = (value < self.network.last).then(|| value + 1);
         self.given = self.given.saturating_add(1);
         // Where the others have kept it waiting, what was missed is not made up for.
@@ -122,7 +127,7 @@ mod tests {
 
     fn all(text: &str) -> Vec<String> {
         let mut pace = Pace::new(text.parse().unwrap(), Instant::now());
-        let much_later = Instant::now() + Duration::from_secs(3600);
+        let much_later = Instant::now() + Duration::from_hours(1);
         let mut found = Vec::new();
         let mut now = Instant::now();
         while pace.due().is_some() && now < much_later {
@@ -161,7 +166,10 @@ mod tests {
         let mut pace = Pace::new("10.0.0.0/20".parse().unwrap(), begin);
         let mut given = 0;
         for millisecond in 0..1000 {
-            while pace.take(begin + Duration::from_millis(millisecond)).is_some() {
+            while pace
+                .take(begin + Duration::from_millis(millisecond))
+                .is_some()
+            {
                 given += 1;
             }
         }
@@ -173,7 +181,15 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_said() {
-        for text in ["", "board", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "::/129", "1.2.3/8"] {
+        for text in [
+            "",
+            "board",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "::/129",
+            "1.2.3/8",
+        ] {
             let error = text.parse::<Cidr>().unwrap_err();
             assert!(error.contains("192.168.1.0/24"), "{text}: {error}");
         }

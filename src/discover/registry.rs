@@ -87,7 +87,7 @@ impl Sighting {
 pub type Id = u64;
 
 /// What came of a connection to a board.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reached {
     /// It was made.
     Yes {
@@ -279,10 +279,7 @@ impl Board {
             if let (Some(a), Some(b)) = (&known.mac, &sighting.mac) {
                 // A serial port says nothing of ports.
                 let port = |it: &Sighting| it.addresses.first().map(SocketAddr::port);
-                return a == b
-                    && port(known)
-                        .zip(port(sighting))
-                        .is_none_or(|(a, b)| a == b);
+                return a == b && port(known).zip(port(sighting)).is_none_or(|(a, b)| a == b);
             }
             if known
                 .addresses

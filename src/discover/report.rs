@@ -157,8 +157,13 @@ impl DiscoverReport {
 }
 
 impl BoardReport {
-    /// Whether it counts as found: a connection was made, or it is on a cable.
+    /// Whether it counts as found: a connection was made, or it is on a cable as boards are.
     pub fn counts(&self) -> bool {
-        self.status == Status::Online || self.serial_port.is_some()
+        self.status == Status::Online || self.usb.as_ref().is_some_and(|usb| usb.adapter.is_some())
+    }
+
+    /// Whether nothing speaks for a board: a serial port of no known kind.
+    pub fn is_unknown_serial(&self) -> bool {
+        self.sources == [Source::Serial] && !self.counts()
     }
 }

@@ -233,7 +233,7 @@ impl<'p> Session<'p> {
     }
 
     fn next_wake(&self, now: Instant) -> Instant {
-        let far = now + Duration::from_secs(3600);
+        let far = now + Duration::from_hours(1);
         let end = match self.plan.ending {
             Ending::After { timeout, .. } if now < self.begin + timeout => self.begin + timeout,
             Ending::After { timeout, .. } if now < self.begin + timeout + GRACE => {
@@ -422,7 +422,10 @@ impl<'p> Session<'p> {
             let found = service.text.iter().find(|(known, _)| known == key);
             found.map(|(_, value)| value.clone())
         };
-        let name = self.mdns.as_ref().and_then(|it| it.interface(origin.interface));
+        let name = self
+            .mdns
+            .as_ref()
+            .and_then(|it| it.interface(origin.interface));
         Sighting {
             name: Some(service.instance.first()),
             host: Some(service.host.to_string()),

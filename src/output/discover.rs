@@ -1,6 +1,7 @@
 //! `discover` for people: a line a board; on a terminal a table that is kept up to date in place.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use super::{Colour, Halt, Output, human};
 use crate::discover::report::{BoardReport, DiscoverReport, Event, Status};
@@ -68,11 +69,10 @@ impl Output {
                 "names": names.iter().filter(plain).collect::<Vec<_>>(),
             }));
         }
-        let lines: String = names
-            .iter()
-            .filter(plain)
-            .map(|name| format!("{name}\n"))
-            .collect();
+        let mut lines = String::new();
+        for name in names.iter().filter(plain) {
+            let _ = writeln!(lines, "{name}");
+        }
         self.write(lines.as_bytes())
     }
 }
@@ -139,13 +139,17 @@ impl Listing<'_> {
         let size = terminal_size::terminal_size();
         let (width, height) = size.map_or((80, 24), |(w, h)| (usize::from(w.0), usize::from(h.0)));
         let colour = self.output.stdout_colour;
-        let mut lines = vec![colour.strong(fit(row(&HEADINGS.map(Cow::Borrowed)).trim_end(), width))];
+        let mut lines =
+            vec![colour.strong(fit(row(&HEADINGS.map(Cow::Borrowed)).trim_end(), width))];
         let room = height.saturating_sub(3).max(1);
         for board in boards.iter().take(room) {
             lines.push(line_within(board, colour, width));
         }
         if boards.len() > room {
-            lines.push(format!("and {} more", human::grouped((boards.len() - room) as u64)));
+            lines.push(format!(
+                "and {} more",
+                human::grouped((boards.len() - room) as u64)
+            ));
         }
         if *watching {
             let count = human::count(boards.len() as u64, "board");
@@ -154,7 +158,7 @@ impl Listing<'_> {
         let mut text = String::new();
         if *drawn > 0 {
             // Up to the first line, and away with all from there on.
-            text.push_str(&format!("\x1b[{drawn}A\r\x1b[J"));
+            let _ = write!(text, "\x1b[{drawn}A\r\x1b[J");
         }
         *drawn = lines.len();
         text.push_str(&lines.join("\n"));
@@ -194,7 +198,10 @@ fn line_within(board: &BoardReport, colour: Colour, width: usize) -> String {
 
 /// A text that takes one line of the terminal, or less.
 fn fit(text: &str, width: usize) -> &str {
-    let end = text.char_indices().nth(width).map_or(text.len(), |(at, _)| at);
+    let end = text
+        .char_indices()
+        .nth(width)
+        .map_or(text.len(), |(at, _)| at);
     &text[..end]
 }
 
@@ -226,10 +233,11 @@ fn cells(board: &BoardReport) -> [Cow<'static, str>; 8] {
             let rtt = human::microseconds(us as f64);
             format!("online {rtt}")
         }
+        _ if board.is_unknown_serial() => "unknown serial".to_owned(),
         _ => board.status.name().to_owned(),
     };
     if let Some(greeting) = &board.greeting {
-        status.push_str(&format!("  \"{}\"", shown(greeting)));
+        let _ = write!(status, "  \"{}\"", shown(greeting));
     }
     let usb = board.usb.as_ref();
     let chip = match (&board.chip, usb) {
@@ -247,7 +255,11 @@ fn cells(board: &BoardReport) -> [Cow<'static, str>; 8] {
         or_dash(board.mode.as_ref()),
         or_dash(board.firmware.as_ref()),
         sources.join("+").into(),
-        if places.is_empty() { "-".into() } else { places.join(", ").into() },
+        if places.is_empty() {
+            "-".into()
+        } else {
+            places.join(", ").into()
+        },
         status.into(),
     ]
 }

@@ -125,11 +125,7 @@ impl Announced {
     }
 
     /// Announces the board everywhere until `stop` is done, and then says goodbye for it.
-    async fn run(
-        self,
-        stop: &watch::Receiver<()>,
-        names: Events,
-    ) -> io::Result<()> {
+    async fn run(self, stop: &watch::Receiver<()>, names: Events) -> io::Result<()> {
         let host_name = HostName::of_board(self.mac);
         let identity = servers::identity(&host_name, &self.mode, self.mac, self.port);
         let announcing = self.places.iter().map(|(interface, address)| {

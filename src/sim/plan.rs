@@ -41,10 +41,10 @@ impl Plan {
         // A board on a wire is on it with its own responder.
         let announce = args.announce && args.tap.is_none();
         if announce && args.listen.is_ipv6() {
-            return Err(
-                Failure::usage("--announce: boards have IPv4 addresses, and --listen has none")
-                    .hint("write e.g. --listen 127.0.0.1:3000 or --listen 0.0.0.0:3000"),
-            );
+            return Err(Failure::usage(
+                "--announce: boards have IPv4 addresses, and --listen has none",
+            )
+            .hint("write e.g. --listen 127.0.0.1:3000 or --listen 0.0.0.0:3000"));
         }
         Ok(Self {
             spec,

@@ -285,10 +285,7 @@ mod tests {
     }
 
     fn pointer(number: usize) -> Answer {
-        record(
-            name("_tcpctl._tcp.local"),
-            Data::Instance(instance(number)),
-        )
+        record(name("_tcpctl._tcp.local"), Data::Instance(instance(number)))
     }
 
     fn place(number: usize) -> Answer {
@@ -352,7 +349,11 @@ mod tests {
     fn a_goodbye_is_news_and_no_change() {
         let now = Instant::now();
         let mut directory = directory();
-        directory.learn(now, SENDER, vec![pointer(1), place(1), address(1, "10.0.0.1")]);
+        directory.learn(
+            now,
+            SENDER,
+            vec![pointer(1), place(1), address(1, "10.0.0.1")],
+        );
         let mut goodbye = pointer(1);
         goodbye.goodbye = true;
         let news = directory.learn(now, SENDER, vec![goodbye]);

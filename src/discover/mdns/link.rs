@@ -54,8 +54,11 @@ impl Link {
     pub fn open(interface: &Interface, port: u16) -> io::Result<Vec<Self>> {
         let mut links = Vec::new();
         let mut problem = io::ErrorKind::AddrNotAvailable.into();
-        let mut add = |group: SocketAddr, own: io::Result<Socket>, shared: io::Result<Socket>| {
-            match (own.and_then(into_tokio), shared.and_then(into_tokio)) {
+        let mut add =
+            |group: SocketAddr, own: io::Result<Socket>, shared: io::Result<Socket>| match (
+                own.and_then(into_tokio),
+                shared.and_then(into_tokio),
+            ) {
                 (Err(error), Err(_)) => problem = error,
                 (own, shared) => links.push(Self {
                     interface: interface.index,
@@ -63,8 +66,7 @@ impl Link {
                     own: own.ok(),
                     shared: shared.ok(),
                 }),
-            }
-        };
+            };
         if let Some((address, _)) = interface.v4.first() {
             let own = multicast_v4(*address, SocketAddr::new((*address).into(), 0));
             let shared = shared_v4(interface, port);

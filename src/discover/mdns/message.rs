@@ -34,7 +34,9 @@ impl DnsName {
         let mut bytes = Vec::new();
         for label in labels {
             // An empty label would be the root.
-            let length = u8::try_from(label.len()).ok().filter(|l| (1..=63).contains(l))?;
+            let length = u8::try_from(label.len())
+                .ok()
+                .filter(|l| (1..=63).contains(l))?;
             bytes.push(length);
             bytes.extend_from_slice(label);
         }
@@ -53,7 +55,12 @@ impl DnsName {
 
     /// The first label as text: of a service instance, what people call it.
     pub fn first(&self) -> String {
-        let first = self.0.iter().next().map(Label::as_slice).unwrap_or_default();
+        let first = self
+            .0
+            .iter()
+            .next()
+            .map(Label::as_slice)
+            .unwrap_or_default();
         String::from_utf8_lossy(first).into_owned()
     }
 
@@ -327,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_text_longer_than_any_message_is_not_looked_at() {
-        let packet = response(b"\x01a\x00", 16, 120, &[0; 64_000]);
+        let packet = response(b"\x01a\x00", 16, 120, &vec![0; 64_000]);
         assert!(answers(&packet).is_empty());
         let many = [b"\x03k=v".repeat(1000), b"\x04zz=1".to_vec()].concat();
         let found = answers(&response(b"\x01a\x00", 16, 120, &many));
