@@ -209,13 +209,15 @@ impl Mdns {
         let Some(interface) = self.interfaces.iter().find(|it| it.index == index) else {
             return events;
         };
-        // RFC 6762 §11: who is not on the link has nothing to say.
+        // RFC 6762 §6: no response comes from another port. §11: who is not on the link has nothing
+        // to say.
         let on_link = match from.ip() {
             IpAddr::V4(address) => interface.reaches(address),
             // Addresses of any prefix may be on an IPv6 link.
             IpAddr::V6(_) => true,
         };
-        let Some(directory) = self.directories.get_mut(&index).filter(|_| on_link) else {
+        let credible = on_link && from.port() == self.port;
+        let Some(directory) = self.directories.get_mut(&index).filter(|_| credible) else {
             return events;
         };
         let answers = message::answers(&bytes);

@@ -27,6 +27,7 @@ const MAX_REMEMBERED: usize = 4096;
 
 /// Announces boards on an interface until `stop` is done, and then says goodbye for them.
 ///
+/// Boards that are announced together do not hear each other: their names must differ.
 /// `address` is where they are reached, one of the interface's, with the length of its prefix;
 /// `port` is that of mDNS. `tell` hears what happens to which board's name.
 ///
