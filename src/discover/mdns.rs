@@ -32,9 +32,9 @@ const REPEATS: [Duration; 4] = [
     Duration::from_millis(1600),
 ];
 /// From one question to the next while watching.
-pub const ROUND: Duration = Duration::from_millis(700);
+pub const ROUND: Duration = Duration::from_millis(600);
 /// Silence after which a board is suspect: two questions unanswered.
-pub const SUSPECT: Duration = Duration::from_millis(1500);
+pub const SUSPECT: Duration = Duration::from_millis(1300);
 /// Questions about incomplete services in one round, and when one of them is heard of.
 const MAX_QUESTIONS: usize = 16;
 /// The shortest time between two such, so that a flood of names makes no flood of questions.

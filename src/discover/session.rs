@@ -28,12 +28,14 @@ const GATEWAY: Ipv4Addr = ADDRESS;
 /// How long a board at the gateway's address has to tell of itself before it is asked: it is to be
 /// connected to once.
 const GATEWAY_PATIENCE: Duration = Duration::from_millis(350);
+/// How long what is found waits for the first list of serial ports, which takes a few ms.
+const PORTS_PATIENCE: Duration = Duration::from_millis(100);
 /// How often a watch looks at interfaces, serial ports and silent boards.
 const TICK: Duration = Duration::from_millis(250);
 /// How often it looks for new interfaces and serial ports: every so many ticks.
 const TICKS_A_LISTING: u32 = 4;
 /// How often a watch connects to what has no other way to say that it is still there.
-const CHECK: Duration = Duration::from_millis(1800);
+const CHECK: Duration = Duration::from_millis(1500);
 /// How often it connects again to a board that could not be connected to, and to the gateway.
 const TRY_AGAIN: Duration = Duration::from_secs(3);
 /// How long after a probe the next one begins.
@@ -165,8 +167,10 @@ impl<'p> Session<'p> {
         self.list_ports();
         let interrupted = loop {
             self.connect_waiting();
-            for event in self.registry.news(false) {
-                told(&event)?;
+            if !self.awaits_ports(Instant::now()) {
+                for event in self.registry.news(false) {
+                    told(&event)?;
+                }
             }
             if self.is_enough() || self.is_over(Instant::now()) {
                 break None;
@@ -187,8 +191,9 @@ impl<'p> Session<'p> {
                 exit = requested(interrupt) => break Some(exit),
             }
         };
-        // A watch has told of everything that was decided; the rest would be lost at once.
-        if self.plan.ending != Ending::Never {
+        // What is undecided is told of where the time has run out on it: a watch has told of the
+        // rest, and who wanted one board wants no more.
+        if self.plan.ending != Ending::Never && !self.is_enough() {
             for event in self.registry.news(true) {
                 told(&event)?;
             }
@@ -209,6 +214,12 @@ impl<'p> Session<'p> {
                 unreachable,
             },
         })
+    }
+
+    /// Whether the first list of serial ports is still to come: a board that is on one, too, is to
+    /// be told of as that from the first.
+    fn awaits_ports(&self, now: Instant) -> bool {
+        self.listing_ports && now < self.begin + PORTS_PATIENCE
     }
 
     fn is_enough(&self) -> bool {
@@ -252,7 +263,10 @@ impl<'p> Session<'p> {
             .as_ref()
             .and_then(Pace::due)
             .filter(|_| self.probing < probe::AT_A_TIME);
-        [Some(end), question, probe, self.gateway_at]
+        let ports = self
+            .awaits_ports(now)
+            .then_some(self.begin + PORTS_PATIENCE);
+        [Some(end), question, probe, self.gateway_at, ports]
             .into_iter()
             .flatten()
             .min()

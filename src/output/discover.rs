@@ -7,8 +7,9 @@ use super::{Colour, Halt, Output, human};
 use crate::discover::report::{BoardReport, DiscoverReport, Event, Status};
 use crate::sanitize;
 
-/// The widths that columns have from the first line on; longer texts push the rest of their line.
-const WIDTHS: [usize; 8] = [18, 22, 8, 4, 8, 6, 18, 8];
+/// The widths that columns have in a pipe, from the first line on; longer texts push the rest of
+/// their line.
+const WIDTHS: [usize; 8] = [16, 19, 8, 4, 8, 4, 5, 6];
 const HEADINGS: [&str; 8] = [
     "NAME", "ADDRESS", "CHIP", "MODE", "FIRMWARE", "FOUND", "WHERE", "STATUS",
 ];
@@ -114,20 +115,33 @@ impl Listing<'_> {
     }
 
     /// Tells what was kept for the end.
-    pub fn finish(self) -> Result<(), Halt> {
-        let Form::Lines(later) = self.form else {
-            return Ok(());
-        };
-        for board in later {
-            let line = line(&board, self.output.stdout_colour);
-            self.output.write(format!("{line}\n").as_bytes())?;
+    pub fn finish(mut self) -> Result<(), Halt> {
+        match &self.form {
+            Form::Lines(later) => {
+                for board in later {
+                    let line = line(board, self.output.stdout_colour);
+                    self.output.write(format!("{line}\n").as_bytes())?;
+                }
+                Ok(())
+            }
+            // The last one is there to be read: nothing is cut for the sake of the next.
+            Form::Table {
+                watching: false,
+                drawn: 1..,
+                ..
+            } => self.draw_within((usize::MAX, usize::MAX)),
+            Form::Json | Form::Table { .. } => Ok(()),
         }
-        Ok(())
     }
 
-    /// Draws the table over itself. What does not fit on the screen is counted, for what has
-    /// scrolled away can't be drawn over.
+    /// Draws the table over itself, within the screen: what has scrolled away, or takes more than
+    /// its line, can't be drawn over.
     fn draw(&mut self) -> Result<(), Halt> {
+        let size = terminal_size::terminal_size();
+        self.draw_within(size.map_or((80, 24), |(w, h)| (w.0.into(), h.0.into())))
+    }
+
+    fn draw_within(&mut self, (width, height): (usize, usize)) -> Result<(), Halt> {
         let Form::Table {
             boards,
             drawn,
@@ -136,20 +150,23 @@ impl Listing<'_> {
         else {
             return Ok(());
         };
-        let size = terminal_size::terminal_size();
-        let (width, height) = size.map_or((80, 24), |(w, h)| (usize::from(w.0), usize::from(h.0)));
         let colour = self.output.stdout_colour;
-        let mut lines =
-            vec![colour.strong(fit(row(&HEADINGS.map(Cow::Borrowed)).trim_end(), width))];
         let room = height.saturating_sub(3).max(1);
-        for board in boards.iter().take(room) {
-            lines.push(line_within(board, colour, width));
+        let shown: Vec<_> = boards.iter().take(room).map(|it| (cells(it), it)).collect();
+        let mut widths = HEADINGS.map(str::len);
+        for (cells, _) in &shown {
+            for (width, cell) in widths.iter_mut().zip(cells) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        let headings = row(&HEADINGS.map(Cow::Borrowed), widths);
+        let mut lines = vec![colour.strong(fit(&headings, width))];
+        for (cells, board) in &shown {
+            lines.push(in_colour(fit(&row(cells, widths), width), board, colour));
         }
         if boards.len() > room {
-            lines.push(format!(
-                "and {} more",
-                human::grouped((boards.len() - room) as u64)
-            ));
+            let more = human::grouped((boards.len() - room) as u64);
+            lines.push(format!("and {more} more"));
         }
         if *watching {
             let count = human::count(boards.len() as u64, "board");
@@ -180,23 +197,17 @@ fn is_same(a: &BoardReport, b: &BoardReport) -> bool {
 }
 
 fn line(board: &BoardReport, colour: Colour) -> String {
-    let text = row(&cells(board)).trim_end().to_owned();
+    in_colour(&row(&cells(board), WIDTHS), board, colour)
+}
+
+fn in_colour(line: &str, board: &BoardReport, colour: Colour) -> String {
     match board.status {
-        Status::Online => text,
-        Status::Unconfirmed | Status::Unreachable => colour.faint(&text),
+        Status::Online => line.to_owned(),
+        Status::Unconfirmed | Status::Unreachable => colour.faint(line),
     }
 }
 
-fn line_within(board: &BoardReport, colour: Colour, width: usize) -> String {
-    let text = row(&cells(board));
-    let text = fit(text.trim_end(), width);
-    match board.status {
-        Status::Online => text.to_owned(),
-        Status::Unconfirmed | Status::Unreachable => colour.faint(text),
-    }
-}
-
-/// A text that takes one line of the terminal, or less.
+/// As much of a text as takes one line of the terminal.
 fn fit(text: &str, width: usize) -> &str {
     let end = text
         .char_indices()
@@ -205,13 +216,14 @@ fn fit(text: &str, width: usize) -> &str {
     &text[..end]
 }
 
-fn row(cells: &[Cow<'_, str>; 8]) -> String {
+fn row(cells: &[Cow<'_, str>; 8], widths: [usize; 8]) -> String {
     let mut text = String::new();
-    for (cell, width) in cells.iter().zip(WIDTHS) {
+    for (cell, width) in cells.iter().zip(widths) {
         text.push_str(cell);
         let length = cell.chars().count();
         text.extend(std::iter::repeat_n(' ', width.saturating_sub(length) + 2));
     }
+    text.truncate(text.trim_end().len());
     text
 }
 
@@ -270,5 +282,57 @@ fn shown(text: &str) -> String {
     match safe.char_indices().nth(MAX_WIDTH) {
         Some((at, _)) => format!("{}...", &safe[..at]),
         None => safe,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discover::report::Source;
+
+    fn board(name: &str) -> BoardReport {
+        BoardReport {
+            name: Some(name.into()),
+            host: None,
+            addresses: vec!["fe80::1%eth0".into(), "10.0.0.1".into()],
+            port: Some(3000),
+            chip: Some("esp32c3".into()),
+            mode: Some("sta".into()),
+            firmware: None,
+            mac: None,
+            sources: vec![Source::Mdns, Source::Gateway],
+            status: Status::Online,
+            interface: Some("eth0".into()),
+            serial_port: None,
+            usb: None,
+            rtt_us: Some(1320),
+            greeting: Some("hi\u{1b}[2J".into()),
+        }
+    }
+
+    #[test]
+    fn a_line_has_all_that_is_known_and_nothing_that_harms() {
+        let text = line(&board("a\u{1b}]0;x\u{7}\u{202e}"), Colour::Off);
+        assert!(text.starts_with("a\\x1b]0;x\\x07\\u{202e}"), "{text}");
+        for part in [
+            "[fe80::1%eth0]:3000",
+            "esp32c3",
+            "sta",
+            "mdns+gateway",
+            "eth0",
+            "online 1.32 ms",
+            "\"hi\\x1b[2J\"",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains(char::is_control), "{text:?}");
+        let long = line(&board(&"x".repeat(5000)), Colour::Off);
+        assert!(long.len() < 300, "{}", long.len());
+    }
+
+    #[test]
+    fn a_line_is_cut_between_characters() {
+        assert_eq!(fit("häuser", 2), "hä");
+        assert_eq!(fit("ab", 5), "ab");
     }
 }

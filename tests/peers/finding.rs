@@ -370,3 +370,57 @@ fn an_interface_that_vanishes_takes_its_boards_and_no_others() {
     let lost = lost.iter().filter(|it| it["event"] == "lost").count();
     assert_eq!(lost, 1, "{ended:?}");
 }
+
+/// The files that the kernel has of a C3 on a cable, whose device is `/dev/tty`, which is there
+/// everywhere. `ip netns exec` has given the shell a `/sys` of its own.
+const ON_A_CABLE: &str = r#"
+set -e
+cd /sys/class/tty
+mount -t tmpfs none .
+cd /sys/class/tty
+mkdir -p fake/bus/usb fake/1-1/1-1:1.0 tty
+echo 303a > fake/1-1/idVendor
+echo 1001 > fake/1-1/idProduct
+echo 02:74:63:70:00:01 > fake/1-1/serial
+echo Espressif > fake/1-1/manufacturer
+ln -s ../../bus/usb fake/1-1/1-1:1.0/subsystem
+ln -s ../fake/1-1/1-1:1.0 tty/device
+exec "$@"
+"#;
+
+#[test]
+fn a_board_on_a_cable_is_one_with_itself_on_the_network() {
+    if skipped(&[Need::Root]) {
+        return;
+    }
+    let desk = Desk::new();
+    let on_a_cable = |arguments: &str| {
+        let tcpctl = Board::tcpctl();
+        let mut shell = desk.here.command("sh");
+        shell.args(["-c", ON_A_CABLE, "sh"]);
+        shell.arg(tcpctl.get_program()).args(arguments.split(' '));
+        shell.env("XDG_CACHE_HOME", desk.cache.path());
+        Process::start(shell).finish()
+    };
+    let ended = on_a_cable("discover --json --timeout 300ms");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let [found] = &events(&ended)[..] else {
+        panic!("{ended:?}")
+    };
+    assert_eq!(found["sources"], serde_json::json!(["serial"]));
+    assert_eq!(found["serial_port"], "/dev/tty");
+    assert_eq!(found["usb"]["adapter"], "Espressif USB JTAG/serial");
+    assert_eq!(found["usb"]["manufacturer"], "Espressif");
+
+    let _board = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
+    let ended = on_a_cable("discover");
+    let lines: Vec<_> = ended.stdout.lines().collect();
+    let [line] = lines[..] else {
+        panic!("{ended:?}")
+    };
+    for part in ["tcpctl-0001 ", "10.77.0.2:3000", "mdns+serial", "/dev/tty"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    let ended = on_a_cable("discover --no-serial --no-mdns --timeout 200ms");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+}
