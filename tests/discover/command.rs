@@ -186,6 +186,13 @@ fn a_name_that_nobody_has_is_not_resolved() {
 }
 
 #[test]
+fn a_board_without_an_ipv4_address_is_not_announced() {
+    let ended = run(["sim", "--announce", "--listen", "[::1]:0"]);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("--announce"), "{}", ended.stderr);
+}
+
+#[test]
 fn the_schema_is_printed() {
     let ended = run(["schema", "discover"]);
     let schema: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
