@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod deferred;
 mod discover;
 mod send;
 mod sim;
@@ -13,6 +14,7 @@ mod sim;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, CloseWith, MergeArgs, Part};
+pub use deferred::Deferred;
 pub use discover::DiscoverArgs;
 pub use send::{ReplyForm, SendArgs};
 pub use sim::{SimArgs, SimProfile};
@@ -71,20 +73,20 @@ pub enum ColorWhen {
 pub enum Command {
     /// Measure what a TCP server can take, and how fast it answers
     #[command(long_about = bench::ABOUT)]
-    Bench(Box<BenchArgs>),
+    Bench(Deferred<BenchArgs>),
     /// List the boards on the network and on the cable
     #[command(long_about = discover::ABOUT)]
-    Discover(Box<DiscoverArgs>),
+    Discover(Deferred<DiscoverArgs>),
     /// Send a message to a TCP server and print its reply
     #[command(long_about = send::ABOUT)]
-    Send(Box<SendArgs>),
+    Send(Deferred<SendArgs>),
     /// Run a virtual board: the firmware's own server, with no hardware
     #[command(long_about = sim::ABOUT)]
-    Sim(Box<SimArgs>),
+    Sim(Deferred<SimArgs>),
     /// Join saved runs of bench into one report
-    Merge(MergeArgs),
+    Merge(Deferred<MergeArgs>),
     /// Print the JSON schema of a command's output
-    Schema(SchemaArgs),
+    Schema(Deferred<SchemaArgs>),
 }
 
 /// The arguments of `tcpctl schema`.
