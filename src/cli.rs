@@ -7,6 +7,7 @@
 
 mod bench;
 mod deferred;
+mod discover;
 mod send;
 mod sim;
 
@@ -14,10 +15,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, CloseWith, MergeArgs, Part};
 pub use deferred::Deferred;
+pub use discover::DiscoverArgs;
 pub use send::{ReplyForm, SendArgs};
 pub use sim::{SimArgs, SimProfile};
 
-/// Everything for small TCP servers on microcontrollers: talk to them and measure them, from one terminal.
+/// Everything for small TCP servers on microcontrollers: find them, talk to them and measure them, from one terminal.
 #[derive(Debug, Parser)]
 #[command(
     name = "tcpctl",
@@ -72,6 +74,9 @@ pub enum Command {
     /// Measure what a TCP server can take, and how fast it answers
     #[command(long_about = bench::ABOUT)]
     Bench(Deferred<BenchArgs>),
+    /// List the boards on the network and on the cable
+    #[command(long_about = discover::ABOUT)]
+    Discover(Deferred<DiscoverArgs>),
     /// Send a message to a TCP server and print its reply
     #[command(long_about = send::ABOUT)]
     Send(Deferred<SendArgs>),
@@ -97,4 +102,6 @@ pub struct SchemaArgs {
 pub enum SchemaOf {
     /// bench, and merge
     Bench,
+    /// discover
+    Discover,
 }

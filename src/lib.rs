@@ -2,17 +2,19 @@
 //!
 //! A command goes one way through this house, and never turns round:
 //! [`cli`] says what can be written (clap types, no logic); [`config`] fills in what was left out
-//! and [`target`] says what a TARGET is. The command's own folder, [`send`] or [`mod@bench`],
-//! turns arguments into a plan, carries it out, and makes a report. [`transport`] gives it
-//! connections, over the operating system's sockets or over the cable of a virtual board,
+//! and [`target`] says what a TARGET is. The command's own folder, [`discover`], [`send`] or
+//! [`mod@bench`], turns arguments into a plan, carries it out, and makes a report. [`transport`]
+//! gives it connections, over the operating system's sockets or over the cable of a virtual board,
 //! [`sim`], which runs the firmware's own server. Only [`output`] prints, for people or as JSON;
 //! [`sanitize`] is what stands between a peer's bytes and a terminal. A [`failure`] has a kind,
-//! and with it the [`exit`] code. [`interrupt`] is Ctrl-C as something to wait for, [`units`]
-//! reads quantities, [`pattern`] what a reply is to match, and [`sys`] is all that differs between systems, with the only unsafe code.
+//! and with it the [`exit`] code. [`interrupt`] is Ctrl-C as something to wait for, [`serial`]
+//! lists the serial ports, [`units`] reads quantities, [`pattern`] what a reply is to match, and
+//! [`sys`] is all that differs between systems, with the only unsafe code.
 
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod discover;
 pub mod exit;
 pub mod failure;
 pub mod interrupt;
@@ -20,6 +22,7 @@ pub mod output;
 pub mod pattern;
 pub mod sanitize;
 pub mod send;
+pub mod serial;
 pub mod sim;
 pub mod sys;
 pub mod target;
@@ -43,10 +46,15 @@ pub fn run(cli: Cli) -> Exit {
             let output = Output::new("merge", &global);
             output.finish(bench::command::run_merge(&args, &output))
         }
+        Command::Discover(args) => {
+            let output = Output::new("discover", &global);
+            output.finish(discover::command::run(&args, &output))
+        }
         Command::Schema(args) => {
             let output = Output::new("schema", &global);
             let schema = match args.command {
                 SchemaOf::Bench => bench::report::JSON_SCHEMA,
+                SchemaOf::Discover => discover::report::JSON_SCHEMA,
             };
             output.finish(output.write(schema.as_bytes()).map(|()| Exit::Done))
         }

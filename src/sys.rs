@@ -30,6 +30,44 @@ pub fn interface_index(name: &str) -> Option<u32> {
     }
 }
 
+/// The name of a network interface by its index; `None` if there is none.
+pub fn interface_name(index: u32) -> Option<String> {
+    #[cfg(unix)]
+    {
+        let mut name = [0u8; libc::IF_NAMESIZE];
+        // SAFETY: `name` has the IF_NAMESIZE bytes that the call may write, and outlives it.
+        let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr().cast()) };
+        if found.is_null() {
+            return None;
+        }
+        let name = std::ffi::CStr::from_bytes_until_nul(&name).ok()?;
+        name.to_str().ok().map(str::to_owned)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = index;
+        None
+    }
+}
+
+/// Whether this user may read and write what is at `path`. Opening a serial port to find out would
+/// reset some boards.
+pub fn may_read_and_write(path: &str) -> bool {
+    #[cfg(unix)]
+    {
+        let Ok(path) = std::ffi::CString::new(path) else {
+            return false;
+        };
+        // SAFETY: `path` is a NUL-terminated string that outlives the call.
+        unsafe { libc::access(path.as_ptr(), libc::R_OK | libc::W_OK) == 0 }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        true
+    }
+}
+
 /// Makes `socket`, which is to connect to `peer`, use the interface `name` alone.
 pub fn bind_to_interface(socket: &Socket, name: &str, peer: SocketAddr) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -1,4 +1,4 @@
-//! What a TARGET is: `HOST[:PORT]`, `[V6%zone]:PORT`, or a virtual board, `sim[:...]`.
+//! What a TARGET is: `HOST[:PORT]`, `[V6%zone]:PORT`, a board's name, or a virtual board, `sim[:...]`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -22,12 +22,12 @@ pub struct Target {
 /// Where a target is.
 #[derive(Debug)]
 pub enum Place {
-    /// A name to resolve, and a port.
+    /// A name to resolve.
     Name {
         /// The name.
         host: String,
-        /// The port.
-        port: u16,
+        /// The port, if one was written; a board that is found by its name tells its own.
+        port: Option<u16>,
     },
     /// Addresses of one server, at least one, the preferred first.
     Addresses(Vec<SocketAddr>),
@@ -116,28 +116,32 @@ fn place(text: &str) -> Result<Place, Problem> {
                     .to_owned(),
             });
         }
-        Some((host, port)) => (host, self::port(host, port)?),
-        None => (text, DEFAULT_PORT),
+        Some((host, port)) => (host, Some(self::port(host, port)?)),
+        None => (text, None),
     };
+    let known_port = port.unwrap_or(DEFAULT_PORT);
     if host.is_empty() {
         return Err(Problem::Fix {
             what: "the host is empty".to_owned(),
-            fix: format!("write e.g. 127.0.0.1:{port} or localhost:{port}"),
+            fix: format!("write e.g. 127.0.0.1:{known_port} or localhost:{known_port}"),
         });
     }
     if let Ok(address) = host.parse::<Ipv4Addr>() {
-        return Ok(Place::Addresses(vec![(address, port).into()]));
+        return Ok(Place::Addresses(vec![(address, known_port).into()]));
     }
     name(host, port)
 }
 
 /// A host name; what can be no name is refused here, so that it does not read as a name that
 /// failed to resolve.
-fn name(host: &str, port: u16) -> Result<Place, Problem> {
+fn name(host: &str, port: Option<u16>) -> Result<Place, Problem> {
     if host.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return Err(Problem::Fix {
             what: "it is no IPv4 address".to_owned(),
-            fix: format!("write four numbers from 0 to 255, e.g. 192.168.1.1:{port}"),
+            fix: format!(
+                "write four numbers from 0 to 255, e.g. 192.168.1.1:{}",
+                port.unwrap_or(DEFAULT_PORT)
+            ),
         });
     }
     // RFC 1123 names, the underscore of service names, and anything beyond ASCII.
@@ -269,10 +273,10 @@ mod tests {
     #[test]
     fn names_with_and_without_a_port() {
         for (text, name, number) in [
-            ("greeter-1a2b3c.local", "greeter-1a2b3c.local", 3000),
-            ("localhost:65535", "localhost", 65535),
-            ("my_board", "my_board", 3000),
-            ("similar:80", "similar", 80),
+            ("greeter-1a2b3c.local", "greeter-1a2b3c.local", None),
+            ("localhost:65535", "localhost", Some(65535)),
+            ("my_board", "my_board", None),
+            ("similar:80", "similar", Some(80)),
         ] {
             match Target::parse(text).unwrap().place {
                 Place::Name { host, port } => assert_eq!((host.as_str(), port), (name, number)),

@@ -38,6 +38,13 @@ pub struct SimArgs {
         help_heading = "Way in (one of)"
     )]
     pub tap: Option<String>,
+    /// Announce it over mDNS where --listen is, so that tcpctl discover and others find it
+    ///
+    /// On the loopback this computer's programs find it; with an address of a network interface,
+    /// or 0.0.0.0, everybody there. Port 5353 is shared with an mDNS service that runs already.
+    /// On a TAP interface a board always announces itself.
+    #[arg(long, help_heading = "Way in (one of)")]
+    pub announce: bool,
 
     /// Access point or station: ap, sta [default: ap]
     #[arg(long, value_hint = ValueHint::Other, help_heading = "Board")]
@@ -161,6 +168,9 @@ const EXAMPLES: &str = "\
 Examples:
   A board on 127.0.0.1:3000, for tcpctl, nc, a browser or your own client:
     $ tcpctl sim
+
+  A board that tcpctl discover finds, and that has a name:
+    $ tcpctl sim --announce
 
   The tutorial's board, slow and lossy, the same every time:
     $ tcpctl sim tutorial --service-time 200ms --loss 1% --seed 7

@@ -5,6 +5,7 @@
 
 pub mod bench;
 mod colour;
+pub mod discover;
 mod hexdump;
 pub mod human;
 mod json;
@@ -87,6 +88,11 @@ impl Output {
     /// Whether results are printed as JSON.
     pub fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Whether more is said than usual.
+    pub fn is_verbose(&self) -> bool {
+        self.verbosity >= Verbosity::Verbose
     }
 
     /// Whether a person sees standard output.

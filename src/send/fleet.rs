@@ -51,15 +51,16 @@ pub(super) fn targets(path: &Path) -> Result<Vec<Target>, Failure> {
 struct Event {
     #[serde(rename = "event")]
     what: String,
-    #[serde(default)]
-    name: String,
+    name: Option<String>,
     #[serde(default)]
     addresses: Vec<String>,
     port: Option<u16>,
+    mac: Option<String>,
 }
 
 fn parse(text: &str, name: &str) -> Result<Vec<Target>, Failure> {
-    let mut targets: Vec<Target> = Vec::new();
+    // Each with what tells it from the others.
+    let mut targets: Vec<(String, Target)> = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -71,7 +72,7 @@ fn parse(text: &str, name: &str) -> Result<Vec<Target>, Failure> {
                 message: at(&failure.message).message,
                 ..failure
             })?;
-            targets.push(target);
+            targets.push((line.to_owned(), target));
             continue;
         }
         let event: Event = serde_json::from_str(line)
@@ -82,24 +83,32 @@ fn parse(text: &str, name: &str) -> Result<Vec<Target>, Failure> {
                     // A board seen only on a serial port has no address.
                     continue;
                 };
-                match targets.iter_mut().find(|known| known.text == target.text) {
-                    Some(known) => *known = target,
-                    None => targets.push(target),
+                let identity = event.identity();
+                match targets.iter_mut().find(|(known, _)| *known == identity) {
+                    Some((_, known)) => *known = target,
+                    None => targets.push((identity, target)),
                 }
             }
-            "lost" => targets.retain(|known| known.text != event.text()),
+            "lost" => targets.retain(|(known, _)| *known != event.identity()),
             _ => {}
         }
     }
-    Ok(targets)
+    Ok(targets.into_iter().map(|(_, target)| target).collect())
 }
 
 impl Event {
     /// What names the board: its name, else its first address.
     fn text(&self) -> String {
-        match self.addresses.first() {
-            Some(address) if self.name.is_empty() => address.clone(),
-            _ => self.name.clone(),
+        let name = self.name.clone().filter(|name| !name.is_empty());
+        name.or_else(|| self.addresses.first().cloned())
+            .unwrap_or_default()
+    }
+
+    /// What tells the board from others, of which one may have the same name.
+    fn identity(&self) -> String {
+        match (&self.mac, self.port) {
+            (Some(mac), Some(port)) => format!("{mac} {port}"),
+            _ => self.text(),
         }
     }
 
@@ -271,6 +280,21 @@ mod tests {
         };
         let expected = ["10.0.0.9:7", "[fe80::1%1]:7"].map(|text| text.parse().unwrap());
         assert_eq!(addresses, &expected);
+    }
+
+    #[test]
+    fn two_boards_of_one_name_stay_two_and_one_without_a_name_is_one() {
+        let text = concat!(
+            r#"{"event":"found","name":"a","addresses":["10.0.0.1"],"port":1,"mac":"02:00:00:00:00:01"}"#,
+            "\n",
+            r#"{"event":"found","name":"a","addresses":["10.0.0.2"],"port":1,"mac":"02:00:00:00:00:02"}"#,
+            "\n",
+            r#"{"event":"found","name":null,"addresses":["10.0.0.3"],"port":1,"mac":null}"#,
+            "\n",
+            r#"{"event":"lost","name":"a","addresses":["10.0.0.1"],"port":1,"mac":"02:00:00:00:00:01"}"#,
+            "\n",
+        );
+        assert_eq!(names(text), ["a", "10.0.0.3"]);
     }
 
     #[test]

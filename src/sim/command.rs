@@ -1,20 +1,25 @@
 //! `tcpctl sim`: a virtual board for other programs, until Ctrl-C.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
 
+use tcpctl_settings::HostName;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::announce;
+use super::board::{self, MacAddress};
 use super::event::{self, BoardEvent, Events};
 use super::plan::{Exposure, Plan};
 use super::relay::{self, Peers};
 use super::report::{Payload, SimEvent, SimReport};
-use super::servers::Summary;
+use super::servers::{self, Summary};
 use super::session::Session;
 use crate::cli::SimArgs;
+use crate::discover::interfaces::{self, Interface};
+use crate::discover::mdns::link;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
@@ -46,6 +51,8 @@ fn run_relay(
     let address = listener
         .local_addr()
         .map_err(|error| cannot_listen(listen, &error))?;
+    let announced = Announced::new(plan, address)?;
+    let names = events.clone();
     let session =
         Session::start_with(&plan.spec, Some(events)).map_err(|error| no_board(&error))?;
     let peers = Arc::new(Peers::default());
@@ -54,11 +61,19 @@ fn run_relay(
         let ended = crate::block_on(async {
             let interrupt = Interrupt::install()?;
             let listener = TcpListener::from_std(listener)?;
-            tokio::select! {
-                exit = relay::relay(listener, &session, &served) => exit,
-                _ = interrupt.requested() => Ok(()),
-                _ = stop => Ok(()),
-            }
+            let (leave, left) = watch::channel(());
+            let announcing = announced.run(&left, names);
+            let serving = async {
+                let exit = tokio::select! {
+                    exit = relay::relay(listener, &session, &served) => exit,
+                    _ = interrupt.requested() => Ok(()),
+                    _ = stop => Ok(()),
+                };
+                drop(leave);
+                exit
+            };
+            let (exit, announced) = tokio::join!(serving, announcing);
+            exit.and(announced)
         });
         (ended, session.stop())
     })?;
@@ -67,6 +82,75 @@ fn run_relay(
         peers: &peers,
     };
     finish(plan, &names, told, network, output)
+}
+
+/// A board's places on the mDNS of this computer's networks; none, if it is not to be announced.
+struct Announced {
+    places: Vec<(Interface, (Ipv4Addr, u8))>,
+    port: u16,
+    mode: String,
+    mac: MacAddress,
+}
+
+impl Announced {
+    /// On the interfaces that have the address where the relay listens.
+    fn new(plan: &Plan, address: SocketAddr) -> Result<Self, Failure> {
+        let mut places = Vec::new();
+        if let (true, IpAddr::V4(listen)) = (plan.announce, address.ip()) {
+            let interfaces = interfaces::list().map_err(|error| no_announcement(&error))?;
+            for interface in interfaces {
+                let reached = interface
+                    .v4
+                    .iter()
+                    .copied()
+                    // All of 127/8 is the loopback's (RFC 1122 section 3.2.1.3).
+                    .find_map(|(own, prefix)| match own {
+                        _ if own == listen || listen.is_unspecified() => Some((own, prefix)),
+                        _ if own.is_loopback() && listen.is_loopback() => Some((listen, prefix)),
+                        _ => None,
+                    });
+                places.extend(reached.map(|reached| (interface, reached)));
+            }
+            // What can't be announced is said before the board is there.
+            for (interface, _) in &places {
+                link::shared_v4(interface, link::PORT).map_err(|error| no_announcement(&error))?;
+            }
+        }
+        Ok(Self {
+            places,
+            port: address.port(),
+            mode: plan.spec.mode.to_string(),
+            mac: board::mac_address(plan.spec.quality.seed),
+        })
+    }
+
+    /// Announces the board everywhere until `stop` is done, and then says goodbye for it.
+    async fn run(self, stop: &watch::Receiver<()>, names: Events) -> io::Result<()> {
+        let host_name = HostName::of_board(self.mac);
+        let identity = servers::identity(&host_name, &self.mode, self.mac, self.port);
+        let announcing = self.places.iter().map(|(interface, address)| {
+            let names = names.clone();
+            let mut stop = stop.clone();
+            let identity = &identity;
+            async move {
+                let tell = |_, _, name: &str| {
+                    // A console that nobody reads stops no board.
+                    let _ = names.try_send(BoardEvent::Named {
+                        host_name: name.to_owned(),
+                    });
+                };
+                let stop = async {
+                    // Its sender says nothing, and is dropped.
+                    let _ = stop.changed().await;
+                };
+                let identities = std::slice::from_ref(identity);
+                announce::announce(interface, *address, link::PORT, identities, stop, tell).await
+            }
+        });
+        let ended = futures_util::future::join_all(announcing).await;
+        drop(names);
+        ended.into_iter().collect()
+    }
 }
 
 /// The board on a TAP interface.
@@ -298,6 +382,12 @@ fn no_interface(interface: &str, error: &io::Error) -> Failure {
             .hint("load the module: modprobe tun"),
         _ => failure(Kind::Device, &error.to_string()),
     }
+}
+
+fn no_announcement(error: &io::Error) -> Failure {
+    Failure::new(Kind::Device, format!("--announce: no mDNS here: {error}")).hint(
+        "port 5353 must be shared by who has it, and the interface of --listen have multicast",
+    )
 }
 
 fn no_board(error: &io::Error) -> Failure {

@@ -13,6 +13,8 @@ pub struct Plan {
     pub spec: Spec,
     /// The way in.
     pub exposure: Exposure,
+    /// Whether the way in is announced over mDNS.
+    pub announce: bool,
 }
 
 /// How others reach the board.
@@ -36,7 +38,19 @@ impl Plan {
             Some(interface) => Exposure::Tap(interface.clone()),
             None => Exposure::Relay(args.listen),
         };
-        Ok(Self { spec, exposure })
+        // A board on a wire is on it with its own responder.
+        let announce = args.announce && args.tap.is_none();
+        if announce && args.listen.is_ipv6() {
+            return Err(Failure::usage(
+                "--announce: boards have IPv4 addresses, and --listen has none",
+            )
+            .hint("write e.g. --listen 127.0.0.1:3000 or --listen 0.0.0.0:3000"));
+        }
+        Ok(Self {
+            spec,
+            exposure,
+            announce,
+        })
     }
 }
 

@@ -220,6 +220,23 @@ async fn lease_addresses(stack: Stack<'_>, console: &EventConsole) {
     dhcp::serve(stack, &RefCell::new(server), &mut buffers, tell).await;
 }
 
+/// What a board says of itself over mDNS.
+pub(super) fn identity<'a>(
+    host_name: &'a HostName,
+    mode: &'a str,
+    mac: MacAddress,
+    port: u16,
+) -> mdns::Identity<'a> {
+    mdns::Identity {
+        hostname: host_name.as_str(),
+        port,
+        chip: "virtual",
+        mode,
+        firmware: env!("CARGO_PKG_VERSION"),
+        mac,
+    }
+}
+
 /// The mDNS responder, until `leave`.
 async fn announce(
     stack: Stack<'_>,
@@ -230,14 +247,7 @@ async fn announce(
 ) {
     let host_name = HostName::of_board(mac);
     let mode = spec.mode.to_string();
-    let identity = mdns::Identity {
-        hostname: host_name.as_str(),
-        port: spec.server.port().get(),
-        chip: "virtual",
-        mode: &mode,
-        firmware: env!("CARGO_PKG_VERSION"),
-        mac,
-    };
+    let identity = identity(&host_name, &mode, mac, spec.server.port().get());
     let responder = mdns::Responder::new(&identity, spec.quality.seed)
         .unwrap_or_else(|error| unreachable!("a host name of the settings is a label: {error}"));
     let mut buffers = Box::new(mdns::Buffers::new());

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -9,8 +10,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::{ConnectError, Stream, eyeballs};
+use crate::discover::names;
 use crate::sim::Session;
 use crate::sys;
+use crate::target::DEFAULT_PORT;
+
+/// How long a board has to answer where it was a moment ago, before the network is asked.
+const REMEMBERED_PATIENCE: Duration = Duration::from_millis(700);
 
 /// What can be connected to, as often as one likes.
 #[derive(Debug, Clone)]
@@ -19,8 +25,8 @@ pub enum Endpoint {
     Name {
         /// The name.
         host: String,
-        /// The port.
-        port: u16,
+        /// The port, where it is not for the board to tell.
+        port: Option<u16>,
     },
     /// Addresses of one server, the preferred first.
     Addresses(Vec<SocketAddr>),
@@ -80,12 +86,83 @@ impl Dial {
     pub async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ConnectError> {
         let deadline = Instant::now() + self.timeout;
         match endpoint {
-            Endpoint::Name { host, port } => {
-                let addresses = self.resolve(host, *port, deadline).await?;
-                self.race(addresses, deadline).await
-            }
+            Endpoint::Name { host, port } => self.connect_by_name(host, *port, deadline).await,
             Endpoint::Addresses(addresses) => self.race(addresses.clone(), deadline).await,
             Endpoint::Virtual(session) => self.virtual_connect(session).await,
+        }
+    }
+
+    /// Connects to a name. Where a board was a moment ago it most likely still is; if not, the
+    /// network is asked.
+    async fn connect_by_name(
+        &self,
+        host: &str,
+        port: Option<u16>,
+        deadline: Instant,
+    ) -> Result<Connection, ConnectError> {
+        let wanted = names::Wanted {
+            host,
+            port,
+            interface: self.interface.as_deref(),
+        };
+        let kind = names::kind(host);
+        if kind != names::Kind::System
+            && let Some(addresses) = names::remembered(&wanted)
+        {
+            let addresses = self.allowed(addresses);
+            let soon = deadline.min(Instant::now() + REMEMBERED_PATIENCE);
+            if !addresses.is_empty() {
+                if let Ok(connection) = self.race(addresses, soon).await {
+                    return Ok(connection);
+                }
+                names::forget(host);
+            }
+        }
+        let port_or_default = port.unwrap_or(DEFAULT_PORT);
+        let addresses = match kind {
+            names::Kind::System => self.resolve(host, port_or_default, deadline).await?,
+            names::Kind::Board => self.ask_network(&wanted, deadline).await?,
+            // Both are asked at once, so that neither waits for the other's patience.
+            names::Kind::Either => {
+                let system = self.resolve(host, port_or_default, deadline);
+                let network = self.ask_network(&wanted, deadline);
+                either(system, network).await?
+            }
+        };
+        self.race(addresses, deadline).await
+    }
+
+    /// Asks the boards themselves who has a name.
+    async fn ask_network(
+        &self,
+        wanted: &names::Wanted<'_>,
+        deadline: Instant,
+    ) -> Result<Vec<SocketAddr>, ConnectError> {
+        let failed = |reason: String| ConnectError::Resolve {
+            host: wanted.host.to_owned(),
+            reason,
+        };
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let addresses = names::ask(wanted, patience).await.map_err(failed)?;
+        let addresses = self.allowed(addresses);
+        if addresses.is_empty() {
+            return Err(failed(self.no_address()));
+        }
+        Ok(addresses)
+    }
+
+    fn allowed(&self, addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let mut addresses = addresses;
+        addresses.retain(|address| self.allows(*address));
+        addresses
+    }
+
+    /// Why a name with addresses has none that may be used.
+    fn no_address(&self) -> String {
+        match self.family {
+            Family::V4 => "it has no IPv4 address".to_owned(),
+            Family::V6 => "it has no IPv6 address".to_owned(),
+            Family::Any => "it has no address of the source's family".to_owned(),
         }
     }
 
@@ -111,11 +188,7 @@ impl Dial {
             }
         }
         if addresses.is_empty() {
-            return Err(failed(match self.family {
-                Family::V4 => "it has no IPv4 address".to_owned(),
-                Family::V6 => "it has no IPv6 address".to_owned(),
-                Family::Any => "it has no address of the source's family".to_owned(),
-            }));
+            return Err(failed(self.no_address()));
         }
         Ok(addresses)
     }
@@ -190,6 +263,38 @@ impl Dial {
             address,
             connect_time: begin.elapsed(),
         })
+    }
+}
+
+/// The first of two resolvers that knows the name; where neither does, what both say.
+async fn either(
+    system: impl Future<Output = Result<Vec<SocketAddr>, ConnectError>>,
+    network: impl Future<Output = Result<Vec<SocketAddr>, ConnectError>>,
+) -> Result<Vec<SocketAddr>, ConnectError> {
+    let (mut system, mut network) = (pin!(system), pin!(network));
+    let reason = |error: ConnectError| match error {
+        ConnectError::Resolve { host, reason } => (host, reason),
+        other => (String::new(), other.to_string()),
+    };
+    tokio::select! {
+        result = &mut system => match result {
+            Ok(addresses) => Ok(addresses),
+            Err(error) => match network.await {
+                Ok(addresses) => Ok(addresses),
+                Err(other) => {
+                    let (host, network) = reason(other);
+                    let (_, system) = reason(error);
+                    Err(ConnectError::Resolve {
+                        host,
+                        reason: format!("{network}; the system's resolver: {system}"),
+                    })
+                }
+            },
+        },
+        result = &mut network => match result {
+            Ok(addresses) => Ok(addresses),
+            Err(error) => system.await.map_err(|_| error),
+        },
     }
 }
 

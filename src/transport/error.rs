@@ -122,7 +122,9 @@ impl ConnectError {
 
     fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Resolve { .. } => Some("check the name, or write the IP address"),
+            Self::Resolve { .. } => {
+                Some("check the name with tcpctl discover, or write the IP address")
+            }
             Self::TimedOut { .. } => Some(
                 "is the board on, and this computer on its network? else raise --connect-timeout",
             ),

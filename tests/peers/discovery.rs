@@ -1,9 +1,9 @@
-use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::avahi::{Avahi, NEEDS};
 use crate::processes::{Need, Process, Stream, skipped};
-use crate::scratch::{Folder, ours};
-use crate::wire::{BOARD, HOST, INTERFACE, Namespace, Wire};
+use crate::scratch::ours;
+use crate::wire::{BOARD, HOST, INTERFACE, Wire};
 
 /// A goodbye is acted on after a second (RFC 6762, section 10.1); without one, a record lives on
 /// for two minutes.
@@ -52,18 +52,11 @@ fn event(browse: &Process, kind: &str) -> serde_json::Value {
 /// Avahi drops what it knows with the interface, so it can't tell whether there was a goodbye.
 #[test]
 fn avahi_finds_the_board() {
-    if skipped(&[
-        Need::Root,
-        Need::Tap,
-        Need::Program("dbus-daemon"),
-        Need::Program("avahi-daemon"),
-        Need::Program("avahi-browse"),
-        Need::Program("avahi-resolve"),
-    ]) {
+    if skipped(&NEEDS) || skipped(&[Need::Tap]) {
         return;
     }
     let wire = Wire::new("esp32");
-    let avahi = Avahi::start(&wire.namespace);
+    let avahi = Avahi::start(&wire.namespace, INTERFACE);
     let browse = avahi.client("avahi-browse --resolve --parsable _tcpctl._tcp");
     let browse = Process::start(browse);
     let name = wire.board.says("link up host=");
@@ -83,70 +76,4 @@ fn avahi_finds_the_board() {
     let resolve = avahi.client(&format!("avahi-resolve -4 --name {name}.local"));
     let resolved = Process::start(resolve).finish();
     assert_eq!(resolved.stdout, format!("{name}.local\t{BOARD}\n"));
-}
-
-/// An Avahi of the test's own: its bus and its files are in the namespace.
-struct Avahi<'a> {
-    namespace: &'a Namespace,
-    bus: String,
-    _daemon: Process,
-    _bus_daemon: Process,
-    _folder: Folder,
-}
-
-impl<'a> Avahi<'a> {
-    fn start(namespace: &'a Namespace) -> Self {
-        let folder = Folder::new();
-        // An abstract socket is the network namespace's alone, and leaves no file.
-        let config = folder.file(
-            "bus.conf",
-            "<busconfig><listen>unix:abstract=tcpctl-bus</listen><auth>EXTERNAL</auth>\
-             <policy context='default'><allow send_destination='*' eavesdrop='true'/>\
-             <allow eavesdrop='true'/><allow own='*'/></policy>\
-             </busconfig>",
-        );
-        let mut bus = namespace.command("dbus-daemon");
-        bus.arg(format!("--config-file={}", config.display()));
-        bus.args(["--nofork", "--print-address"]);
-        let bus_daemon = Process::start(bus);
-        let bus = bus_daemon.line_with(Stream::Stdout, "unix:abstract=");
-
-        let config = folder.file(
-            "avahi.conf",
-            &format!(
-                "[server]\nuse-ipv6=no\nallow-interfaces={INTERFACE}\n\
-                 [publish]\ndisable-publishing=yes\n"
-            ),
-        );
-        // `ip netns exec` has given it mounts of its own: its /run is nobody else's.
-        let mut daemon = in_bus(namespace, &bus, "sh");
-        daemon.arg("-c").arg(
-            "mount -t tmpfs none /run && mkdir /run/avahi-daemon && \
-             exec avahi-daemon --no-drop-root --no-chroot --no-rlimits -f \"$0\"",
-        );
-        daemon.arg(config);
-        let daemon = Process::start(daemon);
-        daemon.line_with(Stream::Stderr, "Server startup complete");
-        Self {
-            namespace,
-            bus,
-            _daemon: daemon,
-            _bus_daemon: bus_daemon,
-            _folder: folder,
-        }
-    }
-
-    /// A program that asks this Avahi.
-    fn client(&self, command_line: &str) -> Command {
-        let mut words = command_line.split(' ');
-        let mut command = in_bus(self.namespace, &self.bus, words.next().unwrap_or_default());
-        command.args(words);
-        command
-    }
-}
-
-fn in_bus(namespace: &Namespace, bus: &str, program: &str) -> Command {
-    let mut command = namespace.command(program);
-    command.env("DBUS_SYSTEM_BUS_ADDRESS", bus);
-    command
 }

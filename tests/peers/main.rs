@@ -12,8 +12,10 @@
 mod processes;
 
 mod addresses;
+mod avahi;
 mod clients;
 mod discovery;
+mod finding;
 mod limits;
 mod scratch;
 mod servers;

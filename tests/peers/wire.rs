@@ -31,6 +31,19 @@ impl Namespace {
         namespace
     }
 
+    /// Lays a cable between two: `here` and `there` are the interfaces at its ends, both up, with
+    /// these addresses.
+    pub(crate) fn connect(&self, here: (&str, &str), other: &Self, there: (&str, &str)) {
+        self.ip(&format!(
+            "link add {} type veth peer name {} netns {}",
+            here.0, there.0, other.0
+        ));
+        for (namespace, (interface, address)) in [(self, here), (other, there)] {
+            namespace.ip(&format!("addr add {address}/24 dev {interface}"));
+            namespace.ip(&format!("link set {interface} up"));
+        }
+    }
+
     /// Runs `ip` on it.
     pub(crate) fn ip(&self, arguments: &str) {
         let mut all = vec!["-n", &self.0];

@@ -1,0 +1,396 @@
+//! The measurements, and the namespace that they are made in.
+
+use std::collections::HashSet;
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tcpctl::discover::interfaces;
+use tcpctl::discover::mdns::link;
+use tcpctl::sim::announce::announce;
+use tcpctl_greeter::mdns::Identity;
+
+use crate::Result;
+use crate::spread::Spread;
+use crate::table::Table;
+
+/// The argument that tells this program that it is inside; the section follows.
+pub(crate) const INSIDE: &str = "--inside-the-namespace";
+/// The argument that makes this program announce boards; how many follows.
+pub(crate) const ANNOUNCE: &str = "--announce-boards";
+
+const TCPCTL: &str = env!("CARGO_BIN_EXE_tcpctl");
+const RUNS: usize = 20;
+const CROWD: usize = 500;
+/// The board's side of the cable is in a namespace of its own.
+const HERE: &str = "10.79.0.1";
+const THERE: &str = "10.79.0.2";
+
+/// Runs a section inside a namespace without a name, with mounts of its own.
+pub(crate) fn run_inside(section: &str) -> Result<()> {
+    let unshare = ["--net", "--mount"];
+    let possible = Command::new("unshare").args(unshare).arg("true").output();
+    if !possible.is_ok_and(|output| output.status.success()) {
+        println!("{section}: skipped: needs root");
+        return Ok(());
+    }
+    let status = Command::new("unshare")
+        .args(unshare)
+        .arg(env::current_exe()?)
+        .args([INSIDE, section])
+        .env("XDG_CACHE_HOME", "/proc/nowhere")
+        .status()?;
+    if !status.success() {
+        return Err(format!("the part inside the namespace ended with {status}").into());
+    }
+    Ok(())
+}
+
+/// A section, inside.
+pub(crate) fn inside(arguments: &[String]) -> Result<()> {
+    shell("mount --make-rprivate /")?;
+    shell("ip link set lo up")?;
+    match arguments.get(2).map(String::as_str) {
+        Some("first") => first(),
+        Some("crowd") => crowd(),
+        _ => watch(),
+    }
+}
+
+/// From the start of the program to the first board on its output.
+fn first() -> Result<()> {
+    let _boards = Announcer::start(1)?;
+    let mut clients = vec![Client {
+        name: "tcpctl discover",
+        times: Vec::new(),
+    }];
+    if Command::new("avahi-browse")
+        .arg("--version")
+        .output()
+        .is_ok()
+    {
+        clients.push(Client {
+            name: "avahi-browse -rtp",
+            times: Vec::new(),
+        });
+    }
+    for _ in 0..RUNS {
+        for client in &mut clients {
+            let took = if client.name.starts_with("avahi") {
+                // A service that has just been started knows nothing yet, as discover.
+                let _avahi = Avahi::start()?;
+                until_line("avahi-browse", &["-rtp", "_tcpctl._tcp"], "=;")?
+            } else {
+                until_line(TCPCTL, &["discover", "--no-serial"], "board-0 ")?
+            };
+            client.times.push(took);
+        }
+    }
+    println!(
+        "first: the first board after the start, {RUNS} runs each in turn, median (middle half)"
+    );
+    let mut table = Table::new(&["", "ms"]);
+    let mut medians = Vec::new();
+    for client in &clients {
+        let spread = Spread::of(client.times.iter().map(|time| 1e3 * time.as_secs_f64()));
+        medians.push(spread.median());
+        table.row([client.name.to_owned(), format!("{spread:.1}")]);
+    }
+    table.print();
+    println!("  at most 150 ms: {}", crate::met(medians[0] <= 150.0));
+    if let Some(avahi) = medians.get(1) {
+        println!(
+            "  {:.2} times avahi-browse, at most 1: {}",
+            medians[0] / avahi,
+            crate::met(medians[0] <= *avahi)
+        );
+    }
+    Ok(())
+}
+
+/// Five hundred boards: how soon, in how much memory, each once.
+fn crowd() -> Result<()> {
+    let _boards = Announcer::start(CROWD)?;
+    let mut times = Vec::new();
+    let mut memory: f64 = 0.0;
+    let mut wrong = 0;
+    for _ in 0..5 {
+        let begin = Instant::now();
+        let count = CROWD.to_string();
+        let output = Command::new("/usr/bin/env")
+            .args(["sh", "-c"])
+            // The shell's own process is the program by then; its peak is what /proc says last.
+            .arg(format!(
+                "{TCPCTL} discover --json --no-serial --timeout 3s --expect-count {count} & p=$!; \
+                 peak=0; while kill -0 $p 2>/dev/null; do \
+                 now=$(sed -n 's/^VmHWM:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/$p/status 2>/dev/null); \
+                 peak=${{now:-$peak}}; sleep 0.02; done; wait $p; echo \"peak $peak\""
+            ))
+            .output()?;
+        times.push(begin.elapsed().as_secs_f64());
+        let text = String::from_utf8(output.stdout)?;
+        let names: Vec<_> = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter(|event| event["event"] == "found")
+            .map(|event| event["name"].to_string())
+            .collect();
+        let once: HashSet<_> = names.iter().collect();
+        wrong += names.len() - once.len() + CROWD.abs_diff(once.len());
+        let peak = text.lines().find_map(|line| line.strip_prefix("peak "));
+        memory = memory.max(peak.unwrap_or("0").trim().parse::<f64>()? / 1024.0);
+    }
+    let spread = Spread::of(times);
+    println!("crowd: {CROWD} boards, 5 runs, median (middle half)");
+    println!(
+        "  all found after {spread:.2} s, at most 3 s: {}",
+        crate::met(spread.median() <= 3.0)
+    );
+    println!(
+        "  peak memory {memory:.1} MiB, under 64 MiB: {}",
+        crate::met(memory < 64.0)
+    );
+    println!(
+        "  lost or told of twice: {wrong}: {}",
+        crate::met(wrong == 0)
+    );
+    Ok(())
+}
+
+/// A watch of one board that stays.
+fn watch() -> Result<()> {
+    const LONG: Duration = Duration::from_secs(15);
+    let _boards = Announcer::start(1)?;
+    let mut watch = Command::new(TCPCTL)
+        .args(["discover", "--watch"])
+        .stdout(Stdio::null())
+        .spawn()?;
+    thread::sleep(Duration::from_secs(3));
+    let before = cpu(&watch)?;
+    thread::sleep(LONG);
+    let used = cpu(&watch)? - before;
+    watch.kill()?;
+    watch.wait()?;
+    let share = 100.0 * used / LONG.as_secs_f64();
+    println!("watch: {} s of a watch with one board", LONG.as_secs());
+    println!(
+        "  {share:.2}% of a core, under 1%: {}",
+        crate::met(share < 1.0)
+    );
+    Ok(())
+}
+
+/// Processor seconds of a process so far: fields 14 and 15 of its stat, in ticks of 10 ms.
+fn cpu(process: &Child) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{}/schedstat", process.id()))?;
+    let nanoseconds: f64 = stat.split(' ').next().unwrap_or("0").parse()?;
+    let mut total = nanoseconds;
+    // Its other threads.
+    for task in fs::read_dir(format!("/proc/{}/task", process.id()))? {
+        let task = task?.path();
+        if task.file_name().and_then(|it| it.to_str()) != Some(&process.id().to_string()) {
+            let stat = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+            total += stat.split(' ').next().unwrap_or("0").parse().unwrap_or(0.0);
+        }
+    }
+    Ok(total / 1e9)
+}
+
+struct Client {
+    name: &'static str,
+    times: Vec<Duration>,
+}
+
+/// Starts a program, and returns how long its first line with this start took.
+fn until_line(program: &str, arguments: &[&str], start: &str) -> Result<Duration> {
+    let begin = Instant::now();
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env("DBUS_SYSTEM_BUS_ADDRESS", BUS)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let output = child.stdout.take().ok_or("it has an output")?;
+    let mut took = None;
+    for line in BufReader::new(output).lines() {
+        if line?.starts_with(start) {
+            took = Some(begin.elapsed());
+            break;
+        }
+    }
+    child.kill()?;
+    child.wait()?;
+    took.ok_or_else(|| format!("{program} has found no board").into())
+}
+
+const BUS: &str = "unix:abstract=tcpctl-bench-bus";
+
+/// An Avahi on this side of the cable.
+struct Avahi(Vec<Child>);
+
+impl Avahi {
+    fn start() -> Result<Self> {
+        let folder = env::temp_dir().join(format!("tcpctl-bench-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let config = folder.join("bus.conf");
+        fs::write(
+            &config,
+            format!(
+                "<busconfig><listen>{BUS}</listen><auth>EXTERNAL</auth>\
+                 <policy context='default'><allow send_destination='*' eavesdrop='true'/>\
+                 <allow eavesdrop='true'/><allow own='*'/></policy></busconfig>"
+            ),
+        )?;
+        let mut bus = Command::new("dbus-daemon")
+            .arg(format!("--config-file={}", config.display()))
+            .args(["--nofork", "--print-address"])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        wait_for(bus.stdout.take(), "unix:")?;
+        // The mounts are this namespace's.
+        shell("mount -t tmpfs none /run && mkdir /run/avahi-daemon")?;
+        let settings = folder.join("avahi.conf");
+        fs::write(&settings, "[publish]\ndisable-publishing=yes\n")?;
+        let mut daemon = Command::new("avahi-daemon")
+            .args(["--no-drop-root", "--no-chroot", "--no-rlimits", "-f"])
+            .arg(&settings)
+            .env("DBUS_SYSTEM_BUS_ADDRESS", BUS)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        wait_for(daemon.stderr.take(), "Server startup complete")?;
+        Ok(Self(vec![daemon, bus]))
+    }
+}
+
+impl Drop for Avahi {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            // Both fail only for one that has ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = shell("umount /run");
+        let folder = env::temp_dir().join(format!("tcpctl-bench-{}", std::process::id()));
+        let _ = fs::remove_dir_all(folder);
+    }
+}
+
+/// Waits for a line, and reads on for ever so that its writer never waits.
+fn wait_for(output: Option<impl std::io::Read + Send + 'static>, part: &str) -> Result<()> {
+    let mut lines = BufReader::new(output.ok_or("it has an output")?).lines();
+    loop {
+        match lines.next() {
+            Some(line) if line.as_ref().is_ok_and(|line| line.contains(part)) => break,
+            Some(Ok(_)) => {}
+            _ => return Err(format!("'{part}' has not been said").into()),
+        }
+    }
+    thread::spawn(move || lines.for_each(drop));
+    Ok(())
+}
+
+/// Boards in a namespace of their own, at the other end of a cable.
+struct Announcer(Child);
+
+impl Announcer {
+    fn start(count: usize) -> Result<Self> {
+        let mut child = Command::new("unshare")
+            .arg("--net")
+            .arg(env::current_exe()?)
+            .args([ANNOUNCE, &count.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = child.stdout.take();
+        let announcer = Self(child);
+        let pid = announcer.0.id();
+        // Its namespace is there once it has said so.
+        let mut lines = BufReader::new(output.ok_or("it has an output")?).lines();
+        lines.next().ok_or("the announcer has died")??;
+        shell(&format!(
+            "ip link add desk0 type veth peer name lab0 netns {pid}"
+        ))?;
+        shell(&format!(
+            "ip addr add {HERE}/24 dev desk0 && ip link set desk0 up"
+        ))?;
+        lines.next().ok_or("the announcer has died")??;
+        thread::spawn(move || lines.for_each(drop));
+        Ok(announcer)
+    }
+}
+
+impl Drop for Announcer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Announces boards on the cable, once it is there, until this process is killed.
+pub(crate) fn announce_forever(arguments: &[String]) -> Result<()> {
+    let count: u16 = arguments.get(2).map_or(Ok(1), |count| count.parse())?;
+    println!("inside");
+    while !fs::exists("/proc/self/net/dev_mcast")? || shell("ip link show lab0").is_err() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    shell(&format!(
+        "ip addr add {THERE}/24 dev lab0 && ip link set lab0 up"
+    ))?;
+    // The link's address is checked for being unique first.
+    thread::sleep(Duration::from_secs(2));
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    let port = listener.local_addr()?.port();
+    thread::spawn(move || listener.incoming().for_each(drop));
+    let names: Vec<_> = (0..count).map(|number| format!("board-{number}")).collect();
+    let identities: Vec<_> = names
+        .iter()
+        .zip(0u16..)
+        .map(|(name, number)| Identity {
+            hostname: name,
+            port,
+            chip: "virtual",
+            mode: "ap",
+            firmware: "1",
+            mac: [2, 0, 0, 0, number.to_be_bytes()[0], number.to_be_bytes()[1]],
+        })
+        .collect();
+    let interface = interfaces::list()?
+        .into_iter()
+        .find(|it| it.name == "lab0")
+        .ok_or("the cable is gone")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut left = identities.len();
+    let tell = |_, event, _: &str| {
+        left -= usize::from(event == tcpctl_greeter::mdns::Event::Announced);
+        if left == 0 {
+            println!("announced");
+        }
+    };
+    let address = (THERE.parse()?, 24);
+    let never = std::future::pending();
+    runtime.block_on(announce(
+        &interface,
+        address,
+        link::PORT,
+        &identities,
+        never,
+        tell,
+    ))?;
+    Ok(())
+}
+
+fn shell(line: &str) -> Result<()> {
+    let output = Command::new("sh").arg("-c").arg(line).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{line}: {}", said.trim()).into())
+}

@@ -1,0 +1,122 @@
+//! This computer's network interfaces, as far as boards can be behind them.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use if_addrs::{IfAddr, IfOperStatus};
+
+/// A network interface with an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its number, as IPv6 zones use it.
+    pub index: u32,
+    /// Its IPv4 addresses with the length of their prefixes.
+    pub v4: Vec<(Ipv4Addr, u8)>,
+    /// Its IPv6 addresses.
+    pub v6: Vec<Ipv6Addr>,
+    /// Whether it leads to this computer only.
+    pub is_loopback: bool,
+}
+
+impl Interface {
+    /// Whether `address` is on this interface's link.
+    pub fn reaches(&self, address: Ipv4Addr) -> bool {
+        self.v4.iter().any(|(own, prefix)| {
+            let mask = u32::MAX.checked_shl(32 - u32::from(*prefix)).unwrap_or(0);
+            own.to_bits() & mask == address.to_bits() & mask
+        })
+    }
+
+    /// Whether `address` is its own.
+    pub fn has(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.v4.iter().any(|(own, _)| *own == address),
+            IpAddr::V6(address) => self.v6.contains(&address),
+        }
+    }
+
+    /// Whether a container's bridge or its like: multicast from outside does not pass these.
+    pub fn is_container_bridge(&self) -> bool {
+        ["docker", "br-", "podman", "cni", "virbr", "lxc"]
+            .iter()
+            .any(|start| self.name.starts_with(start))
+    }
+}
+
+/// The interfaces that are up and have an address, in the order of their numbers.
+///
+/// # Errors
+/// The system does not say which there are.
+pub fn list() -> io::Result<Vec<Interface>> {
+    let mut interfaces: Vec<Interface> = Vec::new();
+    for found in if_addrs::get_if_addrs()? {
+        let Some(index) = found.index else {
+            continue;
+        };
+        let down = [
+            IfOperStatus::Down,
+            IfOperStatus::NotPresent,
+            IfOperStatus::LowerLayerDown,
+        ];
+        if down.contains(&found.oper_status) {
+            continue;
+        }
+        let position = interfaces.iter().position(|known| known.index == index);
+        let at = position.unwrap_or_else(|| {
+            interfaces.push(Interface {
+                name: found.name.clone(),
+                index,
+                v4: Vec::new(),
+                v6: Vec::new(),
+                is_loopback: found.is_loopback(),
+            });
+            interfaces.len() - 1
+        });
+        let interface = &mut interfaces[at];
+        match found.addr {
+            IfAddr::V4(v4) => interface.v4.push((v4.ip, v4.prefixlen)),
+            IfAddr::V6(v6) => interface.v6.push(v6.ip),
+        }
+    }
+    interfaces.sort_by_key(|interface| interface.index);
+    Ok(interfaces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_is_there_and_reaches_itself() {
+        let interfaces = list().unwrap();
+        let loopback = interfaces.iter().find(|it| it.is_loopback).unwrap();
+        assert!(loopback.has(Ipv4Addr::LOCALHOST.into()), "{loopback:?}");
+        assert!(loopback.reaches(Ipv4Addr::new(127, 9, 9, 9)));
+        assert!(!loopback.reaches(Ipv4Addr::new(192, 168, 1, 1)));
+    }
+
+    #[test]
+    fn a_prefix_says_what_is_on_the_link() {
+        let with = |prefix| Interface {
+            name: "eth0".into(),
+            index: 7,
+            v4: vec![(Ipv4Addr::new(192, 168, 1, 77), prefix)],
+            v6: Vec::new(),
+            is_loopback: false,
+        };
+        let board = Ipv4Addr::new(192, 168, 1, 1);
+        let elsewhere = Ipv4Addr::new(10, 0, 0, 1);
+        for (prefix, near, far) in [
+            (0, true, true),
+            (24, true, false),
+            (26, false, false),
+            (32, false, false),
+        ] {
+            let interface = with(prefix);
+            let reached = (interface.reaches(board), interface.reaches(elsewhere));
+            assert_eq!(reached, (near, far), "/{prefix}");
+        }
+    }
+}

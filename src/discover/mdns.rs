@@ -1,0 +1,355 @@
+//! Boards over mDNS (RFC 6762, RFC 6763), as one who asks.
+//!
+//! [`message`] reads and writes DNS messages, [`directory`] puts the records of one link together,
+//! [`link`] has its sockets; here they are one source for all interfaces. Each interface has its
+//! own directory, so two boards of one name on two networks stay two.
+//!
+//! Records have lifetimes of minutes, and a board that lost its power says no goodbye. So no
+//! lifetime is believed: who watches asks again every [`ROUND`], and what does not answer is
+//! suspect.
+
+pub mod directory;
+pub mod link;
+pub mod message;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use super::interfaces::Interface;
+use directory::{Directory, News, Service};
+use link::{Link, Received};
+use message::{Ask, DnsName};
+
+/// When the first questions are asked again: a datagram may be lost on Wi-Fi, a board asleep.
+const REPEATS: [Duration; 4] = [
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_millis(1600),
+];
+/// From one question to the next while watching.
+pub const ROUND: Duration = Duration::from_millis(600);
+/// Silence after which a board is suspect: two questions unanswered.
+pub const SUSPECT: Duration = Duration::from_millis(1300);
+/// Questions about incomplete services in one round, and when one of them is heard of.
+const MAX_QUESTIONS: usize = 16;
+/// The shortest time between two such, so that a flood of names makes no flood of questions.
+const FOLLOW_UP: Duration = Duration::from_millis(30);
+/// How long an incomplete service is remembered.
+const INCOMPLETE: Duration = Duration::from_secs(30);
+
+/// Where a service was found: the interface's number and the full name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The interface's number.
+    pub interface: u32,
+    /// The full name.
+    pub instance: DnsName,
+}
+
+/// What has become known.
+#[derive(Debug)]
+pub enum MdnsEvent {
+    /// A service is complete, or has changed.
+    Found(Origin, Service),
+    /// A service says goodbye.
+    Leaving(Origin),
+}
+
+/// The boards on all links.
+#[derive(Debug)]
+pub struct Mdns {
+    service_type: DnsName,
+    port: u16,
+    links: Vec<Link>,
+    interfaces: Vec<Interface>,
+    directories: HashMap<u32, Directory>,
+    begin: Instant,
+    repeats: usize,
+    next: Instant,
+    followed_up: Option<Instant>,
+}
+
+impl Mdns {
+    /// Nobody has been asked yet. `port` is that of mDNS, or another one for a test.
+    pub fn new(service_type: DnsName, port: u16) -> Self {
+        let now = Instant::now();
+        Self {
+            service_type,
+            port,
+            links: Vec::new(),
+            interfaces: Vec::new(),
+            directories: HashMap::new(),
+            begin: now,
+            repeats: 0,
+            next: now,
+            followed_up: None,
+        }
+    }
+
+    /// Uses these interfaces from now on, and returns what is wrong with those that can't be used.
+    pub fn use_interfaces(&mut self, interfaces: Vec<Interface>) -> Vec<(String, io::Error)> {
+        let mut problems = Vec::new();
+        let known = std::mem::take(&mut self.interfaces);
+        self.links.retain(|link| {
+            interfaces
+                .iter()
+                .any(|new| known.contains(new) && new.index == link.interface)
+        });
+        for interface in &interfaces {
+            if known.contains(interface) {
+                continue;
+            }
+            match Link::open(interface, self.port) {
+                Ok(links) => self.links.extend(links),
+                Err(error) => problems.push((interface.name.clone(), error)),
+            }
+            self.directories
+                .entry(interface.index)
+                .or_insert_with(|| Directory::new(self.service_type.clone()));
+            // The new one has not been asked anything.
+            self.repeats = 0;
+            self.begin = Instant::now();
+            self.next = self.begin;
+        }
+        self.interfaces = interfaces;
+        problems
+    }
+
+    /// Whether there is a link to ask on.
+    pub fn has_links(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    /// Whether announcements are heard on every link.
+    pub fn is_shared(&self) -> bool {
+        self.links.iter().all(Link::is_shared)
+    }
+
+    /// The interface of this number.
+    pub fn interface(&self, index: u32) -> Option<&Interface> {
+        self.interfaces.iter().find(|it| it.index == index)
+    }
+
+    /// When [`Mdns::ask`] has something to do.
+    pub fn next_question(&self) -> Instant {
+        self.next
+    }
+
+    /// Asks who is there, and what is missing about those who are known, where it is time to.
+    pub async fn ask(&mut self) {
+        let now = Instant::now();
+        if now < self.next {
+            return;
+        }
+        self.next = match REPEATS.get(self.repeats) {
+            Some(after) => (self.begin + *after).max(now + Duration::from_millis(50)),
+            None => now + ROUND,
+        };
+        let starting = self.repeats < REPEATS.len();
+        self.repeats = self.repeats.saturating_add(1);
+        for directory in self.directories.values_mut() {
+            directory.prune(now, INCOMPLETE);
+        }
+        let everyone = message::query(&self.service_type, Ask::Instances, []);
+        for link in &self.links {
+            let Some(directory) = self.directories.get(&link.interface) else {
+                continue;
+            };
+            // What can't be sent is as good as lost: it is asked again.
+            if let Some(query) = &everyone {
+                let _ = link.ask(query).await;
+            }
+            if starting {
+                let known = directory.instances();
+                if let Some(query) = message::query(&self.service_type, Ask::Instances, known) {
+                    let _ = link.ask_all(&query).await;
+                }
+            }
+            for (name, what) in directory.missing(MAX_QUESTIONS) {
+                if let Some(query) = message::query(&name, what, []) {
+                    let _ = link.ask(&query).await;
+                }
+            }
+        }
+    }
+
+    /// Asks one thing on every link.
+    pub async fn ask_for(&self, name: &DnsName, what: Ask) {
+        if let Some(query) = message::query(name, what, []) {
+            for link in &self.links {
+                // As above.
+                let _ = link.ask(&query).await;
+                let _ = link.ask_all(&query).await;
+            }
+        }
+    }
+
+    /// Waits for the next datagram. It may be dropped while it waits, and nothing is lost.
+    pub async fn receive(&self) -> Received {
+        let mut waiting: FuturesUnordered<_> = self.links.iter().map(Link::receive).collect();
+        match waiting.next().await {
+            Some(received) => received,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes in a datagram. What is missing is asked for at once.
+    pub async fn learn(&mut self, received: Received) -> Vec<MdnsEvent> {
+        let Received {
+            interface: index,
+            from,
+            bytes,
+        } = received;
+        let mut events = Vec::new();
+        let Some(interface) = self.interfaces.iter().find(|it| it.index == index) else {
+            return events;
+        };
+        // RFC 6762 §6: no response comes from another port. §11: who is not on the link has nothing
+        // to say.
+        let on_link = match from.ip() {
+            IpAddr::V4(address) => interface.reaches(address),
+            // Addresses of any prefix may be on an IPv6 link.
+            IpAddr::V6(_) => true,
+        };
+        let credible = on_link && from.port() == self.port;
+        let Some(directory) = self.directories.get_mut(&index).filter(|_| credible) else {
+            return events;
+        };
+        let answers = message::answers(&bytes);
+        if answers.is_empty() {
+            return events;
+        }
+        let News {
+            changed,
+            heard,
+            leaving,
+        } = directory.learn(Instant::now(), from.ip(), answers);
+        for instance in changed {
+            if let Some(mut service) = directory.service(&instance) {
+                service
+                    .addresses
+                    .retain(|address| is_credible(interface, *address));
+                if !service.addresses.is_empty() {
+                    let origin = Origin {
+                        interface: index,
+                        instance,
+                    };
+                    events.push(MdnsEvent::Found(origin, service));
+                }
+            }
+        }
+        let incomplete = heard.iter().any(|it| directory.service(it).is_none());
+        let now = Instant::now();
+        let lately = |at: Instant| now.duration_since(at) < FOLLOW_UP;
+        if incomplete && !self.followed_up.is_some_and(lately) {
+            self.followed_up = Some(now);
+            let questions = directory.missing(MAX_QUESTIONS);
+            for link in self.links.iter().filter(|link| link.interface == index) {
+                for (name, what) in &questions {
+                    if let Some(query) = message::query(name, *what, []) {
+                        let _ = link.ask(&query).await;
+                    }
+                }
+            }
+        }
+        events.extend(leaving.into_iter().map(|instance| {
+            MdnsEvent::Leaving(Origin {
+                interface: index,
+                instance,
+            })
+        }));
+        events
+    }
+
+    /// Whether a board on this interface can have this address.
+    pub fn is_credible(&self, interface: u32, address: IpAddr) -> bool {
+        self.interface(interface)
+            .is_some_and(|interface| is_credible(interface, address))
+    }
+
+    /// Whether this is an address of this computer's.
+    pub fn is_ours(&self, address: IpAddr) -> bool {
+        self.interfaces.iter().any(|it| it.has(address))
+    }
+
+    /// When a service was heard of last.
+    pub fn heard(&self, origin: &Origin) -> Option<Instant> {
+        self.directories
+            .get(&origin.interface)?
+            .heard(&origin.instance)
+    }
+
+    /// Forgets a service that has left.
+    pub fn forget(&mut self, origin: &Origin) {
+        if let Some(directory) = self.directories.get_mut(&origin.interface) {
+            directory.forget(&origin.instance);
+        }
+    }
+
+    /// The socket addresses of a service; an address that means something on its link only has
+    /// that link as its zone.
+    pub fn addresses(service: &Service, interface: u32) -> Vec<SocketAddr> {
+        let port = service.port;
+        service
+            .addresses
+            .iter()
+            .map(|address| match address {
+                IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+                    SocketAddrV6::new(*v6, port, 0, interface).into()
+                }
+                address => SocketAddr::new(*address, port),
+            })
+            .collect()
+    }
+}
+
+/// Whether a board on this interface can have this address: a message may name any address in the
+/// world, and everything found is connected to.
+fn is_credible(interface: &Interface, address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) if v4.is_loopback() => interface.is_loopback,
+        IpAddr::V4(v4) => {
+            let ordinary = !v4.is_unspecified() && !v4.is_multicast() && !v4.is_broadcast();
+            ordinary && (interface.reaches(v4) || v4.is_private() || v4.is_link_local())
+        }
+        IpAddr::V6(v6) if v6.is_loopback() => interface.is_loopback,
+        IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_multicast(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_message_makes_us_connect_to_the_internet() {
+        let interface = Interface {
+            name: "wlan0".into(),
+            index: 3,
+            v4: vec![("203.0.113.7".parse().unwrap(), 24)],
+            v6: Vec::new(),
+            is_loopback: false,
+        };
+        for (address, credible) in [
+            ("203.0.113.9", true),
+            ("192.168.1.1", true),
+            ("169.254.3.4", true),
+            ("8.8.8.8", false),
+            ("127.0.0.1", false),
+            ("0.0.0.0", false),
+            ("224.0.0.251", false),
+            ("255.255.255.255", false),
+            ("fe80::1", true),
+            ("::1", false),
+            ("ff02::fb", false),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(is_credible(&interface, address), credible, "{address}");
+        }
+    }
+}

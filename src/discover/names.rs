@@ -1,0 +1,319 @@
+//! A board's name as a target: where it was seen a moment ago, else where it says that it is.
+//!
+//! `NAME.local` is asked of the boards alone, with no help of the system's resolver, which may
+//! know no mDNS. A name without a dot is asked of both; a name with one is the resolver's.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::cache::{Cache, Remembered};
+use super::interfaces;
+use super::mdns::directory::Service;
+use super::mdns::link::{PORT, Received};
+use super::mdns::message::{self, Ask, Data, DnsName};
+use super::mdns::{Mdns, MdnsEvent, Origin};
+use super::plan::DEFAULT_TYPE;
+use super::registry::{Key, Registry, Sighting};
+use crate::serial;
+use crate::target::DEFAULT_PORT;
+
+/// How long the boards have to answer.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// When they are asked again.
+const REPEATS: [Duration; 3] = [
+    Duration::from_millis(150),
+    Duration::from_millis(450),
+    Duration::from_secs(1),
+];
+/// How long after the first answer a second board of the same name may answer, too: responders
+/// wait up to 120 ms (RFC 6762 §6).
+const SECOND: Duration = Duration::from_millis(130);
+
+/// Who knows a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The system's resolver.
+    System,
+    /// The boards.
+    Board,
+    /// Either.
+    Either,
+}
+
+/// Who knows this name.
+pub fn kind(host: &str) -> Kind {
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    match name.rsplit_once('.') {
+        // RFC 6761 §6.3: it is this computer.
+        None if name == "localhost" => Kind::System,
+        None if host.ends_with('.') => Kind::System,
+        None => Kind::Either,
+        // RFC 6762 §3.
+        Some((_, "local")) => Kind::Board,
+        Some(_) => Kind::System,
+    }
+}
+
+/// A name that is to be an address.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'n> {
+    /// The name.
+    pub host: &'n str,
+    /// The port, where the user has written one.
+    pub port: Option<u16>,
+    /// The only interface to use.
+    pub interface: Option<&'n str>,
+}
+
+/// Where the one board of this name was seen a moment ago. Asks nobody.
+pub fn remembered(wanted: &Wanted<'_>) -> Option<Vec<SocketAddr>> {
+    let boards = Cache::of_user().fresh(wanted.host, SystemTime::now());
+    // Which of several it is, and whether there are several still, the network knows.
+    let [board] = &boards[..] else {
+        return None;
+    };
+    let mut addresses = board.socket_addresses();
+    if let Some(port) = wanted.port {
+        with_port(&mut addresses, port);
+    }
+    (!addresses.is_empty()).then_some(addresses)
+}
+
+/// Forgets what was remembered of a name.
+pub fn forget(host: &str) {
+    Cache::of_user().forget(host);
+}
+
+/// Asks the boards who has this name.
+///
+/// # Errors
+/// Nobody, or more than one: a text that says so, safe for a terminal.
+pub async fn ask(wanted: &Wanted<'_>, patience: Duration) -> Result<Vec<SocketAddr>, String> {
+    let (addresses, board) = ask_on(PORT, wanted, patience.min(PATIENCE)).await?;
+    if let Some(board) = board {
+        Cache::of_user().remember(vec![board], SystemTime::now());
+    }
+    Ok(addresses)
+}
+
+/// The same on any port of mDNS; returns the board too, if it is one of ours.
+async fn ask_on(
+    port: u16,
+    wanted: &Wanted<'_>,
+    patience: Duration,
+) -> Result<(Vec<SocketAddr>, Option<Remembered>), String> {
+    let mut search = Search::new(port, wanted).ok_or("it is no name that a board can have")?;
+    let begin = Instant::now();
+    let mut end = begin + patience;
+    let mut repeats = REPEATS.iter();
+    let mut again = Some(begin);
+    loop {
+        let now = Instant::now();
+        if now >= end {
+            break;
+        }
+        if again.is_some_and(|at| at <= now) {
+            search.ask().await;
+            again = repeats.next().map(|after| begin + *after);
+        }
+        let wake = again.map_or(end, |again| again.min(end));
+        tokio::select! {
+            received = search.mdns.receive() => {
+                if search.learn(received).await {
+                    end = end.min(Instant::now() + SECOND);
+                }
+            }
+            () = tokio::time::sleep_until(wake.into()) => {}
+        }
+    }
+    search.conclude(wanted)
+}
+
+/// One name that is being asked for.
+struct Search {
+    mdns: Mdns,
+    registry: Registry,
+    instance: DnsName,
+    host: DnsName,
+    /// What the host itself says, by interface.
+    hosts: HashMap<u32, Vec<IpAddr>>,
+}
+
+impl Search {
+    fn new(port: u16, wanted: &Wanted<'_>) -> Option<Self> {
+        let name = wanted.host.trim_end_matches('.');
+        let suffix = name.len().checked_sub(".local".len());
+        let label = match suffix.and_then(|at| name.split_at_checked(at)) {
+            Some((label, end)) if end.eq_ignore_ascii_case(".local") => label,
+            _ => name,
+        };
+        let service_type = DnsName::of_text(&format!("{DEFAULT_TYPE}.local"))?;
+        let instance = DnsName::new([label.as_bytes(), b"_tcpctl", b"_tcp", b"local"])?;
+        let host = DnsName::of_text(&format!("{label}.local"))?;
+        let mut interfaces = interfaces::list().unwrap_or_default();
+        if let Some(only) = wanted.interface {
+            interfaces.retain(|it| it.name == only);
+        }
+        let mut mdns = Mdns::new(service_type, port);
+        mdns.use_interfaces(interfaces);
+        Some(Self {
+            mdns,
+            registry: Registry::default(),
+            instance,
+            host,
+            hosts: HashMap::new(),
+        })
+    }
+
+    async fn ask(&self) {
+        self.mdns.ask_for(&self.instance, Ask::Everything).await;
+        self.mdns.ask_for(&self.host, Ask::V4).await;
+        self.mdns.ask_for(&self.host, Ask::V6).await;
+    }
+
+    /// Takes in a datagram; says whether there is an answer now.
+    async fn learn(&mut self, received: Received) -> bool {
+        let interface = received.interface;
+        for answer in message::answers(&received.bytes) {
+            if let Data::Address(address) = answer.data
+                && answer.owner == self.host
+                && !answer.goodbye
+                && self.mdns.is_credible(interface, address)
+            {
+                let known = self.hosts.entry(interface).or_default();
+                if !known.contains(&address) && known.len() < 16 {
+                    known.push(address);
+                }
+            }
+        }
+        for event in self.mdns.learn(received).await {
+            if let MdnsEvent::Found(origin, service) = event
+                && (service.instance == self.instance || service.host == self.host)
+            {
+                self.see(origin, &service);
+            }
+        }
+        !self.hosts.is_empty() || self.registry.boards().next().is_some()
+    }
+
+    fn see(&mut self, origin: Origin, service: &Service) {
+        let mac = service.text.iter().find(|(key, _)| key == "mac");
+        let interface = self.mdns.interface(origin.interface);
+        let sighting = Sighting {
+            name: Some(service.instance.first()),
+            host: Some(service.host.to_string()),
+            addresses: Mdns::addresses(service, origin.interface),
+            mac: mac.and_then(|(_, mac)| serial::mac_address(mac)),
+            interface: interface.map(|it| it.name.clone()),
+            ..Sighting::new(Key::Mdns(origin))
+        };
+        let mdns = &self.mdns;
+        self.registry
+            .see(sighting, |address| mdns.is_ours(address.ip()));
+    }
+
+    fn conclude(
+        self,
+        wanted: &Wanted<'_>,
+    ) -> Result<(Vec<SocketAddr>, Option<Remembered>), String> {
+        let boards: Vec<_> = self.registry.boards().collect();
+        let (mut addresses, board) = match &boards[..] {
+            [] => (self.host_addresses()?, None),
+            [board] => {
+                let remembered = Remembered::of(&board.report(), SystemTime::now());
+                (board.addresses(), remembered)
+            }
+            several => {
+                let several: Vec<_> = several
+                    .iter()
+                    .map(|board| {
+                        let report = board.report();
+                        let address = board.addresses().first().map(SocketAddr::to_string);
+                        let interface = report.interface.unwrap_or_default();
+                        let mac = report.mac.map(|mac| format!(", {mac}")).unwrap_or_default();
+                        format!("{} ({interface}{mac})", address.unwrap_or_default())
+                    })
+                    .collect();
+                return Err(ambiguous(&several));
+            }
+        };
+        if let Some(port) = wanted.port {
+            with_port(&mut addresses, port);
+        }
+        if addresses.is_empty() {
+            return Err("no board of this name answers over mDNS".to_owned());
+        }
+        Ok((addresses, board))
+    }
+
+    /// Where the host is that has the name and no service of ours.
+    fn host_addresses(&self) -> Result<Vec<SocketAddr>, String> {
+        let mut found: Vec<Vec<SocketAddr>> = Vec::new();
+        for (interface, addresses) in &self.hosts {
+            let here: Vec<_> = addresses
+                .iter()
+                .map(|address| match address {
+                    IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+                        std::net::SocketAddrV6::new(*v6, DEFAULT_PORT, 0, *interface).into()
+                    }
+                    address => SocketAddr::new(*address, DEFAULT_PORT),
+                })
+                .collect();
+            let ours = addresses.iter().all(|it| self.mdns.is_ours(*it));
+            let same = found.iter_mut().find(|known| {
+                let known_ours = known.iter().all(|it| self.mdns.is_ours(it.ip()));
+                (ours && known_ours) || known.iter().any(|it| here.contains(it))
+            });
+            match same {
+                Some(known) => known.extend(here),
+                None => found.push(here),
+            }
+        }
+        if found.len() > 1 {
+            let several: Vec<_> = found
+                .iter()
+                .filter_map(|addresses| addresses.first().map(|it| it.ip().to_string()))
+                .collect();
+            return Err(ambiguous(&several));
+        }
+        let mut addresses = found.pop().unwrap_or_default();
+        addresses.sort_by_key(SocketAddr::is_ipv6);
+        Ok(addresses)
+    }
+}
+
+fn with_port(addresses: &mut [SocketAddr], port: u16) {
+    for address in addresses {
+        address.set_port(port);
+    }
+}
+
+fn ambiguous(several: &[String]) -> String {
+    format!(
+        "{} boards have this name: {}",
+        several.len(),
+        several.join(" and ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_knows_a_name() {
+        for (name, who) in [
+            ("greeter-1a2b3c", Kind::Either),
+            ("greeter-1a2b3c.local", Kind::Board),
+            ("Greeter.LOCAL.", Kind::Board),
+            ("localhost", Kind::System),
+            ("LocalHost", Kind::System),
+            ("board.example.com", Kind::System),
+            ("board.", Kind::System),
+            ("local", Kind::Either),
+        ] {
+            assert_eq!(kind(name), who, "{name}");
+        }
+    }
+}

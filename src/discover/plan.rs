@@ -1,0 +1,165 @@
+//! What `discover` is to do.
+
+use std::time::Duration;
+
+use super::mdns::link;
+use super::mdns::message::DnsName;
+use super::probe::{Cidr, MAX_UNFORCED};
+use crate::cli::DiscoverArgs;
+use crate::failure::Failure;
+use crate::output::human;
+use crate::sanitize;
+use crate::sys;
+
+/// Where to look, and for how long.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The service type with `.local`, unless mDNS is not to be used.
+    pub service_type: Option<DnsName>,
+    /// The port of mDNS; a test has another one.
+    pub mdns_port: u16,
+    /// Whether to list serial ports.
+    pub serial: Serial,
+    /// Whether to look where boards in AP mode are.
+    pub gateway: bool,
+    /// The network to probe.
+    pub probe: Option<Cidr>,
+    /// The only interface to use.
+    pub interface: Option<String>,
+    /// When to end.
+    pub ending: Ending,
+}
+
+/// What is told of serial ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serial {
+    /// Nothing.
+    None,
+    /// Those that boards are known to be on.
+    Boards,
+    /// All.
+    All,
+}
+
+/// When to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// After a time, or as soon as so many boards have been found.
+    After {
+        /// The time.
+        timeout: Duration,
+        /// The number that is enough.
+        enough: Option<usize>,
+    },
+    /// When the user says so.
+    Never,
+}
+
+impl Plan {
+    /// The plan of a command line; `verbose` shows serial ports of no known kind, too.
+    ///
+    /// # Errors
+    /// Options that can't be, each named.
+    pub fn new(args: &DiscoverArgs, verbose: bool) -> Result<Self, Failure> {
+        let service_type = service_type(&args.service_type)?;
+        if let Some(interface) = &args.interface
+            && sys::interface_index(interface).is_none()
+        {
+            let name = sanitize::one_line(interface);
+            return Err(Failure::usage(format!(
+                "--interface: this computer has no network interface '{name}'"
+            ))
+            .hint("see which there are with `ip link`"));
+        }
+        if let Some(network) = args.probe
+            && network.count() > MAX_UNFORCED
+            && !args.force
+        {
+            let count = u64::try_from(network.count()).unwrap_or(u64::MAX);
+            return Err(Failure::usage(format!(
+                "--probe: that is {} addresses, more than the {MAX_UNFORCED} of a /20",
+                human::grouped(count)
+            ))
+            .hint("probe a smaller network, or give --force if all of it is yours"));
+        }
+        let enough = match (args.first, args.expect_count) {
+            (true, _) => Some(1),
+            (false, count) => count.map(|count| count.get().into()),
+        };
+        Ok(Self {
+            service_type: (!args.no_mdns).then_some(service_type),
+            mdns_port: link::PORT,
+            serial: match (args.no_serial, verbose) {
+                (true, _) => Serial::None,
+                (false, false) => Serial::Boards,
+                (false, true) => Serial::All,
+            },
+            // A board that speaks another protocol greets nobody.
+            gateway: args.service_type == DEFAULT_TYPE,
+            probe: args.probe,
+            interface: args.interface.clone(),
+            ending: if args.watch {
+                Ending::Never
+            } else {
+                Ending::After {
+                    timeout: args.timeout,
+                    enough,
+                }
+            },
+        })
+    }
+}
+
+/// The service type of boards with this project's firmware.
+pub const DEFAULT_TYPE: &str = "_tcpctl._tcp";
+
+/// Parses a service type: `_tcpctl._tcp`, with or without `.local`.
+fn service_type(text: &str) -> Result<DnsName, Failure> {
+    let plain = text.trim_end_matches('.');
+    let plain = plain.strip_suffix(".local").unwrap_or(plain);
+    let labels: Vec<_> = plain.split('.').collect();
+    // RFC 6335 §5.1: a service name has up to 15 letters, digits and hyphens.
+    let is_service = |label: &str| {
+        label.strip_prefix('_').is_some_and(|name| {
+            (1..=15).contains(&name.len())
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        })
+    };
+    match labels[..] {
+        [service, "_tcp"] if is_service(service) => DnsName::of_text(&format!("{plain}.local")),
+        _ => None,
+    }
+    .ok_or_else(|| {
+        let text = sanitize::one_line(text);
+        Failure::usage(format!("--type: '{text}' is no TCP service type"))
+            .hint("write e.g. _tcpctl._tcp or _http._tcp")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn service_types_are_checked() {
+        for text in ["_tcpctl._tcp", "_http._tcp.local", "_http._tcp.local."] {
+            assert!(service_type(text).is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "http",
+            "_http",
+            "_http._udp",
+            "http._tcp",
+            "_._tcp",
+            "_a_b._tcp",
+            "_sixteen-letters-._tcp",
+            "_a._b._tcp",
+            "_\u{1b}[2J._tcp",
+        ] {
+            let failure = service_type(text).unwrap_err();
+            assert!(failure.message.starts_with("--type: "), "{failure}");
+            assert!(!failure.message.contains('\u{1b}'), "{failure}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! `--probe CIDR`: every address of a network, at a bounded rate.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use crate::sanitize;
+
+/// Addresses that are probed without being asked twice: a /20 of IPv4.
+pub const MAX_UNFORCED: u128 = 1 << 12;
+/// New connections a second.
+const RATE: u32 = 500;
+/// Connections at the same time.
+pub const AT_A_TIME: usize = 128;
+/// How long one address may take to answer.
+pub const PATIENCE: Duration = Duration::from_millis(600);
+
+/// A network whose addresses are to be probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cidr {
+    first: u128,
+    last: u128,
+    is_v4: bool,
+}
+
+impl FromStr for Cidr {
+    type Err = String;
+
+    /// Parses `192.168.1.0/24` or `2001:db8::/120`; a bare address is a network of one.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let write = "write a network such as 192.168.1.0/24";
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| {
+            format!(
+                "{write}; '{}' is no IP address",
+                sanitize::one_line(address)
+            )
+        })?;
+        let (bits, value, is_v4) = match address {
+            IpAddr::V4(v4) => (32, u128::from(v4.to_bits()), true),
+            IpAddr::V6(v6) => (128, v6.to_bits(), false),
+        };
+        let prefix: u32 = match prefix {
+            None => bits,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|prefix| *prefix <= bits && text.bytes().all(|b| b.is_ascii_digit()))
+                .ok_or_else(|| format!("{write}; after the / stands 0 to {bits}"))?,
+        };
+        let span = u128::MAX.checked_shr(128 - (bits - prefix)).unwrap_or(0);
+        let first = value & !span;
+        // An IPv4 network's first and last address are no host's (RFC 950); of two, both are
+        // (RFC 3021).
+        let edge = u128::from(is_v4 && prefix < 31);
+        Ok(Self {
+            first: first + edge,
+            last: first + span - edge,
+            is_v4,
+        })
+    }
+}
+
+impl Cidr {
+    /// How many addresses it has; one less than that where it is all of IPv6.
+    pub const fn count(self) -> u128 {
+        (self.last - self.first).saturating_add(1)
+    }
+
+    fn address(self, value: u128) -> IpAddr {
+        match u32::try_from(value) {
+            Ok(v4) if self.is_v4 => Ipv4Addr::from_bits(v4).into(),
+            _ => Ipv6Addr::from_bits(value).into(),
+        }
+    }
+}
+
+/// Gives out a network's addresses, no faster than the rate.
+#[derive(Debug)]
+pub struct Pace {
+    network: Cidr,
+    next: Option<u128>,
+    begin: Instant,
+    given: u32,
+}
+
+impl Pace {
+    /// Begins at `now`.
+    pub const fn new(network: Cidr, now: Instant) -> Self {
+        Self {
+            network,
+            next: Some(network.first),
+            begin: now,
+            given: 0,
+        }
+    }
+
+    /// The next address, if its time has come.
+    pub fn take(&mut self, now: Instant) -> Option<IpAddr> {
+        let value = self
+            .next
+            .filter(|_| self.due().is_some_and(|due| due <= now))?;
+        self.next = (value < self.network.last).then(|| value + 1);
+        self.given = self.given.saturating_add(1);
+        // Where the others have kept it waiting, what was missed is not made up for.
+        let owed = Duration::from_secs(1) / RATE * self.given;
+        if now > self.begin + owed + Duration::from_millis(100) {
+            self.begin = now;
+            self.given = 1;
+        }
+        Some(self.network.address(value))
+    }
+
+    /// When the next address is due; `None` when all have been given out.
+    pub fn due(&self) -> Option<Instant> {
+        self.next?;
+        Some(self.begin + Duration::from_secs(1) / RATE * self.given)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(text: &str) -> Vec<String> {
+        let mut pace = Pace::new(text.parse().unwrap(), Instant::now());
+        let much_later = Instant::now() + Duration::from_hours(1);
+        let mut found = Vec::new();
+        let mut now = Instant::now();
+        while pace.due().is_some() && now < much_later {
+            now += Duration::from_millis(2);
+            found.extend(pace.take(now).map(|address| address.to_string()));
+        }
+        found
+    }
+
+    #[test]
+    fn a_network_is_its_hosts() {
+        assert_eq!(all("10.0.0.77/30"), ["10.0.0.77", "10.0.0.78"]);
+        assert_eq!(all("10.0.0.4/31"), ["10.0.0.4", "10.0.0.5"]);
+        assert_eq!(all("10.0.0.4"), ["10.0.0.4"]);
+        assert_eq!(all("2001:db8::/127"), ["2001:db8::", "2001:db8::1"]);
+        assert_eq!(all("192.168.1.0/24").len(), 254);
+        assert_eq!(all("255.255.255.255/32"), ["255.255.255.255"]);
+    }
+
+    #[test]
+    fn sizes_are_known_before_anything_is_sent() {
+        for (text, count) in [
+            ("10.0.0.0/20", 4094),
+            ("10.0.0.0/19", 8190),
+            ("0.0.0.0/0", (1 << 32) - 2),
+            ("::/0", u128::MAX),
+            ("2001:db8::/116", 4096),
+        ] {
+            assert_eq!(text.parse::<Cidr>().unwrap().count(), count, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_rate_is_kept_and_nothing_is_made_up_for() {
+        let begin = Instant::now();
+        let mut pace = Pace::new("10.0.0.0/20".parse().unwrap(), begin);
+        let mut given = 0;
+        for millisecond in 0..1000 {
+            while pace
+                .take(begin + Duration::from_millis(millisecond))
+                .is_some()
+            {
+                given += 1;
+            }
+        }
+        assert!((RATE - 2..=RATE + 2).contains(&given), "{given}");
+        let later = begin + Duration::from_secs(10);
+        let burst = std::iter::from_fn(|| pace.take(later)).count();
+        assert!(burst < 3, "{burst}");
+    }
+
+    #[test]
+    fn what_is_no_network_is_said() {
+        for text in [
+            "",
+            "board",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "::/129",
+            "1.2.3/8",
+        ] {
+            let error = text.parse::<Cidr>().unwrap_err();
+            assert!(error.contains("192.168.1.0/24"), "{text}: {error}");
+        }
+    }
+}

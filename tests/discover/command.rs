@@ -1,0 +1,200 @@
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::common::{Ended, finish, run, tcpctl};
+
+/// A cache folder of one test. It is removed when this is dropped.
+struct Cache(PathBuf);
+
+impl Cache {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("discover-{}-{number}", std::process::id());
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(path.join("tcpctl")).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, text: &str) {
+        fs::write(self.0.join("tcpctl/boards.json"), text).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ended {
+        let mut command: Command = tcpctl(arguments.iter().copied());
+        command.env("XDG_CACHE_HOME", &self.0);
+        finish(command.stdout(Stdio::piped()).spawn().unwrap())
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn now() -> u64 {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn remembered(boards: &[(&str, &str, u16, u64)]) -> String {
+    let boards: Vec<_> = boards
+        .iter()
+        .map(|(name, address, port, seen)| {
+            serde_json::json!({
+                "name": name, "host": format!("{name}.local"), "addresses": [address],
+                "port": port, "mac": null, "seen": seen,
+            })
+        })
+        .collect();
+    serde_json::json!({"version": 1, "boards": boards}).to_string()
+}
+
+#[test]
+fn what_can_not_be_is_a_usage_error_that_names_it() {
+    for (arguments, named) in [
+        (&["--probe", "10.0.0.0/8"][..], "16,777,214 addresses"),
+        (&["--probe", "10.0.0.0/19"], "--force"),
+        (&["--probe", "board/24"], "192.168.1.0/24"),
+        (&["--probe", "10.0.0.0/40"], "0 to 32"),
+        (&["--type", "http"], "--type"),
+        (&["--type", "_http._udp"], "_http._udp"),
+        (&["--interface", "nosuch0"], "'nosuch0'"),
+        (&["--expect-count", "0"], "--expect-count"),
+        (&["--first", "--expect-count", "2"], "--first"),
+        (&["--watch", "--timeout", "1s"], "--watch"),
+        (&["--timeout", "5"], "5s or 5ms"),
+        (&["--force"], "--probe"),
+        (&["--names", "--watch"], "--names"),
+    ] {
+        let ended = run(["discover"].iter().chain(arguments).copied());
+        assert_eq!(ended.code, 2, "{arguments:?}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains(named),
+            "{arguments:?}: {}",
+            ended.stderr
+        );
+        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn nothing_found_is_a_negative_answer_with_a_hint() {
+    let arguments = [
+        "--no-mdns",
+        "--no-serial",
+        "--interface",
+        "lo",
+        "--timeout",
+        "50ms",
+    ];
+    let ended = run(["discover", "--json"].iter().chain(&arguments).copied());
+    assert_eq!(ended.code, 1);
+    let [error] = &ended.objects()[..] else {
+        panic!("{ended:?}")
+    };
+    assert_eq!(error["schema"], "tcpctl.error/1");
+    assert_eq!(error["kind"], "negative");
+    assert_eq!(error["message"], "no board was found");
+    assert!(error["hint"].as_str().unwrap().contains("lo"), "{error}");
+}
+
+#[test]
+fn a_probe_shows_what_answers_and_how() {
+    let port = tcpctl::target::DEFAULT_PORT;
+    let Ok(listener) = std::net::TcpListener::bind(("127.0.0.77", port)) else {
+        eprintln!("skipped: 127.0.0.77:{port} can't be listened on here");
+        return;
+    };
+    crate::common::Server::on(listener, |mut connection| {
+        use std::io::Write;
+        crate::common::read_some(&mut connection);
+        let _ = connection.write_all(b"Hello \x1b[2J World\nmore\n");
+    });
+    let cache = Cache::new();
+    let arguments = [
+        "discover",
+        "--no-mdns",
+        "--no-serial",
+        "--probe",
+        "127.0.0.76/30",
+    ];
+    let ended = cache.run(&arguments);
+    let text = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(ended.code, 0, "{text}{}", ended.stderr);
+    assert!(text.starts_with("-  "), "{text}");
+    assert!(text.contains("127.0.0.77:3000"), "{text}");
+    assert!(text.contains(r#""Hello \x1b[2J World""#), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let ended = cache.run(&[&arguments[..], &["--json"]].concat());
+    let event = &ended.objects()[0];
+    assert_eq!(event["sources"], serde_json::json!(["probe"]));
+    assert_eq!(event["status"], "online");
+    assert_eq!(event["greeting"], "Hello \u{1b}[2J World");
+}
+
+#[test]
+fn names_come_from_the_cache_and_from_nowhere_else() {
+    let cache = Cache::new();
+    let ended = cache.run(&["discover", "--names"]);
+    assert_eq!((ended.code, ended.stdout), (0, Vec::new()));
+    let day = 24 * 60 * 60;
+    cache.write(&remembered(&[
+        ("greeter-b", "10.0.0.2", 3000, now()),
+        ("greeter-a", "10.0.0.1", 3000, now() - 3600),
+        ("old", "10.0.0.3", 3000, now() - 2 * day),
+        ("with space", "10.0.0.4", 3000, now()),
+        ("\u{1b}[2J", "10.0.0.5", 3000, now()),
+    ]));
+    let ended = cache.run(&["discover", "--names"]);
+    assert_eq!(
+        String::from_utf8(ended.stdout).unwrap(),
+        "greeter-a\ngreeter-b\n"
+    );
+    cache.write("{ not json");
+    let ended = cache.run(&["discover", "--names"]);
+    assert_eq!((ended.code, ended.stdout), (0, Vec::new()));
+}
+
+#[test]
+fn a_remembered_name_is_a_target_with_its_own_port() {
+    let server = crate::common::Server::greeter(b"Hello from the cache");
+    let cache = Cache::new();
+    let port = server.address.port();
+    cache.write(&remembered(&[("desk-board", "127.0.0.1", port, now())]));
+    for target in ["desk-board", "desk-board.local", "DESK-BOARD"] {
+        let ended = cache.run(&["send", target, "hi"]);
+        assert_eq!(ended.stdout, b"Hello from the cache", "{}", ended.stderr);
+    }
+    // A port that is written is the one that is meant.
+    let (_bound, closed) = crate::common::closed_port();
+    let ended = cache.run(&["send", &format!("desk-board:{}", closed.port()), "hi"]);
+    assert_ne!(ended.code, 0);
+}
+
+#[test]
+fn a_name_that_nobody_has_is_not_resolved() {
+    let cache = Cache::new();
+    for target in ["no-such-board-7f3a.local", "no-such-board-7f3a"] {
+        let ended = cache.run(&["send", "--connect-timeout", "600ms", target, "hi"]);
+        assert_eq!(ended.code, 6, "{}", ended.stderr);
+        assert!(ended.stderr.contains(target), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_board_without_an_ipv4_address_is_not_announced() {
+    let ended = run(["sim", "--announce", "--listen", "[::1]:0"]);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("--announce"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_schema_is_printed() {
+    let ended = run(["schema", "discover"]);
+    let schema: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(schema["properties"]["schema"]["const"], "tcpctl.discover/1");
+}
