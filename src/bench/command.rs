@@ -17,6 +17,7 @@ use super::measurement::Measurement;
 use super::plan::{self, Files, Plan};
 use super::report::{Environment, Report};
 use super::saved::{self, Saved};
+use super::throughput::{self, Ports, Service};
 use super::{compare, html, merge, stats, verdict};
 use crate::cli::{BenchArgs, MergeArgs};
 use crate::exit::Exit;
@@ -72,6 +73,7 @@ pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
         seen.measurement.as_ref(),
     );
     report.limits = seen.finding.as_ref().map(stats::limits);
+    report.throughput = seen.throughput.as_ref().map(throughput::Finding::report);
     report.comparison = plan
         .baseline
         .as_ref()
@@ -156,6 +158,7 @@ fn check(conditions: &[Condition], report: &Report) -> Result<(), Failure> {
 struct Seen {
     finding: Option<Finding>,
     measurement: Option<Measurement>,
+    throughput: Option<throughput::Finding>,
     /// Why there is no more.
     failure: Option<Failure>,
 }
@@ -181,10 +184,13 @@ impl Bench<'_> {
         if self.plan.parts.limits {
             self.find_limits(&mut network, address, &mut seen)?;
         }
-        if self.goes_on(&seen) {
+        if self.plan.parts.latency && self.goes_on(&seen) {
             let load = self.load(address, &seen);
             seen.measurement = Some(engine::run(&mut network, &load, &mut self.watcher()));
             self.output.end_status();
+        }
+        if self.plan.parts.throughput && self.goes_on(&seen) {
+            self.measure_throughput(&mut network, address, &mut seen);
         }
         Ok(seen)
     }
@@ -204,13 +210,17 @@ impl Bench<'_> {
             let mut network = KernelNetwork::new().map_err(exhausted)?;
             self.find_limits(&mut network, address, &mut seen)?;
         }
-        if self.goes_on(&seen) {
+        if self.plan.parts.latency && self.goes_on(&seen) {
             let load = self.load(address, &seen);
             let threads = self.plan.threads;
             let measured =
                 engine::run_threads(&load, threads, KernelNetwork::new, &mut self.watcher());
             self.output.end_status();
             seen.measurement = Some(measured.map_err(exhausted)?);
+        }
+        if self.plan.parts.throughput && self.goes_on(&seen) {
+            let mut network = KernelNetwork::new().map_err(exhausted)?;
+            self.measure_throughput(&mut network, address, &mut seen);
         }
         Ok(seen)
     }
@@ -253,9 +263,27 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Whether there is a load to send.
+    fn measure_throughput<N: Network>(
+        &self,
+        network: &mut N,
+        address: SocketAddr,
+        seen: &mut Seen,
+    ) {
+        let plan = self.plan.throughput(address);
+        let name = sanitize::one_line(&self.plan.target.text);
+        self.output
+            .note(&format!("{name}: {}", plan::told_throughput(&plan)));
+        let finding = throughput::measure(network, &plan, &mut self.watcher());
+        self.output.end_status();
+        seen.failure = finding
+            .failure()
+            .map(|(kind, why)| Failure::new(kind, format!("{name}: {why}")));
+        seen.throughput = Some(finding);
+    }
+
+    /// Whether nothing has ended the run so far.
     fn goes_on(&self, seen: &Seen) -> bool {
-        self.plan.parts.latency && seen.failure.is_none() && self.signals.already().is_none()
+        seen.failure.is_none() && self.signals.already().is_none()
     }
 
     fn load(&self, address: SocketAddr, seen: &Seen) -> Load {
@@ -277,8 +305,41 @@ impl Bench<'_> {
     }
 }
 
-/// The address of a name, or of several the one that answers first: by one connection.
+/// The address of a name, or of several the one that answers first: by one connection. Where only
+/// the services are measured, one of those may answer for it.
 fn one_address(plan: &Plan, args: &BenchArgs, endpoint: &Endpoint) -> Result<SocketAddr, Failure> {
+    let refused = match dial(plan, args, endpoint) {
+        Err(failure) if failure.kind == Kind::Connect => failure,
+        result => return result,
+    };
+    if plan.parts.limits || plan.parts.latency {
+        return Err(refused);
+    }
+    for service in Service::ALL {
+        let mut endpoint = endpoint.clone();
+        match &mut endpoint {
+            Endpoint::Name { port, .. } => *port = Ports::STANDARD.of(service),
+            Endpoint::Addresses(addresses) => {
+                for address in addresses {
+                    address.set_port(Ports::STANDARD.of(service));
+                }
+            }
+            Endpoint::Virtual(_) => {}
+        }
+        if let Ok(mut address) = dial(plan, args, &endpoint) {
+            let asked = match &plan.target.place {
+                Place::Name { port, .. } => Some(*port),
+                Place::Addresses(addresses) => addresses.first().map(SocketAddr::port),
+                Place::Virtual(_) => None,
+            };
+            address.set_port(asked.unwrap_or(address.port()));
+            return Ok(address);
+        }
+    }
+    Err(refused)
+}
+
+fn dial(plan: &Plan, args: &BenchArgs, endpoint: &Endpoint) -> Result<SocketAddr, Failure> {
     let dial = Dial {
         family: Family::Any,
         source: args.source.first().copied(),
@@ -299,6 +360,16 @@ struct Watcher<'a> {
 impl Observer for Watcher<'_> {
     fn progress(&mut self, progress: &Progress) {
         self.output.bench_progress(progress);
+    }
+
+    fn is_to_stop(&self) -> bool {
+        self.signals.already().is_some()
+    }
+}
+
+impl throughput::Observer for Watcher<'_> {
+    fn progress(&mut self, progress: &throughput::Progress<'_>) {
+        self.output.throughput_progress(progress);
     }
 
     fn is_to_stop(&self) -> bool {

@@ -24,4 +24,5 @@ mod plot;
 pub mod report;
 pub mod saved;
 pub mod stats;
+pub mod throughput;
 pub mod verdict;

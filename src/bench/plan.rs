@@ -11,6 +11,7 @@ use super::limits::LimitsPlan;
 use super::load::{Expectation, Extent, Load, Pace, Rate, Reuse};
 use super::report::Report;
 use super::saved::{self, Destination};
+use super::throughput::{MOST_STREAMS, ThroughputPlan};
 use crate::cli::{BenchArgs, CloseWith, Part};
 use crate::config;
 use crate::failure::Failure;
@@ -34,6 +35,8 @@ pub struct Plan {
     pub parts: Parts,
     /// Whether `-c` left open how many connections.
     follows_limits: bool,
+    /// The throughput, but for the address.
+    throughput: ThroughputPlan,
     /// Connections that the search for the limits may hold.
     max_connections: usize,
     /// How long it may take.
@@ -55,6 +58,8 @@ pub struct Parts {
     pub limits: bool,
     /// How fast it answers.
     pub latency: bool,
+    /// How many bytes a second it moves.
+    pub throughput: bool,
 }
 
 /// Files that a report is written to.
@@ -87,6 +92,9 @@ impl Plan {
                 ));
             }
         }
+        let parts = parts(&args.only);
+        refuse_what_has_no_effect(args, parts)?;
+        let load = load(args)?;
         let conditions: Vec<Condition> = args
             .fail_if
             .iter()
@@ -99,11 +107,12 @@ impl Plan {
             .transpose()?;
         Ok(Self {
             target,
-            parts: parts(&args.only),
+            parts,
+            throughput: throughput(args, &load),
             follows_limits: args.connections.is_none() && args.rate.is_none(),
             max_connections: args.max_connections.get(),
             budget: args.budget,
-            load: load(args)?,
+            load,
             threads: args.threads,
             baseline,
             conditions,
@@ -137,6 +146,14 @@ impl Plan {
             .find(|source| source.is_ipv4() != address.is_ipv4())
     }
 
+    /// What to measure of the throughput, at that address.
+    pub fn throughput(&self, address: SocketAddr) -> ThroughputPlan {
+        ThroughputPlan {
+            target: address,
+            ..self.throughput.clone()
+        }
+    }
+
     /// The search for the limits, at that address.
     pub fn limits(&self, address: SocketAddr, stop: Arc<AtomicBool>) -> LimitsPlan {
         LimitsPlan {
@@ -149,6 +166,16 @@ impl Plan {
             ..LimitsPlan::new(address)
         }
     }
+}
+
+/// A measurement of the throughput in a few words, for the line that says what goes on.
+pub fn told_throughput(plan: &ThroughputPlan) -> String {
+    let streams = match plan.streams.get() {
+        1 => "1 stream".to_owned(),
+        streams => format!("1 and {streams} streams"),
+    };
+    let seconds = plan.estimate().as_secs_f64();
+    format!("throughput with {streams}, about {seconds:.0} s where all services are there")
 }
 
 /// A load in a few words, for the line that says what goes on.
@@ -191,6 +218,55 @@ fn parts(only: &[Part]) -> Parts {
     Parts {
         limits: wanted(Part::Limits),
         latency: wanted(Part::Latency),
+        // Half a minute, and the most that a board can be asked for: only where that is wanted.
+        throughput: only.contains(&Part::Throughput),
+    }
+}
+
+/// Refuses options that nothing of what is to be done would heed.
+fn refuse_what_has_no_effect(args: &BenchArgs, parts: Parts) -> Result<(), Failure> {
+    if !parts.throughput {
+        return Ok(());
+    }
+    let streams = args.connections.map_or(0, NonZeroUsize::get);
+    if streams > MOST_STREAMS {
+        return Err(Failure::usage(format!(
+            "--connections {streams}: the throughput takes at most {MOST_STREAMS} streams"
+        ))
+        .hint("measure the latency in a run of its own"));
+    }
+    if parts.latency {
+        return Ok(());
+    }
+    let of_latency = [
+        ("--requests", args.requests.is_some()),
+        ("--rate", args.rate.is_some()),
+        ("--keep-alive", args.keep_alive),
+        ("--expect", args.expect.is_some()),
+        ("--threads", args.threads.get() > 1),
+        ("--hdr-log", args.hdr_log.is_some()),
+        ("--close", args.close != CloseWith::Fin),
+    ];
+    match of_latency.into_iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) => Err(Failure::usage(format!(
+            "{option} has no effect on the throughput"
+        ))
+        .hint("leave it out, or measure the latency too: --only latency --only throughput")),
+        None => Ok(()),
+    }
+}
+
+fn throughput(args: &BenchArgs, load: &Load) -> ThroughputPlan {
+    let default = ThroughputPlan::new(load.target);
+    ThroughputPlan {
+        sources: load.sources.clone(),
+        streams: args.connections.unwrap_or(default.streams),
+        duration: args.duration.unwrap_or(default.duration),
+        warm_up: args.warmup,
+        message: load.message.clone(),
+        connect_timeout: load.connect_timeout,
+        silence: load.reply_timeout,
+        ..default
     }
 }
 
