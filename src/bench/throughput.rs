@@ -182,9 +182,13 @@ pub fn measure<N: Network>(
             return finding;
         }
         let flow = |streams| flow::FlowPlan::of_service(plan, service, streams);
-        let single = flow::run(network, &flow(1), observer);
-        let goes_on = single.is_ok() && plan.streams.get() > 1 && !observer.is_to_stop();
-        let several = goes_on.then(|| flow::run(network, &flow(plan.streams.get()), observer));
+        let mut run = |streams| {
+            let record = flow::run(network, &flow(streams), observer);
+            record.and_then(Record::of_the_service)
+        };
+        let single = run(1);
+        let goes_on = matches!(&single, Ok(record) if !record.interrupted);
+        let several = (goes_on && plan.streams.get() > 1).then(|| run(plan.streams.get()));
         finding
             .services
             .push((service, Outcome { single, several }));

@@ -196,6 +196,13 @@ fn tell(
             return None;
         }
     };
+    if let Some(Err(trouble)) = &outcome.several
+        && trouble.is_wrong()
+    {
+        let why = not_measured(service, port, *trouble);
+        evidence.insert(name.to_owned(), format!("{why}, with several streams"));
+        return None;
+    }
     let several = outcome.several.as_ref().and_then(|it| it.as_ref().ok());
     let record = several.unwrap_or(single);
     let cause = cause(service, record);

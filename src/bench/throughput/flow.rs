@@ -125,6 +125,11 @@ impl Trouble {
         self.is_after_connecting() || matches!(self, Self::Refused | Self::NoAnswer)
     }
 
+    /// Whether it shows that the service is another one, or a broken one.
+    pub(super) fn is_wrong(self) -> bool {
+        matches!(self, Self::Answered | Self::WrongEcho { .. })
+    }
+
     /// Whether there was a connection.
     pub(super) fn is_after_connecting(self) -> bool {
         matches!(
@@ -179,6 +184,17 @@ pub struct Record {
     pub is_acknowledged: bool,
     /// Whether it was stopped.
     pub interrupted: bool,
+}
+
+impl Record {
+    /// The record, of a service that is what it is taken for: a rate of wrong bytes is none.
+    pub(super) fn of_the_service(self) -> Result<Self, Trouble> {
+        let wrong = self.ended.iter().find(|(trouble, _)| trouble.is_wrong());
+        match wrong {
+            Some((trouble, _)) => Err(*trouble),
+            None => Ok(self),
+        }
+    }
 }
 
 /// Runs a flow.
