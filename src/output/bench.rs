@@ -397,10 +397,8 @@ impl Page {
                     }
                     self.rate_over_time(flow);
                     let why = throughput.evidence.get(&format!("{name}.limited_by"));
-                    for line in how
-                        .into_iter()
-                        .chain(why.map(|why| sanitize::one_line(why)))
-                    {
+                    let why = why.map(|why| format!("limit: {}", sanitize::one_line(why)));
+                    for line in how.into_iter().chain(why) {
                         self.row("", &line);
                     }
                 }

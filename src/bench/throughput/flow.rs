@@ -5,6 +5,7 @@
 //! goes on with the rest.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::limit::SendTimes;
@@ -206,6 +207,8 @@ pub(super) fn run<N: Network>(
     plan: &FlowPlan<'_>,
     observer: &mut impl Observer,
 ) -> Result<Record, Trouble> {
+    // It takes a moment to make, which no stream is to wait for.
+    LazyLock::force(&pattern::FILLER);
     let mut flow = Flow {
         start: network.now(),
         network,

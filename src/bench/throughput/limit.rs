@@ -87,36 +87,36 @@ pub(super) fn cause(times: Option<SendTimes>, open: Duration, cpu_share: Option<
         .saturating_sub(times.receiver)
         .saturating_sub(times.send_buffer);
     let total = (idle + times.busy).as_secs_f64();
-    let percent = |time: Duration| {
-        if total > 0.0 {
-            time.as_secs_f64() / total * 100.0
-        } else {
-            0.0
-        }
-    };
     // Of equals the first: what is certain before what is left over.
     let parts = [
-        (times.receiver, LimitedBy::ReceiverWindow),
-        (times.send_buffer, LimitedBy::Sender),
-        (elsewhere, LimitedBy::Network),
-        (idle, LimitedBy::Sender),
-    ];
-    let most = parts
-        .iter()
-        .map(|(time, _)| *time)
-        .max()
-        .unwrap_or_default();
-    let limited_by = parts.iter().find(|(time, _)| *time == most);
-    Cause {
-        limited_by: limited_by.filter(|_| total > 0.0).map(|(_, by)| *by),
-        why: format!(
-            "of the time {:.0}% waited for the receiver's window, {:.0}% for the send buffer here, \
-             {:.0}% for the network, {:.0}% had nothing to send",
-            percent(times.receiver),
-            percent(times.send_buffer),
-            percent(elsewhere),
-            percent(idle),
+        (
+            times.receiver,
+            LimitedBy::ReceiverWindow,
+            "waited for the receiver's window",
         ),
+        (
+            times.send_buffer,
+            LimitedBy::Sender,
+            "waited for the send buffer here",
+        ),
+        (
+            elsewhere,
+            LimitedBy::Network,
+            "was the network's: bandwidth, congestion, loss",
+        ),
+        (idle, LimitedBy::Sender, "had nothing to send"),
+    ];
+    let most = parts.iter().map(|(time, ..)| *time).max();
+    let limited_by = parts.iter().find(|(time, ..)| Some(*time) == most);
+    let shares: Vec<_> = parts
+        .iter()
+        .map(|(time, _, what)| (time.as_secs_f64() / total * 100.0, what))
+        .filter(|(percent, _)| *percent >= 0.5)
+        .map(|(percent, what)| format!("{percent:.0}% {what}"))
+        .collect();
+    Cause {
+        limited_by: limited_by.filter(|_| total > 0.0).map(|(_, by, _)| *by),
+        why: format!("of the sending time {}", shares.join(", ")),
     }
 }
 
