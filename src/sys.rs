@@ -12,7 +12,6 @@ use std::io;
 use std::net::SocketAddr;
 
 use socket2::Socket;
-use tokio::net::TcpStream;
 
 /// The index of a network interface, as IPv6 zones use it; `None` if there is none of that name.
 pub fn interface_index(name: &str) -> Option<u32> {
@@ -95,10 +94,10 @@ pub fn bind_to_interface(socket: &Socket, name: &str, peer: SocketAddr) -> io::R
 ///
 /// Linux: `SIOCOUTQ` is `write_seq - snd_una`, and a FIN takes a sequence number. macOS:
 /// `SO_NWRITE` counts the send buffer, without the FIN.
-pub fn unacknowledged(stream: &TcpStream) -> io::Result<Option<usize>> {
+#[cfg(unix)]
+pub fn unacknowledged(stream: &impl std::os::fd::AsRawFd) -> io::Result<Option<usize>> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
-        use std::os::fd::AsRawFd;
         let mut count: libc::c_int = 0;
         // SAFETY: the descriptor is open while `stream` is borrowed, and this request writes one
         // int through the pointer.
@@ -110,7 +109,6 @@ pub fn unacknowledged(stream: &TcpStream) -> io::Result<Option<usize>> {
     }
     #[cfg(target_os = "macos")]
     {
-        use std::os::fd::AsRawFd;
         let mut count: libc::c_int = 0;
         let mut length = libc::socklen_t::try_from(size_of_val(&count)).unwrap_or_default();
         // SAFETY: the descriptor is open while `stream` is borrowed; `count` has room for the
@@ -134,6 +132,12 @@ pub fn unacknowledged(stream: &TcpStream) -> io::Result<Option<usize>> {
         let _ = stream;
         Ok(None)
     }
+}
+
+/// The bytes sent that the peer has not acknowledged: this system does not say.
+#[cfg(not(unix))]
+pub fn unacknowledged<T>(_: &T) -> io::Result<Option<usize>> {
+    Ok(None)
 }
 
 /// Waits until a descriptor that some other process made non-blocking can be read or written.

@@ -1,8 +1,9 @@
 //! What the load engine costs: beside the least that a client on bare epoll costs, per idle
-//! connection, and how well it keeps a schedule.
+//! connection, and how well it keeps a schedule; what bytes cost, beside iperf3, and starting,
+//! beside nc.
 //!
 //! ```text
-//! cargo bench --bench bench                # all of it, about three minutes
+//! cargo bench --bench bench                # all of it, about four minutes
 //! cargo bench --bench bench -- requests    # some of it
 //! ```
 //!
@@ -19,6 +20,10 @@ mod reference;
 mod requests;
 #[cfg(target_os = "linux")]
 mod schedule;
+#[cfg(target_os = "linux")]
+mod startup;
+#[cfg(target_os = "linux")]
+mod throughput;
 
 #[cfg(target_os = "linux")]
 #[path = "../support/sections.rs"]
@@ -40,10 +45,15 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(engine::INSIDE) {
         return sections::report("engine", engine::inside());
     }
+    if std::env::args().nth(1).as_deref() == Some(throughput::INSIDE) {
+        return sections::report("throughput", throughput::inside());
+    }
     sections::run(&[
         ("requests", requests::run),
         ("schedule", schedule::run),
         ("idle", idle::run),
+        ("throughput", throughput::run),
+        ("startup", startup::run),
     ])
 }
 

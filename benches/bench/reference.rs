@@ -27,7 +27,7 @@ impl Reference {
             folder: env::temp_dir().join(format!("tcpctl-bench-{}", process::id())),
         };
         fs::create_dir(&reference.folder)?;
-        for program in ["epoll_client", "epoll_server"] {
+        for program in ["epoll_client", "epoll_server", "stream_server"] {
             let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/reference");
             let status = Command::new("cc")
                 .args(["-O2", "-Wall", "-Wextra", "-o"])
@@ -52,7 +52,19 @@ impl Reference {
     /// # Errors
     /// When it does not come up.
     pub(crate) fn serve(&self, mode: &str) -> Result<Server> {
-        let mut child = on_core(SERVER_CORE, self.folder.join("epoll_server"))
+        self.start("epoll_server", mode)
+    }
+
+    /// Starts a server that moves bytes, `discard` or `chargen`, on its core.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub(crate) fn stream_server(&self, mode: &str) -> Result<Server> {
+        self.start("stream_server", mode)
+    }
+
+    fn start(&self, program: &str, mode: &str) -> Result<Server> {
+        let mut child = on_core(SERVER_CORE, self.folder.join(program))
             .arg(mode)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

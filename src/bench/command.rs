@@ -18,6 +18,7 @@ use super::plan::{self, Files, Plan};
 use super::ramp::{self, Places, Ramp, Threads, Track};
 use super::report::{Environment, RampEnd, Report};
 use super::saved::{self, Saved};
+use super::throughput::{self, Ports, Service};
 use super::{compare, html, merge, stats, verdict};
 use crate::cli::{BenchArgs, MergeArgs};
 use crate::exit::Exit;
@@ -82,6 +83,7 @@ pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
         let latency = report.latency.as_ref()?;
         verdict::too_few_files(latency, files)
     }));
+    report.throughput = seen.throughput.as_ref().map(throughput::Finding::report);
     report.comparison = plan
         .baseline
         .as_ref()
@@ -178,6 +180,7 @@ struct Seen {
     ramp: Option<Ramp>,
     /// What this computer lets a process open.
     open_files: Option<OpenFiles>,
+    throughput: Option<throughput::Finding>,
     /// Why there is no more.
     failure: Option<Failure>,
 }
@@ -210,6 +213,9 @@ impl Bench<'_> {
         }
         if self.plan.parts.ramp && self.goes_on(&seen) {
             self.climb(&mut network, address, &mut seen)?;
+        }
+        if self.plan.parts.throughput && self.goes_on(&seen) {
+            self.measure_throughput(&mut network, address, &mut seen);
         }
         Ok(seen)
     }
@@ -250,6 +256,10 @@ impl Bench<'_> {
                 threads: self.plan.threads,
             };
             self.climb(&mut track, address, &mut seen)?;
+        }
+        if self.plan.parts.throughput && self.goes_on(&seen) {
+            let mut network = KernelNetwork::new().map_err(|error| exhausted(&error))?;
+            self.measure_throughput(&mut network, address, &mut seen);
         }
         Ok(seen)
     }
@@ -337,6 +347,24 @@ impl Bench<'_> {
         Ok(())
     }
 
+    fn measure_throughput<N: Network>(
+        &self,
+        network: &mut N,
+        address: SocketAddr,
+        seen: &mut Seen,
+    ) {
+        let plan = self.plan.throughput(address);
+        let name = sanitize::one_line(&self.plan.target.text);
+        self.output
+            .note(&format!("{name}: {}", plan::told_throughput(&plan)));
+        let finding = throughput::measure(network, &plan, &mut self.watcher());
+        self.output.end_status();
+        seen.failure = finding
+            .failure()
+            .map(|(kind, why)| Failure::new(kind, format!("{name}: {why}")));
+        seen.throughput = Some(finding);
+    }
+
     /// Whether a further part is to be measured: not of a server that answers nothing.
     fn goes_on(&self, seen: &Seen) -> bool {
         let answers = |measured: &Measurement| measured.completed > 0 && !measured.interrupted;
@@ -386,8 +414,41 @@ fn hint(reason: &Reason) -> Option<&'static str> {
     }
 }
 
-/// The address of a name, or of several the one that answers first: by one connection.
+/// The address of a name, or of several the one that answers first: by one connection. Where only
+/// the services are measured, one of those may answer for it.
 fn one_address(plan: &Plan, args: &BenchArgs, endpoint: &Endpoint) -> Result<SocketAddr, Failure> {
+    let refused = match dial(plan, args, endpoint) {
+        Err(failure) if failure.kind == Kind::Connect => failure,
+        result => return result,
+    };
+    if plan.parts.limits || plan.parts.latency {
+        return Err(refused);
+    }
+    for service in Service::ALL {
+        let mut endpoint = endpoint.clone();
+        match &mut endpoint {
+            Endpoint::Name { port, .. } => *port = Some(Ports::STANDARD.of(service)),
+            Endpoint::Addresses(addresses) => {
+                for address in addresses {
+                    address.set_port(Ports::STANDARD.of(service));
+                }
+            }
+            Endpoint::Virtual(_) => {}
+        }
+        if let Ok(mut address) = dial(plan, args, &endpoint) {
+            let asked = match &plan.target.place {
+                Place::Name { port, .. } => *port,
+                Place::Addresses(addresses) => addresses.first().map(SocketAddr::port),
+                Place::Virtual(_) => None,
+            };
+            address.set_port(asked.unwrap_or(crate::target::DEFAULT_PORT));
+            return Ok(address);
+        }
+    }
+    Err(refused)
+}
+
+fn dial(plan: &Plan, args: &BenchArgs, endpoint: &Endpoint) -> Result<SocketAddr, Failure> {
     let dial = Dial {
         family: Family::Any,
         source: args.source.first().copied(),
@@ -408,6 +469,16 @@ struct Watcher<'a> {
 impl Observer for Watcher<'_> {
     fn progress(&mut self, progress: &Progress) {
         self.output.bench_progress(progress);
+    }
+
+    fn is_to_stop(&self) -> bool {
+        self.signals.already().is_some()
+    }
+}
+
+impl throughput::Observer for Watcher<'_> {
+    fn progress(&mut self, progress: &throughput::Progress<'_>) {
+        self.output.throughput_progress(progress);
     }
 
     fn is_to_stop(&self) -> bool {

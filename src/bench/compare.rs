@@ -6,22 +6,23 @@
 //! confidence interval is Moses's, from the exact distribution of the Mann-Whitney statistic
 //! (Hollander, Wolfe, Chicken: Nonparametric Statistical Methods, 3rd edition, 4.1 to 4.3). It
 //! assumes no shape of the distribution, which latency never has, and one odd second moves it
-//! little. Four rows are compared, so each is held to 1.25% (Bonferroni): all four together hold
-//! with 95% confidence, and a difference is one only if its interval excludes zero.
+//! little. The rows that are compared share the 5% (Bonferroni; the four of the latency are held
+//! to 1.25% each): all together hold with 95% confidence, and a difference is one only if its
+//! interval excludes zero.
 //!
 //! What it can't say: whether a third run would differ again, for reasons that change between
 //! runs and not within them (another channel, a warm cache). Repeat runs for that.
 
 use serde::{Deserialize, Serialize};
 
-use super::report::{Interval, Latency, Overflow, Report, Timestamp};
+use super::report::{Flow, Interval, Latency, Overflow, Report, Throughput, Timestamp};
 use super::stats::thousandths;
 
 /// Confidence of all rows together.
 pub const CONFIDENCE: f64 = 0.95;
 
-/// Rows that are compared, and share the risk of error.
-const ROWS: f64 = 4.0;
+/// Rows of the latency; all rows that are compared share the risk of error.
+const LATENCY_ROWS: usize = 4;
 
 /// More intervals than this tell nothing more, and their differences are as many as their square:
 /// an even choice of them is taken.
@@ -42,6 +43,15 @@ pub struct Comparison {
     pub p99_us: Difference,
     /// The share of requests that failed in a second, 0 to 1.
     pub failed_share: Difference,
+    /// Bytes uploaded in a second, where both runs measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload_bytes: Option<Difference>,
+    /// Bytes downloaded in a second, where both runs measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub download_bytes: Option<Difference>,
+    /// Bytes that came back in a second, where both runs measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub echo_bytes: Option<Difference>,
     /// What else is not the same, one sentence each.
     pub changes: Vec<String>,
 }
@@ -82,7 +92,8 @@ pub enum Finding {
     Higher,
     /// Lower than before.
     Lower,
-    /// Too few whole seconds to tell: five in each run are needed.
+    /// Too few whole seconds to tell: five in each run are needed, six where more than four rows
+    /// are compared.
     TooFew,
 }
 
@@ -94,13 +105,22 @@ impl Comparison {
     }
 
     /// The rows by their names.
-    pub const fn rows(&self) -> [(&'static str, &Difference); 4] {
-        [
+    pub fn rows(&self) -> Vec<(&'static str, &Difference)> {
+        let of_latency = [
             ("rate_per_s", &self.rate_per_s),
             ("p50_us", &self.p50_us),
             ("p99_us", &self.p99_us),
             ("failed_share", &self.failed_share),
-        ]
+        ];
+        let of_throughput = [
+            ("upload_bytes", &self.upload_bytes),
+            ("download_bytes", &self.download_bytes),
+            ("echo_bytes", &self.echo_bytes),
+        ];
+        let measured = of_throughput
+            .into_iter()
+            .filter_map(|(name, row)| Some((name, row.as_ref()?)));
+        of_latency.into_iter().chain(measured).collect()
     }
 }
 
@@ -108,9 +128,18 @@ impl Comparison {
 pub fn compare(before: &Report, now: &Report) -> Comparison {
     let seconds = |report: &Report| report.latency.as_ref().map_or(Vec::new(), whole_seconds);
     let (earlier, later) = (seconds(before), seconds(now));
+    let [upload, download, echo] = FLOWS.map(|flow| both(before, now, flow));
+    let of_latency = match (&before.latency, &now.latency) {
+        (Some(_), Some(_)) => LATENCY_ROWS,
+        _ => 0,
+    };
+    let rows = of_latency + [&upload, &download, &echo].into_iter().flatten().count();
     let row = |value: fn(&Interval) -> Option<f64>| {
         let values = |seconds: &[Interval]| seconds.iter().filter_map(value).collect();
-        difference(values(&earlier), values(&later))
+        difference(values(&earlier), values(&later), rows)
+    };
+    let bytes = |flows: Option<(&Flow, &Flow)>| {
+        flows.map(|(before, now)| difference(bytes(before), bytes(now), rows))
     };
     Comparison {
         baseline: Baseline {
@@ -125,8 +154,37 @@ pub fn compare(before: &Report, now: &Report) -> Comparison {
             let all = second.completed + second.failed;
             (all > 0).then(|| second.failed as f64 / all as f64)
         }),
+        upload_bytes: bytes(upload),
+        download_bytes: bytes(download),
+        echo_bytes: bytes(echo),
         changes: changes(before, now),
     }
+}
+
+/// The flows of a throughput.
+const FLOWS: [fn(&Throughput) -> &Option<Flow>; 3] = [
+    |throughput| &throughput.upload,
+    |throughput| &throughput.download,
+    |throughput| &throughput.echo,
+];
+
+/// A flow that both runs measured in the same way.
+fn both<'a>(
+    before: &'a Report,
+    now: &'a Report,
+    flow: fn(&Throughput) -> &Option<Flow>,
+) -> Option<(&'a Flow, &'a Flow)> {
+    let of = |report: &'a Report| report.throughput.as_ref().and_then(|it| flow(it).as_ref());
+    of(before)
+        .zip(of(now))
+        .filter(|(before, now)| before.via == now.via)
+}
+
+/// The bytes of a flow's whole seconds, of a long one no more than can be compared.
+fn bytes(flow: &Flow) -> Vec<f64> {
+    let seconds = flow.whole_seconds();
+    let step = seconds.len().div_ceil(MOST).max(1);
+    seconds.iter().step_by(step).map(|it| *it as f64).collect()
 }
 
 /// The whole seconds of a run, and of a long one no more than can be compared.
@@ -198,11 +256,17 @@ fn changes(before: &Report, now: &Report) -> Vec<String> {
         if is_virtual { "virtual" } else { "real" }.to_owned()
     };
     change("the board is", kind(before), kind(now));
+    for (flow, name) in FLOWS.into_iter().zip(["upload", "download", "echo"]) {
+        if let Some((before, now)) = both(before, now, flow) {
+            let (before, now) = (before.streams.to_string(), now.streams.to_string());
+            change(&format!("streams of the {name}"), before, now);
+        }
+    }
     changes
 }
 
 /// Compares two samples.
-fn difference(mut before: Vec<f64>, mut now: Vec<f64>) -> Difference {
+fn difference(mut before: Vec<f64>, mut now: Vec<f64>, rows: usize) -> Difference {
     before.sort_by(f64::total_cmp);
     now.sort_by(f64::total_cmp);
     let mut row = Difference {
@@ -219,7 +283,7 @@ fn difference(mut before: Vec<f64>, mut now: Vec<f64>) -> Difference {
         .collect();
     differences.sort_by(f64::total_cmp);
     row.difference = median(&differences).map(round);
-    let alpha = (1.0 - CONFIDENCE) / ROWS;
+    let alpha = (1.0 - CONFIDENCE) / rows.max(1) as f64;
     let Some(skipped) = skipped(before.len(), now.len(), alpha) else {
         return row;
     };
@@ -418,6 +482,30 @@ mod tests {
         assert!(exact(50, 50, 0.006_25).abs_diff(approximate(50, 50, 0.006_25)) <= 8);
     }
 
+    #[test]
+    fn a_slower_upload_is_found_in_a_run_without_latency() {
+        let of = |bytes: u64, streams| {
+            let environment = example::environment(false);
+            let mut report = Report::new("board", example::start(), environment, None);
+            report.throughput = Some(Throughput {
+                upload: Some(Flow {
+                    streams,
+                    seconds: (0..5).map(|second| bytes + second).collect(),
+                    duration_us: 5e6,
+                    ..Flow::default()
+                }),
+                ..Throughput::default()
+            });
+            report
+        };
+        let found = compare(&of(2_000, 4), &of(1_000, 2));
+        assert_eq!(found.upload_bytes.unwrap().finding, Finding::Lower);
+        assert_eq!(found.download_bytes, None, "neither run has it");
+        assert_eq!(found.changes, ["streams of the upload: 4 before, 2 now"]);
+        let itself = compare(&of(2_000, 4), &of(2_000, 4));
+        assert!(!itself.finds_something(), "{itself:?}");
+    }
+
     proptest! {
         #[test]
         fn swapping_the_runs_turns_the_sign(
@@ -425,11 +513,11 @@ mod tests {
             other in proptest::collection::vec(0_u32..1_000, 5..12),
         ) {
             let values = |values: &[u32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
-            let there = difference(values(&one), values(&other));
-            let back = difference(values(&other), values(&one));
+            let there = difference(values(&one), values(&other), LATENCY_ROWS);
+            let back = difference(values(&other), values(&one), LATENCY_ROWS);
             prop_assert_eq!(there.low.map(|low| -low), back.high);
             prop_assert_eq!(there.difference.map(|d| -d), back.difference);
-            let itself = difference(values(&one), values(&one));
+            let itself = difference(values(&one), values(&one), LATENCY_ROWS);
             prop_assert_eq!(itself.finding, Finding::None);
         }
     }

@@ -176,6 +176,9 @@ pub(crate) fn full() -> Report {
         limited_by: Some(LimitedBy::ReceiverWindow),
         single: None,
         seconds: vec![1_000_000, 1_100_000, 1_050_000],
+        duration_us: 3e6,
+        client_cpu_share: Some(0.02),
+        ..Flow::default()
     };
     report.throughput = Some(Throughput {
         upload: Some(Flow {

@@ -5,7 +5,7 @@
 //! file has said is escaped.
 
 use super::plot::{self, Curve, Plot, Scale, Style};
-use super::report::{Distribution, Histograms, Interval, Latency, Report, Step};
+use super::report::{Distribution, Flow, Histograms, Interval, Latency, Report, Step};
 use super::verdict::{self, Code};
 use crate::output::bench::{comparison_rows, comparison_statement, ramp_rows};
 use crate::output::human;
@@ -484,7 +484,47 @@ fn throughput(report: &Report) -> String {
             }
         });
     }
-    section("Throughput", &table(&rows))
+    let mut content = table(&rows);
+    for (name, flow) in flows {
+        if let Some(why) = throughput.evidence.get(&format!("{name}.limited_by"))
+            && flow.is_some()
+        {
+            content.push_str(&paragraph("note", &format!("{name}: {why}")));
+        }
+    }
+    content.push_str(&throughput_over_time(&flows));
+    section("Throughput", &content)
+}
+
+/// The bytes of each second, of all flows that lasted long enough to have some.
+fn throughput_over_time(flows: &[(&'static str, &Option<Flow>)]) -> String {
+    let points = |flow: &Flow| {
+        let megabytes = |(at, bytes): (usize, &u64)| (at as f64 + 0.5, *bytes as f64 / 1e6);
+        let seconds = flow.whole_seconds().iter().enumerate();
+        seconds.map(megabytes).collect::<Vec<_>>()
+    };
+    let curves: Vec<_> = flows
+        .iter()
+        .zip(["a", "b", "c"])
+        .filter_map(|((name, flow), class)| Some((*name, class, points(flow.as_ref()?))))
+        .filter(|(_, _, points)| points.len() > 1)
+        .collect();
+    let longest = curves.iter().map(|(_, _, points)| points.len()).max();
+    let Some(longest) = longest else {
+        return String::new();
+    };
+    let rates = curves.iter().flat_map(|(_, _, points)| points);
+    let plot = Plot {
+        title: "Throughput over time",
+        y: Scale::linear("MB/s", rates.map(|(_, rate)| *rate)).with_zero(),
+        x: Scale::linear("seconds", [0.0, longest as f64]),
+        mark: None,
+        curves: curves
+            .into_iter()
+            .map(|(name, class, points)| Curve::new(name, class, Style::Line, points))
+            .collect(),
+    };
+    plot.figure()
 }
 
 fn environment(report: &Report) -> String {
@@ -553,6 +593,7 @@ mod tests {
             "Rate over time",
             "Errors over time",
             "Latency over time",
+            "Throughput over time",
             "knee: 4 connections",
             "nothing listens on port 7",
             "Compared with",

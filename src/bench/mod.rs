@@ -25,4 +25,5 @@ pub mod ramp;
 pub mod report;
 pub mod saved;
 pub mod stats;
+pub mod throughput;
 pub mod verdict;

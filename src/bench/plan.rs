@@ -12,6 +12,7 @@ use super::load::{Detail, Expectation, Extent, Load, Pace, Rate, Reuse};
 use super::ramp::{self, Places, RampPlan};
 use super::report::Report;
 use super::saved::{self, Destination};
+use super::throughput::{MOST_STREAMS, ThroughputPlan};
 use crate::cli::{BenchArgs, CloseWith, Part};
 use crate::config;
 use crate::failure::Failure;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub parts: Parts,
     /// Whether `-c` left open how many connections.
     follows_limits: bool,
+    /// The throughput, but for the address.
+    throughput: ThroughputPlan,
     /// The last step of the ramp, where `-c` says it.
     last_step: Option<NonZeroUsize>,
     /// Connections that the search for the limits and the ramp may hold.
@@ -64,6 +67,8 @@ pub struct Parts {
     pub latency: bool,
     /// What more and more connections bring.
     pub ramp: bool,
+    /// How many bytes a second it moves.
+    pub throughput: bool,
 }
 
 /// Files that a report is written to.
@@ -98,6 +103,7 @@ impl Plan {
         }
         let parts = parts(args);
         refuse_unused(args, parts)?;
+        let load = load(args)?;
         let conditions: Vec<Condition> = args
             .fail_if
             .iter()
@@ -111,11 +117,12 @@ impl Plan {
         Ok(Self {
             target,
             parts,
+            throughput: throughput(args, &load),
             follows_limits: args.connections.is_none() && args.rate.is_none(),
             last_step: args.connections,
             max_connections: args.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
             budget: args.budget.unwrap_or(DEFAULT_BUDGET),
-            load: load(args)?,
+            load,
             threads: args.threads.unwrap_or(NonZeroUsize::MIN),
             baseline,
             conditions,
@@ -164,6 +171,14 @@ impl Plan {
             .find(|source| source.is_ipv4() != address.is_ipv4())
     }
 
+    /// What to measure of the throughput, at that address.
+    pub fn throughput(&self, address: SocketAddr) -> ThroughputPlan {
+        ThroughputPlan {
+            target: address,
+            ..self.throughput.clone()
+        }
+    }
+
     /// The search for the limits, at that address.
     pub fn limits(&self, address: SocketAddr, stop: Arc<AtomicBool>) -> LimitsPlan {
         LimitsPlan {
@@ -176,6 +191,16 @@ impl Plan {
             ..LimitsPlan::new(address)
         }
     }
+}
+
+/// A measurement of the throughput in a few words, for the line that says what goes on.
+pub fn told_throughput(plan: &ThroughputPlan) -> String {
+    let streams = match plan.streams.get() {
+        1 => "1 stream".to_owned(),
+        streams => format!("1 and {streams} streams"),
+    };
+    let seconds = plan.estimate().as_secs_f64();
+    format!("throughput with {streams}, about {seconds:.0} s where all services are there")
 }
 
 /// A load in a few words, for the line that says what goes on.
@@ -219,6 +244,22 @@ fn parts(args: &BenchArgs) -> Parts {
         limits: wanted(Part::Limits),
         latency: wanted(Part::Latency),
         ramp: args.ramp,
+        // Half a minute, and the most that a board can be asked for: only where that is wanted.
+        throughput: args.only.contains(&Part::Throughput),
+    }
+}
+
+fn throughput(args: &BenchArgs, load: &Load) -> ThroughputPlan {
+    let default = ThroughputPlan::new(load.target);
+    ThroughputPlan {
+        sources: load.sources.clone(),
+        streams: args.connections.unwrap_or(default.streams),
+        duration: args.duration.unwrap_or(default.duration),
+        warm_up: args.warmup,
+        message: load.message.clone(),
+        connect_timeout: load.connect_timeout,
+        silence: load.reply_timeout,
+        ..default
     }
 }
 
@@ -228,20 +269,36 @@ fn refuse_unused(args: &BenchArgs, parts: Parts) -> Result<(), Failure> {
         limits,
         latency,
         ramp,
+        throughput,
     } = parts;
+    let streams = args.connections.map_or(0, NonZeroUsize::get);
+    if throughput && streams > MOST_STREAMS {
+        return Err(Failure::usage(format!(
+            "--connections {streams}: the throughput takes at most {MOST_STREAMS} streams"
+        ))
+        .hint("measure the latency in a run of its own"));
+    }
     let load = latency || ramp;
     let options = [
-        ("--duration", args.duration.is_some(), latency),
+        ("--duration", args.duration.is_some(), latency || throughput),
         ("--requests", args.requests.is_some(), latency),
         ("--rate", args.rate.is_some(), latency),
-        ("--warmup", args.warmup.is_some(), latency),
+        ("--warmup", args.warmup.is_some(), latency || throughput),
         ("--hdr-log", args.hdr_log.is_some(), latency),
-        ("--connections", args.connections.is_some(), load),
+        (
+            "--connections",
+            args.connections.is_some(),
+            load || throughput,
+        ),
         ("--keep-alive", args.keep_alive, load),
         ("--expect", args.expect.is_some(), load),
         ("--close", args.close.is_some(), load),
         ("--threads", args.threads.is_some(), load),
-        ("--reply-timeout", args.reply_timeout.is_some(), load),
+        (
+            "--reply-timeout",
+            args.reply_timeout.is_some(),
+            load || throughput,
+        ),
         (
             "--max-connections",
             args.max_connections.is_some(),
@@ -255,8 +312,10 @@ fn refuse_unused(args: &BenchArgs, parts: Parts) -> Result<(), Failure> {
     };
     let needs = match option {
         "--max-connections" | "--budget" => "it is for the limits and the ramp",
-        "--duration" | "--requests" | "--rate" | "--warmup" | "--hdr-log" => {
-            "it is for the latency part"
+        "--requests" | "--rate" | "--hdr-log" => "it is for the latency part",
+        "--duration" | "--warmup" => "it is for the latency part and the throughput",
+        "--connections" | "--reply-timeout" => {
+            "it is for the latency part, the ramp and the throughput"
         }
         _ => "it is for the latency part and the ramp",
     };

@@ -305,15 +305,20 @@ pub struct Latency {
 impl Latency {
     /// The seconds that are whole: the last is left out if the run ended in its middle.
     pub fn whole_seconds(&self) -> &[Interval] {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a run of seconds; a negative one has none"
-        )]
-        // A timer's lateness is no part of a second.
-        let whole = (self.duration_us / 1e6 + 0.02).floor() as usize;
+        let whole = whole_seconds_in(self.duration_us);
         &self.seconds[..whole.min(self.seconds.len())]
     }
+}
+
+/// Whole seconds in a time.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a run of seconds; a negative one has none"
+)]
+fn whole_seconds_in(duration_us: f64) -> usize {
+    // A timer's lateness is no part of a second.
+    (duration_us / 1e6 + 0.02).floor() as usize
 }
 
 /// Failed requests by class.
@@ -577,9 +582,41 @@ pub struct Flow {
     /// The same with one stream alone, where that was measured too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub single: Option<Box<Flow>>,
-    /// Bytes in each second.
+    /// Bytes in each second; the last may be a part of one.
     #[serde(default)]
     pub seconds: Vec<u64>,
+    /// How long the measured part took.
+    #[serde(default)]
+    pub duration_us: f64,
+    /// CPU time of the thread that moved the bytes, as a share (0 to 1) of a core; `None` where
+    /// the platform can't tell.
+    #[serde(default)]
+    pub client_cpu_share: Option<f64>,
+    /// Whether it was cut short.
+    #[serde(default)]
+    pub interrupted: bool,
+    /// What carried it.
+    #[serde(default)]
+    pub via: Via,
+}
+
+/// What a flow was measured with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// A service that is made for it: discard, chargen or echo.
+    #[default]
+    Service,
+    /// The server's own port, for want of one: a request without an end, or its replies.
+    OwnPort,
+}
+
+impl Flow {
+    /// The seconds that are whole: the last is left out if the flow ended in its middle.
+    pub fn whole_seconds(&self) -> &[u64] {
+        let whole = whole_seconds_in(self.duration_us);
+        &self.seconds[..whole.min(self.seconds.len())]
+    }
 }
 
 /// What limited a stream.

@@ -12,7 +12,7 @@ use super::measurement::ErrorClass;
 use super::ramp::FLAT;
 use super::report::{
     Bound, Cause, CauseKind, Flow, Latency, Limits, Overflow, RampEnd, Report, Step, Throughput,
-    Trial,
+    Trial, Via,
 };
 use super::stats::SAMPLES_FOR_P99_9;
 use crate::failure::{Failure, Kind};
@@ -85,9 +85,46 @@ pub(super) fn caveats(report: &Report) -> Vec<Caveat> {
                     latency and throughput are the cable model's";
         caveat(Code::Virtual, text.to_owned());
     }
-    let Some(latency) = &report.latency else {
-        return caveats;
+    if let Some(latency) = &report.latency {
+        latency_caveats(latency, &mut caveat);
+    }
+    if let Some(throughput) = &report.throughput {
+        throughput_caveats(throughput, &mut caveat);
+    }
+    caveats
+}
+
+/// What the numbers of the throughput show.
+fn throughput_caveats(throughput: &Throughput, caveat: &mut impl FnMut(Code, String)) {
+    let flows = [
+        ("upload", &throughput.upload),
+        ("download", &throughput.download),
+        ("echo", &throughput.echo),
+    ];
+    let named = |has: fn(&Flow) -> bool| {
+        let is_one = |(name, flow): &(&'static str, &Option<Flow>)| {
+            let flow = flow.as_ref()?;
+            let single = flow.single.as_deref().is_some_and(has);
+            (has(flow) || single).then_some(*name)
+        };
+        let names: Vec<_> = flows.iter().filter_map(is_one).collect();
+        (!names.is_empty()).then(|| names.join(", "))
     };
+    if let Some(names) = named(|flow| flow.client_cpu_share.is_some_and(|it| it > SATURATED)) {
+        let text = format!(
+            "this computer was the limit of {names}: one thread moved the bytes, and had no more \
+             CPU to give"
+        );
+        caveat(Code::ClientSaturated, text);
+    }
+    if let Some(names) = named(|flow| flow.interrupted) {
+        let text = format!("{names} cut short: this is what was measured until then");
+        caveat(Code::Interrupted, text);
+    }
+}
+
+/// What the numbers of the latency show.
+fn latency_caveats(latency: &Latency, caveat: &mut impl FnMut(Code, String)) {
     if latency.requests > 0 && latency.completed == 0 {
         caveat(Code::AllFailed, all_failed(latency));
     }
@@ -128,7 +165,6 @@ pub(super) fn caveats(report: &Report) -> Vec<Caveat> {
     if let Some(rows) = missing(latency) {
         caveat(Code::Missing, format!("not measured here: {rows}"));
     }
-    caveats
 }
 
 /// That this computer's limit of open files, raised as far as it goes, was too low for the load.
@@ -448,17 +484,20 @@ fn of_cause(step: &Step, cause: &Cause) -> String {
 
 fn of_throughput(throughput: &Throughput) -> String {
     let flows = [
-        ("takes", &throughput.upload),
-        ("gives", &throughput.download),
-        ("echoes", &throughput.echo),
+        ("takes", "as one request", &throughput.upload),
+        ("gives", "in replies", &throughput.download),
+        ("echoes", "", &throughput.echo),
     ];
-    let known = |(verb, flow): (&str, &Option<Flow>)| {
+    let known = |(verb, instead, flow): (&str, &str, &Option<Flow>)| {
         let flow = flow.as_ref()?;
-        let rate = human::bytes_per_second(flow.bytes_per_s);
-        Some(match flow.limited_by {
-            Some(limit) => format!("{verb} {rate} (limited by {})", limit.text()),
-            None => format!("{verb} {rate}"),
-        })
+        let mut text = format!("{verb} {}", human::bytes_per_second(flow.bytes_per_s));
+        if flow.via == Via::OwnPort {
+            let _ = write!(text, " {instead}");
+        }
+        if let Some(limit) = flow.limited_by {
+            let _ = write!(text, " (limited by {})", limit.text());
+        }
+        Some(text)
     };
     let flows: Vec<_> = flows.into_iter().filter_map(known).collect();
     if flows.is_empty() {

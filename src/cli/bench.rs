@@ -20,7 +20,7 @@ pub struct BenchArgs {
     #[arg(value_hint = ValueHint::Hostname)]
     pub target: Option<String>,
 
-    /// Do this alone; may be repeated [default: both]
+    /// Do this alone; may be repeated [default: limits and latency]
     #[arg(long, value_enum, value_name = "PART")]
     pub only: Vec<Part>,
 
@@ -66,10 +66,11 @@ pub struct BenchArgs {
     /// Connections at a time; with --rate, the most that may be under way, and 256 if not given
     ///
     /// Without it, as many as the limits say that the server serves at once; 1 where they were not
-    /// looked for, or can't say. It is also the last step of a --ramp.
+    /// looked for, or can't say. It is also the last step of a --ramp. Streams of the throughput: 4 if
+    /// not given, at most 64.
     #[arg(short, long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Load")]
     pub connections: Option<NonZeroUsize>,
-    /// How long [default: 5s]
+    /// How long; of the throughput each of its flows, up to six [default: 5s]
     #[arg(
         short,
         long,
@@ -96,7 +97,7 @@ pub struct BenchArgs {
         help_heading = "Load"
     )]
     pub rate: Option<f64>,
-    /// Load the server for so long before anything counts [default: 0]
+    /// Load the server for so long before anything counts [default: 0; of the throughput a tenth of -d, at most 1s]
     #[arg(
         long,
         value_name = "DURATION",
@@ -178,6 +179,8 @@ pub enum Part {
     Limits,
     /// How fast and how reliably requests are answered
     Latency,
+    /// How many bytes a second go to discard, come from chargen and go round on echo
+    Throughput,
 }
 
 /// The values of `--close`.
@@ -216,7 +219,11 @@ how soon a place is free again. They are found by holding idle connections, one 
 latency: it connects, sends a request, reads the reply and closes, again and again, and tells connecting, the \
 first byte and the complete reply apart. Every failure has a class, and what failed here is never \
 counted as the server's. With --ramp it goes on, with more and more connections, until more bring \
-nothing. A board that refuses is not hammered: the next try waits.";
+nothing. A board that refuses is not hammered: the next try waits.
+
+With --only throughput, bytes a second: upload to discard (port 9), download from chargen (19), round \
+trip on echo (7), each with one stream and then with several. Where the host has none of them, what \
+its own port takes and gives is measured, and the report says so.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -232,6 +239,9 @@ Examples:
 
   In CI: fail where it became slow or unreliable:
     $ tcpctl bench sim --fail-if 'p99 > 50ms' --fail-if 'errors > 0'
+
+  How many bytes a second? A board has the services where its settings say services on:
+    $ tcpctl bench sim:esp32,services=on --only throughput -d 2s
 
   20 requests a second for a minute, beside yesterday's:
     $ tcpctl bench 192.168.1.1 -r 20/s -d 1m --save today.json --compare yesterday.json

@@ -9,7 +9,7 @@ use crate::bench::compare::{Comparison, Difference, Finding};
 use crate::bench::measurement::ErrorClass;
 use crate::bench::report::{Distribution, Flow, Latency, Report, Step, Throughput};
 use crate::bench::verdict::{self, Code};
-use crate::bench::{engine, limits, ramp};
+use crate::bench::{engine, limits, ramp, throughput};
 use crate::sanitize;
 
 impl Output {
@@ -64,6 +64,11 @@ impl Output {
             }
             Doing::Schedule => "ramp: on a schedule: is it the closed loop?".to_owned(),
         });
+    }
+
+    /// Shows how a flow stands, where a person sees it.
+    pub fn throughput_progress(&self, so_far: &throughput::Progress<'_>) {
+        self.status(&flow_progress(so_far, Charset::detect(), chart::width()));
     }
 
     /// Shows how a load stands, where a person sees it.
@@ -393,13 +398,33 @@ impl Page {
                     if let Some(single) = &flow.single {
                         self.row("", &flow_text(single));
                     }
-                    if let Some(how) = how {
-                        self.row("", &how);
+                    self.rate_over_time(flow);
+                    let why = throughput.evidence.get(&format!("{name}.limited_by"));
+                    let why = why.map(|why| format!("limit: {}", sanitize::one_line(why)));
+                    for line in how.into_iter().chain(why) {
+                        self.row("", &line);
                     }
                 }
                 (None, Some(why)) => self.row(name, &format!("not measured: {why}")),
                 (None, None) => {}
             }
+        }
+    }
+
+    /// The bytes of whole seconds, where there are enough of them to see something.
+    fn rate_over_time(&mut self, flow: &Flow) {
+        let rates: Vec<f64> = flow
+            .whole_seconds()
+            .iter()
+            .map(|bytes| *bytes as f64)
+            .collect();
+        if rates.len() > 1 {
+            let room = self.width.saturating_sub(26).min(60);
+            let line = self.charset.sparkline(&rates, room);
+            let lowest = rates.iter().copied().fold(f64::INFINITY, f64::min);
+            let highest = rates.iter().copied().fold(0.0, f64::max);
+            let [lowest, highest] = [lowest, highest].map(human::bytes_per_second);
+            self.row("", &format!("{line} {lowest} to {highest}"));
         }
     }
 
@@ -498,10 +523,17 @@ pub(crate) fn comparison_rows(comparison: &Comparison) -> Vec<Vec<String>> {
     let title = ["", "before", "now", "difference", "95% sure between", ""];
     let mut rows = vec![title.map(str::to_owned).to_vec()];
     for (name, row) in comparison.rows() {
+        if row.before.is_none() && row.now.is_none() {
+            // Neither run has measured it.
+            continue;
+        }
         let (name, show): (_, fn(f64) -> String) = match name {
             "rate_per_s" => ("replies/s", human::number),
             "p50_us" => ("p50", signed_time),
             "p99_us" => ("p99", signed_time),
+            "upload_bytes" => ("upload", signed_rate),
+            "download_bytes" => ("download", signed_rate),
+            "echo_bytes" => ("echo", signed_rate),
             _ => ("failed", |share| {
                 format!("{}%", human::number(share * 100.0))
             }),
@@ -527,6 +559,11 @@ pub(crate) fn comparison_rows(comparison: &Comparison) -> Vec<Vec<String>> {
 fn signed_time(us: f64) -> String {
     let sign = if us < 0.0 { "-" } else { "" };
     format!("{sign}{}", human::microseconds(us.abs()))
+}
+
+fn signed_rate(bytes_per_s: f64) -> String {
+    let sign = if bytes_per_s < 0.0 { "-" } else { "" };
+    format!("{sign}{}", human::bytes_per_second(bytes_per_s.abs()))
 }
 
 const fn finding(row: &Difference) -> &'static str {
@@ -569,6 +606,31 @@ pub struct Progress<'a> {
     pub p99: Option<u64>,
     /// Completed requests in each whole second so far.
     pub seconds: &'a [u64],
+}
+
+/// The line that a terminal shows while bytes flow, no wider than `width`.
+fn flow_progress(so_far: &throughput::Progress<'_>, charset: Charset, width: usize) -> String {
+    let streams = human::count(so_far.streams as u64, "stream");
+    let mut line = format!("{}  {streams}", so_far.what);
+    match so_far.elapsed.map(|elapsed| elapsed.as_secs_f64()) {
+        Some(seconds) if seconds > 0.0 => {
+            let rate = human::bytes_per_second(so_far.bytes as f64 / seconds);
+            let _ = write!(line, "  {seconds:.0}s  {rate}");
+        }
+        Some(_) => {}
+        None => line.push_str("  warming up"),
+    }
+    // The last second is not over.
+    let whole = so_far.seconds.len().saturating_sub(1);
+    let rates: Vec<f64> = so_far.seconds[..whole]
+        .iter()
+        .map(|bytes| *bytes as f64)
+        .collect();
+    let room = width.saturating_sub(line.chars().count() + 2).min(60);
+    if rates.len() > 1 && room >= 8 {
+        let _ = write!(line, "  {}", charset.sparkline(&rates, room));
+    }
+    line.chars().take(width).collect()
 }
 
 /// The line that a terminal shows meanwhile, no wider than `width`.

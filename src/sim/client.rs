@@ -248,9 +248,9 @@ impl ClientStack {
         Some(SocketAddr::new(local.addr.into(), local.port))
     }
 
-    /// What was seen of the connection on the cable.
-    pub fn info(&self, handle: Handle) -> Option<ConnectionInfo> {
-        self.device.observer.info(handle.port)
+    /// What was seen by `now` of the connection on the cable.
+    pub fn info(&self, handle: Handle, now: Instant) -> Option<ConnectionInfo> {
+        self.device.observer.info(handle.port, now)
     }
 
     fn socket(&self, handle: Handle) -> &tcp::Socket<'static> {
@@ -292,6 +292,7 @@ impl Device for CableDevice {
     fn receive(&mut self, timestamp: smoltcp::time::Instant) -> Option<(Received, Sending<'_>)> {
         let now = clock_time(timestamp);
         let frame = self.end.receive(now)?;
+        self.observer.received(&frame, now);
         Some((Received(frame), Sending { device: self, now }))
     }
 
@@ -332,7 +333,7 @@ impl TxToken for Sending<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {
         let mut frame = vec![0; length];
         let result = f(&mut frame);
-        self.device.observer.sent(&frame);
+        self.device.observer.sent(&frame, self.now);
         self.device.end.send(self.now, frame);
         result
     }
@@ -358,7 +359,7 @@ mod tests {
         }
         assert_eq!(client.state(handle), State::Closed);
         assert!(client.device.observer.is_open(handle.port));
-        assert_eq!(client.info(handle), Some(ConnectionInfo::default()));
+        assert_eq!(client.info(handle, now), Some(ConnectionInfo::default()));
         client.release(handle);
         assert!(!client.device.observer.is_open(handle.port));
     }

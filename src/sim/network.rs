@@ -164,7 +164,8 @@ impl Network for VirtualNetwork {
             return Err(io::ErrorKind::NotConnected.into());
         };
         let result = self.stack.write(connection.handle, data);
-        connection.wants_write = would_block(&result);
+        let is_short = matches!(result, Ok(length) if length < data.len());
+        connection.wants_write = is_short || would_block(&result);
         result
     }
 
@@ -186,7 +187,11 @@ impl Network for VirtualNetwork {
     }
 
     fn info(&self, id: ConnectionId) -> Option<ConnectionInfo> {
-        self.stack.info(self.handle(id)?)
+        self.stack.info(self.handle(id)?, Instant::now())
+    }
+
+    fn unacknowledged(&self, id: ConnectionId) -> Option<u64> {
+        u64::try_from(self.stack.unacknowledged(self.handle(id)?)).ok()
     }
 
     fn wait(&mut self, until: Option<NetworkTime>, events: &mut Vec<Event>) -> io::Result<()> {

@@ -1,10 +1,12 @@
 //! What of a connection shows on the cable: smoltcp keeps no counters, so its segments are
-//! counted as they leave.
+//! counted as they leave, and the peer's acknowledgements and windows read as they come.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use embassy_time::Instant;
 use smoltcp::wire::{
-    EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, TcpPacket, TcpSeqNumber,
+    EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, TcpOption, TcpPacket, TcpSeqNumber,
 };
 
 use crate::transport::readiness::ConnectionInfo;
@@ -15,13 +17,31 @@ pub struct Observer {
     connections: HashMap<u16, Sent>,
 }
 
-/// What one connection has sent.
+/// What one connection has sent, and what of it the peer has taken.
 #[derive(Default)]
 struct Sent {
     syns: u32,
     retransmissions: u32,
     /// The end of what was sent, in sequence numbers.
     highest: Option<TcpSeqNumber>,
+    /// The longest segment, bytes.
+    longest: usize,
+    peer: Option<Peer>,
+    busy: Duration,
+    receiver_limited: Duration,
+}
+
+/// What the peer has said last.
+#[derive(Clone, Copy)]
+struct Peer {
+    /// The end of what it has.
+    acknowledged: TcpSeqNumber,
+    /// What it takes beyond that, bytes.
+    window: usize,
+    /// Its windows are shifted by so much (RFC 7323, section 2).
+    scale: u8,
+    /// Until when it has been accounted for.
+    since: Instant,
 }
 
 impl Observer {
@@ -40,30 +60,24 @@ impl Observer {
         self.connections.contains_key(&port)
     }
 
-    /// What is known of the connection at `port`.
-    pub fn info(&self, port: u16) -> Option<ConnectionInfo> {
-        self.connections.get(&port).map(|sent| ConnectionInfo {
+    /// What is known by `now` of the connection at `port`.
+    pub fn info(&self, port: u16, now: Instant) -> Option<ConnectionInfo> {
+        let sent = self.connections.get(&port)?;
+        let (busy, receiver_limited) = sent.times(now);
+        // Before the handshake's end there is no window to be limited by.
+        let known = |time| sent.peer.is_some().then_some(time);
+        Some(ConnectionInfo {
             syn_retransmissions: sent.syns.saturating_sub(1),
             retransmissions: sent.retransmissions,
+            receiver_limited: known(receiver_limited),
+            busy: known(busy),
             ..ConnectionInfo::default()
         })
     }
 
     /// Counts an outgoing Ethernet frame.
-    pub fn sent(&mut self, frame: &[u8]) {
-        let Ok(frame) = EthernetFrame::new_checked(frame) else {
-            return;
-        };
-        if frame.ethertype() != EthernetProtocol::Ipv4 {
-            return;
-        }
-        let Ok(packet) = Ipv4Packet::new_checked(frame.payload()) else {
-            return;
-        };
-        if packet.next_header() != IpProtocol::Tcp {
-            return;
-        }
-        let Ok(segment) = TcpPacket::new_checked(packet.payload()) else {
+    pub fn sent(&mut self, frame: &[u8], now: Instant) {
+        let Some(segment) = tcp_segment(frame) else {
             return;
         };
         let Some(sent) = self.connections.get_mut(&segment.src_port()) else {
@@ -77,6 +91,7 @@ impl Observer {
         if length == 0 {
             return;
         }
+        sent.account(now);
         let start = segment.seq_number();
         // A keep-alive repeats the last byte on purpose; it is no retransmission, and not longer.
         if sent.highest.is_some_and(|highest| start < highest) && length > 1 {
@@ -84,5 +99,95 @@ impl Observer {
         }
         let end = start + length;
         sent.highest = Some(sent.highest.map_or(end, |highest| highest.max(end)));
+        sent.longest = sent.longest.max(length);
     }
+
+    /// Reads an incoming Ethernet frame.
+    pub fn received(&mut self, frame: &[u8], now: Instant) {
+        let Some(segment) = tcp_segment(frame).filter(TcpPacket::ack) else {
+            return;
+        };
+        let Some(sent) = self.connections.get_mut(&segment.dst_port()) else {
+            return;
+        };
+        if segment.rst() {
+            return;
+        }
+        sent.account(now);
+        let acknowledged = segment.ack_number();
+        // The window of a SYN is never shifted.
+        let (scale, shift) = match sent.peer {
+            _ if segment.syn() => (scale(segment.options()), 0),
+            Some(peer) => (peer.scale, peer.scale),
+            None => return,
+        };
+        let older = sent
+            .peer
+            .is_some_and(|peer| acknowledged < peer.acknowledged);
+        if !older {
+            sent.peer = Some(Peer {
+                acknowledged,
+                window: usize::from(segment.window_len()) << shift,
+                scale,
+                since: now,
+            });
+        }
+    }
+}
+
+impl Sent {
+    /// Adds the time since the last segment to what it was spent with.
+    fn account(&mut self, now: Instant) {
+        (self.busy, self.receiver_limited) = self.times(now);
+        if let Some(peer) = &mut self.peer {
+            peer.since = now;
+        }
+    }
+
+    /// How long by `now` there was something unacknowledged, and how long of that the peer's
+    /// window had no room for another segment.
+    fn times(&self, now: Instant) -> (Duration, Duration) {
+        let (mut busy, mut limited) = (self.busy, self.receiver_limited);
+        if let (Some(peer), Some(highest)) = (self.peer, self.highest) {
+            let since: Duration = now.saturating_duration_since(peer.since).into();
+            let in_flight = if highest > peer.acknowledged {
+                highest - peer.acknowledged
+            } else {
+                0
+            };
+            // A window that is shut is waited for with nothing in flight.
+            if in_flight > 0 || peer.window == 0 {
+                busy += since;
+                if in_flight + self.longest > peer.window {
+                    limited += since;
+                }
+            }
+        }
+        (busy, limited)
+    }
+}
+
+/// The TCP segment in an Ethernet frame, if one is in it.
+fn tcp_segment(frame: &[u8]) -> Option<TcpPacket<&[u8]>> {
+    let frame = EthernetFrame::new_checked(frame).ok()?;
+    if frame.ethertype() != EthernetProtocol::Ipv4 {
+        return None;
+    }
+    let packet = Ipv4Packet::new_checked(frame.payload()).ok()?;
+    if packet.next_header() != IpProtocol::Tcp {
+        return None;
+    }
+    TcpPacket::new_checked(packet.payload()).ok()
+}
+
+/// The shift that a SYN announces for later windows; at most 14 (RFC 7323, section 2.3).
+fn scale(mut options: &[u8]) -> u8 {
+    while let Ok((rest, option)) = TcpOption::parse(options) {
+        match option {
+            TcpOption::WindowScale(shift) => return shift.min(14),
+            TcpOption::EndOfList => return 0,
+            _ => options = rest,
+        }
+    }
+    0
 }

@@ -20,6 +20,8 @@ pub struct TcpInfo {
     pub receiver_limited: Option<Duration>,
     /// How long the send buffer was too small.
     pub send_buffer_limited: Option<Duration>,
+    /// How long there was something to send or to be acknowledged, the two above included.
+    pub busy: Option<Duration>,
 }
 
 /// Asks the kernel for what it knows of a connection; `None` where it can't be asked.
@@ -64,6 +66,7 @@ pub fn info(socket: &impl std::os::fd::AsRawFd) -> Option<TcpInfo> {
         min_rtt: rtt(148),
         receiver_limited: microseconds(176),
         send_buffer_limited: microseconds(184),
+        busy: microseconds(168),
     })
 }
 
@@ -71,6 +74,26 @@ pub fn info(socket: &impl std::os::fd::AsRawFd) -> Option<TcpInfo> {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub fn info<T>(_: &T) -> Option<TcpInfo> {
     None
+}
+
+/// Takes up to `length` bytes from a socket without copying them anywhere: nobody sees what they
+/// were (`MSG_TRUNC`, tcp(7)). Zero is the peer's FIN.
+///
+/// # Errors
+/// As a read of the socket.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub fn discard(socket: &impl std::os::fd::AsRawFd, length: usize) -> io::Result<usize> {
+    // SAFETY: the descriptor is open while `socket` is borrowed; with this flag the kernel writes
+    // nothing through the pointer of a TCP socket, and so it need not point to anything.
+    let count = unsafe {
+        libc::recv(
+            socket.as_raw_fd(),
+            std::ptr::null_mut(),
+            length,
+            libc::MSG_TRUNC,
+        )
+    };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
 /// Lets `bind` with port 0 fix the address alone, and `connect` choose the port: the same port
@@ -118,5 +141,20 @@ mod tests {
         let rtt = info.smoothed_rtt.expect("the handshake measures it");
         assert!(rtt < Duration::from_secs(1), "{rtt:?}");
         assert!(info.min_rtt.expect("a kernel of this decade") <= rtt);
+        assert!(info.busy.is_some(), "a kernel of this decade");
+    }
+
+    #[test]
+    fn what_is_discarded_is_gone_and_the_rest_is_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        server.write_all(b"gone kept").unwrap();
+        assert_eq!(discard(&client, 5).unwrap(), 5);
+        drop(server);
+        let mut rest = String::new();
+        client.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "kept");
+        assert_eq!(discard(&client, 5).unwrap(), 0, "the FIN");
     }
 }

@@ -217,6 +217,39 @@ impl Connection {
         Ok(())
     }
 
+    /// Takes up to `room` bytes by `read`, which is not asked where there are none.
+    fn take(
+        &mut self,
+        room: usize,
+        read: impl FnOnce(&mut TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        if self.drained {
+            return match self.error {
+                Some(kind) => Err(kind.into()),
+                None if self.finished => Ok(0),
+                None => Err(io::ErrorKind::WouldBlock.into()),
+            };
+        }
+        match read(&mut self.stream) {
+            Ok(0) if room > 0 && self.error.is_some() => {
+                // The socket no longer knows the reset that was taken from it.
+                self.drained = true;
+                Err(self.error.unwrap_or(io::ErrorKind::Other).into())
+            }
+            Ok(length) => {
+                // Another edge comes with whatever comes after this read; on Windows only a read
+                // that would block arms the next one.
+                self.drained = length < room && !self.suspect && cfg!(not(windows));
+                self.finished |= length == 0 && room > 0;
+                Ok(length)
+            }
+            Err(error) => {
+                self.drained = true;
+                Err(error)
+            }
+        }
+    }
+
     /// Keeps an error that the socket has told, and with that forgotten: a read is to know it
     /// still, after the bytes that came before it.
     fn has_met(&mut self, error: io::ErrorKind) {
@@ -273,33 +306,16 @@ impl Network for KernelNetwork {
     }
 
     fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize> {
-        let connection = self.connection(id)?;
-        if connection.drained {
-            return match connection.error {
-                Some(kind) => Err(kind.into()),
-                None if connection.finished => Ok(0),
-                None => Err(io::ErrorKind::WouldBlock.into()),
-            };
-        }
-        match connection.stream.read(buffer) {
-            Ok(0) if !buffer.is_empty() && connection.error.is_some() => {
-                // The socket no longer knows the reset that was taken from it.
-                connection.drained = true;
-                Err(connection.error.unwrap_or(io::ErrorKind::Other).into())
-            }
-            Ok(length) => {
-                // Another edge comes with whatever comes after this read; on Windows only a read
-                // that would block arms the next one.
-                connection.drained =
-                    length < buffer.len() && !connection.suspect && cfg!(not(windows));
-                connection.finished |= length == 0 && !buffer.is_empty();
-                Ok(length)
-            }
-            Err(error) => {
-                connection.drained = true;
-                Err(error)
-            }
-        }
+        let room = buffer.len();
+        self.connection(id)?
+            .take(room, |stream| stream.read(buffer))
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn discard(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = buffer.len();
+        self.connection(id)?
+            .take(room, |stream| sys::tcp::discard(stream, room))
     }
 
     fn write(&mut self, id: ConnectionId, data: &[u8]) -> io::Result<usize> {
@@ -363,7 +379,14 @@ impl Network for KernelNetwork {
             min_rtt: info.min_rtt,
             receiver_limited: info.receiver_limited,
             send_buffer_limited: info.send_buffer_limited,
+            busy: info.busy,
         })
+    }
+
+    fn unacknowledged(&self, id: ConnectionId) -> Option<u64> {
+        let connection = self.connections.get(id.0)?.as_ref()?;
+        let bytes = sys::unacknowledged(&connection.stream).ok().flatten()?;
+        u64::try_from(bytes).ok()
     }
 
     fn wait(&mut self, until: Option<NetworkTime>, events: &mut Vec<Event>) -> io::Result<()> {

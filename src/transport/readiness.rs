@@ -72,6 +72,9 @@ pub struct ConnectionInfo {
     pub receiver_limited: Option<Duration>,
     /// How long the send buffer was too small for the path, where it is known.
     pub send_buffer_limited: Option<Duration>,
+    /// How long there was something to send or to be acknowledged, the two above included, where
+    /// it is known.
+    pub busy: Option<Duration>,
 }
 
 /// Connections over a readiness interface.
@@ -95,6 +98,15 @@ pub trait Network {
     /// `WouldBlock`: wait for [`Event::Readable`]. `ConnectionReset`: the peer's reset.
     fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize>;
 
+    /// Reads what has come and forgets it: as [`Network::read`], but for what is in `buffer`
+    /// afterwards. Cheaper where the kernel can drop bytes without copying them.
+    ///
+    /// # Errors
+    /// As [`Network::read`].
+    fn discard(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read(id, buffer)
+    }
+
     /// Writes what fits.
     ///
     /// # Errors
@@ -109,6 +121,13 @@ pub trait Network {
 
     /// What the stack knows of the connection; `None` where it can't be asked.
     fn info(&self, id: ConnectionId) -> Option<ConnectionInfo>;
+
+    /// The bytes written that the peer's stack has not acknowledged yet; `None` where it can't be
+    /// asked.
+    fn unacknowledged(&self, id: ConnectionId) -> Option<u64> {
+        let _ = id;
+        None
+    }
 
     /// Blocks until something has happened or `until` has come (`None`: for ever), and appends
     /// what has happened to `events`. It may return early with nothing.

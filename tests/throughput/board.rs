@@ -1,0 +1,67 @@
+//! On a virtual board: the firmware's own services at the end of a cable.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use tcpctl::bench::report::{LimitedBy, Throughput};
+use tcpctl::bench::throughput::{ThroughputPlan, measure};
+use tcpctl::sim::session;
+use tcpctl::sim::spec::{Profile, Spec};
+
+fn run(changes: &[(&str, &str)], streams: usize) -> Throughput {
+    let spec = Spec::with(Profile::Ideal, changes.iter().copied()).expect("a valid spec");
+    let (_board, mut network) = session::network(&spec, None).expect("threads");
+    let plan = ThroughputPlan {
+        streams: NonZeroUsize::new(streams).expect("not zero"),
+        duration: Duration::from_millis(400),
+        ..ThroughputPlan::new(session::address(&spec))
+    };
+    measure(&mut network, &plan, &mut ()).report()
+}
+
+#[test]
+fn a_board_s_window_and_round_trip_are_its_throughput() {
+    let report = run(&[("services", "on"), ("latency", "10ms")], 2);
+    // A window of 5,760 bytes each round trip of 20 ms is 288 kB/s a stream; where smoltcp holds
+    // an ACK back for 10 ms, less.
+    for (name, flow) in [("upload", report.upload), ("download", report.download)] {
+        let flow = flow.expect("a service");
+        let single = flow.single.as_deref().expect("alone").bytes_per_s;
+        assert!((100e3..300e3).contains(&single), "{name}: {single}");
+        let share = flow.bytes_per_s / single;
+        assert!((1.7..2.3).contains(&share), "{name}: {share}");
+        if name == "upload" {
+            assert_eq!(flow.limited_by, Some(LimitedBy::ReceiverWindow));
+        }
+    }
+    assert!(report.echo.is_some());
+}
+
+#[test]
+fn on_a_slow_cable_the_network_is_the_limit() {
+    let report = run(&[("services", "on"), ("bandwidth", "400kbit")], 1);
+    let upload = report.upload.expect("a service");
+    assert!(
+        upload.bytes_per_s < 55e3,
+        "no more than the cable: {upload:?}"
+    );
+    assert_eq!(upload.limited_by, Some(LimitedBy::Network));
+    assert_eq!(upload.retransmissions, Some(0));
+}
+
+#[test]
+fn a_board_takes_as_many_streams_as_it_has_places() {
+    let report = run(&[("services", "on")], 6);
+    for flow in [&report.upload, &report.download, &report.echo] {
+        assert_eq!(flow.as_ref().expect("a service").streams, 4);
+    }
+    let how = &report.evidence["upload"];
+    assert!(how.contains("4 of 6 streams, 2 refused"), "{how}");
+}
+
+#[test]
+fn a_board_without_services_says_so() {
+    let report = run(&[("services", "off")], 4);
+    assert!(report.evidence["echo"].contains("port 7 refuses"));
+    assert!(report.evidence["upload"].contains("port 3000"));
+}

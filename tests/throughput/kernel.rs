@@ -1,0 +1,176 @@
+//! On real sockets, against servers on ports of their own.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use tcpctl::bench::report::{LimitedBy, Throughput};
+use tcpctl::bench::throughput::{Ports, ThroughputPlan, measure};
+use tcpctl::transport::kernel::KernelNetwork;
+
+/// A server that treats every connection alike; it ends with the test process.
+fn server(behaviour: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let behaviour = behaviour.clone();
+            thread::spawn(move || behaviour(connection));
+        }
+    });
+    port
+}
+
+fn discard(taken: &Arc<AtomicU64>) -> u16 {
+    let taken = Arc::clone(taken);
+    server(move |mut connection| {
+        let mut buffer = vec![0; 128 * 1024];
+        while let Ok(length @ 1..) = connection.read(&mut buffer) {
+            taken.fetch_add(length as u64, Ordering::Relaxed);
+        }
+    })
+}
+
+fn chargen() -> u16 {
+    let line = |start: u8| (0..72).map(move |at| b' ' + (start + at) % 95);
+    let text: Vec<u8> = (0..95)
+        .flat_map(|start| line(start).chain(*b"\r\n"))
+        .collect();
+    server(move |mut connection| while connection.write_all(&text).is_ok() {})
+}
+
+fn echo() -> u16 {
+    server(|mut connection| {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(length @ 1..) = connection.read(&mut buffer) {
+            if connection.write_all(&buffer[..length]).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// A port on which nobody listens, for as long as the socket lives.
+fn closed() -> (socket2::Socket, u16) {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+    socket.bind(&any.into()).expect("a port");
+    let address = socket.local_addr().expect("bound");
+    let port = address.as_socket().expect("IPv4").port();
+    (socket, port)
+}
+
+fn run(ports: Ports, target: u16) -> Throughput {
+    let plan = ThroughputPlan {
+        ports,
+        duration: Duration::from_millis(300),
+        ..ThroughputPlan::new(([127, 0, 0, 1], target).into())
+    };
+    let mut network = KernelNetwork::new().expect("descriptors");
+    measure(&mut network, &plan, &mut ()).report()
+}
+
+#[test]
+fn all_three_are_measured_alone_and_together() {
+    let taken = Arc::default();
+    let ports = Ports {
+        discard: discard(&taken),
+        chargen: chargen(),
+        echo: echo(),
+    };
+    let report = run(ports, 1);
+    let (upload, download, echo) = (report.upload, report.download, report.echo);
+    let flows = [upload, download, echo].map(|flow| flow.expect("a service"));
+    for flow in &flows {
+        assert_eq!(flow.streams, 4, "{:?}", report.evidence);
+        assert!(flow.bytes_per_s > 1e6, "{flow:?}");
+        let sum: u64 = flow.seconds.iter().sum();
+        let rate = sum as f64 / (flow.duration_us / 1e6);
+        assert!((rate / flow.bytes_per_s - 1.0).abs() < 1e-6, "{flow:?}");
+        assert!(flow.single.as_ref().expect("alone").bytes_per_s > 1e6);
+    }
+    if cfg!(target_os = "linux") {
+        assert!(flows[0].limited_by.is_some(), "{:?}", report.evidence);
+        assert!(flows[0].retransmissions.is_some());
+    }
+    assert!(!report.evidence["download"].contains("not chargen's"));
+    // What was acknowledged is there, or in a receive buffer of a server that was reset.
+    let told: u64 = flows[0].seconds.iter().sum();
+    let buffers = 4 * 8 * 1024 * 1024;
+    assert!(told <= taken.load(Ordering::Relaxed) + buffers);
+}
+
+#[test]
+fn a_slow_reader_is_the_limit_and_named_so() {
+    // It reads 64 KiB in 5 ms: 13 MB/s at most, whatever the machine.
+    let slow = server(|mut connection| {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(1..) = connection.read(&mut buffer) {
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    let (_keep, nobody) = closed();
+    let ports = Ports {
+        discard: slow,
+        chargen: nobody,
+        echo: nobody,
+    };
+    let report = run(ports, nobody);
+    if cfg!(target_os = "linux") {
+        let single = report.upload.expect("a service").single.expect("alone");
+        assert_eq!(
+            single.limited_by,
+            Some(LimitedBy::ReceiverWindow),
+            "{:?}",
+            report.evidence
+        );
+    }
+    assert!(report.evidence["download"].contains("not offered"));
+}
+
+#[test]
+fn a_byte_that_changes_on_the_way_is_found() {
+    let spoiling = server(|mut connection| {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(length @ 1..) = connection.read(&mut buffer) {
+            buffer[length - 1] = b' ';
+            if connection.write_all(&buffer[..length]).is_err() {
+                return;
+            }
+        }
+    });
+    let (_keep, nobody) = closed();
+    let ports = Ports {
+        discard: nobody,
+        chargen: nobody,
+        echo: spoiling,
+    };
+    let report = run(ports, nobody);
+    assert_eq!(report.echo, None);
+    assert!(
+        report.evidence["echo"].contains("came back wrong"),
+        "{report:?}"
+    );
+}
+
+#[test]
+fn a_greeting_is_measured_for_what_it_is() {
+    let greeter = server(|mut connection| {
+        let _ = connection.read(&mut [0; 512]);
+        let _ = connection.write_all(b"Hello World");
+    });
+    let (_keep, nobody) = closed();
+    let ports = Ports {
+        discard: nobody,
+        chargen: nobody,
+        echo: nobody,
+    };
+    let report = run(ports, greeter);
+    // Nobody knows how fast this machine is; that the replies were counted is in the words.
+    let how = &report.evidence["download"];
+    assert!(how.contains("of 11 bytes"), "{how}");
+}
