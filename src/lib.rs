@@ -20,6 +20,7 @@ pub mod output;
 pub mod pattern;
 pub mod sanitize;
 pub mod send;
+pub mod serial;
 pub mod sim;
 pub mod sys;
 pub mod target;
