@@ -6,12 +6,14 @@
 )]
 
 mod bench;
+mod flash;
 mod send;
 mod sim;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, CloseWith, MergeArgs, Part};
+pub use flash::{After, Before, FlashArgs};
 pub use send::{ReplyForm, SendArgs};
 pub use sim::{SimArgs, SimProfile};
 
@@ -70,6 +72,9 @@ pub enum Command {
     /// Measure what a TCP server can take, and how fast it answers
     #[command(long_about = bench::ABOUT)]
     Bench(Box<BenchArgs>),
+    /// Put the firmware and its settings onto a board, and see that it answers
+    #[command(long_about = flash::ABOUT)]
+    Flash(Box<FlashArgs>),
     /// Send a message to a TCP server and print its reply
     #[command(long_about = send::ABOUT)]
     Send(Box<SendArgs>),

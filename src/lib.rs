@@ -13,8 +13,10 @@
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod exit;
 pub mod failure;
+pub mod flash;
 pub mod interrupt;
 pub mod output;
 pub mod pattern;
@@ -39,6 +41,10 @@ pub fn run(cli: Cli) -> Exit {
         Command::Bench(args) => {
             let output = Output::new("bench", &global);
             output.finish(bench::command::run(&args, &output))
+        }
+        Command::Flash(args) => {
+            let output = Output::new("flash", &global);
+            output.finish(flash::command::run(&args, &output))
         }
         Command::Merge(args) => {
             let output = Output::new("merge", &global);

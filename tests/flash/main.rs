@@ -1,0 +1,16 @@
+//! `tcpctl flash` against a board on a pseudo-terminal, see `tests/common/loader`.
+#![cfg(target_os = "linux")]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/loader/mod.rs"]
+mod loader;
+#[path = "../processes/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "it is shared, and each leaves a part unused"
+)]
+mod processes;
+
+mod esptool;
