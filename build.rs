@@ -34,7 +34,9 @@ fn main() -> io::Result<()> {
 
 /// Compresses one file and writes its entry; other files in the folder are left out.
 fn bundle(file: &Path, out: &Path, entries: &mut String) -> io::Result<()> {
-    let is_firmware = file.extension().is_some_and(|end| end == "elf" || end == "bin");
+    let is_firmware = file
+        .extension()
+        .is_some_and(|end| end == "elf" || end == "bin");
     let Some(chip) = file.file_stem().and_then(|stem| stem.to_str()) else {
         return Ok(());
     };
@@ -47,10 +49,12 @@ fn bundle(file: &Path, out: &Path, entries: &mut String) -> io::Result<()> {
     let mut encoder = ZlibEncoder::new(fs::File::create(&compressed)?, Compression::best());
     encoder.write_all(&bytes)?;
     encoder.finish()?;
-    let sha256 = Sha256::digest(&bytes).iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
+    let sha256 = Sha256::digest(&bytes)
+        .iter()
+        .fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
     let _ = write!(
         entries,
         "Bundled {{ chip: {chip:?}, sha256: {sha256:?}, compressed: include_bytes!({:?}) }},",

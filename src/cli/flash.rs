@@ -77,10 +77,22 @@ pub struct FlashArgs {
     #[arg(long, value_name = "CHIP", value_hint = ValueHint::Other, help_heading = "Board")]
     pub chip: Option<String>,
     /// How the board gets into its loader
-    #[arg(long, value_enum, default_value_t, value_name = "HOW", help_heading = "Board")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "HOW",
+        help_heading = "Board"
+    )]
     pub before: Before,
     /// What becomes of the board at the end
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT", help_heading = "Board")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "WHAT",
+        help_heading = "Board"
+    )]
     pub after: After,
 
     /// The firmware: an ELF, an app image or a merged image, of ours [default: built in, or built

@@ -50,9 +50,11 @@ pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
         })
         .transpose()?;
     if args.before == Before::NoResetNoSync && chip.is_none() {
-        return Err(Failure::usage("--before no-reset-no-sync can't ask the board for its chip")
-            .hint("say it with --chip")
-            .into());
+        return Err(
+            Failure::usage("--before no-reset-no-sync can't ask the board for its chip")
+                .hint("say it with --chip")
+                .into(),
+        );
     }
     let asked = if args.show_settings {
         None
@@ -87,7 +89,10 @@ pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
     }
     crate::block_on(async {
         let interrupt = Interrupt::install().map_err(|error| {
-            Failure::new(Kind::Internal, format!("signals can't be taken over: {error}"))
+            Failure::new(
+                Kind::Internal,
+                format!("signals can't be taken over: {error}"),
+            )
         })?;
         tokio::select! {
             biased;
@@ -187,7 +192,9 @@ impl Flash<'_> {
             before: self.args.before,
             baud: self.args.baud,
             chip: match (&given, self.chip) {
-                (Some(given), _) => Some((given.chip, format!("firmware {} is for the", given.name))),
+                (Some(given), _) => {
+                    Some((given.chip, format!("firmware {} is for the", given.name)))
+                }
                 (None, Some(chip)) => Some((chip, "--chip says".to_owned())),
                 (None, None) => None,
             },
@@ -217,7 +224,8 @@ impl Flash<'_> {
         let stored = self.kept(stored?);
         let wanted = self.wanted(stored.settings.as_ref())?;
         let parts = full(&image, &wanted.settings)?;
-        self.carry_out(device, Some(&firmware), parts, &wanted).await
+        self.carry_out(device, Some(&firmware), parts, &wanted)
+            .await
     }
 
     /// The settings, without the firmware.
@@ -247,14 +255,19 @@ impl Flash<'_> {
         let Some(offset) = stored.offset else {
             return Err(Failure::new(
                 Kind::Device,
-                format!("{}: there is no firmware of ours on the board", device.port().name()),
+                format!(
+                    "{}: there is no firmware of ours on the board",
+                    device.port().name()
+                ),
             )
             .hint("leave --settings-only out, and it is written, too")
             .into());
         };
         if self.asked.as_ref().is_some_and(Asked::is_empty) {
             return Err(Failure::usage("--settings-only: no setting was given")
-                .hint("give e.g. --mode, --ssid or --greeting; --show-settings shows what is stored")
+                .hint(
+                    "give e.g. --mode, --ssid or --greeting; --show-settings shows what is stored",
+                )
                 .into());
         }
         let stored = self.kept(stored);
@@ -328,7 +341,8 @@ impl Flash<'_> {
     async fn erase(&self, mut device: Device) -> Result<Device, Halt> {
         let start = Instant::now();
         self.stage.set(Stage::Erasing);
-        self.output.note("erasing the whole flash: this takes up to a minute");
+        self.output
+            .note("erasing the whole flash: this takes up to a minute");
         let erased;
         (device, erased) = blocking(move || {
             let erased = device.erase();
@@ -350,32 +364,37 @@ impl Flash<'_> {
         let (sender, mut steps) = mpsc::unbounded_channel();
         let told: Vec<_> = parts
             .iter()
-            .map(|part| (part.name, part.offset, part.len(), hex(&Md5::digest(&part.data))))
+            .map(|part| {
+                (
+                    part.name,
+                    part.offset,
+                    part.len(),
+                    hex(&Md5::digest(&part.data)),
+                )
+            })
             .collect();
         let writing = blocking(move || {
             let written = device.write(&parts, &mut Steps { sender, total: 0 });
             (device, written)
         });
-        tokio::pin!(writing);
         let mut at = 0;
         let mut start = Instant::now();
         let finished = loop {
-            let step = tokio::select! {
-                biased;
-                step = steps.recv() => step,
-                finished = &mut writing => break finished,
+            // Without a sender the thread is done with the board.
+            let Some(step) = steps.recv().await else {
+                break writing.await;
             };
             let Some((name, offset, bytes, md5)) = told.get(at) else {
                 continue;
             };
             match step {
-                Some(Written::Begun) => {
+                Written::Begun => {
                     self.stage.set(Stage::Writing(name));
                     start = Instant::now();
                     let bar = self.output.progress(name, (*bytes).into());
                     *self.bar.borrow_mut() = Some(bar);
                 }
-                Some(Written::So { blocks, total }) => {
+                Written::So { blocks, total } => {
                     let done = u64::from(*bytes) * blocks as u64 / total.max(1) as u64;
                     if let Some(bar) = &*self.bar.borrow() {
                         bar.set(done);
@@ -386,7 +405,7 @@ impl Flash<'_> {
                         total: (*bytes).into(),
                     });
                 }
-                Some(Written::Verifying) => {
+                Written::Verifying => {
                     self.bar.take();
                     self.tell_later(FlashEvent::Written {
                         part: name,
@@ -395,14 +414,13 @@ impl Flash<'_> {
                         elapsed_us: micros(start.elapsed()),
                     });
                 }
-                Some(Written::Verified) => {
+                Written::Verified => {
                     self.tell_later(FlashEvent::Verified {
                         part: name,
                         md5: md5.clone(),
                     });
                     at += 1;
                 }
-                None => break writing.await,
             }
         };
         let (device, written) = finished?;
@@ -412,10 +430,7 @@ impl Flash<'_> {
     }
 
     /// Resets the board; its console, if it runs its program now.
-    async fn reset(
-        &self,
-        mut device: Device,
-    ) -> Result<Option<espflash::connection::Port>, Halt> {
+    async fn reset(&self, mut device: Device) -> Result<Option<espflash::connection::Port>, Halt> {
         let after = self.args.after;
         let (reset, console) = blocking(move || {
             let reset = device.reset(after);
@@ -506,9 +521,8 @@ impl Flash<'_> {
     fn wanted(&self, stored: Option<&Settings>) -> Result<Wanted, Halt> {
         let nothing = Failure::new(Kind::Internal, "no settings were asked for");
         let wanted = self.asked.as_ref().ok_or(nothing)?.over(stored)?;
-        let nobody_sees = self.output.is_json()
-            && !self.args.tell_passphrase
-            && !io::stderr().is_terminal();
+        let nobody_sees =
+            self.output.is_json() && !self.args.tell_passphrase && !io::stderr().is_terminal();
         if wanted.made_up.is_some() && nobody_sees && !self.args.dry_run {
             return Err(Failure::usage(
                 "passphrase: none was given, and nobody would see one that is made up",
@@ -533,12 +547,7 @@ impl Flash<'_> {
         stored
     }
 
-    fn tell_plan(
-        &self,
-        facts: Facts<'_>,
-        parts: Vec<Step>,
-        wanted: &Wanted,
-    ) -> Result<(), Halt> {
+    fn tell_plan(&self, facts: Facts<'_>, parts: Vec<Step>, wanted: &Wanted) -> Result<(), Halt> {
         let told = wanted.made_up.as_ref().filter(|_| !self.args.dry_run);
         self.tell(FlashEvent::Plan(Plan {
             board: facts.board,
@@ -556,7 +565,10 @@ impl Flash<'_> {
             dry_run: self.args.dry_run,
         }))?;
         if let Some(passphrase) = told {
-            let line = format!("passphrase {}  (made up for this board, shown this once)", passphrase.reveal());
+            let line = format!(
+                "passphrase {}  (made up for this board, shown this once)",
+                passphrase.reveal()
+            );
             if !self.output.is_json() {
                 self.output.write(format!("{line}\n").as_bytes())?;
             } else if !self.args.tell_passphrase {
@@ -621,7 +633,9 @@ impl Flash<'_> {
     fn state(&self) -> String {
         let again = || again(std::env::args());
         match self.stage.get() {
-            Stage::Untouched => "nothing was written, the board is as it was; RESET starts it".to_owned(),
+            Stage::Untouched => {
+                "nothing was written, the board is as it was; RESET starts it".to_owned()
+            }
             Stage::Erasing => format!("the flash is partly erased; to repair it: {}", again()),
             Stage::Writing("settings") => format!(
                 "the settings may be lost, the firmware is whole; to repair it: {}",
@@ -856,13 +870,19 @@ impl ProgressCallbacks for Steps {
     }
 }
 
-/// Runs what blocks on a thread of its own, so that Ctrl-C is heard meanwhile.
-async fn blocking<T: Send + 'static>(
+/// Runs what blocks on a thread of its own, from now on, so that Ctrl-C is heard meanwhile.
+fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Failure::new(Kind::Internal, "the thread that speaks to the board has died"))
+) -> impl Future<Output = Result<T, Failure>> {
+    let thread = tokio::task::spawn_blocking(work);
+    async {
+        thread.await.map_err(|_| {
+            Failure::new(
+                Kind::Internal,
+                "the thread that speaks to the board has died",
+            )
+        })
+    }
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -884,7 +904,14 @@ mod tests {
 
     #[test]
     fn the_command_that_repairs_is_this_one_once_more() {
-        let arguments = ["/usr/bin/tcpctl", "flash", "--greeting", "it's\x1b me", "--mode", "ap"];
+        let arguments = [
+            "/usr/bin/tcpctl",
+            "flash",
+            "--greeting",
+            "it's\x1b me",
+            "--mode",
+            "ap",
+        ];
         assert_eq!(
             again(arguments.iter().map(ToString::to_string)),
             r"tcpctl flash --greeting 'it'\''s\x1b me' --mode ap"

@@ -105,7 +105,10 @@ fn build(chip: Chip, folder: &Path, told: &dyn Fn(&str)) -> Result<Firmware, Fai
         ))
         .hint(format!("run once: rustup target add {target}")));
     }
-    told(&format!("building the firmware for the {chip} in {}", shown(folder)));
+    told(&format!(
+        "building the firmware for the {chip} in {}",
+        shown(folder)
+    ));
     let mut cargo = Command::new("cargo")
         .args(["build", "--release", "--no-default-features"])
         .args(["--features", &chip.to_string(), "--target", target])
@@ -126,8 +129,10 @@ fn build(chip: Chip, folder: &Path, told: &dyn Fn(&str)) -> Result<Firmware, Fai
         .map_err(|error| failed(format!("cargo: {error}")))?;
     match built.filter(|_| status.success()) {
         Some(path) => Firmware::read(&path),
-        None => Err(failed(format!("the firmware for the {chip} does not build"))
-            .hint("see what cargo said above; nothing was written")),
+        None => Err(
+            failed(format!("the firmware for the {chip} does not build"))
+                .hint("see what cargo said above; nothing was written"),
+        ),
     }
 }
 
@@ -161,7 +166,8 @@ mod tests {
 
     #[test]
     fn a_build_s_program_is_found_among_cargo_s_messages() {
-        let artifact = r#"{"reason":"compiler-artifact","executable":"/t/release/tcpctl-firmware"}"#;
+        let artifact =
+            r#"{"reason":"compiler-artifact","executable":"/t/release/tcpctl-firmware"}"#;
         assert_eq!(
             executable(artifact),
             Some("/t/release/tcpctl-firmware".into())

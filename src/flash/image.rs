@@ -140,15 +140,30 @@ impl Firmware {
     fn elf(name: String, bytes: Vec<u8>) -> Result<Self, Failure> {
         let metadata = Metadata::from_bytes(Some(&bytes));
         let Some(told) = metadata.chip_name() else {
-            return Err(refused(&name, "it does not say which chip it is for: it was stripped, or is no firmware of ours")
-                .hint("keep its symbols (strip = false), or give the app image that was made from it"));
+            return Err(refused(
+                &name,
+                "it does not say which chip it is for: it was stripped, or is no firmware of ours",
+            )
+            .hint(
+                "keep its symbols (strip = false), or give the app image that was made from it",
+            ));
         };
-        let chip = chip::parse(told)
-            .ok_or_else(|| refused(&name, &format!("it is for {}, which is unknown here", sanitize::one_line(told))))?;
+        let chip = chip::parse(told).ok_or_else(|| {
+            refused(
+                &name,
+                &format!(
+                    "it is for {}, which is unknown here",
+                    sanitize::one_line(told)
+                ),
+            )
+        })?;
         // The library takes sections at their word; a cut-off file is found only here.
         if espflash::image_format::idf::check_idf_bootloader(&bytes).is_err() {
-            return Err(refused(&name, "it has no app descriptor, without which the bootloader does not start it")
-                .hint("add esp_bootloader_esp_idf::esp_app_desc!() to the program"));
+            return Err(refused(
+                &name,
+                "it has no app descriptor, without which the bootloader does not start it",
+            )
+            .hint("add esp_bootloader_esp_idf::esp_app_desc!() to the program"));
         }
         let mut firmware = Self {
             name,
@@ -210,7 +225,9 @@ impl Firmware {
                 let start = self.chip.boot_address() as usize;
                 let bootloader = bytes.get(start..TABLE_OFFSET as usize).unwrap_or_default();
                 let app = Table::parse(table).and_then(|table| Some(table.app()?.offset));
-                let app = bytes.get(app.unwrap_or_default() as usize..).unwrap_or_default();
+                let app = bytes
+                    .get(app.unwrap_or_default() as usize..)
+                    .unwrap_or_default();
                 (
                     trimmed(bootloader).to_vec(),
                     table.to_vec(),
@@ -245,23 +262,36 @@ impl Firmware {
         let partitions = Table::parse(&table)
             .ok_or_else(|| damaged(&self.name, "the partition table is unreadable"))?;
         let Some(place) = partitions.app() else {
-            return Err(damaged(&self.name, "its partition table has no place for a program"));
+            return Err(damaged(
+                &self.name,
+                "its partition table has no place for a program",
+            ));
         };
         if partitions.find(SETTINGS).is_none() {
-            return Err(refused(&self.name, "its partition table has no settings: it is no firmware of ours")
-                .hint("write it with esptool write-flash 0 FILE; tcpctl flash could not set it up"));
+            return Err(refused(
+                &self.name,
+                "its partition table has no settings: it is no firmware of ours",
+            )
+            .hint("write it with esptool write-flash 0 FILE; tcpctl flash could not set it up"));
         }
         let app = Part::new("app", place.offset, app);
         if app.len() > place.size {
             return Err(refused(
                 &self.name,
-                &format!("the program has {} bytes, and its partition {}", app.len(), place.size),
+                &format!(
+                    "the program has {} bytes, and its partition {}",
+                    app.len(),
+                    place.size
+                ),
             )
             .hint("build it with --release, or give it a larger partition in partitions.csv"));
         }
         let bootloader = Part::new("bootloader", self.chip.boot_address(), bootloader);
         if bootloader.end() > u64::from(TABLE_OFFSET) {
-            return Err(damaged(&self.name, "the bootloader is larger than its place"));
+            return Err(damaged(
+                &self.name,
+                "the bootloader is larger than its place",
+            ));
         }
         Ok(Image {
             bootloader,
@@ -339,7 +369,8 @@ fn check(image: &[u8]) -> Result<Chip, String> {
         .filter(|header| header[0] == IMAGE_MAGIC)
         .ok_or("it has no image header")?;
     let id = u16::from_le_bytes([header[12], header[13]]);
-    let chip = Chip::try_from(id).map_err(|_| format!("its chip has the id {id}, which is unknown here"))?;
+    let chip = Chip::try_from(id)
+        .map_err(|_| format!("its chip has the id {id}, which is unknown here"))?;
     let mut at = IMAGE_HEADER_LEN;
     let mut sum = 0xef;
     for _ in 0..header[1] {

@@ -42,6 +42,8 @@ pub struct Device {
     port: Chosen,
     /// Whether the port can reset it.
     has_reset_lines: bool,
+    /// Whether the ROM's loader has been told to start the program.
+    left: bool,
     /// Whether the stub runs.
     pub stub: bool,
     /// Bits per second.
@@ -113,8 +115,11 @@ impl Device {
         let stub_runs = info.is_err() && connection.security_info(true).is_ok();
         let info = info.or_else(|_| connection.security_info(true));
         let chip = connection.detect_chip(stub_runs).map_err(|error| {
-            device(format!("{name}: what answers there is no ESP32: {}", chain(&error)))
-                .hint(chip::boot_steps(wished))
+            device(format!(
+                "{name}: what answers there is no ESP32: {}",
+                chain(&error)
+            ))
+            .hint(chip::boot_steps(wished))
         })?;
         if let Some((wished, says)) = &wish.chip
             && *wished != chip
@@ -122,7 +127,9 @@ impl Device {
             return Err(device(format!(
                 "{name}: the board has an {chip}, and {says} {wished}"
             ))
-            .hint(format!("give a firmware for the {chip}, or choose another board with --port")));
+            .hint(format!(
+                "give a firmware for the {chip}, or choose another board with --port"
+            )));
         }
         let (flags, crypt_count) = match &info {
             Ok(info) => (info.flags, u32::from(info.flash_crypt_cnt)),
@@ -143,15 +150,16 @@ impl Device {
         } else if flags & SECURE_DOWNLOAD != 0 {
             Some("secure download mode is on: the board can't be read back and verified")
         } else if crypt_count.count_ones() % 2 == 1 {
-            Some("flash encryption is on: the board would start nothing that is written in the clear")
+            Some(
+                "flash encryption is on: the board would start nothing that is written in the clear",
+            )
         } else {
             None
         };
         match locked {
             None => Ok((connection, stub_runs)),
-            Some(what) => Err(device(format!("{name}: {what}")).hint(
-                "nothing was written; use another board, these locks can't be undone",
-            )),
+            Some(what) => Err(device(format!("{name}: {what}"))
+                .hint("nothing was written; use another board, these locks can't be undone")),
         }
     }
 
@@ -167,9 +175,9 @@ impl Device {
         if stub_runs {
             let chip = match wished {
                 Some(chip) => chip,
-                None => connection.detect_chip(true).map_err(|error| {
-                    no_answer(&wish.port, None, &error)
-                })?,
+                None => connection
+                    .detect_chip(true)
+                    .map_err(|error| no_answer(&wish.port, None, &error))?,
             };
             // The library takes a stub that runs for what it is only if it does not sync.
             let again = Connection::new(
@@ -198,7 +206,10 @@ impl Device {
                         if matches!(again, espflash::Error::FlashConnect) {
                             return Failure::new(
                                 Kind::Device,
-                                format!("{}: the board's flash chip does not answer", wish.port.name()),
+                                format!(
+                                    "{}: the board's flash chip does not answer",
+                                    wish.port.name()
+                                ),
                             )
                             .hint("is anything wired to its flash pins?");
                         }
@@ -248,7 +259,11 @@ impl Device {
                 Faster::Lost(why) => {
                     return Err(Failure::new(
                         Kind::Device,
-                        format!("{}: {} baud do not work here ({why})", wish.port.name(), wish.baud),
+                        format!(
+                            "{}: {} baud do not work here ({why})",
+                            wish.port.name(),
+                            wish.baud
+                        ),
                     )
                     .hint(format!(
                         "nothing was written; {} with --baud {FIRST_BAUD}",
@@ -261,6 +276,7 @@ impl Device {
             flasher,
             port: wish.port.clone(),
             has_reset_lines,
+            left: false,
             stub,
             baud,
             chip: info.chip,
@@ -336,7 +352,8 @@ impl Device {
             .iter()
             .map(|part| Segment::new(part.offset, &part.data))
             .collect();
-        // In one call: each ends with what makes the ROM's loader leave.
+        // In one call: each ends with what makes the ROM's loader start the program.
+        self.left = !self.stub && !parts.is_empty();
         self.flasher
             .write_bins_to_flash(&segments, progress)
             .map_err(|error| match error {
@@ -360,6 +377,9 @@ impl Device {
     /// The port has no reset lines, and the chip no watchdog that would do.
     pub fn reset(&mut self, after: After) -> Result<&'static str, Failure> {
         let chip = self.chip;
+        if self.left && !(after == After::HardReset && self.has_reset_lines) {
+            return Ok("soft-reset");
+        }
         let connection = self.flasher.connection();
         match after {
             After::NoResetStub => Ok("no-reset-stub"),
@@ -422,7 +442,10 @@ impl Device {
         }
         Failure::new(
             Kind::Device,
-            format!("{name}: the board no longer answers as it should: {}", chain(error)),
+            format!(
+                "{name}: the board no longer answers as it should: {}",
+                chain(error)
+            ),
         )
     }
 }
@@ -538,9 +561,8 @@ fn read_by_rom(
             block_size: BLOCK,
             max_in_flight: 1,
         };
-        let response = connection.with_timeout(CommandType::ReadFlashSlow.timeout(), |c| {
-            c.command(command)
-        })?;
+        let response = connection
+            .with_timeout(CommandType::ReadFlashSlow.timeout(), |c| c.command(command))?;
         let block = Vec::try_from_response(response)?;
         let block = block
             .get(..size as usize)

@@ -62,8 +62,9 @@ pub fn choose(given: Option<&str>) -> Result<Chosen, Failure> {
 
 /// The one port behind which a board can be.
 fn only(listed: Vec<Port>) -> Result<Chosen, Failure> {
-    let (mut boards, others): (Vec<_>, Vec<_>) =
-        listed.into_iter().partition(|port| port.adapter().is_some());
+    let (mut boards, others): (Vec<_>, Vec<_>) = listed
+        .into_iter()
+        .partition(|port| port.adapter().is_some());
     match (boards.len(), boards.pop()) {
         (1, Some(board)) => Ok(Chosen::of(board)),
         (_, Some(last)) => {
@@ -79,14 +80,10 @@ fn only(listed: Vec<Port>) -> Result<Chosen, Failure> {
             let message = if others.is_empty() {
                 "no board: this computer has no serial port".to_owned()
             } else {
-                format!(
-                    "no board among the serial ports: {}",
-                    list(&others)
-                )
+                format!("no board among the serial ports: {}", list(&others))
             };
-            Err(Failure::new(Kind::Device, message).hint(
-                "plug it in with a cable that carries data, or name its port with --port",
-            ))
+            Err(Failure::new(Kind::Device, message)
+                .hint("plug it in with a cable that carries data, or name its port with --port"))
         }
     }
 }
@@ -107,7 +104,11 @@ fn named(given: &str, listed: Vec<Port>) -> Result<Chosen, Failure> {
             || (mac.is_some() && told == mac)
             || told.is_some_and(|told| is_named_after(&told, given))
     };
-    let mut meant: Vec<_> = listed.iter().filter(|port| is_meant(port)).cloned().collect();
+    let mut meant: Vec<_> = listed
+        .iter()
+        .filter(|port| is_meant(port))
+        .cloned()
+        .collect();
     match (meant.len(), meant.pop()) {
         (1, Some(port)) => Ok(Chosen::of(port)),
         (_, Some(last)) => {
@@ -167,7 +168,10 @@ fn list(ports: &[Port]) -> String {
     let one = |port: &Port| {
         let mut facts = Vec::new();
         if let Some(usb) = &port.usb {
-            facts.push(usb.adapter().map_or_else(|| usb.ids(), |a| Adapter::name(a).to_owned()));
+            facts.push(
+                usb.adapter()
+                    .map_or_else(|| usb.ids(), |a| Adapter::name(a).to_owned()),
+            );
             facts.extend(usb.mac().or_else(|| usb.serial_number.clone()));
         }
         let facts = if facts.is_empty() {
@@ -349,7 +353,10 @@ mod tests {
         let ports = vec![plain.clone(), board("/dev/ttyACM0", "84:F7:03:1A:0B:3C")];
         assert_eq!(only(ports).unwrap().path, "/dev/ttyACM0");
         let none = only(vec![plain]).unwrap_err().to_string();
-        assert!(none.contains("/dev/ttyS0") && none.contains("--port"), "{none}");
+        assert!(
+            none.contains("/dev/ttyS0") && none.contains("--port"),
+            "{none}"
+        );
         let none = only(Vec::new()).unwrap_err();
         assert_eq!(none.kind, Kind::Device);
         assert!(none.to_string().contains("plug it in"), "{none}");
@@ -408,7 +415,11 @@ mod tests {
         let path = ptsname(&master, Vec::new()).unwrap();
         let path = path.to_str().unwrap();
         assert_eq!(holder(path), None);
-        let slave = std::fs::File::options().read(true).write(true).open(path).unwrap();
+        let slave = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open(path)
+            .unwrap();
         let mut other = std::process::Command::new("cat")
             .stdin(slave)
             .stdout(std::process::Stdio::null())

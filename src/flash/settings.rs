@@ -8,7 +8,7 @@ use std::io::{self, BufRead, IsTerminal, Read};
 use std::str::FromStr;
 
 use tcpctl_settings::{
-    Changes, DecodeError, Field, Invalid, MAX_LEN, Mode, Network, Passphrase, Reason,
+    BLOCK_SIZE, Changes, DecodeError, Field, Invalid, MAX_LEN, Mode, Network, Passphrase, Reason,
     RequestTimeout, Security, Settings, Ssid,
 };
 
@@ -80,9 +80,8 @@ impl Asked {
                 }
                 // Another network of that kind has another passphrase.
                 (Some(Mode::Station), kept) => {
-                    let other = |ssid: &Ssid| {
-                        kept.and_then(|kept| kept.network.ssid()) != Some(ssid)
-                    };
+                    let other =
+                        |ssid: &Ssid| kept.and_then(|kept| kept.network.ssid()) != Some(ssid);
                     if let Some(ssid) = changes.ssid.as_ref().filter(|ssid| other(ssid)) {
                         changes.security = Some(Security::Wpa2(typed(ssid)?));
                     }
@@ -110,7 +109,11 @@ pub fn part(settings: &Settings, offset: u32) -> Result<Part, Failure> {
     let block = settings
         .encode(&mut buffer)
         .map_err(|error| Failure::new(Kind::Internal, format!("settings: {error}")))?;
-    Ok(Part::new("settings", offset, block.to_vec()))
+    // The whole sector: so much erased flash compresses to nothing, where a block that does not
+    // compress would be filled up to 16 KiB on the wire.
+    let mut sector = block.to_vec();
+    sector.resize(BLOCK_SIZE, 0xff);
+    Ok(Part::new("settings", offset, sector))
 }
 
 /// What a board's sector of settings says.
@@ -253,8 +256,12 @@ fn passphrase(text: &str) -> Result<Passphrase, Failure> {
 /// those that are taken for others when they are copied by hand.
 fn made_up_passphrase() -> Result<Passphrase, Failure> {
     const ALPHABET: &[u8; 31] = b"abcdefghijkmnpqrstuvwxyz2345678";
-    let no_chance =
-        |error| Failure::new(Kind::Internal, format!("the system has no random numbers: {error}"));
+    let no_chance = |error| {
+        Failure::new(
+            Kind::Internal,
+            format!("the system has no random numbers: {error}"),
+        )
+    };
     let mut text = String::new();
     while text.len() < 19 {
         if text.len() % 5 == 4 {
@@ -305,7 +312,10 @@ mod tests {
     #[test]
     fn what_is_stored_is_kept_unless_another_mode_is_asked_for() {
         let home = [("mode", "sta"), ("ssid", "home"), ("workers", "7")];
-        let stored = asked(&home, wpa2("secret of home")).over(None).unwrap().settings;
+        let stored = asked(&home, wpa2("secret of home"))
+            .over(None)
+            .unwrap()
+            .settings;
 
         let greeting = asked(&[("greeting", "hi")], None);
         let wanted = greeting.over(Some(&stored)).unwrap();
@@ -329,11 +339,18 @@ mod tests {
     #[test]
     fn another_network_needs_another_passphrase() {
         let home = [("mode", "sta"), ("ssid", "home")];
-        let stored = asked(&home, wpa2("secret of home")).over(None).unwrap().settings;
+        let stored = asked(&home, wpa2("secret of home"))
+            .over(None)
+            .unwrap()
+            .settings;
         // Tests have no terminal to ask at.
-        let refused = asked(&[("ssid", "office")], None).over(Some(&stored)).unwrap_err();
+        let refused = asked(&[("ssid", "office")], None)
+            .over(Some(&stored))
+            .unwrap_err();
         assert!(refused.message.contains("'office' needs one"), "{refused}");
-        let same = asked(&[("ssid", "home")], None).over(Some(&stored)).unwrap();
+        let same = asked(&[("ssid", "home")], None)
+            .over(Some(&stored))
+            .unwrap();
         assert_eq!(same.settings, stored);
     }
 
@@ -350,7 +367,9 @@ mod tests {
 
     #[test]
     fn a_description_has_no_passphrase() {
-        let wanted = asked(&[("mode", "ap")], wpa2("hunter2hunter2")).over(None).unwrap();
+        let wanted = asked(&[("mode", "ap")], wpa2("hunter2hunter2"))
+            .over(None)
+            .unwrap();
         let text = format!("{:?} {wanted:?}", described(&wanted.settings));
         assert!(!text.contains("hunter2"), "{text}");
     }

@@ -45,10 +45,12 @@ pub(super) fn lines(event: &FlashEvent) -> Option<String> {
             "no-reset" | "no-reset-stub" => "left       the board in its loader\n".to_owned(),
             how => format!("reset      {how}\n"),
         },
-        FlashEvent::Booted { banner } => sanitize::one_line(&format!(
-            "booted     version {}, mode {}, settings from {}",
-            banner.version, banner.mode, banner.settings
-        )) + "\n",
+        FlashEvent::Booted { banner } => {
+            sanitize::one_line(&format!(
+                "booted     version {}, mode {}, settings from {}",
+                banner.version, banner.mode, banner.settings
+            )) + "\n"
+        }
         FlashEvent::Ready { addr } => format!("ready      {addr}\n"),
         FlashEvent::Answered {
             addr,

@@ -127,9 +127,7 @@ impl Output {
 
     /// A bar for something of `total` bytes, where a person sees standard error.
     pub fn progress(&self, label: &str, total: u64) -> Progress {
-        let shown = !self.json
-            && self.verbosity >= Verbosity::Normal
-            && io::stderr().is_terminal();
+        let shown = !self.json && self.verbosity >= Verbosity::Normal && io::stderr().is_terminal();
         Progress::new(shown, label, total)
     }
 

@@ -3,6 +3,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/firmware.rs"]
+mod firmware;
 #[path = "../common/loader/mod.rs"]
 mod loader;
 #[path = "../processes/mod.rs"]
@@ -14,3 +16,6 @@ mod loader;
 mod processes;
 
 mod esptool;
+mod flow;
+mod refusals;
+mod scene;

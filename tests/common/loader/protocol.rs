@@ -65,6 +65,8 @@ struct Loader<'a> {
 /// A write that has begun.
 struct Writing {
     offset: usize,
+    /// Where it ends: what fills the last block up is not written.
+    end: usize,
     block_size: usize,
     inflater: Option<Decompress>,
     /// How much of it the flash has, for a compressed one.
@@ -143,7 +145,8 @@ impl Loader<'_> {
         match self.kind.fault {
             Fault::Silent => return,
             Fault::Garbage => {
-                self.line.write(b"\xc0\x01\x77\x00\xc0ets Jul 29\r\n\xfe\xc0\xc0\x55");
+                self.line
+                    .write(b"\xc0\x01\x77\x00\xc0ets Jul 29\r\n\xfe\xc0\xc0\x55");
                 return;
             }
             _ => {}
@@ -302,6 +305,7 @@ impl Loader<'_> {
         }
         self.writing = Some(Writing {
             offset,
+            end: offset + size,
             block_size: block_size as usize,
             inflater,
             done: 0,
@@ -351,12 +355,15 @@ impl Loader<'_> {
         let mut written = true;
         {
             let mut state = self.state();
-            let end = at + bytes.len();
+            let end = (at + bytes.len()).min(writing.end);
+            let bytes = &bytes[..end.saturating_sub(at)];
             if end > writing.erased_to {
-                written &= state.flash.erase(writing.erased_to, end - writing.erased_to);
+                written &= state
+                    .flash
+                    .erase(writing.erased_to, end - writing.erased_to);
                 writing.erased_to = end.next_multiple_of(SECTOR);
             }
-            written &= state.flash.write(at, &bytes, bad_cell);
+            written &= state.flash.write(at, bytes, bad_cell);
         }
         self.writing = Some(writing);
         Some(Answer::done_if(written))
