@@ -7,6 +7,7 @@
 
 mod bench;
 mod flash;
+mod monitor;
 mod send;
 mod sim;
 
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, CloseWith, MergeArgs, Part};
 pub use flash::{After, Before, FlashArgs};
+pub use monitor::MonitorArgs;
 pub use send::{ReplyForm, SendArgs};
 pub use sim::{SimArgs, SimProfile};
 
@@ -75,6 +77,9 @@ pub enum Command {
     /// Put the firmware and its settings onto a board, and see that it answers
     #[command(long_about = flash::ABOUT)]
     Flash(Box<FlashArgs>),
+    /// Show what a board prints on its serial line
+    #[command(long_about = monitor::ABOUT)]
+    Monitor(Box<MonitorArgs>),
     /// Send a message to a TCP server and print its reply
     #[command(long_about = send::ABOUT)]
     Send(Box<SendArgs>),

@@ -18,6 +18,7 @@ pub mod exit;
 pub mod failure;
 pub mod flash;
 pub mod interrupt;
+pub mod monitor;
 pub mod output;
 pub mod pattern;
 pub mod sanitize;
@@ -49,6 +50,10 @@ pub fn run(cli: Cli) -> Exit {
         Command::Merge(args) => {
             let output = Output::new("merge", &global);
             output.finish(bench::command::run_merge(&args, &output))
+        }
+        Command::Monitor(args) => {
+            let output = Output::new("monitor", &global);
+            output.finish(monitor::command::run(&args, &output))
         }
         Command::Schema(args) => {
             let output = Output::new("schema", &global);

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum, ValueHint};
 /// The arguments of `tcpctl flash`.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "a flag is a bool")]
 pub struct FlashArgs {
     /// Whether the board opens a network or joins one: ap, sta
     ///

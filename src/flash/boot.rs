@@ -117,7 +117,7 @@ fn until_ready(mut port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<He
 /// Opens the port once more, as soon as it is there again.
 fn reopen(chosen: &Chosen, deadline: Instant) -> Option<Port> {
     while Instant::now() < deadline {
-        if let Ok(mut port) = port::open(chosen, FIRST_BAUD) {
+        if let Some(Ok(mut port)) = chosen.again().map(|port| port::open(&port, FIRST_BAUD)) {
             let _ = port.set_timeout(READ);
             return Some(port);
         }

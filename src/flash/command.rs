@@ -26,6 +26,7 @@ use crate::cli::{After, Before, FlashArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
+use crate::monitor::command::Watch;
 use crate::output::{Halt, Output, Progress};
 use crate::sanitize;
 
@@ -94,19 +95,24 @@ pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
                 format!("signals can't be taken over: {error}"),
             )
         })?;
-        tokio::select! {
+        let ended = tokio::select! {
             biased;
             exit = interrupt.requested() => {
                 flash.bar.take();
                 output.interrupted();
                 output.note(&format!("interrupted: {}", flash.state()));
-                Ok(exit)
+                return Ok(exit);
             }
-            done = flash.with_a_board(given) => {
-                flash.bar.take();
-                done
-            }
+            ended = flash.with_a_board(given) => ended,
+        };
+        flash.bar.take();
+        if args.monitor && matches!(ended, Ok(Exit::Done)) {
+            let elf = args.firmware.as_deref().filter(|path| image::is_elf(path));
+            let chosen = port::choose(args.port.as_deref())?;
+            let watch = Watch::after_flashing(elf)?;
+            return watch.console(&chosen, &interrupt, output).await;
         }
+        ended
     })?
 }
 

@@ -323,6 +323,15 @@ impl Image {
     }
 }
 
+/// Whether a file is an ELF.
+pub fn is_elf(path: &Path) -> bool {
+    use std::io::Read;
+
+    let mut start = [0; 4];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start == ELF_MAGIC
+}
+
 /// All parts as one image of the flash from its first byte on.
 pub fn merge<'a>(parts: impl Iterator<Item = &'a Part>) -> Vec<u8> {
     let mut merged = Vec::new();

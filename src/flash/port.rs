@@ -21,17 +21,20 @@ const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// A port that was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
-    /// What opens it.
+    /// What opens it now.
     pub path: String,
+    /// How the user calls it, if by anything.
+    given: Option<String>,
     /// The USB device behind it, as far as it is one; zeros otherwise.
     pub usb: UsbPortInfo,
 }
 
 impl Chosen {
-    fn of(port: Port) -> Self {
+    fn of(port: Port, given: Option<&str>) -> Self {
         let usb = port.usb.unwrap_or_default();
         Self {
             path: port.path,
+            given: given.map(str::to_owned),
             usb: UsbPortInfo {
                 vid: usb.vendor,
                 pid: usb.product,
@@ -40,6 +43,26 @@ impl Chosen {
                 product: usb.product_name,
             },
         }
+    }
+
+    /// The same board's port after it was gone: the system may have given it another name.
+    pub fn again(&self) -> Option<Self> {
+        let listed = serial::list().unwrap_or_default();
+        if let Some(given) = &self.given {
+            return named(given, &listed).ok();
+        }
+        let is_same = |port: &Port| {
+            let usb = port.usb.as_ref();
+            let serial = usb.and_then(|usb| usb.serial_number.as_ref());
+            match &self.usb.serial_number {
+                Some(own) => serial == Some(own),
+                None => port.path == self.path,
+            }
+        };
+        listed
+            .into_iter()
+            .find(is_same)
+            .map(|port| Self::of(port, None))
     }
 
     /// Its path, safe for a terminal.
@@ -55,7 +78,7 @@ impl Chosen {
 pub fn choose(given: Option<&str>) -> Result<Chosen, Failure> {
     let listed = serial::list().unwrap_or_default();
     match given {
-        Some(given) => named(given, listed),
+        Some(given) => named(given, &listed),
         None => only(listed),
     }
 }
@@ -66,7 +89,7 @@ fn only(listed: Vec<Port>) -> Result<Chosen, Failure> {
         .into_iter()
         .partition(|port| port.adapter().is_some());
     match (boards.len(), boards.pop()) {
-        (1, Some(board)) => Ok(Chosen::of(board)),
+        (1, Some(board)) => Ok(Chosen::of(board, None)),
         (_, Some(last)) => {
             boards.push(last);
             Err(Failure::usage(format!(
@@ -89,7 +112,7 @@ fn only(listed: Vec<Port>) -> Result<Chosen, Failure> {
 }
 
 /// The port of this path, USB serial number, MAC address or name.
-fn named(given: &str, listed: Vec<Port>) -> Result<Chosen, Failure> {
+fn named(given: &str, listed: &[Port]) -> Result<Chosen, Failure> {
     let mac = serial::mac_address(given);
     // A by-id link must be followed, or the USB device behind it is not known and the wrong reset
     // is chosen.
@@ -110,7 +133,7 @@ fn named(given: &str, listed: Vec<Port>) -> Result<Chosen, Failure> {
         .cloned()
         .collect();
     match (meant.len(), meant.pop()) {
-        (1, Some(port)) => Ok(Chosen::of(port)),
+        (1, Some(port)) => Ok(Chosen::of(port, Some(given))),
         (_, Some(last)) => {
             meant.push(last);
             Err(Failure::usage(format!(
@@ -127,6 +150,7 @@ fn named(given: &str, listed: Vec<Port>) -> Result<Chosen, Failure> {
                 || given.to_owned(),
                 |path| path.to_string_lossy().into_owned(),
             ),
+            given: Some(given.to_owned()),
             usb: UsbPortInfo {
                 vid: 0,
                 pid: 0,
@@ -139,7 +163,7 @@ fn named(given: &str, listed: Vec<Port>) -> Result<Chosen, Failure> {
             let hint = if listed.is_empty() {
                 "this computer has no serial port: is the board plugged in?".to_owned()
             } else {
-                format!("there are: {}", list(&listed))
+                format!("there are: {}", list(listed))
             };
             Err(Failure::new(
                 Kind::Device,
@@ -380,9 +404,9 @@ mod tests {
             ("84f7031a0b3d", "/dev/ttyACM1"),
             ("tcpctl-0b3c.local", "/dev/ttyACM0"),
         ] {
-            assert_eq!(named(given, ports.clone()).unwrap().path, path, "{given}");
+            assert_eq!(named(given, &ports).unwrap().path, path, "{given}");
         }
-        let missing = named("/dev/ttyACM7", ports).unwrap_err().to_string();
+        let missing = named("/dev/ttyACM7", &ports).unwrap_err().to_string();
         assert!(missing.contains("there are: /dev/ttyACM0"), "{missing}");
     }
 
@@ -390,7 +414,7 @@ mod tests {
     #[test]
     fn what_is_no_port_is_said_to_be_none() {
         for path in ["/dev/null", "/etc/passwd", "/tmp"] {
-            let chosen = named(path, Vec::new()).unwrap();
+            let chosen = named(path, &[]).unwrap();
             let failure = open(&chosen, FIRST_BAUD).unwrap_err();
             assert!(failure.message.contains("is no serial port"), "{failure}");
         }

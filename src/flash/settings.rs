@@ -292,8 +292,8 @@ mod tests {
         Asked { changes }
     }
 
-    fn wpa2(text: &str) -> Option<Security> {
-        Some(Security::Wpa2(Passphrase::new(text).unwrap()))
+    fn wpa2(text: &str) -> Security {
+        Security::Wpa2(Passphrase::new(text).unwrap())
     }
 
     #[test]
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn what_is_stored_is_kept_unless_another_mode_is_asked_for() {
         let home = [("mode", "sta"), ("ssid", "home"), ("workers", "7")];
-        let stored = asked(&home, wpa2("secret of home"))
+        let stored = asked(&home, Some(wpa2("secret of home")))
             .over(None)
             .unwrap()
             .settings;
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn another_network_needs_another_passphrase() {
         let home = [("mode", "sta"), ("ssid", "home")];
-        let stored = asked(&home, wpa2("secret of home"))
+        let stored = asked(&home, Some(wpa2("secret of home")))
             .over(None)
             .unwrap()
             .settings;
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_description_has_no_passphrase() {
-        let wanted = asked(&[("mode", "ap")], wpa2("hunter2hunter2"))
+        let wanted = asked(&[("mode", "ap")], Some(wpa2("hunter2hunter2")))
             .over(None)
             .unwrap();
         let text = format!("{:?} {wanted:?}", described(&wanted.settings));

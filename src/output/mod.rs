@@ -9,6 +9,7 @@ mod flash;
 mod hexdump;
 pub mod human;
 mod json;
+mod monitor;
 mod progress;
 mod reply;
 mod sim;
@@ -24,6 +25,7 @@ use crate::cli::{Global, ReplyForm};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::flash::event::{FlashEvent, FlashReport};
+use crate::monitor::event::MonitorReport;
 use crate::sim::report::{SimEvent, SimReport};
 use crate::sys::{self, Readiness};
 
@@ -123,6 +125,14 @@ impl Output {
             Some(lines) => self.write(lines.as_bytes()),
             None => Ok(()),
         }
+    }
+
+    /// Prints one line of a board's console: an object, or the line.
+    pub fn monitor(&self, report: &MonitorReport) -> Result<(), Halt> {
+        if self.json {
+            return self.object(report);
+        }
+        self.write(monitor::lines(report).as_bytes())
     }
 
     /// A bar for something of `total` bytes, where a person sees standard error.

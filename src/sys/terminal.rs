@@ -83,3 +83,46 @@ pub fn read_hidden(prompt: &str) -> io::Result<String> {
     io::stderr().write_all(prompt.as_bytes())?;
     console::Term::stderr().read_secure_line()
 }
+
+/// The keyboard without echo and line editing, key by key; as it was again when this is dropped.
+/// Ctrl-C is still a signal.
+#[derive(Debug)]
+pub struct Keys {
+    #[cfg(unix)]
+    before: libc::termios,
+}
+
+impl Keys {
+    /// Takes the keyboard.
+    ///
+    /// # Errors
+    /// Standard input is no terminal.
+    pub fn take() -> io::Result<Self> {
+        #[cfg(unix)]
+        {
+            // SAFETY: an all-zero termios is a valid value of the type.
+            let mut before: libc::termios = unsafe { std::mem::zeroed() };
+            // SAFETY: the descriptor is standard input, and `before` outlives the call.
+            if unsafe { libc::tcgetattr(libc::STDIN_FILENO, &raw mut before) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let mut keys = before;
+            keys.c_lflag &= !(libc::ECHO | libc::ICANON);
+            // SAFETY: as above.
+            if unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &raw const keys) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(Self { before })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Keys {
+    fn drop(&mut self) {
+        // SAFETY: the value came from tcgetattr.
+        unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &raw const self.before) };
+    }
+}

@@ -110,6 +110,35 @@ impl Program {
     }
 }
 
+/// An ELF in which one function is at an address, by its symbol alone.
+pub fn with_a_function(name: &str, address: u32) -> Vec<u8> {
+    let mut symbols = vec![0; 16];
+    symbols.extend(1_u32.to_le_bytes());
+    symbols.extend(address.to_le_bytes());
+    symbols.extend(16_u32.to_le_bytes());
+    // Global, a function, in the first section.
+    symbols.extend([0x12, 0, 1, 0]);
+    let names = format!("\0{name}\0").into_bytes();
+    link(vec![
+        Section::program(".text", 6, IROM, vec![0x13; 4096]),
+        Section {
+            kind: 2,
+            link: 3,
+            info: 1,
+            entry_size: 16,
+            ..Section::program(".symtab", 0, 0, symbols)
+        },
+        Section {
+            kind: 3,
+            ..Section::program(".strtab", 0, 0, names)
+        },
+        Section {
+            kind: 3,
+            ..Section::program(".shstrtab", 0, 0, Vec::new())
+        },
+    ])
+}
+
 /// Puts the sections behind a header, and their headers behind them.
 fn link(mut sections: Vec<Section>) -> Vec<u8> {
     let mut names = vec![0];

@@ -16,6 +16,7 @@ mod loader;
 mod processes;
 
 mod esptool;
+mod figures;
 mod flow;
 mod refusals;
 mod scene;

@@ -1,5 +1,6 @@
 //! A board, a firmware and a folder for one test.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -74,7 +75,6 @@ impl Scene {
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
-        use std::io::Write;
         let mut stdin = child.stdin.take().unwrap();
         let _ = stdin.write_all(format!("{PASSPHRASE}\n").as_bytes());
         drop(stdin);

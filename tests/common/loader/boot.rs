@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use sha2::{Digest, Sha256};
+use tcpctl_greeter::console::Mac;
 use tcpctl_settings::{Mode, Settings};
 
 use super::{Boot, Kind};
@@ -61,10 +62,9 @@ pub fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
     let mode = settings
         .as_ref()
         .map_or(Mode::AccessPoint, |settings| settings.network.mode());
-    let [a, b, c, d, e, f] = kind.mac;
+    let mac = Mac(kind.mac);
     print(format!(
-        "tcpctl-firmware v=0.1.0 chip=esp32c3 mac={a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x} \
-         mode={mode} settings={from} reset=power-on\r\n"
+        "tcpctl-firmware v=0.1.0 chip=esp32c3 mac={mac} mode={mode} settings={from} reset=power-on\r\n"
     ));
     if kind.boot == Boot::NoNetwork {
         return Some(App { said, sim: None });

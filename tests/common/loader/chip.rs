@@ -29,11 +29,11 @@ pub struct Registers {
 
 impl Registers {
     pub fn of(kind: &Kind) -> Self {
-        let [a, b, c, d, e, f] = kind.mac;
+        let [first, second, rest @ ..] = kind.mac;
         let values = HashMap::from([
             (MAGIC, 0x6921_506f),
-            (EFUSE_BLOCK1, u32::from_be_bytes([c, d, e, f])),
-            (EFUSE_BLOCK1 + 4, u32::from_be_bytes([0, 0, a, b])),
+            (EFUSE_BLOCK1, u32::from_be_bytes(rest)),
+            (EFUSE_BLOCK1 + 4, u32::from_be_bytes([0, 0, first, second])),
             // Revision 0.4.
             (EFUSE_BLOCK1 + 12, 4 << 18),
         ]);

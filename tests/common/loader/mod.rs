@@ -16,7 +16,7 @@
 mod boot;
 mod chip;
 mod flash;
-mod line;
+pub mod line;
 mod protocol;
 mod slip;
 
@@ -35,7 +35,7 @@ pub struct Kind {
     pub flash_size_log2: u8,
     /// Its MAC address.
     pub mac: [u8; 6],
-    /// Secure boot, flash encryption and the like, as GET_SECURITY_INFO tells them.
+    /// Secure boot, flash encryption and the like, as `GET_SECURITY_INFO` tells them.
     pub security_flags: u32,
     /// Odd in the number of its bits where flash encryption is on.
     pub crypt_count: u8,

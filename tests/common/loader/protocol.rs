@@ -156,11 +156,8 @@ impl Loader<'_> {
         };
         let checksum = frame[4];
         self.state().commands.push(command);
-        match self.carry_out(command, checksum, data) {
-            Some(answer) => self.answer(command, &answer),
-            None => {
-                // Somebody has taken over the line.
-            }
+        if let Some(answer) = self.carry_out(command, checksum, data) {
+            self.answer(command, &answer);
         }
         self.after(command, data);
     }
@@ -190,7 +187,6 @@ impl Loader<'_> {
                 }
                 Answer::done()
             }
-            SPI_ATTACH | SPI_SET_PARAMS => Answer::done(),
             SECURITY_INFO => {
                 let mut info = self.kind.security_flags.to_le_bytes().to_vec();
                 info.push(self.kind.crypt_count);
@@ -200,14 +196,13 @@ impl Loader<'_> {
                 Answer::data(info)
             }
             MEM_BEGIN if self.kind.fault == Fault::RefusesStub || stub => Answer::error(INVALID),
-            MEM_BEGIN => Answer::done(),
             MEM_DATA => match payload(data, checksum) {
                 Some(_) => Answer::done(),
                 None => Answer::error(BAD_CHECKSUM),
             },
-            MEM_END | FLASH_END | DEFLATE_END => Answer::done(),
             CHANGE_BAUD if self.kind.fault == Fault::RefusesBaud => Answer::error(INVALID),
-            CHANGE_BAUD => Answer::done(),
+            SPI_ATTACH | SPI_SET_PARAMS | MEM_BEGIN | MEM_END | FLASH_END | DEFLATE_END
+            | CHANGE_BAUD => Answer::done(),
             FLASH_BEGIN => self.begin(word(0)?, word(2)?, word(3)?, None),
             DEFLATE_BEGIN if stub => {
                 self.begin(word(0)?, word(2)?, word(3)?, Some(Decompress::new(true)))
@@ -223,8 +218,8 @@ impl Loader<'_> {
                     if stub {
                         Answer::data(digest.to_vec())
                     } else {
-                        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-                        Answer::data(hex.into_bytes())
+                        let hex = u128::from_be_bytes(digest.into());
+                        Answer::data(format!("{hex:032x}").into_bytes())
                     }
                 }
             },
@@ -265,13 +260,14 @@ impl Loader<'_> {
                 .map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap()))
         };
         match (command, &self.listener) {
-            (MEM_END, Listener::Rom) if word(0) == Some(0) => match self.kind.fault {
-                Fault::StubDies => self.listener = Listener::Dead,
-                _ => {
+            (MEM_END, Listener::Rom) if word(0) == Some(0) => {
+                if self.kind.fault == Fault::StubDies {
+                    self.listener = Listener::Dead;
+                } else {
                     self.listener = Listener::Stub;
                     self.line.write(&slip::encode(b"OHAI"));
                 }
-            },
+            }
             (CHANGE_BAUD, _) if self.kind.fault != Fault::RefusesBaud => {
                 self.baud = word(0).unwrap_or_default();
             }
