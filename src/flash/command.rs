@@ -10,7 +10,7 @@ use espflash::flasher::FlashSize;
 use espflash::target::{Chip, ProgressCallbacks};
 use md5::{Digest, Md5};
 use sha2::Sha256;
-use tcpctl_settings::{BLOCK_SIZE, DecodeError, HostName, Mode, Network, Security, Settings};
+use tcpctl_settings::{BLOCK_SIZE, DecodeError, Mode, Security, Settings};
 use tokio::sync::mpsc;
 
 use super::boot::{self, End, Heard, Reached};
@@ -244,10 +244,11 @@ impl Flash<'_> {
         .await?;
         let stored = stored?;
         if self.args.show_settings {
-            let settings = stored.settings.as_ref().map(settings::described);
+            let mac = device.mac.as_deref();
+            let describe = |stored| settings::described(stored, mac);
             self.tell(FlashEvent::Settings {
                 stored: stored.words,
-                settings: settings.into_iter().flatten().collect(),
+                settings: stored.settings.as_ref().map(describe).unwrap_or_default(),
             })?;
             let reset = self.reset(device).await;
             return reset.map(|_| {
@@ -316,7 +317,7 @@ impl Flash<'_> {
             return reset.map(|_| Exit::Done);
         }
         if erase {
-            self.agree_to_erase()?;
+            self.agree_to_erase().await?;
             device = self.erase(device).await?;
         }
         let mut missing = Vec::new();
@@ -499,7 +500,7 @@ impl Flash<'_> {
             Reached::Unreachable(_) if !station => {
                 self.output.note(&format!(
                     "to reach it, join the network {}, then: tcpctl send {address} hi",
-                    network(&wanted.settings.network, mac.as_deref())
+                    network(&wanted.settings, mac.as_deref())
                 ));
                 Ok(Exit::Done)
             }
@@ -554,6 +555,7 @@ impl Flash<'_> {
     }
 
     fn tell_plan(&self, facts: Facts<'_>, parts: Vec<Step>, wanted: &Wanted) -> Result<(), Halt> {
+        let mac = facts.board.as_ref().and_then(|board| board.mac.clone());
         let told = wanted.made_up.as_ref().filter(|_| !self.args.dry_run);
         self.tell(FlashEvent::Plan(Plan {
             board: facts.board,
@@ -564,7 +566,7 @@ impl Flash<'_> {
             }),
             erase: self.args.erase,
             parts,
-            settings: settings::described(&wanted.settings).into_iter().collect(),
+            settings: settings::described(&wanted.settings, mac.as_deref()),
             passphrase: told
                 .filter(|_| self.args.tell_passphrase)
                 .map(|passphrase| passphrase.reveal().to_owned()),
@@ -585,7 +587,7 @@ impl Flash<'_> {
         Ok(())
     }
 
-    fn agree_to_erase(&self) -> Result<(), Failure> {
+    async fn agree_to_erase(&self) -> Result<(), Failure> {
         if self.args.yes {
             return Ok(());
         }
@@ -596,10 +598,13 @@ impl Flash<'_> {
             return Err(refused("there is no terminal to ask at"));
         }
         let _ = io::stderr().write_all(b"erase the whole flash, settings included? [y/N] ");
-        let mut answer = String::new();
-        let read = io::stdin().read_line(&mut answer);
-        match (read, answer.trim()) {
-            (Ok(_), "y" | "Y" | "yes") => Ok(()),
+        let answer = blocking(|| {
+            let mut answer = String::new();
+            let _ = io::stdin().read_line(&mut answer);
+            answer
+        });
+        match answer.await?.trim() {
+            "y" | "Y" | "yes" => Ok(()),
             _ => Err(refused("not agreed")),
         }
     }
@@ -791,21 +796,12 @@ fn never_ready(name: &str, end: &End, wanted: &Wanted) -> Failure {
     }
 }
 
-/// What an access point's network is called, and how it is joined.
-fn network(network: &Network, mac: Option<&str>) -> String {
-    let bytes = mac.and_then(|mac| {
-        let bytes: Result<Vec<_>, _> = mac
-            .split(':')
-            .map(|digits| u8::from_str_radix(digits, 16))
-            .collect();
-        <[u8; 6]>::try_from(bytes.ok()?).ok()
-    });
-    let name = match (network.ssid(), bytes) {
-        (Some(ssid), _) => ssid.to_string(),
-        (None, Some(mac)) => HostName::of_board(mac).to_string(),
-        (None, None) => "that begins with tcpctl-".to_owned(),
-    };
-    match network.security() {
+/// What an access point's network is called.
+fn network(settings: &Settings, mac: Option<&str>) -> String {
+    let described = settings::described(settings, mac).0;
+    let ssid = described.into_iter().find(|(name, _)| *name == "ssid");
+    let name = ssid.map(|(_, ssid)| ssid).unwrap_or_default();
+    match settings.network.security() {
         Security::Open => format!("{name} (open)"),
         Security::Wpa2(_) => name,
     }

@@ -1,9 +1,10 @@
 //! What `flash` tells: one type for a person's lines and a program's (`tcpctl.flash/1`).
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::Serialize;
+
+use super::settings::Described;
 
 /// One event of flashing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,7 +35,7 @@ pub enum FlashEvent {
         /// `flash`, or why there are none.
         stored: String,
         /// The settings, without the passphrase.
-        settings: BTreeMap<&'static str, String>,
+        settings: Described,
     },
     /// The whole flash was erased.
     Erased {
@@ -128,7 +129,7 @@ pub struct Plan {
     /// The parts, in the order in which they are written.
     pub parts: Vec<Step>,
     /// The settings that it will have, without the passphrase.
-    pub settings: BTreeMap<&'static str, String>,
+    pub settings: Described,
     /// The passphrase that was made up here; only where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passphrase: Option<String>,

@@ -110,7 +110,7 @@ fn build(chip: Chip, folder: &Path, told: &dyn Fn(&str)) -> Result<Firmware, Fai
         shown(folder)
     ));
     let mut cargo = Command::new("cargo")
-        .args(["build", "--release", "--no-default-features"])
+        .args(["build", "--release", "--locked", "--no-default-features"])
         .args(["--features", &chip.to_string(), "--target", target])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(folder)

@@ -428,7 +428,7 @@ fn damaged(name: &str, what: &str) -> Failure {
 }
 
 /// An error of the library's with what caused it, on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

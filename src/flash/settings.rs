@@ -7,9 +7,10 @@
 use std::io::{self, BufRead, IsTerminal, Read};
 use std::str::FromStr;
 
+use serde::{Serialize, Serializer};
 use tcpctl_settings::{
-    BLOCK_SIZE, Changes, DecodeError, Field, Invalid, MAX_LEN, Mode, Network, Passphrase, Reason,
-    RequestTimeout, Security, Settings, Ssid,
+    BLOCK_SIZE, Changes, DecodeError, Field, HostName, Invalid, MAX_LEN, Mode, Network, Passphrase,
+    Reason, RequestTimeout, Security, Settings, Ssid,
 };
 
 use super::image::Part;
@@ -130,25 +131,39 @@ pub fn stored(sector: &[u8]) -> Result<Result<Settings, DecodeError>, Failure> {
     }
 }
 
-/// Settings for people and programs, without the passphrase.
-pub fn described(settings: &Settings) -> Vec<(&'static str, String)> {
-    let (ssid, security) = (settings.network.ssid(), settings.network.security());
+/// Settings for people and programs, by their options' names and without the passphrase.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Described(pub Vec<(&'static str, String)>);
+
+impl Serialize for Described {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// Describes settings; a board that was given no name has one after its MAC address.
+pub fn described(settings: &Settings, mac: Option<&str>) -> Described {
+    let own_name = || match mac.and_then(mac_bytes) {
+        Some(mac) => HostName::of_board(mac).to_string(),
+        None => "tcpctl-XXXX, after its MAC".to_owned(),
+    };
+    let network = &settings.network;
     let server = &settings.server;
     let mut lines = vec![
-        ("mode", settings.network.mode().to_string()),
+        ("mode", network.mode().to_string()),
         (
             "ssid",
-            ssid.map_or_else(|| "after its MAC".to_owned(), ToString::to_string),
+            network.ssid().map_or_else(own_name, ToString::to_string),
         ),
         (
             "security",
-            match security {
+            match network.security() {
                 Security::Open => "open".to_owned(),
-                Security::Wpa2(_) => "WPA2, with a passphrase".to_owned(),
+                Security::Wpa2(_) => "wpa2".to_owned(),
             },
         ),
     ];
-    if matches!(settings.network, Network::AccessPoint { .. }) {
+    if matches!(network, Network::AccessPoint { .. }) {
         lines.push(("channel", settings.channel.to_string()));
         lines.push(("max-stations", settings.max_stations.to_string()));
     }
@@ -156,7 +171,7 @@ pub fn described(settings: &Settings) -> Vec<(&'static str, String)> {
     lines.extend([
         (
             "hostname",
-            host_name.map_or_else(|| "after its MAC".to_owned(), ToString::to_string),
+            host_name.map_or_else(own_name, ToString::to_string),
         ),
         ("greeting", server.greeting().to_string()),
         ("tcp-port", server.port().to_string()),
@@ -165,7 +180,16 @@ pub fn described(settings: &Settings) -> Vec<(&'static str, String)> {
         ("request-timeout", server.request_timeout().to_string()),
         ("services", server.services().to_string()),
     ]);
-    lines
+    Described(lines)
+}
+
+/// The bytes of a MAC address as the loaders tell it.
+fn mac_bytes(mac: &str) -> Option<[u8; 6]> {
+    let bytes: Result<Vec<_>, _> = mac
+        .split(':')
+        .map(|digits| u8::from_str_radix(digits, 16))
+        .collect();
+    bytes.ok()?.try_into().ok()
 }
 
 fn set(changes: &mut Changes, name: &str, value: &str) -> Result<(), Failure> {
@@ -370,7 +394,7 @@ mod tests {
         let wanted = asked(&[("mode", "ap")], Some(wpa2("hunter2hunter2")))
             .over(None)
             .unwrap();
-        let text = format!("{:?} {wanted:?}", described(&wanted.settings));
+        let text = format!("{:?} {wanted:?}", described(&wanted.settings, None));
         assert!(!text.contains("hunter2"), "{text}");
     }
 }

@@ -8,8 +8,8 @@ use espflash::connection::{Connection, Port, ResetAfterOperation, ResetBeforeOpe
 use serialport::SerialPort;
 use tokio::sync::mpsc;
 
+use crate::flash::image;
 use crate::flash::port::{self, Chosen};
-use crate::sanitize;
 
 /// How long a read waits: a reset, and the end, come so much later.
 const READ: Duration = Duration::from_millis(50);
@@ -86,7 +86,7 @@ fn reset(port: Port, chosen: &Chosen) -> (Port, Heard) {
     );
     let outcome = match connection.reset() {
         Ok(()) => Heard::Reset,
-        Err(error) => Heard::NoReset(sanitize::one_line(&error.to_string())),
+        Err(error) => Heard::NoReset(image::chain(&error)),
     };
     (connection.into_serial(), outcome)
 }

@@ -13,7 +13,7 @@ pub(super) fn lines(event: &FlashEvent) -> Option<String> {
         FlashEvent::Plan(plan) => self::plan(plan),
         FlashEvent::Settings { stored, settings } => {
             let mut text = format!("stored     {stored}\n");
-            for (name, value) in settings {
+            for (name, value) in &settings.0 {
                 let _ = writeln!(text, "  {name:15}  {value}");
             }
             text
@@ -108,12 +108,13 @@ fn plan(plan: &Plan) -> String {
             size(step.bytes)
         );
     }
-    let settings: Vec<_> = plan
-        .settings
-        .iter()
-        .map(|(name, value)| format!("{name}={}", sanitize::one_line(value)))
-        .collect();
-    let _ = writeln!(text, "settings   {}", settings.join(" "));
+    text.push_str("settings  ");
+    for (name, value) in &plan.settings.0 {
+        let value = sanitize::one_line(value);
+        let quote = if value.contains(' ') { "\"" } else { "" };
+        let _ = write!(text, " {name}={quote}{value}{quote}");
+    }
+    text.push('\n');
     if plan.dry_run {
         text.push_str("dry run    nothing is written\n");
     }

@@ -23,7 +23,14 @@ pub fn read_hidden(prompt: &str) -> io::Result<String> {
         match byte[0] {
             b'\n' | b'\r' => break Ok(()),
             // Ctrl-C and Ctrl-D: without signals and line editing they are bytes like any other.
-            0x03 | 0x04 => break Err(io::Error::other("none was given")),
+            0x03 => {
+                drop(hidden);
+                let _ = error.write_all(b"\n");
+                // SAFETY: it sends this process a signal; the terminal is as it was.
+                unsafe { libc::raise(libc::SIGINT) };
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            0x04 => break Err(io::Error::other("none was given")),
             // Backspace, and Ctrl-U for the whole line.
             0x08 | 0x7f => {
                 line.pop();

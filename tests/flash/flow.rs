@@ -179,7 +179,7 @@ fn stored_settings_are_shown_without_the_passphrase() {
     let shown = scene.run(&["--show-settings"]);
     let said = text(&shown);
     assert_eq!(shown.code, 0, "{said}");
-    assert!(said.contains("desk") && said.contains("WPA2"), "{said}");
+    assert!(said.contains("desk") && said.contains("wpa2"), "{said}");
     assert!(!said.contains(PASSPHRASE), "{said}");
     assert!(scene.board.is_untouched());
 }
