@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod deferred;
 mod flash;
 mod monitor;
 mod send;
@@ -14,6 +15,7 @@ mod sim;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bench::{BenchArgs, CloseWith, MergeArgs, Part};
+pub use deferred::Deferred;
 pub use flash::{After, Before, FlashArgs};
 pub use monitor::MonitorArgs;
 pub use send::{ReplyForm, SendArgs};
@@ -73,23 +75,23 @@ pub enum ColorWhen {
 pub enum Command {
     /// Measure what a TCP server can take, and how fast it answers
     #[command(long_about = bench::ABOUT)]
-    Bench(Box<BenchArgs>),
+    Bench(Deferred<BenchArgs>),
     /// Put the firmware and its settings onto a board, and see that it answers
     #[command(long_about = flash::ABOUT)]
-    Flash(Box<FlashArgs>),
+    Flash(Deferred<FlashArgs>),
     /// Show what a board prints on its serial line
     #[command(long_about = monitor::ABOUT)]
-    Monitor(Box<MonitorArgs>),
+    Monitor(Deferred<MonitorArgs>),
     /// Send a message to a TCP server and print its reply
     #[command(long_about = send::ABOUT)]
-    Send(Box<SendArgs>),
+    Send(Deferred<SendArgs>),
     /// Run a virtual board: the firmware's own server, with no hardware
     #[command(long_about = sim::ABOUT)]
-    Sim(Box<SimArgs>),
+    Sim(Deferred<SimArgs>),
     /// Join saved runs of bench into one report
-    Merge(MergeArgs),
+    Merge(Deferred<MergeArgs>),
     /// Print the JSON schema of a command's output
-    Schema(SchemaArgs),
+    Schema(Deferred<SchemaArgs>),
 }
 
 /// The arguments of `tcpctl schema`.
