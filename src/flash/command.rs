@@ -490,6 +490,12 @@ impl Flash<'_> {
         let station = wanted.settings.network.mode() == Mode::Station;
         match boot::greet(address).await {
             Reached::Answer { greeting, took } => {
+                if greeting != wanted.settings.server.greeting().as_bytes() {
+                    self.output.note(&format!(
+                        "warning: what answers at {address} does not say what was set: is it the \
+                         board, or does this computer's own network have that address, too?"
+                    ));
+                }
                 self.tell_later(FlashEvent::Answered {
                     addr: address,
                     greeting: String::from_utf8_lossy(&greeting).into_owned(),

@@ -21,8 +21,8 @@ struct Bundled {
 
 include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
-const BOTH_WAYS: &str =
-    "run this in a checkout of tcpctl, which builds it, or give one with --firmware FILE";
+const BOTH_WAYS: &str = "run this in a checkout of tcpctl, which builds it, or give one with \
+                         --firmware FILE; settings alone need none: --settings-only";
 
 /// The firmware for a chip where the user gave none.
 ///

@@ -224,6 +224,7 @@ pub fn open(chosen: &Chosen, baud: u32) -> Result<Open, Failure> {
             match reason {
                 Reason::Gone => failed("there is no such port any more")
                     .hint("is the board plugged in? tcpctl discover lists the ports"),
+                #[cfg(unix)]
                 Reason::Forbidden => {
                     failed("no permission to open it").hint(permission_hint(&chosen.path))
                 }
@@ -243,6 +244,8 @@ pub fn open(chosen: &Chosen, baud: u32) -> Result<Open, Failure> {
 
 enum Reason {
     Gone,
+    /// Where another system says so, the port is busy.
+    #[cfg(unix)]
     Forbidden,
     Busy,
     NoPort,
@@ -284,6 +287,7 @@ fn why(_path: &str, error: &serialport::Error) -> (Reason, String) {
     let reason = match error.kind() {
         serialport::ErrorKind::Io(io::ErrorKind::PermissionDenied) => Reason::Busy,
         serialport::ErrorKind::NoDevice => Reason::Gone,
+        serialport::ErrorKind::InvalidInput => Reason::NoPort,
         _ => Reason::Other,
     };
     (reason, sanitize::one_line(&error.to_string()))
@@ -306,11 +310,6 @@ fn permission_hint(path: &str) -> String {
               | sudo tee /etc/udev/rules.d/99-boards.rules, then plug it in again"
             .to_owned(),
     }
-}
-
-#[cfg(not(unix))]
-fn permission_hint(_path: &str) -> String {
-    "another program may have it: end it, and try again".to_owned()
 }
 
 /// The name of a group, as `/etc/group` has it.

@@ -169,6 +169,21 @@ fn another_mode_is_one_sector() {
 }
 
 #[test]
+fn another_mode_with_the_same_firmware_is_one_sector_too() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    scene.board.press_boot_and_reset();
+    let station = ["--mode", "sta", "--ssid", "x", "--password-stdin"];
+    let ended = scene.run(&[&["--firmware", &scene.elf][..], &station].concat());
+    let said = text(&ended);
+    assert_eq!(ended.code, 0, "{said}");
+    assert!(said.contains("answers Hello World"), "{said}");
+    let state = scene.board.state();
+    assert_eq!(state.flash.erased.iter().collect::<Vec<_>>(), [&SETTINGS]);
+    assert_eq!(state.flash.written.iter().collect::<Vec<_>>(), [&SETTINGS]);
+}
+
+#[test]
 fn stored_settings_are_shown_without_the_passphrase() {
     let scene = Scene::new(Board::new());
     let none = scene.run(&["--show-settings"]);
