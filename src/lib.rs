@@ -2,10 +2,11 @@
 //!
 //! A command goes one way through this house, and never turns round:
 //! [`cli`] says what can be written (clap types, no logic); [`config`] fills in what was left out
-//! and [`target`] says what a TARGET is. The command's own folder, [`send`] or [`mod@bench`],
-//! turns arguments into a plan, carries it out, and makes a report. [`transport`] gives it
-//! connections, over the operating system's sockets or over the cable of a virtual board,
-//! [`sim`], which runs the firmware's own server. Only [`output`] prints, for people or as JSON;
+//! and [`target`] says what a TARGET is. The command's own folder, [`send`], [`mod@bench`],
+//! [`flash`] or [`monitor`], turns arguments into a plan, carries it out, and makes a report.
+//! [`transport`] gives it connections, over the operating system's sockets or over the cable of a
+//! virtual board, [`sim`], which runs the firmware's own server; [`serial`] knows the ports that
+//! boards are on, and [`console`] what they print there. Only [`output`] prints, for people or as JSON;
 //! [`sanitize`] is what stands between a peer's bytes and a terminal. A [`failure`] has a kind,
 //! and with it the [`exit`] code. [`interrupt`] is Ctrl-C as something to wait for, [`units`]
 //! reads quantities, [`pattern`] what a reply is to match, and [`sys`] is all that differs between systems, with the only unsafe code.

@@ -563,7 +563,7 @@ impl Flash<'_> {
     fn tell_plan(&self, facts: Facts<'_>, parts: Vec<Step>, wanted: &Wanted) -> Result<(), Halt> {
         let mac = facts.board.as_ref().and_then(|board| board.mac.clone());
         let told = wanted.made_up.as_ref().filter(|_| !self.args.dry_run);
-        self.tell(FlashEvent::Plan(Plan {
+        self.tell_later(FlashEvent::Plan(Plan {
             board: facts.board,
             chip: facts.chip.to_string(),
             firmware: facts.firmware.map(|firmware| FirmwareFacts {
@@ -577,8 +577,16 @@ impl Flash<'_> {
                 .filter(|_| self.args.tell_passphrase)
                 .map(|passphrase| passphrase.reveal().to_owned()),
             dry_run: self.args.dry_run,
-        }))?;
+        }));
         if let Some(passphrase) = told {
+            if self.deaf.get() {
+                return Err(Failure::usage(
+                    "passphrase: none was given, and nobody reads standard output, where one that \
+                     is made up would be shown",
+                )
+                .hint("nothing was written; give --password-stdin or --open")
+                .into());
+            }
             let line = format!(
                 "passphrase {}  (made up for this board, shown this once)",
                 passphrase.reveal()

@@ -89,6 +89,72 @@ fn the_flash_is_byte_for_byte_the_image_that_can_be_saved() {
 }
 
 #[test]
+fn the_saved_image_is_what_the_library_makes() {
+    use espflash::flasher::{FlashData, FlashSettings, FlashSize};
+    use espflash::image_format::idf::IdfBootloaderFormat;
+    use espflash::target::{Chip, XtalFrequency};
+
+    let folder = crate::scene::Folder::new();
+    let elf = Program::default().elf();
+    let file = folder.file("firmware.elf", &elf);
+    let image = folder.path("board.bin");
+    let arguments = ["flash", "--firmware", &file, "--mode", "ap", "--open"];
+    let save = ["--save-image", image.to_str().unwrap()];
+    let ended = crate::common::run([&arguments[..], &save].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let image = std::fs::read(image).unwrap();
+
+    let flash = FlashSettings::new(None, Some(FlashSize::_4Mb), None);
+    let data = FlashData::new(flash, 0, None, Chip::Esp32c3, XtalFrequency::_40Mhz);
+    let csv = concat!(env!("CARGO_MANIFEST_DIR"), "/firmware/esp32/partitions.csv");
+    let table = Some(0x8000);
+    let made = IdfBootloaderFormat::new(&elf, &data, Some(csv.as_ref()), None, table, None);
+    let mut parts = 0;
+    for segment in made.unwrap().flash_segments() {
+        let at = segment.addr as usize;
+        assert!(
+            image[at..at + segment.data().len()] == *segment.data(),
+            "{at:#x}"
+        );
+        parts += 1;
+    }
+    assert_eq!(parts, 3);
+}
+
+#[test]
+fn a_board_is_written_to_the_end_though_nobody_reads_on() {
+    let scene = Scene::new(Board::new());
+    let mut command = scene.command(&["--firmware", &scene.elf, "--mode", "ap", "--open"]);
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = crate::common::finish(child);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(settings(&scene.board).network.mode(), Mode::AccessPoint);
+    // Nobody would see a passphrase that is made up.
+    let scene = Scene::new(Board::new());
+    let mut child = scene
+        .command(&["--firmware", &scene.elf, "--mode", "ap"])
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = crate::common::finish(child);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(scene.board.is_untouched());
+}
+
+#[test]
+fn an_image_for_which_there_is_no_room_is_a_failure() {
+    let folder = crate::scene::Folder::new();
+    let file = folder.file("firmware.elf", &Program::default().elf());
+    for place in ["/dev/full", "/nowhere/board.bin"] {
+        let arguments = ["flash", "--firmware", &file, "--mode", "ap", "--open"];
+        let ended = crate::common::run([&arguments[..], &["--save-image", place]].concat());
+        assert_eq!(ended.code, 70, "{}", ended.stderr);
+        assert!(ended.stderr.contains(place), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn the_rom_s_own_loader_writes_the_same() {
     let stub = Scene::new(Board::new());
     let rom = Scene::new(Board::with(Fault::RefusesStub));
