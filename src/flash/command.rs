@@ -153,9 +153,11 @@ impl Flash<'_> {
     /// A plan or an image, for a board that is somewhere else.
     fn without_a_board(&self, given: Option<Firmware>) -> Result<Exit, Halt> {
         let chip = self.chip.unwrap_or(USUAL_CHIP);
-        let firmware = match given {
-            Some(given) => given,
-            None => firmware::find(chip, &|text| self.output.note(text))?,
+        let firmware = if let Some(given) = given {
+            given
+        } else {
+            self.note(firmware::will_build(chip));
+            firmware::find(chip)?
         };
         let image = firmware.image(USUAL_FLASH, firmware.chip.default_xtal_frequency())?;
         let wanted = self.wanted(None)?;
@@ -215,9 +217,12 @@ impl Flash<'_> {
             return self.settings_alone(device).await;
         }
 
-        let firmware = match given {
-            Some(given) => given,
-            None => firmware::find(device.chip, &|text| self.output.note(text))?,
+        let firmware = if let Some(given) = given {
+            given
+        } else {
+            let chip = device.chip;
+            self.note(firmware::will_build(chip));
+            blocking(move || firmware::find(chip)).await??
         };
         let image = firmware.image(device.flash, device.crystal)?;
         fits(&firmware, &image, &device)?;
@@ -599,6 +604,12 @@ impl Flash<'_> {
             }
         }
         Ok(())
+    }
+
+    fn note(&self, text: Option<String>) {
+        if let Some(text) = text {
+            self.output.note(&text);
+        }
     }
 
     async fn agree_to_erase(&self) -> Result<(), Failure> {

@@ -24,11 +24,11 @@ include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 const BOTH_WAYS: &str = "run this in a checkout of tcpctl, which builds it, or give one with \
                          --firmware FILE; settings alone need none: --settings-only";
 
-/// The firmware for a chip where the user gave none.
+/// The firmware for a chip where the user gave none. Blocks, for as long as a build takes.
 ///
 /// # Errors
 /// There is none here, or it can't be built.
-pub fn find(chip: Chip, told: &dyn Fn(&str)) -> Result<Firmware, Failure> {
+pub fn find(chip: Chip) -> Result<Firmware, Failure> {
     let name = chip.to_string();
     if let Some(bundled) = BUNDLED.iter().find(|bundled| bundled.chip == name) {
         return unpack(bundled);
@@ -45,7 +45,18 @@ pub fn find(chip: Chip, told: &dyn Fn(&str)) -> Result<Firmware, Failure> {
         };
         return Err(Failure::new(Kind::Device, message).hint(BOTH_WAYS));
     };
-    build(chip, &folder, told)
+    build(chip, &folder)
+}
+
+/// What there is to say before [`find`], which then takes a minute or more: it builds the firmware.
+pub fn will_build(chip: Chip) -> Option<String> {
+    let name = chip.to_string();
+    let is_bundled = BUNDLED.iter().any(|bundled| bundled.chip == name);
+    let folder = checkout().filter(|_| !is_bundled && target(chip).is_some())?;
+    Some(format!(
+        "building the firmware for the {chip} in {}",
+        shown(&folder)
+    ))
 }
 
 /// The chips that there is a firmware for in this program, with the SHA-256 of each file.
@@ -91,7 +102,7 @@ const fn target(chip: Chip) -> Option<&'static str> {
 }
 
 /// Builds the firmware with cargo, which says on standard error how far it is.
-fn build(chip: Chip, folder: &Path, told: &dyn Fn(&str)) -> Result<Firmware, Failure> {
+fn build(chip: Chip, folder: &Path) -> Result<Firmware, Failure> {
     let failed = |what: String| Failure::new(Kind::Device, what);
     let Some(target) = target(chip) else {
         return Err(failed(format!(
@@ -105,10 +116,6 @@ fn build(chip: Chip, folder: &Path, told: &dyn Fn(&str)) -> Result<Firmware, Fai
         ))
         .hint(format!("run once: rustup target add {target}")));
     }
-    told(&format!(
-        "building the firmware for the {chip} in {}",
-        shown(folder)
-    ));
     let mut cargo = Command::new("cargo")
         .args(["build", "--release", "--locked", "--no-default-features"])
         .args(["--features", &chip.to_string(), "--target", target])
@@ -150,10 +157,11 @@ fn is_installed(target: &str, folder: &Path) -> bool {
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();
-    told.is_ok_and(|told| {
-        let folder = String::from_utf8_lossy(&told.stdout);
-        !told.status.success() || Path::new(folder.trim_end()).is_dir()
-    })
+    let Ok(told) = told else {
+        return true;
+    };
+    let folder = String::from_utf8_lossy(&told.stdout);
+    !told.status.success() || Path::new(folder.trim_end()).is_dir()
 }
 
 fn shown(path: &Path) -> String {

@@ -155,6 +155,37 @@ fn an_image_for_which_there_is_no_room_is_a_failure() {
 }
 
 #[test]
+fn a_board_can_stay_in_its_loader_or_in_the_stub() {
+    let slow = ["--baud", "115200"];
+    for (after, before) in [
+        (&["--after", "no-reset"][..], &["--before", "no-reset"][..]),
+        (
+            &["--after", "no-reset-stub"],
+            &["--before", "default-reset"],
+        ),
+        (
+            &["--after", "no-reset-stub"],
+            &["--before", "no-reset-no-sync", "--chip", "esp32c3"],
+        ),
+    ] {
+        let scene = Scene::new(Board::new());
+        let ended = scene.flash(&[&slow, after].concat());
+        assert_eq!(ended.code, 0, "{after:?}: {}", text(&ended));
+        let said = text(&ended);
+        assert!(
+            said.contains("left       the board in its loader"),
+            "{said}"
+        );
+        // Without BOOT and RESET.
+        let settings_only = ["--settings-only", "--greeting", "moin"];
+        let ended = scene.run(&[&slow[..], before, &settings_only].concat());
+        let said = text(&ended);
+        assert_eq!(ended.code, 0, "{after:?} {before:?}: {said}");
+        assert!(said.contains("answers moin"), "{said}");
+    }
+}
+
+#[test]
 fn the_rom_s_own_loader_writes_the_same() {
     let stub = Scene::new(Board::new());
     let rom = Scene::new(Board::with(Fault::RefusesStub));

@@ -15,6 +15,7 @@ mod loader;
 )]
 mod processes;
 
+mod checkout;
 mod esptool;
 mod figures;
 mod flow;
