@@ -21,3 +21,4 @@ mod figures;
 mod flow;
 mod refusals;
 mod scene;
+mod terminal;
