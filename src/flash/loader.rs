@@ -14,7 +14,7 @@ use espflash::flasher::{FlashSize, Flasher};
 use espflash::image_format::Segment;
 use espflash::target::{Chip, ProgressCallbacks, XtalFrequency};
 use md5::{Digest, Md5};
-use serialport::SerialPort;
+use serialport::{SerialPort, UsbPortInfo};
 
 use super::chip;
 use super::image::{Part, chain};
@@ -40,6 +40,8 @@ pub struct Wish {
 pub struct Device {
     flasher: Flasher,
     port: Chosen,
+    /// Until it is written to.
+    way_out: WayOut,
     /// Whether the port can reset it.
     has_reset_lines: bool,
     /// Whether the ROM's loader has been told to start the program.
@@ -93,13 +95,14 @@ impl Device {
             Before::NoReset => ResetBeforeOperation::NoReset,
             Before::NoResetNoSync => ResetBeforeOperation::NoResetNoSync,
         };
+        let way_out = WayOut::new(&port, wish, has_reset_lines);
         let (connection, stub_runs) = if before == ResetBeforeOperation::NoResetNoSync {
             (connection(port, wish, before), true)
         } else {
             Self::look(connection(port, wish, before), wish)?
         };
         let (flasher, stub) = Self::start(connection, stub_runs, wish, &mut notes)?;
-        Self::meet(flasher, stub, wish, has_reset_lines, notes)
+        Self::meet(flasher, stub, wish, way_out, notes)
     }
 
     /// Looks at the board before anything is loaded into it; says whether the stub runs already.
@@ -229,9 +232,10 @@ impl Device {
         mut flasher: Flasher,
         stub: bool,
         wish: &Wish,
-        has_reset_lines: bool,
+        way_out: WayOut,
         mut notes: Vec<String>,
     ) -> Result<Self, Failure> {
+        let has_reset_lines = way_out.has_reset_lines;
         let info = flasher
             .device_info()
             .map_err(|error| no_answer(&wish.port, None, &error))?;
@@ -244,7 +248,9 @@ impl Device {
                     wish.baud
                 )),
                 Faster::Lost(why) if has_reset_lines => {
+                    // Both have the port, which is then locked.
                     drop(flasher);
+                    drop(way_out);
                     let slow = Wish {
                         baud: FIRST_BAUD,
                         ..wish.clone()
@@ -275,6 +281,7 @@ impl Device {
         Ok(Self {
             flasher,
             port: wish.port.clone(),
+            way_out,
             has_reset_lines,
             left: false,
             stub,
@@ -333,6 +340,7 @@ impl Device {
             )
             .hint("leave --erase out: what is written is erased where it goes"));
         }
+        self.way_out.close();
         self.flasher
             .erase_flash()
             .map_err(|error| self.broken(&error))
@@ -352,6 +360,7 @@ impl Device {
             .iter()
             .map(|part| Segment::new(part.offset, &part.data))
             .collect();
+        self.way_out.close();
         // In one call: each ends with what makes the ROM's loader start the program.
         self.left = !self.stub && !parts.is_empty();
         self.flasher
@@ -377,6 +386,7 @@ impl Device {
     /// The port has no reset lines, and the chip no watchdog that would do.
     pub fn reset(&mut self, after: After) -> Result<&'static str, Failure> {
         let chip = self.chip;
+        self.way_out.close();
         if self.left && !(after == After::HardReset && self.has_reset_lines) {
             return Ok("soft-reset");
         }
@@ -447,6 +457,47 @@ impl Device {
                 chain(error)
             ),
         )
+    }
+}
+
+/// The way out of the loader for a board that is not written to after all: it is reset when this is
+/// dropped, and so runs what it ran before.
+#[derive(Debug)]
+struct WayOut {
+    /// The port once more, if it can reset the board.
+    port: Option<Port>,
+    has_reset_lines: bool,
+    usb: UsbPortInfo,
+}
+
+impl WayOut {
+    fn new(port: &Port, wish: &Wish, has_reset_lines: bool) -> Self {
+        let again = has_reset_lines.then(|| port.try_clone_native().ok());
+        Self {
+            port: again.flatten(),
+            has_reset_lines,
+            usb: wish.port.usb.clone(),
+        }
+    }
+
+    /// The board is left as it is.
+    fn close(&mut self) {
+        self.port = None;
+    }
+}
+
+impl Drop for WayOut {
+    fn drop(&mut self) {
+        if let Some(port) = self.port.take() {
+            let mut connection = Connection::new(
+                port,
+                self.usb.clone(),
+                ResetAfterOperation::HardReset,
+                ResetBeforeOperation::NoReset,
+                FIRST_BAUD,
+            );
+            let _ = connection.reset();
+        }
     }
 }
 
