@@ -16,6 +16,7 @@ mod loader;
 mod processes;
 
 mod checkout;
+mod damage;
 mod esptool;
 mod figures;
 mod flow;
