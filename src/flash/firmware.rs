@@ -10,7 +10,7 @@ use super::image::Firmware;
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
-/// A firmware that was built into this program, see `build.rs`.
+/// A firmware that was built into this program, see `build/firmware.rs`.
 #[derive(Debug)]
 struct Bundled {
     chip: &'static str,
