@@ -8,6 +8,8 @@
 mod bench;
 mod deferred;
 mod discover;
+mod flash;
+mod monitor;
 mod send;
 mod sim;
 
@@ -16,6 +18,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use bench::{BenchArgs, CloseWith, MergeArgs, Part};
 pub use deferred::Deferred;
 pub use discover::DiscoverArgs;
+pub use flash::{After, Before, FlashArgs};
+pub use monitor::MonitorArgs;
 pub use send::{ReplyForm, SendArgs};
 pub use sim::{SimArgs, SimProfile};
 
@@ -77,6 +81,12 @@ pub enum Command {
     /// List the boards on the network and on the cable
     #[command(long_about = discover::ABOUT)]
     Discover(Deferred<DiscoverArgs>),
+    /// Put the firmware and its settings onto a board, and see that it answers
+    #[command(long_about = flash::ABOUT)]
+    Flash(Deferred<FlashArgs>),
+    /// Show what a board prints on its serial line
+    #[command(long_about = monitor::ABOUT)]
+    Monitor(Deferred<MonitorArgs>),
     /// Send a message to a TCP server and print its reply
     #[command(long_about = send::ABOUT)]
     Send(Deferred<SendArgs>),

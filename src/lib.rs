@@ -2,10 +2,11 @@
 //!
 //! A command goes one way through this house, and never turns round:
 //! [`cli`] says what can be written (clap types, no logic); [`config`] fills in what was left out
-//! and [`target`] says what a TARGET is. The command's own folder, [`discover`], [`send`] or
-//! [`mod@bench`], turns arguments into a plan, carries it out, and makes a report. [`transport`]
-//! gives it connections, over the operating system's sockets or over the cable of a virtual board,
-//! [`sim`], which runs the firmware's own server. Only [`output`] prints, for people or as JSON;
+//! and [`target`] says what a TARGET is. The command's own folder, [`discover`], [`send`],
+//! [`mod@bench`], [`flash`] or [`monitor`], turns arguments into a plan, carries it out, and makes a
+//! report. [`transport`] gives it connections, over the operating system's sockets or over the cable
+//! of a virtual board, [`sim`], which runs the firmware's own server; [`console`] reads what boards
+//! print on their serial line. Only [`output`] prints, for people or as JSON;
 //! [`sanitize`] is what stands between a peer's bytes and a terminal. A [`failure`] has a kind,
 //! and with it the [`exit`] code. [`interrupt`] is Ctrl-C as something to wait for, [`serial`]
 //! lists the serial ports, [`units`] reads quantities, [`pattern`] what a reply is to match, and
@@ -14,10 +15,13 @@
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod discover;
 pub mod exit;
 pub mod failure;
+pub mod flash;
 pub mod interrupt;
+pub mod monitor;
 pub mod output;
 pub mod pattern;
 pub mod sanitize;
@@ -42,6 +46,10 @@ pub fn run(cli: Cli) -> Exit {
             let output = Output::new("bench", &global);
             output.finish(bench::command::run(&args, &output))
         }
+        Command::Flash(args) => {
+            let output = Output::new("flash", &global);
+            output.finish(flash::command::run(&args, &output))
+        }
         Command::Merge(args) => {
             let output = Output::new("merge", &global);
             output.finish(bench::command::run_merge(&args, &output))
@@ -49,6 +57,10 @@ pub fn run(cli: Cli) -> Exit {
         Command::Discover(args) => {
             let output = Output::new("discover", &global);
             output.finish(discover::command::run(&args, &output))
+        }
+        Command::Monitor(args) => {
+            let output = Output::new("monitor", &global);
+            output.finish(monitor::command::run(&args, &output))
         }
         Command::Schema(args) => {
             let output = Output::new("schema", &global);

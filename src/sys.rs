@@ -7,6 +7,7 @@ pub mod precise;
 #[cfg(target_os = "linux")]
 pub mod tap;
 pub mod tcp;
+pub mod terminal;
 
 use std::io;
 use std::net::SocketAddr;

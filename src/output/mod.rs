@@ -6,9 +6,12 @@
 pub mod bench;
 mod colour;
 pub mod discover;
+mod flash;
 mod hexdump;
 pub mod human;
 mod json;
+mod monitor;
+mod progress;
 mod reply;
 mod sim;
 mod usage;
@@ -22,10 +25,13 @@ use serde::Serialize;
 use crate::cli::{Global, ReplyForm};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
+use crate::flash::event::{FlashEvent, FlashReport};
+use crate::monitor::event::MonitorReport;
 use crate::sim::report::{SimEvent, SimReport};
 use crate::sys::{self, Readiness};
 
 pub use colour::Colour;
+pub use progress::Progress;
 pub use reply::ReplyPrinter;
 pub use usage::parse_error;
 
@@ -114,6 +120,31 @@ impl Output {
         let end = matches!(report.event, SimEvent::Summary { .. }) && self.is_terminal();
         let start = if end { "\n" } else { "" };
         self.write(format!("{start}{}\n", sim::line(report)).as_bytes())
+    }
+
+    /// Prints one event of flashing: an object, or lines.
+    pub fn flash(&self, event: FlashEvent) -> Result<(), Halt> {
+        if self.json {
+            return self.object(&FlashReport::from(event));
+        }
+        match flash::lines(&event) {
+            Some(lines) => self.write(lines.as_bytes()),
+            None => Ok(()),
+        }
+    }
+
+    /// Prints one line of a board's console: an object, or the line.
+    pub fn monitor(&self, report: &MonitorReport) -> Result<(), Halt> {
+        if self.json {
+            return self.object(report);
+        }
+        self.write(monitor::lines(report).as_bytes())
+    }
+
+    /// A bar for something of `total` bytes, where a person sees standard error.
+    pub fn progress(&self, label: &str, total: u64) -> Progress {
+        let shown = !self.json && self.verbosity >= Verbosity::Normal && io::stderr().is_terminal();
+        Progress::new(shown, label, total)
     }
 
     /// Writes data to standard output.

@@ -1,0 +1,231 @@
+//! The command line of `tcpctl flash`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+/// The arguments of `tcpctl flash`.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "a flag is a bool")]
+pub struct FlashArgs {
+    /// Whether the board opens a network or joins one: ap, sta
+    ///
+    /// Another mode than the stored one discards the stored SSID and passphrase.
+    #[arg(long, value_hint = ValueHint::Other, help_heading = "Settings")]
+    pub mode: Option<String>,
+    /// The network's name [default for an access point: tcpctl- and 4 digits of the MAC]
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other, help_heading = "Settings")]
+    pub ssid: Option<String>,
+    /// Read the network's passphrase from standard input, one line
+    #[arg(long, conflicts_with = "open", help_heading = "Settings")]
+    pub password_stdin: bool,
+    /// The network has no passphrase: anyone may join and listen
+    #[arg(long, help_heading = "Settings")]
+    pub open: bool,
+    /// With --json, tell a passphrase that was made up here in the plan
+    #[arg(long, requires = "json", help_heading = "Settings")]
+    pub tell_passphrase: bool,
+    /// The access point's channel, 1 to 13 [default: 1]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings")]
+    pub channel: Option<String>,
+    /// How many stations the access point takes, 1 to 10 [default: 4]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings")]
+    pub max_stations: Option<String>,
+    /// The board's name in DHCP and, with .local, in mDNS [default: tcpctl- and 4 digits of the MAC]
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other, help_heading = "Settings")]
+    pub hostname: Option<String>,
+    /// What the board answers [default: Hello World]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        allow_hyphen_values = true,
+        value_hint = ValueHint::Other,
+        help_heading = "Settings"
+    )]
+    pub greeting: Option<String>,
+    /// The port that it answers on [default: 3000]
+    #[arg(long, value_name = "PORT", value_hint = ValueHint::Other, help_heading = "Settings")]
+    pub tcp_port: Option<String>,
+    /// Connections served at a time, 1 to 32 [default: 4]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings")]
+    pub workers: Option<String>,
+    /// Connections beyond those that wait their turn, 0 to 32 [default: 4]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings")]
+    pub backlog: Option<String>,
+    /// How long a silent connection keeps its worker [default: 5s]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_hint = ValueHint::Other,
+        help_heading = "Settings"
+    )]
+    pub request_timeout: Option<String>,
+    /// Echo (port 7), discard (9) and chargen (19): on, off [default: off]
+    #[arg(long, value_name = "on|off", value_hint = ValueHint::Other, help_heading = "Settings")]
+    pub services: Option<String>,
+
+    /// Which board: a path (/dev/ttyUSB0), the USB serial number or the MAC of one
+    ///
+    /// Without it, the one board that is plugged in.
+    #[arg(short, long, value_name = "PORT", value_hint = ValueHint::AnyPath, help_heading = "Board")]
+    pub port: Option<String>,
+    /// Bits per second while writing; what the board can't do falls back to 115200
+    #[arg(long, value_name = "BAUD", default_value_t = 460_800, help_heading = "Board",
+          value_parser = clap::value_parser!(u32).range(9_600..=8_000_000))]
+    pub baud: u32,
+    /// The chip that must be there; without a board, the chip to build for [default: esp32c3]
+    #[arg(long, value_name = "CHIP", value_hint = ValueHint::Other, help_heading = "Board")]
+    pub chip: Option<String>,
+    /// How the board gets into its loader
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "HOW",
+        help_heading = "Board"
+    )]
+    pub before: Before,
+    /// What becomes of the board at the end
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "WHAT",
+        help_heading = "Board"
+    )]
+    pub after: After,
+
+    /// The firmware: an ELF, an app image or a merged image, of ours [default: built in, or built
+    /// from firmware/esp32 in a checkout]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "What to do")]
+    pub firmware: Option<PathBuf>,
+    /// Write the settings and leave the firmware as it is
+    #[arg(
+        long,
+        conflicts_with_all = ["firmware", "save_image", "erase"],
+        help_heading = "What to do"
+    )]
+    pub settings_only: bool,
+    /// Print the settings of the board, without the passphrase, and write nothing
+    #[arg(
+        long,
+        conflicts_with_all = ["settings_only", "firmware", "save_image", "erase", "dry_run"],
+        help_heading = "What to do"
+    )]
+    pub show_settings: bool,
+    /// Erase the whole flash first: firmware, settings and whatever else is there
+    #[arg(long, help_heading = "What to do")]
+    pub erase: bool,
+    /// Do not ask before erasing
+    #[arg(short, long, help_heading = "What to do")]
+    pub yes: bool,
+    /// Show the plan and write nothing; without --port it needs no board
+    #[arg(long, help_heading = "What to do")]
+    pub dry_run: bool,
+    /// Write one image of the whole flash to a file, for esptool and emulators; needs no board
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["erase", "port"],
+        value_hint = ValueHint::FilePath,
+        help_heading = "What to do"
+    )]
+    pub save_image: Option<PathBuf>,
+    /// End after the reset, and do not wait until the board is ready
+    #[arg(long, help_heading = "What to do")]
+    pub no_wait: bool,
+    /// Go on showing the board's console afterwards, as tcpctl monitor does
+    #[arg(long, conflicts_with = "no_wait", help_heading = "What to do")]
+    pub monitor: bool,
+}
+
+impl FlashArgs {
+    /// The settings that were given, by their long names.
+    pub fn changes(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("mode", &self.mode),
+            ("ssid", &self.ssid),
+            ("channel", &self.channel),
+            ("max-stations", &self.max_stations),
+            ("hostname", &self.hostname),
+            ("greeting", &self.greeting),
+            ("tcp-port", &self.tcp_port),
+            ("workers", &self.workers),
+            ("backlog", &self.backlog),
+            ("request-timeout", &self.request_timeout),
+            ("services", &self.services),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+    }
+}
+
+/// How a board gets into its loader, by esptool's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Before {
+    /// By its reset lines, where the port has any
+    #[default]
+    #[value(alias = "default_reset")]
+    DefaultReset,
+    /// As the chips' own USB wants it
+    #[value(alias = "usb_reset")]
+    UsbReset,
+    /// It is there: BOOT and RESET were pressed
+    #[value(alias = "no_reset")]
+    NoReset,
+    /// It is there, and so is the stub; needs --chip
+    #[value(alias = "no_reset_no_sync")]
+    NoResetNoSync,
+}
+
+/// What becomes of a board at the end, by esptool's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum After {
+    /// It starts, by its reset line or else by its watchdog
+    #[default]
+    #[value(alias = "hard_reset")]
+    HardReset,
+    /// It stays in its loader
+    #[value(alias = "no_reset")]
+    NoReset,
+    /// It stays in the stub
+    #[value(aliases = ["no_reset_stub", "no-reset-no-stub"])]
+    NoResetStub,
+    /// It starts, by its watchdog
+    #[value(alias = "watchdog_reset")]
+    WatchdogReset,
+}
+
+pub(super) const ABOUT: &str = "\
+Put the firmware and its settings onto a board, and see that it answers.
+
+The plan is shown first: chip, MAC, flash, what is written where and what is there already. Then it \
+is written, verified by check sum, and the board is reset; the command waits until the board says \
+where it can be reached, connects, and shows the greeting.
+
+Settings that the board has are kept unless others are given. A passphrase is typed hidden at a \
+terminal or read with --password-stdin, and is never printed, except one that is made up here for \
+an access point that was given none.";
+
+const EXAMPLES: &str = "\
+Examples:
+  From a blank board to an access point with a passphrase of its own:
+    $ tcpctl flash --mode ap
+
+  Join a network instead; only the settings are written:
+    $ tcpctl flash --settings-only --mode sta --ssid home
+    passphrase of home:
+
+  The same in a script:
+    $ pass wifi/home | tcpctl flash --settings-only --mode sta --ssid home --password-stdin --json
+
+  What would be written, with no board:
+    $ tcpctl flash --mode ap --open --dry-run
+
+  One file for esptool or an emulator:
+    $ tcpctl flash --mode ap --open --chip esp32c3 --save-image board.bin
+
+Exit codes:
+  0 written, verified and as far as it can be reached from here answering; 1 the board closed
+  without a greeting; 2 usage; 70 the board or the flashing failed; 130 interrupted";

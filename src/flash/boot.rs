@@ -1,0 +1,180 @@
+//! After the reset: the banner on the console, the address, and a greeting from there.
+
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use espflash::connection::Port;
+use serialport::SerialPort;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::port::{self, Chosen, FIRST_BAUD};
+use crate::console::{self, Banner, Lines, Said};
+use crate::sanitize;
+
+/// How long a board has until its banner: the bootloader checks the program first, a megabyte a
+/// second or so.
+const UNTIL_BANNER: Duration = Duration::from_secs(10);
+/// How long it has until it can be reached: a station scans, joins and waits for DHCP.
+const UNTIL_READY: Duration = Duration::from_secs(30);
+/// How long a read of the port waits: a wait that was given up ends so much later.
+const READ: Duration = Duration::from_millis(50);
+/// How long a connection, and then each read, may take.
+const REACH: Duration = Duration::from_secs(3);
+/// The most of a greeting that is shown.
+const GREETING_LIMIT: usize = 4096;
+
+/// What the console says that matters here.
+#[derive(Debug)]
+pub enum Heard {
+    /// The firmware has started.
+    Banner(Banner),
+    /// It can be reached there.
+    Ready(SocketAddr),
+    /// It has panicked.
+    Panic(String),
+    /// No more comes.
+    End(End),
+}
+
+/// Why no more comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The board is ready, or has panicked.
+    Told,
+    /// Nothing came at all.
+    Silence,
+    /// No banner came; this is the last line that did.
+    NoBanner(String),
+    /// The firmware has started, and gets no address.
+    NoAddress,
+    /// The port is gone.
+    Gone(String),
+}
+
+/// Reads the console until the board can be reached, or its time is over. Blocks.
+pub fn listen(port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<Heard>) {
+    let end = until_ready(port, chosen, heard);
+    let _ = heard.send(Heard::End(end));
+}
+
+fn until_ready(mut port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<Heard>) -> End {
+    let mut deadline = Instant::now() + UNTIL_BANNER;
+    let mut booted = false;
+    let mut last = String::new();
+    let mut lines = Lines::default();
+    let mut buffer = [0; 1024];
+    let _ = port.set_timeout(READ);
+    while Instant::now() < deadline {
+        let count = match port.read(&mut buffer) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => continue,
+            // A chip's own USB goes away with a reset, and comes back.
+            Err(error) => match reopen(chosen, deadline) {
+                Some(again) => {
+                    port = again;
+                    continue;
+                }
+                None => return End::Gone(sanitize::one_line(&error.to_string())),
+            },
+        };
+        for line in lines.push(&buffer[..count]) {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            match console::parse(&line) {
+                Said::Banner(banner) => {
+                    booted = true;
+                    deadline = Instant::now() + UNTIL_READY;
+                    let _ = heard.send(Heard::Banner(banner));
+                }
+                Said::Ready(address) => {
+                    let _ = heard.send(Heard::Ready(address));
+                    return End::Told;
+                }
+                Said::Panic(why) => {
+                    let _ = heard.send(Heard::Panic(sanitize::one_line(&why)));
+                    return End::Told;
+                }
+                _ => {}
+            }
+            if !line.trim().is_empty() {
+                last = line;
+            }
+        }
+        if heard.is_closed() {
+            return End::Told;
+        }
+    }
+    match (booted, last.is_empty()) {
+        (true, _) => End::NoAddress,
+        (false, true) => End::Silence,
+        (false, false) => End::NoBanner(sanitize::one_line(&last)),
+    }
+}
+
+/// Opens the port once more, as soon as it is there again.
+fn reopen(chosen: &Chosen, deadline: Instant) -> Option<Port> {
+    while Instant::now() < deadline {
+        if let Some(Ok(mut port)) = chosen.again().map(|port| port::open(&port, FIRST_BAUD)) {
+            let _ = port.set_timeout(READ);
+            return Some(port);
+        }
+        std::thread::sleep(READ);
+    }
+    None
+}
+
+/// What came of trying to reach the board.
+#[derive(Debug)]
+pub enum Reached {
+    /// It answered.
+    Answer {
+        /// What it said.
+        greeting: Vec<u8>,
+        /// From the connection's start to the last byte.
+        took: Duration,
+    },
+    /// It closed without a byte, or said nothing.
+    NoGreeting(String),
+    /// There is no way to it from here.
+    Unreachable(String),
+}
+
+/// Connects, says what a client of the tutorial says, and reads the greeting.
+pub async fn greet(address: SocketAddr) -> Reached {
+    let start = Instant::now();
+    let mut stream = match timeout(REACH, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Reached::Unreachable(error.to_string()),
+        Err(_) => return Reached::Unreachable("no answer".to_owned()),
+    };
+    if let Err(error) = stream.write_all(b"Hello TCP world!\r\n").await {
+        return Reached::NoGreeting(error.to_string());
+    }
+    let mut greeting = Vec::new();
+    loop {
+        let mut buffer = [0; 1024];
+        match timeout(REACH, stream.read(&mut buffer)).await {
+            Ok(Ok(0)) if greeting.is_empty() => {
+                return Reached::NoGreeting("it closed without a byte".to_owned());
+            }
+            Ok(Err(error)) if greeting.is_empty() => {
+                return Reached::NoGreeting(error.to_string());
+            }
+            Err(_) if greeting.is_empty() => {
+                return Reached::NoGreeting("it is silent".to_owned());
+            }
+            Ok(Ok(0) | Err(_)) | Err(_) => break,
+            Ok(Ok(count)) => greeting.extend_from_slice(&buffer[..count]),
+        }
+        if greeting.len() >= GREETING_LIMIT {
+            break;
+        }
+    }
+    Reached::Answer {
+        greeting,
+        took: start.elapsed(),
+    }
+}

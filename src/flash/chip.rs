@@ -1,0 +1,50 @@
+//! What differs from chip to chip for the person who holds the board.
+
+use espflash::target::Chip;
+
+/// The chip of this name: `esp32c3`, `ESP32-C3`.
+pub fn parse(name: &str) -> Option<Chip> {
+    let plain: String = name
+        .chars()
+        .filter(|c| !matches!(c, '-' | '_'))
+        .collect::<String>()
+        .to_ascii_lowercase();
+    plain.parse().ok()
+}
+
+/// The pin that BOOT pulls low: held down during a reset, the chip waits in its loader (the chips'
+/// data sheets, "Boot Configurations").
+const fn boot_pin(chip: Chip) -> &'static str {
+    match chip {
+        Chip::Esp32 | Chip::Esp32s2 | Chip::Esp32s3 => "GPIO0",
+        Chip::Esp32c5 => "GPIO28",
+        Chip::Esp32p4 => "GPIO35",
+        _ => "GPIO9",
+    }
+}
+
+/// How a person gets the board into its loader.
+pub fn boot_steps(chip: Option<Chip>) -> String {
+    match chip {
+        Some(chip) => format!(
+            "hold BOOT ({}), press and release RESET, release BOOT, and try again",
+            boot_pin(chip)
+        ),
+        None => "hold BOOT (GPIO9 on most RISC-V chips, GPIO28 on the C5, GPIO0 on ESP32, S2 and \
+                 S3), press and release RESET, release BOOT, and try again"
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chip_is_known_by_either_name() {
+        assert_eq!(parse("esp32c3"), Some(Chip::Esp32c3));
+        assert_eq!(parse("ESP32-C61"), Some(Chip::Esp32c61));
+        assert_eq!(parse("esp8266"), None);
+        assert!(boot_steps(Some(Chip::Esp32c5)).contains("GPIO28"));
+    }
+}

@@ -1,0 +1,947 @@
+//! `tcpctl flash`: what is done in which order.
+
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use espflash::flasher::FlashSize;
+use espflash::target::{Chip, ProgressCallbacks};
+use md5::{Digest, Md5};
+use sha2::Sha256;
+use tcpctl_settings::{BLOCK_SIZE, DecodeError, Mode, Security, Settings};
+use tokio::sync::mpsc;
+
+use super::boot::{self, End, Heard, Reached};
+use super::chip;
+use super::event::{BoardFacts, FirmwareFacts, FlashEvent, Plan, Step};
+use super::firmware;
+use super::image::{self, Firmware, Image, Part};
+use super::loader::{Device, Wish};
+use super::port;
+use super::settings::{self, Asked, Wanted};
+use super::table::{SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
+use crate::cli::{After, Before, FlashArgs};
+use crate::exit::Exit;
+use crate::failure::{Failure, Kind};
+use crate::interrupt::Interrupt;
+use crate::monitor::command::Watch;
+use crate::output::{Halt, Output, Progress};
+use crate::sanitize;
+
+/// The flash that is assumed where no board says otherwise: that of most.
+const USUAL_FLASH: FlashSize = FlashSize::_4Mb;
+/// The chip that is built for where neither a board nor the user says otherwise.
+const USUAL_CHIP: Chip = Chip::Esp32c3;
+
+/// Carries out `tcpctl flash`.
+///
+/// # Errors
+/// What can't be done, and what to do about it; the exit code says of which kind.
+pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
+    let chip = args
+        .chip
+        .as_deref()
+        .map(|name| {
+            chip::parse(name).ok_or_else(|| {
+                Failure::usage(format!("--chip: '{}' is unknown", sanitize::one_line(name)))
+                    .hint("write e.g. esp32c3, esp32c6, esp32s3")
+            })
+        })
+        .transpose()?;
+    if args.before == Before::NoResetNoSync && chip.is_none() {
+        return Err(
+            Failure::usage("--before no-reset-no-sync can't ask the board for its chip")
+                .hint("say it with --chip")
+                .into(),
+        );
+    }
+    let asked = if args.show_settings {
+        None
+    } else {
+        Some(Asked::new(args)?)
+    };
+    if args.open {
+        output.note("warning: an open network: anyone may join it, and anyone near may listen");
+    }
+    let given = args.firmware.as_deref().map(Firmware::read).transpose()?;
+    if let (Some(chip), Some(given)) = (chip, &given)
+        && chip != given.chip
+    {
+        return Err(Failure::usage(format!(
+            "firmware {}: it is for the {}, and --chip says {chip}",
+            given.name, given.chip
+        ))
+        .hint("leave --chip out, or give a firmware for that chip")
+        .into());
+    }
+    let flash = Flash {
+        args,
+        output,
+        chip,
+        asked,
+        stage: Cell::new(Stage::Untouched),
+        deaf: Cell::new(false),
+        bar: RefCell::new(None),
+    };
+    if args.save_image.is_some() || (args.dry_run && args.port.is_none() && !args.settings_only) {
+        return flash.without_a_board(given);
+    }
+    crate::block_on(async {
+        let interrupt = Interrupt::install().map_err(|error| {
+            Failure::new(
+                Kind::Internal,
+                format!("signals can't be taken over: {error}"),
+            )
+        })?;
+        let ended = tokio::select! {
+            biased;
+            exit = interrupt.requested() => {
+                flash.bar.take();
+                output.interrupted();
+                output.note(&format!("interrupted: {}", flash.state()));
+                return Ok(exit);
+            }
+            ended = flash.with_a_board(given) => ended,
+        };
+        flash.bar.take();
+        if args.monitor && matches!(ended, Ok(Exit::Done)) {
+            let elf = args.firmware.as_deref().filter(|path| image::is_elf(path));
+            let chosen = port::choose(args.port.as_deref())?;
+            let watch = Watch::after_flashing(elf)?;
+            return watch.console(&chosen, &interrupt, output).await;
+        }
+        ended
+    })?
+}
+
+/// What state the board is in, for whoever breaks off now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing was erased or written.
+    Untouched,
+    /// Everything is being erased.
+    Erasing,
+    /// This part is being written.
+    Writing(&'static str),
+    /// All is written and verified.
+    Complete,
+}
+
+struct Flash<'a> {
+    args: &'a FlashArgs,
+    output: &'a Output,
+    chip: Option<Chip>,
+    asked: Option<Asked>,
+    stage: Cell<Stage>,
+    /// Nobody reads standard output any more. A board is not left half written for that.
+    deaf: Cell<bool>,
+    bar: RefCell<Option<Progress>>,
+}
+
+/// What was found in the place of the settings.
+struct Stored {
+    settings: Option<Settings>,
+    /// For people: `flash`, or why there are none.
+    words: String,
+    /// Where they are, if the board has a place for them.
+    offset: Option<u32>,
+}
+
+impl Flash<'_> {
+    /// A plan or an image, for a board that is somewhere else.
+    fn without_a_board(&self, given: Option<Firmware>) -> Result<Exit, Halt> {
+        let chip = self.chip.unwrap_or(USUAL_CHIP);
+        let firmware = if let Some(given) = given {
+            given
+        } else {
+            self.note(firmware::will_build(chip));
+            firmware::find(chip)?
+        };
+        let image = firmware.image(USUAL_FLASH, firmware.chip.default_xtal_frequency())?;
+        let wanted = self.wanted(None)?;
+        let parts = full(&image, &wanted.settings)?;
+        let steps = parts.iter().map(|part| step(part, false)).collect();
+        let facts = Facts {
+            board: None,
+            chip: firmware.chip,
+            firmware: Some(&firmware),
+        };
+        self.tell_plan(facts, steps, &wanted)?;
+        if let Some(file) = &self.args.save_image {
+            if self.args.dry_run {
+                return Ok(Exit::Done);
+            }
+            let merged = image::merge(parts.iter());
+            let name = sanitize::one_line(&file.to_string_lossy());
+            save(file, &merged).map_err(|error| {
+                Failure::new(Kind::Internal, format!("{name}: {error}"))
+                    .hint("is there room for it, and may you write there?")
+            })?;
+            self.tell(FlashEvent::Saved {
+                file: name,
+                bytes: merged.len() as u64,
+                sha256: hex(&Sha256::digest(&merged)),
+            })?;
+            self.output.hint(&format!(
+                "write it with: esptool --chip {} write-flash 0 {}; the passphrase is in it",
+                firmware.chip,
+                sanitize::one_line(&file.to_string_lossy())
+            ));
+        }
+        Ok(Exit::Done)
+    }
+
+    /// The whole way, on a board.
+    async fn with_a_board(&self, given: Option<Firmware>) -> Result<Exit, Halt> {
+        let wish = Wish {
+            port: port::choose(self.args.port.as_deref())?,
+            before: self.args.before,
+            baud: self.args.baud,
+            chip: match (&given, self.chip) {
+                (Some(given), _) => {
+                    Some((given.chip, format!("firmware {} is for the", given.name)))
+                }
+                (None, Some(chip)) => Some((chip, "--chip says".to_owned())),
+                (None, None) => None,
+            },
+        };
+        self.output
+            .detail(|| format!("connecting to the board on {}", wish.port.name()));
+        let mut device = blocking(move || Device::connect(&wish)).await??;
+        for note in &device.notes {
+            self.output.note(&format!("note: {note}"));
+        }
+        if self.args.show_settings || self.args.settings_only {
+            return self.settings_alone(device).await;
+        }
+
+        let firmware = if let Some(given) = given {
+            given
+        } else {
+            let chip = device.chip;
+            self.note(firmware::will_build(chip));
+            blocking(move || firmware::find(chip)).await??
+        };
+        let image = firmware.image(device.flash, device.crystal)?;
+        fits(&firmware, &image, &device)?;
+        let stored;
+        (device, stored) = blocking(move || {
+            let stored = stored_settings(&mut device);
+            (device, stored)
+        })
+        .await?;
+        let stored = self.kept(stored?);
+        let wanted = self.wanted(stored.settings.as_ref())?;
+        let parts = full(&image, &wanted.settings)?;
+        self.carry_out(device, Some(&firmware), parts, &wanted)
+            .await
+    }
+
+    /// The settings, without the firmware.
+    async fn settings_alone(&self, mut device: Device) -> Result<Exit, Halt> {
+        let stored;
+        (device, stored) = blocking(move || {
+            let stored = stored_settings(&mut device);
+            (device, stored)
+        })
+        .await?;
+        let stored = stored?;
+        if self.args.show_settings {
+            let mac = device.mac.as_deref();
+            let describe = |stored| settings::described(stored, mac);
+            self.tell(FlashEvent::Settings {
+                stored: stored.words,
+                settings: stored.settings.as_ref().map(describe).unwrap_or_default(),
+            })?;
+            let reset = self.reset(device).await;
+            return reset.map(|_| {
+                if stored.settings.is_some() {
+                    Exit::Done
+                } else {
+                    Exit::Negative
+                }
+            });
+        }
+        let Some(offset) = stored.offset else {
+            return Err(Failure::new(
+                Kind::Device,
+                format!(
+                    "{}: there is no firmware of ours on the board",
+                    device.port().name()
+                ),
+            )
+            .hint("leave --settings-only out, and it is written, too")
+            .into());
+        };
+        if self.asked.as_ref().is_some_and(Asked::is_empty) {
+            return Err(Failure::usage("--settings-only: no setting was given")
+                .hint(
+                    "give e.g. --mode, --ssid or --greeting; --show-settings shows what is stored",
+                )
+                .into());
+        }
+        let stored = self.kept(stored);
+        let wanted = self.wanted(stored.settings.as_ref())?;
+        let parts = vec![settings::part(&wanted.settings, offset)?];
+        self.carry_out(device, None, parts, &wanted).await
+    }
+
+    /// Shows the plan, writes what is not there yet, and waits until the board answers.
+    async fn carry_out(
+        &self,
+        mut device: Device,
+        firmware: Option<&Firmware>,
+        parts: Vec<Part>,
+        wanted: &Wanted,
+    ) -> Result<Exit, Halt> {
+        let erase = self.args.erase;
+        let checked;
+        (device, checked) = blocking(move || {
+            let mut unchanged = Vec::new();
+            for part in &parts {
+                match device.has(part) {
+                    Ok(has) => unchanged.push((has && !erase, part.clone())),
+                    Err(failure) => return (device, Err(failure)),
+                }
+            }
+            (device, Ok(unchanged))
+        })
+        .await?;
+        let checked = checked?;
+        let steps = checked.iter().map(|(has, part)| step(part, *has)).collect();
+        let facts = Facts {
+            board: Some(facts(&device)),
+            chip: device.chip,
+            firmware,
+        };
+        self.tell_plan(facts, steps, wanted)?;
+        if self.args.dry_run {
+            let reset = self.reset(device).await;
+            return reset.map(|_| Exit::Done);
+        }
+        if erase {
+            self.agree_to_erase().await?;
+            device = self.erase(device).await?;
+        }
+        let mut missing = Vec::new();
+        for (has, part) in checked {
+            if has {
+                self.tell_later(FlashEvent::Skipped {
+                    part: part.name,
+                    offset: part.offset,
+                    bytes: part.len(),
+                });
+            } else {
+                missing.push(part);
+            }
+        }
+        device = self.write(device, missing).await?;
+        self.stage.set(Stage::Complete);
+        let chosen = device.port().clone();
+        let mac = device.mac.clone();
+        let Some(console) = self.reset(device).await? else {
+            return Ok(Exit::Done);
+        };
+        if self.args.no_wait {
+            return Ok(Exit::Done);
+        }
+        self.wait(console, chosen, wanted, mac).await
+    }
+
+    async fn erase(&self, mut device: Device) -> Result<Device, Halt> {
+        let start = Instant::now();
+        self.stage.set(Stage::Erasing);
+        self.output
+            .note("erasing the whole flash: this takes up to a minute");
+        let erased;
+        (device, erased) = blocking(move || {
+            let erased = device.erase();
+            (device, erased)
+        })
+        .await?;
+        erased.map_err(|failure| self.half_way(failure))?;
+        self.tell_later(FlashEvent::Erased {
+            elapsed_us: micros(start.elapsed()),
+        });
+        Ok(device)
+    }
+
+    /// Writes and verifies, and tells how far it is.
+    async fn write(&self, mut device: Device, parts: Vec<Part>) -> Result<Device, Halt> {
+        if parts.is_empty() {
+            return Ok(device);
+        }
+        let (sender, mut steps) = mpsc::unbounded_channel();
+        let told: Vec<_> = parts
+            .iter()
+            .map(|part| {
+                (
+                    part.name,
+                    part.offset,
+                    part.len(),
+                    hex(&Md5::digest(&part.data)),
+                )
+            })
+            .collect();
+        let writing = blocking(move || {
+            let written = device.write(&parts, &mut Steps { sender, total: 0 });
+            (device, written)
+        });
+        let mut at = 0;
+        let mut start = Instant::now();
+        let finished = loop {
+            // Without a sender the thread is done with the board.
+            let Some(step) = steps.recv().await else {
+                break writing.await;
+            };
+            let Some((name, offset, bytes, md5)) = told.get(at) else {
+                continue;
+            };
+            match step {
+                Written::Begun => {
+                    self.stage.set(Stage::Writing(name));
+                    start = Instant::now();
+                    let bar = self.output.progress(name, (*bytes).into());
+                    *self.bar.borrow_mut() = Some(bar);
+                }
+                Written::So { blocks, total } => {
+                    let done = u64::from(*bytes) * blocks as u64 / total.max(1) as u64;
+                    if let Some(bar) = &*self.bar.borrow() {
+                        bar.set(done);
+                    }
+                    self.tell_later(FlashEvent::Progress {
+                        part: name,
+                        done,
+                        total: (*bytes).into(),
+                    });
+                }
+                Written::Verifying => {
+                    self.bar.take();
+                    self.tell_later(FlashEvent::Written {
+                        part: name,
+                        offset: *offset,
+                        bytes: *bytes,
+                        elapsed_us: micros(start.elapsed()),
+                    });
+                }
+                Written::Verified => {
+                    self.tell_later(FlashEvent::Verified {
+                        part: name,
+                        md5: md5.clone(),
+                    });
+                    at += 1;
+                }
+            }
+        };
+        let (device, written) = finished?;
+        self.bar.take();
+        written.map_err(|failure| self.half_way(failure))?;
+        Ok(device)
+    }
+
+    /// Resets the board; its console, if it runs its program now.
+    async fn reset(&self, mut device: Device) -> Result<Option<espflash::connection::Port>, Halt> {
+        let after = self.args.after;
+        let (reset, console) = blocking(move || {
+            let reset = device.reset(after);
+            (reset, device.into_console())
+        })
+        .await?;
+        let how = reset?;
+        self.tell_later(FlashEvent::Reset { how });
+        if matches!(after, After::NoReset | After::NoResetStub) {
+            return Ok(None);
+        }
+        Ok(Some(console?))
+    }
+
+    /// Waits for the banner, the address and the greeting.
+    async fn wait(
+        &self,
+        console: espflash::connection::Port,
+        chosen: port::Chosen,
+        wanted: &Wanted,
+        mac: Option<String>,
+    ) -> Result<Exit, Halt> {
+        let (sender, mut heard) = mpsc::unbounded_channel();
+        let name = chosen.name();
+        let listening = blocking(move || boot::listen(console, &chosen, &sender));
+        let mut ready = None;
+        let end = loop {
+            match heard.recv().await {
+                Some(Heard::Banner(banner)) => self.tell_later(FlashEvent::Booted { banner }),
+                Some(Heard::Ready(addr)) => {
+                    self.tell_later(FlashEvent::Ready { addr });
+                    ready = Some(addr);
+                }
+                Some(Heard::Panic(why)) => {
+                    return Err(Failure::new(
+                        Kind::Device,
+                        format!("{name}: the firmware has panicked: {why}"),
+                    )
+                    .hint("see tcpctl monitor; all is written and verified")
+                    .into());
+                }
+                Some(Heard::End(end)) => break end,
+                None => break End::Gone("the console's thread has ended".to_owned()),
+            }
+        };
+        listening.await?;
+        let Some(address) = ready else {
+            return Err(never_ready(&name, &end, wanted).into());
+        };
+        let station = wanted.settings.network.mode() == Mode::Station;
+        match boot::greet(address).await {
+            Reached::Answer { greeting, took } => {
+                if greeting != wanted.settings.server.greeting().as_bytes() {
+                    self.output.note(&format!(
+                        "warning: what answers at {address} does not say what was set: is it the \
+                         board, or does this computer's own network have that address, too?"
+                    ));
+                }
+                self.tell_later(FlashEvent::Answered {
+                    addr: address,
+                    greeting: String::from_utf8_lossy(&greeting).into_owned(),
+                    total_us: micros(took),
+                });
+                Ok(Exit::Done)
+            }
+            Reached::Unreachable(_) if !station => {
+                self.output.note(&format!(
+                    "to reach it, join the network {}, then: tcpctl send {address} hi",
+                    network(&wanted.settings, mac.as_deref())
+                ));
+                Ok(Exit::Done)
+            }
+            Reached::Unreachable(why) => {
+                self.output.note(&format!(
+                    "warning: {address} can't be reached from here ({}); from a computer in its \
+                     network: tcpctl send {address} hi",
+                    sanitize::one_line(&why)
+                ));
+                Ok(Exit::Done)
+            }
+            Reached::NoGreeting(why) => Err(Failure::new(
+                Kind::Negative,
+                format!(
+                    "{address}: connected, but the board gave no greeting: {}",
+                    sanitize::one_line(&why)
+                ),
+            )
+            .hint("see what it says with tcpctl monitor")
+            .into()),
+        }
+    }
+
+    /// What the board is to have.
+    fn wanted(&self, stored: Option<&Settings>) -> Result<Wanted, Halt> {
+        let nothing = Failure::new(Kind::Internal, "no settings were asked for");
+        let wanted = self.asked.as_ref().ok_or(nothing)?.over(stored)?;
+        let nobody_sees =
+            self.output.is_json() && !self.args.tell_passphrase && !io::stderr().is_terminal();
+        if wanted.made_up.is_some() && nobody_sees && !self.args.dry_run {
+            return Err(Failure::usage(
+                "passphrase: none was given, and nobody would see one that is made up",
+            )
+            .hint("give --password-stdin or --open, or --tell-passphrase to have it in the plan")
+            .into());
+        }
+        Ok(wanted)
+    }
+
+    /// The stored settings that are to be kept; says where some are lost.
+    fn kept(&self, stored: Stored) -> Stored {
+        if self.args.erase {
+            return Stored {
+                settings: None,
+                ..stored
+            };
+        }
+        if stored.settings.is_none() && stored.words != NONE {
+            self.output.note(&format!("note: {}", stored.words));
+        }
+        stored
+    }
+
+    fn tell_plan(&self, facts: Facts<'_>, parts: Vec<Step>, wanted: &Wanted) -> Result<(), Halt> {
+        let mac = facts.board.as_ref().and_then(|board| board.mac.clone());
+        let told = wanted.made_up.as_ref().filter(|_| !self.args.dry_run);
+        self.tell_later(FlashEvent::Plan(Plan {
+            board: facts.board,
+            chip: facts.chip.to_string(),
+            firmware: facts.firmware.map(|firmware| FirmwareFacts {
+                name: firmware.name.clone(),
+                version: firmware.version.clone(),
+            }),
+            erase: self.args.erase,
+            parts,
+            settings: settings::described(&wanted.settings, mac.as_deref()),
+            passphrase: told
+                .filter(|_| self.args.tell_passphrase)
+                .map(|passphrase| passphrase.reveal().to_owned()),
+            dry_run: self.args.dry_run,
+        }));
+        if let Some(passphrase) = told {
+            if self.deaf.get() {
+                return Err(Failure::usage(
+                    "passphrase: none was given, and nobody reads standard output, where one that \
+                     is made up would be shown",
+                )
+                .hint("nothing was written; give --password-stdin or --open")
+                .into());
+            }
+            let line = format!(
+                "passphrase {}  (made up for this board, shown this once)",
+                passphrase.reveal()
+            );
+            if !self.output.is_json() {
+                self.output.write(format!("{line}\n").as_bytes())?;
+            } else if !self.args.tell_passphrase {
+                // There is a terminal, or it would have been refused; not with -q either.
+                let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&self, text: Option<String>) {
+        if let Some(text) = text {
+            self.output.note(&text);
+        }
+    }
+
+    async fn agree_to_erase(&self) -> Result<(), Failure> {
+        if self.args.yes {
+            return Ok(());
+        }
+        let refused = |what: &str| {
+            Failure::usage(format!("--erase: {what}")).hint("nothing was erased; --yes agrees")
+        };
+        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+            return Err(refused("there is no terminal to ask at"));
+        }
+        let _ = io::stderr().write_all(b"erase the whole flash, settings included? [y/N] ");
+        let answer = blocking(|| {
+            let mut answer = String::new();
+            let _ = io::stdin().read_line(&mut answer);
+            answer
+        });
+        match answer.await?.trim() {
+            "y" | "Y" | "yes" => Ok(()),
+            _ => Err(refused("not agreed")),
+        }
+    }
+
+    /// Tells before anything was written: where nobody listens, nothing is begun.
+    fn tell(&self, event: FlashEvent) -> Result<(), Halt> {
+        self.output.flash(event)
+    }
+
+    /// Tells in the middle: a board is not left half written because nobody reads on, or because
+    /// a disk is full.
+    fn tell_later(&self, event: FlashEvent) {
+        if self.deaf.get() {
+            return;
+        }
+        match self.output.flash(event) {
+            Ok(()) => {}
+            Err(Halt::NobodyListens) => self.deaf.set(true),
+            Err(Halt::Failed(failure)) => {
+                self.deaf.set(true);
+                self.output.note(&format!("warning: {failure}"));
+            }
+        }
+    }
+
+    /// A failure that leaves the board between two states.
+    fn half_way(&self, failure: Failure) -> Failure {
+        let state = self.state();
+        let hint = match &failure.hint {
+            Some(hint) => format!("{hint}; {state}"),
+            None => state,
+        };
+        failure.hint(hint)
+    }
+
+    /// What state the board is in now, and what repairs it.
+    fn state(&self) -> String {
+        let again = || again(std::env::args());
+        match self.stage.get() {
+            Stage::Untouched => {
+                "nothing was written, the board is as it was; RESET starts it".to_owned()
+            }
+            Stage::Erasing => format!("the flash is partly erased; to repair it: {}", again()),
+            Stage::Writing("settings") => format!(
+                "the settings may be lost, the firmware is whole; to repair it: {}",
+                again()
+            ),
+            Stage::Writing(part) => format!(
+                "the {part} is half written and the board may not start, its settings are as they \
+                 were; to repair it: {}",
+                again()
+            ),
+            Stage::Complete => "all is written and verified".to_owned(),
+        }
+    }
+}
+
+/// What the plan says of board and firmware.
+struct Facts<'a> {
+    board: Option<BoardFacts>,
+    chip: Chip,
+    firmware: Option<&'a Firmware>,
+}
+
+/// The parts in the order in which they are written.
+fn full(image: &Image, wanted: &Settings) -> Result<Vec<Part>, Failure> {
+    let place = image
+        .partitions
+        .find(SETTINGS)
+        .ok_or_else(|| Failure::new(Kind::Internal, "an image without settings"))?;
+    Ok(vec![
+        image.bootloader.clone(),
+        image.app.clone(),
+        settings::part(wanted, place.offset)?,
+        // Last: until then the old one says where the old settings are.
+        image.table.clone(),
+    ])
+}
+
+/// Whether the board can take the image.
+fn fits(firmware: &Firmware, image: &Image, device: &Device) -> Result<(), Failure> {
+    let name = device.port().name();
+    let size = device.flash.size();
+    if image.end() > u64::from(size) {
+        return Err(Failure::new(
+            Kind::Device,
+            format!(
+                "{name}: the board's flash has {} KiB, and {} needs {}",
+                size >> 10,
+                firmware.name,
+                image.end().div_ceil(1024)
+            ),
+        )
+        .hint("nothing was written; use a board with more flash"));
+    }
+    let needed = image.minimum_revision();
+    if let Some((major, minor)) = device.revision
+        && major * 100 + minor < u32::from(needed)
+    {
+        return Err(Failure::new(
+            Kind::Device,
+            format!(
+                "{name}: the chip is of revision {major}.{minor}, and {} needs {}.{} or later",
+                firmware.name,
+                needed / 100,
+                needed % 100
+            ),
+        )
+        .hint("nothing was written; use a newer board"));
+    }
+    Ok(())
+}
+
+/// How a blank sector is described.
+const NONE: &str = "none";
+
+/// Reads back what settings the board has.
+fn stored_settings(device: &mut Device) -> Result<Stored, Failure> {
+    let table = device.read(TABLE_OFFSET, TABLE_LEN)?;
+    let flash = u64::from(device.flash.size());
+    let table = Table::parse(&table);
+    let place = table
+        .as_ref()
+        .and_then(|table| table.find(SETTINGS))
+        .filter(|place| !place.is_app && place.size as usize >= BLOCK_SIZE && place.end() <= flash);
+    let Some(place) = place else {
+        return Ok(Stored {
+            settings: None,
+            words: NONE.to_owned(),
+            offset: None,
+        });
+    };
+    let sector = device.read(place.offset, u32::try_from(BLOCK_SIZE).unwrap_or(u32::MAX))?;
+    let (settings, words) = match settings::stored(&sector)? {
+        Ok(settings) => (Some(settings), "flash".to_owned()),
+        Err(DecodeError::Blank) => (None, NONE.to_owned()),
+        Err(error) => (None, error.to_string()),
+    };
+    Ok(Stored {
+        settings,
+        words,
+        offset: Some(place.offset),
+    })
+}
+
+fn facts(device: &Device) -> BoardFacts {
+    BoardFacts {
+        port: device.port().path.clone(),
+        revision: device
+            .revision
+            .map(|(major, minor)| format!("{major}.{minor}")),
+        mac: device.mac.clone(),
+        flash_bytes: device.flash.size(),
+        loader: if device.stub { "stub" } else { "rom" },
+        baud: device.baud,
+    }
+}
+
+fn step(part: &Part, unchanged: bool) -> Step {
+    Step {
+        part: part.name,
+        offset: part.offset,
+        bytes: part.len(),
+        unchanged,
+    }
+}
+
+/// Why a board never said where it can be reached.
+fn never_ready(name: &str, end: &End, wanted: &Wanted) -> Failure {
+    let failure = |what: String| Failure::new(Kind::Device, format!("{name}: {what}"));
+    match end {
+        End::Silence => failure("written and verified, but the board is silent".to_owned())
+            .hint("press RESET, then see tcpctl monitor; is GPIO9 or BOOT held low?"),
+        End::NoBanner(line) => failure(format!(
+            "written and verified, but the firmware does not start; the last it said: {line}"
+        ))
+        .hint("see tcpctl monitor"),
+        End::NoAddress if wanted.settings.network.mode() == Mode::Station => {
+            failure("the board runs, but has got no address".to_owned()).hint(
+                "is the network near, and are SSID and passphrase right? set them again with \
+                 tcpctl flash --settings-only --mode sta --ssid NAME",
+            )
+        }
+        End::NoAddress => failure("the board runs, but its network does not come up".to_owned())
+            .hint("see tcpctl monitor"),
+        End::Gone(why) => failure(format!("the port is gone: {why}"))
+            .hint("all is written and verified; plug the board in again"),
+        End::Told => failure("the console ended early".to_owned()),
+    }
+}
+
+/// What an access point's network is called.
+fn network(settings: &Settings, mac: Option<&str>) -> String {
+    let described = settings::described(settings, mac).0;
+    let ssid = described.into_iter().find(|(name, _)| *name == "ssid");
+    let name = ssid.map(|(_, ssid)| ssid).unwrap_or_default();
+    match settings.network.security() {
+        Security::Open => format!("{name} (open)"),
+        Security::Wpa2(_) => name,
+    }
+}
+
+/// This command once more, as a shell takes it. No secret is ever among a command's arguments.
+fn again(arguments: impl Iterator<Item = String>) -> String {
+    let quoted = |argument: String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+        if !argument.is_empty() && argument.chars().all(plain) {
+            argument
+        } else {
+            format!("'{}'", sanitize::one_line(&argument).replace('\'', r"'\''"))
+        }
+    };
+    let rest: Vec<_> = arguments.skip(1).map(quoted).collect();
+    format!("tcpctl {}", rest.join(" "))
+}
+
+/// Writes a file so that it is there whole, or not at all.
+fn save(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let draft = file.with_file_name(name);
+    if !file.exists() || file.is_file() {
+        let written = fs::write(&draft, bytes).and_then(|()| fs::rename(&draft, file));
+        return written.inspect_err(|_| {
+            let _ = fs::remove_file(&draft);
+        });
+    }
+    // A device or a pipe.
+    fs::write(file, bytes)
+}
+
+/// A step of a write, from the thread that writes.
+enum Written {
+    Begun,
+    So { blocks: usize, total: usize },
+    Verifying,
+    Verified,
+}
+
+/// The library's progress as messages.
+struct Steps {
+    sender: mpsc::UnboundedSender<Written>,
+    total: usize,
+}
+
+impl ProgressCallbacks for Steps {
+    fn init(&mut self, _addr: u32, total: usize) {
+        self.total = total;
+        let _ = self.sender.send(Written::Begun);
+    }
+
+    fn update(&mut self, current: usize) {
+        let _ = self.sender.send(Written::So {
+            blocks: current,
+            total: self.total,
+        });
+    }
+
+    fn verifying(&mut self) {
+        let _ = self.sender.send(Written::Verifying);
+    }
+
+    fn finish(&mut self, _skipped: bool) {
+        let _ = self.sender.send(Written::Verified);
+    }
+}
+
+/// Runs what blocks on a thread of its own, from now on, so that Ctrl-C is heard meanwhile.
+fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = Result<T, Failure>> {
+    let thread = tokio::task::spawn_blocking(work);
+    async {
+        thread.await.map_err(|_| {
+            Failure::new(
+                Kind::Internal,
+                "the thread that speaks to the board has died",
+            )
+        })
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_repairs_is_this_one_once_more() {
+        let arguments = [
+            "/usr/bin/tcpctl",
+            "flash",
+            "--greeting",
+            "it's\x1b me",
+            "--mode",
+            "ap",
+        ];
+        assert_eq!(
+            again(arguments.iter().map(ToString::to_string)),
+            r"tcpctl flash --greeting 'it'\''s\x1b me' --mode ap"
+        );
+    }
+}

@@ -1,0 +1,195 @@
+//! Where the firmware comes from: a file, this program itself, or the checkout that we are in.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use espflash::target::Chip;
+
+use super::image::Firmware;
+use crate::failure::{Failure, Kind};
+use crate::sanitize;
+
+/// A firmware that was built into this program, see `build/firmware.rs`.
+#[derive(Debug)]
+struct Bundled {
+    chip: &'static str,
+    sha256: &'static str,
+    /// The file, compressed by zlib.
+    compressed: &'static [u8],
+}
+
+include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+
+const BOTH_WAYS: &str = "run this in a checkout of tcpctl, which builds it, or give one with \
+                         --firmware FILE; settings alone need none: --settings-only";
+
+/// The firmware for a chip where the user gave none. Blocks, for as long as a build takes.
+///
+/// # Errors
+/// There is none here, or it can't be built.
+pub fn find(chip: Chip) -> Result<Firmware, Failure> {
+    let name = chip.to_string();
+    if let Some(bundled) = BUNDLED.iter().find(|bundled| bundled.chip == name) {
+        return unpack(bundled);
+    }
+    let Some(folder) = checkout() else {
+        let message = if BUNDLED.is_empty() {
+            format!("there is no firmware for the {chip} in this program")
+        } else {
+            let chips: Vec<_> = BUNDLED.iter().map(|bundled| bundled.chip).collect();
+            format!(
+                "there is no firmware for the {chip} in this program, only for {}",
+                chips.join(", ")
+            )
+        };
+        return Err(Failure::new(Kind::Device, message).hint(BOTH_WAYS));
+    };
+    build(chip, &folder)
+}
+
+/// What there is to say before [`find`], which then takes a minute or more: it builds the firmware.
+pub fn will_build(chip: Chip) -> Option<String> {
+    let name = chip.to_string();
+    let is_bundled = BUNDLED.iter().any(|bundled| bundled.chip == name);
+    let folder = checkout().filter(|_| !is_bundled && target(chip).is_some())?;
+    Some(format!(
+        "building the firmware for the {chip} in {}",
+        shown(&folder)
+    ))
+}
+
+/// The chips that there is a firmware for in this program, with the SHA-256 of each file.
+pub fn bundled() -> impl Iterator<Item = (&'static str, &'static str)> {
+    BUNDLED.iter().map(|bundled| (bundled.chip, bundled.sha256))
+}
+
+fn unpack(bundled: &Bundled) -> Result<Firmware, Failure> {
+    use std::io::Read as _;
+
+    let mut bytes = Vec::new();
+    flate2::read::ZlibDecoder::new(bundled.compressed)
+        .read_to_end(&mut bytes)
+        .map_err(|error| {
+            Failure::new(
+                Kind::Internal,
+                format!("the firmware in this program is damaged: {error}"),
+            )
+        })?;
+    Firmware::understand(format!("built in for {}", bundled.chip), bytes)
+}
+
+/// The folder of the chips' firmware, if we are in a checkout, or run from one.
+fn checkout() -> Option<PathBuf> {
+    let here = std::env::current_dir().ok();
+    let program = std::env::current_exe().ok();
+    [here, program].into_iter().flatten().find_map(|start| {
+        start.ancestors().find_map(|folder| {
+            let folder = folder.join("firmware").join("esp32");
+            folder.join("Cargo.toml").is_file().then_some(folder)
+        })
+    })
+}
+
+/// The target that a chip's program is compiled for; `None` where that takes Espressif's own
+/// toolchain.
+const fn target(chip: Chip) -> Option<&'static str> {
+    match chip {
+        Chip::Esp32c2 | Chip::Esp32c3 => Some("riscv32imc-unknown-none-elf"),
+        Chip::Esp32c5 | Chip::Esp32c6 | Chip::Esp32c61 => Some("riscv32imac-unknown-none-elf"),
+        _ => None,
+    }
+}
+
+/// Builds the firmware with cargo, which says on standard error how far it is.
+fn build(chip: Chip, folder: &Path) -> Result<Firmware, Failure> {
+    let failed = |what: String| Failure::new(Kind::Device, what);
+    let Some(target) = target(chip) else {
+        return Err(failed(format!(
+            "the firmware for the {chip} can't be built by the usual toolchain"
+        ))
+        .hint("build it as firmware/README.md says, and give it with --firmware FILE"));
+    };
+    if !is_installed(target, folder) {
+        return Err(failed(format!(
+            "the firmware for the {chip} needs the Rust target {target}"
+        ))
+        .hint(format!("run once: rustup target add {target}")));
+    }
+    let mut cargo = Command::new("cargo")
+        .args(["build", "--release", "--locked", "--no-default-features"])
+        .args(["--features", &chip.to_string(), "--target", target])
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(format!("cargo: {error}")).hint(BOTH_WAYS))?;
+    let mut built = None;
+    if let Some(stdout) = cargo.stdout.take() {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            built = executable(&line).or(built);
+        }
+    }
+    let status = cargo
+        .wait()
+        .map_err(|error| failed(format!("cargo: {error}")))?;
+    match built.filter(|_| status.success()) {
+        Some(path) => Firmware::read(&path),
+        None => Err(
+            failed(format!("the firmware for the {chip} does not build"))
+                .hint("see what cargo said above; nothing was written"),
+        ),
+    }
+}
+
+/// The program that a message of cargo's tells of.
+fn executable(message: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    Some(message.get("executable")?.as_str()?.into())
+}
+
+/// Whether a target's libraries are there; also where rustc is not, for cargo then says more.
+fn is_installed(target: &str, folder: &Path) -> bool {
+    let told = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", target])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    let Ok(told) = told else {
+        return true;
+    };
+    let folder = String::from_utf8_lossy(&told.stdout);
+    !told.status.success() || Path::new(folder.trim_end()).is_dir()
+}
+
+fn shown(path: &Path) -> String {
+    sanitize::one_line(&path.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_s_program_is_found_among_cargo_s_messages() {
+        let artifact =
+            r#"{"reason":"compiler-artifact","executable":"/t/release/tcpctl-firmware"}"#;
+        assert_eq!(
+            executable(artifact),
+            Some("/t/release/tcpctl-firmware".into())
+        );
+        let library = r#"{"reason":"compiler-artifact","executable":null}"#;
+        assert_eq!(executable(library), None);
+        assert_eq!(executable("warning: not JSON"), None);
+    }
+
+    #[test]
+    fn what_is_built_in_is_whole() {
+        for (chip, _) in bundled() {
+            let bundled = BUNDLED.iter().find(|bundled| bundled.chip == chip).unwrap();
+            assert_eq!(unpack(bundled).unwrap().chip.to_string(), chip);
+        }
+    }
+}

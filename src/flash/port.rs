@@ -1,0 +1,457 @@
+//! Which serial port the board is on, and what to do where it can't be opened.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use espflash::connection::Port as Open;
+use serialport::UsbPortInfo;
+use tcpctl_settings::HostName;
+
+use crate::failure::{Failure, Kind};
+use crate::sanitize;
+use crate::serial::{self, Adapter, Port};
+
+/// The rate at which chips' loaders begin, and at which consoles speak.
+pub const FIRST_BAUD: u32 = 115_200;
+
+/// How long a read waits, where nothing else was said.
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A port that was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// What opens it now.
+    pub path: String,
+    /// How the user calls it, if by anything.
+    given: Option<String>,
+    /// The USB device behind it, as far as it is one; zeros otherwise.
+    pub usb: UsbPortInfo,
+}
+
+impl Chosen {
+    fn of(port: Port, given: Option<&str>) -> Self {
+        let usb = port.usb.unwrap_or_default();
+        Self {
+            path: port.path,
+            given: given.map(str::to_owned),
+            usb: UsbPortInfo {
+                vid: usb.vendor,
+                pid: usb.product,
+                serial_number: usb.serial_number,
+                manufacturer: usb.manufacturer,
+                product: usb.product_name,
+            },
+        }
+    }
+
+    /// The same board's port after it was gone: the system may have given it another name.
+    pub fn again(&self) -> Option<Self> {
+        let listed = serial::list().unwrap_or_default();
+        if let Some(given) = &self.given {
+            return named(given, &listed).ok();
+        }
+        let is_same = |port: &Port| {
+            let usb = port.usb.as_ref();
+            let serial = usb.and_then(|usb| usb.serial_number.as_ref());
+            match &self.usb.serial_number {
+                Some(own) => serial == Some(own),
+                None => port.path == self.path,
+            }
+        };
+        listed
+            .into_iter()
+            .find(is_same)
+            .map(|port| Self::of(port, None))
+    }
+
+    /// Its path, safe for a terminal.
+    pub fn name(&self) -> String {
+        sanitize::one_line(&self.path)
+    }
+}
+
+/// The port that was asked for, or the one with a board.
+///
+/// # Errors
+/// None, several, or one that is not there.
+pub fn choose(given: Option<&str>) -> Result<Chosen, Failure> {
+    let listed = serial::list().unwrap_or_default();
+    match given {
+        Some(given) => named(given, &listed),
+        None => only(listed),
+    }
+}
+
+/// The one port behind which a board can be.
+fn only(listed: Vec<Port>) -> Result<Chosen, Failure> {
+    let (mut boards, others): (Vec<_>, Vec<_>) = listed
+        .into_iter()
+        .partition(|port| port.adapter().is_some());
+    match (boards.len(), boards.pop()) {
+        (1, Some(board)) => Ok(Chosen::of(board, None)),
+        (_, Some(last)) => {
+            boards.push(last);
+            Err(Failure::usage(format!(
+                "there are {} boards: {}",
+                boards.len(),
+                list(&boards)
+            ))
+            .hint("choose one with --port"))
+        }
+        (_, None) => {
+            let message = if others.is_empty() {
+                "no board: this computer has no serial port".to_owned()
+            } else {
+                format!("no board among the serial ports: {}", list(&others))
+            };
+            Err(Failure::new(Kind::Device, message)
+                .hint("plug it in with a cable that carries data, or name its port with --port"))
+        }
+    }
+}
+
+/// The port of this path, USB serial number, MAC address or name.
+fn named(given: &str, listed: &[Port]) -> Result<Chosen, Failure> {
+    let mac = serial::mac_address(given);
+    // A by-id link must be followed, or the USB device behind it is not known and the wrong reset
+    // is chosen.
+    let canonical = std::fs::canonicalize(given).ok();
+    let is_meant = |port: &Port| {
+        let usb = port.usb.as_ref();
+        let serial = usb.and_then(|usb| usb.serial_number.as_deref());
+        let told = usb.and_then(serial::Usb::mac);
+        port.path == given
+            || canonical.as_deref() == Some(Path::new(&port.path))
+            || serial.is_some_and(|serial| serial == given)
+            || (mac.is_some() && told == mac)
+            || told.is_some_and(|told| is_named_after(&told, given))
+    };
+    let mut meant: Vec<_> = listed
+        .iter()
+        .filter(|port| is_meant(port))
+        .cloned()
+        .collect();
+    match (meant.len(), meant.pop()) {
+        (1, Some(port)) => Ok(Chosen::of(port, Some(given))),
+        (_, Some(last)) => {
+            meant.push(last);
+            Err(Failure::usage(format!(
+                "'{}' is {} ports: {}",
+                sanitize::one_line(given),
+                meant.len(),
+                list(&meant)
+            ))
+            .hint("give --port a path"))
+        }
+        // Any terminal will do, one that nobody lists included.
+        (_, None) if canonical.is_some() || cfg!(windows) => Ok(Chosen {
+            path: canonical.map_or_else(
+                || given.to_owned(),
+                |path| path.to_string_lossy().into_owned(),
+            ),
+            given: Some(given.to_owned()),
+            usb: UsbPortInfo {
+                vid: 0,
+                pid: 0,
+                serial_number: None,
+                manufacturer: None,
+                product: None,
+            },
+        }),
+        (_, None) => {
+            let hint = if listed.is_empty() {
+                "this computer has no serial port: is the board plugged in?".to_owned()
+            } else {
+                format!("there are: {}", list(listed))
+            };
+            Err(Failure::new(
+                Kind::Device,
+                format!("no serial port '{}'", sanitize::one_line(given)),
+            )
+            .hint(hint))
+        }
+    }
+}
+
+/// Whether a board of this MAC address calls itself so where it was given no name.
+fn is_named_after(mac: &str, name: &str) -> bool {
+    let bytes: Option<Vec<_>> = mac
+        .split(':')
+        .map(|digits| u8::from_str_radix(digits, 16).ok())
+        .collect();
+    let Some(mac) = bytes.and_then(|bytes| <[u8; 6]>::try_from(bytes).ok()) else {
+        return false;
+    };
+    let name = name.strip_suffix(".local").unwrap_or(name);
+    name.eq_ignore_ascii_case(HostName::of_board(mac).as_str())
+}
+
+/// Ports on one line: path, adapter, MAC address.
+fn list(ports: &[Port]) -> String {
+    let one = |port: &Port| {
+        let mut facts = Vec::new();
+        if let Some(usb) = &port.usb {
+            facts.push(
+                usb.adapter()
+                    .map_or_else(|| usb.ids(), |a| Adapter::name(a).to_owned()),
+            );
+            facts.extend(usb.mac().or_else(|| usb.serial_number.clone()));
+        }
+        let facts = if facts.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", facts.join(", "))
+        };
+        sanitize::one_line(&format!("{}{facts}", port.path))
+    };
+    let lines: Vec<_> = ports.iter().map(one).collect();
+    lines.join(", ")
+}
+
+/// Opens a port at the loaders' first rate, for us alone.
+///
+/// # Errors
+/// It can't be opened, with what to do about it on this system.
+pub fn open(chosen: &Chosen, baud: u32) -> Result<Open, Failure> {
+    let name = chosen.name();
+    let failed = |what: &str| Failure::new(Kind::Device, format!("{name}: {what}"));
+    serialport::new(&chosen.path, baud)
+        .timeout(READ_TIMEOUT)
+        .open_native()
+        .map_err(|error| {
+            let (reason, problem) = why(&chosen.path, &error);
+            match reason {
+                Reason::Gone => failed("there is no such port any more")
+                    .hint("is the board plugged in? tcpctl discover lists the ports"),
+                #[cfg(unix)]
+                Reason::Forbidden => {
+                    failed("no permission to open it").hint(permission_hint(&chosen.path))
+                }
+                Reason::Busy => match holder(&chosen.path) {
+                    Some(holder) => failed(&format!("{holder} is using it"))
+                        .hint("end that program, and try again"),
+                    None => failed("another program is using it")
+                        .hint("end it (a serial monitor? ModemManager?), and try again"),
+                },
+                Reason::NoPort => {
+                    failed("is no serial port").hint("give --port one, e.g. /dev/ttyUSB0")
+                }
+                Reason::Other => failed(&problem),
+            }
+        })
+}
+
+enum Reason {
+    Gone,
+    /// Where another system says so, the port is busy.
+    #[cfg(unix)]
+    Forbidden,
+    Busy,
+    NoPort,
+    Other,
+}
+
+/// Why a port does not open: the library's own words do not tell its reasons apart.
+#[cfg(unix)]
+fn why(path: &str, error: &serialport::Error) -> (Reason, String) {
+    use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+
+    let opened = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
+        .open(path);
+    let reason = match opened {
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EBUSY) => Reason::Busy,
+            Some(libc::ENXIO | libc::ENODEV | libc::ENOENT) => Reason::Gone,
+            Some(libc::EISDIR) => Reason::NoPort,
+            _ if error.kind() == io::ErrorKind::PermissionDenied => Reason::Forbidden,
+            _ => Reason::Other,
+        },
+        Ok(file) => match file.metadata() {
+            Ok(metadata) if !metadata.file_type().is_char_device() => Reason::NoPort,
+            // It opens for us: somebody has locked it, or it has no terminal's settings.
+            Ok(_) if error.kind() == serialport::ErrorKind::NoDevice => Reason::Busy,
+            _ if error.to_string().contains("typewriter") => Reason::NoPort,
+            _ if error.to_string().contains("ioctl") => Reason::NoPort,
+            _ => Reason::Other,
+        },
+    };
+    (reason, sanitize::one_line(&error.to_string()))
+}
+
+#[cfg(not(unix))]
+fn why(_path: &str, error: &serialport::Error) -> (Reason, String) {
+    let reason = match error.kind() {
+        serialport::ErrorKind::Io(io::ErrorKind::PermissionDenied) => Reason::Busy,
+        serialport::ErrorKind::NoDevice => Reason::Gone,
+        serialport::ErrorKind::InvalidInput => Reason::NoPort,
+        _ => Reason::Other,
+    };
+    (reason, sanitize::one_line(&error.to_string()))
+}
+
+/// Who may open it, and how to become one of those.
+#[cfg(unix)]
+fn permission_hint(path: &str) -> String {
+    use std::os::unix::fs::MetadataExt;
+
+    let group = std::fs::metadata(path).ok().and_then(|metadata| {
+        let groups = std::fs::read_to_string("/etc/group").ok()?;
+        group_name(&groups, metadata.gid())
+    });
+    match group {
+        Some(group) if group != "root" => format!(
+            "join its group: sudo usermod -aG {group} $USER, then log in again"
+        ),
+        _ => "allow it with a udev rule: echo 'SUBSYSTEM==\"tty\", MODE=\"0660\", GROUP=\"dialout\"' \
+              | sudo tee /etc/udev/rules.d/99-boards.rules, then plug it in again"
+            .to_owned(),
+    }
+}
+
+/// The name of a group, as `/etc/group` has it.
+#[cfg(unix)]
+fn group_name(groups: &str, gid: u32) -> Option<String> {
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let number: u32 = fields.nth(1)?.parse().ok()?;
+        (number == gid).then(|| sanitize::one_line(name))
+    })
+}
+
+/// Another process that has the port open, by its name and number, where Linux lets us see it.
+#[cfg(target_os = "linux")]
+pub fn holder(path: &str) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+
+    let device = std::fs::metadata(path).ok()?.rdev();
+    let own = std::process::id();
+    let processes = std::fs::read_dir("/proc").ok()?;
+    processes.flatten().find_map(|process| {
+        let pid: u32 = process.file_name().to_str()?.parse().ok()?;
+        let descriptors = std::fs::read_dir(process.path().join("fd")).ok()?;
+        let has_it = descriptors.flatten().any(|descriptor| {
+            std::fs::metadata(descriptor.path())
+                .is_ok_and(|metadata| device != 0 && metadata.rdev() == device)
+        });
+        let name = std::fs::read_to_string(process.path().join("comm")).ok()?;
+        (pid != own && has_it)
+            .then(|| format!("{} (process {pid})", sanitize::one_line(name.trim_end())))
+    })
+}
+
+/// Another process that has the port open: this system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub fn holder(_path: &str) -> Option<String> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serial::Usb;
+
+    fn board(path: &str, serial: &str) -> Port {
+        Port {
+            path: path.to_owned(),
+            usb: Some(Usb {
+                vendor: 0x303a,
+                product: 0x1001,
+                serial_number: Some(serial.to_owned()),
+                ..Usb::default()
+            }),
+        }
+    }
+
+    #[test]
+    fn the_one_board_is_chosen_among_other_ports() {
+        let plain = Port {
+            path: "/dev/ttyS0".to_owned(),
+            usb: None,
+        };
+        let ports = vec![plain.clone(), board("/dev/ttyACM0", "84:F7:03:1A:0B:3C")];
+        assert_eq!(only(ports).unwrap().path, "/dev/ttyACM0");
+        let none = only(vec![plain]).unwrap_err().to_string();
+        assert!(
+            none.contains("/dev/ttyS0") && none.contains("--port"),
+            "{none}"
+        );
+        let none = only(Vec::new()).unwrap_err();
+        assert_eq!(none.kind, Kind::Device);
+        assert!(none.to_string().contains("plug it in"), "{none}");
+    }
+
+    #[test]
+    fn several_boards_are_listed_with_their_macs() {
+        let ports = vec![
+            board("/dev/ttyACM0", "84:F7:03:1A:0B:3C"),
+            board("/dev/ttyACM1", "84:F7:03:1A:0B:3D"),
+        ];
+        let failure = only(ports.clone()).unwrap_err();
+        assert_eq!(failure.kind, Kind::Usage);
+        let text = failure.to_string();
+        for part in ["/dev/ttyACM0", "84:f7:03:1a:0b:3d", "--port"] {
+            assert!(text.contains(part), "{text}");
+        }
+        for (given, path) in [
+            ("/dev/ttyACM1", "/dev/ttyACM1"),
+            ("84:F7:03:1A:0B:3C", "/dev/ttyACM0"),
+            ("84f7031a0b3d", "/dev/ttyACM1"),
+            ("tcpctl-0b3c.local", "/dev/ttyACM0"),
+        ] {
+            assert_eq!(named(given, &ports).unwrap().path, path, "{given}");
+        }
+        let missing = named("/dev/ttyACM7", &ports).unwrap_err().to_string();
+        assert!(missing.contains("there are: /dev/ttyACM0"), "{missing}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_port_is_said_to_be_none() {
+        for path in ["/dev/null", "/etc/passwd", "/tmp"] {
+            let chosen = named(path, &[]).unwrap();
+            let failure = open(&chosen, FIRST_BAUD).unwrap_err();
+            assert!(failure.message.contains("is no serial port"), "{failure}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_group_is_found_by_its_number() {
+        let groups = "root:x:0:\ndialout:x:20:me\n";
+        assert_eq!(group_name(groups, 20).as_deref(), Some("dialout"));
+        assert_eq!(group_name(groups, 21), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn whoever_has_a_port_is_named() {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let path = ptsname(&master, Vec::new()).unwrap();
+        let path = path.to_str().unwrap();
+        assert_eq!(holder(path), None);
+        let slave = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open(path)
+            .unwrap();
+        let mut other = std::process::Command::new("cat")
+            .stdin(slave)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let named = holder(path);
+        other.kill().unwrap();
+        other.wait().unwrap();
+        let named = named.unwrap();
+        assert!(named.contains(&other.id().to_string()), "{named}");
+    }
+}

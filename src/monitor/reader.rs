@@ -1,0 +1,92 @@
+//! Reading a port until nobody wants to know more, on a thread of its own.
+
+use std::io::{self, Read};
+use std::sync::mpsc as std_mpsc;
+use std::time::Duration;
+
+use espflash::connection::{Connection, Port, ResetAfterOperation, ResetBeforeOperation};
+use serialport::SerialPort;
+use tokio::sync::mpsc;
+
+use crate::flash::image;
+use crate::flash::port::{self, Chosen};
+
+/// How long a read waits: a reset, and the end, come so much later.
+const READ: Duration = Duration::from_millis(50);
+/// How often a port that is gone is looked for.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// What comes from a port.
+#[derive(Debug)]
+pub enum Heard {
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// It is gone.
+    Gone,
+    /// It is there again.
+    Back,
+    /// The board was reset.
+    Reset,
+    /// The board can't be reset from here.
+    NoReset(String),
+}
+
+/// Reads until `heard` is closed; each message of `resets` resets the board. Blocks.
+pub fn read(
+    mut port: Port,
+    chosen: &Chosen,
+    baud: u32,
+    heard: &mpsc::UnboundedSender<Heard>,
+    resets: &std_mpsc::Receiver<()>,
+) {
+    let mut buffer = [0; 4096];
+    let _ = port.set_timeout(READ);
+    while !heard.is_closed() {
+        if resets.try_recv().is_ok() {
+            let outcome;
+            (port, outcome) = reset(port, chosen);
+            let _ = heard.send(outcome);
+        }
+        match port.read(&mut buffer) {
+            // The end of a terminal whose other side is gone.
+            Ok(0) => {}
+            Ok(count) => {
+                let _ = heard.send(Heard::Bytes(buffer[..count].to_vec()));
+                continue;
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => continue,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => {}
+        }
+        let _ = heard.send(Heard::Gone);
+        // Released first, or the system gives the board another name when it comes back.
+        drop(port);
+        port = loop {
+            if heard.is_closed() {
+                return;
+            }
+            std::thread::sleep(RETRY);
+            if let Some(Ok(mut again)) = chosen.again().map(|chosen| port::open(&chosen, baud)) {
+                let _ = again.set_timeout(READ);
+                break again;
+            }
+        };
+        let _ = heard.send(Heard::Back);
+    }
+}
+
+/// Resets the board by the port's lines.
+fn reset(port: Port, chosen: &Chosen) -> (Port, Heard) {
+    let mut connection = Connection::new(
+        port,
+        chosen.usb.clone(),
+        ResetAfterOperation::HardReset,
+        ResetBeforeOperation::NoReset,
+        port::FIRST_BAUD,
+    );
+    let outcome = match connection.reset() {
+        Ok(()) => Heard::Reset,
+        Err(error) => Heard::NoReset(image::chain(&error)),
+    };
+    (connection.into_serial(), outcome)
+}

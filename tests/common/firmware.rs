@@ -1,0 +1,189 @@
+//! A program for a chip, made by hand: the tests need no toolchain for it.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary takes of this what it needs"
+)]
+
+use crate::common::noise;
+
+/// Where the chips map their flash for data and for code, and where their memory is: the C3's, and
+/// near enough for the others.
+const DROM: u32 = 0x3c00_0020;
+const IROM: u32 = 0x4201_0020;
+const RAM: u32 = 0x3fc8_0000;
+
+/// What kind of ELF it is to be.
+pub struct Program {
+    pub chip: &'static str,
+    pub version: &'static str,
+    /// The bytes of its code.
+    pub size: usize,
+    /// Whether it kept its symbols, and with them the word which chip it is for.
+    pub stripped: bool,
+    /// Whether it has an app descriptor.
+    pub described: bool,
+}
+
+impl Default for Program {
+    fn default() -> Self {
+        Self {
+            chip: "esp32c3",
+            version: "0.1.0-test",
+            size: 100_000,
+            stripped: false,
+            described: true,
+        }
+    }
+}
+
+struct Section {
+    name: &'static str,
+    kind: u32,
+    flags: u32,
+    address: u32,
+    data: Vec<u8>,
+    link: u32,
+    info: u32,
+    entry_size: u32,
+}
+
+impl Section {
+    fn program(name: &'static str, flags: u32, address: u32, data: Vec<u8>) -> Self {
+        Self {
+            name,
+            kind: 1,
+            flags,
+            address,
+            data,
+            link: 0,
+            info: 0,
+            entry_size: 0,
+        }
+    }
+}
+
+impl Program {
+    /// The ELF (System V ABI, chapters 4 and 5).
+    pub fn elf(&self) -> Vec<u8> {
+        let mut descriptor = vec![0; 256];
+        descriptor[..4].copy_from_slice(&0xabcd_5432_u32.to_le_bytes());
+        descriptor[16..16 + self.version.len()].copy_from_slice(self.version.as_bytes());
+        // Half of it compresses well, as code does.
+        let mut code = noise(11, self.size / 2);
+        code.resize(self.size, 0x13);
+        let mut sections = Vec::new();
+        if self.described {
+            sections.push(Section::program(".flash.appdesc", 2, DROM, descriptor));
+        }
+        sections.push(Section::program(".text", 6, IROM, code));
+        sections.push(Section::program(".data", 3, RAM, noise(3, 1_000)));
+        if !self.stripped {
+            let index = u16::try_from(sections.len() + 1).unwrap();
+            let mut metadata = Section::program(".espressif.metadata", 0, 0, Vec::new());
+            metadata.data = self.chip.as_bytes().to_vec();
+            sections.push(metadata);
+            let mut symbols = vec![0; 16];
+            symbols.extend(1_u32.to_le_bytes());
+            symbols.extend(0_u32.to_le_bytes());
+            symbols.extend(u32::try_from(self.chip.len()).unwrap().to_le_bytes());
+            symbols.extend([0x11, 0]);
+            symbols.extend(index.to_le_bytes());
+            sections.push(Section {
+                kind: 2,
+                link: u32::from(index) + 2,
+                info: 1,
+                entry_size: 16,
+                ..Section::program(".symtab", 0, 0, symbols)
+            });
+            let names = b"\0build_info.CHIP_NAME\0".to_vec();
+            sections.push(Section {
+                kind: 3,
+                ..Section::program(".strtab", 0, 0, names)
+            });
+        }
+        sections.push(Section {
+            kind: 3,
+            ..Section::program(".shstrtab", 0, 0, Vec::new())
+        });
+        link(sections)
+    }
+}
+
+/// An ELF in which one function is at an address, by its symbol alone.
+pub fn with_a_function(name: &str, address: u32) -> Vec<u8> {
+    let mut symbols = vec![0; 16];
+    symbols.extend(1_u32.to_le_bytes());
+    symbols.extend(address.to_le_bytes());
+    symbols.extend(16_u32.to_le_bytes());
+    // Global, a function, in the first section.
+    symbols.extend([0x12, 0, 1, 0]);
+    let names = format!("\0{name}\0").into_bytes();
+    link(vec![
+        Section::program(".text", 6, IROM, vec![0x13; 4096]),
+        Section {
+            kind: 2,
+            link: 3,
+            info: 1,
+            entry_size: 16,
+            ..Section::program(".symtab", 0, 0, symbols)
+        },
+        Section {
+            kind: 3,
+            ..Section::program(".strtab", 0, 0, names)
+        },
+        Section {
+            kind: 3,
+            ..Section::program(".shstrtab", 0, 0, Vec::new())
+        },
+    ])
+}
+
+/// Puts the sections behind a header, and their headers behind them.
+fn link(mut sections: Vec<Section>) -> Vec<u8> {
+    let mut names = vec![0];
+    let mut name_at = Vec::new();
+    for section in &sections {
+        name_at.push(u32::try_from(names.len()).unwrap());
+        names.extend(section.name.as_bytes());
+        names.push(0);
+    }
+    sections.last_mut().unwrap().data = names;
+    let mut elf = vec![0; 52];
+    let mut headers = vec![0; 40];
+    for (section, name) in sections.iter().zip(name_at) {
+        elf.resize(elf.len().next_multiple_of(4), 0);
+        let size = u32::try_from(section.data.len()).unwrap();
+        let offset = u32::try_from(elf.len()).unwrap();
+        for word in [
+            name,
+            section.kind,
+            section.flags,
+            section.address,
+            offset,
+            size,
+            section.link,
+            section.info,
+            4,
+            section.entry_size,
+        ] {
+            headers.extend(word.to_le_bytes());
+        }
+        elf.extend(&section.data);
+    }
+    elf.resize(elf.len().next_multiple_of(4), 0);
+    let count = u16::try_from(sections.len() + 1).unwrap();
+    let table = u32::try_from(elf.len()).unwrap();
+    elf[..7].copy_from_slice(b"\x7fELF\x01\x01\x01");
+    elf[16..18].copy_from_slice(&2_u16.to_le_bytes());
+    elf[18..20].copy_from_slice(&243_u16.to_le_bytes());
+    elf[20..24].copy_from_slice(&1_u32.to_le_bytes());
+    elf[24..28].copy_from_slice(&IROM.to_le_bytes());
+    elf[32..36].copy_from_slice(&table.to_le_bytes());
+    elf[40..42].copy_from_slice(&52_u16.to_le_bytes());
+    elf[46..48].copy_from_slice(&40_u16.to_le_bytes());
+    elf[48..50].copy_from_slice(&count.to_le_bytes());
+    elf[50..52].copy_from_slice(&(count - 1).to_le_bytes());
+    elf.extend(headers);
+    elf
+}

@@ -1,0 +1,155 @@
+//! What a board prints once it boots, and the virtual board that answers in its place.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+
+use sha2::{Digest, Sha256};
+use tcpctl_greeter::console::Mac;
+use tcpctl_settings::{Mode, Settings};
+
+use super::{Boot, Kind};
+
+/// The program in flash, as it runs.
+pub struct App {
+    said: mpsc::Receiver<Vec<u8>>,
+    sim: Option<Child>,
+}
+
+impl App {
+    /// What it has printed since it was asked last.
+    pub fn said(&mut self) -> Vec<u8> {
+        self.said.try_iter().flatten().collect()
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        if let Some(sim) = &mut self.sim {
+            let _ = sim.kill();
+            let _ = sim.wait();
+        }
+    }
+}
+
+/// Boots what is in flash.
+pub fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
+    if kind.boot == Boot::Quiet {
+        return None;
+    }
+    let (sender, said) = mpsc::channel();
+    let print = |text: String| {
+        let _ = sender.send(text.into_bytes());
+    };
+    print("ESP-ROM:esp32c3-api1-20210207\r\nrst:0x10 (RTCWDT_RTC_RST),boot:0xc (SPI_FAST_FLASH_BOOT)\r\n".to_owned());
+    let partitions = match bootable(flash) {
+        Ok(partitions) => partitions,
+        Err(problem) => {
+            print(format!("{problem}\r\n").repeat(3));
+            return Some(App { said, sim: None });
+        }
+    };
+    let stored = partitions
+        .iter()
+        .find(|partition| partition.label == "settings")
+        .map(|partition| &flash[partition.offset..partition.offset + partition.size])
+        .map(Settings::decode);
+    let (settings, from) = match stored {
+        Some(Ok(settings)) => (Some(settings), "flash"),
+        _ => (None, "default"),
+    };
+    let mode = settings
+        .as_ref()
+        .map_or(Mode::AccessPoint, |settings| settings.network.mode());
+    let mac = Mac(kind.mac);
+    print(format!(
+        "tcpctl-firmware v=0.1.0 chip=esp32c3 mac={mac} mode={mode} settings={from} reset=power-on\r\n"
+    ));
+    if kind.boot == Boot::NoNetwork {
+        return Some(App { said, sim: None });
+    }
+    let mut sim = Command::new(env!("CARGO_BIN_EXE_tcpctl"));
+    sim.args(["sim", "ideal", "--listen", "127.0.0.1:0"])
+        .args(["--mode", "ap"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    if let Some(settings) = &settings {
+        let greeting = String::from_utf8_lossy(settings.server.greeting().as_bytes()).into_owned();
+        sim.args(["--greeting", &greeting])
+            .args(["--workers", &settings.server.workers().to_string()])
+            .args(["--backlog", &settings.server.backlog().to_string()]);
+    }
+    let mut sim = sim.spawn().unwrap();
+    let lines = BufReader::new(sim.stdout.take().unwrap()).lines();
+    thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            let line = match line.split_once(" mode=") {
+                Some((ready, _)) if line.starts_with("ready ") => ready.to_owned(),
+                _ => match line.rsplit_once(" time=") {
+                    Some((request, _)) => request.to_owned(),
+                    None => line,
+                },
+            };
+            let _ = sender.send(format!("{line}\r\n").into_bytes());
+        }
+    });
+    Some(App {
+        said,
+        sim: Some(sim),
+    })
+}
+
+struct Partition {
+    is_app: bool,
+    offset: usize,
+    size: usize,
+    label: String,
+}
+
+/// What the ROM and the bootloader check before they start a program.
+fn bootable(flash: &[u8]) -> Result<Vec<Partition>, &'static str> {
+    check_image(flash).map_err(|()| "invalid header: 0xffffffff")?;
+    let mut partitions = Vec::new();
+    for entry in flash[0x8000..0x8c00].chunks(32) {
+        if entry[..2] != [0xaa, 0x50] {
+            break;
+        }
+        let word = |at: usize| u32::from_le_bytes(entry[at..at + 4].try_into().unwrap()) as usize;
+        let label = entry[12..28].split(|byte| *byte == 0).next().unwrap();
+        partitions.push(Partition {
+            is_app: entry[2] == 0,
+            offset: word(4),
+            size: word(8),
+            label: String::from_utf8_lossy(label).into_owned(),
+        });
+    }
+    let app = partitions.iter().find(|partition| partition.is_app);
+    let app = app.ok_or("E (30) boot: No bootable app partitions in the partition table")?;
+    let image = &flash[app.offset..app.offset + app.size];
+    check_image(image).map_err(|()| "E (31) esp_image: image at 0x10000 has invalid magic byte")?;
+    Ok(partitions)
+}
+
+/// Magic, segments, check sum and SHA-256 (ESP-IDF, "App Image Format").
+pub fn check_image(image: &[u8]) -> Result<(), ()> {
+    if image[0] != 0xe9 {
+        return Err(());
+    }
+    let mut at = 24;
+    let mut sum = 0xef;
+    for _ in 0..image[1] {
+        let header = image.get(at..at + 8).ok_or(())?;
+        let length = u32::from_le_bytes(header[4..8].try_into().unwrap()) as usize;
+        let data = image.get(at + 8..at + 8 + length).ok_or(())?;
+        sum = data.iter().fold(sum, |sum, byte| sum ^ byte);
+        at += 8 + length;
+    }
+    let end = (at + 1).next_multiple_of(16);
+    let digest = Sha256::digest(image.get(..end).ok_or(())?);
+    let stored = image.get(end..end + 32).ok_or(())?;
+    (image[end - 1] == sum && stored == digest.as_slice())
+        .then_some(())
+        .ok_or(())
+}

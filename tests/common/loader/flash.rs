@@ -1,0 +1,70 @@
+//! NOR flash: erasing sets bits, a sector at a time; writing only clears them.
+
+use std::collections::BTreeSet;
+
+pub const SECTOR: usize = 0x1000;
+
+#[derive(Debug, Clone)]
+pub struct Flash {
+    bytes: Vec<u8>,
+    /// The sectors that were erased, by their address.
+    pub erased: BTreeSet<u32>,
+    /// The sectors that were written to, by their address.
+    pub written: BTreeSet<u32>,
+}
+
+impl Flash {
+    pub fn erased(size: usize) -> Self {
+        Self::holding(vec![0xff; size])
+    }
+
+    pub fn holding(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            erased: BTreeSet::new(),
+            written: BTreeSet::new(),
+        }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Erases the sectors that the range touches; says whether it is within the flash.
+    pub fn erase(&mut self, offset: usize, length: usize) -> bool {
+        let end = offset.saturating_add(length).next_multiple_of(SECTOR);
+        if end > self.bytes.len() {
+            return false;
+        }
+        for sector in (offset / SECTOR * SECTOR..end).step_by(SECTOR) {
+            self.bytes[sector..sector + SECTOR].fill(0xff);
+            self.erased.insert(u32::try_from(sector).unwrap());
+        }
+        true
+    }
+
+    /// Writes; says whether it is within the flash.
+    pub fn write(&mut self, offset: usize, data: &[u8], bad_cell: Option<u32>) -> bool {
+        let Some(place) = self.bytes.get_mut(offset..offset + data.len()) else {
+            return false;
+        };
+        for (cell, byte) in place.iter_mut().zip(data) {
+            *cell &= byte;
+        }
+        for at in (offset..offset + data.len()).step_by(1) {
+            if bad_cell == u32::try_from(at).ok() {
+                self.bytes[at] ^= 1;
+            }
+        }
+        let last = offset + data.len().saturating_sub(1);
+        for sector in offset / SECTOR..=last / SECTOR {
+            self.written.insert(u32::try_from(sector * SECTOR).unwrap());
+        }
+        true
+    }
+
+    pub fn read(&self, offset: u32, length: u32) -> Option<&[u8]> {
+        let start = offset as usize;
+        self.bytes.get(start..start.checked_add(length as usize)?)
+    }
+}

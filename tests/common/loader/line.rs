@@ -1,0 +1,79 @@
+//! The serial line: a pseudo-terminal. It takes a baud rate and has no DTR and no RTS.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{OptionalActions, ioctl_tiocnxcl, tcgetattr, tcsetattr};
+
+pub struct Line {
+    pub path: PathBuf,
+    master: Option<File>,
+    /// Keeps the line there while nobody has it open.
+    slave: OwnedFd,
+}
+
+impl Line {
+    pub fn open() -> Self {
+        let master =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let path = PathBuf::from(ptsname(&master, Vec::new()).unwrap().to_str().unwrap());
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let slave = rustix::fs::open(&path, flags, Mode::empty()).unwrap();
+        let mut raw = tcgetattr(&slave).unwrap();
+        raw.make_raw();
+        raw.set_speed(115_200).unwrap();
+        tcsetattr(&slave, OptionalActions::Now, &raw).unwrap();
+        Self {
+            path,
+            master: Some(master.into()),
+            slave,
+        }
+    }
+
+    /// The baud rate that the other end has chosen.
+    pub fn baud(&self) -> u32 {
+        tcgetattr(&self.slave).map_or(0, |settings| settings.output_speed())
+    }
+
+    /// What has come within a moment.
+    pub fn read(&mut self) -> Vec<u8> {
+        // The other end takes the port for itself alone, and leaves that behind when it closes it:
+        // nobody but root could open it again while we hold it open.
+        let _ = ioctl_tiocnxcl(&self.slave);
+        let Some(master) = &mut self.master else {
+            std::thread::park_timeout(Duration::from_millis(5));
+            return Vec::new();
+        };
+        let mut polled = [PollFd::new(&*master, PollFlags::IN)];
+        let moment = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: 5_000_000,
+        };
+        if poll(&mut polled, Some(&moment)).unwrap_or(0) == 0 {
+            return Vec::new();
+        }
+        let mut bytes = vec![0; 65_536];
+        let count = master.read(&mut bytes).unwrap_or(0);
+        bytes.truncate(count);
+        bytes
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) {
+        if let Some(master) = &mut self.master {
+            let _ = master.write_all(bytes);
+        }
+    }
+
+    /// Pulls the cable.
+    pub fn unplug(&mut self) {
+        self.master = None;
+    }
+}

@@ -1,0 +1,95 @@
+//! In a checkout the firmware is built by cargo; here by programs of that name that keep a record.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use crate::common::{Ended, finish, tcpctl};
+use crate::firmware::Program;
+use crate::scene::Folder;
+
+/// A checkout whose `cargo` says that it has built our ELF, and whose `rustc` has its libraries in
+/// `libraries`.
+fn checkout(libraries: &str, cargo: &str) -> Folder {
+    let folder = Folder::new();
+    for part in ["firmware/esp32", "bin", "libraries"] {
+        fs::create_dir_all(folder.path(part)).unwrap();
+    }
+    folder.file("firmware/esp32/Cargo.toml", b"");
+    let elf = folder.file("built.elf", &Program::default().elf());
+    let libraries = folder.path(libraries);
+    let record = folder.path("record");
+    for (name, script) in [
+        ("rustc", format!("echo {}", libraries.display())),
+        (
+            "cargo",
+            format!(
+                "echo \"$PWD $*\" > {}\necho Compiling >&2\n\
+                 echo '{{\"reason\":\"compiler-artifact\",\"executable\":\"{elf}\"}}'\n{cargo}",
+                record.display()
+            ),
+        ),
+    ] {
+        let file = folder.file(
+            &format!("bin/{name}"),
+            format!("#!/bin/sh\n{script}\n").as_bytes(),
+        );
+        fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder
+}
+
+fn plan(folder: &Folder, chip: &str) -> Ended {
+    let mut command: Command = tcpctl([
+        "flash",
+        "--dry-run",
+        "--mode",
+        "ap",
+        "--open",
+        "--json",
+        "--chip",
+        chip,
+    ]);
+    command.current_dir(folder.path("firmware"));
+    command.env("PATH", folder.path("bin"));
+    finish(command.spawn().unwrap())
+}
+
+#[test]
+fn a_firmware_that_is_not_there_is_built_by_cargo() {
+    let folder = checkout("libraries", "exit 0");
+    let ended = plan(&folder, "esp32c3");
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("Compiling"), "{}", ended.stderr);
+    assert_eq!(ended.objects()[0]["firmware"]["version"], "0.1.0-test");
+    let record = fs::read_to_string(folder.path("record")).unwrap();
+    for word in [
+        "firmware/esp32 build --release",
+        "--features esp32c3",
+        "--target riscv32imc-unknown-none-elf",
+    ] {
+        assert!(record.contains(word), "{record}");
+    }
+}
+
+#[test]
+fn a_build_that_can_t_be_says_what_to_do() {
+    let missing = checkout("nowhere", "exit 0");
+    let failing = checkout("libraries", "exit 101");
+    for (folder, chip, advice) in [
+        (
+            &missing,
+            "esp32c6",
+            "rustup target add riscv32imac-unknown-none-elf",
+        ),
+        (&failing, "esp32c3", "see what cargo said above"),
+        (&failing, "esp32s3", "firmware/README.md"),
+    ] {
+        let ended = plan(folder, chip);
+        assert_eq!(ended.code, 70, "{}", ended.stderr);
+        assert!(ended.stderr.contains(advice), "{}", ended.stderr);
+    }
+    fs::remove_file(failing.path("bin/cargo")).unwrap();
+    let ended = plan(&failing, "esp32c3");
+    assert!(ended.stderr.contains("--firmware FILE"), "{}", ended.stderr);
+}

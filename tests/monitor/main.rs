@@ -1,0 +1,211 @@
+//! `tcpctl monitor` on a pseudo-terminal.
+#![cfg(target_os = "linux")]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/firmware.rs"]
+mod firmware;
+#[path = "../common/loader/mod.rs"]
+mod loader;
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use common::{finish, run, signal, tcpctl};
+use loader::line::Line;
+use rustix::process::Signal;
+
+const BOOT: &[u8] = b"ESP-ROM:esp32c3\r\n\
+    tcpctl-firmware v=0.1.0 chip=esp32c3 mac=84:f7:03:1a:0b:3c mode=ap settings=flash reset=panic\r\n\
+    panic \"out of memory\"\r\n\
+    station leased mac=02:00:00:1a:2b:3c addr=192.168.1.2\r\n\
+    counters {\"served\":3}\r\n\
+    request peer=192.168.1.2:49152 len=2 \"hi\"\r\n\
+    \x1b[2Jevil\x07\r\n\
+    ready addr=192.168.1.1:3000\r\n";
+
+fn port(line: &Line) -> String {
+    line.path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn each_line_of_the_contract_is_an_event() {
+    let mut line = Line::open();
+    line.write(BOOT);
+    let ended = run([
+        "monitor",
+        "--port",
+        &port(&line),
+        "--json",
+        "--until",
+        "^ready ",
+        "--timeout",
+        "20s",
+    ]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let objects = ended.objects();
+    let events: Vec<_> = objects
+        .iter()
+        .map(|o| o["event"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        events,
+        [
+            "line", "banner", "panic", "station", "counters", "request", "line", "ready"
+        ]
+    );
+    assert!(
+        objects
+            .iter()
+            .all(|o| o["schema"] == "tcpctl.monitor/1" && o["time"].is_string())
+    );
+    assert_eq!(objects[1]["version"], "0.1.0");
+    assert_eq!(objects[2]["message"], "out of memory");
+    assert_eq!(objects[4]["counters"]["served"], 3);
+    assert_eq!(objects[7]["addr"], "192.168.1.1:3000");
+}
+
+#[test]
+fn a_person_sees_the_time_and_no_control_characters() {
+    let mut line = Line::open();
+    line.write(BOOT);
+    let ended = run([
+        "monitor",
+        "--port",
+        &port(&line),
+        "--until",
+        "ready",
+        "--timeout",
+        "20s",
+    ]);
+    let text = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(text.contains(r"Z \x1b[2Jevil\x07"), "{text}");
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text}");
+}
+
+#[test]
+fn raw_is_byte_for_byte() {
+    let mut line = Line::open();
+    line.write(BOOT);
+    let ended = run([
+        "monitor",
+        "--port",
+        &port(&line),
+        "--raw",
+        "--until",
+        "^ready",
+        "--timeout",
+        "20s",
+    ]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(ended.stdout, BOOT);
+}
+
+#[test]
+fn a_line_that_does_not_come_is_no_success() {
+    let mut line = Line::open();
+    let wait = ["--until", "ready", "--timeout", "300ms"];
+    let path = port(&line);
+    let command = [&["monitor", "--port", &path][..], &wait].concat();
+    let silent = run(command.clone());
+    assert_eq!(silent.code, 28, "{}", silent.stderr);
+    assert!(silent.stderr.contains("--baud"), "{}", silent.stderr);
+    line.write(b"something else\r\n");
+    let other = run(command);
+    assert_eq!(other.code, 1, "{}", other.stderr);
+    line.write(b"more\r\n");
+    let over = run(["monitor", "--port", &port(&line), "--timeout", "300ms"]);
+    assert_eq!(over.code, 0, "{}", over.stderr);
+    assert!(String::from_utf8_lossy(&over.stdout).ends_with(" more\n"));
+}
+
+#[test]
+fn a_board_that_was_unplugged_is_waited_for() {
+    let link = std::env::temp_dir().join(format!("tcpctl-monitor-{}", std::process::id()));
+    let _ = std::fs::remove_file(&link);
+    let mut first = Line::open();
+    std::os::unix::fs::symlink(&first.path, &link).unwrap();
+    let mut child = tcpctl(["monitor", "--port", link.to_str().unwrap()])
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    first.write(b"before\r\n");
+    assert!(lines.next().unwrap().unwrap().ends_with(" before"));
+    let mut second = Line::open();
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&second.path, &link).unwrap();
+    first.unplug();
+    drop(first);
+    second.write(b"after\r\n");
+    assert!(lines.next().unwrap().unwrap().ends_with(" after"));
+    signal(&child, Signal::INT);
+    let ended = finish(child);
+    std::fs::remove_file(&link).unwrap();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("the board is gone"),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended.stderr.contains("the board is back"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_panic_s_addresses_become_functions_and_lines() {
+    // An address in memory and one beyond the function are not explained.
+    let mut line = Line::open();
+    let elf = std::env::temp_dir().join(format!("tcpctl-monitor-{}.elf", std::process::id()));
+    std::fs::write(
+        &elf,
+        firmware::with_a_function("greeter::serve", 0x4201_0100),
+    )
+    .unwrap();
+    line.write(b"Backtrace: 0x42010104 0x3fc80000 0x42ffffff\r\nend\r\n");
+    let elf_path = elf.to_str().unwrap();
+    let path = port(&line);
+    let wait = ["--until", "end", "--timeout", "20s", "--elf", elf_path];
+    let ended = run([&["monitor", "--port", &path][..], &wait].concat());
+    let text = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(text.matches("greeter::serve").count(), 1, "{text}");
+    assert!(text.contains("0x42010104 greeter::serve"), "{text}");
+    std::fs::remove_file(&elf).unwrap();
+    let ended = run(["monitor", "--port", &path, "--elf", "/etc/passwd"]);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+}
+
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let mut line = Line::open();
+    let mut child = tcpctl(["monitor", "--port", &port(&line)])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    line.write(b"one\r\ntwo\r\n");
+    let ended = finish(child);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(ended.stderr, "");
+}
+
+#[test]
+fn what_can_t_be_is_refused() {
+    for (arguments, words) in [
+        (
+            &["--until", "("][..],
+            "--until '(' is no regular expression",
+        ),
+        (&["--timeout", "5"], "5s or 5ms"),
+        (&["--elf", "/nowhere"], "--elf /nowhere"),
+    ] {
+        let line = Line::open();
+        let ended = run([&["monitor", "--port", &port(&line)][..], arguments].concat());
+        assert_eq!(ended.code, 2, "{}", ended.stderr);
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+}
