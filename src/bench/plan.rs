@@ -60,6 +60,10 @@ pub struct Plan {
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for a part, in any combination"
+)]
 pub struct Parts {
     /// What the server can take.
     pub limits: bool,
