@@ -245,7 +245,7 @@ impl Simulated {
             self.wakes = self.now + time;
         }
         if to_server && self.now < self.wakes {
-            return self.at(self.wakes - self.now, which, action);
+            return self.at(self.wakes.saturating_sub(self.now), which, action);
         }
         match action {
             Action::SynArrives => self.syn_arrives(which),
