@@ -28,6 +28,7 @@ pub use sim::{SimArgs, SimProfile};
 #[command(
     name = "tcpctl",
     version,
+    long_version = include_str!(concat!(env!("OUT_DIR"), "/version.txt")),
     max_term_width = 100,
     subcommand_required = true,
     arg_required_else_help = true,
