@@ -68,6 +68,23 @@ pub fn may_read_and_write(path: &str) -> bool {
     }
 }
 
+/// Whether nobody but this user, and root, can have written an open file. Where the system has no
+/// such owners, its folders are the user's own.
+pub fn is_own(metadata: &std::fs::Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // SAFETY: the call has no arguments and can't fail.
+        let user = unsafe { libc::geteuid() };
+        [user, 0].contains(&metadata.uid()) && metadata.mode() & 0o022 == 0
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        true
+    }
+}
+
 /// Makes `socket`, which is to connect to `peer`, use the interface `name` alone.
 pub fn bind_to_interface(socket: &Socket, name: &str, peer: SocketAddr) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
