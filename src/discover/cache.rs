@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::report::BoardReport;
+use crate::serial;
 use crate::target;
 
 /// How long an address is used without asking again: as long as mDNS gives a host's records
@@ -125,6 +126,19 @@ impl Cache {
         let mut boards = self.read();
         boards.retain(|board| board.is_called(name) && board.age(now) < FRESH);
         boards
+    }
+
+    /// The MAC address of the one board that had this name today.
+    pub fn mac_of(&self, name: &str, now: SystemTime) -> Option<String> {
+        let mut boards = self.read();
+        boards.retain(|board| board.is_called(name) && board.age(now) < REMEMBERED);
+        let mut macs: Vec<_> = boards.into_iter().filter_map(|board| board.mac).collect();
+        macs.sort_unstable();
+        macs.dedup();
+        let [mac] = &macs[..] else {
+            return None;
+        };
+        serial::mac_address(mac)
     }
 
     /// The names of today's boards, in order.
