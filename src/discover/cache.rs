@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names;
 use super::report::BoardReport;
-use crate::{sys, target};
+use crate::{serial, sys, target};
 
 /// How long an address is used without asking again: as long as mDNS gives a host's records
 /// (RFC 6762 §10).
@@ -133,6 +133,19 @@ impl Cache {
         let mut boards = self.read();
         boards.retain(|board| board.is_called(name) && board.age(now) < FRESH);
         boards
+    }
+
+    /// The MAC address of the one board that had this name today.
+    pub fn mac_of(&self, name: &str, now: SystemTime) -> Option<String> {
+        let mut boards = self.read();
+        boards.retain(|board| board.is_called(name) && board.age(now) < REMEMBERED);
+        let mut macs: Vec<_> = boards.into_iter().filter_map(|board| board.mac).collect();
+        macs.sort_unstable();
+        macs.dedup();
+        let [mac] = &macs[..] else {
+            return None;
+        };
+        serial::mac_address(mac)
     }
 
     /// The names of today's boards, in order.
