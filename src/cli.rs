@@ -108,11 +108,21 @@ pub struct SchemaArgs {
     pub command: SchemaOf,
 }
 
-/// The commands whose output has a published schema.
+/// The outputs that have a published schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {
     /// bench, and merge
     Bench,
     /// discover
     Discover,
+    /// A failure, of any command
+    Error,
+    /// flash
+    Flash,
+    /// monitor
+    Monitor,
+    /// send, and its summary
+    Send,
+    /// sim
+    Sim,
 }

@@ -56,6 +56,12 @@ impl Table {
             .map_err(|error| format!("firmware/settings/partitions.csv: {error}"))
     }
 
+    /// Where our own table has the settings.
+    pub fn usual_settings() -> Option<u32> {
+        let table = Self::parse(&Self::ours().ok()?)?;
+        table.find(SETTINGS).map(|place| place.offset)
+    }
+
     /// Reads a table; `None` where there is none.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let partitions: Vec<_> = bytes.chunks_exact(ENTRY_LEN).map_while(entry).collect();
