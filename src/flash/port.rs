@@ -8,6 +8,7 @@ use espflash::connection::Port as Open;
 use serialport::UsbPortInfo;
 use tcpctl_settings::HostName;
 
+use crate::config::{self, Key};
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 use crate::serial::{self, Adapter, Port};
@@ -71,14 +72,18 @@ impl Chosen {
     }
 }
 
-/// The port that was asked for, or the one with a board.
+/// The port that was asked for, by the option, the environment or the config file, or the one with a
+/// board.
 ///
 /// # Errors
 /// None, several, or one that is not there.
 pub fn choose(given: Option<&str>) -> Result<Chosen, Failure> {
     let listed = serial::list().unwrap_or_default();
-    match given {
-        Some(given) => named(given, &listed),
+    if let Some(given) = given {
+        return named(given, &listed);
+    }
+    match config::find(Key::Port)? {
+        Some(found) => named(&found.value, &listed).map_err(|error| found.blame(error)),
         None => only(listed),
     }
 }
