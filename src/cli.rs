@@ -134,7 +134,7 @@ pub struct SchemaArgs {
     pub command: SchemaOf,
 }
 
-/// The commands whose output has a published schema.
+/// The outputs that have a published schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {
     /// bench, and merge
@@ -143,6 +143,16 @@ pub enum SchemaOf {
     Discover,
     /// config
     Config,
+    /// A failure, of any command
+    Error,
+    /// flash
+    Flash,
+    /// monitor
+    Monitor,
+    /// send, and its summary
+    Send,
+    /// sim
+    Sim,
 }
 
 /// What one does with it: for who calls it with no arguments.

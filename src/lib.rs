@@ -7,7 +7,8 @@
 //! report. [`transport`] gives it connections, over the operating system's sockets or over the cable
 //! of a virtual board, [`sim`], which runs the firmware's own server; [`console`] reads what boards
 //! print on their serial line. Only [`output`] prints, for people or as JSON;
-//! [`sanitize`] is what stands between a peer's bytes and a terminal. A [`failure`] has a kind,
+//! [`sanitize`] is what stands between a peer's bytes and a terminal, and [`schema`] what a program
+//! may count on. A [`failure`] has a kind,
 //! and with it the [`exit`] code. [`interrupt`] is Ctrl-C as something to wait for, [`serial`]
 //! lists the serial ports, [`units`] reads quantities, [`pattern`] what a reply is to match, and
 //! [`sys`] is all that differs between systems, with the only unsafe code.
@@ -27,6 +28,7 @@ pub mod monitor;
 pub mod output;
 pub mod pattern;
 pub mod sanitize;
+pub mod schema;
 pub mod send;
 pub mod serial;
 pub mod sim;
@@ -35,7 +37,7 @@ pub mod target;
 pub mod transport;
 pub mod units;
 
-use cli::{Cli, Command, SchemaOf};
+use cli::{Cli, Command};
 use exit::Exit;
 use failure::{Failure, Kind};
 use output::Output;
@@ -78,12 +80,8 @@ pub fn run(cli: Cli) -> Exit {
         }
         Command::Schema(args) => {
             let output = Output::new("schema", &global);
-            let schema = match args.command {
-                SchemaOf::Bench => bench::report::JSON_SCHEMA,
-                SchemaOf::Discover => discover::report::JSON_SCHEMA,
-                SchemaOf::Config => config::command::JSON_SCHEMA,
-            };
-            output.finish(output.write(schema.as_bytes()).map(|()| Exit::Done))
+            let schema = schema::of(args.command).as_bytes();
+            output.finish(output.write(schema).map(|()| Exit::Done))
         }
         Command::Send(args) => {
             let output = Output::new("send", &global);

@@ -4,8 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::thread;
 use std::time::SystemTime;
 
 use super::engine::{self, Observer, Progress};
@@ -23,7 +21,7 @@ use super::{compare, html, merge, stats, verdict};
 use crate::cli::{BenchArgs, MergeArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
-use crate::interrupt::Interrupt;
+use crate::interrupt::Stop;
 use crate::output::{Halt, Output, human};
 use crate::sanitize;
 use crate::sim::session;
@@ -40,7 +38,7 @@ use crate::transport::{Dial, Endpoint, Family};
 /// What can't be measured, and a standard output that can't be written.
 pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
     let plan = Plan::new(args)?;
-    let signals = watch_signals();
+    let signals = Stop::install();
     let started_at = SystemTime::now();
     let bench = Bench {
         plan: &plan,
@@ -189,7 +187,7 @@ struct Seen {
 struct Bench<'a> {
     plan: &'a Plan,
     output: &'a Output,
-    signals: &'a Signals,
+    signals: &'a Stop,
 }
 
 impl Bench<'_> {
@@ -282,7 +280,7 @@ impl Bench<'_> {
         });
         let plan = self
             .plan
-            .ramp(address, places, Arc::clone(&self.signals.stop));
+            .ramp(address, places, Arc::clone(self.signals.flag()));
         let name = sanitize::one_line(&self.plan.target.text);
         let last = plan.steps.last().map_or(1, |last| last.get());
         self.output.note(&format!(
@@ -310,7 +308,7 @@ impl Bench<'_> {
         address: SocketAddr,
         seen: &mut Seen,
     ) -> Result<(), Failure> {
-        let plan = self.plan.limits(address, Arc::clone(&self.signals.stop));
+        let plan = self.plan.limits(address, Arc::clone(self.signals.flag()));
         let name = sanitize::one_line(&self.plan.target.text);
         let estimate = limits::estimate(&plan).as_secs_f64();
         self.output.note(&format!(
@@ -463,7 +461,7 @@ fn dial(plan: &Plan, args: &BenchArgs, endpoint: &Endpoint) -> Result<SocketAddr
 /// Follows a run: shows how it stands, and stops it when a signal asks for that.
 struct Watcher<'a> {
     output: &'a Output,
-    signals: &'a Signals,
+    signals: &'a Stop,
 }
 
 impl Observer for Watcher<'_> {
@@ -484,41 +482,4 @@ impl throughput::Observer for Watcher<'_> {
     fn is_to_stop(&self) -> bool {
         self.signals.already().is_some()
     }
-}
-
-/// SIGINT and SIGTERM for a thread that does not wait on a runtime.
-#[derive(Default)]
-struct Signals {
-    exit: AtomicU8,
-    stop: Arc<AtomicBool>,
-}
-
-impl Signals {
-    /// How the command is to end, if that was asked.
-    fn already(&self) -> Option<Exit> {
-        match self.exit.load(Ordering::Relaxed) {
-            0 => None,
-            code if code == Exit::Terminated.code() => Some(Exit::Terminated),
-            _ => Some(Exit::Interrupted),
-        }
-    }
-}
-
-/// Waits for signals on a thread of its own, which ends with the process.
-fn watch_signals() -> Arc<Signals> {
-    let signals = Arc::new(Signals::default());
-    let told = Arc::clone(&signals);
-    // Without that thread a signal ends the process, as it does any other: that is no reason not
-    // to measure.
-    let _ = thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            let _ = crate::block_on(async {
-                let exit = Interrupt::install()?.requested().await;
-                told.exit.store(exit.code(), Ordering::Relaxed);
-                told.stop.store(true, Ordering::Relaxed);
-                io::Result::Ok(())
-            });
-        });
-    signals
 }

@@ -572,6 +572,7 @@ mod tests {
     use super::*;
     use crate::bench::compare::compare;
     use crate::bench::example;
+    use crate::bench::times::Times;
 
     /// The report that a page carries.
     fn embedded(page: &str) -> Value {
@@ -623,9 +624,9 @@ mod tests {
         assert!(render(&nothing).contains("nothing was measured"));
         let mut failed = example::measurement();
         failed.completed = 0;
-        failed.complete.clear();
-        failed.connect.clear();
-        failed.first_byte.clear();
+        failed.complete = Times::new();
+        failed.connect = Times::new();
+        failed.first_byte = Times::new();
         failed.seconds.truncate(1);
         failed.errors = [(super::super::measurement::ErrorClass::Refused, 3)].into();
         let failed = Report::new("board", example::start(), environment, Some(&failed));

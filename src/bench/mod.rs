@@ -26,4 +26,5 @@ pub mod report;
 pub mod saved;
 pub mod stats;
 pub mod throughput;
+pub mod times;
 pub mod verdict;

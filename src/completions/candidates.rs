@@ -129,11 +129,11 @@ fn proposal(value: String, help: &str) -> CompletionCandidate {
     CompletionCandidate::new(value).help(help)
 }
 
-/// Whether every shell takes it for one word, and nothing else.
+/// Whether no shell takes a part of it for anything but a name; shells quote spaces.
 fn is_plain(name: &str) -> bool {
     name.chars()
-        .all(|character| character.is_alphanumeric() || "-._".contains(character))
-        && !name.starts_with('-')
+        .all(|character| character.is_alphanumeric() || "-._ ".contains(character))
+        && !name.starts_with(['-', ' '])
 }
 
 #[cfg(test)]
@@ -176,7 +176,8 @@ mod tests {
     fn a_name_that_a_shell_would_obey_is_not_proposed() {
         assert!(is_plain("greeter-1a2b.local"));
         assert!(is_plain("büro"));
-        for name in ["$(reboot)", "a b", "a;b", "`x`", "--erase", "a'b", "a\nb"] {
+        assert!(is_plain("board of the kitchen"));
+        for name in ["$(reboot)", "a;b", "`x`", "--erase", "a'b", "a\nb"] {
             assert!(!is_plain(name), "{name:?}");
         }
     }

@@ -8,6 +8,7 @@
 pub mod candidates;
 mod script;
 
+use std::borrow::Cow;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -100,9 +101,10 @@ fn told(shell: Shell, proposals: &[Proposal]) -> String {
     for Proposal { value, help } in proposals {
         let _ = match shell {
             Shell::Bash | Shell::Elvish => writeln!(lines, "{value}"),
-            // PowerShell takes no empty help.
-            Shell::Fish | Shell::Powershell if help.is_empty() => writeln!(lines, "{value}"),
-            Shell::Fish | Shell::Powershell => writeln!(lines, "{value}\t{help}"),
+            Shell::Fish => writeln!(lines, "{value}\t{help}"),
+            // It takes no empty help, and puts in what it is given.
+            Shell::Powershell if help.is_empty() => writeln!(lines, "{}", quoted(value)),
+            Shell::Powershell => writeln!(lines, "{}\t{help}", quoted(value)),
             // What `_describe` takes: a colon in a value is escaped. A TAB before it says that it
             // goes on.
             Shell::Zsh => {
@@ -113,6 +115,16 @@ fn told(shell: Shell, proposals: &[Proposal]) -> String {
         };
     }
     lines
+}
+
+/// A value as PowerShell takes it for one word.
+fn quoted(value: &str) -> Cow<'_, str> {
+    let is_safe = |c: char| c.is_alphanumeric() || "-._:/\\=%+~".contains(c);
+    if value.chars().all(is_safe) {
+        value.into()
+    } else {
+        format!("'{}'", value.replace('\'', "''")).into()
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +176,7 @@ mod tests {
             help: String::new(),
         }];
         assert_eq!(told(Shell::Powershell, &unfinished), "sim:\n");
+        assert_eq!(quoted("it's $(a) b"), "'it''s $(a) b'");
         assert_eq!(told(Shell::Zsh, &unfinished), "\tsim\\::\n");
     }
 }

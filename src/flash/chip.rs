@@ -14,7 +14,7 @@ pub fn parse(name: &str) -> Option<Chip> {
 
 /// The pin that BOOT pulls low: held down during a reset, the chip waits in its loader (the chips'
 /// data sheets, "Boot Configurations").
-const fn boot_pin(chip: Chip) -> &'static str {
+pub const fn boot_pin(chip: Chip) -> &'static str {
     match chip {
         Chip::Esp32 | Chip::Esp32s2 | Chip::Esp32s3 => "GPIO0",
         Chip::Esp32c5 => "GPIO28",

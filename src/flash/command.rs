@@ -6,7 +6,6 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use espflash::flasher::FlashSize;
 use espflash::target::{Chip, ProgressCallbacks};
 use md5::{Digest, Md5};
 use sha2::Sha256;
@@ -17,9 +16,10 @@ use super::boot::{self, End, Heard, Reached};
 use super::chip;
 use super::event::{BoardFacts, FirmwareFacts, FlashEvent, Plan, Step};
 use super::firmware;
-use super::image::{self, Firmware, Image, Part};
+use super::image::{self, Firmware, Image, Part, USUAL_FLASH};
 use super::loader::{Device, Wish};
 use super::port;
+use super::repair::{self, Job, Stage};
 use super::settings::{self, Asked, Wanted};
 use super::table::{SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
 use crate::cli::{After, Before, FlashArgs};
@@ -30,8 +30,6 @@ use crate::monitor::command::Watch;
 use crate::output::{Halt, Output, Progress};
 use crate::sanitize;
 
-/// The flash that is assumed where no board says otherwise: that of most.
-const USUAL_FLASH: FlashSize = FlashSize::_4Mb;
 /// The chip that is built for where neither a board nor the user says otherwise.
 const USUAL_CHIP: Chip = Chip::Esp32c3;
 
@@ -62,6 +60,11 @@ pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
     } else {
         Some(Asked::new(args)?)
     };
+    if args.settings_only && asked.as_ref().is_some_and(Asked::is_empty) {
+        return Err(Failure::usage("--settings-only: no setting was given")
+            .hint("give e.g. --mode, --ssid or --greeting; --show-settings shows what is stored")
+            .into());
+    }
     if args.open {
         output.note("warning: an open network: anyone may join it, and anyone near may listen");
     }
@@ -84,10 +87,10 @@ pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
         stage: Cell::new(Stage::Untouched),
         deaf: Cell::new(false),
         bar: RefCell::new(None),
+        build: firmware::Build::default(),
     };
-    if args.save_image.is_some() || (args.dry_run && args.port.is_none() && !args.settings_only) {
-        return flash.without_a_board(given);
-    }
+    let no_board =
+        args.save_image.is_some() || (args.dry_run && args.port.is_none() && !args.settings_only);
     crate::block_on(async {
         let interrupt = Interrupt::install().map_err(|error| {
             Failure::new(
@@ -97,14 +100,18 @@ pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
         })?;
         let ended = tokio::select! {
             biased;
-            exit = interrupt.requested() => {
-                flash.bar.take();
-                output.interrupted();
-                output.note(&format!("interrupted: {}", flash.state()));
-                return Ok(exit);
-            }
-            ended = flash.with_a_board(given) => ended,
+            exit = interrupt.requested() => return Ok(flash.interrupted(exit, no_board)),
+            ended = flash.carry_out(given, no_board) => ended,
         };
+        if ended.is_err() {
+            // Ctrl-C at a prompt, or while cargo builds, ends those first: that is no failure.
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            if let Some(exit) = interrupt.already() {
+                return Ok(flash.interrupted(exit, no_board));
+            }
+        }
         flash.bar.take();
         if args.monitor && matches!(ended, Ok(Exit::Done)) {
             let elf = args.firmware.as_deref().filter(|path| image::is_elf(path));
@@ -116,19 +123,6 @@ pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
     })?
 }
 
-/// What state the board is in, for whoever breaks off now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Nothing was erased or written.
-    Untouched,
-    /// Everything is being erased.
-    Erasing,
-    /// This part is being written.
-    Writing(&'static str),
-    /// All is written and verified.
-    Complete,
-}
-
 struct Flash<'a> {
     args: &'a FlashArgs,
     output: &'a Output,
@@ -138,6 +132,14 @@ struct Flash<'a> {
     /// Nobody reads standard output any more. A board is not left half written for that.
     deaf: Cell<bool>,
     bar: RefCell<Option<Progress>>,
+    build: firmware::Build,
+}
+
+/// A board that runs its program now, as its loader told of it.
+struct Told {
+    port: port::Chosen,
+    chip: Chip,
+    mac: Option<String>,
 }
 
 /// What was found in the place of the settings.
@@ -150,15 +152,44 @@ struct Stored {
 }
 
 impl Flash<'_> {
-    /// A plan or an image, for a board that is somewhere else.
-    fn without_a_board(&self, given: Option<Firmware>) -> Result<Exit, Halt> {
-        let chip = self.chip.unwrap_or(USUAL_CHIP);
-        let firmware = if let Some(given) = given {
-            given
+    /// Says in which state everything is.
+    fn interrupted(&self, exit: Exit, no_board: bool) -> Exit {
+        self.bar.take();
+        self.build.stop();
+        self.output.interrupted();
+        self.output.note(&if no_board {
+            "interrupted: nothing was written".to_owned()
         } else {
-            self.note(firmware::will_build(chip));
-            firmware::find(chip)?
-        };
+            format!("interrupted: {}", self.state())
+        });
+        exit
+    }
+
+    async fn carry_out(&self, given: Option<Firmware>, no_board: bool) -> Result<Exit, Halt> {
+        if no_board {
+            self.without_a_board(given).await
+        } else {
+            self.with_a_board(given).await
+        }
+    }
+
+    /// The firmware: the user's, or what there is for this chip.
+    async fn firmware(&self, given: Option<Firmware>, chip: Chip) -> Result<Firmware, Halt> {
+        if let Some(given) = given {
+            return Ok(given);
+        }
+        if let Some(text) = firmware::will_build(chip) {
+            self.output.note(&text);
+        }
+        let build = self.build.clone();
+        Ok(blocking(move || firmware::find(chip, &build)).await??)
+    }
+
+    /// A plan or an image, for a board that is somewhere else.
+    async fn without_a_board(&self, given: Option<Firmware>) -> Result<Exit, Halt> {
+        let firmware = self
+            .firmware(given, self.chip.unwrap_or(USUAL_CHIP))
+            .await?;
         let image = firmware.image(USUAL_FLASH, firmware.chip.default_xtal_frequency())?;
         let wanted = self.wanted(None)?;
         let parts = full(&image, &wanted.settings)?;
@@ -217,13 +248,7 @@ impl Flash<'_> {
             return self.settings_alone(device).await;
         }
 
-        let firmware = if let Some(given) = given {
-            given
-        } else {
-            let chip = device.chip;
-            self.note(firmware::will_build(chip));
-            blocking(move || firmware::find(chip)).await??
-        };
+        let firmware = self.firmware(given, device.chip).await?;
         let image = firmware.image(device.flash, device.crystal)?;
         fits(&firmware, &image, &device)?;
         let stored;
@@ -235,7 +260,7 @@ impl Flash<'_> {
         let stored = self.kept(stored?);
         let wanted = self.wanted(stored.settings.as_ref())?;
         let parts = full(&image, &wanted.settings)?;
-        self.carry_out(device, Some(&firmware), parts, &wanted)
+        self.bring_up_to(device, Some(&firmware), parts, &wanted)
             .await
     }
 
@@ -255,14 +280,16 @@ impl Flash<'_> {
                 stored: stored.words,
                 settings: stored.settings.as_ref().map(describe).unwrap_or_default(),
             })?;
-            let reset = self.reset(device).await;
-            return reset.map(|_| {
-                if stored.settings.is_some() {
-                    Exit::Done
-                } else {
-                    Exit::Negative
-                }
-            });
+            let name = device.port().name();
+            self.reset(device).await?;
+            if stored.settings.is_some() {
+                return Ok(Exit::Done);
+            }
+            return Err(
+                Failure::new(Kind::Negative, format!("{name}: the board has no settings"))
+                    .hint("give it some: tcpctl flash --mode ap")
+                    .into(),
+            );
         }
         let Some(offset) = stored.offset else {
             return Err(Failure::new(
@@ -275,21 +302,14 @@ impl Flash<'_> {
             .hint("leave --settings-only out, and it is written, too")
             .into());
         };
-        if self.asked.as_ref().is_some_and(Asked::is_empty) {
-            return Err(Failure::usage("--settings-only: no setting was given")
-                .hint(
-                    "give e.g. --mode, --ssid or --greeting; --show-settings shows what is stored",
-                )
-                .into());
-        }
         let stored = self.kept(stored);
         let wanted = self.wanted(stored.settings.as_ref())?;
         let parts = vec![settings::part(&wanted.settings, offset)?];
-        self.carry_out(device, None, parts, &wanted).await
+        self.bring_up_to(device, None, parts, &wanted).await
     }
 
     /// Shows the plan, writes what is not there yet, and waits until the board answers.
-    async fn carry_out(
+    async fn bring_up_to(
         &self,
         mut device: Device,
         firmware: Option<&Firmware>,
@@ -339,15 +359,18 @@ impl Flash<'_> {
         }
         device = self.write(device, missing).await?;
         self.stage.set(Stage::Complete);
-        let chosen = device.port().clone();
-        let mac = device.mac.clone();
+        let told = Told {
+            port: device.port().clone(),
+            chip: device.chip,
+            mac: device.mac.clone(),
+        };
         let Some(console) = self.reset(device).await? else {
             return Ok(Exit::Done);
         };
         if self.args.no_wait {
             return Ok(Exit::Done);
         }
-        self.wait(console, chosen, wanted, mac).await
+        self.wait(console, told, wanted).await
     }
 
     async fn erase(&self, mut device: Device) -> Result<Device, Halt> {
@@ -404,6 +427,10 @@ impl Flash<'_> {
                     self.stage.set(Stage::Writing(name));
                     start = Instant::now();
                     let bar = self.output.progress(name, (*bytes).into());
+                    if !bar.is_shown() && !self.output.is_json() {
+                        self.output
+                            .note(&format!("writing    {name}, {bytes} bytes"));
+                    }
                     *self.bar.borrow_mut() = Some(bar);
                 }
                 Written::So { blocks, total } => {
@@ -449,7 +476,10 @@ impl Flash<'_> {
             (reset, device.into_console())
         })
         .await?;
-        let how = reset?;
+        let how = reset.map_err(|failure| match self.stage.get() {
+            Stage::Complete => self.half_way(failure),
+            _ => failure,
+        })?;
         self.tell_later(FlashEvent::Reset { how });
         if matches!(after, After::NoReset | After::NoResetStub) {
             return Ok(None);
@@ -461,13 +491,13 @@ impl Flash<'_> {
     async fn wait(
         &self,
         console: espflash::connection::Port,
-        chosen: port::Chosen,
+        told: Told,
         wanted: &Wanted,
-        mac: Option<String>,
     ) -> Result<Exit, Halt> {
         let (sender, mut heard) = mpsc::unbounded_channel();
-        let name = chosen.name();
-        let listening = blocking(move || boot::listen(console, &chosen, &sender));
+        let name = told.port.name();
+        let port = told.port.clone();
+        let listening = blocking(move || boot::listen(console, &port, &sender));
         let mut ready = None;
         let end = loop {
             match heard.recv().await {
@@ -490,7 +520,7 @@ impl Flash<'_> {
         };
         listening.await?;
         let Some(address) = ready else {
-            return Err(never_ready(&name, &end, wanted).into());
+            return Err(never_ready(&name, told.chip, &end, wanted).into());
         };
         let station = wanted.settings.network.mode() == Mode::Station;
         match boot::greet(address).await {
@@ -511,7 +541,7 @@ impl Flash<'_> {
             Reached::Unreachable(_) if !station => {
                 self.output.note(&format!(
                     "to reach it, join the network {}, then: tcpctl send {address} hi",
-                    network(&wanted.settings, mac.as_deref())
+                    network(&wanted.settings, told.mac.as_deref())
                 ));
                 Ok(Exit::Done)
             }
@@ -606,12 +636,6 @@ impl Flash<'_> {
         Ok(())
     }
 
-    fn note(&self, text: Option<String>) {
-        if let Some(text) = text {
-            self.output.note(&text);
-        }
-    }
-
     async fn agree_to_erase(&self) -> Result<(), Failure> {
         if self.args.yes {
             return Ok(());
@@ -667,23 +691,15 @@ impl Flash<'_> {
 
     /// What state the board is in now, and what repairs it.
     fn state(&self) -> String {
-        let again = || again(std::env::args());
-        match self.stage.get() {
-            Stage::Untouched => {
-                "nothing was written, the board is as it was; RESET starts it".to_owned()
-            }
-            Stage::Erasing => format!("the flash is partly erased; to repair it: {}", again()),
-            Stage::Writing("settings") => format!(
-                "the settings may be lost, the firmware is whole; to repair it: {}",
-                again()
-            ),
-            Stage::Writing(part) => format!(
-                "the {part} is half written and the board may not start, its settings are as they \
-                 were; to repair it: {}",
-                again()
-            ),
-            Stage::Complete => "all is written and verified".to_owned(),
-        }
+        let job = match self.args {
+            FlashArgs {
+                settings_only: true,
+                ..
+            } => Job::Settings,
+            FlashArgs { erase: true, .. } => Job::Afresh,
+            _ => Job::Everything,
+        };
+        repair::state(self.stage.get(), job, std::env::args_os())
     }
 }
 
@@ -743,8 +759,9 @@ fn fits(firmware: &Firmware, image: &Image, device: &Device) -> Result<(), Failu
     Ok(())
 }
 
-/// How a blank sector is described.
+/// How a blank sector is described, and one with settings.
 const NONE: &str = "none";
+const FOUND: &str = "flash";
 
 /// Reads back what settings the board has.
 fn stored_settings(device: &mut Device) -> Result<Stored, Failure> {
@@ -755,16 +772,24 @@ fn stored_settings(device: &mut Device) -> Result<Stored, Failure> {
         .as_ref()
         .and_then(|table| table.find(SETTINGS))
         .filter(|place| !place.is_app && place.size as usize >= BLOCK_SIZE && place.end() <= flash);
+    let sector = |device: &mut Device, offset| {
+        let sector = device.read(offset, u32::try_from(BLOCK_SIZE).unwrap_or(u32::MAX))?;
+        settings::stored(&sector)
+    };
     let Some(place) = place else {
+        // A write that broke off in the table has left the settings where ours has them: their
+        // check sum says whether it is they.
+        let usual = Table::usual_settings();
+        let found = usual.map(|offset| sector(device, offset)).transpose()?;
+        let settings = found.and_then(Result::ok);
         return Ok(Stored {
-            settings: None,
-            words: NONE.to_owned(),
+            words: if settings.is_some() { FOUND } else { NONE }.to_owned(),
+            settings,
             offset: None,
         });
     };
-    let sector = device.read(place.offset, u32::try_from(BLOCK_SIZE).unwrap_or(u32::MAX))?;
-    let (settings, words) = match settings::stored(&sector)? {
-        Ok(settings) => (Some(settings), "flash".to_owned()),
+    let (settings, words) = match sector(device, place.offset)? {
+        Ok(settings) => (Some(settings), FOUND.to_owned()),
         Err(DecodeError::Blank) => (None, NONE.to_owned()),
         Err(error) => (None, error.to_string()),
     };
@@ -798,11 +823,15 @@ fn step(part: &Part, unchanged: bool) -> Step {
 }
 
 /// Why a board never said where it can be reached.
-fn never_ready(name: &str, end: &End, wanted: &Wanted) -> Failure {
+fn never_ready(name: &str, chip: Chip, end: &End, wanted: &Wanted) -> Failure {
     let failure = |what: String| Failure::new(Kind::Device, format!("{name}: {what}"));
     match end {
-        End::Silence => failure("written and verified, but the board is silent".to_owned())
-            .hint("press RESET, then see tcpctl monitor; is GPIO9 or BOOT held low?"),
+        End::Silence => {
+            failure("written and verified, but the board is silent".to_owned()).hint(format!(
+                "press RESET, then see tcpctl monitor; is BOOT ({}) held low?",
+                chip::boot_pin(chip)
+            ))
+        }
         End::NoBanner(line) => failure(format!(
             "written and verified, but the firmware does not start; the last it said: {line}"
         ))
@@ -830,20 +859,6 @@ fn network(settings: &Settings, mac: Option<&str>) -> String {
         Security::Open => format!("{name} (open)"),
         Security::Wpa2(_) => name,
     }
-}
-
-/// This command once more, as a shell takes it. No secret is ever among a command's arguments.
-fn again(arguments: impl Iterator<Item = String>) -> String {
-    let quoted = |argument: String| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
-        if !argument.is_empty() && argument.chars().all(plain) {
-            argument
-        } else {
-            format!("'{}'", sanitize::one_line(&argument).replace('\'', r"'\''"))
-        }
-    };
-    let rest: Vec<_> = arguments.skip(1).map(quoted).collect();
-    format!("tcpctl {}", rest.join(" "))
 }
 
 /// Writes a file so that it is there whole, or not at all.
@@ -923,25 +938,4 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_that_repairs_is_this_one_once_more() {
-        let arguments = [
-            "/usr/bin/tcpctl",
-            "flash",
-            "--greeting",
-            "it's\x1b me",
-            "--mode",
-            "ap",
-        ];
-        assert_eq!(
-            again(arguments.iter().map(ToString::to_string)),
-            r"tcpctl flash --greeting 'it'\''s\x1b me' --mode ap"
-        );
-    }
 }

@@ -2,7 +2,8 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use espflash::target::Chip;
 
@@ -21,6 +22,24 @@ struct Bundled {
 
 include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
+/// A build by cargo that may be under way.
+#[derive(Debug, Clone, Default)]
+pub struct Build(Arc<Mutex<Option<Child>>>);
+
+impl Build {
+    fn cargo(&self) -> MutexGuard<'_, Option<Child>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends it: a cargo that nobody waits for would build on.
+    pub fn stop(&self) {
+        if let Some(mut cargo) = self.cargo().take() {
+            let _ = cargo.kill();
+            let _ = cargo.wait();
+        }
+    }
+}
+
 const BOTH_WAYS: &str = "run this in a checkout of tcpctl, which builds it, or give one with \
                          --firmware FILE; settings alone need none: --settings-only";
 
@@ -28,7 +47,7 @@ const BOTH_WAYS: &str = "run this in a checkout of tcpctl, which builds it, or g
 ///
 /// # Errors
 /// There is none here, or it can't be built.
-pub fn find(chip: Chip) -> Result<Firmware, Failure> {
+pub fn find(chip: Chip, running: &Build) -> Result<Firmware, Failure> {
     let name = chip.to_string();
     if let Some(bundled) = BUNDLED.iter().find(|bundled| bundled.chip == name) {
         return unpack(bundled);
@@ -45,7 +64,7 @@ pub fn find(chip: Chip) -> Result<Firmware, Failure> {
         };
         return Err(Failure::new(Kind::Device, message).hint(BOTH_WAYS));
     };
-    build(chip, &folder)
+    build(chip, &folder, running)
 }
 
 /// What there is to say before [`find`], which then takes a minute or more: it builds the firmware.
@@ -102,7 +121,7 @@ const fn target(chip: Chip) -> Option<&'static str> {
 }
 
 /// Builds the firmware with cargo, which says on standard error how far it is.
-fn build(chip: Chip, folder: &Path) -> Result<Firmware, Failure> {
+fn build(chip: Chip, folder: &Path, running: &Build) -> Result<Firmware, Failure> {
     let failed = |what: String| Failure::new(Kind::Device, what);
     let Some(target) = target(chip) else {
         return Err(failed(format!(
@@ -126,15 +145,17 @@ fn build(chip: Chip, folder: &Path) -> Result<Firmware, Failure> {
         .spawn()
         .map_err(|error| failed(format!("cargo: {error}")).hint(BOTH_WAYS))?;
     let mut built = None;
-    if let Some(stdout) = cargo.stdout.take() {
+    let stdout = cargo.stdout.take();
+    *running.cargo() = Some(cargo);
+    if let Some(stdout) = stdout {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             built = executable(&line).or(built);
         }
     }
-    let status = cargo
-        .wait()
-        .map_err(|error| failed(format!("cargo: {error}")))?;
-    match built.filter(|_| status.success()) {
+    // It has closed its output: this takes no time.
+    let ended = running.cargo().take().map(|mut cargo| cargo.wait());
+    let succeeded = ended.is_some_and(|status| status.is_ok_and(|status| status.success()));
+    match built.filter(|_| succeeded) {
         Some(path) => Firmware::read(&path),
         None => Err(
             failed(format!("the firmware for the {chip} does not build"))

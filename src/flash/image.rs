@@ -17,6 +17,9 @@ use super::table::{SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
+/// The flash that is assumed where no board says otherwise: that of most.
+pub const USUAL_FLASH: FlashSize = FlashSize::_4Mb;
+
 const ELF_MAGIC: [u8; 4] = [0x7f, b'E', b'L', b'F'];
 /// The first byte of an image (ESP-IDF, "App Image Format").
 const IMAGE_MAGIC: u8 = 0xe9;
@@ -109,6 +112,14 @@ impl Firmware {
     /// # Errors
     /// They are no firmware, damaged, or don't tell their chip.
     pub fn understand(name: String, bytes: Vec<u8>) -> Result<Self, Failure> {
+        let mut firmware = Self::of(name, bytes)?;
+        // Whether everything has its place is no question of the board.
+        let image = firmware.image(USUAL_FLASH, firmware.chip.default_xtal_frequency())?;
+        firmware.version = version(&image.app.data);
+        Ok(firmware)
+    }
+
+    fn of(name: String, bytes: Vec<u8>) -> Result<Self, Failure> {
         if bytes.starts_with(&ELF_MAGIC) {
             return Self::elf(name, bytes);
         }
@@ -120,11 +131,10 @@ impl Firmware {
         }
         if bytes.first() == Some(&IMAGE_MAGIC) {
             let chip = check(&bytes).map_err(|problem| damaged(&name, &problem))?;
-            let version = version(&bytes);
             return Ok(Self {
                 name,
                 chip,
-                version,
+                version: None,
                 form: Form::App(bytes),
             });
         }
@@ -165,15 +175,12 @@ impl Firmware {
             )
             .hint("add esp_bootloader_esp_idf::esp_app_desc!() to the program"));
         }
-        let mut firmware = Self {
+        Ok(Self {
             name,
             chip,
             version: None,
             form: Form::Elf(bytes),
-        };
-        let image = firmware.image(FlashSize::_4Mb, chip.default_xtal_frequency())?;
-        firmware.version = version(&image.app.data);
-        Ok(firmware)
+        })
     }
 
     fn merged(name: String, bytes: Vec<u8>) -> Result<Self, Failure> {
@@ -190,9 +197,9 @@ impl Firmware {
             return Err(damaged(&name, "the bootloader is missing or damaged"));
         }
         Ok(Self {
-            version: version(image),
             name,
             chip,
+            version: None,
             form: Form::Merged(bytes),
         })
     }

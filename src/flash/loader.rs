@@ -409,7 +409,8 @@ impl Device {
                 Ok("no-reset")
             }
             After::HardReset if self.has_reset_lines => {
-                connection.reset().map_err(|error| self.broken(&error))?;
+                let reset = self.way_out.take();
+                reset.map_err(|error| self.broken(&error))?;
                 Ok("hard-reset")
             }
             After::HardReset | After::WatchdogReset => {
@@ -466,6 +467,8 @@ impl Device {
 struct WayOut {
     /// The port once more, if it can reset the board.
     port: Option<Port>,
+    /// Whether the board is left as it is.
+    closed: bool,
     has_reset_lines: bool,
     usb: UsbPortInfo,
 }
@@ -475,6 +478,7 @@ impl WayOut {
         let again = has_reset_lines.then(|| port.try_clone_native().ok());
         Self {
             port: again.flatten(),
+            closed: false,
             has_reset_lines,
             usb: wish.port.usb.clone(),
         }
@@ -482,21 +486,31 @@ impl WayOut {
 
     /// The board is left as it is.
     fn close(&mut self) {
-        self.port = None;
+        self.closed = true;
+    }
+
+    /// Resets the board.
+    fn take(&mut self) -> Result<(), espflash::Error> {
+        self.closed = true;
+        let Some(mut port) = self.port.take() else {
+            return Ok(());
+        };
+        port::let_go_of_boot(&mut port)?;
+        Connection::new(
+            port,
+            self.usb.clone(),
+            ResetAfterOperation::HardReset,
+            ResetBeforeOperation::NoReset,
+            FIRST_BAUD,
+        )
+        .reset()
     }
 }
 
 impl Drop for WayOut {
     fn drop(&mut self) {
-        if let Some(port) = self.port.take() {
-            let mut connection = Connection::new(
-                port,
-                self.usb.clone(),
-                ResetAfterOperation::HardReset,
-                ResetBeforeOperation::NoReset,
-                FIRST_BAUD,
-            );
-            let _ = connection.reset();
+        if !self.closed {
+            let _ = self.take();
         }
     }
 }

@@ -6,7 +6,7 @@
 //!          image      bootloader, partition table, program: for which chip, and whether it fits
 //!     ---> port       which serial port, and why not
 //!          loader     the board in its loader: read, check sum, write, reset
-//! command: the flow; event: what it tells; boot: banner, address, greeting
+//! command: the flow; event: what it tells; boot: banner, address, greeting; repair: if it breaks off
 //! ```
 //!
 //! All that can be refused is refused before anything is erased. The settings are written after
@@ -21,5 +21,6 @@ pub mod firmware;
 pub mod image;
 pub mod loader;
 pub mod port;
+pub mod repair;
 pub mod settings;
 pub mod table;

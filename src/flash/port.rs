@@ -2,13 +2,14 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use espflash::connection::Port as Open;
-use serialport::UsbPortInfo;
+use serialport::{SerialPort, UsbPortInfo};
 use tcpctl_settings::HostName;
 
 use crate::config::{self, Key};
+use crate::discover::cache::Cache;
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 use crate::serial::{self, Adapter, Port};
@@ -50,20 +51,30 @@ impl Chosen {
     pub fn again(&self) -> Option<Self> {
         let listed = serial::list().unwrap_or_default();
         if let Some(given) = &self.given {
-            return named(given, &listed).ok();
+            return named(given, &listed, &Cache::of_user()).ok();
         }
-        let is_same = |port: &Port| {
-            let usb = port.usb.as_ref();
-            let serial = usb.and_then(|usb| usb.serial_number.as_ref());
-            match &self.usb.serial_number {
-                Some(own) => serial == Some(own),
-                None => port.path == self.path,
-            }
-        };
-        listed
+        self.found_again(listed)
+    }
+
+    /// The port on which this one's board is now.
+    fn found_again(&self, listed: Vec<Port>) -> Option<Self> {
+        let (here, elsewhere): (Vec<_>, Vec<_>) = listed
             .into_iter()
-            .find(is_same)
-            .map(|port| Self::of(port, None))
+            .filter(|port| {
+                let usb = port.usb.as_ref();
+                self.usb.serial_number.is_none()
+                    || usb.and_then(|usb| usb.serial_number.as_ref())
+                        == self.usb.serial_number.as_ref()
+            })
+            .partition(|port| port.path == self.path);
+        // Many bridges have the same serial number, 0001: one that came back under another name is
+        // known by it only where no other has it.
+        match (here.into_iter().next(), &elsewhere[..]) {
+            (Some(port), _) => Some(port),
+            (None, [port]) if self.usb.serial_number.is_some() => Some(port.clone()),
+            _ => None,
+        }
+        .map(|port| Self::of(port, None))
     }
 
     /// Its path, safe for a terminal.
@@ -80,10 +91,12 @@ impl Chosen {
 pub fn choose(given: Option<&str>) -> Result<Chosen, Failure> {
     let listed = serial::list().unwrap_or_default();
     if let Some(given) = given {
-        return named(given, &listed);
+        return named(given, &listed, &Cache::of_user());
     }
     match config::find(Key::Port)? {
-        Some(found) => named(&found.value, &listed).map_err(|error| found.blame(error)),
+        Some(found) => {
+            named(&found.value, &listed, &Cache::of_user()).map_err(|error| found.blame(error))
+        }
         None => only(listed),
     }
 }
@@ -117,8 +130,9 @@ fn only(listed: Vec<Port>) -> Result<Chosen, Failure> {
 }
 
 /// The port of this path, USB serial number, MAC address or name.
-fn named(given: &str, listed: &[Port]) -> Result<Chosen, Failure> {
-    let mac = serial::mac_address(given);
+fn named(given: &str, listed: &[Port], seen: &Cache) -> Result<Chosen, Failure> {
+    // A board that was given a name of its own is known by its MAC where discover has seen it.
+    let mac = serial::mac_address(given).or_else(|| seen.mac_of(given, SystemTime::now()));
     // A by-id link must be followed, or the USB device behind it is not known and the wrong reset
     // is chosen.
     let canonical = std::fs::canonicalize(given).ok();
@@ -179,29 +193,35 @@ fn named(given: &str, listed: &[Port]) -> Result<Chosen, Failure> {
     }
 }
 
-/// Whether a board of this MAC address calls itself so where it was given no name.
-fn is_named_after(mac: &str, name: &str) -> bool {
+/// What a board of this MAC address calls itself where it was given no name.
+fn board_name(mac: &str) -> Option<String> {
     let bytes: Option<Vec<_>> = mac
         .split(':')
         .map(|digits| u8::from_str_radix(digits, 16).ok())
         .collect();
-    let Some(mac) = bytes.and_then(|bytes| <[u8; 6]>::try_from(bytes).ok()) else {
-        return false;
-    };
-    let name = name.strip_suffix(".local").unwrap_or(name);
-    name.eq_ignore_ascii_case(HostName::of_board(mac).as_str())
+    let mac = <[u8; 6]>::try_from(bytes?).ok()?;
+    Some(HostName::of_board(mac).to_string())
 }
 
-/// Ports on one line: path, adapter, MAC address.
+/// Whether a board of this MAC address calls itself so where it was given no name.
+fn is_named_after(mac: &str, name: &str) -> bool {
+    let name = name.strip_suffix(".local").unwrap_or(name);
+    board_name(mac).is_some_and(|own| own.eq_ignore_ascii_case(name))
+}
+
+/// Ports on one line: path, USB identity, MAC address, and the name that a board has by that.
 fn list(ports: &[Port]) -> String {
     let one = |port: &Port| {
         let mut facts = Vec::new();
         if let Some(usb) = &port.usb {
-            facts.push(
-                usb.adapter()
-                    .map_or_else(|| usb.ids(), |a| Adapter::name(a).to_owned()),
-            );
-            facts.extend(usb.mac().or_else(|| usb.serial_number.clone()));
+            let adapter = usb.adapter().map(Adapter::name).unwrap_or_default();
+            facts.push(format!("{} {adapter}", usb.ids()).trim_end().to_owned());
+            if let Some(mac) = usb.mac() {
+                facts.extend(board_name(&mac));
+                facts.push(format!("MAC {mac}"));
+            } else if let Some(serial) = &usb.serial_number {
+                facts.push(format!("serial number {serial}"));
+            }
         }
         let facts = if facts.is_empty() {
             String::new()
@@ -245,6 +265,15 @@ pub fn open(chosen: &Chosen, baud: u32) -> Result<Open, Failure> {
                 Reason::Other => failed(&problem),
             }
         })
+}
+
+/// Lets go of BOOT, before the board is reset by the port's other line: the system asserts both
+/// when a port is opened, and then the reset line alone does nothing on most boards.
+///
+/// # Errors
+/// The port has no such lines, or is gone.
+pub fn let_go_of_boot(port: &mut Open) -> serialport::Result<()> {
+    port.write_data_terminal_ready(false)
 }
 
 enum Reason {
@@ -328,24 +357,48 @@ fn group_name(groups: &str, gid: u32) -> Option<String> {
     })
 }
 
-/// Another process that has the port open, by its name and number, where Linux lets us see it.
+/// Another process that has the port open, by its name and number, where Linux lets us see it: of
+/// several the one that has locked it.
 #[cfg(target_os = "linux")]
 pub fn holder(path: &str) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
 
-    let device = std::fs::metadata(path).ok()?.rdev();
+    let port = std::fs::metadata(path).ok()?;
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let locked = lock_owner(&locks, port.ino());
     let own = std::process::id();
-    let processes = std::fs::read_dir("/proc").ok()?;
-    processes.flatten().find_map(|process| {
-        let pid: u32 = process.file_name().to_str()?.parse().ok()?;
-        let descriptors = std::fs::read_dir(process.path().join("fd")).ok()?;
-        let has_it = descriptors.flatten().any(|descriptor| {
+    let has_it = |pid: u32| {
+        let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+        let open = descriptors.flatten().any(|descriptor| {
             std::fs::metadata(descriptor.path())
-                .is_ok_and(|metadata| device != 0 && metadata.rdev() == device)
+                .is_ok_and(|metadata| port.rdev() != 0 && metadata.rdev() == port.rdev())
         });
-        let name = std::fs::read_to_string(process.path().join("comm")).ok()?;
-        (pid != own && has_it)
-            .then(|| format!("{} (process {pid})", sanitize::one_line(name.trim_end())))
+        open.then_some(pid)
+    };
+    let pids = std::fs::read_dir("/proc").ok()?.flatten();
+    let pid = locked
+        .filter(|pid| *pid != own)
+        .and_then(has_it)
+        .or_else(|| {
+            pids.filter_map(|process| process.file_name().to_str()?.parse().ok())
+                .filter(|pid| *pid != own)
+                .find_map(has_it)
+        })?;
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(format!(
+        "{} (process {pid})",
+        sanitize::one_line(name.trim_end())
+    ))
+}
+
+/// Who has locked the file of this number, as `/proc/locks` has it:
+/// `1: FLOCK  ADVISORY  WRITE 708 00:13:4 0 EOF`.
+#[cfg(target_os = "linux")]
+fn lock_owner(locks: &str, inode: u64) -> Option<u32> {
+    locks.lines().find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let file = fields.get(5)?.rsplit_once(':')?.1;
+        (file.parse() == Ok(inode)).then(|| fields[4].parse().ok())?
     })
 }
 
@@ -399,26 +452,53 @@ mod tests {
         let failure = only(ports.clone()).unwrap_err();
         assert_eq!(failure.kind, Kind::Usage);
         let text = failure.to_string();
-        for part in ["/dev/ttyACM0", "84:f7:03:1a:0b:3d", "--port"] {
+        for part in [
+            "/dev/ttyACM0",
+            "84:f7:03:1a:0b:3d",
+            "tcpctl-0b3d",
+            "303a:1001",
+            "--port",
+        ] {
             assert!(text.contains(part), "{text}");
         }
+        let nobody = Cache::at("/nowhere".into());
         for (given, path) in [
             ("/dev/ttyACM1", "/dev/ttyACM1"),
             ("84:F7:03:1A:0B:3C", "/dev/ttyACM0"),
             ("84f7031a0b3d", "/dev/ttyACM1"),
             ("tcpctl-0b3c.local", "/dev/ttyACM0"),
         ] {
-            assert_eq!(named(given, &ports).unwrap().path, path, "{given}");
+            assert_eq!(named(given, &ports, &nobody).unwrap().path, path, "{given}");
         }
-        let missing = named("/dev/ttyACM7", &ports).unwrap_err().to_string();
+        let missing = named("/dev/ttyACM7", &ports, &nobody)
+            .unwrap_err()
+            .to_string();
         assert!(missing.contains("there are: /dev/ttyACM0"), "{missing}");
+    }
+
+    #[test]
+    fn a_board_is_found_again_under_another_name_but_no_other_in_its_place() {
+        let first = board("/dev/ttyUSB0", "0001");
+        let chosen = Chosen::of(first.clone(), None);
+        let path = |listed: &[Port]| {
+            let found = chosen.found_again(listed.to_vec());
+            found.map(|port| port.path)
+        };
+        let second = board("/dev/ttyUSB1", "0001");
+        let third = board("/dev/ttyUSB2", "0001");
+        let other = board("/dev/ttyUSB3", "0002");
+        let [own, moved] = ["/dev/ttyUSB0", "/dev/ttyUSB1"].map(|path| Some(path.to_owned()));
+        assert_eq!(path(&[second.clone(), first, other.clone()]), own);
+        assert_eq!(path(&[second.clone(), other.clone()]), moved);
+        assert_eq!(path(&[second, third]), None);
+        assert_eq!(path(&[other]), None);
     }
 
     #[cfg(unix)]
     #[test]
     fn what_is_no_port_is_said_to_be_none() {
         for path in ["/dev/null", "/etc/passwd", "/tmp"] {
-            let chosen = named(path, &[]).unwrap();
+            let chosen = named(path, &[], &Cache::at("/nowhere".into())).unwrap();
             let failure = open(&chosen, FIRST_BAUD).unwrap_err();
             assert!(failure.message.contains("is no serial port"), "{failure}");
         }
@@ -430,6 +510,16 @@ mod tests {
         let groups = "root:x:0:\ndialout:x:20:me\n";
         assert_eq!(group_name(groups, 20).as_deref(), Some("dialout"));
         assert_eq!(group_name(groups, 21), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_lock_is_found_by_the_file_s_number() {
+        let locks = "1: POSIX  ADVISORY  WRITE 3568 00:18:2 0 0\n\
+                     2: FLOCK  ADVISORY  WRITE 708 00:13:14 0 EOF\n";
+        assert_eq!(lock_owner(locks, 14), Some(708));
+        assert_eq!(lock_owner(locks, 4), None);
+        assert_eq!(lock_owner("", 4), None);
     }
 
     #[cfg(target_os = "linux")]

@@ -20,7 +20,7 @@ use crate::sys;
 use crate::units;
 
 /// What was asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Asked {
     changes: Changes,
 }

@@ -76,7 +76,8 @@ pub fn read(
 }
 
 /// Resets the board by the port's lines.
-fn reset(port: Port, chosen: &Chosen) -> (Port, Heard) {
+fn reset(mut port: Port, chosen: &Chosen) -> (Port, Heard) {
+    let free = port::let_go_of_boot(&mut port).map_err(espflash::Error::from);
     let mut connection = Connection::new(
         port,
         chosen.usb.clone(),
@@ -84,7 +85,7 @@ fn reset(port: Port, chosen: &Chosen) -> (Port, Heard) {
         ResetBeforeOperation::NoReset,
         port::FIRST_BAUD,
     );
-    let outcome = match connection.reset() {
+    let outcome = match free.and_then(|()| connection.reset()) {
         Ok(()) => Heard::Reset,
         Err(error) => Heard::NoReset(image::chain(&error)),
     };

@@ -32,6 +32,9 @@ impl Output {
     /// Shows what the search for the limits is doing, where a person sees it.
     pub fn limits_progress(&self, step: limits::Step) {
         use limits::Step;
+        if !self.shows_status() {
+            return;
+        }
         self.status(&match step {
             Step::Baseline { exchange } => {
                 format!("one client at a time: exchange {}", exchange + 1)
@@ -50,6 +53,9 @@ impl Output {
     /// Shows what a ramp is doing, where a person sees it.
     pub fn ramp_progress(&self, doing: ramp::Doing) {
         use ramp::Doing;
+        if !self.shows_status() {
+            return;
+        }
         self.status(&match doing {
             Doing::Step {
                 connections,
@@ -68,11 +74,17 @@ impl Output {
 
     /// Shows how a flow stands, where a person sees it.
     pub fn throughput_progress(&self, so_far: &throughput::Progress<'_>) {
+        if !self.shows_status() {
+            return;
+        }
         self.status(&flow_progress(so_far, Charset::detect(), chart::width()));
     }
 
     /// Shows how a load stands, where a person sees it.
     pub fn bench_progress(&self, so_far: &engine::Progress) {
+        if !self.shows_status() {
+            return;
+        }
         let errors: Vec<_> = so_far
             .errors
             .iter()

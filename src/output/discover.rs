@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::{Colour, Halt, Output, human};
 use crate::discover::report::{BoardReport, DiscoverReport, Event, Status};
 use crate::sanitize;
+use crate::target::{Place, Target};
 
 /// The widths that columns have in a pipe, from the first line on; longer texts push the rest of
 /// their line.
@@ -58,11 +59,14 @@ impl Output {
         Ok(listing)
     }
 
-    /// Prints names, one a line; what could not be typed as a name is left out.
+    /// Prints names, one a line; what is no target of that name, and what is not safe to show, is
+    /// left out.
     pub fn names(&self, names: &[String]) -> Result<(), Halt> {
         let plain = |name: &&String| {
-            let typed = |c: char| c.is_alphanumeric() || "-._".contains(c);
-            !name.is_empty() && name.chars().all(typed) && sanitize::one_line(name) == **name
+            let target = Target::parse(name).map(|target| target.place);
+            let is_target =
+                matches!(target, Ok(Place::Name { host, port: None }) if host == **name);
+            is_target && sanitize::one_line(name) == **name
         };
         if self.is_json() {
             return self.object(&serde_json::json!({

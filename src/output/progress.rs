@@ -23,6 +23,11 @@ impl Progress {
         Self { bar }
     }
 
+    /// Whether anybody sees it.
+    pub fn is_shown(&self) -> bool {
+        self.bar.is_some()
+    }
+
     /// So much is done.
     pub fn set(&self, done: u64) {
         if let Some(bar) = &self.bar {

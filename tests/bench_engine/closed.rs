@@ -60,8 +60,11 @@ fn the_phases_are_told_apart() {
         (&measurement.complete, 70),
     ] {
         assert_eq!(times.len(), 7);
-        assert!(times.equivalent(times.min(), expected * MS), "{expected}");
-        assert!(times.equivalent(times.max(), expected * MS), "{expected}");
+        assert_eq!(
+            times.count_between(expected * MS, expected * MS),
+            7,
+            "{expected}"
+        );
     }
     let totals = measurement.totals.expect("the script knows");
     assert_eq!(totals.syn_retransmissions, 7);

@@ -5,13 +5,47 @@
     reason = "each test binary takes of this what it needs"
 )]
 
+use sha2::{Digest, Sha256};
+
 use crate::common::noise;
 
-/// Where the chips map their flash for data and for code, and where their memory is: the C3's, and
-/// near enough for the others.
-const DROM: u32 = 0x3c00_0020;
-const IROM: u32 = 0x4201_0020;
-const RAM: u32 = 0x3fc8_0000;
+/// Where a chip maps its flash for data and for code, where its memory is, and its processor's
+/// number in an ELF (technical reference manuals, "System and Memory").
+#[derive(Clone, Copy)]
+struct Map {
+    drom: u32,
+    irom: u32,
+    ram: u32,
+    machine: u16,
+}
+
+const RISC_V: u16 = 243;
+const XTENSA: u16 = 94;
+
+/// The C3's, and near enough for the other RISC-V chips.
+const C3: Map = Map {
+    drom: 0x3c00_0020,
+    irom: 0x4201_0020,
+    ram: 0x3fc8_0000,
+    machine: RISC_V,
+};
+
+impl Map {
+    fn of(chip: &str) -> Self {
+        let (drom, irom, ram) = match chip {
+            "esp32" => (0x3f40_0020, 0x400d_0020, 0x3ffb_0000),
+            "esp32s2" => (0x3f00_0020, 0x4008_0020, 0x3ffb_0000),
+            "esp32s3" => (0x3c00_0020, 0x4201_0020, 0x3fc9_0000),
+            _ => return C3,
+        };
+        Self {
+            drom,
+            irom,
+            ram,
+            machine: XTENSA,
+        }
+    }
+}
 
 /// What kind of ELF it is to be.
 pub struct Program {
@@ -72,12 +106,13 @@ impl Program {
         // Half of it compresses well, as code does.
         let mut code = noise(11, self.size / 2);
         code.resize(self.size, 0x13);
+        let map = Map::of(self.chip);
         let mut sections = Vec::new();
         if self.described {
-            sections.push(Section::program(".flash.appdesc", 2, DROM, descriptor));
+            sections.push(Section::program(".flash.appdesc", 2, map.drom, descriptor));
         }
-        sections.push(Section::program(".text", 6, IROM, code));
-        sections.push(Section::program(".data", 3, RAM, noise(3, 1_000)));
+        sections.push(Section::program(".text", 6, map.irom, code));
+        sections.push(Section::program(".data", 3, map.ram, noise(3, 1_000)));
         if !self.stripped {
             let index = u16::try_from(sections.len() + 1).unwrap();
             let mut metadata = Section::program(".espressif.metadata", 0, 0, Vec::new());
@@ -106,8 +141,63 @@ impl Program {
             kind: 3,
             ..Section::program(".shstrtab", 0, 0, Vec::new())
         });
-        link(sections)
+        link(sections, map)
     }
+}
+
+/// An image as another toolchain makes it (ESP-IDF, "App Image Format"): one segment, its check sum
+/// and its SHA-256. A program's begins with a descriptor, a bootloader's has none.
+pub fn image(chip_id: u16, version: Option<&str>, size: usize) -> Vec<u8> {
+    let mut segment = Vec::new();
+    if let Some(version) = version {
+        segment.extend(0xabcd_5432_u32.to_le_bytes());
+        segment.resize(16, 0);
+        segment.extend(version.as_bytes());
+        segment.resize(256, 0);
+    }
+    segment.extend(noise(u64::from(chip_id) + 1, size));
+    let mut image = vec![0xe9, 1, 2, 0x20];
+    image.extend(0x4008_0000_u32.to_le_bytes());
+    image.resize(24, 0);
+    image[12..14].copy_from_slice(&chip_id.to_le_bytes());
+    image[23] = 1;
+    image.extend(0x3f40_0020_u32.to_le_bytes());
+    image.extend(u32::try_from(segment.len()).unwrap().to_le_bytes());
+    image.extend(&segment);
+    let sum = segment.iter().fold(0xef, |sum, byte| sum ^ byte);
+    image.resize((image.len() + 1).next_multiple_of(16) - 1, 0);
+    image.push(sum);
+    let digest = Sha256::digest(&image);
+    image.extend(digest);
+    image
+}
+
+/// A partition table with a place for settings and one for a program, at other addresses than ours.
+pub fn table(settings: u32, app: u32) -> Vec<u8> {
+    let mut table = Vec::new();
+    for (name, kind, subtype, offset, size) in [
+        ("nvs", 1, 2, 0x9000, 0x4000),
+        ("settings", 1, 6, settings, 0x2000),
+        ("factory", 0, 0, app, 0x10_0000_u32),
+    ] {
+        let mut entry = vec![0xaa, 0x50, kind, subtype];
+        entry.extend(u32::to_le_bytes(offset));
+        entry.extend(size.to_le_bytes());
+        entry.extend(name.as_bytes());
+        entry.resize(32, 0);
+        table.extend(entry);
+    }
+    table
+}
+
+/// Parts at their addresses, as `esptool merge-bin` joins them.
+pub fn merged(parts: &[(usize, &[u8])]) -> Vec<u8> {
+    let end = parts.iter().map(|(at, part)| at + part.len()).max();
+    let mut merged = vec![0xff; end.unwrap()];
+    for (at, part) in parts {
+        merged[*at..at + part.len()].copy_from_slice(part);
+    }
+    merged
 }
 
 /// An ELF in which one function is at an address, by its symbol alone.
@@ -119,8 +209,8 @@ pub fn with_a_function(name: &str, address: u32) -> Vec<u8> {
     // Global, a function, in the first section.
     symbols.extend([0x12, 0, 1, 0]);
     let names = format!("\0{name}\0").into_bytes();
-    link(vec![
-        Section::program(".text", 6, IROM, vec![0x13; 4096]),
+    let sections = vec![
+        Section::program(".text", 6, C3.irom, vec![0x13; 4096]),
         Section {
             kind: 2,
             link: 3,
@@ -136,11 +226,12 @@ pub fn with_a_function(name: &str, address: u32) -> Vec<u8> {
             kind: 3,
             ..Section::program(".shstrtab", 0, 0, Vec::new())
         },
-    ])
+    ];
+    link(sections, C3)
 }
 
 /// Puts the sections behind a header, and their headers behind them.
-fn link(mut sections: Vec<Section>) -> Vec<u8> {
+fn link(mut sections: Vec<Section>, map: Map) -> Vec<u8> {
     let mut names = vec![0];
     let mut name_at = Vec::new();
     for section in &sections {
@@ -176,9 +267,9 @@ fn link(mut sections: Vec<Section>) -> Vec<u8> {
     let table = u32::try_from(elf.len()).unwrap();
     elf[..7].copy_from_slice(b"\x7fELF\x01\x01\x01");
     elf[16..18].copy_from_slice(&2_u16.to_le_bytes());
-    elf[18..20].copy_from_slice(&243_u16.to_le_bytes());
+    elf[18..20].copy_from_slice(&map.machine.to_le_bytes());
     elf[20..24].copy_from_slice(&1_u32.to_le_bytes());
-    elf[24..28].copy_from_slice(&IROM.to_le_bytes());
+    elf[24..28].copy_from_slice(&map.irom.to_le_bytes());
     elf[32..36].copy_from_slice(&table.to_le_bytes());
     elf[40..42].copy_from_slice(&52_u16.to_le_bytes());
     elf[46..48].copy_from_slice(&40_u16.to_le_bytes());

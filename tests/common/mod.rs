@@ -12,6 +12,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+pub mod schema;
+
 /// No test waits longer for the command: one that hangs fails, and does not stop the others.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -132,12 +134,15 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// The JSON objects on standard output.
+    /// The JSON objects on standard output, each as its schema says.
     pub fn objects(&self) -> Vec<serde_json::Value> {
         let text = std::str::from_utf8(&self.stdout).unwrap();
-        text.lines()
+        let objects: Vec<_> = text
+            .lines()
             .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+            .collect();
+        objects.iter().for_each(schema::check);
+        objects
     }
 }
 

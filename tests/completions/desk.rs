@@ -39,6 +39,7 @@ impl Desk {
         let boards = [
             "greeter-1a2b3c",
             "kitchen",
+            "lab board",
             "evil$(touch ran)",
             "evil;touch ran",
         ];

@@ -4,7 +4,7 @@ use crate::desk::{Desk, Shell};
 use crate::prerequisites::{Need, skipped};
 
 /// What is typed, and what `tcpctl` is then called with.
-const TYPED: [(&str, &str); 7] = [
+const TYPED: [(&str, &str); 8] = [
     ("tcpctl disc\t", "<discover>"),
     ("tcpctl send --half\t", "<send> <--half-close>"),
     ("tcpctl bench --only thr\t", "<bench> <--only> <throughput>"),
@@ -18,6 +18,7 @@ const TYPED: [(&str, &str); 7] = [
         "tcpctl send kitchen --file ph\t",
         "<send> <kitchen> <--file> <photo of a board.jpg>",
     ),
+    ("tcpctl send lab\t", "<send> <lab board>"),
 ];
 
 /// What needs care in shells that part words at `=` and `:`.

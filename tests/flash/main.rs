@@ -15,11 +15,15 @@ mod loader;
 )]
 mod processes;
 
+mod by_hand;
 mod checkout;
+mod chips;
 mod damage;
 mod esptool;
 mod figures;
 mod flow;
+mod ports;
 mod refusals;
+mod reset;
 mod scene;
 mod terminal;

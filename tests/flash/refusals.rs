@@ -12,7 +12,7 @@ fn only_line(ended: &Ended) -> &str {
     let line = ended.stderr.trim_end();
     let lines: Vec<_> = line
         .lines()
-        .filter(|line| !line.starts_with("note:"))
+        .filter(|line| !line.starts_with("note:") && !line.starts_with("writing "))
         .collect();
     assert_eq!(lines.len(), 1, "{line}");
     lines[0]
@@ -198,6 +198,10 @@ fn a_board_that_was_told_nothing_needs_a_mode() {
     assert!(only_line(&ended).contains("--mode ap"), "{}", ended.stderr);
     assert!(scene.board.is_untouched());
     scene.board.press_boot_and_reset();
+    let ended = scene.run(&["--settings-only"]);
+    assert_eq!(ended.code, 2);
+    assert!(only_line(&ended).contains("no setting was given"));
+    assert!(scene.board.state().commands.is_empty());
     let ended = scene.run(&["--settings-only", "--workers", "2"]);
     assert_eq!(ended.code, 70);
     let line = only_line(&ended);
@@ -261,6 +265,73 @@ fn a_board_that_dies_in_the_middle_keeps_its_settings_and_is_repaired_by_the_sam
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         assert_eq!(scene.board.read(0xe000, 4096), stored);
     }
+}
+
+#[test]
+fn a_write_that_ends_in_the_partition_table_loses_no_settings() {
+    let scene = Scene::new(Board::new());
+    let first = scene.flash(&["--no-wait", "--workers", "7", "--ssid", "desk"]);
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    let stored = scene.board.read(0xe000, 4096);
+    // Another table: all else is there already, so the first block is the table's.
+    scene.board.state().flash.erase(0x8000, 0x1000);
+    scene.board.state().kind.fault = Fault::DiesAfter(0);
+    scene.board.press_boot_and_reset();
+    // Neither mode nor SSID is said again.
+    let again = ["--firmware", &scene.elf, "--no-wait", "--baud", "115200"];
+    let ended = scene.run(&again);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    let line = only_line(&ended);
+    assert!(
+        line.contains("the partition table is half written"),
+        "{line}"
+    );
+    scene.board.heal();
+    let ended = scene.run(&again);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(scene.board.read(0xe000, 4096), stored);
+}
+
+#[test]
+fn after_an_erase_nothing_is_said_to_be_as_it_was() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    scene.board.state().kind.fault = Fault::DiesAfter(1);
+    scene.board.press_boot_and_reset();
+    let ended = scene.flash(&["--erase", "--yes", "--baud", "115200"]);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("the flash was erased"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.stderr.contains("as they were"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("--erase --yes"), "{}", ended.stderr);
+}
+
+#[test]
+fn ctrl_c_while_settings_are_written_says_that_they_may_be_lost() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    scene.board.state().kind.fault = Fault::DiesAfter(0);
+    scene.board.press_boot_and_reset();
+    let child = scene
+        .command(&["--settings-only", "--greeting", "moin", "--baud", "115200"])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    while scene.board.state().blocks < 1 {
+        std::thread::yield_now();
+    }
+    signal(&child, rustix::process::Signal::TERM);
+    let ended = finish(child);
+    assert_eq!(ended.code, 143, "{}", ended.stderr);
+    let words = "the settings may be lost, the firmware is whole; to repair it: tcpctl flash";
+    assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    scene.board.heal();
+    let again = ["--settings-only", "--greeting", "moin", "--baud", "115200"];
+    let ended = scene.flash(&again[1..]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
 }
 
 #[test]

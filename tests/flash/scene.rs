@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::common::{Ended, finish, tcpctl};
 use crate::firmware::Program;
-use crate::loader::Board;
+use crate::loader::{Board, Wiring};
 
 pub(crate) const PASSPHRASE: &str = "correct horse battery";
 
@@ -65,6 +65,9 @@ impl Scene {
         all.extend(arguments);
         let mut command = tcpctl(all);
         command.current_dir(Path::new("/")).env("RUST_LOG", "trace");
+        if self.board.state().kind.wiring != Wiring::None {
+            self.board.wire(&mut command);
+        }
         command
     }
 

@@ -209,3 +209,18 @@ fn what_can_t_be_is_refused() {
         assert!(ended.stderr.contains(words), "{}", ended.stderr);
     }
 }
+
+#[test]
+fn each_schema_is_printed_as_it_is_published() {
+    for name in [
+        "bench", "discover", "error", "flash", "monitor", "send", "sim",
+    ] {
+        let ended = run(["schema", name]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        let printed: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+        assert_eq!(
+            &printed,
+            common::schema::document(&format!("tcpctl.{name}/1"))
+        );
+    }
+}

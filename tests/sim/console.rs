@@ -24,6 +24,7 @@ fn json_is_an_event_a_line_with_the_contract_s_fields() {
         .stdout
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .inspect(crate::schema::check)
         .map(without_time)
         .collect();
     let schema = "tcpctl.sim/1";

@@ -8,6 +8,8 @@
     reason = "each of the two that share it leaves a part unused"
 )]
 mod processes;
+#[path = "../common/schema.rs"]
+mod schema;
 
 mod board;
 mod clients;

@@ -83,6 +83,7 @@ fn a_failure_is_an_object_for_a_program() {
         assert_eq!(ended.stdout.lines().count(), 1, "{ended:?}");
         let error: serde_json::Value = serde_json::from_str(&ended.stdout)
             .unwrap_or_else(|error| panic!("{error}: {ended:?}"));
+        crate::schema::check(&error);
         assert_eq!(error["schema"], "tcpctl.error/1");
         assert_eq!(error["command"], "sim");
         assert_eq!(error["kind"], kind, "{error}");

@@ -12,6 +12,7 @@
 //! | [`vitals`] | what the board can say of itself |
 //! | [`headroom`] | how much of the stack was never used |
 //! | [`last_words`] | a panic's message, across the reset |
+//! | [`raw`] | what those two need of unsafe code, and the only such code |
 //! | [`watchdog`] | a reset for a network that has stopped to turn |
 #![no_std]
 #![no_main]
@@ -23,6 +24,7 @@ mod console;
 mod headroom;
 mod last_words;
 mod radio;
+mod raw;
 mod servers;
 mod stored;
 mod vitals;

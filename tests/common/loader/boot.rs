@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tcpctl_greeter::console::Mac;
 use tcpctl_settings::{Mode, Settings};
 
+use super::chip::Model;
 use super::{Boot, Kind};
 
 /// The program in flash, as it runs.
@@ -43,7 +44,8 @@ pub fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
         let _ = sender.send(text.into_bytes());
     };
     print("ESP-ROM:esp32c3-api1-20210207\r\nrst:0x10 (RTCWDT_RTC_RST),boot:0xc (SPI_FAST_FLASH_BOOT)\r\n".to_owned());
-    let partitions = match bootable(flash) {
+    let model = Model::of(kind.chip_id);
+    let partitions = match bootable(flash, model.boot_address) {
         Ok(partitions) => partitions,
         Err(problem) => {
             print(format!("{problem}\r\n").repeat(3));
@@ -64,7 +66,8 @@ pub fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
         .map_or(Mode::AccessPoint, |settings| settings.network.mode());
     let mac = Mac(kind.mac);
     print(format!(
-        "tcpctl-firmware v=0.1.0 chip=esp32c3 mac={mac} mode={mode} settings={from} reset=power-on\r\n"
+        "tcpctl-firmware v=0.1.0 chip={} mac={mac} mode={mode} settings={from} reset=power-on\r\n",
+        model.name
     ));
     if kind.boot == Boot::NoNetwork {
         return Some(App { said, sim: None });
@@ -109,8 +112,8 @@ struct Partition {
 }
 
 /// What the ROM and the bootloader check before they start a program.
-fn bootable(flash: &[u8]) -> Result<Vec<Partition>, &'static str> {
-    check_image(flash).map_err(|()| "invalid header: 0xffffffff")?;
+fn bootable(flash: &[u8], boot_address: usize) -> Result<Vec<Partition>, &'static str> {
+    check_image(&flash[boot_address..]).map_err(|()| "invalid header: 0xffffffff")?;
     let mut partitions = Vec::new();
     for entry in flash[0x8000..0x8c00].chunks(32) {
         if entry[..2] != [0xaa, 0x50] {

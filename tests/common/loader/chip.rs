@@ -1,43 +1,124 @@
-//! The registers that loaders look at.
+//! The registers that loaders look at, and what else differs from chip to chip.
 
 use std::collections::HashMap;
 
 use super::Kind;
+
+/// A chip, as far as a loader sees it.
+#[derive(Debug)]
+pub struct Model {
+    /// Its name in the firmware's banner.
+    pub name: &'static str,
+    /// What stands at [`MAGIC`].
+    magic: u32,
+    /// How long its security information is: without a chip id on the S2, none on the ESP32.
+    pub security_info: usize,
+    /// Where the second-stage bootloader is in flash.
+    pub boot_address: usize,
+    /// SPI1, which reaches the flash, and its USR2 and W0 from there.
+    spi: [u32; 3],
+    /// Where the eFuses have the MAC address.
+    mac: u32,
+    /// Whether the RTC watchdog of these tests is where this chip has it.
+    has_watchdog: bool,
+}
+
+/// The technical reference manuals' memory maps; the magic numbers are esptool's.
+const ESP32: Model = Model {
+    name: "esp32",
+    magic: 0x00f0_1d83,
+    security_info: 0,
+    boot_address: 0x1000,
+    spi: [0x3ff4_2000, 0x24, 0x80],
+    mac: 0x3ff5_a004,
+    has_watchdog: false,
+};
+const ESP32S2: Model = Model {
+    name: "esp32s2",
+    magic: 0x0000_07c6,
+    security_info: 12,
+    boot_address: 0x1000,
+    spi: [0x3f40_2000, 0x20, 0x58],
+    mac: 0x3f41_a044,
+    has_watchdog: false,
+};
+const ESP32S3: Model = Model {
+    name: "esp32s3",
+    magic: 0x0000_0009,
+    security_info: 20,
+    boot_address: 0,
+    spi: [0x6000_2000, 0x20, 0x58],
+    mac: 0x6000_7044,
+    has_watchdog: false,
+};
+const ESP32C3: Model = Model {
+    name: "esp32c3",
+    magic: 0x6921_506f,
+    security_info: 20,
+    boot_address: 0,
+    spi: [0x6000_2000, 0x20, 0x58],
+    mac: 0x6000_8844,
+    has_watchdog: true,
+};
+
+impl Model {
+    /// The chip of this id. One that is not among these is a C3 that calls itself so.
+    pub fn of(chip_id: u32) -> &'static Self {
+        match chip_id {
+            0 => &ESP32,
+            2 => &ESP32S2,
+            9 => &ESP32S3,
+            _ => &ESP32C3,
+        }
+    }
+}
 
 /// The RTC watchdog of the C3 (technical reference manual, chapter 9).
 const WDT_CONFIG0: u32 = 0x6000_8090;
 const WDT_WRITE_PROTECT: u32 = 0x6000_80a8;
 const WDT_KEY: u32 = 0x50d8_3aa1;
 
-/// SPI1, which reaches the flash.
-const SPI_CMD: u32 = 0x6000_2000;
-const SPI_USR2: u32 = 0x6000_2020;
-const SPI_W0: u32 = 0x6000_2058;
 const SPI_START: u32 = 1 << 18;
 const READ_JEDEC_ID: u32 = 0x9f;
 
 /// Where a loader finds which chip it talks to.
 const MAGIC: u32 = 0x4000_1000;
-/// eFuse block 1: the MAC address and the revision.
-const EFUSE_BLOCK1: u32 = 0x6000_8844;
+
+/// The ESP32's UART divider, by which its crystal of 40 MHz is known: at 115200 baud.
+const ESP32_CLKDIV: u32 = 0x3ff4_0014;
+/// Words 0 and 6 of the ESP32's eFuse block 0: `FLASH_CRYPT_CNT`, `ABS_DONE_0`.
+const ESP32_EFUSES: u32 = 0x3ff5_a000;
 
 #[derive(Debug)]
 pub struct Registers {
+    model: &'static Model,
     values: HashMap<u32, u32>,
     flash_id: u32,
 }
 
 impl Registers {
     pub fn of(kind: &Kind) -> Self {
+        let model = Model::of(kind.chip_id);
         let [first, second, rest @ ..] = kind.mac;
-        let values = HashMap::from([
-            (MAGIC, 0x6921_506f),
-            (EFUSE_BLOCK1, u32::from_be_bytes(rest)),
-            (EFUSE_BLOCK1 + 4, u32::from_be_bytes([0, 0, first, second])),
-            // Revision 0.4.
-            (EFUSE_BLOCK1 + 12, 4 << 18),
+        let mut values = HashMap::from([
+            (MAGIC, model.magic),
+            (model.mac, u32::from_be_bytes(rest)),
+            (model.mac + 4, u32::from_be_bytes([0, 0, first, second])),
         ]);
+        match model.name {
+            "esp32" => {
+                values.insert(ESP32_CLKDIV, 347);
+                values.insert(ESP32_EFUSES, u32::from(kind.crypt_count) << 20);
+                values.insert(ESP32_EFUSES + 24, (kind.security_flags & 1) << 4);
+            }
+            // Revision 0.4.
+            "esp32c3" => {
+                values.insert(model.mac + 12, 4 << 18);
+            }
+            _ => {}
+        }
         Self {
+            model,
             values,
             // Winbond, of the size that it tells.
             flash_id: u32::from(kind.flash_size_log2) << 16 | 0x40ef,
@@ -51,16 +132,17 @@ impl Registers {
     /// Writes the bits of `mask`; says whether that resets the chip.
     pub fn write(&mut self, address: u32, value: u32, mask: u32) -> bool {
         let value = (self.read(address) & !mask) | (value & mask);
-        if address == SPI_CMD && value & SPI_START != 0 {
-            let command = self.read(SPI_USR2) & 0xffff;
+        let [spi, usr2, w0] = self.model.spi;
+        if address == spi && value & SPI_START != 0 {
+            let command = self.read(spi + usr2) & 0xffff;
             let answer = if command == READ_JEDEC_ID {
                 self.flash_id
             } else {
                 0
             };
-            self.values.insert(SPI_W0, answer);
+            self.values.insert(spi + w0, answer);
             // Done: the bit clears itself.
-            self.values.insert(SPI_CMD, value & !SPI_START);
+            self.values.insert(spi, value & !SPI_START);
             return false;
         }
         if address == WDT_CONFIG0 && self.read(WDT_WRITE_PROTECT) != WDT_KEY {
@@ -68,6 +150,9 @@ impl Registers {
         }
         self.values.insert(address, value);
         // It bites some milliseconds after it was let off: when whoever did that has locked it.
-        address == WDT_WRITE_PROTECT && value == 0 && self.read(WDT_CONFIG0) >> 31 == 1
+        self.model.has_watchdog
+            && address == WDT_WRITE_PROTECT
+            && value == 0
+            && self.read(WDT_CONFIG0) >> 31 == 1
     }
 }

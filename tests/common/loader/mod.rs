@@ -1,5 +1,6 @@
 //! A board with no firmware yet, on a pseudo-terminal: the ESP32-C3's ROM loader, the stub that is
-//! loaded into it, its flash, and what it prints once it boots.
+//! loaded into it, its flash, and what it prints once it boots. The classic ESP32, S2 and S3 are
+//! there as far as their registers and places in flash differ.
 //!
 //! It is kept honest in two ways: `esptool` reads and writes it (`tests/flash/esptool.rs`), and its
 //! flash is NOR flash, in which writing without erasing leaves nonsense. It proves the protocol,
@@ -17,6 +18,7 @@ mod boot;
 mod chip;
 mod flash;
 pub mod line;
+pub mod modem;
 mod protocol;
 mod slip;
 
@@ -25,11 +27,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 pub use flash::Flash;
+pub use modem::{Lines, Start, Wiring};
 
 /// What kind of board it is, and what is wrong with it.
 #[derive(Debug, Clone)]
 pub struct Kind {
-    /// The chip id that it tells: 5 is the C3.
+    /// The chip id that it tells: 5 is the C3, 0 the ESP32, 2 the S2, 9 the S3.
     pub chip_id: u32,
     /// log2 of the flash's size, as its JEDEC id tells it: 0x16 is 4 MiB.
     pub flash_size_log2: u8,
@@ -43,6 +46,8 @@ pub struct Kind {
     pub fault: Fault,
     /// What it does once it boots.
     pub boot: Boot,
+    /// What resets it. Where anything does, it runs its program at first.
+    pub wiring: Wiring,
 }
 
 impl Default for Kind {
@@ -55,6 +60,7 @@ impl Default for Kind {
             crypt_count: 0,
             fault: Fault::None,
             boot: Boot::Firmware,
+            wiring: Wiring::None,
         }
     }
 }
@@ -76,6 +82,8 @@ pub enum Fault {
     RefusesBaud,
     /// Above 115200 baud what it says arrives as noise.
     NoisyWhenFast,
+    /// Above 115200 baud nothing that is said arrives, either way.
+    DeafWhenFast,
     /// A bit at this address stays as it is not meant to be.
     BadCell(u32),
     /// It falls silent after so many blocks of data.
@@ -111,11 +119,16 @@ pub struct State {
     pub blocks: u32,
     /// BOOT and RESET are pressed by hand.
     pub press: bool,
+    /// Each change of the modem lines.
+    pub lines: Vec<Lines>,
+    /// Each start of the chip that they led to.
+    pub starts: Vec<Start>,
 }
 
 /// The board. It ends with this value.
 pub struct Board {
     pub path: PathBuf,
+    socket: PathBuf,
     state: Arc<Mutex<State>>,
     stop: Arc<std::sync::atomic::AtomicBool>,
     thread: Option<thread::JoinHandle<()>>,
@@ -141,6 +154,7 @@ impl Board {
 
     /// A board with something in its flash.
     pub fn holding(kind: Kind, flash: Flash) -> Self {
+        let wiring = kind.wiring;
         let state = Arc::new(Mutex::new(State {
             kind,
             flash,
@@ -150,21 +164,35 @@ impl Board {
             wire_ns: 0,
             blocks: 0,
             press: false,
+            lines: Vec::new(),
+            starts: Vec::new(),
         }));
         let line = line::Line::open();
         let path = line.path.clone();
+        let socket = std::env::temp_dir().join(format!(
+            "tcpctl-lines-{}-{}",
+            std::process::id(),
+            path.file_name().unwrap().to_str().unwrap()
+        ));
+        let modem = modem::Modem::open(wiring, &socket);
         let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let thread = thread::spawn({
             let state = Arc::clone(&state);
             let stop = Arc::clone(&stop);
-            move || protocol::run(line, &state, &stop)
+            move || protocol::run(line, modem, &state, &stop)
         });
         Self {
             path,
+            socket,
             state,
             stop,
             thread: Some(thread),
         }
+    }
+
+    /// Connects a command's modem lines to this board, which needs a C compiler.
+    pub fn wire(&self, command: &mut std::process::Command) {
+        modem::wire(command, &self.path, &self.socket);
     }
 
     pub fn port(&self) -> &str {
@@ -192,6 +220,8 @@ impl Board {
         state.blocks = 0;
         state.flash.written.clear();
         state.flash.erased.clear();
+        state.lines.clear();
+        state.starts.clear();
     }
 
     /// It is sound from now on.
@@ -213,5 +243,6 @@ impl Drop for Board {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        let _ = std::fs::remove_file(&self.socket);
     }
 }

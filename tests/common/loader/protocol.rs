@@ -7,9 +7,10 @@ use flate2::{Decompress, FlushDecompress, Status};
 use md5::{Digest, Md5};
 
 use super::boot::{self, App};
-use super::chip::Registers;
+use super::chip::{Model, Registers};
 use super::flash::SECTOR;
 use super::line::Line;
+use super::modem::{Modem, Start, Wiring};
 use super::slip;
 use super::{Fault, Kind, State};
 
@@ -53,6 +54,7 @@ enum Listener {
 
 struct Loader<'a> {
     line: Line,
+    modem: Modem,
     state: &'a Mutex<State>,
     kind: Kind,
     registers: Registers,
@@ -76,10 +78,11 @@ struct Writing {
 }
 
 /// Runs the board until it is told to stop.
-pub fn run(line: Line, state: &Mutex<State>, stop: &AtomicBool) {
+pub fn run(line: Line, modem: Modem, state: &Mutex<State>, stop: &AtomicBool) {
     let kind = state.lock().unwrap().kind.clone();
     let mut loader = Loader {
         line,
+        modem,
         state,
         registers: Registers::of(&kind),
         kind,
@@ -87,9 +90,13 @@ pub fn run(line: Line, state: &Mutex<State>, stop: &AtomicBool) {
         baud: 115_200,
         writing: None,
     };
+    if loader.kind.wiring != Wiring::None {
+        loader.boot();
+    }
     let mut decoder = slip::Decoder::default();
     while !stop.load(Ordering::Acquire) {
         loader.look_at_the_buttons();
+        loader.look_at_the_lines();
         loader.talk();
         let bytes = loader.line.read();
         let heard = loader.count(&bytes);
@@ -111,12 +118,37 @@ impl Loader<'_> {
     fn look_at_the_buttons(&mut self) {
         let pressed = std::mem::take(&mut self.state().press);
         if pressed {
-            let kind = self.state().kind.clone();
-            self.kind = kind;
-            self.registers = Registers::of(&self.kind);
-            self.listener = Listener::Rom;
-            self.baud = 115_200;
-            self.writing = None;
+            self.start_loader();
+        }
+    }
+
+    fn start_loader(&mut self) {
+        let kind = self.state().kind.clone();
+        self.kind = kind;
+        self.registers = Registers::of(&self.kind);
+        self.listener = Listener::Rom;
+        self.baud = 115_200;
+        self.writing = None;
+    }
+
+    fn look_at_the_lines(&mut self) {
+        let mut started = None;
+        let state = self.state;
+        self.modem.look(|lines, start| {
+            let mut state = state.lock().unwrap();
+            state.lines.push(lines);
+            state.starts.extend(start);
+            started = start.or(started);
+        });
+        match started {
+            Some(Start::Loader) => {
+                self.start_loader();
+                self.line.write(
+                    b"ESP-ROM:esp32c3-api1-20210207\r\nrst:0x1 (POWERON),boot:0x4 (DOWNLOAD(USB/UART0/1))\r\nwaiting for download\r\n",
+                );
+            }
+            Some(Start::Program) => self.boot(),
+            None => {}
         }
     }
 
@@ -138,7 +170,8 @@ impl Loader<'_> {
         state.received += bytes.len() as u64;
         state.wire_ns += bytes.len() as u64 * 10_000_000_000 / u64::from(baud.max(1));
         drop(state);
-        baud == self.baud && matches!(self.listener, Listener::Rom | Listener::Stub)
+        let deaf = self.kind.fault == Fault::DeafWhenFast && baud > 115_200;
+        !deaf && baud == self.baud && matches!(self.listener, Listener::Rom | Listener::Stub)
     }
 
     fn hear(&mut self, frame: &[u8]) {
@@ -187,12 +220,16 @@ impl Loader<'_> {
                 }
                 Answer::done()
             }
+            SECURITY_INFO if Model::of(self.kind.chip_id).security_info == 0 => {
+                Answer::error(INVALID)
+            }
             SECURITY_INFO => {
                 let mut info = self.kind.security_flags.to_le_bytes().to_vec();
                 info.push(self.kind.crypt_count);
                 info.extend([0; 7]);
                 info.extend(self.kind.chip_id.to_le_bytes());
                 info.extend(0_u32.to_le_bytes());
+                info.truncate(Model::of(self.kind.chip_id).security_info);
                 Answer::data(info)
             }
             MEM_BEGIN if self.kind.fault == Fault::RefusesStub || stub => Answer::error(INVALID),
@@ -413,6 +450,9 @@ impl Loader<'_> {
             let mut state = self.state();
             state.sent += bytes.len() as u64;
             state.wire_ns += bytes.len() as u64 * 10_000_000_000 / baud;
+        }
+        if self.kind.fault == Fault::DeafWhenFast && self.baud > 115_200 {
+            return;
         }
         if self.kind.fault == Fault::NoisyWhenFast && self.baud > 115_200 {
             let noise: Vec<u8> = bytes.iter().map(|byte| byte ^ 0x5a).collect();

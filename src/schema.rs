@@ -1,0 +1,99 @@
+//! The published JSON schemas of what is printed with `--json`.
+//!
+//! They are written by hand, kept in `schemas/`, and real output is validated against them wherever
+//! a test reads any.
+
+use crate::cli::SchemaOf;
+use crate::{bench, config, discover};
+
+/// The schema, as `tcpctl schema` prints it.
+pub const fn of(output: SchemaOf) -> &'static str {
+    match output {
+        SchemaOf::Bench => bench::report::JSON_SCHEMA,
+        SchemaOf::Config => config::command::JSON_SCHEMA,
+        SchemaOf::Discover => discover::report::JSON_SCHEMA,
+        SchemaOf::Error => include_str!("../schemas/tcpctl.error.json"),
+        SchemaOf::Flash => include_str!("../schemas/tcpctl.flash.json"),
+        SchemaOf::Monitor => include_str!("../schemas/tcpctl.monitor.json"),
+        SchemaOf::Send => include_str!("../schemas/tcpctl.send.json"),
+        SchemaOf::Sim => include_str!("../schemas/tcpctl.sim.json"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::flash::event::{FlashEvent, FlashReport};
+    use crate::sim::report::{LeaseChange, SimEvent, SimReport};
+
+    fn schema(output: SchemaOf) -> jsonschema::Validator {
+        let document = serde_json::from_str(of(output)).unwrap();
+        assert!(jsonschema::meta::is_valid(&document), "{output:?}");
+        jsonschema::validator_for(&document).unwrap()
+    }
+
+    #[test]
+    fn each_schema_is_one_and_has_the_name_that_it_is_asked_for_by() {
+        for output in SchemaOf::value_variants() {
+            schema(*output);
+            let document: Value = serde_json::from_str(of(*output)).unwrap();
+            let name = output.to_possible_value().unwrap();
+            assert_eq!(document["title"], format!("tcpctl.{}/1", name.get_name()));
+        }
+    }
+
+    #[test]
+    fn events_that_few_tests_bring_about_are_described_too() {
+        let sim = schema(SchemaOf::Sim);
+        for event in [
+            SimEvent::Lease {
+                mac: "02:00:00:1a:2b:3c".to_owned(),
+                addr: [192, 168, 1, 2].into(),
+                change: LeaseChange::Declined,
+            },
+            SimEvent::Link {
+                up: true,
+                host: Some("tcpctl-0b3c".to_owned()),
+            },
+            SimEvent::Link {
+                up: false,
+                host: None,
+            },
+        ] {
+            let report = serde_json::to_value(SimReport::now(event)).unwrap();
+            assert!(sim.is_valid(&report), "{report}");
+        }
+        let flash = schema(SchemaOf::Flash);
+        for how in [
+            "hard-reset",
+            "soft-reset",
+            "watchdog-reset",
+            "no-reset",
+            "no-reset-stub",
+        ] {
+            let report = FlashReport::from(FlashEvent::Reset { how });
+            assert!(
+                flash.is_valid(&serde_json::to_value(report).unwrap()),
+                "{how}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_is_none_by_the_schema() {
+        let flash = schema(SchemaOf::Flash);
+        for wrong in [
+            json!({}),
+            json!({"schema": "tcpctl.flash/1", "event": "molten"}),
+            json!({"schema": "tcpctl.flash/2", "event": "erased", "elapsed_us": 1}),
+            json!({"schema": "tcpctl.flash/1", "event": "erased", "elapsed_us": -1}),
+            json!({"schema": "tcpctl.flash/1", "event": "settings", "stored": "flash",
+                   "settings": {"mode": "ap", "passphrase": "x"}}),
+        ] {
+            assert!(!flash.is_valid(&wrong), "{wrong}");
+        }
+    }
+}

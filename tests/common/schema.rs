@@ -1,0 +1,81 @@
+//! Real output against the published schemas.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary takes of this what it needs"
+)]
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+/// A schema, ready to be used.
+struct Published {
+    document: Value,
+    validator: jsonschema::Validator,
+}
+
+/// The schemas of the checkout, by the name that an object says: `tcpctl.flash/1`.
+fn published() -> &'static HashMap<String, Published> {
+    static PUBLISHED: OnceLock<HashMap<String, Published>> = OnceLock::new();
+    PUBLISHED.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+        let files = std::fs::read_dir(folder).unwrap();
+        files
+            .map(|file| {
+                let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+                let document: Value = serde_json::from_str(&text).unwrap();
+                assert!(jsonschema::meta::is_valid(&document), "{text}");
+                let validator = jsonschema::validator_for(&document).unwrap();
+                let name = document["title"].as_str().unwrap().to_owned();
+                let schema = Published {
+                    document,
+                    validator,
+                };
+                (name, schema)
+            })
+            .collect()
+    })
+}
+
+/// An object of `tcpctl --json` is as its schema says, and has no field that the schema does not
+/// tell of.
+///
+/// # Panics
+/// If it is not.
+pub fn check(object: &Value) {
+    let name = object["schema"].as_str().unwrap();
+    let file = match name {
+        // A summary is published with what it sums up; a list of names is for completion alone.
+        "tcpctl.send.summary/1" => "tcpctl.send/1",
+        "tcpctl.discover.names/1" => return,
+        name => name,
+    };
+    let schema = published().get(file);
+    let schema = schema.unwrap_or_else(|| panic!("{name} has no schema in schemas/"));
+    let errors: Vec<_> = schema
+        .validator
+        .iter_errors(object)
+        .map(|error| error.to_string())
+        .collect();
+    assert!(errors.is_empty(), "{errors:?} in {object}");
+    let variants = schema.document["oneOf"].as_array().into_iter().flatten();
+    let known: Vec<_> = std::iter::once(&schema.document)
+        .chain(variants)
+        .filter_map(|part| part["properties"].as_object())
+        .flat_map(|properties| properties.keys())
+        .collect();
+    for field in object.as_object().unwrap().keys() {
+        assert!(
+            known.contains(&field),
+            "{field} is not in the schema of {name}"
+        );
+    }
+}
+
+/// What a schema of this name is in the checkout.
+pub fn document(name: &str) -> &'static Value {
+    &published()[name].document
+}
