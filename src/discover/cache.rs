@@ -123,6 +123,11 @@ impl Cache {
         }
     }
 
+    /// Its file, if there is a place for one.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// A cache in this file.
     pub fn at(path: PathBuf) -> Self {
         Self { path: Some(path) }

@@ -8,6 +8,7 @@ use espflash::connection::Port as Open;
 use serialport::{SerialPort, UsbPortInfo};
 use tcpctl_settings::HostName;
 
+use crate::config::{self, Key};
 use crate::discover::cache::Cache;
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
@@ -82,14 +83,20 @@ impl Chosen {
     }
 }
 
-/// The port that was asked for, or the one with a board.
+/// The port that was asked for, by the option, the environment or the config file, or the one with a
+/// board.
 ///
 /// # Errors
 /// None, several, or one that is not there.
 pub fn choose(given: Option<&str>) -> Result<Chosen, Failure> {
     let listed = serial::list().unwrap_or_default();
-    match given {
-        Some(given) => named(given, &listed, &Cache::of_user()),
+    if let Some(given) = given {
+        return named(given, &listed, &Cache::of_user());
+    }
+    match config::find(Key::Port)? {
+        Some(found) => {
+            named(&found.value, &listed, &Cache::of_user()).map_err(|error| found.blame(error))
+        }
         None => only(listed),
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod bench;
 mod colour;
+mod config;
 pub mod discover;
 mod flash;
 mod hexdump;

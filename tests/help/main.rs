@@ -1,0 +1,9 @@
+//! Help that teaches: examples that run, a summary that fits a screen, and what is said to who
+//! mistypes.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod examples;
+mod screen;
+mod typos;
