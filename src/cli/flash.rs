@@ -65,7 +65,7 @@ pub struct FlashArgs {
     #[arg(long, value_name = "on|off", value_hint = ValueHint::Other, help_heading = "Settings")]
     pub services: Option<String>,
 
-    /// Which board: a path (/dev/ttyUSB0), the USB serial number or the MAC of one
+    /// Which board: a path (/dev/ttyUSB0), its name, its MAC or the USB serial number
     ///
     /// Without it, the one board that is plugged in.
     #[arg(short, long, value_name = "PORT", value_hint = ValueHint::AnyPath, help_heading = "Board")]

@@ -11,7 +11,7 @@ use crate::units;
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct MonitorArgs {
-    /// Which board: a path (/dev/ttyUSB0), the USB serial number or the MAC of one
+    /// Which board: a path (/dev/ttyUSB0), its name, its MAC or the USB serial number
     ///
     /// Without it, the one board that is plugged in.
     #[arg(short, long, value_name = "PORT", value_hint = ValueHint::AnyPath)]

@@ -147,6 +147,13 @@ impl Cache {
         names
     }
 
+    /// The MAC addresses of today's boards of this name.
+    pub fn macs(&self, name: &str, now: SystemTime) -> Vec<String> {
+        let mut boards = self.read();
+        boards.retain(|board| board.is_called(name) && board.age(now) < REMEMBERED);
+        boards.into_iter().filter_map(|board| board.mac).collect()
+    }
+
     /// Remembers boards, and forgets the oldest.
     pub fn remember(&self, seen: Vec<Remembered>, now: SystemTime) {
         self.change(|boards| {
@@ -348,6 +355,9 @@ mod tests {
             .flat_map(|board| board.addresses)
             .collect();
         assert_eq!(addresses, ["10.0.0.3", "10.0.0.1"]);
+        let macs = ["02:00:00:00:00:02", "02:00:00:00:00:01"];
+        assert_eq!(cache.macs("A.local", now), macs);
+        assert!(cache.macs("b", now).is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use espflash::connection::Port as Open;
 use serialport::UsbPortInfo;
 use tcpctl_settings::HostName;
 
+use crate::discover::names;
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 use crate::serial::{self, Adapter, Port};
@@ -77,10 +78,45 @@ impl Chosen {
 /// None, several, or one that is not there.
 pub fn choose(given: Option<&str>) -> Result<Chosen, Failure> {
     let listed = serial::list().unwrap_or_default();
-    match given {
-        Some(given) => named(given, &listed),
-        None => only(listed),
+    let Some(given) = given else {
+        return only(listed);
+    };
+    named(given, &listed).or_else(|failure| {
+        // Only a board that tells its MAC address on the cable, too, can be found by its name.
+        let tells = |port: &Port| port.usb.as_ref().and_then(serial::Usb::mac).is_some();
+        if failure.kind == Kind::Device && !given.contains('/') && listed.iter().any(tells) {
+            called(given, &names::macs(given), &listed).unwrap_or(Err(failure))
+        } else {
+            Err(failure)
+        }
+    })
+}
+
+/// The port of the board that calls itself so on the network, with one of these MAC addresses;
+/// nothing where there is no such board.
+fn called(name: &str, macs: &[String], listed: &[Port]) -> Option<Result<Chosen, Failure>> {
+    let mac = |port: &Port| port.usb.as_ref().and_then(serial::Usb::mac);
+    let meant: Vec<_> = listed
+        .iter()
+        .filter(|port| mac(port).is_some_and(|told| macs.contains(&told)))
+        .cloned()
+        .collect();
+    let name = sanitize::one_line(name);
+    match &meant[..] {
+        // After a replug it is found by what never changes.
+        [port] => Some(Ok(Chosen::of(port.clone(), mac(port).as_deref()))),
+        [] => macs.first().map(|mac| {
+            let message = format!("the board '{name}' ({mac}) is on no cable here");
+            let hint = format!("there are: {}", list(listed));
+            Err(Failure::new(Kind::Device, message).hint(hint))
+        }),
+        _ => Some(Err(several(&name, &meant))),
     }
+}
+
+fn several(name: &str, ports: &[Port]) -> Failure {
+    let count = ports.len();
+    Failure::usage(format!("'{name}' is {count} ports: {}", list(ports))).hint("give --port a path")
 }
 
 /// The one port behind which a board can be.
@@ -136,13 +172,7 @@ fn named(given: &str, listed: &[Port]) -> Result<Chosen, Failure> {
         (1, Some(port)) => Ok(Chosen::of(port, Some(given))),
         (_, Some(last)) => {
             meant.push(last);
-            Err(Failure::usage(format!(
-                "'{}' is {} ports: {}",
-                sanitize::one_line(given),
-                meant.len(),
-                list(&meant)
-            ))
-            .hint("give --port a path"))
+            Err(several(&sanitize::one_line(given), &meant))
         }
         // Any terminal will do, one that nobody lists included.
         (_, None) if canonical.is_some() || cfg!(windows) => Ok(Chosen {
@@ -407,6 +437,30 @@ mod tests {
         }
         let missing = named("/dev/ttyACM7", &ports).unwrap_err().to_string();
         assert!(missing.contains("there are: /dev/ttyACM0"), "{missing}");
+    }
+
+    #[test]
+    fn a_board_is_found_on_the_cable_by_what_it_calls_itself_on_the_network() {
+        let ports = [
+            board("/dev/ttyACM0", "84:F7:03:1A:0B:3C"),
+            board("/dev/ttyACM1", "84:F7:03:1A:0B:3D"),
+        ];
+        let macs = |macs: &[&str]| macs.iter().map(|&mac| mac.to_owned()).collect::<Vec<_>>();
+        let second = macs(&["84:f7:03:1a:0b:3d"]);
+        let chosen = called("Desk left", &second, &ports).unwrap().unwrap();
+        assert_eq!(chosen.path, "/dev/ttyACM1");
+        assert_eq!(chosen.given.as_deref(), Some("84:f7:03:1a:0b:3d"));
+        let elsewhere = macs(&["84:f7:03:1a:0b:3e"]);
+        let failure = called("Desk left", &elsewhere, &ports)
+            .unwrap()
+            .unwrap_err();
+        for part in ["'Desk left' (84:f7:03:1a:0b:3e)", "/dev/ttyACM1"] {
+            assert!(failure.to_string().contains(part), "{failure}");
+        }
+        let both = macs(&["84:f7:03:1a:0b:3c", "84:f7:03:1a:0b:3d"]);
+        let failure = called("Desk left", &both, &ports).unwrap().unwrap_err();
+        assert!(failure.message.contains("is 2 ports"), "{failure}");
+        assert!(called("Desk left", &[], &ports).is_none());
     }
 
     #[cfg(unix)]
