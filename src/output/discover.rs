@@ -18,6 +18,8 @@ const HEADINGS: [&str; 8] = [
 ];
 /// A text longer than that is cut: a name may have 63 bytes, and a hostile one any of them.
 const MAX_WIDTH: usize = 40;
+/// What is left of a name on a terminal that is too narrow for all columns.
+const NARROWEST_NAME: usize = 12;
 
 /// A list of boards that is being told.
 #[derive(Debug)]
@@ -200,11 +202,20 @@ impl Table {
             rows = rows.saturating_sub(1).max(1);
         }
         let boards = self.boards.iter().take(rows);
-        let shown: Vec<_> = boards.map(|it| (cells(it), it)).collect();
+        let mut shown: Vec<_> = boards.map(|it| (cells(it), it)).collect();
         let mut widths = HEADINGS.map(str::len);
         for (cells, _) in &shown {
             for (width, cell) in widths.iter_mut().zip(cells) {
                 *width = cell.width().max(*width);
+            }
+        }
+        // Whether a board is online says more than the end of a long name.
+        let all = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
+        let name = widths[0].saturating_sub(all.saturating_sub(room.columns));
+        if name < widths[0] {
+            widths[0] = name.max(NARROWEST_NAME).min(widths[0]);
+            for (cells, _) in &mut shown {
+                cells[0] = shortened(&cells[0], widths[0]).into();
             }
         }
         let mut text = String::new();
@@ -335,10 +346,15 @@ fn cells(board: &BoardReport) -> [Cow<'static, str>; 8] {
 /// A text from outside, safe for a terminal and no longer than a column may be.
 fn shown(text: &str) -> String {
     let safe = sanitize::one_line(text);
-    match fit(&safe, MAX_WIDTH) {
-        cut if cut.len() < safe.len() => format!("{cut}..."),
-        _ => safe,
+    shortened(&safe, MAX_WIDTH)
+}
+
+/// As much of a text as takes so many columns, with a mark where it was cut.
+fn shortened(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
     }
+    format!("{}...", fit(text, columns.saturating_sub(3)))
 }
 
 #[cfg(test)]
@@ -422,6 +438,21 @@ mod tests {
         for line in &lines[1..4] {
             assert_eq!(column(line, "[fe80"), addresses, "{text}");
         }
+    }
+
+    #[test]
+    fn where_all_does_not_fit_it_is_the_name_that_is_cut() {
+        let screen = Size {
+            columns: 110,
+            rows: 24,
+        };
+        let long = "Board in the kitchen with a very long name";
+        let text = table(&[long]).draw(screen, screen, Colour::Off);
+        let line = text.lines().nth(1).unwrap();
+        assert!(line.starts_with("Board in the"), "{text}");
+        assert!(line.contains("...  [fe80"), "{text}");
+        assert!(line.contains("online 1.32 ms"), "{text}");
+        assert!(line.width() <= screen.columns, "{text}");
     }
 
     #[test]
