@@ -85,7 +85,7 @@ pub struct FlashArgs {
     )]
     pub services: Option<String>,
 
-    /// Which board: a path, a USB serial number or a MAC
+    /// Which board: a path (/dev/ttyUSB0), its name, its MAC or the USB serial number
     ///
     /// Left out, it is TCPCTL_PORT, then `port` of the config file. Without any, the one board that is plugged in.
     #[arg(

@@ -13,7 +13,7 @@ use crate::units;
 #[derive(Debug, Args)]
 #[command(after_help = MORE, after_long_help = EXAMPLES)]
 pub struct MonitorArgs {
-    /// Which board: a path, a USB serial number or a MAC
+    /// Which board: a path (/dev/ttyUSB0), its name, its MAC or the USB serial number
     ///
     /// Left out, it is TCPCTL_PORT, then `port` of the config file. Without any, the one board that is plugged in.
     #[arg(
