@@ -87,7 +87,7 @@ pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
         stage: Cell::new(Stage::Untouched),
         deaf: Cell::new(false),
         bar: RefCell::new(None),
-        build: firmware::Build::default(),
+        build: firmware::Build::new(output.is_quiet()),
     };
     let no_board =
         args.save_image.is_some() || (args.dry_run && args.port.is_none() && !args.settings_only);
@@ -413,7 +413,7 @@ impl Flash<'_> {
             (device, written)
         });
         let mut at = 0;
-        let mut start = Instant::now();
+        let mut begun = Instant::now();
         let finished = loop {
             // Without a sender the thread is done with the board.
             let Some(step) = steps.recv().await else {
@@ -423,9 +423,9 @@ impl Flash<'_> {
                 continue;
             };
             match step {
-                Written::Begun => {
+                Written::Begun(when) => {
                     self.stage.set(Stage::Writing(name));
-                    start = Instant::now();
+                    begun = when;
                     let bar = self.output.progress(name, (*bytes).into());
                     if !bar.is_shown() && !self.output.is_json() {
                         self.output
@@ -444,13 +444,13 @@ impl Flash<'_> {
                         total: (*bytes).into(),
                     });
                 }
-                Written::Verifying => {
+                Written::Verifying(when) => {
                     self.bar.take();
                     self.tell_later(FlashEvent::Written {
                         part: name,
                         offset: *offset,
                         bytes: *bytes,
-                        elapsed_us: micros(start.elapsed()),
+                        elapsed_us: micros(when.duration_since(begun)),
                     });
                 }
                 Written::Verified => {
@@ -867,7 +867,7 @@ fn save(file: &Path, bytes: &[u8]) -> io::Result<()> {
     name.push(format!(".{}.tmp", std::process::id()));
     let draft = file.with_file_name(name);
     if !file.exists() || file.is_file() {
-        let written = fs::write(&draft, bytes).and_then(|()| fs::rename(&draft, file));
+        let written = write_privately(&draft, bytes).and_then(|()| fs::rename(&draft, file));
         return written.inspect_err(|_| {
             let _ = fs::remove_file(&draft);
         });
@@ -876,11 +876,20 @@ fn save(file: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::write(file, bytes)
 }
 
-/// A step of a write, from the thread that writes.
+/// Writes a new file that nobody else may read: the network's passphrase is in it.
+fn write_privately(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)?.write_all(bytes)
+}
+
+/// A step of a write, from the thread that writes: when it was there, not when it is heard of.
 enum Written {
-    Begun,
+    Begun(Instant),
     So { blocks: usize, total: usize },
-    Verifying,
+    Verifying(Instant),
     Verified,
 }
 
@@ -893,7 +902,7 @@ struct Steps {
 impl ProgressCallbacks for Steps {
     fn init(&mut self, _addr: u32, total: usize) {
         self.total = total;
-        let _ = self.sender.send(Written::Begun);
+        let _ = self.sender.send(Written::Begun(Instant::now()));
     }
 
     fn update(&mut self, current: usize) {
@@ -904,7 +913,7 @@ impl ProgressCallbacks for Steps {
     }
 
     fn verifying(&mut self) {
-        let _ = self.sender.send(Written::Verifying);
+        let _ = self.sender.send(Written::Verifying(Instant::now()));
     }
 
     fn finish(&mut self, _skipped: bool) {

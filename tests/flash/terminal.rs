@@ -7,10 +7,11 @@ use std::process::{Child, Stdio};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, tcgetattr};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use tcpctl_settings::{Security, Settings};
 
 use crate::common::finish;
+use crate::firmware::Program;
 use crate::loader::Board;
 use crate::scene::Scene;
 
@@ -28,8 +29,16 @@ impl Person {
         let name = ptsname(&master, Vec::new()).unwrap();
         let slave: OwnedFd =
             rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let size = Winsize {
+            ws_row: 40,
+            ws_col: 120,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&slave, size).unwrap();
         let child = scene
             .command(arguments)
+            .env("TERM", "xterm-256color")
             .stdin(Stdio::from(slave.try_clone().unwrap()))
             .stdout(Stdio::from(slave.try_clone().unwrap()))
             .stderr(Stdio::from(slave))
@@ -119,5 +128,42 @@ fn erasing_is_asked_for_and_can_be_refused() {
     let (code, seen) = person.sees_the_end(child);
     assert_eq!(code, 2, "{seen}");
     assert!(seen.contains("nothing was erased"), "{seen}");
+    assert!(scene.board.is_untouched());
+}
+
+#[test]
+fn a_person_sees_how_fast_it_goes_and_how_long_it_will_take() {
+    let program = Program {
+        size: 1_500_000,
+        ..Program::default()
+    };
+    let scene = Scene::with(Board::new(), &program);
+    let elf = scene.elf.clone();
+    let write = ["--firmware", &elf, "--mode", "ap", "--open", "--no-wait"];
+    let (person, child) = Person::runs(&scene, &write);
+    let (code, seen) = person.sees_the_end(child);
+    assert_eq!(code, 0, "{seen}");
+    let bar = seen
+        .split(['\r', '\n'])
+        .find(|line| line.contains("app ") && line.contains(" left") && line.contains("B/s,"));
+    assert!(bar.is_some_and(|bar| bar.contains('%')), "{seen}");
+    // The plan comes first.
+    assert!(seen.find("0x00010000") < seen.find(" left"), "{seen}");
+}
+
+#[test]
+fn ctrl_c_at_a_question_on_the_way_is_an_interruption() {
+    let scene = Scene::new(Board::new());
+    let station = ["--mode", "sta", "--ssid", "home", "--password-stdin"];
+    let ended = scene.run(&[&["--firmware", &scene.elf, "--no-wait"][..], &station].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    scene.board.press_boot_and_reset();
+    // Another network of the stored kind needs another passphrase.
+    let (mut person, child) = Person::runs(&scene, &["--settings-only", "--ssid", "office"]);
+    person.sees("passphrase of office: ");
+    person.types_hidden("sec\x03");
+    let (code, seen) = person.sees_the_end(child);
+    assert_eq!(code, 130, "{seen}");
+    assert!(seen.contains("nothing was written"), "{seen}");
     assert!(scene.board.is_untouched());
 }
