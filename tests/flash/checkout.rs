@@ -118,7 +118,11 @@ fn a_build_ends_with_the_command() {
         crate::common::signal(&child, signal);
         let ended = finish(child);
         assert_eq!(ended.code, code, "{}", ended.stderr);
-        assert!(ended.stderr.contains("nothing was written"), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("nothing was written"),
+            "{}",
+            ended.stderr
+        );
         for pid in cargo.unwrap_or_default().split_whitespace() {
             assert!(!std::path::Path::new("/proc").join(pid).exists(), "{pid}");
         }

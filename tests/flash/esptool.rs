@@ -33,7 +33,12 @@ fn esptool_knows_the_chip_its_mac_and_its_flash() {
     if skipped(&[Need::Program("esptool")]) {
         return;
     }
-    for (chip_id, name) in [(5, "ESP32-C3"), (0, "ESP32"), (2, "ESP32-S2"), (9, "ESP32-S3")] {
+    for (chip_id, name) in [
+        (5, "ESP32-C3"),
+        (0, "ESP32"),
+        (2, "ESP32-S2"),
+        (9, "ESP32-S3"),
+    ] {
         for loader in [&["flash-id"][..], &["--no-stub", "flash-id"]] {
             let board = Board::of(Kind {
                 chip_id,
@@ -112,11 +117,23 @@ fn esptool_erases_what_it_is_told_to() {
     assert_eq!(scene.flash(&["--no-wait"]).code, 0);
     scene.board.press_boot_and_reset();
     esptool(&scene.board, &["erase-region", "0xe000", "0x1000"]);
-    assert!(scene.board.read(0xe000, 4096).iter().all(|byte| *byte == 0xff));
+    assert!(
+        scene
+            .board
+            .read(0xe000, 4096)
+            .iter()
+            .all(|byte| *byte == 0xff)
+    );
     assert!(scene.board.read(0x8000, 2) == [0xaa, 0x50]);
     scene.board.press_boot_and_reset();
     esptool(&scene.board, &["erase-flash"]);
-    assert!(scene.board.read(0, 4 << 20).iter().all(|byte| *byte == 0xff));
+    assert!(
+        scene
+            .board
+            .read(0, 4 << 20)
+            .iter()
+            .all(|byte| *byte == 0xff)
+    );
 }
 
 #[test]
@@ -158,7 +175,12 @@ fn what_tcpctl_writes_and_saves_is_what_esptool_reads_and_verifies() {
 }
 
 /// `esptool` makes an app image of an ELF and joins it with the rest.
-fn merged_by_esptool(folder: &Folder, chip: &'static str, chip_id: u16, boot_address: &str) -> String {
+fn merged_by_esptool(
+    folder: &Folder,
+    chip: &'static str,
+    chip_id: u16,
+    boot_address: &str,
+) -> String {
     let program = Program {
         chip,
         ..Program::default()
@@ -176,7 +198,14 @@ fn merged_by_esptool(folder: &Folder, chip: &'static str, chip_id: u16, boot_add
     };
     run(&["elf2image", "--output", &app, &elf]);
     run(&[
-        "merge-bin", "--output", &whole, boot_address, &bootloader, "0x8000", &table, "0x20000",
+        "merge-bin",
+        "--output",
+        &whole,
+        boot_address,
+        &bootloader,
+        "0x8000",
+        &table,
+        "0x20000",
         &app,
     ]);
     assert!(Path::new(&whole).exists());

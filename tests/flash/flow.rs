@@ -318,7 +318,11 @@ fn no_passphrase_is_in_any_output() {
         } else {
             scene.flash(more)
         };
-        let code = if more.len() > 1 && more[0] != "--baud" { 0 } else { 2 };
+        let code = if more.len() > 1 && more[0] != "--baud" {
+            0
+        } else {
+            2
+        };
         assert_eq!(ended.code, code, "{more:?}: {}", text(&ended));
         std::fs::write(&saved, &ended.stdout).unwrap();
         scene.board.press_boot_and_reset();
@@ -366,7 +370,14 @@ fn the_console_is_shown_afterwards_where_that_is_asked_for() {
     use std::io::{BufRead, BufReader, Read, Write};
 
     let scene = Scene::new(Board::new());
-    let arguments = ["--firmware", &scene.elf, "--mode", "ap", "--open", "--monitor"];
+    let arguments = [
+        "--firmware",
+        &scene.elf,
+        "--mode",
+        "ap",
+        "--open",
+        "--monitor",
+    ];
     let mut child = scene.command(&arguments).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut said = Vec::new();
