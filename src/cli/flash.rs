@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use crate::units;
+
 /// The arguments of `tcpctl flash`.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -65,14 +67,20 @@ pub struct FlashArgs {
     #[arg(long, value_name = "on|off", value_hint = ValueHint::Other, help_heading = "Settings")]
     pub services: Option<String>,
 
-    /// Which board: a path (/dev/ttyUSB0), the USB serial number or the MAC of one
+    /// Which board: a path (/dev/ttyUSB0), or its USB serial number, MAC address or name
     ///
     /// Without it, the one board that is plugged in.
     #[arg(short, long, value_name = "PORT", value_hint = ValueHint::AnyPath, help_heading = "Board")]
     pub port: Option<String>,
     /// Bits per second while writing; what the board can't do falls back to 115200
-    #[arg(long, value_name = "BAUD", default_value_t = 460_800, help_heading = "Board",
-          value_parser = clap::value_parser!(u32).range(9_600..=8_000_000))]
+    #[arg(
+        long,
+        value_name = "BAUD",
+        default_value_t = 460_800,
+        value_parser = units::loader_baud,
+        value_hint = ValueHint::Other,
+        help_heading = "Board"
+    )]
     pub baud: u32,
     /// The chip that must be there; without a board, the chip to build for [default: esp32c3]
     #[arg(long, value_name = "CHIP", value_hint = ValueHint::Other, help_heading = "Board")]

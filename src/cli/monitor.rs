@@ -11,14 +11,19 @@ use crate::units;
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct MonitorArgs {
-    /// Which board: a path (/dev/ttyUSB0), the USB serial number or the MAC of one
+    /// Which board: a path (/dev/ttyUSB0), or its USB serial number, MAC address or name
     ///
     /// Without it, the one board that is plugged in.
     #[arg(short, long, value_name = "PORT", value_hint = ValueHint::AnyPath)]
     pub port: Option<String>,
     /// Bits per second
-    #[arg(long, value_name = "BAUD", default_value_t = 115_200,
-          value_parser = clap::value_parser!(u32).range(300..=8_000_000))]
+    #[arg(
+        long,
+        value_name = "BAUD",
+        default_value_t = 115_200,
+        value_parser = units::baud,
+        value_hint = ValueHint::Other
+    )]
     pub baud: u32,
     /// The firmware's ELF: a panic's addresses become functions and lines
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -207,8 +207,13 @@ impl Flash<'_> {
             let merged = image::merge(parts.iter());
             let name = sanitize::one_line(&file.to_string_lossy());
             save(file, &merged).map_err(|error| {
-                Failure::new(Kind::Internal, format!("{name}: {error}"))
-                    .hint("is there room for it, and may you write there?")
+                let hint = match error.kind() {
+                    io::ErrorKind::NotFound => "make its folder first",
+                    io::ErrorKind::IsADirectory => "give a file's name in it",
+                    io::ErrorKind::StorageFull => "make room, or save it elsewhere",
+                    _ => "may you write there?",
+                };
+                Failure::new(Kind::Internal, format!("{name}: {error}")).hint(hint)
             })?;
             self.tell(FlashEvent::Saved {
                 file: name,

@@ -146,11 +146,16 @@ fn a_board_is_written_to_the_end_though_nobody_reads_on() {
 fn an_image_for_which_there_is_no_room_is_a_failure() {
     let folder = crate::scene::Folder::new();
     let file = folder.file("firmware.elf", &Program::default().elf());
-    for place in ["/dev/full", "/nowhere/board.bin"] {
+    for (place, advice) in [
+        ("/dev/full", "make room"),
+        ("/nowhere/board.bin", "make its folder"),
+        ("/tmp", "a file's name"),
+    ] {
         let arguments = ["flash", "--firmware", &file, "--mode", "ap", "--open"];
         let ended = crate::common::run([&arguments[..], &["--save-image", place]].concat());
         assert_eq!(ended.code, 70, "{}", ended.stderr);
         assert!(ended.stderr.contains(place), "{}", ended.stderr);
+        assert!(ended.stderr.contains(advice), "{}", ended.stderr);
     }
 }
 

@@ -127,6 +127,9 @@ fn a_firmware_that_can_t_be_is_refused_before_the_port_is_opened() {
         assert!(line.contains(&file), "{name}: {line}");
         assert!(scene.board.state().commands.is_empty(), "{name}");
     }
+    let ended = scene.run(&["--firmware", "/dev/zero", "--mode", "ap"]);
+    assert_eq!(ended.code, 2);
+    assert!(only_line(&ended).contains("larger than any firmware"));
     let ended = scene.run(&["--firmware", "/nowhere/at/all", "--mode", "ap"]);
     assert_eq!(ended.code, 2);
     assert!(only_line(&ended).contains("/nowhere/at/all"));
@@ -166,6 +169,16 @@ fn settings_that_can_t_be_are_refused_before_the_port_is_opened() {
         (&["--mode", "ap", "--request-timeout", "5"], "5s or 5ms"),
         (&["--mode", "sta", "--ssid", "home"], "--password-stdin"),
         (&["--chip", "esp8266", "--mode", "ap"], "esp32c3"),
+        (&["--mode", "ap", "--baud", "fast"], "e.g. 115200"),
+        (&["--mode", "ap", "--baud", "57600"], "begin at 115200"),
+        (&["--mode", "ap", "--baud", "9000000"], "300 to 8000000"),
+        (
+            &["--mode", "ap", "--before", "no-reset-no-sync"],
+            "say it with --chip",
+        ),
+        (&["--mode", "ap", "--before", "never"], "usb-reset"),
+        (&["--mode", "ap", "--after", "never"], "watchdog-reset"),
+        (&["--mode", "ap", "--chip", "esp32c6"], "leave --chip out"),
     ] {
         let firmware = ["--firmware", &scene.elf];
         let ended = scene.run(&[&firmware, arguments].concat());
