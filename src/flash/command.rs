@@ -86,6 +86,7 @@ pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
         asked,
         stage: Cell::new(Stage::Untouched),
         deaf: Cell::new(false),
+        unheard: RefCell::new(None),
         bar: RefCell::new(None),
         build: firmware::Build::new(output.is_quiet()),
     };
@@ -131,6 +132,8 @@ struct Flash<'a> {
     stage: Cell<Stage>,
     /// Nobody reads standard output any more. A board is not left half written for that.
     deaf: Cell<bool>,
+    /// Why, where it is a failure.
+    unheard: RefCell<Option<Failure>>,
     bar: RefCell<Option<Progress>>,
     build: firmware::Build,
 }
@@ -166,10 +169,15 @@ impl Flash<'_> {
     }
 
     async fn carry_out(&self, given: Option<Firmware>, no_board: bool) -> Result<Exit, Halt> {
-        if no_board {
-            self.without_a_board(given).await
+        let exit = if no_board {
+            self.without_a_board(given).await?
         } else {
-            self.with_a_board(given).await
+            self.with_a_board(given).await?
+        };
+        match self.unheard.take() {
+            // The board is done all the same, and whoever asked does not know.
+            Some(failure) => Err(failure.hint(self.state()).into()),
+            None => Ok(exit),
         }
     }
 
@@ -322,6 +330,9 @@ impl Flash<'_> {
         wanted: &Wanted,
     ) -> Result<Exit, Halt> {
         let erase = self.args.erase;
+        if erase {
+            device.can_erase()?;
+        }
         let checked;
         (device, checked) = blocking(move || {
             let mut unchanged = Vec::new();
@@ -679,7 +690,7 @@ impl Flash<'_> {
             Err(Halt::NobodyListens) => self.deaf.set(true),
             Err(Halt::Failed(failure)) => {
                 self.deaf.set(true);
-                self.output.note(&format!("warning: {failure}"));
+                self.unheard.replace(Some(failure));
             }
         }
     }

@@ -323,6 +323,45 @@ fn after_an_erase_nothing_is_said_to_be_as_it_was() {
 }
 
 #[test]
+fn what_can_t_be_erased_is_not_said_to_be_half_erased() {
+    let scene = Scene::new(Board::with(Fault::RefusesStub));
+    let ended = scene.flash(&["--erase", "--yes"]);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("nothing was erased"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.stderr.contains("repair"), "{}", ended.stderr);
+    assert!(scene.board.is_untouched());
+}
+
+#[test]
+fn events_that_are_lost_are_a_failure_though_the_board_is_written() {
+    let scene = Scene::new(Board::new());
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let child = scene
+        .command(&["--firmware", &scene.elf, "--mode", "ap", "--open", "--json"])
+        .stdin(Stdio::null())
+        .stdout(full)
+        .spawn()
+        .unwrap();
+    let ended = finish(child);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    let words = "standard output: No space left on device";
+    assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("all is written and verified"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!scene.board.is_untouched());
+}
+
+#[test]
 fn ctrl_c_while_settings_are_written_says_that_they_may_be_lost() {
     let scene = Scene::new(Board::new());
     assert_eq!(scene.flash(&["--no-wait"]).code, 0);
