@@ -24,8 +24,12 @@ pub struct MonitorArgs {
     )]
     pub port: Option<String>,
     /// Bits per second
-    #[arg(long, value_name = "BAUD", default_value_t = 115_200,
-          value_parser = clap::value_parser!(u32).range(300..=8_000_000),
+    #[arg(
+        long,
+        value_name = "BAUD",
+        default_value_t = 115_200,
+        value_parser = units::baud,
+        value_hint = ValueHint::Other,
         hide_short_help = true
     )]
     pub baud: u32,

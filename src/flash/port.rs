@@ -291,7 +291,7 @@ pub fn open(chosen: &Chosen, baud: u32) -> Result<Open, Failure> {
                         .hint("end it (a serial monitor? ModemManager?), and try again"),
                 },
                 Reason::NoPort => {
-                    failed("is no serial port").hint("give --port one, e.g. /dev/ttyUSB0")
+                    failed("it is no serial port").hint("give --port one, e.g. /dev/ttyUSB0")
                 }
                 Reason::Other => failed(&problem),
             }
