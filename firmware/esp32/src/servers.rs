@@ -25,15 +25,18 @@ use crate::console::Console;
 use crate::headroom;
 use crate::radio::{self, Radio, ap, sta};
 use crate::spawn;
+use crate::starts;
 use crate::vitals::Chip;
 use crate::watchdog::Watchdog;
 
 /// Connections to each bench service at the same time.
 const STREAMS: usize = 2;
-/// The tasks that come and go with the network.
-const COMING_AND_GOING: usize = MAX_SLOTS + 3 * STREAMS;
-/// The stack's sockets: those, DHCP client and server, mDNS.
-const SOCKETS: usize = COMING_AND_GOING + 3;
+/// The servers that come and go with the network, each with a socket.
+const SERVERS: usize = MAX_SLOTS + 3 * STREAMS;
+/// The tasks that do: those, and the one that sees the start succeed.
+const COMING_AND_GOING: usize = SERVERS + 1;
+/// The stack's sockets: the servers', DHCP client and server, mDNS.
+const SOCKETS: usize = SERVERS + 3;
 /// Buffers of a bench service, bytes each way: two full segments.
 const SERVICE_BUFFER: usize = 2 * 1460;
 /// Frames that the stack takes before the servers have their turn, as on the virtual board.
@@ -106,6 +109,7 @@ pub(crate) fn start(spawner: Spawner, board: Board<'_>, radio: Radio) {
         announce(stack, host_name, mode, mac, config.port, seed, console),
     );
     spawn(spawner, heartbeat(server, chip, console));
+    spawn(spawner, starts::settle(online));
     let controller = radio.into_controller();
     match mode {
         Mode::AccessPoint => {

@@ -2,7 +2,7 @@
 
 use core::net::Ipv4Addr;
 
-use crate::console::Mac;
+use crate::console::{Mac, Station};
 use crate::dhcp;
 
 /// The board's address, the tutorial's.
@@ -37,15 +37,19 @@ impl<const N: usize> Stations<N> {
         Self(heapless::Vec::new())
     }
 
-    /// A station has joined; whether that is news.
-    pub fn joined(&mut self, mac: Mac) -> bool {
-        !self.0.contains(&mac) && self.0.push(mac).is_ok()
+    /// The radio says that a station has joined: the console's line, if that is news.
+    pub fn joined(&mut self, mac: [u8; 6]) -> Option<Station> {
+        let mac = Mac(mac);
+        let news = !self.0.contains(&mac) && self.0.push(mac).is_ok();
+        news.then_some(Station::Joined(mac))
     }
 
-    /// A station has left; whether that is news.
-    pub fn left(&mut self, mac: Mac) -> bool {
-        let place = self.0.iter().position(|known| *known == mac);
-        place.map(|place| self.0.swap_remove(place)).is_some()
+    /// The radio says that a station has left: the console's line, if that is news.
+    pub fn left(&mut self, mac: [u8; 6]) -> Option<Station> {
+        let mac = Mac(mac);
+        let place = self.0.iter().position(|known| *known == mac)?;
+        self.0.swap_remove(place);
+        Some(Station::Left(mac))
     }
 
     /// How many are there.
@@ -62,6 +66,10 @@ impl<const N: usize> Default for Stations<N> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+    use std::borrow::ToOwned;
+    use std::string::ToString;
+
     use super::*;
 
     #[test]
@@ -70,17 +78,29 @@ mod tests {
     }
 
     #[test]
-    fn stations_are_counted_once() {
-        let [a, b, c] = [1, 2, 3].map(|last| Mac([2, 0, 0, 0, 0, last]));
+    fn who_comes_and_goes_is_said_once_and_counted() {
+        let [a, b, c] = [1, 2, 3].map(|last| [2, 0, 0, 0, 0, last]);
         let mut stations = Stations::<2>::new();
-        assert!(stations.joined(a));
-        assert!(!stations.joined(a), "no news");
-        assert!(stations.joined(b));
-        assert!(!stations.joined(c), "there is no room, and no panic");
+        let said = |station: Option<Station>| station.map(|station| station.to_string());
+        let line = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            said(stations.joined(a)),
+            line("station joined mac=02:00:00:00:00:01")
+        );
+        assert_eq!(said(stations.joined(a)), None, "no news");
+        assert_eq!(
+            said(stations.joined(b)),
+            line("station joined mac=02:00:00:00:00:02")
+        );
+        assert_eq!(said(stations.joined(c)), None, "no room, and no panic");
         assert_eq!(stations.count(), 2);
-        assert!(stations.left(a));
-        assert!(!stations.left(a));
-        assert!(!stations.left(c));
+        assert_eq!(
+            said(stations.left(a)),
+            line("station left mac=02:00:00:00:00:01")
+        );
+        assert_eq!(said(stations.left(a)), None, "no news");
+        assert_eq!(said(stations.left(c)), None, "never seen to join");
         assert_eq!(stations.count(), 1);
+        assert!(stations.joined(a).is_some(), "it is back");
     }
 }

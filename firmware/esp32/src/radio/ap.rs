@@ -3,7 +3,6 @@
 use esp_radio::wifi::WifiController;
 use esp_radio::wifi::event::EventInfo;
 use tcpctl_greeter::access_point::Stations;
-use tcpctl_greeter::console::{Mac, Station};
 
 use crate::console::Console;
 use crate::vitals::Chip;
@@ -32,14 +31,8 @@ pub(crate) async fn watch(
     };
     loop {
         let said = match events.next_event_pure().await {
-            EventInfo::AccessPointStationConnected { mac, .. } => {
-                let mac = Mac(mac);
-                stations.joined(mac).then_some(Station::Joined(mac))
-            }
-            EventInfo::AccessPointStationDisconnected { mac, .. } => {
-                let mac = Mac(mac);
-                stations.left(mac).then_some(Station::Left(mac))
-            }
+            EventInfo::AccessPointStationConnected { mac, .. } => stations.joined(mac),
+            EventInfo::AccessPointStationDisconnected { mac, .. } => stations.left(mac),
             _ => None,
         };
         chip.stations.set(Some(stations.count()));
