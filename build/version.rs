@@ -36,9 +36,10 @@ fn told(firmware: &[Bundled]) -> String {
             format!("{version} for {}", chips.join(", "))
         })
         .collect();
-    match groups.is_empty() {
-        true => "firmware: none built in".to_owned(),
-        false => format!("firmware: {}", groups.join("; ")),
+    if groups.is_empty() {
+        "firmware: none built in".to_owned()
+    } else {
+        format!("firmware: {}", groups.join("; "))
     }
 }
 
