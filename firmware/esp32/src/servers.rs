@@ -12,7 +12,7 @@ use embassy_time::{Duration, Timer};
 use esp_radio::wifi::Interface;
 use static_cell::StaticCell;
 use tcpctl_greeter::bursts::Bursts;
-use tcpctl_greeter::console::{Heartbeat, Lease, Ready};
+use tcpctl_greeter::console::{Heartbeat, Ready};
 use tcpctl_greeter::presence::Presence;
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
@@ -23,6 +23,7 @@ use tcpctl_settings::{HostName, Mode, Services, Settings, Status};
 use crate::chip::{self, MAX_SLOTS};
 use crate::console::Console;
 use crate::headroom;
+use crate::radio::ap::Guests;
 use crate::radio::{self, Radio, ap, sta};
 use crate::spawn;
 use crate::starts;
@@ -113,8 +114,9 @@ pub(crate) fn start(spawner: Spawner, board: Board<'_>, radio: Radio) {
     let controller = radio.into_controller();
     match mode {
         Mode::AccessPoint => {
-            spawn(spawner, ap::watch(controller, console, chip));
-            spawn(spawner, lease(stack, console));
+            let guests = crate::leak(Guests::new(console, chip));
+            spawn(spawner, ap::watch(controller, guests));
+            spawn(spawner, lease(stack, guests));
             spawn(spawner, open(stack, online, console, config.port));
         }
         Mode::Station => {
@@ -247,13 +249,10 @@ async fn open(
 
 /// The DHCP server of an access point.
 #[embassy_executor::task]
-async fn lease(stack: Stack<'static>, console: &'static Console) {
+async fn lease(stack: Stack<'static>, guests: &'static Guests) {
     let server = RefCell::new(access_point::dhcp_server());
     let mut buffers = dhcp::Buffers::new();
-    dhcp::serve(stack, &server, &mut buffers, |lease| {
-        console.say(Lease(lease));
-    })
-    .await;
+    dhcp::serve(stack, &server, &mut buffers, |event| guests.leased(event)).await;
 }
 
 /// The mDNS responder.
