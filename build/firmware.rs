@@ -11,6 +11,10 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use sha2::{Digest, Sha256};
 
+/// The magic of an app's descriptor, with the version 16 bytes behind its beginning (ESP-IDF, "App
+/// Image Format").
+const APP_DESCRIPTOR: [u8; 4] = [0x32, 0x54, 0xcd, 0xab];
+
 pub(crate) fn bundle() -> io::Result<()> {
     println!("cargo::rerun-if-env-changed=TCPCTL_FIRMWARE_DIR");
     println!("cargo::rerun-if-changed=build");
@@ -18,18 +22,26 @@ pub(crate) fn bundle() -> io::Result<()> {
     let mut entries = String::new();
     if let Some(folder) = env::var_os("TCPCTL_FIRMWARE_DIR").filter(|name| !name.is_empty()) {
         println!("cargo::rerun-if-changed={}", Path::new(&folder).display());
-        let mut files: Vec<_> = fs::read_dir(&folder)?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()?;
-        files.sort();
-        for file in files {
-            self::file(&file, &out, &mut entries)?;
-        }
+        entries = manifest(Path::new(&folder), &out)?;
     }
     fs::write(
         out.join("bundled.rs"),
         format!("const BUNDLED: &[Bundled] = &[{entries}];\n"),
     )
+}
+
+/// Compresses the firmware in a folder into `out`, and writes the manifest: one entry a chip, in
+/// Rust.
+pub(crate) fn manifest(folder: &Path, out: &Path) -> io::Result<String> {
+    let mut files: Vec<_> = fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    files.sort();
+    let mut entries = String::new();
+    for file in files {
+        self::file(&file, out, &mut entries)?;
+    }
+    Ok(entries)
 }
 
 /// Compresses one file and writes its entry; other files in the folder are left out.
@@ -55,10 +67,24 @@ fn file(file: &Path, out: &Path, entries: &mut String) -> io::Result<()> {
             let _ = write!(hex, "{byte:02x}");
             hex
         });
+    let version = version(&bytes).unwrap_or_default();
     let _ = write!(
         entries,
-        "Bundled {{ chip: {chip:?}, sha256: {sha256:?}, compressed: include_bytes!({:?}) }},",
+        "Bundled {{ chip: {chip:?}, version: {version:?}, sha256: {sha256:?}, \
+         compressed: include_bytes!({:?}) }},",
         compressed.display().to_string()
     );
     Ok(())
+}
+
+/// The version in a program's descriptor.
+fn version(bytes: &[u8]) -> Option<String> {
+    let at = bytes
+        .windows(APP_DESCRIPTOR.len())
+        .position(|window| window == APP_DESCRIPTOR)?;
+    let text = bytes
+        .get(at + 16..at + 48)?
+        .split(|byte| *byte == 0)
+        .next()?;
+    String::from_utf8(text.to_vec()).ok()
 }

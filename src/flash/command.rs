@@ -16,7 +16,7 @@ use super::boot::{self, End, Heard, Reached};
 use super::chip;
 use super::event::{BoardFacts, FirmwareFacts, FlashEvent, Plan, Step};
 use super::firmware;
-use super::image::{self, Firmware, Image, Part, USUAL_FLASH};
+use super::image::{self, Firmware, Image, Part, USUAL_FLASH, hex};
 use super::loader::{Device, Wish};
 use super::port;
 use super::repair::{self, Job, Stage};
@@ -620,6 +620,7 @@ impl Flash<'_> {
             firmware: facts.firmware.map(|firmware| FirmwareFacts {
                 name: firmware.name.clone(),
                 version: firmware.version.clone(),
+                sha256: firmware.sha256.clone(),
             }),
             erase: self.args.erase,
             parts,
@@ -954,13 +955,4 @@ fn blocking<T: Send + 'static>(
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
