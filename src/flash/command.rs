@@ -956,3 +956,49 @@ fn blocking<T: Send + 'static>(
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use tcpctl_settings::Changes;
+
+    use super::*;
+
+    fn wanted(mode: &str) -> Wanted {
+        let changes = Changes {
+            mode: Some(mode.parse().unwrap()),
+            ssid: Some("home".parse().unwrap()),
+            security: Some(Security::Open),
+            ..Changes::default()
+        };
+        Wanted {
+            settings: changes.to_settings().unwrap(),
+            made_up: None,
+        }
+    }
+
+    #[test]
+    fn a_board_that_never_gets_ready_is_told_why_as_far_as_its_console_knows() {
+        let gone = End::Gone("No such device".to_owned());
+        let panic = End::NoBanner("ets Jul 29".to_owned());
+        for (chip, end, mode, advice) in [
+            (Chip::Esp32c3, End::Silence, "ap", "BOOT (GPIO9) held low"),
+            (Chip::Esp32s3, End::Silence, "ap", "BOOT (GPIO0) held low"),
+            (Chip::Esp32c5, End::Silence, "ap", "BOOT (GPIO28) held low"),
+            (Chip::Esp32c3, panic, "ap", "the last it said: ets Jul 29"),
+            (
+                Chip::Esp32c3,
+                End::NoAddress,
+                "sta",
+                "--mode sta --ssid NAME",
+            ),
+            (Chip::Esp32c3, End::NoAddress, "ap", "does not come up"),
+            (Chip::Esp32c3, gone, "ap", "plug the board in again"),
+        ] {
+            let failure = never_ready("/dev/ttyUSB0", chip, &end, &wanted(mode));
+            assert_eq!(failure.kind, Kind::Device);
+            let text = failure.to_string();
+            assert!(text.contains(advice), "{end:?}: {text}");
+            assert!(text.starts_with("/dev/ttyUSB0: "), "{text}");
+        }
+    }
+}

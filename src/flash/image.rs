@@ -471,5 +471,9 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    sanitize::one_line(&text)
+    // What every message about a port begins with says nothing.
+    let text = text
+        .strip_prefix("Error while connecting to device: ")
+        .unwrap_or(&text);
+    sanitize::one_line(text)
 }
