@@ -124,4 +124,6 @@ pub enum SchemaOf {
     Send,
     /// sim
     Sim,
+    /// A board's answer to the request status
+    Status,
 }

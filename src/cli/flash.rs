@@ -66,6 +66,9 @@ pub struct FlashArgs {
     /// Echo (port 7), discard (9) and chargen (19): on, off [default: off]
     #[arg(long, value_name = "on|off", value_hint = ValueHint::Other, help_heading = "Settings")]
     pub services: Option<String>,
+    /// Answer a request of `status` with the board's readings: on, off [default: on]
+    #[arg(long, value_name = "on|off", value_hint = ValueHint::Other, help_heading = "Settings")]
+    pub status: Option<String>,
 
     /// Which board: a path (/dev/ttyUSB0), or its USB serial number, MAC address or name
     ///
@@ -163,6 +166,7 @@ impl FlashArgs {
             ("backlog", &self.backlog),
             ("request-timeout", &self.request_timeout),
             ("services", &self.services),
+            ("status", &self.status),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.as_deref()?)))

@@ -37,7 +37,7 @@ fn a_blank_board_becomes_an_access_point_that_answers() {
 #[test]
 fn each_step_is_told_to_programs() {
     let scene = Scene::new(Board::new());
-    let ended = scene.flash(&["--json", "--greeting", "moin"]);
+    let ended = scene.flash(&["--json", "--greeting", "moin", "--status", "off"]);
     assert_eq!(ended.code, 0, "{}", text(&ended));
     assert_eq!(
         events(&ended),
@@ -67,6 +67,8 @@ fn each_step_is_told_to_programs() {
     assert_eq!(plan["flash_bytes"], 4 << 20);
     assert_eq!(plan["loader"], "stub");
     assert_eq!(plan["settings"]["greeting"], "moin");
+    assert_eq!(plan["settings"]["status"], "off");
+    assert_eq!(settings(&scene.board).server.status().to_string(), "off");
     let answered = objects.last().unwrap();
     assert_eq!(answered["greeting"], "moin");
 }
