@@ -16,7 +16,7 @@ use super::boot::{self, End, Heard, Reached};
 use super::chip;
 use super::event::{BoardFacts, FirmwareFacts, FlashEvent, Plan, Step};
 use super::firmware;
-use super::image::{self, Firmware, Image, Part, USUAL_FLASH};
+use super::image::{self, Firmware, Image, Part, USUAL_FLASH, hex};
 use super::loader::{Device, Wish};
 use super::port;
 use super::repair::{self, Job, Stage};
@@ -620,6 +620,7 @@ impl Flash<'_> {
             firmware: facts.firmware.map(|firmware| FirmwareFacts {
                 name: firmware.name.clone(),
                 version: firmware.version.clone(),
+                sha256: firmware.sha256.clone(),
             }),
             erase: self.args.erase,
             parts,
@@ -956,11 +957,48 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
+#[cfg(test)]
+mod tests {
+    use tcpctl_settings::Changes;
 
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    use super::*;
+
+    fn wanted(mode: &str) -> Wanted {
+        let changes = Changes {
+            mode: Some(mode.parse().unwrap()),
+            ssid: Some("home".parse().unwrap()),
+            security: Some(Security::Open),
+            ..Changes::default()
+        };
+        Wanted {
+            settings: changes.to_settings().unwrap(),
+            made_up: None,
+        }
+    }
+
+    #[test]
+    fn a_board_that_never_gets_ready_is_told_why_as_far_as_its_console_knows() {
+        let gone = End::Gone("No such device".to_owned());
+        let panic = End::NoBanner("ets Jul 29".to_owned());
+        for (chip, end, mode, advice) in [
+            (Chip::Esp32c3, End::Silence, "ap", "BOOT (GPIO9) held low"),
+            (Chip::Esp32s3, End::Silence, "ap", "BOOT (GPIO0) held low"),
+            (Chip::Esp32c5, End::Silence, "ap", "BOOT (GPIO28) held low"),
+            (Chip::Esp32c3, panic, "ap", "the last it said: ets Jul 29"),
+            (
+                Chip::Esp32c3,
+                End::NoAddress,
+                "sta",
+                "--mode sta --ssid NAME",
+            ),
+            (Chip::Esp32c3, End::NoAddress, "ap", "does not come up"),
+            (Chip::Esp32c3, gone, "ap", "plug the board in again"),
+        ] {
+            let failure = never_ready("/dev/ttyUSB0", chip, &end, &wanted(mode));
+            assert_eq!(failure.kind, Kind::Device);
+            let text = failure.to_string();
+            assert!(text.contains(advice), "{end:?}: {text}");
+            assert!(text.starts_with("/dev/ttyUSB0: "), "{text}");
+        }
+    }
 }

@@ -660,7 +660,7 @@ fn no_answer(port: &Chosen, chip: Option<Chip>, error: &espflash::Error) -> Fail
         .unwrap_or_default();
     let why = chain(error);
     let why = match why.as_str() {
-        "Error while connecting to device: Failed to connect to the device" => String::new(),
+        "Failed to connect to the device" => String::new(),
         why => format!(" ({why})"),
     };
     Failure::new(Kind::Device, format!("{name}: no loader answers{why}"))
