@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn every_command_has_a_page() {
         let cli = Cli::command();
-        let names: Vec<_> = cli.get_subcommands().map(|it| it.get_name()).collect();
+        let names: Vec<_> = cli.get_subcommands().map(clap::Command::get_name).collect();
         assert_eq!(names, super::COMMANDS);
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn of(shell: Shell) -> String {
     lines.join("\n") + "\n"
 }
 
-const BASH: &str = r##"# Completion of tcpctl, made by: tcpctl completions
+const BASH: &str = r#"# Completion of tcpctl, made by: tcpctl completions
 _tcpctl() {
     # Words as they are on the line: bash also parts them at : and =.
     local rest=${COMP_LINE:0:COMP_POINT} words=() count=0 apart word i
@@ -69,9 +69,9 @@ _tcpctl() {
     return 0
 }
 complete -o nosort -F _tcpctl tcpctl 2>/dev/null || complete -F _tcpctl tcpctl
-"##;
+"#;
 
-const ZSH: &str = r##"#compdef tcpctl
+const ZSH: &str = r#"#compdef tcpctl
 # Completion of tcpctl, made by: tcpctl completions
 _tcpctl() {
     local -a answers open closed
@@ -95,4 +95,4 @@ if [[ ${funcstack[1]} == _tcpctl ]]; then
 else
     compdef _tcpctl tcpctl
 fi
-"##;
+"#;

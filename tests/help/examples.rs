@@ -25,7 +25,7 @@ fn examples(command: Option<&str>) -> Vec<String> {
 }
 
 /// The calls of `tcpctl` in a line of shell, as words.
-fn calls(line: &str) -> Vec<Vec<String>> {
+pub(crate) fn calls(line: &str) -> Vec<Vec<String>> {
     let mut calls = Vec::new();
     let mut words: Vec<String> = Vec::new();
     let mut word = String::new();

@@ -5,5 +5,6 @@
 mod common;
 
 mod examples;
+mod readme;
 mod screen;
 mod typos;
