@@ -24,22 +24,22 @@ fn sources() -> Vec<(String, String)> {
     let mut folders: Vec<PathBuf> = ["src", "build", "firmware", "fuzz", "tests", "benches"]
         .map(|folder| root().join(folder))
         .into();
-    let mut sources = vec![source(root().join("build.rs"))];
+    let mut sources = vec![source(&root().join("build.rs"))];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder") {
             let path = entry.expect("an entry").path();
             if path.is_dir() && !path.ends_with("target") {
                 folders.push(path);
             } else if path.extension().is_some_and(|end| end == "rs") {
-                sources.push(source(path));
+                sources.push(source(&path));
             }
         }
     }
     sources
 }
 
-fn source(path: PathBuf) -> (String, String) {
-    let text = fs::read_to_string(&path).expect("a text");
+fn source(path: &Path) -> (String, String) {
+    let text = fs::read_to_string(path).expect("a text");
     let path = path.strip_prefix(root()).expect("a path in here");
     (path.to_string_lossy().replace('\\', "/"), text)
 }
