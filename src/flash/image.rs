@@ -4,6 +4,7 @@
 //! that can be known to be wrong with it is found here, before a board is touched: the library
 //! writes an image for another chip without a word.
 
+use std::io::Read;
 use std::path::Path;
 
 use espflash::flasher::{FlashData, FlashSettings, FlashSize};
@@ -19,6 +20,9 @@ use crate::sanitize;
 
 /// The flash that is assumed where no board says otherwise: that of most.
 pub const USUAL_FLASH: FlashSize = FlashSize::_4Mb;
+
+/// The longest file that is read: an ELF with all its debug information is a tenth of that.
+const LARGEST: u64 = 256 << 20;
 
 const ELF_MAGIC: [u8; 4] = [0x7f, b'E', b'L', b'F'];
 /// The first byte of an image (ESP-IDF, "App Image Format").
@@ -36,6 +40,8 @@ pub struct Firmware {
     pub chip: Chip,
     /// Its version, where it tells one.
     pub version: Option<String>,
+    /// The SHA-256 of the file.
+    pub sha256: String,
     form: Form,
 }
 
@@ -100,10 +106,17 @@ impl Firmware {
     /// It can't be read, or is no firmware of ours.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let name = sanitize::one_line(&path.to_string_lossy());
-        let bytes = std::fs::read(path).map_err(|error| {
+        let mut bytes = Vec::new();
+        let read = std::fs::File::open(path)
+            .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+        read.map_err(|error| {
             Failure::usage(format!("firmware {name}: {error}"))
                 .hint("give an ELF, an app image or a merged image with --firmware FILE")
         })?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(refused(&name, "it is larger than any firmware")
+                .hint("give an ELF, an app image or a merged image with --firmware FILE"));
+        }
         Self::understand(name, bytes)
     }
 
@@ -112,7 +125,9 @@ impl Firmware {
     /// # Errors
     /// They are no firmware, damaged, or don't tell their chip.
     pub fn understand(name: String, bytes: Vec<u8>) -> Result<Self, Failure> {
+        let sha256 = Sha256::digest(&bytes);
         let mut firmware = Self::of(name, bytes)?;
+        firmware.sha256 = hex(&sha256);
         // Whether everything has its place is no question of the board.
         let image = firmware.image(USUAL_FLASH, firmware.chip.default_xtal_frequency())?;
         firmware.version = version(&image.app.data);
@@ -135,6 +150,7 @@ impl Firmware {
                 name,
                 chip,
                 version: None,
+                sha256: String::new(),
                 form: Form::App(bytes),
             });
         }
@@ -179,6 +195,7 @@ impl Firmware {
             name,
             chip,
             version: None,
+            sha256: String::new(),
             form: Form::Elf(bytes),
         })
     }
@@ -200,6 +217,7 @@ impl Firmware {
             name,
             chip,
             version: None,
+            sha256: String::new(),
             form: Form::Merged(bytes),
         })
     }
@@ -332,8 +350,6 @@ impl Image {
 
 /// Whether a file is an ELF.
 pub fn is_elf(path: &Path) -> bool {
-    use std::io::Read;
-
     let mut start = [0; 4];
     let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
     read.is_ok() && start == ELF_MAGIC
@@ -426,6 +442,16 @@ fn trimmed(bytes: &[u8]) -> &[u8] {
     &bytes[..end.map_or(0, |last| last + 1)]
 }
 
+/// Bytes in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 fn refused(name: &str, what: &str) -> Failure {
     Failure::new(Kind::Usage, format!("firmware {name}: {what}"))
 }
@@ -445,5 +471,9 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    sanitize::one_line(&text)
+    // What every message about a port begins with says nothing.
+    let text = text
+        .strip_prefix("Error while connecting to device: ")
+        .unwrap_or(&text);
+    sanitize::one_line(text)
 }

@@ -93,7 +93,13 @@ fn plan(plan: &Plan) -> String {
             .version
             .as_ref()
             .map_or_else(String::new, |version| format!(", version {version}"));
-        let _ = writeln!(text, "firmware   {}{version}", firmware.name);
+        // So much of it as tells two builds apart.
+        let sha256 = firmware.sha256.get(..16).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "firmware   {}{version}, SHA-256 {sha256}...",
+            firmware.name
+        );
     }
     if plan.erase {
         text.push_str("erase      the whole flash first\n");

@@ -5,6 +5,7 @@
 
 pub mod bench;
 mod colour;
+mod config;
 pub mod discover;
 mod flash;
 mod hexdump;
@@ -99,6 +100,11 @@ impl Output {
     /// Whether more is said than usual.
     pub fn is_verbose(&self) -> bool {
         self.verbosity >= Verbosity::Verbose
+    }
+
+    /// Whether nothing but errors is said on standard error.
+    pub fn is_quiet(&self) -> bool {
+        self.verbosity == Verbosity::Quiet
     }
 
     /// Whether a person sees standard output.

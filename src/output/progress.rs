@@ -13,14 +13,17 @@ impl Progress {
         let bar = shown.then(|| {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template(
-                "{prefix:16} {bar:30} {percent:>3}%  {bytes_per_sec}, {eta} left",
+                "{prefix:16} {bar:30} {percent:>3}%  {decimal_bytes_per_sec}, {eta} left",
             ) {
                 bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
             }
             bar.set_prefix(label.to_owned());
             bar
         });
-        Self { bar }
+        // Also on a terminal that can only add lines.
+        Self {
+            bar: bar.filter(|bar| !bar.is_hidden()),
+        }
     }
 
     /// Whether anybody sees it.
