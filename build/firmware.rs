@@ -11,9 +11,18 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use sha2::{Digest, Sha256};
 
-pub(crate) fn bundle() -> io::Result<()> {
+/// A firmware that is in the program.
+pub(crate) struct Bundled {
+    /// The chip's name.
+    pub(crate) chip: String,
+    /// Its version, or that there is none in it.
+    pub(crate) version: String,
+}
+
+/// Compresses what there is, writes the table of it, and says what it was.
+pub(crate) fn bundle() -> io::Result<Vec<Bundled>> {
     println!("cargo::rerun-if-env-changed=TCPCTL_FIRMWARE_DIR");
-    println!("cargo::rerun-if-changed=build");
+    let mut bundled = Vec::new();
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     let mut entries = String::new();
     if let Some(folder) = env::var_os("TCPCTL_FIRMWARE_DIR").filter(|name| !name.is_empty()) {
@@ -23,25 +32,26 @@ pub(crate) fn bundle() -> io::Result<()> {
             .collect::<Result<_, _>>()?;
         files.sort();
         for file in files {
-            self::file(&file, &out, &mut entries)?;
+            bundled.extend(self::file(&file, &out, &mut entries)?);
         }
     }
     fs::write(
         out.join("bundled.rs"),
         format!("const BUNDLED: &[Bundled] = &[{entries}];\n"),
-    )
+    )?;
+    Ok(bundled)
 }
 
 /// Compresses one file and writes its entry; other files in the folder are left out.
-fn file(file: &Path, out: &Path, entries: &mut String) -> io::Result<()> {
+fn file(file: &Path, out: &Path, entries: &mut String) -> io::Result<Option<Bundled>> {
     let is_firmware = file
         .extension()
         .is_some_and(|end| end == "elf" || end == "bin");
     let Some(chip) = file.file_stem().and_then(|stem| stem.to_str()) else {
-        return Ok(());
+        return Ok(None);
     };
     if !is_firmware {
-        return Ok(());
+        return Ok(None);
     }
     println!("cargo::rerun-if-changed={}", file.display());
     let bytes = fs::read(file)?;
@@ -60,5 +70,19 @@ fn file(file: &Path, out: &Path, entries: &mut String) -> io::Result<()> {
         "Bundled {{ chip: {chip:?}, sha256: {sha256:?}, compressed: include_bytes!({:?}) }},",
         compressed.display().to_string()
     );
-    Ok(())
+    Ok(Some(Bundled {
+        chip: chip.to_owned(),
+        version: version(&bytes).unwrap_or_else(|| "of no version".to_owned()),
+    }))
+}
+
+/// The version in an application's descriptor, as ESP-IDF lays it out (`esp_app_desc_t`): a magic
+/// number, three more, and the text in 32 bytes.
+fn version(firmware: &[u8]) -> Option<String> {
+    const MAGIC: [u8; 4] = 0xabcd_5432_u32.to_le_bytes();
+    let at = firmware.windows(4).position(|bytes| bytes == MAGIC)?;
+    let text = firmware.get(at + 16..at + 48)?.split(|byte| *byte == 0);
+    let text = std::str::from_utf8(text.take(1).next()?).ok()?;
+    let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_plain.then(|| text.to_owned())
 }

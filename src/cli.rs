@@ -34,6 +34,7 @@ pub use sim::{SimArgs, SimProfile};
 #[command(
     name = "tcpctl",
     version,
+    long_version = include_str!(concat!(env!("OUT_DIR"), "/version.txt")),
     max_term_width = 100,
     after_help = MORE,
     after_long_help = EXAMPLES,

@@ -152,6 +152,24 @@ fn decimal(text: &str) -> Option<f64> {
         .flatten()
 }
 
+/// The rate of a serial line: `115200`.
+pub fn baud(text: &str) -> Result<u32, String> {
+    const RATES: std::ops::RangeInclusive<u32> = 300..=8_000_000;
+    match text.parse() {
+        Ok(rate) if RATES.contains(&rate) => Ok(rate),
+        Ok(_) => Err("write 300 to 8000000".to_owned()),
+        Err(_) => Err("write a number, e.g. 115200".to_owned()),
+    }
+}
+
+/// The rate that a loader is written to with. Loaders begin at 115200: below that there is none.
+pub fn loader_baud(text: &str) -> Result<u32, String> {
+    match baud(text) {
+        Ok(rate) if rate < 115_200 => Err("loaders begin at 115200; write that or more".to_owned()),
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

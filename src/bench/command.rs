@@ -17,6 +17,7 @@ use super::ramp::{self, Places, Ramp, Threads, Track};
 use super::report::{Environment, RampEnd, Report};
 use super::saved::{self, Saved};
 use super::throughput::{self, Ports, Service};
+use super::verdict::{Caveat, Code};
 use super::{compare, html, merge, stats, verdict};
 use crate::cli::{BenchArgs, MergeArgs};
 use crate::exit::Exit;
@@ -81,6 +82,12 @@ pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
         let latency = report.latency.as_ref()?;
         verdict::too_few_files(latency, files)
     }));
+    if seen.measurement.as_ref().is_some_and(|it| it.target_gone) {
+        report.caveats.push(Caveat {
+            code: Code::Noticed,
+            text: "no connection any more: the server has gone away".to_owned(),
+        });
+    }
     report.throughput = seen.throughput.as_ref().map(throughput::Finding::report);
     report.comparison = plan
         .baseline
@@ -132,27 +139,39 @@ pub fn run_merge(args: &MergeArgs, output: &Output) -> Result<Exit, Halt> {
 }
 
 /// Writes a report to its files and prints it.
+///
+/// A disk that is full costs the file, and neither the other files nor what is printed.
 fn tell(
     report: &Report,
     seconds: &[SecondHistograms],
     files: &Files,
     output: &Output,
 ) -> Result<(), Halt> {
-    if let Some(save) = &files.save {
-        save.write(&saved::bytes(report))?;
-    }
-    if let Some(hdr_log) = &files.hdr_log
-        && let Some(log) = Log::of(report, seconds)
-    {
+    let save = || match &files.save {
+        Some(save) => save.write(&saved::bytes(report)),
+        None => Ok(()),
+    };
+    let log = || {
+        let Some(file) = &files.hdr_log else {
+            return Ok(());
+        };
+        // A run without a load has none.
+        let Some(log) = Log::of(report, seconds) else {
+            return Ok(());
+        };
         let text = log
             .text()
             .map_err(|what| Failure::new(Kind::Internal, what))?;
-        hdr_log.write(&text)?;
-    }
-    if let Some(page) = &files.html {
-        page.write(html::render(report).as_bytes())?;
-    }
-    output.bench(report)
+        file.write(&text)
+    };
+    let page = || match &files.html {
+        Some(page) => page.write(html::render(report).as_bytes()),
+        None => Ok(()),
+    };
+    let written = [save(), log(), page()];
+    let printed = output.bench(report);
+    written.into_iter().collect::<Result<(), _>>()?;
+    printed
 }
 
 /// Says which of the conditions hold.
@@ -206,8 +225,9 @@ impl Bench<'_> {
         }
         if self.plan.parts.latency && self.goes_on(&seen) {
             let load = self.load(address, &seen);
-            seen.measurement = Some(engine::run(&mut network, &load, &mut self.watcher()));
+            let measured = engine::run(&mut network, &load, &mut self.watcher());
             self.output.end_status();
+            self.keep(measured, &mut seen);
         }
         if self.plan.parts.ramp && self.goes_on(&seen) {
             self.climb(&mut network, address, &mut seen)?;
@@ -246,7 +266,7 @@ impl Bench<'_> {
             let measured =
                 engine::run_threads(&load, threads, KernelNetwork::new, &mut self.watcher());
             self.output.end_status();
-            seen.measurement = Some(measured.map_err(|error| exhausted(&error))?);
+            self.keep(measured.map_err(|error| exhausted(&error))?, &mut seen);
         }
         if self.plan.parts.ramp && self.goes_on(&seen) {
             let mut track = Threads {
@@ -369,6 +389,17 @@ impl Bench<'_> {
         seen.failure.is_none()
             && seen.measurement.as_ref().is_none_or(answers)
             && self.signals.already().is_none()
+    }
+
+    /// Takes what the load has measured; a target that went away in the middle is a failure.
+    fn keep(&self, measured: Measurement, seen: &mut Seen) {
+        if measured.target_gone && measured.completed > 0 {
+            let name = sanitize::one_line(&self.plan.target.text);
+            let message = format!("{name}: it stopped answering during the load");
+            let hint = "what was measured until then is told; does the board reboot?";
+            seen.failure = Some(Failure::new(Kind::Broken, message).hint(hint));
+        }
+        seen.measurement = Some(measured);
     }
 
     fn load(&self, address: SocketAddr, seen: &Seen) -> Load {

@@ -67,6 +67,7 @@ pub(crate) fn measurement() -> Measurement {
         client_cpu: Some(Duration::from_millis(100)),
         threads: 1,
         interrupted: false,
+        target_gone: false,
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::plot::{self, Curve, Plot, Scale, Style};
 use super::report::{Distribution, Flow, Histograms, Interval, Latency, Report, Step};
+use super::shares;
 use super::verdict::{self, Code};
 use crate::output::bench::{comparison_rows, comparison_statement, ramp_rows};
 use crate::output::human;
@@ -364,6 +365,12 @@ fn latency_table(latency: &Latency) -> String {
     if let (Some(syn), Some(data)) = (latency.syn_retransmissions, latency.retransmissions) {
         let [syn, data] = [syn, data].map(human::grouped);
         fact("Sent again", format!("{syn} SYN, {data} data"));
+    }
+    if let Some(how) = shares::first_byte(latency) {
+        fact("Time goes to", how);
+    }
+    if let Some(how) = shares::held_up(latency) {
+        fact("Sending held up", how);
     }
     if let Some(cpu) = latency.client_cpu_us_per_request {
         let share = latency.client_cpu_share.unwrap_or_default() * 100.0;

@@ -149,4 +149,6 @@ pub struct Measurement {
     pub threads: usize,
     /// Whether it was cut short, by Ctrl-C or because the target went away.
     pub interrupted: bool,
+    /// Whether that was because there was no connection with the target any more.
+    pub target_gone: bool,
 }

@@ -7,6 +7,8 @@ use clap_complete::engine::ArgValueCandidates;
 
 use crate::completions::candidates;
 
+use crate::units;
+
 /// The arguments of `tcpctl flash`.
 #[derive(Debug, Args)]
 #[command(after_help = MORE, after_long_help = EXAMPLES)]
@@ -85,7 +87,7 @@ pub struct FlashArgs {
     )]
     pub services: Option<String>,
 
-    /// Which board: a path, a USB serial number or a MAC
+    /// Which board: a path (/dev/ttyUSB0), its name, its MAC or the USB serial number
     ///
     /// Left out, it is TCPCTL_PORT, then `port` of the config file. Without any, the one board that is plugged in.
     #[arg(
@@ -97,8 +99,13 @@ pub struct FlashArgs {
     )]
     pub port: Option<String>,
     /// Bits per second while writing; what the board can't do falls back to 115200
-    #[arg(long, value_name = "BAUD", default_value_t = 460_800, help_heading = "Board",
-          value_parser = clap::value_parser!(u32).range(9_600..=8_000_000),
+    #[arg(
+        long,
+        value_name = "BAUD",
+        default_value_t = 460_800,
+        value_parser = units::loader_baud,
+        value_hint = ValueHint::Other,
+        help_heading = "Board",
         hide_short_help = true
     )]
     pub baud: u32,

@@ -13,7 +13,7 @@ use crate::units;
 #[derive(Debug, Args)]
 #[command(after_help = MORE, after_long_help = EXAMPLES)]
 pub struct MonitorArgs {
-    /// Which board: a path, a USB serial number or a MAC
+    /// Which board: a path (/dev/ttyUSB0), its name, its MAC or the USB serial number
     ///
     /// Left out, it is TCPCTL_PORT, then `port` of the config file. Without any, the one board that is plugged in.
     #[arg(
@@ -24,8 +24,12 @@ pub struct MonitorArgs {
     )]
     pub port: Option<String>,
     /// Bits per second
-    #[arg(long, value_name = "BAUD", default_value_t = 115_200,
-          value_parser = clap::value_parser!(u32).range(300..=8_000_000),
+    #[arg(
+        long,
+        value_name = "BAUD",
+        default_value_t = 115_200,
+        value_parser = units::baud,
+        value_hint = ValueHint::Other,
         hide_short_help = true
     )]
     pub baud: u32,

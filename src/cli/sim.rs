@@ -110,10 +110,22 @@ pub struct SimArgs {
     /// Share of frames lost each way, e.g. 1%
     #[arg(long, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable")]
     pub loss: Option<String>,
+    /// Share of frames that arrive twice
+    #[arg(long, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable", hide_short_help = true)]
+    pub duplicate: Option<String>,
+    /// Share of frames that others overtake
+    #[arg(long, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable", hide_short_help = true)]
+    pub reorder: Option<String>,
+    /// Share of frames that arrive with a wrong bit
+    #[arg(long, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable", hide_short_help = true)]
+    pub corrupt: Option<String>,
+    /// Nothing gets through for LENGTH, START after the beginning, e.g. 5s@10s
+    #[arg(long, value_name = "LENGTH@START", value_hint = ValueHint::Other, help_heading = "Cable", hide_short_help = true)]
+    pub outage: Option<String>,
     /// Bits per second each way, e.g. 20Mbit
     #[arg(long, value_name = "RATE", value_hint = ValueHint::Other, help_heading = "Cable")]
     pub bandwidth: Option<String>,
-    /// Decides which frames are lost and late: under one seed the nth frame always is [default: 1]
+    /// Decides the fate of each frame: under one seed the nth always has the same [default: 1]
     #[arg(
         long,
         value_name = "N",
@@ -137,6 +149,10 @@ impl SimArgs {
             ("latency", &self.latency),
             ("jitter", &self.jitter),
             ("loss", &self.loss),
+            ("duplicate", &self.duplicate),
+            ("reorder", &self.reorder),
+            ("corrupt", &self.corrupt),
+            ("outage", &self.outage),
             ("bandwidth", &self.bandwidth),
             ("seed", &self.seed),
             ("greeting", &self.greeting),

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names;
 use super::report::BoardReport;
-use crate::{serial, sys, target};
+use crate::{sys, target};
 
 /// How long an address is used without asking again: as long as mDNS gives a host's records
 /// (RFC 6762 §10).
@@ -140,19 +140,6 @@ impl Cache {
         boards
     }
 
-    /// The MAC address of the one board that had this name today.
-    pub fn mac_of(&self, name: &str, now: SystemTime) -> Option<String> {
-        let mut boards = self.read();
-        boards.retain(|board| board.is_called(name) && board.age(now) < REMEMBERED);
-        let mut macs: Vec<_> = boards.into_iter().filter_map(|board| board.mac).collect();
-        macs.sort_unstable();
-        macs.dedup();
-        let [mac] = &macs[..] else {
-            return None;
-        };
-        serial::mac_address(mac)
-    }
-
     /// The names of today's boards, in order.
     pub fn names(&self, now: SystemTime) -> Vec<String> {
         let boards = self.read().into_iter();
@@ -163,6 +150,13 @@ impl Cache {
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    /// The MAC addresses of today's boards of this name.
+    pub fn macs(&self, name: &str, now: SystemTime) -> Vec<String> {
+        let mut boards = self.read();
+        boards.retain(|board| board.is_called(name) && board.age(now) < REMEMBERED);
+        boards.into_iter().filter_map(|board| board.mac).collect()
     }
 
     /// Remembers boards, and forgets the oldest.
@@ -366,6 +360,9 @@ mod tests {
             .flat_map(|board| board.addresses)
             .collect();
         assert_eq!(addresses, ["10.0.0.3", "10.0.0.1"]);
+        let macs = ["02:00:00:00:00:02", "02:00:00:00:00:01"];
+        assert_eq!(cache.macs("A.local", now), macs);
+        assert!(cache.macs("b", now).is_empty());
     }
 
     #[test]

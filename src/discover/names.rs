@@ -103,6 +103,23 @@ pub fn remembered(wanted: &Wanted<'_>) -> Option<Vec<SocketAddr>> {
     (!addresses.is_empty()).then_some(addresses)
 }
 
+/// The MAC addresses of the boards of this name: of those that were seen today, else of the one
+/// that answers to it now. Blocks for as long as that takes.
+pub fn macs(host: &str) -> Vec<String> {
+    let known = Cache::of_user().macs(host, SystemTime::now());
+    if !known.is_empty() {
+        return known;
+    }
+    let wanted = Wanted {
+        host,
+        port: None,
+        interface: None,
+    };
+    let asked = crate::block_on(ask_on(PORT, &wanted, PATIENCE));
+    let board = asked.ok().and_then(Result::ok).and_then(|(_, board)| board);
+    board.and_then(|board| board.mac).into_iter().collect()
+}
+
 /// Forgets what was remembered of a name.
 pub fn forget(host: &str) {
     Cache::of_user().forget(host);

@@ -124,6 +124,8 @@ pub struct Registry {
 pub struct Board {
     /// Its number.
     pub id: Id,
+    /// The number under which it is told of: its own, or that of one which has turned out to be it.
+    told_as: Id,
     sightings: Vec<Sighting>,
     status: Option<Status>,
     reached: Option<(SocketAddr, Duration)>,
@@ -160,6 +162,7 @@ impl Registry {
             let needs_connection = !sighting.addresses.is_empty();
             self.boards.push(Board {
                 id: self.next,
+                told_as: self.next,
                 sightings: vec![sighting],
                 status: None,
                 reached: None,
@@ -177,7 +180,12 @@ impl Registry {
                 board.status = absorbed.status.or(board.status);
             }
             match (&board.told, absorbed.told) {
-                (None, told) => board.told = told,
+                (None, told) => {
+                    if told.is_some() {
+                        board.told_as = absorbed.told_as;
+                    }
+                    board.told = told;
+                }
                 (Some(_), Some(told)) => self.gone.push(told),
                 (Some(_), None) => {}
             }
@@ -383,6 +391,7 @@ impl Board {
         });
         let reached = self.reached.map(|(_, rtt)| rtt);
         BoardReport {
+            id: self.told_as,
             name: text(|it| &it.name),
             host: text(|it| &it.host),
             port: addresses.first().map(SocketAddr::port),
@@ -592,6 +601,23 @@ mod tests {
             events(&mut registry),
             [(Event::Updated, Some("a".into()), both)]
         );
+    }
+
+    #[test]
+    fn what_turns_out_to_be_one_board_goes_on_under_the_number_that_was_told() {
+        let mut registry = Registry::default();
+        // Announced and not connected to yet; on the cable, and told of.
+        registry.see(announced(2, "a", None, "10.0.0.1:3000"), nobody);
+        registry.see(on_cable(MAC), nobody);
+        let told = registry.news(false).remove(0).board;
+        let (id, _) = registry
+            .see(announced(2, "a", MAC, "10.0.0.1:3000"), nobody)
+            .unwrap();
+        online(&mut registry, id, "10.0.0.1:3000");
+        let [now] = &registry.news(false)[..] else {
+            panic!("one board")
+        };
+        assert_eq!((now.event, now.board.id), (Event::Updated, told.id));
     }
 
     #[test]

@@ -86,8 +86,9 @@ pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
         asked,
         stage: Cell::new(Stage::Untouched),
         deaf: Cell::new(false),
+        unheard: RefCell::new(None),
         bar: RefCell::new(None),
-        build: firmware::Build::default(),
+        build: firmware::Build::new(output.is_quiet()),
     };
     let no_board =
         args.save_image.is_some() || (args.dry_run && args.port.is_none() && !args.settings_only);
@@ -131,6 +132,8 @@ struct Flash<'a> {
     stage: Cell<Stage>,
     /// Nobody reads standard output any more. A board is not left half written for that.
     deaf: Cell<bool>,
+    /// Why, where it is a failure.
+    unheard: RefCell<Option<Failure>>,
     bar: RefCell<Option<Progress>>,
     build: firmware::Build,
 }
@@ -166,10 +169,15 @@ impl Flash<'_> {
     }
 
     async fn carry_out(&self, given: Option<Firmware>, no_board: bool) -> Result<Exit, Halt> {
-        if no_board {
-            self.without_a_board(given).await
+        let exit = if no_board {
+            self.without_a_board(given).await?
         } else {
-            self.with_a_board(given).await
+            self.with_a_board(given).await?
+        };
+        match self.unheard.take() {
+            // The board is done all the same, and whoever asked does not know.
+            Some(failure) => Err(failure.hint(self.state()).into()),
+            None => Ok(exit),
         }
     }
 
@@ -207,8 +215,13 @@ impl Flash<'_> {
             let merged = image::merge(parts.iter());
             let name = sanitize::one_line(&file.to_string_lossy());
             save(file, &merged).map_err(|error| {
-                Failure::new(Kind::Internal, format!("{name}: {error}"))
-                    .hint("is there room for it, and may you write there?")
+                let hint = match error.kind() {
+                    io::ErrorKind::NotFound => "make its folder first",
+                    io::ErrorKind::IsADirectory => "give a file's name in it",
+                    io::ErrorKind::StorageFull => "make room, or save it elsewhere",
+                    _ => "may you write there?",
+                };
+                Failure::new(Kind::Internal, format!("{name}: {error}")).hint(hint)
             })?;
             self.tell(FlashEvent::Saved {
                 file: name,
@@ -317,6 +330,9 @@ impl Flash<'_> {
         wanted: &Wanted,
     ) -> Result<Exit, Halt> {
         let erase = self.args.erase;
+        if erase {
+            device.can_erase()?;
+        }
         let checked;
         (device, checked) = blocking(move || {
             let mut unchanged = Vec::new();
@@ -413,7 +429,7 @@ impl Flash<'_> {
             (device, written)
         });
         let mut at = 0;
-        let mut start = Instant::now();
+        let mut begun = Instant::now();
         let finished = loop {
             // Without a sender the thread is done with the board.
             let Some(step) = steps.recv().await else {
@@ -423,9 +439,9 @@ impl Flash<'_> {
                 continue;
             };
             match step {
-                Written::Begun => {
+                Written::Begun(when) => {
                     self.stage.set(Stage::Writing(name));
-                    start = Instant::now();
+                    begun = when;
                     let bar = self.output.progress(name, (*bytes).into());
                     if !bar.is_shown() && !self.output.is_json() {
                         self.output
@@ -444,13 +460,13 @@ impl Flash<'_> {
                         total: (*bytes).into(),
                     });
                 }
-                Written::Verifying => {
+                Written::Verifying(when) => {
                     self.bar.take();
                     self.tell_later(FlashEvent::Written {
                         part: name,
                         offset: *offset,
                         bytes: *bytes,
-                        elapsed_us: micros(start.elapsed()),
+                        elapsed_us: micros(when.duration_since(begun)),
                     });
                 }
                 Written::Verified => {
@@ -674,7 +690,7 @@ impl Flash<'_> {
             Err(Halt::NobodyListens) => self.deaf.set(true),
             Err(Halt::Failed(failure)) => {
                 self.deaf.set(true);
-                self.output.note(&format!("warning: {failure}"));
+                self.unheard.replace(Some(failure));
             }
         }
     }
@@ -867,7 +883,7 @@ fn save(file: &Path, bytes: &[u8]) -> io::Result<()> {
     name.push(format!(".{}.tmp", std::process::id()));
     let draft = file.with_file_name(name);
     if !file.exists() || file.is_file() {
-        let written = fs::write(&draft, bytes).and_then(|()| fs::rename(&draft, file));
+        let written = write_privately(&draft, bytes).and_then(|()| fs::rename(&draft, file));
         return written.inspect_err(|_| {
             let _ = fs::remove_file(&draft);
         });
@@ -876,11 +892,20 @@ fn save(file: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::write(file, bytes)
 }
 
-/// A step of a write, from the thread that writes.
+/// Writes a new file that nobody else may read: the network's passphrase is in it.
+fn write_privately(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)?.write_all(bytes)
+}
+
+/// A step of a write, from the thread that writes: when it was there, not when it is heard of.
 enum Written {
-    Begun,
+    Begun(Instant),
     So { blocks: usize, total: usize },
-    Verifying,
+    Verifying(Instant),
     Verified,
 }
 
@@ -893,7 +918,7 @@ struct Steps {
 impl ProgressCallbacks for Steps {
     fn init(&mut self, _addr: u32, total: usize) {
         self.total = total;
-        let _ = self.sender.send(Written::Begun);
+        let _ = self.sender.send(Written::Begun(Instant::now()));
     }
 
     fn update(&mut self, current: usize) {
@@ -904,7 +929,7 @@ impl ProgressCallbacks for Steps {
     }
 
     fn verifying(&mut self) {
-        let _ = self.sender.send(Written::Verifying);
+        let _ = self.sender.send(Written::Verifying(Instant::now()));
     }
 
     fn finish(&mut self, _skipped: bool) {

@@ -23,12 +23,23 @@ struct Bundled {
 include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
 /// A build by cargo that may be under way.
-#[derive(Debug, Clone, Default)]
-pub struct Build(Arc<Mutex<Option<Child>>>);
+#[derive(Debug, Clone)]
+pub struct Build {
+    cargo: Arc<Mutex<Option<Child>>>,
+    quiet: bool,
+}
 
 impl Build {
+    /// None yet; one that will be, `quiet` or not, as the user wants it.
+    pub fn new(quiet: bool) -> Self {
+        Self {
+            cargo: Arc::default(),
+            quiet,
+        }
+    }
+
     fn cargo(&self) -> MutexGuard<'_, Option<Child>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cargo.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends it: a cargo that nobody waits for would build on.
@@ -139,6 +150,7 @@ fn build(chip: Chip, folder: &Path, running: &Build) -> Result<Firmware, Failure
         .args(["build", "--release", "--locked", "--no-default-features"])
         .args(["--features", &chip.to_string(), "--target", target])
         .arg("--message-format=json-render-diagnostics")
+        .args(running.quiet.then_some("--quiet"))
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

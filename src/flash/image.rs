@@ -4,6 +4,7 @@
 //! that can be known to be wrong with it is found here, before a board is touched: the library
 //! writes an image for another chip without a word.
 
+use std::io::Read;
 use std::path::Path;
 
 use espflash::flasher::{FlashData, FlashSettings, FlashSize};
@@ -19,6 +20,9 @@ use crate::sanitize;
 
 /// The flash that is assumed where no board says otherwise: that of most.
 pub const USUAL_FLASH: FlashSize = FlashSize::_4Mb;
+
+/// The longest file that is read: an ELF with all its debug information is a tenth of that.
+const LARGEST: u64 = 256 << 20;
 
 const ELF_MAGIC: [u8; 4] = [0x7f, b'E', b'L', b'F'];
 /// The first byte of an image (ESP-IDF, "App Image Format").
@@ -100,10 +104,17 @@ impl Firmware {
     /// It can't be read, or is no firmware of ours.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let name = sanitize::one_line(&path.to_string_lossy());
-        let bytes = std::fs::read(path).map_err(|error| {
+        let mut bytes = Vec::new();
+        let read = std::fs::File::open(path)
+            .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+        read.map_err(|error| {
             Failure::usage(format!("firmware {name}: {error}"))
                 .hint("give an ELF, an app image or a merged image with --firmware FILE")
         })?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(refused(&name, "it is larger than any firmware")
+                .hint("give an ELF, an app image or a merged image with --firmware FILE"));
+        }
         Self::understand(name, bytes)
     }
 
@@ -332,8 +343,6 @@ impl Image {
 
 /// Whether a file is an ELF.
 pub fn is_elf(path: &Path) -> bool {
-    use std::io::Read;
-
     let mut start = [0; 4];
     let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
     read.is_ok() && start == ELF_MAGIC

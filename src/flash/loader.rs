@@ -328,18 +328,29 @@ impl Device {
         read.map_err(|error| self.broken(&error))
     }
 
+    /// Whether the whole flash can be erased.
+    ///
+    /// # Errors
+    /// Only the chip's ROM answers, which can't.
+    pub fn can_erase(&self) -> Result<(), Failure> {
+        if self.stub {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Kind::Device,
+            format!(
+                "{}: --erase: the chip's own loader can't, and the stub does not start",
+                self.port.name()
+            ),
+        )
+        .hint("nothing was erased; leave --erase out: what is written is erased where it goes"))
+    }
+
     /// Erases the whole flash.
     ///
     /// # Errors
-    /// The board no longer answers, or only its ROM does, which can't.
+    /// The board no longer answers.
     pub fn erase(&mut self) -> Result<(), Failure> {
-        if !self.stub {
-            return Err(Failure::new(
-                Kind::Device,
-                "--erase: the chip's own loader can't, and the stub does not start",
-            )
-            .hint("leave --erase out: what is written is erased where it goes"));
-        }
         self.way_out.close();
         self.flasher
             .erase_flash()

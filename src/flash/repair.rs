@@ -39,9 +39,12 @@ pub fn state(stage: Stage, job: Job, arguments: impl Iterator<Item = OsString>) 
         (Stage::Writing("settings"), Job::Settings) => {
             "the settings may be lost, the firmware is whole".to_owned()
         }
-        (Stage::Writing(part), Job::Afresh) => format!(
-            "the flash was erased, and the {part} is half written: the board does not start"
-        ),
+        (Stage::Writing(part), Job::Afresh) => {
+            let is = if part == "settings" { "are" } else { "is" };
+            format!(
+                "the flash was erased, and the {part} {is} half written: the board does not start"
+            )
+        }
         (Stage::Writing("settings"), _) => {
             "the settings may be lost, the firmware is written".to_owned()
         }
@@ -103,7 +106,12 @@ mod tests {
         let say = |stage, job| state(stage, job, arguments());
         for (stage, job, words) in [
             (Stage::Writing("app"), Job::Everything, "as they were"),
-            (Stage::Writing("app"), Job::Afresh, "was erased"),
+            (
+                Stage::Writing("app"),
+                Job::Afresh,
+                "the app is half written",
+            ),
+            (Stage::Writing("settings"), Job::Afresh, "settings are half"),
             (Stage::Writing("settings"), Job::Settings, "may be lost"),
             (Stage::Writing("settings"), Job::Everything, "may be lost"),
             (

@@ -9,7 +9,7 @@ use crate::bench::compare::{Comparison, Difference, Finding};
 use crate::bench::measurement::ErrorClass;
 use crate::bench::report::{Distribution, Flow, Latency, Report, Step, Throughput};
 use crate::bench::verdict::{self, Code};
-use crate::bench::{engine, limits, ramp, throughput};
+use crate::bench::{engine, limits, ramp, shares, throughput};
 use crate::sanitize;
 
 impl Output {
@@ -340,6 +340,9 @@ impl Page {
         if rows.len() > 1 {
             self.table(&rows);
         }
+        if let Some(shares) = shares::first_byte(latency) {
+            self.row("time goes to", &shares);
+        }
         self.counts(latency);
     }
 
@@ -381,6 +384,9 @@ impl Page {
         if let (Some(syn), Some(data)) = (latency.syn_retransmissions, latency.retransmissions) {
             let (syn, data) = (human::grouped(syn), human::grouped(data));
             self.row("sent again", &format!("{syn} SYN, {data} data"));
+        }
+        if let Some(how) = shares::held_up(latency) {
+            self.row("sending held up", &how);
         }
         if let (Some(cpu), Some(share)) =
             (latency.client_cpu_us_per_request, latency.client_cpu_share)
@@ -732,6 +738,7 @@ mod tests {
             "p99.9",
             "started late by",
             "network (min RTT)",
+            "the network 5.00 ms (two round trips), the server 2.80 ms",
             "80 refused",
             "20 timed out waiting for the reply",
             "0 SYN, 2 data",

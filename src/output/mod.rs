@@ -102,6 +102,11 @@ impl Output {
         self.verbosity >= Verbosity::Verbose
     }
 
+    /// Whether nothing but errors is said on standard error.
+    pub fn is_quiet(&self) -> bool {
+        self.verbosity == Verbosity::Quiet
+    }
+
     /// Whether a person sees standard output.
     pub fn is_terminal(&self) -> bool {
         self.stdout.terminal

@@ -20,7 +20,10 @@ impl Progress {
             bar.set_prefix(label.to_owned());
             bar
         });
-        Self { bar }
+        // Also on a terminal that can only add lines.
+        Self {
+            bar: bar.filter(|bar| !bar.is_hidden()),
+        }
     }
 
     /// Whether anybody sees it.

@@ -1,8 +1,9 @@
 //! An Ethernet cable in memory, with the faults of a real link.
 //!
-//! Each direction delays, loses and paces frames by itself. What happens to the *n*th frame of a
-//! direction depends on the seed, the direction and *n* alone, never on the time, so a lossy run
-//! can be repeated. Frames never overtake each other, as on one radio link.
+//! Each direction delays, loses, repeats, damages and paces frames by itself. What happens to the
+//! *n*th frame of a direction depends on the seed, the direction and *n* alone, never on the time,
+//! so a lossy run can be repeated; an outage alone goes by the clock. Frames overtake those alone
+//! that are held back to be overtaken, as on one radio link.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,13 @@ const MAX_QUEUED: usize = 1024;
 /// What a sender may have waiting for a slow link, in time. A Wi-Fi driver holds about as much.
 const MAX_QUEUE_TIME: Duration = Duration::from_millis(50);
 
+/// How long a frame is held back that others are to overtake: longer than a burst of frames takes,
+/// far shorter than TCP waits before it sends again.
+const HELD_BACK: Duration = Duration::from_millis(3);
+
+/// An Ethernet header: two addresses and a type.
+const ETHERNET_HEADER: usize = 14;
+
 /// How good the cable is, each way.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quality {
@@ -29,6 +37,15 @@ pub struct Quality {
     pub jitter: Duration,
     /// Share of frames lost, 0 to 1.
     pub loss: f64,
+    /// Share of frames that arrive twice, 0 to 1.
+    pub duplicate: f64,
+    /// Share of frames that arrive after ones that were sent later, 0 to 1.
+    pub reorder: f64,
+    /// Share of frames with a bit turned over behind the Ethernet header, 0 to 1: what a link's
+    /// own check sum has missed, and that of IP, UDP or TCP must not.
+    pub corrupt: f64,
+    /// When nothing gets through at all.
+    pub outage: Option<Outage>,
     /// Bits per second, or as fast as it goes.
     pub bandwidth: Option<u64>,
     /// What decides the fate of each frame.
@@ -41,9 +58,29 @@ impl Quality {
         latency: Duration::from_ticks(0),
         jitter: Duration::from_ticks(0),
         loss: 0.0,
+        duplicate: 0.0,
+        reorder: 0.0,
+        corrupt: 0.0,
+        outage: None,
         bandwidth: None,
         seed: 0,
     };
+}
+
+/// A time in which the cable carries nothing, though both ends believe that it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outage {
+    /// When it begins, from when the cable was made.
+    pub after: Duration,
+    /// How long it is.
+    pub length: Duration,
+}
+
+impl Outage {
+    /// Whether it is at `since` from when the cable was made.
+    fn is_at(self, since: Duration) -> bool {
+        since >= self.after && since - self.after < self.length
+    }
 }
 
 /// Which way a frame goes.
@@ -75,6 +112,12 @@ pub struct Traffic {
     pub lost: u64,
     /// Frames that found the queue full.
     pub dropped: u64,
+    /// Frames that arrived twice.
+    pub duplicated: u64,
+    /// Frames that were held back for others to overtake.
+    pub reordered: u64,
+    /// Frames that arrived with a wrong bit.
+    pub corrupted: u64,
 }
 
 /// One direction of a cable: plain state, told the time.
@@ -82,19 +125,26 @@ pub struct Traffic {
 pub struct Link {
     quality: Quality,
     direction: Direction,
+    /// When it was made.
+    made: Instant,
+    /// Frames and when they arrive, the first to arrive in front.
     in_flight: VecDeque<(Instant, Vec<u8>)>,
+    /// When the last frame arrives of those that keep their order.
+    last_arrival: Instant,
     /// When the link has sent all that it was given.
     free_at: Instant,
     traffic: Traffic,
 }
 
 impl Link {
-    /// An empty link.
-    pub fn new(quality: Quality, direction: Direction) -> Self {
+    /// An empty link, made `now`.
+    pub fn new(quality: Quality, direction: Direction, now: Instant) -> Self {
         Self {
             quality,
             direction,
+            made: now,
             in_flight: VecDeque::new(),
+            last_arrival: Instant::MIN,
             free_at: Instant::MIN,
             traffic: Traffic::default(),
         }
@@ -112,7 +162,7 @@ impl Link {
     }
 
     /// Sends a frame at `now`. One that does not fit is dropped, as a driver would.
-    pub fn send(&mut self, now: Instant, frame: Vec<u8>) {
+    pub fn send(&mut self, now: Instant, mut frame: Vec<u8>) {
         let fate = Fate::of(&self.quality, self.direction, self.traffic.frames);
         self.traffic.frames += 1;
         self.traffic.bytes += frame.len() as u64;
@@ -123,17 +173,43 @@ impl Link {
             return;
         }
         self.free_at = self.free_at.max(now) + self.time_on_air(frame.len());
-        if fate.lost {
+        let arrival = self.free_at + self.quality.latency + fate.jitter;
+        if fate.lost || self.is_out(now) || self.is_out(arrival) {
             // It was sent all the same: a lost frame costs its time.
             self.traffic.lost += 1;
             return;
         }
-        let arrival = self.free_at + self.quality.latency + fate.jitter;
-        let arrival = self
-            .in_flight
-            .back()
-            .map_or(arrival, |&(last, _)| arrival.max(last));
-        self.in_flight.push_back((arrival, frame));
+        if let Some(share) = fate.wrong_bit
+            && turn_bit(&mut frame, share)
+        {
+            self.traffic.corrupted += 1;
+        }
+        let arrival = arrival.max(self.last_arrival);
+        let arrival = if fate.held_back {
+            self.traffic.reordered += 1;
+            arrival + HELD_BACK
+        } else {
+            self.last_arrival = arrival;
+            arrival
+        };
+        if fate.duplicated {
+            self.traffic.duplicated += 1;
+            self.deliver(arrival, frame.clone());
+        }
+        self.deliver(arrival, frame);
+    }
+
+    /// Puts a frame behind all that arrive no later.
+    fn deliver(&mut self, arrival: Instant, frame: Vec<u8>) {
+        let place = self.in_flight.partition_point(|&(at, _)| at <= arrival);
+        self.in_flight.insert(place, (arrival, frame));
+    }
+
+    fn is_out(&self, at: Instant) -> bool {
+        let since = at.saturating_duration_since(self.made);
+        self.quality
+            .outage
+            .is_some_and(|outage| outage.is_at(since))
     }
 
     /// The next frame that has arrived by `now`.
@@ -168,6 +244,10 @@ impl Link {
 struct Fate {
     lost: bool,
     jitter: Duration,
+    duplicated: bool,
+    held_back: bool,
+    /// Which bit arrives wrong, as a share of the frame.
+    wrong_bit: Option<f64>,
 }
 
 impl Fate {
@@ -182,8 +262,41 @@ impl Fate {
             reason = "a jitter, small and not negative"
         )]
         let jitter = Duration::from_micros((mean * factor).round() as u64);
-        Self { lost, jitter }
+        // After the older ones: what a seed has lost and delayed so far, it does for ever.
+        let duplicated = unit(&mut state) < quality.duplicate;
+        let held_back = unit(&mut state) < quality.reorder;
+        let wrong_bit = (unit(&mut state) < quality.corrupt).then(|| unit(&mut state));
+        Self {
+            lost,
+            jitter,
+            duplicated,
+            held_back,
+            wrong_bit,
+        }
     }
+}
+
+/// Turns over one bit behind an IPv4 frame's Ethernet header: the one at `share`, 0 to 1, of it.
+/// Others have no check sum that could find it: they are left alone, and this says so.
+fn turn_bit(frame: &mut [u8], share: f64) -> bool {
+    const IPV4: [u8; 2] = [0x08, 0x00];
+    let Some((header, packet)) = frame.split_at_mut_checked(ETHERNET_HEADER) else {
+        return false;
+    };
+    if !header.ends_with(&IPV4) {
+        return false;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place in a frame"
+    )]
+    let bit = (share * (packet.len() * 8) as f64) as usize;
+    let Some(byte) = packet.get_mut(bit / 8) else {
+        return false;
+    };
+    *byte ^= 1 << (bit % 8);
+    true
 }
 
 /// The next number in [0, 1) of the `SplitMix64` generator (Steele, Lea, Flood: "Fast Splittable
@@ -208,10 +321,11 @@ struct Cable {
 
 /// Makes a cable and returns its two ends, the board's and the host's.
 pub fn cable(quality: Quality) -> (End, End) {
+    let now = Instant::now();
     let shared = Arc::new(Mutex::new(Cable {
         links: [
-            Link::new(quality, Direction::ToBoard),
-            Link::new(quality, Direction::ToHost),
+            Link::new(quality, Direction::ToBoard, now),
+            Link::new(quality, Direction::ToHost, now),
         ],
         wakers: [None, None],
         up: true,
@@ -292,9 +406,30 @@ impl End {
         self.lock().up
     }
 
-    /// Plugs the cable in or out. What is on its way when it is unplugged is lost.
-    pub fn set_up(&mut self, up: bool) {
-        let mut cable = self.lock();
+    /// What plugs the cable in and out, and counts what it carries, from anywhere.
+    pub fn plug(&self) -> Plug {
+        Plug(Arc::clone(&self.shared))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cable> {
+        lock(&self.shared)
+    }
+}
+
+fn lock(cable: &Mutex<Cable>) -> MutexGuard<'_, Cable> {
+    // A thread that panicked in here has left whole frames: the cable is as good as before.
+    cable.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The plug of a cable, in whoever's hand.
+#[derive(Debug, Clone)]
+pub struct Plug(Arc<Mutex<Cable>>);
+
+impl Plug {
+    /// Plugs the cable in or out; both ends see that. What is on its way when it is unplugged is
+    /// lost.
+    pub fn set_up(&self, up: bool) {
+        let mut cable = lock(&self.0);
         cable.up = up;
         if !up {
             for link in &mut cable.links {
@@ -307,18 +442,11 @@ impl End {
         }
     }
 
-    /// What has been carried to this end, and from it.
+    /// What has been carried to the board, and to the host.
     pub fn traffic(&self) -> (Traffic, Traffic) {
-        let cable = self.lock();
-        (
-            cable.links[self.receives as usize].traffic(),
-            cable.links[self.receives.opposite() as usize].traffic(),
-        )
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Cable> {
-        // A thread that panicked in here has left whole frames: the cable is as good as before.
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        let cable = lock(&self.0);
+        let [to_board, to_host] = &cable.links;
+        (to_board.traffic(), to_host.traffic())
     }
 }
 
@@ -334,7 +462,7 @@ mod tests {
 
     /// Sends `count` frames of `bytes` at once, and returns the numbers and times of those that arrive.
     fn arrivals(quality: Quality, count: u32, bytes: usize) -> Vec<(u32, u64)> {
-        let mut link = Link::new(quality, Direction::ToBoard);
+        let mut link = Link::new(quality, Direction::ToBoard, START);
         for number in 0..count {
             let mut frame = vec![0; bytes];
             frame[..4].copy_from_slice(&number.to_be_bytes());
@@ -362,7 +490,7 @@ mod tests {
             latency: Duration::from_millis(3),
             ..Quality::IDEAL
         };
-        let mut link = Link::new(quality, Direction::ToHost);
+        let mut link = Link::new(quality, Direction::ToHost, START);
         link.send(START, vec![1]);
         assert_eq!(link.receive(START + Duration::from_micros(2999)), None);
         assert_eq!(
@@ -387,7 +515,7 @@ mod tests {
             bandwidth: Some(1_000_000),
             ..Quality::IDEAL
         };
-        let mut link = Link::new(quality, Direction::ToBoard);
+        let mut link = Link::new(quality, Direction::ToBoard, START);
         // 12 ms a frame: five are more than 50 ms.
         for _ in 0..5 {
             assert!(link.has_room(START));
@@ -399,7 +527,7 @@ mod tests {
 
     #[test]
     fn a_receiver_that_sleeps_costs_frames_and_not_memory() {
-        let mut link = Link::new(Quality::IDEAL, Direction::ToBoard);
+        let mut link = Link::new(Quality::IDEAL, Direction::ToBoard, START);
         for _ in 0..10 * MAX_QUEUED {
             link.send(START, vec![0]);
         }
@@ -456,7 +584,7 @@ mod tests {
             ..Quality::IDEAL
         };
         let at_once = arrivals(quality, 300, 64);
-        let mut link = Link::new(quality, Direction::ToBoard);
+        let mut link = Link::new(quality, Direction::ToBoard, START);
         let mut slowly = Vec::new();
         for number in 0..300 {
             let sent = START + Duration::from_millis(20) * number;
@@ -480,13 +608,91 @@ mod tests {
     #[test]
     fn an_unplugged_cable_loses_what_is_on_its_way() {
         let (mut board, mut host) = cable(Quality::IDEAL);
+        let plug = host.plug();
         host.send(START, vec![1]);
-        host.set_up(false);
+        plug.set_up(false);
         assert!(!board.is_up());
         host.send(START, vec![2]);
-        host.set_up(true);
+        plug.set_up(true);
         host.send(START, vec![3]);
         assert_eq!(board.receive(START), Some(vec![3]));
         assert_eq!(board.receive(START), None);
+    }
+
+    #[test]
+    fn a_frame_that_is_held_back_is_overtaken_and_arrives() {
+        let quality = Quality {
+            reorder: 0.2,
+            seed: 5,
+            ..Quality::IDEAL
+        };
+        let arrived = arrivals(quality, 100, 64);
+        let numbers: Vec<u32> = arrived.iter().map(|&(number, _)| number).collect();
+        assert!(!numbers.is_sorted(), "{numbers:?}");
+        assert!(arrived.iter().all(|&(_, at)| at == 0 || at == 3000));
+        let mut sorted = numbers;
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_duplicate_is_the_same_frame_twice() {
+        let quality = Quality {
+            duplicate: 1.0,
+            ..Quality::IDEAL
+        };
+        assert_eq!(arrivals(quality, 2, 64), [(0, 0), (0, 0), (1, 0), (1, 0)]);
+    }
+
+    #[test]
+    fn damage_is_one_bit_of_an_ip_packet_and_leaves_the_rest_alone() {
+        let quality = Quality {
+            corrupt: 1.0,
+            seed: 9,
+            ..Quality::IDEAL
+        };
+        let mut link = Link::new(quality, Direction::ToBoard, START);
+        let mut frame = vec![0; 64];
+        frame[12] = 8;
+        for _ in 0..200 {
+            link.send(START, frame.clone());
+            let got = link.receive(START).expect("it has arrived");
+            assert_eq!(got[..14], frame[..14]);
+            let turned: u32 = got
+                .iter()
+                .zip(&frame)
+                .map(|(a, b)| (a ^ b).count_ones())
+                .sum();
+            assert_eq!(turned, 1);
+        }
+        // ARP has no check sum: it is not touched.
+        frame[13] = 6;
+        link.send(START, frame.clone());
+        assert_eq!(link.receive(START), Some(frame));
+        assert_eq!(link.traffic().corrupted, 200);
+    }
+
+    #[test]
+    fn nothing_gets_through_an_outage_and_all_before_and_after() {
+        let quality = Quality {
+            latency: Duration::from_millis(10),
+            outage: Some(Outage {
+                after: Duration::from_secs(1),
+                length: Duration::from_secs(5),
+            }),
+            ..Quality::IDEAL
+        };
+        let mut link = Link::new(quality, Direction::ToBoard, START);
+        let mut passes = |millis| {
+            let sent = START + Duration::from_millis(millis);
+            link.send(sent, vec![0]);
+            link.receive(sent + Duration::from_millis(10)).is_some()
+        };
+        assert!(passes(0));
+        assert!(passes(989));
+        assert!(!passes(990), "it would arrive in the outage");
+        assert!(!passes(1000));
+        assert!(!passes(5999));
+        assert!(passes(6000));
     }
 }

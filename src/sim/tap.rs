@@ -63,8 +63,8 @@ pub fn open(name: &str, quality: Quality, mac: MacAddress) -> io::Result<(TapDri
     let task = Rc::new(RefCell::new(None));
     let driver = TapDriver {
         file: Rc::clone(&file),
-        to_board: Link::new(quality, Direction::ToBoard),
-        to_host: Link::new(quality, Direction::ToHost),
+        to_board: Link::new(quality, Direction::ToBoard, Instant::now()),
+        to_host: Link::new(quality, Direction::ToHost, Instant::now()),
         mac,
         task: Rc::clone(&task),
         gone: false,

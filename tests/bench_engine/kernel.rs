@@ -204,6 +204,44 @@ fn a_repeated_syn_is_told_from_repeated_data() {
     assert!(measurement.connect.max() > 300 * MS);
 }
 
+/// The server's small window holds the request back for as long as it does not read.
+#[test]
+#[cfg(target_os = "linux")]
+fn time_that_the_receiver_s_window_takes_is_told() {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    // Before the connection, so that it has that window from its start.
+    listener.set_recv_buffer_size(4096).expect("small");
+    listener.bind(&any.into()).expect("a port");
+    listener.listen(8).expect("a free port");
+    let listener = TcpListener::from(listener);
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        let (mut connection, _) = listener.accept().expect("a client");
+        thread::sleep(Duration::from_millis(200));
+        let mut left = 1 << 20;
+        while left > 0 {
+            match connection.read(&mut [0; 65536]) {
+                Ok(count @ 1..) => left -= count,
+                _ => return,
+            }
+        }
+        let _ = connection.write_all(b"Hello World");
+    });
+    let load = Load {
+        message: vec![b'x'; 1 << 20],
+        ..requests(address, 1, 1)
+    };
+    let measurement = run(&load);
+    assert_eq!(measurement.completed, 1, "{:?}", measurement.errors);
+    let limited = measurement
+        .totals
+        .expect("TCP_INFO")
+        .receiver_limited
+        .expect("a kernel of this decade");
+    assert!(limited >= Duration::from_millis(100), "{limited:?}");
+}
+
 #[test]
 fn reset_before_reply() {
     let load = every_fifth(|mut connection| {

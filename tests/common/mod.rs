@@ -12,6 +12,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+pub mod person;
 pub mod schema;
 
 /// No test waits longer for the command: one that hangs fails, and does not stop the others.

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use crate::common::{Ended, finish, tcpctl};
 use crate::firmware::Program;
 use crate::scene::Folder;
@@ -40,6 +42,10 @@ fn checkout(libraries: &str, cargo: &str) -> Folder {
 }
 
 fn plan(folder: &Folder, chip: &str) -> Ended {
+    finish(planning(folder, chip).spawn().unwrap())
+}
+
+fn planning(folder: &Folder, chip: &str) -> Command {
     let mut command: Command = tcpctl([
         "flash",
         "--dry-run",
@@ -52,7 +58,7 @@ fn plan(folder: &Folder, chip: &str) -> Ended {
     ]);
     command.current_dir(folder.path("firmware"));
     command.env("PATH", folder.path("bin"));
-    finish(command.spawn().unwrap())
+    command
 }
 
 #[test]
@@ -92,4 +98,64 @@ fn a_build_that_can_t_be_says_what_to_do() {
     fs::remove_file(failing.path("bin/cargo")).unwrap();
     let ended = plan(&failing, "esp32c3");
     assert!(ended.stderr.contains("--firmware FILE"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_build_ends_with_the_command() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        // Its output is open until it is ended, and it has one more process's worth of time.
+        let folder = checkout("libraries", "read forever < \"$FIFO\"");
+        let fifo = folder.path("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
+        let mut command = planning(&folder, "esp32c3");
+        command.env("FIFO", &fifo);
+        let child = command.spawn().unwrap();
+        let pid = child.id();
+        while !folder.path("record").exists() {
+            std::thread::yield_now();
+        }
+        let cargo = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        crate::common::signal(&child, signal);
+        let ended = finish(child);
+        assert_eq!(ended.code, code, "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("nothing was written"),
+            "{}",
+            ended.stderr
+        );
+        for pid in cargo.unwrap_or_default().split_whitespace() {
+            assert!(!std::path::Path::new("/proc").join(pid).exists(), "{pid}");
+        }
+    }
+}
+
+#[test]
+fn quiet_is_quiet_for_cargo_too() {
+    let folder = checkout("libraries", "exit 0");
+    let mut command = planning(&folder, "esp32c3");
+    command.arg("-q");
+    assert_eq!(finish(command.spawn().unwrap()).code, 0);
+    let record = fs::read_to_string(folder.path("record")).unwrap();
+    assert!(record.contains("--quiet"), "{record}");
+}
+
+#[test]
+fn where_there_is_neither_a_firmware_nor_a_checkout_both_ways_are_said() {
+    let folder = Folder::new();
+    let program = folder.path("tcpctl");
+    fs::copy(env!("CARGO_BIN_EXE_tcpctl"), &program).unwrap();
+    let ended = Command::new(&program)
+        .args(["flash", "--mode", "ap", "--open", "--dry-run", "--json"])
+        .current_dir("/")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(70), "{said}");
+    for way in [
+        "there is no firmware for the esp32c3",
+        "in a checkout of tcpctl",
+        "--firmware FILE",
+    ] {
+        assert!(said.contains(way), "{way}: {said}");
+    }
 }

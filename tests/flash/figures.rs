@@ -25,7 +25,8 @@ fn no_more_is_sent_than_must_be() {
         ..Program::default()
     };
     let scene = Scene::with(Board::new(), &program);
-    let ended = scene.flash(&["--no-wait", "--json"]);
+    let baud = 115_200;
+    let ended = scene.flash(&["--no-wait", "--json", "--baud", &baud.to_string()]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let plan = ended.objects().remove(0);
     let parts = plan["parts"].as_array().unwrap();
@@ -40,6 +41,11 @@ fn no_more_is_sent_than_must_be() {
     let sent = usize::try_from(scene.board.state().received).unwrap();
     println!("needed {needed} bytes, sent {sent}");
     assert!(sent < needed + needed / 20, "needed {needed}, sent {sent}");
+    // Both ways, loading the stub, reading the settings back and verifying included: 10 bits a byte.
+    let wire = Duration::from_nanos(scene.board.state().wire_ns);
+    let ideal = Duration::from_nanos(needed as u64 * 10_000_000_000 / baud);
+    println!("at {baud} baud ideally {ideal:?}, on the wire {wire:?}");
+    assert!(wire < ideal + ideal / 20, "ideally {ideal:?}, {wire:?}");
 }
 
 #[test]

@@ -149,11 +149,16 @@ fn a_board_is_written_to_the_end_though_nobody_reads_on() {
 fn an_image_for_which_there_is_no_room_is_a_failure() {
     let folder = crate::scene::Folder::new();
     let file = folder.file("firmware.elf", &Program::default().elf());
-    for place in ["/dev/full", "/nowhere/board.bin"] {
+    for (place, advice) in [
+        ("/dev/full", "make room"),
+        ("/nowhere/board.bin", "make its folder"),
+        ("/tmp", "a file's name"),
+    ] {
         let arguments = ["flash", "--firmware", &file, "--mode", "ap", "--open"];
         let ended = crate::common::run([&arguments[..], &["--save-image", place]].concat());
         assert_eq!(ended.code, 70, "{}", ended.stderr);
         assert!(ended.stderr.contains(place), "{}", ended.stderr);
+        assert!(ended.stderr.contains(advice), "{}", ended.stderr);
     }
 }
 
@@ -302,29 +307,104 @@ fn stored_settings_are_shown_without_the_passphrase() {
 #[test]
 fn no_passphrase_is_in_any_output() {
     let scene = Scene::new(Board::new());
+    let saved = scene.folder.path("plan.json");
     for more in [
         &["-v", "-v", "-v"][..],
-        &["--json", "-v"],
-        &["--settings-only", "--workers", "3"],
-        &["--dry-run"],
+        &["-vvv", "--json"],
+        &["--settings-only", "--workers", "3", "-vvv"],
+        &["--settings-only", "--workers", "4", "--json"],
+        &["--dry-run", "--json", "-vvv"],
+        &["--show-settings", "--json", "-vvv"],
+        &["--show-settings", "-vvv"],
+        &["--nonsense"],
+        &["--baud", "fast"],
     ] {
-        let ended = if more.contains(&"--settings-only") {
+        // The scene looks for it in all that is said, with RUST_LOG=trace.
+        let alone = more[0].starts_with("--s");
+        let ended = if alone {
             scene.run(more)
         } else {
             scene.flash(more)
         };
-        let said = text(&ended);
-        assert_eq!(ended.code, 0, "{said}");
-        assert!(!said.contains(PASSPHRASE), "{said}");
-        assert!(!said.contains(&hex(PASSPHRASE)), "{said}");
+        let code = if more.len() > 1 && more[0] != "--baud" {
+            0
+        } else {
+            2
+        };
+        assert_eq!(ended.code, code, "{more:?}: {}", text(&ended));
+        std::fs::write(&saved, &ended.stdout).unwrap();
         scene.board.press_boot_and_reset();
     }
+    // An error after the passphrase was read.
+    scene.board.state().kind.fault = Fault::Silent;
+    scene.board.press_boot_and_reset();
+    let ended = scene.flash(&["--json", "-vvv"]);
+    assert_eq!(ended.code, 70);
+    assert_eq!(ended.objects()[0]["schema"], "tcpctl.error/1");
 }
 
-/// As a debug log of bytes would show it.
-fn hex(text: &str) -> String {
-    let bytes: Vec<_> = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-    bytes.join(", ")
+#[test]
+fn a_saved_image_has_the_passphrase_and_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let scene = Scene::new(Board::new());
+    let image = scene.folder.path("board.bin");
+    let ended = crate::common::run_with_input(
+        [
+            "flash",
+            "--firmware",
+            &scene.elf,
+            "--mode",
+            "ap",
+            "--password-stdin",
+            "--json",
+            "--save-image",
+            image.to_str().unwrap(),
+        ],
+        format!("{PASSPHRASE}\n").as_bytes(),
+    );
+    assert_eq!(ended.code, 0, "{}", text(&ended));
+    assert!(!text(&ended).contains(PASSPHRASE), "{}", text(&ended));
+    assert_eq!(events(&ended), ["plan", "saved"]);
+    let mode = image.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let bytes = std::fs::read(&image).unwrap();
+    let mut windows = bytes.windows(PASSPHRASE.len());
+    assert!(windows.any(|window| window == PASSPHRASE.as_bytes()));
+}
+
+#[test]
+fn the_console_is_shown_afterwards_where_that_is_asked_for() {
+    use std::io::{BufRead, BufReader, Read, Write};
+
+    let scene = Scene::new(Board::new());
+    let arguments = [
+        "--firmware",
+        &scene.elf,
+        "--mode",
+        "ap",
+        "--open",
+        "--monitor",
+    ];
+    let mut child = scene.command(&arguments).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = Vec::new();
+    let address = loop {
+        let line = lines.next().unwrap().unwrap();
+        said.push(line.clone());
+        if let Some((address, _)) = line.split_once(" answers Hello World") {
+            break address.to_owned();
+        }
+    };
+    // What it was asked for at first may be told before the console is listened to.
+    let mut client = std::net::TcpStream::connect(&address).unwrap();
+    client.write_all(b"from the test\r\n").unwrap();
+    client.read_to_end(&mut Vec::new()).unwrap();
+    let seen = lines.any(|line| line.unwrap().contains("from the test"));
+    assert!(seen, "{said:?}");
+    crate::common::signal(&child, rustix::process::Signal::INT);
+    let ended = crate::common::finish(child);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
 }
 
 #[test]

@@ -127,6 +127,9 @@ fn a_firmware_that_can_t_be_is_refused_before_the_port_is_opened() {
         assert!(line.contains(&file), "{name}: {line}");
         assert!(scene.board.state().commands.is_empty(), "{name}");
     }
+    let ended = scene.run(&["--firmware", "/dev/zero", "--mode", "ap"]);
+    assert_eq!(ended.code, 2);
+    assert!(only_line(&ended).contains("larger than any firmware"));
     let ended = scene.run(&["--firmware", "/nowhere/at/all", "--mode", "ap"]);
     assert_eq!(ended.code, 2);
     assert!(only_line(&ended).contains("/nowhere/at/all"));
@@ -166,6 +169,16 @@ fn settings_that_can_t_be_are_refused_before_the_port_is_opened() {
         (&["--mode", "ap", "--request-timeout", "5"], "5s or 5ms"),
         (&["--mode", "sta", "--ssid", "home"], "--password-stdin"),
         (&["--chip", "esp8266", "--mode", "ap"], "esp32c3"),
+        (&["--mode", "ap", "--baud", "fast"], "e.g. 115200"),
+        (&["--mode", "ap", "--baud", "57600"], "begin at 115200"),
+        (&["--mode", "ap", "--baud", "9000000"], "300 to 8000000"),
+        (
+            &["--mode", "ap", "--before", "no-reset-no-sync"],
+            "say it with --chip",
+        ),
+        (&["--mode", "ap", "--before", "never"], "usb-reset"),
+        (&["--mode", "ap", "--after", "never"], "watchdog-reset"),
+        (&["--mode", "ap", "--chip", "esp32c6"], "leave --chip out"),
     ] {
         let firmware = ["--firmware", &scene.elf];
         let ended = scene.run(&[&firmware, arguments].concat());
@@ -307,6 +320,45 @@ fn after_an_erase_nothing_is_said_to_be_as_it_was() {
     );
     assert!(!ended.stderr.contains("as they were"), "{}", ended.stderr);
     assert!(ended.stderr.contains("--erase --yes"), "{}", ended.stderr);
+}
+
+#[test]
+fn what_can_t_be_erased_is_not_said_to_be_half_erased() {
+    let scene = Scene::new(Board::with(Fault::RefusesStub));
+    let ended = scene.flash(&["--erase", "--yes"]);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("nothing was erased"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.stderr.contains("repair"), "{}", ended.stderr);
+    assert!(scene.board.is_untouched());
+}
+
+#[test]
+fn events_that_are_lost_are_a_failure_though_the_board_is_written() {
+    let scene = Scene::new(Board::new());
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let child = scene
+        .command(&["--firmware", &scene.elf, "--mode", "ap", "--open", "--json"])
+        .stdin(Stdio::null())
+        .stdout(full)
+        .spawn()
+        .unwrap();
+    let ended = finish(child);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    let words = "standard output: No space left on device";
+    assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("all is written and verified"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!scene.board.is_untouched());
 }
 
 #[test]

@@ -81,13 +81,31 @@ impl Scene {
         let mut stdin = child.stdin.take().unwrap();
         let _ = stdin.write_all(format!("{PASSPHRASE}\n").as_bytes());
         drop(stdin);
-        finish(child)
+        let ended = finish(child);
+        assert_no_passphrase(&ended);
+        ended
     }
 
     /// Writes everything, as an access point with [`PASSPHRASE`].
     pub(crate) fn flash(&self, more: &[&str]) -> Ended {
         let full = ["--firmware", &self.elf, "--mode", "ap", "--password-stdin"];
         self.run(&[&full, more].concat())
+    }
+}
+
+/// Neither as it is, nor as a debug log of bytes would show it.
+fn assert_no_passphrase(ended: &Ended) {
+    let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), ended.stderr);
+    let bytes = |form: fn(u8) -> String| PASSPHRASE.bytes().map(form).collect::<Vec<_>>();
+    for secret in [
+        PASSPHRASE.to_owned(),
+        bytes(|byte| format!("{byte:02x}")).join(""),
+        bytes(|byte| format!("{byte:02x}")).join(" "),
+        bytes(|byte| format!("{byte:02x}")).join(", "),
+        bytes(|byte| format!("0x{byte:02x}")).join(", "),
+        bytes(|byte| byte.to_string()).join(", "),
+    ] {
+        assert!(!said.to_lowercase().contains(&secret), "{secret} in {said}");
     }
 }
 

@@ -1,78 +1,11 @@
 //! What a person at a terminal sees and types, through a pseudo-terminal.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::process::{Child, Stdio};
-
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, tcgetattr};
 use tcpctl_settings::{Security, Settings};
 
-use crate::common::finish;
+use crate::common::person::Person;
+use crate::firmware::Program;
 use crate::loader::Board;
 use crate::scene::Scene;
-
-/// A person's end of a terminal that all three of the command's streams are on.
-struct Person {
-    terminal: File,
-    seen: String,
-}
-
-impl Person {
-    fn runs(scene: &Scene, arguments: &[&str]) -> (Self, Child) {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let slave: OwnedFd =
-            rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-        let child = scene
-            .command(arguments)
-            .stdin(Stdio::from(slave.try_clone().unwrap()))
-            .stdout(Stdio::from(slave.try_clone().unwrap()))
-            .stderr(Stdio::from(slave))
-            .spawn()
-            .unwrap();
-        let person = Self {
-            terminal: File::from(master),
-            seen: String::new(),
-        };
-        (person, child)
-    }
-
-    /// Reads until `text` is seen.
-    fn sees(&mut self, text: &str) {
-        let mut bytes = [0; 1024];
-        while !self.seen.contains(text) {
-            let count = self.terminal.read(&mut bytes).unwrap_or(0);
-            assert!(count > 0, "{:?} but not {text:?}", self.seen);
-            self.seen += &String::from_utf8_lossy(&bytes[..count]);
-        }
-    }
-
-    /// Waits until what is typed is no longer shown, and types.
-    fn types_hidden(&mut self, text: &str) {
-        while tcgetattr(&self.terminal)
-            .unwrap()
-            .local_modes
-            .contains(LocalModes::ECHO)
-        {
-            std::thread::yield_now();
-        }
-        self.terminal.write_all(text.as_bytes()).unwrap();
-    }
-
-    fn sees_the_end(mut self, child: Child) -> (i32, String) {
-        let mut bytes = [0; 1024];
-        // The read fails with EIO when the last one on the other side is gone.
-        while let Ok(count @ 1..) = self.terminal.read(&mut bytes) {
-            self.seen += &String::from_utf8_lossy(&bytes[..count]);
-        }
-        (finish(child).code, self.seen)
-    }
-}
 
 const STATION: [&str; 5] = ["--settings-only", "--mode", "sta", "--ssid", "home"];
 
@@ -81,7 +14,7 @@ fn a_passphrase_is_typed_and_not_shown() {
     let scene = Scene::new(Board::new());
     assert_eq!(scene.flash(&["--no-wait"]).code, 0);
     scene.board.press_boot_and_reset();
-    let (mut person, child) = Person::runs(&scene, &STATION);
+    let (mut person, child) = Person::runs(scene.command(&STATION));
     person.sees("passphrase of home: ");
     // A slip of the finger is taken back.
     person.types_hidden("secret wort\x7fd\n");
@@ -98,7 +31,7 @@ fn a_passphrase_is_typed_and_not_shown() {
 #[test]
 fn ctrl_c_instead_of_a_passphrase_touches_nothing() {
     let scene = Scene::new(Board::new());
-    let (mut person, child) = Person::runs(&scene, &STATION);
+    let (mut person, child) = Person::runs(scene.command(&STATION));
     person.sees("passphrase of home: ");
     person.types_hidden("sec\x03");
     let (code, seen) = person.sees_the_end(child);
@@ -113,11 +46,48 @@ fn erasing_is_asked_for_and_can_be_refused() {
     let scene = Scene::new(Board::new());
     let elf = scene.elf.clone();
     let erase = ["--firmware", &elf, "--mode", "ap", "--open", "--erase"];
-    let (mut person, child) = Person::runs(&scene, &erase);
+    let (mut person, child) = Person::runs(scene.command(&erase));
     person.sees("[y/N] ");
-    person.terminal.write_all(b"n\n").unwrap();
+    person.types("n\n");
     let (code, seen) = person.sees_the_end(child);
     assert_eq!(code, 2, "{seen}");
     assert!(seen.contains("nothing was erased"), "{seen}");
+    assert!(scene.board.is_untouched());
+}
+
+#[test]
+fn a_person_sees_how_fast_it_goes_and_how_long_it_will_take() {
+    let program = Program {
+        size: 1_500_000,
+        ..Program::default()
+    };
+    let scene = Scene::with(Board::new(), &program);
+    let elf = scene.elf.clone();
+    let write = ["--firmware", &elf, "--mode", "ap", "--open", "--no-wait"];
+    let (person, child) = Person::runs(scene.command(&write));
+    let (code, seen) = person.sees_the_end(child);
+    assert_eq!(code, 0, "{seen}");
+    let bar = seen
+        .split(['\r', '\n'])
+        .find(|line| line.contains("app ") && line.contains(" left") && line.contains("B/s,"));
+    assert!(bar.is_some_and(|bar| bar.contains('%')), "{seen}");
+    // The plan comes first.
+    assert!(seen.find("0x00010000") < seen.find(" left"), "{seen}");
+}
+
+#[test]
+fn ctrl_c_at_a_question_on_the_way_is_an_interruption() {
+    let scene = Scene::new(Board::new());
+    let station = ["--mode", "sta", "--ssid", "home", "--password-stdin"];
+    let ended = scene.run(&[&["--firmware", &scene.elf, "--no-wait"][..], &station].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    scene.board.press_boot_and_reset();
+    // Another network of the stored kind needs another passphrase.
+    let (mut person, child) = Person::runs(scene.command(&["--settings-only", "--ssid", "office"]));
+    person.sees("passphrase of office: ");
+    person.types_hidden("sec\x03");
+    let (code, seen) = person.sees_the_end(child);
+    assert_eq!(code, 130, "{seen}");
+    assert!(seen.contains("nothing was written"), "{seen}");
     assert!(scene.board.is_untouched());
 }

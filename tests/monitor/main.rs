@@ -8,6 +8,17 @@ mod firmware;
 #[path = "../common/loader/mod.rs"]
 mod loader;
 
+#[path = "../processes/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "it is shared, and each leaves a part unused"
+)]
+mod processes;
+
+mod decoding;
+mod keyboard;
+
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
@@ -177,6 +188,76 @@ fn a_panic_s_addresses_become_functions_and_lines() {
     std::fs::remove_file(&elf).unwrap();
     let ended = run(["monitor", "--port", &path, "--elf", "/etc/passwd"]);
     assert_eq!(ended.code, 2, "{}", ended.stderr);
+}
+
+#[test]
+fn a_signal_ends_it_with_the_code_of_what_was_asked_for() {
+    for (arguments, signals) in [
+        (&[][..], [(Signal::INT, 0), (Signal::TERM, 0)]),
+        (
+            &["--until", "never"],
+            [(Signal::INT, 130), (Signal::TERM, 143)],
+        ),
+        (
+            &["--timeout", "1h"],
+            [(Signal::INT, 130), (Signal::TERM, 143)],
+        ),
+    ] {
+        for (sent, code) in signals {
+            let mut line = Line::open();
+            let path = port(&line);
+            let command = [&["monitor", "--port", &path][..], arguments].concat();
+            let mut child = tcpctl(command).spawn().unwrap();
+            line.write(b"it runs\r\nand has no end of line");
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            assert!(lines.next().unwrap().unwrap().ends_with("it runs"));
+            signal(&child, sent);
+            let rest: Vec<_> = lines.map_while(Result::ok).collect();
+            assert_eq!(finish(child).code, code, "{arguments:?} {sent:?}");
+            // What came is shown, whole line or not.
+            assert!(
+                rest.concat().ends_with("and has no end of line"),
+                "{rest:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_rate_is_the_one_that_was_asked_for() {
+    for (arguments, rate) in [(&[][..], 115_200), (&["--baud", "74880"], 74_880)] {
+        let mut line = Line::open();
+        line.write(b"ready\r\n");
+        let path = port(&line);
+        let wait = [
+            "monitor",
+            "--port",
+            &path,
+            "--until",
+            "ready",
+            "--timeout",
+            "20s",
+        ];
+        let ended = run([&wait[..], arguments].concat());
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert_eq!(line.baud(), rate);
+    }
+}
+
+#[test]
+fn a_failure_is_told_to_programs_too() {
+    let line = Line::open();
+    let path = port(&line);
+    let wait = ["--until", "x", "--timeout", "100ms", "--json"];
+    let ended = run([&["monitor", "--port", &path][..], &wait].concat());
+    assert_eq!(ended.code, 28);
+    assert_eq!(ended.objects()[0]["kind"], "timeout");
+    let ended = run(["monitor", "--port", "/dev/null", "--json"]);
+    assert_eq!(ended.code, 70);
+    assert_eq!(ended.objects()[0]["kind"], "device");
+    let ended = run(["monitor", "--raw", "--json"]);
+    assert_eq!(ended.code, 2);
+    assert_eq!(ended.objects()[0]["command"], "monitor");
 }
 
 #[test]

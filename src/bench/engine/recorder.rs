@@ -257,6 +257,7 @@ impl Recorder {
                 .map(|(end, begin)| end.saturating_sub(begin)),
             threads: 1,
             interrupted,
+            target_gone: false,
         }
     }
 }
@@ -303,6 +304,8 @@ pub(super) fn merge(parts: impl IntoIterator<Item = Measurement>) -> Option<Meas
         });
         sum.threads += part.threads;
         sum.interrupted |= part.interrupted;
+        // One that was starved while the others were served has not seen it leave.
+        sum.target_gone &= part.target_gone;
     }
     Some(sum)
 }

@@ -1,0 +1,107 @@
+//! A person at a terminal: a pseudo-terminal that all three streams of a command are on.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary takes of this what it needs"
+)]
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+
+use super::finish;
+
+pub struct Person {
+    terminal: File,
+    seen: String,
+}
+
+impl AsFd for Person {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.terminal.as_fd()
+    }
+}
+
+impl Person {
+    /// Starts a command.
+    pub fn runs(mut command: Command) -> (Self, Child) {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave: OwnedFd =
+            rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let size = Winsize {
+            ws_row: 40,
+            ws_col: 120,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&slave, size).unwrap();
+        let child = command
+            .env("TERM", "xterm-256color")
+            .stdin(Stdio::from(slave.try_clone().unwrap()))
+            .stdout(Stdio::from(slave.try_clone().unwrap()))
+            .stderr(Stdio::from(slave))
+            .spawn()
+            .unwrap();
+        let person = Self {
+            terminal: File::from(master),
+            seen: String::new(),
+        };
+        (person, child)
+    }
+
+    /// Reads until `text` is seen.
+    pub fn sees(&mut self, text: &str) -> &str {
+        while !self.seen.contains(text) {
+            assert!(self.reads_on(), "{:?} but not {text:?}", self.seen);
+        }
+        &self.seen
+    }
+
+    pub fn types(&mut self, text: &str) {
+        self.terminal.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Waits until what is typed is no longer shown, and types.
+    pub fn types_hidden(&mut self, text: &str) {
+        while tcgetattr(&self.terminal)
+            .unwrap()
+            .local_modes
+            .contains(LocalModes::ECHO)
+        {
+            std::thread::yield_now();
+        }
+        self.types(text);
+    }
+
+    /// Reads to the end; the exit code, and all that was seen.
+    pub fn sees_the_end(mut self, child: Child) -> (i32, String) {
+        while self.reads_on() {}
+        (finish(child).code, self.seen)
+    }
+
+    /// Reads what is there; false at the end, or where nothing comes for too long.
+    fn reads_on(&mut self) -> bool {
+        let patience = rustix::event::Timespec {
+            tv_sec: 60,
+            tv_nsec: 0,
+        };
+        let mut polled = [PollFd::new(&self.terminal, PollFlags::IN)];
+        if poll(&mut polled, Some(&patience)).unwrap_or(0) == 0 {
+            return false;
+        }
+        let mut bytes = [0; 1024];
+        // The read fails with EIO when the last one on the other side is gone.
+        let count = self.terminal.read(&mut bytes).unwrap_or(0);
+        self.seen += &String::from_utf8_lossy(&bytes[..count]);
+        count > 0
+    }
+}
