@@ -68,8 +68,9 @@ fn unsafe_code_is_where_it_is_audited_and_nowhere_else() {
             let unsafe_lines = lines.filter(|(_, line)| has_unsafe(line));
             unsafe_lines.map(move |(number, line)| format!("{path}:{}: {line}", number + 1))
         })
-        // This file names what it looks for.
+        // This file names what it looks for; the other has a chip's program as a text.
         .filter(|found| !found.starts_with("tests/house.rs"))
+        .filter(|found| !found.starts_with("tests/monitor/decoding.rs"))
         .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
     for audited in ["src/sys.rs", "firmware/esp32/src/raw.rs"] {
