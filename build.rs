@@ -2,8 +2,12 @@
 
 #[path = "build/firmware.rs"]
 mod firmware;
+#[path = "build/version.rs"]
+mod version;
 
 fn main() -> std::io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
-    firmware::bundle()
+    println!("cargo::rerun-if-changed=build");
+    let firmware = firmware::bundle()?;
+    version::write(&firmware)
 }

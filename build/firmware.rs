@@ -11,49 +11,56 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use sha2::{Digest, Sha256};
 
-/// The magic of an app's descriptor, with the version 16 bytes behind its beginning (ESP-IDF, "App
-/// Image Format").
-const APP_DESCRIPTOR: [u8; 4] = [0x32, 0x54, 0xcd, 0xab];
+/// A firmware that is in the program.
+pub(crate) struct Bundled {
+    /// The chip's name.
+    pub(crate) chip: String,
+    /// Its version, if it says one.
+    pub(crate) version: Option<String>,
+    /// Its line of the manifest, in Rust.
+    pub(crate) entry: String,
+}
 
-pub(crate) fn bundle() -> io::Result<()> {
+/// Compresses what there is, writes the manifest, and says what it was.
+pub(crate) fn bundle() -> io::Result<Vec<Bundled>> {
     println!("cargo::rerun-if-env-changed=TCPCTL_FIRMWARE_DIR");
-    println!("cargo::rerun-if-changed=build");
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    let mut entries = String::new();
+    let mut bundled = Vec::new();
     if let Some(folder) = env::var_os("TCPCTL_FIRMWARE_DIR").filter(|name| !name.is_empty()) {
         println!("cargo::rerun-if-changed={}", Path::new(&folder).display());
-        entries = manifest(Path::new(&folder), &out)?;
+        bundled = compress(Path::new(&folder), &out)?;
     }
+    let entries: String = bundled.iter().map(|it| it.entry.as_str()).collect();
     fs::write(
         out.join("bundled.rs"),
         format!("const BUNDLED: &[Bundled] = &[{entries}];\n"),
-    )
+    )?;
+    Ok(bundled)
 }
 
-/// Compresses the firmware in a folder into `out`, and writes the manifest: one entry a chip, in
-/// Rust.
-pub(crate) fn manifest(folder: &Path, out: &Path) -> io::Result<String> {
+/// Compresses the firmware in a folder into `out`; other files in it are left out.
+pub(crate) fn compress(folder: &Path, out: &Path) -> io::Result<Vec<Bundled>> {
     let mut files: Vec<_> = fs::read_dir(folder)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?;
     files.sort();
-    let mut entries = String::new();
+    let mut bundled = Vec::new();
     for file in files {
-        self::file(&file, out, &mut entries)?;
+        bundled.extend(self::file(&file, out)?);
     }
-    Ok(entries)
+    Ok(bundled)
 }
 
-/// Compresses one file and writes its entry; other files in the folder are left out.
-fn file(file: &Path, out: &Path, entries: &mut String) -> io::Result<()> {
+/// Compresses one file, if it is a firmware by its name.
+fn file(file: &Path, out: &Path) -> io::Result<Option<Bundled>> {
     let is_firmware = file
         .extension()
         .is_some_and(|end| end == "elf" || end == "bin");
     let Some(chip) = file.file_stem().and_then(|stem| stem.to_str()) else {
-        return Ok(());
+        return Ok(None);
     };
     if !is_firmware {
-        return Ok(());
+        return Ok(None);
     }
     println!("cargo::rerun-if-changed={}", file.display());
     let bytes = fs::read(file)?;
@@ -67,24 +74,27 @@ fn file(file: &Path, out: &Path, entries: &mut String) -> io::Result<()> {
             let _ = write!(hex, "{byte:02x}");
             hex
         });
-    let version = version(&bytes).unwrap_or_default();
-    let _ = write!(
-        entries,
-        "Bundled {{ chip: {chip:?}, version: {version:?}, sha256: {sha256:?}, \
+    let version = version(&bytes);
+    let entry = format!(
+        "Bundled {{ chip: {chip:?}, version: {:?}, sha256: {sha256:?}, \
          compressed: include_bytes!({:?}) }},",
+        version.as_deref().unwrap_or_default(),
         compressed.display().to_string()
     );
-    Ok(())
+    Ok(Some(Bundled {
+        chip: chip.to_owned(),
+        version,
+        entry,
+    }))
 }
 
-/// The version in a program's descriptor.
-fn version(bytes: &[u8]) -> Option<String> {
-    let at = bytes
-        .windows(APP_DESCRIPTOR.len())
-        .position(|window| window == APP_DESCRIPTOR)?;
-    let text = bytes
-        .get(at + 16..at + 48)?
-        .split(|byte| *byte == 0)
-        .next()?;
-    String::from_utf8(text.to_vec()).ok()
+/// The version in an application's descriptor, as ESP-IDF lays it out (`esp_app_desc_t`): a magic
+/// number, three more, and the text in 32 bytes.
+fn version(firmware: &[u8]) -> Option<String> {
+    const MAGIC: [u8; 4] = 0xabcd_5432_u32.to_le_bytes();
+    let at = firmware.windows(4).position(|bytes| bytes == MAGIC)?;
+    let text = firmware.get(at + 16..at + 48)?.split(|byte| *byte == 0);
+    let text = std::str::from_utf8(text.take(1).next()?).ok()?;
+    let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_plain.then(|| text.to_owned())
 }

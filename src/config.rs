@@ -1,40 +1,113 @@
 //! Where a setting comes from: flag, environment, config file, in this order.
 
+pub mod command;
+
 use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::failure::Failure;
 use crate::sanitize;
+use crate::target::Target;
+
+/// What may be set for good. The file's key is its name, and the environment has it as `TCPCTL_...`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// The TARGET of send and bench.
+    Target,
+    /// The --port of flash and monitor.
+    Port,
+}
+
+impl Key {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Target, Self::Port];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Target => "target",
+            Self::Port => "port",
+        }
+    }
+
+    /// The environment variable that sets it.
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Self::Target => "TCPCTL_TARGET",
+            Self::Port => "TCPCTL_PORT",
+        }
+    }
+
+    fn check(self, value: &str) -> Result<(), Failure> {
+        match self {
+            Self::Target => Target::parse(value).map(drop),
+            Self::Port if value.is_empty() => Err(Failure::usage("the port is empty")
+                .hint("write a path, a USB serial number or a MAC address")),
+            Self::Port => Ok(()),
+        }
+    }
+}
+
+/// Where a value was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// On the command line, as this option.
+    Flag(&'static str),
+    /// In this environment variable.
+    Environment(&'static str),
+    /// In the config file, on this line, counted from 1.
+    File(PathBuf, usize),
+    /// Nowhere: it is built in, or there is none.
+    Default,
+}
+
+/// A value that was found, and is one that can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The value.
+    pub value: String,
+    /// Where.
+    pub source: Source,
+}
+
+impl Found {
+    /// A failure of what the value was used for, with the place where it can be changed.
+    #[must_use]
+    pub fn blame(&self, failure: Failure) -> Failure {
+        match &self.source {
+            Source::Environment(name) => within(name, failure),
+            Source::File(path, line) => {
+                within(&format!("config file {}:{line}", shown(path)), failure)
+            }
+            Source::Flag(_) | Source::Default => failure,
+        }
+    }
+}
 
 /// What the config file may say.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Config {
-    /// The TARGET where none is given.
-    target: Option<String>,
+struct Content {
+    target: Option<Spanned<String>>,
+    port: Option<Spanned<String>>,
 }
 
 /// The TARGET of a command: what was given, else `TCPCTL_TARGET`, else the config file's `target`.
 ///
 /// The config file is read only where it decides.
+///
+/// # Errors
+/// A usage error: there is none, or what was found is none and where it stands.
 pub fn target(given: Option<String>) -> Result<String, Failure> {
     if let Some(target) = given {
         return Ok(target);
     }
-    if let Some(target) = env::var_os("TCPCTL_TARGET").filter(|target| !target.is_empty()) {
-        return target
-            .into_string()
-            .map_err(|_| Failure::usage("TCPCTL_TARGET is not UTF-8"));
-    }
-    let config = match path() {
-        Some((path, required)) => read(&path, required)?,
-        None => Config::default(),
-    };
-    config.target.ok_or_else(|| {
+    find(Key::Target)?.map(|found| found.value).ok_or_else(|| {
         Failure::usage("no TARGET was given").hint(
             "write e.g. tcpctl send 192.168.1.1:3000, or set TCPCTL_TARGET, or `target = \"...\"` \
              in the config file",
@@ -42,66 +115,177 @@ pub fn target(given: Option<String>) -> Result<String, Failure> {
     })
 }
 
-/// The config file's path, and whether it must exist because the user named it.
-fn path() -> Option<(PathBuf, bool)> {
-    let directory = |name| env::var_os(name).map(PathBuf::from);
-    if let Some(path) = directory("TCPCTL_CONFIG").filter(|path| !path.as_os_str().is_empty()) {
-        return Some((path, true));
+/// What the environment says of `key`, else the config file.
+///
+/// # Errors
+/// A usage error that names the variable, or the file and its line.
+pub fn find(key: Key) -> Result<Option<Found>, Failure> {
+    let variable = key.variable();
+    if let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) {
+        let value = value
+            .into_string()
+            .map_err(|_| Failure::usage(format!("{variable} is not UTF-8")))?;
+        key.check(&value).map_err(|error| within(variable, error))?;
+        let source = Source::Environment(variable);
+        return Ok(Some(Found { value, source }));
     }
-    // The XDG base directory specification: a relative path is to be ignored.
-    let base = directory("XDG_CONFIG_HOME")
-        .filter(|path| path.is_absolute())
-        .or_else(|| directory("HOME").map(|home| home.join(".config")))
-        .or_else(|| directory("APPDATA"))?;
-    Some((base.join("tcpctl").join("config.toml"), false))
+    let Some(place) = Place::of_user() else {
+        return Ok(None);
+    };
+    let Some(text) = place.read()? else {
+        return Ok(None);
+    };
+    place.find(&text, key)
 }
 
-fn read(path: &Path, required: bool) -> Result<Config, Failure> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !required => {
-            return Ok(Config::default());
+/// Where the config file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its path.
+    pub path: PathBuf,
+    /// Whether it must exist, because the user named it.
+    required: bool,
+}
+
+impl Place {
+    /// This user's, if there is a place for it.
+    pub fn of_user() -> Option<Self> {
+        let directory = |name| env::var_os(name).map(PathBuf::from);
+        if let Some(path) = directory("TCPCTL_CONFIG").filter(|it| !it.as_os_str().is_empty()) {
+            return Some(Self {
+                path,
+                required: true,
+            });
         }
-        Err(error) => {
-            return Err(Failure::usage(format!(
-                "config file {}: {error}",
-                path.display()
-            )));
+        // The XDG base directory specification: a relative path is to be ignored.
+        let base = directory("XDG_CONFIG_HOME")
+            .filter(|path| path.is_absolute())
+            .or_else(|| directory("HOME").map(|home| home.join(".config")))
+            .or_else(|| directory("APPDATA"))?;
+        Some(Self {
+            path: base.join("tcpctl").join("config.toml"),
+            required: false,
+        })
+    }
+
+    /// Its text, if it is there.
+    ///
+    /// # Errors
+    /// It can't be read, or is not there although the user named it.
+    pub fn read(&self) -> Result<Option<String>, Failure> {
+        match fs::read_to_string(&self.path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.required => Ok(None),
+            Err(error) => Err(Failure::usage(format!("{}: {error}", self.name()))),
         }
-    };
-    parse(&text).map_err(|(line, message)| {
-        Failure::usage(format!("config file {}:{line}: {message}", path.display()))
-    })
+    }
+
+    /// What this text of the file says of `key`.
+    ///
+    /// # Errors
+    /// The text is no such file's, or the value can't be used.
+    pub fn find(&self, text: &str, key: Key) -> Result<Option<Found>, Failure> {
+        let content = parse(text).map_err(|(line, message)| {
+            Failure::usage(format!("{}:{line}: {message}", self.name())).hint(format!(
+                "tcpctl config --help says what it may hold, {EXAMPLE}"
+            ))
+        })?;
+        let value = match key {
+            Key::Target => content.target,
+            Key::Port => content.port,
+        };
+        let Some(value) = value else {
+            return Ok(None);
+        };
+        let line = line_of(text, value.span().start);
+        let value = value.into_inner();
+        key.check(&value)
+            .map_err(|error| within(&format!("{}:{line}", self.name()), error))?;
+        let source = Source::File(self.path.clone(), line);
+        Ok(Some(Found { value, source }))
+    }
+
+    fn name(&self) -> String {
+        format!("config file {}", shown(&self.path))
+    }
+}
+
+const EXAMPLE: &str = "e.g. target = \"192.168.1.1:3000\"";
+
+/// A path, safe for a terminal.
+pub fn shown(path: &Path) -> String {
+    sanitize::one_line(&path.to_string_lossy())
+}
+
+/// A failure, and where the value stands that is to blame.
+fn within(place: &str, mut failure: Failure) -> Failure {
+    failure.message = format!("{place}: {}", failure.message);
+    failure
 }
 
 /// Parses the file's text; an error is its line, counted from 1, and what is wrong there.
-fn parse(text: &str) -> Result<Config, (usize, String)> {
+fn parse(text: &str) -> Result<Content, (usize, String)> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
-        let before = error.span().map_or("", |span| &text[..span.start]);
-        let line = before.matches('\n').count() + 1;
-        (line, sanitize::one_line(error.message()))
+        let start = error.span().map_or(0, |span| span.start);
+        (line_of(text, start), sanitize::one_line(error.message()))
     })
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    let before = text.as_bytes().iter().take(at);
+    before.filter(|byte| **byte == b'\n').count() + 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_target_is_read() {
-        let config = parse("# the desk\ntarget = \"board:3000\"\n").unwrap();
-        assert_eq!(config.target.as_deref(), Some("board:3000"));
-        assert_eq!(parse("").unwrap(), Config::default());
+    fn find(text: &str, key: Key) -> Result<Option<Found>, String> {
+        let place = Place {
+            path: "here.toml".into(),
+            required: false,
+        };
+        place.find(text, key).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn an_error_has_its_line() {
-        for (text, line) in [
-            ("target = \n", 1),
-            ("\n\ntarget = 5\n", 3),
-            ("target = \"a\"\ntagret = \"b\"\n", 2),
+    fn a_value_is_found_with_its_line() {
+        let text = "# the desk\ntarget = \"board:3000\"\n\nport = \"/dev/ttyACM0\"\n";
+        let found = find(text, Key::Target).unwrap().unwrap();
+        assert_eq!(found.value, "board:3000");
+        assert_eq!(found.source, Source::File("here.toml".into(), 2));
+        let found = find(text, Key::Port).unwrap().unwrap();
+        assert_eq!(found.source, Source::File("here.toml".into(), 4));
+        assert_eq!(find("", Key::Port), Ok(None));
+    }
+
+    #[test]
+    fn an_error_is_one_line_with_the_file_and_the_line() {
+        for (text, start, part) in [
+            ("target = \n", "config file here.toml:1: ", ""),
+            ("\n\ntarget = 5\n", "config file here.toml:3: ", "string"),
+            (
+                "target = \"a\"\ntagret = \"b\"\n",
+                "config file here.toml:2: ",
+                "`tagret`, expected `target` or `port`",
+            ),
+            (
+                "\ntarget = \"a:99999\"\n",
+                "config file here.toml:2: ",
+                "'a:99999'",
+            ),
+            (
+                "target = \"\"\"\n\na b\"\"\"",
+                "config file here.toml:1: ",
+                "",
+            ),
         ] {
-            assert_eq!(parse(text).unwrap_err().0, line, "{text:?}");
+            let error = find(text, Key::Target).unwrap_err();
+            assert!(error.starts_with(start), "{text:?}: {error}");
+            assert!(error.contains(part), "{text:?}: {error}");
+            assert!(!error.contains('\n'), "{text:?}: {error}");
         }
+        let error = find("port = \"\"\n", Key::Port).unwrap_err();
+        assert!(error.starts_with("config file here.toml:1: the port is empty"));
     }
 }

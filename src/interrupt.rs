@@ -1,6 +1,8 @@
 //! Ctrl-C and SIGTERM, as something to wait for.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::watch;
 
@@ -60,5 +62,71 @@ impl Interrupt {
     /// How the command is to end, if that was asked already.
     pub fn already(&self) -> Option<Exit> {
         *self.state.borrow()
+    }
+}
+
+/// The request to end, for a command that waits on no runtime: it looks now and then.
+///
+/// The second signal ends the process at once, as with [`Interrupt`].
+#[derive(Debug)]
+pub struct Stop {
+    flag: Arc<AtomicBool>,
+    #[cfg(not(unix))]
+    exit: Arc<std::sync::atomic::AtomicU8>,
+}
+
+impl Stop {
+    /// Takes over SIGINT and SIGTERM. To be called once.
+    ///
+    /// Where the system does not let it, a signal ends the process as it does any other: that is no
+    /// reason not to go on.
+    #[cfg(unix)]
+    pub fn install() -> Self {
+        let flag = Arc::new(AtomicBool::new(false));
+        let _ = crate::sys::signals::install_flag(Arc::clone(&flag));
+        Self { flag }
+    }
+
+    /// Takes over Ctrl-C. To be called once.
+    #[cfg(not(unix))]
+    pub fn install() -> Self {
+        use std::sync::atomic::Ordering;
+        let stop = Self {
+            flag: Arc::default(),
+            exit: Arc::default(),
+        };
+        let (flag, exit) = (Arc::clone(&stop.flag), Arc::clone(&stop.exit));
+        // Without this thread Ctrl-C ends the process: that is no reason not to go on.
+        let _ = std::thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                let _ = crate::block_on(async {
+                    let requested = Interrupt::install()?.requested().await;
+                    exit.store(requested.code(), Ordering::Relaxed);
+                    flag.store(true, Ordering::Relaxed);
+                    io::Result::Ok(())
+                });
+            });
+        stop
+    }
+
+    /// What is set as soon as a signal has come.
+    pub fn flag(&self) -> &Arc<AtomicBool> {
+        &self.flag
+    }
+
+    /// How the command is to end, if that was asked.
+    pub fn already(&self) -> Option<Exit> {
+        #[cfg(unix)]
+        let exit = crate::sys::signals::first().map(|signal| match signal {
+            libc::SIGTERM => Exit::Terminated,
+            _ => Exit::Interrupted,
+        });
+        #[cfg(not(unix))]
+        let exit = match self.exit.load(std::sync::atomic::Ordering::Relaxed) {
+            0 => None,
+            _ => Some(Exit::Interrupted),
+        };
+        exit
     }
 }

@@ -15,6 +15,7 @@
 
 pub mod bench;
 pub mod cli;
+pub mod completions;
 pub mod config;
 pub mod console;
 pub mod discover;
@@ -22,6 +23,7 @@ pub mod exit;
 pub mod failure;
 pub mod flash;
 pub mod interrupt;
+pub mod man;
 pub mod monitor;
 pub mod output;
 pub mod pattern;
@@ -48,9 +50,21 @@ pub fn run(cli: Cli) -> Exit {
             let output = Output::new("bench", &global);
             output.finish(bench::command::run(&args, &output))
         }
+        Command::Completions(args) => {
+            let output = Output::new("completions", &global);
+            output.finish(completions::run(&args, &output))
+        }
+        Command::Config(_) => {
+            let output = Output::new("config", &global);
+            output.finish(config::command::run(&global, &output))
+        }
         Command::Flash(args) => {
             let output = Output::new("flash", &global);
             output.finish(flash::command::run(&args, &output))
+        }
+        Command::Man(args) => {
+            let output = Output::new("man", &global);
+            output.finish(man::run(&args, &output))
         }
         Command::Merge(args) => {
             let output = Output::new("merge", &global);

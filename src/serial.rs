@@ -201,6 +201,19 @@ mod tests {
     }
 
     #[test]
+    fn the_udev_rules_know_every_adapter() {
+        let rules = include_str!("../packaging/60-tcpctl.rules");
+        let espressif = format!("ATTRS{{idVendor}}==\"{ESPRESSIF:04x}\", TAG");
+        assert!(rules.contains(&espressif), "any product of Espressif's");
+        for (vendor, product, name) in BRIDGES {
+            let vendor = format!("ATTRS{{idVendor}}==\"{vendor:04x}\"");
+            let product = format!("{product:04x}");
+            let rule = rules.lines().find(|line| line.starts_with(&vendor));
+            assert!(rule.is_some_and(|rule| rule.contains(&product)), "{name}");
+        }
+    }
+
+    #[test]
     fn boards_are_told_from_other_ports() {
         for (port_type, adapter) in [
             (usb(0x303a, 0x1001, None), Some(Adapter::EspressifUsbJtag)),

@@ -68,6 +68,23 @@ pub fn may_read_and_write(path: &str) -> bool {
     }
 }
 
+/// Whether nobody but this user, and root, can have written an open file. Where the system has no
+/// such owners, its folders are the user's own.
+pub fn is_own(metadata: &std::fs::Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // SAFETY: the call has no arguments and can't fail.
+        let user = unsafe { libc::geteuid() };
+        [user, 0].contains(&metadata.uid()) && metadata.mode() & 0o022 == 0
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        true
+    }
+}
+
 /// Makes `socket`, which is to connect to `peer`, use the interface `name` alone.
 pub fn bind_to_interface(socket: &Socket, name: &str, peer: SocketAddr) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -200,10 +217,14 @@ pub mod signals {
     use std::os::fd::IntoRawFd;
     use std::os::unix::net::UnixStream;
     use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+    use std::sync::{Arc, OnceLock};
 
-    /// Where the handler writes the first signal's number.
+    /// Where the handler writes the first signal's number; -1: nowhere.
     static WAKE: AtomicI32 = AtomicI32::new(-1);
-    static SEEN: AtomicBool = AtomicBool::new(false);
+    /// What it sets, where that is wanted.
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    /// The first signal's number; 0: there was none.
+    static FIRST: AtomicI32 = AtomicI32::new(0);
 
     /// Installs the handlers for SIGINT and SIGTERM and returns the stream on which the first
     /// signal's number arrives as one byte. To be called once.
@@ -211,6 +232,24 @@ pub mod signals {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
         WAKE.store(writer.into_raw_fd(), Ordering::Release);
+        handle()?;
+        Ok(reader)
+    }
+
+    /// Installs the handlers, and has the first signal set a flag: for who waits on no stream. Any
+    /// wait for descriptors ends early by it.
+    pub fn install_flag(flag: Arc<AtomicBool>) -> io::Result<()> {
+        // It fails where there is one already, which then goes on to be the one that is set.
+        let _ = FLAG.set(flag);
+        handle()
+    }
+
+    /// The first signal's number, if it has come.
+    pub fn first() -> Option<i32> {
+        Some(FIRST.load(Ordering::Acquire)).filter(|signal| *signal != 0)
+    }
+
+    fn handle() -> io::Result<()> {
         for signal in [libc::SIGINT, libc::SIGTERM] {
             // SAFETY: an all-zero sigaction is a valid value of the type.
             let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -224,17 +263,25 @@ pub mod signals {
                 return Err(io::Error::last_os_error());
             }
         }
-        Ok(reader)
+        Ok(())
     }
 
     extern "C" fn on_signal(signal: libc::c_int) {
-        if SEEN.swap(true, Ordering::AcqRel) {
+        if FIRST.swap(signal, Ordering::AcqRel) != 0 {
             // SAFETY: _exit is async-signal-safe and does not return.
             unsafe { libc::_exit(128 + signal) };
+        }
+        // Atomic loads and stores alone, which a handler may do at any time.
+        if let Some(flag) = FLAG.get() {
+            flag.store(true, Ordering::Release);
+        }
+        let wake = WAKE.load(Ordering::Acquire);
+        if wake < 0 {
+            return;
         }
         let byte = u8::try_from(signal).unwrap_or_default();
         // SAFETY: write is async-signal-safe, and the byte outlives the call. One byte in an empty
         // socket never blocks, so errno stays as the interrupted code left it.
-        unsafe { libc::write(WAKE.load(Ordering::Acquire), (&raw const byte).cast(), 1) };
+        unsafe { libc::write(wake, (&raw const byte).cast(), 1) };
     }
 }

@@ -1,4 +1,8 @@
 //! What a TARGET is: `HOST[:PORT]`, `[V6%zone]:PORT`, a board's name, or a virtual board, `sim[:...]`.
+//!
+//! A board's name is what people call it, and may have spaces (RFC 6763 section 4.1.1): `Board in the
+//! kitchen`, with `:PORT` or without. Other tools write such names with escapes, and so
+//! `Board\032in\032the\032kitchen` is the same.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -84,8 +88,8 @@ fn place(text: &str) -> Result<Place, Problem> {
     if text.is_empty() {
         return Err(Problem::Form("it is empty"));
     }
-    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(Problem::Form("it has spaces or control characters"));
+    if text.chars().any(char::is_control) {
+        return Err(Problem::Form("it has control characters"));
     }
     if let Some((_, rest)) = text.split_once("://") {
         let host = rest.split('/').next().unwrap_or_default();
@@ -93,6 +97,9 @@ fn place(text: &str) -> Result<Place, Problem> {
             what: "it is a URL, and plain TCP has none".to_owned(),
             fix: format!("write {host}"),
         });
+    }
+    if text.contains(char::is_whitespace) {
+        return spoken_name(text);
     }
     if let Some(rest) = text.strip_prefix('[') {
         let (inside, after) = rest
@@ -132,8 +139,35 @@ fn place(text: &str) -> Result<Place, Problem> {
     name(host, port)
 }
 
-/// A host name; what can be no name is refused here, so that it does not read as a name that
-/// failed to resolve.
+/// A name with spaces: no host has one, a board may.
+fn spoken_name(text: &str) -> Result<Place, Problem> {
+    let trimmed = text.trim();
+    if trimmed != text {
+        return Err(Problem::Fix {
+            what: "it begins or ends with a space".to_owned(),
+            fix: format!("write '{trimmed}'"),
+        });
+    }
+    let (first, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    if let Ok(address) = first.parse::<IpAddr>() {
+        let fix = SocketAddr::new(address, rest.trim().parse().unwrap_or(DEFAULT_PORT));
+        return Err(Problem::Fix {
+            what: "it has a space".to_owned(),
+            fix: format!("write {fix}"),
+        });
+    }
+    match text.rsplit_once(':') {
+        Some((name, digits)) if is_number(digits) => board_name(name, Some(port(name, digits)?)),
+        _ => board_name(text, None),
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// A host's name or a board's, which has no spaces; what can be neither is refused here, so that it
+/// does not read as a name that failed to resolve.
 fn name(host: &str, port: Option<u16>) -> Result<Place, Problem> {
     if host.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return Err(Problem::Fix {
@@ -144,22 +178,60 @@ fn name(host: &str, port: Option<u16>) -> Result<Place, Problem> {
             ),
         });
     }
-    // RFC 1123 names, the underscore of service names, and anything beyond ASCII.
-    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_') || !c.is_ascii();
+    // RFC 1123 names, the underscore of service names, anything beyond ASCII, and what people write
+    // in a board's name; other marks are more likely a mistake than a name.
+    let is_name = |c: char| c.is_alphanumeric() || "-._'()&+!#\\".contains(c) || !c.is_ascii();
     if let Some(other) = host.chars().find(|c| !is_name(*c)) {
         return Err(Problem::Fix {
             what: format!("'{other}' can't be in a host name"),
             fix: "write HOST, HOST:PORT, [IPV6]:PORT or sim".to_owned(),
         });
     }
+    board_name(host, port)
+}
+
+fn board_name(name: &str, port: Option<u16>) -> Result<Place, Problem> {
+    let host = unescaped(name);
+    if host.chars().any(char::is_control) {
+        return Err(Problem::Form("it has control characters"));
+    }
     // RFC 1035 section 2.3.4: a name is at most 255 octets on the wire, 253 as text.
     if host.trim_end_matches('.').len() > 253 || host.split('.').any(|label| label.len() > 63) {
         return Err(Problem::Form("the host name is too long"));
     }
-    Ok(Place::Name {
-        host: host.to_owned(),
-        port,
-    })
+    Ok(Place::Name { host, port })
+}
+
+/// A name without the escapes that DNS tools print: a backslash and three decimal digits for a
+/// byte, or a backslash and the character itself (RFC 1035 section 5.1). What is no such escape,
+/// and what would be no text, is as it is.
+fn unescaped(name: &str) -> String {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    loop {
+        rest = match rest {
+            [] => break,
+            [
+                b'\\',
+                a @ b'0'..=b'2',
+                b @ b'0'..=b'9',
+                c @ b'0'..=b'9',
+                after @ ..,
+            ] if (*a, *b, *c) <= (b'2', b'5', b'5') => {
+                bytes.push((a - b'0') * 100 + (b - b'0') * 10 + (c - b'0'));
+                after
+            }
+            [b'\\', mark @ (b'\\' | b'.'), after @ ..] => {
+                bytes.push(*mark);
+                after
+            }
+            [byte, after @ ..] => {
+                bytes.push(*byte);
+                after
+            }
+        };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| name.to_owned())
 }
 
 fn virtual_board(spec: &str) -> Result<Place, Problem> {
@@ -286,6 +358,43 @@ mod tests {
     }
 
     #[test]
+    fn what_people_call_a_board_is_a_target() {
+        for (text, name, number) in [
+            ("Board in the kitchen", "Board in the kitchen", None),
+            ("Board in the kitchen:80", "Board in the kitchen", Some(80)),
+            (
+                "Board in the kitchen.local",
+                "Board in the kitchen.local",
+                None,
+            ),
+            ("Desk: left", "Desk: left", None),
+            ("Desk: left:80", "Desk: left", Some(80)),
+            ("Desk 1: 2", "Desk 1: 2", None),
+            ("Lab/2 (new)", "Lab/2 (new)", None),
+            ("[Lab] board", "[Lab] board", None),
+            ("Bob's", "Bob's", None),
+            ("greeter(2)", "greeter(2)", None),
+            ("Küche 2", "Küche 2", None),
+            ("Küche", "Küche", None),
+            // As avahi-browse writes them.
+            (
+                r"Board\032in\032the\032kitchen",
+                "Board in the kitchen",
+                None,
+            ),
+            (r"K\195\188che\032v1\.2:7", "Küche v1.2", Some(7)),
+            (r"back\\slash", r"back\slash", None),
+            (r"no\999escape\0", r"no\999escape\0", None),
+            (r"no\255text", r"no\255text", None),
+        ] {
+            match Target::parse(text).unwrap().place {
+                Place::Name { host, port } => assert_eq!((host.as_str(), port), (name, number)),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn virtual_boards() {
         for text in ["sim", "sim:", "sim:esp32,workers=2", "sim,workers=2"] {
             assert!(
@@ -305,7 +414,14 @@ mod tests {
             ("board:70000", "'70000' is no port", "1 to 65535"),
             ("board:+80", "'+80' is no port", "1 to 65535"),
             ("board:http", "'http' is no port", "1 to 65535"),
-            ("a board", "spaces", "HOST"),
+            (" board", "ends with a space", "write 'board'"),
+            ("the board ", "ends with a space", "write 'the board'"),
+            ("10.0.0.1 80", "a space", "write 10.0.0.1:80"),
+            ("fe80::1 now", "a space", "write [fe80::1]:3000"),
+            ("a board:0", "port 0", "1 to 65535"),
+            (r"board\027[2J", "'['", "HOST"),
+            (r"a board\027[2J", "control", "HOST"),
+            ("board;80", "';'", "HOST"),
             ("board\u{1b}[2J", "control", "HOST"),
             ("fe80::1:3000", "with and without a port", "[fe80::1]:3000"),
             ("a:b:c", "more than one ':'", "brackets"),

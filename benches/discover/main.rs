@@ -1,7 +1,7 @@
 //! What `tcpctl discover` takes, in a network namespace of this bench's own.
 //!
 //! ```text
-//! cargo bench --bench discover             # as root: all of it, about a minute and a half
+//! cargo bench --bench discover             # as root: all of it, about two minutes
 //! cargo bench --bench discover -- first    # the first board, beside avahi-browse
 //! cargo bench --bench discover -- crowd    # five hundred boards
 //! cargo bench --bench discover -- watch    # a watch with nothing to tell

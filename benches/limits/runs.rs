@@ -24,8 +24,6 @@ use crate::table::Table;
 const GOAL: usize = 98;
 /// The same with other work on the computer, or on a path that loses segments.
 const GOAL_IN_TROUBLE: usize = 95;
-/// A lossy path may take longer than the 30 s that are the default.
-const BUDGET: Duration = Duration::from_secs(90);
 
 /// Runs what was asked for. `arguments` are handed on to the part in a namespace.
 ///
@@ -207,11 +205,7 @@ fn over_kernel(address: SocketAddr) -> Result<Found> {
 }
 
 fn over<N: Network>(network: &mut N, address: SocketAddr) -> Found {
-    let plan = LimitsPlan {
-        budget: BUDGET,
-        ..LimitsPlan::new(address)
-    };
-    limits::find(network, &plan, &mut |_| {})
+    limits::find(network, &LimitsPlan::new(address), &mut |_| {})
 }
 
 /// What was found instead of the truth.

@@ -1,7 +1,6 @@
 //! Charts of characters: a latency histogram, bars and sparklines, no wider than the terminal.
 
-use hdrhistogram::Histogram;
-
+use super::times::Times;
 use crate::output::human;
 
 /// Which characters a chart may be made of.
@@ -212,13 +211,13 @@ const STEPS: [&[u64]; 4] = [
 /// At most `most` buckets with round limits, in the finest steps that fit, from the
 /// first that has a sample to the last. A long tail is squeezed into the steps of a logarithm, so
 /// that neither the median nor the slowest request falls off the chart.
-pub fn buckets(histogram: &Histogram<u64>, most: usize) -> Vec<Bucket> {
-    if histogram.is_empty() {
+pub fn buckets(times: &Times, most: usize) -> Vec<Bucket> {
+    if times.is_empty() {
         return Vec::new();
     }
     let mut found = Vec::new();
     for steps in STEPS {
-        found = in_steps(histogram, steps);
+        found = in_steps(times, steps);
         if found.len() <= most {
             break;
         }
@@ -226,14 +225,14 @@ pub fn buckets(histogram: &Histogram<u64>, most: usize) -> Vec<Bucket> {
     found
 }
 
-fn in_steps(histogram: &Histogram<u64>, steps: &[u64]) -> Vec<Bucket> {
+fn in_steps(times: &Times, steps: &[u64]) -> Vec<Bucket> {
     let mut limits = (0..18).flat_map(|power| {
         let unit = 10_u64.pow(power);
         steps.iter().map(move |step| step * unit)
     });
     let mut buckets = Vec::<Bucket>::new();
-    for recorded in histogram.iter_recorded() {
-        let value = histogram.lowest_equivalent(recorded.value_iterated_to());
+    for recorded in times.buckets() {
+        let value = recorded.lowest;
         while buckets.last().is_none_or(|bucket| bucket.up_to <= value) {
             // A time past the last limit (a century) is counted below it.
             let Some(up_to) = limits.next() else { break };
@@ -242,17 +241,17 @@ fn in_steps(histogram: &Histogram<u64>, steps: &[u64]) -> Vec<Bucket> {
             }
         }
         if let Some(bucket) = buckets.last_mut() {
-            bucket.count += recorded.count_at_value();
+            bucket.count += recorded.count;
         }
     }
     buckets
 }
 
-/// The histogram as lines of text, each at most `width` characters.
-pub fn histogram(histogram: &Histogram<u64>, charset: Charset, width: usize) -> Vec<String> {
-    let buckets = buckets(histogram, 14);
+/// A histogram of times as lines of text, each at most `width` characters.
+pub fn histogram(times: &Times, charset: Charset, width: usize) -> Vec<String> {
+    let buckets = buckets(times, 14);
     let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(1);
-    let all = histogram.len().max(1);
+    let all = times.len().max(1);
     let counts: Vec<_> = buckets
         .iter()
         .map(|bucket| human::grouped(bucket.count))
@@ -282,7 +281,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::bench::example;
 
     #[test]
     fn the_locale_decides() {
@@ -322,10 +320,10 @@ mod tests {
 
     #[test]
     fn a_histogram_of_known_samples() {
-        let mut samples = Histogram::new(3).unwrap();
-        samples.record_n(1_300_000, 750).unwrap();
-        samples.record_n(1_700_000, 249).unwrap();
-        samples.record_n(30_500_000, 1).unwrap();
+        let samples = [(1_300_000, 750), (1_700_000, 249), (30_500_000, 1)]
+            .into_iter()
+            .flat_map(|(time, count)| std::iter::repeat_n(time, count))
+            .collect();
         let lines = histogram(&samples, Charset::Ascii, 60);
         assert_eq!(
             lines[0],
@@ -387,10 +385,7 @@ mod tests {
             samples in proptest::collection::vec(1_u64..3_600_000_000_000, 1..100),
             width in 40_usize..120,
         ) {
-            let mut all = example::spread(1_000, 1);
-            for sample in &samples {
-                all.record(*sample).unwrap();
-            }
+            let all = samples.into_iter().chain([1_000]).collect();
             let buckets = buckets(&all, 14);
             prop_assert!(buckets.len() <= 14, "{}", buckets.len());
             let counted: u64 = buckets.iter().map(|bucket| bucket.count).sum();

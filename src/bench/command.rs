@@ -4,8 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::thread;
 use std::time::SystemTime;
 
 use super::engine::{self, Observer, Progress};
@@ -19,11 +17,12 @@ use super::ramp::{self, Places, Ramp, Threads, Track};
 use super::report::{Environment, RampEnd, Report};
 use super::saved::{self, Saved};
 use super::throughput::{self, Ports, Service};
+use super::verdict::{Caveat, Code};
 use super::{compare, html, merge, stats, verdict};
 use crate::cli::{BenchArgs, MergeArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
-use crate::interrupt::Interrupt;
+use crate::interrupt::Stop;
 use crate::output::{Halt, Output, human};
 use crate::sanitize;
 use crate::sim::session;
@@ -40,7 +39,7 @@ use crate::transport::{Dial, Endpoint, Family};
 /// What can't be measured, and a standard output that can't be written.
 pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
     let plan = Plan::new(args)?;
-    let signals = watch_signals();
+    let signals = Stop::install();
     let started_at = SystemTime::now();
     let bench = Bench {
         plan: &plan,
@@ -83,6 +82,12 @@ pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
         let latency = report.latency.as_ref()?;
         verdict::too_few_files(latency, files)
     }));
+    if seen.measurement.as_ref().is_some_and(|it| it.target_gone) {
+        report.caveats.push(Caveat {
+            code: Code::Noticed,
+            text: "no connection any more: the server has gone away".to_owned(),
+        });
+    }
     report.throughput = seen.throughput.as_ref().map(throughput::Finding::report);
     report.comparison = plan
         .baseline
@@ -134,27 +139,39 @@ pub fn run_merge(args: &MergeArgs, output: &Output) -> Result<Exit, Halt> {
 }
 
 /// Writes a report to its files and prints it.
+///
+/// A disk that is full costs the file, and neither the other files nor what is printed.
 fn tell(
     report: &Report,
     seconds: &[SecondHistograms],
     files: &Files,
     output: &Output,
 ) -> Result<(), Halt> {
-    if let Some(save) = &files.save {
-        save.write(&saved::bytes(report))?;
-    }
-    if let Some(hdr_log) = &files.hdr_log
-        && let Some(log) = Log::of(report, seconds)
-    {
+    let save = || match &files.save {
+        Some(save) => save.write(&saved::bytes(report)),
+        None => Ok(()),
+    };
+    let log = || {
+        let Some(file) = &files.hdr_log else {
+            return Ok(());
+        };
+        // A run without a load has none.
+        let Some(log) = Log::of(report, seconds) else {
+            return Ok(());
+        };
         let text = log
             .text()
             .map_err(|what| Failure::new(Kind::Internal, what))?;
-        hdr_log.write(&text)?;
-    }
-    if let Some(page) = &files.html {
-        page.write(html::render(report).as_bytes())?;
-    }
-    output.bench(report)
+        file.write(&text)
+    };
+    let page = || match &files.html {
+        Some(page) => page.write(html::render(report).as_bytes()),
+        None => Ok(()),
+    };
+    let written = [save(), log(), page()];
+    let printed = output.bench(report);
+    written.into_iter().collect::<Result<(), _>>()?;
+    printed
 }
 
 /// Says which of the conditions hold.
@@ -189,7 +206,7 @@ struct Seen {
 struct Bench<'a> {
     plan: &'a Plan,
     output: &'a Output,
-    signals: &'a Signals,
+    signals: &'a Stop,
 }
 
 impl Bench<'_> {
@@ -208,8 +225,9 @@ impl Bench<'_> {
         }
         if self.plan.parts.latency && self.goes_on(&seen) {
             let load = self.load(address, &seen);
-            seen.measurement = Some(engine::run(&mut network, &load, &mut self.watcher()));
+            let measured = engine::run(&mut network, &load, &mut self.watcher());
             self.output.end_status();
+            self.keep(measured, &mut seen);
         }
         if self.plan.parts.ramp && self.goes_on(&seen) {
             self.climb(&mut network, address, &mut seen)?;
@@ -248,7 +266,7 @@ impl Bench<'_> {
             let measured =
                 engine::run_threads(&load, threads, KernelNetwork::new, &mut self.watcher());
             self.output.end_status();
-            seen.measurement = Some(measured.map_err(|error| exhausted(&error))?);
+            self.keep(measured.map_err(|error| exhausted(&error))?, &mut seen);
         }
         if self.plan.parts.ramp && self.goes_on(&seen) {
             let mut track = Threads {
@@ -282,7 +300,7 @@ impl Bench<'_> {
         });
         let plan = self
             .plan
-            .ramp(address, places, Arc::clone(&self.signals.stop));
+            .ramp(address, places, Arc::clone(self.signals.flag()));
         let name = sanitize::one_line(&self.plan.target.text);
         let last = plan.steps.last().map_or(1, |last| last.get());
         self.output.note(&format!(
@@ -310,7 +328,7 @@ impl Bench<'_> {
         address: SocketAddr,
         seen: &mut Seen,
     ) -> Result<(), Failure> {
-        let plan = self.plan.limits(address, Arc::clone(&self.signals.stop));
+        let plan = self.plan.limits(address, Arc::clone(self.signals.flag()));
         let name = sanitize::one_line(&self.plan.target.text);
         let estimate = limits::estimate(&plan).as_secs_f64();
         self.output.note(&format!(
@@ -371,6 +389,17 @@ impl Bench<'_> {
         seen.failure.is_none()
             && seen.measurement.as_ref().is_none_or(answers)
             && self.signals.already().is_none()
+    }
+
+    /// Takes what the load has measured; a target that went away in the middle is a failure.
+    fn keep(&self, measured: Measurement, seen: &mut Seen) {
+        if measured.target_gone && measured.completed > 0 {
+            let name = sanitize::one_line(&self.plan.target.text);
+            let message = format!("{name}: it stopped answering during the load");
+            let hint = "what was measured until then is told; does the board reboot?";
+            seen.failure = Some(Failure::new(Kind::Broken, message).hint(hint));
+        }
+        seen.measurement = Some(measured);
     }
 
     fn load(&self, address: SocketAddr, seen: &Seen) -> Load {
@@ -463,7 +492,7 @@ fn dial(plan: &Plan, args: &BenchArgs, endpoint: &Endpoint) -> Result<SocketAddr
 /// Follows a run: shows how it stands, and stops it when a signal asks for that.
 struct Watcher<'a> {
     output: &'a Output,
-    signals: &'a Signals,
+    signals: &'a Stop,
 }
 
 impl Observer for Watcher<'_> {
@@ -484,41 +513,4 @@ impl throughput::Observer for Watcher<'_> {
     fn is_to_stop(&self) -> bool {
         self.signals.already().is_some()
     }
-}
-
-/// SIGINT and SIGTERM for a thread that does not wait on a runtime.
-#[derive(Default)]
-struct Signals {
-    exit: AtomicU8,
-    stop: Arc<AtomicBool>,
-}
-
-impl Signals {
-    /// How the command is to end, if that was asked.
-    fn already(&self) -> Option<Exit> {
-        match self.exit.load(Ordering::Relaxed) {
-            0 => None,
-            code if code == Exit::Terminated.code() => Some(Exit::Terminated),
-            _ => Some(Exit::Interrupted),
-        }
-    }
-}
-
-/// Waits for signals on a thread of its own, which ends with the process.
-fn watch_signals() -> Arc<Signals> {
-    let signals = Arc::new(Signals::default());
-    let told = Arc::clone(&signals);
-    // Without that thread a signal ends the process, as it does any other: that is no reason not
-    // to measure.
-    let _ = thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            let _ = crate::block_on(async {
-                let exit = Interrupt::install()?.requested().await;
-                told.exit.store(exit.code(), Ordering::Relaxed);
-                told.stop.store(true, Ordering::Relaxed);
-                io::Result::Ok(())
-            });
-        });
-    signals
 }

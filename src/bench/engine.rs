@@ -179,6 +179,8 @@ struct Engine<'a, N> {
     timeouts: Timeouts,
     /// Cut short.
     interrupted: bool,
+    /// Cut short, for there was no sign of the target any more.
+    target_gone: bool,
 }
 
 /// The load's times, in nanoseconds.
@@ -212,6 +214,7 @@ impl<'a, N: Network> Engine<'a, N> {
                 gone: load.gone_after.map(nanos),
             },
             interrupted: false,
+            target_gone: false,
             network,
             load,
         }
@@ -262,8 +265,13 @@ impl<'a, N: Network> Engine<'a, N> {
         for slot in 0..self.slots.count() {
             self.release(slot);
         }
-        self.recorder
-            .finish(self.load, now, connections, self.interrupted)
+        let measured = self
+            .recorder
+            .finish(self.load, now, connections, self.interrupted);
+        Measurement {
+            target_gone: self.target_gone,
+            ..measured
+        }
     }
 }
 

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use hdrhistogram::Histogram;
-
 use super::measurement::{ConnectionTotals, ErrorClass, Measurement, Second};
 use super::report::{
     Bound, Cause, CauseKind, Environment, Flow, LimitedBy, Limits, Overflow, RampEnd, Report,
     Scheduled, Step, Throughput, Trial,
 };
+use super::times::Times;
 
 pub(crate) fn start() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250)
@@ -25,10 +24,9 @@ pub(crate) fn environment(is_virtual: bool) -> Environment {
     }
 }
 
-/// A histogram whose samples are a fixed long-tailed spread around `median` nanoseconds.
-pub(crate) fn spread(median: u64, samples: u64) -> Histogram<u64> {
-    let mut histogram = Histogram::new(3).unwrap();
-    for at in 0..samples {
+/// Times that are a fixed long-tailed spread around `median` nanoseconds.
+pub(crate) fn spread(median: u64, samples: u64) -> Times {
+    let time = |at| {
         let quantile = (at as f64 + 0.5) / samples as f64;
         let logit = (quantile / (1.0 - quantile)).ln();
         #[expect(
@@ -37,9 +35,9 @@ pub(crate) fn spread(median: u64, samples: u64) -> Histogram<u64> {
             reason = "an example"
         )]
         let value = (median as f64 * (0.18 * logit).exp()) as u64;
-        histogram.record(value).unwrap();
-    }
-    histogram
+        value
+    };
+    (0..samples).map(time).collect()
 }
 
 /// Five seconds of four connections: 2,500 requests, none failed, about 8 ms each.
@@ -69,6 +67,7 @@ pub(crate) fn measurement() -> Measurement {
         client_cpu: Some(Duration::from_millis(100)),
         threads: 1,
         interrupted: false,
+        target_gone: false,
     }
 }
 

@@ -329,6 +329,13 @@ fn is_time(path: &str) -> bool {
         || (parent.ends_with("_us") && name != "samples" && name != "finding")
 }
 
+/// The fields that a condition can name: the short names, and with `paths` every path.
+pub fn fields(paths: bool) -> Vec<&'static str> {
+    let aliases = ALIASES.iter().map(|(alias, _)| *alias);
+    let paths = paths.then(|| FIELDS.iter().map(|(path, _)| path.as_str()));
+    aliases.chain(paths.into_iter().flatten()).collect()
+}
+
 fn kind_of(path: &str) -> Option<Kind> {
     // Any item of a list is like its first.
     let is_index = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());

@@ -4,7 +4,6 @@
 //! of all samples together.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::Read as _;
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::measurement::{SecondHistograms, Timed};
 use super::report::Report;
+use super::times::Times;
 
 /// No histogram that tcpctl writes unpacks to more than a tenth of this.
 const LARGEST: u64 = 4 << 20;
@@ -27,35 +27,15 @@ const LARGEST: u64 = 4 << 20;
 const V2: u32 = 0x1c84_9313;
 const V2_DEFLATED: u32 = 0x1c84_9314;
 
-/// A histogram that is written as base64 of `HdrHistogram`'s V2 form, deflated.
-#[derive(Clone)]
-pub struct Packed(pub Histogram<u64>);
-
-/// The same samples, whatever room there is for others.
-impl PartialEq for Packed {
-    fn eq(&self, other: &Self) -> bool {
-        let samples = |packed: &Self| {
-            let recorded = packed.0.iter_recorded();
-            recorded
-                .map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
-                .collect::<Vec<_>>()
-        };
-        samples(self) == samples(other)
-    }
-}
-
-/// Without its thousands of buckets.
-impl fmt::Debug for Packed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Packed({} samples up to {})", self.0.len(), self.0.max())
-    }
-}
+/// Times that are written as base64 of `HdrHistogram`'s V2 form, deflated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Packed(pub Times);
 
 impl Packed {
     fn text(&self) -> String {
         let mut bytes = Vec::new();
         // Into memory, of a histogram with fewer than 2^32 buckets: it can't fail.
-        let _ = V2DeflateSerializer::new().serialize(&self.0, &mut bytes);
+        let _ = V2DeflateSerializer::new().serialize(&self.0.histogram(), &mut bytes);
         BASE64_STANDARD.encode(bytes)
     }
 
@@ -68,7 +48,7 @@ impl Packed {
         let bytes = inflated(&bytes).ok_or_else(|| wrong(&"it is cut short or too large"))?;
         Deserializer::new()
             .deserialize(&mut bytes.as_slice())
-            .map(Self)
+            .map(|histogram: Histogram<u64>| Self(histogram.into()))
             .map_err(|error| wrong(&error))
     }
 }
@@ -112,22 +92,18 @@ impl<'de> Deserialize<'de> for Packed {
     }
 }
 
-/// An empty histogram to which any other can be added.
-pub(super) fn empty() -> Histogram<u64> {
-    Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are permitted"))
-}
-
-/// The sum of two histograms: as if both had recorded into one.
+/// The sum of two distributions, of whatever bounds: as if both had been recorded into one.
 ///
 /// # Errors
 /// One line: the values of one do not fit the other.
-pub(super) fn sum(one: &Histogram<u64>, other: &Histogram<u64>) -> Result<Histogram<u64>, String> {
-    let mut sum = empty();
+pub(super) fn sum(one: &Times, other: &Times) -> Result<Times, String> {
+    let mut sum =
+        Histogram::<u64>::new(3).unwrap_or_else(|_| unreachable!("three digits are permitted"));
     for part in [one, other] {
-        sum.add(part)
+        sum.add(part.histogram().as_ref())
             .map_err(|error| format!("the histograms do not fit together: {error}"))?;
     }
-    Ok(sum)
+    Ok(sum.into())
 }
 
 /// An interval log: histograms of nanoseconds, by tag, and the time that they cover.
@@ -135,7 +111,7 @@ pub(super) fn sum(one: &Histogram<u64>, other: &Histogram<u64>) -> Result<Histog
 pub struct Log {
     start: SystemTime,
     length: Duration,
-    histograms: BTreeMap<String, Histogram<u64>>,
+    histograms: BTreeMap<String, Times>,
     /// The same second by second, from the start on; empty where that is not known.
     seconds: Vec<SecondHistograms>,
 }
@@ -174,7 +150,7 @@ impl Log {
     }
 
     /// The distributions, by tag.
-    pub fn histograms(&self) -> &BTreeMap<String, Histogram<u64>> {
+    pub fn histograms(&self) -> &BTreeMap<String, Times> {
         &self.histograms
     }
 
@@ -213,7 +189,7 @@ impl Log {
         };
         if self.seconds.is_empty() {
             for (tag, histogram) in &self.histograms {
-                line(tag, histogram, Duration::ZERO, self.length)?;
+                line(tag, &histogram.histogram(), Duration::ZERO, self.length)?;
             }
         }
         let second = Duration::from_secs(1);
@@ -242,7 +218,7 @@ impl Log {
         let mut base = None;
         let mut first = Duration::MAX;
         let mut last = Duration::ZERO;
-        let mut histograms = BTreeMap::<String, Histogram<u64>>::new();
+        let mut histograms = BTreeMap::<String, Times>::new();
         for entry in IntervalLogIterator::new(text) {
             let entry = entry.map_err(|_| "not an HdrHistogram interval log".to_owned())?;
             match entry {
@@ -250,10 +226,10 @@ impl Log {
                 LogEntry::BaseTime(time) => base = Some(time),
                 LogEntry::Interval(interval) => {
                     let tag = interval.tag().map_or("", |tag| tag.as_str());
-                    let Packed(histogram) = Packed::parse(interval.encoded_histogram())?;
+                    let Packed(times) = Packed::parse(interval.encoded_histogram())?;
                     let sum = match histograms.get(tag) {
-                        Some(known) => sum(known, &histogram)?,
-                        None => sum(&empty(), &histogram)?,
+                        Some(known) => sum(known, &times)?,
+                        None => times,
                     };
                     histograms.insert(tag.to_owned(), sum);
                     let from = interval.start_timestamp();
@@ -306,12 +282,8 @@ mod tests {
 
     use super::*;
 
-    fn histogram(samples: &[u64]) -> Histogram<u64> {
-        let mut histogram = empty();
-        for sample in samples {
-            histogram.record(*sample).unwrap();
-        }
-        histogram
+    fn histogram(samples: &[u64]) -> Times {
+        samples.iter().copied().collect()
     }
 
     fn log(samples: &[u64], at: u64) -> Log {
@@ -344,9 +316,11 @@ mod tests {
 
         #[test]
         fn a_damaged_histogram_does_not_panic(at: prop::sample::Index, with: u8) {
-            let Packed(whole) = Packed(histogram(&[1, 1_000, 5_000_000]));
+            let times = histogram(&[1, 1_000, 5_000_000]);
             let mut bytes = Vec::new();
-            hdrhistogram::serialization::V2Serializer::new().serialize(&whole, &mut bytes).unwrap();
+            hdrhistogram::serialization::V2Serializer::new()
+                .serialize(&times.histogram(), &mut bytes)
+                .unwrap();
             let at = at.index(bytes.len());
             bytes[at] = with;
             let _ = Packed::parse(&BASE64_STANDARD.encode(bytes));

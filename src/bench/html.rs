@@ -6,6 +6,7 @@
 
 use super::plot::{self, Curve, Plot, Scale, Style};
 use super::report::{Distribution, Flow, Histograms, Interval, Latency, Report, Step};
+use super::shares;
 use super::verdict::{self, Code};
 use crate::output::bench::{comparison_rows, comparison_statement, ramp_rows};
 use crate::output::human;
@@ -365,14 +366,14 @@ fn latency_table(latency: &Latency) -> String {
         let [syn, data] = [syn, data].map(human::grouped);
         fact("Sent again", format!("{syn} SYN, {data} data"));
     }
-    if let Some(cpu) = latency.client_cpu_us_per_request {
-        let share = latency.client_cpu_share.unwrap_or_default() * 100.0;
-        let threads = human::count(latency.threads, "thread");
-        let cpu = human::microseconds(cpu);
-        fact(
-            "CPU of the client",
-            format!("{cpu} a request, {share:.0}% of {threads}"),
-        );
+    if let Some(how) = shares::first_byte(latency) {
+        fact("Time goes to", how);
+    }
+    if let Some(how) = shares::held_up(latency) {
+        fact("Sending held up", how);
+    }
+    if let Some(cpu) = verdict::client_cpu(latency) {
+        fact("CPU of the client", cpu);
     }
     let table = if rows.len() > 1 {
         table(&rows)
@@ -572,6 +573,7 @@ mod tests {
     use super::*;
     use crate::bench::compare::compare;
     use crate::bench::example;
+    use crate::bench::times::Times;
 
     /// The report that a page carries.
     fn embedded(page: &str) -> Value {
@@ -623,9 +625,9 @@ mod tests {
         assert!(render(&nothing).contains("nothing was measured"));
         let mut failed = example::measurement();
         failed.completed = 0;
-        failed.complete.clear();
-        failed.connect.clear();
-        failed.first_byte.clear();
+        failed.complete = Times::new();
+        failed.connect = Times::new();
+        failed.first_byte = Times::new();
         failed.seconds.truncate(1);
         failed.errors = [(super::super::measurement::ErrorClass::Refused, 3)].into();
         let failed = Report::new("board", example::start(), environment, Some(&failed));

@@ -6,7 +6,8 @@
 //! 2. `hold`: idle connections, one at a time, until the server takes no more: *held*, and the
 //!    overflow.
 //! 3. `recovery`: one is let go, and a newcomer timed.
-//! 4. `served`: requests on chosen ones of them find *served at once* in the same hold.
+//! 4. `served`: requests on chosen ones of them find *served at once* in the same hold. Where an
+//!    answer takes long, `leaving` says first about where to ask.
 //! 5. `rounds`: all leave, the server has to be as before, and it is done again. Rounds that
 //!    disagree are repeated, reported, and not averaged.
 //!
@@ -20,6 +21,7 @@ mod conclude;
 mod crowd;
 mod finding;
 mod hold;
+mod leaving;
 mod recovery;
 mod rounds;
 mod served;

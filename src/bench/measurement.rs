@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+
+use super::times::Times;
 
 /// Why a request failed. "Here" and "there" are never mixed up: the last two are this computer's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -100,9 +101,9 @@ pub struct ConnectionTotals {
     /// Data segments that were sent again.
     pub retransmissions: u64,
     /// Smoothed round-trip times at the end of each connection, nanoseconds; where they are known.
-    pub smoothed_rtt: Option<Histogram<u64>>,
+    pub smoothed_rtt: Option<Times>,
     /// Minimum round-trip times, nanoseconds; where they are known.
-    pub min_rtt: Option<Histogram<u64>>,
+    pub min_rtt: Option<Times>,
     /// Time in which the receiver's window limited the sender; where it is known.
     pub receiver_limited: Option<Duration>,
     /// Time in which the send buffer limited the sender; where it is known.
@@ -128,13 +129,13 @@ pub struct Measurement {
     pub errors: BTreeMap<ErrorClass, u64>,
     /// From the start of the attempt (the intended one in an open loop) to the established
     /// connection, nanoseconds. Empty for kept connections after their first.
-    pub connect: Histogram<u64>,
+    pub connect: Times,
     /// From the same start to the first byte of the reply, nanoseconds.
-    pub first_byte: Histogram<u64>,
+    pub first_byte: Times,
     /// From the same start to the complete reply, nanoseconds.
-    pub complete: Histogram<u64>,
+    pub complete: Times,
     /// How much later than intended each request of an open loop was started, nanoseconds.
-    pub schedule_error: Option<Histogram<u64>>,
+    pub schedule_error: Option<Times>,
     /// Second by second, from the start of the measured part.
     pub seconds: Vec<Second>,
     /// The distributions of the same seconds; empty unless the load asks for them.
@@ -148,4 +149,6 @@ pub struct Measurement {
     pub threads: usize,
     /// Whether it was cut short, by Ctrl-C or because the target went away.
     pub interrupted: bool,
+    /// Whether that was because there was no connection with the target any more.
+    pub target_gone: bool,
 }

@@ -24,6 +24,8 @@ mod plot;
 pub mod ramp;
 pub mod report;
 pub mod saved;
+pub(crate) mod shares;
 pub mod stats;
 pub mod throughput;
+pub mod times;
 pub mod verdict;

@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use hdrhistogram::Histogram;
-
 use super::html::escape;
+use super::times::Times;
 use crate::output::human;
 
 /// The drawing's size, and the place of its axes in it.
@@ -377,19 +376,19 @@ impl Plot {
     }
 }
 
-/// The percentiles of a histogram of nanoseconds: logarithms of 1 / (1 - quantile), and
+/// The percentiles of times in nanoseconds: logarithms of 1 / (1 - quantile), and
 /// microseconds. The last is the maximum, at the quantile that its one sample stands for.
-pub(super) fn percentile_points(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
+pub(super) fn percentile_points(times: &Times) -> Vec<(f64, f64)> {
     // The slowest of n requests is at 1 - 1/n; further right there is nothing to know.
-    let furthest = (histogram.len() as f64).max(2.0).log10();
+    let furthest = (times.len() as f64).max(2.0).log10();
     let steps = 240_u32;
     (0..=steps)
         .map(|step| {
             let nines = furthest * f64::from(step) / f64::from(steps);
             let quantile = 1.0 - 10_f64.powf(-nines);
             let value = match step {
-                _ if step == steps => histogram.max(),
-                _ => histogram.value_at_quantile(quantile),
+                _ if step == steps => times.max(),
+                _ => times.value_at_quantile(quantile),
             };
             (nines, value as f64 / 1e3)
         })

@@ -665,6 +665,7 @@ mod tests {
 
     use super::*;
     use crate::bench::compare::compare;
+    use crate::bench::times::Times;
     use crate::bench::{example, merge};
 
     fn schema() -> Value {
@@ -683,7 +684,7 @@ mod tests {
         limits.held = Some(Bound::AtLeast { at_least: 256 });
         limits.overflow = Some(Overflow::NotReached);
         let mut failed = example::measurement();
-        failed.complete.clear();
+        failed.complete = Times::new();
         failed.completed = 0;
         failed.totals = None;
         failed.client_cpu = None;

@@ -159,33 +159,42 @@ pub fn load(what: &str, path: &Path) -> Result<Report, Failure> {
 /// # Errors
 /// One line: the file can't be read, or is neither.
 pub fn load_any(what: &str, path: &Path) -> Result<Saved, Failure> {
-    let shown = sanitize::one_line(&path.to_string_lossy());
-    let wrong = |problem: &str| {
+    let read = read(path).map_err(|error| format!("can't be read: {error}"));
+    read.and_then(|bytes| parse(&bytes)).map_err(|problem| {
+        let shown = sanitize::one_line(&path.to_string_lossy());
         Failure::usage(format!("{what} {shown} {problem}"))
             .hint("make one with tcpctl bench --save")
-    };
-    let bytes = read(path).map_err(|error| wrong(&format!("can't be read: {error}")))?;
+    })
+}
+
+/// Reads the bytes of a saved run or a log.
+///
+/// # Errors
+/// What is wrong with them, as what the name of a file goes before; one line, safe for a terminal.
+pub fn parse(bytes: &[u8]) -> Result<Saved, String> {
     if !bytes.trim_ascii_start().starts_with(b"{") {
-        return Log::parse(&bytes)
+        return Log::parse(bytes)
             .map(Saved::Log)
-            .map_err(|_| wrong("is neither a saved run nor a histogram log"));
+            .map_err(|_| "is neither a saved run nor a histogram log".to_owned());
     }
-    let value: Value = serde_json::from_slice(&bytes)
-        .map_err(|error| wrong(&format!("is no saved run: {error}")))?;
+    let no_run = |error: serde_json::Error| {
+        format!(
+            "is no saved run: {}",
+            sanitize::one_line(&error.to_string())
+        )
+    };
+    let value: Value = serde_json::from_slice(bytes).map_err(no_run)?;
     match value.get("schema").and_then(Value::as_str) {
         Some(SCHEMA) => {}
         Some(other) => {
             let other = sanitize::one_line(other);
-            return Err(wrong(&format!("is of schema {other}, not {SCHEMA}")));
+            return Err(format!("is of schema {other}, not {SCHEMA}"));
         }
-        None => return Err(wrong(&format!("has no schema, and is no {SCHEMA}"))),
+        None => return Err(format!("has no schema, and is no {SCHEMA}")),
     }
     serde_json::from_value(value)
         .map(|report| Saved::Run(Box::new(report)))
-        .map_err(|error| {
-            let error = sanitize::one_line(&error.to_string());
-            wrong(&format!("is no saved run: {error}"))
-        })
+        .map_err(no_run)
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

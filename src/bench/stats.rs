@@ -3,24 +3,25 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-
 use super::hdr_log::Packed;
 use super::limits::{Finding, Known, PerClient};
 use super::measurement::{ConnectionTotals, Measurement, Second};
 use super::report::{Bound, Distribution, Errors, Histograms, Interval, Latency, Limits};
+use super::times::Times;
 
 /// Under so many samples the 99.9th percentile is the maximum by another name.
 pub const SAMPLES_FOR_P99_9: u64 = 1_000;
+
+/// Kernels count CPU time in ticks of up to 10 ms: in less than ten of them a share is chance.
+const SHORTEST_FOR_CPU_SHARE: Duration = Duration::from_millis(100);
 
 /// The report's part on latency.
 pub(super) fn latency(measurement: &Measurement, cpus: u64) -> Latency {
     let errors = Errors::from(&measurement.errors);
     let requests = measurement.completed + errors.sum();
     let totals = measurement.totals.as_ref();
-    let of_totals = |histogram: fn(&ConnectionTotals) -> Option<&Histogram<u64>>| {
-        totals.and_then(histogram).map(distribution)
-    };
+    let of_totals =
+        |times: fn(&ConnectionTotals) -> Option<&Times>| totals.and_then(times).map(distribution);
     let threads = measurement.threads as u64;
     let cores = threads.min(cpus).max(1);
     Latency {
@@ -51,10 +52,13 @@ pub(super) fn latency(measurement: &Measurement, cpus: u64) -> Latency {
         client_cpu_us_per_request: measurement
             .client_cpu
             .and_then(|cpu| a_request(microseconds(cpu), requests)),
-        client_cpu_share: measurement.client_cpu.and_then(|cpu| {
-            let available = measurement.elapsed.as_secs_f64() * cores as f64;
-            (available > 0.0).then(|| thousandths(cpu.as_secs_f64() / available))
-        }),
+        client_cpu_share: measurement
+            .client_cpu
+            .filter(|_| measurement.elapsed >= SHORTEST_FOR_CPU_SHARE)
+            .map(|cpu| {
+                let available = measurement.elapsed.as_secs_f64() * cores as f64;
+                thousandths(cpu.as_secs_f64() / available)
+            }),
         threads,
         seconds: measurement.seconds.iter().map(interval).collect(),
     }
@@ -63,7 +67,7 @@ pub(super) fn latency(measurement: &Measurement, cpus: u64) -> Latency {
 /// The whole distributions.
 pub(super) fn histograms(measurement: &Measurement) -> Histograms {
     let totals = measurement.totals.as_ref();
-    let packed = |histogram: &Histogram<u64>| Packed(histogram.clone());
+    let packed = |times: &Times| Packed(times.clone());
     Histograms {
         connect: packed(&measurement.connect),
         first_byte: packed(&measurement.first_byte),
@@ -74,21 +78,18 @@ pub(super) fn histograms(measurement: &Measurement) -> Histograms {
     }
 }
 
-/// A histogram of nanoseconds as percentiles in microseconds.
-pub fn distribution(histogram: &Histogram<u64>) -> Distribution {
-    let samples = histogram.len();
+/// Times in nanoseconds as percentiles in microseconds.
+pub fn distribution(times: &Times) -> Distribution {
+    let samples = times.len();
     let known = |enough: bool, value: u64| enough.then(|| value as f64 / 1e3);
-    let at = |quantile| known(samples > 0, histogram.value_at_quantile(quantile));
+    let at = |quantile| known(samples > 0, times.value_at_quantile(quantile));
     Distribution {
         p50: at(0.5),
         p90: at(0.9),
         p99: at(0.99),
-        p99_9: known(
-            samples >= SAMPLES_FOR_P99_9,
-            histogram.value_at_quantile(0.999),
-        ),
-        max: known(samples > 0, histogram.max()),
-        mean: (samples > 0).then(|| thousandths(histogram.mean() / 1e3)),
+        p99_9: known(samples >= SAMPLES_FOR_P99_9, times.value_at_quantile(0.999)),
+        max: known(samples > 0, times.max()),
+        mean: (samples > 0).then(|| thousandths(times.mean() / 1e3)),
         samples,
     }
 }
@@ -183,14 +184,8 @@ fn bound(known: Known) -> Option<Bound> {
 
 /// The distribution of a few times, if there are any.
 fn few(times: &[Duration]) -> Option<Distribution> {
-    let mut histogram = Histogram::<u64>::new(3).ok()?;
-    for time in times {
-        // It grows with what it holds; what no histogram can hold is no time of a connection.
-        histogram
-            .record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
-            .ok()?;
-    }
-    (!times.is_empty()).then(|| distribution(&histogram))
+    let nanoseconds = |time: &Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    (!times.is_empty()).then(|| distribution(&times.iter().map(nanoseconds).collect()))
 }
 
 fn median_us(times: &[Duration]) -> Option<f64> {
@@ -205,11 +200,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_those_of_the_samples() {
-        let mut histogram = Histogram::<u64>::new(3).unwrap();
-        for microseconds in 1..=10_000 {
-            histogram.record(microseconds * 1_000).unwrap();
-        }
-        let found = distribution(&histogram);
+        let found = distribution(&(1..=10_000).map(|us| us * 1_000).collect());
         for (value, exact) in [
             (found.p50, 5_000.0),
             (found.p90, 9_000.0),
@@ -226,12 +217,10 @@ mod tests {
 
     #[test]
     fn too_few_samples_have_no_p99_9_and_none_have_nothing() {
-        let mut histogram = Histogram::<u64>::new(3).unwrap();
-        assert_eq!(distribution(&histogram), Distribution::default());
-        histogram.record_n(1_000, SAMPLES_FOR_P99_9 - 1).unwrap();
-        assert_eq!(distribution(&histogram).p99_9, None);
-        histogram.record(1_000).unwrap();
-        assert!(distribution(&histogram).p99_9.is_some());
+        let of = |samples| distribution(&(0..samples).map(|_| 1_000).collect());
+        assert_eq!(of(0), Distribution::default());
+        assert_eq!(of(SAMPLES_FOR_P99_9 - 1).p99_9, None);
+        assert!(of(SAMPLES_FOR_P99_9).p99_9.is_some());
     }
 
     #[test]
@@ -248,6 +237,16 @@ mod tests {
         assert_eq!(latency.client_cpu_us_per_request, Some(5_000.0));
         // Four threads on one processor have one processor.
         assert_eq!(latency.client_cpu_share, Some(0.25));
+    }
+
+    #[test]
+    fn in_a_few_ticks_no_share_of_the_cpu_is_known() {
+        let mut measurement = example::measurement();
+        measurement.client_cpu = Some(Duration::from_millis(4));
+        measurement.elapsed = Duration::from_millis(3);
+        let latency = latency(&measurement, 1);
+        assert_eq!(latency.client_cpu_share, None);
+        assert_eq!(latency.client_cpu_us, Some(4_000.0));
     }
 
     #[test]

@@ -6,21 +6,28 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
 use crate::bench::plan;
+use crate::completions::candidates;
 use crate::units;
 
 /// The arguments of `tcpctl bench`.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_help = MORE, after_long_help = EXAMPLES)]
 pub struct BenchArgs {
-    /// HOST[:PORT] (3000 if none), [V6%zone]:PORT, or a virtual board: sim[:PROFILE][,key=value...]
+    /// HOST[:PORT], a board's name, or sim[:PROFILE][,key=value...]
+    ///
+    /// Without a port it is 3000; IPv6 is [ADDRESS%ZONE]:PORT. A name is one that discover shows. sim is
+    /// a virtual board for this command alone; its keys are the long options of tcpctl sim.
     ///
     /// Left out, it is TCPCTL_TARGET, then `target` of the config file.
-    #[arg(value_hint = ValueHint::Hostname)]
+    #[arg(add = ArgValueCompleter::new(candidates::targets))]
     pub target: Option<String>,
 
-    /// Do this alone; may be repeated [default: limits and latency]
+    /// Do this alone [default: limits and latency]
+    ///
+    /// May be repeated.
     #[arg(long, value_enum, value_name = "PART")]
     pub only: Vec<Part>,
 
@@ -32,7 +39,8 @@ pub struct BenchArgs {
         allow_hyphen_values = true,
         conflicts_with = "payload",
         value_hint = ValueHint::Other,
-        help_heading = "Request"
+        help_heading = "Request",
+        hide_short_help = true
     )]
     pub message: Option<String>,
     /// Send so many bytes instead, e.g. 1KiB
@@ -41,7 +49,8 @@ pub struct BenchArgs {
         value_name = "SIZE",
         value_parser = units::size,
         value_hint = ValueHint::Other,
-        help_heading = "Request"
+        help_heading = "Request",
+        hide_short_help = true
     )]
     pub payload: Option<u64>,
     /// What a right reply matches; the reply is complete as soon as it does
@@ -53,24 +62,34 @@ pub struct BenchArgs {
         value_name = "REGEX",
         allow_hyphen_values = true,
         value_hint = ValueHint::Other,
-        help_heading = "Request"
+        help_heading = "Request",
+        hide_short_help = true
     )]
     pub expect: Option<String>,
     /// Send many requests over each connection, one at a time
-    #[arg(short, long, help_heading = "Request")]
+    #[arg(short, long, help_heading = "Request", hide_short_help = true)]
     pub keep_alive: bool,
     /// How connections are closed [default: fin]
-    #[arg(long, value_enum, value_name = "HOW", help_heading = "Request")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        help_heading = "Request",
+        hide_short_help = true
+    )]
     pub close: Option<CloseWith>,
 
-    /// Connections at a time; with --rate, the most that may be under way, and 256 if not given
+    /// Connections at a time
     ///
+    /// With --rate, the most that may be under way, and 256 if not given.
     /// Without it, as many as the limits say that the server serves at once; 1 where they were not
     /// looked for, or can't say. It is also the last step of a --ramp. Streams of the throughput: 4 if
     /// not given, at most 64.
     #[arg(short, long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Load")]
     pub connections: Option<NonZeroUsize>,
-    /// How long; of the throughput each of its flows, up to six [default: 5s]
+    /// How long [default: 5s]
+    ///
+    /// Of the throughput, each of its flows, up to six.
     #[arg(
         short,
         long,
@@ -84,9 +103,9 @@ pub struct BenchArgs {
     /// How many requests, instead of how long
     #[arg(short = 'n', long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Load")]
     pub requests: Option<NonZeroU64>,
-    /// Start requests on a constant schedule, e.g. 200/s, however slow the server is (open loop)
+    /// Start requests on a constant schedule, e.g. 200/s
     ///
-    /// Times count from when a request should have started, so that a server that stalls can't
+    /// However slow the server is (open loop). Times count from when a request should have started, so that a server that stalls can't
     /// hide the requests that it kept waiting.
     #[arg(
         short,
@@ -103,14 +122,21 @@ pub struct BenchArgs {
         value_name = "DURATION",
         value_parser = units::duration,
         value_hint = ValueHint::Other,
-        help_heading = "Load"
+        help_heading = "Load",
+        hide_short_help = true
     )]
     pub warmup: Option<Duration>,
     /// Connect from this address of this computer; several take turns
-    #[arg(long, value_name = "ADDRESS", value_hint = ValueHint::Other, help_heading = "Load")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        add = ArgValueCandidates::new(candidates::own_addresses),
+        help_heading = "Load",
+        hide_short_help = true
+    )]
     pub source: Vec<IpAddr>,
     /// Threads of this program's own [default: 1]
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Load")]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Load", hide_short_help = true)]
     pub threads: Option<NonZeroUsize>,
     /// How long to wait for a connection
     #[arg(
@@ -119,7 +145,8 @@ pub struct BenchArgs {
         default_value = "5s",
         value_parser = units::positive_duration,
         value_hint = ValueHint::Other,
-        help_heading = "Load"
+        help_heading = "Load",
+        hide_short_help = true
     )]
     pub connect_timeout: Duration,
     /// How long to wait for a complete reply [default: 10s]
@@ -128,19 +155,20 @@ pub struct BenchArgs {
         value_name = "DURATION",
         value_parser = units::positive_duration,
         value_hint = ValueHint::Other,
-        help_heading = "Load"
+        help_heading = "Load",
+        hide_short_help = true
     )]
     pub reply_timeout: Option<Duration>,
 
-    /// Also load the server with 1, 2, 3, 4, 6, 8, ... connections, a second each, and find the knee
+    /// With more and more connections, find the knee
     ///
-    /// From the knee on more connections bring less than 10% more replies, or fail. The ramp ends
+    /// 1, 2, 3, 4, 6, 8, ... connections, a second each. From the knee on more connections bring less than 10% more replies, or fail. The ramp ends
     /// once the knee is clear, at twice what the server holds, or at --connections. Where
     /// connections fail, it finds out whether they were too many or only came back too soon.
     #[arg(long, help_heading = "Limits and ramp")]
     pub ramp: bool,
     /// Never hold more connections than this to find the limits, nor in a ramp [default: 256]
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Limits and ramp")]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Limits and ramp", hide_short_help = true)]
     pub max_connections: Option<NonZeroUsize>,
     /// How long the search for the limits may take, and how long a ramp [default: 30s]
     #[arg(
@@ -148,7 +176,8 @@ pub struct BenchArgs {
         value_name = "DURATION",
         value_parser = units::positive_duration,
         value_hint = ValueHint::Other,
-        help_heading = "Limits and ramp"
+        help_heading = "Limits and ramp",
+        hide_short_help = true
     )]
     pub budget: Option<Duration>,
 
@@ -161,14 +190,20 @@ pub struct BenchArgs {
     /// Compare with a saved run
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Report")]
     pub compare: Option<PathBuf>,
-    /// Exit 1 where this holds, e.g. 'p99 > 50ms' or 'errors > 0'; may be repeated
+    /// Exit 1 where this holds, e.g. 'p99 > 50ms'
     ///
+    /// May be repeated.
     /// FIELD OP VALUE: any field of the report (latency.complete_us.p99), or p50 p90 p99 p99_9 max
     /// rate errors served queued held. A field that could not be measured counts as failed.
-    #[arg(long, value_name = "CONDITION", value_hint = ValueHint::Other, help_heading = "Report")]
+    #[arg(
+        long,
+        value_name = "CONDITION",
+        add = ArgValueCompleter::new(candidates::conditions),
+        help_heading = "Report"
+    )]
     pub fail_if: Vec<String>,
     /// Write the histograms as an HdrHistogram log (V2)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Report")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Report", hide_short_help = true)]
     pub hdr_log: Option<PathBuf>,
 }
 
@@ -195,7 +230,7 @@ pub enum CloseWith {
 
 /// The arguments of `tcpctl merge`.
 #[derive(Debug, Args)]
-#[command(after_long_help = MERGE_EXAMPLES)]
+#[command(after_help = MERGE_MORE, after_long_help = MERGE_EXAMPLES)]
 pub struct MergeArgs {
     /// Runs that were saved with tcpctl bench --save, or printed with --json
     #[arg(required = true, num_args = 2.., value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -225,6 +260,10 @@ With --only throughput, bytes a second: upload to discard (port 9), download fro
 trip on echo (7), each with one stream and then with several. Where the host has none of them, what \
 its own port takes and gives is measured, and the report says so.";
 
+const MORE: &str = "\
+Examples and all options: tcpctl bench --help
+See also: tcpctl merge, tcpctl schema, tcpctl sim";
+
 const EXAMPLES: &str = "\
 Examples:
   A virtual board, then your own, with a page to attach to an issue:
@@ -243,12 +282,20 @@ Examples:
   How many bytes a second? A board has the services where its settings say services on:
     $ tcpctl bench sim:esp32,services=on --only throughput -d 2s
 
-  20 requests a second for a minute, beside yesterday's:
-    $ tcpctl bench 192.168.1.1 -r 20/s -d 1m --save today.json --compare yesterday.json
+  20 requests a second for a minute, and tomorrow the same beside it:
+    $ tcpctl bench 192.168.1.1 -r 20/s -d 1m --save today.json
+    $ tcpctl bench 192.168.1.1 -r 20/s -d 1m --compare today.json
+
+See also:
+  tcpctl merge, tcpctl schema, tcpctl sim, tcpctl send
 
 Exit codes:
   0 done, 1 a --fail-if holds, 2 usage, 6 name not resolved, 7, 28 or 56 not one request was
   answered (could not connect, silence, broken), 130 and 143 interrupted";
+
+const MERGE_MORE: &str = "\
+Examples: tcpctl merge --help
+See also: tcpctl bench";
 
 const MERGE_EXAMPLES: &str = "\
 Examples:
@@ -256,8 +303,14 @@ Examples:
     $ tcpctl merge a.json b.json
 
   Runs of several machines by ssh:
-    $ for host in a b; do ssh $host tcpctl bench board --json -q > $host.json & done; wait
+    $ for pc in a b; do ssh $pc tcpctl bench board --json >$pc.json & done; wait
     $ tcpctl merge a.json b.json --html all.html
 
   Keep the merged run, for a later --compare:
-    $ tcpctl merge a.json b.json --save all.json";
+    $ tcpctl merge a.json b.json --save all.json
+
+See also:
+  tcpctl bench, tcpctl schema
+
+Exit codes:
+  0 done, 2 usage: a file that is no saved run, or runs that can't be joined";

@@ -4,13 +4,15 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
+use clap_complete::engine::ArgValueCandidates;
 
+use crate::completions::candidates;
 use crate::discover::probe::Cidr;
 use crate::units;
 
 /// The arguments of `tcpctl discover`.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_help = MORE, after_long_help = EXAMPLES)]
 #[allow(
     clippy::struct_excessive_bools,
     reason = "each is a flag that is there or not"
@@ -50,19 +52,21 @@ pub struct DiscoverArgs {
         value_name = "TYPE",
         default_value = crate::discover::plan::DEFAULT_TYPE,
         value_hint = ValueHint::Other,
-        help_heading = "Where to look"
+        help_heading = "Where to look",
+        hide_short_help = true
     )]
     pub service_type: String,
     /// Use this network interface only
     #[arg(
         long,
         value_name = "NAME",
-        value_hint = ValueHint::Other,
+        add = ArgValueCandidates::new(candidates::network_interfaces),
         help_heading = "Where to look"
     )]
     pub interface: Option<String>,
-    /// Connect to port 3000 of every address of this network, e.g. 192.168.1.0/24
+    /// Also ask port 3000 of every address of this network
     ///
+    /// E.g. 192.168.1.0/24.
     /// At most 500 a second, and until all have been asked, whatever --timeout says. What answers
     /// is shown with the first line that it says. Only for networks that are yours.
     #[arg(
@@ -73,13 +77,18 @@ pub struct DiscoverArgs {
     )]
     pub probe: Option<Cidr>,
     /// Probe more than the 4096 addresses of a /20
-    #[arg(long, requires = "probe", help_heading = "Where to look")]
+    #[arg(
+        long,
+        requires = "probe",
+        help_heading = "Where to look",
+        hide_short_help = true
+    )]
     pub force: bool,
     /// Ask nobody over mDNS
-    #[arg(long, help_heading = "Where to look")]
+    #[arg(long, help_heading = "Where to look", hide_short_help = true)]
     pub no_mdns: bool,
     /// List no serial ports
-    #[arg(long, help_heading = "Where to look")]
+    #[arg(long, help_heading = "Where to look", hide_short_help = true)]
     pub no_serial: bool,
 
     /// Print the names of the boards that were seen in the last day, and ask nobody: for completion
@@ -88,7 +97,8 @@ pub struct DiscoverArgs {
         conflicts_with_all = [
             "timeout", "first", "expect_count", "watch", "service_type", "interface", "probe",
             "no_mdns", "no_serial",
-        ]
+        ],
+        hide_short_help = true
     )]
     pub names: bool,
 }
@@ -103,6 +113,10 @@ it was made, which is made once and closed at once. What answers at 192.168.1.1:
 greet may be a router, and is unconfirmed. In a pipe, one line a board.
 
 A name that is listed is a TARGET: tcpctl send NAME, with or without .local.";
+
+const MORE: &str = "\
+Examples and all options: tcpctl discover --help
+See also: tcpctl send, tcpctl flash, tcpctl sim";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -119,7 +133,10 @@ Examples:
     $ tcpctl discover --probe 192.168.178.0/24
 
   Send to all of them:
-    $ tcpctl discover --json | tcpctl send --targets - status
+    $ tcpctl discover --json | tcpctl send --targets - -m status
+
+See also:
+  tcpctl send, tcpctl flash, tcpctl sim
 
 Exit codes:
   0 found, 1 nothing found, or fewer than --expect-count, 2 usage; --watch ends with 0";

@@ -3,39 +3,51 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
+use clap_complete::engine::ArgValueCandidates;
+
+use crate::completions::candidates;
 
 use crate::units;
 
 /// The arguments of `tcpctl flash`.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_help = MORE, after_long_help = EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "a flag is a bool")]
 pub struct FlashArgs {
-    /// Whether the board opens a network or joins one: ap, sta
+    /// Whether it opens a network or joins one: ap, sta
     ///
     /// Another mode than the stored one discards the stored SSID and passphrase.
-    #[arg(long, value_hint = ValueHint::Other, help_heading = "Settings")]
+    #[arg(long, add = ArgValueCandidates::new(candidates::modes), help_heading = "Settings")]
     pub mode: Option<String>,
-    /// The network's name [default for an access point: tcpctl- and 4 digits of the MAC]
+    /// The network's name
+    ///
+    /// Of an access point it is by default tcpctl- and 4 digits of the MAC.
     #[arg(long, value_name = "NAME", value_hint = ValueHint::Other, help_heading = "Settings")]
     pub ssid: Option<String>,
-    /// Read the network's passphrase from standard input, one line
+    /// Read the network's passphrase from standard input
+    ///
+    /// It is one line.
     #[arg(long, conflicts_with = "open", help_heading = "Settings")]
     pub password_stdin: bool,
-    /// The network has no passphrase: anyone may join and listen
+    /// The network has no passphrase: anyone may listen
     #[arg(long, help_heading = "Settings")]
     pub open: bool,
     /// With --json, tell a passphrase that was made up here in the plan
-    #[arg(long, requires = "json", help_heading = "Settings")]
+    #[arg(
+        long,
+        requires = "json",
+        help_heading = "Settings",
+        hide_short_help = true
+    )]
     pub tell_passphrase: bool,
     /// The access point's channel, 1 to 13 [default: 1]
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings")]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings", hide_short_help = true)]
     pub channel: Option<String>,
     /// How many stations the access point takes, 1 to 10 [default: 4]
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings")]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings", hide_short_help = true)]
     pub max_stations: Option<String>,
     /// The board's name in DHCP and, with .local, in mDNS [default: tcpctl- and 4 digits of the MAC]
-    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other, help_heading = "Settings")]
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other, help_heading = "Settings", hide_short_help = true)]
     pub hostname: Option<String>,
     /// What the board answers [default: Hello World]
     #[arg(
@@ -43,37 +55,51 @@ pub struct FlashArgs {
         value_name = "TEXT",
         allow_hyphen_values = true,
         value_hint = ValueHint::Other,
-        help_heading = "Settings"
+        help_heading = "Settings",
+        hide_short_help = true
     )]
     pub greeting: Option<String>,
     /// The port that it answers on [default: 3000]
-    #[arg(long, value_name = "PORT", value_hint = ValueHint::Other, help_heading = "Settings")]
+    #[arg(long, value_name = "PORT", value_hint = ValueHint::Other, help_heading = "Settings", hide_short_help = true)]
     pub tcp_port: Option<String>,
     /// Connections served at a time, 1 to 32 [default: 4]
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings")]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings", hide_short_help = true)]
     pub workers: Option<String>,
     /// Connections beyond those that wait their turn, 0 to 32 [default: 4]
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings")]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings", hide_short_help = true)]
     pub backlog: Option<String>,
     /// How long a silent connection keeps its worker [default: 5s]
     #[arg(
         long,
         value_name = "DURATION",
         value_hint = ValueHint::Other,
-        help_heading = "Settings"
+        help_heading = "Settings",
+        hide_short_help = true
     )]
     pub request_timeout: Option<String>,
     /// Echo (port 7), discard (9) and chargen (19): on, off [default: off]
-    #[arg(long, value_name = "on|off", value_hint = ValueHint::Other, help_heading = "Settings")]
+    #[arg(
+        long,
+        value_name = "on|off",
+        add = ArgValueCandidates::new(candidates::switches),
+        help_heading = "Settings",
+        hide_short_help = true
+    )]
     pub services: Option<String>,
     /// Answer a request of `status` with the board's readings: on, off [default: on]
     #[arg(long, value_name = "on|off", value_hint = ValueHint::Other, help_heading = "Settings")]
     pub status: Option<String>,
 
-    /// Which board: a path (/dev/ttyUSB0), or its USB serial number, MAC address or name
+    /// Which board: a path (/dev/ttyUSB0), its name, its MAC or the USB serial number
     ///
-    /// Without it, the one board that is plugged in.
-    #[arg(short, long, value_name = "PORT", value_hint = ValueHint::AnyPath, help_heading = "Board")]
+    /// Left out, it is TCPCTL_PORT, then `port` of the config file. Without any, the one board that is plugged in.
+    #[arg(
+        short,
+        long,
+        value_name = "PORT",
+        add = ArgValueCandidates::new(candidates::serial_ports),
+        help_heading = "Board"
+    )]
     pub port: Option<String>,
     /// Bits per second while writing; what the board can't do falls back to 115200
     #[arg(
@@ -82,11 +108,18 @@ pub struct FlashArgs {
         default_value_t = 460_800,
         value_parser = units::loader_baud,
         value_hint = ValueHint::Other,
-        help_heading = "Board"
+        help_heading = "Board",
+        hide_short_help = true
     )]
     pub baud: u32,
     /// The chip that must be there; without a board, the chip to build for [default: esp32c3]
-    #[arg(long, value_name = "CHIP", value_hint = ValueHint::Other, help_heading = "Board")]
+    #[arg(
+        long,
+        value_name = "CHIP",
+        add = ArgValueCandidates::new(candidates::chips),
+        help_heading = "Board",
+        hide_short_help = true
+    )]
     pub chip: Option<String>,
     /// How the board gets into its loader
     #[arg(
@@ -94,7 +127,8 @@ pub struct FlashArgs {
         value_enum,
         default_value_t,
         value_name = "HOW",
-        help_heading = "Board"
+        help_heading = "Board",
+        hide_short_help = true
     )]
     pub before: Before,
     /// What becomes of the board at the end
@@ -103,35 +137,44 @@ pub struct FlashArgs {
         value_enum,
         default_value_t,
         value_name = "WHAT",
-        help_heading = "Board"
+        help_heading = "Board",
+        hide_short_help = true
     )]
     pub after: After,
 
-    /// The firmware: an ELF, an app image or a merged image, of ours [default: built in, or built
-    /// from firmware/esp32 in a checkout]
+    /// The firmware: an ELF, an app image or a merged image
+    ///
+    /// It is one of ours. Left out, it is the one that is built in, or is built from firmware/esp32 in a
+    /// checkout.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "What to do")]
     pub firmware: Option<PathBuf>,
-    /// Write the settings and leave the firmware as it is
+    /// Write the settings alone
     #[arg(
         long,
         conflicts_with_all = ["firmware", "save_image", "erase"],
         help_heading = "What to do"
     )]
     pub settings_only: bool,
-    /// Print the settings of the board, without the passphrase, and write nothing
+    /// Print the board's settings, and write nothing
+    ///
+    /// Its passphrase is not printed.
     #[arg(
         long,
         conflicts_with_all = ["settings_only", "firmware", "save_image", "erase", "dry_run"],
         help_heading = "What to do"
     )]
     pub show_settings: bool,
-    /// Erase the whole flash first: firmware, settings and whatever else is there
+    /// Erase the whole flash first
+    ///
+    /// Firmware, settings and whatever else is there.
     #[arg(long, help_heading = "What to do")]
     pub erase: bool,
     /// Do not ask before erasing
-    #[arg(short, long, help_heading = "What to do")]
+    #[arg(short, long, help_heading = "What to do", hide_short_help = true)]
     pub yes: bool,
-    /// Show the plan and write nothing; without --port it needs no board
+    /// Show the plan and write nothing
+    ///
+    /// Without --port it needs no board.
     #[arg(long, help_heading = "What to do")]
     pub dry_run: bool,
     /// Write one image of the whole flash to a file, for esptool and emulators; needs no board
@@ -140,13 +183,16 @@ pub struct FlashArgs {
         value_name = "FILE",
         conflicts_with_all = ["erase", "port"],
         value_hint = ValueHint::FilePath,
-        help_heading = "What to do"
+        help_heading = "What to do",
+        hide_short_help = true
     )]
     pub save_image: Option<PathBuf>,
     /// End after the reset, and do not wait until the board is ready
-    #[arg(long, help_heading = "What to do")]
+    #[arg(long, help_heading = "What to do", hide_short_help = true)]
     pub no_wait: bool,
-    /// Go on showing the board's console afterwards, as tcpctl monitor does
+    /// Show the board's console afterwards
+    ///
+    /// As tcpctl monitor does.
     #[arg(long, conflicts_with = "no_wait", help_heading = "What to do")]
     pub monitor: bool,
 }
@@ -220,6 +266,10 @@ Settings that the board has are kept unless others are given. A passphrase is ty
 terminal or read with --password-stdin, and is never printed, except one that is made up here for \
 an access point that was given none.";
 
+const MORE: &str = "\
+Examples and all options: tcpctl flash --help
+See also: tcpctl monitor, tcpctl discover";
+
 const EXAMPLES: &str = "\
 Examples:
   From a blank board to an access point with a passphrase of its own:
@@ -229,14 +279,17 @@ Examples:
     $ tcpctl flash --settings-only --mode sta --ssid home
     passphrase of home:
 
-  The same in a script:
-    $ pass wifi/home | tcpctl flash --settings-only --mode sta --ssid home --password-stdin --json
+  The passphrase from a password manager:
+    $ pass wifi/home | tcpctl flash --mode sta --ssid home --password-stdin
 
   What would be written, with no board:
     $ tcpctl flash --mode ap --open --dry-run
 
   One file for esptool or an emulator:
     $ tcpctl flash --mode ap --open --chip esp32c3 --save-image board.bin
+
+See also:
+  tcpctl monitor, tcpctl discover, tcpctl config
 
 Exit codes:
   0 written, verified and as far as it can be reached from here answering; 1 the board closed

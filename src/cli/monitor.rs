@@ -4,17 +4,24 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
+use clap_complete::engine::ArgValueCandidates;
 
+use crate::completions::candidates;
 use crate::units;
 
 /// The arguments of `tcpctl monitor`.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_help = MORE, after_long_help = EXAMPLES)]
 pub struct MonitorArgs {
-    /// Which board: a path (/dev/ttyUSB0), or its USB serial number, MAC address or name
+    /// Which board: a path (/dev/ttyUSB0), its name, its MAC or the USB serial number
     ///
-    /// Without it, the one board that is plugged in.
-    #[arg(short, long, value_name = "PORT", value_hint = ValueHint::AnyPath)]
+    /// Left out, it is TCPCTL_PORT, then `port` of the config file. Without any, the one board that is plugged in.
+    #[arg(
+        short,
+        long,
+        value_name = "PORT",
+        add = ArgValueCandidates::new(candidates::serial_ports)
+    )]
     pub port: Option<String>,
     /// Bits per second
     #[arg(
@@ -22,19 +29,26 @@ pub struct MonitorArgs {
         value_name = "BAUD",
         default_value_t = 115_200,
         value_parser = units::baud,
-        value_hint = ValueHint::Other
+        value_hint = ValueHint::Other,
+        hide_short_help = true
     )]
     pub baud: u32,
-    /// The firmware's ELF: a panic's addresses become functions and lines
+    /// The firmware's ELF, which names a panic's addresses
+    ///
+    /// They become functions and lines.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub elf: Option<PathBuf>,
     /// End with 0 at the first line that matches
     #[arg(long, value_name = "REGEX", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub until: Option<String>,
-    /// End after this time; with --until unmet with 1, or with 28 if nothing came
+    /// End after this time
+    ///
+    /// With 1 where --until is unmet, or with 28 if nothing came.
     #[arg(long, value_name = "DURATION", value_parser = units::duration, value_hint = ValueHint::Other)]
     pub timeout: Option<Duration>,
-    /// The bytes as they come: no time, no lines; on a terminal still escaped
+    /// The bytes as they come
+    ///
+    /// No time, no lines; on a terminal still escaped.
     #[arg(long, conflicts_with = "json")]
     pub raw: bool,
 }
@@ -45,16 +59,23 @@ Show what a board prints on its serial line, with the time (UTC) of each line.
 Opening the port resets no board. What a board prints can't harm the terminal. When the board is \
 unplugged, the command waits until it is back. On a terminal Ctrl-R resets the board, Ctrl-C ends.";
 
+const MORE: &str = "\
+Examples: tcpctl monitor --help
+See also: tcpctl flash, tcpctl discover";
+
 const EXAMPLES: &str = "\
 Examples:
   What the one board that is plugged in prints:
     $ tcpctl monitor
 
   Wait in a script until the board can be reached, and take its address:
-    $ tcpctl monitor --json --until '^ready ' --timeout 30s | jq -r 'select(.event == \"ready\").addr'
+    $ tcpctl monitor --json --until '^ready ' | jq -r '.addr // empty'
 
   A panic with functions and lines:
-    $ tcpctl monitor --elf firmware/esp32/target/riscv32imc-unknown-none-elf/release/tcpctl-firmware
+    $ tcpctl monitor --elf tcpctl-firmware
+
+See also:
+  tcpctl flash, tcpctl discover, tcpctl config
 
 Exit codes:
   0 ended by Ctrl-C, at --until's line or after --timeout; 1 --until unmet; 2 usage; 28 nothing \

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum, ValueHint};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
+use crate::completions::candidates;
 use crate::units;
 
 /// The arguments of `tcpctl send`.
@@ -16,6 +18,7 @@ use crate::units;
     reason = "each is a flag of the command line; the plan has types for them"
 )]
 #[command(
+    after_help = MORE,
     after_long_help = EXAMPLES,
     group(ArgGroup::new("what").args(["message", "message_option", "file", "hex"])),
     group(ArgGroup::new("rule").args(["until_close", "idle", "lines", "expect", "no_reply"])),
@@ -23,15 +26,18 @@ use crate::units;
     group(ArgGroup::new("family").args(["ipv4", "ipv6"])),
 )]
 pub struct SendArgs {
-    /// HOST[:PORT] (3000 if none), [V6%zone]:PORT, or a virtual board: sim[:PROFILE][,key=value...]
+    /// HOST[:PORT], a board's name, or sim[:PROFILE][,key=value...]
+    ///
+    /// Without a port it is 3000; IPv6 is [ADDRESS%ZONE]:PORT. A name is one that discover shows. sim is
+    /// a virtual board for this command alone; its keys are the long options of tcpctl sim.
     ///
     /// One positional argument is always TARGET. Left out, it is TCPCTL_TARGET, then `target` of
     /// the config file.
-    #[arg(value_hint = ValueHint::Hostname)]
+    #[arg(add = ArgValueCompleter::new(candidates::targets))]
     pub target: Option<String>,
-    /// What to send; `-` streams standard input, on a terminal line by line
+    /// What to send; `-` streams standard input
     ///
-    /// With none of MESSAGE, -m, --file and --hex, standard input is streamed as it is; on a
+    /// On a terminal `-` is a conversation, line by line. With none of MESSAGE, -m, --file and --hex, standard input is streamed as it is; on a
     /// terminal `Hello TCP world!` and CRLF is sent.
     #[arg(value_hint = ValueHint::Other)]
     pub message: Option<OsString>,
@@ -43,32 +49,33 @@ pub struct SendArgs {
         value_name = "MESSAGE",
         allow_hyphen_values = true,
         value_hint = ValueHint::Other,
-        help_heading = "Message"
+        help_heading = "Message",
+        hide_short_help = true
     )]
     pub message_option: Option<OsString>,
     /// Send this file, byte for byte
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Message")]
     pub file: Option<PathBuf>,
     /// Send these bytes, e.g. '48 69 0d 0a'
-    #[arg(long, value_name = "HEX", value_hint = ValueHint::Other, help_heading = "Message")]
+    #[arg(long, value_name = "HEX", value_hint = ValueHint::Other, help_heading = "Message", hide_short_help = true)]
     pub hex: Option<String>,
     /// Append CR LF; in a conversation, to every line
     #[arg(long, help_heading = "Message")]
     pub crlf: bool,
     /// Append LF
-    #[arg(long, help_heading = "Message")]
+    #[arg(long, help_heading = "Message", hide_short_help = true)]
     pub lf: bool,
     /// Close the write side (FIN) at the end of input
     ///
     /// Many small servers take a FIN for a client that is gone, and never answer it: so the write
     /// side stays open unless you say so.
-    #[arg(long, help_heading = "Message")]
+    #[arg(long, help_heading = "Message", hide_short_help = true)]
     pub half_close: bool,
 
     /// End only when the server closes
     #[arg(long, help_heading = "Where the reply ends (one of)")]
     pub until_close: bool,
-    /// End when this long after the last byte nothing more came [default: 2s]
+    /// End this long after the last byte [default: 2s]
     #[arg(
         long,
         value_name = "DURATION",
@@ -77,7 +84,9 @@ pub struct SendArgs {
         help_heading = "Where the reply ends (one of)"
     )]
     pub idle: Option<Duration>,
-    /// End after this many lines; a last one without a line end counts when the server closes
+    /// End after this many lines
+    ///
+    /// A last one without a line end counts when the server closes.
     #[arg(
         long,
         value_name = "N",
@@ -87,9 +96,9 @@ pub struct SendArgs {
         help_heading = "Where the reply ends (one of)"
     )]
     pub lines: Option<u64>,
-    /// End when this matches what came; ^ and $ are the ends of lines
+    /// End when this matches what came
     ///
-    /// Bytes are matched as they come, across packets. `$` also matches at the end of what has
+    /// ^ and $ are the ends of lines. Bytes are matched as they come, across packets. `$` also matches at the end of what has
     /// come so far, as for a prompt. A match longer than 64 KiB may be missed.
     #[arg(
         long,
@@ -100,7 +109,11 @@ pub struct SendArgs {
     )]
     pub expect: Option<String>,
     /// Want no reply: close the write side, and end when everything is acknowledged
-    #[arg(long, help_heading = "Where the reply ends (one of)")]
+    #[arg(
+        long,
+        help_heading = "Where the reply ends (one of)",
+        hide_short_help = true
+    )]
     pub no_reply: bool,
 
     /// How long to try to connect, name and all addresses together
@@ -110,12 +123,13 @@ pub struct SendArgs {
         default_value = "5s",
         value_parser = units::positive_duration,
         value_hint = ValueHint::Other,
-        help_heading = "Time"
+        help_heading = "Time",
+        hide_short_help = true
     )]
     pub connect_timeout: Duration,
-    /// How long to wait for the reply, from the end of input
+    /// How long to wait for the reply
     ///
-    /// It is the time for the first byte, with --lines and --expect for all that they ask, with
+    /// It counts from the end of input, and is the time for the first byte, with --lines and --expect for all that they ask, with
     /// --until-close for each silence, with --no-reply for each acknowledgement. While input is
     /// being sent, it is how long the server may take nothing and say nothing.
     #[arg(
@@ -124,10 +138,11 @@ pub struct SendArgs {
         default_value = "10s",
         value_parser = units::positive_duration,
         value_hint = ValueHint::Other,
-        help_heading = "Time"
+        help_heading = "Time",
+        hide_short_help = true
     )]
     pub reply_timeout: Duration,
-    /// Try again up to N times where no connection could be made
+    /// Try again up to N times to connect
     ///
     /// Only what failed before a byte of the message was sent is tried again, so that nothing is
     /// ever sent twice.
@@ -148,11 +163,14 @@ pub struct SendArgs {
         default_value = "500ms",
         value_parser = units::duration,
         value_hint = ValueHint::Other,
-        help_heading = "Time"
+        help_heading = "Time",
+        hide_short_help = true
     )]
     pub retry_delay: Duration,
 
-    /// Do it N times, a connection each, and print statistics at the end
+    /// Do it N times, and print statistics
+    ///
+    /// Each time is a connection of its own.
     #[arg(
         long,
         value_name = "N",
@@ -169,11 +187,13 @@ pub struct SendArgs {
         requires = "count",
         value_parser = units::duration,
         value_hint = ValueHint::Other,
-        help_heading = "More than once"
+        help_heading = "More than once",
+        hide_short_help = true
     )]
     pub interval: Option<Duration>,
-    /// Send to every target in this file, one a line or JSON Lines of `discover --json`
+    /// Send to every target in this file
     ///
+    /// One a line, or JSON Lines of `discover --json`.
     /// `-` reads standard input. Blank lines and lines that begin with # are skipped. The exit
     /// code is the worst.
     #[arg(
@@ -191,25 +211,44 @@ pub struct SendArgs {
         allow_negative_numbers = true,
         value_parser = clap::value_parser!(u16).range(1..),
         value_hint = ValueHint::Other,
-        help_heading = "More than once"
+        help_heading = "More than once",
+        hide_short_help = true
     )]
     pub parallel: Option<u16>,
 
     /// How to print the reply [default: text]
-    #[arg(long, value_enum, value_name = "FORM", conflicts_with = "json")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORM",
+        conflicts_with = "json",
+        hide_short_help = true
+    )]
     pub output: Option<ReplyForm>,
 
     /// Use IPv4 only
-    #[arg(short = '4', long, help_heading = "Network")]
+    #[arg(short = '4', long, help_heading = "Network", hide_short_help = true)]
     pub ipv4: bool,
     /// Use IPv6 only
-    #[arg(short = '6', long, help_heading = "Network")]
+    #[arg(short = '6', long, help_heading = "Network", hide_short_help = true)]
     pub ipv6: bool,
     /// Connect from this address of this computer
-    #[arg(long, value_name = "ADDRESS", value_hint = ValueHint::Other, help_heading = "Network")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        add = ArgValueCandidates::new(candidates::own_addresses),
+        help_heading = "Network",
+        hide_short_help = true
+    )]
     pub source: Option<IpAddr>,
     /// Connect through this network interface
-    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other, help_heading = "Network")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        add = ArgValueCandidates::new(candidates::network_interfaces),
+        help_heading = "Network",
+        hide_short_help = true
+    )]
     pub interface: Option<String>,
 }
 
@@ -231,6 +270,10 @@ Send a message to a TCP server and print its reply.
 The reply goes to standard output as it comes. It ends when the server closes, or 2 seconds after \
 its last byte; other rules are below, and -v says which one ended it. No reply is never a success.";
 
+const MORE: &str = "\
+Examples and all options: tcpctl send --help
+See also: tcpctl discover, tcpctl bench, tcpctl sim";
+
 const EXAMPLES: &str = "\
 Examples:
   Say hello to a board at its usual address, and to a virtual one:
@@ -238,10 +281,16 @@ Examples:
     $ tcpctl send sim
 
   Stream a file and save what the echo service sends back:
-    $ tcpctl send 192.168.1.1:7 --half-close --until-close < photo.jpg > back.jpg
+    $ tcpctl send 192.168.1.1:7 --half-close --until-close <in.jpg >out.jpg
 
   Wait in a script until a board that reboots answers as it should:
-    $ tcpctl send greeter.local -m status --lf --retry 10 --expect '^ready' || exit
+    $ tcpctl send greeter.local -m status --lf --retry 10 --expect uptime
+
+  How long does it take? Five times, and the statistics:
+    $ tcpctl send sim --count 5 --interval 100ms hi
+
+See also:
+  tcpctl discover, tcpctl bench, tcpctl sim
 
 Exit codes:
   0 done, 1 closed without a byte or --lines or --expect unmet, 2 usage, 6 name not resolved,

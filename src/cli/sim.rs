@@ -3,19 +3,23 @@
 use std::net::SocketAddr;
 
 use clap::{Args, ValueEnum, ValueHint};
+use clap_complete::engine::ArgValueCandidates;
 
+use crate::completions::candidates;
 use crate::sim::plan;
 use crate::sim::spec::Profile;
 
 /// The arguments of `tcpctl sim`.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_help = MORE, after_long_help = EXAMPLES)]
 pub struct SimArgs {
     /// What kind of board and network
     #[arg(value_enum, default_value_t)]
     pub profile: SimProfile,
 
-    /// Where other programs reach it; port 0 picks a free one
+    /// Where programs reach it
+    ///
+    /// Port 0 picks a free one.
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -25,9 +29,9 @@ pub struct SimArgs {
         help_heading = "Way in (one of)"
     )]
     pub listen: SocketAddr,
-    /// Put it on this TAP interface, where it is 192.168.1.1/24 (Linux)
+    /// Put it on this TAP interface (Linux)
     ///
-    /// In AP mode it runs its DHCP server and answers mDNS; in STA mode it gets its address from
+    /// There it is 192.168.1.1/24. In AP mode it runs its DHCP server and answers mDNS; in STA mode it gets its address from
     /// the DHCP server that you run on the interface. The interface is made if it is not there,
     /// which takes root; `ip tuntap add dev tap0 mode tap user $USER` makes one for you to keep.
     #[arg(
@@ -38,30 +42,32 @@ pub struct SimArgs {
         help_heading = "Way in (one of)"
     )]
     pub tap: Option<String>,
-    /// Announce it over mDNS where --listen is, so that tcpctl discover and others find it
+    /// Announce it over mDNS: tcpctl discover finds it
     ///
-    /// On the loopback this computer's programs find it; with an address of a network interface,
+    /// It is announced where --listen is. On the loopback this computer's programs find it; with an address of a network interface,
     /// or 0.0.0.0, everybody there. Port 5353 is shared with an mDNS service that runs already.
     /// On a TAP interface a board always announces itself.
     #[arg(long, help_heading = "Way in (one of)")]
     pub announce: bool,
 
     /// Access point or station: ap, sta [default: ap]
-    #[arg(long, value_hint = ValueHint::Other, help_heading = "Board")]
+    #[arg(long, add = ArgValueCandidates::new(candidates::modes), help_heading = "Board", hide_short_help = true)]
     pub mode: Option<String>,
     /// Connections served at a time, 1 to 32
     #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Board")]
     pub workers: Option<String>,
-    /// Connections beyond those that wait their turn, 0 to 32; one more is refused
+    /// Connections beyond those that may wait, 0 to 32
+    ///
+    /// One more is refused.
     #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Board")]
     pub backlog: Option<String>,
     /// How long a silent connection keeps its worker before it is greeted [default: 5s]
     ///
     /// 0 is the tutorial's way: read what has come, greet.
-    #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, help_heading = "Board")]
+    #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, help_heading = "Board", hide_short_help = true)]
     pub request_timeout: Option<String>,
     /// How long a worker is busy with each request [default: 0]
-    #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, help_heading = "Board")]
+    #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, help_heading = "Board", hide_short_help = true)]
     pub service_time: Option<String>,
     /// What it answers [default: Hello World]
     #[arg(
@@ -69,38 +75,64 @@ pub struct SimArgs {
         value_name = "TEXT",
         allow_hyphen_values = true,
         value_hint = ValueHint::Other,
-        help_heading = "Board"
+        help_heading = "Board",
+        hide_short_help = true
     )]
     pub greeting: Option<String>,
     /// Echo (port 7), discard (9) and chargen (19): on, off [default: off]
     ///
     /// They are reached with --tap, and by targets such as sim:ideal,services=on; the relay of
     /// --listen passes on the greeting's port alone.
-    #[arg(long, value_name = "on|off", value_hint = ValueHint::Other, help_heading = "Board")]
+    #[arg(
+        long,
+        value_name = "on|off",
+        add = ArgValueCandidates::new(candidates::switches),
+        help_heading = "Board",
+        hide_short_help = true
+    )]
     pub services: Option<String>,
     /// Answer a request of `status` with the board's readings: on, off [default: on]
-    #[arg(long, value_name = "on|off", value_hint = ValueHint::Other, help_heading = "Board")]
+    #[arg(
+        long,
+        value_name = "on|off",
+        add = ArgValueCandidates::new(candidates::switches),
+        help_heading = "Board",
+        hide_short_help = true
+    )]
     pub status: Option<String>,
 
     /// One-way delay of the cable
     #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, help_heading = "Cable")]
     pub latency: Option<String>,
     /// Mean of the random delay on top
-    #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, help_heading = "Cable")]
+    #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, help_heading = "Cable", hide_short_help = true)]
     pub jitter: Option<String>,
     /// Share of frames lost each way, e.g. 1%
     #[arg(long, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable")]
     pub loss: Option<String>,
+    /// Share of frames that arrive twice
+    #[arg(long, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable", hide_short_help = true)]
+    pub duplicate: Option<String>,
+    /// Share of frames that others overtake
+    #[arg(long, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable", hide_short_help = true)]
+    pub reorder: Option<String>,
+    /// Share of frames that arrive with a wrong bit
+    #[arg(long, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable", hide_short_help = true)]
+    pub corrupt: Option<String>,
+    /// Nothing gets through for LENGTH, START after the beginning, e.g. 5s@10s
+    #[arg(long, value_name = "LENGTH@START", value_hint = ValueHint::Other, help_heading = "Cable", hide_short_help = true)]
+    pub outage: Option<String>,
     /// Bits per second each way, e.g. 20Mbit
     #[arg(long, value_name = "RATE", value_hint = ValueHint::Other, help_heading = "Cable")]
     pub bandwidth: Option<String>,
-    /// Decides which frames are lost and late: under one seed the nth frame always is [default: 1]
+    /// Decides the fate of each frame: under one seed the nth always has the same [default: 1]
     #[arg(
         long,
         value_name = "N",
         allow_negative_numbers = true,
         value_hint = ValueHint::Other,
-        help_heading = "Cable"
+        help_heading = "Cable",
+        hide_short_help = true
     )]
     pub seed: Option<String>,
 }
@@ -117,6 +149,10 @@ impl SimArgs {
             ("latency", &self.latency),
             ("jitter", &self.jitter),
             ("loss", &self.loss),
+            ("duplicate", &self.duplicate),
+            ("reorder", &self.reorder),
+            ("corrupt", &self.corrupt),
+            ("outage", &self.outage),
             ("bandwidth", &self.bandwidth),
             ("seed", &self.seed),
             ("greeting", &self.greeting),
@@ -164,6 +200,10 @@ The relay has accepted a connection before the board is asked: one that the boar
 reset, where on the wire its SYN would be refused, and the kernel's own backlog comes before the \
 board's. To see refusals as they are, use --tap, or a target such as sim:esp32,workers=2.";
 
+const MORE: &str = "\
+Examples and all options: tcpctl sim --help
+See also: tcpctl send, tcpctl bench, tcpctl discover";
+
 const EXAMPLES: &str = "\
 Examples:
   A board on 127.0.0.1:3000, for tcpctl, nc, a browser or your own client:
@@ -177,6 +217,9 @@ Examples:
 
   On a network interface of its own, with DHCP and mDNS (Linux, root):
     $ sudo tcpctl sim --tap tap0
+
+See also:
+  tcpctl send, tcpctl bench, tcpctl discover
 
 Exit codes:
   0 ended by Ctrl-C or SIGTERM, 2 usage, 70 the board could not be started";

@@ -1,20 +1,23 @@
 //! The boards that were seen last: names for completion, and for the next command's target.
 //!
 //! The file is a help and never a condition: where it can't be read, written or understood, the
-//! network is asked.
+//! network is asked. It says where messages go, so what somebody else may have written is not read;
+//! and commands that end at the same time write one after the other, so that none undoes what
+//! another has just learned.
 
 use std::env;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::names;
 use super::report::BoardReport;
-use crate::serial;
-use crate::target;
+use crate::{sys, target};
 
 /// How long an address is used without asking again: as long as mDNS gives a host's records
 /// (RFC 6762 §10).
@@ -25,6 +28,9 @@ const REMEMBERED: Duration = Duration::from_hours(24);
 const MAX_FILE: u64 = 1 << 20;
 /// Boards that are kept, the latest first.
 const MAX_BOARDS: usize = 1000;
+/// How long another command may take to write, which is a matter of a millisecond. After that,
+/// what was seen is not remembered.
+const OTHERS: Duration = Duration::from_secs(1);
 
 /// The file's content.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -73,14 +79,12 @@ impl Remembered {
 
     /// Whether it goes by this name: its own, or its host's with or without `.local`.
     pub fn is_called(&self, name: &str) -> bool {
-        let plain = |text: &str| {
-            let text = text.trim_end_matches('.').to_ascii_lowercase();
-            text.strip_suffix(".local")
-                .map(str::to_owned)
-                .unwrap_or(text)
-        };
-        let name = plain(name);
-        plain(&self.name) == name || self.host.as_deref().is_some_and(|host| plain(host) == name)
+        let name = names::label(name);
+        names::label(&self.name).eq_ignore_ascii_case(name)
+            || self
+                .host
+                .as_deref()
+                .is_some_and(|host| names::label(host).eq_ignore_ascii_case(name))
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -91,8 +95,11 @@ impl Remembered {
     }
 
     fn age(&self, now: SystemTime) -> Duration {
-        // A clock that was set back makes it new.
-        Duration::from_secs(seconds(now).saturating_sub(self.seen))
+        match seconds(now).checked_sub(self.seen) {
+            Some(age) => Duration::from_secs(age),
+            // The clock was set back: nobody knows.
+            None => Duration::MAX,
+        }
     }
 }
 
@@ -116,6 +123,11 @@ impl Cache {
         }
     }
 
+    /// Its file, if there is a place for one.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// A cache in this file.
     pub fn at(path: PathBuf) -> Self {
         Self { path: Some(path) }
@@ -128,19 +140,6 @@ impl Cache {
         boards
     }
 
-    /// The MAC address of the one board that had this name today.
-    pub fn mac_of(&self, name: &str, now: SystemTime) -> Option<String> {
-        let mut boards = self.read();
-        boards.retain(|board| board.is_called(name) && board.age(now) < REMEMBERED);
-        let mut macs: Vec<_> = boards.into_iter().filter_map(|board| board.mac).collect();
-        macs.sort_unstable();
-        macs.dedup();
-        let [mac] = &macs[..] else {
-            return None;
-        };
-        serial::mac_address(mac)
-    }
-
     /// The names of today's boards, in order.
     pub fn names(&self, now: SystemTime) -> Vec<String> {
         let boards = self.read().into_iter();
@@ -151,6 +150,13 @@ impl Cache {
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    /// The MAC addresses of today's boards of this name.
+    pub fn macs(&self, name: &str, now: SystemTime) -> Vec<String> {
+        let mut boards = self.read();
+        boards.retain(|board| board.is_called(name) && board.age(now) < REMEMBERED);
+        boards.into_iter().filter_map(|board| board.mac).collect()
     }
 
     /// Remembers boards, and forgets the oldest.
@@ -170,13 +176,6 @@ impl Cache {
     }
 
     fn read(&self) -> Vec<Remembered> {
-        let read = |path: &Path| -> io::Result<Content> {
-            let mut text = String::new();
-            fs::File::open(path)?
-                .take(MAX_FILE)
-                .read_to_string(&mut text)?;
-            serde_json::from_str(&text).map_err(io::Error::from)
-        };
         let content = self.path.as_deref().map(read);
         match content {
             Some(Ok(content)) if content.version == 1 => content.boards,
@@ -188,21 +187,90 @@ impl Cache {
         let Some(path) = &self.path else {
             return;
         };
-        let mut boards = self.read();
-        change(&mut boards);
-        let content = Content { version: 1, boards };
         // Nothing is lost that the network would not tell again.
-        let _ = replace(path, &content);
+        let _ = self.try_change(path, change);
+    }
+
+    fn try_change(&self, path: &Path, change: impl FnOnce(&mut Vec<Remembered>)) -> io::Result<()> {
+        let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        create_folder(folder)?;
+        let _alone = lock(folder)?;
+        let known = self.read();
+        let mut boards = known.clone();
+        change(&mut boards);
+        if boards == known {
+            return Ok(());
+        }
+        replace(folder, path, &Content { version: 1, boards })
+    }
+}
+
+fn read(path: &Path) -> io::Result<Content> {
+    let mut options = fs::File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        // Who opens a pipe waits for its writer.
+        options.custom_flags(libc::O_NONBLOCK);
+    }
+    let file = options.open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || !sys::is_own(&metadata) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let mut text = String::new();
+    file.take(MAX_FILE).read_to_string(&mut text)?;
+    serde_json::from_str(&text).map_err(io::Error::from)
+}
+
+/// Creates the folder for this user alone, if it is not there.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(folder)
+}
+
+/// Keeps other commands from writing until the lock is dropped. Where a folder can't be opened, as
+/// on Windows, there is none, and the last one wins.
+fn lock(folder: &Path) -> io::Result<Option<fs::File>> {
+    let Ok(folder) = fs::File::open(folder) else {
+        return Ok(None);
+    };
+    let begin = Instant::now();
+    loop {
+        match folder.try_lock() {
+            Ok(()) => return Ok(Some(folder)),
+            Err(fs::TryLockError::WouldBlock) if begin.elapsed() < OTHERS => {
+                thread::sleep(Duration::from_millis(2));
+            }
+            Err(fs::TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            // A file system without locks.
+            Err(fs::TryLockError::Error(_)) => return Ok(None),
+        }
     }
 }
 
 /// Writes the file anew, so that no other command ever reads a part of it.
-fn replace(path: &Path, content: &Content) -> io::Result<()> {
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    fs::create_dir_all(folder)?;
+fn replace(folder: &Path, path: &Path, content: &Content) -> io::Result<()> {
     let text = serde_json::to_vec(content)?;
     let temporary = folder.join(format!(".boards.{}", std::process::id()));
-    let written = fs::File::create(&temporary)
+    // Of a process that had this number and was killed.
+    let _ = fs::remove_file(&temporary);
+    let mut options = fs::File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let written = options
+        .open(&temporary)
         .and_then(|mut file| file.write_all(&text))
         .and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
@@ -292,6 +360,9 @@ mod tests {
             .flat_map(|board| board.addresses)
             .collect();
         assert_eq!(addresses, ["10.0.0.3", "10.0.0.1"]);
+        let macs = ["02:00:00:00:00:02", "02:00:00:00:00:01"];
+        assert_eq!(cache.macs("A.local", now), macs);
+        assert!(cache.macs("b", now).is_empty());
     }
 
     #[test]
@@ -308,6 +379,61 @@ mod tests {
         assert_eq!(cache.names(now), ["a"]);
         let files = fs::read_dir(path.parent().unwrap()).unwrap().count();
         assert_eq!(files, 1, "nothing is left behind");
+    }
+
+    #[test]
+    fn what_was_seen_in_the_future_is_not_believed() {
+        let (_scratch, cache) = Scratch::new("future");
+        let now = SystemTime::now();
+        let later = now + REMEMBERED;
+        cache.remember(vec![board("a", None, "10.0.0.1", later)], later);
+        assert!(cache.fresh("a", now).is_empty());
+        assert!(cache.names(now).is_empty());
+    }
+
+    #[test]
+    fn commands_that_end_together_undo_nothing_of_each_other() {
+        let (_scratch, cache) = Scratch::new("together");
+        let now = SystemTime::now();
+        thread::scope(|scope| {
+            for writer in 0..8 {
+                let cache = &cache;
+                scope.spawn(move || {
+                    // As each command has a process of its own, so here one after the other.
+                    for number in 0..5 {
+                        let name = format!("board-{writer}-{number}");
+                        cache.remember(vec![board(&name, None, "10.0.0.1", now)], now);
+                    }
+                });
+            }
+        });
+        assert_eq!(cache.names(now).len(), 40);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_others_may_have_written_is_not_read() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let (scratch, cache) = Scratch::new("others");
+        let now = SystemTime::now();
+        cache.remember(vec![board("a", None, "10.0.0.1", now)], now);
+        let path = scratch.0.join("tcpctl").join("boards.json");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+        for shared in [0o620, 0o602, 0o666] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(shared)).unwrap();
+            assert!(cache.names(now).is_empty(), "{shared:o}");
+        }
+        // It is replaced by one of our own.
+        cache.remember(vec![board("b", None, "10.0.0.2", now)], now);
+        assert_eq!(cache.names(now), ["b"]);
+        assert_eq!(mode(&path), 0o600);
+        fs::remove_file(&path).unwrap();
+        let pipe = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(pipe.unwrap().success());
+        assert!(cache.names(now).is_empty(), "a pipe keeps nobody waiting");
     }
 
     #[test]

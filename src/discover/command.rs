@@ -1,5 +1,6 @@
 //! `tcpctl discover`.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::cache::{Cache, Remembered};
@@ -17,6 +18,9 @@ use crate::output::{Halt, Output, human};
 /// How often a watch writes what it has seen for other commands.
 const REMEMBER: Duration = Duration::from_secs(1);
 
+/// How often a watch looks at the size of the terminal.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// Looks for boards, and tells of each.
 ///
 /// # Errors
@@ -29,19 +33,29 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> Result<Exit, Halt> {
             .map(|()| Exit::Done);
     }
     let plan = Plan::new(args, output.is_verbose())?;
-    let mut listing = output.listing(plan.ending == Ending::Never)?;
+    let is_watch = plan.ending == Ending::Never;
+    let listing = RefCell::new(output.listing(is_watch)?);
     let mut memory = Memory::new(cache);
     let found = crate::block_on(async {
         let interrupt = Interrupt::install()
             .map_err(|error| Failure::new(Kind::Internal, format!("signals: {error}")))?;
         let told = |event: &DiscoverReport| {
             memory.take(event);
-            listing.tell(event)
+            listing.borrow_mut().tell(event)
         };
-        Session::new(&plan).run(Some(&interrupt), told).await
+        let terminal = async {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                listing.borrow_mut().look_at_terminal()?;
+            }
+        };
+        tokio::select! {
+            found = Session::new(&plan).run(Some(&interrupt), told) => found,
+            halt = terminal, if is_watch => halt,
+        }
     })?;
     memory.write();
-    let found = finish(listing, found)?;
+    let found = finish(listing.into_inner(), found)?;
     for problem in &found.circumstances.problems {
         output.detail(|| problem.clone());
     }

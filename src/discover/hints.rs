@@ -64,6 +64,19 @@ fn hints_for(plan: &Plan, met: &Circumstances, system: System) -> Vec<String> {
             None => "this computer is on no network: join the board's Wi-Fi, or its own".to_owned(),
         });
     } else if mdns {
+        if let Some(name) = met.forbidden_interfaces.first() {
+            hints.push(format!(
+                "a firewall of this computer's keeps questions from going out on {}: allow UDP port \
+                 5353 to 224.0.0.251 and ff02::fb",
+                sanitize::one_line(name)
+            ));
+        }
+        if let Some(deaf) = outward.iter().find(|it| !it.has_multicast) {
+            let name = sanitize::one_line(&deaf.name);
+            hints.push(format!(
+                "there is no multicast on interface {name}, so no board can be asked for there"
+            ));
+        }
         if system.wsl {
             hints.push(
                 "WSL passes no multicast from the network: use --probe, or networkingMode=mirrored"
@@ -133,6 +146,7 @@ mod tests {
             v4: vec![(address.parse().unwrap(), 24)],
             v6: Vec::new(),
             is_loopback: name == "lo",
+            has_multicast: true,
         }
     }
 
@@ -160,7 +174,17 @@ mod tests {
         let plain = text(&lan(), here);
         assert!(plain.contains("--probe 10.1.2.0/24"), "{plain}");
         assert!(plain.contains("join its Wi-Fi"), "{plain}");
-        for absent in ["WSL", "container", "macOS", "5353", "dialout", "no network"] {
+        for absent in [
+            "WSL",
+            "container",
+            "macOS",
+            "5353",
+            "dialout",
+            "no network",
+            "no multicast",
+            "firewall of this",
+            "TCP",
+        ] {
             assert!(!plain.contains(absent), "{absent}: {plain}");
         }
         let wsl = System { wsl: true, ..here };
@@ -190,6 +214,20 @@ mod tests {
             ..lan()
         };
         assert!(text(&deaf, here).contains("5353"));
+        let mut tunnel = lan();
+        tunnel.interfaces[1].has_multicast = false;
+        let said = text(&tunnel, here);
+        assert!(said.contains("no multicast on interface eth0"), "{said}");
+        let walled = Circumstances {
+            forbidden_interfaces: vec!["eth0".into()],
+            ..lan()
+        };
+        assert!(text(&walled, here).contains("firewall of this computer's"));
+        let isolated = Circumstances {
+            unreachable: 1,
+            ..lan()
+        };
+        assert!(text(&isolated, here).contains("client isolation"));
         let forbidden = Circumstances {
             forbidden_ports: vec!["/dev/ttyUSB0".into()],
             ..lan()

@@ -18,6 +18,8 @@ pub struct Interface {
     pub v6: Vec<Ipv6Addr>,
     /// Whether it leads to this computer only.
     pub is_loopback: bool,
+    /// Whether it can send to many at once, as far as the system says: a tunnel may not.
+    pub has_multicast: bool,
 }
 
 impl Interface {
@@ -71,6 +73,7 @@ pub fn list() -> io::Result<Vec<Interface>> {
                 v4: Vec::new(),
                 v6: Vec::new(),
                 is_loopback: found.is_loopback(),
+                has_multicast: has_multicast(&found.name),
             });
             interfaces.len() - 1
         });
@@ -82,6 +85,17 @@ pub fn list() -> io::Result<Vec<Interface>> {
     }
     interfaces.sort_by_key(|interface| interface.index);
     Ok(interfaces)
+}
+
+fn has_multicast(name: &str) -> bool {
+    /// `IFF_MULTICAST`, as Linux has it in `include/uapi/linux/if.h`.
+    const MULTICAST: u32 = 1 << 12;
+    let flags = std::fs::read_to_string(format!("/sys/class/net/{name}/flags"));
+    let flags = flags.ok().and_then(|text| {
+        let digits = text.trim().strip_prefix("0x")?;
+        u32::from_str_radix(digits, 16).ok()
+    });
+    flags.is_none_or(|flags| flags & MULTICAST != 0)
 }
 
 #[cfg(test)]
@@ -105,6 +119,7 @@ mod tests {
             v4: vec![(Ipv4Addr::new(192, 168, 1, 77), prefix)],
             v6: Vec::new(),
             is_loopback: false,
+            has_multicast: true,
         };
         let board = Ipv4Addr::new(192, 168, 1, 1);
         let elsewhere = Ipv4Addr::new(10, 0, 0, 1);

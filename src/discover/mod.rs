@@ -7,13 +7,14 @@
 //! probe.rs ────┘              └─ report.rs     what is told
 //! ```
 //!
-//! `plan.rs` says where to look, `command.rs` is the command, `hints.rs` what to try where nothing
+//! `connections.rs` says who is connected to next, `plan.rs` where to look, `command.rs` is the command, `hints.rs` what to try where nothing
 //! was found. `cache.rs` remembers what was seen, and `names.rs` makes a name an address for every
 //! command that has a TARGET.
 
 pub mod cache;
 pub mod command;
 pub mod confirm;
+pub mod connections;
 mod hints;
 pub mod interfaces;
 pub mod mdns;

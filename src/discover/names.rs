@@ -1,7 +1,8 @@
 //! A board's name as a target: where it was seen a moment ago, else where it says that it is.
 //!
 //! `NAME.local` is asked of the boards alone, with no help of the system's resolver, which may
-//! know no mDNS. A name without a dot is asked of both; a name with one is the resolver's.
+//! know no mDNS. A name without a dot is asked of both. A name with one is the resolver's first, so
+//! that no board can take the place of a server elsewhere by calling itself `example.com`.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -29,12 +30,16 @@ const REPEATS: [Duration; 3] = [
 /// How long after the first answer a second board of the same name may answer, too: responders
 /// wait up to 120 ms (RFC 6762 §6).
 const SECOND: Duration = Duration::from_millis(130);
+/// How long the system's resolver may think about a name of its own before the boards are asked.
+pub const RESOLVER_FIRST: Duration = Duration::from_secs(1);
 
 /// Who knows a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The system's resolver.
     System,
+    /// The system's resolver; if not, a board.
+    SystemFirst,
     /// The boards.
     Board,
     /// Either.
@@ -43,16 +48,34 @@ pub enum Kind {
 
 /// Who knows this name.
 pub fn kind(host: &str) -> Kind {
+    let is_host = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     match name.rsplit_once('.') {
         // RFC 6761 §6.3: it is this computer.
         None if name == "localhost" => Kind::System,
-        None if host.ends_with('.') => Kind::System,
-        None => Kind::Either,
         // RFC 6762 §3.
         Some((_, "local")) => Kind::Board,
+        // The resolver has ways of its own with what is beyond ASCII.
+        _ if host.chars().any(|c| c.is_ascii() && !is_host(c)) => Kind::Board,
+        _ if host.ends_with('.') => Kind::System,
+        None => Kind::Either,
+        // The longest label of a service (RFC 6763 §4.1.1).
+        Some(_) if name.len() <= 63 => Kind::SystemFirst,
         Some(_) => Kind::System,
     }
+}
+
+/// What a board calls itself, where it is written in full: without `.local`, and without the
+/// service type that DNS tools print before it.
+pub fn label(name: &str) -> &str {
+    let name = name.trim_end_matches('.');
+    let name = without(name, ".local").unwrap_or(name);
+    without(name, "._tcpctl._tcp").unwrap_or(name)
+}
+
+fn without<'n>(name: &'n str, suffix: &str) -> Option<&'n str> {
+    let (start, end) = name.split_at_checked(name.len().checked_sub(suffix.len())?)?;
+    (end.eq_ignore_ascii_case(suffix) && !start.is_empty()).then_some(start)
 }
 
 /// A name that is to be an address.
@@ -78,6 +101,23 @@ pub fn remembered(wanted: &Wanted<'_>) -> Option<Vec<SocketAddr>> {
         with_port(&mut addresses, port);
     }
     (!addresses.is_empty()).then_some(addresses)
+}
+
+/// The MAC addresses of the boards of this name: of those that were seen today, else of the one
+/// that answers to it now. Blocks for as long as that takes.
+pub fn macs(host: &str) -> Vec<String> {
+    let known = Cache::of_user().macs(host, SystemTime::now());
+    if !known.is_empty() {
+        return known;
+    }
+    let wanted = Wanted {
+        host,
+        port: None,
+        interface: None,
+    };
+    let asked = crate::block_on(ask_on(PORT, &wanted, PATIENCE));
+    let board = asked.ok().and_then(Result::ok).and_then(|(_, board)| board);
+    board.and_then(|board| board.mac).into_iter().collect()
 }
 
 /// Forgets what was remembered of a name.
@@ -135,22 +175,18 @@ struct Search {
     mdns: Mdns,
     registry: Registry,
     instance: DnsName,
-    host: DnsName,
+    /// Its host's name, where the name can be one.
+    host: Option<DnsName>,
     /// What the host itself says, by interface.
     hosts: HashMap<u32, Vec<IpAddr>>,
 }
 
 impl Search {
     fn new(port: u16, wanted: &Wanted<'_>) -> Option<Self> {
-        let name = wanted.host.trim_end_matches('.');
-        let suffix = name.len().checked_sub(".local".len());
-        let label = match suffix.and_then(|at| name.split_at_checked(at)) {
-            Some((label, end)) if end.eq_ignore_ascii_case(".local") => label,
-            _ => name,
-        };
+        let label = label(wanted.host);
         let service_type = DnsName::of_text(&format!("{DEFAULT_TYPE}.local"))?;
         let instance = DnsName::new([label.as_bytes(), b"_tcpctl", b"_tcp", b"local"])?;
-        let host = DnsName::of_text(&format!("{label}.local"))?;
+        let host = DnsName::of_text(&format!("{label}.local"));
         let mut interfaces = interfaces::list().unwrap_or_default();
         if let Some(only) = wanted.interface {
             interfaces.retain(|it| it.name == only);
@@ -168,8 +204,10 @@ impl Search {
 
     async fn ask(&self) {
         self.mdns.ask_for(&self.instance, Ask::Everything).await;
-        self.mdns.ask_for(&self.host, Ask::V4).await;
-        self.mdns.ask_for(&self.host, Ask::V6).await;
+        if let Some(host) = &self.host {
+            self.mdns.ask_for(host, Ask::V4).await;
+            self.mdns.ask_for(host, Ask::V6).await;
+        }
     }
 
     /// Takes in a datagram; says whether there is an answer now.
@@ -177,7 +215,7 @@ impl Search {
         let interface = received.interface;
         for answer in message::answers(&received.bytes) {
             if let Data::Address(address) = answer.data
-                && answer.owner == self.host
+                && Some(&answer.owner) == self.host.as_ref()
                 && !answer.goodbye
                 && self.mdns.is_credible(interface, address)
             {
@@ -189,7 +227,7 @@ impl Search {
         }
         for event in self.mdns.learn(received).await {
             if let MdnsEvent::Found(origin, service) = event
-                && (service.instance == self.instance || service.host == self.host)
+                && (service.instance == self.instance || Some(&service.host) == self.host.as_ref())
             {
                 self.see(origin, &service);
             }
@@ -217,7 +255,9 @@ impl Search {
         self,
         wanted: &Wanted<'_>,
     ) -> Result<(Vec<SocketAddr>, Option<Remembered>), String> {
-        let boards: Vec<_> = self.registry.boards().collect();
+        let mut boards: Vec<_> = self.registry.boards().collect();
+        // One server may be announced under several names.
+        boards.dedup_by(|a, b| a.addresses() == b.addresses());
         let (mut addresses, board) = match &boards[..] {
             [] => (self.host_addresses()?, None),
             [board] => {
@@ -309,11 +349,33 @@ mod tests {
             ("Greeter.LOCAL.", Kind::Board),
             ("localhost", Kind::System),
             ("LocalHost", Kind::System),
-            ("board.example.com", Kind::System),
+            ("board.example.com", Kind::SystemFirst),
             ("board.", Kind::System),
+            ("board.example.com.", Kind::System),
             ("local", Kind::Either),
+            ("Board in the kitchen", Kind::Board),
+            ("Board v1.2", Kind::Board),
+            ("board-v1.2", Kind::SystemFirst),
+            ("board(2)", Kind::Board),
+            ("Küche", Kind::Either),
         ] {
             assert_eq!(kind(name), who, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_be_written_in_full() {
+        for (written, plain) in [
+            ("board", "board"),
+            ("board.local", "board"),
+            ("Board.LOCAL.", "Board"),
+            ("A board._tcpctl._tcp.local", "A board"),
+            ("A board._TCPCTL._tcp.local.", "A board"),
+            ("board-v1.2", "board-v1.2"),
+            (".local", ".local"),
+            ("é.local", "é"),
+        ] {
+            assert_eq!(label(written), plain, "{written}");
         }
     }
 }

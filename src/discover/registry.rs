@@ -2,12 +2,14 @@
 //!
 //! A board may be seen by several sources and on several interfaces. It is one board where the MAC
 //! address and the port are the same, or where it is reached at the same address. What has no MAC
-//! address is told apart by its full name and its interface.
+//! address is told apart by its full name and its interface. Two names are never one board, whatever
+//! they say of their addresses: else anybody could hide a board behind a name of their own.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::mdns::Origin;
+use super::mdns::message::DnsName;
 use super::report::{BoardReport, DiscoverReport, Event, Source, Status, UsbReport};
 
 /// Boards that are kept; what comes on top is not told of.
@@ -81,6 +83,14 @@ impl Sighting {
             greeting: None,
         }
     }
+
+    /// The full name of the service that it is, if it is one.
+    const fn instance(&self) -> Option<&DnsName> {
+        match &self.key {
+            Key::Mdns(origin) => Some(&origin.instance),
+            _ => None,
+        }
+    }
 }
 
 /// A board's number, for as long as it is known.
@@ -114,6 +124,8 @@ pub struct Registry {
 pub struct Board {
     /// Its number.
     pub id: Id,
+    /// The number under which it is told of: its own, or that of one which has turned out to be it.
+    told_as: Id,
     sightings: Vec<Sighting>,
     status: Option<Status>,
     reached: Option<(SocketAddr, Duration)>,
@@ -132,13 +144,16 @@ impl Registry {
         sighting: Sighting,
         is_ours: impl Fn(&SocketAddr) -> bool,
     ) -> Option<(Id, bool)> {
-        let mut same: Vec<_> = self
-            .boards
-            .iter()
-            .enumerate()
-            .filter(|(_, board)| board.is_seen_by(&sighting, &is_ours))
-            .map(|(at, _)| at)
-            .collect();
+        let mut instance = sighting.instance();
+        let mut same = Vec::new();
+        for (at, board) in self.boards.iter().enumerate() {
+            let other = board.origins().next().map(|origin| &origin.instance);
+            let is_another = instance.zip(other).is_some_and(|(a, b)| a != b);
+            if !is_another && board.is_seen_by(&sighting, &is_ours) {
+                instance = instance.or(other);
+                same.push(at);
+            }
+        }
         let Some(first) = (!same.is_empty()).then(|| same.remove(0)) else {
             if self.boards.len() >= MAX_BOARDS {
                 return None;
@@ -147,6 +162,7 @@ impl Registry {
             let needs_connection = !sighting.addresses.is_empty();
             self.boards.push(Board {
                 id: self.next,
+                told_as: self.next,
                 sightings: vec![sighting],
                 status: None,
                 reached: None,
@@ -164,7 +180,12 @@ impl Registry {
                 board.status = absorbed.status.or(board.status);
             }
             match (&board.told, absorbed.told) {
-                (None, told) => board.told = told,
+                (None, told) => {
+                    if told.is_some() {
+                        board.told_as = absorbed.told_as;
+                    }
+                    board.told = told;
+                }
                 (Some(_), Some(told)) => self.gone.push(told),
                 (Some(_), None) => {}
             }
@@ -182,8 +203,7 @@ impl Registry {
         Some((board.id, !is_known && !addresses.is_empty()))
     }
 
-    /// Notes what came of a connection to a board; `greets` says whether what answered counts as a
-    /// board.
+    /// Notes what came of a connection to a board, and what that says of it.
     pub fn reached(&mut self, id: Id, reached: Reached, status: Status) {
         if let Some(board) = self.boards.iter_mut().find(|board| board.id == id) {
             board.status = Some(status);
@@ -271,6 +291,7 @@ impl Registry {
 }
 
 impl Board {
+    /// Whether what was seen is this board, if it has no other name.
     fn is_seen_by(&self, sighting: &Sighting, is_ours: impl Fn(&SocketAddr) -> bool) -> bool {
         self.sightings.iter().any(|known| {
             if known.key == sighting.key {
@@ -281,23 +302,16 @@ impl Board {
                 let port = |it: &Sighting| it.addresses.first().map(SocketAddr::port);
                 return a == b && port(known).zip(port(sighting)).is_none_or(|(a, b)| a == b);
             }
-            if known
-                .addresses
-                .iter()
-                .any(|it| sighting.addresses.contains(it))
-            {
+            let mut addresses = known.addresses.iter();
+            if addresses.any(|it| sighting.addresses.contains(it)) {
                 return true;
             }
             // A service of this computer is announced on each of its interfaces.
-            match (&known.key, &sighting.key) {
-                (Key::Mdns(a), Key::Mdns(b)) => {
-                    a.instance == b.instance
-                        && known.mac == sighting.mac
-                        && known.addresses.iter().all(&is_ours)
-                        && sighting.addresses.iter().all(&is_ours)
-                }
-                _ => false,
-            }
+            known.instance().is_some()
+                && sighting.instance().is_some()
+                && known.mac == sighting.mac
+                && known.addresses.iter().all(&is_ours)
+                && sighting.addresses.iter().all(&is_ours)
         })
     }
 
@@ -332,6 +346,11 @@ impl Board {
             Key::Mdns(origin) => Some(origin),
             _ => None,
         })
+    }
+
+    /// Where it has answered, and how soon.
+    pub const fn answered(&self) -> Option<(SocketAddr, Duration)> {
+        self.reached
     }
 
     /// Who has seen it over the network.
@@ -372,6 +391,7 @@ impl Board {
         });
         let reached = self.reached.map(|(_, rtt)| rtt);
         BoardReport {
+            id: self.told_as,
             name: text(|it| &it.name),
             host: text(|it| &it.host),
             port: addresses.first().map(SocketAddr::port),
@@ -406,7 +426,6 @@ fn address_text(address: &SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discover::mdns::message::DnsName;
 
     fn announced(interface: u32, name: &str, mac: Option<&str>, address: &str) -> Sighting {
         let origin = Origin {
@@ -520,6 +539,27 @@ mod tests {
     }
 
     #[test]
+    fn no_name_hides_another_whatever_it_says_of_its_address() {
+        for (a, b) in [(None, None), (MAC, MAC), (MAC, None), (None, MAC)] {
+            let mut registry = Registry::default();
+            let address = "10.0.0.1:3000";
+            registry.see(announced(2, "evil", a, address), nobody);
+            registry.see(announced(2, "good", b, address), nobody);
+            assert_eq!(registry.boards().count(), 2, "{a:?} {b:?}");
+            // What is found at that address, or on the cable, makes them no more one.
+            let at = address.parse().unwrap();
+            let probed = Sighting {
+                addresses: vec![at],
+                ..Sighting::new(Key::Probe(at))
+            };
+            registry.see(probed, nobody);
+            registry.see(on_cable(MAC), nobody);
+            let names = registry.boards().filter_map(|it| it.report().name);
+            assert_eq!(names.collect::<Vec<_>>(), ["evil", "good"], "{a:?} {b:?}");
+        }
+    }
+
+    #[test]
     fn two_servers_behind_one_mac_are_two_boards() {
         let mut registry = Registry::default();
         registry.see(announced(1, "a", MAC, "127.0.0.1:3000"), |_| true);
@@ -561,6 +601,23 @@ mod tests {
             events(&mut registry),
             [(Event::Updated, Some("a".into()), both)]
         );
+    }
+
+    #[test]
+    fn what_turns_out_to_be_one_board_goes_on_under_the_number_that_was_told() {
+        let mut registry = Registry::default();
+        // Announced and not connected to yet; on the cable, and told of.
+        registry.see(announced(2, "a", None, "10.0.0.1:3000"), nobody);
+        registry.see(on_cable(MAC), nobody);
+        let told = registry.news(false).remove(0).board;
+        let (id, _) = registry
+            .see(announced(2, "a", MAC, "10.0.0.1:3000"), nobody)
+            .unwrap();
+        online(&mut registry, id, "10.0.0.1:3000");
+        let [now] = &registry.news(false)[..] else {
+            panic!("one board")
+        };
+        assert_eq!((now.event, now.board.id), (Event::Updated, told.id));
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub enum Event {
 /// A board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BoardReport {
+    /// Which board it is, among all that this search tells of.
+    #[serde(skip)]
+    pub id: u64,
     /// What it calls itself.
     pub name: Option<String>,
     /// Its host name, with `.local`.

@@ -1,6 +1,6 @@
 //! One search, or one watch: the sources run side by side, and what they see is told as one stream.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::confirm;
+use super::connections::{Connections, Way, Word};
 use super::interfaces::{self, Interface};
 use super::mdns::directory::Service;
 use super::mdns::{Mdns, MdnsEvent, Origin, SUSPECT};
@@ -40,8 +41,9 @@ const CHECK: Duration = Duration::from_millis(1500);
 const TRY_AGAIN: Duration = Duration::from_secs(3);
 /// How long after a probe the next one begins.
 const PROBE_AGAIN: Duration = Duration::from_secs(10);
-/// Connections at the same time.
-const MAX_CONNECTIONS: usize = 64;
+/// How long one of several services of a board may be silent while others are heard: longer than a
+/// bad moment of one of its links.
+const ONE_OF_SEVERAL: Duration = Duration::from_secs(5);
 /// How much longer than the timeout a connection that has begun may take.
 const GRACE: Duration = Duration::from_millis(400);
 
@@ -49,7 +51,7 @@ const GRACE: Duration = Duration::from_millis(400);
 #[derive(Debug)]
 enum Outcome {
     /// A board has told of itself.
-    Connected(Id, Vec<SocketAddr>, Reached),
+    Connected(Id, Way, Reached),
     /// A known board has fallen silent.
     Checked(Id, Reached),
     /// The gateway was asked.
@@ -84,6 +86,8 @@ pub struct Circumstances {
     pub forbidden_ports: Vec<String>,
     /// Whether announcements are heard on port 5353.
     pub hears_announcements: bool,
+    /// Interfaces on which a firewall of this computer's lets no question out.
+    pub forbidden_interfaces: Vec<String>,
     /// Boards that have told of themselves and can't be connected to.
     pub unreachable: usize,
 }
@@ -95,9 +99,7 @@ pub struct Session<'p> {
     registry: Registry,
     interfaces: Vec<Interface>,
     tasks: FuturesUnordered<Task>,
-    /// Connections to be made when one of those that run has ended.
-    waiting: Vec<(Id, Vec<SocketAddr>)>,
-    connecting: HashSet<Id>,
+    connections: Connections,
     checked: HashMap<Id, Instant>,
     pace: Option<Pace>,
     probing: usize,
@@ -136,8 +138,7 @@ impl<'p> Session<'p> {
             registry: Registry::default(),
             interfaces: Vec::new(),
             tasks: FuturesUnordered::new(),
-            waiting: Vec::new(),
-            connecting: HashSet::new(),
+            connections: Connections::default(),
             checked: HashMap::new(),
             pace: plan.probe.map(|network| Pace::new(network, now)),
             probing: 0,
@@ -208,6 +209,12 @@ impl<'p> Session<'p> {
             interrupted,
             circumstances: Circumstances {
                 hears_announcements: self.mdns.as_ref().is_none_or(Mdns::is_shared),
+                forbidden_interfaces: self
+                    .mdns
+                    .iter()
+                    .flat_map(Mdns::forbidden)
+                    .map(|it| it.name.clone())
+                    .collect(),
                 interfaces: self.interfaces,
                 problems: self.problems,
                 forbidden_ports: self.forbidden_ports,
@@ -238,8 +245,11 @@ impl<'p> Session<'p> {
         };
         let probed = self.probing == 0 && self.pace.as_ref().is_none_or(|it| it.due().is_none());
         let end = self.begin + timeout;
-        let undecided = !self.connecting.is_empty() || !self.waiting.is_empty();
-        let grace = if undecided { GRACE } else { Duration::ZERO };
+        let grace = if self.connections.is_idle() {
+            Duration::ZERO
+        } else {
+            GRACE
+        };
         probed && now >= end + grace
     }
 
@@ -312,6 +322,7 @@ impl<'p> Session<'p> {
             return;
         }
         self.interfaces.clone_from(&interfaces);
+        self.forget_links();
         if let Some(mdns) = &mut self.mdns {
             for (name, error) in mdns.use_interfaces(interfaces) {
                 let name = sanitize::one_line(&name);
@@ -321,6 +332,19 @@ impl<'p> Session<'p> {
         if self.plan.gateway {
             self.gateway_asked = false;
             self.gateway_at = Some(Instant::now() + GATEWAY_PATIENCE);
+        }
+    }
+
+    /// What was on a link that is gone is gone: mDNS goes no further than a link.
+    fn forget_links(&mut self) {
+        let is_here = |origin: &Origin| {
+            let mut interfaces = self.interfaces.iter();
+            interfaces.any(|it| it.index == origin.interface)
+        };
+        let boards = self.registry.boards();
+        let gone = boards.flat_map(|board| board.origins().filter(|it| !is_here(it)).cloned());
+        for origin in gone.collect::<Vec<_>>() {
+            self.forget(&Key::Mdns(origin));
         }
     }
 
@@ -409,7 +433,7 @@ impl<'p> Session<'p> {
                 usb: port.usb.as_ref().map(UsbReport::from),
                 ..Sighting::new(Key::Serial(port.path))
             };
-            self.see(sighting);
+            self.see(sighting, Word::Own);
         }
     }
 
@@ -418,8 +442,13 @@ impl<'p> Session<'p> {
     fn heard(&mut self, event: MdnsEvent) {
         match event {
             MdnsEvent::Found(origin, service) => {
+                let word = if service.addresses.contains(&service.speaker) {
+                    Word::Own
+                } else {
+                    Word::Hearsay
+                };
                 let sighting = self.sighting(origin, &service);
-                self.see(sighting);
+                self.see(sighting, word);
             }
             // Anybody can say goodbye in another's name: the board is asked itself.
             MdnsEvent::Leaving(origin) => {
@@ -453,36 +482,50 @@ impl<'p> Session<'p> {
         }
     }
 
-    fn see(&mut self, sighting: Sighting) {
+    fn see(&mut self, sighting: Sighting, word: Word) {
         let interfaces = &self.interfaces;
         let is_ours = |it: &SocketAddr| interfaces.iter().any(|own| own.has(it.ip()));
-        if let Some((id, true)) = self.registry.see(sighting, is_ours)
-            && let Some(board) = self.registry.board(id)
-        {
-            let addresses = board.addresses();
-            self.waiting.retain(|(other, _)| *other != id);
-            self.waiting.push((id, addresses));
+        let Some((id, true)) = self.registry.see(sighting, is_ours) else {
+            return;
+        };
+        let Some(way) = self.way(id) else {
+            return;
+        };
+        let answered = self.registry.boards().find_map(|other| {
+            let (address, rtt) = other.answered()?;
+            let is_here = way.addresses.contains(&address);
+            let same_way = is_here && self.only_way(other.id, &other.addresses()) == way.interface;
+            same_way.then_some(Reached::Yes { address, rtt })
+        });
+        match answered {
+            // It was connected to under another name: once is enough.
+            Some(reached) => self.registry.reached(id, reached, Status::Online),
+            None => self.connections.want(id, way, word),
         }
     }
 
-    /// Connects to those that wait for it, a bounded number at a time.
+    /// How a board is connected to.
+    fn way(&self, id: Id) -> Option<Way> {
+        let addresses = self.registry.board(id)?.addresses();
+        let interface = self.only_way(id, &addresses);
+        Some(Way {
+            addresses,
+            interface,
+        })
+    }
+
+    /// Connects to those that wait for it.
     fn connect_waiting(&mut self) {
-        let mut later = Vec::new();
-        for (id, addresses) in std::mem::take(&mut self.waiting) {
-            // One at a time to a board: it may have one worker.
-            if self.connecting.len() >= MAX_CONNECTIONS || self.connecting.contains(&id) {
-                later.push((id, addresses));
-                continue;
-            }
-            self.connecting.insert(id);
-            let interface = self.only_way(id, &addresses);
+        while let Some((id, way)) = self.connections.start() {
             self.tasks.push(Box::pin(async move {
-                let to = addresses.clone();
-                let reached = confirm::connect(to, interface, confirm::PATIENCE).await;
-                Outcome::Connected(id, addresses, reached)
+                let Way {
+                    addresses,
+                    interface,
+                } = way.clone();
+                let reached = confirm::connect(addresses, interface, confirm::PATIENCE).await;
+                Outcome::Connected(id, way, reached)
             }));
         }
-        self.waiting = later;
     }
 
     /// The interface to connect through where an address is on the links of several.
@@ -504,27 +547,27 @@ impl<'p> Session<'p> {
 
     fn take(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Connected(id, addresses, reached) => {
-                self.connecting.remove(&id);
-                let Some(board) = self.registry.board(id) else {
-                    return;
-                };
-                // What was true of other addresses says nothing about these.
-                if !addresses.iter().any(|it| board.addresses().contains(it)) {
-                    return;
-                }
+            Outcome::Connected(id, way, reached) => {
                 let status = match reached {
                     Reached::Yes { .. } => Status::Online,
                     Reached::No => Status::Unreachable,
                 };
-                self.registry.reached(id, reached, status);
+                for id in std::iter::once(id).chain(self.connections.end(id)) {
+                    // What was true of other addresses says nothing about these.
+                    let is_there = self.registry.board(id).is_some_and(|board| {
+                        let addresses = board.addresses();
+                        way.addresses.iter().any(|it| addresses.contains(it))
+                    });
+                    if is_there {
+                        self.registry.reached(id, reached, status);
+                    }
+                }
             }
-            Outcome::Checked(id, Reached::No) => {
-                self.connecting.remove(&id);
-                self.lose(id);
-            }
-            Outcome::Checked(id, Reached::Yes { .. }) => {
-                self.connecting.remove(&id);
+            Outcome::Checked(id, reached) => {
+                self.connections.end(id);
+                if reached == Reached::No {
+                    self.lose(id);
+                }
             }
             Outcome::Gateway(address, reached, line) => {
                 self.answered(Key::Gateway(address), address, reached, line);
@@ -569,24 +612,55 @@ impl<'p> Session<'p> {
 
     /// Connects to those that have fallen silent, or that can't be asked in another way.
     fn check_silent(&mut self, now: Instant) {
-        let silent: Vec<_> = self
-            .registry
-            .boards()
-            .filter(|board| board.is_told() && !board.addresses().is_empty())
-            .filter(|board| {
-                let heard = board
-                    .origins()
-                    .filter_map(|origin| self.mdns.as_ref()?.heard(origin))
-                    .max();
+        let mut silent = Vec::new();
+        let mut stale = Vec::new();
+        for board in self.registry.boards() {
+            let heard = |origin: &Origin| self.mdns.as_ref()?.heard(origin);
+            let last = board.origins().filter_map(heard).max();
+            let silence = last.map(|at| now.saturating_duration_since(at));
+            if silence.is_none_or(|it| it > SUSPECT) {
                 let checked = self.checked.get(&board.id);
                 let recently = checked.is_some_and(|at| now.duration_since(*at) < CHECK);
-                heard.is_none_or(|at| now.duration_since(at) > SUSPECT) && !recently
-            })
-            .map(|board| board.id)
-            .collect();
-        for id in silent {
-            self.check(id, now);
+                if board.is_told() && !board.addresses().is_empty() && !recently {
+                    silent.push(board.id);
+                }
+                continue;
+            }
+            // It has other services, which speak: this one is of yesterday.
+            let is_stale = |origin: &&Origin| {
+                heard(origin).is_none_or(|at| now.saturating_duration_since(at) > ONE_OF_SEVERAL)
+            };
+            stale.extend(board.origins().filter(is_stale).cloned());
         }
+        for origin in stale {
+            self.forget(&Key::Mdns(origin));
+        }
+        for id in silent {
+            if self.has_another_name(id, now) {
+                self.lose(id);
+            } else {
+                self.check(id, now);
+            }
+        }
+    }
+
+    /// Whether a service that has fallen silent speaks under another name where it was: that
+    /// something answers there says nothing of it.
+    fn has_another_name(&self, id: Id, now: Instant) -> bool {
+        let Some(silent) = self.registry.board(id) else {
+            return false;
+        };
+        let addresses = silent.addresses();
+        let links: Vec<_> = silent.origins().map(|origin| origin.interface).collect();
+        self.registry.boards().any(|other| {
+            let speaks = |origin: &Origin| {
+                let heard = self.mdns.as_ref().and_then(|mdns| mdns.heard(origin));
+                links.contains(&origin.interface)
+                    && heard.is_some_and(|at| now.saturating_duration_since(at) <= SUSPECT)
+            };
+            let is_there = || other.addresses().iter().any(|it| addresses.contains(it));
+            other.id != id && other.origins().any(speaks) && is_there()
+        })
     }
 
     /// Connects again to those that tell of themselves and could not be connected to, and to those
@@ -596,13 +670,15 @@ impl<'p> Session<'p> {
             .registry
             .boards()
             .filter(|board| board.status() == Some(Status::Unreachable))
-            .map(|board| (board.id, board.addresses()))
+            .map(|board| board.id)
             .collect();
-        for (id, addresses) in unreachable {
+        for id in unreachable {
             let tried = *self.checked.entry(id).or_insert(now);
-            if now.duration_since(tried) >= TRY_AGAIN {
+            if now.duration_since(tried) >= TRY_AGAIN
+                && let Some(way) = self.way(id)
+            {
                 self.checked.insert(id, now);
-                self.waiting.push((id, addresses));
+                self.connections.want(id, way, Word::Hearsay);
             }
         }
         if self.plan.gateway && self.gateway_at.is_none() && !self.gateway_asked {
@@ -619,15 +695,17 @@ impl<'p> Session<'p> {
     }
 
     fn check(&mut self, id: Id, now: Instant) {
-        let Some(board) = self.registry.board(id) else {
+        let Some(way) = self.way(id) else {
             return;
         };
-        if !self.connecting.insert(id) {
+        if !self.connections.begin(id, way.clone(), Word::Own) {
             return;
         }
         self.checked.insert(id, now);
-        let addresses = board.addresses();
-        let interface = self.only_way(id, &addresses);
+        let Way {
+            addresses,
+            interface,
+        } = way;
         self.tasks.push(Box::pin(async move {
             let reached = confirm::connect(addresses, interface, confirm::SHORT_PATIENCE).await;
             Outcome::Checked(id, reached)
@@ -641,14 +719,18 @@ impl<'p> Session<'p> {
         };
         let keys: Vec<_> = board.network_keys().cloned().collect();
         for key in keys {
-            if let (Key::Mdns(origin), Some(mdns)) = (&key, &mut self.mdns) {
-                mdns.forget(origin);
-            }
-            if matches!(key, Key::Gateway(_)) {
-                self.gateway_asked = false;
-            }
-            self.registry.forget(&key);
+            self.forget(&key);
         }
+    }
+
+    fn forget(&mut self, key: &Key) {
+        if let (Key::Mdns(origin), Some(mdns)) = (key, &mut self.mdns) {
+            mdns.forget(origin);
+        }
+        if matches!(key, Key::Gateway(_)) {
+            self.gateway_asked = false;
+        }
+        self.registry.forget(key);
     }
 }
 
@@ -663,5 +745,105 @@ async fn requested(interrupt: Option<&Interrupt>) -> Exit {
     match interrupt {
         Some(interrupt) => interrupt.requested().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discover::report::Event;
+    use crate::serial::Usb;
+
+    fn plan(serial: Serial) -> Plan {
+        Plan {
+            service_type: None,
+            mdns_port: 5353,
+            serial,
+            gateway: false,
+            probe: None,
+            interface: None,
+            ending: Ending::Never,
+        }
+    }
+
+    /// A C3 on its own USB, a board behind a bridge, a printer, and a port of the main board.
+    fn ports() -> Vec<Port> {
+        let usb = |path: &str, vendor, product, serial: Option<&str>| Port {
+            path: path.to_owned(),
+            usb: Some(Usb {
+                vendor,
+                product,
+                serial_number: serial.map(str::to_owned),
+                ..Usb::default()
+            }),
+        };
+        vec![
+            usb("/dev/ttyACM990", 0x303a, 0x1001, Some("7C:DF:A1:B2:C3:D4")),
+            usb("/dev/ttyUSB990", 0x10c4, 0xea60, Some("0001")),
+            usb("/dev/ttyUSB991", 0x1234, 0x5678, None),
+            Port {
+                path: "/dev/ttyS990".to_owned(),
+                usb: None,
+            },
+        ]
+    }
+
+    fn told(session: &mut Session<'_>) -> Vec<(Event, String, Option<&'static str>)> {
+        let news = session.registry.news(false).into_iter();
+        news.map(|it| {
+            let usb = it.board.usb.as_ref();
+            let adapter = usb.and_then(|usb| usb.adapter);
+            (it.event, it.board.serial_port.unwrap(), adapter)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn ports_that_boards_are_known_to_be_on_are_told_of() {
+        let plan = plan(Serial::Boards);
+        let mut session = Session::new(&plan);
+        session.ports(Ok(ports()));
+        let own = Some("Espressif USB JTAG/serial");
+        assert_eq!(
+            told(&mut session),
+            [
+                (Event::Found, "/dev/ttyACM990".into(), own),
+                (Event::Found, "/dev/ttyUSB990".into(), Some("CP210x")),
+            ]
+        );
+        let mac = session.registry.boards().next().unwrap().report().mac;
+        assert_eq!(mac.as_deref(), Some("7c:df:a1:b2:c3:d4"));
+        assert_eq!(session.registry.count(), 2);
+        // Nobody has plugged these in here, and so nobody may open them.
+        assert_eq!(
+            session.forbidden_ports,
+            ["/dev/ttyACM990", "/dev/ttyUSB990"]
+        );
+        // The same again is no news; one that is unplugged is gone.
+        session.ports(Ok(ports()));
+        assert_eq!(told(&mut session), []);
+        session.ports(Ok(ports().split_off(1)));
+        let lost = (Event::Lost, "/dev/ttyACM990".into(), own);
+        assert_eq!(told(&mut session), [lost]);
+        // What can't be listed is said, and harms nobody.
+        session.ports(Err(std::io::Error::other("no")));
+        assert_eq!(told(&mut session), []);
+        assert_eq!(session.problems, ["the serial ports can't be listed: no"]);
+    }
+
+    #[test]
+    fn ports_of_no_known_kind_are_told_of_where_all_are_wanted_and_are_no_boards() {
+        let plan = plan(Serial::All);
+        let mut session = Session::new(&plan);
+        session.ports(Ok(ports()));
+        let unknown = session.registry.boards().map(|it| {
+            let report = it.report();
+            let unknown = report.is_unknown_serial();
+            (report.serial_port.unwrap(), unknown)
+        });
+        let unknown: Vec<_> = unknown.filter(|it| it.1).map(|it| it.0).collect();
+        assert_eq!(unknown, ["/dev/ttyUSB991", "/dev/ttyS990"]);
+        assert_eq!(told(&mut session).len(), 4);
+        assert_eq!(session.registry.count(), 2);
     }
 }

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use espflash::connection::Port as Open;
 use serialport::{SerialPort, UsbPortInfo};
 use tcpctl_settings::HostName;
 
-use crate::discover::cache::Cache;
+use crate::config::{self, Key};
+use crate::discover::names;
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 use crate::serial::{self, Adapter, Port};
@@ -50,7 +51,7 @@ impl Chosen {
     pub fn again(&self) -> Option<Self> {
         let listed = serial::list().unwrap_or_default();
         if let Some(given) = &self.given {
-            return named(given, &listed, &Cache::of_user()).ok();
+            return named(given, &listed).ok();
         }
         self.found_again(listed)
     }
@@ -82,16 +83,60 @@ impl Chosen {
     }
 }
 
-/// The port that was asked for, or the one with a board.
+/// The port that was asked for, by the option, the environment or the config file, or the one with a
+/// board.
 ///
 /// # Errors
 /// None, several, or one that is not there.
 pub fn choose(given: Option<&str>) -> Result<Chosen, Failure> {
     let listed = serial::list().unwrap_or_default();
-    match given {
-        Some(given) => named(given, &listed, &Cache::of_user()),
+    if let Some(given) = given {
+        return by_any_name(given, &listed);
+    }
+    match config::find(Key::Port)? {
+        Some(found) => by_any_name(&found.value, &listed).map_err(|error| found.blame(error)),
         None => only(listed),
     }
+}
+
+/// The port that is called so here or, where none is, whose board is called so on the network.
+fn by_any_name(given: &str, listed: &[Port]) -> Result<Chosen, Failure> {
+    named(given, listed).or_else(|failure| {
+        // Only a board that tells its MAC address on the cable, too, can be found by its name.
+        let tells = |port: &Port| port.usb.as_ref().and_then(serial::Usb::mac).is_some();
+        if failure.kind == Kind::Device && !given.contains('/') && listed.iter().any(tells) {
+            called(given, &names::macs(given), listed).unwrap_or(Err(failure))
+        } else {
+            Err(failure)
+        }
+    })
+}
+
+/// The port of the board that calls itself so on the network, with one of these MAC addresses;
+/// nothing where there is no such board.
+fn called(name: &str, macs: &[String], listed: &[Port]) -> Option<Result<Chosen, Failure>> {
+    let mac = |port: &Port| port.usb.as_ref().and_then(serial::Usb::mac);
+    let meant: Vec<_> = listed
+        .iter()
+        .filter(|port| mac(port).is_some_and(|told| macs.contains(&told)))
+        .cloned()
+        .collect();
+    let name = sanitize::one_line(name);
+    match &meant[..] {
+        // After a replug it is found by what never changes.
+        [port] => Some(Ok(Chosen::of(port.clone(), mac(port).as_deref()))),
+        [] => macs.first().map(|mac| {
+            let message = format!("the board '{name}' ({mac}) is on no cable here");
+            let hint = format!("there are: {}", list(listed));
+            Err(Failure::new(Kind::Device, message).hint(hint))
+        }),
+        _ => Some(Err(several(&name, &meant))),
+    }
+}
+
+fn several(name: &str, ports: &[Port]) -> Failure {
+    let count = ports.len();
+    Failure::usage(format!("'{name}' is {count} ports: {}", list(ports))).hint("give --port a path")
 }
 
 /// The one port behind which a board can be.
@@ -123,9 +168,8 @@ fn only(listed: Vec<Port>) -> Result<Chosen, Failure> {
 }
 
 /// The port of this path, USB serial number, MAC address or name.
-fn named(given: &str, listed: &[Port], seen: &Cache) -> Result<Chosen, Failure> {
-    // A board that was given a name of its own is known by its MAC where discover has seen it.
-    let mac = serial::mac_address(given).or_else(|| seen.mac_of(given, SystemTime::now()));
+fn named(given: &str, listed: &[Port]) -> Result<Chosen, Failure> {
+    let mac = serial::mac_address(given);
     // A by-id link must be followed, or the USB device behind it is not known and the wrong reset
     // is chosen.
     let canonical = std::fs::canonicalize(given).ok();
@@ -148,13 +192,7 @@ fn named(given: &str, listed: &[Port], seen: &Cache) -> Result<Chosen, Failure> 
         (1, Some(port)) => Ok(Chosen::of(port, Some(given))),
         (_, Some(last)) => {
             meant.push(last);
-            Err(Failure::usage(format!(
-                "'{}' is {} ports: {}",
-                sanitize::one_line(given),
-                meant.len(),
-                list(&meant)
-            ))
-            .hint("give --port a path"))
+            Err(several(&sanitize::one_line(given), &meant))
         }
         // Any terminal will do, one that nobody lists included.
         (_, None) if canonical.is_some() || cfg!(windows) => Ok(Chosen {
@@ -454,18 +492,15 @@ mod tests {
         ] {
             assert!(text.contains(part), "{text}");
         }
-        let nobody = Cache::at("/nowhere".into());
         for (given, path) in [
             ("/dev/ttyACM1", "/dev/ttyACM1"),
             ("84:F7:03:1A:0B:3C", "/dev/ttyACM0"),
             ("84f7031a0b3d", "/dev/ttyACM1"),
             ("tcpctl-0b3c.local", "/dev/ttyACM0"),
         ] {
-            assert_eq!(named(given, &ports, &nobody).unwrap().path, path, "{given}");
+            assert_eq!(named(given, &ports).unwrap().path, path, "{given}");
         }
-        let missing = named("/dev/ttyACM7", &ports, &nobody)
-            .unwrap_err()
-            .to_string();
+        let missing = named("/dev/ttyACM7", &ports).unwrap_err().to_string();
         assert!(missing.contains("there are: /dev/ttyACM0"), "{missing}");
     }
 
@@ -487,11 +522,35 @@ mod tests {
         assert_eq!(path(&[other]), None);
     }
 
+    #[test]
+    fn a_board_is_found_on_the_cable_by_what_it_calls_itself_on_the_network() {
+        let ports = [
+            board("/dev/ttyACM0", "84:F7:03:1A:0B:3C"),
+            board("/dev/ttyACM1", "84:F7:03:1A:0B:3D"),
+        ];
+        let macs = |macs: &[&str]| macs.iter().map(|&mac| mac.to_owned()).collect::<Vec<_>>();
+        let second = macs(&["84:f7:03:1a:0b:3d"]);
+        let chosen = called("Desk left", &second, &ports).unwrap().unwrap();
+        assert_eq!(chosen.path, "/dev/ttyACM1");
+        assert_eq!(chosen.given.as_deref(), Some("84:f7:03:1a:0b:3d"));
+        let elsewhere = macs(&["84:f7:03:1a:0b:3e"]);
+        let failure = called("Desk left", &elsewhere, &ports)
+            .unwrap()
+            .unwrap_err();
+        for part in ["'Desk left' (84:f7:03:1a:0b:3e)", "/dev/ttyACM1"] {
+            assert!(failure.to_string().contains(part), "{failure}");
+        }
+        let both = macs(&["84:f7:03:1a:0b:3c", "84:f7:03:1a:0b:3d"]);
+        let failure = called("Desk left", &both, &ports).unwrap().unwrap_err();
+        assert!(failure.message.contains("is 2 ports"), "{failure}");
+        assert!(called("Desk left", &[], &ports).is_none());
+    }
+
     #[cfg(unix)]
     #[test]
     fn what_is_no_port_is_said_to_be_none() {
         for path in ["/dev/null", "/etc/passwd", "/tmp"] {
-            let chosen = named(path, &[], &Cache::at("/nowhere".into())).unwrap();
+            let chosen = named(path, &[]).unwrap();
             let failure = open(&chosen, FIRST_BAUD).unwrap_err();
             assert!(failure.message.contains("is no serial port"), "{failure}");
         }

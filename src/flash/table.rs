@@ -1,6 +1,6 @@
 //! The partition table: where on the flash things are.
 //!
-//! Ours is `firmware/esp32/partitions.csv`. A board's own is read back from it, so its bytes may
+//! Ours is `firmware/settings/partitions.csv`. A board's own is read back from it, so its bytes may
 //! be anything; format: ESP-IDF, "Partition Tables".
 
 use esp_idf_part::PartitionTable;
@@ -13,7 +13,6 @@ pub const TABLE_LEN: u32 = 0xc00;
 /// The label of the partition that has the settings.
 pub const SETTINGS: &str = "settings";
 
-const OURS: &str = include_str!("../../firmware/esp32/partitions.csv");
 const ENTRY_LEN: usize = 32;
 const ENTRY_MAGIC: [u8; 2] = [0xaa, 0x50];
 
@@ -49,12 +48,12 @@ impl Table {
     /// # Errors
     /// What is wrong with the file that it is made from: none, once it is built and tested.
     pub fn ours() -> Result<Vec<u8>, String> {
-        PartitionTable::try_from_str(OURS)
+        PartitionTable::try_from_str(tcpctl_settings::PARTITIONS)
             .and_then(|table| {
                 table.validate()?;
                 table.to_bin()
             })
-            .map_err(|error| format!("firmware/esp32/partitions.csv: {error}"))
+            .map_err(|error| format!("firmware/settings/partitions.csv: {error}"))
     }
 
     /// Where our own table has the settings.

@@ -9,7 +9,7 @@ use crate::bench::compare::{Comparison, Difference, Finding};
 use crate::bench::measurement::ErrorClass;
 use crate::bench::report::{Distribution, Flow, Latency, Report, Step, Throughput};
 use crate::bench::verdict::{self, Code};
-use crate::bench::{engine, limits, ramp, throughput};
+use crate::bench::{engine, limits, ramp, shares, throughput};
 use crate::sanitize;
 
 impl Output {
@@ -32,6 +32,9 @@ impl Output {
     /// Shows what the search for the limits is doing, where a person sees it.
     pub fn limits_progress(&self, step: limits::Step) {
         use limits::Step;
+        if !self.shows_status() {
+            return;
+        }
         self.status(&match step {
             Step::Baseline { exchange } => {
                 format!("one client at a time: exchange {}", exchange + 1)
@@ -50,6 +53,9 @@ impl Output {
     /// Shows what a ramp is doing, where a person sees it.
     pub fn ramp_progress(&self, doing: ramp::Doing) {
         use ramp::Doing;
+        if !self.shows_status() {
+            return;
+        }
         self.status(&match doing {
             Doing::Step {
                 connections,
@@ -68,11 +74,17 @@ impl Output {
 
     /// Shows how a flow stands, where a person sees it.
     pub fn throughput_progress(&self, so_far: &throughput::Progress<'_>) {
+        if !self.shows_status() {
+            return;
+        }
         self.status(&flow_progress(so_far, Charset::detect(), chart::width()));
     }
 
     /// Shows how a load stands, where a person sees it.
     pub fn bench_progress(&self, so_far: &engine::Progress) {
+        if !self.shows_status() {
+            return;
+        }
         let errors: Vec<_> = so_far
             .errors
             .iter()
@@ -328,6 +340,9 @@ impl Page {
         if rows.len() > 1 {
             self.table(&rows);
         }
+        if let Some(shares) = shares::first_byte(latency) {
+            self.row("time goes to", &shares);
+        }
         self.counts(latency);
     }
 
@@ -370,13 +385,11 @@ impl Page {
             let (syn, data) = (human::grouped(syn), human::grouped(data));
             self.row("sent again", &format!("{syn} SYN, {data} data"));
         }
-        if let (Some(cpu), Some(share)) =
-            (latency.client_cpu_us_per_request, latency.client_cpu_share)
-        {
-            let threads = human::count(latency.threads, "thread");
-            let cpu = human::microseconds(cpu);
-            let text = format!("{cpu} a request, {:.0}% of {threads}", share * 100.0);
-            self.row("CPU here", &text);
+        if let Some(how) = shares::held_up(latency) {
+            self.row("sending held up", &how);
+        }
+        if let Some(cpu) = verdict::client_cpu(latency) {
+            self.row("CPU here", &cpu);
         }
     }
 
@@ -720,6 +733,7 @@ mod tests {
             "p99.9",
             "started late by",
             "network (min RTT)",
+            "the network 5.00 ms (two round trips), the server 2.80 ms",
             "80 refused",
             "20 timed out waiting for the reply",
             "0 SYN, 2 data",

@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 use super::{Colour, Halt, Output, human};
 use crate::discover::report::{BoardReport, DiscoverReport, Event, Status};
 use crate::sanitize;
+use crate::target::{Place, Target};
 
 /// The widths that columns have in a pipe, from the first line on; longer texts push the rest of
 /// their line.
@@ -15,6 +18,8 @@ const HEADINGS: [&str; 8] = [
 ];
 /// A text longer than that is cut: a name may have 63 bytes, and a hostile one any of them.
 const MAX_WIDTH: usize = 40;
+/// What is left of a name on a terminal that is too narrow for all columns.
+const NARROWEST_NAME: usize = 12;
 
 /// A list of boards that is being told.
 #[derive(Debug)]
@@ -30,11 +35,32 @@ enum Form {
     /// A line when a board is found that is online; the others at the end.
     Lines(Vec<BoardReport>),
     /// A table that is drawn again.
-    Table {
-        boards: Vec<BoardReport>,
-        drawn: usize,
-        watching: bool,
-    },
+    Table(Table),
+}
+
+/// A table, and what of it is on the terminal now.
+#[derive(Debug)]
+struct Table {
+    boards: Vec<BoardReport>,
+    /// The widths of its lines, in columns.
+    drawn: Vec<usize>,
+    size: Size,
+    watching: bool,
+}
+
+/// A terminal's columns and rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Size {
+    columns: usize,
+    rows: usize,
+}
+
+impl Size {
+    fn of_terminal() -> Self {
+        let size = terminal_size::terminal_size();
+        let (columns, rows) = size.map_or((80, 24), |(w, h)| (w.0.into(), h.0.into()));
+        Self { columns, rows }
+    }
 }
 
 impl Output {
@@ -45,11 +71,12 @@ impl Output {
             (true, _) => Form::Json,
             (false, false) if watching => Form::Json,
             (false, false) => Form::Lines(Vec::new()),
-            (false, true) => Form::Table {
+            (false, true) => Form::Table(Table {
                 boards: Vec::new(),
-                drawn: 0,
+                drawn: Vec::new(),
+                size: Size::of_terminal(),
                 watching,
-            },
+            }),
         };
         let mut listing = Listing { output: self, form };
         if watching && terminal && !self.is_json() {
@@ -58,11 +85,14 @@ impl Output {
         Ok(listing)
     }
 
-    /// Prints names, one a line; what could not be typed as a name is left out.
+    /// Prints names, one a line; what is no target of that name, and what is not safe to show, is
+    /// left out.
     pub fn names(&self, names: &[String]) -> Result<(), Halt> {
         let plain = |name: &&String| {
-            let typed = |c: char| c.is_alphanumeric() || "-._".contains(c);
-            !name.is_empty() && name.chars().all(typed) && sanitize::one_line(name) == **name
+            let target = Target::parse(name).map(|target| target.place);
+            let is_target =
+                matches!(target, Ok(Place::Name { host, port: None }) if host == **name);
+            is_target && sanitize::one_line(name) == **name
         };
         if self.is_json() {
             return self.object(&serde_json::json!({
@@ -85,7 +115,7 @@ impl Listing<'_> {
         match &mut self.form {
             Form::Json => self.output.object(event),
             Form::Lines(later) => {
-                let same = |it: &BoardReport| is_same(it, board);
+                let same = |it: &BoardReport| it.id == board.id;
                 match event.event {
                     Event::Found | Event::Updated if later.iter().any(same) => {
                         later.retain(|it| !same(it));
@@ -101,22 +131,24 @@ impl Listing<'_> {
                 later.push(board.clone());
                 Ok(())
             }
-            Form::Table { boards, .. } => {
-                let known = boards.iter().position(|it| is_same(it, board));
-                match (event.event, known) {
-                    (Event::Lost, Some(at)) => drop(boards.remove(at)),
-                    (Event::Lost, None) => {}
-                    (_, Some(at)) => boards[at] = board.clone(),
-                    (_, None) => boards.push(board.clone()),
-                }
+            Form::Table(table) => {
+                table.take(event);
                 self.draw()
             }
         }
     }
 
+    /// Draws the table anew if the terminal has another size now.
+    pub fn look_at_terminal(&mut self) -> Result<(), Halt> {
+        match &self.form {
+            Form::Table(table) if table.size != Size::of_terminal() => self.draw(),
+            _ => Ok(()),
+        }
+    }
+
     /// Tells what was kept for the end.
     pub fn finish(mut self) -> Result<(), Halt> {
-        match &self.form {
+        match &mut self.form {
             Form::Lines(later) => {
                 for board in later {
                     let line = line(board, self.output.stdout_colour);
@@ -125,74 +157,106 @@ impl Listing<'_> {
                 Ok(())
             }
             // The last one is there to be read: nothing is cut for the sake of the next.
-            Form::Table {
-                watching: false,
-                drawn: 1..,
-                ..
-            } => self.draw_within((usize::MAX, usize::MAX)),
-            Form::Json | Form::Table { .. } => Ok(()),
+            Form::Table(table) if !table.watching && !table.drawn.is_empty() => {
+                let whole = Size {
+                    columns: usize::MAX,
+                    rows: usize::MAX,
+                };
+                let text = table.draw(Size::of_terminal(), whole, self.output.stdout_colour);
+                self.output.write(text.as_bytes())
+            }
+            Form::Json | Form::Table(_) => Ok(()),
         }
     }
 
     /// Draws the table over itself, within the screen: what has scrolled away, or takes more than
     /// its line, can't be drawn over.
     fn draw(&mut self) -> Result<(), Halt> {
-        let size = terminal_size::terminal_size();
-        self.draw_within(size.map_or((80, 24), |(w, h)| (w.0.into(), h.0.into())))
-    }
-
-    fn draw_within(&mut self, (width, height): (usize, usize)) -> Result<(), Halt> {
-        let Form::Table {
-            boards,
-            drawn,
-            watching,
-        } = &mut self.form
-        else {
+        let Form::Table(table) = &mut self.form else {
             return Ok(());
         };
-        let colour = self.output.stdout_colour;
-        let room = height.saturating_sub(3).max(1);
-        let shown: Vec<_> = boards.iter().take(room).map(|it| (cells(it), it)).collect();
-        let mut widths = HEADINGS.map(str::len);
-        for (cells, _) in &shown {
-            for (width, cell) in widths.iter_mut().zip(cells) {
-                *width = cell.chars().count().max(*width);
-            }
-        }
-        let headings = row(&HEADINGS.map(Cow::Borrowed), widths);
-        let mut lines = vec![colour.strong(fit(&headings, width))];
-        for (cells, board) in &shown {
-            lines.push(in_colour(fit(&row(cells, widths), width), board, colour));
-        }
-        if boards.len() > room {
-            let more = human::grouped((boards.len() - room) as u64);
-            lines.push(format!("and {more} more"));
-        }
-        if *watching {
-            let count = human::count(boards.len() as u64, "board");
-            lines.push(colour.faint(fit(&format!("{count}; Ctrl-C ends"), width)));
-        }
-        let mut text = String::new();
-        if *drawn > 0 {
-            // Up to the first line, and away with all from there on.
-            let _ = write!(text, "\x1b[{drawn}A\r\x1b[J");
-        }
-        *drawn = lines.len();
-        text.push_str(&lines.join("\n"));
-        text.push('\n');
+        let size = Size::of_terminal();
+        let text = table.draw(size, size, self.output.stdout_colour);
         self.output.write(text.as_bytes())
     }
 }
 
-/// Whether two reports are of one board, as far as a reader of the list can tell.
-fn is_same(a: &BoardReport, b: &BoardReport) -> bool {
-    if let (Some(a), Some(b)) = (&a.serial_port, &b.serial_port) {
-        return a == b;
+impl Table {
+    fn take(&mut self, event: &DiscoverReport) {
+        let board = &event.board;
+        let known = self.boards.iter().position(|it| it.id == board.id);
+        match (event.event, known) {
+            (Event::Lost, Some(at)) => drop(self.boards.remove(at)),
+            (Event::Lost, None) => {}
+            (_, Some(at)) => self.boards[at] = board.clone(),
+            (_, None) => self.boards.push(board.clone()),
+        }
     }
-    match (&a.mac, &b.mac) {
-        (Some(x), Some(y)) => x == y && (a.port == b.port || a.port.is_none() || b.port.is_none()),
-        _ if a.name.is_some() && a.name == b.name && a.interface == b.interface => true,
-        _ => a.port == b.port && a.addresses.iter().any(|it| b.addresses.contains(it)),
+
+    /// What draws the table, no larger than `room`, over the one that is on a terminal of `size`.
+    fn draw(&mut self, size: Size, room: Size, colour: Colour) -> String {
+        // Besides the boards: the headings, the last line, and the row that the cursor is left in.
+        let besides = 2 + usize::from(self.watching);
+        let mut rows = room.rows.saturating_sub(besides).max(1);
+        if self.boards.len() > rows {
+            rows = rows.saturating_sub(1).max(1);
+        }
+        let boards = self.boards.iter().take(rows);
+        let mut shown: Vec<_> = boards.map(|it| (cells(it), it)).collect();
+        let mut widths = HEADINGS.map(str::len);
+        for (cells, _) in &shown {
+            for (width, cell) in widths.iter_mut().zip(cells) {
+                *width = cell.width().max(*width);
+            }
+        }
+        // Whether a board is online says more than the end of a long name.
+        let all = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
+        let name = widths[0].saturating_sub(all.saturating_sub(room.columns));
+        if name < widths[0] {
+            widths[0] = name.max(NARROWEST_NAME).min(widths[0]);
+            for (cells, _) in &mut shown {
+                cells[0] = shortened(&cells[0], widths[0]).into();
+            }
+        }
+        let mut text = String::new();
+        let above = self.rows_above(size);
+        if above > 0 {
+            // Up to the first line, and away with all from there on.
+            let _ = write!(text, "\x1b[{above}A\r\x1b[J");
+        }
+        self.drawn.clear();
+        self.size = size;
+        let mut add = |line: &str, show: &dyn Fn(&str) -> String| {
+            let line = fit(line, room.columns);
+            self.drawn.push(line.width());
+            text.push_str(&show(line));
+            text.push('\n');
+        };
+        let headings = row(&HEADINGS.map(Cow::Borrowed), widths);
+        add(&headings, &|line| colour.strong(line));
+        for (cells, board) in &shown {
+            add(&row(cells, widths), &|line| in_colour(line, board, colour));
+        }
+        if self.boards.len() > rows {
+            let more = human::grouped((self.boards.len() - rows) as u64);
+            add(&format!("and {more} more"), &str::to_owned);
+        }
+        if self.watching {
+            let count = human::count(self.boards.len() as u64, "board");
+            let last = format!("{count}; Ctrl-C ends");
+            add(&last, &|line| colour.faint(line));
+        }
+        text
+    }
+
+    /// The rows that what is drawn takes on a terminal of this size: where it has become narrower,
+    /// terminals break the lines that no longer fit.
+    fn rows_above(&self, size: Size) -> usize {
+        let columns = size.columns.max(1);
+        self.drawn
+            .iter()
+            .map(|width| width.div_ceil(columns).max(1))
+            .sum()
     }
 }
 
@@ -208,20 +272,23 @@ fn in_colour(line: &str, board: &BoardReport, colour: Colour) -> String {
 }
 
 /// As much of a text as takes one line of the terminal.
-fn fit(text: &str, width: usize) -> &str {
-    let end = text
-        .char_indices()
-        .nth(width)
-        .map_or(text.len(), |(at, _)| at);
-    &text[..end]
+fn fit(text: &str, columns: usize) -> &str {
+    let mut used = 0;
+    for (at, character) in text.char_indices() {
+        used += character.width().unwrap_or(0);
+        if used > columns {
+            return &text[..at];
+        }
+    }
+    text
 }
 
 fn row(cells: &[Cow<'_, str>; 8], widths: [usize; 8]) -> String {
     let mut text = String::new();
     for (cell, width) in cells.iter().zip(widths) {
         text.push_str(cell);
-        let length = cell.chars().count();
-        text.extend(std::iter::repeat_n(' ', width.saturating_sub(length) + 2));
+        let spaces = width.saturating_sub(cell.width()) + 2;
+        text.extend(std::iter::repeat_n(' ', spaces));
     }
     text.truncate(text.trim_end().len());
     text
@@ -279,10 +346,15 @@ fn cells(board: &BoardReport) -> [Cow<'static, str>; 8] {
 /// A text from outside, safe for a terminal and no longer than a column may be.
 fn shown(text: &str) -> String {
     let safe = sanitize::one_line(text);
-    match safe.char_indices().nth(MAX_WIDTH) {
-        Some((at, _)) => format!("{}...", &safe[..at]),
-        None => safe,
+    shortened(&safe, MAX_WIDTH)
+}
+
+/// As much of a text as takes so many columns, with a mark where it was cut.
+fn shortened(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
     }
+    format!("{}...", fit(text, columns.saturating_sub(3)))
 }
 
 #[cfg(test)]
@@ -292,6 +364,7 @@ mod tests {
 
     fn board(name: &str) -> BoardReport {
         BoardReport {
+            id: name.bytes().map(u64::from).sum(),
             name: Some(name.into()),
             host: None,
             addresses: vec!["fe80::1%eth0".into(), "10.0.0.1".into()],
@@ -334,5 +407,95 @@ mod tests {
     fn a_line_is_cut_between_characters() {
         assert_eq!(fit("häuser", 2), "hä");
         assert_eq!(fit("ab", 5), "ab");
+        assert_eq!(fit("厨房", 3), "厨");
+    }
+
+    const NARROW: Size = Size {
+        columns: 30,
+        rows: 6,
+    };
+
+    fn table(names: &[&str]) -> Table {
+        Table {
+            boards: names.iter().map(|name| board(name)).collect(),
+            drawn: Vec::new(),
+            size: NARROW,
+            watching: true,
+        }
+    }
+
+    #[test]
+    fn columns_are_aligned_in_any_script() {
+        let wide = Size {
+            columns: 200,
+            rows: 24,
+        };
+        let text = table(&["a", "厨房の板", "Küche"]).draw(wide, wide, Colour::Off);
+        let lines: Vec<_> = text.lines().collect();
+        let column = |line: &str, part: &str| line[..line.find(part).unwrap()].width();
+        let addresses = column(lines[0], "ADDRESS");
+        assert_eq!(lines.len(), 5, "{text}");
+        for line in &lines[1..4] {
+            assert_eq!(column(line, "[fe80"), addresses, "{text}");
+        }
+    }
+
+    #[test]
+    fn where_all_does_not_fit_it_is_the_name_that_is_cut() {
+        let screen = Size {
+            columns: 110,
+            rows: 24,
+        };
+        let long = "Board in the kitchen with a very long name";
+        let text = table(&[long]).draw(screen, screen, Colour::Off);
+        let line = text.lines().nth(1).unwrap();
+        assert!(line.starts_with("Board in the"), "{text}");
+        assert!(line.contains("...  [fe80"), "{text}");
+        assert!(line.contains("online 1.32 ms"), "{text}");
+        assert!(line.width() <= screen.columns, "{text}");
+    }
+
+    #[test]
+    fn two_names_at_one_address_have_a_line_each() {
+        let mut table = table(&[]);
+        for (event, name) in [
+            (Event::Found, "a"),
+            (Event::Found, "b"),
+            (Event::Updated, "a"),
+            (Event::Lost, "b"),
+            (Event::Found, "c"),
+        ] {
+            table.take(&DiscoverReport::new(event, board(name)));
+        }
+        let names: Vec<_> = table.boards.iter().map(|it| it.name.as_deref()).collect();
+        assert_eq!(names, [Some("a"), Some("c")]);
+    }
+
+    #[test]
+    fn a_table_stays_on_its_screen_and_is_drawn_over_itself() {
+        let mut table = table(&["a", "b", "c", "d", "e"]);
+        let text = table.draw(NARROW, NARROW, Colour::Off);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), NARROW.rows - 1, "{text}");
+        assert!(lines.iter().all(|line| line.width() <= NARROW.columns));
+        assert_eq!(lines[3..], ["and 3 more", "5 boards; Ctrl-C ends"]);
+        let again = table.draw(NARROW, NARROW, Colour::Off);
+        assert_eq!(again, format!("\x1b[5A\r\x1b[J{text}"));
+        // On half the columns some lines take two rows.
+        let half = Size {
+            columns: 15,
+            ..NARROW
+        };
+        let narrower = table.draw(half, half, Colour::Off);
+        let above: usize = table_rows(&lines, 15);
+        assert!(
+            narrower.starts_with(&format!("\x1b[{above}A")),
+            "{narrower:?}"
+        );
+        assert!(above > lines.len());
+    }
+
+    fn table_rows(lines: &[&str], columns: usize) -> usize {
+        lines.iter().map(|it| it.width().div_ceil(columns)).sum()
     }
 }

@@ -72,8 +72,10 @@ pub fn number(value: f64) -> String {
         reason = "a number for people; one beyond 2^64 is shown as that"
     )]
     match value.abs() {
-        large if large >= 99.95 && value > 0.0 => grouped(value.round() as u64),
-        large if large >= 99.95 => format!("{value:.0}"),
+        large if large >= 99.95 => {
+            let sign = if value < 0.0 { "-" } else { "" };
+            format!("{sign}{}", grouped(large.round() as u64))
+        }
         _ if value.fract() == 0.0 => format!("{value:.0}"),
         medium if medium >= 9.995 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
@@ -112,8 +114,11 @@ mod tests {
 
     #[test]
     fn numbers_are_as_long_as_they_are_telling() {
-        let numbers = [0.0, 0.126, 5.0, 12.34, 99.96, 12_345.6].map(number);
-        assert_eq!(numbers, ["0", "0.13", "5", "12.3", "100", "12,346"]);
+        let numbers = [0.0, 0.126, 5.0, 12.34, 99.96, 12_345.6, -7_972.0].map(number);
+        assert_eq!(
+            numbers,
+            ["0", "0.13", "5", "12.3", "100", "12,346", "-7,972"]
+        );
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(count(1, "thread"), "1 thread");
         assert_eq!(count(1_000, "request"), "1,000 requests");

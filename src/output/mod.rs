@@ -5,6 +5,7 @@
 
 pub mod bench;
 mod colour;
+mod config;
 pub mod discover;
 mod flash;
 mod hexdump;
@@ -180,9 +181,14 @@ impl Output {
     /// Shows how something long stands, on one line that the next one replaces: only where a person
     /// sees standard error, and not with `-q`. The text must be safe for a terminal.
     pub fn status(&self, text: &str) {
-        if self.verbosity >= Verbosity::Normal && io::stderr().is_terminal() {
+        if self.shows_status() {
             let _ = io::stderr().write_all(format!("\r\x1b[2K{text}").as_bytes());
         }
+    }
+
+    /// Whether [`Output::status`] shows anything: else its text need not be made.
+    fn shows_status(&self) -> bool {
+        self.verbosity >= Verbosity::Normal && io::stderr().is_terminal()
     }
 
     /// Takes away what [`Output::status`] showed.

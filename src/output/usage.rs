@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 
+use clap::builder::{Resettable, StyledStr};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, ValueEnum};
 
 use super::{Colour, Stdout, tell};
-use crate::cli::{Cli, ColorWhen};
+use crate::cli::{self, Cli, ColorWhen};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::sanitize;
@@ -27,15 +28,24 @@ pub fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     let when = color(&texts);
     let stdout = Stdout::new();
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let text = rendered(error, Colour::decide(when, io::stdout().is_terminal()));
+        kind @ (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            let colour = Colour::decide(when, io::stdout().is_terminal());
+            let is_long = texts.iter().any(|text| text == "--help");
+            let text = if kind == ErrorKind::DisplayHelp && !is_long {
+                styled(&summary(&texts), colour)
+            } else {
+                styled(&error.render(), colour)
+            };
             // Who closed the pipe has read enough of it.
             let _ = stdout.write(text.as_bytes());
             Exit::Done
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let colour = Colour::decide(when, io::stderr().is_terminal());
-            super::say(rendered(error, colour).trim_end());
+            let name = colour.strong(concat!("tcpctl ", env!("CARGO_PKG_VERSION")));
+            let about = Cli::command().get_about().map(ToString::to_string);
+            let about = about.unwrap_or_default();
+            super::say(&format!("{name}: {about}\n\n{}", cli::FIVE_THINGS));
             Exit::Usage
         }
         _ => {
@@ -73,12 +83,29 @@ fn color(arguments: &[impl AsRef<str>]) -> ColorWhen {
     when.unwrap_or_default()
 }
 
-fn rendered(error: &clap::Error, colour: Colour) -> String {
+fn styled(text: &StyledStr, colour: Colour) -> String {
     match colour {
-        Colour::On => error.render().ansi().to_string(),
-        Colour::Off => error.render().to_string(),
+        Colour::On => text.ansi().to_string(),
+        Colour::Off => text.to_string(),
     }
 }
+
+/// What `-h` shows: the options that are used most, in one list, so that it fits a screen.
+fn summary(arguments: &[impl AsRef<str>]) -> StyledStr {
+    let mut cli = Cli::command();
+    cli.build();
+    let mut names = arguments.iter().map(AsRef::as_ref);
+    let command = names.find_map(|name| cli.find_subcommand(name));
+    let command = command.unwrap_or(&cli).clone();
+    command
+        .mut_args(|arg| arg.help_heading(Resettable::Reset))
+        // What holds for every command comes last.
+        .mut_arg("json", |arg| arg.display_order(LAST))
+        .render_help()
+}
+
+/// After all that is in the order in which it is written.
+const LAST: usize = 900;
 
 /// Clap's paragraphs as one line: the first is what is wrong, its tips are the hint.
 fn failure(error: &clap::Error) -> Failure {

@@ -1,202 +1,16 @@
-//! An Ethernet cable in memory, with the faults of a real link.
-//!
-//! Each direction delays, loses and paces frames by itself. What happens to the *n*th frame of a
-//! direction depends on the seed, the direction and *n* alone, never on the time, so a lossy run
-//! can be repeated. Frames never overtake each other, as on one radio link.
+//! An Ethernet cable in memory, with the faults of a real link: two directions, each a [`Link`], and
+//! who is to be woken at either end.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use embassy_time::{Duration, Instant};
+use embassy_time::Instant;
+
+use super::fate::Quality;
+use super::link::{Direction, Link, Traffic};
 
 /// The longest frame: 1500 bytes of payload and the Ethernet header.
 pub const MAX_FRAME: usize = 1514;
-
-/// So many frames may wait in one direction, however long the line: more than any window here,
-/// and a bound on memory.
-const MAX_QUEUED: usize = 1024;
-
-/// What a sender may have waiting for a slow link, in time. A Wi-Fi driver holds about as much.
-const MAX_QUEUE_TIME: Duration = Duration::from_millis(50);
-
-/// How good the cable is, each way.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Quality {
-    /// One-way delay.
-    pub latency: Duration,
-    /// Mean of the random delay on top: exponentially distributed, cut at eight times its mean.
-    pub jitter: Duration,
-    /// Share of frames lost, 0 to 1.
-    pub loss: f64,
-    /// Bits per second, or as fast as it goes.
-    pub bandwidth: Option<u64>,
-    /// What decides the fate of each frame.
-    pub seed: u64,
-}
-
-impl Quality {
-    /// No delay, no loss, no limit.
-    pub const IDEAL: Self = Self {
-        latency: Duration::from_ticks(0),
-        jitter: Duration::from_ticks(0),
-        loss: 0.0,
-        bandwidth: None,
-        seed: 0,
-    };
-}
-
-/// Which way a frame goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// From the host to the board.
-    ToBoard = 0,
-    /// From the board to the host.
-    ToHost = 1,
-}
-
-impl Direction {
-    fn opposite(self) -> Self {
-        match self {
-            Self::ToBoard => Self::ToHost,
-            Self::ToHost => Self::ToBoard,
-        }
-    }
-}
-
-/// What one direction has carried.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Frames handed to the link.
-    pub frames: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Frames that were lost on the way.
-    pub lost: u64,
-    /// Frames that found the queue full.
-    pub dropped: u64,
-}
-
-/// One direction of a cable: plain state, told the time.
-#[derive(Debug)]
-pub struct Link {
-    quality: Quality,
-    direction: Direction,
-    in_flight: VecDeque<(Instant, Vec<u8>)>,
-    /// When the link has sent all that it was given.
-    free_at: Instant,
-    traffic: Traffic,
-}
-
-impl Link {
-    /// An empty link.
-    pub fn new(quality: Quality, direction: Direction) -> Self {
-        Self {
-            quality,
-            direction,
-            in_flight: VecDeque::new(),
-            free_at: Instant::MIN,
-            traffic: Traffic::default(),
-        }
-    }
-
-    /// When the link can take a frame without queueing more than a driver would: `None` is now.
-    fn room_at(&self, now: Instant) -> Option<Instant> {
-        let at = self.free_at.checked_sub(MAX_QUEUE_TIME)?;
-        (at > now).then_some(at)
-    }
-
-    /// Whether the link takes a frame now.
-    pub fn has_room(&self, now: Instant) -> bool {
-        self.in_flight.len() < MAX_QUEUED && self.room_at(now).is_none()
-    }
-
-    /// Sends a frame at `now`. One that does not fit is dropped, as a driver would.
-    pub fn send(&mut self, now: Instant, frame: Vec<u8>) {
-        let fate = Fate::of(&self.quality, self.direction, self.traffic.frames);
-        self.traffic.frames += 1;
-        self.traffic.bytes += frame.len() as u64;
-        // Twice the queue: an answer goes out on the heels of the frame that asked for it, room
-        // or no room, or two full directions would wait for each other.
-        if self.in_flight.len() >= 2 * MAX_QUEUED {
-            self.traffic.dropped += 1;
-            return;
-        }
-        self.free_at = self.free_at.max(now) + self.time_on_air(frame.len());
-        if fate.lost {
-            // It was sent all the same: a lost frame costs its time.
-            self.traffic.lost += 1;
-            return;
-        }
-        let arrival = self.free_at + self.quality.latency + fate.jitter;
-        let arrival = self
-            .in_flight
-            .back()
-            .map_or(arrival, |&(last, _)| arrival.max(last));
-        self.in_flight.push_back((arrival, frame));
-    }
-
-    /// The next frame that has arrived by `now`.
-    pub fn receive(&mut self, now: Instant) -> Option<Vec<u8>> {
-        if self.next_arrival()? > now {
-            return None;
-        }
-        self.in_flight.pop_front().map(|(_, frame)| frame)
-    }
-
-    /// When the next frame arrives, if one is on its way.
-    pub fn next_arrival(&self) -> Option<Instant> {
-        self.in_flight.front().map(|&(at, _)| at)
-    }
-
-    /// What this link has carried.
-    pub fn traffic(&self) -> Traffic {
-        self.traffic
-    }
-
-    fn time_on_air(&self, bytes: usize) -> Duration {
-        self.quality
-            .bandwidth
-            .map_or(Duration::from_ticks(0), |bits_per_second| {
-                Duration::from_micros((bytes as u64 * 8 * 1_000_000).div_ceil(bits_per_second))
-            })
-    }
-}
-
-/// What happens to one frame.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Fate {
-    lost: bool,
-    jitter: Duration,
-}
-
-impl Fate {
-    fn of(quality: &Quality, direction: Direction, nth: u64) -> Self {
-        let mut state = quality.seed ^ ((direction as u64 + 1) << 62) ^ nth.rotate_left(20);
-        let lost = unit(&mut state) < quality.loss;
-        let factor = (-(1.0 - unit(&mut state)).ln()).min(8.0);
-        let mean = quality.jitter.as_micros() as f64;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a jitter, small and not negative"
-        )]
-        let jitter = Duration::from_micros((mean * factor).round() as u64);
-        Self { lost, jitter }
-    }
-}
-
-/// The next number in [0, 1) of the `SplitMix64` generator (Steele, Lea, Flood: "Fast Splittable
-/// Pseudorandom Number Generators", OOPSLA 2014).
-fn unit(state: &mut u64) -> f64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^= z >> 31;
-    // 53 bits: as many as a double holds exactly.
-    (z >> 11) as f64 / (1_u64 << 53) as f64
-}
 
 /// Both directions, and who is to be woken at either end.
 #[derive(Debug)]
@@ -208,10 +22,11 @@ struct Cable {
 
 /// Makes a cable and returns its two ends, the board's and the host's.
 pub fn cable(quality: Quality) -> (End, End) {
+    let now = Instant::now();
     let shared = Arc::new(Mutex::new(Cable {
         links: [
-            Link::new(quality, Direction::ToBoard),
-            Link::new(quality, Direction::ToHost),
+            Link::new(quality, Direction::ToBoard, now),
+            Link::new(quality, Direction::ToHost, now),
         ],
         wakers: [None, None],
         up: true,
@@ -292,14 +107,34 @@ impl End {
         self.lock().up
     }
 
-    /// Plugs the cable in or out. What is on its way when it is unplugged is lost.
-    pub fn set_up(&mut self, up: bool) {
-        let mut cable = self.lock();
+    /// What plugs the cable in and out, and counts what it carries, from anywhere.
+    pub fn plug(&self) -> Plug {
+        Plug(Arc::clone(&self.shared))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cable> {
+        lock(&self.shared)
+    }
+}
+
+fn lock(cable: &Mutex<Cable>) -> MutexGuard<'_, Cable> {
+    // A thread that panicked in here has left whole frames: the cable is as good as before.
+    cable.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The plug of a cable, in whoever's hand.
+#[derive(Debug, Clone)]
+pub struct Plug(Arc<Mutex<Cable>>);
+
+impl Plug {
+    /// Plugs the cable in or out; both ends see that. What is on its way when it is unplugged is
+    /// lost.
+    pub fn set_up(&self, up: bool) {
+        let mut cable = lock(&self.0);
         cable.up = up;
         if !up {
             for link in &mut cable.links {
-                link.traffic.lost += link.in_flight.len() as u64;
-                link.in_flight.clear();
+                link.cut();
             }
         }
         for waker in cable.wakers.iter().flatten() {
@@ -307,18 +142,11 @@ impl End {
         }
     }
 
-    /// What has been carried to this end, and from it.
+    /// What has been carried to the board, and to the host.
     pub fn traffic(&self) -> (Traffic, Traffic) {
-        let cable = self.lock();
-        (
-            cable.links[self.receives as usize].traffic(),
-            cable.links[self.receives.opposite() as usize].traffic(),
-        )
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Cable> {
-        // A thread that panicked in here has left whole frames: the cable is as good as before.
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        let cable = lock(&self.0);
+        let [to_board, to_host] = &cable.links;
+        (to_board.traffic(), to_host.traffic())
     }
 }
 
@@ -328,163 +156,15 @@ mod tests {
 
     const START: Instant = Instant::from_ticks(1_000_000);
 
-    fn micros(at: Instant) -> u64 {
-        (at - START).as_micros()
-    }
-
-    /// Sends `count` frames of `bytes` at once, and returns the numbers and times of those that arrive.
-    fn arrivals(quality: Quality, count: u32, bytes: usize) -> Vec<(u32, u64)> {
-        let mut link = Link::new(quality, Direction::ToBoard);
-        for number in 0..count {
-            let mut frame = vec![0; bytes];
-            frame[..4].copy_from_slice(&number.to_be_bytes());
-            link.send(START, frame);
-        }
-        let mut arrived = Vec::new();
-        while let Some(at) = link.next_arrival() {
-            let frame = link.receive(at).expect("it has arrived");
-            arrived.push((
-                u32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]),
-                micros(at),
-            ));
-        }
-        arrived
-    }
-
-    #[test]
-    fn an_ideal_cable_delivers_at_once() {
-        assert_eq!(arrivals(Quality::IDEAL, 2, 64), [(0, 0), (1, 0)]);
-    }
-
-    #[test]
-    fn latency_delays_and_nothing_arrives_early() {
-        let quality = Quality {
-            latency: Duration::from_millis(3),
-            ..Quality::IDEAL
-        };
-        let mut link = Link::new(quality, Direction::ToHost);
-        link.send(START, vec![1]);
-        assert_eq!(link.receive(START + Duration::from_micros(2999)), None);
-        assert_eq!(
-            link.receive(START + Duration::from_micros(3000)),
-            Some(vec![1])
-        );
-    }
-
-    #[test]
-    fn bandwidth_spaces_frames() {
-        // 1250 bytes are 10,000 bits: half a millisecond at 20 Mbit/s.
-        let quality = Quality {
-            bandwidth: Some(20_000_000),
-            ..Quality::IDEAL
-        };
-        assert_eq!(arrivals(quality, 3, 1250), [(0, 500), (1, 1000), (2, 1500)]);
-    }
-
-    #[test]
-    fn a_slow_link_takes_no_more_than_a_driver_would_queue() {
-        let quality = Quality {
-            bandwidth: Some(1_000_000),
-            ..Quality::IDEAL
-        };
-        let mut link = Link::new(quality, Direction::ToBoard);
-        // 12 ms a frame: five are more than 50 ms.
-        for _ in 0..5 {
-            assert!(link.has_room(START));
-            link.send(START, vec![0; 1500]);
-        }
-        assert!(!link.has_room(START));
-        assert!(link.has_room(START + Duration::from_millis(10)));
-    }
-
-    #[test]
-    fn a_receiver_that_sleeps_costs_frames_and_not_memory() {
-        let mut link = Link::new(Quality::IDEAL, Direction::ToBoard);
-        for _ in 0..10 * MAX_QUEUED {
-            link.send(START, vec![0]);
-        }
-        assert_eq!(link.in_flight.len(), 2 * MAX_QUEUED);
-        assert_eq!(link.traffic().dropped, 8 * MAX_QUEUED as u64);
-    }
-
-    #[test]
-    fn jitter_varies_around_its_mean_and_keeps_the_order() {
-        let quality = Quality {
-            jitter: Duration::from_millis(1),
-            seed: 3,
-            ..Quality::IDEAL
-        };
-        let delays: Vec<u64> = (0..10_000)
-            .map(|nth| {
-                Fate::of(&quality, Direction::ToBoard, nth)
-                    .jitter
-                    .as_micros()
-            })
-            .collect();
-        let mean = delays.iter().sum::<u64>() as f64 / delays.len() as f64;
-        assert!((900.0..1100.0).contains(&mean), "{mean}");
-        assert!(delays.iter().all(|&delay| delay <= 8000));
-        let arrived = arrivals(quality, 500, 64);
-        assert!(arrived.is_sorted());
-        assert_eq!(arrived.len(), 500);
-    }
-
-    #[test]
-    fn loss_is_the_share_that_was_asked_for() {
-        let quality = Quality {
-            loss: 0.1,
-            seed: 42,
-            ..Quality::IDEAL
-        };
-        let lost = (0..100_000)
-            .filter(|&nth| Fate::of(&quality, Direction::ToHost, nth).lost)
-            .count();
-        assert!((9_700..10_300).contains(&lost), "{lost}");
-        let all = Quality {
-            loss: 1.0,
-            ..quality
-        };
-        assert_eq!(arrivals(all, 10, 64), []);
-    }
-
-    #[test]
-    fn the_nth_frame_meets_the_same_fate_under_one_seed_whenever_it_is_sent() {
-        let quality = Quality {
-            loss: 0.3,
-            jitter: Duration::from_micros(700),
-            seed: 7,
-            ..Quality::IDEAL
-        };
-        let at_once = arrivals(quality, 300, 64);
-        let mut link = Link::new(quality, Direction::ToBoard);
-        let mut slowly = Vec::new();
-        for number in 0..300 {
-            let sent = START + Duration::from_millis(20) * number;
-            link.send(sent, vec![0]);
-            if let Some(at) = link.next_arrival() {
-                slowly.push(number);
-                assert!(link.receive(at).is_some());
-            }
-        }
-        let kept: Vec<u32> = at_once.iter().map(|&(number, _)| number).collect();
-        assert_eq!(kept, slowly);
-        let other_seed = arrivals(Quality { seed: 8, ..quality }, 300, 64);
-        assert_ne!(at_once, other_seed);
-        let fates = |direction| (0..300).map(move |nth| Fate::of(&quality, direction, nth).lost);
-        assert!(
-            fates(Direction::ToBoard).ne(fates(Direction::ToHost)),
-            "each way has its own luck"
-        );
-    }
-
     #[test]
     fn an_unplugged_cable_loses_what_is_on_its_way() {
         let (mut board, mut host) = cable(Quality::IDEAL);
+        let plug = host.plug();
         host.send(START, vec![1]);
-        host.set_up(false);
+        plug.set_up(false);
         assert!(!board.is_up());
         host.send(START, vec![2]);
-        host.set_up(true);
+        plug.set_up(true);
         host.send(START, vec![3]);
         assert_eq!(board.receive(START), Some(vec![3]));
         assert_eq!(board.receive(START), None);

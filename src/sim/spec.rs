@@ -10,8 +10,8 @@ use tcpctl_settings::{
     Backlog, Greeting, Mode, RequestTimeout, ServerParts, ServerSettings, Services, Status, Workers,
 };
 
-use super::cable::Quality;
 use super::clock;
+use super::fate::{Outage, Quality};
 use crate::units;
 
 /// A kind of virtual board.
@@ -62,7 +62,7 @@ pub struct Spec {
 }
 
 /// The options that change a profile, in the order of the help.
-pub const KEYS: [&str; 13] = [
+pub const KEYS: [&str; 17] = [
     "mode",
     "workers",
     "backlog",
@@ -71,6 +71,10 @@ pub const KEYS: [&str; 13] = [
     "latency",
     "jitter",
     "loss",
+    "duplicate",
+    "reorder",
+    "corrupt",
+    "outage",
     "bandwidth",
     "seed",
     "greeting",
@@ -162,9 +166,9 @@ impl Draft {
         let wifi = Quality {
             latency: embassy_time::Duration::from_millis(3),
             jitter: embassy_time::Duration::from_micros(400),
-            loss: 0.0,
             bandwidth: Some(20_000_000),
             seed: 1,
+            ..Quality::IDEAL
         };
         let (quality, workers, backlog) = match profile {
             Profile::Ideal => (
@@ -216,6 +220,10 @@ impl Draft {
             "latency" => bounded(value).map(|time| self.quality.latency = clock::duration(time)),
             "jitter" => bounded(value).map(|time| self.quality.jitter = clock::duration(time)),
             "loss" => units::share(value).map(|share| self.quality.loss = share),
+            "duplicate" => units::share(value).map(|share| self.quality.duplicate = share),
+            "reorder" => units::share(value).map(|share| self.quality.reorder = share),
+            "corrupt" => units::share(value).map(|share| self.quality.corrupt = share),
+            "outage" => outage(value).map(|outage| self.quality.outage = Some(outage)),
             "bandwidth" => units::bandwidth(value).map(|bits| self.quality.bandwidth = Some(bits)),
             "seed" => value
                 .parse()
@@ -250,6 +258,17 @@ fn bounded(value: &str) -> Result<Duration, String> {
         return Err(format!("'{value}' is more than a minute"));
     }
     Ok(duration)
+}
+
+/// `5s@10s`: how long, and how long after the start.
+fn outage(value: &str) -> Result<Outage, String> {
+    let (length, after) = value
+        .split_once('@')
+        .ok_or_else(|| format!("'{value}' is not LENGTH@START, e.g. 5s@10s"))?;
+    Ok(Outage {
+        after: clock::duration(bounded(after)?),
+        length: clock::duration(bounded(length)?),
+    })
 }
 
 fn parse<T: std::str::FromStr<Err = tcpctl_settings::Invalid>>(value: &str) -> Result<T, String> {
@@ -320,7 +339,8 @@ mod tests {
     #[test]
     fn every_key_changes_something() {
         let values = [
-            "sta", "7", "7", "70ms", "7ms", "7ms", "7ms", "7%", "7Mbit", "7", "seven", "on", "off",
+            "sta", "7", "7", "70ms", "7ms", "7ms", "7ms", "7%", "7%", "7%", "7%", "7s@7s", "7Mbit",
+            "7", "seven", "on", "off",
         ];
         for (key, value) in KEYS.into_iter().zip(values) {
             let spec = Spec::with(Profile::Esp32, [(key, value)]).unwrap();
@@ -342,6 +362,9 @@ mod tests {
             ("latency=5", "5s or 5ms"),
             ("latency=2m", "latency"),
             ("request-timeout=1us", "request-timeout"),
+            ("corrupt=2", "corrupt"),
+            ("outage=5s", "5s@10s"),
+            ("outage=5s@2m", "outage"),
             ("bandwidth=0bit", "bandwidth"),
             ("seed=-1", "seed"),
             ("greeting=", "greeting"),

@@ -18,9 +18,11 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 
 use super::board::MacAddress;
-use super::cable::{Direction, Link, MAX_FRAME, Quality};
+use super::cable::MAX_FRAME;
 use super::clock::{self, Park};
 use super::driver::{Frame, Outgoing, SendFrame, capabilities, wake_at};
+use super::fate::Quality;
+use super::link::{Direction, Link};
 use crate::sys::tap;
 
 const INTERFACE: Token = Token(0);
@@ -63,8 +65,8 @@ pub fn open(name: &str, quality: Quality, mac: MacAddress) -> io::Result<(TapDri
     let task = Rc::new(RefCell::new(None));
     let driver = TapDriver {
         file: Rc::clone(&file),
-        to_board: Link::new(quality, Direction::ToBoard),
-        to_host: Link::new(quality, Direction::ToHost),
+        to_board: Link::new(quality, Direction::ToBoard, Instant::now()),
+        to_host: Link::new(quality, Direction::ToHost, Instant::now()),
         mac,
         task: Rc::clone(&task),
         gone: false,

@@ -106,7 +106,7 @@ impl Dial {
             interface: self.interface.as_deref(),
         };
         let kind = names::kind(host);
-        if kind != names::Kind::System
+        if matches!(kind, names::Kind::Board | names::Kind::Either)
             && let Some(addresses) = names::remembered(&wanted)
         {
             let addresses = self.allowed(addresses);
@@ -119,15 +119,20 @@ impl Dial {
             }
         }
         let port_or_default = port.unwrap_or(DEFAULT_PORT);
+        let system = self.resolve(host, port_or_default, deadline);
+        let network = self.ask_network(&wanted, deadline);
         let addresses = match kind {
-            names::Kind::System => self.resolve(host, port_or_default, deadline).await?,
-            names::Kind::Board => self.ask_network(&wanted, deadline).await?,
-            // Both are asked at once, so that neither waits for the other's patience.
-            names::Kind::Either => {
-                let system = self.resolve(host, port_or_default, deadline);
-                let network = self.ask_network(&wanted, deadline);
-                either(system, network).await?
+            names::Kind::System => system.await?,
+            names::Kind::Board => network.await?,
+            names::Kind::SystemFirst => {
+                let later = async {
+                    tokio::time::sleep(names::RESOLVER_FIRST).await;
+                    network.await
+                };
+                either(system, later).await?
             }
+            // Both are asked at once, so that neither waits for the other's patience.
+            names::Kind::Either => either(system, network).await?,
         };
         self.race(addresses, deadline).await
     }

@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(unix)]
+mod terminal;
 
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -340,6 +342,103 @@ fn ctrl_c_leaves_the_report_of_what_was_done() {
 }
 
 #[test]
+fn a_server_that_goes_away_in_the_middle_leaves_what_was_measured_and_is_broken() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let target = listener.local_addr().expect("bound").to_string();
+    std::thread::spawn(move || {
+        for connection in listener.incoming().take(20) {
+            let mut connection = connection.expect("a descriptor");
+            read_some(&mut connection);
+            let _ = std::io::Write::write_all(&mut connection, b"Hello World");
+        }
+        // With it goes the server.
+        drop(listener);
+    });
+    let bench = ["bench", &target, "--only", "latency", "-d", "50s", "--json"];
+    let ended = run(bench);
+    assert_eq!(ended.code, 56, "{ended:?}");
+    assert!(
+        ended.stderr.contains("stopped answering during the load"),
+        "{ended:?}"
+    );
+    let objects = ended.objects();
+    let report = &objects[0];
+    assert_eq!(report["latency"]["completed"], 20, "{report}");
+    assert_eq!(report["latency"]["interrupted"], true, "{report}");
+    assert!(
+        report["latency"]["errors"]["refused"].as_u64() > Some(0),
+        "{report}"
+    );
+    let verdict = report["verdict"].as_str().expect("a verdict");
+    assert!(verdict.contains("the server has gone away"), "{verdict}");
+    assert_eq!(objects[1]["kind"], "broken", "{ended:?}");
+}
+
+/// A file that the disk has no room for costs that file: the report is told, and the others are
+/// written.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_costs_neither_the_report_nor_the_other_files() {
+    let folder = Folder::new("full");
+    let server = Server::greeter(b"Hello World");
+    let target = server.target();
+    for full in ["--save", "--html", "--hdr-log"] {
+        let (save, page, log) = (
+            folder.file("run.json"),
+            folder.file("run.html"),
+            folder.file("run.hlog"),
+        );
+        let place = |option: &'static str, file| if option == full { "/dev/full" } else { file };
+        let bench = [
+            "bench",
+            &target,
+            "--only",
+            "latency",
+            "-n",
+            "5",
+            "--save",
+            place("--save", &save),
+            "--html",
+            place("--html", &page),
+            "--hdr-log",
+            place("--hdr-log", &log),
+        ];
+        let ended = run(bench);
+        assert_eq!(ended.code, 70, "{full}: {ended:?}");
+        assert!(
+            ended.stderr.contains("/dev/full can't be written"),
+            "{ended:?}"
+        );
+        let text = String::from_utf8_lossy(&ended.stdout);
+        assert!(text.contains("none of 5 failed"), "{full}: {text}");
+        for (option, file) in [("--save", save), ("--html", page), ("--hdr-log", log)] {
+            let written = std::fs::remove_file(&file).is_ok();
+            assert_eq!(written, option != full, "{option}");
+        }
+    }
+}
+
+#[test]
+fn a_baseline_of_another_schema_is_refused_before_anything_is_sent() {
+    let folder = Folder::new("schema");
+    let file = folder.file("other.json");
+    std::fs::write(&file, r#"{"schema":"tcpctl.bench/2"}"#).expect("a temporary file");
+    let (sender, asked) = mpsc::channel();
+    let server = Server::start(move |_| {
+        let _ = sender.send(());
+    });
+    let ended = run(["bench", &server.target(), "--compare", &file]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("is of schema tcpctl.bench/2, not tcpctl.bench/1"),
+        "{ended:?}"
+    );
+    assert_eq!(asked.try_recv().ok(), None, "nothing was sent");
+}
+
+#[test]
 fn a_ramp_finds_the_knee_and_tells_the_race_from_the_limit() {
     let folder = Folder::new("ramp");
     let (page, saved) = (folder.file("page.html"), folder.file("run.json"));
@@ -605,6 +704,10 @@ fn what_can_not_be_is_refused_before_anything_is_sent() {
             "/nonexistent/run.json",
         ),
         (vec!["--html", "/"], "folder"),
+        (
+            vec!["--save", "one-file", "--html", "one-file"],
+            "the same file",
+        ),
         (vec!["--hdr-log", "/nonexistent/log"], "--hdr-log"),
         (vec!["--compare", "/nonexistent/run.json"], "--compare"),
         (vec!["--budget", "0"], "--budget"),

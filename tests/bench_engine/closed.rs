@@ -60,8 +60,11 @@ fn the_phases_are_told_apart() {
         (&measurement.complete, 70),
     ] {
         assert_eq!(times.len(), 7);
-        assert!(times.equivalent(times.min(), expected * MS), "{expected}");
-        assert!(times.equivalent(times.max(), expected * MS), "{expected}");
+        assert_eq!(
+            times.count_between(expected * MS, expected * MS),
+            7,
+            "{expected}"
+        );
     }
     let totals = measurement.totals.expect("the script knows");
     assert_eq!(totals.syn_retransmissions, 7);
@@ -80,6 +83,16 @@ fn a_number_of_requests_is_exact() {
         assert_eq!(network.log.borrow().syns.len(), 100);
         assert!(network.log.borrow().most_open <= connections);
         assert_eq!(network.log.borrow().open, 0);
+    }
+}
+
+#[test]
+fn connections_without_a_request_to_make_are_none() {
+    for (connections, count) in [(100, 5), (5, 100)] {
+        let load = requests(TARGET, connections, count);
+        let measurement = engine::run(&mut network(|_| greet(10), &load), &load, &mut ());
+        assert_eq!(measurement.completed, count);
+        assert_eq!(measurement.connections, 5);
     }
 }
 

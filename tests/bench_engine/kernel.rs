@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::process::Command;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -104,30 +105,35 @@ fn greetings_are_counted_and_timed() {
 #[test]
 fn percentiles_are_those_of_the_servers_delays() {
     // Five times each of 100, 200, ... 1,000 ms, from the moment of the connection. A loaded
-    // machine wakes a thread some milliseconds late: that has to be little of it.
-    let address = serve(|number, mut connection| {
-        let until = Instant::now() + Duration::from_millis(number as u64 * 7 % 10 * 100 + 100);
+    // machine wakes the server's thread late: so the server notes how long it really took.
+    let (took, taken) = mpsc::channel();
+    let address = serve(move |number, mut connection| {
+        let connected = Instant::now();
+        let delay = Duration::from_millis(number as u64 * 7 % 10 * 100 + 100);
         read_some(&mut connection);
-        thread::sleep(until.saturating_duration_since(Instant::now()));
+        thread::sleep(delay.saturating_sub(connected.elapsed()));
         let _ = connection.write_all(b"Hello World");
+        let _ = took.send((delay, connected.elapsed()));
     });
     let mut off = Vec::new();
     for _ in 0..3 {
         let measurement = run(&requests(address, 10, 50));
         assert_eq!(measurement.completed, 50);
-        let quantiles = [(0.5, 500.0), (0.9, 900.0), (1.0, 1000.0)];
-        let found = quantiles.map(|(quantile, expected)| {
+        let mut delays: Vec<_> = taken.iter().take(50).collect();
+        delays.sort_by_key(|&(_, took)| took);
+        assert!(delays.iter().all(|(delay, took)| took >= delay));
+        let quantiles = [(0.5, 24), (0.9, 44), (1.0, 49)].map(|(quantile, rank)| {
+            let expected: Duration = delays[rank].1;
             let found = complete_ms(&measurement, quantile);
-            assert!(found >= expected * 0.98, "{found} ms, not {expected}");
-            (found, expected)
+            (found, expected.as_secs_f64() * 1000.0)
         });
-        if found
+        if quantiles
             .iter()
             .all(|&(found, expected)| is_within(2.0, found, expected))
         {
             return;
         }
-        off.push(found);
+        off.push(quantiles);
     }
     panic!("found and expected, in ms: {off:?}");
 }
@@ -196,6 +202,44 @@ fn a_repeated_syn_is_told_from_repeated_data() {
     assert!(totals.syn_retransmissions >= 1);
     assert_eq!(totals.retransmissions, 0);
     assert!(measurement.connect.max() > 300 * MS);
+}
+
+/// The server's small window holds the request back for as long as it does not read.
+#[test]
+#[cfg(target_os = "linux")]
+fn time_that_the_receiver_s_window_takes_is_told() {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    // Before the connection, so that it has that window from its start.
+    listener.set_recv_buffer_size(4096).expect("small");
+    listener.bind(&any.into()).expect("a port");
+    listener.listen(8).expect("a free port");
+    let listener = TcpListener::from(listener);
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        let (mut connection, _) = listener.accept().expect("a client");
+        thread::sleep(Duration::from_millis(200));
+        let mut left = 1 << 20;
+        while left > 0 {
+            match connection.read(&mut [0; 8192]) {
+                Ok(count @ 1..) => left -= count,
+                _ => return,
+            }
+        }
+        let _ = connection.write_all(b"Hello World");
+    });
+    let load = Load {
+        message: vec![b'x'; 1 << 20],
+        ..requests(address, 1, 1)
+    };
+    let measurement = run(&load);
+    assert_eq!(measurement.completed, 1, "{:?}", measurement.errors);
+    let limited = measurement
+        .totals
+        .expect("TCP_INFO")
+        .receiver_limited
+        .expect("a kernel of this decade");
+    assert!(limited >= Duration::from_millis(100), "{limited:?}");
 }
 
 #[test]
@@ -398,29 +442,39 @@ fn ping_pong_on_kept_connections() {
 
 #[test]
 fn a_stall_shows_in_an_open_loop() {
-    let start = Instant::now();
-    let address = serve(move |_, connection| {
-        // Nothing between 0.5 and 1.5 s.
-        let now = start.elapsed();
-        if (500..1500).contains(&now.as_millis()) {
-            thread::sleep(Duration::from_millis(1500).saturating_sub(now));
+    // A machine that is loaded wakes a thread late, and then the stall is a longer one: it may not
+    // be so each time.
+    let mut longest = Vec::new();
+    for _ in 0..3 {
+        let start = Instant::now();
+        let address = serve(move |_, connection| {
+            // Nothing between 0.5 and 1.5 s.
+            let now = start.elapsed();
+            if (500..1500).contains(&now.as_millis()) {
+                thread::sleep(Duration::from_millis(1500).saturating_sub(now));
+            }
+            greet(connection);
+        });
+        let load = Load {
+            pace: open(100.0, 1000),
+            extent: seconds(2),
+            ..requests(address, 1, 1)
+        };
+        let measurement = run(&load);
+        assert_eq!(measurement.completed, 200);
+        let late = measurement.complete.len() - measurement.complete.count_between(0, 500 * MS);
+        assert!(
+            late >= 45,
+            "{late} of the stall's hundred over 500 ms: the others were never sent"
+        );
+        let slowest = complete_ms(&measurement, 1.0);
+        assert!(slowest >= 950.0, "{slowest} ms");
+        if late <= 55 && is_within(5.0, slowest, 1000.0) {
+            return;
         }
-        greet(connection);
-    });
-    let load = Load {
-        pace: open(100.0, 1000),
-        extent: seconds(2),
-        ..requests(address, 1, 1)
-    };
-    let measurement = run(&load);
-    assert_eq!(measurement.completed, 200);
-    let late = measurement.complete.len() - measurement.complete.count_between(0, 500 * MS);
-    assert!(
-        (45..=55).contains(&late),
-        "{late} of the stall's hundred over 500 ms"
-    );
-    let longest = complete_ms(&measurement, 1.0);
-    assert!(is_within(5.0, longest, 1000.0), "{longest} ms");
+        longest.push((late, slowest));
+    }
+    panic!("late ones, and the longest in ms: {longest:?}");
 }
 
 #[test]

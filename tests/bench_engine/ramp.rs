@@ -482,25 +482,30 @@ fn what_it_is_doing_is_told() {
 fn a_virtual_board_has_the_knee_that_it_was_made_with() {
     let changes = [("workers", "2"), ("backlog", "2"), ("service-time", "20ms")];
     let spec = Spec::with(Profile::Ideal, changes).expect("a valid spec");
-    let (board, mut network) = session::network(&spec, None).expect("threads");
-    let mut plan = plan(256, Some(4));
-    plan.load.target = session::address(&spec);
-    let found = climb(&mut network, &plan);
-    drop(network);
-    drop(board);
-    assert!(knee(&found) <= Some(2), "two workers: {found:#?}");
-    let most = found
-        .steps
-        .iter()
-        .map(|step| step.served_per_s)
-        .fold(0.0, f64::max);
-    assert!(
-        (80.0..=101.0).contains(&most),
-        "two of 20 ms each: {found:#?}"
-    );
-    // The fifth has no place.
-    let five = at(&found, 5);
-    assert!(five.refused > 0, "{found:#?}");
+    // The board serves in real time: on a machine with other work a step can be slow by chance.
+    let mut unlike = Vec::new();
+    for _ in 0..3 {
+        let (board, mut network) = session::network(&spec, None).expect("threads");
+        let mut plan = plan(256, Some(4));
+        plan.load.target = session::address(&spec);
+        let found = climb(&mut network, &plan);
+        drop(network);
+        drop(board);
+        // The fifth has no place, however slow the machine.
+        assert!(at(&found, 5).refused > 0, "{found:#?}");
+        let most = found
+            .steps
+            .iter()
+            .map(|step| step.served_per_s)
+            .fold(0.0, f64::max);
+        // Two of 20 ms each.
+        assert!(most <= 101.0, "{found:#?}");
+        if knee(&found) <= Some(2) && most >= 80.0 {
+            return;
+        }
+        unlike.push(found);
+    }
+    panic!("not the knee of two workers: {unlike:#?}");
 }
 
 /// What the ramp's schedule asks for is an open loop of its own.

@@ -139,24 +139,41 @@ fn a_probe_shows_what_answers_and_how() {
 #[test]
 fn names_come_from_the_cache_and_from_nowhere_else() {
     let cache = Cache::new();
-    let ended = cache.run(&["discover", "--names"]);
-    assert_eq!((ended.code, ended.stdout), (0, Vec::new()));
+    let names = || {
+        let ended = cache.run(&["discover", "--names"]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    assert_eq!(names(), "");
     let day = 24 * 60 * 60;
     cache.write(&remembered(&[
         ("greeter-b", "10.0.0.2", 3000, now()),
         ("greeter-a", "10.0.0.1", 3000, now() - 3600),
+        ("greeter-b", "10.0.0.6", 3000, now()),
         ("old", "10.0.0.3", 3000, now() - 2 * day),
-        ("with space", "10.0.0.4", 3000, now()),
+        ("Board in the kitchen", "10.0.0.4", 3000, now()),
+        // What could do harm, and what would be another target if it were typed.
         ("\u{1b}[2J", "10.0.0.5", 3000, now()),
+        ("two\nlines", "10.0.0.5", 3000, now()),
+        ("\u{202e}evil", "10.0.0.5", 3000, now()),
+        ("", "10.0.0.5", 3000, now()),
+        ("sim", "10.0.0.5", 3000, now()),
+        ("10.0.0.9", "10.0.0.5", 3000, now()),
+        ("board:80", "10.0.0.5", 3000, now()),
+        (" padded ", "10.0.0.5", 3000, now()),
+        (r"a\032b", "10.0.0.5", 3000, now()),
     ]));
-    let ended = cache.run(&["discover", "--names"]);
-    assert_eq!(
-        String::from_utf8(ended.stdout).unwrap(),
-        "greeter-a\ngreeter-b\n"
-    );
-    cache.write("{ not json");
-    let ended = cache.run(&["discover", "--names"]);
-    assert_eq!((ended.code, ended.stdout), (0, Vec::new()));
+    assert_eq!(names(), "Board in the kitchen\ngreeter-a\ngreeter-b\n");
+    for damaged in [
+        "",
+        "{ not json",
+        "[]",
+        "\0",
+        r#"{"version":1,"boards":[{}]}"#,
+    ] {
+        cache.write(damaged);
+        assert_eq!(names(), "", "{damaged}");
+    }
 }
 
 #[test]
@@ -169,7 +186,23 @@ fn a_remembered_name_is_a_target_with_its_own_port() {
         let ended = cache.run(&["send", target, "hi"]);
         assert_eq!(ended.stdout, b"Hello from the cache", "{}", ended.stderr);
     }
+    // A name may have spaces, as people write it or as DNS tools do.
+    let kitchen = remembered(&[("Board in the kitchen", "127.0.0.1", port, now())]);
+    cache.write(&kitchen);
+    for target in [
+        "Board in the kitchen",
+        "board in the KITCHEN.local",
+        r"Board\032in\032the\032kitchen",
+        "Board in the kitchen._tcpctl._tcp.local",
+    ] {
+        let ended = cache.run(&["send", target, "hi"]);
+        assert_eq!(ended.stdout, b"Hello from the cache", "{}", ended.stderr);
+    }
+    let spelled = format!("Board in the kitchen:{port}");
+    let ended = cache.run(&["send", &spelled, "hi"]);
+    assert_eq!(ended.stdout, b"Hello from the cache", "{}", ended.stderr);
     // A port that is written is the one that is meant.
+    cache.write(&remembered(&[("desk-board", "127.0.0.1", port, now())]));
     let (_bound, closed) = crate::common::closed_port();
     let ended = cache.run(&["send", &format!("desk-board:{}", closed.port()), "hi"]);
     assert_ne!(ended.code, 0);
@@ -178,7 +211,11 @@ fn a_remembered_name_is_a_target_with_its_own_port() {
 #[test]
 fn a_name_that_nobody_has_is_not_resolved() {
     let cache = Cache::new();
-    for target in ["no-such-board-7f3a.local", "no-such-board-7f3a"] {
+    for target in [
+        "no-such-board-7f3a.local",
+        "no-such-board-7f3a",
+        "no such board 7f3a",
+    ] {
         let ended = cache.run(&["send", "--connect-timeout", "600ms", target, "hi"]);
         assert_eq!(ended.code, 6, "{}", ended.stderr);
         assert!(ended.stderr.contains(target), "{}", ended.stderr);

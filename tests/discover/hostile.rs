@@ -1,6 +1,7 @@
 #![cfg(target_os = "linux")]
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tcpctl::discover::mdns::link;
@@ -107,7 +108,7 @@ fn packets(port: u16) -> Vec<Vec<u8>> {
 #[test]
 fn hostile_packets_harm_neither_the_terminal_nor_the_others() {
     let network = Network::new();
-    let (port, _) = server();
+    let (port, connections) = server();
     let socket = link::shared_v4(&network.loopback, network.port).unwrap();
     let group = SocketAddrV4::new(Ipv4Addr::new(224, 0, 0, 251), network.port);
     let sender = std::thread::spawn(move || {
@@ -125,10 +126,12 @@ fn hostile_packets_harm_neither_the_terminal_nor_the_others() {
         it.board.name.as_deref() == Some("board-7") && it.board.status == Status::Online
     };
     assert_eq!(events.iter().filter(good).count(), 1, "{events:?}");
-    // Three hostile boards have an address on this link, and are told of as what they are.
+    // Three hostile boards are where the good one is. They are told of as what they are, and neither
+    // take its place nor have it connected to once more.
     assert!(events.len() <= 4, "{events:?}");
     assert!(
         events.iter().all(|it| it.board.addresses == ["127.0.0.1"]),
         "{events:?}"
     );
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
 }

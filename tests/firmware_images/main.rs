@@ -54,7 +54,7 @@ fn flash_image(chip: &Chip, elf: &[u8]) -> [Segment<'static>; 3] {
         chip.target,
         chip.target.default_xtal_frequency(),
     );
-    let table = root().join("firmware/esp32/partitions.csv");
+    let table = root().join("firmware/settings/partitions.csv");
     let format =
         IdfBootloaderFormat::new(elf, &data, Some(&table), None, Some(TABLE), Some("factory"))
             .unwrap_or_else(|error| panic!("{}: {error}", chip.name));

@@ -117,7 +117,10 @@ fn the_saved_image_is_what_the_library_makes() {
 
     let flash = FlashSettings::new(None, Some(FlashSize::_4Mb), None);
     let data = FlashData::new(flash, 0, None, Chip::Esp32c3, XtalFrequency::_40Mhz);
-    let csv = concat!(env!("CARGO_MANIFEST_DIR"), "/firmware/esp32/partitions.csv");
+    let csv = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/firmware/settings/partitions.csv"
+    );
     let table = Some(0x8000);
     let made = IdfBootloaderFormat::new(&elf, &data, Some(csv.as_ref()), None, table, None);
     let mut parts = 0;

@@ -11,7 +11,7 @@ use tcpctl::transport::readiness::{
     ConnectFailure, ConnectionId, ConnectionInfo, Event, Network, NetworkTime, Release,
 };
 
-use crate::server::{App, Beyond, Death, Server, Speaks, Stack};
+use crate::server::{App, Beyond, Death, Leaver, Server, Speaks, Stack};
 
 /// What comes next, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +72,8 @@ struct Connection {
     has_data: bool,
     has_fin: bool,
     has_reset: bool,
+    /// It has had a reply.
+    was_served: bool,
 }
 
 /// What keeps a client from the server.
@@ -203,6 +205,7 @@ impl Simulated {
             has_data: false,
             has_fin: false,
             has_reset: false,
+            was_served: false,
         });
         let which = self.connections.len() - 1;
         self.syn(which);
@@ -430,7 +433,8 @@ impl Simulated {
             }
             Speaks::WhenAsked => {}
         }
-        if self.connections[which].has_data {
+        let it = &self.connections[which];
+        if it.has_data || (it.has_fin && self.server.leaver == Leaver::Served) {
             self.serve(which);
         } else if self.connections[which].has_fin {
             self.end(which, Segment::Fin);
@@ -458,6 +462,7 @@ impl Simulated {
         }
         let it = &mut self.connections[which];
         it.has_data = false;
+        it.was_served = true;
         if self.server.closes || it.has_fin || it.has_reset {
             self.end(which, Segment::Fin);
         } else {
@@ -523,7 +528,18 @@ impl Simulated {
                 self.queue.retain(|&queued| queued != which);
                 self.end(which, Segment::Reset);
             }
+            (Side::Queued, Segment::Fin)
+                if self.server.leaver == Leaver::LetGoByTheRuntime && !it.has_data =>
+            {
+                self.queue.retain(|&queued| queued != which);
+                self.end(which, Segment::Fin);
+            }
             (Side::Idle, Segment::Data) => self.serve(which),
+            (Side::Idle, Segment::Fin)
+                if self.server.leaver == Leaver::Served && !it.was_served =>
+            {
+                self.serve(which);
+            }
             (Side::Idle | Side::Stalled, Segment::Fin) => self.end(which, Segment::Fin),
             (Side::Idle | Side::Stalled, Segment::Reset) => self.end(which, Segment::Reset),
             _ => {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::matrix::{Truth, brief, find, plan};
-use crate::server::{App, Beyond, Server, Stack};
+use crate::server::{App, Beyond, Leaver, Server, Stack};
 
 fn servers() -> impl Strategy<Value = Server> {
     let beyond = prop_oneof![
@@ -21,19 +21,29 @@ fn servers() -> impl Strategy<Value = Server> {
         (1..20_usize, 0..20_usize).prop_map(|(workers, backlog)| Server::greeter(workers, backlog)),
         (2..40_usize, beyond).prop_map(|(n, beyond)| Server::cap(n, beyond)),
     ];
-    let times = (0..50_u64, 50..3_000_u64, any::<bool>(), any::<u64>());
-    (kind, times).prop_map(|(server, (service, latency, closes, seed))| Server {
-        service: Duration::from_millis(service),
-        latency: Duration::from_micros(latency),
-        closes,
-        seed,
-        ..server
-    })
+    let service = prop_oneof![0..50_u64, 100..300_u64];
+    let leaver = prop_oneof![
+        Just(Leaver::LetGo),
+        Just(Leaver::LetGoByTheRuntime),
+        Just(Leaver::Served)
+    ];
+    let manners = (service, leaver, any::<bool>());
+    let path = (50..3_000_u64, any::<u64>());
+    (kind, manners, path).prop_map(
+        |(server, (service, leaver, closes), (latency, seed))| Server {
+            service: Duration::from_millis(service),
+            leaver,
+            closes,
+            latency: Duration::from_micros(latency),
+            seed,
+            ..server
+        },
+    )
 }
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 200,
+        cases: 400,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

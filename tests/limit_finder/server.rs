@@ -41,6 +41,18 @@ pub(crate) enum Speaks {
     Banner,
 }
 
+/// What it does with a client that has ended its side without a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leaver {
+    /// Who serves it lets go of it at once.
+    LetGo,
+    /// So it is, and also where nobody serves it yet: a runtime does that in the application's
+    /// place.
+    LetGoByTheRuntime,
+    /// Served as if it had asked.
+    Served,
+}
+
 /// How it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Death {
@@ -60,6 +72,7 @@ pub(crate) struct Server {
     /// Each service takes up to so many times as long, by chance.
     pub(crate) late: u32,
     pub(crate) closes: bool,
+    pub(crate) leaver: Leaver,
     /// Slots for each client's address, and not for all.
     pub(crate) per_client: bool,
     /// A connection that is served and silent is answered after this.
@@ -83,6 +96,7 @@ impl Server {
             service: Duration::ZERO,
             late: 1,
             closes: true,
+            leaver: Leaver::LetGo,
             per_client: false,
             request_timeout: None,
             latency: Duration::from_micros(100),

@@ -8,7 +8,7 @@ use tcpctl::bench::limits::{self, Ended, Known, LimitsPlan, Overflow, Reason, St
 
 use crate::matrix::{Truth, brief, check, find, plan};
 use crate::network::{Obstacle, Simulated};
-use crate::server::{App, Beyond, Death, Server, Speaks, Stack};
+use crate::server::{App, Beyond, Death, Leaver, Server, Speaks, Stack};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -78,6 +78,34 @@ fn answers_later_than_the_reply_timeout_are_waited_for_the_second_time() {
     let found = find(server, &plan());
     let finding = found.as_ref().expect("it lives");
     assert!(Truth::of(&server).is_told_by(finding), "{}", brief(&found));
+}
+
+/// A slow server is asked by leaving first, and some lie about that.
+#[test]
+fn whoever_lets_go_of_those_who_leave_requests_prove_the_number() {
+    for leaver in [Leaver::LetGo, Leaver::LetGoByTheRuntime, Leaver::Served] {
+        for server in [
+            Server::linux(0, 4),
+            Server::linux(5, 1),
+            Server::linux(16, 4),
+            Server::greeter(4, 4),
+            Server::greeter(1, 1),
+            Server::cap(8, Beyond::Fin),
+            Server::cap(3, Beyond::Stall),
+        ] {
+            for service in [120, 200, 400] {
+                let server = Server {
+                    leaver,
+                    service: MS * service,
+                    ..server
+                };
+                let found = find(server, &plan());
+                let finding = found.as_ref().expect("it lives");
+                let told = format!("{server:?} {}", brief(&found));
+                assert!(Truth::of(&server).is_told_by(finding), "{told}");
+            }
+        }
+    }
 }
 
 #[test]

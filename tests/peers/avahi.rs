@@ -24,8 +24,17 @@ pub(crate) struct Avahi<'a> {
 }
 
 impl<'a> Avahi<'a> {
-    /// Starts one that uses this interface alone.
+    /// Starts one that uses this interface alone, and IPv4.
     pub(crate) fn start(namespace: &'a Namespace, interface: &str) -> Self {
+        Self::start_with(namespace, interface, "use-ipv6=no")
+    }
+
+    /// Starts one that uses this interface alone, and IPv6.
+    pub(crate) fn start_v6(namespace: &'a Namespace, interface: &str) -> Self {
+        Self::start_with(namespace, interface, "use-ipv4=no\nuse-ipv6=yes")
+    }
+
+    fn start_with(namespace: &'a Namespace, interface: &str, family: &str) -> Self {
         let folder = Folder::new();
         // An abstract socket is the network namespace's alone, and leaves no file.
         let config = folder.file(
@@ -44,7 +53,7 @@ impl<'a> Avahi<'a> {
         let config = folder.file(
             "avahi.conf",
             &format!(
-                "[server]\nuse-ipv6=no\nhost-name=desk\nallow-interfaces={interface}\n\
+                "[server]\n{family}\nhost-name=desk\nallow-interfaces={interface}\n\
                  [publish]\npublish-workstation=no\npublish-hinfo=no\n"
             ),
         );
@@ -68,9 +77,15 @@ impl<'a> Avahi<'a> {
 
     /// Publishes a board at the desk's own address until this is dropped.
     pub(crate) fn publish(&self, name: &str, port: u16) -> Process {
-        let line =
-            format!("avahi-publish -s {name} _tcpctl._tcp {port} chip=esp32c3 mode=sta fw=9");
-        let publishing = Process::start(self.client(&line));
+        let text = ["chip=esp32c3", "mode=sta", "fw=9"];
+        self.publish_as(name, "_tcpctl._tcp", port, &text)
+    }
+
+    /// Publishes any service at the desk's own address until this is dropped.
+    pub(crate) fn publish_as(&self, name: &str, kind: &str, port: u16, text: &[&str]) -> Process {
+        let mut publish = self.client("avahi-publish -s");
+        publish.args([name, kind, &port.to_string()]).args(text);
+        let publishing = Process::start(publish);
         publishing.line_with(Stream::Stderr, "Established");
         publishing
     }

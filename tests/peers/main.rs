@@ -13,11 +13,16 @@ mod processes;
 
 mod addresses;
 mod avahi;
+mod broken;
+mod cable;
 mod clients;
+mod desk;
 mod discovery;
 mod finding;
 mod limits;
+mod naming;
 mod scratch;
 mod servers;
 mod skipping;
+mod watching;
 mod wire;

@@ -31,6 +31,11 @@ impl Namespace {
         namespace
     }
 
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.0
+    }
+
     /// Lays a cable between two: `here` and `there` are the interfaces at its ends, both up, with
     /// these addresses.
     pub(crate) fn connect(&self, here: (&str, &str), other: &Self, there: (&str, &str)) {
@@ -72,7 +77,7 @@ impl Namespace {
     }
 
     /// The same command, in here. `ip` becomes the program, so that it has one process.
-    fn enter(&self, inner: &Command) -> Command {
+    pub(crate) fn enter(&self, inner: &Command) -> Command {
         let mut command = Command::new("ip");
         command
             .args(["netns", "exec", &self.0])

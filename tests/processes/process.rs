@@ -95,6 +95,11 @@ impl Process {
 
     /// Waits for the first whole line that `wanted` makes something of.
     pub(crate) fn line<T>(&self, stream: Stream, wanted: impl Fn(&str) -> Option<T>) -> T {
+        self.text(stream, |text| text.lines().find_map(&wanted))
+    }
+
+    /// Waits until `wanted` makes something of the whole lines that have come.
+    pub(crate) fn text<T>(&self, stream: Stream, wanted: impl Fn(&str) -> Option<T>) -> T {
         let text = match stream {
             Stream::Stdout => &self.stdout,
             Stream::Stderr => &self.stderr,
@@ -102,11 +107,11 @@ impl Process {
         let found = text.wait(|state| {
             let whole = state.bytes.iter().rposition(|&byte| byte == b'\n');
             let text = String::from_utf8_lossy(&state.bytes[..whole.unwrap_or(0)]);
-            text.lines().find_map(&wanted)
+            wanted(&text)
         });
         found.unwrap_or_else(|| {
             panic!(
-                "{}: the line that was waited for has not come\nstdout: {}\nstderr: {}",
+                "{}: what was waited for has not come\nstdout: {}\nstderr: {}",
                 self.name,
                 self.stdout.so_far(),
                 self.stderr.so_far()

@@ -69,3 +69,7 @@ pub use server::{
 };
 pub use settings::Settings;
 pub use wifi::{Passphrase, Security, Ssid};
+
+/// The partition table of every board, as ESP-IDF's tools write it down: where the program and
+/// these settings are in flash. It is here because a package has no files of its neighbours.
+pub const PARTITIONS: &str = include_str!("../partitions.csv");

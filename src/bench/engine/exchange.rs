@@ -243,7 +243,8 @@ impl<N: Network> Engine<'_, N> {
         if !is_absence || self.slots.is_any_connected() {
             self.last_sign = now;
         } else if let Some(gone) = self.timeouts.gone {
-            self.interrupted |= now.saturating_sub(self.last_sign) >= gone;
+            self.target_gone |= now.saturating_sub(self.last_sign) >= gone;
+            self.interrupted |= self.target_gone;
         }
     }
 

@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 
 use super::recorder::{CLASSES, Interval};
-use super::samples::histogram;
+use super::samples::Samples;
 use crate::bench::load::Detail;
 use crate::bench::measurement::{ErrorClass, Second, SecondHistograms, Timed};
 
@@ -59,7 +58,7 @@ pub(super) struct Board {
 struct Inner {
     threads: usize,
     so_far: Progress,
-    complete: Histogram<u64>,
+    complete: Samples,
     /// Requests on their way, by thread.
     in_flight: Vec<usize>,
     /// Threads that have come to their end.
@@ -76,34 +75,33 @@ struct OpenSecond {
     completed: u64,
     failed: u64,
     /// Times, by [`Timed`].
-    times: [Option<Histogram<u64>>; Timed::ALL.len()],
+    times: [Samples; Timed::ALL.len()],
     /// Threads that have left it.
     left: usize,
 }
 
 impl OpenSecond {
-    fn close(&self) -> Second {
-        let complete = self.times[Timed::Complete as usize].as_ref();
-        let quantile = |q| complete.map_or(0, |times| times.value_at_quantile(q));
+    fn close(&mut self) -> Second {
+        let complete = self.times[Timed::Complete as usize].so_far();
         Second {
             completed: self.completed,
             failed: self.failed,
-            p50: quantile(0.5),
-            p99: quantile(0.99),
+            p50: complete.value_at_quantile(0.5),
+            p99: complete.value_at_quantile(0.99),
         }
     }
 
     /// Not deflated: that would take a load's thread ten times as long.
-    fn histograms(&self) -> SecondHistograms {
-        let pack = |times: &Option<Histogram<u64>>| {
-            let mut bytes = Vec::new();
-            if let Some(times) = times {
+    fn histograms(&mut self) -> SecondHistograms {
+        let pack = |times: &mut Samples| {
+            let (times, mut bytes) = (times.so_far(), Vec::new());
+            if !times.is_empty() {
                 // Into memory, of a histogram with fewer than 2^32 buckets: it can't fail.
-                let _ = V2Serializer::new().serialize(times, &mut bytes);
+                let _ = V2Serializer::new().serialize(&times.histogram(), &mut bytes);
             }
             bytes
         };
-        SecondHistograms(self.times.each_ref().map(pack))
+        SecondHistograms(self.times.each_mut().map(pack))
     }
 }
 
@@ -114,7 +112,7 @@ impl Board {
             inner: Mutex::new(Inner {
                 threads,
                 so_far: Progress::default(),
-                complete: histogram(),
+                complete: Samples::new(),
                 in_flight: vec![0; threads],
                 ended: 0,
                 open: std::collections::VecDeque::new(),
@@ -160,14 +158,14 @@ impl Board {
             }
         }
         for &time in interval.complete() {
-            inner.complete.saturating_record(time);
+            inner.complete.note(time);
         }
         if let Some(open) = inner.open_second(second) {
             open.completed += interval.complete().len() as u64;
             open.failed += interval.errors.iter().sum::<u64>();
             for (all, times) in open.times.iter_mut().zip(&interval.times) {
                 for &time in times {
-                    all.get_or_insert_with(histogram).saturating_record(time);
+                    all.note(time);
                 }
             }
         }
@@ -199,8 +197,12 @@ impl Board {
     pub(super) fn progress(&self) -> Progress {
         let mut inner = self.inner();
         inner.so_far.in_flight = inner.in_flight.iter().sum();
-        inner.so_far.p50 = inner.complete.value_at_quantile(0.5);
-        inner.so_far.p99 = inner.complete.value_at_quantile(0.99);
+        let complete = inner.complete.so_far();
+        let (p50, p99) = (
+            complete.value_at_quantile(0.5),
+            complete.value_at_quantile(0.99),
+        );
+        (inner.so_far.p50, inner.so_far.p99) = (p50, p99);
         inner.so_far.clone()
     }
 
@@ -208,8 +210,8 @@ impl Board {
     /// has ended.
     pub(super) fn seconds(&self) -> (Vec<Second>, Vec<SecondHistograms>) {
         let mut inner = self.inner();
-        while let Some(second) = inner.open.pop_front() {
-            inner.close(&second);
+        while let Some(mut second) = inner.open.pop_front() {
+            inner.close(&mut second);
         }
         let seconds = std::mem::take(&mut inner.so_far.seconds);
         (seconds, std::mem::take(&mut inner.histograms))
@@ -231,12 +233,12 @@ impl Inner {
 
     /// Takes those into the record that all threads have left.
     fn close_seconds(&mut self) {
-        while let Some(second) = self.open.pop_front_if(|open| open.left >= self.threads) {
-            self.close(&second);
+        while let Some(mut second) = self.open.pop_front_if(|open| open.left >= self.threads) {
+            self.close(&mut second);
         }
     }
 
-    fn close(&mut self, second: &OpenSecond) {
+    fn close(&mut self, second: &mut OpenSecond) {
         self.so_far.seconds.push(second.close());
         if self.detail == Detail::Seconds {
             self.histograms.push(second.histograms());

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hdrhistogram::Histogram;
-
 use super::progress::Board;
-use super::samples::{Samples, add};
+use super::samples::Samples;
 use crate::bench::load::{Detail, Load, Pace, Reuse};
 use crate::bench::measurement::{ConnectionTotals, ErrorClass, Measurement, Timed};
+use crate::bench::times::Times;
 use crate::sys::limits;
 use crate::transport::readiness::ConnectionInfo;
 
@@ -258,6 +257,7 @@ impl Recorder {
                 .map(|(end, begin)| end.saturating_sub(begin)),
             threads: 1,
             interrupted,
+            target_gone: false,
         }
     }
 }
@@ -287,9 +287,9 @@ pub(super) fn merge(parts: impl IntoIterator<Item = Measurement>) -> Option<Meas
         for (class, count) in part.errors {
             *sum.errors.entry(class).or_default() += count;
         }
-        add(&mut sum.connect, &part.connect);
-        add(&mut sum.first_byte, &part.first_byte);
-        add(&mut sum.complete, &part.complete);
+        sum.connect.add(&part.connect);
+        sum.first_byte.add(&part.first_byte);
+        sum.complete.add(&part.complete);
         add_known(&mut sum.schedule_error, part.schedule_error);
         sum.totals = match (sum.totals, part.totals) {
             (Some(sum), Some(part)) => Some(add_totals(sum, part)),
@@ -304,6 +304,8 @@ pub(super) fn merge(parts: impl IntoIterator<Item = Measurement>) -> Option<Meas
         });
         sum.threads += part.threads;
         sum.interrupted |= part.interrupted;
+        // One that was starved while the others were served has not seen it leave.
+        sum.target_gone &= part.target_gone;
     }
     Some(sum)
 }
@@ -322,9 +324,9 @@ fn add_totals(mut sum: ConnectionTotals, part: ConnectionTotals) -> ConnectionTo
     sum
 }
 
-fn add_known(sum: &mut Option<Histogram<u64>>, part: Option<Histogram<u64>>) {
+fn add_known(sum: &mut Option<Times>, part: Option<Times>) {
     match (sum, part) {
-        (Some(sum), Some(part)) => add(sum, &part),
+        (Some(sum), Some(part)) => sum.add(&part),
         (sum @ None, part) => *sum = part,
         (Some(_), None) => {}
     }

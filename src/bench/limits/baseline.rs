@@ -7,6 +7,7 @@ use super::Step;
 use super::crowd::{Crowd, End, Guest, Halt, Name, Settles};
 use super::finding::Reason;
 use super::hold::HANDSHAKE_REPEATED;
+use super::leaving::{self, Manners};
 use crate::transport::readiness::{Network, Release};
 
 /// Exchanges that are wanted; fewer where they are slow.
@@ -47,6 +48,8 @@ pub(super) struct Baseline {
     /// From request (or handshake, if it greets first) to first byte.
     pub(super) first_byte: Vec<Duration>,
     pub(super) patience: Patience,
+    /// Whether the server is slow to answer, and yet quick to let go of a client that leaves.
+    pub(super) lets_go_at_once: bool,
 }
 
 /// How long to wait for what, derived from what was measured.
@@ -115,12 +118,14 @@ impl Patience {
 /// A few exchanges, one after the other. A connection that was not answered stays in the crowd.
 pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, Halt> {
     let begin = crowd.now();
+    let losses = crowd.losses;
     let mut connects = Vec::new();
     let mut first_bytes = Vec::new();
     let mut manner = Manner::Answers;
     let mut closes = None;
     let mut rejected = 0;
     let mut repeated = false;
+    let mut lets_go_at_once = false;
     let mut exchange = 0;
     while exchange < EXCHANGES {
         let elapsed = crowd.since(begin);
@@ -163,7 +168,6 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
             }
         }
         crowd.ask(name);
-        let asked = crowd.now();
         let answered = crowd.wait(crowd.reply_timeout, |crowd| {
             has(crowd, name, |guest| guest.answered().is_some())
         })?;
@@ -173,26 +177,44 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
             }
             break;
         }
-        let at = crowd.guest(name).and_then(Guest::answered);
-        first_bytes.push(at.map_or(Duration::ZERO, |at| at.saturating_sub(asked)));
+        // From before the write: on loopback the answer may be here when that returns.
+        let times = crowd.guest(name).map(|it| (it.answered(), it.asked));
+        if let Some((Some(at), Some(asked))) = times {
+            first_bytes.push(at.saturating_sub(asked));
+        }
         if closes != Some(false) {
             let moment = (took * 4).max(Duration::from_millis(60));
             let over = crowd.wait(moment, |crowd| has(crowd, name, |it| !it.is_live()))?;
             closes = Some(over);
         }
         crowd.release(name, Release::Fin);
+        if exchange == 0
+            && manner == Manner::Answers
+            && let Some(&answer) = first_bytes.first()
+            && answer >= leaving::SLOW
+        {
+            match leaving::watch(crowd, took, answer)? {
+                Manners::Greets => manner = Manner::Greets,
+                Manners::LetsGoAtOnce => lets_go_at_once = true,
+                Manners::TakesItsTime => {}
+            }
+        }
         exchange += 1;
     }
     Ok(Baseline {
         manner,
+        lets_go_at_once,
         closes_after_reply: closes,
-        patience: Patience::new(&connects, &first_bytes, repeated || crowd.losses > 0),
+        patience: Patience::new(&connects, &first_bytes, repeated || crowd.losses > losses),
         first_byte: first_bytes,
     })
 }
 
 /// One connection, with patience: a slot may be about to listen again.
-fn come_in<N: Network>(crowd: &mut Crowd<'_, N>, is_first: bool) -> Result<(Name, Duration), Halt> {
+pub(super) fn come_in<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    is_first: bool,
+) -> Result<(Name, Duration), Halt> {
     for pause in BACK_OFF {
         let name = crowd.connect()?;
         let told = crowd.wait(crowd.plan.connect_timeout, |crowd| {

@@ -7,11 +7,16 @@ use super::Step;
 use super::baseline::Baseline;
 use super::crowd::{Crowd, End, Guest, Halt};
 use super::finding::{Known, Overflow};
+use super::leaving::SLOW;
 use super::recovery;
 use crate::transport::readiness::Network;
 
-/// More than a scheduler's hiccup, less than the first repetition of a SYN or a SYN-ACK.
-const WELL_BEFORE_A_REPETITION: Duration = Duration::from_millis(500);
+/// More than a scheduler's hiccup or a radio's sleep, less than the first repetition of a SYN or a
+/// SYN-ACK.
+const WELL_BEFORE_A_REPETITION: Duration = Duration::from_millis(350);
+/// The first burst: a small server has to work off what it takes of it, and its answer says where
+/// to look next.
+const FIRST: usize = 8;
 
 /// The largest burst, and what happened to the next larger.
 #[derive(Debug, Clone, Copy)]
@@ -25,34 +30,60 @@ pub(super) struct Burst {
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     Clean,
-    Spoiled(Overflow, Option<Duration>),
+    Spoiled {
+        overflow: Overflow,
+        after: Option<Duration>,
+        /// So many of it got in.
+        inside: usize,
+    },
 }
 
-/// Doubles until one is spoiled twice, then bisects. `best` is what has been seen so far.
+/// Doubles until one is spoiled; how many of that got in says where to look for one that is not.
+/// The end is one that is spoiled twice, next to one that is not. `best` is what has been seen so
+/// far.
 pub(super) fn search<N: Network>(
     crowd: &mut Crowd<'_, N>,
     baseline: &Baseline,
     best: &mut usize,
 ) -> Result<Burst, Halt> {
     let most = crowd.plan.max_connections;
+    // Sizes next to each other at the end; above the maximum is not known to be spoiled.
     let mut spoiled = most + 1;
+    let mut is_sure = false;
+    let mut hint = 0;
     let mut last = (Overflow::NotReached, None);
     *best = 1;
-    while *best + 1 < spoiled {
+    while *best < most && (*best + 1 < spoiled || !is_sure) {
         let size = if spoiled > most {
-            (*best * 2).min(most)
+            (*best * 2).clamp(FIRST.min(most), most)
+        } else if *best + 1 == spoiled {
+            spoiled
         } else {
-            usize::midpoint(*best, spoiled)
+            hint.clamp(*best + 1, spoiled - 1)
         };
-        let mut fate = burst(crowd, baseline, size)?;
-        if matches!(fate, Fate::Spoiled(..)) {
-            // Once may be chance.
-            fate = burst(crowd, baseline, size)?;
-        }
-        match fate {
-            Fate::Clean => *best = size,
-            Fate::Spoiled(overflow, after) => {
+        match burst(crowd, baseline, size)? {
+            Fate::Clean => {
+                *best = size;
+                if size == spoiled {
+                    // That was chance.
+                    spoiled = most + 1;
+                }
+                hint = usize::midpoint(*best, spoiled);
+            }
+            Fate::Spoiled {
+                overflow,
+                after,
+                inside,
+            } => {
+                is_sure = size == spoiled;
                 spoiled = size;
+                // Nearly all of it inside: the queue took more than it has places for.
+                let is_telling = inside + 1 < size;
+                hint = if is_telling {
+                    inside
+                } else {
+                    usize::midpoint(*best, spoiled)
+                };
                 last = (overflow, after);
             }
         }
@@ -86,36 +117,67 @@ fn burst<N: Network>(
         !crowd.guests().iter().any(Guest::is_pending) || crowd.guests().iter().any(is_turned_away)
     })?;
     let is_dropped = crowd.guests().iter().any(Guest::is_pending);
+    let is_dropped = is_dropped || (each >= SLOW && has_no_place(crowd, size)?);
     let served = if is_dropped {
         0
     } else {
         greeted(crowd, size, WELL_BEFORE_A_REPETITION + each)?
     };
-    let repeated = crowd
-        .guests()
-        .iter()
-        .any(|guest| crowd.syn_retransmissions(guest.name).unwrap_or_default() > 0);
-    let fate = crowd
-        .guests()
-        .iter()
-        .find(|guest| is_turned_away(guest))
-        .map(|guest| {
-            let after = guest.ended.map(|(at, _)| at.saturating_sub(guest.started));
-            match guest.ended {
-                Some((_, End::Refused)) => Fate::Spoiled(Overflow::Refused, after),
-                Some((_, End::Reset)) => Fate::Spoiled(Overflow::Reset, after),
-                Some((_, End::Fin)) => Fate::Spoiled(Overflow::Closed, after),
-                _ => Fate::Spoiled(Overflow::Dropped, None),
-            }
-        });
-    let fate = match fate {
-        Some(fate) => fate,
-        None if repeated || served < size => Fate::Spoiled(Overflow::Dropped, None),
+    let repeated = crowd.guests().iter().any(|it| is_repeated(crowd, it));
+    let away = crowd.guests().iter().copied().find(is_turned_away);
+    let spoiled = match away.map(|guest| (guest, guest.ended)) {
+        Some((guest, Some((at, end)))) => {
+            let after = at.saturating_sub(guest.started);
+            Some(match end {
+                End::Refused => (Overflow::Refused, Some(after)),
+                End::Reset => (Overflow::Reset, Some(after)),
+                End::Fin => (Overflow::Closed, Some(after)),
+                End::TimedOut => (Overflow::Dropped, None),
+            })
+        }
+        _ => (repeated || served < size).then_some((Overflow::Dropped, None)),
+    };
+    let fate = match spoiled {
         None => Fate::Clean,
+        Some((overflow, after)) => {
+            // The others may be on their way still.
+            crowd.wait(patience.syn, |crowd| {
+                !crowd.guests().iter().any(Guest::is_pending)
+            })?;
+            let got_in = |guest: &&Guest| {
+                guest.connected.is_some() && !is_turned_away(guest) && !is_repeated(crowd, guest)
+            };
+            let inside = crowd.guests().iter().filter(got_in).count();
+            Fate::Spoiled {
+                overflow,
+                after,
+                inside,
+            }
+        }
     };
     crowd.release_all();
     recovery::settle(crowd, patience)?;
     Ok(fate)
+}
+
+/// Whether some of a burst have had their SYN answered, and yet no place.
+///
+/// SYNs that come together may all be answered before the queue is full, and the handshakes that
+/// don't fit wait until they are repeated by the server: unseen, unless its greetings stop until
+/// then. A slow server's do not. Data on such a connection is not acknowledged, and is repeated.
+fn has_no_place<N: Network>(crowd: &mut Crowd<'_, N>, size: usize) -> Result<bool, Halt> {
+    for name in crowd.silents() {
+        crowd.ask(name);
+    }
+    let all = |crowd: &Crowd<'_, N>| crowd.guests().iter().all(|it| it.first_byte.is_some());
+    crowd.wait(WELL_BEFORE_A_REPETITION, all)?;
+    Ok(size > 1 && crowd.guests().iter().any(|it| is_repeated(crowd, it)))
+}
+
+/// Whether something on a connection had to be sent again.
+fn is_repeated<N: Network>(crowd: &Crowd<'_, N>, guest: &Guest) -> bool {
+    let syns = crowd.syn_retransmissions(guest.name).unwrap_or_default();
+    syns + crowd.retransmissions(guest.name).unwrap_or_default() > 0
 }
 
 /// How many of a burst are greeted, until nobody is for `patience` or somebody is turned away.

@@ -56,6 +56,8 @@ pub(super) struct Guest {
     pub(super) started: NetworkTime,
     pub(super) connected: Option<NetworkTime>,
     pub(super) asked: Option<NetworkTime>,
+    /// That was by leaving, and not by a request.
+    has_left: bool,
     /// How much of the message is written.
     written: usize,
     pub(super) first_byte: Option<NetworkTime>,
@@ -82,6 +84,11 @@ impl Guest {
     /// Ended before anything was said on it by us, whatever it said.
     pub(super) fn is_silent_and_ended(&self) -> bool {
         self.asked.is_none() && self.connected.is_some() && self.ended.is_some()
+    }
+
+    /// Asked by a request, and not answered.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_live() && self.asked.is_some() && !self.has_left && self.first_byte.is_none()
     }
 
     /// When the server showed that it has taken the request: by a byte, or by ending it.
@@ -247,6 +254,7 @@ impl<'a, N: Network> Crowd<'a, N> {
             started: self.network.now(),
             connected: None,
             asked: None,
+            has_left: false,
             written: 0,
             first_byte: None,
             ended: None,
@@ -274,9 +282,25 @@ impl<'a, N: Network> Crowd<'a, N> {
         self.write(index);
     }
 
+    /// Ends our side of one on which nothing was said, as a question: who serves it sees that soon,
+    /// and ends the other side; who has it in a queue does not look. What comes of it is heard.
+    pub(super) fn hang_up(&mut self, name: Name) {
+        let now = self.network.now();
+        let Some(guest) = self.guests.iter_mut().find(|guest| guest.name == name) else {
+            return;
+        };
+        guest.asked = Some(now);
+        guest.has_left = true;
+        if let Some(id) = guest.id {
+            self.network.finish(id);
+        }
+    }
+
     fn write(&mut self, index: usize) {
         let guest = &mut self.guests[index];
-        let Some(id) = guest.id else { return };
+        let Some(id) = guest.id.filter(|_| !guest.has_left) else {
+            return;
+        };
         while guest.written < self.plan.message.len() {
             match self.network.write(id, &self.plan.message[guest.written..]) {
                 Ok(written) => guest.written += written,

@@ -25,6 +25,11 @@ const SURELY_REPEATED: Duration = Duration::from_millis(1_400);
 /// sleeps wakes up after 300 ms at the latest.
 const MUCH_LATER: Duration = Duration::from_millis(500);
 
+/// SYNs at a time on the way to a hold that was proven.
+const AT_A_TIME: usize = 8;
+/// So far from its end they go one at a time.
+const WELL_SHORT: usize = 24;
+
 /// When two SYNs in a row without an answer are the server's doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
@@ -160,6 +165,34 @@ pub(super) fn fill<N: Network>(
             }
         }
     }
+}
+
+/// The way to a hold of a size that was proven, where a round trip for each would take long:
+/// several SYNs at a time, as long as they get in, and well short of the end.
+///
+/// Near the end they go one at a time again: there, several at once may be let in by a SYN queue
+/// that then drops their ACKs.
+pub(super) fn approach<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    patience: Patience,
+    proven: usize,
+) -> Result<(), Halt> {
+    let most = proven.saturating_sub(WELL_SHORT);
+    let mut missing = 0;
+    while crowd.live() + AT_A_TIME <= most && missing <= AT_A_TIME {
+        crowd.tell(Step::Holding { held: crowd.live() });
+        let before = crowd.live();
+        for _ in 0..AT_A_TIME {
+            crowd.connect()?;
+        }
+        crowd.wait(patience.syn, |crowd| {
+            !crowd.guests().iter().any(Guest::is_pending)
+        })?;
+        // Lost on the way; or, if they are many, it is another server than it was.
+        missing += (before + AT_A_TIME).saturating_sub(crowd.live());
+        crowd.keep_live();
+    }
+    Ok(())
 }
 
 /// Whether SYNs without an answer are the server's doing.

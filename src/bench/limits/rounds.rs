@@ -8,8 +8,9 @@ use super::baseline::{Baseline, Manner};
 use super::crowd::{Crowd, Halt};
 use super::finding::{Finding, Known, Overflow, Round};
 use super::hold::{self, Hold, Proof};
+use super::leaving;
 use super::recovery;
-use super::served::{self, Queue, Range, Served};
+use super::served::{self, By, Queue, Range, Served};
 use super::sources;
 use crate::transport::readiness::Network;
 
@@ -83,7 +84,8 @@ pub(super) fn run<N: Network>(
         }
         let rounds = &finding.rounds;
         let agreed = majority(rounds, |it| Some(it.held)).is_some()
-            && majority(rounds, |it| it.served.exact()).is_some();
+            && majority(rounds, |it| it.served.exact()).is_some()
+            && majority(rounds, |it| Some(it.overflow as usize)).is_some();
         let enough = rounds.len() >= 3 || crowd.since(begin) >= BRIEF;
         if agreed && enough || rounds.len() == ROUNDS {
             return Ok(Outcome::Enough);
@@ -108,6 +110,17 @@ fn round<N: Network>(
         None if patience.lossy || manner == Manner::Mute => Proof::Repetition,
         None => Proof::Later,
     };
+    if let Some(last) = last
+        && patience.lossy
+    {
+        let never_full = matches!(last.overflow, Overflow::NotReached | Overflow::Silent);
+        let proven = if never_full {
+            crowd.plan.max_connections
+        } else {
+            last.held
+        };
+        hold::approach(crowd, patience, proven)?;
+    }
     let hold = hold::fill(crowd, manner, patience, proof)?;
     let Hold {
         mut held,
@@ -151,6 +164,12 @@ fn round<N: Network>(
         }
         ask(crowd, baseline, overflow, held, last, *queue)?
     };
+    if baseline.lets_go_at_once && served.workers.exact().is_none() {
+        // Those that have left and keep their places were too many.
+        finding.rounds.pop();
+        baseline.lets_go_at_once = false;
+        return Ok(());
+    }
     if proof == Proof::Later && !hold::still_drops(crowd, patience, &hold)? {
         // A SYN was answered late: this path needs more patience.
         finding.rounds.pop();
@@ -195,28 +214,48 @@ fn ask<N: Network>(
         least: 1,
         most: held,
     };
-    let Some(Known::Exactly(expected)) = last.map(|round| round.served) else {
-        return served::search(crowd, baseline, overflow, all, queue);
-    };
-    let near = Range {
+    let near = |expected: usize| Range {
         least: expected.saturating_sub(1).clamp(1, held),
         most: (expected + 1).min(held),
     };
-    let again = served::search(crowd, baseline, overflow, near, queue)?;
+    let can_leave = leaving::tells(baseline, overflow, held) && queue != Some(Queue::Unserved);
+    let mut search = |range, by| served::search(crowd, baseline, overflow, range, queue, by);
+    let expected = match last.map(|round| round.served) {
+        Some(Known::Exactly(expected)) => {
+            let again = can_leave && {
+                let left = search(near(expected), By::Leaving)?;
+                left.workers == Known::Exactly(expected)
+            };
+            if again && let Some(served) = leaving::confirm(crowd, baseline.patience, expected)? {
+                return Ok(served);
+            }
+            expected
+        }
+        _ if can_leave => match search(all, By::Leaving)?.workers {
+            Known::Exactly(expected) => expected,
+            _ => return search(all, By::Request),
+        },
+        _ => return search(all, By::Request),
+    };
+    let near = near(expected);
+    let mut search = |range| served::search(crowd, baseline, overflow, range, queue, By::Request);
+    let again = search(near)?;
     match again.workers {
+        // That was looked for among all; and places have been freed since.
+        _ if again.queue == Some(Queue::Unserved) => Ok(again),
         Known::Exactly(workers) if workers != expected && workers == near.least => {
             let below = Range {
                 most: workers,
                 ..all
             };
-            served::search(crowd, baseline, overflow, below, queue)
+            search(below)
         }
         Known::Exactly(workers) if workers != expected && workers == near.most => {
             let above = Range {
                 least: workers,
                 ..all
             };
-            served::search(crowd, baseline, overflow, above, queue)
+            search(above)
         }
         _ => Ok(again),
     }

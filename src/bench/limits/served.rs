@@ -13,6 +13,7 @@ use super::Step;
 use super::baseline::{Baseline, Manner, Patience};
 use super::crowd::{Crowd, Guest, Halt, Name};
 use super::finding::{Known, Overflow};
+use super::leaving;
 use super::recovery;
 use crate::transport::readiness::{Network, Release};
 
@@ -23,6 +24,15 @@ const REQUESTS: usize = 8;
 const FEW: usize = 16;
 /// So many of the lowest.
 const LOWEST: usize = 4;
+
+/// How a connection is asked whether it is being served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// By a request: an answer is proof, and takes as long as the service.
+    Request,
+    /// By leaving it: see [`leaving`].
+    Leaving,
+}
 
 /// What is known of the number of workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,12 +69,18 @@ pub(super) fn search<N: Network>(
     overflow: Overflow,
     range: Range,
     known: Option<Queue>,
+    by: By,
 ) -> Result<Served, Halt> {
     let &Baseline {
-        manner, patience, ..
+        manner,
+        mut patience,
+        ..
     } = baseline;
     if manner == Manner::Banner {
         return Ok(greeted(crowd));
+    }
+    if by == By::Leaving {
+        patience.reply = leaving::patience(patience);
     }
     let all = crowd.silents();
     let ends = Range {
@@ -75,7 +91,13 @@ pub(super) fn search<N: Network>(
         range,
         patience,
         keeps_open: baseline.closes_after_reply != Some(true),
-        waiting: Vec::new(),
+        // Of an earlier search in the same hold.
+        waiting: crowd
+            .guests()
+            .iter()
+            .filter(|guest| guest.is_waiting())
+            .map(|guest| guest.name)
+            .collect(),
         answered: Vec::new(),
         first_byte: Vec::new(),
     };
@@ -101,11 +123,15 @@ pub(super) fn search<N: Network>(
             .map(|&(index, ahead)| (silents[index], ahead))
             .collect();
         for &(name, _) in &asked {
-            crowd.ask(name);
+            match by {
+                By::Request => crowd.ask(name),
+                By::Leaving => crowd.hang_up(name),
+            }
         }
         search.wait_for(crowd, &asked)?;
         search.conclude(crowd, &asked, ends);
     }
+    let at_least = range.least;
     let Range { least, most } = search.range;
     if least < most {
         return Ok(Served {
@@ -116,6 +142,9 @@ pub(super) fn search<N: Network>(
     }
     let mut workers = least;
     let queue = match known {
+        _ if by == By::Leaving => None,
+        // So many were taken for granted; who waits may wait for fewer.
+        _ if least == at_least && at_least > ends.least => None,
         None => search.unblock(crowd, overflow, workers)?,
         Some(Queue::ServedAfter(_)) => None,
         Some(Queue::Unserved) => known,

@@ -29,6 +29,8 @@ pub struct Service {
     pub addresses: Vec<IpAddr>,
     /// What it says of itself.
     pub text: Vec<(String, String)>,
+    /// Who spoke of it last.
+    pub speaker: IpAddr,
 }
 
 /// What a link's boards have told.
@@ -48,6 +50,7 @@ struct Entry {
     place: Option<(DnsName, u16)>,
     text: Option<Vec<(String, String)>>,
     heard: Instant,
+    speaker: IpAddr,
 }
 
 /// What a message has changed.
@@ -106,6 +109,7 @@ impl Directory {
                 continue;
             };
             entry.heard = now;
+            entry.speaker = sender;
             let changed = match data {
                 Data::Service { host, port } => {
                     let place = Some((host, port));
@@ -177,6 +181,7 @@ impl Directory {
                     place: None,
                     text: None,
                     heard: now,
+                    speaker: sender,
                 },
             );
         }
@@ -193,6 +198,7 @@ impl Directory {
             port,
             addresses: addresses.clone(),
             text: entry.text.clone().unwrap_or_default(),
+            speaker: entry.speaker,
             host,
         })
     }

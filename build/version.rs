@@ -1,0 +1,90 @@
+//! What `tcpctl --version` says: the version, the commit that it was built from, and the firmware
+//! that is in it. Nothing is asked of a network.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs, io};
+
+use crate::firmware::Bundled;
+
+/// Writes `version.txt`.
+pub(crate) fn write(firmware: &[Bundled]) -> io::Result<()> {
+    let variable = |name| env::var_os(name).unwrap_or_default();
+    let source = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
+    let version = variable("CARGO_PKG_VERSION");
+    let commit = match checkout(&source).or_else(|| package(&source)) {
+        Some(commit) => format!("commit {commit}"),
+        None => "not built in a checkout".to_owned(),
+    };
+    let text = format!(
+        "{} ({commit})\n{}",
+        version.to_string_lossy(),
+        told(firmware)
+    );
+    fs::write(PathBuf::from(variable("OUT_DIR")).join("version.txt"), text)
+}
+
+/// The chips, grouped by the version of their firmware.
+fn told(firmware: &[Bundled]) -> String {
+    let mut versions: Vec<_> = firmware.iter().map(|it| it.version.as_deref()).collect();
+    versions.dedup();
+    let groups: Vec<String> = versions
+        .into_iter()
+        .map(|version| {
+            let chips = firmware
+                .iter()
+                .filter(|it| it.version.as_deref() == version);
+            let chips: Vec<_> = chips.map(|it| it.chip.as_str()).collect();
+            let version = version.unwrap_or("of no version");
+            format!("{version} for {}", chips.join(", "))
+        })
+        .collect();
+    if groups.is_empty() {
+        "firmware: none built in".to_owned()
+    } else {
+        format!("firmware: {}", groups.join("; "))
+    }
+}
+
+/// The commit of the checkout whose top `source` is, and a build whenever it moves.
+fn checkout(source: &Path) -> Option<String> {
+    // A package that was unpacked below some other checkout has not come from that.
+    let top = fs::canonicalize(git(source, &["rev-parse", "--show-toplevel"])?).ok()?;
+    if top != fs::canonicalize(source).ok()? {
+        return None;
+    }
+    let commit = git(source, &["rev-parse", "--short=12", "HEAD"])?;
+    let branch = git(source, &["symbolic-ref", "--quiet", "HEAD"]);
+    let moving = ["HEAD", "packed-refs"].into_iter().chain(branch.as_deref());
+    for name in moving {
+        let path = git(source, &["rev-parse", "--git-path", name]).map(|path| source.join(path));
+        // One that is not there would mean a build every time.
+        if let Some(path) = path.filter(|path| path.exists()) {
+            println!("cargo::rerun-if-changed={}", path.display());
+        }
+    }
+    Some(commit)
+}
+
+/// What a command of git prints; nothing where there is no git, or no checkout.
+fn git(source: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(source)
+        .args(arguments)
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(text.trim_end().to_owned())
+}
+
+/// The commit that `cargo package` has written down.
+fn package(source: &Path) -> Option<String> {
+    let path = source.join(".cargo_vcs_info.json");
+    let text = fs::read_to_string(path).ok()?;
+    let (_, rest) = text.split_once("\"sha1\"")?;
+    let commit = rest.split('"').nth(1)?;
+    let is_commit = commit.len() >= 12 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_commit.then(|| commit[..12].to_owned())
+}

@@ -1,0 +1,23 @@
+//! A board's partition table, as it is read from flash.
+
+use tcpctl::flash::table::{SETTINGS, Table};
+
+/// A table says where things are, or there is none.
+pub fn holds(data: &[u8]) {
+    let Some(table) = Table::parse(data) else {
+        return;
+    };
+    assert!(table.partitions().len() <= data.len() / 32);
+    for partition in table.partitions() {
+        assert!(partition.end() >= u64::from(partition.offset));
+    }
+    assert_eq!(
+        table.app().is_some(),
+        table.partitions().iter().any(|partition| partition.is_app)
+    );
+    assert!(
+        table
+            .find(SETTINGS)
+            .is_none_or(|found| found.label == SETTINGS)
+    );
+}

@@ -1,0 +1,32 @@
+//! TARGET, as a person or a list of boards writes it.
+
+use tcpctl::target::{Place, Target};
+
+/// A text is a target that can be connected to, or one harmless line says why not.
+pub fn holds(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match Target::parse(text) {
+        Ok(target) => {
+            assert_eq!(target.text, text);
+            match target.place {
+                Place::Name { host, port } => {
+                    assert!(!host.is_empty());
+                    assert_ne!(port, Some(0));
+                }
+                Place::Addresses(addresses) => {
+                    assert!(!addresses.is_empty());
+                    assert!(addresses.iter().all(|address| address.port() != 0));
+                }
+                Place::Virtual(spec) => assert!(spec.server.workers().get() > 0),
+            }
+        }
+        Err(failure) => {
+            let shown = failure.to_string();
+            assert!(super::is_harmless(&shown), "{shown:?}");
+            assert!(!failure.message.contains('\n'), "{shown:?}");
+            assert!(failure.hint.is_none_or(|hint| super::is_harmless(&hint)));
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The command line of `tcpctl man`.
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+/// The arguments of `tcpctl man`.
+#[derive(Debug, Args)]
+#[command(after_help = MORE, after_long_help = EXAMPLES)]
+pub struct ManArgs {
+    /// A command; left out, tcpctl itself
+    #[arg(value_parser = PossibleValuesParser::new(COMMANDS), hide_possible_values = true)]
+    pub command: Option<String>,
+}
+
+/// The commands that have a page: all.
+const COMMANDS: [&str; 11] = [
+    "bench",
+    "discover",
+    "flash",
+    "monitor",
+    "send",
+    "sim",
+    "merge",
+    "schema",
+    "config",
+    "completions",
+    "man",
+];
+
+pub(super) const ABOUT: &str = "\
+Print a manual page: of a command, or of tcpctl itself.
+
+It is in the form that man reads, and says what --help says.";
+
+const MORE: &str = "\
+Examples: tcpctl man --help
+See also: tcpctl completions";
+
+const EXAMPLES: &str = "\
+Examples:
+  Read one:
+    $ tcpctl man bench | man -l -
+
+  Install that of tcpctl and one of a command:
+    $ tcpctl man > ~/.local/share/man/man1/tcpctl.1
+    $ tcpctl man send > ~/.local/share/man/man1/tcpctl-send.1
+
+  Which options has bench?
+    $ tcpctl man bench | man -l - | grep -- --fail-if
+
+See also:
+  tcpctl completions
+
+Exit codes:
+  0 done, 2 usage";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use crate::cli::Cli;
+
+    #[test]
+    fn every_command_has_a_page() {
+        let cli = Cli::command();
+        let names: Vec<_> = cli.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(names, super::COMMANDS);
+    }
+}

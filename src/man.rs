@@ -1,0 +1,151 @@
+//! `tcpctl man`: the manual pages, from the same texts as `--help`.
+
+use std::io;
+
+use clap::CommandFactory;
+use clap_mangen::Man;
+use clap_mangen::roff::{Inline, Roff, bold, roman};
+
+use crate::cli::{Cli, ManArgs};
+use crate::exit::Exit;
+use crate::failure::{Failure, Kind};
+use crate::output::{Halt, Output};
+
+/// The line of a help text under which the names of related commands stand.
+const SEE_ALSO: &str = "See also";
+/// What roff needs to show an apostrophe as it is, and the crate writes before each section.
+const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+
+/// Prints a page.
+///
+/// # Errors
+/// Standard output can't be written.
+pub fn run(args: &ManArgs, output: &Output) -> Result<Exit, Halt> {
+    let text = page(args.command.as_deref())
+        .map_err(|error| Failure::new(Kind::Internal, format!("the page: {error}")))?;
+    output.write(text.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+/// The page of a command, or of the program.
+fn page(name: Option<&str>) -> io::Result<String> {
+    let mut cli = Cli::command();
+    cli.build();
+    let command = name.and_then(|name| cli.find_subcommand(name)).cloned();
+    let command = command.unwrap_or(cli);
+    let help = command
+        .get_after_long_help()
+        .or_else(|| command.get_after_help())
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let has_commands = command.has_subcommands();
+    let man = Man::new(command);
+
+    let mut text = Vec::new();
+    man.render_name_section(&mut text)?;
+    man.render_synopsis_section(&mut text)?;
+    man.render_description_section(&mut text)?;
+    man.render_options_section(&mut text)?;
+    if has_commands {
+        man.render_subcommands_section(&mut text)?;
+    }
+    sections(&help, name.is_some()).to_writer(&mut text)?;
+    // Each section came with the preamble; one is enough. The date is empty, which the crate does not
+    // write.
+    let text = String::from_utf8_lossy(&text).replace(PREAMBLE, "");
+    Ok(format!(
+        "{PREAMBLE}.TH {} 1 \"\" \"tcpctl {}\" \"tcpctl\"\n{text}",
+        title(name).to_uppercase(),
+        env!("CARGO_PKG_VERSION"),
+    ))
+}
+
+/// The page's name: `tcpctl`, `tcpctl-send`.
+fn title(name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("tcpctl-{name}"),
+        None => "tcpctl".to_owned(),
+    }
+}
+
+/// What follows the options in a help text: a line with nothing before it is a heading, one with
+/// four spaces is what one types or sees, others are prose.
+fn sections(help: &str, of_command: bool) -> Roff {
+    let mut roff = Roff::new();
+    let mut section = "";
+    for paragraph in help.split("\n\n") {
+        let mut lines = paragraph.lines().peekable();
+        let heading = lines.peek().filter(|line| !line.starts_with(' '));
+        if let Some(heading) = heading.and_then(|line| line.strip_suffix(':')) {
+            section = heading;
+            let title = match heading {
+                "Exit codes" => "EXIT STATUS".to_owned(),
+                heading => heading.to_uppercase(),
+            };
+            roff.control("SH", [title.as_str()]);
+            lines.next();
+        } else {
+            roff.control("PP", []);
+        }
+        let mut typed = false;
+        for line in lines {
+            let is_typed = line.starts_with("    ");
+            if is_typed != typed {
+                if is_typed {
+                    roff.control("RS", ["4"]);
+                    roff.control("nf", []);
+                } else {
+                    roff.control("fi", []);
+                    roff.control("RE", []);
+                }
+                typed = is_typed;
+            }
+            match section {
+                SEE_ALSO => roff.text(pages(line.trim(), of_command)),
+                _ if typed => roff.text([roman(&line[4..])]),
+                _ => roff.text([roman(line.trim())]),
+            };
+        }
+        if typed {
+            roff.control("fi", []);
+            roff.control("RE", []);
+        }
+    }
+    roff
+}
+
+/// `tcpctl send, tcpctl flash` as the names of pages.
+fn pages(line: &str, of_command: bool) -> Vec<Inline> {
+    let names = line.split(", ").map(|command| {
+        let words: Vec<_> = command.split(' ').take(2).collect();
+        words.join("-")
+    });
+    let own = of_command.then(|| "tcpctl".to_owned());
+    let mut inlines = Vec::new();
+    for (at, name) in own.into_iter().chain(names).enumerate() {
+        if at > 0 {
+            inlines.push(roman(", "));
+        }
+        inlines.extend([bold(name), roman("(1)")]);
+    }
+    inlines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_help_text_becomes_sections() {
+        let help = "Examples:\n  Say it:\n    $ tcpctl send x\n\n  Or not:\n    $ true\n\nSee also:\n  tcpctl \
+                    discover --names, tcpctl man\n\nExit codes:\n  0 done, 2 usage";
+        let roff = sections(help, true).to_roff();
+        for part in [
+            ".SH EXAMPLES\nSay it:\n.RS 4\n.nf\n$ tcpctl send x\n.fi\n.RE\n.PP\nOr not:\n",
+            ".SH \"SEE ALSO\"\n\\fBtcpctl\\fR(1), \\fBtcpctl\\-discover\\fR(1), \\fBtcpctl\\-man\\fR(1)\n",
+            ".SH \"EXIT STATUS\"\n0 done, 2 usage\n",
+        ] {
+            assert!(roff.contains(part), "{part}\nis not in\n{roff}");
+        }
+    }
+}

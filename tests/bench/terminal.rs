@@ -1,0 +1,69 @@
+//! What a person sees while a load runs, through a pseudo-terminal.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Signal;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::common::{Server, finish, signal, tcpctl};
+
+#[test]
+fn progress_goes_on_until_ctrl_c_and_then_comes_the_report() {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let slave: OwnedFd =
+        rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    // Every third connection is closed without a word.
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let server = Server::start(move |mut connection| {
+        crate::common::read_some(&mut connection);
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if number % 3 != 0 {
+            let _ = std::io::Write::write_all(&mut connection, b"Hello World");
+        }
+    });
+    let bench = [
+        "bench",
+        &server.target(),
+        "--only",
+        "latency",
+        "-d",
+        "50s",
+        "-c",
+        "2",
+    ];
+    let child = tcpctl(bench).stderr(Stdio::from(slave)).spawn().unwrap();
+    let mut terminal = File::from(master);
+    let (mut seen, mut bytes) = (String::new(), [0; 1024]);
+    // Of the second second on there is a line of them.
+    let last_line = |seen: &str| seen.rsplit("\r\x1b[2K").next().unwrap_or("").to_owned();
+    while !last_line(&seen).contains('#') {
+        let count = terminal.read(&mut bytes).unwrap_or(0);
+        assert!(count > 0, "{seen:?}");
+        seen += &String::from_utf8_lossy(&bytes[..count]);
+    }
+    let line = last_line(&seen);
+    for part in ["s  ", "/s  ", " in flight  p50 ", "  p99 ", " closed"] {
+        assert!(line.contains(part), "{part:?} is not in {line:?}");
+    }
+    signal(&child, Signal::INT);
+    // The read fails with EIO when the command is gone.
+    while let Ok(count @ 1..) = terminal.read(&mut bytes) {
+        seen += &String::from_utf8_lossy(&bytes[..count]);
+    }
+    assert!(
+        seen.ends_with("\r\x1b[2K"),
+        "the line is taken away: {seen:?}"
+    );
+    let ended = finish(child);
+    assert_eq!(ended.code, 130, "{ended:?}");
+    let text = String::from_utf8_lossy(&ended.stdout);
+    assert!(text.starts_with("answers "), "{text}");
+    assert!(text.contains("cut short after"), "{text}");
+}

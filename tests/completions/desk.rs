@@ -1,0 +1,177 @@
+//! A shell on a terminal, with tcpctl's completion loaded and some boards seen today.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+/// Far more than a shell takes, even on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A folder with boards in the cache, a file to complete, and a `tcpctl` that answers as the real
+/// one while a shell completes, and otherwise says what it was called with.
+pub(crate) struct Desk {
+    folder: PathBuf,
+}
+
+impl Desk {
+    pub(crate) fn new(name: &str) -> Self {
+        let folder = env::temp_dir().join(format!("tcpctl-desk-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        let cache = folder.join("cache/tcpctl");
+        fs::create_dir_all(&cache).unwrap();
+        let seen = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let board = |name: &str| {
+            serde_json::json!({
+                "name": name, "host": null, "addresses": ["127.0.0.1"], "port": 9, "mac": null,
+                "seen": seen.as_secs(),
+            })
+        };
+        let boards = [
+            "greeter-1a2b3c",
+            "kitchen",
+            "lab board",
+            "evil$(touch ran)",
+            "evil;touch ran",
+        ];
+        let content = serde_json::json!({"version": 1, "boards": boards.map(board)});
+        fs::write(cache.join("boards.json"), content.to_string()).unwrap();
+        fs::write(folder.join("photo of a board.jpg"), "").unwrap();
+        let program = folder.join("tcpctl");
+        let script = format!(
+            "#!/bin/sh\n\
+             if [ -n \"$TCPCTL_COMPLETE\" ]; then exec '{}' \"$@\"; fi\n\
+             printf 'ran:'\n\
+             for word; do printf ' <%s>' \"$word\"; done\n\
+             printf '.\\n'\n",
+            env!("CARGO_BIN_EXE_tcpctl")
+        );
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { folder }
+    }
+
+    /// A command at this desk, with nothing of this machine's configuration.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut path = self.folder.as_os_str().to_owned();
+        path.push(":");
+        path.push(env::var_os("PATH").unwrap_or_default());
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", &self.folder)
+            .env("XDG_CACHE_HOME", self.folder.join("cache"))
+            .env("LC_ALL", "C.UTF-8")
+            .env("TERM", "xterm")
+            .current_dir(&self.folder);
+        command
+    }
+
+    /// The committed script of this name.
+    pub(crate) fn script(name: &str) -> String {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions");
+        folder.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Whether something ran that was only a board's name.
+    pub(crate) fn was_tricked(&self) -> bool {
+        self.folder.join("ran").exists()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A shell on a terminal of its own.
+pub(crate) struct Shell {
+    child: Child,
+    terminal: File,
+    output: Receiver<Vec<u8>>,
+    seen: String,
+}
+
+impl Shell {
+    pub(crate) fn start(desk: &Desk, words: &[&str]) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave: OwnedFd =
+            rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let size = rustix::termios::Winsize {
+            ws_row: 50,
+            ws_col: 200,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        rustix::termios::tcsetwinsize(&slave, size).unwrap();
+        // Job control needs a terminal that is the shell's own.
+        let child = desk
+            .command("setsid")
+            .arg("--ctty")
+            .args(words)
+            .stdin(Stdio::from(slave.try_clone().unwrap()))
+            .stdout(Stdio::from(slave.try_clone().unwrap()))
+            .stderr(Stdio::from(slave))
+            .spawn()
+            .unwrap();
+        let terminal = File::from(master);
+        let mut reader = terminal.try_clone().unwrap();
+        let (sender, output) = mpsc::channel();
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut bytes) {
+                if sender.send(bytes[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            child,
+            terminal,
+            output,
+            seen: String::new(),
+        }
+    }
+
+    /// Types.
+    pub(crate) fn types(&mut self, text: &str) {
+        self.terminal.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Reads until `text` is seen after all that was waited for before.
+    pub(crate) fn sees(&mut self, text: &str) {
+        let start = Instant::now();
+        loop {
+            if let Some(at) = self.seen.find(text) {
+                self.seen.drain(..at + text.len());
+                return;
+            }
+            let left = PATIENCE.saturating_sub(start.elapsed());
+            let Ok(bytes) = self.output.recv_timeout(left) else {
+                panic!("{text:?} does not come, but {:?}", self.seen);
+            };
+            self.seen += &String::from_utf8_lossy(&bytes);
+        }
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,10 @@
+//! Help that teaches: examples that run, a summary that fits a screen, and what is said to who
+//! mistypes.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod examples;
+mod readme;
+mod screen;
+mod typos;

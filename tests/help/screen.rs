@@ -1,0 +1,101 @@
+//! `-h`, `--help`, and no arguments at all.
+
+use clap::CommandFactory;
+use tcpctl::cli::Cli;
+
+use crate::common::{finish, run, tcpctl};
+
+/// Every command's name, and `None` for the program.
+pub(crate) fn commands() -> Vec<Option<String>> {
+    let cli = Cli::command();
+    let names = cli.get_subcommands().map(|it| it.get_name().to_owned());
+    names.map(Some).chain([None]).collect()
+}
+
+/// A help text on a screen of 80 columns.
+pub(crate) fn help(command: Option<&str>, flag: &str) -> String {
+    let child = tcpctl(command.into_iter().chain([flag]))
+        .env("COLUMNS", "80")
+        .spawn()
+        .unwrap();
+    let ended = finish(child);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    String::from_utf8(ended.stdout).unwrap()
+}
+
+#[test]
+fn a_summary_fits_a_screen_of_24_lines_and_is_a_part_of_the_help() {
+    for command in commands() {
+        let short = help(command.as_deref(), "-h");
+        assert!(short.lines().count() <= 24, "{command:?}:\n{short}");
+        assert!(
+            short.lines().all(|line| line.chars().count() <= 80),
+            "{short}"
+        );
+        let long = help(command.as_deref(), "--help");
+        assert!(long.lines().count() > short.lines().count());
+        let name = command.as_deref().unwrap_or_default();
+        assert!(
+            short.contains(&format!("tcpctl {name} --help").replace("  ", " ")),
+            "{short}"
+        );
+        for word in short
+            .split_whitespace()
+            .filter(|word| word.starts_with("--"))
+        {
+            let word = word.trim_end_matches(',');
+            assert!(long.contains(word), "{word} of\n{short}");
+        }
+    }
+}
+
+#[test]
+fn a_command_names_the_related_ones() {
+    for command in commands().into_iter().flatten() {
+        for flag in ["-h", "--help"] {
+            let text = help(Some(&command), flag);
+            let after = text.split("See also:").nth(1);
+            let related = after
+                .unwrap_or_else(|| panic!("{command} {flag}"))
+                .to_owned();
+            let related = related.split("\n\n").next().unwrap();
+            let named: Vec<_> = related.split(',').map(str::trim).collect();
+            assert!(!named.is_empty());
+            for name in named {
+                let name = name
+                    .strip_prefix("tcpctl ")
+                    .unwrap_or_else(|| panic!("{name}"));
+                assert!(commands().contains(&Some(name.to_owned())), "{name}");
+                assert_ne!(name, command, "a command is not related to itself");
+            }
+        }
+    }
+}
+
+#[test]
+fn with_no_arguments_it_shows_the_five_things_that_one_does_with_it() {
+    let ended = run([]);
+    assert_eq!(ended.code, 2, "nothing was asked for, and nothing done");
+    assert!(ended.stdout.is_empty());
+    let things: Vec<_> = ended
+        .stderr
+        .lines()
+        .filter_map(|line| line.strip_prefix("  tcpctl "))
+        .collect();
+    assert_eq!(things.len(), 5, "{}", ended.stderr);
+    for thing in things {
+        let (line, what) = thing.split_once("  ").unwrap();
+        assert!(!what.trim().is_empty());
+        let words = ["tcpctl"].into_iter().chain(line.split(' '));
+        <Cli as clap::Parser>::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn a_command_that_is_missing_is_an_error_object_with_json() {
+    let ended = run(["--json"]);
+    assert_eq!(ended.code, 2);
+    let object = &ended.objects()[0];
+    assert_eq!(object["schema"], "tcpctl.error/1");
+    assert_eq!(object["kind"], "usage");
+}

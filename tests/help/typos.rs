@@ -1,0 +1,38 @@
+//! What is said to who mistypes: one line, with what was probably meant.
+
+use crate::common::run;
+
+#[test]
+fn what_was_probably_meant_is_said_in_one_line() {
+    for (line, wrong, meant) in [
+        ("sned x", "'sned'", "'send'"),
+        ("discovr", "'discovr'", "'discover'"),
+        ("send x --idel 1s", "'--idel'", "'--idle'"),
+        ("bench x --fail-iff y", "'--fail-iff'", "'--fail-if'"),
+        ("bench x --only latncy", "'latncy'", "'latency'"),
+        ("--color nevr send x", "'nevr'", "'never'"),
+        ("sim tutoral", "'tutoral'", "'tutorial'"),
+        ("completions bsh", "'bsh'", "'bash'"),
+        ("schema bnech", "'bnech'", "'bench'"),
+        ("man monitr", "'monitr'", "'monitor'"),
+        ("bench sim --fail-if p95>5ms", "'p95'", "'p99"),
+        ("bench sim --fail-if eror>0", "'eror'", "'errors'"),
+        ("send sim:lossi", "'lossi'", "lossy"),
+        ("send sim:esp32,worker=2", "'worker'", "workers"),
+        ("sim --mode app", "--mode", "ap or sta"),
+    ] {
+        let ended = run(line.split(' '));
+        assert_eq!(ended.code, 2, "{line}: {}", ended.stderr);
+        assert!(ended.stdout.is_empty(), "{line}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{line}: {}", ended.stderr);
+        assert!(ended.stderr.contains(wrong), "{line}: {}", ended.stderr);
+        assert!(ended.stderr.contains(meant), "{line}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn who_asks_for_help_as_a_command_is_told_the_way() {
+    let ended = run(["help", "send"]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("--help"), "{}", ended.stderr);
+}

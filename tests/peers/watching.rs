@@ -1,0 +1,194 @@
+//! `tcpctl discover --watch` while boards come, move and go.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::avahi::{Avahi, NEEDS};
+use crate::desk::{Desk, THERE, event, events, greeter, times};
+use crate::processes::{Need, Process, Stream, skipped};
+use crate::wire::{BOARD, Namespace, Wire};
+
+/// Within this time of a power-off a watch must have told of it.
+const LOST: Duration = Duration::from_secs(3);
+
+#[test]
+fn a_watch_tells_of_a_power_off_within_three_seconds() {
+    if skipped(&NEEDS) || skipped(&[Need::Python("socket")]) {
+        return;
+    }
+    let desk = Desk::new();
+    let avahi = Avahi::start(&desk.there, THERE.0);
+    let _server = greeter(&desk.there, 3000);
+    let _published = avahi.publish("board-b", 3000);
+    let watch = desk.tcpctl("discover --watch");
+    event(&watch, "found", "board-b", "10.77.0.2");
+
+    // Killed: its kernel refuses, and nobody says goodbye.
+    let board = Desk::board(&desk.here, "--listen 10.77.0.1:4000");
+    event(&watch, "found", "tcpctl-0001", "10.77.0.1");
+    let off = Instant::now();
+    drop(board);
+    event(&watch, "lost", "tcpctl-0001", "10.77.0.1");
+    assert!(off.elapsed() < LOST, "{:?}", off.elapsed());
+
+    // Everything that it sends is dropped: nothing answers at all, and the link stays up.
+    desk.there.ip("link set lab0 arp off");
+    desk.there.ip("route del 10.77.0.0/24 dev lab0");
+    desk.there.ip("addr del 10.77.0.2/24 dev lab0");
+    let off = Instant::now();
+    event(&watch, "lost", "board-b", "10.77.0.2");
+    assert!(off.elapsed() < LOST, "{:?}", off.elapsed());
+
+    // It comes back with another address.
+    desk.there.ip("link set lab0 arp on");
+    desk.there.ip("addr add 10.77.0.3/24 dev lab0");
+    event(&watch, "found", "board-b", "10.77.0.3");
+    watch.signal(Signal::INT);
+    assert_eq!(watch.finish().code, Some(0));
+}
+
+#[test]
+fn a_new_address_is_an_update_and_the_stale_one_is_gone() {
+    if skipped(&NEEDS) || skipped(&[Need::Python("socket")]) {
+        return;
+    }
+    let desk = Desk::new();
+    let avahi = Avahi::start(&desk.there, THERE.0);
+    let _server = greeter(&desk.there, 3000);
+    let _published = avahi.publish("board-b", 3000);
+    let watch = desk.tcpctl("discover --watch");
+    event(&watch, "found", "board-b", "10.77.0.2");
+    desk.there.ip("addr add 10.77.0.3/32 dev lab0");
+    desk.there
+        .ip("route add 10.77.0.1/32 dev lab0 src 10.77.0.3");
+    desk.there.ip("addr del 10.77.0.2/24 dev lab0");
+    let moved = watch.line(Stream::Stdout, |line| {
+        let event: serde_json::Value = serde_json::from_str(line).ok()?;
+        (event["event"] != "lost" && event["addresses"][0] == "10.77.0.3").then_some(event)
+    });
+    let stale = moved["addresses"].as_array().expect("a list");
+    assert!(!stale.contains(&"10.77.0.2".into()), "{moved}");
+    let sent = desk.run("send board-b hi");
+    assert_eq!(sent.stdout, "Hello from 3000", "{sent:?}");
+}
+
+#[test]
+fn an_interface_that_vanishes_takes_its_boards_and_no_others() {
+    if skipped(&[Need::Root]) {
+        return;
+    }
+    let desk = Desk::new();
+    let third = Namespace::new();
+    desk.here
+        .connect(("desk1", "10.78.0.1"), &third, ("lab1", "10.78.0.2"));
+    let _a = Desk::board(&desk.there, "--listen 10.77.0.2:3000 --seed 7");
+    let _b = Desk::board(&third, "--listen 10.78.0.2:3000 --seed 8");
+    let watch = desk.tcpctl("discover --watch");
+    event(&watch, "found", "tcpctl-0007", "10.77.0.2");
+    event(&watch, "found", "tcpctl-0008", "10.78.0.2");
+    desk.here.ip("link del desk1");
+    event(&watch, "lost", "tcpctl-0008", "10.78.0.2");
+    watch.signal(Signal::INT);
+    let ended = watch.finish();
+    let lost = events(&ended);
+    let lost = lost.iter().filter(|it| it["event"] == "lost").count();
+    assert_eq!(lost, 1, "{ended:?}");
+}
+
+/// A board whose processor stands still: its address answers nothing at all.
+#[test]
+fn a_board_that_stops_is_lost_within_three_seconds_and_found_when_it_goes_on() {
+    if skipped(&[Need::Root, Need::Tap]) {
+        return;
+    }
+    let wire = Wire::new("ideal");
+    wire.board.says("link up host=");
+    let mut watch = wire.namespace.tcpctl("discover --watch");
+    watch.env("XDG_CACHE_HOME", "/proc/nowhere");
+    let watch = Process::start(watch);
+    let found = event(&watch, "found", "tcpctl-0001", BOARD);
+    assert_eq!(found["status"], "online");
+    wire.board.process.signal(Signal::STOP);
+    let off = Instant::now();
+    event(&watch, "lost", "tcpctl-0001", BOARD);
+    assert!(off.elapsed() < LOST, "{:?}", off.elapsed());
+    wire.board.process.signal(Signal::CONT);
+    times(&watch, 2, "found", "tcpctl-0001");
+    watch.signal(Signal::INT);
+    assert_eq!(watch.finish().code, Some(0));
+}
+
+#[test]
+fn a_cable_that_is_pulled_takes_its_board_until_it_is_plugged_in_again() {
+    if skipped(&[Need::Root]) {
+        return;
+    }
+    let desk = Desk::new();
+    let _board = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
+    let watch = desk.tcpctl("discover --watch");
+    event(&watch, "found", "tcpctl-0001", THERE.1);
+    desk.there.ip("link set lab0 down");
+    let off = Instant::now();
+    event(&watch, "lost", "tcpctl-0001", THERE.1);
+    assert!(off.elapsed() < LOST, "{:?}", off.elapsed());
+    desk.there.ip("link set lab0 up");
+    times(&watch, 2, "found", "tcpctl-0001");
+    watch.signal(Signal::INT);
+    assert_eq!(watch.finish().code, Some(0));
+}
+
+/// The server refuses while its board goes on telling of it.
+#[test]
+fn a_board_whose_server_ends_and_comes_back_is_told_of_as_that() {
+    if skipped(&NEEDS) || skipped(&[Need::Python("socket")]) {
+        return;
+    }
+    let desk = Desk::new();
+    let avahi = Avahi::start(&desk.there, THERE.0);
+    let _published = avahi.publish("board-b", 3000);
+    let watch = desk.tcpctl("discover --watch");
+    let found = event(&watch, "found", "board-b", THERE.1);
+    assert_eq!(found["status"], "unreachable");
+    let _server = greeter(&desk.there, 3000);
+    watch.line_with(Stream::Stdout, r#""status":"online""#);
+}
+
+/// A board that is told apart by its name alone, and takes another one.
+#[test]
+fn a_board_that_takes_another_name_leaves_under_the_old_one() {
+    if skipped(&NEEDS) || skipped(&[Need::Python("socket")]) {
+        return;
+    }
+    let desk = Desk::new();
+    let avahi = Avahi::start(&desk.there, THERE.0);
+    let _server = greeter(&desk.there, 3000);
+    let published = avahi.publish("board-b", 3000);
+    let watch = desk.tcpctl("discover --watch");
+    event(&watch, "found", "board-b", THERE.1);
+    drop(published);
+    let _published = avahi.publish("board-c", 3000);
+    event(&watch, "found", "board-c", THERE.1);
+    let renamed = Instant::now();
+    event(&watch, "lost", "board-b", THERE.1);
+    assert!(renamed.elapsed() < LOST, "{:?}", renamed.elapsed());
+}
+
+#[test]
+fn an_interface_that_vanishes_during_a_search_harms_no_other() {
+    if skipped(&[Need::Root]) {
+        return;
+    }
+    let desk = Desk::new();
+    let third = Namespace::new();
+    desk.here
+        .connect(("desk1", "10.78.0.1"), &third, ("lab1", "10.78.0.2"));
+    let _a = Desk::board(&third, "--listen 10.78.0.2:3000 --seed 8");
+    let search = desk.tcpctl("discover --json --expect-count 2 --timeout 30s");
+    event(&search, "found", "tcpctl-0008", "10.78.0.2");
+    desk.here.ip("link del desk1");
+    let _b = Desk::board(&desk.there, "--listen 10.77.0.2:3000 --seed 7");
+    event(&search, "found", "tcpctl-0007", "10.77.0.2");
+    let ended = search.finish();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}

@@ -1,0 +1,167 @@
+//! A board in simulated time, with an embassy-net client at the other end of its cable.
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::future::Future;
+use std::net::Ipv4Addr;
+use std::pin::{Pin, pin};
+
+use embassy_net::tcp::{ConnectError, TcpSocket};
+use embassy_net::{ConfigV4, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
+use embassy_time::Timer;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tcpctl::sim::cable::{Plug, cable};
+use tcpctl::sim::clock;
+use tcpctl::sim::driver::CableDriver;
+use tcpctl::sim::event::{self, BoardEvent, EventConsole};
+use tcpctl::sim::servers::{self, ADDRESS, Neighbours, Summary};
+use tcpctl::sim::spec::Spec;
+
+/// What every board says that was told nothing else.
+pub(crate) const GREETING: &[u8] = b"Hello World";
+
+/// The board's hardware address.
+pub(crate) const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+
+/// What a simulation leaves behind.
+pub(crate) struct Outcome<T> {
+    pub(crate) result: T,
+    pub(crate) summary: Summary,
+    pub(crate) requests: Vec<Vec<u8>>,
+}
+
+/// Runs `client` against a board in simulated time.
+pub(crate) fn simulate<T>(spec: &Spec, client: impl AsyncFnOnce(Client<'_>) -> T) -> Outcome<T> {
+    let (sender, mut receiver) = event::events();
+    let (result, summary) = clock::simulate(async {
+        let (board_end, host_end) = cable(spec.quality);
+        let plug = host_end.plug();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let board_driver = CableDriver::new(board_end, MAC);
+        let board = servers::serve(
+            spec,
+            board_driver,
+            MAC,
+            Neighbours::OneClient,
+            EventConsole::new(Some(sender)),
+            stopped.map(drop),
+        );
+
+        let mut resources = StackResources::<80>::new();
+        let mut config = embassy_net::Config::default();
+        config.ipv4 = ConfigV4::Static(StaticConfigV4 {
+            address: Ipv4Cidr::new(Ipv4Addr::new(192, 168, 1, 2), 24),
+            gateway: None,
+            dns_servers: [].into_iter().collect(),
+        });
+        let client_driver = CableDriver::new(host_end, [2, 0, 0, 0, 0, 2]);
+        let (stack, mut runner) = embassy_net::new(client_driver, config, &mut resources, 7);
+
+        let mut summary = None;
+        let mut result = None;
+        {
+            let mut tasks: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + '_>>> =
+                FuturesUnordered::new();
+            tasks.push(Box::pin(async { summary = Some(board.await) }));
+            tasks.push(Box::pin(async {
+                stack.wait_config_up().await;
+                result = Some(
+                    client(Client {
+                        stack,
+                        port: spec.server.port().get(),
+                        plug: &plug,
+                    })
+                    .await,
+                );
+                drop(stop);
+            }));
+            let mut all = pin!(async { while tasks.next().await.is_some() {} });
+            let mut network = pin!(runner.run());
+            // Two wakers: the stack and its sockets wake each other.
+            let mut both: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + '_>>> =
+                FuturesUnordered::new();
+            both.push(Box::pin(async { all.as_mut().await }));
+            both.push(Box::pin(async {
+                network.as_mut().await;
+            }));
+            both.next().await;
+        }
+        (
+            result.expect("the client has ended"),
+            summary.expect("the board has ended"),
+        )
+    });
+    let mut requests = Vec::new();
+    while let Ok(event) = receiver.try_recv() {
+        if let BoardEvent::Request { bytes, .. } = event {
+            requests.push(bytes);
+        }
+    }
+    Outcome {
+        result,
+        summary,
+        requests,
+    }
+}
+
+/// The far end of the cable.
+#[derive(Clone, Copy)]
+pub(crate) struct Client<'a> {
+    pub(crate) stack: Stack<'a>,
+    pub(crate) port: u16,
+    /// To pull the cable out.
+    pub(crate) plug: &'a Plug,
+}
+
+impl<'a> Client<'a> {
+    pub(crate) async fn try_connect(self, port: u16) -> Result<TcpSocket<'a>, ConnectError> {
+        let buffers = Box::leak(Box::new(([0_u8; 4096], [0_u8; 4096])));
+        let mut socket = TcpSocket::new(self.stack, &mut buffers.0, &mut buffers.1);
+        socket.set_nagle_enabled(false);
+        socket.connect((ADDRESS, port)).await?;
+        Ok(socket)
+    }
+
+    pub(crate) async fn connect(self) -> TcpSocket<'a> {
+        self.try_connect(self.port).await.expect("a free slot")
+    }
+
+    /// Connects again for as long as it is refused.
+    pub(crate) async fn connect_when_free(self) -> TcpSocket<'a> {
+        loop {
+            if let Ok(socket) = self.try_connect(self.port).await {
+                return socket;
+            }
+            Timer::after_millis(1).await;
+        }
+    }
+}
+
+pub(crate) async fn write_all(socket: &mut TcpSocket<'_>, mut data: &[u8]) {
+    while !data.is_empty() {
+        let written = socket.write(data).await.expect("a live connection");
+        data = &data[written..];
+    }
+}
+
+/// What comes until the peer's FIN, or `None` after a reset.
+pub(crate) async fn read_to_end(socket: &mut TcpSocket<'_>) -> Option<Vec<u8>> {
+    let mut all = Vec::new();
+    let mut buffer = [0; 1024];
+    loop {
+        match socket.read(&mut buffer).await {
+            Ok(0) => return Some(all),
+            Ok(length) => all.extend_from_slice(&buffer[..length]),
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Sends a request, reads the answer, closes.
+pub(crate) async fn exchange(socket: &mut TcpSocket<'_>, request: &[u8]) -> Option<Vec<u8>> {
+    write_all(socket, request).await;
+    let answer = read_to_end(socket).await;
+    socket.close();
+    socket.flush().await.ok();
+    answer
+}
