@@ -383,10 +383,10 @@ impl<'p> Session<'p> {
                 return;
             };
             let interface = self.plan.interface.clone();
-            let link = interface.as_deref().and_then(crate::sys::interface_index);
-            let address = match (address, link) {
-                (IpAddr::V6(v6), Some(link)) if v6.is_unicast_link_local() => {
-                    SocketAddrV6::new(v6, DEFAULT_PORT, 0, link).into()
+            let scope = interface.as_deref().and_then(crate::sys::interface_index);
+            let address = match (address, scope) {
+                (IpAddr::V6(v6), Some(scope)) if v6.is_unicast_link_local() => {
+                    SocketAddrV6::new(v6, DEFAULT_PORT, 0, scope).into()
                 }
                 (address, _) => SocketAddr::new(address, DEFAULT_PORT),
             };
