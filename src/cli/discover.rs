@@ -130,7 +130,7 @@ Examples:
     $ tcpctl discover --probe 192.168.178.0/24
 
   Send to all of them:
-    $ tcpctl discover --json | tcpctl send --targets - status
+    $ tcpctl discover --json | tcpctl send --targets - -m status
 
 Exit codes:
   0 found, 1 nothing found, or fewer than --expect-count, 2 usage; --watch ends with 0";
