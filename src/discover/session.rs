@@ -177,7 +177,13 @@ impl<'p> Session<'p> {
                 break None;
             }
             let wake = self.next_wake(Instant::now());
+            // In this order: what a crowd tells of itself keeps no connection waiting, whose round
+            // trip is measured here.
             tokio::select! {
+                biased;
+                exit = requested(interrupt) => break Some(exit),
+                Some(outcome) = self.tasks.next() => self.take(outcome),
+                () = tokio::time::sleep_until(wake.into()) => self.on_time(Instant::now()).await,
                 received = receive(self.mdns.as_ref()) => {
                     let events = match &mut self.mdns {
                         Some(mdns) => mdns.learn(received).await,
@@ -187,9 +193,6 @@ impl<'p> Session<'p> {
                         self.heard(event);
                     }
                 }
-                Some(outcome) = self.tasks.next() => self.take(outcome),
-                () = tokio::time::sleep_until(wake.into()) => self.on_time(Instant::now()).await,
-                exit = requested(interrupt) => break Some(exit),
             }
         };
         // What is undecided is told of where the time has run out on it: a watch has told of the
