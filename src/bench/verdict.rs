@@ -26,6 +26,12 @@ const SATURATED: f64 = 0.9;
 /// Below this share, a rate was not reached.
 const REACHED: f64 = 0.98;
 
+/// A lateness of the schedule that is more than this share of the times is much of them,
+const MUCH_OF_IT: f64 = 0.25;
+
+/// and one of less than this, microseconds, is the schedule's own.
+const NO_LATENESS_US: f64 = 100.0;
+
 /// How evidence begins that a number can't be had.
 const NOT_KNOWABLE: &str = "not knowable from outside: ";
 
@@ -48,6 +54,8 @@ pub enum Code {
     RateNotReached,
     /// The client's CPU was the limit, or near it.
     ClientSaturated,
+    /// Requests of an open loop were started later than their times can be told without.
+    StartedLate,
     /// This computer's own limits made requests fail.
     LocalLimits,
     /// The run was cut short.
@@ -130,6 +138,9 @@ fn latency_caveats(latency: &Latency, caveat: &mut impl FnMut(Code, String)) {
     }
     if let Some(text) = rate_not_reached(latency) {
         caveat(Code::RateNotReached, text);
+    }
+    if let Some(text) = started_late(latency) {
+        caveat(Code::StartedLate, text);
     }
     if let Some(share) = latency.client_cpu_share.filter(|share| *share > SATURATED) {
         let text = format!(
@@ -566,7 +577,21 @@ fn rate_not_reached(latency: &Latency) -> Option<String> {
     ))
 }
 
-/// The rows that are not there because the platform can't tell.
+/// That a part of the times that counts is not the server's: half of the requests were started late
+/// by more than a quarter of what they took.
+fn started_late(latency: &Latency) -> Option<String> {
+    let late = latency.schedule_error_us?.p50?;
+    let whole = latency.complete_us.p50?;
+    (late > whole * MUCH_OF_IT && late > NO_LATENESS_US).then(|| {
+        format!(
+            "half of the requests were started late by {} or more, and times count from when they \
+             should have been: this computer was busy, or as many were under way as --connections \
+             lets be",
+            human::microseconds(late)
+        )
+    })
+}
+
 /// The CPU that the client used, for people; `None` where the platform can't tell.
 pub(crate) fn client_cpu(latency: &Latency) -> Option<String> {
     let mut text = human::microseconds(latency.client_cpu_us_per_request?) + " a request";
@@ -577,6 +602,7 @@ pub(crate) fn client_cpu(latency: &Latency) -> Option<String> {
     Some(text)
 }
 
+/// The rows that are not there because the platform can't tell.
 fn missing(latency: &Latency) -> Option<String> {
     let rows = [
         (latency.retransmissions.is_none(), "retransmissions"),
@@ -773,6 +799,25 @@ mod tests {
             "{}",
             failing.verdict
         );
+    }
+
+    #[test]
+    fn a_schedule_that_was_late_here_is_said() {
+        let mut measurement = example::measurement();
+        // Of 8 ms, 1.9 are less than a quarter.
+        measurement.schedule_error = Some(example::spread(1_900_000, 2_500));
+        assert!(!has(&report(&measurement), Code::StartedLate));
+        measurement.schedule_error = Some(example::spread(2_100_000, 2_500));
+        let late = report(&measurement);
+        assert!(
+            late.verdict.contains("started late by 2.10 ms or more"),
+            "{}",
+            late.verdict
+        );
+        // The schedule's own lateness is none, however fast the server is.
+        measurement.schedule_error = Some(example::spread(60_000, 2_500));
+        measurement.complete = example::spread(90_000, 2_500);
+        assert!(!has(&report(&measurement), Code::StartedLate));
     }
 
     #[test]
