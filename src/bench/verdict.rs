@@ -242,6 +242,15 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
     .into_iter()
     .flatten()
     .collect();
+    // Next to the line that it is about.
+    let drift = report
+        .limits
+        .as_ref()
+        .and_then(|it| it.evidence.get("drift"));
+    if let Some(drift) = drift {
+        let drift = sanitize::one_line(drift);
+        lines.insert(1, format!("its limits changed between the rounds: {drift}"));
+    }
     lines.extend(causes(&report.ramp));
     lines.extend(report.throughput.as_ref().map(of_throughput));
     if lines.is_empty() {
@@ -317,7 +326,7 @@ fn of_overflow(limits: &Limits, overflow: Overflow) -> String {
         Overflow::Reset => format!("accepts {next} and resets it ({})", after("RST")),
         Overflow::Silent => format!("accepts {next} and never serves it"),
         Overflow::Evicted => format!("ends an older connection for {next}"),
-        Overflow::NotReached => "did not come to its limit".to_owned(),
+        Overflow::NotReached => "was not full with all that --max-connections allows".to_owned(),
     }
 }
 
@@ -729,6 +738,20 @@ mod tests {
     }
 
     #[test]
+    fn limits_that_change_are_said_right_after_them() {
+        let mut report = example::full();
+        let limits = report.limits.as_mut().unwrap();
+        let drift = "held 6, 8, 8 (other clients are on the server)".to_owned();
+        limits.evidence.insert("drift".to_owned(), drift);
+        assert_eq!(
+            lines(&report)[1],
+            "its limits changed between the rounds: held 6, 8, 8 (other clients are on the server)"
+        );
+        report.limits = None;
+        assert!(!lines(&report).iter().any(|line| line.contains("rounds")));
+    }
+
+    #[test]
     fn what_cannot_be_known_is_said_with_the_reason() {
         let mut limits = example::limits();
         limits.served_at_once = None;
@@ -742,7 +765,7 @@ mod tests {
         assert_eq!(
             of_limits(&limits),
             "how many it serves at once can't be known (it greets first\\x1b[2J), \
-             takes a burst of at least 64, did not come to its limit"
+             takes a burst of at least 64, was not full with all that --max-connections allows"
         );
     }
 
