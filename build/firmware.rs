@@ -15,26 +15,22 @@ use sha2::{Digest, Sha256};
 pub(crate) struct Bundled {
     /// The chip's name.
     pub(crate) chip: String,
-    /// Its version, or that there is none in it.
-    pub(crate) version: String,
+    /// Its version, if it says one.
+    pub(crate) version: Option<String>,
+    /// Its line of the manifest, in Rust.
+    pub(crate) entry: String,
 }
 
-/// Compresses what there is, writes the table of it, and says what it was.
+/// Compresses what there is, writes the manifest, and says what it was.
 pub(crate) fn bundle() -> io::Result<Vec<Bundled>> {
     println!("cargo::rerun-if-env-changed=TCPCTL_FIRMWARE_DIR");
-    let mut bundled = Vec::new();
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    let mut entries = String::new();
+    let mut bundled = Vec::new();
     if let Some(folder) = env::var_os("TCPCTL_FIRMWARE_DIR").filter(|name| !name.is_empty()) {
         println!("cargo::rerun-if-changed={}", Path::new(&folder).display());
-        let mut files: Vec<_> = fs::read_dir(&folder)?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()?;
-        files.sort();
-        for file in files {
-            bundled.extend(self::file(&file, &out, &mut entries)?);
-        }
+        bundled = compress(Path::new(&folder), &out)?;
     }
+    let entries: String = bundled.iter().map(|it| it.entry.as_str()).collect();
     fs::write(
         out.join("bundled.rs"),
         format!("const BUNDLED: &[Bundled] = &[{entries}];\n"),
@@ -42,8 +38,21 @@ pub(crate) fn bundle() -> io::Result<Vec<Bundled>> {
     Ok(bundled)
 }
 
-/// Compresses one file and writes its entry; other files in the folder are left out.
-fn file(file: &Path, out: &Path, entries: &mut String) -> io::Result<Option<Bundled>> {
+/// Compresses the firmware in a folder into `out`; other files in it are left out.
+pub(crate) fn compress(folder: &Path, out: &Path) -> io::Result<Vec<Bundled>> {
+    let mut files: Vec<_> = fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    files.sort();
+    let mut bundled = Vec::new();
+    for file in files {
+        bundled.extend(self::file(&file, out)?);
+    }
+    Ok(bundled)
+}
+
+/// Compresses one file, if it is a firmware by its name.
+fn file(file: &Path, out: &Path) -> io::Result<Option<Bundled>> {
     let is_firmware = file
         .extension()
         .is_some_and(|end| end == "elf" || end == "bin");
@@ -65,14 +74,17 @@ fn file(file: &Path, out: &Path, entries: &mut String) -> io::Result<Option<Bund
             let _ = write!(hex, "{byte:02x}");
             hex
         });
-    let _ = write!(
-        entries,
-        "Bundled {{ chip: {chip:?}, sha256: {sha256:?}, compressed: include_bytes!({:?}) }},",
+    let version = version(&bytes);
+    let entry = format!(
+        "Bundled {{ chip: {chip:?}, version: {:?}, sha256: {sha256:?}, \
+         compressed: include_bytes!({:?}) }},",
+        version.as_deref().unwrap_or_default(),
         compressed.display().to_string()
     );
     Ok(Some(Bundled {
         chip: chip.to_owned(),
-        version: version(&bytes).unwrap_or_else(|| "of no version".to_owned()),
+        version,
+        entry,
     }))
 }
 

@@ -26,19 +26,23 @@ pub(crate) fn write(firmware: &[Bundled]) -> io::Result<()> {
 
 /// The chips, grouped by the version of their firmware.
 fn told(firmware: &[Bundled]) -> String {
-    let mut versions: Vec<_> = firmware.iter().map(|it| it.version.as_str()).collect();
+    let mut versions: Vec<_> = firmware.iter().map(|it| it.version.as_deref()).collect();
     versions.dedup();
     let groups: Vec<String> = versions
         .into_iter()
         .map(|version| {
-            let chips = firmware.iter().filter(|it| it.version == version);
+            let chips = firmware
+                .iter()
+                .filter(|it| it.version.as_deref() == version);
             let chips: Vec<_> = chips.map(|it| it.chip.as_str()).collect();
+            let version = version.unwrap_or("of no version");
             format!("{version} for {}", chips.join(", "))
         })
         .collect();
-    match groups.is_empty() {
-        true => "firmware: none built in".to_owned(),
-        false => format!("firmware: {}", groups.join("; ")),
+    if groups.is_empty() {
+        "firmware: none built in".to_owned()
+    } else {
+        format!("firmware: {}", groups.join("; "))
     }
 }
 

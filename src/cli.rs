@@ -154,6 +154,8 @@ pub enum SchemaOf {
     Send,
     /// sim
     Sim,
+    /// A board's answer to the request status
+    Status,
 }
 
 /// What one does with it: for who calls it with no arguments.

@@ -17,6 +17,7 @@ pub const fn of(output: SchemaOf) -> &'static str {
         SchemaOf::Monitor => include_str!("../schemas/tcpctl.monitor.json"),
         SchemaOf::Send => include_str!("../schemas/tcpctl.send.json"),
         SchemaOf::Sim => include_str!("../schemas/tcpctl.sim.json"),
+        SchemaOf::Status => include_str!("../schemas/tcpctl.status.json"),
     }
 }
 

@@ -9,7 +9,7 @@ use tcpctl::bench::engine;
 use tcpctl::bench::load::{Expectation, Extent, Load};
 use tcpctl::bench::measurement::ErrorClass;
 use tcpctl::pattern;
-use tcpctl::sim::cable::Traffic;
+use tcpctl::sim::link::Traffic;
 use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
 
@@ -52,7 +52,8 @@ fn spec(changes: &[(&str, &str)]) -> Spec {
 
 /// Greeted thirty times, and six kilobytes echoed ten times, while `trouble` comes.
 fn run(spec: &Spec, trouble: impl AsyncFnOnce(Client<'_>)) -> Run {
-    let sent: Vec<u8> = (0..6_000_u32).map(|n| (n * n >> 3) as u8).collect();
+    let mixed = |n: u32| n.wrapping_mul(2_654_435_761).to_be_bytes()[0];
+    let sent: Vec<u8> = (0..6_000).map(mixed).collect();
     let outcome = simulate(spec, async |client| {
         let exchanges = async {
             let mut endings = Vec::new();

@@ -24,22 +24,22 @@ fn sources() -> Vec<(String, String)> {
     let mut folders: Vec<PathBuf> = ["src", "build", "firmware", "fuzz", "tests", "benches"]
         .map(|folder| root().join(folder))
         .into();
-    let mut sources = vec![source(root().join("build.rs"))];
+    let mut sources = vec![source(&root().join("build.rs"))];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder") {
             let path = entry.expect("an entry").path();
             if path.is_dir() && !path.ends_with("target") {
                 folders.push(path);
             } else if path.extension().is_some_and(|end| end == "rs") {
-                sources.push(source(path));
+                sources.push(source(&path));
             }
         }
     }
     sources
 }
 
-fn source(path: PathBuf) -> (String, String) {
-    let text = fs::read_to_string(&path).expect("a text");
+fn source(path: &Path) -> (String, String) {
+    let text = fs::read_to_string(path).expect("a text");
     let path = path.strip_prefix(root()).expect("a path in here");
     (path.to_string_lossy().replace('\\', "/"), text)
 }
@@ -68,8 +68,9 @@ fn unsafe_code_is_where_it_is_audited_and_nowhere_else() {
             let unsafe_lines = lines.filter(|(_, line)| has_unsafe(line));
             unsafe_lines.map(move |(number, line)| format!("{path}:{}: {line}", number + 1))
         })
-        // This file names what it looks for.
+        // This file names what it looks for; the other has a chip's program as a text.
         .filter(|found| !found.starts_with("tests/house.rs"))
+        .filter(|found| !found.starts_with("tests/monitor/decoding.rs"))
         .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
     for audited in ["src/sys.rs", "firmware/esp32/src/raw.rs"] {

@@ -372,14 +372,8 @@ fn latency_table(latency: &Latency) -> String {
     if let Some(how) = shares::held_up(latency) {
         fact("Sending held up", how);
     }
-    if let Some(cpu) = latency.client_cpu_us_per_request {
-        let share = latency.client_cpu_share.unwrap_or_default() * 100.0;
-        let threads = human::count(latency.threads, "thread");
-        let cpu = human::microseconds(cpu);
-        fact(
-            "CPU of the client",
-            format!("{cpu} a request, {share:.0}% of {threads}"),
-        );
+    if let Some(cpu) = verdict::client_cpu(latency) {
+        fact("CPU of the client", cpu);
     }
     let table = if rows.len() > 1 {
         table(&rows)

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::throughput::{MOST_STREAMS, ThroughputPlan};
 use crate::cli::{BenchArgs, CloseWith, Part};
 use crate::config;
 use crate::failure::Failure;
+use crate::output::human;
 use crate::pattern;
 use crate::target::{Place, Target};
 use crate::transport::readiness::Release;
@@ -210,13 +212,14 @@ pub fn told_throughput(plan: &ThroughputPlan) -> String {
 /// A load in a few words, for the line that says what goes on.
 pub fn told(load: &Load) -> String {
     let pace = match load.pace {
-        Pace::Closed { connections } if connections.get() == 1 => "1 connection".to_owned(),
-        Pace::Closed { connections } => format!("{connections} connections"),
+        Pace::Closed { connections } => human::count(connections.get() as u64, "connection"),
         Pace::Open { rate, .. } => format!("{} requests/s", rate.per_second()),
     };
     match load.extent {
         Extent::Duration(time) => format!("{pace} for {time:?}"),
-        Extent::Requests(count) => format!("{count} requests, {pace}"),
+        Extent::Requests(count) => {
+            format!("{}, {pace}", human::count(count.get(), "request"))
+        }
     }
 }
 
@@ -226,20 +229,38 @@ impl Files {
     /// # Errors
     /// One that can't be.
     pub fn new(
-        html: Option<&std::path::Path>,
-        save: Option<&std::path::Path>,
-        hdr_log: Option<&std::path::Path>,
+        html: Option<&Path>,
+        save: Option<&Path>,
+        hdr_log: Option<&Path>,
     ) -> Result<Self, Failure> {
-        let check = |option, path: Option<&std::path::Path>| {
+        let check = |option, path: Option<&Path>| {
             path.map(|path| Destination::check(option, path))
                 .transpose()
         };
+        let paths = [("--html", html), ("--save", save), ("--hdr-log", hdr_log)];
+        each_its_own(&paths)?;
         Ok(Self {
             html: check("--html", html)?,
             save: check("--save", save)?,
             hdr_log: check("--hdr-log", hdr_log)?,
         })
     }
+}
+
+/// No two options may name one file: what is written first would be lost.
+fn each_its_own(paths: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
+    // A device takes all that comes.
+    let is_file = |path: &Path| path.is_file() || !path.exists();
+    for (at, (option, path)) in paths.iter().enumerate() {
+        let Some(path) = path.filter(|path| is_file(path)) else {
+            continue;
+        };
+        if let Some((other, _)) = paths[..at].iter().find(|(_, other)| *other == Some(path)) {
+            let message = format!("{other} and {option} name the same file");
+            return Err(Failure::usage(message).hint("nothing was sent; give each its own"));
+        }
+    }
+    Ok(())
 }
 
 fn parts(args: &BenchArgs) -> Parts {

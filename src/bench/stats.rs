@@ -12,6 +12,9 @@ use super::times::Times;
 /// Under so many samples the 99.9th percentile is the maximum by another name.
 pub const SAMPLES_FOR_P99_9: u64 = 1_000;
 
+/// Kernels count CPU time in ticks of up to 10 ms: in less than ten of them a share is chance.
+const SHORTEST_FOR_CPU_SHARE: Duration = Duration::from_millis(100);
+
 /// The report's part on latency.
 pub(super) fn latency(measurement: &Measurement, cpus: u64) -> Latency {
     let errors = Errors::from(&measurement.errors);
@@ -49,10 +52,13 @@ pub(super) fn latency(measurement: &Measurement, cpus: u64) -> Latency {
         client_cpu_us_per_request: measurement
             .client_cpu
             .and_then(|cpu| a_request(microseconds(cpu), requests)),
-        client_cpu_share: measurement.client_cpu.and_then(|cpu| {
-            let available = measurement.elapsed.as_secs_f64() * cores as f64;
-            (available > 0.0).then(|| thousandths(cpu.as_secs_f64() / available))
-        }),
+        client_cpu_share: measurement
+            .client_cpu
+            .filter(|_| measurement.elapsed >= SHORTEST_FOR_CPU_SHARE)
+            .map(|cpu| {
+                let available = measurement.elapsed.as_secs_f64() * cores as f64;
+                thousandths(cpu.as_secs_f64() / available)
+            }),
         threads,
         seconds: measurement.seconds.iter().map(interval).collect(),
     }
@@ -231,6 +237,16 @@ mod tests {
         assert_eq!(latency.client_cpu_us_per_request, Some(5_000.0));
         // Four threads on one processor have one processor.
         assert_eq!(latency.client_cpu_share, Some(0.25));
+    }
+
+    #[test]
+    fn in_a_few_ticks_no_share_of_the_cpu_is_known() {
+        let mut measurement = example::measurement();
+        measurement.client_cpu = Some(Duration::from_millis(4));
+        measurement.elapsed = Duration::from_millis(3);
+        let latency = latency(&measurement, 1);
+        assert_eq!(latency.client_cpu_share, None);
+        assert_eq!(latency.client_cpu_us, Some(4_000.0));
     }
 
     #[test]

@@ -567,6 +567,16 @@ fn rate_not_reached(latency: &Latency) -> Option<String> {
 }
 
 /// The rows that are not there because the platform can't tell.
+/// The CPU that the client used, for people; `None` where the platform can't tell.
+pub(crate) fn client_cpu(latency: &Latency) -> Option<String> {
+    let mut text = human::microseconds(latency.client_cpu_us_per_request?) + " a request";
+    if let Some(share) = latency.client_cpu_share {
+        let threads = human::count(latency.threads, "thread");
+        let _ = write!(text, ", {:.0}% of {threads}", share * 100.0);
+    }
+    Some(text)
+}
+
 fn missing(latency: &Latency) -> Option<String> {
     let rows = [
         (latency.retransmissions.is_none(), "retransmissions"),

@@ -86,6 +86,9 @@ pub struct FlashArgs {
         hide_short_help = true
     )]
     pub services: Option<String>,
+    /// Answer a request of `status` with the board's readings: on, off [default: on]
+    #[arg(long, value_name = "on|off", value_hint = ValueHint::Other, help_heading = "Settings")]
+    pub status: Option<String>,
 
     /// Which board: a path (/dev/ttyUSB0), its name, its MAC or the USB serial number
     ///
@@ -209,6 +212,7 @@ impl FlashArgs {
             ("backlog", &self.backlog),
             ("request-timeout", &self.request_timeout),
             ("services", &self.services),
+            ("status", &self.status),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.as_deref()?)))

@@ -161,6 +161,8 @@ pub struct FirmwareFacts {
     pub name: String,
     /// Its version.
     pub version: Option<String>,
+    /// The SHA-256 of the file.
+    pub sha256: String,
 }
 
 /// One part, and what will become of it.

@@ -15,6 +15,8 @@ use crate::sanitize;
 #[derive(Debug)]
 struct Bundled {
     chip: &'static str,
+    version: &'static str,
+    /// Of the file.
     sha256: &'static str,
     /// The file, compressed by zlib.
     compressed: &'static [u8],
@@ -67,7 +69,10 @@ pub fn find(chip: Chip, running: &Build) -> Result<Firmware, Failure> {
         let message = if BUNDLED.is_empty() {
             format!("there is no firmware for the {chip} in this program")
         } else {
-            let chips: Vec<_> = BUNDLED.iter().map(|bundled| bundled.chip).collect();
+            let chips: Vec<_> = BUNDLED
+                .iter()
+                .map(|bundled| format!("{} ({})", bundled.chip, bundled.version))
+                .collect();
             format!(
                 "there is no firmware for the {chip} in this program, only for {}",
                 chips.join(", ")
@@ -89,24 +94,25 @@ pub fn will_build(chip: Chip) -> Option<String> {
     ))
 }
 
-/// The chips that there is a firmware for in this program, with the SHA-256 of each file.
-pub fn bundled() -> impl Iterator<Item = (&'static str, &'static str)> {
-    BUNDLED.iter().map(|bundled| (bundled.chip, bundled.sha256))
-}
-
 fn unpack(bundled: &Bundled) -> Result<Firmware, Failure> {
     use std::io::Read as _;
 
+    let damaged = |what: String| {
+        Failure::new(
+            Kind::Internal,
+            format!("the firmware in this program is damaged: {what}"),
+        )
+        .hint("install tcpctl again, or give one with --firmware FILE")
+    };
     let mut bytes = Vec::new();
     flate2::read::ZlibDecoder::new(bundled.compressed)
         .read_to_end(&mut bytes)
-        .map_err(|error| {
-            Failure::new(
-                Kind::Internal,
-                format!("the firmware in this program is damaged: {error}"),
-            )
-        })?;
-    Firmware::understand(format!("built in for {}", bundled.chip), bytes)
+        .map_err(|error| damaged(error.to_string()))?;
+    let firmware = Firmware::understand(format!("built in for {}", bundled.chip), bytes)?;
+    if firmware.sha256 != bundled.sha256 || firmware.chip.to_string() != bundled.chip {
+        return Err(damaged("it is not what the manifest tells of".to_owned()));
+    }
+    Ok(firmware)
 }
 
 /// The folder of the chips' firmware, if we are in a checkout, or run from one.
@@ -218,11 +224,53 @@ mod tests {
         assert_eq!(executable("warning: not JSON"), None);
     }
 
+    /// The shortest image of a program for the C3 (ESP-IDF, "App Image Format").
+    fn image() -> Vec<u8> {
+        let mut image = vec![0; 24];
+        (image[0], image[1], image[12]) = (0xe9, 1, 5);
+        image.extend([0, 0, 0, 0x3c, 4, 0, 0, 0, 1, 2, 3, 4]);
+        image.resize(47, 0);
+        image.push(0xef ^ 1 ^ 2 ^ 3 ^ 4);
+        image
+    }
+
+    fn bundled(sha256: &'static str, chip: &'static str) -> Bundled {
+        use std::io::Write as _;
+
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(&image()).unwrap();
+        Bundled {
+            chip,
+            version: "1.2.3",
+            sha256,
+            compressed: encoder.finish().unwrap().leak(),
+        }
+    }
+
     #[test]
-    fn what_is_built_in_is_whole() {
-        for (chip, _) in bundled() {
-            let bundled = BUNDLED.iter().find(|bundled| bundled.chip == chip).unwrap();
-            assert_eq!(unpack(bundled).unwrap().chip.to_string(), chip);
+    fn what_is_built_in_is_what_the_manifest_tells_of() {
+        let whole = Firmware::understand(String::new(), image()).unwrap();
+        let sha256: &str = whole.sha256.clone().leak();
+        let firmware = unpack(&bundled(sha256, "esp32c3")).unwrap();
+        assert_eq!(firmware.name, "built in for esp32c3");
+        assert_eq!(firmware.sha256, sha256);
+        for wrong in [
+            bundled("00", "esp32c3"),
+            bundled(sha256, "esp32c6"),
+            Bundled {
+                compressed: b"no zlib",
+                ..bundled(sha256, "esp32c3")
+            },
+        ] {
+            let failure = unpack(&wrong).unwrap_err().to_string();
+            assert!(failure.contains("is damaged"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_built_in_is_whole() {
+        for bundled in BUNDLED {
+            unpack(bundled).unwrap();
         }
     }
 }

@@ -40,6 +40,8 @@ pub struct Firmware {
     pub chip: Chip,
     /// Its version, where it tells one.
     pub version: Option<String>,
+    /// The SHA-256 of the file.
+    pub sha256: String,
     form: Form,
 }
 
@@ -123,7 +125,9 @@ impl Firmware {
     /// # Errors
     /// They are no firmware, damaged, or don't tell their chip.
     pub fn understand(name: String, bytes: Vec<u8>) -> Result<Self, Failure> {
+        let sha256 = Sha256::digest(&bytes);
         let mut firmware = Self::of(name, bytes)?;
+        firmware.sha256 = hex(&sha256);
         // Whether everything has its place is no question of the board.
         let image = firmware.image(USUAL_FLASH, firmware.chip.default_xtal_frequency())?;
         firmware.version = version(&image.app.data);
@@ -146,6 +150,7 @@ impl Firmware {
                 name,
                 chip,
                 version: None,
+                sha256: String::new(),
                 form: Form::App(bytes),
             });
         }
@@ -190,6 +195,7 @@ impl Firmware {
             name,
             chip,
             version: None,
+            sha256: String::new(),
             form: Form::Elf(bytes),
         })
     }
@@ -211,6 +217,7 @@ impl Firmware {
             name,
             chip,
             version: None,
+            sha256: String::new(),
             form: Form::Merged(bytes),
         })
     }
@@ -435,6 +442,16 @@ fn trimmed(bytes: &[u8]) -> &[u8] {
     &bytes[..end.map_or(0, |last| last + 1)]
 }
 
+/// Bytes in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 fn refused(name: &str, what: &str) -> Failure {
     Failure::new(Kind::Usage, format!("firmware {name}: {what}"))
 }
@@ -454,5 +471,9 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    sanitize::one_line(&text)
+    // What every message about a port begins with says nothing.
+    let text = text
+        .strip_prefix("Error while connecting to device: ")
+        .unwrap_or(&text);
+    sanitize::one_line(text)
 }

@@ -179,6 +179,7 @@ pub fn described(settings: &Settings, mac: Option<&str>) -> Described {
         ("backlog", server.backlog().to_string()),
         ("request-timeout", server.request_timeout().to_string()),
         ("services", server.services().to_string()),
+        ("status", server.status().to_string()),
     ]);
     Described(lines)
 }
@@ -204,6 +205,7 @@ fn set(changes: &mut Changes, name: &str, value: &str) -> Result<(), Failure> {
         "workers" => read(&mut changes.workers, value),
         "backlog" => read(&mut changes.backlog, value),
         "services" => read(&mut changes.services, value),
+        "status" => read(&mut changes.status, value),
         _ => {
             let time = units::duration(value)
                 .map_err(|error| Failure::usage(format!("--request-timeout: {error}")))?;

@@ -77,6 +77,12 @@ pub fn read(
 
 /// Resets the board by the port's lines.
 fn reset(mut port: Port, chosen: &Chosen) -> (Port, Heard) {
+    if port.read_data_set_ready().is_err() {
+        return (
+            port,
+            Heard::NoReset("its port has no reset lines".to_owned()),
+        );
+    }
     let free = port::let_go_of_boot(&mut port).map_err(espflash::Error::from);
     let mut connection = Connection::new(
         port,

@@ -388,13 +388,8 @@ impl Page {
         if let Some(how) = shares::held_up(latency) {
             self.row("sending held up", &how);
         }
-        if let (Some(cpu), Some(share)) =
-            (latency.client_cpu_us_per_request, latency.client_cpu_share)
-        {
-            let threads = human::count(latency.threads, "thread");
-            let cpu = human::microseconds(cpu);
-            let text = format!("{cpu} a request, {:.0}% of {threads}", share * 100.0);
-            self.row("CPU here", &text);
+        if let Some(cpu) = verdict::client_cpu(latency) {
+            self.row("CPU here", &cpu);
         }
     }
 

@@ -14,7 +14,7 @@ pub(super) fn lines(event: &FlashEvent) -> Option<String> {
         FlashEvent::Settings { stored, settings } => {
             let mut text = format!("stored     {stored}\n");
             for (name, value) in &settings.0 {
-                let _ = writeln!(text, "  {name:15}  {value}");
+                let _ = writeln!(text, "  {name:15}  {}", sanitize::one_line(value));
             }
             text
         }
@@ -93,7 +93,13 @@ fn plan(plan: &Plan) -> String {
             .version
             .as_ref()
             .map_or_else(String::new, |version| format!(", version {version}"));
-        let _ = writeln!(text, "firmware   {}{version}", firmware.name);
+        // So much of it as tells two builds apart.
+        let sha256 = firmware.sha256.get(..16).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "firmware   {}{version}, SHA-256 {sha256}...",
+            firmware.name
+        );
     }
     if plan.erase {
         text.push_str("erase      the whole flash first\n");

@@ -35,6 +35,18 @@ pub fn time(duration: Duration) -> String {
     format!("{value:.digits$} {unit}")
 }
 
+/// A long time, roughly: `16 seconds`, `5 minutes`, `99 days`.
+pub fn roughly(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (value, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7_200 => (seconds / 60, "minute"),
+        7_200..172_800 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    count(value, unit)
+}
+
 /// A measured time in microseconds, likewise; below 10 us with the tenths.
 pub fn microseconds(us: f64) -> String {
     if us > 0.0 && us < 9.95 {
@@ -72,8 +84,10 @@ pub fn number(value: f64) -> String {
         reason = "a number for people; one beyond 2^64 is shown as that"
     )]
     match value.abs() {
-        large if large >= 99.95 && value > 0.0 => grouped(value.round() as u64),
-        large if large >= 99.95 => format!("{value:.0}"),
+        large if large >= 99.95 => {
+            let sign = if value < 0.0 { "-" } else { "" };
+            format!("{sign}{}", grouped(large.round() as u64))
+        }
         _ if value.fract() == 0.0 => format!("{value:.0}"),
         medium if medium >= 9.995 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
@@ -96,6 +110,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn long_times_are_told_roughly() {
+        for (seconds, text) in [
+            (1, "1 second"),
+            (16, "16 seconds"),
+            (330, "5 minutes"),
+            (7_200, "2 hours"),
+            (8_589_934, "99 days"),
+        ] {
+            assert_eq!(roughly(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
     fn times_have_three_digits() {
         for (nanoseconds, text) in [
             (45_000, "45 us"),
@@ -112,8 +139,11 @@ mod tests {
 
     #[test]
     fn numbers_are_as_long_as_they_are_telling() {
-        let numbers = [0.0, 0.126, 5.0, 12.34, 99.96, 12_345.6].map(number);
-        assert_eq!(numbers, ["0", "0.13", "5", "12.3", "100", "12,346"]);
+        let numbers = [0.0, 0.126, 5.0, 12.34, 99.96, 12_345.6, -7_972.0].map(number);
+        assert_eq!(
+            numbers,
+            ["0", "0.13", "5", "12.3", "100", "12,346", "-7,972"]
+        );
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(count(1, "thread"), "1 thread");
         assert_eq!(count(1_000, "request"), "1,000 requests");

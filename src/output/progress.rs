@@ -13,7 +13,7 @@ impl Progress {
         let bar = shown.then(|| {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template(
-                "{prefix:16} {bar:30} {percent:>3}%  {bytes_per_sec}, {eta} left",
+                "{prefix:16} {bar:30} {percent:>3}%  {decimal_bytes_per_sec}, {eta} left",
             ) {
                 bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
             }

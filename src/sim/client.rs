@@ -342,7 +342,8 @@ impl TxToken for Sending<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::cable::{Quality, cable};
+    use crate::sim::cable::cable;
+    use crate::sim::fate::Quality;
 
     #[test]
     fn a_connection_that_was_refused_is_still_known_and_gives_its_port_back() {

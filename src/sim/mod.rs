@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! servers.rs ─ driver.rs ── cable.rs ── client.rs ─┬─ network.rs  readiness, for bench
-//!  greeter    embassy-net   latency,    smoltcp   └─ stream.rs   async, for send and the relay
-//!             driver        loss, ...
+//!  greeter    embassy-net    link.rs    smoltcp   └─ stream.rs   async, for send and the relay
+//!             driver         fate.rs
 //! ```
+//!
+//! A cable is two links, and each frame on a link has its fate: delayed, lost, damaged, ...
 //!
 //! `spec.rs` says what board and cable are to be, `board.rs` gives the board its thread, which
 //! `clock.rs` runs, and `session.rs` puts the parts together for one command. `relay.rs` and
@@ -18,6 +20,8 @@ pub mod clock;
 pub mod command;
 pub mod driver;
 pub mod event;
+pub mod fate;
+pub mod link;
 pub mod network;
 pub mod observer;
 pub mod plan;

@@ -10,8 +10,8 @@ use tcpctl_settings::{
     Backlog, Greeting, Mode, RequestTimeout, ServerParts, ServerSettings, Services, Status, Workers,
 };
 
-use super::cable::{Outage, Quality};
 use super::clock;
+use super::fate::{Outage, Quality};
 use crate::units;
 
 /// A kind of virtual board.

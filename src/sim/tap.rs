@@ -18,9 +18,11 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 
 use super::board::MacAddress;
-use super::cable::{Direction, Link, MAX_FRAME, Quality};
+use super::cable::MAX_FRAME;
 use super::clock::{self, Park};
 use super::driver::{Frame, Outgoing, SendFrame, capabilities, wake_at};
+use super::fate::Quality;
+use super::link::{Direction, Link};
 use crate::sys::tap;
 
 const INTERFACE: Token = Token(0);

@@ -704,6 +704,10 @@ fn what_can_not_be_is_refused_before_anything_is_sent() {
             "/nonexistent/run.json",
         ),
         (vec!["--html", "/"], "folder"),
+        (
+            vec!["--save", "one-file", "--html", "one-file"],
+            "the same file",
+        ),
         (vec!["--hdr-log", "/nonexistent/log"], "--hdr-log"),
         (vec!["--compare", "/nonexistent/run.json"], "--compare"),
         (vec!["--budget", "0"], "--budget"),

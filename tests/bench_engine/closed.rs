@@ -87,6 +87,16 @@ fn a_number_of_requests_is_exact() {
 }
 
 #[test]
+fn connections_without_a_request_to_make_are_none() {
+    for (connections, count) in [(100, 5), (5, 100)] {
+        let load = requests(TARGET, connections, count);
+        let measurement = engine::run(&mut network(|_| greet(10), &load), &load, &mut ());
+        assert_eq!(measurement.completed, count);
+        assert_eq!(measurement.connections, 5);
+    }
+}
+
+#[test]
 fn a_duration_ends_with_the_replies_to_what_it_has_started() {
     let load = Load {
         extent: seconds(2),

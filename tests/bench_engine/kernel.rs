@@ -221,7 +221,7 @@ fn time_that_the_receiver_s_window_takes_is_told() {
         thread::sleep(Duration::from_millis(200));
         let mut left = 1 << 20;
         while left > 0 {
-            match connection.read(&mut [0; 65536]) {
+            match connection.read(&mut [0; 8192]) {
                 Ok(count @ 1..) => left -= count,
                 _ => return,
             }
@@ -442,29 +442,39 @@ fn ping_pong_on_kept_connections() {
 
 #[test]
 fn a_stall_shows_in_an_open_loop() {
-    let start = Instant::now();
-    let address = serve(move |_, connection| {
-        // Nothing between 0.5 and 1.5 s.
-        let now = start.elapsed();
-        if (500..1500).contains(&now.as_millis()) {
-            thread::sleep(Duration::from_millis(1500).saturating_sub(now));
+    // A machine that is loaded wakes a thread late, and then the stall is a longer one: it may not
+    // be so each time.
+    let mut longest = Vec::new();
+    for _ in 0..3 {
+        let start = Instant::now();
+        let address = serve(move |_, connection| {
+            // Nothing between 0.5 and 1.5 s.
+            let now = start.elapsed();
+            if (500..1500).contains(&now.as_millis()) {
+                thread::sleep(Duration::from_millis(1500).saturating_sub(now));
+            }
+            greet(connection);
+        });
+        let load = Load {
+            pace: open(100.0, 1000),
+            extent: seconds(2),
+            ..requests(address, 1, 1)
+        };
+        let measurement = run(&load);
+        assert_eq!(measurement.completed, 200);
+        let late = measurement.complete.len() - measurement.complete.count_between(0, 500 * MS);
+        assert!(
+            late >= 45,
+            "{late} of the stall's hundred over 500 ms: the others were never sent"
+        );
+        let slowest = complete_ms(&measurement, 1.0);
+        assert!(slowest >= 950.0, "{slowest} ms");
+        if late <= 55 && is_within(5.0, slowest, 1000.0) {
+            return;
         }
-        greet(connection);
-    });
-    let load = Load {
-        pace: open(100.0, 1000),
-        extent: seconds(2),
-        ..requests(address, 1, 1)
-    };
-    let measurement = run(&load);
-    assert_eq!(measurement.completed, 200);
-    let late = measurement.complete.len() - measurement.complete.count_between(0, 500 * MS);
-    assert!(
-        (45..=55).contains(&late),
-        "{late} of the stall's hundred over 500 ms"
-    );
-    let longest = complete_ms(&measurement, 1.0);
-    assert!(is_within(5.0, longest, 1000.0), "{longest} ms");
+        longest.push((late, slowest));
+    }
+    panic!("late ones, and the longest in ms: {longest:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use tcpctl_settings::{Mode, Security, Settings};
 
 use crate::common::Ended;
 use crate::firmware::Program;
-use crate::loader::{Board, Fault};
+use crate::loader::{Board, Boot, Fault, Kind};
 use crate::scene::{PASSPHRASE, Scene, events};
 
 const SETTINGS: u32 = 0xe000;
@@ -37,7 +37,7 @@ fn a_blank_board_becomes_an_access_point_that_answers() {
 #[test]
 fn each_step_is_told_to_programs() {
     let scene = Scene::new(Board::new());
-    let ended = scene.flash(&["--json", "--greeting", "moin"]);
+    let ended = scene.flash(&["--json", "--greeting", "moin", "--status", "off"]);
     assert_eq!(ended.code, 0, "{}", text(&ended));
     assert_eq!(
         events(&ended),
@@ -52,12 +52,23 @@ fn each_step_is_told_to_programs() {
             .iter()
             .all(|object| object["schema"] == "tcpctl.flash/1")
     );
+    let app = |event: &str| {
+        let of_app =
+            |object: &&serde_json::Value| object["event"] == event && object["part"] == "app";
+        objects.iter().filter(of_app).cloned().collect::<Vec<_>>()
+    };
+    let progress = app("progress");
+    let done = |object: &serde_json::Value| object["done"].as_u64().unwrap();
+    assert!(progress.is_sorted_by_key(done) && progress.len() > 2);
+    assert_eq!(done(progress.last().unwrap()), app("written")[0]["bytes"]);
     let plan = &objects[0];
     assert_eq!(plan["chip"], "esp32c3");
     assert_eq!(plan["mac"], "84:f7:03:1a:0b:3c");
     assert_eq!(plan["flash_bytes"], 4 << 20);
     assert_eq!(plan["loader"], "stub");
     assert_eq!(plan["settings"]["greeting"], "moin");
+    assert_eq!(plan["settings"]["status"], "off");
+    assert_eq!(settings(&scene.board).server.status().to_string(), "off");
     let answered = objects.last().unwrap();
     assert_eq!(answered["greeting"], "moin");
 }
@@ -294,10 +305,15 @@ fn stored_settings_are_shown_without_the_passphrase() {
     let none = scene.run(&["--show-settings"]);
     assert_eq!(none.code, 1, "{}", text(&none));
     scene.board.press_boot_and_reset();
-    assert_eq!(scene.flash(&["--no-wait", "--ssid", "desk"]).code, 0);
+    let evil = ["--greeting", "\x1b[2Jevil\u{202e}"];
+    let ended = scene.flash(&[&["--no-wait", "--ssid", "desk"][..], &evil].concat());
+    assert_eq!(ended.code, 0, "{}", text(&ended));
+    let harmless = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
+    assert!(text(&ended).chars().all(harmless), "{}", text(&ended));
     scene.board.press_boot_and_reset();
     let shown = scene.run(&["--show-settings"]);
     let said = text(&shown);
+    assert!(said.chars().all(harmless), "{said}");
     assert_eq!(shown.code, 0, "{said}");
     assert!(said.contains("desk") && said.contains("wpa2"), "{said}");
     assert!(!said.contains(PASSPHRASE), "{said}");
@@ -371,6 +387,63 @@ fn a_saved_image_has_the_passphrase_and_is_for_its_owner_alone() {
     let bytes = std::fs::read(&image).unwrap();
     let mut windows = bytes.windows(PASSPHRASE.len());
     assert!(windows.any(|window| window == PASSPHRASE.as_bytes()));
+}
+
+#[test]
+fn a_network_that_is_not_ours_yet_is_named() {
+    let unreachable = || {
+        Board::of(Kind {
+            boot: Boot::Unreachable,
+            ..Kind::default()
+        })
+    };
+    let scene = Scene::new(unreachable());
+    let ended = scene.flash(&[]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let advice = "join the network tcpctl-0b3c, then: tcpctl send 127.0.0.1:1 hi";
+    assert!(ended.stderr.contains(advice), "{}", ended.stderr);
+    scene.board.press_boot_and_reset();
+    let open = scene.run(&["--settings-only", "--open"]);
+    assert!(
+        open.stderr.contains("tcpctl-0b3c (open), then"),
+        "{}",
+        open.stderr
+    );
+    assert!(
+        open.stderr.contains("warning: an open network"),
+        "{}",
+        open.stderr
+    );
+    scene.board.press_boot_and_reset();
+    let station = ["--mode", "sta", "--ssid", "home", "--password-stdin"];
+    let ended = scene.run(&[&["--settings-only"][..], &station].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let advice = "127.0.0.1:1 can't be reached from here";
+    assert!(ended.stderr.contains(advice), "{}", ended.stderr);
+}
+
+#[test]
+fn a_board_that_does_not_greet_or_panics_is_no_success() {
+    for (boot, code, words) in [
+        (
+            Boot::Closes,
+            1,
+            "the board gave no greeting: it closed without a byte",
+        ),
+        (
+            Boot::Panics,
+            70,
+            r"the firmware has panicked: out of \x1bmemory",
+        ),
+    ] {
+        let scene = Scene::new(Board::of(Kind {
+            boot,
+            ..Kind::default()
+        }));
+        let ended = scene.flash(&[]);
+        assert_eq!(ended.code, code, "{}", ended.stderr);
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod loader;
 )]
 mod processes;
 
+mod bundle;
 mod by_hand;
 mod checkout;
 mod chips;

@@ -57,7 +57,7 @@ fn a_board_that_can_t_be_reset_is_said_to_be_one() {
     let line = Line::open();
     let (mut person, child) = Person::runs(tcpctl(["monitor", "--port", path(&line)]));
     person.types_hidden("\x12");
-    person.sees("can't be reset from here");
+    person.sees("can't be reset from here (its port has no reset lines)");
     assert!(person.sees("press RESET").contains("press RESET"));
     signal(&child, Signal::INT);
     assert_eq!(person.sees_the_end(child).0, 0);

@@ -294,7 +294,7 @@ fn what_can_t_be_is_refused() {
 #[test]
 fn each_schema_is_printed_as_it_is_published() {
     for name in [
-        "bench", "discover", "error", "flash", "monitor", "send", "sim",
+        "bench", "discover", "error", "flash", "monitor", "send", "sim", "status",
     ] {
         let ended = run(["schema", name]);
         assert_eq!(ended.code, 0, "{}", ended.stderr);

@@ -61,6 +61,7 @@ fn status_is_one_line_of_readings() {
         assert!(!line.contains('\n'), "{line}");
         let status: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(status["schema"], "tcpctl.status/1");
+        crate::common::schema::check(&status);
         assert_eq!(status["firmware"], env!("CARGO_PKG_VERSION"));
         assert_eq!(status["chip"], "virtual");
         assert_eq!(status["mode"], "ap");

@@ -2,6 +2,7 @@
 //! that leaves room for.
 
 use esp_hal::ram;
+use tcpctl_greeter::reset::Reset;
 
 /// How a feature names its chip.
 macro_rules! chips {
@@ -30,6 +31,9 @@ pub(crate) const MAX_SLOTS: usize = if cfg!(any(
     32
 };
 
+/// Stations that the radio takes in AP mode: it has a key for each in its hardware.
+pub(crate) const MAX_STATIONS: u8 = if cfg!(feature = "esp32c2") { 4 } else { 10 };
+
 /// Heap beyond the memory that the bootloader leaves behind, in bytes.
 const MORE_HEAP: usize = if cfg!(feature = "esp32c2") {
     16 * 1024
@@ -44,19 +48,9 @@ pub(crate) fn heap() {
     esp_alloc::heap_allocator!(size: MORE_HEAP);
 }
 
-/// Why the chip started, in one word.
-///
-/// The numbers are the same for all of these chips (ESP-IDF, `soc/reset_reasons.h`).
-pub(crate) fn reset_reason() -> &'static str {
-    match esp_hal::system::reset_reason().map(|reason| reason as usize) {
-        Some(0x01) => "power-on",
-        Some(0x03 | 0x0c) => "software",
-        Some(0x05) => "deep-sleep",
-        Some(0x07 | 0x08 | 0x09 | 0x0b | 0x0d | 0x10 | 0x11 | 0x12) => "watchdog",
-        Some(0x0f) => "brownout",
-        Some(0x15 | 0x16) => "usb",
-        _ => "other",
-    }
+/// Why the chip started, as the chip tells it: of a panic it knows nothing.
+pub(crate) fn reset() -> Reset {
+    esp_hal::system::reset_reason().map_or(Reset::Other, |reason| Reset::from_chip(reason as usize))
 }
 
 /// The temperature sensor of a chip that has one.

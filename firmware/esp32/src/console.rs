@@ -51,6 +51,19 @@ impl Console {
         self.lines.borrow_mut().push(line);
         self.news.signal(());
     }
+
+    /// Prints what is in the queue before it returns: for the time before there is a network to
+    /// starve, so that nothing is lost if the start fails.
+    pub(crate) fn flush(&self) {
+        let mut piece = [0; PIECE];
+        loop {
+            let length = self.lines.borrow_mut().take(&mut piece);
+            if length == 0 {
+                return;
+            }
+            esp_println::Printer::write_bytes(&piece[..length]);
+        }
+    }
 }
 
 impl tcpctl_greeter::console::Console for Console {

@@ -1,17 +1,17 @@
 //! A panic's message, kept across the reset that it causes.
 //!
-//! It stands in RAM that no start-up code clears. A power cut loses it; a reset, by software or by
-//! the watchdog, does not.
+//! A power cut loses it; a reset, by software or by the watchdog, does not.
 
 use core::panic::PanicInfo;
 
 use tcpctl_greeter::panic_record::{self, LEN};
 
-use crate::raw;
+use crate::raw::LAST_WORDS;
 
 /// What the last run's panic said, once.
 pub(crate) fn take() -> Option<[u8; LEN]> {
-    let record = raw::take_record();
+    let record = LAST_WORDS.read();
+    LAST_WORDS.write([0; LEN]);
     panic_record::read(&record).is_some().then_some(record)
 }
 
@@ -23,7 +23,7 @@ pub(crate) fn text(record: &[u8; LEN]) -> &str {
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     let record = panic_record::write(info);
-    raw::keep_record(record);
+    LAST_WORDS.write(record);
     // In one word more than the console's line after the restart, so that nobody counts it twice.
     esp_println::println!(
         "\r\npanicking \"{}\"\r",

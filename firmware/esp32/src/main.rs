@@ -7,12 +7,14 @@
 //! | [`chip`] | what differs from chip to chip |
 //! | [`console`] | the serial line: a queue, a rate, a task that empties it |
 //! | [`stored`] | the settings, out of their partition |
+//! | [`chosen`] | those, or the defaults where they are of no use |
 //! | [`radio`] | the network that the settings ask for: opened (`ap`) or joined (`sta`) |
 //! | [`servers`] | the greeter's futures as tasks |
 //! | [`vitals`] | what the board can say of itself |
 //! | [`headroom`] | how much of the stack was never used |
 //! | [`last_words`] | a panic's message, across the reset |
-//! | [`raw`] | what those two need of unsafe code, and the only such code |
+//! | [`starts`] | how many starts came to nothing, across the resets |
+//! | [`raw`] | what those three need of unsafe code, and the only such code |
 //! | [`watchdog`] | a reset for a network that has stopped to turn |
 #![no_std]
 #![no_main]
@@ -20,12 +22,14 @@
 extern crate alloc;
 
 mod chip;
+mod chosen;
 mod console;
 mod headroom;
 mod last_words;
 mod radio;
 mod raw;
 mod servers;
+mod starts;
 mod stored;
 mod vitals;
 mod watchdog;
@@ -38,11 +42,14 @@ use embassy_time::Timer;
 use esp_hal::clock::CpuClock;
 use esp_hal::rng::Rng;
 use esp_hal::timer::timg::TimerGroup;
-use tcpctl_greeter::console::{Banner, Mac, Origin, Panic};
-use tcpctl_settings::{HostName, Mode, Network, Security};
+use tcpctl_greeter::console::{Banner, Mac, Panic};
+use tcpctl_greeter::reset::Reset;
+use tcpctl_settings::{HostName, Mode, Security};
 
+use crate::chosen::Chosen;
 use crate::radio::Radio;
 use crate::servers::Board;
+use crate::stored::Missing;
 use crate::vitals::Chip;
 use crate::watchdog::Watchdog;
 
@@ -61,27 +68,26 @@ async fn main(spawner: Spawner) -> ! {
     let timers = TimerGroup::new(peripherals.TIMG0);
     esp_rtos::start(timers.timer0, peripherals.FROM_CPU_INTR0);
 
+    // From here on a start that hangs is a start that fails.
+    let watchdog = Watchdog::start(timers.wdt);
     let console = console::start(spawner);
     let panic = last_words::take();
-    let stored = stored::load(peripherals.FLASH);
+    let reset = if panic.is_some() {
+        Reset::Panic
+    } else {
+        chip::reset()
+    };
+    let stored = match starts::count(reset).blame() {
+        Some(blamed) => Err(Missing::Blamed(blamed)),
+        None => stored::load(peripherals.FLASH),
+    };
 
     let mut radio = Radio::start(peripherals.WIFI);
     // Random from here on: the radio's noise feeds them.
     let random = Rng::new();
     let seed = u64::from(random.random()) << 32 | u64::from(random.random());
-    let (mut settings, mut origin) = match &stored {
-        Ok(settings) => (settings.clone(), Origin::Flash),
-        Err(_) => (stored::defaults(random), Origin::Default),
-    };
-    let rejected = radio.apply(&settings).err();
-    if rejected.is_some() {
-        // A board that can be reached under another name is better than none.
-        settings = stored::defaults(random);
-        origin = Origin::Default;
-        if let Err(error) = radio.apply(&settings) {
-            panic!("the radio takes not even the defaults: {error}");
-        }
-    }
+    let chosen = Chosen::apply(stored, &mut radio, random);
+    let settings = &chosen.settings;
 
     let mac = radio::mac_address(settings.network.mode());
     let host_name = settings.host_name.clone();
@@ -96,51 +102,28 @@ async fn main(spawner: Spawner) -> ! {
         chip: chip::NAME,
         mac: Mac(mac),
         mode,
-        settings: origin,
-        reset: if panic.is_some() {
-            "panic"
-        } else {
-            chip::reset_reason()
-        },
+        settings: chosen.origin(),
+        reset,
         ssid: &format!("{ssid}"),
         open: *settings.network.security() == Security::Open,
     });
     if let Some(text) = &panic {
         console.say(Panic(last_words::text(text)));
     }
-    if let Err(error) = &stored {
-        console.say(format_args!("settings default reason=\"{error}\""));
-    }
-    if let Some(error) = rejected {
-        console.say(format_args!(
-            "settings rejected reason=\"the radio does not take them: {error}\"; write others with \
-             `tcpctl flash`"
-        ));
-    }
-    if origin == Origin::Default
-        && let Network::AccessPoint {
-            security: Security::Wpa2(passphrase),
-            ..
-        } = &settings.network
-    {
-        // The one passphrase that is ever printed: nobody chose it, and the next start has another.
-        console.say(format_args!(
-            "access point ssid=\"{ssid}\" passphrase=\"{}\"",
-            passphrase.reveal()
-        ));
-    }
+    chosen.explain(console, &ssid);
+    console.flush();
 
     #[cfg(any(feature = "esp32c3", feature = "esp32c6"))]
     let thermometer = chip::Thermometer::new(peripherals.TSENS);
     #[cfg(not(any(feature = "esp32c3", feature = "esp32c6")))]
     let thermometer = chip::Thermometer;
     let board = Board {
-        settings: &settings,
+        settings,
         host_name,
         mac,
         console,
         chip: leak(Chip::new(mode, thermometer)),
-        watchdog: Watchdog::start(timers.wdt),
+        watchdog,
         seed,
     };
     servers::start(spawner, board, radio);

@@ -1,11 +1,12 @@
 //! What no safe code can do on a chip, and the only unsafe code of the firmware: raw words of the
-//! main stack, and a record in RAM that a reset leaves alone.
+//! main stack, and records in RAM that a reset leaves alone.
 #![allow(unsafe_code)]
 
+use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ptr::{read_volatile, write_volatile};
 
-use tcpctl_greeter::panic_record::LEN;
+use tcpctl_greeter::{boot_loop, panic_record};
 
 unsafe extern "C" {
     // From esp-hal's linker script: the lowest address of the main stack.
@@ -52,26 +53,41 @@ pub(crate) fn painted_stack(paint: u32) -> usize {
     word.addr() - bottom().addr()
 }
 
-/// A record that the start-up code does not clear (`.noinit`) and that the bootloader does not
-/// use. Touched by [`take_record`] before there is a second task, and by the panic handler, which
-/// nothing follows.
+/// `N` bytes of RAM that outlive a reset, by software or by the watchdog: the start-up code does not
+/// clear them and the bootloader does not use them. A power cut loses them.
+///
+/// At power-on they hold anything: what stands in them has to say by itself that it is whole.
+pub(crate) struct Retained<const N: usize>(UnsafeCell<MaybeUninit<[u8; N]>>);
+
+// SAFETY: only `read` and `write` reach the bytes, each with interrupts held back, and no reference
+// to them is ever made.
+unsafe impl<const N: usize> Sync for Retained<N> {}
+
+impl<const N: usize> Retained<N> {
+    const fn new() -> Self {
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
+    }
+
+    /// The bytes, as the last run or this one has left them.
+    pub(crate) fn read(&self) -> [u8; N] {
+        critical_section::with(|_| {
+            // SAFETY: nobody writes meanwhile. RAM that was never written holds some bytes, and any
+            // bytes are a `[u8; N]`; volatile, so that the compiler does not reason about them.
+            unsafe { self.0.get().cast::<[u8; N]>().read_volatile() }
+        })
+    }
+
+    /// Replaces the bytes.
+    pub(crate) fn write(&self, bytes: [u8; N]) {
+        // SAFETY: nobody reads meanwhile; volatile, because the next run reads it.
+        critical_section::with(|_| unsafe { self.0.get().cast::<[u8; N]>().write_volatile(bytes) });
+    }
+}
+
+/// What the last run's panic said.
 #[unsafe(link_section = ".noinit.last_words")]
-static mut RECORD: MaybeUninit<[u8; LEN]> = MaybeUninit::uninit();
+pub(crate) static LAST_WORDS: Retained<{ panic_record::LEN }> = Retained::new();
 
-/// The record as the last run left it, or some bytes after a power cut; it is zeros from then on.
-/// To be called before there is a second task.
-pub(crate) fn take_record() -> [u8; LEN] {
-    let place = (&raw mut RECORD).cast::<[u8; LEN]>();
-    // SAFETY: nobody else touches the record now. RAM that was never written holds some bytes, and
-    // any bytes are a `[u8; LEN]`; volatile, so that the compiler does not reason about them.
-    let record = unsafe { read_volatile(place) };
-    // SAFETY: as above.
-    unsafe { write_volatile(place, [0; LEN]) };
-    record
-}
-
-/// Keeps the record for the next run. For the panic handler alone: the last thing that a run does.
-pub(crate) fn keep_record(record: [u8; LEN]) {
-    // SAFETY: whoever was interrupted in `take_record` never goes on.
-    unsafe { write_volatile((&raw mut RECORD).cast(), record) };
-}
+/// How many starts in a row came to nothing.
+#[unsafe(link_section = ".noinit.starts")]
+pub(crate) static STARTS: Retained<{ boot_loop::LEN }> = Retained::new();

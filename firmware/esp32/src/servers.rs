@@ -12,7 +12,7 @@ use embassy_time::{Duration, Timer};
 use esp_radio::wifi::Interface;
 use static_cell::StaticCell;
 use tcpctl_greeter::bursts::Bursts;
-use tcpctl_greeter::console::{Heartbeat, Lease, Ready};
+use tcpctl_greeter::console::{Heartbeat, Ready};
 use tcpctl_greeter::presence::Presence;
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
@@ -23,17 +23,21 @@ use tcpctl_settings::{HostName, Mode, Services, Settings, Status};
 use crate::chip::{self, MAX_SLOTS};
 use crate::console::Console;
 use crate::headroom;
+use crate::radio::ap::Guests;
 use crate::radio::{self, Radio, ap, sta};
 use crate::spawn;
+use crate::starts;
 use crate::vitals::Chip;
 use crate::watchdog::Watchdog;
 
 /// Connections to each bench service at the same time.
 const STREAMS: usize = 2;
-/// The tasks that come and go with the network.
-const COMING_AND_GOING: usize = MAX_SLOTS + 3 * STREAMS;
-/// The stack's sockets: those, DHCP client and server, mDNS.
-const SOCKETS: usize = COMING_AND_GOING + 3;
+/// The servers that come and go with the network, each with a socket.
+const SERVERS: usize = MAX_SLOTS + 3 * STREAMS;
+/// The tasks that do: those, and the one that sees the start succeed.
+const COMING_AND_GOING: usize = SERVERS + 1;
+/// The stack's sockets: the servers', DHCP client and server, mDNS.
+const SOCKETS: usize = SERVERS + 3;
 /// Buffers of a bench service, bytes each way: two full segments.
 const SERVICE_BUFFER: usize = 2 * 1460;
 /// Frames that the stack takes before the servers have their turn, as on the virtual board.
@@ -106,11 +110,13 @@ pub(crate) fn start(spawner: Spawner, board: Board<'_>, radio: Radio) {
         announce(stack, host_name, mode, mac, config.port, seed, console),
     );
     spawn(spawner, heartbeat(server, chip, console));
+    spawn(spawner, starts::settle(online));
     let controller = radio.into_controller();
     match mode {
         Mode::AccessPoint => {
-            spawn(spawner, ap::watch(controller, console, chip));
-            spawn(spawner, lease(stack, console));
+            let guests = crate::leak(Guests::new(console, chip));
+            spawn(spawner, ap::watch(controller, guests));
+            spawn(spawner, lease(stack, guests));
             spawn(spawner, open(stack, online, console, config.port));
         }
         Mode::Station => {
@@ -243,13 +249,10 @@ async fn open(
 
 /// The DHCP server of an access point.
 #[embassy_executor::task]
-async fn lease(stack: Stack<'static>, console: &'static Console) {
+async fn lease(stack: Stack<'static>, guests: &'static Guests) {
     let server = RefCell::new(access_point::dhcp_server());
     let mut buffers = dhcp::Buffers::new();
-    dhcp::serve(stack, &server, &mut buffers, |lease| {
-        console.say(Lease(lease));
-    })
-    .await;
+    dhcp::serve(stack, &server, &mut buffers, |event| guests.leased(event)).await;
 }
 
 /// The mDNS responder.

@@ -6,6 +6,7 @@ use esp_bootloader_esp_idf::partitions::{PARTITION_TABLE_MAX_LEN, read_partition
 use esp_hal::peripherals::FLASH;
 use esp_hal::rng::Rng;
 use esp_storage::FlashStorage;
+use tcpctl_greeter::boot_loop::Blamed;
 use tcpctl_settings::{BLOCK_SIZE, DecodeError, Network, Passphrase, Security, Settings};
 
 /// The partition's label in `partitions.csv`.
@@ -19,6 +20,8 @@ pub(crate) enum Missing {
     NoPartition,
     /// What is in the partition is of no use.
     Unusable(DecodeError),
+    /// There may be settings; the board has failed with them.
+    Blamed(Blamed),
 }
 
 impl fmt::Display for Missing {
@@ -30,11 +33,12 @@ impl fmt::Display for Missing {
                 "there is no partition `{LABEL}`; flash the firmware with its own partition table"
             ),
             Self::Unusable(error) => error.fmt(f),
+            Self::Blamed(blamed) => blamed.fmt(f),
         }
     }
 }
 
-/// Reads the settings.
+/// Reads the settings. For the sector it takes 4 kB of stack, and gives them back.
 #[inline(never)]
 pub(crate) fn load(flash: FLASH<'static>) -> Result<Settings, Missing> {
     let mut flash = FlashStorage::new(flash);

@@ -2,8 +2,8 @@
 
 use core::net::Ipv4Addr;
 
-use crate::console::Mac;
-use crate::dhcp;
+use crate::console::{Mac, Station};
+use crate::dhcp::{self, Change, LeaseEvent};
 
 /// The board's address, the tutorial's.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
@@ -26,8 +26,9 @@ pub fn dhcp_server() -> dhcp::Server<POOL_SIZE> {
 
 /// The stations that are associated, at most `N`.
 ///
-/// A radio repeats itself and forgets: a station that joins twice is one station, and one that was
-/// never seen to join can leave.
+/// A radio repeats itself and forgets: a station that joins twice is one station, one that was never
+/// seen to join can leave, and one that joined before anybody listened to the radio is known by its
+/// first lease.
 #[derive(Debug, Clone)]
 pub struct Stations<const N: usize>(heapless::Vec<Mac, N>);
 
@@ -37,15 +38,28 @@ impl<const N: usize> Stations<N> {
         Self(heapless::Vec::new())
     }
 
-    /// A station has joined; whether that is news.
-    pub fn joined(&mut self, mac: Mac) -> bool {
-        !self.0.contains(&mac) && self.0.push(mac).is_ok()
+    /// The radio says that a station has joined: the console's line, if that is news.
+    pub fn joined(&mut self, mac: [u8; 6]) -> Option<Station> {
+        let mac = Mac(mac);
+        let news = !self.0.contains(&mac) && self.0.push(mac).is_ok();
+        news.then_some(Station::Joined(mac))
     }
 
-    /// A station has left; whether that is news.
-    pub fn left(&mut self, mac: Mac) -> bool {
-        let place = self.0.iter().position(|known| *known == mac);
-        place.map(|place| self.0.swap_remove(place)).is_some()
+    /// The radio says that a station has left: the console's line, if that is news.
+    pub fn left(&mut self, mac: [u8; 6]) -> Option<Station> {
+        let mac = Mac(mac);
+        let place = self.0.iter().position(|known| *known == mac)?;
+        self.0.swap_remove(place);
+        Some(Station::Left(mac))
+    }
+
+    /// The DHCP server says something of a station: the console's line, if that is the first that is
+    /// heard of it.
+    pub fn leased(&mut self, event: &LeaseEvent) -> Option<Station> {
+        match event.change {
+            Change::Granted | Change::Renewed => self.joined(event.mac),
+            Change::Released | Change::Declined => None,
+        }
     }
 
     /// How many are there.
@@ -62,6 +76,10 @@ impl<const N: usize> Default for Stations<N> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+    use std::borrow::ToOwned;
+    use std::string::ToString;
+
     use super::*;
 
     #[test]
@@ -70,17 +88,45 @@ mod tests {
     }
 
     #[test]
-    fn stations_are_counted_once() {
-        let [a, b, c] = [1, 2, 3].map(|last| Mac([2, 0, 0, 0, 0, last]));
+    fn who_comes_and_goes_is_said_once_and_counted() {
+        let [a, b, c] = [1, 2, 3].map(|last| [2, 0, 0, 0, 0, last]);
         let mut stations = Stations::<2>::new();
-        assert!(stations.joined(a));
-        assert!(!stations.joined(a), "no news");
-        assert!(stations.joined(b));
-        assert!(!stations.joined(c), "there is no room, and no panic");
+        let said = |station: Option<Station>| station.map(|station| station.to_string());
+        let line = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            said(stations.joined(a)),
+            line("station joined mac=02:00:00:00:00:01")
+        );
+        assert_eq!(said(stations.joined(a)), None, "no news");
+        assert_eq!(
+            said(stations.joined(b)),
+            line("station joined mac=02:00:00:00:00:02")
+        );
+        assert_eq!(said(stations.joined(c)), None, "no room, and no panic");
         assert_eq!(stations.count(), 2);
-        assert!(stations.left(a));
-        assert!(!stations.left(a));
-        assert!(!stations.left(c));
+        assert_eq!(
+            said(stations.left(a)),
+            line("station left mac=02:00:00:00:00:01")
+        );
+        assert_eq!(said(stations.left(a)), None, "no news");
+        assert_eq!(said(stations.left(c)), None, "never seen to join");
         assert_eq!(stations.count(), 1);
+        assert!(stations.joined(a).is_some(), "it is back");
+    }
+
+    #[test]
+    fn a_station_that_joined_unheard_is_known_by_its_lease() {
+        let event = |change| LeaseEvent {
+            mac: [2, 0, 0, 0, 0, 1],
+            address: Ipv4Addr::new(192, 168, 1, 100),
+            change,
+        };
+        let mut stations = Stations::<2>::new();
+        assert_eq!(stations.leased(&event(Change::Released)), None);
+        let joined = Station::Joined(Mac([2, 0, 0, 0, 0, 1]));
+        assert_eq!(stations.leased(&event(Change::Granted)), Some(joined));
+        assert_eq!(stations.leased(&event(Change::Renewed)), None, "no news");
+        assert_eq!(stations.count(), 1);
+        assert!(stations.left([2, 0, 0, 0, 0, 1]).is_some());
     }
 }

@@ -8,6 +8,7 @@ use core::fmt;
 use core::net::SocketAddrV4;
 
 use crate::dhcp::{Change, LeaseEvent};
+use crate::reset::Reset;
 use crate::status::Report;
 
 /// Where the servers report what happens.
@@ -65,8 +66,8 @@ pub struct Banner<'a> {
     pub mode: &'a str,
     /// Where the settings come from.
     pub settings: Origin,
-    /// Why the chip started, in one word.
-    pub reset: &'a str,
+    /// Why the chip started.
+    pub reset: Reset,
     /// The network's name, escaped already.
     pub ssid: &'a str,
     /// Whether anyone may join the network.
@@ -250,7 +251,7 @@ mod tests {
             mac,
             mode: "ap",
             settings: Origin::Default,
-            reset: "power-on",
+            reset: Reset::PowerOn,
             ssid: "tcpctl-2b3c",
             open: false,
         };

@@ -15,6 +15,8 @@
 //! | [`lines`] | lines on their way to a slow console |
 //! | [`rate`] | how many of them a flood may print |
 //! | [`panic_record`] | a panic's last words, across a reset |
+//! | [`reset`] | why the board started, in one word |
+//! | [`boot_loop`] | settings that fail at every start are left alone |
 //! | [`counters`] | what has been counted since the start |
 //! | [`bursts`] | a driver that gives the servers their turn between frames |
 //! | [`refusals`] | a driver that counts the SYNs that the stack refused |
@@ -33,6 +35,7 @@ extern crate std;
 pub mod access_point;
 pub mod backlog;
 pub mod backoff;
+pub mod boot_loop;
 pub mod bursts;
 mod connection;
 pub mod console;
@@ -44,6 +47,7 @@ pub mod panic_record;
 pub mod presence;
 pub mod rate;
 pub mod refusals;
+pub mod reset;
 pub mod server;
 pub mod services;
 pub mod station;

@@ -10,7 +10,7 @@
 //!   |        v                                            |
 //!   |    leasing --no address in time--> leave, say why --+
 //!   |        |
-//!   |     address: online
+//!   |     address: online, and again after each change
 //!   |        v
 //!   +--- link or lease lost: offline, say so (and wait, if that was at once)
 //! ```
@@ -91,14 +91,23 @@ impl fmt::Display for Loss {
     }
 }
 
+/// What happens to a board on its network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// It is on it no longer.
+    Lost(Loss),
+    /// The network gave it another address.
+    Moved(Ipv4Addr),
+}
+
 /// A radio in station mode, and the stack's DHCP client over it.
 pub trait Radio {
     /// Joins the network. Dropped when it takes too long; [`leave`](Self::leave) follows then.
     fn join(&mut self) -> impl Future<Output = Result<(), Failure>>;
     /// Waits for an address on the network that was joined.
     fn lease(&mut self) -> impl Future<Output = Ipv4Addr>;
-    /// Waits until the link or the address is lost.
-    fn lost(&mut self) -> impl Future<Output = Loss>;
+    /// Waits until the link or the address is lost, or the address is no longer `address`.
+    fn news(&mut self, address: Ipv4Addr) -> impl Future<Output = News>;
     /// Leaves the network, or gives up joining it, so that it can be joined anew.
     fn leave(&mut self) -> impl Future<Output = ()>;
 }
@@ -115,7 +124,7 @@ pub enum Event {
         /// How long it waits.
         retry_in: Duration,
     },
-    /// It has an address and serves.
+    /// It has an address, the first one or another one, and serves.
     Online(Ipv4Addr),
     /// It is on the network no longer.
     Offline(Loss),
@@ -144,9 +153,8 @@ pub async fn run(radio: &mut impl Radio, seed: u64, mut on_event: impl FnMut(Eve
         on_event(Event::Joining);
         match go_online(radio).await {
             Ok(address) => {
-                on_event(Event::Online(address));
                 let since = Instant::now();
-                let loss = radio.lost().await;
+                let loss = stay_online(radio, address, &mut on_event).await;
                 on_event(Event::Offline(loss));
                 radio.leave().await;
                 if since.elapsed() >= SETTLED {
@@ -161,6 +169,21 @@ pub async fn run(radio: &mut impl Radio, seed: u64, mut on_event: impl FnMut(Eve
                 on_event(Event::Failed { failure, retry_in });
                 Timer::after(retry_in).await;
             }
+        }
+    }
+}
+
+/// Says where the board can be reached, again after each change, until it no longer can.
+async fn stay_online(
+    radio: &mut impl Radio,
+    mut address: Ipv4Addr,
+    mut on_event: impl FnMut(Event),
+) -> Loss {
+    loop {
+        on_event(Event::Online(address));
+        match radio.news(address).await {
+            News::Lost(loss) => return loss,
+            News::Moved(elsewhere) => address = elsewhere,
         }
     }
 }
@@ -197,11 +220,12 @@ mod tests {
         Lease,
         LeaseHangs,
         Lost(Loss),
+        Moved,
         /// Thrown out at once; else it is after a minute.
         ThrownOut,
         Leave,
     }
-    use Step::{Join, JoinHangs, Lease, LeaseHangs, Leave, Lost, ThrownOut};
+    use Step::{Join, JoinHangs, Lease, LeaseHangs, Leave, Lost, Moved, ThrownOut};
 
     const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
 
@@ -235,13 +259,14 @@ mod tests {
             }
         }
 
-        async fn lost(&mut self) -> Loss {
+        async fn news(&mut self, address: Ipv4Addr) -> News {
             match self.next().await {
                 Lost(loss) => {
                     Timer::after(Duration::from_secs(60)).await;
-                    loss
+                    News::Lost(loss)
                 }
-                ThrownOut => Loss::Link,
+                Moved => News::Moved(Ipv4Addr::from_bits(address.to_bits() + 1)),
+                ThrownOut => News::Lost(Loss::Link),
                 other => panic!("online, the script says {other:?}"),
             }
         }
@@ -292,6 +317,21 @@ mod tests {
             [
                 "network joining",
                 "IP: 10.0.0.7",
+                "network lost reason=\"the access point is gone\"",
+                "network joining",
+            ]
+        );
+    }
+
+    #[test]
+    fn each_change_of_address_is_said() {
+        assert_eq!(
+            lines(&[Join(Ok(())), Lease, Moved, Moved, Lost(Loss::Link), Leave]),
+            [
+                "network joining",
+                "IP: 10.0.0.7",
+                "IP: 10.0.0.8",
+                "IP: 10.0.0.9",
                 "network lost reason=\"the access point is gone\"",
                 "network joining",
             ]

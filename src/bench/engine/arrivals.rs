@@ -147,9 +147,20 @@ pub(super) enum Arrivals {
 impl Arrivals {
     pub(super) fn new(load: &Load, share: Share, start: u64) -> Self {
         match load.pace {
-            Pace::Closed { connections } => Self::Closed {
-                unstarted: share.part(connections.get()),
-            },
+            Pace::Closed { connections } => {
+                let unstarted = share.part(connections.get());
+                Self::Closed {
+                    unstarted: match load.extent {
+                        // More than there are requests have none to make; what warms up is not
+                        // counted among them.
+                        Extent::Requests(requests) if load.warm_up.is_zero() => {
+                            let requests = share.requests(requests.get());
+                            unstarted.min(usize::try_from(requests).unwrap_or(usize::MAX))
+                        }
+                        _ => unstarted,
+                    },
+                }
+            }
             Pace::Open {
                 rate,
                 max_in_flight,

@@ -1,6 +1,7 @@
 //! What a board prints once it boots, and the virtual board that answers in its place.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -70,6 +71,27 @@ pub fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
         model.name
     ));
     if kind.boot == Boot::NoNetwork {
+        return Some(App { said, sim: None });
+    }
+    let elsewhere = match kind.boot {
+        // Nobody listens on port 1.
+        Boot::Unreachable => Some("ready addr=127.0.0.1:1\r\n".to_owned()),
+        Boot::Closes => {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            thread::spawn(move || {
+                for connection in listener.incoming() {
+                    // What has come is read, or the system resets the connection.
+                    let _ = connection.unwrap().read(&mut [0; 100]);
+                }
+            });
+            Some(format!("ready addr={address}\r\n"))
+        }
+        Boot::Panics => Some("panic \"out of \\x1bmemory\"\r\n".to_owned()),
+        _ => None,
+    };
+    if let Some(line) = elsewhere {
+        print(line);
         return Some(App { said, sim: None });
     }
     let mut sim = Command::new(env!("CARGO_BIN_EXE_tcpctl"));

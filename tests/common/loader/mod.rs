@@ -99,6 +99,12 @@ pub enum Boot {
     Firmware,
     /// It boots and finds no network.
     NoNetwork,
+    /// It says where it can be reached, and that is not so from here.
+    Unreachable,
+    /// It says where it can be reached, and whoever is there closes without a word.
+    Closes,
+    /// It says that it has panicked.
+    Panics,
     /// It says nothing.
     Quiet,
 }

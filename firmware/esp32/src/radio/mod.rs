@@ -13,13 +13,17 @@ use esp_radio::wifi::{
 };
 use tcpctl_settings::{HostName, Mode, Network, Security, Settings, Ssid};
 
+use crate::chip;
+
 /// The radio under its driver.
 pub(crate) struct Radio(WifiController<'static>);
 
 impl Radio {
     /// Wakes the radio. It is on no network yet.
     pub(crate) fn start(wifi: WIFI<'static>) -> Self {
-        match WifiController::new(wifi, ControllerConfig::default()) {
+        // Every key of the hardware for a station: the driver keeps half of them for ESP-NOW.
+        let config = ControllerConfig::default().with_espnow_max_encrypt_num(0);
+        match WifiController::new(wifi, config) {
             Ok(controller) => Self(controller),
             // Without a radio there is no board: the console says so after each restart.
             Err(error) => panic!("the radio does not start: {error}"),
@@ -29,10 +33,13 @@ impl Radio {
     /// Opens the network of the settings, or gets ready to join it.
     ///
     /// # Errors
-    /// What the driver does not like.
-    pub(crate) fn apply(&mut self, settings: &Settings) -> Result<(), WifiError> {
+    /// What the driver does not take.
+    pub(crate) fn apply(&mut self, settings: &Settings) -> Result<(), Rejected> {
         let network = &settings.network;
         let ssid = ssid(network, mac_address(network.mode()));
+        if network.mode() == Mode::Station && ssid.as_bytes().contains(&0) {
+            return Err(Rejected::ZeroByte);
+        }
         let ssid = ssid.as_bytes().try_into()?;
         let authentication = match network.security() {
             Security::Open => AuthenticationMethodConfig::Open,
@@ -45,7 +52,9 @@ impl Radio {
                 AccessPointConfig::default()
                     .with_ssid(ssid)
                     .with_channel(settings.channel.get())
-                    .with_max_connections(settings.max_stations.get().into())
+                    .with_max_connections(
+                        settings.max_stations.get().min(chip::MAX_STATIONS).into(),
+                    )
                     .with_authentication(authentication),
             ),
             Mode::Station => Config::Station(
@@ -54,12 +63,38 @@ impl Radio {
                     .with_authentication(authentication),
             ),
         };
-        self.0.set_config(&config)
+        Ok(self.0.set_config(&config)?)
     }
 
     /// The driver itself, for the task that looks after the network.
     pub(crate) fn into_controller(self) -> WifiController<'static> {
         self.0
+    }
+}
+
+/// Why settings are no good for the radio.
+pub(crate) enum Rejected {
+    /// The driver says so.
+    Driver(WifiError),
+    /// A station's SSID ends for the driver at its first zero byte: it would look for another
+    /// network.
+    ZeroByte,
+}
+
+impl From<WifiError> for Rejected {
+    fn from(error: WifiError) -> Self {
+        Self::Driver(error)
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Driver(error) => write!(f, "the radio does not take them: {error}"),
+            Self::ZeroByte => {
+                f.write_str("the radio can't join a network with a zero byte in its name")
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use embassy_time::{Duration, Timer, with_timeout};
 use esp_radio::wifi::sta::DisconnectedInfo;
 use esp_radio::wifi::{ConnectionError, DisconnectReason, WifiController};
 use tcpctl_greeter::console::Ready;
-use tcpctl_greeter::station::{self, Event, Failure, Loss, Radio};
+use tcpctl_greeter::station::{self, Event, Failure, Loss, News, Radio};
 
 use crate::console::Console;
 use crate::servers::Online;
@@ -23,9 +23,7 @@ const LEAVE: Duration = Duration::from_secs(2);
 struct ChipRadio {
     controller: WifiController<'static>,
     stack: Stack<'static>,
-    console: &'static Console,
     chip: &'static Chip,
-    port: u16,
 }
 
 /// Joins the network of the settings and stays on it.
@@ -42,16 +40,16 @@ pub(crate) async fn stay(
     let mut radio = ChipRadio {
         controller,
         stack,
-        console,
         chip,
-        port,
     };
     station::run(&mut radio, seed, |event| {
         console.say(event);
         match event {
             Event::Online(address) => {
                 online.set(true);
-                say_ready(console, address, port);
+                console.say(Ready {
+                    address: SocketAddrV4::new(address, port),
+                });
             }
             Event::Offline(_) => {
                 online.set(false);
@@ -61,12 +59,6 @@ pub(crate) async fn stay(
         }
     })
     .await;
-}
-
-fn say_ready(console: &Console, address: Ipv4Addr, port: u16) {
-    console.say(Ready {
-        address: SocketAddrV4::new(address, port),
-    });
 }
 
 impl ChipRadio {
@@ -96,21 +88,17 @@ impl Radio for ChipRadio {
         }
     }
 
-    async fn lost(&mut self) -> Loss {
-        let mut known = self.address();
+    async fn news(&mut self, address: Ipv4Addr) -> News {
         loop {
             Timer::after(LOOK).await;
             if !self.controller.is_connected() {
-                return Loss::Link;
+                return News::Lost(Loss::Link);
             }
-            let now = self.address();
-            let Some(address) = now else {
-                return Loss::Lease;
-            };
-            if now != known {
-                // The router gave another one: the servers listen on whatever the board has.
-                known = now;
-                say_ready(self.console, address, self.port);
+            match self.address() {
+                None => return News::Lost(Loss::Lease),
+                // The servers listen on whatever the board has.
+                Some(now) if now != address => return News::Moved(now),
+                Some(_) => {}
             }
             let rssi = self.controller.rssi().ok();
             self.chip
