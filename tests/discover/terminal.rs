@@ -45,13 +45,13 @@ fn a_watch_is_a_table_that_is_drawn_over_itself_when_the_terminal_changes() {
     drop(command);
 
     let mut terminal = File::from(master);
-    let mut seen = String::new();
+    let mut output = String::new();
     let mut sees = |text: &str, terminal: &mut File| {
         let mut bytes = [0; 1024];
-        while !seen.contains(text) {
+        while !output.contains(text) {
             let count = terminal.read(&mut bytes).unwrap_or(0);
-            assert!(count > 0, "{seen:?} but not {text:?}");
-            seen += std::str::from_utf8(&bytes[..count]).unwrap();
+            assert!(count > 0, "{output:?} but not {text:?}");
+            output += std::str::from_utf8(&bytes[..count]).unwrap();
         }
     };
     sees("STATUS\r\n0 boards; Ctrl-C ends\r\n", &mut terminal);
