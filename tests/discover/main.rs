@@ -9,3 +9,5 @@ mod command;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod network;
+#[cfg(unix)]
+mod terminal;

@@ -10,7 +10,7 @@ fn one_line_that_names_the_thing() {
         (&["board:"], "'board:'"),
         (&[":3000"], "host is empty"),
         (&[""], "empty"),
-        (&["a b"], "'a b'"),
+        (&[" ab"], "write 'ab'"),
         (&["a\u{1b}[2Jb"], r"a\x1b[2Jb"),
         (&["fe80::1:3000"], "[fe80::1]:3000"),
         (&["[::1"], "'[::1'"),
