@@ -291,18 +291,41 @@ impl Page {
 
     fn ramp(&mut self, steps: &[Step]) {
         self.heading("Ramp");
-        self.table(&ramp_rows(steps));
-        let columns: Vec<_> = steps
-            .iter()
-            .map(|step| chart::Column {
-                name: step.connections.to_string(),
-                value: step.served_per_s,
-                mark: if step.knee { "knee" } else { "" },
-            })
-            .collect();
-        let lines = chart::columns("replies/s", &columns, self.charset, self.width);
-        self.text.push('\n');
-        self.lines(&lines);
+        let mut rows = ramp_rows(steps);
+        for column in LESS_TELLING {
+            if table_width(&rows) > self.width {
+                leave_out(&mut rows, column);
+            }
+        }
+        self.table(&rows);
+        let values = |value: fn(&Step) -> f64| steps.iter().map(value).collect::<Vec<_>>();
+        let charts = [
+            ("replies/s", values(|step| step.served_per_s)),
+            (
+                "ms, 99% of the replies",
+                values(|step| step.p99_us.unwrap_or_default() / 1e3),
+            ),
+            (
+                "refused or sent again",
+                values(|step| (step.failed + step.retransmissions.unwrap_or_default()) as f64),
+            ),
+        ];
+        for (title, values) in charts {
+            let columns: Vec<_> = steps
+                .iter()
+                .zip(values)
+                .map(|(step, value)| chart::Column {
+                    name: step.connections.to_string(),
+                    value,
+                    mark: if step.knee { "knee" } else { "" },
+                })
+                .collect();
+            let lines = chart::columns(title, &columns, self.charset, self.width);
+            if !lines.is_empty() {
+                self.text.push('\n');
+                self.lines(&lines);
+            }
+        }
     }
 
     fn latency(&mut self, latency: &Latency) {
@@ -489,6 +512,32 @@ fn flow_text(flow: &Flow) -> String {
         let _ = write!(text, ", limited by {}", limit.text());
     }
     text
+}
+
+/// Columns of a ramp that a narrow terminal does without, in this order; they are in the JSON and
+/// the page.
+const LESS_TELLING: [&str; 3] = ["max", "failed", "sent again"];
+
+/// How wide [`Page::table`] makes it.
+fn table_width(rows: &[Vec<String>]) -> usize {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let longest = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    (0..columns).map(|column| longest(column) + 2).sum()
+}
+
+/// Takes out the column of that title.
+fn leave_out(rows: &mut [Vec<String>], title: &str) {
+    let at = rows
+        .first()
+        .and_then(|titles| titles.iter().position(|it| it == title));
+    if let Some(at) = at {
+        for row in rows {
+            row.remove(at);
+        }
+    }
 }
 
 /// The rows of a ramp, with their heading; for the page in the browser, too.
@@ -683,6 +732,37 @@ mod tests {
 
     fn plain(report: &Report) -> String {
         render(report, Colour::Off, Charset::Unicode, 80)
+    }
+
+    /// The knee's cause makes the widest line.
+    #[test]
+    fn a_ramp_fits_a_terminal_of_80_columns_and_has_a_chart_of_each_kind() {
+        let report = example::full();
+        let text = plain(&report);
+        let ramp = text.split("\nRamp\n").nth(1).unwrap();
+        let ramp = ramp.split("\nLatency\n").next().unwrap();
+        assert!(
+            ramp.lines().all(|line| line.chars().count() <= 80),
+            "{ramp}"
+        );
+        for part in ["p99", "refused", "knee", "reconnect race"] {
+            assert!(ramp.contains(part), "{part}: {ramp}");
+        }
+        for chart in [
+            "  replies/s",
+            "  ms, 99% of the replies",
+            "  refused or sent again",
+        ] {
+            assert!(
+                ramp.lines().any(|line| line.ends_with(chart)),
+                "{chart}: {ramp}"
+            );
+        }
+        let wide = render(&report, Colour::Off, Charset::Unicode, 120);
+        assert!(
+            wide.contains("sent again") && wide.contains("  max"),
+            "{wide}"
+        );
     }
 
     #[test]

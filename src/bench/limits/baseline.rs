@@ -70,12 +70,14 @@ pub(super) struct Patience {
 impl Patience {
     fn new(connects: &[Duration], first_bytes: &[Duration], lossy: bool) -> Self {
         let round_trip = connects.iter().max().copied().unwrap_or_default();
-        let slowest = first_bytes.iter().max().copied().unwrap_or_default();
+        let mut slowest = first_bytes.iter().max().copied().unwrap_or_default();
         // The longest may be a hiccup of this computer.
-        let mut sorted = connects.to_vec();
-        sorted.sort_unstable();
-        let typical = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
-        let lossy = lossy || typical > FAR;
+        let lossy = lossy || median(connects) > FAR;
+        if lossy {
+            // Or was sent again after a second: then every silence would have to last for longer,
+            // and the hold would not outlast them.
+            slowest = slowest.min(median(first_bytes) * 3);
+        }
         let mut reply = slowest
             + (slowest / 2)
                 .max(round_trip * 4)
@@ -113,6 +115,12 @@ impl Patience {
             ..self
         }
     }
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 /// A few exchanges, one after the other. A connection that was not answered stays in the crowd.

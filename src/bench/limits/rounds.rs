@@ -153,12 +153,17 @@ fn round<N: Network>(
             first_byte: Vec::new(),
         }
     } else {
+        let last_came = crowd.guests().iter().filter_map(|it| it.connected).max();
         if !matches!(overflow, Overflow::NotReached | Overflow::Evicted) {
             let took = recovery::free_one(crowd, patience, overflow)?;
             finding.recovery.extend(took);
         }
         if patience.lossy {
-            crowd.sleep(hold::HANDSHAKE_REPEATED)?;
+            // The newcomer is the last in the order, so its own handshake changes nothing; and
+            // where half-open connections count, it is none too many. A hold does not last for ever.
+            let since = last_came.filter(|_| overflow == Overflow::Refused);
+            let since = since.unwrap_or_else(|| crowd.now());
+            crowd.until(since + hold::HANDSHAKE_REPEATED, |_| false)?;
             if matches!(overflow, Overflow::Closed | Overflow::Reset) {
                 // Some were turned away later than it seemed, when their handshake was repeated.
                 crowd.keep_live();
