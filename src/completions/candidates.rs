@@ -171,8 +171,8 @@ mod tests {
         assert_eq!(short, ["p90", "p99", "p99_9"]);
         let one = values(conditions(OsStr::new("err")));
         assert_eq!(one, ["errors<", "errors>"]);
-        let text = values(conditions(OsStr::new("limits.overf")));
-        assert_eq!(text, ["limits.overflow==", "limits.overflow!="]);
+        let text = values(conditions(OsStr::new("environment.vir")));
+        assert_eq!(text, ["environment.virtual==", "environment.virtual!="]);
         let long = values(conditions(OsStr::new("latency.first_byte_us.p")));
         assert!(
             long.contains(&"latency.first_byte_us.p99".to_owned()),
