@@ -9,7 +9,8 @@
 //! print on their serial line. Only [`output`] prints, for people or as JSON;
 //! [`sanitize`] is what stands between a peer's bytes and a terminal, and [`schema`] what a program
 //! may count on. A [`failure`] has a kind,
-//! and with it the [`exit`] code. [`interrupt`] is Ctrl-C as something to wait for, [`serial`]
+//! and with it the [`exit`] code. [`completions`] and [`man`] tell shells and
+//! readers what [`cli`] says. [`interrupt`] is Ctrl-C as something to wait for, [`serial`]
 //! lists the serial ports, [`units`] reads quantities, [`pattern`] what a reply is to match, and
 //! [`sys`] is all that differs between systems, with the only unsafe code.
 

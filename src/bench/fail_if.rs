@@ -336,6 +336,15 @@ pub fn fields(paths: bool) -> Vec<&'static str> {
     aliases.chain(paths.into_iter().flatten()).collect()
 }
 
+/// The operators that a field, or a short name of one, is asked about with most.
+pub fn operators(field: &str) -> [&'static str; 2] {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == field);
+    match kind_of(alias.map_or(field, |(_, path)| path)) {
+        Some(Kind::Text | Kind::Truth) => ["==", "!="],
+        _ => ["<", ">"],
+    }
+}
+
 fn kind_of(path: &str) -> Option<Kind> {
     // Any item of a list is like its first.
     let is_index = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());

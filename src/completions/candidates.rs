@@ -55,12 +55,16 @@ fn virtual_boards(begun: &str) -> Vec<CompletionCandidate> {
 pub fn conditions(begun: &OsStr) -> Vec<CompletionCandidate> {
     let begun = begun.to_string_lossy();
     // Of the long names only where one was begun: there are hundreds.
-    let fields = fail_if::fields(begun.contains('.'));
-    fields
-        .into_iter()
-        .filter(|field| field.starts_with(&*begun))
-        .map(|field| CompletionCandidate::new(field).help(Some("then e.g. ' > 50ms'".into())))
-        .collect()
+    let mut fields = fail_if::fields(begun.contains('.'));
+    fields.retain(|field| field.starts_with(&*begun));
+    if let [field] = fields[..] {
+        // Two ways on, so that no shell takes the condition for complete and closes its quotes.
+        return fail_if::operators(field)
+            .map(|operator| proposal(format!("{field}{operator}"), "and a value, e.g. 50ms"))
+            .into();
+    }
+    let of = |field: &str| proposal(field.to_owned(), "");
+    fields.into_iter().map(of).collect()
 }
 
 /// This computer's network interfaces.
@@ -165,6 +169,10 @@ mod tests {
     fn conditions_begin_short() {
         let short = values(conditions(OsStr::new("p9")));
         assert_eq!(short, ["p90", "p99", "p99_9"]);
+        let one = values(conditions(OsStr::new("err")));
+        assert_eq!(one, ["errors<", "errors>"]);
+        let text = values(conditions(OsStr::new("environment.vir")));
+        assert_eq!(text, ["environment.virtual==", "environment.virtual!="]);
         let long = values(conditions(OsStr::new("latency.first_byte_us.p")));
         assert!(
             long.contains(&"latency.first_byte_us.p99".to_owned()),

@@ -22,7 +22,11 @@ const TYPED: [(&str, &str); 8] = [
 ];
 
 /// What needs care in shells that part words at `=` and `:`.
-const PARTED: [(&str, &str); 3] = [
+const PARTED: [(&str, &str); 4] = [
+    (
+        "tcpctl bench sim --fail-if 'serv\t<4'",
+        "<bench> <sim> <--fail-if> <served<4>",
+    ),
     ("tcpctl --color=al\t", "<--color=always>"),
     (
         "tcpctl send '[::1]:3000' --half\t",
