@@ -12,7 +12,7 @@ use embassy_time::{Duration, Timer};
 use esp_radio::wifi::Interface;
 use static_cell::StaticCell;
 use tcpctl_greeter::bursts::Bursts;
-use tcpctl_greeter::console::{Heartbeat, Ready};
+use tcpctl_greeter::console::{Heartbeat, Lease, Ready};
 use tcpctl_greeter::presence::Presence;
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
@@ -23,7 +23,6 @@ use tcpctl_settings::{HostName, Mode, Services, Settings, Status};
 use crate::chip::{self, MAX_SLOTS};
 use crate::console::Console;
 use crate::headroom;
-use crate::radio::ap::Guests;
 use crate::radio::{self, Radio, ap, sta};
 use crate::spawn;
 use crate::starts;
@@ -111,12 +110,11 @@ pub(crate) fn start(spawner: Spawner, board: Board<'_>, radio: Radio) {
     );
     spawn(spawner, heartbeat(server, chip, console));
     spawn(spawner, starts::settle(online));
-    let controller = radio.into_controller();
+    let (controller, events) = radio.into_parts();
     match mode {
         Mode::AccessPoint => {
-            let guests = crate::leak(Guests::new(console, chip));
-            spawn(spawner, ap::watch(controller, guests));
-            spawn(spawner, lease(stack, guests));
+            spawn(spawner, ap::watch(controller, events, console, chip));
+            spawn(spawner, lease(stack, console));
             spawn(spawner, open(stack, online, console, config.port));
         }
         Mode::Station => {
@@ -249,10 +247,13 @@ async fn open(
 
 /// The DHCP server of an access point.
 #[embassy_executor::task]
-async fn lease(stack: Stack<'static>, guests: &'static Guests) {
+async fn lease(stack: Stack<'static>, console: &'static Console) {
     let server = RefCell::new(access_point::dhcp_server());
     let mut buffers = dhcp::Buffers::new();
-    dhcp::serve(stack, &server, &mut buffers, |event| guests.leased(event)).await;
+    dhcp::serve(stack, &server, &mut buffers, |lease| {
+        console.say(Lease(lease));
+    })
+    .await;
 }
 
 /// The mDNS responder.

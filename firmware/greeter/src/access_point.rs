@@ -3,7 +3,7 @@
 use core::net::Ipv4Addr;
 
 use crate::console::{Mac, Station};
-use crate::dhcp::{self, Change, LeaseEvent};
+use crate::dhcp;
 
 /// The board's address, the tutorial's.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
@@ -26,9 +26,8 @@ pub fn dhcp_server() -> dhcp::Server<POOL_SIZE> {
 
 /// The stations that are associated, at most `N`.
 ///
-/// A radio repeats itself and forgets: a station that joins twice is one station, one that was never
-/// seen to join can leave, and one that joined before anybody listened to the radio is known by its
-/// first lease.
+/// A radio repeats itself and forgets: a station that joins twice is one station, and one that was
+/// never seen to join can leave.
 #[derive(Debug, Clone)]
 pub struct Stations<const N: usize>(heapless::Vec<Mac, N>);
 
@@ -51,15 +50,6 @@ impl<const N: usize> Stations<N> {
         let place = self.0.iter().position(|known| *known == mac)?;
         self.0.swap_remove(place);
         Some(Station::Left(mac))
-    }
-
-    /// The DHCP server says something of a station: the console's line, if that is the first that is
-    /// heard of it.
-    pub fn leased(&mut self, event: &LeaseEvent) -> Option<Station> {
-        match event.change {
-            Change::Granted | Change::Renewed => self.joined(event.mac),
-            Change::Released | Change::Declined => None,
-        }
     }
 
     /// How many are there.
@@ -112,21 +102,5 @@ mod tests {
         assert_eq!(said(stations.left(c)), None, "never seen to join");
         assert_eq!(stations.count(), 1);
         assert!(stations.joined(a).is_some(), "it is back");
-    }
-
-    #[test]
-    fn a_station_that_joined_unheard_is_known_by_its_lease() {
-        let event = |change| LeaseEvent {
-            mac: [2, 0, 0, 0, 0, 1],
-            address: Ipv4Addr::new(192, 168, 1, 100),
-            change,
-        };
-        let mut stations = Stations::<2>::new();
-        assert_eq!(stations.leased(&event(Change::Released)), None);
-        let joined = Station::Joined(Mac([2, 0, 0, 0, 0, 1]));
-        assert_eq!(stations.leased(&event(Change::Granted)), Some(joined));
-        assert_eq!(stations.leased(&event(Change::Renewed)), None, "no news");
-        assert_eq!(stations.count(), 1);
-        assert!(stations.left([2, 0, 0, 0, 0, 1]).is_some());
     }
 }

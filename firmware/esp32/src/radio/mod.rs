@@ -4,9 +4,11 @@ pub(crate) mod ap;
 pub(crate) mod sta;
 
 use core::fmt;
+use core::mem::transmute;
 
 use esp_hal::peripherals::WIFI;
 use esp_radio::wifi::ap::AccessPointConfig;
+use esp_radio::wifi::event::EventSubscriber;
 use esp_radio::wifi::sta::StationConfig;
 use esp_radio::wifi::{
     AuthenticationMethodConfig, Config, ControllerConfig, Interface, WifiController, WifiError,
@@ -16,18 +18,32 @@ use tcpctl_settings::{HostName, Mode, Network, Security, Settings, Ssid};
 use crate::chip;
 
 /// The radio under its driver.
-pub(crate) struct Radio(WifiController<'static>);
+pub(crate) struct Radio {
+    controller: WifiController<'static>,
+    /// What happens from the start on: the driver keeps nothing for those who listen later, and a
+    /// station that knows the network may join in its first moments.
+    events: EventSubscriber<'static>,
+}
 
 impl Radio {
     /// Wakes the radio. It is on no network yet.
     pub(crate) fn start(wifi: WIFI<'static>) -> Self {
         // Every key of the hardware for a station: the driver keeps half of them for ESP-NOW.
         let config = ControllerConfig::default().with_espnow_max_encrypt_num(0);
-        match WifiController::new(wifi, config) {
-            Ok(controller) => Self(controller),
+        let controller = match WifiController::new(wifi, config) {
+            Ok(controller) => controller,
             // Without a radio there is no board: the console says so after each restart.
             Err(error) => panic!("the radio does not start: {error}"),
-        }
+        };
+        let events = match controller.subscribe() {
+            // SAFETY: it borrows the driver's channel, which is a static. Its lifetime stands for
+            // the driver, which must be there: `into_parts` gives both to those who keep both.
+            Ok(events) => unsafe {
+                transmute::<EventSubscriber<'_>, EventSubscriber<'static>>(events)
+            },
+            Err(error) => panic!("the radio tells no news: {error}"),
+        };
+        Self { controller, events }
     }
 
     /// Opens the network of the settings, or gets ready to join it.
@@ -63,12 +79,12 @@ impl Radio {
                     .with_authentication(authentication),
             ),
         };
-        Ok(self.0.set_config(&config)?)
+        Ok(self.controller.set_config(&config)?)
     }
 
-    /// The driver itself, for the task that looks after the network.
-    pub(crate) fn into_controller(self) -> WifiController<'static> {
-        self.0
+    /// The driver itself and its news, for the task that looks after the network.
+    pub(crate) fn into_parts(self) -> (WifiController<'static>, EventSubscriber<'static>) {
+        (self.controller, self.events)
     }
 }
 
