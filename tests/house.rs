@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 /// Where unsafe code may be: what differs between systems, and what no safe code can do on a chip.
 const AUDITED: [&str; 3] = ["src/sys.rs", "src/sys/", "firmware/esp32/src/raw.rs"];
 
+/// Where the word stands in text alone: what this file looks for, and a program that a test compiles.
+const QUOTED: [&str; 2] = ["tests/house.rs", "tests/monitor/decoding.rs"];
+
 /// The manifests, each a workspace's or a package's.
 const MANIFESTS: [&str; 5] = [
     "Cargo.toml",
@@ -63,13 +66,12 @@ fn unsafe_code_is_where_it_is_audited_and_nowhere_else() {
     let found: Vec<_> = sources
         .iter()
         .filter(|(path, _)| !AUDITED.iter().any(|audited| path.starts_with(audited)))
+        .filter(|(path, _)| !QUOTED.contains(&path.as_str()))
         .flat_map(|(path, text)| {
             let lines = text.lines().enumerate();
             let unsafe_lines = lines.filter(|(_, line)| has_unsafe(line));
             unsafe_lines.map(move |(number, line)| format!("{path}:{}: {line}", number + 1))
         })
-        // This file names what it looks for.
-        .filter(|found| !found.starts_with("tests/house.rs"))
         .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
     for audited in ["src/sys.rs", "firmware/esp32/src/raw.rs"] {

@@ -40,7 +40,8 @@ impl Alarm {
         let once = libc::itimerspec {
             it_interval: never,
             it_value: libc::timespec {
-                tv_sec: after.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+                // 68 years at most: every system's type holds that, whatever it is called.
+                tv_sec: i32::try_from(after.as_secs()).unwrap_or(i32::MAX).into(),
                 // Below 10^9, which any C long holds. Zero would be "never".
                 tv_nsec: after.subsec_nanos().max(1).cast_signed().into(),
             },
