@@ -120,7 +120,7 @@ pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
         flash.bar.take();
         if args.monitor && matches!(ended, Ok(Exit::Done)) {
             let elf = args.firmware.as_deref().filter(|path| image::is_elf(path));
-            let chosen = port::choose(args.port.as_deref())?;
+            let chosen = flash.port().await?;
             let watch = Watch::after_flashing(elf)?;
             return watch.console(&chosen, &interrupt, output).await;
         }
@@ -167,6 +167,12 @@ impl Flash<'_> {
             Some(failure) => Err(failure.hint(self.state()).into()),
             None => Ok(exit),
         }
+    }
+
+    /// Which port is meant: a name may have to be asked for on the network.
+    async fn port(&self) -> Result<port::Chosen, Failure> {
+        let given = self.args.port.clone();
+        blocking(move || port::choose(given.as_deref())).await?
     }
 
     /// The firmware: the user's, or what there is for this chip.
@@ -228,7 +234,7 @@ impl Flash<'_> {
     /// The whole way, on a board.
     async fn with_a_board(&self, given: Option<Firmware>) -> Result<Exit, Halt> {
         let wish = Wish {
-            port: port::choose(self.args.port.as_deref())?,
+            port: self.port().await?,
             before: self.args.before,
             baud: self.args.baud,
             chip: match (&given, self.chip) {

@@ -27,8 +27,15 @@ include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 /// A build by cargo that may be under way.
 #[derive(Debug, Clone)]
 pub struct Build {
-    cargo: Arc<Mutex<Option<Child>>>,
+    cargo: Arc<Mutex<Cargo>>,
     quiet: bool,
+}
+
+/// It, and whether it may still be started.
+#[derive(Debug, Default)]
+struct Cargo {
+    running: Option<Child>,
+    stopped: bool,
 }
 
 impl Build {
@@ -40,13 +47,15 @@ impl Build {
         }
     }
 
-    fn cargo(&self) -> MutexGuard<'_, Option<Child>> {
+    fn cargo(&self) -> MutexGuard<'_, Cargo> {
         self.cargo.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends it: a cargo that nobody waits for would build on.
     pub fn stop(&self) {
-        if let Some(mut cargo) = self.cargo().take() {
+        let mut cargo = self.cargo();
+        cargo.stopped = true;
+        if let Some(mut cargo) = cargo.running.take() {
             let _ = cargo.kill();
             let _ = cargo.wait();
         }
@@ -152,26 +161,37 @@ fn build(chip: Chip, folder: &Path, running: &Build) -> Result<Firmware, Failure
         ))
         .hint(format!("run once: rustup target add {target}")));
     }
-    let mut cargo = Command::new("cargo")
+    let mut command = Command::new("cargo");
+    command
         .args(["build", "--release", "--locked", "--no-default-features"])
         .args(["--features", &chip.to_string(), "--target", target])
         .arg("--message-format=json-render-diagnostics")
         .args(running.quiet.then_some("--quiet"))
         .current_dir(folder)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| failed(format!("cargo: {error}")).hint(BOTH_WAYS))?;
+        .stdout(Stdio::piped());
+    let stdout = {
+        // Whoever ends the build waits until there is one, or hinders it.
+        let mut cargo = running.cargo();
+        if cargo.stopped {
+            return Err(failed("cargo: interrupted".to_owned()));
+        }
+        let mut started = command
+            .spawn()
+            .map_err(|error| failed(format!("cargo: {error}")).hint(BOTH_WAYS))?;
+        let stdout = started.stdout.take();
+        cargo.running = Some(started);
+        stdout
+    };
     let mut built = None;
-    let stdout = cargo.stdout.take();
-    *running.cargo() = Some(cargo);
     if let Some(stdout) = stdout {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             built = executable(&line).or(built);
         }
     }
     // It has closed its output: this takes no time.
-    let ended = running.cargo().take().map(|mut cargo| cargo.wait());
+    let started = running.cargo().running.take();
+    let ended = started.map(|mut cargo| cargo.wait());
     let succeeded = ended.is_some_and(|status| status.is_ok_and(|status| status.success()));
     match built.filter(|_| succeeded) {
         Some(path) => Firmware::read(&path),

@@ -71,7 +71,9 @@ impl Computer {
         script += " && exec \"$@\"";
         let mut command = Command::new("unshare");
         command
-            .args(["--mount", "--propagation", "private", "sh", "-c", &script])
+            // Nobody is asked for a name on the real network.
+            .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
+            .arg(&script)
             .args(["sh", env!("CARGO_BIN_EXE_tcpctl")])
             .args(arguments)
             .env("XDG_CACHE_HOME", self.cache())

@@ -13,7 +13,7 @@ const SOURCE: &str = "#![no_std]
 use core::hint::black_box;
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }
-#[unsafe(no_mangle)]
+#[no_mangle]
 static SIZE: u32 = 7;
 #[inline(always)]
 fn reply(size: u32) -> u32 {
@@ -25,7 +25,7 @@ mod greeter {
         super::reply(size) // line 15
     }
 }
-#[unsafe(no_mangle)]
+#[no_mangle]
 extern \"C\" fn _start() -> ! {
     loop {
         black_box(greeter::serve(black_box(SIZE)));
@@ -55,7 +55,7 @@ fn program() -> Option<PathBuf> {
     let elf = folder.join(format!("monitored-{}.elf", std::process::id()));
     std::fs::write(&source, SOURCE).unwrap();
     let built = Command::new(&rustc)
-        .args(["--edition", "2024", "--target", TARGET, "-g", "-O"])
+        .args(["--edition", "2021", "--target", TARGET, "-g", "-O"])
         .args([
             "-C",
             "panic=abort",
