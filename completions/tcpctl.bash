@@ -4,7 +4,7 @@ _tcpctl() {
     local rest=${COMP_LINE:0:COMP_POINT} words=() count=0 apart word i
     [[ -n $rest ]] || rest="${COMP_WORDS[*]:0:COMP_CWORD+1}"
     for ((i = 0; i <= COMP_CWORD; i++)); do
-        word=${COMP_WORDS[i]} apart=
+        word=${COMP_WORDS[i]} apart=''
         while [[ $rest == [[:space:]]* ]]; do
             rest=${rest:1} apart=yes
         done
@@ -19,12 +19,12 @@ _tcpctl() {
         fi
     done
     # A quote that was opened is not a part of the word, and nothing in it parts words.
-    local begun=${words[count - 1]} breaks=${COMP_WORDBREAKS//[^:=]/} quoted= kept=
+    local begun=${words[count - 1]} breaks=${COMP_WORDBREAKS//[^:=]/} quoted='' kept=''
     if [[ $begun == [\'\"]* ]]; then
         begun=${begun:1} quoted=yes
         words[count - 1]=$begun
     elif [[ -n $breaks ]]; then
-        kept=${begun%"${begun##*[$breaks]}"}
+        kept=${begun%"${begun##*["$breaks"]}"}
     fi
     COMPREPLY=()
     while IFS= read -r word; do

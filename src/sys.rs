@@ -68,6 +68,26 @@ pub fn may_read_and_write(path: &str) -> bool {
     }
 }
 
+/// Whether nobody reads what is written to standard output: who has nothing to write for a long
+/// time does not learn it from an error.
+pub fn nobody_reads_stdout() -> bool {
+    #[cfg(unix)]
+    {
+        let mut stdout = libc::pollfd {
+            fd: libc::STDOUT_FILENO,
+            events: 0,
+            revents: 0,
+        };
+        // SAFETY: it is one valid entry, as the count says, and the call does not wait.
+        let ready = unsafe { libc::poll(&raw mut stdout, 1, 0) };
+        ready > 0 && stdout.revents & (libc::POLLERR | libc::POLLHUP) != 0
+    }
+    #[cfg(not(unix))]
+    {
+        false
+    }
+}
+
 /// Whether nobody but this user, and root, can have written an open file. Where the system has no
 /// such owners, its folders are the user's own.
 pub fn is_own(metadata: &std::fs::Metadata) -> bool {

@@ -63,6 +63,28 @@ pub(crate) struct Cell {
     pub(crate) truth: Truth,
 }
 
+impl Cell {
+    /// How long a quiet LAN may take.
+    pub(crate) fn goal(&self) -> Duration {
+        match (&self.server, &self.truth) {
+            // A board in this process has no network to wait for.
+            (Server::Cable(_), _) => Duration::from_secs(1),
+            // It never is full: as many are opened as are allowed.
+            (
+                _,
+                Truth::Holds {
+                    overflow: Overflow::Silent,
+                    ..
+                },
+            ) => Duration::from_secs(6),
+            (_, Truth::Holds { served, queued, .. }) if served + queued > 32 => {
+                Duration::from_secs(6)
+            }
+            _ => Duration::from_millis(2_500),
+        }
+    }
+}
+
 /// What to start.
 #[derive(Debug, Clone)]
 pub(crate) enum Server {
@@ -132,19 +154,6 @@ impl Truth {
             Self::Greets { burst } => {
                 format!("unknown, burst {} or {}", burst.start(), burst.end())
             }
-        }
-    }
-
-    /// How long a quiet LAN may take.
-    pub(crate) fn goal(&self) -> Duration {
-        match self {
-            // It never is full: as many are opened as are allowed.
-            Self::Holds {
-                overflow: Overflow::Silent,
-                ..
-            } => Duration::from_secs(6),
-            Self::Holds { served, queued, .. } if served + queued > 32 => Duration::from_secs(6),
-            _ => Duration::from_millis(2_500),
         }
     }
 }

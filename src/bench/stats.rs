@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::hdr_log::Packed;
-use super::limits::{Finding, Known, PerClient};
+use super::limits::{Finding, Known, Overflow, PerClient};
 use super::measurement::{ConnectionTotals, Measurement, Second};
 use super::report::{Bound, Distribution, Errors, Histograms, Interval, Latency, Limits};
 use super::times::Times;
@@ -138,6 +138,7 @@ pub(super) fn limits(finding: &Finding) -> Limits {
     .into_iter()
     .map(|(field, how)| (field.to_owned(), how.clone()))
     .collect();
+    evidence.insert("recovery_us".to_owned(), how_recovery_is_known(finding));
     if let Some(drift) = &finding.drift {
         evidence.insert("drift".to_owned(), drift.clone());
     }
@@ -168,6 +169,25 @@ pub(super) fn limits(finding: &Finding) -> Limits {
         per_client: finding.per_client.map(|it| it.is_each),
         held_from_all_sources: finding.per_client.and_then(|it| bound(it.in_all)),
         evidence,
+    }
+}
+
+/// How the recovery time was measured, or why it was not.
+fn how_recovery_is_known(finding: &Finding) -> String {
+    match (finding.recovery.len(), finding.overflow) {
+        (0, Some(Overflow::NotReached)) => "not measured: the server was never full".to_owned(),
+        (0, Some(Overflow::Evicted)) => "not measured: a newcomer always finds room".to_owned(),
+        (0, _) if finding.held.value == Known::Unknown => {
+            "not measured: no connection could be held".to_owned()
+        }
+        (0, _) if finding.served_at_once.value == Known::Exactly(0) => {
+            "not measured: nobody is served, so no place can be freed".to_owned()
+        }
+        (0, _) => "not measured: no newcomer got in in time".to_owned(),
+        (1, _) => "observed once: from a client's leaving to the next one's handshake".to_owned(),
+        (times, _) => format!(
+            "observed {times} times, the median: from a client's leaving to the next one's handshake"
+        ),
     }
 }
 

@@ -26,6 +26,12 @@ const SATURATED: f64 = 0.9;
 /// Below this share, a rate was not reached.
 const REACHED: f64 = 0.98;
 
+/// A lateness of the schedule that is more than this share of the times is much of them,
+const MUCH_OF_IT: f64 = 0.25;
+
+/// and one of less than this, microseconds, is the schedule's own.
+const NO_LATENESS_US: f64 = 100.0;
+
 /// How evidence begins that a number can't be had.
 const NOT_KNOWABLE: &str = "not knowable from outside: ";
 
@@ -48,6 +54,8 @@ pub enum Code {
     RateNotReached,
     /// The client's CPU was the limit, or near it.
     ClientSaturated,
+    /// Requests of an open loop were started later than their times can be told without.
+    StartedLate,
     /// This computer's own limits made requests fail.
     LocalLimits,
     /// The run was cut short.
@@ -130,6 +138,9 @@ fn latency_caveats(latency: &Latency, caveat: &mut impl FnMut(Code, String)) {
     }
     if let Some(text) = rate_not_reached(latency) {
         caveat(Code::RateNotReached, text);
+    }
+    if let Some(text) = started_late(latency) {
+        caveat(Code::StartedLate, text);
     }
     if let Some(share) = latency.client_cpu_share.filter(|share| *share > SATURATED) {
         let text = format!(
@@ -231,6 +242,15 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
     .into_iter()
     .flatten()
     .collect();
+    // Next to the line that it is about.
+    let drift = report
+        .limits
+        .as_ref()
+        .and_then(|it| it.evidence.get("drift"));
+    if let Some(drift) = drift {
+        let drift = sanitize::one_line(drift);
+        lines.insert(1, format!("its limits changed between the rounds: {drift}"));
+    }
     lines.extend(causes(&report.ramp));
     lines.extend(report.throughput.as_ref().map(of_throughput));
     if lines.is_empty() {
@@ -306,7 +326,7 @@ fn of_overflow(limits: &Limits, overflow: Overflow) -> String {
         Overflow::Reset => format!("accepts {next} and resets it ({})", after("RST")),
         Overflow::Silent => format!("accepts {next} and never serves it"),
         Overflow::Evicted => format!("ends an older connection for {next}"),
-        Overflow::NotReached => "did not come to its limit".to_owned(),
+        Overflow::NotReached => "was not full with all that --max-connections allows".to_owned(),
     }
 }
 
@@ -566,7 +586,21 @@ fn rate_not_reached(latency: &Latency) -> Option<String> {
     ))
 }
 
-/// The rows that are not there because the platform can't tell.
+/// That a part of the times that counts is not the server's: half of the requests were started late
+/// by more than a quarter of what they took.
+fn started_late(latency: &Latency) -> Option<String> {
+    let late = latency.schedule_error_us?.p50?;
+    let whole = latency.complete_us.p50?;
+    (late > whole * MUCH_OF_IT && late > NO_LATENESS_US).then(|| {
+        format!(
+            "half of the requests were started late by {} or more, and times count from when they \
+             should have been: this computer was busy, or as many were under way as --connections \
+             lets be",
+            human::microseconds(late)
+        )
+    })
+}
+
 /// The CPU that the client used, for people; `None` where the platform can't tell.
 pub(crate) fn client_cpu(latency: &Latency) -> Option<String> {
     let mut text = human::microseconds(latency.client_cpu_us_per_request?) + " a request";
@@ -577,6 +611,7 @@ pub(crate) fn client_cpu(latency: &Latency) -> Option<String> {
     Some(text)
 }
 
+/// The rows that are not there because the platform can't tell.
 fn missing(latency: &Latency) -> Option<String> {
     let rows = [
         (latency.retransmissions.is_none(), "retransmissions"),
@@ -703,6 +738,20 @@ mod tests {
     }
 
     #[test]
+    fn limits_that_change_are_said_right_after_them() {
+        let mut report = example::full();
+        let limits = report.limits.as_mut().unwrap();
+        let drift = "held 6, 8, 8 (other clients are on the server)".to_owned();
+        limits.evidence.insert("drift".to_owned(), drift);
+        assert_eq!(
+            lines(&report)[1],
+            "its limits changed between the rounds: held 6, 8, 8 (other clients are on the server)"
+        );
+        report.limits = None;
+        assert!(!lines(&report).iter().any(|line| line.contains("rounds")));
+    }
+
+    #[test]
     fn what_cannot_be_known_is_said_with_the_reason() {
         let mut limits = example::limits();
         limits.served_at_once = None;
@@ -716,7 +765,7 @@ mod tests {
         assert_eq!(
             of_limits(&limits),
             "how many it serves at once can't be known (it greets first\\x1b[2J), \
-             takes a burst of at least 64, did not come to its limit"
+             takes a burst of at least 64, was not full with all that --max-connections allows"
         );
     }
 
@@ -773,6 +822,25 @@ mod tests {
             "{}",
             failing.verdict
         );
+    }
+
+    #[test]
+    fn a_schedule_that_was_late_here_is_said() {
+        let mut measurement = example::measurement();
+        // Of 8 ms, 1.9 are less than a quarter.
+        measurement.schedule_error = Some(example::spread(1_900_000, 2_500));
+        assert!(!has(&report(&measurement), Code::StartedLate));
+        measurement.schedule_error = Some(example::spread(2_100_000, 2_500));
+        let late = report(&measurement);
+        assert!(
+            late.verdict.contains("started late by 2.10 ms or more"),
+            "{}",
+            late.verdict
+        );
+        // The schedule's own lateness is none, however fast the server is.
+        measurement.schedule_error = Some(example::spread(60_000, 2_500));
+        measurement.complete = example::spread(90_000, 2_500);
+        assert!(!has(&report(&measurement), Code::StartedLate));
     }
 
     #[test]

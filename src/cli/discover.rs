@@ -32,7 +32,13 @@ pub struct DiscoverArgs {
     #[arg(long, conflicts_with = "expect_count", help_heading = "Ending")]
     pub first: bool,
     /// End as soon as so many boards are found; fewer are a failure
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Ending")]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = count,
+        value_hint = ValueHint::Other,
+        help_heading = "Ending"
+    )]
     pub expect_count: Option<NonZeroU16>,
     /// Go on until Ctrl-C, and show what comes, changes and leaves
     ///
@@ -101,6 +107,11 @@ pub struct DiscoverArgs {
         hide_short_help = true
     )]
     pub names: bool,
+}
+
+fn count(text: &str) -> Result<NonZeroU16, String> {
+    text.parse()
+        .map_err(|_| format!("write a number from 1 to {}", u16::MAX))
 }
 
 pub(super) const ABOUT: &str = "\

@@ -111,16 +111,16 @@ pub struct SimArgs {
     #[arg(long, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable")]
     pub loss: Option<String>,
     /// Share of frames that arrive twice
-    #[arg(long, hide_short_help = true, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable")]
+    #[arg(long, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable", hide_short_help = true)]
     pub duplicate: Option<String>,
     /// Share of frames that others overtake
-    #[arg(long, hide_short_help = true, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable")]
+    #[arg(long, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable", hide_short_help = true)]
     pub reorder: Option<String>,
     /// Share of frames that arrive with a wrong bit
-    #[arg(long, hide_short_help = true, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable")]
+    #[arg(long, value_name = "SHARE", value_hint = ValueHint::Other, help_heading = "Cable", hide_short_help = true)]
     pub corrupt: Option<String>,
     /// Nothing gets through for LENGTH, START after the beginning, e.g. 5s@10s
-    #[arg(long, hide_short_help = true, value_name = "LENGTH@START", value_hint = ValueHint::Other, help_heading = "Cable")]
+    #[arg(long, value_name = "LENGTH@START", value_hint = ValueHint::Other, help_heading = "Cable", hide_short_help = true)]
     pub outage: Option<String>,
     /// Bits per second each way, e.g. 20Mbit
     #[arg(long, value_name = "RATE", value_hint = ValueHint::Other, help_heading = "Cable")]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::cache::{Cache, Remembered};
 use super::hints;
 use super::plan::{Ending, Plan};
+use super::probe;
 use super::report::{DiscoverReport, Event, Status};
 use super::session::{Found, Session};
 use crate::cli::DiscoverArgs;
@@ -14,11 +15,14 @@ use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
 use crate::output::discover::Listing;
 use crate::output::{Halt, Output, human};
+use crate::sys;
 
 /// How often a watch writes what it has seen for other commands.
 const REMEMBER: Duration = Duration::from_secs(1);
 
-/// How often a watch looks at the size of the terminal.
+/// A probe that takes longer is announced as that.
+const PATIENT: Duration = Duration::from_secs(10);
+/// How often a watch looks at the size of the terminal, and whether the pipe is read at all.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Looks for boards, and tells of each.
@@ -33,6 +37,13 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> Result<Exit, Halt> {
             .map(|()| Exit::Done);
     }
     let plan = Plan::new(args, output.is_verbose())?;
+    if let Some(network) = plan.probe {
+        let long = probe::duration(network);
+        if long > PATIENT {
+            let about = human::roughly(long);
+            output.note(&format!("--probe takes about {about} here; Ctrl-C ends it"));
+        }
+    }
     let is_watch = plan.ending == Ending::Never;
     let listing = RefCell::new(output.listing(is_watch)?);
     let mut memory = Memory::new(cache);
@@ -46,6 +57,9 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> Result<Exit, Halt> {
         let terminal = async {
             loop {
                 tokio::time::sleep(LOOK).await;
+                if sys::nobody_reads_stdout() {
+                    return Err(Halt::NobodyListens);
+                }
                 listing.borrow_mut().look_at_terminal()?;
             }
         };

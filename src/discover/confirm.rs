@@ -37,8 +37,12 @@ pub async fn connect(
 }
 
 /// Connects, asks, and returns the first line of the answer too, if there is one.
-pub async fn greet(address: SocketAddr, patience: Duration) -> (Reached, Option<String>) {
-    match dial(vec![address], None, patience).await {
+pub async fn greet(
+    address: SocketAddr,
+    interface: Option<String>,
+    patience: Duration,
+) -> (Reached, Option<String>) {
+    match dial(vec![address], interface, patience).await {
         Some((mut stream, reached)) => {
             let line = tokio::time::timeout(GREETING, first_line(&mut stream)).await;
             (reached, line.ok().flatten())
@@ -135,7 +139,7 @@ mod tests {
                 let _ = connection.write_all(said.as_bytes());
                 request[..count].to_vec()
             });
-            let (reached, line) = crate::block_on(greet(address, PATIENCE)).unwrap();
+            let (reached, line) = crate::block_on(greet(address, None, PATIENCE)).unwrap();
             assert!(matches!(reached, Reached::Yes { .. }));
             assert_eq!(line.as_deref(), kept);
             assert_eq!(server.join().unwrap(), REQUEST);

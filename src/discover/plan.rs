@@ -75,12 +75,26 @@ impl Plan {
             && network.count() > MAX_UNFORCED
             && !args.force
         {
-            let count = u64::try_from(network.count()).unwrap_or(u64::MAX);
+            let count = match u32::try_from(network.count()) {
+                Ok(count) => format!("{} addresses,", human::grouped(count.into())),
+                Err(_) => "far".to_owned(),
+            };
             return Err(Failure::usage(format!(
-                "--probe: that is {} addresses, more than the {MAX_UNFORCED} of a /20",
-                human::grouped(count)
+                "--probe: that is {count} more than the {MAX_UNFORCED} addresses of a /20"
             ))
             .hint("probe a smaller network, or give --force if all of it is yours"));
+        }
+        if let Some(network) = args.probe
+            && network.needs_interface()
+            && args.interface.is_none()
+        {
+            return Err(Failure::usage(
+                "--probe: these addresses are on every link, each other ones",
+            )
+            .hint("say which with --interface NAME"));
+        }
+        if args.timeout.is_zero() {
+            return Err(Failure::usage("--timeout must be more than zero").hint("try 2s"));
         }
         let enough = match (args.first, args.expect_count) {
             (true, _) => Some(1),

@@ -70,12 +70,23 @@ impl Cidr {
         (self.last - self.first).saturating_add(1)
     }
 
+    /// Whether its addresses mean something on one link only (RFC 4291 section 2.5.6).
+    pub const fn needs_interface(self) -> bool {
+        !self.is_v4 && Ipv6Addr::from_bits(self.first).is_unicast_link_local()
+    }
+
     fn address(self, value: u128) -> IpAddr {
         match u32::try_from(value) {
             Ok(v4) if self.is_v4 => Ipv4Addr::from_bits(v4).into(),
             _ => Ipv6Addr::from_bits(value).into(),
         }
     }
+}
+
+/// How long it takes until all of a network's addresses have been asked, at the least.
+pub fn duration(network: Cidr) -> Duration {
+    let seconds = network.count() / u128::from(RATE);
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))
 }
 
 /// Gives out a network's addresses, no faster than the rate.
@@ -177,6 +188,14 @@ mod tests {
         let later = begin + Duration::from_secs(10);
         let burst = std::iter::from_fn(|| pace.take(later)).count();
         assert!(burst < 3, "{burst}");
+    }
+
+    #[test]
+    fn how_long_it_takes_is_known() {
+        for (text, seconds) in [("10.0.0.0/24", 0), ("10.0.0.0/19", 16), ("::/0", u64::MAX)] {
+            let long = duration(text.parse().unwrap());
+            assert_eq!(long, Duration::from_secs(seconds), "{text}");
+        }
     }
 
     #[test]

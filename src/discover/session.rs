@@ -1,7 +1,7 @@
 //! One search, or one watch: the sources run side by side, and what they see is told as one stream.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -177,7 +177,13 @@ impl<'p> Session<'p> {
                 break None;
             }
             let wake = self.next_wake(Instant::now());
+            // In this order: what a crowd tells of itself keeps no connection waiting, whose round
+            // trip is measured here.
             tokio::select! {
+                biased;
+                exit = requested(interrupt) => break Some(exit),
+                Some(outcome) = self.tasks.next() => self.take(outcome),
+                () = tokio::time::sleep_until(wake.into()) => self.on_time(Instant::now()).await,
                 received = receive(self.mdns.as_ref()) => {
                     let events = match &mut self.mdns {
                         Some(mdns) => mdns.learn(received).await,
@@ -187,9 +193,6 @@ impl<'p> Session<'p> {
                         self.heard(event);
                     }
                 }
-                Some(outcome) = self.tasks.next() => self.take(outcome),
-                () = tokio::time::sleep_until(wake.into()) => self.on_time(Instant::now()).await,
-                exit = requested(interrupt) => break Some(exit),
             }
         };
         // What is undecided is told of where the time has run out on it: a watch has told of the
@@ -363,8 +366,9 @@ impl<'p> Session<'p> {
             && !self.gateway_asked;
         if wanted {
             self.gateway_asked = true;
+            let interface = self.plan.interface.clone();
             self.tasks.push(Box::pin(async move {
-                let (reached, line) = confirm::greet(address, confirm::PATIENCE).await;
+                let (reached, line) = confirm::greet(address, interface, confirm::PATIENCE).await;
                 Outcome::Gateway(address, reached, line)
             }));
         }
@@ -381,13 +385,20 @@ impl<'p> Session<'p> {
             let Some(address) = self.pace.as_mut().and_then(|pace| pace.take(now)) else {
                 return;
             };
-            let address = SocketAddr::new(address, DEFAULT_PORT);
+            let interface = self.plan.interface.clone();
+            let scope = interface.as_deref().and_then(crate::sys::interface_index);
+            let address = match (address, scope) {
+                (IpAddr::V6(v6), Some(scope)) if v6.is_unicast_link_local() => {
+                    SocketAddrV6::new(v6, DEFAULT_PORT, 0, scope).into()
+                }
+                (address, _) => SocketAddr::new(address, DEFAULT_PORT),
+            };
             if self.registry.is_known_at(address) {
                 continue;
             }
             self.probing += 1;
             self.tasks.push(Box::pin(async move {
-                let (reached, line) = confirm::greet(address, probe::PATIENCE).await;
+                let (reached, line) = confirm::greet(address, interface, probe::PATIENCE).await;
                 Outcome::Probed(address, reached, line)
             }));
         }
@@ -591,9 +602,9 @@ impl<'p> Session<'p> {
             Some(line) if confirm::is_greeting(line) => Status::Online,
             _ => Status::Unconfirmed,
         };
-        let interface = self.interfaces.iter().find(|it| match address.ip() {
-            IpAddr::V4(v4) => it.reaches(v4),
-            IpAddr::V6(_) => false,
+        let interface = self.interfaces.iter().find(|it| match address {
+            SocketAddr::V4(v4) => it.reaches(*v4.ip()),
+            SocketAddr::V6(v6) => it.index == v6.scope_id(),
         });
         let sighting = Sighting {
             addresses: vec![address],

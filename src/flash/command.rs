@@ -1,27 +1,31 @@
 //! `tcpctl flash`: what is done in which order.
 
+mod answer;
+mod plan;
+mod save;
+mod stored;
+mod writing;
+
 use std::cell::{Cell, RefCell};
-use std::fs;
-use std::io::{self, IsTerminal, Write};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::io::{self, IsTerminal};
+use std::time::Duration;
 
-use espflash::target::{Chip, ProgressCallbacks};
-use md5::{Digest, Md5};
-use sha2::Sha256;
-use tcpctl_settings::{BLOCK_SIZE, DecodeError, Mode, Security, Settings};
-use tokio::sync::mpsc;
+use espflash::target::Chip;
+use sha2::{Digest, Sha256};
+use tcpctl_settings::Settings;
 
-use super::boot::{self, End, Heard, Reached};
+use self::answer::Told;
+use self::plan::{Facts, facts, fits, full, step};
+use self::save::save;
+use self::stored::stored_settings;
 use super::chip;
-use super::event::{BoardFacts, FirmwareFacts, FlashEvent, Plan, Step};
+use super::event::FlashEvent;
 use super::firmware;
-use super::image::{self, Firmware, Image, Part, USUAL_FLASH, hex};
+use super::image::{self, Firmware, Part, USUAL_FLASH, hex};
 use super::loader::{Device, Wish};
 use super::port;
 use super::repair::{self, Job, Stage};
 use super::settings::{self, Asked, Wanted};
-use super::table::{SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
 use crate::cli::{After, Before, FlashArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
@@ -136,22 +140,6 @@ struct Flash<'a> {
     unheard: RefCell<Option<Failure>>,
     bar: RefCell<Option<Progress>>,
     build: firmware::Build,
-}
-
-/// A board that runs its program now, as its loader told of it.
-struct Told {
-    port: port::Chosen,
-    chip: Chip,
-    mac: Option<String>,
-}
-
-/// What was found in the place of the settings.
-struct Stored {
-    settings: Option<Settings>,
-    /// For people: `flash`, or why there are none.
-    words: String,
-    /// Where they are, if the board has a place for them.
-    offset: Option<u32>,
 }
 
 impl Flash<'_> {
@@ -389,101 +377,6 @@ impl Flash<'_> {
         self.wait(console, told, wanted).await
     }
 
-    async fn erase(&self, mut device: Device) -> Result<Device, Halt> {
-        let start = Instant::now();
-        self.stage.set(Stage::Erasing);
-        self.output
-            .note("erasing the whole flash: this takes up to a minute");
-        let erased;
-        (device, erased) = blocking(move || {
-            let erased = device.erase();
-            (device, erased)
-        })
-        .await?;
-        erased.map_err(|failure| self.half_way(failure))?;
-        self.tell_later(FlashEvent::Erased {
-            elapsed_us: micros(start.elapsed()),
-        });
-        Ok(device)
-    }
-
-    /// Writes and verifies, and tells how far it is.
-    async fn write(&self, mut device: Device, parts: Vec<Part>) -> Result<Device, Halt> {
-        if parts.is_empty() {
-            return Ok(device);
-        }
-        let (sender, mut steps) = mpsc::unbounded_channel();
-        let told: Vec<_> = parts
-            .iter()
-            .map(|part| {
-                (
-                    part.name,
-                    part.offset,
-                    part.len(),
-                    hex(&Md5::digest(&part.data)),
-                )
-            })
-            .collect();
-        let writing = blocking(move || {
-            let written = device.write(&parts, &mut Steps { sender, total: 0 });
-            (device, written)
-        });
-        let mut at = 0;
-        let mut begun = Instant::now();
-        let finished = loop {
-            // Without a sender the thread is done with the board.
-            let Some(step) = steps.recv().await else {
-                break writing.await;
-            };
-            let Some((name, offset, bytes, md5)) = told.get(at) else {
-                continue;
-            };
-            match step {
-                Written::Begun(when) => {
-                    self.stage.set(Stage::Writing(name));
-                    begun = when;
-                    let bar = self.output.progress(name, (*bytes).into());
-                    if !bar.is_shown() && !self.output.is_json() {
-                        self.output
-                            .note(&format!("writing    {name}, {bytes} bytes"));
-                    }
-                    *self.bar.borrow_mut() = Some(bar);
-                }
-                Written::So { blocks, total } => {
-                    let done = u64::from(*bytes) * blocks as u64 / total.max(1) as u64;
-                    if let Some(bar) = &*self.bar.borrow() {
-                        bar.set(done);
-                    }
-                    self.tell_later(FlashEvent::Progress {
-                        part: name,
-                        done,
-                        total: (*bytes).into(),
-                    });
-                }
-                Written::Verifying(when) => {
-                    self.bar.take();
-                    self.tell_later(FlashEvent::Written {
-                        part: name,
-                        offset: *offset,
-                        bytes: *bytes,
-                        elapsed_us: micros(when.duration_since(begun)),
-                    });
-                }
-                Written::Verified => {
-                    self.tell_later(FlashEvent::Verified {
-                        part: name,
-                        md5: md5.clone(),
-                    });
-                    at += 1;
-                }
-            }
-        };
-        let (device, written) = finished?;
-        self.bar.take();
-        written.map_err(|failure| self.half_way(failure))?;
-        Ok(device)
-    }
-
     /// Resets the board; its console, if it runs its program now.
     async fn reset(&self, mut device: Device) -> Result<Option<espflash::connection::Port>, Halt> {
         let after = self.args.after;
@@ -503,84 +396,6 @@ impl Flash<'_> {
         Ok(Some(console?))
     }
 
-    /// Waits for the banner, the address and the greeting.
-    async fn wait(
-        &self,
-        console: espflash::connection::Port,
-        told: Told,
-        wanted: &Wanted,
-    ) -> Result<Exit, Halt> {
-        let (sender, mut heard) = mpsc::unbounded_channel();
-        let name = told.port.name();
-        let port = told.port.clone();
-        let listening = blocking(move || boot::listen(console, &port, &sender));
-        let mut ready = None;
-        let end = loop {
-            match heard.recv().await {
-                Some(Heard::Banner(banner)) => self.tell_later(FlashEvent::Booted { banner }),
-                Some(Heard::Ready(addr)) => {
-                    self.tell_later(FlashEvent::Ready { addr });
-                    ready = Some(addr);
-                }
-                Some(Heard::Panic(why)) => {
-                    return Err(Failure::new(
-                        Kind::Device,
-                        format!("{name}: the firmware has panicked: {why}"),
-                    )
-                    .hint("see tcpctl monitor; all is written and verified")
-                    .into());
-                }
-                Some(Heard::End(end)) => break end,
-                None => break End::Gone("the console's thread has ended".to_owned()),
-            }
-        };
-        listening.await?;
-        let Some(address) = ready else {
-            return Err(never_ready(&name, told.chip, &end, wanted).into());
-        };
-        let station = wanted.settings.network.mode() == Mode::Station;
-        match boot::greet(address).await {
-            Reached::Answer { greeting, took } => {
-                if greeting != wanted.settings.server.greeting().as_bytes() {
-                    self.output.note(&format!(
-                        "warning: what answers at {address} does not say what was set: is it the \
-                         board, or does this computer's own network have that address, too?"
-                    ));
-                }
-                self.tell_later(FlashEvent::Answered {
-                    addr: address,
-                    greeting: String::from_utf8_lossy(&greeting).into_owned(),
-                    total_us: micros(took),
-                });
-                Ok(Exit::Done)
-            }
-            Reached::Unreachable(_) if !station => {
-                self.output.note(&format!(
-                    "to reach it, join the network {}, then: tcpctl send {address} hi",
-                    network(&wanted.settings, told.mac.as_deref())
-                ));
-                Ok(Exit::Done)
-            }
-            Reached::Unreachable(why) => {
-                self.output.note(&format!(
-                    "warning: {address} can't be reached from here ({}); from a computer in its \
-                     network: tcpctl send {address} hi",
-                    sanitize::one_line(&why)
-                ));
-                Ok(Exit::Done)
-            }
-            Reached::NoGreeting(why) => Err(Failure::new(
-                Kind::Negative,
-                format!(
-                    "{address}: connected, but the board gave no greeting: {}",
-                    sanitize::one_line(&why)
-                ),
-            )
-            .hint("see what it says with tcpctl monitor")
-            .into()),
-        }
-    }
-
     /// What the board is to have.
     fn wanted(&self, stored: Option<&Settings>) -> Result<Wanted, Halt> {
         let nothing = Failure::new(Kind::Internal, "no settings were asked for");
@@ -595,84 +410,6 @@ impl Flash<'_> {
             .into());
         }
         Ok(wanted)
-    }
-
-    /// The stored settings that are to be kept; says where some are lost.
-    fn kept(&self, stored: Stored) -> Stored {
-        if self.args.erase {
-            return Stored {
-                settings: None,
-                ..stored
-            };
-        }
-        if stored.settings.is_none() && stored.words != NONE {
-            self.output.note(&format!("note: {}", stored.words));
-        }
-        stored
-    }
-
-    fn tell_plan(&self, facts: Facts<'_>, parts: Vec<Step>, wanted: &Wanted) -> Result<(), Halt> {
-        let mac = facts.board.as_ref().and_then(|board| board.mac.clone());
-        let told = wanted.made_up.as_ref().filter(|_| !self.args.dry_run);
-        self.tell_later(FlashEvent::Plan(Plan {
-            board: facts.board,
-            chip: facts.chip.to_string(),
-            firmware: facts.firmware.map(|firmware| FirmwareFacts {
-                name: firmware.name.clone(),
-                version: firmware.version.clone(),
-                sha256: firmware.sha256.clone(),
-            }),
-            erase: self.args.erase,
-            parts,
-            settings: settings::described(&wanted.settings, mac.as_deref()),
-            passphrase: told
-                .filter(|_| self.args.tell_passphrase)
-                .map(|passphrase| passphrase.reveal().to_owned()),
-            dry_run: self.args.dry_run,
-        }));
-        if let Some(passphrase) = told {
-            if self.deaf.get() {
-                return Err(Failure::usage(
-                    "passphrase: none was given, and nobody reads standard output, where one that \
-                     is made up would be shown",
-                )
-                .hint("nothing was written; give --password-stdin or --open")
-                .into());
-            }
-            let line = format!(
-                "passphrase {}  (made up for this board, shown this once)",
-                passphrase.reveal()
-            );
-            if !self.output.is_json() {
-                self.output.write(format!("{line}\n").as_bytes())?;
-            } else if !self.args.tell_passphrase {
-                // There is a terminal, or it would have been refused; not with -q either.
-                let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
-            }
-        }
-        Ok(())
-    }
-
-    async fn agree_to_erase(&self) -> Result<(), Failure> {
-        if self.args.yes {
-            return Ok(());
-        }
-        let refused = |what: &str| {
-            Failure::usage(format!("--erase: {what}")).hint("nothing was erased; --yes agrees")
-        };
-        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-            return Err(refused("there is no terminal to ask at"));
-        }
-        let _ = io::stderr().write_all(b"erase the whole flash, settings included? [y/N] ");
-        let answer = blocking(|| {
-            let mut answer = String::new();
-            let _ = io::stdin().read_line(&mut answer);
-            answer
-        });
-        match answer.await?.trim() {
-            "y" | "Y" | "yes" => Ok(()),
-            _ => Err(refused("not agreed")),
-        }
     }
 
     /// Tells before anything was written: where nobody listens, nothing is begun.
@@ -720,224 +457,6 @@ impl Flash<'_> {
     }
 }
 
-/// What the plan says of board and firmware.
-struct Facts<'a> {
-    board: Option<BoardFacts>,
-    chip: Chip,
-    firmware: Option<&'a Firmware>,
-}
-
-/// The parts in the order in which they are written.
-fn full(image: &Image, wanted: &Settings) -> Result<Vec<Part>, Failure> {
-    let place = image
-        .partitions
-        .find(SETTINGS)
-        .ok_or_else(|| Failure::new(Kind::Internal, "an image without settings"))?;
-    Ok(vec![
-        image.bootloader.clone(),
-        image.app.clone(),
-        settings::part(wanted, place.offset)?,
-        // Last: until then the old one says where the old settings are.
-        image.table.clone(),
-    ])
-}
-
-/// Whether the board can take the image.
-fn fits(firmware: &Firmware, image: &Image, device: &Device) -> Result<(), Failure> {
-    let name = device.port().name();
-    let size = device.flash.size();
-    if image.end() > u64::from(size) {
-        return Err(Failure::new(
-            Kind::Device,
-            format!(
-                "{name}: the board's flash has {} KiB, and {} needs {}",
-                size >> 10,
-                firmware.name,
-                image.end().div_ceil(1024)
-            ),
-        )
-        .hint("nothing was written; use a board with more flash"));
-    }
-    let needed = image.minimum_revision();
-    if let Some((major, minor)) = device.revision
-        && major * 100 + minor < u32::from(needed)
-    {
-        return Err(Failure::new(
-            Kind::Device,
-            format!(
-                "{name}: the chip is of revision {major}.{minor}, and {} needs {}.{} or later",
-                firmware.name,
-                needed / 100,
-                needed % 100
-            ),
-        )
-        .hint("nothing was written; use a newer board"));
-    }
-    Ok(())
-}
-
-/// How a blank sector is described, and one with settings.
-const NONE: &str = "none";
-const FOUND: &str = "flash";
-
-/// Reads back what settings the board has.
-fn stored_settings(device: &mut Device) -> Result<Stored, Failure> {
-    let table = device.read(TABLE_OFFSET, TABLE_LEN)?;
-    let flash = u64::from(device.flash.size());
-    let table = Table::parse(&table);
-    let place = table
-        .as_ref()
-        .and_then(|table| table.find(SETTINGS))
-        .filter(|place| !place.is_app && place.size as usize >= BLOCK_SIZE && place.end() <= flash);
-    let sector = |device: &mut Device, offset| {
-        let sector = device.read(offset, u32::try_from(BLOCK_SIZE).unwrap_or(u32::MAX))?;
-        settings::stored(&sector)
-    };
-    let Some(place) = place else {
-        // A write that broke off in the table has left the settings where ours has them: their
-        // check sum says whether it is they.
-        let usual = Table::usual_settings();
-        let found = usual.map(|offset| sector(device, offset)).transpose()?;
-        let settings = found.and_then(Result::ok);
-        return Ok(Stored {
-            words: if settings.is_some() { FOUND } else { NONE }.to_owned(),
-            settings,
-            offset: None,
-        });
-    };
-    let (settings, words) = match sector(device, place.offset)? {
-        Ok(settings) => (Some(settings), FOUND.to_owned()),
-        Err(DecodeError::Blank) => (None, NONE.to_owned()),
-        Err(error) => (None, error.to_string()),
-    };
-    Ok(Stored {
-        settings,
-        words,
-        offset: Some(place.offset),
-    })
-}
-
-fn facts(device: &Device) -> BoardFacts {
-    BoardFacts {
-        port: device.port().path.clone(),
-        revision: device
-            .revision
-            .map(|(major, minor)| format!("{major}.{minor}")),
-        mac: device.mac.clone(),
-        flash_bytes: device.flash.size(),
-        loader: if device.stub { "stub" } else { "rom" },
-        baud: device.baud,
-    }
-}
-
-fn step(part: &Part, unchanged: bool) -> Step {
-    Step {
-        part: part.name,
-        offset: part.offset,
-        bytes: part.len(),
-        unchanged,
-    }
-}
-
-/// Why a board never said where it can be reached.
-fn never_ready(name: &str, chip: Chip, end: &End, wanted: &Wanted) -> Failure {
-    let failure = |what: String| Failure::new(Kind::Device, format!("{name}: {what}"));
-    match end {
-        End::Silence => {
-            failure("written and verified, but the board is silent".to_owned()).hint(format!(
-                "press RESET, then see tcpctl monitor; is BOOT ({}) held low?",
-                chip::boot_pin(chip)
-            ))
-        }
-        End::NoBanner(line) => failure(format!(
-            "written and verified, but the firmware does not start; the last it said: {line}"
-        ))
-        .hint("see tcpctl monitor"),
-        End::NoAddress if wanted.settings.network.mode() == Mode::Station => {
-            failure("the board runs, but has got no address".to_owned()).hint(
-                "is the network near, and are SSID and passphrase right? set them again with \
-                 tcpctl flash --settings-only --mode sta --ssid NAME",
-            )
-        }
-        End::NoAddress => failure("the board runs, but its network does not come up".to_owned())
-            .hint("see tcpctl monitor"),
-        End::Gone(why) => failure(format!("the port is gone: {why}"))
-            .hint("all is written and verified; plug the board in again"),
-        End::Told => failure("the console ended early".to_owned()),
-    }
-}
-
-/// What an access point's network is called.
-fn network(settings: &Settings, mac: Option<&str>) -> String {
-    let described = settings::described(settings, mac).0;
-    let ssid = described.into_iter().find(|(name, _)| *name == "ssid");
-    let name = ssid.map(|(_, ssid)| ssid).unwrap_or_default();
-    match settings.network.security() {
-        Security::Open => format!("{name} (open)"),
-        Security::Wpa2(_) => name,
-    }
-}
-
-/// Writes a file so that it is there whole, or not at all.
-fn save(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let draft = file.with_file_name(name);
-    if !file.exists() || file.is_file() {
-        let written = write_privately(&draft, bytes).and_then(|()| fs::rename(&draft, file));
-        return written.inspect_err(|_| {
-            let _ = fs::remove_file(&draft);
-        });
-    }
-    // A device or a pipe.
-    fs::write(file, bytes)
-}
-
-/// Writes a new file that nobody else may read: the network's passphrase is in it.
-fn write_privately(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file)?.write_all(bytes)
-}
-
-/// A step of a write, from the thread that writes: when it was there, not when it is heard of.
-enum Written {
-    Begun(Instant),
-    So { blocks: usize, total: usize },
-    Verifying(Instant),
-    Verified,
-}
-
-/// The library's progress as messages.
-struct Steps {
-    sender: mpsc::UnboundedSender<Written>,
-    total: usize,
-}
-
-impl ProgressCallbacks for Steps {
-    fn init(&mut self, _addr: u32, total: usize) {
-        self.total = total;
-        let _ = self.sender.send(Written::Begun(Instant::now()));
-    }
-
-    fn update(&mut self, current: usize) {
-        let _ = self.sender.send(Written::So {
-            blocks: current,
-            total: self.total,
-        });
-    }
-
-    fn verifying(&mut self) {
-        let _ = self.sender.send(Written::Verifying(Instant::now()));
-    }
-
-    fn finish(&mut self, _skipped: bool) {
-        let _ = self.sender.send(Written::Verified);
-    }
-}
-
 /// Runs what blocks on a thread of its own, from now on, so that Ctrl-C is heard meanwhile.
 fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
@@ -955,50 +474,4 @@ fn blocking<T: Send + 'static>(
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use tcpctl_settings::Changes;
-
-    use super::*;
-
-    fn wanted(mode: &str) -> Wanted {
-        let changes = Changes {
-            mode: Some(mode.parse().unwrap()),
-            ssid: Some("home".parse().unwrap()),
-            security: Some(Security::Open),
-            ..Changes::default()
-        };
-        Wanted {
-            settings: changes.to_settings().unwrap(),
-            made_up: None,
-        }
-    }
-
-    #[test]
-    fn a_board_that_never_gets_ready_is_told_why_as_far_as_its_console_knows() {
-        let gone = End::Gone("No such device".to_owned());
-        let panic = End::NoBanner("ets Jul 29".to_owned());
-        for (chip, end, mode, advice) in [
-            (Chip::Esp32c3, End::Silence, "ap", "BOOT (GPIO9) held low"),
-            (Chip::Esp32s3, End::Silence, "ap", "BOOT (GPIO0) held low"),
-            (Chip::Esp32c5, End::Silence, "ap", "BOOT (GPIO28) held low"),
-            (Chip::Esp32c3, panic, "ap", "the last it said: ets Jul 29"),
-            (
-                Chip::Esp32c3,
-                End::NoAddress,
-                "sta",
-                "--mode sta --ssid NAME",
-            ),
-            (Chip::Esp32c3, End::NoAddress, "ap", "does not come up"),
-            (Chip::Esp32c3, gone, "ap", "plug the board in again"),
-        ] {
-            let failure = never_ready("/dev/ttyUSB0", chip, &end, &wanted(mode));
-            assert_eq!(failure.kind, Kind::Device);
-            let text = failure.to_string();
-            assert!(text.contains(advice), "{end:?}: {text}");
-            assert!(text.starts_with("/dev/ttyUSB0: "), "{text}");
-        }
-    }
 }

@@ -4,18 +4,23 @@
 //! Everything here blocks for as long as the board takes, at most some seconds a call, but for
 //! [`Device::write`] and [`Device::erase`].
 
+mod read_back;
+mod way_out;
+
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use espflash::command::{Command, CommandType};
+use espflash::command::Command;
 use espflash::connection::{Connection, Port, ResetAfterOperation, ResetBeforeOperation};
 use espflash::flasher::{FlashSize, Flasher};
 use espflash::image_format::Segment;
 use espflash::target::{Chip, ProgressCallbacks, XtalFrequency};
 use md5::{Digest, Md5};
-use serialport::{SerialPort, UsbPortInfo};
+use serialport::SerialPort;
 
+use self::read_back::{read_by_rom, read_by_stub};
+use self::way_out::WayOut;
 use super::chip;
 use super::image::{Part, chain};
 use super::port::{self, Chosen, FIRST_BAUD};
@@ -472,60 +477,6 @@ impl Device {
     }
 }
 
-/// The way out of the loader for a board that is not written to after all: it is reset when this is
-/// dropped, and so runs what it ran before.
-#[derive(Debug)]
-struct WayOut {
-    /// The port once more, if it can reset the board.
-    port: Option<Port>,
-    /// Whether the board is left as it is.
-    closed: bool,
-    has_reset_lines: bool,
-    usb: UsbPortInfo,
-}
-
-impl WayOut {
-    fn new(port: &Port, wish: &Wish, has_reset_lines: bool) -> Self {
-        let again = has_reset_lines.then(|| port.try_clone_native().ok());
-        Self {
-            port: again.flatten(),
-            closed: false,
-            has_reset_lines,
-            usb: wish.port.usb.clone(),
-        }
-    }
-
-    /// The board is left as it is.
-    fn close(&mut self) {
-        self.closed = true;
-    }
-
-    /// Resets the board.
-    fn take(&mut self) -> Result<(), espflash::Error> {
-        self.closed = true;
-        let Some(mut port) = self.port.take() else {
-            return Ok(());
-        };
-        port::let_go_of_boot(&mut port)?;
-        Connection::new(
-            port,
-            self.usb.clone(),
-            ResetAfterOperation::HardReset,
-            ResetBeforeOperation::NoReset,
-            FIRST_BAUD,
-        )
-        .reset()
-    }
-}
-
-impl Drop for WayOut {
-    fn drop(&mut self) {
-        if !self.closed {
-            let _ = self.take();
-        }
-    }
-}
-
 fn connection(port: Port, wish: &Wish, before: ResetBeforeOperation) -> Connection {
     Connection::new(
         port,
@@ -568,85 +519,6 @@ fn faster(flasher: &mut Flasher, baud: u32) -> Faster {
         Ok(_) => Faster::Refused(chain(&error)),
         Err(_) => Faster::Lost(chain(&error)),
     }
-}
-
-/// The stub's way of reading: blocks, each acknowledged, and the digest of all.
-fn read_by_stub(
-    flasher: &mut Flasher,
-    offset: u32,
-    length: u32,
-) -> Result<Vec<u8>, espflash::Error> {
-    const BLOCK: u32 = 0x1000;
-    let connection = flasher.connection();
-    connection.with_timeout(CommandType::ReadFlash.timeout(), |connection| {
-        connection.command(Command::ReadFlash {
-            offset,
-            size: length,
-            block_size: BLOCK,
-            max_in_flight: 64,
-        })?;
-        let mut data = Vec::new();
-        let next = |connection: &mut Connection| {
-            let response = connection.read_flash_response()?;
-            let response = response.ok_or(espflash::Error::IncorrectResponse)?;
-            Vec::<u8>::try_from_response(response.value)
-        };
-        while data.len() < length as usize {
-            data.extend(next(connection)?);
-            connection.write_raw(u32::try_from(data.len()).unwrap_or(u32::MAX))?;
-        }
-        let digest = next(connection)?;
-        let own = Md5::digest(&data);
-        if digest[..] != own[..] {
-            return Err(espflash::Error::DigestMismatch(digest, own.to_vec()));
-        }
-        Ok(data)
-    })
-}
-
-/// What the library calls a vector, as one.
-trait FromResponse: Sized {
-    fn try_from_response(
-        value: espflash::command::CommandResponseValue,
-    ) -> Result<Self, espflash::Error>;
-}
-
-impl FromResponse for Vec<u8> {
-    fn try_from_response(
-        value: espflash::command::CommandResponseValue,
-    ) -> Result<Self, espflash::Error> {
-        value.try_into()
-    }
-}
-
-/// The ROM's way of reading: 64 bytes a command.
-fn read_by_rom(
-    flasher: &mut Flasher,
-    offset: u32,
-    length: u32,
-) -> Result<Vec<u8>, espflash::Error> {
-    const BLOCK: u32 = 64;
-    let connection = flasher.connection();
-    let mut data = Vec::new();
-    let mut at = 0;
-    while at < length {
-        let size = BLOCK.min(length - at);
-        let command = Command::ReadFlashSlow {
-            offset: offset + at,
-            size,
-            block_size: BLOCK,
-            max_in_flight: 1,
-        };
-        let response = connection
-            .with_timeout(CommandType::ReadFlashSlow.timeout(), |c| c.command(command))?;
-        let block = Vec::try_from_response(response)?;
-        let block = block
-            .get(..size as usize)
-            .ok_or(espflash::Error::IncorrectResponse)?;
-        data.extend_from_slice(block);
-        at += size;
-    }
-    Ok(data)
 }
 
 /// Nobody who speaks the loaders' protocol.

@@ -6,7 +6,8 @@
 //!          image      bootloader, partition table, program: for which chip, and whether it fits
 //!     ---> port       which serial port, and why not
 //!          loader     the board in its loader: read, check sum, write, reset
-//! command: the flow; event: what it tells; boot: banner, address, greeting; repair: if it breaks off
+//! command: the flow; event: what it tells; boot: banner, address, greeting; repair: where it breaks
+//! off
 //! ```
 //!
 //! All that can be refused is refused before anything is erased. The settings are written after

@@ -14,7 +14,7 @@ pub(super) fn lines(event: &FlashEvent) -> Option<String> {
         FlashEvent::Settings { stored, settings } => {
             let mut text = format!("stored     {stored}\n");
             for (name, value) in &settings.0 {
-                let _ = writeln!(text, "  {name:15}  {value}");
+                let _ = writeln!(text, "  {name:15}  {}", sanitize::one_line(value));
             }
             text
         }

@@ -35,6 +35,18 @@ pub fn time(duration: Duration) -> String {
     format!("{value:.digits$} {unit}")
 }
 
+/// A long time, roughly: `16 seconds`, `5 minutes`, `99 days`.
+pub fn roughly(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (value, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7_200 => (seconds / 60, "minute"),
+        7_200..172_800 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    count(value, unit)
+}
+
 /// A measured time in microseconds, likewise; below 10 us with the tenths.
 pub fn microseconds(us: f64) -> String {
     if us > 0.0 && us < 9.95 {
@@ -96,6 +108,19 @@ pub fn bytes_per_second(rate: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_times_are_told_roughly() {
+        for (seconds, text) in [
+            (1, "1 second"),
+            (16, "16 seconds"),
+            (330, "5 minutes"),
+            (7_200, "2 hours"),
+            (8_589_934, "99 days"),
+        ] {
+            assert_eq!(roughly(Duration::from_secs(seconds)), text);
+        }
+    }
 
     #[test]
     fn times_have_three_digits() {

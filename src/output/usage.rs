@@ -54,7 +54,14 @@ pub fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
                 .get_subcommands()
                 .map(clap::Command::get_name)
                 .find(|name| texts.iter().any(|text| text == name));
-            let failure = failure(error);
+            let mut failure = failure(error);
+            if texts.first().is_some_and(|text| text == "help") {
+                let way = command.map(|name| format!("tcpctl {name} --help"));
+                failure.hint = Some(format!(
+                    "write {}",
+                    way.as_deref().unwrap_or("tcpctl --help")
+                ));
+            }
             tell(
                 &stdout,
                 command,
@@ -93,9 +100,13 @@ fn styled(text: &StyledStr, colour: Colour) -> String {
 /// What `-h` shows: the options that are used most, in one list, so that it fits a screen.
 fn summary(arguments: &[impl AsRef<str>]) -> StyledStr {
     let mut cli = Cli::command();
-    cli.build();
     let mut names = arguments.iter().map(AsRef::as_ref);
-    let command = names.find_map(|name| cli.find_subcommand(name));
+    let name = names.find(|name| cli.find_subcommand(name).is_some());
+    if name.is_some() {
+        // What holds for every command, and the name with the program's before it.
+        cli.build();
+    }
+    let command = name.and_then(|name| cli.find_subcommand(name));
     let command = command.unwrap_or(&cli).clone();
     command
         .mut_args(|arg| arg.help_heading(Resettable::Reset))

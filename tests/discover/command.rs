@@ -58,12 +58,21 @@ fn what_can_not_be_is_a_usage_error_that_names_it() {
     for (arguments, named) in [
         (&["--probe", "10.0.0.0/8"][..], "16,777,214 addresses"),
         (&["--probe", "10.0.0.0/19"], "--force"),
+        (&["--probe", "0.0.0.0/0"], "4,294,967,294 addresses"),
+        (&["--probe", "::/0"], "far more than the 4096"),
+        (&["--probe", "10.0.0.0/"], "0 to 32"),
+        (&["--probe", "2001:db8::/129"], "0 to 128"),
+        (&["--probe", "fe80::/120"], "--interface NAME"),
+        (&["--timeout", "0s"], "more than zero"),
         (&["--probe", "board/24"], "192.168.1.0/24"),
         (&["--probe", "10.0.0.0/40"], "0 to 32"),
         (&["--type", "http"], "--type"),
         (&["--type", "_http._udp"], "_http._udp"),
         (&["--interface", "nosuch0"], "'nosuch0'"),
-        (&["--expect-count", "0"], "--expect-count"),
+        (&["--type", "_a._tcp\u{1b}[2J"], r"\x1b[2J"),
+        (&["--expect-count", "0"], "1 to 65535"),
+        (&["--expect-count", "70000"], "1 to 65535"),
+        (&["--expect-count", "x"], "1 to 65535"),
         (&["--first", "--expect-count", "2"], "--first"),
         (&["--watch", "--timeout", "1s"], "--watch"),
         (&["--timeout", "5"], "5s or 5ms"),
@@ -102,6 +111,24 @@ fn nothing_found_is_a_negative_answer_with_a_hint() {
     assert!(error["hint"].as_str().unwrap().contains("lo"), "{error}");
 }
 
+/// It has nothing to tell, and so would never learn of it by writing.
+#[cfg(unix)]
+#[test]
+fn a_watch_ends_when_nobody_reads_what_it_tells() {
+    let arguments = [
+        "discover",
+        "--watch",
+        "--no-mdns",
+        "--no-serial",
+        "--interface",
+        "lo",
+    ];
+    let mut child = tcpctl(arguments).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = finish(child);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+}
+
 #[test]
 fn a_probe_shows_what_answers_and_how() {
     let port = tcpctl::target::DEFAULT_PORT;
@@ -122,6 +149,20 @@ fn a_probe_shows_what_answers_and_how() {
         "--probe",
         "127.0.0.76/30",
     ];
+    // A network on each link is one of which the link must be said, and then it is asked there.
+    let on_link = [
+        "--probe",
+        "fe80::77",
+        "--interface",
+        "lo",
+        "--timeout",
+        "50ms",
+    ];
+    let ended = run(["discover", "--no-mdns", "--no-serial"]
+        .iter()
+        .chain(&on_link)
+        .copied());
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
     let ended = cache.run(&arguments);
     let text = String::from_utf8(ended.stdout).unwrap();
     assert_eq!(ended.code, 0, "{text}{}", ended.stderr);

@@ -305,10 +305,15 @@ fn stored_settings_are_shown_without_the_passphrase() {
     let none = scene.run(&["--show-settings"]);
     assert_eq!(none.code, 1, "{}", text(&none));
     scene.board.press_boot_and_reset();
-    assert_eq!(scene.flash(&["--no-wait", "--ssid", "desk"]).code, 0);
+    let evil = ["--greeting", "\x1b[2Jevil\u{202e}"];
+    let ended = scene.flash(&[&["--no-wait", "--ssid", "desk"][..], &evil].concat());
+    assert_eq!(ended.code, 0, "{}", text(&ended));
+    let harmless = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
+    assert!(text(&ended).chars().all(harmless), "{}", text(&ended));
     scene.board.press_boot_and_reset();
     let shown = scene.run(&["--show-settings"]);
     let said = text(&shown);
+    assert!(said.chars().all(harmless), "{said}");
     assert_eq!(shown.code, 0, "{said}");
     assert!(said.contains("desk") && said.contains("wpa2"), "{said}");
     assert!(!said.contains(PASSPHRASE), "{said}");

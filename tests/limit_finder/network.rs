@@ -50,6 +50,8 @@ enum Side {
     Stalled,
     /// Done with; the slot does not listen yet.
     Closing,
+    /// Done with; the application still counts it.
+    Unnoticed,
 }
 
 #[derive(Debug)]
@@ -320,7 +322,7 @@ impl Simulated {
     fn working(&self) -> usize {
         self.connections
             .iter()
-            .filter(|it| matches!(it.side, Side::Idle | Side::Busy))
+            .filter(|it| matches!(it.side, Side::Idle | Side::Busy | Side::Unnoticed))
             .count()
     }
 
@@ -483,6 +485,11 @@ impl Simulated {
             self.connections[which].side = Side::Closing;
             let until_closed = 2 * self.server.latency + Duration::from_micros(300);
             self.at(until_closed, which, Action::SlotListens);
+        } else if !self.server.notices_after.is_zero()
+            && matches!(self.connections[which].side, Side::Idle | Side::Busy)
+        {
+            self.connections[which].side = Side::Unnoticed;
+            self.at(self.server.notices_after, which, Action::SlotListens);
         } else {
             self.connections[which].side = Side::None;
         }
@@ -520,7 +527,7 @@ impl Simulated {
             Segment::Reset => it.has_reset = true,
         }
         match (it.side, segment) {
-            (Side::None | Side::Closing, Segment::Data) => {
+            (Side::None | Side::Closing | Side::Unnoticed, Segment::Data) => {
                 self.once(which, Action::ClientGets(Segment::Reset));
             }
             (Side::HalfOpen, Segment::Reset) => it.side = Side::None,

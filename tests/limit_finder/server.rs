@@ -73,6 +73,8 @@ pub(crate) struct Server {
     pub(crate) late: u32,
     pub(crate) closes: bool,
     pub(crate) leaver: Leaver,
+    /// An application with a cap counts one that has ended for so long still.
+    pub(crate) notices_after: Duration,
     /// Slots for each client's address, and not for all.
     pub(crate) per_client: bool,
     /// A connection that is served and silent is answered after this.
@@ -97,6 +99,7 @@ impl Server {
             late: 1,
             closes: true,
             leaver: Leaver::LetGo,
+            notices_after: Duration::ZERO,
             per_client: false,
             request_timeout: None,
             latency: Duration::from_micros(100),

@@ -80,6 +80,68 @@ fn answers_later_than_the_reply_timeout_are_waited_for_the_second_time() {
     assert!(Truth::of(&server).is_told_by(finding), "{}", brief(&found));
 }
 
+/// The times that are told are the server's own.
+#[test]
+fn the_times_are_those_of_the_server() {
+    for (server, overflow) in [
+        (Server::linux(5, 2), Overflow::Dropped),
+        (Server::greeter(2, 2), Overflow::Refused),
+        (Server::cap(3, Beyond::Fin), Overflow::Closed),
+    ] {
+        let server = Server {
+            service: 30 * MS,
+            latency: 2 * MS,
+            ..server
+        };
+        let finding = find(server, &plan()).expect("it lives");
+        assert_eq!(finding.overflow, Some(overflow));
+        // A round trip and the service.
+        let reply = 34 * MS..37 * MS;
+        for time in &finding.served_first_byte {
+            // Requests that are asked together may have to take turns.
+            assert!(*time >= reply.start, "{finding:#?}");
+        }
+        let mut times = finding.served_first_byte.clone();
+        times.sort();
+        assert!(reply.contains(&times[times.len() / 2]), "{finding:#?}");
+        // Who waited is asked for in the moment a place is freed: the FIN has to get there.
+        let queues = matches!(overflow, Overflow::Dropped | Overflow::Refused);
+        assert_eq!(!finding.queued_first_byte.is_empty(), queues);
+        assert!(
+            finding
+                .queued_first_byte
+                .iter()
+                .all(|it| reply.contains(it)),
+            "{finding:#?}"
+        );
+        // The FIN's way, and a handshake; a slot takes its own time to listen again.
+        let refused_meanwhile = 20 * MS;
+        assert!(!finding.recovery.is_empty(), "{finding:#?}");
+        for time in &finding.recovery {
+            let whole = 4 * MS..4 * MS + refused_meanwhile;
+            assert!(whole.contains(time), "{time:?}: {finding:#?}");
+        }
+    }
+}
+
+/// A newcomer may be turned away in a place that is free already: that is no end of the hold.
+#[test]
+fn a_cap_that_notices_late_that_a_place_is_free() {
+    for beyond in [Beyond::Fin, Beyond::Reset] {
+        for (most, after) in [(4, 1), (4, 10), (8, 30), (3, 40)] {
+            let server = Server {
+                notices_after: MS * after,
+                ..Server::cap(most, beyond)
+            };
+            let found = find(server, &plan());
+            let finding = found.as_ref().expect("it lives");
+            let told = format!("{server:?} {}", brief(&found));
+            assert!(Truth::of(&server).is_told_by(finding), "{told}");
+            assert!(finding.opened < 100, "{}", finding.opened);
+        }
+    }
+}
+
 /// A slow server is asked by leaving first, and some lie about that.
 #[test]
 fn whoever_lets_go_of_those_who_leave_requests_prove_the_number() {

@@ -1,5 +1,7 @@
 //! The limit finder on a wire: a board on it, a path that is slow, a firewall, too few ports.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::processes::{Ended, Need, Process, skipped};
@@ -94,4 +96,90 @@ fn too_few_ports_here_are_no_limit_of_the_server() {
     let last = ended.stdout.lines().next_back().unwrap_or_default();
     assert!(last.contains("no free local port"), "{last}");
     assert!(last.contains("--source"), "{last}");
+}
+
+/// A port that nobody has in a new network namespace of its own.
+const FREE_PORT: u16 = 4_000;
+
+/// Servers that people run, each with a limit that it was given, and the first line about it.
+#[test]
+fn limits_of_programs_that_we_did_not_write() {
+    const PYTHON: &str = "\
+import socketserver
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        if self.rfile.readline():
+            self.wfile.write(b'hi\\n')
+socketserver.TCPServer(('127.0.0.1', 4000), Handler).serve_forever()";
+    const NODE: &str = "\
+const server = require('net').createServer(client => {
+  client.on('error', () => {});
+  client.on('data', () => client.end('hi\\n'));
+});
+server.maxConnections = 5;
+server.listen(4000, '127.0.0.1');";
+    let socat = "TCP-LISTEN:4000,bind=127.0.0.1,fork,max-children=3,backlog=2";
+    let servers: [(&str, &[&str], &str); 4] = [
+        (
+            "socat",
+            &[socat, "EXEC:head -n 1"],
+            "serves 3 at once, queues 3, does not answer the 7th (its SYN is dropped)",
+        ),
+        (
+            "ncat",
+            &[
+                "-lk",
+                "127.0.0.1",
+                "4000",
+                "--max-conns",
+                "4",
+                "--exec",
+                "/bin/cat",
+            ],
+            "serves 4 at once, queues none, accepts the 5th and closes it",
+        ),
+        (
+            "python3",
+            &["-c", PYTHON],
+            "serves 1 at once, queues 6, does not answer the 8th (its SYN is dropped)",
+        ),
+        (
+            "node",
+            &["-e", NODE],
+            "serves 5 at once, queues none, accepts the 6th and closes it",
+        ),
+    ];
+    for (program, arguments, first) in servers {
+        if skipped(&[Need::Root, Need::Program(program)]) {
+            continue;
+        }
+        let namespace = Namespace::new();
+        let mut server = namespace.command(program);
+        server.args(arguments);
+        let _server = Process::start(server);
+        await_listener(&namespace);
+        let line = format!("bench 127.0.0.1:{FREE_PORT} --only limits");
+        let ended = Process::start(namespace.tcpctl(&line)).finish();
+        assert_eq!(ended.code, Some(0), "{program}: {ended:?}");
+        assert!(ended.stdout.starts_with(first), "{program}: {ended:?}");
+    }
+}
+
+/// Waits until somebody listens on the port.
+fn await_listener(namespace: &Namespace) {
+    let wanted = format!(":{FREE_PORT:04X} ");
+    let begin = Instant::now();
+    loop {
+        let mut cat = namespace.command("cat");
+        cat.arg("/proc/net/tcp");
+        let table = Process::start(cat).finish().stdout;
+        let listens = |line: &str| {
+            let mut words = line.split_whitespace().skip(3);
+            line.contains(&wanted) && words.next() == Some("0A")
+        };
+        if table.lines().any(listens) {
+            return;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(30), "{table}");
+    }
 }

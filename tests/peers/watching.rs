@@ -192,3 +192,59 @@ fn an_interface_that_vanishes_during_a_search_harms_no_other() {
     let ended = search.finish();
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
+
+/// One board on two links: each link's address is there for as long as the board speaks on it.
+#[test]
+fn a_board_on_two_links_keeps_the_address_that_it_still_has() {
+    if skipped(&NEEDS) || skipped(&[Need::Python("socket")]) {
+        return;
+    }
+    let desk = Desk::new();
+    let second = ("desk1", "10.78.0.1");
+    desk.here
+        .connect(second, &desk.there, ("lab1", "10.78.0.2"));
+    let avahi = Avahi::start(&desk.there, "lab0,lab1");
+    let _server = greeter(&desk.there, 3000);
+    let mac = "mac=02:74:63:70:00:09";
+    let _published = avahi.publish_as("board-b", "_tcpctl._tcp", 3000, &[mac]);
+    let watch = desk.tcpctl("discover --watch");
+    let latest = |wanted: &dyn Fn(&str) -> bool| {
+        watch.text(Stream::Stdout, |text| {
+            let last = text.lines().last()?;
+            let event: serde_json::Value = serde_json::from_str(last).ok()?;
+            (event["event"] != "lost" && wanted(&event["addresses"].to_string())).then_some(())
+        });
+    };
+    let (one, other) = (r#""10.77.0.2""#, r#""10.78.0.2""#);
+    latest(&|addresses| addresses.contains(one) && addresses.contains(other));
+    // The board leaves one link, which stays up.
+    desk.there.ip("addr flush dev lab1");
+    latest(&|addresses| addresses.contains(one) && !addresses.contains(other));
+    desk.there.ip("addr add 10.78.0.2/24 dev lab1");
+    latest(&|addresses| addresses.contains(one) && addresses.contains(other));
+    // The link is gone.
+    desk.here.ip("link del desk1");
+    latest(&|addresses| addresses.contains(one) && !addresses.contains(other));
+    watch.signal(Signal::INT);
+    let ended = watch.finish();
+    let events = events(&ended);
+    assert!(events.iter().all(|it| it["event"] != "lost"), "{ended:?}");
+    let found = events.iter().filter(|it| it["event"] == "found").count();
+    assert_eq!(found, 1, "{ended:?}");
+}
+
+#[test]
+fn a_search_that_is_interrupted_has_told_what_it_found() {
+    if skipped(&[Need::Root]) {
+        return;
+    }
+    let desk = Desk::new();
+    let _board = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let search = desk.tcpctl("discover --json --no-serial --timeout 1m");
+        event(&search, "found", "tcpctl-0001", THERE.1);
+        search.signal(signal);
+        let ended = search.finish();
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+    }
+}

@@ -39,7 +39,7 @@ enum Fate {
 }
 
 /// Doubles until one is spoiled; how many of that got in says where to look for one that is not.
-/// The end is one that is spoiled twice, next to one that is not. `best` is what has been seen so
+/// The end is one that is not, next to one that is, and was by another one as well. `best` is what has been seen so
 /// far.
 pub(super) fn search<N: Network>(
     crowd: &mut Crowd<'_, N>,
@@ -50,7 +50,7 @@ pub(super) fn search<N: Network>(
     // Sizes next to each other at the end; above the maximum is not known to be spoiled.
     let mut spoiled = most + 1;
     let mut is_sure = false;
-    let mut hint = 0;
+    let (mut hint, mut got_in) = (0, 0);
     let mut last = (Overflow::NotReached, None);
     *best = 1;
     while *best < most && (*best + 1 < spoiled || !is_sure) {
@@ -75,8 +75,10 @@ pub(super) fn search<N: Network>(
                 after,
                 inside,
             } => {
-                is_sure = size == spoiled;
+                // The same seen twice: here, or in a larger one of which no more than that got in.
+                is_sure = size == spoiled || (size == *best + 1 && got_in == *best);
                 spoiled = size;
+                got_in = inside;
                 // Nearly all of it inside: the queue took more than it has places for.
                 let is_telling = inside + 1 < size;
                 hint = if is_telling {

@@ -55,18 +55,48 @@ pub(super) fn free_one<N: Network>(
 pub(super) fn refill<N: Network>(
     crowd: &mut Crowd<'_, N>,
     patience: Patience,
+    overflow: Overflow,
     wanted: usize,
 ) -> Result<Vec<Name>, Halt> {
+    let turns_away = matches!(overflow, Overflow::Closed | Overflow::Reset);
+    let mut newcomers = Vec::new();
     let mut failures = 0;
     loop {
-        let silents = crowd.silents();
-        if silents.len() >= wanted || failures == 7 || crowd.open() >= crowd.plan.max_connections {
-            return Ok(silents);
+        let pause = Duration::from_millis(1 << failures);
+        let away = newcomers.iter().copied().find(|&name| is_away(crowd, name));
+        if let Some(away) = away {
+            if !turns_away || failures == 7 {
+                return Ok(crowd.silents());
+            }
+            // The application has yet to notice that a place is free.
+            crowd.release(away, Release::Reset);
+            newcomers.retain(|&name| name != away);
+            failures += 1;
+            crowd.sleep(pause)?;
+            continue;
         }
-        if try_once(crowd, patience, Duration::from_millis(1 << failures))?.is_none() {
+        let silents = crowd.silents();
+        let is_full = silents.len() >= wanted || crowd.open() >= crowd.plan.max_connections;
+        if is_full || failures == 7 {
+            let is_settled = newcomers.is_empty()
+                || !turns_away
+                || !crowd.wait(patience.look, |crowd| {
+                    newcomers.iter().any(|&name| is_away(crowd, name))
+                })?;
+            if is_settled {
+                return Ok(silents);
+            }
+        } else if let Some(name) = try_once(crowd, patience, pause)? {
+            newcomers.push(name);
+        } else {
             failures += 1;
         }
     }
+}
+
+/// Whether one that came in silence was sent away.
+fn is_away<N: Network>(crowd: &Crowd<'_, N>, name: Name) -> bool {
+    crowd.guest(name).is_some_and(Guest::is_silent_and_ended)
 }
 
 /// One SYN. If there is no room, waits `pause`, so that the next one may find some.

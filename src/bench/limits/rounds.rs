@@ -18,6 +18,9 @@ use crate::transport::readiness::Network;
 const ROUNDS: usize = 5;
 /// Two rounds that take no longer may have met the same other client; there is a third.
 const BRIEF: Duration = Duration::from_millis(400);
+/// A hold that falls apart at once may meet an application that still counts those that have left:
+/// so long, doubled for each time, it is left alone before the next round.
+const STILL_COUNTED: Duration = Duration::from_millis(50);
 /// Holds that fall apart before the search gives up on them.
 const STALE: usize = 3;
 
@@ -72,6 +75,9 @@ pub(super) fn run<N: Network>(
             return Ok(Outcome::OnlyOne(OnlyOne::Mute));
         }
         let settled = recovery::see_off(crowd, baseline.patience)?;
+        if stale > 0 {
+            crowd.sleep(STILL_COUNTED * (1 << stale))?;
+        }
         if stale == STALE {
             return Ok(if finding.rounds.is_empty() {
                 Outcome::CannotHold

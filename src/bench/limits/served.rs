@@ -107,7 +107,7 @@ pub(super) fn search<N: Network>(
             at_least: least,
             at_most: most,
         });
-        let silents = recovery::refill(crowd, patience, most)?;
+        let silents = recovery::refill(crowd, patience, overflow, most)?;
         let few = most - least <= FEW || search.first_byte.is_empty();
         let spacing = match patience.lossy {
             true => Spacing::Doubled,

@@ -1,0 +1,142 @@
+//! What will be done: which parts go where, whether they fit, and what is told of it.
+
+use std::io::{self, Write};
+
+use espflash::target::Chip;
+use tcpctl_settings::Settings;
+
+use super::Flash;
+use crate::failure::{Failure, Kind};
+use crate::flash::event::{BoardFacts, FirmwareFacts, FlashEvent, Plan, Step};
+use crate::flash::image::{Firmware, Image, Part};
+use crate::flash::loader::Device;
+use crate::flash::settings::{self, Wanted};
+use crate::flash::table::SETTINGS;
+use crate::output::Halt;
+
+/// What the plan says of board and firmware.
+pub(super) struct Facts<'a> {
+    pub(super) board: Option<BoardFacts>,
+    pub(super) chip: Chip,
+    pub(super) firmware: Option<&'a Firmware>,
+}
+
+/// The parts in the order in which they are written.
+pub(super) fn full(image: &Image, wanted: &Settings) -> Result<Vec<Part>, Failure> {
+    let place = image
+        .partitions
+        .find(SETTINGS)
+        .ok_or_else(|| Failure::new(Kind::Internal, "an image without settings"))?;
+    Ok(vec![
+        image.bootloader.clone(),
+        image.app.clone(),
+        settings::part(wanted, place.offset)?,
+        // Last: until then the old one says where the old settings are.
+        image.table.clone(),
+    ])
+}
+
+/// Whether the board can take the image.
+pub(super) fn fits(firmware: &Firmware, image: &Image, device: &Device) -> Result<(), Failure> {
+    let name = device.port().name();
+    let size = device.flash.size();
+    if image.end() > u64::from(size) {
+        return Err(Failure::new(
+            Kind::Device,
+            format!(
+                "{name}: the board's flash has {} KiB, and {} needs {}",
+                size >> 10,
+                firmware.name,
+                image.end().div_ceil(1024)
+            ),
+        )
+        .hint("nothing was written; use a board with more flash"));
+    }
+    let needed = image.minimum_revision();
+    if let Some((major, minor)) = device.revision
+        && major * 100 + minor < u32::from(needed)
+    {
+        return Err(Failure::new(
+            Kind::Device,
+            format!(
+                "{name}: the chip is of revision {major}.{minor}, and {} needs {}.{} or later",
+                firmware.name,
+                needed / 100,
+                needed % 100
+            ),
+        )
+        .hint("nothing was written; use a newer board"));
+    }
+    Ok(())
+}
+
+pub(super) fn facts(device: &Device) -> BoardFacts {
+    BoardFacts {
+        port: device.port().path.clone(),
+        revision: device
+            .revision
+            .map(|(major, minor)| format!("{major}.{minor}")),
+        mac: device.mac.clone(),
+        flash_bytes: device.flash.size(),
+        loader: if device.stub { "stub" } else { "rom" },
+        baud: device.baud,
+    }
+}
+
+pub(super) fn step(part: &Part, unchanged: bool) -> Step {
+    Step {
+        part: part.name,
+        offset: part.offset,
+        bytes: part.len(),
+        unchanged,
+    }
+}
+
+impl Flash<'_> {
+    pub(super) fn tell_plan(
+        &self,
+        facts: Facts<'_>,
+        parts: Vec<Step>,
+        wanted: &Wanted,
+    ) -> Result<(), Halt> {
+        let mac = facts.board.as_ref().and_then(|board| board.mac.clone());
+        let told = wanted.made_up.as_ref().filter(|_| !self.args.dry_run);
+        self.tell_later(FlashEvent::Plan(Plan {
+            board: facts.board,
+            chip: facts.chip.to_string(),
+            firmware: facts.firmware.map(|firmware| FirmwareFacts {
+                name: firmware.name.clone(),
+                version: firmware.version.clone(),
+                sha256: firmware.sha256.clone(),
+            }),
+            erase: self.args.erase,
+            parts,
+            settings: settings::described(&wanted.settings, mac.as_deref()),
+            passphrase: told
+                .filter(|_| self.args.tell_passphrase)
+                .map(|passphrase| passphrase.reveal().to_owned()),
+            dry_run: self.args.dry_run,
+        }));
+        if let Some(passphrase) = told {
+            if self.deaf.get() {
+                return Err(Failure::usage(
+                    "passphrase: none was given, and nobody reads standard output, where one that \
+                     is made up would be shown",
+                )
+                .hint("nothing was written; give --password-stdin or --open")
+                .into());
+            }
+            let line = format!(
+                "passphrase {}  (made up for this board, shown this once)",
+                passphrase.reveal()
+            );
+            if !self.output.is_json() {
+                self.output.write(format!("{line}\n").as_bytes())?;
+            } else if !self.args.tell_passphrase {
+                // There is a terminal, or it would have been refused; not with -q either.
+                let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! Out of the loader again, by the port's reset lines.
+
+use espflash::connection::{Connection, Port, ResetAfterOperation, ResetBeforeOperation};
+use serialport::UsbPortInfo;
+
+use super::Wish;
+use crate::flash::port::{self, FIRST_BAUD};
+
+/// The way out of the loader for a board that is not written to after all: it is reset when this is
+/// dropped, and so runs what it ran before.
+#[derive(Debug)]
+pub(super) struct WayOut {
+    /// The port once more, if it can reset the board.
+    port: Option<Port>,
+    /// Whether the board is left as it is.
+    closed: bool,
+    pub(super) has_reset_lines: bool,
+    usb: UsbPortInfo,
+}
+
+impl WayOut {
+    pub(super) fn new(port: &Port, wish: &Wish, has_reset_lines: bool) -> Self {
+        let again = has_reset_lines.then(|| port.try_clone_native().ok());
+        Self {
+            port: again.flatten(),
+            closed: false,
+            has_reset_lines,
+            usb: wish.port.usb.clone(),
+        }
+    }
+
+    /// The board is left as it is.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Resets the board.
+    pub(super) fn take(&mut self) -> Result<(), espflash::Error> {
+        self.closed = true;
+        let Some(mut port) = self.port.take() else {
+            return Ok(());
+        };
+        port::let_go_of_boot(&mut port)?;
+        Connection::new(
+            port,
+            self.usb.clone(),
+            ResetAfterOperation::HardReset,
+            ResetBeforeOperation::NoReset,
+            FIRST_BAUD,
+        )
+        .reset()
+    }
+}
+
+impl Drop for WayOut {
+    fn drop(&mut self) {
+        if !self.closed {
+            let _ = self.take();
+        }
+    }
+}
