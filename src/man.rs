@@ -32,7 +32,10 @@ fn page(name: Option<&str>) -> io::Result<String> {
     let mut cli = Cli::command();
     cli.build();
     let command = name.and_then(|name| cli.find_subcommand(name)).cloned();
-    let command = command.unwrap_or(cli);
+    // The crate leaves out the one line of help that an option has where `-h` does not show it.
+    let command = command
+        .unwrap_or(cli)
+        .mut_args(|option| option.hide_short_help(false));
     let help = command
         .get_after_long_help()
         .or_else(|| command.get_after_help())
