@@ -137,7 +137,7 @@ fn a_half_close_is_answered_and_acknowledged() {
 
 #[test]
 fn a_reset_reaches_the_board() {
-    let spec = Spec::parse("ideal,workers=1,backlog=0").expect("a valid spec");
+    let spec = Spec::parse("ideal,workers=1,backlog=0,service-time=500ms").expect("a valid spec");
     let session = Session::start(&spec).expect("threads");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -145,6 +145,12 @@ fn a_reset_reaches_the_board() {
         .unwrap();
     runtime.block_on(async {
         let mut stream = connect(&session).await;
+        // An acknowledged request: a reset that overtakes the handshake's last segment ends a
+        // connection that the board never had.
+        stream.write_all(b"hi").await.expect("open");
+        while stream.unacknowledged() > 0 {
+            tokio::task::yield_now().await;
+        }
         stream.abort();
         assert_eq!(
             stream.read(&mut [0]).await.expect_err("it is gone").kind(),

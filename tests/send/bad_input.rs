@@ -125,7 +125,8 @@ fn an_unknown_command_and_none() {
     assert!(ended.stderr.contains("'send'"), "{ended:?}");
     let ended = run([]);
     assert_eq!(ended.code, 2, "{ended:?}");
-    assert!(ended.stderr.contains("Usage: tcpctl"), "{ended:?}");
+    assert!(ended.stderr.contains("Five things"), "{ended:?}");
+    assert!(ended.stdout.is_empty(), "{ended:?}");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! What no safe code can do on a chip, and the only unsafe code of the firmware: raw words of the
-//! main stack, and records in RAM that a reset leaves alone.
+//! main stack, records in RAM that a reset leaves alone, and the radio's news beside its driver.
 #![allow(unsafe_code)]
 
 use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, transmute};
 use core::ptr::{read_volatile, write_volatile};
 
+use esp_radio::wifi::event::EventSubscriber;
 use tcpctl_greeter::{boot_loop, panic_record};
 
 unsafe extern "C" {
@@ -91,3 +92,11 @@ pub(crate) static LAST_WORDS: Retained<{ panic_record::LEN }> = Retained::new();
 /// How many starts in a row came to nothing.
 #[unsafe(link_section = ".noinit.starts")]
 pub(crate) static STARTS: Retained<{ boot_loop::LEN }> = Retained::new();
+
+/// The radio's news for as long as the board runs. The driver must be there for as long, which never
+/// ends before a reset: whoever looks after the network holds both.
+pub(crate) fn for_good(news: EventSubscriber<'_>) -> EventSubscriber<'static> {
+    // SAFETY: it borrows the driver's channel, which is a static; its lifetime stands for the driver
+    // and lays out nothing.
+    unsafe { transmute::<EventSubscriber<'_>, EventSubscriber<'static>>(news) }
+}

@@ -4,7 +4,6 @@ pub(crate) mod ap;
 pub(crate) mod sta;
 
 use core::fmt;
-use core::mem::transmute;
 
 use esp_hal::peripherals::WIFI;
 use esp_radio::wifi::ap::AccessPointConfig;
@@ -15,7 +14,7 @@ use esp_radio::wifi::{
 };
 use tcpctl_settings::{HostName, Mode, Network, Security, Settings, Ssid};
 
-use crate::chip;
+use crate::{chip, raw};
 
 /// The radio under its driver.
 pub(crate) struct Radio {
@@ -36,11 +35,7 @@ impl Radio {
             Err(error) => panic!("the radio does not start: {error}"),
         };
         let events = match controller.subscribe() {
-            // SAFETY: it borrows the driver's channel, which is a static. Its lifetime stands for
-            // the driver, which must be there: `into_parts` gives both to those who keep both.
-            Ok(events) => unsafe {
-                transmute::<EventSubscriber<'_>, EventSubscriber<'static>>(events)
-            },
+            Ok(events) => raw::for_good(events),
             Err(error) => panic!("the radio tells no news: {error}"),
         };
         Self { controller, events }
