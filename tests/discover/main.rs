@@ -3,6 +3,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(target_os = "linux")]
+#[path = "../common/hostile_packets.rs"]
+mod hostile_packets;
 
 mod boards;
 mod command;

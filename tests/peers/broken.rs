@@ -1,7 +1,7 @@
 //! `tcpctl discover` on networks that lack something, or are not what they seem.
 
 use crate::avahi::{Avahi, NEEDS};
-use crate::desk::{Desk, HERE, THERE, event, events};
+use crate::desk::{Desk, HERE, THERE, events};
 use crate::processes::{Need, Process, Stream, skipped};
 use crate::wire::Namespace;
 
@@ -94,8 +94,7 @@ fn a_port_of_mdns_that_nobody_shares_costs_no_board() {
         panic!("{ended:?}")
     };
     assert_eq!(found["name"], "tcpctl-0001");
-    let watch = desk.tcpctl("discover --watch");
-    event(&watch, "found", "tcpctl-0001", THERE.1);
+    let _watch = desk.watch_of("tcpctl-0001", THERE.1);
 }
 
 /// The hints of this computer's own network, each where it is so.

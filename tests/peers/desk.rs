@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use crate::processes::{Board, Ended, Process, Stream};
+use rustix::process::Signal;
+
+use crate::avahi::{Avahi, NEEDS};
+use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
 use crate::scratch::Folder;
 use crate::wire::Namespace;
 
@@ -17,6 +20,18 @@ pub(crate) struct Desk {
 pub(crate) const HERE: (&str, &str) = ("desk0", "10.77.0.1");
 /// The other computer's.
 pub(crate) const THERE: (&str, &str) = ("lab0", "10.77.0.2");
+
+/// The ends of a second cable.
+pub(crate) const SECOND_HERE: (&str, &str) = ("desk1", "10.78.0.1");
+pub(crate) const SECOND_THERE: (&str, &str) = ("lab1", "10.78.0.2");
+
+/// A board that greets, and the Avahi that tells of it, both until this is dropped.
+pub(crate) struct Published<'a> {
+    // Ended in this order.
+    pub(crate) record: Process,
+    _server: Process,
+    pub(crate) avahi: Avahi<'a>,
+}
 
 impl Desk {
     pub(crate) fn new() -> Self {
@@ -49,6 +64,30 @@ impl Desk {
             there,
             cache: Folder::new(),
         }
+    }
+
+    /// Lays a second cable, from the desk to any computer: [`SECOND_HERE`] to [`SECOND_THERE`].
+    pub(crate) fn second_cable(&self, there: &Namespace) {
+        self.here.connect(SECOND_HERE, there, SECOND_THERE);
+    }
+
+    /// A board at the other computer, of which an Avahi tells.
+    pub(crate) fn published(&self, name: &str, port: u16) -> Published<'_> {
+        let avahi = Avahi::start(&self.there, THERE.0);
+        let server = greeter(&self.there, port);
+        let record = avahi.publish(name, port);
+        Published {
+            record,
+            _server: server,
+            avahi,
+        }
+    }
+
+    /// A watch at the desk that has told of this board.
+    pub(crate) fn watch_of(&self, name: &str, address: &str) -> Process {
+        let watch = self.tcpctl("discover --watch");
+        event(&watch, "found", name, address);
+        watch
     }
 
     /// `tcpctl` at the desk.
@@ -110,6 +149,11 @@ impl Desk {
     }
 }
 
+/// Whether a test is to be skipped that needs [`Desk::published`], or an Avahi and a [`greeter`].
+pub(crate) fn skipped_without_publisher() -> bool {
+    skipped(&NEEDS) || skipped(&[Need::Python("socket")])
+}
+
 /// A server that greets whoever asks, in a namespace.
 pub(crate) fn greeter(namespace: &Namespace, port: u16) -> Process {
     let mut server = namespace.command("python3");
@@ -125,6 +169,14 @@ pub(crate) fn greeter(namespace: &Namespace, port: u16) -> Process {
     let server = Process::start(server);
     server.line_with(Stream::Stdout, "listening");
     server
+}
+
+/// Ends a watch as Ctrl-C does, and returns what it said.
+pub(crate) fn interrupted(watch: Process) -> Ended {
+    watch.signal(Signal::INT);
+    let ended = watch.finish();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    ended
 }
 
 pub(crate) fn events(ended: &Ended) -> Vec<serde_json::Value> {

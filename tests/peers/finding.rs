@@ -1,14 +1,14 @@
 //! `tcpctl discover` among programs that we did not write.
 
 use crate::avahi::{Avahi, NEEDS};
-use crate::desk::{Desk, THERE, events, greeter};
+use crate::desk::{Desk, THERE, events, greeter, skipped_without_publisher};
 use crate::processes::{Need, Process, Stream, skipped};
 use crate::scratch::ours;
 use crate::wire::{BOARD, INTERFACE, Wire};
 
 #[test]
 fn a_virtual_and_a_published_board_are_two_lines_and_either_can_be_sent_to() {
-    if skipped(&NEEDS) || skipped(&[Need::Python("socket")]) {
+    if skipped_without_publisher() {
         return;
     }
     let desk = Desk::new();
@@ -144,7 +144,7 @@ fn a_board_that_zeroconf_publishes_is_found_and_sent_to() {
 
 #[test]
 fn services_of_another_type_are_found_where_they_are_asked_for_and_not_else() {
-    if skipped(&NEEDS) || skipped(&[Need::Python("socket")]) {
+    if skipped_without_publisher() {
         return;
     }
     let desk = Desk::new();
@@ -164,7 +164,7 @@ fn services_of_another_type_are_found_where_they_are_asked_for_and_not_else() {
 
 #[test]
 fn a_board_without_ipv4_is_found_and_sent_to() {
-    if skipped(&NEEDS) || skipped(&[Need::Python("socket")]) {
+    if skipped_without_publisher() {
         return;
     }
     let desk = Desk::without_ipv4();

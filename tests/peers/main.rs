@@ -4,6 +4,8 @@
 //! it. What a machine lacks is skipped and named; `TCPCTL_REQUIRE_PEERS=1` makes it a failure.
 #![cfg(target_os = "linux")]
 
+#[path = "../common/hostile_packets.rs"]
+mod hostile_packets;
 #[path = "../processes/mod.rs"]
 #[allow(
     dead_code,
@@ -19,6 +21,7 @@ mod clients;
 mod desk;
 mod discovery;
 mod finding;
+mod hostile;
 mod limits;
 mod naming;
 mod scratch;

@@ -1,7 +1,7 @@
 //! Boards' names as targets.
 
-use crate::avahi::{Avahi, NEEDS};
-use crate::desk::{Desk, THERE, events, greeter};
+use crate::avahi::Avahi;
+use crate::desk::{Desk, THERE, events, greeter, skipped_without_publisher};
 use crate::processes::{Need, skipped};
 use crate::wire::Namespace;
 
@@ -12,8 +12,7 @@ fn two_boards_with_one_name_are_listed_and_neither_is_sent_to() {
     }
     let desk = Desk::new();
     let third = Namespace::new();
-    desk.here
-        .connect(("desk1", "10.78.0.1"), &third, ("lab1", "10.78.0.2"));
+    desk.second_cable(&third);
     // The same seed is the same MAC address: the port tells them apart. Two links have no conflict.
     let _a = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
     let _b = Desk::board(&third, "--listen 10.78.0.2:3001");
@@ -46,7 +45,7 @@ fn two_boards_with_one_name_are_listed_and_neither_is_sent_to() {
 /// Names as people give them: with spaces, dots, marks, and letters beyond ASCII.
 #[test]
 fn what_people_call_a_board_is_a_target() {
-    if skipped(&NEEDS) || skipped(&[Need::Python("socket")]) {
+    if skipped_without_publisher() {
         return;
     }
     let desk = Desk::new();
@@ -99,13 +98,11 @@ fn what_people_call_a_board_is_a_target() {
 /// A name with a dot may be a server's elsewhere: that one comes first.
 #[test]
 fn no_board_takes_the_place_of_a_server_that_the_resolver_knows() {
-    if skipped(&NEEDS) || skipped(&[Need::Python("socket")]) {
+    if skipped_without_publisher() {
         return;
     }
     let desk = Desk::new();
-    let avahi = Avahi::start(&desk.there, THERE.0);
-    let _board = greeter(&desk.there, 3001);
-    let _published = avahi.publish("server.example", 3001);
+    let _published = desk.published("server.example", 3001);
     let _server = greeter(&desk.here, 3000);
     let ended = desk.run("discover --first");
     assert_eq!(ended.code, Some(0), "{ended:?}");

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::avahi::{Avahi, NEEDS};
-use crate::desk::{Desk, THERE, event, events, greeter, times};
+use crate::avahi::Avahi;
+use crate::desk::{
+    Desk, THERE, event, events, greeter, interrupted, skipped_without_publisher, times,
+};
 use crate::processes::{Need, Process, Stream, skipped};
 use crate::wire::{BOARD, Namespace, Wire};
 
@@ -14,15 +16,12 @@ const LOST: Duration = Duration::from_secs(3);
 
 #[test]
 fn a_watch_tells_of_a_power_off_within_three_seconds() {
-    if skipped(&NEEDS) || skipped(&[Need::Python("socket")]) {
+    if skipped_without_publisher() {
         return;
     }
     let desk = Desk::new();
-    let avahi = Avahi::start(&desk.there, THERE.0);
-    let _server = greeter(&desk.there, 3000);
-    let _published = avahi.publish("board-b", 3000);
-    let watch = desk.tcpctl("discover --watch");
-    event(&watch, "found", "board-b", "10.77.0.2");
+    let _published = desk.published("board-b", 3000);
+    let watch = desk.watch_of("board-b", THERE.1);
 
     // Killed: its kernel refuses, and nobody says goodbye.
     let board = Desk::board(&desk.here, "--listen 10.77.0.1:4000");
@@ -44,21 +43,17 @@ fn a_watch_tells_of_a_power_off_within_three_seconds() {
     desk.there.ip("link set lab0 arp on");
     desk.there.ip("addr add 10.77.0.3/24 dev lab0");
     event(&watch, "found", "board-b", "10.77.0.3");
-    watch.signal(Signal::INT);
-    assert_eq!(watch.finish().code, Some(0));
+    interrupted(watch);
 }
 
 #[test]
 fn a_new_address_is_an_update_and_the_stale_one_is_gone() {
-    if skipped(&NEEDS) || skipped(&[Need::Python("socket")]) {
+    if skipped_without_publisher() {
         return;
     }
     let desk = Desk::new();
-    let avahi = Avahi::start(&desk.there, THERE.0);
-    let _server = greeter(&desk.there, 3000);
-    let _published = avahi.publish("board-b", 3000);
-    let watch = desk.tcpctl("discover --watch");
-    event(&watch, "found", "board-b", "10.77.0.2");
+    let _published = desk.published("board-b", 3000);
+    let watch = desk.watch_of("board-b", THERE.1);
     desk.there.ip("addr add 10.77.0.3/32 dev lab0");
     desk.there
         .ip("route add 10.77.0.1/32 dev lab0 src 10.77.0.3");
@@ -80,17 +75,14 @@ fn an_interface_that_vanishes_takes_its_boards_and_no_others() {
     }
     let desk = Desk::new();
     let third = Namespace::new();
-    desk.here
-        .connect(("desk1", "10.78.0.1"), &third, ("lab1", "10.78.0.2"));
+    desk.second_cable(&third);
     let _a = Desk::board(&desk.there, "--listen 10.77.0.2:3000 --seed 7");
     let _b = Desk::board(&third, "--listen 10.78.0.2:3000 --seed 8");
-    let watch = desk.tcpctl("discover --watch");
-    event(&watch, "found", "tcpctl-0007", "10.77.0.2");
+    let watch = desk.watch_of("tcpctl-0007", THERE.1);
     event(&watch, "found", "tcpctl-0008", "10.78.0.2");
     desk.here.ip("link del desk1");
     event(&watch, "lost", "tcpctl-0008", "10.78.0.2");
-    watch.signal(Signal::INT);
-    let ended = watch.finish();
+    let ended = interrupted(watch);
     let lost = events(&ended);
     let lost = lost.iter().filter(|it| it["event"] == "lost").count();
     assert_eq!(lost, 1, "{ended:?}");
@@ -115,8 +107,7 @@ fn a_board_that_stops_is_lost_within_three_seconds_and_found_when_it_goes_on() {
     assert!(off.elapsed() < LOST, "{:?}", off.elapsed());
     wire.board.process.signal(Signal::CONT);
     times(&watch, 2, "found", "tcpctl-0001");
-    watch.signal(Signal::INT);
-    assert_eq!(watch.finish().code, Some(0));
+    interrupted(watch);
 }
 
 #[test]
@@ -126,22 +117,20 @@ fn a_cable_that_is_pulled_takes_its_board_until_it_is_plugged_in_again() {
     }
     let desk = Desk::new();
     let _board = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
-    let watch = desk.tcpctl("discover --watch");
-    event(&watch, "found", "tcpctl-0001", THERE.1);
+    let watch = desk.watch_of("tcpctl-0001", THERE.1);
     desk.there.ip("link set lab0 down");
     let off = Instant::now();
     event(&watch, "lost", "tcpctl-0001", THERE.1);
     assert!(off.elapsed() < LOST, "{:?}", off.elapsed());
     desk.there.ip("link set lab0 up");
     times(&watch, 2, "found", "tcpctl-0001");
-    watch.signal(Signal::INT);
-    assert_eq!(watch.finish().code, Some(0));
+    interrupted(watch);
 }
 
 /// The server refuses while its board goes on telling of it.
 #[test]
 fn a_board_whose_server_ends_and_comes_back_is_told_of_as_that() {
-    if skipped(&NEEDS) || skipped(&[Need::Python("socket")]) {
+    if skipped_without_publisher() {
         return;
     }
     let desk = Desk::new();
@@ -157,17 +146,14 @@ fn a_board_whose_server_ends_and_comes_back_is_told_of_as_that() {
 /// A board that is told apart by its name alone, and takes another one.
 #[test]
 fn a_board_that_takes_another_name_leaves_under_the_old_one() {
-    if skipped(&NEEDS) || skipped(&[Need::Python("socket")]) {
+    if skipped_without_publisher() {
         return;
     }
     let desk = Desk::new();
-    let avahi = Avahi::start(&desk.there, THERE.0);
-    let _server = greeter(&desk.there, 3000);
-    let published = avahi.publish("board-b", 3000);
-    let watch = desk.tcpctl("discover --watch");
-    event(&watch, "found", "board-b", THERE.1);
-    drop(published);
-    let _published = avahi.publish("board-c", 3000);
+    let published = desk.published("board-b", 3000);
+    let watch = desk.watch_of("board-b", THERE.1);
+    drop(published.record);
+    let _renamed = published.avahi.publish("board-c", 3000);
     event(&watch, "found", "board-c", THERE.1);
     let renamed = Instant::now();
     event(&watch, "lost", "board-b", THERE.1);
@@ -181,8 +167,7 @@ fn an_interface_that_vanishes_during_a_search_harms_no_other() {
     }
     let desk = Desk::new();
     let third = Namespace::new();
-    desk.here
-        .connect(("desk1", "10.78.0.1"), &third, ("lab1", "10.78.0.2"));
+    desk.second_cable(&third);
     let _a = Desk::board(&third, "--listen 10.78.0.2:3000 --seed 8");
     let search = desk.tcpctl("discover --json --expect-count 2 --timeout 30s");
     event(&search, "found", "tcpctl-0008", "10.78.0.2");
@@ -196,13 +181,11 @@ fn an_interface_that_vanishes_during_a_search_harms_no_other() {
 /// One board on two links: each link's address is there for as long as the board speaks on it.
 #[test]
 fn a_board_on_two_links_keeps_the_address_that_it_still_has() {
-    if skipped(&NEEDS) || skipped(&[Need::Python("socket")]) {
+    if skipped_without_publisher() {
         return;
     }
     let desk = Desk::new();
-    let second = ("desk1", "10.78.0.1");
-    desk.here
-        .connect(second, &desk.there, ("lab1", "10.78.0.2"));
+    desk.second_cable(&desk.there);
     let avahi = Avahi::start(&desk.there, "lab0,lab1");
     let _server = greeter(&desk.there, 3000);
     let mac = "mac=02:74:63:70:00:09";
@@ -225,8 +208,7 @@ fn a_board_on_two_links_keeps_the_address_that_it_still_has() {
     // The link is gone.
     desk.here.ip("link del desk1");
     latest(&|addresses| addresses.contains(one) && !addresses.contains(other));
-    watch.signal(Signal::INT);
-    let ended = watch.finish();
+    let ended = interrupted(watch);
     let events = events(&ended);
     assert!(events.iter().all(|it| it["event"] != "lost"), "{ended:?}");
     let found = events.iter().filter(|it| it["event"] == "found").count();

