@@ -2,6 +2,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::bench::compare::compare;
+use crate::bench::measurement::ErrorClass;
 use crate::bench::times::Times;
 use crate::bench::{example, merge};
 
