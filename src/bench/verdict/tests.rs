@@ -1,8 +1,11 @@
 use std::time::Duration;
 
+use super::limits::ordinal;
+use super::ramp::of_cause;
 use super::*;
 use crate::bench::example;
 use crate::bench::measurement::Measurement;
+use crate::bench::report::{Bound, CauseKind, Overflow, RampEnd};
 
 fn report(measurement: &Measurement) -> Report {
     let environment = example::environment(false);
