@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use super::*;
 use crate::bench::compare::compare;
 use crate::bench::example;
+use crate::bench::measurement::ErrorClass;
 
 fn plain(report: &Report) -> String {
     render(report, Colour::Off, Charset::Unicode, 80)
