@@ -1,4 +1,5 @@
 use super::*;
+use crate::discover::plan::Serial;
 use crate::discover::report::Event;
 use crate::serial::Usb;
 
