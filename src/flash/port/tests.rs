@@ -1,3 +1,7 @@
+#[cfg(unix)]
+use super::open::group_name;
+#[cfg(target_os = "linux")]
+use super::open::lock_owner;
 use super::*;
 use crate::serial::Usb;
 
