@@ -1,0 +1,239 @@
+extern crate std;
+use core::cell::RefCell;
+use core::future::pending;
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+use std::collections::VecDeque;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use super::*;
+use crate::test_clock::advance;
+
+/// What the radio does next.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Join(Result<(), Failure>),
+    JoinHangs,
+    Lease,
+    LeaseHangs,
+    Lost(Loss),
+    Moved,
+    /// Thrown out at once; else it is after a minute.
+    ThrownOut,
+    Leave,
+}
+use Step::{Join, JoinHangs, Lease, LeaseHangs, Leave, Lost, Moved, ThrownOut};
+
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
+
+/// A radio that does what its script says, and insists on being asked for just that.
+struct Script<'s>(&'s RefCell<VecDeque<Step>>);
+
+impl Script<'_> {
+    async fn next(&self) -> Step {
+        let step = self.0.borrow_mut().pop_front();
+        match step {
+            Some(step) => step,
+            None => pending().await,
+        }
+    }
+}
+
+impl Radio for Script<'_> {
+    async fn join(&mut self) -> Result<(), Failure> {
+        match self.next().await {
+            Join(result) => result,
+            JoinHangs => pending().await,
+            other => panic!("asked to join, the script says {other:?}"),
+        }
+    }
+
+    async fn lease(&mut self) -> Ipv4Addr {
+        match self.next().await {
+            Lease => ADDRESS,
+            LeaseHangs => pending().await,
+            other => panic!("asked for an address, the script says {other:?}"),
+        }
+    }
+
+    async fn news(&mut self, address: Ipv4Addr) -> News {
+        match self.next().await {
+            Lost(loss) => {
+                Timer::after(Duration::from_secs(60)).await;
+                News::Lost(loss)
+            }
+            Moved => News::Moved(Ipv4Addr::from_bits(address.to_bits() + 1)),
+            ThrownOut => News::Lost(Loss::Link),
+            other => panic!("online, the script says {other:?}"),
+        }
+    }
+
+    async fn leave(&mut self) {
+        match self.next().await {
+            Leave => {}
+            other => panic!("asked to leave, the script says {other:?}"),
+        }
+    }
+}
+
+/// Plays a script to its end, for ten minutes of the board's time at the most; returns what the
+/// console said, with the second at which it did.
+fn play(steps: &[Step]) -> Vec<(u64, String)> {
+    let script = RefCell::new(steps.iter().copied().collect());
+    let said = RefCell::new(Vec::new());
+    let start = embassy_time::Instant::now();
+    let mut radio = Script(&script);
+    {
+        let mut machine = pin!(run(&mut radio, 1, |event| {
+            // The wait is random; the tests of `Backoff` are about it.
+            let line = match event {
+                Event::Failed { failure, .. } => std::format!("failed: {failure}"),
+                other => other.to_string(),
+            };
+            let at = embassy_time::Instant::now() - start;
+            said.borrow_mut().push((at.as_secs(), line));
+        }));
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..6000 {
+            assert!(matches!(machine.as_mut().poll(&mut cx), Poll::Pending));
+            advance(Duration::from_millis(100));
+        }
+    }
+    assert!(script.borrow().is_empty(), "not played: {script:?}");
+    said.into_inner()
+}
+
+fn lines(steps: &[Step]) -> Vec<String> {
+    play(steps).into_iter().map(|(_, line)| line).collect()
+}
+
+#[test]
+fn it_joins_gets_an_address_and_says_so() {
+    assert_eq!(
+        lines(&[Join(Ok(())), Lease, Lost(Loss::Link), Leave]),
+        [
+            "network joining",
+            "IP: 10.0.0.7",
+            "network lost reason=\"the access point is gone\"",
+            "network joining",
+        ]
+    );
+}
+
+#[test]
+fn each_change_of_address_is_said() {
+    assert_eq!(
+        lines(&[Join(Ok(())), Lease, Moved, Moved, Lost(Loss::Link), Leave]),
+        [
+            "network joining",
+            "IP: 10.0.0.7",
+            "IP: 10.0.0.8",
+            "IP: 10.0.0.9",
+            "network lost reason=\"the access point is gone\"",
+            "network joining",
+        ]
+    );
+}
+
+#[test]
+fn it_rejoins_at_once_when_the_network_comes_back() {
+    let said = play(&[
+        Join(Ok(())),
+        Lease,
+        Lost(Loss::Link),
+        Leave,
+        Join(Err(Failure::NoSuchNetwork)),
+        Leave,
+        Join(Ok(())),
+        Lease,
+        Lost(Loss::Lease),
+        Leave,
+        Join(Ok(())),
+        Lease,
+    ]);
+    let online: Vec<u64> = said
+        .iter()
+        .filter(|(_, line)| line == "IP: 10.0.0.7")
+        .map(|(at, _)| *at)
+        .collect();
+    // A minute on the network each, and a second's wait at the most.
+    assert_eq!(online.len(), 3);
+    assert!(online[1] - online[0] <= 62, "{online:?}");
+    assert!(online[2] - online[1] <= 61, "{online:?}");
+    assert!(said.iter().any(|(_, line)| line.contains("lease ran out")));
+}
+
+#[test]
+fn each_failure_is_said_in_words_and_tried_again() {
+    for (failure, words) in [
+        (Failure::NoSuchNetwork, "no such network"),
+        (Failure::WrongPassphrase, "wrong passphrase"),
+        (Failure::OtherSecurity, "protected in another way"),
+        (Failure::Full, "takes no more stations"),
+        (Failure::Refused, "refused by the access point"),
+        (Failure::Radio, "driver"),
+    ] {
+        let said = lines(&[Join(Err(failure)), Leave, Join(Ok(())), Lease]);
+        assert!(said[1].contains(words), "{said:?}");
+        assert_eq!(said[3], "IP: 10.0.0.7");
+    }
+}
+
+#[test]
+fn a_join_that_hangs_is_given_up() {
+    let said = play(&[JoinHangs, Leave, Join(Ok(())), Lease]);
+    assert_eq!(said[1].1, "failed: no answer from the access point");
+    assert_eq!(said[1].0, JOIN_TIMEOUT.as_secs());
+    assert_eq!(said[3].1, "IP: 10.0.0.7");
+}
+
+#[test]
+fn a_network_without_dhcp_is_left_and_said() {
+    let said = play(&[Join(Ok(())), LeaseHangs, Leave, Join(Ok(())), Lease]);
+    assert!(said[1].1.contains("no lease"), "{said:?}");
+    assert_eq!(said[1].0, LEASE_TIMEOUT.as_secs());
+    assert_eq!(said[3].1, "IP: 10.0.0.7");
+}
+
+#[test]
+fn a_wrong_passphrase_is_tried_less_and_less_often() {
+    let mut script = Vec::new();
+    for _ in 0..8 {
+        script.extend([Join(Err(Failure::WrongPassphrase)), Leave]);
+    }
+    let said = play(&script);
+    let tries: Vec<u64> = said
+        .iter()
+        .filter(|(_, line)| line == "network joining")
+        .map(|(at, _)| *at)
+        .collect();
+    let waits: Vec<u64> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(waits[0] <= 1, "{waits:?}");
+    assert!(waits[7] >= 30 && waits[7] <= 60, "{waits:?}");
+}
+
+#[test]
+fn a_network_that_throws_it_out_at_once_is_not_tried_without_a_pause() {
+    let mut script = Vec::new();
+    for _ in 0..6 {
+        script.extend([Join(Ok(())), Lease, ThrownOut, Leave]);
+    }
+    let said = play(&script);
+    let online = said.iter().filter(|(_, line)| line.starts_with("IP"));
+    let online: Vec<u64> = online.map(|(at, _)| *at).collect();
+    // Half of 1, 2, 4, 8 and 16 s at least.
+    assert!(online[5] - online[0] >= 15, "{online:?}");
+}
+
+#[test]
+fn the_wait_is_on_the_console() {
+    let event = Event::Failed {
+        failure: Failure::WrongPassphrase,
+        retry_in: Duration::from_millis(1500),
+    };
+    assert_eq!(
+        event.to_string(),
+        "network failed reason=\"wrong passphrase\" retry_ms=1500"
+    );
+}

@@ -1,0 +1,164 @@
+#[cfg(unix)]
+use super::open::group_name;
+#[cfg(target_os = "linux")]
+use super::open::lock_owner;
+use super::*;
+use crate::serial::Usb;
+
+fn board(path: &str, serial: &str) -> Port {
+    Port {
+        path: path.to_owned(),
+        usb: Some(Usb {
+            vendor: 0x303a,
+            product: 0x1001,
+            serial_number: Some(serial.to_owned()),
+            ..Usb::default()
+        }),
+    }
+}
+
+#[test]
+fn the_one_board_is_chosen_among_other_ports() {
+    let plain = Port {
+        path: "/dev/ttyS0".to_owned(),
+        usb: None,
+    };
+    let ports = vec![plain.clone(), board("/dev/ttyACM0", "84:F7:03:1A:0B:3C")];
+    assert_eq!(only(ports).unwrap().path, "/dev/ttyACM0");
+    let none = only(vec![plain]).unwrap_err().to_string();
+    assert!(
+        none.contains("/dev/ttyS0") && none.contains("--port"),
+        "{none}"
+    );
+    let none = only(Vec::new()).unwrap_err();
+    assert_eq!(none.kind, Kind::Device);
+    assert!(none.to_string().contains("plug it in"), "{none}");
+}
+
+#[test]
+fn several_boards_are_listed_with_their_macs() {
+    let ports = vec![
+        board("/dev/ttyACM0", "84:F7:03:1A:0B:3C"),
+        board("/dev/ttyACM1", "84:F7:03:1A:0B:3D"),
+    ];
+    let failure = only(ports.clone()).unwrap_err();
+    assert_eq!(failure.kind, Kind::Usage);
+    let text = failure.to_string();
+    for part in [
+        "/dev/ttyACM0",
+        "84:f7:03:1a:0b:3d",
+        "tcpctl-0b3d",
+        "303a:1001",
+        "--port",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    for (given, path) in [
+        ("/dev/ttyACM1", "/dev/ttyACM1"),
+        ("84:F7:03:1A:0B:3C", "/dev/ttyACM0"),
+        ("84f7031a0b3d", "/dev/ttyACM1"),
+        ("tcpctl-0b3c.local", "/dev/ttyACM0"),
+    ] {
+        assert_eq!(named(given, &ports).unwrap().path, path, "{given}");
+    }
+    let missing = named("/dev/ttyACM7", &ports).unwrap_err().to_string();
+    assert!(missing.contains("there are: /dev/ttyACM0"), "{missing}");
+}
+
+#[test]
+fn a_board_is_found_again_under_another_name_but_no_other_in_its_place() {
+    let first = board("/dev/ttyUSB0", "0001");
+    let chosen = Chosen::of(first.clone(), None);
+    let path = |listed: &[Port]| {
+        let found = chosen.found_again(listed.to_vec());
+        found.map(|port| port.path)
+    };
+    let second = board("/dev/ttyUSB1", "0001");
+    let third = board("/dev/ttyUSB2", "0001");
+    let other = board("/dev/ttyUSB3", "0002");
+    let [own, moved] = ["/dev/ttyUSB0", "/dev/ttyUSB1"].map(|path| Some(path.to_owned()));
+    assert_eq!(path(&[second.clone(), first, other.clone()]), own);
+    assert_eq!(path(&[second.clone(), other.clone()]), moved);
+    assert_eq!(path(&[second, third]), None);
+    assert_eq!(path(&[other]), None);
+}
+
+#[test]
+fn a_board_is_found_on_the_cable_by_what_it_calls_itself_on_the_network() {
+    let ports = [
+        board("/dev/ttyACM0", "84:F7:03:1A:0B:3C"),
+        board("/dev/ttyACM1", "84:F7:03:1A:0B:3D"),
+    ];
+    let macs = |macs: &[&str]| macs.iter().map(|&mac| mac.to_owned()).collect::<Vec<_>>();
+    let second = macs(&["84:f7:03:1a:0b:3d"]);
+    let chosen = called("Desk left", &second, &ports).unwrap().unwrap();
+    assert_eq!(chosen.path, "/dev/ttyACM1");
+    assert_eq!(chosen.given.as_deref(), Some("84:f7:03:1a:0b:3d"));
+    let elsewhere = macs(&["84:f7:03:1a:0b:3e"]);
+    let failure = called("Desk left", &elsewhere, &ports)
+        .unwrap()
+        .unwrap_err();
+    for part in ["'Desk left' (84:f7:03:1a:0b:3e)", "/dev/ttyACM1"] {
+        assert!(failure.to_string().contains(part), "{failure}");
+    }
+    let both = macs(&["84:f7:03:1a:0b:3c", "84:f7:03:1a:0b:3d"]);
+    let failure = called("Desk left", &both, &ports).unwrap().unwrap_err();
+    assert!(failure.message.contains("is 2 ports"), "{failure}");
+    assert!(called("Desk left", &[], &ports).is_none());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_port_is_said_to_be_none() {
+    for path in ["/dev/null", "/etc/passwd", "/tmp"] {
+        let chosen = named(path, &[]).unwrap();
+        let failure = open(&chosen, FIRST_BAUD).unwrap_err();
+        assert!(failure.message.contains("is no serial port"), "{failure}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_group_is_found_by_its_number() {
+    let groups = "root:x:0:\ndialout:x:20:me\n";
+    assert_eq!(group_name(groups, 20).as_deref(), Some("dialout"));
+    assert_eq!(group_name(groups, 21), None);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_lock_is_found_by_the_file_s_number() {
+    let locks = "1: POSIX  ADVISORY  WRITE 3568 00:18:2 0 0\n\
+                 2: FLOCK  ADVISORY  WRITE 708 00:13:14 0 EOF\n";
+    assert_eq!(lock_owner(locks, 14), Some(708));
+    assert_eq!(lock_owner(locks, 4), None);
+    assert_eq!(lock_owner("", 4), None);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn whoever_has_a_port_is_named() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let path = ptsname(&master, Vec::new()).unwrap();
+    let path = path.to_str().unwrap();
+    assert_eq!(holder(path), None);
+    let slave = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    let mut other = std::process::Command::new("cat")
+        .stdin(slave)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let named = holder(path);
+    other.kill().unwrap();
+    other.wait().unwrap();
+    let named = named.unwrap();
+    assert!(named.contains(&other.id().to_string()), "{named}");
+}
