@@ -4,9 +4,10 @@
 
 use core::panic::PanicInfo;
 
+use tcpctl_greeter::backtrace::{Backtrace, calls};
 use tcpctl_greeter::panic_record::{self, LEN};
 
-use crate::raw::LAST_WORDS;
+use crate::raw::{self, LAST_WORDS};
 
 /// What the last run's panic said, once.
 pub(crate) fn take() -> Option<[u8; LEN]> {
@@ -29,5 +30,10 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         "\r\npanicking \"{}\"\r",
         text(&record).as_bytes().escape_ascii()
     );
+    // On Xtensa a return address has other bits at its top, and few of them are on the stack.
+    if cfg!(target_arch = "riscv32") {
+        let calls = calls(raw::stack_of(info), raw::code());
+        esp_println::println!("{}\r", Backtrace(calls));
+    }
     esp_hal::system::software_reset()
 }

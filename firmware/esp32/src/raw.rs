@@ -1,17 +1,28 @@
-//! What no safe code can do on a chip, and the only unsafe code of the firmware: raw words of the
-//! main stack, records in RAM that a reset leaves alone, and the radio's news beside its driver.
+//! What no safe code can do on a chip, and the only unsafe code of the firmware: raw words of a
+//! stack, records in RAM that a reset leaves alone, and the radio's news beside its driver.
 #![allow(unsafe_code)]
 
 use core::cell::UnsafeCell;
 use core::mem::{MaybeUninit, transmute};
+use core::ops::Range;
+use core::panic::PanicInfo;
 use core::ptr::{read_volatile, write_volatile};
 
 use esp_radio::wifi::event::EventSubscriber;
 use tcpctl_greeter::{boot_loop, panic_record};
 
 unsafe extern "C" {
-    // From esp-hal's linker script: the lowest address of the main stack.
+    // From esp-hal's linker script: the lowest address of the main stack, and what follows its
+    // highest; the lowest address of data in RAM; and the code that runs from RAM.
     static _stack_end_cpu0: u32;
+    static _stack_start_cpu0: u32;
+    static _data_start: u32;
+    static _rwtext_start: u32;
+    static _rwtext_end: u32;
+    // From code.x: the end of the RAM that data are in, and the code that runs from flash.
+    static _tcpctl_ram_end: u32;
+    static _tcpctl_text_start: u32;
+    static _tcpctl_text_end: u32;
 }
 
 /// Bytes at the stack's end that are left alone: the guard word, at 60, lies among them.
@@ -52,6 +63,48 @@ pub(crate) fn painted_stack(paint: u32) -> usize {
         word = word.wrapping_add(1);
     }
     word.addr() - bottom().addr()
+}
+
+/// Bytes that are looked at of a stack whose end nobody tells: a task's, which is on the heap.
+const WINDOW: usize = 2048;
+
+/// The words of the stack that panicked, the innermost first, from the frame on that told of the
+/// panic.
+pub(crate) fn stack_of(panic: &PanicInfo<'_>) -> impl Iterator<Item = u32> + Clone {
+    // What started the panic keeps it in its own frame.
+    let here = core::ptr::from_ref(panic).addr().next_multiple_of(4);
+    let data = (&raw const _data_start).addr();
+    let main = (&raw const _stack_end_cpu0).addr();
+    let main_top = (&raw const _stack_start_cpu0).addr();
+    let ram_end = (&raw const _tcpctl_ram_end).addr();
+    // The heap is in two parts, below the main stack and above it.
+    let end = if (data..main).contains(&here) {
+        main.min(here + WINDOW)
+    } else if (main..main_top).contains(&here) {
+        main_top
+    } else if (main_top..ram_end).contains(&here) {
+        ram_end.min(here + WINDOW)
+    } else {
+        here
+    };
+    (here..end).step_by(4).map(|address| {
+        // SAFETY: the address is a multiple of 4 and in the RAM that data are in, by the linker
+        // scripts' addresses: any four bytes of it can be read, and are a number. Volatile, because
+        // others own them.
+        unsafe { read_volatile(core::ptr::with_exposed_provenance(address)) }
+    })
+}
+
+/// Where the program's code is: in flash, and in RAM.
+pub(crate) fn code() -> [Range<u32>; 2] {
+    let range = |start: *const u32, end: *const u32| {
+        let address = |at: *const u32| u32::try_from(at.addr()).unwrap_or_default();
+        address(start)..address(end)
+    };
+    [
+        range(&raw const _tcpctl_text_start, &raw const _tcpctl_text_end),
+        range(&raw const _rwtext_start, &raw const _rwtext_end),
+    ]
 }
 
 /// `N` bytes of RAM that outlive a reset, by software or by the watchdog: the start-up code does not

@@ -15,6 +15,7 @@
 //! | [`lines`] | lines on their way to a slow console |
 //! | [`rate`] | how many of them a flood may print |
 //! | [`panic_record`] | a panic's last words, across a reset |
+//! | [`backtrace`] | where a panic came from, as far as its stack tells |
 //! | [`reset`] | why the board started, in one word |
 //! | [`boot_loop`] | settings that fail at every start are left alone |
 //! | [`counters`] | what has been counted since the start |
@@ -35,6 +36,7 @@ extern crate std;
 pub mod access_point;
 pub mod backlog;
 pub mod backoff;
+pub mod backtrace;
 pub mod boot_loop;
 pub mod bursts;
 mod connection;
