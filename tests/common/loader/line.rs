@@ -43,11 +43,15 @@ impl Line {
         tcgetattr(&self.slave).map_or(0, |settings| settings.output_speed())
     }
 
+    /// The other end takes the port for itself alone, and leaves that behind when it closes it:
+    /// nobody but root could open it again while we hold it open.
+    pub fn let_others_in(&self) {
+        let _ = ioctl_tiocnxcl(&self.slave);
+    }
+
     /// What has come within a moment.
     pub fn read(&mut self) -> Vec<u8> {
-        // The other end takes the port for itself alone, and leaves that behind when it closes it:
-        // nobody but root could open it again while we hold it open.
-        let _ = ioctl_tiocnxcl(&self.slave);
+        self.let_others_in();
         let Some(master) = &mut self.master else {
             std::thread::park_timeout(Duration::from_millis(5));
             return Vec::new();
