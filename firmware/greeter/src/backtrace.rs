@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(line.to_string(), "backtrace 0x42000100 0x4038000e");
         // The same again: printing takes nothing away.
         assert_eq!(line.to_string(), "backtrace 0x42000100 0x4038000e");
-        let line = Backtrace(calls([].into_iter(), [0x12..0x34]));
+        let line = Backtrace(calls([].into_iter(), CODE));
         assert_eq!(line.to_string(), "backtrace none");
         let line = Backtrace([0x12].into_iter());
         assert_eq!(line.to_string(), "backtrace 0x00000012");
