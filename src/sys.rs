@@ -2,6 +2,8 @@
 #![allow(unsafe_code)]
 
 pub mod limits;
+#[cfg(own_math)]
+mod math;
 #[cfg(target_os = "linux")]
 pub mod precise;
 #[cfg(target_os = "linux")]
