@@ -126,7 +126,7 @@ pub fn parse(line: &str) -> Said {
             addr: value("addr"),
         }),
         "counters" => serde_json::from_str(rest).ok().map(Said::Counters),
-        "panic" => Some(Said::Panic(unquoted(rest).to_owned())),
+        "panic" => Some(Said::Panic(quoted(rest).unwrap_or(rest).to_owned())),
         _ => None,
     };
     said.or_else(|| rust_panic(line)).unwrap_or(Said::Line)
@@ -138,20 +138,27 @@ fn request(rest: &str) -> Option<Said> {
     Some(Said::Request {
         peer: peer.parse().ok()?,
         len: len.parse().ok()?,
-        request: unquoted(text).to_owned(),
+        request: quoted(text).unwrap_or(text).to_owned(),
     })
+}
+
+/// The text between a quote and the next one that is not escaped; a virtual board says the time
+/// behind it.
+fn quoted(text: &str) -> Option<&str> {
+    let text = text.strip_prefix('"')?;
+    let mut is_escaped = false;
+    let end = text.find(|c| {
+        let is_end = c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        is_end
+    })?;
+    Some(&text[..end])
 }
 
 /// What a panicking program prints itself, before it reboots.
 fn rust_panic(line: &str) -> Option<Said> {
     let at = line.find("panicked at ")?;
     Some(Said::Panic(line[at..].to_owned()))
-}
-
-fn unquoted(text: &str) -> &str {
-    text.strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'))
-        .unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -197,6 +204,24 @@ mod tests {
             parse(r#"panic "out of memory""#),
             Said::Panic("out of memory".to_owned())
         );
+    }
+
+    #[test]
+    fn a_quoted_text_ends_at_its_own_quote() {
+        for (line, text) in [
+            (r#""" time=2026"#, ""),
+            (r#""\\" "x""#, r"\\"),
+            (r#""a \" b" time=2026"#, r#"a \" b"#),
+            // As it is, where it is cut short or was never quoted.
+            (r#""a \""#, r#""a \""#),
+            ("a \"b\"", "a \"b\""),
+        ] {
+            let said = parse(&format!("request peer=127.0.0.1:5 len=1 {line}"));
+            let Said::Request { request, .. } = said else {
+                panic!("{said:?}");
+            };
+            assert_eq!(request, text, "{line}");
+        }
     }
 
     #[test]

@@ -100,6 +100,38 @@ fn the_flash_is_byte_for_byte_the_image_that_can_be_saved() {
 }
 
 #[test]
+fn a_quiet_run_prints_what_was_asked_for_and_nothing_else() {
+    let scene = Scene::new(Board::new());
+    let image = scene.folder.path("board.bin");
+    let save = ["--save-image", image.to_str().unwrap()];
+    let arguments = ["flash", "-q", "--firmware", &scene.elf, "--mode", "ap"];
+    let run = |more: &[&str]| {
+        let all = [&arguments[..], &["--open"], more].concat();
+        let ended = crate::common::run(all);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert_eq!(ended.stderr, "");
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    assert_eq!(run(&save), "");
+    assert!(image.is_file());
+    assert!(run(&["--dry-run"]).contains("dry run    nothing is written"));
+    let json = run(&[&save[..], &["--json"]].concat());
+    assert_eq!(json.lines().count(), 2, "{json}");
+
+    let ended = scene.flash(&["-q"]);
+    assert_eq!((ended.code, &*text(&ended)), (0, ""));
+    scene.board.press_boot_and_reset();
+    let ended = scene.run(&["-q", "--show-settings"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(text(&ended).contains("wpa2"), "{}", text(&ended));
+    // A passphrase that is made up has to be seen by somebody.
+    let made_up = crate::common::run([&arguments[..], &save].concat());
+    let shown = String::from_utf8(made_up.stdout).unwrap();
+    assert!(shown.starts_with("passphrase "), "{shown}");
+    assert_eq!(shown.lines().count(), 1, "{shown}");
+}
+
+#[test]
 fn the_saved_image_is_what_the_library_makes() {
     use espflash::flasher::{FlashData, FlashSettings, FlashSize};
     use espflash::image_format::idf::IdfBootloaderFormat;
