@@ -78,21 +78,7 @@ fn the_flash_is_byte_for_byte_the_image_that_can_be_saved() {
     let scene = Scene::new(Board::new());
     let ended = scene.flash(&["--no-wait"]);
     assert_eq!(ended.code, 0, "{}", text(&ended));
-    let image = scene.folder.path("board.bin");
-    let saved = crate::common::run_with_input(
-        [
-            "flash",
-            "--firmware",
-            &scene.elf,
-            "--mode",
-            "ap",
-            "--password-stdin",
-            "--save-image",
-            image.to_str().unwrap(),
-        ],
-        format!("{PASSPHRASE}\n").as_bytes(),
-    );
-    assert_eq!(saved.code, 0, "{}", text(&saved));
+    let (_, image) = scene.save(&[]);
     let image = std::fs::read(image).unwrap();
     let flash = scene.board.read(0, 4 << 20);
     assert!(flash[..image.len()] == image[..]);
@@ -396,23 +382,7 @@ fn a_saved_image_has_the_passphrase_and_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
 
     let scene = Scene::new(Board::new());
-    let image = scene.folder.path("board.bin");
-    let ended = crate::common::run_with_input(
-        [
-            "flash",
-            "--firmware",
-            &scene.elf,
-            "--mode",
-            "ap",
-            "--password-stdin",
-            "--json",
-            "--save-image",
-            image.to_str().unwrap(),
-        ],
-        format!("{PASSPHRASE}\n").as_bytes(),
-    );
-    assert_eq!(ended.code, 0, "{}", text(&ended));
-    assert!(!text(&ended).contains(PASSPHRASE), "{}", text(&ended));
+    let (ended, image) = scene.save(&["--json"]);
     assert_eq!(events(&ended), ["plan", "saved"]);
     let mode = image.metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
