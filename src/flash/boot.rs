@@ -89,11 +89,11 @@ fn until_ready(mut port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<He
                     deadline = Instant::now() + UNTIL_READY;
                     let _ = heard.send(Heard::Banner(banner));
                 }
-                Said::Ready(address) => {
+                Said::Ready { addr: address } => {
                     let _ = heard.send(Heard::Ready(address));
                     return End::Told;
                 }
-                Said::Panic(why) => {
+                Said::Panic { message: why } => {
                     let _ = heard.send(Heard::Panic(sanitize::one_line(&why)));
                     return End::Told;
                 }

@@ -7,7 +7,7 @@ use clap::builder::{Resettable, StyledStr};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, ValueEnum};
 
-use super::{Colour, Stdout, tell};
+use super::{Colour, Halt, Stdout, tell};
 use crate::cli::{self, Cli, ColorWhen};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -36,9 +36,14 @@ pub fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
             } else {
                 styled(&error.render(), colour)
             };
-            // Who closed the pipe has read enough of it.
-            let _ = stdout.write(text.as_bytes());
-            Exit::Done
+            let Err(Halt::Failed(failure)) = stdout.print(text.as_bytes()) else {
+                // Who closed the pipe has read enough of it.
+                return Exit::Done;
+            };
+            let as_json = texts.iter().any(|text| text == "--json");
+            let colour = Colour::decide(when, io::stderr().is_terminal());
+            tell(&stdout, None, &failure, as_json, colour);
+            failure.exit()
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let colour = Colour::decide(when, io::stderr().is_terminal());

@@ -1,24 +1,16 @@
 //! What a person sees while a load runs, through a pseudo-terminal.
 
-use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
-use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
+use crate::common::person::pseudo_terminal;
 use crate::common::{Server, finish, signal, tcpctl};
 
 #[test]
 fn progress_goes_on_until_ctrl_c_and_then_comes_the_report() {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    let slave: OwnedFd =
-        rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    let (mut terminal, slave) = pseudo_terminal(120);
     // Every third connection is closed without a word.
     let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let server = Server::start(move |mut connection| {
@@ -39,7 +31,6 @@ fn progress_goes_on_until_ctrl_c_and_then_comes_the_report() {
         "2",
     ];
     let child = tcpctl(bench).stderr(Stdio::from(slave)).spawn().unwrap();
-    let mut terminal = File::from(master);
     let (mut seen, mut bytes) = (String::new(), [0; 1024]);
     // Of the second second on there is a line of them.
     let last_line = |seen: &str| seen.rsplit("\r\x1b[2K").next().unwrap_or("").to_owned();

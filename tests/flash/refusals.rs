@@ -164,6 +164,10 @@ fn settings_that_can_t_be_are_refused_before_the_port_is_opened() {
     for (arguments, advice) in [
         (&["--mode", "router"][..], "ap or sta"),
         (&["--mode", "ap", "--channel", "14"], "1 to 13"),
+        (
+            &["--mode", "ap", "--channel", "six"],
+            "channel: not a whole number from 1 to 13",
+        ),
         (&["--mode", "ap", "--workers", "0"], "1 to 32"),
         (&["--mode", "ap", "--hostname", "my_board"], "hyphens"),
         (&["--mode", "ap", "--request-timeout", "5"], "5s or 5ms"),

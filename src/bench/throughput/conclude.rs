@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::flow::{Record, Trouble};
+use super::flow::Record;
 use super::limit::{self, Cause};
 use super::replies::Replies;
 use super::service::Service;
+use super::trouble::Trouble;
 use super::{Finding, Outcome, OwnPort};
 use crate::bench::report::{Flow, LimitedBy, Throughput, Via};
 use crate::failure::Kind;

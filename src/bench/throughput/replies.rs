@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::flow::Trouble;
 use super::stream::unless_blocked;
+use super::trouble::Trouble;
 use super::{Observer, Progress, ThroughputPlan};
 use crate::bench::load::LEARNING_SILENCE;
 use crate::transport::readiness::{ConnectionId, Event, Network, NetworkTime, Release};
