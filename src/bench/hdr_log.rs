@@ -159,7 +159,8 @@ impl Log {
         (self.start, self.length)
     }
 
-    /// The log as text, one line for each second and tag, or one a tag; the third column is the longest time in milliseconds.
+    /// The log as text, one line for each second and tag, or one a tag; the third column is the
+    /// longest time in milliseconds.
     ///
     /// # Errors
     /// One line; only a tag or time that the form can't express.
