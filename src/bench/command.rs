@@ -74,7 +74,9 @@ pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
         let latency = report.latency.as_ref()?;
         verdict::too_few_files(latency, files)
     }));
-    if seen.measurement.as_ref().is_some_and(|it| it.target_gone) {
+    // Who was never there has not gone away.
+    let has_gone = |it: &Measurement| it.target_gone && it.completed > 0;
+    if seen.measurement.as_ref().is_some_and(has_gone) {
         report.caveats.push(Caveat {
             code: Code::Noticed,
             text: "no connection any more: the server has gone away".to_owned(),

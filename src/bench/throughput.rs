@@ -156,8 +156,7 @@ pub trait Observer {
         let _ = progress;
     }
 
-    /// Whether to end now, with what is there. Asked between any two waits, and so at least every
-    /// 100 ms.
+    /// Whether to end now, with what is there. Asked at least every 100 ms.
     fn is_to_stop(&self) -> bool {
         false
     }

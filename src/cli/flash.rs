@@ -87,7 +87,13 @@ pub struct FlashArgs {
     )]
     pub services: Option<String>,
     /// Answer a request of `status` with the board's readings: on, off [default: on]
-    #[arg(long, value_name = "on|off", value_hint = ValueHint::Other, help_heading = "Settings")]
+    #[arg(
+        long,
+        value_name = "on|off",
+        add = ArgValueCandidates::new(candidates::switches),
+        help_heading = "Settings",
+        hide_short_help = true
+    )]
     pub status: Option<String>,
 
     /// Which board: a path (/dev/ttyUSB0), its name, its MAC or the USB serial number

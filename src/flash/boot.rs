@@ -68,8 +68,13 @@ fn until_ready(mut port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<He
     let mut lines = Lines::default();
     let mut buffer = [0; 1024];
     let _ = port.set_timeout(READ);
-    while Instant::now() < deadline {
-        let count = match port.read(&mut buffer) {
+    while Instant::now() < deadline && !heard.is_closed() {
+        // The end of a terminal whose other side is gone is no error of the system's.
+        let read = port.read(&mut buffer).and_then(|count| match count {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            count => Ok(count),
+        });
+        let count = match read {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::TimedOut => continue,
             // A chip's own USB goes away with a reset, and comes back.
@@ -102,9 +107,6 @@ fn until_ready(mut port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<He
             if !line.trim().is_empty() {
                 last = line;
             }
-        }
-        if heard.is_closed() {
-            return End::Told;
         }
     }
     match (booted, last.is_empty()) {

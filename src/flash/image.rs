@@ -15,11 +15,12 @@ use espflash::image_format::idf::IdfBootloaderFormat;
 use espflash::image_format::{ImageFormat, Metadata};
 use espflash::target::{Chip, XtalFrequency};
 use sha2::{Digest, Sha256};
+use tcpctl_settings::BLOCK_SIZE;
 
 use self::app::{IMAGE_MAGIC, check, version};
 pub use self::part::{Part, merge};
 use super::chip;
-use super::table::{SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
+use super::table::{Partition, SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
@@ -258,10 +259,13 @@ impl Firmware {
                 "its partition table has no place for a program",
             ));
         };
-        if partitions.find(SETTINGS).is_none() {
+        let is_usable = |place: &Partition| {
+            !place.is_app && place.size as usize >= BLOCK_SIZE && place.end() <= LARGEST
+        };
+        if !partitions.find(SETTINGS).is_some_and(is_usable) {
             return Err(refused(
                 &self.name,
-                "its partition table has no settings: it is no firmware of ours",
+                "its partition table has no place for settings: it is no firmware of ours",
             )
             .hint("write it with esptool write-flash 0 FILE; tcpctl flash could not set it up"));
         }
