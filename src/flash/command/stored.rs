@@ -61,12 +61,6 @@ pub(super) fn stored_settings(device: &mut Device) -> Result<Stored, Failure> {
 impl Flash<'_> {
     /// The stored settings that are to be kept; says where some are lost.
     pub(super) fn kept(&self, stored: Stored) -> Stored {
-        if self.args.erase {
-            return Stored {
-                settings: None,
-                ..stored
-            };
-        }
         if stored.settings.is_none() && stored.words != NONE {
             self.output.note(&format!("note: {}", stored.words));
         }
