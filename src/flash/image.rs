@@ -14,7 +14,7 @@ use espflash::target::{Chip, XtalFrequency};
 use sha2::{Digest, Sha256};
 
 use super::chip;
-use super::table::{SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
+use super::table::{AFTER_TABLE, SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
@@ -292,13 +292,13 @@ impl Firmware {
                 "its partition table has no place for a program",
             ));
         };
-        if partitions.find(SETTINGS).is_none() {
+        let Some(settings) = partitions.find(SETTINGS) else {
             return Err(refused(
                 &self.name,
                 "its partition table has no settings: it is no firmware of ours",
             )
             .hint("write it with esptool write-flash 0 FILE; tcpctl flash could not set it up"));
-        }
+        };
         let app = Part::new("app", place.offset, app);
         if app.len() > place.size {
             return Err(refused(
@@ -310,6 +310,14 @@ impl Firmware {
                 ),
             )
             .hint("build it with --release, or give it a larger partition in partitions.csv"));
+        }
+        let ends = settings.end().max(place.end());
+        let has_places = place.offset >= AFTER_TABLE && settings.can_hold_settings();
+        if !has_places || !settings.is_apart_from(place) || ends > LARGEST {
+            return Err(damaged(
+                &self.name,
+                "its partition table has settings and program where they can't be",
+            ));
         }
         let bootloader = Part::new("bootloader", self.chip.boot_address(), bootloader);
         if bootloader.end() > u64::from(TABLE_OFFSET) {
