@@ -53,7 +53,7 @@ enum Outcome {
     /// A board has told of itself.
     Connected(Id, Way, Reached),
     /// A known board has fallen silent.
-    Checked(Id, Reached),
+    Checked(Id, Way, Reached),
     /// The gateway was asked.
     Gateway(SocketAddr, Reached, Option<String>),
     /// An address was probed.

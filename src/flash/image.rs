@@ -15,12 +15,11 @@ use espflash::image_format::idf::IdfBootloaderFormat;
 use espflash::image_format::{ImageFormat, Metadata};
 use espflash::target::{Chip, XtalFrequency};
 use sha2::{Digest, Sha256};
-use tcpctl_settings::BLOCK_SIZE;
 
 use self::app::{IMAGE_MAGIC, check, version};
 pub use self::part::{Part, merge};
 use super::chip;
-use super::table::{Partition, SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
+use super::table::{AFTER_TABLE, SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
@@ -259,16 +258,13 @@ impl Firmware {
                 "its partition table has no place for a program",
             ));
         };
-        let is_usable = |place: &Partition| {
-            !place.is_app && place.size as usize >= BLOCK_SIZE && place.end() <= LARGEST
-        };
-        if !partitions.find(SETTINGS).is_some_and(is_usable) {
+        let Some(settings) = partitions.find(SETTINGS) else {
             return Err(refused(
                 &self.name,
                 "its partition table has no place for settings: it is no firmware of ours",
             )
             .hint("write it with esptool write-flash 0 FILE; tcpctl flash could not set it up"));
-        }
+        };
         let app = Part::new("app", place.offset, app);
         if app.len() > place.size {
             return Err(refused(
@@ -280,6 +276,14 @@ impl Firmware {
                 ),
             )
             .hint("build it with --release, or give it a larger partition in partitions.csv"));
+        }
+        let ends = settings.end().max(place.end());
+        let has_places = place.offset >= AFTER_TABLE && settings.can_hold_settings();
+        if !has_places || !settings.is_apart_from(place) || ends > LARGEST {
+            return Err(damaged(
+                &self.name,
+                "its partition table has settings and program where they can't be",
+            ));
         }
         let bootloader = Part::new("bootloader", self.chip.boot_address(), bootloader);
         if bootloader.end() > u64::from(TABLE_OFFSET) {

@@ -17,6 +17,40 @@ fn read(bytes: Vec<u8>) {
 }
 
 #[test]
+fn settings_and_program_have_places_of_their_own_or_the_image_is_refused() {
+    let understood = Firmware::understand("whole".to_owned(), Program::default().elf()).unwrap();
+    let image = understood
+        .image(FlashSize::_4Mb, understood.chip.default_xtal_frequency())
+        .unwrap();
+    let merged =
+        tcpctl::flash::image::merge([&image.bootloader, &image.table, &image.app].into_iter());
+    // The table's first entry is the settings: offset, then size.
+    let with = |at: usize, value: u32| {
+        let mut other = merged.clone();
+        other[0x8000 + at..0x8000 + at + 4].copy_from_slice(&value.to_le_bytes());
+        Firmware::understand("merged".to_owned(), other)
+    };
+    assert!(with(4, 0xa000).is_ok());
+    for (at, value) in [
+        // Where no flash reaches: an image up to there would have 4 GiB.
+        (4, 0xffff_f000),
+        // The bootloader, the table, the program.
+        (4, 0),
+        (4, 0x8000),
+        (4, 0x10000),
+        // No whole sector.
+        (4, 0xe004),
+        (8, 0x100),
+    ] {
+        let refused = with(at, value).unwrap_err().to_string();
+        assert!(
+            refused.contains("where they can't be"),
+            "{value:#x}: {refused}"
+        );
+    }
+}
+
+#[test]
 fn a_damaged_file_is_refused_and_nothing_else() {
     let program = Program {
         size: 2_000,
@@ -46,30 +80,5 @@ fn a_damaged_file_is_refused_and_nothing_else() {
             read(damaged);
             read(whole[..at].to_vec());
         }
-    }
-}
-
-/// What a merged image says of itself is its author's: settings beyond any flash would make an image
-/// of gigabytes of it.
-#[test]
-fn settings_have_a_place_that_a_flash_has() {
-    let elf = Program::default().elf();
-    let understood = Firmware::understand("whole".to_owned(), elf).unwrap();
-    let crystal = understood.chip.default_xtal_frequency();
-    let image = understood.image(FlashSize::_4Mb, crystal).unwrap();
-    let merged = merge([&image.bootloader, &image.table, &image.app].into_iter());
-    assert!(Firmware::understand("merged".to_owned(), merged.clone()).is_ok());
-    // An entry is its magic, type, subtype, offset, size and label.
-    let label = merged[TABLE_OFFSET as usize..]
-        .windows(9)
-        .position(|text| text == b"settings\0")
-        .unwrap();
-    let entry = TABLE_OFFSET as usize + label - 12;
-    for (at, number) in [(4, 0xf000_0000_u32), (8, 16), (8, u32::MAX)] {
-        let mut spoilt = merged.clone();
-        spoilt[entry + at..][..4].copy_from_slice(&number.to_le_bytes());
-        let failure = Firmware::understand("spoilt".to_owned(), spoilt).unwrap_err();
-        let what = "has no place for settings";
-        assert!(failure.message.contains(what), "{number:#x}: {failure}");
     }
 }

@@ -42,14 +42,16 @@ impl Flash<'_> {
         let firmware = self.firmware(given, device.chip).await?;
         let image = firmware.image(device.flash, device.crystal)?;
         fits(&firmware, &image, &device)?;
+        // What is erased need not be understood: so settings of a newer version are given up.
+        let keeps = !self.args.erase;
         let stored;
         (device, stored) = blocking(move || {
-            let stored = stored_settings(&mut device);
-            (device, stored)
+            let stored = keeps.then(|| stored_settings(&mut device));
+            (device, stored.transpose())
         })
         .await?;
-        let stored = self.kept(stored?);
-        let wanted = self.wanted(stored.settings.as_ref())?;
+        let stored = stored?.and_then(|stored| self.kept(stored).settings);
+        let wanted = self.wanted(stored.as_ref())?;
         let parts = full(&image, &wanted.settings)?;
         self.bring_up_to(device, Some(&firmware), parts, &wanted)
             .await
