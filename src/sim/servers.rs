@@ -163,16 +163,11 @@ pub async fn serve(
     }
 }
 
-/// The greeting server as the settings want it.
+/// The greeting server as the settings want it, as slow as it is to be.
 fn server_config(spec: &Spec) -> Config<'_> {
     Config {
-        port: spec.server.port().get(),
-        greeting: spec.server.greeting().as_bytes(),
-        workers: spec.server.workers().get().into(),
-        backlog: spec.server.backlog().get().into(),
-        request_timeout: clock::duration(spec.server.request_timeout().as_duration()),
         service_time: clock::duration(spec.service_time),
-        ..Config::DEFAULT
+        ..Config::of(&spec.server)
     }
 }
 

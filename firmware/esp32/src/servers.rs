@@ -52,8 +52,9 @@ type GreetingServer = Server<'static, &'static Console, MAX_SLOTS>;
 pub(crate) type Online = Presence<COMING_AND_GOING>;
 
 /// A board that is ready to serve.
-pub(crate) struct Board<'a> {
-    pub(crate) settings: &'a Settings,
+pub(crate) struct Board {
+    pub(crate) settings: &'static Settings,
+    pub(crate) config: Config<'static>,
     pub(crate) host_name: &'static HostName,
     pub(crate) mac: [u8; 6],
     pub(crate) console: &'static Console,
@@ -63,10 +64,11 @@ pub(crate) struct Board<'a> {
 }
 
 /// Starts everything that serves.
-pub(crate) fn start(spawner: Spawner, board: Board<'_>, radio: Radio) {
+pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
     static RESOURCES: StaticCell<StackResources<SOCKETS>> = StaticCell::new();
     let Board {
         settings,
+        config,
         host_name,
         mac,
         console,
@@ -75,7 +77,6 @@ pub(crate) fn start(spawner: Spawner, board: Board<'_>, radio: Radio) {
         seed,
     } = board;
     let mode = settings.network.mode();
-    let config = server_config(settings, console);
     let refused = crate::leak(Cell::new(0));
     let driver = Bursts::new(
         Refusals::new(radio::interface(mode), config.port, refused),
@@ -110,47 +111,23 @@ pub(crate) fn start(spawner: Spawner, board: Board<'_>, radio: Radio) {
     );
     spawn(spawner, heartbeat(server, chip, console));
     spawn(spawner, starts::settle(online));
-    let (controller, events) = radio.into_parts();
     match mode {
         Mode::AccessPoint => {
-            spawn(spawner, ap::watch(controller, events, console, chip));
+            spawn(spawner, ap::watch(radio, console, chip));
             spawn(spawner, lease(stack, console));
             spawn(spawner, open(stack, online, console, config.port));
         }
         Mode::Station => {
+            let security = settings.network.security();
             let port = config.port;
             spawn(
                 spawner,
-                sta::stay(controller, stack, console, chip, online, port, seed),
+                sta::stay(radio, security, stack, console, chip, online, port, seed),
             );
         }
     }
     // The stack comes last, so that every slot listens before the first frame is looked at.
     spawn(spawner, network(runner, watchdog));
-}
-
-/// The greeting server as the settings want it and as this chip has room for it.
-fn server_config(settings: &Settings, console: &Console) -> Config<'static> {
-    let server = &settings.server;
-    let greeting: &'static _ = crate::leak(server.greeting().clone());
-    let wanted = Config {
-        port: server.port().get(),
-        greeting: greeting.as_bytes(),
-        workers: server.workers().get().into(),
-        backlog: server.backlog().get().into(),
-        request_timeout: Duration::from_millis(server.request_timeout().as_millis().into()),
-        ..Config::DEFAULT
-    };
-    let config = wanted.within(MAX_SLOTS);
-    if config.slots() < wanted.slots() {
-        console.say(format_args!(
-            "settings reduced workers={} backlog={} reason=\"{} has room for {MAX_SLOTS} connections\"",
-            config.workers,
-            config.backlog,
-            chip::NAME
-        ));
-    }
-    config
 }
 
 /// The board's address: its own in AP mode, what DHCP gives it in STA mode.
