@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddrV4;
 use std::pin::{Pin, pin};
 
-use embassy_net::{ConfigV4, DhcpConfig, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
+use embassy_net::{ConfigV4, DhcpConfig, Stack, StackResources};
 use embassy_net_driver::Driver;
 use embassy_time::{Duration, Instant, with_timeout};
 use futures_util::stream::FuturesUnordered;
@@ -175,11 +175,7 @@ fn server_config(spec: &Spec) -> Config<'_> {
 fn network(mode: Mode) -> embassy_net::Config {
     let mut config = embassy_net::Config::default();
     config.ipv4 = match mode {
-        Mode::AccessPoint => ConfigV4::Static(StaticConfigV4 {
-            address: Ipv4Cidr::new(ADDRESS, PREFIX),
-            gateway: None,
-            dns_servers: [].into_iter().collect(),
-        }),
+        Mode::AccessPoint => ConfigV4::Static(access_point::network()),
         Mode::Station => ConfigV4::Dhcp(DhcpConfig::default()),
     };
     config

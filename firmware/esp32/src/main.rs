@@ -42,7 +42,6 @@ use esp_hal::timer::timg::TimerGroup;
 use tcpctl_greeter::chosen::Chosen;
 use tcpctl_greeter::console::Panic;
 use tcpctl_greeter::reset::Reset;
-use tcpctl_settings::HostName;
 
 use crate::radio::Radio;
 use crate::servers::Board;
@@ -83,10 +82,6 @@ async fn main(spawner: Spawner) -> ! {
         Ok(chosen) => &*leak(chosen),
         Err(error) => panic!("the radio takes not even the defaults: {error}"),
     };
-    let settings = &chosen.settings;
-    let host_name = settings.host_name.clone();
-    let host_name = leak(host_name.unwrap_or_else(|| HostName::of_board(chosen.mac)));
-
     let banner = chosen.banner(VERSION, reset);
     let mode = banner.mode;
     console.say(banner);
@@ -101,9 +96,9 @@ async fn main(spawner: Spawner) -> ! {
     #[cfg(not(any(feature = "esp32c3", feature = "esp32c6")))]
     let thermometer = chip::Thermometer;
     let board = Board {
-        settings,
+        settings: &chosen.settings,
         config: chosen.server(),
-        host_name,
+        host_name: leak(chosen.host_name()),
         mac: chosen.mac,
         console,
         chip: leak(Chip::new(mode, thermometer)),

@@ -3,16 +3,15 @@
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::future::pending;
-use core::net::SocketAddrV4;
 
 use embassy_executor::Spawner;
 use embassy_futures::select::select;
-use embassy_net::{ConfigV4, DhcpConfig, Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
+use embassy_net::{ConfigV4, DhcpConfig, Runner, Stack, StackResources};
 use embassy_time::{Duration, Timer};
 use esp_radio::wifi::Interface;
 use static_cell::StaticCell;
 use tcpctl_greeter::bursts::Bursts;
-use tcpctl_greeter::console::{Heartbeat, Lease, Ready};
+use tcpctl_greeter::console::{Heartbeat, Lease};
 use tcpctl_greeter::presence::Presence;
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
@@ -118,11 +117,9 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
             spawn(spawner, open(stack, online, console, config.port));
         }
         Mode::Station => {
-            let security = settings.network.security();
-            let port = config.port;
             spawn(
                 spawner,
-                sta::stay(radio, security, stack, console, chip, online, port, seed),
+                sta::stay(radio, settings, stack, console, chip, online, seed),
             );
         }
     }
@@ -134,11 +131,7 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
 fn network_config(mode: Mode, host_name: &HostName) -> embassy_net::Config {
     let mut config = embassy_net::Config::default();
     config.ipv4 = match mode {
-        Mode::AccessPoint => ConfigV4::Static(StaticConfigV4 {
-            address: Ipv4Cidr::new(access_point::ADDRESS, access_point::PREFIX),
-            gateway: None,
-            dns_servers: heapless::Vec::new(),
-        }),
+        Mode::AccessPoint => ConfigV4::Static(access_point::network()),
         Mode::Station => {
             let mut dhcp = DhcpConfig::default();
             // 32 characters at the most, on both sides.
@@ -202,7 +195,7 @@ fn buffer() -> Option<Vec<u8>> {
     Some(buffer)
 }
 
-/// The access point is up, or not yet: its address never changes.
+/// The servers of an access point, once it is up.
 #[embassy_executor::task]
 async fn open(
     stack: Stack<'static>,
@@ -210,16 +203,7 @@ async fn open(
     console: &'static Console,
     port: u16,
 ) {
-    loop {
-        stack.wait_link_up().await;
-        online.set(true);
-        console.say(Ready {
-            address: SocketAddrV4::new(access_point::ADDRESS, port),
-        });
-        stack.wait_link_down().await;
-        online.set(false);
-        console.say("network lost reason=\"the access point is down\"");
-    }
+    access_point::stay_open(stack, port, online, |line| console.say(line)).await;
 }
 
 /// The DHCP server of an access point.

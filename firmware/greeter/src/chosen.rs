@@ -3,7 +3,7 @@
 
 use core::fmt::Display;
 
-use tcpctl_settings::{Mode, Network, Passphrase, Security, Settings, Ssid};
+use tcpctl_settings::{HostName, Mode, Network, Passphrase, Security, Settings, Ssid};
 
 use crate::console::{Banner, Mac, Origin};
 use crate::driver::DriverError;
@@ -104,6 +104,12 @@ impl Chosen {
             ssid: self.ssid.as_bytes(),
             open: *network.security() == Security::Open,
         }
+    }
+
+    /// The board's name in DHCP and mDNS: `tcpctl-XXXX` unless the settings have one.
+    pub fn host_name(&self) -> HostName {
+        let given = self.settings.host_name.clone();
+        given.unwrap_or_else(|| HostName::of_board(self.mac))
     }
 
     /// The greeting server as the settings want it and as the chip has room for it.

@@ -101,6 +101,18 @@ pub enum Event {
     Offline(Loss),
 }
 
+impl Event {
+    /// Whether the board is on its network from now on, where that is news. Its servers follow it,
+    /// see [`crate::presence`].
+    pub const fn presence(&self) -> Option<bool> {
+        match self {
+            Self::Online(_) => Some(true),
+            Self::Offline(_) => Some(false),
+            Self::Joining | Self::Failed { .. } | Self::GivenUp(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

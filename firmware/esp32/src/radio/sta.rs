@@ -10,7 +10,7 @@ use esp_radio::wifi::event::{EventInfo, EventSubscriber};
 use esp_radio::wifi::{ConnectionError, WifiController};
 use tcpctl_greeter::console::Ready;
 use tcpctl_greeter::station::{self, Event, Failure, Loss, News};
-use tcpctl_settings::Security;
+use tcpctl_settings::{Security, Settings};
 
 use super::Radio;
 use crate::console::Console;
@@ -39,35 +39,32 @@ struct ChipRadio {
 #[embassy_executor::task]
 pub(crate) async fn stay(
     radio: Radio,
-    security: &'static Security,
+    settings: &'static Settings,
     stack: Stack<'static>,
     console: &'static Console,
     chip: &'static Chip,
     online: &'static Online,
-    port: u16,
     seed: u64,
 ) {
     let (controller, events) = radio.into_parts();
     let mut radio = ChipRadio {
         controller,
         events,
-        security,
+        security: settings.network.security(),
         stack,
         chip,
     };
+    let port = settings.server.port().get();
     let error = station::run(&mut radio, seed, |event| {
         console.say(event);
+        if let Some(is_online) = event.presence() {
+            online.set(is_online);
+        }
         match event {
-            Event::Online(address) => {
-                online.set(true);
-                console.say(Ready {
-                    address: SocketAddrV4::new(address, port),
-                });
-            }
-            Event::Offline(_) => {
-                online.set(false);
-                chip.rssi_dbm.set(None);
-            }
+            Event::Online(address) => console.say(Ready {
+                address: SocketAddrV4::new(address, port),
+            }),
+            Event::Offline(_) => chip.rssi_dbm.set(None),
             Event::Joining | Event::Failed { .. } | Event::GivenUp(_) => {}
         }
     })

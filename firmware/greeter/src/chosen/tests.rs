@@ -319,3 +319,19 @@ fn a_station_has_no_stations() {
     let said = choose(Ok(settings), &mut radio, C2);
     assert_eq!(said.len(), 1, "{said:?}");
 }
+
+#[test]
+fn a_board_is_named_after_its_address_unless_it_has_a_name() {
+    let mut radio = Script::that_says(&[Ok(()), Ok(())]);
+    let settings = station(b"home", wpa2());
+    let name = |settings, radio: &mut Script| {
+        let chosen = Chosen::apply(Ok(settings), radio, C3, generator(7)).unwrap();
+        chosen.host_name().to_string()
+    };
+    assert_eq!(name(settings.clone(), &mut radio), "tcpctl-2b3c");
+    let named = Settings {
+        host_name: Some("desk-2".parse().unwrap()),
+        ..settings
+    };
+    assert_eq!(name(named, &mut radio), "desk-2");
+}

@@ -1,5 +1,5 @@
 extern crate std;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::future::pending;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
@@ -8,6 +8,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::*;
+use crate::presence::Presence;
 use crate::test_clock::advance;
 
 /// What the radio does next.
@@ -246,6 +247,61 @@ fn settings_that_the_driver_does_not_take_are_given_up_at_once() {
     let later = Join(Err(Failure::Driver(DriverError::Passphrase)));
     let (_, ended) = play_to_the_end(&[Join(Ok(())), Lease, Lost(Loss::Link), Leave, later]);
     assert_eq!(ended, Some(DriverError::Passphrase));
+}
+
+/// A server that counts itself for as long as it lives, like its socket.
+struct Serving<'c>(&'c Cell<i32>);
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+#[test]
+fn servers_and_their_sockets_go_with_the_network_and_come_with_the_next() {
+    let script = RefCell::new(VecDeque::from([
+        Join(Err(Failure::NoSuchNetwork)),
+        Leave,
+        Join(Ok(())),
+        Lease,
+        Moved,
+        Lost(Loss::Lease),
+        Leave,
+        Join(Err(Failure::WrongPassphrase)),
+        Leave,
+        Join(Ok(())),
+        Lease,
+    ]));
+    let presence = Presence::<2>::new();
+    let sockets = Cell::new(0);
+    let serve = async || {
+        sockets.set(sockets.get() + 1);
+        let _serving = Serving(&sockets);
+        pending::<()>().await;
+    };
+    let mut history = Vec::new();
+    let mut radio = Script(&script);
+    let mut machine = pin!(run(&mut radio, 1, |event| {
+        if let Some(online) = event.presence() {
+            presence.set(online);
+        }
+    }));
+    let mut first = pin!(presence.serve_online(serve));
+    let mut second = pin!(presence.serve_online(serve));
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..1500 {
+        assert!(machine.as_mut().poll(&mut cx).is_pending());
+        assert!(first.as_mut().poll(&mut cx).is_pending());
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(presence.is_online(), sockets.get() == 2);
+        if history.last() != Some(&sockets.get()) {
+            history.push(sockets.get());
+        }
+        advance(Duration::from_millis(100));
+    }
+    assert_eq!(history, [0, 2, 0, 2], "a change of address ends nothing");
+    assert!(script.borrow().is_empty(), "not played: {script:?}");
 }
 
 #[test]
