@@ -47,7 +47,8 @@ enum Instead {
 
 impl Chosen {
     /// Gives the radio the stored settings or, where there are none or it does not take them, the
-    /// defaults, under a passphrase out of `random`.
+    /// defaults, under a passphrase out of `random`: that is asked first, for a chip's random numbers
+    /// are the radio's noise, and a driver that refuses settings switches the radio off.
     ///
     /// # Errors
     /// It takes not even the defaults.
@@ -57,6 +58,7 @@ impl Chosen {
         limits: Limits,
         random: impl FnMut() -> u32,
     ) -> Result<Self, Rejected> {
+        let defaults = defaults(random);
         let instead = match stored {
             Ok(settings) => match give(&settings, radio, &limits) {
                 Ok(()) => return Ok(Self::new(settings, radio, limits, None)),
@@ -64,9 +66,8 @@ impl Chosen {
             },
             Err(missing) => Instead::Missing(missing),
         };
-        let settings = defaults(random);
-        give(&settings, radio, &limits)?;
-        Ok(Self::new(settings, radio, limits, Some(instead)))
+        give(&defaults, radio, &limits)?;
+        Ok(Self::new(defaults, radio, limits, Some(instead)))
     }
 
     fn new(

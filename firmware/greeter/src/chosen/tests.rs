@@ -1,4 +1,5 @@
 extern crate std;
+use core::cell::Cell;
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -125,9 +126,9 @@ fn stored_settings_are_followed_and_their_passphrase_is_not_told() {
     for settings in [station(b"home", wpa2()), access_point(wpa2())] {
         let mut radio = Script::that_says(&[Ok(())]);
         let said = choose(Ok(settings.clone()), &mut radio, C3);
-        let (mode, ssid, security, channel, stations) = &radio.told[0];
+        let (mode, name, security, channel, stations) = &radio.told[0];
         assert_eq!(*mode, settings.network.mode());
-        assert_eq!(ssid, settings.network.ssid().unwrap().as_bytes());
+        assert_eq!(name, settings.network.ssid().unwrap().as_bytes());
         assert_eq!(security, settings.network.security());
         assert_eq!((*channel, *stations), (1, 4));
         assert_eq!(said.len(), 1, "{said:?}");
@@ -269,6 +270,34 @@ fn the_default_passphrase_is_another_at_each_start() {
     seen.dedup();
     assert_eq!(seen.len(), 100);
     assert!(seen.iter().all(|it| it.len() == 16), "{seen:?}");
+}
+
+#[test]
+fn random_numbers_are_asked_for_while_the_radio_is_still_on() {
+    /// A radio that its driver switches off with the first refusal.
+    struct Noise<'c>(&'c Cell<bool>);
+
+    impl Radio for Noise<'_> {
+        fn mac_address(&self, _: Mode) -> [u8; 6] {
+            AP_MAC
+        }
+
+        fn apply(&mut self, _: &Plan<'_>) -> Result<(), DriverError> {
+            if self.0.replace(false) {
+                return Err(DriverError::Passphrase);
+            }
+            Ok(())
+        }
+    }
+
+    let on = Cell::new(true);
+    let mut numbers = generator(7);
+    let random = || {
+        assert!(on.get(), "no noise is left");
+        numbers()
+    };
+    let stored = Ok(station(b"home", wpa2()));
+    assert!(Chosen::apply(stored, &mut Noise(&on), C3, random).is_ok());
 }
 
 #[test]
