@@ -79,7 +79,7 @@ async fn main(spawner: Spawner) -> ! {
     let random = Rng::new();
     let seed = u64::from(random.random()) << 32 | u64::from(random.random());
     let chosen = match Chosen::apply(stored, &mut radio, chip::LIMITS, || random.random()) {
-        Ok(chosen) => &*leak(chosen),
+        Ok(chosen) => leak(chosen),
         Err(error) => panic!("the radio takes not even the defaults: {error}"),
     };
     let banner = chosen.banner(VERSION, reset);

@@ -42,24 +42,6 @@ impl Radio {
         Self { controller, events }
     }
 
-    /// The driver itself and its news, for the task that looks after the network.
-    pub(crate) fn into_parts(self) -> (WifiController<'static>, EventSubscriber<'static>) {
-        (self.controller, self.events)
-    }
-}
-
-impl chosen::Radio for Radio {
-    fn mac_address(&self, mode: Mode) -> [u8; 6] {
-        // Made and let go: the stack takes it later.
-        interface(mode).mac_address()
-    }
-
-    fn apply(&mut self, plan: &Plan<'_>) -> Result<(), DriverError> {
-        self.configure(plan).map_err(driver_error)
-    }
-}
-
-impl Radio {
     /// Tells the driver a plan, field by field.
     fn configure(&mut self, plan: &Plan<'_>) -> Result<(), WifiError> {
         let ssid = plan.ssid.as_bytes().try_into()?;
@@ -83,6 +65,22 @@ impl Radio {
                     .with_authentication(authentication),
             ),
         })
+    }
+
+    /// The driver itself and its news, for the task that looks after the network.
+    pub(crate) fn into_parts(self) -> (WifiController<'static>, EventSubscriber<'static>) {
+        (self.controller, self.events)
+    }
+}
+
+impl chosen::Radio for Radio {
+    fn mac_address(&self, mode: Mode) -> [u8; 6] {
+        // Made and let go: the stack takes it later.
+        interface(mode).mac_address()
+    }
+
+    fn apply(&mut self, plan: &Plan<'_>) -> Result<(), DriverError> {
+        self.configure(plan).map_err(driver_error)
     }
 }
 
