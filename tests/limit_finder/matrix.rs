@@ -5,7 +5,7 @@ use std::time::Duration;
 use tcpctl::bench::limits::{self, Ended, Finding, Known, LimitsError, LimitsPlan, Overflow};
 
 use crate::network::Simulated;
-use crate::server::{App, Beyond, Server, Speaks, Stack};
+use crate::server::{App, Beyond, Server, Stack};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -226,42 +226,4 @@ fn it_is_quick_on_a_lan() {
     assert_eq!(slow, 0);
     let finding = find(Server::greeter(4, 4), &plan()).expect("it lives");
     assert!(finding.took < MS * 1_000, "{:?}", finding.took);
-}
-
-#[test]
-fn one_that_greets_first_can_not_be_held() {
-    for (stack, service, burst) in [
-        (Stack::Linux { k: 5 }, 20, 7),
-        (Stack::Slots { n: 4 }, 20, 4),
-        (Stack::Linux { k: 0 }, 200, 2),
-        // Its greetings never stop for as long as a SYN takes to be repeated.
-        (Stack::Linux { k: 5 }, 200, 7),
-        (Stack::Slots { n: 12 }, 200, 12),
-    ] {
-        let server = Server {
-            speaks: Speaks::First,
-            service: MS * service,
-            ..Server::new(stack, App::Workers(1))
-        };
-        let found = find(server, &plan());
-        println!("{}", brief(&found));
-        let finding = found.expect("it lives");
-        assert_eq!(finding.served_at_once.value, Known::Unknown, "{finding:#?}");
-        assert!(
-            finding.served_at_once.evidence.contains("before")
-                || finding.served_at_once.evidence.contains("greets first")
-        );
-        assert_eq!(finding.held.value, Known::Unknown);
-        let found = finding.burst.value.number().expect("a burst");
-        assert!(found.abs_diff(burst) <= 1, "{burst}: {finding:#?}");
-        // Each burst that is taken has to be worked off, one at a time: a handful of them.
-        let places = u32::try_from(burst).expect("a few");
-        let most = MS * 2_000 + 8 * (MS * 350).max(MS * service * places);
-        assert!(finding.took < most, "{most:?}: {finding:#?}");
-        assert!(
-            finding
-                .overflow
-                .is_some_and(|it| it != Overflow::NotReached)
-        );
-    }
 }

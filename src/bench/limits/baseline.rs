@@ -134,6 +134,7 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
     let mut rejected = 0;
     let mut repeated = false;
     let mut lets_go_at_once = false;
+    let mut is_watched = false;
     let mut exchange = 0;
     while exchange < EXCHANGES {
         let elapsed = crowd.since(begin);
@@ -149,7 +150,7 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
         }
         // The first is left alone for a moment: does it speak before it is spoken to?
         if exchange == 0 || manner != Manner::Answers {
-            let moment = (took * 4).max(Duration::from_millis(30));
+            let moment = moment(took);
             crowd.wait(moment, |crowd| {
                 has(crowd, name, |it| it.disturbed().is_some())
             })?;
@@ -159,6 +160,7 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
                 first_bytes.push(at.saturating_sub(connected(crowd, name)));
                 let over = crowd.wait(moment, |crowd| has(crowd, name, |it| !it.is_live()))?;
                 manner = if over { Manner::Greets } else { Manner::Banner };
+                closes = Some(over);
                 crowd.release(name, Release::Fin);
                 exchange += 1;
                 continue;
@@ -195,15 +197,27 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
             let over = crowd.wait(moment, |crowd| has(crowd, name, |it| !it.is_live()))?;
             closes = Some(over);
         }
+        let greeted_after = crowd.guest(name).and_then(|it| it.first_byte);
+        let greeted_after = greeted_after.unwrap_or_default();
+        let greeted_after = greeted_after.saturating_sub(connected(crowd, name));
         crowd.release(name, Release::Fin);
-        if exchange == 0
-            && manner == Manner::Answers
-            && let Some(&answer) = first_bytes.first()
-            && answer >= leaving::SLOW
+        // The second one is asked at once: if it is not answered sooner than the first was left
+        // alone, the first may have been answered without a question.
+        let answer = first_bytes.last().copied().unwrap_or_default();
+        let is_slow = answer >= leaving::SLOW;
+        if manner == Manner::Answers
+            && !is_watched
+            && (is_slow || exchange == 1 && answer >= moment(took))
         {
-            match leaving::watch(crowd, took, answer)? {
-                Manners::Greets => manner = Manner::Greets,
-                Manners::LetsGoAtOnce => lets_go_at_once = true,
+            is_watched = true;
+            match leaving::watch(crowd, took, answer, greeted_after)? {
+                Manners::Greets(after) => {
+                    manner = Manner::Greets;
+                    // Nobody has asked it: it began with the handshake. That makes two.
+                    first_bytes = vec![greeted_after, after];
+                    break;
+                }
+                Manners::LetsGoAtOnce => lets_go_at_once = is_slow,
                 Manners::TakesItsTime => {}
             }
         }
@@ -216,6 +230,11 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
         patience: Patience::new(&connects, &first_bytes, repeated || crowd.losses > losses),
         first_byte: first_bytes,
     })
+}
+
+/// How long to listen whether it speaks before it is spoken to.
+fn moment(round_trip: Duration) -> Duration {
+    (round_trip * 4).max(Duration::from_millis(30))
 }
 
 /// One connection, with patience: a slot may be about to listen again.
