@@ -7,7 +7,7 @@ mod ramp;
 
 use std::fmt::Write as _;
 
-use super::{Colour, Halt, Output, human};
+use super::{Colour, Halt, Output, human, wrap};
 use crate::bench::chart::{self, Charset};
 use crate::bench::report::{Distribution, Flow, Latency, Report, Throughput};
 use crate::bench::shares;
@@ -30,9 +30,22 @@ impl Output {
             Charset::detect(),
             chart::width(),
         );
+        let size = terminal_size::terminal_size().filter(|_| self.is_terminal());
+        let text = match size {
+            Some((columns, _)) => wrap::at_spaces(&text, columns.0.into(), hanging),
+            None => text,
+        };
         self.write(text.as_bytes())
     }
 }
+
+/// How far what does not fit a line of the report is indented in the next one.
+fn hanging(line: &str) -> usize {
+    if line.starts_with("  ") { VALUES } else { 2 }
+}
+
+/// The column in which the values of rows begin.
+const VALUES: usize = 25;
 
 /// The whole report as text; everything in it is safe for a terminal.
 pub fn render(report: &Report, colour: Colour, charset: Charset, width: usize) -> String {
@@ -105,7 +118,7 @@ impl Page {
 
     /// A row of a name and what is known.
     fn row(&mut self, name: &str, value: &str) {
-        let _ = writeln!(self.text, "  {name:<22} {value}");
+        let _ = writeln!(self.text, "  {name:<width$} {value}", width = VALUES - 3);
     }
 
     /// A table with its columns right-aligned, the first left-aligned.

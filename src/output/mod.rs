@@ -16,6 +16,7 @@ mod progress;
 mod reply;
 mod sim;
 mod usage;
+mod wrap;
 
 use std::cell::Cell;
 use std::fs::File;

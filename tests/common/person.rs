@@ -29,8 +29,13 @@ impl AsFd for Person {
 }
 
 impl Person {
-    /// Starts a command.
-    pub fn runs(mut command: Command) -> (Self, Child) {
+    /// Starts a command, on a terminal of 120 columns.
+    pub fn runs(command: Command) -> (Self, Child) {
+        Self::runs_in(120, command)
+    }
+
+    /// Starts a command on a terminal of so many columns.
+    pub fn runs_in(columns: u16, mut command: Command) -> (Self, Child) {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -39,7 +44,7 @@ impl Person {
             rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
         let size = Winsize {
             ws_row: 40,
-            ws_col: 120,
+            ws_col: columns,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };

@@ -1,6 +1,7 @@
 //! The whole matrix of simulated servers with known answers.
 
-use std::time::Duration;
+use std::ops::Range;
+use std::time::{Duration, SystemTime};
 
 use tcpctl::bench::limits::{self, Ended, Finding, Known, LimitsError, LimitsPlan, Overflow};
 
@@ -123,11 +124,21 @@ pub(crate) fn servers() -> Vec<(&'static str, Server)> {
     servers
 }
 
+/// A seed that no run before has had, unless `TCPCTL_SEED` gives one.
+fn fresh_seed() -> u64 {
+    let given = std::env::var("TCPCTL_SEED").ok();
+    let given = given.map(|text| text.parse().expect("TCPCTL_SEED is a number"));
+    given.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        now.map_or(0, |it| it.as_nanos() as u64)
+    })
+}
+
 /// Runs all, each with some seeds; prints a line for each kind, and returns the hits and runs.
-fn hit_rate(title: &str, servers: &[(&'static str, Server)], seeds: u64) -> (usize, usize) {
+fn hit_rate(title: &str, servers: &[(&'static str, Server)], seeds: Range<u64>) -> (usize, usize) {
     let mut kinds: Vec<(&str, usize, usize, Duration)> = Vec::new();
     for &(kind, server) in servers {
-        for seed in 1..=seeds {
+        for seed in seeds.clone() {
             let server = Server { seed, ..server };
             let truth = Truth::of(&server);
             let found = find(server, &plan());
@@ -175,7 +186,7 @@ pub(crate) fn brief(found: &Result<Finding, LimitsError>) -> String {
 #[test]
 fn every_server_of_the_matrix_is_found_exactly_on_a_lan() {
     let servers = servers();
-    let (hits, runs) = hit_rate("LAN", &servers, 1);
+    let (hits, runs) = hit_rate("LAN", &servers, 1..2);
     assert_eq!(hits, runs);
 }
 
@@ -188,7 +199,7 @@ fn a_path_of_20_ms_that_loses_nothing() {
             (kind, Server { latency, ..server })
         })
         .collect();
-    let (hits, runs) = hit_rate("20 ms", &servers, 1);
+    let (hits, runs) = hit_rate("20 ms", &servers, 1..2);
     assert_eq!(hits, runs);
 }
 
@@ -205,8 +216,14 @@ fn a_path_of_20_ms_that_loses_one_in_a_hundred() {
             (kind, server)
         })
         .collect();
-    let (hits, runs) = hit_rate("20 ms, 1% loss", &servers, 3);
-    assert!(hits * 100 >= runs * 95, "{hits} of {runs}");
+    // Fresh ones, so that nothing is made to fit a handful.
+    let first = fresh_seed();
+    println!("TCPCTL_SEED={first} repeats this");
+    let (hits, runs) = hit_rate("20 ms, 1% loss", &servers, first..first + 4);
+    assert!(
+        hits * 100 >= runs * 95,
+        "{hits} of {runs}: TCPCTL_SEED={first}"
+    );
 }
 
 #[test]

@@ -12,7 +12,9 @@ use crate::transport::readiness::{Network, Release};
 
 /// Exchanges that are wanted; fewer where they are slow.
 const EXCHANGES: usize = 12;
-/// After this, two exchanges are enough.
+/// So many are enough after so long,
+const FAIR: (usize, Duration) = (8, Duration::from_millis(150));
+/// and two after this.
 const ENOUGH: Duration = Duration::from_millis(250);
 /// Pauses before a SYN that was refused is tried again: a slot listens again by then.
 const BACK_OFF: [Duration; 5] = [
@@ -138,7 +140,10 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
     let mut exchange = 0;
     while exchange < EXCHANGES {
         let elapsed = crowd.since(begin);
-        if exchange >= 2 && elapsed > ENOUGH || exchange >= 1 && elapsed > 4 * ENOUGH {
+        let is_enough = [FAIR, (2, ENOUGH), (1, 4 * ENOUGH)]
+            .iter()
+            .any(|&(exchanges, time)| exchange >= exchanges && elapsed > time);
+        if is_enough {
             break;
         }
         crowd.tell(Step::Baseline { exchange });

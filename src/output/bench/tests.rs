@@ -194,3 +194,27 @@ fn progress_fits_the_terminal() {
         assert!(progress(&now, Charset::Unicode, width).chars().count() <= width);
     }
 }
+
+#[test]
+fn on_a_terminal_of_80_columns_no_line_of_it_is_broken_inside_a_word() {
+    for colour in [Colour::Off, Colour::On] {
+        let text = render(&example::full(), colour, Charset::Ascii, 80);
+        let wrapped = wrap::at_spaces(&text, 80, hanging);
+        let plain = |text: &str| -> String {
+            let codes = ["\x1b[1;31m", "\x1b[1m", "\x1b[2m", "\x1b[0m"];
+            codes
+                .iter()
+                .fold(text.to_owned(), |text, code| text.replace(code, ""))
+        };
+        for line in plain(&wrapped).lines() {
+            assert!(line.len() <= 80, "{line}");
+        }
+        let words = |text: &str| -> Vec<String> {
+            plain(text).split_whitespace().map(str::to_owned).collect()
+        };
+        assert_eq!(words(&wrapped), words(&text));
+        // The values of a row stay in their column.
+        let goes_on = |line: &str| line.starts_with(&" ".repeat(VALUES));
+        assert!(wrapped.lines().any(goes_on), "{wrapped}");
+    }
+}
