@@ -56,5 +56,5 @@ impl Options {
 /// who repeats it.
 fn fresh_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(1, |it| it.as_millis() as u64 % 1_000_000)
+    now.map_or(1, |it| u64::from(it.subsec_micros()))
 }

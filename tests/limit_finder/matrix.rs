@@ -130,7 +130,7 @@ fn fresh_seed() -> u64 {
     let given = given.map(|text| text.parse().expect("TCPCTL_SEED is a number"));
     given.unwrap_or_else(|| {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        now.map_or(0, |it| it.as_nanos() as u64)
+        now.map_or(1, |it| u64::from(it.subsec_nanos()))
     })
 }
 

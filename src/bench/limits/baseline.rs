@@ -139,11 +139,7 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
     let mut is_watched = false;
     let mut exchange = 0;
     while exchange < EXCHANGES {
-        let elapsed = crowd.since(begin);
-        let is_enough = [FAIR, (2, ENOUGH), (1, 4 * ENOUGH)]
-            .iter()
-            .any(|&(exchanges, time)| exchange >= exchanges && elapsed > time);
-        if is_enough {
+        if is_enough(exchange, crowd.since(begin)) {
             break;
         }
         crowd.tell(Step::Baseline { exchange });
@@ -235,6 +231,14 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
         patience: Patience::new(&connects, &first_bytes, repeated || crowd.losses > losses),
         first_byte: first_bytes,
     })
+}
+
+/// Whether so many exchanges in that time say enough.
+fn is_enough(exchanges: usize, elapsed: Duration) -> bool {
+    let rules = [FAIR, (2, ENOUGH), (1, 4 * ENOUGH)];
+    rules
+        .iter()
+        .any(|&(count, time)| exchanges >= count && elapsed > time)
 }
 
 /// How long to listen whether it speaks before it is spoken to.

@@ -29,12 +29,11 @@ const APART: Duration = Duration::from_millis(500);
 const SIGHTINGS: usize = 12;
 /// whichever is more.
 const LONG: Duration = Duration::from_millis(1_500);
-/// Attempts in a row that are let in and ended, or have no answer.
+/// Attempts in a row that are let in and ended, or have no answer; and one more that is refused, for
+/// a slot may be about to listen again.
 const ATTEMPTS: usize = 2;
-/// The same of refusals: a slot may be about to listen again.
-const REFUSALS: usize = 3;
 /// A quicker server is better emptied: what it takes while a burst comes is a chance.
-const QUICKEST: Duration = Duration::from_millis(10);
+const QUICKEST: Duration = Duration::from_millis(8);
 
 /// What fits in between two greetings.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +68,8 @@ impl Pace {
                 paces.push(Self {
                     attempt,
                     attempts,
-                    pause: (patience.round_trip * 2)
+                    pause: patience
+                        .round_trip
                         .max((service / 20).min(Duration::from_millis(5))),
                     greeting: slowest * 2 + patience.look,
                     look: patience.look.min(service / 2),
@@ -80,7 +80,7 @@ impl Pace {
             add(patience.syn, ATTEMPTS);
         }
         // Several may greet in turns, and leave less time in between.
-        let least = patience.round_trip * 4 + Duration::from_millis(2);
+        let least = patience.round_trip * 2 + Duration::from_millis(2);
         add(least.max(patience.syn.min(service / 5)), 1);
         paces
     }
@@ -194,7 +194,7 @@ fn fill<N: Network>(crowd: &mut Crowd<'_, N>, pace: Pace) -> Result<Filled, Halt
         }
         turned_away += 1;
         let (overflow, enough) = match guest.ended {
-            Some((_, End::Refused)) => (Overflow::Refused, REFUSALS),
+            Some((_, End::Refused)) => (Overflow::Refused, pace.attempts + 1),
             Some((_, end)) if guest.connected.is_some() => (end.after_accept(), pace.attempts),
             _ => (Overflow::Dropped, pace.attempts),
         };
