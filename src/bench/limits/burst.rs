@@ -109,11 +109,18 @@ pub(super) fn search<N: Network>(
         let evidence = "observed: the next larger burst was refused or repeated twice";
         (Known::Exactly(*best), evidence)
     };
+    let evidence = match baseline.first_byte.iter().max() {
+        Some(&each) if each >= SLOW => format!(
+            "{evidence}; each burst had to be worked off, {:.0?} for each connection",
+            each
+        ),
+        _ => evidence.to_owned(),
+    };
     Ok(Burst {
         largest,
         overflow: last.0,
         after: last.1,
-        evidence: evidence.to_owned(),
+        evidence,
         drift: None,
     })
 }
