@@ -179,12 +179,14 @@ impl Plan {
 
     /// The search for the limits, at that address.
     pub fn limits(&self, address: SocketAddr, stop: Arc<AtomicBool>) -> LimitsPlan {
+        let parts = self.parts;
         LimitsPlan {
             sources: self.load.sources.clone(),
             message: self.load.message.clone(),
             max_connections: self.max_connections.get(),
             budget: self.budget,
             connect_timeout: self.load.connect_timeout,
+            leaves_idle: parts.latency || parts.ramp || parts.throughput,
             stop,
             ..LimitsPlan::new(address)
         }

@@ -5,8 +5,37 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use crate::common::person::pseudo_terminal;
-use crate::common::{Server, finish, signal, tcpctl};
+use crate::common::person::{Person, pseudo_terminal};
+use crate::common::{Server, finish, run, signal, tcpctl};
+
+/// The verdict is longer than a line; a pipe gets it in one.
+#[test]
+fn the_report_is_broken_at_spaces_on_a_terminal_of_80_columns() {
+    const LAST: &str = "keep clients at or under 1";
+    let bench = [
+        "bench",
+        "sim:ideal,workers=1,backlog=1",
+        "--only",
+        "limits",
+        "--color",
+        "never",
+    ];
+    let (person, child) = Person::runs_in(80, tcpctl(bench));
+    let (code, seen) = person.sees_the_end(child);
+    assert_eq!(code, 0, "{seen}");
+    let at = seen.find("serves 1 at once").expect("a verdict");
+    let report: Vec<&str> = seen[at..].lines().map(str::trim_end).collect();
+    for line in &report {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    let verdict = report[..2].join(" ");
+    let words: Vec<&str> = verdict.split_whitespace().collect();
+    assert!(words.join(" ").ends_with(LAST), "{report:#?}");
+    let ended = run(bench);
+    let text = String::from_utf8(ended.stdout).expect("text");
+    let first = text.lines().next().unwrap_or_default();
+    assert!(first.ends_with(LAST) && first.len() > 80, "{first}");
+}
 
 #[test]
 fn progress_goes_on_until_ctrl_c_and_then_comes_the_report() {

@@ -47,9 +47,14 @@ pub fn pseudo_terminal(columns: u16) -> (File, OwnedFd) {
 }
 
 impl Person {
-    /// Starts a command.
-    pub fn runs(mut command: Command) -> (Self, Child) {
-        let (terminal, slave) = pseudo_terminal(120);
+    /// Starts a command, on a terminal of 120 columns.
+    pub fn runs(command: Command) -> (Self, Child) {
+        Self::runs_in(120, command)
+    }
+
+    /// Starts a command on a terminal of so many columns.
+    pub fn runs_in(columns: u16, mut command: Command) -> (Self, Child) {
+        let (terminal, slave) = pseudo_terminal(columns);
         let child = command
             .env("TERM", "xterm-256color")
             .stdin(Stdio::from(slave.try_clone().unwrap()))

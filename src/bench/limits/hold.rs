@@ -139,7 +139,7 @@ pub(super) fn fill<N: Network>(
                 return Ok(hold);
             }
             // A slot may be about to listen again.
-            let pause = (patience.round_trip * 2).max(Duration::from_millis(5));
+            let pause = patience.round_trip.max(Duration::from_millis(5));
             crowd.sleep(pause * (1 << (refusals.clamp(1, 7) - 1)))?;
         } else {
             was_full = true;
