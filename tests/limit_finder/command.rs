@@ -46,6 +46,8 @@ fn ctrl_c_leaves_no_connection() {
         let limits = &ended.objects()[0]["limits"];
         assert!(limits["held"]["at_least"].as_u64() <= Some(6), "{limits}");
         assert!(limits["held"].as_u64().is_none(), "{limits}");
+        let verdict = ended.objects()[0]["verdict"].to_string();
+        assert!(verdict.contains("cut short"), "{verdict}");
     }
 }
 
