@@ -164,7 +164,7 @@ Five things that one does with it:
   tcpctl bench sim            measure a virtual board, with no hardware
   tcpctl discover             find the boards on the network and on the cable
   tcpctl send 192.168.1.1 hi  talk to one, from a terminal or a script
-  tcpctl bench 192.168.1.1    learn how many clients it takes, and how fast it is
+  tcpctl bench 192.168.1.1    learn how many clients it takes, and how fast
   tcpctl flash --mode ap      put the firmware onto a board, and see it answer
 
 All commands: tcpctl -h; one of them, with examples: tcpctl send --help";

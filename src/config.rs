@@ -99,19 +99,19 @@ struct Content {
 
 /// The TARGET of a command: what was given, else `TCPCTL_TARGET`, else the config file's `target`.
 ///
-/// The config file is read only where it decides.
+/// The config file is read only where it decides. `command` is who asks.
 ///
 /// # Errors
 /// A usage error: there is none, or what was found is none and where it stands.
-pub fn target(given: Option<String>) -> Result<String, Failure> {
+pub fn target(given: Option<String>, command: &str) -> Result<String, Failure> {
     if let Some(target) = given {
         return Ok(target);
     }
     find(Key::Target)?.map(|found| found.value).ok_or_else(|| {
-        Failure::usage("no TARGET was given").hint(
-            "write e.g. tcpctl send 192.168.1.1:3000, or set TCPCTL_TARGET, or `target = \"...\"` \
+        Failure::usage("no TARGET was given").hint(format!(
+            "write e.g. tcpctl {command} 192.168.1.1:3000, or set TCPCTL_TARGET, or `target = \"...\"` \
              in the config file",
-        )
+        ))
     })
 }
 
@@ -160,7 +160,11 @@ impl Place {
         // The XDG base directory specification: a relative path is to be ignored.
         let base = directory("XDG_CONFIG_HOME")
             .filter(|path| path.is_absolute())
-            .or_else(|| directory("HOME").map(|home| home.join(".config")))
+            .or_else(|| {
+                directory("HOME")
+                    .filter(|home| home.is_absolute())
+                    .map(|home| home.join(".config"))
+            })
             .or_else(|| directory("APPDATA"))?;
         Some(Self {
             path: base.join("tcpctl").join("config.toml"),

@@ -13,6 +13,10 @@ use crate::output::{Halt, Output};
 
 /// The line of a help text under which the names of related commands stand.
 const SEE_ALSO: &str = "See also";
+/// The line of a help text under which the exit codes stand.
+const CODES: &str = "Exit codes";
+/// The line of a help text under which each line tells of a file.
+const FILES: &str = "Files";
 /// What roff needs to show an apostrophe as it is, and the crate writes before each section.
 const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
@@ -82,7 +86,7 @@ fn sections(help: &str, of_command: bool) -> Roff {
         if let Some(heading) = heading.and_then(|line| line.strip_suffix(':')) {
             section = heading;
             let title = match heading {
-                "Exit codes" => "EXIT STATUS".to_owned(),
+                CODES => "EXIT STATUS".to_owned(),
                 heading => heading.to_uppercase(),
             };
             roff.control("SH", [title.as_str()]);
@@ -106,6 +110,12 @@ fn sections(help: &str, of_command: bool) -> Roff {
             match section {
                 SEE_ALSO => roff.text(pages(line.trim(), of_command)),
                 _ if typed => roff.text([roman(&line[4..])]),
+                FILES => roff.text([roman(line.trim())]).control("br", []),
+                // The program's own help has a code a line; those of the commands are prose.
+                CODES if !of_command => roff
+                    .control("TP", ["8"])
+                    .text([bold(codes(line).0)])
+                    .text([roman(codes(line).1)]),
                 _ => roff.text([roman(line.trim())]),
             };
         }
@@ -115,6 +125,14 @@ fn sections(help: &str, of_command: bool) -> Roff {
         }
     }
     roff
+}
+
+/// `130, 143 interrupted` as the codes and what they mean.
+fn codes(line: &str) -> (&str, &str) {
+    let line = line.trim();
+    let meaning = line.find(|c: char| !(c.is_ascii_digit() || ", ".contains(c)));
+    let (codes, meaning) = line.split_at(meaning.unwrap_or(line.len()));
+    (codes.trim_end(), meaning)
 }
 
 /// `tcpctl send, tcpctl flash` as the names of pages.
@@ -150,5 +168,10 @@ mod tests {
         ] {
             assert!(roff.contains(part), "{part}\nis not in\n{roff}");
         }
+        let listed = "Files:\n  a\n  b\n\nExit codes:\n  0 done\n  130, 143 ended";
+        let roff = sections(listed, false).to_roff();
+        let end = ".TP 8\n\\fB0\\fR\ndone\n.TP 8\n\\fB130, 143\\fR\nended\n";
+        assert!(roff.ends_with(end), "{roff}");
+        assert!(roff.contains("a\n.br\nb\n.br\n"), "{roff}");
     }
 }

@@ -246,6 +246,11 @@ fn virtual_board(spec: &str) -> Result<Place, Problem> {
 }
 
 fn port(host: &str, text: &str) -> Result<u16, Problem> {
+    let host = match host {
+        "" => "192.168.1.1".to_owned(),
+        v6 if v6.contains(':') => format!("[{v6}]"),
+        host => host.to_owned(),
+    };
     let fix = format!("write a port from 1 to 65535, e.g. {host}:{DEFAULT_PORT}");
     let what = match text.parse::<u16>() {
         Ok(0) => "port 0 can't be connected to".to_owned(),

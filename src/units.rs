@@ -1,5 +1,6 @@
 //! Quantities as people write them: `250us`, `1.5s`, `10k`, `1MiB`, `20Mbit`, `1%`.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Parses a duration: a decimal number and one of `ns us ms s m h`, e.g. `250us`, `1.5s`.
@@ -17,7 +18,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "m" | "min" => 60e9,
         "h" => 3600e9,
         "" if number == "0" => 1.0,
-        "" => {
+        "" if !number.is_empty() => {
             return Err(format!(
                 "'{text}' has no unit: write e.g. {number}s or {number}ms"
             ));
@@ -152,6 +153,23 @@ fn decimal(text: &str) -> Option<f64> {
         .flatten()
 }
 
+/// Parses a whole number; with a `NonZero` type, 1 or more.
+///
+/// # Errors
+/// One line that says what it must be.
+pub fn whole<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| {
+        let digits = text.trim_start_matches('0');
+        let is_number = !text.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        match digits {
+            "" if is_number => "it must be 1 or more",
+            _ if is_number => "it is too large",
+            _ => "write a whole number, e.g. 4",
+        }
+        .to_owned()
+    })
+}
+
 /// The rate of a serial line: `115200`.
 pub fn baud(text: &str) -> Result<u32, String> {
     const RATES: std::ops::RangeInclusive<u32> = 300..=8_000_000;
@@ -172,6 +190,8 @@ pub fn loader_baud(text: &str) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU16;
+
     use super::*;
 
     #[test]
@@ -200,6 +220,25 @@ mod tests {
             assert!(duration(text).is_err(), "{text}");
         }
         assert!(duration("5").unwrap_err().contains("5s or 5ms"));
+        assert!(!duration("").unwrap_err().contains("e.g. s"));
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_refused_in_plain_words() {
+        assert_eq!(whole("12"), Ok(12_u16));
+        for (text, said) in [
+            ("0", "1 or more"),
+            ("00", "1 or more"),
+            ("65536", "too large"),
+            ("99999999999999999999999", "too large"),
+            ("", "a whole number"),
+            ("-1", "a whole number"),
+            ("1.5", "a whole number"),
+            ("four", "a whole number"),
+        ] {
+            let message = whole::<NonZeroU16>(text).unwrap_err();
+            assert!(message.contains(said), "{text}: {message}");
+        }
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub fn holds(data: &[u8]) {
 }
 
 fn run(run: &Report) {
-    for (charset, width) in [(Charset::Unicode, 80), (Charset::Ascii, 20)] {
-        let text = output::bench::render(run, Colour::Off, charset, width);
+    for (charset, width, fold) in [(Charset::Unicode, 80, None), (Charset::Ascii, 20, Some(20))] {
+        let text = output::bench::render(run, Colour::Off, charset, width, fold);
         assert!(super::is_harmless(&text), "{text:?}");
     }
     page(run);

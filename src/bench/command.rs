@@ -3,13 +3,14 @@
 mod address;
 mod measuring;
 
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use self::address::one_address;
 use self::measuring::Bench;
 use super::fail_if::{Condition, Outcome};
 use super::hdr_log::Log;
-use super::measurement::SecondHistograms;
+use super::measurement::{Measurement, SecondHistograms};
 use super::plan::{Files, Plan};
 use super::report::{Environment, Report};
 use super::saved::{self, Saved};
@@ -22,6 +23,7 @@ use crate::failure::{Failure, Kind};
 use crate::interrupt::Stop;
 use crate::output::{Halt, Output};
 use crate::sanitize;
+use crate::sim::spec::Spec;
 use crate::target::Place;
 use crate::transport::Endpoint;
 
@@ -31,6 +33,8 @@ use crate::transport::Endpoint;
 /// What can't be measured, and a standard output that can't be written.
 pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
     let plan = Plan::new(args)?;
+    // Before signals are taken over: a look-up can't be broken off otherwise.
+    let way = Way::to(&plan, args)?;
     let signals = Stop::install();
     let started_at = SystemTime::now();
     let bench = Bench {
@@ -38,25 +42,9 @@ pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
         output,
         signals: &signals,
     };
-    let (seen, is_virtual) = match &plan.target.place {
-        Place::Virtual(spec) => (bench.on_cable(spec)?, true),
-        Place::Name { host, port } => {
-            let endpoint = Endpoint::Name {
-                host: host.clone(),
-                port: *port,
-            };
-            (
-                bench.on_network(one_address(&plan, args, &endpoint)?)?,
-                false,
-            )
-        }
-        Place::Addresses(addresses) => {
-            let address = match addresses[..] {
-                [only] => only,
-                _ => one_address(&plan, args, &Endpoint::Addresses(addresses.clone()))?,
-            };
-            (bench.on_network(address)?, false)
-        }
+    let (seen, is_virtual) = match way {
+        Way::Cable(spec) => (bench.on_cable(spec)?, true),
+        Way::Network(address) => (bench.on_network(address)?, false),
     };
     let environment = Environment::here(is_virtual);
     let mut report = Report::new(
@@ -82,6 +70,13 @@ pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
             text: "no connection any more: the server has gone away".to_owned(),
         });
     }
+    // With a load it is the measurement that says so.
+    if signals.already().is_some() && report.limits.is_some() && report.latency.is_none() {
+        report.caveats.push(Caveat {
+            code: Code::Noticed,
+            text: "cut short: this is what was found until then".to_owned(),
+        });
+    }
     report.throughput = seen.throughput.as_ref().map(throughput::Finding::report);
     report.comparison = plan
         .baseline
@@ -102,6 +97,32 @@ pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
     failure.map_or(Ok(Exit::Done), |failure| {
         Err(failure.about(&plan.target.text).into())
     })
+}
+
+/// How the target is reached.
+enum Way<'a> {
+    Cable(&'a Spec),
+    Network(SocketAddr),
+}
+
+impl<'a> Way<'a> {
+    fn to(plan: &'a Plan, args: &BenchArgs) -> Result<Self, Failure> {
+        let address = match &plan.target.place {
+            Place::Virtual(spec) => return Ok(Self::Cable(spec)),
+            Place::Name { host, port } => {
+                let endpoint = Endpoint::Name {
+                    host: host.clone(),
+                    port: *port,
+                };
+                one_address(plan, args, &endpoint)?
+            }
+            Place::Addresses(addresses) => match addresses[..] {
+                [only] => only,
+                _ => one_address(plan, args, &Endpoint::Addresses(addresses.clone()))?,
+            },
+        };
+        Ok(Self::Network(address))
+    }
 }
 
 /// Joins saved runs.

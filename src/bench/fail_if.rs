@@ -109,19 +109,30 @@ impl Condition {
         };
         let alias = ALIASES.iter().find(|(alias, _)| *alias == field);
         let path = alias.map_or(field, |(_, path)| path);
-        let Some(kind) = kind_of(path) else {
+        let Some(known) = field_of(path) else {
             let field = sanitize::one_line(field);
-            return Err(wrong(
-                format!("there is no field '{field}'"),
-                suggestion(&field),
-            ));
+            let inside = within(&field);
+            return Err(if inside.is_empty() {
+                wrong(format!("there is no field '{field}'"), suggestion(&field))
+            } else {
+                let hint = format!("it has {}", inside.join(", "));
+                wrong(format!("'{field}' is not one value"), hint)
+            });
         };
         let value = rest[sign.len()..].trim();
         if value.is_empty() {
             return Err(wrong("a value is missing".to_owned(), form()));
         }
-        let value = operand(value, kind, alias.is_some())
+        let value = operand(value, known.kind, alias.is_some())
             .map_err(|(message, hint)| wrong(sanitize::one_line(&message), hint.to_owned()))?;
+        if let Operand::Text(word) = &value
+            && !known.words.is_empty()
+            && !known.words.contains(word)
+        {
+            let word = sanitize::one_line(word);
+            let hint = format!("it is one of {}", known.words.join(", "));
+            return Err(wrong(format!("this field is never '{word}'"), hint));
+        }
         let ordered = !matches!(operator, Operator::Equal | Operator::NotEqual);
         if ordered && !matches!(value, Operand::Number(_)) {
             return Err(wrong(
@@ -254,8 +265,28 @@ fn operand(text: &str, kind: Kind, alias: bool) -> Result<Operand, (String, &'st
         .ok_or_else(|| (format!("'{text}' is not what this field holds"), hint))
 }
 
+/// A field that can be compared.
+struct Field {
+    path: String,
+    kind: Kind,
+    /// The words that it can hold, where the schema names them.
+    words: Vec<String>,
+}
+
+impl Field {
+    fn new(path: &str, kind: Kind, node: &Value) -> Self {
+        let words = node["enum"].as_array().into_iter().flatten();
+        let words = words.filter_map(|word| word.as_str().map(str::to_owned));
+        Self {
+            path: path.to_owned(),
+            kind,
+            words: words.collect(),
+        }
+    }
+}
+
 /// Every field that can be compared, from the published schema; an item of a list is `0`.
-static FIELDS: LazyLock<Vec<(String, Kind)>> = LazyLock::new(|| {
+static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
     // It is a part of this program, and tests validate it.
     let schema = serde_json::from_str(JSON_SCHEMA).unwrap_or_default();
     let mut fields = Vec::new();
@@ -263,13 +294,7 @@ static FIELDS: LazyLock<Vec<(String, Kind)>> = LazyLock::new(|| {
     fields
 });
 
-fn collect(
-    schema: &Value,
-    node: &Value,
-    path: &str,
-    depth: usize,
-    fields: &mut Vec<(String, Kind)>,
-) {
+fn collect(schema: &Value, node: &Value, path: &str, depth: usize, fields: &mut Vec<Field>) {
     // `flow.single` is a flow: once round is enough.
     if depth > 6 || path.ends_with("single.single") || path == "histograms" {
         return;
@@ -287,7 +312,7 @@ fn collect(
         collect(schema, first, path, depth, fields);
     } else if let Some(properties) = node["properties"].as_object() {
         if path == "latency.errors" {
-            fields.push((path.to_owned(), Kind::Number));
+            fields.push(Field::new(path, Kind::Number, node));
         }
         for (name, property) in properties {
             collect(schema, property, &under(name), depth + 1, fields);
@@ -295,7 +320,7 @@ fn collect(
     } else if let Some(items) = node.get("items") {
         collect(schema, items, &under("0"), depth + 1, fields);
     } else if node.get("additionalProperties").is_none() {
-        fields.push((path.to_owned(), kind(path, node)));
+        fields.push(Field::new(path, kind(path, node), node));
     }
 }
 
@@ -327,20 +352,20 @@ fn is_time(path: &str) -> bool {
 /// The fields that a condition can name: the short names, and with `paths` every path.
 pub fn fields(paths: bool) -> Vec<&'static str> {
     let aliases = ALIASES.iter().map(|(alias, _)| *alias);
-    let paths = paths.then(|| FIELDS.iter().map(|(path, _)| path.as_str()));
+    let paths = paths.then(|| FIELDS.iter().map(|field| field.path.as_str()));
     aliases.chain(paths.into_iter().flatten()).collect()
 }
 
 /// The operators that a field, or a short name of one, is asked about with most.
 pub fn operators(field: &str) -> [&'static str; 2] {
     let alias = ALIASES.iter().find(|(alias, _)| *alias == field);
-    match kind_of(alias.map_or(field, |(_, path)| path)) {
+    match field_of(alias.map_or(field, |(_, path)| path)).map(|field| field.kind) {
         Some(Kind::Text | Kind::Truth) => ["==", "!="],
         _ => ["<", ">"],
     }
 }
 
-fn kind_of(path: &str) -> Option<Kind> {
+fn field_of(path: &str) -> Option<&'static Field> {
     // Any item of a list is like its first.
     let is_index = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
     let names: Vec<_> = path
@@ -348,23 +373,21 @@ fn kind_of(path: &str) -> Option<Kind> {
         .map(|name| if is_index(name) { "0" } else { name })
         .collect();
     let path = names.join(".");
-    let known = FIELDS.iter().find(|(known, _)| *known == path);
-    known.map(|(_, kind)| *kind)
+    FIELDS.iter().find(|known| known.path == path)
+}
+
+/// Some of the fields that a part of the report has, e.g. `latency.complete_us`.
+fn within(part: &str) -> Vec<&'static str> {
+    let inside = FIELDS
+        .iter()
+        .filter_map(|field| field.path.strip_prefix(part)?.strip_prefix('.'));
+    inside.take(8).collect()
 }
 
 /// What was probably meant.
 fn suggestion(field: &str) -> String {
     let aliases = ALIASES.iter().map(|(alias, _)| *alias);
-    // `latency.complete_us` has fields of its own: they are meant.
-    let inside: Vec<_> = FIELDS
-        .iter()
-        .filter_map(|(path, _)| path.strip_prefix(field)?.strip_prefix('.'))
-        .take(8)
-        .collect();
-    if !inside.is_empty() {
-        return format!("it has {}", inside.join(", "));
-    }
-    let paths = FIELDS.iter().map(|(path, _)| path.as_str());
+    let paths = FIELDS.iter().map(|field| field.path.as_str());
     let likeness = |known: &str| {
         let last = known.rsplit('.').next().unwrap_or_default();
         // Most leave out the path, or misspell a name.

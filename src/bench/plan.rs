@@ -86,7 +86,7 @@ impl Plan {
     /// # Errors
     /// What can't be, each named; nothing has been sent.
     pub fn new(args: &BenchArgs) -> Result<Self, Failure> {
-        let target = Target::parse(&config::target(args.target.clone())?)?;
+        let target = Target::parse(&config::target(args.target.clone(), "bench")?)?;
         if matches!(target.place, Place::Virtual(_)) {
             if args.threads.is_some_and(|threads| threads.get() > 1) {
                 return Err(Failure::usage(

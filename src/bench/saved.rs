@@ -44,7 +44,7 @@ impl Destination {
         let shown = sanitize::one_line(&path.to_string_lossy());
         let cannot = |error: &dyn std::fmt::Display| {
             Failure::usage(format!("{option} {shown} can't be written: {error}"))
-                .hint("nothing was sent; give another path")
+                .hint("nothing was done yet; give another path")
         };
         let (path, way) = match fs::metadata(path) {
             Ok(found) if found.is_dir() => return Err(cannot(&"it is a folder")),

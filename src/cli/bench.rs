@@ -85,7 +85,15 @@ pub struct BenchArgs {
     /// Without it, as many as the limits say that the server serves at once; 1 where they were not
     /// looked for, or can't say. It is also the last step of a --ramp. Streams of the throughput: 4 if
     /// not given, at most 64.
-    #[arg(short, long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Load")]
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = units::whole::<NonZeroUsize>,
+        value_hint = ValueHint::Other,
+        help_heading = "Load"
+    )]
     pub connections: Option<NonZeroUsize>,
     /// How long [default: 5s]
     ///
@@ -101,7 +109,15 @@ pub struct BenchArgs {
     )]
     pub duration: Option<Duration>,
     /// How many requests, instead of how long
-    #[arg(short = 'n', long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Load")]
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = units::whole::<NonZeroU64>,
+        value_hint = ValueHint::Other,
+        help_heading = "Load"
+    )]
     pub requests: Option<NonZeroU64>,
     /// Start requests on a constant schedule, e.g. 200/s
     ///
@@ -136,7 +152,15 @@ pub struct BenchArgs {
     )]
     pub source: Vec<IpAddr>,
     /// Threads of this program's own [default: 1]
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Load", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = units::whole::<NonZeroUsize>,
+        value_hint = ValueHint::Other,
+        help_heading = "Load",
+        hide_short_help = true
+    )]
     pub threads: Option<NonZeroUsize>,
     /// How long to wait for a connection
     #[arg(
@@ -168,7 +192,15 @@ pub struct BenchArgs {
     #[arg(long, help_heading = "Limits and ramp")]
     pub ramp: bool,
     /// Never hold more connections than this to find the limits, nor in a ramp [default: 256]
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Limits and ramp", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = units::whole::<NonZeroUsize>,
+        value_hint = ValueHint::Other,
+        help_heading = "Limits and ramp",
+        hide_short_help = true
+    )]
     pub max_connections: Option<NonZeroUsize>,
     /// How long the search for the limits may take, and how long a ramp [default: 30s]
     #[arg(
@@ -291,7 +323,8 @@ See also:
 
 Exit codes:
   0 done, 1 a --fail-if holds, 2 usage, 6 name not resolved, 7, 28 or 56 not one request was
-  answered (could not connect, silence, broken), 130 and 143 interrupted";
+  answered (could not connect, silence, broken), 70 what failed is here (no free port, a full
+  disk), 130 and 143 interrupted";
 
 const MERGE_MORE: &str = "\
 Examples: tcpctl merge --help

@@ -91,7 +91,12 @@ pub struct DiscoverArgs {
     )]
     pub force: bool,
     /// Ask nobody over mDNS
-    #[arg(long, help_heading = "Where to look", hide_short_help = true)]
+    #[arg(
+        long,
+        conflicts_with = "service_type",
+        help_heading = "Where to look",
+        hide_short_help = true
+    )]
     pub no_mdns: bool,
     /// List no serial ports
     #[arg(long, help_heading = "Where to look", hide_short_help = true)]

@@ -166,7 +166,11 @@ pub struct FlashArgs {
     /// Its passphrase is not printed.
     #[arg(
         long,
-        conflicts_with_all = ["settings_only", "firmware", "save_image", "erase", "dry_run"],
+        conflicts_with_all = [
+            "settings_only", "firmware", "save_image", "erase", "dry_run", "mode", "ssid", "open",
+            "password_stdin", "channel", "max_stations", "hostname", "greeting", "tcp_port",
+            "workers", "backlog", "request_timeout", "services", "status",
+        ],
         help_heading = "What to do"
     )]
     pub show_settings: bool,
@@ -180,7 +184,7 @@ pub struct FlashArgs {
     pub yes: bool,
     /// Show the plan and write nothing
     ///
-    /// Without --port it needs no board.
+    /// Without --port it needs no board, but with --settings-only: what is stored counts then.
     #[arg(long, help_heading = "What to do")]
     pub dry_run: bool,
     /// Write one image of the whole flash to a file, for esptool and emulators; needs no board
@@ -199,7 +203,7 @@ pub struct FlashArgs {
     /// Show the board's console afterwards
     ///
     /// As tcpctl monitor does.
-    #[arg(long, conflicts_with = "no_wait", help_heading = "What to do")]
+    #[arg(long, conflicts_with_all = ["no_wait", "dry_run", "save_image"], help_heading = "What to do")]
     pub monitor: bool,
 }
 

@@ -44,7 +44,7 @@ pub struct MonitorArgs {
     /// End after this time
     ///
     /// With 1 where --until is unmet, or with 28 if nothing came.
-    #[arg(long, value_name = "DURATION", value_parser = units::duration, value_hint = ValueHint::Other)]
+    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration, value_hint = ValueHint::Other)]
     pub timeout: Option<Duration>,
     /// The bytes as they come
     ///

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::IpAddr;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -91,7 +92,7 @@ pub struct SendArgs {
         long,
         value_name = "N",
         allow_negative_numbers = true,
-        value_parser = clap::value_parser!(u64).range(1..),
+        value_parser = positive,
         value_hint = ValueHint::Other,
         help_heading = "Where the reply ends (one of)"
     )]
@@ -111,6 +112,7 @@ pub struct SendArgs {
     /// Want no reply: close the write side, and end when everything is acknowledged
     #[arg(
         long,
+        conflicts_with = "output",
         help_heading = "Where the reply ends (one of)",
         hide_short_help = true
     )]
@@ -152,6 +154,7 @@ pub struct SendArgs {
         allow_negative_numbers = true,
         default_value_t = 0,
         hide_default_value = true,
+        value_parser = units::whole::<u32>,
         value_hint = ValueHint::Other,
         help_heading = "Time"
     )]
@@ -161,6 +164,7 @@ pub struct SendArgs {
         long,
         value_name = "DURATION",
         default_value = "500ms",
+        requires = "retry",
         value_parser = units::duration,
         value_hint = ValueHint::Other,
         help_heading = "Time",
@@ -175,7 +179,7 @@ pub struct SendArgs {
         long,
         value_name = "N",
         allow_negative_numbers = true,
-        value_parser = clap::value_parser!(u64).range(1..),
+        value_parser = positive,
         value_hint = ValueHint::Other,
         help_heading = "More than once"
     )]
@@ -209,12 +213,12 @@ pub struct SendArgs {
         long,
         value_name = "N",
         allow_negative_numbers = true,
-        value_parser = clap::value_parser!(u16).range(1..),
+        value_parser = units::whole::<NonZeroU16>,
         value_hint = ValueHint::Other,
         help_heading = "More than once",
         hide_short_help = true
     )]
-    pub parallel: Option<u16>,
+    pub parallel: Option<NonZeroU16>,
 
     /// How to print the reply [default: text]
     #[arg(
@@ -262,6 +266,10 @@ pub enum ReplyForm {
     Hex,
     /// As it came, even on a terminal.
     Raw,
+}
+
+fn positive(text: &str) -> Result<u64, String> {
+    units::whole(text).map(NonZeroU64::get)
 }
 
 pub(super) const ABOUT: &str = "\

@@ -113,10 +113,15 @@ impl Cache {
     /// This user's cache.
     pub fn of_user() -> Self {
         let directory = |name| env::var_os(name).map(PathBuf::from);
-        // The XDG base directory specification: a relative path is to be ignored.
+        // The XDG base directory specification: a relative path is to be ignored. So is such a home:
+        // else every folder would have files of its own.
         let base = directory("XDG_CACHE_HOME")
             .filter(|path| path.is_absolute())
-            .or_else(|| directory("HOME").map(|home| home.join(".cache")))
+            .or_else(|| {
+                directory("HOME")
+                    .filter(|home| home.is_absolute())
+                    .map(|home| home.join(".cache"))
+            })
             .or_else(|| directory("LOCALAPPDATA"));
         Self {
             path: base.map(|base| base.join("tcpctl").join("boards.json")),

@@ -69,6 +69,9 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> Result<Exit, Halt> {
         }
     })?;
     memory.write();
+    if matches!(&found, Ok(found) if found.interrupted.is_some()) {
+        output.interrupted();
+    }
     let found = finish(listing.into_inner(), found)?;
     for problem in &found.circumstances.problems {
         output.detail(|| problem.clone());

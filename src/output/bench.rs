@@ -7,6 +7,8 @@ mod ramp;
 
 use std::fmt::Write as _;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::{Colour, Halt, Output, human};
 use crate::bench::chart::{self, Charset};
 use crate::bench::report::{Distribution, Flow, Latency, Report, Throughput};
@@ -24,34 +26,45 @@ impl Output {
         if self.is_json() {
             return self.object(report);
         }
+        let width = chart::width();
         let text = render(
             report,
             self.stdout_colour,
             Charset::detect(),
-            chart::width(),
+            width,
+            // Programs find a sentence on one line.
+            self.is_terminal().then_some(width),
         );
         self.write(text.as_bytes())
     }
 }
 
-/// The whole report as text; everything in it is safe for a terminal.
-pub fn render(report: &Report, colour: Colour, charset: Charset, width: usize) -> String {
-    let mut text = String::new();
-    for (at, line) in report.verdict.lines().enumerate() {
-        let line = sanitize::one_line(line);
-        let line = match at {
-            0 if all_failed(report) => colour.alarm(&line),
-            0 => colour.strong(&line),
-            _ => line,
-        };
-        let _ = writeln!(text, "{line}");
-    }
+/// The whole report as text; everything in it is safe for a terminal. Charts are no wider than
+/// `width`, sentences are folded at `fold` where there is such a column.
+pub fn render(
+    report: &Report,
+    colour: Colour,
+    charset: Charset,
+    width: usize,
+    fold: Option<usize>,
+) -> String {
     let mut page = Page {
-        text,
+        text: String::new(),
         colour,
         charset,
         width,
+        fold,
     };
+    for (at, line) in report.verdict.lines().enumerate() {
+        for line in page.folded(&sanitize::one_line(line), 0) {
+            let line = match at {
+                0 if all_failed(report) => colour.alarm(&line),
+                0 => colour.strong(&line),
+                _ => line,
+            };
+            let _ = writeln!(page.text, "{line}");
+        }
+    }
     if let Some(comparison) = &report.comparison {
         page.comparison(comparison);
     }
@@ -89,7 +102,14 @@ struct Page {
     colour: Colour,
     charset: Charset,
     width: usize,
+    fold: Option<usize>,
 }
+
+/// Where the values of rows begin, and what is said about them.
+const VALUES: usize = 25;
+const EVIDENCE: usize = VALUES + 15;
+/// A sentence in a narrower column than this would be all line ends.
+const NARROWEST: usize = 30;
 
 impl Page {
     fn heading(&mut self, title: &str) {
@@ -103,9 +123,49 @@ impl Page {
         }
     }
 
+    /// A sentence as lines that fit beside `indent` columns.
+    fn folded(&self, sentence: &str, indent: usize) -> Vec<String> {
+        let Some(room) = self
+            .fold
+            .map(|fold| fold.saturating_sub(indent).max(NARROWEST))
+        else {
+            return vec![sentence.to_owned()];
+        };
+        let mut lines = vec![String::new()];
+        let mut used = 0;
+        for word in sentence.split(' ') {
+            let long = word.width();
+            if used > 0 && used + 1 + long > room {
+                lines.push(String::new());
+                used = 0;
+            }
+            if let Some(line) = lines.last_mut() {
+                let space = if used > 0 { " " } else { "" };
+                let _ = write!(line, "{space}{word}");
+                used += space.len() + long;
+            }
+        }
+        lines
+    }
+
     /// A row of a name and what is known.
     fn row(&mut self, name: &str, value: &str) {
-        let _ = writeln!(self.text, "  {name:<22} {value}");
+        self.hanging(&format!("  {name:<22} "), value, VALUES);
+    }
+
+    /// A row of a name, what is known, and how.
+    fn evidence(&mut self, name: &str, value: &str, how: &str) {
+        self.hanging(&format!("  {name:<22} {value:<14} "), how, EVIDENCE);
+    }
+
+    /// A sentence behind `start`; its further lines begin at `indent`.
+    fn hanging(&mut self, start: &str, sentence: &str, indent: usize) {
+        for (at, line) in self.folded(sentence, indent).iter().enumerate() {
+            let _ = match at {
+                0 => writeln!(self.text, "{start}{line}"),
+                _ => writeln!(self.text, "{:indent$}{line}", ""),
+            };
+        }
     }
 
     /// A table with its columns right-aligned, the first left-aligned.
@@ -155,11 +215,13 @@ impl Page {
         if let Some(times) = &latency.schedule_error_us {
             row("started late by", times);
         }
+        // The round trips that the kernel has measured. Longer names would make a table of more than 80
+        // columns.
         if let Some(times) = &latency.min_rtt_us {
-            row("network (min RTT)", times);
+            row("network, least", times);
         }
         if let Some(times) = &latency.smoothed_rtt_us {
-            row("network (smoothed)", times);
+            row("network, smooth", times);
         }
         if rows.len() > 1 {
             self.table(&rows);
@@ -270,7 +332,7 @@ impl Page {
             .caveats
             .iter()
             .filter(|caveat| matches!(caveat.code, Code::FewSamples | Code::Missing))
-            .map(|caveat| sanitize::one_line(&caveat.text))
+            .flat_map(|caveat| self.folded(&sanitize::one_line(&caveat.text), 0))
             .collect();
         let environment = &report.environment;
         let kernel = environment.kernel.as_deref().unwrap_or_default();
@@ -288,11 +350,9 @@ impl Page {
         );
         self.text.push('\n');
         self.lines(&notes);
-        let _ = writeln!(
-            self.text,
-            "{}",
-            self.colour.faint(&sanitize::one_line(&from))
-        );
+        for line in self.folded(&sanitize::one_line(&from), 0) {
+            let _ = writeln!(self.text, "{}", self.colour.faint(&line));
+        }
     }
 }
 

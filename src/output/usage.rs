@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 
 use clap::builder::{Resettable, StyledStr};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, ValueEnum};
 
 use super::{Colour, Halt, Stdout, tell};
@@ -59,7 +59,10 @@ pub fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
                 .get_subcommands()
                 .map(clap::Command::get_name)
                 .find(|name| texts.iter().any(|text| text == name));
-            let mut failure = failure(error);
+            let mut failure = failure(error, &texts);
+            if error.kind() == ErrorKind::InvalidUtf8 {
+                failure.message = no_text(arguments);
+            }
             if texts.first().is_some_and(|text| text == "help") {
                 let way = command.map(|name| format!("tcpctl {name} --help"));
                 failure.hint = Some(format!(
@@ -123,8 +126,64 @@ fn summary(arguments: &[impl AsRef<str>]) -> StyledStr {
 /// After all that is in the order in which it is written.
 const LAST: usize = 900;
 
+/// Which argument is no text.
+fn no_text(arguments: &[OsString]) -> String {
+    let bad = arguments
+        .iter()
+        .find(|argument| argument.to_str().is_none());
+    let shown = bad.map(|bad| sanitize::one_line(&bad.to_string_lossy()));
+    format!("'{}' is not UTF-8", shown.unwrap_or_default())
+}
+
+/// A negative value, which clap takes for an option, and the option that it was written for.
+fn negative<'a>(
+    error: &clap::Error,
+    arguments: &'a [impl AsRef<str>],
+) -> Option<(&'a str, &'a str)> {
+    let Some(ContextValue::String(found)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    if !found.starts_with('-') || !found[1..].starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    arguments.windows(2).find_map(|pair| {
+        let (option, value) = (pair[0].as_ref(), pair[1].as_ref());
+        let is_it = value.starts_with(found.as_str()) && takes_value(option, arguments);
+        is_it.then_some((option, value))
+    })
+}
+
+/// Whether it is a third word for `send`, most likely the rest of a message.
+fn is_second_message(error: &clap::Error, arguments: &[impl AsRef<str>]) -> bool {
+    let found = error.get(ContextKind::InvalidArg);
+    let word = matches!(found, Some(ContextValue::String(word)) if !word.starts_with('-'));
+    let command = arguments.iter().find(|it| !it.as_ref().starts_with('-'));
+    error.kind() == ErrorKind::UnknownArgument
+        && word
+        && command.is_some_and(|it| it.as_ref() == "send")
+}
+
+/// Whether `option` is one that the command in `arguments` has, with a value.
+fn takes_value(option: &str, arguments: &[impl AsRef<str>]) -> bool {
+    let mut cli = Cli::command();
+    cli.build();
+    let command = arguments
+        .iter()
+        .find_map(|name| cli.find_subcommand(name.as_ref()));
+    command.unwrap_or(&cli).get_arguments().any(|arg| {
+        let long = arg.get_long().map(|long| format!("--{long}"));
+        let short = arg.get_short().map(|short| format!("-{short}"));
+        arg.get_action().takes_values() && [long, short].iter().flatten().any(|name| name == option)
+    })
+}
+
 /// Clap's paragraphs as one line: the first is what is wrong, its tips are the hint.
-fn failure(error: &clap::Error) -> Failure {
+fn failure(error: &clap::Error, arguments: &[impl AsRef<str>]) -> Failure {
+    if let Some((option, value)) = negative(error, arguments) {
+        let (option, value) = (sanitize::one_line(option), sanitize::one_line(value));
+        let message = format!("invalid value '{value}' for '{option}': it can't be negative");
+        return Failure::usage(message).hint("try --help");
+    }
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n").map(|paragraph| {
         let words: Vec<_> = paragraph.split_whitespace().collect();
@@ -135,7 +194,9 @@ fn failure(error: &clap::Error) -> Failure {
     let tips: Vec<_> = paragraphs
         .filter_map(|paragraph| Some(paragraph.strip_prefix("tip: ")?.to_owned()))
         .collect();
-    let hint = if tips.is_empty() {
+    let hint = if tips.is_empty() && is_second_message(error, arguments) {
+        "a message with spaces needs quotes: tcpctl send HOST 'two words'".to_owned()
+    } else if tips.is_empty() {
         "try --help".to_owned()
     } else {
         tips.join("; ")
@@ -150,7 +211,10 @@ mod tests {
     use super::*;
 
     fn of(arguments: &[&str]) -> Failure {
-        failure(&Cli::try_parse_from(arguments).unwrap_err())
+        failure(
+            &Cli::try_parse_from(arguments).unwrap_err(),
+            &arguments[1..],
+        )
     }
 
     #[test]
@@ -182,12 +246,44 @@ mod tests {
                 "'--crlf'",
                 "--help",
             ),
+            (
+                vec!["tcpctl", "send", "x", "--count", "many"],
+                "a whole number",
+                "--help",
+            ),
+            (
+                vec!["tcpctl", "send", "x", "--idle", "-1s"],
+                "'-1s' for '--idle': it can't be negative",
+                "--help",
+            ),
+            (
+                vec!["tcpctl", "bench", "sim", "-c", "-1"],
+                "a whole number",
+                "--help",
+            ),
+            (
+                vec!["tcpctl", "send", "x", "two", "words"],
+                "'words'",
+                "quotes",
+            ),
+            // A message that begins with a hyphen is another matter.
+            (vec!["tcpctl", "send", "x", "-1"], "'-1'", "-- -1"),
+            (vec!["tcpctl", "send", "x", "--json", "-1"], "'-1'", "-- -1"),
         ] {
             let failure = of(&arguments);
             assert!(failure.message.contains(message), "{failure}");
             assert!(failure.hint.as_ref().unwrap().contains(hint), "{failure}");
             assert!(!failure.to_string().contains('\n'), "{failure}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_argument_that_is_no_text_is_shown() {
+        use std::os::unix::ffi::OsStringExt;
+        let bad = OsString::from_vec(b"\xff\x1b[31m".to_vec());
+        let message = no_text(&["send".into(), bad]);
+        assert_eq!(message, "'\u{fffd}\\x1b[31m' is not UTF-8");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::Read;
+use std::num::NonZeroU16;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -25,13 +26,13 @@ pub(super) fn targets(path: &Path) -> Result<Vec<Target>, Failure> {
     let name = if input::is_stdin(path) {
         "standard input".to_owned()
     } else {
-        sanitize::one_line(&path.display().to_string())
+        sanitize::one_line(&path.to_string_lossy())
     };
     let mut text = String::new();
     let file: File = if input::is_stdin(path) {
         input::stdin().map_err(|error| Failure::usage(format!("{name}: {error}")))?
     } else {
-        input::open(path)?
+        input::open("--targets", path)?
     };
     file.take(LONGEST_LIST)
         .read_to_string(&mut text)
@@ -133,7 +134,7 @@ impl Event {
 pub(super) async fn run(
     plan: &Plan,
     targets: &[Target],
-    parallel: u16,
+    parallel: NonZeroU16,
     output: &Output,
     interrupt: &Interrupt,
 ) -> Result<Exit, Halt> {
@@ -151,7 +152,7 @@ pub(super) async fn run(
             told.borrow_mut().record(&tried);
         }
     };
-    let workers: Vec<_> = (0..usize::from(parallel).min(targets.len()))
+    let workers: Vec<_> = (0..usize::from(parallel.get()).min(targets.len()))
         .map(|_| Box::pin(worker()))
         .collect();
     together(workers).await?;

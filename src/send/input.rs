@@ -12,6 +12,7 @@ use std::thread;
 use tokio::sync::mpsc;
 
 use crate::failure::{Failure, Kind};
+use crate::sanitize;
 use crate::sys::{self, Readiness};
 
 /// How much is read at a time. A pipe gives 64 KiB at most; for files larger reads cost fewer
@@ -81,7 +82,7 @@ impl Message {
     pub(super) fn open(&self) -> Result<Feed, Failure> {
         let (bytes, more) = match &self.source {
             Source::Bytes(bytes) => (bytes.to_vec(), More::Nothing),
-            Source::File(path) => (Vec::new(), More::Ready(open(path)?, 0)),
+            Source::File(path) => (Vec::new(), More::Ready(open("--file", path)?, 0)),
             Source::Stdin | Source::Conversation => {
                 let stdin = stdin().map_err(|error| failed(&error))?;
                 (Vec::new(), More::Ready(stdin, 0))
@@ -108,9 +109,10 @@ pub(super) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// Opens a file that the command line names.
-pub(super) fn open(path: &Path) -> Result<File, Failure> {
-    let named = |what: &str| Failure::usage(format!("{}: {what}", path.display()));
+/// Opens a file that the command line names; `option` is the one that does.
+pub(super) fn open(option: &str, path: &Path) -> Result<File, Failure> {
+    let shown = sanitize::one_line(&path.to_string_lossy());
+    let named = |what: &str| Failure::usage(format!("{option} {shown}: {what}"));
     let file = File::open(path).map_err(|error| {
         let text = error.to_string();
         named(text.split(" (os error").next().unwrap_or(&text))

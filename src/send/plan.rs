@@ -2,6 +2,7 @@
 //! is made.
 
 use std::io::IsTerminal;
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ const DEFAULT_IDLE: Duration = Duration::from_secs(2);
 /// From one try to the next, as ping does.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 /// Targets at a time, where nothing is said.
-const DEFAULT_PARALLEL: u16 = 8;
+const DEFAULT_PARALLEL: NonZeroU16 = NonZeroU16::new(8).unwrap();
 /// What is sent on a terminal where nothing is given: the tutorial client's message.
 const DEFAULT_MESSAGE: &[u8] = b"Hello TCP world!\r\n";
 
@@ -63,7 +64,10 @@ pub(super) enum Scope {
         interval: Duration,
     },
     /// One exchange with each.
-    Fleet { targets: Vec<Target>, parallel: u16 },
+    Fleet {
+        targets: Vec<Target>,
+        parallel: NonZeroU16,
+    },
 }
 
 impl Plan {
@@ -115,7 +119,7 @@ fn scope(args: &SendArgs) -> Result<Scope, Failure> {
             parallel: args.parallel.unwrap_or(DEFAULT_PARALLEL),
         });
     }
-    let target = Target::parse(&config::target(args.target.clone())?)?;
+    let target = Target::parse(&config::target(args.target.clone(), "send")?)?;
     Ok(match args.count {
         Some(count) => Scope::Repeated {
             target,
@@ -170,10 +174,12 @@ fn dial(args: &SendArgs) -> Result<Dial, Failure> {
 
 /// Checks literal addresses against the flags that restrict them.
 fn check_addresses(target: &Target, dial: &Dial) -> Result<(), Failure> {
-    let Place::Addresses(addresses) = &target.place else {
-        return Ok(());
-    };
     let text = sanitize::one_line(&target.text);
+    let addresses = match &target.place {
+        Place::Addresses(addresses) => addresses,
+        Place::Name { .. } => return Ok(()),
+        Place::Virtual(_) => return check_virtual(target, dial),
+    };
     if !addresses.iter().any(|address| dial.allows(*address)) {
         return Err(Failure::usage(format!(
             "target '{text}' is not of the address family that -4, -6 or --source asks for"
@@ -188,6 +194,28 @@ fn check_addresses(target: &Target, dial: &Dial) -> Result<(), Failure> {
         .about(&target.text));
     }
     Ok(())
+}
+
+/// Of a virtual board's cable this computer has one end, which is of IPv4.
+fn check_virtual(target: &Target, dial: &Dial) -> Result<(), Failure> {
+    let flag = match dial {
+        Dial {
+            source: Some(_), ..
+        } => "--source",
+        Dial {
+            interface: Some(_), ..
+        } => "--interface",
+        Dial {
+            family: Family::V6, ..
+        } => "-6",
+        _ => return Ok(()),
+    };
+    let text = sanitize::one_line(&target.text);
+    Err(Failure::usage(format!(
+        "{flag} does nothing with '{text}', a virtual board"
+    ))
+    .hint(format!("leave {flag} out"))
+    .about(&target.text))
 }
 
 fn message(args: &SendArgs) -> Result<Message, Failure> {
@@ -231,7 +259,7 @@ fn file(path: &Path, stdin: impl FnOnce() -> Result<Source, Failure>) -> Result<
     if input::is_stdin(path) {
         return stdin();
     }
-    input::open(path)?;
+    input::open("--file", path)?;
     Ok(Source::File(path.to_owned()))
 }
 

@@ -48,9 +48,9 @@ fn published() -> &'static HashMap<String, Published> {
 pub fn check(object: &Value) {
     let name = object["schema"].as_str().unwrap();
     let file = match name {
-        // A summary is published with what it sums up; a list of names is for completion alone.
+        // A summary is published with what it sums up, a list of names with what they are of.
         "tcpctl.send.summary/1" => "tcpctl.send/1",
-        "tcpctl.discover.names/1" => return,
+        "tcpctl.discover.names/1" => "tcpctl.discover/1",
         name => name,
     };
     let schema = published().get(file);

@@ -205,6 +205,9 @@ fn names_come_from_the_cache_and_from_nowhere_else() {
         (r"a\032b", "10.0.0.5", 3000, now()),
     ]));
     assert_eq!(names(), "Board in the kitchen\ngreeter-a\ngreeter-b\n");
+    let ended = cache.run(&["discover", "--names", "--json"]);
+    let listed = serde_json::json!(["Board in the kitchen", "greeter-a", "greeter-b"]);
+    assert_eq!(ended.objects()[0]["names"], listed);
     for damaged in [
         "",
         "{ not json",
@@ -274,5 +277,14 @@ fn a_board_without_an_ipv4_address_is_not_announced() {
 fn the_schema_is_printed() {
     let ended = run(["schema", "discover"]);
     let schema: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
-    assert_eq!(schema["properties"]["schema"]["const"], "tcpctl.discover/1");
+    assert_eq!(schema["title"], "tcpctl.discover/1");
+    let kinds = &schema["oneOf"];
+    assert_eq!(
+        kinds[0]["properties"]["schema"]["const"],
+        "tcpctl.discover/1"
+    );
+    assert_eq!(
+        kinds[1]["properties"]["schema"]["const"],
+        "tcpctl.discover.names/1"
+    );
 }

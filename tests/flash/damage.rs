@@ -2,7 +2,6 @@
 
 use espflash::flasher::FlashSize;
 use tcpctl::flash::image::{Firmware, merge};
-use tcpctl::flash::table::TABLE_OFFSET;
 
 use crate::common::noise;
 use crate::firmware::Program;

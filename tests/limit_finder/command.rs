@@ -50,6 +50,8 @@ fn ctrl_c_leaves_no_connection() {
             for field in ["held", "burst"] {
                 assert!(limits[field].as_u64().is_none(), "{field}: {limits}");
             }
+            let verdict = ended.objects()[0]["verdict"].to_string();
+            assert!(verdict.contains("cut short"), "{verdict}");
         }
     }
 }

@@ -60,6 +60,27 @@ fn aliases_and_paths_of_the_contract() {
 }
 
 #[test]
+fn a_part_and_a_word_that_can_never_be_are_usage_errors() {
+    for (text, message, hint) in [
+        (
+            "latency > 1",
+            "'latency' is not one value",
+            "complete_us.p50",
+        ),
+        (
+            "limits.overflow == refusd",
+            "never 'refusd'",
+            "refused, dropped",
+        ),
+        ("verdict.x == 1", "no field 'verdict.x'", "verdict"),
+    ] {
+        let failure = Condition::parse(text).unwrap_err();
+        assert!(failure.message.contains(message), "{failure}");
+        assert!(failure.hint.as_ref().unwrap().contains(hint), "{failure}");
+    }
+}
+
+#[test]
 fn what_is_not_known_has_not_passed() {
     let mut report = example::report();
     for text in [
@@ -104,7 +125,7 @@ fn what_can_never_be_checked_is_refused_with_what_to_write() {
         ),
         (
             "latency.complete_us > 1ms",
-            "no field",
+            "not one value",
             "it has max, mean, p50",
         ),
         ("served_at_once < 4", "no field", "'limits.served_at_once'"),

@@ -54,7 +54,7 @@ pub(super) fn of(report: &Report) -> String {
             }
         });
     }
-    let mut content = table(&rows);
+    let mut content = table(&rows).replace("<table>", "<table class=\"flows\">");
     for (name, flow) in flows {
         if let Some(why) = throughput.evidence.get(&format!("{name}.limited_by"))
             && flow.is_some()

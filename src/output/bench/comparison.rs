@@ -1,7 +1,5 @@
 //! How a run differs from an earlier one.
 
-use std::fmt::Write as _;
-
 use super::Page;
 use crate::bench::compare::{Comparison, Difference, Finding};
 use crate::output::human;
@@ -14,9 +12,9 @@ impl Page {
         self.heading(&title);
         self.table(&comparison_rows(comparison));
         for change in &comparison.changes {
-            let _ = writeln!(self.text, "  {}", sanitize::one_line(change));
+            self.hanging("  ", &sanitize::one_line(change), 2);
         }
-        let _ = writeln!(self.text, "  {}", comparison_statement(comparison));
+        self.hanging("  ", &comparison_statement(comparison), 2);
     }
 }
 

@@ -48,14 +48,13 @@ impl Page {
                 .evidence
                 .get(field)
                 .map(|how| sanitize::one_line(how));
-            let text = match (value, how) {
-                (None, None) => continue,
-                (None, Some(why)) if why.starts_with("not ") => why,
-                (None, Some(why)) => format!("not known: {why}"),
-                (Some(value), None) => value,
-                (Some(value), Some(how)) => format!("{value:<14} {how}"),
-            };
-            self.row(name, &text);
+            match (value, how) {
+                (None, None) => {}
+                (None, Some(why)) if why.starts_with("not ") => self.row(name, &why),
+                (None, Some(why)) => self.row(name, &format!("not known: {why}")),
+                (Some(value), None) => self.row(name, &value),
+                (Some(value), Some(how)) => self.evidence(name, &value, &how),
+            }
         }
         for (name, times) in [
             ("first byte, served", limits.served_first_byte_us),
@@ -76,7 +75,7 @@ impl Page {
         }
         if let (Some(each), Some(how)) = (limits.per_client, limits.evidence.get("per_client")) {
             let (each, how) = (if each { "yes" } else { "no" }, sanitize::one_line(how));
-            self.row("limit each client", &format!("{each:<14} {how}"));
+            self.evidence("limit each client", each, &how);
         }
     }
 }

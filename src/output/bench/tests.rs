@@ -6,7 +6,7 @@ use crate::bench::example;
 use crate::bench::measurement::ErrorClass;
 
 fn plain(report: &Report) -> String {
-    render(report, Colour::Off, Charset::Unicode, 80)
+    render(report, Colour::Off, Charset::Unicode, 80, None)
 }
 
 /// The knee's cause makes the widest line.
@@ -33,11 +33,33 @@ fn a_ramp_fits_a_terminal_of_80_columns_and_has_a_chart_of_each_kind() {
             "{chart}: {ramp}"
         );
     }
-    let wide = render(&report, Colour::Off, Charset::Unicode, 120);
+    let wide = render(&report, Colour::Off, Charset::Unicode, 120, None);
     assert!(
         wide.contains("sent again") && wide.contains("  max"),
         "{wide}"
     );
+}
+
+/// A terminal breaks lines in the middle of words; a pipe is for programs that look for a sentence.
+#[test]
+fn sentences_are_folded_on_a_terminal_and_nowhere_else() {
+    let report = example::full();
+    let folded = render(&report, Colour::Off, Charset::Unicode, 80, Some(80));
+    let long: Vec<_> = folded
+        .lines()
+        .filter(|line| line.chars().count() > 80)
+        .collect();
+    assert!(long.is_empty(), "{long:#?}");
+    let words = |text: &str| {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let plain = plain(&report);
+    assert_eq!(words(&folded), words(&plain));
+    for line in report.verdict.lines() {
+        assert!(plain.lines().any(|it| it == line), "{line}\n{plain}");
+    }
 }
 
 #[test]
@@ -87,7 +109,7 @@ fn the_answer_comes_first_and_nothing_is_left_out() {
         "Latency",
         "p99.9",
         "started late by",
-        "network (min RTT)",
+        "network, least",
         "the network 5.00 ms (two round trips), the server 2.80 ms",
         "80 refused",
         "20 timed out waiting for the reply",
@@ -167,7 +189,7 @@ fn what_others_wrote_does_nothing_to_a_terminal() {
 
 #[test]
 fn ascii_is_ascii() {
-    let text = render(&example::full(), Colour::Off, Charset::Ascii, 80);
+    let text = render(&example::full(), Colour::Off, Charset::Ascii, 80, None);
     assert!(text.is_ascii(), "{text}");
 }
 
