@@ -222,24 +222,19 @@ impl Mdns {
 
     /// Takes in a datagram. What is missing is asked for at once.
     pub async fn learn(&mut self, received: Received) -> Vec<MdnsEvent> {
+        let mut events = Vec::new();
+        if !self.is_from_link(&received) {
+            return events;
+        }
         let Received {
             interface: index,
             from,
             bytes,
         } = received;
-        let mut events = Vec::new();
         let Some(interface) = self.interfaces.iter().find(|it| it.index == index) else {
             return events;
         };
-        // RFC 6762 §6: no response comes from another port. §11: who is not on the link has nothing
-        // to say.
-        let on_link = match from.ip() {
-            IpAddr::V4(address) => interface.reaches(address),
-            // Addresses of any prefix may be on an IPv6 link.
-            IpAddr::V6(_) => true,
-        };
-        let credible = on_link && from.port() == self.port;
-        let Some(directory) = self.directories.get_mut(&index).filter(|_| credible) else {
+        let Some(directory) = self.directories.get_mut(&index) else {
             return events;
         };
         let answers = message::answers(&bytes);
@@ -286,6 +281,17 @@ impl Mdns {
             })
         }));
         events
+    }
+
+    /// Whether a datagram can be a response at all: none comes from another port (RFC 6762 §6), and
+    /// who is not on the link has nothing to say (§11).
+    pub fn is_from_link(&self, received: &Received) -> bool {
+        let on_link = |interface: &Interface| match received.from.ip() {
+            IpAddr::V4(address) => interface.reaches(address),
+            // Addresses of any prefix may be on an IPv6 link.
+            IpAddr::V6(_) => true,
+        };
+        received.from.port() == self.port && self.interface(received.interface).is_some_and(on_link)
     }
 
     /// Whether a board on this interface can have this address.
