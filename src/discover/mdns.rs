@@ -125,6 +125,10 @@ impl Mdns {
             self.begin = Instant::now();
             self.next = self.begin;
         }
+        let is_used = |index: &u32| interfaces.iter().any(|it| it.index == *index);
+        // Numbers are not used twice: a computer that starts containers has new ones all day.
+        self.directories.retain(|index, _| is_used(index));
+        self.forbidden.retain(is_used);
         self.interfaces = interfaces;
         problems
     }
@@ -353,6 +357,25 @@ fn is_credible(interface: &Interface, address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_interfaces_that_are_gone() {
+        let mut mdns = Mdns::new(DnsName::of_text("_tcpctl._tcp.local").unwrap(), 5353);
+        for index in 1_000_000..1_000_100 {
+            let interface = Interface {
+                name: "veth".into(),
+                index,
+                v4: Vec::new(),
+                v6: Vec::new(),
+                is_loopback: false,
+                has_multicast: true,
+            };
+            mdns.forbidden.insert(index);
+            // Without an address there is nothing to ask from, and no packet leaves.
+            assert_eq!(mdns.use_interfaces(vec![interface]).len(), 1);
+        }
+        assert_eq!((mdns.directories.len(), mdns.forbidden.len()), (1, 1));
+    }
 
     #[test]
     fn no_message_makes_us_connect_to_the_internet() {
