@@ -2,15 +2,15 @@
 
 #[path = "build/firmware.rs"]
 mod firmware;
-#[path = "build/position.rs"]
-mod position;
+#[path = "build/start.rs"]
+mod start;
 #[path = "build/version.rs"]
 mod version;
 
 fn main() -> std::io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
-    position::fix();
+    start::shorten()?;
     let firmware = firmware::bundle()?;
     version::write(&firmware)
 }

@@ -48,12 +48,16 @@ impl Lines {
 }
 
 /// What a line says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
 pub enum Said {
     /// The firmware has started.
     Banner(Banner),
-    /// It can be reached there.
-    Ready(SocketAddr),
+    /// It can be reached.
+    Ready {
+        /// Where.
+        addr: SocketAddr,
+    },
     /// A request was read.
     Request {
         /// Who sent it.
@@ -73,11 +77,20 @@ pub enum Said {
         addr: Option<String>,
     },
     /// The server's counters.
-    Counters(serde_json::Value),
+    Counters {
+        /// As the board tells them.
+        counters: serde_json::Value,
+    },
     /// It has panicked, or says after its reboot that it had.
-    Panic(String),
+    Panic {
+        /// Why.
+        message: String,
+    },
     /// Anything else.
-    Line,
+    Line {
+        /// The line.
+        text: String,
+    },
 }
 
 /// The words of the firmware's banner.
@@ -118,18 +131,25 @@ pub fn parse(line: &str) -> Said {
         }),
         "ready" => value("addr")
             .and_then(|addr| addr.parse().ok())
-            .map(Said::Ready),
+            .map(|addr| Said::Ready { addr }),
         "request" => request(rest),
         "station" => value("mac").map(|mac| Said::Station {
             change: rest.split(' ').next().unwrap_or_default().to_owned(),
             mac,
             addr: value("addr"),
         }),
-        "counters" => serde_json::from_str(rest).ok().map(Said::Counters),
-        "panic" => Some(Said::Panic(unquoted(rest).to_owned())),
+        "counters" => serde_json::from_str(rest)
+            .ok()
+            .map(|counters| Said::Counters { counters }),
+        "panic" => Some(Said::Panic {
+            message: quoted(rest).unwrap_or(rest).to_owned(),
+        }),
         _ => None,
     };
-    said.or_else(|| rust_panic(line)).unwrap_or(Said::Line)
+    said.or_else(|| rust_panic(line))
+        .unwrap_or_else(|| Said::Line {
+            text: line.to_owned(),
+        })
 }
 
 fn request(rest: &str) -> Option<Said> {
@@ -138,20 +158,29 @@ fn request(rest: &str) -> Option<Said> {
     Some(Said::Request {
         peer: peer.parse().ok()?,
         len: len.parse().ok()?,
-        request: unquoted(text).to_owned(),
+        request: quoted(text).unwrap_or(text).to_owned(),
     })
+}
+
+/// The text between a quote and the next one that is not escaped; a virtual board says the time
+/// behind it.
+fn quoted(text: &str) -> Option<&str> {
+    let text = text.strip_prefix('"')?;
+    let mut is_escaped = false;
+    let end = text.find(|c| {
+        let is_end = c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        is_end
+    })?;
+    Some(&text[..end])
 }
 
 /// What a panicking program prints itself, before it reboots.
 fn rust_panic(line: &str) -> Option<Said> {
     let at = line.find("panicked at ")?;
-    Some(Said::Panic(line[at..].to_owned()))
-}
-
-fn unquoted(text: &str) -> &str {
-    text.strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'))
-        .unwrap_or(text)
+    Some(Said::Panic {
+        message: line[at..].to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -171,7 +200,9 @@ mod tests {
         assert_eq!((&*banner.mode, &*banner.reset), ("ap", "power-on"));
         assert_eq!(
             parse("ready addr=192.168.1.1:3000"),
-            Said::Ready("192.168.1.1:3000".parse().unwrap())
+            Said::Ready {
+                addr: "192.168.1.1:3000".parse().unwrap()
+            }
         );
         assert_eq!(
             parse(r#"request peer=192.168.1.2:49152 len=18 "Hello \"TCP\" world!\r\n""#),
@@ -191,12 +222,34 @@ mod tests {
         );
         assert_eq!(
             parse(r#"counters {"served":3}"#),
-            Said::Counters(serde_json::json!({"served": 3}))
+            Said::Counters {
+                counters: serde_json::json!({"served": 3})
+            }
         );
         assert_eq!(
             parse(r#"panic "out of memory""#),
-            Said::Panic("out of memory".to_owned())
+            Said::Panic {
+                message: "out of memory".to_owned()
+            }
         );
+    }
+
+    #[test]
+    fn a_quoted_text_ends_at_its_own_quote() {
+        for (line, text) in [
+            (r#""" time=2026"#, ""),
+            (r#""\\" "x""#, r"\\"),
+            (r#""a \" b" time=2026"#, r#"a \" b"#),
+            // As it is, where it is cut short or was never quoted.
+            (r#""a \""#, r#""a \""#),
+            ("a \"b\"", "a \"b\""),
+        ] {
+            let said = parse(&format!("request peer=127.0.0.1:5 len=1 {line}"));
+            let Said::Request { request, .. } = said else {
+                panic!("{said:?}");
+            };
+            assert_eq!(request, text, "{line}");
+        }
     }
 
     #[test]
@@ -210,7 +263,8 @@ mod tests {
             "station",
             "counters {",
         ] {
-            assert_eq!(parse(line), Said::Line, "{line}");
+            let text = line.to_owned();
+            assert_eq!(parse(line), Said::Line { text });
         }
     }
 

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 /// The request to end, shared by all that a command does at a time.
 ///
 /// The first signal makes [`Interrupt::requested`] ready for everyone and for good; the second
-/// ends the process at once (see [`crate::sys`]).
+/// ends the process at once (see [`crate::sys`], also for what is a second one).
 #[derive(Debug, Clone)]
 pub struct Interrupt {
     state: watch::Receiver<Option<Exit>>,

@@ -11,7 +11,8 @@
 //! may count on. A [`failure`] has a kind,
 //! and with it the [`exit`] code. [`completions`] and [`man`] tell shells and
 //! readers what [`cli`] says. [`interrupt`] is Ctrl-C as something to wait for, [`serial`]
-//! lists the serial ports, [`units`] reads quantities, [`pattern`] what a reply is to match, and
+//! lists the serial ports, [`units`] reads quantities, [`timestamp`]
+//! writes moments, [`pattern`] what a reply is to match, and
 //! [`sys`] is all that differs between systems, with the only unsafe code.
 
 pub mod bench;
@@ -35,6 +36,7 @@ pub mod serial;
 pub mod sim;
 pub mod sys;
 pub mod target;
+pub mod timestamp;
 pub mod transport;
 pub mod units;
 

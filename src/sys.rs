@@ -2,6 +2,8 @@
 #![allow(unsafe_code)]
 
 pub mod limits;
+#[cfg(own_math)]
+mod math;
 #[cfg(target_os = "linux")]
 pub mod precise;
 #[cfg(target_os = "linux")]
@@ -230,14 +232,19 @@ pub enum Readiness {
 /// The first signal ends the command in order; the second, at once.
 ///
 /// The second is obeyed in the handler itself: it works even where the process waits for a
-/// standard output that nobody reads.
+/// standard output that nobody reads. The same again at once is no second one: `timeout` signals the
+/// process and then its group, and means it once.
 #[cfg(unix)]
 pub mod signals {
     use std::io;
     use std::os::fd::IntoRawFd;
     use std::os::unix::net::UnixStream;
-    use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
     use std::sync::{Arc, OnceLock};
+
+    /// Milliseconds in which the same signal is the first one still; nobody presses Ctrl-C twice
+    /// in so short a time.
+    const SAME: u32 = 100;
 
     /// Where the handler writes the first signal's number; -1: nowhere.
     static WAKE: AtomicI32 = AtomicI32::new(-1);
@@ -245,6 +252,8 @@ pub mod signals {
     static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
     /// The first signal's number; 0: there was none.
     static FIRST: AtomicI32 = AtomicI32::new(0);
+    /// When it came, by [`now`]; 0: not yet.
+    static FIRST_AT: AtomicU32 = AtomicU32::new(0);
 
     /// Installs the handlers for SIGINT and SIGTERM and returns the stream on which the first
     /// signal's number arrives as one byte. To be called once.
@@ -286,8 +295,34 @@ pub mod signals {
         Ok(())
     }
 
+    /// Milliseconds since some moment, more than 0, round and round; safe in a handler.
+    fn now() -> u32 {
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: clock_gettime is async-signal-safe and writes to `time`, which outlives the call.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it goes round and round"
+        )]
+        let milliseconds = (time.tv_sec as u32)
+            .wrapping_mul(1000)
+            .wrapping_add((time.tv_nsec / 1_000_000) as u32);
+        milliseconds.max(1)
+    }
+
     extern "C" fn on_signal(signal: libc::c_int) {
-        if FIRST.swap(signal, Ordering::AcqRel) != 0 {
+        let now = now();
+        let not_yet = FIRST_AT.compare_exchange(0, now, Ordering::AcqRel, Ordering::Acquire);
+        let since = not_yet.map_or_else(|at| now.wrapping_sub(at), |_| 0);
+        let first = FIRST.swap(signal, Ordering::AcqRel);
+        if first == signal && since < SAME {
+            return;
+        }
+        if first != 0 {
             // SAFETY: _exit is async-signal-safe and does not return.
             unsafe { libc::_exit(128 + signal) };
         }

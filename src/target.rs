@@ -59,6 +59,8 @@ impl Target {
                     ),
                     Problem::Fix { what, fix } => (what, fix),
                 };
+                // Both may quote a part of it.
+                let (message, hint) = (sanitize::one_line(&message), sanitize::one_line(&hint));
                 Err(Failure::usage(format!("target '{text}': {message}"))
                     .hint(hint)
                     .about(text))

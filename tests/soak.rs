@@ -48,7 +48,7 @@ impl Board {
             .expect("tcpctl starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let ready = lines.next().expect("a first line").expect("text");
-        let Said::Ready(address) = console::parse(&ready) else {
+        let Said::Ready { addr: address } = console::parse(&ready) else {
             panic!("{ready}")
         };
         let console = thread::spawn(move || {
@@ -92,8 +92,7 @@ impl Seen {
     fn hear(&mut self, line: &str) {
         match console::parse(line) {
             Said::Request { request, .. } => {
-                // In quotes, and with the time after them.
-                let mut words = request.split([' ', '"']).filter(|word| !word.is_empty());
+                let mut words = request.split(' ');
                 let mut number = || words.next().and_then(|word| word.parse::<u64>().ok());
                 let (client, nth) = number().zip(number()).expect("what a client sends");
                 let client = usize::try_from(client).expect("a client");

@@ -26,6 +26,8 @@ mod startup;
 mod throughput;
 
 #[cfg(target_os = "linux")]
+#[path = "../support/installed.rs"]
+mod installed;
 #[path = "../support/sections.rs"]
 mod sections;
 #[cfg(target_os = "linux")]

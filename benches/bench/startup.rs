@@ -1,21 +1,31 @@
-//! One exchange from the process's start to its exit: `tcpctl bench` beside `nc`.
+//! From the process's start to its exit: `tcpctl --help` beside `nc -h`, and one exchange by
+//! `tcpctl bench` beside `nc`'s.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::installed::Installed;
 use crate::reference::Reference;
 use crate::spread::Spread;
+use crate::table::Table;
 use crate::{Result, met};
 
 /// Runs of each, in turn, after some that find cold caches.
 const RUNS: usize = 300;
 const WARM_UP: usize = 10;
-/// The median of a run's time to that of `nc`'s.
-const GOAL: f64 = 1.3;
 
-/// The program that is measured.
+/// The program that is measured, as the linker has left it.
 const TCPCTL: &str = env!("CARGO_BIN_EXE_tcpctl");
+
+/// What two programs are asked for, and how much longer than `nc` ours may take.
+struct Case<'a> {
+    name: &'a str,
+    nc: &'a [&'a str],
+    tcpctl: &'a [&'a str],
+    goal: f64,
+}
 
 /// Measures and prints.
 ///
@@ -30,28 +40,69 @@ pub(crate) fn run() -> Result<()> {
     let server = reference.serve("greet")?;
     let port = server.port.to_string();
     let target = format!("127.0.0.1:{port}");
-    let bench = ["bench", &target, "--only", "latency", "-n", "1", "-q"];
-    let (mut its, mut ours) = (Vec::new(), Vec::new());
-    for run in 0..WARM_UP + RUNS {
-        let nc = milliseconds(Command::new("nc").args(["127.0.0.1", &port]))?;
-        let tcpctl = milliseconds(Command::new(TCPCTL).args(bench))?;
-        if run >= WARM_UP {
-            its.push(nc);
-            ours.push(tcpctl);
-        }
+    let installed = Installed::new(TCPCTL)?;
+    let cases = [
+        Case {
+            name: "--help",
+            nc: &["-h"],
+            tcpctl: &["--help"],
+            goal: 1.2,
+        },
+        Case {
+            name: "bench --only latency -n 1",
+            nc: &["127.0.0.1", &port],
+            tcpctl: &["bench", &target, "--only", "latency", "-n", "1", "-q"],
+            goal: 1.3,
+        },
+    ];
+    println!("startup: start to exit, ms, {RUNS} runs each in turn, median (middle half)");
+    let mut table = Table::new(&[
+        "",
+        "nc",
+        "installed",
+        "ratio",
+        "goal",
+        "",
+        "as linked",
+        "ratio",
+    ]);
+    for case in &cases {
+        let [nc, copy, linked] = case.measure(installed.path())?;
+        let ratio = copy.median() / nc.median();
+        table.row([
+            case.name.to_owned(),
+            format!("{nc:.2}"),
+            format!("{copy:.2}"),
+            format!("{ratio:.2}"),
+            case.goal.to_string(),
+            met(ratio <= case.goal).to_owned(),
+            format!("{linked:.2}"),
+            format!("{:.2}", linked.median() / nc.median()),
+        ]);
     }
-    let (its, ours) = (Spread::of(its), Spread::of(ours));
-    let ratio = ours.median() / its.median();
-    println!(
-        "startup: one exchange, start to exit, ms, {RUNS} runs each in turn, median (middle half)"
-    );
-    println!("  nc                           {its:.2}");
-    println!("  bench --only latency -n 1    {ours:.2}");
-    println!(
-        "  median to median {ratio:.2}x, at most {GOAL}x: {}",
-        met(ratio <= GOAL)
-    );
+    table.print();
     Ok(())
+}
+
+impl Case<'_> {
+    /// Of `nc`, of the program where it was installed, and of it as the linker has left it.
+    fn measure(&self, installed: &Path) -> Result<[Spread; 3]> {
+        let programs = [
+            (Path::new("nc"), self.nc),
+            (installed, self.tcpctl),
+            (Path::new(TCPCTL), self.tcpctl),
+        ];
+        let mut times = [Vec::new(), Vec::new(), Vec::new()];
+        for run in 0..WARM_UP + RUNS {
+            for ((program, arguments), times) in programs.iter().zip(&mut times) {
+                let took = milliseconds(Command::new(program).args(*arguments))?;
+                if run >= WARM_UP {
+                    times.push(took);
+                }
+            }
+        }
+        Ok(times.map(Spread::of))
+    }
 }
 
 fn milliseconds(command: &mut Command) -> Result<f64> {
@@ -61,9 +112,10 @@ fn milliseconds(command: &mut Command) -> Result<f64> {
     let start = Instant::now();
     let output = command.stdin(Stdio::from(reader)).output()?;
     let took = start.elapsed();
-    if !output.status.success() || output.stdout.is_empty() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{command:?}: {}, {said}", output.status).into());
+    let said = !output.stdout.is_empty() || !output.stderr.is_empty();
+    if !output.status.success() || !said {
+        let error = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{command:?}: {}, {error}", output.status).into());
     }
     Ok(1e3 * took.as_secs_f64())
 }

@@ -5,6 +5,7 @@
 //! cargo bench --bench limits                          # all of it once, about six minutes
 //! cargo bench --bench limits -- linux --repeats 3     # some of it, more often
 //! cargo bench --bench limits -- caps cable --load     # with two busy loops beside it
+//! cargo bench --bench limits -- lossy --seed 7        # the cables of an earlier run
 //! ```
 //!
 //! A run is right if every number, what happens to the next connection, and the end of the search

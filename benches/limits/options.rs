@@ -1,5 +1,7 @@
 //! What the command line asks for.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::Result;
 use crate::cells::Group;
 
@@ -9,6 +11,8 @@ pub(crate) struct Options {
     groups: Vec<Group>,
     pub(crate) repeats: usize,
     pub(crate) under_load: bool,
+    /// Of the virtual boards' cables: of the first run; each further one has the next.
+    pub(crate) seed: u64,
 }
 
 impl Options {
@@ -19,6 +23,7 @@ impl Options {
             groups: Vec::new(),
             repeats: 1,
             under_load: false,
+            seed: fresh_seed(),
         };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
@@ -31,6 +36,10 @@ impl Options {
                     let number = number.filter(|&number| number > 0);
                     options.repeats = number.ok_or("--repeats: give a number")?;
                 }
+                "--seed" => {
+                    let number = arguments.next().and_then(|text| text.parse().ok());
+                    options.seed = number.ok_or("--seed: give a number")?;
+                }
                 name => options.groups.push(Group::named(name)?),
             }
         }
@@ -41,4 +50,11 @@ impl Options {
     pub(crate) fn include(&self, group: Group) -> bool {
         self.groups.is_empty() || self.groups.contains(&group)
     }
+}
+
+/// One that no run before has had, so that nothing is made to fit a handful; with few digits, for
+/// who repeats it.
+fn fresh_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(1, |it| u64::from(it.subsec_micros()))
 }

@@ -87,7 +87,10 @@ fn has_ipv6() -> bool {
 
 /// All cells of a group.
 fn run(group: Group, name: &str, options: &Options, lwip: Option<&Reference>) -> Result<()> {
-    println!("{name}");
+    match group {
+        Group::Cable | Group::Lossy | Group::Tap => println!("{name}, --seed {}", options.seed),
+        _ => println!("{name}"),
+    }
     let mut table = Table::new(&[
         "",
         "served + queued, next",
@@ -102,7 +105,8 @@ fn run(group: Group, name: &str, options: &Options, lwip: Option<&Reference>) ->
     for cell in cells::of(group) {
         let mut times = Vec::new();
         let mut hits = 0;
-        for seed in 1..=options.repeats {
+        for repeat in 0..options.repeats {
+            let seed = options.seed.wrapping_add(repeat as u64);
             let begin = Instant::now();
             let found = find(&cell, seed, lwip)?;
             times.push(begin.elapsed());
@@ -111,7 +115,7 @@ fn run(group: Group, name: &str, options: &Options, lwip: Option<&Reference>) ->
                     hits += 1;
                     in_time += usize::from(finding.took <= cell.goal());
                 }
-                _ => misses.push(format!("{}: {}", cell.name, told(&found))),
+                _ => misses.push(format!("{} (seed {seed}): {}", cell.name, told(&found))),
             }
         }
         times.sort();
@@ -151,7 +155,7 @@ fn run(group: Group, name: &str, options: &Options, lwip: Option<&Reference>) ->
 type Found = Result<Finding, LimitsError>;
 
 /// One run against a fresh server.
-fn find(cell: &Cell, seed: usize, lwip: Option<&Reference>) -> Result<Found> {
+fn find(cell: &Cell, seed: u64, lwip: Option<&Reference>) -> Result<Found> {
     match &cell.server {
         Server::Kernel(kernel) => {
             let (server, address) = kernel.start()?;
@@ -187,7 +191,7 @@ fn find(cell: &Cell, seed: usize, lwip: Option<&Reference>) -> Result<Found> {
     }
 }
 
-fn spec(changes: &[(&'static str, String)], seed: usize) -> Result<Spec> {
+fn spec(changes: &[(&'static str, String)], seed: u64) -> Result<Spec> {
     let seed = seed.to_string();
     let changes = changes.iter().map(|(key, value)| (*key, value.as_str()));
     Spec::with(Profile::Ideal, changes.chain([("seed", &*seed)])).map_err(Into::into)

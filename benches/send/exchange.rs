@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Result;
+use crate::installed::Installed;
 use crate::servers::{self, GREETING};
 use crate::spread::Spread;
 use crate::table::Table;
@@ -20,7 +22,7 @@ const GOAL: f64 = 1.3;
 /// A way to make the exchange.
 struct Client {
     name: &'static str,
-    program: &'static str,
+    program: PathBuf,
     arguments: Vec<String>,
     /// From standard input, or else it is among the arguments.
     pipes_message: bool,
@@ -34,7 +36,8 @@ pub(crate) fn run() -> Result<()> {
         return Ok(());
     }
     let address = servers::greeting()?;
-    let mut clients = clients(address);
+    let installed = Installed::new(crate::TCPCTL)?;
+    let mut clients = clients(address, installed.path());
     for run in 0..WARM_UP + RUNS {
         // Who comes first in a round changes: nobody always runs in another's wake.
         for turn in 0..clients.len() {
@@ -70,11 +73,11 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-fn clients(to: SocketAddr) -> Vec<Client> {
+fn clients(to: SocketAddr, tcpctl: &Path) -> Vec<Client> {
     let (host, port) = (to.ip().to_string(), to.port().to_string());
-    let client = |name, program, arguments, pipes_message| Client {
+    let client = |name, program: &Path, arguments, pipes_message| Client {
         name,
-        program,
+        program: program.to_owned(),
         arguments,
         pipes_message,
         times: Vec::new(),
@@ -87,16 +90,11 @@ fn clients(to: SocketAddr) -> Vec<Client> {
             .collect()
     };
     vec![
-        client("nc, message piped", "nc", vec![host, port], true),
-        client(
-            "tcpctl send, message piped",
-            crate::TCPCTL,
-            send(None),
-            true,
-        ),
+        client("nc, message piped", Path::new("nc"), vec![host, port], true),
+        client("tcpctl send, message piped", tcpctl, send(None), true),
         client(
             "tcpctl send, message an argument",
-            crate::TCPCTL,
+            tcpctl,
             send(Some(MESSAGE)),
             false,
         ),
@@ -112,7 +110,7 @@ impl Client {
         } else {
             Stdio::null()
         };
-        let mut command = Command::new(self.program);
+        let mut command = Command::new(&self.program);
         command.args(&self.arguments).stdin(input);
         let start = Instant::now();
         let output = command.output()?;

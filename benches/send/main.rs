@@ -12,6 +12,8 @@ mod exchange;
 mod pipe;
 mod servers;
 
+#[path = "../support/installed.rs"]
+mod installed;
 #[path = "../support/sections.rs"]
 mod sections;
 #[path = "../support/spread.rs"]

@@ -24,9 +24,8 @@ fn messages(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether a text can do no harm to a terminal.
+/// Whether a text can do no harm to a terminal, nor be read as other than it is.
 fn is_harmless(text: &str) -> bool {
-    !text
-        .chars()
-        .any(|character| character.is_control() && !matches!(character, '\n' | '\t'))
+    text.split(['\n', '\t'])
+        .all(|part| tcpctl::sanitize::one_line(part) == part)
 }

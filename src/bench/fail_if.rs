@@ -148,11 +148,6 @@ impl Condition {
         })
     }
 
-    /// The part of the report that it is about, e.g. `latency`: without that part, it always fails.
-    pub fn part(&self) -> &str {
-        self.path.split(['.', '[']).next().unwrap_or_default()
-    }
-
     /// Checks a run.
     pub fn check(&self, report: &Report) -> Outcome {
         // A report has no keys that are no strings, so this can't fail.

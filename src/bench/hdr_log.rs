@@ -138,7 +138,7 @@ impl Log {
             Timed::ScheduleError => histograms.schedule_error.as_ref(),
         };
         Some(Self {
-            start: report.started_at.0,
+            start: report.load_started_at(),
             length: Duration::try_from_secs_f64(latency.duration_us / 1e6).unwrap_or_default(),
             histograms: Timed::ALL
                 .into_iter()
@@ -159,7 +159,8 @@ impl Log {
         (self.start, self.length)
     }
 
-    /// The log as text, one line for each second and tag, or one a tag; the third column is the longest time in milliseconds.
+    /// The log as text, one line for each second and tag, or one a tag; the third column is the
+    /// longest time in milliseconds.
     ///
     /// # Errors
     /// One line; only a tag or time that the form can't express.
@@ -281,6 +282,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bench::example;
+    use crate::bench::report::Timestamp;
 
     fn histogram(samples: &[u64]) -> Times {
         samples.iter().copied().collect()
@@ -344,6 +347,20 @@ mod tests {
         );
         // Cookie 0x1c849314 in base64: deflated V2, what the Java reader expects.
         assert!(interval.contains(",HISTFAAAA"), "{text}");
+    }
+
+    #[test]
+    fn a_log_begins_with_the_load_and_not_with_the_command() {
+        let mut report = example::report();
+        let began = example::start() + Duration::from_secs(40);
+        report.latency.as_mut().unwrap().started_at = Some(Timestamp(began));
+        let length = Duration::from_secs(5);
+        let log = Log::of(&report, &[]).unwrap();
+        assert_eq!(log.span(), (began, length));
+        // A file of before that was told.
+        report.latency.as_mut().unwrap().started_at = None;
+        let log = Log::of(&report, &[]).unwrap();
+        assert_eq!(log.span(), (example::start(), length));
     }
 
     #[test]

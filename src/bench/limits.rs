@@ -11,11 +11,12 @@
 //! 5. `rounds`: all leave, the server has to be as before, and it is done again. Rounds that
 //!    disagree are repeated, reported, and not averaged.
 //!
-//! A server that greets first can't be held: `burst`. All connections are a `crowd`'s, which lets
+//! A server that greets first can't be held: `burst`, and where it is slow, `brim`. All connections are a `crowd`'s, which lets
 //! go of them however the search ends. Nothing here knows sockets or sleeps: everything is done
 //! over a [`Network`], on its clock.
 
 mod baseline;
+mod brim;
 mod burst;
 mod conclude;
 mod crowd;
@@ -55,6 +56,9 @@ pub struct LimitsPlan {
     pub connect_timeout: Duration,
     /// For the first answer; what is slower counts as none, until it comes.
     pub reply_timeout: Duration,
+    /// Whether to wait at the end until the server has worked off what the search has left in its
+    /// queue: something else is measured next.
+    pub leaves_idle: bool,
     /// Set it, and the search lets go of everything and says what it has, within 50 ms.
     pub stop: Arc<AtomicBool>,
 }
@@ -70,6 +74,7 @@ impl LimitsPlan {
             budget: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             reply_timeout: Duration::from_secs(1),
+            leaves_idle: false,
             stop: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -106,6 +111,11 @@ pub enum Step {
     Bursting {
         /// So many.
         size: usize,
+    },
+    /// A slow server that greets first is kept full.
+    ToppingUp {
+        /// So many wait to be greeted.
+        inside: usize,
     },
     /// All have left; the server is to be as before.
     Settling,
@@ -221,5 +231,12 @@ fn burst<N: Network>(
         finding.burst = Figure::at_least(best, "");
     }
     conclude::from_burst(finding, result?);
+    if crowd.plan.leaves_idle && crowd.open() > 0 {
+        match burst::work_off(crowd, baseline) {
+            // All is known; only what follows meets a busy server.
+            Err(Halt::OutOfTime | Halt::Stopped) => {}
+            result => return result,
+        }
+    }
     Ok(())
 }

@@ -7,7 +7,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::hdr_log::{self, Packed};
-use super::report::{Histograms, Interval, Latency, Report};
+use super::report::{Histograms, Interval, Latency, Report, Timestamp};
 use super::stats;
 use super::verdict::{Caveat, Code};
 use crate::failure::Failure;
@@ -20,51 +20,95 @@ const MOST_SECONDS: usize = 86_400;
 /// # Errors
 /// A usage error: there is nothing to merge, or histograms do not fit together.
 pub fn merge(mut runs: Vec<Report>) -> Result<Report, Failure> {
-    runs.sort_by_key(|run| run.started_at);
+    runs.sort_by_key(Report::load_started_at);
     let left_out = leave_out(&mut runs);
     let mut runs = runs.into_iter();
     let first = runs
         .next()
         .ok_or_else(|| Failure::usage("no run to merge").hint("write tcpctl merge A B ..."))?;
-    let mut spans: Vec<_> = span(&first).into_iter().collect();
+    let mut loads: Vec<_> = Load::of(&first).into_iter().collect();
     let mut merged = first;
     for run in runs {
-        spans.extend(span(&run));
+        loads.extend(Load::of(&run));
         merged = join(merged, run).map_err(Failure::usage)?;
     }
     merged.caveats.extend(left_out);
     if let Some(latency) = &mut merged.latency {
-        let covered = covered(&mut spans);
+        let covered = covered(&loads);
         latency.duration_us = stats::thousandths(covered.as_nanos() as f64 / 1e3);
         latency.rate_per_s = stats::rate(latency.completed, covered);
+        latency.connections = most_connections(&loads);
+        latency.target_rate_per_s = target_rate(&loads, covered);
     }
     Ok(merged.conclude())
 }
 
-/// From when to when a run sent load.
-fn span(run: &Report) -> Option<(SystemTime, SystemTime)> {
-    let latency = run.latency.as_ref()?;
-    let length = Duration::try_from_secs_f64(latency.duration_us / 1e6).ok()?;
-    Some((run.started_at.0, run.started_at.0.checked_add(length)?))
+/// The load that a run sent: from when to when, and how much of it.
+struct Load {
+    start: SystemTime,
+    end: SystemTime,
+    connections: u64,
+    target_rate: Option<f64>,
+}
+
+impl Load {
+    fn of(run: &Report) -> Option<Self> {
+        let latency = run.latency.as_ref()?;
+        let length = Duration::try_from_secs_f64(latency.duration_us / 1e6).ok()?;
+        let start = run.load_started_at();
+        Some(Self {
+            start,
+            end: start.checked_add(length)?,
+            connections: latency.connections,
+            target_rate: latency.target_rate_per_s,
+        })
+    }
 }
 
 /// The time in which at least one run sent load: runs at the same time add their rates up, runs
-/// one after the other do not stretch each other's time by the pause between them.
-fn covered(spans: &mut [(SystemTime, SystemTime)]) -> Duration {
-    spans.sort();
+/// one after the other do not stretch each other's time by the pause between them. The loads are in
+/// the order of their start.
+fn covered(loads: &[Load]) -> Duration {
     let mut covered = Duration::ZERO;
     let mut until = None;
-    for (start, end) in spans {
-        let from = until.map_or(*start, |until| (*start).max(until));
-        if let Ok(new) = end.duration_since(from) {
+    for load in loads {
+        let from = until.map_or(load.start, |until| load.start.max(until));
+        if let Ok(new) = load.end.duration_since(from) {
             covered += new;
-            until = Some(*end);
+            until = Some(load.end);
         }
     }
     covered
 }
 
+/// The most connections that there were at a time, of all runs together.
+fn most_connections(loads: &[Load]) -> u64 {
+    let together = |at: usize| {
+        let moment = loads[at].start;
+        let before = loads[..at].iter().filter(move |load| load.end > moment);
+        let begun = loads[at..]
+            .iter()
+            .take_while(move |load| load.start == moment);
+        before.chain(begun).map(|load| load.connections)
+    };
+    (0..loads.len())
+        .map(|at| together(at).fold(0, u64::saturating_add))
+        .max()
+        .unwrap_or(0)
+}
+
+/// The rate that was asked for over the time that all runs cover; `None` if one was asked for none.
+fn target_rate(loads: &[Load], covered: Duration) -> Option<f64> {
+    let mut requests = 0.0;
+    for load in loads {
+        let length = load.end.duration_since(load.start).unwrap_or_default();
+        requests += load.target_rate? * length.as_secs_f64();
+    }
+    (!covered.is_zero()).then(|| stats::thousandths(requests / covered.as_secs_f64()))
+}
+
 fn join(one: Report, other: Report) -> Result<Report, String> {
+    let (start, later) = (one.load_started_at(), other.load_started_at());
     let mut merged = one.clone();
     if one.target != other.target {
         // The same server may have another name from another machine.
@@ -88,21 +132,30 @@ fn join(one: Report, other: Report) -> Result<Report, String> {
         merged.ramp = other.ramp;
         merged.ramp_ended = other.ramp_ended;
     }
-    let offset = whole_seconds(one.started_at.0, other.started_at.0);
+    merged.started_at = one.started_at.min(other.started_at);
     match (one.latency, other.latency) {
         (Some(here), Some(there)) => {
             let (Some(a), Some(b)) = (one.histograms, other.histograms) else {
                 return Err("a run without its histograms can't be merged".to_owned());
             };
             let histograms = histograms(&a, &b)?;
-            merged.latency = Some(latency(&here, &there, &histograms, offset));
+            merged.latency = Some(latency((&here, start), (&there, later), &histograms));
             merged.histograms = Some(histograms);
         }
         (None, Some(there)) => {
-            merged.latency = Some(there);
+            merged.latency = Some(Latency {
+                started_at: Some(Timestamp(later)),
+                ..there
+            });
             merged.histograms = other.histograms;
         }
-        (_, None) => {}
+        (Some(here), None) => {
+            merged.latency = Some(Latency {
+                started_at: Some(Timestamp(start)),
+                ..here
+            });
+        }
+        (None, None) => {}
     }
     Ok(merged)
 }
@@ -163,7 +216,12 @@ fn histograms(one: &Histograms, other: &Histograms) -> Result<Histograms, String
     })
 }
 
-fn latency(one: &Latency, other: &Latency, all: &Histograms, offset: usize) -> Latency {
+/// Two runs' latency, each with the time at which its load began, the earlier one first.
+fn latency(
+    (one, start): (&Latency, SystemTime),
+    (other, later): (&Latency, SystemTime),
+    all: &Histograms,
+) -> Latency {
     let mut errors = one.errors.clone();
     errors.add(&other.errors);
     let distribution = |packed: &Packed| stats::distribution(&packed.0);
@@ -172,11 +230,12 @@ fn latency(one: &Latency, other: &Latency, all: &Histograms, offset: usize) -> L
     Latency {
         requests,
         completed: one.completed + other.completed,
+        started_at: Some(Timestamp(start)),
         // Of the time that all runs cover, which is known at the end.
         rate_per_s: 0.0,
         duration_us: 0.0,
-        target_rate_per_s: both(one.target_rate_per_s, other.target_rate_per_s),
-        connections: one.connections + other.connections,
+        target_rate_per_s: None,
+        connections: 0,
         keep_alive: one.keep_alive && other.keep_alive,
         interrupted: one.interrupted || other.interrupted,
         errors,
@@ -198,7 +257,7 @@ fn latency(one: &Latency, other: &Latency, all: &Histograms, offset: usize) -> L
             (one, other) => one.or(other),
         },
         threads: one.threads + other.threads,
-        seconds: seconds(&one.seconds, &other.seconds, offset),
+        seconds: seconds(&one.seconds, &other.seconds, whole_seconds(start, later)),
     }
 }
 
@@ -252,9 +311,10 @@ mod tests {
             completed: samples.len() as u64,
             complete: samples.iter().copied().collect(),
             elapsed: Duration::from_secs(seconds),
+            started_at: example::start() + Duration::from_secs(start),
             ..example::measurement()
         };
-        let started_at = example::start() + Duration::from_secs(start);
+        let started_at = measurement.started_at;
         let environment = example::environment(false);
         let report = Report::new("board", started_at, environment, Some(&measurement)).conclude();
         // As it comes out of its file.
@@ -300,6 +360,39 @@ mod tests {
         };
         assert!((rate(0) - 40.0).abs() < 0.1, "at the same time");
         assert!((rate(100) - 20.0).abs() < 0.1, "one after the other");
+    }
+
+    #[test]
+    fn connections_and_the_rate_asked_for_are_of_the_same_time() {
+        let asked = |start| {
+            let mut runs = [of(&[1_000; 100], 0, 5), of(&[1_000; 100], start, 5)];
+            for run in &mut runs {
+                run.latency.as_mut().unwrap().target_rate_per_s = Some(20.0);
+            }
+            let merged = merge(runs.to_vec()).unwrap();
+            let latency = merged.latency.unwrap();
+            (latency.target_rate_per_s, latency.connections)
+        };
+        assert_eq!(asked(0), (Some(40.0), 8), "at the same time");
+        assert_eq!(asked(100), (Some(20.0), 4), "one after the other");
+        // A closed loop asks for no rate.
+        let mixed = merge(vec![of(&[1], 0, 5), of(&[1], 9, 5)]).unwrap();
+        assert_eq!(mixed.latency.unwrap().target_rate_per_s, None);
+    }
+
+    #[test]
+    fn runs_lie_side_by_side_by_the_start_of_their_load() {
+        // Limits took 7 s before the load of one, which began first.
+        let mut slow = of(&[1_000; 100], 8, 5);
+        slow.started_at = Timestamp(example::start());
+        let quick = of(&[1_000; 100], 3, 5);
+        let merged = merge(vec![slow, quick]).unwrap();
+        assert_eq!(merged.started_at.0, example::start());
+        let began = example::start() + Duration::from_secs(3);
+        assert_eq!(merged.load_started_at(), began);
+        let latency = merged.latency.unwrap();
+        assert!((latency.duration_us - 10e6).abs() < 1.0);
+        assert_eq!((latency.connections, latency.seconds.len()), (4, 10));
     }
 
     #[test]

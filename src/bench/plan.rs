@@ -1,19 +1,22 @@
 //! What `tcpctl bench` is to do, found right or refused before anything is sent.
 
+mod files;
+mod unused;
+
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+pub use self::files::Files;
 use super::fail_if::Condition;
 use super::limits::LimitsPlan;
 use super::load::{Detail, Expectation, Extent, Load, Pace, Rate, Reuse};
 use super::ramp::{self, Places, RampPlan};
 use super::report::Report;
-use super::saved::{self, Destination};
-use super::throughput::{MOST_STREAMS, ThroughputPlan};
+use super::saved;
+use super::throughput::ThroughputPlan;
 use crate::cli::{BenchArgs, CloseWith, Part};
 use crate::config;
 use crate::failure::Failure;
@@ -77,17 +80,6 @@ pub struct Parts {
     pub throughput: bool,
 }
 
-/// Files that a report is written to.
-#[derive(Debug, Default)]
-pub struct Files {
-    /// The page.
-    pub html: Option<Destination>,
-    /// The saved run.
-    pub save: Option<Destination>,
-    /// The histograms.
-    pub hdr_log: Option<Destination>,
-}
-
 impl Plan {
     /// The plan of a command line.
     ///
@@ -108,7 +100,7 @@ impl Plan {
             }
         }
         let parts = parts(args);
-        refuse_unused(args, parts)?;
+        unused::refuse(args, parts)?;
         let load = load(args)?;
         let conditions: Vec<Condition> = args
             .fail_if
@@ -187,12 +179,14 @@ impl Plan {
 
     /// The search for the limits, at that address.
     pub fn limits(&self, address: SocketAddr, stop: Arc<AtomicBool>) -> LimitsPlan {
+        let parts = self.parts;
         LimitsPlan {
             sources: self.load.sources.clone(),
             message: self.load.message.clone(),
             max_connections: self.max_connections.get(),
             budget: self.budget,
             connect_timeout: self.load.connect_timeout,
+            leaves_idle: parts.latency || parts.ramp || parts.throughput,
             stop,
             ..LimitsPlan::new(address)
         }
@@ -223,46 +217,6 @@ pub fn told(load: &Load) -> String {
     }
 }
 
-impl Files {
-    /// Finds out that each file can be written, without touching what is there.
-    ///
-    /// # Errors
-    /// One that can't be.
-    pub fn new(
-        html: Option<&Path>,
-        save: Option<&Path>,
-        hdr_log: Option<&Path>,
-    ) -> Result<Self, Failure> {
-        let check = |option, path: Option<&Path>| {
-            path.map(|path| Destination::check(option, path))
-                .transpose()
-        };
-        let paths = [("--html", html), ("--save", save), ("--hdr-log", hdr_log)];
-        each_its_own(&paths)?;
-        Ok(Self {
-            html: check("--html", html)?,
-            save: check("--save", save)?,
-            hdr_log: check("--hdr-log", hdr_log)?,
-        })
-    }
-}
-
-/// No two options may name one file: what is written first would be lost.
-fn each_its_own(paths: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
-    // A device takes all that comes.
-    let is_file = |path: &Path| path.is_file() || !path.exists();
-    for (at, (option, path)) in paths.iter().enumerate() {
-        let Some(path) = path.filter(|path| is_file(path)) else {
-            continue;
-        };
-        if let Some((other, _)) = paths[..at].iter().find(|(_, other)| *other == Some(path)) {
-            let message = format!("{other} and {option} name the same file");
-            return Err(Failure::usage(message).hint("nothing was sent; give each its own"));
-        }
-    }
-    Ok(())
-}
-
 fn parts(args: &BenchArgs) -> Parts {
     let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     Parts {
@@ -286,68 +240,6 @@ fn throughput(args: &BenchArgs, load: &Load) -> ThroughputPlan {
         silence: load.reply_timeout,
         ..default
     }
-}
-
-/// Refuses options of which no part of the run would take notice.
-fn refuse_unused(args: &BenchArgs, parts: Parts) -> Result<(), Failure> {
-    let Parts {
-        limits,
-        latency,
-        ramp,
-        throughput,
-    } = parts;
-    let streams = args.connections.map_or(0, NonZeroUsize::get);
-    if throughput && streams > MOST_STREAMS {
-        return Err(Failure::usage(format!(
-            "--connections {streams}: the throughput takes at most {MOST_STREAMS} streams"
-        ))
-        .hint("measure the latency in a run of its own"));
-    }
-    let load = latency || ramp;
-    let options = [
-        ("--duration", args.duration.is_some(), latency || throughput),
-        ("--requests", args.requests.is_some(), latency),
-        ("--rate", args.rate.is_some(), latency),
-        ("--warmup", args.warmup.is_some(), latency || throughput),
-        ("--hdr-log", args.hdr_log.is_some(), latency),
-        (
-            "--connections",
-            args.connections.is_some(),
-            load || throughput,
-        ),
-        ("--keep-alive", args.keep_alive, load),
-        ("--expect", args.expect.is_some(), load),
-        ("--close", args.close.is_some(), load),
-        ("--threads", args.threads.is_some(), load),
-        (
-            "--reply-timeout",
-            args.reply_timeout.is_some(),
-            load || throughput,
-        ),
-        (
-            "--max-connections",
-            args.max_connections.is_some(),
-            limits || ramp,
-        ),
-        ("--budget", args.budget.is_some(), limits || ramp),
-    ];
-    let unused = |(_, given, used): &(&str, bool, bool)| *given && !used;
-    let Some((option, _, _)) = options.into_iter().find(unused) else {
-        return Ok(());
-    };
-    let needs = match option {
-        "--max-connections" | "--budget" => "it is for the limits and the ramp",
-        "--requests" | "--rate" | "--hdr-log" => "it is for the latency part",
-        "--duration" | "--warmup" => "it is for the latency part and the throughput",
-        "--connections" | "--reply-timeout" => {
-            "it is for the latency part, the ramp and the throughput"
-        }
-        _ => "it is for the latency part and the ramp",
-    };
-    Err(
-        Failure::usage(format!("{option} does nothing with this --only: {needs}"))
-            .hint(format!("leave out {option}, or add a part to --only")),
-    )
 }
 
 fn load(args: &BenchArgs) -> Result<Load, Failure> {

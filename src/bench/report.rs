@@ -39,7 +39,7 @@ pub struct Report {
     schema: Schema,
     /// The target, as the user wrote it.
     pub target: String,
-    /// When the first measurement began.
+    /// When the command began. The load's own start is in `latency`.
     pub started_at: Timestamp,
     /// Where it was measured from.
     pub environment: Environment,
@@ -71,6 +71,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// When the load began; of a run without one, when the command did.
+    pub(super) fn load_started_at(&self) -> SystemTime {
+        let of_load = self.latency.as_ref().and_then(|latency| latency.started_at);
+        of_load.unwrap_or(self.started_at).0
+    }
+
     /// A report of what the load engine has seen, if it ran. What else is known is put into its
     /// fields; then [`Report::conclude`] draws the conclusions.
     pub fn new(

@@ -14,6 +14,12 @@ use crate::sanitize;
 /// No saved run is larger: a day of seconds is 10 MB.
 const LARGEST: u64 = 256 << 20;
 
+/// What a failure is told as.
+const ERROR: &str = "tcpctl.error/1";
+
+/// No count in one is larger: a byte each nanosecond comes to it in three days.
+const MOST: u64 = 1 << 48;
+
 /// A file that can be written: found out before the load starts, without touching what is there.
 #[derive(Debug)]
 pub struct Destination {
@@ -183,7 +189,14 @@ pub fn parse(bytes: &[u8]) -> Result<Saved, String> {
             sanitize::one_line(&error.to_string())
         )
     };
-    let value: Value = serde_json::from_slice(bytes).map_err(no_run)?;
+    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Value>();
+    let value = values.next().unwrap_or(Ok(Value::Null)).map_err(no_run)?;
+    // Of a run that failed, --json tells the error after the report.
+    for after in values {
+        if after.map_err(no_run)?.get("schema") != Some(&ERROR.into()) {
+            return Err("is no saved run alone: something else comes after it".to_owned());
+        }
+    }
     match value.get("schema").and_then(Value::as_str) {
         Some(SCHEMA) => {}
         Some(other) => {
@@ -192,9 +205,22 @@ pub fn parse(bytes: &[u8]) -> Result<Saved, String> {
         }
         None => return Err(format!("has no schema, and is no {SCHEMA}")),
     }
+    if let Some(count) = overlarge(&value) {
+        return Err(format!("is no saved run: nobody has counted to {count}"));
+    }
     serde_json::from_value(value)
         .map(|report| Saved::Run(Box::new(report)))
         .map_err(no_run)
+}
+
+/// A count that no run comes to, if there is one: sums of such would overflow.
+fn overlarge(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => number.as_u64().filter(|count| *count > MOST),
+        Value::Array(values) => values.iter().find_map(overlarge),
+        Value::Object(fields) => fields.values().find_map(overlarge),
+        _ => None,
+    }
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -329,6 +355,34 @@ mod tests {
         }
         let failure = load("baseline", &folder.file("none")).unwrap_err();
         assert!(failure.message.contains("can't be read"), "{failure}");
+    }
+
+    #[test]
+    fn what_json_tells_of_a_failed_run_is_a_run_all_the_same() {
+        let run = bytes(&example::report());
+        let error = b"{\"schema\":\"tcpctl.error/1\",\"kind\":\"broken\"}\n";
+        let parsed = parse(&[&run[..], error].concat());
+        assert!(matches!(parsed, Ok(Saved::Run(_))), "{parsed:?}");
+        for after in [&run[..], b"{", b"x"] {
+            let problem = parse(&[&run[..], after].concat()).unwrap_err();
+            assert!(problem.starts_with("is no saved run"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn counts_whose_sum_would_overflow_are_refused() {
+        let mut report = serde_json::to_value(example::report()).unwrap();
+        let parsed = |report: &Value| parse(report.to_string().as_bytes());
+        assert!(parsed(&report).is_ok());
+        report["latency"]["seconds"][2]["completed"] = u64::MAX.into();
+        let problem = parsed(&report).unwrap_err();
+        assert!(problem.contains("18446744073709551615"), "{problem}");
+        report["latency"]["seconds"][2]["completed"] = (1_u64 << 48).into();
+        let Ok(Saved::Run(run)) = parsed(&report) else {
+            panic!("a run: {report}");
+        };
+        let runs = vec![*run; 3];
+        assert!(crate::bench::merge::merge(runs).is_ok());
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::hdr_log::Packed;
 use super::limits::{Finding, Known, Overflow, PerClient};
 use super::measurement::{ConnectionTotals, Measurement, Second};
-use super::report::{Bound, Distribution, Errors, Histograms, Interval, Latency, Limits};
+use super::report::{
+    Bound, Distribution, Errors, Histograms, Interval, Latency, Limits, Timestamp,
+};
 use super::times::Times;
 
 /// Under so many samples the 99.9th percentile is the maximum by another name.
@@ -31,6 +33,7 @@ pub(super) fn latency(measurement: &Measurement, cpus: u64) -> Latency {
         target_rate_per_s: measurement.target_rate,
         connections: measurement.connections as u64,
         keep_alive: measurement.keep_alive,
+        started_at: Some(Timestamp(measurement.started_at)),
         duration_us: microseconds(measurement.elapsed),
         interrupted: measurement.interrupted,
         errors,

@@ -29,16 +29,18 @@ mod pattern;
 mod replies;
 mod service;
 mod stream;
+mod trouble;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::transport::readiness::Network;
-pub use flow::{Record, Trouble};
+pub use flow::Record;
 pub use limit::{Cause, SendTimes};
 pub use replies::Replies;
 pub use service::{Ports, Service};
+pub use trouble::Trouble;
 
 /// Streams at a time where nothing else is asked for: as many as a virtual board's services have
 /// places, and few enough for a small server.
@@ -154,8 +156,7 @@ pub trait Observer {
         let _ = progress;
     }
 
-    /// Whether to end now, with what is there. Asked between any two waits, and so at least every
-    /// 100 ms.
+    /// Whether to end now, with what is there. Asked at least every 100 ms.
     fn is_to_stop(&self) -> bool {
         false
     }

@@ -91,7 +91,7 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> Result<Exit, Halt> {
     Err(none(&plan, expected, &found).into())
 }
 
-/// Shows what the listing has kept for the end, also where the search broke off.
+/// Shows what the listing has kept for the end, unless nothing more can be shown.
 fn finish(listing: Listing<'_>, found: Result<Found, Halt>) -> Result<Found, Halt> {
     let found = found?;
     listing.finish()?;

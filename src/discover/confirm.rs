@@ -44,8 +44,10 @@ pub async fn greet(
 ) -> (Reached, Option<String>) {
     match dial(vec![address], interface, patience).await {
         Some((mut stream, reached)) => {
-            let line = tokio::time::timeout(GREETING, first_line(&mut stream)).await;
-            (reached, line.ok().flatten())
+            let mut said = Vec::new();
+            // Who says no line end and does not close either has greeted all the same.
+            let _ = tokio::time::timeout(GREETING, ask(&mut stream, &mut said)).await;
+            (reached, first_line(said))
         }
         None => (Reached::No, None),
     }
@@ -77,23 +79,25 @@ async fn dial(
     Some((connection.stream, reached))
 }
 
-async fn first_line(stream: &mut Stream) -> Option<String> {
-    stream.write_all(REQUEST).await.ok()?;
-    let mut line = Vec::new();
+/// Says the request, and adds what comes to `said` up to a line's end.
+async fn ask(stream: &mut Stream, said: &mut Vec<u8>) {
+    if stream.write_all(REQUEST).await.is_err() {
+        return;
+    }
     let mut buffer = [0; MAX_LINE];
-    loop {
-        let count = match stream.read(&mut buffer).await {
-            Ok(0) | Err(_) => break,
-            Ok(count) => count,
-        };
-        line.extend_from_slice(&buffer[..count]);
-        if line.contains(&b'\n') || line.len() >= MAX_LINE {
-            break;
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        said.extend_from_slice(&buffer[..count]);
+        if said.contains(&b'\n') || said.len() >= MAX_LINE {
+            return;
         }
     }
-    let end = line.iter().position(|&byte| byte == b'\n');
-    line.truncate(end.unwrap_or(line.len()).min(MAX_LINE));
-    let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+}
+
+/// The first line, if there is anything in it.
+fn first_line(mut said: Vec<u8>) -> Option<String> {
+    let end = said.iter().position(|&byte| byte == b'\n');
+    said.truncate(end.unwrap_or(said.len()).min(MAX_LINE));
+    let line = String::from_utf8_lossy(&said).trim_end().to_owned();
     (!line.is_empty()).then_some(line)
 }
 
@@ -144,5 +148,23 @@ mod tests {
             assert_eq!(line.as_deref(), kept);
             assert_eq!(server.join().unwrap(), REQUEST);
         }
+    }
+
+    #[test]
+    fn who_greets_without_a_line_end_and_does_not_close_has_greeted() {
+        use std::io::{Read, Write};
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            connection.read_exact(&mut [0; REQUEST.len()]).unwrap();
+            connection.write_all(b"Hello").unwrap();
+            // The client leaves first.
+            assert_eq!(connection.read(&mut [0; 1]).unwrap_or(0), 0);
+        });
+        let (_, line) = crate::block_on(greet(address, None, PATIENCE)).unwrap();
+        assert_eq!(line.as_deref(), Some("Hello"));
+        server.join().unwrap();
     }
 }

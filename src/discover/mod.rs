@@ -7,9 +7,9 @@
 //! probe.rs ────┘              └─ report.rs     what is told
 //! ```
 //!
-//! `connections.rs` says who is connected to next, `plan.rs` where to look, `command.rs` is the command, `hints.rs` what to try where nothing
-//! was found. `cache.rs` remembers what was seen, and `names.rs` makes a name an address for every
-//! command that has a TARGET.
+//! `connections.rs` says who is connected to next, `plan.rs` where to look, `command.rs` is the
+//! command, `hints.rs` what to try where nothing was found. `cache.rs` remembers what was seen, and
+//! `names.rs` makes a name an address for every command that has a TARGET.
 
 pub mod cache;
 pub mod command;

@@ -5,93 +5,17 @@
 //! address is told apart by its full name and its interface. Two names are never one board, whatever
 //! they say of their addresses: else anybody could hide a board behind a name of their own.
 
+mod sighting;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use self::sighting::{Key, Sighting};
 use super::mdns::Origin;
-use super::mdns::message::DnsName;
-use super::report::{BoardReport, DiscoverReport, Event, Source, Status, UsbReport};
+use super::report::{BoardReport, DiscoverReport, Event, Status};
 
 /// Boards that are kept; what comes on top is not told of.
 const MAX_BOARDS: usize = 8192;
-
-/// What has seen a board: the same key again is news of the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Key {
-    /// A service on a link.
-    Mdns(Origin),
-    /// A serial port.
-    Serial(String),
-    /// An address that was probed.
-    Probe(SocketAddr),
-    /// The address of boards in AP mode.
-    Gateway(SocketAddr),
-}
-
-impl Key {
-    const fn source(&self) -> Source {
-        match self {
-            Self::Mdns(_) => Source::Mdns,
-            Self::Serial(_) => Source::Serial,
-            Self::Probe(_) => Source::Probe,
-            Self::Gateway(_) => Source::Gateway,
-        }
-    }
-}
-
-/// What one source knows of a board.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
-    /// Who has seen it.
-    pub key: Key,
-    /// What the board calls itself.
-    pub name: Option<String>,
-    /// Its host name.
-    pub host: Option<String>,
-    /// Where it can be connected to.
-    pub addresses: Vec<SocketAddr>,
-    /// Its chip.
-    pub chip: Option<String>,
-    /// `ap` or `sta`.
-    pub mode: Option<String>,
-    /// Its firmware's version.
-    pub firmware: Option<String>,
-    /// Its MAC address, in lower case and with colons.
-    pub mac: Option<String>,
-    /// The interface that it is behind.
-    pub interface: Option<String>,
-    /// The USB device of its serial port.
-    pub usb: Option<UsbReport>,
-    /// The first line that it said.
-    pub greeting: Option<String>,
-}
-
-impl Sighting {
-    /// A sighting of which nothing is known but who has seen it.
-    pub const fn new(key: Key) -> Self {
-        Self {
-            key,
-            name: None,
-            host: None,
-            addresses: Vec::new(),
-            chip: None,
-            mode: None,
-            firmware: None,
-            mac: None,
-            interface: None,
-            usb: None,
-            greeting: None,
-        }
-    }
-
-    /// The full name of the service that it is, if it is one.
-    const fn instance(&self) -> Option<&DnsName> {
-        match &self.key {
-            Key::Mdns(origin) => Some(&origin.instance),
-            _ => None,
-        }
-    }
-}
 
 /// A board's number, for as long as it is known.
 pub type Id = u64;

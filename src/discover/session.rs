@@ -53,7 +53,7 @@ enum Outcome {
     /// A board has told of itself.
     Connected(Id, Way, Reached),
     /// A known board has fallen silent.
-    Checked(Id, Reached),
+    Checked(Id, Way, Reached),
     /// The gateway was asked.
     Gateway(SocketAddr, Reached, Option<String>),
     /// An address was probed.
@@ -107,7 +107,7 @@ pub struct Session<'p> {
     gateway_at: Option<Instant>,
     gateway_asked: bool,
     listing_ports: bool,
-    ports: Vec<String>,
+    ports: Vec<Port>,
     tick: Instant,
     ticks: u32,
     begin: Instant,

@@ -1,6 +1,7 @@
 //! `tcpctl flash`: what is done in which order.
 
 mod answer;
+mod board;
 mod plan;
 mod save;
 mod stored;
@@ -14,20 +15,17 @@ use espflash::target::Chip;
 use sha2::{Digest, Sha256};
 use tcpctl_settings::Settings;
 
-use self::answer::Told;
-use self::plan::{Facts, facts, fits, full, step};
+use self::plan::{Facts, full, step};
 use self::save::save;
-use self::stored::stored_settings;
 use super::chip;
 use super::event::FlashEvent;
 use super::firmware;
-use super::image::{self, Firmware, Part, USUAL_FLASH, hex};
-use super::loader::{Device, Wish};
+use super::image::{self, Firmware, USUAL_FLASH, hex};
 use super::port;
 use super::repair::{self, Job, Stage};
-use super::settings::{self, Asked, Wanted};
+use super::settings::{Asked, Wanted};
 use crate::bench::saved::Destination;
-use crate::cli::{After, Before, FlashArgs};
+use crate::cli::{Before, FlashArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
@@ -234,177 +232,6 @@ impl Flash<'_> {
             ));
         }
         Ok(Exit::Done)
-    }
-
-    /// The whole way, on a board.
-    async fn with_a_board(&self, given: Option<Firmware>) -> Result<Exit, Halt> {
-        let wish = Wish {
-            port: self.port().await?,
-            before: self.args.before,
-            baud: self.args.baud,
-            chip: match (&given, self.chip) {
-                (Some(given), _) => {
-                    Some((given.chip, format!("firmware {} is for the", given.name)))
-                }
-                (None, Some(chip)) => Some((chip, "--chip says".to_owned())),
-                (None, None) => None,
-            },
-        };
-        self.output
-            .detail(|| format!("connecting to the board on {}", wish.port.name()));
-        let mut device = blocking(move || Device::connect(&wish)).await??;
-        for note in &device.notes {
-            self.output.note(&format!("note: {note}"));
-        }
-        if self.args.show_settings || self.args.settings_only {
-            return self.settings_alone(device).await;
-        }
-
-        let firmware = self.firmware(given, device.chip).await?;
-        let image = firmware.image(device.flash, device.crystal)?;
-        fits(&firmware, &image, &device)?;
-        let stored;
-        (device, stored) = blocking(move || {
-            let stored = stored_settings(&mut device);
-            (device, stored)
-        })
-        .await?;
-        let stored = self.kept(stored?);
-        let wanted = self.wanted(stored.settings.as_ref())?;
-        let parts = full(&image, &wanted.settings)?;
-        self.bring_up_to(device, Some(&firmware), parts, &wanted)
-            .await
-    }
-
-    /// The settings, without the firmware.
-    async fn settings_alone(&self, mut device: Device) -> Result<Exit, Halt> {
-        let stored;
-        (device, stored) = blocking(move || {
-            let stored = stored_settings(&mut device);
-            (device, stored)
-        })
-        .await?;
-        let stored = stored?;
-        if self.args.show_settings {
-            let mac = device.mac.as_deref();
-            let describe = |stored| settings::described(stored, mac);
-            self.tell(FlashEvent::Settings {
-                stored: stored.words,
-                settings: stored.settings.as_ref().map(describe).unwrap_or_default(),
-            })?;
-            let name = device.port().name();
-            self.reset(device).await?;
-            if stored.settings.is_some() {
-                return Ok(Exit::Done);
-            }
-            return Err(
-                Failure::new(Kind::Negative, format!("{name}: the board has no settings"))
-                    .hint("give it some: tcpctl flash --mode ap")
-                    .into(),
-            );
-        }
-        let Some(offset) = stored.offset else {
-            return Err(Failure::new(
-                Kind::Device,
-                format!(
-                    "{}: there is no firmware of ours on the board",
-                    device.port().name()
-                ),
-            )
-            .hint("leave --settings-only out, and it is written, too")
-            .into());
-        };
-        let stored = self.kept(stored);
-        let wanted = self.wanted(stored.settings.as_ref())?;
-        let parts = vec![settings::part(&wanted.settings, offset)?];
-        self.bring_up_to(device, None, parts, &wanted).await
-    }
-
-    /// Shows the plan, writes what is not there yet, and waits until the board answers.
-    async fn bring_up_to(
-        &self,
-        mut device: Device,
-        firmware: Option<&Firmware>,
-        parts: Vec<Part>,
-        wanted: &Wanted,
-    ) -> Result<Exit, Halt> {
-        let erase = self.args.erase;
-        if erase {
-            device.can_erase()?;
-        }
-        let checked;
-        (device, checked) = blocking(move || {
-            let mut unchanged = Vec::new();
-            for part in &parts {
-                match device.has(part) {
-                    Ok(has) => unchanged.push((has && !erase, part.clone())),
-                    Err(failure) => return (device, Err(failure)),
-                }
-            }
-            (device, Ok(unchanged))
-        })
-        .await?;
-        let checked = checked?;
-        let steps = checked.iter().map(|(has, part)| step(part, *has)).collect();
-        let facts = Facts {
-            board: Some(facts(&device)),
-            chip: device.chip,
-            firmware,
-        };
-        self.tell_plan(facts, steps, wanted)?;
-        if self.args.dry_run {
-            let reset = self.reset(device).await;
-            return reset.map(|_| Exit::Done);
-        }
-        if erase {
-            self.agree_to_erase().await?;
-            device = self.erase(device).await?;
-        }
-        let mut missing = Vec::new();
-        for (has, part) in checked {
-            if has {
-                self.tell_later(FlashEvent::Skipped {
-                    part: part.name,
-                    offset: part.offset,
-                    bytes: part.len(),
-                });
-            } else {
-                missing.push(part);
-            }
-        }
-        device = self.write(device, missing).await?;
-        self.stage.set(Stage::Complete);
-        let told = Told {
-            port: device.port().clone(),
-            chip: device.chip,
-            mac: device.mac.clone(),
-        };
-        let Some(console) = self.reset(device).await? else {
-            return Ok(Exit::Done);
-        };
-        if self.args.no_wait {
-            return Ok(Exit::Done);
-        }
-        self.wait(console, told, wanted).await
-    }
-
-    /// Resets the board; its console, if it runs its program now.
-    async fn reset(&self, mut device: Device) -> Result<Option<espflash::connection::Port>, Halt> {
-        let after = self.args.after;
-        let (reset, console) = blocking(move || {
-            let reset = device.reset(after);
-            (reset, device.into_console())
-        })
-        .await?;
-        let how = reset.map_err(|failure| match self.stage.get() {
-            Stage::Complete => self.half_way(failure),
-            _ => failure,
-        })?;
-        self.tell_later(FlashEvent::Reset { how });
-        if matches!(after, After::NoReset | After::NoResetStub) {
-            return Ok(None);
-        }
-        Ok(Some(console?))
     }
 
     /// What the board is to have.

@@ -114,6 +114,16 @@ pub enum FlashEvent {
     },
 }
 
+impl FlashEvent {
+    /// Whether it is what the command was for, and not an account of how it went.
+    pub fn is_asked_for(&self) -> bool {
+        matches!(
+            self,
+            Self::Settings { .. } | Self::Plan(Plan { dry_run: true, .. })
+        )
+    }
+}
+
 /// What will be done to which board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {

@@ -131,9 +131,18 @@ fn checkout() -> Option<PathBuf> {
     [here, program].into_iter().flatten().find_map(|start| {
         start.ancestors().find_map(|folder| {
             let folder = folder.join("firmware").join("esp32");
-            folder.join("Cargo.toml").is_file().then_some(folder)
+            is_ours(&folder).then_some(folder)
         })
     })
+}
+
+/// Whether our firmware's sources are there, and not another project's in a folder of that name,
+/// whose program is no business of ours.
+fn is_ours(folder: &Path) -> bool {
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    manifest
+        .lines()
+        .any(|line| line.trim() == r#"name = "tcpctl-firmware""#)
 }
 
 /// The target that a chip's program is compiled for; `None` where that takes Espressif's own

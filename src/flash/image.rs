@@ -4,6 +4,9 @@
 //! that can be known to be wrong with it is found here, before a board is touched: the library
 //! writes an image for another chip without a word.
 
+mod app;
+mod part;
+
 use std::io::Read;
 use std::path::Path;
 
@@ -13,8 +16,10 @@ use espflash::image_format::{ImageFormat, Metadata};
 use espflash::target::{Chip, XtalFrequency};
 use sha2::{Digest, Sha256};
 
+use self::app::{IMAGE_MAGIC, check, version};
+pub use self::part::{Part, merge};
 use super::chip;
-use super::table::{SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
+use super::table::{AFTER_TABLE, SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
@@ -25,11 +30,6 @@ pub const USUAL_FLASH: FlashSize = FlashSize::_4Mb;
 const LARGEST: u64 = 256 << 20;
 
 const ELF_MAGIC: [u8; 4] = [0x7f, b'E', b'L', b'F'];
-/// The first byte of an image (ESP-IDF, "App Image Format").
-const IMAGE_MAGIC: u8 = 0xe9;
-const IMAGE_HEADER_LEN: usize = 24;
-/// The magic of an app's descriptor, the first thing in its first segment.
-const APP_DESCRIPTOR_MAGIC: [u8; 4] = [0x32, 0x54, 0xcd, 0xab];
 
 /// A program that was read and understood.
 #[derive(Debug)]
@@ -63,40 +63,6 @@ pub struct Image {
     pub app: Part,
     /// What the table says.
     pub partitions: Table,
-}
-
-/// Bytes and their place in flash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    /// What it is.
-    pub name: &'static str,
-    /// Where it goes.
-    pub offset: u32,
-    /// What goes there.
-    pub data: Vec<u8>,
-}
-
-impl Part {
-    /// A part, filled up to whole words as the loaders want them.
-    pub fn new(name: &'static str, offset: u32, mut data: Vec<u8>) -> Self {
-        data.resize(data.len().next_multiple_of(4), 0xff);
-        Self { name, offset, data }
-    }
-
-    /// Its length.
-    pub fn len(&self) -> u32 {
-        u32::try_from(self.data.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.data.is_empty()
-    }
-
-    /// The first byte beyond it.
-    pub fn end(&self) -> u64 {
-        u64::from(self.offset) + self.data.len() as u64
-    }
 }
 
 impl Firmware {
@@ -292,13 +258,13 @@ impl Firmware {
                 "its partition table has no place for a program",
             ));
         };
-        if partitions.find(SETTINGS).is_none() {
+        let Some(settings) = partitions.find(SETTINGS) else {
             return Err(refused(
                 &self.name,
                 "its partition table has no settings: it is no firmware of ours",
             )
             .hint("write it with esptool write-flash 0 FILE; tcpctl flash could not set it up"));
-        }
+        };
         let app = Part::new("app", place.offset, app);
         if app.len() > place.size {
             return Err(refused(
@@ -310,6 +276,14 @@ impl Firmware {
                 ),
             )
             .hint("build it with --release, or give it a larger partition in partitions.csv"));
+        }
+        let ends = settings.end().max(place.end());
+        let has_places = place.offset >= AFTER_TABLE && settings.can_hold_settings();
+        if !has_places || !settings.is_apart_from(place) || ends > LARGEST {
+            return Err(damaged(
+                &self.name,
+                "its partition table has settings and program where they can't be",
+            ));
         }
         let bootloader = Part::new("bootloader", self.chip.boot_address(), bootloader);
         if bootloader.end() > u64::from(TABLE_OFFSET) {
@@ -355,20 +329,6 @@ pub fn is_elf(path: &Path) -> bool {
     read.is_ok() && start == ELF_MAGIC
 }
 
-/// All parts as one image of the flash from its first byte on.
-pub fn merge<'a>(parts: impl Iterator<Item = &'a Part>) -> Vec<u8> {
-    let mut merged = Vec::new();
-    for part in parts {
-        let start = part.offset as usize;
-        let end = start + part.data.len();
-        if merged.len() < end {
-            merged.resize(end, 0xff);
-        }
-        merged[start..end].copy_from_slice(&part.data);
-    }
-    merged
-}
-
 /// The library hands out a bootloader only with a program: this one has no sections.
 const NO_PROGRAM: [u8; 52] = {
     let mut elf = [0; 52];
@@ -392,48 +352,6 @@ fn quietly<T>(call: impl FnOnce() -> T) -> Option<T> {
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
     std::panic::set_hook(hook);
     result.ok()
-}
-
-/// Checks an image as the bootloader will, and returns its chip.
-fn check(image: &[u8]) -> Result<Chip, String> {
-    let header = image
-        .get(..IMAGE_HEADER_LEN)
-        .filter(|header| header[0] == IMAGE_MAGIC)
-        .ok_or("it has no image header")?;
-    let id = u16::from_le_bytes([header[12], header[13]]);
-    let chip = Chip::try_from(id)
-        .map_err(|_| format!("its chip has the id {id}, which is unknown here"))?;
-    let mut at = IMAGE_HEADER_LEN;
-    let mut sum = 0xef;
-    for _ in 0..header[1] {
-        let length = image.get(at + 4..at + 8).and_then(|l| l.try_into().ok());
-        let length = length.map_or(usize::MAX, |length| u32::from_le_bytes(length) as usize);
-        let start = at + 8;
-        let end = start.saturating_add(length);
-        let data = image.get(start..end).ok_or("it is cut short")?;
-        sum = data.iter().fold(sum, |sum, byte| sum ^ byte);
-        at = end;
-    }
-    let end = (at + 1).next_multiple_of(16);
-    if image.get(end - 1) != Some(&sum) {
-        return Err("its check sum is wrong".to_owned());
-    }
-    if header[23] == 1 {
-        let stored = image.get(end..end + 32).ok_or("it is cut short")?;
-        if Sha256::digest(&image[..end]).as_slice() != stored {
-            return Err("its SHA-256 is wrong".to_owned());
-        }
-    }
-    Ok(chip)
-}
-
-/// The version that a program's descriptor tells: printable, or none.
-fn version(image: &[u8]) -> Option<String> {
-    let descriptor = image.get(IMAGE_HEADER_LEN + 8..)?;
-    let rest = descriptor.strip_prefix(&APP_DESCRIPTOR_MAGIC)?;
-    let text = rest.get(12..44)?.split(|byte| *byte == 0).next()?;
-    let text = sanitize::one_line(&String::from_utf8_lossy(text));
-    (!text.is_empty()).then_some(text)
 }
 
 /// Without the erased flash at its end.

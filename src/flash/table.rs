@@ -4,11 +4,15 @@
 //! be anything; format: ESP-IDF, "Partition Tables".
 
 use esp_idf_part::PartitionTable;
+use tcpctl_settings::BLOCK_SIZE;
 
 /// Where the table itself is.
 pub const TABLE_OFFSET: u32 = 0x8000;
 /// How long it is at most, with the check sum.
 pub const TABLE_LEN: u32 = 0xc00;
+
+/// The first byte beyond the sectors that are erased for it.
+pub const AFTER_TABLE: u32 = 0x9000;
 
 /// The label of the partition that has the settings.
 pub const SETTINGS: &str = "settings";
@@ -33,6 +37,20 @@ impl Partition {
     /// The first byte beyond it.
     pub fn end(&self) -> u64 {
         u64::from(self.offset) + u64::from(self.size)
+    }
+
+    /// Whether a block of settings can be written there: whole sectors, beyond the table, without a
+    /// program in them.
+    pub fn can_hold_settings(&self) -> bool {
+        !self.is_app
+            && self.offset >= AFTER_TABLE
+            && (self.offset as usize).is_multiple_of(BLOCK_SIZE)
+            && self.size as usize >= BLOCK_SIZE
+    }
+
+    /// Whether the two have no byte in common.
+    pub fn is_apart_from(&self, other: &Self) -> bool {
+        self.end() <= other.offset.into() || other.end() <= self.offset.into()
     }
 }
 
@@ -102,7 +120,6 @@ fn entry(bytes: &[u8]) -> Option<Partition> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tcpctl_settings::BLOCK_SIZE;
 
     use super::*;
 

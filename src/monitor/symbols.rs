@@ -1,8 +1,13 @@
 //! Addresses of a program as its functions and lines, from its ELF.
 
+use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use addr2line::Loader;
+use addr2line::gimli::{DwarfSections, EndianArcSlice, LittleEndian, SectionId};
+use addr2line::{Context, LookupResult};
+use object::read::elf::ElfFile32;
+use object::{Endianness, Object, ObjectSection, ObjectSymbol, SymbolKind};
 use regex::Regex;
 use serde::Serialize;
 
@@ -20,28 +25,46 @@ pub struct Frame {
     pub location: Option<String>,
 }
 
-/// An ELF's symbols.
+/// An ELF's symbols: of the 32-bit chips that are flashed here.
 pub struct Symbols {
-    loader: Loader,
+    /// Functions and lines, where there is debug information.
+    lines: Option<Context<EndianArcSlice<LittleEndian>>>,
+    /// By address.
+    functions: Vec<Function>,
     address: Regex,
+}
+
+/// A function of the symbol table.
+struct Function {
+    start: u64,
+    size: u64,
+    name: String,
 }
 
 impl Symbols {
     /// Reads an ELF.
     ///
     /// # Errors
-    /// It can't be read, or is no ELF.
+    /// It can't be read, or is no ELF of a 32-bit chip.
     pub fn load(path: &Path) -> Result<Self, Failure> {
         let name = sanitize::one_line(&path.to_string_lossy());
         let wrong = |what: String| {
             Failure::usage(format!("--elf {name}: {what}"))
                 .hint("give the ELF that the board's firmware was made from")
         };
-        let loader =
-            Loader::new(path).map_err(|error| wrong(sanitize::one_line(&error.to_string())))?;
+        let file = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+        let elf = ElfFile32::<Endianness>::parse(&*file)
+            .map_err(|error| wrong(sanitize::one_line(&error.to_string())))?;
+        if !elf.is_little_endian() {
+            return Err(wrong("no program for a chip that is flashed here".into()));
+        }
         // Code is in memory and in mapped flash, at 0x40000000 and above on every chip but the P4.
         let address = Regex::new(r"0x4[0-9a-fA-F]{7}").map_err(|error| wrong(error.to_string()))?;
-        Ok(Self { loader, address })
+        Ok(Self {
+            lines: lines(&elf),
+            functions: functions(&elf),
+            address,
+        })
     }
 
     /// The addresses in a line that are in the program, innermost function first.
@@ -62,7 +85,9 @@ impl Symbols {
             location: location.map(|location| sanitize::one_line(&location)),
         };
         let mut frames = Vec::new();
-        if let Ok(mut found) = self.loader.find_frames(address) {
+        let found = self.lines.as_ref().map(|lines| lines.find_frames(address));
+        // Lookups never ask for more files: nothing of a chip's is split.
+        if let Some(Ok(mut found)) = found.map(LookupResult::skip_all_loads) {
             while let Ok(Some(inner)) = found.next() {
                 let Some(function) = &inner.function else {
                     continue;
@@ -81,13 +106,56 @@ impl Symbols {
             }
         }
         if frames.is_empty()
-            && let Some(symbol) = self.loader.find_symbol(address)
+            && let Some(function) = self.function(address)
         {
-            frames.push(frame(
-                addr2line::demangle_auto(symbol.into(), None).into(),
-                None,
-            ));
+            let name = addr2line::demangle_auto(function.name.as_str().into(), None);
+            frames.push(frame(name.into(), None));
         }
         frames
     }
+
+    /// The function of the symbol table that an address is in.
+    fn function(&self, address: u64) -> Option<&Function> {
+        let after = self.functions.partition_point(|it| it.start <= address);
+        let function = self.functions.get(after.checked_sub(1)?)?;
+        // Written by hand in assembly, it may have no size: then it reaches to the next.
+        (function.size == 0 || address - function.start < function.size).then_some(function)
+    }
+}
+
+/// The debug information, if there is some that can be read.
+fn lines(elf: &ElfFile32<'_>) -> Option<Context<EndianArcSlice<LittleEndian>>> {
+    let sections = DwarfSections::load(|id: SectionId| {
+        let section = elf.section_by_name(id.name());
+        section.map_or(Ok(Vec::new().into()), |section| {
+            section.uncompressed_data().map(|data| Arc::from(&*data))
+        })
+    });
+    let sections: DwarfSections<Arc<[u8]>> = sections.ok()?;
+    let dwarf = sections.borrow(|data| EndianArcSlice::new(Arc::clone(data), LittleEndian));
+    Context::from_dwarf(dwarf).ok()
+}
+
+/// The functions of the symbol table, by address.
+fn functions(elf: &ElfFile32<'_>) -> Vec<Function> {
+    let symbols = elf.symbols();
+    let mut functions: Vec<_> = symbols
+        .filter(ObjectSymbol::is_definition)
+        .filter_map(|symbol| {
+            let name = symbol.name().ok()?;
+            let is_function = match symbol.kind() {
+                SymbolKind::Text => true,
+                // Assembly, but for what an assembler puts there for itself.
+                SymbolKind::Unknown | SymbolKind::Label => !name.starts_with(['$', '.']),
+                _ => false,
+            };
+            is_function.then(|| Function {
+                start: symbol.address(),
+                size: symbol.size(),
+                name: name.to_owned(),
+            })
+        })
+        .collect();
+    functions.sort_unstable_by_key(|function| function.start);
+    functions
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::Colour;
 use crate::failure::Failure;
+use crate::sanitize;
 
-/// A failure as one line.
+/// A failure as one line. It may quote anything: a name, a path, a line of a file.
 pub(super) fn error(failure: &Failure, colour: Colour) -> String {
-    format!("{} {failure}", colour.alarm("error:"))
+    let text = sanitize::one_line(&failure.to_string());
+    format!("{} {text}", colour.alarm("error:"))
 }
 
 /// A number of bytes: `1 byte`, `18 bytes`.
@@ -108,6 +110,15 @@ pub fn bytes_per_second(rate: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_does_nothing_to_a_terminal() {
+        let quoted = "a\x1b]0;x\x07\u{202e}b\nc";
+        let failure = Failure::usage(format!("the name '{quoted}' is none")).hint(quoted);
+        let shown = error(&failure, Colour::Off);
+        let safe = "a\\x1b]0;x\\x07\\u{202e}b\\nc";
+        assert_eq!(shown, format!("error: the name '{safe}' is none; {safe}"));
+    }
 
     #[test]
     fn long_times_are_told_roughly() {

@@ -128,10 +128,14 @@ impl Output {
         self.write(format!("{start}{}\n", sim::line(report)).as_bytes())
     }
 
-    /// Prints one event of flashing: an object, or lines.
+    /// Prints one event of flashing: an object, or lines. With `-q` a person sees only what was
+    /// asked for.
     pub fn flash(&self, event: FlashEvent) -> Result<(), Halt> {
         if self.json {
             return self.object(&FlashReport::from(event));
+        }
+        if self.is_quiet() && !event.is_asked_for() {
+            return Ok(());
         }
         match flash::lines(&event) {
             Some(lines) => self.write(lines.as_bytes()),
@@ -155,12 +159,7 @@ impl Output {
 
     /// Writes data to standard output.
     pub fn write(&self, bytes: &[u8]) -> Result<(), Halt> {
-        self.stdout
-            .write(bytes)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::BrokenPipe => Halt::NobodyListens,
-                _ => Failure::new(Kind::Internal, format!("standard output: {error}")).into(),
-            })
+        self.stdout.print(bytes)
     }
 
     /// Says something on standard error, unless `-q`. The text must be safe for a terminal.
@@ -293,6 +292,14 @@ impl Stdout {
             file: duplicate().ok(),
             terminal: io::stdout().is_terminal(),
         }
+    }
+
+    /// Writes, and says of what went wrong whether it is a failure.
+    fn print(&self, bytes: &[u8]) -> Result<(), Halt> {
+        self.write(bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Halt::NobodyListens,
+            _ => Failure::new(Kind::Internal, format!("standard output: {error}")).into(),
+        })
     }
 
     fn write(&self, mut bytes: &[u8]) -> io::Result<()> {

@@ -63,6 +63,7 @@ pub(super) fn line(report: &SimReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::{self, Said};
     use crate::sim::report::Payload;
 
     #[test]
@@ -80,5 +81,30 @@ mod tests {
             line.bytes().all(|byte| (0x20..0x7f).contains(&byte)),
             "{line}"
         );
+    }
+
+    #[test]
+    fn a_request_is_read_as_a_board_s_is() {
+        let peer = "127.0.0.1:5".parse().unwrap();
+        for bytes in [
+            &b""[..],
+            b"hi",
+            b"a \"quoted\" word\r\n",
+            b"\\",
+            b"\" time=1",
+        ] {
+            let event = SimEvent::Request {
+                peer,
+                len: bytes.len(),
+                request: Payload(bytes.to_vec()),
+            };
+            let line = line(&SimReport::now(event));
+            let said = Said::Request {
+                peer,
+                len: bytes.len() as u64,
+                request: bytes.escape_ascii().to_string(),
+            };
+            assert_eq!(console::parse(&line), said, "{line}");
+        }
     }
 }

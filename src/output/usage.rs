@@ -7,10 +7,10 @@ use clap::builder::{Resettable, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, ValueEnum};
 
-use super::{Colour, Stdout, tell};
+use super::{Colour, Halt, Stdout, tell};
 use crate::cli::{self, Cli, ColorWhen};
 use crate::exit::Exit;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::sanitize;
 
 /// Tells what clap made of the arguments where it made no command of them, and returns the exit
@@ -36,16 +36,14 @@ pub fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
             } else {
                 styled(&error.render(), colour)
             };
-            match stdout.write(text.as_bytes()) {
+            let Err(Halt::Failed(failure)) = stdout.print(text.as_bytes()) else {
                 // Who closed the pipe has read enough of it.
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                    let failure = Failure::new(Kind::Internal, format!("standard output: {error}"));
-                    let colour = Colour::decide(when, io::stderr().is_terminal());
-                    tell(&stdout, None, &failure, false, colour);
-                    failure.exit()
-                }
-                _ => Exit::Done,
-            }
+                return Exit::Done;
+            };
+            let as_json = texts.iter().any(|text| text == "--json");
+            let colour = Colour::decide(when, io::stderr().is_terminal());
+            tell(&stdout, None, &failure, as_json, colour);
+            failure.exit()
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let colour = Colour::decide(when, io::stderr().is_terminal());

@@ -9,6 +9,7 @@ use tcpctl_greeter::console::Mac;
 use tcpctl_greeter::dhcp;
 
 use super::servers::Summary;
+use crate::timestamp;
 
 /// One event of a virtual board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,7 +19,7 @@ pub struct SimReport {
     #[serde(flatten)]
     pub event: SimEvent,
     /// When it was told.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(serialize_with = "timestamp::serialize")]
     pub time: SystemTime,
 }
 
@@ -159,8 +160,4 @@ impl From<Summary> for SimEvent {
             events_dropped: summary.events_dropped,
         }
     }
-}
-
-fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_rfc3339_millis(*time))
 }

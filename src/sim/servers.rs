@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddrV4;
 use std::pin::{Pin, pin};
 
-use embassy_net::{ConfigV4, DhcpConfig, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
+use embassy_net::{ConfigV4, DhcpConfig, Stack, StackResources};
 use embassy_net_driver::Driver;
 use embassy_time::{Duration, Instant, with_timeout};
 use futures_util::stream::FuturesUnordered;
@@ -163,16 +163,11 @@ pub async fn serve(
     }
 }
 
-/// The greeting server as the settings want it.
+/// The greeting server as the settings want it, as slow as it is to be.
 fn server_config(spec: &Spec) -> Config<'_> {
     Config {
-        port: spec.server.port().get(),
-        greeting: spec.server.greeting().as_bytes(),
-        workers: spec.server.workers().get().into(),
-        backlog: spec.server.backlog().get().into(),
-        request_timeout: clock::duration(spec.server.request_timeout().as_duration()),
         service_time: clock::duration(spec.service_time),
-        ..Config::DEFAULT
+        ..Config::of(&spec.server)
     }
 }
 
@@ -180,11 +175,7 @@ fn server_config(spec: &Spec) -> Config<'_> {
 fn network(mode: Mode) -> embassy_net::Config {
     let mut config = embassy_net::Config::default();
     config.ipv4 = match mode {
-        Mode::AccessPoint => ConfigV4::Static(StaticConfigV4 {
-            address: Ipv4Cidr::new(ADDRESS, PREFIX),
-            gateway: None,
-            dns_servers: [].into_iter().collect(),
-        }),
+        Mode::AccessPoint => ConfigV4::Static(access_point::network()),
         Mode::Station => ConfigV4::Dhcp(DhcpConfig::default()),
     };
     config

@@ -82,7 +82,10 @@ pub struct Connection {
 }
 
 impl Dial {
-    /// Connects to `endpoint`.
+    /// Connects to `endpoint`, by whichever of its addresses answers first.
+    ///
+    /// # Errors
+    /// No address, or no connection to any, within the time that it has.
     pub async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ConnectError> {
         let deadline = Instant::now() + self.timeout;
         match endpoint {

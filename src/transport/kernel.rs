@@ -6,14 +6,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
-#[cfg(target_os = "linux")]
-use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
+#[cfg(target_os = "linux")]
+use super::punctual::Punctual;
 use super::readiness::{
     ConnectFailure, ConnectionId, ConnectionInfo, Event, Network, NetworkTime, Release,
 };
@@ -23,9 +23,8 @@ use crate::sys;
 /// turn comes.
 const EVENTS: usize = 128;
 
-/// No connection's number.
-#[cfg(target_os = "linux")]
-const ALARM: Token = Token(usize::MAX);
+/// What a connection's poll tells of.
+const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// A handshake that took longer than this may have had its SYN repeated: no kernel repeats one
 /// sooner. Those that were faster are not asked.
@@ -44,11 +43,10 @@ pub struct KernelNetwork {
     start: Instant,
     /// When the last wait ended.
     woke: NetworkTime,
+    /// Connections that stood at once, and are not told of yet.
+    standing: Vec<ConnectionId>,
     #[cfg(target_os = "linux")]
-    alarm: sys::precise::Alarm,
-    /// When it rings, or has.
-    #[cfg(target_os = "linux")]
-    rings_at: NetworkTime,
+    alarm: Punctual,
 }
 
 /// A connection, and what its readiness has told.
@@ -73,6 +71,8 @@ struct Connection {
     suspect: bool,
     /// A write was short.
     wants_write: bool,
+    /// The poll tells of room to write.
+    hears_of_room: bool,
     /// Something was written already.
     has_written: bool,
     /// Nagle's algorithm is off.
@@ -96,13 +96,7 @@ impl KernelNetwork {
         let _ = sys::limits::raise_open_files();
         let poll = Poll::new()?;
         #[cfg(target_os = "linux")]
-        let alarm = sys::precise::Alarm::new()?;
-        #[cfg(target_os = "linux")]
-        poll.registry().register(
-            &mut mio::unix::SourceFd(&alarm.as_raw_fd()),
-            ALARM,
-            Interest::READABLE,
-        )?;
+        let alarm = Punctual::new(&poll)?;
         Ok(Self {
             poll,
             ready: Events::with_capacity(EVENTS),
@@ -110,10 +104,9 @@ impl KernelNetwork {
             free: Vec::new(),
             start: Instant::now(),
             woke: NetworkTime::ZERO,
+            standing: Vec::new(),
             #[cfg(target_os = "linux")]
             alarm,
-            #[cfg(target_os = "linux")]
-            rings_at: NetworkTime::ZERO,
         })
     }
 
@@ -124,24 +117,14 @@ impl KernelNetwork {
 
     /// Waits in the kernel, and takes the first of what is ready. May return early.
     fn select(&mut self, until: Option<NetworkTime>) -> io::Result<()> {
-        let now = self.start.elapsed();
-        let left = until.map(|until| until.saturating_sub(now));
         #[cfg(target_os = "linux")]
-        let left = match until {
-            Some(until) if until > now => {
-                let rings_in_time = self.rings_at > now && self.rings_at <= until;
-                if rings_in_time || self.alarm.set(until.saturating_sub(now)).is_ok() {
-                    if !rings_in_time {
-                        self.rings_at = until;
-                    }
-                    None
-                } else {
-                    left
-                }
-            }
-            _ => left,
-        };
-        self.poll.poll(&mut self.ready, left)?;
+        self.alarm
+            .poll(&mut self.poll, &mut self.ready, self.start, until)?;
+        #[cfg(not(target_os = "linux"))]
+        {
+            let left = until.map(|until| until.saturating_sub(self.start.elapsed()));
+            self.poll.poll(&mut self.ready, left)?;
+        }
         self.woke = self.start.elapsed();
         Ok(())
     }
@@ -278,11 +261,16 @@ impl Network for KernelNetwork {
             self.connections.push(None);
             self.connections.len() - 1
         });
-        let both = Interest::READABLE | Interest::WRITABLE;
+        // Over loopback the handshake is done when connect(2) returns, but for a full queue. What
+        // is known then costs no event, nor does room in an empty buffer.
+        let stands = cfg!(any(target_os = "linux", target_os = "android"))
+            && to.ip().is_loopback()
+            && stream.peer_addr().is_ok();
+        let interest = if stands { Interest::READABLE } else { BOTH };
         let registered = self
             .poll
             .registry()
-            .register(&mut stream, Token(number), both);
+            .register(&mut stream, Token(number), interest);
         if registered.is_err() {
             self.free.push(number);
             // ENOSPC (epoll's limit of watches) or ENOMEM.
@@ -294,14 +282,22 @@ impl Network for KernelNetwork {
             error: None,
             syn_retransmissions: 0,
             opened: u32::try_from(opened).unwrap_or(u32::MAX),
-            phase: Phase::Connecting,
+            phase: if stands {
+                Phase::Connected
+            } else {
+                Phase::Connecting
+            },
             drained: true,
             finished: false,
             suspect: false,
             wants_write: false,
+            hears_of_room: !stands,
             has_written: false,
             no_delay: false,
         });
+        if stands {
+            self.standing.push(ConnectionId(number));
+        }
         Ok(ConnectionId(number))
     }
 
@@ -319,7 +315,9 @@ impl Network for KernelNetwork {
     }
 
     fn write(&mut self, id: ConnectionId, data: &[u8]) -> io::Result<usize> {
-        let connection = self.connection(id)?;
+        let Some(Some(connection)) = self.connections.get_mut(id.0) else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
         // Nagle can only hold back what follows something: a first, short message needs no
         // system call to be let go.
         if !connection.no_delay && (connection.has_written || data.len() > SMALLEST_MSS) {
@@ -334,6 +332,11 @@ impl Network for KernelNetwork {
             Ok(length) => *length < data.len(),
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
+        if connection.wants_write && !connection.hears_of_room {
+            let registry = self.poll.registry();
+            registry.reregister(&mut connection.stream, Token(id.0), BOTH)?;
+            connection.hears_of_room = true;
+        }
         if let Err(error) = &result
             && error.kind() != io::ErrorKind::WouldBlock
         {
@@ -354,6 +357,7 @@ impl Network for KernelNetwork {
             return;
         };
         self.free.push(id.0);
+        self.standing.retain(|&standing| standing != id);
         if how == Release::Reset {
             // Closing with unsent or unread bytes is then no FIN either.
             let _ = SockRef::from(&connection.stream).set_linger(Some(Duration::ZERO));
@@ -390,6 +394,13 @@ impl Network for KernelNetwork {
     }
 
     fn wait(&mut self, until: Option<NetworkTime>, events: &mut Vec<Event>) -> io::Result<()> {
+        let known = self.standing.len();
+        events.extend(self.standing.drain(..).map(Event::Connected));
+        if known > 0 && known == self.connections.len() - self.free.len() {
+            // They have said nothing yet, and there is nobody else.
+            return Ok(());
+        }
+        let until = if known > 0 { Some(self.woke) } else { until };
         match self.select(until) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             result => result?,
@@ -436,3 +447,6 @@ impl Network for KernelNetwork {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@ mod dial;
 mod error;
 mod eyeballs;
 pub mod kernel;
+#[cfg(target_os = "linux")]
+mod punctual;
 pub mod readiness;
 mod stream;
 

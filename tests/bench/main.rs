@@ -163,7 +163,7 @@ fn a_condition_decides_the_exit_code() {
 }
 
 #[test]
-fn a_run_compared_with_itself_shows_nothing_and_two_merge_to_both() {
+fn two_runs_merge_to_both_and_the_next_is_compared_with_one() {
     let folder = Folder::new("merge");
     let (one, two, page) = (
         folder.file("one.json"),
@@ -191,6 +191,72 @@ fn a_run_compared_with_itself_shows_nothing_and_two_merge_to_both() {
     let page = std::fs::read_to_string(page).expect("the page was written");
     assert!(page.starts_with("<!"), "{page:.100}");
     assert!(page.contains("tcpctl.bench/1"), "the whole report is in it");
+    let board = ["bench", "sim:ideal", "--only", "latency", "-n", "30", "-q"];
+    let compared = run(board.into_iter().chain(["--json", "--compare", &one]));
+    // A difference alone is no failure, and from less than five seconds none is told.
+    assert_eq!(compared.code, 0, "{compared:?}");
+    let comparison = &report(&compared)["comparison"];
+    assert_eq!(
+        comparison["baseline"]["target"], "sim:ideal",
+        "{compared:?}"
+    );
+    assert_eq!(
+        comparison["rate_per_s"]["finding"], "too_few",
+        "{compared:?}"
+    );
+    assert_eq!(comparison["changes"], serde_json::json!([]), "{compared:?}");
+    let text = run(board.into_iter().chain(["--compare", &one])).stdout;
+    let text = String::from_utf8(text).expect("text");
+    assert!(text.contains("Compared with sim:ideal"), "{text}");
+}
+
+/// Seen from the server: who connects, how connections end, and what is not counted.
+#[test]
+#[cfg(target_os = "linux")]
+fn sources_the_warm_up_and_the_way_to_close_are_taken_notice_of() {
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::IpAddr;
+    use std::time::{Duration, SystemTime};
+
+    for (close, expected) in [("rst", Err(ErrorKind::ConnectionReset)), ("fin", Ok(0))] {
+        let (sender, ends) = mpsc::channel();
+        let server = Server::start(move |mut connection| {
+            let from = connection.peer_addr().map(|address| address.ip());
+            read_some(&mut connection);
+            let _ = connection.write_all(b"Hello World");
+            let _ = connection.shutdown(std::net::Shutdown::Write);
+            let end = connection.read(&mut [0; 8]).map_err(|error| error.kind());
+            let _ = sender.send((from.ok(), end));
+        });
+        let target = server.target();
+        let sources = ["--source", "127.0.0.1", "--source", "127.0.0.2"];
+        let bench = ["bench", &target, "--only", "latency", "-n", "6", "--json"];
+        let more = ["--warmup", "200ms", "--close", close];
+        let ended = run(bench.into_iter().chain(sources).chain(more));
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let report = report(&ended);
+        assert_eq!(report["latency"]["requests"], 6, "{report}");
+        let moment = |value: &Value| -> SystemTime {
+            humantime::parse_rfc3339(value.as_str().expect("a time")).expect("RFC 3339")
+        };
+        let warm = moment(&report["latency"]["started_at"])
+            .duration_since(moment(&report["started_at"]))
+            .expect("the load comes later");
+        // Both are told to the millisecond.
+        assert!(warm >= Duration::from_millis(198), "{warm:?}");
+        // At least one more was made in the warm-up.
+        let next = |_| {
+            ends.recv_timeout(Duration::from_secs(20))
+                .expect("a client")
+        };
+        let mut seen: Vec<_> = (0..7).map(next).collect();
+        seen.extend(ends.try_iter());
+        for source in ["127.0.0.1", "127.0.0.2"] {
+            let source: IpAddr = source.parse().expect("an address");
+            assert!(seen.iter().any(|(from, _)| *from == Some(source)));
+        }
+        assert!(seen.iter().all(|(_, end)| *end == expected), "{seen:?}");
+    }
 }
 
 /// As another program reads it: the library's own reader of logs, not ours.
@@ -269,6 +335,8 @@ fn nobody_at_home_is_a_failure_and_no_limit() {
         vec!["bench", &*target, "--json"],
         vec!["bench", &target, "--json", "--only", "limits"],
         vec!["bench", &target, "--json", "--only", "latency", "-n", "3"],
+        // It is given up long before.
+        vec!["bench", &target, "--json", "--only", "latency", "-d", "50s"],
     ] {
         let ended = run(arguments.iter().copied());
         assert_eq!(ended.code, 7, "{ended:?}");
@@ -279,6 +347,8 @@ fn nobody_at_home_is_a_failure_and_no_limit() {
             (&error["kind"], &error["exit_code"]),
             (&"connect".into(), &7.into())
         );
+        let text = String::from_utf8_lossy(&ended.stdout);
+        assert!(!text.contains("gone away"), "it was never there: {text}");
     }
     let ended = run(["bench", "nonexistent.invalid"]);
     assert_eq!(ended.code, 6, "{ended:?}");
@@ -330,7 +400,10 @@ fn ctrl_c_leaves_the_report_of_what_was_done() {
     for _ in 0..10 {
         asked.recv().expect("it asks");
     }
-    signal(&child, Signal::INT);
+    // As `timeout -s INT` does it: the process, and then its group.
+    for _ in 0..2 {
+        signal(&child, Signal::INT);
+    }
     let ended = finish(child);
     assert_eq!(ended.code, 130, "{ended:?}");
     let report = report(&ended);

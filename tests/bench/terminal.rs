@@ -1,24 +1,45 @@
 //! What a person sees while a load runs, through a pseudo-terminal.
 
-use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
-use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::common::{Server, finish, signal, tcpctl};
+use crate::common::person::{Person, pseudo_terminal};
+use crate::common::{Server, finish, run, signal, tcpctl};
+
+/// The verdict is longer than a line; a pipe gets it in one.
+#[test]
+fn the_report_is_broken_at_spaces_on_a_terminal_of_80_columns() {
+    const LAST: &str = "keep clients at or under 1";
+    let bench = [
+        "bench",
+        "sim:ideal,workers=1,backlog=1",
+        "--only",
+        "limits",
+        "--color",
+        "never",
+    ];
+    let (person, child) = Person::runs_in(80, tcpctl(bench));
+    let (code, seen) = person.sees_the_end(child);
+    assert_eq!(code, 0, "{seen}");
+    let at = seen.find("serves 1 at once").expect("a verdict");
+    let report: Vec<&str> = seen[at..].lines().map(str::trim_end).collect();
+    for line in &report {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    let verdict = report[..2].join(" ");
+    let words: Vec<&str> = verdict.split_whitespace().collect();
+    assert!(words.join(" ").ends_with(LAST), "{report:#?}");
+    let ended = run(bench);
+    let text = String::from_utf8(ended.stdout).expect("text");
+    let first = text.lines().next().unwrap_or_default();
+    assert!(first.ends_with(LAST) && first.len() > 80, "{first}");
+}
 
 #[test]
 fn progress_goes_on_until_ctrl_c_and_then_comes_the_report() {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    let slave: OwnedFd =
-        rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    let (mut terminal, slave) = pseudo_terminal(120);
     // Every third connection is closed without a word.
     let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let server = Server::start(move |mut connection| {
@@ -39,7 +60,6 @@ fn progress_goes_on_until_ctrl_c_and_then_comes_the_report() {
         "2",
     ];
     let child = tcpctl(bench).stderr(Stdio::from(slave)).spawn().unwrap();
-    let mut terminal = File::from(master);
     let (mut seen, mut bytes) = (String::new(), [0; 1024]);
     // Of the second second on there is a line of them.
     let last_line = |seen: &str| seen.rsplit("\r\x1b[2K").next().unwrap_or("").to_owned();

@@ -95,6 +95,28 @@ fn a_server_that_keeps_no_connections_gets_a_new_one_each_time() {
 }
 
 #[test]
+fn a_server_that_turns_some_away_keeps_the_others() {
+    /// Has room for two, and closes what comes beyond without a word.
+    struct Small;
+    impl Server for Small {
+        fn request(&mut self, connection: usize, _: usize, _: u64) -> Vec<(u64, Act)> {
+            match connection {
+                0 | 1 => vec![(5, say("pong"))],
+                _ => vec![(1, Act::Fin)],
+            }
+        }
+    }
+    let load = load(4, 100);
+    let mut network = Scripted::new(Small, &load.message);
+    let measurement = engine::run(&mut network, &load, &mut ());
+    let turned_away = 100 - measurement.completed;
+    let expected = errors([(ErrorClass::ClosedEarly, turned_away)]);
+    assert_eq!(measurement.errors, expected);
+    assert!(measurement.completed > 50, "{}", measurement.completed);
+    assert!(is_within(1.0, complete_ms(&measurement, 1.0), 5.0));
+}
+
+#[test]
 fn a_server_that_closes_now_and_then_is_connected_to_again() {
     // Every tenth reply is its connection's last: nobody has failed.
     let server = |request| match request % 10 {

@@ -148,19 +148,21 @@ fn refused() {
     assert_eq!(measurement.connect.len(), 0);
 }
 
-#[test]
+/// Its queue has one place: when that is taken, Linux drops the SYN.
 #[cfg(target_os = "linux")]
-fn connect_timeout() {
-    // A queue of one, and it is full: Linux drops the SYN.
+fn listener_of_one() -> TcpListener {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     listener.bind(&any.into()).expect("a port");
     listener.listen(0).expect("a free port");
-    let address = listener
-        .local_addr()
-        .expect("bound")
-        .as_socket()
-        .expect("IPv4");
+    listener.into()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn connect_timeout() {
+    let listener = listener_of_one();
+    let address = listener.local_addr().expect("bound");
     let _first = TcpStream::connect(address).expect("a place");
     let load = Load {
         connect_timeout: Duration::from_millis(200),
@@ -178,17 +180,9 @@ fn connect_timeout() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_repeated_syn_is_told_from_repeated_data() {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    listener.bind(&any.into()).expect("a port");
-    listener.listen(0).expect("a free port");
-    let address = listener
-        .local_addr()
-        .expect("bound")
-        .as_socket()
-        .expect("IPv4");
+    let listener = listener_of_one();
+    let address = listener.local_addr().expect("bound");
     let first = TcpStream::connect(address).expect("a place");
-    let listener = TcpListener::from(listener);
     thread::spawn(move || {
         // Later than the first SYN: the queue is full until then.
         thread::sleep(Duration::from_millis(300));

@@ -28,22 +28,33 @@ impl AsFd for Person {
     }
 }
 
+/// A pseudo-terminal: the end where a person sits, and a command's.
+pub fn pseudo_terminal(columns: u16) -> (File, OwnedFd) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let slave: OwnedFd =
+        rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    let size = Winsize {
+        ws_row: 40,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&slave, size).unwrap();
+    (File::from(master), slave)
+}
+
 impl Person {
-    /// Starts a command.
-    pub fn runs(mut command: Command) -> (Self, Child) {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let slave: OwnedFd =
-            rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-        let size = Winsize {
-            ws_row: 40,
-            ws_col: 120,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&slave, size).unwrap();
+    /// Starts a command, on a terminal of 120 columns.
+    pub fn runs(command: Command) -> (Self, Child) {
+        Self::runs_in(120, command)
+    }
+
+    /// Starts a command on a terminal of so many columns.
+    pub fn runs_in(columns: u16, mut command: Command) -> (Self, Child) {
+        let (terminal, slave) = pseudo_terminal(columns);
         let child = command
             .env("TERM", "xterm-256color")
             .stdin(Stdio::from(slave.try_clone().unwrap()))
@@ -52,7 +63,7 @@ impl Person {
             .spawn()
             .unwrap();
         let person = Self {
-            terminal: File::from(master),
+            terminal,
             seen: String::new(),
         };
         (person, child)

@@ -3,7 +3,6 @@
 use std::env;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,8 +10,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use crate::common::person::pseudo_terminal;
 
 /// Far more than a shell takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -105,19 +103,7 @@ pub(crate) struct Shell {
 
 impl Shell {
     pub(crate) fn start(desk: &Desk, words: &[&str]) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let slave: OwnedFd =
-            rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-        let size = rustix::termios::Winsize {
-            ws_row: 50,
-            ws_col: 200,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        rustix::termios::tcsetwinsize(&slave, size).unwrap();
+        let (terminal, slave) = pseudo_terminal(200);
         // Job control needs a terminal that is the shell's own.
         let child = desk
             .command("setsid")
@@ -128,7 +114,6 @@ impl Shell {
             .stderr(Stdio::from(slave))
             .spawn()
             .unwrap();
-        let terminal = File::from(master);
         let mut reader = terminal.try_clone().unwrap();
         let (sender, output) = mpsc::channel();
         thread::spawn(move || {

@@ -204,4 +204,15 @@ fn powershell_is_registered_and_answered() {
     let targets = answers(&["tcpctl", "send", "lab"]);
     assert!(targets.starts_with("'lab board'\t"), "{targets}");
     assert_eq!(answers(&["tcpctl", "send", "evil"]), "");
+    for command in ["flash", "sim"] {
+        for option in ["--services", "--status"] {
+            let switches = answers(&["tcpctl", command, option, "o"]);
+            let mut values: Vec<_> = switches
+                .lines()
+                .map(|line| line.split('\t').next().unwrap_or_default())
+                .collect();
+            values.sort_unstable();
+            assert_eq!(values, ["off", "on"], "{command} {option}");
+        }
+    }
 }

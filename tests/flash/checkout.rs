@@ -17,7 +17,10 @@ fn checkout(libraries: &str, cargo: &str) -> Folder {
     for part in ["firmware/esp32", "bin", "libraries"] {
         fs::create_dir_all(folder.path(part)).unwrap();
     }
-    folder.file("firmware/esp32/Cargo.toml", b"");
+    folder.file(
+        "firmware/esp32/Cargo.toml",
+        b"[package]\nname = \"tcpctl-firmware\"\n",
+    );
     let elf = folder.file("built.elf", &Program::default().elf());
     let libraries = folder.path(libraries);
     let record = folder.path("record");
@@ -157,5 +160,25 @@ fn where_there_is_neither_a_firmware_nor_a_checkout_both_ways_are_said() {
         "--firmware FILE",
     ] {
         assert!(said.contains(way), "{way}: {said}");
+    }
+}
+
+#[test]
+fn another_project_s_firmware_is_not_built() {
+    let folder = checkout("libraries", "exit 0");
+    for manifest in [&b"[package]\nname = \"blinky\"\n"[..], b"\xff"] {
+        folder.file("firmware/esp32/Cargo.toml", manifest);
+        let program = folder.path("tcpctl");
+        fs::copy(env!("CARGO_BIN_EXE_tcpctl"), &program).unwrap();
+        let ended = Command::new(&program)
+            .args(["flash", "--mode", "ap", "--open", "--dry-run"])
+            .current_dir(folder.path("firmware"))
+            .env("PATH", folder.path("bin"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(70), "{said}");
+        assert!(said.contains("there is no firmware for"), "{said}");
+        assert!(!folder.path("record").exists(), "cargo was run");
     }
 }

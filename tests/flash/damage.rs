@@ -1,7 +1,7 @@
 //! Whatever is wrong with a file, it is a firmware or it is refused: nothing panics.
 
 use espflash::flasher::FlashSize;
-use tcpctl::flash::image::Firmware;
+use tcpctl::flash::image::{Firmware, merge};
 
 use crate::common::noise;
 use crate::firmware::Program;
@@ -16,6 +16,40 @@ fn read(bytes: Vec<u8>) {
 }
 
 #[test]
+fn settings_and_program_have_places_of_their_own_or_the_image_is_refused() {
+    let understood = Firmware::understand("whole".to_owned(), Program::default().elf()).unwrap();
+    let image = understood
+        .image(FlashSize::_4Mb, understood.chip.default_xtal_frequency())
+        .unwrap();
+    let merged =
+        tcpctl::flash::image::merge([&image.bootloader, &image.table, &image.app].into_iter());
+    // The table's first entry is the settings: offset, then size.
+    let with = |at: usize, value: u32| {
+        let mut other = merged.clone();
+        other[0x8000 + at..0x8000 + at + 4].copy_from_slice(&value.to_le_bytes());
+        Firmware::understand("merged".to_owned(), other)
+    };
+    assert!(with(4, 0xa000).is_ok());
+    for (at, value) in [
+        // Where no flash reaches: an image up to there would have 4 GiB.
+        (4, 0xffff_f000),
+        // The bootloader, the table, the program.
+        (4, 0),
+        (4, 0x8000),
+        (4, 0x10000),
+        // No whole sector.
+        (4, 0xe004),
+        (8, 0x100),
+    ] {
+        let refused = with(at, value).unwrap_err().to_string();
+        assert!(
+            refused.contains("where they can't be"),
+            "{value:#x}: {refused}"
+        );
+    }
+}
+
+#[test]
 fn a_damaged_file_is_refused_and_nothing_else() {
     let program = Program {
         size: 2_000,
@@ -26,8 +60,7 @@ fn a_damaged_file_is_refused_and_nothing_else() {
     let image = understood
         .image(FlashSize::_4Mb, understood.chip.default_xtal_frequency())
         .unwrap();
-    let merged =
-        tcpctl::flash::image::merge([&image.bootloader, &image.table, &image.app].into_iter());
+    let merged = merge([&image.bootloader, &image.table, &image.app].into_iter());
     for whole in [&elf, &image.app.data, &merged] {
         read(whole.clone());
         let choices = noise(whole.len() as u64, 8 * 400);

@@ -78,25 +78,43 @@ fn the_flash_is_byte_for_byte_the_image_that_can_be_saved() {
     let scene = Scene::new(Board::new());
     let ended = scene.flash(&["--no-wait"]);
     assert_eq!(ended.code, 0, "{}", text(&ended));
-    let image = scene.folder.path("board.bin");
-    let saved = crate::common::run_with_input(
-        [
-            "flash",
-            "--firmware",
-            &scene.elf,
-            "--mode",
-            "ap",
-            "--password-stdin",
-            "--save-image",
-            image.to_str().unwrap(),
-        ],
-        format!("{PASSPHRASE}\n").as_bytes(),
-    );
-    assert_eq!(saved.code, 0, "{}", text(&saved));
+    let (_, image) = scene.save(&[]);
     let image = std::fs::read(image).unwrap();
     let flash = scene.board.read(0, 4 << 20);
     assert!(flash[..image.len()] == image[..]);
     assert!(flash[image.len()..].iter().all(|byte| *byte == 0xff));
+}
+
+#[test]
+fn a_quiet_run_prints_what_was_asked_for_and_nothing_else() {
+    let scene = Scene::new(Board::new());
+    let image = scene.folder.path("board.bin");
+    let save = ["--save-image", image.to_str().unwrap()];
+    let arguments = ["flash", "-q", "--firmware", &scene.elf, "--mode", "ap"];
+    let run = |more: &[&str]| {
+        let all = [&arguments[..], &["--open"], more].concat();
+        let ended = crate::common::run(all);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert_eq!(ended.stderr, "");
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    assert_eq!(run(&save), "");
+    assert!(image.is_file());
+    assert!(run(&["--dry-run"]).contains("dry run    nothing is written"));
+    let json = run(&[&save[..], &["--json"]].concat());
+    assert_eq!(json.lines().count(), 2, "{json}");
+
+    let ended = scene.flash(&["-q"]);
+    assert_eq!((ended.code, &*text(&ended)), (0, ""));
+    scene.board.press_boot_and_reset();
+    let ended = scene.run(&["-q", "--show-settings"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(text(&ended).contains("wpa2"), "{}", text(&ended));
+    // A passphrase that is made up has to be seen by somebody.
+    let made_up = crate::common::run([&arguments[..], &save].concat());
+    let shown = String::from_utf8(made_up.stdout).unwrap();
+    assert!(shown.starts_with("passphrase "), "{shown}");
+    assert_eq!(shown.lines().count(), 1, "{shown}");
 }
 
 #[test]
@@ -366,23 +384,7 @@ fn a_saved_image_has_the_passphrase_and_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
 
     let scene = Scene::new(Board::new());
-    let image = scene.folder.path("board.bin");
-    let ended = crate::common::run_with_input(
-        [
-            "flash",
-            "--firmware",
-            &scene.elf,
-            "--mode",
-            "ap",
-            "--password-stdin",
-            "--json",
-            "--save-image",
-            image.to_str().unwrap(),
-        ],
-        format!("{PASSPHRASE}\n").as_bytes(),
-    );
-    assert_eq!(ended.code, 0, "{}", text(&ended));
-    assert!(!text(&ended).contains(PASSPHRASE), "{}", text(&ended));
+    let (ended, image) = scene.save(&["--json"]);
     assert_eq!(events(&ended), ["plan", "saved"]);
     let mode = image.metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

@@ -164,6 +164,10 @@ fn settings_that_can_t_be_are_refused_before_the_port_is_opened() {
     for (arguments, advice) in [
         (&["--mode", "router"][..], "ap or sta"),
         (&["--mode", "ap", "--channel", "14"], "1 to 13"),
+        (
+            &["--mode", "ap", "--channel", "six"],
+            "channel: not a whole number from 1 to 13",
+        ),
         (&["--mode", "ap", "--workers", "0"], "1 to 32"),
         (&["--mode", "ap", "--hostname", "my_board"], "hyphens"),
         (&["--mode", "ap", "--request-timeout", "5"], "5s or 5ms"),
@@ -440,4 +444,33 @@ fn no_port_and_a_wrong_one_are_named() {
         assert_eq!(ended.code, 70, "{port}: {}", ended.stderr);
         assert!(only_line(&ended).contains(words), "{}", ended.stderr);
     }
+}
+
+#[test]
+fn settings_of_a_newer_version_are_lost_to_nobody_who_does_not_say_so() {
+    let scene = Scene::new(Board::new());
+    let first = scene.flash(&["--no-wait"]);
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    // Undamaged, of version 4, and empty.
+    let mut block = b"TCPS\x04\0\0\0".to_vec();
+    block.extend([0x4b, 0x48, 0x26, 0xae]);
+    scene.board.state().flash.erase(0xe000, 0x1000);
+    scene.board.state().flash.write(0xe000, &block, None);
+    for arguments in [
+        &["--settings-only", "--workers", "7"][..],
+        &["--show-settings"],
+        &["--firmware", &scene.elf, "--no-wait"],
+    ] {
+        scene.board.press_boot_and_reset();
+        let ended = scene.run(arguments);
+        assert_eq!(ended.code, 70, "{}", ended.stderr);
+        let line = only_line(&ended);
+        assert!(line.contains("of version 4"), "{line}");
+        assert!(line.contains("--erase"), "{line}");
+        assert!(scene.board.read(0xe000, 4096).starts_with(&block));
+    }
+    scene.board.press_boot_and_reset();
+    let ended = scene.flash(&["--erase", "--yes", "--no-wait"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(!scene.board.read(0xe000, 4096).starts_with(&block));
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::common::{Ended, finish, tcpctl};
+use crate::common::{Ended, finish, run_with_input, tcpctl};
 use crate::firmware::Program;
 use crate::loader::{Board, Wiring};
 
@@ -84,6 +84,24 @@ impl Scene {
         let ended = finish(child);
         assert_no_passphrase(&ended);
         ended
+    }
+
+    /// Saves the image of an access point with [`PASSPHRASE`], for no board; returns its path, too.
+    pub(crate) fn save(&self, more: &[&str]) -> (Ended, PathBuf) {
+        let image = self.folder.path("board.bin");
+        let network = ["--mode", "ap", "--password-stdin"];
+        let save = ["--save-image", image.to_str().unwrap()];
+        let arguments = [
+            &["flash", "--firmware", &self.elf],
+            &network[..],
+            &save,
+            more,
+        ]
+        .concat();
+        let ended = run_with_input(arguments, format!("{PASSPHRASE}\n").as_bytes());
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert_no_passphrase(&ended);
+        (ended, image)
     }
 
     /// Writes everything, as an access point with [`PASSPHRASE`].

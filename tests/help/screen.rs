@@ -1,5 +1,7 @@
 //! `-h`, `--help`, and no arguments at all.
 
+use std::fs::File;
+
 use clap::CommandFactory;
 use tcpctl::cli::Cli;
 
@@ -46,6 +48,39 @@ fn a_summary_fits_a_screen_of_24_lines_and_is_a_part_of_the_help() {
             let word = word.trim_end_matches(',');
             assert!(long.contains(word), "{word} of\n{short}");
         }
+    }
+}
+
+#[test]
+fn a_text_that_a_full_disk_does_not_take_is_a_failure() {
+    let Ok(full) = File::options().write(true).open("/dev/full") else {
+        return; // Only Linux has one.
+    };
+    for command in commands() {
+        for flag in ["-h", "--help", "--version"] {
+            // Versions are the program's.
+            if flag == "--version" && command.is_some() {
+                continue;
+            }
+            let child = tcpctl(command.as_deref().into_iter().chain([flag]))
+                .stdout(full.try_clone().unwrap())
+                .spawn()
+                .unwrap();
+            let ended = finish(child);
+            assert_eq!(ended.code, 70, "{command:?} {flag}: {ended:?}");
+            assert!(ended.stderr.contains("standard output"), "{ended:?}");
+            assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+        }
+    }
+}
+
+#[test]
+fn who_closes_the_pipe_has_read_enough_of_a_text() {
+    for arguments in [&["--help"][..], &["send", "-h"], &["--version"]] {
+        let mut child = tcpctl(arguments.iter().copied()).spawn().unwrap();
+        drop(child.stdout.take());
+        let ended = finish(child);
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
     }
 }
 

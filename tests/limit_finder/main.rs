@@ -8,6 +8,7 @@ mod limited;
 
 mod boards;
 mod command;
+mod greets;
 mod matrix;
 mod network;
 mod properties;

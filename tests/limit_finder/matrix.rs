@@ -1,11 +1,12 @@
 //! The whole matrix of simulated servers with known answers.
 
-use std::time::Duration;
+use std::ops::Range;
+use std::time::{Duration, SystemTime};
 
 use tcpctl::bench::limits::{self, Ended, Finding, Known, LimitsError, LimitsPlan, Overflow};
 
 use crate::network::Simulated;
-use crate::server::{App, Beyond, Server, Speaks, Stack};
+use crate::server::{App, Beyond, Server, Stack};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -123,11 +124,21 @@ pub(crate) fn servers() -> Vec<(&'static str, Server)> {
     servers
 }
 
+/// A seed that no run before has had, unless `TCPCTL_SEED` gives one.
+fn fresh_seed() -> u64 {
+    let given = std::env::var("TCPCTL_SEED").ok();
+    let given = given.map(|text| text.parse().expect("TCPCTL_SEED is a number"));
+    given.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        now.map_or(1, |it| u64::from(it.subsec_nanos()))
+    })
+}
+
 /// Runs all, each with some seeds; prints a line for each kind, and returns the hits and runs.
-fn hit_rate(title: &str, servers: &[(&'static str, Server)], seeds: u64) -> (usize, usize) {
+fn hit_rate(title: &str, servers: &[(&'static str, Server)], seeds: Range<u64>) -> (usize, usize) {
     let mut kinds: Vec<(&str, usize, usize, Duration)> = Vec::new();
     for &(kind, server) in servers {
-        for seed in 1..=seeds {
+        for seed in seeds.clone() {
             let server = Server { seed, ..server };
             let truth = Truth::of(&server);
             let found = find(server, &plan());
@@ -175,7 +186,7 @@ pub(crate) fn brief(found: &Result<Finding, LimitsError>) -> String {
 #[test]
 fn every_server_of_the_matrix_is_found_exactly_on_a_lan() {
     let servers = servers();
-    let (hits, runs) = hit_rate("LAN", &servers, 1);
+    let (hits, runs) = hit_rate("LAN", &servers, 1..2);
     assert_eq!(hits, runs);
 }
 
@@ -188,7 +199,7 @@ fn a_path_of_20_ms_that_loses_nothing() {
             (kind, Server { latency, ..server })
         })
         .collect();
-    let (hits, runs) = hit_rate("20 ms", &servers, 1);
+    let (hits, runs) = hit_rate("20 ms", &servers, 1..2);
     assert_eq!(hits, runs);
 }
 
@@ -205,8 +216,14 @@ fn a_path_of_20_ms_that_loses_one_in_a_hundred() {
             (kind, server)
         })
         .collect();
-    let (hits, runs) = hit_rate("20 ms, 1% loss", &servers, 3);
-    assert!(hits * 100 >= runs * 95, "{hits} of {runs}");
+    // Fresh ones, so that nothing is made to fit a handful.
+    let first = fresh_seed();
+    println!("TCPCTL_SEED={first} repeats this");
+    let (hits, runs) = hit_rate("20 ms, 1% loss", &servers, first..first + 4);
+    assert!(
+        hits * 100 >= runs * 95,
+        "{hits} of {runs}: TCPCTL_SEED={first}"
+    );
 }
 
 #[test]
@@ -226,42 +243,4 @@ fn it_is_quick_on_a_lan() {
     assert_eq!(slow, 0);
     let finding = find(Server::greeter(4, 4), &plan()).expect("it lives");
     assert!(finding.took < MS * 1_000, "{:?}", finding.took);
-}
-
-#[test]
-fn one_that_greets_first_can_not_be_held() {
-    for (stack, service, burst) in [
-        (Stack::Linux { k: 5 }, 20, 7),
-        (Stack::Slots { n: 4 }, 20, 4),
-        (Stack::Linux { k: 0 }, 200, 2),
-        // Its greetings never stop for as long as a SYN takes to be repeated.
-        (Stack::Linux { k: 5 }, 200, 7),
-        (Stack::Slots { n: 12 }, 200, 12),
-    ] {
-        let server = Server {
-            speaks: Speaks::First,
-            service: MS * service,
-            ..Server::new(stack, App::Workers(1))
-        };
-        let found = find(server, &plan());
-        println!("{}", brief(&found));
-        let finding = found.expect("it lives");
-        assert_eq!(finding.served_at_once.value, Known::Unknown, "{finding:#?}");
-        assert!(
-            finding.served_at_once.evidence.contains("before")
-                || finding.served_at_once.evidence.contains("greets first")
-        );
-        assert_eq!(finding.held.value, Known::Unknown);
-        let found = finding.burst.value.number().expect("a burst");
-        assert!(found.abs_diff(burst) <= 1, "{burst}: {finding:#?}");
-        // Each burst that is taken has to be worked off, one at a time: a handful of them.
-        let places = u32::try_from(burst).expect("a few");
-        let most = MS * 2_000 + 8 * (MS * 350).max(MS * service * places);
-        assert!(finding.took < most, "{most:?}: {finding:#?}");
-        assert!(
-            finding
-                .overflow
-                .is_some_and(|it| it != Overflow::NotReached)
-        );
-    }
 }

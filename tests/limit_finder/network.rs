@@ -307,7 +307,7 @@ impl Simulated {
 
     // The server.
 
-    fn inside(&self) -> usize {
+    pub(crate) fn inside(&self) -> usize {
         let inside = |it: &&Connection| it.side != Side::None;
         self.connections.iter().filter(inside).count()
     }

@@ -208,8 +208,8 @@ fn other_clients_are_told_of_and_not_averaged_away() {
     assert_eq!(finding.held.value, Known::Exactly(8), "{finding:#?}");
 }
 
-#[test]
-fn a_server_that_dies_in_the_middle_is_given_no_limit() {
+/// A server that closes all and stops to listen when the first exchanges are over and some are held.
+pub(crate) fn mortal() -> (SocketAddr, thread::JoinHandle<()>) {
     let listener = TcpListener::bind(V4).unwrap();
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || {
@@ -230,6 +230,12 @@ fn a_server_that_dies_in_the_middle_is_given_no_limit() {
             let _ = connection.shutdown(std::net::Shutdown::Both);
         }
     });
+    (address, server)
+}
+
+#[test]
+fn a_server_that_dies_in_the_middle_is_given_no_limit() {
+    let (address, server) = mortal();
     let error = search(&LimitsPlan::new(address), &mut |_| {}).expect_err("it died");
     server.join().unwrap();
     assert!(matches!(error.reason, Reason::Died { .. }), "{error:?}");

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tcpctl_greeter::backtrace::{Backtrace, calls};
+
 use crate::common::run;
 use crate::loader::line::Line;
 use crate::processes::{Need, skipped};
@@ -36,8 +38,8 @@ extern \"C\" fn _start() -> ! {
 const TARGET: &str = "riscv32imc-unknown-none-elf";
 
 /// Compiles it for a chip, with its code where chips map it; `None` where the target's libraries
-/// are not installed.
-fn program() -> Option<PathBuf> {
+/// are not installed. Each test has a `name` for its own.
+fn program(name: &str) -> Option<PathBuf> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let libraries = Command::new(&rustc)
         .args(["--print", "target-libdir", "--target", TARGET])
@@ -51,8 +53,11 @@ fn program() -> Option<PathBuf> {
         return None;
     }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    // Lines are told by the source's name.
+    let folder = folder.join(format!("{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
     let source = folder.join("monitored.rs");
-    let elf = folder.join(format!("monitored-{}.elf", std::process::id()));
+    let elf = folder.join("monitored.elf");
     std::fs::write(&source, SOURCE).unwrap();
     let built = Command::new(&rustc)
         .args(["--edition", "2021", "--target", TARGET, "-g", "-O"])
@@ -86,7 +91,7 @@ fn address_of(elf: &Path, function: &str) -> u64 {
 
 #[test]
 fn a_backtrace_becomes_functions_and_lines_the_inlined_ones_too() {
-    let Some(elf) = program() else {
+    let Some(elf) = program("lines") else {
         return;
     };
     // Behind the first instruction, which makes room on the stack, is what was inlined.
@@ -115,9 +120,10 @@ fn a_backtrace_becomes_functions_and_lines_the_inlined_ones_too() {
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
+    line.let_others_in();
     line.write(panic.as_bytes());
     let ended = run([&arguments[..], &["--json"]].concat());
-    std::fs::remove_file(&elf).unwrap();
+    std::fs::remove_dir_all(elf.parent().unwrap()).unwrap();
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let objects = ended.objects();
     assert_eq!(objects[0]["event"], "panic");
@@ -141,4 +147,91 @@ fn a_backtrace_becomes_functions_and_lines_the_inlined_ones_too() {
             .any(|(name, at)| name.ends_with(function) && at.contains(place));
         assert!(is_told, "{function}: {told:?}");
     }
+}
+
+/// Both ends together: what a chip makes of its stack is one line, and each of its addresses is
+/// explained, the innermost first, those of no call among them left out.
+#[test]
+fn the_addresses_of_a_chip_s_one_line_are_explained_in_its_order() {
+    let Some(elf) = program("chip") else {
+        return;
+    };
+    let address = |function| u32::try_from(address_of(&elf, function)).unwrap();
+    // Calls, a few bytes into their functions: a stack has what follows them.
+    let serve = address("greeter::serve") + 4;
+    let start = address("_start") + 2;
+    let stack = [
+        7,
+        serve + 2,
+        // Data, and code of another program.
+        0x3fc8_0000,
+        0x4205_0000,
+        serve + 2,
+        start + 2,
+        0xffff_ffff,
+        serve + 2,
+    ];
+    let code = [0x4201_0000..0x4202_0000, 0x4038_0000..0x4038_0100];
+    let backtrace = Backtrace(calls(stack.into_iter(), code)).to_string();
+    assert_eq!(backtrace.matches(" 0x").count(), 3, "{backtrace}");
+    let said = format!(
+        "\r\npanicking \"src/main.rs:1:2: out of luck\"\r\n{backtrace}\r\n\
+         ready addr=192.168.1.1:3000\r\n"
+    );
+
+    let mut line = Line::open();
+    let path = line.path.to_str().unwrap().to_owned();
+    let elf_path = elf.to_str().unwrap();
+    let wait = ["--elf", elf_path, "--until", "^ready", "--timeout", "20s"];
+    let arguments = [&["monitor", "--port", &path][..], &wait].concat();
+    line.write(said.as_bytes());
+    let ended = run(arguments.clone());
+    let text = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    // An address, and each function that it is in: an inlined one stands before its caller.
+    let reply = format!("{serve:#x} monitored::reply at ");
+    let inner = format!("{serve:#x} monitored::greeter::serve at ");
+    let outer = format!("{start:#x} _start at ");
+    let mut rest = text.split_once(&backtrace).expect("the line itself").1;
+    for explained in [&reply, &inner, &outer, &reply, &inner] {
+        let found = rest.split_once(explained.as_str());
+        rest = found.unwrap_or_else(|| panic!("{explained}: {text}")).1;
+    }
+    assert!(!rest.contains(" 0x4") && !rest.contains("_start"), "{text}");
+
+    line.write(said.as_bytes());
+    let ended = run([&arguments[..], &["--json"]].concat());
+    std::fs::remove_dir_all(elf.parent().unwrap()).unwrap();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let objects = ended.objects();
+    let explained: Vec<_> = objects
+        .iter()
+        .filter_map(|object| object["frames"].as_array())
+        .collect();
+    let [frames] = explained[..] else {
+        panic!("one line has addresses: {objects:?}");
+    };
+    let told: Vec<_> = frames
+        .iter()
+        .map(|frame| {
+            (
+                frame["address"].as_str().unwrap(),
+                frame["function"].as_str().unwrap(),
+            )
+        })
+        // What the library's own are is the compiler's affair.
+        .filter(|(_, function)| !function.starts_with("core::"))
+        .collect();
+    let [serve, start] = [serve, start].map(|address| format!("{address:#x}"));
+    let [reply, inner] = ["monitored::reply", "monitored::greeter::serve"];
+    assert_eq!(
+        told,
+        [
+            (&*serve, reply),
+            (&serve, inner),
+            (&start, "_start"),
+            (&serve, reply),
+            (&serve, inner),
+        ]
+    );
 }

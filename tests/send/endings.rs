@@ -1,7 +1,7 @@
 //! What ends an exchange, and the exit code that it then has.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -138,7 +138,8 @@ fn a_connection_that_is_not_answered_is_7() {
     listener.listen(0).unwrap();
     let address = listener.local_addr().unwrap().as_socket().unwrap();
     let mut waiting = Vec::new();
-    while let Ok(connection) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+    let patience = Duration::from_millis(300);
+    while let Ok(connection) = std::net::TcpStream::connect_timeout(&address, patience) {
         waiting.push(connection);
         assert!(waiting.len() < 100);
     }

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use tcpctl::bench::report::{Flow, LimitedBy, Throughput, Via};
-use tcpctl::bench::throughput::{Finding, Observer, ThroughputPlan, Trouble, measure};
+use tcpctl::bench::throughput::{Finding, Observer, Progress, ThroughputPlan, Trouble, measure};
 use tcpctl::failure::Kind;
 use tcpctl::transport::readiness::{ConnectFailure, Release};
 
@@ -341,7 +341,6 @@ fn a_stop_keeps_what_was_measured() {
     let mut host = but(0, &Port::silent());
     let finding = measure(&mut host, &plan(), &mut Stop(Cell::new(500)));
     assert_eq!(host.open, 0);
-    assert!(finding.interrupted());
     let report = finding.report();
     let upload = report.upload.as_ref().expect("it had begun");
     assert!(
@@ -354,6 +353,66 @@ fn a_stop_keeps_what_was_measured() {
     let finding = measure(&mut host, &plan(), &mut Stop(Cell::new(3)));
     let single = &finding.services[0].1.single;
     assert!(matches!(single, Err(Trouble::Stopped)), "{single:?}");
+}
+
+/// Stops when it was asked so often after the first look at the replies.
+struct StopInReplies {
+    left: Cell<Option<usize>>,
+}
+
+impl Observer for StopInReplies {
+    fn progress(&mut self, progress: &Progress<'_>) {
+        if progress.what == "replies" && self.left.get().is_none() {
+            self.left.set(Some(20));
+        }
+    }
+
+    fn is_to_stop(&self) -> bool {
+        let left = self.left.get().map(|left| left.saturating_sub(1));
+        self.left.set(left);
+        left == Some(0)
+    }
+}
+
+#[test]
+fn a_stop_is_heard_in_a_reply_without_an_end() {
+    let flooding = Port {
+        floods: true,
+        gives: RATE,
+        ..Port::silent()
+    };
+    let dripping = Port {
+        gives: RATE,
+        ..Port::silent()
+    };
+    for port in [flooding, dripping] {
+        let mut host = Host::new([(3000, port)]);
+        let left = Cell::new(None);
+        let finding = measure(&mut host, &plan(), &mut StopInReplies { left });
+        let own = finding.own_port.expect("no service");
+        let replies = own.replies.expect("begun").expect("some bytes");
+        assert!(replies.interrupted && replies.bytes > 0, "{replies:?}");
+        assert!(replies.elapsed < plan().duration / 2, "{replies:?}");
+        assert_eq!(host.open, 0);
+    }
+}
+
+#[test]
+fn each_reason_for_a_missing_stream_is_told_once() {
+    let mut host = but(0, &Port::silent());
+    let (mut finding, _) = run(&mut host);
+    let Some(Ok(several)) = &mut finding.services[0].1.several else {
+        panic!("four streams: {finding:?}");
+    };
+    several.streams = 1;
+    several.unconnected = vec![Trouble::Refused, Trouble::NoAnswer, Trouble::Refused];
+    let report = finding.report();
+    let how = evidence(&report, "upload");
+    assert!(
+        how.contains("1 of 4 streams, 2 refused, 1 no answer"),
+        "{how}"
+    );
+    assert_eq!(how.matches("refused").count(), 1, "{how}");
 }
 
 #[test]

@@ -53,6 +53,8 @@ pub(crate) struct Port {
     pub(crate) ends: Option<(Duration, End)>,
     /// Answers the first byte with the text, and closes.
     pub(crate) greets: bool,
+    /// There is always more to read, and each read takes a millisecond.
+    pub(crate) floods: bool,
 }
 
 impl Port {
@@ -70,6 +72,7 @@ impl Port {
             starts_after: Duration::ZERO,
             ends: None,
             greets: false,
+            floods: false,
         }
     }
 
@@ -266,7 +269,13 @@ impl Network for Host {
     fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize> {
         let number = self.connection(id).port;
         let port = self.ports[&number].clone();
+        if port.floods {
+            self.now += Duration::from_millis(1);
+        }
         let connection = self.connection(id);
+        if port.floods && !connection.written.is_empty() {
+            connection.came += buffer.len() as u64;
+        }
         let length = buffer
             .len()
             .min(usize::try_from(connection.came - connection.read).expect("small"));

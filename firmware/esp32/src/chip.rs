@@ -2,6 +2,7 @@
 //! that leaves room for.
 
 use esp_hal::ram;
+use tcpctl_greeter::plan::Limits;
 use tcpctl_greeter::reset::Reset;
 
 /// How a feature names its chip.
@@ -32,7 +33,14 @@ pub(crate) const MAX_SLOTS: usize = if cfg!(any(
 };
 
 /// Stations that the radio takes in AP mode: it has a key for each in its hardware.
-pub(crate) const MAX_STATIONS: u8 = if cfg!(feature = "esp32c2") { 4 } else { 10 };
+const MAX_STATIONS: u8 = if cfg!(feature = "esp32c2") { 4 } else { 10 };
+
+/// What there is room for.
+pub(crate) const LIMITS: Limits = Limits {
+    chip: NAME,
+    stations: MAX_STATIONS,
+    slots: MAX_SLOTS,
+};
 
 /// Heap beyond the memory that the bootloader leaves behind, in bytes: what the main stack can do
 /// without. Of that 30 kB were used on a C3.

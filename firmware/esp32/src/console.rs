@@ -10,21 +10,14 @@ use core::fmt::Display;
 use embassy_executor::Spawner;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
-use embassy_time::{Duration, Instant, Timer};
+use embassy_time::{Instant, Timer};
 use tcpctl_greeter::console::{Request, Suppressed};
-use tcpctl_greeter::lines::Lines;
+use tcpctl_greeter::lines::{Lines, PAUSE, PIECE};
 use tcpctl_greeter::rate::RateLimit;
 use tcpctl_greeter::server::RECEIVE_BUFFER;
 
 /// Room for the longest line: a receive buffer of bytes that are escaped as four characters each.
 const QUEUE: usize = 4 * RECEIVE_BUFFER + 1024;
-/// Bytes written at once, and the pause after them: a third of what 115200 baud carry, so that two
-/// thirds of the time are the network's even while the queue is full.
-const PIECE: usize = 16;
-const PAUSE: Duration = Duration::from_millis(4);
-/// Requests that are shown at once, and how often one more is.
-const BURST: u32 = 20;
-const EVERY: Duration = Duration::from_millis(100);
 
 /// The board's console.
 pub(crate) struct Console {
@@ -37,7 +30,7 @@ pub(crate) struct Console {
 pub(crate) fn start(spawner: Spawner) -> &'static Console {
     let console = crate::leak(Console {
         lines: RefCell::new(Lines::new()),
-        requests: RefCell::new(RateLimit::new(BURST, EVERY)),
+        requests: RefCell::new(RateLimit::of_requests()),
         news: Signal::new(),
     });
     crate::spawn(spawner, print(console));

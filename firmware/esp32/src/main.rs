@@ -7,7 +7,6 @@
 //! | [`chip`] | what differs from chip to chip |
 //! | [`console`] | the serial line: a queue, a rate, a task that empties it |
 //! | [`stored`] | the settings, out of their partition |
-//! | [`chosen`] | those, or the defaults where they are of no use |
 //! | [`radio`] | the network that the settings ask for: opened (`ap`) or joined (`sta`) |
 //! | [`servers`] | the greeter's futures as tasks |
 //! | [`vitals`] | what the board can say of itself |
@@ -22,7 +21,6 @@
 extern crate alloc;
 
 mod chip;
-mod chosen;
 mod console;
 mod headroom;
 mod last_words;
@@ -35,21 +33,18 @@ mod vitals;
 mod watchdog;
 
 use alloc::boxed::Box;
-use alloc::format;
 
 use embassy_executor::{SpawnError, SpawnToken, Spawner};
 use embassy_time::Timer;
 use esp_hal::clock::CpuClock;
 use esp_hal::rng::Rng;
 use esp_hal::timer::timg::TimerGroup;
-use tcpctl_greeter::console::{Banner, Mac, Panic};
+use tcpctl_greeter::chosen::Chosen;
+use tcpctl_greeter::console::Panic;
 use tcpctl_greeter::reset::Reset;
-use tcpctl_settings::{HostName, Mode, Security};
 
-use crate::chosen::Chosen;
 use crate::radio::Radio;
 use crate::servers::Board;
-use crate::stored::Missing;
 use crate::vitals::Chip;
 use crate::watchdog::Watchdog;
 
@@ -77,40 +72,23 @@ async fn main(spawner: Spawner) -> ! {
     } else {
         chip::reset()
     };
-    let stored = match starts::count(reset).blame() {
-        Some(blamed) => Err(Missing::Blamed(blamed)),
-        None => stored::load(peripherals.FLASH),
-    };
+    let stored = stored::load(starts::count(reset), peripherals.FLASH);
 
     let mut radio = Radio::start(peripherals.WIFI);
     // Random from here on: the radio's noise feeds them.
     let random = Rng::new();
     let seed = u64::from(random.random()) << 32 | u64::from(random.random());
-    let chosen = Chosen::apply(stored, &mut radio, random);
-    let settings = &chosen.settings;
-
-    let mac = radio::mac_address(settings.network.mode());
-    let host_name = settings.host_name.clone();
-    let host_name = leak(host_name.unwrap_or_else(|| HostName::of_board(mac)));
-    let mode = match settings.network.mode() {
-        Mode::AccessPoint => "ap",
-        Mode::Station => "sta",
+    let chosen = match Chosen::apply(stored, &mut radio, chip::LIMITS, || random.random()) {
+        Ok(chosen) => leak(chosen),
+        Err(error) => panic!("the radio takes not even the defaults: {error}"),
     };
-    let ssid = radio::ssid(&settings.network, mac);
-    console.say(Banner {
-        firmware: VERSION,
-        chip: chip::NAME,
-        mac: Mac(mac),
-        mode,
-        settings: chosen.origin(),
-        reset,
-        ssid: &format!("{ssid}"),
-        open: *settings.network.security() == Security::Open,
-    });
+    let banner = chosen.banner(VERSION, reset);
+    let mode = banner.mode;
+    console.say(banner);
     if let Some(text) = &panic {
         console.say(Panic(last_words::text(text)));
     }
-    chosen.explain(console, &ssid);
+    chosen.explain(|line| console.say(line));
     console.flush();
 
     #[cfg(any(feature = "esp32c3", feature = "esp32c6"))]
@@ -118,9 +96,10 @@ async fn main(spawner: Spawner) -> ! {
     #[cfg(not(any(feature = "esp32c3", feature = "esp32c6")))]
     let thermometer = chip::Thermometer;
     let board = Board {
-        settings,
-        host_name,
-        mac,
+        settings: &chosen.settings,
+        config: chosen.server(),
+        host_name: leak(chosen.host_name()),
+        mac: chosen.mac,
         console,
         chip: leak(Chip::new(mode, thermometer)),
         watchdog,

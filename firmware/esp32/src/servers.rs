@@ -3,16 +3,15 @@
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::future::pending;
-use core::net::SocketAddrV4;
 
 use embassy_executor::Spawner;
 use embassy_futures::select::select;
-use embassy_net::{ConfigV4, DhcpConfig, Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
+use embassy_net::{ConfigV4, DhcpConfig, Runner, Stack, StackResources};
 use embassy_time::{Duration, Timer};
 use esp_radio::wifi::Interface;
 use static_cell::StaticCell;
 use tcpctl_greeter::bursts::Bursts;
-use tcpctl_greeter::console::{Heartbeat, Lease, Ready};
+use tcpctl_greeter::console::{Heartbeat, Lease};
 use tcpctl_greeter::presence::Presence;
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
@@ -52,8 +51,9 @@ type GreetingServer = Server<'static, &'static Console, MAX_SLOTS>;
 pub(crate) type Online = Presence<COMING_AND_GOING>;
 
 /// A board that is ready to serve.
-pub(crate) struct Board<'a> {
-    pub(crate) settings: &'a Settings,
+pub(crate) struct Board {
+    pub(crate) settings: &'static Settings,
+    pub(crate) config: Config<'static>,
     pub(crate) host_name: &'static HostName,
     pub(crate) mac: [u8; 6],
     pub(crate) console: &'static Console,
@@ -63,10 +63,11 @@ pub(crate) struct Board<'a> {
 }
 
 /// Starts everything that serves.
-pub(crate) fn start(spawner: Spawner, board: Board<'_>, radio: Radio) {
+pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
     static RESOURCES: StaticCell<StackResources<SOCKETS>> = StaticCell::new();
     let Board {
         settings,
+        config,
         host_name,
         mac,
         console,
@@ -75,7 +76,6 @@ pub(crate) fn start(spawner: Spawner, board: Board<'_>, radio: Radio) {
         seed,
     } = board;
     let mode = settings.network.mode();
-    let config = server_config(settings, console);
     let refused = crate::leak(Cell::new(0));
     let driver = Bursts::new(
         Refusals::new(radio::interface(mode), config.port, refused),
@@ -110,18 +110,16 @@ pub(crate) fn start(spawner: Spawner, board: Board<'_>, radio: Radio) {
     );
     spawn(spawner, heartbeat(server, chip, console));
     spawn(spawner, starts::settle(online));
-    let (controller, events) = radio.into_parts();
     match mode {
         Mode::AccessPoint => {
-            spawn(spawner, ap::watch(controller, events, console, chip));
+            spawn(spawner, ap::watch(radio, console, chip));
             spawn(spawner, lease(stack, console));
             spawn(spawner, open(stack, online, console, config.port));
         }
         Mode::Station => {
-            let port = config.port;
             spawn(
                 spawner,
-                sta::stay(controller, stack, console, chip, online, port, seed),
+                sta::stay(radio, settings, stack, console, chip, online, seed),
             );
         }
     }
@@ -129,39 +127,11 @@ pub(crate) fn start(spawner: Spawner, board: Board<'_>, radio: Radio) {
     spawn(spawner, network(runner, watchdog));
 }
 
-/// The greeting server as the settings want it and as this chip has room for it.
-fn server_config(settings: &Settings, console: &Console) -> Config<'static> {
-    let server = &settings.server;
-    let greeting: &'static _ = crate::leak(server.greeting().clone());
-    let wanted = Config {
-        port: server.port().get(),
-        greeting: greeting.as_bytes(),
-        workers: server.workers().get().into(),
-        backlog: server.backlog().get().into(),
-        request_timeout: Duration::from_millis(server.request_timeout().as_millis().into()),
-        ..Config::DEFAULT
-    };
-    let config = wanted.within(MAX_SLOTS);
-    if config.slots() < wanted.slots() {
-        console.say(format_args!(
-            "settings reduced workers={} backlog={} reason=\"{} has room for {MAX_SLOTS} connections\"",
-            config.workers,
-            config.backlog,
-            chip::NAME
-        ));
-    }
-    config
-}
-
 /// The board's address: its own in AP mode, what DHCP gives it in STA mode.
 fn network_config(mode: Mode, host_name: &HostName) -> embassy_net::Config {
     let mut config = embassy_net::Config::default();
     config.ipv4 = match mode {
-        Mode::AccessPoint => ConfigV4::Static(StaticConfigV4 {
-            address: Ipv4Cidr::new(access_point::ADDRESS, access_point::PREFIX),
-            gateway: None,
-            dns_servers: heapless::Vec::new(),
-        }),
+        Mode::AccessPoint => ConfigV4::Static(access_point::network()),
         Mode::Station => {
             let mut dhcp = DhcpConfig::default();
             // 32 characters at the most, on both sides.
@@ -225,7 +195,7 @@ fn buffer() -> Option<Vec<u8>> {
     Some(buffer)
 }
 
-/// The access point is up, or not yet: its address never changes.
+/// The servers of an access point, once it is up.
 #[embassy_executor::task]
 async fn open(
     stack: Stack<'static>,
@@ -233,16 +203,7 @@ async fn open(
     console: &'static Console,
     port: u16,
 ) {
-    loop {
-        stack.wait_link_up().await;
-        online.set(true);
-        console.say(Ready {
-            address: SocketAddrV4::new(access_point::ADDRESS, port),
-        });
-        stack.wait_link_down().await;
-        online.set(false);
-        console.say("network lost reason=\"the access point is down\"");
-    }
+    access_point::stay_open(stack, port, online, |line| console.say(line)).await;
 }
 
 /// The DHCP server of an access point.

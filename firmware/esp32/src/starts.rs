@@ -4,6 +4,7 @@ use core::future::pending;
 
 use embassy_time::Timer;
 use tcpctl_greeter::boot_loop::{NO_RECORD, SETTLED, Start};
+use tcpctl_greeter::driver::DriverError;
 use tcpctl_greeter::reset::Reset;
 
 use crate::raw::STARTS;
@@ -26,4 +27,10 @@ pub(crate) async fn settle(online: &'static Online) {
             pending::<()>().await;
         })
         .await;
+}
+
+/// Starts again, on a network of the board's own: the driver says `error` to the settings.
+pub(crate) fn without_settings(error: DriverError) -> ! {
+    STARTS.write(Start::rejected(error));
+    esp_hal::system::software_reset()
 }

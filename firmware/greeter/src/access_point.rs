@@ -1,9 +1,13 @@
 //! A board that is its own access point: its address, the addresses that it gives, and who is there.
 
-use core::net::Ipv4Addr;
+use core::fmt::Display;
+use core::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::console::{Mac, Station};
+use embassy_net::{Ipv4Cidr, Stack, StaticConfigV4};
+
+use crate::console::{Mac, Ready, Station};
 use crate::dhcp;
+use crate::presence::Presence;
 
 /// The board's address, the tutorial's.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
@@ -16,6 +20,34 @@ const POOL: (Ipv4Addr, Ipv4Addr) = (
 );
 /// How many those are: more than the stations that any of the radios takes.
 pub const POOL_SIZE: usize = 16;
+
+/// The address of an access point, for its stack.
+pub fn network() -> StaticConfigV4 {
+    StaticConfigV4 {
+        address: Ipv4Cidr::new(ADDRESS, PREFIX),
+        gateway: None,
+        dns_servers: heapless::Vec::new(),
+    }
+}
+
+/// Lets the servers come once the access point is up, on `port`, and go when it is down, and says
+/// so, a line at a time.
+pub async fn stay_open<const N: usize>(
+    stack: Stack<'_>,
+    port: u16,
+    presence: &Presence<N>,
+    mut say: impl FnMut(&dyn Display),
+) -> ! {
+    let address = SocketAddrV4::new(ADDRESS, port);
+    loop {
+        stack.wait_link_up().await;
+        presence.set(true);
+        say(&Ready { address });
+        stack.wait_link_down().await;
+        presence.set(false);
+        say(&"network lost reason=\"the access point is down\"");
+    }
+}
 
 /// The DHCP server of an access point.
 pub fn dhcp_server() -> dhcp::Server<POOL_SIZE> {
@@ -67,14 +99,71 @@ impl<const N: usize> Default for Stations<N> {
 #[cfg(test)]
 mod tests {
     extern crate std;
+    use core::cell::{Cell, RefCell};
+    use core::future::pending;
+    use core::pin::pin;
+    use core::task::{Context, Waker};
     use std::borrow::ToOwned;
-    use std::string::ToString;
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+
+    use embassy_net::{Config, StackResources};
+    use embassy_time::Duration;
 
     use super::*;
+    use crate::cable_tests::Cable;
+    use crate::test_clock::advance;
 
     #[test]
-    fn the_pool_is_one() {
+    fn the_pool_is_one_in_the_network() {
         let _ = dhcp_server();
+        let network = network();
+        assert_eq!(network.address.to_string(), "192.168.1.1/24");
+        for address in [POOL.0, POOL.1] {
+            assert!(network.address.contains_addr(&address), "{address}");
+        }
+        assert_eq!(POOL.1.to_bits() - POOL.0.to_bits() + 1, 16);
+    }
+
+    #[test]
+    fn servers_are_there_while_the_access_point_is_up() {
+        let cable = Cable::default();
+        cable.unplug(true);
+        let mut resources = StackResources::<2>::new();
+        let config = Config::ipv4_static(network());
+        let (stack, mut runner) = embassy_net::new(cable.board(), config, &mut resources, 1);
+        let presence = Presence::<1>::new();
+        let said = RefCell::new(Vec::<String>::new());
+        let serving = Cell::new(0);
+
+        let mut network = pin!(runner.run());
+        let mut access_point = pin!(stay_open(stack, 3000, &presence, |line| {
+            said.borrow_mut().push(line.to_string());
+        }));
+        let mut server = pin!(presence.serve_online(async || {
+            serving.set(serving.get() + 1);
+            pending::<()>().await;
+        }));
+        let mut run = || {
+            let mut context = Context::from_waker(Waker::noop());
+            for _ in 0..10 {
+                assert!(network.as_mut().poll(&mut context).is_pending());
+                assert!(access_point.as_mut().poll(&mut context).is_pending());
+                assert!(server.as_mut().poll(&mut context).is_pending());
+                advance(Duration::from_millis(100));
+            }
+            (presence.is_online(), serving.get())
+        };
+        assert_eq!(run(), (false, 0), "the radio is not up yet");
+        cable.unplug(false);
+        assert_eq!(run(), (true, 1));
+        cable.unplug(true);
+        assert_eq!(run(), (false, 1));
+        cable.unplug(false);
+        assert_eq!(run(), (true, 2), "it is served anew");
+        let ready = "ready addr=192.168.1.1:3000";
+        let lost = "network lost reason=\"the access point is down\"";
+        assert_eq!(*said.borrow(), [ready, lost, ready]);
     }
 
     #[test]

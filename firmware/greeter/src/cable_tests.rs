@@ -21,14 +21,14 @@ type Queue = RefCell<VecDeque<Vec<u8>>>;
 
 /// Two directions of Ethernet frames.
 #[derive(Default)]
-struct Cable {
+pub(crate) struct Cable {
     to_board: Queue,
     to_peer: Queue,
     unplugged: Cell<bool>,
 }
 
 /// One end of the cable.
-struct End<'c> {
+pub(crate) struct End<'c> {
     mac: [u8; 6],
     incoming: &'c Queue,
     outgoing: &'c Queue,
@@ -36,7 +36,11 @@ struct End<'c> {
 }
 
 impl Cable {
-    fn board(&self) -> End<'_> {
+    pub(crate) fn unplug(&self, unplugged: bool) {
+        self.unplugged.set(unplugged);
+    }
+
+    pub(crate) fn board(&self) -> End<'_> {
         let Self {
             to_board,
             to_peer,
@@ -65,8 +69,8 @@ impl Cable {
     }
 }
 
-struct Incoming(Vec<u8>);
-struct Outgoing<'c>(&'c Queue);
+pub(crate) struct Incoming(Vec<u8>);
+pub(crate) struct Outgoing<'c>(&'c Queue);
 
 impl RxToken for Incoming {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(mut self, f: F) -> R {

@@ -68,8 +68,8 @@ pub struct Banner<'a> {
     pub settings: Origin,
     /// Why the chip started.
     pub reset: Reset,
-    /// The network's name, escaped already.
-    pub ssid: &'a str,
+    /// The network's name, any bytes.
+    pub ssid: &'a [u8],
     /// Whether anyone may join the network.
     pub open: bool,
 }
@@ -94,7 +94,13 @@ impl fmt::Display for Banner<'_> {
             f,
             "tcpctl-firmware v={} chip={} mac={} mode={} settings={settings} reset={} \
              security={security} ssid=\"{}\"",
-            self.firmware, self.chip, self.mac, self.mode, self.reset, self.ssid
+            self.firmware,
+            self.chip,
+            self.mac,
+            self.mode,
+            self.reset,
+            // In ASCII and without a quote of its own.
+            self.ssid.escape_ascii()
         )
     }
 }
@@ -252,7 +258,7 @@ mod tests {
             mode: "ap",
             settings: Origin::Default,
             reset: Reset::PowerOn,
-            ssid: "tcpctl-2b3c",
+            ssid: b"tcpctl-2b3c",
             open: false,
         };
         assert_eq!(

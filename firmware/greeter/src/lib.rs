@@ -17,6 +17,10 @@
 //! | [`panic_record`] | a panic's last words, across a reset |
 //! | [`backtrace`] | where a panic came from, as far as its stack tells |
 //! | [`reset`] | why the board started, in one word |
+//! | [`stored`] | the settings, out of their partition |
+//! | [`plan`] | a network as the radio's driver is told it |
+//! | [`chosen`] | the stored settings or, where they are of no use, the defaults; and why |
+//! | [`driver`] | what the radio's driver says no to, in words |
 //! | [`boot_loop`] | settings that fail at every start are left alone |
 //! | [`counters`] | what has been counted since the start |
 //! | [`bursts`] | a driver that gives the servers their turn between frames |
@@ -24,7 +28,7 @@
 //! | [`dhcp`] | the DHCP server of a board that is its own access point |
 //! | [`mdns`] | the mDNS responder: announces the board and answers for it |
 //! | [`access_point`] | the address of a board that opens a network, and who is on it |
-//! | [`station`] | joining a network and staying on it |
+//! | [`station`] | joining a network and staying on it; why that fails, in words |
 //! | [`backoff`] | how long to wait before trying again |
 //! | [`presence`] | servers that are there while the network is |
 #![no_std]
@@ -39,13 +43,16 @@ pub mod backoff;
 pub mod backtrace;
 pub mod boot_loop;
 pub mod bursts;
+pub mod chosen;
 mod connection;
 pub mod console;
 pub mod counters;
 pub mod dhcp;
+pub mod driver;
 pub mod lines;
 pub mod mdns;
 pub mod panic_record;
+pub mod plan;
 pub mod presence;
 pub mod rate;
 pub mod refusals;
@@ -54,6 +61,7 @@ pub mod server;
 pub mod services;
 pub mod station;
 pub mod status;
+pub mod stored;
 mod udp;
 
 #[cfg(test)]

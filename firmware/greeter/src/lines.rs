@@ -6,6 +6,14 @@
 
 use core::fmt::{self, Write};
 
+use embassy_time::Duration;
+
+/// Bytes that are taken and written at once,
+pub const PIECE: usize = 16;
+/// and the pause after them: a third of what 115200 baud carry, so that two thirds of the time are
+/// the network's even while the queue is full.
+pub const PAUSE: Duration = Duration::from_millis(4);
+
 /// A queue of lines in a ring of `N` bytes.
 #[derive(Debug)]
 pub struct Lines<const N: usize> {
@@ -98,6 +106,18 @@ mod tests {
             }
             text.push_str(core::str::from_utf8(&buffer[..taken]).unwrap());
         }
+    }
+
+    #[test]
+    fn a_full_queue_leaves_two_thirds_of_the_time_to_the_network() {
+        // A start bit, eight bits, a stop bit.
+        let byte = Duration::from_micros(10 * 1_000_000 / 115_200);
+        let writing = byte * u32::try_from(PIECE).unwrap();
+        assert!(writing.as_micros() * 3 <= (writing + PAUSE).as_micros());
+        // And the longest request is still printed within seconds.
+        let longest = 4 * crate::server::RECEIVE_BUFFER + 64;
+        let pieces = u32::try_from(longest.div_ceil(PIECE)).unwrap();
+        assert!((writing + PAUSE) * pieces < Duration::from_secs(3));
     }
 
     #[test]

@@ -15,6 +15,11 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
+    /// What a board's console shows of its requests: twenty at once, and ten a second after that.
+    pub const fn of_requests() -> Self {
+        Self::new(20, Duration::from_millis(100))
+    }
+
     /// Admits `burst` at once, and one more each `every`. A zero `every` admits everything.
     pub const fn new(burst: u32, every: Duration) -> Self {
         Self {
@@ -37,18 +42,18 @@ impl RateLimit {
         true
     }
 
-    /// How many were turned away since the last time that this was told, once one may pass again.
-    /// Telling it takes that one's place.
+    /// How many were turned away since the last time that this was told, if any were. Telling it takes
+    /// the place of one, the next one's if need be: a flood that takes every place as soon as it is
+    /// there can't hide itself. Ask less often than once each `every`.
     pub fn suppressed(&mut self, now: Instant) -> Option<u32> {
-        if self.suppressed == 0
-            || !{
-                self.refill(now);
-                self.tokens > 0
-            }
-        {
+        if self.suppressed == 0 {
             return None;
         }
-        self.tokens -= 1;
+        self.refill(now);
+        match self.tokens.checked_sub(1) {
+            Some(tokens) => self.tokens = tokens,
+            None => self.filled += self.every,
+        }
         Some(core::mem::take(&mut self.suppressed))
     }
 
@@ -89,9 +94,12 @@ mod tests {
         let mut limit = RateLimit::new(3, Duration::from_millis(100));
         let passed = (0..1000).filter(|_| limit.admit(at(10))).count();
         assert_eq!(passed, 3);
-        assert_eq!(limit.suppressed(at(10)), None, "telling it is a line, too");
-        assert_eq!(limit.suppressed(at(210)), Some(997));
-        assert_eq!(limit.suppressed(at(5000)), None, "told once");
+        assert_eq!(limit.suppressed(at(10)), Some(997));
+        assert_eq!(limit.suppressed(at(10)), None, "told once");
+        // Telling it was a line, too.
+        assert!(!limit.admit(at(110)));
+        assert!(limit.admit(at(210)));
+        assert_eq!(limit.suppressed(at(5000)), Some(1));
     }
 
     #[test]
@@ -99,6 +107,22 @@ mod tests {
         let mut limit = RateLimit::new(5, Duration::from_millis(100));
         let passed = (0..10_000).filter(|ms| limit.admit(at(*ms))).count();
         assert_eq!(passed, 5 + 99);
+    }
+
+    #[test]
+    fn a_flood_of_requests_is_twenty_lines_and_ten_a_second() {
+        let mut limit = RateLimit::of_requests();
+        let mut told = 0;
+        let mut shown = 0;
+        // Two requests a millisecond, and once a second the number of those that were not shown.
+        for ms in 1..=10_000 {
+            shown += (0..2).filter(|_| limit.admit(at(ms))).count();
+            if ms % 1000 == 0 {
+                told += usize::from(limit.suppressed(at(ms)).is_some());
+            }
+        }
+        assert_eq!(told, 10, "the flood does not hide itself");
+        assert!((119..=121).contains(&(shown + told)), "{shown}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use embassy_futures::select::{Either, select};
 use embassy_net::tcp::{State, TcpSocket};
 use embassy_net::{IpAddress, IpEndpoint, Stack};
 use embassy_time::{Duration, Timer, with_timeout};
+use tcpctl_settings::ServerSettings;
 
 use crate::backlog::Backlog;
 use crate::connection;
@@ -46,6 +47,20 @@ pub struct Config<'a> {
     pub peer_timeout: Duration,
     /// How long a peer that has its whole answer has to close its side before it is reset.
     pub close_timeout: Duration,
+}
+
+impl<'a> Config<'a> {
+    /// As `settings` want it; what no setting says is the firmware's.
+    pub fn of(settings: &'a ServerSettings) -> Self {
+        Self {
+            port: settings.port().get(),
+            greeting: settings.greeting().as_bytes(),
+            workers: settings.workers().get().into(),
+            backlog: settings.backlog().get().into(),
+            request_timeout: Duration::from_millis(settings.request_timeout().as_millis().into()),
+            ..Config::DEFAULT
+        }
+    }
 }
 
 impl Config<'_> {

@@ -15,6 +15,9 @@
 //!   +--- link or lease lost: offline, say so (and wait, if that was at once)
 //! ```
 //!
+//! A driver that does not take the settings will never take them: then the machine ends, and whoever
+//! runs it opens a network of the board's own.
+//!
 //! [`run`] is the machine. It knows no radio: [`Radio`] is the chip's, and a script in the tests.
 
 use core::fmt;
@@ -23,6 +26,11 @@ use core::net::Ipv4Addr;
 use embassy_time::{Duration, Instant, Timer, with_timeout};
 
 use crate::backoff::Backoff;
+use crate::driver::DriverError;
+
+mod failure;
+
+pub use failure::Failure;
 
 /// How long joining may take: a scan of all channels, authentication, association and the four-way
 /// handshake with its repeats.
@@ -33,45 +41,6 @@ pub const LEASE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the board must have been on the network for the next failure to be a first one. A
 /// network that lets it in and throws it out again must not be tried without a pause.
 const SETTLED: Duration = Duration::from_secs(10);
-
-/// Why the board is not on its network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Failure {
-    /// No access point of that name answered.
-    NoSuchNetwork,
-    /// The handshake that proves the passphrase failed.
-    WrongPassphrase,
-    /// The network is there, and protected in another way.
-    OtherSecurity,
-    /// The access point takes no more stations.
-    Full,
-    /// The access point refused or dropped the board and did not say why in a way that helps.
-    Refused,
-    /// The radio's driver would not try: it is out of memory, or does not take the settings.
-    Radio,
-    /// Nothing came of it in time.
-    NoAnswer,
-    /// Joined, and no DHCP server gave an address in time.
-    NoLease,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoSuchNetwork => f.write_str("no such network"),
-            Self::WrongPassphrase => f.write_str("wrong passphrase"),
-            Self::OtherSecurity => {
-                f.write_str("the network is protected in another way than the settings say")
-            }
-            Self::Full => f.write_str("the access point takes no more stations"),
-            Self::Refused => f.write_str("refused by the access point"),
-            Self::Radio => f.write_str("the radio's driver would not try"),
-            Self::NoAnswer => f.write_str("no answer from the access point"),
-            Self::NoLease => f.write_str("no lease: nobody gave an address by DHCP"),
-        }
-    }
-}
 
 /// What was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,8 +73,8 @@ pub enum News {
 pub trait Radio {
     /// Joins the network. Dropped when it takes too long; [`leave`](Self::leave) follows then.
     fn join(&mut self) -> impl Future<Output = Result<(), Failure>>;
-    /// Waits for an address on the network that was joined.
-    fn lease(&mut self) -> impl Future<Output = Ipv4Addr>;
+    /// Waits for an address on the network that was joined, or until that is lost.
+    fn lease(&mut self) -> impl Future<Output = Result<Ipv4Addr, Failure>>;
     /// Waits until the link or the address is lost, or the address is no longer `address`.
     fn news(&mut self, address: Ipv4Addr) -> impl Future<Output = News>;
     /// Leaves the network, or gives up joining it, so that it can be joined anew.
@@ -124,10 +93,24 @@ pub enum Event {
         /// How long it waits.
         retry_in: Duration,
     },
+    /// The radio's driver does not take the settings; the board gives them up.
+    GivenUp(DriverError),
     /// It has an address, the first one or another one, and serves.
     Online(Ipv4Addr),
     /// It is on the network no longer.
     Offline(Loss),
+}
+
+impl Event {
+    /// Whether the board is on its network from now on, where that is news. Its servers follow it,
+    /// see [`crate::presence`].
+    pub const fn presence(&self) -> Option<bool> {
+        match self {
+            Self::Online(_) => Some(true),
+            Self::Offline(_) => Some(false),
+            Self::Joining | Self::Failed { .. } | Self::GivenUp(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Event {
@@ -139,6 +122,12 @@ impl fmt::Display for Event {
                 "network failed reason=\"{failure}\" retry_ms={}",
                 retry_in.as_millis()
             ),
+            Self::GivenUp(error) => {
+                write!(
+                    f,
+                    "network failed reason=\"{error}\"; it is not tried again"
+                )
+            }
             // The tutorial's line.
             Self::Online(address) => write!(f, "IP: {address}"),
             Self::Offline(loss) => write!(f, "network lost reason=\"{loss}\""),
@@ -146,8 +135,13 @@ impl fmt::Display for Event {
     }
 }
 
-/// Keeps the board on its network for as long as it is polled. `seed` is the jitter's.
-pub async fn run(radio: &mut impl Radio, seed: u64, mut on_event: impl FnMut(Event)) -> ! {
+/// Keeps the board on its network for as long as it is polled, and ends only where the radio's driver
+/// does not take the settings. `seed` is the jitter's.
+pub async fn run(
+    radio: &mut impl Radio,
+    seed: u64,
+    mut on_event: impl FnMut(Event),
+) -> DriverError {
     let mut backoff = Backoff::new(seed);
     loop {
         on_event(Event::Joining);
@@ -162,6 +156,10 @@ pub async fn run(radio: &mut impl Radio, seed: u64, mut on_event: impl FnMut(Eve
                 } else {
                     Timer::after(backoff.wait()).await;
                 }
+            }
+            Err(Failure::Driver(error)) if error.is_about_settings() => {
+                on_event(Event::GivenUp(error));
+                return error;
             }
             Err(failure) => {
                 radio.leave().await;
@@ -195,7 +193,7 @@ async fn go_online(radio: &mut impl Radio) -> Result<Ipv4Addr, Failure> {
         .map_err(|_| Failure::NoAnswer)??;
     with_timeout(LEASE_TIMEOUT, radio.lease())
         .await
-        .map_err(|_| Failure::NoLease)
+        .map_err(|_| Failure::NoLease)?
 }
 
 #[cfg(test)]

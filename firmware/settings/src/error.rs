@@ -148,7 +148,7 @@ impl fmt::Display for Reason {
         match *self {
             Self::OutOfRange { got, min, max } => write!(f, "{got}; choose {min} to {max}"),
             Self::NotANumber { min, max } => {
-                write!(f, "not a number that it can be; choose {min} to {max}")
+                write!(f, "not a whole number from {min} to {max}")
             }
             Self::Channel14 => f.write_str(
                 "14; it is Japan's alone, and 802.11b's alone, so few devices would see the \

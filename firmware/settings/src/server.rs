@@ -296,6 +296,10 @@ mod tests {
                 Reason::NotANumber { min: 1, max: 32 },
                 "{text}"
             );
+            assert_eq!(
+                refused.to_string(),
+                "workers: not a whole number from 1 to 32"
+            );
         }
         assert_eq!(
             "300".parse::<Workers>().unwrap_err().reason,

@@ -6,7 +6,7 @@ use core::str::FromStr;
 use heapless::{String, Vec};
 
 use crate::escape::write_escaped;
-use crate::{Field, Invalid, Reason};
+use crate::{Field, HostName, Invalid, Reason};
 
 /// A network's name: 1 to 32 bytes, any bytes (IEEE 802.11-2020, 9.4.2.2).
 ///
@@ -41,6 +41,15 @@ impl Ssid {
     /// The name as it goes over the air.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl From<HostName> for Ssid {
+    /// The name of a board's own network is the board's.
+    fn from(name: HostName) -> Self {
+        const { assert!(HostName::MAX_LEN <= Self::MAX_LEN) };
+        // So it fits, and a host name is never empty.
+        Self(Vec::from_slice(name.as_str().as_bytes()).unwrap_or_default())
     }
 }
 
@@ -173,6 +182,14 @@ mod tests {
     fn an_ssid_counts_bytes_and_not_characters() {
         assert!(Ssid::new("é".repeat(16)).is_ok());
         assert!(Ssid::new("é".repeat(17)).is_err());
+    }
+
+    #[test]
+    fn the_longest_host_name_is_a_network_s_name() {
+        for name in ["a", &"x".repeat(HostName::MAX_LEN)] {
+            let ssid = Ssid::from(HostName::new(name).unwrap());
+            assert_eq!(ssid, Ssid::new(name).unwrap());
+        }
     }
 
     #[test]

@@ -177,7 +177,11 @@ impl<N: Network> Engine<'_, N> {
 
     /// The peer's FIN.
     fn end_of_stream(&mut self, slot: usize, now: u64) {
-        self.rule.learn_close();
+        // A connection that was closed without a word had no place there: it shows nothing of
+        // how replies end.
+        if self.slots.get(slot).reply.received > 0 {
+            self.rule.learn_close();
+        }
         match self.slots.get(slot).reply.end(&self.rule) {
             Ok(()) => {
                 self.record_completion(slot, now);

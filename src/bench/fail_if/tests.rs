@@ -148,12 +148,6 @@ fn what_can_never_be_checked_is_refused_with_what_to_write() {
     }
 }
 
-#[test]
-fn a_condition_knows_its_part() {
-    assert_eq!(Condition::parse("p99 > 1s").unwrap().part(), "latency");
-    assert_eq!(Condition::parse("held < 4").unwrap().part(), "limits");
-}
-
 static FULL: LazyLock<Report> = LazyLock::new(example::full);
 
 proptest! {

@@ -12,7 +12,9 @@ use crate::transport::readiness::{Network, Release};
 
 /// Exchanges that are wanted; fewer where they are slow.
 const EXCHANGES: usize = 12;
-/// After this, two exchanges are enough.
+/// So many are enough after so long,
+const FAIR: (usize, Duration) = (8, Duration::from_millis(150));
+/// and two after this.
 const ENOUGH: Duration = Duration::from_millis(250);
 /// Pauses before a SYN that was refused is tried again: a slot listens again by then.
 const BACK_OFF: [Duration; 5] = [
@@ -134,10 +136,10 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
     let mut rejected = 0;
     let mut repeated = false;
     let mut lets_go_at_once = false;
+    let mut is_watched = false;
     let mut exchange = 0;
     while exchange < EXCHANGES {
-        let elapsed = crowd.since(begin);
-        if exchange >= 2 && elapsed > ENOUGH || exchange >= 1 && elapsed > 4 * ENOUGH {
+        if is_enough(exchange, crowd.since(begin)) {
             break;
         }
         crowd.tell(Step::Baseline { exchange });
@@ -149,7 +151,7 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
         }
         // The first is left alone for a moment: does it speak before it is spoken to?
         if exchange == 0 || manner != Manner::Answers {
-            let moment = (took * 4).max(Duration::from_millis(30));
+            let moment = moment(took);
             crowd.wait(moment, |crowd| {
                 has(crowd, name, |it| it.disturbed().is_some())
             })?;
@@ -159,6 +161,7 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
                 first_bytes.push(at.saturating_sub(connected(crowd, name)));
                 let over = crowd.wait(moment, |crowd| has(crowd, name, |it| !it.is_live()))?;
                 manner = if over { Manner::Greets } else { Manner::Banner };
+                closes = Some(over);
                 crowd.release(name, Release::Fin);
                 exchange += 1;
                 continue;
@@ -195,15 +198,27 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
             let over = crowd.wait(moment, |crowd| has(crowd, name, |it| !it.is_live()))?;
             closes = Some(over);
         }
+        let greeted_after = crowd.guest(name).and_then(|it| it.first_byte);
+        let greeted_after = greeted_after.unwrap_or_default();
+        let greeted_after = greeted_after.saturating_sub(connected(crowd, name));
         crowd.release(name, Release::Fin);
-        if exchange == 0
-            && manner == Manner::Answers
-            && let Some(&answer) = first_bytes.first()
-            && answer >= leaving::SLOW
+        // The second one is asked at once: if it is not answered sooner than the first was left
+        // alone, the first may have been answered without a question.
+        let answer = first_bytes.last().copied().unwrap_or_default();
+        let is_slow = answer >= leaving::SLOW;
+        if manner == Manner::Answers
+            && !is_watched
+            && (is_slow || exchange == 1 && answer >= moment(took))
         {
-            match leaving::watch(crowd, took, answer)? {
-                Manners::Greets => manner = Manner::Greets,
-                Manners::LetsGoAtOnce => lets_go_at_once = true,
+            is_watched = true;
+            match leaving::watch(crowd, took, answer, greeted_after)? {
+                Manners::Greets(after) => {
+                    manner = Manner::Greets;
+                    // Nobody has asked it: it began with the handshake. That makes two.
+                    first_bytes = vec![greeted_after, after];
+                    break;
+                }
+                Manners::LetsGoAtOnce => lets_go_at_once = is_slow,
                 Manners::TakesItsTime => {}
             }
         }
@@ -216,6 +231,19 @@ pub(super) fn measure<N: Network>(crowd: &mut Crowd<'_, N>) -> Result<Baseline, 
         patience: Patience::new(&connects, &first_bytes, repeated || crowd.losses > losses),
         first_byte: first_bytes,
     })
+}
+
+/// Whether so many exchanges in that time say enough.
+fn is_enough(exchanges: usize, elapsed: Duration) -> bool {
+    let rules = [FAIR, (2, ENOUGH), (1, 4 * ENOUGH)];
+    rules
+        .iter()
+        .any(|&(count, time)| exchanges >= count && elapsed > time)
+}
+
+/// How long to listen whether it speaks before it is spoken to.
+fn moment(round_trip: Duration) -> Duration {
+    (round_trip * 4).max(Duration::from_millis(30))
 }
 
 /// One connection, with patience: a slot may be about to listen again.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Step;
 use super::baseline::Baseline;
+use super::brim;
 use super::crowd::{Crowd, End, Guest, Halt};
 use super::finding::{Known, Overflow};
 use super::leaving::SLOW;
@@ -19,11 +20,15 @@ const WELL_BEFORE_A_REPETITION: Duration = Duration::from_millis(350);
 const FIRST: usize = 8;
 
 /// The largest burst, and what happened to the next larger.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Burst {
     pub(super) largest: Known,
     pub(super) overflow: Overflow,
     pub(super) after: Option<Duration>,
+    /// How that is known.
+    pub(super) evidence: String,
+    /// What was found instead at another time.
+    pub(super) drift: Option<String>,
 }
 
 /// What became of one burst.
@@ -46,13 +51,19 @@ pub(super) fn search<N: Network>(
     baseline: &Baseline,
     best: &mut usize,
 ) -> Result<Burst, Halt> {
+    if let Some(burst) = brim::search(crowd, baseline, best)? {
+        return Ok(burst);
+    }
+    if crowd.open() > 0 {
+        work_off(crowd, baseline)?;
+    }
     let most = crowd.plan.max_connections;
     // Sizes next to each other at the end; above the maximum is not known to be spoiled.
     let mut spoiled = most + 1;
     let mut is_sure = false;
     let (mut hint, mut got_in) = (0, 0);
     let mut last = (Overflow::NotReached, None);
-    *best = 1;
+    *best = 1.max(*best);
     while *best < most && (*best + 1 < spoiled || !is_sure) {
         let size = if spoiled > most {
             (*best * 2).clamp(FIRST.min(most), most)
@@ -90,14 +101,26 @@ pub(super) fn search<N: Network>(
             }
         }
     }
+    let (largest, evidence) = if spoiled > most {
+        let evidence = "lower bound: SYNs at a time without a refusal or a retransmission; no more \
+                        were tried";
+        (Known::AtLeast(*best), evidence)
+    } else {
+        let evidence = "observed: the next larger burst was refused or repeated twice";
+        (Known::Exactly(*best), evidence)
+    };
+    let evidence = match baseline.first_byte.iter().max() {
+        Some(&each) if each >= SLOW => {
+            format!("{evidence}; each burst had to be worked off, {each:.0?} for each connection")
+        }
+        _ => evidence.to_owned(),
+    };
     Ok(Burst {
-        largest: if spoiled > most {
-            Known::AtLeast(*best)
-        } else {
-            Known::Exactly(*best)
-        },
+        largest,
         overflow: last.0,
         after: last.1,
+        evidence,
+        drift: None,
     })
 }
 
@@ -115,9 +138,16 @@ fn burst<N: Network>(
     let slowest = baseline.first_byte.iter().max().copied();
     let each = slowest.unwrap_or_default() + patience.round_trip * 2;
     // A handshake needs no worker: one that is not complete by then has lost its SYN.
-    crowd.wait(WELL_BEFORE_A_REPETITION, |crowd| {
+    let is_told = |crowd: &Crowd<'_, N>| {
         !crowd.guests().iter().any(Guest::is_pending) || crowd.guests().iter().any(is_turned_away)
-    })?;
+    };
+    let begin = crowd.now();
+    if !crowd.wait(patience.syn * 3, is_told)?
+        && (patience.lossy || crowd.guests().iter().all(Guest::is_pending))
+    {
+        // One may be lost, or a radio asleep.
+        crowd.until(begin + WELL_BEFORE_A_REPETITION, is_told)?;
+    }
     let is_dropped = crowd.guests().iter().any(Guest::is_pending);
     let is_dropped = is_dropped || (each >= SLOW && has_no_place(crowd, size)?);
     let served = if is_dropped {
@@ -157,9 +187,21 @@ fn burst<N: Network>(
             }
         }
     };
-    crowd.release_all();
-    recovery::settle(crowd, patience)?;
+    work_off(crowd, baseline)?;
     Ok(fate)
+}
+
+/// Lets go of all, and waits until the server has done with them. One that has a queue may greet
+/// each of them first.
+pub(super) fn work_off<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    baseline: &Baseline,
+) -> Result<(), Halt> {
+    let inside = u32::try_from(crowd.live()).unwrap_or(u32::MAX);
+    let each = baseline.first_byte.iter().max().copied();
+    let longest = recovery::SETTLE + each.unwrap_or_default().saturating_mul(inside);
+    crowd.release_all();
+    recovery::settle_within(crowd, baseline.patience, longest).map(|_| ())
 }
 
 /// Whether some of a burst have had their SYN answered, and yet no place.
@@ -207,6 +249,6 @@ fn greeted<N: Network>(
 }
 
 /// Refused, or ended without a word.
-fn is_turned_away(guest: &Guest) -> bool {
+pub(super) fn is_turned_away(guest: &Guest) -> bool {
     guest.ended.is_some() && guest.first_byte.is_none()
 }

@@ -141,21 +141,16 @@ fn drift(rounds: &[Round]) -> Option<String> {
 /// What can be said of a server that answers before it is asked.
 pub(super) fn from_burst(finding: &mut Finding, burst: Burst) {
     greets_first(finding);
-    finding.burst = match burst.largest {
-        Known::AtLeast(size) => Figure::at_least(
-            size,
-            "lower bound: SYNs at a time without a refusal or a retransmission; no more were tried",
-        ),
-        value => Figure {
-            value,
-            evidence: "observed: the next larger burst was refused or repeated twice".to_owned(),
-        },
+    finding.burst = Figure {
+        value: burst.largest,
+        evidence: burst.evidence,
     };
+    finding.drift = burst.drift.or(finding.drift.take());
     finding.overflow = Some(burst.overflow);
     finding.overflow_after.extend(burst.after);
     let how = match burst.overflow {
         Overflow::NotReached => "no burst that was allowed came to the limit",
-        _ => "observed in a burst, twice",
+        _ => "observed where so many had come at a time, twice or more",
     };
     how.clone_into(&mut finding.overflow_evidence);
 }

@@ -144,7 +144,8 @@ pub struct Finding {
     /// Connections that it holds in all.
     pub held: Figure,
     /// The largest burst of SYNs without a refusal or a retransmission; asked of a server that
-    /// can't be held.
+    /// can't be held. Of one that is slow enough to be kept full: the most that waited to be
+    /// greeted when the next was turned away.
     pub burst: Figure,
     /// What happens to the next; `None` if it was not seen and can't be said not to exist.
     pub overflow: Option<Overflow>,

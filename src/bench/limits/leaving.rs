@@ -29,23 +29,25 @@ pub(super) fn patience(patience: Patience) -> Duration {
 /// What a slow server does with a client that says nothing, and then leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manners {
-    /// Answers it all the same, when it has taken its time.
-    Greets,
+    /// Answers it all the same, when it has taken its time: so long after the handshake.
+    Greets(Duration),
     /// Lets go of it at once.
     LetsGoAtOnce,
     /// Takes its time over that, too.
     TakesItsTime,
 }
 
-/// Watches the idle server with a client that stays silent for longer than an answer took, and
-/// then leaves.
+/// Watches the idle server with a client that stays silent for longer than an answer took, from the
+/// request and, `since_handshake`, from the beginning; and then leaves.
 pub(super) fn watch<N: Network>(
     crowd: &mut Crowd<'_, N>,
     round_trip: Duration,
     answer: Duration,
+    since_handshake: Duration,
 ) -> Result<Manners, Halt> {
     let (name, _) = baseline::come_in(crowd, false)?;
-    let greeted = crowd.wait(answer * 5 / 4 + round_trip * 4, |crowd| {
+    let silence = (answer * 5 / 4).max(since_handshake + HICCUP / 3) + round_trip * 4;
+    let greeted = crowd.wait(silence, |crowd| {
         crowd
             .guest(name)
             .is_none_or(|guest| guest.disturbed().is_some())
@@ -63,12 +65,12 @@ pub(super) fn watch<N: Network>(
     }
     let spoke = crowd
         .guest(name)
-        .is_some_and(|guest| guest.first_byte.is_some());
+        .and_then(|guest| Some(guest.first_byte?.saturating_sub(guest.connected?)));
     crowd.release(name, Release::Fin);
-    Ok(match (greeted && spoke, at_once && !spoke) {
-        (true, _) => Manners::Greets,
-        (false, true) => Manners::LetsGoAtOnce,
-        (false, false) => Manners::TakesItsTime,
+    Ok(match (spoke, at_once) {
+        (Some(after), _) if greeted => Manners::Greets(after),
+        (None, true) => Manners::LetsGoAtOnce,
+        _ => Manners::TakesItsTime,
     })
 }
 

@@ -11,7 +11,7 @@ use crate::transport::readiness::{Network, Release};
 /// Tries to get into a freed place; the pauses between them double, the last is a second.
 const TRIES: u32 = 11;
 /// How long a server may take to be as before, when all have left.
-const SETTLE: Duration = Duration::from_secs(4);
+pub(super) const SETTLE: Duration = Duration::from_secs(4);
 
 /// Frees the eldest place of a full server and measures until a newcomer has it.
 pub(super) fn free_one<N: Network>(
@@ -174,11 +174,20 @@ pub(super) fn settle<N: Network>(
     crowd: &mut Crowd<'_, N>,
     patience: Patience,
 ) -> Result<bool, Halt> {
+    settle_within(crowd, patience, SETTLE)
+}
+
+/// The same for a server that has `longest` to work off those that have left.
+pub(super) fn settle_within<N: Network>(
+    crowd: &mut Crowd<'_, N>,
+    patience: Patience,
+    longest: Duration,
+) -> Result<bool, Halt> {
     crowd.tell(Step::Settling);
     let begin = crowd.now();
     let mut pause = (patience.round_trip * 2).max(Duration::from_millis(2));
     let mut was_let_in = false;
-    while crowd.since(begin) < SETTLE {
+    while crowd.since(begin) < longest {
         let name = crowd.connect()?;
         // As long as a SYN that is repeated, if the first was dropped.
         crowd.wait(patience.syn.max(Duration::from_millis(250)), |crowd| {
@@ -187,7 +196,7 @@ pub(super) fn settle<N: Network>(
         if crowd.guest(name).is_some_and(|it| it.connected.is_some()) {
             was_let_in = true;
             crowd.ask(name);
-            let answered = crowd.wait(SETTLE.saturating_sub(crowd.since(begin)), |crowd| {
+            let answered = crowd.wait(longest.saturating_sub(crowd.since(begin)), |crowd| {
                 crowd
                     .guest(name)
                     .is_none_or(|guest| guest.answered().is_some())

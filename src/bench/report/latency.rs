@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Timestamp;
 use crate::bench::measurement::ErrorClass;
 
 /// How fast a server answers, and how often it fails.
@@ -21,6 +22,10 @@ pub struct Latency {
     pub connections: u64,
     /// Whether a connection carried many requests.
     pub keep_alive: bool,
+    /// When the measured part began, after limits and warm-up; `None` in files of before it was
+    /// told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
     /// How long the measured part took.
     pub duration_us: f64,
     /// Whether it was cut short.
@@ -47,7 +52,8 @@ pub struct Latency {
     pub receiver_limited_us: Option<f64>,
     /// Time in which the send buffer here was the limit.
     pub send_buffer_limited_us: Option<f64>,
-    /// CPU time of this process, user and system; `None` where the platform can't tell.
+    /// CPU time of the load engine (where threads can't be told apart, of this process), user and
+    /// system; `None` where the platform can't tell.
     pub client_cpu_us: Option<f64>,
     /// The same, a request.
     pub client_cpu_us_per_request: Option<f64>,

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::flow::{Record, Trouble};
+use super::flow::Record;
 use super::limit::{self, Cause};
 use super::replies::Replies;
 use super::service::Service;
+use super::trouble::Trouble;
 use super::{Finding, Outcome, OwnPort};
 use crate::bench::report::{Flow, LimitedBy, Throughput, Via};
 use crate::failure::Kind;
@@ -96,18 +97,6 @@ impl Finding {
                 self.plan.target.port()
             ),
         ))
-    }
-
-    /// Whether it was cut short.
-    pub fn interrupted(&self) -> bool {
-        let stopped = |result: &Result<Record, Trouble>| match result {
-            Ok(record) => record.interrupted,
-            Err(trouble) => *trouble == Trouble::Stopped,
-        };
-        let cut = |(_, outcome): &(Service, Outcome)| {
-            stopped(&outcome.single) || outcome.several.as_ref().is_some_and(stopped)
-        };
-        self.services.len() < Service::ALL.len() || self.services.iter().any(cut)
     }
 
     fn tell_own_port(&self, own: &OwnPort, throughput: &mut Throughput) {
@@ -251,11 +240,12 @@ fn streams(record: &Record) -> String {
     let mut text = String::new();
     if record.streams < record.asked {
         let _ = write!(text, "; {} of {} streams", record.streams, record.asked);
-        let mut reasons = record.unconnected.clone();
-        reasons.dedup();
-        for reason in &reasons {
-            let count = record.unconnected.iter().filter(|it| *it == reason).count();
-            let _ = write!(text, ", {count} {reason}");
+        let reasons = &record.unconnected;
+        for (at, reason) in reasons.iter().enumerate() {
+            if !reasons[..at].contains(reason) {
+                let count = reasons.iter().filter(|it| *it == reason).count();
+                let _ = write!(text, ", {count} {reason}");
+            }
         }
         if record.idle > 0 {
             let _ = write!(text, ", {} connected and not served", record.idle);

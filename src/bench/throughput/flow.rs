@@ -4,19 +4,21 @@
 //! more, later each time, and then does without; one that ends early is let go of, and the flow
 //! goes on with the rest.
 
-use std::net::{IpAddr, SocketAddr};
+mod plan;
+mod record;
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
+pub(super) use self::plan::FlowPlan;
+pub use self::record::Record;
 use super::limit::SendTimes;
 use super::pattern::{self, FILLER_LENGTH};
-use super::service::Service;
 use super::stream::{Direction, Stream};
-use super::{Observer, Progress, ThroughputPlan};
+use super::trouble::Trouble;
+use super::{Observer, Progress};
 use crate::sys::limits::cpu_time;
-use crate::transport::readiness::{
-    ConnectFailure, ConnectionId, Event, Network, NetworkTime, Release,
-};
+use crate::transport::readiness::{ConnectionId, Event, Network, NetworkTime, Release};
 
 /// How often the streams are looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -28,175 +30,6 @@ const SETTLE: Duration = Duration::from_millis(1_500);
 /// then twice as long. A server of few places may need a moment to free them.
 const TRIES: u32 = 3;
 const BACK_OFF: Duration = Duration::from_millis(50);
-
-/// One flow.
-#[derive(Debug, Clone)]
-pub(super) struct FlowPlan<'a> {
-    pub(super) name: &'static str,
-    pub(super) to: SocketAddr,
-    pub(super) sources: &'a [IpAddr],
-    pub(super) direction: Direction,
-    pub(super) streams: usize,
-    pub(super) warm_up: Duration,
-    pub(super) duration: Duration,
-    pub(super) connect_timeout: Duration,
-    pub(super) silence: Duration,
-}
-
-impl<'a> FlowPlan<'a> {
-    /// A flow over a service.
-    pub(super) fn of_service(plan: &'a ThroughputPlan, service: Service, streams: usize) -> Self {
-        let mut to = plan.target;
-        to.set_port(plan.ports.of(service));
-        Self {
-            name: service.flow(),
-            to,
-            sources: &plan.sources,
-            direction: match service {
-                Service::Discard => Direction::Up,
-                Service::Chargen => Direction::Down,
-                Service::Echo => Direction::RoundTrip,
-            },
-            streams,
-            warm_up: plan.warm_up(),
-            duration: plan.duration,
-            connect_timeout: plan.connect_timeout,
-            silence: plan.silence,
-        }
-    }
-
-    /// One request without an end to the server's own port. What it takes before it answers
-    /// counts from the first byte: there may be no second moment.
-    pub(super) fn one_request(plan: &'a ThroughputPlan) -> Self {
-        Self {
-            to: plan.target,
-            warm_up: Duration::ZERO,
-            ..Self::of_service(plan, Service::Discard, 1)
-        }
-    }
-}
-
-/// Why a stream, or a flow, came to nothing or to an early end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// The SYN was answered with a reset.
-    #[error("refused")]
-    Refused,
-    /// No answer to the SYN.
-    #[error("no answer to the SYN, as from behind a firewall")]
-    NoAnswer,
-    /// No route.
-    #[error("unreachable")]
-    Unreachable,
-    /// No local address or port is free here.
-    #[error("no local port is free on this computer")]
-    LocalPorts,
-    /// No more file descriptors here.
-    #[error("no file descriptor is free on this computer")]
-    LocalFiles,
-    /// A connection, on which nothing moves.
-    #[error("silence")]
-    Silent,
-    /// The peer's FIN.
-    #[error("closed by the server")]
-    Closed,
-    /// The peer's reset.
-    #[error("reset by the server")]
-    Reset,
-    /// Bytes from a service that sends none.
-    #[error("answered by the server")]
-    Answered,
-    /// What came back is not what was sent.
-    #[error("byte {at} came back wrong")]
-    WrongEcho {
-        /// The first wrong byte's place in the stream, from 0.
-        at: u64,
-    },
-    /// The operating system's wait failed.
-    #[error("waiting failed on this computer: {0}")]
-    Wait(std::io::ErrorKind),
-    /// The run was stopped before there was anything to tell.
-    #[error("the run was stopped before")]
-    Stopped,
-}
-
-impl Trouble {
-    /// Whether it is what the service has done or left undone, and the host may be a good one.
-    pub(super) fn is_of_the_service(&self) -> bool {
-        self.is_after_connecting() || matches!(self, Self::Refused | Self::NoAnswer)
-    }
-
-    /// Whether it shows that the service is another one, or a broken one.
-    pub(super) fn is_wrong(self) -> bool {
-        matches!(self, Self::Answered | Self::WrongEcho { .. })
-    }
-
-    /// Whether there was a connection.
-    pub(super) fn is_after_connecting(self) -> bool {
-        matches!(
-            self,
-            Self::Silent | Self::Closed | Self::Reset | Self::Answered | Self::WrongEcho { .. }
-        )
-    }
-}
-
-impl From<ConnectFailure> for Trouble {
-    fn from(failure: ConnectFailure) -> Self {
-        match failure {
-            ConnectFailure::Refused => Self::Refused,
-            ConnectFailure::TimedOut => Self::NoAnswer,
-            ConnectFailure::Unreachable => Self::Unreachable,
-            ConnectFailure::LocalPorts => Self::LocalPorts,
-            ConnectFailure::LocalFiles => Self::LocalFiles,
-        }
-    }
-}
-
-/// What a flow has moved.
-#[derive(Debug, Clone, Default)]
-pub struct Record {
-    /// Streams that were asked for.
-    pub asked: usize,
-    /// Streams that moved bytes in the measured part.
-    pub streams: usize,
-    /// Streams that stood, and moved none.
-    pub idle: usize,
-    /// Why others did not stand.
-    pub unconnected: Vec<Trouble>,
-    /// How long the measured part took.
-    pub elapsed: Duration,
-    /// Bytes that got through in it.
-    pub bytes: u64,
-    /// The same, in each second; the last may be a part of one.
-    pub seconds: Vec<u64>,
-    /// Segments sent again in it; `None` where the stack can't tell.
-    pub retransmissions: Option<u64>,
-    /// What this end's sending was spent with; `None` where the stack can't tell.
-    pub sending: Option<SendTimes>,
-    /// The smallest round-trip time of all streams; `None` where the stack can't tell.
-    pub min_rtt: Option<Duration>,
-    /// Streams that ended before the flow, and when in the measured part.
-    pub ended: Vec<(Trouble, Duration)>,
-    /// CPU time in the measured part: of this thread on Linux, of this process elsewhere.
-    pub cpu: Option<Duration>,
-    /// Whether what a download began with is chargen's pattern; `None` for other flows.
-    pub is_chargen: Option<bool>,
-    /// Whether bytes count when they are acknowledged, or when the stack here has taken them.
-    pub is_acknowledged: bool,
-    /// Whether it was stopped.
-    pub interrupted: bool,
-}
-
-impl Record {
-    /// The record, of a service that is what it is taken for: a rate of wrong bytes is none.
-    pub(super) fn of_the_service(self) -> Result<Self, Trouble> {
-        let wrong = self.ended.iter().find(|(trouble, _)| trouble.is_wrong());
-        match wrong {
-            Some((trouble, _)) => Err(*trouble),
-            None => Ok(self),
-        }
-    }
-}
 
 /// Runs a flow.
 ///

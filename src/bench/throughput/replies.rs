@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::flow::Trouble;
 use super::stream::unless_blocked;
+use super::trouble::Trouble;
 use super::{Observer, Progress, ThroughputPlan};
 use crate::bench::load::LEARNING_SILENCE;
 use crate::transport::readiness::{ConnectionId, Event, Network, NetworkTime, Release};
@@ -112,7 +112,7 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
         Ok(())
     }
 
-    /// The reply's length, and when its last byte came.
+    /// The reply's length, and when its last byte came. A stop keeps what has come of it.
     fn converse(
         &mut self,
         id: ConnectionId,
@@ -147,7 +147,8 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
                         last_byte = self.network.now();
                     }
                 }
-                if last_byte >= self.ends_at {
+                // More may be there at once, again and again.
+                if last_byte >= self.ends_at || self.observer.is_to_stop() {
                     return Ok((bytes, last_byte));
                 }
             }
@@ -165,7 +166,10 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
                     Err(Trouble::Silent)
                 };
             }
-            self.next_event(id, until)?;
+            match self.next_event(id, until) {
+                Err(Trouble::Stopped) if bytes > 0 => return Ok((bytes, last_byte)),
+                event => event?,
+            };
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::flow::Trouble;
 use super::pattern::{self, LOOKED_AT};
+use super::trouble::Trouble;
 use crate::transport::readiness::{ConnectionId, ConnectionInfo, Network, NetworkTime};
 
 /// Reads and writes in which one stream may go on while others are ready, too.

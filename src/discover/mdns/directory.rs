@@ -79,6 +79,7 @@ impl Directory {
     pub fn learn(&mut self, now: Instant, sender: IpAddr, answers: Vec<Answer>) -> News {
         let mut news = News::default();
         let mut addresses: HashMap<DnsName, Vec<IpAddr>> = HashMap::new();
+        let mut has_moved = false;
         for Answer {
             owner,
             goodbye,
@@ -114,6 +115,7 @@ impl Directory {
                 Data::Service { host, port } => {
                     let place = Some((host, port));
                     let changed = entry.place != place;
+                    has_moved |= changed && entry.place.is_some();
                     entry.place = place;
                     changed
                 }
@@ -130,8 +132,19 @@ impl Directory {
                 news.changed.insert(instance);
             }
         }
+        if has_moved {
+            self.forget_empty_hosts();
+        }
         self.learn_addresses(addresses, &mut news);
         news
+    }
+
+    /// Forgets the hosts that no service is on any more: one that names another host with every
+    /// message would fill the memory.
+    fn forget_empty_hosts(&mut self) {
+        let places = self.services.values().filter_map(|it| it.place.as_ref());
+        let homes: HashSet<_> = places.map(|(host, _)| host).collect();
+        self.hosts.retain(|host, _| homes.contains(host));
     }
 
     /// A message tells all of a host's addresses of a family at once: they take the place of what

@@ -121,23 +121,11 @@ impl Session<'_> {
     pub(super) fn take(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Connected(id, way, reached) => {
-                let status = match reached {
-                    Reached::Yes { .. } => Status::Online,
-                    Reached::No => Status::Unreachable,
-                };
-                for id in std::iter::once(id).chain(self.connections.end(id)) {
-                    // What was true of other addresses says nothing about these.
-                    let is_there = self.registry.board(id).is_some_and(|board| {
-                        let addresses = board.addresses();
-                        way.addresses.iter().any(|it| addresses.contains(it))
-                    });
-                    if is_there {
-                        self.registry.reached(id, reached, status);
-                    }
-                }
+                self.decide(id, &way, reached);
+                self.decide_waiting(id, &way, reached);
             }
-            Outcome::Checked(id, reached) => {
-                self.connections.end(id);
+            Outcome::Checked(id, way, reached) => {
+                self.decide_waiting(id, &way, reached);
                 if reached == Reached::No {
                     self.lose(id);
                 }
@@ -150,6 +138,29 @@ impl Session<'_> {
                 self.answered(Key::Probe(address), address, reached, line);
             }
             Outcome::Ports(listed) => self.ports(listed),
+        }
+    }
+
+    /// What came of a connection is true of the boards that have waited to go the same way.
+    fn decide_waiting(&mut self, ended: Id, way: &Way, reached: Reached) {
+        for id in self.connections.end(ended) {
+            self.decide(id, way, reached);
+        }
+    }
+
+    /// Notes what came of a connection that a board has told of itself for.
+    fn decide(&mut self, id: Id, way: &Way, reached: Reached) {
+        let status = match reached {
+            Reached::Yes { .. } => Status::Online,
+            Reached::No => Status::Unreachable,
+        };
+        // What was true of other addresses says nothing about these.
+        let is_there = self.registry.board(id).is_some_and(|board| {
+            let addresses = board.addresses();
+            way.addresses.iter().any(|it| addresses.contains(it))
+        });
+        if is_there {
+            self.registry.reached(id, reached, status);
         }
     }
 

@@ -1,5 +1,9 @@
 use super::*;
+use crate::discover::connections::Word;
+use crate::discover::mdns::Origin;
+use crate::discover::mdns::message::DnsName;
 use crate::discover::plan::Serial;
+use crate::discover::registry::{Key, Sighting};
 use crate::discover::report::Event;
 use crate::serial::Usb;
 
@@ -81,6 +85,28 @@ fn ports_that_boards_are_known_to_be_on_are_told_of() {
 }
 
 #[test]
+fn a_board_that_is_swapped_for_another_between_two_looks_is_lost_and_the_other_found() {
+    let plan = plan(Serial::Boards);
+    let mut session = Session::new(&plan);
+    session.ports(Ok(ports()));
+    assert_eq!(told(&mut session).len(), 2);
+    let mut swapped = ports();
+    swapped[0].usb.as_mut().unwrap().serial_number = Some("7C:DF:A1:00:00:01".to_owned());
+    session.ports(Ok(swapped));
+    let own = Some("Espressif USB JTAG/serial");
+    assert_eq!(
+        told(&mut session),
+        [
+            (Event::Lost, "/dev/ttyACM990".into(), own),
+            (Event::Found, "/dev/ttyACM990".into(), own),
+        ]
+    );
+    let macs = session.registry.boards().filter_map(|it| it.report().mac);
+    assert_eq!(macs.collect::<Vec<_>>(), ["7c:df:a1:00:00:01"]);
+    assert_eq!(session.forbidden_ports.len(), 2, "each is told of once");
+}
+
+#[test]
 fn ports_of_no_known_kind_are_told_of_where_all_are_wanted_and_are_no_boards() {
     let plan = plan(Serial::All);
     let mut session = Session::new(&plan);
@@ -94,4 +120,52 @@ fn ports_of_no_known_kind_are_told_of_where_all_are_wanted_and_are_no_boards() {
     assert_eq!(unknown, ["/dev/ttyUSB991", "/dev/ttyS990"]);
     assert_eq!(told(&mut session).len(), 4);
     assert_eq!(session.registry.count(), 2);
+}
+
+#[test]
+fn a_board_that_waits_while_its_place_is_checked_is_told_of_afterwards() {
+    let plan = plan(Serial::None);
+    for (reached, status) in [
+        (
+            Reached::Yes {
+                address: "10.0.0.7:3000".parse().unwrap(),
+                rtt: Duration::from_millis(2),
+            },
+            Status::Online,
+        ),
+        (Reached::No, Status::Unreachable),
+    ] {
+        let mut session = Session::new(&plan);
+        let see = |session: &mut Session<'_>, name: &str| {
+            let instance = DnsName::of_text(&format!("{name}._tcpctl._tcp.local")).unwrap();
+            let sighting = Sighting {
+                name: Some(name.to_owned()),
+                addresses: vec!["10.0.0.7:3000".parse().unwrap()],
+                ..Sighting::new(Key::Mdns(Origin {
+                    interface: 1,
+                    instance,
+                }))
+            };
+            session.see(sighting, Word::Own);
+            session.registry.boards().last().unwrap().id
+        };
+        let old = see(&mut session, "old");
+        let (_, way) = session.connections.start().unwrap();
+        session.take(Outcome::Connected(old, way.clone(), Reached::No));
+        assert_eq!(session.registry.news(false).len(), 1);
+        // It has fallen silent, and is checked when another name comes up where it was.
+        assert!(session.connections.begin(old, way.clone(), Word::Own));
+        let new = see(&mut session, "new");
+        assert_eq!(
+            session.connections.start(),
+            None,
+            "one connection at a time"
+        );
+        session.take(Outcome::Checked(old, way, reached));
+        let board = session.registry.board(new).unwrap();
+        assert_eq!(board.status(), Some(status));
+        let told = session.registry.news(false);
+        let is_new = |it: &DiscoverReport| it.board.name.as_deref() == Some("new");
+        assert!(told.iter().any(|it| is_new(it) && it.event == Event::Found));
+    }
 }

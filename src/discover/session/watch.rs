@@ -106,10 +106,10 @@ impl Session<'_> {
         let Way {
             addresses,
             interface,
-        } = way;
+        } = way.clone();
         self.tasks.push(Box::pin(async move {
             let reached = confirm::connect(addresses, interface, confirm::SHORT_PATIENCE).await;
-            Outcome::Checked(id, reached)
+            Outcome::Checked(id, way, reached)
         }));
     }
 

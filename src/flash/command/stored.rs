@@ -29,7 +29,7 @@ pub(super) fn stored_settings(device: &mut Device) -> Result<Stored, Failure> {
     let place = table
         .as_ref()
         .and_then(|table| table.find(SETTINGS))
-        .filter(|place| !place.is_app && place.size as usize >= BLOCK_SIZE && place.end() <= flash);
+        .filter(|place| place.can_hold_settings() && place.end() <= flash);
     let sector = |device: &mut Device, offset| {
         let sector = device.read(offset, u32::try_from(BLOCK_SIZE).unwrap_or(u32::MAX))?;
         settings::stored(&sector)
@@ -61,12 +61,6 @@ pub(super) fn stored_settings(device: &mut Device) -> Result<Stored, Failure> {
 impl Flash<'_> {
     /// The stored settings that are to be kept; says where some are lost.
     pub(super) fn kept(&self, stored: Stored) -> Stored {
-        if self.args.erase {
-            return Stored {
-                settings: None,
-                ..stored
-            };
-        }
         if stored.settings.is_none() && stored.words != NONE {
             self.output.note(&format!("note: {}", stored.words));
         }

@@ -13,7 +13,7 @@ use crate::sanitize;
 /// How long a read waits, where nothing else was said.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Opens a port at the loaders' first rate, for us alone.
+/// Opens a port at `baud` bits per second, for us alone. Opens at once or not at all.
 ///
 /// # Errors
 /// It can't be opened, with what to do about it on this system.

@@ -26,6 +26,7 @@ impl Output {
                 format!("asking held connections: {at_least} to {at_most} are served at once")
             }
             Step::Bursting { size } => format!("{size} SYNs at a time"),
+            Step::ToppingUp { inside } => format!("keeping it full: {inside} are not greeted yet"),
             Step::Settling => "all connections closed; waiting for the server".to_owned(),
         });
     }

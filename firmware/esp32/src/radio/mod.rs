@@ -3,8 +3,6 @@
 pub(crate) mod ap;
 pub(crate) mod sta;
 
-use core::fmt;
-
 use esp_hal::peripherals::WIFI;
 use esp_radio::wifi::ap::AccessPointConfig;
 use esp_radio::wifi::event::EventSubscriber;
@@ -12,9 +10,12 @@ use esp_radio::wifi::sta::StationConfig;
 use esp_radio::wifi::{
     AuthenticationMethodConfig, Config, ControllerConfig, Interface, WifiController, WifiError,
 };
-use tcpctl_settings::{HostName, Mode, Network, Security, Settings, Ssid};
+use tcpctl_greeter::chosen;
+use tcpctl_greeter::driver::DriverError;
+use tcpctl_greeter::plan::Plan;
+use tcpctl_settings::{Mode, Security};
 
-use crate::{chip, raw};
+use crate::raw;
 
 /// The radio under its driver.
 pub(crate) struct Radio {
@@ -41,31 +42,21 @@ impl Radio {
         Self { controller, events }
     }
 
-    /// Opens the network of the settings, or gets ready to join it.
-    ///
-    /// # Errors
-    /// What the driver does not take.
-    pub(crate) fn apply(&mut self, settings: &Settings) -> Result<(), Rejected> {
-        let network = &settings.network;
-        let ssid = ssid(network, mac_address(network.mode()));
-        if network.mode() == Mode::Station && ssid.as_bytes().contains(&0) {
-            return Err(Rejected::ZeroByte);
-        }
-        let ssid = ssid.as_bytes().try_into()?;
-        let authentication = match network.security() {
+    /// Tells the driver a plan, field by field.
+    fn configure(&mut self, plan: &Plan<'_>) -> Result<(), WifiError> {
+        let ssid = plan.ssid.as_bytes().try_into()?;
+        let authentication = match plan.security {
             Security::Open => AuthenticationMethodConfig::Open,
             Security::Wpa2(secret) => {
                 AuthenticationMethodConfig::Wpa2Personal(secret.reveal().try_into()?)
             }
         };
-        let config = match network.mode() {
+        self.controller.set_config(&match plan.mode {
             Mode::AccessPoint => Config::AccessPoint(
                 AccessPointConfig::default()
                     .with_ssid(ssid)
-                    .with_channel(settings.channel.get())
-                    .with_max_connections(
-                        settings.max_stations.get().min(chip::MAX_STATIONS).into(),
-                    )
+                    .with_channel(plan.channel)
+                    .with_max_connections(plan.stations.into())
                     .with_authentication(authentication),
             ),
             Mode::Station => Config::Station(
@@ -73,8 +64,7 @@ impl Radio {
                     .with_ssid(ssid)
                     .with_authentication(authentication),
             ),
-        };
-        Ok(self.controller.set_config(&config)?)
+        })
     }
 
     /// The driver itself and its news, for the task that looks after the network.
@@ -83,29 +73,25 @@ impl Radio {
     }
 }
 
-/// Why settings are no good for the radio.
-pub(crate) enum Rejected {
-    /// The driver says so.
-    Driver(WifiError),
-    /// A station's SSID ends for the driver at its first zero byte: it would look for another
-    /// network.
-    ZeroByte,
-}
+impl chosen::Radio for Radio {
+    fn mac_address(&self, mode: Mode) -> [u8; 6] {
+        // Made and let go: the stack takes it later.
+        interface(mode).mac_address()
+    }
 
-impl From<WifiError> for Rejected {
-    fn from(error: WifiError) -> Self {
-        Self::Driver(error)
+    fn apply(&mut self, plan: &Plan<'_>) -> Result<(), DriverError> {
+        self.configure(plan).map_err(driver_error)
     }
 }
 
-impl fmt::Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Driver(error) => write!(f, "the radio does not take them: {error}"),
-            Self::ZeroByte => {
-                f.write_str("the radio can't join a network with a zero byte in its name")
-            }
-        }
+/// The driver's error by the greeter's name for it.
+pub(crate) fn driver_error(error: WifiError) -> DriverError {
+    match error {
+        WifiError::InvalidSsid => DriverError::Ssid,
+        WifiError::InvalidPassword => DriverError::Passphrase,
+        WifiError::InvalidArguments => DriverError::Arguments,
+        WifiError::OutOfMemory => DriverError::Memory,
+        _ => DriverError::Other,
     }
 }
 
@@ -114,41 +100,5 @@ pub(crate) fn interface(mode: Mode) -> Interface {
     match mode {
         Mode::AccessPoint => Interface::access_point(),
         Mode::Station => Interface::station(),
-    }
-}
-
-/// The hardware address that others see in this mode.
-pub(crate) fn mac_address(mode: Mode) -> [u8; 6] {
-    // Made and let go: the stack takes it later.
-    interface(mode).mac_address()
-}
-
-/// The network's name: as the settings say, or the board's own.
-pub(crate) fn ssid(network: &Network, mac: [u8; 6]) -> Name {
-    match network.ssid() {
-        Some(ssid) => Name::Given(ssid.clone()),
-        None => Name::Own(HostName::of_board(mac)),
-    }
-}
-
-/// A network's name. Displays escaped.
-pub(crate) enum Name {
-    Given(Ssid),
-    Own(HostName),
-}
-
-impl Name {
-    fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Given(ssid) => ssid.as_bytes(),
-            Self::Own(name) => name.as_str().as_bytes(),
-        }
-    }
-}
-
-impl fmt::Display for Name {
-    /// In ASCII and without a quote of its own: it stands between quotes in a console's line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes().escape_ascii().fmt(f)
     }
 }

@@ -1,16 +1,21 @@
 //! A network of somebody else's: greeter's station machine over the chip's radio.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
+use core::task::Poll;
 
+use embassy_futures::poll_once;
 use embassy_net::Stack;
 use embassy_time::{Duration, Timer, with_timeout};
-use esp_radio::wifi::sta::DisconnectedInfo;
-use esp_radio::wifi::{ConnectionError, DisconnectReason, WifiController};
+use esp_radio::wifi::event::{EventInfo, EventSubscriber};
+use esp_radio::wifi::{ConnectionError, WifiController};
 use tcpctl_greeter::console::Ready;
-use tcpctl_greeter::station::{self, Event, Failure, Loss, News, Radio};
+use tcpctl_greeter::station::{self, Event, Failure, Loss, News};
+use tcpctl_settings::{Security, Settings};
 
+use super::Radio;
 use crate::console::Console;
 use crate::servers::Online;
+use crate::starts;
 use crate::vitals::Chip;
 
 /// How often link and address are looked at while the board waits for one of them to change. The
@@ -22,43 +27,50 @@ const LEAVE: Duration = Duration::from_secs(2);
 /// The radio in station mode.
 struct ChipRadio {
     controller: WifiController<'static>,
+    /// What the driver tells, reasons as numbers among it.
+    events: EventSubscriber<'static>,
+    security: &'static Security,
     stack: Stack<'static>,
     chip: &'static Chip,
 }
 
-/// Joins the network of the settings and stays on it.
+/// Joins the network of the settings and stays on it. Where the driver does not take them the board
+/// starts again without them.
 #[embassy_executor::task]
 pub(crate) async fn stay(
-    controller: WifiController<'static>,
+    radio: Radio,
+    settings: &'static Settings,
     stack: Stack<'static>,
     console: &'static Console,
     chip: &'static Chip,
     online: &'static Online,
-    port: u16,
     seed: u64,
 ) {
+    let (controller, events) = radio.into_parts();
     let mut radio = ChipRadio {
         controller,
+        events,
+        security: settings.network.security(),
         stack,
         chip,
     };
-    station::run(&mut radio, seed, |event| {
+    let port = settings.server.port().get();
+    let error = station::run(&mut radio, seed, |event| {
         console.say(event);
+        if let Some(is_online) = event.presence() {
+            online.set(is_online);
+        }
         match event {
-            Event::Online(address) => {
-                online.set(true);
-                console.say(Ready {
-                    address: SocketAddrV4::new(address, port),
-                });
-            }
-            Event::Offline(_) => {
-                online.set(false);
-                chip.rssi_dbm.set(None);
-            }
-            Event::Joining | Event::Failed { .. } => {}
+            Event::Online(address) => console.say(Ready {
+                address: SocketAddrV4::new(address, port),
+            }),
+            Event::Offline(_) => chip.rssi_dbm.set(None),
+            Event::Joining | Event::Failed { .. } | Event::GivenUp(_) => {}
         }
     })
     .await;
+    console.flush();
+    starts::without_settings(error);
 }
 
 impl ChipRadio {
@@ -68,21 +80,40 @@ impl ChipRadio {
             .config_v4()
             .map(|config| config.address.address())
     }
+
+    /// Why the network was not joined, or is lost: the number that the driver told last. It is not
+    /// awaited, since the driver tells it first.
+    fn failure(&mut self) -> Failure {
+        let mut last = None;
+        while let Poll::Ready(event) = poll_once(self.events.next_event_pure()) {
+            if let EventInfo::StationDisconnected { reason, .. } = event {
+                last = Some(reason);
+            }
+        }
+        last.map_or(Failure::NoAnswer, |reason| {
+            Failure::from_reason(reason, self.security)
+        })
+    }
 }
 
-impl Radio for ChipRadio {
+impl station::Radio for ChipRadio {
     async fn join(&mut self) -> Result<(), Failure> {
         match self.controller.connect_async().await {
             Ok(_) => Ok(()),
-            Err(ConnectionError::Failed(DisconnectedInfo { reason, .. })) => Err(failure(reason)),
-            Err(_) => Err(Failure::Radio),
+            Err(ConnectionError::WifiError(error)) => {
+                Err(Failure::Driver(super::driver_error(error)))
+            }
+            Err(_) => Err(self.failure()),
         }
     }
 
-    async fn lease(&mut self) -> Ipv4Addr {
+    async fn lease(&mut self) -> Result<Ipv4Addr, Failure> {
         loop {
             if let Some(address) = self.address() {
-                return address;
+                return Ok(address);
+            }
+            if !self.controller.is_connected() {
+                return Err(self.failure());
             }
             Timer::after(LOOK).await;
         }
@@ -111,30 +142,5 @@ impl Radio for ChipRadio {
         // An error is that there is nothing to leave; a driver that takes too long is asked to join
         // anew, and then says what is wrong.
         let _ = with_timeout(LEAVE, self.controller.disconnect_async()).await;
-    }
-}
-
-/// What a driver's reason means to a person.
-fn failure(reason: DisconnectReason) -> Failure {
-    use DisconnectReason as Reason;
-    match reason {
-        Reason::NoAccessPointFound | Reason::NoAccessPointFoundInRssiThreshold => {
-            Failure::NoSuchNetwork
-        }
-        // How a wrong passphrase shows: the access point drops the handshake, or never ends it.
-        Reason::FourWayHandshakeTimeout
-        | Reason::HandshakeTimeout
-        | Reason::AuthenticationFailed
-        | Reason::MicFailure => Failure::WrongPassphrase,
-        Reason::NoAccessPointFoundWithCompatibleSecurity
-        | Reason::NoAccessPointFoundInAuthmodeThreshold
-        | Reason::CipherSuiteRejected
-        | Reason::AkmpInvalid => Failure::OtherSecurity,
-        Reason::AssociationTooMany => Failure::Full,
-        Reason::Timeout
-        | Reason::BeaconTimeout
-        | Reason::AuthenticationExpired
-        | Reason::ConnectionFailed => Failure::NoAnswer,
-        _ => Failure::Refused,
     }
 }

@@ -1,10 +1,10 @@
+mod any;
+mod client;
+
 use core::net::{Ipv4Addr, SocketAddrV4};
-use std::collections::HashMap;
 use std::vec::Vec;
 
-use proptest::prelude::*;
-use smoltcp::wire::DhcpPacket;
-
+use self::client::{ACK, Client, DECLINE, DISCOVER, INFORM, NAK, OFFER, Outcome, RELEASE, REQUEST};
 use super::*;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
@@ -14,15 +14,6 @@ const BOB: Mac = [2, 0, 0, 0, 0, 2];
 const CAT: Mac = [2, 0, 0, 0, 0, 3];
 const DAN: Mac = [2, 0, 0, 0, 0, 4];
 
-const DISCOVER: u8 = 1;
-const OFFER: u8 = 2;
-const REQUEST: u8 = 3;
-const DECLINE: u8 = 4;
-const ACK: u8 = 5;
-const NAK: u8 = 6;
-const RELEASE: u8 = 7;
-const INFORM: u8 = 8;
-
 fn host(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(192, 168, 1, last)
 }
@@ -31,90 +22,6 @@ fn host(last: u8) -> Ipv4Addr {
 fn server() -> Server<4> {
     let config = Config::new(SERVER, 24, host(2), host(4)).unwrap();
     Server::new(config.with_lease_seconds(1000).unwrap()).unwrap()
-}
-
-/// A client's message, written by hand: what is tested must not also write the test's input.
-#[derive(Clone, Debug)]
-struct Client {
-    bytes: Vec<u8>,
-}
-
-impl Client {
-    fn new(mac: Mac, kind: u8) -> Self {
-        let mut bytes = std::vec![0; 240];
-        bytes[..3].copy_from_slice(&[1, 1, 6]);
-        bytes[4..8].copy_from_slice(&[0xCA, 0xFE, 0, mac[5]]);
-        bytes[28..34].copy_from_slice(&mac);
-        bytes[236..].copy_from_slice(&[99, 130, 83, 99]);
-        Self { bytes }.option(53, &[kind])
-    }
-
-    fn option(mut self, code: u8, data: &[u8]) -> Self {
-        self.bytes.push(code);
-        self.bytes.push(u8::try_from(data.len()).unwrap());
-        self.bytes.extend_from_slice(data);
-        self
-    }
-
-    fn wants(self, address: Ipv4Addr) -> Self {
-        self.option(50, &address.octets())
-    }
-
-    fn to(self, server: Ipv4Addr) -> Self {
-        self.option(54, &server.octets())
-    }
-
-    fn has(self, address: Ipv4Addr) -> Self {
-        self.patch(12, &address.octets())
-    }
-
-    fn patch(mut self, at: usize, data: &[u8]) -> Self {
-        self.bytes[at..at + data.len()].copy_from_slice(data);
-        self
-    }
-
-    /// Hands the message to `server` at the second `now`.
-    fn ask<const N: usize>(mut self, server: &mut Server<N>, now: u64) -> Outcome {
-        self.bytes.push(255);
-        let mut out = [0xAA; MAX_REPLY];
-        let answer = server.answer(now, &self.bytes, &mut out);
-        let reply = answer.and_then(|answer| answer.reply);
-        Outcome {
-            event: answer.and_then(|answer| answer.event),
-            to: reply.map(|reply| reply.to),
-            bytes: out[..reply.map_or(0, |reply| reply.len)].to_vec(),
-        }
-    }
-}
-
-struct Outcome {
-    event: Option<LeaseEvent>,
-    to: Option<SocketAddrV4>,
-    bytes: Vec<u8>,
-}
-
-impl Outcome {
-    fn is_silence(&self) -> bool {
-        self.to.is_none()
-    }
-
-    fn option(&self, code: u8) -> Option<Vec<u8>> {
-        let packet = DhcpPacket::new_checked(&self.bytes[..]).ok()?;
-        let found = packet.options().find(|option| option.kind == code)?;
-        Some(found.data.to_vec())
-    }
-
-    fn kind(&self) -> u8 {
-        self.option(53).map_or(0, |data| data[0])
-    }
-
-    fn address(&self) -> Ipv4Addr {
-        Ipv4Addr::from(<[u8; 4]>::try_from(&self.bytes[16..20]).unwrap())
-    }
-
-    fn change(&self) -> Option<Change> {
-        self.event.map(|event| event.change)
-    }
 }
 
 /// The usual four messages; answers the address.
@@ -525,67 +432,4 @@ fn a_pool_that_cannot_be_served_is_refused() {
         config.with_lease_seconds(0).unwrap_err(),
         ConfigError::LeaseTime
     );
-}
-
-/// A message of some client that may mean anything.
-fn any_message() -> impl Strategy<Value = (Client, Mac)> {
-    (1_u8..=9, 1_u8..=6, 0_u8..8, 0_u8..8, 0_u8..3).prop_map(|(kind, who, wish, has, server)| {
-        let mac = [2, 0, 0, 0, 0, who];
-        let mut message = Client::new(mac, kind);
-        if wish > 0 {
-            message = message.wants(host(wish));
-        }
-        if has > 0 {
-            message = message.has(host(has));
-        }
-        message = match server {
-            0 => message,
-            1 => message.to(SERVER),
-            _ => message.to(host(200)),
-        };
-        (message, mac)
-    })
-}
-
-proptest! {
-    #[test]
-    fn no_datagram_panics(
-        head in prop::collection::vec(any::<u8>(), 0..300),
-        tail in prop::collection::vec(any::<u8>(), 0..300),
-        now in any::<u64>(),
-    ) {
-        let mut server = server();
-        let mut out = [0; MAX_REPLY];
-        server.answer(now, &head, &mut out);
-        // The same bytes where they are read as options.
-        let mut message = Client::new(ANN, DISCOVER).bytes;
-        message.extend_from_slice(&tail);
-        server.answer(now, &message, &mut out);
-        server.answer(now, &message[..message.len().min(head.len())], &mut out);
-    }
-
-    #[test]
-    fn no_address_has_two_clients(
-        messages in prop::collection::vec((any_message(), 0_u64..400), 1..200),
-    ) {
-        let mut server = server();
-        let mut now = 0;
-        // What each client was told, kept as the client would: until when it may use an address.
-        let mut told: HashMap<Ipv4Addr, (Mac, u64)> = HashMap::new();
-        for ((message, mac), wait) in messages {
-            now += wait;
-            let outcome = message.ask(&mut server, now);
-            if let Some(Change::Released | Change::Declined) = outcome.change() {
-                told.remove(&outcome.event.unwrap().address);
-            }
-            if outcome.kind() == ACK && outcome.option(51).is_some() {
-                let address = outcome.address();
-                prop_assert!((host(2)..=host(4)).contains(&address));
-                if let Some((owner, until)) = told.get(&address) {
-                    prop_assert!(*owner == mac || *until <= now, "{address} is {owner:?}'s");
-                }
-                told.insert(address, (mac, now + 1000));
-            }
-        }
-    }
 }

@@ -1,5 +1,5 @@
 extern crate std;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::future::pending;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
@@ -8,6 +8,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::*;
+use crate::presence::Presence;
 use crate::test_clock::advance;
 
 /// What the radio does next.
@@ -17,13 +18,14 @@ enum Step {
     JoinHangs,
     Lease,
     LeaseHangs,
+    LeaseFails(Failure),
     Lost(Loss),
     Moved,
     /// Thrown out at once; else it is after a minute.
     ThrownOut,
     Leave,
 }
-use Step::{Join, JoinHangs, Lease, LeaseHangs, Leave, Lost, Moved, ThrownOut};
+use Step::{Join, JoinHangs, Lease, LeaseFails, LeaseHangs, Leave, Lost, Moved, ThrownOut};
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
 
@@ -49,10 +51,11 @@ impl Radio for Script<'_> {
         }
     }
 
-    async fn lease(&mut self) -> Ipv4Addr {
+    async fn lease(&mut self) -> Result<Ipv4Addr, Failure> {
         match self.next().await {
-            Lease => ADDRESS,
+            Lease => Ok(ADDRESS),
             LeaseHangs => pending().await,
+            LeaseFails(failure) => Err(failure),
             other => panic!("asked for an address, the script says {other:?}"),
         }
     }
@@ -80,10 +83,18 @@ impl Radio for Script<'_> {
 /// Plays a script to its end, for ten minutes of the board's time at the most; returns what the
 /// console said, with the second at which it did.
 fn play(steps: &[Step]) -> Vec<(u64, String)> {
+    let (said, ended) = play_to_the_end(steps);
+    assert_eq!(ended, None, "{said:?}");
+    said
+}
+
+/// The same of a machine that may end; returns with what it did as well.
+fn play_to_the_end(steps: &[Step]) -> (Vec<(u64, String)>, Option<DriverError>) {
     let script = RefCell::new(steps.iter().copied().collect());
     let said = RefCell::new(Vec::new());
     let start = embassy_time::Instant::now();
     let mut radio = Script(&script);
+    let mut ended = None;
     {
         let mut machine = pin!(run(&mut radio, 1, |event| {
             // The wait is random; the tests of `Backoff` are about it.
@@ -96,12 +107,15 @@ fn play(steps: &[Step]) -> Vec<(u64, String)> {
         }));
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..6000 {
-            assert!(matches!(machine.as_mut().poll(&mut cx), Poll::Pending));
+            if let Poll::Ready(error) = machine.as_mut().poll(&mut cx) {
+                ended = Some(error);
+                break;
+            }
             advance(Duration::from_millis(100));
         }
     }
     assert!(script.borrow().is_empty(), "not played: {script:?}");
-    said.into_inner()
+    (said.into_inner(), ended)
 }
 
 fn lines(steps: &[Step]) -> Vec<String> {
@@ -171,8 +185,12 @@ fn each_failure_is_said_in_words_and_tried_again() {
         (Failure::WrongPassphrase, "wrong passphrase"),
         (Failure::OtherSecurity, "protected in another way"),
         (Failure::Full, "takes no more stations"),
-        (Failure::Refused, "refused by the access point"),
-        (Failure::Radio, "driver"),
+        (Failure::TooWeak, "too weak"),
+        (Failure::NotAuthenticated, "not authenticated"),
+        (Failure::Refused(3), "refused by the access point"),
+        (Failure::GaveUp(205), "reason 205"),
+        (Failure::Driver(DriverError::Memory), "out of memory"),
+        (Failure::Driver(DriverError::Other), "driver"),
     ] {
         let said = lines(&[Join(Err(failure)), Leave, Join(Ok(())), Lease]);
         assert!(said[1].contains(words), "{said:?}");
@@ -194,6 +212,96 @@ fn a_network_without_dhcp_is_left_and_said() {
     assert!(said[1].1.contains("no lease"), "{said:?}");
     assert_eq!(said[1].0, LEASE_TIMEOUT.as_secs());
     assert_eq!(said[3].1, "IP: 10.0.0.7");
+}
+
+#[test]
+fn a_network_that_is_lost_before_the_lease_is_not_one_without_dhcp() {
+    let said = play(&[
+        Join(Ok(())),
+        LeaseFails(Failure::WrongPassphrase),
+        Leave,
+        Join(Ok(())),
+        Lease,
+    ]);
+    assert_eq!(said[1], (0, "failed: wrong passphrase".to_string()));
+    assert_eq!(said[3].1, "IP: 10.0.0.7");
+}
+
+#[test]
+fn settings_that_the_driver_does_not_take_are_given_up_at_once() {
+    for error in DriverError::ALL {
+        let join = Join(Err(Failure::Driver(error)));
+        if !error.is_about_settings() {
+            // It may pass, and is tried again.
+            let said = lines(&[join, Leave, Join(Ok(())), Lease]);
+            assert_eq!(said[3], "IP: 10.0.0.7", "{error}");
+            continue;
+        }
+        let (said, ended) = play_to_the_end(&[join]);
+        assert_eq!(ended, Some(error));
+        let said: Vec<String> = said.into_iter().map(|(_, line)| line).collect();
+        let reason = std::format!("network failed reason=\"{error}\"; it is not tried again");
+        assert_eq!(said, ["network joining", &reason]);
+    }
+    // A network that was joined before is no reason to go on with it.
+    let later = Join(Err(Failure::Driver(DriverError::Passphrase)));
+    let (_, ended) = play_to_the_end(&[Join(Ok(())), Lease, Lost(Loss::Link), Leave, later]);
+    assert_eq!(ended, Some(DriverError::Passphrase));
+}
+
+/// A server that counts itself for as long as it lives, like its socket.
+struct Serving<'c>(&'c Cell<i32>);
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+#[test]
+fn servers_and_their_sockets_go_with_the_network_and_come_with_the_next() {
+    let script = RefCell::new(VecDeque::from([
+        Join(Err(Failure::NoSuchNetwork)),
+        Leave,
+        Join(Ok(())),
+        Lease,
+        Moved,
+        Lost(Loss::Lease),
+        Leave,
+        Join(Err(Failure::WrongPassphrase)),
+        Leave,
+        Join(Ok(())),
+        Lease,
+    ]));
+    let presence = Presence::<2>::new();
+    let sockets = Cell::new(0);
+    let serve = async || {
+        sockets.set(sockets.get() + 1);
+        let _serving = Serving(&sockets);
+        pending::<()>().await;
+    };
+    let mut history = Vec::new();
+    let mut radio = Script(&script);
+    let mut machine = pin!(run(&mut radio, 1, |event| {
+        if let Some(online) = event.presence() {
+            presence.set(online);
+        }
+    }));
+    let mut first = pin!(presence.serve_online(serve));
+    let mut second = pin!(presence.serve_online(serve));
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..1500 {
+        assert!(machine.as_mut().poll(&mut cx).is_pending());
+        assert!(first.as_mut().poll(&mut cx).is_pending());
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(presence.is_online(), sockets.get() == 2);
+        if history.last() != Some(&sockets.get()) {
+            history.push(sockets.get());
+        }
+        advance(Duration::from_millis(100));
+    }
+    assert_eq!(history, [0, 2, 0, 2], "a change of address ends nothing");
+    assert!(script.borrow().is_empty(), "not played: {script:?}");
 }
 
 #[test]

@@ -244,6 +244,29 @@ fn a_stored_setting_is_checked_like_a_given_one() {
 }
 
 #[test]
+fn a_stored_port_that_is_a_bench_service_s_is_not_followed() {
+    for (service, port) in Services::PORTS {
+        let server = ServerSettings::new(ServerParts {
+            port: TcpPort::new(port.into()).unwrap(),
+            ..ServerParts::default()
+        });
+        let settings = Settings {
+            server: server.unwrap(),
+            ..access_point()
+        };
+        let mut body = block(&settings).split_off(12);
+        assert!(Settings::decode(&sealed(VERSION, &body)).is_ok());
+        // The last byte but one turns the services on.
+        let services = body.len() - 2;
+        body[services] = 1;
+        let refused = Settings::decode(&sealed(VERSION, &body)).unwrap_err();
+        let told = refused.to_string();
+        let reason = format!("tcp-port: {port} is the {service} service's while services are on");
+        assert!(told.contains(&reason), "{told}");
+    }
+}
+
+#[test]
 fn every_refusal_says_what_to_do() {
     let invalid = Ssid::new("").unwrap_err();
     for refused in [

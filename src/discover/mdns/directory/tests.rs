@@ -114,6 +114,34 @@ fn a_flood_from_one_sender_is_bounded_and_hides_no_other() {
 }
 
 #[test]
+fn a_service_that_moves_from_host_to_host_keeps_the_last_one_only() {
+    let now = Instant::now();
+    let mut directory = directory();
+    let on = |number: usize| {
+        let host = name(&format!("host-{number}.local"));
+        let address = Data::Address("10.0.0.1".parse().unwrap());
+        let place = Data::Service {
+            host: host.clone(),
+            port: 3000,
+        };
+        vec![record(instance(1), place), record(host, address)]
+    };
+    directory.learn(
+        now,
+        SENDER,
+        vec![pointer(2), place(2), address(2, "10.0.0.2")],
+    );
+    for number in 0..1000 {
+        let news = directory.learn(now, SENDER, on(number));
+        assert!(news.changed.contains(&instance(1)));
+    }
+    assert_eq!(directory.hosts.len(), 2, "its own, and the neighbour's");
+    let host = directory.service(&instance(1)).unwrap().host;
+    assert_eq!(host, name("host-999.local"));
+    assert_eq!(addresses(&directory, 2), ["10.0.0.2"]);
+}
+
+#[test]
 fn what_never_becomes_complete_is_forgotten() {
     let begin = Instant::now();
     let mut directory = directory();

@@ -1,0 +1,366 @@
+extern crate std;
+use core::cell::Cell;
+use std::format;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use tcpctl_settings::{
+    Backlog, DecodeError, Field, Invalid, MaxStations, Reason, ServerParts, ServerSettings, Workers,
+};
+
+use super::*;
+use crate::boot_loop::Start;
+
+const SECRET: &str = "correct horse battery";
+const AP_MAC: [u8; 6] = [2, 0, 0, 0x1a, 0x2b, 0x3d];
+const STA_MAC: [u8; 6] = [2, 0, 0, 0x1a, 0x2b, 0x3c];
+const C3: Limits = Limits {
+    chip: "esp32c3",
+    stations: 10,
+    slots: 32,
+};
+const C2: Limits = Limits {
+    chip: "esp32c2",
+    stations: 4,
+    slots: 16,
+};
+
+/// A radio whose driver says what its script says, and keeps what it was told.
+#[derive(Default)]
+struct Script {
+    says: Vec<Result<(), DriverError>>,
+    told: Vec<(Mode, Vec<u8>, Security, u8, u8)>,
+}
+
+impl Script {
+    fn that_says(says: &[Result<(), DriverError>]) -> Self {
+        Self {
+            says: says.to_vec(),
+            told: Vec::new(),
+        }
+    }
+}
+
+impl Radio for Script {
+    fn mac_address(&self, mode: Mode) -> [u8; 6] {
+        match mode {
+            Mode::AccessPoint => AP_MAC,
+            Mode::Station => STA_MAC,
+        }
+    }
+
+    fn apply(&mut self, plan: &Plan<'_>) -> Result<(), DriverError> {
+        self.told.push((
+            plan.mode,
+            plan.ssid.as_bytes().to_vec(),
+            plan.security.clone(),
+            plan.channel,
+            plan.stations,
+        ));
+        self.says.remove(0)
+    }
+}
+
+fn generator(seed: u32) -> impl FnMut() -> u32 {
+    let mut state = seed;
+    move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state
+    }
+}
+
+fn wpa2() -> Security {
+    Security::Wpa2(Passphrase::new(SECRET).unwrap())
+}
+
+fn station(ssid: &[u8], security: Security) -> Settings {
+    Settings::new(Network::Station {
+        ssid: Ssid::new(ssid).unwrap(),
+        security,
+    })
+}
+
+fn access_point(security: Security) -> Settings {
+    Settings::new(Network::AccessPoint {
+        ssid: Some(Ssid::new("workshop").unwrap()),
+        security,
+    })
+}
+
+/// All that the console says at a start.
+fn lines(chosen: &Chosen) -> Vec<String> {
+    let mut lines = std::vec![chosen.banner("0.1.0", Reset::PowerOn).to_string()];
+    chosen.explain(|line| lines.push(line.to_string()));
+    lines
+}
+
+fn choose(stored: Result<Settings, Missing>, radio: &mut Script, limits: Limits) -> Vec<String> {
+    lines(&Chosen::apply(stored, radio, limits, generator(7)).unwrap())
+}
+
+/// That the board is on a network of its own now, whose passphrase is told once, and that nothing
+/// of the stored one is.
+fn assert_reachable(radio: &Script, lines: &[String]) {
+    let (mode, ssid, security, ..) = radio.told.last().unwrap();
+    assert_eq!((*mode, &ssid[..]), (Mode::AccessPoint, &b"tcpctl-2b3d"[..]));
+    let Security::Wpa2(passphrase) = security else {
+        panic!("it is open");
+    };
+    let entrance = format!(
+        "access point ssid=\"tcpctl-2b3d\" passphrase=\"{}\"",
+        passphrase.reveal()
+    );
+    assert_eq!(lines.last(), Some(&entrance));
+    assert!(
+        lines[0].contains(" mac=02:00:00:1a:2b:3d mode=ap settings=default ")
+            && lines[0].contains(" security=wpa2 ssid=\"tcpctl-2b3d\""),
+        "{lines:?}"
+    );
+    for word in SECRET.split(' ') {
+        assert!(!lines.iter().any(|line| line.contains(word)), "{lines:?}");
+    }
+}
+
+#[test]
+fn stored_settings_are_followed_and_their_passphrase_is_not_told() {
+    for settings in [station(b"home", wpa2()), access_point(wpa2())] {
+        let mut radio = Script::that_says(&[Ok(())]);
+        let said = choose(Ok(settings.clone()), &mut radio, C3);
+        let (mode, name, security, channel, stations) = &radio.told[0];
+        assert_eq!(*mode, settings.network.mode());
+        assert_eq!(name, settings.network.ssid().unwrap().as_bytes());
+        assert_eq!(security, settings.network.security());
+        assert_eq!((*channel, *stations), (1, 4));
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains(" settings=flash "), "{said:?}");
+        assert!(said[0].contains(" security=wpa2 "), "{said:?}");
+        assert!(!said[0].contains("horse"), "{said:?}");
+    }
+}
+
+#[test]
+fn the_banner_says_that_a_network_is_open_and_which_it_is() {
+    let mut radio = Script::that_says(&[Ok(()), Ok(())]);
+    let said = choose(Ok(access_point(Security::Open)), &mut radio, C3);
+    assert_eq!(
+        said,
+        [
+            "tcpctl-firmware v=0.1.0 chip=esp32c3 mac=02:00:00:1a:2b:3d mode=ap settings=flash \
+             reset=power-on security=open ssid=\"workshop\""
+        ]
+    );
+    let said = choose(
+        Ok(station(b"caf\xe9 \"x\"\r\n\0", Security::Open)),
+        &mut radio,
+        C3,
+    );
+    assert!(said[0].contains(" mode=ap "), "a zero byte: {said:?}");
+    let mut radio = Script::that_says(&[Ok(())]);
+    let said = choose(
+        Ok(station(b"caf\xe9 \"x\"\r\n\x1b", Security::Open)),
+        &mut radio,
+        C3,
+    );
+    assert!(
+        said[0].ends_with(
+            r#" mode=sta settings=flash reset=power-on security=open ssid="caf\xe9 \"x\"\r\n\x1b""#
+        ),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn whatever_the_driver_does_not_take_is_said_and_the_board_can_be_reached() {
+    for settings in [station(b"home", wpa2()), access_point(wpa2())] {
+        for error in DriverError::ALL {
+            let mut radio = Script::that_says(&[Err(error), Ok(())]);
+            let said = choose(Ok(settings.clone()), &mut radio, C3);
+            assert_reachable(&radio, &said);
+            assert_eq!(
+                said[1],
+                format!("settings rejected reason=\"{error}\"; write others with `tcpctl flash`")
+            );
+            assert_eq!(said.len(), 3, "{said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_passphrase_that_the_driver_does_not_take_is_named_and_not_told() {
+    let mut radio = Script::that_says(&[Err(DriverError::Passphrase), Ok(())]);
+    let said = choose(Ok(station(b"home", wpa2())), &mut radio, C3);
+    assert_reachable(&radio, &said);
+    assert_eq!(
+        said[1],
+        "settings rejected reason=\"the radio does not take the passphrase\"; write others with \
+         `tcpctl flash`"
+    );
+}
+
+#[test]
+fn a_station_s_zero_byte_is_said_before_the_driver_hears_of_it() {
+    let mut radio = Script::that_says(&[Ok(())]);
+    let said = choose(Ok(station(b"ho\0me", wpa2())), &mut radio, C3);
+    assert_reachable(&radio, &said);
+    assert_eq!(radio.told.len(), 1, "only the defaults");
+    assert_eq!(
+        said[1],
+        "settings rejected reason=\"the radio can't join a network with a zero byte in its name\"; \
+         write others with `tcpctl flash`"
+    );
+}
+
+#[test]
+fn settings_that_are_not_there_are_said_and_the_board_can_be_reached() {
+    let taken = Invalid {
+        field: Field::TcpPort,
+        reason: Reason::PortTaken {
+            port: 7,
+            service: "echo",
+        },
+    };
+    let rejected = Start::after(Reset::Software, Start::rejected(DriverError::Passphrase));
+    for (missing, words) in [
+        (Missing::Unreadable, "can't be read"),
+        (Missing::NoPartition, "no partition"),
+        (
+            Missing::Unusable(DecodeError::Blank),
+            "no settings are stored",
+        ),
+        (Missing::Unusable(DecodeError::Torn), "cut short"),
+        (Missing::Unusable(DecodeError::Corrupted), "damaged"),
+        (
+            Missing::Unusable(DecodeError::Newer { version: 9 }),
+            "of version 9, newer than",
+        ),
+        (
+            Missing::Unusable(DecodeError::Invalid(taken)),
+            "tcp-port: 7 is the echo service's while services are on",
+        ),
+        (
+            Missing::Blamed(rejected.blame().unwrap()),
+            "does not take the passphrase",
+        ),
+    ] {
+        let mut radio = Script::that_says(&[Ok(())]);
+        let said = choose(Err(missing), &mut radio, C3);
+        assert_reachable(&radio, &said);
+        assert!(
+            said[1].starts_with("settings default reason=\""),
+            "{said:?}"
+        );
+        assert!(said[1].contains(words), "{said:?}");
+        assert_eq!(said.len(), 3, "{said:?}");
+    }
+}
+
+#[test]
+fn the_default_passphrase_is_another_at_each_start() {
+    let passphrase = |seed| {
+        let mut radio = Script::that_says(&[Ok(())]);
+        let stored = Err(Missing::Unusable(DecodeError::Blank));
+        Chosen::apply(stored, &mut radio, C3, generator(seed)).unwrap();
+        match &radio.told[0].2 {
+            Security::Wpa2(passphrase) => passphrase.reveal().to_string(),
+            Security::Open => panic!("it is open"),
+        }
+    };
+    let mut seen: Vec<String> = (0..100).map(passphrase).collect();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 100);
+    assert!(seen.iter().all(|it| it.len() == 16), "{seen:?}");
+}
+
+#[test]
+fn random_numbers_are_asked_for_while_the_radio_is_still_on() {
+    /// A radio that its driver switches off with the first refusal.
+    struct Noise<'c>(&'c Cell<bool>);
+
+    impl Radio for Noise<'_> {
+        fn mac_address(&self, _: Mode) -> [u8; 6] {
+            AP_MAC
+        }
+
+        fn apply(&mut self, _: &Plan<'_>) -> Result<(), DriverError> {
+            if self.0.replace(false) {
+                return Err(DriverError::Passphrase);
+            }
+            Ok(())
+        }
+    }
+
+    let on = Cell::new(true);
+    let mut numbers = generator(7);
+    let random = || {
+        assert!(on.get(), "no noise is left");
+        numbers()
+    };
+    let stored = Ok(station(b"home", wpa2()));
+    assert!(Chosen::apply(stored, &mut Noise(&on), C3, random).is_ok());
+}
+
+#[test]
+fn a_radio_that_takes_not_even_the_defaults_is_an_error() {
+    let mut radio = Script::that_says(&[Err(DriverError::Ssid), Err(DriverError::Memory)]);
+    let ended = Chosen::apply(Ok(station(b"home", wpa2())), &mut radio, C3, generator(7));
+    assert_eq!(ended.unwrap_err(), Rejected::Driver(DriverError::Memory));
+}
+
+#[test]
+fn what_the_chip_has_no_room_for_is_reduced_and_said() {
+    let server = ServerSettings::new(ServerParts {
+        workers: Workers::new(12).unwrap(),
+        backlog: Backlog::new(8).unwrap(),
+        ..ServerParts::default()
+    });
+    let settings = Settings {
+        max_stations: MaxStations::new(10).unwrap(),
+        server: server.unwrap(),
+        ..access_point(wpa2())
+    };
+    let mut radio = Script::that_says(&[Ok(()), Ok(())]);
+    let chosen = Chosen::apply(Ok(settings.clone()), &mut radio, C2, generator(7)).unwrap();
+    let said = lines(&chosen);
+    assert_eq!(
+        said[1..],
+        [
+            "settings reduced max-stations=4 reason=\"the radio of esp32c2 takes no more\"",
+            "settings reduced workers=12 backlog=4 reason=\"esp32c2 has room for 16 connections\"",
+        ]
+    );
+    assert_eq!(radio.told[0].4, 4);
+    assert_eq!((chosen.server().workers, chosen.server().backlog), (12, 4));
+    assert!(said[0].contains(" settings=flash "), "{said:?}");
+    // There is room for all of it.
+    let said = choose(Ok(settings), &mut radio, C3);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(radio.told[1].4, 10);
+}
+
+#[test]
+fn a_station_has_no_stations() {
+    let settings = Settings {
+        max_stations: MaxStations::new(10).unwrap(),
+        ..station(b"home", wpa2())
+    };
+    let mut radio = Script::that_says(&[Ok(())]);
+    let said = choose(Ok(settings), &mut radio, C2);
+    assert_eq!(said.len(), 1, "{said:?}");
+}
+
+#[test]
+fn a_board_is_named_after_its_address_unless_it_has_a_name() {
+    let mut radio = Script::that_says(&[Ok(()), Ok(())]);
+    let settings = station(b"home", wpa2());
+    let name = |settings, radio: &mut Script| {
+        let chosen = Chosen::apply(Ok(settings), radio, C3, generator(7)).unwrap();
+        chosen.host_name().to_string()
+    };
+    assert_eq!(name(settings.clone(), &mut radio), "tcpctl-2b3c");
+    let named = Settings {
+        host_name: Some("desk-2".parse().unwrap()),
+        ..settings
+    };
+    assert_eq!(name(named, &mut radio), "desk-2");
+}

@@ -1,0 +1,98 @@
+//! How many bytes a second it moves.
+
+use super::elements::{paragraph, section, table};
+use crate::bench::plot::{Curve, Plot, Scale, Style};
+use crate::bench::report::{Flow, Report};
+use crate::output::human;
+
+pub(super) fn of(report: &Report) -> String {
+    let Some(throughput) = &report.throughput else {
+        return String::new();
+    };
+    let heading = [
+        "",
+        "rate",
+        "streams",
+        "sent again",
+        "limited by",
+        "with one stream",
+        "",
+    ];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    let flows = [
+        ("upload", &throughput.upload),
+        ("download", &throughput.download),
+        ("echo", &throughput.echo),
+    ];
+    for (name, flow) in flows {
+        let how = throughput.evidence.get(name).cloned().unwrap_or_default();
+        let unknown = || "–".to_owned();
+        rows.push(match flow {
+            Some(flow) => vec![
+                name.to_owned(),
+                human::bytes_per_second(flow.bytes_per_s),
+                flow.streams.to_string(),
+                flow.retransmissions.map_or_else(unknown, human::grouped),
+                flow.limited_by
+                    .map_or_else(unknown, |limit| limit.text().to_owned()),
+                flow.single.as_ref().map_or_else(unknown, |single| {
+                    human::bytes_per_second(single.bytes_per_s)
+                }),
+                how,
+            ],
+            None if how.is_empty() => continue,
+            None => {
+                let mut row = vec![name.to_owned(), "not measured".to_owned()];
+                row.extend([
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    how,
+                ]);
+                row
+            }
+        });
+    }
+    let mut content = table(&rows).replace("<table>", "<table class=\"flows\">");
+    for (name, flow) in flows {
+        if let Some(why) = throughput.evidence.get(&format!("{name}.limited_by"))
+            && flow.is_some()
+        {
+            content.push_str(&paragraph("note", &format!("{name}: {why}")));
+        }
+    }
+    content.push_str(&over_time(&flows));
+    section("Throughput", &content)
+}
+
+/// The bytes of each second, of all flows that lasted long enough to have some.
+fn over_time(flows: &[(&'static str, &Option<Flow>)]) -> String {
+    let points = |flow: &Flow| {
+        let megabytes = |(at, bytes): (usize, &u64)| (at as f64 + 0.5, *bytes as f64 / 1e6);
+        let seconds = flow.whole_seconds().iter().enumerate();
+        seconds.map(megabytes).collect::<Vec<_>>()
+    };
+    let curves: Vec<_> = flows
+        .iter()
+        .zip(["a", "b", "c"])
+        .filter_map(|((name, flow), class)| Some((*name, class, points(flow.as_ref()?))))
+        .filter(|(_, _, points)| points.len() > 1)
+        .collect();
+    let longest = curves.iter().map(|(_, _, points)| points.len()).max();
+    let Some(longest) = longest else {
+        return String::new();
+    };
+    let rates = curves.iter().flat_map(|(_, _, points)| points);
+    let plot = Plot {
+        title: "Throughput over time",
+        y: Scale::linear("MB/s", rates.map(|(_, rate)| *rate)).with_zero(),
+        x: Scale::linear("seconds", [0.0, longest as f64]),
+        mark: None,
+        curves: curves
+            .into_iter()
+            .map(|(name, class, points)| Curve::new(name, class, Style::Line, points))
+            .collect(),
+    };
+    plot.figure()
+}

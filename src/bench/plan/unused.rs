@@ -1,0 +1,70 @@
+//! No option is taken and then ignored.
+
+use std::num::NonZeroUsize;
+
+use super::Parts;
+use crate::bench::throughput::MOST_STREAMS;
+use crate::cli::BenchArgs;
+use crate::failure::Failure;
+
+/// Refuses options of which no part of the run would take notice.
+pub(super) fn refuse(args: &BenchArgs, parts: Parts) -> Result<(), Failure> {
+    let Parts {
+        limits,
+        latency,
+        ramp,
+        throughput,
+    } = parts;
+    let streams = args.connections.map_or(0, NonZeroUsize::get);
+    if throughput && streams > MOST_STREAMS {
+        return Err(Failure::usage(format!(
+            "--connections {streams}: the throughput takes at most {MOST_STREAMS} streams"
+        ))
+        .hint("measure the latency in a run of its own"));
+    }
+    let load = latency || ramp;
+    let options = [
+        ("--duration", args.duration.is_some(), latency || throughput),
+        ("--requests", args.requests.is_some(), latency),
+        ("--rate", args.rate.is_some(), latency),
+        ("--warmup", args.warmup.is_some(), latency || throughput),
+        ("--hdr-log", args.hdr_log.is_some(), latency),
+        (
+            "--connections",
+            args.connections.is_some(),
+            load || throughput,
+        ),
+        ("--keep-alive", args.keep_alive, load),
+        ("--expect", args.expect.is_some(), load),
+        ("--close", args.close.is_some(), load),
+        ("--threads", args.threads.is_some(), load),
+        (
+            "--reply-timeout",
+            args.reply_timeout.is_some(),
+            load || throughput,
+        ),
+        (
+            "--max-connections",
+            args.max_connections.is_some(),
+            limits || ramp,
+        ),
+        ("--budget", args.budget.is_some(), limits || ramp),
+    ];
+    let unused = |(_, given, used): &(&str, bool, bool)| *given && !used;
+    let Some((option, _, _)) = options.into_iter().find(unused) else {
+        return Ok(());
+    };
+    let needs = match option {
+        "--max-connections" | "--budget" => "it is for the limits and the ramp",
+        "--requests" | "--rate" | "--hdr-log" => "it is for the latency part",
+        "--duration" | "--warmup" => "it is for the latency part and the throughput",
+        "--connections" | "--reply-timeout" => {
+            "it is for the latency part, the ramp and the throughput"
+        }
+        _ => "it is for the latency part and the ramp",
+    };
+    Err(
+        Failure::usage(format!("{option} does nothing with this --only: {needs}"))
+            .hint(format!("leave out {option}, or add a part to --only")),
+    )
+}

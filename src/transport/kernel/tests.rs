@@ -1,0 +1,112 @@
+use std::net::{Ipv4Addr, TcpListener};
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn listener(backlog: i32) -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    socket.bind(&any.into()).unwrap();
+    socket.listen(backlog).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
+/// Waits for one more event, or for `patience` to be over.
+fn next(network: &mut KernelNetwork, patience: Duration) -> Vec<Event> {
+    let mut events = Vec::new();
+    let until = network.now() + patience;
+    while events.is_empty() && network.now() < until {
+        network.wait(Some(until), &mut events).unwrap();
+    }
+    events
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_connection_over_loopback_stands_without_a_poll() {
+    let (_listener, address) = listener(8);
+    let mut network = KernelNetwork::new().unwrap();
+    let id = network.connect(address, None).unwrap();
+    let mut events = Vec::new();
+    network.wait(Some(NetworkTime::ZERO), &mut events).unwrap();
+    assert_eq!(events, [Event::Connected(id)]);
+    assert_eq!(next(&mut network, Duration::from_millis(20)), []);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn where_the_queue_is_full_it_does_not_stand() {
+    // listen(0) holds one connection; the next SYN is dropped.
+    let (_listener, address) = listener(0);
+    let mut network = KernelNetwork::new().unwrap();
+    let first = network.connect(address, None).unwrap();
+    network.connect(address, None).unwrap();
+    let told = next(&mut network, Duration::from_millis(50));
+    assert_eq!(told, [Event::Connected(first)]);
+    assert_eq!(next(&mut network, Duration::from_millis(50)), []);
+}
+
+#[test]
+fn a_closed_port_of_loopback_refuses() {
+    let (socket, address) = listener(8);
+    drop(socket);
+    let mut network = KernelNetwork::new().unwrap();
+    let id = network.connect(address, None).unwrap();
+    let refused = Event::Failed(id, ConnectFailure::Refused);
+    assert_eq!(next(&mut network, PATIENCE), [refused]);
+}
+
+#[test]
+fn a_connection_that_was_let_go_is_not_told_of() {
+    let (_listener, address) = listener(8);
+    let mut network = KernelNetwork::new().unwrap();
+    let gone = network.connect(address, None).unwrap();
+    network.release(gone, Release::Reset);
+    let again = network.connect(address, None).unwrap();
+    assert_eq!(gone, again, "numbers are used again");
+    assert_eq!(next(&mut network, PATIENCE), [Event::Connected(again)]);
+    assert_eq!(next(&mut network, Duration::from_millis(20)), []);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn others_are_heard_while_connections_stand_at_once() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut network = KernelNetwork::new().unwrap();
+    let first = network.connect(address, None).unwrap();
+    assert_eq!(next(&mut network, PATIENCE), [Event::Connected(first)]);
+    let (mut peer, _) = listener.accept().unwrap();
+    peer.write_all(b"x").unwrap();
+    let second = network.connect(address, None).unwrap();
+    let mut events = Vec::new();
+    network.wait(Some(NetworkTime::ZERO), &mut events).unwrap();
+    assert_eq!(events, [Event::Connected(second), Event::Readable(first)]);
+}
+
+#[test]
+fn a_write_that_was_short_goes_on() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut network = KernelNetwork::new().unwrap();
+    let id = network
+        .connect(listener.local_addr().unwrap(), None)
+        .unwrap();
+    assert_eq!(next(&mut network, PATIENCE), [Event::Connected(id)]);
+    let (mut peer, _) = listener.accept().unwrap();
+    let data = vec![7; 1 << 20];
+    for _ in 0..3 {
+        let mut sent = 0;
+        loop {
+            match network.write(id, &data) {
+                Ok(length) => sent += length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let mut received = vec![0; sent];
+        peer.read_exact(&mut received).unwrap();
+        assert_eq!(next(&mut network, PATIENCE), [Event::Writable(id)]);
+    }
+}
