@@ -323,6 +323,7 @@ pub mod signals {
             return;
         }
         if first != 0 {
+            super::terminal::restore();
             // SAFETY: _exit is async-signal-safe and does not return.
             unsafe { libc::_exit(128 + signal) };
         }

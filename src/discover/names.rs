@@ -260,7 +260,13 @@ impl Search {
     ) -> Result<(Vec<SocketAddr>, Option<Remembered>), String> {
         let mut boards: Vec<_> = self.registry.boards().collect();
         // One server may be announced under several names.
-        boards.dedup_by(|a, b| a.addresses() == b.addresses());
+        let mut known = Vec::new();
+        boards.retain(|board| {
+            let addresses = board.addresses();
+            let is_another = !known.contains(&addresses);
+            known.push(addresses);
+            is_another
+        });
         let (mut addresses, board) = match &boards[..] {
             [] => (self.host_addresses()?, None),
             [board] => {

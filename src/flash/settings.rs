@@ -206,13 +206,17 @@ fn set(changes: &mut Changes, name: &str, value: &str) -> Result<(), Failure> {
         "backlog" => read(&mut changes.backlog, value),
         "services" => read(&mut changes.services, value),
         "status" => read(&mut changes.status, value),
-        _ => {
+        "request-timeout" => {
             let time = units::duration(value)
                 .map_err(|error| Failure::usage(format!("--request-timeout: {error}")))?;
             let time = RequestTimeout::try_from(time).map_err(|invalid| refused(&invalid))?;
             changes.request_timeout = Some(time);
             Ok(())
         }
+        other => Err(Failure::new(
+            Kind::Internal,
+            format!("there is no setting {other}"),
+        )),
     }
 }
 

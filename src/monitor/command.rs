@@ -182,6 +182,9 @@ impl Watch {
 
     /// What came without a line end, at the end.
     fn rest(&self, shown: &mut Shown, output: &Output) -> Result<bool, Halt> {
+        if self.raw {
+            shown.raw_rest(output)?;
+        }
         let rest = shown.lines.take();
         if rest.is_empty() {
             return Ok(false);
@@ -239,6 +242,13 @@ impl Shown {
         }
         let mut safe = String::new();
         self.sanitizer.push(bytes, &mut safe);
+        output.write(safe.as_bytes())
+    }
+
+    /// The first bytes of a character whose others have not come.
+    fn raw_rest(&mut self, output: &Output) -> Result<(), Halt> {
+        let mut safe = String::new();
+        self.sanitizer.finish(&mut safe);
         output.write(safe.as_bytes())
     }
 }

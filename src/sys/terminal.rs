@@ -1,6 +1,8 @@
 //! Reading from the terminal what must not be seen on it.
 
 use std::io;
+#[cfg(unix)]
+use std::sync::atomic::Ordering;
 
 /// Shows `prompt` on standard error and reads a line from the terminal that standard input is,
 /// without showing what is typed. Waits for as long as it takes.
@@ -45,37 +47,137 @@ pub fn read_hidden(prompt: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
-/// The terminal without echo, line editing and signals; as it was again when this is dropped.
+/// The terminal without echo, line editing and signals; as it was again when this is dropped, or
+/// when a signal ends the process meanwhile.
 #[cfg(unix)]
 struct Hidden {
-    before: libc::termios,
+    _changed: Changed,
+    /// Signals that would have ended the process at once.
+    deadly: Vec<libc::c_int>,
 }
 
 #[cfg(unix)]
 impl Hidden {
     fn new() -> io::Result<Self> {
-        // SAFETY: an all-zero termios is a valid value of the type.
-        let mut before: libc::termios = unsafe { std::mem::zeroed() };
-        // SAFETY: the descriptor is standard input, and `before` outlives the call.
-        if unsafe { libc::tcgetattr(libc::STDIN_FILENO, &raw mut before) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let mut hidden = before;
         // Without signals Ctrl-C can't end us and leave the terminal mute.
-        hidden.c_lflag &= !(libc::ECHO | libc::ICANON | libc::ISIG);
-        // SAFETY: as above.
-        if unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSAFLUSH, &raw const hidden) } < 0 {
-            return Err(io::Error::last_os_error());
+        let off = libc::ECHO | libc::ICANON | libc::ISIG;
+        let mut hidden = Self {
+            _changed: Changed::without(off, libc::TCSAFLUSH)?,
+            deadly: Vec::new(),
+        };
+        for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
+            // SAFETY: the handler calls only what signal-safety(7) allows. Who has a handler keeps it.
+            unsafe {
+                let handler: extern "C" fn(libc::c_int) = end;
+                match libc::signal(signal, handler as libc::sighandler_t) {
+                    libc::SIG_DFL => hidden.deadly.push(signal),
+                    libc::SIG_ERR => {}
+                    other => {
+                        libc::signal(signal, other);
+                    }
+                }
+            }
         }
-        Ok(Self { before })
+        Ok(hidden)
     }
 }
 
 #[cfg(unix)]
 impl Drop for Hidden {
     fn drop(&mut self) {
-        // SAFETY: the value came from tcgetattr.
-        unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &raw const self.before) };
+        Changed::undo();
+        for signal in &self.deadly {
+            // SAFETY: the default action touches no memory of ours.
+            unsafe { libc::signal(*signal, libc::SIG_DFL) };
+        }
+    }
+}
+
+/// Ends the process by a signal, and gives the terminal back before.
+#[cfg(unix)]
+extern "C" fn end(signal: libc::c_int) {
+    restore();
+    // SAFETY: both are async-signal-safe. The signal is blocked until this returns.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+}
+
+/// A terminal that was changed; as it was again when this is dropped.
+#[cfg(unix)]
+#[derive(Debug)]
+struct Changed;
+
+#[cfg(unix)]
+mod before {
+    use std::cell::UnsafeCell;
+    use std::mem::MaybeUninit;
+    use std::sync::atomic::AtomicBool;
+
+    /// What the terminal was like, for whoever ends the process without a drop.
+    pub(super) struct Before {
+        pub(super) is_known: AtomicBool,
+        pub(super) value: UnsafeCell<MaybeUninit<libc::termios>>,
+    }
+
+    // SAFETY: the value is written only while `is_known` is false, and read only while it is true.
+    unsafe impl Sync for Before {}
+
+    pub(super) static BEFORE: Before = Before {
+        is_known: AtomicBool::new(false),
+        value: UnsafeCell::new(MaybeUninit::uninit()),
+    };
+}
+
+#[cfg(unix)]
+impl Changed {
+    /// Turns local modes off. Only one change at a time.
+    fn without(modes: libc::tcflag_t, when: libc::c_int) -> io::Result<Self> {
+        // SAFETY: an all-zero termios is a valid value of the type.
+        let mut before: libc::termios = unsafe { std::mem::zeroed() };
+        // SAFETY: the descriptor is standard input, and `before` outlives the call.
+        if unsafe { libc::tcgetattr(libc::STDIN_FILENO, &raw mut before) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        if before::BEFORE.is_known.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        // SAFETY: nobody reads it while it is not known; this is the only place that writes it.
+        unsafe { (*before::BEFORE.value.get()).write(before) };
+        before::BEFORE.is_known.store(true, Ordering::Release);
+        let changed = Self;
+        let mut now = before;
+        now.c_lflag &= !modes;
+        // SAFETY: as above.
+        if unsafe { libc::tcsetattr(libc::STDIN_FILENO, when, &raw const now) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(changed)
+    }
+
+    fn undo() {
+        restore();
+        before::BEFORE.is_known.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Changed {
+    fn drop(&mut self) {
+        Self::undo();
+    }
+}
+
+/// Gives the terminal back as it was, if this program has changed it. Safe in a signal handler.
+#[cfg(unix)]
+pub(super) fn restore() {
+    if before::BEFORE.is_known.load(Ordering::Acquire) {
+        // SAFETY: it is known, and so written; tcsetattr is async-signal-safe.
+        unsafe {
+            let before = (*before::BEFORE.value.get()).as_ptr();
+            libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, before);
+        }
     }
 }
 
@@ -96,7 +198,7 @@ pub fn read_hidden(prompt: &str) -> io::Result<String> {
 #[derive(Debug)]
 pub struct Keys {
     #[cfg(unix)]
-    before: libc::termios,
+    _changed: Changed,
 }
 
 impl Keys {
@@ -107,29 +209,11 @@ impl Keys {
     pub fn take() -> io::Result<Self> {
         #[cfg(unix)]
         {
-            // SAFETY: an all-zero termios is a valid value of the type.
-            let mut before: libc::termios = unsafe { std::mem::zeroed() };
-            // SAFETY: the descriptor is standard input, and `before` outlives the call.
-            if unsafe { libc::tcgetattr(libc::STDIN_FILENO, &raw mut before) } < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            let mut keys = before;
-            keys.c_lflag &= !(libc::ECHO | libc::ICANON);
-            // SAFETY: as above.
-            if unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &raw const keys) } < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            Ok(Self { before })
+            Ok(Self {
+                _changed: Changed::without(libc::ECHO | libc::ICANON, libc::TCSANOW)?,
+            })
         }
         #[cfg(not(unix))]
         Ok(Self {})
-    }
-}
-
-#[cfg(unix)]
-impl Drop for Keys {
-    fn drop(&mut self) {
-        // SAFETY: the value came from tcgetattr.
-        unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &raw const self.before) };
     }
 }

@@ -1,8 +1,12 @@
 //! What a person at a terminal sees and types, through a pseudo-terminal.
 
+use std::os::fd::AsFd;
+
+use rustix::process::Signal;
 use tcpctl_settings::{Security, Settings};
 
 use crate::common::person::Person;
+use crate::common::signal;
 use crate::firmware::Program;
 use crate::loader::Board;
 use crate::scene::Scene;
@@ -39,6 +43,46 @@ fn ctrl_c_instead_of_a_passphrase_touches_nothing() {
     assert_eq!(code, -1, "{seen}");
     assert!(!seen.contains("sec\r"), "{seen}");
     assert!(scene.board.state().commands.is_empty());
+}
+
+#[test]
+fn who_is_ended_at_the_prompt_gives_the_terminal_back() {
+    use rustix::termios::{LocalModes, tcgetattr};
+
+    // Before a port is opened, and in the middle: then the first signal is a request, and the second
+    // ends it.
+    let scene = Scene::new(Board::new());
+    let station = ["--mode", "sta", "--ssid", "home", "--password-stdin"];
+    let ended = scene.run(&[&["--firmware", &scene.elf, "--no-wait"][..], &station].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    scene.board.press_boot_and_reset();
+    for (arguments, signals) in [
+        (&STATION[..], &[Signal::TERM][..]),
+        (
+            &["--settings-only", "--ssid", "office"],
+            &[Signal::TERM, Signal::INT],
+        ),
+    ] {
+        let (mut person, child) = Person::runs(scene.command(arguments));
+        person.sees("passphrase of ");
+        let terminal = person.as_fd().try_clone_to_owned().unwrap();
+        while tcgetattr(&terminal)
+            .unwrap()
+            .local_modes
+            .contains(LocalModes::ECHO)
+        {
+            std::thread::yield_now();
+        }
+        for one in signals {
+            signal(&child, *one);
+        }
+        let (_, seen) = person.sees_the_end(child);
+        let modes = tcgetattr(&terminal).unwrap().local_modes;
+        assert!(
+            modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG),
+            "{seen}"
+        );
+    }
 }
 
 #[test]

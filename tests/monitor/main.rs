@@ -285,6 +285,7 @@ fn what_can_t_be_is_refused() {
         ),
         (&["--timeout", "5"], "5s or 5ms"),
         (&["--elf", "/nowhere"], "--elf /nowhere"),
+        (&["--elf", "/dev/zero"], "larger than any firmware"),
     ] {
         let line = Line::open();
         let ended = run([&["monitor", "--port", &port(&line)][..], arguments].concat());

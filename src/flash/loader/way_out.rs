@@ -21,10 +21,12 @@ pub(super) struct WayOut {
 impl WayOut {
     pub(super) fn new(port: &Port, wish: &Wish, has_reset_lines: bool) -> Self {
         let again = has_reset_lines.then(|| port.try_clone_native().ok());
+        let port = again.flatten();
         Self {
-            port: again.flatten(),
+            // Without it nothing can be reset, and the person is asked to.
+            has_reset_lines: port.is_some(),
+            port,
             closed: false,
-            has_reset_lines,
             usb: wish.port.usb.clone(),
         }
     }
