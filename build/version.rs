@@ -25,7 +25,7 @@ pub(crate) fn write(firmware: &[Bundled]) -> io::Result<()> {
 }
 
 /// The chips, grouped by the version of their firmware.
-fn told(firmware: &[Bundled]) -> String {
+pub(crate) fn told(firmware: &[Bundled]) -> String {
     let mut versions: Vec<_> = firmware.iter().map(|it| it.version.as_deref()).collect();
     versions.sort_unstable();
     versions.dedup();

@@ -157,14 +157,11 @@ impl Place {
                 required: true,
             });
         }
-        // The XDG base directory specification: a relative path is to be ignored.
+        // The XDG base directory specification: a relative path is to be ignored. An empty HOME is
+        // one, too: the file would be whoever's the command is run in the folder of.
+        let directory = |name| directory(name).filter(|path| path.is_absolute());
         let base = directory("XDG_CONFIG_HOME")
-            .filter(|path| path.is_absolute())
-            .or_else(|| {
-                directory("HOME")
-                    .filter(|home| home.is_absolute())
-                    .map(|home| home.join(".config"))
-            })
+            .or_else(|| directory("HOME").map(|home| home.join(".config")))
             .or_else(|| directory("APPDATA"))?;
         Some(Self {
             path: base.join("tcpctl").join("config.toml"),

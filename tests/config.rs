@@ -117,6 +117,16 @@ fn no_file_is_no_failure_unless_it_was_named() {
 }
 
 #[test]
+fn a_home_that_is_no_absolute_path_is_none() {
+    let home = Home::new("relative", None);
+    for relative in ["", "home"] {
+        let told = report(&home.run("config --json", &[("HOME", relative)]));
+        assert_eq!(told["file"]["path"], Value::Null, "{relative:?}");
+        assert_eq!(told["cache"], Value::Null, "{relative:?}");
+    }
+}
+
+#[test]
 fn what_can_t_be_is_one_line_with_the_file_and_the_line() {
     for (text, line, part) in [
         (

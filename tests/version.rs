@@ -2,6 +2,13 @@
 
 use std::process::Command;
 
+#[path = "../build/firmware.rs"]
+#[allow(dead_code, reason = "the build script's")]
+mod firmware;
+#[path = "../build/version.rs"]
+#[allow(dead_code, reason = "the build script's")]
+mod version;
+
 fn tcpctl(argument: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_tcpctl"))
         .arg(argument)
@@ -47,4 +54,24 @@ fn the_long_form_names_the_commit_and_the_firmware() {
             "{firmware}"
         ),
     }
+}
+
+#[test]
+fn chips_with_one_version_of_the_firmware_are_told_together_whatever_is_between_them() {
+    let bundled = [
+        ("esp32c2", Some("0.1.0")),
+        ("esp32c3", Some("0.2.0")),
+        ("esp32c5", None),
+        ("esp32c6", Some("0.1.0")),
+    ];
+    let bundled = bundled.map(|(chip, version)| firmware::Bundled {
+        chip: chip.to_owned(),
+        version: version.map(str::to_owned),
+        entry: String::new(),
+    });
+    assert_eq!(
+        version::told(&bundled),
+        "firmware: of no version for esp32c5; 0.1.0 for esp32c2, esp32c6; 0.2.0 for esp32c3"
+    );
+    assert_eq!(version::told(&[]), "firmware: none built in");
 }

@@ -14,6 +14,9 @@ use crate::sanitize;
 /// No saved run is larger: a day of seconds is 10 MB.
 const LARGEST: u64 = 256 << 20;
 
+/// What a failure is told as.
+const ERROR: &str = "tcpctl.error/1";
+
 /// No count in one is larger: a byte each nanosecond comes to it in three days.
 const MOST: u64 = 1 << 48;
 
@@ -186,7 +189,14 @@ pub fn parse(bytes: &[u8]) -> Result<Saved, String> {
             sanitize::one_line(&error.to_string())
         )
     };
-    let value: Value = serde_json::from_slice(bytes).map_err(no_run)?;
+    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Value>();
+    let value = values.next().unwrap_or(Ok(Value::Null)).map_err(no_run)?;
+    // Of a run that failed, --json tells the error after the report.
+    for after in values {
+        if after.map_err(no_run)?.get("schema") != Some(&ERROR.into()) {
+            return Err("is no saved run alone: something else comes after it".to_owned());
+        }
+    }
     match value.get("schema").and_then(Value::as_str) {
         Some(SCHEMA) => {}
         Some(other) => {
@@ -345,6 +355,18 @@ mod tests {
         }
         let failure = load("baseline", &folder.file("none")).unwrap_err();
         assert!(failure.message.contains("can't be read"), "{failure}");
+    }
+
+    #[test]
+    fn what_json_tells_of_a_failed_run_is_a_run_all_the_same() {
+        let run = bytes(&example::report());
+        let error = b"{\"schema\":\"tcpctl.error/1\",\"kind\":\"broken\"}\n";
+        let parsed = parse(&[&run[..], error].concat());
+        assert!(matches!(parsed, Ok(Saved::Run(_))), "{parsed:?}");
+        for after in [&run[..], b"{", b"x"] {
+            let problem = parse(&[&run[..], after].concat()).unwrap_err();
+            assert!(problem.starts_with("is no saved run"), "{problem}");
+        }
     }
 
     #[test]

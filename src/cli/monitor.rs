@@ -43,7 +43,7 @@ pub struct MonitorArgs {
     pub until: Option<String>,
     /// End after this time
     ///
-    /// With 1 where --until is unmet, or with 28 if nothing came.
+    /// Where --until is unmet with 1, or with 28 if nothing came at all; without --until with 0.
     #[arg(long, value_name = "DURATION", value_parser = units::positive_duration, value_hint = ValueHint::Other)]
     pub timeout: Option<Duration>,
     /// The bytes as they come
@@ -78,5 +78,5 @@ See also:
   tcpctl flash, tcpctl discover, tcpctl config
 
 Exit codes:
-  0 ended by Ctrl-C, at --until's line or after --timeout; 1 --until unmet; 2 usage; 28 nothing \
-came; 70 the port can't be opened";
+  0 at --until's line, without it after --timeout or Ctrl-C; 1 --until unmet, 28 and nothing came;
+  2 usage; 70 the port can't be opened; 130 and 143 interrupted before --until or --timeout";

@@ -112,16 +112,14 @@ pub struct Cache {
 impl Cache {
     /// This user's cache.
     pub fn of_user() -> Self {
-        let directory = |name| env::var_os(name).map(PathBuf::from);
-        // The XDG base directory specification: a relative path is to be ignored. So is such a home:
-        // else every folder would have files of its own.
+        // The XDG base directory specification: a relative path is to be ignored. An empty HOME is
+        // one, too: the cache would be where the command is run.
+        let directory = |name| {
+            let path = env::var_os(name).map(PathBuf::from);
+            path.filter(|path| path.is_absolute())
+        };
         let base = directory("XDG_CACHE_HOME")
-            .filter(|path| path.is_absolute())
-            .or_else(|| {
-                directory("HOME")
-                    .filter(|home| home.is_absolute())
-                    .map(|home| home.join(".cache"))
-            })
+            .or_else(|| directory("HOME").map(|home| home.join(".cache")))
             .or_else(|| directory("LOCALAPPDATA"));
         Self {
             path: base.map(|base| base.join("tcpctl").join("boards.json")),

@@ -125,6 +125,10 @@ impl Mdns {
             self.begin = Instant::now();
             self.next = self.begin;
         }
+        let is_used = |index: &u32| interfaces.iter().any(|it| it.index == *index);
+        // Numbers are not used twice: a computer that starts containers has new ones all day.
+        self.directories.retain(|index, _| is_used(index));
+        self.forbidden.retain(is_used);
         self.interfaces = interfaces;
         problems
     }
@@ -222,24 +226,19 @@ impl Mdns {
 
     /// Takes in a datagram. What is missing is asked for at once.
     pub async fn learn(&mut self, received: Received) -> Vec<MdnsEvent> {
+        let mut events = Vec::new();
+        if !self.is_from_link(&received) {
+            return events;
+        }
         let Received {
             interface: index,
             from,
             bytes,
         } = received;
-        let mut events = Vec::new();
         let Some(interface) = self.interfaces.iter().find(|it| it.index == index) else {
             return events;
         };
-        // RFC 6762 §6: no response comes from another port. §11: who is not on the link has nothing
-        // to say.
-        let on_link = match from.ip() {
-            IpAddr::V4(address) => interface.reaches(address),
-            // Addresses of any prefix may be on an IPv6 link.
-            IpAddr::V6(_) => true,
-        };
-        let credible = on_link && from.port() == self.port;
-        let Some(directory) = self.directories.get_mut(&index).filter(|_| credible) else {
+        let Some(directory) = self.directories.get_mut(&index) else {
             return events;
         };
         let answers = message::answers(&bytes);
@@ -286,6 +285,17 @@ impl Mdns {
             })
         }));
         events
+    }
+
+    /// Whether a datagram can be a response at all: none comes from another port (RFC 6762 §6), and
+    /// who is not on the link has nothing to say (§11).
+    pub fn is_from_link(&self, received: &Received) -> bool {
+        let on_link = |interface: &Interface| match received.from.ip() {
+            IpAddr::V4(address) => interface.reaches(address),
+            // Addresses of any prefix may be on an IPv6 link.
+            IpAddr::V6(_) => true,
+        };
+        received.from.port() == self.port && self.interface(received.interface).is_some_and(on_link)
     }
 
     /// Whether a board on this interface can have this address.
@@ -347,6 +357,25 @@ fn is_credible(interface: &Interface, address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_interfaces_that_are_gone() {
+        let mut mdns = Mdns::new(DnsName::of_text("_tcpctl._tcp.local").unwrap(), 5353);
+        for index in 1_000_000..1_000_100 {
+            let interface = Interface {
+                name: "veth".into(),
+                index,
+                v4: Vec::new(),
+                v6: Vec::new(),
+                is_loopback: false,
+                has_multicast: true,
+            };
+            mdns.forbidden.insert(index);
+            // Without an address there is nothing to ask from, and no packet leaves.
+            assert_eq!(mdns.use_interfaces(vec![interface]).len(), 1);
+        }
+        assert_eq!((mdns.directories.len(), mdns.forbidden.len()), (1, 1));
+    }
 
     #[test]
     fn no_message_makes_us_connect_to_the_internet() {

@@ -212,6 +212,9 @@ impl Search {
 
     /// Takes in a datagram; says whether there is an answer now.
     async fn learn(&mut self, received: Received) -> bool {
+        if !self.mdns.is_from_link(&received) {
+            return false;
+        }
         let interface = received.interface;
         for answer in message::answers(&received.bytes) {
             if let Data::Address(address) = answer.data
@@ -377,5 +380,46 @@ mod tests {
         ] {
             assert_eq!(label(written), plain, "{written}");
         }
+    }
+
+    #[test]
+    fn only_who_is_on_the_link_and_speaks_from_its_port_says_where_a_host_is() {
+        let unused = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = unused.local_addr().unwrap().port();
+        drop(unused);
+        let loopback = interfaces::list().unwrap();
+        let loopback = loopback.into_iter().find(|it| it.is_loopback).unwrap();
+        let wanted = Wanted {
+            host: "printer",
+            port: None,
+            interface: Some(&loopback.name),
+        };
+        // A response: printer.local has the address 127.0.0.1.
+        let record =
+            b"\x07printer\x05local\x00\x00\x01\x00\x01\x00\x00\x00\x78\x00\x04\x7f\x00\x00\x01";
+        let bytes = [&[0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0], &record[..]].concat();
+        let hears = async |from: SocketAddr| {
+            let mut search = Search::new(port, &wanted).unwrap();
+            let received = Received {
+                interface: loopback.index,
+                from,
+                bytes: bytes.clone(),
+            };
+            (
+                search.learn(received).await,
+                search.conclude(&wanted).is_ok(),
+            )
+        };
+        crate::block_on(async {
+            let other = if port > 1024 { port - 1 } else { port + 1 };
+            for (from, heard) in [
+                (SocketAddr::from(([127, 0, 0, 1], port)), true),
+                (SocketAddr::from(([127, 0, 0, 1], other)), false),
+                (SocketAddr::from(([192, 0, 2, 1], port)), false),
+            ] {
+                assert_eq!(hears(from).await, (heard, heard), "{from}");
+            }
+        })
+        .unwrap();
     }
 }

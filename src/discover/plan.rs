@@ -100,6 +100,9 @@ impl Plan {
             (true, _) => Some(1),
             (false, count) => count.map(|count| count.get().into()),
         };
+        // A board that speaks another protocol greets nobody.
+        let gateway =
+            DnsName::of_text(&format!("{DEFAULT_TYPE}.local")).as_ref() == Some(&service_type);
         Ok(Self {
             service_type: (!args.no_mdns).then_some(service_type),
             mdns_port: link::PORT,
@@ -108,8 +111,7 @@ impl Plan {
                 (false, false) => Serial::Boards,
                 (false, true) => Serial::All,
             },
-            // A board that speaks another protocol greets nobody.
-            gateway: args.service_type == DEFAULT_TYPE,
+            gateway,
             probe: args.probe,
             interface: args.interface.clone(),
             ending: if args.watch {
@@ -174,6 +176,28 @@ mod tests {
             let failure = service_type(text).unwrap_err();
             assert!(failure.message.starts_with("--type: "), "{failure}");
             assert!(!failure.message.contains('\u{1b}'), "{failure}");
+        }
+    }
+
+    #[test]
+    fn the_gateway_is_asked_where_boards_of_ours_are_looked_for_however_that_is_written() {
+        use clap::Parser;
+
+        #[derive(Parser)]
+        struct Line {
+            #[command(flatten)]
+            discover: DiscoverArgs,
+        }
+
+        for (service_type, gateway) in [
+            ("_tcpctl._tcp", true),
+            ("_tcpctl._tcp.local", true),
+            ("_TCPCTL._tcp.local.", true),
+            ("_http._tcp", false),
+        ] {
+            let line = Line::parse_from(["discover", "--type", service_type]);
+            let plan = Plan::new(&line.discover, false).unwrap();
+            assert_eq!(plan.gateway, gateway, "{service_type}");
         }
     }
 }

@@ -107,7 +107,7 @@ pub struct Session<'p> {
     gateway_at: Option<Instant>,
     gateway_asked: bool,
     listing_ports: bool,
-    ports: Vec<String>,
+    ports: Vec<Port>,
     tick: Instant,
     ticks: u32,
     begin: Instant,

@@ -55,6 +55,31 @@ pub enum End {
     Gone(String),
 }
 
+/// Until when a board is listened to.
+struct Patience {
+    end: Instant,
+    booted: bool,
+}
+
+impl Patience {
+    /// From the reset on.
+    fn new(now: Instant) -> Self {
+        Self {
+            end: now + UNTIL_BANNER,
+            booted: false,
+        }
+    }
+
+    /// A banner has come. Only the first gives the board more time: one that starts again and again
+    /// would be waited for without an end.
+    fn on_banner(&mut self, now: Instant) {
+        if !self.booted {
+            self.booted = true;
+            self.end = now + UNTIL_READY;
+        }
+    }
+}
+
 /// Reads the console until the board can be reached, or its time is over. Blocks.
 pub fn listen(port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<Heard>) {
     let end = until_ready(port, chosen, heard);
@@ -62,13 +87,12 @@ pub fn listen(port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<Heard>)
 }
 
 fn until_ready(mut port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<Heard>) -> End {
-    let mut deadline = Instant::now() + UNTIL_BANNER;
-    let mut booted = false;
+    let mut patience = Patience::new(Instant::now());
     let mut last = String::new();
     let mut lines = Lines::default();
     let mut buffer = [0; 1024];
     let _ = port.set_timeout(READ);
-    while Instant::now() < deadline && !heard.is_closed() {
+    while Instant::now() < patience.end && !heard.is_closed() {
         // The end of a terminal whose other side is gone is no error of the system's.
         let read = port.read(&mut buffer).and_then(|count| match count {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -78,7 +102,7 @@ fn until_ready(mut port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<He
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::TimedOut => continue,
             // A chip's own USB goes away with a reset, and comes back.
-            Err(error) => match reopen(chosen, deadline) {
+            Err(error) => match reopen(chosen, patience.end) {
                 Some(again) => {
                     port = again;
                     continue;
@@ -90,8 +114,7 @@ fn until_ready(mut port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<He
             let line = String::from_utf8_lossy(&line).into_owned();
             match console::parse(&line) {
                 Said::Banner(banner) => {
-                    booted = true;
-                    deadline = Instant::now() + UNTIL_READY;
+                    patience.on_banner(Instant::now());
                     let _ = heard.send(Heard::Banner(banner));
                 }
                 Said::Ready { addr: address } => {
@@ -109,7 +132,7 @@ fn until_ready(mut port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<He
             }
         }
     }
-    match (booted, last.is_empty()) {
+    match (patience.booted, last.is_empty()) {
         (true, _) => End::NoAddress,
         (false, true) => End::Silence,
         (false, false) => End::NoBanner(sanitize::one_line(&last)),
@@ -178,5 +201,23 @@ pub async fn greet(address: SocketAddr) -> Reached {
     Reached::Answer {
         greeting,
         took: start.elapsed(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_board_that_starts_again_and_again_is_not_waited_for_without_an_end() {
+        let reset = Instant::now();
+        let mut patience = Patience::new(reset);
+        assert_eq!(patience.end, reset + UNTIL_BANNER);
+        let first = reset + Duration::from_secs(2);
+        for start in 0..60 {
+            patience.on_banner(first + Duration::from_secs(start));
+        }
+        assert_eq!(patience.end, first + UNTIL_READY);
+        assert!(patience.booted);
     }
 }

@@ -24,6 +24,7 @@ use super::image::{self, Firmware, USUAL_FLASH, hex};
 use super::port;
 use super::repair::{self, Job, Stage};
 use super::settings::{Asked, Wanted};
+use crate::bench::saved::Destination;
 use crate::cli::{Before, FlashArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
@@ -69,6 +70,10 @@ pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
     }
     if args.open {
         output.note("warning: an open network: anyone may join it, and anyone near may listen");
+    }
+    if let Some(file) = &args.save_image {
+        // Before a firmware is built for it, which takes minutes.
+        Destination::check("--save-image", file)?;
     }
     let given = args.firmware.as_deref().map(Firmware::read).transpose()?;
     if let (Some(chip), Some(given)) = (chip, &given)
@@ -232,7 +237,16 @@ impl Flash<'_> {
     /// What the board is to have.
     fn wanted(&self, stored: Option<&Settings>) -> Result<Wanted, Halt> {
         let nothing = Failure::new(Kind::Internal, "no settings were asked for");
-        let wanted = self.asked.as_ref().ok_or(nothing)?.over(stored)?;
+        let wanted = self.asked.as_ref().ok_or(nothing)?.over(stored);
+        let wanted = wanted.map_err(|mut failure| {
+            if self.args.erase {
+                // It may have some: they go with the rest.
+                let none = "the board has none stored";
+                let taken = "--erase takes what the board has stored";
+                failure.message = failure.message.replace(none, taken);
+            }
+            failure
+        })?;
         let nobody_sees =
             self.output.is_json() && !self.args.tell_passphrase && !io::stderr().is_terminal();
         if wanted.made_up.is_some() && nobody_sees && !self.args.dry_run {

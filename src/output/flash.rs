@@ -39,7 +39,7 @@ pub(super) fn lines(event: &FlashEvent) -> Option<String> {
         FlashEvent::Skipped { part, .. } => format!("unchanged  {part}\n"),
         FlashEvent::Verified { part, md5 } => format!("verified   {part}, MD5 {md5}\n"),
         FlashEvent::Saved { file, bytes, .. } => {
-            format!("saved      {file}, {}\n", human::bytes(*bytes))
+            format!("saved      {file}, {}\n", human::count(*bytes, "byte"))
         }
         FlashEvent::Reset { how } => match *how {
             "no-reset" | "no-reset-stub" => "left       the board in its loader\n".to_owned(),

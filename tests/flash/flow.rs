@@ -178,14 +178,16 @@ fn a_board_is_written_to_the_end_though_nobody_reads_on() {
 fn an_image_for_which_there_is_no_room_is_a_failure() {
     let folder = crate::scene::Folder::new();
     let file = folder.file("firmware.elf", &Program::default().elf());
-    for (place, advice) in [
-        ("/dev/full", "make room"),
-        ("/nowhere/board.bin", "make its folder"),
-        ("/tmp", "a file's name"),
+    for (place, code, advice) in [
+        ("/dev/full", 70, "make room"),
+        ("/nowhere/board.bin", 2, "give another path"),
+        ("/tmp", 2, "it is a folder"),
     ] {
         let arguments = ["flash", "--firmware", &file, "--mode", "ap", "--open"];
         let ended = crate::common::run([&arguments[..], &["--save-image", place]].concat());
-        assert_eq!(ended.code, 70, "{}", ended.stderr);
+        assert_eq!(ended.code, code, "{}", ended.stderr);
+        // Before it is planned, let alone built.
+        assert_eq!(ended.stdout.is_empty(), code == 2, "{}", ended.stderr);
         assert!(ended.stderr.contains(place), "{}", ended.stderr);
         assert!(ended.stderr.contains(advice), "{}", ended.stderr);
     }
@@ -490,6 +492,13 @@ fn erasing_takes_a_word_for_it_and_takes_everything() {
     let refused = scene.flash(&["--erase"]);
     assert_eq!(refused.code, 2);
     assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
+    assert!(scene.board.is_untouched());
+    scene.board.press_boot_and_reset();
+    let elf = scene.elf.clone();
+    let refused = scene.run(&["--firmware", &elf, "--erase", "--yes"]);
+    assert_eq!(refused.code, 2);
+    let why = "--erase takes what the board has stored";
+    assert!(refused.stderr.contains(why), "{}", refused.stderr);
     assert!(scene.board.is_untouched());
     scene.board.press_boot_and_reset();
     let ended = scene.flash(&["--erase", "--yes", "--no-wait"]);

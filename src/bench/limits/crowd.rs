@@ -2,15 +2,17 @@
 //!
 //! A crowd lets go of every connection that it still has when it is dropped, whatever the reason.
 
+mod guest;
+mod letting_go;
+
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::finding::Reason;
 use super::{LimitsPlan, Step};
-use crate::transport::readiness::{
-    ConnectFailure, ConnectionId, Event, Network, NetworkTime, Release,
-};
+use crate::transport::readiness::{ConnectFailure, Event, Network, NetworkTime, Release};
+pub(super) use guest::{End, Guest, Name, Settles};
 
 /// How long to wait at most before looking at the stop flag again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -28,93 +30,6 @@ pub(super) enum Halt {
     Late(Duration),
     /// Nothing to be said of the server.
     Failed(Reason),
-}
-
-/// How a connection ended, other than by us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// Its SYN was refused.
-    Refused,
-    /// The kernel gave up on its SYN.
-    TimedOut,
-    /// The peer closed.
-    Fin,
-    /// The peer reset.
-    Reset,
-}
-
-/// A connection for life; [`ConnectionId`]s are used again, these are not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Name(usize);
-
-/// One connection.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Guest {
-    pub(super) name: Name,
-    /// Until it is released.
-    id: Option<ConnectionId>,
-    pub(super) started: NetworkTime,
-    pub(super) connected: Option<NetworkTime>,
-    pub(super) asked: Option<NetworkTime>,
-    /// That was by leaving, and not by a request.
-    has_left: bool,
-    /// How much of the message is written.
-    written: usize,
-    pub(super) first_byte: Option<NetworkTime>,
-    pub(super) ended: Option<(NetworkTime, End)>,
-    /// What was known of its repeated SYNs when it was released.
-    syn_retransmissions: Option<u32>,
-}
-
-impl Guest {
-    pub(super) fn is_pending(&self) -> bool {
-        self.connected.is_none() && self.ended.is_none()
-    }
-
-    /// Connected, as far as is known.
-    pub(super) fn is_live(&self) -> bool {
-        self.connected.is_some() && self.ended.is_none()
-    }
-
-    /// Live, and nothing was said on it by us.
-    pub(super) fn is_silent(&self) -> bool {
-        self.is_live() && self.asked.is_none()
-    }
-
-    /// Ended before anything was said on it by us, whatever it said.
-    pub(super) fn is_silent_and_ended(&self) -> bool {
-        self.asked.is_none() && self.connected.is_some() && self.ended.is_some()
-    }
-
-    /// Asked by a request, and not answered.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.is_live() && self.asked.is_some() && !self.has_left && self.first_byte.is_none()
-    }
-
-    /// When the server showed that it has taken the request: by a byte, or by ending it.
-    pub(super) fn answered(&self) -> Option<NetworkTime> {
-        self.asked?;
-        self.first_byte.or(self.ended.map(|(at, _)| at))
-    }
-
-    /// When the server answered or ended it though nothing was said on it.
-    pub(super) fn disturbed(&self) -> Option<NetworkTime> {
-        if self.asked.is_some() || self.connected.is_none() {
-            return None;
-        }
-        self.first_byte.or(self.ended.map(|(at, _)| at))
-    }
-}
-
-/// When a connection is surely held, and not one too many of which we do not know yet.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Settles {
-    /// So long after its handshake an application that does not want it has ended it.
-    pub(super) after: Duration,
-    /// Whether another has to get in after that, before the server was ever full. Where the last
-    /// segment of a handshake may be lost, the server has repeated its own by then; only if it was
-    /// full it has no connection.
-    pub(super) needs_newcomer: bool,
 }
 
 /// All connections that the finder has at a time.
@@ -309,79 +224,6 @@ impl<'a, N: Network> Crowd<'a, N> {
                 Err(_) => return self.read(index),
             }
         }
-    }
-
-    /// Lets go of one.
-    pub(super) fn release(&mut self, name: Name, how: Release) {
-        if let Some(index) = self.guests.iter().position(|guest| guest.name == name) {
-            self.let_go(index, how);
-            self.guests.remove(index);
-        }
-    }
-
-    /// Lets go of one so that the server is sure to notice.
-    pub(super) fn leave(&mut self, name: Name) {
-        let is_live = self.guest(name).is_some_and(Guest::is_live);
-        self.release(
-            name,
-            if is_live {
-                Release::Fin
-            } else {
-                Release::Reset
-            },
-        );
-    }
-
-    /// Lets go of every one that is not connected, and forgets those that have ended.
-    pub(super) fn keep_live(&mut self) {
-        for index in 0..self.guests.len() {
-            if !self.guests[index].is_live() {
-                self.let_go(index, Release::Reset);
-            }
-        }
-        self.guests.retain(Guest::is_live);
-    }
-
-    /// Ends our side of those on which nothing was said; what the server does then is still heard.
-    pub(super) fn finish_silent(&mut self) {
-        for guest in self.guests.iter().filter(|guest| guest.is_silent()) {
-            if let Some(id) = guest.id {
-                self.network.finish(id);
-            }
-        }
-    }
-
-    /// Lets go of all, so that the server notices soon: a FIN that is repeated when it is lost,
-    /// and after `pause` a reset that also frees a place in a queue.
-    pub(super) fn disband(&mut self, pause: Duration) -> Result<(), Halt> {
-        for guest in self.guests.iter().filter(|guest| guest.is_live()) {
-            if let Some(id) = guest.id {
-                self.network.finish(id);
-            }
-        }
-        let waited = self.sleep(pause);
-        self.release_all();
-        waited
-    }
-
-    /// Lets go of all at once.
-    pub(super) fn release_all(&mut self) {
-        for index in 0..self.guests.len() {
-            self.let_go(index, Release::Reset);
-        }
-        self.guests.clear();
-    }
-
-    fn let_go(&mut self, index: usize, how: Release) {
-        let guest = &mut self.guests[index];
-        let Some(id) = guest.id.take() else { return };
-        if guest.connected.is_some()
-            && let Some(info) = self.network.info(id)
-        {
-            guest.syn_retransmissions = Some(info.syn_retransmissions);
-            self.losses += (info.syn_retransmissions + info.retransmissions) as usize;
-        }
-        self.network.release(id, how);
     }
 
     /// Lets time pass, and takes note of what happens in it.

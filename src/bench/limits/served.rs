@@ -7,6 +7,8 @@
 //! in one hold, and a request that was not answered is answered as soon as enough of the silent
 //! ones before it are let go. If it is not, nobody queued it.
 
+mod spacing;
+
 use std::time::Duration;
 
 use super::Step;
@@ -16,14 +18,11 @@ use super::finding::{Known, Overflow};
 use super::leaving;
 use super::recovery;
 use crate::transport::readiness::{Network, Release};
+use spacing::{Spacing, choose};
 
-/// Requests at a time: one wait finds one interval out of one more.
-const REQUESTS: usize = 8;
 /// Of so few numbers the lowest are asked for first, one by one: most small servers serve few at a
 /// time, and every request that is not answered now has to be worked off later.
 const FEW: usize = 16;
-/// So many of the lowest.
-const LOWEST: usize = 4;
 
 /// How a connection is asked whether it is being served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,50 +171,6 @@ fn greeted<N: Network>(crowd: &Crowd<'_, N>) -> Served {
         queue: None,
         first_byte: crowd.guests().iter().filter_map(greeting).collect(),
     }
-}
-
-/// How the numbers that are asked for lie in what is unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Spacing {
-    /// The lowest, one by one.
-    Lowest,
-    /// Evenly.
-    Even,
-    /// Evenly, two requests for each, on a path that loses segments: what is not answered by
-    /// either was hardly lost twice.
-    Doubled,
-}
-
-/// Which of the silent connections to ask, by index, and how many stay silent before each.
-fn choose(least: usize, most: usize, silents: usize, spacing: Spacing) -> Vec<(usize, usize)> {
-    let unknown = most - least;
-    let fits = |count: usize, copies: usize| {
-        let steps = (1..=count).map(|step| match spacing {
-            Spacing::Lowest => least + step - 1,
-            Spacing::Even | Spacing::Doubled => least + unknown * step / (count + 1),
-        });
-        let mut asked = Vec::new();
-        for ahead in steps {
-            for _ in 0..copies {
-                asked.push((ahead + asked.len(), ahead));
-            }
-        }
-        let largest = asked.last().map_or(0, |&(index, _)| index);
-        (largest < silents).then_some(asked)
-    };
-    let (requests, copies): (usize, &[usize]) = match spacing {
-        Spacing::Lowest => (LOWEST, &[1]),
-        Spacing::Even => (REQUESTS, &[1]),
-        Spacing::Doubled => (REQUESTS, &[2, 1]),
-    };
-    copies
-        .iter()
-        .find_map(|&copies| {
-            (1..=requests.min(unknown))
-                .rev()
-                .find_map(|count| fits(count, copies))
-        })
-        .unwrap_or_default()
 }
 
 struct Search {
@@ -397,6 +352,3 @@ fn check_hold<N: Network>(crowd: &Crowd<'_, N>) -> Result<(), Halt> {
         .or(known)
         .map_or(Ok(()), |age| Err(Halt::Stale(age)))
 }
-
-#[cfg(test)]
-mod tests;

@@ -130,16 +130,19 @@ impl Session<'_> {
             }
         };
         ports.retain(|port| self.plan.serial == Serial::All || port.adapter().is_some());
-        let paths: Vec<_> = ports.iter().map(|port| port.path.clone()).collect();
-        let known = std::mem::replace(&mut self.ports, paths);
-        for gone in known.iter().filter(|path| !self.ports.contains(path)) {
-            self.registry.forget(&Key::Serial(gone.clone()));
+        let known = std::mem::replace(&mut self.ports, ports.clone());
+        // One of the same path and another USB device is another board.
+        for gone in known.iter().filter(|port| !self.ports.contains(port)) {
+            self.registry.forget(&Key::Serial(gone.path.clone()));
         }
         for port in ports {
-            if known.contains(&port.path) {
+            if known.contains(&port) {
                 continue;
             }
-            if port.adapter().is_some() && !crate::sys::may_read_and_write(&port.path) {
+            if port.adapter().is_some()
+                && !crate::sys::may_read_and_write(&port.path)
+                && !self.forbidden_ports.contains(&port.path)
+            {
                 self.forbidden_ports.push(port.path.clone());
             }
             let sighting = Sighting {

@@ -85,6 +85,28 @@ fn ports_that_boards_are_known_to_be_on_are_told_of() {
 }
 
 #[test]
+fn a_board_that_is_swapped_for_another_between_two_looks_is_lost_and_the_other_found() {
+    let plan = plan(Serial::Boards);
+    let mut session = Session::new(&plan);
+    session.ports(Ok(ports()));
+    assert_eq!(told(&mut session).len(), 2);
+    let mut swapped = ports();
+    swapped[0].usb.as_mut().unwrap().serial_number = Some("7C:DF:A1:00:00:01".to_owned());
+    session.ports(Ok(swapped));
+    let own = Some("Espressif USB JTAG/serial");
+    assert_eq!(
+        told(&mut session),
+        [
+            (Event::Lost, "/dev/ttyACM990".into(), own),
+            (Event::Found, "/dev/ttyACM990".into(), own),
+        ]
+    );
+    let macs = session.registry.boards().filter_map(|it| it.report().mac);
+    assert_eq!(macs.collect::<Vec<_>>(), ["7c:df:a1:00:00:01"]);
+    assert_eq!(session.forbidden_ports.len(), 2, "each is told of once");
+}
+
+#[test]
 fn ports_of_no_known_kind_are_told_of_where_all_are_wanted_and_are_no_boards() {
     let plan = plan(Serial::All);
     let mut session = Session::new(&plan);

@@ -13,7 +13,7 @@ use crate::flash::event::FlashEvent;
 use crate::flash::image::{Part, hex};
 use crate::flash::loader::Device;
 use crate::flash::repair::Stage;
-use crate::output::Halt;
+use crate::output::{Halt, human};
 
 impl Flash<'_> {
     pub(super) async fn agree_to_erase(&self) -> Result<(), Failure> {
@@ -93,8 +93,10 @@ impl Flash<'_> {
                     begun = when;
                     let bar = self.output.progress(name, (*bytes).into());
                     if !bar.is_shown() && !self.output.is_json() {
-                        self.output
-                            .note(&format!("writing    {name}, {bytes} bytes"));
+                        self.output.note(&format!(
+                            "writing    {name}, {}",
+                            human::count((*bytes).into(), "byte")
+                        ));
                     }
                     *self.bar.borrow_mut() = Some(bar);
                 }

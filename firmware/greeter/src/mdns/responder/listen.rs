@@ -174,7 +174,9 @@ impl Responder<'_> {
             }
             match message::counterpart(&self.zone, &record) {
                 Some((kind, true)) if ttl < kind.ttl() / 2 => self.schedule.plan(kind, now, RATE),
-                Some((Kind::Type, true)) => self.schedule.cancel(Kind::Type),
+                Some((Kind::Type, true)) if ttl >= Kind::Type.ttl() => {
+                    self.schedule.cancel(Kind::Type);
+                }
                 Some((Kind::Address | Kind::Service | Kind::Text, false)) if ttl > 0 => {
                     return self.conflict(now);
                 }

@@ -306,3 +306,14 @@ fn an_answer_that_another_board_gave_is_not_given_again() {
     );
     assert!(board.hears_within(5000).is_empty(), "RFC 6762 §7.4");
 }
+
+#[test]
+fn an_answer_that_another_board_gave_a_shorter_life_is_given_again() {
+    let mut board = Board::established();
+    board.told_by(PEER, &Peer::query().asks(TYPES, PTR).bytes());
+    let shorter = Peer::response().answers(TYPES, PTR, 4499, &name(SERVICE));
+    board.told_by(PEER, &shorter.bytes());
+    let sent = board.hears_within(5000);
+    assert_eq!(sent[0].answered(), [(TYPES, PTR)], "RFC 6762 §7.4");
+    assert_eq!(sent[0].answers[0].ttl, 4500);
+}
