@@ -45,7 +45,7 @@ impl Line {
 
     /// The other end takes the port for itself alone, and leaves that behind when it closes it:
     /// nobody but root could open it again while we hold it open.
-    pub fn let_others_in(&self) {
+    fn let_others_in(&self) {
         let _ = ioctl_tiocnxcl(&self.slave);
     }
 
@@ -71,6 +71,7 @@ impl Line {
     }
 
     pub fn write(&mut self, bytes: &[u8]) {
+        self.let_others_in();
         if let Some(master) = &mut self.master {
             let _ = master.write_all(bytes);
         }
