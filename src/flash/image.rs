@@ -261,7 +261,7 @@ impl Firmware {
         let Some(settings) = partitions.find(SETTINGS) else {
             return Err(refused(
                 &self.name,
-                "its partition table has no settings: it is no firmware of ours",
+                "its partition table has no place for settings: it is no firmware of ours",
             )
             .hint("write it with esptool write-flash 0 FILE; tcpctl flash could not set it up"));
         };

@@ -10,7 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use regex::bytes::Regex;
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::SockRef;
+#[cfg(target_os = "linux")]
+use socket2::{Domain, Socket, Type};
 use tcpctl::bench::engine;
 use tcpctl::bench::load::{Expectation, Load, Reuse};
 use tcpctl::bench::measurement::{ErrorClass, Measurement};

@@ -168,6 +168,10 @@ fn an_image_without_a_place_for_settings_is_refused() {
     let file = scene.folder.file("other.bin", &whole);
     let ended = scene.run(&["--firmware", &file, "--mode", "ap", "--password-stdin"]);
     assert_eq!(ended.code, 2, "{}", ended.stderr);
-    assert!(ended.stderr.contains("no settings"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("no place for settings"),
+        "{}",
+        ended.stderr
+    );
     assert!(scene.board.state().commands.is_empty());
 }

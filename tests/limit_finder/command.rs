@@ -1,12 +1,11 @@
 //! `tcpctl bench --only limits` on real servers: what it leaves behind, and what is no limit.
 
 use std::net::SocketAddr;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::{Ended, closed_port, finish, run, signal, tcpctl};
+use crate::common::{Ended, closed_port, finish, run, tcpctl};
 use crate::limited::{self, App, Beyond};
 use crate::sockets::{V4, established, mortal, start};
 
@@ -37,9 +36,9 @@ fn ctrl_c_leaves_no_connection() {
             let begin = Instant::now();
             while established(address).len() < 6 {
                 assert!(begin.elapsed() < Duration::from_secs(30), "it holds nobody");
-                thread::yield_now();
+                std::thread::yield_now();
             }
-            signal(&child, stop);
+            crate::common::signal(&child, stop);
             let ended = finish(child);
             let left = established(address);
             assert!(left.is_empty(), "{stop:?}: {left:?}");

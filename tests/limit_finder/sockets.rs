@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use tcpctl::transport::kernel::KernelNetwork;
 use crate::limited::{self, App, Beyond};
 
 pub(crate) const V4: &str = "127.0.0.1:0";
+#[cfg(target_os = "linux")]
 const V6: &str = "[::1]:0";
 
 /// Starts a server that ends with the test process.
@@ -157,8 +158,8 @@ fn over_ipv6() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_limit_for_each_client_in_a_limit_for_all() {
-    let sources = |count: u8| -> Vec<IpAddr> {
-        let source = |last| IpAddr::from([127, 0, 0, last]);
+    let sources = |count: u8| -> Vec<std::net::IpAddr> {
+        let source = |last| std::net::IpAddr::from([127, 0, 0, last]);
         (1..=count).map(source).collect()
     };
     let app = App::PerClient { each: 3, all: 8 };

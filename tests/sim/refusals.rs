@@ -1,9 +1,10 @@
 //! What can't be had as it was asked for: one line, what to do, the right code.
 
 use std::net::TcpListener;
-use std::process::Command;
 
-use crate::processes::{Board, Ended, Need, Process, skipped};
+use crate::processes::{Board, Ended, Process};
+#[cfg(target_os = "linux")]
+use crate::processes::{Need, skipped};
 
 fn sim(arguments: &[&str]) -> Ended {
     let mut sim = Board::tcpctl();
@@ -101,7 +102,7 @@ fn a_tap_interface_takes_a_privilege() {
     let binary = env!("CARGO_BIN_EXE_tcpctl");
     let mut sim = if root {
         // Root without what makes it root; another user may not reach the binary.
-        let mut setpriv = Command::new("setpriv");
+        let mut setpriv = std::process::Command::new("setpriv");
         setpriv.args(["--bounding-set=-all", "--inh-caps=-all", binary]);
         setpriv
     } else {
