@@ -179,7 +179,7 @@ Examples:
 
   Find the boards of your network, and talk to one of them:
     $ tcpctl discover
-    $ tcpctl send greeter-1a2b3c hi
+    $ tcpctl send tcpctl-0b3c hi
 
   From a blank board to one that answers:
     $ tcpctl flash --mode ap
@@ -203,7 +203,7 @@ Exit codes:
   7 no connection could be made
   28 time ran out in silence
   56 a connection broke in the middle
-  70 the board, or an operation on it, failed
+  70 the board, or an operation on it, failed; or something here: a port in use, a full disk
   130, 143 interrupted by Ctrl-C or SIGTERM";
 
 const SCHEMA_MORE: &str = "\

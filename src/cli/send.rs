@@ -292,7 +292,7 @@ Examples:
     $ tcpctl send 192.168.1.1:7 --half-close --until-close <in.jpg >out.jpg
 
   Wait in a script until a board that reboots answers as it should:
-    $ tcpctl send greeter.local -m status --lf --retry 10 --expect uptime
+    $ tcpctl send tcpctl-0b3c.local -m status --lf --retry 10 --expect uptime
 
   How long does it take? Five times, and the statistics:
     $ tcpctl send sim --count 5 --interval 100ms hi
