@@ -110,10 +110,9 @@ pub(super) fn search<N: Network>(
         (Known::Exactly(*best), evidence)
     };
     let evidence = match baseline.first_byte.iter().max() {
-        Some(&each) if each >= SLOW => format!(
-            "{evidence}; each burst had to be worked off, {:.0?} for each connection",
-            each
-        ),
+        Some(&each) if each >= SLOW => {
+            format!("{evidence}; each burst had to be worked off, {each:.0?} for each connection")
+        }
         _ => evidence.to_owned(),
     };
     Ok(Burst {
