@@ -79,7 +79,7 @@ fn over_wifi_and_the_tutorial() {
 #[test]
 fn a_slow_board_and_one_that_soon_loses_patience() {
     expect(&find(Profile::Ideal, &[("service-time", "100ms")]), 4, 4);
-    let finding = find(Profile::Esp32, &[("request-timeout", "1s")]);
+    let finding = find(Profile::Esp32, &[("request-timeout", "2s")]);
     expect(&finding, 4, 4);
 }
 

@@ -28,8 +28,8 @@ fn ctrl_c_leaves_no_connection() {
 
     for stop in [Signal::INT, Signal::TERM] {
         // Held long enough to be met in the middle: the proof that more are dropped takes a second,
-        // and one that greets after 400 ms is kept full for another.
-        for (app, service) in [(App::Workers(0), 0), (App::GreetsFirst, 400)] {
+        // and one that greets after 900 ms is kept full for two.
+        for (app, service) in [(App::Workers(0), 0), (App::GreetsFirst, 900)] {
             let address = start(V4, 5, app, service);
             let command = bench(address);
             let child = tcpctl(command.iter().map(String::as_str)).spawn().unwrap();

@@ -28,6 +28,7 @@ enum Action {
     SilenceOver,
     DataRepeats(Duration),
     SlotListens,
+    Accepts,
     OtherLeaves,
     OtherComes,
 }
@@ -289,6 +290,12 @@ impl Simulated {
             Action::SlotListens => {
                 self.connections[which].side = Side::None;
             }
+            Action::Accepts => {
+                self.accept_next();
+                if !self.queue.is_empty() {
+                    self.at(self.server.accepts_in, 0, Action::Accepts);
+                }
+            }
             Action::OtherLeaves => self.release(ConnectionId(which), Release::Reset),
             Action::OtherComes => self.other_comes(),
         }
@@ -386,39 +393,46 @@ impl Simulated {
         }
         self.connections[which].side = Side::Queued;
         self.queue.push_back(which);
-        self.accept();
+        if self.server.accepts_in.is_zero() {
+            self.accept();
+        } else if self.queue.len() == 1 {
+            self.at(self.server.accepts_in, 0, Action::Accepts);
+        }
     }
 
     fn accept(&mut self) {
-        loop {
-            let working = self.working();
-            if let App::Workers(workers) = self.server.app
-                && working >= workers
-            {
-                return;
-            }
-            let Some(which) = self.queue.pop_front() else {
-                return;
-            };
-            match self.server.app {
-                App::Cap(most, Beyond::Fin) if working >= most => self.end(which, Segment::Fin),
-                App::Cap(most, Beyond::Reset) if working >= most => self.end(which, Segment::Reset),
-                App::Cap(most, Beyond::Stall) if working >= most => {
-                    self.connections[which].side = Side::Stalled;
-                }
-                App::Cap(most, Beyond::Evict) if working >= most => {
-                    let eldest = self
-                        .connections
-                        .iter()
-                        .position(|it| matches!(it.side, Side::Idle | Side::Busy));
-                    if let Some(eldest) = eldest {
-                        self.end(eldest, Segment::Fin);
-                    }
-                    self.begin(which);
-                }
-                _ => self.begin(which),
-            }
+        while self.server.accepts_in.is_zero() && self.accept_next() {}
+    }
+
+    fn accept_next(&mut self) -> bool {
+        let working = self.working();
+        if let App::Workers(workers) = self.server.app
+            && working >= workers
+        {
+            return false;
         }
+        let Some(which) = self.queue.pop_front() else {
+            return false;
+        };
+        match self.server.app {
+            App::Cap(most, Beyond::Fin) if working >= most => self.end(which, Segment::Fin),
+            App::Cap(most, Beyond::Reset) if working >= most => self.end(which, Segment::Reset),
+            App::Cap(most, Beyond::Stall) if working >= most => {
+                self.connections[which].side = Side::Stalled;
+            }
+            App::Cap(most, Beyond::Evict) if working >= most => {
+                let eldest = self
+                    .connections
+                    .iter()
+                    .position(|it| matches!(it.side, Side::Idle | Side::Busy));
+                if let Some(eldest) = eldest {
+                    self.end(eldest, Segment::Fin);
+                }
+                self.begin(which);
+            }
+            _ => self.begin(which),
+        }
+        true
     }
 
     /// A worker takes it.

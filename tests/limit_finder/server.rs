@@ -75,6 +75,8 @@ pub(crate) struct Server {
     pub(crate) leaver: Leaver,
     /// An application with a cap counts one that has ended for so long still.
     pub(crate) notices_after: Duration,
+    /// So long it takes to accept one, after the other.
+    pub(crate) accepts_in: Duration,
     /// Slots for each client's address, and not for all.
     pub(crate) per_client: bool,
     /// A connection that is served and silent is answered after this.
@@ -100,6 +102,7 @@ impl Server {
             closes: true,
             leaver: Leaver::LetGo,
             notices_after: Duration::ZERO,
+            accepts_in: Duration::ZERO,
             per_client: false,
             request_timeout: None,
             latency: Duration::from_micros(100),

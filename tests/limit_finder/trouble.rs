@@ -142,6 +142,23 @@ fn a_cap_that_notices_late_that_a_place_is_free() {
     }
 }
 
+/// On a busy computer: many have come before it is seen that the first are ended for them.
+#[test]
+fn a_server_that_evicts_late_and_goes_on_with_it() {
+    for most in [3, 8] {
+        for microseconds in [500, 1_000, 2_000, 3_000] {
+            let server = Server {
+                accepts_in: Duration::from_micros(microseconds),
+                ..Server::cap(most, Beyond::Evict)
+            };
+            let found = find(server, &plan());
+            let finding = found.as_ref().expect("it lives");
+            let told = format!("{server:?} {}", brief(&found));
+            assert!(Truth::of(&server).is_told_by(finding), "{told}");
+        }
+    }
+}
+
 /// A slow server is asked by leaving first, and some lie about that.
 #[test]
 fn whoever_lets_go_of_those_who_leave_requests_prove_the_number() {

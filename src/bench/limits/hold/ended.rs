@@ -9,6 +9,9 @@ use super::super::finding::Overflow;
 use super::{Hold, check_for_late_answers};
 use crate::transport::readiness::Network;
 
+/// So often a server is looked at whether it still ends connections.
+const LOOKS: usize = 8;
+
 /// What has become of the connections, looked at as a queue.
 enum Tail {
     /// All are well.
@@ -98,10 +101,16 @@ fn elders<N: Network>(
     if greeted(crowd) {
         return Err(stale);
     }
-    crowd.keep_live();
-    let held = crowd.live();
-    // Without a newcomer nobody is evicted.
-    crowd.sleep(patience.look)?;
+    // Without a newcomer nobody is evicted; but the last that came may wait for a busy server still.
+    let mut held = usize::MAX;
+    for _ in 0..LOOKS {
+        crowd.keep_live();
+        if crowd.live() == held {
+            break;
+        }
+        held = crowd.live();
+        crowd.sleep(patience.look)?;
+    }
     if crowd.live() < held || held == 0 {
         return Err(stale);
     }
@@ -111,6 +120,7 @@ fn elders<N: Network>(
         crowd.wait(patience.syn.max(patience.look), |crowd| {
             crowd.guest(name).is_none_or(|guest| !guest.is_pending())
         })?;
+        crowd.wait(patience.look * 4, |crowd| crowd.live() <= held)?;
         crowd.sleep(patience.look)?;
         let newcomer = crowd.guest(name).copied();
         if greeted(crowd) || crowd.live() != held {
