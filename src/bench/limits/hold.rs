@@ -93,7 +93,13 @@ pub(super) fn fill<N: Network>(
                 crowd.count_settled();
             }
             refusals = 0;
-            unanswered.clear();
+            for name in unanswered.drain(..) {
+                if !patience.lossy {
+                    // The next one got in: the accept was slow. There is no need to wait until
+                    // the SYN is repeated.
+                    crowd.release(name, Release::Reset);
+                }
+            }
         } else if let Some((at, _)) = guest.ended {
             crowd.release(name, Release::Reset);
             was_full = true;
