@@ -11,9 +11,9 @@
 //! 5. `rounds`: all leave, the server has to be as before, and it is done again. Rounds that
 //!    disagree are repeated, reported, and not averaged.
 //!
-//! A server that greets first can't be held: `burst`, and where it is slow, `brim`. All connections are a `crowd`'s, which lets
-//! go of them however the search ends. Nothing here knows sockets or sleeps: everything is done
-//! over a [`Network`], on its clock.
+//! A server that greets first can't be held: `burst`, and where it is slow, `brim`. All connections
+//! are a `crowd`'s, which lets go of them however the search ends. Nothing here knows sockets or
+//! sleeps: everything is done over a [`Network`], on its clock.
 
 mod baseline;
 mod brim;

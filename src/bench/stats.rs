@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::hdr_log::Packed;
-use super::limits::{Finding, Known, Overflow, PerClient};
+use super::limits::{Ended, Finding, Known, Overflow, PerClient};
 use super::measurement::{ConnectionTotals, Measurement, Second};
 use super::report::{
     Bound, Distribution, Errors, Histograms, Interval, Latency, Limits, Timestamp,
@@ -185,6 +185,12 @@ fn how_recovery_is_known(finding: &Finding) -> String {
         }
         (0, _) if finding.served_at_once.value == Known::Exactly(0) => {
             "not measured: nobody is served, so no place can be freed".to_owned()
+        }
+        (0, _) if finding.ended == Ended::Stopped => {
+            "not measured: stopped before the end".to_owned()
+        }
+        (0, _) if finding.ended == Ended::OutOfTime => {
+            "not measured: the budget was used up before the end".to_owned()
         }
         (0, _) => "not measured: no newcomer got in in time".to_owned(),
         (1, _) => "observed once: from a client's leaving to the next one's handshake".to_owned(),

@@ -18,7 +18,8 @@ use crate::units;
 pub struct BenchArgs {
     /// HOST[:PORT], a board's name, or sim[:PROFILE][,key=value...]
     ///
-    /// Without a port it is 3000; IPv6 is [ADDRESS%ZONE]:PORT. A name is one that discover shows. sim is
+    /// Without a port it is 3000; IPv6 is [ADDRESS%ZONE]:PORT. A name is one that discover shows.
+    /// sim is
     /// a virtual board for this command alone; its keys are the long options of tcpctl sim.
     ///
     /// Left out, it is TCPCTL_TARGET, then `target` of the config file.
@@ -121,7 +122,8 @@ pub struct BenchArgs {
     pub requests: Option<NonZeroU64>,
     /// Start requests on a constant schedule, e.g. 200/s
     ///
-    /// However slow the server is (open loop). Times count from when a request should have started, so that a server that stalls can't
+    /// However slow the server is (open loop). Times count from when a request should have started,
+    /// so that a server that stalls can't
     /// hide the requests that it kept waiting.
     #[arg(
         short,
@@ -132,7 +134,8 @@ pub struct BenchArgs {
         help_heading = "Load"
     )]
     pub rate: Option<f64>,
-    /// Load the server for so long before anything counts [default: 0; of the throughput a tenth of -d, at most 1s]
+    /// Load the server for so long before anything counts [default: 0; of the throughput a tenth of
+    /// -d, at most 1s]
     #[arg(
         long,
         value_name = "DURATION",
@@ -186,7 +189,8 @@ pub struct BenchArgs {
 
     /// With more and more connections, find the knee
     ///
-    /// 1, 2, 3, 4, 6, 8, ... connections, a second each. From the knee on more connections bring less than 10% more replies, or fail. The ramp ends
+    /// 1, 2, 3, 4, 6, 8, ... connections, a second each. From the knee on more connections bring
+    /// less than 10% more replies, or fail. The ramp ends
     /// once the knee is clear, at twice what the server holds, or at --connections. Where
     /// connections fail, it finds out whether they were too many or only came back too soon.
     #[arg(long, help_heading = "Limits and ramp")]

@@ -98,7 +98,8 @@ pub struct FlashArgs {
 
     /// Which board: a path (/dev/ttyUSB0), its name, its MAC or the USB serial number
     ///
-    /// Left out, it is TCPCTL_PORT, then `port` of the config file. Without any, the one board that is plugged in.
+    /// Left out, it is TCPCTL_PORT, then `port` of the config file. Without any, the one board that
+    /// is plugged in.
     #[arg(
         short,
         long,
@@ -150,7 +151,8 @@ pub struct FlashArgs {
 
     /// The firmware: an ELF, an app image or a merged image
     ///
-    /// It is one of ours. Left out, it is the one that is built in, or is built from firmware/esp32 in a
+    /// It is one of ours. Left out, it is the one that is built in, or is built from firmware/esp32
+    /// in a
     /// checkout.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "What to do")]
     pub firmware: Option<PathBuf>,

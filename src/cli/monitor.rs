@@ -15,7 +15,8 @@ use crate::units;
 pub struct MonitorArgs {
     /// Which board: a path (/dev/ttyUSB0), its name, its MAC or the USB serial number
     ///
-    /// Left out, it is TCPCTL_PORT, then `port` of the config file. Without any, the one board that is plugged in.
+    /// Left out, it is TCPCTL_PORT, then `port` of the config file. Without any, the one board that
+    /// is plugged in.
     #[arg(
         short,
         long,

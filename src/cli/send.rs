@@ -29,7 +29,8 @@ use crate::units;
 pub struct SendArgs {
     /// HOST[:PORT], a board's name, or sim[:PROFILE][,key=value...]
     ///
-    /// Without a port it is 3000; IPv6 is [ADDRESS%ZONE]:PORT. A name is one that discover shows. sim is
+    /// Without a port it is 3000; IPv6 is [ADDRESS%ZONE]:PORT. A name is one that discover shows.
+    /// sim is
     /// a virtual board for this command alone; its keys are the long options of tcpctl sim.
     ///
     /// One positional argument is always TARGET. Left out, it is TCPCTL_TARGET, then `target` of
@@ -38,7 +39,8 @@ pub struct SendArgs {
     pub target: Option<String>,
     /// What to send; `-` streams standard input
     ///
-    /// On a terminal `-` is a conversation, line by line. With none of MESSAGE, -m, --file and --hex, standard input is streamed as it is; on a
+    /// On a terminal `-` is a conversation, line by line. With none of MESSAGE, -m, --file and
+    /// --hex, standard input is streamed as it is; on a
     /// terminal `Hello TCP world!` and CRLF is sent.
     #[arg(value_hint = ValueHint::Other)]
     pub message: Option<OsString>,
@@ -99,7 +101,8 @@ pub struct SendArgs {
     pub lines: Option<u64>,
     /// End when this matches what came
     ///
-    /// ^ and $ are the ends of lines. Bytes are matched as they come, across packets. `$` also matches at the end of what has
+    /// ^ and $ are the ends of lines. Bytes are matched as they come, across packets. `$` also
+    /// matches at the end of what has
     /// come so far, as for a prompt. A match longer than 64 KiB may be missed.
     #[arg(
         long,
@@ -131,7 +134,8 @@ pub struct SendArgs {
     pub connect_timeout: Duration,
     /// How long to wait for the reply
     ///
-    /// It counts from the end of input, and is the time for the first byte, with --lines and --expect for all that they ask, with
+    /// It counts from the end of input, and is the time for the first byte, with --lines and
+    /// --expect for all that they ask, with
     /// --until-close for each silence, with --no-reply for each acknowledgement. While input is
     /// being sent, it is how long the server may take nothing and say nothing.
     #[arg(

@@ -31,7 +31,8 @@ pub struct SimArgs {
     pub listen: SocketAddr,
     /// Put it on this TAP interface (Linux)
     ///
-    /// There it is 192.168.1.1/24. In AP mode it runs its DHCP server and answers mDNS; in STA mode it gets its address from
+    /// There it is 192.168.1.1/24. In AP mode it runs its DHCP server and answers mDNS; in STA mode
+    /// it gets its address from
     /// the DHCP server that you run on the interface. The interface is made if it is not there,
     /// which takes root; `ip tuntap add dev tap0 mode tap user $USER` makes one for you to keep.
     #[arg(
@@ -44,7 +45,8 @@ pub struct SimArgs {
     pub tap: Option<String>,
     /// Announce it over mDNS: tcpctl discover finds it
     ///
-    /// It is announced where --listen is. On the loopback this computer's programs find it; with an address of a network interface,
+    /// It is announced where --listen is. On the loopback this computer's programs find it; with an
+    /// address of a network interface,
     /// or 0.0.0.0, everybody there. Port 5353 is shared with an mDNS service that runs already.
     /// On a TAP interface a board always announces itself.
     #[arg(long, help_heading = "Way in (one of)")]

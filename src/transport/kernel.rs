@@ -60,7 +60,8 @@ struct Connection {
     error: Option<io::ErrorKind>,
     /// SYNs that were sent again.
     syn_retransmissions: u32,
-    /// When it was opened, or the last wait before that ended, milliseconds: for [`SYN_MAY_HAVE_BEEN_REPEATED`].
+    /// When it was opened, or the last wait before that ended, milliseconds: for
+    /// [`SYN_MAY_HAVE_BEEN_REPEATED`].
     opened: u32,
     phase: Phase,
     /// A read has taken all that there was; the next event says when there is more.

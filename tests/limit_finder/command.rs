@@ -49,6 +49,8 @@ fn ctrl_c_leaves_no_connection() {
             for field in ["held", "burst"] {
                 assert!(limits[field].as_u64().is_none(), "{field}: {limits}");
             }
+            let recovery = limits["evidence"]["recovery_us"].to_string();
+            assert!(!recovery.contains("in time"), "{recovery}");
             let verdict = ended.objects()[0]["verdict"].to_string();
             assert!(verdict.contains("cut short"), "{verdict}");
         }

@@ -44,7 +44,8 @@ enum Fate {
 }
 
 /// Doubles until one is spoiled; how many of that got in says where to look for one that is not.
-/// The end is one that is not, next to one that is, and was by another one as well. `best` is what has been seen so
+/// The end is one that is not, next to one that is, and was by another one as well. `best` is what
+/// has been seen so
 /// far.
 pub(super) fn search<N: Network>(
     crowd: &mut Crowd<'_, N>,
