@@ -1,20 +1,19 @@
-//! What differs from one operating system to the next, and the only unsafe code.
+//! What differs from one operating system to the next, and, with the engine's `sys`, the only unsafe
+//! code.
 #![allow(unsafe_code)]
 
-pub mod limits;
 #[cfg(own_math)]
 mod math;
 #[cfg(target_os = "linux")]
-pub mod precise;
-#[cfg(target_os = "linux")]
 pub mod tap;
-pub mod tcp;
 pub mod terminal;
 
 use std::io;
 use std::net::SocketAddr;
 
 use socket2::Socket;
+pub use tcpctl_engine::sys::limits;
+pub use tcpctl_engine::sys::tcp::unacknowledged;
 
 /// The index of a network interface, as IPv6 zones use it; `None` if there is none of that name.
 pub fn interface_index(name: &str) -> Option<u32> {
@@ -127,57 +126,6 @@ pub fn bind_to_interface(socket: &Socket, name: &str, peer: SocketAddr) -> io::R
         let _ = (socket, name, peer);
         Err(io::ErrorKind::Unsupported.into())
     }
-}
-
-/// The bytes sent that the peer has not acknowledged, its FIN counted as one; `None` where the
-/// system does not say.
-///
-/// Linux: `SIOCOUTQ` is `write_seq - snd_una`, and a FIN takes a sequence number. macOS:
-/// `SO_NWRITE` counts the send buffer, without the FIN.
-#[cfg(unix)]
-pub fn unacknowledged(stream: &impl std::os::fd::AsRawFd) -> io::Result<Option<usize>> {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        let mut count: libc::c_int = 0;
-        // SAFETY: the descriptor is open while `stream` is borrowed, and this request writes one
-        // int through the pointer.
-        let done = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
-        if done < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(usize::try_from(count).ok())
-    }
-    #[cfg(target_os = "macos")]
-    {
-        let mut count: libc::c_int = 0;
-        let mut length = libc::socklen_t::try_from(size_of_val(&count)).unwrap_or_default();
-        // SAFETY: the descriptor is open while `stream` is borrowed; `count` has room for the
-        // `length` bytes that the option takes.
-        let done = unsafe {
-            libc::getsockopt(
-                stream.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_NWRITE,
-                (&raw mut count).cast(),
-                &raw mut length,
-            )
-        };
-        if done < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(usize::try_from(count).ok())
-    }
-    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]
-    {
-        let _ = stream;
-        Ok(None)
-    }
-}
-
-/// The bytes sent that the peer has not acknowledged: this system does not say.
-#[cfg(not(unix))]
-pub fn unacknowledged<T>(_: &T) -> io::Result<Option<usize>> {
-    Ok(None)
 }
 
 /// Waits until a descriptor that some other process made non-blocking can be read or written.

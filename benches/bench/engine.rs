@@ -82,7 +82,7 @@ fn closed(connections: &str) -> Result<Pace> {
 }
 
 fn run(load: &Load, observer: &mut impl Observer) -> Result<Measurement> {
-    let measurement = engine::run(&mut KernelNetwork::new()?, load, observer);
+    let measurement = tcpctl_engine::on_kernel(load, NonZeroUsize::MIN, observer)?;
     if !measurement.errors.is_empty() {
         return Err(format!("{:?}", measurement.errors).into());
     }

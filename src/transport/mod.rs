@@ -4,12 +4,9 @@
 mod dial;
 mod error;
 mod eyeballs;
-pub mod kernel;
-#[cfg(target_os = "linux")]
-mod punctual;
-pub mod readiness;
 mod stream;
 
 pub use dial::{Connection, Dial, Endpoint, Family};
 pub use error::ConnectError;
 pub use stream::Stream;
+pub use tcpctl_engine::{kernel, readiness};

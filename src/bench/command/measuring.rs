@@ -10,7 +10,7 @@ use crate::bench::limits::{self, Finding, Known, Reason};
 use crate::bench::load::Load;
 use crate::bench::measurement::Measurement;
 use crate::bench::plan::{self, Plan};
-use crate::bench::ramp::{self, Places, Ramp, Threads, Track};
+use crate::bench::ramp::{self, Kernel, Places, Ramp, Track};
 use crate::bench::report::RampEnd;
 use crate::bench::throughput;
 use crate::failure::{Failure, Kind};
@@ -97,14 +97,12 @@ impl Bench<'_> {
         if self.plan.parts.latency && self.goes_on(&seen) {
             let load = self.load(address, &seen);
             let threads = self.plan.threads;
-            let measured =
-                engine::run_threads(&load, threads, KernelNetwork::new, &mut self.watcher());
+            let measured = tcpctl_engine::on_kernel(&load, threads, &mut self.watcher());
             self.output.end_status();
             self.keep(measured.map_err(|error| exhausted(&error))?, &mut seen);
         }
         if self.plan.parts.ramp && self.goes_on(&seen) {
-            let mut track = Threads {
-                network: KernelNetwork::new,
+            let mut track = Kernel {
                 threads: self.plan.threads,
             };
             self.climb(&mut track, address, &mut seen)?;

@@ -1,6 +1,6 @@
 //! Times on their way into a distribution.
 
-use crate::bench::times::{FEW, Times};
+use crate::times::{FEW, Times};
 
 /// How many times wait. A histogram is 270 kB, of which each time touches a place of its own:
 /// noting them one after the other keeps that out of the way of the requests.

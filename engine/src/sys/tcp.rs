@@ -122,6 +122,57 @@ pub fn bind_address_only(socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
+/// The bytes sent that the peer has not acknowledged, its FIN counted as one; `None` where the
+/// system does not say.
+///
+/// Linux: `SIOCOUTQ` is `write_seq - snd_una`, and a FIN takes a sequence number. macOS:
+/// `SO_NWRITE` counts the send buffer, without the FIN.
+#[cfg(unix)]
+pub fn unacknowledged(stream: &impl std::os::fd::AsRawFd) -> io::Result<Option<usize>> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let mut count: libc::c_int = 0;
+        // SAFETY: the descriptor is open while `stream` is borrowed, and this request writes one
+        // int through the pointer.
+        let done = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+        if done < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(usize::try_from(count).ok())
+    }
+    #[cfg(target_os = "macos")]
+    {
+        let mut count: libc::c_int = 0;
+        let mut length = libc::socklen_t::try_from(size_of_val(&count)).unwrap_or_default();
+        // SAFETY: the descriptor is open while `stream` is borrowed; `count` has room for the
+        // `length` bytes that the option takes.
+        let done = unsafe {
+            libc::getsockopt(
+                stream.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_NWRITE,
+                (&raw mut count).cast(),
+                &raw mut length,
+            )
+        };
+        if done < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(usize::try_from(count).ok())
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]
+    {
+        let _ = stream;
+        Ok(None)
+    }
+}
+
+/// The bytes sent that the peer has not acknowledged: this system does not say.
+#[cfg(not(unix))]
+pub fn unacknowledged<T>(_: &T) -> io::Result<Option<usize>> {
+    Ok(None)
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::io::{Read, Write};

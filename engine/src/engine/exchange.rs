@@ -5,9 +5,9 @@ use std::io;
 use super::reply::Verdict;
 use super::slots::{Phase, Queue};
 use super::{Engine, TURNS};
-use crate::bench::load::Reuse;
-use crate::bench::measurement::ErrorClass;
-use crate::transport::readiness::{ConnectFailure, ConnectionId, Event, Network};
+use crate::load::Reuse;
+use crate::measurement::ErrorClass;
+use crate::readiness::{ConnectFailure, ConnectionId, Event, Network};
 
 /// What came of a read or a write.
 enum Step {

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use super::progress::Board;
 use super::samples::Samples;
-use crate::bench::load::{Detail, Load, Pace, Reuse};
-use crate::bench::measurement::{ConnectionTotals, ErrorClass, Measurement, Timed};
-use crate::bench::times::Times;
+use crate::load::{Detail, Load, Pace, Reuse};
+use crate::measurement::{ConnectionTotals, ErrorClass, Measurement, Timed};
+use crate::readiness::ConnectionInfo;
 use crate::sys::limits;
-use crate::transport::readiness::ConnectionInfo;
+use crate::times::Times;
 
 /// All classes, in the order in which they are counted.
 pub(super) const CLASSES: [ErrorClass; 10] = ErrorClass::ALL;

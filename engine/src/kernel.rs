@@ -390,7 +390,9 @@ impl Network for KernelNetwork {
 
     fn unacknowledged(&self, id: ConnectionId) -> Option<u64> {
         let connection = self.connections.get(id.0)?.as_ref()?;
-        let bytes = sys::unacknowledged(&connection.stream).ok().flatten()?;
+        let bytes = sys::tcp::unacknowledged(&connection.stream)
+            .ok()
+            .flatten()?;
         u64::try_from(bytes).ok()
     }
 

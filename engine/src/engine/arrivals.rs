@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::bench::load::{Extent, Load, Pace, Share};
+use crate::load::{Extent, Load, Pace, Share};
 
 /// The first wait after a refusal, nanoseconds; it doubles with each that follows.
 const FIRST_WAIT: u64 = 10_000_000;

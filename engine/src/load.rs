@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use regex::bytes::Regex;
 
-use crate::transport::readiness::Release;
+use crate::readiness::Release;
 
 /// A load, complete: the engine asks for nothing else.
 #[derive(Debug, Clone)]
@@ -159,7 +159,7 @@ impl Load {
     }
 
     /// The threads that this load can keep busy, of those that were asked for.
-    pub(super) fn threads(&self, wanted: NonZeroUsize) -> usize {
+    pub(crate) fn threads(&self, wanted: NonZeroUsize) -> usize {
         let by_connections = match self.pace {
             Pace::Closed { connections } => connections,
             Pace::Open { max_in_flight, .. } => max_in_flight,
@@ -176,24 +176,24 @@ impl Load {
 
 /// One thread's part of a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Share {
+pub(crate) struct Share {
     /// Which part, from 0.
-    pub(super) index: usize,
+    pub(crate) index: usize,
     /// Of how many.
-    pub(super) of: usize,
+    pub(crate) of: usize,
 }
 
 impl Share {
     /// All of it.
-    pub(super) const WHOLE: Self = Self { index: 0, of: 1 };
+    pub(crate) const WHOLE: Self = Self { index: 0, of: 1 };
 
     /// This part of a number, so that the parts add up to it.
-    pub(super) fn part(self, whole: usize) -> usize {
+    pub(crate) fn part(self, whole: usize) -> usize {
         whole / self.of + usize::from(self.index < whole % self.of)
     }
 
     /// This part of a number of requests, so that the parts add up to it.
-    pub(super) fn requests(self, whole: u64) -> u64 {
+    pub(crate) fn requests(self, whole: u64) -> u64 {
         let (index, of) = (self.index as u64, self.of as u64);
         whole / of + u64::from(index < whole % of)
     }

@@ -9,8 +9,8 @@ use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 
 use super::recorder::{CLASSES, Interval};
 use super::samples::Samples;
-use crate::bench::load::Detail;
-use crate::bench::measurement::{ErrorClass, Second, SecondHistograms, Timed};
+use crate::load::Detail;
+use crate::measurement::{ErrorClass, Second, SecondHistograms, Timed};
 
 /// How a run stands.
 #[derive(Debug, Clone, Default)]

@@ -1,7 +1,7 @@
 //! When a reply is over, and whether it was a right one.
 
-use crate::bench::load::Expectation;
-use crate::bench::measurement::ErrorClass;
+use crate::load::Expectation;
+use crate::measurement::ErrorClass;
 
 /// How much of a reply a pattern can look back on, bytes.
 const LOOK_BACK: usize = 64 * 1024;

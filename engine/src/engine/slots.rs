@@ -4,7 +4,7 @@
 //! deadlines: everything is a list through the slots themselves, and nothing is more than O(1).
 
 use super::reply::Reply;
-use crate::transport::readiness::ConnectionId;
+use crate::readiness::ConnectionId;
 
 /// No slot: the end of a list.
 const NONE: usize = usize::MAX;

@@ -6,8 +6,8 @@ use super::arrivals::Arrivals;
 use super::exchange::class;
 use super::slots::{Phase, Queue};
 use super::{BURST, Engine};
-use crate::bench::measurement::ErrorClass;
-use crate::transport::readiness::Network;
+use crate::measurement::ErrorClass;
+use crate::readiness::Network;
 
 impl<N: Network> Engine<'_, N> {
     /// When to look again if nothing happens; `None` is when something does.

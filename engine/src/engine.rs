@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! arrivals.rs ──> starts.rs ──> exchange.rs ──> Network
-//!  a schedule,     when it       what happens    kernel.rs, sim/network.rs,
+//!  a schedule,     when it       what happens    kernel.rs, tcpctl's cable,
 //!  or the slots    is time       on each         a test's script
 //!                        slots.rs, reply.rs
 //!                             │
@@ -33,9 +33,9 @@ use self::progress::Board;
 use self::recorder::{Recorder, TICK};
 use self::reply::Rule;
 use self::slots::Slots;
-use super::load::{LEARNING_SILENCE, Load, Share};
-use super::measurement::Measurement;
-use crate::transport::readiness::Network;
+use crate::load::{LEARNING_SILENCE, Load, Share};
+use crate::measurement::Measurement;
+use crate::readiness::Network;
 
 pub use self::progress::{Observer, Progress};
 
@@ -54,7 +54,11 @@ const TURNS: usize = 32;
 ///
 /// Blocks until the load is over, or `observer` stops it. Whatever has happened until then is in
 /// the measurement.
-pub fn run(network: &mut impl Network, load: &Load, observer: &mut impl Observer) -> Measurement {
+pub fn run(
+    network: &mut impl Network,
+    load: &Load,
+    observer: &mut (impl Observer + ?Sized),
+) -> Measurement {
     let board = Arc::new(Board::new(1, load.detail));
     let engine = Engine::new(network, load, Share::WHOLE, &board);
     let mut measurement = engine.run(&mut Alone {
@@ -78,7 +82,7 @@ pub fn run_threads<N: Network>(
     load: &Load,
     threads: NonZeroUsize,
     make_network: impl Fn() -> io::Result<N> + Sync,
-    observer: &mut impl Observer,
+    observer: &mut (impl Observer + ?Sized),
 ) -> io::Result<Measurement> {
     let threads = load.threads(threads);
     if threads == 1 {
@@ -131,12 +135,12 @@ trait Supervisor {
 }
 
 /// The only thread: the observer is asked directly.
-struct Alone<'a, O> {
+struct Alone<'a, O: ?Sized> {
     board: &'a Board,
     observer: &'a mut O,
 }
 
-impl<O: Observer> Supervisor for Alone<'_, O> {
+impl<O: Observer + ?Sized> Supervisor for Alone<'_, O> {
     fn is_to_stop(&self) -> bool {
         self.observer.is_to_stop()
     }
