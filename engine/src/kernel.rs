@@ -119,16 +119,14 @@ impl KernelNetwork {
     /// Waits in the kernel, and takes the first of what is ready. May return early.
     fn select(&mut self, until: Option<NetworkTime>) -> io::Result<()> {
         #[cfg(target_os = "linux")]
-        {
-            let (poll, ready) = (&mut self.poll, &mut self.ready);
-            self.woke = self.alarm.poll(poll, ready, self.start, until)?;
-        }
+        self.alarm
+            .poll(&mut self.poll, &mut self.ready, self.start, until)?;
         #[cfg(not(target_os = "linux"))]
         {
             let left = until.map(|until| until.saturating_sub(self.start.elapsed()));
             self.poll.poll(&mut self.ready, left)?;
-            self.woke = self.start.elapsed();
         }
+        self.woke = self.start.elapsed();
         Ok(())
     }
 }
@@ -302,14 +300,6 @@ impl Network for KernelNetwork {
             self.standing.push(ConnectionId(number));
         }
         Ok(ConnectionId(number))
-    }
-
-    fn stands_already(&mut self, id: ConnectionId) -> bool {
-        let stands = self.standing.last() == Some(&id);
-        if stands {
-            self.standing.pop();
-        }
-        stands
     }
 
     fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize> {

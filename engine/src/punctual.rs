@@ -33,8 +33,6 @@ pub(super) struct Punctual {
     alarm: Alarm,
     /// When it rings, or has.
     rings_at: NetworkTime,
-    /// When the last wait ended.
-    woke: NetworkTime,
     /// What it rings for, where that is later.
     early_for: Option<NetworkTime>,
     /// How late long waits have ended lately.
@@ -54,14 +52,13 @@ impl Punctual {
         Ok(Self {
             alarm,
             rings_at: NetworkTime::ZERO,
-            woke: NetworkTime::ZERO,
             early_for: None,
             lateness: FIRST_GUESS,
         })
     }
 
-    /// Waits for events until `until` (`None`: for ever) on the clock that began at `start`, and
-    /// returns when it woke. May return early with none.
+    /// Waits for events until `until` (`None`: for ever) on the clock that began at `start`. May
+    /// return early with none.
     ///
     /// # Errors
     /// As [`Poll::poll`].
@@ -71,68 +68,52 @@ impl Punctual {
         events: &mut Events,
         start: Instant,
         until: Option<NetworkTime>,
-    ) -> io::Result<NetworkTime> {
-        let before = self.woke;
-        match until {
-            None => poll.poll(events, None)?,
-            // It is set and had not rung when this last woke: if it has since, that ends this wait.
-            Some(until) if self.rings_at > before && self.rings_at <= until => {
-                poll.poll(events, None)?;
-            }
-            Some(until) => self.sleep(poll, events, start, until)?,
+    ) -> io::Result<()> {
+        let now = start.elapsed();
+        let left = match until {
+            None => return poll.poll(events, None),
+            Some(until) if until <= now => return poll.poll(events, Some(Duration::ZERO)),
+            Some(until) => until.saturating_sub(now),
+        };
+        if self.early_for == until && self.rings_at <= now {
+            return self.stay_awake(poll, events, start);
         }
-        self.woke = start.elapsed();
+        let rings_in_time = self.rings_at > now && Some(self.rings_at) <= until;
+        if !rings_in_time {
+            let early = if left > DEEP_SLEEP {
+                (self.lateness * 3 / 2).min(LONGEST_VIGIL)
+            } else {
+                Duration::ZERO
+            };
+            let sleep = left.saturating_sub(early);
+            if self.alarm.set(sleep).is_err() {
+                return poll.poll(events, Some(left));
+            }
+            self.rings_at = now + sleep;
+            self.early_for = until.filter(|_| early > Duration::ZERO);
+        }
+        poll.poll(events, None)?;
         if self.early_for.is_some()
-            && self.rings_at > before
-            && let Some(late) = self.woke.checked_sub(self.rings_at)
+            && let Some(late) = start.elapsed().checked_sub(self.rings_at)
         {
             self.lateness = (self.lateness * 7 + late.min(LONGEST_VIGIL)) / 8;
         }
-        Ok(self.woke)
+        Ok(())
     }
 
-    fn sleep(
+    /// Passes what is left of an early wait.
+    fn stay_awake(
         &mut self,
         poll: &mut Poll,
         events: &mut Events,
         start: Instant,
-        until: NetworkTime,
     ) -> io::Result<()> {
-        let now = start.elapsed();
-        let left = until.saturating_sub(now);
-        if left.is_zero() {
-            return poll.poll(events, Some(left));
-        }
-        if self.early_for == Some(until) && self.rings_at <= now {
-            self.early_for = None;
-            return stay_awake(poll, events, start, until);
-        }
-        let early = if left > DEEP_SLEEP {
-            (self.lateness * 3 / 2).min(LONGEST_VIGIL)
-        } else {
-            Duration::ZERO
-        };
-        let sleep = left.saturating_sub(early);
-        if self.alarm.set(sleep).is_err() {
-            return poll.poll(events, Some(left));
-        }
-        self.rings_at = now + sleep;
-        self.early_for = (!early.is_zero()).then_some(until);
-        poll.poll(events, None)
-    }
-}
-
-/// Passes what is left of an early wait.
-fn stay_awake(
-    poll: &mut Poll,
-    events: &mut Events,
-    start: Instant,
-    until: NetworkTime,
-) -> io::Result<()> {
-    loop {
-        poll.poll(events, Some(Duration::ZERO))?;
-        if !events.is_empty() || start.elapsed() >= until {
-            return Ok(());
+        let until = self.early_for.take();
+        loop {
+            poll.poll(events, Some(Duration::ZERO))?;
+            if !events.is_empty() || Some(start.elapsed()) >= until {
+                return Ok(());
+            }
         }
     }
 }

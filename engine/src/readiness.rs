@@ -92,13 +92,6 @@ pub trait Network {
         source: Option<IpAddr>,
     ) -> Result<ConnectionId, ConnectFailure>;
 
-    /// Whether the handshake was over when the connection was made. To be asked once, right after
-    /// [`Network::connect`]: if so, no [`Event::Connected`] comes.
-    fn stands_already(&mut self, id: ConnectionId) -> bool {
-        let _ = id;
-        false
-    }
-
     /// Reads what has come; `Ok(0)` is the peer's FIN.
     ///
     /// # Errors

@@ -30,7 +30,16 @@ impl<N: Network> Engine<'_, N> {
         };
         match (event, self.slots.get(slot).phase) {
             (Event::Connected(_), Phase::Connecting) => {
-                self.connected(slot);
+                let now = self.now();
+                let this = self.slots.get_mut(slot);
+                this.readable = false;
+                let time = now.saturating_sub(this.start);
+                if this.measured {
+                    self.recorder.connected(time);
+                }
+                self.last_sign = now;
+                self.exchange(slot, now);
+                self.drive(slot);
             }
             (Event::Failed(_, failure), Phase::Connecting) => {
                 let now = self.now();
@@ -50,20 +59,6 @@ impl<N: Network> Engine<'_, N> {
             let now = self.now();
             self.start_arrivals(now);
         }
-    }
-
-    /// The handshake is over.
-    pub(super) fn connected(&mut self, slot: usize) {
-        let now = self.now();
-        let this = self.slots.get_mut(slot);
-        this.readable = false;
-        let time = now.saturating_sub(this.start);
-        if this.measured {
-            self.recorder.connected(time);
-        }
-        self.last_sign = now;
-        self.exchange(slot, now);
-        self.drive(slot);
     }
 
     /// Starts to send over a connection.

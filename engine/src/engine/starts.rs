@@ -175,10 +175,6 @@ impl<N: Network> Engine<'_, N> {
         match self.network.connect(self.load.target, source) {
             Ok(id) => {
                 self.slots.connect(slot, id);
-                if self.network.stands_already(id) {
-                    self.connected(slot);
-                    return;
-                }
                 let deadline = now.saturating_add(self.timeouts.connect);
                 self.slots.wait_in(Queue::Connect, slot, deadline);
             }

@@ -37,18 +37,6 @@ fn a_connection_over_loopback_stands_without_a_poll() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn who_asks_whether_it_stands_is_told_once() {
-    let (_listener, address) = listener(8);
-    let mut network = KernelNetwork::new().unwrap();
-    let id = network.connect(address, None).unwrap();
-    assert!(network.stands_already(id));
-    assert!(!network.stands_already(id));
-    assert_eq!(next(&mut network, Duration::from_millis(20)), []);
-    assert_eq!(network.write(id, b"x").unwrap(), 1);
-}
-
-#[test]
-#[cfg(target_os = "linux")]
 fn where_the_queue_is_full_it_does_not_stand() {
     // listen(0) holds one connection; the next SYN is dropped.
     let (_listener, address) = listener(0);
