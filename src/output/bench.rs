@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{Colour, Halt, Output, human};
 use crate::bench::chart::{self, Charset};
-use crate::bench::report::{Distribution, Flow, Latency, Report, Throughput};
+use crate::bench::report::{Flow, Latency, Report, Throughput};
 use crate::bench::shares;
 use crate::bench::verdict::{self, Code};
 use crate::sanitize;
@@ -111,6 +111,43 @@ const EVIDENCE: usize = VALUES + 15;
 /// A sentence in a narrower column than this would be all line ends.
 const NARROWEST: usize = 30;
 
+/// A heading and a row for each phase that was seen, by these names: connect, first byte, complete,
+/// the schedule's lateness, the least and the smoothed round-trip time.
+pub(crate) fn latency_rows(
+    latency: &Latency,
+    names: [&str; 6],
+    time: impl Fn(Option<f64>) -> String,
+) -> Vec<Vec<String>> {
+    let title = ["", "p50", "p90", "p99", "p99.9", "max", "mean", "samples"];
+    let mut rows = vec![title.map(str::to_owned).to_vec()];
+    let phases = [
+        Some(&latency.connect_us),
+        Some(&latency.first_byte_us),
+        Some(&latency.complete_us),
+        latency.schedule_error_us.as_ref(),
+        latency.min_rtt_us.as_ref(),
+        latency.smoothed_rtt_us.as_ref(),
+    ];
+    for (name, times) in names.into_iter().zip(phases) {
+        let Some(times) = times.filter(|times| times.samples > 0) else {
+            continue;
+        };
+        let times_of = [
+            times.p50,
+            times.p90,
+            times.p99,
+            times.p99_9,
+            times.max,
+            times.mean,
+        ];
+        let mut cells = vec![name.to_owned()];
+        cells.extend(times_of.map(&time));
+        cells.push(human::grouped(times.samples));
+        rows.push(cells);
+    }
+    rows
+}
+
 impl Page {
     fn heading(&mut self, title: &str) {
         let title = self.colour.strong(title);
@@ -191,38 +228,17 @@ impl Page {
 
     fn latency(&mut self, latency: &Latency) {
         self.heading("Latency");
-        let title = ["", "p50", "p90", "p99", "p99.9", "max", "mean", "samples"];
-        let mut rows = vec![title.map(str::to_owned).to_vec()];
-        let mut row = |name: &str, times: &Distribution| {
-            if times.samples > 0 {
-                let times_of = [
-                    times.p50,
-                    times.p90,
-                    times.p99,
-                    times.p99_9,
-                    times.max,
-                    times.mean,
-                ];
-                let mut cells = vec![name.to_owned()];
-                cells.extend(times_of.map(time));
-                cells.push(human::grouped(times.samples));
-                rows.push(cells);
-            }
-        };
-        row("connect", &latency.connect_us);
-        row("first byte", &latency.first_byte_us);
-        row("complete", &latency.complete_us);
-        if let Some(times) = &latency.schedule_error_us {
-            row("started late by", times);
-        }
-        // The round trips that the kernel has measured. Longer names would make a table of more than 80
-        // columns.
-        if let Some(times) = &latency.min_rtt_us {
-            row("network, least", times);
-        }
-        if let Some(times) = &latency.smoothed_rtt_us {
-            row("network, smooth", times);
-        }
+        // The last are the round trips that the kernel has measured. Longer names would make a table of
+        // more than 80 columns.
+        let names = [
+            "connect",
+            "first byte",
+            "complete",
+            "started late by",
+            "network, least",
+            "network, smooth",
+        ];
+        let rows = latency_rows(latency, names, time);
         if rows.len() > 1 {
             self.table(&rows);
         }

@@ -2,8 +2,9 @@
 
 use super::elements::{list, paragraph, section, table};
 use crate::bench::plot::{self, Curve, Plot, Scale, Style};
-use crate::bench::report::{Distribution, Histograms, Interval, Latency};
+use crate::bench::report::{Histograms, Interval, Latency};
 use crate::bench::{shares, verdict};
+use crate::output::bench::latency_rows;
 use crate::output::human;
 
 /// The percentile plot: each nine of the horizontal axis is as wide as the one before.
@@ -43,36 +44,16 @@ pub(super) fn percentiles(histograms: &Histograms) -> String {
 }
 
 pub(super) fn table_of(latency: &Latency) -> String {
-    let heading = ["", "p50", "p90", "p99", "p99.9", "max", "mean", "samples"];
-    let mut rows = vec![heading.map(str::to_owned).to_vec()];
     let time = |us: Option<f64>| us.map_or("–".to_owned(), human::microseconds);
-    let parts: [(&str, Option<&Distribution>); 6] = [
-        ("connect", Some(&latency.connect_us)),
-        ("first byte", Some(&latency.first_byte_us)),
-        ("complete reply", Some(&latency.complete_us)),
-        ("started late by", latency.schedule_error_us.as_ref()),
-        ("network (min RTT)", latency.min_rtt_us.as_ref()),
-        ("network (smoothed RTT)", latency.smoothed_rtt_us.as_ref()),
+    let names = [
+        "connect",
+        "first byte",
+        "complete reply",
+        "started late by",
+        "network (min RTT)",
+        "network (smoothed RTT)",
     ];
-    for (name, times) in parts {
-        let Some(times) = times.filter(|times| times.samples > 0) else {
-            continue;
-        };
-        let mut row = vec![name.to_owned()];
-        row.extend(
-            [
-                times.p50,
-                times.p90,
-                times.p99,
-                times.p99_9,
-                times.max,
-                times.mean,
-            ]
-            .map(time),
-        );
-        row.push(human::grouped(times.samples));
-        rows.push(row);
-    }
+    let rows = latency_rows(latency, names, time);
     let mut facts = vec![(
         "Load".to_owned(),
         format!(
