@@ -29,7 +29,16 @@ pub(super) fn paragraph(class: &str, text: &str) -> String {
 
 /// A table whose first row is the heading and whose first column names the row.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
-    let mut html = String::from("<div class=\"wide\"><table>\n");
+    table_of("<table>", rows)
+}
+
+/// A table of a class: it says how its cells are aligned.
+pub(super) fn classed_table(class: &str, rows: &[Vec<String>]) -> String {
+    table_of(&format!("<table class=\"{class}\">"), rows)
+}
+
+fn table_of(start: &str, rows: &[Vec<String>]) -> String {
+    let mut html = format!("<div class=\"wide\">{start}\n");
     for (at, row) in rows.iter().enumerate() {
         html.push_str("<tr>");
         for (column, cell) in row.iter().enumerate() {

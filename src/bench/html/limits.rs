@@ -1,6 +1,6 @@
 //! What the server can take.
 
-use super::elements::{section, table};
+use super::elements::{classed_table, section};
 use crate::bench::report::{Bound, Report};
 use crate::output::human;
 
@@ -52,8 +52,5 @@ pub(super) fn of(report: &Report) -> String {
             how.cloned().unwrap_or_default(),
         ]);
     }
-    section(
-        "Limits",
-        &table(&rows).replace("<table>", "<table class=\"texts\">"),
-    )
+    section("Limits", &classed_table("texts", &rows))
 }

@@ -1,6 +1,6 @@
 //! How many bytes a second it moves.
 
-use super::elements::{paragraph, section, table};
+use super::elements::{classed_table, paragraph, section};
 use crate::bench::plot::{Curve, Plot, Scale, Style};
 use crate::bench::report::{Flow, Report};
 use crate::output::human;
@@ -54,7 +54,7 @@ pub(super) fn of(report: &Report) -> String {
             }
         });
     }
-    let mut content = table(&rows).replace("<table>", "<table class=\"flows\">");
+    let mut content = classed_table("flows", &rows);
     for (name, flow) in flows {
         if let Some(why) = throughput.evidence.get(&format!("{name}.limited_by"))
             && flow.is_some()
