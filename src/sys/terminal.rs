@@ -51,26 +51,37 @@ pub fn read_hidden(prompt: &str) -> io::Result<String> {
 /// when a signal ends the process meanwhile.
 #[cfg(unix)]
 struct Hidden {
+    // In this order: a signal that ends the process finds the terminal as it was.
     _changed: Changed,
-    /// Signals that would have ended the process at once.
-    deadly: Vec<libc::c_int>,
+    _deadly: Deadly,
 }
+
+/// Signals that would have ended the process at once; they do again when this is dropped.
+#[cfg(unix)]
+struct Deadly(Vec<libc::c_int>);
 
 #[cfg(unix)]
 impl Hidden {
     fn new() -> io::Result<Self> {
         // Without signals Ctrl-C can't end us and leave the terminal mute.
         let off = libc::ECHO | libc::ICANON | libc::ISIG;
-        let mut hidden = Self {
+        Ok(Self {
             _changed: Changed::without(off, libc::TCSAFLUSH)?,
-            deadly: Vec::new(),
-        };
+            _deadly: Deadly::give_the_terminal_back_first(),
+        })
+    }
+}
+
+#[cfg(unix)]
+impl Deadly {
+    fn give_the_terminal_back_first() -> Self {
+        let mut deadly = Vec::new();
         for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
             // SAFETY: the handler calls only what signal-safety(7) allows. Who has a handler keeps it.
             unsafe {
                 let handler: extern "C" fn(libc::c_int) = end;
                 match libc::signal(signal, handler as libc::sighandler_t) {
-                    libc::SIG_DFL => hidden.deadly.push(signal),
+                    libc::SIG_DFL => deadly.push(signal),
                     libc::SIG_ERR => {}
                     other => {
                         libc::signal(signal, other);
@@ -78,15 +89,14 @@ impl Hidden {
                 }
             }
         }
-        Ok(hidden)
+        Self(deadly)
     }
 }
 
 #[cfg(unix)]
-impl Drop for Hidden {
+impl Drop for Deadly {
     fn drop(&mut self) {
-        Changed::undo();
-        for signal in &self.deadly {
+        for signal in &self.0 {
             // SAFETY: the default action touches no memory of ours.
             unsafe { libc::signal(*signal, libc::SIG_DFL) };
         }
@@ -155,17 +165,13 @@ impl Changed {
         }
         Ok(changed)
     }
-
-    fn undo() {
-        restore();
-        before::BEFORE.is_known.store(false, Ordering::Release);
-    }
 }
 
 #[cfg(unix)]
 impl Drop for Changed {
     fn drop(&mut self) {
-        Self::undo();
+        restore();
+        before::BEFORE.is_known.store(false, Ordering::Release);
     }
 }
 
