@@ -150,19 +150,14 @@ pub struct Place {
 impl Place {
     /// This user's, if there is a place for it.
     pub fn of_user() -> Option<Self> {
-        let directory = |name| env::var_os(name).map(PathBuf::from);
-        if let Some(path) = directory("TCPCTL_CONFIG").filter(|it| !it.as_os_str().is_empty()) {
+        let given = env::var_os("TCPCTL_CONFIG").map(PathBuf::from);
+        if let Some(path) = given.filter(|it| !it.as_os_str().is_empty()) {
             return Some(Self {
                 path,
                 required: true,
             });
         }
-        // The XDG base directory specification: a relative path is to be ignored. An empty HOME is
-        // one, too: the file would be whoever's the command is run in the folder of.
-        let directory = |name| directory(name).filter(|path| path.is_absolute());
-        let base = directory("XDG_CONFIG_HOME")
-            .or_else(|| directory("HOME").map(|home| home.join(".config")))
-            .or_else(|| directory("APPDATA"))?;
+        let base = user_directory("XDG_CONFIG_HOME", ".config", "APPDATA")?;
         Some(Self {
             path: base.join("tcpctl").join("config.toml"),
             required: false,
@@ -209,6 +204,21 @@ impl Place {
     fn name(&self) -> String {
         format!("config file {}", shown(&self.path))
     }
+}
+
+/// Where this user's files of a kind are: by the environment variable of the XDG base directory
+/// specification, in the home directory, or on Windows. `None` where none of them tells.
+///
+/// That specification ignores a relative path. An empty `HOME` is one, too: else the files would be
+/// whoever's the command is run in the folder of.
+pub fn user_directory(xdg: &str, in_home: &str, on_windows: &str) -> Option<PathBuf> {
+    let directory = |name| {
+        let path = env::var_os(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    directory(xdg)
+        .or_else(|| directory("HOME").map(|home| home.join(in_home)))
+        .or_else(|| directory(on_windows))
 }
 
 const EXAMPLE: &str = "e.g. target = \"192.168.1.1:3000\"";

@@ -5,7 +5,6 @@
 //! and commands that end at the same time write one after the other, so that none undoes what
 //! another has just learned.
 
-use std::env;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -17,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names;
 use super::report::BoardReport;
-use crate::{sys, target};
+use crate::{config, sys, target};
 
 /// How long an address is used without asking again: as long as mDNS gives a host's records
 /// (RFC 6762 §10).
@@ -112,15 +111,7 @@ pub struct Cache {
 impl Cache {
     /// This user's cache.
     pub fn of_user() -> Self {
-        // The XDG base directory specification: a relative path is to be ignored. An empty HOME is
-        // one, too: the cache would be where the command is run.
-        let directory = |name| {
-            let path = env::var_os(name).map(PathBuf::from);
-            path.filter(|path| path.is_absolute())
-        };
-        let base = directory("XDG_CACHE_HOME")
-            .or_else(|| directory("HOME").map(|home| home.join(".cache")))
-            .or_else(|| directory("LOCALAPPDATA"));
+        let base = config::user_directory("XDG_CACHE_HOME", ".cache", "LOCALAPPDATA");
         Self {
             path: base.map(|base| base.join("tcpctl").join("boards.json")),
         }

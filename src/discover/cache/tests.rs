@@ -1,3 +1,5 @@
+use std::env;
+
 use super::*;
 
 /// A cache in a folder of its own, which is removed when this is dropped.
