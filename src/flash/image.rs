@@ -7,7 +7,8 @@
 mod app;
 mod part;
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use espflash::flasher::{FlashData, FlashSettings, FlashSize};
@@ -28,6 +29,20 @@ pub const USUAL_FLASH: FlashSize = FlashSize::_4Mb;
 
 /// The longest file that is read: an ELF with all its debug information is a tenth of that.
 const LARGEST: u64 = 256 << 20;
+/// What is wrong with a file that [`contents`] does not read.
+pub const TOO_LARGE: &str = "it is larger than any firmware";
+
+/// The bytes of a file that is to be a firmware; `None` where it is larger than any, or endless.
+///
+/// # Errors
+/// It can't be read.
+pub fn contents(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(LARGEST + 1)
+        .read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= LARGEST).then_some(bytes))
+}
 
 const ELF_MAGIC: [u8; 4] = [0x7f, b'E', b'L', b'F'];
 
@@ -72,17 +87,10 @@ impl Firmware {
     /// It can't be read, or is no firmware of ours.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let name = sanitize::one_line(&path.to_string_lossy());
-        let mut bytes = Vec::new();
-        let read = std::fs::File::open(path)
-            .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
-        read.map_err(|error| {
-            Failure::usage(format!("firmware {name}: {error}"))
-                .hint("give an ELF, an app image or a merged image with --firmware FILE")
-        })?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(refused(&name, "it is larger than any firmware")
-                .hint("give an ELF, an app image or a merged image with --firmware FILE"));
-        }
+        let which = "give an ELF, an app image or a merged image with --firmware FILE";
+        let bytes = contents(path)
+            .map_err(|error| Failure::usage(format!("firmware {name}: {error}")).hint(which))?
+            .ok_or_else(|| refused(&name, TOO_LARGE).hint(which))?;
         Self::understand(name, bytes)
     }
 

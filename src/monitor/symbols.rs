@@ -1,7 +1,5 @@
 //! Addresses of a program as its functions and lines, from its ELF.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,10 +11,8 @@ use regex::Regex;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::flash::image;
 use crate::sanitize;
-
-/// Larger than any firmware with its debug information: what is larger is a mistake, or endless.
-const LARGEST: u64 = 256 << 20;
 
 /// Where an address is in the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,13 +52,9 @@ impl Symbols {
             Failure::usage(format!("--elf {name}: {what}"))
                 .hint("give the ELF that the board's firmware was made from")
         };
-        let mut file = Vec::new();
-        File::open(path)
-            .and_then(|elf| elf.take(LARGEST + 1).read_to_end(&mut file))
-            .map_err(|error| wrong(error.to_string()))?;
-        if file.len() as u64 > LARGEST {
-            return Err(wrong("it is larger than any firmware".into()));
-        }
+        let file = image::contents(path)
+            .map_err(|error| wrong(error.to_string()))?
+            .ok_or_else(|| wrong(image::TOO_LARGE.to_owned()))?;
         let elf = ElfFile32::<Endianness>::parse(&*file)
             .map_err(|error| wrong(sanitize::one_line(&error.to_string())))?;
         if !elf.is_little_endian() {
