@@ -2,9 +2,9 @@
 //!
 //! `plan.rs` says what is to be done, `command.rs` does it in order: [`limits`] finds what the
 //! server can take, the crate `tcpctl-engine` loads it as [`load`] says and fills a [`measurement`],
-//! [`ramp`] does so with more and more connections. Then `stats.rs` makes a [`report`] of what was seen, `verdict.rs`
-//! draws the conclusions, `compare.rs` and `fail_if.rs` hold it against another run and against
-//! conditions, and `saved.rs`, `hdr_log.rs`, `html.rs` and `merge.rs` are its other forms.
+//! [`ramp`] does so with more and more connections. Then `stats.rs` makes a [`report`] of what was
+//! seen, `verdict.rs` draws the conclusions, `compare.rs` and `fail_if.rs` hold it against another run
+//! and against conditions, and `saved.rs`, `hdr_log.rs`, `html.rs` and `merge.rs` are its other forms.
 
 pub mod chart;
 pub mod command;
