@@ -12,8 +12,8 @@ use std::io;
 use std::net::SocketAddr;
 
 use socket2::Socket;
-pub use tcpctl_engine::sys::limits;
 pub use tcpctl_engine::sys::tcp::unacknowledged;
+pub use tcpctl_engine::sys::{clocks, limits};
 
 /// The index of a network interface, as IPv6 zones use it; `None` if there is none of that name.
 pub fn interface_index(name: &str) -> Option<u32> {

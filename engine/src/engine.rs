@@ -6,8 +6,8 @@
 //!  or the slots    is time       on each         a test's script
 //!                        slots.rs, reply.rs
 //!                             │
-//!                             └──> recorder.rs ──> progress.rs
-//!                                   one thread      all threads
+//!                             └──> recorder.rs, log.rs ──> progress.rs
+//!                                        one thread        all threads
 //! ```
 //!
 //! It has no sockets, no clock and no sleep of its own. Each event costs the same however many
@@ -15,6 +15,7 @@
 
 mod arrivals;
 mod exchange;
+mod log;
 mod progress;
 mod recorder;
 mod reply;
@@ -176,6 +177,9 @@ struct Engine<'a, N> {
     /// Slots that had their turns and can go on.
     again: Vec<usize>,
     buffer: Vec<u8>,
+    /// When to look at what is to be done at some time, at the latest. It may be too early, for a
+    /// timeout that was not needed any more: that costs one look.
+    look_at: u64,
     /// The next of the source addresses.
     source: usize,
     /// When there was last a sign of the target.
@@ -208,6 +212,7 @@ impl<'a, N: Network> Engine<'a, N> {
             recorder,
             again: Vec::new(),
             buffer: vec![0; BUFFER],
+            look_at: now,
             // The threads do not all start with the same source.
             source: share.index,
             last_sign: now,
@@ -228,24 +233,20 @@ impl<'a, N: Network> Engine<'a, N> {
         nanos(self.network.now())
     }
 
+    fn recent(&self) -> u64 {
+        nanos(self.network.recent())
+    }
+
     fn run(mut self, supervisor: &mut impl Supervisor) -> Measurement {
         let mut events = Vec::new();
         loop {
             let now = self.now();
-            self.recorder.tick(now, self.slots.in_flight());
-            if self.recorder.take_news() {
-                supervisor.tick();
-            }
             self.interrupted |= supervisor.is_to_stop();
-            self.expire(now);
-            self.start(now);
-            if self.interrupted || self.is_over(now) {
+            let is_due = now >= self.look_at || self.slots.in_flight() == 0;
+            if (is_due || self.interrupted) && !self.goes_on(now, supervisor) {
                 break;
             }
-            for slot in std::mem::take(&mut self.again) {
-                self.drive(slot);
-            }
-            let until = self.next_time(now);
+            let until = Some(Duration::from_nanos(self.look_at));
             if self.network.wait(until, &mut events).is_err() {
                 self.interrupted = true;
                 break;
@@ -255,6 +256,28 @@ impl<'a, N: Network> Engine<'a, N> {
             }
         }
         self.finish()
+    }
+
+    /// Does what it is time for, and says whether there will be more.
+    fn goes_on(&mut self, mut now: u64, supervisor: &mut impl Supervisor) -> bool {
+        self.recorder.tick(now, self.slots.in_flight());
+        if self.recorder.take_news() {
+            supervisor.tick();
+            // It may have drawn on a terminal.
+            now = self.now();
+        }
+        self.expire(now);
+        if !self.interrupted {
+            self.start(now);
+        }
+        if self.interrupted || self.is_over(now) {
+            return false;
+        }
+        for slot in std::mem::take(&mut self.again) {
+            self.drive(slot);
+        }
+        self.look_at = self.next_time(now);
+        true
     }
 
     /// Lets go of all connections. Requests that were under way are neither completed nor failed.

@@ -6,12 +6,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
+use super::clock::Clock;
 #[cfg(target_os = "linux")]
 use super::punctual::Punctual;
 use super::readiness::{
@@ -40,9 +41,7 @@ pub struct KernelNetwork {
     connections: Vec<Option<Connection>>,
     /// Numbers that are free again.
     free: Vec<usize>,
-    start: Instant,
-    /// When the last wait ended.
-    woke: NetworkTime,
+    clock: Clock,
     /// Connections that stood at once, and are not told of yet.
     standing: Vec<ConnectionId>,
     #[cfg(target_os = "linux")]
@@ -60,7 +59,7 @@ struct Connection {
     error: Option<io::ErrorKind>,
     /// SYNs that were sent again.
     syn_retransmissions: u32,
-    /// When it was opened, or the last wait before that ended, milliseconds: for
+    /// When it was opened, or the clock read before that, milliseconds: for
     /// [`SYN_MAY_HAVE_BEEN_REPEATED`].
     opened: u32,
     phase: Phase,
@@ -103,31 +102,34 @@ impl KernelNetwork {
             ready: Events::with_capacity(EVENTS),
             connections: Vec::new(),
             free: Vec::new(),
-            start: Instant::now(),
-            woke: NetworkTime::ZERO,
+            clock: Clock::new(),
             standing: Vec::new(),
             #[cfg(target_os = "linux")]
             alarm,
         })
     }
 
-    fn connection(&mut self, id: ConnectionId) -> io::Result<&mut Connection> {
+    /// A connection, and the clock that its system calls move on.
+    fn connection(&mut self, id: ConnectionId) -> io::Result<(&mut Connection, &Clock)> {
         let connection = self.connections.get_mut(id.0).and_then(Option::as_mut);
-        connection.ok_or_else(|| io::ErrorKind::NotConnected.into())
+        let connection = connection.ok_or(io::ErrorKind::NotConnected)?;
+        Ok((connection, &self.clock))
     }
 
     /// Waits in the kernel, and takes the first of what is ready. May return early.
     fn select(&mut self, until: Option<NetworkTime>) -> io::Result<()> {
+        let until = until.map(|until| u64::try_from(until.as_nanos()).unwrap_or(u64::MAX));
         #[cfg(target_os = "linux")]
-        self.alarm
-            .poll(&mut self.poll, &mut self.ready, self.start, until)?;
+        return self
+            .alarm
+            .poll(&mut self.poll, &mut self.ready, &self.clock, until);
         #[cfg(not(target_os = "linux"))]
         {
-            let left = until.map(|until| until.saturating_sub(self.start.elapsed()));
-            self.poll.poll(&mut self.ready, left)?;
+            let left = until.map(|until| until.saturating_sub(self.clock.recent()));
+            self.clock.moves();
+            let left = left.map(Duration::from_nanos);
+            self.poll.poll(&mut self.ready, left)
         }
-        self.woke = self.start.elapsed();
-        Ok(())
     }
 }
 
@@ -249,7 +251,11 @@ impl Connection {
 
 impl Network for KernelNetwork {
     fn now(&self) -> NetworkTime {
-        self.start.elapsed()
+        NetworkTime::from_nanos(self.clock.now())
+    }
+
+    fn recent(&self) -> NetworkTime {
+        NetworkTime::from_nanos(self.clock.recent())
     }
 
     fn connect(
@@ -257,6 +263,7 @@ impl Network for KernelNetwork {
         to: SocketAddr,
         source: Option<IpAddr>,
     ) -> Result<ConnectionId, ConnectFailure> {
+        self.clock.moves();
         let mut stream = dial(to, source).map_err(|error| failure(&error))?;
         let number = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
@@ -264,9 +271,10 @@ impl Network for KernelNetwork {
         });
         // Over loopback the handshake is done when connect(2) returns, but for a full queue. What
         // is known then costs no event, nor does room in an empty buffer.
-        let stands = cfg!(any(target_os = "linux", target_os = "android"))
-            && to.ip().is_loopback()
-            && stream.peer_addr().is_ok();
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let stands = to.ip().is_loopback() && sys::tcp::has_peer(&stream);
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let stands = false;
         let interest = if stands { Interest::READABLE } else { BOTH };
         let registered = self
             .poll
@@ -277,7 +285,7 @@ impl Network for KernelNetwork {
             // ENOSPC (epoll's limit of watches) or ENOMEM.
             return Err(ConnectFailure::LocalFiles);
         }
-        let opened = self.woke.as_millis();
+        let opened = self.clock.last() / 1_000_000;
         self.connections[number] = Some(Connection {
             stream,
             error: None,
@@ -304,21 +312,28 @@ impl Network for KernelNetwork {
 
     fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize> {
         let room = buffer.len();
-        self.connection(id)?
-            .take(room, |stream| stream.read(buffer))
+        let (connection, clock) = self.connection(id)?;
+        connection.take(room, |stream| {
+            clock.moves();
+            stream.read(buffer)
+        })
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn discard(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize> {
         let room = buffer.len();
-        self.connection(id)?
-            .take(room, |stream| sys::tcp::discard(stream, room))
+        let (connection, clock) = self.connection(id)?;
+        connection.take(room, |stream| {
+            clock.moves();
+            sys::tcp::discard(stream, room)
+        })
     }
 
     fn write(&mut self, id: ConnectionId, data: &[u8]) -> io::Result<usize> {
         let Some(Some(connection)) = self.connections.get_mut(id.0) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
+        self.clock.moves();
         // Nagle can only hold back what follows something: a first, short message needs no
         // system call to be let go.
         if !connection.no_delay && (connection.has_written || data.len() > SMALLEST_MSS) {
@@ -347,7 +362,8 @@ impl Network for KernelNetwork {
     }
 
     fn finish(&mut self, id: ConnectionId) {
-        if let Ok(connection) = self.connection(id) {
+        if let Ok((connection, clock)) = self.connection(id) {
+            clock.moves();
             // It fails only where the connection is gone, which a read tells.
             let _ = connection.stream.shutdown(std::net::Shutdown::Write);
         }
@@ -357,8 +373,11 @@ impl Network for KernelNetwork {
         let Some(connection) = self.connections.get_mut(id.0).and_then(Option::take) else {
             return;
         };
+        self.clock.moves();
         self.free.push(id.0);
-        self.standing.retain(|&standing| standing != id);
+        if !self.standing.is_empty() {
+            self.standing.retain(|&standing| standing != id);
+        }
         if how == Release::Reset {
             // Closing with unsent or unread bytes is then no FIN either.
             let _ = SockRef::from(&connection.stream).set_linger(Some(Duration::ZERO));
@@ -369,6 +388,7 @@ impl Network for KernelNetwork {
 
     fn info(&self, id: ConnectionId) -> Option<ConnectionInfo> {
         let connection = self.connections.get(id.0)?.as_ref()?;
+        self.clock.moves();
         let info = sys::tcp::info(&connection.stream)?;
         let total = info.total_retransmissions;
         let is_data = info.bytes_retransmitted != Some(0);
@@ -390,6 +410,7 @@ impl Network for KernelNetwork {
 
     fn unacknowledged(&self, id: ConnectionId) -> Option<u64> {
         let connection = self.connections.get(id.0)?.as_ref()?;
+        self.clock.moves();
         let bytes = sys::tcp::unacknowledged(&connection.stream)
             .ok()
             .flatten()?;
@@ -403,7 +424,11 @@ impl Network for KernelNetwork {
             // They have said nothing yet, and there is nobody else.
             return Ok(());
         }
-        let until = if known > 0 { Some(self.woke) } else { until };
+        let until = if known > 0 {
+            Some(NetworkTime::ZERO)
+        } else {
+            until
+        };
         match self.select(until) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             result => result?,
@@ -421,7 +446,7 @@ impl Network for KernelNetwork {
                     if !failed && !event.is_writable() {
                         continue;
                     }
-                    match connection.settle(failed, self.woke) {
+                    match connection.settle(failed, NetworkTime::from_nanos(self.clock.recent())) {
                         Ok(()) => {
                             connection.phase = Phase::Connected;
                             events.push(Event::Connected(id));

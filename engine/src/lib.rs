@@ -9,6 +9,7 @@
 //! command line around it for size. [`on_kernel`] is compiled here whole; over other networks
 //! [`engine::run`] is compiled where it is called.
 
+mod clock;
 pub mod engine;
 pub mod kernel;
 pub mod load;

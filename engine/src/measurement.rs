@@ -142,8 +142,7 @@ pub struct Measurement {
     pub second_histograms: Vec<SecondHistograms>,
     /// What is known of the connections; `None` where the platform can't be asked.
     pub totals: Option<ConnectionTotals>,
-    /// CPU time in the measured part, user and system: of the engine's threads on Linux, of this
-    /// process elsewhere.
+    /// CPU time of the engine's threads in the measured part, user and system.
     pub client_cpu: Option<Duration>,
     /// Threads of the load engine.
     pub threads: usize,

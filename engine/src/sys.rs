@@ -2,6 +2,7 @@
 //! code.
 #![allow(unsafe_code)]
 
+pub mod clocks;
 pub mod limits;
 #[cfg(target_os = "linux")]
 pub mod precise;

@@ -109,14 +109,15 @@ impl BackOff {
     }
 
     /// Lets a slot wait after so many refusals in a row: twice as long each time, and between
-    /// three quarters and five quarters of that.
-    pub(super) fn wait(&mut self, slot: usize, refusals: u8, now: u64) {
+    /// three quarters and five quarters of that. Says until when.
+    pub(super) fn wait(&mut self, slot: usize, refusals: u8, now: u64) -> u64 {
         let time = FIRST_WAIT << refusals.saturating_sub(1).min(DOUBLINGS);
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         let time = time * 3 / 4 + self.random % (time / 2);
         self.waiting.push(Reverse((now + time, slot)));
+        now + time
     }
 
     /// When the first is to try again.

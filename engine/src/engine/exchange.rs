@@ -30,7 +30,7 @@ impl<N: Network> Engine<'_, N> {
         };
         match (event, self.slots.get(slot).phase) {
             (Event::Connected(_), Phase::Connecting) => {
-                let now = self.now();
+                let now = self.recent();
                 let this = self.slots.get_mut(slot);
                 this.readable = false;
                 let time = now.saturating_sub(this.start);
@@ -42,7 +42,7 @@ impl<N: Network> Engine<'_, N> {
                 self.drive(slot);
             }
             (Event::Failed(_, failure), Phase::Connecting) => {
-                let now = self.now();
+                let now = self.recent();
                 self.fail(slot, class(failure), now);
             }
             (Event::Readable(_), Phase::Exchanging) => {
@@ -56,7 +56,7 @@ impl<N: Network> Engine<'_, N> {
         }
         if self.has_schedule() {
             // A batch of events is not to delay the schedule.
-            let now = self.now();
+            let now = self.recent();
             self.start_arrivals(now);
         }
     }
@@ -67,7 +67,7 @@ impl<N: Network> Engine<'_, N> {
         let this = self.slots.get_mut(slot);
         this.sent = 0;
         let deadline = now.saturating_add(self.timeouts.reply);
-        self.slots.wait_in(Queue::Reply, slot, deadline);
+        self.wait_in(Queue::Reply, slot, deadline);
     }
 
     /// Goes on with a slot for as long as it needs no wait, within its turns.
@@ -89,6 +89,7 @@ impl<N: Network> Engine<'_, N> {
             }
         }
         self.again.push(slot);
+        self.look_at = 0;
     }
 
     fn send(&mut self, slot: usize) -> Step {
@@ -122,12 +123,12 @@ impl<N: Network> Engine<'_, N> {
         };
         match self.network.read(id, &mut self.buffer) {
             Ok(0) => {
-                let now = self.now();
+                let now = self.recent();
                 self.end_of_stream(slot, now);
                 Step::Over
             }
             Ok(length) => {
-                let now = self.now();
+                let now = self.recent();
                 self.take(slot, length, now)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -136,7 +137,7 @@ impl<N: Network> Engine<'_, N> {
             }
             Err(error) => {
                 let nothing_came = this.reply.received == 0;
-                let now = self.now();
+                let now = self.recent();
                 let class = match error.kind() {
                     io::ErrorKind::TimedOut => ErrorClass::ReplyTimeout,
                     io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
@@ -161,7 +162,7 @@ impl<N: Network> Engine<'_, N> {
             Verdict::Partial => Step::Onward,
             Verdict::Learning => {
                 let deadline = now.saturating_add(self.timeouts.silence);
-                self.slots.wait_in(Queue::Silence, slot, deadline);
+                self.wait_in(Queue::Silence, slot, deadline);
                 Step::Onward
             }
             Verdict::Complete => {
@@ -234,7 +235,8 @@ impl<N: Network> Engine<'_, N> {
             let this = self.slots.get_mut(slot);
             this.refusals = this.refusals.saturating_add(1);
             let refusals = this.refusals;
-            self.back_off.wait(slot, refusals, now);
+            let until = self.back_off.wait(slot, refusals, now);
+            self.look_at = self.look_at.min(until);
         }
     }
 
@@ -256,9 +258,9 @@ impl<N: Network> Engine<'_, N> {
     fn next_request(&mut self, slot: usize, now: u64) {
         self.slots.get_mut(slot).reply.clear();
         self.slots.enter(slot, Phase::Idle);
-        let is_connected = self.is_usable(slot);
+        let is_connected = self.slots.get(slot).connection.is_some() && self.is_usable(slot);
         match (self.has_schedule(), is_connected) {
-            (true, true) => self.slots.wait_in(Queue::Idle, slot, u64::MAX),
+            (true, true) => self.wait_in(Queue::Idle, slot, u64::MAX),
             (true, false) => {
                 self.slots.enter(slot, Phase::Free);
                 self.slots.give_back(slot);

@@ -143,7 +143,7 @@ impl Board {
         second: usize,
         elapsed: Duration,
         in_flight: usize,
-        interval: &mut Interval,
+        interval: &Interval,
     ) {
         let mut inner = self.inner();
         inner.so_far.elapsed = inner.so_far.elapsed.max(elapsed);
@@ -160,16 +160,19 @@ impl Board {
         for &time in interval.complete() {
             inner.complete.note(time);
         }
+        let detail = inner.detail;
         if let Some(open) = inner.open_second(second) {
             open.completed += interval.complete().len() as u64;
             open.failed += interval.errors.iter().sum::<u64>();
-            for (all, times) in open.times.iter_mut().zip(&interval.times) {
-                for &time in times {
-                    all.note(time);
+            for timed in Timed::ALL {
+                if timed == Timed::Complete || detail == Detail::Seconds {
+                    let all = &mut open.times[timed as usize];
+                    interval.times[timed as usize]
+                        .iter()
+                        .for_each(|&time| all.note(time));
                 }
             }
         }
-        interval.clear();
     }
 
     /// A thread will publish nothing more for this second.
@@ -251,7 +254,7 @@ mod tests {
     use super::*;
 
     fn completed(count: u64) -> Interval {
-        let mut interval = Interval::new();
+        let mut interval = Interval::default();
         interval.times[Timed::Complete as usize] = (1..=count).collect();
         interval
     }
@@ -260,7 +263,7 @@ mod tests {
     fn a_second_is_over_when_all_threads_have_left_it_or_ended() {
         let board = Board::new(2, Detail::Run);
         let publish = |thread, second, count| {
-            board.publish(thread, second, Duration::ZERO, 1, &mut completed(count));
+            board.publish(thread, second, Duration::ZERO, 1, &completed(count));
         };
         publish(0, 0, 3);
         board.leave(0);

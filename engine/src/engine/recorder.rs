@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::log::{ByKind, Log, Noted};
 use super::progress::Board;
-use super::samples::Samples;
-use crate::load::{Detail, Load, Pace, Reuse};
-use crate::measurement::{ConnectionTotals, ErrorClass, Measurement, Timed};
+use crate::load::{Load, Pace, Reuse};
+use crate::measurement::{ConnectionTotals, ErrorClass, Measurement};
 use crate::readiness::ConnectionInfo;
-use crate::sys::limits;
+use crate::sys::clocks::cpu_time;
 use crate::times::Times;
 
 /// All classes, in the order in which they are counted.
@@ -19,38 +19,22 @@ pub(super) const TICK: u64 = 100_000_000;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// How many completions a thread keeps to itself at most, however far the next tick is.
-const BATCH: usize = 4096;
-
 /// What has happened since the last tick.
+#[derive(Default)]
 pub(super) struct Interval {
-    /// Times, nanoseconds, by [`Timed`]: how long each completed request took, and the others only
-    /// where seconds are kept apart.
-    pub(super) times: [Vec<u64>; Timed::ALL.len()],
+    /// Times, nanoseconds.
+    pub(super) times: ByKind,
     pub(super) errors: [u64; CLASSES.len()],
 }
 
 impl Interval {
-    pub(super) fn new() -> Self {
-        let mut times = <[Vec<u64>; Timed::ALL.len()]>::default();
-        times[Timed::Complete as usize].reserve(BATCH);
-        Self {
-            times,
-            errors: [0; CLASSES.len()],
-        }
-    }
-
+    /// How long each completed request took.
     pub(super) fn complete(&self) -> &[u64] {
-        &self.times[Timed::Complete as usize]
+        &self.times[Noted::Complete as usize]
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.times.iter().all(Vec::is_empty) && self.errors.iter().all(|&count| count == 0)
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.times.iter_mut().for_each(Vec::clear);
-        self.errors = [0; CLASSES.len()];
     }
 }
 
@@ -65,14 +49,13 @@ pub(super) struct Recorder {
     next_tick: u64,
     has_news: bool,
     second: usize,
+    log: Log,
     interval: Interval,
-    detail: Detail,
     completed: u64,
     errors: [u64; CLASSES.len()],
-    connect: Samples,
-    first_byte: Samples,
-    complete: Samples,
-    schedule_error: Option<Samples>,
+    /// By [`Noted`]: all that the log has told.
+    times: [Times; Noted::ALL.len()],
+    has_schedule: bool,
     totals: Option<Totals>,
 }
 
@@ -81,10 +64,27 @@ pub(super) struct Recorder {
 struct Totals {
     syn_retransmissions: u64,
     retransmissions: u64,
-    smoothed_rtt: Option<Samples>,
-    min_rtt: Option<Samples>,
-    receiver_limited: Option<Duration>,
-    send_buffer_limited: Option<Duration>,
+    receiver_limited: Sum,
+    send_buffer_limited: Sum,
+}
+
+/// A sum of times that may not be known.
+#[derive(Default)]
+struct Sum {
+    nanoseconds: u64,
+    is_known: bool,
+}
+
+impl Sum {
+    fn add(&mut self, time: Option<Duration>) {
+        self.is_known |= time.is_some();
+        self.nanoseconds += time.map_or(0, super::nanos);
+    }
+
+    fn known(&self) -> Option<Duration> {
+        self.is_known
+            .then_some(Duration::from_nanos(self.nanoseconds))
+    }
 }
 
 impl Recorder {
@@ -95,18 +95,16 @@ impl Recorder {
             thread,
             begin: now + warm_up,
             started_at: SystemTime::now() + load.warm_up,
-            cpu_at_begin: limits::cpu_time(),
+            cpu_at_begin: cpu_time(),
             next_tick: now + warm_up.min(TICK),
             has_news: false,
             second: 0,
-            interval: Interval::new(),
-            detail: load.detail,
+            log: Log::new(),
+            interval: Interval::default(),
             completed: 0,
             errors: [0; CLASSES.len()],
-            connect: Samples::new(),
-            first_byte: Samples::new(),
-            complete: Samples::new(),
-            schedule_error: matches!(load.pace, Pace::Open { .. }).then(Samples::new),
+            times: Default::default(),
+            has_schedule: matches!(load.pace, Pace::Open { .. }),
             totals: None,
         }
     }
@@ -122,10 +120,16 @@ impl Recorder {
     }
 
     /// Is told the time, before anything that has happened then.
+    #[inline]
     pub(super) fn tick(&mut self, now: u64, in_flight: usize) {
-        if now < self.next_tick {
-            return;
+        if now >= self.next_tick {
+            self.look_back(now, in_flight);
         }
+    }
+
+    /// Publishes what has happened since the last tick.
+    #[cold]
+    fn look_back(&mut self, now: u64, in_flight: usize) {
         self.has_news = true;
         self.publish(now, in_flight);
         if now < self.begin {
@@ -134,7 +138,7 @@ impl Recorder {
         }
         if self.next_tick == self.begin {
             // The warm-up is over.
-            self.cpu_at_begin = limits::cpu_time();
+            self.cpu_at_begin = cpu_time();
         }
         let elapsed = now - self.begin;
         self.next_tick = self.begin + (elapsed / TICK + 1) * TICK;
@@ -150,36 +154,33 @@ impl Recorder {
         std::mem::take(&mut self.has_news)
     }
 
+    #[cold]
     fn publish(&mut self, now: u64, in_flight: usize) {
         let elapsed = Duration::from_nanos(now.saturating_sub(self.begin));
+        self.log.sort_into(&mut self.interval.times);
         let (thread, second) = (self.thread, self.second);
         self.board
-            .publish(thread, second, elapsed, in_flight, &mut self.interval);
+            .publish(thread, second, elapsed, in_flight, &self.interval);
+        for (all, times) in self.times.iter_mut().zip(&mut self.interval.times) {
+            all.take(times);
+        }
+        self.interval.errors = [0; CLASSES.len()];
     }
 
     pub(super) fn connected(&mut self, time: u64) {
-        self.connect.note(time);
-        self.note_in_second(Timed::Connect, time);
+        self.log.note(Noted::Connect, time);
     }
 
     pub(super) fn first_byte(&mut self, time: u64) {
-        self.first_byte.note(time);
-        self.note_in_second(Timed::FirstByte, time);
+        self.log.note(Noted::FirstByte, time);
     }
 
     pub(super) fn completed(&mut self, time: u64, now: u64, in_flight: usize) {
-        if self.interval.complete().len() == BATCH {
+        if self.log.is_full() {
             self.publish(now, in_flight);
         }
         self.completed += 1;
-        self.complete.note(time);
-        self.interval.times[Timed::Complete as usize].push(time);
-    }
-
-    fn note_in_second(&mut self, timed: Timed, time: u64) {
-        if self.detail == Detail::Seconds {
-            self.interval.times[timed as usize].push(time);
-        }
+        self.log.note(Noted::Complete, time);
     }
 
     pub(super) fn failed(&mut self, class: ErrorClass) {
@@ -188,35 +189,22 @@ impl Recorder {
     }
 
     pub(super) fn started_late(&mut self, lateness: u64) {
-        if let Some(errors) = &mut self.schedule_error {
-            errors.note(lateness);
-            self.note_in_second(Timed::ScheduleError, lateness);
-        }
+        self.log.note(Noted::ScheduleError, lateness);
     }
 
     /// Adds what the stack knows of a connection that is about to end.
     pub(super) fn connection(&mut self, info: &ConnectionInfo) {
+        if let Some(time) = info.smoothed_rtt {
+            self.log.note(Noted::SmoothedRtt, super::nanos(time));
+        }
+        if let Some(time) = info.min_rtt {
+            self.log.note(Noted::MinRtt, super::nanos(time));
+        }
         let totals = self.totals.get_or_insert_default();
         totals.syn_retransmissions += u64::from(info.syn_retransmissions);
         totals.retransmissions += u64::from(info.retransmissions);
-        for (times, time) in [
-            (&mut totals.smoothed_rtt, info.smoothed_rtt),
-            (&mut totals.min_rtt, info.min_rtt),
-        ] {
-            if let Some(time) = time {
-                times
-                    .get_or_insert_with(Samples::new)
-                    .note(super::nanos(time));
-            }
-        }
-        for (sum, time) in [
-            (&mut totals.receiver_limited, info.receiver_limited),
-            (&mut totals.send_buffer_limited, info.send_buffer_limited),
-        ] {
-            if let Some(time) = time {
-                *sum.get_or_insert_default() += time;
-            }
-        }
+        totals.receiver_limited.add(info.receiver_limited);
+        totals.send_buffer_limited.add(info.send_buffer_limited);
     }
 
     /// The account, without the seconds: those are the board's.
@@ -229,7 +217,15 @@ impl Recorder {
     ) -> Measurement {
         self.publish(now, 0);
         self.board.end(self.second);
-        let cpu = limits::cpu_time();
+        let cpu = cpu_time();
+        let [
+            connect,
+            first_byte,
+            complete,
+            schedule_error,
+            smoothed_rtt,
+            min_rtt,
+        ] = self.times;
         Measurement {
             started_at: self.started_at,
             elapsed: Duration::from_nanos(now.saturating_sub(self.begin)),
@@ -245,32 +241,26 @@ impl Recorder {
                 .zip(self.errors)
                 .filter(|&(_, count)| count > 0)
                 .collect(),
-            connect: self.connect.finish(),
-            first_byte: self.first_byte.finish(),
-            complete: self.complete.finish(),
-            schedule_error: self.schedule_error.map(Samples::finish),
+            connect,
+            first_byte,
+            complete,
+            schedule_error: self.has_schedule.then_some(schedule_error),
             seconds: Vec::new(),
             second_histograms: Vec::new(),
-            totals: self.totals.map(Totals::finish),
+            totals: self.totals.map(|totals| ConnectionTotals {
+                syn_retransmissions: totals.syn_retransmissions,
+                retransmissions: totals.retransmissions,
+                smoothed_rtt: (!smoothed_rtt.is_empty()).then_some(smoothed_rtt),
+                min_rtt: (!min_rtt.is_empty()).then_some(min_rtt),
+                receiver_limited: totals.receiver_limited.known(),
+                send_buffer_limited: totals.send_buffer_limited.known(),
+            }),
             client_cpu: cpu
                 .zip(self.cpu_at_begin)
                 .map(|(end, begin)| end.saturating_sub(begin)),
             threads: 1,
             interrupted,
             target_gone: false,
-        }
-    }
-}
-
-impl Totals {
-    fn finish(self) -> ConnectionTotals {
-        ConnectionTotals {
-            syn_retransmissions: self.syn_retransmissions,
-            retransmissions: self.retransmissions,
-            smoothed_rtt: self.smoothed_rtt.map(Samples::finish),
-            min_rtt: self.min_rtt.map(Samples::finish),
-            receiver_limited: self.receiver_limited,
-            send_buffer_limited: self.send_buffer_limited,
         }
     }
 }
@@ -295,13 +285,8 @@ pub(super) fn merge(parts: impl IntoIterator<Item = Measurement>) -> Option<Meas
             (Some(sum), Some(part)) => Some(add_totals(sum, part)),
             (sum, part) => sum.or(part),
         };
-        sum.client_cpu = sum.client_cpu.zip(part.client_cpu).map(|(sum, part)| {
-            if limits::CPU_TIME_IS_A_THREADS {
-                sum + part
-            } else {
-                sum.max(part)
-            }
-        });
+        let cpu = sum.client_cpu.zip(part.client_cpu);
+        sum.client_cpu = cpu.map(|(sum, part)| sum + part);
         sum.threads += part.threads;
         sum.interrupted |= part.interrupted;
         // One that was starved while the others were served has not seen it leave.

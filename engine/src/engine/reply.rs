@@ -1,5 +1,7 @@
 //! When a reply is over, and whether it was a right one.
 
+use regex::bytes::Regex;
+
 use crate::load::Expectation;
 use crate::measurement::ErrorClass;
 
@@ -38,6 +40,7 @@ impl Reply {
     }
 
     /// Takes what has come of it.
+    #[inline]
     pub(super) fn take(&mut self, bytes: &[u8], now: u64, rule: &Rule) -> Verdict {
         self.received += bytes.len() as u64;
         self.last_byte = now;
@@ -49,26 +52,30 @@ impl Reply {
                 std::cmp::Ordering::Equal => Verdict::Complete,
                 std::cmp::Ordering::Greater => Verdict::Wrong,
             },
-            Expectation::Match(pattern) => {
-                let matched = match &mut self.unmatched {
-                    None => pattern.is_match(bytes),
-                    Some(window) => {
-                        if window.len() > LOOK_BACK {
-                            window.drain(..window.len() - LOOK_BACK);
-                        }
-                        window.extend_from_slice(bytes);
-                        pattern.is_match(window)
-                    }
-                };
-                if matched {
-                    return Verdict::Complete;
-                }
-                if self.unmatched.is_none() {
-                    self.unmatched = Some(bytes.to_vec());
-                }
-                Verdict::Partial
-            }
+            Expectation::Match(pattern) => self.search(bytes, pattern),
         }
+    }
+
+    /// Looks for a pattern in what has come so far.
+    #[inline(never)]
+    fn search(&mut self, bytes: &[u8], pattern: &Regex) -> Verdict {
+        let matched = match &mut self.unmatched {
+            None => pattern.is_match(bytes),
+            Some(window) => {
+                if window.len() > LOOK_BACK {
+                    window.drain(..window.len() - LOOK_BACK);
+                }
+                window.extend_from_slice(bytes);
+                pattern.is_match(window)
+            }
+        };
+        if matched {
+            return Verdict::Complete;
+        }
+        if self.unmatched.is_none() {
+            self.unmatched = Some(bytes.to_vec());
+        }
+        Verdict::Partial
     }
 
     /// What the peer's FIN makes of it.
@@ -134,7 +141,6 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use regex::bytes::Regex;
 
     fn rule(pattern: &str) -> Rule {
         Rule::new(Expectation::Match(Regex::new(pattern).expect("valid")))

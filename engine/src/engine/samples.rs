@@ -33,12 +33,6 @@ impl Samples {
         }
         &self.times
     }
-
-    /// All that was noted.
-    pub(super) fn finish(mut self) -> Times {
-        self.so_far();
-        self.times
-    }
 }
 
 #[cfg(test)]
@@ -55,7 +49,7 @@ mod tests {
                     assert_eq!(samples.so_far().len(), time as u64 + 1);
                 }
             }
-            assert_eq!(samples.finish().len(), count as u64);
+            assert_eq!(samples.so_far().len(), count as u64);
         }
     }
 }

@@ -150,13 +150,8 @@ impl Slots {
 
     /// Changes what a slot does, and leaves whatever it waited for.
     pub(super) fn enter(&mut self, slot: usize, phase: Phase) {
-        let is_under_way = |phase| matches!(phase, Phase::Connecting | Phase::Exchanging);
-        let before = is_under_way(self.all[slot].phase);
-        match (before, is_under_way(phase)) {
-            (false, true) => self.in_flight += 1,
-            (true, false) => self.in_flight -= 1,
-            _ => {}
-        }
+        let under_way = |phase| usize::from(matches!(phase, Phase::Connecting | Phase::Exchanging));
+        self.in_flight = self.in_flight + under_way(phase) - under_way(self.all[slot].phase);
         self.peak = self.peak.max(self.in_flight);
         self.leave_queue(slot);
         self.all[slot].phase = phase;

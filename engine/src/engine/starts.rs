@@ -1,7 +1,5 @@
 //! When requests start, and when they have taken too long.
 
-use std::time::Duration;
-
 use super::arrivals::Arrivals;
 use super::exchange::class;
 use super::slots::{Phase, Queue};
@@ -10,22 +8,31 @@ use crate::measurement::ErrorClass;
 use crate::readiness::Network;
 
 impl<N: Network> Engine<'_, N> {
-    /// When to look again if nothing happens; `None` is when something does.
-    pub(super) fn next_time(&self, now: u64) -> Option<Duration> {
+    /// When to look again if nothing happens.
+    pub(super) fn next_time(&self, now: u64) -> u64 {
         if !self.again.is_empty() || self.can_start_now() {
-            return Some(Duration::ZERO);
+            return 0;
         }
-        let queues = [Queue::Connect, Queue::Reply, Queue::Silence];
-        let timeouts = queues
-            .into_iter()
-            .filter_map(|queue| self.slots.front(queue));
-        let times = timeouts
-            .map(|(_, deadline)| deadline)
-            .chain(self.back_off.next())
-            .chain(self.next_arrival())
-            .chain(self.allowance.end().filter(|&end| end > now))
-            .chain([self.recorder.next_tick()]);
-        times.min().map(Duration::from_nanos)
+        let front = |queue| self.slots.front(queue).map(|(_, deadline)| deadline);
+        let times = [
+            front(Queue::Connect),
+            front(Queue::Reply),
+            front(Queue::Silence),
+            self.back_off.next(),
+            self.next_arrival(),
+            self.allowance.end().filter(|&end| end > now),
+        ];
+        let mut next = self.recorder.next_tick();
+        for time in times {
+            next = next.min(time.unwrap_or(u64::MAX));
+        }
+        next
+    }
+
+    /// Lets a slot wait, until its deadline at the latest.
+    pub(super) fn wait_in(&mut self, queue: Queue, slot: usize, deadline: u64) {
+        self.look_at = self.look_at.min(deadline);
+        self.slots.wait_in(queue, slot, deadline);
     }
 
     pub(super) fn has_schedule(&self) -> bool {
@@ -93,7 +100,7 @@ impl<N: Network> Engine<'_, N> {
                 Some(Err(class)) => self.fail(slot, class, now),
                 None => {
                     let deadline = now + self.timeouts.reply;
-                    self.slots.wait_in(Queue::Reply, slot, deadline);
+                    self.wait_in(Queue::Reply, slot, deadline);
                     continue;
                 }
             }
@@ -134,6 +141,9 @@ impl<N: Network> Engine<'_, N> {
                 let slot = self.slots.take();
                 self.begin(slot, at, now);
             }
+        }
+        if let Some(at) = self.next_arrival() {
+            self.look_at = self.look_at.min(at);
         }
     }
 
@@ -176,10 +186,10 @@ impl<N: Network> Engine<'_, N> {
             Ok(id) => {
                 self.slots.connect(slot, id);
                 let deadline = now.saturating_add(self.timeouts.connect);
-                self.slots.wait_in(Queue::Connect, slot, deadline);
+                self.wait_in(Queue::Connect, slot, deadline);
             }
             Err(failure) => {
-                let now = self.now();
+                let now = self.recent();
                 self.fail(slot, class(failure), now);
             }
         }

@@ -1,6 +1,4 @@
-//! What the system gives this process: open files, and the CPU time that it has used.
-
-use std::time::Duration;
+//! How many files, sockets among them, the system lets this process have open.
 
 /// The limit of files that this process may have open, sockets among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,37 +51,6 @@ pub fn raise_open_files() -> Option<OpenFiles> {
     None
 }
 
-/// Whether [`cpu_time`] is the calling thread's; else it is the whole process's.
-pub const CPU_TIME_IS_A_THREADS: bool = cfg!(target_os = "linux");
-
-/// The CPU time used so far, user and system: of the calling thread on Linux, of the process on
-/// other Unix systems; `None` where it can't be asked.
-pub fn cpu_time() -> Option<Duration> {
-    #[cfg(unix)]
-    {
-        #[cfg(target_os = "linux")]
-        let who = libc::RUSAGE_THREAD;
-        #[cfg(not(target_os = "linux"))]
-        let who = libc::RUSAGE_SELF;
-        // SAFETY: an all-zero rusage is a valid value, and getrusage writes one.
-        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-        // SAFETY: as above.
-        if unsafe { libc::getrusage(who, &raw mut usage) } != 0 {
-            return None;
-        }
-        Some(duration(usage.ru_utime) + duration(usage.ru_stime))
-    }
-    #[cfg(not(unix))]
-    None
-}
-
-#[cfg(unix)]
-fn duration(time: libc::timeval) -> Duration {
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    let microseconds = u64::try_from(time.tv_usec).unwrap_or_default();
-    Duration::from_secs(seconds) + Duration::from_micros(microseconds)
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
@@ -94,15 +61,5 @@ mod tests {
         assert!(raised.now > 0 && raised.now >= raised.before);
         let again = raise_open_files().expect("as before");
         assert_eq!((again.before, again.now), (raised.now, raised.now));
-    }
-
-    #[test]
-    fn cpu_time_grows_with_work() {
-        let before = cpu_time().expect("a Unix can be asked");
-        let mut sum = 0_u64;
-        while cpu_time().expect("as before") == before {
-            sum = std::hint::black_box(sum.wrapping_add(1));
-        }
-        assert!(cpu_time() > Some(before));
     }
 }

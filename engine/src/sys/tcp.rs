@@ -26,10 +26,12 @@ pub struct TcpInfo {
 
 /// Asks the kernel for what it knows of a connection; `None` where it can't be asked.
 #[cfg(any(target_os = "linux", target_os = "android"))]
+#[inline]
 pub fn info(socket: &impl std::os::fd::AsRawFd) -> Option<TcpInfo> {
-    // `struct tcp_info` of linux/tcp.h has only ever grown at its end; the length that comes back
-    // says how much of it this kernel has. Up to and with tcpi_bytes_retrans (Linux 4.19).
-    let mut raw = [0_u64; 27];
+    // `struct tcp_info` of linux/tcp.h has only ever grown at its end, and a kernel leaves alone
+    // what it does not have of it: all ones, which is no value of any of these. Up to and with
+    // tcpi_bytes_retrans (Linux 4.19).
+    let mut raw = [u8::MAX; 216];
     let mut length = libc::socklen_t::try_from(size_of_val(&raw)).unwrap_or_default();
     // SAFETY: the descriptor is open while `socket` is borrowed, and the kernel writes no more
     // than the `length` bytes that `raw` has.
@@ -45,17 +47,18 @@ pub fn info(socket: &impl std::os::fd::AsRawFd) -> Option<TcpInfo> {
     if done != 0 {
         return None;
     }
-    let known = usize::try_from(length).unwrap_or_default() / size_of::<u64>();
-    let wide = |offset: usize| (offset / 8 < known).then(|| raw[offset / 8]);
+    let wide = |offset: usize| {
+        let value = raw[offset..].first_chunk().copied()?;
+        Some(u64::from_ne_bytes(value)).filter(|&value| value != u64::MAX)
+    };
     let narrow = |offset: usize| {
-        let pair = wide(offset)?.to_ne_bytes();
-        let half = &pair[offset % 8..offset % 8 + 4];
-        half.try_into().ok().map(u32::from_ne_bytes)
+        let value = raw[offset..].first_chunk().copied()?;
+        Some(u32::from_ne_bytes(value)).filter(|&value| value != u32::MAX)
     };
     let microseconds = |offset| wide(offset).map(Duration::from_micros);
     let rtt = |offset| {
-        // Zero, or all ones for the minimum, is "not measured yet".
-        let time = narrow(offset).filter(|&time| time != 0 && time != u32::MAX)?;
+        // Zero is "not measured yet", and so are all ones for the minimum.
+        let time = narrow(offset).filter(|&time| time != 0)?;
         Some(Duration::from_micros(time.into()))
     };
     // The offsets of linux/tcp.h; it is part of the kernel's interface and never changes.
@@ -74,6 +77,24 @@ pub fn info(socket: &impl std::os::fd::AsRawFd) -> Option<TcpInfo> {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub fn info<T>(_: &T) -> Option<TcpInfo> {
     None
+}
+
+/// Whether a socket has a peer: its handshake is over, and no reset has come. Not whose address
+/// that is, which would cost more.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub fn has_peer(socket: &impl std::os::fd::AsRawFd) -> bool {
+    let mut nothing = [0_u8; 0];
+    let mut length = 0;
+    // SAFETY: the descriptor is open while `socket` is borrowed, and the kernel writes as many
+    // bytes of an address as `length` says there is room for, which is none.
+    let done = unsafe {
+        libc::getpeername(
+            socket.as_raw_fd(),
+            nothing.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    done == 0
 }
 
 /// Takes up to `length` bytes from a socket without copying them anywhere: nobody sees what they
@@ -193,6 +214,19 @@ mod tests {
         assert!(rtt < Duration::from_secs(1), "{rtt:?}");
         assert!(info.min_rtt.expect("a kernel of this decade") <= rtt);
         assert!(info.busy.is_some(), "a kernel of this decade");
+    }
+
+    #[test]
+    fn a_socket_has_a_peer_from_its_handshake_to_a_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(!has_peer(&listener));
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(has_peer(&client));
+        let (server, _) = listener.accept().unwrap();
+        let linger = socket2::SockRef::from(&server).set_linger(Some(Duration::ZERO));
+        linger.unwrap();
+        drop(server);
+        assert!(!has_peer(&client));
     }
 
     #[test]

@@ -52,8 +52,7 @@ pub struct Latency {
     pub receiver_limited_us: Option<f64>,
     /// Time in which the send buffer here was the limit.
     pub send_buffer_limited_us: Option<f64>,
-    /// CPU time of the load engine (where threads can't be told apart, of this process), user and
-    /// system; `None` where the platform can't tell.
+    /// CPU time of the load engine's threads, user and system; `None` where the platform can't tell.
     pub client_cpu_us: Option<f64>,
     /// The same, a request.
     pub client_cpu_us_per_request: Option<f64>,

@@ -17,7 +17,7 @@ use super::pattern::{self, FILLER_LENGTH};
 use super::stream::{Direction, Stream};
 use super::trouble::Trouble;
 use super::{Observer, Progress};
-use crate::sys::limits::cpu_time;
+use crate::sys::clocks::cpu_time;
 use crate::transport::readiness::{ConnectionId, Event, Network, NetworkTime, Release};
 
 /// How often the streams are looked at.

@@ -30,7 +30,7 @@ pub struct Record {
     pub min_rtt: Option<Duration>,
     /// Streams that ended before the flow, and when in the measured part.
     pub ended: Vec<(Trouble, Duration)>,
-    /// CPU time in the measured part: of this thread on Linux, of this process elsewhere.
+    /// CPU time of this thread in the measured part.
     pub cpu: Option<Duration>,
     /// Whether what a download began with is chargen's pattern; `None` for other flows.
     pub is_chargen: Option<bool>,
