@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use espflash::target::Chip;
 use sha2::{Digest, Sha256};
-use tcpctl_settings::Settings;
+use tcpctl_settings::{Afresh, Settings};
 
 use self::plan::{Facts, full, step};
 use self::save::save;
@@ -196,7 +196,7 @@ impl Flash<'_> {
             .firmware(given, self.chip.unwrap_or(USUAL_CHIP))
             .await?;
         let image = firmware.image(USUAL_FLASH, firmware.chip.default_xtal_frequency())?;
-        let wanted = self.wanted(None)?;
+        let wanted = self.wanted(Err(Afresh::Unseen))?;
         let parts = full(&image, &wanted.settings)?;
         let steps = parts.iter().map(|part| step(part, false)).collect();
         let facts = Facts {
@@ -234,19 +234,10 @@ impl Flash<'_> {
         Ok(Exit::Done)
     }
 
-    /// What the board is to have.
-    fn wanted(&self, stored: Option<&Settings>) -> Result<Wanted, Halt> {
+    /// What the board is to have, given what it has and keeps.
+    fn wanted(&self, stored: Result<&Settings, Afresh>) -> Result<Wanted, Halt> {
         let nothing = Failure::new(Kind::Internal, "no settings were asked for");
-        let wanted = self.asked.as_ref().ok_or(nothing)?.over(stored);
-        let wanted = wanted.map_err(|mut failure| {
-            if self.args.erase {
-                // It may have some: they go with the rest.
-                let none = "the board has none stored";
-                let taken = "--erase takes what the board has stored";
-                failure.message = failure.message.replace(none, taken);
-            }
-            failure
-        })?;
+        let wanted = self.asked.as_ref().ok_or(nothing)?.over(stored)?;
         let nobody_sees =
             self.output.is_json() && !self.args.tell_passphrase && !io::stderr().is_terminal();
         if wanted.made_up.is_some() && nobody_sees && !self.args.dry_run {

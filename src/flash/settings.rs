@@ -9,8 +9,8 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 use tcpctl_settings::{
-    BLOCK_SIZE, Changes, DecodeError, Field, HostName, Invalid, MAX_LEN, Mode, Network, Passphrase,
-    Reason, RequestTimeout, Security, Settings, Ssid,
+    Afresh, BLOCK_SIZE, Changes, DecodeError, Field, HostName, Invalid, MAX_LEN, Mode, Network,
+    Passphrase, Reason, RequestTimeout, Security, Settings, Ssid,
 };
 
 use super::image::Part;
@@ -62,14 +62,16 @@ impl Asked {
         self.changes.is_empty()
     }
 
-    /// What the board is to have, given what it has.
+    /// What the board is to have, given what it has and keeps.
     ///
     /// # Errors
     /// Something is missing that only the user can say.
-    pub fn over(&self, stored: Option<&Settings>) -> Result<Wanted, Failure> {
+    pub fn over(&self, stored: Result<&Settings, Afresh>) -> Result<Wanted, Failure> {
         let mut changes = self.changes.clone();
-        let mode = changes.mode.or(stored.map(|s| s.network.mode()));
-        let kept = stored.filter(|stored| Some(stored.network.mode()) == mode);
+        let mode = changes.mode.or(stored.ok().map(|s| s.network.mode()));
+        let kept = stored
+            .ok()
+            .filter(|stored| Some(stored.network.mode()) == mode);
         let mut made_up = None;
         if changes.security.is_none() {
             match (mode, kept) {
@@ -91,8 +93,8 @@ impl Asked {
             }
         }
         let settings = match stored {
-            Some(stored) => stored.overridden_by(&changes),
-            None => changes.to_settings(),
+            Ok(stored) => stored.overridden_by(&changes),
+            Err(afresh) => changes.to_settings(afresh),
         };
         Ok(Wanted {
             settings: settings.map_err(|invalid| refused(&invalid))?,
@@ -231,7 +233,7 @@ fn refused(invalid: &Invalid) -> Failure {
     match invalid {
         Invalid {
             field: Field::Mode,
-            reason: Reason::NoMode,
+            reason: Reason::NoMode(_),
         } => failure.hint("give --mode ap or --mode sta --ssid NAME"),
         Invalid {
             field: Field::Ssid,

@@ -497,7 +497,7 @@ fn erasing_takes_a_word_for_it_and_takes_everything() {
     let elf = scene.elf.clone();
     let refused = scene.run(&["--firmware", &elf, "--erase", "--yes"]);
     assert_eq!(refused.code, 2);
-    let why = "--erase takes what the board has stored";
+    let why = "mode: missing, and erasing takes what the board has stored";
     assert!(refused.stderr.contains(why), "{}", refused.stderr);
     assert!(scene.board.is_untouched());
     scene.board.press_boot_and_reset();

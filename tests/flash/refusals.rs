@@ -474,3 +474,15 @@ fn settings_of_a_newer_version_are_lost_to_nobody_who_does_not_say_so() {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert!(!scene.board.read(0xe000, 4096).starts_with(&block));
 }
+
+#[test]
+fn nothing_is_said_of_what_a_board_has_stored_where_none_was_looked_at() {
+    let scene = Scene::new(Board::new());
+    let image = scene.folder.path("image.bin");
+    let image = image.to_str().unwrap();
+    let ended = run(["flash", "--firmware", &scene.elf, "--save-image", image]);
+    assert_eq!(ended.code, 2);
+    let line = only_line(&ended);
+    assert!(line.contains("mode: missing; choose ap"), "{line}");
+    assert!(line.contains("--mode sta --ssid NAME"), "{line}");
+}

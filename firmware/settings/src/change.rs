@@ -1,9 +1,9 @@
 //! Changing some settings of a board and keeping the others: read back, override, write again.
 
 use crate::{
-    Backlog, Channel, Field, Greeting, HostName, Invalid, MaxStations, Mode, Network, Reason,
-    RequestTimeout, Security, ServerParts, ServerSettings, Services, Settings, Ssid, Status,
-    TcpPort, Workers,
+    Afresh, Backlog, Channel, Field, Greeting, HostName, Invalid, MaxStations, Mode, Network,
+    Reason, RequestTimeout, Security, ServerParts, ServerSettings, Services, Settings, Ssid,
+    Status, TcpPort, Workers,
 };
 
 /// What was asked for; `None` keeps what is stored, or takes the default where nothing is.
@@ -43,24 +43,28 @@ impl Changes {
         *self == Self::default()
     }
 
-    /// The settings of a board that has none stored: what was asked for, and defaults.
+    /// Settings on nothing that is stored, for the reason `afresh`: what was asked for, and
+    /// defaults.
     ///
     /// # Errors
     /// Without a mode, without a [`Security`], for a station without an SSID or with an access
     /// point's settings, and where a service's port is taken.
-    pub fn to_settings(&self) -> Result<Settings, Invalid> {
-        let network = self.network(None)?;
+    pub fn to_settings(&self, afresh: Afresh) -> Result<Settings, Invalid> {
+        let network = self.network(Err(afresh))?;
         self.rest(Settings::new(network))
     }
 
     /// The network: what was asked for first, then what is stored for the same mode.
-    fn network(&self, stored: Option<&Network>) -> Result<Network, Invalid> {
-        let mode = self
-            .mode
-            .or(stored.map(Network::mode))
-            .ok_or(Invalid::new(Field::Mode, Reason::NoMode))?;
+    fn network(&self, stored: Result<&Network, Afresh>) -> Result<Network, Invalid> {
+        let mode = match (self.mode, stored) {
+            (Some(mode), _) => mode,
+            (None, Ok(stored)) => stored.mode(),
+            (None, Err(afresh)) => {
+                return Err(Invalid::new(Field::Mode, Reason::NoMode(afresh)));
+            }
+        };
         // Another mode is another network: its name and its key are not carried over.
-        let kept = stored.filter(|network| network.mode() == mode);
+        let kept = stored.ok().filter(|network| network.mode() == mode);
         let ssid = self.ssid.as_ref().or(kept.and_then(Network::ssid)).cloned();
         let security = self
             .security
@@ -125,7 +129,7 @@ impl Settings {
     /// As [`Changes::to_settings`], of the result as a whole: turning the services on is refused
     /// where the stored port is one of theirs.
     pub fn overridden_by(&self, changes: &Changes) -> Result<Self, Invalid> {
-        let network = changes.network(Some(&self.network))?;
+        let network = changes.network(Ok(&self.network))?;
         changes.rest(Self {
             network,
             ..self.clone()

@@ -62,6 +62,18 @@ impl fmt::Display for Field {
     }
 }
 
+/// Why a board's settings are made afresh, and keep nothing that is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Afresh {
+    /// The board has none, or none that can be read.
+    Blank,
+    /// What it has goes with everything else on it.
+    Erased,
+    /// Nobody has looked: it is somewhere else.
+    Unseen,
+}
+
 /// What is wrong with a value, and, displayed, what would be right.
 ///
 /// No variant holds a piece of a passphrase, so no error message can give one away.
@@ -132,8 +144,8 @@ pub enum Reason {
         /// The service that listens there.
         service: &'static str,
     },
-    /// No mode was given and none is stored.
-    NoMode,
+    /// No mode was given, and there is none to keep, for this reason.
+    NoMode(Afresh),
     /// A station has to know which network to join.
     NoSsid,
     /// Neither a passphrase nor the word that the network is open.
@@ -188,10 +200,17 @@ impl fmt::Display for Reason {
                 "{port} is the {service} service's while services are on; choose another port, \
                  or turn the services off"
             ),
-            Self::NoMode => f.write_str(
-                "missing, and the board has none stored; choose ap (its own network) or sta (join \
-                 one)",
-            ),
+            Self::NoMode(afresh) => {
+                let why = match afresh {
+                    Afresh::Blank => ", and the board has none stored",
+                    Afresh::Erased => ", and erasing takes what the board has stored",
+                    Afresh::Unseen => "",
+                };
+                write!(
+                    f,
+                    "missing{why}; choose ap (its own network) or sta (join one)"
+                )
+            }
             Self::NoSsid => {
                 f.write_str("missing; a station needs the name of the network that it joins")
             }

@@ -60,7 +60,7 @@ mod wire;
 
 pub use block::{BLOCK_SIZE, BufferTooSmall, DecodeError, MAX_LEN, VERSION};
 pub use change::Changes;
-pub use error::{Field, Invalid, Reason};
+pub use error::{Afresh, Field, Invalid, Reason};
 pub use greeting::Greeting;
 pub use host_name::HostName;
 pub use network::{Channel, MaxStations, Mode, Network};

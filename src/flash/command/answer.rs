@@ -143,7 +143,7 @@ fn network(settings: &Settings, mac: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tcpctl_settings::Changes;
+    use tcpctl_settings::{Afresh, Changes};
 
     use super::*;
 
@@ -155,7 +155,7 @@ mod tests {
             ..Changes::default()
         };
         Wanted {
-            settings: changes.to_settings().unwrap(),
+            settings: changes.to_settings(Afresh::Blank).unwrap(),
             made_up: None,
         }
     }

@@ -1,5 +1,7 @@
 //! The way of a flash that has a board: look, plan, write what is missing, see that it answers.
 
+use tcpctl_settings::Afresh;
+
 use super::answer::Told;
 use super::plan::{Facts, facts, fits, full, step};
 use super::stored::stored_settings;
@@ -51,7 +53,8 @@ impl Flash<'_> {
         })
         .await?;
         let stored = stored?.and_then(|stored| self.kept(stored).settings);
-        let wanted = self.wanted(stored.as_ref())?;
+        let afresh = if keeps { Afresh::Blank } else { Afresh::Erased };
+        let wanted = self.wanted(stored.as_ref().ok_or(afresh))?;
         let parts = full(&image, &wanted.settings)?;
         self.bring_up_to(device, Some(&firmware), parts, &wanted)
             .await
@@ -96,7 +99,7 @@ impl Flash<'_> {
             .into());
         };
         let stored = self.kept(stored);
-        let wanted = self.wanted(stored.settings.as_ref())?;
+        let wanted = self.wanted(stored.settings.as_ref().ok_or(Afresh::Blank))?;
         let parts = vec![settings::part(&wanted.settings, offset)?];
         self.bring_up_to(device, None, parts, &wanted).await
     }

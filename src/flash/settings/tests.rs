@@ -18,37 +18,40 @@ fn wpa2(text: &str) -> Security {
 #[test]
 fn an_access_point_that_was_given_no_passphrase_gets_one() {
     let asked = asked(&[("mode", "ap")], None);
-    let wanted = asked.over(None).unwrap();
+    let wanted = asked.over(Err(Afresh::Blank)).unwrap();
     let made_up = wanted.made_up.unwrap();
     assert_eq!(
         *wanted.settings.network.security(),
         Security::Wpa2(made_up.clone())
     );
     assert_eq!(made_up.reveal().len(), 19);
-    assert_ne!(asked.over(None).unwrap().made_up, Some(made_up));
+    assert_ne!(
+        asked.over(Err(Afresh::Blank)).unwrap().made_up,
+        Some(made_up)
+    );
 }
 
 #[test]
 fn what_is_stored_is_kept_unless_another_mode_is_asked_for() {
     let home = [("mode", "sta"), ("ssid", "home"), ("workers", "7")];
     let stored = asked(&home, Some(wpa2("secret of home")))
-        .over(None)
+        .over(Err(Afresh::Blank))
         .unwrap()
         .settings;
 
     let greeting = asked(&[("greeting", "hi")], None);
-    let wanted = greeting.over(Some(&stored)).unwrap();
+    let wanted = greeting.over(Ok(&stored)).unwrap();
     assert_eq!(wanted.settings.network, stored.network);
     assert_eq!(wanted.settings.server.greeting().as_bytes(), b"hi");
     assert!(wanted.made_up.is_none());
 
-    let wanted = asked(&[("mode", "ap")], None).over(Some(&stored)).unwrap();
+    let wanted = asked(&[("mode", "ap")], None).over(Ok(&stored)).unwrap();
     assert_eq!(wanted.settings.network.ssid(), None);
     assert_eq!(wanted.settings.server.workers().get(), 7);
     assert!(wanted.made_up.is_some());
 
     let renamed = asked(&[("ssid", "desk")], None);
-    let again = renamed.over(Some(&wanted.settings)).unwrap();
+    let again = renamed.over(Ok(&wanted.settings)).unwrap();
     assert_eq!(
         again.settings.network.security(),
         wanted.settings.network.security()
@@ -59,17 +62,15 @@ fn what_is_stored_is_kept_unless_another_mode_is_asked_for() {
 fn another_network_needs_another_passphrase() {
     let home = [("mode", "sta"), ("ssid", "home")];
     let stored = asked(&home, Some(wpa2("secret of home")))
-        .over(None)
+        .over(Err(Afresh::Blank))
         .unwrap()
         .settings;
     // Tests have no terminal to ask at.
     let refused = asked(&[("ssid", "office")], None)
-        .over(Some(&stored))
+        .over(Ok(&stored))
         .unwrap_err();
     assert!(refused.message.contains("'office' needs one"), "{refused}");
-    let same = asked(&[("ssid", "home")], None)
-        .over(Some(&stored))
-        .unwrap();
+    let same = asked(&[("ssid", "home")], None).over(Ok(&stored)).unwrap();
     assert_eq!(same.settings, stored);
 }
 
@@ -79,7 +80,7 @@ fn what_is_missing_is_asked_for_by_its_option() {
         (&[("workers", "2")][..], "--mode ap"),
         (&[("mode", "sta")], "--ssid NAME"),
     ] {
-        let refused = asked(options, None).over(None).unwrap_err();
+        let refused = asked(options, None).over(Err(Afresh::Blank)).unwrap_err();
         assert!(refused.to_string().contains(hint), "{refused}");
     }
 }
@@ -87,7 +88,7 @@ fn what_is_missing_is_asked_for_by_its_option() {
 #[test]
 fn a_description_has_no_passphrase() {
     let wanted = asked(&[("mode", "ap")], Some(wpa2("hunter2hunter2")))
-        .over(None)
+        .over(Err(Afresh::Blank))
         .unwrap();
     let text = format!("{:?} {wanted:?}", described(&wanted.settings, None));
     assert!(!text.contains("hunter2"), "{text}");

@@ -3,8 +3,9 @@
 
 use proptest::prelude::*;
 use tcpctl_settings::{
-    Changes, Channel, Field, Greeting, HostName, Invalid, MaxStations, Mode, Network, Passphrase,
-    Reason, RequestTimeout, Security, Services, Settings, Ssid, Status, TcpPort, Workers,
+    Afresh, Changes, Channel, Field, Greeting, HostName, Invalid, MaxStations, Mode, Network,
+    Passphrase, Reason, RequestTimeout, Security, Services, Settings, Ssid, Status, TcpPort,
+    Workers,
 };
 
 use crate::any;
@@ -165,7 +166,7 @@ fn an_access_point_is_never_open_by_omission() {
         Reason::NoSecurity,
     );
     assert_refused(
-        mode(Mode::AccessPoint).to_settings(),
+        mode(Mode::AccessPoint).to_settings(Afresh::Blank),
         Field::Passphrase,
         Reason::NoSecurity,
     );
@@ -174,7 +175,7 @@ fn an_access_point_is_never_open_by_omission() {
         ..mode(Mode::AccessPoint)
     };
     assert_eq!(
-        open.to_settings(),
+        open.to_settings(Afresh::Blank),
         Ok(Settings::new(Network::AccessPoint {
             ssid: None,
             security: Security::Open
@@ -185,7 +186,7 @@ fn an_access_point_is_never_open_by_omission() {
 #[test]
 fn a_station_needs_a_name_and_a_word_on_its_protection() {
     assert_refused(
-        mode(Mode::Station).to_settings(),
+        mode(Mode::Station).to_settings(Afresh::Blank),
         Field::Ssid,
         Reason::NoSsid,
     );
@@ -193,7 +194,11 @@ fn a_station_needs_a_name_and_a_word_on_its_protection() {
         ssid: Some(ssid("home")),
         ..mode(Mode::Station)
     };
-    assert_refused(named.to_settings(), Field::Passphrase, Reason::NoSecurity);
+    assert_refused(
+        named.to_settings(Afresh::Blank),
+        Field::Passphrase,
+        Reason::NoSecurity,
+    );
     assert_refused(
         access_point().overridden_by(&named),
         Field::Passphrase,
@@ -203,16 +208,31 @@ fn a_station_needs_a_name_and_a_word_on_its_protection() {
         security: Some(wpa2("battery staple")),
         ..named
     };
-    assert_eq!(protected.to_settings(), Ok(station()));
+    assert_eq!(protected.to_settings(Afresh::Blank), Ok(station()));
 }
 
 #[test]
-fn a_blank_board_needs_a_mode() {
+fn without_a_stored_mode_one_is_needed() {
     let changes = Changes {
         security: Some(Security::Open),
         ..Changes::default()
     };
-    assert_refused(changes.to_settings(), Field::Mode, Reason::NoMode);
+    for (afresh, words) in [
+        (
+            Afresh::Blank,
+            "mode: missing, and the board has none stored; choose ap ",
+        ),
+        (
+            Afresh::Erased,
+            "mode: missing, and erasing takes what the board has stored; choose ap ",
+        ),
+        (Afresh::Unseen, "mode: missing; choose ap "),
+    ] {
+        let refused = changes.to_settings(afresh).unwrap_err();
+        assert_eq!(refused.reason, Reason::NoMode(afresh));
+        let said = refused.to_string();
+        assert!(said.starts_with(words), "{said}");
+    }
 }
 
 #[test]
