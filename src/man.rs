@@ -17,8 +17,13 @@ const SEE_ALSO: &str = "See also";
 const CODES: &str = "Exit codes";
 /// The line of a help text under which each line tells of a file.
 const FILES: &str = "Files";
+/// The day of this version's release, as CHANGELOG.md has it; of the last change to a page where it
+/// has none yet. Not the day of the build: the same source makes the same pages.
+const DATE: &str = "2026-11-26";
 /// What roff needs to show an apostrophe as it is, and the crate writes before each section.
 const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+/// How the crate has an empty line before possible values: of these the breaks do nothing.
+const EMPTY_LINE: &str = "\n.br\n\n.br\n";
 
 /// Prints a page.
 ///
@@ -46,9 +51,14 @@ fn page(name: Option<&str>) -> io::Result<String> {
         .map(ToString::to_string)
         .unwrap_or_default();
     let has_commands = command.has_subcommands();
-    let man = Man::new(command);
+    let man = Man::new(command)
+        .title(title(name).to_uppercase())
+        .date(DATE)
+        .source(concat!("tcpctl ", env!("CARGO_PKG_VERSION")))
+        .manual("tcpctl");
 
     let mut text = Vec::new();
+    man.render_title(&mut text)?;
     man.render_name_section(&mut text)?;
     man.render_synopsis_section(&mut text)?;
     man.render_description_section(&mut text)?;
@@ -57,14 +67,11 @@ fn page(name: Option<&str>) -> io::Result<String> {
         man.render_subcommands_section(&mut text)?;
     }
     sections(&help, name.is_some()).to_writer(&mut text)?;
-    // Each section came with the preamble; one is enough. The date is empty, which the crate does not
-    // write.
-    let text = String::from_utf8_lossy(&text).replace(PREAMBLE, "");
-    Ok(format!(
-        "{PREAMBLE}.TH {} 1 \"\" \"tcpctl {}\" \"tcpctl\"\n{text}",
-        title(name).to_uppercase(),
-        env!("CARGO_PKG_VERSION"),
-    ))
+    // Each section came with the preamble; one is enough.
+    let text = String::from_utf8_lossy(&text)
+        .replace(PREAMBLE, "")
+        .replace(EMPTY_LINE, "\n\n");
+    Ok(format!("{PREAMBLE}{text}"))
 }
 
 /// The page's name: `tcpctl`, `tcpctl-send`.
@@ -95,7 +102,7 @@ fn sections(help: &str, of_command: bool) -> Roff {
             roff.control("PP", []);
         }
         let mut typed = false;
-        for line in lines {
+        for (at, line) in lines.enumerate() {
             let is_typed = line.starts_with("    ");
             if is_typed != typed {
                 if is_typed {
@@ -110,7 +117,7 @@ fn sections(help: &str, of_command: bool) -> Roff {
             match section {
                 SEE_ALSO => roff.text(pages(line.trim(), of_command)),
                 _ if typed => roff.text([roman(&line[4..])]),
-                FILES => roff.text([roman(line.trim())]).control("br", []),
+                FILES if at > 0 => roff.control("br", []).text([roman(line.trim())]),
                 // The program's own help has a code a line; those of the commands are prose.
                 CODES if !of_command => roff
                     .control("TP", ["8"])
@@ -172,6 +179,6 @@ mod tests {
         let roff = sections(listed, false).to_roff();
         let end = ".TP 8\n\\fB0\\fR\ndone\n.TP 8\n\\fB130, 143\\fR\nended\n";
         assert!(roff.ends_with(end), "{roff}");
-        assert!(roff.contains("a\n.br\nb\n.br\n"), "{roff}");
+        assert!(roff.contains(".SH FILES\na\n.br\nb\n.SH"), "{roff}");
     }
 }

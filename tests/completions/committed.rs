@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use clap::CommandFactory;
 use tcpctl::cli::Cli;
 
 use crate::common::run;
+use crate::prerequisites::{Need, skipped};
 
 /// Each file's name, and the command line that prints it.
 fn files() -> Vec<(String, Vec<String>)> {
@@ -58,7 +60,11 @@ fn a_page_says_what_the_help_says() {
         let page = run(line.iter().map(String::as_str)).stdout;
         let page = String::from_utf8(page).unwrap().replace("\\-", "-");
         let title = file.trim_end_matches(".1").to_uppercase();
-        assert!(page.contains(&format!("\n.TH {title} 1 \"\" ")), "{page}");
+        let version = env!("CARGO_PKG_VERSION");
+        let date = released(version);
+        let date = date.as_deref().unwrap_or_else(|| date_of(&page));
+        let title = format!("\n.TH {title} 1 {date} \"tcpctl {version}\" tcpctl\n");
+        assert!(page.contains(&title), "{title} is not in {page}");
         for section in [".SH EXAMPLES", ".SH \"EXIT STATUS\"", ".SH \"SEE ALSO\""] {
             assert!(page.contains(section), "{file} has no {section}");
         }
@@ -72,6 +78,45 @@ fn a_page_says_what_the_help_says() {
         for long in command.get_arguments().filter_map(clap::Arg::get_long) {
             assert!(page.contains(&format!("--{long}")), "{file}: --{long}");
         }
+    }
+}
+
+/// The day of a version's release, if the changelog has one: `## 0.1.0 - 2026-12-24`.
+fn released(version: &str) -> Option<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("CHANGELOG.md");
+    let changes = fs::read_to_string(path).unwrap();
+    let heading = format!("## {version} - ");
+    let day = changes.lines().find_map(|line| line.strip_prefix(&heading));
+    day.map(str::to_owned)
+}
+
+/// A page's date, which is one and none of a build.
+fn date_of(page: &str) -> &str {
+    let title = page.lines().find(|line| line.starts_with(".TH ")).unwrap();
+    let date = title.split(' ').nth(3).unwrap();
+    let is_date = date.len() == 10
+        && date.char_indices().all(|(at, c)| match at {
+            4 | 7 => c == '-',
+            _ => c.is_ascii_digit(),
+        });
+    assert!(is_date, "{title}");
+    date
+}
+
+#[test]
+fn the_pages_are_as_a_manual_wants_them() {
+    if skipped(&[Need::Program("mandoc")]) {
+        return;
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions");
+    for (file, _) in files().iter().filter(|(file, _)| file.ends_with(".1")) {
+        let lint = Command::new("mandoc")
+            .args(["-Tlint", "-W", "warning", file])
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        let said = [lint.stdout, lint.stderr].concat();
+        assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
     }
 }
 
