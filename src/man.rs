@@ -2,9 +2,9 @@
 
 use std::io;
 
-use clap::CommandFactory;
+use clap::{ArgAction, Command, CommandFactory};
 use clap_mangen::Man;
-use clap_mangen::roff::{Inline, Roff, bold, roman};
+use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use crate::cli::{Cli, ManArgs};
 use crate::exit::Exit;
@@ -50,6 +50,7 @@ fn page(name: Option<&str>) -> io::Result<String> {
         .or_else(|| command.get_after_help())
         .map(ToString::to_string)
         .unwrap_or_default();
+    let synopsis = synopsis(&command);
     let has_commands = command.has_subcommands();
     let man = Man::new(command)
         .title(title(name).to_uppercase())
@@ -60,7 +61,7 @@ fn page(name: Option<&str>) -> io::Result<String> {
     let mut text = Vec::new();
     man.render_title(&mut text)?;
     man.render_name_section(&mut text)?;
-    man.render_synopsis_section(&mut text)?;
+    synopsis.to_writer(&mut text)?;
     man.render_description_section(&mut text)?;
     man.render_options_section(&mut text)?;
     if has_commands {
@@ -72,6 +73,49 @@ fn page(name: Option<&str>) -> io::Result<String> {
         .replace(PREAMBLE, "")
         .replace(EMPTY_LINE, "\n\n");
     Ok(format!("{PREAMBLE}{text}"))
+}
+
+/// The whole command line. The crate's own leaves out what an option's value is.
+fn synopsis(command: &Command) -> Roff {
+    let mut line = vec![bold(command.get_bin_name().unwrap_or(command.get_name()))];
+    let shown = || command.get_arguments().filter(|arg| !arg.is_hide_set());
+    let options = shown().filter(|arg| !arg.is_positional());
+    for arg in options.chain(shown().filter(|arg| arg.is_positional())) {
+        let [open, close] = if arg.is_required_set() {
+            ["", ""]
+        } else {
+            ["[", "]"]
+        };
+        line.push(roman(format!(" {open}")));
+        let flags = [
+            arg.get_short().map(|short| format!("-{short}")),
+            arg.get_long().map(|long| format!("--{long}")),
+        ];
+        for (at, flag) in flags.into_iter().flatten().enumerate() {
+            if at > 0 {
+                line.push(roman("|"));
+            }
+            line.push(bold(flag));
+        }
+        let values = arg.get_num_args().unwrap_or_default();
+        if values.takes_values() {
+            let name = arg.get_value_names().unwrap_or_default().join(" ");
+            let names = vec![name; values.min_values().max(1)].join(" ");
+            line.push(roman(if arg.is_positional() { "" } else { " " }));
+            line.push(italic(names));
+        }
+        line.push(roman(close));
+        let repeats = matches!(arg.get_action(), ArgAction::Count | ArgAction::Append);
+        if repeats || values.max_values() > values.min_values().max(1) {
+            line.push(roman("..."));
+        }
+    }
+    if command.has_subcommands() {
+        line.extend([roman(" "), italic("COMMAND")]);
+    }
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]).text(line);
+    roff
 }
 
 /// The page's name: `tcpctl`, `tcpctl-send`.

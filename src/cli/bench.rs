@@ -326,9 +326,9 @@ See also:
   tcpctl merge, tcpctl schema, tcpctl sim, tcpctl send
 
 Exit codes:
-  0 done, 1 a --fail-if holds, 2 usage, 6 name not resolved, 7, 28 or 56 not one request was
-  answered (could not connect, silence, broken), 70 what failed is here (no free port, a full
-  disk), 130 and 143 interrupted";
+  0 done, 1 a --fail-if holds, 2 usage, 6 name not resolved, 7, 28 or 56 not one request was \
+answered (could not connect, silence, broken), 70 what failed is here (no free port, a full \
+disk), 130 and 143 interrupted";
 
 const MERGE_MORE: &str = "\
 Examples: tcpctl merge --help

@@ -14,8 +14,8 @@ An option wins over the environment, the environment over the config file, and t
 built in. The file is $XDG_CONFIG_HOME/tcpctl/config.toml, by default ~/.config/tcpctl/config.toml, \
 on Windows %APPDATA%\\tcpctl\\config.toml; TCPCTL_CONFIG names another one. It is TOML, and may hold:
 
-  target = \"192.168.1.1:3000\"   # the TARGET of send and bench [environment: TCPCTL_TARGET]
-  port = \"/dev/ttyUSB0\"         # the --port of flash and monitor [environment: TCPCTL_PORT]
+  target = \"192.168.1.1:3000\"  # the TARGET of send and bench, as TCPCTL_TARGET
+  port = \"/dev/ttyUSB0\"        # the --port of flash and monitor, as TCPCTL_PORT
 
 Colour is no matter of the file: NO_COLOR, CLICOLOR_FORCE and --color decide, as in other programs.";
 

@@ -304,5 +304,5 @@ See also:
   tcpctl monitor, tcpctl discover, tcpctl config
 
 Exit codes:
-  0 written, verified and as far as it can be reached from here answering; 1 the board closed
-  without a greeting; 2 usage; 70 the board or the flashing failed; 130 interrupted";
+  0 written, verified and as far as it can be reached from here answering; 1 the board closed \
+without a greeting; 2 usage; 70 the board or the flashing failed; 130 interrupted";

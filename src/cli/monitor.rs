@@ -79,5 +79,5 @@ See also:
   tcpctl flash, tcpctl discover, tcpctl config
 
 Exit codes:
-  0 at --until's line, without it after --timeout or Ctrl-C; 1 --until unmet, 28 and nothing came;
-  2 usage; 70 the port can't be opened; 130 and 143 interrupted before --until or --timeout";
+  0 at --until's line, without it after --timeout or Ctrl-C; 1 --until unmet, 28 and nothing came; \
+2 usage; 70 the port can't be opened; 130 and 143 interrupted before --until or --timeout";

@@ -305,6 +305,6 @@ See also:
   tcpctl discover, tcpctl bench, tcpctl sim
 
 Exit codes:
-  0 done, 1 closed without a byte or --lines or --expect unmet, 2 usage, 6 name not resolved,
-  7 could not connect, 28 time ran out in silence, 56 the connection broke, 70 internal,
-  130 and 143 interrupted";
+  0 done, 1 closed without a byte or --lines or --expect unmet, 2 usage, 6 name not resolved, \
+7 could not connect, 28 time ran out in silence, 56 the connection broke, 70 internal, \
+130 and 143 interrupted";

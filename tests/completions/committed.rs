@@ -75,8 +75,16 @@ fn a_page_says_what_the_help_says() {
             Some(name) => cli.find_subcommand(name).unwrap(),
             None => &cli,
         };
-        for long in command.get_arguments().filter_map(clap::Arg::get_long) {
-            assert!(page.contains(&format!("--{long}")), "{file}: --{long}");
+        let (synopsis, options) = page.split_once(".SH DESCRIPTION\n").unwrap();
+        for arg in command.get_arguments() {
+            let Some(long) = arg.get_long() else { continue };
+            assert!(options.contains(&format!("--{long}")), "{file}: --{long}");
+            let value = match arg.get_value_names() {
+                Some(names) if arg.get_action().takes_values() => format!(" \\fI{}\\fR", names[0]),
+                _ => String::new(),
+            };
+            let option = format!("\\fB--{long}\\fR{value}]");
+            assert!(synopsis.contains(&option), "{file}: {option}: {synopsis}");
         }
     }
 }

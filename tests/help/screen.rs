@@ -51,6 +51,30 @@ fn a_summary_fits_a_screen_of_24_lines_and_is_a_part_of_the_help() {
     }
 }
 
+/// Help is folded at the terminal's width: a line end within a sentence would show in the middle of
+/// one, and what one types or writes into a file is broken where it is wider than 80 columns.
+#[test]
+fn prose_has_no_line_ends_of_its_own_and_what_is_typed_fits() {
+    let mut cli = Cli::command();
+    cli.build();
+    for command in cli.get_subcommands() {
+        let name = command.get_name();
+        let help = command.get_after_long_help().unwrap().to_string();
+        let codes = help.split("Exit codes:\n").nth(1).unwrap();
+        assert_eq!(codes.lines().count(), 1, "{name}: {codes}");
+        let about = command.get_long_about().map(ToString::to_string);
+        for line in about.unwrap_or_default().lines() {
+            assert!(
+                !line.starts_with("  ") || line.chars().count() <= 80,
+                "{name}: {line}"
+            );
+        }
+        for line in help.lines().filter(|line| line.starts_with("    ")) {
+            assert!(line.chars().count() <= 80, "{name}: {line}");
+        }
+    }
+}
+
 #[test]
 fn a_text_that_a_full_disk_does_not_take_is_a_failure() {
     let Ok(full) = File::options().write(true).open("/dev/full") else {
