@@ -142,10 +142,11 @@ pub fn columns(title: &str, all: &[Column<'_>], charset: Charset, width: usize) 
     };
     let mut lines = Vec::with_capacity(ROWS + 2);
     for row in (0..ROWS).rev() {
-        let (first, second) = match row {
-            _ if row == ROWS - 1 => (human::number(highest), title),
-            0 => ("0".to_owned(), ""),
-            _ => (String::new(), ""),
+        let is_top = row == ROWS - 1;
+        let first = match row {
+            _ if is_top => human::number(highest),
+            0 => "0".to_owned(),
+            _ => String::new(),
         };
         let mut line = format!("  {first:>9} {border}");
         for column in shown {
@@ -154,8 +155,10 @@ pub fn columns(title: &str, all: &[Column<'_>], charset: Charset, width: usize) 
             line.push(' ');
             line.extend(std::iter::repeat_n(cell, wide));
         }
-        if !second.is_empty() && line.chars().count() + second.len() + 2 <= width {
-            line = format!("{line}  {second}");
+        if is_top && line.chars().count() + title.len() + 2 <= width {
+            line = format!("{line}  {title}");
+        } else if is_top {
+            lines.push(format!("  {title}"));
         }
         lines.push(line.trim_end().to_owned());
     }
@@ -368,8 +371,10 @@ mod tests {
         for width in 40..120 {
             for charset in [Charset::Ascii, Charset::Unicode] {
                 let lines = columns("replies/s", &columns_of(&many), charset, width);
-                let names = &lines[ROWS];
-                assert!(names.ends_with("40"), "{width}: {names}");
+                for end in ["40", "replies/s"] {
+                    let has = lines.iter().any(|line| line.ends_with(end));
+                    assert!(has, "{width}: {end}: {lines:#?}");
+                }
                 for line in &lines {
                     assert!(line.chars().count() <= width, "{width}: {line}");
                 }

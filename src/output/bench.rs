@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 
 use unicode_width::UnicodeWidthStr;
 
+use self::ramp::{leave_out, table_width};
+use super::columns;
 use super::{Colour, Halt, Output, human};
 use crate::bench::chart::{self, Charset};
 use crate::bench::report::{Flow, Latency, Report, Throughput};
@@ -110,6 +112,8 @@ const VALUES: usize = 25;
 const EVIDENCE: usize = VALUES + 15;
 /// A sentence in a narrower column than this would be all line ends.
 const NARROWEST: usize = 30;
+/// Where it begins then, below.
+const OWN_LINES: usize = 4;
 
 /// A heading and a row for each phase that was seen, by these names: connect, first byte, complete,
 /// the schedule's lateness, the least and the smoothed round-trip time.
@@ -150,8 +154,11 @@ pub(crate) fn latency_rows(
 
 impl Page {
     fn heading(&mut self, title: &str) {
-        let title = self.colour.strong(title);
-        let _ = writeln!(self.text, "\n{title}");
+        self.text.push('\n');
+        for line in self.folded(title, 0) {
+            let line = self.colour.strong(&line);
+            let _ = writeln!(self.text, "{line}");
+        }
     }
 
     fn lines(&mut self, lines: &[String]) {
@@ -162,27 +169,10 @@ impl Page {
 
     /// A sentence as lines that fit beside `indent` columns.
     fn folded(&self, sentence: &str, indent: usize) -> Vec<String> {
-        let Some(room) = self
-            .fold
-            .map(|fold| fold.saturating_sub(indent).max(NARROWEST))
-        else {
-            return vec![sentence.to_owned()];
-        };
-        let mut lines = vec![String::new()];
-        let mut used = 0;
-        for word in sentence.split(' ') {
-            let long = word.width();
-            if used > 0 && used + 1 + long > room {
-                lines.push(String::new());
-                used = 0;
-            }
-            if let Some(line) = lines.last_mut() {
-                let space = if used > 0 { " " } else { "" };
-                let _ = write!(line, "{space}{word}");
-                used += space.len() + long;
-            }
+        match self.fold {
+            Some(fold) => columns::folded(sentence, fold.saturating_sub(indent)),
+            None => vec![sentence.to_owned()],
         }
-        lines
     }
 
     /// A row of a name and what is known.
@@ -195,14 +185,36 @@ impl Page {
         self.hanging(&format!("  {name:<22} {value:<14} "), how, EVIDENCE);
     }
 
-    /// A sentence behind `start`; its further lines begin at `indent`.
+    /// A sentence behind `start`; its further lines begin at `indent`. Where there is too little room
+    /// for it beside that, it has lines of its own.
     fn hanging(&mut self, start: &str, sentence: &str, indent: usize) {
+        let room = self.fold.map(|fold| fold.saturating_sub(indent));
+        let (start, indent) = match room {
+            Some(room) if room < NARROWEST && sentence.width() > room && indent > OWN_LINES => {
+                if !start.trim().is_empty() {
+                    let _ = writeln!(self.text, "{}", start.trim_end());
+                }
+                (&*" ".repeat(OWN_LINES), OWN_LINES)
+            }
+            _ => (start, indent),
+        };
         for (at, line) in self.folded(sentence, indent).iter().enumerate() {
             let _ = match at {
                 0 => writeln!(self.text, "{start}{line}"),
                 _ => writeln!(self.text, "{:indent$}{line}", ""),
             };
         }
+    }
+
+    /// A table that leaves out the columns of these titles, in this order, as far as it is wider than
+    /// the terminal.
+    fn fitting_table(&mut self, mut rows: Vec<Vec<String>>, less_telling: &[&str]) {
+        for column in less_telling {
+            if self.fold.is_some_and(|fold| table_width(&rows) > fold) {
+                leave_out(&mut rows, column);
+            }
+        }
+        self.table(&rows);
     }
 
     /// A table with its columns right-aligned, the first left-aligned.
@@ -240,7 +252,7 @@ impl Page {
         ];
         let rows = latency_rows(latency, names, time);
         if rows.len() > 1 {
-            self.table(&rows);
+            self.fitting_table(rows, &["mean", "samples", "p90", "p99.9", "max"]);
         }
         if let Some(shares) = shares::first_byte(latency) {
             self.row("time goes to", &shares);

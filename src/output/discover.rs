@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
+use super::columns::{fit, shortened};
 use super::{Colour, Halt, Output, human};
 use crate::discover::report::{BoardReport, DiscoverReport, Event, Status};
 use crate::sanitize;
@@ -20,6 +21,11 @@ const HEADINGS: [&str; 8] = [
 const MAX_WIDTH: usize = 40;
 /// What is left of a name on a terminal that is too narrow for all columns.
 const NARROWEST_NAME: usize = 12;
+/// Columns that a terminal which is too narrow even so does without, in this order: firmware, mode,
+/// chip, found, where, address. Whether a board is online says more.
+const LESS_TELLING: [usize; 6] = [4, 3, 2, 5, 6, 1];
+/// All columns.
+const ALL: [bool; 8] = [true; 8];
 
 /// A list of boards that is being told.
 #[derive(Debug)]
@@ -209,15 +215,16 @@ impl Table {
                 *width = cell.width().max(*width);
             }
         }
-        // Whether a board is online says more than the end of a long name.
-        let all = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
-        let name = widths[0].saturating_sub(all.saturating_sub(room.columns));
-        if name < widths[0] {
-            widths[0] = name.max(NARROWEST_NAME).min(widths[0]);
-            for (cells, _) in &mut shown {
-                cells[0] = shortened(&cells[0], widths[0]).into();
-            }
+        let columns = fitting(&mut widths, room.columns);
+        for (cells, _) in &mut shown {
+            cells[0] = shortened(&cells[0], widths[0]).into();
         }
+        // What is not cut is broken where the terminal ends, and between columns.
+        let fold = if size.columns < room.columns {
+            size.columns
+        } else {
+            usize::MAX
+        };
         let mut text = String::new();
         let above = self.rows_above(size);
         if above > 0 {
@@ -232,10 +239,11 @@ impl Table {
             text.push_str(&show(line));
             text.push('\n');
         };
-        let headings = row(&HEADINGS.map(Cow::Borrowed), widths);
+        let headings = row(&HEADINGS.map(Cow::Borrowed), widths, columns, fold);
         add(&headings, &|line| colour.strong(line));
         for (cells, board) in &shown {
-            add(&row(cells, widths), &|line| in_colour(line, board, colour));
+            let line = row(cells, widths, columns, fold);
+            add(&line, &|line| in_colour(line, board, colour));
         }
         if self.boards.len() > rows {
             let more = human::grouped((self.boards.len() - rows) as u64);
@@ -261,7 +269,8 @@ impl Table {
 }
 
 fn line(board: &BoardReport, colour: Colour) -> String {
-    in_colour(&row(&cells(board), WIDTHS), board, colour)
+    let line = row(&cells(board), WIDTHS, ALL, usize::MAX);
+    in_colour(&line, board, colour)
 }
 
 fn in_colour(line: &str, board: &BoardReport, colour: Colour) -> String {
@@ -271,24 +280,43 @@ fn in_colour(line: &str, board: &BoardReport, colour: Colour) -> String {
     }
 }
 
-/// As much of a text as takes one line of the terminal.
-fn fit(text: &str, columns: usize) -> &str {
-    let mut used = 0;
-    for (at, character) in text.char_indices() {
-        used += character.width().unwrap_or(0);
-        if used > columns {
-            return &text[..at];
+/// Which columns are shown where there is so much room, and how much of a name: its end goes first.
+fn fitting(widths: &mut [usize; 8], room: usize) -> [bool; 8] {
+    let mut columns = ALL;
+    let besides_name = |columns: [bool; 8]| {
+        let others = widths.iter().zip(columns).skip(1);
+        let others = others.filter(|(_, is_shown)| *is_shown);
+        others.map(|(width, _)| width + 2).sum::<usize>()
+    };
+    let least = widths[0].min(NARROWEST_NAME);
+    for column in LESS_TELLING {
+        if besides_name(columns).saturating_add(least) <= room {
+            break;
         }
+        columns[column] = false;
     }
-    text
+    let left = room.saturating_sub(besides_name(columns));
+    widths[0] = left.clamp(least, widths[0]);
+    columns
 }
 
-fn row(cells: &[Cow<'_, str>; 8], widths: [usize; 8]) -> String {
+/// A line of these columns; it goes on below, two columns in, where it would be wider than `fold`.
+fn row(cells: &[Cow<'_, str>; 8], widths: [usize; 8], columns: [bool; 8], fold: usize) -> String {
     let mut text = String::new();
-    for (cell, width) in cells.iter().zip(widths) {
+    let mut used = 0;
+    for ((cell, width), is_shown) in cells.iter().zip(widths).zip(columns) {
+        if !is_shown {
+            continue;
+        }
+        if used > 0 && used + width > fold {
+            text.truncate(text.trim_end().len());
+            text.push_str("\n  ");
+            used = 2;
+        }
         text.push_str(cell);
         let spaces = width.saturating_sub(cell.width()) + 2;
         text.extend(std::iter::repeat_n(' ', spaces));
+        used += width + 2;
     }
     text.truncate(text.trim_end().len());
     text
@@ -347,14 +375,6 @@ fn cells(board: &BoardReport) -> [Cow<'static, str>; 8] {
 fn shown(text: &str) -> String {
     let safe = sanitize::one_line(text);
     shortened(&safe, MAX_WIDTH)
-}
-
-/// As much of a text as takes so many columns, with a mark where it was cut.
-fn shortened(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    format!("{}...", fit(text, columns.saturating_sub(3)))
 }
 
 #[cfg(test)]

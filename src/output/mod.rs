@@ -5,6 +5,7 @@
 
 pub mod bench;
 mod colour;
+mod columns;
 mod config;
 pub mod discover;
 mod flash;
@@ -181,6 +182,9 @@ impl Output {
     /// sees standard error, and not with `-q`. The text must be safe for a terminal.
     pub fn status(&self, text: &str) {
         if self.shows_status() {
+            // What the terminal broke into two rows could not be replaced.
+            let width = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
+            let text = columns::whole_parts(text, width);
             let _ = io::stderr().write_all(format!("\r\x1b[2K{text}").as_bytes());
         }
     }

@@ -58,7 +58,10 @@ fn a_watch_is_a_table_that_is_drawn_over_itself_when_the_terminal_changes() {
     // The headings take two rows now: three rows up, and a line that fits.
     tcsetwinsize(&terminal, size(40)).unwrap();
     sees("\x1b[3A\r\x1b[J", &mut terminal);
-    sees("  FOU\r\n0 boards", &mut terminal);
+    sees(
+        "\x1b[JNAME  ADDRESS  FOUND  WHERE  STATUS\r\n0 boards",
+        &mut terminal,
+    );
     signal(&child, Signal::INT);
     let ended = finish(child);
     assert_eq!(ended.code, 0, "{ended:?}");

@@ -10,7 +10,9 @@ impl Page {
         let target = sanitize::one_line(&comparison.baseline.target);
         let title = format!("Compared with {target}, {}", comparison.baseline.started_at);
         self.heading(&title);
-        self.table(&comparison_rows(comparison));
+        // What has changed, and whether that is sure, is told to the last.
+        let less_telling = ["95% sure between", "before", "now"];
+        self.fitting_table(comparison_rows(comparison), &less_telling);
         for change in &comparison.changes {
             self.hanging("  ", &sanitize::one_line(change), 2);
         }

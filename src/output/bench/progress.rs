@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::bench::chart::{self, Charset};
 use crate::bench::measurement::ErrorClass;
 use crate::bench::{engine, limits, ramp, throughput, verdict};
-use crate::output::{Output, human};
+use crate::output::{Output, columns, human};
 
 impl Output {
     /// Shows what the search for the limits is doing, where a person sees it.
@@ -135,7 +135,7 @@ pub(super) fn flow_progress(
     if rates.len() > 1 && room >= 8 {
         let _ = write!(line, "  {}", charset.sparkline(&rates, room));
     }
-    line.chars().take(width).collect()
+    columns::whole_parts(&line, width).to_owned()
 }
 
 /// The line that a terminal shows meanwhile, no wider than `width`.
@@ -164,5 +164,5 @@ pub fn progress(progress: &Progress<'_>, charset: Charset, width: usize) -> Stri
     if rates.len() > 1 && room >= 8 {
         let _ = write!(line, "  {}", charset.sparkline(&rates, room));
     }
-    line.chars().take(width).collect()
+    columns::whole_parts(&line, width).to_owned()
 }

@@ -47,8 +47,16 @@ impl Page {
 }
 
 /// Columns of a ramp that a narrow terminal does without, in this order; they are in the JSON and
-/// the page.
-const LESS_TELLING: [&str; 3] = ["max", "failed", "sent again"];
+/// the page, and of the last ones there are charts.
+const LESS_TELLING: [&str; 7] = [
+    "max",
+    "failed",
+    "sent again",
+    "SYN again",
+    "p50",
+    "refused",
+    "p99",
+];
 
 /// How wide [`Page::table`] makes it.
 pub(super) fn table_width(rows: &[Vec<String>]) -> usize {

@@ -62,6 +62,36 @@ fn sentences_are_folded_on_a_terminal_and_nowhere_else() {
     }
 }
 
+/// What does not fit beside its name stands below it, and columns that say less are left out.
+#[test]
+fn a_narrow_terminal_breaks_no_line_of_a_report() {
+    let mut report = example::full();
+    report.comparison = Some(compare(&example::report(), &report));
+    for width in [40, 50, 60, 70] {
+        let text = render(&report, Colour::Off, Charset::Unicode, width, Some(width));
+        let long: Vec<_> = text
+            .lines()
+            .filter(|line| line.chars().count() > width)
+            .collect();
+        assert!(long.is_empty(), "{width}: {long:#?}");
+        for part in [
+            "difference",
+            "could be chance",
+            "reconnect race",
+            "ms, 99% of the replies",
+            "refused or sent again",
+            "  p99",
+        ] {
+            assert!(text.contains(part), "{width}: {part} is not in\n{text}");
+        }
+    }
+    let narrow = render(&report, Colour::Off, Charset::Unicode, 40, Some(40));
+    assert!(
+        narrow.contains("  held in all            8\n    the 9th connection"),
+        "{narrow}"
+    );
+}
+
 #[test]
 fn the_answer_comes_first_and_nothing_is_left_out() {
     let text = plain(&example::full());

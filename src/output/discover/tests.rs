@@ -42,13 +42,6 @@ fn a_line_has_all_that_is_known_and_nothing_that_harms() {
     assert!(long.len() < 300, "{}", long.len());
 }
 
-#[test]
-fn a_line_is_cut_between_characters() {
-    assert_eq!(fit("häuser", 2), "hä");
-    assert_eq!(fit("ab", 5), "ab");
-    assert_eq!(fit("厨房", 3), "厨");
-}
-
 const NARROW: Size = Size {
     columns: 30,
     rows: 6,
@@ -91,6 +84,55 @@ fn where_all_does_not_fit_it_is_the_name_that_is_cut() {
     assert!(line.starts_with("Board in th...  [fe80"), "{text}");
     assert!(line.contains("online 1.32 ms"), "{text}");
     assert!(line.width() <= screen.columns, "{text}");
+}
+
+#[test]
+fn on_a_narrow_terminal_columns_are_left_out_and_not_the_status() {
+    let of = |columns| {
+        let screen = Size { columns, rows: 24 };
+        let mut table = table(&[]);
+        let mut board = board("tcpctl-0b3c");
+        board.greeting = None;
+        board.addresses = vec!["192.168.178.123".into()];
+        table.boards.push(board);
+        let text = table.draw(screen, screen, Colour::Off);
+        assert!(text.lines().all(|it| it.width() <= columns), "{text}");
+        text.lines().take(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of(80),
+        [
+            "NAME         ADDRESS               CHIP     FOUND         WHERE  STATUS",
+            "tcpctl-0b3c  192.168.178.123:3000  esp32c3  mdns+gateway  eth0   online 1.32 ms",
+        ]
+    );
+    assert_eq!(
+        of(40),
+        ["NAME         STATUS", "tcpctl-0b3c  online 1.32 ms",]
+    );
+}
+
+/// Nothing is cut of the last table, and no terminal breaks it in the middle of a word.
+#[test]
+fn the_last_table_is_broken_between_columns() {
+    let terminal = Size {
+        columns: 60,
+        rows: 24,
+    };
+    let whole = Size {
+        columns: usize::MAX,
+        rows: usize::MAX,
+    };
+    let mut table = table(&["tcpctl-0b3c"]);
+    table.watching = false;
+    let text = table.draw(terminal, whole, Colour::Off);
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    for (heading, cell) in [("FOUND", "mdns+gateway"), ("STATUS", "online 1.32 ms")] {
+        let at = |line: usize, part| lines[line].find(part).unwrap();
+        assert_eq!(at(1, heading), at(3, cell), "{text}");
+    }
+    assert!(lines.iter().all(|line| line.width() <= 60), "{text}");
 }
 
 #[test]
