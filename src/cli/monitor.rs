@@ -58,7 +58,9 @@ pub(super) const ABOUT: &str = "\
 Show what a board prints on its serial line, with the time (UTC) of each line.
 
 Opening the port resets no board. What a board prints can't harm the terminal. When the board is \
-unplugged, the command waits until it is back. On a terminal Ctrl-R resets the board, Ctrl-C ends.";
+unplugged, the command waits until it is back. On a terminal Ctrl-R resets the board, Ctrl-C ends. While its \
+output is stopped (Ctrl-S, a pipe that nobody reads) up to 4 MiB wait to be shown; what the board \
+prints beyond that is lost where the serial driver has no room for it.";
 
 const MORE: &str = "\
 Examples: tcpctl monitor --help

@@ -97,7 +97,7 @@ impl Watch {
         output: &Output,
     ) -> Result<Exit, Halt> {
         let port = port::open(chosen, self.baud)?;
-        let (sender, mut heard) = mpsc::unbounded_channel();
+        let (sender, mut heard) = mpsc::channel(reader::AHEAD);
         let (reset, resets) = std_mpsc::channel();
         let (place, baud) = (chosen.clone(), self.baud);
         tokio::task::spawn_blocking(move || reader::read(port, &place, baud, &sender, &resets));
@@ -120,18 +120,25 @@ impl Watch {
                     // It ends no other way: that is no failure.
                     return Ok(if self.until.is_some() || self.timeout.is_some() { exit } else { Exit::Done });
                 }
+                // A board that prints without a pause does not put it off.
+                () = &mut end => {
+                    for _ in 0..heard.len() {
+                        let Ok(next) = heard.try_recv() else { break };
+                        if self.hear(&next, &mut shown, chosen, output)? {
+                            return Ok(Exit::Done);
+                        }
+                    }
+                    if self.rest(&mut shown, output)? {
+                        return Ok(Exit::Done);
+                    }
+                    return self.too_late(&shown, chosen);
+                }
                 next = heard.recv() => match next {
                     Some(next) => if self.hear(&next, &mut shown, chosen, output)? {
                         return Ok(Exit::Done);
                     },
                     None => return Err(Failure::new(Kind::Internal, "the port's thread has died").into()),
                 },
-                () = &mut end => {
-                    if self.rest(&mut shown, output)? {
-                        return Ok(Exit::Done);
-                    }
-                    return self.too_late(&shown, chosen);
-                }
             }
         }
     }

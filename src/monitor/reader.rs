@@ -13,6 +13,11 @@ use crate::flash::port::{self, Chosen};
 
 /// How long a read waits: a reset, and the end, come so much later.
 const READ: Duration = Duration::from_millis(50);
+/// How many reads it is ahead of who shows them, at most: 4 MiB. While a terminal is stopped nothing
+/// more is read, and the serial driver keeps what it has room for, as with any terminal program.
+pub const AHEAD: usize = 1024;
+/// The most of one read.
+const CHUNK: usize = 4096;
 /// How often a port that is gone is looked for.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -31,34 +36,35 @@ pub enum Heard {
     NoReset(String),
 }
 
-/// Reads until `heard` is closed; each message of `resets` resets the board. Blocks.
+/// Reads until `heard` is closed; each message of `resets` resets the board. Blocks, also while
+/// `heard` is full.
 pub fn read(
     mut port: Port,
     chosen: &Chosen,
     baud: u32,
-    heard: &mpsc::UnboundedSender<Heard>,
+    heard: &mpsc::Sender<Heard>,
     resets: &std_mpsc::Receiver<()>,
 ) {
-    let mut buffer = [0; 4096];
+    let mut buffer = [0; CHUNK];
     let _ = port.set_timeout(READ);
     while !heard.is_closed() {
         if resets.try_recv().is_ok() {
             let outcome;
             (port, outcome) = reset(port, chosen);
-            let _ = heard.send(outcome);
+            let _ = heard.blocking_send(outcome);
         }
         match port.read(&mut buffer) {
             // The end of a terminal whose other side is gone.
             Ok(0) => {}
             Ok(count) => {
-                let _ = heard.send(Heard::Bytes(buffer[..count].to_vec()));
+                let _ = heard.blocking_send(Heard::Bytes(buffer[..count].to_vec()));
                 continue;
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => continue,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => {}
         }
-        let _ = heard.send(Heard::Gone);
+        let _ = heard.blocking_send(Heard::Gone);
         // Released first, or the system gives the board another name when it comes back.
         drop(port);
         port = loop {
@@ -71,7 +77,7 @@ pub fn read(
                 break again;
             }
         };
-        let _ = heard.send(Heard::Back);
+        let _ = heard.blocking_send(Heard::Back);
     }
 }
 

@@ -19,7 +19,7 @@ mod processes;
 mod decoding;
 mod keyboard;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
 use common::{finish, run, signal, tcpctl};
@@ -272,6 +272,48 @@ fn a_closed_pipe_ends_it_quietly() {
     let ended = finish(child);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert_eq!(ended.stderr, "");
+}
+
+/// A board that floods a terminal which was stopped: the port is read no further, and nothing that
+/// was read is lost.
+#[test]
+fn what_nobody_reads_does_not_pile_up() {
+    const FLOOD: usize = 32 << 20;
+    let mut line = Line::open();
+    let mut child = tcpctl(["monitor", "--raw", "--port", &port(&line)])
+        .spawn()
+        .unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let text = b"0123456789abcdefghijklmnopqrstuvwxyz\r\n".repeat(200);
+    let mut written = 0;
+    // Until the line has taken nothing for two seconds.
+    while let Some(count) = line.write_some(&text[written % text.len()..], 2) {
+        written += count;
+        assert!(written < FLOOD, "all of it was taken, and nobody reads it");
+    }
+    assert!(written > 0);
+    let mut came = vec![0; written];
+    output.read_exact(&mut came).unwrap();
+    assert!(came.chunks(text.len()).all(|it| text.starts_with(it)));
+    signal(&child, Signal::INT);
+    drop(output);
+    assert_eq!(finish(child).code, 0);
+}
+
+#[test]
+fn a_board_that_prints_without_a_pause_does_not_put_off_the_end() {
+    let mut line = Line::open();
+    let path = port(&line);
+    let wait = ["--until", "never", "--timeout", "300ms"];
+    let mut child = tcpctl([&["monitor", "--port", &path][..], &wait].concat())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let text = b"and on\r\n".repeat(500);
+    while child.try_wait().unwrap().is_none() {
+        let _ = line.write_some(&text, 1);
+    }
+    assert_eq!(finish(child).code, 1);
 }
 
 #[test]

@@ -77,6 +77,24 @@ impl Line {
         }
     }
 
+    /// Writes as much as there is room for; nothing where the other end takes nothing for so many
+    /// seconds.
+    #[allow(dead_code, reason = "each test binary takes of this what it needs")]
+    pub fn write_some(&mut self, bytes: &[u8], seconds: i64) -> Option<usize> {
+        self.let_others_in();
+        let master = self.master.as_mut()?;
+        rustix::io::ioctl_fionbio(&*master, true).unwrap();
+        let mut polled = [PollFd::new(&*master, PollFlags::OUT)];
+        let patience = rustix::event::Timespec {
+            tv_sec: seconds,
+            tv_nsec: 0,
+        };
+        if poll(&mut polled, Some(&patience)).unwrap() == 0 {
+            return None;
+        }
+        master.write(bytes).ok()
+    }
+
     /// Pulls the cable.
     pub fn unplug(&mut self) {
         self.master = None;
