@@ -2,14 +2,14 @@
 
 use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use espflash::connection::Port;
 use serialport::SerialPort;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::port::{self, Chosen, FIRST_BAUD};
 use crate::console::{self, Banner, Lines, Said};
@@ -24,6 +24,10 @@ const UNTIL_READY: Duration = Duration::from_secs(30);
 const READ: Duration = Duration::from_millis(50);
 /// How long a connection, and then each read, may take.
 const REACH: Duration = Duration::from_secs(3);
+/// How long all of that may take.
+const GREET: Duration = Duration::from_secs(8);
+/// What is told of a board that took the connection and no more.
+const SILENT: &str = "it is silent";
 /// The most of a greeting that is shown.
 const GREETING_LIMIT: usize = 4096;
 
@@ -167,7 +171,8 @@ pub enum Reached {
     Unreachable(String),
 }
 
-/// Connects, says what a client of the tutorial says, and reads the greeting.
+/// Connects, says what a client of the tutorial says, and reads the greeting. Takes no longer than
+/// [`GREET`], however little comes at a time.
 pub async fn greet(address: SocketAddr) -> Reached {
     let start = Instant::now();
     let mut stream = match timeout(REACH, TcpStream::connect(address)).await {
@@ -175,33 +180,33 @@ pub async fn greet(address: SocketAddr) -> Reached {
         Ok(Err(error)) => return Reached::Unreachable(error.to_string()),
         Err(_) => return Reached::Unreachable("no answer".to_owned()),
     };
-    if let Err(error) = stream.write_all(b"Hello TCP world!\r\n").await {
-        return Reached::NoGreeting(error.to_string());
-    }
     let mut greeting = Vec::new();
-    loop {
-        let mut buffer = [0; 1024];
-        match timeout(REACH, stream.read(&mut buffer)).await {
-            Ok(Ok(0)) if greeting.is_empty() => {
-                return Reached::NoGreeting("it closed without a byte".to_owned());
-            }
-            Ok(Err(error)) if greeting.is_empty() => {
-                return Reached::NoGreeting(error.to_string());
-            }
-            Err(_) if greeting.is_empty() => {
-                return Reached::NoGreeting("it is silent".to_owned());
-            }
-            Ok(Ok(0) | Err(_)) | Err(_) => break,
-            Ok(Ok(count)) => greeting.extend_from_slice(&buffer[..count]),
-        }
-        if greeting.len() >= GREETING_LIMIT {
-            break;
-        }
+    let end = start + GREET;
+    let ended = timeout_at(end, exchange(&mut stream, &mut greeting)).await;
+    if greeting.is_empty() {
+        return Reached::NoGreeting(ended.unwrap_or_else(|_| SILENT.to_owned()));
     }
     Reached::Answer {
         greeting,
         took: start.elapsed(),
     }
+}
+
+/// Reads what comes into `greeting`, and says how it ended.
+async fn exchange(stream: &mut TcpStream, greeting: &mut Vec<u8>) -> String {
+    if let Err(error) = stream.write_all(b"Hello TCP world!\r\n").await {
+        return error.to_string();
+    }
+    while greeting.len() < GREETING_LIMIT {
+        let mut buffer = [0; 1024];
+        match timeout(REACH, stream.read(&mut buffer)).await {
+            Ok(Ok(0)) => return "it closed without a byte".to_owned(),
+            Ok(Ok(count)) => greeting.extend_from_slice(&buffer[..count]),
+            Ok(Err(error)) => return error.to_string(),
+            Err(_) => return SILENT.to_owned(),
+        }
+    }
+    "it says more than a greeting".to_owned()
 }
 
 #[cfg(test)]
@@ -219,5 +224,31 @@ mod tests {
         }
         assert_eq!(patience.end, first + UNTIL_READY);
         assert!(patience.booted);
+    }
+
+    /// A byte a second is less than any pause that ends a greeting.
+    #[test]
+    fn a_board_that_drips_holds_up_a_flash_for_no_more_than_its_time() {
+        let told = crate::block_on(async {
+            tokio::time::pause();
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let drips = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                loop {
+                    stream.write_all(b"x").await.unwrap();
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            };
+            tokio::select! {
+                told = greet(address) => told,
+                () = drips => unreachable!(),
+            }
+        });
+        let Ok(Reached::Answer { greeting, took }) = told else {
+            panic!("{told:?}");
+        };
+        assert!(greeting.len() > 1 && greeting.iter().all(|byte| *byte == b'x'));
+        assert!(took <= GREET + Duration::from_millis(10), "{took:?}");
     }
 }
