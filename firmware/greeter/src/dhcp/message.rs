@@ -27,6 +27,9 @@ const MAGIC: u32 = 0x6382_5363;
 /// The length of an Ethernet or Wi-Fi station's address.
 const HARDWARE_LEN: u8 = 6;
 
+/// What a client that is refused may show.
+const REFUSED: &[u8] = b"taken, or not of this network";
+
 /// Option codes of RFC 2132.
 mod code {
     pub(super) const SUBNET_MASK: u8 = 1;
@@ -36,6 +39,7 @@ mod code {
     pub(super) const LEASE_TIME: u8 = 51;
     pub(super) const MESSAGE_TYPE: u8 = 53;
     pub(super) const SERVER_ID: u8 = 54;
+    pub(super) const MESSAGE: u8 = 56;
     pub(super) const RENEWAL_TIME: u8 = 58;
     pub(super) const REBINDING_TIME: u8 = 59;
     pub(super) const CLIENT_ID: u8 = 61;
@@ -92,16 +96,31 @@ impl<'a> Request<'a> {
         Some(request)
     }
 
-    /// Writes a DHCPOFFER of `address` or a DHCPACK that grants it; answers the length.
-    pub(super) fn lease(
+    /// Writes a DHCPOFFER of `address`; answers the length.
+    pub(super) fn offer(
         &self,
-        kind: DhcpMessageType,
         address: Ipv4Addr,
         config: &Config,
         out: &mut [u8],
     ) -> Option<usize> {
+        self.write_header(None, address, out)?;
+        self.lease(DhcpMessageType::Offer, config, out)
+    }
+
+    /// Writes a DHCPACK that grants `address`; answers the length.
+    pub(super) fn grant(
+        &self,
+        address: Ipv4Addr,
+        config: &Config,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        self.write_header(self.client_address, address, out)?;
+        self.lease(DhcpMessageType::Ack, config, out)
+    }
+
+    /// The options of both.
+    fn lease(&self, kind: DhcpMessageType, config: &Config, out: &mut [u8]) -> Option<usize> {
         let lease = config.lease_seconds;
-        self.write_header(address, out)?;
         let mut options = Options::new(kind, config, out)?;
         options.push(code::LEASE_TIME, &lease.to_be_bytes())?;
         // RFC 2131 §4.4.5: T1 at half of the lease, T2 at seven eighths.
@@ -114,24 +133,28 @@ impl<'a> Request<'a> {
     /// Writes the DHCPACK that answers a DHCPINFORM: parameters, no address and no times
     /// (RFC 2131 §4.3.5).
     pub(super) fn inform(&self, config: &Config, out: &mut [u8]) -> Option<usize> {
-        self.write_header(Ipv4Addr::UNSPECIFIED, out)?;
+        self.write_header(self.client_address, Ipv4Addr::UNSPECIFIED, out)?;
         let mut options = Options::new(DhcpMessageType::Ack, config, out)?;
         options.push_network(config)?;
         options.finish(self)
     }
 
-    /// Writes a DHCPNAK: neither addresses nor parameters (RFC 2131 table 3).
+    /// Writes a DHCPNAK: neither addresses nor parameters, and why (RFC 2131 table 3).
     pub(super) fn refuse(&self, config: &Config, out: &mut [u8]) -> Option<usize> {
-        let addressless = Self {
-            client_address: None,
-            ..*self
-        };
-        addressless.write_header(Ipv4Addr::UNSPECIFIED, out)?;
-        Options::new(DhcpMessageType::Nak, config, out)?.finish(self)
+        self.write_header(None, Ipv4Addr::UNSPECIFIED, out)?;
+        let mut options = Options::new(DhcpMessageType::Nak, config, out)?;
+        options.push(code::MESSAGE, REFUSED)?;
+        options.finish(self)
     }
 
-    /// Writes the fixed fields; `None` if `out` is shorter than [`MAX_REPLY`].
-    fn write_header(&self, yours: Ipv4Addr, out: &mut [u8]) -> Option<()> {
+    /// Writes the fixed fields of RFC 2131 table 3; `None` if `out` is shorter than [`MAX_REPLY`].
+    /// The client's address (ciaddr) is repeated in a DHCPACK alone.
+    fn write_header(
+        &self,
+        client: Option<Ipv4Addr>,
+        yours: Ipv4Addr,
+        out: &mut [u8],
+    ) -> Option<()> {
         let out = out.get_mut(..MAX_REPLY)?;
         out.fill(0);
         let mut packet = DhcpPacket::new_unchecked(out);
@@ -140,7 +163,7 @@ impl<'a> Request<'a> {
         packet.set_hardware_len(HARDWARE_LEN);
         packet.set_transaction_id(self.xid);
         packet.set_flags(self.flags);
-        packet.set_client_ip(self.client_address.unwrap_or(Ipv4Addr::UNSPECIFIED));
+        packet.set_client_ip(client.unwrap_or(Ipv4Addr::UNSPECIFIED));
         packet.set_your_ip(yours);
         packet.set_client_hardware_address(EthernetAddress(self.mac));
         packet.set_magic_number(MAGIC);

@@ -120,7 +120,7 @@ impl<const N: usize> Server<N> {
             None => self.table.choose(request.mac, wish)?,
         };
         let address = self.config.address_at(index);
-        let len = request.lease(DhcpMessageType::Offer, address, &self.config, out)?;
+        let len = request.offer(address, &self.config, out)?;
         // A lease in use stays one: a client that was reset asks again, and may never answer.
         if !matches!(held, Some((_, LeaseState::Leased))) {
             self.table.give(
@@ -181,7 +181,7 @@ impl<const N: usize> Server<N> {
         out: &mut [u8],
     ) -> Option<Answer> {
         let address = self.config.address_at(index);
-        let len = request.lease(DhcpMessageType::Ack, address, &self.config, out)?;
+        let len = request.grant(address, &self.config, out)?;
         let change = match self.table.held_by(request.mac) {
             Some((_, LeaseState::Leased)) => Change::Renewed,
             _ => Change::Granted,

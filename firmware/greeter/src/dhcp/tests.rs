@@ -95,6 +95,80 @@ fn replies_carry_the_networks_parameters() {
     );
 }
 
+/// RFC 2131 table 3, and RFC 6842 for the client's identifier: of all that a client may write, a
+/// reply repeats what it has to and nothing else.
+#[test]
+fn replies_are_those_of_table_3() {
+    const FLAGS: [u8; 2] = [0x80, 0];
+    const NOBODY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
+    let talkative = |kind| {
+        Client::new(ANN, kind)
+            .patch(3, &[7]) // hops
+            .patch(8, &[0, 9]) // secs
+            .patch(10, &FLAGS)
+            .patch(16, &[10, 0, 0, 1]) // yiaddr
+            .patch(20, &[10, 0, 0, 2]) // siaddr
+            .patch(44, b"server")
+            .patch(108, b"boot.img")
+            .option(12, b"ann")
+            .option(51, &[0, 0, 0, 60])
+            .option(55, &[1, 3, 6, 15])
+            .option(57, &[2, 64])
+            .option(60, b"class")
+            .option(61, &[1, 2, 3])
+    };
+    let leases = &[1, 3, 51, 53, 54, 58, 59, 61][..];
+    let discover = || talkative(DISCOVER).has(host(2)).wants(host(2));
+    for (name, request, kind, ciaddr, yiaddr, options) in [
+        ("offer", discover(), OFFER, NOBODY, host(2), leases),
+        (
+            "selecting",
+            talkative(REQUEST).to(SERVER).wants(host(2)),
+            ACK,
+            NOBODY,
+            host(2),
+            leases,
+        ),
+        (
+            "renewing",
+            talkative(REQUEST).has(host(2)),
+            ACK,
+            host(2),
+            host(2),
+            leases,
+        ),
+        (
+            "inform",
+            talkative(INFORM).has(host(2)),
+            ACK,
+            host(2),
+            NOBODY,
+            &[1, 3, 53, 54, 61],
+        ),
+        (
+            "refused",
+            talkative(REQUEST).has(host(9)),
+            NAK,
+            NOBODY,
+            NOBODY,
+            &[53, 54, 56, 61],
+        ),
+    ] {
+        let reply = request.ask(&mut server(), 0);
+        assert_eq!(reply.kind(), kind, "{name}");
+        let mut fixed = std::vec![2, 1, 6, 0, 0xCA, 0xFE, 0, 1, 0, 0];
+        fixed.extend(FLAGS);
+        for address in [ciaddr, yiaddr, NOBODY, NOBODY] {
+            fixed.extend(address.octets());
+        }
+        fixed.extend(ANN);
+        // What is left of chaddr, then sname and file.
+        fixed.resize(236, 0);
+        assert_eq!(reply.bytes[..236], fixed, "{name}");
+        assert_eq!(reply.options(), options, "{name}");
+    }
+}
+
 #[test]
 fn router_and_dns_are_settings() {
     let config = Config::new(SERVER, 24, host(2), host(4)).unwrap();

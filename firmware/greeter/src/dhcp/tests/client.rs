@@ -87,6 +87,14 @@ impl Outcome {
         Some(found.data.to_vec())
     }
 
+    /// The codes of all options, sorted.
+    pub(super) fn options(&self) -> Vec<u8> {
+        let packet = DhcpPacket::new_checked(&self.bytes[..]).unwrap();
+        let mut codes: Vec<_> = packet.options().map(|option| option.kind).collect();
+        codes.sort_unstable();
+        codes
+    }
+
     pub(super) fn kind(&self) -> u8 {
         self.option(53).map_or(0, |data| data[0])
     }
