@@ -23,7 +23,7 @@ use crate::{config, sys, target};
 const FRESH: Duration = Duration::from_mins(2);
 /// How long a name is offered for completion.
 const REMEMBERED: Duration = Duration::from_hours(24);
-/// The largest file that is read, bytes.
+/// The largest file that is read, and so that is written, bytes.
 const MAX_FILE: u64 = 1 << 20;
 /// Boards that are kept, the latest first.
 const MAX_BOARDS: usize = 1000;
@@ -192,11 +192,27 @@ impl Cache {
         let known = self.read();
         let mut boards = known.clone();
         change(&mut boards);
+        keep_what_fits(&mut boards);
         if boards == known {
             return Ok(());
         }
         replace(folder, path, &Content { version: 1, boards })
     }
+}
+
+/// Leaves out, from the end, what would make the file larger than one that is read: a thousand boards
+/// may have long names and sixteen addresses each.
+fn keep_what_fits(boards: &mut Vec<Remembered>) {
+    // What is around the boards.
+    const FRAME: u64 = 64;
+    let mut room = MAX_FILE - FRAME;
+    boards.retain(|board| {
+        // And a comma.
+        let size = serde_json::to_vec(board).map_or(MAX_FILE, |text| text.len() as u64 + 1);
+        let left = room.checked_sub(size);
+        room = left.unwrap_or(room);
+        left.is_some()
+    });
 }
 
 fn read(path: &Path) -> io::Result<Content> {

@@ -122,6 +122,31 @@ fn commands_that_end_together_undo_nothing_of_each_other() {
     assert_eq!(cache.names(now).len(), 40);
 }
 
+/// Names of characters that JSON writes in six bytes, with all the addresses that a host may have.
+#[test]
+fn no_flood_of_names_makes_a_file_that_is_not_read_again() {
+    let (scratch, cache) = Scratch::new("flood");
+    let now = SystemTime::now();
+    let address = "fe80::ffff:ffff:ffff:ffff%an-interface-15";
+    let flood = (0..MAX_BOARDS).map(|number| Remembered {
+        addresses: vec![address.to_owned(); 16],
+        ..board(
+            &format!("{number:0>63}").replace('0', "\u{1}"),
+            None,
+            "",
+            now,
+        )
+    });
+    cache.remember(flood.collect(), now);
+    let size = fs::metadata(scratch.0.join("tcpctl").join("boards.json"));
+    assert!(size.unwrap().len() > MAX_FILE * 9 / 10);
+    let flooded = cache.names(now).len();
+    assert!(flooded > MAX_BOARDS / 2, "{flooded}");
+    cache.remember(vec![board("kitchen", None, "10.0.0.1", now)], now);
+    assert_eq!(cache.fresh("kitchen", now).len(), 1);
+    assert!(cache.names(now).len() >= flooded - 1);
+}
+
 #[cfg(unix)]
 #[test]
 fn what_others_may_have_written_is_not_read() {
