@@ -5,8 +5,8 @@
 //! own directory, so two boards of one name on two networks stay two.
 //!
 //! Records have lifetimes of minutes, and a board that lost its power says no goodbye. So no
-//! lifetime is believed: who watches asks again every [`ROUND`], and what does not answer is
-//! suspect.
+//! lifetime is believed: a watch asks each board that it knows again and again, and what does not
+//! answer is suspect. `schedule` has when who is asked, and with how many others.
 //!
 //! Why not the crate `mdns-sd` (looked at in version 0.21.7): what it keeps has no limit, and a host
 //! that makes up names for 30 s had it keep 33,000, with its thread busy throughout; its first
@@ -17,8 +17,9 @@
 pub mod directory;
 pub mod link;
 pub mod message;
+mod schedule;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::{Duration, Instant};
@@ -29,18 +30,16 @@ use super::interfaces::Interface;
 use directory::{Directory, News, Service};
 use link::{Link, Received};
 use message::{Ask, DnsName};
+use schedule::{Schedule, Whom};
 
-/// When the first questions are asked again: a datagram may be lost on Wi-Fi, a board asleep.
-const REPEATS: [Duration; 4] = [
-    Duration::from_millis(200),
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_millis(1600),
-];
-/// From one question to the next while watching.
-pub const ROUND: Duration = Duration::from_millis(600);
-/// Silence after which a board is suspect: two questions unanswered.
-pub const SUSPECT: Duration = Duration::from_millis(1300);
+/// Silence after which a board is suspect: it was asked twice alone, and once with everybody.
+pub const SUSPECT: Duration = Duration::from_millis(1500);
+/// Silence after which everybody is asked once more, for a board that does not answer alone; and that
+/// after which it is not awaited any more.
+const SILENT: Duration = Duration::from_secs(1);
+const GIVEN_UP: Duration = Duration::from_secs(10);
+/// Those that have gone, and are asked for where they were.
+const MAX_GONE: usize = 64;
 /// Questions about incomplete services in one round, and when one of them is heard of.
 const MAX_QUESTIONS: usize = 16;
 /// The shortest time between two such, so that a flood of names makes no flood of questions.
@@ -74,27 +73,26 @@ pub struct Mdns {
     links: Vec<Link>,
     interfaces: Vec<Interface>,
     directories: HashMap<u32, Directory>,
-    begin: Instant,
-    repeats: usize,
-    next: Instant,
+    schedule: Schedule,
+    /// Who spoke of a service that has gone, and on which interface.
+    gone: VecDeque<(u32, IpAddr)>,
     followed_up: Option<Instant>,
     /// Interfaces on which this system does not let questions go out.
     forbidden: HashSet<u32>,
 }
 
 impl Mdns {
-    /// Nobody has been asked yet. `port` is that of mDNS, or another one for a test.
-    pub fn new(service_type: DnsName, port: u16) -> Self {
-        let now = Instant::now();
+    /// Nobody has been asked yet. `port` is that of mDNS, or another one for a test. Who is
+    /// `watching` wants to know of each board whether it is still there.
+    pub fn new(service_type: DnsName, port: u16, watching: bool) -> Self {
         Self {
             service_type,
             port,
             links: Vec::new(),
             interfaces: Vec::new(),
             directories: HashMap::new(),
-            begin: now,
-            repeats: 0,
-            next: now,
+            schedule: Schedule::new(watching, Instant::now()),
+            gone: VecDeque::new(),
             followed_up: None,
             forbidden: HashSet::new(),
         }
@@ -121,14 +119,13 @@ impl Mdns {
                 .entry(interface.index)
                 .or_insert_with(|| Directory::new(self.service_type.clone()));
             // The new one has not been asked anything.
-            self.repeats = 0;
-            self.begin = Instant::now();
-            self.next = self.begin;
+            self.schedule.restart(Instant::now());
         }
         let is_used = |index: &u32| interfaces.iter().any(|it| it.index == *index);
         // Numbers are not used twice: a computer that starts containers has new ones all day.
         self.directories.retain(|index, _| is_used(index));
         self.forbidden.retain(is_used);
+        self.gone.retain(|(index, _)| is_used(index));
         self.interfaces = interfaces;
         problems
     }
@@ -160,37 +157,44 @@ impl Mdns {
 
     /// When [`Mdns::ask`] has something to do.
     pub fn next_question(&self) -> Instant {
-        self.next
+        self.schedule.next()
     }
 
     /// Asks who is there, and what is missing about those who are known, where it is time to.
     pub async fn ask(&mut self) {
         let now = Instant::now();
-        if now < self.next {
+        if now < self.next_question() {
             return;
         }
-        self.next = match REPEATS.get(self.repeats) {
-            Some(after) => (self.begin + *after).max(now + Duration::from_millis(50)),
-            None => now + ROUND,
-        };
-        let starting = self.repeats < REPEATS.len();
-        self.repeats = self.repeats.saturating_add(1);
         for directory in self.directories.values_mut() {
             directory.prune(now, INCOMPLETE);
         }
-        let everyone = message::query(&self.service_type, Ask::Instances, []);
+        let fell_silent =
+            |directory: &Directory| directory.has_fallen_silent(now, SILENT, GIVEN_UP);
+        let is_silent = self.directories.values().any(fell_silent);
+        let due = self.schedule.due(now, is_silent);
+        let Some(everyone) = message::query(&self.service_type, Ask::Instances, []) else {
+            return;
+        };
+        if due.known {
+            self.ask_known(&everyone, due.gone).await;
+        }
         for link in &self.links {
             let Some(directory) = self.directories.get(&link.interface) else {
                 continue;
             };
+            match due.together {
+                Some(Whom::Everyone) => {}
+                Some(Whom::Silent) if fell_silent(directory) => {}
+                _ => continue,
+            }
             // What can't be sent is as good as lost: it is asked again.
-            if let Some(query) = &everyone
-                && let Err(error) = link.ask(query).await
+            if let Err(error) = link.ask(&everyone).await
                 && error.kind() == io::ErrorKind::PermissionDenied
             {
                 self.forbidden.insert(link.interface);
             }
-            if starting {
+            if self.schedule.is_starting() {
                 let known = directory.instances();
                 if let Some(query) = message::query(&self.service_type, Ask::Instances, known) {
                     let _ = link.ask_all(&query).await;
@@ -199,6 +203,27 @@ impl Mdns {
             for (name, what) in directory.missing(MAX_QUESTIONS) {
                 if let Some(query) = message::query(&name, what, []) {
                     let _ = link.ask(&query).await;
+                }
+            }
+        }
+    }
+
+    /// Asks each that has told of a service, alone, and those that have gone where they were.
+    async fn ask_known(&mut self, query: &[u8], with_gone: bool) {
+        let directories = &self.directories;
+        let speakers = |index: &u32| directories.get(index).map(Directory::speakers);
+        // Who is back is known again.
+        self.gone
+            .retain(|(index, gone)| speakers(index).is_some_and(|them| !them.contains(gone)));
+        for link in &self.links {
+            let gone = self.gone.iter().filter(|_| with_gone);
+            let gone = gone.filter(|(index, _)| *index == link.interface);
+            let known = speakers(&link.interface).unwrap_or_default();
+            for to in known.into_iter().chain(gone.map(|(_, to)| *to)) {
+                // On this computer somebody else may have the port.
+                if !self.is_ours(to) {
+                    // As above.
+                    let _ = link.ask_alone(to, query).await;
                 }
             }
         }
@@ -318,9 +343,16 @@ impl Mdns {
 
     /// Forgets a service that has left.
     pub fn forget(&mut self, origin: &Origin) {
-        if let Some(directory) = self.directories.get_mut(&origin.interface) {
-            directory.forget(&origin.instance);
+        let Some(directory) = self.directories.get_mut(&origin.interface) else {
+            return;
+        };
+        if let Some(speaker) = directory.forget(&origin.instance) {
+            let gone = (origin.interface, speaker);
+            self.gone.retain(|it| *it != gone);
+            self.gone.push_front(gone);
+            self.gone.truncate(MAX_GONE);
         }
+        self.schedule.lose(Instant::now());
     }
 
     /// The socket addresses of a service; an address that means something on its link only has
@@ -360,7 +392,8 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_interfaces_that_are_gone() {
-        let mut mdns = Mdns::new(DnsName::of_text("_tcpctl._tcp.local").unwrap(), 5353);
+        let service_type = DnsName::of_text("_tcpctl._tcp.local").unwrap();
+        let mut mdns = Mdns::new(service_type, 5353, true);
         for index in 1_000_000..1_000_100 {
             let interface = Interface {
                 name: "veth".into(),

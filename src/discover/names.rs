@@ -191,7 +191,7 @@ impl Search {
         if let Some(only) = wanted.interface {
             interfaces.retain(|it| it.name == only);
         }
-        let mut mdns = Mdns::new(service_type, port);
+        let mut mdns = Mdns::new(service_type, port, false);
         mdns.use_interfaces(interfaces);
         Some(Self {
             mdns,

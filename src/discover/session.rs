@@ -128,10 +128,10 @@ impl<'p> Session<'p> {
     /// A search that has not begun.
     pub fn new(plan: &'p Plan) -> Self {
         let now = Instant::now();
-        let mdns = plan
-            .service_type
-            .as_ref()
-            .map(|service_type| Mdns::new(service_type.clone(), plan.mdns_port));
+        let mdns = plan.service_type.as_ref().map(|service_type| {
+            let watching = plan.ending == Ending::Never;
+            Mdns::new(service_type.clone(), plan.mdns_port, watching)
+        });
         Self {
             plan,
             mdns,

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::avahi::Avahi;
 use crate::desk::{
-    Desk, THERE, event, events, greeter, interrupted, skipped_without_publisher, times,
+    Desk, HERE, THERE, event, events, greeter, interrupted, skipped_without_publisher, times,
 };
 use crate::processes::{Need, Process, Stream, skipped};
 use crate::wire::{BOARD, Namespace, Wire};
@@ -44,6 +44,48 @@ fn a_watch_tells_of_a_power_off_within_three_seconds() {
     desk.there.ip("addr add 10.77.0.3/24 dev lab0");
     event(&watch, "found", "board-b", "10.77.0.3");
     interrupted(watch);
+}
+
+/// RFC 6762 §5.2: the first two questions to everybody are a second apart, and each pause is twice the
+/// one before. The board is asked alone meanwhile, and stays.
+#[test]
+fn a_watch_asks_everybody_ever_more_seldom() {
+    if skipped_without_publisher() || skipped(&[Need::Program("socat")]) {
+        return;
+    }
+    let desk = Desk::new();
+    let _published = desk.published("board-b", 3000);
+    // It tells on standard error when each question comes.
+    let group = "bind=224.0.0.251,ip-add-membership=224.0.0.251:lab0";
+    let listener = desk.there.start(&format!(
+        "socat -d -d -u -x UDP4-RECV:5353,{group},reuseaddr,reuseport,range={}/32 OPEN:/dev/null",
+        HERE.1
+    ));
+    listener.line_with(Stream::Stderr, "starting data transfer loop");
+    let watch = desk.watch_of("board-b", THERE.1);
+    let begins = listener.text(Stream::Stderr, |text| {
+        let mut begins: Vec<f64> = Vec::new();
+        for line in text.lines().filter(|line| line.starts_with("> ")) {
+            // `> 2026/11/26 03:07:27.123456  length=...`
+            let time = line.split_whitespace().nth(2)?;
+            let parts = time.splitn(3, ':').map(str::parse::<f64>);
+            let at = parts
+                .map_while(Result::ok)
+                .fold(0.0, |sum, it| sum * 60.0 + it);
+            // One goes out from each of two ports.
+            if begins.last().is_none_or(|last| at - last > 0.1) {
+                begins.push(at);
+            }
+        }
+        (begins.len() == 4).then_some(begins)
+    });
+    let pauses: Vec<_> = begins.windows(2).map(|it| it[1] - it[0]).collect();
+    for (pause, least) in pauses.iter().zip([1.0, 2.0, 4.0]) {
+        assert!(*pause > least * 0.95, "{pauses:?}");
+    }
+    let ended = interrupted(watch);
+    let lost = |it: &serde_json::Value| it["event"] == "lost";
+    assert!(!events(&ended).iter().any(lost), "{ended:?}");
 }
 
 #[test]

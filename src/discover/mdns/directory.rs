@@ -221,11 +221,9 @@ impl Directory {
         self.services.get(instance).map(|entry| entry.heard)
     }
 
-    /// Forgets a service that has left.
-    pub fn forget(&mut self, instance: &DnsName) {
-        let Some(entry) = self.services.remove(instance) else {
-            return;
-        };
+    /// Forgets a service that has left, and returns who spoke of it last.
+    pub fn forget(&mut self, instance: &DnsName) -> Option<IpAddr> {
+        let entry = self.services.remove(instance)?;
         if let Some(told) = self.senders.get_mut(&entry.sender) {
             *told = told.saturating_sub(1);
             if *told == 0 {
@@ -239,6 +237,20 @@ impl Directory {
                 self.hosts.remove(&host);
             }
         }
+        Some(entry.speaker)
+    }
+
+    /// Who speaks of services here.
+    pub fn speakers(&self) -> HashSet<IpAddr> {
+        self.services.values().map(|entry| entry.speaker).collect()
+    }
+
+    /// Whether a service has not been heard of for so long, and is still awaited.
+    pub fn has_fallen_silent(&self, now: Instant, silent: Duration, given_up: Duration) -> bool {
+        self.services.values().any(|entry| {
+            let silence = now.saturating_duration_since(entry.heard);
+            silence >= silent && silence < given_up
+        })
     }
 
     /// Forgets what has never become complete, and has not been heard of for so long.

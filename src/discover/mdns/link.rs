@@ -7,7 +7,7 @@
 //! enough, so that a taken port or a strict firewall costs nothing.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
@@ -97,6 +97,26 @@ impl Link {
         let socket = self.own.as_ref().or(self.shared.as_ref());
         match socket {
             Some(socket) => socket.send_to(query, self.group).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks one host alone, from our own port, as RFC 6762 §5.5 has it; nobody, where the host is of
+    /// another family than this link.
+    ///
+    /// # Errors
+    /// What the system says: there may be no way to the host.
+    pub async fn ask_alone(&self, host: IpAddr, query: &[u8]) -> io::Result<()> {
+        let port = self.group.port();
+        let to: SocketAddr = match (host, self.group) {
+            (IpAddr::V4(host), SocketAddr::V4(_)) => (host, port).into(),
+            (IpAddr::V6(host), SocketAddr::V6(_)) => {
+                SocketAddrV6::new(host, port, 0, self.interface).into()
+            }
+            _ => return Ok(()),
+        };
+        match &self.own {
+            Some(socket) => socket.send_to(query, to).await.map(drop),
             None => Ok(()),
         }
     }
