@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use std::sync::LazyLock;
+
 use super::*;
 use crate::bench::example;
 use crate::bench::report::Bound;
