@@ -1,0 +1,233 @@
+//! One name that the boards are asked for, and what comes back.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::SystemTime;
+
+use super::{Wanted, label, with_port};
+use crate::discover::cache::Remembered;
+use crate::discover::interfaces;
+use crate::discover::mdns::directory::Service;
+use crate::discover::mdns::link::Received;
+use crate::discover::mdns::message::{self, Ask, Data, DnsName};
+use crate::discover::mdns::{Mdns, MdnsEvent, Origin};
+use crate::discover::plan::DEFAULT_TYPE;
+use crate::discover::registry::{Key, Registry, Sighting};
+use crate::serial;
+use crate::target::DEFAULT_PORT;
+
+/// One name that is being asked for.
+pub(super) struct Search {
+    pub(super) mdns: Mdns,
+    registry: Registry,
+    instance: DnsName,
+    /// Its host's name, where the name can be one.
+    host: Option<DnsName>,
+    /// What the host itself says, by interface.
+    hosts: HashMap<u32, Vec<IpAddr>>,
+}
+
+impl Search {
+    pub(super) fn new(port: u16, wanted: &Wanted<'_>) -> Option<Self> {
+        let label = label(wanted.host);
+        let service_type = DnsName::of_text(&format!("{DEFAULT_TYPE}.local"))?;
+        let instance = DnsName::new([label.as_bytes(), b"_tcpctl", b"_tcp", b"local"])?;
+        let host = DnsName::of_text(&format!("{label}.local"));
+        let mut interfaces = interfaces::list().unwrap_or_default();
+        if let Some(only) = wanted.interface {
+            interfaces.retain(|it| it.name == only);
+        }
+        let mut mdns = Mdns::new(service_type, port, false);
+        mdns.use_interfaces(interfaces);
+        Some(Self {
+            mdns,
+            registry: Registry::default(),
+            instance,
+            host,
+            hosts: HashMap::new(),
+        })
+    }
+
+    pub(super) async fn ask(&self) {
+        self.mdns.ask_for(&self.instance, Ask::Everything).await;
+        if let Some(host) = &self.host {
+            self.mdns.ask_for(host, Ask::V4).await;
+            self.mdns.ask_for(host, Ask::V6).await;
+        }
+    }
+
+    /// Takes in a datagram; says whether there is an answer now.
+    pub(super) async fn learn(&mut self, received: Received) -> bool {
+        if !self.mdns.is_from_link(&received) {
+            return false;
+        }
+        let interface = received.interface;
+        for answer in message::answers(&received.bytes) {
+            if let Data::Address(address) = answer.data
+                && Some(&answer.owner) == self.host.as_ref()
+                && !answer.goodbye
+                && self.mdns.is_credible(interface, address)
+            {
+                let known = self.hosts.entry(interface).or_default();
+                if !known.contains(&address) && known.len() < 16 {
+                    known.push(address);
+                }
+            }
+        }
+        for event in self.mdns.learn(received).await {
+            if let MdnsEvent::Found(origin, service) = event
+                && (service.instance == self.instance || Some(&service.host) == self.host.as_ref())
+            {
+                self.see(origin, &service);
+            }
+        }
+        !self.hosts.is_empty() || self.registry.boards().next().is_some()
+    }
+
+    fn see(&mut self, origin: Origin, service: &Service) {
+        let mac = service.text.iter().find(|(key, _)| key == "mac");
+        let interface = self.mdns.interface(origin.interface);
+        let sighting = Sighting {
+            name: Some(service.instance.first()),
+            host: Some(service.host.to_string()),
+            addresses: Mdns::addresses(service, origin.interface),
+            mac: mac.and_then(|(_, mac)| serial::mac_address(mac)),
+            interface: interface.map(|it| it.name.clone()),
+            ..Sighting::new(Key::Mdns(origin))
+        };
+        let mdns = &self.mdns;
+        self.registry
+            .see(sighting, |address| mdns.is_ours(address.ip()));
+    }
+
+    pub(super) fn conclude(
+        self,
+        wanted: &Wanted<'_>,
+    ) -> Result<(Vec<SocketAddr>, Option<Remembered>), String> {
+        let mut boards: Vec<_> = self.registry.boards().collect();
+        // One server may be announced under several names.
+        let mut known = Vec::new();
+        boards.retain(|board| {
+            let addresses = board.addresses();
+            let is_another = !known.contains(&addresses);
+            known.push(addresses);
+            is_another
+        });
+        let (mut addresses, board) = match &boards[..] {
+            [] => (self.host_addresses()?, None),
+            [board] => {
+                let remembered = Remembered::of(&board.report(), SystemTime::now());
+                (board.addresses(), remembered)
+            }
+            several => {
+                let several: Vec<_> = several
+                    .iter()
+                    .map(|board| {
+                        let report = board.report();
+                        let address = board.addresses().first().map(SocketAddr::to_string);
+                        let interface = report.interface.unwrap_or_default();
+                        let mac = report.mac.map(|mac| format!(", {mac}")).unwrap_or_default();
+                        format!("{} ({interface}{mac})", address.unwrap_or_default())
+                    })
+                    .collect();
+                return Err(ambiguous(&several));
+            }
+        };
+        if let Some(port) = wanted.port {
+            with_port(&mut addresses, port);
+        }
+        if addresses.is_empty() {
+            return Err("no board of this name answers over mDNS".to_owned());
+        }
+        Ok((addresses, board))
+    }
+
+    /// Where the host is that has the name and no service of ours.
+    fn host_addresses(&self) -> Result<Vec<SocketAddr>, String> {
+        let mut found: Vec<Vec<SocketAddr>> = Vec::new();
+        for (interface, addresses) in &self.hosts {
+            let here: Vec<_> = addresses
+                .iter()
+                .map(|address| match address {
+                    IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+                        std::net::SocketAddrV6::new(*v6, DEFAULT_PORT, 0, *interface).into()
+                    }
+                    address => SocketAddr::new(*address, DEFAULT_PORT),
+                })
+                .collect();
+            let ours = addresses.iter().all(|it| self.mdns.is_ours(*it));
+            let same = found.iter_mut().find(|known| {
+                let known_ours = known.iter().all(|it| self.mdns.is_ours(it.ip()));
+                (ours && known_ours) || known.iter().any(|it| here.contains(it))
+            });
+            match same {
+                Some(known) => known.extend(here),
+                None => found.push(here),
+            }
+        }
+        if found.len() > 1 {
+            let several: Vec<_> = found
+                .iter()
+                .filter_map(|addresses| addresses.first().map(|it| it.ip().to_string()))
+                .collect();
+            return Err(ambiguous(&several));
+        }
+        let mut addresses = found.pop().unwrap_or_default();
+        addresses.sort_by_key(SocketAddr::is_ipv6);
+        Ok(addresses)
+    }
+}
+
+fn ambiguous(several: &[String]) -> String {
+    format!(
+        "{} boards have this name: {}",
+        several.len(),
+        several.join(" and ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_on_the_link_and_speaks_from_its_port_says_where_a_host_is() {
+        let unused = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = unused.local_addr().unwrap().port();
+        drop(unused);
+        let loopback = interfaces::list().unwrap();
+        let loopback = loopback.into_iter().find(|it| it.is_loopback).unwrap();
+        let wanted = Wanted {
+            host: "printer",
+            port: None,
+            interface: Some(&loopback.name),
+        };
+        // A response: printer.local has the address 127.0.0.1.
+        let record =
+            b"\x07printer\x05local\x00\x00\x01\x00\x01\x00\x00\x00\x78\x00\x04\x7f\x00\x00\x01";
+        let bytes = [&[0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0], &record[..]].concat();
+        let hears = async |from: SocketAddr| {
+            let mut search = Search::new(port, &wanted).unwrap();
+            let received = Received {
+                interface: loopback.index,
+                from,
+                bytes: bytes.clone(),
+            };
+            (
+                search.learn(received).await,
+                search.conclude(&wanted).is_ok(),
+            )
+        };
+        crate::block_on(async {
+            let other = if port > 1024 { port - 1 } else { port + 1 };
+            for (from, heard) in [
+                (SocketAddr::from(([127, 0, 0, 1], port)), true),
+                (SocketAddr::from(([127, 0, 0, 1], other)), false),
+                (SocketAddr::from(([192, 0, 2, 1], port)), false),
+            ] {
+                assert_eq!(hears(from).await, (heard, heard), "{from}");
+            }
+        })
+        .unwrap();
+    }
+}
