@@ -39,6 +39,20 @@ impl Interface {
         }
     }
 
+    /// Whether a board behind it can have this address: a message may name any address in the world,
+    /// and everything found is connected to.
+    pub fn may_lead_to(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) if v4.is_loopback() => self.is_loopback,
+            IpAddr::V4(v4) => {
+                let ordinary = !v4.is_unspecified() && !v4.is_multicast() && !v4.is_broadcast();
+                ordinary && (self.reaches(v4) || v4.is_private() || v4.is_link_local())
+            }
+            IpAddr::V6(v6) if v6.is_loopback() => self.is_loopback,
+            IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_multicast(),
+        }
+    }
+
     /// Whether a container's bridge or its like: multicast from outside does not pass these.
     pub fn is_container_bridge(&self) -> bool {
         ["docker", "br-", "podman", "cni", "virbr", "lxc"]
@@ -132,6 +146,34 @@ mod tests {
             let interface = with(prefix);
             let reached = (interface.reaches(board), interface.reaches(elsewhere));
             assert_eq!(reached, (near, far), "/{prefix}");
+        }
+    }
+
+    #[test]
+    fn no_message_makes_us_connect_to_the_internet() {
+        let interface = Interface {
+            name: "wlan0".into(),
+            index: 3,
+            v4: vec![("203.0.113.7".parse().unwrap(), 24)],
+            v6: Vec::new(),
+            is_loopback: false,
+            has_multicast: true,
+        };
+        for (address, credible) in [
+            ("203.0.113.9", true),
+            ("192.168.1.1", true),
+            ("169.254.3.4", true),
+            ("8.8.8.8", false),
+            ("127.0.0.1", false),
+            ("0.0.0.0", false),
+            ("224.0.0.251", false),
+            ("255.255.255.255", false),
+            ("fe80::1", true),
+            ("::1", false),
+            ("ff02::fb", false),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(interface.may_lead_to(address), credible, "{address}");
         }
     }
 }
