@@ -1,5 +1,6 @@
 //! The steps of a ramp: a table as wide as the terminal allows, and their shape.
 
+use super::layout::{leave_out, table_width};
 use super::{Page, time};
 use crate::bench::chart;
 use crate::bench::report::Step;
@@ -57,28 +58,6 @@ const LESS_TELLING: [&str; 7] = [
     "refused",
     "p99",
 ];
-
-/// How wide [`Page::table`] makes it.
-pub(super) fn table_width(rows: &[Vec<String>]) -> usize {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let longest = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    (0..columns).map(|column| longest(column) + 2).sum()
-}
-
-/// Takes out the column of that title.
-pub(super) fn leave_out(rows: &mut [Vec<String>], title: &str) {
-    let at = rows
-        .first()
-        .and_then(|titles| titles.iter().position(|it| it == title));
-    if let Some(at) = at {
-        for row in rows {
-            row.remove(at);
-        }
-    }
-}
 
 /// The rows of a ramp, with their heading; for the page in the browser, too.
 pub(crate) fn ramp_rows(steps: &[Step]) -> Vec<Vec<String>> {
