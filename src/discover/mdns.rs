@@ -259,7 +259,11 @@ impl Mdns {
             interface: index,
             from,
             bytes,
+            to_all,
         } = received;
+        if to_all && !self.is_ours(from.ip()) {
+            self.schedule.hears();
+        }
         let Some(interface) = self.interfaces.iter().find(|it| it.index == index) else {
             return events;
         };

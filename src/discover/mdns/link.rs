@@ -44,6 +44,8 @@ pub struct Received {
     pub from: SocketAddr,
     /// What it says.
     pub bytes: Vec<u8>,
+    /// Whether it came to the port of mDNS, where what is told to everybody comes.
+    pub to_all: bool,
 }
 
 impl Link {
@@ -137,11 +139,13 @@ impl Link {
         // A longer one is cut, and then read as far as it goes.
         let mut buffer = vec![0; MAX_MESSAGE];
         loop {
+            let mut to_all = false;
             let result = tokio::select! {
                 result = receive(self.own.as_ref(), &mut buffer) => result,
                 result = receive_again(self.shared.as_ref()) => match result {
                     Ok(()) => {
                         let Some(socket) = &self.shared else { continue };
+                        to_all = true;
                         match socket.try_recv_from(&mut buffer) {
                             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                             result => result,
@@ -156,6 +160,7 @@ impl Link {
                         interface: self.interface,
                         from,
                         bytes: buffer[..length].to_vec(),
+                        to_all,
                     };
                 }
                 // An ICMP message about a datagram of ours, or an interface that has gone: the

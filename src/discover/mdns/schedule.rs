@@ -4,7 +4,9 @@
 //! board asleep. Who asks for longer does it ever more seldom (§5.2): each pause is twice the one
 //! before, from a second up to an hour. So a watch does not ask everybody whether those that it
 //! knows are still there: it asks each of them alone (§5.5), and everybody only where one has just
-//! fallen silent, or has gone.
+//! fallen silent, or has gone. That new boards are found all the same is due to their announcements:
+//! where nothing that others tell everybody has come yet, a firewall may keep it away, and the pauses
+//! stay short. So do those of a search, which ends by itself.
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,8 @@ const AGAIN: [Duration; 4] = [
 /// The pauses after that, and those of a watch: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// The longest of a search, and of a watch that hears no announcements.
+const LONGEST_DEAF: Duration = Duration::from_secs(8);
 /// From one question to those that a watch knows to the next.
 pub(super) const ROUND: Duration = Duration::from_millis(600);
 /// Those that have gone are asked with every so many rounds.
@@ -27,6 +31,7 @@ const ROUNDS_OF_GONE: u32 = 5;
 #[derive(Debug)]
 pub(super) struct Schedule {
     watching: bool,
+    hears: bool,
     begin: Instant,
     asked: usize,
     /// The last question to everybody, whatever it was for.
@@ -61,6 +66,7 @@ impl Schedule {
     pub(super) fn new(watching: bool, now: Instant) -> Self {
         Self {
             watching,
+            hears: false,
             begin: now,
             asked: 0,
             last: None,
@@ -75,6 +81,11 @@ impl Schedule {
     pub(super) fn restart(&mut self, now: Instant) {
         (self.begin, self.everyone, self.asked) = (now, now, 0);
         self.pause = FIRST_PAUSE;
+    }
+
+    /// What others tell everybody comes here.
+    pub(super) fn hears(&mut self) {
+        self.hears = true;
     }
 
     /// Somebody has gone, and may be back soon.
@@ -109,7 +120,12 @@ impl Schedule {
                 None => now + self.pause,
             };
             if again.is_none() {
-                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                let longest = if self.watching && self.hears {
+                    LONGEST_PAUSE
+                } else {
+                    LONGEST_DEAF
+                };
+                self.pause = (self.pause * 2).min(longest);
             }
             self.asked = self.asked.saturating_add(1);
         }
@@ -160,6 +176,7 @@ mod tests {
     fn a_watch_asks_everybody_ever_more_seldom_down_to_once_an_hour() {
         let begin = Instant::now();
         let mut schedule = Schedule::new(true, begin);
+        schedule.hears();
         let times = asked(&mut schedule, begin, Duration::from_hours(12), false);
         let mut pauses: Vec<_> = times
             .windows(2)
@@ -175,12 +192,27 @@ mod tests {
     }
 
     #[test]
-    fn a_search_asks_some_times_in_its_two_seconds_and_then_as_a_watch_does() {
+    fn a_search_asks_some_times_in_its_two_seconds_and_then_more_seldom() {
         let begin = Instant::now();
         let mut schedule = Schedule::new(false, begin);
-        let times = asked(&mut schedule, begin, Duration::from_secs(9), false);
+        let times = asked(&mut schedule, begin, Duration::from_secs(30), false);
         let times: Vec<_> = times.iter().map(Duration::as_millis).collect();
-        assert_eq!(times, [0, 200, 500, 1000, 1600, 2600, 4600, 8600]);
+        assert_eq!(
+            times,
+            [0, 200, 500, 1000, 1600, 2600, 4600, 8600, 16600, 24600]
+        );
+    }
+
+    #[test]
+    fn a_watch_that_hears_no_announcements_asks_every_eight_seconds() {
+        let begin = Instant::now();
+        let mut schedule = Schedule::new(true, begin);
+        let times = asked(&mut schedule, begin, Duration::from_secs(25), false);
+        assert_eq!(times, [0, 1, 3, 7, 15, 23].map(Duration::from_secs));
+        schedule.hears();
+        let later = begin + Duration::from_secs(25);
+        let times = asked(&mut schedule, later, Duration::from_mins(1), false);
+        assert_eq!(times, [6, 14, 30].map(Duration::from_secs));
     }
 
     #[test]

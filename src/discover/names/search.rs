@@ -212,6 +212,7 @@ mod tests {
                 interface: loopback.index,
                 from,
                 bytes: bytes.clone(),
+                to_all: false,
             };
             (
                 search.learn(received).await,
