@@ -171,8 +171,8 @@ pub enum Reached {
     Unreachable(String),
 }
 
-/// Connects, says what a client of the tutorial says, and reads the greeting. Takes no longer than
-/// [`GREET`], however little comes at a time.
+/// Connects, says what a client of the tutorial says, and reads the greeting. Takes no more than 8
+/// seconds, however little comes at a time.
 pub async fn greet(address: SocketAddr) -> Reached {
     let start = Instant::now();
     let mut stream = match timeout(REACH, TcpStream::connect(address)).await {
