@@ -241,9 +241,9 @@ fn evict() -> Vec<Cell> {
 
 fn greets() -> Vec<Cell> {
     let mut cells = Vec::new();
-    for backlog in [0, 2, 5] {
+    for backlog in [0, 2, 5, 30] {
         // One that takes no time has done with some before the burst is over: no number is true.
-        for service in [20, 200] {
+        for service in [7, 10, 14, 20, 200] {
             cells.push(Cell {
                 name: format!("greets first, listen({backlog}), one at a time, {service} ms"),
                 server: Server::Kernel(kernel(backlog, App::GreetsFirst, service)),

@@ -10,13 +10,21 @@
 //! Nothing quicker can be had from outside, for whoever leaves a queue keeps the place in it. In
 //! all that is `2 s` for the baseline and the longer of `2 s` and [`APART`] for three sightings or
 //! more, however many places there are: 1.1 s where `s` is 200 ms, and 2.5 s where it is 600 ms.
+//!
+//! In between two greetings there have to fit a pause `p` of at most `s / 20`, the round trip `r` of
+//! the SYN that gets in, and the silence `a` after the one that does not: `p + r + a < s`. With `a`
+//! of `2 r + 2 ms` that is so where `s` is 9 ms and `r` 2 ms. A SYN that is under way when a greeting
+//! comes has its answer within another round trip: if it got in, it has the place, and else a place
+//! is free; either way the next greeting finds nothing under way that could hide it. So no server
+//! that keeps step with the attempts can keep them from seeing it, unless its workers greet in
+//! turns with less than that in between. Then it is emptied.
 
 use std::time::Duration;
 
 use super::Step;
 use super::baseline::{Baseline, Manner};
 use super::burst::{Burst, is_turned_away};
-use super::crowd::{Crowd, End, Guest, Halt};
+use super::crowd::{Crowd, End, Guest, Halt, Name};
 use super::finding::{Known, Overflow};
 use super::leaving::SLOW;
 use crate::transport::readiness::{Network, Release};
@@ -31,17 +39,21 @@ const SIGHTINGS: usize = 12;
 const LONG: Duration = Duration::from_millis(1_500);
 /// Attempts in a row that are let in and ended, or have no answer; and one more that is refused, for
 /// a slot may be about to listen again.
-const ATTEMPTS: usize = 2;
+const ATTEMPTS: u32 = 2;
+/// To fill it may take so much longer than two greetings.
+const FILLING: Duration = Duration::from_millis(400);
 /// A quicker server is better emptied: what it takes while a burst comes is a chance.
-const QUICKEST: Duration = Duration::from_millis(8);
+const QUICKEST: Duration = Duration::from_millis(6);
 
 /// What fits in between two greetings.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
     /// For the answer to a SYN.
     attempt: Duration,
+    /// For the same, where a greeting has come meanwhile.
+    answer: Duration,
     /// How many of those are turned away for good.
-    attempts: usize,
+    attempts: u32,
     /// Before the first attempt, and between refusals.
     pause: Duration,
     /// For the next greeting.
@@ -63,14 +75,14 @@ impl Pace {
         if baseline.manner != Manner::Greets || patience.lossy || service < QUICKEST {
             return paces;
         }
-        let mut add = |attempt: Duration, attempts| {
-            if service >= attempt * 2 {
+        let pause = (service / 20).min(Duration::from_millis(5));
+        let mut add = |attempt: Duration, attempts: u32| {
+            if service >= pause + patience.round_trip * 2 + attempt * attempts {
                 paces.push(Self {
                     attempt,
+                    answer: patience.round_trip * 3 / 2 + Duration::from_millis(1),
                     attempts,
-                    pause: patience
-                        .round_trip
-                        .max((service / 20).min(Duration::from_millis(5))),
+                    pause,
                     greeting: slowest * 2 + patience.look,
                     look: patience.look.min(service / 2),
                 });
@@ -158,17 +170,30 @@ fn fill<N: Network>(crowd: &mut Crowd<'_, N>, pace: Pace) -> Result<Filled, Halt
     let most = crowd.plan.max_connections;
     let in_vain = crowd.opened + 2 * most;
     let begin = crowd.now();
+    let (mut most_inside, mut since) = (0, begin);
     let mut ends_after_accept = false;
     let mut was_let_in = false;
     let mut turned_away = 0;
-    while crowd.opened < in_vain && crowd.since(begin) < pace.greeting * 2 {
+    let patience = pace.greeting * 2;
+    while crowd.opened < in_vain
+        && crowd.since(since) < patience
+        && crowd.since(begin) < patience + FILLING
+    {
         ends_after_accept |= forget_turned_away(crowd) > 0;
-        if forget_greeted(crowd, pace)? {
-            (was_let_in, turned_away) = (false, 0);
+        if let Some(at) = last_greeting(crowd) {
+            // One that got in after that has the place.
+            was_let_in = crowd
+                .guests()
+                .iter()
+                .any(|it| it.is_live() && !is_greeted(it) && it.connected >= Some(at));
+            turned_away = 0;
+            forget_greeted(crowd, pace)?;
         }
-        crowd.tell(Step::ToppingUp {
-            inside: inside(crowd),
-        });
+        let now_inside = inside(crowd);
+        crowd.tell(Step::ToppingUp { inside: now_inside });
+        if now_inside > most_inside {
+            (most_inside, since) = (now_inside, crowd.now());
+        }
         if crowd.open() >= most {
             crowd.sleep(pace.look)?;
             if inside(crowd) >= most {
@@ -177,9 +202,7 @@ fn fill<N: Network>(crowd: &mut Crowd<'_, N>, pace: Pace) -> Result<Filled, Halt
             crowd.keep_live();
             continue;
         }
-        let name = crowd.connect()?;
-        let is_told = |crowd: &Crowd<'_, N>| crowd.guest(name).is_none_or(|it| !it.is_pending());
-        crowd.wait(pace.attempt, is_told)?;
+        let name = attempt(crowd, pace)?;
         if ends_after_accept {
             crowd.wait(pace.look, |crowd| {
                 crowd.guest(name).is_none_or(|it| !it.is_live())
@@ -218,6 +241,26 @@ fn fill<N: Network>(crowd: &mut Crowd<'_, N>, pace: Pace) -> Result<Filled, Halt
     Ok(Filled::InVain)
 }
 
+/// One SYN, and its answer. If a greeting comes meanwhile, the SYN came to the server before the
+/// place was freed or after, and there is an answer within a round trip or none.
+fn attempt<N: Network>(crowd: &mut Crowd<'_, N>, pace: Pace) -> Result<Name, Halt> {
+    let name = crowd.connect()?;
+    let begin = crowd.now();
+    let is_told = |crowd: &Crowd<'_, N>| crowd.guest(name).is_none_or(|it| !it.is_pending());
+    crowd.wait(pace.attempt, |crowd| {
+        is_told(crowd) || crowd.guests().iter().any(is_greeted)
+    })?;
+    if !is_told(crowd) {
+        crowd.until(begin + pace.answer.min(pace.attempt), is_told)?;
+    }
+    Ok(name)
+}
+
+/// When the latest greeting came.
+fn last_greeting<N: Network>(crowd: &Crowd<'_, N>) -> Option<Duration> {
+    crowd.guests().iter().filter_map(|it| it.first_byte).max()
+}
+
 /// Let in, and neither greeted nor sent away.
 fn inside<N: Network>(crowd: &Crowd<'_, N>) -> usize {
     let is_inside = |guest: &&Guest| guest.is_live() && !is_greeted(guest);
@@ -228,12 +271,9 @@ fn is_greeted(guest: &Guest) -> bool {
     guest.first_byte.is_some()
 }
 
-/// Lets go of those that have had what they came for, and of SYNs that found no room before that;
-/// `true` if there are any. The server closes, and takes the next.
-fn forget_greeted<N: Network>(crowd: &mut Crowd<'_, N>, pace: Pace) -> Result<bool, Halt> {
-    if !crowd.guests().iter().any(is_greeted) {
-        return Ok(false);
-    }
+/// Lets go of those that have had what they came for, and of SYNs that found no room before that.
+/// The server closes, and takes the next.
+fn forget_greeted<N: Network>(crowd: &mut Crowd<'_, N>, pace: Pace) -> Result<(), Halt> {
     crowd.wait(pace.look, |crowd| {
         !crowd
             .guests()
@@ -251,7 +291,7 @@ fn forget_greeted<N: Network>(crowd: &mut Crowd<'_, N>, pace: Pace) -> Result<bo
         crowd.release(name, Release::Fin);
     }
     crowd.keep_live();
-    Ok(true)
+    Ok(())
 }
 
 /// Lets go of those that were accepted and ended without a word.

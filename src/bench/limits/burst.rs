@@ -15,6 +15,9 @@ use crate::transport::readiness::Network;
 /// More than a scheduler's hiccup or a radio's sleep, less than the first repetition of a SYN or a
 /// SYN-ACK.
 const WELL_BEFORE_A_REPETITION: Duration = Duration::from_millis(350);
+/// A burst that is worked off by then has a gap before the first repetition of a SYN-ACK, after a
+/// second.
+const SHORT: Duration = Duration::from_millis(550);
 /// The first burst: a small server has to work off what it takes of it, and its answer says where
 /// to look next.
 const FIRST: usize = 8;
@@ -38,8 +41,10 @@ enum Fate {
     Spoiled {
         overflow: Overflow,
         after: Option<Duration>,
-        /// So many of it got in.
+        /// So many of it got in,
         inside: usize,
+        /// and that is where to look next.
+        is_telling: bool,
     },
 }
 
@@ -80,19 +85,22 @@ pub(super) fn search<N: Network>(
                     // That was chance.
                     spoiled = most + 1;
                 }
-                hint = usize::midpoint(*best, spoiled);
+                hint = if size == got_in {
+                    size + 1
+                } else {
+                    usize::midpoint(*best, spoiled)
+                };
             }
             Fate::Spoiled {
                 overflow,
                 after,
                 inside,
+                is_telling,
             } => {
                 // The same seen twice: here, or in a larger one of which no more than that got in.
                 is_sure = size == spoiled || (size == *best + 1 && got_in == *best);
                 spoiled = size;
                 got_in = inside;
-                // Nearly all of it inside: the queue took more than it has places for.
-                let is_telling = inside + 1 < size;
                 hint = if is_telling {
                     inside
                 } else {
@@ -150,7 +158,9 @@ fn burst<N: Network>(
         crowd.until(begin + WELL_BEFORE_A_REPETITION, is_told)?;
     }
     let is_dropped = crowd.guests().iter().any(Guest::is_pending);
-    let is_dropped = is_dropped || (each >= SLOW && has_no_place(crowd, size)?);
+    let takes = each.saturating_mul(u32::try_from(size).unwrap_or(u32::MAX));
+    let has_no_place = !is_dropped && takes > SHORT && has_no_place(crowd, size)?;
+    let is_dropped = is_dropped || has_no_place;
     let served = if is_dropped {
         0
     } else {
@@ -180,11 +190,20 @@ fn burst<N: Network>(
             let got_in = |guest: &&Guest| {
                 guest.connected.is_some() && !is_turned_away(guest) && !is_repeated(crowd, guest)
             };
-            let inside = crowd.guests().iter().filter(got_in).count();
+            let got_in = crowd.guests().iter().filter(got_in).count();
+            // More handshakes may be answered than there are places, but no more are greeted.
+            let by_greetings = away.is_none() && !is_dropped;
+            let inside = if by_greetings {
+                served.min(got_in)
+            } else {
+                got_in
+            };
             Fate::Spoiled {
                 overflow,
                 after,
                 inside,
+                // If nearly all of it got in, the queue took more than it has places for.
+                is_telling: by_greetings || has_no_place || inside + 1 < size,
             }
         }
     };

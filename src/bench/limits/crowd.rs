@@ -150,8 +150,11 @@ impl<'a, N: Network> Crowd<'a, N> {
 
     /// Data that was sent again; `None` where the stack can't be asked.
     pub(super) fn retransmissions(&self, name: Name) -> Option<u32> {
-        let info = self.network.info(self.guest(name)?.id?)?;
-        Some(info.retransmissions)
+        let guest = self.guest(name)?;
+        let Some(id) = guest.id else {
+            return guest.retransmissions;
+        };
+        Some(self.network.info(id)?.retransmissions)
     }
 
     /// Starts a connection from the plan's first source address.
@@ -174,6 +177,7 @@ impl<'a, N: Network> Crowd<'a, N> {
             first_byte: None,
             ended: None,
             syn_retransmissions: None,
+            retransmissions: None,
         };
         match self.network.connect(self.plan.target, source) {
             Ok(id) => guest.id = Some(id),

@@ -38,6 +38,8 @@ pub(in crate::bench::limits) struct Guest {
     pub(in crate::bench::limits) ended: Option<(NetworkTime, End)>,
     /// What was known of its repeated SYNs when it was released.
     pub(super) syn_retransmissions: Option<u32>,
+    /// The same of its data.
+    pub(super) retransmissions: Option<u32>,
 }
 
 impl Guest {

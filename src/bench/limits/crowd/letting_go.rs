@@ -75,6 +75,7 @@ impl<N: Network> Crowd<'_, N> {
             && let Some(info) = self.network.info(id)
         {
             guest.syn_retransmissions = Some(info.syn_retransmissions);
+            guest.retransmissions = Some(info.retransmissions);
             self.losses += (info.syn_retransmissions + info.retransmissions) as usize;
         }
         self.network.release(id, how);
