@@ -108,6 +108,8 @@ pub(crate) struct Simulated {
     wakes: Duration,
     /// The stack can't be asked about its connections.
     pub(crate) tells_nothing: bool,
+    /// So many of the client's first SYNs are lost.
+    pub(crate) loses_syns: u32,
 }
 
 impl Simulated {
@@ -128,6 +130,7 @@ impl Simulated {
             dozes: None,
             wakes: Duration::ZERO,
             tells_nothing: false,
+            loses_syns: 0,
         };
         if server.others.is_some() {
             network.at(Duration::ZERO, 0, Action::OtherComes);
@@ -217,7 +220,11 @@ impl Simulated {
 
     fn syn(&mut self, which: usize) {
         self.connections[which].syns += 1;
-        self.once(which, Action::SynArrives);
+        if self.loses_syns > 0 && !self.connections[which].other {
+            self.loses_syns -= 1;
+        } else {
+            self.once(which, Action::SynArrives);
+        }
         self.at(Duration::from_secs(1), which, Action::SynRepeats);
     }
 

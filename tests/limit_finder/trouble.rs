@@ -388,6 +388,28 @@ fn a_second_address_tells_a_limit_for_each_client_from_one_for_all() {
     }
 }
 
+/// With a second more the first handshake looked like a long way, silence was listened to for longer
+/// than this server bears it, and it seemed to greet first.
+#[test]
+fn a_first_syn_that_is_lost_is_no_long_way() {
+    for loses in 1..=2 {
+        for service in [0, 20, 200] {
+            let server = Server {
+                service: MS * service,
+                latency: MS * 20,
+                ..Server::greeter(2, 3)
+            };
+            let mut network = Simulated::new(server);
+            network.loses_syns = loses;
+            let found = limits::find(&mut network, &plan(), &mut |_| {});
+            check(&mut network, server, &plan());
+            let told = format!("{loses} lost, {server:?}\n{}", brief(&found));
+            let finding = found.expect("it lives");
+            assert!(Truth::of(&server).is_told_by(&finding), "{told}");
+        }
+    }
+}
+
 #[test]
 fn a_stack_that_can_not_be_asked_costs_time_and_nothing_else() {
     for server in [Server::linux(5, 4), Server::greeter(4, 4)] {
