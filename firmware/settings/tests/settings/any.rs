@@ -12,12 +12,14 @@ fn ssid() -> impl Strategy<Value = Ssid> {
     vec(any::<u8>(), 1..=32).prop_map(|bytes| Ssid::new(bytes).unwrap())
 }
 
+/// With a passphrase.
+pub(crate) fn wpa2() -> impl Strategy<Value = Security> {
+    "[ -~]{8,63}|[0-9a-fA-F]{64}"
+        .prop_map(|secret| Security::Wpa2(Passphrase::new(&secret).unwrap()))
+}
+
 pub(crate) fn security() -> impl Strategy<Value = Security> {
-    prop_oneof![
-        Just(Security::Open),
-        "[ -~]{8,63}|[0-9a-fA-F]{64}"
-            .prop_map(|secret| Security::Wpa2(Passphrase::new(&secret).unwrap())),
-    ]
+    prop_oneof![Just(Security::Open), wpa2()]
 }
 
 pub(crate) fn network() -> impl Strategy<Value = Network> {
