@@ -6,6 +6,7 @@
  *
  * usage: lwip_server TAP [THREADS [MILLISECONDS]]   (the board is 192.168.1.1/24; prints "ready" when it listens)
  */
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,6 +26,13 @@ static const char greeting[] = "Hello World";
 static struct netif interface;
 static int listener;
 static unsigned service_ms;
+
+/*
+ * One thread waits in accept at a time. lwIP's mailboxes on Unix wake nobody for what is put into
+ * one that is not empty (sys_mbox_trypost), so of several that wait there some would sleep on, with
+ * connections in the queue, until it was empty again.
+ */
+static pthread_mutex_t accepting = PTHREAD_MUTEX_INITIALIZER;
 
 /* On lwIP's own thread, once it runs. */
 static void plug(void *started) {
@@ -48,9 +56,12 @@ static void serve(void *unused) {
     (void)unused;
     for (;;) {
         char request[1024];
-        int connection = lwip_accept(listener, NULL, NULL);
+        int connection;
         ssize_t length;
 
+        pthread_mutex_lock(&accepting);
+        connection = lwip_accept(listener, NULL, NULL);
+        pthread_mutex_unlock(&accepting);
         if (connection < 0) {
             continue;
         }
