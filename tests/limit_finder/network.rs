@@ -108,6 +108,8 @@ pub(crate) struct Simulated {
     wakes: Duration,
     /// The stack can't be asked about its connections.
     pub(crate) tells_nothing: bool,
+    /// The server acknowledges a request with its answer, and the client sends it again after 200 ms.
+    pub(crate) acknowledges_late: bool,
     /// So many of the client's first SYNs are lost.
     pub(crate) loses_syns: u32,
 }
@@ -130,6 +132,7 @@ impl Simulated {
             dozes: None,
             wakes: Duration::ZERO,
             tells_nothing: false,
+            acknowledges_late: false,
             loses_syns: 0,
         };
         if server.others.is_some() {
@@ -655,6 +658,8 @@ impl Network for Simulated {
         }
         let repeated = self.surely(id.0, Action::ServerGets(Segment::Data));
         self.connections[id.0].repeated += repeated;
+        let resends = self.acknowledges_late && self.server.service >= Duration::from_millis(200);
+        self.connections[id.0].repeated += u32::from(resends);
         Ok(data.len())
     }
 

@@ -410,6 +410,29 @@ fn a_first_syn_that_is_lost_is_no_long_way() {
     }
 }
 
+/// lwIP does, after up to 250 ms: it is no loss, and costs no time.
+#[test]
+fn a_server_that_acknowledges_a_request_late_loses_nothing() {
+    for server in [
+        Server::linux(5, 4),
+        Server::greeter(2, 4),
+        Server::new(Stack::Lwip { k: 5 }, App::Workers(1)),
+    ] {
+        let server = Server {
+            service: MS * 230,
+            ..server
+        };
+        let mut network = Simulated::new(server);
+        network.acknowledges_late = true;
+        let found = limits::find(&mut network, &plan(), &mut |_| {});
+        check(&mut network, server, &plan());
+        let told = format!("{server:?}\n{}", brief(&found));
+        let finding = found.expect("it lives");
+        assert!(Truth::of(&server).is_told_by(&finding), "{told}");
+        assert!(finding.took < MS * 3_000, "{told}");
+    }
+}
+
 #[test]
 fn a_stack_that_can_not_be_asked_costs_time_and_nothing_else() {
     for server in [Server::linux(5, 4), Server::greeter(4, 4)] {
