@@ -19,7 +19,6 @@ mod log;
 mod progress;
 mod recorder;
 mod reply;
-mod samples;
 mod slots;
 mod starts;
 
@@ -36,7 +35,7 @@ use self::reply::Rule;
 use self::slots::Slots;
 use crate::load::{LEARNING_SILENCE, Load, Share};
 use crate::measurement::Measurement;
-use crate::readiness::Network;
+use crate::readiness::{Network, nanos};
 
 pub use self::progress::{Observer, Progress};
 
@@ -300,9 +299,4 @@ impl<'a, N: Network> Engine<'a, N> {
             ..measured
         }
     }
-}
-
-/// A time as the engine counts: 584 years of it.
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

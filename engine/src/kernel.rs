@@ -16,7 +16,7 @@ use super::clock::Clock;
 #[cfg(target_os = "linux")]
 use super::punctual::Punctual;
 use super::readiness::{
-    ConnectFailure, ConnectionId, ConnectionInfo, Event, Network, NetworkTime, Release,
+    ConnectFailure, ConnectionId, ConnectionInfo, Event, Network, NetworkTime, Release, nanos,
 };
 use crate::sys;
 
@@ -118,7 +118,7 @@ impl KernelNetwork {
 
     /// Waits in the kernel, and takes the first of what is ready. May return early.
     fn select(&mut self, until: Option<NetworkTime>) -> io::Result<()> {
-        let until = until.map(|until| u64::try_from(until.as_nanos()).unwrap_or(u64::MAX));
+        let until = until.map(nanos);
         #[cfg(target_os = "linux")]
         return self
             .alarm

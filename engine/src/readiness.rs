@@ -15,6 +15,11 @@ pub struct ConnectionId(pub usize);
 /// A time on the network's clock: since its start.
 pub type NetworkTime = Duration;
 
+/// A time as the engine counts, in nanoseconds: 584 years of it.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Why there is no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectFailure {

@@ -14,7 +14,7 @@ use hdrhistogram::Histogram;
 pub const LONGEST: u64 = 3_600_000_000_000;
 
 /// So many times are kept as they are.
-pub const FEW: usize = 1024;
+const FEW: usize = 1024;
 
 /// A distribution of times in nanoseconds, to three significant digits.
 #[derive(Clone)]
@@ -335,6 +335,23 @@ mod tests {
             assert_eq!(is_few, all.len() <= FEW as u64);
         }
         assert_equal(&all, &recorded(&(0..1_600).collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn every_time_gets_into_the_distribution_in_whatever_batches() {
+        for count in [0, 1, FEW - 1, FEW, FEW + 1, 10 * FEW] {
+            let (mut all, mut batch) = (Times::new(), Vec::new());
+            for time in 0..count {
+                batch.push(time as u64);
+                if time == FEW / 2 || time % 700 == 0 {
+                    all.take(&mut batch);
+                    assert_eq!(all.len(), time as u64 + 1);
+                }
+            }
+            all.take(&mut batch);
+            assert_eq!(all.len(), count as u64);
+            assert!(batch.is_empty());
+        }
     }
 
     #[test]

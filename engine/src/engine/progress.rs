@@ -8,9 +8,9 @@ use std::time::Duration;
 use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 
 use super::recorder::{CLASSES, Interval};
-use super::samples::Samples;
 use crate::load::Detail;
 use crate::measurement::{ErrorClass, Second, SecondHistograms, Timed};
+use crate::times::Times;
 
 /// How a run stands.
 #[derive(Debug, Clone, Default)]
@@ -58,7 +58,7 @@ pub(super) struct Board {
 struct Inner {
     threads: usize,
     so_far: Progress,
-    complete: Samples,
+    complete: Times,
     /// Requests on their way, by thread.
     in_flight: Vec<usize>,
     /// Threads that have come to their end.
@@ -75,14 +75,14 @@ struct OpenSecond {
     completed: u64,
     failed: u64,
     /// Times, by [`Timed`].
-    times: [Samples; Timed::ALL.len()],
+    times: [Times; Timed::ALL.len()],
     /// Threads that have left it.
     left: usize,
 }
 
 impl OpenSecond {
-    fn close(&mut self) -> Second {
-        let complete = self.times[Timed::Complete as usize].so_far();
+    fn close(&self) -> Second {
+        let complete = &self.times[Timed::Complete as usize];
         Second {
             completed: self.completed,
             failed: self.failed,
@@ -92,16 +92,16 @@ impl OpenSecond {
     }
 
     /// Not deflated: that would take a load's thread ten times as long.
-    fn histograms(&mut self) -> SecondHistograms {
-        let pack = |times: &mut Samples| {
-            let (times, mut bytes) = (times.so_far(), Vec::new());
+    fn histograms(&self) -> SecondHistograms {
+        let pack = |times: &Times| {
+            let mut bytes = Vec::new();
             if !times.is_empty() {
                 // Into memory, of a histogram with fewer than 2^32 buckets: it can't fail.
                 let _ = V2Serializer::new().serialize(&times.histogram(), &mut bytes);
             }
             bytes
         };
-        SecondHistograms(self.times.each_mut().map(pack))
+        SecondHistograms(self.times.each_ref().map(pack))
     }
 }
 
@@ -112,7 +112,7 @@ impl Board {
             inner: Mutex::new(Inner {
                 threads,
                 so_far: Progress::default(),
-                complete: Samples::new(),
+                complete: Times::new(),
                 in_flight: vec![0; threads],
                 ended: 0,
                 open: std::collections::VecDeque::new(),
@@ -157,19 +157,15 @@ impl Board {
                 *inner.so_far.errors.entry(class).or_default() += count;
             }
         }
-        for &time in interval.complete() {
-            inner.complete.note(time);
-        }
+        inner.complete.take(&mut interval.complete().to_vec());
         let detail = inner.detail;
         if let Some(open) = inner.open_second(second) {
             open.completed += interval.complete().len() as u64;
             open.failed += interval.errors.iter().sum::<u64>();
             for timed in Timed::ALL {
                 if timed == Timed::Complete || detail == Detail::Seconds {
-                    let all = &mut open.times[timed as usize];
-                    interval.times[timed as usize]
-                        .iter()
-                        .for_each(|&time| all.note(time));
+                    let mut times = interval.times[timed as usize].clone();
+                    open.times[timed as usize].take(&mut times);
                 }
             }
         }
@@ -200,7 +196,7 @@ impl Board {
     pub(super) fn progress(&self) -> Progress {
         let mut inner = self.inner();
         inner.so_far.in_flight = inner.in_flight.iter().sum();
-        let complete = inner.complete.so_far();
+        let complete = &inner.complete;
         let (p50, p99) = (
             complete.value_at_quantile(0.5),
             complete.value_at_quantile(0.99),
@@ -213,8 +209,8 @@ impl Board {
     /// has ended.
     pub(super) fn seconds(&self) -> (Vec<Second>, Vec<SecondHistograms>) {
         let mut inner = self.inner();
-        while let Some(mut second) = inner.open.pop_front() {
-            inner.close(&mut second);
+        while let Some(second) = inner.open.pop_front() {
+            inner.close(&second);
         }
         let seconds = std::mem::take(&mut inner.so_far.seconds);
         (seconds, std::mem::take(&mut inner.histograms))
@@ -236,12 +232,12 @@ impl Inner {
 
     /// Takes those into the record that all threads have left.
     fn close_seconds(&mut self) {
-        while let Some(mut second) = self.open.pop_front_if(|open| open.left >= self.threads) {
-            self.close(&mut second);
+        while let Some(second) = self.open.pop_front_if(|open| open.left >= self.threads) {
+            self.close(&second);
         }
     }
 
-    fn close(&mut self, second: &mut OpenSecond) {
+    fn close(&mut self, second: &OpenSecond) {
         self.so_far.seconds.push(second.close());
         if self.detail == Detail::Seconds {
             self.histograms.push(second.histograms());

@@ -55,7 +55,6 @@ pub(super) struct Recorder {
     errors: [u64; CLASSES.len()],
     /// By [`Noted`]: all that the log has told.
     times: [Times; Noted::ALL.len()],
-    has_schedule: bool,
     totals: Option<Totals>,
 }
 
@@ -104,7 +103,6 @@ impl Recorder {
             completed: 0,
             errors: [0; CLASSES.len()],
             times: Default::default(),
-            has_schedule: matches!(load.pace, Pace::Open { .. }),
             totals: None,
         }
     }
@@ -218,6 +216,10 @@ impl Recorder {
         self.publish(now, 0);
         self.board.end(self.second);
         let cpu = cpu_time();
+        let target_rate = match load.pace {
+            Pace::Open { rate, .. } => Some(rate.per_second()),
+            Pace::Closed { .. } => None,
+        };
         let [
             connect,
             first_byte,
@@ -230,10 +232,7 @@ impl Recorder {
             started_at: self.started_at,
             elapsed: Duration::from_nanos(now.saturating_sub(self.begin)),
             connections,
-            target_rate: match load.pace {
-                Pace::Open { rate, .. } => Some(rate.per_second()),
-                Pace::Closed { .. } => None,
-            },
+            target_rate,
             keep_alive: load.reuse == Reuse::KeepAlive,
             completed: self.completed,
             errors: CLASSES
@@ -244,7 +243,7 @@ impl Recorder {
             connect,
             first_byte,
             complete,
-            schedule_error: self.has_schedule.then_some(schedule_error),
+            schedule_error: target_rate.map(|_| schedule_error),
             seconds: Vec::new(),
             second_histograms: Vec::new(),
             totals: self.totals.map(|totals| ConnectionTotals {

@@ -36,7 +36,7 @@ pub fn monotonic() -> u64 {
 pub fn monotonic() -> u64 {
     static START: std::sync::LazyLock<std::time::Instant> =
         std::sync::LazyLock::new(std::time::Instant::now);
-    u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    crate::readiness::nanos(START.elapsed())
 }
 
 /// The CPU time that this thread has used so far, user and system, to the present: `getrusage`

@@ -82,13 +82,7 @@ impl Page {
 
     /// A table with its columns right-aligned, the first left-aligned.
     pub(super) fn table(&mut self, rows: &[Vec<String>]) {
-        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let widths: Vec<_> = (0..columns)
-            .map(|column| {
-                let cells = rows.iter().filter_map(|row| row.get(column));
-                cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-            })
-            .collect();
+        let widths: Vec<_> = widths(rows).collect();
         for row in rows {
             let mut line = String::from(" ");
             for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
@@ -102,14 +96,18 @@ impl Page {
     }
 }
 
+/// How wide each column is.
+fn widths(rows: &[Vec<String>]) -> impl Iterator<Item = usize> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    (0..columns).map(|column| {
+        let cells = rows.iter().filter_map(move |row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    })
+}
+
 /// How wide [`Page::table`] makes it.
 pub(super) fn table_width(rows: &[Vec<String>]) -> usize {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let longest = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    (0..columns).map(|column| longest(column) + 2).sum()
+    widths(rows).map(|width| width + 2).sum()
 }
 
 /// Takes out the column of that title.
