@@ -1,7 +1,5 @@
 //! Where a setting comes from: flag, environment, config file, in this order.
 
-pub mod command;
-
 use std::env;
 use std::fs;
 use std::io;

@@ -100,7 +100,7 @@ impl Stop {
         let _ = std::thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
-                let _ = crate::block_on(async {
+                let _ = crate::runtime::block_on(async {
                     let requested = Interrupt::install()?.requested().await;
                     exit.store(requested.code(), Ordering::Relaxed);
                     flag.store(true, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tcpctl::cli::Cli;
-use tcpctl::{completions, output};
+use tcpctl::{app, completions};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().collect();
@@ -14,8 +14,8 @@ fn main() -> ExitCode {
         return exit.into();
     }
     match Cli::try_parse_from(&arguments) {
-        Ok(cli) => tcpctl::run(cli),
-        Err(error) => output::parse_error(&error, &arguments),
+        Ok(cli) => app::run(cli),
+        Err(error) => app::usage::parse_error(&error, &arguments),
     }
     .into()
 }

@@ -4,13 +4,13 @@
 //! a test reads any.
 
 use crate::cli::SchemaOf;
-use crate::{bench, config, discover};
+use crate::{bench, config_command, discover};
 
 /// The schema, as `tcpctl schema` prints it.
 pub const fn of(output: SchemaOf) -> &'static str {
     match output {
         SchemaOf::Bench => bench::report::JSON_SCHEMA,
-        SchemaOf::Config => config::command::JSON_SCHEMA,
+        SchemaOf::Config => config_command::JSON_SCHEMA,
         SchemaOf::Discover => discover::report::JSON_SCHEMA,
         SchemaOf::Error => include_str!("../schemas/tcpctl.error.json"),
         SchemaOf::Flash => include_str!("../schemas/tcpctl.flash.json"),

@@ -4,6 +4,8 @@
 //! the chip's MAC address) or through a bridge chip on the circuit board, which knows nothing of
 //! the chip behind it. Listing opens no port: that would reset some boards.
 
+pub mod port;
+
 use std::io;
 use std::path::Path;
 

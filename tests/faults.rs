@@ -5,13 +5,13 @@ mod simulated;
 
 use embassy_net::tcp::TcpSocket;
 use embassy_time::{Duration, Timer, with_timeout};
-use tcpctl::bench::engine;
-use tcpctl::bench::load::{Expectation, Extent, Load};
-use tcpctl::bench::measurement::ErrorClass;
 use tcpctl::pattern;
 use tcpctl::sim::link::Traffic;
 use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
+use tcpctl_engine::engine;
+use tcpctl_engine::load::{Expectation, Extent, Load};
+use tcpctl_engine::measurement::ErrorClass;
 
 use simulated::{Client, GREETING, simulate};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
-use tcpctl::transport::readiness::{ConnectFailure, ConnectionId, Event, Network, Release};
+use tcpctl_engine::readiness::{ConnectFailure, ConnectionId, Event, Network, Release};
 
 /// Far longer than an answer takes on an ideal cable, far shorter than the board's patience.
 const PATIENCE: Duration = Duration::from_millis(250);

@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tcpctl::console::{self, Said};
+use tcpctl::board::console;
+use tcpctl::board::console::Said;
 
 /// Places of the board: 4 that are served and 4 that wait. One client more than that.
 const CLIENTS: usize = 9;

@@ -7,10 +7,11 @@ use std::num::NonZeroUsize;
 use std::process::Command;
 use std::time::Duration;
 
-use tcpctl::bench::engine::{self, Observer, Progress};
-use tcpctl::bench::load::{Expectation, Extent, Load, Pace, Rate, Reuse};
-use tcpctl::bench::measurement::Measurement;
-use tcpctl::transport::kernel::KernelNetwork;
+use tcpctl_engine::engine;
+use tcpctl_engine::engine::{Observer, Progress};
+use tcpctl_engine::kernel::KernelNetwork;
+use tcpctl_engine::load::{Expectation, Extent, Load, Pace, Rate, Reuse};
+use tcpctl_engine::measurement::Measurement;
 
 use crate::Result;
 use crate::reference::{CLIENT_CORE, on_core};

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tcpctl::bench::throughput::{Ports, ThroughputPlan, measure};
-use tcpctl::transport::kernel::KernelNetwork;
+use tcpctl_engine::kernel::KernelNetwork;
 
 use crate::reference::{CLIENT_CORE, Reference, SERVER_CORE, on_core};
 use crate::spread::Spread;

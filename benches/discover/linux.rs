@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tcpctl::discover::interfaces;
-use tcpctl::discover::mdns::link;
+use tcpctl::mdns::link;
+use tcpctl::net::interfaces;
 use tcpctl::sim::announce::announce;
 use tcpctl_greeter::mdns::Identity;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::Result;
 use hdrhistogram::Histogram;
-use tcpctl::transport::readiness::{
+use tcpctl_engine::readiness::{
     ConnectFailure, ConnectionId, Event, Network, NetworkTime, Release,
 };
 

@@ -9,8 +9,8 @@ use tcpctl::sim::board::Board;
 use tcpctl::sim::servers::Neighbours;
 use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
-use tcpctl::transport::kernel::KernelNetwork;
-use tcpctl::transport::readiness::Network;
+use tcpctl_engine::kernel::KernelNetwork;
+use tcpctl_engine::readiness::Network;
 
 use crate::Result;
 use crate::cells::{self, Cell, GROUPS, Group, Server};

@@ -1,6 +1,7 @@
 //! What comes over a serial line, and what of it a terminal sees.
 
-use tcpctl::console::{self, Lines};
+use tcpctl::board::console;
+use tcpctl::board::console::Lines;
 use tcpctl::sanitize::{self, Sanitizer};
 
 /// Lines are the same wherever the bytes are split, each says something, and none harms.

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
 
-use tcpctl::discover::mdns::directory::Directory;
-use tcpctl::discover::mdns::message::{self, Ask, DnsName};
+use tcpctl::mdns::directory::Directory;
+use tcpctl::mdns::message;
+use tcpctl::mdns::message::{Ask, DnsName};
 use tcpctl::sanitize;
 use tcpctl_greeter::mdns::{GROUP, Identity, PORT, Responder};
 

@@ -1,6 +1,6 @@
 //! A board's partition table, as it is read from flash.
 
-use tcpctl::flash::table::{SETTINGS, Table};
+use tcpctl::esp::table::{SETTINGS, Table};
 
 /// A table says where things are, or there is none.
 pub fn holds(data: &[u8]) {

@@ -4,8 +4,8 @@ use tcpctl::bench::chart::Charset;
 use tcpctl::bench::hdr_log::Log;
 use tcpctl::bench::report::Report;
 use tcpctl::bench::saved::{self, Saved};
-use tcpctl::bench::{compare, html, merge};
-use tcpctl::output::{self, Colour};
+use tcpctl::bench::{compare, html, merge, text};
+use tcpctl::output::Colour;
 
 /// A file that is read can be shown, compared, merged and written again; anything else is one
 /// harmless line.
@@ -24,7 +24,7 @@ pub fn holds(data: &[u8]) {
 
 fn run(run: &Report) {
     for (charset, width, fold) in [(Charset::Unicode, 80, None), (Charset::Ascii, 20, Some(20))] {
-        let text = output::bench::render(run, Colour::Off, charset, width, fold);
+        let text = text::render(run, Colour::Off, charset, width, fold);
         assert!(super::is_harmless(&text), "{text:?}");
     }
     page(run);

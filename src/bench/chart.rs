@@ -1,7 +1,7 @@
 //! Charts of characters: a latency histogram, bars and sparklines, no wider than the terminal.
 
-use super::times::Times;
 use crate::output::human;
+use tcpctl_engine::times::Times;
 
 /// Which characters a chart may be made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

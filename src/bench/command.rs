@@ -10,7 +10,6 @@ use self::address::one_address;
 use self::measuring::Bench;
 use super::fail_if::{Condition, Outcome};
 use super::hdr_log::Log;
-use super::measurement::{Measurement, SecondHistograms};
 use super::plan::{Files, Plan};
 use super::report::{Environment, Report};
 use super::saved::{self, Saved};
@@ -18,6 +17,7 @@ use super::throughput;
 use super::verdict::{Caveat, Code};
 use super::{compare, html, merge, stats, verdict};
 use crate::cli::{BenchArgs, MergeArgs};
+use crate::connect::Endpoint;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Stop;
@@ -25,7 +25,7 @@ use crate::output::{Halt, Output};
 use crate::sanitize;
 use crate::sim::spec::Spec;
 use crate::target::Place;
-use crate::transport::Endpoint;
+use tcpctl_engine::measurement::{Measurement, SecondHistograms};
 
 /// Measures a target.
 ///
@@ -184,7 +184,7 @@ fn tell(
         None => Ok(()),
     };
     let written = [save(), log(), page()];
-    let printed = output.bench(report);
+    let printed = output.print(report);
     written.into_iter().collect::<Result<(), _>>()?;
     printed
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::measurement::{ConnectionTotals, ErrorClass, Measurement, Second};
 use super::report::{
     Bound, Cause, CauseKind, Environment, Flow, LimitedBy, Limits, Overflow, RampEnd, Report,
     Scheduled, Step, Throughput, Trial,
 };
-use super::times::Times;
+use tcpctl_engine::measurement::{ConnectionTotals, ErrorClass, Measurement, Second};
+use tcpctl_engine::times::Times;
 
 pub(crate) fn start() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250)

@@ -16,9 +16,9 @@ use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerial
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
-use super::measurement::{SecondHistograms, Timed};
 use super::report::Report;
-use super::times::Times;
+use tcpctl_engine::measurement::{SecondHistograms, Timed};
+use tcpctl_engine::times::Times;
 
 /// No histogram that tcpctl writes unpacks to more than a tenth of this.
 const LARGEST: u64 = 4 << 20;

@@ -7,13 +7,14 @@
 mod elements;
 mod latency;
 mod limits;
+mod plot;
 mod ramp;
 mod throughput;
 
 use self::elements::{list, paragraph, section, table};
 use super::report::Report;
 use super::verdict::Code;
-use crate::output::bench::{comparison_rows, comparison_statement};
+use crate::bench::text::{comparison_rows, comparison_statement};
 
 pub(super) use self::elements::escape;
 

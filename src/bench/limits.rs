@@ -33,10 +33,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::transport::readiness::Network;
 use baseline::{Baseline, Manner};
 use crowd::{Crowd, Halt};
 pub use finding::{Ended, Figure, Finding, Known, LimitsError, Overflow, PerClient, Reason, Round};
+use tcpctl_engine::readiness::Network;
 
 /// What to find out, and what not to exceed.
 #[derive(Debug, Clone)]

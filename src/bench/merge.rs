@@ -242,8 +242,8 @@ mod tests {
 
     use super::*;
     use crate::bench::example;
-    use crate::bench::measurement::{ErrorClass, Measurement};
     use crate::bench::report::Errors;
+    use tcpctl_engine::measurement::{ErrorClass, Measurement};
 
     fn of(samples: &[u64], start: u64, seconds: u64) -> Report {
         let measurement = Measurement {

@@ -12,7 +12,6 @@ use std::time::Duration;
 pub use self::files::Files;
 use super::fail_if::Condition;
 use super::limits::LimitsPlan;
-use super::load::{Detail, Expectation, Extent, Load, Pace, Rate, Reuse};
 use super::ramp::{self, Places, RampPlan};
 use super::report::Report;
 use super::saved;
@@ -23,7 +22,8 @@ use crate::failure::Failure;
 use crate::output::human;
 use crate::pattern;
 use crate::target::{Place, Target};
-use crate::transport::readiness::Release;
+use tcpctl_engine::load::{Detail, Expectation, Extent, Load, Pace, Rate, Reuse};
+use tcpctl_engine::readiness::Release;
 
 /// The most that may be under way in an open loop where `-c` does not say.
 const DEFAULT_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(256).unwrap();

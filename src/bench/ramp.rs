@@ -21,12 +21,13 @@ use std::time::Duration;
 
 pub use self::knee::FLAT;
 pub use self::ladder::{Places, ladder};
-use super::engine::{self, Observer, Progress};
-use super::load::{Extent, Load, Pace};
-use super::measurement::{ErrorClass, Measurement};
 use super::report::{CauseKind, RampEnd, Step};
 use super::stats;
-use crate::transport::readiness::Network;
+use tcpctl_engine::engine;
+use tcpctl_engine::engine::{Observer, Progress};
+use tcpctl_engine::load::{Extent, Load, Pace};
+use tcpctl_engine::measurement::{ErrorClass, Measurement};
+use tcpctl_engine::readiness::Network;
 
 /// How long a step is measured; longer where the first shows that this is too short.
 pub const STEP: Duration = Duration::from_secs(1);

@@ -17,9 +17,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::compare::Comparison;
 use super::hdr_log::Packed;
 pub use super::limits::Overflow;
-use super::measurement::Measurement;
 use super::verdict::Caveat;
 use super::{stats, verdict};
+use tcpctl_engine::measurement::Measurement;
 
 pub use self::environment::{Environment, Timestamp};
 pub use self::latency::{Distribution, Errors, Interval, Latency};

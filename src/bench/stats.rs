@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::hdr_log::Packed;
 use super::limits::{Ended, Finding, Known, Overflow, PerClient};
-use super::measurement::{ConnectionTotals, Measurement, Second};
 use super::report::{
     Bound, Distribution, Errors, Histograms, Interval, Latency, Limits, Timestamp,
 };
-use super::times::Times;
+use tcpctl_engine::measurement::{ConnectionTotals, Measurement, Second};
+use tcpctl_engine::times::Times;
 
 /// Under so many samples the 99.9th percentile is the maximum by another name.
 pub const SAMPLES_FOR_P99_9: u64 = 1_000;
@@ -225,7 +225,7 @@ fn median_us(times: &[Duration]) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::bench::example;
-    use crate::bench::measurement::ErrorClass;
+    use tcpctl_engine::measurement::ErrorClass;
 
     #[test]
     fn percentiles_are_those_of_the_samples() {

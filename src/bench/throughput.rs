@@ -35,11 +35,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::transport::readiness::Network;
 pub use flow::Record;
 pub use limit::{Cause, SendTimes};
 pub use replies::Replies;
 pub use service::{Ports, Service};
+use tcpctl_engine::readiness::Network;
 pub use trouble::Trouble;
 
 /// Streams at a time where nothing else is asked for: as many as a virtual board's services have

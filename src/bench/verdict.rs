@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use self::limits::of_limits;
 use self::ramp::{causes, of_ramp};
-use super::measurement::ErrorClass;
 use super::report::{Flow, Latency, Report, Throughput, Via};
 use crate::failure::{Failure, Kind};
 use crate::output::human;
 use crate::sanitize;
+use tcpctl_engine::measurement::ErrorClass;
 
 pub(super) use self::caveats::{caveats, too_few_files};
 

@@ -9,7 +9,7 @@ use clap_complete::engine::CompletionCandidate;
 
 use crate::bench::fail_if;
 use crate::discover::cache::Cache;
-use crate::discover::interfaces;
+use crate::net::interfaces;
 use crate::serial;
 use crate::sim::spec::{self, Profile};
 

@@ -10,10 +10,10 @@ use super::probe;
 use super::report::{DiscoverReport, Event, Status};
 use super::session::{Found, Session};
 use crate::cli::DiscoverArgs;
+use crate::discover::text::Listing;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::output::discover::Listing;
 use crate::output::{Halt, Output, human};
 use crate::sys;
 
@@ -47,7 +47,7 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> Result<Exit, Halt> {
     let is_watch = plan.ending == Ending::Never;
     let listing = RefCell::new(output.listing(is_watch)?);
     let mut memory = Memory::new(cache);
-    let found = crate::block_on(async {
+    let found = crate::runtime::block_on(async {
         let interrupt = Interrupt::install()
             .map_err(|error| Failure::new(Kind::Internal, format!("signals: {error}")))?;
         let told = |event: &DiscoverReport| {

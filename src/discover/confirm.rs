@@ -5,12 +5,13 @@
 //! without a byte; only an address at which anything might answer is asked for its greeting.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::registry::Reached;
-use crate::transport::{Dial, Endpoint, Family, Stream};
+use crate::net::{Dialer, Family};
 
 /// How long a handshake may take. A Wi-Fi station in power save answers within a few beacons
 /// (about 100 ms each); a lost SYN is sent again after a second.
@@ -64,14 +65,15 @@ async fn dial(
     addresses: Vec<SocketAddr>,
     interface: Option<String>,
     patience: Duration,
-) -> Option<(Stream, Reached)> {
-    let dial = Dial {
+) -> Option<(TcpStream, Reached)> {
+    let dialer = Dialer {
         family: Family::Any,
         source: None,
         interface,
         timeout: patience,
     };
-    let connection = dial.connect(&Endpoint::Addresses(addresses)).await.ok()?;
+    let deadline = Instant::now() + patience;
+    let connection = dialer.dial(addresses, deadline).await.ok()?;
     let reached = Reached::Yes {
         address: connection.address,
         rtt: connection.connect_time,
@@ -80,7 +82,7 @@ async fn dial(
 }
 
 /// Says the request, and adds what comes to `said` up to a line's end.
-async fn ask(stream: &mut Stream, said: &mut Vec<u8>) {
+async fn ask(stream: &mut TcpStream, said: &mut Vec<u8>) {
     if stream.write_all(REQUEST).await.is_err() {
         return;
     }
@@ -143,7 +145,7 @@ mod tests {
                 let _ = connection.write_all(said.as_bytes());
                 request[..count].to_vec()
             });
-            let (reached, line) = crate::block_on(greet(address, None, PATIENCE)).unwrap();
+            let (reached, line) = crate::runtime::block_on(greet(address, None, PATIENCE)).unwrap();
             assert!(matches!(reached, Reached::Yes { .. }));
             assert_eq!(line.as_deref(), kept);
             assert_eq!(server.join().unwrap(), REQUEST);
@@ -163,7 +165,7 @@ mod tests {
             // The client leaves first.
             assert_eq!(connection.read(&mut [0; 1]).unwrap_or(0), 0);
         });
-        let (_, line) = crate::block_on(greet(address, None, PATIENCE)).unwrap();
+        let (_, line) = crate::runtime::block_on(greet(address, None, PATIENCE)).unwrap();
         assert_eq!(line.as_deref(), Some("Hello"));
         server.join().unwrap();
     }

@@ -123,9 +123,9 @@ fn hints_for(plan: &Plan, met: &Circumstances, system: System) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discover::interfaces::Interface;
-    use crate::discover::mdns::message::DnsName;
     use crate::discover::plan::{Ending, Serial};
+    use crate::mdns::message::DnsName;
+    use crate::net::interfaces::Interface;
 
     fn plan() -> Plan {
         Plan {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use self::search::Search;
 use super::cache::{Cache, Remembered};
-use super::mdns::link::PORT;
+use crate::mdns::link::PORT;
 
 /// How long the boards have to answer.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -109,7 +109,7 @@ pub fn macs(host: &str) -> Vec<String> {
         port: None,
         interface: None,
     };
-    let asked = crate::block_on(ask_on(PORT, &wanted, PATIENCE));
+    let asked = crate::runtime::block_on(ask_on(PORT, &wanted, PATIENCE));
     let board = asked.ok().and_then(Result::ok).and_then(|(_, board)| board);
     board.and_then(|board| board.mac).into_iter().collect()
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::mdns::link;
-use super::mdns::message::DnsName;
 use super::probe::{Cidr, MAX_UNFORCED};
 use crate::cli::DiscoverArgs;
 use crate::failure::Failure;
+use crate::mdns::link;
+use crate::mdns::message::DnsName;
 use crate::output::human;
 use crate::sanitize;
 use crate::sys;

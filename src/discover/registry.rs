@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use self::sighting::{Key, Sighting};
-use super::mdns::Origin;
 use super::report::{BoardReport, DiscoverReport, Event, Status};
+use crate::mdns::Origin;
 
 /// Boards that are kept; what comes on top is not told of.
 const MAX_BOARDS: usize = 8192;

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::connections::{Connections, Way};
-use super::interfaces::Interface;
-use super::mdns::Mdns;
 use super::plan::{Ending, Plan};
 use super::probe::{self, Pace};
 use super::registry::{Id, Reached, Registry};
 use super::report::{DiscoverReport, Status};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
+use crate::mdns::Mdns;
+use crate::net::interfaces::Interface;
 use crate::output::Halt;
 use crate::serial::Port;
 use crate::sim::servers::ADDRESS;
@@ -309,7 +309,7 @@ impl<'p> Session<'p> {
     }
 }
 
-async fn receive(mdns: Option<&Mdns>) -> super::mdns::link::Received {
+async fn receive(mdns: Option<&Mdns>) -> crate::mdns::link::Received {
     match mdns {
         Some(mdns) => mdns.receive().await,
         None => std::future::pending().await,

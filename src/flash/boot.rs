@@ -11,9 +11,11 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::port::{self, Chosen, FIRST_BAUD};
-use crate::console::{self, Banner, Lines, Said};
+use crate::board::console;
+use crate::board::console::{Banner, Lines, Said};
 use crate::sanitize;
+use crate::serial::port;
+use crate::serial::port::{Chosen, FIRST_BAUD};
 
 /// How long a board has until its banner: the bootloader checks the program first, a megabyte a
 /// second or so.
@@ -229,7 +231,7 @@ mod tests {
     /// A byte a second is less than any pause that ends a greeting.
     #[test]
     fn a_board_that_drips_holds_up_a_flash_for_no_more_than_its_time() {
-        let told = crate::block_on(async {
+        let told = crate::runtime::block_on(async {
             tokio::time::pause();
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();

@@ -17,21 +17,22 @@ use tcpctl_settings::{Afresh, Settings};
 
 use self::plan::{Facts, full, step};
 use self::save::save;
-use super::chip;
-use super::event::FlashEvent;
+use super::event::{FlashEvent, FlashReport};
 use super::firmware;
-use super::image::{self, Firmware, USUAL_FLASH, hex};
-use super::port;
 use super::repair::{self, Job, Stage};
 use super::settings::{Asked, Wanted};
 use crate::bench::saved::Destination;
 use crate::cli::{Before, FlashArgs};
+use crate::esp::chip;
+use crate::esp::image;
+use crate::esp::image::{Firmware, USUAL_FLASH, hex};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
 use crate::monitor::command::Watch;
 use crate::output::{Halt, Output, Progress};
 use crate::sanitize;
+use crate::serial::port;
 
 /// The chip that is built for where neither a board nor the user says otherwise.
 const USUAL_CHIP: Chip = Chip::Esp32c3;
@@ -99,7 +100,7 @@ pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
     };
     let no_board =
         args.save_image.is_some() || (args.dry_run && args.port.is_none() && !args.settings_only);
-    crate::block_on(async {
+    crate::runtime::block_on(async {
         let interrupt = Interrupt::install().map_err(|error| {
             Failure::new(
                 Kind::Internal,
@@ -252,7 +253,7 @@ impl Flash<'_> {
 
     /// Tells before anything was written: where nobody listens, nothing is begun.
     fn tell(&self, event: FlashEvent) -> Result<(), Halt> {
-        self.output.flash(event)
+        self.output.print(&FlashReport::from(event))
     }
 
     /// Tells in the middle: a board is not left half written because nobody reads on, or because
@@ -261,7 +262,7 @@ impl Flash<'_> {
         if self.deaf.get() {
             return;
         }
-        match self.output.flash(event) {
+        match self.output.print(&FlashReport::from(event)) {
             Ok(()) => {}
             Err(Halt::NobodyListens) => self.deaf.set(true),
             Err(Halt::Failed(failure)) => {

@@ -96,7 +96,7 @@ pub enum FlashEvent {
     Booted {
         /// The words of its banner.
         #[serde(flatten)]
-        banner: crate::console::Banner,
+        banner: crate::board::console::Banner,
     },
     /// The board can be reached.
     Ready {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use espflash::target::Chip;
 
-use super::image::Firmware;
+use crate::esp::image::Firmware;
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 

@@ -21,10 +21,10 @@ use serialport::SerialPort;
 pub use self::connecting::Wish;
 use self::read_back::{read_by_rom, read_by_stub};
 use self::way_out::WayOut;
-use super::image::{Part, chain};
-use super::port::{Chosen, FIRST_BAUD};
 use crate::cli::After;
+use crate::esp::image::{Part, chain};
 use crate::failure::{Failure, Kind};
+use crate::serial::port::{Chosen, FIRST_BAUD};
 
 /// A board in its loader.
 #[derive(Debug)]

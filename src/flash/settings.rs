@@ -13,8 +13,8 @@ use tcpctl_settings::{
     Passphrase, Reason, RequestTimeout, Security, Settings, Ssid,
 };
 
-use super::image::Part;
 use crate::cli::FlashArgs;
+use crate::esp::image::Part;
 use crate::failure::{Failure, Kind};
 use crate::sys;
 use crate::units;

@@ -13,15 +13,16 @@ use tokio::time::Instant;
 use super::event::MonitorReport;
 use super::reader::{self, Heard};
 use super::symbols::Symbols;
+use crate::board::console::Lines;
 use crate::cli::MonitorArgs;
-use crate::console::Lines;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
-use crate::flash::port::{self, Chosen};
 use crate::interrupt::Interrupt;
 use crate::output::{Halt, Output};
 use crate::pattern;
 use crate::sanitize::Sanitizer;
+use crate::serial::port;
+use crate::serial::port::Chosen;
 use crate::sys;
 
 /// Ctrl-R.
@@ -46,7 +47,7 @@ pub fn run(args: &MonitorArgs, output: &Output) -> Result<Exit, Halt> {
         baud: args.baud,
     };
     let chosen = port::choose(args.port.as_deref())?;
-    crate::block_on(async {
+    crate::runtime::block_on(async {
         let interrupt = Interrupt::install().map_err(|error| {
             Failure::new(
                 Kind::Internal,
@@ -205,7 +206,7 @@ impl Watch {
             let text = String::from_utf8_lossy(line).into_owned();
             let explain = |symbols: &Symbols| symbols.explain(&text);
             let frames = self.symbols.as_ref().map(explain).unwrap_or_default();
-            output.monitor(&MonitorReport::now(text, frames))?;
+            output.print(&MonitorReport::now(text, frames))?;
         }
         Ok(self
             .until

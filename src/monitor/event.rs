@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::symbols::Frame;
-use crate::console::{self, Said};
+use crate::board::console;
+use crate::board::console::Said;
 use crate::timestamp;
 
 /// A line of a board's console.

@@ -8,8 +8,9 @@ use espflash::connection::{Connection, Port, ResetAfterOperation, ResetBeforeOpe
 use serialport::SerialPort;
 use tokio::sync::mpsc;
 
-use crate::flash::image;
-use crate::flash::port::{self, Chosen};
+use crate::esp::image;
+use crate::serial::port;
+use crate::serial::port::Chosen;
 
 /// How long a read waits: a reset, and the end, come so much later.
 const READ: Duration = Duration::from_millis(50);

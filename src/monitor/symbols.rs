@@ -10,8 +10,8 @@ use object::{Endianness, Object, ObjectSection, ObjectSymbol, SymbolKind};
 use regex::Regex;
 use serde::Serialize;
 
+use crate::esp::image;
 use crate::failure::Failure;
-use crate::flash::image;
 use crate::sanitize;
 
 /// Where an address is in the source.

@@ -3,7 +3,7 @@
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// As much of a text as takes so many columns, cut between characters.
-pub(super) fn fit(text: &str, columns: usize) -> &str {
+pub(crate) fn fit(text: &str, columns: usize) -> &str {
     let mut used = 0;
     for (at, character) in text.char_indices() {
         used += character.width().unwrap_or(0);
@@ -15,7 +15,7 @@ pub(super) fn fit(text: &str, columns: usize) -> &str {
 }
 
 /// As much of a text as takes so many columns, with a mark where it was cut.
-pub(super) fn shortened(text: &str, columns: usize) -> String {
+pub(crate) fn shortened(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
     }
@@ -24,7 +24,7 @@ pub(super) fn shortened(text: &str, columns: usize) -> String {
 
 /// As many of a line's parts, which two spaces set apart, as take so many columns: half a part
 /// tells nothing. Of the first one what there is room for.
-pub(super) fn whole_parts(line: &str, columns: usize) -> &str {
+pub(crate) fn whole_parts(line: &str, columns: usize) -> &str {
     if line.width() <= columns {
         return line;
     }
@@ -37,7 +37,7 @@ pub(super) fn whole_parts(line: &str, columns: usize) -> &str {
 }
 
 /// A sentence as lines of so many columns, cut between words.
-pub(super) fn folded(sentence: &str, columns: usize) -> Vec<String> {
+pub(crate) fn folded(sentence: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
     for word in sentence.split(' ') {

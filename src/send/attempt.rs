@@ -8,6 +8,7 @@ use super::plan::Plan;
 use super::report::SendReport;
 use super::rule::EndedBy;
 use super::wire::Wire;
+use crate::connect::{self, Connection, Endpoint};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
@@ -15,7 +16,6 @@ use crate::output::{Halt, Output, ReplyPrinter, human};
 use crate::sanitize;
 use crate::sim::Session;
 use crate::target::Place;
-use crate::transport::{Connection, Endpoint};
 
 /// The longest pause between two tries to connect.
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
@@ -161,7 +161,7 @@ impl<'a> Attempt<'a> {
         let mut delay = self.plan.retry_delay.min(LONGEST_DELAY);
         let mut retry = 0;
         loop {
-            let error = match self.plan.dial.connect(self.endpoint).await {
+            let error = match connect::connect(&self.plan.dialer, self.endpoint).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => error.into_failure(self.target),
             };

@@ -14,11 +14,11 @@ use super::rule::Rule;
 use crate::cli::{ReplyForm, SendArgs};
 use crate::config;
 use crate::failure::Failure;
+use crate::net::{Dialer, Family};
 use crate::output::Output;
 use crate::sanitize;
 use crate::sys;
 use crate::target::{self, Place, Target};
-use crate::transport::{Dial, Family};
 
 /// The silence after a reply's last byte that ends it, where no rule is given.
 const DEFAULT_IDLE: Duration = Duration::from_secs(2);
@@ -41,7 +41,7 @@ pub(super) struct Plan {
     /// How long to wait for the reply.
     pub reply_timeout: Duration,
     /// How to connect.
-    pub dial: Dial,
+    pub dialer: Dialer,
     /// How often to try again to connect.
     pub retries: u32,
     /// The pause before the first new try.
@@ -78,19 +78,19 @@ impl Plan {
                 .hint("one target is tried again and again with --count"));
         }
         let rule = rule(args)?;
-        let dial = dial(args)?;
+        let dialer = dialer(args)?;
         let mut message = message(args)?;
         let no_reply = args.no_reply;
         let scope = scope(args)?;
         match &scope {
-            Scope::Once(target) => check_addresses(target, &dial)?,
+            Scope::Once(target) => check_addresses(target, &dialer)?,
             Scope::Repeated { target, .. } => {
-                check_addresses(target, &dial)?;
+                check_addresses(target, &dialer)?;
                 message = message.repeatable()?;
             }
             Scope::Fleet { targets, .. } => {
                 for target in targets {
-                    check_addresses(target, &dial)?;
+                    check_addresses(target, &dialer)?;
                 }
                 message = message.repeatable()?;
             }
@@ -103,7 +103,7 @@ impl Plan {
             half_close: args.half_close || no_reply,
             rule,
             reply_timeout: args.reply_timeout,
-            dial,
+            dialer,
             retries: args.retry,
             retry_delay: args.retry_delay,
             form: args.output.unwrap_or_default(),
@@ -144,7 +144,7 @@ fn rule(args: &SendArgs) -> Result<Rule, Failure> {
     })
 }
 
-fn dial(args: &SendArgs) -> Result<Dial, Failure> {
+fn dialer(args: &SendArgs) -> Result<Dialer, Failure> {
     let family = match (args.ipv4, args.ipv6) {
         (true, _) => Family::V4,
         (_, true) => Family::V6,
@@ -164,7 +164,7 @@ fn dial(args: &SendArgs) -> Result<Dial, Failure> {
                 .hint("`ip link` names them"),
         );
     }
-    Ok(Dial {
+    Ok(Dialer {
         family,
         source: args.source,
         interface: args.interface.clone(),
@@ -173,20 +173,20 @@ fn dial(args: &SendArgs) -> Result<Dial, Failure> {
 }
 
 /// Checks literal addresses against the flags that restrict them.
-fn check_addresses(target: &Target, dial: &Dial) -> Result<(), Failure> {
+fn check_addresses(target: &Target, dialer: &Dialer) -> Result<(), Failure> {
     let text = sanitize::one_line(&target.text);
     let addresses = match &target.place {
         Place::Addresses(addresses) => addresses,
         Place::Name { .. } => return Ok(()),
-        Place::Virtual(_) => return check_virtual(target, dial),
+        Place::Virtual(_) => return check_virtual(target, dialer),
     };
-    if !addresses.iter().any(|address| dial.allows(*address)) {
+    if !addresses.iter().any(|address| dialer.allows(*address)) {
         return Err(Failure::usage(format!(
             "target '{text}' is not of the address family that -4, -6 or --source asks for"
         ))
         .about(&target.text));
     }
-    if dial.interface.is_none() && addresses.iter().all(target::needs_zone) {
+    if dialer.interface.is_none() && addresses.iter().all(target::needs_zone) {
         return Err(Failure::usage(format!(
             "target '{text}': a link-local address needs a zone"
         ))
@@ -197,15 +197,15 @@ fn check_addresses(target: &Target, dial: &Dial) -> Result<(), Failure> {
 }
 
 /// Of a virtual board's cable this computer has one end, which is of IPv4.
-fn check_virtual(target: &Target, dial: &Dial) -> Result<(), Failure> {
-    let flag = match dial {
-        Dial {
+fn check_virtual(target: &Target, dialer: &Dialer) -> Result<(), Failure> {
+    let flag = match dialer {
+        Dialer {
             source: Some(_), ..
         } => "--source",
-        Dial {
+        Dialer {
             interface: Some(_), ..
         } => "--interface",
-        Dial {
+        Dialer {
             family: Family::V6, ..
         } => "-6",
         _ => return Ok(()),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::input::Feed;
-use crate::transport::Stream;
+use crate::connect::Stream;
 
 /// How much is read from the network at a time.
 const READ: usize = 128 * 1024;

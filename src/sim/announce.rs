@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use tcpctl_greeter::mdns::{Datagram, Event, GROUP, Identity, Responder};
 use tokio::net::UdpSocket;
 
-use crate::discover::interfaces::Interface;
-use crate::discover::mdns::link;
-use crate::discover::mdns::message::MAX_MESSAGE;
+use crate::mdns::link;
+use crate::mdns::message::MAX_MESSAGE;
+use crate::net::interfaces::Interface;
 
 /// Room for an answer: an Ethernet frame's.
 const MAX_ANSWER: usize = 1472;

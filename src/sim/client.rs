@@ -16,7 +16,7 @@ use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, IpListenEndpoint};
 use super::cable::{End, MAX_FRAME};
 use super::observer::Observer;
 use super::router::Router;
-use crate::transport::readiness::{ConnectFailure, ConnectionInfo};
+use tcpctl_engine::readiness::{ConnectFailure, ConnectionInfo};
 
 /// The client's own hardware address: locally administered.
 const MAC: [u8; 6] = [0x02, 0x74, 0x63, 0x70, 0x00, 0x02];

@@ -18,11 +18,12 @@ use super::report::{Payload, SimEvent, SimReport};
 use super::servers::{self, Summary};
 use super::session::Session;
 use crate::cli::SimArgs;
-use crate::discover::interfaces::{self, Interface};
-use crate::discover::mdns::link;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
+use crate::mdns::link;
+use crate::net::interfaces;
+use crate::net::interfaces::Interface;
 use crate::output::{Halt, Output};
 use crate::sanitize;
 
@@ -58,7 +59,7 @@ fn run_relay(
     let peers = Arc::new(Peers::default());
     let served = Arc::clone(&peers);
     let network = Network::start(move |stop| {
-        let ended = crate::block_on(async {
+        let ended = crate::runtime::block_on(async {
             let interrupt = Interrupt::install()?;
             let listener = TcpListener::from_std(listener)?;
             let (leave, left) = watch::channel(());
@@ -182,7 +183,7 @@ fn run_tap(
         }
     ));
     let network = Network::start(move |stop| {
-        let ended = crate::block_on(async {
+        let ended = crate::runtime::block_on(async {
             let interrupt = Interrupt::install()?;
             tokio::select! {
                 _ = interrupt.requested() => Ok(()),
@@ -259,7 +260,7 @@ fn finish(
     // Whatever has become of its console, the board says goodbye to its network.
     let summary = network.stop()?;
     let failure = printed?;
-    output.sim(&SimReport::now(summary.into()))?;
+    output.print(&SimReport::now(summary.into()))?;
     failure.map_or(Ok(Exit::Done), |failure| Err(failure.into()))
 }
 
@@ -281,7 +282,7 @@ fn print(
             SimEvent::Ready { addr, .. } => Some(addr),
             _ => None,
         };
-        output.sim(&SimReport::now(event))?;
+        output.print(&SimReport::now(event))?;
         if let Some(address) = reached.filter(|_| tip) {
             tip = false;
             output.hint(&format!("try: tcpctl send {address} 'hi'; Ctrl-C ends"));

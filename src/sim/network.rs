@@ -11,7 +11,7 @@ use smoltcp::socket::tcp::State;
 
 use super::client::{ClientStack, Handle};
 use super::clock;
-use crate::transport::readiness::{
+use tcpctl_engine::readiness::{
     ConnectFailure, ConnectionId, ConnectionInfo, Event, Network, NetworkTime, Release,
 };
 

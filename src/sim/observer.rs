@@ -9,7 +9,7 @@ use smoltcp::wire::{
     EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, TcpOption, TcpPacket, TcpSeqNumber,
 };
 
-use crate::transport::readiness::ConnectionInfo;
+use tcpctl_engine::readiness::ConnectionInfo;
 
 /// The open connections by their local port, which is theirs alone.
 #[derive(Default)]

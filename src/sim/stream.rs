@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::client::{ClientStack, Handle};
 use super::clock;
-use crate::transport::readiness::ConnectFailure;
+use tcpctl_engine::readiness::ConnectFailure;
 
 /// The client stack on a thread of its own, shared by the streams over it.
 pub struct Client {

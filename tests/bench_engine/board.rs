@@ -2,11 +2,11 @@
 
 use std::num::NonZeroUsize;
 
-use tcpctl::bench::engine;
-use tcpctl::bench::load::{Load, Pace, Rate};
-use tcpctl::bench::measurement::ErrorClass;
 use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
+use tcpctl_engine::engine;
+use tcpctl_engine::load::{Load, Pace, Rate};
+use tcpctl_engine::measurement::ErrorClass;
 
 use crate::support::{complete_ms, requests};
 

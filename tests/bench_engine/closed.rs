@@ -4,10 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tcpctl::bench::engine::{self, Observer, Progress};
-use tcpctl::bench::load::{Extent, Load};
-use tcpctl::bench::measurement::ErrorClass;
-use tcpctl::transport::readiness::{ConnectFailure, Release};
+use tcpctl_engine::engine;
+use tcpctl_engine::engine::{Observer, Progress};
+use tcpctl_engine::load::{Extent, Load};
+use tcpctl_engine::measurement::ErrorClass;
+use tcpctl_engine::readiness::{ConnectFailure, Release};
 
 use crate::scripted::{Act, Handshake, Scripted, Server, greet};
 use crate::support::{MS, closed, complete_ms, errors, is_within, requests, seconds};

@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use regex::bytes::Regex;
-use tcpctl::bench::engine;
-use tcpctl::bench::load::{Expectation, Load};
-use tcpctl::bench::measurement::{ErrorClass, Measurement};
-use tcpctl::transport::readiness::ConnectFailure;
+use tcpctl_engine::engine;
+use tcpctl_engine::load::{Expectation, Load};
+use tcpctl_engine::measurement::{ErrorClass, Measurement};
+use tcpctl_engine::readiness::ConnectFailure;
 
 use crate::scripted::{Act, Handshake, Scripted, Server, greet};
 use crate::support::{errors, is_within, requests};

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use regex::bytes::Regex;
-use tcpctl::bench::engine;
-use tcpctl::bench::load::{Expectation, Load, Reuse};
-use tcpctl::bench::measurement::ErrorClass;
+use tcpctl_engine::engine;
+use tcpctl_engine::load::{Expectation, Load, Reuse};
+use tcpctl_engine::measurement::ErrorClass;
 
 use crate::scripted::{Act, Scripted, Server};
 use crate::support::{complete_ms, errors, is_within, open, requests, seconds};

@@ -13,11 +13,11 @@ use regex::bytes::Regex;
 use socket2::SockRef;
 #[cfg(target_os = "linux")]
 use socket2::{Domain, Socket, Type};
-use tcpctl::bench::engine;
-use tcpctl::bench::load::{Expectation, Load, Reuse};
-use tcpctl::bench::measurement::{ErrorClass, Measurement};
-use tcpctl::transport::kernel::KernelNetwork;
-use tcpctl::transport::readiness::Release;
+use tcpctl_engine::engine;
+use tcpctl_engine::kernel::KernelNetwork;
+use tcpctl_engine::load::{Expectation, Load, Reuse};
+use tcpctl_engine::measurement::{ErrorClass, Measurement};
+use tcpctl_engine::readiness::Release;
 
 use crate::support::{MS, closed, complete_ms, count, errors, is_within, open, requests, seconds};
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use hdrhistogram::iterators::IterationValue;
 use hdrhistogram::serialization::Deserializer;
-use tcpctl::bench::engine;
-use tcpctl::bench::load::{Detail, Load};
-use tcpctl::bench::measurement::{ErrorClass, SecondHistograms, Timed};
-use tcpctl::transport::readiness::ConnectFailure;
+use tcpctl_engine::engine;
+use tcpctl_engine::load::{Detail, Load};
+use tcpctl_engine::measurement::{ErrorClass, SecondHistograms, Timed};
+use tcpctl_engine::readiness::ConnectFailure;
 
 use crate::closed::Stalls;
 use crate::scripted::{Act, Handshake, Scripted, Server, greet};

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tcpctl::bench::engine::{self, Observer};
-use tcpctl::bench::load::{Expectation, Load, Pace, Reuse};
-use tcpctl::bench::measurement::Measurement;
 use tcpctl::bench::ramp::{self, Doing, Places, Ramp, RampPlan, Track};
 use tcpctl::bench::report::{CauseKind, RampEnd, Step};
 use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
-use tcpctl::transport::readiness::{ConnectFailure, ConnectionInfo, Network};
+use tcpctl_engine::engine;
+use tcpctl_engine::engine::Observer;
+use tcpctl_engine::load::{Expectation, Load, Pace, Reuse};
+use tcpctl_engine::measurement::Measurement;
+use tcpctl_engine::readiness::{ConnectFailure, ConnectionInfo, Network};
 
 use crate::scripted::{Act, Handshake, Scripted, Server, greet};
 use crate::support::is_within;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tcpctl::bench::load::{Extent, Load, Pace, Rate};
-use tcpctl::bench::measurement::{ErrorClass, Measurement};
+use tcpctl_engine::load::{Extent, Load, Pace, Rate};
+use tcpctl_engine::measurement::{ErrorClass, Measurement};
 
 pub(crate) const MS: u64 = 1_000_000;
 

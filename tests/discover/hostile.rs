@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tcpctl::discover::mdns::link;
 use tcpctl::discover::report::Status;
+use tcpctl::mdns::link;
 
 use crate::hostile_packets::packets;
 use crate::network::{Board, Network, after, server};

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tcpctl::discover::interfaces::{self, Interface};
-use tcpctl::discover::mdns::message::DnsName;
 use tcpctl::discover::plan::{Ending, Plan, Serial};
 use tcpctl::discover::report::DiscoverReport;
 use tcpctl::discover::session::{Found, Session};
+use tcpctl::mdns::message::DnsName;
+use tcpctl::net::interfaces;
+use tcpctl::net::interfaces::Interface;
 use tcpctl::sim::announce::announce;
 use tcpctl_greeter::mdns::{Event, Identity};
 use tokio::sync::{Notify, watch};

@@ -1,7 +1,7 @@
 //! Whatever is wrong with a file, it is a firmware or it is refused: nothing panics.
 
 use espflash::flasher::FlashSize;
-use tcpctl::flash::image::{Firmware, merge};
+use tcpctl::esp::image::{Firmware, merge};
 
 use crate::common::noise;
 use crate::firmware::Program;
@@ -22,7 +22,7 @@ fn settings_and_program_have_places_of_their_own_or_the_image_is_refused() {
         .image(FlashSize::_4Mb, understood.chip.default_xtal_frequency())
         .unwrap();
     let merged =
-        tcpctl::flash::image::merge([&image.bootloader, &image.table, &image.app].into_iter());
+        tcpctl::esp::image::merge([&image.bootloader, &image.table, &image.app].into_iter());
     // The table's first entry is the settings: offset, then size.
     let with = |at: usize, value: u32| {
         let mut other = merged.clone();

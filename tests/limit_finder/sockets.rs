@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tcpctl::bench::limits::{
     self, Ended, Finding, Known, LimitsError, LimitsPlan, Overflow, Reason, Step,
 };
-use tcpctl::transport::kernel::KernelNetwork;
+use tcpctl_engine::kernel::KernelNetwork;
 
 use crate::limited::{self, App, Beyond};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tcpctl::bench::report::{LimitedBy, Throughput};
 use tcpctl::bench::throughput::{Ports, ThroughputPlan, measure};
-use tcpctl::transport::kernel::KernelNetwork;
+use tcpctl_engine::kernel::KernelNetwork;
 
 /// A server that treats every connection alike; it ends with the test process.
 fn server(behaviour: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> u16 {

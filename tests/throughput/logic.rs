@@ -8,7 +8,7 @@ use std::time::Duration;
 use tcpctl::bench::report::{Flow, LimitedBy, Throughput, Via};
 use tcpctl::bench::throughput::{Finding, Observer, Progress, ThroughputPlan, Trouble, measure};
 use tcpctl::failure::Kind;
-use tcpctl::transport::readiness::{ConnectFailure, Release};
+use tcpctl_engine::readiness::{ConnectFailure, Release};
 
 use crate::scripted::{End, Handshake, Host, Port};
 

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use crate::bench::plan::Plan;
 use crate::bench::throughput::{Ports, Service};
 use crate::cli::BenchArgs;
+use crate::connect::{self, Endpoint};
 use crate::failure::{Failure, Kind};
+use crate::net::{Dialer, Family};
 use crate::target::Place;
-use crate::transport::{Dial, Endpoint, Family};
 
 /// The address of a name, or of several the one that answers first: by one connection. Where only
 /// the services are measured, one of those may answer for it.
@@ -48,13 +49,13 @@ pub(super) fn one_address(
 }
 
 fn dial(plan: &Plan, args: &BenchArgs, endpoint: &Endpoint) -> Result<SocketAddr, Failure> {
-    let dial = Dial {
+    let dialer = Dialer {
         family: Family::Any,
         source: args.source.first().copied(),
         interface: None,
         timeout: args.connect_timeout,
     };
-    let connection = crate::block_on(dial.connect(endpoint))?
+    let connection = crate::runtime::block_on(connect::connect(&dialer, endpoint))?
         .map_err(|error| error.into_failure(&plan.target.text))?;
     Ok(connection.address)
 }

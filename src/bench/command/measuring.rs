@@ -5,10 +5,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::bench::engine::{self, Observer, Progress};
 use crate::bench::limits::{self, Finding, Known, Reason};
-use crate::bench::load::Load;
-use crate::bench::measurement::Measurement;
 use crate::bench::plan::{self, Plan};
 use crate::bench::ramp::{self, Kernel, Places, Ramp, Track};
 use crate::bench::report::RampEnd;
@@ -20,8 +17,12 @@ use crate::sanitize;
 use crate::sim::session;
 use crate::sim::spec::Spec;
 use crate::sys::{self, limits::OpenFiles};
-use crate::transport::kernel::KernelNetwork;
-use crate::transport::readiness::Network;
+use tcpctl_engine::engine;
+use tcpctl_engine::engine::{Observer, Progress};
+use tcpctl_engine::kernel::KernelNetwork;
+use tcpctl_engine::load::Load;
+use tcpctl_engine::measurement::Measurement;
+use tcpctl_engine::readiness::Network;
 
 /// What was seen of a target.
 #[derive(Default)]

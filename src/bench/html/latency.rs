@@ -1,10 +1,11 @@
 //! How fast it answers: by percentile, in numbers, second by second.
 
 use super::elements::{list, paragraph, section, table};
-use crate::bench::plot::{self, Curve, Plot, Scale, Style};
+use crate::bench::html::plot;
+use crate::bench::html::plot::{Curve, Plot, Scale, Style};
 use crate::bench::report::{Histograms, Interval, Latency};
+use crate::bench::text::latency_rows;
 use crate::bench::{shares, verdict};
-use crate::output::bench::latency_rows;
 use crate::output::human;
 
 /// The percentile plot: each nine of the horizontal axis is as wide as the one before.

@@ -1,9 +1,9 @@
 //! What more and more connections bring.
 
 use super::elements::table;
-use crate::bench::plot::{Curve, Plot, Scale, Style};
+use crate::bench::html::plot::{Curve, Plot, Scale, Style};
 use crate::bench::report::Step;
-use crate::output::bench::ramp_rows;
+use crate::bench::text::ramp_rows;
 use crate::output::human;
 
 pub(super) fn of(steps: &[Step]) -> String {

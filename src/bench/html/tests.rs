@@ -4,7 +4,7 @@ use serde_json::Value;
 use super::*;
 use crate::bench::compare::compare;
 use crate::bench::example;
-use crate::bench::times::Times;
+use tcpctl_engine::times::Times;
 
 /// The report that a page carries.
 fn embedded(page: &str) -> Value {
@@ -60,7 +60,7 @@ fn a_run_without_anything_is_a_page_too() {
     failed.connect = Times::new();
     failed.first_byte = Times::new();
     failed.seconds.truncate(1);
-    failed.errors = [(super::super::measurement::ErrorClass::Refused, 3)].into();
+    failed.errors = [(tcpctl_engine::measurement::ErrorClass::Refused, 3)].into();
     let failed = Report::new("board", example::start(), environment, Some(&failed));
     let page = render(&failed.conclude());
     assert!(page.contains("<p class=\"answer bad\">all 3 requests failed"));

@@ -1,7 +1,7 @@
 //! How many bytes a second it moves.
 
 use super::elements::{classed_table, paragraph, section};
-use crate::bench::plot::{Curve, Plot, Scale, Style};
+use crate::bench::html::plot::{Curve, Plot, Scale, Style};
 use crate::bench::report::{Flow, Report};
 use crate::output::human;
 

@@ -8,7 +8,7 @@ use super::crowd::{Crowd, End, Guest, Halt, Name, Settles};
 use super::finding::Reason;
 use super::hold::HANDSHAKE_REPEATED;
 use super::leaving::{self, Manners};
-use crate::transport::readiness::{Network, Release};
+use tcpctl_engine::readiness::{Network, Release};
 
 /// Exchanges that are wanted; fewer where they are slow.
 const EXCHANGES: usize = 12;

@@ -27,7 +27,7 @@ use super::burst::{Burst, is_turned_away};
 use super::crowd::{Crowd, End, Guest, Halt, Name};
 use super::finding::{Known, Overflow};
 use super::leaving::SLOW;
-use crate::transport::readiness::{Network, Release};
+use tcpctl_engine::readiness::{Network, Release};
 
 /// The same number is to be seen so often,
 const SAME: usize = 3;

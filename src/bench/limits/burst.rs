@@ -10,7 +10,7 @@ use super::crowd::{Crowd, End, Guest, Halt};
 use super::finding::{Known, Overflow};
 use super::leaving::SLOW;
 use super::recovery;
-use crate::transport::readiness::Network;
+use tcpctl_engine::readiness::Network;
 
 /// More than a scheduler's hiccup or a radio's sleep, less than the first repetition of a SYN or a
 /// SYN-ACK.

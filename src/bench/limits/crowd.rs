@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::finding::Reason;
 use super::{LimitsPlan, Step};
-use crate::transport::readiness::{ConnectFailure, Event, Network, NetworkTime, Release};
 pub(super) use guest::{End, Guest, Name, Settles};
+use tcpctl_engine::readiness::{ConnectFailure, Event, Network, NetworkTime, Release};
 
 /// How long to wait at most before looking at the stop flag again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

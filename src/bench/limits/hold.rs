@@ -10,10 +10,10 @@ use super::Step;
 use super::baseline::{Manner, Patience};
 use super::crowd::{Crowd, Guest, Halt, Name};
 use super::finding::{Overflow, Reason};
-use crate::transport::readiness::{Network, NetworkTime, Release};
 use ended::{is_news, look};
 pub(super) use silence::{Proof, ghosts, still_drops};
 use silence::{SYN_REPEATED, are_dropped};
+use tcpctl_engine::readiness::{Network, NetworkTime, Release};
 
 /// A SYN is refused this often in a row before that is the limit.
 const REFUSALS: usize = 3;

@@ -12,7 +12,7 @@ use super::baseline::{self, Baseline, Manner, Patience};
 use super::crowd::{Crowd, Guest, Halt};
 use super::finding::{Known, Overflow};
 use super::served::Served;
-use crate::transport::readiness::{Network, Release};
+use tcpctl_engine::readiness::{Network, Release};
 
 /// From here on a server is slow: two silences that have to last would take longer than this way.
 pub(super) const SLOW: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@ use super::Step;
 use super::baseline::Patience;
 use super::crowd::{Crowd, Guest, Halt, Name};
 use super::finding::{Overflow, Reason};
-use crate::transport::readiness::{Network, Release};
+use tcpctl_engine::readiness::{Network, Release};
 
 /// Tries to get into a freed place; the pauses between them double, the last is a second.
 const TRIES: u32 = 11;

@@ -12,7 +12,7 @@ use super::leaving;
 use super::recovery;
 use super::served::{self, By, Queue, Range, Served};
 use super::sources;
-use crate::transport::readiness::Network;
+use tcpctl_engine::readiness::Network;
 
 /// Rounds at most, where they disagree.
 const ROUNDS: usize = 5;

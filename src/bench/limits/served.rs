@@ -17,8 +17,8 @@ use super::crowd::{Crowd, Guest, Halt, Name};
 use super::finding::{Known, Overflow};
 use super::leaving;
 use super::recovery;
-use crate::transport::readiness::{Network, Release};
 use spacing::{Spacing, choose};
+use tcpctl_engine::readiness::{Network, Release};
 
 /// Of so few numbers the lowest are asked for first, one by one: most small servers serve few at a
 /// time, and every request that is not answered now has to be worked off later.

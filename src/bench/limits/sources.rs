@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::baseline::Patience;
 use super::crowd::{Crowd, Guest, Halt, Name};
 use super::finding::{Known, Overflow, PerClient};
-use crate::transport::readiness::{Network, Release};
+use tcpctl_engine::readiness::{Network, Release};
 
 /// Tries the plan's other source addresses on a server that holds so many from the first and takes
 /// no more from it. `None` where there are none, or where nobody is turned away.

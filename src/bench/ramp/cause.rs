@@ -18,9 +18,9 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use super::{Climb, Doing, PAUSE, Track};
-use crate::bench::load::{Extent, Load, Pace, Rate, Reuse};
-use crate::bench::measurement::Measurement;
 use crate::bench::report::{Cause, CauseKind, Scheduled, Step, Trial};
+use tcpctl_engine::load::{Extent, Load, Pace, Rate, Reuse};
+use tcpctl_engine::measurement::Measurement;
 
 /// How much of the served rate the schedule asks for.
 const BELOW: f64 = 0.85;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Timestamp;
-use crate::bench::measurement::ErrorClass;
+use tcpctl_engine::measurement::ErrorClass;
 
 /// How fast a server answers, and how often it fails.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

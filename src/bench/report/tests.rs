@@ -2,9 +2,9 @@ use serde_json::Value;
 
 use super::*;
 use crate::bench::compare::compare;
-use crate::bench::measurement::ErrorClass;
-use crate::bench::times::Times;
 use crate::bench::{example, merge};
+use tcpctl_engine::measurement::ErrorClass;
+use tcpctl_engine::times::Times;
 
 fn schema() -> Value {
     serde_json::from_str(JSON_SCHEMA).unwrap()

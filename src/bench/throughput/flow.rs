@@ -18,7 +18,7 @@ use super::stream::{Direction, Stream};
 use super::trouble::Trouble;
 use super::{Observer, Progress};
 use crate::sys::clocks::cpu_time;
-use crate::transport::readiness::{ConnectionId, Event, Network, NetworkTime, Release};
+use tcpctl_engine::readiness::{ConnectionId, Event, Network, NetworkTime, Release};
 
 /// How often the streams are looked at.
 const TICK: Duration = Duration::from_millis(100);

@@ -5,7 +5,7 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use crate::bench::report::LimitedBy;
-use crate::transport::readiness::ConnectionInfo;
+use tcpctl_engine::readiness::ConnectionInfo;
 
 /// Above this share of a core, this computer held it back whatever the network did.
 pub(super) const SATURATED: f64 = 0.9;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::stream::unless_blocked;
 use super::trouble::Trouble;
 use super::{Observer, Progress, ThroughputPlan};
-use crate::bench::load::LEARNING_SILENCE;
-use crate::transport::readiness::{ConnectionId, Event, Network, NetworkTime, Release};
+use tcpctl_engine::load::LEARNING_SILENCE;
+use tcpctl_engine::readiness::{ConnectionId, Event, Network, NetworkTime, Release};
 
 /// What is read at a time.
 const BUFFER: usize = 64 * 1024;

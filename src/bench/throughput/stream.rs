@@ -4,7 +4,7 @@ use std::io;
 
 use super::pattern::{self, LOOKED_AT};
 use super::trouble::Trouble;
-use crate::transport::readiness::{ConnectionId, ConnectionInfo, Network, NetworkTime};
+use tcpctl_engine::readiness::{ConnectionId, ConnectionInfo, Network, NetworkTime};
 
 /// Reads and writes in which one stream may go on while others are ready, too.
 const TURNS: usize = 8;

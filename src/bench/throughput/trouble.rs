@@ -1,6 +1,6 @@
 //! What can go wrong with a stream.
 
-use crate::transport::readiness::ConnectFailure;
+use tcpctl_engine::readiness::ConnectFailure;
 
 /// Why a stream, or a flow, came to nothing or to an early end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,11 +1,11 @@
 //! What must be known before believing a number, as far as the numbers themselves show it.
 
 use super::{Caveat, Code, all_failed};
-use crate::bench::measurement::ErrorClass;
 use crate::bench::report::{Flow, Latency, Report, Throughput};
 use crate::bench::stats::SAMPLES_FOR_P99_9;
 use crate::output::human;
 use crate::sys::limits::OpenFiles;
+use tcpctl_engine::measurement::ErrorClass;
 
 /// Above this share of its cores, a client measures itself.
 const SATURATED: f64 = 0.9;

@@ -4,8 +4,8 @@ use super::limits::ordinal;
 use super::ramp::of_cause;
 use super::*;
 use crate::bench::example;
-use crate::bench::measurement::Measurement;
 use crate::bench::report::{Bound, CauseKind, Overflow, RampEnd};
+use tcpctl_engine::measurement::Measurement;
 
 fn report(measurement: &Measurement) -> Report {
     let environment = example::environment(false);

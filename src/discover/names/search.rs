@@ -6,13 +6,14 @@ use std::time::SystemTime;
 
 use super::{Wanted, label, with_port};
 use crate::discover::cache::Remembered;
-use crate::discover::interfaces;
-use crate::discover::mdns::directory::Service;
-use crate::discover::mdns::link::Received;
-use crate::discover::mdns::message::{self, Ask, Data, DnsName};
-use crate::discover::mdns::{Mdns, MdnsEvent, Origin};
 use crate::discover::plan::DEFAULT_TYPE;
 use crate::discover::registry::{Key, Registry, Sighting};
+use crate::mdns::directory::Service;
+use crate::mdns::link::Received;
+use crate::mdns::message;
+use crate::mdns::message::{Ask, Data, DnsName};
+use crate::mdns::{Mdns, MdnsEvent, Origin};
+use crate::net::interfaces;
 use crate::serial;
 use crate::target::DEFAULT_PORT;
 
@@ -219,7 +220,7 @@ mod tests {
                 search.conclude(&wanted).is_ok(),
             )
         };
-        crate::block_on(async {
+        crate::runtime::block_on(async {
             let other = if port > 1024 { port - 1 } else { port + 1 };
             for (from, heard) in [
                 (SocketAddr::from(([127, 0, 0, 1], port)), true),

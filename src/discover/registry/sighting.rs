@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use crate::discover::mdns::Origin;
-use crate::discover::mdns::message::DnsName;
 use crate::discover::report::{Source, UsbReport};
+use crate::mdns::Origin;
+use crate::mdns::message::DnsName;
 
 /// What has seen a board: the same key again is news of the same.
 #[derive(Debug, Clone, PartialEq, Eq)]

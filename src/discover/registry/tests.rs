@@ -1,6 +1,6 @@
 use super::*;
-use crate::discover::mdns::message::DnsName;
 use crate::discover::report::Source;
+use crate::mdns::message::DnsName;
 
 fn announced(interface: u32, name: &str, mac: Option<&str>, address: &str) -> Sighting {
     let origin = Origin {

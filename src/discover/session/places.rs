@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use super::{GATEWAY, GATEWAY_PATIENCE, Outcome, Session};
 use crate::discover::connections::Word;
-use crate::discover::interfaces::{self, Interface};
-use crate::discover::mdns::Origin;
 use crate::discover::plan::Serial;
 use crate::discover::registry::{Key, Sighting};
 use crate::discover::report::UsbReport;
 use crate::discover::{confirm, probe};
+use crate::mdns::Origin;
+use crate::net::interfaces;
+use crate::net::interfaces::Interface;
 use crate::sanitize;
 use crate::serial::{self, Port};
 use crate::target::DEFAULT_PORT;

@@ -6,11 +6,11 @@ use std::time::Instant;
 use super::{Outcome, Session};
 use crate::discover::confirm;
 use crate::discover::connections::{Way, Word};
-use crate::discover::mdns::directory::Service;
-use crate::discover::mdns::{Mdns, MdnsEvent, Origin};
 use crate::discover::plan::Ending;
 use crate::discover::registry::{Id, Key, Reached, Sighting};
 use crate::discover::report::Status;
+use crate::mdns::directory::Service;
+use crate::mdns::{Mdns, MdnsEvent, Origin};
 use crate::serial;
 
 impl Session<'_> {

@@ -1,10 +1,10 @@
 use super::*;
 use crate::discover::connections::Word;
-use crate::discover::mdns::Origin;
-use crate::discover::mdns::message::DnsName;
 use crate::discover::plan::Serial;
 use crate::discover::registry::{Key, Sighting};
 use crate::discover::report::Event;
+use crate::mdns::Origin;
+use crate::mdns::message::DnsName;
 use crate::serial::Usb;
 
 fn plan(serial: Serial) -> Plan {

@@ -5,10 +5,10 @@ use std::time::Instant;
 use super::{CHECK, ONE_OF_SEVERAL, Outcome, PROBE_AGAIN, Session, TRY_AGAIN};
 use crate::discover::confirm;
 use crate::discover::connections::{Way, Word};
-use crate::discover::mdns::{Origin, SUSPECT};
 use crate::discover::probe::Pace;
 use crate::discover::registry::{Id, Key};
 use crate::discover::report::Status;
+use crate::mdns::{Origin, SUSPECT};
 
 impl Session<'_> {
     /// Connects to those that have fallen silent, or that can't be asked in another way.

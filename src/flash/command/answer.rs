@@ -5,15 +5,15 @@ use tcpctl_settings::{Mode, Security, Settings};
 use tokio::sync::mpsc;
 
 use super::{Flash, blocking, micros};
+use crate::esp::chip;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::flash::boot::{self, End, Heard, Reached};
-use crate::flash::chip;
 use crate::flash::event::FlashEvent;
-use crate::flash::port;
 use crate::flash::settings::{self, Wanted};
 use crate::output::Halt;
 use crate::sanitize;
+use crate::serial::port;
 
 /// A board that runs its program now, as its loader told of it.
 pub(super) struct Told {

@@ -6,12 +6,12 @@ use espflash::target::Chip;
 use tcpctl_settings::Settings;
 
 use super::Flash;
+use crate::esp::image::{Firmware, Image, Part};
+use crate::esp::table::SETTINGS;
 use crate::failure::{Failure, Kind};
 use crate::flash::event::{BoardFacts, FirmwareFacts, FlashEvent, Plan, Step};
-use crate::flash::image::{Firmware, Image, Part};
 use crate::flash::loader::Device;
 use crate::flash::settings::{self, Wanted};
-use crate::flash::table::SETTINGS;
 use crate::output::Halt;
 
 /// What the plan says of board and firmware.

@@ -3,10 +3,10 @@
 use tcpctl_settings::{BLOCK_SIZE, DecodeError, Settings};
 
 use super::Flash;
+use crate::esp::table::{SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
 use crate::failure::Failure;
 use crate::flash::loader::Device;
 use crate::flash::settings;
-use crate::flash::table::{SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
 
 /// What was found in the place of the settings.
 pub(super) struct Stored {

@@ -8,9 +8,9 @@ use md5::{Digest, Md5};
 use tokio::sync::mpsc;
 
 use super::{Flash, blocking, micros};
+use crate::esp::image::{Part, hex};
 use crate::failure::Failure;
 use crate::flash::event::FlashEvent;
-use crate::flash::image::{Part, hex};
 use crate::flash::loader::Device;
 use crate::flash::repair::Stage;
 use crate::output::{Halt, human};

@@ -13,10 +13,11 @@ use serialport::SerialPort;
 use super::Device;
 use super::way_out::WayOut;
 use crate::cli::Before;
+use crate::esp::chip;
+use crate::esp::image::chain;
 use crate::failure::{Failure, Kind};
-use crate::flash::chip;
-use crate::flash::image::chain;
-use crate::flash::port::{self, Chosen, FIRST_BAUD};
+use crate::serial::port;
+use crate::serial::port::{Chosen, FIRST_BAUD};
 
 /// How a board is spoken to.
 #[derive(Debug, Clone)]

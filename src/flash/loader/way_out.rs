@@ -4,7 +4,8 @@ use espflash::connection::{Connection, Port, ResetAfterOperation, ResetBeforeOpe
 use serialport::UsbPortInfo;
 
 use super::Wish;
-use crate::flash::port::{self, FIRST_BAUD};
+use crate::serial::port;
+use crate::serial::port::FIRST_BAUD;
 
 /// The way out of the loader for a board that is not written to after all: it is reset when this is
 /// dropped, and so runs what it ran before.

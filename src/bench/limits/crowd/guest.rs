@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::transport::readiness::{ConnectionId, NetworkTime};
+use tcpctl_engine::readiness::{ConnectionId, NetworkTime};
 
 /// How a connection ended, other than by us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Crowd, Guest, Halt, Name};
-use crate::transport::readiness::{Network, Release};
+use tcpctl_engine::readiness::{Network, Release};
 
 impl<N: Network> Crowd<'_, N> {
     /// Lets go of one.

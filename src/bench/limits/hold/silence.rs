@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::baseline::Patience;
 use super::super::crowd::{Crowd, Guest, Halt, Name};
 use super::{Hold, check_for_late_answers};
-use crate::transport::readiness::{Network, Release};
+use tcpctl_engine::readiness::{Network, Release};
 
 /// Linux and smoltcp repeat a SYN after a second; the rest is for a loaded computer.
 pub(super) const SYN_REPEATED: Duration = Duration::from_millis(1_150);

@@ -1,0 +1,295 @@
+//! What clap has to say: help as it is, an error as one line.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+
+use clap::builder::{Resettable, StyledStr};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, ValueEnum};
+
+use crate::cli::{self, Cli, ColorWhen};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Colour, Halt, Stdout, tell};
+use crate::sanitize;
+
+/// Tells what clap made of the arguments where it made no command of them, and returns the exit
+/// code: 0 for `--help` and `--version`, 2 for what can't be understood.
+///
+/// The arguments are looked through for `--json` and `--color`, for clap does not say what it
+/// understood before the error.
+pub fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    let texts: Vec<_> = arguments
+        .iter()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy())
+        .take_while(|argument| argument != "--")
+        .collect();
+    let when = color(&texts);
+    let stdout = Stdout::new();
+    match error.kind() {
+        kind @ (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            let colour = Colour::decide(when, io::stdout().is_terminal());
+            let is_long = texts.iter().any(|text| text == "--help");
+            let text = if kind == ErrorKind::DisplayHelp && !is_long {
+                styled(&summary(&texts), colour)
+            } else {
+                styled(&error.render(), colour)
+            };
+            let Err(Halt::Failed(failure)) = stdout.print(text.as_bytes()) else {
+                // Who closed the pipe has read enough of it.
+                return Exit::Done;
+            };
+            let as_json = texts.iter().any(|text| text == "--json");
+            let colour = Colour::decide(when, io::stderr().is_terminal());
+            tell(&stdout, None, &failure, as_json, colour);
+            failure.exit()
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let colour = Colour::decide(when, io::stderr().is_terminal());
+            let name = colour.strong(concat!("tcpctl ", env!("CARGO_PKG_VERSION")));
+            let about = Cli::command().get_about().map(ToString::to_string);
+            let about = about.unwrap_or_default();
+            crate::output::say(&format!("{name}: {about}\n\n{}", cli::FIVE_THINGS));
+            Exit::Usage
+        }
+        _ => {
+            let cli = Cli::command();
+            let command = cli
+                .get_subcommands()
+                .map(clap::Command::get_name)
+                .find(|name| texts.iter().any(|text| text == name));
+            let mut failure = failure(error, &texts);
+            if error.kind() == ErrorKind::InvalidUtf8 {
+                failure.message = no_text(arguments);
+            }
+            if texts.first().is_some_and(|text| text == "help") {
+                let way = command.map(|name| format!("tcpctl {name} --help"));
+                failure.hint = Some(format!(
+                    "write {}",
+                    way.as_deref().unwrap_or("tcpctl --help")
+                ));
+            }
+            tell(
+                &stdout,
+                command,
+                &failure,
+                texts.iter().any(|text| text == "--json"),
+                Colour::decide(when, io::stderr().is_terminal()),
+            );
+            failure.exit()
+        }
+    }
+}
+
+fn color(arguments: &[impl AsRef<str>]) -> ColorWhen {
+    let mut when = None;
+    let mut arguments = arguments.iter().map(AsRef::as_ref);
+    while let Some(argument) = arguments.next() {
+        let value = match argument.strip_prefix("--color=") {
+            Some(value) => Some(value),
+            None if argument == "--color" => arguments.next(),
+            None => None,
+        };
+        when = value
+            .and_then(|value| ColorWhen::from_str(value, false).ok())
+            .or(when);
+    }
+    when.unwrap_or_default()
+}
+
+fn styled(text: &StyledStr, colour: Colour) -> String {
+    match colour {
+        Colour::On => text.ansi().to_string(),
+        Colour::Off => text.to_string(),
+    }
+}
+
+/// What `-h` shows: the options that are used most, in one list, so that it fits a screen.
+fn summary(arguments: &[impl AsRef<str>]) -> StyledStr {
+    let mut cli = Cli::command();
+    let mut names = arguments.iter().map(AsRef::as_ref);
+    let name = names.find(|name| cli.find_subcommand(name).is_some());
+    if name.is_some() {
+        // What holds for every command, and the name with the program's before it.
+        cli.build();
+    }
+    let command = name.and_then(|name| cli.find_subcommand(name));
+    let command = command.unwrap_or(&cli).clone();
+    command
+        .mut_args(|arg| arg.help_heading(Resettable::Reset))
+        // What holds for every command comes last.
+        .mut_arg("json", |arg| arg.display_order(LAST))
+        .render_help()
+}
+
+/// After all that is in the order in which it is written.
+const LAST: usize = 900;
+
+/// Which argument is no text.
+fn no_text(arguments: &[OsString]) -> String {
+    let bad = arguments
+        .iter()
+        .find(|argument| argument.to_str().is_none());
+    let shown = bad.map(|bad| sanitize::one_line(&bad.to_string_lossy()));
+    format!("'{}' is not UTF-8", shown.unwrap_or_default())
+}
+
+/// A negative value, which clap takes for an option, and the option that it was written for.
+fn negative<'a>(
+    error: &clap::Error,
+    arguments: &'a [impl AsRef<str>],
+) -> Option<(&'a str, &'a str)> {
+    let Some(ContextValue::String(found)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    if !found.starts_with('-') || !found[1..].starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    arguments.windows(2).find_map(|pair| {
+        let (option, value) = (pair[0].as_ref(), pair[1].as_ref());
+        let is_it = value.starts_with(found.as_str()) && takes_value(option, arguments);
+        is_it.then_some((option, value))
+    })
+}
+
+/// Whether it is a third word for `send`, most likely the rest of a message.
+fn is_second_message(error: &clap::Error, arguments: &[impl AsRef<str>]) -> bool {
+    let found = error.get(ContextKind::InvalidArg);
+    let word = matches!(found, Some(ContextValue::String(word)) if !word.starts_with('-'));
+    let command = arguments.iter().find(|it| !it.as_ref().starts_with('-'));
+    error.kind() == ErrorKind::UnknownArgument
+        && word
+        && command.is_some_and(|it| it.as_ref() == "send")
+}
+
+/// Whether `option` is one that the command in `arguments` has, with a value.
+fn takes_value(option: &str, arguments: &[impl AsRef<str>]) -> bool {
+    let mut cli = Cli::command();
+    cli.build();
+    let command = arguments
+        .iter()
+        .find_map(|name| cli.find_subcommand(name.as_ref()));
+    command.unwrap_or(&cli).get_arguments().any(|arg| {
+        let long = arg.get_long().map(|long| format!("--{long}"));
+        let short = arg.get_short().map(|short| format!("-{short}"));
+        arg.get_action().takes_values() && [long, short].iter().flatten().any(|name| name == option)
+    })
+}
+
+/// Clap's paragraphs as one line: the first is what is wrong, its tips are the hint.
+fn failure(error: &clap::Error, arguments: &[impl AsRef<str>]) -> Failure {
+    if let Some((option, value)) = negative(error, arguments) {
+        let (option, value) = (sanitize::one_line(option), sanitize::one_line(value));
+        let message = format!("invalid value '{value}' for '{option}': it can't be negative");
+        return Failure::usage(message).hint("try --help");
+    }
+    let text = error.render().to_string();
+    let mut paragraphs = text.split("\n\n").map(|paragraph| {
+        let words: Vec<_> = paragraph.split_whitespace().collect();
+        sanitize::one_line(&words.join(" "))
+    });
+    let message = paragraphs.next().unwrap_or_default();
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    let tips: Vec<_> = paragraphs
+        .filter_map(|paragraph| Some(paragraph.strip_prefix("tip: ")?.to_owned()))
+        .collect();
+    let hint = if tips.is_empty() && is_second_message(error, arguments) {
+        "a message with spaces needs quotes: tcpctl send HOST 'two words'".to_owned()
+    } else if tips.is_empty() {
+        "try --help".to_owned()
+    } else {
+        tips.join("; ")
+    };
+    Failure::usage(message).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn of(arguments: &[&str]) -> Failure {
+        failure(
+            &Cli::try_parse_from(arguments).unwrap_err(),
+            &arguments[1..],
+        )
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn one_line_names_the_argument_and_helps() {
+        for (arguments, message, hint) in [
+            (vec!["tcpctl", "sned"], "'sned'", "'send'"),
+            (
+                vec!["tcpctl", "send", "x", "--count", "0"],
+                "'--count <N>'",
+                "--help",
+            ),
+            (
+                vec!["tcpctl", "send", "x", "--idel", "1s"],
+                "'--idel'",
+                "'--idle'",
+            ),
+            (
+                vec!["tcpctl", "send", "x", "--idle", "5"],
+                "5s or 5ms",
+                "--help",
+            ),
+            (
+                vec!["tcpctl", "send", "x", "--crlf", "--lf"],
+                "'--crlf'",
+                "--help",
+            ),
+            (
+                vec!["tcpctl", "send", "x", "--count", "many"],
+                "a whole number",
+                "--help",
+            ),
+            (
+                vec!["tcpctl", "send", "x", "--idle", "-1s"],
+                "'-1s' for '--idle': it can't be negative",
+                "--help",
+            ),
+            (
+                vec!["tcpctl", "bench", "sim", "-c", "-1"],
+                "a whole number",
+                "--help",
+            ),
+            (
+                vec!["tcpctl", "send", "x", "two", "words"],
+                "'words'",
+                "quotes",
+            ),
+            // A message that begins with a hyphen is another matter.
+            (vec!["tcpctl", "send", "x", "-1"], "'-1'", "-- -1"),
+            (vec!["tcpctl", "send", "x", "--json", "-1"], "'-1'", "-- -1"),
+        ] {
+            let failure = of(&arguments);
+            assert!(failure.message.contains(message), "{failure}");
+            assert!(failure.hint.as_ref().unwrap().contains(hint), "{failure}");
+            assert!(!failure.to_string().contains('\n'), "{failure}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_argument_that_is_no_text_is_shown() {
+        use std::os::unix::ffi::OsStringExt;
+        let bad = OsString::from_vec(b"\xff\x1b[31m".to_vec());
+        let message = no_text(&["send".into(), bad]);
+        assert_eq!(message, "'\u{fffd}\\x1b[31m' is not UTF-8");
+    }
+
+    #[test]
+    fn the_colour_flag_is_found() {
+        assert_eq!(color(&["send", "--color=never"]), ColorWhen::Never);
+        assert_eq!(color(&["--color", "always", "x"]), ColorWhen::Always);
+        assert_eq!(color(&["--color"]), ColorWhen::Auto);
+    }
+}

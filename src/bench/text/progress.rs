@@ -1,0 +1,169 @@
+//! What a terminal shows while a load test runs.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::bench::chart::{self, Charset};
+use crate::bench::{limits, ramp, throughput, verdict};
+use crate::output::{Output, columns, human};
+use tcpctl_engine::engine;
+use tcpctl_engine::measurement::ErrorClass;
+
+impl Output {
+    /// Shows what the search for the limits is doing, where a person sees it.
+    pub fn limits_progress(&self, step: limits::Step) {
+        use limits::Step;
+        if !self.shows_status() {
+            return;
+        }
+        self.status(&match step {
+            Step::Baseline { exchange } => {
+                format!("one client at a time: exchange {}", exchange + 1)
+            }
+            Step::Round { round } => format!("round {round}"),
+            Step::Holding { held } => format!("holding {held} idle connections"),
+            Step::Recovering => "freeing a place".to_owned(),
+            Step::Asking { at_least, at_most } => {
+                format!("asking held connections: {at_least} to {at_most} are served at once")
+            }
+            Step::Bursting { size } => format!("{size} SYNs at a time"),
+            Step::ToppingUp { inside } => format!("keeping it full: {inside} are not greeted yet"),
+            Step::Settling => "all connections closed; waiting for the server".to_owned(),
+        });
+    }
+
+    /// Shows what a ramp is doing, where a person sees it.
+    pub fn ramp_progress(&self, doing: ramp::Doing) {
+        use ramp::Doing;
+        if !self.shows_status() {
+            return;
+        }
+        self.status(&match doing {
+            Doing::Step {
+                connections,
+                completed,
+            } => format!(
+                "ramp: {}, {} answered",
+                human::count(connections as u64, "connection"),
+                human::count(completed, "request")
+            ),
+            Doing::Bursts { connections } => {
+                format!("ramp: {connections} at a time, with pauses: is there room for so many?")
+            }
+            Doing::Schedule => "ramp: on a schedule: is it the closed loop?".to_owned(),
+        });
+    }
+
+    /// Shows how a flow stands, where a person sees it.
+    pub fn throughput_progress(&self, so_far: &throughput::Progress<'_>) {
+        if !self.shows_status() {
+            return;
+        }
+        self.status(&flow_progress(so_far, Charset::detect(), chart::width()));
+    }
+
+    /// Shows how a load stands, where a person sees it.
+    pub fn bench_progress(&self, so_far: &engine::Progress) {
+        if !self.shows_status() {
+            return;
+        }
+        let errors: Vec<_> = so_far
+            .errors
+            .iter()
+            .map(|(class, count)| (*class, *count))
+            .collect();
+        let seconds: Vec<_> = so_far
+            .seconds
+            .iter()
+            .map(|second| second.completed)
+            .collect();
+        let known = |value| (so_far.completed > 0).then_some(value);
+        let so_far = Progress {
+            elapsed: so_far.elapsed,
+            completed: so_far.completed,
+            in_flight: so_far.in_flight,
+            errors: &errors,
+            p50: known(so_far.p50),
+            p99: known(so_far.p99),
+            seconds: &seconds,
+        };
+        self.status(&progress(&so_far, Charset::detect(), chart::width()));
+    }
+}
+
+/// What is known while a load test runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// Since the measured part began.
+    pub elapsed: Duration,
+    /// Completed requests so far.
+    pub completed: u64,
+    /// Requests under way.
+    pub in_flight: usize,
+    /// Failed requests so far, by class.
+    pub errors: &'a [(ErrorClass, u64)],
+    /// The median so far, nanoseconds; without samples `None`.
+    pub p50: Option<u64>,
+    /// The 99th percentile so far, nanoseconds.
+    pub p99: Option<u64>,
+    /// Completed requests in each whole second so far.
+    pub seconds: &'a [u64],
+}
+
+/// The line that a terminal shows while bytes flow, no wider than `width`.
+pub(crate) fn flow_progress(
+    so_far: &throughput::Progress<'_>,
+    charset: Charset,
+    width: usize,
+) -> String {
+    let streams = human::count(so_far.streams as u64, "stream");
+    let mut line = format!("{}  {streams}", so_far.what);
+    match so_far.elapsed.map(|elapsed| elapsed.as_secs_f64()) {
+        Some(seconds) if seconds > 0.0 => {
+            let rate = human::bytes_per_second(so_far.bytes as f64 / seconds);
+            let _ = write!(line, "  {seconds:.0}s  {rate}");
+        }
+        Some(_) => {}
+        None => line.push_str("  warming up"),
+    }
+    // The last second is not over.
+    let whole = so_far.seconds.len().saturating_sub(1);
+    let rates: Vec<f64> = so_far.seconds[..whole]
+        .iter()
+        .map(|bytes| *bytes as f64)
+        .collect();
+    let room = width.saturating_sub(line.chars().count() + 2).min(60);
+    if rates.len() > 1 && room >= 8 {
+        let _ = write!(line, "  {}", charset.sparkline(&rates, room));
+    }
+    columns::whole_parts(&line, width).to_owned()
+}
+
+/// The line that a terminal shows meanwhile, no wider than `width`.
+pub fn progress(progress: &Progress<'_>, charset: Charset, width: usize) -> String {
+    let seconds = progress.elapsed.as_secs_f64();
+    // The last whole second is what happens now; before there is one, the mean.
+    let rate = match progress.seconds.last() {
+        Some(last) => *last as f64,
+        None if seconds > 0.0 => progress.completed as f64 / seconds,
+        None => 0.0,
+    };
+    let mut line = format!(
+        "{seconds:.0}s  {}/s  {} in flight",
+        human::number(rate),
+        progress.in_flight
+    );
+    if let (Some(p50), Some(p99)) = (progress.p50, progress.p99) {
+        let [p50, p99] = [p50, p99].map(|time| human::time(Duration::from_nanos(time)));
+        let _ = write!(line, "  p50 {p50}  p99 {p99}");
+    }
+    for (class, count) in progress.errors.iter().filter(|(_, count)| *count > 0) {
+        let _ = write!(line, "  {count} {}", verdict::describe(*class));
+    }
+    let rates: Vec<f64> = progress.seconds.iter().map(|count| *count as f64).collect();
+    let room = width.saturating_sub(line.chars().count() + 2).min(60);
+    if rates.len() > 1 && room >= 8 {
+        let _ = write!(line, "  {}", charset.sparkline(&rates, room));
+    }
+    columns::whole_parts(&line, width).to_owned()
+}

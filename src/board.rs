@@ -1,0 +1,3 @@
+//! What is known of a board: its console.
+
+pub mod console;

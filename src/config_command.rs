@@ -1,0 +1,177 @@
+//! `tcpctl config`.
+
+mod text;
+
+use std::env;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::cli::{ColorWhen, Global};
+use crate::config::{Key, Place, Source};
+use crate::discover::cache::Cache;
+use crate::exit::Exit;
+use crate::output::{Halt, Output};
+
+/// The JSON schema of [`ConfigReport`].
+pub const JSON_SCHEMA: &str = include_str!("../schemas/tcpctl.config.json");
+
+/// `tcpctl.config/1`: the settings in force.
+#[derive(Debug, Serialize)]
+pub struct ConfigReport {
+    schema: &'static str,
+    /// The config file.
+    pub file: FileReport,
+    /// Where discover remembers boards.
+    pub cache: Option<PathBuf>,
+    /// The settings.
+    pub settings: SettingsReport,
+}
+
+/// The config file.
+#[derive(Debug, Serialize)]
+pub struct FileReport {
+    /// Its path, if there is a place for it.
+    pub path: Option<PathBuf>,
+    /// Whether it is there.
+    pub exists: bool,
+}
+
+/// The settings, by name.
+#[derive(Debug, Serialize)]
+pub struct SettingsReport {
+    /// The TARGET of send and bench.
+    pub target: SettingReport,
+    /// The --port of flash and monitor.
+    pub port: SettingReport,
+    /// When there is colour.
+    pub color: SettingReport,
+}
+
+/// A setting.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct SettingReport {
+    /// Its value, if it has one.
+    pub value: Option<String>,
+    /// What kind of place it comes from.
+    pub source: SourceKind,
+    /// That place: the option, the variable, or the file and its line.
+    pub from: Option<String>,
+}
+
+/// The kinds of places that a setting comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// An option.
+    Flag,
+    /// An environment variable.
+    Environment,
+    /// The config file.
+    File,
+    /// It is built in.
+    Default,
+}
+
+impl SettingReport {
+    fn new(value: Option<String>, source: &Source) -> Self {
+        let (source, from) = match source {
+            Source::Flag(flag) => (SourceKind::Flag, Some((*flag).to_owned())),
+            Source::Environment(name) => (SourceKind::Environment, Some((*name).to_owned())),
+            Source::File(path, line) => (
+                SourceKind::File,
+                Some(format!("{}:{line}", path.to_string_lossy())),
+            ),
+            Source::Default => (SourceKind::Default, None),
+        };
+        Self {
+            value,
+            source,
+            from,
+        }
+    }
+}
+
+/// Shows the settings in force.
+///
+/// # Errors
+/// The config file or a value can't be used.
+pub fn run(global: &Global, output: &Output) -> Result<Exit, Halt> {
+    let place = Place::of_user();
+    let text = match &place {
+        Some(place) => place.read()?,
+        None => None,
+    };
+    let setting = |key: Key| -> Result<SettingReport, Halt> {
+        Ok(match crate::config::find(key)? {
+            Some(found) => SettingReport::new(Some(found.value), &found.source),
+            None => SettingReport::new(None, &Source::Default),
+        })
+    };
+    if let (Some(place), Some(text)) = (&place, &text) {
+        // The whole file is to be right, also what the environment overrides.
+        for key in Key::ALL {
+            place.find(text, key)?;
+        }
+    }
+    let report = ConfigReport {
+        schema: "tcpctl.config/1",
+        file: FileReport {
+            exists: text.is_some(),
+            path: place.map(|place| place.path),
+        },
+        cache: Cache::of_user().path().map(PathBuf::from),
+        settings: SettingsReport {
+            target: setting(Key::Target)?,
+            port: setting(Key::Port)?,
+            color: color(global.color, |name| env::var_os(name)),
+        },
+    };
+    output.print(&report)?;
+    Ok(Exit::Done)
+}
+
+/// When there is colour, by the rule of [`crate::output::Colour::decide`].
+fn color(given: ColorWhen, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> SettingReport {
+    let is_set = |name| variable(name).filter(|value| !value.is_empty());
+    let (when, source) = match given {
+        ColorWhen::Auto if is_set("NO_COLOR").is_some() => {
+            (ColorWhen::Never, Source::Environment("NO_COLOR"))
+        }
+        ColorWhen::Auto if is_set("CLICOLOR_FORCE").is_some_and(|it| it != "0") => {
+            (ColorWhen::Always, Source::Environment("CLICOLOR_FORCE"))
+        }
+        ColorWhen::Auto => (ColorWhen::Auto, Source::Default),
+        given => (given, Source::Flag("--color")),
+    };
+    let name = when.to_possible_value().map(|it| it.get_name().to_owned());
+    SettingReport::new(name, &source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_told_as_it_is_decided() {
+        let of = |given, set: &'static [&str]| {
+            let report = color(given, |name| set.contains(&name).then(|| "1".into()));
+            (report.value.unwrap(), report.from)
+        };
+        let from = |name: &str| Some(name.to_owned());
+        assert_eq!(of(ColorWhen::Auto, &[]), ("auto".into(), None));
+        assert_eq!(
+            of(ColorWhen::Auto, &["NO_COLOR", "CLICOLOR_FORCE"]),
+            ("never".into(), from("NO_COLOR"))
+        );
+        assert_eq!(
+            of(ColorWhen::Auto, &["CLICOLOR_FORCE"]),
+            ("always".into(), from("CLICOLOR_FORCE"))
+        );
+        assert_eq!(
+            of(ColorWhen::Always, &["NO_COLOR"]),
+            ("always".into(), from("--color"))
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! ESP32 chips: images, partition tables, facts about each chip.
+
+pub mod chip;
+pub mod image;
+pub mod table;

@@ -1,0 +1,153 @@
+//! What `flash` tells, for a person.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::flash::event::{FlashEvent, FlashReport, Plan};
+use crate::output::{Render, View, human};
+use crate::sanitize;
+
+impl Render for FlashReport {
+    /// With `-q` a person sees only what was asked for.
+    fn render(&self, view: &View) -> Option<String> {
+        if view.is_quiet && !self.event.is_asked_for() {
+            return None;
+        }
+        lines(&self.event)
+    }
+}
+
+/// The lines of an event; `None` where a person sees a bar instead.
+fn lines(event: &FlashEvent) -> Option<String> {
+    Some(match event {
+        FlashEvent::Plan(plan) => self::plan(plan),
+        FlashEvent::Settings { stored, settings } => {
+            let mut text = format!("stored     {stored}\n");
+            for (name, value) in &settings.0 {
+                let _ = writeln!(text, "  {name:15}  {}", sanitize::one_line(value));
+            }
+            text
+        }
+        FlashEvent::Progress { .. } => return None,
+        FlashEvent::Erased { elapsed_us } => {
+            format!("erased     the whole flash in {}\n", took(*elapsed_us))
+        }
+        FlashEvent::Written {
+            part,
+            bytes,
+            elapsed_us,
+            ..
+        } => {
+            let seconds = Duration::from_micros(*elapsed_us).as_secs_f64();
+            format!(
+                "written    {part}, {} in {}, {}\n",
+                size(*bytes),
+                took(*elapsed_us),
+                human::bytes_per_second(f64::from(*bytes) / seconds.max(1e-6)),
+            )
+        }
+        FlashEvent::Skipped { part, .. } => format!("unchanged  {part}\n"),
+        FlashEvent::Verified { part, md5 } => format!("verified   {part}, MD5 {md5}\n"),
+        FlashEvent::Saved { file, bytes, .. } => {
+            format!("saved      {file}, {}\n", human::count(*bytes, "byte"))
+        }
+        FlashEvent::Reset { how } => match *how {
+            "no-reset" | "no-reset-stub" => "left       the board in its loader\n".to_owned(),
+            how => format!("reset      {how}\n"),
+        },
+        FlashEvent::Booted { banner } => {
+            sanitize::one_line(&format!(
+                "booted     version {}, mode {}, settings from {}",
+                banner.version, banner.mode, banner.settings
+            )) + "\n"
+        }
+        FlashEvent::Ready { addr } => format!("ready      {addr}\n"),
+        FlashEvent::Answered {
+            addr,
+            greeting,
+            total_us,
+        } => format!(
+            "{addr} answers {} in {}\n",
+            sanitize::one_line(greeting),
+            took(*total_us)
+        ),
+    })
+}
+
+fn plan(plan: &Plan) -> String {
+    let mut text = String::new();
+    match &plan.board {
+        Some(board) => {
+            let _ = write!(text, "board      {}", plan.chip);
+            if let Some(revision) = &board.revision {
+                let _ = write!(text, " revision {revision}");
+            }
+            if let Some(mac) = &board.mac {
+                let _ = write!(text, ", MAC {mac}");
+            }
+            let _ = writeln!(
+                text,
+                ", {} flash, on {} ({} loader, {} baud)",
+                mebibytes(board.flash_bytes),
+                sanitize::one_line(&board.port),
+                board.loader,
+                board.baud
+            );
+        }
+        None => {
+            let _ = writeln!(text, "board      none; for the {}", plan.chip);
+        }
+    }
+    if let Some(firmware) = &plan.firmware {
+        let version = firmware
+            .version
+            .as_ref()
+            .map_or_else(String::new, |version| format!(", version {version}"));
+        // So much of it as tells two builds apart.
+        let sha256 = firmware.sha256.get(..16).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "firmware   {}{version}, SHA-256 {sha256}...",
+            firmware.name
+        );
+    }
+    if plan.erase {
+        text.push_str("erase      the whole flash first\n");
+    }
+    for step in &plan.parts {
+        let what = if step.unchanged { "unchanged" } else { "write" };
+        let _ = writeln!(
+            text,
+            "  {:#010x}  {:15}  {:>15}  {what}",
+            step.offset,
+            step.part,
+            size(step.bytes)
+        );
+    }
+    text.push_str("settings  ");
+    for (name, value) in &plan.settings.0 {
+        let value = sanitize::one_line(value);
+        let quote = if value.contains(' ') { "\"" } else { "" };
+        let _ = write!(text, " {name}={quote}{value}{quote}");
+    }
+    text.push('\n');
+    if plan.dry_run {
+        text.push_str("dry run    nothing is written\n");
+    }
+    text
+}
+
+fn took(microseconds: u64) -> String {
+    human::time(Duration::from_micros(microseconds))
+}
+
+fn size(bytes: u32) -> String {
+    human::count(bytes.into(), "byte")
+}
+
+fn mebibytes(bytes: u32) -> String {
+    match bytes >> 20 {
+        0 => format!("{} KiB", bytes >> 10),
+        whole => format!("{whole} MiB"),
+    }
+}

@@ -1,0 +1,332 @@
+//! The only place that prints.
+//!
+//! Data goes to standard output, all else to standard error. A command gets an [`Output`] and
+//! tells it what there is to say; whether that is for a person or a program is decided here.
+
+pub mod colour;
+pub mod columns;
+mod hexdump;
+pub mod human;
+pub mod json;
+mod progress;
+mod reply;
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::cli::{Global, ReplyForm};
+use crate::exit::Exit;
+use crate::failure::{Failure, Kind};
+use crate::sys::{self, Readiness};
+
+pub use colour::Colour;
+pub use progress::Progress;
+pub use reply::ReplyPrinter;
+
+/// Why a command can't go on.
+#[derive(Debug)]
+pub enum Halt {
+    /// Nobody reads standard output any more: there is nothing left to do, and nothing to say.
+    NobodyListens,
+    /// A failure, to be told.
+    Failed(Failure),
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// What text is rendered for.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// Color on standard output.
+    pub colour: Colour,
+    /// Whether a person reads it on a terminal.
+    pub is_terminal: bool,
+    /// Whether only data was asked for (`-q`).
+    pub is_quiet: bool,
+}
+
+/// A result of a command: a JSON object for programs, and text for people.
+pub trait Render: Serialize {
+    /// Complete lines that are safe for a terminal; `None` where people see nothing.
+    fn render(&self, view: &View) -> Option<String>;
+}
+
+/// How much is said on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+/// Where a command's results and messages go.
+#[derive(Debug)]
+pub struct Output {
+    command: &'static str,
+    json: bool,
+    verbosity: Verbosity,
+    interrupted: Cell<bool>,
+    stdout: Stdout,
+    /// Colour on standard output.
+    pub stdout_colour: Colour,
+    /// Colour on standard error.
+    pub stderr_colour: Colour,
+}
+
+impl Output {
+    /// The output of `command`, as the global flags say.
+    pub fn new(command: &'static str, global: &Global) -> Self {
+        let verbosity = match global {
+            Global { quiet: true, .. } => Verbosity::Quiet,
+            Global { verbose: 0, .. } => Verbosity::Normal,
+            Global { .. } => Verbosity::Verbose,
+        };
+        Self {
+            command,
+            json: global.json,
+            verbosity,
+            interrupted: Cell::new(false),
+            stdout: Stdout::new(),
+            stdout_colour: Colour::decide(global.color, io::stdout().is_terminal()),
+            stderr_colour: Colour::decide(global.color, io::stderr().is_terminal()),
+        }
+    }
+
+    /// Whether results are printed as JSON.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether more is said than usual.
+    pub fn is_verbose(&self) -> bool {
+        self.verbosity >= Verbosity::Verbose
+    }
+
+    /// Whether nothing but errors is said on standard error.
+    pub fn is_quiet(&self) -> bool {
+        self.verbosity == Verbosity::Quiet
+    }
+
+    /// Whether a person sees standard output.
+    pub fn is_terminal(&self) -> bool {
+        self.stdout.terminal
+    }
+
+    /// Prints one JSON object on a line of its own.
+    pub fn object<T: Serialize>(&self, object: &T) -> Result<(), Halt> {
+        self.write(&json::line(object))
+    }
+
+    /// Prints one result: an object for programs, text for people.
+    pub fn print<R: Render>(&self, result: &R) -> Result<(), Halt> {
+        if self.json {
+            return self.object(result);
+        }
+        let view = View {
+            colour: self.stdout_colour,
+            is_terminal: self.is_terminal(),
+            is_quiet: self.is_quiet(),
+        };
+        match result.render(&view) {
+            Some(text) => self.write(text.as_bytes()),
+            None => Ok(()),
+        }
+    }
+
+    /// A bar for something of `total` bytes, where a person sees standard error.
+    pub fn progress(&self, label: &str, total: u64) -> Progress {
+        let shown = !self.json && self.verbosity >= Verbosity::Normal && io::stderr().is_terminal();
+        Progress::new(shown, label, total)
+    }
+
+    /// Writes data to standard output.
+    pub fn write(&self, bytes: &[u8]) -> Result<(), Halt> {
+        self.stdout.print(bytes)
+    }
+
+    /// Says something on standard error, unless `-q`. The text must be safe for a terminal.
+    pub fn note(&self, text: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            say(text);
+        }
+    }
+
+    /// Tells a person at the terminal what could be done next, unless `-q`. The text must be safe
+    /// for a terminal.
+    pub fn hint(&self, text: &str) {
+        if !self.json && io::stderr().is_terminal() {
+            self.note(text);
+        }
+    }
+
+    /// Shows how something long stands, on one line that the next one replaces: only where a person
+    /// sees standard error, and not with `-q`. The text must be safe for a terminal.
+    pub fn status(&self, text: &str) {
+        if self.shows_status() {
+            // What the terminal broke into two rows could not be replaced.
+            let width = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
+            let text = columns::whole_parts(text, width);
+            let _ = io::stderr().write_all(format!("\r\x1b[2K{text}").as_bytes());
+        }
+    }
+
+    /// Whether [`Output::status`] shows anything: else its text need not be made.
+    pub(crate) fn shows_status(&self) -> bool {
+        self.verbosity >= Verbosity::Normal && io::stderr().is_terminal()
+    }
+
+    /// Takes away what [`Output::status`] showed.
+    pub fn end_status(&self) {
+        self.status("");
+    }
+
+    /// Says something on standard error with `-v`. The text must be safe for a terminal.
+    pub fn detail(&self, text: impl FnOnce() -> String) {
+        if self.verbosity >= Verbosity::Verbose {
+            say(&text());
+        }
+    }
+
+    /// Ends the line on which a terminal shows `^C`, so that what is told next has its own.
+    pub fn interrupted(&self) {
+        if !self.interrupted.replace(true) && io::stderr().is_terminal() {
+            self.note("");
+        }
+    }
+
+    /// Tells of one try that failed, where more follow: as an object, or as a line.
+    pub fn failed_try(&self, failure: &Failure, seq: Option<u64>) -> Result<(), Halt> {
+        if self.json {
+            return self.object(&json::Error::new(Some(self.command), failure, seq));
+        }
+        let number = seq.map(|seq| format!("{seq}: ")).unwrap_or_default();
+        say(&format!(
+            "{number}{}",
+            human::error(failure, self.stderr_colour)
+        ));
+        Ok(())
+    }
+
+    /// Tells, last, that a command failed whose single failures have been told: a person has read
+    /// them already.
+    pub fn conclude(&self, failure: &Failure) {
+        if self.json {
+            tell(
+                &self.stdout,
+                Some(self.command),
+                failure,
+                self.json,
+                self.stderr_colour,
+            );
+        }
+    }
+
+    /// Where one reply goes.
+    pub fn reply(&self, form: ReplyForm) -> ReplyPrinter<'_> {
+        ReplyPrinter::new(self, form, None)
+    }
+
+    /// Where one of several replies at a time goes: each line begins with `label`.
+    pub fn labelled_reply(&self, form: ReplyForm, label: &str) -> ReplyPrinter<'_> {
+        ReplyPrinter::new(self, form, Some(label))
+    }
+
+    /// Tells how a command ended, where that is still to be told, and returns its exit code.
+    pub fn finish(&self, result: Result<Exit, Halt>) -> Exit {
+        match result {
+            Ok(exit) => exit,
+            Err(Halt::NobodyListens) => Exit::Done,
+            Err(Halt::Failed(failure)) => {
+                tell(
+                    &self.stdout,
+                    Some(self.command),
+                    &failure,
+                    self.json,
+                    self.stderr_colour,
+                );
+                failure.exit()
+            }
+        }
+    }
+}
+
+/// Tells a failure: a line for a person, and for a program an object, last on standard output.
+pub(crate) fn tell(
+    stdout: &Stdout,
+    command: Option<&str>,
+    failure: &Failure,
+    as_json: bool,
+    colour: Colour,
+) {
+    if as_json {
+        // Where standard output is what failed, the line alone can tell.
+        let _ = stdout.write(&json::line(&json::Error::new(command, failure, None)));
+    }
+    say(&human::error(failure, colour));
+}
+
+/// A line on standard error; where that is closed, nobody wants to know.
+pub(crate) fn say(text: &str) {
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Standard output without std's line buffer: what is written is out.
+#[derive(Debug)]
+pub(crate) struct Stdout {
+    file: Option<File>,
+    terminal: bool,
+}
+
+impl Stdout {
+    pub(crate) fn new() -> Self {
+        Self {
+            file: duplicate().ok(),
+            terminal: io::stdout().is_terminal(),
+        }
+    }
+
+    /// Writes, and says of what went wrong whether it is a failure.
+    pub(crate) fn print(&self, bytes: &[u8]) -> Result<(), Halt> {
+        self.write(bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Halt::NobodyListens,
+            _ => Failure::new(Kind::Internal, format!("standard output: {error}")).into(),
+        })
+    }
+
+    fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        let Some(mut file) = self.file.as_ref() else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        while !bytes.is_empty() {
+            match file.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    sys::wait_until_ready(file, Readiness::Writable);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn duplicate() -> io::Result<File> {
+    use std::os::fd::AsFd;
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
+#[cfg(windows)]
+fn duplicate() -> io::Result<File> {
+    use std::os::windows::io::AsHandle;
+    Ok(io::stdout().as_handle().try_clone_to_owned()?.into())
+}

@@ -1,0 +1,121 @@
+//! A virtual board's events as lines: in the words of the firmware's console, and the time.
+
+use std::fmt::Write as _;
+
+use crate::output::{Render, View};
+use crate::sim::report::{LeaseChange, SimEvent, SimReport};
+
+impl Render for SimReport {
+    fn render(&self, view: &View) -> Option<String> {
+        // On a terminal the line that the summary would stand on begins with `^C`.
+        let end = matches!(self.event, SimEvent::Summary { .. }) && view.is_terminal;
+        let start = if end { "\n" } else { "" };
+        Some(format!("{start}{}\n", line(self)))
+    }
+}
+
+/// One line, without its end. Everything that a peer sent is escaped.
+fn line(report: &SimReport) -> String {
+    match &report.event {
+        SimEvent::Ready {
+            addr,
+            mode,
+            workers,
+            backlog,
+            ..
+        } => {
+            format!("ready addr={addr} mode={mode} workers={workers} backlog={backlog}")
+        }
+        SimEvent::Request { peer, len, request } => format!(
+            "request peer={peer} len={len} \"{}\" time={}",
+            request.0.escape_ascii(),
+            humantime::format_rfc3339_millis(report.time)
+        ),
+        SimEvent::Lease { mac, addr, change } => {
+            let change = match change {
+                LeaseChange::Leased => "leased",
+                LeaseChange::Renewed => "renewed",
+                LeaseChange::Released => "released",
+                LeaseChange::Declined => "declined",
+            };
+            format!("station {change} mac={mac} addr={addr}")
+        }
+        SimEvent::Link { up, host } => {
+            let up = if *up { "up" } else { "down" };
+            match host {
+                Some(host) => format!("link {up} host={host}.local"),
+                None => format!("link {up}"),
+            }
+        }
+        SimEvent::Summary {
+            accepted,
+            served,
+            refused,
+            timed_out,
+            reset,
+            bytes_in,
+            bytes_out,
+            events_dropped,
+        } => {
+            let mut line = format!(
+                "summary accepted={accepted} served={served} refused={refused} \
+                 timed_out={timed_out} reset={reset} bytes_in={bytes_in} bytes_out={bytes_out}"
+            );
+            if *events_dropped > 0 {
+                // Into a string: it can't fail.
+                let _ = write!(line, " events_dropped={events_dropped}");
+            }
+            line
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::console;
+    use crate::board::console::Said;
+    use crate::sim::report::Payload;
+
+    #[test]
+    fn a_request_is_one_line_of_harmless_text() {
+        let bytes = b"GET /\x1b[2J\r\n\xff\"".to_vec();
+        let event = SimEvent::Request {
+            peer: "127.0.0.1:5".parse().unwrap(),
+            len: bytes.len(),
+            request: Payload(bytes),
+        };
+        let line = line(&SimReport::now(event));
+        let start = r#"request peer=127.0.0.1:5 len=13 "GET /\x1b[2J\r\n\xff\"" time=2"#;
+        assert!(line.starts_with(start), "{line}");
+        assert!(
+            line.bytes().all(|byte| (0x20..0x7f).contains(&byte)),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn a_request_is_read_as_a_board_s_is() {
+        let peer = "127.0.0.1:5".parse().unwrap();
+        for bytes in [
+            &b""[..],
+            b"hi",
+            b"a \"quoted\" word\r\n",
+            b"\\",
+            b"\" time=1",
+        ] {
+            let event = SimEvent::Request {
+                peer,
+                len: bytes.len(),
+                request: Payload(bytes.to_vec()),
+            };
+            let line = line(&SimReport::now(event));
+            let said = Said::Request {
+                peer,
+                len: bytes.len() as u64,
+                request: bytes.escape_ascii().to_string(),
+            };
+            assert_eq!(console::parse(&line), said, "{line}");
+        }
+    }
+}
