@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::output::{Colour, Render, View};
-use crate::config_command::{ConfigReport, SettingReport};
 use crate::config::shown;
+use crate::config_command::{ConfigReport, SettingReport};
+use crate::output::{Colour, Render, View};
 use crate::sanitize;
 
 impl Render for ConfigReport {
