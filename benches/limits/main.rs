@@ -22,7 +22,7 @@ mod process;
 mod runs;
 
 #[cfg(target_os = "linux")]
-#[path = "../../tests/limited/mod.rs"]
+#[path = "../support/limited.rs"]
 mod limited;
 #[cfg(target_os = "linux")]
 #[path = "../support/lwip.rs"]

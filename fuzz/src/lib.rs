@@ -1,7 +1,7 @@
 //! What must hold of the code that reads bytes from outside, whatever the bytes.
 //!
 //! A module a reader; `holds` panics where its promise is broken. libFuzzer looks for such bytes
-//! (`fuzz/run`), and `cargo test --test fuzz_corpus` keeps every promise for those in
+//! (`fuzz/run`), and `cargo test --test integration fuzz_corpus` keeps every promise for those in
 //! `fuzz/corpus`, the finds of former runs among them.
 
 pub mod console;

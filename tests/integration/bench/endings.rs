@@ -1,0 +1,184 @@
+//! Runs that do not go as they should: the server, the person, and this computer.
+
+use std::sync::mpsc;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::common::{Server, closed_port, finish, read_some, reset, run, signal, tcpctl};
+use super::report;
+
+#[test]
+fn nobody_at_home_is_a_failure_and_no_limit() {
+    let (_keep, nobody) = closed_port();
+    let target = nobody.to_string();
+    for arguments in [
+        vec!["bench", &*target, "--json"],
+        vec!["bench", &target, "--json", "--only", "limits"],
+        vec!["bench", &target, "--json", "--only", "latency", "-n", "3"],
+        // It is given up long before.
+        vec!["bench", &target, "--json", "--only", "latency", "-d", "50s"],
+    ] {
+        let ended = run(arguments.iter().copied());
+        assert_eq!(ended.code, 7, "{ended:?}");
+        let objects = ended.objects();
+        let error = objects.last().expect("an error object");
+        assert_eq!(error["schema"], "tcpctl.error/1", "{ended:?}");
+        assert_eq!(
+            (&error["kind"], &error["exit_code"]),
+            (&"connect".into(), &7.into())
+        );
+        let text = String::from_utf8_lossy(&ended.stdout);
+        assert!(!text.contains("gone away"), "it was never there: {text}");
+    }
+    let ended = run(["bench", "nonexistent.invalid"]);
+    assert_eq!(ended.code, 6, "{ended:?}");
+}
+
+#[test]
+fn a_server_that_only_resets_is_a_broken_one() {
+    let server = Server::start(|mut connection| {
+        read_some(&mut connection);
+        reset(connection);
+    });
+    let ended = run([
+        "bench",
+        &server.target(),
+        "--only",
+        "latency",
+        "-n",
+        "5",
+        "--json",
+        "-q",
+    ]);
+    assert_eq!(ended.code, 56, "{ended:?}");
+    assert_eq!(
+        report(&ended)["latency"]["errors"]["reset_before_reply"],
+        5,
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn ctrl_c_leaves_the_report_of_what_was_done() {
+    let (sender, asked) = mpsc::channel();
+    let server = Server::start(move |mut connection| {
+        read_some(&mut connection);
+        let _ = sender.send(());
+        let _ = std::io::Write::write_all(&mut connection, b"Hello World");
+    });
+    let arguments = [
+        "bench",
+        &server.target(),
+        "--only",
+        "latency",
+        "-d",
+        "50s",
+        "--json",
+        "-q",
+    ];
+    let child = tcpctl(arguments).spawn().expect("it starts");
+    for _ in 0..10 {
+        asked.recv().expect("it asks");
+    }
+    // As `timeout -s INT` does it: the process, and then its group.
+    for _ in 0..2 {
+        signal(&child, Signal::INT);
+    }
+    let ended = finish(child);
+    assert_eq!(ended.code, 130, "{ended:?}");
+    let report = report(&ended);
+    assert_eq!(report["latency"]["interrupted"], true);
+    assert!(
+        report["latency"]["completed"].as_u64() >= Some(9),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_server_that_goes_away_in_the_middle_leaves_what_was_measured_and_is_broken() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let target = listener.local_addr().expect("bound").to_string();
+    std::thread::spawn(move || {
+        for connection in listener.incoming().take(20) {
+            let mut connection = connection.expect("a descriptor");
+            read_some(&mut connection);
+            let _ = std::io::Write::write_all(&mut connection, b"Hello World");
+        }
+        // With it goes the server.
+        drop(listener);
+    });
+    let bench = ["bench", &target, "--only", "latency", "-d", "50s", "--json"];
+    let ended = run(bench);
+    assert_eq!(ended.code, 56, "{ended:?}");
+    assert!(
+        ended.stderr.contains("stopped answering during the load"),
+        "{ended:?}"
+    );
+    let objects = ended.objects();
+    let report = &objects[0];
+    assert_eq!(report["latency"]["completed"], 20, "{report}");
+    assert_eq!(report["latency"]["interrupted"], true, "{report}");
+    assert!(
+        report["latency"]["errors"]["refused"].as_u64() > Some(0),
+        "{report}"
+    );
+    let verdict = report["verdict"].as_str().expect("a verdict");
+    assert!(verdict.contains("the server has gone away"), "{verdict}");
+    assert_eq!(objects[1]["kind"], "broken", "{ended:?}");
+}
+
+/// The soft limit is raised first, and that is said; the hard one is met as this computer's.
+#[test]
+#[cfg(unix)]
+fn the_limit_of_open_files_is_raised_and_never_the_server_s() {
+    let server = Server::start(|mut connection| {
+        read_some(&mut connection);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let _ = std::io::Write::write_all(&mut connection, b"Hello World");
+    });
+    let bench = |limit: &str, more: &str| {
+        let script = format!(
+            "ulimit {limit} && exec \"$0\" bench {} --only latency -c 60 -n 60 --json {more}",
+            server.target()
+        );
+        let program = env!("CARGO_BIN_EXE_tcpctl");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script, program])
+            .output()
+            .expect("a shell");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let first = text.lines().next().unwrap_or_default();
+        let report: Value = serde_json::from_str(first).expect("a report");
+        (report, stderr)
+    };
+    let (report, stderr) = bench("-S -n 40", "-v");
+    assert!(
+        stderr.contains("limit of open files raised from 40 to "),
+        "{stderr}"
+    );
+    assert_eq!(report["latency"]["completed"], 60, "{report}");
+    let (report, _) = bench("-n 40", "-q");
+    let errors = &report["latency"]["errors"];
+    let files = errors["local_files"].as_u64();
+    assert!(files > Some(0), "{report}");
+    assert_eq!(errors["refused"], 0, "{report}");
+    assert_eq!(
+        report["latency"]["completed"]
+            .as_u64()
+            .zip(files)
+            .map(|(completed, files)| completed + files),
+        Some(60),
+        "{report}"
+    );
+    let verdict = report["verdict"].as_str().expect("a verdict");
+    assert!(
+        verdict.contains("says nothing about the server"),
+        "{verdict}"
+    );
+    assert!(
+        verdict.contains("at most 40 files may be open here"),
+        "{verdict}"
+    );
+}

@@ -1,0 +1,186 @@
+//! What is saved, merged and compared.
+
+use std::sync::mpsc;
+
+use crate::common::{Server, closed_port, run};
+use super::{Folder, report};
+
+#[test]
+fn two_runs_merge_to_both_and_the_next_is_compared_with_one() {
+    let folder = Folder::new("merge");
+    let (one, two, page) = (
+        folder.file("one.json"),
+        folder.file("two.json"),
+        folder.file("page.html"),
+    );
+    for (file, count) in [(&one, "30"), (&two, "50")] {
+        let ended = run([
+            "bench",
+            "sim:ideal",
+            "--only",
+            "latency",
+            "-n",
+            count,
+            "-q",
+            "--save",
+            file,
+            "--json",
+        ]);
+        assert_eq!(ended.code, 0, "{ended:?}");
+    }
+    let merged = run(["merge", &one, &two, "--json", "--html", &page]);
+    assert_eq!(merged.code, 0, "{merged:?}");
+    assert_eq!(report(&merged)["latency"]["complete_us"]["samples"], 80);
+    let page = std::fs::read_to_string(page).expect("the page was written");
+    assert!(page.starts_with("<!"), "{page:.100}");
+    assert!(page.contains("tcpctl.bench/1"), "the whole report is in it");
+    let board = ["bench", "sim:ideal", "--only", "latency", "-n", "30", "-q"];
+    let compared = run(board.into_iter().chain(["--json", "--compare", &one]));
+    // A difference alone is no failure, and from less than five seconds none is told.
+    assert_eq!(compared.code, 0, "{compared:?}");
+    let comparison = &report(&compared)["comparison"];
+    assert_eq!(
+        comparison["baseline"]["target"], "sim:ideal",
+        "{compared:?}"
+    );
+    assert_eq!(
+        comparison["rate_per_s"]["finding"], "too_few",
+        "{compared:?}"
+    );
+    assert_eq!(comparison["changes"], serde_json::json!([]), "{compared:?}");
+    let text = run(board.into_iter().chain(["--compare", &one])).stdout;
+    let text = String::from_utf8(text).expect("text");
+    assert!(text.contains("Compared with sim:ideal"), "{text}");
+}
+
+/// As another program reads it: the library's own reader of logs, not ours.
+#[test]
+fn the_log_has_an_interval_for_each_second_and_tag() {
+    use hdrhistogram::Histogram;
+    use hdrhistogram::serialization::Deserializer;
+    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+    let folder = Folder::new("log");
+    let log = folder.file("run.hlog");
+    let bench = [
+        "bench",
+        "sim:ideal",
+        "--only",
+        "latency",
+        "-r",
+        "50/s",
+        "-d",
+        "2s",
+        "--json",
+    ];
+    let ended = run(bench.into_iter().chain(["--hdr-log", &log]));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let report = report(&ended);
+    let log = std::fs::read(log).expect("it was written");
+    let mut lines = std::collections::BTreeMap::<String, Vec<(u64, u64)>>::new();
+    for entry in IntervalLogIterator::new(&log) {
+        let LogEntry::Interval(line) = entry.expect("a log") else {
+            continue;
+        };
+        let packed =
+            base64::Engine::decode(&base64::prelude::BASE64_STANDARD, line.encoded_histogram());
+        let histogram: Histogram<u64> = Deserializer::new()
+            .deserialize(&mut packed.expect("base64").as_slice())
+            .expect("a V2 histogram");
+        let tag = line.tag().expect("every line has one").as_str().to_owned();
+        let from = line.start_timestamp().as_secs();
+        assert!(line.duration().as_secs_f64() <= 1.0);
+        lines.entry(tag).or_default().push((from, histogram.len()));
+    }
+    let tags: Vec<_> = lines.keys().map(String::as_str).collect();
+    assert_eq!(
+        tags,
+        ["complete", "connect", "first_byte", "schedule_error"]
+    );
+    for (tag, seconds) in &lines {
+        let starts: Vec<u64> = seconds.iter().map(|(from, _)| *from).collect();
+        assert_eq!(starts[..2], [0, 1], "{tag}");
+        let samples: u64 = seconds.iter().map(|(_, samples)| *samples).sum();
+        let counted = &report["latency"][format!("{tag}_us")]["samples"];
+        assert_eq!(counted.as_u64(), Some(samples), "{tag}: {report}");
+        assert!(seconds[0].1 >= 40, "{tag}: {seconds:?}");
+    }
+}
+
+#[test]
+fn an_existing_file_is_kept_where_nothing_comes_of_the_run() {
+    let folder = Folder::new("kept");
+    let file = folder.file("saved.json");
+    std::fs::write(&file, "precious").expect("a temporary file");
+    let (_keep, nobody) = closed_port();
+    let ended = run(["bench", &nobody.to_string(), "--save", &file]);
+    assert_eq!(ended.code, 7, "{ended:?}");
+    assert_eq!(
+        std::fs::read_to_string(&file).expect("still there"),
+        "precious"
+    );
+}
+
+/// A file that the disk has no room for costs that file: the report is told, and the others are
+/// written.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_costs_neither_the_report_nor_the_other_files() {
+    let folder = Folder::new("full");
+    let server = Server::greeter(b"Hello World");
+    let target = server.target();
+    for full in ["--save", "--html", "--hdr-log"] {
+        let (save, page, log) = (
+            folder.file("run.json"),
+            folder.file("run.html"),
+            folder.file("run.hlog"),
+        );
+        let place = |option: &'static str, file| if option == full { "/dev/full" } else { file };
+        let bench = [
+            "bench",
+            &target,
+            "--only",
+            "latency",
+            "-n",
+            "5",
+            "--save",
+            place("--save", &save),
+            "--html",
+            place("--html", &page),
+            "--hdr-log",
+            place("--hdr-log", &log),
+        ];
+        let ended = run(bench);
+        assert_eq!(ended.code, 70, "{full}: {ended:?}");
+        assert!(
+            ended.stderr.contains("/dev/full can't be written"),
+            "{ended:?}"
+        );
+        let text = String::from_utf8_lossy(&ended.stdout);
+        assert!(text.contains("none of 5 failed"), "{full}: {text}");
+        for (option, file) in [("--save", save), ("--html", page), ("--hdr-log", log)] {
+            let written = std::fs::remove_file(&file).is_ok();
+            assert_eq!(written, option != full, "{option}");
+        }
+    }
+}
+
+#[test]
+fn a_baseline_of_another_schema_is_refused_before_anything_is_sent() {
+    let folder = Folder::new("schema");
+    let file = folder.file("other.json");
+    std::fs::write(&file, r#"{"schema":"tcpctl.bench/2"}"#).expect("a temporary file");
+    let (sender, asked) = mpsc::channel();
+    let server = Server::start(move |_| {
+        let _ = sender.send(());
+    });
+    let ended = run(["bench", &server.target(), "--compare", &file]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("is of schema tcpctl.bench/2, not tcpctl.bench/1"),
+        "{ended:?}"
+    );
+    assert_eq!(asked.try_recv().ok(), None, "nothing was sent");
+}

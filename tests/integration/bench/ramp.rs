@@ -1,0 +1,174 @@
+//! The ramp: concurrency against what is served.
+
+use std::sync::mpsc;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::common::{Ended, Server, finish, read_some, run, signal, tcpctl};
+use super::{Folder, report};
+
+#[test]
+fn a_ramp_finds_the_knee_and_tells_the_race_from_the_limit() {
+    let folder = Folder::new("ramp");
+    let (page, saved) = (folder.file("page.html"), folder.file("run.json"));
+    let board = "sim:ideal,workers=2,backlog=2,service-time=20ms";
+    let climb = || {
+        run([
+            "bench", board, "--only", "limits", "--ramp", "--json", "--html", &page, "--save",
+            &saved,
+        ])
+    };
+    // Two of 20 ms each, by the clock: on a busy machine a step can be slow by chance, and a later
+    // one then beats it.
+    let knee = |ended: &Ended| {
+        let report = report(ended);
+        let steps = report["ramp"].as_array().cloned().unwrap_or_default();
+        let knee = steps.into_iter().find(|step| step["knee"] == true);
+        knee.and_then(|step| step["connections"].as_u64())
+    };
+    let mut ended = climb();
+    for _ in 0..2 {
+        if knee(&ended) > Some(2) {
+            ended = climb();
+        }
+    }
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("a ramp of up to 8 connections in 7 steps"),
+        "{ended:?}"
+    );
+    let report = report(&ended);
+    assert_eq!(report["latency"], Value::Null);
+    let steps = report["ramp"].as_array().expect("steps");
+    let step = |connections: u64| {
+        let step = steps.iter().find(|step| step["connections"] == connections);
+        step.unwrap_or_else(|| panic!("no step of {connections}: {report}"))
+    };
+    assert_eq!(step(1)["failed"], 0);
+    assert!(
+        step(1)["max_us"].as_f64() >= step(1)["p50_us"].as_f64(),
+        "{report}"
+    );
+    let knees: Vec<_> = steps.iter().filter(|step| step["knee"] == true).collect();
+    assert_eq!(knees.len(), 1, "{report}");
+    assert!(knees[0]["connections"].as_u64() <= Some(2), "{report}");
+    // Four have places, and come back too soon; the fifth has none.
+    assert_eq!(step(4)["cause"]["kind"], "reconnect_race", "{report}");
+    assert_eq!(step(5)["cause"]["kind"], "too_many_at_once", "{report}");
+    assert_eq!(report["ramp_ended"], "past_the_knee");
+    let verdict = report["verdict"].as_str().expect("a verdict");
+    let lines: Vec<_> = verdict.lines().collect();
+    assert!(
+        lines[0].starts_with("serves 2 at once, queues 2"),
+        "{verdict}"
+    );
+    assert!(lines[1].starts_with("knee at "), "{verdict}");
+    assert!(
+        lines[2].starts_with("at 4 it is the reconnect race"),
+        "{verdict}"
+    );
+    let page = std::fs::read_to_string(page).expect("the page was written");
+    for part in [
+        "Replies a second, by connections",
+        "knee: ",
+        "too many at once",
+    ] {
+        assert!(page.contains(part), "{part} is not in the page");
+    }
+    // A saved ramp is compared, merged with a run that has none, and left out of two.
+    let latency = folder.file("latency.json");
+    let short = [
+        "bench",
+        "sim:ideal",
+        "--only",
+        "latency",
+        "-n",
+        "5",
+        "-q",
+        "--save",
+        &latency,
+    ];
+    assert_eq!(run(short).code, 0);
+    let merged = run(["merge", &saved, &latency, "--json"]);
+    assert_eq!(self::report(&merged)["ramp"], report["ramp"], "{merged:?}");
+    let merged = run(["merge", &saved, &saved, "--json"]);
+    assert_eq!(
+        self::report(&merged)["ramp"],
+        serde_json::json!([]),
+        "{merged:?}"
+    );
+    assert_eq!(self::report(&merged)["ramp_ended"], Value::Null);
+}
+
+#[test]
+fn a_ramp_on_real_sockets_stays_in_its_budget_and_its_bound() {
+    let server = Server::greeter(b"Hello World");
+    let target = server.target();
+    let ramp = |more: [&str; 2]| {
+        let ramp = [
+            "bench", &target, "--only", "latency", "-n", "5", "--ramp", "--json",
+        ];
+        run(ramp.into_iter().chain(more))
+    };
+    let ended = ramp(["-c", "2"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let found = report(&ended);
+    assert_eq!(found["ramp_ended"], "last_step", "{found}");
+    let steps = found["ramp"].as_array().expect("steps");
+    assert_eq!(steps.len(), 2, "{found}");
+    for step in steps {
+        assert!(step["served_per_s"].as_f64() > Some(10.0), "{found}");
+        if cfg!(target_os = "linux") {
+            assert!(step["syn_retransmissions"].is_u64(), "{found}");
+        }
+    }
+    let ended = ramp(["--budget", "1500ms"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let found = report(&ended);
+    assert_eq!(found["ramp_ended"], "budget", "{found}");
+    assert_eq!(found["ramp"].as_array().map(Vec::len), Some(1), "{found}");
+    // A condition can look at any step.
+    let ended = ramp(["--fail-if", "ramp.0.served_per_s < 1000000"]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+}
+
+#[test]
+fn ctrl_c_leaves_the_steps_that_were_done() {
+    let (sender, asked) = mpsc::channel();
+    let server = Server::start(move |mut connection| {
+        read_some(&mut connection);
+        std::thread::sleep(std::time::Duration::from_millis(40));
+        let _ = sender.send(());
+        let _ = std::io::Write::write_all(&mut connection, b"Hello World");
+    });
+    let target = server.target();
+    let bench = [
+        "bench",
+        &target,
+        "--only",
+        "latency",
+        "-n",
+        "1",
+        "--ramp",
+        "--max-connections",
+        "2",
+        "--json",
+        "-q",
+    ];
+    let child = tcpctl(bench).spawn().expect("it starts");
+    // One of the latency part and at most 25 of a second of one client: the last are of the second
+    // step.
+    for _ in 0..32 {
+        asked.recv().expect("it asks");
+    }
+    signal(&child, Signal::INT);
+    let ended = finish(child);
+    assert_eq!(ended.code, 130, "{ended:?}");
+    let report = report(&ended);
+    assert_eq!(report["ramp_ended"], "interrupted");
+    assert_eq!(report["ramp"].as_array().map(Vec::len), Some(1), "{report}");
+    assert_eq!(report["ramp"][0]["connections"], 1);
+}

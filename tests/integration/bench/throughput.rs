@@ -1,0 +1,107 @@
+//! Bytes instead of requests.
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::common::{Server, closed_port, finish, run, signal, tcpctl};
+use super::{Folder, report};
+
+#[test]
+fn throughput_is_measured_where_it_is_asked_for_and_only_there() {
+    let folder = Folder::new("throughput");
+    let (save, page) = (folder.file("run.json"), folder.file("run.html"));
+    let bench = [
+        "bench",
+        "sim:ideal,services=on",
+        "--only",
+        "throughput",
+        "-d",
+        "200ms",
+        "-q",
+        "--json",
+    ];
+    let more = ["-c", "2", "--save", &save, "--html", &page];
+    let ended = run(bench.into_iter().chain(more));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let told = report(&ended);
+    assert!(told["limits"].is_null() && told["latency"].is_null());
+    for name in ["upload", "download", "echo"] {
+        let flow = &told["throughput"][name];
+        assert!(flow["bytes_per_s"].as_f64() > Some(0.0), "{told}");
+        assert_eq!(flow["streams"], 2, "{told}");
+        assert_eq!(flow["single"]["streams"], 1, "{told}");
+        assert_eq!(flow["via"], "service");
+    }
+    let schema = run(["schema", "bench"]).stdout;
+    let schema = serde_json::from_slice(&schema).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    assert!(validator.is_valid(&told), "{told}");
+    let page = std::fs::read_to_string(page).expect("the page was written");
+    assert!(page.contains("Throughput"), "{page:.300}");
+    // With itself it is compared without a finding, and it can be merged with another.
+    let conditions = [
+        "--compare",
+        &save,
+        "--fail-if",
+        "throughput.echo.bytes_per_s < 100M",
+    ];
+    let ended = run(bench.into_iter().chain(["-c", "2"]).chain(conditions));
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(
+        ended.stderr.contains("throughput.echo.bytes_per_s"),
+        "{ended:?}"
+    );
+    let upload = &report(&ended)["comparison"]["upload_bytes"];
+    assert_eq!(upload["finding"], "too_few", "{ended:?}");
+    assert_eq!(run(["merge", &save, &save]).code, 0);
+}
+
+#[test]
+fn without_services_the_report_says_what_was_measured_instead() {
+    let server = Server::greeter(b"Hello World");
+    let target = server.target();
+    let bench = ["bench", &target, "--only", "throughput", "-d", "300ms"];
+    let ended = run(bench);
+    let text = String::from_utf8_lossy(&ended.stdout);
+    // Where this machine itself has the services, they are measured.
+    let has_none = text.contains("chargen is not offered");
+    if has_none {
+        assert_eq!(ended.code, 0, "{ended:?}");
+        assert!(text.contains(" in replies"), "{text}");
+    }
+    let (_keep, nobody) = closed_port();
+    let target = nobody.to_string();
+    let ended = run(["bench", &target, "--only", "throughput", "-d", "300ms"]);
+    if has_none {
+        assert_eq!(ended.code, 7, "{ended:?}");
+        assert!(ended.stderr.contains("9 (discard)"), "{ended:?}");
+    }
+}
+
+#[test]
+fn ctrl_c_ends_the_throughput_with_what_there_is() {
+    let bench = [
+        "bench",
+        "sim:ideal,services=on",
+        "--only",
+        "throughput",
+        "-d",
+        "50s",
+        "--json",
+    ];
+    let mut child = tcpctl(bench).spawn().expect("it starts");
+    // The line that says what goes on comes when the handlers are in place.
+    let mut note = [0; 16];
+    let errors = child.stderr.as_mut().expect("piped");
+    std::io::Read::read_exact(errors, &mut note).expect("it says what it does");
+    signal(&child, Signal::INT);
+    let ended = finish(child);
+    assert_eq!(ended.code, 130, "{ended:?}");
+    let report = report(&ended);
+    // However little that was: the first flow alone lasts 51 s.
+    let throughput = &report["throughput"];
+    let stopped = "the run was stopped before";
+    assert_eq!(throughput["echo"], Value::Null, "{report}");
+    assert_eq!(throughput["evidence"]["echo"], stopped, "{report}");
+    assert_eq!(throughput["evidence"]["download"], stopped, "{report}");
+}

@@ -1,0 +1,180 @@
+//! Each class of failure, from a server that causes it, counted to the unit.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use regex::bytes::Regex;
+use tcpctl_engine::engine;
+use tcpctl_engine::load::{Expectation, Load};
+use tcpctl_engine::measurement::{ErrorClass, Measurement};
+use tcpctl_engine::readiness::ConnectFailure;
+
+use super::scripted::{Act, Handshake, Scripted, Server, greet};
+use super::support::{errors, is_within, requests};
+
+const TARGET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
+
+fn load() -> Load {
+    Load {
+        connect_timeout: Duration::from_secs(1),
+        reply_timeout: Duration::from_secs(2),
+        ..requests(TARGET, 3, 20)
+    }
+}
+
+/// Treats every fifth connection its own way, and greets the others.
+struct EveryFifth {
+    handshake: Handshake,
+    acts: Vec<(u64, Act)>,
+}
+
+impl Server for EveryFifth {
+    fn handshake(&mut self, connection: usize, _: u64) -> Handshake {
+        match connection % 5 {
+            0 => self.handshake,
+            _ => Handshake::Accept(1),
+        }
+    }
+
+    fn request(&mut self, connection: usize, _: usize, _: u64) -> Vec<(u64, Act)> {
+        match connection % 5 {
+            0 => self.acts.clone(),
+            _ => greet(1),
+        }
+    }
+}
+
+/// Four of twenty requests fail, and with this class.
+fn four_fail(load: &Load, server: EveryFifth, class: ErrorClass) -> Measurement {
+    let mut network = Scripted::new(server, &load.message);
+    let measurement = engine::run(&mut network, load, &mut ());
+    assert_eq!(measurement.errors, errors([(class, 4)]));
+    assert_eq!(measurement.completed, 16, "{class:?}");
+    let failed: u64 = measurement.seconds.iter().map(|s| s.failed).sum();
+    assert_eq!(failed, 4, "{class:?}");
+    assert_eq!(network.log.borrow().open, 0);
+    measurement
+}
+
+#[test]
+fn handshakes_that_fail() {
+    let failures = [
+        (ConnectFailure::Refused, ErrorClass::Refused),
+        (ConnectFailure::Unreachable, ErrorClass::Unreachable),
+        (ConnectFailure::TimedOut, ErrorClass::ConnectTimeout),
+        (ConnectFailure::LocalPorts, ErrorClass::LocalPorts),
+        (ConnectFailure::LocalFiles, ErrorClass::LocalFiles),
+    ];
+    for (failure, class) in failures {
+        for handshake in [Handshake::Fail(7, failure), Handshake::FailHere(failure)] {
+            let acts = Vec::new();
+            let measurement = four_fail(&load(), EveryFifth { handshake, acts }, class);
+            assert_eq!(measurement.connect.len(), 16);
+        }
+    }
+    let server = EveryFifth {
+        handshake: Handshake::Drop,
+        acts: Vec::new(),
+    };
+    let measurement = four_fail(&load(), server, ErrorClass::ConnectTimeout);
+    let elapsed = measurement.elapsed.as_secs_f64();
+    assert!((1.0..4.1).contains(&elapsed), "{elapsed} s");
+}
+
+#[test]
+fn replies_that_fail() {
+    let hello = || Act::Send(b"Hello".to_vec());
+    let cases = [
+        (vec![(1, Act::Reset)], ErrorClass::ResetBeforeReply),
+        (
+            vec![(1, hello()), (1, Act::Reset)],
+            ErrorClass::ResetInReply,
+        ),
+        (
+            vec![(1, hello()), (9, Act::Reset)],
+            ErrorClass::ResetInReply,
+        ),
+        (vec![(1, Act::Fin)], ErrorClass::ClosedEarly),
+        (vec![], ErrorClass::ReplyTimeout),
+        // It has a byte, and never its end.
+        (vec![(1, hello())], ErrorClass::ReplyTimeout),
+        // Too late is not at all.
+        (greet(2001), ErrorClass::ReplyTimeout),
+    ];
+    for (acts, class) in cases {
+        let handshake = Handshake::Accept(1);
+        four_fail(&load(), EveryFifth { handshake, acts }, class);
+    }
+}
+
+#[test]
+fn a_reply_timeout_counts_from_the_connection() {
+    let server = EveryFifth {
+        handshake: Handshake::Accept(900),
+        acts: Vec::new(),
+    };
+    let load = Load {
+        ..requests(TARGET, 1, 1)
+    };
+    let load = Load {
+        connect_timeout: Duration::from_secs(1),
+        reply_timeout: Duration::from_secs(2),
+        ..load
+    };
+    let mut network = Scripted::new(server, &load.message);
+    let measurement = engine::run(&mut network, &load, &mut ());
+    assert_eq!(measurement.elapsed, Duration::from_millis(2900));
+}
+
+#[test]
+fn a_pattern_decides_what_a_right_reply_is() {
+    let load = Load {
+        expect: Expectation::Match(Regex::new("World$").expect("valid")),
+        ..load()
+    };
+    let say = |text: &str| Act::Send(text.as_bytes().to_vec());
+    let cases = [
+        (
+            vec![(1, say("Hello Moon")), (1, Act::Fin)],
+            ErrorClass::WrongReply,
+        ),
+        (vec![(1, Act::Fin)], ErrorClass::ClosedEarly),
+        (vec![(1, say("Hello Moon"))], ErrorClass::ReplyTimeout),
+        (
+            vec![(1, say("Hel")), (2, Act::Reset)],
+            ErrorClass::ResetInReply,
+        ),
+    ];
+    for (acts, class) in cases {
+        let handshake = Handshake::Accept(1);
+        four_fail(&load, EveryFifth { handshake, acts }, class);
+    }
+    // In two pieces, and without waiting for a server that stays open.
+    let acts = vec![(1, say("Hello Wor")), (2, say("ld"))];
+    let mut network = Scripted::new(move |_| acts.clone(), &load.message);
+    let measurement = engine::run(&mut network, &load, &mut ());
+    assert_eq!(measurement.completed, 20);
+    let longest = measurement.complete.max() as f64;
+    assert!(is_within(1.0, longest, 2e6), "{longest} ns");
+}
+
+#[test]
+fn a_length_decides_what_a_right_reply_is() {
+    let load = Load {
+        expect: Expectation::Length(11.try_into().expect("not zero")),
+        ..load()
+    };
+    let say = |text: &str| Act::Send(text.as_bytes().to_vec());
+    let cases = [
+        (vec![(1, say("Hello World!"))], ErrorClass::WrongReply),
+        (
+            vec![(1, say("Hello")), (1, Act::Fin)],
+            ErrorClass::ClosedEarly,
+        ),
+        (vec![(1, say("Hello"))], ErrorClass::ReplyTimeout),
+    ];
+    for (acts, class) in cases {
+        let handshake = Handshake::Accept(1);
+        four_fail(&load, EveryFifth { handshake, acts }, class);
+    }
+}

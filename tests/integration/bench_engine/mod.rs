@@ -1,0 +1,12 @@
+//! The load engine: its logic against scripted servers in simulated time, its truth on real
+//! sockets and on a virtual board.
+
+mod board;
+mod closed;
+mod failures;
+mod kept;
+mod kernel;
+mod open;
+mod ramp;
+mod scripted;
+mod support;

@@ -1,0 +1,196 @@
+//! Open loops: a schedule that nothing delays.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use hdrhistogram::iterators::IterationValue;
+use hdrhistogram::serialization::Deserializer;
+use tcpctl_engine::engine;
+use tcpctl_engine::load::{Detail, Load};
+use tcpctl_engine::measurement::{ErrorClass, SecondHistograms, Timed};
+use tcpctl_engine::readiness::ConnectFailure;
+
+use super::closed::Stalls;
+use super::scripted::{Act, Handshake, Scripted, Server, greet};
+use super::support::{MS, complete_ms, count, errors, is_within, open, requests, seconds};
+
+const TARGET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
+
+fn load(per_second: f64, max_in_flight: usize) -> Load {
+    Load {
+        pace: open(per_second, max_in_flight),
+        extent: seconds(10),
+        ..requests(TARGET, 1, 1)
+    }
+}
+
+#[test]
+fn requests_start_on_the_schedule_however_slow_the_server_is() {
+    let load = load(50.0, 1000);
+    let mut network = Scripted::new(|_| greet(3000), &load.message);
+    let measurement = engine::run(&mut network, &load, &mut ());
+    assert_eq!(measurement.completed, 500);
+    assert_eq!(measurement.target_rate, Some(50.0));
+    let expected: Vec<u64> = (0..500).map(|n| n * 20).collect();
+    let starts: Vec<u64> = network
+        .log
+        .borrow()
+        .syns
+        .iter()
+        .map(|(at, _)| *at)
+        .collect();
+    assert_eq!(starts, expected);
+    assert_eq!(measurement.connections, 150, "3 s at 50 a second");
+    assert_eq!(
+        measurement.elapsed,
+        Duration::from_secs(13) - Duration::from_millis(20)
+    );
+    let lateness = measurement.schedule_error.expect("an open loop has it");
+    assert_eq!((lateness.len(), lateness.max()), (500, 0));
+}
+
+#[test]
+fn a_stall_shows_every_request_that_it_has_delayed() {
+    // Coordinated omission is the opposite: one late request, and the others never sent.
+    let load = load(100.0, 1000);
+    let mut network = Scripted::new(Stalls, &load.message);
+    let measurement = engine::run(&mut network, &load, &mut ());
+    assert_eq!(measurement.completed, 1000);
+    let slower =
+        |ms: u64| measurement.complete.len() - measurement.complete.count_between(0, ms * MS);
+    // 1,000 ms, 990, 980, ...: a hundred requests that fell into the stall.
+    for ms in [900, 500, 100, 50] {
+        let expected = (1000 - ms) / 10;
+        assert!(
+            slower(ms).abs_diff(expected) <= 1,
+            "{} over {ms}",
+            slower(ms)
+        );
+    }
+    assert!(is_within(1.0, complete_ms(&measurement, 1.0), 1000.0));
+}
+
+#[test]
+fn where_no_more_may_be_on_their_way_latency_still_counts_from_the_intended_start() {
+    // A server that takes 100 ms, and 5 at a time: 50 a second, where 100 are asked for.
+    let load = load(100.0, 5);
+    let mut network = Scripted::new(|_| greet(100), &load.message);
+    let measurement = engine::run(&mut network, &load, &mut ());
+    assert_eq!(measurement.completed, 1000);
+    assert_eq!(measurement.connections, 5);
+    assert_eq!(network.log.borrow().most_open, 5);
+    assert_eq!(measurement.elapsed, Duration::from_millis(20_040));
+    // The last should have started at 9.99 s, and was answered at 20.04.
+    assert!(is_within(1.0, complete_ms(&measurement, 1.0), 10_050.0));
+    let lateness = measurement.schedule_error.expect("an open loop has it");
+    assert!(is_within(1.0, lateness.max() as f64 / MS as f64, 9_950.0));
+}
+
+#[test]
+fn a_server_that_never_catches_up_ends_the_run_cut_short() {
+    let load = Load {
+        connect_timeout: Duration::from_secs(1),
+        reply_timeout: Duration::from_secs(4),
+        ..load(100.0, 5)
+    };
+    let mut network = Scripted::new(|_| greet(1000), &load.message);
+    let measurement = engine::run(&mut network, &load, &mut ());
+    assert!(measurement.interrupted);
+    let elapsed = measurement.elapsed.as_secs_f64();
+    assert!(is_within(1.0, elapsed, 15.0), "{elapsed} s");
+    assert!((70..=75).contains(&measurement.completed));
+}
+
+#[test]
+fn a_number_of_requests_is_exact_and_the_warm_up_is_not_among_them() {
+    let load = Load {
+        extent: count(123),
+        warm_up: Duration::from_secs(1),
+        ..load(100.0, 10)
+    };
+    let mut network = Scripted::new(|_| greet(5), &load.message);
+    let measurement = engine::run(&mut network, &load, &mut ());
+    assert_eq!(measurement.completed, 123);
+    assert_eq!(network.log.borrow().syns.len(), 223);
+    assert_eq!(measurement.schedule_error.expect("open").len(), 123);
+}
+
+#[test]
+fn refusals_do_not_change_the_schedule() {
+    struct Full;
+    impl Server for Full {
+        fn handshake(&mut self, _: usize, _: u64) -> Handshake {
+            Handshake::Fail(1, ConnectFailure::Refused)
+        }
+        fn request(&mut self, _: usize, _: usize, _: u64) -> Vec<(u64, Act)> {
+            unreachable!("nobody is let in")
+        }
+    }
+    let load = load(20.0, 10);
+    let mut network = Scripted::new(Full, &load.message);
+    let measurement = engine::run(&mut network, &load, &mut ());
+    assert_eq!(measurement.errors, errors([(ErrorClass::Refused, 200)]));
+    assert_eq!(network.log.borrow().syns.len(), 200);
+    let failed: Vec<u64> = measurement.seconds.iter().map(|s| s.failed).collect();
+    assert_eq!(failed, [20; 10]);
+}
+
+#[test]
+fn the_seconds_distributions_add_up_to_the_run_s() {
+    let load = Load {
+        detail: Detail::Seconds,
+        ..load(50.0, 1000)
+    };
+    // A stall of the third second shows in its own distribution.
+    let stalls = |request| {
+        greet(if (100..150).contains(&request) {
+            900
+        } else {
+            20
+        })
+    };
+    let mut network = Scripted::new(stalls, &load.message);
+    let measurement = engine::run(&mut network, &load, &mut ());
+    assert_eq!(
+        measurement.second_histograms.len(),
+        measurement.seconds.len()
+    );
+    let wholes = [
+        &measurement.connect,
+        &measurement.first_byte,
+        &measurement.complete,
+        measurement.schedule_error.as_ref().expect("an open loop"),
+    ];
+    for (timed, whole) in Timed::ALL.into_iter().zip(wholes) {
+        let mut sum = Histogram::<u64>::new(3).expect("three digits");
+        for SecondHistograms(second) in &measurement.second_histograms {
+            if second[timed as usize].is_empty() {
+                continue;
+            }
+            let part: Histogram<u64> = Deserializer::new()
+                .deserialize(&mut second[timed as usize].as_slice())
+                .expect("its own form");
+            sum.add(part).expect("it grows");
+        }
+        let samples = |times: &Histogram<u64>| {
+            let recorded = times.iter_recorded();
+            let sample = |at: IterationValue<u64>| (at.value_iterated_to(), at.count_at_value());
+            recorded.map(sample).collect::<Vec<_>>()
+        };
+        assert_eq!(whole.len(), 500, "{timed:?}");
+        assert_eq!(samples(&sum), samples(&whole.histogram()), "{timed:?}");
+    }
+    let longest: Vec<u64> = measurement
+        .second_histograms
+        .iter()
+        .map(|SecondHistograms(second)| {
+            let complete = &mut second[Timed::Complete as usize].as_slice();
+            let times: Histogram<u64> = Deserializer::new().deserialize(complete).expect("filled");
+            times.max() / MS
+        })
+        .collect();
+    // They start in the third second, and most of them end in the fourth. The last request ends
+    // with the tenth, when the eleventh begins.
+    assert_eq!(longest, [20, 20, 900, 900, 20, 20, 20, 20, 20, 20, 20]);
+}

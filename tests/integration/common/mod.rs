@@ -1,0 +1,207 @@
+//! Servers that behave and misbehave, and the real binary to run against them.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary takes of this what it needs"
+)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+#[cfg(target_os = "linux")]
+pub mod firmware;
+#[cfg(target_os = "linux")]
+pub mod hostile_packets;
+#[cfg(target_os = "linux")]
+pub mod loader;
+#[cfg(unix)]
+pub mod person;
+pub mod schema;
+
+/// No test waits longer for the command: one that hangs fails, and does not stop the others.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A server on a port of its own that treats every connection alike. It ends with the test
+/// process.
+pub struct Server {
+    pub address: SocketAddr,
+}
+
+impl Server {
+    pub fn start(behaviour: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(listener, behaviour)
+    }
+
+    pub fn on(
+        listener: TcpListener,
+        behaviour: impl Fn(TcpStream) + Send + Sync + Clone + 'static,
+    ) -> Self {
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for connection in listener.incoming() {
+                let behaviour = behaviour.clone();
+                thread::spawn(move || behaviour(connection.unwrap()));
+            }
+        });
+        Self { address }
+    }
+
+    /// Reads what has come, then answers and closes: the tutorial board.
+    pub fn greeter(greeting: &'static [u8]) -> Self {
+        Self::start(move |mut connection| {
+            read_some(&mut connection);
+            let _ = connection.write_all(greeting);
+        })
+    }
+
+    /// Reads what has come, answers, and stays open until the client is gone.
+    pub fn staying(greeting: &'static [u8]) -> Self {
+        Self::start(move |mut connection| {
+            read_some(&mut connection);
+            let _ = connection.write_all(greeting);
+            read_all(&mut connection);
+        })
+    }
+
+    pub fn echo() -> Self {
+        Self::start(|mut connection| {
+            let mut back = connection.try_clone().unwrap();
+            let _ = std::io::copy(&mut connection, &mut back);
+            let _ = back.shutdown(std::net::Shutdown::Write);
+        })
+    }
+
+    /// What the server gets, one message a connection.
+    pub fn recorder() -> (Self, mpsc::Receiver<Vec<u8>>) {
+        let (sender, receiver) = mpsc::channel();
+        let server = Self::start(move |mut connection| {
+            let _ = sender.send(read_all(&mut connection));
+            let _ = connection.write_all(b"ok");
+        });
+        (server, receiver)
+    }
+
+    pub fn target(&self) -> String {
+        self.address.to_string()
+    }
+}
+
+pub fn read_some(connection: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = vec![0; 4096];
+    let count = connection.read(&mut bytes).unwrap_or(0);
+    bytes.truncate(count);
+    bytes
+}
+
+pub fn read_all(connection: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = connection.read_to_end(&mut bytes);
+    bytes
+}
+
+/// Closes with a reset (RST).
+pub fn reset(connection: TcpStream) {
+    let socket = socket2::Socket::from(connection);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+/// A port on which nothing listens, and on which nothing else will: it stays bound.
+pub fn closed_port() -> (socket2::Socket, SocketAddr) {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
+/// `tcpctl` with an environment that no test machine changes.
+pub fn tcpctl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tcpctl"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("TCPCTL_CONFIG", "/dev/null")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// How a command ended, and what it said.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// The JSON objects on standard output, each as its schema says.
+    pub fn objects(&self) -> Vec<serde_json::Value> {
+        let text = std::str::from_utf8(&self.stdout).unwrap();
+        let objects: Vec<_> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        objects.iter().for_each(schema::check);
+        objects
+    }
+}
+
+/// Runs `tcpctl` to its end.
+pub fn run<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Ended {
+    finish(tcpctl(arguments).spawn().unwrap())
+}
+
+/// Runs `tcpctl` to its end with `input` piped in.
+pub fn run_with_input<'a>(arguments: impl IntoIterator<Item = &'a str>, input: &[u8]) -> Ended {
+    let mut child = tcpctl(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    thread::spawn(move || {
+        // The command may end before it has read everything.
+        let _ = stdin.write_all(&input);
+    });
+    finish(child)
+}
+
+/// Waits for the end of a child; one that hangs is ended, and the test fails.
+pub fn finish(child: Child) -> Ended {
+    let pid = rustix::process::Pid::from_child(&child);
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+    let Ok(output) = receiver.recv_timeout(PATIENCE) else {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        panic!("tcpctl hangs");
+    };
+    Ended {
+        code: output.status.code().unwrap_or(-1),
+        stdout: output.stdout,
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Sends a signal to a child.
+pub fn signal(child: &Child, signal: rustix::process::Signal) {
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
+}
+
+/// Bytes without a pattern, the same for one seed.
+pub fn noise(mut seed: u64, count: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(count + 8);
+    while bytes.len() < count {
+        // xorshift64
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        bytes.extend_from_slice(&seed.to_le_bytes());
+    }
+    bytes.truncate(count);
+    bytes
+}

@@ -1,0 +1,218 @@
+//! Each script in its shell: what is typed as far as TAB, and the words that the shell then runs.
+
+use super::desk::{Desk, Shell};
+use crate::processes::{Need, skipped};
+
+/// What is typed, and what `tcpctl` is then called with.
+const TYPED: [(&str, &str); 8] = [
+    ("tcpctl disc\t", "<discover>"),
+    ("tcpctl send --half\t", "<send> <--half-close>"),
+    ("tcpctl bench --only thr\t", "<bench> <--only> <throughput>"),
+    ("tcpctl send greeter-1\t", "<send> <greeter-1a2b3c>"),
+    ("tcpctl send sim:lo\t", "<send> <sim:lossy>"),
+    (
+        "tcpctl bench sim:ideal,wor\t2",
+        "<bench> <sim:ideal,workers=2>",
+    ),
+    (
+        "tcpctl send kitchen --file ph\t",
+        "<send> <kitchen> <--file> <photo of a board.jpg>",
+    ),
+    ("tcpctl send lab\t", "<send> <lab board>"),
+];
+
+/// What needs care in shells that part words at `=` and `:`.
+const PARTED: [(&str, &str); 4] = [
+    (
+        "tcpctl bench sim --fail-if 'serv\t<4'",
+        "<bench> <sim> <--fail-if> <served<4>",
+    ),
+    ("tcpctl --color=al\t", "<--color=always>"),
+    (
+        "tcpctl send '[::1]:3000' --half\t",
+        "<send> <[::1]:3000> <--half-close>",
+    ),
+    (
+        "tcpctl bench 127.0.0.1:3000 --only=lat\t",
+        "<bench> <127.0.0.1:3000> <--only=latency>",
+    ),
+];
+
+fn completes<'a>(
+    shell: &mut Shell,
+    desk: &Desk,
+    typed: impl IntoIterator<Item = &'a (&'a str, &'a str)>,
+) {
+    for (line, words) in typed {
+        shell.types(line);
+        shell.types("\r");
+        shell.sees(&format!("ran: {words}."));
+    }
+    // Twice, for a list; nothing of it is more than a name.
+    shell.types("tcpctl send evil\t\t\r");
+    shell.sees("ran: <send> <evil>.");
+    assert!(!desk.was_tricked(), "a board's name was run");
+}
+
+#[test]
+fn bash_completes() {
+    if skipped(&[Need::Program("bash"), Need::Program("setsid")]) {
+        return;
+    }
+    let desk = Desk::new("bash");
+    let mut shell = Shell::start(&desk, &["bash", "--noprofile", "--norc", "-i"]);
+    shell.types(&format!(
+        "PS1='$ '; source {}; echo loaded $?.\r",
+        Desk::script("tcpctl.bash")
+    ));
+    shell.sees("loaded 0.");
+    completes(&mut shell, &desk, TYPED.iter().chain(&PARTED));
+    // As those have it that take : and = for letters.
+    shell.types("COMP_WORDBREAKS=' '; echo changed $?.\r");
+    shell.sees("changed 0.");
+    completes(&mut shell, &desk, TYPED.iter().chain(&PARTED));
+}
+
+#[test]
+fn zsh_completes() {
+    if skipped(&[Need::Program("zsh"), Need::Program("setsid")]) {
+        return;
+    }
+    let desk = Desk::new("zsh");
+    let mut shell = Shell::start(&desk, &["zsh", "-f", "-i"]);
+    shell.types(&format!(
+        "PS1='$ '; autoload -Uz compinit; compinit -u -D; source {}; echo loaded $?.\r",
+        Desk::script("_tcpctl")
+    ));
+    shell.sees("loaded 0.");
+    completes(&mut shell, &desk, TYPED.iter().chain(&PARTED));
+}
+
+#[test]
+fn zsh_finds_the_script_in_its_fpath() {
+    if skipped(&[Need::Program("zsh"), Need::Program("setsid")]) {
+        return;
+    }
+    let desk = Desk::new("zsh-fpath");
+    let folder = Desk::script("");
+    let mut shell = Shell::start(&desk, &["zsh", "-f", "-i"]);
+    shell.types(&format!(
+        "PS1='$ '; fpath=({folder} $fpath); autoload -Uz compinit; compinit -u -D; echo loaded $?.\r"
+    ));
+    shell.sees("loaded 0.");
+    completes(&mut shell, &desk, &TYPED[..1]);
+}
+
+#[test]
+fn fish_completes() {
+    if skipped(&[Need::Program("fish")]) {
+        return;
+    }
+    let desk = Desk::new("fish");
+    // fish says itself what it would propose for a line.
+    let proposed = |line: &str| {
+        let script = format!(
+            "source {}; complete --do-complete \"{line}\"",
+            Desk::script("tcpctl.fish")
+        );
+        let output = desk
+            .command("fish")
+            .args(["--no-config", "--command", &script])
+            .output()
+            .unwrap();
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let values = lines
+            .lines()
+            .map(|line| line.split('\t').next().unwrap_or_default().to_owned());
+        values.collect::<Vec<_>>()
+    };
+    for (line, values) in [
+        ("tcpctl disc", vec!["discover"]),
+        ("tcpctl send --half", vec!["--half-close"]),
+        (
+            "tcpctl bench --only ",
+            vec!["limits", "latency", "throughput"],
+        ),
+        ("tcpctl send greeter-1", vec!["greeter-1a2b3c"]),
+        ("tcpctl send sim:lo", vec!["sim:lossy"]),
+        ("tcpctl bench sim:ideal,wor", vec!["sim:ideal,workers="]),
+        (
+            "tcpctl send kitchen --file ph",
+            vec!["photo of a board.jpg"],
+        ),
+        ("tcpctl --color=al", vec!["--color=always"]),
+        ("tcpctl send evil", vec![]),
+    ] {
+        assert_eq!(proposed(line), values, "{line}");
+    }
+}
+
+#[test]
+fn elvish_completes() {
+    // It is rare: where it is not installed that is no failure, whatever the environment asks for.
+    if !Need::Program("elvish").is_there() || skipped(&[Need::Program("setsid")]) {
+        eprintln!("skipped: needs elvish");
+        return;
+    }
+    let desk = Desk::new("elvish");
+    let rc = Desk::script("tcpctl.elv");
+    let mut shell = Shell::start(&desk, &["elvish", "-rc", &rc]);
+    // Where it has to quote, it shows the one proposal and waits whether it is meant.
+    completes(&mut shell, &desk, &TYPED[..5]);
+}
+
+/// No PowerShell is to be had on our machines: its script is read, and asked for what it would ask.
+#[test]
+fn powershell_is_registered_and_answered() {
+    let script = std::fs::read_to_string(Desk::script("tcpctl.ps1")).unwrap();
+    assert!(script.contains("Register-ArgumentCompleter -Native -CommandName tcpctl "));
+    let mut open = Vec::new();
+    for character in script
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .flat_map(str::chars)
+    {
+        match character {
+            '(' => open.push(')'),
+            '[' => open.push(']'),
+            '{' => open.push('}'),
+            ')' | ']' | '}' => assert_eq!(open.pop(), Some(character), "{script}"),
+            _ => {}
+        }
+    }
+    assert!(open.is_empty(), "{script}");
+
+    let desk = Desk::new("powershell");
+    let answers = |words: &[&str]| {
+        let output = desk
+            .command("tcpctl")
+            .env("TCPCTL_COMPLETE", "powershell")
+            .arg("--")
+            .args(words)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let commands = answers(&["tcpctl", ""]);
+    for line in commands.lines() {
+        let (value, help) = line.split_once('\t').unwrap();
+        assert!(
+            !value.is_empty() && !help.is_empty() && !help.contains('\t'),
+            "{line:?}"
+        );
+    }
+    let targets = answers(&["tcpctl", "send", "lab"]);
+    assert!(targets.starts_with("'lab board'\t"), "{targets}");
+    assert_eq!(answers(&["tcpctl", "send", "evil"]), "");
+    for command in ["flash", "sim"] {
+        for option in ["--services", "--status"] {
+            let switches = answers(&["tcpctl", command, option, "o"]);
+            let mut values: Vec<_> = switches
+                .lines()
+                .map(|line| line.split('\t').next().unwrap_or_default())
+                .collect();
+            values.sort_unstable();
+            assert_eq!(values, ["off", "on"], "{command} {option}");
+        }
+    }
+}

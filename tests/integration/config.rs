@@ -1,0 +1,196 @@
+//! `tcpctl config`, and what the config file and the environment do to other commands.
+
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::common::{Ended, Server, finish, tcpctl};
+
+/// A home of its own, which is removed when this is dropped.
+struct Home(PathBuf);
+
+impl Home {
+    fn new(name: &str, config: Option<&str>) -> Self {
+        let home =
+            Self(std::env::temp_dir().join(format!("tcpctl-config-{}-{name}", std::process::id())));
+        let folder = home.0.join(".config/tcpctl");
+        fs::create_dir_all(&folder).unwrap();
+        if let Some(text) = config {
+            fs::write(folder.join("config.toml"), text).unwrap();
+        }
+        home
+    }
+
+    fn file(&self) -> String {
+        let file = self.0.join(".config/tcpctl/config.toml");
+        file.to_str().unwrap().to_owned()
+    }
+
+    fn run(&self, line: &str, environment: &[(&str, &str)]) -> Ended {
+        let mut command = tcpctl(line.split(' '));
+        command
+            .env_remove("TCPCTL_CONFIG")
+            .env("HOME", &self.0)
+            .envs(environment.iter().copied());
+        finish(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The report, which is also what its schema says.
+fn report(ended: &Ended) -> Value {
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let report = ended.objects().remove(0);
+    let schema = common::run(["schema", "config"]).stdout;
+    let schema: Value = serde_json::from_slice(&schema).unwrap();
+    jsonschema::validate(&schema, &report).unwrap();
+    report
+}
+
+#[test]
+fn each_setting_is_told_with_its_place() {
+    let home = Home::new(
+        "places",
+        Some("target = \"sim\"\n\nport = \"/dev/ttyUSB7\"\n"),
+    );
+    let told = report(&home.run("config --json", &[]));
+    let file = home.file();
+    assert_eq!(told["file"], json!({"path": file, "exists": true}));
+    assert_eq!(
+        told["settings"],
+        json!({
+            "target": {"value": "sim", "source": "file", "from": format!("{file}:1")},
+            "port": {"value": "/dev/ttyUSB7", "source": "file", "from": format!("{file}:3")},
+            "color": {"value": "auto", "source": "default", "from": null},
+        })
+    );
+
+    let environment = [("TCPCTL_TARGET", "sim:lossy"), ("NO_COLOR", "1")];
+    let told = report(&home.run("config --json", &environment));
+    assert_eq!(
+        told["settings"]["target"],
+        json!({"value": "sim:lossy", "source": "environment", "from": "TCPCTL_TARGET"})
+    );
+    assert_eq!(
+        told["settings"]["color"],
+        json!({"value": "never", "source": "environment", "from": "NO_COLOR"})
+    );
+    let told = report(&home.run("config --json --color always", &environment));
+    assert_eq!(
+        told["settings"]["color"],
+        json!({"value": "always", "source": "flag", "from": "--color"})
+    );
+
+    let ended = home.run("config", &environment);
+    let text = String::from_utf8(ended.stdout).unwrap();
+    assert!(
+        text.contains("target  sim:lossy     from TCPCTL_TARGET\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!("port    /dev/ttyUSB7  from {file}:3\n")),
+        "{text}"
+    );
+}
+
+#[test]
+fn no_file_is_no_failure_unless_it_was_named() {
+    let home = Home::new("none", None);
+    let told = report(&home.run("config --json", &[]));
+    assert_eq!(told["file"]["exists"], false);
+    assert_eq!(told["settings"]["target"]["value"], Value::Null);
+    let ended = home.run("config", &[("TCPCTL_CONFIG", "/nowhere/config.toml")]);
+    assert_eq!(ended.code, 2);
+    assert!(
+        ended.stderr.contains("/nowhere/config.toml"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_home_that_is_no_absolute_path_is_none() {
+    let home = Home::new("relative", None);
+    for relative in ["", "home"] {
+        let told = report(&home.run("config --json", &[("HOME", relative)]));
+        assert_eq!(told["file"]["path"], Value::Null, "{relative:?}");
+        assert_eq!(told["cache"], Value::Null, "{relative:?}");
+    }
+}
+
+#[test]
+fn what_can_t_be_is_one_line_with_the_file_and_the_line() {
+    for (text, line, part) in [
+        (
+            "# mine\ntagret = \"sim\"\n",
+            2,
+            "unknown field `tagret`, expected `target` or `port`",
+        ),
+        ("target = 3000\n", 1, "invalid type"),
+        ("target = \"sim\nport = \"x\"\n", 1, ""),
+        ("\n\ntarget = \"board:99999\"\n", 3, "'board:99999'"),
+        ("port = \"\"\n", 1, "the port is empty"),
+    ] {
+        let home = Home::new("wrong", Some(text));
+        let ended = home.run("config", &[]);
+        assert_eq!(ended.code, 2, "{text}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{text}: {}", ended.stderr);
+        let start = format!("error: config file {}:{line}: ", home.file());
+        assert!(ended.stderr.starts_with(&start), "{text}: {}", ended.stderr);
+        assert!(ended.stderr.contains(part), "{text}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn an_option_wins_over_the_environment_and_that_over_the_file() {
+    let greeter = |greeting| Server::greeter(greeting);
+    let (flag, variable, file) = (greeter(b"flag"), greeter(b"variable"), greeter(b"file"));
+    let home = Home::new("order", Some(&format!("target = \"{}\"\n", file.target())));
+    let target = variable.target();
+    let environment = [("TCPCTL_TARGET", target.as_str())];
+    let said = |ended: Ended| String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(said(home.run("send -m hi", &[])), "file");
+    assert_eq!(said(home.run("send -m hi", &environment)), "variable");
+    assert_eq!(
+        said(home.run(&format!("send {} hi", flag.target()), &environment)),
+        "flag"
+    );
+}
+
+#[test]
+fn a_value_that_fails_later_is_told_with_its_place() {
+    let home = Home::new("later", Some("\nport = \"/dev/no-such-board\"\n"));
+    let ended = home.run("monitor", &[]);
+    assert_ne!(ended.code, 0);
+    assert!(
+        ended
+            .stderr
+            .contains(&format!("config file {}:2: ", home.file())),
+        "{}",
+        ended.stderr
+    );
+    let ended = home.run("monitor", &[("TCPCTL_PORT", "/dev/no-such-board")]);
+    assert!(
+        ended.stderr.contains("error: TCPCTL_PORT: "),
+        "{}",
+        ended.stderr
+    );
+    let ended = home.run("monitor --port /dev/other-board", &[]);
+    assert!(!ended.stderr.contains("config file"), "{}", ended.stderr);
+    let ended = home.run("send -m hi", &[("TCPCTL_TARGET", "a:b:c")]);
+    assert_eq!(ended.code, 2);
+    assert!(
+        ended
+            .stderr
+            .starts_with("error: TCPCTL_TARGET: target 'a:b:c'"),
+        "{}",
+        ended.stderr
+    );
+}

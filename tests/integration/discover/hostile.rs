@@ -1,0 +1,42 @@
+#![cfg(target_os = "linux")]
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tcpctl::discover::report::Status;
+use tcpctl::mdns::link;
+
+use crate::common::hostile_packets::packets;
+use super::network::{Board, Network, after, server};
+
+#[test]
+fn hostile_packets_harm_neither_the_terminal_nor_the_others() {
+    let network = Network::new();
+    let (port, connections) = server();
+    let socket = link::shared_v4(&network.loopback, network.port).unwrap();
+    let group = SocketAddrV4::new(Ipv4Addr::new(224, 0, 0, 251), network.port);
+    let sender = std::thread::spawn(move || {
+        for _ in 0..20 {
+            for packet in packets(Ipv4Addr::LOCALHOST, port) {
+                let _ = socket.send_to(&packet, &group.into());
+            }
+            std::thread::sleep(Duration::from_millis(60));
+        }
+    });
+    let plan = network.plan(after(Duration::from_millis(1500)));
+    let (_, events) = network.search(&[Board::new(7, port)], &plan);
+    sender.join().unwrap();
+    let good = |it: &&tcpctl::discover::report::DiscoverReport| {
+        it.board.name.as_deref() == Some("board-7") && it.board.status == Status::Online
+    };
+    assert_eq!(events.iter().filter(good).count(), 1, "{events:?}");
+    // Three hostile boards are where the good one is. They are told of as what they are, and neither
+    // take its place nor have it connected to once more.
+    assert!(events.len() <= 4, "{events:?}");
+    assert!(
+        events.iter().all(|it| it.board.addresses == ["127.0.0.1"]),
+        "{events:?}"
+    );
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
+}

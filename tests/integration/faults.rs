@@ -1,0 +1,229 @@
+//! A board at the end of a faulty cable: every reply is complete and right, or an error says that
+//! it is not. In simulated time, and through `bench`'s own engine in real time.
+
+
+use embassy_net::tcp::TcpSocket;
+use embassy_time::{Duration, Timer, with_timeout};
+use tcpctl::pattern;
+use tcpctl::sim::link::Traffic;
+use tcpctl::sim::session;
+use tcpctl::sim::spec::{Profile, Spec};
+use tcpctl_engine::engine;
+use tcpctl_engine::load::{Expectation, Extent, Load};
+use tcpctl_engine::measurement::ErrorClass;
+
+use crate::simulated::{Client, GREETING, simulate};
+
+/// How an exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// With the whole reply, every byte right.
+    Right,
+    /// With an error: refused, reset, or out of time.
+    Error,
+}
+
+/// What a faulty run has come to.
+#[derive(Debug)]
+struct Run {
+    endings: Vec<Ending>,
+    to_board: Traffic,
+    to_host: Traffic,
+}
+
+impl Run {
+    fn right(&self) -> usize {
+        let right = self.endings.iter().filter(|&&it| it == Ending::Right);
+        right.count()
+    }
+
+    /// A count of both directions.
+    fn both(&self, count: impl Fn(&Traffic) -> u64) -> u64 {
+        count(&self.to_board) + count(&self.to_host)
+    }
+}
+
+fn spec(changes: &[(&str, &str)]) -> Spec {
+    let always = [("services", "on"), ("latency", "3ms"), ("seed", "11")];
+    let changes = always.iter().chain(changes).copied();
+    Spec::with(Profile::Ideal, changes).expect("a valid spec")
+}
+
+/// Greeted thirty times, and six kilobytes echoed ten times, while `trouble` comes.
+fn run(spec: &Spec, trouble: impl AsyncFnOnce(Client<'_>)) -> Run {
+    let mixed = |n: u32| n.wrapping_mul(2_654_435_761).to_be_bytes()[0];
+    let sent: Vec<u8> = (0..6_000).map(mixed).collect();
+    let outcome = simulate(spec, async |client| {
+        let exchanges = async {
+            let mut endings = Vec::new();
+            for number in 0..40 {
+                let echo = number % 4 == 3;
+                let reply = if echo {
+                    bounded(client, 7, &sent, sent.len()).await
+                } else {
+                    bounded(client, client.port, b"?", usize::MAX).await
+                };
+                let expected = if echo { &*sent } else { GREETING };
+                endings.push(match reply {
+                    Some(reply) => {
+                        assert!(reply == expected, "{number}: {} bytes, wrong", reply.len());
+                        Ending::Right
+                    }
+                    None => Ending::Error,
+                });
+            }
+            endings
+        };
+        let (endings, ()) = tokio::join!(exchanges, trouble(client));
+        (endings, client.plug.traffic())
+    });
+    let (endings, (to_board, to_host)) = outcome.result;
+    Run {
+        endings,
+        to_board,
+        to_host,
+    }
+}
+
+/// An exchange that ends: `None` is an error, or a minute without an end.
+async fn bounded(client: Client<'_>, port: u16, request: &[u8], most: usize) -> Option<Vec<u8>> {
+    let exchange = async {
+        let mut socket = client.try_connect(port).await.ok()?;
+        exchange(&mut socket, request, most).await
+    };
+    with_timeout(Duration::from_secs(60), exchange)
+        .await
+        .ok()
+        .flatten()
+}
+
+/// Sends, and reads `most` bytes or to the peer's FIN; `None` for a reset.
+async fn exchange(socket: &mut TcpSocket<'_>, request: &[u8], most: usize) -> Option<Vec<u8>> {
+    let mut reply = Vec::new();
+    {
+        let (mut reader, mut writer) = socket.split();
+        let write = async {
+            let mut rest = request;
+            while !rest.is_empty() {
+                let written = writer.write(rest).await.ok()?;
+                rest = &rest[written..];
+            }
+            Some(())
+        };
+        let read = async {
+            let mut buffer = [0; 1024];
+            while reply.len() < most {
+                match reader.read(&mut buffer).await.ok()? {
+                    0 => break,
+                    length => reply.extend_from_slice(&buffer[..length]),
+                }
+            }
+            Some(())
+        };
+        let (written, read) = tokio::join!(write, read);
+        written.and(read)?;
+    }
+    socket.close();
+    // The reply is whole whether or not the peer hears of the end.
+    let _ = with_timeout(Duration::from_secs(10), socket.flush()).await;
+    Some(reply)
+}
+
+async fn no_trouble(_: Client<'_>) {}
+
+#[test]
+fn a_tenth_of_the_frames_lost_delays_and_spoils_nothing() {
+    let run = run(&spec(&[("loss", "10%")]), no_trouble);
+    assert!(run.both(|it| it.lost) > 40, "{run:?}");
+    assert_eq!(run.right(), 40, "{run:?}");
+}
+
+#[test]
+fn frames_that_arrive_twice_are_taken_once() {
+    let run = run(&spec(&[("duplicate", "30%")]), no_trouble);
+    assert!(run.both(|it| it.duplicated) > 100, "{run:?}");
+    assert_eq!(run.right(), 40, "{run:?}");
+}
+
+#[test]
+fn frames_out_of_order_are_put_in_order() {
+    let run = run(&spec(&[("reorder", "20%")]), no_trouble);
+    assert!(run.both(|it| it.reordered) > 50, "{run:?}");
+    assert_eq!(run.right(), 40, "{run:?}");
+}
+
+#[test]
+fn a_wrong_bit_is_found_by_a_check_sum_and_sent_again() {
+    let run = run(&spec(&[("corrupt", "10%")]), no_trouble);
+    assert!(run.both(|it| it.corrupted) > 30, "{run:?}");
+    assert_eq!(run.right(), 40, "{run:?}");
+}
+
+#[test]
+fn all_faults_at_once_for_many_seeds() {
+    for seed in 1..=20 {
+        let seed = seed.to_string();
+        let faults = spec(&[
+            ("loss", "10%"),
+            ("duplicate", "10%"),
+            ("reorder", "10%"),
+            ("corrupt", "5%"),
+            ("jitter", "2ms"),
+            ("seed", &seed),
+        ]);
+        let run = run(&faults, no_trouble);
+        assert!(run.right() >= 38, "seed {seed}: {run:?}");
+    }
+}
+
+#[test]
+fn five_seconds_without_a_frame_are_outlived() {
+    // An exchange takes 12 ms or more: this is in the middle of the forty.
+    let run = run(&spec(&[("outage", "5s@200ms")]), no_trouble);
+    assert!(run.both(|it| it.lost) > 0, "{run:?}");
+    assert!(run.right() >= 39, "{run:?}");
+    let last = &run.endings[30..];
+    assert!(last.iter().all(|&it| it == Ending::Right), "{run:?}");
+}
+
+#[test]
+fn a_cable_that_is_out_for_five_seconds_costs_what_was_under_way_at_most() {
+    let run = run(&spec(&[]), async |client| {
+        Timer::after_millis(200).await;
+        client.plug.set_up(false);
+        Timer::after_secs(5).await;
+        client.plug.set_up(true);
+    });
+    assert!(run.right() >= 38, "{run:?}");
+    let last = &run.endings[30..];
+    assert!(last.iter().all(|&it| it == Ending::Right), "{run:?}");
+}
+
+#[test]
+fn bench_counts_every_exchange_on_a_faulty_cable_as_whole_or_as_an_error() {
+    let faults = [
+        ("loss", "5%"),
+        ("duplicate", "5%"),
+        ("reorder", "5%"),
+        ("corrupt", "2%"),
+        ("outage", "300ms@200ms"),
+    ];
+    let spec = spec(&faults);
+    let (board, mut network) = session::network(&spec, None).expect("threads");
+    let right = pattern::compile("^Hello World$").expect("a pattern");
+    let load = Load {
+        expect: Expectation::Match(right),
+        extent: Extent::Requests(30.try_into().expect("not zero")),
+        gone_after: None,
+        ..Load::new(session::address(&spec))
+    };
+    let measurement = engine::run(&mut network, &load, &mut ());
+    drop(network);
+    let failed: u64 = measurement.errors.values().sum();
+    assert_eq!(measurement.completed + failed, 30, "{measurement:?}");
+    assert_eq!(measurement.errors.get(&ErrorClass::WrongReply), None);
+    assert!(measurement.completed >= 28, "{:?}", measurement.errors);
+    // The board may have answered what the client has given up, and no less than it has seen.
+    let served = u64::from(board.stop().counters.served);
+    assert!(served >= measurement.completed);
+}

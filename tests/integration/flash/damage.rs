@@ -1,0 +1,83 @@
+//! Whatever is wrong with a file, it is a firmware or it is refused: nothing panics.
+
+use espflash::flasher::FlashSize;
+use tcpctl::esp::image::{Firmware, merge};
+
+use crate::common::noise;
+use crate::common::firmware::Program;
+
+/// Reads a file as `flash` does, as far as a board would matter.
+fn read(bytes: Vec<u8>) {
+    let Ok(firmware) = Firmware::understand("damaged".to_owned(), bytes) else {
+        return;
+    };
+    let crystal = firmware.chip.default_xtal_frequency();
+    let _ = firmware.image(FlashSize::_4Mb, crystal);
+}
+
+#[test]
+fn settings_and_program_have_places_of_their_own_or_the_image_is_refused() {
+    let understood = Firmware::understand("whole".to_owned(), Program::default().elf()).unwrap();
+    let image = understood
+        .image(FlashSize::_4Mb, understood.chip.default_xtal_frequency())
+        .unwrap();
+    let merged =
+        tcpctl::esp::image::merge([&image.bootloader, &image.table, &image.app].into_iter());
+    // The table's first entry is the settings: offset, then size.
+    let with = |at: usize, value: u32| {
+        let mut other = merged.clone();
+        other[0x8000 + at..0x8000 + at + 4].copy_from_slice(&value.to_le_bytes());
+        Firmware::understand("merged".to_owned(), other)
+    };
+    assert!(with(4, 0xa000).is_ok());
+    for (at, value) in [
+        // Where no flash reaches: an image up to there would have 4 GiB.
+        (4, 0xffff_f000),
+        // The bootloader, the table, the program.
+        (4, 0),
+        (4, 0x8000),
+        (4, 0x10000),
+        // No whole sector.
+        (4, 0xe004),
+        (8, 0x100),
+    ] {
+        let refused = with(at, value).unwrap_err().to_string();
+        assert!(
+            refused.contains("where they can't be"),
+            "{value:#x}: {refused}"
+        );
+    }
+}
+
+#[test]
+fn a_damaged_file_is_refused_and_nothing_else() {
+    let program = Program {
+        size: 2_000,
+        ..Program::default()
+    };
+    let elf = program.elf();
+    let understood = Firmware::understand("whole".to_owned(), elf.clone()).unwrap();
+    let image = understood
+        .image(FlashSize::_4Mb, understood.chip.default_xtal_frequency())
+        .unwrap();
+    let merged = merge([&image.bootloader, &image.table, &image.app].into_iter());
+    for whole in [&elf, &image.app.data, &merged] {
+        read(whole.clone());
+        let choices = noise(whole.len() as u64, 8 * 400);
+        for choice in choices.chunks(8) {
+            let number = u64::from_le_bytes(choice.try_into().unwrap());
+            // Half of the damage is at the start, where the headers are, and at the end.
+            let length = whole.len() as u64;
+            let at = match number % 4 {
+                0 => number / 8 % 128,
+                1 => length - 1 - number / 8 % 600,
+                _ => number / 8 % length,
+            };
+            let at = usize::try_from(at).unwrap();
+            let mut damaged = whole.clone();
+            damaged[at] ^= choice[7] | 1;
+            read(damaged);
+            read(whole[..at].to_vec());
+        }
+    }
+}

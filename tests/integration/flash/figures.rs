@@ -1,0 +1,64 @@
+//! What goes over the wire, and for how long it is busy: counted by the board, at the baud rates
+//! that were set.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+
+use crate::common::firmware::Program;
+use crate::common::loader::Board;
+use super::scene::Scene;
+
+/// The bytes of a part once they are compressed, as the stub takes them.
+fn compressed(bytes: &[u8]) -> usize {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap().len()
+}
+
+#[test]
+fn no_more_is_sent_than_must_be() {
+    let program = Program {
+        size: 1_200_000,
+        ..Program::default()
+    };
+    let scene = Scene::with(Board::new(), &program);
+    let baud = 115_200;
+    let ended = scene.flash(&["--no-wait", "--json", "--baud", &baud.to_string()]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let plan = ended.objects().remove(0);
+    let parts = plan["parts"].as_array().unwrap();
+    let needed: usize = parts
+        .iter()
+        .map(|part| {
+            let offset = u32::try_from(part["offset"].as_u64().unwrap()).unwrap();
+            let length = usize::try_from(part["bytes"].as_u64().unwrap()).unwrap();
+            compressed(&scene.board.read(offset, length))
+        })
+        .sum();
+    let sent = usize::try_from(scene.board.state().received).unwrap();
+    println!("needed {needed} bytes, sent {sent}");
+    assert!(sent < needed + needed / 20, "needed {needed}, sent {sent}");
+    // Both ways, loading the stub, reading the settings back and verifying included: 10 bits a byte.
+    let wire = Duration::from_nanos(scene.board.state().wire_ns);
+    let ideal = Duration::from_nanos(needed as u64 * 10_000_000_000 / baud);
+    println!("at {baud} baud ideally {ideal:?}, on the wire {wire:?}");
+    assert!(wire < ideal + ideal / 20, "ideally {ideal:?}, {wire:?}");
+}
+
+#[test]
+fn settings_alone_take_less_than_three_seconds_at_115200_baud() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    scene.board.press_boot_and_reset();
+    let start = Instant::now();
+    let settings = ["--settings-only", "--greeting", "moin", "--no-wait"];
+    let ended = scene.run(&[&settings[..], &["--baud", "115200"]].concat());
+    let here = start.elapsed();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let wire = Duration::from_nanos(scene.board.state().wire_ns);
+    println!("on the wire {wire:?}, here {here:?}");
+    assert!(wire + here < Duration::from_secs(3), "{wire:?} {here:?}");
+}

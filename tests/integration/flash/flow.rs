@@ -1,0 +1,517 @@
+//! From a blank board to a greeting, and what is left alone on the way.
+
+use tcpctl_settings::{Mode, Security, Settings};
+
+use crate::common::Ended;
+use crate::common::firmware::Program;
+use crate::common::loader::{Board, Boot, Fault, Kind};
+use super::scene::{PASSPHRASE, Scene, events};
+
+const SETTINGS: u32 = 0xe000;
+
+fn settings(board: &Board) -> Settings {
+    Settings::decode(&board.read(SETTINGS, 4096)).unwrap()
+}
+
+fn text(ended: &Ended) -> String {
+    format!("{}{}", String::from_utf8_lossy(&ended.stdout), ended.stderr)
+}
+
+#[test]
+fn a_blank_board_becomes_an_access_point_that_answers() {
+    let scene = Scene::new(Board::new());
+    let ended = scene.run(&["--firmware", &scene.elf, "--mode", "ap"]);
+    let said = text(&ended);
+    assert_eq!(ended.code, 0, "{said}");
+    assert!(said.contains(" answers Hello World in "), "{said}");
+    assert!(said.contains("MAC 84:f7:03:1a:0b:3c"), "{said}");
+    assert!(said.contains("version 0.1.0-test"), "{said}");
+    let stored = settings(&scene.board);
+    let Security::Wpa2(passphrase) = stored.network.security() else {
+        panic!("open");
+    };
+    let told = format!("passphrase {}", passphrase.reveal());
+    assert_eq!(said.matches(&told).count(), 1, "{said}");
+}
+
+#[test]
+fn each_step_is_told_to_programs() {
+    let scene = Scene::new(Board::new());
+    let ended = scene.flash(&["--json", "--greeting", "moin", "--status", "off"]);
+    assert_eq!(ended.code, 0, "{}", text(&ended));
+    assert_eq!(
+        events(&ended),
+        [
+            "plan", "written", "verified", "written", "verified", "written", "verified", "written",
+            "verified", "reset", "booted", "ready", "answered"
+        ]
+    );
+    let objects = ended.objects();
+    assert!(
+        objects
+            .iter()
+            .all(|object| object["schema"] == "tcpctl.flash/1")
+    );
+    let app = |event: &str| {
+        let of_app =
+            |object: &&serde_json::Value| object["event"] == event && object["part"] == "app";
+        objects.iter().filter(of_app).cloned().collect::<Vec<_>>()
+    };
+    let progress = app("progress");
+    let done = |object: &serde_json::Value| object["done"].as_u64().unwrap();
+    assert!(progress.is_sorted_by_key(done) && progress.len() > 2);
+    assert_eq!(done(progress.last().unwrap()), app("written")[0]["bytes"]);
+    let plan = &objects[0];
+    assert_eq!(plan["chip"], "esp32c3");
+    assert_eq!(plan["mac"], "84:f7:03:1a:0b:3c");
+    assert_eq!(plan["flash_bytes"], 4 << 20);
+    assert_eq!(plan["loader"], "stub");
+    assert_eq!(plan["settings"]["greeting"], "moin");
+    assert_eq!(plan["settings"]["status"], "off");
+    assert_eq!(settings(&scene.board).server.status().to_string(), "off");
+    let answered = objects.last().unwrap();
+    assert_eq!(answered["greeting"], "moin");
+}
+
+#[test]
+fn the_flash_is_byte_for_byte_the_image_that_can_be_saved() {
+    let scene = Scene::new(Board::new());
+    let ended = scene.flash(&["--no-wait"]);
+    assert_eq!(ended.code, 0, "{}", text(&ended));
+    let (_, image) = scene.save(&[]);
+    let image = std::fs::read(image).unwrap();
+    let flash = scene.board.read(0, 4 << 20);
+    assert!(flash[..image.len()] == image[..]);
+    assert!(flash[image.len()..].iter().all(|byte| *byte == 0xff));
+}
+
+#[test]
+fn a_quiet_run_prints_what_was_asked_for_and_nothing_else() {
+    let scene = Scene::new(Board::new());
+    let image = scene.folder.path("board.bin");
+    let save = ["--save-image", image.to_str().unwrap()];
+    let arguments = ["flash", "-q", "--firmware", &scene.elf, "--mode", "ap"];
+    let run = |more: &[&str]| {
+        let all = [&arguments[..], &["--open"], more].concat();
+        let ended = crate::common::run(all);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert_eq!(ended.stderr, "");
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    assert_eq!(run(&save), "");
+    assert!(image.is_file());
+    assert!(run(&["--dry-run"]).contains("dry run    nothing is written"));
+    let json = run(&[&save[..], &["--json"]].concat());
+    assert_eq!(json.lines().count(), 2, "{json}");
+
+    let ended = scene.flash(&["-q"]);
+    assert_eq!((ended.code, &*text(&ended)), (0, ""));
+    scene.board.press_boot_and_reset();
+    let ended = scene.run(&["-q", "--show-settings"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(text(&ended).contains("wpa2"), "{}", text(&ended));
+    // A passphrase that is made up has to be seen by somebody.
+    let made_up = crate::common::run([&arguments[..], &save].concat());
+    let shown = String::from_utf8(made_up.stdout).unwrap();
+    assert!(shown.starts_with("passphrase "), "{shown}");
+    assert_eq!(shown.lines().count(), 1, "{shown}");
+}
+
+#[test]
+fn the_saved_image_is_what_the_library_makes() {
+    use espflash::flasher::{FlashData, FlashSettings, FlashSize};
+    use espflash::image_format::idf::IdfBootloaderFormat;
+    use espflash::target::{Chip, XtalFrequency};
+
+    let folder = crate::flash::scene::Folder::new();
+    let elf = Program::default().elf();
+    let file = folder.file("firmware.elf", &elf);
+    let image = folder.path("board.bin");
+    let arguments = ["flash", "--firmware", &file, "--mode", "ap", "--open"];
+    let save = ["--save-image", image.to_str().unwrap()];
+    let ended = crate::common::run([&arguments[..], &save].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let image = std::fs::read(image).unwrap();
+
+    let flash = FlashSettings::new(None, Some(FlashSize::_4Mb), None);
+    let data = FlashData::new(flash, 0, None, Chip::Esp32c3, XtalFrequency::_40Mhz);
+    let csv = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/firmware/settings/partitions.csv"
+    );
+    let table = Some(0x8000);
+    let made = IdfBootloaderFormat::new(&elf, &data, Some(csv.as_ref()), None, table, None);
+    let mut parts = 0;
+    for segment in made.unwrap().flash_segments() {
+        let at = segment.addr as usize;
+        assert!(
+            image[at..at + segment.data().len()] == *segment.data(),
+            "{at:#x}"
+        );
+        parts += 1;
+    }
+    assert_eq!(parts, 3);
+}
+
+#[test]
+fn a_board_is_written_to_the_end_though_nobody_reads_on() {
+    let scene = Scene::new(Board::new());
+    let mut command = scene.command(&["--firmware", &scene.elf, "--mode", "ap", "--open"]);
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = crate::common::finish(child);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(settings(&scene.board).network.mode(), Mode::AccessPoint);
+    // Nobody would see a passphrase that is made up.
+    let scene = Scene::new(Board::new());
+    let mut child = scene
+        .command(&["--firmware", &scene.elf, "--mode", "ap"])
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = crate::common::finish(child);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(scene.board.is_untouched());
+}
+
+#[test]
+fn an_image_for_which_there_is_no_room_is_a_failure() {
+    let folder = crate::flash::scene::Folder::new();
+    let file = folder.file("firmware.elf", &Program::default().elf());
+    for (place, code, advice) in [
+        ("/dev/full", 70, "make room"),
+        ("/nowhere/board.bin", 2, "give another path"),
+        ("/tmp", 2, "it is a folder"),
+    ] {
+        let arguments = ["flash", "--firmware", &file, "--mode", "ap", "--open"];
+        let ended = crate::common::run([&arguments[..], &["--save-image", place]].concat());
+        assert_eq!(ended.code, code, "{}", ended.stderr);
+        // Before it is planned, let alone built.
+        assert_eq!(ended.stdout.is_empty(), code == 2, "{}", ended.stderr);
+        assert!(ended.stderr.contains(place), "{}", ended.stderr);
+        assert!(ended.stderr.contains(advice), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_board_can_stay_in_its_loader_or_in_the_stub() {
+    let slow = ["--baud", "115200"];
+    for (after, before) in [
+        (&["--after", "no-reset"][..], &["--before", "no-reset"][..]),
+        (
+            &["--after", "no-reset-stub"],
+            &["--before", "default-reset"],
+        ),
+        (
+            &["--after", "no-reset-stub"],
+            &["--before", "no-reset-no-sync", "--chip", "esp32c3"],
+        ),
+    ] {
+        let scene = Scene::new(Board::new());
+        let ended = scene.flash(&[&slow, after].concat());
+        assert_eq!(ended.code, 0, "{after:?}: {}", text(&ended));
+        let said = text(&ended);
+        assert!(
+            said.contains("left       the board in its loader"),
+            "{said}"
+        );
+        // Without BOOT and RESET.
+        let settings_only = ["--settings-only", "--greeting", "moin"];
+        let ended = scene.run(&[&slow[..], before, &settings_only].concat());
+        let said = text(&ended);
+        assert_eq!(ended.code, 0, "{after:?} {before:?}: {said}");
+        assert!(said.contains("answers moin"), "{said}");
+    }
+}
+
+#[test]
+fn the_rom_s_own_loader_writes_the_same() {
+    let stub = Scene::new(Board::new());
+    let rom = Scene::new(Board::with(Fault::RefusesStub));
+    assert_eq!(stub.flash(&["--no-wait"]).code, 0);
+    let ended = rom.flash(&[]);
+    let said = text(&ended);
+    assert_eq!(ended.code, 0, "{said}");
+    assert!(said.contains("the stub loader does not start"), "{said}");
+    assert!(said.contains("answers Hello World"), "{said}");
+    assert!(stub.board.read(0, 4 << 20) == rom.board.read(0, 4 << 20));
+}
+
+#[test]
+fn a_rate_that_the_board_or_its_line_can_t_do_falls_back() {
+    for fault in [Fault::RefusesBaud, Fault::NoisyWhenFast] {
+        let scene = Scene::new(Board::with(fault));
+        let ended = scene.flash(&["--no-wait"]);
+        let said = text(&ended);
+        assert_eq!(ended.code, 0, "{fault:?}: {said}");
+        assert!(said.contains("115200 are used"), "{fault:?}: {said}");
+    }
+}
+
+#[test]
+fn what_is_there_already_is_not_written_again() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    scene.board.press_boot_and_reset();
+    let ended = scene.flash(&["--no-wait", "--json"]);
+    assert_eq!(
+        events(&ended),
+        ["plan", "skipped", "skipped", "skipped", "skipped", "reset"]
+    );
+    assert!(scene.board.is_untouched());
+}
+
+#[test]
+fn a_new_firmware_keeps_the_settings() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait", "--workers", "7"]).code, 0);
+    let before = settings(&scene.board);
+    scene.board.press_boot_and_reset();
+    let newer = Program {
+        version: "0.2.0",
+        ..Program::default()
+    };
+    let newer = scene.folder.file("newer.elf", &newer.elf());
+    let ended = scene.run(&["--firmware", &newer, "--no-wait", "--json"]);
+    assert_eq!(ended.code, 0, "{}", text(&ended));
+    assert_eq!(settings(&scene.board), before);
+    assert!(!scene.board.state().flash.erased.contains(&SETTINGS));
+}
+
+#[test]
+fn another_mode_is_one_sector() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait", "--greeting", "moin"]).code, 0);
+    scene.board.press_boot_and_reset();
+    let ended = scene.run(&[
+        "--settings-only",
+        "--mode",
+        "sta",
+        "--ssid",
+        "home",
+        "--password-stdin",
+    ]);
+    let said = text(&ended);
+    assert_eq!(ended.code, 0, "{said}");
+    assert!(said.contains("answers moin"), "{said}");
+    assert!(said.contains("mode sta"), "{said}");
+    let state = scene.board.state();
+    assert_eq!(state.flash.erased.iter().collect::<Vec<_>>(), [&SETTINGS]);
+    assert_eq!(state.flash.written.iter().collect::<Vec<_>>(), [&SETTINGS]);
+    drop(state);
+    let stored = settings(&scene.board);
+    assert_eq!(stored.network.mode(), Mode::Station);
+    assert_eq!(stored.network.ssid().unwrap().as_bytes(), b"home");
+}
+
+#[test]
+fn another_mode_with_the_same_firmware_is_one_sector_too() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    scene.board.press_boot_and_reset();
+    let station = ["--mode", "sta", "--ssid", "x", "--password-stdin"];
+    let ended = scene.run(&[&["--firmware", &scene.elf][..], &station].concat());
+    let said = text(&ended);
+    assert_eq!(ended.code, 0, "{said}");
+    assert!(said.contains("answers Hello World"), "{said}");
+    let state = scene.board.state();
+    assert_eq!(state.flash.erased.iter().collect::<Vec<_>>(), [&SETTINGS]);
+    assert_eq!(state.flash.written.iter().collect::<Vec<_>>(), [&SETTINGS]);
+}
+
+#[test]
+fn stored_settings_are_shown_without_the_passphrase() {
+    let scene = Scene::new(Board::new());
+    let none = scene.run(&["--show-settings"]);
+    assert_eq!(none.code, 1, "{}", text(&none));
+    scene.board.press_boot_and_reset();
+    let evil = ["--greeting", "\x1b[2Jevil\u{202e}"];
+    let ended = scene.flash(&[&["--no-wait", "--ssid", "desk"][..], &evil].concat());
+    assert_eq!(ended.code, 0, "{}", text(&ended));
+    let harmless = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
+    assert!(text(&ended).chars().all(harmless), "{}", text(&ended));
+    scene.board.press_boot_and_reset();
+    let shown = scene.run(&["--show-settings"]);
+    let said = text(&shown);
+    assert!(said.chars().all(harmless), "{said}");
+    assert_eq!(shown.code, 0, "{said}");
+    assert!(said.contains("desk") && said.contains("wpa2"), "{said}");
+    assert!(!said.contains(PASSPHRASE), "{said}");
+    assert!(scene.board.is_untouched());
+}
+
+#[test]
+fn no_passphrase_is_in_any_output() {
+    let scene = Scene::new(Board::new());
+    let saved = scene.folder.path("plan.json");
+    for more in [
+        &["-v", "-v", "-v"][..],
+        &["-vvv", "--json"],
+        &["--settings-only", "--workers", "3", "-vvv"],
+        &["--settings-only", "--workers", "4", "--json"],
+        &["--dry-run", "--json", "-vvv"],
+        &["--show-settings", "--json", "-vvv"],
+        &["--show-settings", "-vvv"],
+        &["--nonsense"],
+        &["--baud", "fast"],
+    ] {
+        // The scene looks for it in all that is said, with RUST_LOG=trace.
+        let alone = more[0].starts_with("--s");
+        let ended = if alone {
+            scene.run(more)
+        } else {
+            scene.flash(more)
+        };
+        let code = if more.len() > 1 && more[0] != "--baud" {
+            0
+        } else {
+            2
+        };
+        assert_eq!(ended.code, code, "{more:?}: {}", text(&ended));
+        std::fs::write(&saved, &ended.stdout).unwrap();
+        scene.board.press_boot_and_reset();
+    }
+    // An error after the passphrase was read.
+    scene.board.state().kind.fault = Fault::Silent;
+    scene.board.press_boot_and_reset();
+    let ended = scene.flash(&["--json", "-vvv"]);
+    assert_eq!(ended.code, 70);
+    assert_eq!(ended.objects()[0]["schema"], "tcpctl.error/1");
+}
+
+#[test]
+fn a_saved_image_has_the_passphrase_and_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let scene = Scene::new(Board::new());
+    let (ended, image) = scene.save(&["--json"]);
+    assert_eq!(events(&ended), ["plan", "saved"]);
+    let mode = image.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let bytes = std::fs::read(&image).unwrap();
+    let mut windows = bytes.windows(PASSPHRASE.len());
+    assert!(windows.any(|window| window == PASSPHRASE.as_bytes()));
+}
+
+#[test]
+fn a_network_that_is_not_ours_yet_is_named() {
+    let unreachable = || {
+        Board::of(Kind {
+            boot: Boot::Unreachable,
+            ..Kind::default()
+        })
+    };
+    let scene = Scene::new(unreachable());
+    let ended = scene.flash(&[]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let advice = "join the network tcpctl-0b3c, then: tcpctl send 127.0.0.1:1 hi";
+    assert!(ended.stderr.contains(advice), "{}", ended.stderr);
+    scene.board.press_boot_and_reset();
+    let open = scene.run(&["--settings-only", "--open"]);
+    assert!(
+        open.stderr.contains("tcpctl-0b3c (open), then"),
+        "{}",
+        open.stderr
+    );
+    assert!(
+        open.stderr.contains("warning: an open network"),
+        "{}",
+        open.stderr
+    );
+    scene.board.press_boot_and_reset();
+    let station = ["--mode", "sta", "--ssid", "home", "--password-stdin"];
+    let ended = scene.run(&[&["--settings-only"][..], &station].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let advice = "127.0.0.1:1 can't be reached from here";
+    assert!(ended.stderr.contains(advice), "{}", ended.stderr);
+}
+
+#[test]
+fn a_board_that_does_not_greet_or_panics_is_no_success() {
+    for (boot, code, words) in [
+        (
+            Boot::Closes,
+            1,
+            "the board gave no greeting: it closed without a byte",
+        ),
+        (
+            Boot::Panics,
+            70,
+            r"the firmware has panicked: out of \x1bmemory",
+        ),
+    ] {
+        let scene = Scene::new(Board::of(Kind {
+            boot,
+            ..Kind::default()
+        }));
+        let ended = scene.flash(&[]);
+        assert_eq!(ended.code, code, "{}", ended.stderr);
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn the_console_is_shown_afterwards_where_that_is_asked_for() {
+    use std::io::{BufRead, BufReader, Read, Write};
+
+    let scene = Scene::new(Board::new());
+    let arguments = [
+        "--firmware",
+        &scene.elf,
+        "--mode",
+        "ap",
+        "--open",
+        "--monitor",
+    ];
+    let mut child = scene.command(&arguments).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = Vec::new();
+    let address = loop {
+        let line = lines.next().unwrap().unwrap();
+        said.push(line.clone());
+        if let Some((address, _)) = line.split_once(" answers Hello World") {
+            break address.to_owned();
+        }
+    };
+    // What it was asked for at first may be told before the console is listened to.
+    let mut client = std::net::TcpStream::connect(&address).unwrap();
+    client.write_all(b"from the test\r\n").unwrap();
+    client.read_to_end(&mut Vec::new()).unwrap();
+    let seen = lines.any(|line| line.unwrap().contains("from the test"));
+    assert!(seen, "{said:?}");
+    crate::common::signal(&child, rustix::process::Signal::INT);
+    let ended = crate::common::finish(child);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+}
+
+#[test]
+fn erasing_takes_a_word_for_it_and_takes_everything() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait", "--workers", "7"]).code, 0);
+    scene.board.press_boot_and_reset();
+    let refused = scene.flash(&["--erase"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
+    assert!(scene.board.is_untouched());
+    scene.board.press_boot_and_reset();
+    let elf = scene.elf.clone();
+    let refused = scene.run(&["--firmware", &elf, "--erase", "--yes"]);
+    assert_eq!(refused.code, 2);
+    let why = "mode: missing, and erasing takes what the board has stored";
+    assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    assert!(scene.board.is_untouched());
+    scene.board.press_boot_and_reset();
+    let ended = scene.flash(&["--erase", "--yes", "--no-wait"]);
+    assert_eq!(ended.code, 0, "{}", text(&ended));
+    assert_eq!(settings(&scene.board).server.workers().get(), 4);
+}
+
+#[test]
+fn a_dry_run_writes_nothing_and_starts_the_board_again() {
+    let scene = Scene::new(Board::new());
+    let ended = scene.flash(&["--dry-run"]);
+    let said = text(&ended);
+    assert_eq!(ended.code, 0, "{said}");
+    assert!(said.contains("nothing is written"), "{said}");
+    assert!(scene.board.is_untouched());
+}

@@ -1,0 +1,300 @@
+//! Which port is meant, on a computer with none, one and several: `/sys/class/tty` and two of
+//! `/dev`'s names are the test's own, in a mount namespace of the command's own.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::common::{Ended, finish};
+use crate::common::loader::{Board, Kind, Wiring};
+use crate::processes::{Need, skipped};
+use super::scene::{Folder, Scene};
+
+/// Names that every Linux has in `/dev`, and nobody here uses.
+const NAMES: [&str; 2] = ["tty62", "tty63"];
+const USB_JTAG: [&str; 2] = ["303a", "1001"];
+const CP210X: [&str; 2] = ["10c4", "ea60"];
+
+/// A computer with these boards on its cables.
+struct Computer {
+    folder: Folder,
+    boards: Vec<Board>,
+}
+
+impl Computer {
+    /// Boards, each with the USB ids and the serial number of what it is behind.
+    fn with(cables: &[([&str; 2], &str)]) -> Self {
+        let folder = Folder::new();
+        fs::create_dir_all(folder.path("class")).unwrap();
+        fs::create_dir_all(folder.path("bus/usb")).unwrap();
+        let mut boards = Vec::new();
+        for ((ids, serial), name) in cables.iter().zip(NAMES) {
+            let device = folder.path(&format!("devices/{name}"));
+            fs::create_dir_all(device.join("interface")).unwrap();
+            symlink(folder.path("bus/usb"), device.join("interface/subsystem")).unwrap();
+            let [vendor, product] = ids;
+            for (file, text) in [
+                ("idVendor", vendor),
+                ("idProduct", product),
+                ("serial", serial),
+            ] {
+                fs::write(device.join(file), format!("{text}\n")).unwrap();
+            }
+            fs::create_dir_all(folder.path(&format!("class/{name}"))).unwrap();
+            let link = folder.path(&format!("class/{name}/device"));
+            symlink(device.join("interface"), link).unwrap();
+            boards.push(Board::of(Kind {
+                wiring: if *ids == USB_JTAG {
+                    Wiring::UsbJtag
+                } else {
+                    Wiring::Bridge
+                },
+                ..Kind::default()
+            }));
+        }
+        Self { folder, boards }
+    }
+
+    /// Runs `tcpctl` on it; its modem lines are those of board `wired`.
+    fn run(&self, wired: usize, arguments: &[&str]) -> Ended {
+        let mut script = format!(
+            "mount --bind {} /sys/class/tty",
+            self.folder.path("class").display()
+        );
+        for (board, name) in self.boards.iter().zip(NAMES) {
+            script.push_str(" && mount --bind ");
+            script.push_str(board.port());
+            script.push_str(" /dev/");
+            script.push_str(name);
+        }
+        script += " && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command
+            // Nobody is asked for a name on the real network.
+            .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
+            .arg(&script)
+            .args(["sh", env!("CARGO_BIN_EXE_tcpctl")])
+            .args(arguments)
+            .env("XDG_CACHE_HOME", self.cache())
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        if let Some(board) = self.boards.get(wired) {
+            board.wire(&mut command);
+        }
+        finish(command.spawn().unwrap())
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.folder.path("cache")
+    }
+}
+
+fn can_t() -> bool {
+    skipped(&[
+        Need::Root,
+        Need::Program("cc"),
+        Need::Program("unshare"),
+        Need::Program("mount"),
+    ]) || !NAMES
+        .iter()
+        .all(|name| Path::new("/dev").join(name).exists())
+}
+
+fn text(ended: &Ended) -> String {
+    format!("{}{}", String::from_utf8_lossy(&ended.stdout), ended.stderr)
+}
+
+/// What `--show-settings` says of a blank board once it was found and reset as it has to be.
+const FOUND: &str = "the board has no settings";
+
+#[test]
+fn the_one_board_is_found_and_reset_by_the_sequence_of_its_usb_device() {
+    if can_t() {
+        return;
+    }
+    for (ids, serial) in [(USB_JTAG, "84:F7:03:1A:0B:3C"), (CP210X, "0001")] {
+        let computer = Computer::with(&[(ids, serial)]);
+        let ended = computer.run(0, &["flash", "--show-settings"]);
+        assert_eq!(ended.code, 1, "{ids:?}: {}", ended.stderr);
+        let words = format!("/dev/tty62: {FOUND}");
+        assert!(ended.stderr.contains(&words), "{ids:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn no_board_is_said_to_be_none() {
+    if can_t() {
+        return;
+    }
+    for command in ["flash", "monitor"] {
+        let computer = Computer::with(&[]);
+        let more = if command == "flash" {
+            &["--mode", "ap", "--open"][..]
+        } else {
+            &[]
+        };
+        let ended = computer.run(0, &[&[command][..], more].concat());
+        assert_eq!(ended.code, 70, "{}", ended.stderr);
+        assert!(
+            ended
+                .stderr
+                .contains("plug it in with a cable that carries data"),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn several_boards_are_listed_and_chosen_from() {
+    if can_t() {
+        return;
+    }
+    let computer = Computer::with(&[(USB_JTAG, "84:F7:03:1A:0B:3C"), (CP210X, "0001")]);
+    for command in ["flash", "monitor"] {
+        let more = if command == "flash" {
+            &["--show-settings"][..]
+        } else {
+            &[]
+        };
+        let ended = computer.run(0, &[&[command][..], more].concat());
+        assert_eq!(ended.code, 2, "{}", ended.stderr);
+        for words in [
+            "/dev/tty62 (303a:1001 Espressif USB JTAG/serial, tcpctl-0b3c, MAC 84:f7:03:1a:0b:3c)",
+            "/dev/tty63 (10c4:ea60 CP210x, serial number 0001)",
+            "--port",
+        ] {
+            assert!(ended.stderr.contains(words), "{}", ended.stderr);
+        }
+        assert_eq!(ended.stderr.trim_end().lines().count(), 1);
+    }
+    let by_id = computer.folder.path("usb-Silicon_Labs_CP2102");
+    symlink("/dev/tty63", &by_id).unwrap();
+    let by_id = by_id.to_str().unwrap();
+    for (given, board, path) in [
+        ("/dev/tty62", 0, "/dev/tty62"),
+        ("84:F7:03:1A:0B:3C", 0, "/dev/tty62"),
+        ("84f7031a0b3c", 0, "/dev/tty62"),
+        ("tcpctl-0b3c", 0, "/dev/tty62"),
+        ("0001", 1, "/dev/tty63"),
+        (by_id, 1, "/dev/tty63"),
+    ] {
+        let ended = computer.run(board, &["flash", "--show-settings", "--port", given]);
+        assert_eq!(ended.code, 1, "{given}: {}", ended.stderr);
+        let words = format!("{path}: {FOUND}");
+        assert!(ended.stderr.contains(&words), "{given}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_name_of_its_own_is_known_where_discover_has_seen_it() {
+    if can_t() {
+        return;
+    }
+    let computer = Computer::with(&[(CP210X, "0001"), (USB_JTAG, "84:F7:03:1A:0B:3C")]);
+    let choose = || computer.run(1, &["flash", "--show-settings", "--port", "kitchen"]);
+    let unknown = choose();
+    assert_eq!(unknown.code, 70, "{}", unknown.stderr);
+    assert!(
+        unknown.stderr.contains("there are: /dev/tty62"),
+        "{}",
+        unknown.stderr
+    );
+    let now = std::time::SystemTime::now();
+    let seen = tcpctl::discover::cache::Remembered {
+        name: "kitchen".to_owned(),
+        host: Some("kitchen.local".to_owned()),
+        addresses: vec!["192.0.2.1".to_owned()],
+        port: 3000,
+        mac: Some("84:f7:03:1a:0b:3c".to_owned()),
+        seen: now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(),
+    };
+    tcpctl::discover::cache::Cache::at(computer.cache().join("tcpctl/boards.json"))
+        .remember(vec![seen], now);
+    let known = choose();
+    assert_eq!(known.code, 1, "{}", text(&known));
+    assert!(known.stderr.contains("/dev/tty63: "), "{}", known.stderr);
+}
+
+#[test]
+fn a_port_in_use_names_the_program_that_uses_it() {
+    let scene = Scene::new(Board::new());
+    let mut monitor = crate::common::tcpctl(["monitor", "--port", scene.board.port()])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It has the port once it shows what comes.
+    let path = scene.board.path.clone();
+    let pid = monitor.id();
+    while !has_open(pid, &path) {
+        std::thread::yield_now();
+    }
+    let ended = scene.flash(&[]);
+    crate::common::signal(&monitor, rustix::process::Signal::INT);
+    monitor.wait().unwrap();
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    let words = format!("{}: tcpctl (process {pid}) is using it", path.display());
+    assert!(ended.stderr.contains(&words), "{}", ended.stderr);
+}
+
+/// Whether a process has locked a file: the lock is the last thing that opening a port does.
+fn has_open(pid: u32, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    let inode = fs::metadata(path).unwrap().ino();
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    locks.lines().any(|lock| {
+        let fields: Vec<_> = lock.split_whitespace().collect();
+        fields.get(4) == Some(&pid.to_string().as_str())
+            && fields
+                .get(5)
+                .is_some_and(|file| file.ends_with(&format!(":{inode}")))
+    })
+}
+
+#[test]
+fn a_port_that_one_may_not_open_says_how_one_may() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+
+    if skipped(&[Need::Root]) {
+        return;
+    }
+    let scene = Scene::new(Board::new());
+    let program = scene.folder.path("tcpctl");
+    fs::copy(env!("CARGO_BIN_EXE_tcpctl"), &program).unwrap();
+    fs::set_permissions(scene.folder.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let groups = fs::read_to_string("/etc/group").unwrap();
+    let dialout = groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some("dialout")).then(|| fields.nth(1).unwrap().parse().unwrap())
+    });
+    for (gid, advice) in [
+        (dialout.unwrap_or(20), "sudo usermod -aG dialout $USER"),
+        (0, "/etc/udev/rules.d/"),
+    ] {
+        std::os::unix::fs::chown(&scene.board.path, Some(0), Some(gid)).unwrap();
+        fs::set_permissions(&scene.board.path, fs::Permissions::from_mode(0o660)).unwrap();
+        assert_eq!(fs::metadata(&scene.board.path).unwrap().gid(), gid);
+        let mut command = Command::new(&program);
+        command
+            .args(["flash", "--show-settings", "--port", scene.board.port()])
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .current_dir("/")
+            .uid(65_534)
+            .gid(65_534);
+        let ended = finish(command.spawn().unwrap());
+        assert_eq!(ended.code, 70, "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("no permission to open it"),
+            "{}",
+            ended.stderr
+        );
+        assert!(ended.stderr.contains(advice), "{}", ended.stderr);
+        assert_eq!(ended.stderr.trim_end().lines().count(), 1);
+    }
+}

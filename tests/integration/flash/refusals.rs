@@ -1,0 +1,488 @@
+//! What can't be done is refused in one line that says what to do, before anything is erased.
+
+use std::process::Stdio;
+
+use crate::common::{Ended, finish, run, signal};
+use crate::common::firmware::Program;
+use crate::common::loader::{Board, Boot, Fault, Kind};
+use super::scene::{PASSPHRASE, Scene};
+
+/// One line, and no more than one.
+fn only_line(ended: &Ended) -> &str {
+    let line = ended.stderr.trim_end();
+    let lines: Vec<_> = line
+        .lines()
+        .filter(|line| !line.starts_with("note:") && !line.starts_with("writing "))
+        .collect();
+    assert_eq!(lines.len(), 1, "{line}");
+    lines[0]
+}
+
+#[test]
+fn every_board_that_can_t_be_written_is_left_as_it_is() {
+    let kind = Kind::default;
+    for (board, advice) in [
+        (kind_with(Fault::Silent), "press and release RESET"),
+        (kind_with(Fault::Garbage), "press and release RESET"),
+        (kind_with(Fault::StubDies), "GPIO9"),
+        (
+            Kind {
+                chip_id: 13,
+                ..kind()
+            },
+            "is for the esp32c3",
+        ),
+        (
+            Kind {
+                flash_size_log2: 20,
+                ..kind()
+            },
+            "more flash",
+        ),
+        (
+            Kind {
+                security_flags: 1,
+                ..kind()
+            },
+            "secure boot",
+        ),
+        (
+            Kind {
+                security_flags: 4,
+                ..kind()
+            },
+            "secure download",
+        ),
+        (
+            Kind {
+                crypt_count: 1,
+                ..kind()
+            },
+            "flash encryption",
+        ),
+    ] {
+        let name = format!("{board:?}");
+        let scene = Scene::new(Board::of(board));
+        let ended = scene.flash(&[]);
+        assert_eq!(ended.code, 70, "{name}: {}", ended.stderr);
+        let line = only_line(&ended);
+        assert!(line.contains(advice), "{name}: {line}");
+        assert!(line.contains(scene.board.port()), "{name}: {line}");
+        assert!(scene.board.is_untouched(), "{name}");
+    }
+}
+
+fn kind_with(fault: Fault) -> Kind {
+    Kind {
+        fault,
+        ..Kind::default()
+    }
+}
+
+#[test]
+fn a_firmware_that_can_t_be_is_refused_before_the_port_is_opened() {
+    let scene = Scene::new(Board::new());
+    let elf = Program::default().elf();
+    let merged = {
+        let image = scene.folder.path("merged.bin");
+        let image = image.to_str().unwrap();
+        let firmware = ["flash", "--firmware", &scene.elf, "--mode", "ap", "--open"];
+        let ended = run([&firmware[..], &["--save-image", image]].concat());
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        std::fs::read(image).unwrap()
+    };
+    let mut flipped = merged.clone();
+    flipped[0x10000 + 500] ^= 1;
+    let stripped = Program {
+        stripped: true,
+        ..Program::default()
+    };
+    let undescribed = Program {
+        described: false,
+        ..Program::default()
+    };
+    let huge = Program {
+        size: 3 << 20,
+        ..Program::default()
+    };
+    for (name, bytes, advice) in [
+        ("empty", Vec::new(), "empty"),
+        ("text", b"hello".to_vec(), "neither an ELF nor an image"),
+        ("stripped", stripped.elf(), "strip"),
+        ("undescribed", undescribed.elf(), "esp_app_desc"),
+        ("huge", huge.elf(), "partition"),
+        ("cut", elf[..elf.len() / 2].to_vec(), "firmware"),
+        ("flipped", flipped, "wrong"),
+        (
+            "cut-image",
+            merged[..merged.len() - 5_000].to_vec(),
+            "cut short",
+        ),
+    ] {
+        let file = scene.folder.file(name, &bytes);
+        let ended = scene.run(&["--firmware", &file, "--mode", "ap", "--password-stdin"]);
+        assert_eq!(ended.code, 2, "{name}: {}", ended.stderr);
+        let line = only_line(&ended);
+        assert!(line.contains(advice), "{name}: {line}");
+        assert!(line.contains(&file), "{name}: {line}");
+        assert!(scene.board.state().commands.is_empty(), "{name}");
+    }
+    let ended = scene.run(&["--firmware", "/dev/zero", "--mode", "ap"]);
+    assert_eq!(ended.code, 2);
+    assert!(only_line(&ended).contains("larger than any firmware"));
+    let ended = scene.run(&["--firmware", "/nowhere/at/all", "--mode", "ap"]);
+    assert_eq!(ended.code, 2);
+    assert!(only_line(&ended).contains("/nowhere/at/all"));
+}
+
+#[test]
+fn an_image_of_any_form_flashes_the_same() {
+    let one = Scene::new(Board::new());
+    assert_eq!(one.flash(&["--no-wait"]).code, 0);
+    let flash = one.board.read(0, 4 << 20);
+    let end = flash.iter().rposition(|byte| *byte != 0xff).unwrap() + 1;
+    let merged = one.folder.file("merged.bin", &flash[..end]);
+    let app = one.folder.file("app.bin", &flash[0x10000..end]);
+    for file in [merged, app] {
+        let other = Scene::new(Board::new());
+        let ended = other.run(&[
+            "--firmware",
+            &file,
+            "--mode",
+            "ap",
+            "--password-stdin",
+            "--no-wait",
+        ]);
+        assert_eq!(ended.code, 0, "{file}: {}", ended.stderr);
+        assert!(other.board.read(0, 4 << 20) == flash, "{file}");
+    }
+}
+
+#[test]
+fn settings_that_can_t_be_are_refused_before_the_port_is_opened() {
+    let scene = Scene::new(Board::new());
+    for (arguments, advice) in [
+        (&["--mode", "router"][..], "ap or sta"),
+        (&["--mode", "ap", "--channel", "14"], "1 to 13"),
+        (
+            &["--mode", "ap", "--channel", "six"],
+            "channel: not a whole number from 1 to 13",
+        ),
+        (&["--mode", "ap", "--workers", "0"], "1 to 32"),
+        (&["--mode", "ap", "--hostname", "my_board"], "hyphens"),
+        (&["--mode", "ap", "--request-timeout", "5"], "5s or 5ms"),
+        (&["--mode", "sta", "--ssid", "home"], "--password-stdin"),
+        (&["--chip", "esp8266", "--mode", "ap"], "esp32c3"),
+        (&["--mode", "ap", "--baud", "fast"], "e.g. 115200"),
+        (&["--mode", "ap", "--baud", "57600"], "begin at 115200"),
+        (&["--mode", "ap", "--baud", "9000000"], "300 to 8000000"),
+        (
+            &["--mode", "ap", "--before", "no-reset-no-sync"],
+            "say it with --chip",
+        ),
+        (&["--mode", "ap", "--before", "never"], "usb-reset"),
+        (&["--mode", "ap", "--after", "never"], "watchdog-reset"),
+        (&["--mode", "ap", "--chip", "esp32c6"], "leave --chip out"),
+    ] {
+        let firmware = ["--firmware", &scene.elf];
+        let ended = scene.run(&[&firmware, arguments].concat());
+        assert_eq!(ended.code, 2, "{arguments:?}: {}", ended.stderr);
+        assert!(only_line(&ended).contains(advice), "{}", ended.stderr);
+        assert!(scene.board.state().commands.is_empty());
+    }
+    let short = crate::common::run_with_input(
+        [
+            "flash",
+            "--mode",
+            "sta",
+            "--ssid",
+            "x",
+            "--password-stdin",
+            "--dry-run",
+        ],
+        b"hunter2\n",
+    );
+    assert_eq!(short.code, 2);
+    assert!(short.stderr.contains("7 characters"), "{}", short.stderr);
+    assert!(!short.stderr.contains("hunter2"), "{}", short.stderr);
+}
+
+#[test]
+fn a_board_that_was_told_nothing_needs_a_mode() {
+    let scene = Scene::new(Board::new());
+    let ended = scene.run(&["--firmware", &scene.elf]);
+    assert_eq!(ended.code, 2);
+    assert!(only_line(&ended).contains("--mode ap"), "{}", ended.stderr);
+    assert!(scene.board.is_untouched());
+    scene.board.press_boot_and_reset();
+    let ended = scene.run(&["--settings-only"]);
+    assert_eq!(ended.code, 2);
+    assert!(only_line(&ended).contains("no setting was given"));
+    assert!(scene.board.state().commands.is_empty());
+    let ended = scene.run(&["--settings-only", "--workers", "2"]);
+    assert_eq!(ended.code, 70);
+    let line = only_line(&ended);
+    assert!(line.contains("leave --settings-only out"), "{line}");
+}
+
+#[test]
+fn nobody_makes_up_a_passphrase_that_nobody_sees() {
+    let scene = Scene::new(Board::new());
+    let arguments = ["--firmware", &scene.elf, "--mode", "ap", "--json"];
+    let ended = scene.run(&arguments);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(scene.board.is_untouched());
+    scene.board.press_boot_and_reset();
+    let ended = scene.run(&[&arguments[..], &["--tell-passphrase", "--no-wait"]].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let passphrase = ended.objects()[0]["passphrase"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(passphrase.len(), 19);
+    assert!(!ended.stderr.contains(&passphrase));
+}
+
+#[test]
+fn a_cell_that_does_not_hold_is_found() {
+    for address in [0x100, 0x10200, 0xe004, 0x8004] {
+        let scene = Scene::new(Board::with(Fault::BadCell(address)));
+        let ended = scene.flash(&[]);
+        assert_eq!(ended.code, 70, "{address:#x}: {}", ended.stderr);
+        let line = only_line(&ended);
+        assert!(line.contains("does not have what was written"), "{line}");
+        assert!(line.contains("to repair it: tcpctl flash --port"), "{line}");
+    }
+}
+
+#[test]
+fn a_board_that_dies_in_the_middle_keeps_its_settings_and_is_repaired_by_the_same_command() {
+    for fault in [Fault::DiesAfter(3), Fault::DiesAfter(1)] {
+        let scene = Scene::new(Board::new());
+        let first = scene.flash(&["--no-wait", "--workers", "7"]);
+        assert_eq!(first.code, 0, "{}", first.stderr);
+        let stored = scene.board.read(0xe000, 4096);
+        let newer = Program {
+            version: "0.2.0",
+            size: 200_000,
+            ..Program::default()
+        };
+        let newer = scene.folder.file("newer.elf", &newer.elf());
+        scene.board.state().kind.fault = fault;
+        scene.board.press_boot_and_reset();
+        let again = ["--firmware", &newer, "--no-wait", "--baud", "115200"];
+        let ended = scene.run(&again);
+        assert_eq!(ended.code, 70, "{}", ended.stderr);
+        let line = only_line(&ended);
+        assert!(line.contains("its settings are as they were"), "{line}");
+        assert!(line.contains("--firmware"), "{line}");
+        assert_eq!(scene.board.read(0xe000, 4096), stored);
+        scene.board.heal();
+        let ended = scene.run(&again);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert_eq!(scene.board.read(0xe000, 4096), stored);
+    }
+}
+
+#[test]
+fn a_write_that_ends_in_the_partition_table_loses_no_settings() {
+    let scene = Scene::new(Board::new());
+    let first = scene.flash(&["--no-wait", "--workers", "7", "--ssid", "desk"]);
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    let stored = scene.board.read(0xe000, 4096);
+    // Another table: all else is there already, so the first block is the table's.
+    scene.board.state().flash.erase(0x8000, 0x1000);
+    scene.board.state().kind.fault = Fault::DiesAfter(0);
+    scene.board.press_boot_and_reset();
+    // Neither mode nor SSID is said again.
+    let again = ["--firmware", &scene.elf, "--no-wait", "--baud", "115200"];
+    let ended = scene.run(&again);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    let line = only_line(&ended);
+    assert!(
+        line.contains("the partition table is half written"),
+        "{line}"
+    );
+    scene.board.heal();
+    let ended = scene.run(&again);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(scene.board.read(0xe000, 4096), stored);
+}
+
+#[test]
+fn after_an_erase_nothing_is_said_to_be_as_it_was() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    scene.board.state().kind.fault = Fault::DiesAfter(1);
+    scene.board.press_boot_and_reset();
+    let ended = scene.flash(&["--erase", "--yes", "--baud", "115200"]);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("the flash was erased"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.stderr.contains("as they were"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("--erase --yes"), "{}", ended.stderr);
+}
+
+#[test]
+fn what_can_t_be_erased_is_not_said_to_be_half_erased() {
+    let scene = Scene::new(Board::with(Fault::RefusesStub));
+    let ended = scene.flash(&["--erase", "--yes"]);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("nothing was erased"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.stderr.contains("repair"), "{}", ended.stderr);
+    assert!(scene.board.is_untouched());
+}
+
+#[test]
+fn events_that_are_lost_are_a_failure_though_the_board_is_written() {
+    let scene = Scene::new(Board::new());
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let child = scene
+        .command(&["--firmware", &scene.elf, "--mode", "ap", "--open", "--json"])
+        .stdin(Stdio::null())
+        .stdout(full)
+        .spawn()
+        .unwrap();
+    let ended = finish(child);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    let words = "standard output: No space left on device";
+    assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("all is written and verified"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!scene.board.is_untouched());
+}
+
+#[test]
+fn ctrl_c_while_settings_are_written_says_that_they_may_be_lost() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    scene.board.state().kind.fault = Fault::DiesAfter(0);
+    scene.board.press_boot_and_reset();
+    let child = scene
+        .command(&["--settings-only", "--greeting", "moin", "--baud", "115200"])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    while scene.board.state().blocks < 1 {
+        std::thread::yield_now();
+    }
+    signal(&child, rustix::process::Signal::TERM);
+    let ended = finish(child);
+    assert_eq!(ended.code, 143, "{}", ended.stderr);
+    let words = "the settings may be lost, the firmware is whole; to repair it: tcpctl flash";
+    assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    scene.board.heal();
+    let again = ["--settings-only", "--greeting", "moin", "--baud", "115200"];
+    let ended = scene.flash(&again[1..]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+}
+
+#[test]
+fn a_pulled_cable_is_called_that() {
+    let scene = Scene::new(Board::with(Fault::UnpluggedAfter(2)));
+    let ended = scene.flash(&[]);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    let line = only_line(&ended);
+    assert!(line.contains("was unplugged"), "{line}");
+    assert!(line.contains("to repair it"), "{line}");
+}
+
+#[test]
+fn a_board_that_does_not_come_up_is_said_to_be_written_all_the_same() {
+    let scene = Scene::new(Board::of(Kind {
+        boot: Boot::Quiet,
+        ..Kind::default()
+    }));
+    let ended = scene.flash(&[]);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    let line = only_line(&ended);
+    assert!(line.contains("written and verified"), "{line}");
+}
+
+#[test]
+fn ctrl_c_says_what_state_the_board_is_in() {
+    // Silence after the first blocks: the command waits for an answer.
+    let scene = Scene::new(Board::with(Fault::DiesAfter(2)));
+    let child = scene
+        .command(&["--firmware", &scene.elf, "--mode", "ap", "--open", "--json"])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    while scene.board.state().blocks < 3 {
+        std::thread::yield_now();
+    }
+    signal(&child, rustix::process::Signal::INT);
+    let ended = finish(child);
+    assert_eq!(ended.code, 130, "{}", ended.stderr);
+    assert!(ended.stderr.contains("half written"), "{}", ended.stderr);
+    let repair = format!("tcpctl flash --port {}", scene.board.port());
+    assert!(ended.stderr.contains(&repair), "{}", ended.stderr);
+    assert!(!ended.stderr.contains(PASSPHRASE));
+}
+
+#[test]
+fn no_port_and_a_wrong_one_are_named() {
+    for (port, words) in [
+        ("/dev/null", "is no serial port"),
+        ("/dev/ttyNOSUCH", "no serial port '/dev/ttyNOSUCH'"),
+        ("84:f7:03:1a:0b:3c", "no serial port"),
+    ] {
+        let ended = run(["flash", "--port", port, "--show-settings"]);
+        assert_eq!(ended.code, 70, "{port}: {}", ended.stderr);
+        assert!(only_line(&ended).contains(words), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn settings_of_a_newer_version_are_lost_to_nobody_who_does_not_say_so() {
+    let scene = Scene::new(Board::new());
+    let first = scene.flash(&["--no-wait"]);
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    // Undamaged, of version 4, and empty.
+    let mut block = b"TCPS\x04\0\0\0".to_vec();
+    block.extend([0x4b, 0x48, 0x26, 0xae]);
+    scene.board.state().flash.erase(0xe000, 0x1000);
+    scene.board.state().flash.write(0xe000, &block, None);
+    for arguments in [
+        &["--settings-only", "--workers", "7"][..],
+        &["--show-settings"],
+        &["--firmware", &scene.elf, "--no-wait"],
+    ] {
+        scene.board.press_boot_and_reset();
+        let ended = scene.run(arguments);
+        assert_eq!(ended.code, 70, "{}", ended.stderr);
+        let line = only_line(&ended);
+        assert!(line.contains("of version 4"), "{line}");
+        assert!(line.contains("--erase"), "{line}");
+        assert!(scene.board.read(0xe000, 4096).starts_with(&block));
+    }
+    scene.board.press_boot_and_reset();
+    let ended = scene.flash(&["--erase", "--yes", "--no-wait"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(!scene.board.read(0xe000, 4096).starts_with(&block));
+}
+
+#[test]
+fn nothing_is_said_of_what_a_board_has_stored_where_none_was_looked_at() {
+    let scene = Scene::new(Board::new());
+    let image = scene.folder.path("image.bin");
+    let image = image.to_str().unwrap();
+    let ended = run(["flash", "--firmware", &scene.elf, "--save-image", image]);
+    assert_eq!(ended.code, 2);
+    let line = only_line(&ended);
+    assert!(line.contains("mode: missing; choose ap"), "{line}");
+    assert!(line.contains("--mode sta --ssid NAME"), "{line}");
+}

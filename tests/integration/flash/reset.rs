@@ -1,0 +1,136 @@
+//! Reset lines: a pseudo-terminal is lent some (`tests/integration/common/loader/modem.c`), and the board's
+//! wiring decides what they do. None of these boards has its BOOT pressed by hand.
+
+use crate::common::Ended;
+use crate::common::loader::{Board, Fault, Kind, Lines, Start, Wiring};
+use crate::processes::{Need, skipped};
+use super::scene::Scene;
+
+fn wired(wiring: Wiring) -> Kind {
+    Kind {
+        wiring,
+        ..Kind::default()
+    }
+}
+
+fn text(ended: &Ended) -> String {
+    format!("{}{}", String::from_utf8_lossy(&ended.stdout), ended.stderr)
+}
+
+fn starts(scene: &Scene) -> Vec<Start> {
+    scene.board.state().starts.clone()
+}
+
+fn no_compiler() -> bool {
+    skipped(&[Need::Program("cc")])
+}
+
+#[test]
+fn a_board_that_runs_its_program_is_brought_into_its_loader_and_out_again() {
+    if no_compiler() {
+        return;
+    }
+    for (wiring, before) in [
+        (Wiring::Bridge, "default-reset"),
+        (Wiring::UsbJtag, "usb-reset"),
+    ] {
+        let scene = Scene::new(Board::of(wired(wiring)));
+        let ended = scene.flash(&["--before", before]);
+        let said = text(&ended);
+        assert_eq!(ended.code, 0, "{wiring:?}: {said}");
+        assert!(said.contains("reset      hard-reset"), "{said}");
+        assert!(said.contains("answers Hello World"), "{said}");
+        assert!(!said.contains("no reset lines"), "{said}");
+        let starts = starts(&scene);
+        assert_eq!(starts.first(), Some(&Start::Loader), "{starts:?}");
+        assert_eq!(starts.last(), Some(&Start::Program), "{starts:?}");
+        // Both are let go of, or the next opening of the port would be a reset.
+        let lines = scene.board.state().lines.clone();
+        assert_eq!(lines.last(), Some(&Lines::default()));
+    }
+}
+
+#[test]
+fn the_wrong_sequence_for_the_wiring_finds_no_loader() {
+    if no_compiler() {
+        return;
+    }
+    let scene = Scene::new(Board::of(wired(Wiring::Bridge)));
+    let ended = scene.flash(&["--before", "no-reset"]);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    assert!(ended.stderr.contains("hold BOOT"), "{}", ended.stderr);
+    assert!(!starts(&scene).contains(&Start::Loader));
+    assert!(scene.board.is_untouched());
+}
+
+#[test]
+fn each_after_does_what_it_is_called() {
+    if no_compiler() {
+        return;
+    }
+    for (after, said, last) in [
+        ("hard-reset", "hard-reset", Start::Program),
+        ("watchdog-reset", "watchdog-reset", Start::Loader),
+        ("no-reset", "left       the board", Start::Loader),
+        ("no-reset-stub", "left       the board", Start::Loader),
+    ] {
+        let scene = Scene::new(Board::of(wired(Wiring::Bridge)));
+        let ended = scene.flash(&["--after", after, "--no-wait"]);
+        let told = text(&ended);
+        assert_eq!(ended.code, 0, "{after}: {told}");
+        assert!(told.contains(said), "{after}: {told}");
+        // The last start that the lines led to: the watchdog is the chip's own.
+        assert_eq!(starts(&scene).last(), Some(&last), "{after}");
+    }
+}
+
+#[test]
+fn a_board_in_its_loader_is_reset_though_the_system_holds_both_lines() {
+    if no_compiler() {
+        return;
+    }
+    let scene = Scene::new(Board::of(wired(Wiring::Bridge)));
+    scene.board.press_boot_and_reset();
+    let ended = scene.flash(&["--before", "no-reset"]);
+    let said = text(&ended);
+    assert_eq!(ended.code, 0, "{said}");
+    assert!(said.contains("answers Hello World"), "{said}");
+    assert_eq!(starts(&scene), [Start::Program]);
+}
+
+#[test]
+fn a_board_that_is_refused_runs_its_program_again() {
+    if no_compiler() {
+        return;
+    }
+    let kind = Kind {
+        chip_id: 13,
+        ..wired(Wiring::Bridge)
+    };
+    let scene = Scene::new(Board::of(kind));
+    let ended = scene.flash(&[]);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    assert_eq!(starts(&scene), [Start::Loader, Start::Program]);
+    assert!(scene.board.is_untouched());
+}
+
+#[test]
+fn a_line_that_is_deaf_at_a_high_rate_is_reset_and_used_at_a_lower_one() {
+    if no_compiler() {
+        return;
+    }
+    let kind = Kind {
+        fault: Fault::DeafWhenFast,
+        ..wired(Wiring::Bridge)
+    };
+    let scene = Scene::new(Board::of(kind));
+    let ended = scene.flash(&["--no-wait"]);
+    let said = text(&ended);
+    assert_eq!(ended.code, 0, "{said}");
+    assert!(said.contains("115200 are used"), "{said}");
+    let scene = Scene::new(Board::with(Fault::DeafWhenFast));
+    let ended = scene.flash(&["--no-wait"]);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    assert!(ended.stderr.contains("--baud 115200"), "{}", ended.stderr);
+    assert!(scene.board.is_untouched());
+}

@@ -1,0 +1,138 @@
+//! A board, a firmware and a folder for one test.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::common::{Ended, finish, run_with_input, tcpctl};
+use crate::common::firmware::Program;
+use crate::common::loader::{Board, Wiring};
+
+pub(crate) const PASSPHRASE: &str = "correct horse battery";
+
+/// A folder of one test's own.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tcpctl-flash-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a file and returns its path.
+    pub(crate) fn file(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) struct Scene {
+    pub(crate) board: Board,
+    pub(crate) folder: Folder,
+    pub(crate) elf: String,
+}
+
+impl Scene {
+    pub(crate) fn new(board: Board) -> Self {
+        Self::with(board, &Program::default())
+    }
+
+    pub(crate) fn with(board: Board, program: &Program) -> Self {
+        let folder = Folder::new();
+        let elf = folder.file("firmware.elf", &program.elf());
+        Self { board, folder, elf }
+    }
+
+    /// `tcpctl flash` on the board.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut all = vec!["flash", "--port", self.board.port()];
+        all.extend(arguments);
+        let mut command = tcpctl(all);
+        command.current_dir(Path::new("/")).env("RUST_LOG", "trace");
+        if self.board.state().kind.wiring != Wiring::None {
+            self.board.wire(&mut command);
+        }
+        command
+    }
+
+    /// Runs `tcpctl flash` with the passphrase piped in.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let _ = stdin.write_all(format!("{PASSPHRASE}\n").as_bytes());
+        drop(stdin);
+        let ended = finish(child);
+        assert_no_passphrase(&ended);
+        ended
+    }
+
+    /// Saves the image of an access point with [`PASSPHRASE`], for no board; returns its path, too.
+    pub(crate) fn save(&self, more: &[&str]) -> (Ended, PathBuf) {
+        let image = self.folder.path("board.bin");
+        let network = ["--mode", "ap", "--password-stdin"];
+        let save = ["--save-image", image.to_str().unwrap()];
+        let arguments = [
+            &["flash", "--firmware", &self.elf],
+            &network[..],
+            &save,
+            more,
+        ]
+        .concat();
+        let ended = run_with_input(arguments, format!("{PASSPHRASE}\n").as_bytes());
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert_no_passphrase(&ended);
+        (ended, image)
+    }
+
+    /// Writes everything, as an access point with [`PASSPHRASE`].
+    pub(crate) fn flash(&self, more: &[&str]) -> Ended {
+        let full = ["--firmware", &self.elf, "--mode", "ap", "--password-stdin"];
+        self.run(&[&full, more].concat())
+    }
+}
+
+/// Neither as it is, nor as a debug log of bytes would show it.
+fn assert_no_passphrase(ended: &Ended) {
+    let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), ended.stderr);
+    let bytes = |form: fn(u8) -> String| PASSPHRASE.bytes().map(form).collect::<Vec<_>>();
+    for secret in [
+        PASSPHRASE.to_owned(),
+        bytes(|byte| format!("{byte:02x}")).join(""),
+        bytes(|byte| format!("{byte:02x}")).join(" "),
+        bytes(|byte| format!("{byte:02x}")).join(", "),
+        bytes(|byte| format!("0x{byte:02x}")).join(", "),
+        bytes(|byte| byte.to_string()).join(", "),
+    ] {
+        assert!(!said.to_lowercase().contains(&secret), "{secret} in {said}");
+    }
+}
+
+/// The events of a run with `--json`.
+pub(crate) fn events(ended: &Ended) -> Vec<String> {
+    ended
+        .objects()
+        .iter()
+        .map(|object| object["event"].as_str().unwrap_or("error").to_owned())
+        .filter(|event| event != "progress")
+        .collect()
+}

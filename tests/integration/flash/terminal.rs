@@ -1,0 +1,137 @@
+//! What a person at a terminal sees and types, through a pseudo-terminal.
+
+use std::os::fd::AsFd;
+
+use rustix::process::Signal;
+use tcpctl_settings::{Security, Settings};
+
+use crate::common::person::Person;
+use crate::common::signal;
+use crate::common::firmware::Program;
+use crate::common::loader::Board;
+use super::scene::Scene;
+
+const STATION: [&str; 5] = ["--settings-only", "--mode", "sta", "--ssid", "home"];
+
+#[test]
+fn a_passphrase_is_typed_and_not_shown() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    scene.board.press_boot_and_reset();
+    let (mut person, child) = Person::runs(scene.command(&STATION));
+    person.sees("passphrase of home: ");
+    // A slip of the finger is taken back.
+    person.types_hidden("secret wort\x7fd\n");
+    let (code, seen) = person.sees_the_end(child);
+    assert_eq!(code, 0, "{seen}");
+    assert!(!seen.contains("secret wor"), "{seen}");
+    let stored = Settings::decode(&scene.board.read(0xe000, 4096)).unwrap();
+    let Security::Wpa2(passphrase) = stored.network.security() else {
+        panic!("open");
+    };
+    assert_eq!(passphrase.reveal(), "secret word");
+}
+
+#[test]
+fn ctrl_c_instead_of_a_passphrase_touches_nothing() {
+    let scene = Scene::new(Board::new());
+    let (mut person, child) = Person::runs(scene.command(&STATION));
+    person.sees("passphrase of home: ");
+    person.types_hidden("sec\x03");
+    let (code, seen) = person.sees_the_end(child);
+    // Ended by the signal itself: a shell says 130.
+    assert_eq!(code, -1, "{seen}");
+    assert!(!seen.contains("sec\r"), "{seen}");
+    assert!(scene.board.state().commands.is_empty());
+}
+
+#[test]
+fn who_is_ended_at_the_prompt_gives_the_terminal_back() {
+    use rustix::termios::{LocalModes, tcgetattr};
+
+    // Before a port is opened, and in the middle: then the first signal is a request, and the second
+    // ends it.
+    let scene = Scene::new(Board::new());
+    let station = ["--mode", "sta", "--ssid", "home", "--password-stdin"];
+    let ended = scene.run(&[&["--firmware", &scene.elf, "--no-wait"][..], &station].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    scene.board.press_boot_and_reset();
+    for (arguments, signals) in [
+        (&STATION[..], &[Signal::TERM][..]),
+        (
+            &["--settings-only", "--ssid", "office"],
+            &[Signal::TERM, Signal::INT],
+        ),
+    ] {
+        let (mut person, child) = Person::runs(scene.command(arguments));
+        person.sees("passphrase of ");
+        let terminal = person.as_fd().try_clone_to_owned().unwrap();
+        while tcgetattr(&terminal)
+            .unwrap()
+            .local_modes
+            .contains(LocalModes::ECHO)
+        {
+            std::thread::yield_now();
+        }
+        for one in signals {
+            signal(&child, *one);
+        }
+        let (_, seen) = person.sees_the_end(child);
+        let modes = tcgetattr(&terminal).unwrap().local_modes;
+        assert!(
+            modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG),
+            "{seen}"
+        );
+    }
+}
+
+#[test]
+fn erasing_is_asked_for_and_can_be_refused() {
+    let scene = Scene::new(Board::new());
+    let elf = scene.elf.clone();
+    let erase = ["--firmware", &elf, "--mode", "ap", "--open", "--erase"];
+    let (mut person, child) = Person::runs(scene.command(&erase));
+    person.sees("[y/N] ");
+    person.types("n\n");
+    let (code, seen) = person.sees_the_end(child);
+    assert_eq!(code, 2, "{seen}");
+    assert!(seen.contains("nothing was erased"), "{seen}");
+    assert!(scene.board.is_untouched());
+}
+
+#[test]
+fn a_person_sees_how_fast_it_goes_and_how_long_it_will_take() {
+    let program = Program {
+        size: 1_500_000,
+        ..Program::default()
+    };
+    let scene = Scene::with(Board::new(), &program);
+    let elf = scene.elf.clone();
+    let write = ["--firmware", &elf, "--mode", "ap", "--open", "--no-wait"];
+    let (person, child) = Person::runs(scene.command(&write));
+    let (code, seen) = person.sees_the_end(child);
+    assert_eq!(code, 0, "{seen}");
+    let bar = seen
+        .split(['\r', '\n'])
+        .find(|line| line.contains("app ") && line.contains(" left") && line.contains("B/s,"));
+    assert!(bar.is_some_and(|bar| bar.contains('%')), "{seen}");
+    // The plan comes first.
+    assert!(seen.find("0x00010000") < seen.find(" left"), "{seen}");
+}
+
+#[test]
+fn ctrl_c_at_a_question_on_the_way_is_an_interruption() {
+    let scene = Scene::new(Board::new());
+    let station = ["--mode", "sta", "--ssid", "home", "--password-stdin"];
+    let ended = scene.run(&[&["--firmware", &scene.elf, "--no-wait"][..], &station].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    scene.board.press_boot_and_reset();
+    // Another network of the stored kind needs another passphrase.
+    let (mut person, child) = Person::runs(scene.command(&["--settings-only", "--ssid", "office"]));
+    person.sees("passphrase of office: ");
+    person.types_hidden("sec\x03");
+    let (code, seen) = person.sees_the_end(child);
+    assert_eq!(code, 130, "{seen}");
+    assert!(seen.contains("nothing was written"), "{seen}");
+    assert!(scene.board.is_untouched());
+}

@@ -1,0 +1,159 @@
+//! The README and the other documents: each call of tcpctl in them is understood, some are run, and no
+//! link is dead.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use tcpctl::cli::Cli;
+
+use crate::common::run;
+use super::examples::calls;
+
+/// The documents, from the top of the checkout.
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/bench.md",
+    "docs/flash.md",
+    "docs/measured.md",
+    "firmware/README.md",
+];
+
+fn checkout() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(document: &str) -> String {
+    fs::read_to_string(checkout().join(document)).unwrap()
+}
+
+/// A command line in a document, and what is shown below it.
+struct Shown {
+    line: String,
+    output: Vec<String>,
+}
+
+/// What is typed in a document's console blocks.
+fn typed(document: &str) -> Vec<Shown> {
+    let mut shown: Vec<Shown> = Vec::new();
+    let mut in_console = false;
+    for line in read(document).lines() {
+        if line.starts_with("```") {
+            in_console = line == "```console";
+        } else if let Some(line) = line.strip_prefix("$ ").filter(|_| in_console) {
+            let line = line.split("   #").next().unwrap().trim_end().to_owned();
+            let output = Vec::new();
+            shown.push(Shown { line, output });
+        } else if in_console && let Some(last) = shown.last_mut() {
+            last.output.push(line.to_owned());
+        }
+    }
+    shown
+}
+
+#[test]
+fn each_call_in_the_documents_is_understood() {
+    let mut count = 0;
+    for document in DOCUMENTS {
+        for Shown { line, .. } in typed(document) {
+            for mut words in calls(&line) {
+                // Of `parallel tcpctl send {} ::: a b` what comes after is put in for {}.
+                let end = words.iter().position(|word| word == ":::");
+                words.truncate(end.unwrap_or(words.len()));
+                let parsed = Cli::try_parse_from(&words);
+                parsed.unwrap_or_else(|error| panic!("{document}: {line}\n{error}"));
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 40, "the documents have hardly an example: {count}");
+}
+
+#[test]
+fn what_the_readme_shows_is_what_is_printed() {
+    let all = typed("README.md");
+    for line in ["tcpctl send sim", "tcpctl send -v sim:lossy,seed=7 hi"] {
+        let shown = all
+            .iter()
+            .find(|it| it.line == line)
+            .unwrap_or_else(|| panic!("{line}"));
+        let ended = run(line.split(' ').skip(1));
+        let said = String::from_utf8(ended.stdout).unwrap() + "\n" + &ended.stderr;
+        assert_eq!(ended.code, 0, "{line}: {said}");
+        // Without its times, which differ.
+        let words = |text: &str| {
+            let mut words: Vec<_> = text
+                .split_whitespace()
+                .filter(|word| !word.starts_with(|c: char| c.is_ascii_digit()) && *word != "us")
+                .map(str::to_owned)
+                .collect();
+            words.sort();
+            words
+        };
+        assert_eq!(words(&shown.output.join("\n")), words(&said), "{line}");
+    }
+}
+
+#[test]
+fn the_exit_codes_in_the_readme_are_those_of_the_help() {
+    let help = String::from_utf8(run(["--help"]).stdout).unwrap();
+    let codes = help.split("Exit codes:").nth(1).unwrap();
+    let told: Vec<_> = codes
+        .lines()
+        .filter_map(|line| line.trim().split(' ').next())
+        .filter(|code| code.starts_with(|c: char| c.is_ascii_digit()))
+        .map(|code| code.trim_end_matches(',').to_owned())
+        .collect();
+    assert_eq!(told, ["0", "1", "2", "6", "7", "28", "56", "70", "130"]);
+    let readme = read("README.md");
+    for code in told {
+        let row = format!("| {code}");
+        assert!(readme.contains(&row), "the README has no row for {code}");
+    }
+}
+
+#[test]
+fn no_link_within_the_checkout_is_dead() {
+    for document in DOCUMENTS {
+        let folder = checkout()
+            .join(document)
+            .parent()
+            .map(PathBuf::from)
+            .unwrap();
+        let text = read(document);
+        for part in text.split("](").skip(1) {
+            let link = part.split(')').next().unwrap();
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            if file.starts_with("http") {
+                continue;
+            }
+            let target = if file.is_empty() {
+                checkout().join(document)
+            } else {
+                folder.join(file)
+            };
+            assert!(target.exists(), "{document}: {link}");
+            if !heading.is_empty() {
+                let text = fs::read_to_string(&target).unwrap();
+                assert!(has_heading(&text, heading), "{document}: {link}");
+            }
+        }
+    }
+}
+
+/// Whether a document has a heading of this anchor, or a name.
+fn has_heading(text: &str, anchor: &str) -> bool {
+    text.contains(&format!("<a name=\"{anchor}\">"))
+        || text
+            .lines()
+            .filter(|line| line.starts_with('#'))
+            .any(|line| {
+                let plain = line.trim_start_matches('#').trim().to_lowercase();
+                let plain: String = plain
+                    .chars()
+                    .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+                    .collect();
+                plain.replace(' ', "-") == anchor
+            })
+}

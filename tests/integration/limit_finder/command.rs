@@ -1,0 +1,229 @@
+//! `tcpctl bench --only limits` on real servers: what it leaves behind, and what is no limit.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::common::{Ended, closed_port, finish, run, tcpctl};
+use crate::limited::{self, App, Beyond};
+use super::sockets::{V4, established, mortal, start};
+
+fn bench(address: SocketAddr) -> Vec<String> {
+    ["bench", &address.to_string(), "--only", "limits", "--json"]
+        .map(str::to_owned)
+        .into()
+}
+
+/// The last object: where the command fails, the failure.
+fn last(ended: &Ended) -> Value {
+    ended.objects().pop().expect("it says something")
+}
+
+/// Nobody of ours is left as the kernel has it, as soon as the command has ended.
+#[test]
+#[cfg(target_os = "linux")]
+fn ctrl_c_leaves_no_connection() {
+    use rustix::process::Signal;
+
+    for stop in [Signal::INT, Signal::TERM] {
+        // Held long enough to be met in the middle: the proof that more are dropped takes a second,
+        // and one that greets after 900 ms is kept full for two.
+        for (app, service) in [(App::Workers(0), 0), (App::GreetsFirst, 900)] {
+            let address = start(V4, 5, app, service);
+            let command = bench(address);
+            let child = tcpctl(command.iter().map(String::as_str)).spawn().unwrap();
+            let begin = Instant::now();
+            while established(address).len() < 6 {
+                assert!(begin.elapsed() < Duration::from_secs(30), "it holds nobody");
+                std::thread::yield_now();
+            }
+            crate::common::signal(&child, stop);
+            let ended = finish(child);
+            let left = established(address);
+            assert!(left.is_empty(), "{stop:?}: {left:?}");
+            let code = if stop == Signal::INT { 130 } else { 143 };
+            assert_eq!(ended.code, code, "{ended:?}");
+            let limits = &ended.objects()[0]["limits"];
+            assert!(limits["held"]["at_least"].as_u64() <= Some(6), "{limits}");
+            for field in ["held", "burst"] {
+                assert!(limits[field].as_u64().is_none(), "{field}: {limits}");
+            }
+            let recovery = limits["evidence"]["recovery_us"].to_string();
+            assert!(!recovery.contains("in time"), "{recovery}");
+            let verdict = ended.objects()[0]["verdict"].to_string();
+            assert!(verdict.contains("cut short"), "{verdict}");
+        }
+    }
+}
+
+#[test]
+fn the_first_line_is_right_and_the_end_leaves_no_connection() {
+    for (app, first) in [
+        (
+            App::Cap(3, Beyond::Fin),
+            "serves 3 at once, queues none, accepts the 4th and closes it",
+        ),
+        (
+            App::Cap(3, Beyond::Evict),
+            "serves 3 at once, queues none, ends an older connection for the 4th",
+        ),
+    ] {
+        let address = start(V4, 128, app, 0);
+        let ended = run(["bench", &address.to_string(), "--only", "limits"]);
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let text = String::from_utf8(ended.stdout).expect("text");
+        assert!(text.starts_with(first), "{text}");
+        let left = established(address);
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn too_few_file_descriptors_here_are_no_limit_of_the_server() {
+    use std::os::unix::process::CommandExt;
+
+    let address = start(V4, 128, App::Workers(1), 0);
+    let mut shell = std::process::Command::new("/bin/sh");
+    let tcpctl = tcpctl([]);
+    shell
+        .arg0("sh")
+        .args(["-c", "ulimit -n 24 && exec \"$0\" \"$@\""]);
+    shell.arg(tcpctl.get_program()).args(bench(address));
+    shell.stdin(std::process::Stdio::null());
+    shell.stdout(std::process::Stdio::piped());
+    shell.stderr(std::process::Stdio::piped());
+    let ended = finish(shell.spawn().unwrap());
+    assert_eq!(ended.code, 70, "{ended:?}");
+    let report = &ended.objects()[0]["limits"];
+    assert_eq!(report["held"].as_u64(), None, "{report}");
+    assert_eq!(report["overflow"], Value::Null, "{report}");
+    let failure = last(&ended);
+    assert_eq!(failure["kind"], "internal", "{failure}");
+    let message = failure["message"].as_str().unwrap_or_default();
+    assert!(message.contains("no free file descriptor"), "{message}");
+    let hint = failure["hint"].as_str().unwrap_or_default();
+    assert!(hint.contains("ulimit -n"), "{hint}");
+}
+
+#[test]
+fn nothing_listens() {
+    let (_bound, address) = closed_port();
+    let command = bench(address);
+    let ended = run(command.iter().map(String::as_str));
+    assert_eq!(ended.code, 7, "{ended:?}");
+    let failure = last(&ended);
+    assert_eq!(failure["kind"], "connect", "{failure}");
+    assert_eq!(ended.objects().len(), 1, "no limits: {ended:?}");
+}
+
+/// A server that closes all and stops to listen when it has held some.
+#[test]
+fn a_server_that_dies_in_the_middle_is_a_failure_and_no_limit() {
+    let (address, server) = mortal();
+    let command = bench(address);
+    let ended = run(command.iter().map(String::as_str));
+    server.join().unwrap();
+    assert_eq!(ended.code, 56, "{ended:?}");
+    let failure = last(&ended);
+    assert_eq!(failure["kind"], "broken", "{failure}");
+    let message = failure["message"].as_str().unwrap_or_default();
+    assert!(
+        message.contains("stopped answering when it held"),
+        "{message}"
+    );
+    for object in ended.objects() {
+        let limits = &object["limits"];
+        for field in ["served_at_once", "queued", "held"] {
+            assert_eq!(limits[field].as_u64(), None, "{field}: {limits}");
+        }
+        assert_eq!(limits["overflow"], Value::Null, "{limits}");
+    }
+    let left = established(address);
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// All of 127.0.0.0/8 is this computer, on Linux.
+#[test]
+#[cfg(target_os = "linux")]
+fn several_sources_tell_a_limit_for_each_client() {
+    let bench = |app, sources: &[&str]| {
+        let mut command = bench(start(V4, 128, app, 0));
+        for source in sources {
+            command.extend(["--source".to_owned(), (*source).to_owned()]);
+        }
+        let ended = run(command.iter().map(String::as_str));
+        assert_eq!(ended.code, 0, "{ended:?}");
+        ended.objects().remove(0)
+    };
+    let sources = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
+    let report = bench(App::PerClient { each: 3, all: 8 }, &sources);
+    let limits = &report["limits"];
+    assert_eq!(limits["per_client"], true, "{limits}");
+    assert_eq!(limits["held"], 3, "{limits}");
+    assert_eq!(limits["held_from_all_sources"], 8, "{limits}");
+    let verdict = report["verdict"].as_str().unwrap_or_default();
+    let first = "serves 3 of each client address at once, 8 in all";
+    assert!(verdict.starts_with(first), "{verdict}");
+
+    let report = bench(App::Cap(3, Beyond::Fin), &sources[..2]);
+    let limits = &report["limits"];
+    assert_eq!(limits["per_client"], false, "{limits}");
+    assert_eq!(limits["held"], 3, "{limits}");
+
+    let report = bench(App::Cap(3, Beyond::Fin), &sources[..1]);
+    assert_eq!(report["limits"]["per_client"], Value::Null, "{report}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_ipv6_address_is_a_target_like_any_other() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        // `sockets::over_ipv6` says so.
+        return;
+    }
+    let address = start("[::1]:0", 1, App::Workers(2), 0);
+    let command = bench(address);
+    let ended = run(command.iter().map(String::as_str));
+    let limits = &ended.objects()[0]["limits"];
+    assert_eq!(limits["served_at_once"], 2, "{ended:?}");
+    assert_eq!(limits["queued"], 2, "{ended:?}");
+}
+
+/// What the search has left in the queue of a slow server is no part of what is measured next.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_slow_server_that_greets_first_is_idle_again_when_its_latency_is_measured() {
+    let address = start(V4, 2, App::GreetsFirst, 100);
+    let target = address.to_string();
+    let parts = ["--only", "limits", "--only", "latency", "-n", "2", "--json"];
+    let ended = run(["bench", &target].into_iter().chain(parts));
+    let report = &ended.objects()[0];
+    let limits = &report["limits"];
+    assert_eq!(limits["served_at_once"], Value::Null, "{limits}");
+    assert_eq!(limits["burst"], 4, "{limits}");
+    // It does not read what it is asked, so its kernel resets after the greeting.
+    let latency = &report["latency"];
+    assert_eq!(latency["requests"], 2, "{latency}");
+    assert_eq!(latency["syn_retransmissions"], 0, "{latency}");
+    let slowest = latency["first_byte_us"]["max"].as_f64().unwrap_or_default();
+    assert!((90_000.0..200_000.0).contains(&slowest), "{latency}");
+}
+
+/// The estimate is said before anything is sent, and is never more than the budget.
+#[test]
+fn the_estimate_comes_first_and_the_budget_is_kept() {
+    let listener = limited::listen(V4.parse().unwrap(), 5).unwrap();
+    let address = listener.local_addr().unwrap();
+    let begin = Instant::now();
+    let target = address.to_string();
+    let options = ["--only", "limits", "--budget", "700ms"];
+    let ended = run(["bench", &target].into_iter().chain(options));
+    assert!(begin.elapsed() < Duration::from_secs(20));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let note = format!("{target}: finding the limits, about 0.7 s");
+    assert!(ended.stderr.starts_with(&note), "{ended:?}");
+    let text = String::from_utf8(ended.stdout).expect("text");
+    assert!(text.contains("budget was used up"), "{text}");
+}

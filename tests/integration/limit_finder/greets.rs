@@ -1,0 +1,367 @@
+//! Servers that greet before they are asked: they can't be held, and what they take in a burst is
+//! found all the same.
+
+use std::ops::RangeInclusive;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tcpctl::bench::limits::{self, Ended, Finding, Known, LimitsPlan, Overflow, Reason, Step};
+
+use super::matrix::{brief, check, find, plan};
+use super::network::Simulated;
+use super::server::{App, Beyond, Death, Server, Speaks, Stack};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn greeting(stack: Stack, workers: usize, service: u64) -> Server {
+    Server {
+        speaks: Speaks::First,
+        service: MS * u32::try_from(service).expect("a few"),
+        ..Server::new(stack, App::Workers(workers))
+    }
+}
+
+/// As many as it takes at a time, and what happens to the next.
+fn truth(server: &Server) -> (RangeInclusive<usize>, Overflow) {
+    let (App::Workers(workers) | App::Cap(workers, _)) = server.app;
+    match (server.stack, server.app) {
+        (_, App::Cap(most, Beyond::Fin)) => (most..=most, Overflow::Closed),
+        (_, App::Cap(most, _)) => (most..=most, Overflow::Reset),
+        (Stack::Slots { n }, _) => (n..=n, Overflow::Refused),
+        (Stack::Lwip { k }, _) => (k + workers..=k + workers, Overflow::Dropped),
+        (Stack::Linux { k }, _) => (k + 1 + workers..=k + 1 + workers, Overflow::Dropped),
+    }
+}
+
+fn expect(server: Server) -> Finding {
+    let found = find(server, &plan());
+    let told = format!("{server:?}\n{}", brief(&found));
+    let finding = found.expect("it lives");
+    let (burst, overflow) = truth(&server);
+    assert_eq!(finding.ended, Ended::Complete, "{told}");
+    assert_eq!(finding.served_at_once.value, Known::Unknown, "{told}");
+    assert_eq!(finding.held.value, Known::Unknown, "{told}");
+    assert_eq!(finding.queued.value, Known::Unknown, "{told}");
+    let why = &finding.served_at_once.evidence;
+    assert!(why.contains("greets first"), "{why}: {told}");
+    // Where all come in the same moment, no worker has taken one when the last comes.
+    let at_once = finding.burst.evidence.contains("next larger burst");
+    let (App::Workers(workers) | App::Cap(workers, _)) = server.app;
+    let burst = burst.start() - if at_once { workers } else { 0 }..=*burst.end();
+    assert!(
+        matches!(finding.burst.value, Known::Exactly(it) if burst.contains(&it)),
+        "{:?} is not {burst:?}: {told}",
+        finding.burst
+    );
+    assert_eq!(finding.overflow, Some(overflow), "{told}");
+    assert_eq!(finding.closes_after_reply, Some(true), "{told}");
+    finding
+}
+
+fn stacks() -> Vec<Stack> {
+    let mut stacks = Vec::new();
+    stacks.extend([0, 1, 2, 5, 8, 16, 30].map(|k| Stack::Linux { k }));
+    stacks.extend([1, 2, 5, 16].map(|k| Stack::Lwip { k }));
+    stacks.extend([2, 3, 4, 12, 32].map(|n| Stack::Slots { n }));
+    stacks
+}
+
+/// Up to 32 places: the time does not grow with them.
+#[test]
+fn a_slow_one_is_kept_full_and_takes_no_longer_for_more_places() {
+    for stack in stacks() {
+        for service in [0, 1, 3, 5, 7, 10, 14, 20, 50, 90, 100, 120, 200, 300, 400] {
+            for workers in [1, 2, 4] {
+                if matches!(stack, Stack::Slots { n } if n < workers) {
+                    continue;
+                }
+                let server = greeting(stack, workers, service);
+                let took = expect(server).took;
+                println!("{took:.2?}: {server:?}");
+                assert!(took < MS * 2_500, "{took:?}: {server:?}");
+            }
+        }
+    }
+}
+
+/// The place that a greeting freed was taken by a SYN that was under way when the greeting came, at
+/// each greeting in the same way: nothing was concluded, and the queue was emptied for it, in 4.4 s.
+#[test]
+fn one_that_keeps_step_with_the_attempts() {
+    for micros in (480..=510).chain((20..1_000).step_by(7)) {
+        for service in 10..=16 {
+            let server = Server {
+                latency: Duration::from_micros(micros),
+                ..greeting(Stack::Linux { k: 14 }, 1, service)
+            };
+            let took = expect(server).took;
+            assert!(took < MS * 1_000, "{took:?}: {server:?}");
+        }
+    }
+}
+
+/// Handshakes that don't fit are repeated by the server after a second. While it greets others for
+/// longer than that they get in, and were counted.
+#[test]
+fn one_that_greets_others_until_the_rest_is_repeated() {
+    for latency in [5, 6, 15, 20, 40] {
+        for (k, workers, service) in [(22, 2, 49), (27, 1, 40), (30, 1, 35), (30, 4, 99)] {
+            let server = Server {
+                latency: MS * latency,
+                ..greeting(Stack::Linux { k }, workers, service)
+            };
+            let took = expect(server).took;
+            println!("{took:.2?}: {server:?}");
+        }
+    }
+}
+
+/// A queue of 32 of 400 ms each takes 12.8 s to work off; it is not waited for, unless something
+/// else is measured next.
+#[test]
+fn what_is_left_in_the_queue_is_waited_for_where_something_follows() {
+    let server = greeting(Stack::Linux { k: 5 }, 1, 200);
+    for leaves_idle in [false, true] {
+        let plan = LimitsPlan {
+            leaves_idle,
+            ..plan()
+        };
+        let mut network = Simulated::new(server);
+        let finding = limits::find(&mut network, &plan, &mut |_| {}).expect("it lives");
+        assert_eq!(finding.burst.value, Known::Exactly(7));
+        assert_eq!(network.inside() == 0, leaves_idle, "{}", network.inside());
+        assert_eq!(finding.took > MS * 7 * 200, leaves_idle, "{finding:?}");
+        check(&mut network, server, &plan);
+    }
+}
+
+/// With a cap, all that come are accepted, and those beyond it ended without a greeting.
+#[test]
+fn one_with_a_cap_of_its_own() {
+    for beyond in [Beyond::Fin, Beyond::Reset] {
+        for most in [1, 3, 8, 32] {
+            for service in [20, 100, 200, 400] {
+                let server = Server {
+                    speaks: Speaks::First,
+                    service: MS * service,
+                    ..Server::cap(most, beyond)
+                };
+                let took = expect(server).took;
+                println!("{took:.2?}: {server:?}");
+                assert!(took < MS * 2_500, "{took:?}: {server:?}");
+            }
+        }
+    }
+}
+
+/// One that takes all who come at once: a lower bound, and no limit.
+#[test]
+fn one_that_is_never_full() {
+    for (most, service) in [
+        (256, 0),
+        (256, 20),
+        (256, 200),
+        (10, 200),
+        (2, 200),
+        (1, 200),
+        (1, 20),
+    ] {
+        let plan = LimitsPlan {
+            max_connections: most,
+            ..plan()
+        };
+        let server = greeting(Stack::Linux { k: 128 }, 1_000, service);
+        let finding = find(server, &plan).expect("it lives");
+        assert_eq!(finding.burst.value, Known::AtLeast(most), "{finding:#?}");
+        assert_eq!(finding.overflow, Some(Overflow::NotReached));
+        assert!(finding.took < MS * 6_000, "{:?}", finding.took);
+    }
+}
+
+/// Quick ones and slow ones, in turns and at different times.
+#[test]
+fn irregular_services() {
+    let (mut exact, mut runs) = (0, 0);
+    for seed in 1..=10 {
+        for stack in [Stack::Linux { k: 5 }, Stack::Slots { n: 8 }] {
+            for (workers, service, late) in [(1, 20, 3), (1, 100, 2), (2, 150, 2), (4, 200, 2)] {
+                let server = Server {
+                    late,
+                    seed,
+                    ..greeting(stack, workers, service)
+                };
+                let found = find(server, &plan());
+                let (burst, _) = truth(&server);
+                let told = format!("{server:?}\n{}", brief(&found));
+                let finding = found.expect("it lives");
+                let number = finding.burst.value.number().expect("a burst");
+                assert!(
+                    number <= *burst.end(),
+                    "{number} is more than {burst:?}: {told}"
+                );
+                runs += 1;
+                if finding.burst.value == Known::Exactly(*burst.end()) {
+                    exact += 1;
+                } else {
+                    println!("{:?} is not {burst:?}: {told}", finding.burst.value);
+                }
+            }
+        }
+    }
+    assert!(exact * 100 >= runs * 95, "{exact} of {runs}");
+}
+
+#[test]
+fn other_clients_never_make_it_look_larger() {
+    for seed in 1..=40 {
+        let server = Server {
+            others: Some(MS * 300),
+            seed,
+            ..greeting(Stack::Slots { n: 8 }, 1, 150)
+        };
+        let found = find(server, &plan());
+        let Ok(finding) = &found else { continue };
+        let burst = finding.burst.value;
+        assert!(burst.number() <= Some(8), "{burst:?}: {}", brief(&found));
+        assert!(finding.held.value.number() <= Some(8), "{}", brief(&found));
+    }
+}
+
+#[test]
+fn a_radio_that_sleeps_is_no_limit() {
+    for service in [20, 60, 200] {
+        for stack in [Stack::Linux { k: 5 }, Stack::Slots { n: 8 }] {
+            for at in [2, 4, 6] {
+                for time in [100, 200, 350] {
+                    let server = greeting(stack, 1, service);
+                    let mut network = Simulated::new(server);
+                    network.dozes = Some((at, MS * time));
+                    let found = limits::find(&mut network, &plan(), &mut |_| {});
+                    check(&mut network, server, &plan());
+                    let told = format!("{at} {time} {server:?}\n{}", brief(&found));
+                    let finding = found.expect("it lives");
+                    let (burst, _) = truth(&server);
+                    assert_eq!(finding.burst.value, Known::Exactly(*burst.end()), "{told}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn one_that_dies_is_given_no_limit() {
+    for death in [Death::Silence, Death::Resets] {
+        for at in [2, 5, 8] {
+            for service in [20, 200] {
+                let server = Server {
+                    dies_at: Some((at, death)),
+                    ..greeting(Stack::Linux { k: 6 }, 1, service)
+                };
+                let found = find(server, &plan());
+                let told = format!("{server:?}\n{}", brief(&found));
+                let error = found.expect_err(&told);
+                let is_named = matches!(error.reason, Reason::Died { .. });
+                assert!(is_named, "{:?} {told}", error.reason);
+                let burst = error.so_far.burst.value;
+                assert!(!matches!(burst, Known::Exactly(_)), "{burst:?} {told}");
+            }
+        }
+    }
+}
+
+#[test]
+fn stopped_or_out_of_time_it_leaves_nothing_and_says_what_it_has() {
+    let server = greeting(Stack::Linux { k: 5 }, 1, 200);
+    for budget in [100, 450, 600, 800, 1_000] {
+        let plan = LimitsPlan {
+            budget: MS * budget,
+            ..plan()
+        };
+        let finding = find(server, &plan).expect("no error");
+        assert_eq!(finding.ended, Ended::OutOfTime, "{budget}");
+        assert!(finding.took <= MS * (budget + 1));
+        let burst = finding.burst.value;
+        assert!(!matches!(burst, Known::Exactly(_)), "{burst:?}");
+        assert!(burst.number() <= Some(7), "{burst:?}");
+    }
+    for stop_at in 1.. {
+        let plan = plan();
+        let mut network = Simulated::new(server);
+        let mut steps = 0;
+        let finding = limits::find(&mut network, &plan, &mut |_: Step| {
+            steps += 1;
+            if steps == stop_at {
+                plan.stop.store(true, Ordering::Relaxed);
+            }
+        });
+        let finding = finding.expect("to be stopped is no error");
+        check(&mut network, server, &plan);
+        if finding.ended == Ended::Complete {
+            break;
+        }
+        assert_eq!(finding.ended, Ended::Stopped);
+        assert!(!matches!(finding.burst.value, Known::Exactly(_)));
+    }
+}
+
+/// Up to 32 places on a LAN: at most 2 ms there and back.
+fn greeters() -> impl Strategy<Value = Server> {
+    let kind = (1..5_usize).prop_flat_map(|workers| {
+        let stack = prop_oneof![
+            (0..32 - workers).prop_map(|k| Stack::Linux { k }),
+            (1..33 - workers).prop_map(|k| Stack::Lwip { k }),
+            (workers..33).prop_map(|n| Stack::Slots { n }),
+        ];
+        (stack, Just(workers))
+    });
+    // In microseconds. Round ones keep step with what else is round.
+    let service = prop_oneof![
+        0..10_000_u64,
+        10_000..20_000_u64,
+        20_000..100_000_u64,
+        100_000..400_000_u64,
+        (0..400_u64).prop_map(|it| it * 1_000),
+    ];
+    let latency = prop_oneof![20..1_000_u64, (1..11_u64).prop_map(|it| it * 100)];
+    (kind, service, latency, any::<u64>()).prop_map(|((stack, workers), service, latency, seed)| {
+        Server {
+            service: Duration::from_micros(service),
+            latency: Duration::from_micros(latency),
+            seed,
+            ..greeting(stack, workers, 0)
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_burst_is_the_truth_and_takes_little_time(server in greeters()) {
+        let took = expect(server).took;
+        prop_assert!(took < MS * 2_500, "{took:?}");
+    }
+
+    #[test]
+    fn nothing_is_left_and_nothing_panics_on_any_path(
+        server in greeters(),
+        latency in 0..60_u32,
+        loss in 0.0..0.2,
+        late in 1..5_u32,
+        others in proptest::option::of(5..500_u32),
+    ) {
+        let server = Server {
+            latency: MS * latency,
+            loss,
+            late,
+            others: others.map(|it| MS * it),
+            ..server
+        };
+        let _ = find(server, &plan());
+    }
+}

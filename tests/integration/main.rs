@@ -1,0 +1,36 @@
+//! The integration tests: one binary with a module per command or topic. What needs a process of
+//! its own starts one (`bench_engine::kernel`) or is a binary beside this one (`idle`, `soak`).
+
+mod bench;
+mod bench_engine;
+mod common;
+mod completions;
+mod config;
+mod discover;
+mod faults;
+mod firmware_images;
+#[cfg(target_os = "linux")]
+mod flash;
+mod fuzz_corpus;
+mod greeter;
+mod help;
+mod limit_finder;
+#[path = "../../benches/support/limited.rs"]
+mod limited;
+mod limits;
+#[cfg(target_os = "linux")]
+mod monitor;
+#[cfg(target_os = "linux")]
+mod peers;
+mod policy;
+#[cfg(unix)]
+mod processes;
+#[cfg(unix)]
+mod send;
+mod session;
+#[cfg(unix)]
+mod sim;
+mod simulated;
+mod throughput;
+mod transcripts;
+mod version;

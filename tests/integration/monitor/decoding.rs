@@ -1,0 +1,236 @@
+//! Addresses of a program that a real compiler has made, with debug information.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tcpctl_greeter::backtrace::{Backtrace, calls};
+
+use crate::common::run;
+use crate::common::loader::line::Line;
+use crate::processes::{Need, skipped};
+
+/// A program whose `serve` has an inlined `reply`, and asks where that is.
+const SOURCE: &str = "#![no_std]
+#![no_main]
+use core::hint::black_box;
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }
+#[no_mangle]
+static SIZE: u32 = 7;
+#[inline(always)]
+fn reply(size: u32) -> u32 {
+    black_box(size) + 1 // line 10
+}
+mod greeter {
+    #[inline(never)]
+    pub(crate) fn serve(size: u32) -> u32 {
+        super::reply(size) // line 15
+    }
+}
+#[no_mangle]
+extern \"C\" fn _start() -> ! {
+    loop {
+        black_box(greeter::serve(black_box(SIZE)));
+    }
+}
+";
+
+const TARGET: &str = "riscv32imc-unknown-none-elf";
+
+/// Compiles it for a chip, with its code where chips map it; `None` where the target's libraries
+/// are not installed. Each test has a `name` for its own.
+fn program(name: &str) -> Option<PathBuf> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let libraries = Command::new(&rustc)
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output()
+        .ok()?;
+    let libraries = String::from_utf8(libraries.stdout).ok()?;
+    if !Path::new(libraries.trim_end()).is_dir() {
+        assert!(!skipped(&[Need::Program(
+            "the target riscv32imc-unknown-none-elf"
+        )]));
+        return None;
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    // Lines are told by the source's name.
+    let folder = folder.join(format!("{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let source = folder.join("monitored.rs");
+    let elf = folder.join("monitored.elf");
+    std::fs::write(&source, SOURCE).unwrap();
+    let built = Command::new(&rustc)
+        .args(["--edition", "2021", "--target", TARGET, "-g", "-O"])
+        .args([
+            "-C",
+            "panic=abort",
+            "-C",
+            "link-arg=--image-base=0x42000000",
+        ])
+        .args(["-C", "link-arg=-Ttext=0x42010000", "-o"])
+        .args([&elf, &source])
+        .status()
+        .unwrap();
+    assert!(built.success());
+    Some(elf)
+}
+
+/// Where a function begins, by the ELF's symbols.
+fn address_of(elf: &Path, function: &str) -> u64 {
+    use object::{Object, ObjectSymbol};
+
+    let bytes = std::fs::read(elf).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    let symbol = file.symbols().find(|symbol| {
+        symbol
+            .name()
+            .is_ok_and(|name| format!("{:#}", rustc_demangle::demangle(name)).ends_with(function))
+    });
+    symbol.unwrap().address()
+}
+
+#[test]
+fn a_backtrace_becomes_functions_and_lines_the_inlined_ones_too() {
+    let Some(elf) = program("lines") else {
+        return;
+    };
+    // Behind the first instruction, which makes room on the stack, is what was inlined.
+    let serve = address_of(&elf, "greeter::serve") + 4;
+    let start = address_of(&elf, "_start");
+    assert!(serve >> 24 == 0x42, "{serve:#x}");
+    // As esp-backtrace prints it: a line of its own for each address.
+    let panic = format!(
+        "panicked at src/main.rs:1:2:\r\nout of memory\r\nBacktrace:\r\n\r\n\
+         {serve:#x}\r\n{start:#x}\r\n0x3fc80000\r\nready addr=192.168.1.1:3000\r\n"
+    );
+    let mut line = Line::open();
+    let path = line.path.to_str().unwrap().to_owned();
+    let elf_path = elf.to_str().unwrap();
+    let wait = ["--elf", elf_path, "--until", "^ready", "--timeout", "20s"];
+    let arguments = [&["monitor", "--port", &path][..], &wait].concat();
+    line.write(panic.as_bytes());
+    let ended = run(arguments.clone());
+    let text = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    for words in [
+        "reply at ",
+        "greeter::serve at ",
+        "_start at ",
+        "monitored.rs:15",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    line.write(panic.as_bytes());
+    let ended = run([&arguments[..], &["--json"]].concat());
+    std::fs::remove_dir_all(elf.parent().unwrap()).unwrap();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let objects = ended.objects();
+    assert_eq!(objects[0]["event"], "panic");
+    let explained: Vec<_> = objects
+        .iter()
+        .filter_map(|object| object["frames"].as_array())
+        .collect();
+    assert_eq!(explained.len(), 2, "{objects:?}");
+    let told: Vec<_> = explained[0]
+        .iter()
+        .map(|frame| {
+            (
+                frame["function"].as_str().unwrap(),
+                frame["location"].to_string(),
+            )
+        })
+        .collect();
+    for (function, place) in [("::reply", ".rs:10"), ("greeter::serve", ".rs:15")] {
+        let is_told = told
+            .iter()
+            .any(|(name, at)| name.ends_with(function) && at.contains(place));
+        assert!(is_told, "{function}: {told:?}");
+    }
+}
+
+/// Both ends together: what a chip makes of its stack is one line, and each of its addresses is
+/// explained, the innermost first, those of no call among them left out.
+#[test]
+fn the_addresses_of_a_chip_s_one_line_are_explained_in_its_order() {
+    let Some(elf) = program("chip") else {
+        return;
+    };
+    let address = |function| u32::try_from(address_of(&elf, function)).unwrap();
+    // Calls, a few bytes into their functions: a stack has what follows them.
+    let serve = address("greeter::serve") + 4;
+    let start = address("_start") + 2;
+    let stack = [
+        7,
+        serve + 2,
+        // Data, and code of another program.
+        0x3fc8_0000,
+        0x4205_0000,
+        serve + 2,
+        start + 2,
+        0xffff_ffff,
+        serve + 2,
+    ];
+    let code = [0x4201_0000..0x4202_0000, 0x4038_0000..0x4038_0100];
+    let backtrace = Backtrace(calls(stack.into_iter(), code)).to_string();
+    assert_eq!(backtrace.matches(" 0x").count(), 3, "{backtrace}");
+    let said = format!(
+        "\r\npanicking \"src/main.rs:1:2: out of luck\"\r\n{backtrace}\r\n\
+         ready addr=192.168.1.1:3000\r\n"
+    );
+
+    let mut line = Line::open();
+    let path = line.path.to_str().unwrap().to_owned();
+    let elf_path = elf.to_str().unwrap();
+    let wait = ["--elf", elf_path, "--until", "^ready", "--timeout", "20s"];
+    let arguments = [&["monitor", "--port", &path][..], &wait].concat();
+    line.write(said.as_bytes());
+    let ended = run(arguments.clone());
+    let text = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    // An address, and each function that it is in: an inlined one stands before its caller.
+    let reply = format!("{serve:#x} monitored::reply at ");
+    let inner = format!("{serve:#x} monitored::greeter::serve at ");
+    let outer = format!("{start:#x} _start at ");
+    let mut rest = text.split_once(&backtrace).expect("the line itself").1;
+    for explained in [&reply, &inner, &outer, &reply, &inner] {
+        let found = rest.split_once(explained.as_str());
+        rest = found.unwrap_or_else(|| panic!("{explained}: {text}")).1;
+    }
+    assert!(!rest.contains(" 0x4") && !rest.contains("_start"), "{text}");
+
+    line.write(said.as_bytes());
+    let ended = run([&arguments[..], &["--json"]].concat());
+    std::fs::remove_dir_all(elf.parent().unwrap()).unwrap();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let objects = ended.objects();
+    let explained: Vec<_> = objects
+        .iter()
+        .filter_map(|object| object["frames"].as_array())
+        .collect();
+    let [frames] = explained[..] else {
+        panic!("one line has addresses: {objects:?}");
+    };
+    let told: Vec<_> = frames
+        .iter()
+        .map(|frame| {
+            (
+                frame["address"].as_str().unwrap(),
+                frame["function"].as_str().unwrap(),
+            )
+        })
+        // What the library's own are is the compiler's affair.
+        .filter(|(_, function)| !function.starts_with("core::"))
+        .collect();
+    let [serve, start] = [serve, start].map(|address| format!("{address:#x}"));
+    let [reply, inner] = ["monitored::reply", "monitored::greeter::serve"];
+    assert_eq!(
+        told,
+        [
+            (&*serve, reply),
+            (&serve, inner),
+            (&start, "_start"),
+            (&serve, reply),
+            (&serve, inner),
+        ]
+    );
+}

@@ -1,0 +1,94 @@
+use std::net::Ipv4Addr;
+
+use crate::processes::{Board, GREETING, Need, Process, REQUEST, SHOWN, Stream, skipped};
+use super::scratch::{Folder, ours};
+use super::wire::{BOARD, INTERFACE, Namespace, PORT, Wire};
+
+#[test]
+fn udhcpc_gets_a_lease_and_is_greeted_from_it() {
+    if skipped(&[
+        Need::Root,
+        Need::Tap,
+        Need::Busybox("udhcpc"),
+        Need::Program("ncat"),
+    ]) {
+        return;
+    }
+    let wire = Wire::without_address("esp32");
+    let mut udhcpc = wire.namespace.command("busybox");
+    udhcpc.args(["udhcpc", "-i", INTERFACE, "-n", "-q", "-f", "-s"]);
+    udhcpc.arg(ours("udhcpc_script.sh"));
+    let ended = Process::start(udhcpc).finish();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let bound = ended.stdout.lines().find(|line| line.starts_with("bound "));
+    let bound = bound.unwrap_or_else(|| panic!("no address: {ended:?}"));
+    let leased: Ipv4Addr = bound["bound ip=".len()..]
+        .split(' ')
+        .next()
+        .and_then(|ip| ip.parse().ok())
+        .unwrap_or_else(|| panic!("{bound}"));
+    let pool = Ipv4Addr::new(192, 168, 1, 100)..=Ipv4Addr::new(192, 168, 1, 115);
+    assert!(pool.contains(&leased), "{bound}");
+    assert!(bound.contains(" mask=24 "), "{bound}");
+    let told = wire.board.says("station leased mac=");
+    assert!(told.ends_with(&format!(" addr={leased}")), "{told}");
+
+    let mut ncat = wire.namespace.start(&format!("ncat {BOARD} {PORT}"));
+    ncat.say(REQUEST);
+    assert_eq!(ncat.finish().stdout, GREETING);
+    let shown = wire.board.says("request ");
+    let peer = format!("request peer={leased}:");
+    assert!(shown.starts_with(&peer) && shown.contains(SHOWN), "{shown}");
+}
+
+#[test]
+fn a_station_is_reached_at_the_address_that_udhcpd_gave_it() {
+    if skipped(&[
+        Need::Root,
+        Need::Tap,
+        Need::Busybox("udhcpd"),
+        Need::Program("ncat"),
+    ]) {
+        return;
+    }
+    let folder = Folder::new();
+    let leases = folder.file("leases", "");
+    let process_id = folder.file("pid", "");
+    let config = folder.file(
+        "udhcpd.conf",
+        &format!(
+            "interface {INTERFACE}\nstart 192.168.7.50\nend 192.168.7.60\nmax_leases 11\n\
+             lease_file {}\npidfile {}\noption subnet 255.255.255.0\n\
+             option router 192.168.7.1\noption lease 600\n",
+            leases.display(),
+            process_id.display()
+        ),
+    );
+    let namespace = Namespace::new();
+    // Made before the board, as one who is not root would have it.
+    namespace.ip(&format!("tuntap add dev {INTERFACE} mode tap"));
+    namespace.ip(&format!("addr add 192.168.7.1/24 dev {INTERFACE}"));
+    namespace.ip(&format!("link set {INTERFACE} up"));
+    // It asks the wire for 100 ms whether somebody has the address already; without -a for 2 s.
+    let mut udhcpd = namespace.command("busybox");
+    udhcpd.args(["udhcpd", "-f", "-a", "100"]).arg(config);
+    let udhcpd = Process::start(udhcpd);
+    let sim = format!("sim esp32 --mode sta --tap {INTERFACE}");
+    let board = Board::start(namespace.tcpctl(&sim));
+
+    let acknowledged = udhcpd.line_with(Stream::Stderr, "sending ACK to ");
+    let (ip, port) = (board.address.ip(), board.address.port());
+    assert!(acknowledged.ends_with(&format!(" {ip}")), "{acknowledged}");
+    assert_eq!(port, 3000);
+    assert!(board.says("ready ").contains(" mode=sta "));
+    let mut ncat = namespace.start(&format!("ncat {ip} {port}"));
+    ncat.say(REQUEST);
+    assert_eq!(ncat.finish().stdout, GREETING);
+    let shown = board.says("request ");
+    assert!(
+        shown.starts_with("request peer=192.168.7.1:") && shown.contains(SHOWN),
+        "{shown}"
+    );
+    let ended = board.interrupt();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}

@@ -1,0 +1,187 @@
+//! `tcpctl discover` on networks that lack something, or are not what they seem.
+
+use super::avahi::{Avahi, NEEDS};
+use super::desk::{Desk, HERE, THERE, events};
+use crate::processes::{Need, Process, Stream, skipped};
+use super::wire::Namespace;
+
+#[test]
+fn no_network_at_all_is_said() {
+    if skipped(&[Need::Root]) {
+        return;
+    }
+    let namespace = Namespace::new();
+    let ended = Process::start(namespace.tcpctl("discover --timeout 200ms --no-serial")).finish();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("on no network"), "{ended:?}");
+    namespace.ip("link set lo down");
+    let ended = Process::start(namespace.tcpctl("discover --timeout 200ms --no-serial")).finish();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+}
+
+#[test]
+fn the_port_of_mdns_is_shared_with_avahi() {
+    if skipped(&NEEDS) {
+        return;
+    }
+    let desk = Desk::new();
+    let avahi = Avahi::start(&desk.here, HERE.0);
+    let board = Desk::board(&desk.here, "--listen 10.77.0.1:4000");
+    let ended = desk.run("discover --json");
+    let [found] = &events(&ended)[..] else {
+        panic!("{ended:?}")
+    };
+    assert_eq!(found["name"], "tcpctl-0001");
+    let browse = Process::start(avahi.client("avahi-browse -rp _tcpctl._tcp"));
+    browse.line_with(Stream::Stdout, ";10.77.0.1;4000;");
+    drop(board);
+}
+
+#[test]
+fn what_answers_like_a_router_is_unconfirmed() {
+    if skipped(&[Need::Root, Need::Python("socket")]) {
+        return;
+    }
+    let (here, there) = (Namespace::new(), Namespace::new());
+    here.connect(("desk0", "192.168.1.50"), &there, ("lab0", "192.168.1.1"));
+    let mut router = there.command("python3");
+    router.arg("-c").arg(
+        "import socket\n\
+         s = socket.create_server(('', 3000))\n\
+         print('listening', flush=True)\n\
+         while True:\n\
+         \x20   c, _ = s.accept()\n\
+         \x20   c.recv(100); c.sendall(b'HTTP/1.1 400 Bad Request\\r\\n\\r\\n'); c.close()\n",
+    );
+    let router = Process::start(router);
+    router.line_with(Stream::Stdout, "listening");
+    let ended = Process::start(here.tcpctl("discover --json")).finish();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let events = events(&ended);
+    assert_eq!(events[0]["status"], "unconfirmed", "{ended:?}");
+    assert_eq!(events[1]["schema"], "tcpctl.error/1");
+}
+
+/// A program that has the port of mDNS for itself.
+fn taker(namespace: &Namespace) -> Process {
+    let mut taker = namespace.command("python3");
+    taker.arg("-c").arg(
+        "import socket, sys\n\
+         s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)\n\
+         s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)\n\
+         s.bind(('::', 5353))\n\
+         print('taken', flush=True)\n\
+         sys.stdin.read()\n",
+    );
+    let taker = Process::start(taker);
+    taker.line_with(Stream::Stdout, "taken");
+    taker
+}
+
+#[test]
+fn a_port_of_mdns_that_nobody_shares_costs_no_board() {
+    if skipped(&[Need::Root, Need::Python("socket")]) {
+        return;
+    }
+    let desk = Desk::new();
+    let _taker = taker(&desk.here);
+    let ended = desk.run("discover --no-serial --timeout 300ms");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("port 5353 is taken"), "{ended:?}");
+    let _board = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
+    let ended = desk.run("discover --json --first");
+    let [found] = &events(&ended)[..] else {
+        panic!("{ended:?}")
+    };
+    assert_eq!(found["name"], "tcpctl-0001");
+    let _watch = desk.watch_of("tcpctl-0001", THERE.1);
+}
+
+/// The hints of this computer's own network, each where it is so.
+#[test]
+fn where_nothing_is_found_it_is_said_what_fits() {
+    if skipped(&[Need::Root]) {
+        return;
+    }
+    let desk = Desk::new();
+    let said = || {
+        let ended = desk.run("discover --no-serial --timeout 250ms");
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(1), ""),
+            "{ended:?}"
+        );
+        ended.stderr
+    };
+    let plain = said();
+    for part in [
+        "no board was found",
+        "join its Wi-Fi",
+        "--probe 10.77.0.0/24",
+    ] {
+        assert!(plain.contains(part), "{part}: {plain}");
+    }
+    assert!(!plain.contains("no multicast on"), "{plain}");
+    desk.here.ip("link set desk0 multicast off");
+    assert!(
+        said().contains("no multicast on interface desk0"),
+        "{}",
+        said()
+    );
+    desk.here.ip("link set desk0 multicast on");
+
+    desk.here.ip("addr flush dev desk0");
+    desk.here.ip("link set desk0 down");
+    assert!(said().contains("on no network"), "{}", said());
+
+    // A container's bridge.
+    desk.here.ip("link set desk0 name docker0");
+    desk.here.ip("addr add 172.17.0.1/16 dev docker0");
+    desk.here.ip("link set docker0 up");
+    let bridge = said();
+    assert!(
+        bridge.contains("a container's bridge passes no multicast"),
+        "{bridge}"
+    );
+    assert!(bridge.contains("--network host"), "{bridge}");
+}
+
+#[test]
+fn a_firewall_here_that_lets_no_question_out_is_named() {
+    if skipped(&[Need::Root, Need::Program("nft")]) {
+        return;
+    }
+    let desk = Desk::new();
+    let rules = "add table inet wall; \
+                 add chain inet wall out { type filter hook output priority 0; }; \
+                 add rule inet wall out udp dport 5353 drop";
+    let mut nft = desk.here.command("nft");
+    nft.arg(rules);
+    let ended = Process::start(nft).finish();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let ended = desk.run("discover --no-serial --timeout 250ms");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let expected = "a firewall of this computer's keeps questions from going out on desk0";
+    assert!(ended.stderr.contains(expected), "{ended:?}");
+}
+
+/// A board tells of itself, and TCP to it is dropped on the way.
+#[test]
+fn a_board_that_can_not_be_connected_to_is_said_to_be_unreachable() {
+    if skipped(&NEEDS) {
+        return;
+    }
+    let desk = Desk::new();
+    let avahi = Avahi::start(&desk.there, THERE.0);
+    let _published = avahi.publish("board-b", 3000);
+    let ended = desk.run("discover --no-serial --timeout 700ms");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let [line] = ended.stdout.lines().collect::<Vec<_>>()[..] else {
+        panic!("{ended:?}")
+    };
+    assert!(
+        line.starts_with("board-b ") && line.ends_with("unreachable"),
+        "{line}"
+    );
+    assert!(ended.stderr.contains("client isolation"), "{ended:?}");
+}

@@ -1,0 +1,122 @@
+//! Boards on a cable, as Linux tells of them in `/sys`.
+
+use super::avahi::{Avahi, NEEDS};
+use super::desk::{Desk, THERE, events};
+use crate::processes::{Board, Ended, Need, Process, skipped};
+
+/// The files that the kernel has of a C3 on a cable, whose device is `/dev/tty`, which is there
+/// everywhere. `ip netns exec` has given the shell a `/sys` of its own.
+const ON_A_CABLE: &str = r#"
+set -e
+cd /sys/class/tty
+mount -t tmpfs none .
+cd /sys/class/tty
+mkdir -p fake/bus/usb fake/1-1/1-1:1.0 tty
+echo 303a > fake/1-1/idVendor
+echo 1001 > fake/1-1/idProduct
+echo 02:74:63:70:00:01 > fake/1-1/serial
+echo Espressif > fake/1-1/manufacturer
+ln -s ../../bus/usb fake/1-1/1-1:1.0/subsystem
+ln -s ../fake/1-1/1-1:1.0 tty/device
+exec "$@"
+"#;
+
+/// Runs `tcpctl` at a desk where a board is on a cable.
+fn on_a_cable(desk: &Desk, arguments: &[&str]) -> Ended {
+    let tcpctl = Board::tcpctl();
+    let mut shell = desk.here.command("sh");
+    shell.args(["-c", ON_A_CABLE, "sh"]);
+    shell.arg(tcpctl.get_program()).args(arguments);
+    shell.env("XDG_CACHE_HOME", desk.cache.path());
+    Process::start(shell).finish()
+}
+
+#[test]
+fn a_board_on_a_cable_is_one_with_itself_on_the_network() {
+    if skipped(&[Need::Root]) {
+        return;
+    }
+    let desk = Desk::new();
+    let on_a_cable = |line: &str| on_a_cable(&desk, &line.split(' ').collect::<Vec<_>>());
+    let ended = on_a_cable("discover --json --timeout 300ms");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let [found] = &events(&ended)[..] else {
+        panic!("{ended:?}")
+    };
+    assert_eq!(found["sources"], serde_json::json!(["serial"]));
+    assert_eq!(found["serial_port"], "/dev/tty");
+    assert_eq!(found["usb"]["adapter"], "Espressif USB JTAG/serial");
+    assert_eq!(found["usb"]["manufacturer"], "Espressif");
+
+    let _board = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
+    let ended = on_a_cable("discover");
+    let lines: Vec<_> = ended.stdout.lines().collect();
+    let [line] = lines[..] else {
+        panic!("{ended:?}")
+    };
+    for part in ["tcpctl-0001 ", "10.77.0.2:3000", "mdns+serial", "/dev/tty"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    let ended = on_a_cable("discover --no-serial --no-mdns --timeout 200ms");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+}
+
+#[test]
+fn a_port_of_no_known_kind_is_shown_where_all_are_wanted() {
+    if skipped(&[Need::Root]) {
+        return;
+    }
+    let desk = Desk::new();
+    let unknown = ON_A_CABLE.replace("303a", "1234");
+    let run = |arguments: &str| {
+        let tcpctl = Board::tcpctl();
+        let mut shell = desk.here.command("sh");
+        shell.args(["-c", &unknown, "sh"]);
+        shell.arg(tcpctl.get_program()).args(arguments.split(' '));
+        Process::start(shell).finish()
+    };
+    let ended = run("discover --no-mdns --timeout 200ms");
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(1), ""),
+        "{ended:?}"
+    );
+    let ended = run("discover -v --no-mdns --timeout 200ms");
+    assert_eq!(ended.code, Some(1), "it is no board: {ended:?}");
+    for part in ["/dev/tty", "1234:1001", "unknown serial"] {
+        assert!(ended.stdout.contains(part), "{part}: {ended:?}");
+    }
+}
+
+/// What a board calls itself on the network is its name for `--port`, too.
+#[test]
+fn a_board_on_a_cable_goes_by_its_name_on_the_network() {
+    if skipped(&NEEDS) {
+        return;
+    }
+    let desk = Desk::new();
+    let avahi = Avahi::start(&desk.there, THERE.0);
+    let mac = "mac=02:74:63:70:00:01";
+    let _published = avahi.publish_as("Board in the kitchen", "_tcpctl._tcp", 3000, &[mac]);
+    let _other = avahi.publish_as("Another", "_tcpctl._tcp", 3001, &["mac=02:74:63:70:00:02"]);
+    // The port that it is found on is no terminal here: that it was found is what counts.
+    let named = |name: &str| {
+        let arguments = ["monitor", "--timeout", "100ms", "--port", name];
+        let ended = on_a_cable(&desk, &arguments);
+        assert_eq!(ended.code, Some(70), "{ended:?}");
+        ended.stderr
+    };
+    for name in [
+        "Board in the kitchen",
+        "board in the kitchen.local",
+        "02:74:63:70:00:01",
+    ] {
+        let said = named(name);
+        assert!(said.starts_with("error: /dev/tty: "), "{name}: {said}");
+    }
+    let said = named("Another");
+    let expected = "the board 'Another' (02:74:63:70:00:02) is on no cable here";
+    assert!(said.contains(expected), "{said}");
+    let said = named("Nobody");
+    assert!(said.contains("no serial port 'Nobody'"), "{said}");
+}

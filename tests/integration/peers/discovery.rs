@@ -1,0 +1,79 @@
+use std::time::{Duration, Instant};
+
+use super::avahi::{Avahi, NEEDS};
+use crate::processes::{Need, Process, Stream, skipped};
+use super::scratch::ours;
+use super::wire::{BOARD, HOST, INTERFACE, Wire};
+
+/// A goodbye is acted on after a second (RFC 6762, section 10.1); without one, a record lives on
+/// for two minutes.
+const GOODBYE: Duration = Duration::from_secs(10);
+
+#[test]
+fn zeroconf_finds_the_board_and_sees_it_leave() {
+    if skipped(&[Need::Root, Need::Tap, Need::Python("zeroconf")]) {
+        return;
+    }
+    let wire = Wire::new("esp32");
+    let mut browse = wire.namespace.command("python3");
+    browse.arg(ours("browse.py")).arg(HOST);
+    let browse = Process::start(browse);
+    let added = event(&browse, "added");
+    let host = added["host"].as_str().expect("a board has a host name");
+    let name = host.strip_suffix(".local.").expect("it ends in .local.");
+    assert_eq!(added["name"], format!("{name}._tcpctl._tcp.local."));
+    assert_eq!(added["addresses"], serde_json::json!([BOARD]));
+    assert_eq!(added["port"], 3000);
+    assert_eq!(
+        added["txt"],
+        serde_json::json!({
+            "txtvers": "1",
+            "chip": "virtual",
+            "mode": "ap",
+            "fw": env!("CARGO_PKG_VERSION"),
+            "mac": "02:74:63:70:00:01",
+        })
+    );
+    wire.board.says(&format!("link up host={name}.local"));
+
+    let asked = Instant::now();
+    wire.board.process.signal(rustix::process::Signal::INT);
+    assert_eq!(event(&browse, "removed")["name"], added["name"]);
+    assert!(asked.elapsed() < GOODBYE, "{:?}", asked.elapsed());
+}
+
+fn event(browse: &Process, kind: &str) -> serde_json::Value {
+    browse.line(Stream::Stdout, |line| {
+        let event: serde_json::Value = serde_json::from_str(line).ok()?;
+        (event["event"] == kind).then_some(event)
+    })
+}
+
+/// Avahi drops what it knows with the interface, so it can't tell whether there was a goodbye.
+#[test]
+fn avahi_finds_the_board() {
+    if skipped(&NEEDS) || skipped(&[Need::Tap]) {
+        return;
+    }
+    let wire = Wire::new("esp32");
+    let avahi = Avahi::start(&wire.namespace, INTERFACE);
+    let browse = avahi.client("avahi-browse --resolve --parsable _tcpctl._tcp");
+    let browse = Process::start(browse);
+    let name = wire.board.says("link up host=");
+    let name = name["link up host=".len()..].trim_end_matches(".local");
+    let found = browse.line_with(Stream::Stdout, "=;");
+    let start = format!("=;{INTERFACE};IPv4;{name};_tcpctl._tcp;local;{name}.local;{BOARD};3000;");
+    assert!(found.starts_with(&start), "{found}");
+    for text in [
+        r#""txtvers=1""#,
+        r#""chip=virtual""#,
+        r#""mode=ap""#,
+        concat!(r#""fw="#, env!("CARGO_PKG_VERSION"), '"'),
+        r#""mac=02:74:63:70:00:01""#,
+    ] {
+        assert!(found.contains(text), "{found}");
+    }
+    let resolve = avahi.client(&format!("avahi-resolve -4 --name {name}.local"));
+    let resolved = Process::start(resolve).finish();
+    assert_eq!(resolved.stdout, format!("{name}.local\t{BOARD}\n"));
+}

@@ -1,0 +1,123 @@
+//! `tcpctl discover` beside a host that sends everything that could harm it.
+
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use super::desk::{Desk, HERE, THERE, events};
+use crate::common::hostile_packets::packets;
+use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
+use super::scratch::ours;
+
+/// Where the hostile boards are said to be: nobody listens there.
+const NOWHERE: u16 = 3999;
+/// How long a search looks round.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long it may take with its start and its end. Measured: 2.1 to 2.6 s, and 4.5 s on a machine
+/// that does everything else first.
+const LONGEST: Duration = Duration::from_secs(10);
+/// The most memory that it may ever have had, in KiB.
+const MEMORY: u64 = 64 << 10;
+
+/// Runs a command, and tells on its standard error of the most memory that it had, in KiB.
+const MEASURED: &str = "\
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)";
+
+/// A neighbour that has begun to send, and does until this is dropped.
+fn replaying(desk: &Desk) -> Process {
+    let mut replay = desk.there.command("python3");
+    replay.arg(ours("replay.py")).args([THERE.1, HERE.1]);
+    let mut replay = Process::start(replay);
+    let address: Ipv4Addr = THERE.1.parse().expect("an address");
+    let packets = packets(address, NOWHERE);
+    let mut lines = String::new();
+    for packet in &packets {
+        for byte in packet {
+            write!(lines, "{byte:02x}").expect("a text takes all");
+        }
+        lines.push('\n');
+    }
+    replay.say(&lines);
+    replay.end_input();
+    replay.line_with(Stream::Stdout, &format!("replaying {}", packets.len()));
+    replay
+}
+
+/// Searches, and sees to it that it ended in time, with a board, in little memory, and that it said
+/// nothing that a terminal would act on.
+fn search(desk: &Desk, options: &str) -> Ended {
+    let mut measured = desk.here.command("python3");
+    measured.args(["-c", MEASURED]);
+    measured.arg(Board::tcpctl().get_program());
+    measured.args(["discover", "--timeout", &format!("{}s", TIMEOUT.as_secs())]);
+    measured.args(options.split_whitespace());
+    measured.env("XDG_CACHE_HOME", desk.cache.path());
+    let start = Instant::now();
+    let ended = Process::start(measured).finish();
+    let took = start.elapsed();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!((TIMEOUT..LONGEST).contains(&took), "{took:?}: {ended:?}");
+    let peak = ended.stderr.lines().last().unwrap_or_default();
+    let peak: u64 = peak
+        .strip_prefix("peak ")
+        .and_then(|it| it.parse().ok())
+        .unwrap_or_else(|| panic!("{ended:?}"));
+    assert!(peak < MEMORY, "{peak} KiB");
+    for said in [&ended.stdout, &ended.stderr] {
+        let acted_on = |it: char| (it.is_control() && it != '\n') || it == '\u{202e}';
+        assert!(!said.contains(acted_on), "{said:?}");
+    }
+    ended
+}
+
+#[test]
+fn a_hostile_neighbour_hides_no_board_and_harms_nobody() {
+    if skipped(&[Need::Root, Need::Python("socket")]) {
+        return;
+    }
+    let desk = Desk::new();
+    let _board = Desk::board(&desk.here, "--listen 10.77.0.1:4000");
+    let _hostile = replaying(&desk);
+
+    let ended = search(&desk, "--json");
+    let (online, others): (Vec<_>, Vec<_>) = events(&ended)
+        .into_iter()
+        .partition(|event| event["status"] == "online");
+    let [found] = &online[..] else {
+        panic!("{ended:?}")
+    };
+    assert_eq!(found["name"], "tcpctl-0001");
+    assert_eq!(found["addresses"], serde_json::json!([HERE.1]));
+    assert_eq!(found["port"], 4000);
+    // The others are told of as what they are: three names, of which none can be connected to.
+    let names: Vec<_> = others.iter().map(|it| it["name"].as_str()).collect();
+    assert_eq!(names.len(), 3, "{ended:?}");
+    for it in &others {
+        assert_eq!(it["status"], "unreachable", "{it}");
+        assert_eq!(it["addresses"], serde_json::json!([THERE.1]), "{it}");
+        assert_eq!(it["port"], NOWHERE, "{it}");
+    }
+    assert!(names.contains(&Some("\u{202e}evil")), "{names:?}");
+    assert!(
+        names.contains(&Some("\u{1b}[2J\u{1b}]0;owned\u{7}")),
+        "{names:?}"
+    );
+
+    let ended = search(&desk, "");
+    let online: Vec<_> = ended
+        .stdout
+        .lines()
+        .filter(|line| !line.ends_with("unreachable"))
+        .collect();
+    let [line] = online[..] else {
+        panic!("{ended:?}")
+    };
+    assert!(
+        line.starts_with("tcpctl-0001 ") && line.contains("10.77.0.1:4000"),
+        "{line}"
+    );
+    assert_eq!(ended.stdout.lines().count(), 4, "{ended:?}");
+}

@@ -1,0 +1,119 @@
+//! Boards' names as targets.
+
+use super::avahi::Avahi;
+use super::desk::{Desk, THERE, events, greeter, skipped_without_publisher};
+use crate::processes::{Need, skipped};
+use super::wire::Namespace;
+
+#[test]
+fn two_boards_with_one_name_are_listed_and_neither_is_sent_to() {
+    if skipped(&[Need::Root]) {
+        return;
+    }
+    let desk = Desk::new();
+    let third = Namespace::new();
+    desk.second_cable(&third);
+    // The same seed is the same MAC address: the port tells them apart. Two links have no conflict.
+    let _a = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
+    let _b = Desk::board(&third, "--listen 10.78.0.2:3001");
+    let ended = desk.run("discover --json");
+    let interfaces: Vec<_> = events(&ended)
+        .iter()
+        .map(|event| format!("{} {}", event["name"], event["interface"]))
+        .collect();
+    assert_eq!(interfaces.len(), 2, "{ended:?}");
+    assert_ne!(interfaces[0], interfaces[1], "{ended:?}");
+    let ended = desk.run("discover --json --interface desk1");
+    let [only] = &events(&ended)[..] else {
+        panic!("{ended:?}")
+    };
+    assert_eq!(only["addresses"], serde_json::json!(["10.78.0.2"]));
+
+    let ended = desk.run("send tcpctl-0001 hi");
+    assert_eq!(ended.code, Some(6), "{ended:?}");
+    for part in [
+        "2 boards have this name",
+        "10.77.0.2:3000",
+        "10.78.0.2:3001",
+    ] {
+        assert!(ended.stderr.contains(part), "{part}: {ended:?}");
+    }
+    let ended = desk.run("send --interface desk1 tcpctl-0001 hi");
+    assert_eq!(ended.stdout, "Hello World", "{ended:?}");
+}
+
+/// Names as people give them: with spaces, dots, marks, and letters beyond ASCII.
+#[test]
+fn what_people_call_a_board_is_a_target() {
+    if skipped_without_publisher() {
+        return;
+    }
+    let desk = Desk::new();
+    let avahi = Avahi::start(&desk.there, THERE.0);
+    let _server = greeter(&desk.there, 3001);
+    let names = [
+        "Board in the kitchen",
+        "Küche v1.2",
+        "board-v1.2",
+        "Desk: left",
+        "Bob's",
+    ];
+    let _published = names.map(|name| avahi.publish(name, 3001));
+    let targets = [
+        "Board in the kitchen",
+        "board in the KITCHEN",
+        "Board in the kitchen.local",
+        "Board in the kitchen:3001",
+        r"Board\032in\032the\032kitchen",
+        "Board in the kitchen._tcpctl._tcp.local",
+        "Küche v1.2",
+        r"K\195\188che\032v1\.2",
+        "board-v1.2",
+        "board-v1.2.local",
+        "Desk: left",
+        "Desk: left:3001",
+        "Bob's",
+    ];
+    for target in targets {
+        let sent = desk.run_anew(&["send", target, "hi"]);
+        assert_eq!(sent.stdout, "Hello from 3001", "{target}: {sent:?}");
+    }
+    let ended = desk.run("discover --expect-count 5 --timeout 10s");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let mut sorted = names;
+    sorted.sort_unstable();
+    let listed = desk.run("discover --names");
+    assert_eq!(listed.stdout.lines().collect::<Vec<_>>(), sorted);
+    for target in targets {
+        let sent = desk.run_with(&["send", target, "hi"]);
+        assert_eq!(sent.stdout, "Hello from 3001", "{target}: {sent:?}");
+    }
+    // Nobody has them, although somebody has nearly the same.
+    for target in ["Board in the kitche", "Board", "in the kitchen"] {
+        let sent = desk.run_with(&["send", "--connect-timeout", "700ms", target, "hi"]);
+        assert_eq!(sent.code, Some(6), "{target}: {sent:?}");
+    }
+}
+
+/// A name with a dot may be a server's elsewhere: that one comes first.
+#[test]
+fn no_board_takes_the_place_of_a_server_that_the_resolver_knows() {
+    if skipped_without_publisher() {
+        return;
+    }
+    let desk = Desk::new();
+    let _published = desk.published("server.example", 3001);
+    let _server = greeter(&desk.here, 3000);
+    let ended = desk.run("discover --first");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let sent = desk.run("send server.example hi");
+    assert_eq!(
+        sent.stdout, "Hello from 3001",
+        "nobody else has it: {sent:?}"
+    );
+    let sent = desk.run_where_hosts_say(
+        "127.0.0.1 server.example",
+        &["send", "server.example", "hi"],
+    );
+    assert_eq!(sent.stdout, "Hello from 3000", "{sent:?}");
+}

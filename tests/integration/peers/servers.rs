@@ -1,0 +1,148 @@
+//! The three behaviours of servers that other clients hang on, or lose the reply of.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
+use super::wire::Namespace;
+
+/// Answers when its input has ended: it counts the bytes.
+const CLOSES_ON_FIN: &str = "wc -c";
+/// Answers a line after a second, and then waits for a next one that never comes.
+const STAYS_OPEN: &str = "read line; sleep 1; echo Hello; cat > /dev/null";
+
+/// A server that runs `script` for a connection. It ends with the connection.
+struct Server {
+    _process: Process,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// It passes a FIN on, and leaves the reply half a minute.
+    fn patient(script: &str) -> Self {
+        Self::socat("-t30", script)
+    }
+
+    /// It takes a FIN for a client that is gone, after a tenth of a second.
+    fn hasty(script: &str) -> Self {
+        Self::socat("-t0.1", script)
+    }
+
+    fn socat(patience: &str, script: &str) -> Self {
+        let mut socat = Command::new("socat");
+        socat.args(["-d", "-d", patience, "TCP-LISTEN:0,bind=127.0.0.1"]);
+        socat.arg(format!("SYSTEM:{script}"));
+        let process = Process::start(socat);
+        let address = process.line(Stream::Stderr, |line| {
+            line.split_once("listening on AF=2 ")?.1.trim().parse().ok()
+        });
+        Self {
+            _process: process,
+            address,
+        }
+    }
+
+    /// Sends it a line; `options` say what ends the reply.
+    fn is_sent(&self, options: &str) -> Ended {
+        let mut send = Board::tcpctl();
+        send.arg("send").arg(self.address.to_string());
+        send.args(["-m", "hi", "--lf"]).args(words(options));
+        Process::start(send).finish()
+    }
+}
+
+fn words(options: &str) -> impl Iterator<Item = &str> {
+    options.split(' ').filter(|word| !word.is_empty())
+}
+
+/// Which rule ended a `send --json`.
+fn ended_by(ended: &Ended) -> String {
+    let line = ended.stdout.lines().next().unwrap_or_default();
+    let report: serde_json::Value =
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
+    report["ended_by"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_server_that_answers_on_fin_needs_half_close() {
+    if skipped(&[Need::Program("socat")]) {
+        return;
+    }
+    let ended = Server::patient(CLOSES_ON_FIN).is_sent("--half-close");
+    assert_eq!((ended.code, &*ended.stdout), (Some(0), "3\n"), "{ended:?}");
+
+    let ended = Server::patient(CLOSES_ON_FIN).is_sent("--reply-timeout 300ms");
+    assert_eq!((ended.code, &*ended.stdout), (Some(28), ""), "{ended:?}");
+    assert!(ended.stderr.contains("--half-close"), "{ended:?}");
+}
+
+#[test]
+fn a_server_that_answers_late_and_stays_open_does_not_hold_send_up() {
+    if skipped(&[Need::Program("socat")]) {
+        return;
+    }
+    for (options, rule) in [
+        ("", "idle"),
+        ("--idle 100ms", "idle"),
+        ("--lines 1", "lines"),
+        ("--expect ^Hello$", "matched"),
+        ("--half-close --lines 1", "lines"),
+    ] {
+        let ended = Server::patient(STAYS_OPEN).is_sent(&format!("--json {options}"));
+        assert_eq!(ended.code, Some(0), "{options}: {ended:?}");
+        assert_eq!(ended_by(&ended), rule, "{options}: {ended:?}");
+        assert!(ended.stdout.contains(r#""reply":"Hello\n""#), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_server_that_takes_fin_for_gone_is_heard_to_its_end() {
+    if skipped(&[Need::Program("socat")]) {
+        return;
+    }
+    let script = "read line; sleep 1; echo Hello";
+    let ended = Server::hasty(script).is_sent("--json");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended_by(&ended), "closed");
+    assert!(ended.stdout.contains(r#""reply":"Hello\n""#), "{ended:?}");
+
+    let ended = Server::hasty(script).is_sent("--half-close");
+    assert_eq!((ended.code, &*ended.stdout), (Some(1), ""), "{ended:?}");
+    assert!(ended.stderr.contains("without --half-close"), "{ended:?}");
+}
+
+#[test]
+fn a_server_that_dies_before_its_answer_is_no_success() {
+    if skipped(&[Need::Program("socat")]) {
+        return;
+    }
+    let ended = Server::patient("read line").is_sent("");
+    assert_eq!((ended.code, &*ended.stdout), (Some(1), ""), "{ended:?}");
+}
+
+/// ncat as a server takes a FIN for the end of both sides.
+#[test]
+fn ncat_s_answer_is_heard_to_its_end() {
+    if skipped(&[Need::Root, Need::Program("ncat")]) {
+        return;
+    }
+    // A port of one's own, for ncat does not say which it has picked.
+    let namespace = Namespace::new();
+    for (options, code, reply) in [("", 0, "Hello\n"), ("--half-close", 1, "")] {
+        let mut ncat = namespace.command("ncat");
+        ncat.args(["-v", "-l", "127.0.0.1", "3000", "--sh-exec"]);
+        ncat.arg("read line; sleep 1; echo Hello");
+        let ncat = Process::start(ncat);
+        ncat.line_with(Stream::Stderr, "Listening on 127.0.0.1:3000");
+        let mut send = namespace.tcpctl("send 127.0.0.1 -m hi --lf");
+        send.args(words(options));
+        let ended = Process::start(send).finish();
+        assert_eq!(
+            (ended.code, &*ended.stdout),
+            (Some(code), reply),
+            "{ended:?}"
+        );
+        // The port is free again.
+        ncat.finish();
+    }
+}

@@ -1,0 +1,32 @@
+use std::env;
+use std::process::Command;
+
+/// Runs a test that needs a program in a process that finds none; says whether it passed, and
+/// what was said.
+fn run_without_programs(require: &str) -> (bool, String) {
+    let mut tests = Command::new(env::current_exe().expect("a test runs from a file"));
+    tests.args([
+        "--exact",
+        "peers::servers::a_server_that_answers_on_fin_needs_half_close",
+    ]);
+    tests.env("PATH", "").env("TCPCTL_REQUIRE_PEERS", require);
+    let output = tests.output().expect("the tests can run once more");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(said.contains("running 1 test"), "{said}");
+    (output.status.success(), said)
+}
+
+#[test]
+fn what_is_skipped_is_told_although_it_passes() {
+    let (passed, said) = run_without_programs("");
+    assert!(passed, "{said}");
+    assert!(said.contains("skipped: needs socat (peers::servers::"), "{said}");
+}
+
+#[test]
+fn what_would_be_skipped_fails_where_it_is_required() {
+    let (passed, said) = run_without_programs("1");
+    assert!(!passed, "{said}");
+    assert!(said.contains("needs socat"), "{said}");
+}

@@ -1,0 +1,274 @@
+//! `tcpctl discover --watch` while boards come, move and go.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::avahi::Avahi;
+use super::desk::{
+    Desk, HERE, THERE, event, events, greeter, interrupted, skipped_without_publisher, times,
+};
+use crate::processes::{Need, Process, Stream, skipped};
+use super::wire::{BOARD, Namespace, Wire};
+
+/// Within this time of a power-off a watch must have told of it.
+const LOST: Duration = Duration::from_secs(3);
+
+#[test]
+fn a_watch_tells_of_a_power_off_within_three_seconds() {
+    if skipped_without_publisher() {
+        return;
+    }
+    let desk = Desk::new();
+    let _published = desk.published("board-b", 3000);
+    let watch = desk.watch_of("board-b", THERE.1);
+
+    // Killed: its kernel refuses, and nobody says goodbye.
+    let board = Desk::board(&desk.here, "--listen 10.77.0.1:4000");
+    event(&watch, "found", "tcpctl-0001", "10.77.0.1");
+    let off = Instant::now();
+    drop(board);
+    event(&watch, "lost", "tcpctl-0001", "10.77.0.1");
+    assert!(off.elapsed() < LOST, "{:?}", off.elapsed());
+
+    // Everything that it sends is dropped: nothing answers at all, and the link stays up.
+    desk.there.ip("link set lab0 arp off");
+    desk.there.ip("route del 10.77.0.0/24 dev lab0");
+    desk.there.ip("addr del 10.77.0.2/24 dev lab0");
+    let off = Instant::now();
+    event(&watch, "lost", "board-b", "10.77.0.2");
+    assert!(off.elapsed() < LOST, "{:?}", off.elapsed());
+
+    // It comes back with another address.
+    desk.there.ip("link set lab0 arp on");
+    desk.there.ip("addr add 10.77.0.3/24 dev lab0");
+    event(&watch, "found", "board-b", "10.77.0.3");
+    interrupted(watch);
+}
+
+/// RFC 6762 §5.2: the first two questions to everybody are a second apart, and each pause is twice the
+/// one before. The board is asked alone meanwhile, and stays.
+#[test]
+fn a_watch_asks_everybody_ever_more_seldom() {
+    if skipped_without_publisher() || skipped(&[Need::Program("socat")]) {
+        return;
+    }
+    let desk = Desk::new();
+    let _published = desk.published("board-b", 3000);
+    // It tells on standard error when each question comes.
+    let group = "bind=224.0.0.251,ip-add-membership=224.0.0.251:lab0";
+    let listener = desk.there.start(&format!(
+        "socat -d -d -u -x UDP4-RECV:5353,{group},reuseaddr,reuseport,range={}/32 OPEN:/dev/null",
+        HERE.1
+    ));
+    listener.line_with(Stream::Stderr, "starting data transfer loop");
+    let watch = desk.watch_of("board-b", THERE.1);
+    let begins = listener.text(Stream::Stderr, |text| {
+        let mut begins: Vec<f64> = Vec::new();
+        for line in text.lines().filter(|line| line.starts_with("> ")) {
+            // `> 2026/11/26 03:07:27.123456  length=...`
+            let time = line.split_whitespace().nth(2)?;
+            let parts = time.splitn(3, ':').map(str::parse::<f64>);
+            let at = parts
+                .map_while(Result::ok)
+                .fold(0.0, |sum, it| sum * 60.0 + it);
+            // One goes out from each of two ports.
+            if begins.last().is_none_or(|last| at - last > 0.1) {
+                begins.push(at);
+            }
+        }
+        (begins.len() == 4).then_some(begins)
+    });
+    let pauses: Vec<_> = begins.windows(2).map(|it| it[1] - it[0]).collect();
+    for (pause, least) in pauses.iter().zip([1.0, 2.0, 4.0]) {
+        assert!(*pause > least * 0.95, "{pauses:?}");
+    }
+    let ended = interrupted(watch);
+    let lost = |it: &serde_json::Value| it["event"] == "lost";
+    assert!(!events(&ended).iter().any(lost), "{ended:?}");
+}
+
+#[test]
+fn a_new_address_is_an_update_and_the_stale_one_is_gone() {
+    if skipped_without_publisher() {
+        return;
+    }
+    let desk = Desk::new();
+    let _published = desk.published("board-b", 3000);
+    let watch = desk.watch_of("board-b", THERE.1);
+    desk.there.ip("addr add 10.77.0.3/32 dev lab0");
+    desk.there
+        .ip("route add 10.77.0.1/32 dev lab0 src 10.77.0.3");
+    desk.there.ip("addr del 10.77.0.2/24 dev lab0");
+    let moved = watch.line(Stream::Stdout, |line| {
+        let event: serde_json::Value = serde_json::from_str(line).ok()?;
+        (event["event"] != "lost" && event["addresses"][0] == "10.77.0.3").then_some(event)
+    });
+    let stale = moved["addresses"].as_array().expect("a list");
+    assert!(!stale.contains(&"10.77.0.2".into()), "{moved}");
+    let sent = desk.run("send board-b hi");
+    assert_eq!(sent.stdout, "Hello from 3000", "{sent:?}");
+}
+
+#[test]
+fn an_interface_that_vanishes_takes_its_boards_and_no_others() {
+    if skipped(&[Need::Root]) {
+        return;
+    }
+    let desk = Desk::new();
+    let third = Namespace::new();
+    desk.second_cable(&third);
+    let _a = Desk::board(&desk.there, "--listen 10.77.0.2:3000 --seed 7");
+    let _b = Desk::board(&third, "--listen 10.78.0.2:3000 --seed 8");
+    let watch = desk.watch_of("tcpctl-0007", THERE.1);
+    event(&watch, "found", "tcpctl-0008", "10.78.0.2");
+    desk.here.ip("link del desk1");
+    event(&watch, "lost", "tcpctl-0008", "10.78.0.2");
+    let ended = interrupted(watch);
+    let lost = events(&ended);
+    let lost = lost.iter().filter(|it| it["event"] == "lost").count();
+    assert_eq!(lost, 1, "{ended:?}");
+}
+
+/// A board whose processor stands still: its address answers nothing at all.
+#[test]
+fn a_board_that_stops_is_lost_within_three_seconds_and_found_when_it_goes_on() {
+    if skipped(&[Need::Root, Need::Tap]) {
+        return;
+    }
+    let wire = Wire::new("ideal");
+    wire.board.says("link up host=");
+    let mut watch = wire.namespace.tcpctl("discover --watch");
+    watch.env("XDG_CACHE_HOME", "/proc/nowhere");
+    let watch = Process::start(watch);
+    let found = event(&watch, "found", "tcpctl-0001", BOARD);
+    assert_eq!(found["status"], "online");
+    wire.board.process.signal(Signal::STOP);
+    let off = Instant::now();
+    event(&watch, "lost", "tcpctl-0001", BOARD);
+    assert!(off.elapsed() < LOST, "{:?}", off.elapsed());
+    wire.board.process.signal(Signal::CONT);
+    times(&watch, 2, "found", "tcpctl-0001");
+    interrupted(watch);
+}
+
+#[test]
+fn a_cable_that_is_pulled_takes_its_board_until_it_is_plugged_in_again() {
+    if skipped(&[Need::Root]) {
+        return;
+    }
+    let desk = Desk::new();
+    let _board = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
+    let watch = desk.watch_of("tcpctl-0001", THERE.1);
+    desk.there.ip("link set lab0 down");
+    let off = Instant::now();
+    event(&watch, "lost", "tcpctl-0001", THERE.1);
+    assert!(off.elapsed() < LOST, "{:?}", off.elapsed());
+    desk.there.ip("link set lab0 up");
+    times(&watch, 2, "found", "tcpctl-0001");
+    interrupted(watch);
+}
+
+/// The server refuses while its board goes on telling of it.
+#[test]
+fn a_board_whose_server_ends_and_comes_back_is_told_of_as_that() {
+    if skipped_without_publisher() {
+        return;
+    }
+    let desk = Desk::new();
+    let avahi = Avahi::start(&desk.there, THERE.0);
+    let _published = avahi.publish("board-b", 3000);
+    let watch = desk.tcpctl("discover --watch");
+    let found = event(&watch, "found", "board-b", THERE.1);
+    assert_eq!(found["status"], "unreachable");
+    let _server = greeter(&desk.there, 3000);
+    watch.line_with(Stream::Stdout, r#""status":"online""#);
+}
+
+/// A board that is told apart by its name alone, and takes another one.
+#[test]
+fn a_board_that_takes_another_name_leaves_under_the_old_one() {
+    if skipped_without_publisher() {
+        return;
+    }
+    let desk = Desk::new();
+    let published = desk.published("board-b", 3000);
+    let watch = desk.watch_of("board-b", THERE.1);
+    drop(published.record);
+    let _renamed = published.avahi.publish("board-c", 3000);
+    event(&watch, "found", "board-c", THERE.1);
+    let renamed = Instant::now();
+    event(&watch, "lost", "board-b", THERE.1);
+    assert!(renamed.elapsed() < LOST, "{:?}", renamed.elapsed());
+}
+
+#[test]
+fn an_interface_that_vanishes_during_a_search_harms_no_other() {
+    if skipped(&[Need::Root]) {
+        return;
+    }
+    let desk = Desk::new();
+    let third = Namespace::new();
+    desk.second_cable(&third);
+    let _a = Desk::board(&third, "--listen 10.78.0.2:3000 --seed 8");
+    let search = desk.tcpctl("discover --json --expect-count 2 --timeout 30s");
+    event(&search, "found", "tcpctl-0008", "10.78.0.2");
+    desk.here.ip("link del desk1");
+    let _b = Desk::board(&desk.there, "--listen 10.77.0.2:3000 --seed 7");
+    event(&search, "found", "tcpctl-0007", "10.77.0.2");
+    let ended = search.finish();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+/// One board on two links: each link's address is there for as long as the board speaks on it.
+#[test]
+fn a_board_on_two_links_keeps_the_address_that_it_still_has() {
+    if skipped_without_publisher() {
+        return;
+    }
+    let desk = Desk::new();
+    desk.second_cable(&desk.there);
+    let avahi = Avahi::start(&desk.there, "lab0,lab1");
+    let _server = greeter(&desk.there, 3000);
+    let mac = "mac=02:74:63:70:00:09";
+    let _published = avahi.publish_as("board-b", "_tcpctl._tcp", 3000, &[mac]);
+    let watch = desk.tcpctl("discover --watch");
+    let latest = |wanted: &dyn Fn(&str) -> bool| {
+        watch.text(Stream::Stdout, |text| {
+            let last = text.lines().last()?;
+            let event: serde_json::Value = serde_json::from_str(last).ok()?;
+            (event["event"] != "lost" && wanted(&event["addresses"].to_string())).then_some(())
+        });
+    };
+    let (one, other) = (r#""10.77.0.2""#, r#""10.78.0.2""#);
+    latest(&|addresses| addresses.contains(one) && addresses.contains(other));
+    // The board leaves one link, which stays up.
+    desk.there.ip("addr flush dev lab1");
+    latest(&|addresses| addresses.contains(one) && !addresses.contains(other));
+    desk.there.ip("addr add 10.78.0.2/24 dev lab1");
+    latest(&|addresses| addresses.contains(one) && addresses.contains(other));
+    // The link is gone.
+    desk.here.ip("link del desk1");
+    latest(&|addresses| addresses.contains(one) && !addresses.contains(other));
+    let ended = interrupted(watch);
+    let events = events(&ended);
+    assert!(events.iter().all(|it| it["event"] != "lost"), "{ended:?}");
+    let found = events.iter().filter(|it| it["event"] == "found").count();
+    assert_eq!(found, 1, "{ended:?}");
+}
+
+#[test]
+fn a_search_that_is_interrupted_has_told_what_it_found() {
+    if skipped(&[Need::Root]) {
+        return;
+    }
+    let desk = Desk::new();
+    let _board = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let search = desk.tcpctl("discover --json --no-serial --timeout 1m");
+        event(&search, "found", "tcpctl-0001", THERE.1);
+        search.signal(signal);
+        let ended = search.finish();
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+    }
+}

@@ -1,0 +1,11 @@
+//! `tcpctl send`, as a script or a person runs it.
+
+
+mod bad_input;
+mod endings;
+mod input;
+mod json;
+mod many;
+mod signals;
+mod terminal;
+mod virtual_board;

@@ -1,0 +1,80 @@
+//! How it ends.
+
+use std::io::{self, BufRead, BufReader, PipeWriter, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::board::{exchange, listening};
+use crate::processes::{Board, Process};
+
+#[test]
+fn ctrl_c_and_sigterm_end_with_the_summary() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let board = listening("esp32");
+        exchange(board.address, b"hi");
+        board.says("request ");
+        board.process.signal(signal);
+        let ended = board.process.finish();
+        assert_eq!((ended.code, &*ended.stderr), (Some(0), ""), "{signal:?}");
+        assert_eq!(
+            ended.stdout.lines().last(),
+            Some(
+                "summary accepted=1 served=1 refused=0 timed_out=0 reset=0 bytes_in=2 bytes_out=11"
+            ),
+            "{signal:?}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let (reader, writer) = io::pipe().expect("a pipe can be had");
+    let mut sim = Board::tcpctl();
+    sim.args(["sim", "--listen", "127.0.0.1:0"]);
+    let process = Process::start_into(sim, writer);
+    let mut console = BufReader::new(reader);
+    let mut ready = String::new();
+    console.read_line(&mut ready).expect("the board starts");
+    let address = Board::address_in(ready.trim()).expect("the first line says where");
+    drop(console);
+    exchange(address, b"hi");
+    let ended = process.finish();
+    assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
+}
+
+/// A console that is stuck holds up the summary, but not the second Ctrl-C.
+#[test]
+fn a_second_ctrl_c_ends_it_at_once() {
+    let (reader, writer) = io::pipe().expect("a pipe can be had");
+    let stuffing = writer.try_clone().expect("a descriptor can be had");
+    let mut sim = Board::tcpctl();
+    sim.args(["sim", "--listen", "127.0.0.1:0"]);
+    let process = Process::start_into(sim, writer);
+    let mut console = BufReader::new(reader);
+    let mut ready = String::new();
+    console.read_line(&mut ready).expect("the board starts");
+    let address = Board::address_in(ready.trim()).expect("the first line says where");
+    fill(stuffing);
+    exchange(address, b"hi");
+
+    process.signal(Signal::INT);
+    // The relay has ended: the first was seen.
+    while TcpStream::connect(address).is_ok() {
+        thread::sleep(Duration::from_millis(2));
+    }
+    // A tenth of a second apart they are two; sooner, they might be one that came twice.
+    thread::sleep(Duration::from_millis(150));
+    process.signal(Signal::INT);
+    assert_eq!(process.finish().code, Some(130));
+}
+
+/// Writes into a pipe until it is full.
+fn fill(mut pipe: PipeWriter) {
+    rustix::io::ioctl_fionbio(&pipe, true).expect("a pipe can be without waiting");
+    while pipe.write(&[b'\n'; 4096]).is_ok() {}
+    while pipe.write(b"\n").is_ok() {}
+    rustix::io::ioctl_fionbio(&pipe, false).expect("and with");
+}

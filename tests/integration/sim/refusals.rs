@@ -1,0 +1,130 @@
+//! What can't be had as it was asked for: one line, what to do, the right code.
+
+use std::net::TcpListener;
+
+use crate::processes::{Board, Ended, Process};
+#[cfg(target_os = "linux")]
+use crate::processes::{Need, skipped};
+
+fn sim(arguments: &[&str]) -> Ended {
+    let mut sim = Board::tcpctl();
+    sim.arg("sim").args(arguments);
+    Process::start(sim).finish()
+}
+
+/// Checks that it was refused with `code` in one line that has all of `parts`.
+fn refused(ended: &Ended, code: i32, parts: &[&str]) {
+    assert_eq!((ended.code, &*ended.stdout), (Some(code), ""), "{ended:?}");
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    for part in parts {
+        assert!(ended.stderr.contains(part), "no {part}: {ended:?}");
+    }
+}
+
+#[test]
+fn options_that_can_t_be_are_named() {
+    for (arguments, parts) in [
+        (&["--workers", "0"][..], &["--workers", "1 to 32"][..]),
+        (&["--workers", "33"], &["--workers", "1 to 32"]),
+        (&["--backlog", "33"], &["--backlog", "0 to 32"]),
+        (&["--loss", "200%"], &["--loss", "200%"]),
+        (&["--latency", "5"], &["--latency", "5s or 5ms"]),
+        (&["--latency", "2m"], &["--latency", "more than a minute"]),
+        (&["--bandwidth", "fast"], &["--bandwidth", "fast"]),
+        (&["--seed", "x"], &["--seed", "whole number"]),
+        (&["--greeting", ""], &["--greeting"]),
+        (&["--services", "maybe"], &["--services", "on or off"]),
+        (&["--mode", "mesh"], &["--mode", "ap or sta"]),
+        (
+            &["--listen", "nonsense"],
+            &["--listen", "nonsense", "e.g. 127.0.0.1:3000"],
+        ),
+        (&["--listen", "127.0.0.1:70000"], &["--listen", "70000"]),
+        (&["esp23"], &["esp23", "esp32"]),
+        (&["--profile", "esp32"], &["--profile"]),
+        (&["--tap", ""], &["TAP interface", "1 to 15 characters"]),
+        (
+            &["--tap", "x", "--listen", "127.0.0.1:0"],
+            &["--tap", "--listen"],
+        ),
+    ] {
+        let ended = sim(arguments);
+        refused(&ended, 2, parts);
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let ended = sim(&["--listen", &address]);
+    refused(&ended, 70, &[&address, "already", "--listen"]);
+}
+
+#[test]
+fn an_address_of_somebody_else_s_is_named() {
+    // TEST-NET-1, RFC 5737: nobody's.
+    let ended = sim(&["--listen", "192.0.2.1:3000"]);
+    refused(&ended, 70, &["192.0.2.1:3000", "--listen"]);
+}
+
+#[test]
+fn a_failure_is_an_object_for_a_program() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    for (arguments, kind, code) in [
+        (["--listen", &address], "device", 70),
+        (["--workers", "0"], "usage", 2),
+        (["--listen", "nonsense"], "usage", 2),
+    ] {
+        let mut sim = Board::tcpctl();
+        sim.args(["sim", "--json"]).args(arguments);
+        let ended = Process::start(sim).finish();
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        assert_eq!(ended.stdout.lines().count(), 1, "{ended:?}");
+        let error: serde_json::Value = serde_json::from_str(&ended.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {ended:?}"));
+        crate::common::schema::check(&error);
+        assert_eq!(error["schema"], "tcpctl.error/1");
+        assert_eq!(error["command"], "sim");
+        assert_eq!(error["kind"], kind, "{error}");
+        assert_eq!(error["exit_code"], code, "{error}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_tap_interface_takes_a_privilege() {
+    let root = rustix::process::geteuid().is_root();
+    if skipped(&[Need::Tap]) || (root && skipped(&[Need::Program("setpriv")])) {
+        return;
+    }
+    let binary = env!("CARGO_BIN_EXE_tcpctl");
+    let mut sim = if root {
+        // Root without what makes it root; another user may not reach the binary.
+        let mut setpriv = std::process::Command::new("setpriv");
+        setpriv.args(["--bounding-set=-all", "--inh-caps=-all", binary]);
+        setpriv
+    } else {
+        Board::tcpctl()
+    };
+    sim.args(["sim", "--tap", "tcpctl-none"]);
+    let ended = Process::start(sim).finish();
+    refused(
+        &ended,
+        70,
+        &[
+            "tcpctl-none",
+            "no permission",
+            "run as root",
+            "ip tuntap add",
+        ],
+    );
+}
+
+#[cfg(not(target_os = "linux"))]
+#[test]
+fn a_tap_interface_takes_linux() {
+    let ended = sim(&["--tap", "tap0"]);
+    refused(&ended, 2, &["--tap", "Linux", "--listen"]);
+}

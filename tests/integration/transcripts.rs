@@ -1,0 +1,24 @@
+//! What a person types and reads, as transcripts: `tests/cmd/*.trycmd`. Accept new output with
+//! `TRYCMD=overwrite cargo test --test integration transcripts`, and read the difference.
+
+#[cfg(unix)]
+#[test]
+fn what_is_typed_and_what_is_read() {
+    let home = std::env::temp_dir().join(format!("tcpctl-transcripts-{}", std::process::id()));
+    std::fs::create_dir_all(&home).unwrap();
+    let cases = trycmd::TestCases::new();
+    cases
+        .env("HOME", home.to_str().unwrap())
+        .insert_var("[HOME]", home.to_str().unwrap().to_owned())
+        .unwrap()
+        .env("XDG_CONFIG_HOME", "")
+        .env("XDG_CACHE_HOME", "")
+        .env("TCPCTL_CONFIG", "")
+        .env("TCPCTL_TARGET", "")
+        .env("TCPCTL_PORT", "")
+        .env("NO_COLOR", "1")
+        .env("COLUMNS", "80")
+        .case("tests/cmd/*.trycmd")
+        .run();
+    let _ = std::fs::remove_dir_all(home);
+}
