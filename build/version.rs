@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io};
 
-use crate::firmware::Bundled;
+use super::firmware::Bundled;
 
 /// Writes `version.txt`.
 pub(crate) fn write(firmware: &[Bundled]) -> io::Result<()> {

@@ -1,6 +1,5 @@
 //! `tcpctl config`, and what the config file and the environment do to other commands.
 
-
 use std::fs;
 use std::path::PathBuf;
 
@@ -48,7 +47,7 @@ impl Drop for Home {
 fn report(ended: &Ended) -> Value {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let report = ended.objects().remove(0);
-    let schema = common::run(["schema", "config"]).stdout;
+    let schema = crate::common::run(["schema", "config"]).stdout;
     let schema: Value = serde_json::from_slice(&schema).unwrap();
     jsonschema::validate(&schema, &report).unwrap();
     report

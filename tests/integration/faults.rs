@@ -1,7 +1,6 @@
 //! A board at the end of a faulty cable: every reply is complete and right, or an error says that
 //! it is not. In simulated time, and through `bench`'s own engine in real time.
 
-
 use embassy_net::tcp::TcpSocket;
 use embassy_time::{Duration, Timer, with_timeout};
 use tcpctl::pattern;

@@ -1,7 +1,6 @@
 //! The board's servers in simulated time: greeter as the firmware runs it, on one thread with an
 //! embassy-net client at the other end of the cable. Five seconds pass in microseconds.
 
-
 use embassy_net::tcp::{ConnectError, State};
 use embassy_time::{Duration, Instant, Timer, with_timeout};
 use futures_util::FutureExt;

@@ -13,7 +13,10 @@ const AUDITED: [&str; 5] = [
 ];
 
 /// Where the word stands in text alone: what this file looks for, and a program that a test compiles.
-const QUOTED: [&str; 2] = ["tests/integration/policy.rs", "tests/integration/monitor/decoding.rs"];
+const QUOTED: [&str; 2] = [
+    "tests/integration/policy.rs",
+    "tests/integration/monitor/decoding.rs",
+];
 
 /// The manifests, each a workspace's or a package's.
 const MANIFESTS: [&str; 6] = [

@@ -1,5 +1,4 @@
 //! A board in simulated time, with an embassy-net client at the other end of its cable.
-#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::future::Future;
 use std::net::Ipv4Addr;

@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::common::{Server, closed_port, finish, read_some, reset, run, signal, tcpctl};
 use super::report;
+use crate::common::{Server, closed_port, finish, read_some, reset, run, signal, tcpctl};
 
 #[test]
 fn nobody_at_home_is_a_failure_and_no_limit() {

@@ -2,8 +2,8 @@
 
 use std::sync::mpsc;
 
-use crate::common::{Server, closed_port, run};
 use super::{Folder, report};
+use crate::common::{Server, closed_port, run};
 
 #[test]
 fn two_runs_merge_to_both_and_the_next_is_compared_with_one() {

@@ -4,8 +4,8 @@ use std::sync::mpsc;
 
 use serde_json::Value;
 
-use crate::common::{Server, read_some, run};
 use super::report;
+use crate::common::{Server, read_some, run};
 
 #[test]
 fn a_virtual_board_is_measured_whole_and_its_limits_are_exact() {

@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::common::{Ended, Server, finish, read_some, run, signal, tcpctl};
 use super::{Folder, report};
+use crate::common::{Ended, Server, finish, read_some, run, signal, tcpctl};
 
 #[test]
 fn a_ramp_finds_the_knee_and_tells_the_race_from_the_limit() {

@@ -3,8 +3,8 @@
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::common::{Server, closed_port, finish, run, signal, tcpctl};
 use super::{Folder, report};
+use crate::common::{Server, closed_port, finish, run, signal, tcpctl};
 
 #[test]
 fn throughput_is_measured_where_it_is_asked_for_and_only_there() {

@@ -331,7 +331,10 @@ fn what_is_wrong_with_the_network_here() {
         let status = Command::new("unshare")
             .args(["--net", "--"])
             .arg(std::env::current_exe().expect("a path"))
-            .args(["--exact", "bench_engine::kernel::what_is_wrong_with_the_network_here"])
+            .args([
+                "--exact",
+                "bench_engine::kernel::what_is_wrong_with_the_network_here",
+            ])
             .env(ALONE, "1")
             .output()
             .expect("it was found");

@@ -1,9 +1,4 @@
 //! A program for a chip, made by hand: the tests need no toolchain for it.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test binary takes of this what it needs"
-)]
 
 use sha2::{Digest, Sha256};
 
@@ -48,15 +43,15 @@ impl Map {
 }
 
 /// What kind of ELF it is to be.
-pub struct Program {
-    pub chip: &'static str,
-    pub version: &'static str,
+pub(crate) struct Program {
+    pub(crate) chip: &'static str,
+    pub(crate) version: &'static str,
     /// The bytes of its code.
-    pub size: usize,
+    pub(crate) size: usize,
     /// Whether it kept its symbols, and with them the word which chip it is for.
-    pub stripped: bool,
+    pub(crate) stripped: bool,
     /// Whether it has an app descriptor.
-    pub described: bool,
+    pub(crate) described: bool,
 }
 
 impl Default for Program {
@@ -99,7 +94,7 @@ impl Section {
 
 impl Program {
     /// The ELF (System V ABI, chapters 4 and 5).
-    pub fn elf(&self) -> Vec<u8> {
+    pub(crate) fn elf(&self) -> Vec<u8> {
         let mut descriptor = vec![0; 256];
         descriptor[..4].copy_from_slice(&0xabcd_5432_u32.to_le_bytes());
         descriptor[16..16 + self.version.len()].copy_from_slice(self.version.as_bytes());
@@ -147,7 +142,7 @@ impl Program {
 
 /// An image as another toolchain makes it (ESP-IDF, "App Image Format"): one segment, its check sum
 /// and its SHA-256. A program's begins with a descriptor, a bootloader's has none.
-pub fn image(chip_id: u16, version: Option<&str>, size: usize) -> Vec<u8> {
+pub(crate) fn image(chip_id: u16, version: Option<&str>, size: usize) -> Vec<u8> {
     let mut segment = Vec::new();
     if let Some(version) = version {
         segment.extend(0xabcd_5432_u32.to_le_bytes());
@@ -173,7 +168,7 @@ pub fn image(chip_id: u16, version: Option<&str>, size: usize) -> Vec<u8> {
 }
 
 /// A partition table with a place for settings and one for a program, at other addresses than ours.
-pub fn table(settings: u32, app: u32) -> Vec<u8> {
+pub(crate) fn table(settings: u32, app: u32) -> Vec<u8> {
     let mut table = Vec::new();
     for (name, kind, subtype, offset, size) in [
         ("nvs", 1, 2, 0x9000, 0x4000),
@@ -191,7 +186,7 @@ pub fn table(settings: u32, app: u32) -> Vec<u8> {
 }
 
 /// Parts at their addresses, as `esptool merge-bin` joins them.
-pub fn merged(parts: &[(usize, &[u8])]) -> Vec<u8> {
+pub(crate) fn merged(parts: &[(usize, &[u8])]) -> Vec<u8> {
     let end = parts.iter().map(|(at, part)| at + part.len()).max();
     let mut merged = vec![0xff; end.unwrap()];
     for (at, part) in parts {
@@ -201,7 +196,7 @@ pub fn merged(parts: &[(usize, &[u8])]) -> Vec<u8> {
 }
 
 /// An ELF in which one function is at an address, by its symbol alone.
-pub fn with_a_function(name: &str, address: u32) -> Vec<u8> {
+pub(crate) fn with_a_function(name: &str, address: u32) -> Vec<u8> {
     let mut symbols = vec![0; 16];
     symbols.extend(1_u32.to_le_bytes());
     symbols.extend(address.to_le_bytes());

@@ -1,9 +1,4 @@
 //! Servers that behave and misbehave, and the real binary to run against them.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test binary takes of this what it needs"
-)]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,31 +8,31 @@ use std::thread;
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
-pub mod firmware;
+pub(crate) mod firmware;
 #[cfg(target_os = "linux")]
-pub mod hostile_packets;
+pub(crate) mod hostile_packets;
 #[cfg(target_os = "linux")]
-pub mod loader;
+pub(crate) mod loader;
 #[cfg(unix)]
-pub mod person;
-pub mod schema;
+pub(crate) mod person;
+pub(crate) mod schema;
 
 /// No test waits longer for the command: one that hangs fails, and does not stop the others.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server on a port of its own that treats every connection alike. It ends with the test
 /// process.
-pub struct Server {
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    pub fn start(behaviour: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> Self {
+    pub(crate) fn start(behaviour: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self::on(listener, behaviour)
     }
 
-    pub fn on(
+    pub(crate) fn on(
         listener: TcpListener,
         behaviour: impl Fn(TcpStream) + Send + Sync + Clone + 'static,
     ) -> Self {
@@ -52,7 +47,7 @@ impl Server {
     }
 
     /// Reads what has come, then answers and closes: the tutorial board.
-    pub fn greeter(greeting: &'static [u8]) -> Self {
+    pub(crate) fn greeter(greeting: &'static [u8]) -> Self {
         Self::start(move |mut connection| {
             read_some(&mut connection);
             let _ = connection.write_all(greeting);
@@ -60,7 +55,7 @@ impl Server {
     }
 
     /// Reads what has come, answers, and stays open until the client is gone.
-    pub fn staying(greeting: &'static [u8]) -> Self {
+    pub(crate) fn staying(greeting: &'static [u8]) -> Self {
         Self::start(move |mut connection| {
             read_some(&mut connection);
             let _ = connection.write_all(greeting);
@@ -68,7 +63,7 @@ impl Server {
         })
     }
 
-    pub fn echo() -> Self {
+    pub(crate) fn echo() -> Self {
         Self::start(|mut connection| {
             let mut back = connection.try_clone().unwrap();
             let _ = std::io::copy(&mut connection, &mut back);
@@ -77,7 +72,7 @@ impl Server {
     }
 
     /// What the server gets, one message a connection.
-    pub fn recorder() -> (Self, mpsc::Receiver<Vec<u8>>) {
+    pub(crate) fn recorder() -> (Self, mpsc::Receiver<Vec<u8>>) {
         let (sender, receiver) = mpsc::channel();
         let server = Self::start(move |mut connection| {
             let _ = sender.send(read_all(&mut connection));
@@ -86,32 +81,32 @@ impl Server {
         (server, receiver)
     }
 
-    pub fn target(&self) -> String {
+    pub(crate) fn target(&self) -> String {
         self.address.to_string()
     }
 }
 
-pub fn read_some(connection: &mut TcpStream) -> Vec<u8> {
+pub(crate) fn read_some(connection: &mut TcpStream) -> Vec<u8> {
     let mut bytes = vec![0; 4096];
     let count = connection.read(&mut bytes).unwrap_or(0);
     bytes.truncate(count);
     bytes
 }
 
-pub fn read_all(connection: &mut TcpStream) -> Vec<u8> {
+pub(crate) fn read_all(connection: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     let _ = connection.read_to_end(&mut bytes);
     bytes
 }
 
 /// Closes with a reset (RST).
-pub fn reset(connection: TcpStream) {
+pub(crate) fn reset(connection: TcpStream) {
     let socket = socket2::Socket::from(connection);
     socket.set_linger(Some(Duration::ZERO)).unwrap();
 }
 
 /// A port on which nothing listens, and on which nothing else will: it stays bound.
-pub fn closed_port() -> (socket2::Socket, SocketAddr) {
+pub(crate) fn closed_port() -> (socket2::Socket, SocketAddr) {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -121,7 +116,7 @@ pub fn closed_port() -> (socket2::Socket, SocketAddr) {
 }
 
 /// `tcpctl` with an environment that no test machine changes.
-pub fn tcpctl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
+pub(crate) fn tcpctl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tcpctl"));
     command
         .args(arguments)
@@ -135,15 +130,15 @@ pub fn tcpctl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
 
 /// How a command ended, and what it said.
 #[derive(Debug)]
-pub struct Ended {
-    pub code: i32,
-    pub stdout: Vec<u8>,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
     /// The JSON objects on standard output, each as its schema says.
-    pub fn objects(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn objects(&self) -> Vec<serde_json::Value> {
         let text = std::str::from_utf8(&self.stdout).unwrap();
         let objects: Vec<_> = text
             .lines()
@@ -155,12 +150,15 @@ impl Ended {
 }
 
 /// Runs `tcpctl` to its end.
-pub fn run<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Ended {
+pub(crate) fn run<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Ended {
     finish(tcpctl(arguments).spawn().unwrap())
 }
 
 /// Runs `tcpctl` to its end with `input` piped in.
-pub fn run_with_input<'a>(arguments: impl IntoIterator<Item = &'a str>, input: &[u8]) -> Ended {
+pub(crate) fn run_with_input<'a>(
+    arguments: impl IntoIterator<Item = &'a str>,
+    input: &[u8],
+) -> Ended {
     let mut child = tcpctl(arguments).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
@@ -172,7 +170,7 @@ pub fn run_with_input<'a>(arguments: impl IntoIterator<Item = &'a str>, input: &
 }
 
 /// Waits for the end of a child; one that hangs is ended, and the test fails.
-pub fn finish(child: Child) -> Ended {
+pub(crate) fn finish(child: Child) -> Ended {
     let pid = rustix::process::Pid::from_child(&child);
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
@@ -188,12 +186,12 @@ pub fn finish(child: Child) -> Ended {
 }
 
 /// Sends a signal to a child.
-pub fn signal(child: &Child, signal: rustix::process::Signal) {
+pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
 }
 
 /// Bytes without a pattern, the same for one seed.
-pub fn noise(mut seed: u64, count: usize) -> Vec<u8> {
+pub(crate) fn noise(mut seed: u64, count: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(count + 8);
     while bytes.len() < count {
         // xorshift64

@@ -1,9 +1,4 @@
 //! A person at a terminal: a pseudo-terminal that all three streams of a command are on.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test binary takes of this what it needs"
-)]
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -17,7 +12,7 @@ use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use super::finish;
 
-pub struct Person {
+pub(crate) struct Person {
     terminal: File,
     seen: String,
 }
@@ -29,7 +24,7 @@ impl AsFd for Person {
 }
 
 /// A pseudo-terminal: the end where a person sits, and a command's.
-pub fn pseudo_terminal(columns: u16) -> (File, OwnedFd) {
+pub(crate) fn pseudo_terminal(columns: u16) -> (File, OwnedFd) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -48,12 +43,12 @@ pub fn pseudo_terminal(columns: u16) -> (File, OwnedFd) {
 
 impl Person {
     /// Starts a command, on a terminal of 120 columns.
-    pub fn runs(command: Command) -> (Self, Child) {
+    pub(crate) fn runs(command: Command) -> (Self, Child) {
         Self::runs_in(120, command)
     }
 
     /// Starts a command on a terminal of so many columns.
-    pub fn runs_in(columns: u16, mut command: Command) -> (Self, Child) {
+    pub(crate) fn runs_in(columns: u16, mut command: Command) -> (Self, Child) {
         let (terminal, slave) = pseudo_terminal(columns);
         let child = command
             .env("TERM", "xterm-256color")
@@ -70,19 +65,19 @@ impl Person {
     }
 
     /// Reads until `text` is seen.
-    pub fn sees(&mut self, text: &str) -> &str {
+    pub(crate) fn sees(&mut self, text: &str) -> &str {
         while !self.seen.contains(text) {
             assert!(self.reads_on(), "{:?} but not {text:?}", self.seen);
         }
         &self.seen
     }
 
-    pub fn types(&mut self, text: &str) {
+    pub(crate) fn types(&mut self, text: &str) {
         self.terminal.write_all(text.as_bytes()).unwrap();
     }
 
     /// Waits until what is typed is no longer shown, and types.
-    pub fn types_hidden(&mut self, text: &str) {
+    pub(crate) fn types_hidden(&mut self, text: &str) {
         while tcgetattr(&self.terminal)
             .unwrap()
             .local_modes
@@ -94,7 +89,7 @@ impl Person {
     }
 
     /// Reads to the end; the exit code, and all that was seen.
-    pub fn sees_the_end(mut self, child: Child) -> (i32, String) {
+    pub(crate) fn sees_the_end(mut self, child: Child) -> (i32, String) {
         while self.reads_on() {}
         (finish(child).code, self.seen)
     }

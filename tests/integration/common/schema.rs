@@ -1,9 +1,4 @@
 //! Real output against the published schemas.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test binary takes of this what it needs"
-)]
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -45,7 +40,7 @@ fn published() -> &'static HashMap<String, Published> {
 ///
 /// # Panics
 /// If it is not.
-pub fn check(object: &Value) {
+pub(crate) fn check(object: &Value) {
     let name = object["schema"].as_str().unwrap();
     let file = match name {
         // A summary is published with what it sums up, a list of names with what they are of.
@@ -76,6 +71,6 @@ pub fn check(object: &Value) {
 }
 
 /// What a schema of this name is in the checkout.
-pub fn document(name: &str) -> &'static Value {
+pub(crate) fn document(name: &str) -> &'static Value {
     &published()[name].document
 }

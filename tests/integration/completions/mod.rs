@@ -1,6 +1,5 @@
 //! `tcpctl completions`, in real shells, and what is committed in `completions/`.
 
-
 mod committed;
 #[cfg(unix)]
 mod desk;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tcpctl::discover::report::Status;
 use tcpctl::mdns::link;
 
-use crate::common::hostile_packets::packets;
 use super::network::{Board, Network, after, server};
+use crate::common::hostile_packets::packets;
 
 #[test]
 fn hostile_packets_harm_neither_the_terminal_nor_the_others() {

@@ -1,7 +1,6 @@
 //! `tcpctl discover`, without root: boards of our own announcer on the loopback, on a port of mDNS
 //! that nobody else has, and the command line itself.
 
-
 mod boards;
 mod command;
 mod hostile;

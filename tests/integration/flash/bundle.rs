@@ -5,8 +5,8 @@ use std::io::Read;
 
 use sha2::{Digest, Sha256};
 
-use crate::common::firmware::Program;
 use super::scene::Folder;
+use crate::common::firmware::Program;
 
 #[path = "../../../build/firmware.rs"]
 #[allow(dead_code, reason = "what the build script alone calls")]

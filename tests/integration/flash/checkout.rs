@@ -6,9 +6,9 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::common::{Ended, finish, tcpctl};
-use crate::common::firmware::Program;
 use super::scene::Folder;
+use crate::common::firmware::Program;
+use crate::common::{Ended, finish, tcpctl};
 
 /// A checkout whose `cargo` says that it has built our ELF, and whose `rustc` has its libraries in
 /// `libraries`.

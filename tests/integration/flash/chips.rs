@@ -1,11 +1,11 @@
 //! The chips whose firmware takes Espressif's own toolchain: a classic ESP32, an S2 and an S3, with
 //! images that were made elsewhere.
 
+use super::scene::{PASSPHRASE, Scene};
 use crate::common::Ended;
 use crate::common::firmware::{Program, image, merged, table};
 use crate::common::loader::{Board, Kind, Wiring};
 use crate::processes::{Need, skipped};
-use super::scene::{PASSPHRASE, Scene};
 
 const CHIPS: [(&str, u16, usize); 3] = [
     ("esp32", 0, 0x1000),

@@ -3,8 +3,8 @@
 use espflash::flasher::FlashSize;
 use tcpctl::esp::image::{Firmware, merge};
 
-use crate::common::noise;
 use crate::common::firmware::Program;
+use crate::common::noise;
 
 /// Reads a file as `flash` does, as far as a board would matter.
 fn read(bytes: Vec<u8>) {

@@ -4,11 +4,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::noise;
+use super::scene::{Folder, PASSPHRASE, Scene};
 use crate::common::firmware::{Program, image, table};
 use crate::common::loader::{Board, Kind, Start, Wiring};
+use crate::common::noise;
 use crate::processes::{Need, skipped};
-use super::scene::{Folder, PASSPHRASE, Scene};
 
 /// Runs `esptool`, and returns what it said.
 fn said(mut command: Command) -> String {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
+use super::scene::Scene;
 use crate::common::firmware::Program;
 use crate::common::loader::Board;
-use super::scene::Scene;
 
 /// The bytes of a part once they are compressed, as the stub takes them.
 fn compressed(bytes: &[u8]) -> usize {

@@ -2,10 +2,10 @@
 
 use tcpctl_settings::{Mode, Security, Settings};
 
+use super::scene::{PASSPHRASE, Scene, events};
 use crate::common::Ended;
 use crate::common::firmware::Program;
 use crate::common::loader::{Board, Boot, Fault, Kind};
-use super::scene::{PASSPHRASE, Scene, events};
 
 const SETTINGS: u32 = 0xe000;
 

@@ -1,6 +1,5 @@
 //! `tcpctl flash` against a board on a pseudo-terminal, see `tests/integration/common/loader`.
 
-
 mod bundle;
 mod by_hand;
 mod checkout;

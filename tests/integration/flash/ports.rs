@@ -6,10 +6,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::{Ended, finish};
-use crate::common::loader::{Board, Kind, Wiring};
-use crate::processes::{Need, skipped};
 use super::scene::{Folder, Scene};
+use crate::common::loader::{Board, Kind, Wiring};
+use crate::common::{Ended, finish};
+use crate::processes::{Need, skipped};
 
 /// Names that every Linux has in `/dev`, and nobody here uses.
 const NAMES: [&str; 2] = ["tty62", "tty63"];

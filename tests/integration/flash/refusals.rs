@@ -2,10 +2,10 @@
 
 use std::process::Stdio;
 
-use crate::common::{Ended, finish, run, signal};
+use super::scene::{PASSPHRASE, Scene};
 use crate::common::firmware::Program;
 use crate::common::loader::{Board, Boot, Fault, Kind};
-use super::scene::{PASSPHRASE, Scene};
+use crate::common::{Ended, finish, run, signal};
 
 /// One line, and no more than one.
 fn only_line(ended: &Ended) -> &str {

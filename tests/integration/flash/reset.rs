@@ -1,10 +1,10 @@
 //! Reset lines: a pseudo-terminal is lent some (`tests/integration/common/loader/modem.c`), and the board's
 //! wiring decides what they do. None of these boards has its BOOT pressed by hand.
 
+use super::scene::Scene;
 use crate::common::Ended;
 use crate::common::loader::{Board, Fault, Kind, Lines, Start, Wiring};
 use crate::processes::{Need, skipped};
-use super::scene::Scene;
 
 fn wired(wiring: Wiring) -> Kind {
     Kind {

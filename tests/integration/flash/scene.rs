@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::common::{Ended, finish, run_with_input, tcpctl};
 use crate::common::firmware::Program;
 use crate::common::loader::{Board, Wiring};
+use crate::common::{Ended, finish, run_with_input, tcpctl};
 
 pub(crate) const PASSPHRASE: &str = "correct horse battery";
 

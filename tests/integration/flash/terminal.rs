@@ -5,11 +5,11 @@ use std::os::fd::AsFd;
 use rustix::process::Signal;
 use tcpctl_settings::{Security, Settings};
 
-use crate::common::person::Person;
-use crate::common::signal;
+use super::scene::Scene;
 use crate::common::firmware::Program;
 use crate::common::loader::Board;
-use super::scene::Scene;
+use crate::common::person::Person;
+use crate::common::signal;
 
 const STATION: [&str; 5] = ["--settings-only", "--mode", "sta", "--ssid", "home"];
 

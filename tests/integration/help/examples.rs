@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use clap::Parser;
 use tcpctl::cli::Cli;
 
-use crate::common::finish;
 use super::screen::{commands, help};
+use crate::common::finish;
 
 /// The lines of a command's examples that one types.
 fn examples(command: Option<&str>) -> Vec<String> {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use tcpctl::cli::Cli;
 
-use crate::common::run;
 use super::examples::calls;
+use crate::common::run;
 
 /// The documents, from the top of the checkout.
 const DOCUMENTS: [&str; 6] = [

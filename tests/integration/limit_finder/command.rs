@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::sockets::{V4, established, mortal, start};
 use crate::common::{Ended, closed_port, finish, run, tcpctl};
 use crate::limited::{self, App, Beyond};
-use super::sockets::{V4, established, mortal, start};
 
 fn bench(address: SocketAddr) -> Vec<String> {
     ["bench", &address.to_string(), "--only", "limits", "--json"]

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use tcpctl_greeter::backtrace::{Backtrace, calls};
 
-use crate::common::run;
 use crate::common::loader::line::Line;
+use crate::common::run;
 use crate::processes::{Need, skipped};
 
 /// A program whose `serve` has an inlined `reply`, and asks where that is.

@@ -4,10 +4,10 @@ use std::os::fd::AsFd;
 
 use rustix::process::Signal;
 
-use crate::common::person::Person;
-use crate::common::{signal, tcpctl};
 use crate::common::loader::line::Line;
 use crate::common::loader::{Board, Kind, Lines, Start, Wiring};
+use crate::common::person::Person;
+use crate::common::{signal, tcpctl};
 use crate::processes::{Need, skipped};
 
 /// What the fake board's ROM says of an erased flash, once it starts.

@@ -1,15 +1,13 @@
 //! `tcpctl monitor` on a pseudo-terminal.
 
-
-
 mod decoding;
 mod keyboard;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
-use crate::common::{finish, run, signal, tcpctl};
 use crate::common::loader::line::Line;
+use crate::common::{finish, run, signal, tcpctl};
 use rustix::process::Signal;
 
 const BOOT: &[u8] = b"ESP-ROM:esp32c3\r\n\
@@ -159,7 +157,7 @@ fn a_panic_s_addresses_become_functions_and_lines() {
     let elf = std::env::temp_dir().join(format!("tcpctl-monitor-{}.elf", std::process::id()));
     std::fs::write(
         &elf,
-        firmware::with_a_function("greeter::serve", 0x4201_0100),
+        crate::common::firmware::with_a_function("greeter::serve", 0x4201_0100),
     )
     .unwrap();
     line.write(b"Backtrace: 0x42010104 0x3fc80000 0x42ffffff\r\nend\r\n");
@@ -330,7 +328,7 @@ fn each_schema_is_printed_as_it_is_published() {
         let printed: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
         assert_eq!(
             &printed,
-            common::schema::document(&format!("tcpctl.{name}/1"))
+            crate::common::schema::document(&format!("tcpctl.{name}/1"))
         );
     }
 }

@@ -1,8 +1,8 @@
 use std::net::Ipv4Addr;
 
-use crate::processes::{Board, GREETING, Need, Process, REQUEST, SHOWN, Stream, skipped};
 use super::scratch::{Folder, ours};
 use super::wire::{BOARD, INTERFACE, Namespace, PORT, Wire};
+use crate::processes::{Board, GREETING, Need, Process, REQUEST, SHOWN, Stream, skipped};
 
 #[test]
 fn udhcpc_gets_a_lease_and_is_greeted_from_it() {

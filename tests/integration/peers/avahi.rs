@@ -1,8 +1,8 @@
 use std::process::Command;
 
-use crate::processes::{Need, Process, Stream};
 use super::scratch::Folder;
 use super::wire::Namespace;
+use crate::processes::{Need, Process, Stream};
 
 /// What it takes.
 pub(crate) const NEEDS: [Need; 6] = [

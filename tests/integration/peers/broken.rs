@@ -2,8 +2,8 @@
 
 use super::avahi::{Avahi, NEEDS};
 use super::desk::{Desk, HERE, THERE, events};
-use crate::processes::{Need, Process, Stream, skipped};
 use super::wire::Namespace;
+use crate::processes::{Need, Process, Stream, skipped};
 
 #[test]
 fn no_network_at_all_is_said() {

@@ -1,6 +1,6 @@
-use crate::processes::{GREETING, Need, Process, REQUEST, SHOWN, Stream, skipped};
 use super::scratch::ours;
 use super::wire::{BOARD, HOST, PORT, Wire};
+use crate::processes::{GREETING, Need, Process, REQUEST, SHOWN, Stream, skipped};
 
 /// Sends the tutorial's request with a program that copies its input to the board, and checks
 /// both sides of the exchange.

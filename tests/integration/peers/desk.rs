@@ -5,9 +5,9 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use super::avahi::{Avahi, NEEDS};
-use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
 use super::scratch::Folder;
 use super::wire::Namespace;
+use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
 
 /// A desk, and another computer on the same cable.
 pub(crate) struct Desk {

@@ -1,9 +1,9 @@
 use std::time::{Duration, Instant};
 
 use super::avahi::{Avahi, NEEDS};
-use crate::processes::{Need, Process, Stream, skipped};
 use super::scratch::ours;
 use super::wire::{BOARD, HOST, INTERFACE, Wire};
+use crate::processes::{Need, Process, Stream, skipped};
 
 /// A goodbye is acted on after a second (RFC 6762, section 10.1); without one, a record lives on
 /// for two minutes.

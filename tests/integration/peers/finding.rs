@@ -2,9 +2,9 @@
 
 use super::avahi::{Avahi, NEEDS};
 use super::desk::{Desk, THERE, events, greeter, skipped_without_publisher};
-use crate::processes::{Need, Process, Stream, skipped};
 use super::scratch::ours;
 use super::wire::{BOARD, INTERFACE, Wire};
+use crate::processes::{Need, Process, Stream, skipped};
 
 #[test]
 fn a_virtual_and_a_published_board_are_two_lines_and_either_can_be_sent_to() {

@@ -5,9 +5,9 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use super::desk::{Desk, HERE, THERE, events};
+use super::scratch::ours;
 use crate::common::hostile_packets::packets;
 use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
-use super::scratch::ours;
 
 /// Where the hostile boards are said to be: nobody listens there.
 const NOWHERE: u16 = 3999;

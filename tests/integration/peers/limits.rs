@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::processes::{Ended, Need, Process, skipped};
 use super::wire::{BOARD, INTERFACE, Namespace, PORT, Wire};
+use crate::processes::{Ended, Need, Process, skipped};
 
 /// An address on the wire that nobody has.
 const NOBODY: &str = "192.168.1.77";

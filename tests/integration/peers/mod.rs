@@ -3,7 +3,6 @@
 //! Most of it needs root: a network namespace for each test, with a board on a TAP interface in
 //! it. What a machine lacks is skipped and named; `TCPCTL_REQUIRE_PEERS=1` makes it a failure.
 
-
 mod addresses;
 mod avahi;
 mod broken;

@@ -2,8 +2,8 @@
 
 use super::avahi::Avahi;
 use super::desk::{Desk, THERE, events, greeter, skipped_without_publisher};
-use crate::processes::{Need, skipped};
 use super::wire::Namespace;
+use crate::processes::{Need, skipped};
 
 #[test]
 fn two_boards_with_one_name_are_listed_and_neither_is_sent_to() {

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
-use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
 use super::wire::Namespace;
+use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
 
 /// Answers when its input has ended: it counts the bytes.
 const CLOSES_ON_FIN: &str = "wc -c";

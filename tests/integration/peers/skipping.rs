@@ -21,7 +21,10 @@ fn run_without_programs(require: &str) -> (bool, String) {
 fn what_is_skipped_is_told_although_it_passes() {
     let (passed, said) = run_without_programs("");
     assert!(passed, "{said}");
-    assert!(said.contains("skipped: needs socat (peers::servers::"), "{said}");
+    assert!(
+        said.contains("skipped: needs socat (peers::servers::"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -8,8 +8,8 @@ use super::avahi::Avahi;
 use super::desk::{
     Desk, HERE, THERE, event, events, greeter, interrupted, skipped_without_publisher, times,
 };
-use crate::processes::{Need, Process, Stream, skipped};
 use super::wire::{BOARD, Namespace, Wire};
+use crate::processes::{Need, Process, Stream, skipped};
 
 /// Within this time of a power-off a watch must have told of it.
 const LOST: Duration = Duration::from_secs(3);

@@ -3,8 +3,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use crate::processes::{Board, Process};
 use super::scratch::unique_name;
+use crate::processes::{Board, Process};
 
 /// The board's interface in its namespace.
 pub(crate) const INTERFACE: &str = "tap0";

@@ -28,7 +28,6 @@ pub(crate) enum Need {
 
 impl Need {
     /// Whether it is here.
-    #[allow(dead_code, reason = "each test binary takes of this what it needs")]
     pub(crate) fn is_there(self) -> bool {
         self.missing().is_none()
     }

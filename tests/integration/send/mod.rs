@@ -1,6 +1,5 @@
 //! `tcpctl send`, as a script or a person runs it.
 
-
 mod bad_input;
 mod endings;
 mod input;

@@ -89,7 +89,8 @@ fn node_is_greeted() {
     if skipped(&[Need::Program("node")]) {
         return;
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/peers/node_client.js");
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/peers/node_client.js");
     let board = listening("esp32");
     let mut node = Command::new("node");
     node.arg(script);

@@ -14,14 +14,14 @@ use super::chip::Model;
 use super::{Boot, Kind};
 
 /// The program in flash, as it runs.
-pub struct App {
+pub(crate) struct App {
     said: mpsc::Receiver<Vec<u8>>,
     sim: Option<Child>,
 }
 
 impl App {
     /// What it has printed since it was asked last.
-    pub fn said(&mut self) -> Vec<u8> {
+    pub(crate) fn said(&mut self) -> Vec<u8> {
         self.said.try_iter().flatten().collect()
     }
 }
@@ -36,7 +36,7 @@ impl Drop for App {
 }
 
 /// Boots what is in flash.
-pub fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
+pub(crate) fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
     if kind.boot == Boot::Quiet {
         return None;
     }
@@ -158,7 +158,7 @@ fn bootable(flash: &[u8], boot_address: usize) -> Result<Vec<Partition>, &'stati
 }
 
 /// Magic, segments, check sum and SHA-256 (ESP-IDF, "App Image Format").
-pub fn check_image(image: &[u8]) -> Result<(), ()> {
+pub(crate) fn check_image(image: &[u8]) -> Result<(), ()> {
     if image[0] != 0xe9 {
         return Err(());
     }

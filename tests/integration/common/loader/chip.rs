@@ -6,15 +6,15 @@ use super::Kind;
 
 /// A chip, as far as a loader sees it.
 #[derive(Debug)]
-pub struct Model {
+pub(crate) struct Model {
     /// Its name in the firmware's banner.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What stands at [`MAGIC`].
     magic: u32,
     /// How long its security information is: without a chip id on the S2, none on the ESP32.
-    pub security_info: usize,
+    pub(crate) security_info: usize,
     /// Where the second-stage bootloader is in flash.
-    pub boot_address: usize,
+    pub(crate) boot_address: usize,
     /// SPI1, which reaches the flash, and its USR2 and W0 from there.
     spi: [u32; 3],
     /// Where the eFuses have the MAC address.
@@ -63,7 +63,7 @@ const ESP32C3: Model = Model {
 
 impl Model {
     /// The chip of this id. One that is not among these is a C3 that calls itself so.
-    pub fn of(chip_id: u32) -> &'static Self {
+    pub(crate) fn of(chip_id: u32) -> &'static Self {
         match chip_id {
             0 => &ESP32,
             2 => &ESP32S2,
@@ -90,14 +90,14 @@ const ESP32_CLKDIV: u32 = 0x3ff4_0014;
 const ESP32_EFUSES: u32 = 0x3ff5_a000;
 
 #[derive(Debug)]
-pub struct Registers {
+pub(crate) struct Registers {
     model: &'static Model,
     values: HashMap<u32, u32>,
     flash_id: u32,
 }
 
 impl Registers {
-    pub fn of(kind: &Kind) -> Self {
+    pub(crate) fn of(kind: &Kind) -> Self {
         let model = Model::of(kind.chip_id);
         let [first, second, rest @ ..] = kind.mac;
         let mut values = HashMap::from([
@@ -125,12 +125,12 @@ impl Registers {
         }
     }
 
-    pub fn read(&self, address: u32) -> u32 {
+    pub(crate) fn read(&self, address: u32) -> u32 {
         self.values.get(&address).copied().unwrap_or_default()
     }
 
     /// Writes the bits of `mask`; says whether that resets the chip.
-    pub fn write(&mut self, address: u32, value: u32, mask: u32) -> bool {
+    pub(crate) fn write(&mut self, address: u32, value: u32, mask: u32) -> bool {
         let value = (self.read(address) & !mask) | (value & mask);
         let [spi, usr2, w0] = self.model.spi;
         if address == spi && value & SPI_START != 0 {

@@ -2,23 +2,23 @@
 
 use std::collections::BTreeSet;
 
-pub const SECTOR: usize = 0x1000;
+pub(crate) const SECTOR: usize = 0x1000;
 
 #[derive(Debug, Clone)]
-pub struct Flash {
+pub(crate) struct Flash {
     bytes: Vec<u8>,
     /// The sectors that were erased, by their address.
-    pub erased: BTreeSet<u32>,
+    pub(crate) erased: BTreeSet<u32>,
     /// The sectors that were written to, by their address.
-    pub written: BTreeSet<u32>,
+    pub(crate) written: BTreeSet<u32>,
 }
 
 impl Flash {
-    pub fn erased(size: usize) -> Self {
+    pub(crate) fn erased(size: usize) -> Self {
         Self::holding(vec![0xff; size])
     }
 
-    pub fn holding(bytes: Vec<u8>) -> Self {
+    pub(crate) fn holding(bytes: Vec<u8>) -> Self {
         Self {
             bytes,
             erased: BTreeSet::new(),
@@ -26,12 +26,12 @@ impl Flash {
         }
     }
 
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Erases the sectors that the range touches; says whether it is within the flash.
-    pub fn erase(&mut self, offset: usize, length: usize) -> bool {
+    pub(crate) fn erase(&mut self, offset: usize, length: usize) -> bool {
         let end = offset.saturating_add(length).next_multiple_of(SECTOR);
         if end > self.bytes.len() {
             return false;
@@ -44,7 +44,7 @@ impl Flash {
     }
 
     /// Writes; says whether it is within the flash.
-    pub fn write(&mut self, offset: usize, data: &[u8], bad_cell: Option<u32>) -> bool {
+    pub(crate) fn write(&mut self, offset: usize, data: &[u8], bad_cell: Option<u32>) -> bool {
         let Some(place) = self.bytes.get_mut(offset..offset + data.len()) else {
             return false;
         };
@@ -63,7 +63,7 @@ impl Flash {
         true
     }
 
-    pub fn read(&self, offset: u32, length: u32) -> Option<&[u8]> {
+    pub(crate) fn read(&self, offset: u32, length: u32) -> Option<&[u8]> {
         let start = offset as usize;
         self.bytes.get(start..start.checked_add(length as usize)?)
     }

@@ -11,15 +11,15 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, ioctl_tiocnxcl, tcgetattr, tcsetattr};
 
-pub struct Line {
-    pub path: PathBuf,
+pub(crate) struct Line {
+    pub(crate) path: PathBuf,
     master: Option<File>,
     /// Keeps the line there while nobody has it open.
     slave: OwnedFd,
 }
 
 impl Line {
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -39,7 +39,7 @@ impl Line {
     }
 
     /// The baud rate that the other end has chosen.
-    pub fn baud(&self) -> u32 {
+    pub(crate) fn baud(&self) -> u32 {
         tcgetattr(&self.slave).map_or(0, |settings| settings.output_speed())
     }
 
@@ -50,7 +50,7 @@ impl Line {
     }
 
     /// What has come within a moment.
-    pub fn read(&mut self) -> Vec<u8> {
+    pub(crate) fn read(&mut self) -> Vec<u8> {
         self.let_others_in();
         let Some(master) = &mut self.master else {
             std::thread::park_timeout(Duration::from_millis(5));
@@ -70,7 +70,7 @@ impl Line {
         bytes
     }
 
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.let_others_in();
         if let Some(master) = &mut self.master {
             let _ = master.write_all(bytes);
@@ -79,8 +79,7 @@ impl Line {
 
     /// Writes as much as there is room for; nothing where the other end takes nothing for so many
     /// seconds.
-    #[allow(dead_code, reason = "each test binary takes of this what it needs")]
-    pub fn write_some(&mut self, bytes: &[u8], seconds: i64) -> Option<usize> {
+    pub(crate) fn write_some(&mut self, bytes: &[u8], seconds: i64) -> Option<usize> {
         self.let_others_in();
         let master = self.master.as_mut()?;
         rustix::io::ioctl_fionbio(&*master, true).unwrap();
@@ -96,7 +95,7 @@ impl Line {
     }
 
     /// Pulls the cable.
-    pub fn unplug(&mut self) {
+    pub(crate) fn unplug(&mut self) {
         self.master = None;
     }
 }

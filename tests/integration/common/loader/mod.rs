@@ -8,17 +8,12 @@
 //! chip boots what was written, although it checks all that the ROM and the bootloader check.
 //!
 //! The protocol is Espressif's "Serial Protocol" page of the esptool documentation.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test binary takes of this what it needs"
-)]
 
 mod boot;
 mod chip;
 mod flash;
-pub mod line;
-pub mod modem;
+pub(crate) mod line;
+pub(crate) mod modem;
 mod protocol;
 mod slip;
 
@@ -26,28 +21,28 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
-pub use flash::Flash;
-pub use modem::{Lines, Start, Wiring};
+pub(crate) use flash::Flash;
+pub(crate) use modem::{Lines, Start, Wiring};
 
 /// What kind of board it is, and what is wrong with it.
 #[derive(Debug, Clone)]
-pub struct Kind {
+pub(crate) struct Kind {
     /// The chip id that it tells: 5 is the C3, 0 the ESP32, 2 the S2, 9 the S3.
-    pub chip_id: u32,
+    pub(crate) chip_id: u32,
     /// log2 of the flash's size, as its JEDEC id tells it: 0x16 is 4 MiB.
-    pub flash_size_log2: u8,
+    pub(crate) flash_size_log2: u8,
     /// Its MAC address.
-    pub mac: [u8; 6],
+    pub(crate) mac: [u8; 6],
     /// Secure boot, flash encryption and the like, as `GET_SECURITY_INFO` tells them.
-    pub security_flags: u32,
+    pub(crate) security_flags: u32,
     /// Odd in the number of its bits where flash encryption is on.
-    pub crypt_count: u8,
+    pub(crate) crypt_count: u8,
     /// What is wrong with it.
-    pub fault: Fault,
+    pub(crate) fault: Fault,
     /// What it does once it boots.
-    pub boot: Boot,
+    pub(crate) boot: Boot,
     /// What resets it. Where anything does, it runs its program at first.
-    pub wiring: Wiring,
+    pub(crate) wiring: Wiring,
 }
 
 impl Default for Kind {
@@ -67,7 +62,7 @@ impl Default for Kind {
 
 /// What is wrong with a board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Nothing.
     None,
     /// It never answers: no board, or one that runs its program.
@@ -94,7 +89,7 @@ pub enum Fault {
 
 /// What a board does once it boots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Boot {
+pub(crate) enum Boot {
     /// What a board with our firmware does: `tcpctl sim` with the settings found in its flash.
     Firmware,
     /// It boots and finds no network.
@@ -111,29 +106,29 @@ pub enum Boot {
 
 /// What the board's thread and the test share.
 #[derive(Debug)]
-pub struct State {
-    pub kind: Kind,
-    pub flash: Flash,
+pub(crate) struct State {
+    pub(crate) kind: Kind,
+    pub(crate) flash: Flash,
     /// Which commands came, in order.
-    pub commands: Vec<u8>,
+    pub(crate) commands: Vec<u8>,
     /// Bytes that came over the wire, and bytes that went back.
-    pub received: u64,
-    pub sent: u64,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
     /// The time that these take on a wire of the baud rate of each, in nanoseconds.
-    pub wire_ns: u64,
+    pub(crate) wire_ns: u64,
     /// Blocks of data that were written.
-    pub blocks: u32,
+    pub(crate) blocks: u32,
     /// BOOT and RESET are pressed by hand.
-    pub press: bool,
+    pub(crate) press: bool,
     /// Each change of the modem lines.
-    pub lines: Vec<Lines>,
+    pub(crate) lines: Vec<Lines>,
     /// Each start of the chip that they led to.
-    pub starts: Vec<Start>,
+    pub(crate) starts: Vec<Start>,
 }
 
 /// The board. It ends with this value.
-pub struct Board {
-    pub path: PathBuf,
+pub(crate) struct Board {
+    pub(crate) path: PathBuf,
     socket: PathBuf,
     state: Arc<Mutex<State>>,
     stop: Arc<std::sync::atomic::AtomicBool>,
@@ -142,24 +137,24 @@ pub struct Board {
 
 impl Board {
     /// A sound board with an erased flash, waiting in its loader.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(Kind::default())
     }
 
-    pub fn with(fault: Fault) -> Self {
+    pub(crate) fn with(fault: Fault) -> Self {
         Self::of(Kind {
             fault,
             ..Kind::default()
         })
     }
 
-    pub fn of(kind: Kind) -> Self {
+    pub(crate) fn of(kind: Kind) -> Self {
         let flash = Flash::erased(1 << kind.flash_size_log2);
         Self::holding(kind, flash)
     }
 
     /// A board with something in its flash.
-    pub fn holding(kind: Kind, flash: Flash) -> Self {
+    pub(crate) fn holding(kind: Kind, flash: Flash) -> Self {
         let wiring = kind.wiring;
         let state = Arc::new(Mutex::new(State {
             kind,
@@ -197,26 +192,26 @@ impl Board {
     }
 
     /// Connects a command's modem lines to this board, which needs a C compiler.
-    pub fn wire(&self, command: &mut std::process::Command) {
+    pub(crate) fn wire(&self, command: &mut std::process::Command) {
         modem::wire(command, &self.path, &self.socket);
     }
 
-    pub fn port(&self) -> &str {
+    pub(crate) fn port(&self) -> &str {
         self.path.to_str().unwrap()
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
     /// What is in its flash.
-    pub fn read(&self, offset: u32, length: usize) -> Vec<u8> {
+    pub(crate) fn read(&self, offset: u32, length: usize) -> Vec<u8> {
         let at = offset as usize;
         self.state().flash.bytes()[at..at + length].to_vec()
     }
 
     /// Holds BOOT and presses RESET: it is in its loader again, and forgets what came so far.
-    pub fn press_boot_and_reset(&self) {
+    pub(crate) fn press_boot_and_reset(&self) {
         let mut state = self.state();
         state.press = true;
         state.commands.clear();
@@ -231,13 +226,13 @@ impl Board {
     }
 
     /// It is sound from now on.
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.state().kind.fault = Fault::None;
         self.press_boot_and_reset();
     }
 
     /// Whether nothing was erased and nothing was written.
-    pub fn is_untouched(&self) -> bool {
+    pub(crate) fn is_untouched(&self) -> bool {
         let state = self.state();
         state.flash.erased.is_empty() && state.flash.written.is_empty()
     }

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 /// How DTR and RTS reach the chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wiring {
+pub(crate) enum Wiring {
     /// Not at all: the port has no such lines.
     None,
     /// Two transistors behind a bridge: RTS alone holds the chip in reset, DTR alone pulls BOOT
@@ -25,14 +25,14 @@ pub enum Wiring {
 
 /// The lines; true is asserted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Lines {
-    pub dtr: bool,
-    pub rts: bool,
+pub(crate) struct Lines {
+    pub(crate) dtr: bool,
+    pub(crate) rts: bool,
 }
 
 /// What a chip does once it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
+pub(crate) enum Start {
     /// It waits in its loader.
     Loader,
     /// It starts the program in flash.
@@ -41,7 +41,7 @@ pub enum Start {
 
 /// The board's end of the lines.
 #[derive(Debug)]
-pub struct Modem {
+pub(crate) struct Modem {
     wiring: Wiring,
     listener: Option<UnixListener>,
     program: Option<UnixStream>,
@@ -50,7 +50,7 @@ pub struct Modem {
 }
 
 impl Modem {
-    pub fn open(wiring: Wiring, socket: &Path) -> Self {
+    pub(crate) fn open(wiring: Wiring, socket: &Path) -> Self {
         let listener = (wiring != Wiring::None).then(|| {
             let _ = std::fs::remove_file(socket);
             let listener = UnixListener::bind(socket).unwrap();
@@ -68,7 +68,7 @@ impl Modem {
 
     /// Looks at the lines; tells each change to `seen`, with what it makes the chip do, before the
     /// program goes on.
-    pub fn look(&mut self, mut seen: impl FnMut(Lines, Option<Start>)) {
+    pub(crate) fn look(&mut self, mut seen: impl FnMut(Lines, Option<Start>)) {
         let Some(listener) = &self.listener else {
             return;
         };
@@ -138,7 +138,8 @@ fn library() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/common/loader/modem.c");
+        let source =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/common/loader/modem.c");
         let library = folder.join(format!("modem-{}.so", std::process::id()));
         let built = Command::new("cc")
             .args([
@@ -156,7 +157,7 @@ fn library() -> &'static Path {
 }
 
 /// Gives a command the lines of the board behind `port`.
-pub fn wire(command: &mut Command, port: &Path, socket: &Path) {
+pub(crate) fn wire(command: &mut Command, port: &Path, socket: &Path) {
     command
         .env("LD_PRELOAD", library())
         .env("TCPCTL_TEST_PORT", port)

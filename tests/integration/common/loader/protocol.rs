@@ -78,7 +78,7 @@ struct Writing {
 }
 
 /// Runs the board until it is told to stop.
-pub fn run(line: Line, modem: Modem, state: &Mutex<State>, stop: &AtomicBool) {
+pub(crate) fn run(line: Line, modem: Modem, state: &Mutex<State>, stop: &AtomicBool) {
     let kind = state.lock().unwrap().kind.clone();
     let mut loader = Loader {
         line,

@@ -6,7 +6,7 @@ const ESC_END: u8 = 0xdc;
 const ESC_ESC: u8 = 0xdd;
 
 #[derive(Debug, Default)]
-pub struct Decoder {
+pub(crate) struct Decoder {
     frame: Vec<u8>,
     inside: bool,
     escaped: bool,
@@ -14,7 +14,7 @@ pub struct Decoder {
 
 impl Decoder {
     /// The frame that this byte completes.
-    pub fn push(&mut self, byte: u8) -> Option<Vec<u8>> {
+    pub(crate) fn push(&mut self, byte: u8) -> Option<Vec<u8>> {
         match (byte, self.inside) {
             (END, true) if !self.frame.is_empty() => {
                 self.inside = false;
@@ -37,7 +37,7 @@ impl Decoder {
     }
 }
 
-pub fn encode(frame: &[u8]) -> Vec<u8> {
+pub(crate) fn encode(frame: &[u8]) -> Vec<u8> {
     let mut bytes = vec![END];
     for byte in frame {
         match *byte {
