@@ -127,7 +127,7 @@ impl Observer for UntilAllStand {
         }
     }
 
-    fn is_to_stop(&self) -> bool {
+    fn should_stop(&self) -> bool {
         self.stand
     }
 }

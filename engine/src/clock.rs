@@ -1,57 +1,56 @@
-//! The clock of a network's thread, which is not read again where no time can have passed.
+//! A thread's clock, read again only when time can have passed.
 
 use std::cell::Cell;
 
 use crate::sys::clocks::monotonic;
 
-/// A clock that knows whether anything that takes time has been done since it was last read. It
-/// counts nanoseconds since its start.
+/// Caches the last reading until the thread makes a system call. Counts nanoseconds from its
+/// creation.
 ///
-/// Between a wait and the next system call a thread has only its own arithmetic to do, for which
-/// reading the clock again costs more than it finds.
+/// Between two system calls the thread only computes, and reading the clock costs more than the
+/// time that passed.
 pub(super) struct Clock {
     start: u64,
     last: Cell<u64>,
-    has_moved: Cell<bool>,
+    is_outdated: Cell<bool>,
 }
 
 impl Clock {
-    /// A clock that starts now.
     pub(super) fn new() -> Self {
         Self {
             start: monotonic(),
             last: Cell::new(0),
-            has_moved: Cell::new(false),
+            is_outdated: Cell::new(false),
         }
     }
 
-    /// The present.
-    // One place that reads it: whoever was just woken has to fetch that code once.
+    /// The current time, read from the system.
+    // Not inlined: one copy stays in the instruction cache after a wake-up.
     #[inline(never)]
     pub(super) fn now(&self) -> u64 {
         let now = monotonic() - self.start;
         self.last.set(now);
-        self.has_moved.set(false);
+        self.is_outdated.set(false);
         now
     }
 
-    /// The present, to within what the thread has done itself since its last system call.
+    /// The current time, accurate to the work done since the last system call.
     pub(super) fn recent(&self) -> u64 {
-        if self.has_moved.get() {
+        if self.is_outdated.get() {
             self.now()
         } else {
             self.last.get()
         }
     }
 
-    /// When it was last read, however long ago.
+    /// The last reading, of any age.
     pub(super) fn last(&self) -> u64 {
         self.last.get()
     }
 
-    /// A system call was made.
-    pub(super) fn moves(&self) {
-        self.has_moved.set(true);
+    /// Marks the cached reading as outdated, after a system call.
+    pub(super) fn invalidate(&self) {
+        self.is_outdated.set(true);
     }
 }
 
@@ -60,12 +59,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_read_again_when_something_took_time() {
+    fn clock_is_read_again_after_a_system_call() {
         let clock = Clock::new();
         let first = clock.now();
         while monotonic() - clock.start == first {}
-        assert_eq!(clock.recent(), first, "nothing but arithmetic since");
-        clock.moves();
+        assert_eq!(clock.recent(), first, "no system call since");
+        clock.invalidate();
         assert_eq!(clock.last(), first);
         let second = clock.recent();
         assert!(second > first);

@@ -1,20 +1,21 @@
-//! The load engine: connections as plain state machines over a readiness interface.
+//! The load engine: connections as state machines over a readiness interface.
 //!
 //! ```text
 //! arrivals.rs ──> starts.rs ──> exchange.rs ──> Network
-//!  a schedule,     when it       what happens    kernel.rs, tcpctl's cable,
-//!  or the slots    is time       on each         a test's script
+//!  schedule,      due requests   connections    kernel sockets,
+//!  back-off       and timeouts                  virtual link, script
 //!                        slots.rs, reply.rs
 //!                             │
 //!                             └──> recorder.rs, log.rs ──> progress.rs
 //!                                        one thread        all threads
 //! ```
 //!
-//! It has no sockets, no clock and no sleep of its own. Each event costs the same however many
-//! connections there are, and nothing is allocated for a request once there are slots enough.
+//! An event costs the same for any number of connections, and a request allocates nothing once
+//! enough slots exist.
 
 mod arrivals;
 mod exchange;
+mod interval;
 mod log;
 mod progress;
 mod recorder;
@@ -29,8 +30,9 @@ use std::thread;
 use std::time::Duration;
 
 use self::arrivals::{Allowance, Arrivals, BackOff};
-use self::progress::Board;
-use self::recorder::{Recorder, TICK};
+use self::interval::TICK;
+use self::progress::SharedProgress;
+use self::recorder::Recorder;
 use self::reply::Rule;
 use self::slots::Slots;
 use crate::load::{LEARNING_SILENCE, Load, Share};
@@ -39,45 +41,43 @@ use crate::readiness::{Network, nanos};
 
 pub use self::progress::{Observer, Progress};
 
-/// What is read at a time. All connections share it: an idle one has no buffer.
+/// Read buffer size. All connections share the buffer: an idle one has none.
 const BUFFER: usize = 64 * 1024;
 
-/// Connections that are started between two waits, so that a thousand do not come as one burst
-/// that no listen queue takes.
+/// Connections started between two waits, so that a thousand do not overflow the listen queue.
 const BURST: usize = 64;
 
-/// Reads, writes and requests in which one connection may go on without a wait, while others are
-/// ready too.
+/// Consecutive steps of one connection while others are ready too.
 const TURNS: usize = 32;
 
 /// Runs a load over one network, on this thread.
 ///
-/// Blocks until the load is over, or `observer` stops it. Whatever has happened until then is in
-/// the measurement.
+/// Blocks until the load ends or `observer` stops it. The measurement covers what happened until
+/// then.
 pub fn run(
     network: &mut impl Network,
     load: &Load,
     observer: &mut (impl Observer + ?Sized),
 ) -> Measurement {
-    let board = Arc::new(Board::new(1, load.detail));
-    let engine = Engine::new(network, load, Share::WHOLE, &board);
-    let mut measurement = engine.run(&mut Alone {
-        board: &board,
+    let shared = Arc::new(SharedProgress::new(1, load.detail));
+    let engine = Engine::new(network, load, Share::WHOLE, &shared);
+    let mut measurement = engine.run(&mut SingleThread {
+        shared: &shared,
         observer,
     });
-    (measurement.seconds, measurement.second_histograms) = board.seconds();
+    (measurement.seconds, measurement.second_histograms) = shared.seconds();
     measurement
 }
 
-/// Runs a load on several threads, each with a network of its own and its part of the connections
-/// and of the schedule, and adds up what they have measured. Fewer threads than `threads` where
-/// there are fewer connections or requests.
+/// Runs a load on several threads, each with its own network and its share of the connections and
+/// of the schedule, and adds up the results. Uses fewer threads when there are fewer connections or
+/// requests.
 ///
-/// The account of `connections` in an open loop is then the sum of what was the most on each
-/// thread, at whatever time that was.
+/// In an open loop, `connections` is the sum of the threads' maxima, which may have occurred at
+/// different times.
 ///
 /// # Errors
-/// What `make_network` fails with; the load has ended then.
+/// The error of `make_network`; it ends the load.
 pub fn run_threads<N: Network>(
     load: &Load,
     threads: NonZeroUsize,
@@ -88,21 +88,21 @@ pub fn run_threads<N: Network>(
     if threads == 1 {
         return Ok(run(&mut make_network()?, load, observer));
     }
-    let board = Arc::new(Board::new(threads, load.detail));
+    let shared = Arc::new(SharedProgress::new(threads, load.detail));
     let (sender, results) = mpsc::channel();
     thread::scope(|scope| {
         for index in 0..threads {
-            let (sender, board, make_network) = (sender.clone(), Arc::clone(&board), &make_network);
+            let (sender, shared, make_network) = (sender.clone(), Arc::clone(&shared), &make_network);
             let share = Share { index, of: threads };
             scope.spawn(move || {
                 let result = make_network().map(|mut network| {
-                    let engine = Engine::new(&mut network, load, share, &board);
-                    engine.run(&mut OneOfMany { board: &board })
+                    let engine = Engine::new(&mut network, load, share, &shared);
+                    engine.run(&mut OneOfSeveral { shared: &shared })
                 });
                 if result.is_err() {
-                    board.stop();
+                    shared.stop();
                 }
-                // Whoever waits for it waits for all of them.
+                // The receiver waits for all threads.
                 let _ = sender.send(result);
             });
         }
@@ -112,58 +112,57 @@ pub fn run_threads<N: Network>(
             match results.recv_timeout(Duration::from_nanos(TICK)) {
                 Ok(result) => parts.push(result?),
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    observer.progress(&board.progress());
-                    if observer.is_to_stop() {
-                        board.stop();
+                    observer.progress(&shared.progress());
+                    if observer.should_stop() {
+                        shared.stop();
                     }
                 }
-                // A thread that panicked has sent nothing; the scope passes its panic on.
+                // A thread that panicked sends nothing; the scope propagates its panic.
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
             }
         }
         let sum = recorder::merge(parts);
         let mut measurement = sum.ok_or(io::ErrorKind::Other)?;
-        (measurement.seconds, measurement.second_histograms) = board.seconds();
+        (measurement.seconds, measurement.second_histograms) = shared.seconds();
         Ok(measurement)
     })
 }
 
-/// Whom an engine's thread listens to and reports to.
+/// Stops an engine thread and receives its progress.
 trait Supervisor {
-    fn is_to_stop(&self) -> bool;
+    fn should_stop(&self) -> bool;
     fn tick(&mut self);
 }
 
-/// The only thread: the observer is asked directly.
-struct Alone<'a, O: ?Sized> {
-    board: &'a Board,
+/// A single thread asks the observer directly.
+struct SingleThread<'a, O: ?Sized> {
+    shared: &'a SharedProgress,
     observer: &'a mut O,
 }
 
-impl<O: Observer + ?Sized> Supervisor for Alone<'_, O> {
-    fn is_to_stop(&self) -> bool {
-        self.observer.is_to_stop()
+impl<O: Observer + ?Sized> Supervisor for SingleThread<'_, O> {
+    fn should_stop(&self) -> bool {
+        self.observer.should_stop()
     }
 
     fn tick(&mut self) {
-        self.observer.progress(&self.board.progress());
+        self.observer.progress(&self.shared.progress());
     }
 }
 
-/// One of several threads: the observer is asked by the thread that waits for them.
-struct OneOfMany<'a> {
-    board: &'a Board,
+/// With several threads, the waiting thread asks the observer.
+struct OneOfSeveral<'a> {
+    shared: &'a SharedProgress,
 }
 
-impl Supervisor for OneOfMany<'_> {
-    fn is_to_stop(&self) -> bool {
-        self.board.is_stopped()
+impl Supervisor for OneOfSeveral<'_> {
+    fn should_stop(&self) -> bool {
+        self.shared.is_stopped()
     }
 
     fn tick(&mut self) {}
 }
 
-/// One thread of a load.
 struct Engine<'a, N> {
     network: &'a mut N,
     load: &'a Load,
@@ -173,24 +172,24 @@ struct Engine<'a, N> {
     allowance: Allowance,
     back_off: BackOff,
     recorder: Recorder,
-    /// Slots that had their turns and can go on.
+    /// Slots that used up their steps and can continue.
     again: Vec<usize>,
     buffer: Vec<u8>,
-    /// When to look at what is to be done at some time, at the latest. It may be too early, for a
-    /// timeout that was not needed any more: that costs one look.
+    /// The next time to check timers and the schedule. It may be too early, for a timeout that was
+    /// canceled.
     look_at: u64,
-    /// The next of the source addresses.
+    /// Index of the next source address.
     source: usize,
-    /// When there was last a sign of the target.
-    last_sign: u64,
+    /// When the target last showed a sign of life.
+    last_seen: u64,
     timeouts: Timeouts,
-    /// Cut short.
+    /// Ended early.
     interrupted: bool,
-    /// Cut short, for there was no sign of the target any more.
+    /// Ended early because the target went away.
     target_gone: bool,
 }
 
-/// The load's times, in nanoseconds.
+/// The load's timeouts in nanoseconds.
 struct Timeouts {
     connect: u64,
     reply: u64,
@@ -199,7 +198,7 @@ struct Timeouts {
 }
 
 impl<'a, N: Network> Engine<'a, N> {
-    fn new(network: &'a mut N, load: &'a Load, share: Share, board: &Arc<Board>) -> Self {
+    fn new(network: &'a mut N, load: &'a Load, share: Share, shared: &Arc<SharedProgress>) -> Self {
         let now = nanos(network.now());
         let recorder = Recorder::new(load, Arc::clone(board), share.index, now);
         Self {
@@ -212,9 +211,9 @@ impl<'a, N: Network> Engine<'a, N> {
             again: Vec::new(),
             buffer: vec![0; BUFFER],
             look_at: now,
-            // The threads do not all start with the same source.
+            // Threads start with different sources.
             source: share.index,
-            last_sign: now,
+            last_seen: now,
             timeouts: Timeouts {
                 connect: nanos(load.connect_timeout).max(1),
                 reply: nanos(load.reply_timeout).max(1),
@@ -240,9 +239,9 @@ impl<'a, N: Network> Engine<'a, N> {
         let mut events = Vec::new();
         loop {
             let now = self.now();
-            self.interrupted |= supervisor.is_to_stop();
+            self.interrupted |= supervisor.should_stop();
             let is_due = now >= self.look_at || self.slots.in_flight() == 0;
-            if (is_due || self.interrupted) && !self.goes_on(now, supervisor) {
+            if (is_due || self.interrupted) && !self.should_continue(now, supervisor) {
                 break;
             }
             let until = Some(Duration::from_nanos(self.look_at));
@@ -257,12 +256,12 @@ impl<'a, N: Network> Engine<'a, N> {
         self.finish()
     }
 
-    /// Does what it is time for, and says whether there will be more.
-    fn goes_on(&mut self, mut now: u64, supervisor: &mut impl Supervisor) -> bool {
+    /// Runs what is due; returns whether the load continues.
+    fn should_continue(&mut self, mut now: u64, supervisor: &mut impl Supervisor) -> bool {
         self.recorder.tick(now, self.slots.in_flight());
-        if self.recorder.take_news() {
+        if self.recorder.take_published() {
             supervisor.tick();
-            // It may have drawn on a terminal.
+            // The supervisor may have drawn on a terminal.
             now = self.now();
         }
         self.expire(now);
@@ -279,7 +278,7 @@ impl<'a, N: Network> Engine<'a, N> {
         true
     }
 
-    /// Lets go of all connections. Requests that were under way are neither completed nor failed.
+    /// Closes all connections. Requests in flight count neither as completed nor as failed.
     fn finish(mut self) -> Measurement {
         let now = self.now();
         let closed = !self.has_schedule();

@@ -1,8 +1,7 @@
 //! The readiness interface over the operating system's sockets: mio, edge-triggered.
 //!
-//! As few system calls as a connection can be had for. What readiness has told already is not
-//! asked again: a short read has emptied the socket, and a FIN that the event has announced
-//! follows it.
+//! Written for few system calls per connection: what an event has already reported is not asked
+//! again. A short read has emptied the socket, and an announced FIN follows it.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -14,68 +13,63 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::clock::Clock;
 #[cfg(target_os = "linux")]
-use super::punctual::Punctual;
+use super::precise_timer::PreciseTimer;
 use super::readiness::{
     ConnectFailure, ConnectionId, ConnectionInfo, Event, Network, NetworkTime, Release, nanos,
 };
 use crate::sys;
 
-/// Events taken from the kernel at a time: few enough that the last of them is not old when its
-/// turn comes.
+/// Events per poll, few enough that the last one is still recent when it is handled.
 const EVENTS: usize = 128;
 
-/// What a connection's poll tells of.
-const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+const READ_AND_WRITE: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
-/// A handshake that took longer than this may have had its SYN repeated: no kernel repeats one
-/// sooner. Those that were faster are not asked.
-const SYN_MAY_HAVE_BEEN_REPEATED: Duration = Duration::from_millis(100);
+/// Handshakes longer than this may include a retransmitted SYN (no kernel retransmits sooner) and
+/// are checked with `TCP_INFO`.
+const SYN_RETRANSMISSION_POSSIBLE: Duration = Duration::from_millis(100);
 
-/// A message longer than this is more than one segment on some path (RFC 9293, section 3.7.1).
-const SMALLEST_MSS: usize = 536;
+/// Messages longer than this take several segments on some paths (RFC 9293, section 3.7.1).
+const MIN_MSS: usize = 536;
 
 /// The operating system's sockets.
 pub struct KernelNetwork {
     poll: Poll,
     ready: Events,
     connections: Vec<Option<Connection>>,
-    /// Numbers that are free again.
+    /// Free connection numbers.
     free: Vec<usize>,
     clock: Clock,
-    /// Connections that stood at once, and are not told of yet.
-    standing: Vec<ConnectionId>,
+    /// Connections established by connect(2) itself and not reported yet.
+    established: Vec<ConnectionId>,
     #[cfg(target_os = "linux")]
-    alarm: Punctual,
+    timer: PreciseTimer,
 }
 
-/// A connection, and what its readiness has told.
+/// A connection and its readiness state.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "facts that the kernel tells one by one, in any combination"
+    reason = "independent facts reported by the kernel"
 )]
 struct Connection {
     stream: TcpStream,
-    /// An error that was taken from the socket (asking for it clears it), not yet told.
+    /// An error taken from the socket, which forgets it, and not reported yet.
     error: Option<io::ErrorKind>,
-    /// SYNs that were sent again.
+    /// Retransmitted SYNs.
     syn_retransmissions: u32,
-    /// When it was opened, or the clock read before that, milliseconds: for
-    /// [`SYN_MAY_HAVE_BEEN_REPEATED`].
+    /// When it was opened (cached clock), milliseconds, for [`SYN_RETRANSMISSION_POSSIBLE`].
     opened: u32,
     phase: Phase,
-    /// A read has taken all that there was; the next event says when there is more.
+    /// A read has emptied the socket; the next event reports more.
     drained: bool,
-    /// The peer's FIN is behind what can be read.
+    /// The peer's FIN follows the readable bytes.
     finished: bool,
-    /// Something else may be behind it: an error, which no further event will tell of.
+    /// An error may follow the readable bytes, which no further event reports.
     suspect: bool,
-    /// A write was short.
     wants_write: bool,
-    /// The poll tells of room to write.
-    hears_of_room: bool,
-    /// Something was written already.
+    /// The poll reports writability.
+    reports_writable: bool,
     has_written: bool,
-    /// Nagle's algorithm is off.
+    /// `TCP_NODELAY` is set.
     no_delay: bool,
 }
 
@@ -87,54 +81,53 @@ enum Phase {
 }
 
 impl KernelNetwork {
-    /// Raises this process's limit of open files as far as it goes, and opens the poll.
+    /// Raises this process's limit of open files and creates the poll.
     ///
     /// # Errors
     /// The system has no more descriptors.
     pub fn new() -> io::Result<Self> {
-        // Where that fails, the limit is met as `LocalFiles`, and said then.
+        // On failure, the limit shows later as `LocalFiles`.
         let _ = sys::limits::raise_open_files();
         let poll = Poll::new()?;
         #[cfg(target_os = "linux")]
-        let alarm = Punctual::new(&poll)?;
+        let timer = PreciseTimer::new(&poll)?;
         Ok(Self {
             poll,
             ready: Events::with_capacity(EVENTS),
             connections: Vec::new(),
             free: Vec::new(),
             clock: Clock::new(),
-            standing: Vec::new(),
+            established: Vec::new(),
             #[cfg(target_os = "linux")]
-            alarm,
+            timer,
         })
     }
 
-    /// A connection, and the clock that its system calls move on.
+    /// A connection and the clock that its system calls invalidate.
     fn connection(&mut self, id: ConnectionId) -> io::Result<(&mut Connection, &Clock)> {
         let connection = self.connections.get_mut(id.0).and_then(Option::as_mut);
         let connection = connection.ok_or(io::ErrorKind::NotConnected)?;
         Ok((connection, &self.clock))
     }
 
-    /// Waits in the kernel, and takes the first of what is ready. May return early.
+    /// Waits in the kernel and collects ready events. May return early.
     fn select(&mut self, until: Option<NetworkTime>) -> io::Result<()> {
         let until = until.map(nanos);
         #[cfg(target_os = "linux")]
         return self
-            .alarm
+            .timer
             .poll(&mut self.poll, &mut self.ready, &self.clock, until);
         #[cfg(not(target_os = "linux"))]
         {
             let left = until.map(|until| until.saturating_sub(self.clock.recent()));
-            self.clock.moves();
+            self.clock.invalidate();
             let left = left.map(Duration::from_nanos);
             self.poll.poll(&mut self.ready, left)
         }
     }
 }
 
-/// Opens a socket and sends the SYN.
-fn dial(to: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+fn open_socket(to: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let kind = Type::STREAM.nonblocking();
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -143,7 +136,7 @@ fn dial(to: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     socket.set_nonblocking(true)?;
     if let Some(source) = source {
-        // Without it ports run out sooner; that is no reason not to try.
+        // Optional: without it, ports run out sooner.
         let _ = sys::tcp::bind_address_only(&socket);
         socket.bind(&SockAddr::from(SocketAddr::new(source, 0)))?;
     }
@@ -157,14 +150,13 @@ fn dial(to: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     Ok(TcpStream::from_std(socket.into()))
 }
 
-/// Why there is no connection, in the readiness interface's words.
 fn failure(error: &io::Error) -> ConnectFailure {
     #[cfg(unix)]
     match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
             return ConnectFailure::LocalFiles;
         }
-        // EAGAIN: connect(2) on Linux, for want of a port or a route's entry.
+        // EAGAIN: connect(2) on Linux without a free port or routing entry.
         Some(libc::EADDRNOTAVAIL | libc::EADDRINUSE | libc::EAGAIN) => {
             return ConnectFailure::LocalPorts;
         }
@@ -173,38 +165,38 @@ fn failure(error: &io::Error) -> ConnectFailure {
     match error.kind() {
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => ConnectFailure::LocalPorts,
         io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
-        // A reset to the SYN; on a socket that a listener has dropped, it reads as the others.
+        // A reset to the SYN, or a connection that the listener dropped.
         io::ErrorKind::ConnectionRefused
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted => ConnectFailure::Refused,
-        // No route, a firewall's word, or an address that can't be connected to.
+        // No route, a firewall's ICMP error, or an address that cannot be connected to.
         _ => ConnectFailure::Unreachable,
     }
 }
 
 impl Connection {
-    /// Decides how the handshake has ended.
+    /// Determines the handshake's result.
     fn settle(&mut self, failed: bool, now: Duration) -> Result<(), ConnectFailure> {
-        // Without an error flag, writable is connected: the socket need not be asked.
+        // Writable without an error flag means connected; no system call needed.
         if failed && let Ok(Some(error)) = self.stream.take_error() {
             match error.kind() {
-                // Connected, and reset before anybody has looked.
+                // Connected, then reset before this event was handled.
                 io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-                    self.has_met(error.kind());
+                    self.keep_error(error.kind());
                 }
                 _ => return Err(failure(&error)),
             }
         }
         let opened = Duration::from_millis(self.opened.into());
-        if now.saturating_sub(opened) > SYN_MAY_HAVE_BEEN_REPEATED {
+        if now.saturating_sub(opened) > SYN_RETRANSMISSION_POSSIBLE {
             let info = sys::tcp::info(&self.stream);
             self.syn_retransmissions = info.map_or(0, |info| info.total_retransmissions);
         }
         Ok(())
     }
 
-    /// Takes up to `room` bytes by `read`, which is not asked where there are none.
-    fn take(
+    /// Calls `read` for up to `room` bytes, unless the socket is known to be empty.
+    fn read_with(
         &mut self,
         room: usize,
         read: impl FnOnce(&mut TcpStream) -> io::Result<usize>,
@@ -218,13 +210,12 @@ impl Connection {
         }
         match read(&mut self.stream) {
             Ok(0) if room > 0 && self.error.is_some() => {
-                // The socket no longer knows the reset that was taken from it.
+                // The reset was already taken from the socket.
                 self.drained = true;
                 Err(self.error.unwrap_or(io::ErrorKind::Other).into())
             }
             Ok(length) => {
-                // Another edge comes with whatever comes after this read; on Windows only a read
-                // that would block arms the next one.
+                // Later data causes a new edge. On Windows only a read that would block re-arms it.
                 self.drained = length < room && !self.suspect && cfg!(not(windows));
                 self.finished |= length == 0 && room > 0;
                 Ok(length)
@@ -236,11 +227,10 @@ impl Connection {
         }
     }
 
-    /// Keeps an error that the socket has told, and with that forgotten: a read is to know it
-    /// still, after the bytes that came before it.
-    fn has_met(&mut self, error: io::ErrorKind) {
+    /// Keeps an error taken from the socket, for a read to report after the bytes before it.
+    fn keep_error(&mut self, error: io::ErrorKind) {
         if error == io::ErrorKind::BrokenPipe {
-            // A reset after the peer's FIN: whoever reads comes to the FIN first.
+            // A reset after the peer's FIN: the reader sees the FIN first.
             self.finished = true;
         } else {
             self.error = Some(error);
@@ -263,26 +253,26 @@ impl Network for KernelNetwork {
         to: SocketAddr,
         source: Option<IpAddr>,
     ) -> Result<ConnectionId, ConnectFailure> {
-        self.clock.moves();
-        let mut stream = dial(to, source).map_err(|error| failure(&error))?;
+        self.clock.invalidate();
+        let mut stream = open_socket(to, source).map_err(|error| failure(&error))?;
         let number = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
             self.connections.len() - 1
         });
-        // Over loopback the handshake is done when connect(2) returns, but for a full queue. What
-        // is known then costs no event, nor does room in an empty buffer.
+        // Over loopback the handshake is complete when connect(2) returns, unless the accept queue
+        // is full. That needs no event, nor does room in an empty buffer.
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        let stands = to.ip().is_loopback() && sys::tcp::has_peer(&stream);
+        let is_established = to.ip().is_loopback() && sys::tcp::has_peer(&stream);
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        let stands = false;
-        let interest = if stands { Interest::READABLE } else { BOTH };
+        let is_established = false;
+        let interest = if is_established { Interest::READABLE } else { READ_AND_WRITE };
         let registered = self
             .poll
             .registry()
             .register(&mut stream, Token(number), interest);
         if registered.is_err() {
             self.free.push(number);
-            // ENOSPC (epoll's limit of watches) or ENOMEM.
+            // ENOSPC (epoll's watch limit) or ENOMEM.
             return Err(ConnectFailure::LocalFiles);
         }
         let opened = self.clock.last() / 1_000_000;
@@ -291,7 +281,7 @@ impl Network for KernelNetwork {
             error: None,
             syn_retransmissions: 0,
             opened: u32::try_from(opened).unwrap_or(u32::MAX),
-            phase: if stands {
+            phase: if is_established {
                 Phase::Connected
             } else {
                 Phase::Connecting
@@ -300,12 +290,12 @@ impl Network for KernelNetwork {
             finished: false,
             suspect: false,
             wants_write: false,
-            hears_of_room: !stands,
+            reports_writable: !is_established,
             has_written: false,
             no_delay: false,
         });
-        if stands {
-            self.standing.push(ConnectionId(number));
+        if is_established {
+            self.established.push(ConnectionId(number));
         }
         Ok(ConnectionId(number))
     }
@@ -313,8 +303,8 @@ impl Network for KernelNetwork {
     fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize> {
         let room = buffer.len();
         let (connection, clock) = self.connection(id)?;
-        connection.take(room, |stream| {
-            clock.moves();
+        connection.read_with(room, |stream| {
+            clock.invalidate();
             stream.read(buffer)
         })
     }
@@ -323,8 +313,8 @@ impl Network for KernelNetwork {
     fn discard(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize> {
         let room = buffer.len();
         let (connection, clock) = self.connection(id)?;
-        connection.take(room, |stream| {
-            clock.moves();
+        connection.read_with(room, |stream| {
+            clock.invalidate();
             sys::tcp::discard(stream, room)
         })
     }
@@ -333,10 +323,10 @@ impl Network for KernelNetwork {
         let Some(Some(connection)) = self.connections.get_mut(id.0) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        self.clock.moves();
-        // Nagle can only hold back what follows something: a first, short message needs no
-        // system call to be let go.
-        if !connection.no_delay && (connection.has_written || data.len() > SMALLEST_MSS) {
+        self.clock.invalidate();
+        // Nagle's algorithm only delays data that follows other data: a first, short message does
+        // not need the system call.
+        if !connection.no_delay && (connection.has_written || data.len() > MIN_MSS) {
             connection.no_delay = connection.stream.set_nodelay(true).is_ok();
         }
         if let Some(kind) = connection.error {
@@ -348,23 +338,23 @@ impl Network for KernelNetwork {
             Ok(length) => *length < data.len(),
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
-        if connection.wants_write && !connection.hears_of_room {
+        if connection.wants_write && !connection.reports_writable {
             let registry = self.poll.registry();
-            registry.reregister(&mut connection.stream, Token(id.0), BOTH)?;
-            connection.hears_of_room = true;
+            registry.reregister(&mut connection.stream, Token(id.0), READ_AND_WRITE)?;
+            connection.reports_writable = true;
         }
         if let Err(error) = &result
             && error.kind() != io::ErrorKind::WouldBlock
         {
-            connection.has_met(error.kind());
+            connection.keep_error(error.kind());
         }
         result
     }
 
     fn finish(&mut self, id: ConnectionId) {
         if let Ok((connection, clock)) = self.connection(id) {
-            clock.moves();
-            // It fails only where the connection is gone, which a read tells.
+            clock.invalidate();
+            // Fails only if the connection is gone, which a read reports.
             let _ = connection.stream.shutdown(std::net::Shutdown::Write);
         }
     }
@@ -373,28 +363,28 @@ impl Network for KernelNetwork {
         let Some(connection) = self.connections.get_mut(id.0).and_then(Option::take) else {
             return;
         };
-        self.clock.moves();
+        self.clock.invalidate();
         self.free.push(id.0);
-        if !self.standing.is_empty() {
-            self.standing.retain(|&standing| standing != id);
+        if !self.established.is_empty() {
+            self.established.retain(|&connected| connected != id);
         }
         if how == Release::Reset {
-            // Closing with unsent or unread bytes is then no FIN either.
+            // Resets even with unsent or unread bytes.
             let _ = SockRef::from(&connection.stream).set_linger(Some(Duration::ZERO));
         }
-        // Closing takes it out of the poll.
+        // Closing deregisters it.
         drop(connection);
     }
 
     fn info(&self, id: ConnectionId) -> Option<ConnectionInfo> {
         let connection = self.connections.get(id.0)?.as_ref()?;
-        self.clock.moves();
+        self.clock.invalidate();
         let info = sys::tcp::info(&connection.stream)?;
         let total = info.total_retransmissions;
         let is_data = info.bytes_retransmitted != Some(0);
         let syns = match connection.phase {
             Phase::Connected if is_data => connection.syn_retransmissions.min(total),
-            // Never connected, or not a byte of data was repeated.
+            // Never connected, or no data was retransmitted.
             _ => total,
         };
         Some(ConnectionInfo {
@@ -410,7 +400,7 @@ impl Network for KernelNetwork {
 
     fn unacknowledged(&self, id: ConnectionId) -> Option<u64> {
         let connection = self.connections.get(id.0)?.as_ref()?;
-        self.clock.moves();
+        self.clock.invalidate();
         let bytes = sys::tcp::unacknowledged(&connection.stream)
             .ok()
             .flatten()?;
@@ -418,10 +408,10 @@ impl Network for KernelNetwork {
     }
 
     fn wait(&mut self, until: Option<NetworkTime>, events: &mut Vec<Event>) -> io::Result<()> {
-        let known = self.standing.len();
-        events.extend(self.standing.drain(..).map(Event::Connected));
+        let known = self.established.len();
+        events.extend(self.established.drain(..).map(Event::Connected));
         if known > 0 && known == self.connections.len() - self.free.len() {
-            // They have said nothing yet, and there is nobody else.
+            // No other connection can have events.
             return Ok(());
         }
         let until = if known > 0 {
@@ -462,7 +452,7 @@ impl Network for KernelNetwork {
             }
             if event.is_readable() || event.is_read_closed() || event.is_error() {
                 connection.drained = false;
-                // Closed for both directions is a reset, or the read is to find out.
+                // Closed in both directions means a reset; a read finds out.
                 connection.suspect |= event.is_error() || event.is_write_closed();
                 connection.finished |= event.is_read_closed() && !connection.suspect;
                 events.push(Event::Readable(id));

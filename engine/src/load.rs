@@ -1,5 +1,4 @@
-//! The plan of a load: what is sent to whom, what is expected back, how many at a time or how
-//! often, and for how long.
+//! The plan of a load: what to send, what to expect, how much, and for how long.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -9,102 +8,97 @@ use regex::bytes::Regex;
 
 use crate::readiness::Release;
 
-/// A load, complete: the engine asks for nothing else.
 #[derive(Debug, Clone)]
 pub struct Load {
-    /// Where to.
+    /// The server.
     pub target: SocketAddr,
-    /// The addresses to connect from, in turn; empty lets the system choose.
+    /// Local addresses, used in turn; empty lets the system choose.
     pub sources: Vec<IpAddr>,
-    /// What each request sends; empty waits for a server that speaks first.
+    /// The bytes of each request; empty for a server that speaks first.
     pub message: Vec<u8>,
-    /// When a reply is complete and right.
+    /// When a reply is complete and as expected.
     pub expect: Expectation,
-    /// What starts a request.
+    /// When requests start.
     pub pace: Pace,
-    /// When to stop.
+    /// When the load ends.
     pub extent: Extent,
-    /// How many requests a connection carries.
+    /// Requests per connection.
     pub reuse: Reuse,
-    /// How connections are let go of, however the request has ended.
+    /// How connections are closed.
     pub close: Release,
-    /// From the SYN to the established connection.
+    /// Time allowed from the SYN to the established connection.
     pub connect_timeout: Duration,
-    /// From the established connection (a kept one: the start of the request) to the complete
-    /// reply.
+    /// Time allowed from the established connection (or the start of the request on a kept one) to
+    /// the complete reply.
     pub reply_timeout: Duration,
-    /// Requests that start before it is over are made and not measured.
+    /// Requests started in this time are not measured.
     pub warm_up: Duration,
-    /// A target with which there has been no connection for this long, while every attempt
-    /// failed, is gone, and the run over; `None` goes on trying.
+    /// The load ends when no connection succeeded for this long while every attempt failed; `None`
+    /// continues.
     pub gone_after: Option<Duration>,
-    /// How finely the distributions are kept.
+    /// Resolution of the distributions.
     pub detail: Detail,
 }
 
-/// How finely distributions are kept.
+/// Resolution of the distributions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
-    /// One of the whole run.
+    /// One distribution per run.
     Run,
-    /// Also one of each second, which takes about 10 kB a second.
+    /// Also one per second, about 10 kB each.
     Seconds,
 }
 
-/// When a reply is complete, and whether it is right.
+/// When a reply is complete, and whether it is as expected.
 #[derive(Debug, Clone)]
 pub enum Expectation {
-    /// At least one byte, and then the server's FIN: what a server does that serves one request
-    /// a connection. A FIN without a byte is [`ClosedEarly`].
-    ///
+    /// At least one byte, then the server's FIN. A FIN without a byte is [`ClosedEarly`].
     /// [`ClosedEarly`]: super::measurement::ErrorClass::ClosedEarly
     Close,
-    /// The reply is complete, and right, as soon as this matches what has come of it; the rest
-    /// that came with it is dropped. Where the server closes before, the reply was a wrong one.
+    /// Complete as soon as the received part matches; bytes after it are dropped. A FIN before is
+    /// [`WrongReply`](super::measurement::ErrorClass::WrongReply).
     Match(Regex),
-    /// So many bytes. More are a wrong reply; a FIN before is [`ClosedEarly`].
-    ///
+    /// A number of bytes. More are a wrong reply; a FIN before is [`ClosedEarly`].
     /// [`ClosedEarly`]: super::measurement::ErrorClass::ClosedEarly
     Length(NonZeroU64),
-    /// For kept connections to a server that is not known: the first reply is over when nothing
-    /// more has come for [`LEARNING_SILENCE`] (its time is its last byte's); from then on a reply
-    /// is as long as that one was, as with `Length`. If the server has closed after the first
-    /// reply, it does not keep connections, and the rule is `Close` from then on.
+    /// For kept connections: the first reply ends with a silence of [`LEARNING_SILENCE`] (its time
+    /// is that of its last byte). Later replies have the same length, as with `Length`. If the
+    /// server closes after the first reply, the rule becomes `Close`.
     ///
-    /// A server whose replies differ in length, or come in pieces that far apart, needs `Match`.
+    /// Replies of varying length, or in pieces further apart, need `Match`.
     Learn,
 }
 
-/// The silence that ends the first reply of [`Expectation::Learn`]. Longer than a delayed ACK (40
-/// to 200 ms) holds back the second half of a reply that was written in two.
+/// The silence that ends a first reply of [`Expectation::Learn`]. Longer than a delayed ACK (40 to
+/// 200 ms) holds back the second half of a reply written in two parts.
 pub const LEARNING_SILENCE: Duration = Duration::from_millis(250);
 
 /// What starts a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
-    /// The end of the one before: so many connections, each with a request at a time. After a
-    /// refusal, a connection waits before it tries again, and twice as long after the next.
+    /// A closed loop: each connection starts its next request when the previous one has ended.
+    /// After a refusal it waits before the next attempt, twice as long after each further one.
     Closed {
-        /// Connections at a time.
+        /// Concurrent connections.
         connections: NonZeroUsize,
     },
-    /// The clock: a constant schedule, which nothing that the server does delays, and latency
-    /// counts from the intended start. Refusals are not backed off from: the rate is the limit.
+    /// An open loop: a constant schedule that a slow server does not delay. Latency counts from the
+    /// intended start. Refusals do not back off, because the rate is the limit.
     Open {
-        /// Requests a second.
+        /// Requests per second.
         rate: Rate,
-        /// Requests that are on their way at a time. Where that many are, the next start late,
-        /// and their latency still counts from when they should have.
+        /// Maximum number of requests in flight. At the maximum, further requests start late, and
+        /// their latency still counts from the intended start.
         max_in_flight: NonZeroUsize,
     },
 }
 
-/// Requests a second: a finite number above zero.
+/// Requests per second: finite and greater than zero.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Rate(f64);
 
 impl Rate {
-    /// `None` for what is no rate: zero, negative, infinite, or less than one request a year.
+    /// `None` unless the rate is finite, positive and at least one request a year.
     pub fn new(per_second: f64) -> Option<Self> {
         let possible = 1.0 / (365.0 * 86_400.0)..=1e9;
         possible.contains(&per_second).then_some(Self(per_second))
@@ -119,25 +113,24 @@ impl Rate {
 /// When to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// After this time: no request starts later, those under way come to their end (or run into
-    /// their timeouts) and count.
+    /// After this time no request starts; those in flight complete (or time out) and count.
     Duration(Duration),
-    /// After so many requests, exactly.
+    /// After exactly this many requests.
     Requests(NonZeroU64),
 }
 
 /// How many requests a connection carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reuse {
-    /// One: connect, send, receive, close.
+    /// One request per connection: connect, send, receive, close.
     PerRequest,
-    /// As many as it lasts for, one at a time.
+    /// As many as the connection lasts, one at a time.
     KeepAlive,
 }
 
 impl Load {
-    /// What `tcpctl bench TARGET --only latency` does: one connection at a time, one request a
-    /// connection, for 5 s.
+    /// The load of `tcpctl bench TARGET --only latency`: one connection, one request per
+    /// connection, 5 s.
     pub fn new(target: SocketAddr) -> Self {
         Self {
             target,
@@ -158,7 +151,7 @@ impl Load {
         }
     }
 
-    /// The threads that this load can keep busy, of those that were asked for.
+    /// The number of threads that this load can use.
     pub(crate) fn threads(&self, wanted: NonZeroUsize) -> usize {
         let by_connections = match self.pace {
             Pace::Closed { connections } => connections,
@@ -174,25 +167,25 @@ impl Load {
     }
 }
 
-/// One thread's part of a load.
+/// One thread's share of a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Share {
-    /// Which part, from 0.
+    /// Index of the share.
     pub(crate) index: usize,
-    /// Of how many.
+    /// Number of shares.
     pub(crate) of: usize,
 }
 
 impl Share {
-    /// All of it.
+    /// The whole load.
     pub(crate) const WHOLE: Self = Self { index: 0, of: 1 };
 
-    /// This part of a number, so that the parts add up to it.
+    /// This share of a number; all shares add up to it.
     pub(crate) fn part(self, whole: usize) -> usize {
         whole / self.of + usize::from(self.index < whole % self.of)
     }
 
-    /// This part of a number of requests, so that the parts add up to it.
+    /// This share of a number of requests; all shares add up to it.
     pub(crate) fn requests(self, whole: u64) -> u64 {
         let (index, of) = (self.index as u64, self.of as u64);
         whole / of + u64::from(index < whole % of)
@@ -216,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_is_refused() {
+    fn invalid_rates_are_rejected() {
         for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-9, 1e10] {
             assert_eq!(Rate::new(rate), None, "{rate}");
         }

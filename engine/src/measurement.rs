@@ -1,7 +1,7 @@
-//! What the load engine has seen: counts, distributions and a second-by-second record.
+//! Results of the load engine: counts, distributions and a record per second.
 //!
-//! The engine fills it in, the report reads it. Times are nanoseconds in HDR histograms of three
-//! significant digits (so that no value is off by more than 0.1%), never averages alone.
+//! Times are nanoseconds in HDR histograms of three significant digits, so that each value is
+//! accurate to 0.1%.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::times::Times;
 
-/// Why a request failed. "Here" and "there" are never mixed up: the last two are this computer's.
+/// Why a request failed. Local causes have classes of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorClass {
@@ -18,26 +18,26 @@ pub enum ErrorClass {
     Refused,
     /// No answer to the SYN in time.
     ConnectTimeout,
-    /// Reset after the handshake, before the first byte of the reply.
+    /// A reset after the handshake, before the first byte of the reply.
     ResetBeforeReply,
-    /// Reset after the first byte of the reply.
+    /// A reset after the first byte of the reply.
     ResetInReply,
-    /// The reply did not come, or not to its end, in time.
+    /// No complete reply in time.
     ReplyTimeout,
-    /// A FIN without a byte of reply, or before the reply was what is expected.
+    /// A FIN without a byte of reply, or before the end of the expected reply.
     ClosedEarly,
-    /// A whole reply that is not what is expected.
+    /// A complete reply that is not the expected one.
     WrongReply,
-    /// No route, or a router's or the kernel's word that there is none.
+    /// No route, or an ICMP error.
     Unreachable,
-    /// No local address or port is free here.
+    /// No local address or port is available.
     LocalPorts,
-    /// No file descriptor is free here.
+    /// No file descriptor is available.
     LocalFiles,
 }
 
 impl ErrorClass {
-    /// Every class, in the contract's order.
+    /// All classes, in the order of the report.
     pub const ALL: [Self; 10] = [
         Self::Refused,
         Self::ConnectTimeout,
@@ -55,17 +55,17 @@ impl ErrorClass {
 /// One second of the run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Second {
-    /// Requests that were completed in it.
+    /// Completed requests.
     pub completed: u64,
-    /// Requests that failed in it.
+    /// Failed requests.
     pub failed: u64,
-    /// The median of those completed in it, nanoseconds.
+    /// Median completion time, nanoseconds.
     pub p50: u64,
-    /// Their 99th percentile, nanoseconds.
+    /// 99th percentile of the completion times, nanoseconds.
     pub p99: u64,
 }
 
-/// What is timed of a request, and has an interval for each second where that was asked for.
+/// The times of a request that have a distribution per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timed {
     /// See [`Measurement::connect`].
@@ -79,7 +79,7 @@ pub enum Timed {
 }
 
 impl Timed {
-    /// All of them, in the order of the log.
+    /// All kinds, in the order of the log.
     pub const ALL: [Self; 4] = [
         Self::Connect,
         Self::FirstByte,
@@ -88,66 +88,66 @@ impl Timed {
     ];
 }
 
-/// The distributions of one second, by [`Timed`], each in `HdrHistogram`'s V2 form, not deflated:
-/// some kilobytes where the histogram itself has 270. Empty where there were no samples.
+/// The distributions of one second, by [`Timed`], in `HdrHistogram`'s V2 encoding, not deflated:
+/// some kilobytes instead of 270. Empty without samples.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecondHistograms(pub [Vec<u8>; Timed::ALL.len()]);
 
-/// What the kernel (or the virtual cable) has told of the connections, summed up.
+/// Totals over all connections, from the kernel or the virtual link.
 #[derive(Debug, Clone)]
 pub struct ConnectionTotals {
-    /// SYNs that were sent again.
+    /// Retransmitted SYNs.
     pub syn_retransmissions: u64,
-    /// Data segments that were sent again.
+    /// Retransmitted data segments.
     pub retransmissions: u64,
-    /// Smoothed round-trip times at the end of each connection, nanoseconds; where they are known.
+    /// Smoothed round-trip times at the end of each connection, nanoseconds, if known.
     pub smoothed_rtt: Option<Times>,
-    /// Minimum round-trip times, nanoseconds; where they are known.
+    /// Minimum round-trip times, nanoseconds, if known.
     pub min_rtt: Option<Times>,
-    /// Time in which the receiver's window limited the sender; where it is known.
+    /// Time limited by the receiver's window, if known.
     pub receiver_limited: Option<Duration>,
-    /// Time in which the send buffer limited the sender; where it is known.
+    /// Time limited by the send buffer, if known.
     pub send_buffer_limited: Option<Duration>,
 }
 
-/// One run of the load engine.
+/// The result of one run.
 #[derive(Debug, Clone)]
 pub struct Measurement {
-    /// When the measured part (after the warm-up) began.
+    /// Start of the measured part, after the warm-up.
     pub started_at: SystemTime,
-    /// How long the measured part took.
+    /// Duration of the measured part.
     pub elapsed: Duration,
-    /// Connections at a time (closed loop), or the most that were in flight (open loop).
+    /// Concurrent connections (closed loop), or the maximum in flight (open loop).
     pub connections: usize,
-    /// The rate that was asked for, requests a second, in an open loop.
+    /// Requested rate of an open loop, requests per second.
     pub target_rate: Option<f64>,
-    /// Whether a connection carried many requests.
+    /// Whether connections were reused.
     pub keep_alive: bool,
-    /// Requests that were completed as expected.
+    /// Completed requests.
     pub completed: u64,
-    /// Requests that failed, by class.
+    /// Failed requests by class.
     pub errors: BTreeMap<ErrorClass, u64>,
     /// From the start of the attempt (the intended one in an open loop) to the established
-    /// connection, nanoseconds. Empty for kept connections after their first.
+    /// connection, nanoseconds. Reused connections add no sample.
     pub connect: Times,
     /// From the same start to the first byte of the reply, nanoseconds.
     pub first_byte: Times,
     /// From the same start to the complete reply, nanoseconds.
     pub complete: Times,
-    /// How much later than intended each request of an open loop was started, nanoseconds.
+    /// How late each request of an open loop was started, nanoseconds.
     pub schedule_error: Option<Times>,
-    /// Second by second, from the start of the measured part.
+    /// Results per second, from the start of the measured part.
     pub seconds: Vec<Second>,
-    /// The distributions of the same seconds; empty unless the load asks for them.
+    /// The distributions of the same seconds; empty unless the load requests them.
     pub second_histograms: Vec<SecondHistograms>,
-    /// What is known of the connections; `None` where the platform can't be asked.
+    /// Totals over the connections; `None` where the platform does not report them.
     pub totals: Option<ConnectionTotals>,
-    /// CPU time of the engine's threads in the measured part, user and system.
+    /// User and system CPU time of the engine's threads in the measured part.
     pub client_cpu: Option<Duration>,
     /// Threads of the load engine.
     pub threads: usize,
-    /// Whether it was cut short, by Ctrl-C or because the target went away.
+    /// Whether the run ended early, by a signal or because the target went away.
     pub interrupted: bool,
-    /// Whether that was because there was no connection with the target any more.
+    /// Whether it ended early because no connection succeeded any more.
     pub target_gone: bool,
 }

@@ -1,116 +1,116 @@
-//! The readiness interface: what the load engine and the limit finder need of a network, and all
-//! that they need.
+//! The readiness interface: what the load engine and the limit search need of a network.
 //!
-//! Connections are numbered, nothing blocks but [`Network::wait`], and time is the network's own:
-//! the kernel's sockets in real time, a virtual board's cable, or a scripted server in a test.
+//! Connections are numbered, only [`Network::wait`] blocks, and time is the network's own.
+//! Implementations: the kernel's sockets in real time, a virtual board's link, and scripted servers
+//! in tests.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// A connection, from [`Network::connect`] to [`Network::release`]. Numbers are used again.
+/// A connection, from [`Network::connect`] to [`Network::release`]. Numbers are reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub usize);
 
-/// A time on the network's clock: since its start.
+/// Time since the start of the network's clock.
 pub type NetworkTime = Duration;
 
-/// A time as the engine counts, in nanoseconds: 584 years of it.
+/// Nanoseconds, enough for 584 years.
 pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Why there is no connection.
+/// Why a connection attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectFailure {
     /// The SYN was answered with a reset.
     #[error("refused")]
     Refused,
-    /// The address can't be reached: no route, or a router's or the kernel's word.
+    /// No route, or an ICMP error.
     #[error("unreachable")]
     Unreachable,
-    /// The kernel gave up on the SYN.
+    /// The kernel gave up retransmitting the SYN.
     #[error("timed out")]
     TimedOut,
-    /// No local address or port is free here.
+    /// No local address or port is available.
     #[error("no local port is free")]
     LocalPorts,
-    /// No more file descriptors here.
+    /// No file descriptor is available.
     #[error("no file descriptor is free")]
     LocalFiles,
 }
 
-/// What has become possible on a connection.
+/// A readiness event of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// The handshake is complete.
     Connected(ConnectionId),
-    /// There will be no connection. Said once; the connection is still to be released.
+    /// The attempt failed. Reported once; the connection must still be released.
     Failed(ConnectionId, ConnectFailure),
-    /// There are bytes, a FIN or a reset to read.
+    /// Bytes, a FIN or a reset can be read.
     Readable(ConnectionId),
-    /// A write that was short can go on.
+    /// A short write can continue.
     Writable(ConnectionId),
 }
 
-/// How to let go of a connection.
+/// How to close a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release {
-    /// With a FIN, after what was written.
+    /// A FIN after the written data.
     Fin,
-    /// With a reset, at once.
+    /// An immediate reset.
     Reset,
 }
 
-/// What the stack knows of a connection: `TCP_INFO` on Linux, what was seen on a virtual cable.
+/// What the stack knows of a connection: `TCP_INFO` on Linux, observed frames on a virtual link.
+/// Fields that are unknown are `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConnectionInfo {
-    /// SYNs that were sent again.
+    /// Retransmitted SYNs.
     pub syn_retransmissions: u32,
-    /// Data segments that were sent again.
+    /// Retransmitted data segments.
     pub retransmissions: u32,
-    /// The smoothed round-trip time, where it is known.
+    /// The smoothed round-trip time.
     pub smoothed_rtt: Option<Duration>,
-    /// The smallest round-trip time of late, where it is known.
+    /// The minimum round-trip time.
     pub min_rtt: Option<Duration>,
-    /// How long the peer's receive window held back what was to be sent, where it is known.
+    /// Time limited by the peer's receive window.
     pub receiver_limited: Option<Duration>,
-    /// How long the send buffer was too small for the path, where it is known.
+    /// Time limited by the send buffer.
     pub send_buffer_limited: Option<Duration>,
-    /// How long there was something to send or to be acknowledged, the two above included, where
-    /// it is known.
+    /// Time with data to send or to be acknowledged, the two above included.
     pub busy: Option<Duration>,
 }
 
-/// Connections over a readiness interface.
+/// A network with a readiness interface.
 pub trait Network {
-    /// The present on this network's clock.
+    /// The current time on this network's clock.
     fn now(&self) -> NetworkTime;
 
-    /// The present, to within what this thread has done itself since the network's last system
-    /// call: cheaper than [`Network::now`], for who asks often.
+    /// The current time, accurate to the caller's work since the last system call. Cheaper than
+    /// [`Network::now`].
     fn recent(&self) -> NetworkTime {
         self.now()
     }
 
-    /// Starts a connection, from `source` where one is given. Does not wait.
+    /// Starts a connection, from `source` if given. Does not block.
     ///
     /// # Errors
-    /// What is known at once; everything else comes as an [`Event`].
+    /// Failures known immediately; later ones are an [`Event::Failed`].
     fn connect(
         &mut self,
         to: SocketAddr,
         source: Option<IpAddr>,
     ) -> Result<ConnectionId, ConnectFailure>;
 
-    /// Reads what has come; `Ok(0)` is the peer's FIN.
+    /// Reads received bytes; `Ok(0)` is the peer's FIN.
     ///
     /// # Errors
     /// `WouldBlock`: wait for [`Event::Readable`]. `ConnectionReset`: the peer's reset.
     fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Reads what has come and forgets it: as [`Network::read`], but for what is in `buffer`
-    /// afterwards. Cheaper where the kernel can drop bytes without copying them.
+    /// As [`Network::read`], but the content of `buffer` is unspecified afterwards: the kernel may
+    /// drop bytes without copying them.
     ///
     /// # Errors
     /// As [`Network::read`].
@@ -118,32 +118,31 @@ pub trait Network {
         self.read(id, buffer)
     }
 
-    /// Writes what fits.
+    /// Writes as much as fits.
     ///
     /// # Errors
     /// `WouldBlock`: wait for [`Event::Writable`]. `ConnectionReset`: the peer's reset.
     fn write(&mut self, id: ConnectionId, data: &[u8]) -> io::Result<usize>;
 
-    /// Sends a FIN after what was written; reading goes on.
+    /// Sends a FIN after the written data. Reading continues.
     fn finish(&mut self, id: ConnectionId);
 
-    /// Ends the connection. Its number is free.
+    /// Closes the connection and frees its number.
     fn release(&mut self, id: ConnectionId, how: Release);
 
-    /// What the stack knows of the connection; `None` where it can't be asked.
+    /// What the stack knows of the connection; `None` where unsupported.
     fn info(&self, id: ConnectionId) -> Option<ConnectionInfo>;
 
-    /// The bytes written that the peer's stack has not acknowledged yet; `None` where it can't be
-    /// asked.
+    /// Written bytes that the peer has not acknowledged; `None` where unsupported.
     fn unacknowledged(&self, id: ConnectionId) -> Option<u64> {
         let _ = id;
         None
     }
 
-    /// Blocks until something has happened or `until` has come (`None`: for ever), and appends
-    /// what has happened to `events`. It may return early with nothing.
+    /// Blocks until an event occurs or `until` is reached (`None`: forever), and appends the
+    /// events. May return early without events.
     ///
     /// # Errors
-    /// What the operating system's own wait fails with.
+    /// The error of the operating system's wait.
     fn wait(&mut self, until: Option<NetworkTime>, events: &mut Vec<Event>) -> io::Result<()>;
 }

@@ -1,9 +1,8 @@
-//! What differs from one operating system to the next; with `tcpctl`'s own `sys`, all of the unsafe
-//! code.
+//! Operating system specifics. With `tcpctl`'s own `sys`, the only unsafe code.
 #![allow(unsafe_code)]
 
 pub mod clocks;
 pub mod limits;
 #[cfg(target_os = "linux")]
-pub mod precise;
+pub mod timer_fd;
 pub mod tcp;

@@ -1,19 +1,18 @@
-//! Distributions of times: the first thousand as they are, more as an HDR histogram.
+//! Distributions of times: exact up to 1,024 samples, an HDR histogram beyond.
 //!
-//! A histogram of three significant digits up to an hour is 270 kB, written from end to end when
-//! it is made. A run has half a dozen distributions, so that a request or two, or a second with few
-//! of them, cost more memory than a program's start. Which of the two forms it is, nobody can tell:
-//! times count as equal where the histogram does not tell them apart.
+//! A histogram of three significant digits up to an hour takes 270 kB, all of which is written when
+//! it is created. A run has half a dozen distributions, most of them with few samples. Both forms
+//! give the same results: samples are compared at the histogram's resolution.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use hdrhistogram::Histogram;
 
-/// The longest time that is told apart, nanoseconds: an hour.
+/// The longest distinct time, nanoseconds: an hour.
 pub const LONGEST: u64 = 3_600_000_000_000;
 
-/// So many times are kept as they are.
+/// Samples kept exactly.
 const FEW: usize = 1024;
 
 /// A distribution of times in nanoseconds, to three significant digits.
@@ -27,22 +26,22 @@ enum Kind {
     Many(Histogram<u64>),
 }
 
-/// Times that are not told apart.
+/// Times that are equal at the histogram's resolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
-    /// The shortest of them.
+    /// The shortest time in the bucket.
     pub lowest: u64,
-    /// How many there are.
+    /// Samples in the bucket.
     pub count: u64,
 }
 
 impl Times {
-    /// Without a time.
+    /// An empty distribution.
     pub const fn new() -> Self {
         Self(Kind::Few(Vec::new()))
     }
 
-    /// How many there are.
+    /// The number of samples.
     pub fn len(&self) -> u64 {
         match &self.0 {
             Kind::Few(times) => times.len() as u64,
@@ -50,12 +49,12 @@ impl Times {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The shortest, 0 of none.
+    /// The shortest time; 0 without samples.
     pub fn min(&self) -> u64 {
         match &self.0 {
             Kind::Few(times) => times.first().map_or(0, |&time| lowest(time)),
@@ -63,7 +62,7 @@ impl Times {
         }
     }
 
-    /// The longest, 0 of none.
+    /// The longest time; 0 without samples.
     pub fn max(&self) -> u64 {
         match &self.0 {
             Kind::Few(times) => times.last().map_or(0, |&time| highest(time)),
@@ -71,7 +70,7 @@ impl Times {
         }
     }
 
-    /// The mean, 0 of none.
+    /// The mean; 0 without samples.
     pub fn mean(&self) -> f64 {
         match &self.0 {
             Kind::Few(times) => buckets(times).fold(0.0, |sum, Bucket { lowest, count }| {
@@ -82,14 +81,14 @@ impl Times {
         }
     }
 
-    /// The time that this share (0 to 1) of all do not exceed; 0 of none.
+    /// The time that a share (0 to 1) of the samples do not exceed; 0 without samples.
     pub fn value_at_quantile(&self, quantile: f64) -> u64 {
         match &self.0 {
             Kind::Few(times) => {
                 #[expect(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
-                    reason = "a share of at most a thousand"
+                    reason = "at most the number of samples"
                 )]
                 let rank = (quantile.clamp(0.0, 1.0) * times.len() as f64).ceil() as usize;
                 let time = times.get(rank.saturating_sub(1)).copied().unwrap_or(0);
@@ -103,7 +102,7 @@ impl Times {
         }
     }
 
-    /// How many there are from one time to another, both among them.
+    /// Samples from `low` to `high`, both included.
     pub fn count_between(&self, low: u64, high: u64) -> u64 {
         let inside = |bucket: &Bucket| (lowest(low)..=high).contains(&bucket.lowest);
         self.buckets()
@@ -113,7 +112,7 @@ impl Times {
             .sum()
     }
 
-    /// All of them, the shortest first.
+    /// All buckets in ascending order.
     pub fn buckets(&self) -> Vec<Bucket> {
         match &self.0 {
             Kind::Few(times) => buckets(times).collect(),
@@ -127,8 +126,7 @@ impl Times {
         }
     }
 
-    /// Takes up more times, in any order, and empties the list of them; what is longer than an hour
-    /// counts as an hour.
+    /// Moves samples in, in any order. Times above an hour count as an hour.
     pub fn take(&mut self, more: &mut Vec<u64>) {
         if let Kind::Few(times) = &mut self.0
             && times.len() + more.len() <= FEW
@@ -145,22 +143,22 @@ impl Times {
             times.sort_unstable();
             return;
         }
-        let histogram = self.spread_out();
+        let histogram = self.make_histogram();
         for time in more.drain(..) {
             record(histogram, time);
         }
     }
 
-    /// Adds those of another one, which has the same bounds.
+    /// Adds another distribution's samples.
     pub fn add(&mut self, other: &Self) {
         match &other.0 {
             Kind::Few(times) => self.take(&mut times.clone()),
-            // Both are of these bounds, so that it can't fail.
-            Kind::Many(histogram) => drop(self.spread_out().add(histogram)),
+            // Cannot fail: both have the same bounds.
+            Kind::Many(histogram) => drop(self.make_histogram().add(histogram)),
         }
     }
 
-    /// The same as a histogram.
+    /// The distribution as a histogram.
     pub fn histogram(&self) -> Cow<'_, Histogram<u64>> {
         match &self.0 {
             Kind::Few(times) => {
@@ -174,14 +172,14 @@ impl Times {
         }
     }
 
-    /// Makes a histogram of it.
-    fn spread_out(&mut self) -> &mut Histogram<u64> {
+    /// Converts to a histogram.
+    fn make_histogram(&mut self) -> &mut Histogram<u64> {
         if let Kind::Few(_) = &self.0 {
             self.0 = Kind::Many(self.histogram().into_owned());
         }
         match &mut self.0 {
             Kind::Many(histogram) => histogram,
-            Kind::Few(_) => unreachable!("just made one"),
+            Kind::Few(_) => unreachable!("just converted"),
         }
     }
 }
@@ -206,33 +204,32 @@ impl FromIterator<u64> for Times {
     }
 }
 
-/// The same times, as far as they are told apart.
+/// Equal at the histogram's resolution.
 impl PartialEq for Times {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len() && self.buckets() == other.buckets()
     }
 }
 
-/// Without its thousands of buckets.
+/// Omits the thousands of buckets.
 impl fmt::Debug for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Times({} up to {})", self.len(), self.max())
     }
 }
 
-/// A histogram without a time. All have the same bounds, so that any two can be added up fast.
+/// An empty histogram. All have the same bounds, which makes adding them fast.
 fn empty() -> Histogram<u64> {
-    // The bounds are constants that its own test uses.
     Histogram::new_with_bounds(1, LONGEST, 3)
-        .unwrap_or_else(|error| unreachable!("constant bounds: {error}"))
+        .unwrap_or_else(|error| unreachable!("the bounds are constants: {error}"))
 }
 
 fn record(histogram: &mut Histogram<u64>, time: u64) {
     histogram.saturating_record(time.min(LONGEST));
 }
 
-/// How many times the histogram does not tell from this one: 1 below 2,048, which is the next power
-/// of two above twice the three digits, and doubled with each further bit.
+/// The width of the bucket of `time`: 1 below 2,048 (the power of two above twice the three
+/// significant digits), doubled with each further bit.
 const fn width(time: u64) -> u64 {
     1 << (53 - (time | 2047).leading_zeros())
 }
@@ -268,7 +265,6 @@ mod tests {
         histogram.into()
     }
 
-    /// Times of every magnitude.
     fn times(most: usize) -> impl Strategy<Value = Vec<u64>> {
         let time = (0_u32..64, any::<u64>()).prop_map(|(shift, bits)| bits >> shift);
         proptest::collection::vec(time, 0..most)
@@ -303,14 +299,14 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(48))]
 
         #[test]
-        fn few_times_are_what_the_histogram_of_them_is(times in times(60)) {
+        fn few_samples_behave_like_a_histogram(times in times(60)) {
             let few: Times = times.iter().copied().collect();
             prop_assert!(matches!(few.0, Kind::Few(_)));
             assert_equal(&few, &recorded(&times));
         }
 
         #[test]
-        fn sums_are_those_of_all_times(one in times(40), other in times(40)) {
+        fn adding_distributions_adds_their_samples(one in times(40), other in times(40)) {
             let both = recorded(&[one.as_slice(), &other].concat());
             let few = |times: &[u64]| times.iter().copied().collect::<Times>();
             for (first, second) in [
@@ -338,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn every_time_gets_into_the_distribution_in_whatever_batches() {
+    fn batches_of_any_size_lose_no_sample() {
         for count in [0, 1, FEW - 1, FEW, FEW + 1, 10 * FEW] {
             let (mut all, mut batch) = (Times::new(), Vec::new());
             for time in 0..count {
@@ -355,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longer_than_an_hour_is_an_hour() {
+    fn times_are_capped_at_an_hour() {
         for count in [1, FEW + 1] {
             let times: Times = std::iter::repeat_n(u64::MAX, count).collect();
             assert!((LONGEST..LONGEST + LONGEST / 1_000).contains(&times.max()));

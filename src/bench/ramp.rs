@@ -324,7 +324,7 @@ impl<F: FnMut(u64)> Observer for Watch<'_, F> {
         (self.tell)(progress.completed);
     }
 
-    fn is_to_stop(&self) -> bool {
+    fn should_stop(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
             || self.elapsed >= self.left
             || self.failed >= self.most_failed

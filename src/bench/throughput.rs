@@ -157,7 +157,7 @@ pub trait Observer {
     }
 
     /// Whether to end now, with what is there. Asked at least every 100 ms.
-    fn is_to_stop(&self) -> bool {
+    fn should_stop(&self) -> bool {
         false
     }
 }
@@ -179,7 +179,7 @@ pub fn measure<N: Network>(
         own_port: None,
     };
     for service in Service::ALL {
-        if observer.is_to_stop() {
+        if observer.should_stop() {
             return finding;
         }
         let flow = |streams| flow::FlowPlan::of_service(plan, service, streams);
@@ -194,7 +194,7 @@ pub fn measure<N: Network>(
             .services
             .push((service, Outcome { single, several }));
     }
-    if finding.has_no_service() && !observer.is_to_stop() {
+    if finding.has_no_service() && !observer.should_stop() {
         finding.own_port = Some(own_port(network, plan, observer));
     }
     finding
@@ -223,7 +223,7 @@ fn own_port<N: Network>(
         Err(trouble) => trouble.is_after_connecting(),
         Ok(_) => true,
     };
-    let goes_on = goes_on && !observer.is_to_stop();
+    let goes_on = goes_on && !observer.should_stop();
     OwnPort {
         replies: goes_on.then(|| replies::run(network, plan, observer)),
         upload,

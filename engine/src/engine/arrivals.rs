@@ -1,25 +1,25 @@
-//! What starts requests: the slots' own ends, or a schedule.
+//! What starts requests: the end of the previous one, or a schedule.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::load::{Extent, Load, Pace, Share};
 
-/// The first wait after a refusal, nanoseconds; it doubles with each that follows.
+/// The wait after a first refusal, nanoseconds; it doubles with each further one.
 const FIRST_WAIT: u64 = 10_000_000;
 
-/// The longest wait: a board that has no place is asked by a slot once in a second or two.
+/// Limits the doubling: a slot retries at least every one to two seconds.
 const DOUBLINGS: u8 = 7;
 
-/// A constant schedule: one thread's part of it.
+/// One thread's part of a constant schedule.
 #[derive(Debug, Clone)]
 pub(super) struct Schedule {
     start: u64,
-    /// Nanoseconds from one of this thread's requests to its next.
+    /// Nanoseconds between two requests of this thread.
     period: f64,
-    /// Where in the period this thread's requests are.
+    /// Offset of this thread's requests in the period.
     phase: f64,
-    /// How many have been started.
+    /// Requests started.
     count: u64,
 }
 
@@ -34,7 +34,7 @@ impl Schedule {
         }
     }
 
-    /// When the next request is to start. Computed from the start, so that no error adds up.
+    /// Start of the next request, computed from the beginning so that no error accumulates.
     pub(super) fn next(&self) -> u64 {
         let after = self.phase + self.period * self.count as f64;
         #[expect(
@@ -50,12 +50,12 @@ impl Schedule {
     }
 }
 
-/// How many requests may still be started, and until when.
+/// Remaining requests, and the end of the load.
 #[derive(Debug)]
 pub(super) struct Allowance {
-    /// Of requests that count.
+    /// Counted requests left.
     requests: Option<u64>,
-    /// When the last may start.
+    /// Requests start before this time.
     end: Option<u64>,
 }
 
@@ -73,17 +73,17 @@ impl Allowance {
         }
     }
 
-    /// When the last request may start, where that is a time.
+    /// The time at which the load stops starting requests.
     pub(super) fn end(&self) -> Option<u64> {
         self.end
     }
 
-    /// Whether a request that is to start `at` may.
+    /// Whether a request may start at this time.
     pub(super) fn allows(&self, at: u64) -> bool {
         self.requests != Some(0) && self.end.is_none_or(|end| at < end)
     }
 
-    /// A request that counts has started.
+    /// Counts a request.
     pub(super) fn spend(&mut self) {
         if let Some(requests) = &mut self.requests {
             *requests -= 1;
@@ -91,11 +91,11 @@ impl Allowance {
     }
 }
 
-/// Slots that wait after a refusal, the first to try again first.
+/// Slots that wait after a refusal, in the order of their retries.
 #[derive(Debug, Default)]
 pub(super) struct BackOff {
     waiting: BinaryHeap<Reverse<(u64, usize)>>,
-    /// The state of a xorshift generator: retries that were refused together come back apart.
+    /// State of a xorshift generator, which spreads retries that were refused together.
     random: u64,
 }
 
@@ -103,13 +103,13 @@ impl BackOff {
     pub(super) fn new(share: Share) -> Self {
         Self {
             waiting: BinaryHeap::new(),
-            // Any constant but zero; the same run twice waits the same.
+            // Any nonzero constant; runs are reproducible.
             random: 0x9e37_79b9_7f4a_7c15 ^ share.index as u64,
         }
     }
 
-    /// Lets a slot wait after so many refusals in a row: twice as long each time, and between
-    /// three quarters and five quarters of that. Says until when.
+    /// Makes a slot wait after a number of consecutive refusals: twice as long each time,
+    /// randomized by 25% either way. Returns the end of the wait.
     pub(super) fn wait(&mut self, slot: usize, refusals: u8, now: u64) -> u64 {
         let time = FIRST_WAIT << refusals.saturating_sub(1).min(DOUBLINGS);
         self.random ^= self.random << 13;
@@ -120,12 +120,12 @@ impl BackOff {
         now + time
     }
 
-    /// When the first is to try again.
+    /// The time of the next retry.
     pub(super) fn next(&self) -> Option<u64> {
         self.waiting.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// One whose wait is over.
+    /// A slot whose wait is over.
     pub(super) fn pop(&mut self, now: u64) -> Option<usize> {
         if self.next()? > now {
             return None;
@@ -134,11 +134,10 @@ impl BackOff {
     }
 }
 
-/// Where requests come from.
 pub(super) enum Arrivals {
-    /// As many slots as there are connections; so many have not been started yet.
+    /// A number of connections, some of them not started yet.
     Closed { unstarted: usize },
-    /// A schedule, and how many may be on their way.
+    /// A schedule and the maximum number in flight.
     Open {
         schedule: Schedule,
         max_in_flight: usize,
@@ -152,8 +151,8 @@ impl Arrivals {
                 let unstarted = share.part(connections.get());
                 Self::Closed {
                     unstarted: match load.extent {
-                        // More than there are requests have none to make; what warms up is not
-                        // counted among them.
+                        // Connections without a request are not opened. Warm-up requests are not
+                        // limited.
                         Extent::Requests(requests) if load.warm_up.is_zero() => {
                             let requests = share.requests(requests.get());
                             unstarted.min(usize::try_from(requests).unwrap_or(usize::MAX))
@@ -178,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parts_of_a_schedule_make_the_whole() {
+    fn shares_of_a_schedule_add_up() {
         let whole = Schedule::new(3000.0, Share::WHOLE, 7);
         let mut parts: Vec<_> = (0..2)
             .map(|index| Schedule::new(3000.0, Share { index, of: 2 }, 7))
@@ -193,11 +192,11 @@ mod tests {
     }
 
     #[test]
-    fn refusals_wait_longer_each_time_up_to_a_bound() {
+    fn back_off_grows_up_to_a_bound() {
         let mut back_off = BackOff::new(Share::WHOLE);
         for refusals in 1..=255 {
             back_off.wait(0, refusals, 0);
-            let time = back_off.next().expect("one waits");
+            let time = back_off.next().expect("a waiting slot");
             let expected = FIRST_WAIT << (refusals - 1).min(DOUBLINGS);
             assert!((expected * 3 / 4..=expected * 5 / 4).contains(&time));
             assert_eq!(back_off.pop(time - 1), None);

@@ -1,4 +1,4 @@
-//! What happens on a connection, from the handshake to the end of a request and on to the next.
+//! A connection from the handshake to the end of a request, and on to the next.
 
 use std::io;
 
@@ -9,13 +9,13 @@ use crate::load::Reuse;
 use crate::measurement::ErrorClass;
 use crate::readiness::{ConnectFailure, ConnectionId, Event, Network};
 
-/// What came of a read or a write.
+/// The outcome of a read or a write.
 enum Step {
-    /// There is more to do.
+    /// More can be done now.
     Onward,
-    /// The network has to say something first.
+    /// Waits for an event.
     Wait,
-    /// The request is over, and so is what this slot can do now.
+    /// The request has ended.
     Over,
 }
 
@@ -37,7 +37,7 @@ impl<N: Network> Engine<'_, N> {
                 if this.measured {
                     self.recorder.connected(time);
                 }
-                self.last_sign = now;
+                self.last_seen = now;
                 self.exchange(slot, now);
                 self.drive(slot);
             }
@@ -49,19 +49,19 @@ impl<N: Network> Engine<'_, N> {
                 self.slots.get_mut(slot).readable = true;
                 self.drive(slot);
             }
-            (Event::Readable(_), Phase::Idle) => self.look_at_idle(slot),
+            (Event::Readable(_), Phase::Idle) => self.check_idle(slot),
             (Event::Writable(_), Phase::Exchanging) => self.drive(slot),
-            // About a connection of this number that was released while the event was waiting.
+            // An event of an earlier connection with the same number.
             _ => {}
         }
         if self.has_schedule() {
-            // A batch of events is not to delay the schedule.
+            // A batch of events must not delay the schedule.
             let now = self.recent();
             self.start_arrivals(now);
         }
     }
 
-    /// Starts to send over a connection.
+    /// Starts a request on an established connection.
     pub(super) fn exchange(&mut self, slot: usize, now: u64) {
         self.slots.enter(slot, Phase::Exchanging);
         let this = self.slots.get_mut(slot);
@@ -70,7 +70,7 @@ impl<N: Network> Engine<'_, N> {
         self.wait_in(Queue::Reply, slot, deadline);
     }
 
-    /// Goes on with a slot for as long as it needs no wait, within its turns.
+    /// Advances a slot until it waits for an event, at most [`TURNS`] steps.
     pub(super) fn drive(&mut self, slot: usize) {
         for _ in 0..TURNS {
             if self.slots.get(slot).phase != Phase::Exchanging {
@@ -108,7 +108,7 @@ impl<N: Network> Engine<'_, N> {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Step::Wait,
             Err(_) => {
-                // The connection is gone. What came before, and how it went, is there to read.
+                // The connection is broken; a read reports what arrived before, and how it ended.
                 this.sent = self.load.message.len();
                 this.readable = true;
                 Step::Onward
@@ -152,7 +152,7 @@ impl<N: Network> Engine<'_, N> {
         }
     }
 
-    /// Takes bytes of the reply, which are at the start of the buffer.
+    /// Handles received bytes, which are at the start of the buffer.
     fn take(&mut self, slot: usize, length: usize, now: u64) -> Step {
         let this = self.slots.get_mut(slot);
         if this.reply.received == 0 && this.measured {
@@ -176,10 +176,9 @@ impl<N: Network> Engine<'_, N> {
         }
     }
 
-    /// The peer's FIN.
+    /// Handles the peer's FIN.
     fn end_of_stream(&mut self, slot: usize, now: u64) {
-        // A connection that was closed without a word had no place there: it shows nothing of
-        // how replies end.
+        // A connection closed without a reply does not show how replies end.
         if self.slots.get(slot).reply.received > 0 {
             self.rule.learn_close();
         }
@@ -204,11 +203,11 @@ impl<N: Network> Engine<'_, N> {
         }
     }
 
-    /// The reply is complete. What it has learned by silence was complete with its last byte.
+    /// Completes a request. A reply that ended by silence was complete with its last byte.
     pub(super) fn complete(&mut self, slot: usize, now: u64) {
         let last_byte = self.slots.get(slot).reply.last_byte;
         self.record_completion(slot, last_byte);
-        // A server that has answered before it has read everything is not to get the next.
+        // A server that replied before reading the whole message must not get the next one.
         let is_unsent = self.slots.get(slot).sent < self.load.message.len();
         if self.load.reuse == Reuse::PerRequest || is_unsent {
             self.release(slot);
@@ -222,8 +221,8 @@ impl<N: Network> Engine<'_, N> {
             self.recorder.failed(class);
         }
         self.release(slot);
-        self.look_for_signs(class, now);
-        // A timeout has waited already, and a wrong reply is one.
+        self.detect_absence(class, now);
+        // Timeouts have waited already, and wrong replies come from a working server.
         let backs_off = !matches!(
             class,
             ErrorClass::ConnectTimeout | ErrorClass::ReplyTimeout | ErrorClass::WrongReply
@@ -240,21 +239,21 @@ impl<N: Network> Engine<'_, N> {
         }
     }
 
-    /// Whether the target has gone away: no connection for long, and none that still stands.
-    fn look_for_signs(&mut self, class: ErrorClass, now: u64) {
+    /// Detects a target that went away: no successful attempt for long, and no open connection.
+    fn detect_absence(&mut self, class: ErrorClass, now: u64) {
         let is_absence = matches!(
             class,
             ErrorClass::Refused | ErrorClass::ConnectTimeout | ErrorClass::Unreachable
         );
         if !is_absence || self.slots.is_any_connected() {
-            self.last_sign = now;
+            self.last_seen = now;
         } else if let Some(gone) = self.timeouts.gone {
-            self.target_gone |= now.saturating_sub(self.last_sign) >= gone;
+            self.target_gone |= now.saturating_sub(self.last_seen) >= gone;
             self.interrupted |= self.target_gone;
         }
     }
 
-    /// What a slot does after a request.
+    /// Continues with a slot after a request.
     fn next_request(&mut self, slot: usize, now: u64) {
         self.slots.get_mut(slot).reply.clear();
         self.slots.enter(slot, Phase::Idle);
@@ -274,8 +273,8 @@ impl<N: Network> Engine<'_, N> {
         }
     }
 
-    /// A kept connection with no request has something to read: the server's FIN, most likely.
-    fn look_at_idle(&mut self, slot: usize) {
+    /// An idle kept connection is readable, most likely because of a FIN.
+    fn check_idle(&mut self, slot: usize) {
         self.slots.get_mut(slot).readable = true;
         if !self.is_usable(slot) {
             self.slots.enter(slot, Phase::Free);
@@ -285,8 +284,7 @@ impl<N: Network> Engine<'_, N> {
         }
     }
 
-    /// Whether a slot has a connection for the next request; lets go of one that the server has
-    /// closed.
+    /// Whether a slot has a usable connection; releases one that the server has closed.
     fn is_usable(&mut self, slot: usize) -> bool {
         for _ in 0..TURNS {
             let this = self.slots.get_mut(slot);
@@ -298,9 +296,9 @@ impl<N: Network> Engine<'_, N> {
             }
             match self.network.read(id, &mut self.buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => this.readable = false,
-                // The rest of a reply that has matched.
+                // The rest of a matched reply.
                 Ok(1..) if self.rule.is_pattern() => {}
-                // Out of step: it makes the next reply too long, and so a wrong one.
+                // Unexpected bytes make the next reply too long, and therefore wrong.
                 Ok(length @ 1..) => this.reply.received += length as u64,
                 Ok(0) | Err(_) => self.release(slot),
             }
@@ -308,17 +306,17 @@ impl<N: Network> Engine<'_, N> {
         true
     }
 
-    /// Lets go of a slot's connection, if it has one.
+    /// Closes a slot's connection, if it has one.
     pub(super) fn release(&mut self, slot: usize) {
         let measured = self.slots.get(slot).measured;
         let Some(id) = self.slots.disconnect(slot) else {
             return;
         };
         self.slots.get_mut(slot).reply.clear();
-        self.let_go(id, measured);
+        self.close(id, measured);
     }
 
-    fn let_go(&mut self, id: ConnectionId, measured: bool) {
+    fn close(&mut self, id: ConnectionId, measured: bool) {
         if measured && let Some(info) = self.network.info(id) {
             self.recorder.connection(&info);
         }
@@ -326,7 +324,7 @@ impl<N: Network> Engine<'_, N> {
     }
 }
 
-/// The failure's class, in the report's words.
+/// The error class of a connect failure.
 pub(super) fn class(failure: ConnectFailure) -> ErrorClass {
     match failure {
         ConnectFailure::Refused => ErrorClass::Refused,

@@ -1,4 +1,4 @@
-//! How a run stands while it goes on, put together from its threads.
+//! The progress of a running load, collected from its threads.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,66 +7,65 @@ use std::time::Duration;
 
 use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 
-use super::recorder::{CLASSES, Interval};
+use super::interval::{CLASSES, Interval};
 use crate::load::Detail;
 use crate::measurement::{ErrorClass, Second, SecondHistograms, Timed};
 use crate::times::Times;
 
-/// How a run stands.
+/// The state of a running load.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
-    /// Since the start of the measured part; zero during the warm-up.
+    /// Time since the start of the measured part; zero during the warm-up.
     pub elapsed: Duration,
-    /// Requests that were completed as expected.
+    /// Completed requests.
     pub completed: u64,
-    /// Requests that failed, by class.
+    /// Failed requests by class.
     pub errors: BTreeMap<ErrorClass, u64>,
-    /// Requests on their way.
+    /// Requests in flight.
     pub in_flight: usize,
-    /// The median of the complete times so far, nanoseconds.
+    /// Median of the completion times so far, nanoseconds.
     pub p50: u64,
-    /// Their 99th percentile, nanoseconds.
+    /// 99th percentile of the completion times so far, nanoseconds.
     pub p99: u64,
-    /// The seconds that are over. The rate of the last one is its `completed`.
+    /// Finished seconds. The current rate is `completed` of the last one.
     pub seconds: Vec<Second>,
 }
 
-/// Who follows a run. Nothing has to be done.
+/// Follows a running load. All methods are optional.
 pub trait Observer {
-    /// Takes note of how the run stands: every 100 ms, between two waits of the engine's thread
-    /// where there is one thread, so that it should be quick.
+    /// Receives the progress every 100 ms. With a single thread it is called between two waits of
+    /// the engine and should return quickly.
     fn progress(&mut self, progress: &Progress) {
         let _ = progress;
     }
 
-    /// Whether the run is to end now, as it stands. Asked between any two waits, and so at least
-    /// every 100 ms.
-    fn is_to_stop(&self) -> bool {
+    /// Whether the run should end now. Called between any two waits, at least every 100 ms.
+    fn should_stop(&self) -> bool {
         false
     }
 }
 
-/// Nobody follows.
+/// Observes nothing.
 impl Observer for () {}
 
-/// What the threads of a run have in common.
-pub(super) struct Board {
+/// State shared by the threads of a run.
+pub(super) struct SharedProgress {
     stop: AtomicBool,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     threads: usize,
-    so_far: Progress,
+    progress: Progress,
     complete: Times,
-    /// Requests on their way, by thread.
+    /// Requests in flight, by thread.
     in_flight: Vec<usize>,
-    /// Threads that have come to their end.
+    /// Threads that have ended.
     ended: usize,
-    /// Seconds that not all threads have left yet.
+    /// Seconds that some thread is still in.
     open: std::collections::VecDeque<OpenSecond>,
     detail: Detail,
-    /// The distributions of those that all have left, where they are kept.
+    /// Distributions of finished seconds, if [`Detail::Seconds`] is set.
     histograms: Vec<SecondHistograms>,
 }
 
@@ -76,7 +75,7 @@ struct OpenSecond {
     failed: u64,
     /// Times, by [`Timed`].
     times: [Times; Timed::ALL.len()],
-    /// Threads that have left it.
+    /// Threads that have finished this second.
     left: usize,
 }
 
@@ -91,12 +90,12 @@ impl OpenSecond {
         }
     }
 
-    /// Not deflated: that would take a load's thread ten times as long.
+    /// Not deflated: that would take ten times as long on the load's thread.
     fn histograms(&self) -> SecondHistograms {
         let pack = |times: &Times| {
             let mut bytes = Vec::new();
             if !times.is_empty() {
-                // Into memory, of a histogram with fewer than 2^32 buckets: it can't fail.
+                // Cannot fail: writes fewer than 2^32 buckets to memory.
                 let _ = V2Serializer::new().serialize(&times.histogram(), &mut bytes);
             }
             bytes
@@ -105,13 +104,13 @@ impl OpenSecond {
     }
 }
 
-impl Board {
+impl SharedProgress {
     pub(super) fn new(threads: usize, detail: Detail) -> Self {
         Self {
             stop: AtomicBool::new(false),
             inner: Mutex::new(Inner {
                 threads,
-                so_far: Progress::default(),
+                progress: Progress::default(),
                 complete: Times::new(),
                 in_flight: vec![0; threads],
                 ended: 0,
@@ -122,7 +121,7 @@ impl Board {
         }
     }
 
-    /// Ends the run in all its threads.
+    /// Stops all threads.
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
@@ -132,11 +131,11 @@ impl Board {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        // A thread that panicked ends the run; what it has left here are numbers all the same.
+        // After a panic, the counts are still valid.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over what a thread has seen since it was last here, in second number `second`.
+    /// Adds a thread's interval, which lies in second number `second`.
     pub(super) fn publish(
         &self,
         thread: usize,
@@ -146,15 +145,15 @@ impl Board {
         interval: &Interval,
     ) {
         let mut inner = self.inner();
-        inner.so_far.elapsed = inner.so_far.elapsed.max(elapsed);
+        inner.progress.elapsed = inner.progress.elapsed.max(elapsed);
         inner.in_flight[thread] = in_flight;
         if interval.is_empty() {
             return;
         }
-        inner.so_far.completed += interval.complete().len() as u64;
+        inner.progress.completed += interval.complete().len() as u64;
         for (class, count) in CLASSES.into_iter().zip(interval.errors) {
             if count > 0 {
-                *inner.so_far.errors.entry(class).or_default() += count;
+                *inner.progress.errors.entry(class).or_default() += count;
             }
         }
         inner.complete.take(&mut interval.complete().to_vec());
@@ -171,7 +170,7 @@ impl Board {
         }
     }
 
-    /// A thread will publish nothing more for this second.
+    /// Marks a second as finished for one thread.
     pub(super) fn leave(&self, second: usize) {
         let mut inner = self.inner();
         if let Some(open) = inner.open_second(second) {
@@ -180,11 +179,10 @@ impl Board {
         inner.close_seconds();
     }
 
-    /// A thread has come to its end in this second: it will publish nothing more, and hold up
-    /// no second that the others are in.
+    /// Marks a thread as ended in this second, so that it holds up no later one.
     pub(super) fn end(&self, second: usize) {
         let mut inner = self.inner();
-        let passed = second.saturating_sub(inner.so_far.seconds.len());
+        let passed = second.saturating_sub(inner.progress.seconds.len());
         for open in inner.open.iter_mut().skip(passed) {
             open.left += 1;
         }
@@ -192,35 +190,34 @@ impl Board {
         inner.close_seconds();
     }
 
-    /// How the run stands.
+    /// The current state.
     pub(super) fn progress(&self) -> Progress {
         let mut inner = self.inner();
-        inner.so_far.in_flight = inner.in_flight.iter().sum();
+        inner.progress.in_flight = inner.in_flight.iter().sum();
         let complete = &inner.complete;
         let (p50, p99) = (
             complete.value_at_quantile(0.5),
             complete.value_at_quantile(0.99),
         );
-        (inner.so_far.p50, inner.so_far.p99) = (p50, p99);
-        inner.so_far.clone()
+        (inner.progress.p50, inner.progress.p99) = (p50, p99);
+        inner.progress.clone()
     }
 
-    /// The record of all seconds, and their distributions where they are kept, when every thread
-    /// has ended.
+    /// All seconds and, if kept, their distributions, once every thread has ended.
     pub(super) fn seconds(&self) -> (Vec<Second>, Vec<SecondHistograms>) {
         let mut inner = self.inner();
         while let Some(second) = inner.open.pop_front() {
             inner.close(&second);
         }
-        let seconds = std::mem::take(&mut inner.so_far.seconds);
+        let seconds = std::mem::take(&mut inner.progress.seconds);
         (seconds, std::mem::take(&mut inner.histograms))
     }
 }
 
 impl Inner {
-    /// The record of a second that is not over; `None` for one that is.
+    /// The record of an unfinished second; `None` for a finished one.
     fn open_second(&mut self, second: usize) -> Option<&mut OpenSecond> {
-        let index = second.checked_sub(self.so_far.seconds.len())?;
+        let index = second.checked_sub(self.progress.seconds.len())?;
         while self.open.len() <= index {
             self.open.push_back(OpenSecond {
                 left: self.ended,
@@ -230,7 +227,7 @@ impl Inner {
         self.open.get_mut(index)
     }
 
-    /// Takes those into the record that all threads have left.
+    /// Closes the seconds that all threads have finished.
     fn close_seconds(&mut self) {
         while let Some(second) = self.open.pop_front_if(|open| open.left >= self.threads) {
             self.close(&second);
@@ -238,7 +235,7 @@ impl Inner {
     }
 
     fn close(&mut self, second: &OpenSecond) {
-        self.so_far.seconds.push(second.close());
+        self.progress.seconds.push(second.close());
         if self.detail == Detail::Seconds {
             self.histograms.push(second.histograms());
         }
@@ -256,17 +253,17 @@ mod tests {
     }
 
     #[test]
-    fn a_second_is_over_when_all_threads_have_left_it_or_ended() {
-        let board = Board::new(2, Detail::Run);
+    fn second_ends_when_all_threads_left_it_or_ended() {
+        let shared = SharedProgress::new(2, Detail::Run);
         let publish = |thread, second, count| {
-            board.publish(thread, second, Duration::ZERO, 1, &completed(count));
+            shared.publish(thread, second, Duration::ZERO, 1, &completed(count));
         };
         publish(0, 0, 3);
-        board.leave(0);
+        shared.leave(0);
         publish(0, 1, 5);
-        assert!(board.progress().seconds.is_empty(), "the other is in it");
+        assert!(shared.progress().seconds.is_empty(), "the other thread is still in it");
         publish(1, 0, 4);
-        board.end(0);
+        shared.end(0);
         let seconds: Vec<u64> = board
             .progress()
             .seconds
@@ -274,14 +271,14 @@ mod tests {
             .map(|s| s.completed)
             .collect();
         assert_eq!(seconds, [7]);
-        board.leave(1);
+        shared.leave(1);
         publish(0, 2, 1);
-        board.leave(2);
-        board.leave(3);
-        board.end(4);
-        let (seconds, histograms) = board.seconds();
+        shared.leave(2);
+        shared.leave(3);
+        shared.end(4);
+        let (seconds, histograms) = shared.seconds();
         let seconds: Vec<u64> = seconds.iter().map(|s| s.completed).collect();
         assert_eq!(seconds, [7, 5, 1, 0]);
-        assert!(histograms.is_empty(), "nobody asked for them");
+        assert!(histograms.is_empty(), "not requested");
     }
 }

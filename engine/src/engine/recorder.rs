@@ -1,64 +1,37 @@
-//! One thread's account of a run.
+//! The measurements of one thread.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::log::{ByKind, Log, Noted};
-use super::progress::Board;
+use super::interval::{CLASSES, Interval, TICK};
+use super::log::{Log, TimeKind};
+use super::progress::SharedProgress;
 use crate::load::{Load, Pace, Reuse};
 use crate::measurement::{ConnectionTotals, ErrorClass, Measurement};
 use crate::readiness::ConnectionInfo;
 use crate::sys::clocks::cpu_time;
 use crate::times::Times;
 
-/// All classes, in the order in which they are counted.
-pub(super) const CLASSES: [ErrorClass; 10] = ErrorClass::ALL;
-
-/// How often a thread says how it stands, nanoseconds; a second is a whole number of these.
-pub(super) const TICK: u64 = 100_000_000;
-
-const SECOND: u64 = 1_000_000_000;
-
-/// What has happened since the last tick.
-#[derive(Default)]
-pub(super) struct Interval {
-    /// Times, nanoseconds.
-    pub(super) times: ByKind,
-    pub(super) errors: [u64; CLASSES.len()],
-}
-
-impl Interval {
-    /// How long each completed request took.
-    pub(super) fn complete(&self) -> &[u64] {
-        &self.times[Noted::Complete as usize]
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.times.iter().all(Vec::is_empty) && self.errors.iter().all(|&count| count == 0)
-    }
-}
-
-/// What one thread has measured. Times are nanoseconds on the network's clock.
+/// Times are nanoseconds on the network's clock.
 pub(super) struct Recorder {
-    board: Arc<Board>,
+    shared: Arc<SharedProgress>,
     thread: usize,
     /// When the measured part begins.
     begin: u64,
     started_at: SystemTime,
     cpu_at_begin: Option<Duration>,
     next_tick: u64,
-    has_news: bool,
+    has_published: bool,
     second: usize,
     log: Log,
     interval: Interval,
     completed: u64,
     errors: [u64; CLASSES.len()],
-    /// By [`Noted`]: all that the log has told.
-    times: [Times; Noted::ALL.len()],
+    /// By [`TimeKind`].
+    times: [Times; TimeKind::ALL.len()],
     totals: Option<Totals>,
 }
 
-/// What is known of the connections, while it adds up.
 #[derive(Default)]
 struct Totals {
     syn_retransmissions: u64,
@@ -67,7 +40,7 @@ struct Totals {
     send_buffer_limited: Sum,
 }
 
-/// A sum of times that may not be known.
+/// A sum of times, some of which are unknown.
 #[derive(Default)]
 struct Sum {
     nanoseconds: u64,
@@ -87,16 +60,16 @@ impl Sum {
 }
 
 impl Recorder {
-    pub(super) fn new(load: &Load, board: Arc<Board>, thread: usize, now: u64) -> Self {
+    pub(super) fn new(load: &Load, shared: Arc<SharedProgress>, thread: usize, now: u64) -> Self {
         let warm_up = super::nanos(load.warm_up);
         Self {
-            board,
+            shared,
             thread,
             begin: now + warm_up,
             started_at: SystemTime::now() + load.warm_up,
             cpu_at_begin: cpu_time(),
             next_tick: now + warm_up.min(TICK),
-            has_news: false,
+            has_published: false,
             second: 0,
             log: Log::new(),
             interval: Interval::default(),
@@ -112,44 +85,43 @@ impl Recorder {
         self.begin
     }
 
-    /// When it is next to be told the time.
+    /// When [`Self::tick`] is due.
     pub(super) fn next_tick(&self) -> u64 {
         self.next_tick
     }
 
-    /// Is told the time, before anything that has happened then.
+    /// Publishes what happened before `now`, once per [`TICK`].
     #[inline]
     pub(super) fn tick(&mut self, now: u64, in_flight: usize) {
         if now >= self.next_tick {
-            self.look_back(now, in_flight);
+            self.on_tick(now, in_flight);
         }
     }
 
-    /// Publishes what has happened since the last tick.
     #[cold]
-    fn look_back(&mut self, now: u64, in_flight: usize) {
-        self.has_news = true;
+    fn on_tick(&mut self, now: u64, in_flight: usize) {
+        self.has_published = true;
         self.publish(now, in_flight);
         if now < self.begin {
             self.next_tick = self.begin.min(self.next_tick + TICK);
             return;
         }
         if self.next_tick == self.begin {
-            // The warm-up is over.
+            // The warm-up has ended.
             self.cpu_at_begin = cpu_time();
         }
         let elapsed = now - self.begin;
         self.next_tick = self.begin + (elapsed / TICK + 1) * TICK;
         let second = usize::try_from(elapsed / SECOND).unwrap_or(usize::MAX);
         while self.second < second {
-            self.board.leave(self.second);
+            self.shared.leave(self.second);
             self.second += 1;
         }
     }
 
-    /// Whether something was published since this was last asked.
-    pub(super) fn take_news(&mut self) -> bool {
-        std::mem::take(&mut self.has_news)
+    /// Whether something was published since the last call.
+    pub(super) fn take_published(&mut self) -> bool {
+        std::mem::take(&mut self.has_published)
     }
 
     #[cold]
@@ -157,7 +129,7 @@ impl Recorder {
         let elapsed = Duration::from_nanos(now.saturating_sub(self.begin));
         self.log.sort_into(&mut self.interval.times);
         let (thread, second) = (self.thread, self.second);
-        self.board
+        self.shared
             .publish(thread, second, elapsed, in_flight, &self.interval);
         for (all, times) in self.times.iter_mut().zip(&mut self.interval.times) {
             all.take(times);
@@ -166,11 +138,11 @@ impl Recorder {
     }
 
     pub(super) fn connected(&mut self, time: u64) {
-        self.log.note(Noted::Connect, time);
+        self.log.push(TimeKind::Connect, time);
     }
 
     pub(super) fn first_byte(&mut self, time: u64) {
-        self.log.note(Noted::FirstByte, time);
+        self.log.push(TimeKind::FirstByte, time);
     }
 
     pub(super) fn completed(&mut self, time: u64, now: u64, in_flight: usize) {
@@ -178,7 +150,7 @@ impl Recorder {
             self.publish(now, in_flight);
         }
         self.completed += 1;
-        self.log.note(Noted::Complete, time);
+        self.log.push(TimeKind::Complete, time);
     }
 
     pub(super) fn failed(&mut self, class: ErrorClass) {
@@ -187,16 +159,16 @@ impl Recorder {
     }
 
     pub(super) fn started_late(&mut self, lateness: u64) {
-        self.log.note(Noted::ScheduleError, lateness);
+        self.log.push(TimeKind::ScheduleError, lateness);
     }
 
-    /// Adds what the stack knows of a connection that is about to end.
+    /// Adds what the stack knows of a connection, before it is closed.
     pub(super) fn connection(&mut self, info: &ConnectionInfo) {
         if let Some(time) = info.smoothed_rtt {
-            self.log.note(Noted::SmoothedRtt, super::nanos(time));
+            self.log.push(TimeKind::SmoothedRtt, super::nanos(time));
         }
         if let Some(time) = info.min_rtt {
-            self.log.note(Noted::MinRtt, super::nanos(time));
+            self.log.push(TimeKind::MinRtt, super::nanos(time));
         }
         let totals = self.totals.get_or_insert_default();
         totals.syn_retransmissions += u64::from(info.syn_retransmissions);
@@ -205,7 +177,7 @@ impl Recorder {
         totals.send_buffer_limited.add(info.send_buffer_limited);
     }
 
-    /// The account, without the seconds: those are the board's.
+    /// The measurement without the seconds, which are shared by all threads.
     pub(super) fn finish(
         mut self,
         load: &Load,
@@ -214,7 +186,7 @@ impl Recorder {
         interrupted: bool,
     ) -> Measurement {
         self.publish(now, 0);
-        self.board.end(self.second);
+        self.shared.end(self.second);
         let cpu = cpu_time();
         let target_rate = match load.pace {
             Pace::Open { rate, .. } => Some(rate.per_second()),
@@ -264,7 +236,7 @@ impl Recorder {
     }
 }
 
-/// Adds up what several threads have measured at the same time.
+/// Adds up the measurements of several threads.
 pub(super) fn merge(parts: impl IntoIterator<Item = Measurement>) -> Option<Measurement> {
     let mut parts = parts.into_iter();
     let mut sum = parts.next()?;
@@ -288,7 +260,7 @@ pub(super) fn merge(parts: impl IntoIterator<Item = Measurement>) -> Option<Meas
         sum.client_cpu = cpu.map(|(sum, part)| sum + part);
         sum.threads += part.threads;
         sum.interrupted |= part.interrupted;
-        // One that was starved while the others were served has not seen it leave.
+        // A thread whose attempts failed while the others succeeded has not seen the target go.
         sum.target_gone &= part.target_gone;
     }
     Some(sum)
@@ -313,17 +285,5 @@ fn add_known(sum: &mut Option<Times>, part: Option<Times>) {
         (Some(sum), Some(part)) => sum.add(&part),
         (sum @ None, part) => *sum = part,
         (Some(_), None) => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes_are_counted_in_their_own_places() {
-        for (index, class) in CLASSES.into_iter().enumerate() {
-            assert_eq!(class as usize, index, "{class:?}");
-        }
     }
 }

@@ -1,45 +1,45 @@
-//! When a reply is over, and whether it was a right one.
+//! Decides when a reply is complete, and whether it is the expected one.
 
 use regex::bytes::Regex;
 
 use crate::load::Expectation;
 use crate::measurement::ErrorClass;
 
-/// How much of a reply a pattern can look back on, bytes.
+/// Bytes of a reply that a pattern can look back on.
 const LOOK_BACK: usize = 64 * 1024;
 
-/// What has come of a reply.
+/// The received part of a reply.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     /// Bytes.
     pub(super) received: u64,
-    /// When the last of them came, nanoseconds.
+    /// Arrival of the last byte, nanoseconds.
     pub(super) last_byte: u64,
-    /// What a pattern has not matched yet. Most replies come in one piece and never need it.
+    /// Bytes that the pattern has not matched yet; unused by replies in one piece.
     unmatched: Option<Vec<u8>>,
 }
 
-/// What bytes have made of a reply.
+/// The state of a reply after some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// There is more to come.
+    /// More bytes are expected.
     Partial,
-    /// There may be more to come: that is being learned.
+    /// More bytes may follow; silence decides.
     Learning,
-    /// It is complete, and right.
+    /// Complete and as expected.
     Complete,
-    /// It is not what is expected.
+    /// Not as expected.
     Wrong,
 }
 
 impl Reply {
-    /// Forgets the reply, for the next.
+    /// Resets the state for the next reply.
     pub(super) fn clear(&mut self) {
         self.received = 0;
         self.unmatched = None;
     }
 
-    /// Takes what has come of it.
+    /// Handles received bytes.
     #[inline]
     pub(super) fn take(&mut self, bytes: &[u8], now: u64, rule: &Rule) -> Verdict {
         self.received += bytes.len() as u64;
@@ -56,7 +56,7 @@ impl Reply {
         }
     }
 
-    /// Looks for a pattern in what has come so far.
+    /// Searches the received part for the pattern.
     #[inline(never)]
     fn search(&mut self, bytes: &[u8], pattern: &Regex) -> Verdict {
         let matched = match &mut self.unmatched {
@@ -78,19 +78,19 @@ impl Reply {
         Verdict::Partial
     }
 
-    /// What the peer's FIN makes of it.
+    /// The result of the peer's FIN.
     pub(super) fn end(&self, rule: &Rule) -> Result<(), ErrorClass> {
         match &rule.expectation {
             _ if self.received == 0 => Err(ErrorClass::ClosedEarly),
             Expectation::Close | Expectation::Learn => Ok(()),
-            // Else it would have been complete before.
+            // A complete reply would have ended before.
             Expectation::Length(_) => Err(ErrorClass::ClosedEarly),
             Expectation::Match(_) => Err(ErrorClass::WrongReply),
         }
     }
 }
 
-/// What ends a reply: as it was asked for, or as it was learned.
+/// What ends a reply, as given or learned.
 #[derive(Debug, Clone)]
 pub(super) struct Rule {
     expectation: Expectation,
@@ -101,12 +101,12 @@ impl Rule {
         Self { expectation }
     }
 
-    /// Whether the first reply has still to say how long replies are.
+    /// Whether the rule is not known yet.
     pub(super) fn is_learning(&self) -> bool {
         matches!(self.expectation, Expectation::Learn)
     }
 
-    /// The first reply was so long, and the server stayed.
+    /// Learns the length of a reply after which the server kept the connection.
     pub(super) fn learn_length(&mut self, reply: &Reply) {
         if let Some(length) = std::num::NonZeroU64::new(reply.received)
             && self.is_learning()
@@ -115,20 +115,20 @@ impl Rule {
         }
     }
 
-    /// The server has closed after the first reply.
+    /// Learns that the server closes after a reply.
     pub(super) fn learn_close(&mut self) {
         if self.is_learning() {
             self.expectation = Expectation::Close;
         }
     }
 
-    /// Whether a reply may go on after what was expected of it.
+    /// Whether bytes may follow the expected part of a reply.
     pub(super) fn is_pattern(&self) -> bool {
         matches!(self.expectation, Expectation::Match(_))
     }
 
-    /// Whether `reply`, which has been silent for long enough, is one: of several that started
-    /// to learn together, the first to end has made the rule. `None`: silence says nothing.
+    /// Judges a silent reply: of several that learn together, the first to end sets the rule.
+    /// `None`: silence does not decide.
     pub(super) fn judge_silent(&self, reply: &Reply) -> Option<Result<(), ErrorClass>> {
         match &self.expectation {
             Expectation::Length(length) if length.get() == reply.received => Some(Ok(())),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_found_in_every_split_and_memory_stays_bounded() {
+    fn pattern_matches_across_splits_in_bounded_memory() {
         let rule = rule("ab+c");
         let text = b"xxabbbcyy";
         for at in 0..text.len() {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_exact() {
+    fn length_is_exact() {
         let rule = Rule::new(Expectation::Length(5.try_into().expect("not zero")));
         let mut reply = Reply::default();
         assert_eq!(reply.take(b"abc", 0, &rule), Verdict::Partial);

@@ -1,59 +1,58 @@
-//! The slots of a load: one request at a time each, and the queues in which they wait.
+//! The slots of a load, with one request at a time each, and the queues in which they wait.
 //!
-//! Timeouts are constant in a run, so that a queue in the order of arrival is one in the order of
-//! deadlines: everything is a list through the slots themselves, and nothing is more than O(1).
+//! Timeouts are constant in a run, so arrival order is deadline order: each queue is a linked list
+//! through the slots, and all operations are O(1).
 
 use super::reply::Reply;
 use crate::readiness::ConnectionId;
 
-/// No slot: the end of a list.
+/// The end of a list.
 const NONE: usize = usize::MAX;
 
-/// What a slot is doing.
+/// The state of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Nothing, and it has no connection.
+    /// No request and no connection.
     Free,
-    /// Nothing, over a kept connection.
+    /// No request, with a kept connection.
     Idle,
-    /// It has been refused, and waits before it tries again.
+    /// Refused, and waiting before the next attempt.
     BackingOff,
-    /// Its SYN is on the way.
+    /// Waiting for the handshake.
     Connecting,
-    /// It sends, and waits for the reply.
+    /// Sending the request or waiting for the reply.
     Exchanging,
 }
 
-/// What a slot waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Queue {
     /// The handshake, until the connect timeout.
     Connect,
     /// The reply, until the reply timeout.
     Reply,
-    /// The end of a first reply, until it has been silent for long enough.
+    /// The end of a reply, by silence.
     Silence,
-    /// The next request, for ever.
+    /// The next request, without a deadline.
     Idle,
 }
 
 const QUEUES: usize = 4;
 
-/// One request after the other. About 150 bytes, all that a connection costs the engine.
+/// One request at a time. All that a connection costs the engine: about 200 bytes.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) connection: Option<ConnectionId>,
-    /// When the request started, or should have: nanoseconds.
+    /// Start of the request (the intended one in an open loop), nanoseconds.
     pub(super) start: u64,
-    /// Bytes of the message that were sent.
+    /// Bytes of the message sent so far.
     pub(super) sent: usize,
     pub(super) reply: Reply,
     pub(super) phase: Phase,
-    /// Counts: it has started after the warm-up.
+    /// Started after the warm-up, and counts.
     pub(super) measured: bool,
-    /// There may be more to read.
+    /// More may be readable.
     pub(super) readable: bool,
-    /// Failures in a row.
+    /// Consecutive failures.
     pub(super) refusals: u8,
     queue: Option<Queue>,
     deadline: u64,
@@ -80,18 +79,17 @@ impl Slot {
     }
 }
 
-/// All slots, by number and by connection.
 #[derive(Debug)]
 pub(super) struct Slots {
     all: Vec<Slot>,
-    /// The first and the last of each queue.
+    /// First and last slot of each queue.
     ends: [(usize, usize); QUEUES],
     free: Vec<usize>,
-    /// Which slot has the connection of this number.
+    /// Slots by connection number.
     by_connection: Vec<usize>,
-    /// Those with a request under way.
+    /// Slots with a request in flight.
     in_flight: usize,
-    /// The most that there were.
+    /// Maximum of `in_flight`.
     peak: usize,
 }
 
@@ -107,7 +105,7 @@ impl Slots {
         }
     }
 
-    /// A slot with nothing to do; they grow in number as they are needed.
+    /// A free slot; their number grows as needed.
     pub(super) fn take(&mut self) -> usize {
         self.free.pop().unwrap_or_else(|| {
             self.all.push(Slot::new());
@@ -115,12 +113,11 @@ impl Slots {
         })
     }
 
-    /// Gives a slot back.
     pub(super) fn give_back(&mut self, slot: usize) {
         self.free.push(slot);
     }
 
-    /// All there are.
+    /// The number of slots.
     pub(super) fn count(&self) -> usize {
         self.all.len()
     }
@@ -133,31 +130,29 @@ impl Slots {
         &mut self.all[slot]
     }
 
-    /// Those with a request under way.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// The most that had a request under way at a time.
+    /// The maximum number of requests in flight.
     pub(super) fn peak(&self) -> usize {
         self.peak
     }
 
-    /// Whether any request has a connection.
+    /// Whether any request has an established connection.
     pub(super) fn is_any_connected(&self) -> bool {
         self.front(Queue::Reply).is_some() || self.front(Queue::Silence).is_some()
     }
 
-    /// Changes what a slot does, and leaves whatever it waited for.
+    /// Changes a slot's phase and removes it from its queue.
     pub(super) fn enter(&mut self, slot: usize, phase: Phase) {
-        let under_way = |phase| usize::from(matches!(phase, Phase::Connecting | Phase::Exchanging));
-        self.in_flight = self.in_flight + under_way(phase) - under_way(self.all[slot].phase);
+        let in_flight = |phase| usize::from(matches!(phase, Phase::Connecting | Phase::Exchanging));
+        self.in_flight = self.in_flight + in_flight(phase) - in_flight(self.all[slot].phase);
         self.peak = self.peak.max(self.in_flight);
         self.leave_queue(slot);
         self.all[slot].phase = phase;
     }
 
-    /// Gives a slot its connection.
     pub(super) fn connect(&mut self, slot: usize, id: ConnectionId) {
         if self.by_connection.len() <= id.0 {
             self.by_connection.resize(id.0 + 1, NONE);
@@ -166,20 +161,19 @@ impl Slots {
         self.all[slot].connection = Some(id);
     }
 
-    /// Takes a slot's connection.
     pub(super) fn disconnect(&mut self, slot: usize) -> Option<ConnectionId> {
         let id = self.all[slot].connection.take()?;
         self.by_connection[id.0] = NONE;
         Some(id)
     }
 
-    /// The slot of a connection; events of one that was released find none.
+    /// The slot of a connection; `None` for a released one.
     pub(super) fn of(&self, id: ConnectionId) -> Option<usize> {
         let slot = *self.by_connection.get(id.0)?;
         (slot != NONE).then_some(slot)
     }
 
-    /// Lets a slot wait at the end of a queue.
+    /// Appends a slot to a queue.
     pub(super) fn wait_in(&mut self, queue: Queue, slot: usize, deadline: u64) {
         self.leave_queue(slot);
         let (first, last) = self.ends[queue as usize];
@@ -215,14 +209,13 @@ impl Slots {
         }
     }
 
-    /// The first of a queue, and its deadline.
+    /// The first slot of a queue and its deadline.
     pub(super) fn front(&self, queue: Queue) -> Option<(usize, u64)> {
         let (first, _) = self.ends[queue as usize];
         (first != NONE).then(|| (first, self.all[first].deadline))
     }
 
-    /// The last that has come to a queue: of idle connections, the one that is least likely to
-    /// have been closed by now.
+    /// The last slot of a queue: of idle connections, the one least likely to have been closed.
     pub(super) fn back(&self, queue: Queue) -> Option<usize> {
         let (_, last) = self.ends[queue as usize];
         (last != NONE).then_some(last)
@@ -234,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_leaves_a_queue_from_wherever_it_stands() {
+    fn slot_leaves_a_queue_from_any_position() {
         let mut slots = Slots::new();
         for deadline in 0..5 {
             let slot = slots.take();
@@ -254,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_released_connection_has_no_slot() {
+    fn released_connection_has_no_slot() {
         let mut slots = Slots::new();
         let slot = slots.take();
         slots.connect(slot, ConnectionId(7));
@@ -265,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_is_small() {
+    fn slot_is_small() {
         assert!(size_of::<Slot>() <= 152, "{}", size_of::<Slot>());
     }
 }

@@ -1,4 +1,4 @@
-//! When requests start, and when they have taken too long.
+//! Starts of requests, and timeouts.
 
 use super::arrivals::Arrivals;
 use super::exchange::class;
@@ -8,7 +8,7 @@ use crate::measurement::ErrorClass;
 use crate::readiness::Network;
 
 impl<N: Network> Engine<'_, N> {
-    /// When to look again if nothing happens.
+    /// The next time at which something is due without an event.
     pub(super) fn next_time(&self, now: u64) -> u64 {
         if !self.again.is_empty() || self.can_start_now() {
             return 0;
@@ -29,7 +29,7 @@ impl<N: Network> Engine<'_, N> {
         next
     }
 
-    /// Lets a slot wait, until its deadline at the latest.
+    /// Puts a slot into a queue, until its deadline at the latest.
     pub(super) fn wait_in(&mut self, queue: Queue, slot: usize, deadline: u64) {
         self.look_at = self.look_at.min(deadline);
         self.slots.wait_in(queue, slot, deadline);
@@ -39,12 +39,12 @@ impl<N: Network> Engine<'_, N> {
         matches!(self.arrivals, Arrivals::Open { .. })
     }
 
-    /// Whether there are connections of a closed loop that were never started.
+    /// Whether a closed loop has connections that were never started.
     pub(super) fn can_start_now(&self) -> bool {
         matches!(self.arrivals, Arrivals::Closed { unstarted: 1.. })
     }
 
-    /// When the schedule starts a request, if there is one that can.
+    /// The next scheduled start, if a request can start.
     pub(super) fn next_arrival(&self) -> Option<u64> {
         match &self.arrivals {
             Arrivals::Open {
@@ -58,11 +58,11 @@ impl<N: Network> Engine<'_, N> {
         }
     }
 
-    /// Whether no request is on its way and none will be.
+    /// Whether no request is in flight and none will start.
     pub(super) fn is_over(&mut self, now: u64) -> bool {
         let over = match &self.arrivals {
             Arrivals::Closed { .. } => !self.allowance.allows(now.max(self.recorder.begin())),
-            // To the end of the schedule, and not to its last request.
+            // Lasts until the end of the schedule, not until its last request.
             Arrivals::Open { schedule, .. } => {
                 !self.allowance.allows(schedule.next())
                     && self.allowance.end().is_none_or(|end| now >= end)
@@ -71,15 +71,14 @@ impl<N: Network> Engine<'_, N> {
         if over {
             return self.slots.in_flight() == 0;
         }
-        // Requests that should have started before the end, and wait for others to end: they
-        // get as long as one that had started then.
-        let patience = self.timeouts.connect.saturating_add(self.timeouts.reply);
+        // Overdue requests that wait for a free slot get as long as one started at the end.
+        let grace = self.timeouts.connect.saturating_add(self.timeouts.reply);
         let end = self.allowance.end();
-        self.interrupted |= end.is_some_and(|end| now >= end.saturating_add(patience));
+        self.interrupted |= end.is_some_and(|end| now >= end.saturating_add(grace));
         self.interrupted
     }
 
-    /// Ends what was to be over by now.
+    /// Fails requests whose deadline has passed.
     pub(super) fn expire(&mut self, now: u64) {
         while let Some((slot, deadline)) = self.slots.front(Queue::Connect)
             && deadline <= now
@@ -104,12 +103,12 @@ impl<N: Network> Engine<'_, N> {
                     continue;
                 }
             }
-            // A kept connection has its next request to send.
+            // A kept connection can send its next request.
             self.drive(slot);
         }
     }
 
-    /// Starts what is to start by now.
+    /// Starts the requests that are due.
     pub(super) fn start(&mut self, now: u64) {
         while let Some(slot) = self.back_off.pop(now) {
             self.begin_or_rest(slot, now);
@@ -125,7 +124,7 @@ impl<N: Network> Engine<'_, N> {
         self.start_arrivals(now);
     }
 
-    /// Starts what the schedule has for now.
+    /// Starts the scheduled requests that are due.
     pub(super) fn start_arrivals(&mut self, now: u64) {
         while let Some(at) = self.next_arrival()
             && at <= now
@@ -147,7 +146,7 @@ impl<N: Network> Engine<'_, N> {
         }
     }
 
-    /// In a closed loop: the slot's next request, or nothing more.
+    /// Starts the slot's next request in a closed loop, if there is one.
     pub(super) fn begin_or_rest(&mut self, slot: usize, now: u64) {
         if self.allowance.allows(now) {
             self.begin(slot, now, now);
@@ -156,7 +155,7 @@ impl<N: Network> Engine<'_, N> {
         }
     }
 
-    /// Notes the start of a request that is to start, or was to, `at`.
+    /// Records the start of a request, intended for `at`.
     pub(super) fn count_start(&mut self, slot: usize, at: u64) {
         let measured = at >= self.recorder.begin();
         if measured {

@@ -2,7 +2,7 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn listener(backlog: i32) -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -13,10 +13,10 @@ fn listener(backlog: i32) -> (Socket, SocketAddr) {
     (socket, address)
 }
 
-/// Waits for one more event, or for `patience` to be over.
-fn next(network: &mut KernelNetwork, patience: Duration) -> Vec<Event> {
+/// Waits for an event, at most for `timeout`.
+fn next(network: &mut KernelNetwork, timeout: Duration) -> Vec<Event> {
     let mut events = Vec::new();
-    let until = network.now() + patience;
+    let until = network.now() + timeout;
     while events.is_empty() && network.now() < until {
         network.wait(Some(until), &mut events).unwrap();
     }
@@ -25,7 +25,7 @@ fn next(network: &mut KernelNetwork, patience: Duration) -> Vec<Event> {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_connection_over_loopback_stands_without_a_poll() {
+fn loopback_connection_is_established_without_a_poll() {
     let (_listener, address) = listener(8);
     let mut network = KernelNetwork::new().unwrap();
     let id = network.connect(address, None).unwrap();
@@ -37,47 +37,47 @@ fn a_connection_over_loopback_stands_without_a_poll() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn where_the_queue_is_full_it_does_not_stand() {
+fn full_accept_queue_leaves_the_connection_pending() {
     // listen(0) holds one connection; the next SYN is dropped.
     let (_listener, address) = listener(0);
     let mut network = KernelNetwork::new().unwrap();
     let first = network.connect(address, None).unwrap();
     network.connect(address, None).unwrap();
-    let told = next(&mut network, Duration::from_millis(50));
-    assert_eq!(told, [Event::Connected(first)]);
+    let events = next(&mut network, Duration::from_millis(50));
+    assert_eq!(events, [Event::Connected(first)]);
     assert_eq!(next(&mut network, Duration::from_millis(50)), []);
 }
 
 #[test]
-fn a_closed_port_of_loopback_refuses() {
+fn closed_loopback_port_refuses() {
     let (socket, address) = listener(8);
     drop(socket);
     let mut network = KernelNetwork::new().unwrap();
     let id = network.connect(address, None).unwrap();
     let refused = Event::Failed(id, ConnectFailure::Refused);
-    assert_eq!(next(&mut network, PATIENCE), [refused]);
+    assert_eq!(next(&mut network, TIMEOUT), [refused]);
 }
 
 #[test]
-fn a_connection_that_was_let_go_is_not_told_of() {
+fn released_connection_reports_no_event() {
     let (_listener, address) = listener(8);
     let mut network = KernelNetwork::new().unwrap();
     let gone = network.connect(address, None).unwrap();
     network.release(gone, Release::Reset);
     let again = network.connect(address, None).unwrap();
-    assert_eq!(gone, again, "numbers are used again");
-    assert_eq!(next(&mut network, PATIENCE), [Event::Connected(again)]);
+    assert_eq!(gone, again, "numbers are reused");
+    assert_eq!(next(&mut network, TIMEOUT), [Event::Connected(again)]);
     assert_eq!(next(&mut network, Duration::from_millis(20)), []);
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn others_are_heard_while_connections_stand_at_once() {
+fn other_events_arrive_with_immediate_connections() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let mut network = KernelNetwork::new().unwrap();
     let first = network.connect(address, None).unwrap();
-    assert_eq!(next(&mut network, PATIENCE), [Event::Connected(first)]);
+    assert_eq!(next(&mut network, TIMEOUT), [Event::Connected(first)]);
     let (mut peer, _) = listener.accept().unwrap();
     peer.write_all(b"x").unwrap();
     let second = network.connect(address, None).unwrap();
@@ -87,13 +87,13 @@ fn others_are_heard_while_connections_stand_at_once() {
 }
 
 #[test]
-fn a_write_that_was_short_goes_on() {
+fn short_write_continues_when_writable() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut network = KernelNetwork::new().unwrap();
     let id = network
         .connect(listener.local_addr().unwrap(), None)
         .unwrap();
-    assert_eq!(next(&mut network, PATIENCE), [Event::Connected(id)]);
+    assert_eq!(next(&mut network, TIMEOUT), [Event::Connected(id)]);
     let (mut peer, _) = listener.accept().unwrap();
     let data = vec![7; 1 << 20];
     for _ in 0..3 {
@@ -107,6 +107,6 @@ fn a_write_that_was_short_goes_on() {
         }
         let mut received = vec![0; sent];
         peer.read_exact(&mut received).unwrap();
-        assert_eq!(next(&mut network, PATIENCE), [Event::Writable(id)]);
+        assert_eq!(next(&mut network, TIMEOUT), [Event::Writable(id)]);
     }
 }

@@ -1,8 +1,8 @@
-//! The system's clocks: of the time that passes, and of the CPU time that a thread has used.
+//! The system's clocks: monotonic time and CPU time.
 
 use std::time::Duration;
 
-/// Nanoseconds on a clock; `None` where there is no such clock.
+/// Nanoseconds on a clock; `None` where it does not exist.
 #[cfg(unix)]
 fn read(clock: libc::clockid_t) -> Option<u64> {
     let mut time = libc::timespec {
@@ -16,22 +16,20 @@ fn read(clock: libc::clockid_t) -> Option<u64> {
         reason = "neither is ever negative on these clocks"
     )]
     let (seconds, rest) = (time.tv_sec as u64, time.tv_nsec as u64);
-    // 584 years.
     (done == 0).then_some(seconds * 1_000_000_000 + rest)
 }
 
-/// Nanoseconds since some moment in the past, which is the same for all threads; never less than
-/// before.
+/// Nanoseconds on `CLOCK_MONOTONIC`, the same for all threads.
 ///
-/// The clock of [`Instant`](std::time::Instant), whose own difference of two times costs more than
-/// to read them.
+/// [`Instant`](std::time::Instant) reads the same clock, but its subtraction costs more than the
+/// reading.
 #[cfg(target_os = "linux")]
 pub fn monotonic() -> u64 {
-    // Every Linux has this clock.
+    // Exists on every Linux.
     read(libc::CLOCK_MONOTONIC).unwrap_or_default()
 }
 
-/// Nanoseconds since this was first asked; never less than before.
+/// Nanoseconds since the first call; never decreases.
 #[cfg(not(target_os = "linux"))]
 pub fn monotonic() -> u64 {
     static START: std::sync::LazyLock<std::time::Instant> =
@@ -39,8 +37,9 @@ pub fn monotonic() -> u64 {
     crate::readiness::nanos(START.elapsed())
 }
 
-/// The CPU time that this thread has used so far, user and system, to the present: `getrusage`
-/// may leave out what it has used since it was last scheduled. `None` where it can't be asked.
+/// User and system CPU time of this thread; `None` where unsupported.
+///
+/// `getrusage` omits the time since the thread was last scheduled; the thread clock does not.
 pub fn cpu_time() -> Option<Duration> {
     #[cfg(unix)]
     return read(libc::CLOCK_THREAD_CPUTIME_ID).map(Duration::from_nanos);
@@ -53,10 +52,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_passes_as_it_does_for_everybody() {
+    fn monotonic_clock_agrees_with_instant() {
         let (ours, theirs) = (monotonic(), std::time::Instant::now());
         std::thread::sleep(Duration::from_millis(2));
-        // What was read inside the other's time is less of it.
         let longer = Duration::from_nanos(monotonic() - ours);
         let time = theirs.elapsed();
         assert!(longer >= Duration::from_millis(2) && longer <= time + Duration::from_millis(50));
@@ -65,9 +63,9 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn cpu_time_grows_with_work() {
-        let before = cpu_time().expect("a Unix can be asked");
+        let before = cpu_time().expect("supported on Unix");
         let mut sum = 0_u64;
-        while cpu_time().expect("as before") == before {
+        while cpu_time().expect("supported on Unix") == before {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
         assert!(cpu_time() > Some(before));

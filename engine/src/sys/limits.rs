@@ -1,19 +1,17 @@
-//! How many files, sockets among them, the system lets this process have open.
+//! The limit of open files.
 
-/// The limit of files that this process may have open, sockets among them.
+/// The limit of open files (sockets included) of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenFiles {
-    /// What it was.
+    /// Before raising it.
     pub before: u64,
-    /// What it is now.
+    /// After raising it.
     pub now: u64,
 }
 
-/// Raises the limit of open files to what the system lets this user have; `None` where there is no
-/// such limit, or it can't be asked.
+/// Raises the soft limit of open files to the hard limit; `None` where there is no such limit.
 ///
-/// Many systems start a process with 256 or 1,024, out of caution for programs that use
-/// `select`; a load of 10,000 connections needs more.
+/// Many systems default to 256 or 1,024; a load of 10,000 connections needs more.
 pub fn raise_open_files() -> Option<OpenFiles> {
     #[cfg(unix)]
     {
@@ -26,7 +24,7 @@ pub fn raise_open_files() -> Option<OpenFiles> {
             return None;
         }
         let before = limit.rlim_cur;
-        // macOS says "no limit" and then refuses more than this (setrlimit(2), OPEN_MAX).
+        // macOS reports "unlimited" but refuses more than OPEN_MAX (setrlimit(2)).
         let most = if cfg!(target_os = "macos") {
             limit.rlim_max.min(10_240)
         } else {
@@ -34,7 +32,7 @@ pub fn raise_open_files() -> Option<OpenFiles> {
         };
         if before < most {
             limit.rlim_cur = most;
-            // SAFETY: setrlimit reads one initialised rlimit.
+            // SAFETY: setrlimit reads one initialized rlimit.
             if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
                 return Some(OpenFiles {
                     before,
@@ -56,10 +54,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_of_open_files_is_raised_once_and_stays() {
-        let raised = raise_open_files().expect("a Unix has this limit");
+    fn open_file_limit_is_raised_once_and_stays() {
+        let raised = raise_open_files().expect("supported on Unix");
         assert!(raised.now > 0 && raised.now >= raised.before);
-        let again = raise_open_files().expect("as before");
+        let again = raise_open_files().expect("supported on Unix");
         assert_eq!((again.before, again.now), (raised.now, raised.now));
     }
 }

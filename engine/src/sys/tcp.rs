@@ -1,40 +1,40 @@
-//! What a kernel knows of a TCP connection, and options of its sockets that no crate offers.
+//! `TCP_INFO` and socket options that std, mio and socket2 do not offer.
 
 use std::io;
 use std::time::Duration;
 
 use socket2::Socket;
 
-/// What `TCP_INFO` tells, as far as it is used here.
+/// The fields of `TCP_INFO` that are used here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpInfo {
-    /// Segments that were sent again, SYNs and data.
+    /// Retransmitted segments, SYNs and data.
     pub total_retransmissions: u32,
-    /// Bytes of data that were sent again; a SYN has none.
+    /// Retransmitted bytes of data; a SYN has none.
     pub bytes_retransmitted: Option<u64>,
     /// The smoothed round-trip time; `None` before the first measurement.
     pub smoothed_rtt: Option<Duration>,
-    /// The smallest round-trip time of late; `None` before the first measurement.
+    /// The minimum round-trip time; `None` before the first measurement.
     pub min_rtt: Option<Duration>,
-    /// How long the peer's window held back what was to be sent.
+    /// Time limited by the peer's receive window.
     pub receiver_limited: Option<Duration>,
-    /// How long the send buffer was too small.
+    /// Time limited by the send buffer.
     pub send_buffer_limited: Option<Duration>,
-    /// How long there was something to send or to be acknowledged, the two above included.
+    /// Time with data to send or to be acknowledged, the two above included.
     pub busy: Option<Duration>,
 }
 
-/// Asks the kernel for what it knows of a connection; `None` where it can't be asked.
+/// Reads `TCP_INFO`; `None` on failure.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
 pub fn info(socket: &impl std::os::fd::AsRawFd) -> Option<TcpInfo> {
-    // `struct tcp_info` of linux/tcp.h has only ever grown at its end, and a kernel leaves alone
-    // what it does not have of it: all ones, which is no value of any of these. Up to and with
-    // tcpi_bytes_retrans (Linux 4.19).
+    // `struct tcp_info` of linux/tcp.h only grows at its end. Older kernels leave the rest of the
+    // buffer at all ones, which no field uses as a value. The size covers tcpi_bytes_retrans (Linux
+    // 4.19).
     let mut raw = [u8::MAX; 216];
     let mut length = libc::socklen_t::try_from(size_of_val(&raw)).unwrap_or_default();
-    // SAFETY: the descriptor is open while `socket` is borrowed, and the kernel writes no more
-    // than the `length` bytes that `raw` has.
+    // SAFETY: the descriptor is open while `socket` is borrowed, and the kernel writes at most
+    // `length` bytes into `raw`.
     let done = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
@@ -57,11 +57,11 @@ pub fn info(socket: &impl std::os::fd::AsRawFd) -> Option<TcpInfo> {
     };
     let microseconds = |offset| wide(offset).map(Duration::from_micros);
     let rtt = |offset| {
-        // Zero is "not measured yet", and so are all ones for the minimum.
+        // Zero means "not measured yet", as do all ones for the minimum.
         let time = narrow(offset).filter(|&time| time != 0)?;
         Some(Duration::from_micros(time.into()))
     };
-    // The offsets of linux/tcp.h; it is part of the kernel's interface and never changes.
+    // The offsets of linux/tcp.h are part of the kernel's stable interface.
     Some(TcpInfo {
         total_retransmissions: narrow(100)?,
         bytes_retransmitted: wide(208),
@@ -73,20 +73,20 @@ pub fn info(socket: &impl std::os::fd::AsRawFd) -> Option<TcpInfo> {
     })
 }
 
-/// Asks the kernel for what it knows of a connection: this one is not asked.
+/// Not supported on this platform.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub fn info<T>(_: &T) -> Option<TcpInfo> {
     None
 }
 
-/// Whether a socket has a peer: its handshake is over, and no reset has come. Not whose address
-/// that is, which would cost more.
+/// Whether the handshake is complete and no reset has arrived (getpeername(2), without asking for
+/// the address).
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn has_peer(socket: &impl std::os::fd::AsRawFd) -> bool {
     let mut nothing = [0_u8; 0];
     let mut length = 0;
-    // SAFETY: the descriptor is open while `socket` is borrowed, and the kernel writes as many
-    // bytes of an address as `length` says there is room for, which is none.
+    // SAFETY: the descriptor is open while `socket` is borrowed, and `length` is zero: the kernel
+    // writes no address.
     let done = unsafe {
         libc::getpeername(
             socket.as_raw_fd(),
@@ -97,15 +97,15 @@ pub fn has_peer(socket: &impl std::os::fd::AsRawFd) -> bool {
     done == 0
 }
 
-/// Takes up to `length` bytes from a socket without copying them anywhere: nobody sees what they
-/// were (`MSG_TRUNC`, tcp(7)). Zero is the peer's FIN.
+/// Drops up to `length` received bytes without copying them (`MSG_TRUNC`, tcp(7)). Zero is the
+/// peer's FIN.
 ///
 /// # Errors
 /// As a read of the socket.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn discard(socket: &impl std::os::fd::AsRawFd, length: usize) -> io::Result<usize> {
-    // SAFETY: the descriptor is open while `socket` is borrowed; with this flag the kernel writes
-    // nothing through the pointer of a TCP socket, and so it need not point to anything.
+    // SAFETY: the descriptor is open while `socket` is borrowed, and with `MSG_TRUNC` the kernel
+    // does not write through the pointer.
     let count = unsafe {
         libc::recv(
             socket.as_raw_fd(),
@@ -117,8 +117,8 @@ pub fn discard(socket: &impl std::os::fd::AsRawFd, length: usize) -> io::Result<
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
-/// Lets `bind` with port 0 fix the address alone, and `connect` choose the port: the same port
-/// then serves for connections to other targets (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2).
+/// Makes `bind` with port 0 choose the address only, and `connect` the port, so that the same local
+/// port serves several targets (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2).
 pub fn bind_address_only(socket: &Socket) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
@@ -143,8 +143,7 @@ pub fn bind_address_only(socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// The bytes sent that the peer has not acknowledged, its FIN counted as one; `None` where the
-/// system does not say.
+/// Bytes sent and not acknowledged, a FIN counted as one; `None` where unsupported.
 ///
 /// Linux: `SIOCOUTQ` is `write_seq - snd_una`, and a FIN takes a sequence number. macOS:
 /// `SO_NWRITE` counts the send buffer, without the FIN.
@@ -165,8 +164,8 @@ pub fn unacknowledged(stream: &impl std::os::fd::AsRawFd) -> io::Result<Option<u
     {
         let mut count: libc::c_int = 0;
         let mut length = libc::socklen_t::try_from(size_of_val(&count)).unwrap_or_default();
-        // SAFETY: the descriptor is open while `stream` is borrowed; `count` has room for the
-        // `length` bytes that the option takes.
+        // SAFETY: the descriptor is open while `stream` is borrowed, and `count` is as large as
+        // `length` says.
         let done = unsafe {
             libc::getsockopt(
                 stream.as_raw_fd(),
@@ -188,7 +187,7 @@ pub fn unacknowledged(stream: &impl std::os::fd::AsRawFd) -> io::Result<Option<u
     }
 }
 
-/// The bytes sent that the peer has not acknowledged: this system does not say.
+/// Not supported on this platform.
 #[cfg(not(unix))]
 pub fn unacknowledged<T>(_: &T) -> io::Result<Option<usize>> {
     Ok(None)
@@ -202,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_tells_of_a_connection_on_loopback() {
+    fn tcp_info_of_a_loopback_connection() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut server, _) = listener.accept().unwrap();
@@ -210,14 +209,14 @@ mod tests {
         server.read_exact(&mut [0; 2]).unwrap();
         let info = info(&client).expect("Linux");
         assert_eq!(info.total_retransmissions, 0);
-        let rtt = info.smoothed_rtt.expect("the handshake measures it");
+        let rtt = info.smoothed_rtt.expect("measured by the handshake");
         assert!(rtt < Duration::from_secs(1), "{rtt:?}");
-        assert!(info.min_rtt.expect("a kernel of this decade") <= rtt);
-        assert!(info.busy.is_some(), "a kernel of this decade");
+        assert!(info.min_rtt.expect("Linux 4.19") <= rtt);
+        assert!(info.busy.is_some(), "Linux 4.19");
     }
 
     #[test]
-    fn a_socket_has_a_peer_from_its_handshake_to_a_reset() {
+    fn socket_has_a_peer_until_a_reset() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         assert!(!has_peer(&listener));
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_discarded_is_gone_and_the_rest_is_not() {
+    fn discard_drops_only_the_given_length() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut server, _) = listener.accept().unwrap();

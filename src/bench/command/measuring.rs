@@ -287,7 +287,7 @@ impl Observer for Watcher<'_> {
         self.output.bench_progress(progress);
     }
 
-    fn is_to_stop(&self) -> bool {
+    fn should_stop(&self) -> bool {
         self.signals.already().is_some()
     }
 }
@@ -297,7 +297,7 @@ impl throughput::Observer for Watcher<'_> {
         self.output.throughput_progress(progress);
     }
 
-    fn is_to_stop(&self) -> bool {
+    fn should_stop(&self) -> bool {
         self.signals.already().is_some()
     }
 }

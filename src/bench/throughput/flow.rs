@@ -144,7 +144,7 @@ impl<N: Network> Flow<'_, N> {
         let mut tick = self.start;
         loop {
             let now = self.network.now();
-            if observer.is_to_stop() {
+            if observer.should_stop() {
                 self.record.interrupted = true;
                 return Some(Trouble::Stopped);
             }

@@ -72,7 +72,7 @@ pub(super) fn run<N: Network>(
             }
         }
     }
-    asking.replies.interrupted = asking.observer.is_to_stop();
+    asking.replies.interrupted = asking.observer.should_stop();
     if asking.replies.bytes == 0 {
         return Err(last);
     }
@@ -93,7 +93,7 @@ struct Asking<'a, N, O> {
 
 impl<N: Network, O: Observer> Asking<'_, N, O> {
     fn has_time(&self) -> bool {
-        self.network.now() < self.ends_at && !self.observer.is_to_stop()
+        self.network.now() < self.ends_at && !self.observer.should_stop()
     }
 
     /// Connects, asks, and takes the reply.
@@ -148,7 +148,7 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
                     }
                 }
                 // More may be there at once, again and again.
-                if last_byte >= self.ends_at || self.observer.is_to_stop() {
+                if last_byte >= self.ends_at || self.observer.should_stop() {
                     return Ok((bytes, last_byte));
                 }
             }
@@ -187,7 +187,7 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
             bytes: self.replies.bytes,
             seconds: &[],
         });
-        if self.observer.is_to_stop() {
+        if self.observer.should_stop() {
             return Err(Trouble::Stopped);
         }
         self.network
@@ -207,7 +207,7 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
 
     fn pause(&mut self, time: Duration) {
         let until = self.network.now() + time;
-        while self.network.now() < until && !self.observer.is_to_stop() {
+        while self.network.now() < until && !self.observer.should_stop() {
             let next = until.min(self.network.now() + TICK);
             if self.network.wait(Some(next), &mut self.events).is_err() {
                 return;

@@ -275,7 +275,7 @@ fn whoever_stops_a_run_gets_what_there_is() {
         fn progress(&mut self, progress: &Progress) {
             self.seen.push(progress.clone());
         }
-        fn is_to_stop(&self) -> bool {
+        fn should_stop(&self) -> bool {
             let last = self.seen.last();
             last.is_some_and(|progress| progress.elapsed >= Duration::from_millis(2500))
         }

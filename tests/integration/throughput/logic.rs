@@ -329,7 +329,7 @@ fn what_is_missing_here_is_not_the_servers() {
 struct Stop(Cell<usize>);
 
 impl Observer for Stop {
-    fn is_to_stop(&self) -> bool {
+    fn should_stop(&self) -> bool {
         let left = self.0.get().saturating_sub(1);
         self.0.set(left);
         left == 0
@@ -367,7 +367,7 @@ impl Observer for StopInReplies {
         }
     }
 
-    fn is_to_stop(&self) -> bool {
+    fn should_stop(&self) -> bool {
         let left = self.left.get().map(|left| left.saturating_sub(1));
         self.left.set(left);
         left == Some(0)

@@ -1,37 +1,36 @@
-//! A timer of Linux that wakes a poll when it should.
+//! A timer file descriptor (timerfd_create(2)), for a precise wake-up in a poll.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// An alarm clock among the descriptors of a poll (`timerfd`).
+/// A monotonic one-shot timer.
 ///
-/// `epoll_wait` counts in milliseconds, and the kernel may put its timeout off by 50 µs more to
-/// save wake-ups; this rings to the microseconds in which a thread can be woken. It need not be
-/// set again for every wait either, which costs more than a clock that is read.
+/// `epoll_wait` counts in milliseconds, and the kernel adds up to 50 µs of timer slack; a timerfd
+/// has nanosecond resolution and no slack. It also stays armed over several waits.
 #[derive(Debug)]
-pub struct Alarm(OwnedFd);
+pub struct TimerFd(OwnedFd);
 
-impl Alarm {
-    /// An alarm that is not set. Its descriptor becomes readable, as an edge, whenever it rings.
+impl TimerFd {
+    /// Creates a disarmed timer. Its descriptor becomes readable on each expiry.
     ///
     /// # Errors
     /// The system has no more descriptors.
     pub fn new() -> io::Result<Self> {
         let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
-        // SAFETY: no memory of ours is touched.
+        // SAFETY: takes no pointers.
         let descriptor = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) };
         if descriptor < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor is new, and nobody else's.
+        // SAFETY: the descriptor is new and owned by no one else.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(descriptor) }))
     }
 
-    /// Lets it ring once, so much later; whatever it was set to before is forgotten.
+    /// Arms the timer to expire once, `after` from now, replacing an earlier setting.
     ///
     /// # Errors
-    /// None that a time of less than centuries could meet.
+    /// `timerfd_settime` fails only for an invalid time.
     pub fn set(&self, after: Duration) -> io::Result<()> {
         let never = libc::timespec {
             tv_sec: 0,
@@ -40,9 +39,9 @@ impl Alarm {
         let once = libc::itimerspec {
             it_interval: never,
             it_value: libc::timespec {
-                // 68 years at most: every system's type holds that, whatever it is called.
+                // At most 68 years, so that it fits every platform's `time_t`.
                 tv_sec: i32::try_from(after.as_secs()).unwrap_or(i32::MAX).into(),
-                // Below 10^9, which any C long holds. Zero would be "never".
+                // Zero would disarm the timer.
                 tv_nsec: after.subsec_nanos().max(1).cast_signed().into(),
             },
         };
@@ -57,7 +56,7 @@ impl Alarm {
     }
 }
 
-impl AsRawFd for Alarm {
+impl AsRawFd for TimerFd {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }
@@ -73,13 +72,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_rings_once_and_not_early() {
-        let alarm = Alarm::new().unwrap();
+    fn timer_expires_once_and_not_early() {
+        let timer = TimerFd::new().unwrap();
         let mut poll = Poll::new().unwrap();
         let mut events = Events::with_capacity(1);
         poll.registry()
             .register(
-                &mut SourceFd(&alarm.as_raw_fd()),
+                &mut SourceFd(&timer.as_raw_fd()),
                 Token(0),
                 Interest::READABLE,
             )
@@ -87,11 +86,11 @@ mod tests {
         poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
         assert!(events.is_empty());
         let start = Instant::now();
-        alarm.set(Duration::from_millis(3)).unwrap();
+        timer.set(Duration::from_millis(3)).unwrap();
         poll.poll(&mut events, None).unwrap();
         assert!(!events.is_empty() && start.elapsed() >= Duration::from_millis(3));
-        alarm.set(Duration::from_hours(1)).unwrap();
+        timer.set(Duration::from_hours(1)).unwrap();
         poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
-        assert!(events.is_empty(), "setting it again silences it");
+        assert!(events.is_empty(), "setting it again cancels the first expiry");
     }
 }
