@@ -92,7 +92,8 @@ pub fn run_threads<N: Network>(
     let (sender, results) = mpsc::channel();
     thread::scope(|scope| {
         for index in 0..threads {
-            let (sender, shared, make_network) = (sender.clone(), Arc::clone(&shared), &make_network);
+            let (sender, shared, make_network) =
+                (sender.clone(), Arc::clone(&shared), &make_network);
             let share = Share { index, of: threads };
             scope.spawn(move || {
                 let result = make_network().map(|mut network| {
@@ -200,7 +201,7 @@ struct Timeouts {
 impl<'a, N: Network> Engine<'a, N> {
     fn new(network: &'a mut N, load: &'a Load, share: Share, shared: &Arc<SharedProgress>) -> Self {
         let now = nanos(network.now());
-        let recorder = Recorder::new(load, Arc::clone(board), share.index, now);
+        let recorder = Recorder::new(load, Arc::clone(shared), share.index, now);
         Self {
             rule: Rule::new(load.expect.clone()),
             slots: Slots::new(),

@@ -265,7 +265,11 @@ impl Network for KernelNetwork {
         let is_established = to.ip().is_loopback() && sys::tcp::has_peer(&stream);
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         let is_established = false;
-        let interest = if is_established { Interest::READABLE } else { READ_AND_WRITE };
+        let interest = if is_established {
+            Interest::READABLE
+        } else {
+            READ_AND_WRITE
+        };
         let registered = self
             .poll
             .registry()

@@ -9,6 +9,7 @@ use regex::bytes::Regex;
 use crate::readiness::Release;
 
 #[derive(Debug, Clone)]
+/// The plan of a load, complete.
 pub struct Load {
     /// The server.
     pub target: SocketAddr,

@@ -102,12 +102,7 @@ impl PreciseTimer {
     }
 
     /// Polls until the deadline that the timer expired early for.
-    fn spin(
-        &mut self,
-        poll: &mut Poll,
-        events: &mut Events,
-        clock: &Clock,
-    ) -> io::Result<()> {
+    fn spin(&mut self, poll: &mut Poll, events: &mut Events, clock: &Clock) -> io::Result<()> {
         let until = self.early_for.take();
         loop {
             poll.poll(events, Some(Duration::ZERO))?;

@@ -3,6 +3,6 @@
 
 pub mod clocks;
 pub mod limits;
+pub mod tcp;
 #[cfg(target_os = "linux")]
 pub mod timer_fd;
-pub mod tcp;

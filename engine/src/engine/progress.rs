@@ -261,10 +261,13 @@ mod tests {
         publish(0, 0, 3);
         shared.leave(0);
         publish(0, 1, 5);
-        assert!(shared.progress().seconds.is_empty(), "the other thread is still in it");
+        assert!(
+            shared.progress().seconds.is_empty(),
+            "the other thread is still in it"
+        );
         publish(1, 0, 4);
         shared.end(0);
-        let seconds: Vec<u64> = board
+        let seconds: Vec<u64> = shared
             .progress()
             .seconds
             .iter()

@@ -12,6 +12,8 @@ use crate::readiness::ConnectionInfo;
 use crate::sys::clocks::cpu_time;
 use crate::times::Times;
 
+const SECOND: u64 = 1_000_000_000;
+
 /// Times are nanoseconds on the network's clock.
 pub(super) struct Recorder {
     shared: Arc<SharedProgress>,

@@ -91,6 +91,9 @@ mod tests {
         assert!(!events.is_empty() && start.elapsed() >= Duration::from_millis(3));
         timer.set(Duration::from_hours(1)).unwrap();
         poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
-        assert!(events.is_empty(), "setting it again cancels the first expiry");
+        assert!(
+            events.is_empty(),
+            "setting it again cancels the first expiry"
+        );
     }
 }
