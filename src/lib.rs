@@ -16,6 +16,7 @@
 //! [`sys`] is all that differs between systems, with the only unsafe code.
 
 pub mod app;
+pub mod atomic_file;
 pub mod bench;
 pub mod board;
 pub mod cli;

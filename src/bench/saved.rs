@@ -1,7 +1,5 @@
 //! Runs in files: written whole or not at all, and read with suspicion.
 
-mod destination;
-
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -12,8 +10,6 @@ use super::hdr_log::Log;
 use super::report::{Report, SCHEMA};
 use crate::failure::Failure;
 use crate::sanitize;
-
-pub use self::destination::Destination;
 
 /// No saved run is larger: a day of seconds is 10 MB.
 const LARGEST: u64 = 256 << 20;
@@ -147,15 +143,6 @@ mod tests {
         fn file(&self, name: &str) -> PathBuf {
             self.0.join(name)
         }
-
-        fn names(&self) -> Vec<String> {
-            let entries = fs::read_dir(&self.0).unwrap();
-            let mut names: Vec<_> = entries
-                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-                .collect();
-            names.sort();
-            names
-        }
     }
 
     impl Drop for Folder {
@@ -169,62 +156,9 @@ mod tests {
         let folder = Folder::new("saved");
         let path = folder.file("run.json");
         for report in [example::report(), example::full()] {
-            let destination = Destination::check("--save", &path).unwrap();
-            destination.write(&bytes(&report)).unwrap();
+            fs::write(&path, bytes(&report)).unwrap();
             assert_eq!(load("baseline", &path).unwrap(), report);
         }
-        assert_eq!(folder.names(), ["run.json"]);
-    }
-
-    #[test]
-    fn a_check_leaves_everything_as_it_was() {
-        let folder = Folder::new("check");
-        let path = folder.file("old");
-        fs::write(&path, "precious").unwrap();
-        let destination = Destination::check("--save", &path).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
-        Destination::check("--save", &folder.file("new")).unwrap();
-        assert_eq!(folder.names(), ["old"]);
-        destination.write(b"new").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
-    }
-
-    #[test]
-    fn what_cannot_be_written_is_found_before() {
-        let folder = Folder::new("unwritable");
-        let missing = folder.file("no/such/run.json");
-        for path in [&missing, &folder.0] {
-            let failure = Destination::check("--html", path).unwrap_err();
-            assert_eq!(failure.exit().code(), 2);
-            assert!(failure.message.starts_with("--html "), "{failure}");
-            assert!(failure.message.contains("can't be written"), "{failure}");
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_link_stays_a_link_and_rights_stay_rights() {
-        use std::os::unix::fs::{PermissionsExt, symlink};
-        let folder = Folder::new("link");
-        fs::write(folder.file("real"), "old").unwrap();
-        fs::set_permissions(folder.file("real"), fs::Permissions::from_mode(0o640)).unwrap();
-        symlink("real", folder.file("link")).unwrap();
-        let destination = Destination::check("--save", &folder.file("link")).unwrap();
-        destination.write(b"new").unwrap();
-        assert_eq!(fs::read_to_string(folder.file("real")).unwrap(), "new");
-        assert!(
-            fs::symlink_metadata(folder.file("link"))
-                .unwrap()
-                .is_symlink()
-        );
-        let mode = fs::metadata(folder.file("real"))
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o640);
-        // A device is written as it is.
-        let device = Destination::check("--save", Path::new("/dev/null")).unwrap();
-        device.write(b"new").unwrap();
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! another has just learned.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names;
 use super::report::BoardReport;
+use crate::atomic_file::{self, Purpose};
 use crate::{config, sys, target};
 
 /// How long an address is used without asking again: as long as mDNS gives a host's records
@@ -196,7 +197,8 @@ impl Cache {
         if boards == known {
             return Ok(());
         }
-        replace(folder, path, &Content { version: 1, boards })
+        let text = serde_json::to_vec(&Content { version: 1, boards })?;
+        atomic_file::replace(path, &text, Purpose::Cache)
     }
 }
 
@@ -264,29 +266,6 @@ fn lock(folder: &Path) -> io::Result<Option<fs::File>> {
             Err(fs::TryLockError::Error(_)) => return Ok(None),
         }
     }
-}
-
-/// Writes the file anew, so that no other command ever reads a part of it.
-fn replace(folder: &Path, path: &Path, content: &Content) -> io::Result<()> {
-    let text = serde_json::to_vec(content)?;
-    let temporary = folder.join(format!(".boards.{}", std::process::id()));
-    // Of a process that had this number and was killed.
-    let _ = fs::remove_file(&temporary);
-    let mut options = fs::File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let written = options
-        .open(&temporary)
-        .and_then(|mut file| file.write_all(&text))
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
 }
 
 fn seconds(time: SystemTime) -> u64 {

@@ -3,7 +3,6 @@
 mod answer;
 mod board;
 mod plan;
-mod save;
 mod stored;
 mod writing;
 
@@ -16,12 +15,11 @@ use sha2::{Digest, Sha256};
 use tcpctl_settings::{Afresh, Settings};
 
 use self::plan::{Facts, full, step};
-use self::save::save;
 use super::event::{FlashEvent, FlashReport};
 use super::firmware;
 use super::repair::{self, Job, Stage};
 use super::settings::{Asked, Wanted};
-use crate::bench::saved::Destination;
+use crate::atomic_file::{Destination, Purpose};
 use crate::cli::{Before, FlashArgs};
 use crate::esp::chip;
 use crate::esp::image;
@@ -74,7 +72,7 @@ pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
     }
     if let Some(file) = &args.save_image {
         // Before a firmware is built for it, which takes minutes.
-        Destination::check("--save-image", file)?;
+        Destination::check("--save-image", file, Purpose::Secret)?;
     }
     let given = args.firmware.as_deref().map(Firmware::read).transpose()?;
     if let (Some(chip), Some(given)) = (chip, &given)
@@ -212,15 +210,7 @@ impl Flash<'_> {
             }
             let merged = image::merge(parts.iter());
             let name = sanitize::one_line(&file.to_string_lossy());
-            save(file, &merged).map_err(|error| {
-                let hint = match error.kind() {
-                    io::ErrorKind::NotFound => "make its folder first",
-                    io::ErrorKind::IsADirectory => "give a file's name in it",
-                    io::ErrorKind::StorageFull => "make room, or save it elsewhere",
-                    _ => "may you write there?",
-                };
-                Failure::new(Kind::Internal, format!("{name}: {error}")).hint(hint)
-            })?;
+            Destination::check("--save-image", file, Purpose::Secret)?.write(&merged)?;
             self.tell(FlashEvent::Saved {
                 file: name,
                 bytes: merged.len() as u64,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::bench::saved::Destination;
+use crate::atomic_file::{Destination, Purpose};
 use crate::failure::Failure;
 
 /// Files that a report is written to.
@@ -27,7 +27,7 @@ impl Files {
         hdr_log: Option<&Path>,
     ) -> Result<Self, Failure> {
         let check = |option, path: Option<&Path>| {
-            path.map(|path| Destination::check(option, path))
+            path.map(|path| Destination::check(option, path, Purpose::Output))
                 .transpose()
         };
         let paths = [("--html", html), ("--save", save), ("--hdr-log", hdr_log)];

@@ -68,7 +68,7 @@ fn what_can_not_be_is_refused_before_anything_is_sent() {
             vec!["--save", "/nonexistent/run.json"],
             "/nonexistent/run.json",
         ),
-        (vec!["--html", "/"], "folder"),
+        (vec!["--html", "/"], "directory"),
         (
             vec!["--save", "one-file", "--html", "one-file"],
             "the same file",

@@ -179,9 +179,9 @@ fn an_image_for_which_there_is_no_room_is_a_failure() {
     let folder = crate::flash::scene::Folder::new();
     let file = folder.file("firmware.elf", &Program::default().elf());
     for (place, code, advice) in [
-        ("/dev/full", 70, "make room"),
+        ("/dev/full", 70, "free some space"),
         ("/nowhere/board.bin", 2, "give another path"),
-        ("/tmp", 2, "it is a folder"),
+        ("/tmp", 2, "is a directory"),
     ] {
         let arguments = ["flash", "--firmware", &file, "--mode", "ap", "--open"];
         let ended = crate::common::run([&arguments[..], &["--save-image", place]].concat());
