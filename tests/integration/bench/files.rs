@@ -152,10 +152,7 @@ fn a_full_disk_costs_neither_the_report_nor_the_other_files() {
         ];
         let ended = run(bench);
         assert_eq!(ended.code, 70, "{full}: {ended:?}");
-        assert!(
-            ended.stderr.contains("cannot write /dev/full"),
-            "{ended:?}"
-        );
+        assert!(ended.stderr.contains("cannot write /dev/full"), "{ended:?}");
         let text = String::from_utf8_lossy(&ended.stdout);
         assert!(text.contains("none of 5 failed"), "{full}: {text}");
         for (option, file) in [("--save", save), ("--html", page), ("--hdr-log", log)] {
