@@ -66,7 +66,7 @@ pub struct Global {
     /// Say nothing on standard error but errors
     #[arg(short, long, global = true, hide_short_help = true)]
     pub quiet: bool,
-    /// When to use colour; without it NO_COLOR, CLICOLOR_FORCE and the terminal decide
+    /// When to use color; without it NO_COLOR, CLICOLOR_FORCE and the terminal decide
     #[arg(
         long,
         global = true,
@@ -81,7 +81,7 @@ pub struct Global {
 /// The values of `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ColorWhen {
-    /// Where it is a terminal that shows colour, and the environment does not object.
+    /// Where it is a terminal that shows color, and the environment does not object.
     #[default]
     Auto,
     /// Also in a pipe.
@@ -186,7 +186,7 @@ Examples:
 
 Environment:
   TCPCTL_TARGET is the TARGET where none is given, TCPCTL_PORT the serial port, TCPCTL_CONFIG names \
-another config file. A non-empty NO_COLOR takes all colour away, CLICOLOR_FORCE forces it.
+another config file. A non-empty NO_COLOR takes all color away, CLICOLOR_FORCE forces it.
 
 Files:
   ~/.config/tcpctl/config.toml may set target and port; tcpctl config shows what is in force.

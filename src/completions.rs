@@ -19,7 +19,7 @@ use clap_complete::engine;
 use crate::cli::{Cli, CompletionsArgs, Global, Shell};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Halt, Output};
+use crate::output::Output;
 use crate::sanitize;
 
 /// The environment variable by which a script asks; its value is the shell.
@@ -31,7 +31,7 @@ const GOES_ON: [char; 4] = [':', '=', ',', '/'];
 ///
 /// # Errors
 /// Standard output can't be written.
-pub fn run(args: &CompletionsArgs, output: &Output) -> Result<Exit, Halt> {
+pub fn run(args: &CompletionsArgs, output: &Output) -> anyhow::Result<Exit> {
     output.write(script::of(args.shell).as_bytes())?;
     Ok(Exit::Done)
 }
@@ -43,7 +43,7 @@ pub fn asked(arguments: &[OsString]) -> Option<Exit> {
     Some(output.finish(answer(&shell, arguments, &output)))
 }
 
-fn answer(shell: &OsStr, arguments: &[OsString], output: &Output) -> Result<Exit, Halt> {
+fn answer(shell: &OsStr, arguments: &[OsString], output: &Output) -> anyhow::Result<Exit> {
     let shell = shell
         .to_str()
         .and_then(|name| Shell::from_str(name, false).ok())

@@ -12,7 +12,7 @@ use crate::cli::{ColorWhen, Global};
 use crate::config::{Key, Place, Source};
 use crate::discover::cache::Cache;
 use crate::exit::Exit;
-use crate::output::{Halt, Output};
+use crate::output::Output;
 
 /// The JSON schema of [`ConfigReport`].
 pub const JSON_SCHEMA: &str = include_str!("../schemas/tcpctl.config.json");
@@ -45,7 +45,7 @@ pub struct SettingsReport {
     pub target: SettingReport,
     /// The --port of flash and monitor.
     pub port: SettingReport,
-    /// When there is colour.
+    /// When there is color.
     pub color: SettingReport,
 }
 
@@ -97,13 +97,13 @@ impl SettingReport {
 ///
 /// # Errors
 /// The config file or a value can't be used.
-pub fn run(global: &Global, output: &Output) -> Result<Exit, Halt> {
+pub fn run(global: &Global, output: &Output) -> anyhow::Result<Exit> {
     let place = Place::of_user();
     let text = match &place {
         Some(place) => place.read()?,
         None => None,
     };
-    let setting = |key: Key| -> Result<SettingReport, Halt> {
+    let setting = |key: Key| -> anyhow::Result<SettingReport> {
         Ok(match crate::config::find(key)? {
             Some(found) => SettingReport::new(Some(found.value), &found.source),
             None => SettingReport::new(None, &Source::Default),
@@ -132,7 +132,7 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, Halt> {
     Ok(Exit::Done)
 }
 
-/// When there is colour, by the rule of [`crate::output::Colour::decide`].
+/// When there is color, by the rule of [`crate::output::Color::decide`].
 fn color(given: ColorWhen, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> SettingReport {
     let is_set = |name| variable(name).filter(|value| !value.is_empty());
     let (when, source) = match given {
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colour_is_told_as_it_is_decided() {
+    fn color_is_told_as_it_is_decided() {
         let of = |given, set: &'static [&str]| {
             let report = color(given, |name| set.contains(&name).then(|| "1".into()));
             (report.value.unwrap(), report.from)

@@ -67,6 +67,15 @@ impl Failure {
         }
     }
 
+    /// The failure inside `error`. Any other error is [`Kind::Internal`], and its causes are part
+    /// of the message.
+    pub fn from_error(error: &anyhow::Error) -> Self {
+        match error.downcast_ref::<Self>() {
+            Some(failure) => failure.clone(),
+            None => Self::new(Kind::Internal, format!("{error:#}")),
+        }
+    }
+
     /// A command line that can't be carried out.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
@@ -92,14 +101,10 @@ impl Failure {
     }
 }
 
-/// One line: the message, then the hint.
+/// The message, without the hint.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, "; {hint}"),
-            None => Ok(()),
-        }
+        f.write_str(&self.message)
     }
 }
 

@@ -9,7 +9,7 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use crate::cli::{Cli, ManArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
-use crate::output::{Halt, Output};
+use crate::output::Output;
 
 /// The line of a help text under which the names of related commands stand.
 const SEE_ALSO: &str = "See also";
@@ -29,7 +29,7 @@ const EMPTY_LINE: &str = "\n.br\n\n.br\n";
 ///
 /// # Errors
 /// Standard output can't be written.
-pub fn run(args: &ManArgs, output: &Output) -> Result<Exit, Halt> {
+pub fn run(args: &ManArgs, output: &Output) -> anyhow::Result<Exit> {
     let text = page(args.command.as_deref())
         .map_err(|error| Failure::new(Kind::Internal, format!("the page: {error}")))?;
     output.write(text.as_bytes())?;

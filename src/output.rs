@@ -3,7 +3,7 @@
 //! Data goes to standard output, all else to standard error. A command gets an [`Output`] and
 //! tells it what there is to say; whether that is for a person or a program is decided here.
 
-pub mod colour;
+pub mod color;
 pub mod columns;
 mod hexdump;
 pub mod human;
@@ -19,33 +19,24 @@ use serde::Serialize;
 
 use crate::cli::{Global, ReplyForm};
 use crate::exit::Exit;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
+use crate::sanitize;
 use crate::sys::{self, Readiness};
 
-pub use colour::Colour;
+pub use color::Color;
 pub use progress::Progress;
 pub use reply::ReplyPrinter;
 
-/// Why a command can't go on.
-#[derive(Debug)]
-pub enum Halt {
-    /// Nobody reads standard output any more: there is nothing left to do, and nothing to say.
-    NobodyListens,
-    /// A failure, to be told.
-    Failed(Failure),
-}
-
-impl From<Failure> for Halt {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
+/// The reader of standard output is gone. The command ends quietly with [`Exit::Done`].
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("standard output is closed")]
+pub struct BrokenPipe;
 
 /// What text is rendered for.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
     /// Color on standard output.
-    pub colour: Colour,
+    pub color: Color,
     /// Whether a person reads it on a terminal.
     pub is_terminal: bool,
     /// Whether only data was asked for (`-q`).
@@ -74,10 +65,10 @@ pub struct Output {
     verbosity: Verbosity,
     interrupted: Cell<bool>,
     stdout: Stdout,
-    /// Colour on standard output.
-    pub stdout_colour: Colour,
-    /// Colour on standard error.
-    pub stderr_colour: Colour,
+    /// Color on standard output.
+    pub stdout_color: Color,
+    /// Color on standard error.
+    pub stderr_color: Color,
 }
 
 impl Output {
@@ -94,8 +85,8 @@ impl Output {
             verbosity,
             interrupted: Cell::new(false),
             stdout: Stdout::new(),
-            stdout_colour: Colour::decide(global.color, io::stdout().is_terminal()),
-            stderr_colour: Colour::decide(global.color, io::stderr().is_terminal()),
+            stdout_color: Color::decide(global.color, io::stdout().is_terminal()),
+            stderr_color: Color::decide(global.color, io::stderr().is_terminal()),
         }
     }
 
@@ -120,17 +111,17 @@ impl Output {
     }
 
     /// Prints one JSON object on a line of its own.
-    pub fn object<T: Serialize>(&self, object: &T) -> Result<(), Halt> {
+    pub fn object<T: Serialize>(&self, object: &T) -> anyhow::Result<()> {
         self.write(&json::line(object))
     }
 
     /// Prints one result: an object for programs, text for people.
-    pub fn print<R: Render>(&self, result: &R) -> Result<(), Halt> {
+    pub fn print<R: Render>(&self, result: &R) -> anyhow::Result<()> {
         if self.json {
             return self.object(result);
         }
         let view = View {
-            colour: self.stdout_colour,
+            color: self.stdout_color,
             is_terminal: self.is_terminal(),
             is_quiet: self.is_quiet(),
         };
@@ -147,7 +138,7 @@ impl Output {
     }
 
     /// Writes data to standard output.
-    pub fn write(&self, bytes: &[u8]) -> Result<(), Halt> {
+    pub fn write(&self, bytes: &[u8]) -> anyhow::Result<()> {
         self.stdout.print(bytes)
     }
 
@@ -190,7 +181,10 @@ impl Output {
     /// Says something on standard error with `-v`. The text must be safe for a terminal.
     pub fn detail(&self, text: impl FnOnce() -> String) {
         if self.verbosity >= Verbosity::Verbose {
-            say(&text());
+            let text = text();
+            if !text.is_empty() {
+                say(&text);
+            }
         }
     }
 
@@ -202,14 +196,14 @@ impl Output {
     }
 
     /// Tells of one try that failed, where more follow: as an object, or as a line.
-    pub fn failed_try(&self, failure: &Failure, seq: Option<u64>) -> Result<(), Halt> {
+    pub fn failed_try(&self, failure: &Failure, seq: Option<u64>) -> anyhow::Result<()> {
         if self.json {
             return self.object(&json::Error::new(Some(self.command), failure, seq));
         }
         let number = seq.map(|seq| format!("{seq}: ")).unwrap_or_default();
         say(&format!(
             "{number}{}",
-            human::error(failure, self.stderr_colour)
+            human::error(failure, self.stderr_color, stderr_width())
         ));
         Ok(())
     }
@@ -218,12 +212,12 @@ impl Output {
     /// them already.
     pub fn conclude(&self, failure: &Failure) {
         if self.json {
-            tell(
+            print_failure(
                 &self.stdout,
                 Some(self.command),
                 failure,
                 self.json,
-                self.stderr_colour,
+                self.stderr_color,
             );
         }
     }
@@ -238,38 +232,52 @@ impl Output {
         ReplyPrinter::new(self, form, Some(label))
     }
 
-    /// Tells how a command ended, where that is still to be told, and returns its exit code.
-    pub fn finish(&self, result: Result<Exit, Halt>) -> Exit {
-        match result {
-            Ok(exit) => exit,
-            Err(Halt::NobodyListens) => Exit::Done,
-            Err(Halt::Failed(failure)) => {
-                tell(
-                    &self.stdout,
-                    Some(self.command),
-                    &failure,
-                    self.json,
-                    self.stderr_colour,
-                );
-                failure.exit()
-            }
-        }
+    /// Prints the failure of a command, if it failed, and returns its exit code. With `-v` the
+    /// causes follow.
+    pub fn finish(&self, result: anyhow::Result<Exit>) -> Exit {
+        let error = match result {
+            Ok(exit) => return exit,
+            Err(error) if error.is::<BrokenPipe>() => return Exit::Done,
+            Err(error) => error,
+        };
+        let failure = Failure::from_error(&error);
+        print_failure(
+            &self.stdout,
+            Some(self.command),
+            &failure,
+            self.json,
+            self.stderr_color,
+        );
+        self.detail(|| {
+            let causes = error.chain().skip(1);
+            let lines = causes.map(|cause| {
+                let text = sanitize::one_line(&cause.to_string());
+                format!("caused by: {text}")
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        });
+        failure.exit()
     }
 }
 
 /// Tells a failure: a line for a person, and for a program an object, last on standard output.
-pub(crate) fn tell(
+pub(crate) fn print_failure(
     stdout: &Stdout,
     command: Option<&str>,
     failure: &Failure,
     as_json: bool,
-    colour: Colour,
+    color: Color,
 ) {
     if as_json {
         // Where standard output is what failed, the line alone can tell.
         let _ = stdout.write(&json::line(&json::Error::new(command, failure, None)));
     }
-    say(&human::error(failure, colour));
+    say(&human::error(failure, color, stderr_width()));
+}
+
+/// Columns of the terminal that shows standard error; `None` where it is no terminal.
+fn stderr_width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| width.0.into())
 }
 
 /// A line on standard error; where that is closed, nobody wants to know.
@@ -293,10 +301,10 @@ impl Stdout {
     }
 
     /// Writes, and says of what went wrong whether it is a failure.
-    pub(crate) fn print(&self, bytes: &[u8]) -> Result<(), Halt> {
+    pub(crate) fn print(&self, bytes: &[u8]) -> anyhow::Result<()> {
         self.write(bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Halt::NobodyListens,
-            _ => Failure::new(Kind::Internal, format!("standard output: {error}")).into(),
+            io::ErrorKind::BrokenPipe => BrokenPipe.into(),
+            _ => anyhow::Error::new(error).context("cannot write to standard output"),
         })
     }
 

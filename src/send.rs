@@ -19,7 +19,7 @@ use crate::cli::SendArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::output::{Halt, Output};
+use crate::output::Output;
 
 use attempt::{Attempt, endpoint};
 use plan::{Plan, Scope};
@@ -28,7 +28,7 @@ use plan::{Plan, Scope};
 ///
 /// # Errors
 /// What ended it before it could tell of each try itself.
-pub fn run(args: &SendArgs, output: &Output) -> Result<Exit, Halt> {
+pub fn run(args: &SendArgs, output: &Output) -> anyhow::Result<Exit> {
     let plan = Plan::new(args, output)?;
     crate::runtime::block_on(async {
         let interrupt = Interrupt::install()

@@ -5,7 +5,7 @@ use tcpctl::bench::hdr_log::Log;
 use tcpctl::bench::report::Report;
 use tcpctl::bench::saved::{self, Saved};
 use tcpctl::bench::{compare, html, merge, text};
-use tcpctl::output::Colour;
+use tcpctl::output::Color;
 
 /// A file that is read can be shown, compared, merged and written again; anything else is one
 /// harmless line.
@@ -24,7 +24,7 @@ pub fn holds(data: &[u8]) {
 
 fn run(run: &Report) {
     for (charset, width, fold) in [(Charset::Unicode, 80, None), (Charset::Ascii, 20, Some(20))] {
-        let text = text::render(run, Colour::Off, charset, width, fold);
+        let text = text::render(run, Color::Off, charset, width, fold);
         assert!(super::is_harmless(&text), "{text:?}");
     }
     page(run);

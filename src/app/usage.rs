@@ -10,7 +10,7 @@ use clap::{CommandFactory, ValueEnum};
 use crate::cli::{self, Cli, ColorWhen};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Colour, Halt, Stdout, tell};
+use crate::output::{BrokenPipe, Color, Stdout, print_failure};
 use crate::sanitize;
 
 /// Tells what clap made of the arguments where it made no command of them, and returns the exit
@@ -29,25 +29,25 @@ pub fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     let stdout = Stdout::new();
     match error.kind() {
         kind @ (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            let colour = Colour::decide(when, io::stdout().is_terminal());
+            let color = Color::decide(when, io::stdout().is_terminal());
             let is_long = texts.iter().any(|text| text == "--help");
             let text = if kind == ErrorKind::DisplayHelp && !is_long {
-                styled(&summary(&texts), colour)
+                styled(&summary(&texts), color)
             } else {
-                styled(&error.render(), colour)
+                styled(&error.render(), color)
             };
-            let Err(Halt::Failed(failure)) = stdout.print(text.as_bytes()) else {
-                // Who closed the pipe has read enough of it.
-                return Exit::Done;
+            let failure = match stdout.print(text.as_bytes()) {
+                Err(error) if !error.is::<BrokenPipe>() => Failure::from_error(&error),
+                _ => return Exit::Done,
             };
             let as_json = texts.iter().any(|text| text == "--json");
-            let colour = Colour::decide(when, io::stderr().is_terminal());
-            tell(&stdout, None, &failure, as_json, colour);
+            let color = Color::decide(when, io::stderr().is_terminal());
+            print_failure(&stdout, None, &failure, as_json, color);
             failure.exit()
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let colour = Colour::decide(when, io::stderr().is_terminal());
-            let name = colour.strong(concat!("tcpctl ", env!("CARGO_PKG_VERSION")));
+            let color = Color::decide(when, io::stderr().is_terminal());
+            let name = color.strong(concat!("tcpctl ", env!("CARGO_PKG_VERSION")));
             let about = Cli::command().get_about().map(ToString::to_string);
             let about = about.unwrap_or_default();
             crate::output::say(&format!("{name}: {about}\n\n{}", cli::FIVE_THINGS));
@@ -70,12 +70,12 @@ pub fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
                     way.as_deref().unwrap_or("tcpctl --help")
                 ));
             }
-            tell(
+            print_failure(
                 &stdout,
                 command,
                 &failure,
                 texts.iter().any(|text| text == "--json"),
-                Colour::decide(when, io::stderr().is_terminal()),
+                Color::decide(when, io::stderr().is_terminal()),
             );
             failure.exit()
         }
@@ -98,10 +98,10 @@ fn color(arguments: &[impl AsRef<str>]) -> ColorWhen {
     when.unwrap_or_default()
 }
 
-fn styled(text: &StyledStr, colour: Colour) -> String {
-    match colour {
-        Colour::On => text.ansi().to_string(),
-        Colour::Off => text.to_string(),
+fn styled(text: &StyledStr, color: Color) -> String {
+    match color {
+        Color::On => text.ansi().to_string(),
+        Color::Off => text.to_string(),
     }
 }
 
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_colour_flag_is_found() {
+    fn the_color_flag_is_found() {
         assert_eq!(color(&["send", "--color=never"]), ColorWhen::Never);
         assert_eq!(color(&["--color", "always", "x"]), ColorWhen::Always);
         assert_eq!(color(&["--color"]), ColorWhen::Auto);

@@ -21,7 +21,7 @@ use crate::connect::Endpoint;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Stop;
-use crate::output::{Halt, Output};
+use crate::output::Output;
 use crate::sanitize;
 use crate::sim::spec::Spec;
 use crate::target::Place;
@@ -31,7 +31,7 @@ use tcpctl_engine::measurement::{Measurement, SecondHistograms};
 ///
 /// # Errors
 /// What can't be measured, and a standard output that can't be written.
-pub fn run(args: &BenchArgs, output: &Output) -> Result<Exit, Halt> {
+pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
     let plan = Plan::new(args)?;
     // Before signals are taken over: a look-up can't be broken off otherwise.
     let way = Way::to(&plan, args)?;
@@ -129,7 +129,7 @@ impl<'a> Way<'a> {
 ///
 /// # Errors
 /// Files that can't be read or joined, and a standard output that can't be written.
-pub fn run_merge(args: &MergeArgs, output: &Output) -> Result<Exit, Halt> {
+pub fn run_merge(args: &MergeArgs, output: &Output) -> anyhow::Result<Exit> {
     let files = Files::new(
         args.html.as_deref(),
         args.save.as_deref(),
@@ -161,7 +161,7 @@ fn tell(
     seconds: &[SecondHistograms],
     files: &Files,
     output: &Output,
-) -> Result<(), Halt> {
+) -> anyhow::Result<()> {
     let save = || match &files.save {
         Some(save) => save.write(&saved::bytes(report)),
         None => Ok(()),

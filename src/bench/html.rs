@@ -1,6 +1,6 @@
 //! `--html`: one self-contained page that can be attached to an issue.
 //!
-//! It loads nothing and runs nothing: the plots are SVG made here, the colours follow the
+//! It loads nothing and runs nothing: the plots are SVG made here, the colors follow the
 //! browser's light or dark, and the whole report is in it as JSON. All that a user, a server or a
 //! file has said is escaped.
 

@@ -12,7 +12,7 @@ use crate::bench::chart::{self, Charset};
 use crate::bench::report::{Flow, Latency, Report, Throughput};
 use crate::bench::shares;
 use crate::bench::verdict::{self, Code};
-use crate::output::{Colour, Render, View, human};
+use crate::output::{Color, Render, View, human};
 use crate::sanitize;
 
 pub(crate) use self::comparison::{comparison_rows, comparison_statement};
@@ -24,7 +24,7 @@ impl Render for Report {
         let width = chart::width();
         // Programs find a sentence on one line.
         let fold = view.is_terminal.then_some(width);
-        Some(render(self, view.colour, Charset::detect(), width, fold))
+        Some(render(self, view.color, Charset::detect(), width, fold))
     }
 }
 
@@ -32,14 +32,14 @@ impl Render for Report {
 /// `width`, sentences are folded at `fold` where there is such a column.
 pub fn render(
     report: &Report,
-    colour: Colour,
+    color: Color,
     charset: Charset,
     width: usize,
     fold: Option<usize>,
 ) -> String {
     let mut page = Page {
         text: String::new(),
-        colour,
+        color,
         charset,
         width,
         fold,
@@ -47,8 +47,8 @@ pub fn render(
     for (at, line) in report.verdict.lines().enumerate() {
         for line in page.folded(&sanitize::one_line(line), 0) {
             let line = match at {
-                0 if all_failed(report) => colour.alarm(&line),
-                0 => colour.strong(&line),
+                0 if all_failed(report) => color.alarm(&line),
+                0 => color.strong(&line),
                 _ => line,
             };
             let _ = writeln!(page.text, "{line}");
@@ -88,7 +88,7 @@ fn all_failed(report: &Report) -> bool {
 /// A page that is being written.
 struct Page {
     text: String,
-    colour: Colour,
+    color: Color,
     charset: Charset,
     width: usize,
     fold: Option<usize>,
@@ -187,7 +187,7 @@ impl Page {
         }
         for (class, count) in latency.errors.by_frequency() {
             let line = format!("{} {}", human::grouped(count), verdict::describe(class));
-            self.row("failed", &self.colour.alarm(&line));
+            self.row("failed", &self.color.alarm(&line));
         }
         if let (Some(syn), Some(data)) = (latency.syn_retransmissions, latency.retransmissions) {
             let (syn, data) = (human::grouped(syn), human::grouped(data));
@@ -273,7 +273,7 @@ impl Page {
         self.text.push('\n');
         self.lines(&notes);
         for line in self.folded(&sanitize::one_line(&from), 0) {
-            let _ = writeln!(self.text, "{}", self.colour.faint(&line));
+            let _ = writeln!(self.text, "{}", self.color.faint(&line));
         }
     }
 }

@@ -17,7 +17,7 @@ on Windows %APPDATA%\\tcpctl\\config.toml; TCPCTL_CONFIG names another one. It i
   target = \"192.168.1.1:3000\"  # the TARGET of send and bench, as TCPCTL_TARGET
   port = \"/dev/ttyUSB0\"        # the --port of flash and monitor, as TCPCTL_PORT
 
-Colour is no matter of the file: NO_COLOR, CLICOLOR_FORCE and --color decide, as in other programs.";
+Color is no matter of the file: NO_COLOR, CLICOLOR_FORCE and --color decide, as in other programs.";
 
 const MORE: &str = "\
 What the file may hold, and examples: tcpctl config --help

@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 
 use crate::config::shown;
 use crate::config_command::{ConfigReport, SettingReport};
-use crate::output::{Colour, Render, View};
+use crate::output::{Color, Render, View};
 use crate::sanitize;
 
 impl Render for ConfigReport {
     fn render(&self, view: &View) -> Option<String> {
-        Some(lines(self, view.colour))
+        Some(lines(self, view.color))
     }
 }
 
-fn lines(report: &ConfigReport, colour: Colour) -> String {
+fn lines(report: &ConfigReport, color: Color) -> String {
     let mut lines = String::new();
     let settings = [
         ("target", &report.settings.target),
@@ -33,7 +33,7 @@ fn lines(report: &ConfigReport, colour: Colour) -> String {
         };
         let value = value(setting);
         // Into a string: it can't fail.
-        let _ = writeln!(lines, "{name:<8}{value:<width$}  {}", colour.faint(&from));
+        let _ = writeln!(lines, "{name:<8}{value:<width$}  {}", color.faint(&from));
     }
     lines.push('\n');
     let file = match &report.file.path {

@@ -14,7 +14,7 @@ use crate::discover::text::Listing;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::output::{Halt, Output, human};
+use crate::output::{BrokenPipe, Output, human};
 use crate::sys;
 
 /// How often a watch writes what it has seen for other commands.
@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// Options that can't be, nothing found, and a standard output that can't be written.
-pub fn run(args: &DiscoverArgs, output: &Output) -> Result<Exit, Halt> {
+pub fn run(args: &DiscoverArgs, output: &Output) -> anyhow::Result<Exit> {
     let cache = Cache::of_user();
     if args.names {
         return output
@@ -58,7 +58,7 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> Result<Exit, Halt> {
             loop {
                 tokio::time::sleep(LOOK).await;
                 if sys::nobody_reads_stdout() {
-                    return Err(Halt::NobodyListens);
+                    return Err(BrokenPipe.into());
                 }
                 listing.borrow_mut().look_at_terminal()?;
             }
@@ -92,7 +92,7 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> Result<Exit, Halt> {
 }
 
 /// Shows what the listing has kept for the end, unless nothing more can be shown.
-fn finish(listing: Listing<'_>, found: Result<Found, Halt>) -> Result<Found, Halt> {
+fn finish(listing: Listing<'_>, found: anyhow::Result<Found>) -> anyhow::Result<Found> {
     let found = found?;
     listing.finish()?;
     Ok(found)

@@ -20,7 +20,6 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::mdns::Mdns;
 use crate::net::interfaces::Interface;
-use crate::output::Halt;
 use crate::serial::Port;
 use crate::sim::servers::ADDRESS;
 
@@ -162,8 +161,8 @@ impl<'p> Session<'p> {
     pub async fn run(
         mut self,
         interrupt: Option<&Interrupt>,
-        mut told: impl FnMut(&DiscoverReport) -> Result<(), Halt>,
-    ) -> Result<Found, Halt> {
+        mut told: impl FnMut(&DiscoverReport) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Found> {
         self.list_interfaces();
         self.list_ports();
         let interrupted = loop {

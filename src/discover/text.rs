@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::discover::report::{BoardReport, DiscoverReport, Event, Status};
 use crate::output::columns::{fit, shortened};
-use crate::output::{Colour, Halt, Output, human};
+use crate::output::{Color, Output, human};
 use crate::sanitize;
 use crate::target::{Place, Target};
 
@@ -71,7 +71,7 @@ impl Size {
 
 impl Output {
     /// Begins a list of boards; one that is watched is JSON in a pipe.
-    pub fn listing(&self, watching: bool) -> Result<Listing<'_>, Halt> {
+    pub fn listing(&self, watching: bool) -> anyhow::Result<Listing<'_>> {
         let terminal = self.is_terminal() && std::env::var_os("TERM").is_none_or(|it| it != "dumb");
         let form = match (self.is_json(), terminal) {
             (true, _) => Form::Json,
@@ -93,7 +93,7 @@ impl Output {
 
     /// Prints names, one a line; what is no target of that name, and what is not safe to show, is
     /// left out.
-    pub fn names(&self, names: &[String]) -> Result<(), Halt> {
+    pub fn names(&self, names: &[String]) -> anyhow::Result<()> {
         let plain = |name: &&String| {
             let target = Target::parse(name).map(|target| target.place);
             let is_target =
@@ -116,7 +116,7 @@ impl Output {
 
 impl Listing<'_> {
     /// Tells one event.
-    pub fn tell(&mut self, event: &DiscoverReport) -> Result<(), Halt> {
+    pub fn tell(&mut self, event: &DiscoverReport) -> anyhow::Result<()> {
         let board = &event.board;
         match &mut self.form {
             Form::Json => self.output.object(event),
@@ -131,7 +131,7 @@ impl Listing<'_> {
                     Event::Updated | Event::Lost => return Ok(()),
                 }
                 if board.status == Status::Online {
-                    let line = line(board, self.output.stdout_colour);
+                    let line = line(board, self.output.stdout_color);
                     return self.output.write(format!("{line}\n").as_bytes());
                 }
                 later.push(board.clone());
@@ -145,7 +145,7 @@ impl Listing<'_> {
     }
 
     /// Draws the table anew if the terminal has another size now.
-    pub fn look_at_terminal(&mut self) -> Result<(), Halt> {
+    pub fn look_at_terminal(&mut self) -> anyhow::Result<()> {
         match &self.form {
             Form::Table(table) if table.size != Size::of_terminal() => self.draw(),
             _ => Ok(()),
@@ -153,11 +153,11 @@ impl Listing<'_> {
     }
 
     /// Tells what was kept for the end.
-    pub fn finish(mut self) -> Result<(), Halt> {
+    pub fn finish(mut self) -> anyhow::Result<()> {
         match &mut self.form {
             Form::Lines(later) => {
                 for board in later {
-                    let line = line(board, self.output.stdout_colour);
+                    let line = line(board, self.output.stdout_color);
                     self.output.write(format!("{line}\n").as_bytes())?;
                 }
                 Ok(())
@@ -168,7 +168,7 @@ impl Listing<'_> {
                     columns: usize::MAX,
                     rows: usize::MAX,
                 };
-                let text = table.draw(Size::of_terminal(), whole, self.output.stdout_colour);
+                let text = table.draw(Size::of_terminal(), whole, self.output.stdout_color);
                 self.output.write(text.as_bytes())
             }
             Form::Json | Form::Table(_) => Ok(()),
@@ -177,12 +177,12 @@ impl Listing<'_> {
 
     /// Draws the table over itself, within the screen: what has scrolled away, or takes more than
     /// its line, can't be drawn over.
-    fn draw(&mut self) -> Result<(), Halt> {
+    fn draw(&mut self) -> anyhow::Result<()> {
         let Form::Table(table) = &mut self.form else {
             return Ok(());
         };
         let size = Size::of_terminal();
-        let text = table.draw(size, size, self.output.stdout_colour);
+        let text = table.draw(size, size, self.output.stdout_color);
         self.output.write(text.as_bytes())
     }
 }
@@ -200,7 +200,7 @@ impl Table {
     }
 
     /// What draws the table, no larger than `room`, over the one that is on a terminal of `size`.
-    fn draw(&mut self, size: Size, room: Size, colour: Colour) -> String {
+    fn draw(&mut self, size: Size, room: Size, color: Color) -> String {
         // Besides the boards: the headings, the last line, and the row that the cursor is left in.
         let besides = 2 + usize::from(self.watching);
         let mut rows = room.rows.saturating_sub(besides).max(1);
@@ -240,10 +240,10 @@ impl Table {
             text.push('\n');
         };
         let headings = row(&HEADINGS.map(Cow::Borrowed), widths, columns, fold);
-        add(&headings, &|line| colour.strong(line));
+        add(&headings, &|line| color.strong(line));
         for (cells, board) in &shown {
             let line = row(cells, widths, columns, fold);
-            add(&line, &|line| in_colour(line, board, colour));
+            add(&line, &|line| in_color(line, board, color));
         }
         if self.boards.len() > rows {
             let more = human::grouped((self.boards.len() - rows) as u64);
@@ -252,7 +252,7 @@ impl Table {
         if self.watching {
             let count = human::count(self.boards.len() as u64, "board");
             let last = format!("{count}; Ctrl-C ends");
-            add(&last, &|line| colour.faint(line));
+            add(&last, &|line| color.faint(line));
         }
         text
     }
@@ -268,15 +268,15 @@ impl Table {
     }
 }
 
-fn line(board: &BoardReport, colour: Colour) -> String {
+fn line(board: &BoardReport, color: Color) -> String {
     let line = row(&cells(board), WIDTHS, ALL, usize::MAX);
-    in_colour(&line, board, colour)
+    in_color(&line, board, color)
 }
 
-fn in_colour(line: &str, board: &BoardReport, colour: Colour) -> String {
+fn in_color(line: &str, board: &BoardReport, color: Color) -> String {
     match board.status {
         Status::Online => line.to_owned(),
-        Status::Unconfirmed | Status::Unreachable => colour.faint(line),
+        Status::Unconfirmed | Status::Unreachable => color.faint(line),
     }
 }
 

@@ -28,7 +28,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
 use crate::monitor::command::Watch;
-use crate::output::{Halt, Output, Progress};
+use crate::output::{BrokenPipe, Output, Progress};
 use crate::sanitize;
 use crate::serial::port;
 
@@ -39,7 +39,7 @@ const USUAL_CHIP: Chip = Chip::Esp32c3;
 ///
 /// # Errors
 /// What can't be done, and what to do about it; the exit code says of which kind.
-pub fn run(args: &FlashArgs, output: &Output) -> Result<Exit, Halt> {
+pub fn run(args: &FlashArgs, output: &Output) -> anyhow::Result<Exit> {
     let chip = args
         .chip
         .as_deref()
@@ -139,7 +139,7 @@ struct Flash<'a> {
     /// Nobody reads standard output any more. A board is not left half written for that.
     deaf: Cell<bool>,
     /// Why, where it is a failure.
-    unheard: RefCell<Option<Failure>>,
+    unheard: RefCell<Option<anyhow::Error>>,
     bar: RefCell<Option<Progress>>,
     build: firmware::Build,
 }
@@ -158,7 +158,7 @@ impl Flash<'_> {
         exit
     }
 
-    async fn carry_out(&self, given: Option<Firmware>, no_board: bool) -> Result<Exit, Halt> {
+    async fn carry_out(&self, given: Option<Firmware>, no_board: bool) -> anyhow::Result<Exit> {
         let exit = if no_board {
             self.without_a_board(given).await?
         } else {
@@ -166,7 +166,7 @@ impl Flash<'_> {
         };
         match self.unheard.take() {
             // The board is done all the same, and whoever asked does not know.
-            Some(failure) => Err(failure.hint(self.state()).into()),
+            Some(error) => Err(Failure::from_error(&error).hint(self.state()).into()),
             None => Ok(exit),
         }
     }
@@ -178,7 +178,7 @@ impl Flash<'_> {
     }
 
     /// The firmware: the user's, or what there is for this chip.
-    async fn firmware(&self, given: Option<Firmware>, chip: Chip) -> Result<Firmware, Halt> {
+    async fn firmware(&self, given: Option<Firmware>, chip: Chip) -> anyhow::Result<Firmware> {
         if let Some(given) = given {
             return Ok(given);
         }
@@ -190,7 +190,7 @@ impl Flash<'_> {
     }
 
     /// A plan or an image, for a board that is somewhere else.
-    async fn without_a_board(&self, given: Option<Firmware>) -> Result<Exit, Halt> {
+    async fn without_a_board(&self, given: Option<Firmware>) -> anyhow::Result<Exit> {
         let firmware = self
             .firmware(given, self.chip.unwrap_or(USUAL_CHIP))
             .await?;
@@ -226,7 +226,7 @@ impl Flash<'_> {
     }
 
     /// What the board is to have, given what it has and keeps.
-    fn wanted(&self, stored: Result<&Settings, Afresh>) -> Result<Wanted, Halt> {
+    fn wanted(&self, stored: Result<&Settings, Afresh>) -> anyhow::Result<Wanted> {
         let nothing = Failure::new(Kind::Internal, "no settings were asked for");
         let wanted = self.asked.as_ref().ok_or(nothing)?.over(stored)?;
         let nobody_sees =
@@ -242,7 +242,7 @@ impl Flash<'_> {
     }
 
     /// Tells before anything was written: where nobody listens, nothing is begun.
-    fn tell(&self, event: FlashEvent) -> Result<(), Halt> {
+    fn tell(&self, event: FlashEvent) -> anyhow::Result<()> {
         self.output.print(&FlashReport::from(event))
     }
 
@@ -254,10 +254,11 @@ impl Flash<'_> {
         }
         match self.output.print(&FlashReport::from(event)) {
             Ok(()) => {}
-            Err(Halt::NobodyListens) => self.deaf.set(true),
-            Err(Halt::Failed(failure)) => {
+            Err(error) => {
                 self.deaf.set(true);
-                self.unheard.replace(Some(failure));
+                if !error.is::<BrokenPipe>() {
+                    self.unheard.replace(Some(error));
+                }
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::cli::MonitorArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::output::{Halt, Output};
+use crate::output::Output;
 use crate::pattern;
 use crate::sanitize::Sanitizer;
 use crate::serial::port;
@@ -32,7 +32,7 @@ const CTRL_R: u8 = 0x12;
 ///
 /// # Errors
 /// No port, or a pattern or ELF that is none; `--until` unmet when the time is over.
-pub fn run(args: &MonitorArgs, output: &Output) -> Result<Exit, Halt> {
+pub fn run(args: &MonitorArgs, output: &Output) -> anyhow::Result<Exit> {
     let until = args.until.as_deref().map(|text| {
         pattern::compile(text).map_err(|failure| Failure {
             message: failure.message.replacen("--expect", "--until", 1),
@@ -96,7 +96,7 @@ impl Watch {
         chosen: &Chosen,
         interrupt: &Interrupt,
         output: &Output,
-    ) -> Result<Exit, Halt> {
+    ) -> anyhow::Result<Exit> {
         let port = port::open(chosen, self.baud)?;
         let (sender, mut heard) = mpsc::channel(reader::AHEAD);
         let (reset, resets) = std_mpsc::channel();
@@ -151,7 +151,7 @@ impl Watch {
         shown: &mut Shown,
         chosen: &Chosen,
         output: &Output,
-    ) -> Result<bool, Halt> {
+    ) -> anyhow::Result<bool> {
         let name = chosen.name();
         match heard {
             Heard::Bytes(bytes) => {
@@ -189,7 +189,7 @@ impl Watch {
     }
 
     /// What came without a line end, at the end.
-    fn rest(&self, shown: &mut Shown, output: &Output) -> Result<bool, Halt> {
+    fn rest(&self, shown: &mut Shown, output: &Output) -> anyhow::Result<bool> {
         if self.raw {
             shown.raw_rest(output)?;
         }
@@ -201,7 +201,7 @@ impl Watch {
     }
 
     /// Shows a line; says whether it is the one that was waited for.
-    fn line(&self, line: &[u8], output: &Output) -> Result<bool, Halt> {
+    fn line(&self, line: &[u8], output: &Output) -> anyhow::Result<bool> {
         if !self.raw {
             let text = String::from_utf8_lossy(line).into_owned();
             let explain = |symbols: &Symbols| symbols.explain(&text);
@@ -215,7 +215,7 @@ impl Watch {
     }
 
     /// The time is over.
-    fn too_late(&self, shown: &Shown, chosen: &Chosen) -> Result<Exit, Halt> {
+    fn too_late(&self, shown: &Shown, chosen: &Chosen) -> anyhow::Result<Exit> {
         let name = chosen.name();
         match (&self.until, shown.anything) {
             (None, _) => Ok(Exit::Done),
@@ -244,7 +244,7 @@ struct Shown {
 
 impl Shown {
     /// Bytes as they are; on a terminal escaped.
-    fn raw(&mut self, bytes: &[u8], output: &Output) -> Result<(), Halt> {
+    fn raw(&mut self, bytes: &[u8], output: &Output) -> anyhow::Result<()> {
         if !output.is_terminal() {
             return output.write(bytes);
         }
@@ -254,7 +254,7 @@ impl Shown {
     }
 
     /// The first bytes of a character whose others have not come.
-    fn raw_rest(&mut self, output: &Output) -> Result<(), Halt> {
+    fn raw_rest(&mut self, output: &Output) -> anyhow::Result<()> {
         let mut safe = String::new();
         self.sanitizer.finish(&mut safe);
         output.write(safe.as_bytes())

@@ -2,14 +2,31 @@
 
 use std::time::Duration;
 
-use super::Colour;
+use super::{Color, columns};
 use crate::failure::Failure;
 use crate::sanitize;
 
-/// A failure as one line. It may quote anything: a name, a path, a line of a file.
-pub(super) fn error(failure: &Failure, colour: Colour) -> String {
-    let text = sanitize::one_line(&failure.to_string());
-    format!("{} {text}", colour.alarm("error:"))
+/// A failure as an `error:` line and, where there is one, a `hint:` line. Both are folded at
+/// `fold` columns where that is given. The texts may quote untrusted names, paths or lines.
+pub(super) fn error(failure: &Failure, color: Color, fold: Option<usize>) -> String {
+    let part = |label: &str, painted: String, text: &str| {
+        let text = sanitize::one_line(text);
+        let text = match fold {
+            Some(width) => {
+                let indent = label.len() + 1;
+                let lines = columns::folded(&text, width.saturating_sub(indent));
+                lines.join(&format!("\n{:indent$}", ""))
+            }
+            None => text,
+        };
+        format!("{painted} {text}")
+    };
+    let mut lines = part("error:", color.alarm("error:"), &failure.message);
+    if let Some(hint) = &failure.hint {
+        lines.push('\n');
+        lines += &part("hint:", color.strong("hint:"), hint);
+    }
+    lines
 }
 
 /// A number of bytes: `1 byte`, `18 bytes`.
@@ -115,9 +132,12 @@ mod tests {
     fn a_failure_does_nothing_to_a_terminal() {
         let quoted = "a\x1b]0;x\x07\u{202e}b\nc";
         let failure = Failure::usage(format!("the name '{quoted}' is none")).hint(quoted);
-        let shown = error(&failure, Colour::Off);
+        let shown = error(&failure, Color::Off, None);
         let safe = "a\\x1b]0;x\\x07\\u{202e}b\\nc";
-        assert_eq!(shown, format!("error: the name '{safe}' is none; {safe}"));
+        assert_eq!(
+            shown,
+            format!("error: the name '{safe}' is none\nhint: {safe}")
+        );
     }
 
     #[test]

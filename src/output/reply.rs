@@ -1,7 +1,7 @@
 //! A reply on standard output, as it comes.
 
+use super::Output;
 use super::hexdump::Hexdump;
-use super::{Halt, Output};
 use crate::cli::ReplyForm;
 use crate::sanitize::{self, Sanitizer};
 
@@ -64,7 +64,7 @@ impl<'a> ReplyPrinter<'a> {
     }
 
     /// Prints the next bytes.
-    pub fn reply(&mut self, bytes: &[u8]) -> Result<(), Halt> {
+    pub fn reply(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         let mut text = String::new();
         match &mut self.form {
             Form::Reported => return Ok(()),
@@ -77,7 +77,7 @@ impl<'a> ReplyPrinter<'a> {
 
     /// No more will come: prints what was held back, and on a terminal a line end if the reply
     /// has none.
-    pub fn finish(&mut self) -> Result<(), Halt> {
+    pub fn finish(&mut self) -> anyhow::Result<()> {
         let mut text = String::new();
         match &mut self.form {
             Form::Reported | Form::Bytes => {}
@@ -92,7 +92,7 @@ impl<'a> ReplyPrinter<'a> {
         Ok(())
     }
 
-    fn print(&mut self, bytes: &[u8]) -> Result<(), Halt> {
+    fn print(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         let Some(last) = bytes.last() else {
             return Ok(());
         };

@@ -12,7 +12,7 @@ use crate::connect::{self, Connection, Endpoint};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::output::{Halt, Output, ReplyPrinter, human};
+use crate::output::{Output, ReplyPrinter, human};
 use crate::sanitize;
 use crate::sim::Session;
 use crate::target::Place;
@@ -97,7 +97,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// The only try of a command.
-    pub(super) async fn once(&self) -> Result<Exit, Halt> {
+    pub(super) async fn once(&self) -> anyhow::Result<Exit> {
         let mut printer = self.output.reply(self.plan.form);
         let tried = self.run(None, &mut printer).await?;
         match tried.failure() {
@@ -111,7 +111,7 @@ impl<'a> Attempt<'a> {
         &self,
         seq: Option<u64>,
         printer: &mut ReplyPrinter<'_>,
-    ) -> Result<Tried, Halt> {
+    ) -> anyhow::Result<Tried> {
         let connection = tokio::select! {
             biased;
             exit = self.interrupt.requested() => {

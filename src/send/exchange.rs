@@ -8,8 +8,8 @@ use super::wire::{Step, Unacknowledged, Wire};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
+use crate::output::ReplyPrinter;
 use crate::output::human::bytes;
-use crate::output::{Halt, ReplyPrinter};
 use crate::sanitize;
 
 /// How much of a reply a report holds.
@@ -45,7 +45,7 @@ pub(super) async fn exchange(
     plan: &Plan,
     printer: &mut ReplyPrinter<'_>,
     interrupt: &Interrupt,
-) -> Result<Outcome, Halt> {
+) -> anyhow::Result<Outcome> {
     let mut reply = Reply::new(plan);
     let ended_by = reply.run(&mut wire, plan, printer, interrupt).await?;
     printer.finish()?;
@@ -117,7 +117,7 @@ impl Reply {
         plan: &Plan,
         printer: &mut ReplyPrinter<'_>,
         interrupt: &Interrupt,
-    ) -> Result<EndedBy, Halt> {
+    ) -> anyhow::Result<EndedBy> {
         let mut input_open = true;
         let timer = tokio::time::sleep(plan.reply_timeout);
         tokio::pin!(timer);
@@ -188,7 +188,7 @@ impl Reply {
         bytes: &[u8],
         plan: &Plan,
         printer: &mut ReplyPrinter<'_>,
-    ) -> Result<Option<EndedBy>, Halt> {
+    ) -> anyhow::Result<Option<EndedBy>> {
         if matches!(plan.rule, Rule::Acknowledged) {
             return Ok(None);
         }

@@ -14,7 +14,7 @@ use super::plan::Plan;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::output::{Halt, Output};
+use crate::output::Output;
 use crate::sanitize;
 use crate::target::{self, DEFAULT_PORT, Place, Target};
 
@@ -137,7 +137,7 @@ pub(super) async fn run(
     parallel: NonZeroU16,
     output: &Output,
     interrupt: &Interrupt,
-) -> Result<Exit, Halt> {
+) -> anyhow::Result<Exit> {
     let next = Cell::new(0);
     let told = RefCell::new(Told::default());
     let worker = || async {
@@ -179,7 +179,7 @@ async fn one(
     target: &Target,
     output: &Output,
     interrupt: &Interrupt,
-) -> Result<Tried, Halt> {
+) -> anyhow::Result<Tried> {
     let tried = match endpoint(&target.place, &target.text) {
         Ok(endpoint) => {
             let mut printer = output.labelled_reply(plan.form, &target.text);
@@ -221,9 +221,9 @@ impl Told {
 }
 
 /// Runs all workers on this task; the first error ends them all.
-async fn together<F>(mut workers: Vec<std::pin::Pin<Box<F>>>) -> Result<(), Halt>
+async fn together<F>(mut workers: Vec<std::pin::Pin<Box<F>>>) -> anyhow::Result<()>
 where
-    F: Future<Output = Result<(), Halt>>,
+    F: Future<Output = anyhow::Result<()>>,
 {
     std::future::poll_fn(|cx| {
         let mut error = None;

@@ -9,7 +9,7 @@ use super::attempt::{Attempt, Tried};
 use super::report::{Statistics, Summary};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Halt, human};
+use crate::output::human;
 use crate::sanitize;
 
 /// Tries `count` times, each `interval` after the one before began, or when that has ended.
@@ -20,7 +20,7 @@ pub(super) async fn run(
     attempt: &Attempt<'_>,
     count: u64,
     interval: Duration,
-) -> Result<Exit, Halt> {
+) -> anyhow::Result<Exit> {
     let output = attempt.output;
     let mut statistics = Statistics::new();
     let mut worst: Option<Failure> = None;

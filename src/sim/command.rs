@@ -24,14 +24,14 @@ use crate::interrupt::Interrupt;
 use crate::mdns::link;
 use crate::net::interfaces;
 use crate::net::interfaces::Interface;
-use crate::output::{Halt, Output};
+use crate::output::Output;
 use crate::sanitize;
 
 /// Runs a virtual board until it is interrupted, and prints what it tells.
 ///
 /// # Errors
 /// A board that can't be had as it was asked for, and a standard output that can't be written.
-pub fn run(args: &SimArgs, output: &Output) -> Result<Exit, Halt> {
+pub fn run(args: &SimArgs, output: &Output) -> anyhow::Result<Exit> {
     let plan = Plan::new(args)?;
     let (events, told) = event::events();
     match &plan.exposure {
@@ -47,7 +47,7 @@ fn run_relay(
     events: Events,
     told: mpsc::Receiver<BoardEvent>,
     output: &Output,
-) -> Result<Exit, Halt> {
+) -> anyhow::Result<Exit> {
     let listener = bind(listen)?;
     let address = listener
         .local_addr()
@@ -162,7 +162,7 @@ fn run_tap(
     events: Events,
     told: mpsc::Receiver<BoardEvent>,
     output: &Output,
-) -> Result<Exit, Halt> {
+) -> anyhow::Result<Exit> {
     use super::board::Board;
     use super::servers::Neighbours;
     use super::tap;
@@ -206,7 +206,7 @@ fn run_tap(
     _events: Events,
     _told: mpsc::Receiver<BoardEvent>,
     _output: &Output,
-) -> Result<Exit, Halt> {
+) -> anyhow::Result<Exit> {
     Err(Failure::usage("--tap: TAP interfaces are Linux's alone")
         .hint("leave it out, and the board is behind a listening socket, see --listen")
         .into())
@@ -255,7 +255,7 @@ fn finish(
     told: mpsc::Receiver<BoardEvent>,
     network: Network,
     output: &Output,
-) -> Result<Exit, Halt> {
+) -> anyhow::Result<Exit> {
     let printed = print(plan, names, told, output);
     // Whatever has become of its console, the board says goodbye to its network.
     let summary = network.stop()?;
@@ -270,7 +270,7 @@ fn print(
     names: &Names<'_>,
     mut told: mpsc::Receiver<BoardEvent>,
     output: &Output,
-) -> Result<Option<Failure>, Halt> {
+) -> anyhow::Result<Option<Failure>> {
     let mut tip = true;
     while let Some(event) = told.blocking_recv() {
         let vanished = match (&event, &plan.exposure) {

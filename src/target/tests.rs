@@ -119,7 +119,10 @@ fn what_is_no_target_is_named_and_mended() {
     ] {
         let failure = Target::parse(text).unwrap_err();
         assert!(failure.message.contains(message), "{text}: {failure}");
-        assert!(failure.to_string().contains(hint), "{text}: {failure}");
+        assert!(
+            failure.hint.as_deref().unwrap_or_default().contains(hint),
+            "{text}: {failure}"
+        );
         assert!(!failure.to_string().contains(char::is_control), "{text}");
     }
 }

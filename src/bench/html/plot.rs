@@ -1,4 +1,4 @@
-//! Line plots as SVG, for the page in the browser: colours come from the page's style.
+//! Line plots as SVG, for the page in the browser: colors come from the page's style.
 
 use std::fmt::Write as _;
 
@@ -212,7 +212,7 @@ pub(crate) enum Style {
     Bars,
 }
 
-/// A named series of points; `class` is its colour in the page's style.
+/// A named series of points; `class` is its color in the page's style.
 #[derive(Debug, Clone)]
 pub(crate) struct Curve {
     name: &'static str,

@@ -19,7 +19,7 @@ impl Page {
     pub(crate) fn heading(&mut self, title: &str) {
         self.text.push('\n');
         for line in self.folded(title, 0) {
-            let line = self.colour.strong(&line);
+            let line = self.color.strong(&line);
             let _ = writeln!(self.text, "{line}");
         }
     }

@@ -6,7 +6,7 @@ use crate::bench::example;
 use tcpctl_engine::measurement::ErrorClass;
 
 fn plain(report: &Report) -> String {
-    render(report, Colour::Off, Charset::Unicode, 80, None)
+    render(report, Color::Off, Charset::Unicode, 80, None)
 }
 
 /// The knee's cause makes the widest line.
@@ -33,7 +33,7 @@ fn a_ramp_fits_a_terminal_of_80_columns_and_has_a_chart_of_each_kind() {
             "{chart}: {ramp}"
         );
     }
-    let wide = render(&report, Colour::Off, Charset::Unicode, 120, None);
+    let wide = render(&report, Color::Off, Charset::Unicode, 120, None);
     assert!(
         wide.contains("sent again") && wide.contains("  max"),
         "{wide}"
@@ -44,7 +44,7 @@ fn a_ramp_fits_a_terminal_of_80_columns_and_has_a_chart_of_each_kind() {
 #[test]
 fn sentences_are_folded_on_a_terminal_and_nowhere_else() {
     let report = example::full();
-    let folded = render(&report, Colour::Off, Charset::Unicode, 80, Some(80));
+    let folded = render(&report, Color::Off, Charset::Unicode, 80, Some(80));
     let long: Vec<_> = folded
         .lines()
         .filter(|line| line.chars().count() > 80)
@@ -68,7 +68,7 @@ fn a_narrow_terminal_breaks_no_line_of_a_report() {
     let mut report = example::full();
     report.comparison = Some(compare(&example::report(), &report));
     for width in [40, 50, 60, 70] {
-        let text = render(&report, Colour::Off, Charset::Unicode, width, Some(width));
+        let text = render(&report, Color::Off, Charset::Unicode, width, Some(width));
         let long: Vec<_> = text
             .lines()
             .filter(|line| line.chars().count() > width)
@@ -85,7 +85,7 @@ fn a_narrow_terminal_breaks_no_line_of_a_report() {
             assert!(text.contains(part), "{width}: {part} is not in\n{text}");
         }
     }
-    let narrow = render(&report, Colour::Off, Charset::Unicode, 40, Some(40));
+    let narrow = render(&report, Color::Off, Charset::Unicode, 40, Some(40));
     assert!(
         narrow.contains("  held in all            8\n    the 9th connection"),
         "{narrow}"
@@ -219,7 +219,7 @@ fn what_others_wrote_does_nothing_to_a_terminal() {
 
 #[test]
 fn ascii_is_ascii() {
-    let text = render(&example::full(), Colour::Off, Charset::Ascii, 80, None);
+    let text = render(&example::full(), Color::Off, Charset::Ascii, 80, None);
     assert!(text.is_ascii(), "{text}");
 }
 

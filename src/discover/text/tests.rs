@@ -24,7 +24,7 @@ fn board(name: &str) -> BoardReport {
 
 #[test]
 fn a_line_has_all_that_is_known_and_nothing_that_harms() {
-    let text = line(&board("a\u{1b}]0;x\u{7}\u{202e}"), Colour::Off);
+    let text = line(&board("a\u{1b}]0;x\u{7}\u{202e}"), Color::Off);
     assert!(text.starts_with("a\\x1b]0;x\\x07\\u{202e}"), "{text}");
     for part in [
         "[fe80::1%eth0]:3000",
@@ -38,7 +38,7 @@ fn a_line_has_all_that_is_known_and_nothing_that_harms() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains(char::is_control), "{text:?}");
-    let long = line(&board(&"x".repeat(5000)), Colour::Off);
+    let long = line(&board(&"x".repeat(5000)), Color::Off);
     assert!(long.len() < 300, "{}", long.len());
 }
 
@@ -62,7 +62,7 @@ fn columns_are_aligned_in_any_script() {
         columns: 200,
         rows: 24,
     };
-    let text = table(&["a", "厨房の板", "Küche"]).draw(wide, wide, Colour::Off);
+    let text = table(&["a", "厨房の板", "Küche"]).draw(wide, wide, Color::Off);
     let lines: Vec<_> = text.lines().collect();
     let column = |line: &str, part: &str| line[..line.find(part).unwrap()].width();
     let addresses = column(lines[0], "ADDRESS");
@@ -79,7 +79,7 @@ fn where_all_does_not_fit_it_is_the_name_that_is_cut() {
         rows: 24,
     };
     let long = "Board in the kitchen with a very long name";
-    let text = table(&[long]).draw(screen, screen, Colour::Off);
+    let text = table(&[long]).draw(screen, screen, Color::Off);
     let line = text.lines().nth(1).unwrap();
     assert!(line.starts_with("Board in th...  [fe80"), "{text}");
     assert!(line.contains("online 1.32 ms"), "{text}");
@@ -95,7 +95,7 @@ fn on_a_narrow_terminal_columns_are_left_out_and_not_the_status() {
         board.greeting = None;
         board.addresses = vec!["192.168.178.123".into()];
         table.boards.push(board);
-        let text = table.draw(screen, screen, Colour::Off);
+        let text = table.draw(screen, screen, Color::Off);
         assert!(text.lines().all(|it| it.width() <= columns), "{text}");
         text.lines().take(2).map(str::to_owned).collect::<Vec<_>>()
     };
@@ -125,7 +125,7 @@ fn the_last_table_is_broken_between_columns() {
     };
     let mut table = table(&["tcpctl-0b3c"]);
     table.watching = false;
-    let text = table.draw(terminal, whole, Colour::Off);
+    let text = table.draw(terminal, whole, Color::Off);
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 4, "{text}");
     for (heading, cell) in [("FOUND", "mdns+gateway"), ("STATUS", "online 1.32 ms")] {
@@ -154,19 +154,19 @@ fn two_names_at_one_address_have_a_line_each() {
 #[test]
 fn a_table_stays_on_its_screen_and_is_drawn_over_itself() {
     let mut table = table(&["a", "b", "c", "d", "e"]);
-    let text = table.draw(NARROW, NARROW, Colour::Off);
+    let text = table.draw(NARROW, NARROW, Color::Off);
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), NARROW.rows - 1, "{text}");
     assert!(lines.iter().all(|line| line.width() <= NARROW.columns));
     assert_eq!(lines[3..], ["and 3 more", "5 boards; Ctrl-C ends"]);
-    let again = table.draw(NARROW, NARROW, Colour::Off);
+    let again = table.draw(NARROW, NARROW, Color::Off);
     assert_eq!(again, format!("\x1b[5A\r\x1b[J{text}"));
     // On half the columns some lines take two rows.
     let half = Size {
         columns: 15,
         ..NARROW
     };
-    let narrower = table.draw(half, half, Colour::Off);
+    let narrower = table.draw(half, half, Color::Off);
     let above: usize = table_rows(&lines, 15);
     assert!(
         narrower.starts_with(&format!("\x1b[{above}A")),

@@ -11,7 +11,6 @@ use crate::failure::{Failure, Kind};
 use crate::flash::boot::{self, End, Heard, Reached};
 use crate::flash::event::FlashEvent;
 use crate::flash::settings::{self, Wanted};
-use crate::output::Halt;
 use crate::sanitize;
 use crate::serial::port;
 
@@ -29,7 +28,7 @@ impl Flash<'_> {
         console: espflash::connection::Port,
         told: Told,
         wanted: &Wanted,
-    ) -> Result<Exit, Halt> {
+    ) -> anyhow::Result<Exit> {
         let (sender, mut heard) = mpsc::unbounded_channel();
         let name = told.port.name();
         let port = told.port.clone();
@@ -180,7 +179,7 @@ mod tests {
         ] {
             let failure = never_ready("/dev/ttyUSB0", chip, &end, &wanted(mode));
             assert_eq!(failure.kind, Kind::Device);
-            let text = failure.to_string();
+            let text = format!("{failure} {}", failure.hint.clone().unwrap_or_default());
             assert!(text.contains(advice), "{end:?}: {text}");
             assert!(text.starts_with("/dev/ttyUSB0: "), "{text}");
         }

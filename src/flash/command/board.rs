@@ -14,11 +14,10 @@ use crate::flash::event::FlashEvent;
 use crate::flash::loader::{Device, Wish};
 use crate::flash::repair::Stage;
 use crate::flash::settings::{self, Wanted};
-use crate::output::Halt;
 
 impl Flash<'_> {
     /// The whole way, on a board.
-    pub(super) async fn with_a_board(&self, given: Option<Firmware>) -> Result<Exit, Halt> {
+    pub(super) async fn with_a_board(&self, given: Option<Firmware>) -> anyhow::Result<Exit> {
         let wish = Wish {
             port: self.port().await?,
             before: self.args.before,
@@ -61,7 +60,7 @@ impl Flash<'_> {
     }
 
     /// The settings, without the firmware.
-    async fn settings_alone(&self, mut device: Device) -> Result<Exit, Halt> {
+    async fn settings_alone(&self, mut device: Device) -> anyhow::Result<Exit> {
         let stored;
         (device, stored) = blocking(move || {
             let stored = stored_settings(&mut device);
@@ -111,7 +110,7 @@ impl Flash<'_> {
         firmware: Option<&Firmware>,
         parts: Vec<Part>,
         wanted: &Wanted,
-    ) -> Result<Exit, Halt> {
+    ) -> anyhow::Result<Exit> {
         let erase = self.args.erase;
         if erase {
             device.can_erase()?;
@@ -173,7 +172,10 @@ impl Flash<'_> {
     }
 
     /// Resets the board; its console, if it runs its program now.
-    async fn reset(&self, mut device: Device) -> Result<Option<espflash::connection::Port>, Halt> {
+    async fn reset(
+        &self,
+        mut device: Device,
+    ) -> anyhow::Result<Option<espflash::connection::Port>> {
         let after = self.args.after;
         let (reset, console) = blocking(move || {
             let reset = device.reset(after);

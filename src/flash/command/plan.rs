@@ -12,7 +12,6 @@ use crate::failure::{Failure, Kind};
 use crate::flash::event::{BoardFacts, FirmwareFacts, FlashEvent, Plan, Step};
 use crate::flash::loader::Device;
 use crate::flash::settings::{self, Wanted};
-use crate::output::Halt;
 
 /// What the plan says of board and firmware.
 pub(super) struct Facts<'a> {
@@ -98,7 +97,7 @@ impl Flash<'_> {
         facts: Facts<'_>,
         parts: Vec<Step>,
         wanted: &Wanted,
-    ) -> Result<(), Halt> {
+    ) -> anyhow::Result<()> {
         let mac = facts.board.as_ref().and_then(|board| board.mac.clone());
         let told = wanted.made_up.as_ref().filter(|_| !self.args.dry_run);
         self.tell_later(FlashEvent::Plan(Plan {

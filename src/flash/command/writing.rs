@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::flash::event::FlashEvent;
 use crate::flash::loader::Device;
 use crate::flash::repair::Stage;
-use crate::output::{Halt, human};
+use crate::output::human;
 
 impl Flash<'_> {
     pub(super) async fn agree_to_erase(&self) -> Result<(), Failure> {
@@ -38,7 +38,7 @@ impl Flash<'_> {
         }
     }
 
-    pub(super) async fn erase(&self, mut device: Device) -> Result<Device, Halt> {
+    pub(super) async fn erase(&self, mut device: Device) -> anyhow::Result<Device> {
         let start = Instant::now();
         self.stage.set(Stage::Erasing);
         self.output
@@ -57,7 +57,11 @@ impl Flash<'_> {
     }
 
     /// Writes and verifies, and tells how far it is.
-    pub(super) async fn write(&self, mut device: Device, parts: Vec<Part>) -> Result<Device, Halt> {
+    pub(super) async fn write(
+        &self,
+        mut device: Device,
+        parts: Vec<Part>,
+    ) -> anyhow::Result<Device> {
         if parts.is_empty() {
             return Ok(device);
         }

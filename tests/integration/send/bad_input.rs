@@ -136,8 +136,8 @@ fn help_is_data_with_examples() {
     let help = String::from_utf8(ended.stdout).unwrap();
     assert!(help.matches("$ tcpctl send").count() >= 3, "{help}");
     assert!(!help.contains('\u{1b}'));
-    let coloured = run(["send", "--help", "--color", "always"]);
-    assert!(coloured.stdout.contains(&0x1b));
+    let colored = run(["send", "--help", "--color", "always"]);
+    assert!(colored.stdout.contains(&0x1b));
 }
 
 #[test]

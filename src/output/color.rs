@@ -1,20 +1,20 @@
-//! Whether to use colour.
+//! Whether to use color.
 
 use std::env;
 use std::ffi::OsString;
 
 use crate::cli::ColorWhen;
 
-/// Colour, or none, on one stream.
+/// Color, or none, on one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Colour {
-    /// Colour.
+pub enum Color {
+    /// Color.
     On,
     /// None.
     Off,
 }
 
-impl Colour {
+impl Color {
     /// Decides for a stream that is a terminal or not: `--color` first, then a non-empty
     /// `NO_COLOR`, then `CLICOLOR_FORCE`, then whether it is a terminal and `TERM` not `dumb`.
     pub fn decide(when: ColorWhen, is_terminal: bool) -> Self {
@@ -31,7 +31,7 @@ impl Colour {
         self.in_sequence("1", text)
     }
 
-    /// `text` in a faint colour.
+    /// `text` in a faint color.
     pub fn faint(self, text: &str) -> String {
         self.in_sequence("2", text)
     }
@@ -48,7 +48,7 @@ fn decide(
     when: ColorWhen,
     is_terminal: bool,
     variable: impl Fn(&str) -> Option<OsString>,
-) -> Colour {
+) -> Color {
     let set = |name| variable(name).filter(|value| !value.is_empty());
     let on = match when {
         ColorWhen::Always => true,
@@ -57,14 +57,14 @@ fn decide(
         ColorWhen::Auto if set("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
         ColorWhen::Auto => is_terminal && set("TERM").is_none_or(|term| term != "dumb"),
     };
-    if on { Colour::On } else { Colour::Off }
+    if on { Color::On } else { Color::Off }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    type Case<'a> = (ColorWhen, bool, &'a [(&'a str, &'a str)], Colour);
+    type Case<'a> = (ColorWhen, bool, &'a [(&'a str, &'a str)], Color);
 
     #[test]
     fn the_order_of_the_contract() {
@@ -73,25 +73,25 @@ mod tests {
         let force = ("CLICOLOR_FORCE", "1");
         let dumb = ("TERM", "dumb");
         let cases: [Case<'_>; 11] = [
-            (Always, false, &[no], Colour::On),
-            (Never, true, &[force], Colour::Off),
-            (Auto, true, &[], Colour::On),
-            (Auto, false, &[], Colour::Off),
-            (Auto, true, &[no], Colour::Off),
-            (Auto, true, &[("NO_COLOR", "")], Colour::On),
-            (Auto, true, &[no, force], Colour::Off),
-            (Auto, false, &[force], Colour::On),
-            (Auto, false, &[("CLICOLOR_FORCE", "0")], Colour::Off),
-            (Auto, true, &[dumb], Colour::Off),
-            (Auto, false, &[dumb, force], Colour::On),
+            (Always, false, &[no], Color::On),
+            (Never, true, &[force], Color::Off),
+            (Auto, true, &[], Color::On),
+            (Auto, false, &[], Color::Off),
+            (Auto, true, &[no], Color::Off),
+            (Auto, true, &[("NO_COLOR", "")], Color::On),
+            (Auto, true, &[no, force], Color::Off),
+            (Auto, false, &[force], Color::On),
+            (Auto, false, &[("CLICOLOR_FORCE", "0")], Color::Off),
+            (Auto, true, &[dumb], Color::Off),
+            (Auto, false, &[dumb, force], Color::On),
         ];
-        for (when, is_terminal, environment, colour) in cases {
+        for (when, is_terminal, environment, color) in cases {
             let variable = |name: &str| {
                 let found = environment.iter().find(|(known, _)| *known == name);
                 found.map(|(_, value)| OsString::from(value))
             };
             let decided = decide(when, is_terminal, variable);
-            assert_eq!(decided, colour, "{when:?} {is_terminal} {environment:?}");
+            assert_eq!(decided, color, "{when:?} {is_terminal} {environment:?}");
         }
     }
 }
