@@ -81,7 +81,7 @@ fn what_is_missing_is_asked_for_by_its_option() {
         (&[("mode", "sta")], "--ssid NAME"),
     ] {
         let refused = asked(options, None).over(Err(Afresh::Blank)).unwrap_err();
-        assert!(refused.to_string().contains(hint), "{refused}");
+        assert!(format!("{refused:?}").contains(hint), "{refused:?}");
     }
 }
 
