@@ -8,7 +8,6 @@
 mod bench;
 mod completions;
 mod config;
-mod deferred;
 mod discover;
 mod flash;
 mod man;
@@ -21,7 +20,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use bench::{BenchArgs, CloseWith, MergeArgs, Part};
 pub use completions::{CompletionsArgs, Shell};
 pub use config::ConfigArgs;
-pub use deferred::Deferred;
 pub use discover::DiscoverArgs;
 pub use flash::{After, Before, FlashArgs};
 pub use man::ManArgs;
@@ -95,35 +93,35 @@ pub enum ColorWhen {
 pub enum Command {
     /// Measure what a TCP server can take, and how fast it answers
     #[command(long_about = bench::ABOUT)]
-    Bench(Deferred<BenchArgs>),
+    Bench(Box<BenchArgs>),
     /// List the boards on the network and on the cable
     #[command(long_about = discover::ABOUT)]
-    Discover(Deferred<DiscoverArgs>),
+    Discover(Box<DiscoverArgs>),
     /// Put the firmware and its settings onto a board, and see that it answers
     #[command(long_about = flash::ABOUT)]
-    Flash(Deferred<FlashArgs>),
+    Flash(Box<FlashArgs>),
     /// Show what a board prints on its serial line
     #[command(long_about = monitor::ABOUT)]
-    Monitor(Deferred<MonitorArgs>),
+    Monitor(Box<MonitorArgs>),
     /// Send a message to a TCP server and print its reply
     #[command(long_about = send::ABOUT)]
-    Send(Deferred<SendArgs>),
+    Send(Box<SendArgs>),
     /// Run a virtual board: the firmware's own server, with no hardware
     #[command(long_about = sim::ABOUT)]
-    Sim(Deferred<SimArgs>),
+    Sim(Box<SimArgs>),
     /// Join saved runs of bench into one report
-    Merge(Deferred<MergeArgs>),
+    Merge(Box<MergeArgs>),
     /// Print the JSON schema of a command's output
-    Schema(Deferred<SchemaArgs>),
+    Schema(Box<SchemaArgs>),
     /// Show the settings in force, and where each comes from
     #[command(long_about = config::ABOUT)]
-    Config(Deferred<ConfigArgs>),
+    Config(Box<ConfigArgs>),
     /// Print a script that completes commands in a shell
     #[command(long_about = completions::ABOUT)]
-    Completions(Deferred<CompletionsArgs>),
+    Completions(Box<CompletionsArgs>),
     /// Print a manual page
     #[command(long_about = man::ABOUT)]
-    Man(Deferred<ManArgs>),
+    Man(Box<ManArgs>),
 }
 
 /// The arguments of `tcpctl schema`.

@@ -2,8 +2,6 @@
 //! code.
 #![allow(unsafe_code)]
 
-#[cfg(own_math)]
-mod math;
 #[cfg(target_os = "linux")]
 pub mod tap;
 pub mod terminal;
