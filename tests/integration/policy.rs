@@ -1,7 +1,14 @@
-//! Rules of this house that no compiler keeps.
+//! Rules of this tree that the compiler does not check.
 
+mod imports;
+mod source;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+
+use imports::{Crate, Edge, cycles};
+use source::{Source, ident, is_path_separator, is_punct, lines_where, root, sources};
 
 /// Where unsafe code may be: what differs between systems, and what no safe code can do on a chip.
 const AUDITED: [&str; 5] = [
@@ -10,12 +17,6 @@ const AUDITED: [&str; 5] = [
     "engine/src/sys.rs",
     "engine/src/sys/",
     "firmware/esp32/src/raw.rs",
-];
-
-/// Where the word stands in text alone: what this file looks for, and a program that a test compiles.
-const QUOTED: [&str; 2] = [
-    "tests/integration/policy.rs",
-    "tests/integration/monitor/decoding.rs",
 ];
 
 /// The manifests, each a workspace's or a package's.
@@ -28,77 +29,143 @@ const MANIFESTS: [&str; 6] = [
     "fuzz/Cargo.toml",
 ];
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The Rust sources of this repository, by their path in it, with their text.
-fn sources() -> Vec<(String, String)> {
-    let mut folders: Vec<PathBuf> = [
-        "src", "engine", "build", "firmware", "fuzz", "tests", "benches",
-    ]
-    .map(|folder| root().join(folder))
-    .into();
-    let mut sources = vec![source(&root().join("build.rs"))];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() && !path.ends_with("target") {
-                folders.push(path);
-            } else if path.extension().is_some_and(|end| end == "rs") {
-                sources.push(source(&path));
+/// The root files of the crates, without those of tests and benches.
+fn crates() -> Vec<String> {
+    let mut roots = vec!["src/lib.rs".to_owned(), "engine/src/lib.rs".to_owned()];
+    for entry in fs::read_dir(root().join("firmware")).expect("a folder") {
+        let path = entry.expect("an entry").path().join("src");
+        let name = path.strip_prefix(root()).expect("a path in the repository");
+        for file in ["lib.rs", "main.rs"] {
+            if path.join(file).exists() {
+                roots.push(name.join(file).to_string_lossy().into_owned());
             }
         }
     }
-    sources
+    roots
 }
 
-fn source(path: &Path) -> (String, String) {
-    let text = fs::read_to_string(path).expect("a text");
-    let path = path.strip_prefix(root()).expect("a path in here");
-    (path.to_string_lossy().replace('\\', "/"), text)
-}
-
-/// The code of a line, without a comment at its end.
-fn code(line: &str) -> &str {
-    line.split("//").next().unwrap_or_default()
-}
-
-/// Whether a line has `unsafe` as a word of the language, or lets it be one.
-fn has_unsafe(line: &str) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '"';
-    let mut words = code(line).split(|c: char| !is_part(c));
-    words.any(|word| word == "unsafe") || code(line).contains("allow(unsafe_code")
+/// The cycles among `edges`, as lines of a message; `ends` names the nodes of an edge.
+fn describe_cycles(edges: &[Edge], ends: impl Fn(&Edge) -> (String, String)) -> String {
+    let pairs: BTreeSet<_> = edges.iter().map(&ends).filter(|(a, b)| a != b).collect();
+    let mut text = String::new();
+    for group in cycles(&pairs) {
+        let members: Vec<_> = group.iter().map(String::as_str).collect();
+        let _ = writeln!(text, "cycle of {}: {}", group.len(), members.join(", "));
+        for edge in edges {
+            let (from, to) = ends(edge);
+            if from != to && group.contains(&from) && group.contains(&to) {
+                let Edge {
+                    from,
+                    line,
+                    path,
+                    to,
+                    ..
+                } = edge;
+                let _ = writeln!(text, "  {from}:{line}: {path} is in {to}");
+            }
+        }
+    }
+    text
 }
 
 #[test]
-fn unsafe_code_is_where_it_is_audited_and_nowhere_else() {
-    let sources = sources();
-    assert!(sources.len() > 200, "{} files only", sources.len());
-    let found: Vec<_> = sources
+fn files_do_not_import_each_other_in_a_cycle() {
+    let mut text = String::new();
+    for root in crates() {
+        let mut edges = Crate::read(&root).edges();
+        edges.retain(|edge| !edge.is_family);
+        text += &describe_cycles(&edges, |edge| (edge.from.clone(), edge.to.clone()));
+    }
+    println!("cycles between files:\n{text}");
+}
+
+#[test]
+fn top_level_modules_do_not_import_each_other_in_a_cycle() {
+    let mut edges = Crate::read("src/lib.rs").edges();
+    edges.retain(|edge| !edge.tops.0.is_empty() && !edge.tops.1.is_empty());
+    let text = describe_cycles(&edges, |edge| edge.tops.clone());
+    println!("cycles between top-level modules:\n{text}");
+}
+
+#[test]
+fn import_graph_follows_reexports_and_skips_tests() {
+    let edges = Crate::read("tests/integration/policy/sample/lib.rs").edges();
+    let found: Vec<_> = edges
         .iter()
-        .filter(|(path, _)| !AUDITED.iter().any(|audited| path.starts_with(audited)))
-        .filter(|(path, _)| !QUOTED.contains(&path.as_str()))
-        .flat_map(|(path, text)| {
-            let lines = text.lines().enumerate();
-            let unsafe_lines = lines.filter(|(_, line)| has_unsafe(line));
-            unsafe_lines.map(move |(number, line)| format!("{path}:{}: {line}", number + 1))
+        .map(|edge| {
+            let name = |path: &str| path.rsplit_once("sample/").expect("a sample").1.to_owned();
+            (name(&edge.from), name(&edge.to), edge.line, edge.is_family)
         })
         .collect();
+    let expected = [
+        ("a.rs", "a/inner.rs", 1, true),
+        ("a.rs", "b.rs", 3, false),
+        ("a/inner.rs", "b.rs", 4, false),
+        ("b.rs", "a/inner.rs", 5, false),
+    ];
+    let expected = expected.map(|(from, to, line, family)| (from.into(), to.into(), line, family));
+    assert_eq!(found, expected);
+    edges
+        .iter()
+        .for_each(|edge| println!("{}:{}: {}", edge.from, edge.line, edge.path));
+}
+
+/// `path:line` of each place that `matches`, in the sources that `select` takes.
+fn find(
+    sources: &[Source],
+    select: impl Fn(&str) -> bool,
+    matches: &impl Fn(&[proc_macro2::TokenTree], usize) -> bool,
+) -> Vec<String> {
+    let selected = sources.iter().filter(|source| select(&source.path));
+    selected
+        .flat_map(|source| {
+            let lines = lines_where(source.tokens.clone(), matches);
+            lines
+                .into_iter()
+                .map(|line| format!("{}:{line}", source.path))
+        })
+        .collect()
+}
+
+#[test]
+fn only_the_output_module_prints() {
+    let prints = |tokens: &[proc_macro2::TokenTree], index: usize| {
+        let word = ident(tokens, index).unwrap_or_default();
+        let is_macro = is_punct(tokens, index + 1, '!');
+        let is_stream = is_path_separator(tokens, index.wrapping_sub(2))
+            && !(is_punct(tokens, index + 2, '.')
+                && ident(tokens, index + 3).as_deref() == Some("is_terminal"));
+        match &*word {
+            "print" | "println" | "eprint" | "eprintln" | "dbg" => is_macro,
+            "stdout" | "stderr" => is_stream,
+            _ => false,
+        }
+    };
+    let found = find(
+        &sources(),
+        |path| path.starts_with("src/") && !path.starts_with("src/output"),
+        &prints,
+    );
+    println!("printing outside of src/output:\n{}", found.join("\n"));
+}
+
+#[test]
+fn unsafe_code_is_in_audited_modules_only() {
+    let is_unsafe = |tokens: &[proc_macro2::TokenTree], index: usize| {
+        let word = ident(tokens, index).unwrap_or_default();
+        let is_allowed = ["allow", "expect"].contains(&&*word)
+            && tokens
+                .get(index + 1)
+                .is_some_and(|list| list.to_string().contains("unsafe_code"));
+        word == "unsafe" || is_allowed
+    };
+    let sources = sources();
+    let is_audited = |path: &str| AUDITED.iter().any(|audited| path.starts_with(audited));
+    let found = find(&sources, |path| !is_audited(path), &is_unsafe);
     assert!(found.is_empty(), "{}", found.join("\n"));
-    for audited in [
-        "src/sys.rs",
-        "engine/src/sys.rs",
-        "firmware/esp32/src/raw.rs",
-    ] {
-        let (_, text) = sources
-            .iter()
-            .find(|(path, _)| path == audited)
-            .expect("it is there");
-        assert!(
-            text.lines().any(has_unsafe),
-            "{audited} has none: is it still the place?"
-        );
+    for audited in AUDITED {
+        let found = find(&sources, |path| path.starts_with(audited), &is_unsafe);
+        assert!(!found.is_empty(), "{audited} has no unsafe code: remove it");
     }
 }
 
@@ -111,7 +178,7 @@ fn every_workspace_denies_unsafe_code() {
 }
 
 #[test]
-fn every_dependency_has_its_reason() {
+fn every_dependency_has_a_reason() {
     let mut seen = 0;
     for manifest in MANIFESTS {
         let text = fs::read_to_string(root().join(manifest)).expect("a manifest");
@@ -121,24 +188,12 @@ fn every_dependency_has_its_reason() {
                 Some('[') => in_dependencies = line.ends_with("dependencies]"),
                 Some('#') => reason = true,
                 Some(_) if in_dependencies => {
-                    assert!(reason, "{manifest}: no line above says why: {line}");
+                    assert!(reason, "{manifest}: no comment above says why: {line}");
                     (reason, seen) = (false, seen + 1);
                 }
                 _ => reason = false,
             }
         }
     }
-    assert!(seen > 50, "{seen} only");
-}
-
-#[test]
-fn nothing_names_a_folder_of_one_computer() {
-    // Built of parts, for this is a source too.
-    let homes = ["work", "root", "home"].map(|folder| format!("/{folder}/"));
-    for (path, text) in sources() {
-        for (number, line) in text.lines().enumerate() {
-            let named = homes.iter().find(|home| line.contains(home.as_str()));
-            assert!(named.is_none(), "{path}:{}: {line}", number + 1);
-        }
-    }
+    assert!(seen > 50, "only {seen} dependencies found");
 }
