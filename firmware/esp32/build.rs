@@ -1,7 +1,11 @@
-//! Gives the linker code.x, besides esp-hal's script.
+//! Gives the linker scripts of our own, besides esp-hal's.
 
 fn main() {
-    println!("cargo:rerun-if-changed=code.x");
     println!("cargo:rustc-link-search={}", env!("CARGO_MANIFEST_DIR"));
+    println!("cargo:rerun-if-changed=code.x");
     println!("cargo:rustc-link-arg=-Tcode.x");
+    if std::env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("xtensa") {
+        println!("cargo:rerun-if-changed=xtensa.x");
+        println!("cargo:rustc-link-arg=-Txtensa.x");
+    }
 }

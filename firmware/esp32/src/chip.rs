@@ -1,16 +1,14 @@
-//! What differs from chip to chip: the name, the memory, the thermometer, and how many connections
-//! that leaves room for.
+//! What differs between chips: name, memory, limits, thermometer.
 
 use esp_hal::ram;
 use tcpctl_greeter::plan::Limits;
 use tcpctl_greeter::reset::Reset;
 
-/// How a feature names its chip.
 macro_rules! chips {
     ($($name:literal),*) => {
         $(
             #[cfg(feature = $name)]
-            /// The chip's name, as espflash and ESP-IDF write it.
+            /// The chip's name, as espflash and ESP-IDF spell it.
             pub(crate) const NAME: &str = $name;
         )*
     };
@@ -19,8 +17,8 @@ chips!(
     "esp32", "esp32c2", "esp32c3", "esp32c5", "esp32c6", "esp32c61", "esp32s2", "esp32s3"
 );
 
-/// Connections that are served or wait at the same time: each has its socket and its buffers in
-/// static memory, about 2 kB. The chips with less RAM have fewer.
+/// Connections served or waiting at the same time. Each has a socket and buffers in static memory,
+/// about 2.4 kB.
 pub(crate) const MAX_SLOTS: usize = if cfg!(any(
     feature = "esp32",
     feature = "esp32c2",
@@ -32,18 +30,17 @@ pub(crate) const MAX_SLOTS: usize = if cfg!(any(
     32
 };
 
-/// Stations that the radio takes in AP mode: it has a key for each in its hardware.
+/// Stations that the radio accepts in AP mode: one hardware key each.
 const MAX_STATIONS: u8 = if cfg!(feature = "esp32c2") { 4 } else { 10 };
 
-/// What there is room for.
 pub(crate) const LIMITS: Limits = Limits {
     chip: NAME,
     stations: MAX_STATIONS,
     slots: MAX_SLOTS,
 };
 
-/// Heap beyond the memory that the bootloader leaves behind, in bytes: what the main stack can do
-/// without. Of that 30 kB were used on a C3.
+/// Bytes of heap in addition to the memory reclaimed from the bootloader. The rest is main stack, of
+/// which a C3 used 30 kB.
 const MORE_HEAP: usize = if cfg!(feature = "esp32c2") {
     16 * 1024
 } else if cfg!(any(
@@ -56,14 +53,14 @@ const MORE_HEAP: usize = if cfg!(feature = "esp32c2") {
     48 * 1024
 };
 
-/// Gives the heap its memory. The radio's driver takes about half of it.
-pub(crate) fn heap() {
-    // What the bootloader no longer needs, on every chip at least this much.
+/// Sets up the heap. The radio's driver takes about half of it.
+pub(crate) fn init_heap() {
+    // Memory of the bootloader, at least this much on every chip.
     esp_alloc::heap_allocator!(#[ram(reclaimed)] size: 64 * 1024);
     esp_alloc::heap_allocator!(size: MORE_HEAP);
 }
 
-/// Why the chip started, as the chip tells it: of a panic it knows nothing.
+/// The chip's reset reason; it does not know about panics.
 pub(crate) fn reset() -> Reset {
     esp_hal::system::reset_reason().map_or(Reset::Other, |reason| Reset::from_chip(reason as usize))
 }
@@ -74,7 +71,7 @@ pub(crate) struct Thermometer(Option<esp_hal::tsens::TemperatureSensor<'static>>
 
 #[cfg(any(feature = "esp32c3", feature = "esp32c6"))]
 impl Thermometer {
-    /// Powers the sensor up.
+    /// Powers up the sensor.
     pub(crate) fn new(sensor: esp_hal::peripherals::TSENS<'static>) -> Self {
         use esp_hal::tsens::{Config, TemperatureSensor};
         let sensor = TemperatureSensor::new(sensor, Config::default()).ok();
@@ -87,19 +84,21 @@ impl Thermometer {
     /// The chip's temperature in tenths of a degree Celsius.
     pub(crate) fn decidegrees(&self) -> Option<i16> {
         let reading = self.0.as_ref()?.get_temperature();
-        // -40 to 125 degrees are what the sensor knows.
-        #[expect(clippy::cast_possible_truncation, reason = "at most a few thousand")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the sensor's range is -40 to 125"
+        )]
         Some((reading.to_celsius() * 10.0) as i16)
     }
 }
 
-/// A chip whose temperature sensor the hardware layer does not reach.
+/// esp-hal does not support this chip's temperature sensor.
 #[cfg(not(any(feature = "esp32c3", feature = "esp32c6")))]
 pub(crate) struct Thermometer;
 
 #[cfg(not(any(feature = "esp32c3", feature = "esp32c6")))]
 impl Thermometer {
-    /// Not known.
+    /// Unknown.
     #[expect(clippy::unused_self, reason = "other chips have a sensor")]
     pub(crate) fn decidegrees(&self) -> Option<i16> {
         None

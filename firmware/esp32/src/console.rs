@@ -1,8 +1,7 @@
-//! The serial line: whoever speaks puts a whole line into a queue and goes on; one task empties it
-//! at the line's pace.
+//! The serial line. Writers queue whole lines and never wait; one task drains the queue at the
+//! line's speed.
 //!
-//! It is UART0 at 115200 baud or, once a computer has been seen at its other end, the chip's own
-//! USB-Serial-JTAG.
+//! UART0 at 115200 baud or, once a computer has been seen there, USB-Serial-JTAG.
 
 use core::cell::RefCell;
 use core::fmt::Display;
@@ -23,30 +22,29 @@ const QUEUE: usize = 4 * RECEIVE_BUFFER + 1024;
 pub(crate) struct Console {
     lines: RefCell<Lines<QUEUE>>,
     requests: RefCell<RateLimit>,
-    news: Signal<NoopRawMutex, ()>,
+    has_lines: Signal<NoopRawMutex, ()>,
 }
 
-/// Starts the task that prints.
+/// Starts the tasks that print.
 pub(crate) fn start(spawner: Spawner) -> &'static Console {
     let console = crate::leak(Console {
         lines: RefCell::new(Lines::new()),
         requests: RefCell::new(RateLimit::of_requests()),
-        news: Signal::new(),
+        has_lines: Signal::new(),
     });
-    crate::spawn(spawner, print(console));
-    crate::spawn(spawner, tell_suppressed(console));
+    crate::spawn(spawner, drain(console));
+    crate::spawn(spawner, print_suppressed(console));
     console
 }
 
 impl Console {
-    /// Appends a line; it is dropped, and counted, where there is no room for it.
-    pub(crate) fn say(&self, line: impl Display) {
+    /// Queues a line. One that does not fit is dropped and counted.
+    pub(crate) fn print(&self, line: impl Display) {
         self.lines.borrow_mut().push(line);
-        self.news.signal(());
+        self.has_lines.signal(());
     }
 
-    /// Prints what is in the queue before it returns: for the time before there is a network to
-    /// starve, so that nothing is lost if the start fails.
+    /// Blocks until the queue is printed. For the start, so that nothing is lost if it fails.
     pub(crate) fn flush(&self) {
         let mut piece = [0; PIECE];
         loop {
@@ -62,19 +60,18 @@ impl Console {
 impl tcpctl_greeter::console::Console for Console {
     fn request(&self, request: &Request<'_>) {
         if self.requests.borrow_mut().admit(Instant::now()) {
-            self.say(request);
+            self.print(request);
         }
     }
 }
 
-/// Empties the queue.
 #[embassy_executor::task]
-async fn print(console: &'static Console) {
+async fn drain(console: &'static Console) {
     let mut piece = [0; PIECE];
     loop {
         let length = console.lines.borrow_mut().take(&mut piece);
         if length == 0 {
-            console.news.wait().await;
+            console.has_lines.wait().await;
         } else {
             esp_println::Printer::write_bytes(&piece[..length]);
             Timer::after(PAUSE).await;
@@ -82,14 +79,13 @@ async fn print(console: &'static Console) {
     }
 }
 
-/// Says how many requests were not shown.
 #[embassy_executor::task]
-async fn tell_suppressed(console: &'static Console) {
+async fn print_suppressed(console: &'static Console) {
     loop {
         Timer::after_secs(1).await;
         let suppressed = console.requests.borrow_mut().suppressed(Instant::now());
         if let Some(count) = suppressed {
-            console.say(Suppressed(count));
+            console.print(Suppressed(count));
         }
     }
 }

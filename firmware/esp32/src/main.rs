@@ -1,36 +1,42 @@
-//! The firmware: what of a board is the chip's own, around the greeter that is everybody's.
+//! The firmware: everything of a board that depends on the chip, around the greeter.
 //!
-//! Read from here: `main` wires the parts in the order in which they come to life.
+//! `main` wires the modules in the order in which they start.
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`chip`] | what differs from chip to chip |
-//! | [`console`] | the serial line: a queue, a rate, a task that empties it |
-//! | [`stored`] | the settings, out of their partition |
-//! | [`radio`] | the network that the settings ask for: opened (`ap`) or joined (`sta`) |
+//! | [`chip`] | what differs between chips: name, memory, thermometer |
+//! | [`console`] | the serial line: a queue, a rate limit, a task that drains it |
+//! | [`flash`] | reads the settings from their partition |
+//! | [`radio`] | the Wi-Fi driver, started and configured |
+//! | [`access_point`], [`station`] | the two Wi-Fi modes |
+//! | [`online`] | whether the board is on its network |
 //! | [`servers`] | the greeter's futures as tasks |
-//! | [`vitals`] | what the board can say of itself |
-//! | [`headroom`] | how much of the stack was never used |
-//! | [`last_words`] | a panic's message, across the reset |
-//! | [`starts`] | how many starts came to nothing, across the resets |
-//! | [`raw`] | what those three need of unsafe code, and the only such code |
-//! | [`watchdog`] | a reset for a network that has stopped to turn |
+//! | [`status`] | the board's part of a `status` reply |
+//! | [`panic`] | the panic handler; its message survives the reset |
+//! | [`boot_guard`] | counts failed starts across resets |
+//! | [`watchdog`] | resets a board whose network task hangs |
+//! | [`raw`], `xtensa_start` | all unsafe code |
 #![no_std]
 #![no_main]
+#![cfg_attr(target_arch = "xtensa", feature(asm_experimental_arch))]
 
 extern crate alloc;
 
+mod access_point;
+mod boot_guard;
 mod chip;
 mod console;
-mod headroom;
-mod last_words;
+mod flash;
+mod online;
+mod panic;
 mod radio;
 mod raw;
 mod servers;
-mod starts;
-mod stored;
-mod vitals;
+mod station;
+mod status;
 mod watchdog;
+#[cfg(target_arch = "xtensa")]
+mod xtensa_start;
 
 use alloc::boxed::Box;
 
@@ -45,50 +51,49 @@ use tcpctl_greeter::reset::Reset;
 
 use crate::radio::Radio;
 use crate::servers::Board;
-use crate::vitals::Chip;
+use crate::status::ChipStatus;
 use crate::watchdog::Watchdog;
 
-// What ESP-IDF's bootloader and every flash tool look for in an application.
+// The application descriptor, which the bootloader and every flash tool look for.
 esp_bootloader_esp_idf::esp_app_desc!();
 
-/// The firmware's version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[esp_hal::main]
 async fn main(spawner: Spawner) -> ! {
     let config = esp_hal::Config::default().with_cpu_clock(CpuClock::max());
     let peripherals = esp_hal::init(config);
-    headroom::paint();
-    chip::heap();
+    raw::paint_stack();
+    chip::init_heap();
     let timers = TimerGroup::new(peripherals.TIMG0);
     esp_rtos::start(timers.timer0, peripherals.FROM_CPU_INTR0);
 
-    // From here on a start that hangs is a start that fails.
+    // From here on a start that hangs ends in a reset.
     let watchdog = Watchdog::start(timers.wdt);
     let console = console::start(spawner);
-    let panic = last_words::take();
+    let panic = panic::take_record();
     let reset = if panic.is_some() {
         Reset::Panic
     } else {
         chip::reset()
     };
-    let stored = stored::load(starts::count(reset), peripherals.FLASH);
+    let stored = flash::load_settings(boot_guard::count(reset), peripherals.FLASH);
 
     let mut radio = Radio::start(peripherals.WIFI);
-    // Random from here on: the radio's noise feeds them.
+    // Random only from here on: the radio's noise is the source.
     let random = Rng::new();
     let seed = u64::from(random.random()) << 32 | u64::from(random.random());
     let chosen = match Chosen::apply(stored, &mut radio, chip::LIMITS, || random.random()) {
         Ok(chosen) => leak(chosen),
-        Err(error) => panic!("the radio takes not even the defaults: {error}"),
+        Err(error) => panic!("the radio rejects even the default settings: {error}"),
     };
     let banner = chosen.banner(VERSION, reset);
     let mode = banner.mode;
-    console.say(banner);
-    if let Some(text) = &panic {
-        console.say(Panic(last_words::text(text)));
+    console.print(banner);
+    if let Some(record) = &panic {
+        console.print(Panic(panic::message(record)));
     }
-    chosen.explain(|line| console.say(line));
+    chosen.explain(|line| console.print(line));
     console.flush();
 
     #[cfg(any(feature = "esp32c3", feature = "esp32c6"))]
@@ -101,7 +106,7 @@ async fn main(spawner: Spawner) -> ! {
         host_name: leak(chosen.host_name()),
         mac: chosen.mac,
         console,
-        chip: leak(Chip::new(mode, thermometer)),
+        chip: leak(ChipStatus::new(mode, thermometer)),
         watchdog,
         seed,
     };
@@ -111,15 +116,15 @@ async fn main(spawner: Spawner) -> ! {
     }
 }
 
-/// Something that lives for as long as the board runs.
+/// Moves a value to the heap for good.
 fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
-/// Starts a task, each of which has its place in static memory.
+/// Starts a task. Panics where its pool is exhausted.
 fn spawn<S>(spawner: Spawner, task: Result<SpawnToken<S>, SpawnError>) {
     match task {
         Ok(token) => spawner.spawn(token),
-        Err(error) => panic!("more tasks than places for them: {error:?}"),
+        Err(error) => panic!("task pool exhausted: {error:?}"),
     }
 }

@@ -1,4 +1,4 @@
-//! The greeter's futures as tasks: what a desktop joins on one thread, the chip's executor turns.
+//! The greeter's futures as tasks of the chip's executor.
 
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -12,7 +12,6 @@ use esp_radio::wifi::Interface;
 use static_cell::StaticCell;
 use tcpctl_greeter::bursts::Bursts;
 use tcpctl_greeter::console::{Heartbeat, Lease};
-use tcpctl_greeter::presence::Presence;
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
 use tcpctl_greeter::status::{Board as _, Report};
@@ -21,48 +20,36 @@ use tcpctl_settings::{HostName, Mode, Services, Settings, Status};
 
 use crate::chip::{self, MAX_SLOTS};
 use crate::console::Console;
-use crate::headroom;
-use crate::radio::{self, Radio, ap, sta};
-use crate::spawn;
-use crate::starts;
-use crate::vitals::Chip;
+use crate::online::{Online, SERVER_SOCKETS, SERVICE_STREAMS};
+use crate::radio::{self, Radio};
+use crate::status::ChipStatus;
 use crate::watchdog::Watchdog;
+use crate::{boot_guard, raw, spawn, station};
 
-/// Connections to each bench service at the same time.
-const STREAMS: usize = 2;
-/// The servers that come and go with the network, each with a socket.
-const SERVERS: usize = MAX_SLOTS + 3 * STREAMS;
-/// The tasks that do: those, and the one that sees the start succeed.
-const COMING_AND_GOING: usize = SERVERS + 1;
-/// The stack's sockets: the servers', DHCP client and server, mDNS.
-const SOCKETS: usize = SERVERS + 3;
-/// Buffers of a bench service, bytes each way: two full segments.
+/// The servers' sockets, and those of the DHCP client and server and of mDNS.
+const SOCKETS: usize = SERVER_SOCKETS + 3;
+/// Bytes of each buffer of a bench service: two full segments.
 const SERVICE_BUFFER: usize = 2 * 1460;
-/// Frames that the stack takes before the servers have their turn, as on the virtual board.
+/// Frames that the stack takes before the servers run, as on the virtual board.
 const BURST: usize = 1;
-/// How often the counters are printed.
-const HEARTBEAT: Duration = Duration::from_secs(60);
+const COUNTERS_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The radio, watched.
 type Driver = Bursts<Refusals<'static, Interface>>;
-/// The greeting server of this board.
 type GreetingServer = Server<'static, &'static Console, MAX_SLOTS>;
-/// Whether the board is on its network.
-pub(crate) type Online = Presence<COMING_AND_GOING>;
 
-/// A board that is ready to serve.
+/// What the servers need.
 pub(crate) struct Board {
     pub(crate) settings: &'static Settings,
     pub(crate) config: Config<'static>,
     pub(crate) host_name: &'static HostName,
     pub(crate) mac: [u8; 6],
     pub(crate) console: &'static Console,
-    pub(crate) chip: &'static Chip,
+    pub(crate) chip: &'static ChipStatus,
     pub(crate) watchdog: Watchdog,
     pub(crate) seed: u64,
 }
 
-/// Starts everything that serves.
+/// Starts all servers and the network.
 pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
     static RESOURCES: StaticCell<StackResources<SOCKETS>> = StaticCell::new();
     let Board {
@@ -99,7 +86,7 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
     }
     if settings.server.services() == Services::On {
         for kind in [Service::Echo, Service::Discard, Service::Chargen] {
-            for _ in 0..STREAMS {
+            for _ in 0..SERVICE_STREAMS {
                 spawn(spawner, service(kind, stack, online, console));
             }
         }
@@ -108,33 +95,33 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
         spawner,
         announce(stack, host_name, mode, mac, config.port, seed, console),
     );
-    spawn(spawner, heartbeat(server, chip, console));
-    spawn(spawner, starts::settle(online));
+    spawn(spawner, print_counters(server, chip, console));
+    spawn(spawner, boot_guard::settle(online));
     match mode {
         Mode::AccessPoint => {
-            spawn(spawner, ap::watch(radio, console, chip));
+            spawn(spawner, crate::access_point::watch(radio, console, chip));
             spawn(spawner, lease(stack, console));
             spawn(spawner, open(stack, online, console, config.port));
         }
         Mode::Station => {
             spawn(
                 spawner,
-                sta::stay(radio, settings, stack, console, chip, online, seed),
+                station::stay(radio, settings, stack, console, chip, online, seed),
             );
         }
     }
-    // The stack comes last, so that every slot listens before the first frame is looked at.
+    // The stack comes last, so that every slot listens before the first frame is processed.
     spawn(spawner, network(runner, watchdog));
 }
 
-/// The board's address: its own in AP mode, what DHCP gives it in STA mode.
+/// A static address in AP mode, DHCP in STA mode.
 fn network_config(mode: Mode, host_name: &HostName) -> embassy_net::Config {
     let mut config = embassy_net::Config::default();
     config.ipv4 = match mode {
         Mode::AccessPoint => ConfigV4::Static(access_point::network()),
         Mode::Station => {
             let mut dhcp = DhcpConfig::default();
-            // 32 characters at the most, on both sides.
+            // At most 32 characters, on both sides.
             dhcp.hostname = heapless::String::try_from(host_name.as_str()).ok();
             ConfigV4::Dhcp(dhcp)
         }
@@ -142,13 +129,13 @@ fn network_config(mode: Mode, host_name: &HostName) -> embassy_net::Config {
     config
 }
 
-/// The stack, and the watchdog's food with it: whoever stops the one stops the other.
+/// Runs the stack and feeds the watchdog: if one hangs, so does the other.
 #[embassy_executor::task]
 async fn network(mut runner: Runner<'static, Driver>, mut watchdog: Watchdog) {
     select(runner.run(), watchdog.feed()).await;
 }
 
-/// One connection at a time, while the board is on its network.
+/// Serves one connection at a time.
 #[embassy_executor::task(pool_size = MAX_SLOTS)]
 async fn slot(server: &'static GreetingServer, online: &'static Online) {
     let mut receive = [0; RECEIVE_BUFFER];
@@ -158,7 +145,6 @@ async fn slot(server: &'static GreetingServer, online: &'static Online) {
         .await;
 }
 
-/// A bench service.
 #[derive(Clone, Copy)]
 enum Service {
     Echo,
@@ -166,8 +152,9 @@ enum Service {
     Chargen,
 }
 
-/// One connection's worth of a bench service. Its buffers come from the heap: most boards run none.
-#[embassy_executor::task(pool_size = 3 * STREAMS)]
+/// Serves one connection of a bench service at a time. Buffers come from the heap: most boards run
+/// none.
+#[embassy_executor::task(pool_size = 3 * SERVICE_STREAMS)]
 async fn service(
     kind: Service,
     stack: Stack<'static>,
@@ -175,7 +162,7 @@ async fn service(
     console: &'static Console,
 ) {
     let (Some(mut receive), Some(mut send)) = (buffer(), buffer()) else {
-        console.say("services reduced reason=\"the heap has no room for another connection\"");
+        console.print("services reduced reason=\"the heap has no room for another connection\"");
         return;
     };
     online
@@ -187,7 +174,7 @@ async fn service(
         .await;
 }
 
-/// A buffer from the heap, if it has one.
+/// A buffer from the heap; `None` where it is full.
 fn buffer() -> Option<Vec<u8>> {
     let mut buffer = Vec::new();
     buffer.try_reserve_exact(SERVICE_BUFFER).ok()?;
@@ -195,7 +182,7 @@ fn buffer() -> Option<Vec<u8>> {
     Some(buffer)
 }
 
-/// The servers of an access point, once it is up.
+/// Puts the servers online once the access point is up.
 #[embassy_executor::task]
 async fn open(
     stack: Stack<'static>,
@@ -203,7 +190,7 @@ async fn open(
     console: &'static Console,
     port: u16,
 ) {
-    access_point::stay_open(stack, port, online, |line| console.say(line)).await;
+    access_point::stay_open(stack, port, online, |line| console.print(line)).await;
 }
 
 /// The DHCP server of an access point.
@@ -212,7 +199,7 @@ async fn lease(stack: Stack<'static>, console: &'static Console) {
     let server = RefCell::new(access_point::dhcp_server());
     let mut buffers = dhcp::Buffers::new();
     dhcp::serve(stack, &server, &mut buffers, |lease| {
-        console.say(Lease(lease));
+        console.print(Lease(lease));
     })
     .await;
 }
@@ -242,32 +229,31 @@ async fn announce(
     let responder = match mdns::Responder::new(&identity, seed) {
         Ok(responder) => RefCell::new(responder),
         Err(error) => {
-            // Without a name the board is there all the same.
-            console.say(format_args!("mdns failed reason=\"{error}\""));
+            // The board serves all the same.
+            console.print(format_args!("mdns failed reason=\"{error}\""));
             return;
         }
     };
     let mut buffers = mdns::Buffers::new();
     mdns::run(stack, &responder, &mut buffers, pending(), |_, name| {
-        console.say(format_args!("mdns host={name}.local"));
+        console.print(format_args!("mdns host={name}.local"));
     })
     .await;
 }
 
-/// The counters, now and then.
+/// Prints the counters at the start, when the heap shows what the radio has left, and regularly.
 #[embassy_executor::task]
-async fn heartbeat(
+async fn print_counters(
     server: &'static GreetingServer,
-    chip: &'static Chip,
+    chip: &'static ChipStatus,
     console: &'static Console,
 ) {
     loop {
-        chip.stack_lowest.set(headroom::lowest());
-        // The first one at once: what the radio has left of the heap.
-        console.say(Heartbeat(Report {
+        chip.stack_lowest.set(raw::unused_stack());
+        console.print(Heartbeat(Report {
             vitals: chip.vitals(),
             counters: server.counters(),
         }));
-        Timer::after(HEARTBEAT).await;
+        Timer::after(COUNTERS_INTERVAL).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The flash, and the partition that the settings are in.
+//! The chip's flash, and the settings in it.
 
 use esp_bootloader_esp_idf::partitions::{PARTITION_TABLE_MAX_LEN, read_partition_table};
 use esp_hal::peripherals::FLASH;
@@ -7,7 +7,6 @@ use tcpctl_greeter::boot_loop::Start;
 use tcpctl_greeter::stored::{self, Flash, Missing, Unreadable};
 use tcpctl_settings::Settings;
 
-/// The chip's flash.
 struct ChipFlash(FlashStorage<'static>);
 
 impl Flash for ChipFlash {
@@ -24,8 +23,8 @@ impl Flash for ChipFlash {
     }
 }
 
-/// Reads the settings. For the sector it takes 4 kB of stack, and gives them back.
+/// Reads the settings. Not inlined, so that the 4 kB of stack for the sector are returned.
 #[inline(never)]
-pub(crate) fn load(start: Start, flash: FLASH<'static>) -> Result<Settings, Missing> {
+pub(crate) fn load_settings(start: Start, flash: FLASH<'static>) -> Result<Settings, Missing> {
     stored::load(start, &mut ChipFlash(FlashStorage::new(flash)))
 }

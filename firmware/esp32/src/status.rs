@@ -1,4 +1,4 @@
-//! What the board can say of itself.
+//! The board's part of a `status` reply.
 
 use core::cell::Cell;
 
@@ -6,35 +6,35 @@ use embassy_time::Instant;
 use tcpctl_greeter::status::{Board, Vitals};
 
 use crate::chip::{self, Thermometer};
-use crate::headroom;
+use crate::raw;
 
-/// The chip, and what the radio's tasks last knew.
-pub(crate) struct Chip {
+/// The chip's state, updated by the radio's tasks.
+pub(crate) struct ChipStatus {
     mode: &'static str,
     thermometer: Thermometer,
-    /// Bytes of the main stack that were never used, when it was last looked at: that takes a
-    /// millisecond, too long for every request.
+    /// Bytes of the main stack never used, as of the last measurement: it takes a millisecond, too
+    /// long for every request.
     pub(crate) stack_lowest: Cell<usize>,
-    /// The access point's signal, in dBm, while this is a station on a network.
+    /// Signal of the access point in dBm, in STA mode.
     pub(crate) rssi_dbm: Cell<Option<i8>>,
-    /// How many stations are there, while this is an access point.
+    /// Associated stations, in AP mode.
     pub(crate) stations: Cell<Option<usize>>,
 }
 
-impl Chip {
-    /// A chip in `mode`, `ap` or `sta`.
+impl ChipStatus {
+    /// `mode` is `ap` or `sta`.
     pub(crate) fn new(mode: &'static str, thermometer: Thermometer) -> Self {
         Self {
             mode,
             thermometer,
-            stack_lowest: Cell::new(headroom::lowest()),
+            stack_lowest: Cell::new(raw::unused_stack()),
             rssi_dbm: Cell::new(None),
             stations: Cell::new(None),
         }
     }
 }
 
-impl Board for Chip {
+impl Board for ChipStatus {
     fn vitals(&self) -> Vitals {
         let heap = esp_alloc::HEAP.stats();
         Vitals {

@@ -1,4 +1,4 @@
-//! A network of somebody else's: greeter's station machine over the chip's radio.
+//! STA mode: the greeter's station state machine over the chip's radio.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::task::Poll;
@@ -12,37 +12,34 @@ use tcpctl_greeter::console::Ready;
 use tcpctl_greeter::station::{self, Event, Failure, Loss, News};
 use tcpctl_settings::{Security, Settings};
 
-use super::Radio;
+use crate::boot_guard;
 use crate::console::Console;
-use crate::servers::Online;
-use crate::starts;
-use crate::vitals::Chip;
+use crate::online::Online;
+use crate::radio::{self, Radio};
+use crate::status::ChipStatus;
 
-/// How often link and address are looked at while the board waits for one of them to change. The
-/// stack's own notice wakes one waiter only, and it has others.
-const LOOK: Duration = Duration::from_millis(100);
-/// How long the driver may take to leave a network.
-const LEAVE: Duration = Duration::from_secs(2);
+/// Link and address are polled: the stack's notification wakes one waiter only, and it has others.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The radio in station mode.
 struct ChipRadio {
     controller: WifiController<'static>,
-    /// What the driver tells, reasons as numbers among it.
     events: EventSubscriber<'static>,
     security: &'static Security,
     stack: Stack<'static>,
-    chip: &'static Chip,
+    chip: &'static ChipStatus,
 }
 
-/// Joins the network of the settings and stays on it. Where the driver does not take them the board
-/// starts again without them.
+/// Joins the network of the settings and stays on it. Restarts with the defaults where the driver
+/// rejects the settings.
 #[embassy_executor::task]
 pub(crate) async fn stay(
     radio: Radio,
     settings: &'static Settings,
     stack: Stack<'static>,
     console: &'static Console,
-    chip: &'static Chip,
+    chip: &'static ChipStatus,
     online: &'static Online,
     seed: u64,
 ) {
@@ -56,12 +53,12 @@ pub(crate) async fn stay(
     };
     let port = settings.server.port().get();
     let error = station::run(&mut radio, seed, |event| {
-        console.say(event);
+        console.print(event);
         if let Some(is_online) = event.presence() {
             online.set(is_online);
         }
         match event {
-            Event::Online(address) => console.say(Ready {
+            Event::Online(address) => console.print(Ready {
                 address: SocketAddrV4::new(address, port),
             }),
             Event::Offline(_) => chip.rssi_dbm.set(None),
@@ -70,19 +67,18 @@ pub(crate) async fn stay(
     })
     .await;
     console.flush();
-    starts::without_settings(error);
+    boot_guard::restart_with_defaults(error);
 }
 
 impl ChipRadio {
-    /// The address, if the stack has one now.
     fn address(&self) -> Option<Ipv4Addr> {
         self.stack
             .config_v4()
             .map(|config| config.address.address())
     }
 
-    /// Why the network was not joined, or is lost: the number that the driver told last. It is not
-    /// awaited, since the driver tells it first.
+    /// Why joining failed or the network was lost: the last reason of the driver, which it reports
+    /// before it returns.
     fn failure(&mut self) -> Failure {
         let mut last = None;
         while let Poll::Ready(event) = poll_once(self.events.next_event_pure()) {
@@ -101,7 +97,7 @@ impl station::Radio for ChipRadio {
         match self.controller.connect_async().await {
             Ok(_) => Ok(()),
             Err(ConnectionError::WifiError(error)) => {
-                Err(Failure::Driver(super::driver_error(error)))
+                Err(Failure::Driver(radio::driver_error(error)))
             }
             Err(_) => Err(self.failure()),
         }
@@ -115,19 +111,18 @@ impl station::Radio for ChipRadio {
             if !self.controller.is_connected() {
                 return Err(self.failure());
             }
-            Timer::after(LOOK).await;
+            Timer::after(POLL_INTERVAL).await;
         }
     }
 
     async fn news(&mut self, address: Ipv4Addr) -> News {
         loop {
-            Timer::after(LOOK).await;
+            Timer::after(POLL_INTERVAL).await;
             if !self.controller.is_connected() {
                 return News::Lost(Loss::Link);
             }
             match self.address() {
                 None => return News::Lost(Loss::Lease),
-                // The servers listen on whatever the board has.
                 Some(now) if now != address => return News::Moved(now),
                 Some(_) => {}
             }
@@ -139,8 +134,8 @@ impl station::Radio for ChipRadio {
     }
 
     async fn leave(&mut self) {
-        // An error is that there is nothing to leave; a driver that takes too long is asked to join
-        // anew, and then says what is wrong.
-        let _ = with_timeout(LEAVE, self.controller.disconnect_async()).await;
+        // An error means that there is nothing to leave. After a timeout the next join reports
+        // what is wrong.
+        let _ = with_timeout(LEAVE_TIMEOUT, self.controller.disconnect_async()).await;
     }
 }

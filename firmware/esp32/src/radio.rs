@@ -1,7 +1,4 @@
-//! The radio: the network that the settings ask for, opened or joined.
-
-pub(crate) mod ap;
-pub(crate) mod sta;
+//! The Wi-Fi driver: started, and configured with the network of the settings.
 
 use esp_hal::peripherals::WIFI;
 use esp_radio::wifi::ap::AccessPointConfig;
@@ -17,32 +14,30 @@ use tcpctl_settings::{Mode, Security};
 
 use crate::raw;
 
-/// The radio under its driver.
+/// The Wi-Fi driver.
 pub(crate) struct Radio {
     controller: WifiController<'static>,
-    /// What happens from the start on: the driver keeps nothing for those who listen later, and a
-    /// station that knows the network may join in its first moments.
+    /// Subscribed before the start: the driver keeps no events for late subscribers, and a station
+    /// may join at once.
     events: EventSubscriber<'static>,
 }
 
 impl Radio {
-    /// Wakes the radio. It is on no network yet.
+    /// Starts the driver, on no network yet. Panics where the radio does not start.
     pub(crate) fn start(wifi: WIFI<'static>) -> Self {
-        // Every key of the hardware for a station: the driver keeps half of them for ESP-NOW.
+        // All hardware keys for stations: by default half of them are reserved for ESP-NOW.
         let config = ControllerConfig::default().with_espnow_max_encrypt_num(0);
         let controller = match WifiController::new(wifi, config) {
             Ok(controller) => controller,
-            // Without a radio there is no board: the console says so after each restart.
-            Err(error) => panic!("the radio does not start: {error}"),
+            Err(error) => panic!("cannot start the radio: {error}"),
         };
         let events = match controller.subscribe() {
-            Ok(events) => raw::for_good(events),
-            Err(error) => panic!("the radio tells no news: {error}"),
+            Ok(events) => raw::extend_subscriber(events),
+            Err(error) => panic!("cannot subscribe to radio events: {error}"),
         };
         Self { controller, events }
     }
 
-    /// Tells the driver a plan, field by field.
     fn configure(&mut self, plan: &Plan<'_>) -> Result<(), WifiError> {
         let ssid = plan.ssid.as_bytes().try_into()?;
         let authentication = match plan.security {
@@ -67,7 +62,7 @@ impl Radio {
         })
     }
 
-    /// The driver itself and its news, for the task that looks after the network.
+    /// The driver and its events, for the task that owns the network.
     pub(crate) fn into_parts(self) -> (WifiController<'static>, EventSubscriber<'static>) {
         (self.controller, self.events)
     }
@@ -75,7 +70,6 @@ impl Radio {
 
 impl chosen::Radio for Radio {
     fn mac_address(&self, mode: Mode) -> [u8; 6] {
-        // Made and let go: the stack takes it later.
         interface(mode).mac_address()
     }
 
@@ -84,7 +78,7 @@ impl chosen::Radio for Radio {
     }
 }
 
-/// The driver's error by the greeter's name for it.
+/// The greeter's name for a driver error.
 pub(crate) fn driver_error(error: WifiError) -> DriverError {
     match error {
         WifiError::InvalidSsid => DriverError::Ssid,
@@ -95,7 +89,7 @@ pub(crate) fn driver_error(error: WifiError) -> DriverError {
     }
 }
 
-/// The end of the network that frames come from.
+/// The network interface of a mode.
 pub(crate) fn interface(mode: Mode) -> Interface {
     match mode {
         Mode::AccessPoint => Interface::access_point(),

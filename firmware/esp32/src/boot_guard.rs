@@ -1,0 +1,36 @@
+//! Counts failed starts across resets, so that settings that crash the board are set aside.
+
+use core::future::pending;
+
+use embassy_time::Timer;
+use tcpctl_greeter::boot_loop::{NO_RECORD, SETTLED, Start};
+use tcpctl_greeter::driver::DriverError;
+use tcpctl_greeter::reset::Reset;
+
+use crate::online::Online;
+use crate::raw::BOOT_RECORD;
+
+/// Counts this start as failed until [`settle`] clears it.
+pub(crate) fn count(reset: Reset) -> Start {
+    let start = Start::after(reset, BOOT_RECORD.read());
+    BOOT_RECORD.write(start.record());
+    start
+}
+
+/// Clears the count once the board has been on its network for [`SETTLED`].
+#[embassy_executor::task]
+pub(crate) async fn settle(online: &'static Online) {
+    online
+        .serve_online(async || {
+            Timer::after(SETTLED).await;
+            BOOT_RECORD.write(NO_RECORD);
+            pending::<()>().await;
+        })
+        .await;
+}
+
+/// Restarts with the default settings, because the driver rejects the stored ones with `error`.
+pub(crate) fn restart_with_defaults(error: DriverError) -> ! {
+    BOOT_RECORD.write(Start::rejected(error));
+    esp_hal::system::software_reset()
+}
