@@ -17,6 +17,7 @@ const AUDITED: [&str; 5] = [
     "engine/src/sys.rs",
     "engine/src/sys/",
     "firmware/esp32/src/raw.rs",
+    "firmware/esp32/src/xtensa_start.rs",
 ];
 
 /// The manifests, each a workspace's or a package's.

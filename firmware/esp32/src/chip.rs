@@ -19,11 +19,12 @@ chips!(
 
 /// Connections served or waiting at the same time. Each has a socket and buffers in static memory,
 /// about 2.4 kB.
-pub(crate) const MAX_SLOTS: usize = if cfg!(any(
+pub(crate) const MAX_SLOTS: usize = if cfg!(feature = "esp32s2") {
+    8
+} else if cfg!(any(
     feature = "esp32",
     feature = "esp32c2",
-    feature = "esp32c61",
-    feature = "esp32s2"
+    feature = "esp32c61"
 )) {
     16
 } else {
@@ -41,7 +42,9 @@ pub(crate) const LIMITS: Limits = Limits {
 
 /// Bytes of heap in addition to the memory reclaimed from the bootloader. The rest is main stack, of
 /// which a C3 used 30 kB.
-const MORE_HEAP: usize = if cfg!(feature = "esp32c2") {
+const MORE_HEAP: usize = if cfg!(feature = "esp32s2") {
+    1024
+} else if cfg!(feature = "esp32c2") {
     16 * 1024
 } else if cfg!(any(
     feature = "esp32c3",
@@ -53,10 +56,13 @@ const MORE_HEAP: usize = if cfg!(feature = "esp32c2") {
     48 * 1024
 };
 
+/// Bytes of heap in memory that the bootloader used: at least this much is free on every chip. The
+/// S2 has more of it, and less other RAM.
+const RECLAIMED_HEAP: usize = if cfg!(feature = "esp32s2") { 128 } else { 64 } * 1024;
+
 /// Sets up the heap. The radio's driver takes about half of it.
 pub(crate) fn init_heap() {
-    // Memory of the bootloader, at least this much on every chip.
-    esp_alloc::heap_allocator!(#[ram(reclaimed)] size: 64 * 1024);
+    esp_alloc::heap_allocator!(#[ram(reclaimed)] size: RECLAIMED_HEAP);
     esp_alloc::heap_allocator!(size: MORE_HEAP);
 }
 

@@ -49,7 +49,7 @@ impl Sizes {
             let sizes = symbols.iter().filter(|(name, _)| what(name));
             usize::try_from(sizes.map(|(_, size)| size).sum::<u64>()).unwrap()
         };
-        let heap = sum(&|name| name.ends_with("chip::heap::HEAP"));
+        let heap = sum(&|name| name.ends_with("chip::init_heap::HEAP"));
         let slots = sum(&|name| name.ends_with("servers::slot::POOL"));
         let section = |wanted: &str| {
             let found = sections.iter().find(|(name, ..)| name == wanted);
