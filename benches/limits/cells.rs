@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use tcpctl::bench::limits::{Ended, Finding, Known, Overflow};
+use tcpctl::bench::limits::{Ended, Finding};
+use tcpctl::bench::report::{Bound, Overflow};
 
 use crate::Result;
 use crate::limited::{App, Beyond};
@@ -133,12 +134,12 @@ impl Truth {
                     queued,
                     overflow,
                 } => {
-                    numbers == [*served, *queued, served + queued].map(Known::Exactly)
+                    numbers == [*served, *queued, served + queued].map(Bound::Exact)
                         && finding.overflow == Some(*overflow)
                 }
                 Self::Greets { burst } => {
-                    numbers == [Known::Unknown; 3]
-                        && matches!(finding.burst.value, Known::Exactly(it) if burst.contains(&it))
+                    numbers == [Bound::Unknown; 3]
+                        && matches!(finding.burst.value, Bound::Exact(it) if burst.contains(&it))
                 }
             }
     }

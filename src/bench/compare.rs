@@ -208,11 +208,11 @@ fn changes(before: &Report, now: &Report) -> Vec<String> {
     if let (Some(before), Some(now)) = (&before.limits, &now.limits) {
         change(
             "served at once",
-            show(before.served_at_once),
-            show(now.served_at_once),
+            before.served_at_once.to_string(),
+            now.served_at_once.to_string(),
         );
-        change("queued", show(before.queued), show(now.queued));
-        change("held in all", show(before.held), show(now.held));
+        change("queued", before.queued.to_string(), now.queued.to_string());
+        change("held in all", before.held.to_string(), now.held.to_string());
         change(
             "one too many is",
             show(before.overflow.map(Overflow::name)),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::report::{
-    Bound, Cause, CauseKind, Environment, Flow, LimitedBy, Limits, Overflow, RampEnd, Report,
-    Scheduled, Step, Throughput, Trial,
+    Bound, Cause, CauseKind, Environment, Evidence, EvidenceKind, Flow, LimitedBy, Limits,
+    Overflow, RampEnd, Report, Scheduled, Step, Throughput, Trial,
 };
 use tcpctl_engine::measurement::{ConnectionTotals, ErrorClass, Measurement, Second};
 use tcpctl_engine::times::Times;
@@ -107,23 +107,32 @@ pub(crate) fn report() -> Report {
 
 pub(crate) fn limits() -> Limits {
     Limits {
-        served_at_once: Some(Bound::Exactly(4)),
-        queued: Some(Bound::Exactly(4)),
-        held: Some(Bound::Exactly(8)),
+        served_at_once: Bound::Exact(4),
+        queued: Bound::Exact(4),
+        held: Bound::Exact(8),
         overflow: Some(Overflow::Refused),
         overflow_us: Some(200.0),
         recovery_us: Some(3_000.0),
-        burst: None,
+        burst: Bound::Unknown,
         served_first_byte_us: None,
         queued_first_byte_us: None,
         closes_after_reply: Some(true),
         per_client: None,
-        held_from_all_sources: None,
+        held_from_all_sources: Bound::Unknown,
+        drift: None,
         evidence: [
-            ("held", "the 9th connection was refused in 3 of 3 tries"),
-            ("burst", "not asked for: the server can be held"),
+            (
+                "held",
+                EvidenceKind::Observed,
+                "the 9th connection was refused in 3 of 3 tries",
+            ),
+            (
+                "burst",
+                EvidenceKind::NotApplicable,
+                "connections can be held",
+            ),
         ]
-        .map(|(field, how)| (field.to_owned(), how.to_owned()))
+        .map(|(field, kind, detail)| (field.to_owned(), Evidence::new(kind, detail)))
         .into(),
     }
 }

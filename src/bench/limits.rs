@@ -33,9 +33,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use crate::bench::report::Bound;
 use baseline::{Baseline, Manner};
 use crowd::{Crowd, Halt};
-pub use finding::{Ended, Figure, Finding, Known, LimitsError, Overflow, PerClient, Reason, Round};
+pub use finding::{Ended, Finding, Limit, LimitsError, PerClient, Reason, Round};
 use tcpctl_engine::readiness::Network;
 
 /// What to find out, and what not to exceed.
@@ -228,7 +229,7 @@ fn burst<N: Network>(
     let mut best = 0;
     let result = burst::search(crowd, baseline, &mut best);
     if best > 0 {
-        finding.burst = Figure::at_least(best, "");
+        finding.burst = Limit::new(Bound::at_least(best), "");
     }
     conclude::from_burst(finding, result?);
     if crowd.plan.leaves_idle && crowd.open() > 0 {

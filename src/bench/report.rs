@@ -4,6 +4,7 @@
 //! a lower bound is `{"at_least": n}`; why, is said beside it in `evidence`, or in `caveats`.
 
 mod environment;
+mod evidence;
 mod latency;
 mod limits;
 mod ramp;
@@ -16,14 +17,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::compare::Comparison;
 use super::hdr_log::Packed;
-pub use super::limits::Overflow;
 use super::verdict::Caveat;
 use super::{stats, verdict};
 use tcpctl_engine::measurement::Measurement;
 
 pub use self::environment::{Environment, Timestamp};
+pub use self::evidence::{Bound, Evidence, EvidenceKind};
 pub use self::latency::{Distribution, Errors, Interval, Latency};
-pub use self::limits::{Bound, Limits};
+pub use self::limits::{Limits, Overflow};
 pub use self::ramp::{Cause, CauseKind, RampEnd, Scheduled, Step, Trial};
 pub use self::throughput::{Flow, LimitedBy, Throughput, Via};
 

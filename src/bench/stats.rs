@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::hdr_log::Packed;
-use super::limits::{Ended, Finding, Known, Overflow, PerClient};
+use super::limits::{Ended, Finding, PerClient};
 use super::report::{
-    Bound, Distribution, Errors, Histograms, Interval, Latency, Limits, Timestamp,
+    Bound, Distribution, Errors, Evidence, EvidenceKind, Histograms, Interval, Latency, Limits,
+    Overflow, Timestamp,
 };
 use tcpctl_engine::measurement::{ConnectionTotals, Measurement, Second};
 use tcpctl_engine::times::Times;
@@ -129,85 +130,89 @@ fn interval(second: &Second) -> Interval {
     }
 }
 
-/// The limits of a server as the report tells them.
+/// The report's part on limits.
 pub(super) fn limits(finding: &Finding) -> Limits {
-    let mut evidence: BTreeMap<String, String> = [
-        ("served_at_once", &finding.served_at_once.evidence),
-        ("queued", &finding.queued.evidence),
-        ("held", &finding.held.evidence),
-        ("burst", &finding.burst.evidence),
-        ("overflow", &finding.overflow_evidence),
+    let observed = |detail: &str| Evidence::new(EvidenceKind::Observed, detail);
+    let mut evidence: BTreeMap<String, Evidence> = [
+        ("served_at_once", finding.served_at_once.evidence.clone()),
+        ("queued", finding.queued.evidence.clone()),
+        ("held", finding.held.evidence.clone()),
+        ("burst", finding.burst.evidence.clone()),
+        ("overflow", finding.overflow_evidence.clone()),
+        ("recovery_us", recovery_evidence(finding)),
     ]
     .into_iter()
-    .map(|(field, how)| (field.to_owned(), how.clone()))
+    .map(|(field, evidence)| (field.to_owned(), evidence))
     .collect();
-    evidence.insert("recovery_us".to_owned(), how_recovery_is_known(finding));
-    if let Some(drift) = &finding.drift {
-        evidence.insert("drift".to_owned(), drift.clone());
-    }
     if let Some(PerClient { is_each, in_all }) = finding.per_client {
-        let what = if is_each {
-            "observed: another address found room when the first had none"
+        let detail = if is_each {
+            "another address was accepted when the first was not"
         } else {
-            "observed: another address found no room either"
+            "another address was not accepted either"
         };
-        evidence.insert("per_client".to_owned(), what.to_owned());
-        let how = match in_all {
-            Known::AtLeast(_) => "lower bound: no address was turned away earlier than the first",
-            _ => "observed: the last of the addresses was turned away earlier than the first",
+        evidence.insert("per_client".to_owned(), observed(detail));
+        let total = match in_all {
+            Bound::AtLeast { .. } => Evidence::new(
+                EvidenceKind::LowerBound,
+                "no address was turned away earlier than the first",
+            ),
+            _ => observed("the last address was turned away earlier than the first"),
         };
-        evidence.insert("held_from_all_sources".to_owned(), how.to_owned());
+        evidence.insert("held_from_all_sources".to_owned(), total);
     }
     Limits {
-        served_at_once: bound(finding.served_at_once.value),
-        queued: bound(finding.queued.value),
-        held: bound(finding.held.value),
+        served_at_once: finding.served_at_once.value,
+        queued: finding.queued.value,
+        held: finding.held.value,
         overflow: finding.overflow,
         overflow_us: median_us(&finding.overflow_after),
         recovery_us: median_us(&finding.recovery),
-        burst: bound(finding.burst.value),
+        burst: finding.burst.value,
         served_first_byte_us: few(&finding.served_first_byte),
         queued_first_byte_us: few(&finding.queued_first_byte),
         closes_after_reply: finding.closes_after_reply,
         per_client: finding.per_client.map(|it| it.is_each),
-        held_from_all_sources: finding.per_client.and_then(|it| bound(it.in_all)),
+        held_from_all_sources: finding.per_client.map(|it| it.in_all).unwrap_or_default(),
+        drift: finding.drift.clone(),
         evidence,
     }
 }
 
 /// How the recovery time was measured, or why it was not.
-fn how_recovery_is_known(finding: &Finding) -> String {
+fn recovery_evidence(finding: &Finding) -> Evidence {
+    const INTERVAL: &str = "from the end of a connection to the handshake of the next";
+    let not = |kind, detail| Evidence::new(kind, detail);
     match (finding.recovery.len(), finding.overflow) {
-        (0, Some(Overflow::NotReached)) => "not measured: the server was never full".to_owned(),
-        (0, Some(Overflow::Evicted)) => "not measured: a newcomer always finds room".to_owned(),
-        (0, _) if finding.held.value == Known::Unknown => {
-            "not measured: no connection could be held".to_owned()
+        (0, Some(Overflow::NotReached)) => {
+            not(EvidenceKind::NotApplicable, "the server was never full")
         }
-        (0, _) if finding.served_at_once.value == Known::Exactly(0) => {
-            "not measured: nobody is served, so no place can be freed".to_owned()
-        }
-        (0, _) if finding.ended == Ended::Stopped => {
-            "not measured: stopped before the end".to_owned()
-        }
-        (0, _) if finding.ended == Ended::OutOfTime => {
-            "not measured: the budget was used up before the end".to_owned()
-        }
-        (0, _) => "not measured: no newcomer got in in time".to_owned(),
-        (1, _) => "observed once: from a client's leaving to the next one's handshake".to_owned(),
-        (times, _) => format!(
-            "observed {times} times, the median: from a client's leaving to the next one's handshake"
+        (0, Some(Overflow::Evicted)) => not(
+            EvidenceKind::NotApplicable,
+            "a new connection is always accepted",
         ),
-    }
-}
-
-fn bound(known: Known) -> Option<Bound> {
-    let count = |number| u64::try_from(number).unwrap_or(u64::MAX);
-    match known {
-        Known::Exactly(number) => Some(Bound::Exactly(count(number))),
-        Known::AtLeast(number) => Some(Bound::AtLeast {
-            at_least: count(number),
-        }),
-        Known::Unknown => None,
+        (0, _) if !finding.held.value.is_known() => {
+            not(EvidenceKind::NotMeasured, "no connection could be held")
+        }
+        (0, _) if finding.served_at_once.value == Bound::Exact(0) => not(
+            EvidenceKind::NotMeasured,
+            "no connection is served, so no slot can be freed",
+        ),
+        (0, _) if finding.ended == Ended::Stopped => {
+            not(EvidenceKind::NotMeasured, "stopped before the end")
+        }
+        (0, _) if finding.ended == Ended::OutOfTime => not(
+            EvidenceKind::NotMeasured,
+            "the budget was used up before the end",
+        ),
+        (0, _) => not(
+            EvidenceKind::NotMeasured,
+            "no new connection was accepted in time",
+        ),
+        (1, _) => Evidence::new(EvidenceKind::Observed, format!("once, {INTERVAL}")),
+        (times, _) => Evidence::new(
+            EvidenceKind::Observed,
+            format!("median of {times}, {INTERVAL}"),
+        ),
     }
 }
 

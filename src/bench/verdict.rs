@@ -115,10 +115,7 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
     .flatten()
     .collect();
     // Next to the line that it is about.
-    let drift = report
-        .limits
-        .as_ref()
-        .and_then(|it| it.evidence.get("drift"));
+    let drift = report.limits.as_ref().and_then(|it| it.drift.as_deref());
     if let Some(drift) = drift {
         let drift = sanitize::one_line(drift);
         lines.insert(1, format!("its limits changed between the rounds: {drift}"));

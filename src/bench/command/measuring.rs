@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::bench::limits::{self, Finding, Known, Reason};
+use crate::bench::limits::{self, Finding, Reason};
 use crate::bench::plan::{self, Plan};
 use crate::bench::ramp::{self, Kernel, Places, Ramp, Track};
-use crate::bench::report::RampEnd;
+use crate::bench::report::{Bound, RampEnd};
 use crate::bench::throughput;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Stop;
@@ -124,12 +124,9 @@ impl Bench<'_> {
     ) -> Result<(), Failure> {
         let finding = seen.finding.as_ref();
         let places = finding.map_or(Places::default(), |finding| Places {
-            served: finding.served_at_once.value.number(),
+            served: finding.served_at_once.value.count(),
             // A lower bound says how far the search went, not what there is.
-            held: match finding.held.value {
-                Known::Exactly(held) => Some(held),
-                Known::AtLeast(_) | Known::Unknown => None,
-            },
+            held: finding.held.value.exact(),
         });
         let plan = self
             .plan
@@ -187,7 +184,7 @@ impl Bench<'_> {
                     Some(hint) => failure.hint(hint),
                     None => failure,
                 };
-                if error.so_far.served_at_once.value == Known::Unknown {
+                if error.so_far.served_at_once.value == Bound::Unknown {
                     return Err(failure.about(&self.plan.target.text));
                 }
                 // What was seen until then is told.
@@ -239,7 +236,7 @@ impl Bench<'_> {
         let served = seen
             .finding
             .as_ref()
-            .and_then(|it| it.served_at_once.value.number());
+            .and_then(|it| it.served_at_once.value.count());
         let load = self.plan.load(address, served.and_then(NonZeroUsize::new));
         let name = sanitize::one_line(&self.plan.target.text);
         self.output.note(&format!("{name}: {}", plan::told(&load)));

@@ -56,7 +56,7 @@ fn four_seconds_are_too_few_and_a_part_of_one_does_not_count() {
 fn other_limits_and_another_load_are_named() {
     let before = example::full();
     let mut now = example::full();
-    now.limits.as_mut().unwrap().served_at_once = Some(crate::bench::report::Bound::Exactly(2));
+    now.limits.as_mut().unwrap().served_at_once = crate::bench::report::Bound::Exact(2);
     now.latency.as_mut().unwrap().connections = 8;
     now.ramp[2].knee = false;
     now.ramp[1].knee = true;

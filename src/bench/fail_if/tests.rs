@@ -102,7 +102,7 @@ fn what_is_not_known_has_not_passed() {
     );
     // A lower bound is compared as its number.
     report.limits = Some(example::limits());
-    report.limits.as_mut().unwrap().held = Some(Bound::AtLeast { at_least: 256 });
+    report.limits.as_mut().unwrap().held = Bound::at_least(256);
     assert_eq!(check("held < 256", &report), Outcome::Passed);
     assert!(fails("held < 257", &report));
 }

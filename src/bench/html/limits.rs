@@ -8,7 +8,7 @@ pub(super) fn of(report: &Report) -> String {
     let Some(limits) = &report.limits else {
         return String::new();
     };
-    let bound = |bound: Option<Bound>| bound.map(|bound| bound.to_string());
+    let bound = |bound: Bound| bound.is_known().then(|| bound.to_string());
     let fields = [
         (
             "served_at_once",
@@ -49,7 +49,9 @@ pub(super) fn of(report: &Report) -> String {
         rows.push(vec![
             name.to_owned(),
             value.unwrap_or_else(|| "not known".to_owned()),
-            how.cloned().unwrap_or_default(),
+            how.map_or_else(String::new, |how| {
+                format!("{}: {}", how.kind.label(), how.detail)
+            }),
         ]);
     }
     section("Limits", &classed_table("texts", &rows))

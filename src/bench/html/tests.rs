@@ -80,7 +80,8 @@ proptest! {
         report.verdict = inside.clone();
         report.caveats[0].text.clone_from(&inside);
         let limits = report.limits.as_mut().unwrap();
-        limits.evidence.insert("held".to_owned(), inside.clone());
+        let held = limits.evidence.get_mut("held").unwrap();
+        held.detail.clone_from(&inside);
         let page = render(&report);
         // As many scripts, comments and ends of scripts as without it, and the same report.
         for markup in ["<script", "</script", "<!--"] {

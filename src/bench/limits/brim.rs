@@ -25,8 +25,8 @@ use super::Step;
 use super::baseline::{Baseline, Manner};
 use super::burst::{Burst, is_turned_away};
 use super::crowd::{Crowd, End, Guest, Halt, Name};
-use super::finding::{Known, Overflow};
 use super::leaving::SLOW;
+use crate::bench::report::{Bound, Overflow};
 use tcpctl_engine::readiness::{Network, Release};
 
 /// The same number is to be seen so often,
@@ -319,9 +319,9 @@ fn agreed(seen: &[Sighting]) -> Option<usize> {
 }
 
 fn never_full(inside: usize) -> Burst {
-    let evidence = "lower bound: so many were waiting to be greeted; no more were tried";
+    let evidence = "this many connections waited to be greeted; no more were tried";
     Burst {
-        largest: Known::AtLeast(inside),
+        largest: Bound::at_least(inside),
         overflow: Overflow::NotReached,
         after: None,
         evidence: evidence.to_owned(),
@@ -336,20 +336,19 @@ fn conclude(seen: &[Sighting], agreed: Option<usize>) -> Burst {
     let last = seen.last();
     // Other clients take places and never give any.
     let is_exact = agreed == Some(most);
-    let bound = if is_exact { "observed" } else { "lower bound" };
     let differ = drift.as_deref().map_or(String::new(), |drift| {
         format!("; the numbers differ: {drift}")
     });
     Burst {
         largest: if is_exact {
-            Known::Exactly(most)
+            Bound::Exact(most)
         } else {
-            Known::AtLeast(most)
+            Bound::at_least(most)
         },
         overflow: last.map_or(Overflow::NotReached, |it| it.overflow),
         after: last.and_then(|it| it.after),
         evidence: format!(
-            "{bound}: so many were waiting to be greeted when the next was turned away, {times} \
+            "so many were waiting to be greeted when the next was turned away, {times} \
              times, one greeting apart{differ}; it works off those that were let go"
         ),
         drift,
@@ -401,19 +400,14 @@ mod tests {
     #[test]
     fn numbers_that_differ_are_told_and_fewer_are_no_limit() {
         let burst = conclude(&seen(&[7, 7, 7, 7]), Some(7));
-        assert_eq!((burst.largest, burst.drift), (Known::Exactly(7), None));
+        assert_eq!((burst.largest, burst.drift), (Bound::Exact(7), None));
         let burst = conclude(&seen(&[6, 7, 7, 7, 7]), Some(7));
-        assert_eq!(burst.largest, Known::Exactly(7));
+        assert_eq!(burst.largest, Bound::Exact(7));
         let drift = burst.drift.unwrap_or_default();
         assert!(drift.starts_with("burst 6 (1x), 7 (4x) ("), "{drift}");
         let many: Vec<usize> = std::iter::once(6).chain([7; 20]).collect();
         assert_eq!(conclude(&seen(&many), Some(7)).drift, None);
         let burst = conclude(&seen(&[7, 6, 6, 6, 6]), Some(6));
-        assert_eq!(burst.largest, Known::AtLeast(7));
-        assert!(
-            burst.evidence.starts_with("lower bound"),
-            "{}",
-            burst.evidence
-        );
+        assert_eq!(burst.largest, Bound::at_least(7));
     }
 }

@@ -7,9 +7,9 @@ use super::Step;
 use super::baseline::Baseline;
 use super::brim;
 use super::crowd::{Crowd, End, Guest, Halt};
-use super::finding::{Known, Overflow};
 use super::leaving::SLOW;
 use super::recovery;
+use crate::bench::report::{Bound, Overflow};
 use tcpctl_engine::readiness::Network;
 
 /// More than a scheduler's hiccup or a radio's sleep, less than the first repetition of a SYN or a
@@ -25,7 +25,7 @@ const FIRST: usize = 8;
 /// The largest burst, and what happened to the next larger.
 #[derive(Debug, Clone)]
 pub(super) struct Burst {
-    pub(super) largest: Known,
+    pub(super) largest: Bound,
     pub(super) overflow: Overflow,
     pub(super) after: Option<Duration>,
     /// How that is known.
@@ -111,12 +111,12 @@ pub(super) fn search<N: Network>(
         }
     }
     let (largest, evidence) = if spoiled > most {
-        let evidence = "lower bound: SYNs at a time without a refusal or a retransmission; no more \
-                        were tried";
-        (Known::AtLeast(*best), evidence)
+        let evidence =
+            "simultaneous SYNs without a refusal or a retransmission; no larger burst was tried";
+        (Bound::at_least(*best), evidence)
     } else {
-        let evidence = "observed: the next larger burst was refused or repeated twice";
-        (Known::Exactly(*best), evidence)
+        let evidence = "the next larger burst was refused or retransmitted twice";
+        (Bound::Exact(*best), evidence)
     };
     let evidence = match baseline.first_byte.iter().max() {
         Some(&each) if each >= SLOW => {

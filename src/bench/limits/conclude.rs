@@ -3,8 +3,9 @@
 use super::baseline::Baseline;
 use super::burst::Burst;
 use super::crowd::End;
-use super::finding::{Ended, Figure, Finding, Known, Overflow, Round};
+use super::finding::{Ended, Finding, Limit, Round};
 use super::rounds::{OnlyOne, Outcome, majority};
+use crate::bench::report::{Bound, Evidence, EvidenceKind, Overflow};
 
 /// What the rounds say together.
 pub(super) fn from_rounds(finding: &mut Finding, outcome: Outcome, most_settled: usize) {
@@ -16,9 +17,7 @@ pub(super) fn from_rounds(finding: &mut Finding, outcome: Outcome, most_settled:
         .and_then(|it| rounds.iter().find(|round| round.overflow as usize == it))
         .map_or(last.overflow, |round| round.overflow);
     finding.overflow = Some(overflow);
-    overflow
-        .explain()
-        .clone_into(&mut finding.overflow_evidence);
+    finding.overflow_evidence = evidence(overflow);
     finding.drift = drift(&rounds);
     let mut how = match (outcome, rounds.len()) {
         (Outcome::OnlyOne(OnlyOne::Mute), _) => {
@@ -28,14 +27,14 @@ pub(super) fn from_rounds(finding: &mut Finding, outcome: Outcome, most_settled:
                 ""
             };
             format!(
-                "observed once: nobody is answered, so no place can be freed for a second time{ghost}"
+                "once: no request is answered, so no slot can be freed for a second trial{ghost}"
             )
         }
         (Outcome::OnlyOne(OnlyOne::Busy), _) => {
-            "observed once: the server is busy for long with those that have left".to_owned()
+            "once: the server stayed busy with connections that were closed".to_owned()
         }
-        (_, 1) => "observed once".to_owned(),
-        (_, count) => format!("observed in {count} rounds"),
+        (_, 1) => "once".to_owned(),
+        (_, count) => format!("in {count} trials"),
     };
     if let Some(drift) = &finding.drift {
         how = format!("{how}, which differ: {drift}");
@@ -44,46 +43,50 @@ pub(super) fn from_rounds(finding: &mut Finding, outcome: Outcome, most_settled:
     let held = agreed(finding, certain, |round| Some(round.held));
     let served = match agreed(finding, certain, |round| round.served.exact()) {
         // One that ends its silence may have served more than were silent at a time.
-        Known::AtLeast(_) if finding.silence_ends_after.is_some() => Known::Unknown,
+        Bound::AtLeast { .. } if finding.silence_ends_after.is_some() => Bound::Unknown,
         served => served,
     };
     finding.held = match (held, overflow) {
-        (Known::Exactly(held), Overflow::NotReached) => Figure::at_least(
-            held,
-            format!("lower bound: so many were opened, and the limit was not reached; {how}"),
+        (Bound::Exact(held), Overflow::NotReached) => Limit::new(
+            Bound::at_least(held),
+            format!("this many were opened and the limit was not reached; {how}"),
         ),
-        (value, _) => figure(value, &how),
+        (value, _) => Limit::new(value, how.clone()),
     };
-    let is_all = |served| finding.held.value == Known::AtLeast(served);
+    let is_all = |served| finding.held.value == Bound::at_least(served);
     finding.served_at_once = match served {
-        Known::Exactly(0) => Figure::exactly(
-            0,
-            "observed: no request was answered in time; it may want another message",
-        ),
-        Known::Exactly(served) if is_all(served) => Figure::at_least(
+        Bound::Exact(0) => Limit::new(
             served,
-            format!("lower bound: all that were opened were served; {how}"),
+            "no request was answered in time; it may expect another message",
         ),
-        value => figure(value, &how),
+        Bound::Exact(count) if is_all(count) => Limit::new(
+            Bound::at_least(count),
+            format!("all that were opened were served; {how}"),
+        ),
+        value => Limit::new(value, how.clone()),
     };
     finding.queued = queued(finding, overflow, &how);
 }
 
-fn queued(finding: &Finding, overflow: Overflow, how: &str) -> Figure {
+fn queued(finding: &Finding, overflow: Overflow, how: &str) -> Limit {
     let by_whom = "whether the kernel or the application queues can't be told from outside";
     match (finding.held.value, finding.served_at_once.value) {
-        (Known::Exactly(held), Known::Exactly(served)) => Figure::exactly(
-            held.saturating_sub(served),
+        (Bound::Exact(held), Bound::Exact(served)) => Limit::new(
+            Bound::Exact(held.saturating_sub(served)),
             format!("held less served at once, {how}; {by_whom}"),
         ),
-        (Known::AtLeast(held), Known::Exactly(served)) => Figure::at_least(
-            held.saturating_sub(served),
-            format!("lower bound: so many waited; {by_whom}"),
+        (Bound::AtLeast { at_least: held }, Bound::Exact(served)) => Limit::new(
+            Bound::at_least(held.saturating_sub(served)),
+            format!("this many waited; {by_whom}"),
         ),
-        (_, Known::AtLeast(_)) if overflow == Overflow::NotReached => {
-            Figure::unknown("nobody had to wait: the server was never full")
-        }
-        _ => Figure::unknown("held or served at once is not known exactly"),
+        (_, Bound::AtLeast { .. }) if overflow == Overflow::NotReached => Limit::unknown(
+            EvidenceKind::NotApplicable,
+            "no connection had to wait: the server was never full",
+        ),
+        _ => Limit::unknown(
+            EvidenceKind::NotMeasured,
+            "held or served_at_once is not known exactly",
+        ),
     }
 }
 
@@ -92,28 +95,19 @@ fn agreed(
     finding: &Finding,
     one_is_enough: bool,
     number: impl Fn(&Round) -> Option<usize>,
-) -> Known {
+) -> Bound {
     let numbers: Vec<usize> = finding.rounds.iter().filter_map(&number).collect();
     let Some(&largest) = numbers.iter().max() else {
-        let partly = finding.rounds.iter().filter_map(|it| it.served.number());
-        return partly.max().map_or(Known::Unknown, Known::AtLeast);
+        let partly = finding.rounds.iter().filter_map(|it| it.served.count());
+        return partly.max().map_or(Bound::Unknown, Bound::at_least);
     };
     match majority(&finding.rounds, &number) {
         // Other clients take places and never give any: who saw more, saw more of the server.
         // A path that loses segments errs both ways.
-        Some(agreed) if agreed == largest || finding.lossy => Known::Exactly(agreed),
-        None if one_is_enough && finding.rounds.len() == 1 => Known::Exactly(largest),
-        _ => Known::AtLeast(largest),
+        Some(agreed) if agreed == largest || finding.lossy => Bound::Exact(agreed),
+        None if one_is_enough && finding.rounds.len() == 1 => Bound::Exact(largest),
+        _ => Bound::at_least(largest),
     }
-}
-
-fn figure(value: Known, how: &str) -> Figure {
-    let evidence = match value {
-        Known::Exactly(_) => how.to_owned(),
-        Known::AtLeast(_) => format!("lower bound: {how}"),
-        Known::Unknown => format!("not settled: {how}"),
-    };
-    Figure { value, evidence }
 }
 
 fn drift(rounds: &[Round]) -> Option<String> {
@@ -127,7 +121,7 @@ fn drift(rounds: &[Round]) -> Option<String> {
             .then(|| list.join(", "))
     };
     let held = differ(&|round| round.held).map(|list| format!("held {list}"));
-    let served = differ(&|round| round.served.number().unwrap_or_default())
+    let served = differ(&|round| round.served.count().unwrap_or_default())
         .map(|list| format!("served at once {list}"));
     let parts: Vec<String> = [held, served].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| {
@@ -141,43 +135,43 @@ fn drift(rounds: &[Round]) -> Option<String> {
 /// What can be said of a server that answers before it is asked.
 pub(super) fn from_burst(finding: &mut Finding, burst: Burst) {
     greets_first(finding);
-    finding.burst = Figure {
-        value: burst.largest,
-        evidence: burst.evidence,
-    };
+    finding.burst = Limit::new(burst.largest, burst.evidence);
     finding.drift = burst.drift.or(finding.drift.take());
     finding.overflow = Some(burst.overflow);
     finding.overflow_after.extend(burst.after);
-    let how = match burst.overflow {
-        Overflow::NotReached => "no burst that was allowed came to the limit",
-        _ => "observed where so many had come at a time, twice or more",
+    finding.overflow_evidence = match burst.overflow {
+        Overflow::NotReached => Evidence::new(
+            EvidenceKind::NotMeasured,
+            "no burst that was allowed reached the limit",
+        ),
+        _ => Evidence::new(
+            EvidenceKind::Observed,
+            "seen at least twice beyond the largest burst",
+        ),
     };
-    how.clone_into(&mut finding.overflow_evidence);
 }
 
 /// Why nothing more can be said of it.
 pub(super) fn greets_first(finding: &mut Finding) {
     let why = match finding.silence_ends_after {
-        Some(after) => format!(
-            "not knowable from outside: it answers a silent connection after {after:.0?}, before \
-             it is full"
-        ),
-        None => "not knowable from outside: it greets first, so no connection can be held open"
-            .to_owned(),
+        Some(after) => {
+            format!("it answers a silent connection after {after:.0?}, before it is full")
+        }
+        None => "it greets first, so no connection can be held open".to_owned(),
     };
-    finding.served_at_once = Figure::unknown(why.clone());
-    finding.queued = Figure::unknown(why.clone());
-    finding.held = Figure::unknown(why);
+    finding.served_at_once = Limit::unknown(EvidenceKind::Unknowable, why.clone());
+    finding.queued = Limit::unknown(EvidenceKind::Unknowable, why.clone());
+    finding.held = Limit::unknown(EvidenceKind::Unknowable, why);
 }
 
 /// A server that lets nobody stay.
 pub(super) fn from_rejection(finding: &mut Finding, end: End) {
-    let why = "observed: every connection was ended before it was asked; it is full, or wants none";
-    finding.served_at_once = Figure::exactly(0, why);
-    finding.queued = Figure::exactly(0, why);
-    finding.held = Figure::exactly(0, why);
+    let why = "every connection was closed before a request; the server is full or accepts none";
+    finding.served_at_once = Limit::new(Bound::Exact(0), why);
+    finding.queued = Limit::new(Bound::Exact(0), why);
+    finding.held = Limit::new(Bound::Exact(0), why);
     finding.overflow = Some(end.after_accept());
-    why.clone_into(&mut finding.overflow_evidence);
+    finding.overflow_evidence = Evidence::new(EvidenceKind::Observed, why);
 }
 
 /// What is left of a search that was cut short.
@@ -190,22 +184,19 @@ pub(super) fn cut_short(finding: &mut Finding, baseline: Option<&Baseline>, most
     lower_bounds(finding, most_settled);
     if let Some(round) = full.last() {
         finding.overflow = Some(round.overflow);
-        round
-            .overflow
-            .explain()
-            .clone_into(&mut finding.overflow_evidence);
+        finding.overflow_evidence = evidence(round.overflow);
     }
 }
 
 fn lower_bounds(finding: &mut Finding, most_settled: usize) {
     let why = match finding.ended {
-        Ended::Complete => "lower bound: so many were open together",
-        Ended::Stopped => "lower bound: stopped before the end",
-        Ended::OutOfTime => "lower bound: the budget was used up before the end",
+        Ended::Complete => "this many were open together",
+        Ended::Stopped => "stopped before the end",
+        Ended::OutOfTime => "the budget was used up before the end",
     };
-    if finding.burst.value != Known::Unknown {
+    if finding.burst.value != Bound::Unknown {
         // It can't be held: what was open was not held.
-        why.clone_into(&mut finding.burst.evidence);
+        why.clone_into(&mut finding.burst.evidence.detail);
         return;
     }
     // On a path that loses segments one round may have seen too many: the least of several counts.
@@ -215,33 +206,34 @@ fn lower_bounds(finding: &mut Finding, most_settled: usize) {
         numbers.into_iter().min().filter(|_| is_sure)
     };
     let held = least(|round| Some(round.held));
-    let served = least(|round| round.served.number()).or_else(|| {
+    let served = least(|round| round.served.count()).or_else(|| {
         let answered = !finding.served_first_byte.is_empty();
         answered.then_some(1)
     });
     let held = held.max(served).max(Some(most_settled));
     if let Some(held @ 1..) = held {
-        finding.held = Figure::at_least(held, why);
+        finding.held = Limit::new(Bound::at_least(held), why);
     }
     if let Some(served) = served {
-        finding.served_at_once = Figure::at_least(served, why);
+        finding.served_at_once = Limit::new(Bound::at_least(served), why);
     }
 }
 
-impl Overflow {
-    const fn explain(self) -> &'static str {
-        match self {
-            Self::Refused => "observed: three SYNs in a row were answered with a reset",
-            Self::Dropped => {
-                "observed: two SYNs in a row had no answer, nor had one half a second later or more"
-            }
-            Self::Closed => "observed: the next was accepted and closed, twice; the elder lived on",
-            Self::Reset => "observed: the next was accepted and reset, twice; the elder lived on",
-            Self::Silent => {
-                "observed: more are accepted, but not answered even when a place is free"
-            }
-            Self::Evicted => "observed: each newcomer was taken and an elder connection was ended",
-            Self::NotReached => "the maximum that was allowed was open, and nothing happened",
+fn evidence(overflow: Overflow) -> Evidence {
+    let detail = match overflow {
+        Overflow::Refused => "three SYNs in a row were answered with a reset",
+        Overflow::Dropped => {
+            "two SYNs in a row were not answered, nor was one at least 0.5 s later"
         }
-    }
+        Overflow::Closed => "the next connection was accepted and closed, twice; older ones stayed",
+        Overflow::Reset => "the next connection was accepted and reset, twice; older ones stayed",
+        Overflow::Silent => "more are accepted, but not served even when a slot is free",
+        Overflow::Evicted => "each new connection was served and older ones were closed for it",
+        Overflow::NotReached => "--max-connections were open, and all were accepted",
+    };
+    let kind = match overflow {
+        Overflow::NotReached => EvidenceKind::NotMeasured,
+        _ => EvidenceKind::Observed,
+    };
+    Evidence::new(kind, detail)
 }

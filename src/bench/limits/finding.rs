@@ -2,101 +2,36 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// A number, as far as it can be known from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Known {
-    /// This many, seen from both sides.
-    Exactly(usize),
-    /// This many were seen, and not the end.
-    AtLeast(usize),
-    /// It can't be known, or was not asked.
-    Unknown,
-}
+use crate::bench::report::{Bound, Evidence, EvidenceKind, Overflow};
 
-impl Known {
-    /// The number, bound or not.
-    pub fn number(self) -> Option<usize> {
-        match self {
-            Self::Exactly(number) | Self::AtLeast(number) => Some(number),
-            Self::Unknown => None,
-        }
-    }
-
-    /// The number, if it is no mere bound.
-    pub(super) fn exact(self) -> Option<usize> {
-        match self {
-            Self::Exactly(number) => Some(number),
-            Self::AtLeast(_) | Self::Unknown => None,
-        }
-    }
-}
-
-/// A number and how it is known, or why it is not.
+/// A limit, and how it is known or why it is not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Figure {
-    /// The number.
-    pub value: Known,
-    /// One line for a person.
-    pub evidence: String,
+pub struct Limit {
+    /// The count.
+    pub value: Bound,
+    /// How it is known.
+    pub evidence: Evidence,
 }
 
-impl Figure {
-    pub(super) fn exactly(number: usize, evidence: impl Into<String>) -> Self {
+impl Limit {
+    pub(super) fn new(value: Bound, detail: impl Into<String>) -> Self {
+        let kind = match value {
+            Bound::Exact(_) => EvidenceKind::Observed,
+            Bound::AtLeast { .. } => EvidenceKind::LowerBound,
+            Bound::Unknown => EvidenceKind::NotMeasured,
+        };
         Self {
-            value: Known::Exactly(number),
-            evidence: evidence.into(),
+            value,
+            evidence: Evidence::new(kind, detail),
         }
     }
 
-    pub(super) fn at_least(number: usize, evidence: impl Into<String>) -> Self {
+    pub(super) fn unknown(kind: EvidenceKind, detail: impl Into<String>) -> Self {
         Self {
-            value: Known::AtLeast(number),
-            evidence: evidence.into(),
-        }
-    }
-
-    pub(super) fn unknown(evidence: impl Into<String>) -> Self {
-        Self {
-            value: Known::Unknown,
-            evidence: evidence.into(),
-        }
-    }
-}
-
-/// What happens to the connection that is one too many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Overflow {
-    /// A reset answers the SYN.
-    Refused,
-    /// Nothing answers the SYN.
-    Dropped,
-    /// Accepted, then closed.
-    Closed,
-    /// Accepted, then reset.
-    Reset,
-    /// Accepted, and unserved even after a place is free.
-    Silent,
-    /// Served, and an older connection was ended for it.
-    Evicted,
-    /// The search ended before the server did.
-    NotReached,
-}
-
-impl Overflow {
-    /// The value in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Dropped => "dropped",
-            Self::Closed => "closed",
-            Self::Reset => "reset",
-            Self::Silent => "silent",
-            Self::Evicted => "evicted",
-            Self::NotReached => "not_reached",
+            value: Bound::Unknown,
+            evidence: Evidence::new(kind, detail),
         }
     }
 }
@@ -107,7 +42,7 @@ pub struct Round {
     /// Connections that were open together.
     pub held: usize,
     /// Of those, how many are served at once.
-    pub served: Known,
+    pub served: Bound,
     /// What happened to the next.
     pub overflow: Overflow,
 }
@@ -119,7 +54,7 @@ pub struct PerClient {
     pub is_each: bool,
     /// Connections that were held from all of the addresses together; exact if the last of them
     /// was turned away earlier than the first.
-    pub in_all: Known,
+    pub in_all: Bound,
 }
 
 /// How the search ended.
@@ -138,19 +73,19 @@ pub enum Ended {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
     /// Connections that it serves at the same time.
-    pub served_at_once: Figure,
+    pub served_at_once: Limit,
     /// Connections that it keeps waiting beyond those.
-    pub queued: Figure,
+    pub queued: Limit,
     /// Connections that it holds in all.
-    pub held: Figure,
+    pub held: Limit,
     /// The largest burst of SYNs without a refusal or a retransmission; asked of a server that
     /// can't be held. Of one that is slow enough to be kept full: the most that waited to be
     /// greeted when the next was turned away.
-    pub burst: Figure,
+    pub burst: Limit,
     /// What happens to the next; `None` if it was not seen and can't be said not to exist.
     pub overflow: Option<Overflow>,
     /// How that is known.
-    pub overflow_evidence: String,
+    pub overflow_evidence: Evidence,
     /// From its SYN to the refusal, or to the end after the accept. One for each time it was seen.
     pub overflow_after: Vec<Duration>,
     /// From the end of a served connection to the next one's handshake, once a round.
@@ -186,14 +121,26 @@ pub struct Finding {
 
 impl Finding {
     pub(super) fn nothing_yet() -> Self {
-        let not_asked = || Figure::unknown("the search ended before it was asked");
+        let ended_before = || {
+            Evidence::new(
+                EvidenceKind::NotMeasured,
+                "the search ended before it was measured",
+            )
+        };
+        let not_asked = || Limit {
+            value: Bound::Unknown,
+            evidence: ended_before(),
+        };
         Self {
             served_at_once: not_asked(),
             queued: not_asked(),
             held: not_asked(),
-            burst: Figure::unknown("not asked: the server waits for a request and can be held"),
+            burst: Limit::unknown(
+                EvidenceKind::NotApplicable,
+                "the server waits for a request, so its connections can be held",
+            ),
             overflow: None,
-            overflow_evidence: "the search ended before it was seen".to_owned(),
+            overflow_evidence: ended_before(),
             overflow_after: Vec::new(),
             recovery: Vec::new(),
             served_first_byte: Vec::new(),

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::baseline::{self, Baseline, Manner, Patience};
 use super::crowd::{Crowd, Guest, Halt};
-use super::finding::{Known, Overflow};
 use super::served::Served;
+use crate::bench::report::{Bound, Overflow};
 use tcpctl_engine::readiness::{Network, Release};
 
 /// From here on a server is slow: two silences that have to last would take longer than this way.
@@ -113,7 +113,7 @@ pub(super) fn confirm<N: Network>(
     let took = |guest: Guest| Some(guest.first_byte?.saturating_sub(guest.asked?));
     crowd.release(name, Release::Fin);
     Ok(Some(Served {
-        workers: Known::Exactly(served),
+        workers: Bound::Exact(served),
         queue: None,
         first_byte: guest.and_then(took).into_iter().collect(),
     }))

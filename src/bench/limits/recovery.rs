@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::Step;
 use super::baseline::Patience;
 use super::crowd::{Crowd, Guest, Halt, Name};
-use super::finding::{Overflow, Reason};
+use super::finding::Reason;
+use crate::bench::report::Overflow;
 use tcpctl_engine::readiness::{Network, Release};
 
 /// Tries to get into a freed place; the pauses between them double, the last is a second.

@@ -6,12 +6,13 @@ use std::time::Duration;
 use super::Step;
 use super::baseline::{Baseline, Manner};
 use super::crowd::{Crowd, Halt};
-use super::finding::{Finding, Known, Overflow, Round};
+use super::finding::{Finding, Round};
 use super::hold::{self, Hold, Proof};
 use super::leaving;
 use super::recovery;
 use super::served::{self, By, Queue, Range, Served};
 use super::sources;
+use crate::bench::report::{Bound, Overflow};
 use tcpctl_engine::readiness::Network;
 
 /// Rounds at most, where they disagree.
@@ -139,7 +140,7 @@ fn round<N: Network>(
     }
     finding.rounds.push(Round {
         held,
-        served: Known::Unknown,
+        served: Bound::Unknown,
         overflow,
     });
     finding.overflow_after.extend(after);
@@ -148,7 +149,7 @@ fn round<N: Network>(
     }
     let served = if manner == Manner::Mute {
         Served {
-            workers: Known::Exactly(0),
+            workers: Bound::Exact(0),
             queue: None,
             first_byte: Vec::new(),
         }
@@ -201,7 +202,7 @@ fn round<N: Network>(
     if let Some(round) = finding.rounds.last_mut() {
         *round = Round {
             held: match (overflow, served.workers) {
-                (Overflow::Silent, Known::Exactly(workers)) => workers,
+                (Overflow::Silent, Bound::Exact(workers)) => workers,
                 _ => held,
             },
             served: served.workers,
@@ -232,10 +233,10 @@ fn ask<N: Network>(
     let can_leave = leaving::tells(baseline, overflow, held) && queue != Some(Queue::Unserved);
     let mut search = |range, by| served::search(crowd, baseline, overflow, range, queue, by);
     let expected = match last.map(|round| round.served) {
-        Some(Known::Exactly(expected)) => {
+        Some(Bound::Exact(expected)) => {
             let again = can_leave && {
                 let left = search(near(expected), By::Leaving)?;
-                left.workers == Known::Exactly(expected)
+                left.workers == Bound::Exact(expected)
             };
             if again && let Some(served) = leaving::confirm(crowd, baseline.patience, expected)? {
                 return Ok(served);
@@ -243,7 +244,7 @@ fn ask<N: Network>(
             expected
         }
         _ if can_leave => match search(all, By::Leaving)?.workers {
-            Known::Exactly(expected) => expected,
+            Bound::Exact(expected) => expected,
             _ => return search(all, By::Request),
         },
         _ => return search(all, By::Request),
@@ -254,14 +255,14 @@ fn ask<N: Network>(
     match again.workers {
         // That was looked for among all; and places have been freed since.
         _ if again.queue == Some(Queue::Unserved) => Ok(again),
-        Known::Exactly(workers) if workers != expected && workers == near.least => {
+        Bound::Exact(workers) if workers != expected && workers == near.least => {
             let below = Range {
                 most: workers,
                 ..all
             };
             search(below)
         }
-        Known::Exactly(workers) if workers != expected && workers == near.most => {
+        Bound::Exact(workers) if workers != expected && workers == near.most => {
             let above = Range {
                 least: workers,
                 ..all
@@ -295,7 +296,7 @@ mod tests {
                 .iter()
                 .map(|&held| Round {
                     held,
-                    served: Known::Exactly(1),
+                    served: Bound::Exact(1),
                     overflow: Overflow::Refused,
                 })
                 .collect();

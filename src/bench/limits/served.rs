@@ -14,9 +14,9 @@ use std::time::Duration;
 use super::Step;
 use super::baseline::{Baseline, Manner, Patience};
 use super::crowd::{Crowd, Guest, Halt, Name};
-use super::finding::{Known, Overflow};
 use super::leaving;
 use super::recovery;
+use crate::bench::report::{Bound, Overflow};
 use spacing::{Spacing, choose};
 use tcpctl_engine::readiness::{Network, Release};
 
@@ -43,7 +43,7 @@ pub(super) struct Range {
 /// What the requests have shown.
 #[derive(Debug, Clone)]
 pub(super) struct Served {
-    pub(super) workers: Known,
+    pub(super) workers: Bound,
     /// Whether those that were not answered are served when their turn comes; `None` where
     /// nobody waited.
     pub(super) queue: Option<Queue>,
@@ -134,7 +134,7 @@ pub(super) fn search<N: Network>(
     let Range { least, most } = search.range;
     if least < most {
         return Ok(Served {
-            workers: Known::AtLeast(least),
+            workers: Bound::at_least(least),
             queue: None,
             first_byte: search.first_byte,
         });
@@ -152,7 +152,7 @@ pub(super) fn search<N: Network>(
         workers = search.by_position(crowd, &all)?;
     }
     Ok(Served {
-        workers: Known::Exactly(workers),
+        workers: Bound::Exact(workers),
         queue,
         first_byte: search.first_byte,
     })
@@ -167,7 +167,7 @@ fn greeted<N: Network>(crowd: &Crowd<'_, N>) -> Served {
         .count();
     let greeting = |guest: &Guest| Some(guest.first_byte?.saturating_sub(guest.connected?));
     Served {
-        workers: Known::Exactly(greeted),
+        workers: Bound::Exact(greeted),
         queue: None,
         first_byte: crowd.guests().iter().filter_map(greeting).collect(),
     }

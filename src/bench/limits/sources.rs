@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use super::baseline::Patience;
 use super::crowd::{Crowd, Guest, Halt, Name};
-use super::finding::{Known, Overflow, PerClient};
+use super::finding::PerClient;
+use crate::bench::report::{Bound, Overflow};
 use tcpctl_engine::readiness::{Network, Release};
 
 /// Tries the plan's other source addresses on a server that holds so many from the first and takes
@@ -47,9 +48,9 @@ pub(super) fn ask_others<N: Network>(
     Ok(Some(PerClient {
         is_each: per_client,
         in_all: if is_full {
-            Known::Exactly(in_all)
+            Bound::Exact(in_all)
         } else {
-            Known::AtLeast(in_all)
+            Bound::at_least(in_all)
         },
     }))
 }

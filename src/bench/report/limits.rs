@@ -1,71 +1,82 @@
-//! What a server can take: the search for its limits, each number exact or a lower bound.
+//! What a server can take: the limits found from outside, each exact or a lower bound.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Distribution, Overflow};
+use super::{Bound, Distribution, Evidence};
 
-/// A count that may be only a lower bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Bound {
-    /// So many.
-    Exactly(u64),
-    /// At least so many: the search ended before the server did.
-    AtLeast {
-        /// The lower bound.
-        at_least: u64,
-    },
+/// What happens to the first connection beyond the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    /// A reset answers the SYN.
+    Refused,
+    /// Nothing answers the SYN.
+    Dropped,
+    /// Accepted, then closed.
+    Closed,
+    /// Accepted, then reset.
+    Reset,
+    /// Accepted, and not served even when a slot is free.
+    Silent,
+    /// Served; the server ended older connections for it.
+    Evicted,
+    /// The search ended before the limit was reached.
+    NotReached,
 }
 
-impl Bound {
-    /// The number, whether exact or a lower bound.
-    pub const fn number(self) -> u64 {
+impl Overflow {
+    /// The value in JSON.
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::Exactly(n) | Self::AtLeast { at_least: n } => n,
+            Self::Refused => "refused",
+            Self::Dropped => "dropped",
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+            Self::Silent => "silent",
+            Self::Evicted => "evicted",
+            Self::NotReached => "not_reached",
         }
     }
 }
 
-impl fmt::Display for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exactly(n) => n.fmt(f),
-            Self::AtLeast { at_least } => write!(f, "at least {at_least}"),
-        }
-    }
-}
-
-/// What a server can take, found from outside.
+/// What a server can take.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Connections that it serves at a time.
-    pub served_at_once: Option<Bound>,
-    /// Connections that it keeps waiting beyond those.
-    pub queued: Option<Bound>,
-    /// Connections that it holds in all.
-    pub held: Option<Bound>,
-    /// What happens to the next.
+    /// Connections served at the same time.
+    #[serde(default)]
+    pub served_at_once: Bound,
+    /// Connections that wait beyond those.
+    #[serde(default)]
+    pub queued: Bound,
+    /// Connections accepted in total, served or waiting.
+    #[serde(default)]
+    pub held: Bound,
+    /// What happens to the next connection.
     pub overflow: Option<Overflow>,
-    /// How soon the next knows, from its SYN.
+    /// From its SYN to the refusal, or to the end after the accept.
     pub overflow_us: Option<f64>,
-    /// How soon a freed place is taken again.
+    /// From the end of a served connection to the handshake of the next.
     pub recovery_us: Option<f64>,
-    /// The most SYNs at a time without a refusal or a retransmission.
-    pub burst: Option<Bound>,
-    /// Time to the first byte for connections that are served at once.
+    /// The most simultaneous SYNs without a refusal or a retransmission.
+    #[serde(default)]
+    pub burst: Bound,
+    /// Time to the first byte of connections that are served at once.
     pub served_first_byte_us: Option<Distribution>,
-    /// Time to the first byte for connections that had to wait.
+    /// Time to the first byte of connections that waited in the queue.
     pub queued_first_byte_us: Option<Distribution>,
     /// Whether the server closes after one reply.
     pub closes_after_reply: Option<bool>,
-    /// Whether each client address has a limit of its own; asked for with several sources.
+    /// Whether each client address has a limit of its own; needs several sources.
     pub per_client: Option<bool>,
-    /// Connections that it holds from all of these addresses together.
-    pub held_from_all_sources: Option<Bound>,
+    /// Connections held from all sources together.
+    #[serde(default)]
+    pub held_from_all_sources: Bound,
+    /// How the trials differ, where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<String>,
     /// How each of these fields is known, or why it is not, by the field's name.
     #[serde(default)]
-    pub evidence: BTreeMap<String, String>,
+    pub evidence: BTreeMap<String, Evidence>,
 }

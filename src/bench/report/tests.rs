@@ -18,8 +18,8 @@ fn reports() -> Vec<Report> {
     full.comparison = Some(compare(&example::report(), &full));
     let mut bounded = example::full();
     let limits = bounded.limits.as_mut().unwrap();
-    limits.served_at_once = None;
-    limits.held = Some(Bound::AtLeast { at_least: 256 });
+    limits.served_at_once = Bound::Unknown;
+    limits.held = Bound::at_least(256);
     limits.overflow = Some(Overflow::NotReached);
     let mut failed = example::measurement();
     failed.complete = Times::new();
@@ -152,7 +152,7 @@ fn the_contract_s_fields_are_there() {
     );
     assert_eq!(errors["refused"], 80);
     assert_eq!(errors["closed_early"], 0);
-    let bound = serde_json::to_value(Bound::AtLeast { at_least: 256 }).unwrap();
+    let bound = serde_json::to_value(Bound::at_least(256)).unwrap();
     assert_eq!(bound, serde_json::json!({"at_least": 256}));
 }
 

@@ -1,7 +1,7 @@
 //! What the server can take, a row a limit.
 
 use super::Page;
-use crate::bench::report::{Distribution, Report};
+use crate::bench::report::{Bound, Distribution, Evidence, Report};
 use crate::output::human;
 use crate::sanitize;
 
@@ -11,14 +11,15 @@ impl Page {
             return;
         };
         self.heading("Limits");
+        let count = |bound: Bound| bound.is_known().then(|| bound.to_string());
         let rows = [
             (
                 "served_at_once",
                 "served at once",
-                limits.served_at_once.map(|n| n.to_string()),
+                count(limits.served_at_once),
             ),
-            ("queued", "queued", limits.queued.map(|n| n.to_string())),
-            ("held", "held in all", limits.held.map(|n| n.to_string())),
+            ("queued", "queued", count(limits.queued)),
+            ("held", "held in all", count(limits.held)),
             (
                 "overflow",
                 "one more is",
@@ -31,27 +32,23 @@ impl Page {
                 "recovery",
                 limits.recovery_us.map(human::microseconds),
             ),
-            ("burst", "burst", limits.burst.map(|n| n.to_string())),
+            ("burst", "burst", count(limits.burst)),
             (
                 "held_from_all_sources",
                 "from all sources",
-                limits.held_from_all_sources.map(|n| n.to_string()),
+                count(limits.held_from_all_sources),
             ),
         ];
         // A burst is asked of a server that can't be held; of another it is no news that it was not.
-        let held = limits.held.is_some();
+        let held = limits.held.is_known();
         for (field, name, value) in rows {
             if field == "burst" && value.is_none() && held {
                 continue;
             }
-            let how = limits
-                .evidence
-                .get(field)
-                .map(|how| sanitize::one_line(how));
-            match (value, how) {
+            let how = limits.evidence.get(field);
+            match (value, how.map(describe)) {
                 (None, None) => {}
-                (None, Some(why)) if why.starts_with("not ") => self.row(name, &why),
-                (None, Some(why)) => self.row(name, &format!("not known: {why}")),
+                (None, Some(why)) => self.row(name, &why),
                 (Some(value), None) => self.row(name, &value),
                 (Some(value), Some(how)) => self.evidence(name, &value, &how),
             }
@@ -73,9 +70,17 @@ impl Page {
         if let Some(closes) = limits.closes_after_reply {
             self.row("closes after a reply", if closes { "yes" } else { "no" });
         }
-        if let (Some(each), Some(how)) = (limits.per_client, limits.evidence.get("per_client")) {
-            let (each, how) = (if each { "yes" } else { "no" }, sanitize::one_line(how));
+        if let (Some(each), Some(how)) = (
+            limits.per_client,
+            limits.evidence.get("per_client").map(describe),
+        ) {
+            let each = if each { "yes" } else { "no" };
             self.evidence("limit each client", each, &how);
         }
     }
+}
+
+fn describe(evidence: &Evidence) -> String {
+    let detail = sanitize::one_line(&evidence.detail);
+    format!("{}: {detail}", evidence.kind.label())
 }

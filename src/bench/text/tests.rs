@@ -208,9 +208,8 @@ fn what_others_wrote_does_nothing_to_a_terminal() {
     report.target = "evil\x1b[2J\u{202e}".to_owned();
     report.environment.os = "\x07".to_owned();
     let limits = report.limits.as_mut().unwrap();
-    limits
-        .evidence
-        .insert("held".to_owned(), "\x1b]0;x\x07\n".to_owned());
+    let held = limits.evidence.get_mut("held").unwrap();
+    "\x1b]0;x\x07\n".clone_into(&mut held.detail);
     report.comparison = Some(compare(&report, &report));
     let text = plain(&report);
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text}");

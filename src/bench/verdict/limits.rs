@@ -6,38 +6,32 @@ use crate::bench::report::{Bound, Limits, Overflow};
 use crate::output::human;
 use crate::sanitize;
 
-/// How evidence begins that a number can't be had.
-const NOT_KNOWABLE: &str = "not knowable from outside: ";
-
 pub(super) fn of_limits(limits: &Limits) -> String {
     let why = |field: &str| match limits.evidence.get(field) {
-        Some(why) => {
-            let why = why.strip_prefix(NOT_KNOWABLE).unwrap_or(why);
-            format!(" ({})", sanitize::one_line(why))
-        }
+        Some(why) => format!(" ({})", sanitize::one_line(&why.detail)),
         None => String::new(),
     };
     let mut parts = Vec::new();
     match limits.served_at_once {
-        Some(served) => parts.push(match (limits.per_client, limits.held_from_all_sources) {
-            (Some(true), Some(in_all)) => {
+        served if served.is_known() => parts.push(match limits.per_client {
+            Some(true) if limits.held_from_all_sources.is_known() => {
+                let in_all = limits.held_from_all_sources;
                 format!("serves {served} of each client address at once, {in_all} in all")
             }
             _ => format!("serves {served} at once"),
         }),
-        None => parts.push(format!(
+        _ => parts.push(format!(
             "how many it serves at once can't be known{}",
             why("served_at_once")
         )),
     }
-    if let Some(queued) = limits.queued {
-        parts.push(match queued {
-            Bound::Exactly(0) => "queues none".to_owned(),
-            queued => format!("queues {queued}"),
-        });
+    match limits.queued {
+        Bound::Exact(0) => parts.push("queues none".to_owned()),
+        Bound::Unknown => {}
+        queued => parts.push(format!("queues {queued}")),
     }
-    if let Some(burst) = limits.burst {
-        parts.push(format!("takes a burst of {burst}"));
+    if limits.burst.is_known() {
+        parts.push(format!("takes a burst of {}", limits.burst));
     }
     if let Some(overflow) = limits.overflow {
         parts.push(of_overflow(limits, overflow));
@@ -47,17 +41,17 @@ pub(super) fn of_limits(limits: &Limits) -> String {
         let recovery = human::microseconds(recovery);
         let _ = write!(line, "; a freed place is taken again in {recovery}");
     }
-    if let (Some(served), Some(overflow)) = (limits.served_at_once, limits.overflow)
+    if let (Some(served), Some(overflow)) = (limits.served_at_once.count(), limits.overflow)
         && overflow != Overflow::NotReached
     {
-        let _ = write!(line, "; keep clients at or under {}", served.number());
+        let _ = write!(line, "; keep clients at or under {}", served);
     }
     line
 }
 
 fn of_overflow(limits: &Limits, overflow: Overflow) -> String {
     let next = match limits.held {
-        Some(Bound::Exactly(held)) => format!("the {}", ordinal(held + 1)),
+        Bound::Exact(held) => format!("the {}", ordinal(held + 1)),
         _ => "one more".to_owned(),
     };
     let after = |what: &str| match limits.overflow_us {
@@ -75,7 +69,7 @@ fn of_overflow(limits: &Limits, overflow: Overflow) -> String {
     }
 }
 
-pub(super) fn ordinal(n: u64) -> String {
+pub(super) fn ordinal(n: usize) -> String {
     let ending = match (n % 10, n % 100) {
         (_, 11..=13) => "th",
         (1, _) => "st",

@@ -4,7 +4,7 @@ use super::limits::ordinal;
 use super::ramp::of_cause;
 use super::*;
 use crate::bench::example;
-use crate::bench::report::{Bound, CauseKind, Overflow, RampEnd};
+use crate::bench::report::{Bound, CauseKind, Evidence, EvidenceKind, Overflow, RampEnd};
 use tcpctl_engine::measurement::Measurement;
 
 fn report(measurement: &Measurement) -> Report {
@@ -101,7 +101,7 @@ fn limits_that_change_are_said_right_after_them() {
     let mut report = example::full();
     let limits = report.limits.as_mut().unwrap();
     let drift = "held 6, 8, 8 (other clients are on the server)".to_owned();
-    limits.evidence.insert("drift".to_owned(), drift);
+    limits.drift = Some(drift);
     assert_eq!(
         lines(&report)[1],
         "its limits changed between the rounds: held 6, 8, 8 (other clients are on the server)"
@@ -113,13 +113,13 @@ fn limits_that_change_are_said_right_after_them() {
 #[test]
 fn what_cannot_be_known_is_said_with_the_reason() {
     let mut limits = example::limits();
-    limits.served_at_once = None;
-    limits.queued = None;
-    limits.held = None;
+    limits.served_at_once = Bound::Unknown;
+    limits.queued = Bound::Unknown;
+    limits.held = Bound::Unknown;
     limits.recovery_us = None;
-    limits.burst = Some(Bound::AtLeast { at_least: 64 });
+    limits.burst = Bound::at_least(64);
     limits.overflow = Some(Overflow::NotReached);
-    let reason = "it greets first\u{1b}[2J".to_owned();
+    let reason = Evidence::new(EvidenceKind::Unknowable, "it greets first\u{1b}[2J");
     limits.evidence.insert("served_at_once".to_owned(), reason);
     assert_eq!(
         of_limits(&limits),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tcpctl::bench::limits::{self, Ended, Finding, Known, LimitsPlan, Overflow};
+use tcpctl::bench::limits::{self, Ended, Finding, LimitsPlan};
+use tcpctl::bench::report::{Bound, Overflow};
 use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
 
@@ -32,9 +33,9 @@ fn expect(finding: &Finding, workers: usize, backlog: usize) {
             finding.ended
         ),
         (
-            Known::Exactly(workers),
-            Known::Exactly(backlog),
-            Known::Exactly(workers + backlog),
+            Bound::Exact(workers),
+            Bound::Exact(backlog),
+            Bound::Exact(workers + backlog),
             Some(Overflow::Refused),
             Ended::Complete
         ),
@@ -99,8 +100,14 @@ fn the_tutorials_way_of_greeting_at_once_can_not_be_held() {
         Profile::Ideal,
         &[("request-timeout", "0"), ("workers", "1"), ("backlog", "2")],
     );
-    assert_eq!(finding.served_at_once.value, Known::Unknown, "{finding:#?}");
-    assert!(finding.served_at_once.evidence.contains("greets first"));
-    assert_eq!(finding.burst.value, Known::Exactly(3), "{finding:#?}");
+    assert_eq!(finding.served_at_once.value, Bound::Unknown, "{finding:#?}");
+    assert!(
+        finding
+            .served_at_once
+            .evidence
+            .detail
+            .contains("greets first")
+    );
+    assert_eq!(finding.burst.value, Bound::Exact(3), "{finding:#?}");
     assert_eq!(finding.overflow, Some(Overflow::Refused));
 }

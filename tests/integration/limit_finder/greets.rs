@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tcpctl::bench::limits::{self, Ended, Finding, Known, LimitsPlan, Overflow, Reason, Step};
+use tcpctl::bench::limits::{self, Ended, Finding, LimitsPlan, Reason, Step};
+use tcpctl::bench::report::{Bound, Overflow};
 
 use super::matrix::{brief, check, find, plan};
 use super::network::Simulated;
@@ -40,17 +41,17 @@ fn expect(server: Server) -> Finding {
     let finding = found.expect("it lives");
     let (burst, overflow) = truth(&server);
     assert_eq!(finding.ended, Ended::Complete, "{told}");
-    assert_eq!(finding.served_at_once.value, Known::Unknown, "{told}");
-    assert_eq!(finding.held.value, Known::Unknown, "{told}");
-    assert_eq!(finding.queued.value, Known::Unknown, "{told}");
-    let why = &finding.served_at_once.evidence;
+    assert_eq!(finding.served_at_once.value, Bound::Unknown, "{told}");
+    assert_eq!(finding.held.value, Bound::Unknown, "{told}");
+    assert_eq!(finding.queued.value, Bound::Unknown, "{told}");
+    let why = &finding.served_at_once.evidence.detail;
     assert!(why.contains("greets first"), "{why}: {told}");
     // Where all come in the same moment, no worker has taken one when the last comes.
-    let at_once = finding.burst.evidence.contains("next larger burst");
+    let at_once = finding.burst.evidence.detail.contains("next larger burst");
     let (App::Workers(workers) | App::Cap(workers, _)) = server.app;
     let burst = burst.start() - if at_once { workers } else { 0 }..=*burst.end();
     assert!(
-        matches!(finding.burst.value, Known::Exactly(it) if burst.contains(&it)),
+        matches!(finding.burst.value, Bound::Exact(it) if burst.contains(&it)),
         "{:?} is not {burst:?}: {told}",
         finding.burst
     );
@@ -129,7 +130,7 @@ fn what_is_left_in_the_queue_is_waited_for_where_something_follows() {
         };
         let mut network = Simulated::new(server);
         let finding = limits::find(&mut network, &plan, &mut |_| {}).expect("it lives");
-        assert_eq!(finding.burst.value, Known::Exactly(7));
+        assert_eq!(finding.burst.value, Bound::Exact(7));
         assert_eq!(network.inside() == 0, leaves_idle, "{}", network.inside());
         assert_eq!(finding.took > MS * 7 * 200, leaves_idle, "{finding:?}");
         check(&mut network, server, &plan);
@@ -173,7 +174,7 @@ fn one_that_is_never_full() {
         };
         let server = greeting(Stack::Linux { k: 128 }, 1_000, service);
         let finding = find(server, &plan).expect("it lives");
-        assert_eq!(finding.burst.value, Known::AtLeast(most), "{finding:#?}");
+        assert_eq!(finding.burst.value, Bound::at_least(most), "{finding:#?}");
         assert_eq!(finding.overflow, Some(Overflow::NotReached));
         assert!(finding.took < MS * 6_000, "{:?}", finding.took);
     }
@@ -195,13 +196,13 @@ fn irregular_services() {
                 let (burst, _) = truth(&server);
                 let told = format!("{server:?}\n{}", brief(&found));
                 let finding = found.expect("it lives");
-                let number = finding.burst.value.number().expect("a burst");
+                let number = finding.burst.value.count().expect("a burst");
                 assert!(
                     number <= *burst.end(),
                     "{number} is more than {burst:?}: {told}"
                 );
                 runs += 1;
-                if finding.burst.value == Known::Exactly(*burst.end()) {
+                if finding.burst.value == Bound::Exact(*burst.end()) {
                     exact += 1;
                 } else {
                     println!("{:?} is not {burst:?}: {told}", finding.burst.value);
@@ -223,8 +224,8 @@ fn other_clients_never_make_it_look_larger() {
         let found = find(server, &plan());
         let Ok(finding) = &found else { continue };
         let burst = finding.burst.value;
-        assert!(burst.number() <= Some(8), "{burst:?}: {}", brief(&found));
-        assert!(finding.held.value.number() <= Some(8), "{}", brief(&found));
+        assert!(burst.count() <= Some(8), "{burst:?}: {}", brief(&found));
+        assert!(finding.held.value.count() <= Some(8), "{}", brief(&found));
     }
 }
 
@@ -242,7 +243,7 @@ fn a_radio_that_sleeps_is_no_limit() {
                     let told = format!("{at} {time} {server:?}\n{}", brief(&found));
                     let finding = found.expect("it lives");
                     let (burst, _) = truth(&server);
-                    assert_eq!(finding.burst.value, Known::Exactly(*burst.end()), "{told}");
+                    assert_eq!(finding.burst.value, Bound::Exact(*burst.end()), "{told}");
                 }
             }
         }
@@ -264,7 +265,7 @@ fn one_that_dies_is_given_no_limit() {
                 let is_named = matches!(error.reason, Reason::Died { .. });
                 assert!(is_named, "{:?} {told}", error.reason);
                 let burst = error.so_far.burst.value;
-                assert!(!matches!(burst, Known::Exactly(_)), "{burst:?} {told}");
+                assert!(!matches!(burst, Bound::Exact(_)), "{burst:?} {told}");
             }
         }
     }
@@ -282,8 +283,8 @@ fn stopped_or_out_of_time_it_leaves_nothing_and_says_what_it_has() {
         assert_eq!(finding.ended, Ended::OutOfTime, "{budget}");
         assert!(finding.took <= MS * (budget + 1));
         let burst = finding.burst.value;
-        assert!(!matches!(burst, Known::Exactly(_)), "{burst:?}");
-        assert!(burst.number() <= Some(7), "{burst:?}");
+        assert!(!matches!(burst, Bound::Exact(_)), "{burst:?}");
+        assert!(burst.count() <= Some(7), "{burst:?}");
     }
     for stop_at in 1.. {
         let plan = plan();
@@ -301,7 +302,7 @@ fn stopped_or_out_of_time_it_leaves_nothing_and_says_what_it_has() {
             break;
         }
         assert_eq!(finding.ended, Ended::Stopped);
-        assert!(!matches!(finding.burst.value, Known::Exactly(_)));
+        assert!(!matches!(finding.burst.value, Bound::Exact(_)));
     }
 }
 

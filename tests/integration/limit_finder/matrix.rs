@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use tcpctl::bench::limits::{self, Ended, Finding, Known, LimitsError, LimitsPlan, Overflow};
+use tcpctl::bench::limits::{self, Ended, Finding, LimitsError, LimitsPlan};
+use tcpctl::bench::report::{Bound, Overflow};
 
 use super::network::Simulated;
 use super::server::{App, Beyond, Server, Stack};
@@ -50,9 +51,9 @@ impl Truth {
     }
 
     pub(crate) fn is_told_by(&self, finding: &Finding) -> bool {
-        finding.served_at_once.value == Known::Exactly(self.served)
-            && finding.queued.value == Known::Exactly(self.queued)
-            && finding.held.value == Known::Exactly(self.served + self.queued)
+        finding.served_at_once.value == Bound::Exact(self.served)
+            && finding.queued.value == Bound::Exact(self.queued)
+            && finding.held.value == Bound::Exact(self.served + self.queued)
             && finding.overflow == Some(self.overflow)
             && finding.ended == Ended::Complete
     }

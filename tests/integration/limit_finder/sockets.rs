@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tcpctl::bench::limits::{
-    self, Ended, Finding, Known, LimitsError, LimitsPlan, Overflow, Reason, Step,
-};
+use tcpctl::bench::limits::{self, Ended, Finding, LimitsError, LimitsPlan, Reason, Step};
+use tcpctl::bench::report::{Bound, Overflow};
 use tcpctl_engine::kernel::KernelNetwork;
 
 use crate::limited::{self, App, Beyond};
@@ -50,9 +49,9 @@ fn expect(address: SocketAddr, served: usize, queued: usize, overflow: Overflow)
             finding.ended,
         ),
         (
-            Known::Exactly(served),
-            Known::Exactly(queued),
-            Known::Exactly(served + queued),
+            Bound::Exact(served),
+            Bound::Exact(queued),
+            Bound::Exact(served + queued),
             Some(overflow),
             Ended::Complete,
         ),
@@ -121,14 +120,20 @@ fn application_caps_and_eviction() {
 #[test]
 fn one_that_greets_first_has_no_number_but_a_burst() {
     let finding = find(start(V4, 5, App::GreetsFirst, 20));
-    assert_eq!(finding.served_at_once.value, Known::Unknown, "{finding:#?}");
-    assert_eq!(finding.held.value, Known::Unknown, "{finding:#?}");
-    assert!(finding.served_at_once.evidence.contains("greets first"));
+    assert_eq!(finding.served_at_once.value, Bound::Unknown, "{finding:#?}");
+    assert_eq!(finding.held.value, Bound::Unknown, "{finding:#?}");
+    assert!(
+        finding
+            .served_at_once
+            .evidence
+            .detail
+            .contains("greets first")
+    );
     if cfg!(target_os = "linux") {
         // Whether the first has been taken when the last comes is chance.
         let burst = finding.burst.value;
         assert!(
-            [Known::Exactly(6), Known::Exactly(7)].contains(&burst),
+            [Bound::Exact(6), Bound::Exact(7)].contains(&burst),
             "{finding:#?}"
         );
     }
@@ -163,14 +168,14 @@ fn a_limit_for_each_client_in_a_limit_for_all() {
         (1..=count).map(source).collect()
     };
     let app = App::PerClient { each: 3, all: 8 };
-    for (count, is_each, in_all) in [(3, true, Known::Exactly(8)), (2, true, Known::AtLeast(6))] {
+    for (count, is_each, in_all) in [(3, true, Bound::Exact(8)), (2, true, Bound::at_least(6))] {
         let plan = LimitsPlan {
             sources: sources(count),
             ..LimitsPlan::new(start(V4, 128, app, 0))
         };
         let finding = search(&plan, &mut |_| {}).expect("it lives");
-        assert_eq!(finding.held.value, Known::Exactly(3), "{finding:#?}");
-        assert_eq!(finding.served_at_once.value, Known::Exactly(3));
+        assert_eq!(finding.held.value, Bound::Exact(3), "{finding:#?}");
+        assert_eq!(finding.served_at_once.value, Bound::Exact(3));
         let found = finding.per_client.expect("there are several addresses");
         assert_eq!((found.is_each, found.in_all), (is_each, in_all));
     }
@@ -179,9 +184,9 @@ fn a_limit_for_each_client_in_a_limit_for_all() {
         ..LimitsPlan::new(start(V4, 2, App::Workers(2), 0))
     };
     let finding = search(&plan, &mut |_| {}).expect("it lives");
-    assert_eq!(finding.held.value, Known::Exactly(5), "{finding:#?}");
+    assert_eq!(finding.held.value, Bound::Exact(5), "{finding:#?}");
     let found = finding.per_client.expect("there are several addresses");
-    assert_eq!((found.is_each, found.in_all), (false, Known::Exactly(5)));
+    assert_eq!((found.is_each, found.in_all), (false, Bound::Exact(5)));
 }
 
 /// Takes places on a server, as somebody who has come before us.
@@ -205,8 +210,8 @@ fn other_clients_are_told_of_and_not_averaged_away() {
     };
     let drift = finding.drift.as_deref().expect("the rounds differ");
     assert!(drift.starts_with("held 6, 8"), "{drift}");
-    assert!(finding.held.evidence.contains(drift), "{finding:#?}");
-    assert_eq!(finding.held.value, Known::Exactly(8), "{finding:#?}");
+    assert!(finding.held.evidence.detail.contains(drift), "{finding:#?}");
+    assert_eq!(finding.held.value, Bound::Exact(8), "{finding:#?}");
 }
 
 /// A server that closes all and stops to listen when the first exchanges are over and some are held.
@@ -240,10 +245,10 @@ fn a_server_that_dies_in_the_middle_is_given_no_limit() {
     let error = search(&LimitsPlan::new(address), &mut |_| {}).expect_err("it died");
     server.join().unwrap();
     assert!(matches!(error.reason, Reason::Died { .. }), "{error:?}");
-    assert!(!matches!(error.so_far.held.value, Known::Exactly(_)));
+    assert!(!matches!(error.so_far.held.value, Bound::Exact(_)));
     assert!(!matches!(
         error.so_far.served_at_once.value,
-        Known::Exactly(_)
+        Bound::Exact(_)
     ));
 }
 
@@ -256,7 +261,10 @@ fn a_budget_that_ends_early_leaves_bounds_and_no_connection() {
     };
     let finding = search(&plan, &mut |_| {}).expect("that is no error");
     assert_eq!(finding.ended, Ended::OutOfTime);
-    assert!(!matches!(finding.held.value, Known::Exactly(_)));
-    assert!(finding.held.evidence.contains("budget"), "{finding:#?}");
+    assert!(!matches!(finding.held.value, Bound::Exact(_)));
+    assert!(
+        finding.held.evidence.detail.contains("budget"),
+        "{finding:#?}"
+    );
     assert!(begin.elapsed() < Duration::from_secs(5));
 }

@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tcpctl::bench::limits::{self, Ended, Known, LimitsPlan, Overflow, Reason, Step};
+use tcpctl::bench::limits::{self, Ended, LimitsPlan, Reason, Step};
+use tcpctl::bench::report::{Bound, Overflow};
 
 use super::matrix::{Truth, brief, check, find, plan};
 use super::network::{Obstacle, Simulated};
@@ -207,9 +208,9 @@ fn silence_that_is_answered_before_the_server_is_full_is_said() {
     };
     let found = find(server, &plan());
     let finding = found.as_ref().expect("it lives");
-    assert_eq!(finding.held.value, Known::Unknown, "{}", brief(&found));
+    assert_eq!(finding.held.value, Bound::Unknown, "{}", brief(&found));
     assert!(finding.silence_ends_after.is_some());
-    assert!(finding.burst.value.number().is_some());
+    assert!(finding.burst.value.count().is_some());
 }
 
 #[test]
@@ -224,11 +225,11 @@ fn other_clients_are_reported_and_never_make_the_server_look_larger() {
         };
         let found = find(server, &plan());
         let Ok(finding) = &found else { continue };
-        assert!(finding.held.value.number() <= Some(8), "{}", brief(&found));
+        assert!(finding.held.value.count() <= Some(8), "{}", brief(&found));
         if finding.drift.is_some() {
             reported += 1;
         }
-        if let Known::Exactly(held) = finding.held.value
+        if let Bound::Exact(held) = finding.held.value
             && held < 8
         {
             // One who stays as long as the search does can't be told from a smaller server.
@@ -251,7 +252,7 @@ fn a_server_that_dies_is_not_given_a_limit() {
             };
             let error = find(server, &plan()).expect_err("it died");
             assert!(matches!(error.reason, Reason::Died { .. }), "{error:?}");
-            assert!(!matches!(error.so_far.held.value, Known::Exactly(_)));
+            assert!(!matches!(error.so_far.held.value, Bound::Exact(_)));
         }
     }
 }
@@ -288,16 +289,16 @@ fn no_more_than_the_maximum_is_opened_and_more_is_not_known() {
         ..plan()
     };
     let finding = find(Server::linux(128, 4), &plan).expect("it lives");
-    assert_eq!(finding.held.value, Known::AtLeast(10));
-    assert_eq!(finding.served_at_once.value, Known::Exactly(4));
-    assert_eq!(finding.queued.value, Known::AtLeast(6));
+    assert_eq!(finding.held.value, Bound::at_least(10));
+    assert_eq!(finding.served_at_once.value, Bound::Exact(4));
+    assert_eq!(finding.queued.value, Bound::at_least(6));
     assert_eq!(finding.overflow, Some(Overflow::NotReached));
     assert_eq!(finding.most_open, 10);
 
     let finding = find(Server::cap(100, Beyond::Fin), &plan).expect("it lives");
-    assert_eq!(finding.held.value, Known::AtLeast(10));
-    assert_eq!(finding.served_at_once.value, Known::AtLeast(10));
-    assert_eq!(finding.queued.value, Known::Unknown);
+    assert_eq!(finding.held.value, Bound::at_least(10));
+    assert_eq!(finding.served_at_once.value, Bound::at_least(10));
+    assert_eq!(finding.queued.value, Bound::Unknown);
 }
 
 #[test]
@@ -332,7 +333,7 @@ fn stopped_at_any_moment_it_leaves_nothing_behind_and_says_what_it_has() {
                 break;
             }
             assert_eq!(finding.ended, Ended::Stopped);
-            assert!(!matches!(finding.held.value, Known::Exactly(_)));
+            assert!(!matches!(finding.held.value, Bound::Exact(_)));
         }
     }
 }
@@ -349,9 +350,9 @@ fn a_budget_that_is_used_up_leaves_lower_bounds() {
         assert!(finding.took <= MS * (budget + 1), "{:?}", finding.took);
         assert!(limits::estimate(&plan) <= plan.budget);
         if finding.ended == Ended::OutOfTime {
-            assert!(!matches!(finding.held.value, Known::Exactly(_)));
-            assert!(finding.held.value.number() <= Some(21));
-            assert!(finding.served_at_once.value.number() <= Some(4));
+            assert!(!matches!(finding.held.value, Bound::Exact(_)));
+            assert!(finding.held.value.count() <= Some(21));
+            assert!(finding.served_at_once.value.count() <= Some(4));
         }
     }
 }
@@ -360,8 +361,8 @@ fn a_budget_that_is_used_up_leaves_lower_bounds() {
 fn an_application_that_never_accepts_serves_nobody() {
     let server = Server::new(Stack::Linux { k: 7 }, App::Workers(0));
     let finding = find(server, &plan()).expect("it lives");
-    assert_eq!(finding.served_at_once.value, Known::Exactly(0));
-    assert_eq!(finding.queued.value, Known::Exactly(8));
+    assert_eq!(finding.served_at_once.value, Bound::Exact(0));
+    assert_eq!(finding.queued.value, Bound::Exact(8));
 }
 
 #[test]
@@ -379,12 +380,12 @@ fn a_second_address_tells_a_limit_for_each_client_from_one_for_all() {
         let found = finding.per_client.expect("there are two addresses");
         assert_eq!(found.is_each, per_client);
         let in_all = if per_client {
-            Known::AtLeast(16)
+            Bound::at_least(16)
         } else {
-            Known::Exactly(8)
+            Bound::Exact(8)
         };
         assert_eq!(found.in_all, in_all);
-        assert_eq!(finding.held.value, Known::Exactly(8), "{finding:#?}");
+        assert_eq!(finding.held.value, Bound::Exact(8), "{finding:#?}");
     }
 }
 
@@ -499,10 +500,10 @@ fn a_budget_that_is_used_up_on_a_lossy_path_leaves_bounds_that_are_right() {
                     (&finding.held, served + queued),
                     (&finding.served_at_once, served),
                 ] {
-                    assert!(!matches!(figure.value, Known::Exactly(_)), "{told}");
-                    assert!(figure.value.number() <= Some(most), "{told}");
-                    if figure.value != Known::Unknown {
-                        assert!(figure.evidence.contains("lower bound"), "{told}");
+                    assert!(!matches!(figure.value, Bound::Exact(_)), "{told}");
+                    assert!(figure.value.count() <= Some(most), "{told}");
+                    if figure.value != Bound::Unknown {
+                        assert!(figure.evidence.detail.contains("lower bound"), "{told}");
                     }
                 }
             }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::super::baseline::{Manner, Patience};
 use super::super::crowd::{Crowd, End, Guest, Halt};
-use super::super::finding::Overflow;
 use super::{Hold, check_for_late_answers};
+use crate::bench::report::Overflow;
 use tcpctl_engine::readiness::Network;
 
 /// So often a server is looked at whether it still ends connections.
