@@ -17,6 +17,8 @@ mod sim;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::output::ColorWhen;
+
 pub use bench::{BenchArgs, CloseWith, MergeArgs, Part};
 pub use completions::{CompletionsArgs, Shell};
 pub use config::ConfigArgs;
@@ -24,7 +26,7 @@ pub use discover::DiscoverArgs;
 pub use flash::{After, Before, FlashArgs};
 pub use man::ManArgs;
 pub use monitor::MonitorArgs;
-pub use send::{ReplyForm, SendArgs};
+pub use send::SendArgs;
 pub use sim::{SimArgs, SimProfile};
 
 /// Find small TCP servers on microcontrollers, talk to them, measure and flash them.
@@ -74,18 +76,6 @@ pub struct Global {
         hide_short_help = true
     )]
     pub color: ColorWhen,
-}
-
-/// The values of `--color`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum ColorWhen {
-    /// Where it is a terminal that shows color, and the environment does not object.
-    #[default]
-    Auto,
-    /// Also in a pipe.
-    Always,
-    /// Nowhere.
-    Never,
 }
 
 /// The commands.

@@ -13,13 +13,13 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 
-use clap::{CommandFactory, ValueEnum};
-use clap_complete::engine;
+use clap::{Command, CommandFactory, ValueEnum};
+use clap_complete::engine::{self, ArgValueCandidates, ArgValueCompleter};
 
-use crate::cli::{Cli, CompletionsArgs, Global, Shell};
+use crate::cli::{Cli, CompletionsArgs, Shell};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Options, Output};
 use crate::sanitize;
 
 /// The environment variable by which a script asks; its value is the shell.
@@ -39,7 +39,7 @@ pub fn run(args: &CompletionsArgs, output: &Output) -> anyhow::Result<Exit> {
 /// Answers a script where this process was started by one.
 pub fn asked(arguments: &[OsString]) -> Option<Exit> {
     let shell = env::var_os(VARIABLE).filter(|shell| !shell.is_empty())?;
-    let output = Output::new("completions", &Global::default());
+    let output = Output::new("completions", Options::default());
     Some(output.finish(answer(&shell, arguments, &output)))
 }
 
@@ -55,6 +55,24 @@ fn answer(shell: &OsStr, arguments: &[OsString], output: &Output) -> anyhow::Res
     let proposals = propose(words.cloned().collect());
     output.write(told(shell, &proposals).as_bytes())?;
     Ok(Exit::Done)
+}
+
+/// The command line, with what can be proposed for each argument's value.
+fn command() -> Command {
+    Cli::command().mut_subcommands(|command| {
+        let is_serial = matches!(command.get_name(), "flash" | "monitor");
+        command.mut_args(|arg| match arg.get_id().as_str() {
+            "target" => arg.add(ArgValueCompleter::new(candidates::targets)),
+            "fail_if" => arg.add(ArgValueCompleter::new(candidates::conditions)),
+            "source" => arg.add(ArgValueCandidates::new(candidates::own_addresses)),
+            "interface" => arg.add(ArgValueCandidates::new(candidates::network_interfaces)),
+            "port" if is_serial => arg.add(ArgValueCandidates::new(candidates::serial_ports)),
+            "chip" => arg.add(ArgValueCandidates::new(candidates::chips)),
+            "mode" => arg.add(ArgValueCandidates::new(candidates::modes)),
+            "services" | "status" => arg.add(ArgValueCandidates::new(candidates::switches)),
+            _ => arg,
+        })
+    })
 }
 
 /// Something that could stand at the cursor.
@@ -74,7 +92,7 @@ fn propose(words: Vec<OsString>) -> Vec<Proposal> {
     let begun = words[index].to_string_lossy().into_owned();
     let folder = env::current_dir().ok();
     // It fails where there is nothing to complete, e.g. after a word that is not UTF-8.
-    let found = engine::complete(&mut Cli::command(), words, index, folder.as_deref());
+    let found = engine::complete(&mut command(), words, index, folder.as_deref());
     let mut proposals: Vec<_> = found
         .unwrap_or_default()
         .iter()

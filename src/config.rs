@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::dirs;
 use crate::failure::Failure;
 use crate::sanitize;
 use crate::target::Target;
@@ -74,9 +75,9 @@ pub struct Found {
 }
 
 impl Found {
-    /// A failure of what the value was used for, with the place where it can be changed.
+    /// Prefixes the failure with the variable or file that holds the value.
     #[must_use]
-    pub fn blame(&self, failure: Failure) -> Failure {
+    pub fn with_source(&self, failure: Failure) -> Failure {
         match &self.source {
             Source::Environment(name) => within(name, failure),
             Source::File(path, line) => {
@@ -155,7 +156,7 @@ impl Place {
                 required: true,
             });
         }
-        let base = user_directory("XDG_CONFIG_HOME", ".config", "APPDATA")?;
+        let base = dirs::user_directory("XDG_CONFIG_HOME", ".config", "APPDATA")?;
         Some(Self {
             path: base.join("tcpctl").join("config.toml"),
             required: false,
@@ -202,21 +203,6 @@ impl Place {
     fn name(&self) -> String {
         format!("config file {}", shown(&self.path))
     }
-}
-
-/// Where this user's files of a kind are: by the environment variable of the XDG base directory
-/// specification, in the home directory, or on Windows. `None` where none of them tells.
-///
-/// That specification ignores a relative path. An empty `HOME` is one, too: else the files would be
-/// whoever's the command is run in the folder of.
-pub fn user_directory(xdg: &str, in_home: &str, on_windows: &str) -> Option<PathBuf> {
-    let directory = |name| {
-        let path = env::var_os(name).map(PathBuf::from);
-        path.filter(|path| path.is_absolute())
-    };
-    directory(xdg)
-        .or_else(|| directory("HOME").map(|home| home.join(in_home)))
-        .or_else(|| directory(on_windows))
 }
 
 const EXAMPLE: &str = "e.g. target = \"192.168.1.1:3000\"";

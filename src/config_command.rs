@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::cli::{ColorWhen, Global};
+use crate::cli::Global;
 use crate::config::{Key, Place, Source};
 use crate::discover::cache::Cache;
 use crate::exit::Exit;
+use crate::output::ColorWhen;
 use crate::output::Output;
 
 /// The JSON schema of [`ConfigReport`].

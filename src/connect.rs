@@ -6,8 +6,11 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::config::{self, Key};
 use crate::discover::names;
+use crate::failure::Failure;
 use crate::net::{ConnectError, Dialer, Family};
+use crate::serial::port::{self, Chosen};
 use crate::sim::Session;
 use crate::target::DEFAULT_PORT;
 
@@ -192,6 +195,23 @@ async fn virtual_connect(dialer: &Dialer, session: &Session) -> Result<Connectio
         address,
         connect_time: begin.elapsed(),
     })
+}
+
+/// The serial port of a board: the one given, else the one in `TCPCTL_PORT` or the config file, else
+/// the only one with a board. Blocks while a board's name is resolved.
+///
+/// # Errors
+/// No port, several, or one that does not exist.
+pub fn serial_port(given: Option<&str>) -> Result<Chosen, Failure> {
+    if given.is_some() {
+        return port::choose(given, names::macs);
+    }
+    match config::find(Key::Port)? {
+        Some(found) => {
+            port::choose(Some(&found.value), names::macs).map_err(|error| found.with_source(error))
+        }
+        None => port::choose(None, names::macs),
+    }
 }
 
 /// The first of two resolvers that knows the name; where neither does, what both say.

@@ -24,6 +24,7 @@ pub mod completions;
 pub mod config;
 pub mod config_command;
 pub mod connect;
+pub mod dirs;
 pub mod discover;
 pub mod esp;
 pub mod exit;

@@ -19,6 +19,9 @@ pub mod link;
 pub mod message;
 mod schedule;
 
+/// The DNS-SD service type of boards (RFC 6763 section 7).
+pub const SERVICE_TYPE: &str = "_tcpctl._tcp";
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};

@@ -1,5 +1,6 @@
 //! The network below names: interfaces, dialling by address, connection errors.
 
+pub mod cidr;
 pub mod dial;
 pub mod error;
 pub mod eyeballs;

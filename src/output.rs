@@ -17,15 +17,14 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use crate::cli::{Global, ReplyForm};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::sanitize;
 use crate::sys::{self, Readiness};
 
-pub use color::Color;
+pub use color::{Color, ColorWhen};
 pub use progress::Progress;
-pub use reply::ReplyPrinter;
+pub use reply::{ReplyForm, ReplyPrinter};
 
 /// The reader of standard output is gone. The command ends quietly with [`Exit::Done`].
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -49,12 +48,27 @@ pub trait Render: Serialize {
     fn render(&self, view: &View) -> Option<String>;
 }
 
-/// How much is said on standard error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Verbosity {
+/// How much goes to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Verbosity {
+    /// Errors only.
     Quiet,
+    /// Notes, hints and progress, too.
+    #[default]
     Normal,
+    /// Details, too.
     Verbose,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// JSON instead of text.
+    pub json: bool,
+    /// How much goes to standard error.
+    pub verbosity: Verbosity,
+    /// When to use color.
+    pub color: ColorWhen,
 }
 
 /// Where a command's results and messages go.
@@ -72,21 +86,16 @@ pub struct Output {
 }
 
 impl Output {
-    /// The output of `command`, as the global flags say.
-    pub fn new(command: &'static str, global: &Global) -> Self {
-        let verbosity = match global {
-            Global { quiet: true, .. } => Verbosity::Quiet,
-            Global { verbose: 0, .. } => Verbosity::Normal,
-            Global { .. } => Verbosity::Verbose,
-        };
+    /// The output of `command`, printed as `options` say.
+    pub fn new(command: &'static str, options: Options) -> Self {
         Self {
             command,
-            json: global.json,
-            verbosity,
+            json: options.json,
+            verbosity: options.verbosity,
             interrupted: Cell::new(false),
             stdout: Stdout::new(),
-            stdout_color: Color::decide(global.color, io::stdout().is_terminal()),
-            stderr_color: Color::decide(global.color, io::stderr().is_terminal()),
+            stdout_color: Color::decide(options.color, io::stdout().is_terminal()),
+            stderr_color: Color::decide(options.color, io::stderr().is_terminal()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Quantities as people write them: `250us`, `1.5s`, `10k`, `1MiB`, `20Mbit`, `1%`.
 
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -186,6 +187,29 @@ pub fn loader_baud(text: &str) -> Result<u32, String> {
         Ok(rate) if rate < 115_200 => Err("loaders begin at 115200; write that or more".to_owned()),
         other => other,
     }
+}
+
+/// Parses a rate: `200/s`, `0.5/s`, `100`.
+///
+/// # Errors
+/// One line that shows the form.
+pub fn rate(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    let digits = number.starts_with(|c: char| c.is_ascii_digit())
+        && number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    match number.parse() {
+        Ok(rate) if digits && rate > 0.0 => Ok(rate),
+        _ => Err(format!("'{text}' is no rate above 0: write e.g. 200/s")),
+    }
+}
+
+/// Parses an IP address with its port.
+///
+/// # Errors
+/// One line that says what could stand there.
+pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "write an IP address and a port, e.g. 127.0.0.1:3000 or [::1]:3000".into())
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use clap::builder::{Resettable, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, ValueEnum};
 
-use crate::cli::{self, Cli, ColorWhen};
+use crate::cli::{self, Cli};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::ColorWhen;
 use crate::output::{BrokenPipe, Color, Stdout, print_failure};
 use crate::sanitize;
 

@@ -316,19 +316,5 @@ fn pace(args: &BenchArgs) -> Result<Pace, Failure> {
     })
 }
 
-/// Parses a rate: `200/s`, `0.5/s`, `100`.
-///
-/// # Errors
-/// One line that shows the form.
-pub fn rate(text: &str) -> Result<f64, String> {
-    let number = text.strip_suffix("/s").unwrap_or(text);
-    let digits = number.starts_with(|c: char| c.is_ascii_digit())
-        && number.chars().all(|c| c.is_ascii_digit() || c == '.');
-    match number.parse() {
-        Ok(rate) if digits && rate > 0.0 => Ok(rate),
-        _ => Err(format!("'{text}' is no rate above 0: write e.g. 200/s")),
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -6,10 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
-use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
-use crate::bench::plan;
-use crate::completions::candidates;
 use crate::units;
 
 /// The arguments of `tcpctl bench`.
@@ -23,7 +20,6 @@ pub struct BenchArgs {
     /// a virtual board for this command alone; its keys are the long options of tcpctl sim.
     ///
     /// Left out, it is TCPCTL_TARGET, then `target` of the config file.
-    #[arg(add = ArgValueCompleter::new(candidates::targets))]
     pub target: Option<String>,
 
     /// Do this alone [default: limits and latency]
@@ -129,7 +125,7 @@ pub struct BenchArgs {
         short,
         long,
         value_name = "RATE",
-        value_parser = plan::rate,
+        value_parser = units::rate,
         value_hint = ValueHint::Other,
         help_heading = "Load"
     )]
@@ -149,7 +145,6 @@ pub struct BenchArgs {
     #[arg(
         long,
         value_name = "ADDRESS",
-        add = ArgValueCandidates::new(candidates::own_addresses),
         help_heading = "Load",
         hide_short_help = true
     )]
@@ -231,12 +226,7 @@ pub struct BenchArgs {
     /// May be repeated.
     /// FIELD OP VALUE: any field of the report (latency.complete_us.p99), or p50 p90 p99 p99_9 max
     /// rate errors served queued held. A field that could not be measured counts as failed.
-    #[arg(
-        long,
-        value_name = "CONDITION",
-        add = ArgValueCompleter::new(candidates::conditions),
-        help_heading = "Report"
-    )]
+    #[arg(long, value_name = "CONDITION", help_heading = "Report")]
     pub fail_if: Vec<String>,
     /// Write the histograms as an HdrHistogram log (V2)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Report", hide_short_help = true)]

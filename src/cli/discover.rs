@@ -4,10 +4,8 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use clap_complete::engine::ArgValueCandidates;
 
-use crate::completions::candidates;
-use crate::discover::probe::Cidr;
+use crate::net::cidr::Cidr;
 use crate::units;
 
 /// The arguments of `tcpctl discover`.
@@ -56,19 +54,14 @@ pub struct DiscoverArgs {
     #[arg(
         long = "type",
         value_name = "TYPE",
-        default_value = crate::discover::plan::DEFAULT_TYPE,
+        default_value = crate::mdns::SERVICE_TYPE,
         value_hint = ValueHint::Other,
         help_heading = "Where to look",
         hide_short_help = true
     )]
     pub service_type: String,
     /// Use this network interface only
-    #[arg(
-        long,
-        value_name = "NAME",
-        add = ArgValueCandidates::new(candidates::network_interfaces),
-        help_heading = "Where to look"
-    )]
+    #[arg(long, value_name = "NAME", help_heading = "Where to look")]
     pub interface: Option<String>,
     /// Also ask port 3000 of every address of this network
     ///

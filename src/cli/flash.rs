@@ -3,9 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
-use clap_complete::engine::ArgValueCandidates;
-
-use crate::completions::candidates;
 
 use crate::units;
 
@@ -17,7 +14,7 @@ pub struct FlashArgs {
     /// Whether it opens a network or joins one: ap, sta
     ///
     /// Another mode than the stored one discards the stored SSID and passphrase.
-    #[arg(long, add = ArgValueCandidates::new(candidates::modes), help_heading = "Settings")]
+    #[arg(long, help_heading = "Settings")]
     pub mode: Option<String>,
     /// The network's name
     ///
@@ -81,7 +78,6 @@ pub struct FlashArgs {
     #[arg(
         long,
         value_name = "on|off",
-        add = ArgValueCandidates::new(candidates::switches),
         help_heading = "Settings",
         hide_short_help = true
     )]
@@ -90,7 +86,6 @@ pub struct FlashArgs {
     #[arg(
         long,
         value_name = "on|off",
-        add = ArgValueCandidates::new(candidates::switches),
         help_heading = "Settings",
         hide_short_help = true
     )]
@@ -100,13 +95,7 @@ pub struct FlashArgs {
     ///
     /// Left out, it is TCPCTL_PORT, then `port` of the config file. Without any, the one board that
     /// is plugged in.
-    #[arg(
-        short,
-        long,
-        value_name = "PORT",
-        add = ArgValueCandidates::new(candidates::serial_ports),
-        help_heading = "Board"
-    )]
+    #[arg(short, long, value_name = "PORT", help_heading = "Board")]
     pub port: Option<String>,
     /// Bits per second while writing; what the board can't do falls back to 115200
     #[arg(
@@ -123,7 +112,6 @@ pub struct FlashArgs {
     #[arg(
         long,
         value_name = "CHIP",
-        add = ArgValueCandidates::new(candidates::chips),
         help_heading = "Board",
         hide_short_help = true
     )]

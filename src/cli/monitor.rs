@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use clap_complete::engine::ArgValueCandidates;
 
-use crate::completions::candidates;
 use crate::units;
 
 /// The arguments of `tcpctl monitor`.
@@ -17,12 +15,7 @@ pub struct MonitorArgs {
     ///
     /// Left out, it is TCPCTL_PORT, then `port` of the config file. Without any, the one board that
     /// is plugged in.
-    #[arg(
-        short,
-        long,
-        value_name = "PORT",
-        add = ArgValueCandidates::new(candidates::serial_ports)
-    )]
+    #[arg(short, long, value_name = "PORT")]
     pub port: Option<String>,
     /// Bits per second
     #[arg(

@@ -6,10 +6,9 @@ use std::num::{NonZeroU16, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, ValueEnum, ValueHint};
-use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
+use clap::{ArgGroup, Args, ValueHint};
 
-use crate::completions::candidates;
+use crate::output::ReplyForm;
 use crate::units;
 
 /// The arguments of `tcpctl send`.
@@ -35,7 +34,6 @@ pub struct SendArgs {
     ///
     /// One positional argument is always TARGET. Left out, it is TCPCTL_TARGET, then `target` of
     /// the config file.
-    #[arg(add = ArgValueCompleter::new(candidates::targets))]
     pub target: Option<String>,
     /// What to send; `-` streams standard input
     ///
@@ -244,7 +242,6 @@ pub struct SendArgs {
     #[arg(
         long,
         value_name = "ADDRESS",
-        add = ArgValueCandidates::new(candidates::own_addresses),
         help_heading = "Network",
         hide_short_help = true
     )]
@@ -253,23 +250,10 @@ pub struct SendArgs {
     #[arg(
         long,
         value_name = "NAME",
-        add = ArgValueCandidates::new(candidates::network_interfaces),
         help_heading = "Network",
         hide_short_help = true
     )]
     pub interface: Option<String>,
-}
-
-/// The values of `--output`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum ReplyForm {
-    /// As it came; on a terminal, what could harm it is escaped.
-    #[default]
-    Text,
-    /// Offset, hexadecimal and ASCII, as `hexdump -C` prints.
-    Hex,
-    /// As it came, even on a terminal.
-    Raw,
 }
 
 fn positive(text: &str) -> Result<u64, String> {

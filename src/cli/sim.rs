@@ -3,11 +3,8 @@
 use std::net::SocketAddr;
 
 use clap::{Args, ValueEnum, ValueHint};
-use clap_complete::engine::ArgValueCandidates;
 
-use crate::completions::candidates;
-use crate::sim::plan;
-use crate::sim::spec::Profile;
+use crate::units;
 
 /// The arguments of `tcpctl sim`.
 #[derive(Debug, Args)]
@@ -24,7 +21,7 @@ pub struct SimArgs {
         long,
         value_name = "ADDRESS",
         default_value = "127.0.0.1:3000",
-        value_parser = plan::listen_address,
+        value_parser = units::socket_address,
         value_hint = ValueHint::Other,
         help_heading = "Way in (one of)"
     )]
@@ -53,7 +50,7 @@ pub struct SimArgs {
     pub announce: bool,
 
     /// Access point or station: ap, sta [default: ap]
-    #[arg(long, add = ArgValueCandidates::new(candidates::modes), help_heading = "Board", hide_short_help = true)]
+    #[arg(long, help_heading = "Board", hide_short_help = true)]
     pub mode: Option<String>,
     /// Connections served at a time, 1 to 32
     #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Board")]
@@ -88,7 +85,6 @@ pub struct SimArgs {
     #[arg(
         long,
         value_name = "on|off",
-        add = ArgValueCandidates::new(candidates::switches),
         help_heading = "Board",
         hide_short_help = true
     )]
@@ -97,7 +93,6 @@ pub struct SimArgs {
     #[arg(
         long,
         value_name = "on|off",
-        add = ArgValueCandidates::new(candidates::switches),
         help_heading = "Board",
         hide_short_help = true
     )]
@@ -178,17 +173,6 @@ pub enum SimProfile {
     Tutorial,
     /// The ESP32-like board on a bad Wi-Fi: 10 ms and more, 2% loss, 2 Mbit/s
     Lossy,
-}
-
-impl From<SimProfile> for Profile {
-    fn from(profile: SimProfile) -> Self {
-        match profile {
-            SimProfile::Ideal => Self::Ideal,
-            SimProfile::Esp32 => Self::Esp32,
-            SimProfile::Tutorial => Self::Tutorial,
-            SimProfile::Lossy => Self::Lossy,
-        }
-    }
 }
 
 pub(super) const ABOUT: &str = "\

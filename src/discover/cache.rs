@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::names;
 use super::report::BoardReport;
 use crate::atomic_file::{self, Purpose};
-use crate::{config, sys, target};
+use crate::{dirs, sys, target};
 
 /// How long an address is used without asking again: as long as mDNS gives a host's records
 /// (RFC 6762 §10).
@@ -112,7 +112,7 @@ pub struct Cache {
 impl Cache {
     /// This user's cache.
     pub fn of_user() -> Self {
-        let base = config::user_directory("XDG_CACHE_HOME", ".cache", "LOCALAPPDATA");
+        let base = dirs::user_directory("XDG_CACHE_HOME", ".cache", "LOCALAPPDATA");
         Self {
             path: base.map(|base| base.join("tcpctl").join("boards.json")),
         }

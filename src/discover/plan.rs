@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::probe::{Cidr, MAX_UNFORCED};
+use super::probe::MAX_UNFORCED;
 use crate::cli::DiscoverArgs;
 use crate::failure::Failure;
+use crate::mdns::SERVICE_TYPE;
 use crate::mdns::link;
 use crate::mdns::message::DnsName;
+use crate::net::cidr::Cidr;
 use crate::output::human;
 use crate::sanitize;
 use crate::sys;
@@ -102,7 +104,7 @@ impl Plan {
         };
         // A board that speaks another protocol greets nobody.
         let gateway =
-            DnsName::of_text(&format!("{DEFAULT_TYPE}.local")).as_ref() == Some(&service_type);
+            DnsName::of_text(&format!("{SERVICE_TYPE}.local")).as_ref() == Some(&service_type);
         Ok(Self {
             service_type: (!args.no_mdns).then_some(service_type),
             mdns_port: link::PORT,
@@ -125,9 +127,6 @@ impl Plan {
         })
     }
 }
-
-/// The service type of boards with this project's firmware.
-pub const DEFAULT_TYPE: &str = "_tcpctl._tcp";
 
 /// Parses a service type: `_tcpctl._tcp`, with or without `.local`.
 fn service_type(text: &str) -> Result<DnsName, Failure> {

@@ -21,6 +21,7 @@ use super::repair::{self, Job, Stage};
 use super::settings::{Asked, Wanted};
 use crate::atomic_file::{Destination, Purpose};
 use crate::cli::{Before, FlashArgs};
+use crate::connect;
 use crate::esp::chip;
 use crate::esp::image;
 use crate::esp::image::{Firmware, USUAL_FLASH, hex};
@@ -174,7 +175,7 @@ impl Flash<'_> {
     /// Which port is meant: a name may have to be asked for on the network.
     async fn port(&self) -> Result<port::Chosen, Failure> {
         let given = self.args.port.clone();
-        blocking(move || port::choose(given.as_deref())).await?
+        blocking(move || connect::serial_port(given.as_deref())).await?
     }
 
     /// The firmware: the user's, or what there is for this chip.

@@ -15,6 +15,7 @@ use super::reader::{self, Heard};
 use super::symbols::Symbols;
 use crate::board::console::Lines;
 use crate::cli::MonitorArgs;
+use crate::connect;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
@@ -46,7 +47,7 @@ pub fn run(args: &MonitorArgs, output: &Output) -> anyhow::Result<Exit> {
         raw: args.raw,
         baud: args.baud,
     };
-    let chosen = port::choose(args.port.as_deref())?;
+    let chosen = connect::serial_port(args.port.as_deref())?;
     crate::runtime::block_on(async {
         let interrupt = Interrupt::install().map_err(|error| {
             Failure::new(

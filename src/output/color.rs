@@ -3,7 +3,19 @@
 use std::env;
 use std::ffi::OsString;
 
-use crate::cli::ColorWhen;
+use clap::ValueEnum;
+
+/// The values of `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ColorWhen {
+    /// Where it is a terminal that shows color, and the environment does not object.
+    #[default]
+    Auto,
+    /// Also in a pipe.
+    Always,
+    /// Nowhere.
+    Never,
+}
 
 /// Color, or none, on one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

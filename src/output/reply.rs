@@ -2,8 +2,20 @@
 
 use super::Output;
 use super::hexdump::Hexdump;
-use crate::cli::ReplyForm;
 use crate::sanitize::{self, Sanitizer};
+use clap::ValueEnum;
+
+/// The values of `--output`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ReplyForm {
+    /// As it came; on a terminal, what could harm it is escaped.
+    #[default]
+    Text,
+    /// Offset, hexadecimal and ASCII, as `hexdump -C` prints.
+    Hex,
+    /// As it came, even on a terminal.
+    Raw,
+}
 
 /// The longest part of a line that is held back until its end comes, where replies to several
 /// targets share the output.

@@ -7,8 +7,6 @@ use std::path::Path;
 use serialport::UsbPortInfo;
 use tcpctl_settings::HostName;
 
-use crate::config::{self, Key};
-use crate::discover::names;
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 use crate::serial::{self, Adapter, Port};
@@ -81,29 +79,25 @@ impl Chosen {
     }
 }
 
-/// The port that was asked for, by the option, the environment or the config file, or the one with a
-/// board.
+/// The port that the user named, or the only one with a board.
+///
+/// `resolve` returns the MAC addresses of the boards with a name; it may block.
 ///
 /// # Errors
-/// None, several, or one that is not there.
-pub fn choose(given: Option<&str>) -> Result<Chosen, Failure> {
+/// No port, several, or one that does not exist.
+pub fn choose(
+    given: Option<&str>,
+    resolve: impl Fn(&str) -> Vec<String>,
+) -> Result<Chosen, Failure> {
     let listed = serial::list().unwrap_or_default();
-    if let Some(given) = given {
-        return by_any_name(given, &listed);
-    }
-    match config::find(Key::Port)? {
-        Some(found) => by_any_name(&found.value, &listed).map_err(|error| found.blame(error)),
-        None => only(listed),
-    }
-}
-
-/// The port that is called so here or, where none is, whose board is called so on the network.
-fn by_any_name(given: &str, listed: &[Port]) -> Result<Chosen, Failure> {
-    named(given, listed).or_else(|failure| {
-        // Only a board that tells its MAC address on the cable, too, can be found by its name.
-        let tells = |port: &Port| port.usb.as_ref().and_then(serial::Usb::mac).is_some();
-        if failure.kind == Kind::Device && !given.contains('/') && listed.iter().any(tells) {
-            called(given, &names::macs(given), listed).unwrap_or(Err(failure))
+    let Some(given) = given else {
+        return only(listed);
+    };
+    named(given, &listed).or_else(|failure| {
+        // Only a board whose USB serial number is its MAC address can be matched by its name.
+        let has_mac = |port: &Port| port.usb.as_ref().and_then(serial::Usb::mac).is_some();
+        if failure.kind == Kind::Device && !given.contains('/') && listed.iter().any(has_mac) {
+            called(given, &resolve(given), &listed).unwrap_or(Err(failure))
         } else {
             Err(failure)
         }

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::spec::Spec;
-use crate::cli::SimArgs;
+use super::spec::{Profile, Spec};
+use crate::cli::{SimArgs, SimProfile};
 use crate::failure::Failure;
 
 /// A board, and how others reach it.
@@ -15,6 +15,17 @@ pub struct Plan {
     pub exposure: Exposure,
     /// Whether the way in is announced over mDNS.
     pub announce: bool,
+}
+
+impl From<SimProfile> for Profile {
+    fn from(profile: SimProfile) -> Self {
+        match profile {
+            SimProfile::Ideal => Self::Ideal,
+            SimProfile::Esp32 => Self::Esp32,
+            SimProfile::Tutorial => Self::Tutorial,
+            SimProfile::Lossy => Self::Lossy,
+        }
+    }
 }
 
 /// How others reach the board.
@@ -52,13 +63,4 @@ impl Plan {
             announce,
         })
     }
-}
-
-/// Parses the value of `--listen`.
-///
-/// # Errors
-/// One line that says what could stand there.
-pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| "write an IP address and a port, e.g. 127.0.0.1:3000 or [::1]:3000".into())
 }

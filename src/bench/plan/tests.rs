@@ -1,4 +1,4 @@
-use super::rate;
+use crate::units::rate;
 
 #[test]
 fn rates_of_the_contract() {

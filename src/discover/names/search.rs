@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use super::{Wanted, label, with_port};
 use crate::discover::cache::Remembered;
-use crate::discover::plan::DEFAULT_TYPE;
 use crate::discover::registry::{Key, Registry, Sighting};
+use crate::mdns::SERVICE_TYPE;
 use crate::mdns::directory::Service;
 use crate::mdns::link::Received;
 use crate::mdns::message;
@@ -31,7 +31,7 @@ pub(super) struct Search {
 impl Search {
     pub(super) fn new(port: u16, wanted: &Wanted<'_>) -> Option<Self> {
         let label = label(wanted.host);
-        let service_type = DnsName::of_text(&format!("{DEFAULT_TYPE}.local"))?;
+        let service_type = DnsName::of_text(&format!("{SERVICE_TYPE}.local"))?;
         let instance = DnsName::new([label.as_bytes(), b"_tcpctl", b"_tcp", b"local"])?;
         let host = DnsName::of_text(&format!("{label}.local"));
         let mut interfaces = interfaces::list().unwrap_or_default();
