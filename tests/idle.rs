@@ -16,7 +16,7 @@ fn cpu_ticks() -> u64 {
 }
 
 #[test]
-fn ten_idle_boards_cost_no_measurable_cpu() {
+fn ten_idle_boards_use_no_cpu() {
     let spec = Spec::of(Profile::Esp32);
     let boards: Vec<_> = (0..10)
         .map(|_| Session::start(&spec).expect("threads"))

@@ -161,7 +161,7 @@ fn settled(board: &Board, files: usize) -> usize {
 }
 
 #[test]
-fn a_board_at_its_limit_leaks_nothing_and_answers_each_request_once() {
+fn board_at_its_limit_leaks_nothing_and_answers_once() {
     let seconds = std::env::var("TCPCTL_SOAK_SECONDS");
     let seconds = seconds.map_or(3, |text| text.parse().expect("TCPCTL_SOAK_SECONDS"));
     let duration = Duration::from_secs(seconds);

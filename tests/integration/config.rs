@@ -54,7 +54,7 @@ fn report(ended: &Ended) -> Value {
 }
 
 #[test]
-fn each_setting_is_told_with_its_place() {
+fn every_setting_is_printed_with_its_source() {
     let home = Home::new(
         "places",
         Some("target = \"sim\"\n\nport = \"/dev/ttyUSB7\"\n"),
@@ -100,7 +100,7 @@ fn each_setting_is_told_with_its_place() {
 }
 
 #[test]
-fn no_file_is_no_failure_unless_it_was_named() {
+fn missing_config_file_fails_only_when_named() {
     let home = Home::new("none", None);
     let told = report(&home.run("config --json", &[]));
     assert_eq!(told["file"]["exists"], false);
@@ -115,7 +115,7 @@ fn no_file_is_no_failure_unless_it_was_named() {
 }
 
 #[test]
-fn a_home_that_is_no_absolute_path_is_none() {
+fn relative_home_is_ignored() {
     let home = Home::new("relative", None);
     for relative in ["", "home"] {
         let told = report(&home.run("config --json", &[("HOME", relative)]));
@@ -125,7 +125,7 @@ fn a_home_that_is_no_absolute_path_is_none() {
 }
 
 #[test]
-fn what_can_t_be_is_one_line_with_the_file_and_the_line() {
+fn invalid_setting_names_file_and_line() {
     for (text, line, part) in [
         (
             "# mine\ntagret = \"sim\"\n",
@@ -148,7 +148,7 @@ fn what_can_t_be_is_one_line_with_the_file_and_the_line() {
 }
 
 #[test]
-fn an_option_wins_over_the_environment_and_that_over_the_file() {
+fn option_wins_over_environment_over_file() {
     let greeter = |greeting| Server::greeter(greeting);
     let (flag, variable, file) = (greeter(b"flag"), greeter(b"variable"), greeter(b"file"));
     let home = Home::new("order", Some(&format!("target = \"{}\"\n", file.target())));
@@ -164,7 +164,7 @@ fn an_option_wins_over_the_environment_and_that_over_the_file() {
 }
 
 #[test]
-fn a_value_that_fails_later_is_told_with_its_place() {
+fn later_failure_names_the_source_of_the_value() {
     let home = Home::new("later", Some("\nport = \"/dev/no-such-board\"\n"));
     let ended = home.run("monitor", &[]);
     assert_ne!(ended.code, 0);

@@ -131,35 +131,35 @@ async fn exchange(socket: &mut TcpSocket<'_>, request: &[u8], most: usize) -> Op
 async fn no_trouble(_: Client<'_>) {}
 
 #[test]
-fn a_tenth_of_the_frames_lost_delays_and_spoils_nothing() {
+fn loss_of_10_percent_corrupts_nothing() {
     let run = run(&spec(&[("loss", "10%")]), no_trouble);
     assert!(run.both(|it| it.lost) > 40, "{run:?}");
     assert_eq!(run.right(), 40, "{run:?}");
 }
 
 #[test]
-fn frames_that_arrive_twice_are_taken_once() {
+fn duplicated_frames_are_delivered_once() {
     let run = run(&spec(&[("duplicate", "30%")]), no_trouble);
     assert!(run.both(|it| it.duplicated) > 100, "{run:?}");
     assert_eq!(run.right(), 40, "{run:?}");
 }
 
 #[test]
-fn frames_out_of_order_are_put_in_order() {
+fn reordered_frames_are_put_in_order() {
     let run = run(&spec(&[("reorder", "20%")]), no_trouble);
     assert!(run.both(|it| it.reordered) > 50, "{run:?}");
     assert_eq!(run.right(), 40, "{run:?}");
 }
 
 #[test]
-fn a_wrong_bit_is_found_by_a_check_sum_and_sent_again() {
+fn corrupted_frames_are_retransmitted() {
     let run = run(&spec(&[("corrupt", "10%")]), no_trouble);
     assert!(run.both(|it| it.corrupted) > 30, "{run:?}");
     assert_eq!(run.right(), 40, "{run:?}");
 }
 
 #[test]
-fn all_faults_at_once_for_many_seeds() {
+fn all_impairments_at_once_for_many_seeds() {
     for seed in 1..=20 {
         let seed = seed.to_string();
         let faults = spec(&[
@@ -176,7 +176,7 @@ fn all_faults_at_once_for_many_seeds() {
 }
 
 #[test]
-fn five_seconds_without_a_frame_are_outlived() {
+fn link_outage_of_5_s_is_survived() {
     // An exchange takes 12 ms or more: this is in the middle of the forty.
     let run = run(&spec(&[("outage", "5s@200ms")]), no_trouble);
     assert!(run.both(|it| it.lost) > 0, "{run:?}");
@@ -186,7 +186,7 @@ fn five_seconds_without_a_frame_are_outlived() {
 }
 
 #[test]
-fn a_cable_that_is_out_for_five_seconds_costs_what_was_under_way_at_most() {
+fn outage_costs_at_most_the_open_exchanges() {
     let run = run(&spec(&[]), async |client| {
         Timer::after_millis(200).await;
         client.plug.set_up(false);
@@ -199,7 +199,7 @@ fn a_cable_that_is_out_for_five_seconds_costs_what_was_under_way_at_most() {
 }
 
 #[test]
-fn bench_counts_every_exchange_on_a_faulty_cable_as_whole_or_as_an_error() {
+fn bench_counts_each_exchange_as_reply_or_error() {
     let faults = [
         ("loss", "5%"),
         ("duplicate", "5%"),

@@ -25,7 +25,7 @@ fn places(workers: usize, backlog: usize) -> Spec {
 }
 
 #[test]
-fn a_request_is_shown_and_answered_and_the_connection_closed() {
+fn request_is_printed_answered_and_closed() {
     let outcome = simulate(&ideal(&[]), async |client| {
         let mut socket = client.connect().await;
         exchange(&mut socket, b"Hello TCP world!\r\n").await
@@ -42,7 +42,7 @@ fn a_request_is_shown_and_answered_and_the_connection_closed() {
 }
 
 #[test]
-fn a_silent_connection_keeps_its_worker_for_the_request_timeout_and_is_then_greeted() {
+fn silent_client_is_greeted_after_request_timeout() {
     let outcome = simulate(&places(1, 1), async |client| {
         let start = Instant::now();
         let mut silent = client.connect().await;
@@ -69,7 +69,7 @@ fn a_silent_connection_keeps_its_worker_for_the_request_timeout_and_is_then_gree
 }
 
 #[test]
-fn an_early_fin_is_answered_at_once() {
+fn early_fin_is_answered_at_once() {
     let outcome = simulate(&places(1, 0), async |client| {
         let start = Instant::now();
         let mut socket = client.connect().await;
@@ -87,7 +87,7 @@ fn an_early_fin_is_answered_at_once() {
 }
 
 #[test]
-fn a_request_timeout_of_zero_greets_at_once() {
+fn zero_request_timeout_greets_at_once() {
     let outcome = simulate(&ideal(&[("request-timeout", "0")]), async |client| {
         let start = Instant::now();
         let mut socket = client.connect().await;
@@ -107,7 +107,7 @@ fn a_request_timeout_of_zero_greets_at_once() {
 }
 
 #[test]
-fn those_who_wait_are_served_in_arrival_order() {
+fn queued_clients_are_served_in_order() {
     let outcome = simulate(&places(1, 5), async |client| {
         let mut sockets = Vec::new();
         for _ in 0..6 {
@@ -127,7 +127,7 @@ fn those_who_wait_are_served_in_arrival_order() {
 }
 
 #[test]
-fn what_fits_neither_workers_nor_backlog_is_refused_at_once_and_counted() {
+fn overflow_is_refused_at_once_and_counted() {
     let outcome = simulate(&places(2, 1), async |client| {
         let mut held = Vec::new();
         for _ in 0..3 {
@@ -154,7 +154,7 @@ fn what_fits_neither_workers_nor_backlog_is_refused_at_once_and_counted() {
 }
 
 #[test]
-fn no_place_is_a_free_place_again_right_after_the_exchange() {
+fn slot_is_free_right_after_the_exchange() {
     // One slot: each newcomer needs the one that the last has just left.
     let outcome = simulate(&places(1, 0), async |client| {
         for _ in 0..200 {
@@ -169,7 +169,7 @@ fn no_place_is_a_free_place_again_right_after_the_exchange() {
 }
 
 #[test]
-fn a_peer_that_never_closes_gives_its_worker_back_at_once_and_its_slot_soon() {
+fn client_that_never_closes_frees_worker_then_slot() {
     let outcome = simulate(&places(1, 0), async |client| {
         let mut stubborn = client.connect().await;
         write_all(&mut stubborn, b"?").await;
@@ -189,7 +189,7 @@ fn a_peer_that_never_closes_gives_its_worker_back_at_once_and_its_slot_soon() {
 }
 
 #[test]
-fn a_worker_goes_to_the_next_while_an_answered_peer_takes_its_time() {
+fn answered_client_does_not_hold_the_worker() {
     let outcome = simulate(&places(1, 1), async |client| {
         let mut stubborn = client.connect().await;
         let mut next = client.connect().await;
@@ -207,7 +207,7 @@ fn a_worker_goes_to_the_next_while_an_answered_peer_takes_its_time() {
 }
 
 #[test]
-fn a_reset_gives_the_place_back_at_once_served_or_waiting() {
+fn reset_frees_the_slot_at_once() {
     for (victim, request) in [(0, &b""[..]), (1, b""), (1, b"unread")] {
         let outcome = simulate(&places(1, 1), async |client| {
             let mut held = [client.connect().await, client.connect().await];
@@ -228,7 +228,7 @@ fn a_reset_gives_the_place_back_at_once_served_or_waiting() {
 }
 
 #[test]
-fn a_flood_costs_one_slot_for_a_bounded_time() {
+fn flood_costs_one_slot_for_a_bounded_time() {
     // Over a cable without delay or limit, an endless flood would take no simulated time at all.
     let spec = ideal(&[
         ("workers", "1"),
@@ -255,7 +255,7 @@ fn a_flood_costs_one_slot_for_a_bounded_time() {
 }
 
 #[test]
-fn a_request_longer_than_the_buffer_is_shown_as_far_as_it_fits_and_answered_in_full() {
+fn long_request_is_printed_truncated_and_answered() {
     let outcome = simulate(&ideal(&[]), async |client| {
         let mut socket = client.connect().await;
         exchange(&mut socket, &[b'y'; 3000]).await
@@ -271,7 +271,7 @@ fn a_request_longer_than_the_buffer_is_shown_as_far_as_it_fits_and_answered_in_f
 }
 
 #[test]
-fn a_half_open_handshake_frees_its_slot() {
+fn half_open_handshake_frees_its_slot() {
     // The client's link is cut between its SYN and its ACK: a slow cable leaves the time.
     let spec = ideal(&[("workers", "1"), ("backlog", "0"), ("latency", "20ms")]);
     let (sender, _receiver) = event::events();
@@ -377,7 +377,7 @@ fn is_refused(end: &mut tcpctl::sim::cable::End) -> bool {
 }
 
 #[test]
-fn a_vanished_peer_loses_its_place_while_a_live_one_keeps_it() {
+fn keep_alive_frees_the_slot_of_a_vanished_client() {
     // A peer that answers keep-alives may wait for as long as it likes.
     let spec = ideal(&[
         ("workers", "1"),
@@ -395,7 +395,7 @@ fn a_vanished_peer_loses_its_place_while_a_live_one_keeps_it() {
 }
 
 #[test]
-fn the_service_time_keeps_a_worker_busy() {
+fn service_time_keeps_a_worker_busy() {
     let spec = ideal(&[("workers", "1"), ("backlog", "1"), ("service-time", "30ms")]);
     let outcome = simulate(&spec, async |client| {
         let start = Instant::now();
@@ -421,7 +421,7 @@ fn the_service_time_keeps_a_worker_busy() {
 }
 
 #[test]
-fn echo_discard_and_chargen_do_what_their_rfcs_say() {
+fn echo_discard_and_chargen_follow_their_rfcs() {
     let outcome = simulate(&ideal(&[("services", "on")]), async |client| {
         let mut echo = client.try_connect(7).await.expect("echo");
         let sent: Vec<u8> = (0..=255).cycle().take(20_000).collect();
@@ -478,7 +478,7 @@ fn echo_discard_and_chargen_do_what_their_rfcs_say() {
 }
 
 #[test]
-fn services_are_off_unless_switched_on() {
+fn services_are_off_by_default() {
     let outcome = simulate(&ideal(&[]), async |client| {
         let mut all = Vec::new();
         for port in [7, 9, 19] {
@@ -511,7 +511,7 @@ fn lossy_run(seed: &str) -> Vec<(u64, Option<Vec<u8>>)> {
 }
 
 #[test]
-fn a_lossy_run_is_repeatable_under_its_seed() {
+fn same_seed_repeats_a_lossy_run() {
     let first = lossy_run("7");
     assert_eq!(first, lossy_run("7"));
     assert_ne!(first, lossy_run("8"));
@@ -553,7 +553,7 @@ async fn echoed(client: Client<'_>, sent: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn what_is_on_its_way_at_the_close_arrives_over_a_bad_cable() {
+fn data_in_flight_at_close_arrives_on_a_lossy_link() {
     let sent: Vec<u8> = (0..=255).cycle().take(6_000).collect();
     for seed in 1..=20 {
         let spec = Spec::with(
@@ -571,7 +571,7 @@ fn what_is_on_its_way_at_the_close_arrives_over_a_bad_cable() {
 }
 
 #[test]
-fn two_boards_live_in_one_process() {
+fn two_boards_run_in_one_process() {
     let spec = ideal(&[]);
     let boards: Vec<_> = (0..4)
         .map(|_| {

@@ -134,7 +134,7 @@ fn limits(network: &mut impl Network, to: SocketAddr) -> Limits {
 }
 
 #[test]
-fn workers_and_backlog_are_read_back_exactly() {
+fn workers_and_backlog_are_measured_exactly() {
     for workers in [1, 2, 4, 8] {
         for backlog in [0, 1, 4] {
             let spec = Spec::with(

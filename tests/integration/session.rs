@@ -47,7 +47,7 @@ async fn exchange(stream: &mut VirtualStream, request: &[u8]) -> io::Result<Vec<
 }
 
 #[test]
-fn an_exchange_needs_no_set_up() {
+fn exchange_needs_no_setup() {
     for text in [
         "",
         "ideal",
@@ -66,7 +66,7 @@ fn an_exchange_needs_no_set_up() {
 }
 
 #[test]
-fn the_greeting_and_the_port_are_the_board_s() {
+fn greeting_and_port_come_from_the_spec() {
     let reply = with_board("ideal,greeting=Moin", async |session| {
         assert_eq!(session.address().to_string(), "192.168.1.1:3000");
         exchange(&mut connect(session).await, b"hi")
@@ -77,7 +77,7 @@ fn the_greeting_and_the_port_are_the_board_s() {
 }
 
 #[test]
-fn a_full_board_refuses_and_a_place_that_is_left_is_free() {
+fn full_board_refuses_until_a_slot_is_free() {
     with_board("ideal,workers=1,backlog=0", async |session| {
         let held = connect(session).await;
         for _ in 0..3 {
@@ -97,7 +97,7 @@ fn a_full_board_refuses_and_a_place_that_is_left_is_free() {
 }
 
 #[test]
-fn a_closed_port_refuses_and_a_foreign_address_is_unreachable() {
+fn closed_port_refuses_foreign_address_is_unreachable() {
     with_board("ideal", async |session| {
         let closed = session.connect("192.168.1.1:81".parse().unwrap()).await;
         assert_eq!(
@@ -113,7 +113,7 @@ fn a_closed_port_refuses_and_a_foreign_address_is_unreachable() {
 }
 
 #[test]
-fn a_half_close_is_answered_and_acknowledged() {
+fn half_close_is_answered_and_acknowledged() {
     with_board("ideal", async |session| {
         let mut stream = connect(session).await;
         stream.write_all(b"hi").await.expect("room");
@@ -136,7 +136,7 @@ fn a_half_close_is_answered_and_acknowledged() {
 }
 
 #[test]
-fn a_reset_reaches_the_board() {
+fn client_reset_reaches_the_board() {
     let spec = Spec::parse("ideal,workers=1,backlog=0,service-time=500ms").expect("a valid spec");
     let session = Session::start(&spec).expect("threads");
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -163,7 +163,7 @@ fn a_reset_reaches_the_board() {
 }
 
 #[test]
-fn a_long_message_comes_back_whole_over_a_bad_cable() {
+fn long_message_survives_an_impaired_link() {
     let sent: Vec<u8> = (0..150_000_u32)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
@@ -195,7 +195,7 @@ fn a_long_message_comes_back_whole_over_a_bad_cable() {
 }
 
 #[test]
-fn a_board_of_each_kind_runs_beside_the_others() {
+fn boards_of_every_profile_run_side_by_side() {
     let threads: Vec<_> = ["ideal", "esp32", "tutorial", "lossy"]
         .into_iter()
         .map(|text| {

@@ -3,7 +3,7 @@
 
 #[cfg(unix)]
 #[test]
-fn what_is_typed_and_what_is_read() {
+fn transcripts_match() {
     let home = std::env::temp_dir().join(format!("tcpctl-transcripts-{}", std::process::id()));
     std::fs::create_dir_all(&home).unwrap();
     let cases = trycmd::TestCases::new();

@@ -19,13 +19,13 @@ fn tcpctl(argument: &str) -> String {
 }
 
 #[test]
-fn the_short_form_is_the_version() {
+fn short_version_is_the_package_version() {
     let expected = format!("tcpctl {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(tcpctl("-V"), expected);
 }
 
 #[test]
-fn the_long_form_names_the_commit_and_the_firmware() {
+fn long_version_names_commit_and_firmware() {
     let told = tcpctl("--version");
     let [first, firmware] = told.lines().collect::<Vec<_>>()[..] else {
         panic!("{told}")
@@ -57,7 +57,7 @@ fn the_long_form_names_the_commit_and_the_firmware() {
 }
 
 #[test]
-fn chips_with_one_version_of_the_firmware_are_told_together_whatever_is_between_them() {
+fn chips_are_grouped_by_firmware_version() {
     let bundled = [
         ("esp32c2", Some("0.1.0")),
         ("esp32c3", Some("0.2.0")),

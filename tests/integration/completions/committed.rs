@@ -32,7 +32,7 @@ fn files() -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn what_is_committed_is_what_the_program_prints() {
+fn committed_files_match_the_program() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions");
     let mut stale = Vec::new();
     let mut known = BTreeSet::new();
@@ -55,7 +55,7 @@ fn what_is_committed_is_what_the_program_prints() {
 }
 
 #[test]
-fn a_page_says_what_the_help_says() {
+fn manual_pages_match_the_help() {
     for (file, line) in files().iter().filter(|(file, _)| file.ends_with(".1")) {
         let page = run(line.iter().map(String::as_str)).stdout;
         let page = String::from_utf8(page).unwrap().replace("\\-", "-");
@@ -112,7 +112,7 @@ fn date_of(page: &str) -> &str {
 }
 
 #[test]
-fn the_pages_are_as_a_manual_wants_them() {
+fn manual_pages_pass_mandoc_lint() {
     if skipped(&[Need::Program("mandoc")]) {
         return;
     }
@@ -129,7 +129,7 @@ fn the_pages_are_as_a_manual_wants_them() {
 }
 
 #[test]
-fn a_page_of_no_command_is_a_usage_error_with_a_suggestion() {
+fn unknown_manual_page_suggests_a_command() {
     let ended = run(["man", "snd"]);
     assert_eq!(ended.code, 2);
     assert!(ended.stderr.contains("'send'"), "{}", ended.stderr);

@@ -89,7 +89,7 @@ fn zsh_completes() {
 }
 
 #[test]
-fn zsh_finds_the_script_in_its_fpath() {
+fn zsh_loads_the_script_from_fpath() {
     if skipped(&[Need::Program("zsh"), Need::Program("setsid")]) {
         return;
     }
@@ -163,7 +163,7 @@ fn elvish_completes() {
 
 /// No PowerShell is to be had on our machines: its script is read, and asked for what it would ask.
 #[test]
-fn powershell_is_registered_and_answered() {
+fn powershell_script_registers_and_completes() {
     let script = std::fs::read_to_string(Desk::script("tcpctl.ps1")).unwrap();
     assert!(script.contains("Register-ArgumentCompleter -Native -CommandName tcpctl "));
     let mut open = Vec::new();

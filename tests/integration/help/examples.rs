@@ -59,7 +59,7 @@ pub(crate) fn calls(line: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_command_has_three_examples_that_are_understood() {
+fn every_command_has_three_valid_examples() {
     for command in commands() {
         let mut own = 0;
         let lines = examples(command.as_deref());
@@ -116,7 +116,7 @@ const RUN: [(&str, &[i32]); 18] = [
 
 #[cfg(unix)]
 #[test]
-fn the_examples_that_need_no_hardware_run() {
+fn examples_without_hardware_run() {
     let home = Home::new();
     let all: Vec<_> = commands()
         .iter()

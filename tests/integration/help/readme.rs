@@ -53,7 +53,7 @@ fn typed(document: &str) -> Vec<Shown> {
 }
 
 #[test]
-fn each_call_in_the_documents_is_understood() {
+fn command_lines_in_documents_parse() {
     let mut count = 0;
     for document in DOCUMENTS {
         for Shown { line, .. } in typed(document) {
@@ -71,7 +71,7 @@ fn each_call_in_the_documents_is_understood() {
 }
 
 #[test]
-fn what_the_readme_shows_is_what_is_printed() {
+fn readme_output_matches_the_program() {
     let all = typed("README.md");
     for line in ["tcpctl send sim", "tcpctl send -v sim:lossy,seed=7 hi"] {
         let shown = all
@@ -96,7 +96,7 @@ fn what_the_readme_shows_is_what_is_printed() {
 }
 
 #[test]
-fn the_exit_codes_in_the_readme_are_those_of_the_help() {
+fn readme_exit_codes_match_the_help() {
     let help = String::from_utf8(run(["--help"]).stdout).unwrap();
     let codes = help.split("Exit codes:").nth(1).unwrap();
     let told: Vec<_> = codes
@@ -114,7 +114,7 @@ fn the_exit_codes_in_the_readme_are_those_of_the_help() {
 }
 
 #[test]
-fn no_link_within_the_checkout_is_dead() {
+fn relative_links_resolve() {
     for document in DOCUMENTS {
         let folder = checkout()
             .join(document)

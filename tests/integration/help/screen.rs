@@ -26,7 +26,7 @@ pub(crate) fn help(command: Option<&str>, flag: &str) -> String {
 }
 
 #[test]
-fn a_summary_fits_a_screen_of_24_lines_and_is_a_part_of_the_help() {
+fn short_help_fits_24_lines() {
     for command in commands() {
         let short = help(command.as_deref(), "-h");
         assert!(short.lines().count() <= 24, "{command:?}:\n{short}");
@@ -54,7 +54,7 @@ fn a_summary_fits_a_screen_of_24_lines_and_is_a_part_of_the_help() {
 /// Help is folded at the terminal's width: a line end within a sentence would show in the middle of
 /// one, and what one types or writes into a file is broken where it is wider than 80 columns.
 #[test]
-fn prose_has_no_line_ends_of_its_own_and_what_is_typed_fits() {
+fn help_wraps_to_the_terminal_width() {
     let mut cli = Cli::command();
     cli.build();
     for command in cli.get_subcommands() {
@@ -76,7 +76,7 @@ fn prose_has_no_line_ends_of_its_own_and_what_is_typed_fits() {
 }
 
 #[test]
-fn a_text_that_a_full_disk_does_not_take_is_a_failure() {
+fn full_disk_fails_the_help() {
     let Ok(full) = File::options().write(true).open("/dev/full") else {
         return; // Only Linux has one.
     };
@@ -99,7 +99,7 @@ fn a_text_that_a_full_disk_does_not_take_is_a_failure() {
 }
 
 #[test]
-fn who_closes_the_pipe_has_read_enough_of_a_text() {
+fn closed_pipe_ends_the_help_quietly() {
     for arguments in [&["--help"][..], &["send", "-h"], &["--version"]] {
         let mut child = tcpctl(arguments.iter().copied()).spawn().unwrap();
         drop(child.stdout.take());
@@ -109,7 +109,7 @@ fn who_closes_the_pipe_has_read_enough_of_a_text() {
 }
 
 #[test]
-fn a_command_names_the_related_ones() {
+fn help_names_related_commands() {
     for command in commands().into_iter().flatten() {
         for flag in ["-h", "--help"] {
             let text = help(Some(&command), flag);
@@ -132,7 +132,7 @@ fn a_command_names_the_related_ones() {
 }
 
 #[test]
-fn with_no_arguments_it_shows_the_five_things_that_one_does_with_it() {
+fn no_arguments_prints_get_started() {
     let ended = run([]);
     assert_eq!(ended.code, 2, "nothing was asked for, and nothing done");
     assert!(ended.stdout.is_empty());
@@ -151,7 +151,7 @@ fn with_no_arguments_it_shows_the_five_things_that_one_does_with_it() {
 }
 
 #[test]
-fn a_command_that_is_missing_is_an_error_object_with_json() {
+fn missing_command_with_json_is_an_error_object() {
     let ended = run(["--json"]);
     assert_eq!(ended.code, 2);
     let object = &ended.objects()[0];

@@ -3,7 +3,7 @@
 use crate::common::run;
 
 #[test]
-fn what_was_probably_meant_is_said_in_one_line() {
+fn typo_suggests_the_nearest_word() {
     for (line, wrong, meant) in [
         ("sned x", "'sned'", "'send'"),
         ("discovr", "'discovr'", "'discover'"),
@@ -31,7 +31,7 @@ fn what_was_probably_meant_is_said_in_one_line() {
 }
 
 #[test]
-fn who_asks_for_help_as_a_command_is_told_the_way() {
+fn help_as_a_command_points_to_the_option() {
     for (line, way) in [
         ("help", "write tcpctl --help"),
         ("help send", "write tcpctl send --help"),

@@ -5,7 +5,7 @@ use super::wire::{BOARD, INTERFACE, Namespace, PORT, Wire};
 use crate::processes::{Board, GREETING, Need, Process, REQUEST, SHOWN, Stream, skipped};
 
 #[test]
-fn udhcpc_gets_a_lease_and_is_greeted_from_it() {
+fn udhcpc_gets_a_lease_and_the_greeting() {
     if skipped(&[
         Need::Root,
         Need::Tap,
@@ -42,7 +42,7 @@ fn udhcpc_gets_a_lease_and_is_greeted_from_it() {
 }
 
 #[test]
-fn a_station_is_reached_at_the_address_that_udhcpd_gave_it() {
+fn station_takes_its_address_from_udhcpd() {
     if skipped(&[
         Need::Root,
         Need::Tap,

@@ -6,7 +6,7 @@ use super::wire::Namespace;
 use crate::processes::{Need, Process, Stream, skipped};
 
 #[test]
-fn no_network_at_all_is_said() {
+fn discover_without_network_says_so() {
     if skipped(&[Need::Root]) {
         return;
     }
@@ -20,7 +20,7 @@ fn no_network_at_all_is_said() {
 }
 
 #[test]
-fn the_port_of_mdns_is_shared_with_avahi() {
+fn mdns_port_is_shared_with_avahi() {
     if skipped(&NEEDS) {
         return;
     }
@@ -38,7 +38,7 @@ fn the_port_of_mdns_is_shared_with_avahi() {
 }
 
 #[test]
-fn what_answers_like_a_router_is_unconfirmed() {
+fn http_answer_of_a_router_is_unconfirmed() {
     if skipped(&[Need::Root, Need::Python("socket")]) {
         return;
     }
@@ -79,7 +79,7 @@ fn taker(namespace: &Namespace) -> Process {
 }
 
 #[test]
-fn a_port_of_mdns_that_nobody_shares_costs_no_board() {
+fn board_is_found_while_the_mdns_port_is_taken() {
     if skipped(&[Need::Root, Need::Python("socket")]) {
         return;
     }
@@ -99,7 +99,7 @@ fn a_port_of_mdns_that_nobody_shares_costs_no_board() {
 
 /// The hints of this computer's own network, each where it is so.
 #[test]
-fn where_nothing_is_found_it_is_said_what_fits() {
+fn empty_search_prints_hints_that_apply() {
     if skipped(&[Need::Root]) {
         return;
     }
@@ -147,7 +147,7 @@ fn where_nothing_is_found_it_is_said_what_fits() {
 }
 
 #[test]
-fn a_firewall_here_that_lets_no_question_out_is_named() {
+fn local_firewall_that_drops_queries_is_reported() {
     if skipped(&[Need::Root, Need::Program("nft")]) {
         return;
     }
@@ -167,7 +167,7 @@ fn a_firewall_here_that_lets_no_question_out_is_named() {
 
 /// A board tells of itself, and TCP to it is dropped on the way.
 #[test]
-fn a_board_that_can_not_be_connected_to_is_said_to_be_unreachable() {
+fn announced_board_without_tcp_is_unreachable() {
     if skipped(&NEEDS) {
         return;
     }

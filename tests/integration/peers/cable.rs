@@ -18,7 +18,7 @@ echo 02:74:63:70:00:01 > fake/1-1/serial
 echo Espressif > fake/1-1/manufacturer
 ln -s ../../bus/usb fake/1-1/1-1:1.0/subsystem
 ln -s ../fake/1-1/1-1:1.0 tty/device
-exec "$@"
+exec setsid "$@"
 "#;
 
 /// Runs `tcpctl` at a desk where a board is on a cable.
@@ -32,7 +32,7 @@ fn on_a_cable(desk: &Desk, arguments: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_board_on_a_cable_is_one_with_itself_on_the_network() {
+fn serial_and_network_entries_of_a_board_are_merged() {
     if skipped(&[Need::Root]) {
         return;
     }
@@ -62,7 +62,7 @@ fn a_board_on_a_cable_is_one_with_itself_on_the_network() {
 }
 
 #[test]
-fn a_port_of_no_known_kind_is_shown_where_all_are_wanted() {
+fn unknown_serial_port_is_listed_with_verbose() {
     if skipped(&[Need::Root]) {
         return;
     }
@@ -90,7 +90,7 @@ fn a_port_of_no_known_kind_is_shown_where_all_are_wanted() {
 
 /// What a board calls itself on the network is its name for `--port`, too.
 #[test]
-fn a_board_on_a_cable_goes_by_its_name_on_the_network() {
+fn port_option_accepts_a_network_name() {
     if skipped(&NEEDS) {
         return;
     }

@@ -26,7 +26,7 @@ fn greets(command_line: &str) {
 }
 
 #[test]
-fn node_is_greeted_as_in_the_tutorial() {
+fn node_gets_the_greeting() {
     if skipped(&[Need::Root, Need::Tap, Need::Program("node")]) {
         return;
     }
@@ -42,7 +42,7 @@ fn node_is_greeted_as_in_the_tutorial() {
 }
 
 #[test]
-fn ncat_is_greeted() {
+fn ncat_gets_the_greeting() {
     if skipped(&[Need::Root, Need::Tap, Need::Program("ncat")]) {
         return;
     }
@@ -50,7 +50,7 @@ fn ncat_is_greeted() {
 }
 
 #[test]
-fn nc_is_greeted() {
+fn nc_gets_the_greeting() {
     if skipped(&[Need::Root, Need::Tap, Need::OpenBsdNc]) {
         return;
     }
@@ -58,7 +58,7 @@ fn nc_is_greeted() {
 }
 
 #[test]
-fn nc_that_half_closes_is_greeted() {
+fn half_closing_nc_gets_the_greeting() {
     if skipped(&[Need::Root, Need::Tap, Need::OpenBsdNc]) {
         return;
     }
@@ -66,7 +66,7 @@ fn nc_that_half_closes_is_greeted() {
 }
 
 #[test]
-fn a_board_that_is_full_refuses_on_the_wire_and_serves_again() {
+fn full_board_sends_rst_and_serves_again() {
     if skipped(&[
         Need::Root,
         Need::Tap,
@@ -108,7 +108,7 @@ fn a_board_that_is_full_refuses_on_the_wire_and_serves_again() {
 }
 
 #[test]
-fn a_browser_s_request_is_shown_escaped_and_greeted() {
+fn http_request_is_printed_escaped() {
     if skipped(&[Need::Root, Need::Tap, Need::Program("curl")]) {
         return;
     }
@@ -126,7 +126,7 @@ fn a_browser_s_request_is_shown_escaped_and_greeted() {
 
 /// A request with cookies is longer than what the board keeps of one.
 #[test]
-fn a_browser_s_long_request_is_read_to_its_end() {
+fn long_http_request_is_read_to_its_end() {
     if skipped(&[Need::Root, Need::Tap, Need::Program("curl")]) {
         return;
     }
@@ -145,7 +145,7 @@ fn a_browser_s_long_request_is_read_to_its_end() {
 
 /// The programs of this project on the same wire, beside the others'.
 #[test]
-fn send_is_greeted() {
+fn send_gets_the_greeting() {
     if skipped(&[Need::Root, Need::Tap]) {
         return;
     }
@@ -159,7 +159,7 @@ fn send_is_greeted() {
 
 /// Two boards in two namespaces have the same address and know nothing of each other.
 #[test]
-fn an_interface_that_is_in_use_is_named() {
+fn tap_interface_in_use_is_reported() {
     if skipped(&[Need::Root, Need::Tap]) {
         return;
     }
@@ -180,7 +180,7 @@ fn an_interface_that_is_in_use_is_named() {
 
 /// Nobody could ever reach it again.
 #[test]
-fn a_deleted_interface_ends_the_board() {
+fn deleted_tap_interface_ends_the_board() {
     if skipped(&[Need::Root, Need::Tap]) {
         return;
     }

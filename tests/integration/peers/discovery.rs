@@ -10,7 +10,7 @@ use crate::processes::{Need, Process, Stream, skipped};
 const GOODBYE: Duration = Duration::from_secs(10);
 
 #[test]
-fn zeroconf_finds_the_board_and_sees_it_leave() {
+fn zeroconf_sees_the_board_come_and_go() {
     if skipped(&[Need::Root, Need::Tap, Need::Python("zeroconf")]) {
         return;
     }
@@ -51,7 +51,7 @@ fn event(browse: &Process, kind: &str) -> serde_json::Value {
 
 /// Avahi drops what it knows with the interface, so it can't tell whether there was a goodbye.
 #[test]
-fn avahi_finds_the_board() {
+fn avahi_resolves_the_board() {
     if skipped(&NEEDS) || skipped(&[Need::Tap]) {
         return;
     }

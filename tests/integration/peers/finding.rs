@@ -7,7 +7,7 @@ use super::wire::{BOARD, INTERFACE, Wire};
 use crate::processes::{Need, Process, Stream, skipped};
 
 #[test]
-fn a_virtual_and_a_published_board_are_two_lines_and_either_can_be_sent_to() {
+fn virtual_and_published_board_are_both_targets() {
     if skipped_without_publisher() {
         return;
     }
@@ -55,7 +55,7 @@ fn a_virtual_and_a_published_board_are_two_lines_and_either_can_be_sent_to() {
 }
 
 #[test]
-fn an_announced_board_is_resolved_by_avahi_and_zeroconf() {
+fn announced_board_is_resolved_by_avahi_and_zeroconf() {
     if skipped(&NEEDS) || skipped(&[Need::Python("zeroconf")]) {
         return;
     }
@@ -79,7 +79,7 @@ fn an_announced_board_is_resolved_by_avahi_and_zeroconf() {
 }
 
 #[test]
-fn a_board_on_the_wire_is_one_line_though_its_address_is_the_gateway_s() {
+fn board_that_is_the_gateway_is_listed_once() {
     if skipped(&[Need::Root, Need::Tap]) {
         return;
     }
@@ -114,7 +114,7 @@ fn a_board_on_the_wire_is_one_line_though_its_address_is_the_gateway_s() {
 }
 
 #[test]
-fn a_board_that_zeroconf_publishes_is_found_and_sent_to() {
+fn board_published_by_zeroconf_is_found() {
     if skipped(&[Need::Root, Need::Python("zeroconf")]) {
         return;
     }
@@ -143,7 +143,7 @@ fn a_board_that_zeroconf_publishes_is_found_and_sent_to() {
 }
 
 #[test]
-fn services_of_another_type_are_found_where_they_are_asked_for_and_not_else() {
+fn other_service_types_need_the_type_option() {
     if skipped_without_publisher() {
         return;
     }
@@ -163,7 +163,7 @@ fn services_of_another_type_are_found_where_they_are_asked_for_and_not_else() {
 }
 
 #[test]
-fn a_board_without_ipv4_is_found_and_sent_to() {
+fn ipv6_only_board_is_found() {
     if skipped_without_publisher() {
         return;
     }

@@ -74,7 +74,7 @@ fn search(desk: &Desk, options: &str) -> Ended {
 }
 
 #[test]
-fn a_hostile_neighbour_hides_no_board_and_harms_nobody() {
+fn hostile_mdns_packets_hide_no_board() {
     if skipped(&[Need::Root, Need::Python("socket")]) {
         return;
     }

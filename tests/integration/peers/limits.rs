@@ -38,7 +38,7 @@ fn alive(namespace: &Namespace) -> Vec<String> {
 }
 
 #[test]
-fn the_board_s_limits_are_found_on_the_wire() {
+fn limits_are_found_over_tap() {
     if skipped(&NEEDS) {
         return;
     }
@@ -62,7 +62,7 @@ fn the_board_s_limits_are_found_on_the_wire() {
 
 /// What a firewall that drops does, seen from here: SYNs leave, and nothing comes back.
 #[test]
-fn a_firewall_that_drops_everything_is_no_limit() {
+fn dropped_syns_are_not_a_limit() {
     if skipped(&NEEDS) {
         return;
     }
@@ -80,7 +80,7 @@ fn a_firewall_that_drops_everything_is_no_limit() {
 }
 
 #[test]
-fn too_few_ports_here_are_no_limit_of_the_server() {
+fn missing_local_ports_are_not_a_limit() {
     if skipped(&NEEDS) {
         return;
     }
@@ -103,7 +103,7 @@ const FREE_PORT: u16 = 4_000;
 
 /// Servers that people run, each with a limit that it was given, and the first line about it.
 #[test]
-fn limits_of_programs_that_we_did_not_write() {
+fn limits_of_other_servers_are_found() {
     const PYTHON: &str = "\
 import socketserver
 class Handler(socketserver.StreamRequestHandler):

@@ -6,7 +6,7 @@ use super::wire::Namespace;
 use crate::processes::{Need, skipped};
 
 #[test]
-fn two_boards_with_one_name_are_listed_and_neither_is_sent_to() {
+fn duplicate_name_is_listed_and_not_a_target() {
     if skipped(&[Need::Root]) {
         return;
     }
@@ -44,7 +44,7 @@ fn two_boards_with_one_name_are_listed_and_neither_is_sent_to() {
 
 /// Names as people give them: with spaces, dots, marks, and letters beyond ASCII.
 #[test]
-fn what_people_call_a_board_is_a_target() {
+fn instance_names_are_targets() {
     if skipped_without_publisher() {
         return;
     }
@@ -97,7 +97,7 @@ fn what_people_call_a_board_is_a_target() {
 
 /// A name with a dot may be a server's elsewhere: that one comes first.
 #[test]
-fn no_board_takes_the_place_of_a_server_that_the_resolver_knows() {
+fn resolver_wins_over_a_board_of_the_same_name() {
     if skipped_without_publisher() {
         return;
     }

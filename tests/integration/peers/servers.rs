@@ -64,7 +64,7 @@ fn ended_by(ended: &Ended) -> String {
 }
 
 #[test]
-fn a_server_that_answers_on_fin_needs_half_close() {
+fn server_that_answers_on_fin_needs_half_close() {
     if skipped(&[Need::Program("socat")]) {
         return;
     }
@@ -77,7 +77,7 @@ fn a_server_that_answers_on_fin_needs_half_close() {
 }
 
 #[test]
-fn a_server_that_answers_late_and_stays_open_does_not_hold_send_up() {
+fn late_answer_on_a_kept_connection_ends_send() {
     if skipped(&[Need::Program("socat")]) {
         return;
     }
@@ -96,7 +96,7 @@ fn a_server_that_answers_late_and_stays_open_does_not_hold_send_up() {
 }
 
 #[test]
-fn a_server_that_takes_fin_for_gone_is_heard_to_its_end() {
+fn reply_is_complete_when_fin_means_gone() {
     if skipped(&[Need::Program("socat")]) {
         return;
     }
@@ -112,7 +112,7 @@ fn a_server_that_takes_fin_for_gone_is_heard_to_its_end() {
 }
 
 #[test]
-fn a_server_that_dies_before_its_answer_is_no_success() {
+fn server_that_dies_before_its_reply_is_a_failure() {
     if skipped(&[Need::Program("socat")]) {
         return;
     }
@@ -122,7 +122,7 @@ fn a_server_that_dies_before_its_answer_is_no_success() {
 
 /// ncat as a server takes a FIN for the end of both sides.
 #[test]
-fn ncat_s_answer_is_heard_to_its_end() {
+fn reply_of_ncat_is_complete() {
     if skipped(&[Need::Root, Need::Program("ncat")]) {
         return;
     }

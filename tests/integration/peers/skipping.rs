@@ -7,7 +7,7 @@ fn run_without_programs(require: &str) -> (bool, String) {
     let mut tests = Command::new(env::current_exe().expect("a test runs from a file"));
     tests.args([
         "--exact",
-        "peers::servers::a_server_that_answers_on_fin_needs_half_close",
+        "peers::servers::server_that_answers_on_fin_needs_half_close",
     ]);
     tests.env("PATH", "").env("TCPCTL_REQUIRE_PEERS", require);
     let output = tests.output().expect("the tests can run once more");
@@ -18,7 +18,7 @@ fn run_without_programs(require: &str) -> (bool, String) {
 }
 
 #[test]
-fn what_is_skipped_is_told_although_it_passes() {
+fn skip_is_printed_by_a_passing_test() {
     let (passed, said) = run_without_programs("");
     assert!(passed, "{said}");
     assert!(
@@ -28,7 +28,7 @@ fn what_is_skipped_is_told_although_it_passes() {
 }
 
 #[test]
-fn what_would_be_skipped_fails_where_it_is_required() {
+fn skip_fails_when_peers_are_required() {
     let (passed, said) = run_without_programs("1");
     assert!(!passed, "{said}");
     assert!(said.contains("needs socat"), "{said}");

@@ -15,7 +15,7 @@ use crate::processes::{Need, Process, Stream, skipped};
 const LOST: Duration = Duration::from_secs(3);
 
 #[test]
-fn a_watch_tells_of_a_power_off_within_three_seconds() {
+fn watch_reports_power_off_within_3_s() {
     if skipped_without_publisher() {
         return;
     }
@@ -49,7 +49,7 @@ fn a_watch_tells_of_a_power_off_within_three_seconds() {
 /// RFC 6762 §5.2: the first two questions to everybody are a second apart, and each pause is twice the
 /// one before. The board is asked alone meanwhile, and stays.
 #[test]
-fn a_watch_asks_everybody_ever_more_seldom() {
+fn watch_backs_off_its_multicast_queries() {
     if skipped_without_publisher() || skipped(&[Need::Program("socat")]) {
         return;
     }
@@ -89,7 +89,7 @@ fn a_watch_asks_everybody_ever_more_seldom() {
 }
 
 #[test]
-fn a_new_address_is_an_update_and_the_stale_one_is_gone() {
+fn new_address_replaces_the_stale_one() {
     if skipped_without_publisher() {
         return;
     }
@@ -111,7 +111,7 @@ fn a_new_address_is_an_update_and_the_stale_one_is_gone() {
 }
 
 #[test]
-fn an_interface_that_vanishes_takes_its_boards_and_no_others() {
+fn deleted_interface_loses_only_its_boards() {
     if skipped(&[Need::Root]) {
         return;
     }
@@ -132,7 +132,7 @@ fn an_interface_that_vanishes_takes_its_boards_and_no_others() {
 
 /// A board whose processor stands still: its address answers nothing at all.
 #[test]
-fn a_board_that_stops_is_lost_within_three_seconds_and_found_when_it_goes_on() {
+fn stopped_board_is_lost_and_found_again() {
     if skipped(&[Need::Root, Need::Tap]) {
         return;
     }
@@ -153,7 +153,7 @@ fn a_board_that_stops_is_lost_within_three_seconds_and_found_when_it_goes_on() {
 }
 
 #[test]
-fn a_cable_that_is_pulled_takes_its_board_until_it_is_plugged_in_again() {
+fn board_is_lost_while_its_link_is_down() {
     if skipped(&[Need::Root]) {
         return;
     }
@@ -171,7 +171,7 @@ fn a_cable_that_is_pulled_takes_its_board_until_it_is_plugged_in_again() {
 
 /// The server refuses while its board goes on telling of it.
 #[test]
-fn a_board_whose_server_ends_and_comes_back_is_told_of_as_that() {
+fn server_that_starts_late_turns_online() {
     if skipped_without_publisher() {
         return;
     }
@@ -187,7 +187,7 @@ fn a_board_whose_server_ends_and_comes_back_is_told_of_as_that() {
 
 /// A board that is told apart by its name alone, and takes another one.
 #[test]
-fn a_board_that_takes_another_name_leaves_under_the_old_one() {
+fn renamed_board_is_lost_under_its_old_name() {
     if skipped_without_publisher() {
         return;
     }
@@ -203,7 +203,7 @@ fn a_board_that_takes_another_name_leaves_under_the_old_one() {
 }
 
 #[test]
-fn an_interface_that_vanishes_during_a_search_harms_no_other() {
+fn search_survives_a_deleted_interface() {
     if skipped(&[Need::Root]) {
         return;
     }
@@ -222,7 +222,7 @@ fn an_interface_that_vanishes_during_a_search_harms_no_other() {
 
 /// One board on two links: each link's address is there for as long as the board speaks on it.
 #[test]
-fn a_board_on_two_links_keeps_the_address_that_it_still_has() {
+fn board_on_two_links_keeps_the_live_address() {
     if skipped_without_publisher() {
         return;
     }
@@ -258,7 +258,7 @@ fn a_board_on_two_links_keeps_the_address_that_it_still_has() {
 }
 
 #[test]
-fn a_search_that_is_interrupted_has_told_what_it_found() {
+fn interrupted_search_has_printed_its_findings() {
     if skipped(&[Need::Root]) {
         return;
     }

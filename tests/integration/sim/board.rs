@@ -34,7 +34,7 @@ pub(crate) fn exchange(to: SocketAddr, request: &[u8]) -> (SocketAddr, Vec<u8>) 
 }
 
 #[test]
-fn requests_are_shown_with_the_peer_outside_the_relay() {
+fn requests_show_the_peer_outside_the_relay() {
     let board = listening("esp32");
     for request in ["Hello TCP world!\r\n", "\x1b[2J\"\0\\", "ä"] {
         let (from, answer) = exchange(board.address, request.as_bytes());
@@ -49,7 +49,7 @@ fn requests_are_shown_with_the_peer_outside_the_relay() {
 }
 
 #[test]
-fn the_default_board_is_the_esp32_s() {
+fn default_board_has_the_esp32_limits() {
     let board = listening("");
     assert_eq!(
         board.says("ready "),
@@ -58,7 +58,7 @@ fn the_default_board_is_the_esp32_s() {
 }
 
 #[test]
-fn the_tutorial_s_board_serves_one_and_keeps_two() {
+fn tutorial_profile_serves_one_and_queues_two() {
     let board = listening("tutorial");
     let ready = board.says("ready ");
     assert!(ready.ends_with(" mode=ap workers=1 backlog=2"), "{ready}");
@@ -66,14 +66,14 @@ fn the_tutorial_s_board_serves_one_and_keeps_two() {
 }
 
 #[test]
-fn a_station_has_its_address_before_it_is_ready() {
+fn station_has_an_address_before_ready() {
     let board = listening("ideal --mode sta");
     assert!(board.says("ready ").contains(" mode=sta "));
     assert_eq!(exchange(board.address, b"hi").1, GREETING.as_bytes());
 }
 
 #[test]
-fn a_client_that_half_closes_is_answered() {
+fn half_closing_client_is_answered() {
     let board = listening("esp32");
     let mut stream = connect(board.address);
     stream.write_all(REQUEST.as_bytes()).expect("it reads");
@@ -85,7 +85,7 @@ fn a_client_that_half_closes_is_answered() {
 }
 
 #[test]
-fn a_client_that_closes_without_a_word_is_answered_at_once() {
+fn silent_fin_is_answered_at_once() {
     let board = listening("esp32 --request-timeout 10m");
     let mut stream = connect(board.address);
     stream.shutdown(Shutdown::Write).expect("it is open");
@@ -96,7 +96,7 @@ fn a_client_that_closes_without_a_word_is_answered_at_once() {
 }
 
 #[test]
-fn a_silent_client_is_greeted_after_the_request_timeout() {
+fn silent_client_is_greeted_after_request_timeout() {
     const TIMEOUT: Duration = Duration::from_millis(150);
     let board = listening("ideal --request-timeout 150ms");
     let start = Instant::now();
@@ -107,7 +107,7 @@ fn a_silent_client_is_greeted_after_the_request_timeout() {
 }
 
 #[test]
-fn it_greets_as_it_was_told() {
+fn greeting_option_is_used() {
     let mut sim = Board::tcpctl();
     sim.args(["sim", "--listen", "127.0.0.1:0", "--greeting"]);
     sim.arg("Grüß dich,\r\n\tWelt");
@@ -117,7 +117,7 @@ fn it_greets_as_it_was_told() {
 }
 
 #[test]
-fn a_slow_board_takes_its_service_time_for_each() {
+fn service_time_applies_to_each_request() {
     const SERVICE_TIME: Duration = Duration::from_millis(50);
     let board = listening("ideal --workers 1 --service-time 50ms");
     let start = Instant::now();
@@ -135,7 +135,7 @@ fn a_slow_board_takes_its_service_time_for_each() {
 }
 
 #[test]
-fn the_cable_s_delay_is_on_every_round_trip() {
+fn link_delay_is_on_every_round_trip() {
     const LATENCY: Duration = Duration::from_millis(40);
     let board = listening("ideal --latency 40ms");
     let start = Instant::now();
@@ -146,7 +146,7 @@ fn the_cable_s_delay_is_on_every_round_trip() {
 
 /// The relay has accepted a connection before the board is asked.
 #[test]
-fn a_connection_that_the_board_refuses_is_reset() {
+fn refused_connection_is_reset_by_the_relay() {
     let board = listening("ideal --workers 1 --backlog 0 --request-timeout 10m");
     let held = connect(board.address);
     // Whether the first is held by now shows in what happens to the next.

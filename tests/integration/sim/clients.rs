@@ -35,7 +35,7 @@ fn program(name: &str, arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn ncat_is_greeted() {
+fn ncat_gets_the_greeting() {
     if skipped(&[Need::Program("ncat")]) {
         return;
     }
@@ -44,7 +44,7 @@ fn ncat_is_greeted() {
 }
 
 #[test]
-fn nc_is_greeted() {
+fn nc_gets_the_greeting() {
     if skipped(&[Need::OpenBsdNc]) {
         return;
     }
@@ -53,7 +53,7 @@ fn nc_is_greeted() {
 }
 
 #[test]
-fn nc_that_half_closes_is_greeted() {
+fn half_closing_nc_gets_the_greeting() {
     if skipped(&[Need::OpenBsdNc]) {
         return;
     }
@@ -62,7 +62,7 @@ fn nc_that_half_closes_is_greeted() {
 }
 
 #[test]
-fn socat_is_greeted() {
+fn socat_gets_the_greeting() {
     if skipped(&[Need::Program("socat")]) {
         return;
     }
@@ -75,7 +75,7 @@ fn socat_is_greeted() {
 }
 
 #[test]
-fn send_is_greeted() {
+fn send_gets_the_greeting() {
     let ended = answer(|host, port| {
         let mut send = Board::tcpctl();
         send.args(["send", &format!("{host}:{port}")]);
@@ -85,7 +85,7 @@ fn send_is_greeted() {
 }
 
 #[test]
-fn node_is_greeted() {
+fn node_gets_the_greeting() {
     if skipped(&[Need::Program("node")]) {
         return;
     }

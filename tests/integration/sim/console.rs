@@ -9,7 +9,7 @@ use super::board::{exchange, listening};
 use crate::processes::{Board, GREETING, Process};
 
 #[test]
-fn json_is_an_event_a_line_with_the_contract_s_fields() {
+fn json_prints_one_event_per_line() {
     let mut sim = Board::tcpctl();
     sim.args(["sim", "tutorial", "--listen", "127.0.0.1:0", "--json"]);
     sim.args(["--seed", "7"]);
@@ -62,7 +62,7 @@ fn without_time(mut event: Value) -> Value {
 
 /// More requests than fit into a pipe and the events that may wait, and nobody reads.
 #[test]
-fn a_console_that_nobody_reads_does_not_stop_the_board() {
+fn unread_console_does_not_block_the_board() {
     const CLIENTS: usize = 4;
     const REQUESTS_EACH: usize = 1500;
     let (reader, writer) = io::pipe().expect("a pipe can be had");
@@ -106,7 +106,7 @@ fn a_console_that_nobody_reads_does_not_stop_the_board() {
 }
 
 #[test]
-fn what_stderr_says_is_for_a_terminal_alone() {
+fn stderr_is_silent_without_a_terminal() {
     let board = listening("ideal");
     exchange(board.address, b"hi");
     assert_eq!(board.interrupt().stderr, "");

@@ -11,7 +11,7 @@ use super::board::{exchange, listening};
 use crate::processes::{Board, Process};
 
 #[test]
-fn ctrl_c_and_sigterm_end_with_the_summary() {
+fn sigint_and_sigterm_print_the_summary() {
     for signal in [Signal::INT, Signal::TERM] {
         let board = listening("esp32");
         exchange(board.address, b"hi");
@@ -30,7 +30,7 @@ fn ctrl_c_and_sigterm_end_with_the_summary() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_it_quietly() {
+fn closed_pipe_ends_sim_quietly() {
     let (reader, writer) = io::pipe().expect("a pipe can be had");
     let mut sim = Board::tcpctl();
     sim.args(["sim", "--listen", "127.0.0.1:0"]);
@@ -47,7 +47,7 @@ fn a_reader_that_goes_away_ends_it_quietly() {
 
 /// A console that is stuck holds up the summary, but not the second Ctrl-C.
 #[test]
-fn a_second_ctrl_c_ends_it_at_once() {
+fn second_sigint_ends_sim_at_once() {
     let (reader, writer) = io::pipe().expect("a pipe can be had");
     let stuffing = writer.try_clone().expect("a descriptor can be had");
     let mut sim = Board::tcpctl();

@@ -22,7 +22,7 @@ fn refused(ended: &Ended, code: i32, parts: &[&str]) {
 }
 
 #[test]
-fn options_that_can_t_be_are_named() {
+fn invalid_option_is_named() {
     for (arguments, parts) in [
         (&["--workers", "0"][..], &["--workers", "1 to 32"][..]),
         (&["--workers", "33"], &["--workers", "1 to 32"]),
@@ -54,7 +54,7 @@ fn options_that_can_t_be_are_named() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn port_in_use_is_reported() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it is bound").to_string();
     let ended = sim(&["--listen", &address]);
@@ -62,14 +62,14 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn an_address_of_somebody_else_s_is_named() {
+fn foreign_listen_address_is_reported() {
     // TEST-NET-1, RFC 5737: nobody's.
     let ended = sim(&["--listen", "192.0.2.1:3000"]);
     refused(&ended, 70, &["192.0.2.1:3000", "--listen"]);
 }
 
 #[test]
-fn a_failure_is_an_object_for_a_program() {
+fn json_failure_is_an_error_object() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it is bound").to_string();
     for (arguments, kind, code) in [
@@ -94,7 +94,7 @@ fn a_failure_is_an_object_for_a_program() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_tap_interface_takes_a_privilege() {
+fn tap_without_privilege_is_refused() {
     let root = rustix::process::geteuid().is_root();
     if skipped(&[Need::Tap]) || (root && skipped(&[Need::Program("setpriv")])) {
         return;
@@ -124,7 +124,7 @@ fn a_tap_interface_takes_a_privilege() {
 
 #[cfg(not(target_os = "linux"))]
 #[test]
-fn a_tap_interface_takes_linux() {
+fn tap_outside_linux_is_refused() {
     let ended = sim(&["--tap", "tap0"]);
     refused(&ended, 2, &["--tap", "Linux", "--listen"]);
 }

@@ -20,7 +20,7 @@ fn run(changes: &[(&str, &str)], streams: usize) -> Throughput {
 }
 
 #[test]
-fn a_board_s_window_and_round_trip_are_its_throughput() {
+fn window_and_round_trip_bound_the_throughput() {
     let report = run(&[("services", "on"), ("latency", "10ms")], 2);
     // A window of 5,760 bytes each round trip of 20 ms is 288 kB/s a stream; where smoltcp holds
     // an ACK back for 10 ms, less.
@@ -38,7 +38,7 @@ fn a_board_s_window_and_round_trip_are_its_throughput() {
 }
 
 #[test]
-fn on_a_slow_cable_the_network_is_the_limit() {
+fn slow_link_is_the_bottleneck() {
     // A busy machine lets the board read late, and its window is the limit then.
     let mut found = Vec::new();
     for _ in 0..5 {
@@ -58,7 +58,7 @@ fn on_a_slow_cable_the_network_is_the_limit() {
 }
 
 #[test]
-fn a_board_takes_as_many_streams_as_it_has_places() {
+fn streams_are_limited_by_the_slots() {
     let report = run(&[("services", "on")], 6);
     for flow in [&report.upload, &report.download, &report.echo] {
         assert_eq!(flow.as_ref().expect("a service").streams, 4);
@@ -68,7 +68,7 @@ fn a_board_takes_as_many_streams_as_it_has_places() {
 }
 
 #[test]
-fn a_board_without_services_says_so() {
+fn missing_services_are_reported() {
     let report = run(&[("services", "off")], 4);
     assert!(report.evidence["echo"].contains("port 7 refuses"));
     assert!(report.evidence["upload"].contains("port 3000"));

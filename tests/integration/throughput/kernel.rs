@@ -75,7 +75,7 @@ fn run(ports: Ports, target: u16) -> Throughput {
 }
 
 #[test]
-fn all_three_are_measured_alone_and_together() {
+fn three_services_are_measured_alone_and_together() {
     let taken = Arc::default();
     let ports = Ports {
         discard: discard(&taken),
@@ -105,7 +105,7 @@ fn all_three_are_measured_alone_and_together() {
 }
 
 #[test]
-fn a_slow_reader_is_the_limit_and_named_so() {
+fn slow_reader_is_named_as_the_bottleneck() {
     // It reads 64 KiB in 5 ms: 13 MB/s at most, whatever the machine.
     let slow = server(|mut connection| {
         let mut buffer = vec![0; 64 * 1024];
@@ -133,7 +133,7 @@ fn a_slow_reader_is_the_limit_and_named_so() {
 }
 
 #[test]
-fn a_byte_that_changes_on_the_way_is_found() {
+fn changed_byte_in_an_echo_is_found() {
     let spoiling = server(|mut connection| {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(length @ 1..) = connection.read(&mut buffer) {
@@ -158,7 +158,7 @@ fn a_byte_that_changes_on_the_way_is_found() {
 }
 
 #[test]
-fn a_greeting_is_measured_for_what_it_is() {
+fn greeting_port_reports_its_reply_size() {
     let greeter = server(|mut connection| {
         let _ = connection.read(&mut [0; 512]);
         let _ = connection.write_all(b"Hello World");

@@ -61,7 +61,7 @@ fn is_near(flow: &Flow, expected: u64) {
 }
 
 #[test]
-fn rates_are_the_services_own_alone_and_together() {
+fn rates_match_the_services_alone_and_together() {
     let (_, report) = run(&mut but(0, &Port::silent()));
     for (flow, rate) in [
         (&report.upload, RATE),
@@ -83,7 +83,7 @@ fn rates_are_the_services_own_alone_and_together() {
 }
 
 #[test]
-fn an_upload_counts_what_is_acknowledged() {
+fn upload_counts_acknowledged_bytes() {
     // The send buffer alone holds what the service takes in 16 s.
     let (_, report) = run(&mut but(9, &Port::discard(4_000)));
     is_near(
@@ -94,7 +94,7 @@ fn an_upload_counts_what_is_acknowledged() {
 }
 
 #[test]
-fn the_warm_up_does_not_count() {
+fn warm_up_is_not_counted() {
     let port = Port {
         starts_after: Duration::from_millis(500),
         ..Port::chargen(RATE)
@@ -111,7 +111,7 @@ fn the_warm_up_does_not_count() {
 }
 
 #[test]
-fn one_stream_alone_is_what_was_asked_for() {
+fn single_stream_measures_one_direction() {
     let plan = ThroughputPlan {
         streams: NonZeroUsize::MIN,
         ..plan()
@@ -124,7 +124,7 @@ fn one_stream_alone_is_what_was_asked_for() {
 }
 
 #[test]
-fn what_is_not_offered_is_told_from_what_does_not_answer() {
+fn absent_service_differs_from_a_silent_one() {
     let refused = Port::failing(ConnectFailure::Refused);
     let dropped = Port {
         handshake: Handshake::Drop,
@@ -147,7 +147,7 @@ fn what_is_not_offered_is_told_from_what_does_not_answer() {
 }
 
 #[test]
-fn a_service_that_is_full_is_used_as_far_as_it_goes() {
+fn full_service_is_used_up_to_its_limit() {
     let port = Port {
         places: 2,
         ..Port::discard(RATE)
@@ -164,7 +164,7 @@ fn a_service_that_is_full_is_used_as_far_as_it_goes() {
 }
 
 #[test]
-fn a_stream_that_only_waits_is_none() {
+fn waiting_stream_is_not_counted() {
     let port = Port {
         served: 1,
         ..Port::discard(RATE)
@@ -177,7 +177,7 @@ fn a_stream_that_only_waits_is_none() {
 }
 
 #[test]
-fn a_service_that_leaves_in_the_middle_was_measured_until_then() {
+fn service_that_ends_early_is_measured_until_then() {
     for (how, said) in [
         (End::Fin, "closed by the server"),
         (End::Reset, "reset by the server"),
@@ -196,7 +196,7 @@ fn a_service_that_leaves_in_the_middle_was_measured_until_then() {
 }
 
 #[test]
-fn a_service_that_closes_at_once_is_none() {
+fn service_that_closes_at_once_is_absent() {
     let port = Port {
         ends: Some((Duration::from_millis(20), End::Fin)),
         ..Port::chargen(RATE)
@@ -208,7 +208,7 @@ fn a_service_that_closes_at_once_is_none() {
 }
 
 #[test]
-fn a_wrong_echo_is_an_error_and_says_where() {
+fn wrong_echo_is_an_error_with_its_offset() {
     let port = Port {
         spoils: Some(70_001),
         ..Port::echo(RATE)
@@ -224,7 +224,7 @@ fn a_wrong_echo_is_an_error_and_says_where() {
 }
 
 #[test]
-fn another_service_on_the_port_is_reported() {
+fn unexpected_service_on_the_port_is_reported() {
     let (_, report) = run(&mut but(9, &Port::echo(RATE)));
     assert_eq!(
         evidence(&report, "upload"),
@@ -246,7 +246,7 @@ fn another_service_on_the_port_is_reported() {
 }
 
 #[test]
-fn what_the_stack_waited_for_is_the_limit() {
+fn stall_reason_names_the_bottleneck() {
     for (share, limit) in [(0.9, LimitedBy::ReceiverWindow), (0.1, LimitedBy::Network)] {
         let mut host = but(0, &Port::silent());
         host.window_shut = Some(share);
@@ -264,7 +264,7 @@ fn what_the_stack_waited_for_is_the_limit() {
 }
 
 #[test]
-fn without_services_the_own_port_is_measured_and_that_is_said() {
+fn target_port_is_measured_without_services() {
     let mut host = Host::new([(3000, Port::greeter())]);
     let (finding, report) = run(&mut host);
     assert_eq!(report.upload, None);
@@ -283,7 +283,7 @@ fn without_services_the_own_port_is_measured_and_that_is_said() {
 }
 
 #[test]
-fn a_patient_own_port_takes_a_request_without_an_end() {
+fn target_port_may_take_an_endless_request() {
     let mut host = Host::new([(3000, Port::discard(RATE))]);
     let (_, report) = run(&mut host);
     let upload = report.upload.as_ref().expect("a request");
@@ -295,7 +295,7 @@ fn a_patient_own_port_takes_a_request_without_an_end() {
 }
 
 #[test]
-fn nothing_at_all_is_a_failure_by_what_is_there() {
+fn nothing_measurable_is_a_failure_with_a_reason() {
     let (finding, report) = run(&mut Host::new([]));
     assert!(report.upload.is_none() && report.download.is_none() && report.echo.is_none());
     let (kind, why) = finding.failure().expect("nothing was measured");
@@ -307,7 +307,7 @@ fn nothing_at_all_is_a_failure_by_what_is_there() {
 }
 
 #[test]
-fn what_is_missing_here_is_not_the_servers() {
+fn local_shortage_is_not_the_servers_fault() {
     let here = Port {
         handshake: Handshake::FailHere(ConnectFailure::LocalFiles),
         ..Port::silent()
@@ -337,7 +337,7 @@ impl Observer for Stop {
 }
 
 #[test]
-fn a_stop_keeps_what_was_measured() {
+fn stop_keeps_the_measurement() {
     let mut host = but(0, &Port::silent());
     let finding = measure(&mut host, &plan(), &mut Stop(Cell::new(500)));
     assert_eq!(host.open, 0);
@@ -375,7 +375,7 @@ impl Observer for StopInReplies {
 }
 
 #[test]
-fn a_stop_is_heard_in_a_reply_without_an_end() {
+fn stop_works_during_an_endless_reply() {
     let flooding = Port {
         floods: true,
         gives: RATE,
@@ -398,7 +398,7 @@ fn a_stop_is_heard_in_a_reply_without_an_end() {
 }
 
 #[test]
-fn each_reason_for_a_missing_stream_is_told_once() {
+fn each_reason_for_a_missing_stream_is_reported_once() {
     let mut host = but(0, &Port::silent());
     let (mut finding, _) = run(&mut host);
     let Some(Ok(several)) = &mut finding.services[0].1.several else {
