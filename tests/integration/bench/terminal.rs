@@ -1,11 +1,11 @@
-//! What a person sees while a load runs, through a pseudo-terminal.
+//! `tcpctl bench` on a pseudo-terminal: progress and report.
 
 use std::io::Read;
 use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use crate::common::person::{Person, pseudo_terminal};
+use crate::common::terminal::{Terminal, pseudo_terminal};
 use crate::common::{Server, finish, run, signal, tcpctl};
 
 /// The verdict is longer than a line; a pipe gets it in one.
@@ -20,8 +20,8 @@ fn the_report_is_broken_at_spaces_on_a_terminal_of_80_columns() {
         "--color",
         "never",
     ];
-    let (person, child) = Person::runs_in(80, tcpctl(bench));
-    let (code, seen) = person.sees_the_end(child);
+    let (terminal, child) = Terminal::start_in(80, tcpctl(bench));
+    let (code, seen) = terminal.finish(child);
     assert_eq!(code, 0, "{seen}");
     let at = seen.find("serves 1 at once").expect("a verdict");
     let report: Vec<&str> = seen[at..].lines().map(str::trim_end).collect();

@@ -13,9 +13,9 @@ pub(crate) mod firmware;
 pub(crate) mod hostile_packets;
 #[cfg(target_os = "linux")]
 pub(crate) mod loader;
-#[cfg(unix)]
-pub(crate) mod person;
 pub(crate) mod schema;
+#[cfg(unix)]
+pub(crate) mod terminal;
 
 /// No test waits longer for the command: one that hangs fails, and does not stop the others.
 const PATIENCE: Duration = Duration::from_mins(1);

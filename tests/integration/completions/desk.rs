@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::common::person::pseudo_terminal;
+use crate::common::terminal::pseudo_terminal;
 
 /// Far more than a shell takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -133,12 +133,12 @@ impl Shell {
     }
 
     /// Types.
-    pub(crate) fn types(&mut self, text: &str) {
+    pub(crate) fn type_text(&mut self, text: &str) {
         self.terminal.write_all(text.as_bytes()).unwrap();
     }
 
     /// Reads until `text` is seen after all that was waited for before.
-    pub(crate) fn sees(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) {
         let start = Instant::now();
         loop {
             if let Some(at) = self.seen.find(text) {

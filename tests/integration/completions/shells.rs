@@ -44,13 +44,13 @@ fn completes<'a>(
     typed: impl IntoIterator<Item = &'a (&'a str, &'a str)>,
 ) {
     for (line, words) in typed {
-        shell.types(line);
-        shell.types("\r");
-        shell.sees(&format!("ran: {words}."));
+        shell.type_text(line);
+        shell.type_text("\r");
+        shell.wait_for(&format!("ran: {words}."));
     }
     // Twice, for a list; nothing of it is more than a name.
-    shell.types("tcpctl send evil\t\t\r");
-    shell.sees("ran: <send> <evil>.");
+    shell.type_text("tcpctl send evil\t\t\r");
+    shell.wait_for("ran: <send> <evil>.");
     assert!(!desk.was_tricked(), "a board's name was run");
 }
 
@@ -61,15 +61,15 @@ fn bash_completes() {
     }
     let desk = Desk::new("bash");
     let mut shell = Shell::start(&desk, &["bash", "--noprofile", "--norc", "-i"]);
-    shell.types(&format!(
+    shell.type_text(&format!(
         "PS1='$ '; source {}; echo loaded $?.\r",
         Desk::script("tcpctl.bash")
     ));
-    shell.sees("loaded 0.");
+    shell.wait_for("loaded 0.");
     completes(&mut shell, &desk, TYPED.iter().chain(&PARTED));
     // As those have it that take : and = for letters.
-    shell.types("COMP_WORDBREAKS=' '; echo changed $?.\r");
-    shell.sees("changed 0.");
+    shell.type_text("COMP_WORDBREAKS=' '; echo changed $?.\r");
+    shell.wait_for("changed 0.");
     completes(&mut shell, &desk, TYPED.iter().chain(&PARTED));
 }
 
@@ -80,11 +80,11 @@ fn zsh_completes() {
     }
     let desk = Desk::new("zsh");
     let mut shell = Shell::start(&desk, &["zsh", "-f", "-i"]);
-    shell.types(&format!(
+    shell.type_text(&format!(
         "PS1='$ '; autoload -Uz compinit; compinit -u -D; source {}; echo loaded $?.\r",
         Desk::script("_tcpctl")
     ));
-    shell.sees("loaded 0.");
+    shell.wait_for("loaded 0.");
     completes(&mut shell, &desk, TYPED.iter().chain(&PARTED));
 }
 
@@ -96,10 +96,10 @@ fn zsh_loads_the_script_from_fpath() {
     let desk = Desk::new("zsh-fpath");
     let folder = Desk::script("");
     let mut shell = Shell::start(&desk, &["zsh", "-f", "-i"]);
-    shell.types(&format!(
+    shell.type_text(&format!(
         "PS1='$ '; fpath=({folder} $fpath); autoload -Uz compinit; compinit -u -D; echo loaded $?.\r"
     ));
-    shell.sees("loaded 0.");
+    shell.wait_for("loaded 0.");
     completes(&mut shell, &desk, &TYPED[..1]);
 }
 

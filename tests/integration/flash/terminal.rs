@@ -1,4 +1,4 @@
-//! What a person at a terminal sees and types, through a pseudo-terminal.
+//! `tcpctl flash` on a pseudo-terminal: prompts, Ctrl-C, progress.
 
 use std::os::fd::AsFd;
 
@@ -8,8 +8,8 @@ use tcpctl_settings::{Security, Settings};
 use super::scene::Scene;
 use crate::common::firmware::Program;
 use crate::common::loader::Board;
-use crate::common::person::Person;
 use crate::common::signal;
+use crate::common::terminal::Terminal;
 
 const STATION: [&str; 5] = ["--settings-only", "--mode", "sta", "--ssid", "home"];
 
@@ -18,11 +18,11 @@ fn a_passphrase_is_typed_and_not_shown() {
     let scene = Scene::new(Board::new());
     assert_eq!(scene.flash(&["--no-wait"]).code, 0);
     scene.board.press_boot_and_reset();
-    let (mut person, child) = Person::runs(scene.command(&STATION));
-    person.sees("passphrase of home: ");
+    let (mut terminal, child) = Terminal::start(scene.command(&STATION));
+    terminal.wait_for("passphrase of home: ");
     // A slip of the finger is taken back.
-    person.types_hidden("secret wort\x7fd\n");
-    let (code, seen) = person.sees_the_end(child);
+    terminal.type_hidden("secret wort\x7fd\n");
+    let (code, seen) = terminal.finish(child);
     assert_eq!(code, 0, "{seen}");
     assert!(!seen.contains("secret wor"), "{seen}");
     let stored = Settings::decode(&scene.board.read(0xe000, 4096)).unwrap();
@@ -35,10 +35,10 @@ fn a_passphrase_is_typed_and_not_shown() {
 #[test]
 fn ctrl_c_instead_of_a_passphrase_touches_nothing() {
     let scene = Scene::new(Board::new());
-    let (mut person, child) = Person::runs(scene.command(&STATION));
-    person.sees("passphrase of home: ");
-    person.types_hidden("sec\x03");
-    let (code, seen) = person.sees_the_end(child);
+    let (mut terminal, child) = Terminal::start(scene.command(&STATION));
+    terminal.wait_for("passphrase of home: ");
+    terminal.type_hidden("sec\x03");
+    let (code, seen) = terminal.finish(child);
     // Ended by the signal itself: a shell says 130.
     assert_eq!(code, -1, "{seen}");
     assert!(!seen.contains("sec\r"), "{seen}");
@@ -63,10 +63,10 @@ fn who_is_ended_at_the_prompt_gives_the_terminal_back() {
             &[Signal::TERM, Signal::INT],
         ),
     ] {
-        let (mut person, child) = Person::runs(scene.command(arguments));
-        person.sees("passphrase of ");
-        let terminal = person.as_fd().try_clone_to_owned().unwrap();
-        while tcgetattr(&terminal)
+        let (mut terminal, child) = Terminal::start(scene.command(arguments));
+        terminal.wait_for("passphrase of ");
+        let pty = terminal.as_fd().try_clone_to_owned().unwrap();
+        while tcgetattr(&pty)
             .unwrap()
             .local_modes
             .contains(LocalModes::ECHO)
@@ -76,8 +76,8 @@ fn who_is_ended_at_the_prompt_gives_the_terminal_back() {
         for one in signals {
             signal(&child, *one);
         }
-        let (_, seen) = person.sees_the_end(child);
-        let modes = tcgetattr(&terminal).unwrap().local_modes;
+        let (_, seen) = terminal.finish(child);
+        let modes = tcgetattr(&pty).unwrap().local_modes;
         assert!(
             modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG),
             "{seen}"
@@ -90,10 +90,10 @@ fn erasing_is_asked_for_and_can_be_refused() {
     let scene = Scene::new(Board::new());
     let elf = scene.elf.clone();
     let erase = ["--firmware", &elf, "--mode", "ap", "--open", "--erase"];
-    let (mut person, child) = Person::runs(scene.command(&erase));
-    person.sees("[y/N] ");
-    person.types("n\n");
-    let (code, seen) = person.sees_the_end(child);
+    let (mut terminal, child) = Terminal::start(scene.command(&erase));
+    terminal.wait_for("[y/N] ");
+    terminal.type_text("n\n");
+    let (code, seen) = terminal.finish(child);
     assert_eq!(code, 2, "{seen}");
     assert!(seen.contains("nothing was erased"), "{seen}");
     assert!(scene.board.is_untouched());
@@ -108,8 +108,8 @@ fn a_person_sees_how_fast_it_goes_and_how_long_it_will_take() {
     let scene = Scene::with(Board::new(), &program);
     let elf = scene.elf.clone();
     let write = ["--firmware", &elf, "--mode", "ap", "--open", "--no-wait"];
-    let (person, child) = Person::runs(scene.command(&write));
-    let (code, seen) = person.sees_the_end(child);
+    let (terminal, child) = Terminal::start(scene.command(&write));
+    let (code, seen) = terminal.finish(child);
     assert_eq!(code, 0, "{seen}");
     let bar = seen
         .split(['\r', '\n'])
@@ -127,10 +127,11 @@ fn ctrl_c_at_a_question_on_the_way_is_an_interruption() {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     scene.board.press_boot_and_reset();
     // Another network of the stored kind needs another passphrase.
-    let (mut person, child) = Person::runs(scene.command(&["--settings-only", "--ssid", "office"]));
-    person.sees("passphrase of office: ");
-    person.types_hidden("sec\x03");
-    let (code, seen) = person.sees_the_end(child);
+    let (mut terminal, child) =
+        Terminal::start(scene.command(&["--settings-only", "--ssid", "office"]));
+    terminal.wait_for("passphrase of office: ");
+    terminal.type_hidden("sec\x03");
+    let (code, seen) = terminal.finish(child);
     assert_eq!(code, 130, "{seen}");
     assert!(seen.contains("nothing was written"), "{seen}");
     assert!(scene.board.is_untouched());

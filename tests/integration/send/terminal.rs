@@ -1,27 +1,27 @@
-//! What a person at a terminal sees, through a pseudo-terminal.
+//! `tcpctl send` on a pseudo-terminal.
 
 use std::io::Write;
 use std::process::Child;
 
-use crate::common::person::Person;
+use crate::common::terminal::Terminal;
 use crate::common::{Server, read_some, tcpctl};
 
 /// Runs `tcpctl` on a terminal.
-fn at_a_terminal(arguments: &[&str]) -> (Person, Child) {
-    Person::runs(tcpctl(arguments.iter().copied()))
+fn at_a_terminal(arguments: &[&str]) -> (Terminal, Child) {
+    Terminal::start(tcpctl(arguments.iter().copied()))
 }
 
 /// The exit code, and all that was seen, with the terminal's CR LF as LF.
-fn the_end(person: Person, child: Child) -> (i32, String) {
-    let (code, seen) = person.sees_the_end(child);
+fn the_end(terminal: Terminal, child: Child) -> (i32, String) {
+    let (code, seen) = terminal.finish(child);
     (code, seen.replace("\r\n", "\n"))
 }
 
 #[test]
 fn a_reply_is_escaped_and_ends_its_line() {
     let server = Server::greeter(b"\x1b[31mred\x1b[0m\x07 \xff\0 \xc2\x9b2J\r\nend");
-    let (person, child) = at_a_terminal(&["send", &server.target(), "hi"]);
-    let (code, seen) = the_end(person, child);
+    let (terminal, child) = at_a_terminal(&["send", &server.target(), "hi"]);
+    let (code, seen) = the_end(terminal, child);
     assert_eq!(code, 0);
     assert_eq!(
         seen,
@@ -39,24 +39,24 @@ fn a_character_split_between_two_packets_is_whole() {
         go_on.lock().unwrap().recv().unwrap();
         let _ = connection.write_all(b"\xa9");
     });
-    let (mut person, child) = at_a_terminal(&["send", &server.target(), "hi"]);
-    person.sees("caf");
+    let (mut terminal, child) = at_a_terminal(&["send", &server.target(), "hi"]);
+    terminal.wait_for("caf");
     sender.send(()).unwrap();
-    assert_eq!(the_end(person, child), (0, "café\n".to_owned()));
+    assert_eq!(the_end(terminal, child), (0, "café\n".to_owned()));
 }
 
 #[test]
 fn raw_is_raw() {
     let server = Server::greeter(b"\x1b[31mred");
-    let (person, child) = at_a_terminal(&["send", &server.target(), "hi", "--output", "raw"]);
-    assert_eq!(the_end(person, child), (0, "\x1b[31mred".to_owned()));
+    let (terminal, child) = at_a_terminal(&["send", &server.target(), "hi", "--output", "raw"]);
+    assert_eq!(the_end(terminal, child), (0, "\x1b[31mred".to_owned()));
 }
 
 #[test]
 fn json_does_nothing_to_the_terminal_either() {
     let server = Server::greeter(b"\x1b[2J\xc2\x9b2J\xe2\x80\xae");
-    let (person, child) = at_a_terminal(&["send", &server.target(), "hi", "--json"]);
-    let (_, seen) = the_end(person, child);
+    let (terminal, child) = at_a_terminal(&["send", &server.target(), "hi", "--json"]);
+    let (_, seen) = the_end(terminal, child);
     let object: serde_json::Value = serde_json::from_str(&seen).unwrap();
     assert_eq!(object["reply"], "\u{1b}[2J\u{9b}2J\u{202e}");
     assert!(
@@ -71,8 +71,11 @@ fn without_a_message_the_tutorial_s_is_sent() {
         let message = read_some(&mut connection);
         let _ = connection.write_all(&message);
     });
-    let (person, child) = at_a_terminal(&["send", &server.target()]);
-    assert_eq!(the_end(person, child), (0, "Hello TCP world!\n".to_owned()));
+    let (terminal, child) = at_a_terminal(&["send", &server.target()]);
+    assert_eq!(
+        the_end(terminal, child),
+        (0, "Hello TCP world!\n".to_owned())
+    );
 }
 
 #[test]
@@ -87,11 +90,11 @@ fn a_conversation_goes_line_by_line() {
         read_some(&mut connection);
     });
     let arguments = ["send", &server.target(), "-", "--crlf", "--idle", "50ms"];
-    let (mut person, child) = at_a_terminal(&arguments);
-    person.types("first\n");
-    person.sees("+OK one");
-    person.types("second\n");
-    person.sees("+OK two");
-    person.types("\x04"); // Ctrl-D
-    assert_eq!(the_end(person, child).0, 0);
+    let (mut terminal, child) = at_a_terminal(&arguments);
+    terminal.type_text("first\n");
+    terminal.wait_for("+OK one");
+    terminal.type_text("second\n");
+    terminal.wait_for("+OK two");
+    terminal.type_text("\x04"); // Ctrl-D
+    assert_eq!(the_end(terminal, child).0, 0);
 }

@@ -1,4 +1,4 @@
-//! A person at a terminal: a pseudo-terminal that all three streams of a command are on.
+//! A pseudo-terminal as stdin, stdout and stderr of a command.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -12,18 +12,18 @@ use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use super::finish;
 
-pub(crate) struct Person {
-    terminal: File,
+pub(crate) struct Terminal {
+    master: File,
     seen: String,
 }
 
-impl AsFd for Person {
+impl AsFd for Terminal {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.terminal.as_fd()
+        self.master.as_fd()
     }
 }
 
-/// A pseudo-terminal: the end where a person sits, and a command's.
+/// Opens a pseudo-terminal: the master end, and the slave end for a command.
 pub(crate) fn pseudo_terminal(columns: u16) -> (File, OwnedFd) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
@@ -41,15 +41,15 @@ pub(crate) fn pseudo_terminal(columns: u16) -> (File, OwnedFd) {
     (File::from(master), slave)
 }
 
-impl Person {
-    /// Starts a command, on a terminal of 120 columns.
-    pub(crate) fn runs(command: Command) -> (Self, Child) {
-        Self::runs_in(120, command)
+impl Terminal {
+    /// Starts a command on a terminal of 120 columns.
+    pub(crate) fn start(command: Command) -> (Self, Child) {
+        Self::start_in(120, command)
     }
 
-    /// Starts a command on a terminal of so many columns.
-    pub(crate) fn runs_in(columns: u16, mut command: Command) -> (Self, Child) {
-        let (terminal, slave) = pseudo_terminal(columns);
+    /// Starts a command on a terminal of this width.
+    pub(crate) fn start_in(columns: u16, mut command: Command) -> (Self, Child) {
+        let (master, slave) = pseudo_terminal(columns);
         let child = command
             .env("TERM", "xterm-256color")
             .stdin(Stdio::from(slave.try_clone().unwrap()))
@@ -57,56 +57,56 @@ impl Person {
             .stderr(Stdio::from(slave))
             .spawn()
             .unwrap();
-        let person = Self {
-            terminal,
+        let terminal = Self {
+            master,
             seen: String::new(),
         };
-        (person, child)
+        (terminal, child)
     }
 
-    /// Reads until `text` is seen.
-    pub(crate) fn sees(&mut self, text: &str) -> &str {
+    /// Reads until `text` has appeared.
+    pub(crate) fn wait_for(&mut self, text: &str) -> &str {
         while !self.seen.contains(text) {
-            assert!(self.reads_on(), "{:?} but not {text:?}", self.seen);
+            assert!(self.read_more(), "{:?} but not {text:?}", self.seen);
         }
         &self.seen
     }
 
-    pub(crate) fn types(&mut self, text: &str) {
-        self.terminal.write_all(text.as_bytes()).unwrap();
+    pub(crate) fn type_text(&mut self, text: &str) {
+        self.master.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Waits until what is typed is no longer shown, and types.
-    pub(crate) fn types_hidden(&mut self, text: &str) {
-        while tcgetattr(&self.terminal)
+    /// Waits until echo is off, then types.
+    pub(crate) fn type_hidden(&mut self, text: &str) {
+        while tcgetattr(&self.master)
             .unwrap()
             .local_modes
             .contains(LocalModes::ECHO)
         {
             std::thread::yield_now();
         }
-        self.types(text);
+        self.type_text(text);
     }
 
-    /// Reads to the end; the exit code, and all that was seen.
-    pub(crate) fn sees_the_end(mut self, child: Child) -> (i32, String) {
-        while self.reads_on() {}
+    /// Reads to the end. Returns the exit code and everything that was read.
+    pub(crate) fn finish(mut self, child: Child) -> (i32, String) {
+        while self.read_more() {}
         (finish(child).code, self.seen)
     }
 
-    /// Reads what is there; false at the end, or where nothing comes for too long.
-    fn reads_on(&mut self) -> bool {
-        let patience = rustix::event::Timespec {
+    /// Reads what is available; false at the end, or after a minute without data.
+    fn read_more(&mut self) -> bool {
+        let timeout = rustix::event::Timespec {
             tv_sec: 60,
             tv_nsec: 0,
         };
-        let mut polled = [PollFd::new(&self.terminal, PollFlags::IN)];
-        if poll(&mut polled, Some(&patience)).unwrap_or(0) == 0 {
+        let mut polled = [PollFd::new(&self.master, PollFlags::IN)];
+        if poll(&mut polled, Some(&timeout)).unwrap_or(0) == 0 {
             return false;
         }
         let mut bytes = [0; 1024];
-        // The read fails with EIO when the last one on the other side is gone.
-        let count = self.terminal.read(&mut bytes).unwrap_or(0);
+        // The read fails with EIO once every slave end is closed.
+        let count = self.master.read(&mut bytes).unwrap_or(0);
         self.seen += &String::from_utf8_lossy(&bytes[..count]);
         count > 0
     }
