@@ -1,4 +1,4 @@
-//! From parsed arguments to an exit code.
+//! Dispatches a parsed command line to its command.
 
 pub mod usage;
 
@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::output::{Options, Output, Verbosity};
 use crate::{bench, completions, config_command, discover, flash, man, monitor, schema, send, sim};
 
-/// Runs a command and says how it ended; all that there is to tell has been told then.
+/// Runs a command and prints its failure, if any.
 pub fn run(cli: Cli) -> Exit {
     let Cli { global, command } = cli;
     let options = Options {

@@ -1,8 +1,8 @@
-//! The command line: every type that clap fills, and no logic.
+//! The command line: clap types, no logic.
 #![allow(
     clippy::doc_markdown,
     rustdoc::broken_intra_doc_links,
-    reason = "these comments are the help, which knows no Markdown"
+    reason = "these comments are help texts, not Markdown"
 )]
 
 mod bench;
@@ -29,7 +29,7 @@ pub use monitor::MonitorArgs;
 pub use send::SendArgs;
 pub use sim::{SimArgs, SimProfile};
 
-/// Find small TCP servers on microcontrollers, talk to them, measure and flash them.
+/// Find, test, benchmark, configure and flash small TCP servers on ESP32 boards
 #[derive(Debug, Parser)]
 #[command(
     name = "tcpctl",
@@ -43,30 +43,31 @@ pub use sim::{SimArgs, SimProfile};
     disable_help_subcommand = true
 )]
 pub struct Cli {
-    /// What holds for every command.
+    /// Global options.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What holds for every command.
+/// Global options.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Print JSON
     ///
-    /// One object for one result, JSON Lines for a stream.
+    /// One object for a single result, JSON Lines for a stream. `tcpctl schema COMMAND` prints the
+    /// schema.
     #[arg(long, global = true)]
     pub json: bool,
-    /// Say more on standard error
+    /// Print more on standard error
     #[arg(short, long, global = true, action = clap::ArgAction::Count, hide_short_help = true)]
     pub verbose: u8,
-    /// Say nothing on standard error but errors
+    /// Print only data and errors
     #[arg(short, long, global = true, hide_short_help = true)]
     pub quiet: bool,
-    /// When to use color; without it NO_COLOR, CLICOLOR_FORCE and the terminal decide
+    /// When to use color; NO_COLOR and CLICOLOR_FORCE are respected
     #[arg(
         long,
         global = true,
@@ -81,32 +82,32 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Measure what a TCP server can take, and how fast it answers
+    /// Find a TCP server's limits and measure its latency
     #[command(long_about = bench::ABOUT)]
     Bench(Box<BenchArgs>),
-    /// List the boards on the network and on the cable
+    /// List boards on the network and on serial ports
     #[command(long_about = discover::ABOUT)]
     Discover(Box<DiscoverArgs>),
-    /// Put the firmware and its settings onto a board, and see that it answers
+    /// Write firmware and settings to a board, and check that it answers
     #[command(long_about = flash::ABOUT)]
     Flash(Box<FlashArgs>),
-    /// Show what a board prints on its serial line
+    /// Show a board's serial console
     #[command(long_about = monitor::ABOUT)]
     Monitor(Box<MonitorArgs>),
-    /// Send a message to a TCP server and print its reply
+    /// Send a message to a TCP server and print the reply
     #[command(long_about = send::ABOUT)]
     Send(Box<SendArgs>),
-    /// Run a virtual board: the firmware's own server, with no hardware
+    /// Run a virtual board: the firmware's server without hardware
     #[command(long_about = sim::ABOUT)]
     Sim(Box<SimArgs>),
-    /// Join saved runs of bench into one report
+    /// Merge saved bench reports into one
     Merge(Box<MergeArgs>),
     /// Print the JSON schema of a command's output
     Schema(Box<SchemaArgs>),
-    /// Show the settings in force, and where each comes from
+    /// Show the settings in force and where each comes from
     #[command(long_about = config::ABOUT)]
     Config(Box<ConfigArgs>),
-    /// Print a script that completes commands in a shell
+    /// Print a shell completion script
     #[command(long_about = completions::ABOUT)]
     Completions(Box<CompletionsArgs>),
     /// Print a manual page
@@ -118,12 +119,12 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = SCHEMA_MORE, after_long_help = SCHEMA_EXAMPLES)]
 pub struct SchemaArgs {
-    /// Whose output
+    /// Command whose output the schema describes
     #[arg(value_enum)]
     pub command: SchemaOf,
 }
 
-/// The outputs that have a published schema.
+/// Outputs with a published schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {
     /// bench, and merge
@@ -132,7 +133,7 @@ pub enum SchemaOf {
     Discover,
     /// config
     Config,
-    /// A failure, of any command
+    /// Failure of any command
     Error,
     /// flash
     Flash,
@@ -142,57 +143,57 @@ pub enum SchemaOf {
     Send,
     /// sim
     Sim,
-    /// A board's answer to the request status
+    /// A board's reply to the request status
     Status,
 }
 
-/// What one does with it: for who calls it with no arguments.
-pub const FIVE_THINGS: &str = "\
-Five things that one does with it:
-  tcpctl bench sim            measure a virtual board, with no hardware
-  tcpctl discover             find the boards on the network and on the cable
-  tcpctl send 192.168.1.1 hi  talk to one, from a terminal or a script
-  tcpctl bench 192.168.1.1    learn how many clients it takes, and how fast
-  tcpctl flash --mode ap      put the firmware onto a board, and see it answer
+/// Shown by `tcpctl` without arguments.
+pub const GET_STARTED: &str = "\
+Get started:
+  tcpctl bench sim            benchmark a virtual board, no hardware needed
+  tcpctl discover             find boards on the network and on serial ports
+  tcpctl send 192.168.1.1 hi  send a message and print the reply
+  tcpctl bench 192.168.1.1    find a board's limits and measure its latency
+  tcpctl flash --mode ap      write the firmware to a board
 
-All commands: tcpctl -h; one of them, with examples: tcpctl send --help";
+All commands: tcpctl -h. Help with examples: tcpctl send --help";
 
 const MORE: &str = "\
-Examples, environment, files, exit codes: tcpctl --help, tcpctl send --help, ...";
+Examples, environment, files and exit codes: tcpctl --help";
 
 const EXAMPLES: &str = "\
 Examples:
-  Try it now: how many clients does a virtual board take, and how fast is it?
+  Benchmark a virtual board:
     $ tcpctl bench sim
 
-  Find the boards of your network, and talk to one of them:
+  Find the boards on your network and send one a message:
     $ tcpctl discover
     $ tcpctl send tcpctl-0b3c hi
 
-  From a blank board to one that answers:
+  Flash a blank board:
     $ tcpctl flash --mode ap
 
 Environment:
-  TCPCTL_TARGET is the TARGET where none is given, TCPCTL_PORT the serial port, TCPCTL_CONFIG names \
-another config file. A non-empty NO_COLOR takes all color away, CLICOLOR_FORCE forces it.
+  TCPCTL_TARGET is the default TARGET, TCPCTL_PORT the default serial port. TCPCTL_CONFIG names \
+another config file. NO_COLOR turns color off, CLICOLOR_FORCE turns it on.
 
 Files:
-  ~/.config/tcpctl/config.toml may set target and port; tcpctl config shows what is in force.
-  ~/.cache/tcpctl/boards.json remembers the boards that discover saw, for a day.
+  ~/.config/tcpctl/config.toml sets target and port; tcpctl config shows the settings in force.
+  ~/.cache/tcpctl/boards.json holds the boards that discover found in the last day.
 
 See also:
   tcpctl send, tcpctl bench, tcpctl discover, tcpctl flash
 
 Exit codes:
   0 done
-  1 a negative answer: nothing found, closed without a byte, --expect, --lines or --fail-if unmet
-  2 usage: a command line, file or setting that can't be
-  6 a name was not resolved
-  7 no connection could be made
-  28 time ran out in silence
-  56 a connection broke in the middle
-  70 the board, or an operation on it, failed; or something here: a port in use, a full disk
-  130, 143 interrupted by Ctrl-C or SIGTERM";
+  1 negative answer: nothing found, closed without a byte, --expect, --lines or --fail-if unmet
+  2 invalid arguments, file or setting
+  6 name not resolved
+  7 could not connect
+  28 timed out without a reply
+  56 connection broke midway
+  70 the board, an operation on it, or this computer failed
+  130, 143 ended by SIGINT (Ctrl-C) or SIGTERM";
 
 const SCHEMA_MORE: &str = "\
 Examples: tcpctl schema --help
@@ -200,13 +201,13 @@ See also: tcpctl bench, tcpctl discover";
 
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
-  What can a report of bench hold?
+  List the fields of a bench report:
     $ tcpctl schema bench | jq '.properties | keys'
 
-  Keep it beside the program that reads the reports:
+  Save a schema next to the program that reads the reports:
     $ tcpctl schema bench > tcpctl.bench.json
 
-  What does a board that discover has found look like?
+  Show the fields of a board that discover found:
     $ tcpctl schema discover | jq .properties
 
 See also:

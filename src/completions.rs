@@ -1,9 +1,8 @@
-//! Completion in shells: `tcpctl completions SHELL`, and the answers that its script asks for.
+//! Shell completion: `tcpctl completions SHELL` and the answers for its script.
 //!
-//! A script knows nothing of the command line. When a person presses TAB it hands over the words as
-//! far as the cursor, `TCPCTL_COMPLETE=bash tcpctl -- tcpctl send si`, and the answer comes from the
-//! same description that arguments are parsed by: so no script is ever older than the program.
-//! Answering opens no connection and asks no network: boards are those that were seen today.
+//! The script passes the words up to the cursor, `TCPCTL_COMPLETE=bash tcpctl -- tcpctl send si`.
+//! The answer comes from the clap definition, so scripts never go out of date. Completion sends
+//! nothing to the network: boards come from the cache of `discover`.
 
 pub mod candidates;
 mod script;
@@ -22,22 +21,22 @@ use crate::failure::Failure;
 use crate::output::{Options, Output};
 use crate::sanitize;
 
-/// The environment variable by which a script asks; its value is the shell.
+/// The environment variable that a completion script sets to the shell's name.
 const VARIABLE: &str = "TCPCTL_COMPLETE";
-/// What a value ends with that is not complete: no space follows it.
-const GOES_ON: [char; 4] = [':', '=', ',', '/'];
+/// Last characters of an incomplete value: the shell adds no space.
+const OPEN_ENDS: [char; 4] = [':', '=', ',', '/'];
 
-/// Prints a shell's script.
+/// Prints a completion script.
 ///
 /// # Errors
-/// Standard output can't be written.
+/// Standard output cannot be written.
 pub fn run(args: &CompletionsArgs, output: &Output) -> anyhow::Result<Exit> {
     output.write(script::of(args.shell).as_bytes())?;
     Ok(Exit::Done)
 }
 
-/// Answers a script where this process was started by one.
-pub fn asked(arguments: &[OsString]) -> Option<Exit> {
+/// Answers a completion script; `None` if this process was not started by one.
+pub fn answer_script(arguments: &[OsString]) -> Option<Exit> {
     let shell = env::var_os(VARIABLE).filter(|shell| !shell.is_empty())?;
     let output = Output::new("completions", Options::default());
     Some(output.finish(answer(&shell, arguments, &output)))
@@ -48,16 +47,16 @@ fn answer(shell: &OsStr, arguments: &[OsString], output: &Output) -> anyhow::Res
         .to_str()
         .and_then(|name| Shell::from_str(name, false).ok())
         .ok_or_else(|| {
-            Failure::usage(format!("{VARIABLE} names no shell"))
-                .hint("it is for the scripts of tcpctl completions; unset it to run other commands")
+            Failure::usage(format!("{VARIABLE} is not the name of a supported shell"))
+                .hint("only completion scripts set it: unset it to run other commands")
         })?;
     let words = arguments.iter().skip_while(|word| *word != "--").skip(1);
     let proposals = propose(words.cloned().collect());
-    output.write(told(shell, &proposals).as_bytes())?;
+    output.write(to_lines(shell, &proposals).as_bytes())?;
     Ok(Exit::Done)
 }
 
-/// The command line, with what can be proposed for each argument's value.
+/// The command line with a completer for each argument.
 fn command() -> Command {
     Cli::command().mut_subcommands(|command| {
         let is_serial = matches!(command.get_name(), "flash" | "monitor");
@@ -75,23 +74,22 @@ fn command() -> Command {
     })
 }
 
-/// Something that could stand at the cursor.
+/// A completion of the last word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Proposal {
     value: String,
     help: String,
 }
 
-/// What could stand in place of the last of these words.
-///
-/// Options are proposed where a `-` was typed, or where there is nothing else.
+/// The completions of the last word. Options are proposed only after a `-`, or if there is nothing
+/// else.
 fn propose(words: Vec<OsString>) -> Vec<Proposal> {
     let Some(index) = words.len().checked_sub(1) else {
         return Vec::new();
     };
     let begun = words[index].to_string_lossy().into_owned();
     let folder = env::current_dir().ok();
-    // It fails where there is nothing to complete, e.g. after a word that is not UTF-8.
+    // Fails where nothing can be completed, e.g. after a word that is not UTF-8.
     let found = engine::complete(&mut command(), words, index, folder.as_deref());
     let mut proposals: Vec<_> = found
         .unwrap_or_default()
@@ -113,29 +111,29 @@ fn propose(words: Vec<OsString>) -> Vec<Proposal> {
     proposals
 }
 
-/// Proposals as a shell's script reads them, a line each.
-fn told(shell: Shell, proposals: &[Proposal]) -> String {
+/// Formats proposals for a shell's script, one per line.
+fn to_lines(shell: Shell, proposals: &[Proposal]) -> String {
     let mut lines = String::new();
     for Proposal { value, help } in proposals {
         let _ = match shell {
             Shell::Bash | Shell::Elvish => writeln!(lines, "{value}"),
             Shell::Fish => writeln!(lines, "{value}\t{help}"),
-            // It takes no empty help, and puts in what it is given.
+            // PowerShell rejects an empty help text, and inserts values unquoted.
             Shell::Powershell if help.is_empty() => writeln!(lines, "{}", quoted(value)),
             Shell::Powershell => writeln!(lines, "{}\t{help}", quoted(value)),
-            // What `_describe` takes: a colon in a value is escaped. A TAB before it says that it
-            // goes on.
+            // The format of `_describe`, with escaped colons. A leading TAB marks an incomplete
+            // value.
             Shell::Zsh => {
-                let goes_on = if value.ends_with(GOES_ON) { "\t" } else { "" };
+                let mark = if value.ends_with(OPEN_ENDS) { "\t" } else { "" };
                 let value = value.replace('\\', "\\\\").replace(':', "\\:");
-                writeln!(lines, "{goes_on}{value}:{help}")
+                writeln!(lines, "{mark}{value}:{help}")
             }
         };
     }
     lines
 }
 
-/// A value as PowerShell takes it for one word.
+/// Quotes a value for PowerShell where needed.
 fn quoted(value: &str) -> Cow<'_, str> {
     let is_safe = |c: char| c.is_alphanumeric() || "-._:/\\=%+~".contains(c);
     if value.chars().all(is_safe) {
@@ -155,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_options_and_their_values_are_proposed() {
+    fn commands_options_and_values_are_proposed() {
         assert_eq!(values(&["tcpctl", "disc"]), ["discover"]);
         assert_eq!(values(&["tcpctl", "send", "--half"]), ["--half-close"]);
         assert_eq!(
@@ -171,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_proposed_where_one_was_begun_or_nothing_else_can_be() {
+    fn options_are_proposed_after_a_hyphen() {
         let commands = values(&["tcpctl", ""]);
         assert!(commands.contains(&"flash".to_owned()), "{commands:?}");
         assert!(!commands.iter().any(|it| it.starts_with('-')));
@@ -181,20 +179,20 @@ mod tests {
     }
 
     #[test]
-    fn each_shell_reads_its_own_form() {
+    fn each_shell_has_its_own_format() {
         let proposals = [Proposal {
             value: "sim:esp32".to_owned(),
             help: "like a: board".to_owned(),
         }];
-        assert_eq!(told(Shell::Bash, &proposals), "sim:esp32\n");
-        assert_eq!(told(Shell::Fish, &proposals), "sim:esp32\tlike a: board\n");
-        assert_eq!(told(Shell::Zsh, &proposals), "sim\\:esp32:like a: board\n");
+        assert_eq!(to_lines(Shell::Bash, &proposals), "sim:esp32\n");
+        assert_eq!(to_lines(Shell::Fish, &proposals), "sim:esp32\tlike a: board\n");
+        assert_eq!(to_lines(Shell::Zsh, &proposals), "sim\\:esp32:like a: board\n");
         let unfinished = [Proposal {
             value: "sim:".to_owned(),
             help: String::new(),
         }];
-        assert_eq!(told(Shell::Powershell, &unfinished), "sim:\n");
+        assert_eq!(to_lines(Shell::Powershell, &unfinished), "sim:\n");
         assert_eq!(quoted("it's $(a) b"), "'it''s $(a) b'");
-        assert_eq!(told(Shell::Zsh, &unfinished), "\tsim\\::\n");
+        assert_eq!(to_lines(Shell::Zsh, &unfinished), "\tsim\\::\n");
     }
 }

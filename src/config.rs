@@ -1,4 +1,4 @@
-//! Where a setting comes from: flag, environment, config file, in this order.
+//! Settings of the command line: flag, then environment, then config file.
 
 use std::env;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::sanitize;
 use crate::target::Target;
 
-/// What may be set for good. The file's key is its name, and the environment has it as `TCPCTL_...`.
+/// A setting that the config file and a `TCPCTL_...` variable can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
     /// The TARGET of send and bench.
@@ -23,10 +23,10 @@ pub enum Key {
 }
 
 impl Key {
-    /// All of them.
+    /// All keys.
     pub const ALL: [Self; 2] = [Self::Target, Self::Port];
 
-    /// Its name.
+    /// The key in the config file.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Target => "target",
@@ -34,7 +34,7 @@ impl Key {
         }
     }
 
-    /// The environment variable that sets it.
+    /// The environment variable.
     pub const fn variable(self) -> &'static str {
         match self {
             Self::Target => "TCPCTL_TARGET",
@@ -45,32 +45,32 @@ impl Key {
     fn check(self, value: &str) -> Result<(), Failure> {
         match self {
             Self::Target => Target::parse(value).map(drop),
-            Self::Port if value.is_empty() => Err(Failure::usage("the port is empty")
+            Self::Port if value.is_empty() => Err(Failure::usage("port is empty")
                 .hint("write a path, a USB serial number or a MAC address")),
             Self::Port => Ok(()),
         }
     }
 }
 
-/// Where a value was found.
+/// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// On the command line, as this option.
+    /// This option.
     Flag(&'static str),
-    /// In this environment variable.
+    /// This environment variable.
     Environment(&'static str),
-    /// In the config file, on this line, counted from 1.
+    /// The config file and a line in it, counted from 1.
     File(PathBuf, usize),
-    /// Nowhere: it is built in, or there is none.
+    /// Built in, or not set.
     Default,
 }
 
-/// A value that was found, and is one that can be used.
+/// A valid value and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// The value.
     pub value: String,
-    /// Where.
+    /// Where it comes from.
     pub source: Source,
 }
 
@@ -88,7 +88,7 @@ impl Found {
     }
 }
 
-/// What the config file may say.
+/// The keys of the config file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Content {
@@ -96,25 +96,23 @@ struct Content {
     port: Option<Spanned<String>>,
 }
 
-/// The TARGET of a command: what was given, else `TCPCTL_TARGET`, else the config file's `target`.
-///
-/// The config file is read only where it decides. `command` is who asks.
+/// The TARGET of a command: the argument, else `TCPCTL_TARGET`, else the config file's `target`.
+/// The config file is read only if it is needed.
 ///
 /// # Errors
-/// A usage error: there is none, or what was found is none and where it stands.
+/// A usage error: no target, or an invalid one with its source.
 pub fn target(given: Option<String>, command: &str) -> Result<String, Failure> {
     if let Some(target) = given {
         return Ok(target);
     }
     find(Key::Target)?.map(|found| found.value).ok_or_else(|| {
-        Failure::usage("no TARGET was given").hint(format!(
-            "write e.g. tcpctl {command} 192.168.1.1:3000, or set TCPCTL_TARGET, or `target = \"...\"` \
-             in the config file",
+        Failure::usage("no TARGET given").hint(format!(
+            "try the virtual board: tcpctl {command} sim, or find boards: tcpctl discover"
         ))
     })
 }
 
-/// What the environment says of `key`, else the config file.
+/// The value of `key` in the environment, else in the config file.
 ///
 /// # Errors
 /// A usage error that names the variable, or the file and its line.
@@ -137,17 +135,17 @@ pub fn find(key: Key) -> Result<Option<Found>, Failure> {
     place.find(&text, key)
 }
 
-/// Where the config file is.
+/// The config file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// Its path.
+    /// The path.
     pub path: PathBuf,
-    /// Whether it must exist, because the user named it.
+    /// Whether it must exist because `TCPCTL_CONFIG` names it.
     required: bool,
 }
 
 impl Place {
-    /// This user's, if there is a place for it.
+    /// The user's config file; `None` without a home directory.
     pub fn of_user() -> Option<Self> {
         let given = env::var_os("TCPCTL_CONFIG").map(PathBuf::from);
         if let Some(path) = given.filter(|it| !it.as_os_str().is_empty()) {
@@ -163,10 +161,10 @@ impl Place {
         })
     }
 
-    /// Its text, if it is there.
+    /// The text; `None` if the file does not exist.
     ///
     /// # Errors
-    /// It can't be read, or is not there although the user named it.
+    /// The file cannot be read, or `TCPCTL_CONFIG` names a file that does not exist.
     pub fn read(&self) -> Result<Option<String>, Failure> {
         match fs::read_to_string(&self.path) {
             Ok(text) => Ok(Some(text)),
@@ -175,14 +173,14 @@ impl Place {
         }
     }
 
-    /// What this text of the file says of `key`.
+    /// The value of `key` in the file's `text`.
     ///
     /// # Errors
-    /// The text is no such file's, or the value can't be used.
+    /// The text is not valid TOML for this file, or the value is invalid.
     pub fn find(&self, text: &str, key: Key) -> Result<Option<Found>, Failure> {
         let content = parse(text).map_err(|(line, message)| {
             Failure::usage(format!("{}:{line}: {message}", self.name())).hint(format!(
-                "tcpctl config --help says what it may hold, {EXAMPLE}"
+                "see tcpctl config --help; e.g. {EXAMPLE}"
             ))
         })?;
         let value = match key {
@@ -205,20 +203,20 @@ impl Place {
     }
 }
 
-const EXAMPLE: &str = "e.g. target = \"192.168.1.1:3000\"";
+const EXAMPLE: &str = "target = \"192.168.1.1:3000\"";
 
 /// A path, safe for a terminal.
 pub fn shown(path: &Path) -> String {
     sanitize::one_line(&path.to_string_lossy())
 }
 
-/// A failure, and where the value stands that is to blame.
+/// Prefixes a failure with the source of the value.
 fn within(place: &str, mut failure: Failure) -> Failure {
     failure.message = format!("{place}: {}", failure.message);
     failure
 }
 
-/// Parses the file's text; an error is its line, counted from 1, and what is wrong there.
+/// Parses the file. An error is a line number, counted from 1, and a message.
 fn parse(text: &str) -> Result<Content, (usize, String)> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let start = error.span().map_or(0, |span| span.start);
@@ -244,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_found_with_its_line() {
+    fn values_have_their_line() {
         let text = "# the desk\ntarget = \"board:3000\"\n\nport = \"/dev/ttyACM0\"\n";
         let found = find(text, Key::Target).unwrap().unwrap();
         assert_eq!(found.value, "board:3000");
@@ -255,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_one_line_with_the_file_and_the_line() {
+    fn errors_name_file_and_line() {
         for (text, start, part) in [
             ("target = \n", "config file here.toml:1: ", ""),
             ("\n\ntarget = 5\n", "config file here.toml:3: ", "string"),
@@ -281,6 +279,6 @@ mod tests {
             assert!(!error.contains('\n'), "{text:?}: {error}");
         }
         let error = find("port = \"\"\n", Key::Port).unwrap_err();
-        assert!(error.starts_with("config file here.toml:1: the port is empty"));
+        assert!(error.starts_with("config file here.toml:1: port is empty"));
     }
 }

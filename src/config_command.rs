@@ -1,4 +1,4 @@
-//! `tcpctl config`.
+//! `tcpctl config`: the settings in force and their sources.
 
 mod text;
 
@@ -12,8 +12,7 @@ use crate::cli::Global;
 use crate::config::{Key, Place, Source};
 use crate::discover::cache::Cache;
 use crate::exit::Exit;
-use crate::output::ColorWhen;
-use crate::output::Output;
+use crate::output::{ColorWhen, Output};
 
 /// The JSON schema of [`ConfigReport`].
 pub const JSON_SCHEMA: &str = include_str!("../schemas/tcpctl.config.json");
@@ -24,7 +23,7 @@ pub struct ConfigReport {
     schema: &'static str,
     /// The config file.
     pub file: FileReport,
-    /// Where discover remembers boards.
+    /// The board cache of `discover`.
     pub cache: Option<PathBuf>,
     /// The settings.
     pub settings: SettingsReport,
@@ -33,9 +32,9 @@ pub struct ConfigReport {
 /// The config file.
 #[derive(Debug, Serialize)]
 pub struct FileReport {
-    /// Its path, if there is a place for it.
+    /// The path; null without a home directory.
     pub path: Option<PathBuf>,
-    /// Whether it is there.
+    /// Whether the file exists.
     pub exists: bool,
 }
 
@@ -46,22 +45,22 @@ pub struct SettingsReport {
     pub target: SettingReport,
     /// The --port of flash and monitor.
     pub port: SettingReport,
-    /// When there is color.
+    /// When output has color.
     pub color: SettingReport,
 }
 
 /// A setting.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct SettingReport {
-    /// Its value, if it has one.
+    /// The value, if set.
     pub value: Option<String>,
-    /// What kind of place it comes from.
+    /// Kind of source.
     pub source: SourceKind,
-    /// That place: the option, the variable, or the file and its line.
+    /// The option, variable, or file and line.
     pub from: Option<String>,
 }
 
-/// The kinds of places that a setting comes from.
+/// Kinds of sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceKind {
@@ -71,7 +70,7 @@ pub enum SourceKind {
     Environment,
     /// The config file.
     File,
-    /// It is built in.
+    /// Built in.
     Default,
 }
 
@@ -94,10 +93,10 @@ impl SettingReport {
     }
 }
 
-/// Shows the settings in force.
+/// Prints the settings in force.
 ///
 /// # Errors
-/// The config file or a value can't be used.
+/// The config file cannot be read, or a value is invalid.
 pub fn run(global: &Global, output: &Output) -> anyhow::Result<Exit> {
     let place = Place::of_user();
     let text = match &place {
@@ -111,7 +110,7 @@ pub fn run(global: &Global, output: &Output) -> anyhow::Result<Exit> {
         })
     };
     if let (Some(place), Some(text)) = (&place, &text) {
-        // The whole file is to be right, also what the environment overrides.
+        // Checks the whole file, including values that the environment overrides.
         for key in Key::ALL {
             place.find(text, key)?;
         }
@@ -133,7 +132,7 @@ pub fn run(global: &Global, output: &Output) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// When there is color, by the rule of [`crate::output::Color::decide`].
+/// When output has color, by the rule of [`crate::output::Color::decide`].
 fn color(given: ColorWhen, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> SettingReport {
     let is_set = |name| variable(name).filter(|value| !value.is_empty());
     let (when, source) = match given {
@@ -155,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn color_is_told_as_it_is_decided() {
+    fn color_report_matches_the_decision() {
         let of = |given, set: &'static [&str]| {
             let report = color(given, |name| set.contains(&name).then(|| "1".into()));
             (report.value.unwrap(), report.from)

@@ -1,4 +1,4 @@
-//! Why a command failed, as a person and a script are told.
+//! Why a command failed, for people and for scripts.
 
 use std::fmt;
 
@@ -6,25 +6,25 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 
-/// The kinds of failure that the contract names; each has its exit code.
+/// The kinds of failure; each has an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// The command line can't be carried out as it is written.
+    /// Invalid arguments, file or setting.
     Usage,
     /// A name did not resolve.
     Resolve,
     /// No connection could be made.
     Connect,
-    /// Time ran out in silence.
+    /// Timed out without a reply.
     Timeout,
-    /// The connection broke in the middle.
+    /// The connection broke midway.
     Broken,
-    /// The question was answered with no.
+    /// A negative answer: nothing found, or a condition unmet.
     Negative,
     /// The board, or an operation on it, failed.
     Device,
-    /// What should not happen: a full disk, an exhausted system.
+    /// This computer failed: a full disk, no more file descriptors.
     Internal,
 }
 
@@ -43,21 +43,21 @@ impl Kind {
     }
 }
 
-/// A failure: its kind, what it is about, what happened, and what to do.
+/// A failure: kind, target, message and hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The kind, and with it the exit code.
+    /// The kind, which decides the exit code.
     pub kind: Kind,
-    /// The target it is about, as the user wrote it.
+    /// The target concerned, as the user wrote it.
     pub target: Option<String>,
-    /// What happened: one line that names the thing.
+    /// What failed, on what, and why: one line.
     pub message: String,
-    /// What to do about it.
+    /// What to try.
     pub hint: Option<String>,
 }
 
 impl Failure {
-    /// A failure of `kind`; `message` names the thing and says what happened.
+    /// A failure of `kind` with neither target nor hint.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -76,19 +76,19 @@ impl Failure {
         }
     }
 
-    /// A command line that can't be carried out.
+    /// Invalid arguments, file or setting.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
     }
 
-    /// Says what to do.
+    /// Sets the hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Says which target it is about.
+    /// Sets the target.
     #[must_use]
     pub fn about(mut self, target: impl Into<String>) -> Self {
         self.target = Some(target.into());

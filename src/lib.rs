@@ -1,49 +1,81 @@
-//! `tcpctl`: find, talk to, measure and flash small TCP servers on microcontrollers.
+//! tcpctl finds, tests, benchmarks, configures and flashes small TCP servers on ESP32 boards.
 //!
-//! A command goes one way through this house, and never turns round:
-//! [`cli`] says what can be written (clap types, no logic); [`config`] fills in what was left out
-//! and [`target`] says what a TARGET is. The command's own folder, [`discover`], [`send`],
-//! [`mod@bench`], [`flash`] or [`monitor`], turns arguments into a plan, carries it out, and makes a
-//! report. [`transport`] gives it connections, over the operating system's sockets or over the cable
-//! of a virtual board, [`sim`], which runs the firmware's own server; [`console`] reads what boards
-//! print on their serial line. Only [`output`] prints, for people or as JSON;
-//! [`sanitize`] is what stands between a peer's bytes and a terminal, and [`schema`] what a program
-//! may count on. A [`failure`] has a kind,
-//! and with it the [`exit`] code. [`completions`] and [`man`] tell shells and
-//! readers what [`cli`] says. [`interrupt`] is Ctrl-C as something to wait for, [`serial`]
-//! lists the serial ports, [`units`] reads quantities, [`timestamp`]
-//! writes moments, [`pattern`] what a reply is to match, and
-//! [`sys`] is all that differs between systems, with the only unsafe code.
+//! This crate is the command line. It has no stable API: its modules are public for its own tests
+//! and benchmarks only. The documented libraries are `tcpctl-engine` (the load engine),
+//! `tcpctl-settings` (a board's settings) and `tcpctl-greeter` (a board's servers).
+//!
+//! Every command goes one way: arguments, plan, engine, report, rendering.
+//!
+//! - `cli` holds the clap types. `app` dispatches to a command.
+//! - Each command has a folder: `bench`, `discover`, `flash`, `monitor`, `send`, `sim`, ... It turns
+//!   arguments into a plan, does the work, fills a report, and renders it as text.
+//! - `connect` turns a TARGET into a connection: by name, by address, or to a virtual board.
+//! - `net`, `mdns`, `serial` and `esp` are the protocols and devices below the commands.
+//! - `output` is the only module that prints. `sanitize` escapes untrusted bytes.
+//! - `failure` and `exit` decide exit codes.
+//! - `sys` holds what differs between systems, and the only `unsafe` code.
 
+#[doc(hidden)]
 pub mod app;
+#[doc(hidden)]
 pub mod atomic_file;
+#[doc(hidden)]
 pub mod bench;
+#[doc(hidden)]
 pub mod board;
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod completions;
+#[doc(hidden)]
 pub mod config;
+#[doc(hidden)]
 pub mod config_command;
+#[doc(hidden)]
 pub mod connect;
+#[doc(hidden)]
 pub mod dirs;
+#[doc(hidden)]
 pub mod discover;
+#[doc(hidden)]
 pub mod esp;
+#[doc(hidden)]
 pub mod exit;
+#[doc(hidden)]
 pub mod failure;
+#[doc(hidden)]
 pub mod flash;
+#[doc(hidden)]
 pub mod interrupt;
+#[doc(hidden)]
 pub mod man;
+#[doc(hidden)]
 pub mod mdns;
+#[doc(hidden)]
 pub mod monitor;
+#[doc(hidden)]
 pub mod net;
+#[doc(hidden)]
 pub mod output;
+#[doc(hidden)]
 pub mod pattern;
+#[doc(hidden)]
 pub mod runtime;
+#[doc(hidden)]
 pub mod sanitize;
+#[doc(hidden)]
 pub mod schema;
+#[doc(hidden)]
 pub mod send;
+#[doc(hidden)]
 pub mod serial;
+#[doc(hidden)]
 pub mod sim;
+#[doc(hidden)]
 pub mod sys;
+#[doc(hidden)]
 pub mod target;
+#[doc(hidden)]
 pub mod timestamp;
+#[doc(hidden)]
 pub mod units;

@@ -1,5 +1,4 @@
-//! `tcpctl`: parse, run, map the result to an exit code. A shell that asks what could be typed gets its
-//! answer first.
+//! `tcpctl`: parse, run, map the result to an exit code.
 
 use std::env;
 use std::process::ExitCode;
@@ -9,8 +8,8 @@ use tcpctl::cli::Cli;
 use tcpctl::{app, completions};
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args_os().collect();
-    if let Some(exit) = completions::asked(&arguments) {
+    let arguments = app::usage::expand_help(env::args_os().collect());
+    if let Some(exit) = completions::answer_script(&arguments) {
         return exit.into();
     }
     match Cli::try_parse_from(&arguments) {

@@ -1,47 +1,65 @@
-//! `tcpctl man`: the manual pages, from the same texts as `--help`.
+//! `tcpctl man`: manual pages from the texts of `--help`.
 
-use std::io;
+use std::io::{self, Write as _};
+use std::process;
 
+use anyhow::Context as _;
 use clap::{ArgAction, Command, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use crate::cli::{Cli, ManArgs};
 use crate::exit::Exit;
-use crate::failure::{Failure, Kind};
 use crate::output::Output;
 
-/// The line of a help text under which the names of related commands stand.
+/// Heading of related commands in a help text.
 const SEE_ALSO: &str = "See also";
-/// The line of a help text under which the exit codes stand.
+/// Heading of exit codes in a help text.
 const CODES: &str = "Exit codes";
-/// The line of a help text under which each line tells of a file.
+/// Heading of files in a help text, one per line.
 const FILES: &str = "Files";
-/// The day of this version's release, as CHANGELOG.md has it; of the last change to a page where it
-/// has none yet. Not the day of the build: the same source makes the same pages.
+/// Release date of this version, or the date of the last change before the release. Not the build
+/// date: builds must be reproducible.
 const DATE: &str = "2026-11-26";
-/// What roff needs to show an apostrophe as it is, and the crate writes before each section.
+/// The apostrophe definition that `roff` writes before each section.
 const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
-/// How the crate has an empty line before possible values: of these the breaks do nothing.
+/// The empty line that `clap_mangen` writes before possible values; its breaks have no effect.
 const EMPTY_LINE: &str = "\n.br\n\n.br\n";
 
 /// Prints a page.
 ///
 /// # Errors
-/// Standard output can't be written.
+/// Standard output cannot be written.
 pub fn run(args: &ManArgs, output: &Output) -> anyhow::Result<Exit> {
-    let text = page(args.command.as_deref())
-        .map_err(|error| Failure::new(Kind::Internal, format!("the page: {error}")))?;
-    output.write(text.as_bytes())?;
+    let text = page(args.command.as_deref()).context("cannot render the manual page")?;
+    if !output.is_terminal() || !open_reader(&text) {
+        output.write(text.as_bytes())?;
+    }
     Ok(Exit::Done)
 }
 
-/// The page of a command, or of the program.
+/// Shows the page with man(1). Returns false if there is no such program here, or it failed.
+fn open_reader(page: &str) -> bool {
+    let reader = process::Command::new("man")
+        .args(["-l", "-"])
+        .stdin(process::Stdio::piped())
+        .spawn();
+    let Ok(mut reader) = reader else {
+        return false;
+    };
+    if let Some(mut stdin) = reader.stdin.take() {
+        // A reader that quits early closes its input.
+        let _ = stdin.write_all(page.as_bytes());
+    }
+    reader.wait().is_ok_and(|status| status.success())
+}
+
+/// The page of a command, or of tcpctl.
 fn page(name: Option<&str>) -> io::Result<String> {
     let mut cli = Cli::command();
     cli.build();
     let command = name.and_then(|name| cli.find_subcommand(name)).cloned();
-    // The crate leaves out the one line of help that an option has where `-h` does not show it.
+    // clap_mangen omits the help of options that `-h` hides.
     let command = command
         .unwrap_or(cli)
         .mut_args(|option| option.hide_short_help(false));
@@ -68,14 +86,14 @@ fn page(name: Option<&str>) -> io::Result<String> {
         man.render_subcommands_section(&mut text)?;
     }
     sections(&help, name.is_some()).to_writer(&mut text)?;
-    // Each section came with the preamble; one is enough.
+    // Every section starts with the preamble: keep one.
     let text = String::from_utf8_lossy(&text)
         .replace(PREAMBLE, "")
         .replace(EMPTY_LINE, "\n\n");
     Ok(format!("{PREAMBLE}{text}"))
 }
 
-/// The whole command line. The crate's own leaves out what an option's value is.
+/// The synopsis. clap_mangen's own has no value names.
 fn synopsis(command: &Command) -> Roff {
     let mut line = vec![bold(command.get_bin_name().unwrap_or(command.get_name()))];
     let shown = || command.get_arguments().filter(|arg| !arg.is_hide_set());
@@ -118,7 +136,7 @@ fn synopsis(command: &Command) -> Roff {
     roff
 }
 
-/// The page's name: `tcpctl`, `tcpctl-send`.
+/// The name of the page: `tcpctl`, `tcpctl-send`.
 fn title(name: Option<&str>) -> String {
     match name {
         Some(name) => format!("tcpctl-{name}"),
@@ -126,8 +144,8 @@ fn title(name: Option<&str>) -> String {
     }
 }
 
-/// What follows the options in a help text: a line with nothing before it is a heading, one with
-/// four spaces is what one types or sees, others are prose.
+/// The sections after the options of a help text. Unindented lines are headings, lines with four
+/// spaces are code, and other lines are prose.
 fn sections(help: &str, of_command: bool) -> Roff {
     let mut roff = Roff::new();
     let mut section = "";
@@ -145,24 +163,24 @@ fn sections(help: &str, of_command: bool) -> Roff {
         } else {
             roff.control("PP", []);
         }
-        let mut typed = false;
+        let mut in_code = false;
         for (at, line) in lines.enumerate() {
-            let is_typed = line.starts_with("    ");
-            if is_typed != typed {
-                if is_typed {
+            let is_code = line.starts_with("    ");
+            if is_code != in_code {
+                if is_code {
                     roff.control("RS", ["4"]);
                     roff.control("nf", []);
                 } else {
                     roff.control("fi", []);
                     roff.control("RE", []);
                 }
-                typed = is_typed;
+                in_code = is_code;
             }
             match section {
                 SEE_ALSO => roff.text(pages(line.trim(), of_command)),
-                _ if typed => roff.text([roman(&line[4..])]),
+                _ if in_code => roff.text([roman(&line[4..])]),
                 FILES if at > 0 => roff.control("br", []).text([roman(line.trim())]),
-                // The program's own help has a code a line; those of the commands are prose.
+                // The help of tcpctl lists one exit code per line; commands use prose.
                 CODES if !of_command => roff
                     .control("TP", ["8"])
                     .text([bold(codes(line).0)])
@@ -170,7 +188,7 @@ fn sections(help: &str, of_command: bool) -> Roff {
                 _ => roff.text([roman(line.trim())]),
             };
         }
-        if typed {
+        if in_code {
             roff.control("fi", []);
             roff.control("RE", []);
         }
@@ -178,7 +196,7 @@ fn sections(help: &str, of_command: bool) -> Roff {
     roff
 }
 
-/// `130, 143 interrupted` as the codes and what they mean.
+/// Splits `130, 143 interrupted` into codes and meaning.
 fn codes(line: &str) -> (&str, &str) {
     let line = line.trim();
     let meaning = line.find(|c: char| !(c.is_ascii_digit() || ", ".contains(c)));
@@ -186,7 +204,7 @@ fn codes(line: &str) -> (&str, &str) {
     (codes.trim_end(), meaning)
 }
 
-/// `tcpctl send, tcpctl flash` as the names of pages.
+/// `tcpctl send, tcpctl flash` as page names.
 fn pages(line: &str, of_command: bool) -> Vec<Inline> {
     let names = line.split(", ").map(|command| {
         let words: Vec<_> = command.split(' ').take(2).collect();
@@ -208,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_help_text_becomes_sections() {
+    fn help_text_becomes_sections() {
         let help = "Examples:\n  Say it:\n    $ tcpctl send x\n\n  Or not:\n    $ true\n\nSee also:\n  tcpctl \
                     discover --names, tcpctl man\n\nExit codes:\n  0 done, 2 usage";
         let roff = sections(help, true).to_roff();

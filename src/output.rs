@@ -1,7 +1,7 @@
-//! The only place that prints.
+//! The only module that prints.
 //!
-//! Data goes to standard output, all else to standard error. A command gets an [`Output`] and
-//! tells it what there is to say; whether that is for a person or a program is decided here.
+//! Data goes to standard output, everything else to standard error. A command passes its results
+//! to [`Output`], which decides between text and JSON.
 
 pub mod color;
 pub mod columns;
@@ -104,17 +104,17 @@ impl Output {
         self.json
     }
 
-    /// Whether more is said than usual.
+    /// Whether `-v` was given.
     pub fn is_verbose(&self) -> bool {
         self.verbosity >= Verbosity::Verbose
     }
 
-    /// Whether nothing but errors is said on standard error.
+    /// Whether `-q` was given.
     pub fn is_quiet(&self) -> bool {
         self.verbosity == Verbosity::Quiet
     }
 
-    /// Whether a person sees standard output.
+    /// Whether standard output is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.stdout.terminal
     }
@@ -140,7 +140,7 @@ impl Output {
         }
     }
 
-    /// A bar for something of `total` bytes, where a person sees standard error.
+    /// A progress bar for `total` bytes, shown only where standard error is a terminal.
     pub fn progress(&self, label: &str, total: u64) -> Progress {
         let shown = !self.json && self.verbosity >= Verbosity::Normal && io::stderr().is_terminal();
         Progress::new(shown, label, total)
@@ -151,74 +151,73 @@ impl Output {
         self.stdout.print(bytes)
     }
 
-    /// Says something on standard error, unless `-q`. The text must be safe for a terminal.
+    /// Prints a line on standard error, unless `-q`. The text must be safe for a terminal.
     pub fn note(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
-            say(text);
+            print_error_line(text);
         }
     }
 
-    /// Tells a person at the terminal what could be done next, unless `-q`. The text must be safe
-    /// for a terminal.
+    /// Prints what the user can do next, only where standard error is a terminal. The text must be
+    /// safe for a terminal.
     pub fn hint(&self, text: &str) {
         if !self.json && io::stderr().is_terminal() {
             self.note(text);
         }
     }
 
-    /// Shows how something long stands, on one line that the next one replaces: only where a person
-    /// sees standard error, and not with `-q`. The text must be safe for a terminal.
+    /// Shows a status line that the next one replaces, only where standard error is a terminal and
+    /// without `-q`. The text must be safe for a terminal.
     pub fn status(&self, text: &str) {
         if self.shows_status() {
-            // What the terminal broke into two rows could not be replaced.
+            // A wrapped line could not be replaced.
             let width = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
             let text = columns::whole_parts(text, width);
             let _ = io::stderr().write_all(format!("\r\x1b[2K{text}").as_bytes());
         }
     }
 
-    /// Whether [`Output::status`] shows anything: else its text need not be made.
+    /// Whether [`Output::status`] shows anything.
     pub(crate) fn shows_status(&self) -> bool {
         self.verbosity >= Verbosity::Normal && io::stderr().is_terminal()
     }
 
-    /// Takes away what [`Output::status`] showed.
+    /// Clears the line of [`Output::status`].
     pub fn end_status(&self) {
         self.status("");
     }
 
-    /// Says something on standard error with `-v`. The text must be safe for a terminal.
+    /// Prints lines on standard error with `-v`. The text must be safe for a terminal.
     pub fn detail(&self, text: impl FnOnce() -> String) {
         if self.verbosity >= Verbosity::Verbose {
             let text = text();
             if !text.is_empty() {
-                say(&text);
+                print_error_line(&text);
             }
         }
     }
 
-    /// Ends the line on which a terminal shows `^C`, so that what is told next has its own.
+    /// Ends the line on which the terminal shows `^C`.
     pub fn interrupted(&self) {
         if !self.interrupted.replace(true) && io::stderr().is_terminal() {
             self.note("");
         }
     }
 
-    /// Tells of one try that failed, where more follow: as an object, or as a line.
+    /// Prints the failure of one try where more follow.
     pub fn failed_try(&self, failure: &Failure, seq: Option<u64>) -> anyhow::Result<()> {
         if self.json {
             return self.object(&json::Error::new(Some(self.command), failure, seq));
         }
         let number = seq.map(|seq| format!("{seq}: ")).unwrap_or_default();
-        say(&format!(
+        print_error_line(&format!(
             "{number}{}",
             human::error(failure, self.stderr_color, stderr_width())
         ));
         Ok(())
     }
 
-    /// Tells, last, that a command failed whose single failures have been told: a person has read
-    /// them already.
+    /// Prints the final `tcpctl.error/1` object of a command whose failures were printed already.
     pub fn conclude(&self, failure: &Failure) {
         if self.json {
             print_failure(
@@ -231,12 +230,12 @@ impl Output {
         }
     }
 
-    /// Where one reply goes.
+    /// A printer for one reply.
     pub fn reply(&self, form: ReplyForm) -> ReplyPrinter<'_> {
         ReplyPrinter::new(self, form, None)
     }
 
-    /// Where one of several replies at a time goes: each line begins with `label`.
+    /// A printer for one of several simultaneous replies: each line starts with `label`.
     pub fn labelled_reply(&self, form: ReplyForm, label: &str) -> ReplyPrinter<'_> {
         ReplyPrinter::new(self, form, Some(label))
     }
@@ -269,7 +268,7 @@ impl Output {
     }
 }
 
-/// Tells a failure: a line for a person, and for a program an object, last on standard output.
+/// Prints a failure: lines on standard error and, with `--json`, an object on standard output.
 pub(crate) fn print_failure(
     stdout: &Stdout,
     command: Option<&str>,
@@ -278,10 +277,10 @@ pub(crate) fn print_failure(
     color: Color,
 ) {
     if as_json {
-        // Where standard output is what failed, the line alone can tell.
+        // If standard output is what failed, the lines on standard error remain.
         let _ = stdout.write(&json::line(&json::Error::new(command, failure, None)));
     }
-    say(&human::error(failure, color, stderr_width()));
+    print_error_line(&human::error(failure, color, stderr_width()));
 }
 
 /// Columns of the terminal that shows standard error; `None` where it is no terminal.
@@ -289,12 +288,12 @@ fn stderr_width() -> Option<usize> {
     terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| width.0.into())
 }
 
-/// A line on standard error; where that is closed, nobody wants to know.
-pub(crate) fn say(text: &str) {
+/// Prints a line on standard error. A closed standard error is ignored.
+pub(crate) fn print_error_line(text: &str) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
-/// Standard output without std's line buffer: what is written is out.
+/// Standard output without std's line buffer.
 #[derive(Debug)]
 pub(crate) struct Stdout {
     file: Option<File>,
@@ -309,7 +308,7 @@ impl Stdout {
         }
     }
 
-    /// Writes, and says of what went wrong whether it is a failure.
+    /// Writes all bytes. A closed pipe is [`BrokenPipe`].
     pub(crate) fn print(&self, bytes: &[u8]) -> anyhow::Result<()> {
         self.write(bytes).map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => BrokenPipe.into(),

@@ -1,19 +1,19 @@
-//! The runtime of a command that is concurrent.
+//! The tokio runtime of concurrent commands.
 
 use crate::failure::{Failure, Kind};
 
-/// Runs a command's concurrent part on this thread.
+/// Runs a future on this thread until it is done.
 ///
-/// It returns when the future is done: a name that is still being resolved, or input that is
-/// still being waited for, holds up nobody.
+/// Blocking work that is still running, such as name resolution or reading standard input, is
+/// abandoned.
 ///
 /// # Errors
-/// The system gives no more of what a runtime needs.
+/// The system has no resources for a runtime.
 pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Kind::Internal, format!("the system is out of: {error}")))?;
+        .map_err(|error| Failure::new(Kind::Internal, format!("cannot start the async runtime: {error}")))?;
     let output = runtime.block_on(future);
     runtime.shutdown_background();
     Ok(output)

@@ -1,7 +1,6 @@
-//! The published JSON schemas of what is printed with `--json`.
+//! The published JSON schemas of `--json` output.
 //!
-//! They are written by hand, kept in `schemas/`, and real output is validated against them wherever
-//! a test reads any.
+//! They are written by hand in `schemas/`. Tests validate real output against them.
 
 use crate::cli::SchemaOf;
 use crate::{bench, config_command, discover};
@@ -37,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn each_schema_is_one_and_has_the_name_that_it_is_asked_for_by() {
+    fn schemas_are_valid_and_named_as_requested() {
         for output in SchemaOf::value_variants() {
             schema(*output);
             let document: Value = serde_json::from_str(of(*output)).unwrap();
@@ -47,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn events_that_few_tests_bring_about_are_described_too() {
+    fn rare_events_match_their_schema() {
         let sim = schema(SchemaOf::Sim);
         for event in [
             SimEvent::Lease {
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_none_by_the_schema() {
+    fn schema_rejects_unknown_events() {
         let flash = schema(SchemaOf::Flash);
         for wrong in [
             json!({}),

@@ -1,4 +1,4 @@
-//! What clap has to say: help as it is, an error as one line.
+//! Prints clap's help and usage errors.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -10,15 +10,23 @@ use clap::{CommandFactory, ValueEnum};
 use crate::cli::{self, Cli};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::ColorWhen;
-use crate::output::{BrokenPipe, Color, Stdout, print_failure};
+use crate::output::{BrokenPipe, Color, ColorWhen, Stdout, print_failure};
 use crate::sanitize;
 
-/// Tells what clap made of the arguments where it made no command of them, and returns the exit
-/// code: 0 for `--help` and `--version`, 2 for what can't be understood.
+/// Turns `tcpctl help COMMAND` into `tcpctl COMMAND --help`.
+pub fn expand_help(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if arguments.get(1).is_some_and(|word| word == "help") {
+        arguments.remove(1);
+        arguments.push("--help".into());
+    }
+    arguments
+}
+
+/// Prints help, version or a usage error, and returns the exit code: 0 for help and version, 2 for
+/// an error.
 ///
-/// The arguments are looked through for `--json` and `--color`, for clap does not say what it
-/// understood before the error.
+/// clap does not say which options it parsed before the error, so `--json` and `--color` are
+/// searched in `arguments`.
 pub fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     let texts: Vec<_> = arguments
         .iter()
@@ -51,7 +59,7 @@ pub fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
             let name = color.strong(concat!("tcpctl ", env!("CARGO_PKG_VERSION")));
             let about = Cli::command().get_about().map(ToString::to_string);
             let about = about.unwrap_or_default();
-            crate::output::say(&format!("{name}: {about}\n\n{}", cli::FIVE_THINGS));
+            crate::output::print_error_line(&format!("{name}: {about}\n\n{}", cli::GET_STARTED));
             Exit::Usage
         }
         _ => {
@@ -62,14 +70,7 @@ pub fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
                 .find(|name| texts.iter().any(|text| text == name));
             let mut failure = failure(error, &texts);
             if error.kind() == ErrorKind::InvalidUtf8 {
-                failure.message = no_text(arguments);
-            }
-            if texts.first().is_some_and(|text| text == "help") {
-                let way = command.map(|name| format!("tcpctl {name} --help"));
-                failure.hint = Some(format!(
-                    "write {}",
-                    way.as_deref().unwrap_or("tcpctl --help")
-                ));
+                failure.message = not_utf8(arguments);
             }
             print_failure(
                 &stdout,
@@ -106,29 +107,29 @@ fn styled(text: &StyledStr, color: Color) -> String {
     }
 }
 
-/// What `-h` shows: the options that are used most, in one list, so that it fits a screen.
+/// The text of `-h`: the most used options in one list that fits a screen.
 fn summary(arguments: &[impl AsRef<str>]) -> StyledStr {
     let mut cli = Cli::command();
     let mut names = arguments.iter().map(AsRef::as_ref);
     let name = names.find(|name| cli.find_subcommand(name).is_some());
     if name.is_some() {
-        // What holds for every command, and the name with the program's before it.
+        // Adds the global options and the program's name.
         cli.build();
     }
     let command = name.and_then(|name| cli.find_subcommand(name));
     let command = command.unwrap_or(&cli).clone();
     command
         .mut_args(|arg| arg.help_heading(Resettable::Reset))
-        // What holds for every command comes last.
+        // Global options come last.
         .mut_arg("json", |arg| arg.display_order(LAST))
         .render_help()
 }
 
-/// After all that is in the order in which it is written.
+/// clap numbers options in the order of their definition; this is after all of them.
 const LAST: usize = 900;
 
-/// Which argument is no text.
-fn no_text(arguments: &[OsString]) -> String {
+/// The message for an argument that is not UTF-8.
+fn not_utf8(arguments: &[OsString]) -> String {
     let bad = arguments
         .iter()
         .find(|argument| argument.to_str().is_none());
@@ -136,7 +137,7 @@ fn no_text(arguments: &[OsString]) -> String {
     format!("'{}' is not UTF-8", shown.unwrap_or_default())
 }
 
-/// A negative value, which clap takes for an option, and the option that it was written for.
+/// The option and its negative value, which clap takes for an unknown option.
 fn negative<'a>(
     error: &clap::Error,
     arguments: &'a [impl AsRef<str>],
@@ -154,7 +155,7 @@ fn negative<'a>(
     })
 }
 
-/// Whether it is a third word for `send`, most likely the rest of a message.
+/// Whether the error is about a third word of `send`, most likely the rest of a message.
 fn is_second_message(error: &clap::Error, arguments: &[impl AsRef<str>]) -> bool {
     let found = error.get(ContextKind::InvalidArg);
     let word = matches!(found, Some(ContextValue::String(word)) if !word.starts_with('-'));
@@ -164,7 +165,7 @@ fn is_second_message(error: &clap::Error, arguments: &[impl AsRef<str>]) -> bool
         && command.is_some_and(|it| it.as_ref() == "send")
 }
 
-/// Whether `option` is one that the command in `arguments` has, with a value.
+/// Whether the command in `arguments` has an `option` that takes a value.
 fn takes_value(option: &str, arguments: &[impl AsRef<str>]) -> bool {
     let mut cli = Cli::command();
     cli.build();
@@ -178,11 +179,11 @@ fn takes_value(option: &str, arguments: &[impl AsRef<str>]) -> bool {
     })
 }
 
-/// Clap's paragraphs as one line: the first is what is wrong, its tips are the hint.
+/// Turns clap's paragraphs into a message and a hint: the first paragraph and the tips.
 fn failure(error: &clap::Error, arguments: &[impl AsRef<str>]) -> Failure {
     if let Some((option, value)) = negative(error, arguments) {
         let (option, value) = (sanitize::one_line(option), sanitize::one_line(value));
-        let message = format!("invalid value '{value}' for '{option}': it can't be negative");
+        let message = format!("invalid value '{value}' for '{option}': it must not be negative");
         return Failure::usage(message).hint("try --help");
     }
     let text = error.render().to_string();
@@ -219,12 +220,12 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn one_line_names_the_argument_and_helps() {
+    fn errors_name_the_argument_and_hint() {
         for (arguments, message, hint) in [
             (vec!["tcpctl", "sned"], "'sned'", "'send'"),
             (
@@ -254,7 +255,7 @@ mod tests {
             ),
             (
                 vec!["tcpctl", "send", "x", "--idle", "-1s"],
-                "'-1s' for '--idle': it can't be negative",
+                "'-1s' for '--idle': it must not be negative",
                 "--help",
             ),
             (
@@ -267,7 +268,7 @@ mod tests {
                 "'words'",
                 "quotes",
             ),
-            // A message that begins with a hyphen is another matter.
+            // A message may start with a hyphen.
             (vec!["tcpctl", "send", "x", "-1"], "'-1'", "-- -1"),
             (vec!["tcpctl", "send", "x", "--json", "-1"], "'-1'", "-- -1"),
         ] {
@@ -280,15 +281,15 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn an_argument_that_is_no_text_is_shown() {
+    fn argument_that_is_not_utf8_is_shown() {
         use std::os::unix::ffi::OsStringExt;
         let bad = OsString::from_vec(b"\xff\x1b[31m".to_vec());
-        let message = no_text(&["send".into(), bad]);
+        let message = not_utf8(&["send".into(), bad]);
         assert_eq!(message, "'\u{fffd}\\x1b[31m' is not UTF-8");
     }
 
     #[test]
-    fn the_color_flag_is_found() {
+    fn color_flag_is_found() {
         assert_eq!(color(&["send", "--color=never"]), ColorWhen::Never);
         assert_eq!(color(&["--color", "always", "x"]), ColorWhen::Always);
         assert_eq!(color(&["--color"]), ColorWhen::Auto);

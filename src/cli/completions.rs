@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Args)]
 #[command(after_help = MORE, after_long_help = EXAMPLES)]
 pub struct CompletionsArgs {
-    /// For which shell
+    /// Shell to complete in
     #[arg(value_enum)]
     pub shell: Shell,
 }
@@ -28,21 +28,22 @@ pub enum Shell {
 }
 
 pub(super) const ABOUT: &str = "\
-Print a script that completes tcpctl's command line in a shell.
+Print a completion script for a shell.
 
-The script asks tcpctl at each TAB: commands, options, values, files, serial ports, network interfaces, \
-and as targets the boards that discover saw in the last day. Nothing is sent for that.";
+The script asks tcpctl at each TAB. tcpctl completes commands, options, values, files, serial ports, \
+network interfaces, and the boards that discover found in the last day. Completion sends nothing to \
+the network.";
 
 const MORE: &str = "\
-Where the script goes: tcpctl completions --help
+Where to install the script: tcpctl completions --help
 See also: tcpctl man";
 
 const EXAMPLES: &str = "\
 Examples:
-  bash, in this terminal, or in all if this is a line of ~/.bashrc:
+  bash, in this terminal; in ~/.bashrc for all:
     $ source <(tcpctl completions bash)
 
-  zsh, in a folder of $fpath, e.g. after fpath=(~/.zfunc $fpath) in ~/.zshrc, before compinit:
+  zsh, in a directory of $fpath, e.g. after fpath=(~/.zfunc $fpath) in ~/.zshrc, before compinit:
     $ tcpctl completions zsh > ~/.zfunc/_tcpctl
 
   fish:

@@ -2,40 +2,40 @@
 
 use clap::Args;
 
-/// The arguments of `tcpctl config`: none but those of every command.
+/// The arguments of `tcpctl config`: only the global ones.
 #[derive(Debug, Args)]
 #[command(after_help = MORE, after_long_help = EXAMPLES)]
 pub struct ConfigArgs {}
 
 pub(super) const ABOUT: &str = "\
-Show the settings in force, and where each comes from.
+Show the settings in force and where each comes from.
 
-An option wins over the environment, the environment over the config file, and that over what is \
-built in. The file is $XDG_CONFIG_HOME/tcpctl/config.toml, by default ~/.config/tcpctl/config.toml, \
-on Windows %APPDATA%\\tcpctl\\config.toml; TCPCTL_CONFIG names another one. It is TOML, and may hold:
+Options override the environment, the environment overrides the config file, and the file overrides \
+built-in defaults. The file is $XDG_CONFIG_HOME/tcpctl/config.toml, by default ~/.config/tcpctl/config.toml, \
+on Windows %APPDATA%\\tcpctl\\config.toml; TCPCTL_CONFIG names another file. It is TOML with these keys:
 
-  target = \"192.168.1.1:3000\"  # the TARGET of send and bench, as TCPCTL_TARGET
-  port = \"/dev/ttyUSB0\"        # the --port of flash and monitor, as TCPCTL_PORT
+  target = \"192.168.1.1:3000\"  # TARGET of send, bench, ...; like TCPCTL_TARGET
+  port = \"/dev/ttyUSB0\"        # --port of flash and monitor; like TCPCTL_PORT
 
-Color is no matter of the file: NO_COLOR, CLICOLOR_FORCE and --color decide, as in other programs.";
+color cannot be set in the config file: use NO_COLOR, CLICOLOR_FORCE or --color.";
 
 const MORE: &str = "\
-What the file may hold, and examples: tcpctl config --help
+Keys of the file and examples: tcpctl config --help
 See also: tcpctl send, tcpctl bench, tcpctl flash, tcpctl monitor";
 
 const EXAMPLES: &str = "\
 Examples:
-  What is in force here?
+  Show the settings in force:
     $ tcpctl config
 
-  The board of this project's folder, e.g. by direnv or in a script:
+  Set a target for one project, e.g. with direnv or in a script:
     $ TCPCTL_TARGET=sim:tutorial tcpctl config
 
-  For a script: which target would send use?
+  Print the target that send would use:
     $ tcpctl config --json | jq -r .settings.target.value
 
 See also:
   tcpctl send, tcpctl bench, tcpctl flash, tcpctl monitor
 
 Exit codes:
-  0 done, 2 the file or a value can't be used; the message names its line";
+  0 done, 2 the file or a value is invalid";

@@ -7,12 +7,12 @@ use clap::builder::PossibleValuesParser;
 #[derive(Debug, Args)]
 #[command(after_help = MORE, after_long_help = EXAMPLES)]
 pub struct ManArgs {
-    /// A command; left out, tcpctl itself
+    /// Command [default: tcpctl itself]
     #[arg(value_parser = PossibleValuesParser::new(COMMANDS), hide_possible_values = true)]
     pub command: Option<String>,
 }
 
-/// The commands that have a page: all.
+/// All commands.
 const COMMANDS: [&str; 11] = [
     "bench",
     "discover",
@@ -28,9 +28,9 @@ const COMMANDS: [&str; 11] = [
 ];
 
 pub(super) const ABOUT: &str = "\
-Print a manual page: of a command, or of tcpctl itself.
+Print the manual page of a command, or of tcpctl itself.
 
-It is in the form that man reads, and says what --help says.";
+The page is in roff format, and holds the same text as --help.";
 
 const MORE: &str = "\
 Examples: tcpctl man --help
@@ -38,14 +38,14 @@ See also: tcpctl completions";
 
 const EXAMPLES: &str = "\
 Examples:
-  Read one:
+  Read a page:
     $ tcpctl man bench | man -l -
 
-  Install that of tcpctl and one of a command:
+  Install the pages of tcpctl and of one command:
     $ tcpctl man > ~/.local/share/man/man1/tcpctl.1
     $ tcpctl man send > ~/.local/share/man/man1/tcpctl-send.1
 
-  Which options has bench?
+  Find an option of bench:
     $ tcpctl man bench | man -l - | grep -- --fail-if
 
 See also:

@@ -1,6 +1,6 @@
-//! What can be proposed beyond options and their fixed values: boards, ports, interfaces, fields.
+//! Completions beyond options and fixed values: boards, ports, interfaces, report fields.
 //!
-//! Names come from the network: one that a shell could take for more than a word is left out.
+//! Names come from the network, so names that a shell could interpret are left out.
 
 use std::ffi::OsStr;
 use std::time::SystemTime;
@@ -13,7 +13,7 @@ use crate::net::interfaces;
 use crate::serial;
 use crate::sim::spec::{self, Profile};
 
-/// TARGETs: the boards that were seen today, and virtual ones.
+/// TARGETs: boards found in the last day, and virtual boards.
 pub fn targets(begun: &OsStr) -> Vec<CompletionCandidate> {
     let Some(begun) = begun.to_str() else {
         return Vec::new();
@@ -22,13 +22,13 @@ pub fn targets(begun: &OsStr) -> Vec<CompletionCandidate> {
     let mut found: Vec<_> = seen
         .into_iter()
         .filter(|name| name.starts_with(begun) && is_plain(name))
-        .map(|name| proposal(name, "seen in the last day"))
+        .map(|name| proposal(name, "found in the last day"))
         .collect();
     found.extend(virtual_boards(begun));
     found
 }
 
-/// `sim`, its profiles, and after a profile or a comma what can be changed of it.
+/// `sim`, its profiles, and the keys after a comma.
 fn virtual_boards(begun: &str) -> Vec<CompletionCandidate> {
     let profiles = Profile::ALL.map(|profile| format!("sim:{profile}"));
     let mut found = Vec::new();
@@ -39,14 +39,14 @@ fn virtual_boards(begun: &str) -> Vec<CompletionCandidate> {
         let keys = spec::KEYS.into_iter().filter(|key| !given(key));
         found.extend(
             keys.filter(|it| it.starts_with(key))
-                .map(|key| proposal(format!("{before},{key}="), "as tcpctl sim has it")),
+                .map(|key| proposal(format!("{before},{key}="), "option of tcpctl sim")),
         );
     } else if begun.starts_with("sim:") {
-        let begun_so = profiles.into_iter().filter(|it| it.starts_with(begun));
-        found.extend(begun_so.map(|it| proposal(it, "a virtual board of this kind")));
+        let matching = profiles.into_iter().filter(|it| it.starts_with(begun));
+        found.extend(matching.map(|it| proposal(it, "virtual board with this profile")));
     } else if "sim".starts_with(begun) {
-        found.push(proposal("sim".to_owned(), "a virtual board"));
-        found.push(proposal("sim:".to_owned(), "one of a kind"));
+        found.push(proposal("sim".to_owned(), "virtual board"));
+        found.push(proposal("sim:".to_owned(), "virtual board with a profile"));
     }
     found
 }
@@ -54,11 +54,11 @@ fn virtual_boards(begun: &str) -> Vec<CompletionCandidate> {
 /// Conditions of `--fail-if`: the fields of a report, short names first.
 pub fn conditions(begun: &OsStr) -> Vec<CompletionCandidate> {
     let begun = begun.to_string_lossy();
-    // Of the long names only where one was begun: there are hundreds.
+    // There are hundreds of full paths: propose them only after a dot.
     let mut fields = fail_if::fields(begun.contains('.'));
     fields.retain(|field| field.starts_with(&*begun));
     if let [field] = fields[..] {
-        // Two ways on, so that no shell takes the condition for complete and closes its quotes.
+        // Two candidates, so that no shell completes the condition and closes its quotes.
         return fail_if::operators(field)
             .map(|operator| proposal(format!("{field}{operator}"), "and a value, e.g. 50ms"))
             .into();
@@ -95,7 +95,7 @@ pub fn own_addresses() -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// The serial ports, boards first; none is opened.
+/// Serial ports, boards first. Opens no port.
 pub fn serial_ports() -> Vec<CompletionCandidate> {
     let mut listed = serial::list().unwrap_or_default();
     listed.sort_by_key(|port| port.adapter().is_none());
@@ -118,8 +118,8 @@ pub fn chips() -> Vec<CompletionCandidate> {
 /// `ap` or `sta`.
 pub fn modes() -> Vec<CompletionCandidate> {
     vec![
-        proposal("ap".to_owned(), "it opens a network"),
-        proposal("sta".to_owned(), "it joins a network"),
+        proposal("ap".to_owned(), "access point"),
+        proposal("sta".to_owned(), "station"),
     ]
 }
 
@@ -133,7 +133,7 @@ fn proposal(value: String, help: &str) -> CompletionCandidate {
     CompletionCandidate::new(value).help(help)
 }
 
-/// Whether no shell takes a part of it for anything but a name; shells quote spaces.
+/// Whether a shell reads the name as plain text, apart from spaces.
 fn is_plain(name: &str) -> bool {
     name.chars()
         .all(|character| character.is_alphanumeric() || "-._ ".contains(character))
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_virtual_board_is_proposed_part_by_part() {
+    fn virtual_boards_complete_step_by_step() {
         assert_eq!(values(virtual_boards("s")), ["sim", "sim:"]);
         assert_eq!(values(virtual_boards("sim:l")), ["sim:lossy"]);
         assert_eq!(
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_begin_short() {
+    fn conditions_start_with_aliases() {
         let short = values(conditions(OsStr::new("p9")));
         assert_eq!(short, ["p90", "p99", "p99_9"]);
         let one = values(conditions(OsStr::new("err")));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_a_shell_would_obey_is_not_proposed() {
+    fn names_with_shell_syntax_are_left_out() {
         assert!(is_plain("greeter-1a2b.local"));
         assert!(is_plain("büro"));
         assert!(is_plain("board of the kitchen"));

@@ -1,14 +1,14 @@
-//! The scripts: each registers a function that asks this program.
+//! The completion scripts.
 
 use clap_complete::env::{Elvish, EnvCompleter, Fish, Powershell};
 
 use super::VARIABLE;
 use crate::cli::Shell;
 
-/// A shell's script.
+/// The script for a shell.
 ///
-/// Those of fish, elvish and PowerShell are `clap_complete`'s. bash parts words at `:` and `=`, and
-/// zsh hands over words as they were quoted; targets and conditions have both, so theirs are ours.
+/// fish, elvish and PowerShell use the scripts of `clap_complete`. bash splits words at `:` and `=`
+/// and zsh passes quoted words; targets and conditions contain both, so these two have own scripts.
 pub(super) fn of(shell: Shell) -> String {
     let registration: &dyn EnvCompleter = match shell {
         Shell::Bash => return BASH.to_owned(),
@@ -18,7 +18,7 @@ pub(super) fn of(shell: Shell) -> String {
         Shell::Powershell => &Powershell,
     };
     let mut script = b"# Completion of tcpctl, made by: tcpctl completions\n".to_vec();
-    // Into memory, which takes everything.
+    // Writing to memory cannot fail.
     let _ = registration.write_registration(VARIABLE, "tcpctl", "tcpctl", "tcpctl", &mut script);
     let script = String::from_utf8_lossy(&script);
     let lines = script.lines().map(str::trim_end);
@@ -28,25 +28,25 @@ pub(super) fn of(shell: Shell) -> String {
 
 const BASH: &str = r#"# Completion of tcpctl, made by: tcpctl completions
 _tcpctl() {
-    # Words as they are on the line: bash also parts them at : and =.
-    local rest=${COMP_LINE:0:COMP_POINT} words=() count=0 apart word i
+    # Words as typed: bash also splits them at : and =.
+    local rest=${COMP_LINE:0:COMP_POINT} words=() count=0 spaced word i
     [[ -n $rest ]] || rest="${COMP_WORDS[*]:0:COMP_CWORD+1}"
     for ((i = 0; i <= COMP_CWORD; i++)); do
-        word=${COMP_WORDS[i]} apart=''
+        word=${COMP_WORDS[i]} spaced=''
         while [[ $rest == [[:space:]]* ]]; do
-            rest=${rest:1} apart=yes
+            rest=${rest:1} spaced=yes
         done
-        # The last one as far as the cursor.
+        # The last word up to the cursor.
         ((i < COMP_CWORD)) || word=$rest
         rest=${rest#"$word"}
-        if [[ -z $apart && $i -gt 0 && ($word == [:=]* || ${COMP_WORDS[i - 1]} == *[:=]) ]]; then
+        if [[ -z $spaced && $i -gt 0 && ($word == [:=]* || ${COMP_WORDS[i - 1]} == *[:=]) ]]; then
             words[count - 1]+=$word
         else
             words[count]=$word
             count=$((count + 1))
         fi
     done
-    # A quote that was opened is not a part of the word, and nothing in it parts words.
+    # An opening quote is not part of the word, and nothing inside it splits words.
     local begun=${words[count - 1]} breaks=${COMP_WORDBREAKS//[^:=]/} quoted='' kept=''
     if [[ $begun == [\'\"]* ]]; then
         begun=${begun:1} quoted=yes
@@ -56,8 +56,7 @@ _tcpctl() {
     fi
     COMPREPLY=()
     while IFS= read -r word; do
-        # Not a file that was found can run anything: what the shell would read as more than a word
-        # is quoted.
+        # Quotes whatever the shell would not read as one plain word.
         if [[ -z $quoted && $word == *[!a-zA-Z0-9_./:=,@%+~[\]-]* ]]; then
             printf -v word %q "$word"
         fi
@@ -76,12 +75,12 @@ const ZSH: &str = r#"#compdef tcpctl
 _tcpctl() {
     local -a answers open closed
     local answer
-    # Words without their quotes, the last one as far as the cursor.
+    # Unquoted words, the last one up to the cursor.
     answers=("${(@f)$(TCPCTL_COMPLETE=zsh tcpctl -- \
         "${(@Q)words[1,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}")
     for answer in "${(@)answers:#}"; do
         case $answer in
-            # It goes on: no space after it.
+            # Incomplete: no space after it.
             $'\t'*) open+=("${answer#$'\t'}") ;;
             *) closed+=("$answer") ;;
         esac

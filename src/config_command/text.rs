@@ -1,4 +1,4 @@
-//! `config` for people: a line a setting, with its place.
+//! Text of `config`: one line per setting, with its source.
 
 use std::fmt::Write as _;
 
@@ -32,14 +32,13 @@ fn lines(report: &ConfigReport, color: Color) -> String {
             None => "default".to_owned(),
         };
         let value = value(setting);
-        // Into a string: it can't fail.
         let _ = writeln!(lines, "{name:<8}{value:<width$}  {}", color.faint(&from));
     }
     lines.push('\n');
     let file = match &report.file.path {
         Some(path) if report.file.exists => shown(path),
-        Some(path) => format!("{} (not there)", shown(path)),
-        None => "no place for one: neither HOME nor XDG_CONFIG_HOME is set".to_owned(),
+        Some(path) => format!("{} (does not exist)", shown(path)),
+        None => "none: neither HOME nor XDG_CONFIG_HOME is set".to_owned(),
     };
     let _ = writeln!(lines, "file    {file}");
     let cache = match &report.cache {

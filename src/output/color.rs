@@ -1,4 +1,4 @@
-//! Whether to use color.
+//! When to use color.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,27 +8,27 @@ use clap::ValueEnum;
 /// The values of `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ColorWhen {
-    /// Where it is a terminal that shows color, and the environment does not object.
+    /// On a color terminal, unless the environment says otherwise
     #[default]
     Auto,
-    /// Also in a pipe.
+    /// In a pipe, too
     Always,
-    /// Nowhere.
+    /// Never
     Never,
 }
 
-/// Color, or none, on one stream.
+/// Whether one stream gets color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Color {
-    /// Color.
+    /// With color.
     On,
-    /// None.
+    /// Without color.
     Off,
 }
 
 impl Color {
-    /// Decides for a stream that is a terminal or not: `--color` first, then a non-empty
-    /// `NO_COLOR`, then `CLICOLOR_FORCE`, then whether it is a terminal and `TERM` not `dumb`.
+    /// Decides for one stream: `--color`, then a non-empty `NO_COLOR`, then `CLICOLOR_FORCE`, then
+    /// whether it is a terminal and `TERM` is not `dumb`.
     pub fn decide(when: ColorWhen, is_terminal: bool) -> Self {
         decide(when, is_terminal, |name| env::var_os(name))
     }
@@ -79,7 +79,7 @@ mod tests {
     type Case<'a> = (ColorWhen, bool, &'a [(&'a str, &'a str)], Color);
 
     #[test]
-    fn the_order_of_the_contract() {
+    fn flag_wins_over_environment_and_terminal() {
         use ColorWhen::{Always, Auto, Never};
         let no = ("NO_COLOR", "1");
         let force = ("CLICOLOR_FORCE", "1");

@@ -1,8 +1,8 @@
-//! How much of a text goes on a line of a terminal.
+//! Fits text to terminal columns.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// As much of a text as takes so many columns, cut between characters.
+/// The longest prefix of `text` that fits `columns`.
 pub(crate) fn fit(text: &str, columns: usize) -> &str {
     let mut used = 0;
     for (at, character) in text.char_indices() {
@@ -14,7 +14,7 @@ pub(crate) fn fit(text: &str, columns: usize) -> &str {
     text
 }
 
-/// As much of a text as takes so many columns, with a mark where it was cut.
+/// `text` cut to `columns`, with `...` where something was cut.
 pub(crate) fn shortened(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
@@ -22,13 +22,13 @@ pub(crate) fn shortened(text: &str, columns: usize) -> String {
     format!("{}...", fit(text, columns.saturating_sub(3)))
 }
 
-/// As many of a line's parts, which two spaces set apart, as take so many columns: half a part
-/// tells nothing. Of the first one what there is room for.
+/// The leading parts of `line`, separated by two spaces, that fit `columns` as a whole. The first
+/// part is cut if it alone does not fit.
 pub(crate) fn whole_parts(line: &str, columns: usize) -> &str {
     if line.width() <= columns {
         return line;
     }
-    // A part may end with the last column, and the spaces after it be cut.
+    // A part may end at the last column, before its separator.
     let room = fit(line, columns + 2);
     match room.rfind("  ") {
         Some(end) if end > 0 => fit(room[..end].trim_end(), columns),
@@ -36,7 +36,7 @@ pub(crate) fn whole_parts(line: &str, columns: usize) -> &str {
     }
 }
 
-/// A sentence as lines of so many columns, cut between words.
+/// Folds a sentence between words into lines of at most `columns`. Longer words are not cut.
 pub(crate) fn folded(sentence: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_cut_between_characters() {
+    fn lines_are_cut_between_characters() {
         assert_eq!(fit("häuser", 2), "hä");
         assert_eq!(fit("ab", 5), "ab");
         assert_eq!(fit("厨房", 3), "厨");
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn no_part_is_shown_in_half() {
+    fn parts_are_kept_whole_or_dropped() {
         let line = "1s  240/s  4 in flight  p50 16.3 ms  p99 20.8 ms";
         for (columns, whole) in [
             (60, line),
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_is_cut_between_words() {
+    fn sentences_fold_between_words() {
         assert_eq!(folded("a bc def g", 4), ["a bc", "def", "g"]);
         assert_eq!(folded("longer than that", 3), ["longer", "than", "that"]);
         assert_eq!(folded("  two spaces", 20), ["two spaces"]);

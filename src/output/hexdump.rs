@@ -1,15 +1,14 @@
-//! `--output hex`: what `hexdump -C` prints.
+//! `--output hex`: the format of `hexdump -C`.
 
 use std::fmt::Write as _;
 
 /// Bytes on a line.
 const WIDTH: usize = 16;
 
-/// Turns a stream into lines of offset, hexadecimal and ASCII; lines like the one before them are
-/// one `*`.
+/// Formats a stream as lines of offset, hexadecimal and ASCII. Repeated lines collapse into `*`.
 #[derive(Debug, Default)]
 pub(super) struct Hexdump {
-    /// The line that is not yet full.
+    /// The unfinished line.
     line: Vec<u8>,
     last: Option<[u8; WIDTH]>,
     repeating: bool,
@@ -91,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn as_hexdump_prints_it() {
+    fn output_matches_hexdump() {
         // printf 'Hello World\r\n\0\377 more' | hexdump -C
         assert_eq!(
             dump(&[b"Hello ", b"World\r\n\0\xff more"]),
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_repeat_are_one_star() {
+    fn repeated_lines_collapse() {
         // head -c 70 /dev/zero | hexdump -C
         assert_eq!(
             dump(&[&[0; 33], &[0; 37]]),

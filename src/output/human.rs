@@ -1,4 +1,4 @@
-//! For people.
+//! Numbers, times and errors for people.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(super) fn error(failure: &Failure, color: Color, fold: Option<usize>) -> Str
     lines
 }
 
-/// A number of bytes: `1 byte`, `18 bytes`.
+/// A byte count: `1 byte`, `18 bytes`.
 pub fn bytes(count: u64) -> String {
     match count {
         1 => "1 byte".to_owned(),
@@ -37,7 +37,7 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
-/// A measured time with three digits: `45 us`, `1.32 ms`, `2.01 s`.
+/// A measured time with three significant digits: `45 us`, `1.32 ms`, `2.01 s`.
 pub fn time(duration: Duration) -> String {
     let microseconds = duration.as_secs_f64() * 1e6;
     let (value, unit) = match microseconds {
@@ -54,7 +54,7 @@ pub fn time(duration: Duration) -> String {
     format!("{value:.digits$} {unit}")
 }
 
-/// A long time, roughly: `16 seconds`, `5 minutes`, `99 days`.
+/// A long duration in one unit: `16 seconds`, `5 minutes`, `99 days`.
 pub fn roughly(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (value, unit) = match seconds {
@@ -66,7 +66,7 @@ pub fn roughly(duration: Duration) -> String {
     count(value, unit)
 }
 
-/// A measured time in microseconds, likewise; below 10 us with the tenths.
+/// Formats microseconds like [`time`], with tenths below 10 us.
 pub fn microseconds(us: f64) -> String {
     if us > 0.0 && us < 9.95 {
         return format!("{us:.1} us");
@@ -82,7 +82,7 @@ pub fn count(count: u64, thing: &str) -> String {
     }
 }
 
-/// A count with its thousands set apart: `1,234,567`.
+/// A count with thousands separators: `1,234,567`.
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
@@ -95,12 +95,12 @@ pub fn grouped(count: u64) -> String {
     text
 }
 
-/// A rate or another measured number: three digits where it is small, whole where it is large.
+/// A measured number with three significant digits, or whole from 100 up.
 pub fn number(value: f64) -> String {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "a number for people; one beyond 2^64 is shown as that"
+        reason = "for display only; values beyond 2^64 saturate"
     )]
     match value.abs() {
         large if large >= 99.95 => {
@@ -113,7 +113,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// Bytes a second in decimal units: `1.05 MB/s`.
+/// Bytes per second in decimal units: `1.05 MB/s`.
 pub fn bytes_per_second(rate: f64) -> String {
     let (value, unit) = match rate {
         rate if rate < 999.5 => return format!("{rate:.0} B/s"),
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_does_nothing_to_a_terminal() {
+    fn failures_are_escaped_for_a_terminal() {
         let quoted = "a\x1b]0;x\x07\u{202e}b\nc";
         let failure = Failure::usage(format!("the name '{quoted}' is none")).hint(quoted);
         let shown = error(&failure, Color::Off, None);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn long_times_are_told_roughly() {
+    fn long_durations_have_one_unit() {
         for (seconds, text) in [
             (1, "1 second"),
             (16, "16 seconds"),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_as_long_as_they_are_telling() {
+    fn numbers_have_three_significant_digits() {
         let numbers = [0.0, 0.126, 5.0, 12.34, 99.96, 12_345.6, -7_972.0].map(number);
         assert_eq!(
             numbers,

@@ -1,4 +1,4 @@
-//! For programs: one object a line.
+//! JSON Lines for programs.
 
 use std::io;
 
@@ -37,18 +37,17 @@ impl<'a> Error<'a> {
     }
 }
 
-/// An object as a line of JSON.
+/// Serializes an object as one line of JSON.
 pub(super) fn line<T: Serialize>(object: &T) -> Vec<u8> {
     let mut line = Vec::with_capacity(256);
     let mut serializer = serde_json::Serializer::with_formatter(&mut line, Safe(CompactFormatter));
-    // Into memory, and of types without keys that are no strings: it can't fail.
+    // Writing to memory cannot fail, and all map keys are strings.
     let _ = object.serialize(&mut serializer);
     line.push(b'\n');
     line
 }
 
-/// JSON that does nothing to a terminal either: what JSON allows in a string and a terminal obeys
-/// (DEL, C1, changes of direction) is escaped, too.
+/// JSON that is safe on a terminal: DEL, C1 controls and bidirectional overrides are escaped, too.
 struct Safe(CompactFormatter);
 
 impl Formatter for Safe {
@@ -79,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_string_is_the_same_and_does_nothing_to_a_terminal() {
+    fn strings_survive_and_are_safe_on_a_terminal() {
         let text = "a\u{9b}2J\u{7f}\u{202e}\u{e0041}\x1b\n\"\\é🦀";
         let json = String::from_utf8(line(&text)).unwrap();
         assert!(

@@ -1,8 +1,8 @@
-//! How far something long is: a bar where a person sees standard error.
+//! A progress bar on standard error.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar, or nothing.
+/// A progress bar, or nothing where it would not be seen.
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
@@ -20,25 +20,25 @@ impl Progress {
             bar.set_prefix(label.to_owned());
             bar
         });
-        // Also on a terminal that can only add lines.
+        // indicatif hides the bar on a dumb terminal.
         Self {
             bar: bar.filter(|bar| !bar.is_hidden()),
         }
     }
 
-    /// Whether anybody sees it.
+    /// Whether the bar is visible.
     pub fn is_shown(&self) -> bool {
         self.bar.is_some()
     }
 
-    /// So much is done.
+    /// Sets the bytes done.
     pub fn set(&self, done: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

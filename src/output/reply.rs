@@ -1,28 +1,28 @@
-//! A reply on standard output, as it comes.
+//! Prints a reply as it arrives.
+
+use clap::ValueEnum;
 
 use super::Output;
 use super::hexdump::Hexdump;
 use crate::sanitize::{self, Sanitizer};
-use clap::ValueEnum;
 
 /// The values of `--output`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ReplyForm {
-    /// As it came; on a terminal, what could harm it is escaped.
+    /// As received; control characters are escaped on a terminal
     #[default]
     Text,
-    /// Offset, hexadecimal and ASCII, as `hexdump -C` prints.
+    /// Offset, hexadecimal and ASCII, like `hexdump -C`
     Hex,
-    /// As it came, even on a terminal.
+    /// As received, even on a terminal
     Raw,
 }
 
-/// The longest part of a line that is held back until its end comes, where replies to several
-/// targets share the output.
-const LONGEST_LINE: usize = 64 * 1024;
+/// Bytes of an unfinished line to keep where replies of several targets share the output.
+const MAX_PENDING_LINE: usize = 64 * 1024;
 
 /// Prints one reply: byte for byte in a pipe, escaped on a terminal, as a hexdump, or not at all
-/// where a report will tell it.
+/// where the report contains it.
 #[derive(Debug)]
 pub struct ReplyPrinter<'a> {
     output: &'a Output,
@@ -31,20 +31,20 @@ pub struct ReplyPrinter<'a> {
     last: Option<u8>,
 }
 
-/// How a reply is shown.
+/// How to show a reply.
 #[derive(Debug)]
 enum Form {
-    /// In a report.
+    /// Only in the report.
     Reported,
-    /// As it is.
+    /// Unchanged.
     Bytes,
-    /// Safe for a terminal.
+    /// Escaped for a terminal.
     Escaped(Sanitizer),
     /// As a hexdump.
     Hex(Hexdump),
 }
 
-/// What begins each line, and the line that is not yet whole.
+/// The prefix of each line, and the unfinished line.
 #[derive(Debug)]
 struct Label {
     prefix: Vec<u8>,
@@ -70,7 +70,7 @@ impl<'a> ReplyPrinter<'a> {
         }
     }
 
-    /// Whether the reply is to be kept for a report.
+    /// Whether the reply must be kept for the report.
     pub fn captures(&self) -> bool {
         matches!(self.form, Form::Reported)
     }
@@ -87,8 +87,7 @@ impl<'a> ReplyPrinter<'a> {
         self.print(text.as_bytes())
     }
 
-    /// No more will come: prints what was held back, and on a terminal a line end if the reply
-    /// has none.
+    /// Ends the reply: prints pending bytes, and on a terminal a newline if the reply has none.
     pub fn finish(&mut self) -> anyhow::Result<()> {
         let mut text = String::new();
         match &mut self.form {
@@ -97,8 +96,8 @@ impl<'a> ReplyPrinter<'a> {
             Form::Hex(hexdump) => hexdump.finish(&mut text),
         }
         self.print(text.as_bytes())?;
-        let shown_to_a_person = matches!(self.form, Form::Escaped(_)) || self.label.is_some();
-        if shown_to_a_person && self.last.is_some_and(|last| last != b'\n') {
+        let needs_newline = matches!(self.form, Form::Escaped(_)) || self.label.is_some();
+        if needs_newline && self.last.is_some_and(|last| last != b'\n') {
             self.print(b"\n")?;
         }
         Ok(())
@@ -117,8 +116,8 @@ impl<'a> ReplyPrinter<'a> {
             label.line.extend_from_slice(piece);
             if label.line.last() == Some(&b'\n') {
                 label.flush(&mut lines);
-            } else if label.line.len() > LONGEST_LINE {
-                // Memory is bounded; a line end keeps the next label at the start of a line.
+            } else if label.line.len() > MAX_PENDING_LINE {
+                // Bounds memory; the newline keeps the next label at the start of a line.
                 label.line.push(b'\n');
                 label.flush(&mut lines);
             }
