@@ -185,8 +185,14 @@ mod tests {
             help: "like a: board".to_owned(),
         }];
         assert_eq!(to_lines(Shell::Bash, &proposals), "sim:esp32\n");
-        assert_eq!(to_lines(Shell::Fish, &proposals), "sim:esp32\tlike a: board\n");
-        assert_eq!(to_lines(Shell::Zsh, &proposals), "sim\\:esp32:like a: board\n");
+        assert_eq!(
+            to_lines(Shell::Fish, &proposals),
+            "sim:esp32\tlike a: board\n"
+        );
+        assert_eq!(
+            to_lines(Shell::Zsh, &proposals),
+            "sim\\:esp32:like a: board\n"
+        );
         let unfinished = [Proposal {
             value: "sim:".to_owned(),
             help: String::new(),

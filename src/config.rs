@@ -179,9 +179,8 @@ impl Place {
     /// The text is not valid TOML for this file, or the value is invalid.
     pub fn find(&self, text: &str, key: Key) -> Result<Option<Found>, Failure> {
         let content = parse(text).map_err(|(line, message)| {
-            Failure::usage(format!("{}:{line}: {message}", self.name())).hint(format!(
-                "see tcpctl config --help; e.g. {EXAMPLE}"
-            ))
+            Failure::usage(format!("{}:{line}: {message}", self.name()))
+                .hint(format!("see tcpctl config --help; e.g. {EXAMPLE}"))
         })?;
         let value = match key {
             Key::Target => content.target,

@@ -13,7 +13,12 @@ pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Kind::Internal, format!("cannot start the async runtime: {error}")))?;
+        .map_err(|error| {
+            Failure::new(
+                Kind::Internal,
+                format!("cannot start the async runtime: {error}"),
+            )
+        })?;
     let output = runtime.block_on(future);
     runtime.shutdown_background();
     Ok(output)
