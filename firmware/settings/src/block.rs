@@ -1,19 +1,19 @@
 //! The block of settings in flash.
 //!
-//! It stands at the start of a 4 kB data partition, one erasable sector; what follows it is not
-//! read. Numbers in the header are little-endian.
+//! A block is at the start of a 4 kB sector, the smallest erasable unit. Numbers in the header are
+//! little-endian.
 //!
 //! | offset | bytes | |
 //! |---:|---:|---|
 //! | 0 | 4 | magic, `TCPS` |
-//! | 4 | 2 | version of the format, now 3 |
-//! | 6 | 2 | n, the length of the body |
+//! | 4 | 2 | version of the format, now 4 |
+//! | 6 | 2 | n, length of the body |
 //! | 8 | 4 | CRC-32 (ISO-HDLC: Ethernet's, zlib's) of bytes 4 to 7 and of the body |
 //! | 12 | n | body, in [postcard](https://postcard.jamesmunns.com/wire-format) |
 //!
-//! The header is the same for every version, so that an undamaged block from the future is known
-//! as one. The body is these fields in this order; `u16` and `u32` are varints, text and bytes
-//! have their length (a varint) before them, and `?` is a byte, 0 for none or 1 and the value:
+//! The header is the same in every version, so that an undamaged block of a newer version is
+//! recognized. The body has these fields in this order. `u16` and `u32` are varints, text and bytes
+//! follow their length (a varint), and `?` is a byte, 0 for none or 1 and the value:
 //!
 //! | field | type | since |
 //! |---|---|---|
@@ -29,9 +29,16 @@
 //! | request timeout, ms | `u32` | 2, else 5000 |
 //! | services | `u8`, 0 or 1 | 2, else 0 |
 //! | status | `u8`, 0 or 1 | 3, else 1 |
+//! | sequence number | `u32` | 4, else 0 |
+//! | trial | `u8`, 0 or 1 | 4, else 0 |
+//! | management key | 32 bytes`?` | 4, else none |
+//! | commands | `u8`, 0 or 1 | 4, else 0 |
+//! | management | `u8`, 0 or 1 | 4, else 1 (0 if the TCP port is 3001) |
 //!
-//! The passphrase is there in plain text, as the radio needs it. Who can read a board's flash can
-//! read it, unless the chip encrypts its flash.
+//! The state of a trial is at the end of the sector, see [`sectors`](crate::sectors).
+//!
+//! Passphrase and key are in plain text. Who can read a board's flash can read them, unless the
+//! chip encrypts its flash.
 
 use core::error::Error;
 use core::fmt;
@@ -39,56 +46,61 @@ use core::fmt;
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use serde::Deserialize;
 
-use crate::wire::{MAX_BODY_LEN, Version1, Version2, Version3};
+use crate::wire::{MAX_BODY_LEN, Version1, Version2, Version3, Version4};
 use crate::{Invalid, Settings};
 
-/// The bytes of flash that a block may fill: one sector, the least that can be erased.
+/// Size of a sector, in bytes.
 pub const BLOCK_SIZE: usize = 4096;
 
-/// The most bytes that [`Settings::encode`] writes.
+/// Length of the longest block, in bytes.
 pub const MAX_LEN: usize = HEADER_LEN + MAX_BODY_LEN;
 
-/// The version that [`Settings::encode`] writes, and the newest that [`Settings::decode`] reads.
-pub const VERSION: u16 = 3;
+/// The version that [`Record::encode`] writes, and the newest that [`Record::decode`] reads.
+pub const VERSION: u16 = 4;
 
 const MAGIC: [u8; 4] = *b"TCPS";
 const HEADER_LEN: usize = 12;
 
-const _: () = assert!(MAX_LEN <= BLOCK_SIZE);
+const _: () = assert!(MAX_LEN <= crate::sectors::MARKS_OFFSET);
 
-/// No table: a kilobyte of flash would save microseconds, once a boot.
+/// A table would cost a kilobyte and save microseconds at each start.
 const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
-impl Settings {
-    /// Writes these settings as a block and returns the part of `buffer` that it fills.
+/// Whether settings are kept unless they are confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordKind {
+    /// Kept.
+    Permanent,
+    /// Replaced by the previous settings unless they are confirmed.
+    Trial,
+}
+
+/// What a block holds: settings, and their place in the sequence of changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The settings.
+    pub settings: Settings,
+    /// Increases by 1 with each write. The higher one of two sectors is newer.
+    pub sequence: u32,
+    /// Permanent or on trial.
+    pub kind: RecordKind,
+}
+
+impl Record {
+    /// Writes a block and returns the part of `buffer` that it fills.
     ///
     /// # Errors
     /// [`BufferTooSmall`], never with [`MAX_LEN`] bytes.
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], BufferTooSmall> {
-        let (header, rest) = buffer
-            .split_first_chunk_mut::<HEADER_LEN>()
-            .ok_or(BufferTooSmall)?;
-        let body = postcard::to_slice(&Version3::from(self), rest).map_err(|_| BufferTooSmall)?;
-        // A body of more than 65535 bytes does not fit any block.
-        let length = u16::try_from(body.len()).map_err(|_| BufferTooSmall)?;
-
-        let [v0, v1] = VERSION.to_le_bytes();
-        let [l0, l1] = length.to_le_bytes();
-        let [m0, m1, m2, m3] = MAGIC;
-        let [c0, c1, c2, c3] = checksum([v0, v1, l0, l1], body).to_le_bytes();
-        *header = [m0, m1, m2, m3, v0, v1, l0, l1, c0, c1, c2, c3];
-
-        let filled = HEADER_LEN + body.len();
-        buffer.get(..filled).ok_or(BufferTooSmall)
+        encode(&self.settings, self.sequence, self.kind, buffer)
     }
 
     /// Reads a block of this version or an older one; `sector` may be longer than the block.
     ///
-    /// A setting that an older version did not have takes its default.
+    /// Fields that an older version lacks take their defaults.
     ///
     /// # Errors
-    /// Says what is there instead of settings, and what to do. It never panics, whatever the
-    /// bytes.
+    /// What is there instead. It never panics, whatever the bytes.
     pub fn decode(sector: &[u8]) -> Result<Self, DecodeError> {
         let sector = sector.get(..BLOCK_SIZE).unwrap_or(sector);
         let is_all = |value| sector.iter().all(|&byte| byte == value);
@@ -116,10 +128,11 @@ impl Settings {
                 _ => DecodeError::Corrupted,
             });
         }
-        let body = match u16::from_le_bytes([v0, v1]) {
-            1 => Version2::from(read::<Version1<'_>>(body)?).into(),
-            2 => read::<Version2<'_>>(body)?.into(),
-            3 => read::<Version3<'_>>(body)?,
+        let body: Version4<'_> = match u16::from_le_bytes([v0, v1]) {
+            1 => Version3::from(Version2::from(read::<Version1<'_>>(body)?)).into(),
+            2 => Version3::from(read::<Version2<'_>>(body)?).into(),
+            3 => read::<Version3<'_>>(body)?.into(),
+            4 => read(body)?,
             0 => return Err(DecodeError::Malformed),
             version => return Err(DecodeError::Newer { version }),
         };
@@ -127,7 +140,48 @@ impl Settings {
     }
 }
 
-/// Reads a body to its last byte.
+impl Settings {
+    /// Writes these settings as the permanent block of a board that has no other.
+    ///
+    /// # Errors
+    /// [`BufferTooSmall`], never with [`MAX_LEN`] bytes.
+    pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], BufferTooSmall> {
+        encode(self, 1, RecordKind::Permanent, buffer)
+    }
+
+    /// The settings of a block; see [`Record::decode`].
+    ///
+    /// # Errors
+    /// As [`Record::decode`].
+    pub fn decode(sector: &[u8]) -> Result<Self, DecodeError> {
+        Ok(Record::decode(sector)?.settings)
+    }
+}
+
+fn encode<'b>(
+    settings: &Settings,
+    sequence: u32,
+    kind: RecordKind,
+    buffer: &'b mut [u8],
+) -> Result<&'b [u8], BufferTooSmall> {
+    let (header, rest) = buffer
+        .split_first_chunk_mut::<HEADER_LEN>()
+        .ok_or(BufferTooSmall)?;
+    let body = postcard::to_slice(&Version4::new(settings, sequence, kind), rest)
+        .map_err(|_| BufferTooSmall)?;
+    let length = u16::try_from(body.len()).map_err(|_| BufferTooSmall)?;
+
+    let [v0, v1] = VERSION.to_le_bytes();
+    let [l0, l1] = length.to_le_bytes();
+    let [m0, m1, m2, m3] = MAGIC;
+    let [c0, c1, c2, c3] = checksum([v0, v1, l0, l1], body).to_le_bytes();
+    *header = [m0, m1, m2, m3, v0, v1, l0, l1, c0, c1, c2, c3];
+
+    let filled = HEADER_LEN + body.len();
+    buffer.get(..filled).ok_or(BufferTooSmall)
+}
+
+/// Reads a whole body.
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
     match postcard::take_from_bytes(body) {
         Ok((value, [])) => Ok(value),
@@ -135,7 +189,7 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
     }
 }
 
-/// The check sum of a version and a length, as they are in flash, and of a body.
+/// The CRC of a version and a length, as they are in flash, and of a body.
 fn checksum(version_and_length: [u8; 4], body: &[u8]) -> u32 {
     let mut digest = CRC.digest();
     digest.update(&version_and_length);
@@ -143,13 +197,13 @@ fn checksum(version_and_length: [u8; 4], body: &[u8]) -> u32 {
     digest.finalize()
 }
 
-/// The buffer for a block is shorter than the block; [`MAX_LEN`] bytes always do.
+/// The buffer is shorter than the block. [`MAX_LEN`] bytes always suffice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferTooSmall;
 
 impl fmt::Display for BufferTooSmall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the buffer is too small; {MAX_LEN} bytes always do")
+        write!(f, "the buffer has fewer than {MAX_LEN} bytes")
     }
 }
 
@@ -159,50 +213,38 @@ impl Error for BufferTooSmall {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// Erased flash (all 0xFF), or all 0x00: none were ever written, or they were erased.
+    /// Erased flash (all 0xFF), or all 0x00.
     Blank,
-    /// Something else, without the magic.
+    /// Other data, without the magic.
     NotSettings,
-    /// A block that goes on beyond the sector, or whose end was never written.
+    /// A block that continues beyond the sector, or whose end was never written.
     Torn,
-    /// A block with a wrong check sum.
+    /// A block with a wrong CRC.
     Corrupted,
-    /// An undamaged block in a format of the future.
+    /// An undamaged block of a newer version.
     Newer {
         /// Its version.
         version: u16,
     },
-    /// An undamaged block whose body doesn't read as its version says.
+    /// An undamaged block whose body does not fit its version.
     Malformed,
-    /// An undamaged block with a setting that is not allowed.
+    /// An undamaged block with an invalid value.
     Invalid(Invalid),
 }
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const AGAIN: &str = "write them again with `tcpctl flash`";
         match self {
-            Self::Blank => {
-                f.write_str("no settings are stored; write some with `tcpctl flash --mode ap|sta`")
-            }
-            Self::NotSettings => write!(
-                f,
-                "what is stored is not settings; if it may be overwritten, {AGAIN}"
-            ),
-            Self::Torn => write!(f, "the stored settings are cut short; {AGAIN}"),
-            Self::Corrupted => write!(f, "the stored settings are damaged; {AGAIN}"),
+            Self::Blank => f.write_str("no settings are stored"),
+            Self::NotSettings => f.write_str("the settings partition holds other data"),
+            Self::Torn => f.write_str("the stored settings are incomplete"),
+            Self::Corrupted => f.write_str("the stored settings are damaged"),
             Self::Newer { version } => write!(
                 f,
-                "the stored settings are of version {version}, newer than the {VERSION} that is \
-                 understood here; update the firmware or tcpctl, whichever says this"
+                "the stored settings have format {version}, newer than the supported {VERSION}"
             ),
-            Self::Malformed => write!(
-                f,
-                "the stored settings are undamaged and yet make no sense; {AGAIN}"
-            ),
-            Self::Invalid(invalid) => {
-                write!(f, "the stored settings are not valid ({invalid}); {AGAIN}")
-            }
+            Self::Malformed => f.write_str("the stored settings have an invalid structure"),
+            Self::Invalid(invalid) => write!(f, "the stored settings are invalid: {invalid}"),
         }
     }
 }

@@ -1,28 +1,28 @@
-//! What the server answers.
+//! The reply of the greeting server.
 
 use core::fmt;
 use core::str::FromStr;
 
 use heapless::Vec;
 
-use crate::escape::write_escaped;
+use crate::wifi::write_escaped;
 use crate::{Field, Invalid, Reason};
 
-/// The server's answer: 1 to 256 bytes, any bytes, sent as they are; at first `Hello World`.
+/// The reply of the server: 1 to 256 arbitrary bytes, by default `Hello World`.
 ///
-/// An empty one is refused: a client could not tell it from a server that failed. 256 bytes go in
-/// one segment, even to a peer that names no maximum segment size (536 bytes, RFC 9293, 3.7.1).
+/// An empty reply is refused because a client cannot distinguish it from a failed server. 256 bytes
+/// fit one segment, even without an MSS option (536 bytes, RFC 9293 §3.7.1).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Greeting(Vec<u8, { Self::MAX_LEN }>);
 
 impl Greeting {
-    /// The most bytes of a greeting.
+    /// Longest greeting, in bytes.
     pub const MAX_LEN: usize = 256;
 
     /// Checks a greeting.
     ///
     /// # Errors
-    /// Refuses an empty one and one of more than [`MAX_LEN`](Self::MAX_LEN) bytes.
+    /// It is empty or longer than [`MAX_LEN`](Self::MAX_LEN) bytes.
     pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self, Invalid> {
         let bytes = bytes.as_ref();
         match Vec::from_slice(bytes) {
@@ -38,7 +38,7 @@ impl Greeting {
         }
     }
 
-    /// The bytes that are sent.
+    /// The bytes to send.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -76,7 +76,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn a_greeting_has_1_to_256_bytes() {
+    fn greeting_length_is_1_to_256_bytes() {
         assert!(Greeting::new([0; 1]).is_ok());
         assert!(Greeting::new([0; 256]).is_ok());
         for got in [0, 257] {
@@ -94,12 +94,12 @@ mod tests {
     }
 
     #[test]
-    fn the_greeting_is_the_tutorials_unless_told_otherwise() {
+    fn default_greeting_is_hello_world() {
         assert_eq!(Greeting::default().as_bytes(), b"Hello World");
     }
 
     #[test]
-    fn a_displayed_greeting_can_not_harm_a_terminal() {
+    fn displayed_greeting_is_escaped() {
         let greeting = Greeting::new(b"hi\r\n\x1b[31m\xf0").unwrap();
         assert_eq!(greeting.to_string(), "hi\\r\\n\\u{1b}[31m\\xf0");
     }

@@ -1,4 +1,4 @@
-//! What the board is called in DHCP and, with `.local`, in mDNS.
+//! Host name of a board in DHCP and, with `.local`, in mDNS.
 
 use core::fmt::{self, Write};
 use core::str::FromStr;
@@ -7,26 +7,25 @@ use heapless::String;
 
 use crate::{Field, Invalid, Reason};
 
-/// A host name: one label of letters, digits and hyphens, without a hyphen at either end (RFC 1035,
-/// 2.3.1, with RFC 1123, 2.1, which lets a digit start it).
+/// A host name: one label of letters, digits and inner hyphens (RFC 1035 §2.3.1, RFC 1123 §2.1).
 ///
-/// A label may have 63 characters; this one has 32 at most, which is what the board's TCP/IP stack
-/// sends as a DHCP host name. Its case is kept, although names are compared without.
+/// At most 32 characters, the limit of the board's TCP/IP stack for the DHCP host name. The case
+/// is kept, although names are compared without it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct HostName(String<{ Self::MAX_LEN }>);
 
 impl HostName {
-    /// The most characters of a name.
+    /// Longest name, in characters.
     pub const MAX_LEN: usize = 32;
 
     /// Checks a name.
     ///
     /// # Errors
-    /// Says how long it is, or which character is not allowed where.
+    /// The length, or a character that is not allowed.
     pub fn new(name: &str) -> Result<Self, Invalid> {
         let refuse = |reason| Err(Invalid::new(Field::HostName, reason));
-        let stray = |&(_, c): &(usize, char)| !c.is_ascii_alphanumeric() && c != '-';
-        if let Some((index, got)) = name.chars().enumerate().find(stray) {
+        let invalid = |&(_, c): &(usize, char)| !c.is_ascii_alphanumeric() && c != '-';
+        if let Some((index, got)) = name.chars().enumerate().find(invalid) {
             return refuse(Reason::HostNameCharacter {
                 got,
                 position: index + 1,
@@ -45,15 +44,12 @@ impl HostName {
         }
     }
 
-    /// The name of a board that was given none: `tcpctl-` and the last four hexadecimal digits of
-    /// its MAC address, as printed on many boards.
-    ///
-    /// It is its SSID too, where that was not given. Here it is defined once, for the board that
-    /// takes the name and for the tool that says what to look for.
+    /// The default name: `tcpctl-` and the last four hexadecimal digits of the MAC address. It is
+    /// the default SSID of an access point, too.
     pub fn of_board(mac: [u8; 6]) -> Self {
         let [.., high, low] = mac;
         let mut name = String::new();
-        // 11 characters of 32: writing can't fail.
+        // 11 of 32 characters: writing cannot fail.
         _ = write!(name, "tcpctl-{high:02x}{low:02x}");
         Self(name)
     }
@@ -96,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_a_host_name() {
+    fn labels_are_accepted() {
         for name in [
             "a",
             "7",
@@ -110,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_name_has_1_to_32_characters() {
+    fn length_is_1_to_32_characters() {
         assert_eq!(
             reason(""),
             Reason::Length {
@@ -130,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_name_has_letters_digits_and_hyphens() {
+    fn only_letters_digits_and_hyphens_are_accepted() {
         for (name, got, position) in [
             ("my_board", '_', 3),
             ("board.local", '.', 6),
@@ -145,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn a_host_name_has_no_hyphen_at_an_end() {
+    fn a_hyphen_at_either_end_is_refused() {
         for name in ["-", "-a", "a-"] {
             assert_eq!(reason(name), Reason::EdgeHyphen);
         }
     }
 
     #[test]
-    fn a_board_without_a_name_is_named_after_its_mac() {
+    fn default_name_comes_from_the_mac() {
         let name = HostName::of_board([0x84, 0xF7, 0x03, 0x1A, 0x0B, 0x3C]);
         assert_eq!(name.as_str(), "tcpctl-0b3c");
         assert_eq!(HostName::new(name.as_str()), Ok(name));

@@ -1,28 +1,30 @@
-//! The settings of a board: the contract between the firmware that runs on it and the `tcpctl` that
-//! flashes it.
+//! The settings of a board: what `tcpctl flash` and `tcpctl configure` write, and the firmware reads.
 //!
-//! A value goes one way through this crate, and is checked once:
+//! A value is checked once, where it enters:
 //!
 //! ```text
-//! an option, a byte string           flash
-//!        |                             |  block: magic, version, length, check sum
-//!        v                             v  wire: the body, version by version
-//!   Ssid, Passphrase, Channel, ...  <--+
-//!        |   a type a setting, valid once it exists
+//! option, key=value                 flash
+//!        |                            |  block: magic, version, length, CRC
+//!        v                            v  wire: the body, one type per version
+//!   Ssid, Passphrase, Channel, ... <--+
+//!        |   one type per setting, always valid
 //!        v
-//!   Network + ServerSettings        rules between settings
+//!   Network + ServerSettings       rules between settings
 //!        |
 //!        v
-//!    Settings  --overridden_by(Changes)-->  Settings  --encode-->  flash
+//!    Settings  --with_changes(Changes)-->  Settings  --encode-->  flash
 //! ```
 //!
-//! - `wifi`, `network`, `host_name`: what the radio and the network have to know
-//! - `server`, `greeting`: what the servers have to know; a virtual board needs no more
-//! - `settings`, `change`: all of it together, and how some of it is changed
-//! - `block`, `wire`: how it is stored; [`Settings::decode`] is the only way back
-//! - `error`: a refusal names the [`Field`] and the [`Reason`], and never a secret
+//! - `table`: name, type, values and help of every setting; options are derived from it
+//! - `wifi`, `network`, `host_name`: settings of the radio and the network
+//! - `server`, `greeting`: settings of the servers; a virtual board needs no others
+//! - `changes`: [`Settings`], and how some of them are changed
+//! - `block`, `wire`: the format in flash
+//! - `sectors`: two sectors, trials and rollback
+//! - `error`: an error names the [`Field`] and the [`Reason`], never a secret
 //!
-//! No allocation, no I/O, no clock: it runs on the chip and on the desk alike.
+//! `no_std`, without allocation, I/O or clock. The feature `help` adds the help texts, which a chip
+//! does not need.
 //!
 //! ```
 //! use tcpctl_settings::{DecodeError, MAX_LEN, Network, Passphrase, Security, Settings};
@@ -46,30 +48,32 @@
 extern crate std;
 
 pub mod block;
-mod change;
+mod changes;
 mod error;
-mod escape;
 mod greeting;
 mod host_name;
+mod key;
+mod macros;
 mod network;
-mod number;
+pub mod sectors;
 mod server;
-mod settings;
+mod table;
 mod wifi;
 mod wire;
 
-pub use block::{BLOCK_SIZE, BufferTooSmall, DecodeError, MAX_LEN, VERSION};
-pub use change::Changes;
-pub use error::{Afresh, Field, Invalid, Reason};
+pub use block::{BLOCK_SIZE, BufferTooSmall, DecodeError, MAX_LEN, Record, RecordKind, VERSION};
+pub use changes::Settings;
+pub use error::{Invalid, NoStoredSettings, Reason};
 pub use greeting::Greeting;
 pub use host_name::HostName;
+pub use key::ManagementKey;
 pub use network::{Channel, MaxStations, Mode, Network};
 pub use server::{
-    Backlog, RequestTimeout, ServerParts, ServerSettings, Services, Status, TcpPort, Workers,
+    Backlog, Commands, MANAGEMENT_PORT, Management, RequestTimeout, ServerParts, ServerSettings,
+    Services, Status, TcpPort, Workers,
 };
-pub use settings::Settings;
+pub use table::{Changes, Field, Value, Values};
 pub use wifi::{Passphrase, Security, Ssid};
 
-/// The partition table of every board, as ESP-IDF's tools write it down: where the program and
-/// these settings are in flash. It is here because a package has no files of its neighbours.
+/// The partition table of every board, in the CSV format of ESP-IDF.
 pub const PARTITIONS: &str = include_str!("../partitions.csv");

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use crate::number::bounded_number;
+use crate::macros::bounded_number;
 use crate::{Field, Invalid, Reason, Security, Ssid};
 
 /// Whether the board opens a network or joins one.
@@ -36,19 +36,19 @@ impl FromStr for Mode {
     }
 }
 
-/// The mode, and what is lost when it changes: the network's name and its key.
+/// The mode, with the SSID and passphrase that belong to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Network {
     /// The board opens a network.
     AccessPoint {
-        /// Its name; `None` for [`HostName::of_board`](crate::HostName::of_board).
+        /// SSID; `None` for [`HostName::of_board`](crate::HostName::of_board).
         ssid: Option<Ssid>,
-        /// How it is protected. [`Security::Open`] is a choice, never an omission.
+        /// How it is protected. There is no default.
         security: Security,
     },
     /// The board joins a network.
     Station {
-        /// Its name.
+        /// SSID.
         ssid: Ssid,
         /// How it is protected.
         security: Security,
@@ -56,7 +56,7 @@ pub enum Network {
 }
 
 impl Network {
-    /// Whether the board opens the network or joins it.
+    /// Access point or station.
     pub const fn mode(&self) -> Mode {
         match self {
             Self::AccessPoint { .. } => Mode::AccessPoint,
@@ -64,7 +64,7 @@ impl Network {
         }
     }
 
-    /// The network's name; `None` for an access point that is named after its MAC address.
+    /// The SSID; `None` for an access point that is named after its MAC address.
     pub const fn ssid(&self) -> Option<&Ssid> {
         match self {
             Self::AccessPoint { ssid, .. } => ssid.as_ref(),
@@ -81,19 +81,17 @@ impl Network {
 }
 
 bounded_number! {
-    /// The access point's channel in the 2.4 GHz band: 1 to 13, at first 1 (as in ESP-IDF's access
-    /// point example).
+    /// Channel of the access point in the 2.4 GHz band: 1 to 13, by default 1.
     ///
-    /// 12 and 13 are not used everywhere (not in the USA). 14 is refused: only Japan allows it, and
-    /// only with 802.11b's modulations (IEEE 802.11-2020, annex E).
+    /// Some countries, such as the USA, do not use 12 and 13. 14 is refused: only Japan allows it,
+    /// and only with 802.11b (IEEE 802.11-2020, annex E).
     Channel(u8), Field::Channel, 1..=13, default 1, refused 14 => Reason::Channel14
 }
 
 bounded_number! {
-    /// How many stations the access point takes: 1 to 10, at first 4 (the tutorial's number).
+    /// Stations that the access point accepts: 1 to 10, by default 4.
     ///
-    /// 10 is the least of the maxima of the ESP32, C3, C6, S2 and S3 radios (ESP-IDF,
-    /// `ESP_WIFI_MAX_CONN_NUM`).
+    /// Every supported radio takes 10 (ESP-IDF, `ESP_WIFI_MAX_CONN_NUM`).
     MaxStations(u8), Field::MaxStations, 1..=10, default 4
 }
 
@@ -103,12 +101,12 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn a_mode_is_read_as_it_is_written() {
+    fn displayed_mode_parses_to_the_same_mode() {
         for mode in [Mode::AccessPoint, Mode::Station] {
             assert_eq!(mode.to_string().parse(), Ok(mode));
         }
         let refused = "AP".parse::<Mode>().unwrap_err();
-        assert_eq!(refused.to_string(), "mode: unknown; choose ap or sta");
+        assert_eq!(refused.to_string(), "mode: must be ap or sta");
     }
 
     #[test]
@@ -131,20 +129,20 @@ mod tests {
     }
 
     #[test]
-    fn channel_14_is_refused_with_the_reason() {
+    fn channel_14_is_refused_with_a_reason() {
         let refused = "14".parse::<Channel>().unwrap_err();
         assert_eq!(refused.reason, Reason::Channel14);
         assert!(refused.to_string().contains("Japan"), "{refused}");
     }
 
     #[test]
-    fn stations_are_1_to_10() {
+    fn max_stations_is_1_to_10() {
         assert_eq!(MaxStations::default().get(), 4);
         assert!(MaxStations::new(1).is_ok());
         assert!(MaxStations::new(10).is_ok());
         assert_eq!(
             MaxStations::new(11).unwrap_err().to_string(),
-            "max-stations: 11; choose 1 to 10"
+            "max-stations: 11 is not in the range 1 to 10"
         );
         assert!(MaxStations::new(0).is_err());
     }

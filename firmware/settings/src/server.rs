@@ -1,50 +1,53 @@
-//! The settings of the servers, without any Wi-Fi: all that a virtual board needs.
+//! Settings of the servers: everything that a virtual board needs.
 
 use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
 
-use crate::number::bounded_number;
+use crate::macros::{bounded_number, switch};
 use crate::{Field, Greeting, Invalid, Reason};
 
+/// The TCP port of the management channel.
+pub const MANAGEMENT_PORT: u16 = 3001;
+
 bounded_number! {
-    /// The greeting server's TCP port: 1 to 65535, at first 3000 (the tutorial's).
+    /// TCP port of the greeting server: 1 to 65535, by default 3000.
     TcpPort(u16), Field::TcpPort, 1..=65535, default 3000
 }
 
 bounded_number! {
-    /// Connections served at once: 1 to 32, at first 4.
+    /// Connections served at once: 1 to 32, by default 4.
     ///
-    /// Each costs the board a socket with its buffers. The tutorial's server had one.
+    /// Each costs the board a socket with its buffers.
     Workers(u8), Field::Workers, 1..=32, default 4
 }
 
 bounded_number! {
-    /// Connections that are accepted and wait in order for a worker: 0 to 32, at first 4.
+    /// Accepted connections that wait for a worker: 0 to 32, by default 4.
     ///
-    /// One more than that is refused at once. Each costs the board a socket, as a worker does.
+    /// Further connections are refused. Each costs the board a socket with its buffers.
     Backlog(u8), Field::Backlog, 0..=32, default 4
 }
 
-/// How long a connection that says nothing keeps its worker before it is greeted: 0 to 10 minutes
-/// in whole milliseconds, at first 5 s.
+/// Time that a silent connection keeps its worker before it gets the greeting: 0 to 10 minutes in
+/// whole milliseconds, by default 5 s.
 ///
-/// 0 is the tutorial's way: read what has come, and greet.
+/// With 0 the server reads what has arrived and replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestTimeout(u32);
 
 impl RequestTimeout {
-    /// Read what has come, and greet.
+    /// Read what has arrived and reply.
     pub const NONE: Self = Self(0);
-    /// The most that is allowed: 10 minutes.
+    /// Longest timeout: 10 minutes.
     pub const MAX: Self = Self(600_000);
-    /// What a board has that was told nothing: 5 s.
+    /// Default timeout: 5 s.
     pub const DEFAULT: Self = Self(5_000);
 
     /// Checks a number of milliseconds.
     ///
     /// # Errors
-    /// Refuses more than 10 minutes.
+    /// More than 10 minutes.
     pub const fn from_millis(millis: u32) -> Result<Self, Invalid> {
         if millis > Self::MAX.0 {
             return Err(Invalid::new(
@@ -57,12 +60,12 @@ impl RequestTimeout {
         Ok(Self(millis))
     }
 
-    /// The milliseconds.
+    /// The timeout in milliseconds.
     pub const fn as_millis(self) -> u32 {
         self.0
     }
 
-    /// The time to wait; zero means not at all.
+    /// The timeout; zero means not to wait.
     pub const fn as_duration(self) -> Duration {
         Duration::from_millis(self.0 as u64)
     }
@@ -71,10 +74,8 @@ impl RequestTimeout {
 impl TryFrom<Duration> for RequestTimeout {
     type Error = Invalid;
 
-    /// Checks a time.
-    ///
-    /// One finer than a millisecond is refused and not rounded: half a millisecond must not become
-    /// 0, which means another thing.
+    /// Checks a duration. A fraction of a millisecond is refused rather than rounded, because 0
+    /// has another meaning.
     fn try_from(time: Duration) -> Result<Self, Invalid> {
         if !time.subsec_nanos().is_multiple_of(1_000_000) {
             return Err(Invalid::new(
@@ -94,19 +95,33 @@ impl Default for RequestTimeout {
 
 impl fmt::Display for RequestTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}ms", self.0)
+        match self.0 {
+            millis if millis.is_multiple_of(1000) => write!(f, "{}s", millis / 1000),
+            millis => write!(f, "{millis}ms"),
+        }
     }
 }
 
-/// Whether the bench services are there. At first they are not: they send and take as much as a
-/// peer likes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Services {
-    /// The greeting server alone.
-    #[default]
-    Off,
-    /// Echo (RFC 862), discard (RFC 863) and the character generator (RFC 864) as well.
-    On,
+impl FromStr for RequestTimeout {
+    type Err = Invalid;
+
+    /// Parses whole seconds or milliseconds, as `Display` writes them.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let (number, unit_ms) = match text.strip_suffix("ms") {
+            Some(number) => (number, 1),
+            None => (text.strip_suffix('s').unwrap_or(""), 1000),
+        };
+        let number: u32 = number
+            .parse()
+            .map_err(|_| Invalid::new(Field::RequestTimeout, Reason::NotADuration))?;
+        Self::from_millis(number.saturating_mul(unit_ms))
+    }
+}
+
+switch! {
+    /// Whether the board runs the services echo (RFC 862), discard (RFC 863) and chargen (RFC 864).
+    /// Off by default: they send and receive without a limit.
+    Services, Field::Services, default Off
 }
 
 impl Services {
@@ -114,112 +129,86 @@ impl Services {
     pub const PORTS: [(&str, u16); 3] = [("echo", 7), ("discard", 9), ("chargen", 19)];
 }
 
-impl fmt::Display for Services {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Off => "off",
-            Self::On => "on",
-        })
-    }
+switch! {
+    /// Whether the requests `status` and `readings` get the board's data (on by default) or the
+    /// greeting.
+    Status, Field::Status, default On
 }
 
-impl FromStr for Services {
-    type Err = Invalid;
-
-    fn from_str(word: &str) -> Result<Self, Invalid> {
-        match word {
-            "on" => Ok(Self::On),
-            "off" => Ok(Self::Off),
-            _ => Err(Invalid::new(Field::Services, Reason::NotOneOf("on", "off"))),
-        }
-    }
+switch! {
+    /// Whether commands that change something are accepted. Off by default: the port is open to
+    /// everyone on the network.
+    Commands, Field::Commands, default Off
 }
 
-/// What a request of the one line `status` gets: the board's readings, or the greeting as any other
-/// request. At first the readings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Status {
-    /// The greeting.
-    Off,
-    /// One line of JSON: uptime, memory, signal, temperature, counters.
-    #[default]
-    On,
+switch! {
+    /// Whether settings and updates are accepted over the network. It needs a management key, too.
+    Management, Field::Management, default On
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Off => "off",
-            Self::On => "on",
-        })
-    }
-}
-
-impl FromStr for Status {
-    type Err = Invalid;
-
-    fn from_str(word: &str) -> Result<Self, Invalid> {
-        match word {
-            "on" => Ok(Self::On),
-            "off" => Ok(Self::Off),
-            _ => Err(Invalid::new(Field::Status, Reason::NotOneOf("on", "off"))),
-        }
-    }
-}
-
-/// The parts of [`ServerSettings`], each of them valid; its default is the board's.
+/// The parts of [`ServerSettings`], each of them valid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerParts {
-    /// Where the greeting server listens.
+    /// Port of the greeting server.
     pub port: TcpPort,
-    /// What it answers.
+    /// Its reply.
     pub greeting: Greeting,
     /// Connections served at once.
     pub workers: Workers,
-    /// Connections that wait.
+    /// Connections that wait for a worker.
     pub backlog: Backlog,
-    /// How long a silent connection keeps its worker.
+    /// Time that a silent connection keeps its worker.
     pub request_timeout: RequestTimeout,
-    /// The bench services.
+    /// Echo, discard and chargen.
     pub services: Services,
-    /// What a request of `status` gets.
+    /// Reply to `status` and `readings`.
     pub status: Status,
+    /// Commands that change something.
+    pub commands: Commands,
+    /// Settings and updates over the network.
+    pub management: Management,
 }
 
-/// The settings of the greeting server and the bench services, which can run together.
+/// The settings of the servers, which never share a port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerSettings(ServerParts);
 
 impl ServerSettings {
-    /// Checks that the parts fit each other.
+    /// Checks the parts together.
     ///
     /// # Errors
-    /// Refuses a bench service's port for the greeting server while the services are on.
+    /// The greeting server has the port of another server that is on.
     pub fn new(parts: ServerParts) -> Result<Self, Invalid> {
         let port = parts.port.get();
-        let taken = Services::PORTS
-            .into_iter()
+        let services = Services::PORTS.into_iter();
+        let taken = services
+            .filter(|_| parts.services.is_on())
+            .chain(
+                [("management", MANAGEMENT_PORT)]
+                    .into_iter()
+                    .filter(|_| parts.management.is_on()),
+            )
             .find(|&(_, taken)| taken == port);
-        match (parts.services, taken) {
-            (Services::On, Some((service, port))) => Err(Invalid::new(
+        match taken {
+            Some((service, port)) => Err(Invalid::new(
                 Field::TcpPort,
                 Reason::PortTaken { port, service },
             )),
-            _ => Ok(Self(parts)),
+            None => Ok(Self(parts)),
         }
     }
 
-    /// The parts, to change some and check again.
+    /// The parts, to change and check again.
     pub fn into_parts(self) -> ServerParts {
         self.0
     }
 
-    /// Where the greeting server listens.
+    /// Port of the greeting server.
     pub const fn port(&self) -> TcpPort {
         self.0.port
     }
 
-    /// What it answers.
+    /// Reply of the greeting server.
     pub const fn greeting(&self) -> &Greeting {
         &self.0.greeting
     }
@@ -234,19 +223,29 @@ impl ServerSettings {
         self.0.backlog
     }
 
-    /// How long a silent connection keeps its worker.
+    /// Time that a silent connection keeps its worker.
     pub const fn request_timeout(&self) -> RequestTimeout {
         self.0.request_timeout
     }
 
-    /// The bench services.
+    /// Echo, discard and chargen.
     pub const fn services(&self) -> Services {
         self.0.services
     }
 
-    /// What a request of `status` gets.
+    /// Reply to `status` and `readings`.
     pub const fn status(&self) -> Status {
         self.0.status
+    }
+
+    /// Commands that change something.
+    pub const fn commands(&self) -> Commands {
+        self.0.commands
+    }
+
+    /// Settings and updates over the network.
+    pub const fn management(&self) -> Management {
+        self.0.management
     }
 }
 
@@ -256,7 +255,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn a_board_that_was_told_nothing_serves_on_3000() {
+    fn default_server_settings() {
         let server = ServerSettings::default();
         assert_eq!(server.port().get(), 3000);
         assert_eq!(server.workers().get(), 4);
@@ -267,11 +266,13 @@ mod tests {
         );
         assert_eq!(server.services(), Services::Off);
         assert_eq!(server.status(), Status::On);
+        assert_eq!(server.commands(), Commands::Off);
+        assert_eq!(server.management(), Management::On);
         assert_eq!(ServerSettings::new(server.clone().into_parts()), Ok(server));
     }
 
     #[test]
-    fn numbers_keep_their_bounds() {
+    fn numbers_are_checked_against_their_bounds() {
         assert!(Workers::new(0).is_err());
         assert!(Workers::new(32).is_ok());
         assert!(Workers::new(33).is_err());
@@ -282,12 +283,12 @@ mod tests {
         assert!(TcpPort::new(65535).is_ok());
         assert_eq!(
             TcpPort::new(65536).unwrap_err().to_string(),
-            "tcp-port: 65536; choose 1 to 65535"
+            "tcp-port: 65536 is not in the range 1 to 65535"
         );
     }
 
     #[test]
-    fn numbers_are_read_from_text() {
+    fn numbers_parse_from_text() {
         assert_eq!("32".parse(), Workers::new(32));
         for text in ["", "-1", "four", "4.0", "99999999999"] {
             let refused = text.parse::<Workers>().unwrap_err();
@@ -298,7 +299,7 @@ mod tests {
             );
             assert_eq!(
                 refused.to_string(),
-                "workers: not a whole number from 1 to 32"
+                "workers: must be a whole number from 1 to 32"
             );
         }
         assert_eq!(
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_timeout_is_whole_milliseconds_up_to_10_minutes() {
+    fn request_timeout_is_whole_milliseconds_up_to_10_minutes() {
         let try_from = RequestTimeout::try_from;
         assert_eq!(try_from(Duration::ZERO), Ok(RequestTimeout::NONE));
         assert_eq!(try_from(Duration::from_mins(10)), Ok(RequestTimeout::MAX));
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_services_keep_their_ports_while_they_are_on() {
+    fn ports_of_services_are_taken_while_they_are_on() {
         for (service, number) in Services::PORTS {
             let port = TcpPort::new(number.into()).unwrap();
             let parts = |services| ServerParts {
@@ -356,21 +357,40 @@ mod tests {
     }
 
     #[test]
-    fn services_are_read_as_they_are_written() {
-        for services in [Services::On, Services::Off] {
-            assert_eq!(services.to_string().parse(), Ok(services));
-        }
-        assert!("yes".parse::<Services>().is_err());
+    fn port_of_the_management_channel_is_taken_while_it_is_on() {
+        let port = TcpPort::new(MANAGEMENT_PORT.into()).unwrap();
+        let parts = |management| ServerParts {
+            port,
+            management,
+            ..ServerParts::default()
+        };
+        assert!(ServerSettings::new(parts(Management::Off)).is_ok());
+        let refused = ServerSettings::new(parts(Management::On)).unwrap_err();
+        assert_eq!(refused.field, Field::TcpPort);
     }
 
     #[test]
-    fn status_is_read_as_it_is_written() {
-        for status in [Status::On, Status::Off] {
-            assert_eq!(status.to_string().parse(), Ok(status));
+    fn switches_parse_on_and_off_only() {
+        for on in [true, false] {
+            let services = Services::from(on);
+            assert_eq!(services.is_on(), on);
+            assert_eq!(services.to_string().parse(), Ok(services));
         }
         assert_eq!(
             "yes".parse::<Status>().unwrap_err().to_string(),
-            "status: unknown; choose on or off"
+            "status: must be on or off"
         );
+    }
+
+    #[test]
+    fn request_timeout_parses_what_it_displays() {
+        for (millis, text) in [(0, "0s"), (1500, "1500ms"), (5000, "5s"), (600_000, "600s")] {
+            let timeout = RequestTimeout::from_millis(millis).unwrap();
+            assert_eq!(timeout.to_string(), text);
+            assert_eq!(text.parse(), Ok(timeout));
+        }
+        for text in ["", "s", "5", "5m", "-1s", "99999999999s", "601s"] {
+            assert!(text.parse::<RequestTimeout>().is_err(), "{text}");
+        }
     }
 }

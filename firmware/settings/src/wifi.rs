@@ -1,28 +1,27 @@
-//! What two radios have to agree on: the network's name and its key.
+//! Name and passphrase of a Wi-Fi network.
 
-use core::fmt;
+use core::fmt::{self, Write};
 use core::str::FromStr;
 
 use heapless::{String, Vec};
 
-use crate::escape::write_escaped;
 use crate::{Field, HostName, Invalid, Reason};
 
-/// A network's name: 1 to 32 bytes, any bytes (IEEE 802.11-2020, 9.4.2.2).
+/// Name of a Wi-Fi network: 1 to 32 arbitrary bytes (IEEE 802.11-2020, 9.4.2.2).
 ///
-/// The standard's empty SSID is the wildcard, which names no network, so it is refused. An SSID has
-/// no character set: `Display` shows UTF-8 as text and escapes everything else.
+/// The empty SSID is the standard's wildcard and is refused. `Display` shows UTF-8 as text and
+/// escapes everything else.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Ssid(Vec<u8, { Self::MAX_LEN }>);
 
 impl Ssid {
-    /// The most bytes of a name.
+    /// Longest SSID, in bytes.
     pub const MAX_LEN: usize = 32;
 
-    /// Checks a name.
+    /// Checks an SSID.
     ///
     /// # Errors
-    /// Refuses an empty name and one of more than [`MAX_LEN`](Self::MAX_LEN) bytes.
+    /// It is empty or longer than [`MAX_LEN`](Self::MAX_LEN) bytes.
     pub fn new(name: impl AsRef<[u8]>) -> Result<Self, Invalid> {
         let name = name.as_ref();
         match Vec::from_slice(name) {
@@ -38,17 +37,16 @@ impl Ssid {
         }
     }
 
-    /// The name as it goes over the air.
+    /// The SSID as sent over the air.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
 impl From<HostName> for Ssid {
-    /// The name of a board's own network is the board's.
+    /// The default SSID of a board's access point.
     fn from(name: HostName) -> Self {
         const { assert!(HostName::MAX_LEN <= Self::MAX_LEN) };
-        // So it fits, and a host name is never empty.
         Self(Vec::from_slice(name.as_str().as_bytes()).unwrap_or_default())
     }
 }
@@ -73,24 +71,22 @@ impl fmt::Debug for Ssid {
     }
 }
 
-/// A WPA2-Personal secret: a passphrase of 8 to 63 characters, or the key itself as 64 hexadecimal
-/// digits.
+/// A WPA2-Personal secret: a passphrase of 8 to 63 characters, or the key as 64 hexadecimal digits.
 ///
-/// A passphrase's characters are ASCII 32 to 126 (IEEE 802.11-2020, annex J.4). Its `Debug` shows
-/// nothing of it, it has no `Display`, and it is not parsed by `FromStr`, since what parses command
-/// lines repeats a refused value in its message.
+/// A passphrase has the characters ASCII 32 to 126 (IEEE 802.11-2020, annex J.4). `Debug` hides
+/// it, and there is no `Display`. There is no `FromStr` because command-line parsers repeat a
+/// refused value in their message.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Passphrase(String<{ Self::MAX_LEN }>);
 
 impl Passphrase {
-    /// The most characters: those of a key in hexadecimal.
+    /// Most characters: a key in hexadecimal.
     pub const MAX_LEN: usize = 64;
 
-    /// Checks a secret. A line end is not stripped: it would be refused, as any other control
-    /// character.
+    /// Checks a secret. A trailing line end is refused like any other control character.
     ///
     /// # Errors
-    /// Says how long it is, or which character can't be, and nothing else of it.
+    /// The error names the length or the position of a character, and nothing else of the secret.
     pub fn new(secret: &str) -> Result<Self, Invalid> {
         let refuse = |reason| Err(Invalid::new(Field::Passphrase, reason));
         let unprintable = |c: char| !matches!(c, ' '..='~');
@@ -99,7 +95,7 @@ impl Passphrase {
                 position: index + 1,
             });
         }
-        // All are ASCII by now, so that bytes are characters.
+        // Only ASCII is left, so the length in bytes is that in characters.
         match (secret.len(), String::try_from(secret)) {
             (64, _) if !secret.bytes().all(|b| b.is_ascii_hexdigit()) => {
                 refuse(Reason::NotHexadecimal)
@@ -109,27 +105,27 @@ impl Passphrase {
         }
     }
 
-    /// A passphrase of 16 letters and digits out of 80 bits of `random`, for a board that was given
-    /// none. Neither l nor o, 0 nor 1: a person reads it from one screen and types it into another.
+    /// A random passphrase of 16 letters and digits (80 bits), without the easily confused
+    /// characters l, o, 0 and 1.
     pub fn random(mut random: impl FnMut() -> u32) -> Self {
         const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
         const LEN: usize = 16;
         let mut secret = String::new();
         for _ in 0..LEN {
-            // The highest five bits: in weak generators they are the better ones.
+            // Weak generators have better randomness in their high bits.
             let index = (random() >> 27) as usize;
-            // 16 characters of 64: pushing can't fail.
+            // 16 of 64 characters: pushing cannot fail.
             _ = secret.push(ALPHABET[index].into());
         }
         Self(secret)
     }
 
-    /// The secret itself: for the radio and for flash, and for nothing that a person reads.
+    /// The secret, for the radio and for flash. Never print it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is the 256-bit key itself, and not a passphrase that it is derived from.
+    /// Whether it is the 256-bit key rather than a passphrase.
     pub fn is_raw_key(&self) -> bool {
         self.0.len() == Self::MAX_LEN
     }
@@ -141,14 +137,31 @@ impl fmt::Debug for Passphrase {
     }
 }
 
-/// How a network is protected. There is no default: an open network is open because someone said
-/// so.
+/// How a network is protected. There is no default: an open network is always requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Security {
-    /// Anyone may join, and anyone may listen.
+    /// No passphrase.
     Open,
     /// WPA2-Personal.
     Wpa2(Passphrase),
+}
+
+/// Writes bytes as printable text.
+///
+/// UTF-8 stays readable. Control characters, invisible and direction-changing ones, the backslash
+/// (so that two byte strings never look the same) and bytes that are not UTF-8 are escaped.
+pub(crate) fn write_escaped(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                // Nothing is quoted here, so quotes need no escape.
+                '\'' | '"' => f.write_char(character)?,
+                _ => write!(f, "{}", character.escape_debug())?,
+            }
+        }
+        write!(f, "{}", chunk.invalid().escape_ascii())?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -157,7 +170,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn an_ssid_has_1_to_32_bytes() {
+    fn ssid_length_is_1_to_32_bytes() {
         assert!(Ssid::new([0xC3; 1]).is_ok());
         assert!(Ssid::new([0xC3; 32]).is_ok());
         for got in [0, 33, 200] {
@@ -174,18 +187,18 @@ mod tests {
         }
         assert_eq!(
             Ssid::new([b'x'; 33]).unwrap_err().to_string(),
-            "ssid: 33 bytes; 1 to 32 are allowed"
+            "ssid: length is 33, must be 1 to 32 bytes"
         );
     }
 
     #[test]
-    fn an_ssid_counts_bytes_and_not_characters() {
+    fn ssid_length_counts_bytes_not_characters() {
         assert!(Ssid::new("é".repeat(16)).is_ok());
         assert!(Ssid::new("é".repeat(17)).is_err());
     }
 
     #[test]
-    fn the_longest_host_name_is_a_network_s_name() {
+    fn every_host_name_is_a_valid_ssid() {
         for name in ["a", &"x".repeat(HostName::MAX_LEN)] {
             let ssid = Ssid::from(HostName::new(name).unwrap());
             assert_eq!(ssid, Ssid::new(name).unwrap());
@@ -193,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_displayed_ssid_can_not_harm_a_terminal() {
+    fn displayed_ssid_is_escaped() {
         let shown = |bytes: &[u8]| Ssid::new(bytes).unwrap().to_string();
         assert_eq!(
             shown("Café 'Zur \"Post\"'".as_bytes()),
@@ -206,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passphrase_has_8_to_63_characters() {
+    fn passphrase_length_is_8_to_63() {
         for good in [8, 63] {
             assert!(!Passphrase::new(&"p".repeat(good)).unwrap().is_raw_key());
         }
@@ -216,19 +229,19 @@ mod tests {
         }
         assert_eq!(
             Passphrase::new("12345").unwrap_err().to_string(),
-            "passphrase: 5 characters; WPA2 needs 8 to 63, or 64 hexadecimal digits"
+            "passphrase: length is 5, must be 8 to 63 characters, or 64 hexadecimal digits"
         );
     }
 
     #[test]
-    fn a_key_has_64_hexadecimal_digits() {
+    fn raw_key_has_64_hexadecimal_digits() {
         assert!(Passphrase::new(&"0aF9".repeat(16)).unwrap().is_raw_key());
         let refused = Passphrase::new(&"0aG9".repeat(16)).unwrap_err();
         assert_eq!(refused.reason, Reason::NotHexadecimal);
     }
 
     #[test]
-    fn a_random_passphrase_is_one_and_uses_every_bit_that_it_is_given() {
+    fn random_passphrase_is_valid_and_uses_the_whole_alphabet() {
         let mut seed = 7_u32;
         let mut next = || {
             let mut random = || {
@@ -253,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passphrase_is_printable_ascii() {
+    fn passphrase_is_printable_ascii() {
         let all: std::string::String = (b' '..=b'~').map(char::from).collect();
         assert!(Passphrase::new(&all[..63]).is_ok());
         assert!(Passphrase::new(&all[32..]).is_ok());

@@ -1,28 +1,32 @@
-//! The bodies of a block, version by version: what postcard reads and writes.
+//! The bodies of a block, one type per version of the format: what postcard reads and writes.
 //!
-//! These types mirror flash and promise nothing; settings come out of them only through the checks
-//! of the types that they are made of. A released version is never edited: fields and variants are
-//! told apart by their order alone.
+//! These types mirror flash and are not an API. A released version is never edited, because
+//! postcard identifies fields and variants by their order alone.
 
 use serde::{Deserialize, Serialize};
 
+use crate::block::{Record, RecordKind};
+use crate::server::MANAGEMENT_PORT;
 use crate::{
-    Backlog, Channel, Greeting, HostName, Invalid, MaxStations, Network, Passphrase,
-    RequestTimeout, Security, ServerParts, ServerSettings, Services, Settings, Ssid, Status,
-    TcpPort, Workers,
+    Backlog, Channel, Greeting, HostName, Invalid, ManagementKey, MaxStations, Network, Passphrase,
+    RequestTimeout, Security, ServerParts, ServerSettings, Settings, Ssid, TcpPort, Workers,
 };
 
-/// The most bytes of a version 3 body: every string as long as it may be, every number as wide.
+/// Most bytes of a version 4 body: every text at its longest, every number at its widest.
 pub(crate) const MAX_BODY_LEN: usize =
-    NETWORK + 1 + 1 + HOST_NAME + 3 + GREETING + 1 + 1 + 3 + 1 + 1;
+    NETWORK + 1 + 1 + HOST_NAME + 3 + GREETING + 1 + 1 + 3 + 1 + 1 + SEQUENCE + 1 + KEY + 1 + 1;
 /// Variant; presence, length and bytes of the SSID; variant, length and bytes of the passphrase.
 const NETWORK: usize = 1 + (1 + 1 + Ssid::MAX_LEN) + (1 + 1 + Passphrase::MAX_LEN);
 /// Presence, length, bytes.
 const HOST_NAME: usize = 1 + 1 + HostName::MAX_LEN;
-/// Length, which takes two bytes from 128 on, and bytes.
+/// Length (two bytes from 128 on) and bytes.
 const GREETING: usize = 2 + Greeting::MAX_LEN;
+/// A `u32` as a varint.
+const SEQUENCE: usize = 5;
+/// Presence, bytes.
+const KEY: usize = 1 + ManagementKey::LEN;
 
-/// The first format: without a request timeout, without services.
+/// The first format, and the start of every later one.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Version1<'a> {
     #[serde(borrow)]
@@ -36,37 +40,33 @@ pub(crate) struct Version1<'a> {
     backlog: u8,
 }
 
-/// The second format: without a setting for the status.
+/// Adds the request timeout and the services.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Version2<'a> {
     #[serde(borrow)]
-    network: WireNetwork<'a>,
-    channel: u8,
-    max_stations: u8,
-    host_name: Option<&'a str>,
-    port: u16,
-    greeting: &'a [u8],
-    workers: u8,
-    backlog: u8,
+    base: Version1<'a>,
     request_timeout_ms: u32,
     services: bool,
 }
 
-/// The current format.
+/// Adds the status.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Version3<'a> {
     #[serde(borrow)]
-    network: WireNetwork<'a>,
-    channel: u8,
-    max_stations: u8,
-    host_name: Option<&'a str>,
-    port: u16,
-    greeting: &'a [u8],
-    workers: u8,
-    backlog: u8,
-    request_timeout_ms: u32,
-    services: bool,
+    base: Version2<'a>,
     status: bool,
+}
+
+/// The current format. Adds what two sectors and management need.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Version4<'a> {
+    #[serde(borrow)]
+    base: Version3<'a>,
+    sequence: u32,
+    trial: bool,
+    management_key: Option<[u8; ManagementKey::LEN]>,
+    commands: bool,
+    management: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,17 +90,9 @@ enum WireSecurity<'a> {
 }
 
 impl<'a> From<Version1<'a>> for Version2<'a> {
-    /// Fills in what version 1 did not know with the defaults of a board.
-    fn from(old: Version1<'a>) -> Self {
+    fn from(base: Version1<'a>) -> Self {
         Self {
-            network: old.network,
-            channel: old.channel,
-            max_stations: old.max_stations,
-            host_name: old.host_name,
-            port: old.port,
-            greeting: old.greeting,
-            workers: old.workers,
-            backlog: old.backlog,
+            base,
             request_timeout_ms: RequestTimeout::DEFAULT.as_millis(),
             services: false,
         }
@@ -108,65 +100,91 @@ impl<'a> From<Version1<'a>> for Version2<'a> {
 }
 
 impl<'a> From<Version2<'a>> for Version3<'a> {
-    /// Fills in what version 2 did not know with the defaults of a board.
-    fn from(old: Version2<'a>) -> Self {
+    fn from(base: Version2<'a>) -> Self {
+        Self { base, status: true }
+    }
+}
+
+impl<'a> From<Version3<'a>> for Version4<'a> {
+    /// Management takes its default, unless the greeting server has its port.
+    fn from(base: Version3<'a>) -> Self {
+        let port = base.base.base.port;
         Self {
-            network: old.network,
-            channel: old.channel,
-            max_stations: old.max_stations,
-            host_name: old.host_name,
-            port: old.port,
-            greeting: old.greeting,
-            workers: old.workers,
-            backlog: old.backlog,
-            request_timeout_ms: old.request_timeout_ms,
-            services: old.services,
-            status: true,
+            base,
+            sequence: 0,
+            trial: false,
+            management_key: None,
+            commands: false,
+            management: port != MANAGEMENT_PORT,
         }
     }
 }
 
-impl<'a> From<&'a Settings> for Version3<'a> {
-    fn from(settings: &'a Settings) -> Self {
+impl<'a> Version4<'a> {
+    pub(crate) fn new(settings: &'a Settings, sequence: u32, kind: RecordKind) -> Self {
         let server = &settings.server;
         Self {
-            network: WireNetwork::from(&settings.network),
-            channel: settings.channel.get(),
-            max_stations: settings.max_stations.get(),
-            host_name: settings.host_name.as_ref().map(HostName::as_str),
-            port: server.port().get(),
-            greeting: server.greeting().as_bytes(),
-            workers: server.workers().get(),
-            backlog: server.backlog().get(),
-            request_timeout_ms: server.request_timeout().as_millis(),
-            services: server.services() == Services::On,
-            status: server.status() == Status::On,
+            base: Version3 {
+                base: Version2 {
+                    base: Version1 {
+                        network: WireNetwork::from(&settings.network),
+                        channel: settings.channel.get(),
+                        max_stations: settings.max_stations.get(),
+                        host_name: settings.host_name.as_ref().map(HostName::as_str),
+                        port: server.port().get(),
+                        greeting: server.greeting().as_bytes(),
+                        workers: server.workers().get(),
+                        backlog: server.backlog().get(),
+                    },
+                    request_timeout_ms: server.request_timeout().as_millis(),
+                    services: server.services().is_on(),
+                },
+                status: server.status().is_on(),
+            },
+            sequence,
+            trial: kind == RecordKind::Trial,
+            management_key: settings.management_key.as_ref().map(|key| *key.reveal()),
+            commands: server.commands().is_on(),
+            management: server.management().is_on(),
         }
     }
 }
 
-impl TryFrom<Version3<'_>> for Settings {
+impl TryFrom<Version4<'_>> for Record {
     type Error = Invalid;
 
-    fn try_from(body: Version3<'_>) -> Result<Self, Invalid> {
-        Ok(Self {
-            network: body.network.try_into()?,
-            channel: Channel::new(body.channel.into())?,
-            max_stations: MaxStations::new(body.max_stations.into())?,
-            host_name: body.host_name.map(HostName::new).transpose()?,
+    fn try_from(body: Version4<'_>) -> Result<Self, Invalid> {
+        let Version4 {
+            base: Version3 { base: v2, status },
+            ..
+        } = body;
+        let v1 = v2.base;
+        let settings = Settings {
+            network: v1.network.try_into()?,
+            channel: Channel::new(v1.channel.into())?,
+            max_stations: MaxStations::new(v1.max_stations.into())?,
+            host_name: v1.host_name.map(HostName::new).transpose()?,
             server: ServerSettings::new(ServerParts {
-                port: TcpPort::new(body.port.into())?,
-                greeting: Greeting::new(body.greeting)?,
-                workers: Workers::new(body.workers.into())?,
-                backlog: Backlog::new(body.backlog.into())?,
-                request_timeout: RequestTimeout::from_millis(body.request_timeout_ms)?,
-                services: if body.services {
-                    Services::On
-                } else {
-                    Services::Off
-                },
-                status: if body.status { Status::On } else { Status::Off },
+                port: TcpPort::new(v1.port.into())?,
+                greeting: Greeting::new(v1.greeting)?,
+                workers: Workers::new(v1.workers.into())?,
+                backlog: Backlog::new(v1.backlog.into())?,
+                request_timeout: RequestTimeout::from_millis(v2.request_timeout_ms)?,
+                services: v2.services.into(),
+                status: status.into(),
+                commands: body.commands.into(),
+                management: body.management.into(),
             })?,
+            management_key: body.management_key.map(ManagementKey::new),
+        };
+        Ok(Self {
+            settings,
+            sequence: body.sequence,
+            kind: if body.trial {
+                RecordKind::Trial
+            } else {
+                RecordKind::Permanent
+            },
         })
     }
 }

@@ -1,18 +1,19 @@
-//! Any settings that can be.
+//! Strategies for arbitrary settings.
 
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use tcpctl_settings::{
-    Backlog, Channel, Greeting, HostName, MaxStations, Network, Passphrase, RequestTimeout,
-    Security, ServerParts, ServerSettings, Services, Settings, Ssid, Status, TcpPort, Workers,
+    Backlog, Channel, Greeting, HostName, ManagementKey, MaxStations, Network, Passphrase, Record,
+    RecordKind, RequestTimeout, Security, ServerParts, ServerSettings, Settings, Ssid, TcpPort,
+    Workers,
 };
 
 fn ssid() -> impl Strategy<Value = Ssid> {
     vec(any::<u8>(), 1..=32).prop_map(|bytes| Ssid::new(bytes).unwrap())
 }
 
-/// With a passphrase.
+/// Security with a passphrase.
 pub(crate) fn wpa2() -> impl Strategy<Value = Security> {
     "[ -~]{8,63}|[0-9a-fA-F]{64}"
         .prop_map(|secret| Security::Wpa2(Passphrase::new(&secret).unwrap()))
@@ -41,24 +42,22 @@ fn server() -> impl Strategy<Value = ServerSettings> {
         1..=32u32,
         0..=32u32,
         0..=600_000u32,
-        any::<bool>(),
-        any::<bool>(),
+        any::<[bool; 4]>(),
     )
         .prop_filter_map(
-            "the port is a service's",
-            |(port, greeting, workers, backlog, request_timeout, services, status)| {
+            "the port is used by another server",
+            |(port, greeting, workers, backlog, request_timeout, switches)| {
+                let [services, status, commands, management] = switches;
                 ServerSettings::new(ServerParts {
                     port: TcpPort::new(port).unwrap(),
                     greeting: Greeting::new(greeting).unwrap(),
                     workers: Workers::new(workers).unwrap(),
                     backlog: Backlog::new(backlog).unwrap(),
                     request_timeout: RequestTimeout::from_millis(request_timeout).unwrap(),
-                    services: if services {
-                        Services::On
-                    } else {
-                        Services::Off
-                    },
-                    status: if status { Status::On } else { Status::Off },
+                    services: services.into(),
+                    status: status.into(),
+                    commands: commands.into(),
+                    management: management.into(),
                 })
                 .ok()
             },
@@ -72,14 +71,25 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
         1..=10u32,
         option::of(host_name()),
         server(),
+        option::of(any::<[u8; 32]>()),
     )
         .prop_map(
-            |(network, channel, max_stations, host_name, server)| Settings {
+            |(network, channel, max_stations, host_name, server, key)| Settings {
                 network,
                 channel: Channel::new(channel).unwrap(),
                 max_stations: MaxStations::new(max_stations).unwrap(),
                 host_name,
                 server,
+                management_key: key.map(ManagementKey::new),
             },
         )
+}
+
+pub(crate) fn record() -> impl Strategy<Value = Record> {
+    let kind = prop_oneof![Just(RecordKind::Permanent), Just(RecordKind::Trial)];
+    (settings(), any::<u32>(), kind).prop_map(|(settings, sequence, kind)| Record {
+        settings,
+        sequence,
+        kind,
+    })
 }

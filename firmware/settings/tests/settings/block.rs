@@ -1,12 +1,13 @@
-//! What is written is what is read, and what was damaged is not read at all.
+//! Blocks round-trip, and damaged blocks are refused.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tcpctl_settings::{
-    BLOCK_SIZE, Backlog, BufferTooSmall, Channel, DecodeError, Field, Greeting, HostName, MAX_LEN,
-    MaxStations, Network, Passphrase, Reason, RequestTimeout, Security, ServerParts,
-    ServerSettings, Services, Settings, Ssid, Status, TcpPort, VERSION, Workers,
+    BLOCK_SIZE, Backlog, BufferTooSmall, Channel, Commands, DecodeError, Field, Greeting, HostName,
+    MAX_LEN, Management, ManagementKey, MaxStations, Network, Passphrase, Reason, Record,
+    RecordKind, RequestTimeout, Security, ServerParts, ServerSettings, Services, Settings, Ssid,
+    Status, TcpPort, VERSION, Workers,
 };
 
 use crate::any;
@@ -15,14 +16,14 @@ fn block(settings: &Settings) -> Vec<u8> {
     settings.encode(&mut [0; MAX_LEN]).unwrap().to_vec()
 }
 
-/// A sector as it is after a write: the block, and erased flash behind it.
+/// A sector after a write: the block, followed by erased flash.
 fn sector(block: &[u8]) -> Vec<u8> {
     let mut sector = vec![0xFF; BLOCK_SIZE];
     sector[..block.len()].copy_from_slice(block);
     sector
 }
 
-/// A block with a right check sum around any body.
+/// A block with a correct CRC around any body.
 fn sealed(version: u16, body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(body.len()).unwrap().to_le_bytes();
     let covered = [&version.to_le_bytes()[..], &length, body].concat();
@@ -38,9 +39,9 @@ fn access_point() -> Settings {
     })
 }
 
-/// Every text as long as it may be, every number as large.
-fn largest() -> Settings {
-    Settings {
+/// Every text at its longest, every number at its largest.
+fn largest() -> Record {
+    let settings = Settings {
         network: Network::AccessPoint {
             ssid: Some(Ssid::new([0xFF; 32]).unwrap()),
             security: Security::Wpa2(Passphrase::new(&"f".repeat(64)).unwrap()),
@@ -56,17 +57,25 @@ fn largest() -> Settings {
             request_timeout: RequestTimeout::MAX,
             services: Services::On,
             status: Status::On,
+            commands: Commands::On,
+            management: Management::On,
         })
         .unwrap(),
+        management_key: Some(ManagementKey::new([0xFF; 32])),
+    };
+    Record {
+        settings,
+        sequence: u32::MAX,
+        kind: RecordKind::Trial,
     }
 }
 
 proptest! {
-    // Each case tries every place of a block: fewer cases are many.
+    // Each case tries every position of a block.
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn a_block_cut_anywhere_is_not_read(settings in any::settings()) {
+    fn truncated_block_is_torn(settings in any::settings()) {
         let block = block(&settings);
         prop_assert_eq!(Settings::decode(&[]), Err(DecodeError::Blank));
         for end in 1..block.len() {
@@ -74,9 +83,8 @@ proptest! {
         }
     }
 
-    /// The power went while the block was being written: its end is still erased.
     #[test]
-    fn a_write_that_stopped_anywhere_is_not_read(settings in any::settings()) {
+    fn interrupted_write_is_torn(settings in any::settings()) {
         let block = block(&settings);
         for end in 12..block.len() {
             prop_assert_eq!(
@@ -91,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn any_single_flipped_bit_is_detected(settings in any::settings()) {
+    fn any_flipped_bit_is_detected(settings in any::settings()) {
         let block = block(&settings);
         for bit in 0..block.len() * 8 {
             let mut damaged = sector(&block);
@@ -113,15 +121,15 @@ proptest! {
 
 proptest! {
     #[test]
-    fn any_settings_come_back_as_they_were_written(settings in any::settings()) {
-        let block = block(&settings);
-        prop_assert!(block.len() <= MAX_LEN);
-        prop_assert_eq!(Settings::decode(&block), Ok(settings.clone()));
-        prop_assert_eq!(Settings::decode(&sector(&block)), Ok(settings));
+    fn any_record_decodes_as_it_was_encoded(record in any::record()) {
+        let mut buffer = [0; MAX_LEN];
+        let block = record.encode(&mut buffer).unwrap();
+        prop_assert_eq!(Record::decode(block), Ok(record.clone()));
+        prop_assert_eq!(Record::decode(&sector(block)), Ok(record));
     }
 
     #[test]
-    fn damage_in_several_places_is_detected(
+    fn any_damage_is_detected(
         settings in any::settings(),
         damage in vec((any::<Index>(), 1..=255u8), 1..8),
     ) {
@@ -136,17 +144,16 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_refused_or_read_without_a_panic(
+    fn random_bytes_are_refused(
         bytes in vec(any::<u8>(), 0..600),
     ) {
         prop_assert!(Settings::decode(&bytes).is_err());
     }
 
-    /// Past magic and check sum: only the body is nonsense. What is read even so is valid, or
-    /// else it could not be written and read again.
+    /// Magic and CRC are correct, the body is random. A decoded body is valid, so it round-trips.
     #[test]
-    fn any_body_is_refused_or_read_without_a_panic(
-        version in 0..=4u16,
+    fn random_body_is_refused_or_valid(
+        version in 0..=5u16,
         body in vec(prop_oneof![0..4u8, any::<u8>()], 0..80),
     ) {
         if let Ok(settings) = Settings::decode(&sealed(version, &body)) {
@@ -154,9 +161,8 @@ proptest! {
         }
     }
 
-    /// A real body with a changed byte gets further into the checks than a random one.
     #[test]
-    fn a_faulty_writer_is_refused_or_read_without_a_panic(
+    fn changed_body_is_refused_or_valid(
         settings in any::settings(),
         place in any::<Index>(),
         value in any::<u8>(),
@@ -171,7 +177,7 @@ proptest! {
 }
 
 #[test]
-fn erased_and_zeroed_flash_is_blank() {
+fn erased_or_zeroed_flash_is_blank() {
     for value in [0xFF, 0x00] {
         for length in [1, 12, 256, BLOCK_SIZE, 2 * BLOCK_SIZE] {
             assert_eq!(
@@ -192,24 +198,23 @@ fn other_data_is_not_settings() {
 }
 
 #[test]
-fn a_length_beyond_the_sector_is_torn_and_not_read_from_the_next_one() {
+fn length_beyond_the_sector_is_torn() {
     let long = sealed(VERSION, &[0; BLOCK_SIZE]);
     assert_eq!(Settings::decode(&long), Err(DecodeError::Torn));
 }
 
 #[test]
-fn a_newer_block_says_what_to_update() {
-    let refused = Settings::decode(&sealed(4, b"who knows")).unwrap_err();
-    assert_eq!(refused, DecodeError::Newer { version: 4 });
+fn newer_version_is_recognized() {
+    let refused = Settings::decode(&sealed(5, b"unknown")).unwrap_err();
+    assert_eq!(refused, DecodeError::Newer { version: 5 });
     assert_eq!(
         refused.to_string(),
-        "the stored settings are of version 4, newer than the 3 that is understood here; update \
-         the firmware or tcpctl, whichever says this"
+        "the stored settings have format 5, newer than the supported 4"
     );
 }
 
 #[test]
-fn a_version_that_never_was_is_malformed() {
+fn version_0_is_malformed() {
     assert_eq!(
         Settings::decode(&sealed(0, b"")),
         Err(DecodeError::Malformed)
@@ -217,7 +222,7 @@ fn a_version_that_never_was_is_malformed() {
 }
 
 #[test]
-fn a_body_with_a_byte_too_many_is_malformed() {
+fn trailing_byte_is_malformed() {
     let mut body = block(&access_point()).split_off(12);
     assert!(Settings::decode(&sealed(VERSION, &body)).is_ok());
     body.push(0);
@@ -228,8 +233,8 @@ fn a_body_with_a_byte_too_many_is_malformed() {
 }
 
 #[test]
-fn a_stored_setting_is_checked_like_a_given_one() {
-    // An access point without a name, open; then its channel.
+fn stored_values_are_checked() {
+    // Bytes 0 to 2: an open access point without an SSID. Byte 3: its channel.
     let mut body = block(&Settings::new(Network::AccessPoint {
         ssid: None,
         security: Security::Open,
@@ -237,14 +242,14 @@ fn a_stored_setting_is_checked_like_a_given_one() {
     .split_off(12);
     body[3] = 14;
     let Err(DecodeError::Invalid(invalid)) = Settings::decode(&sealed(VERSION, &body)) else {
-        panic!("channel 14 was read");
+        panic!("channel 14 was accepted");
     };
     assert_eq!(invalid.field, Field::Channel);
     assert_eq!(invalid.reason, Reason::Channel14);
 }
 
 #[test]
-fn a_stored_port_that_is_a_bench_service_s_is_not_followed() {
+fn stored_port_of_a_service_is_refused() {
     for (service, port) in Services::PORTS {
         let server = ServerSettings::new(ServerParts {
             port: TcpPort::new(port.into()).unwrap(),
@@ -256,48 +261,34 @@ fn a_stored_port_that_is_a_bench_service_s_is_not_followed() {
         };
         let mut body = block(&settings).split_off(12);
         assert!(Settings::decode(&sealed(VERSION, &body)).is_ok());
-        // The last byte but one turns the services on.
-        let services = body.len() - 2;
+        // Status, sequence, trial, key, commands and management follow, a byte each.
+        let services = body.len() - 7;
         body[services] = 1;
         let refused = Settings::decode(&sealed(VERSION, &body)).unwrap_err();
-        let told = refused.to_string();
-        let reason = format!("tcp-port: {port} is the {service} service's while services are on");
-        assert!(told.contains(&reason), "{told}");
+        let DecodeError::Invalid(invalid) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(invalid.reason, Reason::PortTaken { port, service });
     }
 }
 
 #[test]
-fn every_refusal_says_what_to_do() {
-    let invalid = Ssid::new("").unwrap_err();
-    for refused in [
-        DecodeError::Blank,
-        DecodeError::NotSettings,
-        DecodeError::Torn,
-        DecodeError::Corrupted,
-        DecodeError::Malformed,
-        DecodeError::Invalid(invalid),
-    ] {
-        let message = refused.to_string();
-        assert!(message.contains("`tcpctl flash"), "{message}");
-    }
-}
-
-#[test]
-fn the_largest_settings_fill_the_longest_block_to_the_byte() {
+fn longest_block_has_max_len() {
     let largest = largest();
-    let block = block(&largest);
+    let mut buffer = [0; MAX_LEN];
+    let block = largest.encode(&mut buffer).unwrap();
     assert_eq!(block.len(), MAX_LEN);
-    assert_eq!(Settings::decode(&block), Ok(largest));
+    assert_eq!(Record::decode(block), Ok(largest));
 }
 
 #[test]
-fn a_buffer_that_is_too_small_is_refused() {
+fn short_buffer_is_refused() {
     let settings = access_point();
     let needed = block(&settings).len();
     for length in 0..needed {
         assert_eq!(settings.encode(&mut vec![0; length]), Err(BufferTooSmall));
     }
     assert!(settings.encode(&mut vec![0; needed]).is_ok());
-    // More than a body's length can say is no trouble either.
+    // Longer than the length field of a body can express.
     assert!(settings.encode(&mut vec![0; 100_000]).is_ok());
 }

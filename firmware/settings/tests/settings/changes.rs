@@ -1,11 +1,10 @@
-//! Changing a board: what is given is taken, what belongs to another network is dropped, all else
-//! is kept.
+//! Changes apply; settings of another network are discarded; everything else is kept.
 
 use proptest::prelude::*;
 use tcpctl_settings::{
-    Afresh, Changes, Channel, Field, Greeting, HostName, Invalid, MaxStations, Mode, Network,
-    Passphrase, Reason, RequestTimeout, Security, Services, Settings, Ssid, Status, TcpPort,
-    Workers,
+    Changes, Channel, Commands, Field, Greeting, HostName, Invalid, Management, MaxStations, Mode,
+    Network, NoStoredSettings, Passphrase, Reason, RequestTimeout, Security, Services, Settings,
+    Ssid, Status, TcpPort, Workers,
 };
 
 use crate::any;
@@ -53,17 +52,17 @@ proptest! {
     #[test]
     fn no_changes_change_nothing(settings in any::settings()) {
         prop_assert!(Changes::default().is_empty());
-        prop_assert_eq!(settings.overridden_by(&Changes::default()), Ok(settings));
+        prop_assert_eq!(settings.with_changes(&Changes::default()), Ok(settings));
     }
 
     #[test]
-    fn saying_the_stored_mode_again_changes_nothing(settings in any::settings()) {
+    fn the_stored_mode_changes_nothing(settings in any::settings()) {
         let again = mode(settings.network.mode());
-        prop_assert_eq!(settings.overridden_by(&again), Ok(settings));
+        prop_assert_eq!(settings.with_changes(&again), Ok(settings));
     }
 
     #[test]
-    fn another_network_replaces_the_stored_one_and_nothing_else(
+    fn another_network_replaces_only_the_network(
         stored in any::settings(),
         network in any::network(),
     ) {
@@ -73,8 +72,8 @@ proptest! {
             security: Some(network.security().clone()),
             ..Changes::default()
         };
-        let changed = stored.overridden_by(&changes).unwrap();
-        // An access point that is given no name keeps the one that it had as an access point.
+        let changed = stored.with_changes(&changes).unwrap();
+        // An access point without a given SSID keeps its stored one.
         if network.ssid().is_some() || stored.network.mode() != network.mode() {
             prop_assert_eq!(&changed.network, &network);
         }
@@ -82,31 +81,31 @@ proptest! {
     }
 
     #[test]
-    fn another_mode_discards_the_stored_name_and_key(stored in any::settings()) {
+    fn another_mode_discards_ssid_and_passphrase(stored in any::settings()) {
         let (other, refused) = match stored.network.mode() {
             Mode::AccessPoint => (Mode::Station, Reason::NoSsid),
             Mode::Station => (Mode::AccessPoint, Reason::NoSecurity),
         };
-        let result = stored.overridden_by(&mode(other));
+        let result = stored.with_changes(&mode(other));
         prop_assert_eq!(result.map_err(|invalid| invalid.reason), Err(refused));
     }
 }
 
 #[test]
-fn one_setting_is_overridden_alone() {
+fn one_change_changes_one_setting() {
     let stored = access_point();
     let changes = Changes {
         greeting: Some(Greeting::new("hi").unwrap()),
         ..Changes::default()
     };
-    let new = stored.overridden_by(&changes).unwrap();
+    let new = stored.with_changes(&changes).unwrap();
     assert_eq!(new.server.greeting().as_bytes(), b"hi");
     let server = stored.server.clone();
     assert_eq!(Settings { server, ..new }, stored);
 }
 
 #[test]
-fn every_setting_can_be_overridden() {
+fn every_setting_can_be_changed() {
     let changes = Changes {
         mode: Some(Mode::AccessPoint),
         ssid: Some(ssid("lab")),
@@ -121,8 +120,10 @@ fn every_setting_can_be_overridden() {
         request_timeout: Some(RequestTimeout::NONE),
         services: Some(Services::On),
         status: Some(Status::Off),
+        commands: Some(Commands::On),
+        management: Some(Management::Off),
     };
-    let new = access_point().overridden_by(&changes).unwrap();
+    let new = access_point().with_changes(&changes).unwrap();
     assert_eq!(new.network.ssid(), Some(&ssid("lab")));
     assert_eq!(new.network.security(), &Security::Open);
     assert_eq!(new.channel.get(), 11);
@@ -136,12 +137,14 @@ fn every_setting_can_be_overridden() {
     assert_eq!(server.request_timeout.as_millis(), 0);
     assert_eq!(server.services, Services::On);
     assert_eq!(server.status, Status::Off);
+    assert_eq!(server.commands, Commands::On);
+    assert_eq!(server.management, Management::Off);
 }
 
 #[test]
-fn a_new_name_in_the_same_mode_keeps_the_key_and_the_other_way_round() {
+fn ssid_and_passphrase_change_independently() {
     let renamed = station()
-        .overridden_by(&Changes {
+        .with_changes(&Changes {
             ssid: Some(ssid("attic")),
             ..Changes::default()
         })
@@ -149,7 +152,7 @@ fn a_new_name_in_the_same_mode_keeps_the_key_and_the_other_way_round() {
     assert_eq!(renamed.network.security(), &wpa2("battery staple"));
 
     let rekeyed = station()
-        .overridden_by(&Changes {
+        .with_changes(&Changes {
             security: Some(Security::Open),
             ..Changes::default()
         })
@@ -159,14 +162,14 @@ fn a_new_name_in_the_same_mode_keeps_the_key_and_the_other_way_round() {
 }
 
 #[test]
-fn an_access_point_is_never_open_by_omission() {
+fn access_point_is_never_open_by_omission() {
     assert_refused(
-        station().overridden_by(&mode(Mode::AccessPoint)),
+        station().with_changes(&mode(Mode::AccessPoint)),
         Field::Passphrase,
         Reason::NoSecurity,
     );
     assert_refused(
-        mode(Mode::AccessPoint).to_settings(Afresh::Blank),
+        mode(Mode::AccessPoint).to_settings(NoStoredSettings::Blank),
         Field::Passphrase,
         Reason::NoSecurity,
     );
@@ -175,7 +178,7 @@ fn an_access_point_is_never_open_by_omission() {
         ..mode(Mode::AccessPoint)
     };
     assert_eq!(
-        open.to_settings(Afresh::Blank),
+        open.to_settings(NoStoredSettings::Blank),
         Ok(Settings::new(Network::AccessPoint {
             ssid: None,
             security: Security::Open
@@ -184,9 +187,9 @@ fn an_access_point_is_never_open_by_omission() {
 }
 
 #[test]
-fn a_station_needs_a_name_and_a_word_on_its_protection() {
+fn station_needs_ssid_and_security() {
     assert_refused(
-        mode(Mode::Station).to_settings(Afresh::Blank),
+        mode(Mode::Station).to_settings(NoStoredSettings::Blank),
         Field::Ssid,
         Reason::NoSsid,
     );
@@ -195,12 +198,12 @@ fn a_station_needs_a_name_and_a_word_on_its_protection() {
         ..mode(Mode::Station)
     };
     assert_refused(
-        named.to_settings(Afresh::Blank),
+        named.to_settings(NoStoredSettings::Blank),
         Field::Passphrase,
         Reason::NoSecurity,
     );
     assert_refused(
-        access_point().overridden_by(&named),
+        access_point().with_changes(&named),
         Field::Passphrase,
         Reason::NoSecurity,
     );
@@ -208,35 +211,29 @@ fn a_station_needs_a_name_and_a_word_on_its_protection() {
         security: Some(wpa2("battery staple")),
         ..named
     };
-    assert_eq!(protected.to_settings(Afresh::Blank), Ok(station()));
+    assert_eq!(
+        protected.to_settings(NoStoredSettings::Blank),
+        Ok(station())
+    );
 }
 
 #[test]
-fn without_a_stored_mode_one_is_needed() {
+fn mode_is_required_where_none_is_stored() {
     let changes = Changes {
         security: Some(Security::Open),
         ..Changes::default()
     };
-    for (afresh, words) in [
-        (
-            Afresh::Blank,
-            "mode: missing, and the board has none stored; choose ap ",
-        ),
-        (
-            Afresh::Erased,
-            "mode: missing, and erasing takes what the board has stored; choose ap ",
-        ),
-        (Afresh::Unseen, "mode: missing; choose ap "),
+    for why in [
+        NoStoredSettings::Blank,
+        NoStoredSettings::Erased,
+        NoStoredSettings::Unread,
     ] {
-        let refused = changes.to_settings(afresh).unwrap_err();
-        assert_eq!(refused.reason, Reason::NoMode(afresh));
-        let said = refused.to_string();
-        assert!(said.starts_with(words), "{said}");
+        assert_refused(changes.to_settings(why), Field::Mode, Reason::NoMode(why));
     }
 }
 
 #[test]
-fn a_station_keeps_the_channel_for_the_day_when_it_is_an_access_point_again() {
+fn station_keeps_settings_of_the_access_point() {
     let to_station = Changes {
         ssid: Some(ssid("home")),
         security: Some(Security::Open),
@@ -247,8 +244,8 @@ fn a_station_keeps_the_channel_for_the_day_when_it_is_an_access_point_again() {
         ..mode(Mode::AccessPoint)
     };
     let back = access_point()
-        .overridden_by(&to_station)
-        .and_then(|station| station.overridden_by(&to_access_point))
+        .with_changes(&to_station)
+        .and_then(|station| station.with_changes(&to_access_point))
         .unwrap();
     assert_eq!(back.channel.get(), 6);
     assert_eq!(back.max_stations.get(), 2);
@@ -257,7 +254,7 @@ fn a_station_keeps_the_channel_for_the_day_when_it_is_an_access_point_again() {
 }
 
 #[test]
-fn a_setting_without_effect_is_refused() {
+fn settings_without_effect_are_refused() {
     let channel = Changes {
         channel: Some(Channel::MAX),
         ..Changes::default()
@@ -266,22 +263,22 @@ fn a_setting_without_effect_is_refused() {
         max_stations: Some(MaxStations::MAX),
         ..Changes::default()
     };
-    assert!(access_point().overridden_by(&channel).is_ok());
-    assert!(access_point().overridden_by(&stations).is_ok());
+    assert!(access_point().with_changes(&channel).is_ok());
+    assert!(access_point().with_changes(&stations).is_ok());
     assert_refused(
-        station().overridden_by(&channel),
+        station().with_changes(&channel),
         Field::Channel,
-        Reason::NotForAStation,
+        Reason::NotForStation,
     );
     assert_refused(
-        station().overridden_by(&stations),
+        station().with_changes(&stations),
         Field::MaxStations,
-        Reason::NotForAStation,
+        Reason::NotForStation,
     );
 }
 
 #[test]
-fn the_result_is_checked_as_a_whole() {
+fn result_is_checked_as_a_whole() {
     let echo_port = Changes {
         port: Some(TcpPort::new(7).unwrap()),
         ..Changes::default()
@@ -294,16 +291,15 @@ fn the_result_is_checked_as_a_whole() {
         port: 7,
         service: "echo",
     };
-    // Each alone is right; the second makes the first wrong.
-    let on_echo_port = station().overridden_by(&echo_port).unwrap();
+    let on_echo_port = station().with_changes(&echo_port).unwrap();
     assert_refused(
-        on_echo_port.overridden_by(&services),
+        on_echo_port.with_changes(&services),
         Field::TcpPort,
         refused,
     );
-    let with_services = station().overridden_by(&services).unwrap();
+    let with_services = station().with_changes(&services).unwrap();
     assert_refused(
-        with_services.overridden_by(&echo_port),
+        with_services.with_changes(&echo_port),
         Field::TcpPort,
         refused,
     );

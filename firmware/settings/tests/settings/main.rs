@@ -1,4 +1,4 @@
-//! What the chip and the command line rely on, from outside: one file a promise.
+//! Tests of the public interface of the settings crate.
 
 mod any;
 mod block;

@@ -1,10 +1,10 @@
-//! A passphrase is shown to no one who did not ask for it by name.
+//! Secrets never appear in `Debug` output or in errors.
 
 use std::error::Error;
 
 use proptest::prelude::*;
 use tcpctl_settings::{
-    Changes, DecodeError, MAX_LEN, Network, Passphrase, Security, Settings, Ssid,
+    Changes, DecodeError, MAX_LEN, ManagementKey, Network, Passphrase, Security, Settings, Ssid,
 };
 
 use crate::any;
@@ -45,7 +45,16 @@ fn debug_never_shows_a_passphrase() {
 }
 
 #[test]
-fn a_damaged_block_gives_no_passphrase_away() {
+fn debug_never_shows_a_management_key() {
+    let mut settings = settings(Security::Open);
+    settings.management_key = Some(ManagementKey::new([0xA5; 32]));
+    let shown = format!("{settings:?}");
+    assert!(shown.contains("ManagementKey(..)"), "{shown}");
+    assert!(!shown.contains("165") && !shown.contains("a5"), "{shown}");
+}
+
+#[test]
+fn error_of_a_damaged_block_has_no_passphrase() {
     let mut buffer = [0; MAX_LEN];
     let settings = settings(Security::Wpa2(Passphrase::new(SECRET).unwrap()));
     let length = settings.encode(&mut buffer).unwrap().len();
@@ -58,10 +67,10 @@ fn a_damaged_block_gives_no_passphrase_away() {
 }
 
 proptest! {
-    /// What is refused may be a secret all the same, with a typing error. The message depends on
-    /// how long it is and where it is wrong, so another secret gives the same message.
+    /// A refused passphrase may be a secret with a typing error. The message depends only on the
+    /// length and the position of the error.
     #[test]
-    fn a_refusal_tells_a_length_or_a_place_and_nothing_else(
+    fn error_reveals_only_length_and_position(
         secret in "[a-zA-Z]{0,7}|[g-zG-Z]{64}|[a-z]{65,90}|[a-z]{4}[äöü\t\n]{4}",
     ) {
         let other = secret.chars().map(|c| match c {
@@ -79,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn debug_is_the_same_for_any_two_passphrases(one in any::wpa2(), other in any::wpa2()) {
+    fn debug_is_equal_for_any_two_passphrases(one in any::wpa2(), other in any::wpa2()) {
         prop_assert_eq!(format!("{:?}", settings(one)), format!("{:?}", settings(other)));
     }
 }

@@ -1,9 +1,9 @@
-//! Whole numbers with bounds: one type a setting, so that none is taken for another.
+//! Types of settings: bounded numbers and switches, one type per setting.
 
-/// Defines a number that can't be out of bounds once it exists.
+/// Defines a number that is always within its bounds.
 ///
-/// `new` takes a `u32`, wider than any of them, so that a number too large for the type behind it
-/// is refused with the same words as any other.
+/// `new` takes a `u32`, wider than any of the inner types, so that a number too large for the
+/// inner type is reported like any other out-of-range number.
 macro_rules! bounded_number {
     (
         $(#[$doc:meta])*
@@ -15,17 +15,17 @@ macro_rules! bounded_number {
         pub struct $name($number);
 
         impl $name {
-            /// The least that is allowed.
+            /// Smallest allowed value.
             pub const MIN: Self = Self($min);
-            /// The most that is allowed.
+            /// Largest allowed value.
             pub const MAX: Self = Self($max);
-            /// What a board has that was told nothing.
+            /// Default value.
             pub const DEFAULT: Self = Self($default);
 
             /// Checks a number against the bounds.
             ///
             /// # Errors
-            /// Says which bounds, if it is outside of them.
+            /// The number is out of bounds.
             pub fn new(number: u32) -> Result<Self, $crate::Invalid> {
                 $(
                     if number == $refused {
@@ -73,4 +73,58 @@ macro_rules! bounded_number {
     };
 }
 
-pub(crate) use bounded_number;
+/// Defines a setting that is `on` or `off`.
+macro_rules! switch {
+    ($(#[$doc:meta])* $name:ident, $field:expr, default $default:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            /// Disabled; written `off`.
+            Off,
+            /// Enabled; written `on`.
+            On,
+        }
+
+        impl $name {
+            /// Whether it is on.
+            pub const fn is_on(self) -> bool {
+                matches!(self, Self::On)
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::$default
+            }
+        }
+
+        impl From<bool> for $name {
+            fn from(on: bool) -> Self {
+                if on { Self::On } else { Self::Off }
+            }
+        }
+
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str(if self.is_on() { "on" } else { "off" })
+            }
+        }
+
+        impl core::str::FromStr for $name {
+            type Err = $crate::Invalid;
+
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
+                match word {
+                    "on" => Ok(Self::On),
+                    "off" => Ok(Self::Off),
+                    _ => Err($crate::Invalid::new(
+                        $field,
+                        $crate::Reason::NotOneOf("on", "off"),
+                    )),
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use {bounded_number, switch};

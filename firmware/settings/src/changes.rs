@@ -1,0 +1,144 @@
+//! Changing some settings of a board and keeping the others.
+
+use crate::{
+    Changes, Channel, Field, HostName, Invalid, ManagementKey, MaxStations, Mode, Network,
+    NoStoredSettings, Reason, ServerParts, ServerSettings,
+};
+
+/// The settings of one board.
+///
+/// Each field is valid on its own. Rules between fields live in [`Network`] (a station has an
+/// SSID) and in [`ServerSettings`] (two servers never share a port).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The network that the board opens or joins.
+    pub network: Network,
+    /// Channel of the access point. A station keeps it for when it becomes an access point again.
+    pub channel: Channel,
+    /// Stations that the access point accepts; kept by a station like the channel.
+    pub max_stations: MaxStations,
+    /// Host name; `None` for [`HostName::of_board`].
+    pub host_name: Option<HostName>,
+    /// The servers of the board.
+    pub server: ServerSettings,
+    /// Key of the management channel; without one, management is off.
+    pub management_key: Option<ManagementKey>,
+}
+
+impl Settings {
+    /// Default settings on this network.
+    pub fn new(network: Network) -> Self {
+        Self {
+            network,
+            channel: Channel::DEFAULT,
+            max_stations: MaxStations::DEFAULT,
+            host_name: None,
+            server: ServerSettings::default(),
+            management_key: None,
+        }
+    }
+
+    /// These settings with some of them changed.
+    ///
+    /// Another mode discards the stored SSID and passphrase, because they belong to another
+    /// network.
+    ///
+    /// # Errors
+    /// As [`Changes::to_settings`]. The result is checked as a whole: services are refused where
+    /// the stored port is one of theirs.
+    pub fn with_changes(&self, changes: &Changes) -> Result<Self, Invalid> {
+        let network = changes.network(Ok(&self.network))?;
+        changes.apply(Self {
+            network,
+            ..self.clone()
+        })
+    }
+}
+
+impl Changes {
+    /// Whether nothing was requested.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The requested settings, and defaults for all others.
+    ///
+    /// # Errors
+    /// No mode, no [`Security`](crate::Security), a station without an SSID or with settings of an
+    /// access point, or two servers on one port.
+    pub fn to_settings(&self, why: NoStoredSettings) -> Result<Settings, Invalid> {
+        let network = self.network(Err(why))?;
+        self.apply(Settings::new(network))
+    }
+
+    /// The servers of `base` with the requested changes.
+    ///
+    /// # Errors
+    /// Two servers on one port.
+    pub fn server(&self, base: ServerSettings) -> Result<ServerSettings, Invalid> {
+        let base = base.into_parts();
+        ServerSettings::new(ServerParts {
+            port: self.port.unwrap_or(base.port),
+            greeting: self.greeting.clone().unwrap_or(base.greeting),
+            workers: self.workers.unwrap_or(base.workers),
+            backlog: self.backlog.unwrap_or(base.backlog),
+            request_timeout: self.request_timeout.unwrap_or(base.request_timeout),
+            services: self.services.unwrap_or(base.services),
+            status: self.status.unwrap_or(base.status),
+            commands: self.commands.unwrap_or(base.commands),
+            management: self.management.unwrap_or(base.management),
+        })
+    }
+
+    /// The network: what was requested, then what is stored for the same mode.
+    fn network(&self, stored: Result<&Network, NoStoredSettings>) -> Result<Network, Invalid> {
+        let mode = match (self.mode, stored) {
+            (Some(mode), _) => mode,
+            (None, Ok(stored)) => stored.mode(),
+            (None, Err(why)) => return Err(Invalid::new(Field::Mode, Reason::NoMode(why))),
+        };
+        let kept = stored.ok().filter(|network| network.mode() == mode);
+        let ssid = self.ssid.as_ref().or(kept.and_then(Network::ssid)).cloned();
+        let security = self
+            .security
+            .as_ref()
+            .or(kept.map(Network::security))
+            .cloned()
+            .ok_or(Invalid::new(Field::Passphrase, Reason::NoSecurity));
+        match mode {
+            Mode::AccessPoint => Ok(Network::AccessPoint {
+                ssid,
+                security: security?,
+            }),
+            Mode::Station => Ok(Network::Station {
+                ssid: ssid.ok_or(Invalid::new(Field::Ssid, Reason::NoSsid))?,
+                security: security?,
+            }),
+        }
+    }
+
+    /// Applies all changes but the network, which `base` already has.
+    fn apply(&self, base: Settings) -> Result<Settings, Invalid> {
+        if base.network.mode() == Mode::Station {
+            self.check_for_station()?;
+        }
+        Ok(Settings {
+            network: base.network,
+            channel: self.channel.unwrap_or(base.channel),
+            max_stations: self.max_stations.unwrap_or(base.max_stations),
+            host_name: self.host_name.clone().or(base.host_name),
+            server: self.server(base.server)?,
+            management_key: base.management_key,
+        })
+    }
+
+    /// Refuses settings that have no effect on a station.
+    fn check_for_station(&self) -> Result<(), Invalid> {
+        let refuse = |field| Err(Invalid::new(field, Reason::NotForStation));
+        match (self.channel, self.max_stations) {
+            (Some(_), _) => refuse(Field::Channel),
+            (None, Some(_)) => refuse(Field::MaxStations),
+            (None, None) => Ok(()),
+        }
+    }
+}
