@@ -13,6 +13,7 @@ mod flash;
 mod man;
 mod monitor;
 mod send;
+mod settings;
 mod sim;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -67,8 +67,6 @@ fn command() -> Command {
             "interface" => arg.add(ArgValueCandidates::new(candidates::network_interfaces)),
             "port" if is_serial => arg.add(ArgValueCandidates::new(candidates::serial_ports)),
             "chip" => arg.add(ArgValueCandidates::new(candidates::chips)),
-            "mode" => arg.add(ArgValueCandidates::new(candidates::modes)),
-            "services" | "status" => arg.add(ArgValueCandidates::new(candidates::switches)),
             _ => arg,
         })
     })

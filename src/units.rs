@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use tcpctl_settings::{Field, RequestTimeout, Value};
+
 /// Parses a duration: a decimal number and one of `ns us ms s m h`, e.g. `250us`, `1.5s`.
 ///
 /// # Errors
@@ -43,6 +45,20 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         reason = "bounded above, and never negative"
     )]
     Ok(Duration::from_nanos(nanoseconds as u64))
+}
+
+/// Parses the value of a setting. Durations may have any unit.
+///
+/// # Errors
+/// What is wrong with the value, without the name of the setting.
+pub fn setting(field: Field, text: &str) -> Result<Value, String> {
+    let value = match field {
+        Field::RequestTimeout => {
+            RequestTimeout::try_from(duration(text)?).map(Value::RequestTimeout)
+        }
+        _ => field.parse(text),
+    };
+    value.map_err(|invalid| invalid.reason.to_string())
 }
 
 /// Parses a [`duration`] that is to be waited for or filled: more than 0.

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
+use tcpctl_settings::Field;
 
+use super::settings::{OptionSet, SettingsOptions};
 use crate::units;
 
 /// The arguments of `tcpctl flash`.
@@ -11,16 +13,9 @@ use crate::units;
 #[command(after_help = MORE, after_long_help = EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "a flag is a bool")]
 pub struct FlashArgs {
-    /// Whether it opens a network or joins one: ap, sta
-    ///
-    /// Another mode than the stored one discards the stored SSID and passphrase.
-    #[arg(long, help_heading = "Settings")]
-    pub mode: Option<String>,
-    /// The network's name
-    ///
-    /// Of an access point it is by default tcpctl- and 4 digits of the MAC.
-    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other, help_heading = "Settings")]
-    pub ssid: Option<String>,
+    /// Settings of the board.
+    #[command(flatten)]
+    pub settings: SettingsOptions<FlashSettings>,
     /// Read the network's passphrase from standard input
     ///
     /// It is one line.
@@ -37,59 +32,6 @@ pub struct FlashArgs {
         hide_short_help = true
     )]
     pub tell_passphrase: bool,
-    /// The access point's channel, 1 to 13 [default: 1]
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings", hide_short_help = true)]
-    pub channel: Option<String>,
-    /// How many stations the access point takes, 1 to 10 [default: 4]
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings", hide_short_help = true)]
-    pub max_stations: Option<String>,
-    /// The board's name in DHCP and, with .local, in mDNS [default: tcpctl- and 4 digits of the MAC]
-    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other, help_heading = "Settings", hide_short_help = true)]
-    pub hostname: Option<String>,
-    /// What the board answers [default: Hello World]
-    #[arg(
-        long,
-        value_name = "TEXT",
-        allow_hyphen_values = true,
-        value_hint = ValueHint::Other,
-        help_heading = "Settings",
-        hide_short_help = true
-    )]
-    pub greeting: Option<String>,
-    /// The port that it answers on [default: 3000]
-    #[arg(long, value_name = "PORT", value_hint = ValueHint::Other, help_heading = "Settings", hide_short_help = true)]
-    pub tcp_port: Option<String>,
-    /// Connections served at a time, 1 to 32 [default: 4]
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings", hide_short_help = true)]
-    pub workers: Option<String>,
-    /// Connections beyond those that wait their turn, 0 to 32 [default: 4]
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Settings", hide_short_help = true)]
-    pub backlog: Option<String>,
-    /// How long a silent connection keeps its worker [default: 5s]
-    #[arg(
-        long,
-        value_name = "DURATION",
-        value_hint = ValueHint::Other,
-        help_heading = "Settings",
-        hide_short_help = true
-    )]
-    pub request_timeout: Option<String>,
-    /// Echo (port 7), discard (9) and chargen (19): on, off [default: off]
-    #[arg(
-        long,
-        value_name = "on|off",
-        help_heading = "Settings",
-        hide_short_help = true
-    )]
-    pub services: Option<String>,
-    /// Answer a request of `status` with the board's readings: on, off [default: on]
-    #[arg(
-        long,
-        value_name = "on|off",
-        help_heading = "Settings",
-        hide_short_help = true
-    )]
-    pub status: Option<String>,
 
     /// Which board: a path (/dev/ttyUSB0), its name, its MAC or the USB serial number
     ///
@@ -157,9 +99,8 @@ pub struct FlashArgs {
     #[arg(
         long,
         conflicts_with_all = [
-            "settings_only", "firmware", "save_image", "erase", "dry_run", "mode", "ssid", "open",
-            "password_stdin", "channel", "max_stations", "hostname", "greeting", "tcp_port",
-            "workers", "backlog", "request_timeout", "services", "status",
+            "settings_only", "firmware", "save_image", "erase", "dry_run", "settings", "open",
+            "password_stdin",
         ],
         help_heading = "What to do"
     )]
@@ -197,26 +138,14 @@ pub struct FlashArgs {
     pub monitor: bool,
 }
 
-impl FlashArgs {
-    /// The settings that were given, by their long names.
-    pub fn changes(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        [
-            ("mode", &self.mode),
-            ("ssid", &self.ssid),
-            ("channel", &self.channel),
-            ("max-stations", &self.max_stations),
-            ("hostname", &self.hostname),
-            ("greeting", &self.greeting),
-            ("tcp-port", &self.tcp_port),
-            ("workers", &self.workers),
-            ("backlog", &self.backlog),
-            ("request-timeout", &self.request_timeout),
-            ("services", &self.services),
-            ("status", &self.status),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.as_deref()?)))
-    }
+/// The settings that `flash` writes.
+#[derive(Debug, Clone, Default)]
+pub struct FlashSettings;
+
+impl OptionSet for FlashSettings {
+    const HEADING: &str = "Settings";
+    const FIELDS: &[Field] = Field::OPTIONS;
+    const COMMON: &[Field] = &[Field::Mode, Field::Ssid];
 }
 
 /// How a board gets into its loader, by esptool's names.

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use clap::{Args, ValueEnum, ValueHint};
+use tcpctl_settings::Field;
 
+use super::settings::{OptionSet, SettingsOptions};
 use crate::units;
 
 /// The arguments of `tcpctl sim`.
@@ -49,54 +51,12 @@ pub struct SimArgs {
     #[arg(long, help_heading = "Way in (one of)")]
     pub announce: bool,
 
-    /// Access point or station: ap, sta [default: ap]
-    #[arg(long, help_heading = "Board", hide_short_help = true)]
-    pub mode: Option<String>,
-    /// Connections served at a time, 1 to 32
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Board")]
-    pub workers: Option<String>,
-    /// Connections beyond those that may wait, 0 to 32
-    ///
-    /// One more is refused.
-    #[arg(long, value_name = "N", value_hint = ValueHint::Other, help_heading = "Board")]
-    pub backlog: Option<String>,
-    /// How long a silent connection keeps its worker before it is greeted [default: 5s]
-    ///
-    /// 0 is the tutorial's way: read what has come, greet.
-    #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, help_heading = "Board", hide_short_help = true)]
-    pub request_timeout: Option<String>,
+    /// Settings of the board.
+    #[command(flatten)]
+    pub settings: SettingsOptions<SimSettings>,
     /// How long a worker is busy with each request [default: 0]
     #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, help_heading = "Board", hide_short_help = true)]
     pub service_time: Option<String>,
-    /// What it answers [default: Hello World]
-    #[arg(
-        long,
-        value_name = "TEXT",
-        allow_hyphen_values = true,
-        value_hint = ValueHint::Other,
-        help_heading = "Board",
-        hide_short_help = true
-    )]
-    pub greeting: Option<String>,
-    /// Echo (port 7), discard (9) and chargen (19): on, off [default: off]
-    ///
-    /// They are reached with --tap, and by targets such as sim:ideal,services=on; the relay of
-    /// --listen passes on the greeting's port alone.
-    #[arg(
-        long,
-        value_name = "on|off",
-        help_heading = "Board",
-        hide_short_help = true
-    )]
-    pub services: Option<String>,
-    /// Answer a request of `status` with the board's readings: on, off [default: on]
-    #[arg(
-        long,
-        value_name = "on|off",
-        help_heading = "Board",
-        hide_short_help = true
-    )]
-    pub status: Option<String>,
 
     /// One-way delay of the cable
     #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, help_heading = "Cable")]
@@ -135,13 +95,9 @@ pub struct SimArgs {
 }
 
 impl SimArgs {
-    /// The options that were given, by their long names.
-    pub fn changes(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    /// The link options that were given, by their long names.
+    pub fn link_options(&self) -> impl Iterator<Item = (&'static str, &str)> {
         [
-            ("mode", &self.mode),
-            ("workers", &self.workers),
-            ("backlog", &self.backlog),
-            ("request-timeout", &self.request_timeout),
             ("service-time", &self.service_time),
             ("latency", &self.latency),
             ("jitter", &self.jitter),
@@ -152,13 +108,21 @@ impl SimArgs {
             ("outage", &self.outage),
             ("bandwidth", &self.bandwidth),
             ("seed", &self.seed),
-            ("greeting", &self.greeting),
-            ("services", &self.services),
-            ("status", &self.status),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value.as_deref()?)))
     }
+}
+
+/// The settings of a virtual board.
+#[derive(Debug, Clone, Default)]
+pub struct SimSettings;
+
+impl OptionSet for SimSettings {
+    const HEADING: &str = "Board";
+    const FIELDS: &[Field] = Field::VIRTUAL;
+    const COMMON: &[Field] = &[Field::Workers, Field::Backlog];
+    const OTHER_DEFAULT: &[Field] = Self::COMMON;
 }
 
 /// The profiles of virtual boards.

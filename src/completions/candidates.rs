@@ -36,7 +36,7 @@ fn virtual_boards(begun: &str) -> Vec<CompletionCandidate> {
         && before.starts_with("sim")
     {
         let given = |key: &str| before.contains(&format!(",{key}="));
-        let keys = spec::KEYS.into_iter().filter(|key| !given(key));
+        let keys = spec::keys().filter(|key| !given(key));
         found.extend(
             keys.filter(|it| it.starts_with(key))
                 .map(|key| proposal(format!("{before},{key}="), "option of tcpctl sim")),
@@ -113,19 +113,6 @@ pub fn chips() -> Vec<CompletionCandidate> {
     ["esp32c2", "esp32c3", "esp32c5", "esp32c6", "esp32c61"]
         .map(|chip| proposal(chip.to_owned(), ""))
         .into()
-}
-
-/// `ap` or `sta`.
-pub fn modes() -> Vec<CompletionCandidate> {
-    vec![
-        proposal("ap".to_owned(), "access point"),
-        proposal("sta".to_owned(), "station"),
-    ]
-}
-
-/// `on` or `off`.
-pub fn switches() -> Vec<CompletionCandidate> {
-    ["on", "off"].map(|it| proposal(it.to_owned(), "")).into()
 }
 
 fn proposal(value: String, help: &str) -> CompletionCandidate {

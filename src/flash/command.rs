@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use espflash::target::Chip;
 use sha2::{Digest, Sha256};
-use tcpctl_settings::{Afresh, Settings};
+use tcpctl_settings::{NoStoredSettings, Settings};
 
 use self::plan::{Facts, full, step};
 use super::event::{FlashEvent, FlashReport};
@@ -196,7 +196,7 @@ impl Flash<'_> {
             .firmware(given, self.chip.unwrap_or(USUAL_CHIP))
             .await?;
         let image = firmware.image(USUAL_FLASH, firmware.chip.default_xtal_frequency())?;
-        let wanted = self.wanted(Err(Afresh::Unseen))?;
+        let wanted = self.wanted(Err(NoStoredSettings::Unread))?;
         let parts = full(&image, &wanted.settings)?;
         let steps = parts.iter().map(|part| step(part, false)).collect();
         let facts = Facts {
@@ -227,12 +227,12 @@ impl Flash<'_> {
     }
 
     /// What the board is to have, given what it has and keeps.
-    fn wanted(&self, stored: Result<&Settings, Afresh>) -> anyhow::Result<Wanted> {
+    fn wanted(&self, stored: Result<&Settings, NoStoredSettings>) -> anyhow::Result<Wanted> {
         let nothing = Failure::new(Kind::Internal, "no settings were asked for");
         let wanted = self.asked.as_ref().ok_or(nothing)?.over(stored)?;
         let nobody_sees =
             self.output.is_json() && !self.args.tell_passphrase && !io::stderr().is_terminal();
-        if wanted.made_up.is_some() && nobody_sees && !self.args.dry_run {
+        if wanted.generated.is_some() && nobody_sees && !self.args.dry_run {
             return Err(Failure::usage(
                 "passphrase: none was given, and nobody would see one that is made up",
             )

@@ -1,49 +1,43 @@
-//! The settings that are asked for, and what becomes of those that the board has.
+//! The requested settings, and how they combine with the stored ones.
 //!
-//! Stored settings are kept unless others are given; another mode is another network, whose SSID
-//! and passphrase are not carried over. A passphrase is never on the command line: it is typed,
-//! piped in, or made up here.
+//! Stored settings are kept unless others are given. Another mode discards the stored SSID and
+//! passphrase. A passphrase is never on the command line: it is typed, piped in or generated.
 
 use std::io::{self, BufRead, IsTerminal, Read};
-use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 use tcpctl_settings::{
-    Afresh, BLOCK_SIZE, Changes, DecodeError, Field, HostName, Invalid, MAX_LEN, Mode, Network,
-    Passphrase, Reason, RequestTimeout, Security, Settings, Ssid,
+    BLOCK_SIZE, Changes, DecodeError, Field, HostName, Invalid, MAX_LEN, Mode, NoStoredSettings,
+    Passphrase, Reason, Security, Settings, Ssid,
 };
 
 use crate::cli::FlashArgs;
 use crate::esp::image::Part;
 use crate::failure::{Failure, Kind};
 use crate::sys;
-use crate::units;
 
-/// What was asked for.
+/// The requested settings.
 #[derive(Debug, Clone)]
 pub struct Asked {
     changes: Changes,
 }
 
-/// The settings that the board is to have.
+/// The settings to write.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     /// The settings.
     pub settings: Settings,
-    /// The passphrase, if it was made up here and its owner has to be told.
-    pub made_up: Option<Passphrase>,
+    /// The passphrase, if it was generated and must be shown.
+    pub generated: Option<Passphrase>,
 }
 
 impl Asked {
-    /// Reads the options, and a passphrase where one is piped in or has to be typed.
+    /// Takes the options, and reads a passphrase where one is piped in or must be typed.
     ///
     /// # Errors
-    /// A setting that can't be, or a passphrase that is needed and has nowhere to come from.
+    /// A passphrase is required and cannot be read, or is invalid.
     pub fn new(args: &FlashArgs) -> Result<Self, Failure> {
-        let mut changes = Changes::default();
-        for (name, value) in args.changes() {
-            set(&mut changes, name, value)?;
-        }
+        let mut changes = args.settings.changes.clone();
         let station = changes.mode == Some(Mode::Station);
         changes.security = if args.open {
             Some(Security::Open)
@@ -57,31 +51,31 @@ impl Asked {
         Ok(Self { changes })
     }
 
-    /// Whether nothing was asked for.
+    /// Whether no setting was requested.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
 
-    /// What the board is to have, given what it has and keeps.
+    /// The settings to write, given the stored ones.
     ///
     /// # Errors
-    /// Something is missing that only the user can say.
-    pub fn over(&self, stored: Result<&Settings, Afresh>) -> Result<Wanted, Failure> {
+    /// A required setting is missing.
+    pub fn over(&self, stored: Result<&Settings, NoStoredSettings>) -> Result<Wanted, Failure> {
         let mut changes = self.changes.clone();
         let mode = changes.mode.or(stored.ok().map(|s| s.network.mode()));
         let kept = stored
             .ok()
             .filter(|stored| Some(stored.network.mode()) == mode);
-        let mut made_up = None;
+        let mut generated = None;
         if changes.security.is_none() {
             match (mode, kept) {
-                // A stored access point keeps its passphrase, whatever it is called now.
+                // A renamed access point keeps its passphrase.
                 (Some(Mode::AccessPoint), None) => {
-                    let passphrase = made_up_passphrase()?;
+                    let passphrase = generated_passphrase()?;
                     changes.security = Some(Security::Wpa2(passphrase.clone()));
-                    made_up = Some(passphrase);
+                    generated = Some(passphrase);
                 }
-                // Another network of that kind has another passphrase.
+                // Another network has another passphrase.
                 (Some(Mode::Station), kept) => {
                     let other =
                         |ssid: &Ssid| kept.and_then(|kept| kept.network.ssid()) != Some(ssid);
@@ -93,12 +87,12 @@ impl Asked {
             }
         }
         let settings = match stored {
-            Ok(stored) => stored.overridden_by(&changes),
-            Err(afresh) => changes.to_settings(afresh),
+            Ok(stored) => stored.with_changes(&changes),
+            Err(why) => changes.to_settings(why),
         };
         Ok(Wanted {
-            settings: settings.map_err(|invalid| refused(&invalid))?,
-            made_up,
+            settings: settings.map_err(|invalid| invalid_setting(&invalid))?,
+            generated,
         })
     }
 }
@@ -127,7 +121,7 @@ pub fn stored(sector: &[u8]) -> Result<Result<Settings, DecodeError>, Failure> {
     match Settings::decode(sector) {
         Err(error @ DecodeError::Newer { .. }) => {
             Err(Failure::new(Kind::Device, format!("settings: {error}"))
-                .hint("or give up what is stored: --erase"))
+                .hint("use a newer tcpctl, or discard the stored settings with --erase"))
         }
         other => Ok(other),
     }
@@ -143,50 +137,32 @@ impl Serialize for Described {
     }
 }
 
-/// Describes settings; a board that was given no name has one after its MAC address.
+/// Describes settings, with the default names of the board with this MAC address.
 pub fn described(settings: &Settings, mac: Option<&str>) -> Described {
     let own_name = || match mac.and_then(mac_bytes) {
         Some(mac) => HostName::of_board(mac).to_string(),
         None => "tcpctl-XXXX, after its MAC".to_owned(),
     };
-    let network = &settings.network;
-    let server = &settings.server;
-    let mut lines = vec![
-        ("mode", network.mode().to_string()),
-        (
-            "ssid",
-            network.ssid().map_or_else(own_name, ToString::to_string),
-        ),
-        (
-            "security",
-            match network.security() {
-                Security::Open => "open".to_owned(),
-                Security::Wpa2(_) => "wpa2".to_owned(),
-            },
-        ),
-    ];
-    if matches!(network, Network::AccessPoint { .. }) {
-        lines.push(("channel", settings.channel.to_string()));
-        lines.push(("max-stations", settings.max_stations.to_string()));
+    let is_station = settings.network.mode() == Mode::Station;
+    let mut lines = Vec::new();
+    for &field in Field::OPTIONS {
+        if is_station && matches!(field, Field::Channel | Field::MaxStations) {
+            continue;
+        }
+        let value = settings.value(field).map(|value| value.to_string());
+        lines.push((field.name(), value.unwrap_or_else(own_name)));
+        if field == Field::Ssid {
+            let security = match settings.network.security() {
+                Security::Open => "open",
+                Security::Wpa2(_) => "wpa2",
+            };
+            lines.push(("security", security.to_owned()));
+        }
     }
-    let host_name = settings.host_name.as_ref();
-    lines.extend([
-        (
-            "hostname",
-            host_name.map_or_else(own_name, ToString::to_string),
-        ),
-        ("greeting", server.greeting().to_string()),
-        ("tcp-port", server.port().to_string()),
-        ("workers", server.workers().to_string()),
-        ("backlog", server.backlog().to_string()),
-        ("request-timeout", server.request_timeout().to_string()),
-        ("services", server.services().to_string()),
-        ("status", server.status().to_string()),
-    ]);
     Described(lines)
 }
 
-/// The bytes of a MAC address as the loaders tell it.
+/// The bytes of a MAC address in hexadecimal with colons.
 fn mac_bytes(mac: &str) -> Option<[u8; 6]> {
     let bytes: Result<Vec<_>, _> = mac
         .split(':')
@@ -195,40 +171,8 @@ fn mac_bytes(mac: &str) -> Option<[u8; 6]> {
     bytes.ok()?.try_into().ok()
 }
 
-fn set(changes: &mut Changes, name: &str, value: &str) -> Result<(), Failure> {
-    match name {
-        "mode" => read(&mut changes.mode, value),
-        "ssid" => read(&mut changes.ssid, value),
-        "channel" => read(&mut changes.channel, value),
-        "max-stations" => read(&mut changes.max_stations, value),
-        "hostname" => read(&mut changes.host_name, value),
-        "greeting" => read(&mut changes.greeting, value),
-        "tcp-port" => read(&mut changes.port, value),
-        "workers" => read(&mut changes.workers, value),
-        "backlog" => read(&mut changes.backlog, value),
-        "services" => read(&mut changes.services, value),
-        "status" => read(&mut changes.status, value),
-        "request-timeout" => {
-            let time = units::duration(value)
-                .map_err(|error| Failure::usage(format!("--request-timeout: {error}")))?;
-            let time = RequestTimeout::try_from(time).map_err(|invalid| refused(&invalid))?;
-            changes.request_timeout = Some(time);
-            Ok(())
-        }
-        other => Err(Failure::new(
-            Kind::Internal,
-            format!("there is no setting {other}"),
-        )),
-    }
-}
-
-fn read<T: FromStr<Err = Invalid>>(setting: &mut Option<T>, value: &str) -> Result<(), Failure> {
-    *setting = Some(value.parse().map_err(|invalid| refused(&invalid))?);
-    Ok(())
-}
-
-/// A refusal in the words of the command line.
-fn refused(invalid: &Invalid) -> Failure {
+/// An invalid setting, with the option that makes it valid.
+fn invalid_setting(invalid: &Invalid) -> Failure {
     let failure = Failure::usage(invalid.to_string());
     match invalid {
         Invalid {
@@ -281,12 +225,12 @@ fn typed(ssid: &Ssid) -> Result<Passphrase, Failure> {
 }
 
 fn passphrase(text: &str) -> Result<Passphrase, Failure> {
-    Passphrase::new(text).map_err(|invalid| refused(&invalid))
+    Passphrase::new(text).map_err(|invalid| invalid_setting(&invalid))
 }
 
-/// A passphrase for an access point that was given none: 16 characters of 31, 79 bits, without
-/// those that are taken for others when they are copied by hand.
-fn made_up_passphrase() -> Result<Passphrase, Failure> {
+/// A passphrase for an access point that was given none: 16 of 31 characters (79 bits), without
+/// those that are easily confused.
+fn generated_passphrase() -> Result<Passphrase, Failure> {
     const ALPHABET: &[u8; 31] = b"abcdefghijkmnpqrstuvwxyz2345678";
     let no_chance = |error| {
         Failure::new(

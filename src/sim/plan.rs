@@ -43,7 +43,11 @@ impl Plan {
     /// # Errors
     /// Options that can't be, each named.
     pub fn new(args: &SimArgs) -> Result<Self, Failure> {
-        let spec = Spec::with(args.profile.into(), args.changes())
+        let spec = Spec::with_settings(
+            args.profile.into(),
+            &args.settings.changes,
+            args.link_options(),
+        )
             .map_err(|what| Failure::usage(format!("--{what}")))?;
         let exposure = match &args.tap {
             Some(interface) => Exposure::Tap(interface.clone()),

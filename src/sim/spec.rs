@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use tcpctl_settings::{
-    Backlog, Greeting, Mode, RequestTimeout, ServerParts, ServerSettings, Services, Status, Workers,
+    Backlog, Changes, Field, Mode, ServerParts, ServerSettings, Workers,
 };
 
 use super::clock;
@@ -61,12 +61,8 @@ pub struct Spec {
     pub quality: Quality,
 }
 
-/// The options that change a profile, in the order of the help.
-pub const KEYS: [&str; 17] = [
-    "mode",
-    "workers",
-    "backlog",
-    "request-timeout",
+/// The options of the link, in the order of the help.
+const LINK_KEYS: [&str; 10] = [
     "service-time",
     "latency",
     "jitter",
@@ -77,10 +73,13 @@ pub const KEYS: [&str; 17] = [
     "outage",
     "bandwidth",
     "seed",
-    "greeting",
-    "services",
-    "status",
 ];
+
+/// The keys that change a profile: the settings of a virtual board, then the options of the link.
+pub fn keys() -> impl Iterator<Item = &'static str> {
+    let settings = Field::VIRTUAL.iter().map(|field| field.name());
+    settings.chain(LINK_KEYS)
+}
 
 impl Spec {
     /// A profile as it is.
@@ -120,16 +119,29 @@ impl Spec {
         draft.spec()
     }
 
-    /// A profile with some options changed, each by its long option's name.
+    /// A profile with some options changed, each by its long name.
     ///
     /// # Errors
     /// One line that names the option and what it takes.
     pub fn with<'k, 'v>(
         profile: Profile,
-        changes: impl IntoIterator<Item = (&'k str, &'v str)>,
+        options: impl IntoIterator<Item = (&'k str, &'v str)>,
+    ) -> Result<Self, String> {
+        Self::with_settings(profile, &Changes::default(), options)
+    }
+
+    /// A profile with settings and other options changed, the latter by their long names.
+    ///
+    /// # Errors
+    /// One line that names the option and what it takes.
+    pub fn with_settings<'k, 'v>(
+        profile: Profile,
+        settings: &Changes,
+        options: impl IntoIterator<Item = (&'k str, &'v str)>,
     ) -> Result<Self, String> {
         let mut draft = Draft::of(profile);
-        for (key, value) in changes {
+        draft.changes = settings.clone();
+        for (key, value) in options {
             draft.set(key, value)?;
         }
         draft.spec()
@@ -150,11 +162,11 @@ fn unknown_profile(name: &str) -> String {
     )
 }
 
-/// A board while options are applied; the server's parts are checked together at the end.
+/// A board while options are applied. The settings are checked together at the end.
 struct Draft {
     profile: Profile,
-    mode: Mode,
-    server: ServerParts,
+    base: ServerParts,
+    changes: Changes,
     service_time: Duration,
     quality: Quality,
 }
@@ -192,30 +204,27 @@ impl Draft {
                 (quality, None, None)
             }
         };
-        let server = ServerParts {
+        let base = ServerParts {
             workers: workers.unwrap_or_default(),
             backlog: backlog.unwrap_or_default(),
             ..ServerParts::default()
         };
         Self {
             profile,
-            mode: Mode::AccessPoint,
-            server,
+            base,
+            changes: Changes::default(),
             service_time: Duration::ZERO,
             quality,
         }
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        if let Some(field) = Field::find(key).filter(|field| Field::VIRTUAL.contains(field)) {
+            let value = units::setting(field, value).map_err(|why| format!("{key}: {why}"))?;
+            self.changes.set(value);
+            return Ok(());
+        }
         let result = match key {
-            "mode" => parse(value).map(|mode| self.mode = mode),
-            "workers" => parse(value).map(|workers| self.server.workers = workers),
-            "backlog" => parse(value).map(|backlog| self.server.backlog = backlog),
-            "request-timeout" => units::duration(value).and_then(|duration| {
-                let timeout = RequestTimeout::try_from(duration).map_err(reason)?;
-                self.server.request_timeout = timeout;
-                Ok(())
-            }),
             "service-time" => bounded(value).map(|time| self.service_time = time),
             "latency" => bounded(value).map(|time| self.quality.latency = clock::duration(time)),
             "jitter" => bounded(value).map(|time| self.quality.jitter = clock::duration(time)),
@@ -229,21 +238,19 @@ impl Draft {
                 .parse()
                 .map(|seed| self.quality.seed = seed)
                 .map_err(|_| format!("'{value}' is not a whole number from 0 on")),
-            "greeting" => Greeting::new(value)
-                .map(|greeting| self.server.greeting = greeting)
-                .map_err(reason),
-            "services" => parse(value).map(|services: Services| self.server.services = services),
-            "status" => parse(value).map(|status: Status| self.server.status = status),
             _ => return Err(unknown_key(key)),
         };
         result.map_err(|reason| format!("{key}: {reason}"))
     }
 
     fn spec(self) -> Result<Spec, String> {
+        let server = ServerSettings::new(self.base)
+            .and_then(|base| self.changes.server(base))
+            .map_err(|invalid| invalid.to_string())?;
         Ok(Spec {
             profile: self.profile,
-            mode: self.mode,
-            server: ServerSettings::new(self.server).map_err(|invalid| invalid.to_string())?,
+            mode: self.changes.mode.unwrap_or(Mode::AccessPoint),
+            server,
             service_time: self.service_time,
             quality: self.quality,
         })
@@ -271,20 +278,11 @@ fn outage(value: &str) -> Result<Outage, String> {
     })
 }
 
-fn parse<T: std::str::FromStr<Err = tcpctl_settings::Invalid>>(value: &str) -> Result<T, String> {
-    value.parse().map_err(reason)
-}
-
-/// Why a setting is invalid, without the field's name: the option's name says it already.
-fn reason(invalid: tcpctl_settings::Invalid) -> String {
-    invalid.reason.to_string()
-}
-
 fn unknown_key(key: &str) -> String {
     format!(
         "there is no sim option '{}': choose from {}",
         key.escape_default(),
-        KEYS.join(", ")
+        keys().collect::<Vec<_>>().join(", ")
     )
 }
 
@@ -339,13 +337,13 @@ mod tests {
     #[test]
     fn every_key_changes_something() {
         let values = [
-            "sta", "7", "7", "70ms", "7ms", "7ms", "7ms", "7%", "7%", "7%", "7%", "7s@7s", "7Mbit",
-            "7", "seven", "on", "off",
+            "sta", "7", "7", "70ms", "seven", "on", "off", "on", "7ms", "7ms", "7ms", "7%", "7%", "7%",
+            "7%", "7s@7s", "7Mbit", "7",
         ];
-        for (key, value) in KEYS.into_iter().zip(values) {
-            let spec = Spec::with(Profile::Esp32, [(key, value)]).unwrap();
+        assert_eq!(keys().count(), values.len());
+        for (key, value) in keys().zip(values) {
+            let spec = Spec::parse(&format!("{key}={value}")).unwrap();
             assert_ne!(spec, Spec::of(Profile::Esp32), "{key}");
-            assert_eq!(Ok(spec), Spec::parse(&format!("{key}={value}")), "{key}");
         }
     }
 

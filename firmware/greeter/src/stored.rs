@@ -166,10 +166,10 @@ mod tests {
         for (sector, words) in [
             (vec![0xff; BLOCK_SIZE], "no settings are stored"),
             (vec![0x00; BLOCK_SIZE], "no settings are stored"),
-            (vec![0xe9; BLOCK_SIZE], "is not settings"),
+            (vec![0xe9; BLOCK_SIZE], "holds other data"),
             (damaged, "are damaged"),
-            (torn, "are cut short"),
-            (newer, "are of version 9, newer than"),
+            (torn, "are incomplete"),
+            (newer, "have format 9, newer than"),
         ] {
             let missing = load(first(), &mut chip(sector)).unwrap_err();
             assert!(matches!(missing, Missing::Unusable(_)), "{missing}");

@@ -154,8 +154,7 @@ const SWITCH: Values = Values::Words(&["on", "off"]);
 settings_table! {
     /// Access point or station.
     Mode(Mode): "mode", mode, Values::Words(&["ap", "sta"]), |s| Some(s.network.mode()),
-        "Wi-Fi mode: access point (ap) or station (sta)",
-        "Another mode than the stored one discards the stored SSID and passphrase.";
+        "Wi-Fi mode: access point (ap) or station (sta)", "";
     /// Name of the Wi-Fi network.
     Ssid(Ssid): "ssid", ssid, Values::Text { max_len: Ssid::MAX_LEN }, |s| s.network.ssid().cloned(),
         "Name of the Wi-Fi network",
@@ -216,6 +215,19 @@ settings_table! {
 }
 
 impl Field {
+    /// The settings of a virtual board: those of the servers, and the mode.
+    #[cfg(feature = "help")]
+    pub const VIRTUAL: &[Self] = &[
+        Self::Mode,
+        Self::Workers,
+        Self::Backlog,
+        Self::RequestTimeout,
+        Self::Greeting,
+        Self::Services,
+        Self::Status,
+        Self::Commands,
+    ];
+
     /// The setting with this name.
     pub fn find(name: &str) -> Option<Self> {
         let mut options = Self::OPTIONS.iter().copied();

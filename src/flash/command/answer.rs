@@ -142,7 +142,7 @@ fn network(settings: &Settings, mac: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tcpctl_settings::{Afresh, Changes};
+    use tcpctl_settings::{Changes, NoStoredSettings};
 
     use super::*;
 
@@ -154,8 +154,8 @@ mod tests {
             ..Changes::default()
         };
         Wanted {
-            settings: changes.to_settings(Afresh::Blank).unwrap(),
-            made_up: None,
+            settings: changes.to_settings(NoStoredSettings::Blank).unwrap(),
+            generated: None,
         }
     }
 

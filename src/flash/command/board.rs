@@ -1,6 +1,6 @@
 //! The way of a flash that has a board: look, plan, write what is missing, see that it answers.
 
-use tcpctl_settings::Afresh;
+use tcpctl_settings::NoStoredSettings;
 
 use super::answer::Told;
 use super::plan::{Facts, facts, fits, full, step};
@@ -52,8 +52,12 @@ impl Flash<'_> {
         })
         .await?;
         let stored = stored?.and_then(|stored| self.kept(stored).settings);
-        let afresh = if keeps { Afresh::Blank } else { Afresh::Erased };
-        let wanted = self.wanted(stored.as_ref().ok_or(afresh))?;
+        let why = if keeps {
+            NoStoredSettings::Blank
+        } else {
+            NoStoredSettings::Erased
+        };
+        let wanted = self.wanted(stored.as_ref().ok_or(why))?;
         let parts = full(&image, &wanted.settings)?;
         self.bring_up_to(device, Some(&firmware), parts, &wanted)
             .await
@@ -98,7 +102,7 @@ impl Flash<'_> {
             .into());
         };
         let stored = self.kept(stored);
-        let wanted = self.wanted(stored.settings.as_ref().ok_or(Afresh::Blank))?;
+        let wanted = self.wanted(stored.settings.as_ref().ok_or(NoStoredSettings::Blank))?;
         let parts = vec![settings::part(&wanted.settings, offset)?];
         self.bring_up_to(device, None, parts, &wanted).await
     }

@@ -99,7 +99,7 @@ impl Flash<'_> {
         wanted: &Wanted,
     ) -> anyhow::Result<()> {
         let mac = facts.board.as_ref().and_then(|board| board.mac.clone());
-        let told = wanted.made_up.as_ref().filter(|_| !self.args.dry_run);
+        let told = wanted.generated.as_ref().filter(|_| !self.args.dry_run);
         self.tell_later(FlashEvent::Plan(Plan {
             board: facts.board,
             chip: facts.chip.to_string(),

@@ -6,7 +6,8 @@ fn asked(options: &[(&str, &str)], security: Option<Security>) -> Asked {
         ..Changes::default()
     };
     for (name, value) in options {
-        set(&mut changes, name, value).unwrap();
+        let field = Field::find(name).unwrap();
+        changes.set(field.parse(value).unwrap());
     }
     Asked { changes }
 }
@@ -18,16 +19,16 @@ fn wpa2(text: &str) -> Security {
 #[test]
 fn an_access_point_that_was_given_no_passphrase_gets_one() {
     let asked = asked(&[("mode", "ap")], None);
-    let wanted = asked.over(Err(Afresh::Blank)).unwrap();
-    let made_up = wanted.made_up.unwrap();
+    let wanted = asked.over(Err(NoStoredSettings::Blank)).unwrap();
+    let generated = wanted.generated.unwrap();
     assert_eq!(
         *wanted.settings.network.security(),
-        Security::Wpa2(made_up.clone())
+        Security::Wpa2(generated.clone())
     );
-    assert_eq!(made_up.reveal().len(), 19);
+    assert_eq!(generated.reveal().len(), 19);
     assert_ne!(
-        asked.over(Err(Afresh::Blank)).unwrap().made_up,
-        Some(made_up)
+        asked.over(Err(NoStoredSettings::Blank)).unwrap().generated,
+        Some(generated)
     );
 }
 
@@ -35,7 +36,7 @@ fn an_access_point_that_was_given_no_passphrase_gets_one() {
 fn what_is_stored_is_kept_unless_another_mode_is_asked_for() {
     let home = [("mode", "sta"), ("ssid", "home"), ("workers", "7")];
     let stored = asked(&home, Some(wpa2("secret of home")))
-        .over(Err(Afresh::Blank))
+        .over(Err(NoStoredSettings::Blank))
         .unwrap()
         .settings;
 
@@ -43,12 +44,12 @@ fn what_is_stored_is_kept_unless_another_mode_is_asked_for() {
     let wanted = greeting.over(Ok(&stored)).unwrap();
     assert_eq!(wanted.settings.network, stored.network);
     assert_eq!(wanted.settings.server.greeting().as_bytes(), b"hi");
-    assert!(wanted.made_up.is_none());
+    assert!(wanted.generated.is_none());
 
     let wanted = asked(&[("mode", "ap")], None).over(Ok(&stored)).unwrap();
     assert_eq!(wanted.settings.network.ssid(), None);
     assert_eq!(wanted.settings.server.workers().get(), 7);
-    assert!(wanted.made_up.is_some());
+    assert!(wanted.generated.is_some());
 
     let renamed = asked(&[("ssid", "desk")], None);
     let again = renamed.over(Ok(&wanted.settings)).unwrap();
@@ -62,7 +63,7 @@ fn what_is_stored_is_kept_unless_another_mode_is_asked_for() {
 fn another_network_needs_another_passphrase() {
     let home = [("mode", "sta"), ("ssid", "home")];
     let stored = asked(&home, Some(wpa2("secret of home")))
-        .over(Err(Afresh::Blank))
+        .over(Err(NoStoredSettings::Blank))
         .unwrap()
         .settings;
     // Tests have no terminal to ask at.
@@ -80,7 +81,7 @@ fn what_is_missing_is_asked_for_by_its_option() {
         (&[("workers", "2")][..], "--mode ap"),
         (&[("mode", "sta")], "--ssid NAME"),
     ] {
-        let refused = asked(options, None).over(Err(Afresh::Blank)).unwrap_err();
+        let refused = asked(options, None).over(Err(NoStoredSettings::Blank)).unwrap_err();
         assert!(format!("{refused:?}").contains(hint), "{refused:?}");
     }
 }
@@ -88,7 +89,7 @@ fn what_is_missing_is_asked_for_by_its_option() {
 #[test]
 fn a_description_has_no_passphrase() {
     let wanted = asked(&[("mode", "ap")], Some(wpa2("hunter2hunter2")))
-        .over(Err(Afresh::Blank))
+        .over(Err(NoStoredSettings::Blank))
         .unwrap();
     let text = format!("{:?} {wanted:?}", described(&wanted.settings, None));
     assert!(!text.contains("hunter2"), "{text}");

@@ -33,8 +33,8 @@ fn invalid_option_is_named() {
         (&["--bandwidth", "fast"], &["--bandwidth", "fast"]),
         (&["--seed", "x"], &["--seed", "whole number"]),
         (&["--greeting", ""], &["--greeting"]),
-        (&["--services", "maybe"], &["--services", "on or off"]),
-        (&["--mode", "mesh"], &["--mode", "ap or sta"]),
+        (&["--services", "maybe"], &["--services", "on, off"]),
+        (&["--mode", "mesh"], &["--mode", "ap, sta"]),
         (
             &["--listen", "nonsense"],
             &["--listen", "nonsense", "e.g. 127.0.0.1:3000"],

@@ -227,15 +227,15 @@ fn settings_that_are_not_there_are_said_and_the_board_can_be_reached() {
             Missing::Unusable(DecodeError::Blank),
             "no settings are stored",
         ),
-        (Missing::Unusable(DecodeError::Torn), "cut short"),
+        (Missing::Unusable(DecodeError::Torn), "incomplete"),
         (Missing::Unusable(DecodeError::Corrupted), "damaged"),
         (
             Missing::Unusable(DecodeError::Newer { version: 9 }),
-            "of version 9, newer than",
+            "format 9, newer than",
         ),
         (
             Missing::Unusable(DecodeError::Invalid(taken)),
-            "tcp-port: 7 is the echo service's while services are on",
+            "tcp-port: port 7 is used by echo",
         ),
         (
             Missing::Blamed(rejected.blame().unwrap()),
