@@ -73,7 +73,11 @@ fn option<S: OptionSet>(field: Field) -> Arg {
     let mut help = field.help().to_owned();
     let option = match field.values() {
         Values::Words(words) => option
-            .value_name(if field == Field::Mode { "MODE" } else { "on|off" })
+            .value_name(if field == Field::Mode {
+                "MODE"
+            } else {
+                "on|off"
+            })
             .value_parser(PossibleValuesParser::new(words).try_map(move |word| field.parse(&word))),
         Values::Number { min, max } => {
             let _ = write!(help, ", {min} to {max}");
@@ -91,8 +95,6 @@ fn option<S: OptionSet>(field: Field) -> Arg {
     }
     match field.details() {
         "" => option.help(help),
-        details => option
-            .long_help(format!("{help}\n\n{details}"))
-            .help(help),
+        details => option.long_help(format!("{help}\n\n{details}")).help(help),
     }
 }

@@ -48,7 +48,7 @@ impl Plan {
             &args.settings.changes,
             args.link_options(),
         )
-            .map_err(|what| Failure::usage(format!("--{what}")))?;
+        .map_err(|what| Failure::usage(format!("--{what}")))?;
         let exposure = match &args.tap {
             Some(interface) => Exposure::Tap(interface.clone()),
             None => Exposure::Relay(args.listen),

@@ -6,9 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use tcpctl_settings::{
-    Backlog, Changes, Field, Mode, ServerParts, ServerSettings, Workers,
-};
+use tcpctl_settings::{Backlog, Changes, Field, Mode, ServerParts, ServerSettings, Workers};
 
 use super::clock;
 use super::fate::{Outage, Quality};
@@ -337,8 +335,8 @@ mod tests {
     #[test]
     fn every_key_changes_something() {
         let values = [
-            "sta", "7", "7", "70ms", "seven", "on", "off", "on", "7ms", "7ms", "7ms", "7%", "7%", "7%",
-            "7%", "7s@7s", "7Mbit", "7",
+            "sta", "7", "7", "70ms", "seven", "on", "off", "on", "7ms", "7ms", "7ms", "7%", "7%",
+            "7%", "7%", "7s@7s", "7Mbit", "7",
         ];
         assert_eq!(keys().count(), values.len());
         for (key, value) in keys().zip(values) {

@@ -81,7 +81,9 @@ fn what_is_missing_is_asked_for_by_its_option() {
         (&[("workers", "2")][..], "--mode ap"),
         (&[("mode", "sta")], "--ssid NAME"),
     ] {
-        let refused = asked(options, None).over(Err(NoStoredSettings::Blank)).unwrap_err();
+        let refused = asked(options, None)
+            .over(Err(NoStoredSettings::Blank))
+            .unwrap_err();
         assert!(format!("{refused:?}").contains(hint), "{refused:?}");
     }
 }
