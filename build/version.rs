@@ -1,4 +1,5 @@
-//! The text of `tcpctl --version`: version, commit and bundled firmware. Uses no network.
+//! What `tcpctl --version` says: the version, the commit that it was built from, and the firmware
+//! that is in it. Nothing is asked of a network.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,13 +19,13 @@ pub(crate) fn write(firmware: &[Bundled]) -> io::Result<()> {
     let text = format!(
         "{} ({commit})\n{}",
         version.to_string_lossy(),
-        firmware_summary(firmware)
+        told(firmware)
     );
     fs::write(PathBuf::from(variable("OUT_DIR")).join("version.txt"), text)
 }
 
 /// The chips, grouped by the version of their firmware.
-pub(crate) fn firmware_summary(firmware: &[Bundled]) -> String {
+pub(crate) fn told(firmware: &[Bundled]) -> String {
     let mut versions: Vec<_> = firmware.iter().map(|it| it.version.as_deref()).collect();
     versions.sort_unstable();
     versions.dedup();
@@ -35,7 +36,7 @@ pub(crate) fn firmware_summary(firmware: &[Bundled]) -> String {
                 .iter()
                 .filter(|it| it.version.as_deref() == version);
             let chips: Vec<_> = chips.map(|it| it.chip.as_str()).collect();
-            let version = version.unwrap_or("unversioned");
+            let version = version.unwrap_or("of no version");
             format!("{version} for {}", chips.join(", "))
         })
         .collect();
@@ -46,9 +47,9 @@ pub(crate) fn firmware_summary(firmware: &[Bundled]) -> String {
     }
 }
 
-/// The commit of the checkout whose top is `source`. Rebuilds when it moves.
+/// The commit of the checkout whose top `source` is, and a build whenever it moves.
 fn checkout(source: &Path) -> Option<String> {
-    // A package unpacked inside another checkout does not come from that one.
+    // A package that was unpacked below some other checkout has not come from that.
     let top = fs::canonicalize(git(source, &["rev-parse", "--show-toplevel"])?).ok()?;
     if top != fs::canonicalize(source).ok()? {
         return None;
@@ -58,7 +59,7 @@ fn checkout(source: &Path) -> Option<String> {
     let moving = ["HEAD", "packed-refs"].into_iter().chain(branch.as_deref());
     for name in moving {
         let path = git(source, &["rev-parse", "--git-path", name]).map(|path| source.join(path));
-        // Watching a missing path would rebuild every time.
+        // One that is not there would mean a build every time.
         if let Some(path) = path.filter(|path| path.exists()) {
             println!("cargo::rerun-if-changed={}", path.display());
         }
@@ -66,7 +67,7 @@ fn checkout(source: &Path) -> Option<String> {
     Some(commit)
 }
 
-/// The output of a git command; `None` without git or a checkout.
+/// What a command of git prints; nothing where there is no git, or no checkout.
 fn git(source: &Path, arguments: &[&str]) -> Option<String> {
     let output = Command::new("git")
         .arg("-C")
@@ -79,7 +80,7 @@ fn git(source: &Path, arguments: &[&str]) -> Option<String> {
     Some(text.trim_end().to_owned())
 }
 
-/// The commit that `cargo package` recorded.
+/// The commit that `cargo package` has written down.
 fn package(source: &Path) -> Option<String> {
     let path = source.join(".cargo_vcs_info.json");
     let text = fs::read_to_string(path).ok()?;

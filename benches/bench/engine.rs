@@ -10,7 +10,7 @@ use std::time::Duration;
 use tcpctl_engine::engine;
 use tcpctl_engine::engine::{Observer, Progress};
 use tcpctl_engine::kernel::KernelNetwork;
-use tcpctl_engine::load::{Expectation, Extent, Load, Pace, Rate, Reuse};
+use tcpctl_engine::load::{Expectation, Extent, Load, Pace, Rate, ReplyRule, Reuse};
 use tcpctl_engine::measurement::Measurement;
 
 use crate::Result;
@@ -54,7 +54,7 @@ pub(crate) fn inside() -> Result<()> {
             pace: closed(connections)?,
             extent: Extent::Requests(amount.try_into()?),
             reuse: Reuse::KeepAlive,
-            expect: Expectation::Length((load.message.len() as u64).try_into()?),
+            expect: Expectation::Given(ReplyRule::Bytes((load.message.len() as u64).try_into()?)),
             ..load
         }),
         "idle" => idle(&Load {

@@ -35,9 +35,9 @@ use self::progress::SharedProgress;
 use self::recorder::Recorder;
 use self::reply::Rule;
 use self::slots::Slots;
-use crate::load::{LEARNING_SILENCE, Load, Share};
+use crate::load::{Load, Share};
 use crate::measurement::Measurement;
-use crate::readiness::{Network, nanos};
+use crate::readiness::{Event, Network, nanos};
 
 pub use self::progress::{Observer, Progress};
 
@@ -49,6 +49,30 @@ const BURST: usize = 64;
 
 /// Consecutive steps of one connection while others are ready too.
 const TURNS: usize = 32;
+
+/// How long the first exchange may take to show a byte before other connections start, too,
+/// although the reply rule is not known. Nanoseconds.
+const SOLO_WAIT: u64 = 300_000_000;
+
+/// How long a server may keep sending before its reply is taken to have ended with its first
+/// burst, nanoseconds.
+const LEARNING_LIMIT: u64 = 2_000_000_000;
+
+/// The silence after which a reply that is shorter than learned has ended, nanoseconds. Longer than
+/// a first retransmission takes.
+const LONG_SILENCE: u64 = 2_000_000_000;
+
+/// How long to wait for the server's FIN after ours, nanoseconds.
+const FIN_WAIT: u64 = 250_000_000;
+
+/// Servers that left our FIN unanswered this often in a row are not waited for any more.
+const UNANSWERED_FINS: u32 = 2;
+
+/// A wake-up that is later than this may have missed events, nanoseconds.
+const LATE_WAKE_UP: u64 = 2_000_000;
+
+/// A scheduled start that the client has missed by more than this is not made up for, nanoseconds.
+const TOO_LATE_TO_START: u64 = 50_000_000;
 
 /// Runs a load over one network, on this thread.
 ///
@@ -179,6 +203,14 @@ struct Engine<'a, N> {
     /// The next time to check timers and the schedule. It may be too early, for a timeout that was
     /// canceled.
     look_at: u64,
+    /// Until when the rule is being learned with one connection alone.
+    solo_until: Option<u64>,
+    /// FINs that the server has not answered, in a row.
+    unanswered_fins: u32,
+    /// When the last wait ended.
+    woken_at: u64,
+    /// At the last look at the schedule, a request could have started.
+    had_room: bool,
     /// Index of the next source address.
     source: usize,
     /// When the target last showed a sign of life.
@@ -194,7 +226,6 @@ struct Engine<'a, N> {
 struct Timeouts {
     connect: u64,
     reply: u64,
-    silence: u64,
     gone: Option<u64>,
 }
 
@@ -202,8 +233,13 @@ impl<'a, N: Network> Engine<'a, N> {
     fn new(network: &'a mut N, load: &'a Load, share: Share, shared: &Arc<SharedProgress>) -> Self {
         let now = nanos(network.now());
         let recorder = Recorder::new(load, Arc::clone(shared), share.index, now);
+        let rule = Rule::new(load);
         Self {
-            rule: Rule::new(load.expect.clone()),
+            solo_until: rule.is_learning().then_some(now + SOLO_WAIT),
+            rule,
+            unanswered_fins: 0,
+            woken_at: now,
+            had_room: true,
             slots: Slots::new(),
             arrivals: Arrivals::new(load, share, now),
             allowance: Allowance::new(load, share, recorder.begin()),
@@ -218,7 +254,6 @@ impl<'a, N: Network> Engine<'a, N> {
             timeouts: Timeouts {
                 connect: nanos(load.connect_timeout).max(1),
                 reply: nanos(load.reply_timeout).max(1),
-                silence: nanos(LEARNING_SILENCE),
                 gone: load.gone_after.map(nanos),
             },
             interrupted: false,
@@ -250,11 +285,27 @@ impl<'a, N: Network> Engine<'a, N> {
                 self.interrupted = true;
                 break;
             }
+            self.woken_at = self.now();
+            for event in events.drain(..) {
+                self.handle(event);
+            }
+            if self.look_at > 0 && self.woken_at > self.look_at.saturating_add(LATE_WAKE_UP) {
+                self.drain_events(&mut events);
+            }
+        }
+        self.finish()
+    }
+
+    /// Handles what happened while this thread could not run, before timeouts are judged.
+    fn drain_events(&mut self, events: &mut Vec<Event>) {
+        for _ in 0..TURNS {
+            if self.network.wait(Some(Duration::ZERO), events).is_err() || events.is_empty() {
+                return;
+            }
             for event in events.drain(..) {
                 self.handle(event);
             }
         }
-        self.finish()
     }
 
     /// Runs what is due; returns whether the load continues.
@@ -264,6 +315,9 @@ impl<'a, N: Network> Engine<'a, N> {
             supervisor.tick();
             // The supervisor may have drawn on a terminal.
             now = self.now();
+        }
+        if self.solo_until.is_some_and(|until| now >= until) {
+            self.solo_until = None;
         }
         self.expire(now);
         if !self.interrupted {
@@ -291,9 +345,13 @@ impl<'a, N: Network> Engine<'a, N> {
         for slot in 0..self.slots.count() {
             self.release(slot);
         }
-        let measured = self
-            .recorder
-            .finish(self.load, now, connections, self.interrupted);
+        let measured = self.recorder.finish(
+            self.load,
+            now,
+            connections,
+            self.interrupted,
+            self.rule.usage(),
+        );
         Measurement {
             target_gone: self.target_gone,
             ..measured

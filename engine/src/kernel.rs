@@ -3,7 +3,9 @@
 //! Written for few system calls per connection: what an event has already reported is not asked
 //! again. A short read has emptied the socket, and an announced FIN follows it.
 
-use std::io::{self, Read, Write};
+#[cfg(not(target_os = "linux"))]
+use std::io::Read;
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -43,6 +45,40 @@ pub struct KernelNetwork {
     established: Vec<ConnectionId>,
     #[cfg(target_os = "linux")]
     timer: PreciseTimer,
+    #[cfg(target_os = "linux")]
+    arrivals: Arrivals,
+}
+
+/// The arrival times of received bytes.
+#[cfg(target_os = "linux")]
+struct Arrivals {
+    /// Keeps the kernel taking timestamps, which is expensive to turn on and off.
+    _socket: Option<Socket>,
+    /// `CLOCK_REALTIME` less this network's clock; read once after each wait.
+    offset: Option<u64>,
+    /// Of the last read, on this network's clock.
+    last: Option<u64>,
+}
+
+#[cfg(target_os = "linux")]
+impl Arrivals {
+    fn new() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).ok();
+        Self {
+            _socket: socket.filter(|socket| sys::tcp::enable_timestamps(socket).is_ok()),
+            offset: None,
+            last: None,
+        }
+    }
+
+    fn note(&mut self, realtime: Option<u64>, clock: &Clock) {
+        self.last = realtime.map(|time| {
+            let offset = *self
+                .offset
+                .get_or_insert_with(|| sys::clocks::realtime().saturating_sub(clock.now()));
+            time.saturating_sub(offset)
+        });
+    }
 }
 
 /// A connection and its readiness state.
@@ -100,6 +136,8 @@ impl KernelNetwork {
             established: Vec::new(),
             #[cfg(target_os = "linux")]
             timer,
+            #[cfg(target_os = "linux")]
+            arrivals: Arrivals::new(),
         })
     }
 
@@ -113,6 +151,10 @@ impl KernelNetwork {
     /// Waits in the kernel and collects ready events. May return early.
     fn select(&mut self, until: Option<NetworkTime>) -> io::Result<()> {
         let until = until.map(nanos);
+        #[cfg(target_os = "linux")]
+        {
+            self.arrivals.offset = None;
+        }
         #[cfg(target_os = "linux")]
         return self
             .timer
@@ -135,6 +177,9 @@ fn open_socket(to: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> 
     let socket = Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     socket.set_nonblocking(true)?;
+    // Optional: without it, the time of a reply is when it was read.
+    #[cfg(target_os = "linux")]
+    let _ = sys::tcp::enable_timestamps(&socket);
     if let Some(source) = source {
         // Optional: without it, ports run out sooner.
         let _ = sys::tcp::bind_address_only(&socket);
@@ -304,6 +349,27 @@ impl Network for KernelNetwork {
         Ok(ConnectionId(number))
     }
 
+    #[cfg(target_os = "linux")]
+    fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = buffer.len();
+        let mut arrival = None;
+        let (connection, clock) = self.connection(id)?;
+        let result = connection.read_with(room, |stream| {
+            clock.invalidate();
+            let (length, time) = sys::tcp::receive(stream, buffer)?;
+            arrival = time;
+            Ok(length)
+        });
+        self.arrivals.note(arrival, &self.clock);
+        result
+    }
+
+    #[cfg(target_os = "linux")]
+    fn arrival(&self) -> Option<NetworkTime> {
+        self.arrivals.last.map(NetworkTime::from_nanos)
+    }
+
+    #[cfg(not(target_os = "linux"))]
     fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize> {
         let room = buffer.len();
         let (connection, clock) = self.connection(id)?;

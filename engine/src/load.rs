@@ -5,11 +5,12 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use regex::bytes::Regex;
+use serde::{Deserialize, Serialize};
 
 use crate::readiness::Release;
 
-#[derive(Debug, Clone)]
 /// The plan of a load, complete.
+#[derive(Debug, Clone)]
 pub struct Load {
     /// The server.
     pub target: SocketAddr,
@@ -17,7 +18,7 @@ pub struct Load {
     pub sources: Vec<IpAddr>,
     /// The bytes of each request; empty for a server that speaks first.
     pub message: Vec<u8>,
-    /// When a reply is complete and as expected.
+    /// When a reply is complete.
     pub expect: Expectation,
     /// When requests start.
     pub pace: Pace,
@@ -50,28 +51,113 @@ pub enum Detail {
     Seconds,
 }
 
-/// When a reply is complete, and whether it is as expected.
+/// When a reply is complete.
 #[derive(Debug, Clone)]
-pub enum Expectation {
+pub enum ReplyRule {
     /// At least one byte, then the server's FIN. A FIN without a byte is [`ClosedEarly`].
+    ///
     /// [`ClosedEarly`]: super::measurement::ErrorClass::ClosedEarly
     Close,
+    /// A number of bytes. More are a wrong reply; a FIN before is [`ClosedEarly`].
+    ///
+    /// [`ClosedEarly`]: super::measurement::ErrorClass::ClosedEarly
+    Bytes(NonZeroU64),
+    /// A number of lines, each ended by LF; bytes after them are dropped. A FIN before is
+    /// [`ClosedEarly`].
+    ///
+    /// [`ClosedEarly`]: super::measurement::ErrorClass::ClosedEarly
+    Lines(NonZeroU64),
     /// Complete as soon as the received part matches; bytes after it are dropped. A FIN before is
     /// [`WrongReply`](super::measurement::ErrorClass::WrongReply).
-    Match(Regex),
-    /// A number of bytes. More are a wrong reply; a FIN before is [`ClosedEarly`].
-    /// [`ClosedEarly`]: super::measurement::ErrorClass::ClosedEarly
-    Length(NonZeroU64),
-    /// For kept connections: the first reply ends with a silence of [`LEARNING_SILENCE`] (its time
-    /// is that of its last byte). Later replies have the same length, as with `Length`. If the
-    /// server closes after the first reply, the rule becomes `Close`.
-    ///
-    /// Replies of varying length, or in pieces further apart, need `Match`.
-    Learn,
+    Expect(Regex),
+    /// Silence of this length, or a FIN. The time of the reply is that of its last byte.
+    Idle(Duration),
 }
 
-/// The silence that ends a first reply of [`Expectation::Learn`]. Longer than a delayed ACK (40 to
-/// 200 ms) holds back the second half of a reply written in two parts.
+impl ReplyRule {
+    /// The kind of the rule, for reports.
+    pub const fn kind(&self) -> RuleKind {
+        match self {
+            Self::Close => RuleKind::Close,
+            Self::Bytes(_) => RuleKind::Bytes,
+            Self::Lines(_) => RuleKind::Lines,
+            Self::Expect(_) => RuleKind::Expect,
+            Self::Idle(_) => RuleKind::Idle,
+        }
+    }
+}
+
+/// The kinds of [`ReplyRule`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleKind {
+    /// By the server's FIN.
+    Close,
+    /// By length.
+    Bytes,
+    /// By a number of lines.
+    Lines,
+    /// By a pattern.
+    Expect,
+    /// By silence.
+    Idle,
+}
+
+/// Where the rule comes from that decides when a reply is complete.
+#[derive(Debug, Clone)]
+pub enum Expectation {
+    /// Given: a reply that ends differently fails.
+    Given(ReplyRule),
+    /// To be learned from the first exchanges. A reply ends when the server closes, else with a
+    /// silence of [`LEARNING_SILENCE`]. Replies of one length are then expected to have that length,
+    /// replies of one number of lines that number; all others end by silence.
+    ///
+    /// Until the rule is known only one connection is used, and the load's clock stops during the
+    /// silence.
+    Learn,
+    /// Learned in an earlier run. A reply that ends differently does not fail: it is counted in
+    /// [`RuleUse::mismatches`](super::measurement::RuleUse), and the rule is revised.
+    Learned(LearnedRule),
+}
+
+/// A rule that was learned from replies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LearnedRule {
+    /// The server closes after a reply.
+    Close,
+    /// The length of the first reply of a connection, which may include a greeting, and of the
+    /// later ones.
+    Bytes {
+        /// Of the first.
+        first: u64,
+        /// Of the later ones.
+        next: u64,
+    },
+    /// The number of lines, in the same way.
+    Lines {
+        /// Of the first.
+        first: u64,
+        /// Of the later ones.
+        next: u64,
+    },
+    /// A silence of [`LEARNING_SILENCE`].
+    Idle,
+}
+
+impl LearnedRule {
+    /// The kind of the rule, for reports.
+    pub const fn kind(self) -> RuleKind {
+        match self {
+            Self::Close => RuleKind::Close,
+            Self::Bytes { .. } => RuleKind::Bytes,
+            Self::Lines { .. } => RuleKind::Lines,
+            Self::Idle => RuleKind::Idle,
+        }
+    }
+}
+
+/// The silence that ends a reply where no rule is given. Longer than a delayed ACK (40 to 200 ms)
+/// holds back the second half of a reply written in two parts.
 pub const LEARNING_SILENCE: Duration = Duration::from_millis(250);
 
 /// What starts a request.
@@ -137,7 +223,7 @@ impl Load {
             target,
             sources: Vec::new(),
             message: b"Hello TCP world!\r\n".to_vec(),
-            expect: Expectation::Close,
+            expect: Expectation::Learn,
             pace: Pace::Closed {
                 connections: NonZeroUsize::MIN,
             },

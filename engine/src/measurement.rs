@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::load::{LearnedRule, RuleKind};
 use super::times::Times;
 
 /// Why a request failed. Local causes have classes of their own.
@@ -34,11 +35,13 @@ pub enum ErrorClass {
     LocalPorts,
     /// No file descriptor is available.
     LocalFiles,
+    /// Not started, because this computer was not running the client at the scheduled time.
+    LocalLate,
 }
 
 impl ErrorClass {
     /// All classes, in the order of the report.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Refused,
         Self::ConnectTimeout,
         Self::ResetBeforeReply,
@@ -49,6 +52,7 @@ impl ErrorClass {
         Self::Unreachable,
         Self::LocalPorts,
         Self::LocalFiles,
+        Self::LocalLate,
     ];
 }
 
@@ -110,13 +114,29 @@ pub struct ConnectionTotals {
     pub send_buffer_limited: Option<Duration>,
 }
 
+/// How the ends of replies were recognized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleUse {
+    /// The rule; `None` where nothing was learned.
+    pub kind: Option<RuleKind>,
+    /// The rule, if it was learned: it can be given to a further run.
+    pub learned: Option<LearnedRule>,
+    /// Replies that were longer or shorter than learned.
+    pub mismatches: u64,
+}
+
 /// The result of one run.
 #[derive(Debug, Clone)]
 pub struct Measurement {
     /// Start of the measured part, after the warm-up.
     pub started_at: SystemTime,
-    /// Duration of the measured part.
+    /// Duration of the measured part, until the last request ended.
     pub elapsed: Duration,
+    /// Duration of the load: the part of `elapsed` in which requests were to start. The rest, the
+    /// drain, waits for the last replies.
+    pub window: Duration,
+    /// Requests completed within `window`.
+    pub completed_in_window: u64,
     /// Concurrent connections (closed loop), or the maximum in flight (open loop).
     pub connections: usize,
     /// Requested rate of an open loop, requests per second.
@@ -136,6 +156,13 @@ pub struct Measurement {
     pub complete: Times,
     /// How late each request of an open loop was started, nanoseconds.
     pub schedule_error: Option<Times>,
+    /// How long replies had waited before the engine read them, nanoseconds; `None` where the
+    /// system does not report arrivals. Times of requests exclude this delay.
+    pub client_delay: Option<Times>,
+    /// How long the engine's threads were ready to run and waited for a CPU, if known.
+    pub run_delay: Option<Duration>,
+    /// How the ends of replies were recognized.
+    pub reply_rule: RuleUse,
     /// Results per second, from the start of the measured part.
     pub seconds: Vec<Second>,
     /// The distributions of the same seconds; empty unless the load requests them.

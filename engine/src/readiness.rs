@@ -109,6 +109,12 @@ pub trait Network {
     /// `WouldBlock`: wait for [`Event::Readable`]. `ConnectionReset`: the peer's reset.
     fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize>;
 
+    /// When the bytes of the last read had arrived at this computer, if the network knows. The
+    /// caller may have been late to read them.
+    fn arrival(&self) -> Option<NetworkTime> {
+        None
+    }
+
     /// As [`Network::read`], but the content of `buffer` is unspecified afterwards: the kernel may
     /// drop bytes without copying them.
     ///

@@ -7,7 +7,8 @@ use super::report::{
     Bound, Cause, CauseKind, Environment, Evidence, EvidenceKind, Flow, LimitedBy, Limits,
     Overflow, RampEnd, Report, Scheduled, Step, Throughput, Trial,
 };
-use tcpctl_engine::measurement::{ConnectionTotals, ErrorClass, Measurement, Second};
+use tcpctl_engine::load::{LearnedRule, RuleKind};
+use tcpctl_engine::measurement::{ConnectionTotals, ErrorClass, Measurement, RuleUse, Second};
 use tcpctl_engine::times::Times;
 
 pub(crate) fn start() -> SystemTime {
@@ -45,6 +46,8 @@ pub(crate) fn measurement() -> Measurement {
     Measurement {
         started_at: start(),
         elapsed: Duration::from_secs(5),
+        window: Duration::from_secs(5),
+        completed_in_window: 2_500,
         connections: 4,
         target_rate: None,
         keep_alive: false,
@@ -54,6 +57,13 @@ pub(crate) fn measurement() -> Measurement {
         first_byte: spread(7_800_000, 2_500),
         complete: spread(8_000_000, 2_500),
         schedule_error: None,
+        client_delay: None,
+        run_delay: None,
+        reply_rule: RuleUse {
+            kind: Some(RuleKind::Close),
+            learned: Some(LearnedRule::Close),
+            mismatches: 0,
+        },
         seconds: seconds(500, 8_000_000),
         second_histograms: Vec::new(),
         totals: Some(ConnectionTotals {

@@ -22,7 +22,7 @@ use crate::failure::Failure;
 use crate::output::human;
 use crate::pattern;
 use crate::target::{Place, Target};
-use tcpctl_engine::load::{Detail, Expectation, Extent, Load, Pace, Rate, Reuse};
+use tcpctl_engine::load::{Detail, Expectation, Extent, Load, Pace, Rate, ReplyRule, Reuse};
 use tcpctl_engine::readiness::Release;
 
 /// The most that may be under way in an open loop where `-c` does not say.
@@ -295,9 +295,8 @@ fn message(args: &BenchArgs) -> Result<Option<Vec<u8>>, Failure> {
 
 fn expectation(args: &BenchArgs) -> Result<Expectation, Failure> {
     match &args.expect {
-        Some(text) => pattern::compile(text).map(Expectation::Match),
-        None if args.keep_alive => Ok(Expectation::Learn),
-        None => Ok(Expectation::Close),
+        Some(text) => pattern::compile(text).map(|it| Expectation::Given(ReplyRule::Expect(it))),
+        None => Ok(Expectation::Learn),
     }
 }
 

@@ -25,7 +25,7 @@ use super::report::{CauseKind, RampEnd, Step};
 use super::stats;
 use tcpctl_engine::engine;
 use tcpctl_engine::engine::{Observer, Progress};
-use tcpctl_engine::load::{Extent, Load, Pace};
+use tcpctl_engine::load::{Expectation, Extent, LearnedRule, Load, Pace};
 use tcpctl_engine::measurement::{ErrorClass, Measurement};
 use tcpctl_engine::readiness::Network;
 
@@ -161,6 +161,7 @@ pub fn climb(
         observer,
         spent: Duration::ZERO,
         is_gone: false,
+        learned: None,
     }
     .run()
 }
@@ -174,6 +175,8 @@ struct Climb<'a, T, O> {
     spent: Duration,
     /// Nobody was answered any more.
     is_gone: bool,
+    /// When replies are complete, as learned in earlier steps.
+    learned: Option<LearnedRule>,
 }
 
 impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
@@ -276,7 +279,12 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
             failed: 0,
             tell: |completed| (self.observer)(doing(completed)),
         };
-        let measurement = self.track.run(load, &mut watch)?;
+        let mut load = load.clone();
+        if let (Expectation::Learn, Some(rule)) = (&load.expect, self.learned) {
+            load.expect = Expectation::Learned(rule);
+        }
+        let measurement = self.track.run(&load, &mut watch)?;
+        self.learned = measurement.reply_rule.learned.or(self.learned);
         self.spent += measurement.elapsed;
         Ok(measurement)
     }

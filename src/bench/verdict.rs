@@ -98,6 +98,10 @@ pub fn failure(report: &Report) -> Option<Failure> {
         }
         ErrorClass::LocalPorts => (Kind::Internal, "use --keep-alive, a lower rate or --source"),
         ErrorClass::LocalFiles => (Kind::Internal, "use fewer connections, or raise ulimit -n"),
+        ErrorClass::LocalLate => (
+            Kind::Internal,
+            "this computer was too busy: close other programs",
+        ),
     };
     let target = sanitize::one_line(&report.target);
     let message = format!("{target}: {}", all_failed(latency));
@@ -223,6 +227,7 @@ pub fn describe(class: ErrorClass) -> &'static str {
         ErrorClass::Unreachable => "unreachable",
         ErrorClass::LocalPorts => "without a free port here",
         ErrorClass::LocalFiles => "without a file descriptor here",
+        ErrorClass::LocalLate => "not started in time here",
     }
 }
 

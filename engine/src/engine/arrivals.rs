@@ -45,6 +45,11 @@ impl Schedule {
         self.start.saturating_add(after.round() as u64)
     }
 
+    /// Moves the remaining schedule, after the load's clock has stopped.
+    pub(super) fn shift(&mut self, by: u64) {
+        self.start = self.start.saturating_add(by);
+    }
+
     pub(super) fn advance(&mut self) {
         self.count += 1;
     }
@@ -76,6 +81,11 @@ impl Allowance {
     /// The time at which the load stops starting requests.
     pub(super) fn end(&self) -> Option<u64> {
         self.end
+    }
+
+    /// Moves the end, after the load's clock has stopped.
+    pub(super) fn shift(&mut self, by: u64) {
+        self.end = self.end.map(|end| end.saturating_add(by));
     }
 
     /// Whether a request may start at this time.

@@ -2,12 +2,23 @@
 
 use std::io;
 
-use super::reply::Verdict;
+use super::reply::{Received, Silence, Surplus, Verdict};
 use super::slots::{Phase, Queue};
-use super::{Engine, TURNS};
+use super::{Engine, FIN_WAIT, LEARNING_LIMIT, LONG_SILENCE, SOLO_WAIT, TURNS, UNANSWERED_FINS};
 use crate::load::Reuse;
 use crate::measurement::ErrorClass;
-use crate::readiness::{ConnectFailure, ConnectionId, Event, Network};
+use crate::readiness::{ConnectFailure, ConnectionId, Event, Network, Release, nanos};
+
+/// How a request was completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// As expected.
+    Expected,
+    /// The end of the reply was learned.
+    Learned,
+    /// Other than learned: the connection may hold the rest of the reply.
+    Mismatch,
+}
 
 /// The outcome of a read or a write.
 enum Step {
@@ -50,6 +61,10 @@ impl<N: Network> Engine<'_, N> {
                 self.drive(slot);
             }
             (Event::Readable(_), Phase::Idle) => self.check_idle(slot),
+            (Event::Readable(_), Phase::Closing) => {
+                self.slots.get_mut(slot).readable = true;
+                self.check_closing(slot);
+            }
             (Event::Writable(_), Phase::Exchanging) => self.drive(slot),
             // An event of an earlier connection with the same number.
             _ => {}
@@ -67,6 +82,10 @@ impl<N: Network> Engine<'_, N> {
         let this = self.slots.get_mut(slot);
         this.sent = 0;
         let deadline = now.saturating_add(self.timeouts.reply);
+        this.reply_by = deadline;
+        if self.is_solo() {
+            self.solo_until = Some(now + SOLO_WAIT);
+        }
         self.wait_in(Queue::Reply, slot, deadline);
     }
 
@@ -129,14 +148,15 @@ impl<N: Network> Engine<'_, N> {
             }
             Ok(length) => {
                 let now = self.recent();
-                self.take(slot, length, now)
+                let arrival = self.network.arrival().map(nanos);
+                self.take(slot, length, arrival, now)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 this.readable = false;
                 Step::Wait
             }
             Err(error) => {
-                let nothing_came = this.reply.received == 0;
+                let nothing_came = this.reply.received.bytes == 0;
                 let now = self.recent();
                 let class = match error.kind() {
                     io::ErrorKind::TimedOut => ErrorClass::ReplyTimeout,
@@ -153,20 +173,45 @@ impl<N: Network> Engine<'_, N> {
     }
 
     /// Handles received bytes, which are at the start of the buffer.
-    fn take(&mut self, slot: usize, length: usize, now: u64) -> Step {
+    fn take(&mut self, slot: usize, length: usize, arrival: Option<u64>, now: u64) -> Step {
         let this = self.slots.get_mut(slot);
-        if this.reply.received == 0 && this.measured {
-            self.recorder.first_byte(now.saturating_sub(this.start));
+        // An arrival is measured on another clock, which may have been set in between.
+        let at = arrival.unwrap_or(now).min(now).max(this.start);
+        let is_first = this.reply.received.bytes == 0;
+        this.reply.delay = arrival.map(|_| now - at);
+        this.reply.read_at = now;
+        let verdict = this.reply.take(&self.buffer[..length], at, &self.rule);
+        if is_first {
+            if this.measured {
+                self.recorder.first_byte(at - this.start);
+            }
+            if self.is_solo() {
+                let silence = self.rule.silence();
+                self.solo_until = Some(now + LEARNING_LIMIT + silence);
+            }
         }
-        match this.reply.take(&self.buffer[..length], now, &self.rule) {
+        match verdict {
             Verdict::Partial => Step::Onward,
-            Verdict::Learning => {
-                let deadline = now.saturating_add(self.timeouts.silence);
-                self.wait_in(Queue::Silence, slot, deadline);
+            Verdict::UntilSilence | Verdict::UntilLongSilence => {
+                if self.never_ends(slot, verdict, now) {
+                    return self.end_with_first_burst(slot, now);
+                }
+                let (queue, silence) = if verdict == Verdict::UntilSilence {
+                    (Queue::Silence, self.rule.silence())
+                } else {
+                    (Queue::LongSilence, LONG_SILENCE)
+                };
+                self.wait_in(queue, slot, now.saturating_add(silence));
                 Step::Onward
             }
             Verdict::Complete => {
-                self.complete(slot, now);
+                self.rule.matches();
+                self.complete(slot, at, now, Ending::Expected);
+                Step::Onward
+            }
+            Verdict::Mismatch => {
+                self.rule.exceeded_by(&self.slots.get(slot).reply);
+                self.complete(slot, at, now, Ending::Mismatch);
                 Step::Onward
             }
             Verdict::Wrong => {
@@ -176,15 +221,69 @@ impl<N: Network> Engine<'_, N> {
         }
     }
 
+    /// Whether a reply that ends by silence has been waited for long enough.
+    fn never_ends(&self, slot: usize, verdict: Verdict, now: u64) -> bool {
+        let this = self.slots.get(slot);
+        if now >= this.reply_by {
+            return true;
+        }
+        let is_load_over = self.allowance.end().is_some_and(|end| now >= end);
+        verdict == Verdict::UntilSilence
+            && self.rule.allows_unsolicited_data()
+            && now >= this.reply.first_byte.saturating_add(LEARNING_LIMIT)
+            && (this.reply.first_burst.bytes > 0 || is_load_over)
+    }
+
+    /// Ends the reply of a server that does not fall silent: what it sent after its first burst is
+    /// not part of the reply.
+    fn end_with_first_burst(&mut self, slot: usize, now: u64) -> Step {
+        let reply = &self.slots.get(slot).reply;
+        let burst = reply.first_burst;
+        let is_reply = burst.bytes > 0 && self.rule.allows_unsolicited_data();
+        if is_reply && self.rule.end_by_silence(reply, burst) != Silence::Undecided {
+            self.complete(slot, burst.last_byte, now, Ending::Mismatch);
+        } else {
+            self.fail(slot, ErrorClass::ReplyTimeout, now);
+        }
+        Step::Over
+    }
+
+    /// Ends the reply of a server that has fallen silent, unless silence does not end it.
+    pub(super) fn end_by_silence(&mut self, slot: usize, now: u64) {
+        let reply = &self.slots.get(slot).reply;
+        let Received { last_byte, .. } = reply.received;
+        let ending = match self.rule.end_by_silence(reply, reply.received) {
+            Silence::Match => Ending::Expected,
+            Silence::Learned => Ending::Learned,
+            Silence::Mismatch => Ending::Mismatch,
+            Silence::Undecided => {
+                let deadline = self.slots.get(slot).reply_by;
+                self.wait_in(Queue::Reply, slot, deadline);
+                return;
+            }
+        };
+        self.complete(slot, last_byte, now, ending);
+        // A kept connection can send its next request.
+        self.drive(slot);
+    }
+
     /// Handles the peer's FIN.
     fn end_of_stream(&mut self, slot: usize, now: u64) {
-        // A connection closed without a reply does not show how replies end.
-        if self.slots.get(slot).reply.received > 0 {
-            self.rule.learn_close();
-        }
-        match self.slots.get(slot).reply.end(&self.rule) {
+        let is_lesson = self.rule.is_learning();
+        let reply = &self.slots.get(slot).reply;
+        // A FIN has no arrival time. It was there when the bytes before it were read, if the thread
+        // has not waited since; else it has woken the thread.
+        let at = if reply.received.bytes > 0 && reply.read_at >= self.woken_at {
+            reply.received.last_byte
+        } else {
+            now
+        };
+        match self.rule.end(reply) {
             Ok(()) => {
-                self.record_completion(slot, now);
+                self.record_completion(slot, at);
+                if is_lesson {
+                    self.end_lesson(at, now);
+                }
                 self.release(slot);
                 self.next_request(slot, now);
             }
@@ -192,27 +291,76 @@ impl<N: Network> Engine<'_, N> {
         }
     }
 
-    fn record_completion(&mut self, slot: usize, now: u64) {
+    fn record_completion(&mut self, slot: usize, at: u64) {
         let this = self.slots.get_mut(slot);
         this.refusals = 0;
         if this.measured {
-            let time = now.saturating_sub(this.start);
+            let time = at.saturating_sub(this.start);
             let in_flight = self.slots.in_flight();
-            self.recorder.tick(now, in_flight);
-            self.recorder.completed(time, now, in_flight);
+            self.recorder.tick(at, in_flight);
+            self.recorder.completed(time, at, in_flight);
+            if let Some(delay) = self.slots.get(slot).reply.delay {
+                self.recorder.client_delay(delay);
+            }
         }
     }
 
-    /// Completes a request. A reply that ended by silence was complete with its last byte.
-    pub(super) fn complete(&mut self, slot: usize, now: u64) {
-        let last_byte = self.slots.get(slot).reply.last_byte;
-        self.record_completion(slot, last_byte);
+    /// Completes a request whose reply's last byte arrived at `at`.
+    fn complete(&mut self, slot: usize, at: u64, now: u64, ending: Ending) {
+        self.record_completion(slot, at);
+        if ending != Ending::Expected {
+            self.end_lesson(at, now);
+        }
         // A server that replied before reading the whole message must not get the next one.
         let is_unsent = self.slots.get(slot).sent < self.load.message.len();
-        if self.load.reuse == Reuse::PerRequest || is_unsent {
+        if ending == Ending::Mismatch || is_unsent {
+            self.release(slot);
+        } else if self.load.reuse == Reuse::PerRequest {
+            if self.waits_for_fin() {
+                self.await_fin(slot, now);
+                return;
+            }
             self.release(slot);
         }
         self.next_request(slot, now);
+    }
+
+    /// Whether the next connection of a closed loop has to wait until the server has closed this
+    /// one: it could otherwise arrive before the server has freed its place.
+    fn waits_for_fin(&self) -> bool {
+        !self.has_schedule()
+            && self.load.close == Release::Fin
+            && self.unanswered_fins < UNANSWERED_FINS
+    }
+
+    fn await_fin(&mut self, slot: usize, now: u64) {
+        if let Some(id) = self.slots.get(slot).connection {
+            self.network.finish(id);
+        }
+        self.slots.enter(slot, Phase::Closing);
+        self.wait_in(Queue::Closing, slot, now.saturating_add(FIN_WAIT));
+        self.check_closing(slot);
+    }
+
+    /// Continues once the server's FIN has arrived.
+    fn check_closing(&mut self, slot: usize) {
+        for _ in 0..TURNS {
+            let this = self.slots.get_mut(slot);
+            let Some(id) = this.connection.filter(|_| this.readable) else {
+                return;
+            };
+            match self.network.read(id, &mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => this.readable = false,
+                Ok(1..) => {}
+                Ok(0) | Err(_) => {
+                    self.unanswered_fins = 0;
+                    self.release(slot);
+                    let now = self.recent();
+                    self.next_request(slot, now);
+                    return;
+                }
+            }
+        }
     }
 
     pub(super) fn fail(&mut self, slot: usize, class: ErrorClass, now: u64) {
@@ -220,6 +368,10 @@ impl<N: Network> Engine<'_, N> {
             self.recorder.tick(now, self.slots.in_flight());
             self.recorder.failed(class);
         }
+        if class == ErrorClass::ReplyTimeout && self.slots.get(slot).reply.received.bytes > 0 {
+            self.rule.missed_fin();
+        }
+        self.solo_until = None;
         self.release(slot);
         self.detect_absence(class, now);
         // Timeouts have waited already, and wrong replies come from a working server.
@@ -254,8 +406,10 @@ impl<N: Network> Engine<'_, N> {
     }
 
     /// Continues with a slot after a request.
-    fn next_request(&mut self, slot: usize, now: u64) {
-        self.slots.get_mut(slot).reply.clear();
+    pub(super) fn next_request(&mut self, slot: usize, now: u64) {
+        let this = self.slots.get_mut(slot);
+        this.reply.clear();
+        this.reply.is_repeated = this.connection.is_some();
         self.slots.enter(slot, Phase::Idle);
         let is_connected = self.slots.get(slot).connection.is_some() && self.is_usable(slot);
         match (self.has_schedule(), is_connected) {
@@ -296,10 +450,14 @@ impl<N: Network> Engine<'_, N> {
             }
             match self.network.read(id, &mut self.buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => this.readable = false,
-                // The rest of a matched reply.
-                Ok(1..) if self.rule.is_pattern() => {}
-                // Unexpected bytes make the next reply too long, and therefore wrong.
-                Ok(length @ 1..) => this.reply.received += length as u64,
+                Ok(length @ 1..) => match self.rule.surplus() {
+                    Surplus::Dropped => {}
+                    Surplus::Wrong => this.reply.received.bytes += length as u64,
+                    Surplus::Mismatch => {
+                        self.rule.has_surplus();
+                        self.release(slot);
+                    }
+                },
                 Ok(0) | Err(_) => self.release(slot),
             }
         }
@@ -312,7 +470,9 @@ impl<N: Network> Engine<'_, N> {
         let Some(id) = self.slots.disconnect(slot) else {
             return;
         };
-        self.slots.get_mut(slot).reply.clear();
+        let reply = &mut self.slots.get_mut(slot).reply;
+        reply.clear();
+        reply.is_repeated = false;
         self.close(id, measured);
     }
 

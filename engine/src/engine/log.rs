@@ -10,16 +10,18 @@ pub(super) enum TimeKind {
     ScheduleError,
     SmoothedRtt,
     MinRtt,
+    ClientDelay,
 }
 
 impl TimeKind {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Connect,
         Self::FirstByte,
         Self::Complete,
         Self::ScheduleError,
         Self::SmoothedRtt,
         Self::MinRtt,
+        Self::ClientDelay,
     ];
 }
 

@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 use super::interval::{CLASSES, Interval, TICK};
 use super::log::{Log, TimeKind};
 use super::progress::SharedProgress;
-use crate::load::{Load, Pace, Reuse};
-use crate::measurement::{ConnectionTotals, ErrorClass, Measurement};
+use crate::load::{Extent, Load, Pace, Reuse};
+use crate::measurement::{ConnectionTotals, ErrorClass, Measurement, RuleUse};
 use crate::readiness::ConnectionInfo;
-use crate::sys::clocks::cpu_time;
+use crate::sys::clocks::{cpu_time, run_delay};
 use crate::times::Times;
 
 const SECOND: u64 = 1_000_000_000;
@@ -22,6 +22,11 @@ pub(super) struct Recorder {
     begin: u64,
     started_at: SystemTime,
     cpu_at_begin: Option<Duration>,
+    run_delay_at_begin: Option<Duration>,
+    /// When the load ends, if that is a time.
+    end: Option<u64>,
+    completed_in_window: u64,
+    last_completion: u64,
     next_tick: u64,
     has_published: bool,
     second: usize,
@@ -64,12 +69,26 @@ impl Sum {
 impl Recorder {
     pub(super) fn new(load: &Load, shared: Arc<SharedProgress>, thread: usize, now: u64) -> Self {
         let warm_up = super::nanos(load.warm_up);
+        let begin = now + warm_up;
+        let length = match (load.extent, load.pace) {
+            (Extent::Duration(duration), _) => Some(duration),
+            (Extent::Requests(requests), Pace::Open { rate, .. }) => {
+                let seconds = requests.get() as f64 / rate.per_second();
+                Duration::try_from_secs_f64(seconds).ok()
+            }
+            (Extent::Requests(_), Pace::Closed { .. }) => None,
+        };
+        let end = length.map(|length| begin.saturating_add(super::nanos(length)));
         Self {
             shared,
             thread,
-            begin: now + warm_up,
+            begin,
             started_at: SystemTime::now() + load.warm_up,
             cpu_at_begin: cpu_time(),
+            run_delay_at_begin: run_delay(),
+            end,
+            completed_in_window: 0,
+            last_completion: now,
             next_tick: now + warm_up.min(TICK),
             has_published: false,
             second: 0,
@@ -80,6 +99,13 @@ impl Recorder {
             times: Default::default(),
             totals: None,
         }
+    }
+
+    /// Moves the measured part, after the load's clock has stopped.
+    pub(super) fn shift(&mut self, by: u64) {
+        self.begin += by;
+        self.next_tick += by;
+        self.end = self.end.map(|end| end + by);
     }
 
     /// When the measured part begins.
@@ -111,6 +137,7 @@ impl Recorder {
         if self.next_tick == self.begin {
             // The warm-up has ended.
             self.cpu_at_begin = cpu_time();
+            self.run_delay_at_begin = run_delay();
         }
         let elapsed = now - self.begin;
         self.next_tick = self.begin + (elapsed / TICK + 1) * TICK;
@@ -152,7 +179,14 @@ impl Recorder {
             self.publish(now, in_flight);
         }
         self.completed += 1;
+        self.completed_in_window += u64::from(self.end.is_none_or(|end| now <= end));
+        self.last_completion = self.last_completion.max(now);
         self.log.push(TimeKind::Complete, time);
+    }
+
+    /// How long a reply had waited before it was read.
+    pub(super) fn client_delay(&mut self, delay: u64) {
+        self.log.push(TimeKind::ClientDelay, delay);
     }
 
     pub(super) fn failed(&mut self, class: ErrorClass) {
@@ -186,6 +220,7 @@ impl Recorder {
         now: u64,
         connections: usize,
         interrupted: bool,
+        reply_rule: RuleUse,
     ) -> Measurement {
         self.publish(now, 0);
         self.shared.end(self.second);
@@ -201,10 +236,14 @@ impl Recorder {
             schedule_error,
             smoothed_rtt,
             min_rtt,
+            client_delay,
         ] = self.times;
+        let end = self.end.unwrap_or(self.last_completion).min(now);
         Measurement {
             started_at: self.started_at,
             elapsed: Duration::from_nanos(now.saturating_sub(self.begin)),
+            window: Duration::from_nanos(end.saturating_sub(self.begin)),
+            completed_in_window: self.completed_in_window,
             connections,
             target_rate,
             keep_alive: load.reuse == Reuse::KeepAlive,
@@ -218,6 +257,11 @@ impl Recorder {
             first_byte,
             complete,
             schedule_error: target_rate.map(|_| schedule_error),
+            client_delay: (!client_delay.is_empty()).then_some(client_delay),
+            run_delay: run_delay()
+                .zip(self.run_delay_at_begin)
+                .map(|(end, begin)| end.saturating_sub(begin)),
+            reply_rule,
             seconds: Vec::new(),
             second_histograms: Vec::new(),
             totals: self.totals.map(|totals| ConnectionTotals {
@@ -245,6 +289,8 @@ pub(super) fn merge(parts: impl IntoIterator<Item = Measurement>) -> Option<Meas
     for part in parts {
         sum.started_at = sum.started_at.min(part.started_at);
         sum.elapsed = sum.elapsed.max(part.elapsed);
+        sum.window = sum.window.max(part.window);
+        sum.completed_in_window += part.completed_in_window;
         sum.connections += part.connections;
         sum.completed += part.completed;
         for (class, count) in part.errors {
@@ -258,6 +304,15 @@ pub(super) fn merge(parts: impl IntoIterator<Item = Measurement>) -> Option<Meas
             (Some(sum), Some(part)) => Some(add_totals(sum, part)),
             (sum, part) => sum.or(part),
         };
+        add_known(&mut sum.client_delay, part.client_delay);
+        let delay = sum.run_delay.zip(part.run_delay);
+        sum.run_delay = delay.map(|(sum, part)| sum + part);
+        // Threads that have learned different rules: the least exact one describes them all.
+        let mismatches = sum.reply_rule.mismatches + part.reply_rule.mismatches;
+        if part.reply_rule.kind > sum.reply_rule.kind {
+            sum.reply_rule = part.reply_rule;
+        }
+        sum.reply_rule.mismatches = mismatches;
         let cpu = sum.client_cpu.zip(part.client_cpu);
         sum.client_cpu = cpu.map(|(sum, part)| sum + part);
         sum.threads += part.threads;

@@ -3,7 +3,7 @@
 use super::arrivals::Arrivals;
 use super::exchange::class;
 use super::slots::{Phase, Queue};
-use super::{BURST, Engine};
+use super::{BURST, Engine, SOLO_WAIT, TOO_LATE_TO_START};
 use crate::measurement::ErrorClass;
 use crate::readiness::Network;
 
@@ -18,6 +18,9 @@ impl<N: Network> Engine<'_, N> {
             front(Queue::Connect),
             front(Queue::Reply),
             front(Queue::Silence),
+            front(Queue::LongSilence),
+            front(Queue::Closing),
+            self.solo_until,
             self.back_off.next(),
             self.next_arrival(),
             self.allowance.end().filter(|&end| end > now),
@@ -41,16 +44,28 @@ impl<N: Network> Engine<'_, N> {
 
     /// Whether a closed loop has connections that were never started.
     pub(super) fn can_start_now(&self) -> bool {
-        matches!(self.arrivals, Arrivals::Closed { unstarted: 1.. })
+        let is_alone = self.is_solo() && self.slots.count() > 0;
+        !is_alone && matches!(self.arrivals, Arrivals::Closed { unstarted: 1.. })
+    }
+
+    /// Whether one connection alone is learning the reply rule.
+    pub(super) fn is_solo(&self) -> bool {
+        self.solo_until.is_some()
+    }
+
+    /// Whether the schedule can start another request.
+    fn has_room(&self) -> bool {
+        let Arrivals::Open { max_in_flight, .. } = self.arrivals else {
+            return false;
+        };
+        let limit = if self.is_solo() { 1 } else { max_in_flight };
+        self.slots.in_flight() < limit
     }
 
     /// The next scheduled start, if a request can start.
     pub(super) fn next_arrival(&self) -> Option<u64> {
         match &self.arrivals {
-            Arrivals::Open {
-                schedule,
-                max_in_flight,
-            } if self.slots.in_flight() < *max_in_flight => {
+            Arrivals::Open { schedule, .. } if self.has_room() => {
                 let at = schedule.next();
                 self.allowance.allows(at).then_some(at)
             }
@@ -90,21 +105,19 @@ impl<N: Network> Engine<'_, N> {
         {
             self.fail(slot, ErrorClass::ReplyTimeout, now);
         }
-        while let Some((slot, deadline)) = self.slots.front(Queue::Silence)
+        for queue in [Queue::Silence, Queue::LongSilence] {
+            while let Some((slot, deadline)) = self.slots.front(queue)
+                && deadline <= now
+            {
+                self.end_by_silence(slot, now);
+            }
+        }
+        while let Some((slot, deadline)) = self.slots.front(Queue::Closing)
             && deadline <= now
         {
-            self.rule.learn_length(&self.slots.get(slot).reply);
-            match self.rule.judge_silent(&self.slots.get(slot).reply) {
-                Some(Ok(())) => self.complete(slot, now),
-                Some(Err(class)) => self.fail(slot, class, now),
-                None => {
-                    let deadline = now + self.timeouts.reply;
-                    self.wait_in(Queue::Reply, slot, deadline);
-                    continue;
-                }
-            }
-            // A kept connection can send its next request.
-            self.drive(slot);
+            self.unanswered_fins += 1;
+            self.release(slot);
+            self.next_request(slot, now);
         }
     }
 
@@ -114,7 +127,10 @@ impl<N: Network> Engine<'_, N> {
             self.begin_or_rest(slot, now);
         }
         if let Arrivals::Closed { unstarted } = &mut self.arrivals {
-            let burst = BURST.min(*unstarted);
+            let burst = match self.solo_until {
+                Some(_) => usize::from(self.slots.count() == 0),
+                None => BURST.min(*unstarted),
+            };
             *unstarted -= burst;
             for _ in 0..burst {
                 let slot = self.slots.take();
@@ -132,6 +148,11 @@ impl<N: Network> Engine<'_, N> {
             if let Arrivals::Open { schedule, .. } = &mut self.arrivals {
                 schedule.advance();
             }
+            // Only a client that did not run can have missed it.
+            if self.had_room && now - at > TOO_LATE_TO_START {
+                self.miss(at);
+                continue;
+            }
             if let Some(slot) = self.slots.back(Queue::Idle) {
                 self.count_start(slot, at);
                 self.exchange(slot, now);
@@ -144,6 +165,35 @@ impl<N: Network> Engine<'_, N> {
         if let Some(at) = self.next_arrival() {
             self.look_at = self.look_at.min(at);
         }
+        self.had_room = self.has_room();
+    }
+
+    /// Counts a request that was not started at its time, `at`.
+    fn miss(&mut self, at: u64) {
+        if at >= self.recorder.begin() {
+            self.allowance.spend();
+            self.recorder.failed(ErrorClass::LocalLate);
+        }
+    }
+
+    /// Stops the load's clock for as long as one connection alone has waited to learn the reply
+    /// rule, whose last byte arrived at `at`.
+    pub(super) fn end_lesson(&mut self, at: u64, now: u64) {
+        if !self.is_solo() {
+            return;
+        }
+        let time = match &mut self.arrivals {
+            Arrivals::Closed { .. } => now.saturating_sub(at),
+            Arrivals::Open { schedule, .. } => {
+                let time = now.saturating_sub(schedule.next());
+                schedule.shift(time);
+                time
+            }
+        };
+        self.recorder.shift(time);
+        self.allowance.shift(time);
+        self.solo_until = self.rule.is_learning().then_some(now + SOLO_WAIT);
+        self.look_at = 0;
     }
 
     /// Starts the slot's next request in a closed loop, if there is one.

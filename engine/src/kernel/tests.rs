@@ -1,3 +1,4 @@
+use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 
 use super::*;

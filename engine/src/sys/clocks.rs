@@ -37,6 +37,12 @@ pub fn monotonic() -> u64 {
     crate::readiness::nanos(START.elapsed())
 }
 
+/// Nanoseconds on `CLOCK_REALTIME`, which may be set at any time.
+#[cfg(target_os = "linux")]
+pub fn realtime() -> u64 {
+    read(libc::CLOCK_REALTIME).unwrap_or_default()
+}
+
 /// User and system CPU time of this thread; `None` where unsupported.
 ///
 /// `getrusage` omits the time since the thread was last scheduled; the thread clock does not.
@@ -44,6 +50,19 @@ pub fn cpu_time() -> Option<Duration> {
     #[cfg(unix)]
     return read(libc::CLOCK_THREAD_CPUTIME_ID).map(Duration::from_nanos);
     #[cfg(not(unix))]
+    None
+}
+
+/// How long this thread was ready to run and waited for a CPU; `None` where unsupported.
+pub fn run_delay() -> Option<Duration> {
+    #[cfg(target_os = "linux")]
+    {
+        // CPU time, time on a run queue, time slices (Documentation/scheduler/sched-stats.rst).
+        let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+        let delay = statistics.split_ascii_whitespace().nth(1)?;
+        delay.parse().ok().map(Duration::from_nanos)
+    }
+    #[cfg(not(target_os = "linux"))]
     None
 }
 

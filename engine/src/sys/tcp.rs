@@ -117,6 +117,74 @@ pub fn discard(socket: &impl std::os::fd::AsRawFd, length: usize) -> io::Result<
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
+/// Makes the kernel note when bytes arrive, for [`receive`] (`SO_TIMESTAMPNS`, socket(7)).
+///
+/// # Errors
+/// The kernel does not support it.
+#[cfg(target_os = "linux")]
+pub fn enable_timestamps(socket: &impl std::os::fd::AsRawFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the descriptor is open while `socket` is borrowed, and the kernel reads one int.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_TIMESTAMPNS,
+            (&raw const on).cast(),
+            libc::socklen_t::try_from(size_of_val(&on)).unwrap_or_default(),
+        )
+    };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Receives bytes and the time at which the last of them arrived, nanoseconds on `CLOCK_REALTIME`.
+/// Zero bytes are the peer's FIN.
+///
+/// # Errors
+/// As a read of the socket.
+#[cfg(target_os = "linux")]
+pub fn receive(
+    socket: &impl std::os::fd::AsRawFd,
+    buffer: &mut [u8],
+) -> io::Result<(usize, Option<u64>)> {
+    // One control message of a timespec takes 32 bytes; as u64 it is aligned.
+    let mut control = [0_u64; 8];
+    let mut part = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    // SAFETY: all zeros are a valid msghdr.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&control) as _;
+    // SAFETY: the descriptor is open while `socket` is borrowed; `message` points to `buffer` and
+    // to `control`, which outlive the call, and has their lengths.
+    let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, 0) };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the kernel has filled in `message`, whose control buffer is still alive.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    if header.is_null() {
+        return Ok((count, None));
+    }
+    // SAFETY: the kernel wrote a whole header, and it is aligned as the buffer is.
+    let header_value = unsafe { *header };
+    if header_value.cmsg_level != libc::SOL_SOCKET || header_value.cmsg_type != libc::SO_TIMESTAMPNS
+    {
+        return Ok((count, None));
+    }
+    // SAFETY: data of this type is a timespec, which may be unaligned.
+    let time: libc::timespec =
+        unsafe { std::ptr::read_unaligned(libc::CMSG_DATA(header).cast::<libc::timespec>()) };
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let rest = u64::try_from(time.tv_nsec).unwrap_or_default();
+    Ok((count, Some(seconds * 1_000_000_000 + rest)))
+}
+
 /// Makes `bind` with port 0 choose the address only, and `connect` the port, so that the same local
 /// port serves several targets (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2).
 pub fn bind_address_only(socket: &Socket) -> io::Result<()> {
@@ -213,6 +281,29 @@ mod tests {
         assert!(rtt < Duration::from_secs(1), "{rtt:?}");
         assert!(info.min_rtt.expect("Linux 4.19") <= rtt);
         assert!(info.busy.is_some(), "Linux 4.19");
+    }
+
+    #[test]
+    fn received_bytes_have_their_arrival_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        enable_timestamps(&client).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let mut buffer = [0; 16];
+        let mut delays = Vec::new();
+        // The kernel starts to take times a moment after it was asked to.
+        for _ in 0..10 {
+            server.write_all(b"hi").unwrap();
+            std::thread::sleep(Duration::from_millis(10));
+            let (count, time) = receive(&client, &mut buffer).unwrap();
+            assert_eq!(&buffer[..count], b"hi");
+            let now = super::super::clocks::realtime();
+            delays.extend(time.and_then(|time| now.checked_sub(time)));
+        }
+        let shortest = delays.iter().min().expect("supported on Linux");
+        assert!(*shortest >= 9_000_000, "{delays:?}");
+        drop(server);
+        assert_eq!(receive(&client, &mut buffer).unwrap().0, 0);
     }
 
     #[test]

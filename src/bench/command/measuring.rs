@@ -20,7 +20,7 @@ use crate::sys::{self, limits::OpenFiles};
 use tcpctl_engine::engine;
 use tcpctl_engine::engine::{Observer, Progress};
 use tcpctl_engine::kernel::KernelNetwork;
-use tcpctl_engine::load::Load;
+use tcpctl_engine::load::{Expectation, LearnedRule, Load};
 use tcpctl_engine::measurement::Measurement;
 use tcpctl_engine::readiness::Network;
 
@@ -128,9 +128,10 @@ impl Bench<'_> {
             // A lower bound says how far the search went, not what there is.
             held: finding.held.value.exact(),
         });
-        let plan = self
+        let mut plan = self
             .plan
             .ramp(address, places, Arc::clone(self.signals.flag()));
+        use_what_is_known(&mut plan.load, seen);
         let name = sanitize::one_line(&self.plan.target.text);
         let last = plan.steps.last().map_or(1, |last| last.get());
         self.output.note(&format!(
@@ -237,7 +238,8 @@ impl Bench<'_> {
             .finding
             .as_ref()
             .and_then(|it| it.served_at_once.value.count());
-        let load = self.plan.load(address, served.and_then(NonZeroUsize::new));
+        let mut load = self.plan.load(address, served.and_then(NonZeroUsize::new));
+        use_what_is_known(&mut load, seen);
         let name = sanitize::one_line(&self.plan.target.text);
         self.output.note(&format!("{name}: {}", plan::told(&load)));
         load
@@ -248,6 +250,19 @@ impl Bench<'_> {
             output: self.output,
             signals: self.signals,
         }
+    }
+}
+
+/// Spares a load to learn again when replies are complete.
+fn use_what_is_known(load: &mut Load, seen: &Seen) {
+    let learned = seen
+        .measurement
+        .as_ref()
+        .and_then(|it| it.reply_rule.learned);
+    let closes = seen.finding.as_ref().and_then(|it| it.closes_after_reply);
+    let known = learned.or((closes == Some(true)).then_some(LearnedRule::Close));
+    if let (Expectation::Learn, Some(rule)) = (&load.expect, known) {
+        load.expect = Expectation::Learned(rule);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use regex::bytes::Regex;
 use tcpctl_engine::engine;
-use tcpctl_engine::load::{Expectation, Load};
+use tcpctl_engine::load::{Expectation, Load, ReplyRule};
 use tcpctl_engine::measurement::{ErrorClass, Measurement};
 use tcpctl_engine::readiness::ConnectFailure;
 
@@ -129,7 +129,7 @@ fn a_reply_timeout_counts_from_the_connection() {
 #[test]
 fn a_pattern_decides_what_a_right_reply_is() {
     let load = Load {
-        expect: Expectation::Match(Regex::new("World$").expect("valid")),
+        expect: Expectation::Given(ReplyRule::Expect(Regex::new("World$").expect("valid"))),
         ..load()
     };
     let say = |text: &str| Act::Send(text.as_bytes().to_vec());
@@ -161,7 +161,7 @@ fn a_pattern_decides_what_a_right_reply_is() {
 #[test]
 fn a_length_decides_what_a_right_reply_is() {
     let load = Load {
-        expect: Expectation::Length(11.try_into().expect("not zero")),
+        expect: Expectation::Given(ReplyRule::Bytes(11.try_into().expect("not zero"))),
         ..load()
     };
     let say = |text: &str| Act::Send(text.as_bytes().to_vec());

@@ -15,7 +15,7 @@ use socket2::SockRef;
 use socket2::{Domain, Socket, Type};
 use tcpctl_engine::engine;
 use tcpctl_engine::kernel::KernelNetwork;
-use tcpctl_engine::load::{Expectation, Load, Reuse};
+use tcpctl_engine::load::{Expectation, Load, ReplyRule, Reuse};
 use tcpctl_engine::measurement::{ErrorClass, Measurement};
 use tcpctl_engine::readiness::Release;
 
@@ -287,7 +287,7 @@ fn wrong_reply() {
         read_some(&mut connection);
         let _ = connection.write_all(b"Hello Moon");
     });
-    let expect = Expectation::Match(Regex::new("World").expect("valid"));
+    let expect = Expectation::Given(ReplyRule::Expect(Regex::new("World").expect("valid")));
     four_fail(&Load { expect, ..load }, ErrorClass::WrongReply);
 }
 
@@ -370,7 +370,7 @@ fn what_is_wrong_with_the_network_here() {
         }
     });
     let load = Load {
-        expect: Expectation::Length(11.try_into().expect("not zero")),
+        expect: Expectation::Given(ReplyRule::Bytes(11.try_into().expect("not zero"))),
         ..requests(address, 1, 10)
     };
     let measurement = run(&load);
@@ -429,7 +429,9 @@ fn ping_pong_on_kept_connections() {
     // More than the buffers of both sides hold: it is read while it is sent.
     let long = vec![b'x'; 8 << 20];
     let load = Load {
-        expect: Expectation::Length((long.len() as u64).try_into().expect("not zero")),
+        expect: Expectation::Given(ReplyRule::Bytes(
+            (long.len() as u64).try_into().expect("not zero"),
+        )),
         message: long,
         pace: closed(2),
         extent: count(4),

@@ -4,9 +4,9 @@
 mod board;
 mod closed;
 mod failures;
-mod kept;
 mod kernel;
 mod open;
 mod ramp;
+mod replies;
 mod scripted;
 mod support;

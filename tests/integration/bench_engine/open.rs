@@ -13,7 +13,7 @@ use tcpctl_engine::readiness::ConnectFailure;
 
 use super::closed::Stalls;
 use super::scripted::{Act, Handshake, Scripted, Server, greet};
-use super::support::{MS, complete_ms, count, errors, is_within, open, requests, seconds};
+use super::support::{MS, closed, complete_ms, count, errors, is_within, open, requests, seconds};
 
 const TARGET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
 
@@ -193,4 +193,42 @@ fn the_seconds_distributions_add_up_to_the_run_s() {
     // They start in the third second, and most of them end in the fourth. The last request ends
     // with the tenth, when the eleventh begins.
     assert_eq!(longest, [20, 20, 900, 900, 20, 20, 20, 20, 20, 20, 20]);
+}
+
+#[test]
+fn starts_missed_by_a_stopped_client_are_not_made_up_for() {
+    let load = load(100.0, 1000);
+    let mut network = Scripted::new(|_| greet(5), &load.message);
+    network.stop = Some((3_000, 2_000));
+    let measurement = engine::run(&mut network, &load, &mut ());
+    let late = measurement.errors.get(&ErrorClass::LocalLate).copied();
+    assert_eq!(late, Some(195), "2 s at 100/s, less the last 50 ms");
+    assert_eq!(measurement.errors.len(), 1);
+    assert_eq!(measurement.completed, 805);
+    assert!(network.log.borrow().longest_burst <= 6);
+}
+
+#[test]
+fn rate_excludes_the_drain() {
+    // 199 of 200 requests are answered, and the drain waits 10 s for the other one.
+    let load = Load {
+        extent: seconds(2),
+        ..load(100.0, 1000)
+    };
+    let server = |request| if request == 7 { Vec::new() } else { greet(5) };
+    let mut network = Scripted::new(server, &load.message);
+    let measurement = engine::run(&mut network, &load, &mut ());
+    assert_eq!(measurement.window, Duration::from_secs(2));
+    assert_eq!(measurement.completed_in_window, 199);
+    assert!(measurement.elapsed > Duration::from_secs(10));
+    for pace in [load.pace, closed(1)] {
+        let load = Load {
+            extent: count(200),
+            pace,
+            ..load.clone()
+        };
+        let mut network = Scripted::new(server, &load.message);
+        let measurement = engine::run(&mut network, &load, &mut ());
+        assert_eq!(measurement.completed_in_window, 199);
+    }
 }

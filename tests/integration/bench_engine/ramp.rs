@@ -13,7 +13,7 @@ use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
 use tcpctl_engine::engine;
 use tcpctl_engine::engine::Observer;
-use tcpctl_engine::load::{Expectation, Load, Pace, Reuse};
+use tcpctl_engine::load::{Expectation, Load, Pace, ReplyRule, Reuse};
 use tcpctl_engine::measurement::Measurement;
 use tcpctl_engine::readiness::{ConnectFailure, ConnectionInfo, Network};
 
@@ -75,7 +75,10 @@ fn scripted(server: Board) -> Scripted<Board> {
 fn plan(most: usize, held: Option<usize>) -> RampPlan {
     let most = NonZeroUsize::new(most).expect("not zero");
     RampPlan {
-        load: Load::new(TARGET),
+        load: Load {
+            expect: Expectation::Given(ReplyRule::Close),
+            ..Load::new(TARGET)
+        },
         steps: ramp::ladder(most, None, Places { served: None, held }),
         held,
         budget: Duration::from_mins(1),
@@ -241,7 +244,7 @@ fn kept_connections_race_nobody() {
     let mut network = scripted(Board::new(2, 20, 0));
     let mut plan = plan(4, None);
     plan.load.reuse = Reuse::KeepAlive;
-    plan.load.expect = Expectation::Close;
+    plan.load.expect = Expectation::Given(ReplyRule::Close);
     let found = climb(&mut network, &plan);
     assert!(
         found.steps.iter().all(|step| step.cause.is_none()),

@@ -89,6 +89,10 @@ pub(crate) struct Scripted<S> {
     /// Connections so far, and requests.
     syns: usize,
     requests: usize,
+    /// Delay of the server's FIN after the client's; `None`: it does not close.
+    pub(crate) fin_after: Option<u64>,
+    /// When the client is stopped, and for how long, milliseconds.
+    pub(crate) stop: Option<(u64, u64)>,
     /// How much a write takes; the rest has to wait for `Writable`.
     pub(crate) write_at_a_time: usize,
     /// What is known of each connection.
@@ -126,6 +130,8 @@ impl<S: Server> Scripted<S> {
             free: BTreeSet::new(),
             syns: 0,
             requests: 0,
+            fin_after: None,
+            stop: None,
             write_at_a_time: usize::MAX,
             info: ConnectionInfo {
                 syn_retransmissions: 1,
@@ -267,7 +273,12 @@ impl<S: Server> Network for Scripted<S> {
         Ok(length)
     }
 
-    fn finish(&mut self, _: ConnectionId) {}
+    fn finish(&mut self, id: ConnectionId) {
+        let connection = self.connections[id.0].as_ref().expect("an open connection");
+        if let Some(after) = self.fin_after {
+            self.schedule(after, connection.serial, Happening::Act(Act::Fin));
+        }
+    }
 
     fn release(&mut self, id: ConnectionId, how: Release) {
         assert!(self.connections[id.0].take().is_some(), "released twice");
@@ -288,6 +299,12 @@ impl<S: Server> Network for Scripted<S> {
         // For ever: the engine has forgotten to wake itself up.
         let wake = wake.expect("something to wait for");
         self.now = self.now.max(wake);
+        if let Some((at, length)) = self.stop
+            && self.now >= Duration::from_millis(at)
+        {
+            self.stop = None;
+            self.now += Duration::from_millis(length);
+        }
         assert!(
             self.now < Duration::from_hours(1),
             "the run does not come to its end"

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tcpctl_engine::load::{Extent, Load, Pace, Rate};
+use tcpctl_engine::load::{Expectation, Extent, Load, Pace, Rate, ReplyRule};
 use tcpctl_engine::measurement::{ErrorClass, Measurement};
 
 pub(crate) const MS: u64 = 1_000_000;
 
-/// So many requests over so many connections, for as long as it takes.
+/// A number of requests to a server that closes after each reply.
 pub(crate) fn requests(target: SocketAddr, connections: usize, requests: u64) -> Load {
     Load {
+        expect: Expectation::Given(ReplyRule::Close),
         pace: closed(connections),
         extent: count(requests),
         gone_after: None,
@@ -40,17 +41,17 @@ pub(crate) fn seconds(seconds: u64) -> Extent {
     Extent::Duration(Duration::from_secs(seconds))
 }
 
-/// Errors of these classes, and no others.
+/// Exactly these errors.
 pub(crate) fn errors<const N: usize>(counts: [(ErrorClass, u64); N]) -> BTreeMap<ErrorClass, u64> {
     BTreeMap::from(counts)
 }
 
-/// A percentile of the complete times, in milliseconds.
+/// A quantile of the completion times, in milliseconds.
 pub(crate) fn complete_ms(measurement: &Measurement, quantile: f64) -> f64 {
     measurement.complete.value_at_quantile(quantile) as f64 / MS as f64
 }
 
-/// Whether `found` lies within so many percent of `expected`.
+/// Whether `found` is within `percent` of `expected`.
 pub(crate) fn is_within(percent: f64, found: f64, expected: f64) -> bool {
     (found - expected).abs() <= expected * percent / 100.0
 }

@@ -1,4 +1,4 @@
-//! Test servers, and the real binary to run against them.
+//! Servers that behave and misbehave, and the real binary to run against them.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,35 +17,36 @@ pub(crate) mod schema;
 #[cfg(unix)]
 pub(crate) mod terminal;
 
-/// Longest run of a command: one that hangs is killed and fails its test only.
-const TIMEOUT: Duration = Duration::from_mins(1);
+/// No test waits longer for the command: one that hangs fails, and does not stop the others.
+const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A server on a port of its own that treats every connection alike. It ends with the test process.
+/// A server on a port of its own that treats every connection alike. It ends with the test
+/// process.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    pub(crate) fn start(behavior: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> Self {
+    pub(crate) fn start(behaviour: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self::on(listener, behavior)
+        Self::on(listener, behaviour)
     }
 
     pub(crate) fn on(
         listener: TcpListener,
-        behavior: impl Fn(TcpStream) + Send + Sync + Clone + 'static,
+        behaviour: impl Fn(TcpStream) + Send + Sync + Clone + 'static,
     ) -> Self {
         let address = listener.local_addr().unwrap();
         thread::spawn(move || {
             for connection in listener.incoming() {
-                let behavior = behavior.clone();
-                thread::spawn(move || behavior(connection.unwrap()));
+                let behaviour = behaviour.clone();
+                thread::spawn(move || behaviour(connection.unwrap()));
             }
         });
         Self { address }
     }
 
-    /// Reads a request, replies and closes, like the tutorial's board.
+    /// Reads what has come, then answers and closes: the tutorial board.
     pub(crate) fn greeter(greeting: &'static [u8]) -> Self {
         Self::start(move |mut connection| {
             read_some(&mut connection);
@@ -53,7 +54,7 @@ impl Server {
         })
     }
 
-    /// Reads a request, replies, and stays open until the client closes.
+    /// Reads what has come, answers, and stays open until the client is gone.
     pub(crate) fn staying(greeting: &'static [u8]) -> Self {
         Self::start(move |mut connection| {
             read_some(&mut connection);
@@ -70,7 +71,7 @@ impl Server {
         })
     }
 
-    /// A server and the messages it receives, one per connection.
+    /// What the server gets, one message a connection.
     pub(crate) fn recorder() -> (Self, mpsc::Receiver<Vec<u8>>) {
         let (sender, receiver) = mpsc::channel();
         let server = Self::start(move |mut connection| {
@@ -104,7 +105,7 @@ pub(crate) fn reset(connection: TcpStream) {
     socket.set_linger(Some(Duration::ZERO)).unwrap();
 }
 
-/// A closed port, reserved while the socket lives.
+/// A port on which nothing listens, and on which nothing else will: it stays bound.
 pub(crate) fn closed_port() -> (socket2::Socket, SocketAddr) {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -114,7 +115,7 @@ pub(crate) fn closed_port() -> (socket2::Socket, SocketAddr) {
     (socket, address)
 }
 
-/// `tcpctl` with an environment independent of the machine.
+/// `tcpctl` with an environment that no test machine changes.
 pub(crate) fn tcpctl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tcpctl"));
     command
@@ -127,7 +128,7 @@ pub(crate) fn tcpctl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Comman
     command
 }
 
-/// The exit code and output of a command.
+/// How a command ended, and what it said.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: i32,
@@ -136,7 +137,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// The JSON objects on standard output, each checked against its schema.
+    /// The JSON objects on standard output, each as its schema says.
     pub(crate) fn objects(&self) -> Vec<serde_json::Value> {
         let text = std::str::from_utf8(&self.stdout).unwrap();
         let objects: Vec<_> = text
@@ -148,12 +149,12 @@ impl Ended {
     }
 }
 
-/// Runs `tcpctl` until it exits.
+/// Runs `tcpctl` to its end.
 pub(crate) fn run<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Ended {
     finish(tcpctl(arguments).spawn().unwrap())
 }
 
-/// Runs `tcpctl` until it exits, with `input` on standard input.
+/// Runs `tcpctl` to its end with `input` piped in.
 pub(crate) fn run_with_input<'a>(
     arguments: impl IntoIterator<Item = &'a str>,
     input: &[u8],
@@ -162,18 +163,18 @@ pub(crate) fn run_with_input<'a>(
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     thread::spawn(move || {
-        // The command may exit before it has read everything.
+        // The command may end before it has read everything.
         let _ = stdin.write_all(&input);
     });
     finish(child)
 }
 
-/// Waits for a child to exit; kills it and panics when it hangs.
+/// Waits for the end of a child; one that hangs is ended, and the test fails.
 pub(crate) fn finish(child: Child) -> Ended {
     let pid = rustix::process::Pid::from_child(&child);
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
-    let Ok(output) = receiver.recv_timeout(TIMEOUT) else {
+    let Ok(output) = receiver.recv_timeout(PATIENCE) else {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         panic!("tcpctl hangs");
     };
@@ -189,7 +190,7 @@ pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
 }
 
-/// Pseudo-random bytes from a seed.
+/// Bytes without a pattern, the same for one seed.
 pub(crate) fn noise(mut seed: u64, count: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(count + 8);
     while bytes.len() < count {

@@ -1,4 +1,5 @@
-//! Help: examples that run, a short help that fits a screen, and suggestions for typos.
+//! Help that teaches: examples that run, a summary that fits a screen, and what is said to who
+//! mistypes.
 
 mod examples;
 mod readme;

@@ -1,4 +1,4 @@
-//! Typos: one line, with a suggestion.
+//! What is said to who mistypes: one line, with what was probably meant.
 
 use crate::common::run;
 

@@ -1,4 +1,4 @@
-//! `tcpctl discover` beside a host that sends malicious mDNS packets.
+//! `tcpctl discover` beside a host that sends everything that could harm it.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -9,23 +9,24 @@ use super::scratch::ours;
 use crate::common::hostile_packets::packets;
 use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
 
-/// The announced port of the hostile boards. It is closed.
+/// Where the hostile boards are said to be: nobody listens there.
 const NOWHERE: u16 = 3999;
-/// Duration of a search.
+/// How long a search looks round.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest run time with start and exit. Measured: 2.1 to 2.6 s, and 4.5 s on a busy machine.
+/// How long it may take with its start and its end. Measured: 2.1 to 2.6 s, and 4.5 s on a machine
+/// that does everything else first.
 const LONGEST: Duration = Duration::from_secs(10);
-/// Peak memory allowed, in KiB.
+/// The most memory that it may ever have had, in KiB.
 const MEMORY: u64 = 64 << 10;
 
-/// Runs a command and prints its peak memory in KiB on standard error.
+/// Runs a command, and tells on its standard error of the most memory that it had, in KiB.
 const MEASURED: &str = "\
 import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:])
 print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
 sys.exit(code)";
 
-/// A neighbor that replays hostile packets until dropped.
+/// A neighbour that has begun to send, and does until this is dropped.
 fn replaying(desk: &Desk) -> Process {
     let mut replay = desk.there.command("python3");
     replay.arg(ours("replay.py")).args([THERE.1, HERE.1]);
@@ -39,14 +40,14 @@ fn replaying(desk: &Desk) -> Process {
         }
         lines.push('\n');
     }
-    replay.write(&lines);
+    replay.say(&lines);
     replay.end_input();
     replay.line_with(Stream::Stdout, &format!("replaying {}", packets.len()));
     replay
 }
 
-/// Searches, and checks the run time, the exit code, the peak memory and that nothing was printed
-/// that a terminal would interpret.
+/// Searches, and sees to it that it ended in time, with a board, in little memory, and that it said
+/// nothing that a terminal would act on.
 fn search(desk: &Desk, options: &str) -> Ended {
     let mut measured = desk.here.command("python3");
     measured.args(["-c", MEASURED]);
@@ -65,9 +66,9 @@ fn search(desk: &Desk, options: &str) -> Ended {
         .and_then(|it| it.parse().ok())
         .unwrap_or_else(|| panic!("{ended:?}"));
     assert!(peak < MEMORY, "{peak} KiB");
-    for text in [&ended.stdout, &ended.stderr] {
+    for said in [&ended.stdout, &ended.stderr] {
         let acted_on = |it: char| (it.is_control() && it != '\n') || it == '\u{202e}';
-        assert!(!text.contains(acted_on), "{text:?}");
+        assert!(!said.contains(acted_on), "{said:?}");
     }
     ended
 }
@@ -91,7 +92,7 @@ fn hostile_mdns_packets_hide_no_board() {
     assert_eq!(found["name"], "tcpctl-0001");
     assert_eq!(found["addresses"], serde_json::json!([HERE.1]));
     assert_eq!(found["port"], 4000);
-    // The others are listed as unreachable: three names, none of them connectable.
+    // The others are told of as what they are: three names, of which none can be connected to.
     let names: Vec<_> = others.iter().map(|it| it["name"].as_str()).collect();
     assert_eq!(names.len(), 3, "{ended:?}");
     for it in &others {

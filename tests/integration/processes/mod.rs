@@ -1,4 +1,4 @@
-//! Child processes of tests: started, read, and killed in any case.
+//! Programs as the tests see them: started, listened to, and ended whatever happens.
 
 mod board;
 mod prerequisites;
@@ -8,9 +8,9 @@ pub(crate) use board::Board;
 pub(crate) use prerequisites::{Need, skipped};
 pub(crate) use process::{Ended, Process, Stream};
 
-/// The request of the tutorial's client.
+/// What a client of the tutorial sends.
 pub(crate) const REQUEST: &str = "Hello TCP world!\r\n";
-/// The reply of a board.
+/// What a board answers.
 pub(crate) const GREETING: &str = "Hello World";
-/// [`REQUEST`] as the console prints it, after the peer.
+/// [`REQUEST`] as the console shows it, after the peer.
 pub(crate) const SHOWN: &str = r#" len=18 "Hello TCP world!\r\n" time="#;
