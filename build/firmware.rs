@@ -1,6 +1,6 @@
-//! Puts firmware into the program: `TCPCTL_FIRMWARE_DIR` names a folder of `CHIP.elf` or
-//! `CHIP.bin` files (`esp32c3.elf`, ...). Without it there is none, and `tcpctl flash` builds it in
-//! a checkout.
+//! Bundles firmware into the program: `TCPCTL_FIRMWARE_DIR` names a folder of `CHIP.elf` or
+//! `CHIP.bin` files (`esp32c3.elf`, ...). Without it, `tcpctl flash` builds the firmware in a
+//! checkout.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,17 +11,17 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use sha2::{Digest, Sha256};
 
-/// A firmware that is in the program.
+/// A bundled firmware.
 pub(crate) struct Bundled {
     /// The chip's name.
     pub(crate) chip: String,
-    /// Its version, if it says one.
+    /// Its version, if it has one.
     pub(crate) version: Option<String>,
-    /// Its line of the manifest, in Rust.
+    /// Its entry in the manifest, as Rust code.
     pub(crate) entry: String,
 }
 
-/// Compresses what there is, writes the manifest, and says what it was.
+/// Compresses the firmware, writes the manifest and returns its entries.
 pub(crate) fn bundle() -> io::Result<Vec<Bundled>> {
     println!("cargo::rerun-if-env-changed=TCPCTL_FIRMWARE_DIR");
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
@@ -38,7 +38,7 @@ pub(crate) fn bundle() -> io::Result<Vec<Bundled>> {
     Ok(bundled)
 }
 
-/// Compresses the firmware in a folder into `out`; other files in it are left out.
+/// Compresses the firmware in a folder into `out`; other files are ignored.
 pub(crate) fn compress(folder: &Path, out: &Path) -> io::Result<Vec<Bundled>> {
     let mut files: Vec<_> = fs::read_dir(folder)?
         .map(|entry| entry.map(|entry| entry.path()))
@@ -51,7 +51,7 @@ pub(crate) fn compress(folder: &Path, out: &Path) -> io::Result<Vec<Bundled>> {
     Ok(bundled)
 }
 
-/// Compresses one file, if it is a firmware by its name.
+/// Compresses one file, if its name is a firmware's.
 fn file(file: &Path, out: &Path) -> io::Result<Option<Bundled>> {
     let is_firmware = file
         .extension()
@@ -88,8 +88,8 @@ fn file(file: &Path, out: &Path) -> io::Result<Option<Bundled>> {
     }))
 }
 
-/// The version in an application's descriptor, as ESP-IDF lays it out (`esp_app_desc_t`): a magic
-/// number, three more, and the text in 32 bytes.
+/// The version in an application's descriptor (`esp_app_desc_t` of ESP-IDF): a magic number, three
+/// more words, and the text in 32 bytes.
 fn version(firmware: &[u8]) -> Option<String> {
     const MAGIC: [u8; 4] = 0xabcd_5432_u32.to_le_bytes();
     let at = firmware.windows(4).position(|bytes| bytes == MAGIC)?;

@@ -1,5 +1,4 @@
-//! What `tcpctl --version` says: the version, the commit that it was built from, and the firmware
-//! that is in it. Nothing is asked of a network.
+//! The text of `tcpctl --version`: version, commit and bundled firmware. Uses no network.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,13 +18,13 @@ pub(crate) fn write(firmware: &[Bundled]) -> io::Result<()> {
     let text = format!(
         "{} ({commit})\n{}",
         version.to_string_lossy(),
-        told(firmware)
+        firmware_summary(firmware)
     );
     fs::write(PathBuf::from(variable("OUT_DIR")).join("version.txt"), text)
 }
 
 /// The chips, grouped by the version of their firmware.
-pub(crate) fn told(firmware: &[Bundled]) -> String {
+pub(crate) fn firmware_summary(firmware: &[Bundled]) -> String {
     let mut versions: Vec<_> = firmware.iter().map(|it| it.version.as_deref()).collect();
     versions.sort_unstable();
     versions.dedup();
@@ -36,7 +35,7 @@ pub(crate) fn told(firmware: &[Bundled]) -> String {
                 .iter()
                 .filter(|it| it.version.as_deref() == version);
             let chips: Vec<_> = chips.map(|it| it.chip.as_str()).collect();
-            let version = version.unwrap_or("of no version");
+            let version = version.unwrap_or("unversioned");
             format!("{version} for {}", chips.join(", "))
         })
         .collect();
@@ -47,9 +46,9 @@ pub(crate) fn told(firmware: &[Bundled]) -> String {
     }
 }
 
-/// The commit of the checkout whose top `source` is, and a build whenever it moves.
+/// The commit of the checkout whose top is `source`. Rebuilds when it moves.
 fn checkout(source: &Path) -> Option<String> {
-    // A package that was unpacked below some other checkout has not come from that.
+    // A package unpacked inside another checkout does not come from that one.
     let top = fs::canonicalize(git(source, &["rev-parse", "--show-toplevel"])?).ok()?;
     if top != fs::canonicalize(source).ok()? {
         return None;
@@ -59,7 +58,7 @@ fn checkout(source: &Path) -> Option<String> {
     let moving = ["HEAD", "packed-refs"].into_iter().chain(branch.as_deref());
     for name in moving {
         let path = git(source, &["rev-parse", "--git-path", name]).map(|path| source.join(path));
-        // One that is not there would mean a build every time.
+        // Watching a missing path would rebuild every time.
         if let Some(path) = path.filter(|path| path.exists()) {
             println!("cargo::rerun-if-changed={}", path.display());
         }
@@ -67,7 +66,7 @@ fn checkout(source: &Path) -> Option<String> {
     Some(commit)
 }
 
-/// What a command of git prints; nothing where there is no git, or no checkout.
+/// The output of a git command; `None` without git or a checkout.
 fn git(source: &Path, arguments: &[&str]) -> Option<String> {
     let output = Command::new("git")
         .arg("-C")
@@ -80,7 +79,7 @@ fn git(source: &Path, arguments: &[&str]) -> Option<String> {
     Some(text.trim_end().to_owned())
 }
 
-/// The commit that `cargo package` has written down.
+/// The commit that `cargo package` recorded.
 fn package(source: &Path) -> Option<String> {
     let path = source.join(".cargo_vcs_info.json");
     let text = fs::read_to_string(path).ok()?;

@@ -1,4 +1,4 @@
-//! Boards with nothing to do cost nothing. Alone in its process, for it counts all its CPU time.
+//! Idle boards use no CPU. Alone in its process, since it counts the CPU time of the process.
 #![cfg(target_os = "linux")]
 
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ fn cpu_ticks() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
     let after_name = stat.rsplit_once(") ").expect("a name in brackets").1;
     let fields: Vec<&str> = after_name.split(' ').collect();
-    // utime and stime are fields 14 and 15; the state, just after the name, is field 3.
+    // utime and stime are fields 14 and 15; the state, right after the name, is field 3.
     fields[11].parse::<u64>().expect("ticks") + fields[12].parse::<u64>().expect("ticks")
 }
 
@@ -23,10 +23,10 @@ fn ten_idle_boards_use_no_cpu() {
         .collect();
     let start = Instant::now();
     let before = cpu_ticks();
-    // Not to wait for anything: this is the time that is measured.
+    // The interval that is measured.
     std::thread::sleep(Duration::from_secs(1));
     let used = cpu_ticks() - before;
     drop(boards);
-    // A single board that spins uses a hundred ticks in this time.
+    // One spinning board uses a hundred ticks in this time.
     assert!(used <= 2, "{used} ticks of 10 ms in {:?}", start.elapsed());
 }

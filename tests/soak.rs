@@ -1,7 +1,7 @@
-//! A virtual board at its limit, for as long as `TCPCTL_SOAK_SECONDS` says (3): it leaks nothing,
-//! and answers every request once.
+//! A virtual board at its limit for `TCPCTL_SOAK_SECONDS` (default 3): it leaks nothing and answers
+//! every request once.
 //!
-//! By hand for ten minutes, with the figures shown:
+//! For ten minutes with the figures shown:
 //! `TCPCTL_SOAK_SECONDS=600 cargo test --test soak -- --nocapture`
 #![cfg(target_os = "linux")]
 
@@ -17,24 +17,25 @@ use std::time::{Duration, Instant};
 use tcpctl::board::console;
 use tcpctl::board::console::Said;
 
-/// Places of the board: 4 that are served and 4 that wait. One client more than that.
+/// Slots of the board: 4 workers and a backlog of 4. One client more than that.
 const CLIENTS: usize = 9;
-/// No leak that matters in ten minutes hides below this, and no allocator's mood is above it.
+/// Memory growth allowed, in kB: above the noise of the allocator, below a leak that matters in ten
+/// minutes.
 const GROWTH_KB: u64 = 2048;
-/// Nothing takes as long, on a machine however busy.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Longest wait, far more than anything takes on a busy machine.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// `tcpctl sim`, and who reads what it says.
+/// `tcpctl sim` and the reader of its console.
 struct Board {
     child: Child,
     address: SocketAddr,
     console: JoinHandle<Seen>,
 }
 
-/// What the board has said.
+/// What the board has printed.
 #[derive(Debug, Default)]
 struct Seen {
-    /// How many requests of each client, every one of them the next of that client.
+    /// Requests of each client, numbered without gaps.
     requests: HashMap<usize, u64>,
     summary: String,
 }
@@ -55,7 +56,7 @@ impl Board {
         let console = thread::spawn(move || {
             let mut seen = Seen::default();
             for line in lines {
-                seen.hear(&line.expect("text"));
+                seen.record(&line.expect("text"));
             }
             seen
         });
@@ -66,16 +67,16 @@ impl Board {
         }
     }
 
-    /// Its resident memory, in kB.
+    /// Resident memory, in kB.
     fn resident_kb(&self) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = fs::read_to_string(path).expect("it runs");
         let line = status.lines().find(|line| line.starts_with("VmRSS:"));
         let number = line.and_then(|line| line.split_whitespace().nth(1));
-        number.expect("Linux says it").parse().expect("a number")
+        number.expect("VmRSS in proc(5)").parse().expect("a number")
     }
 
-    /// Its open files.
+    /// Open files.
     fn files(&self) -> usize {
         let folder = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
         folder.expect("it runs").count()
@@ -90,7 +91,7 @@ impl Board {
 }
 
 impl Seen {
-    fn hear(&mut self, line: &str) {
+    fn record(&mut self, line: &str) {
         match console::parse(line) {
             Said::Request { request, .. } => {
                 let mut words = request.split(' ');
@@ -106,7 +107,7 @@ impl Seen {
         }
     }
 
-    /// A count of the summary.
+    /// A counter of the summary.
     fn counted(&self, name: &str) -> u64 {
         let values = self.summary.split(' ');
         let mut values = values.filter_map(|pair| pair.split_once('='));
@@ -115,8 +116,8 @@ impl Seen {
     }
 }
 
-/// Sends one request after the other until `end`, each with its number, and returns how many were
-/// answered. One that the board has no place for is sent again.
+/// Sends numbered requests until `end` and returns how many were answered. A refused one is sent
+/// again.
 fn client(number: usize, to: SocketAddr, end: Instant, refused: &AtomicU64) -> u64 {
     let mut answered = 0;
     while Instant::now() < end {
@@ -134,16 +135,16 @@ fn client(number: usize, to: SocketAddr, end: Instant, refused: &AtomicU64) -> u
     answered
 }
 
-/// The whole reply, or nothing of one that was refused.
+/// The whole reply, or nothing when refused.
 fn exchange(to: SocketAddr, request: &[u8]) -> Option<Vec<u8>> {
     let mut stream = TcpStream::connect(to).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
     stream.write_all(request).ok()?;
     let mut reply = Vec::new();
     match stream.read_to_end(&mut reply) {
         Ok(_) => Some(reply),
         Err(error) => {
-            // The relay resets whom the board refuses.
+            // The relay resets a connection that the board refuses.
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
             assert!(reply.is_empty(), "a part of a reply: {reply:?}");
             None
@@ -151,10 +152,10 @@ fn exchange(to: SocketAddr, request: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Waits until no connection is left of what was.
+/// Waits until no connection is left.
 fn settled(board: &Board, files: usize) -> usize {
     let start = Instant::now();
-    while board.files() > files && start.elapsed() < PATIENCE {
+    while board.files() > files && start.elapsed() < TIMEOUT {
         thread::yield_now();
     }
     board.files()
@@ -167,16 +168,16 @@ fn board_at_its_limit_leaks_nothing_and_answers_once() {
     let duration = Duration::from_secs(seconds);
     let board = Board::start();
     let refused = AtomicU64::new(0);
-    // Once it has answered, it has opened all that it needs; this connection may still be there.
+    // After a reply it has opened everything it needs; this connection may still be open.
     exchange(board.address, b"0 1").expect("a free board");
     let idle_files = board.files();
     let start = Instant::now();
-    // What grows until every place has been used is no leak: the first quarter does not count.
+    // Growth until every slot was used is no leak: the first quarter is not counted.
     let rounds = [duration / 4, duration].map(|end| {
         let answered: Vec<u64> = thread::scope(|scope| {
             let clients: Vec<_> = (0..CLIENTS)
                 .map(|number| {
-                    // Each round has clients of its own; 0 was the first of all.
+                    // Each round has its own clients; 0 was the first one.
                     let number = 1 + number + if end < duration { 0 } else { CLIENTS };
                     let (to, refused) = (board.address, &refused);
                     scope.spawn(move || client(number, to, start + end, refused))
@@ -204,8 +205,8 @@ fn board_at_its_limit_leaks_nothing_and_answers_once() {
     );
     for (client, answered) in sent.iter().enumerate() {
         // At the limit a client may starve.
-        let heard = seen.requests.get(&client).copied();
-        assert_eq!(heard.unwrap_or(0), *answered, "client {client}");
+        let received = seen.requests.get(&client).copied();
+        assert_eq!(received.unwrap_or(0), *answered, "client {client}");
     }
     assert_eq!(seen.counted("served"), total, "{}", seen.summary);
     assert_eq!(seen.counted("events_dropped"), 0, "{}", seen.summary);

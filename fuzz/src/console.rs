@@ -1,10 +1,10 @@
-//! What comes over a serial line, and what of it a terminal sees.
+//! Lines from a serial port, and their form on a terminal.
 
 use tcpctl::board::console;
 use tcpctl::board::console::Lines;
 use tcpctl::sanitize::{self, Sanitizer};
 
-/// Lines are the same wherever the bytes are split, each says something, and none harms.
+/// The same lines however the bytes are split; none contains terminal control sequences.
 pub fn holds(data: &[u8]) {
     let (&split, data) = data.split_first().unwrap_or((&0, data));
     let at = usize::from(split).min(data.len());

@@ -1,4 +1,4 @@
-//! DHCP requests, as a board that is an access point gets them.
+//! DHCP requests, as a board in AP mode gets them.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -9,7 +9,7 @@ const SERVER: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
 const FIRST: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 2);
 const LAST: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 5);
 
-/// Nobody gets another's address, or one that is not to be given.
+/// No client gets an address that is leased to another one or outside the pool.
 pub fn holds(data: &[u8]) {
     let config = Config::new(SERVER, 24, FIRST, LAST).expect("a pool");
     let mut server = Server::<4>::new(config).expect("four places");

@@ -1,8 +1,8 @@
-//! What must hold of the code that reads bytes from outside, whatever the bytes.
+//! Properties of the code that reads bytes from outside, for any input.
 //!
-//! A module a reader; `holds` panics where its promise is broken. libFuzzer looks for such bytes
-//! (`fuzz/run`), and `cargo test --test integration fuzz_corpus` keeps every promise for those in
-//! `fuzz/corpus`, the finds of former runs among them.
+//! One module for each reader; `holds` panics when its property is violated. libFuzzer searches for
+//! such inputs (`fuzz/run`); `cargo test --test integration fuzz_corpus` checks those in
+//! `fuzz/corpus`, which include former findings.
 
 pub mod console;
 pub mod dhcp;
@@ -12,8 +12,8 @@ pub mod saved;
 pub mod settings;
 pub mod target;
 
-/// Cuts bytes into messages: a length in two bytes, little-endian, goes before each; the last may
-/// be shorter than it says.
+/// Splits bytes into messages, each after its length as two bytes, little-endian. The last one may
+/// be shorter than its length.
 fn messages(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (&[low, high], rest) = data.split_first_chunk()?;
@@ -24,7 +24,7 @@ fn messages(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether a text can do no harm to a terminal, nor be read as other than it is.
+/// Whether a text is free of control characters and of bidirectional overrides.
 fn is_harmless(text: &str) -> bool {
     text.split(['\n', '\t'])
         .all(|part| tcpctl::sanitize::one_line(part) == part)

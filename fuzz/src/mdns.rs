@@ -1,4 +1,4 @@
-//! mDNS messages: as `discover` reads them, and as a board answers them.
+//! mDNS messages, as `discover` reads them and as a board answers them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
@@ -12,7 +12,7 @@ use tcpctl_greeter::mdns::{GROUP, Identity, PORT, Responder};
 const BOARD: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
 const STRANGER: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 2);
 
-/// Messages teach no name that harms and no answer that can't be read, and a board goes on.
+/// Names from messages are safe to print, answers parse, and the board continues.
 pub fn holds(data: &[u8]) {
     listen(data);
     answer(data);
@@ -49,7 +49,7 @@ fn answer(data: &[u8]) {
     board.set_network(0, Some((BOARD, 24)));
     let mut now = 0;
     for (number, packet) in super::messages(data).enumerate() {
-        // The first messages come while it probes, the later ones when the name is its own.
+        // The first messages arrive while it probes, the later ones after its name is announced.
         if number > 1 {
             for _ in 0..32 {
                 let Some(at) = board.next_timer() else { break };

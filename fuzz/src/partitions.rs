@@ -1,8 +1,8 @@
-//! A board's partition table, as it is read from flash.
+//! A board's partition table, as read from flash.
 
 use tcpctl::esp::table::{SETTINGS, Table};
 
-/// A table says where things are, or there is none.
+/// A table gives valid offsets, or there is none.
 pub fn holds(data: &[u8]) {
     let Some(table) = Table::parse(data) else {
         return;

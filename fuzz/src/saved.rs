@@ -1,4 +1,4 @@
-//! Runs and logs in files, of which anybody may have written them.
+//! Saved runs and logs, which may come from anyone.
 
 use tcpctl::bench::chart::Charset;
 use tcpctl::bench::hdr_log::Log;
@@ -7,8 +7,8 @@ use tcpctl::bench::saved::{self, Saved};
 use tcpctl::bench::{compare, html, merge, text};
 use tcpctl::output::Color;
 
-/// A file that is read can be shown, compared, merged and written again; anything else is one
-/// harmless line.
+/// A file that is read can be shown, compared, merged and written again; any other is one safe line
+/// of error.
 pub fn holds(data: &[u8]) {
     match saved::parse(data) {
         Ok(Saved::Run(run)) => self::run(&run),
@@ -36,7 +36,7 @@ fn run(run: &Report) {
     assert!(matches!(saved::parse(&bytes), Ok(Saved::Run(_))));
 }
 
-/// Text of a page stays text.
+/// Text in the HTML report stays text.
 fn page(run: &Report) {
     let mut run = run.clone();
     "<intruder a=\"1\">&intruder;".clone_into(&mut run.target);

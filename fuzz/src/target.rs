@@ -1,8 +1,8 @@
-//! TARGET, as a person or a list of boards writes it.
+//! TARGET, as a user or a list of boards writes it.
 
 use tcpctl::target::{Place, Target};
 
-/// A text is a target that can be connected to, or one harmless line says why not.
+/// A text is a target that can be connected to, or an error of one safe line.
 pub fn holds(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

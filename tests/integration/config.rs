@@ -1,4 +1,4 @@
-//! `tcpctl config`, and what the config file and the environment do to other commands.
+//! `tcpctl config`, and the effect of the config file and the environment on other commands.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::common::{Ended, Server, finish, tcpctl};
 
-/// A home of its own, which is removed when this is dropped.
+/// A home folder, removed when dropped.
 struct Home(PathBuf);
 
 impl Home {
@@ -43,8 +43,8 @@ impl Drop for Home {
     }
 }
 
-/// The report, which is also what its schema says.
-fn report(ended: &Ended) -> Value {
+/// The report, checked against its schema.
+fn checked_report(ended: &Ended) -> Value {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let report = ended.objects().remove(0);
     let schema = crate::common::run(["schema", "config"]).stdout;
@@ -59,11 +59,11 @@ fn every_setting_is_printed_with_its_source() {
         "places",
         Some("target = \"sim\"\n\nport = \"/dev/ttyUSB7\"\n"),
     );
-    let told = report(&home.run("config --json", &[]));
+    let report = checked_report(&home.run("config --json", &[]));
     let file = home.file();
-    assert_eq!(told["file"], json!({"path": file, "exists": true}));
+    assert_eq!(report["file"], json!({"path": file, "exists": true}));
     assert_eq!(
-        told["settings"],
+        report["settings"],
         json!({
             "target": {"value": "sim", "source": "file", "from": format!("{file}:1")},
             "port": {"value": "/dev/ttyUSB7", "source": "file", "from": format!("{file}:3")},
@@ -72,18 +72,18 @@ fn every_setting_is_printed_with_its_source() {
     );
 
     let environment = [("TCPCTL_TARGET", "sim:lossy"), ("NO_COLOR", "1")];
-    let told = report(&home.run("config --json", &environment));
+    let report = checked_report(&home.run("config --json", &environment));
     assert_eq!(
-        told["settings"]["target"],
+        report["settings"]["target"],
         json!({"value": "sim:lossy", "source": "environment", "from": "TCPCTL_TARGET"})
     );
     assert_eq!(
-        told["settings"]["color"],
+        report["settings"]["color"],
         json!({"value": "never", "source": "environment", "from": "NO_COLOR"})
     );
-    let told = report(&home.run("config --json --color always", &environment));
+    let report = checked_report(&home.run("config --json --color always", &environment));
     assert_eq!(
-        told["settings"]["color"],
+        report["settings"]["color"],
         json!({"value": "always", "source": "flag", "from": "--color"})
     );
 
@@ -102,9 +102,9 @@ fn every_setting_is_printed_with_its_source() {
 #[test]
 fn missing_config_file_fails_only_when_named() {
     let home = Home::new("none", None);
-    let told = report(&home.run("config --json", &[]));
-    assert_eq!(told["file"]["exists"], false);
-    assert_eq!(told["settings"]["target"]["value"], Value::Null);
+    let report = checked_report(&home.run("config --json", &[]));
+    assert_eq!(report["file"]["exists"], false);
+    assert_eq!(report["settings"]["target"]["value"], Value::Null);
     let ended = home.run("config", &[("TCPCTL_CONFIG", "/nowhere/config.toml")]);
     assert_eq!(ended.code, 2);
     assert!(
@@ -118,9 +118,9 @@ fn missing_config_file_fails_only_when_named() {
 fn relative_home_is_ignored() {
     let home = Home::new("relative", None);
     for relative in ["", "home"] {
-        let told = report(&home.run("config --json", &[("HOME", relative)]));
-        assert_eq!(told["file"]["path"], Value::Null, "{relative:?}");
-        assert_eq!(told["cache"], Value::Null, "{relative:?}");
+        let report = checked_report(&home.run("config --json", &[("HOME", relative)]));
+        assert_eq!(report["file"]["path"], Value::Null, "{relative:?}");
+        assert_eq!(report["cache"], Value::Null, "{relative:?}");
     }
 }
 
@@ -154,11 +154,11 @@ fn option_wins_over_environment_over_file() {
     let home = Home::new("order", Some(&format!("target = \"{}\"\n", file.target())));
     let target = variable.target();
     let environment = [("TCPCTL_TARGET", target.as_str())];
-    let said = |ended: Ended| String::from_utf8(ended.stdout).unwrap();
-    assert_eq!(said(home.run("send -m hi", &[])), "file");
-    assert_eq!(said(home.run("send -m hi", &environment)), "variable");
+    let reply = |ended: Ended| String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(reply(home.run("send -m hi", &[])), "file");
+    assert_eq!(reply(home.run("send -m hi", &environment)), "variable");
     assert_eq!(
-        said(home.run(&format!("send {} hi", flag.target()), &environment)),
+        reply(home.run(&format!("send {} hi", flag.target()), &environment)),
         "flag"
     );
 }

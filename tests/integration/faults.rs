@@ -1,5 +1,5 @@
-//! A board at the end of a faulty cable: every reply is complete and right, or an error says that
-//! it is not. In simulated time, and through `bench`'s own engine in real time.
+//! A board on an impaired link: each reply is complete and correct, or an error is reported. In
+//! simulated time, and through `bench`'s own engine in real time.
 
 use embassy_net::tcp::TcpSocket;
 use embassy_time::{Duration, Timer, with_timeout};
@@ -13,16 +13,16 @@ use tcpctl_engine::measurement::ErrorClass;
 
 use crate::simulated::{Client, GREETING, simulate};
 
-/// How an exchange ended.
+/// The result of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// With the whole reply, every byte right.
+    /// The whole reply, every byte correct.
     Right,
-    /// With an error: refused, reset, or out of time.
+    /// An error: refused, reset or timed out.
     Error,
 }
 
-/// What a faulty run has come to.
+/// The results of a run over an impaired link.
 #[derive(Debug)]
 struct Run {
     endings: Vec<Ending>,
@@ -36,7 +36,7 @@ impl Run {
         right.count()
     }
 
-    /// A count of both directions.
+    /// A counter of both directions.
     fn both(&self, count: impl Fn(&Traffic) -> u64) -> u64 {
         count(&self.to_board) + count(&self.to_host)
     }
@@ -48,8 +48,8 @@ fn spec(changes: &[(&str, &str)]) -> Spec {
     Spec::with(Profile::Ideal, changes).expect("a valid spec")
 }
 
-/// Greeted thirty times, and six kilobytes echoed ten times, while `trouble` comes.
-fn run(spec: &Spec, trouble: impl AsyncFnOnce(Client<'_>)) -> Run {
+/// Thirty greetings and ten echoes of six kilobytes while `impair` changes the link.
+fn run(spec: &Spec, impair: impl AsyncFnOnce(Client<'_>)) -> Run {
     let mixed = |n: u32| n.wrapping_mul(2_654_435_761).to_be_bytes()[0];
     let sent: Vec<u8> = (0..6_000).map(mixed).collect();
     let outcome = simulate(spec, async |client| {
@@ -73,7 +73,7 @@ fn run(spec: &Spec, trouble: impl AsyncFnOnce(Client<'_>)) -> Run {
             }
             endings
         };
-        let (endings, ()) = tokio::join!(exchanges, trouble(client));
+        let (endings, ()) = tokio::join!(exchanges, impair(client));
         (endings, client.plug.traffic())
     });
     let (endings, (to_board, to_host)) = outcome.result;
@@ -96,7 +96,7 @@ async fn bounded(client: Client<'_>, port: u16, request: &[u8], most: usize) -> 
         .flatten()
 }
 
-/// Sends, and reads `most` bytes or to the peer's FIN; `None` for a reset.
+/// Sends, then reads `most` bytes or to the peer's FIN; `None` for a reset.
 async fn exchange(socket: &mut TcpSocket<'_>, request: &[u8], most: usize) -> Option<Vec<u8>> {
     let mut reply = Vec::new();
     {
@@ -123,37 +123,37 @@ async fn exchange(socket: &mut TcpSocket<'_>, request: &[u8], most: usize) -> Op
         written.and(read)?;
     }
     socket.close();
-    // The reply is whole whether or not the peer hears of the end.
+    // The reply is complete whether or not the peer sees the FIN.
     let _ = with_timeout(Duration::from_secs(10), socket.flush()).await;
     Some(reply)
 }
 
-async fn no_trouble(_: Client<'_>) {}
+async fn unimpaired(_: Client<'_>) {}
 
 #[test]
 fn loss_of_10_percent_corrupts_nothing() {
-    let run = run(&spec(&[("loss", "10%")]), no_trouble);
+    let run = run(&spec(&[("loss", "10%")]), unimpaired);
     assert!(run.both(|it| it.lost) > 40, "{run:?}");
     assert_eq!(run.right(), 40, "{run:?}");
 }
 
 #[test]
 fn duplicated_frames_are_delivered_once() {
-    let run = run(&spec(&[("duplicate", "30%")]), no_trouble);
+    let run = run(&spec(&[("duplicate", "30%")]), unimpaired);
     assert!(run.both(|it| it.duplicated) > 100, "{run:?}");
     assert_eq!(run.right(), 40, "{run:?}");
 }
 
 #[test]
 fn reordered_frames_are_put_in_order() {
-    let run = run(&spec(&[("reorder", "20%")]), no_trouble);
+    let run = run(&spec(&[("reorder", "20%")]), unimpaired);
     assert!(run.both(|it| it.reordered) > 50, "{run:?}");
     assert_eq!(run.right(), 40, "{run:?}");
 }
 
 #[test]
 fn corrupted_frames_are_retransmitted() {
-    let run = run(&spec(&[("corrupt", "10%")]), no_trouble);
+    let run = run(&spec(&[("corrupt", "10%")]), unimpaired);
     assert!(run.both(|it| it.corrupted) > 30, "{run:?}");
     assert_eq!(run.right(), 40, "{run:?}");
 }
@@ -170,15 +170,15 @@ fn all_impairments_at_once_for_many_seeds() {
             ("jitter", "2ms"),
             ("seed", &seed),
         ]);
-        let run = run(&faults, no_trouble);
+        let run = run(&faults, unimpaired);
         assert!(run.right() >= 38, "seed {seed}: {run:?}");
     }
 }
 
 #[test]
 fn link_outage_of_5_s_is_survived() {
-    // An exchange takes 12 ms or more: this is in the middle of the forty.
-    let run = run(&spec(&[("outage", "5s@200ms")]), no_trouble);
+    // An exchange takes at least 12 ms: this is in the middle of the forty.
+    let run = run(&spec(&[("outage", "5s@200ms")]), unimpaired);
     assert!(run.both(|it| it.lost) > 0, "{run:?}");
     assert!(run.right() >= 39, "{run:?}");
     let last = &run.endings[30..];
@@ -222,7 +222,7 @@ fn bench_counts_each_exchange_as_reply_or_error() {
     assert_eq!(measurement.completed + failed, 30, "{measurement:?}");
     assert_eq!(measurement.errors.get(&ErrorClass::WrongReply), None);
     assert!(measurement.completed >= 28, "{:?}", measurement.errors);
-    // The board may have answered what the client has given up, and no less than it has seen.
+    // The board may have answered requests that the client gave up, but none fewer than it saw.
     let served = u64::from(board.stop().counters.served);
     assert!(served >= measurement.completed);
 }

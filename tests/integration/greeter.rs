@@ -1,5 +1,5 @@
 //! The board's servers in simulated time: greeter as the firmware runs it, on one thread with an
-//! embassy-net client at the other end of the cable. Five seconds pass in microseconds.
+//! embassy-net client at the other end of the link. Five seconds take microseconds.
 
 use embassy_net::tcp::{ConnectError, State};
 use embassy_time::{Duration, Instant, Timer, with_timeout};
@@ -113,7 +113,7 @@ fn queued_clients_are_served_in_order() {
         for _ in 0..6 {
             sockets.push(client.connect().await);
         }
-        // The last to come asks first: it has to wait all the same.
+        // The last client sends first, and still waits for its turn.
         for (number, socket) in sockets.iter_mut().enumerate().rev() {
             write_all(socket, &[b'0' + u8::try_from(number).expect("few")]).await;
             Timer::after_millis(50).await;
@@ -155,7 +155,7 @@ fn overflow_is_refused_at_once_and_counted() {
 
 #[test]
 fn slot_is_free_right_after_the_exchange() {
-    // One slot: each newcomer needs the one that the last has just left.
+    // One slot: each client needs the one that the previous client has just left.
     let outcome = simulate(&places(1, 0), async |client| {
         for _ in 0..200 {
             let mut socket = client.connect_when_free().await;
@@ -164,7 +164,7 @@ fn slot_is_free_right_after_the_exchange() {
         Instant::now()
     });
     assert_eq!(outcome.summary.counters.served, 200);
-    // A wait for the end of TIME-WAIT would take 10 s each.
+    // Waiting for the end of TIME-WAIT would take 10 s each.
     assert!(outcome.result < Instant::from_secs(2), "{}", outcome.result);
 }
 
@@ -229,7 +229,7 @@ fn reset_frees_the_slot_at_once() {
 
 #[test]
 fn flood_costs_one_slot_for_a_bounded_time() {
-    // Over a cable without delay or limit, an endless flood would take no simulated time at all.
+    // On a link without delay or rate limit, an endless flood would take no simulated time.
     let spec = ideal(&[
         ("workers", "1"),
         ("backlog", "0"),
@@ -272,7 +272,7 @@ fn long_request_is_printed_truncated_and_answered() {
 
 #[test]
 fn half_open_handshake_frees_its_slot() {
-    // The client's link is cut between its SYN and its ACK: a slow cable leaves the time.
+    // The client's link is cut between its SYN and its ACK; a slow link leaves time for that.
     let spec = ideal(&[("workers", "1"), ("backlog", "0"), ("latency", "20ms")]);
     let (sender, _receiver) = event::events();
     clock::simulate(async {
@@ -293,7 +293,7 @@ fn half_open_handshake_frees_its_slot() {
             Timer::after_millis(100).await;
             let syn = syn_frame();
             host_end.send(Instant::now(), syn.to_vec());
-            // The answer, and its retransmissions, stay unacknowledged.
+            // The answer and its retransmissions stay unacknowledged.
             Timer::after_secs(9).await;
             host_end.send(Instant::now(), syn.to_vec());
             Timer::after_millis(100).await;
@@ -312,7 +312,7 @@ fn half_open_handshake_frees_its_slot() {
     });
 }
 
-/// Who has 192.168.1.1, tell 192.168.1.2: so that the board knows whom to answer.
+/// ARP: who has 192.168.1.1, tell 192.168.1.2. The board learns the client's MAC from it.
 fn arp_request() -> [u8; 42] {
     let mut frame = [0; 42];
     frame[..6].fill(0xff);
@@ -344,7 +344,7 @@ fn syn_frame() -> [u8; 54] {
     frame
 }
 
-/// Sets the TCP checksum (RFC 9293, section 3.1).
+/// Sets the TCP checksum (RFC 9293 §3.1).
 fn fix_checksum(frame: &mut [u8; 54]) {
     frame[50..52].copy_from_slice(&[0, 0]);
     let mut pseudo = frame[26..34].to_vec();
@@ -365,7 +365,7 @@ fn ones_complement_sum(bytes: &[u8]) -> u16 {
     u16::try_from(sum).expect("folded")
 }
 
-/// Whether the last TCP segment that has come is a reset.
+/// Whether the last TCP segment received is a reset.
 fn is_refused(end: &mut tcpctl::sim::cable::End) -> bool {
     let mut refused = None;
     while let Some(frame) = end.receive(Instant::now()) {
@@ -378,7 +378,7 @@ fn is_refused(end: &mut tcpctl::sim::cable::End) -> bool {
 
 #[test]
 fn keep_alive_frees_the_slot_of_a_vanished_client() {
-    // A peer that answers keep-alives may wait for as long as it likes.
+    // A peer that answers keep-alives may wait indefinitely.
     let spec = ideal(&[
         ("workers", "1"),
         ("backlog", "1"),
@@ -489,7 +489,7 @@ fn services_are_off_by_default() {
     assert_eq!(outcome.result, [Err(ConnectError::ConnectionReset); 3]);
 }
 
-/// What happened when, in ten exchanges over a lossy cable.
+/// The time of each event in ten exchanges over a lossy link.
 fn lossy_run(seed: &str) -> Vec<(u64, Option<Vec<u8>>)> {
     let spec = Spec::with(Profile::Lossy, [("seed", seed), ("loss", "10%")]).expect("valid");
     simulate(&spec, async |client| {
@@ -515,7 +515,7 @@ fn same_seed_repeats_a_lossy_run() {
     let first = lossy_run("7");
     assert_eq!(first, lossy_run("7"));
     assert_ne!(first, lossy_run("8"));
-    // Lost frames are retransmitted: what is answered is answered in full.
+    // Lost frames are retransmitted: every reply is complete.
     assert!(
         first
             .iter()
@@ -524,7 +524,7 @@ fn same_seed_repeats_a_lossy_run() {
     );
 }
 
-/// Sends `sent` to the echo service, half-closes, and returns what comes back; `None` for a reset.
+/// Sends `sent` to the echo service, half-closes, and returns the reply; `None` for a reset.
 async fn echoed(client: Client<'_>, sent: &[u8]) -> Option<Vec<u8>> {
     let mut echo = client.try_connect(7).await.expect("echo");
     let mut received = Vec::new();

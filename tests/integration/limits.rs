@@ -1,5 +1,5 @@
-//! The limits of the virtual board read back from outside, over the readiness interface, by hold
-//! and bisect in its simplest form: the finder of `bench` builds on it.
+//! The limits of the virtual board, measured from outside over the readiness interface by filling
+//! it and bisecting.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
 use tcpctl_engine::readiness::{ConnectFailure, ConnectionId, Event, Network, Release};
 
-/// Far longer than an answer takes on an ideal cable, far shorter than the board's patience.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// Far longer than a reply takes on an ideal link, far shorter than the board's request timeout.
+const TIMEOUT: Duration = Duration::from_millis(250);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Limits {
@@ -17,14 +17,14 @@ struct Limits {
     queued: usize,
 }
 
-/// Waits until `wanted` says yes to an event, or for [`PATIENCE`].
+/// Waits until `wanted` accepts an event, or for [`TIMEOUT`].
 fn wait<T>(network: &mut impl Network, mut wanted: impl FnMut(Event) -> Option<T>) -> Option<T> {
-    let until = network.now() + PATIENCE;
+    let until = network.now() + TIMEOUT;
     let mut events = Vec::new();
     while network.now() < until {
         network
             .wait(Some(until), &mut events)
-            .expect("a cable does not fail");
+            .expect("the link does not fail");
         for event in events.drain(..) {
             if let Some(found) = wanted(event) {
                 return Some(found);
@@ -34,13 +34,13 @@ fn wait<T>(network: &mut impl Network, mut wanted: impl FnMut(Event) -> Option<T
     None
 }
 
-/// Opens idle connections until one is refused, and refused again: a slot that is about to listen
-/// again is no limit.
+/// Opens idle connections until one is refused three times in a row: a slot that is about to listen
+/// again is not the limit.
 fn hold(network: &mut impl Network, to: SocketAddr) -> Vec<ConnectionId> {
     let mut held = Vec::new();
     let mut refusals = 0;
     loop {
-        let id = network.connect(to, None).expect("a cable has ports");
+        let id = network.connect(to, None).expect("a free local port");
         let outcome = wait(network, |event| match event {
             Event::Connected(which) if which == id => Some(Ok(())),
             Event::Failed(which, failure) if which == id => Some(Err(failure)),
@@ -64,7 +64,7 @@ fn hold(network: &mut impl Network, to: SocketAddr) -> Vec<ConnectionId> {
     }
 }
 
-/// Whether a byte on this connection brings an answer.
+/// Whether a byte on this connection brings a reply.
 fn is_answered(network: &mut impl Network, id: ConnectionId) -> bool {
     network
         .write(id, b"?")
@@ -80,7 +80,7 @@ fn is_answered(network: &mut impl Network, id: ConnectionId) -> bool {
     read.is_ok_and(|length| length > 0)
 }
 
-/// Whether the connection at `index` of a fresh hold is answered: accepted, and not queued.
+/// Whether connection `index` of a fresh fill is served rather than queued.
 fn is_served(network: &mut impl Network, to: SocketAddr, index: usize) -> bool {
     let held = hold(network, to);
     let answered = is_answered(network, held[index]);
@@ -91,11 +91,11 @@ fn is_served(network: &mut impl Network, to: SocketAddr, index: usize) -> bool {
     answered
 }
 
-/// Waits until the board has noticed that everybody is gone: it answers a newcomer again.
+/// Waits until the board serves a new connection again.
 fn settle(network: &mut impl Network, to: SocketAddr) {
     let until = network.now() + Duration::from_secs(10);
     while network.now() < until {
-        let id = network.connect(to, None).expect("a cable has ports");
+        let id = network.connect(to, None).expect("a free local port");
         let connected = wait(network, |event| match event {
             Event::Connected(which) if which == id => Some(true),
             Event::Failed(which, _) if which == id => Some(false),
@@ -117,7 +117,7 @@ fn limits(network: &mut impl Network, to: SocketAddr) -> Limits {
         network.release(id, Release::Reset);
     }
     settle(network, to);
-    // The first connection is served by any server; find the last that is.
+    // Every server serves the first connection; find the last one served.
     let (mut served, mut unserved) = (1, held + 1);
     while unserved - served > 1 {
         let middle = usize::midpoint(served, unserved);

@@ -1,4 +1,4 @@
-//! A virtual board as `send sim` and the relay use it: async streams over the in-memory cable.
+//! A virtual board as `send sim` and the relay use it: async streams over the in-memory link.
 
 use std::io;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tcpctl::sim::VirtualStream;
 use tcpctl::sim::spec::Spec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Starts a board as `text` says and runs `use_it` against it, in real time.
+/// Starts a board from a spec and runs `use_it` against it, in real time.
 fn with_board<T>(text: &str, use_it: impl AsyncFnOnce(&Session) -> T) -> T {
     let spec = Spec::parse(text).expect("a valid spec");
     let session = Session::start(&spec).expect("threads");
@@ -29,7 +29,7 @@ async fn connect(session: &Session) -> VirtualStream {
         .expect("a free slot")
 }
 
-/// Connects again for as long as it is refused.
+/// Connects, and retries while refused.
 async fn connect_when_free(session: &Session) -> VirtualStream {
     loop {
         match session.connect(session.address()).await {
@@ -145,8 +145,8 @@ fn client_reset_reaches_the_board() {
         .unwrap();
     runtime.block_on(async {
         let mut stream = connect(&session).await;
-        // An acknowledged request: a reset that overtakes the handshake's last segment ends a
-        // connection that the board never had.
+        // Wait for an acknowledged request: a reset that overtakes the last segment of the
+        // handshake ends a connection that the board never had.
         stream.write_all(b"hi").await.expect("open");
         while stream.unacknowledged() > 0 {
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! A board in simulated time, with an embassy-net client at the other end of its cable.
+//! A board in simulated time, with an embassy-net client at the other end of its link.
 
 use std::future::Future;
 use std::net::Ipv4Addr;
@@ -16,13 +16,13 @@ use tcpctl::sim::event::{self, BoardEvent, EventConsole};
 use tcpctl::sim::servers::{self, ADDRESS, Neighbours, Summary};
 use tcpctl::sim::spec::Spec;
 
-/// What every board says that was told nothing else.
+/// The default greeting.
 pub(crate) const GREETING: &[u8] = b"Hello World";
 
-/// The board's hardware address.
+/// The board's MAC address.
 pub(crate) const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
-/// What a simulation leaves behind.
+/// The result of a simulation.
 pub(crate) struct Outcome<T> {
     pub(crate) result: T,
     pub(crate) summary: Summary,
@@ -103,12 +103,12 @@ pub(crate) fn simulate<T>(spec: &Spec, client: impl AsyncFnOnce(Client<'_>) -> T
     }
 }
 
-/// The far end of the cable.
+/// The far end of the link.
 #[derive(Clone, Copy)]
 pub(crate) struct Client<'a> {
     pub(crate) stack: Stack<'a>,
     pub(crate) port: u16,
-    /// To pull the cable out.
+    /// Unplugs the link.
     pub(crate) plug: &'a Plug,
 }
 
@@ -125,7 +125,7 @@ impl<'a> Client<'a> {
         self.try_connect(self.port).await.expect("a free slot")
     }
 
-    /// Connects again for as long as it is refused.
+    /// Connects, and retries while refused.
     pub(crate) async fn connect_when_free(self) -> TcpSocket<'a> {
         loop {
             if let Ok(socket) = self.try_connect(self.port).await {
@@ -143,7 +143,7 @@ pub(crate) async fn write_all(socket: &mut TcpSocket<'_>, mut data: &[u8]) {
     }
 }
 
-/// What comes until the peer's FIN, or `None` after a reset.
+/// Reads to the peer's FIN; `None` after a reset.
 pub(crate) async fn read_to_end(socket: &mut TcpSocket<'_>) -> Option<Vec<u8>> {
     let mut all = Vec::new();
     let mut buffer = [0; 1024];
@@ -156,7 +156,7 @@ pub(crate) async fn read_to_end(socket: &mut TcpSocket<'_>) -> Option<Vec<u8>> {
     }
 }
 
-/// Sends a request, reads the answer, closes.
+/// Sends a request, reads the reply, closes.
 pub(crate) async fn exchange(socket: &mut TcpSocket<'_>, request: &[u8]) -> Option<Vec<u8>> {
     write_all(socket, request).await;
     let answer = read_to_end(socket).await;

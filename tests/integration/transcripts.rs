@@ -1,5 +1,5 @@
-//! What a person types and reads, as transcripts: `tests/cmd/*.trycmd`. Accept new output with
-//! `TRYCMD=overwrite cargo test --test integration transcripts`, and read the difference.
+//! Transcripts of terminal sessions: `tests/cmd/*.trycmd`. Accept new output with `TRYCMD=overwrite
+//! cargo test --test integration transcripts`, and review the difference.
 
 #[cfg(unix)]
 #[test]

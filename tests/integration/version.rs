@@ -1,4 +1,4 @@
-//! `tcpctl --version`: what this program was made of.
+//! `tcpctl --version`: version, commit and bundled firmware.
 
 use std::process::Command;
 
@@ -26,9 +26,9 @@ fn short_version_is_the_package_version() {
 
 #[test]
 fn long_version_names_commit_and_firmware() {
-    let told = tcpctl("--version");
-    let [first, firmware] = told.lines().collect::<Vec<_>>()[..] else {
-        panic!("{told}")
+    let output = tcpctl("--version");
+    let [first, firmware] = output.lines().collect::<Vec<_>>()[..] else {
+        panic!("{output}")
     };
     let git = Command::new("git")
         .args([
@@ -39,7 +39,7 @@ fn long_version_names_commit_and_firmware() {
             "HEAD",
         ])
         .output();
-    // Whoever has the sources without git has them from a package, or from nobody who says so.
+    // Sources without git come from a package, which may name the commit.
     let commit = git.ok().filter(|output| output.status.success());
     let origin = match &commit {
         Some(output) => format!("commit {}", String::from_utf8_lossy(&output.stdout).trim()),
@@ -70,8 +70,8 @@ fn chips_are_grouped_by_firmware_version() {
         entry: String::new(),
     });
     assert_eq!(
-        version::told(&bundled),
-        "firmware: of no version for esp32c5; 0.1.0 for esp32c2, esp32c6; 0.2.0 for esp32c3"
+        version::firmware_summary(&bundled),
+        "firmware: unversioned for esp32c5; 0.1.0 for esp32c2, esp32c6; 0.2.0 for esp32c3"
     );
-    assert_eq!(version::told(&[]), "firmware: none built in");
+    assert_eq!(version::firmware_summary(&[]), "firmware: none built in");
 }

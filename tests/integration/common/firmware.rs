@@ -1,11 +1,11 @@
-//! A program for a chip, made by hand: the tests need no toolchain for it.
+//! Hand-made programs for chips, so that no toolchain is needed.
 
 use sha2::{Digest, Sha256};
 
 use crate::common::noise;
 
-/// Where a chip maps its flash for data and for code, where its memory is, and its processor's
-/// number in an ELF (technical reference manuals, "System and Memory").
+/// Where a chip maps flash for data and for code, where its RAM is, and its machine number in an
+/// ELF (technical reference manuals, "System and Memory").
 #[derive(Clone, Copy)]
 struct Map {
     drom: u32,
@@ -17,7 +17,7 @@ struct Map {
 const RISC_V: u16 = 243;
 const XTENSA: u16 = 94;
 
-/// The C3's, and near enough for the other RISC-V chips.
+/// The C3's map, close enough for the other RISC-V chips.
 const C3: Map = Map {
     drom: 0x3c00_0020,
     irom: 0x4201_0020,
@@ -42,13 +42,13 @@ impl Map {
     }
 }
 
-/// What kind of ELF it is to be.
+/// The kind of ELF to make.
 pub(crate) struct Program {
     pub(crate) chip: &'static str,
     pub(crate) version: &'static str,
-    /// The bytes of its code.
+    /// Size of its code in bytes.
     pub(crate) size: usize,
-    /// Whether it kept its symbols, and with them the word which chip it is for.
+    /// Whether it has symbols, which name the chip.
     pub(crate) stripped: bool,
     /// Whether it has an app descriptor.
     pub(crate) described: bool,
@@ -140,8 +140,8 @@ impl Program {
     }
 }
 
-/// An image as another toolchain makes it (ESP-IDF, "App Image Format"): one segment, its check sum
-/// and its SHA-256. A program's begins with a descriptor, a bootloader's has none.
+/// An image of another toolchain (ESP-IDF, "App Image Format"): one segment, checksum and SHA-256.
+/// A program starts with a descriptor, a bootloader has none.
 pub(crate) fn image(chip_id: u16, version: Option<&str>, size: usize) -> Vec<u8> {
     let mut segment = Vec::new();
     if let Some(version) = version {
@@ -167,7 +167,7 @@ pub(crate) fn image(chip_id: u16, version: Option<&str>, size: usize) -> Vec<u8>
     image
 }
 
-/// A partition table with a place for settings and one for a program, at other addresses than ours.
+/// A partition table with settings and app at other offsets than ours.
 pub(crate) fn table(settings: u32, app: u32) -> Vec<u8> {
     let mut table = Vec::new();
     for (name, kind, subtype, offset, size) in [
@@ -185,7 +185,7 @@ pub(crate) fn table(settings: u32, app: u32) -> Vec<u8> {
     table
 }
 
-/// Parts at their addresses, as `esptool merge-bin` joins them.
+/// Parts at their offsets, as `esptool merge-bin` joins them.
 pub(crate) fn merged(parts: &[(usize, &[u8])]) -> Vec<u8> {
     let end = parts.iter().map(|(at, part)| at + part.len()).max();
     let mut merged = vec![0xff; end.unwrap()];
@@ -195,7 +195,7 @@ pub(crate) fn merged(parts: &[(usize, &[u8])]) -> Vec<u8> {
     merged
 }
 
-/// An ELF in which one function is at an address, by its symbol alone.
+/// An ELF whose only symbol is one function.
 pub(crate) fn with_a_function(name: &str, address: u32) -> Vec<u8> {
     let mut symbols = vec![0; 16];
     symbols.extend(1_u32.to_le_bytes());
@@ -225,7 +225,7 @@ pub(crate) fn with_a_function(name: &str, address: u32) -> Vec<u8> {
     link(sections, C3)
 }
 
-/// Puts the sections behind a header, and their headers behind them.
+/// Puts the sections after the header, and their headers after them.
 fn link(mut sections: Vec<Section>, map: Map) -> Vec<u8> {
     let mut names = vec![0];
     let mut name_at = Vec::new();

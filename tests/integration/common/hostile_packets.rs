@@ -1,8 +1,8 @@
-//! What a hostile host might send to those who listen to mDNS, byte by byte.
+//! Malicious mDNS packets, byte by byte.
 
 use std::net::Ipv4Addr;
 
-/// Labels as they are on the wire, without the root.
+/// Labels in wire format, without the root.
 fn name(labels: &[&[u8]]) -> Vec<u8> {
     labels
         .iter()
@@ -41,7 +41,7 @@ const TXT: u16 = 16;
 const SRV: u16 = 33;
 const A: u16 = 1;
 
-/// All records of a board with this name, at this place.
+/// All records of a board with this name, address and port.
 fn board(label: &[u8], address: Ipv4Addr, port: u16) -> Vec<u8> {
     let instance = rooted(&[label, TYPE[0], TYPE[1], TYPE[2]]);
     let host = rooted(&[label, b"local"]);
@@ -54,10 +54,10 @@ fn board(label: &[u8], address: Ipv4Addr, port: u16) -> Vec<u8> {
     ])
 }
 
-/// Several of each kind. Three of them are boards, which are said to be at this place.
+/// Several packets of each kind. Three of them announce boards at this address and port.
 pub(crate) fn packets(address: Ipv4Addr, port: u16) -> Vec<Vec<u8>> {
     let mut packets = vec![
-        // Nothing, less than a header, counts without records.
+        // Empty, shorter than a header, counts without records.
         vec![],
         vec![0; 5],
         [0, 0, 0x84, 0, 255, 255, 255, 255, 255, 255, 255, 255].to_vec(),
@@ -65,13 +65,13 @@ pub(crate) fn packets(address: Ipv4Addr, port: u16) -> Vec<Vec<u8>> {
         response(&[record(&[0xc0, 12], PTR, &[0xc0, 12])]),
         response(&[record(&[0xc0, 14, 0xc0, 12], A, &[1, 2, 3, 4])]),
         response(&[record(&[0xff, 0xff], A, &[1, 2, 3, 4])]),
-        // A text of 60 kB: more than any mDNS message, less than any datagram.
+        // A TXT record of 60 kB: longer than any mDNS message, shorter than the longest datagram.
         response(&[record(
             &rooted(&[b"big", TYPE[0], TYPE[1], TYPE[2]]),
             TXT,
             &b"\x03k=v".repeat(15_000),
         )]),
-        // A service elsewhere in the world.
+        // A service outside this network.
         response(&[
             record(
                 &rooted(&[b"far", TYPE[0], TYPE[1], TYPE[2]]),
@@ -80,7 +80,7 @@ pub(crate) fn packets(address: Ipv4Addr, port: u16) -> Vec<Vec<u8>> {
             ),
             record(&rooted(&[b"far", b"local"]), A, &[8, 8, 8, 8]),
         ]),
-        // A name that clears the screen, and one that turns the text around.
+        // A name that clears the screen, and one that reverses the text direction.
         board(b"\x1b[2J\x1b]0;owned\x07", address, port),
         board("\u{202e}evil".as_bytes(), address, port),
         board(b"\xff\xfe", address, port),

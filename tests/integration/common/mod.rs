@@ -1,4 +1,4 @@
-//! Servers that behave and misbehave, and the real binary to run against them.
+//! Test servers, and the real binary to run against them.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,36 +17,35 @@ pub(crate) mod schema;
 #[cfg(unix)]
 pub(crate) mod terminal;
 
-/// No test waits longer for the command: one that hangs fails, and does not stop the others.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Longest run of a command: one that hangs is killed and fails its test only.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A server on a port of its own that treats every connection alike. It ends with the test
-/// process.
+/// A server on a port of its own that treats every connection alike. It ends with the test process.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    pub(crate) fn start(behaviour: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> Self {
+    pub(crate) fn start(behavior: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self::on(listener, behaviour)
+        Self::on(listener, behavior)
     }
 
     pub(crate) fn on(
         listener: TcpListener,
-        behaviour: impl Fn(TcpStream) + Send + Sync + Clone + 'static,
+        behavior: impl Fn(TcpStream) + Send + Sync + Clone + 'static,
     ) -> Self {
         let address = listener.local_addr().unwrap();
         thread::spawn(move || {
             for connection in listener.incoming() {
-                let behaviour = behaviour.clone();
-                thread::spawn(move || behaviour(connection.unwrap()));
+                let behavior = behavior.clone();
+                thread::spawn(move || behavior(connection.unwrap()));
             }
         });
         Self { address }
     }
 
-    /// Reads what has come, then answers and closes: the tutorial board.
+    /// Reads a request, replies and closes, like the tutorial's board.
     pub(crate) fn greeter(greeting: &'static [u8]) -> Self {
         Self::start(move |mut connection| {
             read_some(&mut connection);
@@ -54,7 +53,7 @@ impl Server {
         })
     }
 
-    /// Reads what has come, answers, and stays open until the client is gone.
+    /// Reads a request, replies, and stays open until the client closes.
     pub(crate) fn staying(greeting: &'static [u8]) -> Self {
         Self::start(move |mut connection| {
             read_some(&mut connection);
@@ -71,7 +70,7 @@ impl Server {
         })
     }
 
-    /// What the server gets, one message a connection.
+    /// A server and the messages it receives, one per connection.
     pub(crate) fn recorder() -> (Self, mpsc::Receiver<Vec<u8>>) {
         let (sender, receiver) = mpsc::channel();
         let server = Self::start(move |mut connection| {
@@ -105,7 +104,7 @@ pub(crate) fn reset(connection: TcpStream) {
     socket.set_linger(Some(Duration::ZERO)).unwrap();
 }
 
-/// A port on which nothing listens, and on which nothing else will: it stays bound.
+/// A closed port, reserved while the socket lives.
 pub(crate) fn closed_port() -> (socket2::Socket, SocketAddr) {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -115,7 +114,7 @@ pub(crate) fn closed_port() -> (socket2::Socket, SocketAddr) {
     (socket, address)
 }
 
-/// `tcpctl` with an environment that no test machine changes.
+/// `tcpctl` with an environment independent of the machine.
 pub(crate) fn tcpctl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tcpctl"));
     command
@@ -128,7 +127,7 @@ pub(crate) fn tcpctl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Comman
     command
 }
 
-/// How a command ended, and what it said.
+/// The exit code and output of a command.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: i32,
@@ -137,7 +136,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// The JSON objects on standard output, each as its schema says.
+    /// The JSON objects on standard output, each checked against its schema.
     pub(crate) fn objects(&self) -> Vec<serde_json::Value> {
         let text = std::str::from_utf8(&self.stdout).unwrap();
         let objects: Vec<_> = text
@@ -149,12 +148,12 @@ impl Ended {
     }
 }
 
-/// Runs `tcpctl` to its end.
+/// Runs `tcpctl` until it exits.
 pub(crate) fn run<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Ended {
     finish(tcpctl(arguments).spawn().unwrap())
 }
 
-/// Runs `tcpctl` to its end with `input` piped in.
+/// Runs `tcpctl` until it exits, with `input` on standard input.
 pub(crate) fn run_with_input<'a>(
     arguments: impl IntoIterator<Item = &'a str>,
     input: &[u8],
@@ -163,18 +162,18 @@ pub(crate) fn run_with_input<'a>(
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     thread::spawn(move || {
-        // The command may end before it has read everything.
+        // The command may exit before it has read everything.
         let _ = stdin.write_all(&input);
     });
     finish(child)
 }
 
-/// Waits for the end of a child; one that hangs is ended, and the test fails.
+/// Waits for a child to exit; kills it and panics when it hangs.
 pub(crate) fn finish(child: Child) -> Ended {
     let pid = rustix::process::Pid::from_child(&child);
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
-    let Ok(output) = receiver.recv_timeout(PATIENCE) else {
+    let Ok(output) = receiver.recv_timeout(TIMEOUT) else {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         panic!("tcpctl hangs");
     };
@@ -190,7 +189,7 @@ pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
 }
 
-/// Bytes without a pattern, the same for one seed.
+/// Pseudo-random bytes from a seed.
 pub(crate) fn noise(mut seed: u64, count: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(count + 8);
     while bytes.len() < count {

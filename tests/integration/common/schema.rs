@@ -1,4 +1,4 @@
-//! Real output against the published schemas.
+//! Checks JSON output against the published schemas.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// A schema, ready to be used.
+/// A compiled schema.
 struct Published {
     document: Value,
     validator: jsonschema::Validator,
 }
 
-/// The schemas of the checkout, by the name that an object says: `tcpctl.flash/1`.
+/// The schemas in `schemas/`, by the name that objects carry: `tcpctl.flash/1`.
 fn published() -> &'static HashMap<String, Published> {
     static PUBLISHED: OnceLock<HashMap<String, Published>> = OnceLock::new();
     PUBLISHED.get_or_init(|| {
@@ -35,15 +35,14 @@ fn published() -> &'static HashMap<String, Published> {
     })
 }
 
-/// An object of `tcpctl --json` is as its schema says, and has no field that the schema does not
-/// tell of.
+/// Checks that an object of `tcpctl --json` matches its schema and has no field beyond it.
 ///
 /// # Panics
-/// If it is not.
+/// If it does not match.
 pub(crate) fn check(object: &Value) {
     let name = object["schema"].as_str().unwrap();
     let file = match name {
-        // A summary is published with what it sums up, a list of names with what they are of.
+        // A summary is described with its parts, and a list of names with the boards.
         "tcpctl.send.summary/1" => "tcpctl.send/1",
         "tcpctl.discover.names/1" => "tcpctl.discover/1",
         name => name,
@@ -70,7 +69,7 @@ pub(crate) fn check(object: &Value) {
     }
 }
 
-/// What a schema of this name is in the checkout.
+/// The schema of this name.
 pub(crate) fn document(name: &str) -> &'static Value {
     &published()[name].document
 }

@@ -1,4 +1,4 @@
-//! The files in `completions/` are what this program prints. `scripts/generate` writes them anew.
+//! The files in `completions/` match what the program prints. `scripts/generate` writes them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use tcpctl::cli::Cli;
 use crate::common::run;
 use crate::processes::{Need, skipped};
 
-/// Each file's name, and the command line that prints it.
+/// Each file's name and the command line that prints it.
 fn files() -> Vec<(String, Vec<String>)> {
     let words = |line: &str| line.split(' ').map(str::to_owned).collect();
     let mut files: Vec<(String, Vec<String>)> = [
@@ -89,7 +89,7 @@ fn manual_pages_match_the_help() {
     }
 }
 
-/// The day of a version's release, if the changelog has one: `## 0.1.0 - 2026-12-24`.
+/// The release date of a version, if the changelog has one: `## 0.1.0 - 2026-12-24`.
 fn released(version: &str) -> Option<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("CHANGELOG.md");
     let changes = fs::read_to_string(path).unwrap();
@@ -98,7 +98,7 @@ fn released(version: &str) -> Option<String> {
     day.map(str::to_owned)
 }
 
-/// A page's date, which is one and none of a build.
+/// A page's date: a release date or none, never a build date.
 fn date_of(page: &str) -> &str {
     let title = page.lines().find(|line| line.starts_with(".TH ")).unwrap();
     let date = title.split(' ').nth(3).unwrap();
@@ -123,8 +123,8 @@ fn manual_pages_pass_mandoc_lint() {
             .current_dir(&folder)
             .output()
             .unwrap();
-        let said = [lint.stdout, lint.stderr].concat();
-        assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
+        let output = [lint.stdout, lint.stderr].concat();
+        assert!(output.is_empty(), "{}", String::from_utf8_lossy(&output));
     }
 }
 

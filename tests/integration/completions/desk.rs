@@ -1,4 +1,4 @@
-//! A shell on a terminal, with tcpctl's completion loaded and some boards seen today.
+//! A shell on a pseudo-terminal with tcpctl's completion loaded and boards in the cache.
 
 use std::env;
 use std::fs::{self, File};
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::common::terminal::pseudo_terminal;
 
-/// Far more than a shell takes, even on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Longest wait for a shell, far more than one takes on a busy machine.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A folder with boards in the cache, a file to complete, and a `tcpctl` that answers as the real
-/// one while a shell completes, and otherwise says what it was called with.
+/// A folder with a cache of boards, a file to complete, and a `tcpctl` that completes as the real
+/// one does and otherwise prints its arguments.
 pub(crate) struct Desk {
     folder: PathBuf,
 }
@@ -58,7 +58,7 @@ impl Desk {
         Self { folder }
     }
 
-    /// A command at this desk, with nothing of this machine's configuration.
+    /// A command with this folder as its home and no configuration of this machine.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut path = self.folder.as_os_str().to_owned();
         path.push(":");
@@ -81,7 +81,7 @@ impl Desk {
         folder.join(name).to_str().unwrap().to_owned()
     }
 
-    /// Whether something ran that was only a board's name.
+    /// Whether a board's name was executed as a command.
     pub(crate) fn was_tricked(&self) -> bool {
         self.folder.join("ran").exists()
     }
@@ -93,7 +93,7 @@ impl Drop for Desk {
     }
 }
 
-/// A shell on a terminal of its own.
+/// A shell on a pseudo-terminal.
 pub(crate) struct Shell {
     child: Child,
     terminal: File,
@@ -104,7 +104,7 @@ pub(crate) struct Shell {
 impl Shell {
     pub(crate) fn start(desk: &Desk, words: &[&str]) -> Self {
         let (terminal, slave) = pseudo_terminal(200);
-        // Job control needs a terminal that is the shell's own.
+        // Job control needs a controlling terminal.
         let child = desk
             .command("setsid")
             .arg("--ctty")
@@ -132,12 +132,12 @@ impl Shell {
         }
     }
 
-    /// Types.
+    /// Types text.
     pub(crate) fn type_text(&mut self, text: &str) {
         self.terminal.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Reads until `text` is seen after all that was waited for before.
+    /// Waits for `text` after everything waited for before.
     pub(crate) fn wait_for(&mut self, text: &str) {
         let start = Instant::now();
         loop {
@@ -145,7 +145,7 @@ impl Shell {
                 self.seen.drain(..at + text.len());
                 return;
             }
-            let left = PATIENCE.saturating_sub(start.elapsed());
+            let left = TIMEOUT.saturating_sub(start.elapsed());
             let Ok(bytes) = self.output.recv_timeout(left) else {
                 panic!("{text:?} does not come, but {:?}", self.seen);
             };

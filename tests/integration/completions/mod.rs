@@ -1,4 +1,4 @@
-//! `tcpctl completions`, in real shells, and what is committed in `completions/`.
+//! `tcpctl completions` in real shells, and the committed files in `completions/`.
 
 mod committed;
 #[cfg(unix)]

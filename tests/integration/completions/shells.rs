@@ -1,9 +1,9 @@
-//! Each script in its shell: what is typed as far as TAB, and the words that the shell then runs.
+//! Each script in its shell: what is typed up to TAB, and the words that the shell then runs.
 
 use super::desk::{Desk, Shell};
 use crate::processes::{Need, skipped};
 
-/// What is typed, and what `tcpctl` is then called with.
+/// What is typed, and the arguments that `tcpctl` then gets.
 const TYPED: [(&str, &str); 8] = [
     ("tcpctl disc\t", "<discover>"),
     ("tcpctl send --half\t", "<send> <--half-close>"),
@@ -21,7 +21,7 @@ const TYPED: [(&str, &str); 8] = [
     ("tcpctl send lab\t", "<send> <lab board>"),
 ];
 
-/// What needs care in shells that part words at `=` and `:`.
+/// Cases for shells that split words at `=` and `:`.
 const PARTED: [(&str, &str); 4] = [
     (
         "tcpctl bench sim --fail-if 'serv\t<4'",
@@ -48,7 +48,7 @@ fn completes<'a>(
         shell.type_text("\r");
         shell.wait_for(&format!("ran: {words}."));
     }
-    // Twice, for a list; nothing of it is more than a name.
+    // Twice, for a list. None of the names is executed.
     shell.type_text("tcpctl send evil\t\t\r");
     shell.wait_for("ran: <send> <evil>.");
     assert!(!desk.was_tricked(), "a board's name was run");
@@ -67,7 +67,7 @@ fn bash_completes() {
     ));
     shell.wait_for("loaded 0.");
     completes(&mut shell, &desk, TYPED.iter().chain(&PARTED));
-    // As those have it that take : and = for letters.
+    // The completion settings of users whose words include `:` and `=`.
     shell.type_text("COMP_WORDBREAKS=' '; echo changed $?.\r");
     shell.wait_for("changed 0.");
     completes(&mut shell, &desk, TYPED.iter().chain(&PARTED));
@@ -109,7 +109,7 @@ fn fish_completes() {
         return;
     }
     let desk = Desk::new("fish");
-    // fish says itself what it would propose for a line.
+    // fish prints what it would complete for a line.
     let proposed = |line: &str| {
         let script = format!(
             "source {}; complete --do-complete \"{line}\"",
@@ -149,7 +149,7 @@ fn fish_completes() {
 
 #[test]
 fn elvish_completes() {
-    // It is rare: where it is not installed that is no failure, whatever the environment asks for.
+    // elvish is rare: its absence is no failure, even with TCPCTL_REQUIRE_PEERS.
     if !Need::Program("elvish").is_there() || skipped(&[Need::Program("setsid")]) {
         eprintln!("skipped: needs elvish");
         return;
@@ -157,11 +157,11 @@ fn elvish_completes() {
     let desk = Desk::new("elvish");
     let rc = Desk::script("tcpctl.elv");
     let mut shell = Shell::start(&desk, &["elvish", "-rc", &rc]);
-    // Where it has to quote, it shows the one proposal and waits whether it is meant.
+    // Where quoting is needed, elvish shows the only candidate and waits for confirmation.
     completes(&mut shell, &desk, &TYPED[..5]);
 }
 
-/// No PowerShell is to be had on our machines: its script is read, and asked for what it would ask.
+/// PowerShell is not in Debian: the script is checked as text, and its call of `tcpctl` is run.
 #[test]
 fn powershell_script_registers_and_completes() {
     let script = std::fs::read_to_string(Desk::script("tcpctl.ps1")).unwrap();

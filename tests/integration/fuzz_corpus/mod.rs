@@ -1,4 +1,4 @@
-//! Every promise of `fuzz/` for every input in `fuzz/corpus`: the seeds, and what broke one before.
+//! Every property of `fuzz/` for every input in `fuzz/corpus`: seeds and former findings.
 
 #[path = "../../../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "a crate of its own in fuzz/")]
@@ -7,7 +7,7 @@ mod promises;
 use std::fs;
 use std::path::Path;
 
-/// Tries the inputs of one folder, in the order of their names, and returns how many there were.
+/// Runs the inputs of one folder in the order of their names and returns their number.
 fn replay(folder: &str, holds: fn(&[u8])) -> usize {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
@@ -18,7 +18,7 @@ fn replay(folder: &str, holds: fn(&[u8])) -> usize {
         .collect();
     inputs.sort();
     for input in &inputs {
-        // A panic says which one it was.
+        // Names the input in case of a panic.
         println!("{}", input.display());
         holds(&fs::read(input).expect("an input"));
     }
@@ -30,7 +30,7 @@ macro_rules! replays {
         #[test]
         fn $target() {
             assert!(replay(stringify!($target), promises::$target::holds) > 0);
-            // And of nothing at all.
+            // The empty input, too.
             promises::$target::holds(&[]);
         }
     )*};

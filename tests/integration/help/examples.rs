@@ -1,5 +1,5 @@
-//! Each example in the help is a command line that this program takes; those that need no board, no
-//! network and no privilege run, and end as they should.
+//! Every example in the help parses. Those that need no board, no network and no privilege run,
+//! with the exit codes they document.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use tcpctl::cli::Cli;
 use super::screen::{commands, help};
 use crate::common::finish;
 
-/// The lines of a command's examples that one types.
+/// The lines of a command's examples that a user types.
 fn examples(command: Option<&str>) -> Vec<String> {
     let text = help(command, "--help");
     let start = text
@@ -24,14 +24,14 @@ fn examples(command: Option<&str>) -> Vec<String> {
     typed.map(str::to_owned).collect()
 }
 
-/// The calls of `tcpctl` in a line of shell, as words.
+/// The calls of `tcpctl` in a shell line, as words.
 pub(crate) fn calls(line: &str) -> Vec<Vec<String>> {
     let mut calls = Vec::new();
     let mut words: Vec<String> = Vec::new();
     let mut word = String::new();
     let mut quoted = false;
     let end = |words: &mut Vec<String>, calls: &mut Vec<Vec<String>>| {
-        // `sudo`, `ssh host` and assignments come before.
+        // `sudo`, `ssh host` and assignments come first.
         if let Some(at) = words.iter().position(|word| word == "tcpctl") {
             calls.push(words.split_off(at));
         }
@@ -79,12 +79,12 @@ fn every_command_has_three_valid_examples() {
     }
 }
 
-/// Of the examples those that run anywhere, and the exit codes that they may end with.
+/// The examples that run anywhere, and the exit codes allowed.
 const RUN: [(&str, &[i32]); 18] = [
     ("tcpctl bench sim", &[0]),
     (
         "tcpctl bench sim --fail-if 'p99 > 50ms' --fail-if 'errors > 0'",
-        // A busy machine may be slower than that, and say so.
+        // A busy machine may miss the rate, and report that.
         &[0, 1],
     ),
     (
@@ -122,7 +122,7 @@ fn examples_without_hardware_run() {
         .iter()
         .flat_map(|command| examples(command.as_deref()))
         .collect();
-    // All at a time: most of them wait.
+    // Run in parallel: most of them wait.
     let mut running = Vec::new();
     for (line, codes) in RUN {
         assert!(all.iter().any(|it| it == line), "the help has not: {line}");
@@ -150,7 +150,7 @@ fn has(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// A home with the folders and files that the examples take for granted.
+/// A home folder with the files that the examples refer to.
 struct Home(PathBuf);
 
 impl Home {

@@ -1,5 +1,4 @@
-//! Help that teaches: examples that run, a summary that fits a screen, and what is said to who
-//! mistypes.
+//! Help: examples that run, a short help that fits a screen, and suggestions for typos.
 
 mod examples;
 mod readme;

@@ -1,5 +1,4 @@
-//! The README and the other documents: each call of tcpctl in them is understood, some are run, and no
-//! link is dead.
+//! README and other documents: every call of tcpctl parses, some run, and relative links resolve.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use tcpctl::cli::Cli;
 use super::examples::calls;
 use crate::common::run;
 
-/// The documents, from the top of the checkout.
+/// The documents, relative to the top of the checkout.
 const DOCUMENTS: [&str; 6] = [
     "README.md",
     "CONTRIBUTING.md",
@@ -28,13 +27,13 @@ fn read(document: &str) -> String {
     fs::read_to_string(checkout().join(document)).unwrap()
 }
 
-/// A command line in a document, and what is shown below it.
+/// A command line in a document, and the output shown below it.
 struct Shown {
     line: String,
     output: Vec<String>,
 }
 
-/// What is typed in a document's console blocks.
+/// The commands typed in a document's console blocks.
 fn typed(document: &str) -> Vec<Shown> {
     let mut shown: Vec<Shown> = Vec::new();
     let mut in_console = false;
@@ -58,7 +57,7 @@ fn command_lines_in_documents_parse() {
     for document in DOCUMENTS {
         for Shown { line, .. } in typed(document) {
             for mut words in calls(&line) {
-                // Of `parallel tcpctl send {} ::: a b` what comes after is put in for {}.
+                // For `parallel tcpctl send {} ::: a b`, put what follows in place of {}.
                 let end = words.iter().position(|word| word == ":::");
                 words.truncate(end.unwrap_or(words.len()));
                 let parsed = Cli::try_parse_from(&words);
@@ -79,9 +78,9 @@ fn readme_output_matches_the_program() {
             .find(|it| it.line == line)
             .unwrap_or_else(|| panic!("{line}"));
         let ended = run(line.split(' ').skip(1));
-        let said = String::from_utf8(ended.stdout).unwrap() + "\n" + &ended.stderr;
-        assert_eq!(ended.code, 0, "{line}: {said}");
-        // Without its times, which differ.
+        let output = String::from_utf8(ended.stdout).unwrap() + "\n" + &ended.stderr;
+        assert_eq!(ended.code, 0, "{line}: {output}");
+        // Without durations, which differ.
         let words = |text: &str| {
             let mut words: Vec<_> = text
                 .split_whitespace()
@@ -91,7 +90,7 @@ fn readme_output_matches_the_program() {
             words.sort();
             words
         };
-        assert_eq!(words(&shown.output.join("\n")), words(&said), "{line}");
+        assert_eq!(words(&shown.output.join("\n")), words(&output), "{line}");
     }
 }
 
@@ -99,15 +98,15 @@ fn readme_output_matches_the_program() {
 fn readme_exit_codes_match_the_help() {
     let help = String::from_utf8(run(["--help"]).stdout).unwrap();
     let codes = help.split("Exit codes:").nth(1).unwrap();
-    let told: Vec<_> = codes
+    let output: Vec<_> = codes
         .lines()
         .filter_map(|line| line.trim().split(' ').next())
         .filter(|code| code.starts_with(|c: char| c.is_ascii_digit()))
         .map(|code| code.trim_end_matches(',').to_owned())
         .collect();
-    assert_eq!(told, ["0", "1", "2", "6", "7", "28", "56", "70", "130"]);
+    assert_eq!(output, ["0", "1", "2", "6", "7", "28", "56", "70", "130"]);
     let readme = read("README.md");
-    for code in told {
+    for code in output {
         let row = format!("| {code}");
         assert!(readme.contains(&row), "the README has no row for {code}");
     }
@@ -142,7 +141,7 @@ fn relative_links_resolve() {
     }
 }
 
-/// Whether a document has a heading of this anchor, or a name.
+/// Whether a document has a heading with this anchor, or a name.
 fn has_heading(text: &str, anchor: &str) -> bool {
     text.contains(&format!("<a name=\"{anchor}\">"))
         || text

@@ -14,7 +14,7 @@ pub(crate) fn commands() -> Vec<Option<String>> {
     names.map(Some).chain([None]).collect()
 }
 
-/// A help text on a screen of 80 columns.
+/// A help text at 80 columns.
 pub(crate) fn help(command: Option<&str>, flag: &str) -> String {
     let child = tcpctl(command.into_iter().chain([flag]))
         .env("COLUMNS", "80")
@@ -51,8 +51,8 @@ fn short_help_fits_24_lines() {
     }
 }
 
-/// Help is folded at the terminal's width: a line end within a sentence would show in the middle of
-/// one, and what one types or writes into a file is broken where it is wider than 80 columns.
+/// Help is wrapped at the terminal's width, so prose has no line breaks of its own. Text to be
+/// typed, or written to a file, must fit 80 columns.
 #[test]
 fn help_wraps_to_the_terminal_width() {
     let mut cli = Cli::command();
@@ -82,7 +82,7 @@ fn full_disk_fails_the_help() {
     };
     for command in commands() {
         for flag in ["-h", "--help", "--version"] {
-            // Versions are the program's.
+            // Versions are printed by the program alone.
             if flag == "--version" && command.is_some() {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! What is said to who mistypes: one line, with what was probably meant.
+//! Typos: one line, with a suggestion.
 
 use crate::common::run;
 

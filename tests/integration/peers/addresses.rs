@@ -30,13 +30,13 @@ fn udhcpc_gets_a_lease_and_the_greeting() {
     let pool = Ipv4Addr::new(192, 168, 1, 100)..=Ipv4Addr::new(192, 168, 1, 115);
     assert!(pool.contains(&leased), "{bound}");
     assert!(bound.contains(" mask=24 "), "{bound}");
-    let told = wire.board.says("station leased mac=");
-    assert!(told.ends_with(&format!(" addr={leased}")), "{told}");
+    let line = wire.board.wait_for("station leased mac=");
+    assert!(line.ends_with(&format!(" addr={leased}")), "{line}");
 
     let mut ncat = wire.namespace.start(&format!("ncat {BOARD} {PORT}"));
-    ncat.say(REQUEST);
+    ncat.write(REQUEST);
     assert_eq!(ncat.finish().stdout, GREETING);
-    let shown = wire.board.says("request ");
+    let shown = wire.board.wait_for("request ");
     let peer = format!("request peer={leased}:");
     assert!(shown.starts_with(&peer) && shown.contains(SHOWN), "{shown}");
 }
@@ -65,11 +65,11 @@ fn station_takes_its_address_from_udhcpd() {
         ),
     );
     let namespace = Namespace::new();
-    // Made before the board, as one who is not root would have it.
+    // An interface made in advance, as a user without root needs it.
     namespace.ip(&format!("tuntap add dev {INTERFACE} mode tap"));
     namespace.ip(&format!("addr add 192.168.7.1/24 dev {INTERFACE}"));
     namespace.ip(&format!("link set {INTERFACE} up"));
-    // It asks the wire for 100 ms whether somebody has the address already; without -a for 2 s.
+    // `-a 100`: ARP probe of 100 ms; the default is 2 s.
     let mut udhcpd = namespace.command("busybox");
     udhcpd.args(["udhcpd", "-f", "-a", "100"]).arg(config);
     let udhcpd = Process::start(udhcpd);
@@ -80,11 +80,11 @@ fn station_takes_its_address_from_udhcpd() {
     let (ip, port) = (board.address.ip(), board.address.port());
     assert!(acknowledged.ends_with(&format!(" {ip}")), "{acknowledged}");
     assert_eq!(port, 3000);
-    assert!(board.says("ready ").contains(" mode=sta "));
+    assert!(board.wait_for("ready ").contains(" mode=sta "));
     let mut ncat = namespace.start(&format!("ncat {ip} {port}"));
-    ncat.say(REQUEST);
+    ncat.write(REQUEST);
     assert_eq!(ncat.finish().stdout, GREETING);
-    let shown = board.says("request ");
+    let shown = board.wait_for("request ");
     assert!(
         shown.starts_with("request peer=192.168.7.1:") && shown.contains(SHOWN),
         "{shown}"

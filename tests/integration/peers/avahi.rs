@@ -4,7 +4,7 @@ use super::scratch::Folder;
 use super::wire::Namespace;
 use crate::processes::{Need, Process, Stream};
 
-/// What it takes.
+/// What an [`Avahi`] needs.
 pub(crate) const NEEDS: [Need; 6] = [
     Need::Root,
     Need::Program("dbus-daemon"),
@@ -14,7 +14,7 @@ pub(crate) const NEEDS: [Need; 6] = [
     Need::Program("avahi-publish"),
 ];
 
-/// An Avahi of the test's own: its bus and its files are in the namespace.
+/// An Avahi daemon with a D-Bus of its own, in a network namespace.
 pub(crate) struct Avahi<'a> {
     namespace: &'a Namespace,
     bus: String,
@@ -24,19 +24,19 @@ pub(crate) struct Avahi<'a> {
 }
 
 impl<'a> Avahi<'a> {
-    /// Starts one that uses this interface alone, and IPv4.
+    /// Starts a daemon for IPv4 on this interface only.
     pub(crate) fn start(namespace: &'a Namespace, interface: &str) -> Self {
         Self::start_with(namespace, interface, "use-ipv6=no")
     }
 
-    /// Starts one that uses this interface alone, and IPv6.
+    /// Starts a daemon for IPv6 on this interface only.
     pub(crate) fn start_v6(namespace: &'a Namespace, interface: &str) -> Self {
         Self::start_with(namespace, interface, "use-ipv4=no\nuse-ipv6=yes")
     }
 
     fn start_with(namespace: &'a Namespace, interface: &str, family: &str) -> Self {
         let folder = Folder::new();
-        // An abstract socket is the network namespace's alone, and leaves no file.
+        // An abstract socket belongs to the network namespace and leaves no file.
         let config = folder.file(
             "bus.conf",
             "<busconfig><listen>unix:abstract=tcpctl-bus</listen><auth>EXTERNAL</auth>\
@@ -57,7 +57,7 @@ impl<'a> Avahi<'a> {
                  [publish]\npublish-workstation=no\npublish-hinfo=no\n"
             ),
         );
-        // `ip netns exec` has given it mounts of its own: its /run is nobody else's.
+        // `ip netns exec` provides a mount namespace, so this /run is private.
         let mut daemon = in_bus(namespace, &bus, "sh");
         daemon.arg("-c").arg(
             "mount -t tmpfs none /run && mkdir /run/avahi-daemon && \
@@ -75,13 +75,13 @@ impl<'a> Avahi<'a> {
         }
     }
 
-    /// Publishes a board at the desk's own address until this is dropped.
+    /// Publishes a board at this host's address until dropped.
     pub(crate) fn publish(&self, name: &str, port: u16) -> Process {
         let text = ["chip=esp32c3", "mode=sta", "fw=9"];
         self.publish_as(name, "_tcpctl._tcp", port, &text)
     }
 
-    /// Publishes any service at the desk's own address until this is dropped.
+    /// Publishes any service at this host's address until dropped.
     pub(crate) fn publish_as(&self, name: &str, kind: &str, port: u16, text: &[&str]) -> Process {
         let mut publish = self.client("avahi-publish -s");
         publish.args([name, kind, &port.to_string()]).args(text);
@@ -90,7 +90,7 @@ impl<'a> Avahi<'a> {
         publishing
     }
 
-    /// A program that asks this Avahi.
+    /// A program that uses this daemon.
     pub(crate) fn client(&self, command_line: &str) -> Command {
         let mut words = command_line.split(' ');
         let mut command = in_bus(self.namespace, &self.bus, words.next().unwrap_or_default());

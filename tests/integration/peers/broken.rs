@@ -1,4 +1,4 @@
-//! `tcpctl discover` on networks that lack something, or are not what they seem.
+//! `tcpctl discover` on networks that lack something, or mislead.
 
 use super::avahi::{Avahi, NEEDS};
 use super::desk::{Desk, HERE, THERE, events};
@@ -62,7 +62,7 @@ fn http_answer_of_a_router_is_unconfirmed() {
     assert_eq!(events[1]["schema"], "tcpctl.error/1");
 }
 
-/// A program that has the port of mDNS for itself.
+/// A program that holds the mDNS port exclusively.
 fn taker(namespace: &Namespace) -> Process {
     let mut taker = namespace.command("python3");
     taker.arg("-c").arg(
@@ -97,14 +97,14 @@ fn board_is_found_while_the_mdns_port_is_taken() {
     let _watch = desk.watch_of("tcpctl-0001", THERE.1);
 }
 
-/// The hints of this computer's own network, each where it is so.
+/// Each hint about the local network appears when it applies.
 #[test]
 fn empty_search_prints_hints_that_apply() {
     if skipped(&[Need::Root]) {
         return;
     }
     let desk = Desk::new();
-    let said = || {
+    let message = || {
         let ended = desk.run("discover --no-serial --timeout 250ms");
         assert_eq!(
             (ended.code, ended.stdout.as_str()),
@@ -113,7 +113,7 @@ fn empty_search_prints_hints_that_apply() {
         );
         ended.stderr
     };
-    let plain = said();
+    let plain = message();
     for part in [
         "no board was found",
         "join its Wi-Fi",
@@ -124,21 +124,21 @@ fn empty_search_prints_hints_that_apply() {
     assert!(!plain.contains("no multicast on"), "{plain}");
     desk.here.ip("link set desk0 multicast off");
     assert!(
-        said().contains("no multicast on interface desk0"),
+        message().contains("no multicast on interface desk0"),
         "{}",
-        said()
+        message()
     );
     desk.here.ip("link set desk0 multicast on");
 
     desk.here.ip("addr flush dev desk0");
     desk.here.ip("link set desk0 down");
-    assert!(said().contains("on no network"), "{}", said());
+    assert!(message().contains("on no network"), "{}", message());
 
     // A container's bridge.
     desk.here.ip("link set desk0 name docker0");
     desk.here.ip("addr add 172.17.0.1/16 dev docker0");
     desk.here.ip("link set docker0 up");
-    let bridge = said();
+    let bridge = message();
     assert!(
         bridge.contains("a container's bridge passes no multicast"),
         "{bridge}"
@@ -165,7 +165,7 @@ fn local_firewall_that_drops_queries_is_reported() {
     assert!(ended.stderr.contains(expected), "{ended:?}");
 }
 
-/// A board tells of itself, and TCP to it is dropped on the way.
+/// A board announces itself, but TCP to it is dropped on the way.
 #[test]
 fn announced_board_without_tcp_is_unreachable() {
     if skipped(&NEEDS) {

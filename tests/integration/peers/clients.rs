@@ -2,16 +2,16 @@ use super::scratch::ours;
 use super::wire::{BOARD, HOST, PORT, Wire};
 use crate::processes::{GREETING, Need, Process, REQUEST, SHOWN, Stream, skipped};
 
-/// Sends the tutorial's request with a program that copies its input to the board, and checks
-/// both sides of the exchange.
+/// Sends the tutorial's request with a client that copies its standard input to the board, and
+/// checks both sides of the exchange.
 fn greets(command_line: &str) {
     let wire = Wire::new("esp32");
     let mut client = wire.namespace.start(command_line);
-    client.say(REQUEST);
+    client.write(REQUEST);
     let ended = client.finish();
     assert_eq!(ended.stdout, GREETING, "{ended:?}");
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let shown = wire.board.says("request ");
+    let shown = wire.board.wait_for("request ");
     assert!(
         shown.starts_with(&format!("request peer={HOST}:")) && shown.contains(SHOWN),
         "{shown}"
@@ -37,7 +37,7 @@ fn node_gets_the_greeting() {
     assert_eq!(ended.stdout, format!("{GREETING}\n"), "{ended:?}");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let from = ended.stderr.trim().replace("from ", "request peer=");
-    let shown = wire.board.says("request ");
+    let shown = wire.board.wait_for("request ");
     assert!(shown.starts_with(&format!("{from}{SHOWN}")), "{shown}");
 }
 
@@ -91,19 +91,19 @@ fn full_board_sends_rst_and_serves_again() {
         assert!(refused.stderr.contains("refused"), "{refused:?}");
     }
 
-    // The one that was held has closed without a byte: it is greeted, and its place is free.
+    // The held connection closed without a byte: it is greeted and its slot is free.
     assert_eq!(silent.finish().stdout, GREETING);
     let send = wire
         .namespace
         .tcpctl(&format!("send --retry 20 --retry-delay 50ms {BOARD} hi"));
     let greeted = Process::start(send).finish();
     assert_eq!((greeted.code, &*greeted.stdout), (Some(0), GREETING));
-    wire.board.says(r#" len=2 "hi" "#);
+    wire.board.wait_for(r#" len=2 "hi" "#);
     let summary = wire.board.interrupt().stdout;
     let refused = summary
         .split_once("summary accepted=2 served=2 refused=")
         .and_then(|(_, rest)| rest.split(' ').next()?.parse::<u32>().ok());
-    // The three, and what the last one tried before the place was free.
+    // The three, and the retries of the last one before the slot was free.
     assert!(refused.is_some_and(|refused| refused >= 3), "{summary}");
 }
 
@@ -118,13 +118,13 @@ fn http_request_is_printed_escaped() {
     let ended = wire.namespace.start(&curl).finish();
     assert_eq!(ended.stdout, GREETING, "{ended:?}");
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let shown = wire.board.says("request ");
+    let shown = wire.board.wait_for("request ");
     let start = format!(r#""GET /caf%C3%A9?q=1 HTTP/1.1\r\nHost: {BOARD}:{PORT}\r\n"#);
     assert!(shown.contains(&start), "{shown}");
     assert!(shown.contains(r#"\r\n\r\n" time="#), "{shown}");
 }
 
-/// A request with cookies is longer than what the board keeps of one.
+/// A request with cookies is longer than the board's buffer.
 #[test]
 fn long_http_request_is_read_to_its_end() {
     if skipped(&[Need::Root, Need::Tap, Need::Program("curl")]) {
@@ -138,12 +138,12 @@ fn long_http_request_is_read_to_its_end() {
     let ended = Process::start(curl).finish();
     assert_eq!(ended.stdout, GREETING, "{ended:?}");
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    wire.board.says(r#""GET / HTTP/1.1\r\n"#);
+    wire.board.wait_for(r#""GET / HTTP/1.1\r\n"#);
     let summary = wire.board.interrupt().stdout;
     assert!(summary.contains("served=1 refused=0 timed_out=0 reset=0"));
 }
 
-/// The programs of this project on the same wire, beside the others'.
+/// Clients of this project on the same link as the others.
 #[test]
 fn send_gets_the_greeting() {
     if skipped(&[Need::Root, Need::Tap]) {
@@ -154,10 +154,10 @@ fn send_gets_the_greeting() {
     send.args([BOARD, REQUEST]);
     let ended = Process::start(send).finish();
     assert_eq!((ended.code, &*ended.stdout), (Some(0), GREETING));
-    assert!(wire.board.says("request ").contains(SHOWN));
+    assert!(wire.board.wait_for("request ").contains(SHOWN));
 }
 
-/// Two boards in two namespaces have the same address and know nothing of each other.
+/// Two boards in two namespaces have the same address and do not know of each other.
 #[test]
 fn tap_interface_in_use_is_reported() {
     if skipped(&[Need::Root, Need::Tap]) {
@@ -178,7 +178,7 @@ fn tap_interface_in_use_is_reported() {
     assert_eq!(other.board.interrupt().code, Some(0));
 }
 
-/// Nobody could ever reach it again.
+/// Without the interface nothing could reach the board again.
 #[test]
 fn deleted_tap_interface_ends_the_board() {
     if skipped(&[Need::Root, Need::Tap]) {

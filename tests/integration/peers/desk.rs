@@ -1,4 +1,4 @@
-//! A desk with a cable to another computer, each a network namespace, and what is found from it.
+//! Two hosts on a link, each a network namespace, and what `discover` finds from one of them.
 
 use std::process::Command;
 
@@ -9,25 +9,25 @@ use super::scratch::Folder;
 use super::wire::Namespace;
 use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
 
-/// A desk, and another computer on the same cable.
+/// Two hosts on a link: `here` runs `tcpctl`, `there` is the other one.
 pub(crate) struct Desk {
     pub(crate) here: Namespace,
     pub(crate) there: Namespace,
     pub(crate) cache: Folder,
 }
 
-/// The desk's end of the cable.
+/// Interface and address of the near end.
 pub(crate) const HERE: (&str, &str) = ("desk0", "10.77.0.1");
-/// The other computer's.
+/// Interface and address of the far end.
 pub(crate) const THERE: (&str, &str) = ("lab0", "10.77.0.2");
 
-/// The ends of a second cable.
+/// The ends of a second link.
 pub(crate) const SECOND_HERE: (&str, &str) = ("desk1", "10.78.0.1");
 pub(crate) const SECOND_THERE: (&str, &str) = ("lab1", "10.78.0.2");
 
-/// A board that greets, and the Avahi that tells of it, both until this is dropped.
+/// A server that greets and the Avahi that announces it, until dropped.
 pub(crate) struct Published<'a> {
-    // Ended in this order.
+    // Dropped in this order.
     pub(crate) record: Process,
     _server: Process,
     pub(crate) avahi: Avahi<'a>,
@@ -44,7 +44,7 @@ impl Desk {
         }
     }
 
-    /// The same with IPv6 alone, on a link that asks nobody whether an address is free.
+    /// The same with IPv6 only, without duplicate address detection.
     pub(crate) fn without_ipv4() -> Self {
         let (here, there) = (Namespace::new(), Namespace::new());
         here.ip(&format!(
@@ -66,12 +66,12 @@ impl Desk {
         }
     }
 
-    /// Lays a second cable, from the desk to any computer: [`SECOND_HERE`] to [`SECOND_THERE`].
-    pub(crate) fn second_cable(&self, there: &Namespace) {
+    /// Adds a second link from the near host to any other: [`SECOND_HERE`] to [`SECOND_THERE`].
+    pub(crate) fn second_link(&self, there: &Namespace) {
         self.here.connect(SECOND_HERE, there, SECOND_THERE);
     }
 
-    /// A board at the other computer, of which an Avahi tells.
+    /// A board on the far host, announced by Avahi.
     pub(crate) fn published(&self, name: &str, port: u16) -> Published<'_> {
         let avahi = Avahi::start(&self.there, THERE.0);
         let server = greeter(&self.there, port);
@@ -83,14 +83,14 @@ impl Desk {
         }
     }
 
-    /// A watch at the desk that has told of this board.
+    /// A watch on the near host that has reported this board.
     pub(crate) fn watch_of(&self, name: &str, address: &str) -> Process {
         let watch = self.tcpctl("discover --watch");
         event(&watch, "found", name, address);
         watch
     }
 
-    /// `tcpctl` at the desk.
+    /// `tcpctl` on the near host.
     pub(crate) fn tcpctl(&self, arguments: &str) -> Process {
         let mut command = self.here.tcpctl(arguments);
         command.env("XDG_CACHE_HOME", self.cache.path());
@@ -101,14 +101,14 @@ impl Desk {
         self.tcpctl(arguments).finish()
     }
 
-    /// The same, with arguments that have spaces.
+    /// The same, with arguments that contain spaces.
     pub(crate) fn run_with(&self, arguments: &[&str]) -> Ended {
         let mut command = self.command();
         command.args(arguments);
         Process::start(command).finish()
     }
 
-    /// The same, and nothing is remembered of what was seen before.
+    /// The same, without the cache of earlier runs.
     pub(crate) fn run_anew(&self, arguments: &[&str]) -> Ended {
         let mut command = self.command();
         command.args(arguments);
@@ -116,7 +116,7 @@ impl Desk {
         Process::start(command).finish()
     }
 
-    /// The same where `/etc/hosts` has this line; `ip netns exec` has given it mounts of its own.
+    /// The same with this line in `/etc/hosts`; `ip netns exec` provides a mount namespace.
     pub(crate) fn run_where_hosts_say(&self, line: &str, arguments: &[&str]) -> Ended {
         let hosts = self.cache.file("hosts", line);
         let tcpctl = self.command();
@@ -140,21 +140,21 @@ impl Desk {
         command
     }
 
-    /// A virtual board that is announced, in one of the two.
+    /// A virtual board that is announced in this namespace.
     pub(crate) fn board(namespace: &Namespace, options: &str) -> Board {
         let line = format!("sim ideal --announce {options}");
         let board = Board::start(namespace.tcpctl(line.trim_end()));
-        board.says("link up host=");
+        board.wait_for("link up host=");
         board
     }
 }
 
-/// Whether a test is to be skipped that needs [`Desk::published`], or an Avahi and a [`greeter`].
+/// Whether to skip a test that needs [`Desk::published`], or an Avahi and a [`greeter`].
 pub(crate) fn skipped_without_publisher() -> bool {
     skipped(&NEEDS) || skipped(&[Need::Python("socket")])
 }
 
-/// A server that greets whoever asks, in a namespace.
+/// A server in a namespace that greets every client.
 pub(crate) fn greeter(namespace: &Namespace, port: u16) -> Process {
     let mut server = namespace.command("python3");
     server.arg("-c").arg(format!(
@@ -171,7 +171,7 @@ pub(crate) fn greeter(namespace: &Namespace, port: u16) -> Process {
     server
 }
 
-/// Ends a watch as Ctrl-C does, and returns what it said.
+/// Interrupts a watch and returns its output.
 pub(crate) fn interrupted(watch: Process) -> Ended {
     watch.signal(Signal::INT);
     let ended = watch.finish();
@@ -186,7 +186,7 @@ pub(crate) fn events(ended: &Ended) -> Vec<serde_json::Value> {
         .collect()
 }
 
-/// Waits until so many events of a board have been told.
+/// Waits until this many events of a board were printed.
 pub(crate) fn times(watch: &Process, count: usize, kind: &str, name: &str) {
     watch.text(Stream::Stdout, |text| {
         let events = text.lines().filter_map(|line| {
@@ -197,7 +197,7 @@ pub(crate) fn times(watch: &Process, count: usize, kind: &str, name: &str) {
     });
 }
 
-/// Waits for an event of a board, and returns it.
+/// Waits for an event of a board and returns it.
 pub(crate) fn event(watch: &Process, kind: &str, name: &str, address: &str) -> serde_json::Value {
     watch.line(Stream::Stdout, |line| {
         let event: serde_json::Value = serde_json::from_str(line).ok()?;

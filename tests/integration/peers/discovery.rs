@@ -5,8 +5,8 @@ use super::scratch::ours;
 use super::wire::{BOARD, HOST, INTERFACE, Wire};
 use crate::processes::{Need, Process, Stream, skipped};
 
-/// A goodbye is acted on after a second (RFC 6762, section 10.1); without one, a record lives on
-/// for two minutes.
+/// A goodbye takes effect after one second (RFC 6762 §10.1); without one, a record lives for two
+/// minutes.
 const GOODBYE: Duration = Duration::from_secs(10);
 
 #[test]
@@ -34,7 +34,7 @@ fn zeroconf_sees_the_board_come_and_go() {
             "mac": "02:74:63:70:00:01",
         })
     );
-    wire.board.says(&format!("link up host={name}.local"));
+    wire.board.wait_for(&format!("link up host={name}.local"));
 
     let asked = Instant::now();
     wire.board.process.signal(rustix::process::Signal::INT);
@@ -49,7 +49,7 @@ fn event(browse: &Process, kind: &str) -> serde_json::Value {
     })
 }
 
-/// Avahi drops what it knows with the interface, so it can't tell whether there was a goodbye.
+/// Avahi drops its records with the interface, so it cannot show whether a goodbye was sent.
 #[test]
 fn avahi_resolves_the_board() {
     if skipped(&NEEDS) || skipped(&[Need::Tap]) {
@@ -59,7 +59,7 @@ fn avahi_resolves_the_board() {
     let avahi = Avahi::start(&wire.namespace, INTERFACE);
     let browse = avahi.client("avahi-browse --resolve --parsable _tcpctl._tcp");
     let browse = Process::start(browse);
-    let name = wire.board.says("link up host=");
+    let name = wire.board.wait_for("link up host=");
     let name = name["link up host=".len()..].trim_end_matches(".local");
     let found = browse.line_with(Stream::Stdout, "=;");
     let start = format!("=;{INTERFACE};IPv4;{name};_tcpctl._tcp;local;{name}.local;{BOARD};3000;");

@@ -1,4 +1,4 @@
-//! `tcpctl discover` among programs that we did not write.
+//! `tcpctl discover` and `send` among other implementations of mDNS.
 
 use super::avahi::{Avahi, NEEDS};
 use super::desk::{Desk, THERE, events, greeter, skipped_without_publisher};
@@ -49,7 +49,7 @@ fn virtual_and_published_board_are_both_targets() {
     }
     let bench = desk.run("bench board-b --only latency -n 5 --json");
     assert_eq!(bench.code, Some(0), "{bench:?}");
-    // A host's own name has no service, and so the port is the usual one.
+    // A host name has no service, so the default port applies.
     let host = desk.run("send desk.local:3001 hi");
     assert_eq!(host.stdout, "Hello from 3001", "{host:?}");
 }
@@ -84,7 +84,7 @@ fn board_that_is_the_gateway_is_listed_once() {
         return;
     }
     let wire = Wire::new("ideal");
-    wire.board.says("link up host=");
+    wire.board.wait_for("link up host=");
     let mut discover = wire.namespace.tcpctl("discover --json");
     discover.env("XDG_CACHE_HOME", "/proc/nowhere");
     let ended = Process::start(discover).finish();
@@ -93,14 +93,14 @@ fn board_that_is_the_gateway_is_listed_once() {
     };
     assert_eq!(found["addresses"], serde_json::json!([BOARD]));
     assert_eq!(found["interface"], INTERFACE);
-    // One connection, and nobody has asked it for its greeting.
+    // One connection only: the check did not request the greeting.
     let summary = wire.board.interrupt();
     assert!(
         summary.stdout.contains("summary accepted=1 "),
         "{summary:?}"
     );
 
-    // Without mDNS it is found where it is, and greets.
+    // Without mDNS the gateway's address is checked, and greets.
     let wire = Wire::new("ideal");
     let mut discover = wire.namespace.tcpctl("discover --json --no-mdns");
     discover.env("XDG_CACHE_HOME", "/proc/nowhere");

@@ -1,4 +1,4 @@
-//! `tcpctl discover` beside a host that sends everything that could harm it.
+//! `tcpctl discover` beside a host that sends malicious mDNS packets.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -9,24 +9,23 @@ use super::scratch::ours;
 use crate::common::hostile_packets::packets;
 use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
 
-/// Where the hostile boards are said to be: nobody listens there.
+/// The announced port of the hostile boards. It is closed.
 const NOWHERE: u16 = 3999;
-/// How long a search looks round.
+/// Duration of a search.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// How long it may take with its start and its end. Measured: 2.1 to 2.6 s, and 4.5 s on a machine
-/// that does everything else first.
+/// Longest run time with start and exit. Measured: 2.1 to 2.6 s, and 4.5 s on a busy machine.
 const LONGEST: Duration = Duration::from_secs(10);
-/// The most memory that it may ever have had, in KiB.
+/// Peak memory allowed, in KiB.
 const MEMORY: u64 = 64 << 10;
 
-/// Runs a command, and tells on its standard error of the most memory that it had, in KiB.
+/// Runs a command and prints its peak memory in KiB on standard error.
 const MEASURED: &str = "\
 import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:])
 print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
 sys.exit(code)";
 
-/// A neighbour that has begun to send, and does until this is dropped.
+/// A neighbor that replays hostile packets until dropped.
 fn replaying(desk: &Desk) -> Process {
     let mut replay = desk.there.command("python3");
     replay.arg(ours("replay.py")).args([THERE.1, HERE.1]);
@@ -40,14 +39,14 @@ fn replaying(desk: &Desk) -> Process {
         }
         lines.push('\n');
     }
-    replay.say(&lines);
+    replay.write(&lines);
     replay.end_input();
     replay.line_with(Stream::Stdout, &format!("replaying {}", packets.len()));
     replay
 }
 
-/// Searches, and sees to it that it ended in time, with a board, in little memory, and that it said
-/// nothing that a terminal would act on.
+/// Searches, and checks the run time, the exit code, the peak memory and that nothing was printed
+/// that a terminal would interpret.
 fn search(desk: &Desk, options: &str) -> Ended {
     let mut measured = desk.here.command("python3");
     measured.args(["-c", MEASURED]);
@@ -66,9 +65,9 @@ fn search(desk: &Desk, options: &str) -> Ended {
         .and_then(|it| it.parse().ok())
         .unwrap_or_else(|| panic!("{ended:?}"));
     assert!(peak < MEMORY, "{peak} KiB");
-    for said in [&ended.stdout, &ended.stderr] {
+    for text in [&ended.stdout, &ended.stderr] {
         let acted_on = |it: char| (it.is_control() && it != '\n') || it == '\u{202e}';
-        assert!(!said.contains(acted_on), "{said:?}");
+        assert!(!text.contains(acted_on), "{text:?}");
     }
     ended
 }
@@ -92,7 +91,7 @@ fn hostile_mdns_packets_hide_no_board() {
     assert_eq!(found["name"], "tcpctl-0001");
     assert_eq!(found["addresses"], serde_json::json!([HERE.1]));
     assert_eq!(found["port"], 4000);
-    // The others are told of as what they are: three names, of which none can be connected to.
+    // The others are listed as unreachable: three names, none of them connectable.
     let names: Vec<_> = others.iter().map(|it| it["name"].as_str()).collect();
     assert_eq!(names.len(), 3, "{ended:?}");
     for it in &others {

@@ -1,4 +1,4 @@
-//! The limit finder on a wire: a board on it, a path that is slow, a firewall, too few ports.
+//! The limit finder over a TAP interface: a board, a slow link, a firewall, too few ports.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::wire::{BOARD, INTERFACE, Namespace, PORT, Wire};
 use crate::processes::{Ended, Need, Process, skipped};
 
-/// An address on the wire that nobody has.
+/// An unused address on the link.
 const NOBODY: &str = "192.168.1.77";
 
 const NEEDS: [Need; 2] = [Need::Root, Need::Tap];
@@ -20,7 +20,7 @@ fn bench(namespace: &Namespace, target: &str, options: &str) -> (Ended, Value) {
     (ended, report)
 }
 
-/// TCP connections in a namespace that are under way or established.
+/// TCP connections in a namespace that are in SYN-SENT or ESTABLISHED.
 fn alive(namespace: &Namespace) -> Vec<String> {
     let mut cat = namespace.command("cat");
     cat.arg("/proc/net/tcp");
@@ -45,7 +45,7 @@ fn limits_are_found_over_tap() {
     for (options, workers, backlog) in [
         ("--workers 2 --backlog 3", 2, 3),
         ("--workers 1 --backlog 0", 1, 0),
-        // A path that is as slow as a bad radio.
+        // A link as slow as a bad radio.
         ("--workers 2 --backlog 1 --latency 10ms", 2, 1),
     ] {
         let wire = Wire::new(options);
@@ -60,7 +60,7 @@ fn limits_are_found_over_tap() {
     }
 }
 
-/// What a firewall that drops does, seen from here: SYNs leave, and nothing comes back.
+/// A firewall that drops everything: SYNs leave, and nothing comes back.
 #[test]
 fn dropped_syns_are_not_a_limit() {
     if skipped(&NEEDS) {
@@ -98,10 +98,10 @@ fn missing_local_ports_are_not_a_limit() {
     assert!(last.contains("--source"), "{last}");
 }
 
-/// A port that nobody has in a new network namespace of its own.
+/// A port that is free in a new network namespace.
 const FREE_PORT: u16 = 4_000;
 
-/// Servers that people run, each with a limit that it was given, and the first line about it.
+/// Servers with known limits, and the first line of the report about each.
 #[test]
 fn limits_of_other_servers_are_found() {
     const PYTHON: &str = "\
@@ -165,7 +165,7 @@ server.listen(4000, '127.0.0.1');";
     }
 }
 
-/// Waits until somebody listens on the port.
+/// Waits until a server listens on the port.
 fn await_listener(namespace: &Namespace) {
     let wanted = format!(":{FREE_PORT:04X} ");
     let begin = Instant::now();

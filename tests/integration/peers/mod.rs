@@ -1,12 +1,12 @@
-//! The board on the wire and `send`, against programs that we did not write.
+//! The board on a network interface, `send` and `discover` against other implementations.
 //!
-//! Most of it needs root: a network namespace for each test, with a board on a TAP interface in
-//! it. What a machine lacks is skipped and named; `TCPCTL_REQUIRE_PEERS=1` makes it a failure.
+//! Most tests need root: each has a network namespace, with a board on a TAP interface in it. Tests
+//! whose requirements are missing are skipped with a message; `TCPCTL_REQUIRE_PEERS=1` turns a skip
+//! into a failure.
 
 mod addresses;
 mod avahi;
 mod broken;
-mod cable;
 mod clients;
 mod desk;
 mod discovery;
@@ -15,6 +15,7 @@ mod hostile;
 mod limits;
 mod naming;
 mod scratch;
+mod serial;
 mod servers;
 mod skipping;
 mod watching;

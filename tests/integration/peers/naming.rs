@@ -1,4 +1,4 @@
-//! Boards' names as targets.
+//! Instance names as targets.
 
 use super::avahi::Avahi;
 use super::desk::{Desk, THERE, events, greeter, skipped_without_publisher};
@@ -12,8 +12,8 @@ fn duplicate_name_is_listed_and_not_a_target() {
     }
     let desk = Desk::new();
     let third = Namespace::new();
-    desk.second_cable(&third);
-    // The same seed is the same MAC address: the port tells them apart. Two links have no conflict.
+    desk.second_link(&third);
+    // The same seed gives the same MAC address; the ports differ. Two links have no name conflict.
     let _a = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
     let _b = Desk::board(&third, "--listen 10.78.0.2:3001");
     let ended = desk.run("discover --json");
@@ -42,7 +42,7 @@ fn duplicate_name_is_listed_and_not_a_target() {
     assert_eq!(ended.stdout, "Hello World", "{ended:?}");
 }
 
-/// Names as people give them: with spaces, dots, marks, and letters beyond ASCII.
+/// Names with spaces, dots, punctuation and letters beyond ASCII.
 #[test]
 fn instance_names_are_targets() {
     if skipped_without_publisher() {
@@ -88,14 +88,14 @@ fn instance_names_are_targets() {
         let sent = desk.run_with(&["send", target, "hi"]);
         assert_eq!(sent.stdout, "Hello from 3001", "{target}: {sent:?}");
     }
-    // Nobody has them, although somebody has nearly the same.
+    // No board has these names, although they are similar.
     for target in ["Board in the kitche", "Board", "in the kitchen"] {
         let sent = desk.run_with(&["send", "--connect-timeout", "700ms", target, "hi"]);
         assert_eq!(sent.code, Some(6), "{target}: {sent:?}");
     }
 }
 
-/// A name with a dot may be a server's elsewhere: that one comes first.
+/// A name with a dot may belong to another server: the resolver is asked first.
 #[test]
 fn resolver_wins_over_a_board_of_the_same_name() {
     if skipped_without_publisher() {

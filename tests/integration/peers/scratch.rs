@@ -2,21 +2,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A name that no other test has, of this run or of another one at the same time.
+/// A name that is unique across tests and concurrent runs.
 pub(crate) fn unique_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("tcpctl-{}-{number}", std::process::id())
 }
 
-/// A file of the repository's that a program is given.
+/// A file of this folder, for a program under test.
 pub(crate) fn ours(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/integration/peers")
         .join(name)
 }
 
-/// A folder for a program's files. It is removed when this is dropped.
+/// A temporary folder, removed when dropped.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -26,12 +26,12 @@ impl Folder {
         Self(path)
     }
 
-    /// Where it is.
+    /// Its path.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Writes a file, and returns where it is.
+    /// Writes a file and returns its path.
     pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -41,7 +41,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left lies in the target folder.
+        // Leftovers are in the target folder.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

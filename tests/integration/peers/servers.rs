@@ -1,4 +1,4 @@
-//! The three behaviours of servers that other clients hang on, or lose the reply of.
+//! Three server behaviors that make other clients hang or lose the reply.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -6,24 +6,24 @@ use std::process::Command;
 use super::wire::Namespace;
 use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
 
-/// Answers when its input has ended: it counts the bytes.
+/// Replies at the end of its input: it counts the bytes.
 const CLOSES_ON_FIN: &str = "wc -c";
-/// Answers a line after a second, and then waits for a next one that never comes.
+/// Replies to a line after a second, then waits for another one.
 const STAYS_OPEN: &str = "read line; sleep 1; echo Hello; cat > /dev/null";
 
-/// A server that runs `script` for a connection. It ends with the connection.
+/// A server that runs `script` for one connection and ends with it.
 struct Server {
     _process: Process,
     address: SocketAddr,
 }
 
 impl Server {
-    /// It passes a FIN on, and leaves the reply half a minute.
+    /// Passes a FIN on and leaves half a minute for the reply.
     fn patient(script: &str) -> Self {
         Self::socat("-t30", script)
     }
 
-    /// It takes a FIN for a client that is gone, after a tenth of a second.
+    /// Takes a FIN for a client that is gone, after 100 ms.
     fn hasty(script: &str) -> Self {
         Self::socat("-t0.1", script)
     }
@@ -42,7 +42,7 @@ impl Server {
         }
     }
 
-    /// Sends it a line; `options` say what ends the reply.
+    /// Sends it a line; `options` select the end of the reply.
     fn is_sent(&self, options: &str) -> Ended {
         let mut send = Board::tcpctl();
         send.arg("send").arg(self.address.to_string());
@@ -55,7 +55,7 @@ fn words(options: &str) -> impl Iterator<Item = &str> {
     options.split(' ').filter(|word| !word.is_empty())
 }
 
-/// Which rule ended a `send --json`.
+/// The rule that ended a `send --json`.
 fn ended_by(ended: &Ended) -> String {
     let line = ended.stdout.lines().next().unwrap_or_default();
     let report: serde_json::Value =
@@ -120,13 +120,13 @@ fn server_that_dies_before_its_reply_is_a_failure() {
     assert_eq!((ended.code, &*ended.stdout), (Some(1), ""), "{ended:?}");
 }
 
-/// ncat as a server takes a FIN for the end of both sides.
+/// As a server, ncat takes a FIN for the end of both directions.
 #[test]
 fn reply_of_ncat_is_complete() {
     if skipped(&[Need::Root, Need::Program("ncat")]) {
         return;
     }
-    // A port of one's own, for ncat does not say which it has picked.
+    // A port of its own namespace, since ncat does not print a port it picked.
     let namespace = Namespace::new();
     for (options, code, reply) in [("", 0, "Hello\n"), ("--half-close", 1, "")] {
         let mut ncat = namespace.command("ncat");

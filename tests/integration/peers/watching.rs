@@ -11,7 +11,7 @@ use super::desk::{
 use super::wire::{BOARD, Namespace, Wire};
 use crate::processes::{Need, Process, Stream, skipped};
 
-/// Within this time of a power-off a watch must have told of it.
+/// A watch reports a power-off within this time.
 const LOST: Duration = Duration::from_secs(3);
 
 #[test]
@@ -23,7 +23,7 @@ fn watch_reports_power_off_within_3_s() {
     let _published = desk.published("board-b", 3000);
     let watch = desk.watch_of("board-b", THERE.1);
 
-    // Killed: its kernel refuses, and nobody says goodbye.
+    // Killed: its kernel sends RST, and no goodbye is sent.
     let board = Desk::board(&desk.here, "--listen 10.77.0.1:4000");
     event(&watch, "found", "tcpctl-0001", "10.77.0.1");
     let off = Instant::now();
@@ -31,7 +31,7 @@ fn watch_reports_power_off_within_3_s() {
     event(&watch, "lost", "tcpctl-0001", "10.77.0.1");
     assert!(off.elapsed() < LOST, "{:?}", off.elapsed());
 
-    // Everything that it sends is dropped: nothing answers at all, and the link stays up.
+    // Everything it sends is dropped: nothing answers, and the link stays up.
     desk.there.ip("link set lab0 arp off");
     desk.there.ip("route del 10.77.0.0/24 dev lab0");
     desk.there.ip("addr del 10.77.0.2/24 dev lab0");
@@ -39,15 +39,15 @@ fn watch_reports_power_off_within_3_s() {
     event(&watch, "lost", "board-b", "10.77.0.2");
     assert!(off.elapsed() < LOST, "{:?}", off.elapsed());
 
-    // It comes back with another address.
+    // It returns with another address.
     desk.there.ip("link set lab0 arp on");
     desk.there.ip("addr add 10.77.0.3/24 dev lab0");
     event(&watch, "found", "board-b", "10.77.0.3");
     interrupted(watch);
 }
 
-/// RFC 6762 §5.2: the first two questions to everybody are a second apart, and each pause is twice the
-/// one before. The board is asked alone meanwhile, and stays.
+/// RFC 6762 §5.2: the first two multicast queries are one second apart, and each pause is twice the
+/// previous one. Meanwhile the known board is asked by unicast, and stays.
 #[test]
 fn watch_backs_off_its_multicast_queries() {
     if skipped_without_publisher() || skipped(&[Need::Program("socat")]) {
@@ -55,7 +55,7 @@ fn watch_backs_off_its_multicast_queries() {
     }
     let desk = Desk::new();
     let _published = desk.published("board-b", 3000);
-    // It tells on standard error when each question comes.
+    // Prints the time of each query on standard error.
     let group = "bind=224.0.0.251,ip-add-membership=224.0.0.251:lab0";
     let listener = desk.there.start(&format!(
         "socat -d -d -u -x UDP4-RECV:5353,{group},reuseaddr,reuseport,range={}/32 OPEN:/dev/null",
@@ -72,7 +72,7 @@ fn watch_backs_off_its_multicast_queries() {
             let at = parts
                 .map_while(Result::ok)
                 .fold(0.0, |sum, it| sum * 60.0 + it);
-            // One goes out from each of two ports.
+            // Each query leaves from two ports.
             if begins.last().is_none_or(|last| at - last > 0.1) {
                 begins.push(at);
             }
@@ -117,7 +117,7 @@ fn deleted_interface_loses_only_its_boards() {
     }
     let desk = Desk::new();
     let third = Namespace::new();
-    desk.second_cable(&third);
+    desk.second_link(&third);
     let _a = Desk::board(&desk.there, "--listen 10.77.0.2:3000 --seed 7");
     let _b = Desk::board(&third, "--listen 10.78.0.2:3000 --seed 8");
     let watch = desk.watch_of("tcpctl-0007", THERE.1);
@@ -130,14 +130,14 @@ fn deleted_interface_loses_only_its_boards() {
     assert_eq!(lost, 1, "{ended:?}");
 }
 
-/// A board whose processor stands still: its address answers nothing at all.
+/// A board whose CPU is stopped: its address does not answer.
 #[test]
 fn stopped_board_is_lost_and_found_again() {
     if skipped(&[Need::Root, Need::Tap]) {
         return;
     }
     let wire = Wire::new("ideal");
-    wire.board.says("link up host=");
+    wire.board.wait_for("link up host=");
     let mut watch = wire.namespace.tcpctl("discover --watch");
     watch.env("XDG_CACHE_HOME", "/proc/nowhere");
     let watch = Process::start(watch);
@@ -169,7 +169,7 @@ fn board_is_lost_while_its_link_is_down() {
     interrupted(watch);
 }
 
-/// The server refuses while its board goes on telling of it.
+/// The server refuses connections while its board is still announced.
 #[test]
 fn server_that_starts_late_turns_online() {
     if skipped_without_publisher() {
@@ -185,7 +185,7 @@ fn server_that_starts_late_turns_online() {
     watch.line_with(Stream::Stdout, r#""status":"online""#);
 }
 
-/// A board that is told apart by its name alone, and takes another one.
+/// A board without a MAC address, identified by its name, is renamed.
 #[test]
 fn renamed_board_is_lost_under_its_old_name() {
     if skipped_without_publisher() {
@@ -209,7 +209,7 @@ fn search_survives_a_deleted_interface() {
     }
     let desk = Desk::new();
     let third = Namespace::new();
-    desk.second_cable(&third);
+    desk.second_link(&third);
     let _a = Desk::board(&third, "--listen 10.78.0.2:3000 --seed 8");
     let search = desk.tcpctl("discover --json --expect-count 2 --timeout 30s");
     event(&search, "found", "tcpctl-0008", "10.78.0.2");
@@ -220,14 +220,14 @@ fn search_survives_a_deleted_interface() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
-/// One board on two links: each link's address is there for as long as the board speaks on it.
+/// A board on two links: each address is valid while the board is reachable on that link.
 #[test]
 fn board_on_two_links_keeps_the_live_address() {
     if skipped_without_publisher() {
         return;
     }
     let desk = Desk::new();
-    desk.second_cable(&desk.there);
+    desk.second_link(&desk.there);
     let avahi = Avahi::start(&desk.there, "lab0,lab1");
     let _server = greeter(&desk.there, 3000);
     let mac = "mac=02:74:63:70:00:09";
@@ -247,7 +247,7 @@ fn board_on_two_links_keeps_the_live_address() {
     latest(&|addresses| addresses.contains(one) && !addresses.contains(other));
     desk.there.ip("addr add 10.78.0.2/24 dev lab1");
     latest(&|addresses| addresses.contains(one) && addresses.contains(other));
-    // The link is gone.
+    // The link is removed.
     desk.here.ip("link del desk1");
     latest(&|addresses| addresses.contains(one) && !addresses.contains(other));
     let ended = interrupted(watch);

@@ -8,20 +8,21 @@ use crate::processes::{Board, Process};
 
 /// The board's interface in its namespace.
 pub(crate) const INTERFACE: &str = "tap0";
-/// The address of this side of the wire, where the board is an access point.
+/// The client's address, where the board is an access point.
 pub(crate) const HOST: &str = "192.168.1.2";
-/// The board's own, as the tutorials have it.
+/// The board's address, as in the tutorial.
 pub(crate) const BOARD: &str = "192.168.1.1";
 /// The board's port.
 pub(crate) const PORT: &str = "3000";
 
-/// A network namespace of one test. It is deleted when this is dropped.
+/// A network namespace of one test, deleted when dropped.
 pub(crate) struct Namespace(String);
 
 impl Namespace {
-    /// A new one, with nothing in it but its loopback.
+    /// Creates a namespace with nothing but a loopback interface.
     pub(crate) fn new() -> Self {
-        // The first `ip netns add` on a machine prepares the folder of all; two at a time collide.
+        // The first `ip netns add` on a machine prepares the common folder; concurrent ones
+        // collide.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         delete_left_behind();
@@ -36,8 +37,8 @@ impl Namespace {
         &self.0
     }
 
-    /// Lays a cable between two: `here` and `there` are the interfaces at its ends, both up, with
-    /// these addresses.
+    /// Connects two namespaces: `here` and `there` are the interfaces at both ends and their
+    /// addresses. Both ends are up.
     pub(crate) fn connect(&self, here: (&str, &str), other: &Self, there: (&str, &str)) {
         self.ip(&format!(
             "link add {} type veth peer name {} netns {}",
@@ -49,7 +50,7 @@ impl Namespace {
         }
     }
 
-    /// Runs `ip` on it.
+    /// Runs `ip` in it.
     pub(crate) fn ip(&self, arguments: &str) {
         let mut all = vec!["-n", &self.0];
         all.extend(arguments.split(' '));
@@ -68,7 +69,7 @@ impl Namespace {
         command
     }
 
-    /// Starts a program in it, with arguments that have no spaces.
+    /// Starts a program in it; arguments are separated by spaces.
     pub(crate) fn start(&self, command_line: &str) -> Process {
         let mut words = command_line.split(' ');
         let mut command = self.command(words.next().unwrap_or_default());
@@ -76,7 +77,8 @@ impl Namespace {
         Process::start(command)
     }
 
-    /// The same command, in here. `ip` becomes the program, so that it has one process.
+    /// The same command in this namespace. `ip` replaces itself with the program, so there is one
+    /// process.
     pub(crate) fn enter(&self, inner: &Command) -> Command {
         let mut command = Command::new("ip");
         command
@@ -99,15 +101,15 @@ impl Drop for Namespace {
     }
 }
 
-/// A board in AP mode and this machine, on one wire.
+/// A board in AP mode and a client host, on one link.
 pub(crate) struct Wire {
-    // Ended before its namespace goes.
+    // Dropped before its namespace.
     pub(crate) board: Board,
     pub(crate) namespace: Namespace,
 }
 
 impl Wire {
-    /// A board, and [`HOST`] at the other end.
+    /// A board, with [`HOST`] at the other end.
     pub(crate) fn new(options: &str) -> Self {
         let wire = Self::without_address(options);
         let Self { namespace, .. } = &wire;
@@ -115,7 +117,7 @@ impl Wire {
         wire
     }
 
-    /// A board, and this machine with no address of its own.
+    /// A board, with no address at the other end.
     pub(crate) fn without_address(options: &str) -> Self {
         let namespace = Namespace::new();
         let sim = namespace.tcpctl(&format!("sim --tap {INTERFACE} {options}"));
@@ -137,7 +139,7 @@ fn ip(arguments: &[&str]) {
     );
 }
 
-/// Deletes the namespaces of test runs that were killed.
+/// Deletes the namespaces of killed test runs.
 fn delete_left_behind() {
     let output = Command::new("ip").args(["netns", "list"]).output();
     let output = output.unwrap_or_else(|error| panic!("ip: {error}"));
@@ -147,7 +149,7 @@ fn delete_left_behind() {
             .strip_prefix("tcpctl-")
             .and_then(|rest| rest.split_once('-')?.0.parse::<u32>().ok());
         if process.is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists()) {
-            // Another run may be at it, too.
+            // Another run may delete it at the same time.
             let _ = Command::new("ip")
                 .args(["netns", "del", name])
                 .stderr(Stdio::null())

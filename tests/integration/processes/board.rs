@@ -5,15 +5,15 @@ use rustix::process::Signal;
 
 use super::process::{Ended, Process, Stream};
 
-/// A running `tcpctl sim`. It is killed when this is dropped.
+/// A running `tcpctl sim`, killed when dropped.
 pub(crate) struct Board {
     pub(crate) process: Process,
-    /// Where it is reached.
+    /// Its address.
     pub(crate) address: SocketAddr,
 }
 
 impl Board {
-    /// `tcpctl`, with nothing of this machine's own settings.
+    /// `tcpctl` without the settings of this machine.
     pub(crate) fn tcpctl() -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tcpctl"));
         for name in ["TCPCTL_TARGET", "NO_COLOR", "CLICOLOR_FORCE"] {
@@ -22,34 +22,34 @@ impl Board {
         command
     }
 
-    /// Starts a command line that is a `sim`, and waits until it can be reached.
+    /// Starts a `sim` command line and waits until it is ready.
     pub(crate) fn start(sim: Command) -> Self {
         Self::ready(Process::start(sim))
     }
 
-    /// Waits until a `sim` can be reached.
+    /// Waits until a `sim` is ready.
     pub(crate) fn ready(process: Process) -> Self {
         let address = process.line(Stream::Stdout, Self::address_in);
         Self { process, address }
     }
 
-    /// Waits until the console says something that contains `part`, and returns the line.
-    pub(crate) fn says(&self, part: &str) -> String {
+    /// Waits for a line of the console that contains `part`, and returns it.
+    pub(crate) fn wait_for(&self, part: &str) -> String {
         self.process.line_with(Stream::Stdout, part)
     }
 
-    /// Ends it as Ctrl-C does.
+    /// Interrupts it (SIGINT) and waits.
     pub(crate) fn interrupt(self) -> Ended {
         self.process.signal(Signal::INT);
         self.process.finish()
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it exits by itself.
     pub(crate) fn finish(self) -> Ended {
         self.process.finish()
     }
 
-    /// The address in a line that says that a board is ready, for a person or a program.
+    /// The address in a `ready` line, as text or JSON.
     pub(crate) fn address_in(line: &str) -> Option<SocketAddr> {
         if let Some(rest) = line.strip_prefix("ready addr=") {
             return rest.split(' ').next()?.parse().ok();

@@ -1,4 +1,4 @@
-//! Programs as the tests see them: started, listened to, and ended whatever happens.
+//! Child processes of tests: started, read, and killed in any case.
 
 mod board;
 mod prerequisites;
@@ -8,9 +8,9 @@ pub(crate) use board::Board;
 pub(crate) use prerequisites::{Need, skipped};
 pub(crate) use process::{Ended, Process, Stream};
 
-/// What a client of the tutorial sends.
+/// The request of the tutorial's client.
 pub(crate) const REQUEST: &str = "Hello TCP world!\r\n";
-/// What a board answers.
+/// The reply of a board.
 pub(crate) const GREETING: &str = "Hello World";
-/// [`REQUEST`] as the console shows it, after the peer.
+/// [`REQUEST`] as the console prints it, after the peer.
 pub(crate) const SHOWN: &str = r#" len=18 "Hello TCP world!\r\n" time="#;

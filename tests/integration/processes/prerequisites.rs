@@ -5,55 +5,54 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
-/// Set to 1, it makes what is missing a failure: where everything is installed, nothing is to be
-/// skipped in silence.
+/// When set to 1, a missing requirement is a failure instead of a skip.
 const REQUIRE: &str = "TCPCTL_REQUIRE_PEERS";
 
-/// Something that a test can't do without, and not every machine has.
+/// A requirement that not every machine meets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Need {
-    /// Network namespaces, and interfaces in them.
+    /// Root with the capabilities for network namespaces.
     Root,
     /// TAP devices.
     Tap,
-    /// A program, by its name.
+    /// A program, by name.
     Program(&'static str),
-    /// OpenBSD's `nc`: others of that name know other options.
+    /// OpenBSD's `nc`: other variants have other options.
     OpenBsdNc,
-    /// One of the programs in `busybox`.
+    /// An applet of `busybox`.
     Busybox(&'static str),
     /// A module of `python3`.
     Python(&'static str),
 }
 
 impl Need {
-    /// Whether it is here.
+    /// Whether it is met.
     pub(crate) fn is_there(self) -> bool {
         self.missing().is_none()
     }
 
-    /// What is missing, if it is.
+    /// What is missing, if anything.
     fn missing(self) -> Option<String> {
         match self {
             Self::Root => (!may_change_networks()).then(|| "root".into()),
             Self::Tap => (!Path::new("/dev/net/tun").exists()).then(|| "/dev/net/tun".into()),
             Self::Program(name) => (!is_program(name)).then(|| name.into()),
             Self::OpenBsdNc => {
-                (!says("nc", &["-h"], "OpenBSD netcat")).then(|| "OpenBSD's nc".into())
+                (!prints("nc", &["-h"], "OpenBSD netcat")).then(|| "OpenBSD's nc".into())
             }
             Self::Busybox(name) => {
-                (!says("busybox", &["--list"], name)).then(|| format!("busybox {name}"))
+                (!prints("busybox", &["--list"], name)).then(|| format!("busybox {name}"))
             }
-            Self::Python(module) => (!says("python3", &["-c", &import(module)], "imported"))
+            Self::Python(module) => (!prints("python3", &["-c", &import(module)], "imported"))
                 .then(|| format!("python3 with the module {module}")),
         }
     }
 }
 
-/// Whether a test is to be skipped; says so, and why.
+/// Whether to skip a test; prints the reason.
 ///
 /// # Panics
-/// With [`REQUIRE`] instead of a skip.
+/// Instead of a skip, with [`REQUIRE`].
 pub(crate) fn skipped(needs: &[Need]) -> bool {
     let Some(missing) = needs.iter().find_map(|need| need.missing()) else {
         return false;
@@ -65,12 +64,12 @@ pub(crate) fn skipped(needs: &[Need]) -> bool {
     let test = thread::current();
     let name = test.name().unwrap_or_default();
     let line = format!("skipped: needs {missing} ({name})\n");
-    // Not by eprintln!, whose text a passing test keeps to itself, and all at once.
+    // Not with eprintln!, whose output a passing test hides. One write, so lines do not mix.
     let _ = io::stderr().write_all(line.as_bytes());
     true
 }
 
-/// Root in a container may be without the powers of root.
+/// Root in a container may lack capabilities.
 fn may_change_networks() -> bool {
     const NET_ADMIN: u64 = 1 << 12;
     const SYS_ADMIN: u64 = 1 << 21;
@@ -91,15 +90,15 @@ fn import(module: &str) -> String {
     format!("import {module}; print('imported')")
 }
 
-/// Whether a program runs and says a line that begins with `start`.
-fn says(program: &str, arguments: &[&str], start: &str) -> bool {
+/// Whether a program runs and prints a line that begins with `start`.
+fn prints(program: &str, arguments: &[&str], start: &str) -> bool {
     let output = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .output();
     output.is_ok_and(|output| {
-        let said = [output.stdout, output.stderr].concat();
-        String::from_utf8_lossy(&said)
+        let text = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&text)
             .lines()
             .any(|line| line.starts_with(start))
     })

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-/// How long anything may take that a test waits for. Far more than it takes: a busy machine is
-/// no failure.
+/// Longest wait of a test, far more than anything takes on a busy machine.
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// A running program whose output is read as it comes. It is killed when this is dropped.
+/// A running program whose output is read as it arrives. It is killed when dropped.
 ///
 /// Its standard input is a pipe that stays open until [`Process::end_input`] or
 /// [`Process::finish`].
@@ -29,7 +28,7 @@ pub(crate) enum Stream {
     Stderr,
 }
 
-/// How a program ended, and all that it said.
+/// The exit code and output of a program.
 #[derive(Debug)]
 pub(crate) struct Ended {
     /// `None` when a signal ended it.
@@ -38,7 +37,7 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
-/// What has come of one output.
+/// Output received so far.
 #[derive(Default)]
 struct Text {
     state: Mutex<State>,
@@ -52,13 +51,13 @@ struct State {
 }
 
 impl Process {
-    /// Starts a program, and reads what it says.
+    /// Starts a program and reads its output.
     pub(crate) fn start(mut command: Command) -> Self {
         command.stdout(Stdio::piped());
         Self::spawn(command)
     }
 
-    /// Starts a program whose standard output goes into a pipe of the test's.
+    /// Starts a program with a pipe of the test as its standard output.
     pub(crate) fn start_into(mut command: Command, stdout: PipeWriter) -> Self {
         command.stdout(stdout);
         Self::spawn(command)
@@ -81,8 +80,8 @@ impl Process {
     }
 
     /// Writes to its standard input.
-    pub(crate) fn say(&mut self, text: &str) {
-        let input = self.child.stdin.as_mut().expect("its input is open");
+    pub(crate) fn write(&mut self, text: &str) {
+        let input = self.child.stdin.as_mut().expect("standard input is open");
         input
             .write_all(text.as_bytes())
             .unwrap_or_else(|error| panic!("{}: standard input: {error}", self.name));
@@ -93,12 +92,12 @@ impl Process {
         drop(self.child.stdin.take());
     }
 
-    /// Waits for the first whole line that `wanted` makes something of.
+    /// Waits for the first complete line that `wanted` accepts.
     pub(crate) fn line<T>(&self, stream: Stream, wanted: impl Fn(&str) -> Option<T>) -> T {
         self.text(stream, |text| text.lines().find_map(&wanted))
     }
 
-    /// Waits until `wanted` makes something of the whole lines that have come.
+    /// Waits until `wanted` accepts the complete lines received so far.
     pub(crate) fn text<T>(&self, stream: Stream, wanted: impl Fn(&str) -> Option<T>) -> T {
         let text = match stream {
             Stream::Stdout => &self.stdout,
@@ -111,7 +110,7 @@ impl Process {
         });
         found.unwrap_or_else(|| {
             panic!(
-                "{}: what was waited for has not come\nstdout: {}\nstderr: {}",
+                "{}: timed out waiting for output\nstdout: {}\nstderr: {}",
                 self.name,
                 self.stdout.so_far(),
                 self.stderr.so_far()
@@ -119,19 +118,19 @@ impl Process {
         })
     }
 
-    /// Waits for the first whole line that contains `part`.
+    /// Waits for the first complete line that contains `part`.
     pub(crate) fn line_with(&self, stream: Stream, part: &str) -> String {
         self.line(stream, |line| line.contains(part).then(|| line.to_owned()))
     }
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        // Not yet waited for, so the number is still its own.
+        // The child was not reaped yet, so its pid is valid.
         rustix::process::kill_process(Pid::from_child(&self.child), signal)
             .unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
-    /// Closes its standard input, and waits until it has ended by itself.
+    /// Closes its standard input and waits until it exits by itself.
     pub(crate) fn finish(mut self) -> Ended {
         self.end_input();
         let status = self.wait();
@@ -143,7 +142,7 @@ impl Process {
     }
 
     fn wait(&mut self) -> ExitStatus {
-        const LOOK_AGAIN: Duration = Duration::from_millis(2);
+        const POLL_INTERVAL: Duration = Duration::from_millis(2);
         let start = Instant::now();
         loop {
             let status = self.child.try_wait().expect("a child can be waited for");
@@ -152,26 +151,26 @@ impl Process {
             }
             assert!(
                 start.elapsed() < DEADLINE,
-                "{}: has not ended\nstdout: {}\nstderr: {}",
+                "{}: is still running\nstdout: {}\nstderr: {}",
                 self.name,
                 self.stdout.so_far(),
                 self.stderr.so_far()
             );
-            thread::sleep(LOOK_AGAIN);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only for a program that has ended and was waited for.
+        // Both fail only for a child that was reaped.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 impl Text {
-    /// Reads a pipe on a thread of its own; no pipe has nothing to say.
+    /// Reads a pipe on a thread; without a pipe there is no output.
     fn of(pipe: Option<impl Read + Send + 'static>) -> Arc<Self> {
         let text = Arc::new(Self::default());
         let reader = Arc::clone(&text);
@@ -183,7 +182,7 @@ impl Text {
                     .as_mut()
                     .and_then(|pipe| pipe.read(&mut buffer).ok())
                     .unwrap_or(0);
-                let mut state = reader.state.lock().expect("no reader panics");
+                let mut state = reader.state.lock().expect("the reader does not panic");
                 state.bytes.extend_from_slice(&buffer[..count]);
                 state.closed = count == 0;
                 reader.changed.notify_all();
@@ -195,10 +194,10 @@ impl Text {
         text
     }
 
-    /// Waits until `wanted` makes something of what has come; `None` when it never will.
+    /// Waits until `wanted` accepts the output; `None` when it cannot any more.
     fn wait<T>(&self, wanted: impl Fn(&State) -> Option<T>) -> Option<T> {
         let start = Instant::now();
-        let mut state = self.state.lock().expect("no reader panics");
+        let mut state = self.state.lock().expect("the reader does not panic");
         loop {
             if let Some(found) = wanted(&state) {
                 return Some(found);
@@ -210,18 +209,18 @@ impl Text {
             (state, _) = self
                 .changed
                 .wait_timeout(state, left)
-                .expect("no reader panics");
+                .expect("the reader does not panic");
         }
     }
 
     fn all(&self) -> String {
         self.wait(|state| state.closed.then_some(()))
-            .expect("who has ended has closed its output");
+            .expect("an exited program has closed its output");
         self.so_far()
     }
 
     fn so_far(&self) -> String {
-        let state = self.state.lock().expect("no reader panics");
+        let state = self.state.lock().expect("the reader does not panic");
         String::from_utf8_lossy(&state.bytes).into_owned()
     }
 }

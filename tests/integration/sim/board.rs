@@ -1,4 +1,4 @@
-//! What the options make of the board.
+//! The options of `tcpctl sim` and the board that results.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -14,7 +14,7 @@ pub(crate) fn listening(options: &str) -> Board {
     Board::start(sim)
 }
 
-/// A connection to a board, with a bound to every wait on it.
+/// A connection to a board with a timeout on every operation.
 pub(crate) fn connect(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(to).unwrap_or_else(|error| panic!("{to}: {error}"));
     stream
@@ -23,7 +23,7 @@ pub(crate) fn connect(to: SocketAddr) -> TcpStream {
     stream
 }
 
-/// One exchange. Returns the address it was made from, and the answer.
+/// One exchange. Returns the local address and the reply.
 pub(crate) fn exchange(to: SocketAddr, request: &[u8]) -> (SocketAddr, Vec<u8>) {
     let mut stream = connect(to);
     let from = stream.local_addr().expect("a connection has two ends");
@@ -44,7 +44,7 @@ fn requests_show_the_peer_outside_the_relay() {
             request.len(),
             request.as_bytes().escape_ascii()
         );
-        assert!(board.says(&format!("peer={from} ")).starts_with(&shown));
+        assert!(board.wait_for(&format!("peer={from} ")).starts_with(&shown));
     }
 }
 
@@ -52,7 +52,7 @@ fn requests_show_the_peer_outside_the_relay() {
 fn default_board_has_the_esp32_limits() {
     let board = listening("");
     assert_eq!(
-        board.says("ready "),
+        board.wait_for("ready "),
         format!("ready addr={} mode=ap workers=4 backlog=4", board.address)
     );
 }
@@ -60,7 +60,7 @@ fn default_board_has_the_esp32_limits() {
 #[test]
 fn tutorial_profile_serves_one_and_queues_two() {
     let board = listening("tutorial");
-    let ready = board.says("ready ");
+    let ready = board.wait_for("ready ");
     assert!(ready.ends_with(" mode=ap workers=1 backlog=2"), "{ready}");
     assert_eq!(exchange(board.address, b"hi").1, GREETING.as_bytes());
 }
@@ -68,7 +68,7 @@ fn tutorial_profile_serves_one_and_queues_two() {
 #[test]
 fn station_has_an_address_before_ready() {
     let board = listening("ideal --mode sta");
-    assert!(board.says("ready ").contains(" mode=sta "));
+    assert!(board.wait_for("ready ").contains(" mode=sta "));
     assert_eq!(exchange(board.address, b"hi").1, GREETING.as_bytes());
 }
 
@@ -81,7 +81,7 @@ fn half_closing_client_is_answered() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers");
     assert_eq!(answer, GREETING);
-    assert!(board.says("request ").contains(SHOWN));
+    assert!(board.wait_for("request ").contains(SHOWN));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn silent_fin_is_answered_at_once() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers");
     assert_eq!(answer, GREETING);
-    assert!(board.says("request ").contains(" len=0 \"\" time="));
+    assert!(board.wait_for("request ").contains(" len=0 \"\" time="));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn service_time_applies_to_each_request() {
     for client in clients {
         assert_eq!(client.join().expect("no panic"), GREETING.as_bytes());
     }
-    // One worker: one after the other.
+    // One worker: requests are served one by one.
     assert!(start.elapsed() >= SERVICE_TIME * 3, "{:?}", start.elapsed());
 }
 
@@ -140,16 +140,16 @@ fn link_delay_is_on_every_round_trip() {
     let board = listening("ideal --latency 40ms");
     let start = Instant::now();
     exchange(board.address, b"hi");
-    // The handshake, then request and answer: four times the one-way delay.
+    // The handshake, then request and reply: four times the one-way delay.
     assert!(start.elapsed() >= LATENCY * 4, "{:?}", start.elapsed());
 }
 
-/// The relay has accepted a connection before the board is asked.
+/// The relay accepts a connection before it asks the board.
 #[test]
 fn refused_connection_is_reset_by_the_relay() {
     let board = listening("ideal --workers 1 --backlog 0 --request-timeout 10m");
     let held = connect(board.address);
-    // Whether the first is held by now shows in what happens to the next.
+    // Whether the board holds the first connection shows in what happens to the next.
     let reset = (0..1000).any(|_| {
         let mut stream = connect(board.address);
         let _ = stream.write_all(b"hi");

@@ -1,4 +1,4 @@
-//! Programs that we did not write, through the relay.
+//! Other clients, through the relay.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,16 +6,16 @@ use std::process::Command;
 use super::board::listening;
 use crate::processes::{Board, Ended, GREETING, Need, Process, REQUEST, SHOWN, Stream, skipped};
 
-/// Runs a client with the relay's address and the tutorial's request as its input, and checks
-/// what the board shows of it.
+/// Runs a client with the relay's address and the tutorial's request as its input, and checks what
+/// the board prints.
 fn answer(client: impl FnOnce(&str, &str) -> Command) -> Ended {
     let board = listening("esp32");
     let (host, port) = (board.address.ip(), board.address.port());
     let mut client = Process::start(client(&host.to_string(), &port.to_string()));
-    client.say(REQUEST);
+    client.write(REQUEST);
     let ended = client.finish();
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let shown = board.says("request ");
+    let shown = board.wait_for("request ");
     assert!(
         shown.starts_with("request peer=127.0.0.1:") && shown.contains(SHOWN),
         "{shown}"
@@ -66,7 +66,7 @@ fn socat_gets_the_greeting() {
     if skipped(&[Need::Program("socat")]) {
         return;
     }
-    // Its own patience after a FIN is half a second, too little for a busy machine.
+    // Its default timeout after a FIN is half a second, too short for a busy machine.
     let ended = answer(|host, port| {
         let target = format!("TCP:{host}:{port}");
         program("socat", &["-t30", "-", &target])

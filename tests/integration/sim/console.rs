@@ -1,4 +1,4 @@
-//! What is printed, for a person and for a program.
+//! Console output for people and for programs.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -17,7 +17,7 @@ fn json_prints_one_event_per_line() {
     let address = board.address;
     let (text_from, _) = exchange(address, b"hi\r\n");
     let (bytes_from, _) = exchange(address, b"\xff\x00");
-    board.says("request_base64");
+    board.wait_for("request_base64");
     let ended = board.interrupt();
     assert_eq!((ended.code, &*ended.stderr), (Some(0), ""), "{ended:?}");
     let events: Vec<Value> = ended
@@ -60,7 +60,7 @@ fn without_time(mut event: Value) -> Value {
     event
 }
 
-/// More requests than fit into a pipe and the events that may wait, and nobody reads.
+/// More requests than the pipe and the event queue hold, with no reader.
 #[test]
 fn unread_console_does_not_block_the_board() {
     const CLIENTS: usize = 4;
@@ -72,7 +72,7 @@ fn unread_console_does_not_block_the_board() {
     let mut console = BufReader::new(reader);
     let mut ready = String::new();
     console.read_line(&mut ready).expect("the board starts");
-    let address = Board::address_in(ready.trim()).expect("the first line says where");
+    let address = Board::address_in(ready.trim()).expect("the first line has the address");
 
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
@@ -88,15 +88,15 @@ fn unread_console_does_not_block_the_board() {
     }
 
     process.signal(Signal::INT);
-    let mut told = String::new();
-    console.read_to_string(&mut told).expect("it is text");
+    let mut output = String::new();
+    console.read_to_string(&mut output).expect("it is text");
     assert_eq!(process.finish().code, Some(0));
-    // What was not told is counted.
-    let requests = told
+    // Omitted events are counted.
+    let requests = output
         .lines()
         .filter(|line| line.starts_with("request "))
         .count();
-    let summary = told.lines().last().expect("a summary");
+    let summary = output.lines().last().expect("a summary");
     let dropped = summary
         .rsplit_once(" events_dropped=")
         .unwrap_or_else(|| panic!("{summary}"))

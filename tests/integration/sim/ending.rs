@@ -1,4 +1,4 @@
-//! How it ends.
+//! How `tcpctl sim` ends.
 
 use std::io::{self, BufRead, BufReader, PipeWriter, Write};
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ fn sigint_and_sigterm_print_the_summary() {
     for signal in [Signal::INT, Signal::TERM] {
         let board = listening("esp32");
         exchange(board.address, b"hi");
-        board.says("request ");
+        board.wait_for("request ");
         board.process.signal(signal);
         let ended = board.process.finish();
         assert_eq!((ended.code, &*ended.stderr), (Some(0), ""), "{signal:?}");
@@ -38,14 +38,14 @@ fn closed_pipe_ends_sim_quietly() {
     let mut console = BufReader::new(reader);
     let mut ready = String::new();
     console.read_line(&mut ready).expect("the board starts");
-    let address = Board::address_in(ready.trim()).expect("the first line says where");
+    let address = Board::address_in(ready.trim()).expect("the first line has the address");
     drop(console);
     exchange(address, b"hi");
     let ended = process.finish();
     assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
 }
 
-/// A console that is stuck holds up the summary, but not the second Ctrl-C.
+/// A blocked console delays the summary, but not the second Ctrl-C.
 #[test]
 fn second_sigint_ends_sim_at_once() {
     let (reader, writer) = io::pipe().expect("a pipe can be had");
@@ -56,22 +56,22 @@ fn second_sigint_ends_sim_at_once() {
     let mut console = BufReader::new(reader);
     let mut ready = String::new();
     console.read_line(&mut ready).expect("the board starts");
-    let address = Board::address_in(ready.trim()).expect("the first line says where");
+    let address = Board::address_in(ready.trim()).expect("the first line has the address");
     fill(stuffing);
     exchange(address, b"hi");
 
     process.signal(Signal::INT);
-    // The relay has ended: the first was seen.
+    // The relay has closed: the first signal was handled.
     while TcpStream::connect(address).is_ok() {
         thread::sleep(Duration::from_millis(2));
     }
-    // A tenth of a second apart they are two; sooner, they might be one that came twice.
+    // Signals less than 100 ms apart may be one that was delivered twice.
     thread::sleep(Duration::from_millis(150));
     process.signal(Signal::INT);
     assert_eq!(process.finish().code, Some(130));
 }
 
-/// Writes into a pipe until it is full.
+/// Writes to a pipe until it is full.
 fn fill(mut pipe: PipeWriter) {
     rustix::io::ioctl_fionbio(&pipe, true).expect("a pipe can be without waiting");
     while pipe.write(&[b'\n'; 4096]).is_ok() {}

@@ -1,5 +1,5 @@
-//! `tcpctl sim` as other programs meet it: behind its relay, at the ends of its pipes, and in
-//! what it says.
+//! `tcpctl sim` as other programs see it: behind its relay, at the ends of its pipes, and on its
+//! console.
 
 mod board;
 mod clients;

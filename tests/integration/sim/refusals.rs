@@ -1,4 +1,4 @@
-//! What can't be had as it was asked for: one line, what to do, the right code.
+//! Refused command lines: one message with a hint and the right exit code.
 
 use std::net::TcpListener;
 
@@ -12,7 +12,7 @@ fn sim(arguments: &[&str]) -> Ended {
     Process::start(sim).finish()
 }
 
-/// Checks that it was refused with `code` in one line that has all of `parts`.
+/// Checks that the command was refused with `code` and a message that has all `parts`.
 fn refused(ended: &Ended, code: i32, parts: &[&str]) {
     assert_eq!((ended.code, &*ended.stdout), (Some(code), ""), "{ended:?}");
     assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
@@ -63,7 +63,7 @@ fn port_in_use_is_reported() {
 
 #[test]
 fn foreign_listen_address_is_reported() {
-    // TEST-NET-1, RFC 5737: nobody's.
+    // TEST-NET-1, RFC 5737: an address no host has.
     let ended = sim(&["--listen", "192.0.2.1:3000"]);
     refused(&ended, 70, &["192.0.2.1:3000", "--listen"]);
 }
@@ -101,7 +101,7 @@ fn tap_without_privilege_is_refused() {
     }
     let binary = env!("CARGO_BIN_EXE_tcpctl");
     let mut sim = if root {
-        // Root without what makes it root; another user may not reach the binary.
+        // Root without capabilities; another user may not reach the binary.
         let mut setpriv = std::process::Command::new("setpriv");
         setpriv.args(["--bounding-set=-all", "--inh-caps=-all", binary]);
         setpriv

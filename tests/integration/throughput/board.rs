@@ -1,4 +1,4 @@
-//! On a virtual board: the firmware's own services at the end of a cable.
+//! A virtual board: the firmware's own services over the link model.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -22,8 +22,8 @@ fn run(changes: &[(&str, &str)], streams: usize) -> Throughput {
 #[test]
 fn window_and_round_trip_bound_the_throughput() {
     let report = run(&[("services", "on"), ("latency", "10ms")], 2);
-    // A window of 5,760 bytes each round trip of 20 ms is 288 kB/s a stream; where smoltcp holds
-    // an ACK back for 10 ms, less.
+    // A window of 5,760 bytes per round trip of 20 ms is 288 kB/s for each stream; less when
+    // smoltcp delays an ACK by 10 ms.
     for (name, flow) in [("upload", report.upload), ("download", report.download)] {
         let flow = flow.expect("a service");
         let single = flow.single.as_deref().expect("alone").bytes_per_s;
@@ -39,14 +39,14 @@ fn window_and_round_trip_bound_the_throughput() {
 
 #[test]
 fn slow_link_is_the_bottleneck() {
-    // A busy machine lets the board read late, and its window is the limit then.
+    // On a busy machine the board reads late, and its window becomes the limit.
     let mut found = Vec::new();
     for _ in 0..5 {
         let report = run(&[("services", "on"), ("bandwidth", "400kbit")], 1);
         let upload = report.upload.expect("a service");
         assert!(
             upload.bytes_per_s < 55e3,
-            "no more than the cable: {upload:?}"
+            "at most the rate of the link: {upload:?}"
         );
         if upload.limited_by == Some(LimitedBy::Network) {
             assert_eq!(upload.retransmissions, Some(0));

@@ -1,4 +1,4 @@
-//! On real sockets, against servers on ports of their own.
+//! Real sockets, against servers on ports of their own.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use tcpctl::bench::report::{LimitedBy, Throughput};
 use tcpctl::bench::throughput::{Ports, ThroughputPlan, measure};
 use tcpctl_engine::kernel::KernelNetwork;
 
-/// A server that treats every connection alike; it ends with the test process.
+/// A server that treats every connection alike. It ends with the test process.
 fn server(behaviour: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port();
@@ -53,7 +53,7 @@ fn echo() -> u16 {
     })
 }
 
-/// A port on which nobody listens, for as long as the socket lives.
+/// A closed port, reserved while the socket lives.
 fn closed() -> (socket2::Socket, u16) {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
@@ -98,15 +98,15 @@ fn three_services_are_measured_alone_and_together() {
         assert!(flows[0].retransmissions.is_some());
     }
     assert!(!report.evidence["download"].contains("not chargen's"));
-    // What was acknowledged is there, or in a receive buffer of a server that was reset.
-    let told: u64 = flows[0].seconds.iter().sum();
+    // Acknowledged bytes were read, or are in a receive buffer of a server that was reset.
+    let reported: u64 = flows[0].seconds.iter().sum();
     let buffers = 4 * 8 * 1024 * 1024;
-    assert!(told <= taken.load(Ordering::Relaxed) + buffers);
+    assert!(reported <= taken.load(Ordering::Relaxed) + buffers);
 }
 
 #[test]
 fn slow_reader_is_named_as_the_bottleneck() {
-    // It reads 64 KiB in 5 ms: 13 MB/s at most, whatever the machine.
+    // It reads 64 KiB per 5 ms: at most 13 MB/s on any machine.
     let slow = server(|mut connection| {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(1..) = connection.read(&mut buffer) {
@@ -170,7 +170,7 @@ fn greeting_port_reports_its_reply_size() {
         echo: nobody,
     };
     let report = run(ports, greeter);
-    // Nobody knows how fast this machine is; that the replies were counted is in the words.
+    // The rate depends on the machine; the text shows that replies were counted.
     let how = &report.evidence["download"];
     assert!(how.contains("of 11 bytes"), "{how}");
 }

@@ -1,4 +1,4 @@
-//! What is measured, what is told apart, and what is left alone.
+//! What is measured, what is distinguished, and what is left alone.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tcpctl_engine::readiness::{ConnectFailure, Release};
 
 use super::scripted::{End, Handshake, Host, Port};
 
-/// What a good service moves, bytes a second.
+/// Rate of an ideal service, in bytes per second.
 const RATE: u64 = 100_000;
 
 fn plan() -> ThroughputPlan {
@@ -35,7 +35,7 @@ fn run_with(host: &mut Host, plan: &ThroughputPlan) -> (Finding, Throughput) {
     (finding, report)
 }
 
-/// A host with good services, but for one port.
+/// A host with ideal services except for one port.
 fn but(port: u16, behaviour: &Port) -> Host {
     let mut ports = [
         (9, Port::discard(RATE)),
@@ -131,7 +131,7 @@ fn absent_service_differs_from_a_silent_one() {
         ..Port::silent()
     };
     let unreachable = Port::failing(ConnectFailure::Unreachable);
-    for (port, said) in [
+    for (port, phrase) in [
         (refused, "not offered: port 9 refuses"),
         (dropped, "port 9 (discard) does not answer"),
         (unreachable, "unreachable"),
@@ -140,7 +140,7 @@ fn absent_service_differs_from_a_silent_one() {
         let (finding, report) = run(&mut but(9, &port));
         assert_eq!(report.upload, None, "never 0 bytes/s");
         let why = evidence(&report, "upload");
-        assert!(why.contains(said), "{why}");
+        assert!(why.contains(phrase), "{why}");
         assert!(report.download.is_some() && report.echo.is_some());
         assert_eq!(finding.failure(), None, "the others were measured");
     }
@@ -159,7 +159,7 @@ fn full_service_is_used_up_to_its_limit() {
     assert_eq!(upload.streams, 2);
     let how = evidence(&report, "upload");
     assert!(how.contains("2 of 4 streams, 2 refused"), "{how}");
-    // One alone, four together, and the two that were refused twice more each.
+    // One alone, four together, and two more tries for each of the two refused.
     assert_eq!(host.syns[&9], 1 + 4 + 2 * 2, "nobody is hammered");
 }
 
@@ -178,7 +178,7 @@ fn waiting_stream_is_not_counted() {
 
 #[test]
 fn service_that_ends_early_is_measured_until_then() {
-    for (how, said) in [
+    for (how, phrase) in [
         (End::Fin, "closed by the server"),
         (End::Reset, "reset by the server"),
     ] {
@@ -191,7 +191,7 @@ fn service_that_ends_early_is_measured_until_then() {
         is_near(upload, 4 * RATE);
         assert!(upload.duration_us < 1.6e6, "{upload:?}");
         let text = evidence(&report, "upload");
-        assert!(text.contains(&format!("one {said} after 1.5")), "{text}");
+        assert!(text.contains(&format!("one {phrase} after 1.5")), "{text}");
     }
 }
 
@@ -240,7 +240,7 @@ fn unexpected_service_on_the_port_is_reported() {
     assert!(how.contains("not chargen's pattern"), "{how}");
     let (_, report) = run(&mut but(0, &Port::silent()));
     assert!(!evidence(&report, "download").contains("not chargen's"));
-    // Speaks before it is spoken to.
+    // Sends data before a request.
     let (_, report) = run(&mut but(7, &Port::chargen(RATE)));
     assert!(evidence(&report, "echo").contains("came back wrong"));
 }
@@ -255,7 +255,7 @@ fn stall_reason_names_the_bottleneck() {
         assert_eq!(upload.limited_by, Some(limit));
         assert!(evidence(&report, "upload.limited_by").contains("receiver's window"));
         assert_eq!(report.download.expect("a service").limited_by, None);
-        // One a second and stream; what was before the measured part is not counted.
+        // One per second and stream; those before the measured part are not counted.
         assert_eq!(upload.retransmissions, Some(4 * 3));
     }
     let (_, report) = run(&mut but(0, &Port::silent()));
@@ -325,7 +325,7 @@ fn local_shortage_is_not_the_servers_fault() {
     );
 }
 
-/// Stops when it was asked so often.
+/// Stops after this many queries.
 struct Stop(Cell<usize>);
 
 impl Observer for Stop {
@@ -355,7 +355,7 @@ fn stop_keeps_the_measurement() {
     assert!(matches!(single, Err(Trouble::Stopped)), "{single:?}");
 }
 
-/// Stops when it was asked so often after the first look at the replies.
+/// Stops this many queries after the first one during the replies.
 struct StopInReplies {
     left: Cell<Option<usize>>,
 }

@@ -1,5 +1,5 @@
-//! Throughput: its logic against scripted services in simulated time, its truth on real sockets
-//! and on a virtual board.
+//! Throughput: its logic against scripted services in simulated time, then real sockets and a
+//! virtual board.
 
 mod board;
 mod kernel;

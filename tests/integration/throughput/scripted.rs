@@ -1,4 +1,4 @@
-//! A host with its own clock whose ports move bytes at known rates: no sockets, no sleeps.
+//! A host with a simulated clock whose ports move bytes at known rates: no sockets, no sleeps.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,13 +9,13 @@ use tcpctl_engine::readiness::{
     ConnectFailure, ConnectionId, ConnectionInfo, Event, Network, NetworkTime, Release,
 };
 
-/// Time goes on in steps of this.
+/// The step of the simulated clock.
 const STEP: Duration = Duration::from_millis(5);
 
-/// What the stack here keeps of what was written and is not acknowledged.
+/// Size of the local send buffer.
 const SEND_BUFFER: u64 = 64 * 1024;
 
-/// What a port does about a SYN.
+/// What a port does on a SYN.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Handshake {
     Accept,
@@ -24,7 +24,7 @@ pub(crate) enum Handshake {
     Drop,
 }
 
-/// How a connection is ended by the server.
+/// How the server ends a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum End {
     Fin,
@@ -35,24 +35,24 @@ pub(crate) enum End {
 #[derive(Debug, Clone)]
 pub(crate) struct Port {
     pub(crate) handshake: Handshake,
-    /// Connections at a time; the next is refused.
+    /// Connections at once; the next one is refused.
     pub(crate) places: usize,
-    /// Connections that are served at a time; the next stands, and nothing moves on it.
+    /// Connections served at once; the next one is established but idle.
     pub(crate) served: usize,
-    /// Bytes a second that a connection takes.
+    /// Bytes per second that a connection takes.
     pub(crate) takes: u64,
-    /// Bytes a second that a connection gives, of these, round and round.
+    /// Bytes per second that a connection sends, from this pattern in a loop.
     pub(crate) gives: u64,
     pub(crate) text: Vec<u8>,
-    /// Gives back what it took; the byte at this place is another one.
+    /// Echoes what it took; the byte at this offset is changed.
     pub(crate) echoes: bool,
     pub(crate) spoils: Option<u64>,
-    /// Nothing moves on a connection before.
+    /// No data moves on a connection before this time.
     pub(crate) starts_after: Duration,
     /// When a connection is ended, and how.
     pub(crate) ends: Option<(Duration, End)>,
-    /// Answers the first byte with the text, and closes.
-    pub(crate) greets: bool,
+    /// Answers the first byte with this text, then closes.
+    pub(crate) sends_first: bool,
     /// There is always more to read, and each read takes a millisecond.
     pub(crate) floods: bool,
 }
@@ -71,7 +71,7 @@ impl Port {
             spoils: None,
             starts_after: Duration::ZERO,
             ends: None,
-            greets: false,
+            sends_first: false,
             floods: false,
         }
     }
@@ -104,7 +104,7 @@ impl Port {
 
     pub(crate) fn greeter() -> Self {
         Self {
-            greets: true,
+            sends_first: true,
             text: b"Hello World".to_vec(),
             ..Self::silent()
         }
@@ -126,10 +126,10 @@ struct Connection {
     port: u16,
     since: Duration,
     is_served: bool,
-    told: bool,
+    reported: bool,
     written: Vec<u8>,
     acknowledged: u64,
-    /// Bytes that have come, and of those that were read.
+    /// Bytes received, and how many of them were read.
     came: u64,
     read: u64,
     ended: Option<End>,
@@ -137,7 +137,7 @@ struct Connection {
     wants_write: bool,
 }
 
-/// The host, and what was done to it.
+/// The host and a record of its use.
 #[derive(Default)]
 pub(crate) struct Host {
     now: Duration,
@@ -148,8 +148,8 @@ pub(crate) struct Host {
     pub(crate) open: usize,
     pub(crate) most_open: usize,
     pub(crate) released: Vec<Release>,
-    /// What the stack says of every connection that is busy: this share of its time the
-    /// receiver's window was shut.
+    /// Share of its busy time for which every connection reports that the receiver's window was
+    /// closed.
     pub(crate) window_shut: Option<f64>,
 }
 
@@ -173,19 +173,19 @@ impl Host {
         let id = ConnectionId(number);
         let refusing = Port::failing(ConnectFailure::Refused);
         let port = self.ports.get(&connection.port).unwrap_or(&refusing);
-        if !connection.told {
+        if !connection.reported {
             match port.handshake {
                 Handshake::Accept if connection.is_served || port.places == usize::MAX => {
-                    connection.told = true;
+                    connection.reported = true;
                     connection.since = self.now;
                     events.push(Event::Connected(id));
                 }
                 Handshake::Accept => {
-                    connection.told = true;
+                    connection.reported = true;
                     events.push(Event::Failed(id, ConnectFailure::Refused));
                 }
                 Handshake::Fail(failure) | Handshake::FailHere(failure) => {
-                    connection.told = true;
+                    connection.reported = true;
                     events.push(Event::Failed(id, failure));
                 }
                 Handshake::Drop => {}
@@ -207,7 +207,7 @@ impl Host {
             if port.echoes {
                 connection.came = connection.acknowledged;
             }
-            if port.greets && !connection.written.is_empty() {
+            if port.sends_first && !connection.written.is_empty() {
                 connection.acknowledged = written;
                 connection.came = port.text.len() as u64;
                 connection.ended.get_or_insert(End::Fin);
@@ -252,7 +252,7 @@ impl Network for Host {
             port: to.port(),
             since: self.now,
             is_served: there < most,
-            told: false,
+            reported: false,
             written: Vec::new(),
             acknowledged: 0,
             came: 0,

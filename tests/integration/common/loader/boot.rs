@@ -1,4 +1,4 @@
-//! What a board prints once it boots, and the virtual board that answers in its place.
+//! What a board prints after a reset, and the virtual board that runs in its place.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
@@ -13,16 +13,16 @@ use tcpctl_settings::{Mode, Settings};
 use super::chip::Model;
 use super::{Boot, Kind};
 
-/// The program in flash, as it runs.
+/// The running program.
 pub(crate) struct App {
-    said: mpsc::Receiver<Vec<u8>>,
+    output: mpsc::Receiver<Vec<u8>>,
     sim: Option<Child>,
 }
 
 impl App {
-    /// What it has printed since it was asked last.
-    pub(crate) fn said(&mut self) -> Vec<u8> {
-        self.said.try_iter().flatten().collect()
+    /// Its output since the last call.
+    pub(crate) fn take_output(&mut self) -> Vec<u8> {
+        self.output.try_iter().flatten().collect()
     }
 }
 
@@ -35,12 +35,12 @@ impl Drop for App {
     }
 }
 
-/// Boots what is in flash.
+/// Boots the content of the flash.
 pub(crate) fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
     if kind.boot == Boot::Quiet {
         return None;
     }
-    let (sender, said) = mpsc::channel();
+    let (sender, output) = mpsc::channel();
     let print = |text: String| {
         let _ = sender.send(text.into_bytes());
     };
@@ -50,7 +50,7 @@ pub(crate) fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
         Ok(partitions) => partitions,
         Err(problem) => {
             print(format!("{problem}\r\n").repeat(3));
-            return Some(App { said, sim: None });
+            return Some(App { output, sim: None });
         }
     };
     let stored = partitions
@@ -71,17 +71,17 @@ pub(crate) fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
         model.name
     ));
     if kind.boot == Boot::NoNetwork {
-        return Some(App { said, sim: None });
+        return Some(App { output, sim: None });
     }
     let elsewhere = match kind.boot {
-        // Nobody listens on port 1.
+        // Port 1 is closed.
         Boot::Unreachable => Some("ready addr=127.0.0.1:1\r\n".to_owned()),
         Boot::Closes => {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
             thread::spawn(move || {
                 for connection in listener.incoming() {
-                    // What has come is read, or the system resets the connection.
+                    // Read the request first, or closing sends RST.
                     let _ = connection.unwrap().read(&mut [0; 100]);
                 }
             });
@@ -92,7 +92,7 @@ pub(crate) fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
     };
     if let Some(line) = elsewhere {
         print(line);
-        return Some(App { said, sim: None });
+        return Some(App { output, sim: None });
     }
     let mut sim = Command::new(env!("CARGO_BIN_EXE_tcpctl"));
     sim.args(["sim", "ideal", "--listen", "127.0.0.1:0"])
@@ -121,7 +121,7 @@ pub(crate) fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
         }
     });
     Some(App {
-        said,
+        output,
         sim: Some(sim),
     })
 }
@@ -133,7 +133,7 @@ struct Partition {
     label: String,
 }
 
-/// What the ROM and the bootloader check before they start a program.
+/// The checks of the ROM and the bootloader before they start a program.
 fn bootable(flash: &[u8], boot_address: usize) -> Result<Vec<Partition>, &'static str> {
     check_image(&flash[boot_address..]).map_err(|()| "invalid header: 0xffffffff")?;
     let mut partitions = Vec::new();
@@ -157,7 +157,7 @@ fn bootable(flash: &[u8], boot_address: usize) -> Result<Vec<Partition>, &'stati
     Ok(partitions)
 }
 
-/// Magic, segments, check sum and SHA-256 (ESP-IDF, "App Image Format").
+/// Magic, segments, checksum and SHA-256 (ESP-IDF, "App Image Format").
 pub(crate) fn check_image(image: &[u8]) -> Result<(), ()> {
     if image[0] != 0xe9 {
         return Err(());

@@ -1,29 +1,29 @@
-//! The registers that loaders look at, and what else differs from chip to chip.
+//! The registers that loaders read, and other differences between chips.
 
 use std::collections::HashMap;
 
 use super::Kind;
 
-/// A chip, as far as a loader sees it.
+/// A chip, as loaders see it.
 #[derive(Debug)]
 pub(crate) struct Model {
     /// Its name in the firmware's banner.
     pub(crate) name: &'static str,
-    /// What stands at [`MAGIC`].
+    /// The value at [`MAGIC`].
     magic: u32,
-    /// How long its security information is: without a chip id on the S2, none on the ESP32.
+    /// Length of its security information: without a chip id on the S2, none on the ESP32.
     pub(crate) security_info: usize,
-    /// Where the second-stage bootloader is in flash.
+    /// Offset of the second-stage bootloader in flash.
     pub(crate) boot_address: usize,
-    /// SPI1, which reaches the flash, and its USR2 and W0 from there.
+    /// SPI1, which reaches the flash, and the offsets of its USR2 and W0.
     spi: [u32; 3],
-    /// Where the eFuses have the MAC address.
+    /// Address of the MAC in the eFuses.
     mac: u32,
-    /// Whether the RTC watchdog of these tests is where this chip has it.
+    /// Whether the RTC watchdog is where these tests expect it.
     has_watchdog: bool,
 }
 
-/// The technical reference manuals' memory maps; the magic numbers are esptool's.
+/// Memory maps from the technical reference manuals; magic numbers from esptool.
 const ESP32: Model = Model {
     name: "esp32",
     magic: 0x00f0_1d83,
@@ -62,7 +62,7 @@ const ESP32C3: Model = Model {
 };
 
 impl Model {
-    /// The chip of this id. One that is not among these is a C3 that calls itself so.
+    /// The chip with this id. An unknown one is a C3 with that id.
     pub(crate) fn of(chip_id: u32) -> &'static Self {
         match chip_id {
             0 => &ESP32,
@@ -81,10 +81,10 @@ const WDT_KEY: u32 = 0x50d8_3aa1;
 const SPI_START: u32 = 1 << 18;
 const READ_JEDEC_ID: u32 = 0x9f;
 
-/// Where a loader finds which chip it talks to.
+/// The register that identifies the chip.
 const MAGIC: u32 = 0x4000_1000;
 
-/// The ESP32's UART divider, by which its crystal of 40 MHz is known: at 115200 baud.
+/// The ESP32's UART divider, which reveals its 40 MHz crystal: at 115200 baud.
 const ESP32_CLKDIV: u32 = 0x3ff4_0014;
 /// Words 0 and 6 of the ESP32's eFuse block 0: `FLASH_CRYPT_CNT`, `ABS_DONE_0`.
 const ESP32_EFUSES: u32 = 0x3ff5_a000;
@@ -120,7 +120,7 @@ impl Registers {
         Self {
             model,
             values,
-            // Winbond, of the size that it tells.
+            // Winbond, with the size of this kind.
             flash_id: u32::from(kind.flash_size_log2) << 16 | 0x40ef,
         }
     }
@@ -129,7 +129,7 @@ impl Registers {
         self.values.get(&address).copied().unwrap_or_default()
     }
 
-    /// Writes the bits of `mask`; says whether that resets the chip.
+    /// Writes the bits of `mask`; returns whether that resets the chip.
     pub(crate) fn write(&mut self, address: u32, value: u32, mask: u32) -> bool {
         let value = (self.read(address) & !mask) | (value & mask);
         let [spi, usr2, w0] = self.model.spi;
@@ -149,7 +149,7 @@ impl Registers {
             return false;
         }
         self.values.insert(address, value);
-        // It bites some milliseconds after it was let off: when whoever did that has locked it.
+        // The watchdog resets milliseconds after it is armed, when the loader has locked it.
         self.model.has_watchdog
             && address == WDT_WRITE_PROTECT
             && value == 0

@@ -1,4 +1,4 @@
-//! NOR flash: erasing sets bits, a sector at a time; writing only clears them.
+//! NOR flash: erasing sets the bits of a sector; writing only clears bits.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ pub(crate) const SECTOR: usize = 0x1000;
 #[derive(Debug, Clone)]
 pub(crate) struct Flash {
     bytes: Vec<u8>,
-    /// The sectors that were erased, by their address.
+    /// Erased sectors, by offset.
     pub(crate) erased: BTreeSet<u32>,
-    /// The sectors that were written to, by their address.
+    /// Written sectors, by offset.
     pub(crate) written: BTreeSet<u32>,
 }
 
@@ -30,7 +30,7 @@ impl Flash {
         &self.bytes
     }
 
-    /// Erases the sectors that the range touches; says whether it is within the flash.
+    /// Erases the sectors in the range; returns whether it is inside the flash.
     pub(crate) fn erase(&mut self, offset: usize, length: usize) -> bool {
         let end = offset.saturating_add(length).next_multiple_of(SECTOR);
         if end > self.bytes.len() {
@@ -43,7 +43,7 @@ impl Flash {
         true
     }
 
-    /// Writes; says whether it is within the flash.
+    /// Writes; returns whether it is inside the flash.
     pub(crate) fn write(&mut self, offset: usize, data: &[u8], bad_cell: Option<u32>) -> bool {
         let Some(place) = self.bytes.get_mut(offset..offset + data.len()) else {
             return false;

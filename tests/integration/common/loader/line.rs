@@ -1,4 +1,4 @@
-//! The serial line: a pseudo-terminal. It takes a baud rate and has no DTR and no RTS.
+//! The serial line: a pseudo-terminal. It has a baud rate but no DTR and no RTS.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use rustix::termios::{OptionalActions, ioctl_tiocnxcl, tcgetattr, tcsetattr};
 pub(crate) struct Line {
     pub(crate) path: PathBuf,
     master: Option<File>,
-    /// Keeps the line there while nobody has it open.
+    /// Keeps the line open while no other process has it open.
     slave: OwnedFd,
 }
 
@@ -38,20 +38,20 @@ impl Line {
         }
     }
 
-    /// The baud rate that the other end has chosen.
+    /// The baud rate chosen at the other end.
     pub(crate) fn baud(&self) -> u32 {
         tcgetattr(&self.slave).map_or(0, |settings| settings.output_speed())
     }
 
-    /// The other end takes the port for itself alone, and leaves that behind when it closes it:
-    /// nobody but root could open it again while we hold it open.
-    fn let_others_in(&self) {
+    /// Clears the exclusive mode (TIOCEXCL) that the other end sets and leaves behind: only root
+    /// could open the port again while this end is open.
+    fn clear_exclusive(&self) {
         let _ = ioctl_tiocnxcl(&self.slave);
     }
 
-    /// What has come within a moment.
+    /// Bytes received within a moment.
     pub(crate) fn read(&mut self) -> Vec<u8> {
-        self.let_others_in();
+        self.clear_exclusive();
         let Some(master) = &mut self.master else {
             std::thread::park_timeout(Duration::from_millis(5));
             return Vec::new();
@@ -71,16 +71,15 @@ impl Line {
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        self.let_others_in();
+        self.clear_exclusive();
         if let Some(master) = &mut self.master {
             let _ = master.write_all(bytes);
         }
     }
 
-    /// Writes as much as there is room for; nothing where the other end takes nothing for so many
-    /// seconds.
+    /// Writes what fits; `None` when the other end reads nothing for this many seconds.
     pub(crate) fn write_some(&mut self, bytes: &[u8], seconds: i64) -> Option<usize> {
-        self.let_others_in();
+        self.clear_exclusive();
         let master = self.master.as_mut()?;
         rustix::io::ioctl_fionbio(&*master, true).unwrap();
         let mut polled = [PollFd::new(&*master, PollFlags::OUT)];
@@ -94,7 +93,7 @@ impl Line {
         master.write(bytes).ok()
     }
 
-    /// Pulls the cable.
+    /// Unplugs the cable.
     pub(crate) fn unplug(&mut self) {
         self.master = None;
     }

@@ -1,13 +1,13 @@
-//! A board with no firmware yet, on a pseudo-terminal: the ESP32-C3's ROM loader, the stub that is
-//! loaded into it, its flash, and what it prints once it boots. The classic ESP32, S2 and S3 are
-//! there as far as their registers and places in flash differ.
+//! A board without firmware on a pseudo-terminal: the ESP32-C3's ROM loader, the stub loaded into
+//! it, its flash, and its output after a reset. Classic ESP32, S2 and S3 differ in registers and
+//! flash offsets.
 //!
-//! It is kept honest in two ways: `esptool` reads and writes it (`tests/integration/flash/esptool.rs`), and its
-//! flash is NOR flash, in which writing without erasing leaves nonsense. It proves the protocol,
-//! the images, what is skipped and what is refused. It does not prove reset timing, USB or that a
-//! chip boots what was written, although it checks all that the ROM and the bootloader check.
+//! `esptool` reads and writes it (`flash/esptool.rs`), and its flash behaves as NOR flash, where
+//! writing without erasing corrupts data. It proves the protocol, the images, what is skipped and
+//! what is refused. It proves neither reset timing nor USB, nor that a chip boots the result,
+//! although it makes the checks of the ROM and the bootloader.
 //!
-//! The protocol is Espressif's "Serial Protocol" page of the esptool documentation.
+//! Protocol: "Serial Protocol" in Espressif's esptool documentation.
 
 mod boot;
 mod chip;
@@ -24,24 +24,24 @@ use std::thread;
 pub(crate) use flash::Flash;
 pub(crate) use modem::{Lines, Start, Wiring};
 
-/// What kind of board it is, and what is wrong with it.
+/// The kind of board, and its fault.
 #[derive(Debug, Clone)]
 pub(crate) struct Kind {
-    /// The chip id that it tells: 5 is the C3, 0 the ESP32, 2 the S2, 9 the S3.
+    /// The chip id that it reports: 5 is the C3, 0 the ESP32, 2 the S2, 9 the S3.
     pub(crate) chip_id: u32,
-    /// log2 of the flash's size, as its JEDEC id tells it: 0x16 is 4 MiB.
+    /// log2 of the flash size, as in its JEDEC id: 0x16 is 4 MiB.
     pub(crate) flash_size_log2: u8,
     /// Its MAC address.
     pub(crate) mac: [u8; 6],
-    /// Secure boot, flash encryption and the like, as `GET_SECURITY_INFO` tells them.
+    /// Secure boot, flash encryption and the like, as reported by `GET_SECURITY_INFO`.
     pub(crate) security_flags: u32,
-    /// Odd in the number of its bits where flash encryption is on.
+    /// Flash encryption is on when the number of its set bits is odd.
     pub(crate) crypt_count: u8,
-    /// What is wrong with it.
+    /// Its fault.
     pub(crate) fault: Fault,
-    /// What it does once it boots.
+    /// What it does after a reset.
     pub(crate) boot: Boot,
-    /// What resets it. Where anything does, it runs its program at first.
+    /// How it is reset. With any wiring, it runs its program at first.
     pub(crate) wiring: Wiring,
 }
 
@@ -60,73 +60,73 @@ impl Default for Kind {
     }
 }
 
-/// What is wrong with a board.
+/// The fault of a board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Nothing.
+    /// None.
     None,
-    /// It never answers: no board, or one that runs its program.
+    /// It never answers, like a board that runs its program.
     Silent,
     /// It answers everything with noise.
     Garbage,
     /// It loads no stub.
     RefusesStub,
-    /// It takes the stub, which never says that it runs.
+    /// It takes the stub, which never reports that it runs.
     StubDies,
     /// It refuses another baud rate.
     RefusesBaud,
-    /// Above 115200 baud what it says arrives as noise.
+    /// Above 115200 baud its answers arrive as noise.
     NoisyWhenFast,
-    /// Above 115200 baud nothing that is said arrives, either way.
+    /// Above 115200 baud nothing arrives in either direction.
     DeafWhenFast,
-    /// A bit at this address stays as it is not meant to be.
+    /// A stuck bit at this offset.
     BadCell(u32),
-    /// It falls silent after so many blocks of data.
+    /// It falls silent after this many blocks of data.
     DiesAfter(u32),
-    /// Its cable is pulled after so many blocks of data.
+    /// It is unplugged after this many blocks of data.
     UnpluggedAfter(u32),
 }
 
-/// What a board does once it boots.
+/// What a board does after a reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Boot {
-    /// What a board with our firmware does: `tcpctl sim` with the settings found in its flash.
+    /// Runs our firmware: `tcpctl sim` with the settings found in its flash.
     Firmware,
-    /// It boots and finds no network.
+    /// It finds no network.
     NoNetwork,
-    /// It says where it can be reached, and that is not so from here.
+    /// It prints an address that cannot be reached from here.
     Unreachable,
-    /// It says where it can be reached, and whoever is there closes without a word.
+    /// It prints its address, and its server closes without a reply.
     Closes,
-    /// It says that it has panicked.
+    /// It prints a panic.
     Panics,
-    /// It says nothing.
+    /// It prints nothing.
     Quiet,
 }
 
-/// What the board's thread and the test share.
+/// State shared by the board's thread and the test.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) kind: Kind,
     pub(crate) flash: Flash,
-    /// Which commands came, in order.
+    /// The commands received, in order.
     pub(crate) commands: Vec<u8>,
-    /// Bytes that came over the wire, and bytes that went back.
+    /// Bytes received and sent over the line.
     pub(crate) received: u64,
     pub(crate) sent: u64,
-    /// The time that these take on a wire of the baud rate of each, in nanoseconds.
+    /// Time these take on the line at the baud rate of each, in nanoseconds.
     pub(crate) wire_ns: u64,
-    /// Blocks of data that were written.
+    /// Blocks of data written.
     pub(crate) blocks: u32,
     /// BOOT and RESET are pressed by hand.
     pub(crate) press: bool,
     /// Each change of the modem lines.
     pub(crate) lines: Vec<Lines>,
-    /// Each start of the chip that they led to.
+    /// Each start of the chip caused by them.
     pub(crate) starts: Vec<Start>,
 }
 
-/// The board. It ends with this value.
+/// The board. It ends when dropped.
 pub(crate) struct Board {
     pub(crate) path: PathBuf,
     socket: PathBuf,
@@ -136,7 +136,7 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    /// A sound board with an erased flash, waiting in its loader.
+    /// A working board with an erased flash, in its loader.
     pub(crate) fn new() -> Self {
         Self::of(Kind::default())
     }
@@ -153,7 +153,7 @@ impl Board {
         Self::holding(kind, flash)
     }
 
-    /// A board with something in its flash.
+    /// A board with content in its flash.
     pub(crate) fn holding(kind: Kind, flash: Flash) -> Self {
         let wiring = kind.wiring;
         let state = Arc::new(Mutex::new(State {
@@ -191,7 +191,7 @@ impl Board {
         }
     }
 
-    /// Connects a command's modem lines to this board, which needs a C compiler.
+    /// Connects a command's modem lines to this board. Needs a C compiler.
     pub(crate) fn wire(&self, command: &mut std::process::Command) {
         modem::wire(command, &self.path, &self.socket);
     }
@@ -204,13 +204,13 @@ impl Board {
         self.state.lock().unwrap()
     }
 
-    /// What is in its flash.
+    /// Content of its flash.
     pub(crate) fn read(&self, offset: u32, length: usize) -> Vec<u8> {
         let at = offset as usize;
         self.state().flash.bytes()[at..at + length].to_vec()
     }
 
-    /// Holds BOOT and presses RESET: it is in its loader again, and forgets what came so far.
+    /// Holds BOOT and presses RESET: back in the loader, with cleared records.
     pub(crate) fn press_boot_and_reset(&self) {
         let mut state = self.state();
         state.press = true;
@@ -225,13 +225,13 @@ impl Board {
         state.starts.clear();
     }
 
-    /// It is sound from now on.
+    /// Removes the fault.
     pub(crate) fn heal(&self) {
         self.state().kind.fault = Fault::None;
         self.press_boot_and_reset();
     }
 
-    /// Whether nothing was erased and nothing was written.
+    /// Whether nothing was erased or written.
     pub(crate) fn is_untouched(&self) -> bool {
         let state = self.state();
         state.flash.erased.is_empty() && state.flash.written.is_empty()

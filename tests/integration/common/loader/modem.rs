@@ -1,8 +1,8 @@
-//! DTR and RTS: what a pseudo-terminal has not, and what a board's wiring makes of them.
+//! DTR and RTS, which a pseudo-terminal lacks, and their effect through a board's wiring.
 //!
-//! `modem.c` is loaded into the program under test and tells each change over a socket. It proves
-//! which sequence is chosen and that the logic of the wiring follows it into the loader and out of
-//! it; not the timing of capacitors, and no USB driver's own ideas.
+//! `modem.c` is preloaded into the program under test and reports each change over a socket. It
+//! proves the sequence chosen, and that the wiring's logic follows it into the loader and out
+//! again; not the timing of capacitors, nor the behavior of USB drivers.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -16,10 +16,10 @@ pub(crate) enum Wiring {
     /// Not at all: the port has no such lines.
     None,
     /// Two transistors behind a bridge: RTS alone holds the chip in reset, DTR alone pulls BOOT
-    /// low, both together do neither (the circuit of Espressif's development boards).
+    /// low, both together do neither (circuit of Espressif's development boards).
     Bridge,
     /// The chip's own USB (C3 technical reference manual, "USB Serial/JTAG Controller"): DTR alone
-    /// asks for the loader, neither takes that back, RTS alone resets.
+    /// requests the loader, neither clears the request, RTS alone resets.
     UsbJtag,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Lines {
     pub(crate) rts: bool,
 }
 
-/// What a chip does once it starts.
+/// What a chip does when it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
     /// It waits in its loader.
@@ -66,9 +66,9 @@ impl Modem {
         }
     }
 
-    /// Looks at the lines; tells each change to `seen`, with what it makes the chip do, before the
-    /// program goes on.
-    pub(crate) fn look(&mut self, mut seen: impl FnMut(Lines, Option<Start>)) {
+    /// Reads the lines; passes each change, with its effect on the chip, to `seen` before the
+    /// program continues.
+    pub(crate) fn poll(&mut self, mut seen: impl FnMut(Lines, Option<Start>)) {
         let Some(listener) = &self.listener else {
             return;
         };
@@ -92,7 +92,7 @@ impl Modem {
                     let _ = program.write_all(&byte);
                 }
                 Ok(_) => {
-                    // The program has ended: the system lets both go at a time.
+                    // The program has exited: the kernel releases both lines at once.
                     let start = self.change(Lines::default());
                     seen(Lines::default(), start);
                     return;
@@ -149,14 +149,14 @@ fn library() -> &'static Path {
             .status()
             .unwrap();
         assert!(built.success());
-        // One file, however many test processes there were.
+        // One file, even with several test processes.
         let shared = folder.join("modem.so");
         std::fs::rename(&library, &shared).unwrap();
         shared
     })
 }
 
-/// Gives a command the lines of the board behind `port`.
+/// Gives a command the modem lines of the board behind `port`.
 pub(crate) fn wire(command: &mut Command, port: &Path, socket: &Path) {
     command
         .env("LD_PRELOAD", library())

@@ -1,4 +1,4 @@
-//! The loaders: the ROM's, and the stub's once it was loaded.
+//! The loaders: the ROM's, and the stub after it is loaded.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,19 +36,18 @@ const ERASE_FLASH: u8 = 0xd0;
 const ERASE_REGION: u8 = 0xd1;
 const READ_FLASH: u8 = 0xd2;
 
-/// The loaders' error codes: a message that makes no sense, a check sum that is wrong, and a flash
-/// that did not take it.
+/// Error codes of the loaders: invalid message, wrong checksum, failed flash operation.
 const INVALID: u8 = 0x05;
 const BAD_CHECKSUM: u8 = 0x07;
 const FLASH_FAILED: u8 = 0x08;
 
-/// Who listens on the line.
+/// What receives bytes on the line.
 enum Listener {
     Rom,
     Stub,
-    /// The program in flash; it hears nothing.
+    /// The program in flash, which ignores them.
     App(Option<App>),
-    /// Nobody.
+    /// Nothing.
     Dead,
 }
 
@@ -59,25 +58,25 @@ struct Loader<'a> {
     kind: Kind,
     registers: Registers,
     listener: Listener,
-    /// What the loader's own UART is set to.
+    /// The baud rate of the loader's UART.
     baud: u32,
     writing: Option<Writing>,
 }
 
-/// A write that has begun.
+/// A write in progress.
 struct Writing {
     offset: usize,
-    /// Where it ends: what fills the last block up is not written.
+    /// Its end: padding of the last block is not written.
     end: usize,
     block_size: usize,
     inflater: Option<Decompress>,
-    /// How much of it the flash has, for a compressed one.
+    /// Bytes written so far, for a compressed write.
     done: usize,
-    /// Up to where it was erased.
+    /// End of the erased range.
     erased_to: usize,
 }
 
-/// Runs the board until it is told to stop.
+/// Runs the board until `stop`.
 pub(crate) fn run(line: Line, modem: Modem, state: &Mutex<State>, stop: &AtomicBool) {
     let kind = state.lock().unwrap().kind.clone();
     let mut loader = Loader {
@@ -95,16 +94,16 @@ pub(crate) fn run(line: Line, modem: Modem, state: &Mutex<State>, stop: &AtomicB
     }
     let mut decoder = slip::Decoder::default();
     while !stop.load(Ordering::Acquire) {
-        loader.look_at_the_buttons();
-        loader.look_at_the_lines();
-        loader.talk();
+        loader.poll_buttons();
+        loader.poll_modem_lines();
+        loader.forward_output();
         let bytes = loader.line.read();
-        let heard = loader.count(&bytes);
+        let is_audible = loader.count(&bytes);
         for byte in bytes {
             if let Some(frame) = decoder.push(byte)
-                && heard
+                && is_audible
             {
-                loader.hear(&frame);
+                loader.receive(&frame);
             }
         }
     }
@@ -115,7 +114,7 @@ impl Loader<'_> {
         self.state.lock().unwrap()
     }
 
-    fn look_at_the_buttons(&mut self) {
+    fn poll_buttons(&mut self) {
         let pressed = std::mem::take(&mut self.state().press);
         if pressed {
             self.start_loader();
@@ -131,10 +130,10 @@ impl Loader<'_> {
         self.writing = None;
     }
 
-    fn look_at_the_lines(&mut self) {
+    fn poll_modem_lines(&mut self) {
         let mut started = None;
         let state = self.state;
-        self.modem.look(|lines, start| {
+        self.modem.poll(|lines, start| {
             let mut state = state.lock().unwrap();
             state.lines.push(lines);
             state.starts.extend(start);
@@ -152,15 +151,15 @@ impl Loader<'_> {
         }
     }
 
-    /// Passes on what the program prints.
-    fn talk(&mut self) {
+    /// Forwards the program's output.
+    fn forward_output(&mut self) {
         if let Listener::App(Some(app)) = &mut self.listener {
-            let said = app.said();
-            self.line.write(&said);
+            let output = app.take_output();
+            self.line.write(&output);
         }
     }
 
-    /// Counts what came; says whether it could be heard: both ends have one baud rate.
+    /// Counts received bytes; returns whether both ends use the same baud rate.
     fn count(&mut self, bytes: &[u8]) -> bool {
         if bytes.is_empty() {
             return true;
@@ -174,7 +173,7 @@ impl Loader<'_> {
         !deaf && baud == self.baud && matches!(self.listener, Listener::Rom | Listener::Stub)
     }
 
-    fn hear(&mut self, frame: &[u8]) {
+    fn receive(&mut self, frame: &[u8]) {
         match self.kind.fault {
             Fault::Silent => return,
             Fault::Garbage => {
@@ -189,14 +188,14 @@ impl Loader<'_> {
         };
         let checksum = frame[4];
         self.state().commands.push(command);
-        if let Some(answer) = self.carry_out(command, checksum, data) {
+        if let Some(answer) = self.execute(command, checksum, data) {
             self.answer(command, &answer);
         }
         self.after(command, data);
     }
 
-    /// Carries out a command; `None` where the answer was given already, or never is.
-    fn carry_out(&mut self, command: u8, checksum: u8, data: &[u8]) -> Option<Answer> {
+    /// Executes a command; `None` where the answer was sent already, or is never sent.
+    fn execute(&mut self, command: u8, checksum: u8, data: &[u8]) -> Option<Answer> {
         let word = |at: usize| {
             let bytes = data.get(at * 4..at * 4 + 4)?;
             Some(u32::from_le_bytes(bytes.try_into().unwrap()))
@@ -204,7 +203,7 @@ impl Loader<'_> {
         let stub = matches!(self.listener, Listener::Stub);
         Some(match command {
             SYNC => {
-                // The ROM tells its version, the stub that it is one.
+                // The ROM returns its version, the stub a number that identifies it.
                 let value = if stub { 0 } else { 0x2012_0707 };
                 for _ in 0..7 {
                     self.answer(SYNC, &Answer::value(value));
@@ -290,7 +289,7 @@ impl Loader<'_> {
         })
     }
 
-    /// What a command does once it was answered.
+    /// What a command does after its answer.
     fn after(&mut self, command: u8, data: &[u8]) {
         let word = |at: usize| {
             data.get(at * 4..at * 4 + 4)
@@ -308,8 +307,8 @@ impl Loader<'_> {
             (CHANGE_BAUD, _) if self.kind.fault != Fault::RefusesBaud => {
                 self.baud = word(0).unwrap_or_default();
             }
-            // Told to reboot, the ROM starts the program. The stub's reset keeps the pins as they
-            // were sampled, and so comes back to the ROM's loader.
+            // On a reboot command the ROM starts the program. The stub's reset keeps the sampled
+            // boot pins, and so returns to the ROM's loader.
             (FLASH_END, Listener::Rom) if word(0) == Some(0) => self.boot(),
             (FLASH_END | DEFLATE_END, Listener::Stub) if word(0) == Some(0) => {
                 self.listener = Listener::Rom;
@@ -330,7 +329,7 @@ impl Loader<'_> {
         if offset + size > self.state().flash.bytes().len() {
             return Answer::error(INVALID);
         }
-        // The ROM erases at once, the stub as it goes.
+        // The ROM erases at once, the stub as it writes.
         let mut erased_to = offset;
         if !matches!(self.listener, Listener::Stub) {
             self.state().flash.erase(offset, size);
@@ -402,7 +401,7 @@ impl Loader<'_> {
         Some(Answer::done_if(written))
     }
 
-    /// The stub's fast reading: frames, each acknowledged, and the digest of it all.
+    /// The stub's fast read: frames, each acknowledged, and a digest of all of it.
     fn stream(&mut self, offset: u32, length: u32, block_size: u32) {
         let bytes = {
             let state = self.state();
@@ -411,14 +410,14 @@ impl Loader<'_> {
         let bytes = bytes.unwrap_or_default();
         for block in bytes.chunks(block_size.max(1) as usize) {
             self.send(&slip::encode(block));
-            // Each is acknowledged by the number of bytes so far; we send no second before that.
+            // Each is acknowledged with the number of bytes so far; the next is sent after that.
             let mut decoder = slip::Decoder::default();
             let mut patience = 200;
             'acknowledged: while patience > 0 {
                 patience -= 1;
-                let heard = self.line.read();
-                self.count(&heard);
-                for byte in heard {
+                let bytes = self.line.read();
+                self.count(&bytes);
+                for byte in bytes {
                     if decoder.push(byte).is_some() {
                         break 'acknowledged;
                     }
@@ -469,7 +468,7 @@ impl Loader<'_> {
     }
 }
 
-/// What a loader answers.
+/// An answer of a loader.
 struct Answer {
     value: u32,
     data: Vec<u8>,
@@ -512,7 +511,7 @@ impl Answer {
     }
 }
 
-/// The data of a block, if its check sum is right.
+/// The data of a block, if its checksum matches.
 fn payload(data: &[u8], checksum: u8) -> Option<&[u8]> {
     let block = data.get(16..)?;
     let length = u32::from_le_bytes(data.get(..4)?.try_into().unwrap()) as usize;

@@ -1,4 +1,4 @@
-//! SLIP (RFC 1055), as the loaders frame what they say.
+//! SLIP (RFC 1055), the framing of the loaders.
 
 const END: u8 = 0xc0;
 const ESC: u8 = 0xdb;
@@ -13,7 +13,7 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// The frame that this byte completes.
+    /// Returns the frame that this byte completes.
     pub(crate) fn push(&mut self, byte: u8) -> Option<Vec<u8>> {
         match (byte, self.inside) {
             (END, true) if !self.frame.is_empty() => {

@@ -1,12 +1,12 @@
-//! Boards on a cable, as Linux tells of them in `/sys`.
+//! Boards on a serial port, as Linux lists them in `/sys`.
 
 use super::avahi::{Avahi, NEEDS};
 use super::desk::{Desk, THERE, events};
 use crate::processes::{Board, Ended, Need, Process, skipped};
 
-/// The files that the kernel has of a C3 on a cable, whose device is `/dev/tty`, which is there
-/// everywhere. `ip netns exec` has given the shell a `/sys` of its own.
-const ON_A_CABLE: &str = r#"
+/// The sysfs entries of a C3 whose device is `/dev/tty`, which exists everywhere. `ip netns exec`
+/// provides a private `/sys`. In a session of its own, `/dev/tty` cannot be opened.
+const SYSFS: &str = r#"
 set -e
 cd /sys/class/tty
 mount -t tmpfs none .
@@ -21,11 +21,11 @@ ln -s ../fake/1-1/1-1:1.0 tty/device
 exec setsid "$@"
 "#;
 
-/// Runs `tcpctl` at a desk where a board is on a cable.
-fn on_a_cable(desk: &Desk, arguments: &[&str]) -> Ended {
+/// Runs `tcpctl` on a host with a board on a serial port.
+fn on_serial(desk: &Desk, arguments: &[&str]) -> Ended {
     let tcpctl = Board::tcpctl();
     let mut shell = desk.here.command("sh");
-    shell.args(["-c", ON_A_CABLE, "sh"]);
+    shell.args(["-c", SYSFS, "sh"]);
     shell.arg(tcpctl.get_program()).args(arguments);
     shell.env("XDG_CACHE_HOME", desk.cache.path());
     Process::start(shell).finish()
@@ -37,8 +37,8 @@ fn serial_and_network_entries_of_a_board_are_merged() {
         return;
     }
     let desk = Desk::new();
-    let on_a_cable = |line: &str| on_a_cable(&desk, &line.split(' ').collect::<Vec<_>>());
-    let ended = on_a_cable("discover --json --timeout 300ms");
+    let on_serial = |line: &str| on_serial(&desk, &line.split(' ').collect::<Vec<_>>());
+    let ended = on_serial("discover --json --timeout 300ms");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let [found] = &events(&ended)[..] else {
         panic!("{ended:?}")
@@ -49,7 +49,7 @@ fn serial_and_network_entries_of_a_board_are_merged() {
     assert_eq!(found["usb"]["manufacturer"], "Espressif");
 
     let _board = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
-    let ended = on_a_cable("discover");
+    let ended = on_serial("discover");
     let lines: Vec<_> = ended.stdout.lines().collect();
     let [line] = lines[..] else {
         panic!("{ended:?}")
@@ -57,7 +57,7 @@ fn serial_and_network_entries_of_a_board_are_merged() {
     for part in ["tcpctl-0001 ", "10.77.0.2:3000", "mdns+serial", "/dev/tty"] {
         assert!(line.contains(part), "{part}: {line}");
     }
-    let ended = on_a_cable("discover --no-serial --no-mdns --timeout 200ms");
+    let ended = on_serial("discover --no-serial --no-mdns --timeout 200ms");
     assert_eq!(ended.code, Some(1), "{ended:?}");
 }
 
@@ -67,7 +67,7 @@ fn unknown_serial_port_is_listed_with_verbose() {
         return;
     }
     let desk = Desk::new();
-    let unknown = ON_A_CABLE.replace("303a", "1234");
+    let unknown = SYSFS.replace("303a", "1234");
     let run = |arguments: &str| {
         let tcpctl = Board::tcpctl();
         let mut shell = desk.here.command("sh");
@@ -88,7 +88,7 @@ fn unknown_serial_port_is_listed_with_verbose() {
     }
 }
 
-/// What a board calls itself on the network is its name for `--port`, too.
+/// The name that a board has on the network also selects its port.
 #[test]
 fn port_option_accepts_a_network_name() {
     if skipped(&NEEDS) {
@@ -99,10 +99,10 @@ fn port_option_accepts_a_network_name() {
     let mac = "mac=02:74:63:70:00:01";
     let _published = avahi.publish_as("Board in the kitchen", "_tcpctl._tcp", 3000, &[mac]);
     let _other = avahi.publish_as("Another", "_tcpctl._tcp", 3001, &["mac=02:74:63:70:00:02"]);
-    // The port that it is found on is no terminal here: that it was found is what counts.
+    // The port cannot be opened, so the error shows that it was found.
     let named = |name: &str| {
         let arguments = ["monitor", "--timeout", "100ms", "--port", name];
-        let ended = on_a_cable(&desk, &arguments);
+        let ended = on_serial(&desk, &arguments);
         assert_eq!(ended.code, Some(70), "{ended:?}");
         ended.stderr
     };
@@ -111,12 +111,15 @@ fn port_option_accepts_a_network_name() {
         "board in the kitchen.local",
         "02:74:63:70:00:01",
     ] {
-        let said = named(name);
-        assert!(said.starts_with("error: /dev/tty: "), "{name}: {said}");
+        let message = named(name);
+        assert!(
+            message.starts_with("error: /dev/tty: "),
+            "{name}: {message}"
+        );
     }
-    let said = named("Another");
+    let message = named("Another");
     let expected = "the board 'Another' (02:74:63:70:00:02) is on no cable here";
-    assert!(said.contains(expected), "{said}");
-    let said = named("Nobody");
-    assert!(said.contains("no serial port 'Nobody'"), "{said}");
+    assert!(message.contains(expected), "{message}");
+    let message = named("Nobody");
+    assert!(message.contains("no serial port 'Nobody'"), "{message}");
 }
