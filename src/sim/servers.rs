@@ -167,7 +167,7 @@ pub async fn serve(
 fn server_config(spec: &Spec) -> Config<'_> {
     Config {
         service_time: clock::duration(spec.service_time),
-        ..Config::of(&spec.server)
+        ..Config::from_settings(&spec.server)
     }
 }
 

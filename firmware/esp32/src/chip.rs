@@ -1,7 +1,7 @@
 //! What differs between chips: name, memory, limits, thermometer.
 
 use esp_hal::ram;
-use tcpctl_greeter::plan::Limits;
+use tcpctl_greeter::radio_config::Limits;
 use tcpctl_greeter::reset::Reset;
 
 macro_rules! chips {

@@ -45,7 +45,7 @@ use embassy_time::Timer;
 use esp_hal::clock::CpuClock;
 use esp_hal::rng::Rng;
 use esp_hal::timer::timg::TimerGroup;
-use tcpctl_greeter::chosen::Chosen;
+use tcpctl_greeter::active_settings::ActiveSettings;
 use tcpctl_greeter::console::Panic;
 use tcpctl_greeter::reset::Reset;
 
@@ -83,17 +83,17 @@ async fn main(spawner: Spawner) -> ! {
     // Random only from here on: the radio's noise is the source.
     let random = Rng::new();
     let seed = u64::from(random.random()) << 32 | u64::from(random.random());
-    let chosen = match Chosen::apply(stored, &mut radio, chip::LIMITS, || random.random()) {
-        Ok(chosen) => leak(chosen),
+    let active = match ActiveSettings::apply(stored, &mut radio, chip::LIMITS, || random.random()) {
+        Ok(active) => leak(active),
         Err(error) => panic!("the radio rejects even the default settings: {error}"),
     };
-    let banner = chosen.banner(VERSION, reset);
+    let banner = active.banner(VERSION, reset);
     let mode = banner.mode;
     console.print(banner);
     if let Some(record) = &panic {
         console.print(Panic(panic::message(record)));
     }
-    chosen.explain(|line| console.print(line));
+    active.describe(|line| console.print(line));
     console.flush();
 
     #[cfg(any(feature = "esp32c3", feature = "esp32c6"))]
@@ -101,10 +101,10 @@ async fn main(spawner: Spawner) -> ! {
     #[cfg(not(any(feature = "esp32c3", feature = "esp32c6")))]
     let thermometer = chip::Thermometer;
     let board = Board {
-        settings: &chosen.settings,
-        config: chosen.server(),
-        host_name: leak(chosen.host_name()),
-        mac: chosen.mac,
+        settings: &active.settings,
+        config: active.server(),
+        host_name: leak(active.host_name()),
+        mac: active.mac,
         console,
         chip: leak(ChipStatus::new(mode, thermometer)),
         watchdog,

@@ -7,9 +7,9 @@ use esp_radio::wifi::sta::StationConfig;
 use esp_radio::wifi::{
     AuthenticationMethodConfig, Config, ControllerConfig, Interface, WifiController, WifiError,
 };
-use tcpctl_greeter::chosen;
+use tcpctl_greeter::active;
 use tcpctl_greeter::driver::DriverError;
-use tcpctl_greeter::plan::Plan;
+use tcpctl_greeter::radio_config::RadioConfig;
 use tcpctl_settings::{Mode, Security};
 
 use crate::raw;
@@ -38,7 +38,7 @@ impl Radio {
         Self { controller, events }
     }
 
-    fn configure(&mut self, plan: &Plan<'_>) -> Result<(), WifiError> {
+    fn configure(&mut self, plan: &RadioConfig<'_>) -> Result<(), WifiError> {
         let ssid = plan.ssid.as_bytes().try_into()?;
         let authentication = match plan.security {
             Security::Open => AuthenticationMethodConfig::Open,
@@ -68,12 +68,12 @@ impl Radio {
     }
 }
 
-impl chosen::Radio for Radio {
+impl active_settings::Radio for Radio {
     fn mac_address(&self, mode: Mode) -> [u8; 6] {
         interface(mode).mac_address()
     }
 
-    fn apply(&mut self, plan: &Plan<'_>) -> Result<(), DriverError> {
+    fn apply(&mut self, plan: &RadioConfig<'_>) -> Result<(), DriverError> {
         self.configure(plan).map_err(driver_error)
     }
 }

@@ -190,7 +190,7 @@ async fn open(
     console: &'static Console,
     port: u16,
 ) {
-    access_point::stay_open(stack, port, online, |line| console.print(line)).await;
+    access_point::track_link(stack, port, online, |line| console.print(line)).await;
 }
 
 /// The DHCP server of an access point.

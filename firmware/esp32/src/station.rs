@@ -9,7 +9,7 @@ use embassy_time::{Duration, Timer, with_timeout};
 use esp_radio::wifi::event::{EventInfo, EventSubscriber};
 use esp_radio::wifi::{ConnectionError, WifiController};
 use tcpctl_greeter::console::Ready;
-use tcpctl_greeter::station::{self, Event, Failure, Loss, News};
+use tcpctl_greeter::station::{self, Event, Failure, Loss, NetworkChange};
 use tcpctl_settings::{Security, Settings};
 
 use crate::boot_guard;
@@ -62,7 +62,7 @@ pub(crate) async fn stay(
                 address: SocketAddrV4::new(address, port),
             }),
             Event::Offline(_) => chip.rssi_dbm.set(None),
-            Event::Joining | Event::Failed { .. } | Event::GivenUp(_) => {}
+            Event::Joining | Event::Failed { .. } | Event::Rejected(_) => {}
         }
     })
     .await;
@@ -115,15 +115,15 @@ impl station::Radio for ChipRadio {
         }
     }
 
-    async fn news(&mut self, address: Ipv4Addr) -> News {
+    async fn next_change(&mut self, address: Ipv4Addr) -> NetworkChange {
         loop {
             Timer::after(POLL_INTERVAL).await;
             if !self.controller.is_connected() {
-                return News::Lost(Loss::Link);
+                return NetworkChange::Lost(Loss::Link);
             }
             match self.address() {
-                None => return News::Lost(Loss::Lease),
-                Some(now) if now != address => return News::Moved(now),
+                None => return NetworkChange::Lost(Loss::Lease),
+                Some(now) if now != address => return NetworkChange::Moved(now),
                 Some(_) => {}
             }
             let rssi = self.controller.rssi().ok();

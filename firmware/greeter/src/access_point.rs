@@ -1,4 +1,4 @@
-//! A board that is its own access point: its address, the addresses that it gives, and who is there.
+//! A board in access point mode: its address, its DHCP pool, its stations.
 
 use core::fmt::Display;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -9,19 +9,19 @@ use crate::console::{Mac, Ready, Station};
 use crate::dhcp;
 use crate::presence::Presence;
 
-/// The board's address, the tutorial's.
+/// Address of the board.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
-/// The network's prefix.
+/// Prefix length of the network.
 pub const PREFIX: u8 = 24;
-/// What the DHCP server gives; below is room for hosts with addresses of their own.
+/// The DHCP pool. Lower addresses are free for static hosts.
 const POOL: (Ipv4Addr, Ipv4Addr) = (
     Ipv4Addr::new(192, 168, 1, 100),
     Ipv4Addr::new(192, 168, 1, 115),
 );
-/// How many those are: more than the stations that any of the radios takes.
+/// Size of the pool: more than any radio accepts stations.
 pub const POOL_SIZE: usize = 16;
 
-/// The address of an access point, for its stack.
+/// IP configuration of the stack.
 pub fn network() -> StaticConfigV4 {
     StaticConfigV4 {
         address: Ipv4Cidr::new(ADDRESS, PREFIX),
@@ -30,22 +30,21 @@ pub fn network() -> StaticConfigV4 {
     }
 }
 
-/// Lets the servers come once the access point is up, on `port`, and go when it is down, and says
-/// so, a line at a time.
-pub async fn stay_open<const N: usize>(
+/// Tracks whether the access point is up, for the servers on `port`, and emits console lines.
+pub async fn track_link<const N: usize>(
     stack: Stack<'_>,
     port: u16,
     presence: &Presence<N>,
-    mut say: impl FnMut(&dyn Display),
+    mut emit: impl FnMut(&dyn Display),
 ) -> ! {
     let address = SocketAddrV4::new(ADDRESS, port);
     loop {
         stack.wait_link_up().await;
         presence.set(true);
-        say(&Ready { address });
+        emit(&Ready { address });
         stack.wait_link_down().await;
         presence.set(false);
-        say(&"network lost reason=\"the access point is down\"");
+        emit(&"network lost reason=\"the access point is down\"");
     }
 }
 
@@ -53,30 +52,30 @@ pub async fn stay_open<const N: usize>(
 pub fn dhcp_server() -> dhcp::Server<POOL_SIZE> {
     dhcp::Config::new(ADDRESS, PREFIX, POOL.0, POOL.1)
         .and_then(dhcp::Server::new)
-        .unwrap_or_else(|error| unreachable!("the constants above are a pool: {error}"))
+        .unwrap_or_else(|error| unreachable!("the pool is valid: {error}"))
 }
 
-/// The stations that are associated, at most `N`.
+/// The associated stations, at most `N`.
 ///
-/// A radio repeats itself and forgets: a station that joins twice is one station, and one that was
-/// never seen to join can leave.
+/// Radios repeat events and lose some: a repeated join counts once, and a station can leave without
+/// a join.
 #[derive(Debug, Clone)]
 pub struct Stations<const N: usize>(heapless::Vec<Mac, N>);
 
 impl<const N: usize> Stations<N> {
-    /// Nobody.
+    /// No stations.
     pub const fn new() -> Self {
         Self(heapless::Vec::new())
     }
 
-    /// The radio says that a station has joined: the console's line, if that is news.
+    /// Records a join. Returns the console line if the station is new.
     pub fn joined(&mut self, mac: [u8; 6]) -> Option<Station> {
         let mac = Mac(mac);
-        let news = !self.0.contains(&mac) && self.0.push(mac).is_ok();
-        news.then_some(Station::Joined(mac))
+        let is_new = !self.0.contains(&mac) && self.0.push(mac).is_ok();
+        is_new.then_some(Station::Joined(mac))
     }
 
-    /// The radio says that a station has left: the console's line, if that is news.
+    /// Records a leave. Returns the console line if the station was known.
     pub fn left(&mut self, mac: [u8; 6]) -> Option<Station> {
         let mac = Mac(mac);
         let place = self.0.iter().position(|known| *known == mac)?;
@@ -84,7 +83,7 @@ impl<const N: usize> Stations<N> {
         Some(Station::Left(mac))
     }
 
-    /// How many are there.
+    /// Number of stations.
     pub fn count(&self) -> usize {
         self.0.len()
     }
@@ -111,11 +110,11 @@ mod tests {
     use embassy_time::Duration;
 
     use super::*;
-    use crate::cable_tests::Cable;
+    use crate::link_tests::Link;
     use crate::test_clock::advance;
 
     #[test]
-    fn the_pool_is_one_in_the_network() {
+    fn pool_is_within_the_network() {
         let _ = dhcp_server();
         let network = network();
         assert_eq!(network.address.to_string(), "192.168.1.1/24");
@@ -126,19 +125,19 @@ mod tests {
     }
 
     #[test]
-    fn servers_are_there_while_the_access_point_is_up() {
-        let cable = Cable::default();
-        cable.unplug(true);
+    fn servers_run_while_the_access_point_is_up() {
+        let link = Link::default();
+        link.unplug(true);
         let mut resources = StackResources::<2>::new();
         let config = Config::ipv4_static(network());
-        let (stack, mut runner) = embassy_net::new(cable.board(), config, &mut resources, 1);
+        let (stack, mut runner) = embassy_net::new(link.board(), config, &mut resources, 1);
         let presence = Presence::<1>::new();
-        let said = RefCell::new(Vec::<String>::new());
+        let lines = RefCell::new(Vec::<String>::new());
         let serving = Cell::new(0);
 
         let mut network = pin!(runner.run());
-        let mut access_point = pin!(stay_open(stack, 3000, &presence, |line| {
-            said.borrow_mut().push(line.to_string());
+        let mut access_point = pin!(track_link(stack, 3000, &presence, |line| {
+            lines.borrow_mut().push(line.to_string());
         }));
         let mut server = pin!(presence.serve_online(async || {
             serving.set(serving.get() + 1);
@@ -155,19 +154,19 @@ mod tests {
             (presence.is_online(), serving.get())
         };
         assert_eq!(run(), (false, 0), "the radio is not up yet");
-        cable.unplug(false);
+        link.unplug(false);
         assert_eq!(run(), (true, 1));
-        cable.unplug(true);
+        link.unplug(true);
         assert_eq!(run(), (false, 1));
-        cable.unplug(false);
-        assert_eq!(run(), (true, 2), "it is served anew");
+        link.unplug(false);
+        assert_eq!(run(), (true, 2), "served again");
         let ready = "ready addr=192.168.1.1:3000";
         let lost = "network lost reason=\"the access point is down\"";
-        assert_eq!(*said.borrow(), [ready, lost, ready]);
+        assert_eq!(*lines.borrow(), [ready, lost, ready]);
     }
 
     #[test]
-    fn who_comes_and_goes_is_said_once_and_counted() {
+    fn joins_and_leaves_are_reported_once() {
         let [a, b, c] = [1, 2, 3].map(|last| [2, 0, 0, 0, 0, last]);
         let mut stations = Stations::<2>::new();
         let said = |station: Option<Station>| station.map(|station| station.to_string());
@@ -176,20 +175,20 @@ mod tests {
             said(stations.joined(a)),
             line("station joined mac=02:00:00:00:00:01")
         );
-        assert_eq!(said(stations.joined(a)), None, "no news");
+        assert_eq!(said(stations.joined(a)), None, "repeated");
         assert_eq!(
             said(stations.joined(b)),
             line("station joined mac=02:00:00:00:00:02")
         );
-        assert_eq!(said(stations.joined(c)), None, "no room, and no panic");
+        assert_eq!(said(stations.joined(c)), None, "no room");
         assert_eq!(stations.count(), 2);
         assert_eq!(
             said(stations.left(a)),
             line("station left mac=02:00:00:00:00:01")
         );
-        assert_eq!(said(stations.left(a)), None, "no news");
-        assert_eq!(said(stations.left(c)), None, "never seen to join");
+        assert_eq!(said(stations.left(a)), None, "repeated");
+        assert_eq!(said(stations.left(c)), None, "unknown station");
         assert_eq!(stations.count(), 1);
-        assert!(stations.joined(a).is_some(), "it is back");
+        assert!(stations.joined(a).is_some(), "joined again");
     }
 }

@@ -1,32 +1,31 @@
-//! Whose turn it is: a few workers, given out in arrival order.
+//! Assigns workers to connections in arrival order.
 //!
-//! smoltcp has no listen backlog: one socket takes one connection, and a SYN that finds no
-//! listening socket is refused at once (RFC 9293, section 3.10.7.1). So a backlog of *b* behind
-//! *w* workers is *w + b* sockets, all of them listening, and *w* permits: a connection beyond
-//! the first *w* is accepted and then waits here for a permit.
+//! smoltcp has no listen backlog: a socket accepts one connection, and a SYN without a listening
+//! socket is refused (RFC 9293 §3.10.7.1). A backlog of *b* behind *w* workers is therefore *w + b*
+//! listening sockets and *w* permits. Further connections are accepted and wait here for a permit.
 
 use core::cell::Cell;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::semaphore::{FairSemaphore, Semaphore, SemaphoreReleaser};
 
-/// The workers of one server, and the queue before them.
+/// The workers of one server, and the queue for them.
 ///
-/// `SLOTS` bounds how many connections can wait or be served at the same time.
+/// `SLOTS` bounds the number of connections.
 pub struct Backlog<const SLOTS: usize> {
     permits: FairSemaphore<NoopRawMutex, SLOTS>,
     waiting: Cell<usize>,
     serving: Cell<usize>,
 }
 
-/// One worker at work; given back when it is dropped.
+/// A busy worker, released when dropped.
 pub struct Worker<'a, const SLOTS: usize> {
     backlog: &'a Backlog<SLOTS>,
     _permit: SemaphoreReleaser<'a, FairSemaphore<NoopRawMutex, SLOTS>>,
 }
 
 impl<const SLOTS: usize> Backlog<SLOTS> {
-    /// A queue before `workers` workers.
+    /// A queue for this many workers.
     pub const fn new(workers: usize) -> Self {
         Self {
             permits: FairSemaphore::new(workers),
@@ -35,11 +34,9 @@ impl<const SLOTS: usize> Backlog<SLOTS> {
         }
     }
 
-    /// Waits for a worker; those who asked earlier come first. Dropping the future leaves the
-    /// queue.
+    /// Waits for a worker, in order of arrival. Dropping the future leaves the queue.
     ///
-    /// Returns `None` when more than `SLOTS` callers wait, which a server with `SLOTS` slots
-    /// never sees.
+    /// Returns `None` if more than `SLOTS` callers wait.
     pub async fn worker(&self) -> Option<Worker<'_, SLOTS>> {
         let _place = Occupied::new(&self.waiting);
         let permit = self.permits.acquire(1).await.ok()?;
@@ -50,7 +47,7 @@ impl<const SLOTS: usize> Backlog<SLOTS> {
         })
     }
 
-    /// Connections that have been accepted and wait for a worker.
+    /// Connections that wait for a worker.
     pub fn waiting(&self) -> usize {
         self.waiting.get()
     }
@@ -67,7 +64,7 @@ impl<const SLOTS: usize> Drop for Worker<'_, SLOTS> {
     }
 }
 
-/// Counts itself for as long as it lives.
+/// Increments a count while it lives.
 struct Occupied<'a>(&'a Cell<usize>);
 
 impl<'a> Occupied<'a> {
@@ -96,13 +93,13 @@ mod tests {
     }
 
     #[test]
-    fn workers_are_given_out_in_arrival_order() {
+    fn workers_are_assigned_in_arrival_order() {
         let backlog = Backlog::<4>::new(1);
         let mut first = pin!(backlog.worker());
         let mut second = pin!(backlog.worker());
         let mut third = pin!(backlog.worker());
         let Poll::Ready(Some(worker)) = poll(first.as_mut()) else {
-            panic!("a free worker is given at once");
+            panic!("a free worker is assigned at once");
         };
         assert!(poll(second.as_mut()).is_pending());
         assert!(poll(third.as_mut()).is_pending());
@@ -119,11 +116,11 @@ mod tests {
     }
 
     #[test]
-    fn one_who_leaves_the_queue_loses_the_place_to_the_next() {
+    fn leaving_the_queue_frees_the_position() {
         let backlog = Backlog::<4>::new(1);
         let mut first = pin!(backlog.worker());
         let Poll::Ready(Some(worker)) = poll(first.as_mut()) else {
-            panic!("a free worker is given at once");
+            panic!("a free worker is assigned at once");
         };
         let mut third = pin!(backlog.worker());
         {
@@ -137,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn no_worker_at_all_serves_nobody() {
+    fn without_workers_connections_wait() {
         let backlog = Backlog::<1>::new(0);
         let mut only = pin!(backlog.worker());
         assert!(poll(only.as_mut()).is_pending());

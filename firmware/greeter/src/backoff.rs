@@ -1,12 +1,9 @@
-//! How long to wait before trying again: longer each time, up to a cap, and never in step with
-//! others.
+//! Exponential backoff with jitter.
 
 use embassy_time::Duration;
 
-/// Growing waits with jitter.
-///
-/// A router that comes back after a power cut meets every board of the house at once; random
-/// halves of the wait spread them out.
+/// Delays that double up to a maximum. The random half of each delay spreads boards that lost the
+/// same network.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     next: Duration,
@@ -19,17 +16,16 @@ impl Backoff {
     /// The longest wait, before jitter.
     pub const LONGEST: Duration = Duration::from_secs(60);
 
-    /// Waits from the first one on; `seed` differs from board to board.
+    /// Starts with the first delay. `seed` differs from board to board.
     pub const fn new(seed: u64) -> Self {
         Self {
             next: Self::FIRST,
-            // Zero is the one state that a xorshift generator never leaves.
+            // A xorshift generator never leaves the state zero.
             random: seed | 1 << 63,
         }
     }
 
-    /// The next wait: between half of the present one and the whole, and the one after it is twice
-    /// as long.
+    /// The next delay: between half of the current one and all of it. Doubles the current one.
     pub fn wait(&mut self) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(Self::LONGEST);
@@ -37,7 +33,7 @@ impl Backoff {
         Duration::from_ticks(half + self.random() % (half + 1))
     }
 
-    /// It worked: the next failure starts small again.
+    /// Restarts with the first delay.
     pub fn reset(&mut self) {
         self.next = Self::FIRST;
     }
@@ -56,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_the_cap_and_start_again() {
+    fn delays_double_up_to_the_maximum() {
         for seed in 0..100 {
             let mut backoff = Backoff::new(seed);
             for whole in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
@@ -70,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn two_boards_do_not_wait_in_step() {
+    fn boards_have_different_delays() {
         let waits = |seed| {
             let mut backoff = Backoff::new(seed);
             [(); 6].map(|()| backoff.wait())

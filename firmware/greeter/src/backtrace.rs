@@ -1,21 +1,20 @@
-//! Where a panic came from, as far as its stack tells.
+//! Backtrace of a panic, from the words of its stack.
 //!
-//! Without frame pointers nobody knows which words of a stack are return addresses. So all that
-//! could be are told, the innermost first: those of the calls that led here, and among them some of
-//! calls that returned earlier and whose words nothing has overwritten.
+//! Without frame pointers every word that could be a return address is listed, innermost first. Some
+//! belong to earlier calls whose stack has not been overwritten.
 
 use core::fmt;
 use core::ops::Range;
 
-/// The most addresses that are told.
-pub const MOST: usize = 16;
+/// Most addresses of a backtrace.
+pub const MAX_ADDRESSES: usize = 16;
 
-/// Bytes from a return address back into the call before it: the least that a RISC-V call takes. The
-/// return address itself can be the next function's, where a call never returns.
+/// Bytes from a return address back into the call: the shortest RISC-V call. The return address
+/// itself can belong to the next function if the call never returns.
 const INTO_CALL: u32 = 2;
 
-/// The calls that the words of a stack may return to, each as an address within the call's
-/// instruction; repeats in a row once, and [`MOST`] at the most. `code` is where the program is.
+/// Addresses of the calls that the words of a stack may return to, without consecutive repeats. `code`
+/// is the address range of the program.
 pub fn calls<const N: usize>(
     words: impl Iterator<Item = u32> + Clone,
     code: [Range<u32>; N],
@@ -26,11 +25,11 @@ pub fn calls<const N: usize>(
         .map(|word| word.wrapping_sub(INTO_CALL))
         .filter(move |call| code.iter().any(|range| range.contains(call)))
         .filter(move |&call| last.replace(call) != Some(call))
-        .take(MOST)
+        .take(MAX_ADDRESSES)
 }
 
-/// The console's line of them: `backtrace 0x42001234 0x420056f0`, as `tcpctl monitor --elf` explains
-/// it, or `backtrace none`.
+/// Displays as `backtrace 0x42001234 0x420056f0`, which `tcpctl monitor --elf` resolves, or as
+/// `backtrace none`.
 pub struct Backtrace<I>(pub I);
 
 impl<I: Iterator<Item = u32> + Clone> fmt::Display for Backtrace<I> {
@@ -56,12 +55,12 @@ mod tests {
     /// In flash and in RAM.
     const CODE: [Range<u32>; 2] = [0x4200_0020..0x4200_1000, 0x4038_0000..0x4038_0100];
 
-    fn told(words: &[u32]) -> Vec<u32> {
+    fn addresses(words: &[u32]) -> Vec<u32> {
         calls(words.iter().copied(), CODE).collect()
     }
 
     #[test]
-    fn only_what_follows_code_can_be_returned_to() {
+    fn only_addresses_behind_code_are_listed() {
         let no_code = [
             0,
             1,
@@ -74,15 +73,15 @@ mod tests {
             0x4200_0101,
             0x4200_1002,
         ];
-        assert_eq!(told(&no_code), []);
+        assert_eq!(addresses(&no_code), []);
         // The end is what the program's last call returns to.
         let code = [0x4200_0022, 0x4200_1000, 0x4038_0002, 0x4038_0100];
         let calls = [0x4200_0020, 0x4200_0ffe, 0x4038_0000, 0x4038_00fe];
-        assert_eq!(told(&code), calls);
+        assert_eq!(addresses(&code), calls);
     }
 
     #[test]
-    fn repeats_in_a_row_are_told_once_whatever_is_between_that_is_no_code() {
+    fn consecutive_repeats_are_listed_once() {
         let words = [
             0x4200_0102,
             0x4200_0102,
@@ -91,22 +90,21 @@ mod tests {
             0x4200_0202,
             0x4200_0102,
         ];
-        assert_eq!(told(&words), [0x4200_0100, 0x4200_0200, 0x4200_0100]);
+        assert_eq!(addresses(&words), [0x4200_0100, 0x4200_0200, 0x4200_0100]);
     }
 
     #[test]
-    fn a_deep_stack_is_cut_at_its_outer_end() {
+    fn deep_stack_is_truncated() {
         let words: Vec<_> = (1..100).map(|call| 0x4200_0100 + 4 * call).collect();
-        let told = told(&words);
-        assert_eq!(told.len(), MOST);
-        assert_eq!(told[0], 0x4200_0102);
+        let found = addresses(&words);
+        assert_eq!(found.len(), MAX_ADDRESSES);
+        assert_eq!(found[0], 0x4200_0102);
     }
 
     #[test]
-    fn the_line_has_all_eight_digits_of_each() {
+    fn addresses_have_eight_digits() {
         let line = Backtrace(calls([0x4200_0102, 0, 0x4038_0010].into_iter(), CODE));
         assert_eq!(line.to_string(), "backtrace 0x42000100 0x4038000e");
-        // The same again: printing takes nothing away.
         assert_eq!(line.to_string(), "backtrace 0x42000100 0x4038000e");
         let line = Backtrace(calls([].into_iter(), CODE));
         assert_eq!(line.to_string(), "backtrace none");

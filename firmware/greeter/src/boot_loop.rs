@@ -1,12 +1,10 @@
-//! Settings that make a board fail at every start must not keep it out of reach for ever.
+//! Boot-loop guard: settings that make every start fail are ignored, so the board stays reachable.
 //!
-//! The board counts its starts in memory that a reset leaves alone, and stops counting once it has
-//! been on its network for a while. A start that comes after [`PATIENCE`] failed ones in a row, by a
-//! panic or by the watchdog, uses the default settings. Those in flash stay there, and have another
-//! chance at the next reset of any other kind: nothing that was lost by chance is lost for good.
+//! The board counts its starts in memory that survives a reset, until it has been on its network for
+//! a while. After [`MAX_FAILED_STARTS`] starts in a row that ended in a panic or a watchdog reset, the
+//! default settings apply. The stored ones are kept and tried again after any other reset.
 //!
-//! The same memory tells the next start of settings that the radio's driver did not take once it was
-//! to join a network with them: that start does without them, too.
+//! The same memory records settings that the radio driver refused. The next start ignores them, too.
 
 use core::fmt;
 
@@ -15,37 +13,37 @@ use embassy_time::Duration;
 use crate::driver::DriverError;
 use crate::reset::Reset;
 
-/// As many starts in a row may fail before the settings are blamed.
-pub const PATIENCE: u8 = 3;
+/// Failed starts in a row after which the settings are ignored.
+pub const MAX_FAILED_STARTS: u8 = 3;
 
-/// On its network for so long, a board has started; what goes wrong later counts anew.
+/// Time on the network after which a start has succeeded.
 pub const SETTLED: Duration = Duration::from_secs(10);
 
-/// The bytes of a record.
+/// Length of a record, in bytes.
 pub const LEN: usize = 6;
 
-/// What stands in memory once the start has succeeded: nothing.
+/// The record after a successful start.
 pub const NO_RECORD: [u8; LEN] = [0; LEN];
 
-/// At power-on memory holds anything; a record of a start that has not succeeded begins with this,
+/// Magic of a start that has not succeeded. Memory is random at power-on.
 const STARTED: [u8; 4] = *b"STRT";
-/// and one of settings that the driver did not take with this.
+/// Magic of settings that the driver refused.
 const REJECTED: [u8; 4] = *b"RJCT";
 
-/// A start of the board, and what went wrong before it.
+/// A start of the board, with the failures before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
-    /// Starts in a row that came to nothing, up to the last one.
+    /// Failed starts in a row.
     failed: u8,
-    /// What the driver said to the settings in the run before.
+    /// Why the driver refused the settings in the previous run.
     rejected: Option<DriverError>,
 }
 
 impl Start {
-    /// The start that follows `reset`, with what the run before left in memory.
+    /// The start after `reset`, with the record of the previous run.
     pub fn after(reset: Reset, record: [u8; LEN]) -> Self {
         let failed = read(STARTED, record).filter(|_| reset.is_failure());
-        // Written by the run before and by no other: any reset may have followed it.
+        // Any kind of reset may follow this record.
         let rejected = read(REJECTED, record)
             .and_then(|code| DriverError::ALL.get(usize::from(code)).copied());
         Self {
@@ -54,34 +52,32 @@ impl Start {
         }
     }
 
-    /// What to leave in memory until this start has succeeded.
+    /// The record to keep until this start has succeeded.
     pub const fn record(self) -> [u8; LEN] {
         write(STARTED, self.failed.saturating_add(1))
     }
 
-    /// What to leave in memory before a reset that does without the settings, because the driver
-    /// says `error` to them.
+    /// The record for a restart without the settings, which the driver refused with `error`.
     pub fn rejected(error: DriverError) -> [u8; LEN] {
         let place = DriverError::ALL.iter().position(|it| *it == error);
-        // One of five.
         write(REJECTED, place.unwrap_or_default().to_le_bytes()[0])
     }
 
-    /// Why the settings in flash are left alone, if they are.
-    pub fn blame(self) -> Option<Blamed> {
+    /// Why the stored settings are ignored, if they are.
+    pub fn ignore_reason(self) -> Option<IgnoreReason> {
         match self.rejected {
-            Some(error) => Some(Blamed::Rejected(error)),
-            None => (self.failed >= PATIENCE).then_some(Blamed::Failed),
+            Some(error) => Some(IgnoreReason::Rejected(error)),
+            None => (self.failed >= MAX_FAILED_STARTS).then_some(IgnoreReason::Failed),
         }
     }
 }
 
-/// A record of a number.
+/// A record with a number.
 const fn write([m0, m1, m2, m3]: [u8; 4], number: u8) -> [u8; LEN] {
     [m0, m1, m2, m3, number, !number]
 }
 
-/// The number of a record that begins with `magic`.
+/// The number of a record with this magic.
 fn read(magic: [u8; 4], record: [u8; LEN]) -> Option<u8> {
     match record.strip_prefix(&magic) {
         Some(&[number, check]) if check == !number => Some(number),
@@ -89,28 +85,24 @@ fn read(magic: [u8; 4], record: [u8; LEN]) -> Option<u8> {
     }
 }
 
-/// The settings in flash are left alone. Displays as the reason.
+/// Why the stored settings are ignored. Displays as the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blamed {
-    /// [`PATIENCE`] starts in a row failed.
+pub enum IgnoreReason {
+    /// [`MAX_FAILED_STARTS`] starts in a row failed.
     Failed,
-    /// The radio's driver did not take them when it was to join a network.
+    /// The radio driver refused them.
     Rejected(DriverError),
 }
 
-impl fmt::Display for Blamed {
+impl fmt::Display for IgnoreReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed => write!(
                 f,
-                "{PATIENCE} starts in a row ended in a panic or by the watchdog"
-            )?,
-            Self::Rejected(error) => error.fmt(f)?,
+                "{MAX_FAILED_STARTS} starts in a row ended in a panic or a watchdog reset"
+            ),
+            Self::Rejected(error) => error.fmt(f),
         }
-        f.write_str(
-            "; the stored settings are left alone until the next reset; write others with `tcpctl \
-             flash`",
-        )
     }
 }
 
@@ -122,24 +114,24 @@ mod tests {
 
     use super::*;
 
-    /// How a run goes.
+    /// One run of the board.
     #[derive(Clone, Copy)]
     enum Run {
-        /// On its network for a while, then reset like this.
+        /// Settles on its network, then resets.
         Settles(Reset),
-        /// Reset like this before that.
+        /// Resets before that.
         Ends(Reset),
     }
     use Run::{Ends, Settles};
 
-    /// Lets a board start and end as told; says for each run whether it used its settings.
+    /// Simulates runs. Returns for each whether it used its settings.
     fn play(memory: [u8; LEN], runs: &[Run]) -> Vec<bool> {
         let mut memory = memory;
         let mut reset = Reset::PowerOn;
         let mut used = Vec::new();
         for run in runs {
             let start = Start::after(reset, memory);
-            used.push(start.blame().is_none());
+            used.push(start.ignore_reason().is_none());
             memory = start.record();
             reset = match *run {
                 Settles(reset) => {
@@ -160,7 +152,7 @@ mod tests {
     };
 
     #[test]
-    fn a_fourth_start_does_without_settings_that_failed_three_times() {
+    fn settings_are_ignored_after_three_failed_starts() {
         let runs = [
             Ends(Reset::Panic),
             Ends(Reset::Watchdog),
@@ -171,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_get_another_chance_at_the_next_reset() {
+    fn settings_are_tried_again_after_another_reset() {
         let three = [Ends(Reset::Panic); 3];
         for reset in [
             Reset::PowerOn,
@@ -192,22 +184,22 @@ mod tests {
     }
 
     #[test]
-    fn defaults_that_fail_too_stay_the_defaults_however_often() {
+    fn failing_defaults_stay_in_force() {
         let used = play(NO_RECORD, &[Ends(Reset::Panic); 600]);
         assert_eq!(used[..3], [true; 3]);
         assert!(used[3..].iter().all(|used| !used));
     }
 
     #[test]
-    fn a_board_that_fails_now_and_then_keeps_its_settings() {
+    fn occasional_failures_keep_the_settings() {
         let runs = [Settles(Reset::Panic), Ends(Reset::Panic), OFF].repeat(50);
         assert!(play(NO_RECORD, &runs).into_iter().all(|used| used));
-        // A person who presses the button again and again is no failure.
+        // Repeated power-on resets are no failures.
         assert!(play(NO_RECORD, &[OFF; 50]).into_iter().all(|used| used));
     }
 
     #[test]
-    fn memory_at_power_on_is_no_record() {
+    fn random_memory_is_not_a_record() {
         let mut random = 1_u32;
         for _ in 0..1000 {
             let noise = [(); LEN].map(|()| {
@@ -223,42 +215,38 @@ mod tests {
             damaged[4] ^= 1;
             assert_eq!(Start::after(Reset::Panic, damaged), FIRST);
         }
-        // An error that no driver has.
+        // An unknown error code.
         assert_eq!(Start::after(Reset::Software, write(REJECTED, 200)), FIRST);
     }
 
     #[test]
-    fn settings_that_the_driver_does_not_take_are_left_alone_for_one_start() {
+    fn refused_settings_are_ignored_for_one_start() {
         for error in DriverError::ALL {
             for reset in [Reset::Software, Reset::Other, Reset::Panic, Reset::Watchdog] {
                 let start = Start::after(reset, Start::rejected(error));
-                assert_eq!(start.blame(), Some(Blamed::Rejected(error)));
-                // The next reset tries them again, if it is no failure of the defaults either.
+                assert_eq!(start.ignore_reason(), Some(IgnoreReason::Rejected(error)));
+                // The next start tries them again.
                 for next in [Reset::PowerOn, Reset::Software, Reset::Panic] {
-                    assert_eq!(Start::after(next, start.record()).blame(), None);
-                    assert_eq!(Start::after(next, NO_RECORD).blame(), None);
+                    assert_eq!(Start::after(next, start.record()).ignore_reason(), None);
+                    assert_eq!(Start::after(next, NO_RECORD).ignore_reason(), None);
                 }
             }
         }
     }
 
     #[test]
-    fn the_reason_says_what_happened_and_what_to_do() {
+    fn reason_names_the_failure() {
         let failed = Start {
-            failed: PATIENCE,
+            failed: MAX_FAILED_STARTS,
             ..FIRST
         };
         let rejected = Start::after(Reset::Software, Start::rejected(DriverError::Passphrase));
         for (start, words) in [
             (failed, "3 starts in a row"),
-            (rejected, "the radio does not take the passphrase; "),
+            (rejected, "the radio rejects the passphrase"),
         ] {
-            let blamed = start.blame().unwrap().to_string();
-            assert!(blamed.starts_with(words), "{blamed}");
-            assert!(
-                blamed.ends_with("write others with `tcpctl flash`"),
-                "{blamed}"
-            );
+            let reason = start.ignore_reason().unwrap().to_string();
+            assert!(reason.starts_with(words), "{reason}");
         }
     }
 }

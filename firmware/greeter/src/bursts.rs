@@ -1,9 +1,8 @@
-//! Gives the servers their turn between frames.
+//! Bounds how many frames the stack processes before the servers run.
 //!
-//! The stack takes frames for as long as there are any before it lets go of the processor. A peer
-//! that answers each refusal with another SYN could keep it at that, while the slots that have
-//! just become free never come to listen again. [`Bursts`] wraps any driver, hands over a bounded
-//! number of frames and then says once that there are none.
+//! The stack processes frames as long as there are any. A peer that answers each refusal with
+//! another SYN could keep it busy while freed slots never listen again. [`Bursts`] wraps a driver and
+//! reports no frame after a bounded number of them.
 
 use core::task::Context;
 
@@ -17,7 +16,7 @@ pub struct Bursts<D> {
 }
 
 impl<D: Driver> Bursts<D> {
-    /// Hands over at most `longest` frames of `inner` at a time. Not zero, or none ever comes.
+    /// Passes at most `longest` frames of `inner` at a time. `longest` must not be zero.
     pub fn new(inner: D, longest: usize) -> Self {
         Self {
             inner,
@@ -40,7 +39,7 @@ impl<D: Driver> Driver for Bursts<D> {
     fn receive(&mut self, cx: &mut Context<'_>) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
         if self.length == self.longest {
             self.length = 0;
-            // Who is woken already comes first, the stack after them.
+            // Tasks that are already woken run before the stack.
             cx.waker().wake_by_ref();
             return None;
         }
@@ -77,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    /// A link on which `left` frames have come.
+    /// A link with `left` received frames.
     struct Link {
         left: usize,
     }
@@ -131,7 +130,7 @@ mod tests {
         }
     }
 
-    /// What a stack does: takes frames until there are none. Returns how many, and whether it is
+    /// Receives frames until there are none, as a stack does. Returns how many, and whether it was
     /// woken for more.
     fn poll(bursts: &mut Bursts<Link>) -> (usize, bool) {
         let counted = Arc::new(Wakes::default());
@@ -145,16 +144,16 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_comes_in_bursts_and_nothing_is_forgotten() {
+    fn flood_is_split_into_bursts() {
         let mut bursts = Bursts::new(Link { left: 5 }, 2);
         assert_eq!(poll(&mut bursts), (2, true));
         assert_eq!(poll(&mut bursts), (2, true));
         assert_eq!(poll(&mut bursts), (1, false));
-        assert_eq!(poll(&mut bursts), (0, false), "an idle link wakes nobody");
+        assert_eq!(poll(&mut bursts), (0, false), "an idle link wakes no task");
     }
 
     #[test]
-    fn separate_frames_are_no_burst() {
+    fn separate_frames_are_not_delayed() {
         let mut bursts = Bursts::new(Link { left: 0 }, 2);
         for _ in 0..10 {
             bursts.inner.left = 1;

@@ -1,8 +1,7 @@
-//! What the board prints: on a chip's serial line and in `tcpctl sim`, in the same words.
+//! Console lines, the same on a chip's serial line and in `tcpctl sim`.
 //!
-//! A line is one word and `key=value` pairs, so that a person can read it and
-//! `tcpctl monitor` can parse it. What a peer sent is escaped: a request can't forge a line or
-//! steer a terminal.
+//! A line is a keyword and `key=value` pairs, readable by people and by `tcpctl monitor`. Bytes of a
+//! peer are escaped, so a request cannot forge a line or control a terminal.
 
 use core::fmt;
 use core::net::SocketAddrV4;
@@ -11,12 +10,11 @@ use crate::dhcp::{Change, LeaseEvent};
 use crate::reset::Reset;
 use crate::status::Report;
 
-/// Where the servers report what happens.
+/// Where the servers report requests.
 ///
-/// Called from the network's own task: an implementation must not block, and drops what it can't
-/// take at once.
+/// Called from the network task: an implementation must not block, and drops what it cannot queue.
 pub trait Console {
-    /// A request was read, and will be answered next.
+    /// A request was read and is answered next.
     fn request(&self, request: &Request<'_>);
 }
 
@@ -26,18 +24,18 @@ impl<C: Console + ?Sized> Console for &C {
     }
 }
 
-/// A console that says nothing.
+/// A console that prints nothing.
 impl Console for () {
     fn request(&self, _request: &Request<'_>) {}
 }
 
-/// A request as it was read. Displays as the console's line.
+/// A request. Displays as its console line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
     /// Who sent it.
     pub peer: SocketAddrV4,
-    /// What had come when the server read: one receive buffer at the most. Empty from a peer
-    /// that closed, or stayed silent for the request timeout.
+    /// The first bytes, at most one receive buffer. Empty if the peer closed or stayed silent for the
+    /// request timeout.
     pub bytes: &'a [u8],
 }
 
@@ -53,14 +51,14 @@ impl fmt::Display for Request<'_> {
     }
 }
 
-/// The first line after a start. Displays as the console's line.
+/// The first line after a start. Displays as its console line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Banner<'a> {
     /// The firmware's version.
     pub firmware: &'a str,
     /// The chip, `esp32c3`.
     pub chip: &'a str,
-    /// The hardware address of the network that the board serves on.
+    /// The MAC address.
     pub mac: Mac,
     /// `ap` or `sta`.
     pub mode: &'a str,
@@ -68,9 +66,9 @@ pub struct Banner<'a> {
     pub settings: Origin,
     /// Why the chip started.
     pub reset: Reset,
-    /// The network's name, any bytes.
+    /// The SSID, any bytes.
     pub ssid: &'a [u8],
-    /// Whether anyone may join the network.
+    /// Whether the network is open.
     pub open: bool,
 }
 
@@ -79,7 +77,7 @@ pub struct Banner<'a> {
 pub enum Origin {
     /// Flash.
     Flash,
-    /// There were none, or none of use.
+    /// The defaults, without usable settings in flash.
     Default,
 }
 
@@ -99,13 +97,12 @@ impl fmt::Display for Banner<'_> {
             self.mac,
             self.mode,
             self.reset,
-            // In ASCII and without a quote of its own.
             self.ssid.escape_ascii()
         )
     }
 }
 
-/// What a panic left behind, told after the restart. Displays as the console's line.
+/// The message of a panic, printed after the restart. Displays as its console line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Panic<'a>(pub &'a str);
 
@@ -115,7 +112,7 @@ impl fmt::Display for Panic<'_> {
     }
 }
 
-/// The board's readings, now and then. Displays as the console's line.
+/// The periodic status. Displays as its console line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heartbeat(pub Report);
 
@@ -125,7 +122,7 @@ impl fmt::Display for Heartbeat {
     }
 }
 
-/// Requests that came faster than lines may be printed. Displays as the console's line.
+/// Number of requests that the rate limit suppressed. Displays as its console line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Suppressed(pub u32);
 
@@ -135,7 +132,7 @@ impl fmt::Display for Suppressed {
     }
 }
 
-/// The board can be reached. Displays as the console's line.
+/// The board is reachable. Displays as its console line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ready {
     /// The greeting server's address.
@@ -148,7 +145,7 @@ impl fmt::Display for Ready {
     }
 }
 
-/// A station's lease began, went on or ended, in AP mode. Displays as the console's line.
+/// A change of a lease, in AP mode. Displays as its console line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease(pub LeaseEvent);
 
@@ -169,12 +166,12 @@ impl fmt::Display for Lease {
     }
 }
 
-/// A station came or went, in AP mode. Displays as the console's line.
+/// A station joined or left, in AP mode. Displays as its console line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Station {
-    /// It is associated; it may have no address yet.
+    /// It is associated, possibly without an address yet.
     Joined(Mac),
-    /// It is gone.
+    /// It left.
     Left(Mac),
 }
 
@@ -187,7 +184,7 @@ impl fmt::Display for Station {
     }
 }
 
-/// A hardware address. Displays as `02:00:00:1a:2b:3c`.
+/// A MAC address. Displays as `02:00:00:1a:2b:3c`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mac(pub [u8; 6]);
 
@@ -212,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_the_contract_s() {
+    fn console_lines_have_the_documented_form() {
         let peer = SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, 2), 49152);
         assert_eq!(
             Request {
@@ -287,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_can_neither_forge_a_line_nor_steer_a_terminal() {
+    fn request_bytes_are_escaped() {
         let peer = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);
         let line = Request {
             peer,

@@ -1,32 +1,32 @@
-//! What has been counted since the board started.
+//! Counters since the board started.
 
 use core::cell::Cell;
 
 /// A snapshot of the greeting server's counters. They wrap around.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Connections whose handshake was completed.
+    /// Connections with a completed handshake.
     pub accepted: u32,
-    /// Connections that were sent the whole greeting.
+    /// Connections that got the whole reply.
     pub served: u32,
-    /// SYNs that found no free slot and were refused by the stack; `None` where nothing counts
-    /// them (see [`crate::refusals`]).
+    /// SYNs that the stack refused because no slot was free; `None` without
+    /// [`crate::refusals`].
     pub refused: Option<u32>,
-    /// Served connections that had stayed silent for the request timeout.
+    /// Served connections that stayed silent for the request timeout.
     pub timed_out: u32,
-    /// Connections that the peer reset, or that ended unserved because the peer was gone.
+    /// Connections that the peer reset or left before they were served.
     pub reset: u32,
-    /// Bytes of requests received.
+    /// Bytes received in requests.
     pub bytes_in: u64,
-    /// Bytes of greetings handed to the stack.
+    /// Bytes of replies passed to the stack.
     pub bytes_out: u64,
-    /// Connections that a worker is serving now.
+    /// Connections being served.
     pub in_use: usize,
-    /// Connections that wait for a worker now.
+    /// Connections that wait for a worker.
     pub waiting: usize,
 }
 
-/// The counters while they count.
+/// The live counters.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) accepted: Count,

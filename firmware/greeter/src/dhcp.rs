@@ -1,13 +1,12 @@
-//! The DHCP server of a board that is its own access point (RFC 2131, RFC 2132).
+//! DHCP server of an access point (RFC 2131, RFC 2132).
 //!
-//! Three ideas, a file each: [`Config`] says what may be handed out and is valid once it exists;
-//! the table gives every address of the pool one place, so no address can have two owners; and
-//! [`Server::answer`] holds the protocol's rules, from a datagram and a time to a datagram. None of
-//! them knows a socket or a clock. [`serve`] lends them both.
+//! [`Config`] is the validated pool. The table has one entry per address, so no address has two
+//! owners. [`Server::answer`] implements the protocol, from a datagram and a time to a datagram,
+//! without socket or clock. [`serve`] provides both.
 //!
-//! Clients are told apart by their hardware address. RFC 2131 §4.2 prefers a client identifier; on
-//! an access point the station *is* its hardware address, and a table without identifiers stays
-//! small. The identifier is echoed as RFC 6842 §3 asks.
+//! Clients are identified by their hardware address. RFC 2131 §4.2 prefers a client identifier, but on
+//! an access point the hardware address identifies a station, and the table stays small. The
+//! identifier is echoed (RFC 6842 §3).
 
 mod config;
 mod message;
@@ -32,12 +31,12 @@ pub use table::{Lease, LeaseState};
 /// A hardware (MAC) address.
 pub type Mac = [u8; 6];
 
-/// Requests that may wait while one is answered.
+/// Requests that wait while one is answered.
 const WAITING: usize = 4;
-/// The largest request taken, in bytes: an Ethernet frame's worth of UDP.
+/// Longest request, in bytes: the UDP payload of an Ethernet frame.
 const MAX_REQUEST: usize = 1472;
 
-/// The memory of [`serve`]: about 5 kB, borrowed for as long as it runs.
+/// The memory of [`serve`]: about 5 kB.
 #[derive(Debug)]
 pub struct Buffers {
     rx_meta: [PacketMetadata; WAITING],
@@ -68,14 +67,12 @@ impl Default for Buffers {
     }
 }
 
-/// Answers DHCP clients on port 67 for as long as it is polled.
+/// Answers DHCP clients on port 67 while it is polled.
 ///
-/// `on_event` is told of every lease that begins, goes on or ends. The server is borrowed only
-/// while one request is worked on, so a console may look at its leases between two polls; while
-/// somebody else holds it borrowed, requests are dropped and the clients ask again.
+/// `on_event` gets every change of a lease. The server is borrowed only while a request is processed.
+/// If it is borrowed elsewhere, the request is dropped, and the client asks again.
 ///
-/// A link that goes down, a client that is gone before its answer and a full transmit queue cost
-/// that answer, never the server.
+/// A lost link, a vanished client or a full transmit queue loses one answer, never the server.
 pub async fn serve<const N: usize>(
     stack: Stack<'_>,
     server: &RefCell<Server<N>>,
@@ -93,7 +90,7 @@ pub async fn serve<const N: usize>(
     let mut socket = UdpSocket::new(stack, rx_meta, rx, tx_meta, tx);
     loop {
         udp::ensure_bound(&mut socket, SERVER_PORT).await;
-        // An error is a datagram larger than any request.
+        // Error: a datagram longer than any request.
         let Ok((len, _)) = socket.recv_from(request).await else {
             continue;
         };

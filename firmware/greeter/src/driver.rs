@@ -1,27 +1,24 @@
-//! What the radio's driver says no to, in words.
-//!
-//! A driver has names of its own for these; a chip's code translates name by name and decides
-//! nothing.
+//! Errors of the radio driver. The chip's code maps the driver's own errors to these.
 
 use core::fmt;
 
-/// Why the driver would not do what it was asked to. None of them holds a piece of a setting.
+/// Why the driver failed. No variant holds a part of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriverError {
-    /// It does not take the network's name.
+    /// It rejects the SSID.
     Ssid,
-    /// It does not take the passphrase.
+    /// It rejects the passphrase.
     Passphrase,
-    /// It does not take something of what it was told.
+    /// It rejects the settings, without saying which.
     Arguments,
-    /// It has no memory left.
+    /// It is out of memory.
     Memory,
     /// Something else.
     Other,
 }
 
 impl DriverError {
-    /// All of them.
+    /// Every error.
     pub(crate) const ALL: [Self; 5] = [
         Self::Ssid,
         Self::Passphrase,
@@ -30,7 +27,7 @@ impl DriverError {
         Self::Other,
     ];
 
-    /// Whether it will say the same of these settings for ever. What is left may pass.
+    /// Whether these settings will always fail. Other errors may be temporary.
     pub const fn is_about_settings(self) -> bool {
         matches!(self, Self::Ssid | Self::Passphrase | Self::Arguments)
     }
@@ -39,11 +36,11 @@ impl DriverError {
 impl fmt::Display for DriverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Ssid => "the radio does not take the network's name",
-            Self::Passphrase => "the radio does not take the passphrase",
-            Self::Arguments => "the radio does not take them, and does not say which",
-            Self::Memory => "the radio's driver is out of memory",
-            Self::Other => "the radio's driver would not, and does not say why",
+            Self::Ssid => "the radio rejects the SSID",
+            Self::Passphrase => "the radio rejects the passphrase",
+            Self::Arguments => "the radio rejects the settings",
+            Self::Memory => "the radio driver is out of memory",
+            Self::Other => "the radio driver failed",
         })
     }
 }
@@ -56,13 +53,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_error_has_words_of_its_own() {
+    fn each_error_has_its_own_message() {
         for (error, words) in [
-            (DriverError::Ssid, "name"),
+            (DriverError::Ssid, "SSID"),
             (DriverError::Passphrase, "passphrase"),
-            (DriverError::Arguments, "does not take them"),
+            (DriverError::Arguments, "rejects the settings"),
             (DriverError::Memory, "memory"),
-            (DriverError::Other, "would not"),
+            (DriverError::Other, "failed"),
         ] {
             let text = error.to_string();
             assert!(text.contains(words), "{text}");
@@ -72,8 +69,8 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_not_blamed_on_the_settings() {
-        let blamed = DriverError::ALL.map(DriverError::is_about_settings);
-        assert_eq!(blamed, [true, true, true, false, false]);
+    fn temporary_errors_are_not_about_settings() {
+        let about_settings = DriverError::ALL.map(DriverError::is_about_settings);
+        assert_eq!(about_settings, [true, true, true, false, false]);
     }
 }

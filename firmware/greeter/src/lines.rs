@@ -1,17 +1,15 @@
-//! Lines on their way to a slow console.
+//! Queue of lines for a slow console.
 //!
-//! Whoever has something to say must not wait for a serial line: 115200 baud are 11 bytes a
-//! millisecond. So lines are put here whole, or dropped whole and counted, and are taken away in
-//! small pieces.
+//! Printing must not wait for a serial line (115200 baud are 11 bytes per millisecond). Lines are
+//! queued or dropped as a whole, dropped ones are counted, and the queue is drained in small pieces.
 
 use core::fmt::{self, Write};
 
 use embassy_time::Duration;
 
-/// Bytes that are taken and written at once,
+/// Bytes to write at once.
 pub const PIECE: usize = 16;
-/// and the pause after them: a third of what 115200 baud carry, so that two thirds of the time are
-/// the network's even while the queue is full.
+/// Pause after each piece. With a full queue at 115200 baud, writing takes a third of the time.
 pub const PAUSE: Duration = Duration::from_millis(4);
 
 /// A queue of lines in a ring of `N` bytes.
@@ -34,8 +32,8 @@ impl<const N: usize> Lines<N> {
         }
     }
 
-    /// Appends a line with its end, CR LF, or drops all of it; says whether it was taken. The first
-    /// line that fits after some were dropped has their number before it.
+    /// Appends a line and CR LF, or drops it and returns false. The number of dropped lines is
+    /// printed before the next line that fits.
     pub fn push(&mut self, line: impl fmt::Display) -> bool {
         let before = self.length;
         let mut end = End(self);
@@ -54,7 +52,7 @@ impl<const N: usize> Lines<N> {
         false
     }
 
-    /// Moves the oldest bytes into `piece` and returns how many; none are there when it is zero.
+    /// Moves the oldest bytes into `piece` and returns their number.
     pub fn take(&mut self, piece: &mut [u8]) -> usize {
         let taken = piece.len().min(self.length);
         for (offset, byte) in piece.iter_mut().take(taken).enumerate() {
@@ -72,7 +70,7 @@ impl<const N: usize> Default for Lines<N> {
     }
 }
 
-/// The end of the queue, where a line grows.
+/// Writes to the end of the queue.
 struct End<'l, const N: usize>(&'l mut Lines<N>);
 
 impl<const N: usize> Write for End<'_, N> {
@@ -109,19 +107,18 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_leaves_two_thirds_of_the_time_to_the_network() {
+    fn full_queue_uses_a_third_of_the_time() {
         // A start bit, eight bits, a stop bit.
         let byte = Duration::from_micros(10 * 1_000_000 / 115_200);
         let writing = byte * u32::try_from(PIECE).unwrap();
         assert!(writing.as_micros() * 3 <= (writing + PAUSE).as_micros());
-        // And the longest request is still printed within seconds.
         let longest = 4 * crate::server::RECEIVE_BUFFER + 64;
         let pieces = u32::try_from(longest.div_ceil(PIECE)).unwrap();
         assert!((writing + PAUSE) * pieces < Duration::from_secs(3));
     }
 
     #[test]
-    fn lines_come_out_as_they_went_in_whatever_the_pieces() {
+    fn lines_are_independent_of_the_piece_size() {
         for piece in 1..20 {
             let mut lines = Lines::<64>::new();
             for round in 0..10 {
@@ -134,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_does_not_fit_is_dropped_whole_and_counted() {
+    fn line_that_does_not_fit_is_dropped_and_counted() {
         let mut lines = Lines::<40>::new();
         assert!(lines.push("0123456789012345678901234567890"));
         assert!(!lines.push("too long"));
@@ -147,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_longer_than_the_ring_never_fits_and_never_panics() {
+    fn line_longer_than_the_ring_is_dropped() {
         let mut lines = Lines::<8>::new();
         assert!(!lines.push("123456789"));
         assert!(!lines.push("1234567"));

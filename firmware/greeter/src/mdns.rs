@@ -1,12 +1,12 @@
 //! The mDNS responder: `HOSTNAME.local` and the service `HOSTNAME._tcpctl._tcp.local`
 //! (RFC 6762, RFC 6763).
 //!
-//! [`Responder`] is the protocol from datagrams and times to datagrams; it knows neither a socket
-//! nor a clock. [`run`] lends it both.
+//! [`Responder`] implements the protocol, from datagrams and times to datagrams, without socket or
+//! clock. [`run`] provides both.
 //!
-//! Messages are read and written by `edge-mdns` and the `domain` crate that it re-exports. Its
-//! ready-made responder is not used: it neither probes nor takes leave, sends answers without the
-//! cache-flush bit, matches a question's name but not its type, and ignores known answers.
+//! `edge-mdns` and the `domain` crate that it re-exports parse and build messages. The responder of
+//! `edge-mdns` is not used: it sends neither probes nor goodbyes nor cache-flush bits, matches the
+//! name but not the type of a question, and ignores known answers.
 
 mod message;
 mod records;
@@ -30,16 +30,15 @@ use crate::udp;
 pub use responder::{Datagram, Event, GROUP, PORT, Responder};
 pub use zone::{Identity, InvalidIdentity};
 
-/// The largest datagram taken or sent, in bytes: what an Ethernet frame holds.
+/// Longest datagram, in bytes: the UDP payload of an Ethernet frame.
 const MAX_DATAGRAM: usize = 1472;
-/// Datagrams that may wait while one is worked on. Queries come in bursts: everybody answers, and
-/// everybody hears everybody.
+/// Datagrams that wait while one is processed. Queries cause bursts, because every host answers.
 const WAITING: usize = 8;
-/// How often the board's address is looked at, in ms. The stack's own notice of a change wakes one
-/// waiter only, and two tasks waiting for it wake each other for ever.
+/// Interval to check the board's address, in ms. The stack's notification wakes only one waiter, and
+/// two waiting tasks would wake each other forever.
 const ADDRESS_CHECK: u64 = 250;
 
-/// The memory of [`run`]: about 9 kB, borrowed for as long as it runs.
+/// The memory of [`run`]: about 9 kB.
 #[derive(Debug)]
 pub struct Buffers {
     rx_meta: [PacketMetadata; WAITING],
@@ -70,12 +69,11 @@ impl Default for Buffers {
     }
 }
 
-/// Announces the board and answers for it until `shutdown` completes; then says goodbye and
-/// returns. Keep polling the stack's runner until it has.
+/// Announces the board and answers queries until `shutdown` completes, then sends a goodbye and
+/// returns. Keep polling the stack's runner until then.
 ///
-/// It waits for an address, starts again whenever link or address changed, and tells `on_event`
-/// with the host name that counts from then on. The responder is borrowed only between two waits,
-/// so a console may ask it for its name.
+/// Waits for an address and restarts when link or address change. `on_event` gets the host name in
+/// use. The responder is borrowed only between waits.
 pub async fn run(
     stack: Stack<'_>,
     responder: &RefCell<Responder<'_>>,
@@ -92,13 +90,13 @@ pub async fn run(
         reply,
     } = buffers;
     let mut socket = UdpSocket::new(stack, rx_meta, rx, tx_meta, tx);
-    // RFC 6762 §11: so that older peers see that we are on their link.
+    // Older peers require it (RFC 6762 §11).
     socket.set_hop_limit(Some(255));
     let mut shutdown = pin!(shutdown);
     loop {
         udp::ensure_bound(&mut socket, PORT).await;
         if !stack.has_multicast_group(GROUP) {
-            // Fails only while the stack's table of groups is full; the next round tries again.
+            // Fails while the stack's group table is full. The next iteration retries.
             let _ = stack.join_multicast_group(GROUP);
         }
         let now = Instant::now().as_millis();
@@ -134,7 +132,7 @@ pub async fn run(
                     udp::send(&mut socket, &reply[..len], to).await;
                 }
             }
-            // A datagram too large for us, or time to look at the clock.
+            // A datagram that is too long, or a timer.
             Either3::Second(Err(_)) | Either3::Third(()) => {}
         }
     }
@@ -146,13 +144,13 @@ pub async fn run(
     let _ = stack.leave_multicast_group(GROUP);
 }
 
-/// The board's address while it can be reached there.
+/// The board's address and prefix while it is online.
 fn network(stack: Stack<'_>) -> Option<(core::net::Ipv4Addr, u8)> {
     let config = stack.config_v4().filter(|_| stack.is_link_up())?;
     Some((config.address.address(), config.address.prefix_len()))
 }
 
-/// Works on the responder, or not at all while somebody else has it borrowed.
+/// Borrows the responder, unless it is borrowed elsewhere.
 fn with<'a, R>(
     responder: &RefCell<Responder<'a>>,
     work: impl FnOnce(&mut Responder<'a>) -> R,

@@ -1,7 +1,7 @@
-//! A panic's last words, in memory that a reset leaves alone.
+//! A panic message in memory that survives a reset.
 //!
-//! At power-on such memory holds anything, and a reset can come in the middle of a write: so the
-//! record has a magic and a check sum, and what does not add up was never said.
+//! Such memory is random at power-on, and a reset can interrupt a write, so the record has a magic
+//! and a checksum.
 //!
 //! | offset | bytes | |
 //! |---:|---:|---|
@@ -12,20 +12,19 @@
 
 use core::fmt::{self, Write};
 
-/// The bytes of a record: enough for a place in the code and a sentence.
+/// Length of a record, in bytes.
 pub const LEN: usize = 256;
 
 const MAGIC: [u8; 4] = *b"PANC";
 const HEADER: usize = 10;
-/// The most bytes of a text.
+/// Most bytes of text.
 const TEXT: usize = LEN - HEADER;
 
-/// Writes a record of `message` and returns it; what is too long is cut.
+/// Encodes a record of `message`, truncated if it is too long.
 pub fn write(message: impl fmt::Display) -> [u8; LEN] {
     let mut record = [0; LEN];
     let (header, text) = record.split_at_mut(HEADER);
-    let mut cut = Cut { text, length: 0 };
-    // An error is a text that was cut.
+    let mut cut = Truncated { text, length: 0 };
     let _ = write!(cut, "{message}");
     let length = cut.length;
     // At most `TEXT`, which fits.
@@ -37,7 +36,7 @@ pub fn write(message: impl fmt::Display) -> [u8; LEN] {
     record
 }
 
-/// The text of a record, if there is a whole one.
+/// The text of a valid record.
 pub fn read(record: &[u8; LEN]) -> Option<&str> {
     let rest = record.strip_prefix(&MAGIC)?;
     let (sum, rest) = rest.split_first_chunk::<4>()?;
@@ -49,7 +48,7 @@ pub fn read(record: &[u8; LEN]) -> Option<&str> {
     core::str::from_utf8(text).ok()
 }
 
-/// FNV-1a, 32 bits: tells chance from a record in a handful of instructions.
+/// FNV-1a, 32 bits.
 fn checksum(size: [u8; 2], text: &[u8]) -> u32 {
     size.iter()
         .chain(text)
@@ -58,13 +57,13 @@ fn checksum(size: [u8; 2], text: &[u8]) -> u32 {
         })
 }
 
-/// A text that ends where its space ends, at a whole character.
-struct Cut<'t> {
+/// Text that is truncated at a character boundary.
+struct Truncated<'t> {
     text: &'t mut [u8],
     length: usize,
 }
 
-impl Write for Cut<'_> {
+impl Write for Truncated<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = TEXT - self.length;
         let fits = text.floor_char_boundary(room);
@@ -84,25 +83,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_read_as_it_was_written() {
+    fn record_round_trips() {
         for text in ["", "panicked at src/main.rs:7:1: out of luck", "Zürich"] {
             assert_eq!(read(&write(text)), Some(text));
         }
     }
 
     #[test]
-    fn a_long_message_is_cut_at_a_character() {
+    fn long_message_is_truncated_at_a_character() {
         let long = "ü".repeat(500);
         let record = write(&long);
         let text = read(&record).unwrap();
         assert_eq!(text, "ü".repeat(TEXT / 2));
-        // What follows a cut piece does not sneak in behind it.
+        // Text after the truncated piece is dropped, too.
         let record = write(format_args!("{long}{}", "x"));
         assert!(!read(&record).unwrap().contains('x'));
     }
 
     #[test]
-    fn memory_at_power_on_is_no_record() {
+    fn random_memory_is_not_a_record() {
         assert_eq!(read(&[0; LEN]), None);
         assert_eq!(read(&[0xff; LEN]), None);
         let mut random = 1_u32;
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn any_flipped_bit_of_it_is_noticed() {
+    fn any_flipped_bit_is_detected() {
         let record = write("out of luck");
         for bit in 0..(HEADER + "out of luck".len()) * 8 {
             let mut damaged = record;

@@ -1,4 +1,4 @@
-//! Whether the board is on a network, for servers that are to be there only then.
+//! Whether the board is on a network, for servers that run only then.
 
 use core::cell::Cell;
 use core::cell::RefCell;
@@ -7,9 +7,9 @@ use core::task::{Poll, Waker};
 
 use embassy_futures::select::select;
 
-/// Whether the board is on a network. `N` bounds how many servers wait for it.
+/// Whether the board is on a network. `N` bounds the number of waiting servers.
 ///
-/// The stack's own notices wake one waiter only; this one wakes all of them.
+/// The stack's own notifications wake only one waiter. This one wakes all of them.
 #[derive(Debug)]
 pub struct Presence<const N: usize> {
     online: Cell<bool>,
@@ -17,7 +17,7 @@ pub struct Presence<const N: usize> {
 }
 
 impl<const N: usize> Presence<N> {
-    /// On no network yet.
+    /// Offline.
     pub const fn new() -> Self {
         Self {
             online: Cell::new(false),
@@ -25,7 +25,7 @@ impl<const N: usize> Presence<N> {
         }
     }
 
-    /// Says whether the board is on a network from now on.
+    /// Sets whether the board is on a network.
     pub fn set(&self, online: bool) {
         if self.online.replace(online) != online {
             let waiting = core::mem::take(&mut *self.waiting.borrow_mut());
@@ -38,7 +38,7 @@ impl<const N: usize> Presence<N> {
         self.online.get()
     }
 
-    /// Waits until the board is on a network, or no longer.
+    /// Waits until the board is online, or offline.
     async fn wait(&self, online: bool) {
         poll_fn(|cx| {
             if self.online.get() == online {
@@ -48,7 +48,7 @@ impl<const N: usize> Presence<N> {
             if !waiting.iter().any(|known| known.will_wake(cx.waker()))
                 && let Err(waker) = waiting.push(cx.waker().clone())
             {
-                // More waiters than places: this one looks again whenever it can.
+                // No place is left, so this waiter polls.
                 waker.wake();
             }
             Poll::Pending
@@ -56,8 +56,8 @@ impl<const N: usize> Presence<N> {
         .await;
     }
 
-    /// Runs `serve` while the board is on a network; drops it, and its sockets with it, when the
-    /// network is lost; starts it anew on the next one.
+    /// Runs `serve` while the board is on a network. Drops it with its sockets when the network is
+    /// lost, and starts it again on the next one.
     pub async fn serve_online(&self, mut serve: impl AsyncFnMut()) -> ! {
         loop {
             self.wait(true).await;
@@ -93,7 +93,7 @@ mod tests {
         }
     }
 
-    /// Counts itself for as long as it lives, like a socket.
+    /// Counts live sockets.
     struct Socket<'c>(&'c Cell<i32>);
 
     impl Drop for Socket<'_> {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_are_there_while_the_network_is() {
+    fn sockets_exist_only_while_online() {
         let presence = Presence::<2>::new();
         let sockets = Cell::new(0);
         let serve = async || {
@@ -139,12 +139,12 @@ mod tests {
         assert_eq!(sockets.get(), 0);
         for _ in 0..3 {
             presence.set(true);
-            assert_eq!(woken(), [true, true], "all are told");
+            assert_eq!(woken(), [true, true], "all are woken");
             poll();
             poll();
             assert_eq!(sockets.get(), 2);
             presence.set(true);
-            assert_eq!(woken(), [false, false], "no news");
+            assert_eq!(woken(), [false, false], "no change");
             presence.set(false);
             assert_eq!(woken(), [true, true]);
             poll();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn one_waiter_too_many_is_woken_all_the_same() {
+    fn excess_waiter_polls() {
         let presence = Presence::<0>::new();
         let count = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&count));

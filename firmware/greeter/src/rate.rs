@@ -1,26 +1,25 @@
-//! How many lines a flood of requests may print: serial lines are slow, and printing must never
-//! starve the network.
+//! Rate limit for console lines: serial lines are slow, and printing must not starve the network.
 
 use embassy_time::{Duration, Instant};
 
-/// A token bucket that counts what it turned away.
+/// A token bucket that counts suppressed lines.
 #[derive(Debug, Clone)]
 pub struct RateLimit {
     burst: u32,
     every: Duration,
     tokens: u32,
-    /// When the newest token of the bucket was due.
+    /// Time of the newest token.
     filled: Instant,
     suppressed: u32,
 }
 
 impl RateLimit {
-    /// What a board's console shows of its requests: twenty at once, and ten a second after that.
+    /// The limit for request lines: a burst of 20, then 10 per second.
     pub const fn of_requests() -> Self {
         Self::new(20, Duration::from_millis(100))
     }
 
-    /// Admits `burst` at once, and one more each `every`. A zero `every` admits everything.
+    /// Admits `burst` at once, and one more per `every`. A zero `every` admits everything.
     pub const fn new(burst: u32, every: Duration) -> Self {
         Self {
             burst,
@@ -31,7 +30,7 @@ impl RateLimit {
         }
     }
 
-    /// Whether one more may pass at `now`; one that may not is counted.
+    /// Whether one more is admitted at `now`. Counts it if not.
     pub fn admit(&mut self, now: Instant) -> bool {
         self.refill(now);
         if self.tokens == 0 {
@@ -42,9 +41,9 @@ impl RateLimit {
         true
     }
 
-    /// How many were turned away since the last time that this was told, if any were. Telling it takes
-    /// the place of one, the next one's if need be: a flood that takes every place as soon as it is
-    /// there can't hide itself. Ask less often than once each `every`.
+    /// Number of suppressed lines since the last call, if any. Reporting it costs a token, borrowed
+    /// from the next one if there is none, so that a flood cannot hide itself. Call it less often than
+    /// once per `every`.
     pub fn suppressed(&mut self, now: Instant) -> Option<u32> {
         if self.suppressed == 0 {
             return None;
@@ -70,7 +69,7 @@ impl RateLimit {
         match u32::try_from(due) {
             Ok(due) if due < room => {
                 self.tokens += due;
-                // What is left over of the last interval counts on.
+                // The rest of the last interval is kept.
                 self.filled += self.every * due;
             }
             _ => {
@@ -90,57 +89,57 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_passes_and_a_flood_is_counted() {
+    fn burst_passes_and_flood_is_counted() {
         let mut limit = RateLimit::new(3, Duration::from_millis(100));
         let passed = (0..1000).filter(|_| limit.admit(at(10))).count();
         assert_eq!(passed, 3);
         assert_eq!(limit.suppressed(at(10)), Some(997));
-        assert_eq!(limit.suppressed(at(10)), None, "told once");
-        // Telling it was a line, too.
+        assert_eq!(limit.suppressed(at(10)), None, "reported once");
+        // The report cost a token.
         assert!(!limit.admit(at(110)));
         assert!(limit.admit(at(210)));
         assert_eq!(limit.suppressed(at(5000)), Some(1));
     }
 
     #[test]
-    fn a_flood_prints_no_faster_than_the_rate() {
+    fn flood_is_limited_to_the_rate() {
         let mut limit = RateLimit::new(5, Duration::from_millis(100));
         let passed = (0..10_000).filter(|ms| limit.admit(at(*ms))).count();
         assert_eq!(passed, 5 + 99);
     }
 
     #[test]
-    fn a_flood_of_requests_is_twenty_lines_and_ten_a_second() {
+    fn request_lines_are_limited_to_20_plus_10_per_second() {
         let mut limit = RateLimit::of_requests();
-        let mut told = 0;
+        let mut reports = 0;
         let mut shown = 0;
-        // Two requests a millisecond, and once a second the number of those that were not shown.
+        // Two requests per millisecond, and a report each second.
         for ms in 1..=10_000 {
             shown += (0..2).filter(|_| limit.admit(at(ms))).count();
             if ms % 1000 == 0 {
-                told += usize::from(limit.suppressed(at(ms)).is_some());
+                reports += usize::from(limit.suppressed(at(ms)).is_some());
             }
         }
-        assert_eq!(told, 10, "the flood does not hide itself");
-        assert!((119..=121).contains(&(shown + told)), "{shown}");
+        assert_eq!(reports, 10);
+        assert!((119..=121).contains(&(shown + reports)), "{shown}");
     }
 
     #[test]
-    fn nobody_is_turned_away_below_the_rate() {
+    fn nothing_is_suppressed_below_the_rate() {
         let mut limit = RateLimit::new(1, Duration::from_millis(100));
         assert!((1..100).all(|n| limit.admit(at(n * 100))));
         assert_eq!(limit.suppressed(at(1_000_000)), None);
     }
 
     #[test]
-    fn a_day_without_requests_saves_up_no_more_than_a_burst() {
+    fn idle_time_saves_at_most_a_burst() {
         let mut limit = RateLimit::new(3, Duration::from_millis(100));
         let day = 24 * 60 * 60 * 1000;
         assert_eq!((0..10).filter(|_| limit.admit(at(day))).count(), 3);
     }
 
     #[test]
-    fn no_interval_is_no_limit() {
+    fn zero_interval_is_unlimited() {
         let mut limit = RateLimit::new(1, Duration::from_ticks(0));
         assert!((0..100).all(|_| limit.admit(at(1))));
     }

@@ -1,16 +1,15 @@
 //! Counts the SYNs that the stack refused.
 //!
-//! smoltcp answers a SYN that finds no listening socket with a reset and tells nobody. Seen from
-//! below it is plain: an outgoing TCP segment with RST and ACK set and a sequence number of zero
-//! answers a segment that carried no acknowledgment, a SYN (RFC 9293, section 3.10.7.1).
-//! [`Refusals`] wraps any driver and counts those.
+//! smoltcp answers a SYN without a listening socket with a reset, and reports it nowhere. In the
+//! driver it is visible: an outgoing segment with RST and ACK and sequence number zero answers a SYN
+//! (RFC 9293 §3.10.7.1). [`Refusals`] wraps a driver and counts those.
 
 use core::cell::Cell;
 use core::task::Context;
 
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, TxToken};
 
-/// A driver that counts the refusals that leave through it for one port.
+/// A driver that counts refused SYNs to one port.
 pub struct Refusals<'a, D> {
     inner: D,
     port: u16,
@@ -18,7 +17,7 @@ pub struct Refusals<'a, D> {
 }
 
 impl<'a, D: Driver> Refusals<'a, D> {
-    /// Wraps `inner`; resets that answer a SYN to `port` are added to `count`.
+    /// Wraps `inner` and counts resets that answer a SYN to `port`.
     pub fn new(inner: D, port: u16, count: &'a Cell<u32>) -> Self {
         Self { inner, port, count }
     }
@@ -66,7 +65,7 @@ impl<D: Driver> Driver for Refusals<'_, D> {
     }
 }
 
-/// A frame about to be sent, and looked at on its way.
+/// A frame to send, which is inspected.
 pub struct Watched<'a, T> {
     inner: T,
     port: u16,
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_reset_that_answers_a_syn_to_the_port_is_a_refusal() {
+    fn only_resets_that_answer_a_syn_count() {
         assert!(is_refusal(&refusal(), 3000));
         assert!(!is_refusal(&refusal(), 3001));
         let mut in_the_middle = refusal();
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_cut_short_anywhere_is_no_refusal_and_no_panic() {
+    fn truncated_frames_do_not_count() {
         let mut frame = refusal();
         for end in 0..48 {
             assert!(!is_refusal(&frame[..end], 3000), "{end}");

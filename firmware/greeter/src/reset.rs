@@ -1,37 +1,37 @@
-//! Why a board started, in one word.
+//! Reset reasons.
 
 use core::fmt;
 
 /// Why the chip started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reset {
-    /// It got power, or its reset button was pressed: most chips do not tell these apart.
+    /// Power-on or the reset button, which most chips do not distinguish.
     PowerOn,
-    /// The firmware asked for it, and not because of a panic.
+    /// Requested by the firmware, without a panic.
     Software,
-    /// It woke up.
+    /// Wake-up from deep sleep.
     DeepSleep,
-    /// Nobody fed a watchdog.
+    /// A watchdog expired.
     Watchdog,
-    /// The voltage had dropped.
+    /// The supply voltage dropped.
     Brownout,
-    /// A computer asked for it over USB.
+    /// Requested over USB.
     Usb,
-    /// The run before ended in a panic.
+    /// The previous run panicked.
     Panic,
-    /// Something else.
+    /// Any other reason.
     Other,
 }
 
 impl Reset {
-    /// What the chip's own number says. The numbers that Espressif's chips have in common mean the
-    /// same on all of them (ESP-IDF, `soc/reset_reasons.h`).
+    /// The reason for a chip's code. Codes that Espressif's chips share mean the same on all of them
+    /// (ESP-IDF, `soc/reset_reasons.h`).
     pub const fn from_chip(code: usize) -> Self {
         match code {
             0x01 => Self::PowerOn,
             0x03 | 0x0c => Self::Software,
             0x05 => Self::DeepSleep,
-            // Main watchdogs 0 and 1, the clock domain's, and the one that watches those.
+            // Main watchdogs 0 and 1, the RTC watchdog and the super watchdog.
             0x07..=0x09 | 0x0b | 0x0d | 0x10..=0x12 => Self::Watchdog,
             0x0f => Self::Brownout,
             0x15 | 0x16 => Self::Usb,
@@ -39,7 +39,7 @@ impl Reset {
         }
     }
 
-    /// Whether the run before went wrong by itself.
+    /// Whether the previous run failed.
     pub const fn is_failure(self) -> bool {
         matches!(self, Self::Panic | Self::Watchdog)
     }
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chip_s_number_is_a_word() {
+    fn chip_codes_map_to_reasons() {
         for (code, word) in [
             (0x01, "power-on"),
             (0x03, "software"),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_panic_and_a_watchdog_are_failures() {
+    fn only_panic_and_watchdog_are_failures() {
         for reset in [Reset::Panic, Reset::Watchdog] {
             assert!(reset.is_failure());
         }

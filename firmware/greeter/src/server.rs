@@ -1,8 +1,8 @@
-//! The greeting server: reads a request, shows it, answers with the greeting, closes.
+//! The greeting server: reads a request, prints it, replies with the greeting, closes.
 //!
-//! A server is a number of *slots*, each a future with a socket and its buffers: `workers` plus
-//! `backlog` of them. Every free slot listens. A connection that finds no free slot is refused
-//! by the stack; one that finds a slot but no free worker waits for one in arrival order.
+//! A server has `workers` plus `backlog` *slots*, each a future with a socket and its buffers. Every
+//! free slot listens. Without a free slot the stack refuses a connection. Without a free worker an
+//! accepted connection waits in order of arrival.
 
 use core::cell::Cell;
 use core::fmt::Write as _;
@@ -20,38 +20,37 @@ use crate::console::{Console, Request};
 use crate::counters::{Counters, Tally, add_bytes};
 use crate::status::{self, Board, Report};
 
-/// A good size for a slot's receive buffer, bytes: a browser's request fits.
+/// Size of a slot's receive buffer, in bytes. A browser's request fits.
 pub const RECEIVE_BUFFER: usize = 1024;
-/// A good size for a slot's send buffer, bytes.
+/// Size of a slot's send buffer, in bytes.
 pub const SEND_BUFFER: usize = 512;
 
-/// How a greeting server behaves.
+/// Configuration of a greeting server.
 #[derive(Debug, Clone, Copy)]
 pub struct Config<'a> {
     /// The TCP port. Not zero.
     pub port: u16,
-    /// The answer to every request, of any length.
+    /// The reply to every request, of any length.
     pub greeting: &'a [u8],
-    /// Connections served at the same time. At least one, or none is ever served.
+    /// Connections served at once, at least one.
     pub workers: usize,
-    /// Connections beyond those that are accepted and wait their turn.
+    /// Accepted connections that wait for a worker.
     pub backlog: usize,
-    /// How long a worker waits for the first byte of a request before it greets all the same.
-    /// Zero is the tutorial's way: read what has come, greet.
+    /// Time to wait for the first byte of a request before replying. With zero, the server reads what
+    /// has arrived and replies.
     pub request_timeout: Duration,
-    /// How long a worker is busy with a request before it answers. Zero on a chip; the virtual
-    /// board plays a slow one with it.
+    /// Time that a worker is busy with a request before it replies. Zero on a chip. A virtual board
+    /// imitates a slow one with it.
     pub service_time: Duration,
-    /// After how long a peer that no longer answers loses its slot: in the handshake, while it
-    /// waits, and in the middle.
+    /// Timeout for a peer that no longer answers, in any state of the connection.
     pub peer_timeout: Duration,
-    /// How long a peer that has its whole answer has to close its side before it is reset.
+    /// Time for a peer with its whole reply to close its side before it is reset.
     pub close_timeout: Duration,
 }
 
 impl<'a> Config<'a> {
-    /// As `settings` want it; what no setting says is the firmware's.
-    pub fn of(settings: &'a ServerSettings) -> Self {
+    /// The configuration for `settings`, with defaults for everything else.
+    pub fn from_settings(settings: &'a ServerSettings) -> Self {
         Self {
             port: settings.port().get(),
             greeting: settings.greeting().as_bytes(),
@@ -64,8 +63,7 @@ impl<'a> Config<'a> {
 }
 
 impl Config<'_> {
-    /// The defaults of the firmware: port 3000, `Hello World`, 4 workers, a backlog of 4, 5 s
-    /// for a silent request.
+    /// Port 3000, `Hello World`, 4 workers, backlog 4, request timeout 5 s.
     pub const DEFAULT: Config<'static> = Config {
         port: 3000,
         greeting: b"Hello World",
@@ -77,13 +75,12 @@ impl Config<'_> {
         close_timeout: Duration::from_secs(2),
     };
 
-    /// How many slots this server needs: [`Server::slot`] is to be run that many times.
+    /// Number of slots: run [`Server::slot`] that many times.
     pub const fn slots(&self) -> usize {
         self.workers + self.backlog
     }
 
-    /// The same with at most `slots` of them: a board that has no room for all gives up places to
-    /// wait first, workers after that.
+    /// The same with at most `slots` slots. The backlog is reduced first, then the workers.
     #[must_use]
     pub fn within(self, slots: usize) -> Self {
         let workers = self.workers.min(slots);
@@ -95,7 +92,7 @@ impl Config<'_> {
     }
 }
 
-/// The state that the slots of one server share. `SLOTS` bounds their number.
+/// State shared by the slots of a server. `SLOTS` bounds their number.
 pub struct Server<'a, C, const SLOTS: usize> {
     stack: Stack<'a>,
     config: Config<'a>,
@@ -107,9 +104,9 @@ pub struct Server<'a, C, const SLOTS: usize> {
 }
 
 impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
-    /// A server on `stack`. It serves when its slots run.
+    /// A server on `stack`. It serves while its slots run.
     ///
-    /// `refused` is the counter of a [`crate::refusals::Refusals`] driver, where there is one.
+    /// `refused` is the counter of a [`crate::refusals::Refusals`] driver, if any.
     pub fn new(
         stack: Stack<'a>,
         config: Config<'a>,
@@ -136,7 +133,7 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
         }
     }
 
-    /// What has been counted so far.
+    /// The counters.
     pub fn counters(&self) -> Counters {
         Counters {
             accepted: self.tally.accepted.get(),
@@ -151,24 +148,23 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
         }
     }
 
-    /// One slot: listens, serves, listens again, for ever.
+    /// One slot: listens and serves in a loop.
     ///
-    /// `receive` bounds the request that the console is shown (what does not fit is read and
-    /// discarded after the answer); `send` bounds nothing, a longer greeting is sent in parts.
-    /// Takes one TCP socket of the stack for as long as it runs.
+    /// `receive` bounds the part of a request that is printed; the rest is discarded after the reply.
+    /// A reply longer than `send` is sent in parts. Uses one TCP socket of the stack.
     pub async fn slot(&self, receive: &mut [u8], send: &mut [u8]) {
         let mut socket = TcpSocket::new(self.stack, receive, send);
-        // The answer is one write, and the FIN goes with it: there is nothing to coalesce.
+        // The reply is one write followed by the FIN, so there is nothing to coalesce.
         socket.set_nagle_enabled(false);
         connection::watch_peer(&mut socket, self.config.peer_timeout);
         loop {
             if socket.accept(self.config.port).await.is_err() {
-                // Only a socket that is still open: it can't be, but must not spin here if it is.
+                // Never expected, but it must not spin.
                 connection::reset(&mut socket).await;
                 Timer::after(self.config.close_timeout).await;
                 continue;
             }
-            // A handshake that was never completed ends here too, timed out.
+            // An incomplete handshake ends here, too, timed out.
             let Some(peer) = socket
                 .remote_endpoint()
                 .and_then(ipv4)
@@ -189,7 +185,7 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
             if self.answer(&mut socket, peer).await.is_err() {
                 self.tally.reset.add_one();
             }
-            // Whoever waits is served while this peer takes its time to close.
+            // The next connection is served while this peer closes.
             drop(worker);
             let Config {
                 peer_timeout,
@@ -200,7 +196,7 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
         }
     }
 
-    /// Reads the request, shows it, writes the greeting. Fails when the peer resets or vanishes.
+    /// Reads the request, prints it and replies. Fails if the peer resets or vanishes.
     async fn answer(
         &self,
         socket: &mut TcpSocket<'_>,
@@ -213,12 +209,11 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
             self.console.request(&Request { peer, bytes });
             (bytes.len(), ())
         };
-        // Reading first matters: data that comes after the answer would find its ACK delayed and
-        // the socket gone, and a stray reset would be sent.
+        // Read before replying: data that arrives after the close would be answered by a reset.
         let read = with_timeout(self.config.request_timeout, socket.read_with(show)).await;
         match read {
             Ok(Ok(())) => {}
-            // Closed without a byte: it may have half-closed, and wait.
+            // A FIN without data: the peer may have half-closed and wait for the reply.
             Ok(Err(_)) if is_alive(socket) => self.console.request(&Request { peer, bytes: &[] }),
             Ok(Err(error)) => return Err(error),
             Err(_) => {
@@ -241,7 +236,6 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
                     counters: self.counters(),
                 };
                 let mut line = heapless::String::<{ status::MAX_LEN }>::new();
-                // It fits: see the test of `MAX_LEN`.
                 let _ = writeln!(line, "{report}");
                 self.send(socket, line.as_bytes()).await?;
             }
@@ -251,7 +245,7 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
         Ok(())
     }
 
-    /// Writes an answer of any length.
+    /// Writes a reply of any length.
     async fn send(
         &self,
         socket: &mut TcpSocket<'_>,
@@ -266,7 +260,7 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
     }
 }
 
-/// Whether the connection can still be answered.
+/// Whether a reply can still be sent.
 fn is_alive(socket: &TcpSocket<'_>) -> bool {
     matches!(socket.state(), State::Established | State::CloseWait)
 }
@@ -287,7 +281,7 @@ mod tests {
     use super::Config;
 
     #[test]
-    fn a_small_board_gives_up_waiting_places_first() {
+    fn backlog_is_reduced_before_workers() {
         for (workers, backlog, slots, fits) in [
             (4, 4, 16, (4, 4)),
             (12, 12, 16, (12, 4)),

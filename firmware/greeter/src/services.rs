@@ -1,7 +1,7 @@
-//! The standard bench services: echo (RFC 862), discard (RFC 863) and chargen (RFC 864).
+//! Echo (RFC 862), discard (RFC 863) and chargen (RFC 864), used as throughput endpoints.
 //!
-//! Each future is one connection's worth of its service; run several for several streams. A
-//! vanished peer loses its place after [`PEER_TIMEOUT`].
+//! Each future serves one connection at a time, so run several for several streams. A vanished peer
+//! is dropped after [`PEER_TIMEOUT`].
 
 use embassy_net::Stack;
 use embassy_net::tcp::{Error, TcpSocket};
@@ -15,17 +15,17 @@ pub const ECHO_PORT: u16 = 7;
 pub const DISCARD_PORT: u16 = 9;
 /// TCP port of [`chargen`] (RFC 864).
 pub const CHARGEN_PORT: u16 = 19;
-/// After how long a peer that no longer answers loses its place.
+/// Timeout for a peer that no longer answers.
 pub const PEER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a peer has to close its side before it is reset.
+/// Time for a peer to close its side before it is reset.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sends back what comes until the peer closes its side (RFC 862). Never returns.
+/// Echoes data until the peer closes its side (RFC 862). Never returns.
 pub async fn echo(stack: Stack<'_>, receive: &mut [u8], send: &mut [u8]) {
     serve(stack, ECHO_PORT, receive, send, async |socket| {
         let (mut reader, mut writer) = socket.split();
         loop {
-            // Both buffers are the socket's: what was read is held until it has been written.
+            // Both buffers belong to the socket, so data is copied between reading and writing.
             let mut piece = [0; 256];
             let length = reader
                 .read_with(|data| {
@@ -44,7 +44,7 @@ pub async fn echo(stack: Stack<'_>, receive: &mut [u8], send: &mut [u8]) {
     .await;
 }
 
-/// Reads and forgets what comes until the peer closes its side (RFC 863). Never returns.
+/// Discards data until the peer closes its side (RFC 863). Never returns.
 pub async fn discard(stack: Stack<'_>, receive: &mut [u8], send: &mut [u8]) {
     serve(stack, DISCARD_PORT, receive, send, async |socket| {
         loop {
@@ -76,7 +76,7 @@ pub async fn chargen(stack: Stack<'_>, receive: &mut [u8], send: &mut [u8]) {
     .await;
 }
 
-/// Accepts one connection after the other and hands each to `service`, which ends with the peer.
+/// Accepts one connection after another and runs `service` on each until the peer ends it.
 async fn serve(
     stack: Stack<'_>,
     port: u16,
@@ -92,16 +92,17 @@ async fn serve(
             Timer::after(CLOSE_TIMEOUT).await;
             continue;
         }
-        // An error is how the peer's end shows, closed or reset: either way there is no more to do.
+        // An error means that the peer has closed or reset.
         let _ = service(&mut socket).await;
         connection::close(&mut socket, PEER_TIMEOUT, CLOSE_TIMEOUT).await;
     }
 }
 
-/// The printable characters, space included, and the length of a line without its CR LF.
+/// Number of printable characters, space included.
 const PRINTABLE: usize = 95;
+/// Length of a line without CR LF.
 const LINE: usize = 72;
-/// After so many bytes the pattern starts again.
+/// Bytes after which the pattern repeats.
 const CHARGEN_PERIOD: usize = PRINTABLE * (LINE + 2);
 
 /// The byte of the chargen pattern at `position`: line n starts with the nth printable character

@@ -1,24 +1,21 @@
-//! A board that joins a network: find it, join, get an address, serve; and from the start again
-//! when anything of that is lost.
+//! Joins a network, gets an address, and starts again when either is lost.
 //!
 //! ```text
-//!            +--------- wait, longer each time <----------+
+//!            +--------- back off <----------+
 //!            v                                            |
-//!   +--> joining --refused--> say why --------------------+
+//!   +--> joining --refused--> report ----------------------+
 //!   |        |                                            |
 //!   |      joined                                         |
 //!   |        v                                            |
-//!   |    leasing --no address in time--> leave, say why --+
+//!   |    leasing --no address in time--> leave, report ---+
 //!   |        |
-//!   |     address: online, and again after each change
+//!   |     address: online, again after each change
 //!   |        v
-//!   +--- link or lease lost: offline, say so (and wait, if that was at once)
+//!   +--- link or lease lost: offline (back off if it was short)
 //! ```
 //!
-//! A driver that does not take the settings will never take them: then the machine ends, and whoever
-//! runs it opens a network of the board's own.
-//!
-//! [`run`] is the machine. It knows no radio: [`Radio`] is the chip's, and a script in the tests.
+//! If the driver refuses the settings, retrying is pointless: [`run`] returns, and the caller opens
+//! the default access point. [`Radio`] is implemented by the chip, and by scripts in the tests.
 
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -32,22 +29,21 @@ mod failure;
 
 pub use failure::Failure;
 
-/// How long joining may take: a scan of all channels, authentication, association and the four-way
-/// handshake with its repeats.
+/// Timeout for joining: scan of all channels, authentication, association, four-way handshake.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long the network's DHCP server has: a client asks again after 1, 2, 4, 8 s (RFC 2131 §4.1).
+/// Timeout for DHCP. A client asks again after 1, 2, 4, 8 s (RFC 2131 §4.1).
 pub const LEASE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long the board must have been on the network for the next failure to be a first one. A
-/// network that lets it in and throws it out again must not be tried without a pause.
+/// Time on the network after which the backoff restarts. A network that accepts the board and drops
+/// it at once must not be retried without a pause.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// What was lost.
+/// What the board lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
     /// The link to the access point.
     Link,
-    /// The address: the lease was not renewed.
+    /// The address, because the lease was not renewed.
     Lease,
 }
 
@@ -55,60 +51,59 @@ impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Link => "the access point is gone",
-            Self::Lease => "the lease ran out",
+            Self::Lease => "the lease expired",
         })
     }
 }
 
-/// What happens to a board on its network.
+/// A change while the board is on its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum News {
-    /// It is on it no longer.
+pub enum NetworkChange {
+    /// The board is offline.
     Lost(Loss),
-    /// The network gave it another address.
+    /// It has another address.
     Moved(Ipv4Addr),
 }
 
 /// A radio in station mode, and the stack's DHCP client over it.
 pub trait Radio {
-    /// Joins the network. Dropped when it takes too long; [`leave`](Self::leave) follows then.
+    /// Joins the network. Dropped at the timeout, and followed by [`leave`](Self::leave).
     fn join(&mut self) -> impl Future<Output = Result<(), Failure>>;
-    /// Waits for an address on the network that was joined, or until that is lost.
+    /// Waits for an address, or until the network is lost.
     fn lease(&mut self) -> impl Future<Output = Result<Ipv4Addr, Failure>>;
     /// Waits until the link or the address is lost, or the address is no longer `address`.
-    fn news(&mut self, address: Ipv4Addr) -> impl Future<Output = News>;
-    /// Leaves the network, or gives up joining it, so that it can be joined anew.
+    fn next_change(&mut self, address: Ipv4Addr) -> impl Future<Output = NetworkChange>;
+    /// Leaves the network or aborts joining it, so that it can be joined again.
     fn leave(&mut self) -> impl Future<Output = ()>;
 }
 
-/// What a person at the console is told. Displays as the console's line.
+/// An event. Displays as its console line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// It tries to join.
+    /// Joining the network.
     Joining,
-    /// That failed; it tries again after a wait.
+    /// Joining failed.
     Failed {
-        /// Why.
+        /// Reason.
         failure: Failure,
-        /// How long it waits.
+        /// Time until the next try.
         retry_in: Duration,
     },
-    /// The radio's driver does not take the settings; the board gives them up.
-    GivenUp(DriverError),
-    /// It has an address, the first one or another one, and serves.
+    /// The radio driver refuses the settings. There is no retry.
+    Rejected(DriverError),
+    /// The board has an address, the first or another one.
     Online(Ipv4Addr),
-    /// It is on the network no longer.
+    /// The board lost its network.
     Offline(Loss),
 }
 
 impl Event {
-    /// Whether the board is on its network from now on, where that is news. Its servers follow it,
-    /// see [`crate::presence`].
+    /// The new presence on the network, if this event changes it; see [`crate::presence`].
     pub const fn presence(&self) -> Option<bool> {
         match self {
             Self::Online(_) => Some(true),
             Self::Offline(_) => Some(false),
-            Self::Joining | Self::Failed { .. } | Self::GivenUp(_) => None,
+            Self::Joining | Self::Failed { .. } | Self::Rejected(_) => None,
         }
     }
 }
@@ -122,21 +117,18 @@ impl fmt::Display for Event {
                 "network failed reason=\"{failure}\" retry_ms={}",
                 retry_in.as_millis()
             ),
-            Self::GivenUp(error) => {
-                write!(
-                    f,
-                    "network failed reason=\"{error}\"; it is not tried again"
-                )
+            Self::Rejected(error) => {
+                write!(f, "network failed reason=\"{error}\" retry=never")
             }
-            // The tutorial's line.
+            // The line that the ESP-IDF examples print.
             Self::Online(address) => write!(f, "IP: {address}"),
             Self::Offline(loss) => write!(f, "network lost reason=\"{loss}\""),
         }
     }
 }
 
-/// Keeps the board on its network for as long as it is polled, and ends only where the radio's driver
-/// does not take the settings. `seed` is the jitter's.
+/// Keeps the board on its network while it is polled. Returns only if the radio driver refuses the
+/// settings. `seed` randomizes the backoff.
 pub async fn run(
     radio: &mut impl Radio,
     seed: u64,
@@ -158,7 +150,7 @@ pub async fn run(
                 }
             }
             Err(Failure::Driver(error)) if error.is_about_settings() => {
-                on_event(Event::GivenUp(error));
+                on_event(Event::Rejected(error));
                 return error;
             }
             Err(failure) => {
@@ -171,7 +163,7 @@ pub async fn run(
     }
 }
 
-/// Says where the board can be reached, again after each change, until it no longer can.
+/// Reports each address until the network is lost.
 async fn stay_online(
     radio: &mut impl Radio,
     mut address: Ipv4Addr,
@@ -179,14 +171,14 @@ async fn stay_online(
 ) -> Loss {
     loop {
         on_event(Event::Online(address));
-        match radio.news(address).await {
-            News::Lost(loss) => return loss,
-            News::Moved(elsewhere) => address = elsewhere,
+        match radio.next_change(address).await {
+            NetworkChange::Lost(loss) => return loss,
+            NetworkChange::Moved(new) => address = new,
         }
     }
 }
 
-/// Joins and gets an address.
+/// Joins the network and gets an address.
 async fn go_online(radio: &mut impl Radio) -> Result<Ipv4Addr, Failure> {
     with_timeout(JOIN_TIMEOUT, radio.join())
         .await

@@ -1,37 +1,37 @@
-//! The settings, out of the partition that is labelled so.
+//! Reads the settings from their partition.
 
 use core::fmt;
 
 use tcpctl_settings::{BLOCK_SIZE, DecodeError, Settings};
 
-use crate::boot_loop::{Blamed, Start};
+use crate::boot_loop::{IgnoreReason, Start};
 
-/// The partition's label in `partitions.csv`. Nobody looks for an offset.
+/// The label of the partition in `partitions.csv`.
 pub const LABEL: &str = "settings";
 
 /// The flash of a board.
 pub trait Flash {
     /// The offset of the partition with this label, if there is one.
     fn partition(&mut self, label: &str) -> Result<Option<u32>, Unreadable>;
-    /// Reads as many bytes as fit `bytes` from `offset` on.
+    /// Fills `bytes` from `offset` on.
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Unreadable>;
 }
 
-/// The flash, or its partition table, can't be read.
+/// The flash or its partition table cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unreadable;
 
-/// Why there are no settings. Displays as the reason.
+/// Why there are no stored settings. Displays as the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
     /// The flash or its partition table could not be read.
     Unreadable,
     /// No partition has the label.
     NoPartition,
-    /// What is in the partition is of no use.
+    /// The partition holds no valid settings.
     Unusable(DecodeError),
-    /// There may be settings; the board has failed with them.
-    Blamed(Blamed),
+    /// The board failed with the stored settings.
+    Ignored(IgnoreReason),
 }
 
 impl From<Unreadable> for Missing {
@@ -43,22 +43,19 @@ impl From<Unreadable> for Missing {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable => f.write_str("the flash or its partition table can't be read"),
-            Self::NoPartition => write!(
-                f,
-                "there is no partition `{LABEL}`; flash the firmware with its own partition table"
-            ),
+            Self::Unreadable => f.write_str("the flash or its partition table cannot be read"),
+            Self::NoPartition => write!(f, "there is no partition `{LABEL}`"),
             Self::Unusable(error) => error.fmt(f),
-            Self::Blamed(blamed) => blamed.fmt(f),
+            Self::Ignored(reason) => reason.fmt(f),
         }
     }
 }
 
-/// Reads the settings, unless this start is to do without. Blocks for as long as the flash does, and
-/// takes a sector, 4 kB, of stack.
+/// Reads the settings, unless this start ignores them. Blocks while the flash is read, and needs a
+/// sector (4 kB) of stack.
 pub fn load(start: Start, flash: &mut impl Flash) -> Result<Settings, Missing> {
-    if let Some(blamed) = start.blame() {
-        return Err(Missing::Blamed(blamed));
+    if let Some(reason) = start.ignore_reason() {
+        return Err(Missing::Ignored(reason));
     }
     let offset = flash.partition(LABEL)?.ok_or(Missing::NoPartition)?;
     let mut sector = [0; BLOCK_SIZE];
@@ -76,10 +73,10 @@ mod tests {
     use tcpctl_settings::{MAX_LEN, Network, PARTITIONS, Security, Ssid};
 
     use super::*;
-    use crate::boot_loop::{NO_RECORD, PATIENCE};
+    use crate::boot_loop::{MAX_FAILED_STARTS, NO_RECORD};
     use crate::reset::Reset;
 
-    /// Where the partition is in this flash.
+    /// Offset of the partition in this flash.
     const OFFSET: u32 = 0x3000;
 
     /// A flash with one partition.
@@ -94,7 +91,7 @@ mod tests {
         }
 
         fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Unreadable> {
-            assert_eq!(offset, OFFSET, "elsewhere is somebody else's");
+            assert_eq!(offset, OFFSET, "only the partition is read");
             bytes.copy_from_slice(self.sector.as_ref().map_err(|error| *error)?);
             Ok(())
         }
@@ -127,14 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_found_by_the_label_and_read() {
+    fn settings_are_found_by_label() {
         assert_eq!(load(first(), &mut chip(sector())), Ok(settings()));
         let named = |line: &str| line.split(',').next() == Some(LABEL);
         assert_eq!(PARTITIONS.lines().filter(|line| named(line)).count(), 1);
     }
 
     #[test]
-    fn what_is_not_there_is_said() {
+    fn missing_partition_and_unreadable_flash_are_reported() {
         let mut other = chip(sector());
         other.label = Ok("nvs");
         let mut no_table = chip(sector());
@@ -143,8 +140,8 @@ mod tests {
         broken.sector = Err(Unreadable);
         for (mut chip, missing, words) in [
             (other, Missing::NoPartition, "no partition `settings`"),
-            (no_table, Missing::Unreadable, "can't be read"),
-            (broken, Missing::Unreadable, "can't be read"),
+            (no_table, Missing::Unreadable, "cannot be read"),
+            (broken, Missing::Unreadable, "cannot be read"),
         ] {
             assert_eq!(load(first(), &mut chip), Err(missing));
             assert!(missing.to_string().contains(words), "{missing}");
@@ -152,11 +149,11 @@ mod tests {
     }
 
     #[test]
-    fn blank_and_damaged_and_newer_settings_are_told_apart() {
+    fn blank_damaged_and_newer_settings_are_distinguished() {
         let mut damaged = sector();
         damaged[20] ^= 1;
         let torn = [&sector()[..16], &vec![0xff; BLOCK_SIZE - 16]].concat();
-        // The header's version, and the check sum over it and the body.
+        // Another version, with the CRC over it and the body.
         let mut newer = sector();
         let length = usize::from(u16::from_le_bytes([newer[6], newer[7]]));
         newer[4] = 9;
@@ -178,9 +175,9 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_is_to_do_without_does_not_look() {
+    fn start_that_ignores_settings_reads_no_flash() {
         let mut start = first();
-        for _ in 0..PATIENCE {
+        for _ in 0..MAX_FAILED_STARTS {
             start = Start::after(Reset::Panic, start.record());
         }
         let mut untouchable = Chip {
@@ -188,7 +185,7 @@ mod tests {
             sector: Err(Unreadable),
         };
         let missing = load(start, &mut untouchable).unwrap_err();
-        assert!(matches!(missing, Missing::Blamed(_)), "{missing}");
+        assert!(matches!(missing, Missing::Ignored(_)), "{missing}");
         assert!(missing.to_string().contains("starts in a row"), "{missing}");
     }
 

@@ -1,6 +1,6 @@
 //! The clock of tests: each thread has its own, and it moves only when told to.
 //!
-//! Wakers are not kept: whoever moves the clock polls everything afterwards.
+//! Wakers are not kept: poll everything after moving the clock.
 
 use core::cell::Cell;
 use core::task::Waker;

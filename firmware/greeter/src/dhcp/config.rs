@@ -1,4 +1,4 @@
-//! What the server may hand out: checked once, then trusted.
+//! The validated pool and its parameters.
 
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -28,7 +28,7 @@ pub enum ConfigError {
     PoolOutsideSubnet,
     /// The server's own address is in the pool.
     ServerInPool,
-    /// The pool has more addresses than the server's table has places.
+    /// The pool has more addresses than the server's table has entries.
     PoolTooLarge,
     /// Leases of no duration.
     LeaseTime,
@@ -42,7 +42,7 @@ impl fmt::Display for ConfigError {
             Self::EmptyPool => "the pool's last address comes before its first",
             Self::PoolOutsideSubnet => "the pool reaches outside the subnet",
             Self::ServerInPool => "the pool contains the server's own address",
-            Self::PoolTooLarge => "the pool has more addresses than the lease table has places",
+            Self::PoolTooLarge => "the pool has more addresses than the lease table has entries",
             Self::LeaseTime => "the lease time is zero",
         })
     }
@@ -56,12 +56,11 @@ impl Config {
 
     /// A server at `server` in a subnet of `prefix` bits that hands out `first..=last`.
     ///
-    /// Leases last two hours. The board names itself as the router, as the tutorial's access point
-    /// does: a phone that is given no router may call the network broken and leave it. It names no
-    /// DNS server, since it is none.
+    /// Leases last two hours. The board is the router: without one, phones may consider the network
+    /// broken and leave it. It is no DNS server.
     ///
     /// # Errors
-    /// [`ConfigError`] says which bound the pool breaks.
+    /// The pool is not valid.
     pub fn new(
         server: Ipv4Addr,
         prefix: u8,
@@ -123,7 +122,7 @@ impl Config {
         Self { dns, ..self }
     }
 
-    /// The place of `address` in the pool, or `None` if it is outside.
+    /// Index of `address` in the pool, or `None` if it is outside.
     pub(super) fn index_of(&self, address: Ipv4Addr) -> Option<usize> {
         let offset = address.to_bits().checked_sub(self.first.to_bits())?;
         if offset < self.size {
@@ -133,19 +132,19 @@ impl Config {
         }
     }
 
-    /// The address at a place of the pool.
+    /// The address at an index of the pool.
     pub(super) fn address_at(&self, index: usize) -> Ipv4Addr {
         let offset = u32::try_from(index).unwrap_or(u32::MAX);
         Ipv4Addr::from_bits(self.first.to_bits().saturating_add(offset))
     }
 
-    /// Whether `address` can be a host's in the served subnet.
+    /// Whether `address` is a host address of the subnet.
     pub(super) fn is_host(&self, address: Ipv4Addr) -> bool {
         is_host(address, self.server, self.mask)
     }
 }
 
-/// Whether `address` lies in `base`'s subnet and is neither that subnet's name nor its broadcast.
+/// Whether `address` is in the subnet of `base`, and neither its network nor its broadcast address.
 fn is_host(address: Ipv4Addr, base: Ipv4Addr, mask: Ipv4Addr) -> bool {
     let host = address & !mask;
     address & mask == base & mask && host != Ipv4Addr::UNSPECIFIED && host != !mask

@@ -1,6 +1,6 @@
-//! DHCP messages: what a client asks, and the datagram that answers.
+//! DHCP messages: parses requests and writes replies.
 //!
-//! Field access and option walking are smoltcp's, which the board links anyway.
+//! smoltcp, which the board links anyway, accesses fields and options.
 
 use core::net::Ipv4Addr;
 
@@ -15,20 +15,19 @@ use super::{Config, Mac};
 pub const SERVER_PORT: u16 = 67;
 /// The port clients listen on.
 pub const CLIENT_PORT: u16 = 68;
-/// The largest reply, in bytes: what every client must take (RFC 2131 §2: an IP datagram of 576
-/// bytes).
+/// Longest reply, in bytes: every client accepts an IP datagram of 576 bytes (RFC 2131 §2).
 pub const MAX_REPLY: usize = 548;
 
-/// The smallest BOOTP message; relays and old clients drop shorter ones (RFC 1542 §2.1).
+/// Shortest BOOTP message. Relays and old clients drop shorter ones (RFC 1542 §2.1).
 const MIN_REPLY: usize = 300;
-/// Where the options begin: the fixed fields and the magic cookie.
+/// Offset of the options, after the fixed fields and the magic cookie.
 const OPTIONS: usize = 240;
 const MAGIC: u32 = 0x6382_5363;
-/// The length of an Ethernet or Wi-Fi station's address.
+/// Length of a MAC address.
 const HARDWARE_LEN: u8 = 6;
 
-/// What a client that is refused may show.
-const REFUSED: &[u8] = b"taken, or not of this network";
+/// Message of a DHCPNAK, which a client may show.
+const REFUSED: &[u8] = b"address in use or not in this network";
 
 /// Option codes of RFC 2132.
 mod code {
@@ -45,7 +44,7 @@ mod code {
     pub(super) const CLIENT_ID: u8 = 61;
 }
 
-/// A client's message, as far as a server without relays looks at it.
+/// The fields of a client's message that a server without relays needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
     pub(super) kind: DhcpMessageType,
@@ -60,8 +59,8 @@ pub(super) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads a datagram; `None` for whatever is not a request from an Ethernet station on this
-    /// link. A relay (giaddr) means another link, and its answer would have to go elsewhere.
+    /// Parses a datagram. `None` unless it is a request from a station on this link. A relay (giaddr)
+    /// means another link.
     pub(super) fn parse(packet: &'a DhcpPacket<&'a [u8]>) -> Option<Self> {
         let mac = packet.client_hardware_address();
         if packet.opcode() != DhcpOpCode::Request
@@ -96,7 +95,7 @@ impl<'a> Request<'a> {
         Some(request)
     }
 
-    /// Writes a DHCPOFFER of `address`; answers the length.
+    /// Writes a DHCPOFFER of `address`; returns the length.
     pub(super) fn offer(
         &self,
         address: Ipv4Addr,
@@ -107,7 +106,7 @@ impl<'a> Request<'a> {
         self.lease(DhcpMessageType::Offer, config, out)
     }
 
-    /// Writes a DHCPACK that grants `address`; answers the length.
+    /// Writes a DHCPACK that grants `address`; returns the length.
     pub(super) fn grant(
         &self,
         address: Ipv4Addr,

@@ -8,11 +8,11 @@ use super::message::{CLIENT_PORT, Request};
 use super::table::Table;
 use super::{Config, ConfigError, Lease, LeaseState, Mac};
 
-/// How long an offered address waits for its request, in seconds. Clients ask within one; the
-/// slowest retry (RFC 2131 §4.1) comes after four and eight.
+/// Time that an offered address is reserved, in seconds. The slowest retries come after 4 and 8 s
+/// (RFC 2131 §4.1).
 const OFFER_SECONDS: u64 = 15;
-/// How long a declined address is kept from everybody, in seconds: long enough for its squatter to
-/// be found, short enough that a client which declines all it gets does not end the service.
+/// Time that a declined address is not assigned, in seconds. It is short, so that a client that
+/// declines everything cannot exhaust the pool for long.
 const QUARANTINE_SECONDS: u64 = 5 * 60;
 
 const BROADCAST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT);
@@ -26,12 +26,12 @@ pub struct Server<const N: usize> {
     table: Table<N>,
 }
 
-/// What a request brought about.
+/// Result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The datagram to send, if the request gets one.
+    /// The datagram to send, if any.
     pub reply: Option<Reply>,
-    /// What it changed in the lease table, if anything worth telling.
+    /// The change of a lease, if any.
     pub event: Option<LeaseEvent>,
 }
 
@@ -40,11 +40,11 @@ pub struct Answer {
 pub struct Reply {
     /// Its length in bytes.
     pub len: usize,
-    /// Where it goes: the client's own address where it has one, else everybody.
+    /// Destination: the client's address if it has one, else broadcast.
     pub to: SocketAddrV4,
 }
 
-/// A lease began, went on or ended.
+/// A change of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseEvent {
     /// The client.
@@ -62,14 +62,14 @@ pub enum Change {
     Granted,
     /// The client keeps its lease for another term.
     Renewed,
-    /// The client gave it back.
+    /// The client released it.
     Released,
-    /// The client found the address in use and will not take it.
+    /// The client found the address in use.
     Declined,
 }
 
 impl<const N: usize> Server<N> {
-    /// A server whose addresses are all free.
+    /// A server with a free pool.
     ///
     /// # Errors
     /// [`ConfigError::PoolTooLarge`] if the pool has more than `N` addresses.
@@ -112,16 +112,16 @@ impl<const N: usize> Server<N> {
     /// Offers the client's own address, else a free one (RFC 2131 §4.3.1); silence if there is none.
     fn discover(&mut self, now: u64, request: &Request<'_>, out: &mut [u8]) -> Option<Answer> {
         let held = self.table.held_by(request.mac);
-        let wish = request
+        let requested = request
             .requested
-            .and_then(|wish| self.config.index_of(wish));
+            .and_then(|address| self.config.index_of(address));
         let index = match held {
             Some((index, _)) => index,
-            None => self.table.choose(request.mac, wish)?,
+            None => self.table.choose(request.mac, requested)?,
         };
         let address = self.config.address_at(index);
         let len = request.offer(address, &self.config, out)?;
-        // A lease in use stays one: a client that was reset asks again, and may never answer.
+        // A lease in use stays: a client that was reset asks again, and may never answer.
         if !matches!(held, Some((_, LeaseState::Leased))) {
             self.table.give(
                 index,
@@ -151,8 +151,8 @@ impl<const N: usize> Server<N> {
         if let Some(index) = index.filter(|index| self.may_have(*index, request.mac)) {
             return self.grant(now, index, request, out);
         }
-        // Nobody else serves this link, so a refusal cannot spoil another server's lease; it spares
-        // a client that comes from another network the wait for a time-out.
+        // This is the only server on the link, so a NAK affects no other lease. It saves a client from
+        // another network the timeout.
         let len = request.refuse(&self.config, out)?;
         Some(Answer {
             reply: Some(Reply { len, to: BROADCAST }),
@@ -163,9 +163,9 @@ impl<const N: usize> Server<N> {
     /// Whether `mac` may have the address at `index`: it holds that one, or it holds none and the
     /// address is free.
     ///
-    /// RFC 2131 §4.3.2 would have the server be silent to a rebooting client that it has no record
-    /// of. This one's table does not survive its own reboot, and it is alone on its link: granting
-    /// the free address at once is what keeps phones connected.
+    /// RFC 2131 §4.3.2 requires silence for a rebooting client without a record. This table does not
+    /// survive a reboot of the board, and the server is alone on its link, so granting the free
+    /// address keeps phones connected.
     fn may_have(&self, index: usize, mac: Mac) -> bool {
         match self.table.held_by(mac) {
             Some((held, _)) => held == index,
@@ -189,7 +189,7 @@ impl<const N: usize> Server<N> {
         let until = now.saturating_add(self.config.lease_seconds.into());
         self.table
             .give(index, request.mac, LeaseState::Leased, until);
-        // A client that has this very address can be spoken to; any other cannot answer ARP yet.
+        // Only a client that already has this address answers ARP.
         let to = match request.client_address {
             Some(current) if current == address => SocketAddrV4::new(current, CLIENT_PORT),
             _ => BROADCAST,
@@ -205,29 +205,29 @@ impl<const N: usize> Server<N> {
         })
     }
 
-    /// Quarantines an address that its client saw in use (RFC 2131 §4.3.3).
+    /// Quarantines a declined address (RFC 2131 §4.3.3).
     fn decline(&mut self, now: u64, request: &Request<'_>) -> Option<Answer> {
         let (index, _) = self.own(request, request.requested?)?;
         self.table
             .quarantine(index, now.saturating_add(QUARANTINE_SECONDS));
-        Some(self.told(index, request.mac, Change::Declined))
+        Some(self.event(index, request.mac, Change::Declined))
     }
 
-    /// Frees an address that its client gives back (RFC 2131 §4.3.4).
+    /// Frees a released address (RFC 2131 §4.3.4).
     fn release(&mut self, now: u64, request: &Request<'_>) -> Option<Answer> {
         let (index, state) = self.own(request, request.client_address?)?;
         self.table.free(index, now);
-        (state == LeaseState::Leased).then(|| self.told(index, request.mac, Change::Released))
+        (state == LeaseState::Leased).then(|| self.event(index, request.mac, Change::Released))
     }
 
-    /// The place of `address`, if the message is meant for this server and its client holds it.
+    /// Index of `address`, if the message is for this server and its client holds the address.
     fn own(&self, request: &Request<'_>, address: Ipv4Addr) -> Option<(usize, LeaseState)> {
         let held = self.table.held_by(request.mac)?;
         let ours = request.server_id == Some(self.config.server);
         (ours && self.config.index_of(address) == Some(held.0)).then_some(held)
     }
 
-    fn told(&self, index: usize, mac: Mac, change: Change) -> Answer {
+    fn event(&self, index: usize, mac: Mac, change: Change) -> Answer {
         let address = self.config.address_at(index);
         Answer {
             reply: None,
@@ -239,7 +239,7 @@ impl<const N: usize> Server<N> {
         }
     }
 
-    /// Tells a client that configured itself the parameters (RFC 2131 §4.3.5).
+    /// Sends the parameters to a client with a static address (RFC 2131 §4.3.5).
     fn inform(&self, request: &Request<'_>, out: &mut [u8]) -> Option<Answer> {
         let host =
             |address: &Ipv4Addr| self.config.is_host(*address) && *address != self.config.server;

@@ -1,10 +1,10 @@
-//! The lease table: one place for each address of the pool.
+//! The lease table: one entry per address of the pool.
 
 use core::net::Ipv4Addr;
 
 use super::Mac;
 
-/// One row of the lease table, as a console shows it.
+/// A lease, for display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The client; `None` for an address that is quarantined.
@@ -13,68 +13,67 @@ pub struct Lease {
     pub address: Ipv4Addr,
     /// How long the state lasts, in seconds.
     pub remaining_seconds: u64,
-    /// What the address is doing.
+    /// State of the address.
     pub state: LeaseState,
 }
 
-/// What an address of the pool is doing while it is not free.
+/// State of an address that is not free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseState {
-    /// Offered, and kept for the client's request.
+    /// Offered and reserved.
     Offered,
     /// In use.
     Leased,
-    /// Declined by a client that saw it used by somebody else.
+    /// Declined, because another host uses it.
     Quarantined,
 }
 
-/// An address's state and the second it ends at; `client` is remembered after that, so that it gets
+/// State of an address until the second `until`. The client is remembered after that, so that it gets
 /// the same address again (RFC 2131 §4.3.1).
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
+struct Entry {
     client: Option<Mac>,
     state: Option<LeaseState>,
     until: u64,
 }
 
-/// The places of a pool of up to `N` addresses. Times are seconds on the caller's clock, which
-/// never goes back.
+/// The entries of a pool of up to `N` addresses. Times are seconds on a monotonic clock.
 #[derive(Clone, Debug)]
 pub(super) struct Table<const N: usize> {
-    places: [Place; N],
+    entries: [Entry; N],
     size: usize,
 }
 
 impl<const N: usize> Table<N> {
-    /// A table of `size` free addresses, or `None` if there are more of them than places.
+    /// A table of `size` free addresses, or `None` if `N` is too small.
     pub(super) fn new(size: u32) -> Option<Self> {
         let size = usize::try_from(size).ok().filter(|size| *size <= N)?;
         Some(Self {
-            places: [Place::default(); N],
+            entries: [Entry::default(); N],
             size,
         })
     }
 
-    /// Frees every address whose time is up.
+    /// Frees every expired address.
     pub(super) fn expire(&mut self, now: u64) {
-        for place in self.places.iter_mut().filter(|place| place.until <= now) {
-            place.state = None;
+        for entry in self.entries.iter_mut().filter(|entry| entry.until <= now) {
+            entry.state = None;
         }
     }
 
-    /// What the address at `index` is doing and for whom, if it is not free.
+    /// Client and state of the address at `index`, if it is not free.
     pub(super) fn at(&self, index: usize) -> Option<(Option<Mac>, LeaseState)> {
-        let place = self.places.get(index)?;
-        place.state.map(|state| (place.client, state))
+        let entry = self.entries.get(index)?;
+        entry.state.map(|state| (entry.client, state))
     }
 
-    /// The place that `mac` holds now.
+    /// The entry of `mac`.
     pub(super) fn held_by(&self, mac: Mac) -> Option<(usize, LeaseState)> {
-        self.places
+        self.entries
             .iter()
             .enumerate()
-            .find_map(|(index, place)| match place {
-                Place {
+            .find_map(|(index, entry)| match entry {
+                Entry {
                     client: Some(client),
                     state: Some(state),
                     ..
@@ -83,28 +82,28 @@ impl<const N: usize> Table<N> {
             })
     }
 
-    /// The free place to offer `mac`: its last one, else the one it wishes, else one that nobody
-    /// had, else the one whose lease ended longest ago.
-    pub(super) fn choose(&self, mac: Mac, wish: Option<usize>) -> Option<usize> {
-        let pool = self.places.iter().enumerate().take(self.size);
-        let free = pool.filter(|(_, place)| place.state.is_none());
-        free.min_by_key(|(index, place)| {
-            let rank = match place.client {
+    /// The free entry to offer `mac`: its previous one, else the requested one, else an unused one,
+    /// else the one whose lease ended longest ago.
+    pub(super) fn choose(&self, mac: Mac, requested: Option<usize>) -> Option<usize> {
+        let pool = self.entries.iter().enumerate().take(self.size);
+        let free = pool.filter(|(_, entry)| entry.state.is_none());
+        free.min_by_key(|(index, entry)| {
+            let rank = match entry.client {
                 Some(client) if client == mac => 0,
-                _ if Some(*index) == wish => 1,
+                _ if Some(*index) == requested => 1,
                 None => 2,
                 Some(_) => 3,
             };
-            (rank, place.until)
+            (rank, entry.until)
         })
         .map(|(index, _)| index)
     }
 
-    /// Gives a place to `mac` until the second `until`. The caller has made sure that it is free or
+    /// Assigns an entry to `mac` until the second `until`. The caller has made sure that it is free or
     /// `mac`'s own, and that `mac` holds no other.
     pub(super) fn give(&mut self, index: usize, mac: Mac, state: LeaseState, until: u64) {
-        if let Some(place) = self.places.get_mut(index) {
-            *place = Place {
+        if let Some(entry) = self.entries.get_mut(index) {
+            *entry = Entry {
                 client: Some(mac),
                 state: Some(state),
                 until,
@@ -112,18 +111,18 @@ impl<const N: usize> Table<N> {
         }
     }
 
-    /// Frees a place now; its client is remembered.
+    /// Frees an entry and remembers its client.
     pub(super) fn free(&mut self, index: usize, now: u64) {
-        if let Some(place) = self.places.get_mut(index) {
-            place.state = None;
-            place.until = now;
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.state = None;
+            entry.until = now;
         }
     }
 
-    /// Keeps a place from everybody until the second `until`.
+    /// Quarantines an entry until the second `until`.
     pub(super) fn quarantine(&mut self, index: usize, until: u64) {
-        if let Some(place) = self.places.get_mut(index) {
-            *place = Place {
+        if let Some(entry) = self.entries.get_mut(index) {
+            *entry = Entry {
                 client: None,
                 state: Some(LeaseState::Quarantined),
                 until,
@@ -131,17 +130,17 @@ impl<const N: usize> Table<N> {
         }
     }
 
-    /// Every place that is not free at `now`, with its index, in the pool's order.
+    /// Every entry that is not free at `now`, with its index.
     pub(super) fn iter(
         &self,
         now: u64,
     ) -> impl Iterator<Item = (usize, Option<Mac>, LeaseState, u64)> {
-        self.places
+        self.entries
             .iter()
             .enumerate()
-            .filter_map(move |(index, place)| {
-                let remaining = place.until.checked_sub(now).filter(|left| *left > 0)?;
-                Some((index, place.client, place.state?, remaining))
+            .filter_map(move |(index, entry)| {
+                let remaining = entry.until.checked_sub(now).filter(|left| *left > 0)?;
+                Some((index, entry.client, entry.state?, remaining))
             })
     }
 }

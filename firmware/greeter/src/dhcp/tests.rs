@@ -95,12 +95,11 @@ fn replies_carry_the_networks_parameters() {
     );
 }
 
-/// RFC 2131 table 3, and RFC 6842 for the client's identifier: of all that a client may write, a
-/// reply repeats what it has to and nothing else.
+/// RFC 2131 table 3, and RFC 6842 for the client identifier.
 #[test]
-fn replies_are_those_of_table_3() {
+fn replies_follow_table_3_of_rfc_2131() {
     const FLAGS: [u8; 2] = [0x80, 0];
-    const NOBODY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
+    const UNSPECIFIED: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
     let talkative = |kind| {
         Client::new(ANN, kind)
             .patch(3, &[7]) // hops
@@ -120,12 +119,12 @@ fn replies_are_those_of_table_3() {
     let leases = &[1, 3, 51, 53, 54, 58, 59, 61][..];
     let discover = || talkative(DISCOVER).has(host(2)).wants(host(2));
     for (name, request, kind, ciaddr, yiaddr, options) in [
-        ("offer", discover(), OFFER, NOBODY, host(2), leases),
+        ("offer", discover(), OFFER, UNSPECIFIED, host(2), leases),
         (
             "selecting",
             talkative(REQUEST).to(SERVER).wants(host(2)),
             ACK,
-            NOBODY,
+            UNSPECIFIED,
             host(2),
             leases,
         ),
@@ -142,15 +141,15 @@ fn replies_are_those_of_table_3() {
             talkative(INFORM).has(host(2)),
             ACK,
             host(2),
-            NOBODY,
+            UNSPECIFIED,
             &[1, 3, 53, 54, 61],
         ),
         (
             "refused",
             talkative(REQUEST).has(host(9)),
             NAK,
-            NOBODY,
-            NOBODY,
+            UNSPECIFIED,
+            UNSPECIFIED,
             &[53, 54, 56, 61],
         ),
     ] {
@@ -158,7 +157,7 @@ fn replies_are_those_of_table_3() {
         assert_eq!(reply.kind(), kind, "{name}");
         let mut fixed = std::vec![2, 1, 6, 0, 0xCA, 0xFE, 0, 1, 0, 0];
         fixed.extend(FLAGS);
-        for address in [ciaddr, yiaddr, NOBODY, NOBODY] {
+        for address in [ciaddr, yiaddr, UNSPECIFIED, UNSPECIFIED] {
             fixed.extend(address.octets());
         }
         fixed.extend(ANN);
@@ -170,7 +169,7 @@ fn replies_are_those_of_table_3() {
 }
 
 #[test]
-fn router_and_dns_are_settings() {
+fn router_and_dns_are_configurable() {
     let config = Config::new(SERVER, 24, host(2), host(4)).unwrap();
     let config = config.with_router(None).with_dns(Some(host(9)));
     let offer = Client::new(ANN, DISCOVER).ask(&mut Server::<4>::new(config).unwrap(), 0);
@@ -180,7 +179,7 @@ fn router_and_dns_are_settings() {
 }
 
 #[test]
-fn the_broadcast_flag_is_echoed() {
+fn broadcast_flag_is_echoed() {
     let offer = Client::new(ANN, DISCOVER)
         .patch(10, &[0x80, 0])
         .ask(&mut server(), 0);
@@ -188,19 +187,19 @@ fn the_broadcast_flag_is_echoed() {
 }
 
 #[test]
-fn a_client_that_chose_another_server_frees_its_offer() {
+fn choosing_another_server_frees_the_offer() {
     let mut server = server();
     Client::new(ANN, DISCOVER).ask(&mut server, 0);
-    let chosen = Client::new(ANN, REQUEST)
+    let active = Client::new(ANN, REQUEST)
         .to(host(200))
         .wants(host(2))
         .ask(&mut server, 1);
-    assert!(chosen.is_silence());
+    assert!(active.is_silence());
     assert_eq!(server.leases(1).count(), 0);
 }
 
 #[test]
-fn an_offer_waits_fifteen_seconds() {
+fn offer_is_reserved_for_15_seconds() {
     let mut server = server();
     Client::new(ANN, DISCOVER).ask(&mut server, 0);
     assert_eq!(
@@ -229,7 +228,7 @@ fn renewing_and_rebinding_extend_by_unicast() {
 }
 
 #[test]
-fn a_rebooting_client_gets_its_address_confirmed() {
+fn rebooting_client_keeps_its_address() {
     let mut server = server();
     join(&mut server, ANN, 0);
     let ack = Client::new(ANN, REQUEST).wants(host(2)).ask(&mut server, 5);
@@ -237,7 +236,7 @@ fn a_rebooting_client_gets_its_address_confirmed() {
 }
 
 #[test]
-fn a_board_that_rebooted_confirms_what_its_clients_still_use() {
+fn rebooted_board_confirms_addresses_in_use() {
     let mut server = server();
     let ack = Client::new(ANN, REQUEST).has(host(3)).ask(&mut server, 5);
     assert_eq!((ack.kind(), ack.address()), (ACK, host(3)));
@@ -245,7 +244,7 @@ fn a_board_that_rebooted_confirms_what_its_clients_still_use() {
 }
 
 #[test]
-fn addresses_outside_the_pool_or_held_by_another_are_refused() {
+fn foreign_addresses_are_refused() {
     let mut server = server();
     join(&mut server, ANN, 0);
     let other_network = Ipv4Addr::new(10, 0, 0, 5);
@@ -275,7 +274,7 @@ fn a_client_cannot_collect_addresses() {
 }
 
 #[test]
-fn the_same_client_gets_the_same_address_again() {
+fn client_gets_its_previous_address() {
     let mut server = server();
     assert_eq!(join(&mut server, ANN, 0), host(2));
     assert_eq!(
@@ -289,7 +288,7 @@ fn the_same_client_gets_the_same_address_again() {
 }
 
 #[test]
-fn a_wish_is_granted_where_it_can_be() {
+fn requested_address_is_offered_if_free() {
     let mut server = server();
     assert_eq!(
         Client::new(ANN, DISCOVER)
@@ -305,7 +304,7 @@ fn a_wish_is_granted_where_it_can_be() {
 }
 
 #[test]
-fn a_full_pool_is_silent_until_a_lease_ends() {
+fn full_pool_is_silent_until_a_lease_ends() {
     let mut server = server();
     for mac in [ANN, BOB, CAT] {
         join(&mut server, mac, 0);
@@ -320,7 +319,7 @@ fn a_full_pool_is_silent_until_a_lease_ends() {
 }
 
 #[test]
-fn the_address_free_the_longest_goes_first() {
+fn longest_free_address_is_offered_first() {
     let mut server = server();
     for (mac, now) in [(ANN, 20), (BOB, 10), (CAT, 30)] {
         join(&mut server, mac, now);
@@ -332,7 +331,7 @@ fn the_address_free_the_longest_goes_first() {
 }
 
 #[test]
-fn release_frees_and_only_the_owner_can() {
+fn only_the_owner_can_release() {
     let mut server = server();
     join(&mut server, ANN, 0);
     let by_another = Client::new(BOB, RELEASE)
@@ -356,7 +355,7 @@ fn release_frees_and_only_the_owner_can() {
 }
 
 #[test]
-fn a_declined_address_is_quarantined() {
+fn declined_address_is_quarantined() {
     let mut server = server();
     join(&mut server, ANN, 0);
     let by_another = Client::new(BOB, DECLINE)
@@ -418,7 +417,7 @@ fn inform_gets_parameters_without_a_lease() {
 }
 
 #[test]
-fn what_is_not_for_this_server_is_silence() {
+fn messages_for_other_servers_are_ignored() {
     let mut server = server();
     let discover = Client::new(ANN, DISCOVER);
     let strange = [
@@ -446,7 +445,7 @@ fn what_is_not_for_this_server_is_silence() {
 }
 
 #[test]
-fn padding_between_options_and_any_host_name_are_taken() {
+fn padding_and_any_host_name_are_accepted() {
     let mut message = Client::new(ANN, REQUEST).option(12, b"M\xFCller");
     message.bytes.push(0);
     assert_eq!(
@@ -456,7 +455,7 @@ fn padding_between_options_and_any_host_name_are_taken() {
 }
 
 #[test]
-fn a_reply_buffer_too_small_changes_nothing() {
+fn short_reply_buffer_changes_nothing() {
     let mut server = server();
     let mut message = Client::new(ANN, DISCOVER).bytes;
     message.push(255);
@@ -465,7 +464,7 @@ fn a_reply_buffer_too_small_changes_nothing() {
 }
 
 #[test]
-fn the_table_shows_who_has_what_and_for_how_long() {
+fn leases_list_client_and_remaining_time() {
     let mut server = server();
     join(&mut server, ANN, 0);
     Client::new(BOB, DISCOVER).ask(&mut server, 10);
@@ -486,7 +485,7 @@ fn the_table_shows_who_has_what_and_for_how_long() {
 }
 
 #[test]
-fn a_pool_that_cannot_be_served_is_refused() {
+fn invalid_pool_is_refused() {
     let new = |prefix, first, last| Config::new(SERVER, prefix, first, last).unwrap_err();
     assert_eq!(new(0, host(2), host(4)), ConfigError::Prefix);
     assert_eq!(new(31, host(2), host(4)), ConfigError::Prefix);

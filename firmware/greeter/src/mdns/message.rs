@@ -1,4 +1,4 @@
-//! DNS messages: the ones the board sends, and how a peer's record compares with its own.
+//! DNS messages: builds responses and compares a peer's records with the board's.
 
 use core::cmp::Ordering;
 
@@ -16,26 +16,26 @@ use heapless::Vec;
 use super::records::{Kind, Set};
 use super::zone::{Zone, name};
 
-/// A record that a peer sent.
+/// Record of a peer.
 pub(super) type PeerRecord<'p> = ParsedRecord<'p, &'p [u8]>;
-/// A question that a peer asked.
+/// Question of a peer.
 pub(super) type PeerQuestion<'p> = Question<ParsedName<&'p [u8]>>;
 
-/// In a question: answer by unicast. In a record: forget what was cached (RFC 6762 §18.12, §18.13).
+/// In a question: unicast response. In a record: cache flush (RFC 6762 §18.12, §18.13).
 const TOP_BIT: u16 = 0x8000;
-/// How much of a peer's data is compared: more than any of ours has, so that a cut makes no two
-/// equal, and enough for an SRV record with the longest name.
+/// Bytes of a peer's data that are compared: more than any of ours, so that truncated data is never
+/// equal.
 const MAX_PEER_DATA: usize = 264;
 
-/// Who a response is for, which decides its header, TTLs and cache-flush bits.
+/// Recipients of a response, which determine its header, TTLs and cache-flush bits.
 #[derive(Clone, Copy)]
 pub(super) enum Audience<'q> {
     /// mDNS peers (RFC 6762 §18).
     Peers,
-    /// mDNS peers, who shall forget the records (RFC 6762 §10.1).
+    /// mDNS peers, to expire the records (RFC 6762 §10.1).
     Goodbye,
-    /// A resolver that knows no mDNS: its identifier and question are repeated, TTLs are at most
-    /// ten seconds and the class is the plain one (RFC 6762 §6.7).
+    /// A legacy resolver: ID and question are repeated, TTLs are at most ten seconds, and there is no
+    /// cache-flush bit (RFC 6762 §6.7).
     Legacy {
         id: u16,
         question: &'q PeerQuestion<'q>,
@@ -137,8 +137,8 @@ pub(super) fn wants_unicast(question: &PeerQuestion<'_>) -> bool {
     question.qclass().to_int() & TOP_BIT != 0
 }
 
-/// The records that answer a question. One that asks a name of ours for a type that it does not
-/// have is answered by the proof that there is none (RFC 6762 §6.1).
+/// The records that answer a question. A question for a missing type of one of our names gets an NSEC
+/// record (RFC 6762 §6.1).
 pub(super) fn matching(zone: &Zone<'_>, question: &PeerQuestion<'_>) -> Set {
     let class = question.qclass();
     let any_class = class.to_int() & !TOP_BIT == Class::ANY.to_int();
@@ -155,8 +155,8 @@ pub(super) fn matching(zone: &Zone<'_>, question: &PeerQuestion<'_>) -> Set {
     found
 }
 
-/// The record of ours that a peer's record has the name and type of, and whether the data is the
-/// same. Malformed data is nobody's.
+/// Our record with the name and type of a peer's record, and whether the data is equal. `None` for
+/// malformed data.
 pub(super) fn counterpart(zone: &Zone<'_>, record: &PeerRecord<'_>) -> Option<(Kind, bool)> {
     if !is_internet(record.class()) {
         return None;
@@ -175,8 +175,8 @@ pub(super) fn counterpart(zone: &Zone<'_>, record: &PeerRecord<'_>) -> Option<(K
     Some((kind, same))
 }
 
-/// Whether two record's data agree, the first `numbers` bytes exactly, the names after them in any
-/// case of letters (RFC 1035 §2.3.3).
+/// Whether the data of two records is equal: the first `numbers` bytes exactly, the names after them
+/// without regard to case (RFC 1035 §2.3.3).
 fn same_name(ours: &[u8], theirs: &[u8], numbers: usize) -> bool {
     match (
         ours.split_at_checked(numbers),
@@ -187,10 +187,10 @@ fn same_name(ours: &[u8], theirs: &[u8], numbers: usize) -> bool {
     }
 }
 
-/// How our proposed records of a name compare with those in a peer's probe (RFC 6762 §8.2.1): in
-/// order of class, type and data, pair by pair, and a list that ends first is the lesser.
+/// Compares our proposed records of a name with those in a peer's probe (RFC 6762 §8.2.1): by class,
+/// type and data, pair by pair. A list that ends first is less.
 ///
-/// `ours` is in that order. Of the peer's records of that name, the first eight are looked at.
+/// `ours` is in that order. At most eight records of the peer are compared.
 pub(super) fn tie_break<'p>(
     zone: &Zone<'_>,
     ours: &[Kind],
@@ -220,7 +220,7 @@ pub(super) fn tie_break<'p>(
 
 type PeerData = Vec<u8, MAX_PEER_DATA>;
 
-/// A peer's data with its names in full; `None` if it is malformed.
+/// A peer's data with uncompressed names. `None` if malformed.
 fn peer_data(record: &PeerRecord<'_>) -> Option<PeerData> {
     type Peer<'p> = ParsedName<&'p [u8]>;
     match record.rtype() {

@@ -1,4 +1,4 @@
-//! The board's records, one by one and in sets.
+//! The board's records and sets of them.
 
 use edge_mdns::domain::base::Rtype;
 
@@ -12,13 +12,13 @@ const OTHER_TTL: u32 = 75 * 60;
 pub(super) enum Kind {
     /// A: the host's address.
     Address,
-    /// SRV: where the service is.
+    /// SRV: host and port of the service.
     Service,
-    /// TXT: what the service says of itself.
+    /// TXT: attributes of the service.
     Text,
-    /// PTR from the service type to the instance. Other boards have theirs.
+    /// PTR from the service type to the instance, shared with other boards.
     Instance,
-    /// PTR from the list of all types to this one (RFC 6763 §9). Other boards have the same.
+    /// PTR from the list of all types to this one (RFC 6763 §9), shared with other boards.
     Type,
     /// PTR from the address to the host.
     Reverse,
@@ -79,8 +79,7 @@ pub(super) struct Set(u8);
 impl Set {
     pub(super) const EMPTY: Self = Self(0);
     pub(super) const ALL: Self = Self(u8::MAX);
-    /// What ends with the board. The service type stays for as long as any board has it, so its
-    /// record is not taken back.
+    /// The records of a goodbye. The record of the service type is shared, so it stays.
     pub(super) const GOODBYE: Self = Self::of(&[
         Kind::Address,
         Kind::Service,
@@ -139,7 +138,7 @@ impl Set {
             .filter(move |kind| self.contains(*kind))
     }
 
-    /// What a querier will ask for next (RFC 6763 §12, RFC 6762 §6.1).
+    /// Additional records that a querier needs next (RFC 6763 §12, RFC 6762 §6.1).
     pub(super) fn additional(self) -> Self {
         let mut more = Self::EMPTY;
         if self.contains(Kind::Instance) {

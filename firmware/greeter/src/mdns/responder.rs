@@ -1,4 +1,4 @@
-//! The state machine: probing, announcing, taking leave. What it does with packets is in `listen`.
+//! The state machine: probing, announcing, goodbye. `listen` handles received packets.
 
 mod listen;
 
@@ -13,51 +13,55 @@ use super::zone::{Identity, InvalidIdentity, Zone};
 pub const PORT: u16 = 5353;
 /// The multicast group of mDNS.
 pub const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
-const EVERYBODY: SocketAddrV4 = SocketAddrV4::new(GROUP, PORT);
+const GROUP_ADDRESS: SocketAddrV4 = SocketAddrV4::new(GROUP, PORT);
 
-/// Probes, and the time between them and before the first at most, in ms (RFC 6762 §8.1).
+/// Number of probes (RFC 6762 §8.1).
 const PROBES: u8 = 3;
+/// Time between probes, and longest time before the first one, in ms (RFC 6762 §8.1).
 const PROBE_INTERVAL: u64 = 250;
-/// Announcements, and the time between the first two in ms; it doubles (RFC 6762 §8.3).
+/// Number of announcements (RFC 6762 §8.3).
 const ANNOUNCEMENTS: u8 = 3;
+/// Time between the first two announcements, in ms. It doubles (RFC 6762 §8.3).
 const ANNOUNCE_INTERVAL: u64 = 1000;
-/// So many conflicts within this time, in ms, make every further probe wait (RFC 6762 §8.1).
+/// Number of conflicts within the window that delays further probes (RFC 6762 §8.1).
 const CONFLICTS: u8 = 15;
+/// The window, in ms.
 const CONFLICT_WINDOW: u64 = 10_000;
+/// The delay, in ms.
 const CONFLICT_WAIT: u64 = 5000;
 
 /// An mDNS responder for one host and one `_tcpctl._tcp` service, without sockets or a clock.
 ///
-/// Times are milliseconds on any clock that does not go back. Whoever drives it hands over every
-/// datagram ([`on_packet`](Self::on_packet)), calls [`on_timer`](Self::on_timer) whenever
-/// [`next_timer`](Self::next_timer) has come, and sends what they return.
+/// Times are milliseconds on a monotonic clock. The caller passes every datagram to
+/// [`on_packet`](Self::on_packet), calls [`on_timer`](Self::on_timer) at
+/// [`next_timer`](Self::next_timer), and sends what they return.
 #[derive(Clone, Debug)]
 pub struct Responder<'a> {
     zone: Zone<'a>,
     prefix: u8,
     phase: Phase,
     schedule: Schedule,
-    /// Answers that wait for the rest of a querier's known answers.
+    /// Answers that wait for more known answers of a querier.
     held: Option<Held>,
     conflicts: Conflicts,
     event: Option<Event>,
     random: u64,
 }
 
-/// Where the board stands with its name.
+/// State of the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// No address: nothing to say.
+    /// No address.
     Offline,
-    /// Asking whether the names are free; `sent` probes so far, the next thing happens `at`.
+    /// Probing: `sent` probes so far, the next step is `at`.
     Probing { sent: u8, at: u64 },
-    /// The names are ours, and `left` announcements are still to be made.
+    /// The names are ours, with `left` announcements to send.
     Announcing { left: u8, at: u64, interval: u64 },
-    /// The names are ours and everybody has been told.
+    /// The names are ours and announced.
     Established,
 }
 
-/// Answers for a querier whose list of known answers goes on in further messages (RFC 6762 §7.2).
+/// Answers for a querier whose known answers continue in further messages (RFC 6762 §7.2).
 #[derive(Clone, Copy, Debug)]
 struct Held {
     querier: Ipv4Addr,
@@ -80,18 +84,17 @@ pub struct Datagram {
     pub to: SocketAddrV4,
 }
 
-/// What happened to the board's name; [`Responder::hostname`] is the one that now counts.
+/// A change of the host name; see [`Responder::hostname`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Nobody else has it; it is being announced.
+    /// It is unique and being announced.
     Announced,
-    /// Somebody else had it; another one is being tried.
+    /// Another host has it; the next name is being probed.
     Renamed,
 }
 
 impl<'a> Responder<'a> {
-    /// A responder that is silent until it has an address. `seed` spreads boards that start at the
-    /// same moment; any number will do.
+    /// A responder that is silent until it has an address. `seed` randomizes its delays.
     ///
     /// # Errors
     /// [`InvalidIdentity`] if the host name or the TXT record cannot be sent.
@@ -104,7 +107,7 @@ impl<'a> Responder<'a> {
             held: None,
             conflicts: Conflicts::default(),
             event: None,
-            // Zero is the one state that a xorshift generator never leaves.
+            // A xorshift generator never leaves the state zero.
             random: seed | 1 << 63,
         })
     }
@@ -114,18 +117,18 @@ impl<'a> Responder<'a> {
         self.zone.label()
     }
 
-    /// Whether the names have been probed and are being answered for.
+    /// Whether the names have been probed.
     pub fn is_announced(&self) -> bool {
         matches!(self.phase, Phase::Announcing { .. } | Phase::Established)
     }
 
-    /// What has happened to the name since the last call; the latest if more than one thing has.
+    /// The latest change of the name since the last call.
     pub fn take_event(&mut self) -> Option<Event> {
         self.event.take()
     }
 
-    /// The board's address and prefix changed, or were lost (`None`). A new network may have
-    /// another host of this name, so everything starts again (RFC 6762 §8).
+    /// Sets the board's address and prefix, or `None` if offline. A change restarts probing (RFC 6762
+    /// §8).
     pub fn set_network(&mut self, now: u64, network: Option<(Ipv4Addr, u8)>) {
         let current = match self.phase {
             Phase::Offline => None,
@@ -143,7 +146,7 @@ impl<'a> Responder<'a> {
         }
     }
 
-    /// The time at which [`on_timer`](Self::on_timer) has something to do.
+    /// The time of the next call of [`on_timer`](Self::on_timer).
     pub fn next_timer(&self) -> Option<u64> {
         let phase = match self.phase {
             Phase::Offline => return None,
@@ -158,7 +161,7 @@ impl<'a> Responder<'a> {
             .min()
     }
 
-    /// Does what is due at `now`: at most one multicast, written into `out`. Call it until
+    /// Performs what is due at `now`: at most one multicast, written into `out`. Call it until
     /// [`next_timer`](Self::next_timer) is in the future. `out` needs 1024 bytes.
     pub fn on_timer(&mut self, now: u64, out: &mut [u8]) -> Option<Datagram> {
         match self.phase {
@@ -170,7 +173,10 @@ impl<'a> Responder<'a> {
                     at: now + PROBE_INTERVAL,
                 };
                 let len = message::probe(&self.zone, out)?;
-                Some(Datagram { len, to: EVERYBODY })
+                Some(Datagram {
+                    len,
+                    to: GROUP_ADDRESS,
+                })
             }
             Phase::Probing { .. } => {
                 self.event = Some(Event::Announced);
@@ -183,8 +189,8 @@ impl<'a> Responder<'a> {
         }
     }
 
-    /// Takes leave: tells everybody to forget the board's records (RFC 6762 §10.1), and is offline
-    /// until [`set_network`](Self::set_network). `None` if nothing had been announced.
+    /// Goes offline until [`set_network`](Self::set_network), with a goodbye (RFC 6762 §10.1) if the
+    /// records were announced.
     pub fn goodbye(&mut self, out: &mut [u8]) -> Option<Datagram> {
         let announced = self.is_announced();
         self.phase = Phase::Offline;
@@ -192,13 +198,16 @@ impl<'a> Responder<'a> {
             return None;
         }
         let len = message::response(&self.zone, Audience::Goodbye, Set::GOODBYE, Set::EMPTY, out)?;
-        Some(Datagram { len, to: EVERYBODY })
+        Some(Datagram {
+            len,
+            to: GROUP_ADDRESS,
+        })
     }
 
     /// Probes (again) under the current name.
     fn conflict(&mut self, now: u64) {
         let Conflicts { since, count } = self.conflicts;
-        // Once slow, slow until a name has held: `announce` forgets the conflicts then.
+        // Stays slow until a name is established, where `announce` resets the conflicts.
         self.conflicts = if count < CONFLICTS && now.saturating_sub(since) > CONFLICT_WINDOW {
             Conflicts {
                 since: now,
@@ -244,7 +253,7 @@ impl<'a> Responder<'a> {
         self.multicast(now, Set::ALL.without(self.schedule.recent(now)), out)
     }
 
-    /// Multicasts the answers whose time has come.
+    /// Multicasts the answers that are due.
     fn send_due(&mut self, now: u64, out: &mut [u8]) -> Option<Datagram> {
         if let Some(held) = self.held.filter(|held| held.at <= now) {
             self.held = None;
@@ -261,10 +270,13 @@ impl<'a> Responder<'a> {
         let additional = answers.additional().without(self.schedule.recent(now));
         self.schedule.mark_sent(answers.with(additional), now);
         let len = message::response(&self.zone, Audience::Peers, answers, additional, out)?;
-        Some(Datagram { len, to: EVERYBODY })
+        Some(Datagram {
+            len,
+            to: GROUP_ADDRESS,
+        })
     }
 
-    /// A number below `limit`, which is not zero: xorshift64, good enough to spread packets.
+    /// A random number below `limit`, which is not zero (xorshift64).
     fn random(&mut self, limit: u64) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -272,7 +284,7 @@ impl<'a> Responder<'a> {
         (self.random >> 32) % limit
     }
 
-    /// Another sequence of random numbers.
+    /// Sets the random state.
     #[cfg(test)]
     pub(super) fn random_state(&mut self, seed: u64) {
         self.random = seed | 1 << 63;

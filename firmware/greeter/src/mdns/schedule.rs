@@ -4,7 +4,7 @@ use super::records::{Kind, Set};
 
 /// The shortest time between two multicasts of one record, in ms.
 pub(super) const RATE: u64 = 1000;
-/// The same where a probe has to be answered in time.
+/// The same for answers to a probe.
 pub(super) const PROBE_RATE: u64 = 250;
 
 /// The multicasts of every record. Times are milliseconds.
@@ -23,12 +23,12 @@ impl Schedule {
         *due = Some(due.map_or(at, |due| due.min(at)));
     }
 
-    /// Gives up what is planned for one record.
+    /// Cancels the multicast of one record.
     pub(super) fn cancel(&mut self, kind: Kind) {
         self.due[kind.index()] = None;
     }
 
-    /// Gives up all that is planned.
+    /// Cancels all multicasts.
     pub(super) fn cancel_all(&mut self) {
         self.due = Default::default();
     }
@@ -56,7 +56,7 @@ impl Schedule {
         })
     }
 
-    /// Notes that records were multicast at `now`.
+    /// Records a multicast at `now`.
     pub(super) fn mark_sent(&mut self, records: Set, now: u64) {
         for kind in records.iter() {
             self.sent[kind.index()] = Some(now);

@@ -37,7 +37,7 @@ const IDENTITY: Identity<'_> = Identity {
     mac: [2, 0xAB, 0, 0, 0, 1],
 };
 
-/// A responder, the time, and what it has sent.
+/// A responder with its clock.
 struct Board {
     responder: Responder<'static>,
     now: u64,
@@ -85,11 +85,11 @@ impl Board {
     }
 
     /// Hands over a packet that `from` multicast.
-    fn told_by(&mut self, from: SocketAddrV4, packet: &[u8]) -> Option<Sent> {
-        self.told(from, IpAddr::V4(GROUP), packet)
+    fn receive_from(&mut self, from: SocketAddrV4, packet: &[u8]) -> Option<Sent> {
+        self.receive(from, IpAddr::V4(GROUP), packet)
     }
 
-    fn told(&mut self, from: SocketAddrV4, to: IpAddr, packet: &[u8]) -> Option<Sent> {
+    fn receive(&mut self, from: SocketAddrV4, to: IpAddr, packet: &[u8]) -> Option<Sent> {
         let mut out = [0; 1024];
         let answer = self
             .responder

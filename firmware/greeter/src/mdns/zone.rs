@@ -1,4 +1,4 @@
-//! What the board stands for: its names, its records and what is in them.
+//! The board's names and record data.
 
 use core::fmt::{self, Write as _};
 use core::net::Ipv4Addr;
@@ -10,7 +10,7 @@ use super::records::Kind;
 
 /// The longest label of a domain name, in bytes (RFC 1035 §2.3.4).
 const MAX_LABEL: usize = 63;
-/// Room for the longest data of an own record: the TXT strings.
+/// Longest data of a record: the TXT strings.
 const MAX_DATA: usize = 256;
 
 const LOCAL: &str = "local";
@@ -18,24 +18,24 @@ const SERVICE: &str = "_tcpctl";
 const TCP: &str = "_tcp";
 
 pub(super) type Data = Vec<u8, MAX_DATA>;
-/// A name's labels, without the root. The reverse name has the most of them.
+/// Labels of a name, without the root. The reverse name has the most.
 pub(super) type Labels<'z> = Vec<&'z str, 6>;
 
-/// What a board announces itself as.
+/// What a board announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity<'a> {
-    /// The host's name without `.local`, which is also the service instance's name: 1 to 63
-    /// letters, digits and hyphens, no hyphen at either end.
+    /// Host name without `.local`, and name of the service instance: 1 to 63 letters, digits and inner
+    /// hyphens.
     pub hostname: &'a str,
     /// The TCP port of the greeting server.
     pub port: u16,
     /// The chip, such as `esp32c3` (TXT `chip`).
     pub chip: &'a str,
-    /// How the board is on the network, `ap` or `sta` (TXT `mode`).
+    /// `ap` or `sta` (TXT `mode`).
     pub mode: &'a str,
     /// The firmware's version (TXT `fw`).
     pub firmware: &'a str,
-    /// The hardware address (TXT `mac`).
+    /// MAC address (TXT `mac`).
     pub mac: [u8; 6],
 }
 
@@ -65,11 +65,11 @@ pub(super) struct Zone<'a> {
     base: &'a str,
     port: u16,
     text: Data,
-    /// The label in use: the host name, or that with a number after a conflict.
+    /// The label in use: the host name, with a number after a conflict.
     label: String<MAX_LABEL>,
     number: u32,
     address: Ipv4Addr,
-    /// The address's bytes as labels, last byte first.
+    /// Bytes of the address as labels, last byte first.
     reverse: [String<3>; 4],
 }
 
@@ -115,7 +115,7 @@ impl<'a> Zone<'a> {
         }
     }
 
-    /// Takes the next name: `greeter`, `greeter-2`, `greeter-3` (RFC 6762 §9, appendix D).
+    /// Changes to the next name: `greeter`, `greeter-2`, `greeter-3` (RFC 6762 §9, appendix D).
     pub(super) fn rename(&mut self) {
         self.number = self.number.checked_add(1).unwrap_or(2);
         let mut suffix: String<11> = String::new();
@@ -139,7 +139,7 @@ impl<'a> Zone<'a> {
         labels(&[&self.label, SERVICE, TCP, LOCAL])
     }
 
-    /// The name that a record belongs to.
+    /// Owner name of a record.
     pub(super) fn owner(&self, kind: Kind) -> Labels<'_> {
         match kind {
             Kind::Address | Kind::OnlyAddress => self.host(),
@@ -153,16 +153,16 @@ impl<'a> Zone<'a> {
         }
     }
 
-    /// A record's data as it is sent: names in full, so that it compares as RFC 6762 §8.2 demands.
+    /// Record data with uncompressed names, as compared by RFC 6762 §8.2.
     pub(super) fn data(&self, kind: Kind) -> Data {
         let mut data = Data::new();
-        // Nothing here is too long for `Data`: names have at most 64 + 21 bytes.
+        // Everything fits: names have at most 64 + 21 bytes.
         let fits = match kind {
             Kind::Address => data.extend_from_slice(&self.address.octets()).ok(),
             Kind::Text => data.extend_from_slice(&self.text).ok(),
             Kind::Service => {
                 let [high, low] = self.port.to_be_bytes();
-                // Priority 0, weight 0: there is one server.
+                // Priority 0, weight 0.
                 let fields = data.extend_from_slice(&[0, 0, 0, 0, high, low]).ok();
                 fields.and_then(|()| push_name(&mut data, &self.host()))
             }
@@ -196,7 +196,7 @@ fn push_name(data: &mut Data, labels: &[&str]) -> Option<()> {
     data.push(0).ok()
 }
 
-/// Appends a length byte and the string: a label's format, and a TXT string's.
+/// Appends a length byte and the string, the format of labels and TXT strings.
 fn push_string(data: &mut Data, string: &str) -> Option<()> {
     data.push(u8::try_from(string.len()).ok()?).ok()?;
     data.extend_from_slice(string.as_bytes()).ok()

@@ -21,7 +21,7 @@ enum Step {
     LeaseFails(Failure),
     Lost(Loss),
     Moved,
-    /// Thrown out at once; else it is after a minute.
+    /// Lost at once instead of after a minute.
     ThrownOut,
     Leave,
 }
@@ -29,7 +29,7 @@ use Step::{Join, JoinHangs, Lease, LeaseFails, LeaseHangs, Leave, Lost, Moved, T
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
 
-/// A radio that does what its script says, and insists on being asked for just that.
+/// A radio that follows a script and asserts the order of calls.
 struct Script<'s>(&'s RefCell<VecDeque<Step>>);
 
 impl Script<'_> {
@@ -60,14 +60,14 @@ impl Radio for Script<'_> {
         }
     }
 
-    async fn news(&mut self, address: Ipv4Addr) -> News {
+    async fn next_change(&mut self, address: Ipv4Addr) -> NetworkChange {
         match self.next().await {
             Lost(loss) => {
                 Timer::after(Duration::from_secs(60)).await;
-                News::Lost(loss)
+                NetworkChange::Lost(loss)
             }
-            Moved => News::Moved(Ipv4Addr::from_bits(address.to_bits() + 1)),
-            ThrownOut => News::Lost(Loss::Link),
+            Moved => NetworkChange::Moved(Ipv4Addr::from_bits(address.to_bits() + 1)),
+            ThrownOut => NetworkChange::Lost(Loss::Link),
             other => panic!("online, the script says {other:?}"),
         }
     }
@@ -80,15 +80,15 @@ impl Radio for Script<'_> {
     }
 }
 
-/// Plays a script to its end, for ten minutes of the board's time at the most; returns what the
-/// console said, with the second at which it did.
+/// Plays a script for at most ten minutes of simulated time. Returns the console lines with their
+/// seconds.
 fn play(steps: &[Step]) -> Vec<(u64, String)> {
     let (said, ended) = play_to_the_end(steps);
     assert_eq!(ended, None, "{said:?}");
     said
 }
 
-/// The same of a machine that may end; returns with what it did as well.
+/// Like `play`, and returns the result of the state machine, too.
 fn play_to_the_end(steps: &[Step]) -> (Vec<(u64, String)>, Option<DriverError>) {
     let script = RefCell::new(steps.iter().copied().collect());
     let said = RefCell::new(Vec::new());
@@ -123,7 +123,7 @@ fn lines(steps: &[Step]) -> Vec<String> {
 }
 
 #[test]
-fn it_joins_gets_an_address_and_says_so() {
+fn online_event_has_the_address() {
     assert_eq!(
         lines(&[Join(Ok(())), Lease, Lost(Loss::Link), Leave]),
         [
@@ -136,7 +136,7 @@ fn it_joins_gets_an_address_and_says_so() {
 }
 
 #[test]
-fn each_change_of_address_is_said() {
+fn each_address_change_is_reported() {
     assert_eq!(
         lines(&[Join(Ok(())), Lease, Moved, Moved, Lost(Loss::Link), Leave]),
         [
@@ -171,20 +171,20 @@ fn it_rejoins_at_once_when_the_network_comes_back() {
         .filter(|(_, line)| line == "IP: 10.0.0.7")
         .map(|(at, _)| *at)
         .collect();
-    // A minute on the network each, and a second's wait at the most.
+    // A minute on the network each, and at most a second of backoff.
     assert_eq!(online.len(), 3);
     assert!(online[1] - online[0] <= 62, "{online:?}");
     assert!(online[2] - online[1] <= 61, "{online:?}");
-    assert!(said.iter().any(|(_, line)| line.contains("lease ran out")));
+    assert!(said.iter().any(|(_, line)| line.contains("lease expired")));
 }
 
 #[test]
-fn each_failure_is_said_in_words_and_tried_again() {
+fn each_failure_is_reported_and_retried() {
     for (failure, words) in [
         (Failure::NoSuchNetwork, "no such network"),
         (Failure::WrongPassphrase, "wrong passphrase"),
-        (Failure::OtherSecurity, "protected in another way"),
-        (Failure::Full, "takes no more stations"),
+        (Failure::OtherSecurity, "security differs"),
+        (Failure::Full, "is full"),
         (Failure::TooWeak, "too weak"),
         (Failure::NotAuthenticated, "not authenticated"),
         (Failure::Refused(3), "refused by the access point"),
@@ -199,7 +199,7 @@ fn each_failure_is_said_in_words_and_tried_again() {
 }
 
 #[test]
-fn a_join_that_hangs_is_given_up() {
+fn hanging_join_times_out() {
     let said = play(&[JoinHangs, Leave, Join(Ok(())), Lease]);
     assert_eq!(said[1].1, "failed: no answer from the access point");
     assert_eq!(said[1].0, JOIN_TIMEOUT.as_secs());
@@ -207,15 +207,15 @@ fn a_join_that_hangs_is_given_up() {
 }
 
 #[test]
-fn a_network_without_dhcp_is_left_and_said() {
+fn network_without_dhcp_is_left() {
     let said = play(&[Join(Ok(())), LeaseHangs, Leave, Join(Ok(())), Lease]);
-    assert!(said[1].1.contains("no lease"), "{said:?}");
+    assert!(said[1].1.contains("no DHCP lease"), "{said:?}");
     assert_eq!(said[1].0, LEASE_TIMEOUT.as_secs());
     assert_eq!(said[3].1, "IP: 10.0.0.7");
 }
 
 #[test]
-fn a_network_that_is_lost_before_the_lease_is_not_one_without_dhcp() {
+fn loss_before_the_lease_is_not_a_dhcp_failure() {
     let said = play(&[
         Join(Ok(())),
         LeaseFails(Failure::WrongPassphrase),
@@ -228,7 +228,7 @@ fn a_network_that_is_lost_before_the_lease_is_not_one_without_dhcp() {
 }
 
 #[test]
-fn settings_that_the_driver_does_not_take_are_given_up_at_once() {
+fn rejected_settings_are_not_retried() {
     for error in DriverError::ALL {
         let join = Join(Err(Failure::Driver(error)));
         if !error.is_about_settings() {
@@ -240,16 +240,15 @@ fn settings_that_the_driver_does_not_take_are_given_up_at_once() {
         let (said, ended) = play_to_the_end(&[join]);
         assert_eq!(ended, Some(error));
         let said: Vec<String> = said.into_iter().map(|(_, line)| line).collect();
-        let reason = std::format!("network failed reason=\"{error}\"; it is not tried again");
+        let reason = std::format!("network failed reason=\"{error}\" retry=never");
         assert_eq!(said, ["network joining", &reason]);
     }
-    // A network that was joined before is no reason to go on with it.
     let later = Join(Err(Failure::Driver(DriverError::Passphrase)));
     let (_, ended) = play_to_the_end(&[Join(Ok(())), Lease, Lost(Loss::Link), Leave, later]);
     assert_eq!(ended, Some(DriverError::Passphrase));
 }
 
-/// A server that counts itself for as long as it lives, like its socket.
+/// Counts live servers.
 struct Serving<'c>(&'c Cell<i32>);
 
 impl Drop for Serving<'_> {
@@ -259,7 +258,7 @@ impl Drop for Serving<'_> {
 }
 
 #[test]
-fn servers_and_their_sockets_go_with_the_network_and_come_with_the_next() {
+fn servers_follow_the_network() {
     let script = RefCell::new(VecDeque::from([
         Join(Err(Failure::NoSuchNetwork)),
         Leave,
@@ -305,7 +304,7 @@ fn servers_and_their_sockets_go_with_the_network_and_come_with_the_next() {
 }
 
 #[test]
-fn a_wrong_passphrase_is_tried_less_and_less_often() {
+fn retries_back_off() {
     let mut script = Vec::new();
     for _ in 0..8 {
         script.extend([Join(Err(Failure::WrongPassphrase)), Leave]);
@@ -322,7 +321,7 @@ fn a_wrong_passphrase_is_tried_less_and_less_often() {
 }
 
 #[test]
-fn a_network_that_throws_it_out_at_once_is_not_tried_without_a_pause() {
+fn immediate_loss_backs_off() {
     let mut script = Vec::new();
     for _ in 0..6 {
         script.extend([Join(Ok(())), Lease, ThrownOut, Leave]);
@@ -330,12 +329,12 @@ fn a_network_that_throws_it_out_at_once_is_not_tried_without_a_pause() {
     let said = play(&script);
     let online = said.iter().filter(|(_, line)| line.starts_with("IP"));
     let online: Vec<u64> = online.map(|(at, _)| *at).collect();
-    // Half of 1, 2, 4, 8 and 16 s at least.
+    // At least half of 1, 2, 4, 8 and 16 s.
     assert!(online[5] - online[0] >= 15, "{online:?}");
 }
 
 #[test]
-fn the_wait_is_on_the_console() {
+fn retry_delay_is_on_the_console() {
     let event = Event::Failed {
         failure: Failure::WrongPassphrase,
         retry_in: Duration::from_millis(1500),

@@ -1,4 +1,4 @@
-//! A client's side, written by hand: what is tested must not also write the test's input.
+//! DHCP messages of a client, built independently of the tested code.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 use std::vec::Vec;

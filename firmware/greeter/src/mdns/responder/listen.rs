@@ -1,4 +1,4 @@
-//! What the responder does with the packets of others: answers questions, watches over its names.
+//! Received packets: answers questions and defends the names.
 
 use core::cmp::Ordering;
 use core::net::{IpAddr, Ipv4Addr, SocketAddrV4};
@@ -12,18 +12,17 @@ use super::super::schedule::{PROBE_RATE, RATE, Schedule};
 use super::super::zone::name;
 use super::{Datagram, Event, GROUP, Held, PORT, Phase, Responder};
 
-/// No mDNS message is longer, in bytes (RFC 6762 §17).
+/// Longest mDNS message, in bytes (RFC 6762 §17).
 const MAX_MESSAGE: usize = 9000;
-/// Questions that are looked at in one message. Queriers ask a handful.
+/// Questions that are processed per message.
 const MAX_QUESTIONS: usize = 32;
 
-/// How long the loser of a simultaneous probe waits, in ms (RFC 6762 §8.2).
+/// Delay after losing a simultaneous probe, in ms (RFC 6762 §8.2).
 const DEFER: u64 = 1000;
 
 impl Responder<'_> {
-    /// Takes in one datagram that came to port 5353 from `from` to `to`. What it answers by unicast
-    /// is written into `out` and returned; what is to be multicast comes from
-    /// [`on_timer`](Self::on_timer). `out` needs 1024 bytes.
+    /// Processes a datagram to port 5353. A unicast answer is written into `out` and returned.
+    /// Multicasts come from [`on_timer`](Self::on_timer). `out` needs 1024 bytes.
     pub fn on_packet(
         &mut self,
         now: u64,
@@ -33,7 +32,7 @@ impl Responder<'_> {
         out: &mut [u8],
     ) -> Option<Datagram> {
         let grouped = to == IpAddr::V4(GROUP);
-        // Our own frames, as some access points send them back; and strangers (RFC 6762 §11).
+        // Own frames, which some access points send back, and other networks (RFC 6762 §11).
         let foreign = !grouped && !self.is_on_link(*from.ip());
         if self.phase == Phase::Offline || *from.ip() == self.zone.address() || foreign {
             return None;
@@ -49,7 +48,7 @@ impl Responder<'_> {
                 self.hear(now, &message);
                 None
             }
-            // RFC 6762 §6: no response comes from another port.
+            // Responses come from port 5353 (RFC 6762 §6).
             (true, false) => None,
             (false, false) => self.answer_legacy(from, &message, out),
             (false, true) if self.is_announced() => self.answer(now, from, grouped, &message, out),
@@ -60,7 +59,7 @@ impl Responder<'_> {
         }
     }
 
-    /// Answers a resolver that knows no mDNS (RFC 6762 §6.7). Such ask one question at a time.
+    /// Answers a legacy resolver (RFC 6762 §6.7), which asks one question at a time.
     fn answer_legacy(
         &self,
         from: SocketAddrV4,
@@ -93,7 +92,7 @@ impl Responder<'_> {
         for question in message.question().take(MAX_QUESTIONS) {
             let question = question.ok()?;
             let found = message::matching(&self.zone, &question);
-            // A query to the board's own address is answered there (RFC 6762 §5.5).
+            // A unicast query gets a unicast answer (RFC 6762 §5.5).
             if !grouped || (message::wants_unicast(&question) && self.is_on_link(*from.ip())) {
                 unicast = unicast.with(found);
             } else {
@@ -107,7 +106,7 @@ impl Responder<'_> {
         multicast = multicast.without(known);
         unicast = unicast.without(known).without(multicast);
         if grouped {
-            // RFC 6762 §5.4: what has not been multicast for a quarter of its life goes to all.
+            // Records not multicast for a quarter of their TTL are multicast (RFC 6762 §5.4).
             multicast = multicast.with(unicast.intersection(self.schedule.stale(now)));
             unicast = unicast.without(multicast);
         }
@@ -119,7 +118,7 @@ impl Responder<'_> {
                 at,
             });
         } else {
-            // A query with proposed records is a probe: its sender waits 250 ms, no longer.
+            // A query with proposed records is a probe, whose sender waits only 250 ms.
             let is_probe = message.header_counts().nscount() > 0;
             self.plan_answers(now, multicast, if is_probe { PROBE_RATE } else { RATE });
         }
@@ -140,8 +139,7 @@ impl Responder<'_> {
         Some(Datagram { len, to })
     }
 
-    /// The records that a querier says it has, with at least half of their life left
-    /// (RFC 6762 §7.1).
+    /// Known answers of a querier with at least half of their TTL left (RFC 6762 §7.1).
     fn known_answers(&self, message: &Message<&[u8]>) -> Set {
         let mut known = Set::EMPTY;
         let Ok(section) = message.answer() else {
@@ -157,15 +155,15 @@ impl Responder<'_> {
         known
     }
 
-    /// Listens to what others answer: for our names in other hands (RFC 6762 §9), our records about
-    /// to be forgotten (§6.6, §10.1) and answers that are as good as ours (§7.4).
+    /// Processes a response: conflicts (RFC 6762 §9), goodbyes for our records (§6.6, §10.1) and
+    /// duplicate answers (§7.4).
     fn hear(&mut self, now: u64, message: &Message<&[u8]>) {
         for (record, _) in message.iter().map_while(Result::ok) {
             let ttl = record.ttl().as_secs();
             if !self.is_announced() {
                 if ttl > 0 && self.takes_our_name(&record) {
                     self.zone.rename();
-                    // Records of another name: none of them has been multicast yet.
+                    // Records of a new name have not been multicast yet.
                     self.schedule = Schedule::default();
                     self.event = Some(Event::Renamed);
                     return self.conflict(now);
@@ -185,8 +183,8 @@ impl Responder<'_> {
         }
     }
 
-    /// Whether a record has one of the names that are being probed, and is not the very one that is
-    /// proposed. Any type counts: the probe asks for all of them (RFC 6762 §8.1).
+    /// Whether a record has a probed name and differs from the proposed one. Any type counts, because
+    /// the probe asks for all of them (RFC 6762 §8.1).
     fn takes_our_name(&self, record: &message::PeerRecord<'_>) -> bool {
         let owner = record.owner();
         let ours =
@@ -195,8 +193,8 @@ impl Responder<'_> {
             && !matches!(message::counterpart(&self.zone, record), Some((_, true)))
     }
 
-    /// Plans multicast answers to one query: at once, unless others may answer too; then within 20
-    /// to 120 ms, so that not all speak at the same moment (RFC 6762 §6).
+    /// Schedules multicast answers: at once for unique records, after 20 to 120 ms for shared ones
+    /// (RFC 6762 §6).
     pub(super) fn plan_answers(&mut self, now: u64, answers: Set, rate: u64) {
         let shared = answers.iter().any(Kind::is_shared);
         let delay = if shared { 20 + self.random(100) } else { 0 };
@@ -205,13 +203,13 @@ impl Responder<'_> {
         }
     }
 
-    /// Another host probes for the same name at the same time: the greater records win
-    /// (RFC 6762 §8.2). The loser asks again, and hears the winner's answer.
+    /// Resolves a simultaneous probe: the lexicographically later records win, and the loser probes
+    /// again (RFC 6762 §8.2).
     fn yield_to_better_probe(&mut self, now: u64, message: &Message<&[u8]>) {
         let Ok(section) = message.authority() else {
             return;
         };
-        // Each name's records in the order that they are compared in: A; TXT before SRV.
+        // Records of each name in the order of comparison: A; TXT before SRV.
         for ours in [&[Kind::Address][..], &[Kind::Text, Kind::Service]] {
             let theirs = section.map_while(Result::ok);
             if message::tie_break(&self.zone, ours, theirs) == Ordering::Less {
@@ -224,7 +222,7 @@ impl Responder<'_> {
         }
     }
 
-    /// Whether an address is in the board's own subnet.
+    /// Whether an address is in the board's subnet.
     fn is_on_link(&self, peer: Ipv4Addr) -> bool {
         let host_bits = 32_u32.saturating_sub(self.prefix.into());
         let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);

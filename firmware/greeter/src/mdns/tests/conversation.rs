@@ -5,14 +5,14 @@ use super::*;
 
 /// The one multicast that answers `query` within 120 ms.
 fn multicast(board: &mut Board, query: &Peer) -> Sent {
-    assert!(board.told_by(PEER, &query.bytes()).is_none());
+    assert!(board.receive_from(PEER, &query.bytes()).is_none());
     let mut sent = board.hears_within(120);
     assert_eq!(sent.len(), 1, "{sent:?}");
     sent.remove(0)
 }
 
 #[test]
-fn browsing_gets_the_instance_and_all_that_is_asked_next() {
+fn browsing_gets_instance_and_additional_records() {
     let mut board = Board::established();
     let answer = multicast(&mut board, &Peer::query().asks(SERVICE, PTR));
     assert_eq!((answer.to, answer.id, answer.flags), (EVERYBODY, 0, 0x8400));
@@ -71,7 +71,7 @@ fn types_and_reverse_lookups_are_answered() {
 }
 
 #[test]
-fn a_type_that_a_name_does_not_have_is_denied() {
+fn missing_type_gets_nsec() {
     let mut board = Board::established();
     let answer = multicast(&mut board, &Peer::query().asks(HOST, AAAA));
     assert_eq!(
@@ -86,7 +86,7 @@ fn a_type_that_a_name_does_not_have_is_denied() {
 }
 
 #[test]
-fn other_names_types_and_classes_get_no_answer() {
+fn other_names_types_and_classes_are_ignored() {
     let mut board = Board::established();
     let strange = [
         Peer::query().asks("other.local", A),
@@ -95,26 +95,26 @@ fn other_names_types_and_classes_get_no_answer() {
         Peer::query(),
     ];
     for query in strange {
-        assert!(board.told_by(PEER, &query.bytes()).is_none());
+        assert!(board.receive_from(PEER, &query.bytes()).is_none());
     }
     let mut chaos = Peer::query().asks(HOST, A).bytes();
     *chaos.last_mut().unwrap() = 3;
-    board.told_by(PEER, &chaos);
+    board.receive_from(PEER, &chaos);
     assert!(board.hears_within(5000).is_empty());
 }
 
 #[test]
-fn what_others_could_answer_too_waits_20_to_120_ms() {
+fn shared_records_wait_20_to_120_ms() {
     for seed in 0..50 {
         let mut board = Board::established();
         board.responder.random_state(seed);
         let asked = board.now;
-        board.told_by(PEER, &Peer::query().asks(SERVICE, PTR).bytes());
+        board.receive_from(PEER, &Peer::query().asks(SERVICE, PTR).bytes());
         let at = board.responder.next_timer().unwrap();
         assert!((asked + 20..asked + 120).contains(&at), "{}", at - asked);
     }
     let mut board = Board::established();
-    board.told_by(PEER, &Peer::query().asks(HOST, A).bytes());
+    board.receive_from(PEER, &Peer::query().asks(HOST, A).bytes());
     assert_eq!(
         board.responder.next_timer(),
         Some(board.now),
@@ -123,17 +123,17 @@ fn what_others_could_answer_too_waits_20_to_120_ms() {
 }
 
 #[test]
-fn a_question_for_unicast_gets_it_if_all_have_heard_the_records_lately() {
+fn qu_question_gets_unicast_after_recent_multicast() {
     let mut board = Board::established();
     let query = Peer::query().asks_unicast(SERVICE, PTR).bytes();
-    let answer = board.told_by(PEER, &query).unwrap();
+    let answer = board.receive_from(PEER, &query).unwrap();
     assert_eq!((answer.to, answer.id, answer.flags), (PEER, 0, 0x8400));
     assert_eq!(answer.answered(), [(SERVICE, PTR)]);
     assert_eq!(answer.added().len(), 4);
     assert!(board.hears_within(5000).is_empty());
 
     board.now += 4500 * 1000 / 4;
-    assert!(board.told_by(PEER, &query).is_none());
+    assert!(board.receive_from(PEER, &query).is_none());
     assert_eq!(
         board.hears_within(120)[0].to,
         EVERYBODY,
@@ -142,25 +142,25 @@ fn a_question_for_unicast_gets_it_if_all_have_heard_the_records_lately() {
 }
 
 #[test]
-fn a_query_sent_to_the_board_alone_is_answered_there() {
+fn unicast_query_gets_unicast_answer() {
     let mut board = Board::established();
     let query = Peer::query().asks(HOST, A).bytes();
-    let answer = board.told(PEER, IpAddr::V4(BOARD), &query).unwrap();
+    let answer = board.receive(PEER, IpAddr::V4(BOARD), &query).unwrap();
     assert_eq!((answer.to, answer.answered()), (PEER, [(HOST, A)].into()));
     let stranger = SocketAddrV4::new(Ipv4Addr::new(8, 8, 8, 8), PORT);
     assert!(
-        board.told(stranger, IpAddr::V4(BOARD), &query).is_none(),
+        board.receive(stranger, IpAddr::V4(BOARD), &query).is_none(),
         "RFC 6762 §11"
     );
     assert!(board.hears_within(5000).is_empty());
 }
 
 #[test]
-fn a_plain_resolver_gets_a_plain_answer() {
+fn legacy_resolver_gets_legacy_answer() {
     let mut board = Board::established();
     let resolver = SocketAddrV4::new(*PEER.ip(), 40_000);
     let query = Peer::query().id(0xBEEF).asks(SERVICE, PTR).bytes();
-    let answer = board.told_by(resolver, &query).unwrap();
+    let answer = board.receive_from(resolver, &query).unwrap();
     assert_eq!(
         (answer.to, answer.id, answer.flags),
         (resolver, 0xBEEF, 0x8400)
@@ -175,19 +175,19 @@ fn a_plain_resolver_gets_a_plain_answer() {
         );
     }
     let stranger = SocketAddrV4::new(Ipv4Addr::new(8, 8, 8, 8), 40_000);
-    assert!(board.told_by(stranger, &query).is_none());
+    assert!(board.receive_from(stranger, &query).is_none());
     assert!(board.hears_within(5000).is_empty());
 }
 
 #[test]
-fn known_answers_are_not_repeated_while_they_are_fresh() {
+fn known_answers_are_suppressed_while_fresh() {
     let mut board = Board::established();
     let knowing = |ttl| {
         Peer::query()
             .asks(SERVICE, PTR)
             .answers(SERVICE, PTR, ttl, &name(INSTANCE))
     };
-    board.told_by(PEER, &knowing(2250).bytes());
+    board.receive_from(PEER, &knowing(2250).bytes());
     assert!(board.hears_within(5000).is_empty());
     let answer = multicast(&mut board, &knowing(2249));
     assert_eq!(
@@ -209,26 +209,26 @@ fn known_answers_are_not_repeated_while_they_are_fresh() {
 }
 
 #[test]
-fn known_answers_with_compressed_names_are_understood() {
+fn known_answers_may_have_compressed_names() {
     let mut board = Board::established();
     // The data is the label and a pointer to the question's name, at byte 12.
     let data = [&[7][..], b"greeter", &[0xC0, 12]].concat();
     let query = Peer::query()
         .asks(SERVICE, PTR)
         .answers(SERVICE, PTR, 4500, &data);
-    board.told_by(PEER, &query.bytes());
+    board.receive_from(PEER, &query.bytes());
     assert!(board.hears_within(5000).is_empty());
 }
 
 #[test]
-fn a_truncated_list_of_known_answers_is_waited_for() {
+fn truncated_known_answers_delay_the_answer() {
     let mut board = Board::established();
     let query = Peer::query()
         .truncated()
         .asks(SERVICE, PTR)
         .asks(HOST, A)
         .bytes();
-    board.told_by(PEER, &query);
+    board.receive_from(PEER, &query);
     assert!(
         board.hears_within(399).is_empty(),
         "RFC 6762 §7.2: 400 to 500 ms"
@@ -236,14 +236,14 @@ fn a_truncated_list_of_known_answers_is_waited_for() {
     let rest = Peer::query()
         .answers(SERVICE, PTR, 4500, &name(INSTANCE))
         .bytes();
-    board.told_by(PEER, &rest);
+    board.receive_from(PEER, &rest);
     let sent = board.hears_within(300);
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0].answered(), [(HOST, A)]);
 }
 
 #[test]
-fn no_record_is_multicast_twice_within_a_second() {
+fn records_are_multicast_at_most_once_per_second() {
     let mut board = Board::established();
     let mut heard: Vec<(u64, Sent)> = Vec::new();
     let end = board.now + 20_000;
@@ -255,7 +255,7 @@ fn no_record_is_multicast_twice_within_a_second() {
         (TYPES, PTR),
     ];
     for (owner, rtype) in questions.into_iter().cycle() {
-        board.told_by(PEER, &Peer::query().asks(owner, rtype).bytes());
+        board.receive_from(PEER, &Peer::query().asks(owner, rtype).bytes());
         heard.extend(board.run(board.now + 37));
         if board.now > end {
             break;
@@ -274,9 +274,9 @@ fn no_record_is_multicast_twice_within_a_second() {
 }
 
 #[test]
-fn a_record_that_others_are_told_to_forget_is_sent_again() {
+fn goodbye_by_a_peer_is_corrected() {
     let mut board = Board::established();
-    board.told_by(
+    board.receive_from(
         PEER,
         &Peer::response()
             .answers(TYPES, PTR, 0, &name(SERVICE))
@@ -286,7 +286,7 @@ fn a_record_that_others_are_told_to_forget_is_sent_again() {
     let short = Peer::response()
         .answers(HOST, A, 59, &BOARD.octets())
         .bytes();
-    board.told_by(PEER, &short);
+    board.receive_from(PEER, &short);
     assert_eq!(
         board.hears_within(100)[0].answered(),
         [(HOST, A)],
@@ -295,10 +295,10 @@ fn a_record_that_others_are_told_to_forget_is_sent_again() {
 }
 
 #[test]
-fn an_answer_that_another_board_gave_is_not_given_again() {
+fn duplicate_answer_is_suppressed() {
     let mut board = Board::established();
-    board.told_by(PEER, &Peer::query().asks(TYPES, PTR).bytes());
-    board.told_by(
+    board.receive_from(PEER, &Peer::query().asks(TYPES, PTR).bytes());
+    board.receive_from(
         PEER,
         &Peer::response()
             .answers(TYPES, PTR, 4500, &name(SERVICE))
@@ -308,11 +308,11 @@ fn an_answer_that_another_board_gave_is_not_given_again() {
 }
 
 #[test]
-fn an_answer_that_another_board_gave_a_shorter_life_is_given_again() {
+fn duplicate_answer_with_shorter_ttl_is_not_suppressed() {
     let mut board = Board::established();
-    board.told_by(PEER, &Peer::query().asks(TYPES, PTR).bytes());
+    board.receive_from(PEER, &Peer::query().asks(TYPES, PTR).bytes());
     let shorter = Peer::response().answers(TYPES, PTR, 4499, &name(SERVICE));
-    board.told_by(PEER, &shorter.bytes());
+    board.receive_from(PEER, &shorter.bytes());
     let sent = board.hears_within(5000);
     assert_eq!(sent[0].answered(), [(TYPES, PTR)], "RFC 6762 §7.4");
     assert_eq!(sent[0].answers[0].ttl, 4500);

@@ -1,4 +1,4 @@
-//! Packets that nobody in good faith would send.
+//! Hostile packets.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ fn throw(packet: &[u8]) {
     for mut board in [Board::new(), Board::established()] {
         for port in [PORT, 40_000] {
             for to in [IpAddr::V4(GROUP), IpAddr::V4(BOARD)] {
-                board.told(SocketAddrV4::new(*PEER.ip(), port), to, packet);
+                board.receive(SocketAddrV4::new(*PEER.ip(), port), to, packet);
             }
         }
         board.hears_within(2000);
@@ -18,7 +18,7 @@ fn throw(packet: &[u8]) {
 }
 
 #[test]
-fn pointers_in_circles_are_refused() {
+fn pointer_loops_are_refused() {
     let header = [0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0];
     for loops in [
         &[0xC0, 12][..],
@@ -41,7 +41,7 @@ fn pointers_in_circles_are_refused() {
 }
 
 #[test]
-fn messages_may_end_anywhere() {
+fn truncated_messages_are_refused() {
     let whole = Peer::query()
         .asks(SERVICE, PTR)
         .asks_unicast(HOST, ANY)
@@ -63,7 +63,7 @@ fn counts_may_lie() {
 }
 
 #[test]
-fn thousands_of_questions_and_the_largest_records_are_bounded() {
+fn questions_and_large_records_are_bounded() {
     for count in [600, 5000] {
         let ask = |query: Peer, _| query.asks("a.local", A);
         throw(&(0..count).fold(Peer::query(), ask).bytes());
@@ -76,11 +76,11 @@ fn thousands_of_questions_and_the_largest_records_are_bounded() {
             .answers(INSTANCE, TXT, 4500, &huge[..8000])
             .bytes(),
     );
-    let mut crowd = Peer::query().asks_unicast(HOST, ANY);
+    let mut query = Peer::query().asks_unicast(HOST, ANY);
     for _ in 0..100 {
-        crowd = crowd.proposes(HOST, TXT, &huge[..50]);
+        query = query.proposes(HOST, TXT, &huge[..50]);
     }
-    throw(&crowd.bytes());
+    throw(&query.bytes());
 }
 
 #[test]
@@ -90,12 +90,12 @@ fn only_the_first_questions_are_answered() {
     for _ in 0..40 {
         query = query.asks("other.local", A);
     }
-    board.told_by(PEER, &query.asks(HOST, A).bytes());
+    board.receive_from(PEER, &query.asks(HOST, A).bytes());
     assert!(board.hears_within(5000).is_empty());
 }
 
 #[test]
-fn a_flood_of_queries_is_answered_once_a_second() {
+fn query_flood_is_answered_once_per_second() {
     let mut board = Board::established();
     let query = Peer::query()
         .asks(SERVICE, PTR)
@@ -104,14 +104,14 @@ fn a_flood_of_queries_is_answered_once_a_second() {
         .bytes();
     let mut sent = 0;
     for _ in 0..10_000 {
-        board.told_by(PEER, &query);
+        board.receive_from(PEER, &query);
         sent += board.run(board.now + 1).len();
     }
     assert!(sent <= 2 * 11, "{sent} multicasts in ten seconds");
 }
 
 #[test]
-fn a_buffer_too_small_is_silence_and_time_goes_on() {
+fn short_buffer_sends_nothing() {
     let mut board = Board::new();
     for _ in 0..100 {
         let Some(at) = board.responder.next_timer() else {

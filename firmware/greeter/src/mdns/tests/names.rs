@@ -1,4 +1,4 @@
-//! Getting, keeping and giving up a name.
+//! Probing, defending and releasing a name.
 
 use super::super::{Event, Identity, InvalidIdentity, Responder};
 use super::wire::{Peer, srv};
@@ -49,7 +49,7 @@ fn three_probes_250_ms_apart_then_announcements() {
 }
 
 #[test]
-fn only_what_is_the_boards_alone_flushes_caches() {
+fn only_unique_records_have_cache_flush() {
     let announcement = Board::new().run(2000).pop().unwrap().1;
     for record in announcement.answers {
         let shared = record.owner == SERVICE || record.owner == TYPES;
@@ -58,18 +58,18 @@ fn only_what_is_the_boards_alone_flushes_caches() {
 }
 
 #[test]
-fn nothing_is_answered_before_the_name_is_certain() {
+fn queries_are_ignored_while_probing() {
     let mut board = Board::new();
     board.run(300);
     let query = Peer::query()
         .asks(HOST, A)
         .asks_unicast(SERVICE, PTR)
         .bytes();
-    assert!(board.told_by(PEER, &query).is_none());
+    assert!(board.receive_from(PEER, &query).is_none());
     let legacy = SocketAddrV4::new(*PEER.ip(), 40_000);
     assert!(
         board
-            .told_by(legacy, &Peer::query().asks(HOST, A).bytes())
+            .receive_from(legacy, &Peer::query().asks(HOST, A).bytes())
             .is_none()
     );
     let sent = board.hears_within(100);
@@ -80,10 +80,10 @@ fn nothing_is_answered_before_the_name_is_certain() {
 }
 
 #[test]
-fn a_taken_host_name_gets_a_number() {
+fn conflicting_name_gets_a_number() {
     let mut board = Board::new();
     board.run(300);
-    board.told_by(
+    board.receive_from(
         PEER,
         &Peer::response().answers(HOST, A, 120, &OTHER).bytes(),
     );
@@ -91,7 +91,7 @@ fn a_taken_host_name_gets_a_number() {
     assert_eq!(board.name(), "greeter-2");
     let taken = srv(80, "other.local");
     let other = "greeter-2._tcpctl._tcp.local";
-    board.told_by(
+    board.receive_from(
         PEER,
         &Peer::response().answers(other, SRV, 120, &taken).bytes(),
     );
@@ -108,9 +108,9 @@ fn a_taken_host_name_gets_a_number() {
 }
 
 #[test]
-fn a_name_in_use_for_another_type_is_taken_too() {
+fn any_record_type_is_a_conflict() {
     let mut board = Board::new();
-    board.told_by(
+    board.receive_from(
         PEER,
         &Peer::response()
             .answers(HOST, AAAA, 120, &[0xFE; 16])
@@ -120,7 +120,7 @@ fn a_name_in_use_for_another_type_is_taken_too() {
 }
 
 #[test]
-fn the_longest_name_still_takes_a_number() {
+fn longest_name_gets_a_number() {
     let long = "a".repeat(63);
     let identity = Identity {
         hostname: &long,
@@ -145,7 +145,7 @@ fn the_longest_name_still_takes_a_number() {
 }
 
 #[test]
-fn responses_that_do_not_conflict_change_nothing() {
+fn responses_without_conflict_change_nothing() {
     let mut board = Board::new();
     board.run(300);
     let same = Peer::response()
@@ -157,13 +157,13 @@ fn responses_that_do_not_conflict_change_nothing() {
         .bytes();
     let taken = Peer::response().answers(HOST, A, 120, &OTHER).bytes();
     for packet in [same, gone, other] {
-        board.told_by(PEER, &packet);
+        board.receive_from(PEER, &packet);
     }
     // Our own frame sent back, a response from a port that is not mDNS's, and one from elsewhere.
-    board.told_by(SocketAddrV4::new(BOARD, PORT), &taken);
-    board.told_by(SocketAddrV4::new(*PEER.ip(), 5354), &taken);
+    board.receive_from(SocketAddrV4::new(BOARD, PORT), &taken);
+    board.receive_from(SocketAddrV4::new(*PEER.ip(), 5354), &taken);
     let stranger = SocketAddrV4::new(Ipv4Addr::new(8, 8, 8, 8), PORT);
-    board.told(stranger, IpAddr::V4(BOARD), &taken);
+    board.receive(stranger, IpAddr::V4(BOARD), &taken);
     assert_eq!(
         (board.name().as_str(), board.responder.take_event()),
         ("greeter", None)
@@ -188,7 +188,7 @@ fn simultaneous_probe(address: [u8; 4], port: u16) -> u64 {
         .proposes(INSTANCE, SRV, &srv(port, HOST))
         .proposes(INSTANCE, TXT, &text);
     let started = board.now;
-    board.told_by(PEER, &probe.bytes());
+    board.receive_from(PEER, &probe.bytes());
     assert_eq!(board.name(), "greeter", "a lost tie is no conflict yet");
     board
         .run(started + 5000)
@@ -197,7 +197,7 @@ fn simultaneous_probe(address: [u8; 4], port: u16) -> u64 {
 }
 
 #[test]
-fn the_greater_records_win_a_simultaneous_probe() {
+fn later_records_win_a_simultaneous_probe() {
     let [a, b, c, d] = BOARD.octets();
     let deferred = 1000;
     assert_eq!(
@@ -222,7 +222,7 @@ fn the_greater_records_win_a_simultaneous_probe() {
 }
 
 #[test]
-fn a_list_of_records_that_goes_on_wins() {
+fn longer_record_list_wins() {
     let mut board = Board::new();
     board.run(300);
     let probe = Peer::query()
@@ -230,14 +230,14 @@ fn a_list_of_records_that_goes_on_wins() {
         .proposes(HOST, AAAA, &[0; 16])
         .proposes(HOST, A, &BOARD.octets());
     let started = board.now;
-    board.told_by(PEER, &probe.bytes());
+    board.receive_from(PEER, &probe.bytes());
     assert_eq!(board.run(started + 5000)[0].0, started + 1000);
 }
 
 #[test]
-fn a_conflict_with_an_established_name_probes_again_and_the_defender_keeps_it() {
+fn conflict_with_established_name_probes_again() {
     let mut board = Board::established();
-    board.told_by(
+    board.receive_from(
         PEER,
         &Peer::response().answers(HOST, A, 120, &OTHER).bytes(),
     );
@@ -251,11 +251,11 @@ fn a_conflict_with_an_established_name_probes_again_and_the_defender_keeps_it() 
     assert_eq!((sent[0].flags, sent[0].questions.len()), (0, 2));
     assert!(board.responder.is_announced());
 
-    board.told_by(
+    board.receive_from(
         PEER,
         &Peer::response().answers(HOST, A, 120, &OTHER).bytes(),
     );
-    board.told_by(
+    board.receive_from(
         PEER,
         &Peer::response().answers(HOST, A, 120, &OTHER).bytes(),
     );
@@ -263,15 +263,15 @@ fn a_conflict_with_an_established_name_probes_again_and_the_defender_keeps_it() 
 }
 
 #[test]
-fn a_name_lost_right_after_its_announcement_does_not_delay_the_next() {
+fn late_conflict_does_not_delay_the_next_name() {
     let mut board = Board::new();
     while !board.responder.is_announced() {
         let next = board.responder.next_timer().unwrap();
         board.run(next);
     }
     let taken = Peer::response().answers(HOST, A, 120, &OTHER).bytes();
-    board.told_by(PEER, &taken);
-    board.told_by(PEER, &taken);
+    board.receive_from(PEER, &taken);
+    board.receive_from(PEER, &taken);
     let sent = board.hears_within(1000);
     assert_eq!(
         sent[3].answers.len(),
@@ -282,25 +282,25 @@ fn a_name_lost_right_after_its_announcement_does_not_delay_the_next() {
 }
 
 #[test]
-fn an_established_name_is_defended_in_time() {
+fn established_name_is_defended_in_time() {
     let mut board = Board::established();
     let probe = Peer::query()
         .asks_unicast(HOST, ANY)
         .proposes(HOST, A, &OTHER)
         .bytes();
     let reply = board
-        .told_by(PEER, &probe)
+        .receive_from(PEER, &probe)
         .expect("a probe asks for unicast");
     assert_eq!((reply.to, reply.answered()[0]), (PEER, (HOST, A)));
 
     board.now += 200_000;
-    board.told_by(PEER, &Peer::query().asks(HOST, A).bytes());
+    board.receive_from(PEER, &Peer::query().asks(HOST, A).bytes());
     board.hears_within(1);
     let probe = Peer::query()
         .asks(HOST, ANY)
         .proposes(HOST, A, &OTHER)
         .bytes();
-    board.told_by(PEER, &probe);
+    board.receive_from(PEER, &probe);
     let defence = board.hears_within(250);
     assert_eq!(
         defence[0].answered(),
@@ -310,12 +310,12 @@ fn an_established_name_is_defended_in_time() {
 }
 
 #[test]
-fn endless_conflicts_slow_the_probes_down() {
+fn repeated_conflicts_slow_down_probing() {
     let mut board = Board::new();
     let mut names = 0;
     while board.now < 60_000 {
         let taken = std::format!("{}.local", board.name());
-        board.told_by(
+        board.receive_from(
             PEER,
             &Peer::response().answers(&taken, A, 120, &OTHER).bytes(),
         );
@@ -330,7 +330,7 @@ fn endless_conflicts_slow_the_probes_down() {
 }
 
 #[test]
-fn goodbye_takes_every_record_back() {
+fn goodbye_has_every_unique_record() {
     let mut board = Board::established();
     let mut out = [0; 1024];
     let Datagram { len, to } = board.responder.goodbye(&mut out).unwrap();
@@ -351,21 +351,21 @@ fn goodbye_takes_every_record_back() {
     assert_eq!(board.responder.next_timer(), None);
     assert!(
         board
-            .told_by(PEER, &Peer::query().asks_unicast(HOST, A).bytes())
+            .receive_from(PEER, &Peer::query().asks_unicast(HOST, A).bytes())
             .is_none()
     );
     assert!(board.responder.goodbye(&mut out).is_none());
 }
 
 #[test]
-fn nothing_announced_needs_no_goodbye() {
+fn no_goodbye_without_announcement() {
     let mut board = Board::new();
     board.run(300);
     assert!(board.responder.goodbye(&mut [0; 1024]).is_none());
 }
 
 #[test]
-fn a_new_address_is_probed_and_announced() {
+fn new_address_is_probed_and_announced() {
     let mut board = Board::established();
     board.responder.set_network(board.now, Some((BOARD, 24)));
     assert!(board.hears_within(5000).is_empty(), "nothing has changed");
@@ -378,13 +378,13 @@ fn a_new_address_is_probed_and_announced() {
 }
 
 #[test]
-fn a_lost_link_silences_and_its_return_announces() {
+fn lost_link_is_silent_until_it_returns() {
     let mut board = Board::established();
     board.responder.set_network(board.now, None);
     assert_eq!(board.responder.next_timer(), None);
     assert!(
         board
-            .told_by(PEER, &Peer::query().asks_unicast(HOST, A).bytes())
+            .receive_from(PEER, &Peer::query().asks_unicast(HOST, A).bytes())
             .is_none()
     );
     board.responder.set_network(board.now, Some((BOARD, 24)));
@@ -392,7 +392,7 @@ fn a_lost_link_silences_and_its_return_announces() {
 }
 
 #[test]
-fn identities_that_cannot_be_sent_are_refused() {
+fn invalid_identities_are_refused() {
     let refusal = |identity: Identity<'_>| Responder::new(&identity, 0).err();
     let long = "a".repeat(64);
     for hostname in ["", "-a", "a-", "a.b", "a b", "gr\u{fc}n", &long] {

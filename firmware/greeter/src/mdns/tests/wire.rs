@@ -1,4 +1,4 @@
-//! DNS messages for tests, written by hand: what is tested must not also write its input.
+//! DNS messages for tests, built independently of the tested code.
 
 use core::net::SocketAddrV4;
 use std::format;

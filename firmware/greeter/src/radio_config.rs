@@ -1,5 +1,5 @@
-//! A network as the radio's driver is told it: checked for what the driver gets wrong, within what
-//! the chip can do.
+//! Configuration of the radio: checked for values that the driver misinterprets, within the limits
+//! of the chip.
 
 use core::fmt;
 
@@ -7,37 +7,37 @@ use tcpctl_settings::{HostName, Mode, Network, Security, Settings, Ssid};
 
 use crate::driver::DriverError;
 
-/// What a chip has room for.
+/// Limits of a chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Its name, `esp32c3`.
     pub chip: &'static str,
-    /// Stations that its radio takes as an access point.
+    /// Stations that its radio accepts as an access point.
     pub stations: u8,
-    /// Connections that its memory has room for, served and waiting ones together.
+    /// Connections that fit its memory, served and waiting.
     pub slots: usize,
 }
 
-/// A network to open or to join.
+/// The network to open or to join.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan<'s> {
-    /// Which of the two.
+pub struct RadioConfig<'s> {
+    /// Access point or station.
     pub mode: Mode,
-    /// Its name.
+    /// SSID.
     pub ssid: Ssid,
     /// How it is protected.
     pub security: &'s Security,
-    /// An access point's channel.
+    /// Channel of an access point.
     pub channel: u8,
-    /// How many stations an access point takes.
+    /// Stations that an access point accepts.
     pub stations: u8,
 }
 
-impl<'s> Plan<'s> {
-    /// What `settings` ask for, on a board with the address `mac` and `limits`.
+impl<'s> RadioConfig<'s> {
+    /// The configuration for `settings` on a board with this MAC address and these limits.
     ///
     /// # Errors
-    /// A name that the driver would take for another.
+    /// A station with an SSID that the driver would truncate.
     pub fn new(settings: &'s Settings, mac: [u8; 6], limits: &Limits) -> Result<Self, Rejected> {
         let network = &settings.network;
         let mode = network.mode();
@@ -55,7 +55,7 @@ impl<'s> Plan<'s> {
     }
 }
 
-/// A network's name: as the settings say, or the board's own, `tcpctl-XXXX`.
+/// The SSID: that of the settings, or `tcpctl-XXXX`.
 pub fn ssid(network: &Network, mac: [u8; 6]) -> Ssid {
     match network.ssid() {
         Some(ssid) => ssid.clone(),
@@ -63,13 +63,13 @@ pub fn ssid(network: &Network, mac: [u8; 6]) -> Ssid {
     }
 }
 
-/// Why settings are no good for the radio. Displays as the reason.
+/// Why the radio refuses settings. Displays as the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejected {
-    /// A station's SSID ends for the driver at its first zero byte: it would look for another
-    /// network. An access point's has a length beside it.
+    /// The driver ends a station's SSID at its first zero byte and would look for another network.
+    /// For an access point it takes a length.
     ZeroByte,
-    /// The driver says so.
+    /// The driver refuses them.
     Driver(DriverError),
 }
 
@@ -82,9 +82,7 @@ impl From<DriverError> for Rejected {
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ZeroByte => {
-                f.write_str("the radio can't join a network with a zero byte in its name")
-            }
+            Self::ZeroByte => f.write_str("the radio cannot join an SSID with a zero byte"),
             Self::Driver(error) => error.fmt(f),
         }
     }
@@ -119,15 +117,15 @@ mod tests {
     }
 
     #[test]
-    fn a_network_without_a_name_has_the_board_s() {
+    fn default_ssid_comes_from_the_mac() {
         let settings = access_point(None);
-        let plan = Plan::new(&settings, MAC, &LIMITS).unwrap();
-        assert_eq!(plan.ssid.as_bytes(), b"tcpctl-2b3c");
-        assert_eq!(plan.mode, Mode::AccessPoint);
+        let config = RadioConfig::new(&settings, MAC, &LIMITS).unwrap();
+        assert_eq!(config.ssid.as_bytes(), b"tcpctl-2b3c");
+        assert_eq!(config.mode, Mode::AccessPoint);
     }
 
     #[test]
-    fn any_bytes_are_a_name_to_the_byte() {
+    fn any_ssid_is_passed_unchanged() {
         let names: [&[u8]; 6] = [
             b"a",
             b"\xff\xfe\xc3",
@@ -138,35 +136,34 @@ mod tests {
         ];
         for name in names {
             for settings in [access_point(Some(name)), station(name)] {
-                let plan = Plan::new(&settings, MAC, &LIMITS).unwrap();
-                assert_eq!(plan.ssid.as_bytes(), name);
+                let config = RadioConfig::new(&settings, MAC, &LIMITS).unwrap();
+                assert_eq!(config.ssid.as_bytes(), name);
             }
         }
         for byte in 1..=255 {
-            assert!(Plan::new(&station(&[byte; 32]), MAC, &LIMITS).is_ok());
+            assert!(RadioConfig::new(&station(&[byte; 32]), MAC, &LIMITS).is_ok());
         }
     }
 
     #[test]
-    fn a_station_s_name_has_no_zero_byte_wherever_it_is() {
+    fn zero_byte_in_the_ssid_of_a_station_is_rejected() {
         for place in 0..32 {
             let mut name = [b'x'; 32];
             name[place] = 0;
             let settings = station(&name);
             assert_eq!(
-                Plan::new(&settings, MAC, &LIMITS),
+                RadioConfig::new(&settings, MAC, &LIMITS),
                 Err(Rejected::ZeroByte),
                 "{place}"
             );
-            // An access point's may.
             let settings = access_point(Some(&name));
-            let plan = Plan::new(&settings, MAC, &LIMITS).unwrap();
-            assert_eq!(plan.ssid.as_bytes(), name);
+            let config = RadioConfig::new(&settings, MAC, &LIMITS).unwrap();
+            assert_eq!(config.ssid.as_bytes(), name);
         }
     }
 
     #[test]
-    fn a_passphrase_of_any_length_is_there_to_the_character() {
+    fn any_passphrase_is_passed_unchanged() {
         for length in 8..=64 {
             let digits = "0aF9".repeat(16);
             let secret = &digits[..length];
@@ -174,27 +171,26 @@ mod tests {
                 ssid: Ssid::new("home").unwrap(),
                 security: Security::Wpa2(Passphrase::new(secret).unwrap()),
             });
-            let plan = Plan::new(&settings, MAC, &LIMITS).unwrap();
-            let Security::Wpa2(passphrase) = plan.security else {
+            let config = RadioConfig::new(&settings, MAC, &LIMITS).unwrap();
+            let Security::Wpa2(passphrase) = config.security else {
                 panic!("open");
             };
             assert_eq!(passphrase.reveal(), secret);
-            // Nothing of it is shown by chance.
-            assert!(!std::format!("{plan:?}").contains(secret));
+            assert!(!std::format!("{config:?}").contains(secret));
         }
     }
 
     #[test]
-    fn an_open_network_is_open_only_by_name() {
+    fn open_security_is_passed_unchanged() {
         let settings = access_point(None);
         assert_eq!(
-            Plan::new(&settings, MAC, &LIMITS).unwrap().security,
+            RadioConfig::new(&settings, MAC, &LIMITS).unwrap().security,
             &Security::Open
         );
     }
 
     #[test]
-    fn channel_and_stations_are_the_settings_within_the_chip_s_limits() {
+    fn channel_and_stations_stay_within_the_limits() {
         for (wanted, limit, got) in [(4, 10, 4), (10, 10, 10), (10, 4, 4), (1, 4, 1)] {
             let settings = Settings {
                 channel: Channel::new(11).unwrap(),
@@ -205,8 +201,8 @@ mod tests {
                 stations: limit,
                 ..LIMITS
             };
-            let plan = Plan::new(&settings, MAC, &limits).unwrap();
-            assert_eq!((plan.channel, plan.stations), (11, got));
+            let config = RadioConfig::new(&settings, MAC, &limits).unwrap();
+            assert_eq!((config.channel, config.stations), (11, got));
         }
     }
 }

@@ -25,7 +25,7 @@ const C2: Limits = Limits {
     slots: 16,
 };
 
-/// A radio whose driver says what its script says, and keeps what it was told.
+/// A radio whose driver follows a script and records its configurations.
 #[derive(Default)]
 struct Script {
     says: Vec<Result<(), DriverError>>,
@@ -49,13 +49,13 @@ impl Radio for Script {
         }
     }
 
-    fn apply(&mut self, plan: &Plan<'_>) -> Result<(), DriverError> {
+    fn apply(&mut self, config: &RadioConfig<'_>) -> Result<(), DriverError> {
         self.told.push((
-            plan.mode,
-            plan.ssid.as_bytes().to_vec(),
-            plan.security.clone(),
-            plan.channel,
-            plan.stations,
+            config.mode,
+            config.ssid.as_bytes().to_vec(),
+            config.security.clone(),
+            config.channel,
+            config.stations,
         ));
         self.says.remove(0)
     }
@@ -87,24 +87,24 @@ fn access_point(security: Security) -> Settings {
     })
 }
 
-/// All that the console says at a start.
-fn lines(chosen: &Chosen) -> Vec<String> {
-    let mut lines = std::vec![chosen.banner("0.1.0", Reset::PowerOn).to_string()];
-    chosen.explain(|line| lines.push(line.to_string()));
+/// The console lines of a start.
+fn lines(active: &ActiveSettings) -> Vec<String> {
+    let mut lines = std::vec![active.banner("0.1.0", Reset::PowerOn).to_string()];
+    active.describe(|line| lines.push(line.to_string()));
     lines
 }
 
 fn choose(stored: Result<Settings, Missing>, radio: &mut Script, limits: Limits) -> Vec<String> {
-    lines(&Chosen::apply(stored, radio, limits, generator(7)).unwrap())
+    lines(&ActiveSettings::apply(stored, radio, limits, generator(7)).unwrap())
 }
 
-/// That the board is on a network of its own now, whose passphrase is told once, and that nothing
-/// of the stored one is.
+/// Asserts that the board has opened its default network and printed its passphrase, and no part of
+/// the stored one.
 fn assert_reachable(radio: &Script, lines: &[String]) {
     let (mode, ssid, security, ..) = radio.told.last().unwrap();
     assert_eq!((*mode, &ssid[..]), (Mode::AccessPoint, &b"tcpctl-2b3d"[..]));
     let Security::Wpa2(passphrase) = security else {
-        panic!("it is open");
+        panic!("the network is open");
     };
     let entrance = format!(
         "access point ssid=\"tcpctl-2b3d\" passphrase=\"{}\"",
@@ -122,7 +122,7 @@ fn assert_reachable(radio: &Script, lines: &[String]) {
 }
 
 #[test]
-fn stored_settings_are_followed_and_their_passphrase_is_not_told() {
+fn stored_settings_apply_without_showing_the_passphrase() {
     for settings in [station(b"home", wpa2()), access_point(wpa2())] {
         let mut radio = Script::that_says(&[Ok(())]);
         let said = choose(Ok(settings.clone()), &mut radio, C3);
@@ -139,7 +139,7 @@ fn stored_settings_are_followed_and_their_passphrase_is_not_told() {
 }
 
 #[test]
-fn the_banner_says_that_a_network_is_open_and_which_it_is() {
+fn banner_shows_ssid_and_open_security() {
     let mut radio = Script::that_says(&[Ok(()), Ok(())]);
     let said = choose(Ok(access_point(Security::Open)), &mut radio, C3);
     assert_eq!(
@@ -170,48 +170,43 @@ fn the_banner_says_that_a_network_is_open_and_which_it_is() {
 }
 
 #[test]
-fn whatever_the_driver_does_not_take_is_said_and_the_board_can_be_reached() {
+fn rejected_settings_are_reported_and_defaults_apply() {
     for settings in [station(b"home", wpa2()), access_point(wpa2())] {
         for error in DriverError::ALL {
             let mut radio = Script::that_says(&[Err(error), Ok(())]);
             let said = choose(Ok(settings.clone()), &mut radio, C3);
             assert_reachable(&radio, &said);
-            assert_eq!(
-                said[1],
-                format!("settings rejected reason=\"{error}\"; write others with `tcpctl flash`")
-            );
+            assert_eq!(said[1], format!("settings rejected reason=\"{error}\""));
             assert_eq!(said.len(), 3, "{said:?}");
         }
     }
 }
 
 #[test]
-fn a_passphrase_that_the_driver_does_not_take_is_named_and_not_told() {
+fn rejected_passphrase_is_reported_but_not_shown() {
     let mut radio = Script::that_says(&[Err(DriverError::Passphrase), Ok(())]);
     let said = choose(Ok(station(b"home", wpa2())), &mut radio, C3);
     assert_reachable(&radio, &said);
     assert_eq!(
         said[1],
-        "settings rejected reason=\"the radio does not take the passphrase\"; write others with \
-         `tcpctl flash`"
+        "settings rejected reason=\"the radio rejects the passphrase\""
     );
 }
 
 #[test]
-fn a_station_s_zero_byte_is_said_before_the_driver_hears_of_it() {
+fn zero_byte_in_the_ssid_never_reaches_the_driver() {
     let mut radio = Script::that_says(&[Ok(())]);
     let said = choose(Ok(station(b"ho\0me", wpa2())), &mut radio, C3);
     assert_reachable(&radio, &said);
     assert_eq!(radio.told.len(), 1, "only the defaults");
     assert_eq!(
         said[1],
-        "settings rejected reason=\"the radio can't join a network with a zero byte in its name\"; \
-         write others with `tcpctl flash`"
+        "settings rejected reason=\"the radio cannot join an SSID with a zero byte\""
     );
 }
 
 #[test]
-fn settings_that_are_not_there_are_said_and_the_board_can_be_reached() {
+fn missing_settings_are_reported_and_defaults_apply() {
     let taken = Invalid {
         field: Field::TcpPort,
         reason: Reason::PortTaken {
@@ -221,7 +216,7 @@ fn settings_that_are_not_there_are_said_and_the_board_can_be_reached() {
     };
     let rejected = Start::after(Reset::Software, Start::rejected(DriverError::Passphrase));
     for (missing, words) in [
-        (Missing::Unreadable, "can't be read"),
+        (Missing::Unreadable, "cannot be read"),
         (Missing::NoPartition, "no partition"),
         (
             Missing::Unusable(DecodeError::Blank),
@@ -238,8 +233,8 @@ fn settings_that_are_not_there_are_said_and_the_board_can_be_reached() {
             "tcp-port: port 7 is used by echo",
         ),
         (
-            Missing::Blamed(rejected.blame().unwrap()),
-            "does not take the passphrase",
+            Missing::Ignored(rejected.ignore_reason().unwrap()),
+            "rejects the passphrase",
         ),
     ] {
         let mut radio = Script::that_says(&[Ok(())]);
@@ -255,14 +250,14 @@ fn settings_that_are_not_there_are_said_and_the_board_can_be_reached() {
 }
 
 #[test]
-fn the_default_passphrase_is_another_at_each_start() {
+fn default_passphrase_is_new_at_each_start() {
     let passphrase = |seed| {
         let mut radio = Script::that_says(&[Ok(())]);
         let stored = Err(Missing::Unusable(DecodeError::Blank));
-        Chosen::apply(stored, &mut radio, C3, generator(seed)).unwrap();
+        ActiveSettings::apply(stored, &mut radio, C3, generator(seed)).unwrap();
         match &radio.told[0].2 {
             Security::Wpa2(passphrase) => passphrase.reveal().to_string(),
-            Security::Open => panic!("it is open"),
+            Security::Open => panic!("the network is open"),
         }
     };
     let mut seen: Vec<String> = (0..100).map(passphrase).collect();
@@ -273,7 +268,7 @@ fn the_default_passphrase_is_another_at_each_start() {
 }
 
 #[test]
-fn random_numbers_are_asked_for_while_the_radio_is_still_on() {
+fn random_numbers_are_taken_while_the_radio_is_on() {
     /// A radio that its driver switches off with the first refusal.
     struct Noise<'c>(&'c Cell<bool>);
 
@@ -282,7 +277,7 @@ fn random_numbers_are_asked_for_while_the_radio_is_still_on() {
             AP_MAC
         }
 
-        fn apply(&mut self, _: &Plan<'_>) -> Result<(), DriverError> {
+        fn apply(&mut self, _: &RadioConfig<'_>) -> Result<(), DriverError> {
             if self.0.replace(false) {
                 return Err(DriverError::Passphrase);
             }
@@ -297,18 +292,18 @@ fn random_numbers_are_asked_for_while_the_radio_is_still_on() {
         numbers()
     };
     let stored = Ok(station(b"home", wpa2()));
-    assert!(Chosen::apply(stored, &mut Noise(&on), C3, random).is_ok());
+    assert!(ActiveSettings::apply(stored, &mut Noise(&on), C3, random).is_ok());
 }
 
 #[test]
-fn a_radio_that_takes_not_even_the_defaults_is_an_error() {
+fn rejected_defaults_are_an_error() {
     let mut radio = Script::that_says(&[Err(DriverError::Ssid), Err(DriverError::Memory)]);
-    let ended = Chosen::apply(Ok(station(b"home", wpa2())), &mut radio, C3, generator(7));
+    let ended = ActiveSettings::apply(Ok(station(b"home", wpa2())), &mut radio, C3, generator(7));
     assert_eq!(ended.unwrap_err(), Rejected::Driver(DriverError::Memory));
 }
 
 #[test]
-fn what_the_chip_has_no_room_for_is_reduced_and_said() {
+fn settings_beyond_the_chip_limits_are_reduced() {
     let server = ServerSettings::new(ServerParts {
         workers: Workers::new(12).unwrap(),
         backlog: Backlog::new(8).unwrap(),
@@ -320,26 +315,25 @@ fn what_the_chip_has_no_room_for_is_reduced_and_said() {
         ..access_point(wpa2())
     };
     let mut radio = Script::that_says(&[Ok(()), Ok(())]);
-    let chosen = Chosen::apply(Ok(settings.clone()), &mut radio, C2, generator(7)).unwrap();
-    let said = lines(&chosen);
+    let active = ActiveSettings::apply(Ok(settings.clone()), &mut radio, C2, generator(7)).unwrap();
+    let said = lines(&active);
     assert_eq!(
         said[1..],
         [
-            "settings reduced max-stations=4 reason=\"the radio of esp32c2 takes no more\"",
-            "settings reduced workers=12 backlog=4 reason=\"esp32c2 has room for 16 connections\"",
+            "settings reduced max-stations=4 reason=\"limit of the esp32c2 radio\"",
+            "settings reduced workers=12 backlog=4 reason=\"esp32c2 has memory for 16 connections\"",
         ]
     );
     assert_eq!(radio.told[0].4, 4);
-    assert_eq!((chosen.server().workers, chosen.server().backlog), (12, 4));
+    assert_eq!((active.server().workers, active.server().backlog), (12, 4));
     assert!(said[0].contains(" settings=flash "), "{said:?}");
-    // There is room for all of it.
     let said = choose(Ok(settings), &mut radio, C3);
     assert_eq!(said.len(), 1, "{said:?}");
     assert_eq!(radio.told[1].4, 10);
 }
 
 #[test]
-fn a_station_has_no_stations() {
+fn station_ignores_max_stations() {
     let settings = Settings {
         max_stations: MaxStations::new(10).unwrap(),
         ..station(b"home", wpa2())
@@ -350,12 +344,12 @@ fn a_station_has_no_stations() {
 }
 
 #[test]
-fn a_board_is_named_after_its_address_unless_it_has_a_name() {
+fn host_name_defaults_to_the_mac() {
     let mut radio = Script::that_says(&[Ok(()), Ok(())]);
     let settings = station(b"home", wpa2());
     let name = |settings, radio: &mut Script| {
-        let chosen = Chosen::apply(Ok(settings), radio, C3, generator(7)).unwrap();
-        chosen.host_name().to_string()
+        let active = ActiveSettings::apply(Ok(settings), radio, C3, generator(7)).unwrap();
+        active.host_name().to_string()
     };
     assert_eq!(name(settings.clone(), &mut radio), "tcpctl-2b3c");
     let named = Settings {

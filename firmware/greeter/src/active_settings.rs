@@ -1,5 +1,5 @@
-//! The settings that the board follows: the stored ones where they are of use, else the defaults. A
-//! board that can be reached under another name is better than none.
+//! The settings in force: the stored ones if they are usable, else the defaults, so that the board
+//! stays reachable.
 
 use core::fmt::Display;
 
@@ -7,51 +7,53 @@ use tcpctl_settings::{HostName, Mode, Network, Passphrase, Security, Settings, S
 
 use crate::console::{Banner, Mac, Origin};
 use crate::driver::DriverError;
-use crate::plan::{Limits, Plan, Rejected, ssid};
+use crate::radio_config::{Limits, RadioConfig, Rejected, ssid};
 use crate::reset::Reset;
 use crate::server::Config;
 use crate::stored::Missing;
 
-/// A radio that is on no network yet.
+/// A radio before it has a network.
 pub trait Radio {
-    /// The hardware address that others see in this mode.
+    /// The MAC address in this mode.
     fn mac_address(&self, mode: Mode) -> [u8; 6];
     /// Opens the network of `plan`, or gets ready to join it. A radio that did not take a plan can
     /// be given another.
     ///
     /// # Errors
-    /// What the driver says to it.
-    fn apply(&mut self, plan: &Plan<'_>) -> Result<(), DriverError>;
+    /// The driver refuses it.
+    fn apply(&mut self, config: &RadioConfig<'_>) -> Result<(), DriverError>;
 }
 
-/// What the board follows, and why not something else.
+/// The settings in force, and why they are not the stored ones.
 #[derive(Debug)]
-pub struct Chosen {
+pub struct ActiveSettings {
     /// The settings.
     pub settings: Settings,
-    /// The board's hardware address on its network.
+    /// The MAC address on its network.
     pub mac: [u8; 6],
     ssid: Ssid,
-    instead: Option<Instead>,
+    fallback: Option<Fallback>,
     limits: Limits,
 }
 
-/// Why the defaults.
+/// Why the defaults are in force.
 #[derive(Debug, Clone, Copy)]
-enum Instead {
-    /// There are no others.
+enum Fallback {
+    /// No usable settings are stored.
     Missing(Missing),
-    /// The radio can't follow them.
+    /// The radio refuses the stored ones.
     Rejected(Rejected),
 }
 
-impl Chosen {
-    /// Gives the radio the stored settings or, where there are none or it does not take them, the
-    /// defaults, under a passphrase out of `random`: that is asked first, for a chip's random numbers
-    /// are the radio's noise, and a driver that refuses settings switches the radio off.
+impl ActiveSettings {
+    /// Configures the radio with the stored settings or, if there are none or it refuses them, with
+    /// the defaults and a passphrase from `random`.
+    ///
+    /// The random numbers are taken first: they come from the radio's noise, and a driver that
+    /// refuses settings switches the radio off.
     ///
     /// # Errors
-    /// It takes not even the defaults.
+    /// The radio refuses even the defaults.
     pub fn apply(
         stored: Result<Settings, Missing>,
         radio: &mut impl Radio,
@@ -59,34 +61,34 @@ impl Chosen {
         random: impl FnMut() -> u32,
     ) -> Result<Self, Rejected> {
         let defaults = defaults(random);
-        let instead = match stored {
-            Ok(settings) => match give(&settings, radio, &limits) {
+        let fallback = match stored {
+            Ok(settings) => match configure(&settings, radio, &limits) {
                 Ok(()) => return Ok(Self::new(settings, radio, limits, None)),
-                Err(rejected) => Instead::Rejected(rejected),
+                Err(rejected) => Fallback::Rejected(rejected),
             },
-            Err(missing) => Instead::Missing(missing),
+            Err(missing) => Fallback::Missing(missing),
         };
-        give(&defaults, radio, &limits)?;
-        Ok(Self::new(defaults, radio, limits, Some(instead)))
+        configure(&defaults, radio, &limits)?;
+        Ok(Self::new(defaults, radio, limits, Some(fallback)))
     }
 
     fn new(
         settings: Settings,
         radio: &impl Radio,
         limits: Limits,
-        instead: Option<Instead>,
+        fallback: Option<Fallback>,
     ) -> Self {
         let mac = radio.mac_address(settings.network.mode());
         Self {
             mac,
             ssid: ssid(&settings.network, mac),
             settings,
-            instead,
+            fallback,
             limits,
         }
     }
 
-    /// The first line.
+    /// The first console line.
     pub fn banner<'b>(&'b self, firmware: &'b str, reset: Reset) -> Banner<'b> {
         let network = &self.settings.network;
         Banner {
@@ -97,7 +99,7 @@ impl Chosen {
                 Mode::AccessPoint => "ap",
                 Mode::Station => "sta",
             },
-            settings: match self.instead {
+            settings: match self.fallback {
                 None => Origin::Flash,
                 Some(_) => Origin::Default,
             },
@@ -107,28 +109,28 @@ impl Chosen {
         }
     }
 
-    /// The board's name in DHCP and mDNS: `tcpctl-XXXX` unless the settings have one.
+    /// The host name in DHCP and mDNS: `tcpctl-XXXX` unless the settings have one.
     pub fn host_name(&self) -> HostName {
         let given = self.settings.host_name.clone();
         given.unwrap_or_else(|| HostName::of_board(self.mac))
     }
 
-    /// The greeting server as the settings want it and as the chip has room for it.
+    /// The greeting server's configuration, within the memory of the chip.
     pub fn server(&self) -> Config<'_> {
-        Config::of(&self.settings.server).within(self.limits.slots)
+        Config::from_settings(&self.settings.server).within(self.limits.slots)
     }
 
-    /// Says what became of the stored settings, and how to get into the default network, a line at a
-    /// time.
-    pub fn explain(&self, mut say: impl FnMut(&dyn Display)) {
-        match self.instead {
+    /// Emits console lines: why the stored settings are not in force, what was reduced, and the
+    /// passphrase of the default network.
+    pub fn describe(&self, mut emit: impl FnMut(&dyn Display)) {
+        match self.fallback {
             None => {}
-            Some(Instead::Missing(missing)) => {
-                say(&format_args!("settings default reason=\"{missing}\""));
+            Some(Fallback::Missing(missing)) => {
+                emit(&format_args!("settings default reason=\"{missing}\""));
             }
-            Some(Instead::Rejected(rejected)) => say(&format_args!(
-                "settings rejected reason=\"{rejected}\"; write others with `tcpctl flash`"
-            )),
+            Some(Fallback::Rejected(rejected)) => {
+                emit(&format_args!("settings rejected reason=\"{rejected}\""))
+            }
         }
         let Limits {
             chip,
@@ -137,14 +139,14 @@ impl Chosen {
         } = self.limits;
         let network = &self.settings.network;
         if network.mode() == Mode::AccessPoint && self.settings.max_stations.get() > stations {
-            say(&format_args!(
-                "settings reduced max-stations={stations} reason=\"the radio of {chip} takes no more\""
+            emit(&format_args!(
+                "settings reduced max-stations={stations} reason=\"limit of the {chip} radio\""
             ));
         }
         let server = self.server();
-        if server.slots() < Config::of(&self.settings.server).slots() {
-            say(&format_args!(
-                "settings reduced workers={} backlog={} reason=\"{chip} has room for {slots} connections\"",
+        if server.slots() < Config::from_settings(&self.settings.server).slots() {
+            emit(&format_args!(
+                "settings reduced workers={} backlog={} reason=\"{chip} has memory for {slots} connections\"",
                 server.workers, server.backlog
             ));
         }
@@ -154,11 +156,10 @@ impl Chosen {
                 security: Security::Wpa2(passphrase),
                 ..
             },
-        ) = (self.instead, network)
+        ) = (self.fallback, network)
         {
-            // The one passphrase that is ever printed: nobody chose it, and the next start has
-            // another.
-            say(&format_args!(
+            // The only passphrase that is ever printed: it is random, and new at each start.
+            emit(&format_args!(
                 "access point ssid=\"{}\" passphrase=\"{}\"",
                 self.ssid.as_bytes().escape_ascii(),
                 passphrase.reveal()
@@ -167,15 +168,14 @@ impl Chosen {
     }
 }
 
-/// Gives the radio the network of `settings`.
-fn give(settings: &Settings, radio: &mut impl Radio, limits: &Limits) -> Result<(), Rejected> {
+/// Configures the radio for the network of `settings`.
+fn configure(settings: &Settings, radio: &mut impl Radio, limits: &Limits) -> Result<(), Rejected> {
     let mac = radio.mac_address(settings.network.mode());
-    let plan = Plan::new(settings, mac, limits)?;
-    Ok(radio.apply(&plan)?)
+    let config = RadioConfig::new(settings, mac, limits)?;
+    Ok(radio.apply(&config)?)
 }
 
-/// What a board does that was told nothing: a network of its own, under a passphrase that nobody
-/// else has.
+/// The default settings: an access point with a random passphrase.
 fn defaults(random: impl FnMut() -> u32) -> Settings {
     Settings::new(Network::AccessPoint {
         ssid: None,

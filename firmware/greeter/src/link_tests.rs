@@ -1,4 +1,4 @@
-//! DHCP and mDNS between two real stacks: what the state machines' own tests cannot see.
+//! DHCP and mDNS between two stacks on an in-memory link.
 
 use core::cell::{Cell, RefCell};
 use core::net::Ipv4Addr;
@@ -21,13 +21,13 @@ type Queue = RefCell<VecDeque<Vec<u8>>>;
 
 /// Two directions of Ethernet frames.
 #[derive(Default)]
-pub(crate) struct Cable {
+pub(crate) struct Link {
     to_board: Queue,
     to_peer: Queue,
     unplugged: Cell<bool>,
 }
 
-/// One end of the cable.
+/// One end of the link.
 pub(crate) struct End<'c> {
     mac: [u8; 6],
     incoming: &'c Queue,
@@ -35,7 +35,7 @@ pub(crate) struct End<'c> {
     unplugged: &'c Cell<bool>,
 }
 
-impl Cable {
+impl Link {
     pub(crate) fn unplug(&self, unplugged: bool) {
         self.unplugged.set(unplugged);
     }
@@ -170,12 +170,12 @@ fn dhcp_server() -> RefCell<dhcp::Server<4>> {
 }
 
 #[test]
-fn a_station_gets_an_address() {
-    let cable = Cable::default();
+fn station_gets_an_address() {
+    let link = Link::default();
     let (mut a, mut b) = (StackResources::<4>::new(), StackResources::<4>::new());
-    let (board, mut board_runner) = embassy_net::new(cable.board(), fixed(1), &mut a, 1);
+    let (board, mut board_runner) = embassy_net::new(link.board(), fixed(1), &mut a, 1);
     let config = Config::dhcpv4(embassy_net::DhcpConfig::default());
-    let (peer, mut peer_runner) = embassy_net::new(cable.peer(), config, &mut b, 2);
+    let (peer, mut peer_runner) = embassy_net::new(link.peer(), config, &mut b, 2);
 
     let server = dhcp_server();
     let events = RefCell::new(Vec::new());
@@ -197,7 +197,7 @@ fn a_station_gets_an_address() {
 }
 
 /// The fixed part of a DHCP request from a station that is not there.
-fn renewal_by_a_ghost(ciaddr: Ipv4Addr) -> Vec<u8> {
+fn renewal_by_vanished_client(ciaddr: Ipv4Addr) -> Vec<u8> {
     let mut request = std::vec![0; 240];
     request[..3].copy_from_slice(&[1, 1, 6]);
     request[12..16].copy_from_slice(&ciaddr.octets());
@@ -208,11 +208,11 @@ fn renewal_by_a_ghost(ciaddr: Ipv4Addr) -> Vec<u8> {
 }
 
 #[test]
-fn a_client_that_is_gone_before_its_answer_does_not_silence_the_server() {
-    let cable = Cable::default();
+fn vanished_client_does_not_block_the_server() {
+    let link = Link::default();
     let (mut a, mut b) = (StackResources::<4>::new(), StackResources::<4>::new());
-    let (board, mut board_runner) = embassy_net::new(cable.board(), fixed(1), &mut a, 1);
-    let (peer, mut peer_runner) = embassy_net::new(cable.peer(), fixed(77), &mut b, 2);
+    let (board, mut board_runner) = embassy_net::new(link.board(), fixed(1), &mut a, 1);
+    let (peer, mut peer_runner) = embassy_net::new(link.peer(), fixed(77), &mut b, 2);
 
     let server = dhcp_server();
     let mut buffers = dhcp::Buffers::new();
@@ -225,16 +225,19 @@ fn a_client_that_is_gone_before_its_answer_does_not_silence_the_server() {
         let mut meta = [[PacketMetadata::EMPTY; 4]; 2];
         let mut space = [[0; 2000]; 2];
         let mut socket = udp_socket(peer, &mut meta, &mut space, 68);
-        let ghost = Ipv4Addr::new(192, 168, 1, 3);
+        let vanished = Ipv4Addr::new(192, 168, 1, 3);
         socket
-            .send_to(&renewal_by_a_ghost(ghost), (Ipv4Addr::BROADCAST, 67))
+            .send_to(
+                &renewal_by_vanished_client(vanished),
+                (Ipv4Addr::BROADCAST, 67),
+            )
             .await
             .unwrap();
         Timer::after(Duration::from_millis(700)).await;
-        assert_eq!(events.get(), 1, "the ghost has a lease");
+        assert_eq!(events.get(), 1, "the vanished client has a lease");
 
         // Now a real one, which informs itself.
-        let mut inform = renewal_by_a_ghost(Ipv4Addr::new(192, 168, 1, 77));
+        let mut inform = renewal_by_vanished_client(Ipv4Addr::new(192, 168, 1, 77));
         inform[242] = 8;
         socket
             .send_to(&inform, (Ipv4Addr::BROADCAST, 67))
@@ -269,11 +272,11 @@ fn udp_socket<'s>(
 const QUERY: &[u8] = b"\0\0\0\0\0\x01\0\0\0\0\0\0\x07greeter\x05local\0\0\x01\0\x01";
 
 #[test]
-fn a_board_announces_answers_and_takes_leave() {
-    let cable = Cable::default();
+fn board_announces_answers_and_says_goodbye() {
+    let link = Link::default();
     let (mut a, mut b) = (StackResources::<4>::new(), StackResources::<4>::new());
-    let (board, mut board_runner) = embassy_net::new(cable.board(), fixed(10), &mut a, 1);
-    let (peer, mut peer_runner) = embassy_net::new(cable.peer(), fixed(20), &mut b, 2);
+    let (board, mut board_runner) = embassy_net::new(link.board(), fixed(10), &mut a, 1);
+    let (peer, mut peer_runner) = embassy_net::new(link.peer(), fixed(20), &mut b, 2);
 
     let identity = mdns::Identity {
         hostname: "greeter",
@@ -325,9 +328,9 @@ fn a_board_announces_answers_and_takes_leave() {
             .unwrap();
         assert_eq!(summary(&hear().await), [0x84, 0, 1, 0], "the answer");
 
-        cable.unplugged.set(true);
+        link.unplugged.set(true);
         Timer::after(Duration::from_secs(1)).await;
-        cable.unplugged.set(false);
+        link.unplugged.set(false);
         assert_eq!(
             summary(&hear().await),
             [0, 2, 0, 3],
