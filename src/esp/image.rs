@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use self::app::{IMAGE_MAGIC, check, version};
 pub use self::part::{Part, merge};
 use super::chip;
-use super::table::{AFTER_TABLE, SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
+use super::table::{AFTER_TABLE, OTADATA, SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
@@ -287,10 +287,14 @@ impl Firmware {
         }
         let ends = settings.end().max(place.end());
         let has_places = place.offset >= AFTER_TABLE && settings.can_hold_settings();
-        if !has_places || !settings.is_apart_from(place) || ends > LARGEST {
+        let otadata_fits = partitions.find(OTADATA).is_none_or(|otadata| {
+            let others = [place, settings];
+            otadata.can_hold_otadata() && others.iter().all(|it| otadata.is_apart_from(it))
+        });
+        if !has_places || !otadata_fits || !settings.is_apart_from(place) || ends > LARGEST {
             return Err(damaged(
                 &self.name,
-                "its partition table has settings and program where they can't be",
+                "its partition table has settings, otadata or program in invalid places",
             ));
         }
         let bootloader = Part::new("bootloader", self.chip.boot_address(), bootloader);

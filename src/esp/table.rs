@@ -1,21 +1,25 @@
-//! The partition table: where on the flash things are.
+//! Partition tables (ESP-IDF, "Partition Tables").
 //!
 //! Ours is `firmware/settings/partitions.csv`. A board's own is read back from it, so its bytes may
-//! be anything; format: ESP-IDF, "Partition Tables".
+//! be anything.
 
 use esp_idf_part::PartitionTable;
 use tcpctl_settings::BLOCK_SIZE;
 
-/// Where the table itself is.
+/// Offset of the table.
 pub const TABLE_OFFSET: u32 = 0x8000;
-/// How long it is at most, with the check sum.
+/// Its length with the checksum, at most.
 pub const TABLE_LEN: u32 = 0xc00;
 
 /// The first byte beyond the sectors that are erased for it.
 pub const AFTER_TABLE: u32 = 0x9000;
 
-/// The label of the partition that has the settings.
+/// Label of the settings' partition.
 pub const SETTINGS: &str = "settings";
+/// Label of the partition that selects the application slot.
+pub const OTADATA: &str = "otadata";
+/// Bytes that the bootloader reads of it: two sectors with an entry each.
+pub const OTADATA_LEN: u32 = 0x2000;
 
 const ENTRY_LEN: usize = 32;
 const ENTRY_MAGIC: [u8; 2] = [0xaa, 0x50];
@@ -39,13 +43,22 @@ impl Partition {
         u64::from(self.offset) + u64::from(self.size)
     }
 
-    /// Whether a block of settings can be written there: whole sectors, beyond the table, without a
-    /// program in them.
+    /// Whether a block of settings can be written there.
     pub fn can_hold_settings(&self) -> bool {
+        self.can_hold(BLOCK_SIZE)
+    }
+
+    /// Whether the slot selection can be written there.
+    pub fn can_hold_otadata(&self) -> bool {
+        self.can_hold(OTADATA_LEN as usize)
+    }
+
+    /// Whether it has so many bytes in whole sectors, after the table and without a program.
+    fn can_hold(&self, length: usize) -> bool {
         !self.is_app
             && self.offset >= AFTER_TABLE
             && (self.offset as usize).is_multiple_of(BLOCK_SIZE)
-            && self.size as usize >= BLOCK_SIZE
+            && self.size as usize >= length
     }
 
     /// Whether the two have no byte in common.
@@ -93,8 +106,8 @@ impl Table {
             .find(|partition| partition.label == label)
     }
 
-    /// Where the program is: the first app partition, as the bootloader chooses where there is no
-    /// choice.
+    /// Where `flash` writes the program: the first app partition, which the bootloader starts while
+    /// no slot is selected.
     pub fn app(&self) -> Option<&Partition> {
         self.partitions.iter().find(|partition| partition.is_app)
     }
@@ -124,16 +137,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_table_has_a_sector_for_settings_and_one_program_and_fits_2_mib() {
+    fn our_table_has_two_settings_sectors_two_slots_and_fits_2_mib() {
         let table = Table::parse(&Table::ours().unwrap()).unwrap();
         let settings = table.find(SETTINGS).unwrap();
         assert_eq!(settings.offset, 0xe000);
-        assert_eq!(settings.size as usize, BLOCK_SIZE);
-        assert!(!settings.is_app);
-        let app = table.app().unwrap();
-        assert!(app.offset >= settings.offset + settings.size);
-        assert!(app.offset.is_multiple_of(0x10000));
-        assert!(table.partitions().iter().all(|p| p.end() <= 2 << 20));
+        assert_eq!(settings.size as usize, 2 * BLOCK_SIZE);
+        assert!(settings.can_hold_settings());
+        assert!(table.find(OTADATA).unwrap().can_hold_otadata());
+        let slots: Vec<_> = table.partitions().iter().filter(|p| p.is_app).collect();
+        assert_eq!(slots.len(), 2);
+        assert_eq!(table.app(), Some(slots[0]));
+        assert_eq!(slots[0].size, slots[1].size);
+        // The cache maps pages of 64 kB; esp-idf-part checks neither this nor the end of flash.
+        for number in slots.iter().flat_map(|slot| [slot.offset, slot.size]) {
+            assert!(number.is_multiple_of(0x10000));
+        }
+        let mut free = AFTER_TABLE.into();
+        for partition in table.partitions() {
+            assert!(
+                u64::from(partition.offset) >= free,
+                "{partition:?} overlaps"
+            );
+            free = partition.end();
+        }
+        assert!(free <= 2 << 20);
     }
 
     #[test]

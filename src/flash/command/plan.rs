@@ -7,7 +7,7 @@ use tcpctl_settings::Settings;
 
 use super::Flash;
 use crate::esp::image::{Firmware, Image, Part};
-use crate::esp::table::SETTINGS;
+use crate::esp::table::{OTADATA, OTADATA_LEN, SETTINGS};
 use crate::failure::{Failure, Kind};
 use crate::flash::event::{BoardFacts, FirmwareFacts, FlashEvent, Plan, Step};
 use crate::flash::loader::Device;
@@ -26,13 +26,17 @@ pub(super) fn full(image: &Image, wanted: &Settings) -> Result<Vec<Part>, Failur
         .partitions
         .find(SETTINGS)
         .ok_or_else(|| Failure::new(Kind::Internal, "an image without settings"))?;
-    Ok(vec![
-        image.bootloader.clone(),
-        image.app.clone(),
-        settings::part(wanted, place.offset)?,
-        // Last: until then the old one says where the old settings are.
-        image.table.clone(),
-    ])
+    let mut parts = vec![image.bootloader.clone(), image.app.clone()];
+    // Blank otadata selects the slot just written: a board that was updated over the network would
+    // go on starting the other one.
+    if let Some(otadata) = image.partitions.find(OTADATA) {
+        let blank = vec![0xff; OTADATA_LEN as usize];
+        parts.push(Part::new("otadata", otadata.offset, blank));
+    }
+    parts.push(settings::part(wanted, place.offset)?);
+    // Last: until then the old table locates the old settings.
+    parts.push(image.table.clone());
+    Ok(parts)
 }
 
 /// Whether the board can take the image.

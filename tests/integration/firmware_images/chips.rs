@@ -1,41 +1,52 @@
-//! The chips that are built here, and where their memory is (esp-hal 1.2, `ld/CHIP/memory.x`, from
-//! Espressif's technical reference manuals).
+//! The chips, and their memory (esp-hal 1.2, `ld/CHIP/memory.x`, from Espressif's technical
+//! reference manuals).
 
 use espflash::target::Chip as Target;
 
-use super::image::Piece;
+use crate::firmware_images::image::Piece;
 
-/// What the radio's driver and the firmware's start take of the heap, bytes: in an emulator a C3 had
-/// 53,376 less as a station and 56,652 less as an access point with WPA2.
+/// Bytes of heap that the radio's driver and the firmware's start take: an emulated C3 had 53,376
+/// less as a station and 56,652 less as an access point with WPA2.
 pub(crate) const RADIO_HEAP: usize = 56 * 1024;
-/// How much of it each chip but the smallest must have to spare.
+/// Bytes of heap that must be left for everything else, where the chip's RAM allows it.
 const SPARE_HEAP: usize = 40 * 1024;
 
-/// A page of the flash cache: where a segment stands in flash and where it appears agree within it.
+/// A page of the flash cache: offset in flash and address agree within it.
 const PAGE: u32 = 64 * 1024;
 
-/// Its first address, and the one after its last.
+/// The first address, and the one after the last.
 type Memory = (u32, u32);
 
 pub(crate) struct Chip {
     pub(crate) name: &'static str,
     pub(crate) target: Target,
-    /// The most bytes of an application image: the for C3 and C6; for the others some 5%
-    /// above what they were, so that nothing grows unseen.
+    /// Bytes that the application image may have: about 5% more than it had last.
     pub(crate) budget: u32,
     pub(crate) spare_heap: usize,
-    /// Where flash appears.
+    /// Connections, in static memory.
+    pub(crate) slots: usize,
+    /// Where flash is mapped.
     flash: &'static [Memory],
-    /// RAM that the bootloader may fill: up to its own.
+    /// RAM that the bootloader may load, up to its own.
     ram: &'static [Memory],
 }
 
-pub(crate) const CHIPS: [Chip; 5] = [
+pub(crate) const CHIPS: [Chip; 8] = [
+    Chip {
+        name: "esp32",
+        target: Target::Esp32,
+        budget: 780_000,
+        spare_heap: SPARE_HEAP,
+        slots: 16,
+        flash: &[(0x400d_0000, 0x4040_0000), (0x3f40_0000, 0x3f80_0000)],
+        ram: &[(0x4008_0000, 0x400a_0000), (0x3ffb_0000, 0x3ffe_0000)],
+    },
     Chip {
         name: "esp32c2",
         target: Target::Esp32c2,
         budget: 560_000,
         spare_heap: 24 * 1024,
+        slots: 16,
         flash: &[(0x4200_0000, 0x4220_0000), (0x3c00_0000, 0x3c20_0000)],
         ram: &[(0x4038_0000, 0x403a_e800), (0x3fca_0000, 0x3fcc_e800)],
     },
@@ -44,6 +55,7 @@ pub(crate) const CHIPS: [Chip; 5] = [
         target: Target::Esp32c3,
         budget: 600_000,
         spare_heap: SPARE_HEAP,
+        slots: 32,
         flash: &[(0x4200_0000, 0x4240_0000), (0x3c00_0000, 0x3c40_0000)],
         ram: &[(0x4038_0000, 0x403c_a400), (0x3fc8_0000, 0x3fcc_e400)],
     },
@@ -52,6 +64,7 @@ pub(crate) const CHIPS: [Chip; 5] = [
         target: Target::Esp32c5,
         budget: 740_000,
         spare_heap: SPARE_HEAP,
+        slots: 32,
         flash: &[(0x4200_0000, 0x4240_0000)],
         ram: &[(0x4080_0000, 0x4084_e5a0)],
     },
@@ -60,6 +73,7 @@ pub(crate) const CHIPS: [Chip; 5] = [
         target: Target::Esp32c6,
         budget: 720_000,
         spare_heap: SPARE_HEAP,
+        slots: 32,
         flash: &[(0x4200_0000, 0x4240_0000)],
         ram: &[(0x4080_0000, 0x4086_e610)],
     },
@@ -68,13 +82,39 @@ pub(crate) const CHIPS: [Chip; 5] = [
         target: Target::Esp32c61,
         budget: 700_000,
         spare_heap: SPARE_HEAP,
+        slots: 16,
         flash: &[(0x4200_0000, 0x4240_0000)],
         ram: &[(0x4080_0000, 0x4083_ea70)],
+    },
+    Chip {
+        name: "esp32s2",
+        target: Target::Esp32s2,
+        budget: 720_000,
+        spare_heap: SPARE_HEAP,
+        slots: 8,
+        flash: &[(0x4008_0000, 0x4038_0000), (0x3f00_0000, 0x3f40_0000)],
+        ram: &[(0x4002_0000, 0x4004_e000), (0x3ffb_0000, 0x3ffd_e000)],
+    },
+    Chip {
+        name: "esp32s3",
+        target: Target::Esp32s3,
+        budget: 680_000,
+        spare_heap: SPARE_HEAP,
+        slots: 32,
+        flash: &[(0x4200_0000, 0x4400_0000), (0x3c00_0000, 0x3e00_0000)],
+        ram: &[(0x4037_0000, 0x403b_9000), (0x3fc8_8000, 0x3fcd_b700)],
     },
 ];
 
 impl Chip {
-    /// Checks that a segment of the application at `start` in flash can be where it wants to be.
+    pub(crate) fn is_xtensa(&self) -> bool {
+        matches!(
+            self.target,
+            Target::Esp32 | Target::Esp32s2 | Target::Esp32s3
+        )
+    }
+
+    /// Checks that a segment of the application at `start` in flash can be loaded or mapped.
     pub(crate) fn check(&self, segment: &Piece, start: u32) {
         let fits = |&(start, end): &Memory| {
             (start..=end).contains(&segment.address) && segment.end() <= end
@@ -83,7 +123,7 @@ impl Chip {
             assert_eq!(
                 (start + segment.offset) % PAGE,
                 segment.address % PAGE,
-                "{}: the cache can't show {segment:x?}",
+                "{}: the cache cannot map {segment:x?}",
                 self.name
             );
             return;
@@ -91,7 +131,7 @@ impl Chip {
         // Address zero is padding, which the bootloader skips.
         assert!(
             segment.address == 0 || self.ram.iter().any(fits),
-            "{}: {segment:x?} is in no memory that can be filled",
+            "{}: {segment:x?} is in no memory that the bootloader loads",
             self.name
         );
     }

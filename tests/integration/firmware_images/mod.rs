@@ -1,10 +1,10 @@
-//! The firmware of each chip as a flash image: what the flash tool would write, looked at as the
-//! ROM and the bootloader will look at it.
+//! The firmware of each chip as a flash image, checked as ROM and bootloader will check it.
 //!
-//! The ELFs come from `firmware/images`. Without them this says that it has skipped, and why; with
-//! `TCPCTL_REQUIRE_FIRMWARE=1` a skip is a failure.
+//! The ELFs come from `firmware/images`. Without them these tests are skipped and say so; with
+//! `TCPCTL_REQUIRE_FIRMWARE=1` that is a failure.
 
 mod chips;
+mod entry;
 mod image;
 mod sizes;
 
@@ -18,16 +18,16 @@ use espflash::image_format::{ImageFormat, Segment};
 use chips::{CHIPS, Chip};
 use image::{Application, Partition};
 
-/// Where the partition table goes.
+/// Offset of the partition table.
 const TABLE: u32 = 0x8000;
-/// The smallest flash that there is a board with.
+/// The smallest flash on sale.
 const FLASH: u32 = 2 * 1024 * 1024;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A chip's firmware, or nothing where it was not built.
+/// A chip's firmware; `None` where it was not built.
 fn elf(chip: &Chip) -> Option<Vec<u8>> {
     let path: PathBuf = root().join(format!("target/firmware/{}.elf", chip.name));
     match std::fs::read(&path) {
@@ -44,7 +44,7 @@ fn elf(chip: &Chip) -> Option<Vec<u8>> {
     }
 }
 
-/// What is written where: the bootloader, the partition table, the application.
+/// Bootloader, partition table and application with their offsets.
 fn flash_image(chip: &Chip, elf: &[u8]) -> [Segment<'static>; 3] {
     let settings = FlashSettings::new(None, Some(FlashSize::_2Mb), None);
     let data = FlashData::new(
@@ -56,12 +56,11 @@ fn flash_image(chip: &Chip, elf: &[u8]) -> [Segment<'static>; 3] {
     );
     let table = root().join("firmware/settings/partitions.csv");
     let format =
-        IdfBootloaderFormat::new(elf, &data, Some(&table), None, Some(TABLE), Some("factory"))
+        IdfBootloaderFormat::new(elf, &data, Some(&table), None, Some(TABLE), Some("ota_0"))
             .unwrap_or_else(|error| panic!("{}: {error}", chip.name));
     let segments: Vec<_> = ImageFormat::from(format)
         .flash_segments()
         .into_iter()
-        // Its own bytes: the ELF goes away.
         .map(|segment| (segment.addr, segment.data().to_vec()))
         .collect();
     let [bootloader, table, application] = <[_; 3]>::try_from(segments).expect("three parts");
@@ -72,14 +71,14 @@ fn flash_image(chip: &Chip, elf: &[u8]) -> [Segment<'static>; 3] {
 }
 
 #[test]
-fn every_image_is_its_chip_s_and_within_bounds() {
+fn images_match_their_chip_and_fit_its_memory() {
     for chip in &CHIPS {
         let Some(elf) = elf(chip) else { continue };
         let name = chip.name;
         assert_eq!(
             Metadata::from_bytes(Some(&elf)).chip_name(),
             Some(name),
-            "the flash tool tells chips apart by this"
+            "the flash tool recognizes the chip by this"
         );
         let [bootloader, table, application] = flash_image(chip, &elf);
 
@@ -100,13 +99,13 @@ fn every_image_is_its_chip_s_and_within_bounds() {
                 .find(|partition| partition.label == label)
                 .unwrap_or_else(|| panic!("{name}: no partition {label}"))
         };
-        let factory = find("factory");
-        assert_eq!(application.addr, factory.offset, "{name}");
-        assert!(application.size() <= factory.size, "{name}");
+        let slot = find("ota_0");
+        assert_eq!(application.addr, slot.offset, "{name}");
+        assert!(application.size() <= slot.size, "{name}");
 
         let app = Application::parse(application.data());
         assert_eq!(app.chip_id, chip.target.id(), "{name}");
-        assert_eq!(app.checksum, app.stated_checksum, "{name}: check sum");
+        assert_eq!(app.checksum, app.stated_checksum, "{name}: checksum");
         assert!(app.has_digest, "{name}: the bootloader checks a SHA-256");
         assert_eq!(app.project, "tcpctl-firmware", "{name}");
         assert_eq!(app.version, env!("CARGO_PKG_VERSION"), "{name}");
@@ -121,36 +120,31 @@ fn every_image_is_its_chip_s_and_within_bounds() {
 }
 
 #[test]
-fn the_partition_table_is_the_same_for_every_chip_and_fits_the_smallest_flash() {
+fn partition_table_is_the_same_for_every_chip() {
     for chip in &CHIPS {
         let Some(elf) = elf(chip) else { continue };
         let [_, table, _] = flash_image(chip, &elf);
         let partitions = image::partitions(table.data());
-        let told: Vec<_> = partitions
+        let rows: Vec<_> = partitions
             .iter()
             .map(|it| (it.label.as_str(), it.kind, it.offset, it.size))
             .collect();
         assert_eq!(
-            told,
+            rows,
             [
-                ("settings", (1, 0x06), 0xe000, 0x1000),
-                ("factory", (0, 0x00), 0x10000, 0x1f_0000),
+                ("otadata", (1, 0x00), 0xc000, 0x2000),
+                ("settings", (1, 0x06), 0xe000, 0x2000),
+                ("ota_0", (0, 0x10), 0x10000, 0xf_0000),
+                ("ota_1", (0, 0x11), 0x10_0000, 0xf_0000),
             ],
             "{}",
             chip.name
         );
-        let settings = usize::try_from(partitions[0].size).unwrap();
-        assert_eq!(settings, tcpctl_settings::BLOCK_SIZE);
-        let mut free = TABLE + 0x1000;
-        for partition in &partitions {
-            assert!(partition.offset >= free, "{partition:?} overlaps");
-            free = partition.offset + partition.size;
-        }
-        assert!(free <= FLASH);
+        let end = partitions.last().map(|it| it.offset + it.size);
+        assert!(end <= Some(FLASH));
     }
 }
 
-/// The budgets, and what every chip's memory comes to.
 #[test]
 fn images_and_memory_stay_within_their_budgets() {
     for chip in &CHIPS {
@@ -171,7 +165,6 @@ fn images_and_memory_stay_within_their_budgets() {
             chip.name,
             sizes.stack
         );
-        // What the radio's driver takes of the heap once it is up: see firmware/README.md.
         let spare = sizes.heap.saturating_sub(chips::RADIO_HEAP);
         assert!(
             spare >= chip.spare_heap,
@@ -180,17 +173,42 @@ fn images_and_memory_stay_within_their_budgets() {
         );
         let slot = tcpctl_greeter::server::RECEIVE_BUFFER + tcpctl_greeter::server::SEND_BUFFER;
         assert!(
-            sizes.slots >= 16 * slot,
-            "{}: no room for 16 connections: {} bytes",
+            sizes.slots >= chip.slots * slot,
+            "{}: {} bytes are no room for {} connections",
             chip.name,
-            sizes.slots
+            sizes.slots,
+            chip.slots
         );
     }
 }
 
-/// The checks above must be able to fail: a byte turned anywhere that matters is noticed.
 #[test]
-fn a_damaged_image_is_noticed() {
+fn entry_point_leads_to_main() {
+    for chip in &CHIPS {
+        let Some(elf) = elf(chip) else { continue };
+        assert!(entry::Program::of(&elf).reaches_main(), "{}", chip.name);
+        // The check must fail for the routine that `xtensa_start.rs` replaces.
+        if chip.is_xtensa() {
+            assert!(entry::is_crates_reset_cut_off(&elf), "{}", chip.name);
+        }
+    }
+}
+
+/// They return wrong values on Xtensa (rustc 1.101, LLVM 23).
+#[test]
+fn no_division_of_128_bits_is_linked() {
+    for chip in CHIPS.iter().filter(|chip| chip.is_xtensa()) {
+        let Some(elf) = elf(chip) else { continue };
+        let sizes = sizes::Sizes::of(&elf);
+        let found = sizes
+            .symbol_names()
+            .find(|name| name.ends_with("ti3") && (name.contains("div") || name.contains("mod")));
+        assert_eq!(found, None, "{}", chip.name);
+    }
+}
+
+#[test]
+fn damaged_image_is_noticed() {
     let Some((chip, elf)) = CHIPS.iter().find_map(|chip| Some((chip, elf(chip)?))) else {
         return;
     };

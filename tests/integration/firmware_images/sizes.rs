@@ -29,7 +29,7 @@ impl Sizes {
                 matches!(section.flags(), SectionFlags::Elf { sh_flags, .. } if sh_flags.0 & SHF_ALLOC.0 != 0)
             })
             .map(|section| (section.name().unwrap_or("?"), section.size(), section.kind()))
-            // The dummies stand for what another section holds already.
+            // A dummy mirrors another section.
             .filter(|(name, size, _)| *size > 0 && !name.ends_with("_dummy"))
             .map(|(name, size, kind)| (name.to_owned(), size, kind))
             .collect();
@@ -62,6 +62,7 @@ impl Sizes {
             ".bss",
             ".noinit",
             ".trap",
+            ".vectors",
             ".rwtext",
             ".rwtext.wifi",
         ];
@@ -80,7 +81,11 @@ impl Sizes {
         }
     }
 
-    /// For a person: sections, memory, the ten largest symbols.
+    pub(crate) fn symbol_names(&self) -> impl Iterator<Item = &str> {
+        self.symbols.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Sections, memory and the ten largest symbols as text.
     pub(crate) fn table(&self, chip: &str, application: u32) -> String {
         let mut table = format!("{chip}: application image {application} bytes\n");
         let mut row = |size: &dyn std::fmt::Display, name: &str| {

@@ -43,7 +43,7 @@ fn settings_and_program_have_places_of_their_own_or_the_image_is_refused() {
     ] {
         let refused = with(at, value).unwrap_err().to_string();
         assert!(
-            refused.contains("where they can't be"),
+            refused.contains("in invalid places"),
             "{value:#x}: {refused}"
         );
     }

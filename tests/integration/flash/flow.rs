@@ -5,6 +5,7 @@ use tcpctl_settings::{Mode, Security, Settings};
 use super::scene::{PASSPHRASE, Scene, events};
 use crate::common::Ended;
 use crate::common::firmware::Program;
+use crate::common::loader::boot::{otadata_entry, selected};
 use crate::common::loader::{Board, Boot, Fault, Kind};
 
 const SETTINGS: u32 = 0xe000;
@@ -42,8 +43,9 @@ fn each_step_is_told_to_programs() {
     assert_eq!(
         events(&ended),
         [
-            "plan", "written", "verified", "written", "verified", "written", "verified", "written",
-            "verified", "reset", "booted", "ready", "answered"
+            // Blank otadata is there already.
+            "plan", "skipped", "written", "verified", "written", "verified", "written", "verified",
+            "written", "verified", "reset", "booted", "ready", "answered"
         ]
     );
     let objects = ended.objects();
@@ -256,7 +258,9 @@ fn what_is_there_already_is_not_written_again() {
     let ended = scene.flash(&["--no-wait", "--json"]);
     assert_eq!(
         events(&ended),
-        ["plan", "skipped", "skipped", "skipped", "skipped", "reset"]
+        [
+            "plan", "skipped", "skipped", "skipped", "skipped", "skipped", "reset"
+        ]
     );
     assert!(scene.board.is_untouched());
 }
@@ -276,6 +280,39 @@ fn a_new_firmware_keeps_the_settings() {
     assert_eq!(ended.code, 0, "{}", text(&ended));
     assert_eq!(settings(&scene.board), before);
     assert!(!scene.board.state().flash.erased.contains(&SETTINGS));
+}
+
+#[test]
+fn flash_selects_the_slot_it_wrote() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    // As an update over the network leaves it: a whole program in slot 1, selected.
+    let program = scene.board.read(0x10000, 0x80000);
+    let entry = otadata_entry(2, 0xffff_ffff);
+    for (at, bytes) in [(0x10_0000, &program), (0xd000, &entry)] {
+        scene.board.state().flash.write(at, bytes, None);
+    }
+    let slot = || selected(&scene.board.read(0, 4 << 20));
+    assert_eq!(slot(), Some(0x10_0000));
+    scene.board.press_boot_and_reset();
+    let ended = scene.run(&["--firmware", &scene.elf, "--no-wait"]);
+    assert_eq!(ended.code, 0, "{}", text(&ended));
+    assert_eq!(slot(), Some(0x10000));
+}
+
+#[test]
+fn old_table_is_replaced_and_settings_are_kept() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait", "--workers", "7"]).code, 0);
+    let (before, table) = (settings(&scene.board), scene.board.read(0x8000, 0xc00));
+    let old = crate::common::firmware::table(SETTINGS, 0x10000);
+    scene.board.state().flash.erase(0x8000, 0x1000);
+    scene.board.state().flash.write(0x8000, &old, None);
+    scene.board.press_boot_and_reset();
+    let ended = scene.run(&["--firmware", &scene.elf, "--no-wait"]);
+    assert_eq!(ended.code, 0, "{}", text(&ended));
+    assert_eq!(settings(&scene.board), before);
+    assert_eq!(scene.board.read(0x8000, 0xc00), table);
 }
 
 #[test]

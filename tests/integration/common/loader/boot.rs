@@ -127,15 +127,85 @@ pub(crate) fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
 }
 
 struct Partition {
-    is_app: bool,
+    /// Type and subtype.
+    kind: (u8, u8),
     offset: usize,
     size: usize,
     label: String,
 }
 
+/// An entry of otadata that selects a slot: the sequence number, and a state of ESP-IDF's.
+pub(crate) fn otadata_entry(sequence: u32, state: u32) -> Vec<u8> {
+    let mut entry = vec![0xff; 32];
+    entry[..4].copy_from_slice(&sequence.to_le_bytes());
+    entry[24..28].copy_from_slice(&state.to_le_bytes());
+    entry[28..].copy_from_slice(&otadata_crc(sequence).to_le_bytes());
+    entry
+}
+
+/// `esp_rom_crc32_le(UINT32_MAX, &sequence, 4)`.
+fn otadata_crc(sequence: u32) -> u32 {
+    !sequence.to_le_bytes().iter().fold(0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc: u32, _| {
+            (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 }
+        })
+    })
+}
+
+/// Offset of the program that ESP-IDF's bootloader starts, rollback off (`bootloader_common.c`,
+/// `bootloader_utility.c`): of the valid otadata entries the one with the highest sequence number
+/// selects the slot. Without one it is the factory program, else slot 0. A program that fails its
+/// check is skipped.
+pub(crate) fn selected(flash: &[u8]) -> Option<usize> {
+    const INVALID: u32 = 3;
+    const ABORTED: u32 = 4;
+    let partitions = partitions(flash);
+    let slots = || {
+        partitions
+            .iter()
+            .filter(|it| it.kind.0 == 0 && it.kind.1 & 0xf0 == 0x10)
+    };
+    let factory = partitions.iter().find(|it| it.kind == (0, 0));
+    let entries = partitions.iter().find(|it| it.kind == (1, 0));
+    let sequence = entries.and_then(|otadata| {
+        let entry = |sector: usize| {
+            let bytes = &flash[otadata.offset + sector * 0x1000..][..32];
+            let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+            let (sequence, state) = (word(0), word(24));
+            let is_valid = sequence != u32::MAX
+                && word(28) == otadata_crc(sequence)
+                && ![INVALID, ABORTED].contains(&state);
+            is_valid.then_some(sequence)
+        };
+        entry(0).max(entry(1))
+    });
+    let first = match sequence {
+        Some(sequence) => slots().nth((sequence as usize - 1) % slots().count().max(1)),
+        None => factory.or_else(|| slots().next()),
+    };
+    first
+        .into_iter()
+        .chain(factory)
+        .chain(slots())
+        .find(|it| check_image(&flash[it.offset..it.offset + it.size]).is_ok())
+        .map(|it| it.offset)
+}
+
+#[test]
+fn otadata_checksum_matches_espressif_tools() {
+    // What otatool.py and the bootloader write for the first update.
+    assert_eq!(otadata_crc(1), 0x4743_989a);
+}
+
 /// The checks of the ROM and the bootloader before they start a program.
 fn bootable(flash: &[u8], boot_address: usize) -> Result<Vec<Partition>, &'static str> {
     check_image(&flash[boot_address..]).map_err(|()| "invalid header: 0xffffffff")?;
+    selected(flash).ok_or("E (31) esp_image: image at 0x10000 has invalid magic byte")?;
+    Ok(partitions(flash))
+}
+
+/// The partition table up to its checksum.
+fn partitions(flash: &[u8]) -> Vec<Partition> {
     let mut partitions = Vec::new();
     for entry in flash[0x8000..0x8c00].chunks(32) {
         if entry[..2] != [0xaa, 0x50] {
@@ -144,17 +214,13 @@ fn bootable(flash: &[u8], boot_address: usize) -> Result<Vec<Partition>, &'stati
         let word = |at: usize| u32::from_le_bytes(entry[at..at + 4].try_into().unwrap()) as usize;
         let label = entry[12..28].split(|byte| *byte == 0).next().unwrap();
         partitions.push(Partition {
-            is_app: entry[2] == 0,
+            kind: (entry[2], entry[3]),
             offset: word(4),
             size: word(8),
             label: String::from_utf8_lossy(label).into_owned(),
         });
     }
-    let app = partitions.iter().find(|partition| partition.is_app);
-    let app = app.ok_or("E (30) boot: No bootable app partitions in the partition table")?;
-    let image = &flash[app.offset..app.offset + app.size];
-    check_image(image).map_err(|()| "E (31) esp_image: image at 0x10000 has invalid magic byte")?;
-    Ok(partitions)
+    partitions
 }
 
 /// Magic, segments, checksum and SHA-256 (ESP-IDF, "App Image Format").

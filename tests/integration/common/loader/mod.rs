@@ -9,7 +9,7 @@
 //!
 //! Protocol: "Serial Protocol" in Espressif's esptool documentation.
 
-mod boot;
+pub(crate) mod boot;
 mod chip;
 mod flash;
 pub(crate) mod line;
