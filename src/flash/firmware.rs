@@ -145,8 +145,7 @@ fn is_ours(folder: &Path) -> bool {
         .any(|line| line.trim() == r#"name = "tcpctl-firmware""#)
 }
 
-/// The target that a chip's program is compiled for; `None` where that takes Espressif's own
-/// toolchain.
+/// The target of a chip's firmware; `None` for Xtensa, which takes more than a target.
 const fn target(chip: Chip) -> Option<&'static str> {
     match chip {
         Chip::Esp32c2 | Chip::Esp32c3 => Some("riscv32imc-unknown-none-elf"),
@@ -159,10 +158,11 @@ const fn target(chip: Chip) -> Option<&'static str> {
 fn build(chip: Chip, folder: &Path, running: &Build) -> Result<Firmware, Failure> {
     let failed = |what: String| Failure::new(Kind::Device, what);
     let Some(target) = target(chip) else {
-        return Err(failed(format!(
-            "the firmware for the {chip} can't be built by the usual toolchain"
-        ))
-        .hint("build it as firmware/README.md says, and give it with --firmware FILE"));
+        return Err(
+            failed(format!("flash does not build the firmware for the {chip}")).hint(format!(
+                "run firmware/images {chip}, then give --firmware target/firmware/{chip}.elf"
+            )),
+        );
     };
     if !is_installed(target, folder) {
         return Err(failed(format!(

@@ -15,7 +15,7 @@ pub(crate) struct Program<'e> {
     entry: u32,
     /// Sections of code by address.
     sections: Vec<(u32, &'e [u8])>,
-    /// Functions by address, with their size, which is 0 where the symbol has none.
+    /// Functions and labels by address, with their size: 0 where the symbol has none.
     functions: BTreeMap<u32, u32>,
     main: u32,
 }
@@ -25,7 +25,13 @@ impl<'e> Program<'e> {
         let file = ElfFile32::<Endianness>::parse(elf).expect("an ELF of 32 bits");
         let address = |address: u64| u32::try_from(address).unwrap();
         let mut functions = BTreeMap::new();
-        for symbol in file.symbols().filter(|it| it.kind() == SymbolKind::Text) {
+        let is_code = |kind| {
+            matches!(
+                kind,
+                SymbolKind::Text | SymbolKind::Label | SymbolKind::Unknown
+            )
+        };
+        for symbol in file.symbols().filter(|it| is_code(it.kind())) {
             let size = functions.entry(address(symbol.address())).or_default();
             *size = address(symbol.size()).max(*size);
         }
@@ -56,7 +62,8 @@ impl<'e> Program<'e> {
                 return true;
             }
             if seen.insert(function) {
-                ahead.extend(self.targets(function));
+                let targets = self.targets(function).into_iter();
+                ahead.extend(targets.filter(|it| self.functions.contains_key(it)));
             }
         }
         false

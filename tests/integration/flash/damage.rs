@@ -23,10 +23,10 @@ fn settings_and_program_have_places_of_their_own_or_the_image_is_refused() {
         .unwrap();
     let merged =
         tcpctl::esp::image::merge([&image.bootloader, &image.table, &image.app].into_iter());
-    // The table's first entry is the settings: offset, then size.
+    // The table's second entry is the settings: offset, then size.
     let with = |at: usize, value: u32| {
         let mut other = merged.clone();
-        other[0x8000 + at..0x8000 + at + 4].copy_from_slice(&value.to_le_bytes());
+        other[0x8020 + at..0x8020 + at + 4].copy_from_slice(&value.to_le_bytes());
         Firmware::understand("merged".to_owned(), other)
     };
     assert!(with(4, 0xa000).is_ok());
