@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use tcpctl::bench::limits::{Ended, Finding};
+use tcpctl::bench::limits::{LimitsFinding, SearchEnd};
 use tcpctl::bench::report::{Bound, Overflow};
 
 use crate::Result;
@@ -121,13 +121,13 @@ impl Truth {
     }
 
     /// Whether a finding says this and no less.
-    pub(crate) fn is_told_by(&self, finding: &Finding) -> bool {
+    pub(crate) fn is_told_by(&self, finding: &LimitsFinding) -> bool {
         let numbers = [
             finding.served_at_once.value,
             finding.queued.value,
             finding.held.value,
         ];
-        finding.ended == Ended::Complete
+        finding.ended == SearchEnd::Complete
             && match self {
                 Self::Holds {
                     served,

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tcpctl::bench::limits::{self, Finding, LimitsError, LimitsPlan};
+use tcpctl::bench::limits::{self, LimitsError, LimitsFinding, LimitsPlan};
 use tcpctl::sim::board::Board;
 use tcpctl::sim::servers::Neighbours;
 use tcpctl::sim::session;
@@ -152,7 +152,7 @@ fn run(group: Group, name: &str, options: &Options, lwip: Option<&Reference>) ->
     Ok(())
 }
 
-type Found = Result<Finding, LimitsError>;
+type Found = Result<LimitsFinding, LimitsError>;
 
 /// One run against a fresh server.
 fn find(cell: &Cell, seed: u64, lwip: Option<&Reference>) -> Result<Found> {
@@ -230,7 +230,7 @@ fn told(found: &Found) -> String {
             finding.overflow,
             finding.ended,
             finding.took,
-            finding.rounds,
+            finding.trials,
         ),
         Err(error) => error.to_string(),
     }

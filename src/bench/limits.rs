@@ -1,66 +1,68 @@
-//! What a server can take, found from outside: how many connections it serves at once, how many
-//! wait, what happens to the next, and how soon a place is free again.
+//! The limits of a server, found from outside: how many connections it serves at once, how many
+//! wait, what happens to the next, and how soon a slot is reused.
 //!
-//! 1. `baseline`: a dozen exchanges. They say how the server deals with one client, and how long
-//!    a silence has to last before it means something on this path.
-//! 2. `hold`: idle connections, one at a time, until the server takes no more: *held*, and the
+//! 1. `baseline`: a dozen exchanges show how the server treats one client, and how long a silence
+//!    must last on this path before it means something.
+//! 2. `fill`: silent connections, one at a time, until the server accepts no more: *held*, and the
 //!    overflow.
-//! 3. `recovery`: one is let go, and a newcomer timed.
-//! 4. `served`: requests on chosen ones of them find *served at once* in the same hold. Where an
-//!    answer takes long, `leaving` says first about where to ask.
-//! 5. `rounds`: all leave, the server has to be as before, and it is done again. Rounds that
-//!    disagree are repeated, reported, and not averaged.
+//! 3. `recovery`: one is closed, and the time until the next is accepted is measured.
+//! 4. `concurrency`: requests on chosen connections find *served at once* in the same hold. Where
+//!    a reply takes long, `fin_probe` narrows down where to ask.
+//! 5. `trials`: all are closed, the server becomes idle, and it is done again. Trials that
+//!    disagree are repeated and reported, not averaged.
 //!
-//! A server that greets first can't be held: `burst`, and where it is slow, `brim`. All connections
-//! are a `crowd`'s, which lets go of them however the search ends. Nothing here knows sockets or
-//! sleeps: everything is done over a [`Network`], on its clock.
+//! The connections of a server that greets first and closes cannot be held: `saturation` measures
+//! one that is slow, `burst` the others. All connections belong to a `pool`, which releases them
+//! however the search ends. Everything runs over a [`Network`] and its clock.
 
 mod baseline;
-mod brim;
 mod burst;
 mod conclude;
-mod crowd;
-mod finding;
-mod hold;
-mod leaving;
+mod concurrency;
+mod fill;
+mod fin_probe;
+mod model;
+mod pool;
 mod recovery;
-mod rounds;
-mod served;
+mod saturation;
 mod sources;
+mod timing;
+mod trials;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::bench::report::Bound;
-use baseline::{Baseline, Manner};
-use crowd::{Crowd, Halt};
-pub use finding::{Ended, Finding, Limit, LimitsError, PerClient, Reason, Round};
+use model::{Abort, Baseline, Burst, ServerBehavior};
+pub use model::{FailureReason, Limit, LimitsError, LimitsFinding, PerClient, SearchEnd, Trial};
+use pool::ConnectionPool;
 use tcpctl_engine::readiness::Network;
+
+use crate::bench::report::Bound;
 
 /// What to find out, and what not to exceed.
 #[derive(Debug, Clone)]
 pub struct LimitsPlan {
     /// The server.
     pub target: SocketAddr,
-    /// Addresses to come from; the others than the first are only for telling a limit for each
-    /// client from one for all. Empty: as the system chooses.
+    /// Addresses to connect from. The first is used for everything; the others only show whether a
+    /// limit holds for each client. Empty: as the system chooses.
     pub sources: Vec<IpAddr>,
     /// A request that the server answers.
     pub message: Vec<u8>,
-    /// Never more connections than this at a time.
+    /// The most connections that may be open together.
     pub max_connections: usize,
-    /// After this the search says what it has.
+    /// After this time the search reports what it has.
     pub budget: Duration,
     /// For the first connection.
     pub connect_timeout: Duration,
-    /// For the first answer; what is slower counts as none, until it comes.
+    /// For the first reply.
     pub reply_timeout: Duration,
-    /// Whether to wait at the end until the server has worked off what the search has left in its
-    /// queue: something else is measured next.
+    /// Whether to wait at the end until the server has worked off the connections that the search
+    /// has left in its queue, because another measurement follows.
     pub leaves_idle: bool,
-    /// Set it, and the search lets go of everything and says what it has, within 50 ms.
+    /// Once set, the search releases all connections and reports what it has, within 50 ms.
     pub stop: Arc<AtomicBool>,
 }
 
@@ -83,53 +85,53 @@ impl LimitsPlan {
 
 /// What the search is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum LimitsProgress {
     /// An exchange with the otherwise idle server.
     Baseline {
         /// Counted from 0.
         exchange: usize,
     },
-    /// A round begins.
-    Round {
+    /// A trial begins.
+    Trial {
         /// Counted from 1.
-        round: usize,
+        trial: usize,
     },
-    /// One more idle connection.
-    Holding {
-        /// So many are open.
+    /// Opening one more silent connection.
+    Filling {
+        /// Connections that are open.
         held: usize,
     },
-    /// A place was freed, and is to be taken again.
+    /// A slot was freed, to measure when it is reused.
     Recovering,
-    /// Requests on held connections.
+    /// Sending requests on held connections.
     Asking {
-        /// So many are served at once, at least.
+        /// At least this many are served at once.
         at_least: usize,
-        /// And at most.
+        /// And at most this many.
         at_most: usize,
     },
-    /// SYNs at a time.
+    /// Sending simultaneous SYNs.
     Bursting {
-        /// So many.
+        /// How many.
         size: usize,
     },
-    /// A slow server that greets first is kept full.
-    ToppingUp {
-        /// So many wait to be greeted.
-        inside: usize,
+    /// Keeping a slow server full that greets first.
+    Saturating {
+        /// Connections that wait for their greeting.
+        waiting: usize,
     },
-    /// All have left; the server is to be as before.
+    /// All connections are closed; waiting until the server is idle.
     Settling,
 }
 
-/// How long the search will take, as far as that can be said before it has begun: for a server
-/// that answers within 20 ms and holds 32 connections. Never more than the budget.
+/// An estimate of the duration for a server that replies within 20 ms and holds 32 connections.
+/// Never more than the budget.
 pub fn estimate(plan: &LimitsPlan) -> Duration {
     let baseline = Duration::from_millis(300);
-    // The SYN much after a dropped one, and the silences that have to last.
-    let rounds = Duration::from_millis(600) + 4 * Duration::from_millis(80);
+    // The SYN much after a dropped one, and the silences that must last.
+    let trials = Duration::from_millis(600) + 4 * Duration::from_millis(80);
     let connections = u32::try_from(plan.max_connections.min(32)).unwrap_or(32);
-    (baseline + rounds + 2 * connections * Duration::from_millis(5)).min(plan.budget)
+    (baseline + trials + 2 * connections * Duration::from_millis(5)).min(plan.budget)
 }
 
 /// Finds the limits of a server. Blocks in [`Network::wait`] until it is done, stopped, or out of
@@ -141,25 +143,27 @@ pub fn estimate(plan: &LimitsPlan) -> Duration {
 pub fn find<N: Network>(
     network: &mut N,
     plan: &LimitsPlan,
-    observer: &mut impl FnMut(Step),
-) -> Result<Finding, LimitsError> {
+    observer: &mut impl FnMut(LimitsProgress),
+) -> Result<LimitsFinding, LimitsError> {
     let begin = network.now();
-    let mut finding = Finding::nothing_yet();
-    let mut crowd = Crowd::new(network, plan, observer);
+    let mut finding = LimitsFinding::empty();
+    let mut pool = ConnectionPool::new(network, plan, observer);
     let mut baseline = None;
-    let result = search(&mut crowd, &mut baseline, &mut finding);
-    crowd.release_all();
-    finding.opened = crowd.opened;
-    finding.most_open = crowd.most_open;
-    finding.losses = crowd.losses;
-    finding.took = crowd.since(begin);
-    let most_settled = crowd.most_settled;
-    drop(crowd);
+    let result = search(&mut pool, &mut baseline, &mut finding);
+    pool.release_all();
+    finding.opened = pool.opened;
+    finding.most_open = pool.most_open;
+    finding.retransmissions = pool.retransmissions;
+    finding.took = pool.since(begin);
+    let most_settled = pool.most_settled;
+    drop(pool);
     let (ended, failed) = match result {
         Ok(()) => return Ok(finding),
-        Err(Halt::Stopped) => (Ended::Stopped, None),
-        Err(Halt::OutOfTime | Halt::Stale(_) | Halt::Late(_)) => (Ended::OutOfTime, None),
-        Err(Halt::Failed(reason)) => (Ended::Stopped, Some(reason)),
+        Err(Abort::Stopped) => (SearchEnd::Stopped, None),
+        Err(Abort::OutOfTime | Abort::HoldLost(_) | Abort::LateReply(_)) => {
+            (SearchEnd::OutOfTime, None)
+        }
+        Err(Abort::Failed(reason)) => (SearchEnd::Stopped, Some(reason)),
     };
     finding.ended = ended;
     conclude::cut_short(&mut finding, baseline.as_ref(), most_settled);
@@ -173,69 +177,79 @@ pub fn find<N: Network>(
 }
 
 fn search<N: Network>(
-    crowd: &mut Crowd<'_, N>,
+    pool: &mut ConnectionPool<'_, N>,
     known: &mut Option<Baseline>,
-    finding: &mut Finding,
-) -> Result<(), Halt> {
-    // A server slower than the reply timeout is found out by the answer that comes late.
+    finding: &mut LimitsFinding,
+) -> Result<(), Abort> {
+    // A reply that is later than the reply timeout shows that the server is slower.
     const BASELINES: usize = 3;
     for attempt in 1.. {
-        let mut baseline = baseline::measure(crowd)?;
+        let mut baseline = baseline::measure(pool)?;
         finding.closes_after_reply = baseline.closes_after_reply;
         finding.served_first_byte.clone_from(&baseline.first_byte);
-        crowd.settles = baseline.patience.settles();
+        pool.settling = baseline.timeouts.settling();
         *known = Some(baseline.clone());
-        let late = match limits(crowd, &mut baseline, finding) {
-            Err(Halt::Late(after)) if attempt < BASELINES => after,
+        let late = match search_with(pool, &mut baseline, finding) {
+            Err(Abort::LateReply(after)) if attempt < BASELINES => after,
             result => return result,
         };
-        crowd.reply_timeout = crowd.reply_timeout.max(late) * 2;
-        crowd.release_all();
-        recovery::settle(crowd, baseline.patience.with_answer_after(late))?;
-        finding.rounds.clear();
+        pool.reply_timeout = pool.reply_timeout.max(late) * 2;
+        pool.release_all();
+        recovery::settle(pool, baseline.timeouts.with_reply_after(late))?;
+        finding.trials.clear();
     }
     Ok(())
 }
 
-fn limits<N: Network>(
-    crowd: &mut Crowd<'_, N>,
+fn search_with<N: Network>(
+    pool: &mut ConnectionPool<'_, N>,
     baseline: &mut Baseline,
-    finding: &mut Finding,
-) -> Result<(), Halt> {
-    match baseline.manner {
-        Manner::Greets => burst(crowd, baseline, finding),
-        Manner::Rejects(end) => {
+    finding: &mut LimitsFinding,
+) -> Result<(), Abort> {
+    match baseline.behavior {
+        ServerBehavior::GreetsAndCloses => find_burst(pool, baseline, finding),
+        ServerBehavior::Rejects(end) => {
             conclude::from_rejection(finding, end);
             Ok(())
         }
-        Manner::Answers | Manner::Mute | Manner::Banner => {
-            let outcome = rounds::run(crowd, baseline, finding)?;
-            if outcome == rounds::Outcome::CannotHold {
-                return burst(crowd, baseline, finding);
+        ServerBehavior::Replies | ServerBehavior::NeverReplies | ServerBehavior::GreetsAndWaits => {
+            let end = trials::run(pool, baseline, finding)?;
+            if end == trials::TrialsEnd::CannotHold {
+                return find_burst(pool, baseline, finding);
             }
-            finding.lossy = baseline.patience.lossy || crowd.losses > 0;
-            conclude::from_rounds(finding, outcome, crowd.most_settled);
+            finding.is_lossy = baseline.timeouts.is_lossy || pool.retransmissions > 0;
+            conclude::from_trials(finding, end, pool.most_settled);
             Ok(())
         }
     }
 }
 
-fn burst<N: Network>(
-    crowd: &mut Crowd<'_, N>,
+/// Measures the largest burst: with a full server where it can be kept full, else with an idle one.
+fn find_burst<N: Network>(
+    pool: &mut ConnectionPool<'_, N>,
     baseline: &Baseline,
-    finding: &mut Finding,
-) -> Result<(), Halt> {
-    conclude::greets_first(finding);
+    finding: &mut LimitsFinding,
+) -> Result<(), Abort> {
+    conclude::cannot_hold(finding);
     let mut best = 0;
-    let result = burst::search(crowd, baseline, &mut best);
+    let mut search = || -> Result<Burst, Abort> {
+        if let Some(burst) = saturation::search(pool, baseline, &mut best)? {
+            return Ok(burst);
+        }
+        if pool.open() > 0 {
+            recovery::work_off(pool, baseline.timeouts, baseline.slowest_reply())?;
+        }
+        burst::search(pool, baseline, &mut best)
+    };
+    let result = search();
     if best > 0 {
         finding.burst = Limit::new(Bound::at_least(best), "");
     }
     conclude::from_burst(finding, result?);
-    if crowd.plan.leaves_idle && crowd.open() > 0 {
-        match burst::work_off(crowd, baseline) {
-            // All is known; only what follows meets a busy server.
-            Err(Halt::OutOfTime | Halt::Stopped) => {}
+    if pool.plan.leaves_idle && pool.open() > 0 {
+        match recovery::work_off(pool, baseline.timeouts, baseline.slowest_reply()) {
+            // Everything is known; only the next measurement meets a busy server.
+            Err(Abort::OutOfTime | Abort::Stopped) => {}
             result => return result,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::hdr_log::Packed;
-use super::limits::{Ended, Finding, PerClient};
+use super::limits::{LimitsFinding, PerClient, SearchEnd};
 use super::report::{
     Bound, Distribution, Errors, Evidence, EvidenceKind, Histograms, Interval, Latency, Limits,
     Overflow, Timestamp,
@@ -131,7 +131,7 @@ fn interval(second: &Second) -> Interval {
 }
 
 /// The report's part on limits.
-pub(super) fn limits(finding: &Finding) -> Limits {
+pub(super) fn limits(finding: &LimitsFinding) -> Limits {
     let observed = |detail: &str| Evidence::new(EvidenceKind::Observed, detail);
     let mut evidence: BTreeMap<String, Evidence> = [
         ("served_at_once", finding.served_at_once.evidence.clone()),
@@ -178,8 +178,11 @@ pub(super) fn limits(finding: &Finding) -> Limits {
     }
 }
 
+/// A recovery this slow is the server's policy, and no delay of a scheduler.
+const SLOW_RECOVERY: Duration = Duration::from_millis(100);
+
 /// How the recovery time was measured, or why it was not.
-fn recovery_evidence(finding: &Finding) -> Evidence {
+fn recovery_evidence(finding: &LimitsFinding) -> Evidence {
     const INTERVAL: &str = "from the end of a connection to the handshake of the next";
     let not = |kind, detail| Evidence::new(kind, detail);
     match (finding.recovery.len(), finding.overflow) {
@@ -197,10 +200,10 @@ fn recovery_evidence(finding: &Finding) -> Evidence {
             EvidenceKind::NotMeasured,
             "no connection is served, so no slot can be freed",
         ),
-        (0, _) if finding.ended == Ended::Stopped => {
+        (0, _) if finding.ended == SearchEnd::Stopped => {
             not(EvidenceKind::NotMeasured, "stopped before the end")
         }
-        (0, _) if finding.ended == Ended::OutOfTime => not(
+        (0, _) if finding.ended == SearchEnd::OutOfTime => not(
             EvidenceKind::NotMeasured,
             "the budget was used up before the end",
         ),
@@ -209,10 +212,18 @@ fn recovery_evidence(finding: &Finding) -> Evidence {
             "no new connection was accepted in time",
         ),
         (1, _) => Evidence::new(EvidenceKind::Observed, format!("once, {INTERVAL}")),
-        (times, _) => Evidence::new(
-            EvidenceKind::Observed,
-            format!("median of {times}, {INTERVAL}"),
-        ),
+        (times, _) => {
+            let slowest = finding.recovery.iter().max().copied().unwrap_or_default();
+            let timer = if slowest >= SLOW_RECOVERY {
+                format!("; up to {slowest:.0?}: the server accepts again only after a pause")
+            } else {
+                String::new()
+            };
+            Evidence::new(
+                EvidenceKind::Observed,
+                format!("median of {times}, {INTERVAL}{timer}"),
+            )
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::bench::limits::{self, Finding, Reason};
+use crate::bench::limits::{self, FailureReason, LimitsFinding};
 use crate::bench::plan::{self, Plan};
 use crate::bench::ramp::{self, Kernel, Places, Ramp, Track};
 use crate::bench::report::{Bound, RampEnd};
@@ -27,7 +27,7 @@ use tcpctl_engine::readiness::Network;
 /// What was seen of a target.
 #[derive(Default)]
 pub(super) struct Seen {
-    pub(super) finding: Option<Finding>,
+    pub(super) finding: Option<LimitsFinding>,
     pub(super) measurement: Option<Measurement>,
     pub(super) ramp: Option<Ramp>,
     /// What this computer lets a process open.
@@ -174,11 +174,13 @@ impl Bench<'_> {
             Ok(finding) => seen.finding = Some(finding),
             Err(error) => {
                 let kind = match error.reason {
-                    Reason::NothingListens | Reason::NoAnswer | Reason::Unreachable => {
-                        Kind::Connect
-                    }
-                    Reason::Died { .. } => Kind::Broken,
-                    Reason::LocalPorts | Reason::LocalFiles | Reason::Wait(_) => Kind::Internal,
+                    FailureReason::NothingListens
+                    | FailureReason::NoAnswer
+                    | FailureReason::Unreachable => Kind::Connect,
+                    FailureReason::Died { .. } => Kind::Broken,
+                    FailureReason::LocalPorts
+                    | FailureReason::LocalFiles
+                    | FailureReason::Wait(_) => Kind::Internal,
                 };
                 let failure = Failure::new(kind, format!("{name}: {}", error.reason));
                 let failure = match hint(&error.reason) {
@@ -271,20 +273,22 @@ fn exhausted(error: &io::Error) -> Failure {
 }
 
 /// What to do about a search that failed.
-fn hint(reason: &Reason) -> Option<&'static str> {
+fn hint(reason: &FailureReason) -> Option<&'static str> {
     match reason {
-        Reason::NothingListens => {
+        FailureReason::NothingListens => {
             Some("is its server up on this port? a board that is full refuses too")
         }
-        Reason::NoAnswer | Reason::Unreachable => {
+        FailureReason::NoAnswer | FailureReason::Unreachable => {
             Some("is the board on, and in the same network? see ip route get ADDRESS")
         }
-        Reason::LocalPorts => {
+        FailureReason::LocalPorts => {
             Some("closed connections keep their ports for a minute: wait, or use another --source")
         }
-        Reason::LocalFiles => Some("raise ulimit -n, or lower --max-connections"),
-        Reason::Died { .. } => Some("try one request with tcpctl send; does the board reboot?"),
-        Reason::Wait(_) => None,
+        FailureReason::LocalFiles => Some("raise ulimit -n, or lower --max-connections"),
+        FailureReason::Died { .. } => {
+            Some("try one request with tcpctl send; does the board reboot?")
+        }
+        FailureReason::Wait(_) => None,
     }
 }
 

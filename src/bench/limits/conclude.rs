@@ -1,87 +1,82 @@
-//! From what was seen to what can be said, each number with how it is known.
+//! From the observations to the limits, each with its evidence.
 
-use super::baseline::Baseline;
-use super::burst::Burst;
-use super::crowd::End;
-use super::finding::{Ended, Finding, Limit, Round};
-use super::rounds::{OnlyOne, Outcome, majority};
+use super::model::{Baseline, Burst, ConnectionEnd, Limit, LimitsFinding, SearchEnd, Trial};
+use super::trials::{OnlyOne, TrialsEnd, majority};
 use crate::bench::report::{Bound, Evidence, EvidenceKind, Overflow};
 
-/// What the rounds say together.
-pub(super) fn from_rounds(finding: &mut Finding, outcome: Outcome, most_settled: usize) {
-    let rounds = finding.rounds.clone();
-    let Some(last) = rounds.last() else {
+/// What the trials show together.
+pub(super) fn from_trials(finding: &mut LimitsFinding, end: TrialsEnd, most_settled: usize) {
+    let trials = finding.trials.clone();
+    let Some(last) = trials.last() else {
         return lower_bounds(finding, most_settled);
     };
-    let overflow = majority(&rounds, |round| Some(round.overflow as usize))
-        .and_then(|it| rounds.iter().find(|round| round.overflow as usize == it))
-        .map_or(last.overflow, |round| round.overflow);
+    let overflow = majority(&trials, |trial| Some(trial.overflow as usize))
+        .and_then(|it| trials.iter().find(|trial| trial.overflow as usize == it))
+        .map_or(last.overflow, |trial| trial.overflow);
     finding.overflow = Some(overflow);
-    finding.overflow_evidence = evidence(overflow);
-    finding.drift = drift(&rounds);
-    let mut how = match (outcome, rounds.len()) {
-        (Outcome::OnlyOne(OnlyOne::Mute), _) => {
-            let ghost = if finding.lossy {
-                "; an ACK that got lost on the way may have added one"
+    finding.overflow_evidence = overflow_evidence(overflow, finding.rejection.as_deref());
+    finding.drift = drift(&trials);
+    let mut how = match (end, trials.len()) {
+        (TrialsEnd::OnlyOne(OnlyOne::NeverReplies), _) => {
+            let caution = if finding.is_lossy {
+                "; a lost ACK may have added one"
             } else {
                 ""
             };
-            format!(
-                "once: no request is answered, so no slot can be freed for a second trial{ghost}"
-            )
+            format!("in one trial: no request is answered, so no slot can be freed{caution}")
         }
-        (Outcome::OnlyOne(OnlyOne::Busy), _) => {
-            "once: the server stayed busy with connections that were closed".to_owned()
+        (TrialsEnd::OnlyOne(OnlyOne::Busy), _) => {
+            "in one trial: the server stayed busy with the connections that were closed".to_owned()
         }
-        (_, 1) => "once".to_owned(),
+        (_, 1) => "in one trial".to_owned(),
         (_, count) => format!("in {count} trials"),
     };
     if let Some(drift) = &finding.drift {
         how = format!("{how}, which differ: {drift}");
     }
-    let certain = matches!(outcome, Outcome::OnlyOne(_));
-    let held = agreed(finding, certain, |round| Some(round.held));
-    let served = match agreed(finding, certain, |round| round.served.exact()) {
-        // One that ends its silence may have served more than were silent at a time.
+    let is_one_enough = matches!(end, TrialsEnd::OnlyOne(_));
+    let held = agreed(finding, is_one_enough, |trial| Some(trial.held));
+    let served = match agreed(finding, is_one_enough, |trial| trial.served.exact()) {
+        // A server that ends silent connections may have served more than were silent together.
         Bound::AtLeast { .. } if finding.silence_ends_after.is_some() => Bound::Unknown,
         served => served,
     };
     finding.held = match (held, overflow) {
         (Bound::Exact(held), Overflow::NotReached) => Limit::new(
             Bound::at_least(held),
-            format!("this many were opened and the limit was not reached; {how}"),
+            format!("the limit was not reached {how}"),
         ),
         (value, _) => Limit::new(value, how.clone()),
     };
-    let is_all = |served| finding.held.value == Bound::at_least(served);
+    let are_all = |served| finding.held.value == Bound::at_least(served);
     finding.served_at_once = match served {
         Bound::Exact(0) => Limit::new(
             served,
-            "no request was answered in time; it may expect another message",
+            "no request was answered in time; the server may expect another message",
         ),
-        Bound::Exact(count) if is_all(count) => Limit::new(
+        Bound::Exact(count) if are_all(count) => Limit::new(
             Bound::at_least(count),
-            format!("all that were opened were served; {how}"),
+            format!("all connections were served {how}"),
         ),
         value => Limit::new(value, how.clone()),
     };
     finding.queued = queued(finding, overflow, &how);
 }
 
-fn queued(finding: &Finding, overflow: Overflow, how: &str) -> Limit {
-    let by_whom = "whether the kernel or the application queues can't be told from outside";
+fn queued(finding: &LimitsFinding, overflow: Overflow, how: &str) -> Limit {
+    const WHO: &str = "by the kernel or the application, which look the same from outside";
     match (finding.held.value, finding.served_at_once.value) {
         (Bound::Exact(held), Bound::Exact(served)) => Limit::new(
             Bound::Exact(held.saturating_sub(served)),
-            format!("held less served at once, {how}; {by_whom}"),
+            format!("held minus served_at_once {how}; {WHO}"),
         ),
         (Bound::AtLeast { at_least: held }, Bound::Exact(served)) => Limit::new(
             Bound::at_least(held.saturating_sub(served)),
-            format!("this many waited; {by_whom}"),
+            format!("this many waited; {WHO}"),
         ),
         (_, Bound::AtLeast { .. }) if overflow == Overflow::NotReached => Limit::unknown(
-            EvidenceKind::NotApplicable,
-            "no connection had to wait: the server was never full",
+            EvidenceKind::NotMeasured,
+            "the server was never full, so no connection had to wait",
         ),
         _ => Limit::unknown(
             EvidenceKind::NotMeasured,
@@ -90,29 +85,29 @@ fn queued(finding: &Finding, overflow: Overflow, how: &str) -> Limit {
     }
 }
 
-/// The number that the rounds agree on, or the largest as a lower bound.
+/// The number that the trials agree on, or the largest as a lower bound.
 fn agreed(
-    finding: &Finding,
-    one_is_enough: bool,
-    number: impl Fn(&Round) -> Option<usize>,
+    finding: &LimitsFinding,
+    is_one_enough: bool,
+    number: impl Fn(&Trial) -> Option<usize>,
 ) -> Bound {
-    let numbers: Vec<usize> = finding.rounds.iter().filter_map(&number).collect();
+    let numbers: Vec<usize> = finding.trials.iter().filter_map(&number).collect();
     let Some(&largest) = numbers.iter().max() else {
-        let partly = finding.rounds.iter().filter_map(|it| it.served.count());
+        let partly = finding.trials.iter().filter_map(|it| it.served.count());
         return partly.max().map_or(Bound::Unknown, Bound::at_least);
     };
-    match majority(&finding.rounds, &number) {
-        // Other clients take places and never give any: who saw more, saw more of the server.
-        // A path that loses segments errs both ways.
-        Some(agreed) if agreed == largest || finding.lossy => Bound::Exact(agreed),
-        None if one_is_enough && finding.rounds.len() == 1 => Bound::Exact(largest),
+    match majority(&finding.trials, &number) {
+        // Other clients take slots and never add any, so the largest number is the server's. A
+        // lossy path errs both ways.
+        Some(agreed) if agreed == largest || finding.is_lossy => Bound::Exact(agreed),
+        None if is_one_enough && finding.trials.len() == 1 => Bound::Exact(largest),
         _ => Bound::at_least(largest),
     }
 }
 
-fn drift(rounds: &[Round]) -> Option<String> {
-    let differ = |number: &dyn Fn(&Round) -> usize| {
-        let numbers: Vec<usize> = rounds.iter().map(number).collect();
+fn drift(trials: &[Trial]) -> Option<String> {
+    let differ = |number: &dyn Fn(&Trial) -> usize| {
+        let numbers: Vec<usize> = trials.iter().map(number).collect();
         let first = numbers.first().copied();
         let list: Vec<String> = numbers.iter().map(usize::to_string).collect();
         numbers
@@ -120,95 +115,102 @@ fn drift(rounds: &[Round]) -> Option<String> {
             .any(|&number| Some(number) != first)
             .then(|| list.join(", "))
     };
-    let held = differ(&|round| round.held).map(|list| format!("held {list}"));
-    let served = differ(&|round| round.served.count().unwrap_or_default())
+    let held = differ(&|trial| trial.held).map(|list| format!("held {list}"));
+    let served = differ(&|trial| trial.served.count().unwrap_or_default())
         .map(|list| format!("served at once {list}"));
     let parts: Vec<String> = [held, served].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| {
         format!(
-            "{} (other clients are on the server, or the path loses segments)",
+            "{} (other clients use the server, or the path loses segments)",
             parts.join("; ")
         )
     })
 }
 
-/// What can be said of a server that answers before it is asked.
-pub(super) fn from_burst(finding: &mut Finding, burst: Burst) {
-    greets_first(finding);
-    finding.burst = Limit::new(burst.largest, burst.evidence);
+/// What a burst shows of a server whose connections cannot be held.
+pub(super) fn from_burst(finding: &mut LimitsFinding, burst: Burst) {
+    cannot_hold(finding);
+    finding.burst = Limit::new(burst.largest, burst.detail);
     finding.drift = burst.drift.or(finding.drift.take());
     finding.overflow = Some(burst.overflow);
     finding.overflow_after.extend(burst.after);
     finding.overflow_evidence = match burst.overflow {
         Overflow::NotReached => Evidence::new(
             EvidenceKind::NotMeasured,
-            "no burst that was allowed reached the limit",
+            "no burst within --max-connections reached the limit",
         ),
         _ => Evidence::new(
             EvidenceKind::Observed,
-            "seen at least twice beyond the largest burst",
+            "at least twice, beyond the largest burst",
         ),
     };
 }
 
-/// Why nothing more can be said of it.
-pub(super) fn greets_first(finding: &mut Finding) {
+/// Why the other limits of such a server cannot be known.
+pub(super) fn cannot_hold(finding: &mut LimitsFinding) {
     let why = match finding.silence_ends_after {
         Some(after) => {
-            format!("it answers a silent connection after {after:.0?}, before it is full")
+            format!(
+                "the server answers or closes silent connections after {after:.0?}, before it is full"
+            )
         }
-        None => "it greets first, so no connection can be held open".to_owned(),
+        None => "the server greets first and closes, so no connection can be held".to_owned(),
     };
-    finding.served_at_once = Limit::unknown(EvidenceKind::Unknowable, why.clone());
-    finding.queued = Limit::unknown(EvidenceKind::Unknowable, why.clone());
-    finding.held = Limit::unknown(EvidenceKind::Unknowable, why);
+    let limit = || Limit::unknown(EvidenceKind::Unknowable, why.clone());
+    finding.served_at_once = limit();
+    finding.queued = limit();
+    finding.held = limit();
 }
 
-/// A server that lets nobody stay.
-pub(super) fn from_rejection(finding: &mut Finding, end: End) {
-    let why = "every connection was closed before a request; the server is full or accepts none";
-    finding.served_at_once = Limit::new(Bound::Exact(0), why);
-    finding.queued = Limit::new(Bound::Exact(0), why);
-    finding.held = Limit::new(Bound::Exact(0), why);
+/// A server that rejects every connection.
+pub(super) fn from_rejection(finding: &mut LimitsFinding, end: ConnectionEnd) {
+    let why = "every connection was ended before a request: the server is full or accepts none";
+    let limit = || Limit::new(Bound::Exact(0), why);
+    finding.served_at_once = limit();
+    finding.queued = limit();
+    finding.held = limit();
     finding.overflow = Some(end.after_accept());
     finding.overflow_evidence = Evidence::new(EvidenceKind::Observed, why);
 }
 
-/// What is left of a search that was cut short.
-pub(super) fn cut_short(finding: &mut Finding, baseline: Option<&Baseline>, most_settled: usize) {
+/// What is known after a search that was cut short.
+pub(super) fn cut_short(
+    finding: &mut LimitsFinding,
+    baseline: Option<&Baseline>,
+    most_settled: usize,
+) {
     if let Some(baseline) = baseline {
         finding.closes_after_reply = baseline.closes_after_reply;
-        finding.lossy = baseline.patience.lossy || finding.losses > 0;
+        finding.is_lossy = baseline.timeouts.is_lossy || finding.retransmissions > 0;
     }
-    let full = finding.rounds.clone();
     lower_bounds(finding, most_settled);
-    if let Some(round) = full.last() {
-        finding.overflow = Some(round.overflow);
-        finding.overflow_evidence = evidence(round.overflow);
+    if let Some(&Trial { overflow, .. }) = finding.trials.last() {
+        finding.overflow = Some(overflow);
+        finding.overflow_evidence = overflow_evidence(overflow, finding.rejection.as_deref());
     }
 }
 
-fn lower_bounds(finding: &mut Finding, most_settled: usize) {
+fn lower_bounds(finding: &mut LimitsFinding, most_settled: usize) {
     let why = match finding.ended {
-        Ended::Complete => "this many were open together",
-        Ended::Stopped => "stopped before the end",
-        Ended::OutOfTime => "the budget was used up before the end",
+        SearchEnd::Complete => "this many were open together",
+        SearchEnd::Stopped => "stopped before the end",
+        SearchEnd::OutOfTime => "the budget was used up before the end",
     };
-    if finding.burst.value != Bound::Unknown {
-        // It can't be held: what was open was not held.
+    if finding.burst.value.is_known() {
+        // Its connections cannot be held.
         why.clone_into(&mut finding.burst.evidence.detail);
         return;
     }
-    // On a path that loses segments one round may have seen too many: the least of several counts.
-    let least = |number: fn(&Round) -> Option<usize>| {
-        let numbers: Vec<usize> = finding.rounds.iter().filter_map(number).collect();
-        let is_sure = !finding.lossy || numbers.len() > 1;
+    // On a lossy path one trial may have counted too many: the least of several is right.
+    let least = |number: fn(&Trial) -> Option<usize>| {
+        let numbers: Vec<usize> = finding.trials.iter().filter_map(number).collect();
+        let is_sure = !finding.is_lossy || numbers.len() > 1;
         numbers.into_iter().min().filter(|_| is_sure)
     };
-    let held = least(|round| Some(round.held));
-    let served = least(|round| round.served.count()).or_else(|| {
-        let answered = !finding.served_first_byte.is_empty();
-        answered.then_some(1)
+    let held = least(|trial| Some(trial.held));
+    let served = least(|trial| trial.served.count()).or_else(|| {
+        let has_replied = !finding.served_first_byte.is_empty();
+        has_replied.then_some(1)
     });
     let held = held.max(served).max(Some(most_settled));
     if let Some(held @ 1..) = held {
@@ -219,21 +221,20 @@ fn lower_bounds(finding: &mut Finding, most_settled: usize) {
     }
 }
 
-fn evidence(overflow: Overflow) -> Evidence {
+fn overflow_evidence(overflow: Overflow, rejection: Option<&str>) -> Evidence {
     let detail = match overflow {
         Overflow::Refused => "three SYNs in a row were answered with a reset",
-        Overflow::Dropped => {
-            "two SYNs in a row were not answered, nor was one at least 0.5 s later"
-        }
+        Overflow::Dropped => "two SYNs in a row were not answered, nor was one 0.5 s later",
         Overflow::Closed => "the next connection was accepted and closed, twice; older ones stayed",
         Overflow::Reset => "the next connection was accepted and reset, twice; older ones stayed",
         Overflow::Silent => "more are accepted, but not served even when a slot is free",
-        Overflow::Evicted => "each new connection was served and older ones were closed for it",
-        Overflow::NotReached => "--max-connections were open, and all were accepted",
+        Overflow::Evicted => "the next connection was served, and older ones were closed for it",
+        Overflow::NotReached => "as many as --max-connections allows were accepted",
     };
     let kind = match overflow {
         Overflow::NotReached => EvidenceKind::NotMeasured,
         _ => EvidenceKind::Observed,
     };
-    Evidence::new(kind, detail)
+    let said = rejection.map_or(String::new(), |line| format!("; it was told \"{line}\""));
+    Evidence::new(kind, format!("{detail}{said}"))
 }

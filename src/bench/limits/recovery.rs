@@ -1,230 +1,227 @@
-//! Places that are freed: how soon they are taken again, and when the server is as it was.
+//! Freed slots: how soon they are reused, and when the server is idle again.
 
 use std::time::Duration;
 
-use super::Step;
-use super::baseline::Patience;
-use super::crowd::{Crowd, Guest, Halt, Name};
-use super::finding::Reason;
+use super::LimitsProgress;
+use super::model::{Abort, FailureReason};
+use super::pool::{ConnectionPool, Handle, HeldConnection};
+use super::timing::{SETTLE, Timeouts};
 use crate::bench::report::Overflow;
 use tcpctl_engine::readiness::{Network, Release};
 
-/// Tries to get into a freed place; the pauses between them double, the last is a second.
-const TRIES: u32 = 11;
-/// How long a server may take to be as before, when all have left.
-pub(super) const SETTLE: Duration = Duration::from_secs(4);
+/// Attempts to reuse a freed slot. The pauses between them double; the last is a second.
+const ATTEMPTS: u32 = 11;
+/// Attempts to refill a server without success; the pauses double from 1 ms.
+const REFILL_FAILURES: u32 = 7;
 
-/// Frees the eldest place of a full server and measures until a newcomer has it.
-pub(super) fn free_one<N: Network>(
-    crowd: &mut Crowd<'_, N>,
-    patience: Patience,
+/// Closes the oldest connection of a full server and measures until the next is accepted.
+pub(super) fn measure<N: Network>(
+    pool: &mut ConnectionPool<'_, N>,
+    timeouts: Timeouts,
     overflow: Overflow,
-) -> Result<Option<Duration>, Halt> {
-    crowd.tell(Step::Recovering);
-    let Some(&eldest) = crowd.silents().first() else {
+) -> Result<Option<Duration>, Abort> {
+    pool.report(LimitsProgress::Recovering);
+    let Some(&oldest) = pool.silent().first() else {
         return Ok(None);
     };
-    // With a FIN: it is repeated if it is lost.
-    crowd.release(eldest, Release::Fin);
-    let freed = crowd.now();
-    let after_accept = matches!(overflow, Overflow::Closed | Overflow::Reset);
-    for step in 0..TRIES {
-        let pause = Duration::from_millis(1 << step);
-        let Some(name) = try_once(crowd, patience, pause)? else {
+    // With a FIN, which is retransmitted if it is lost.
+    pool.release(oldest, Release::Fin);
+    let freed = pool.now();
+    for attempt in 0..ATTEMPTS {
+        let pause = Duration::from_millis(1 << attempt);
+        let Some(handle) = try_once(pool, timeouts, pause)? else {
             continue;
         };
-        if after_accept {
-            crowd.wait(patience.look, |crowd| {
-                crowd.guest(name).is_none_or(|guest| !guest.is_live())
+        if is_rejected_after_accept(overflow) {
+            pool.wait(timeouts.after_accept, |pool| {
+                pool.is(handle, |it| !it.is_live())
             })?;
         }
-        if let Some(Guest {
-            connected: Some(at),
-            ended: None,
-            ..
-        }) = crowd.guest(name).copied()
+        if let Some(connection) = pool.get(handle)
+            && let Some(at) = connection.connected
+            && connection.is_live()
         {
             return Ok(Some(at.saturating_sub(freed)));
         }
-        crowd.release(name, Release::Reset);
-        crowd.sleep(pause)?;
+        pool.release(handle, Release::Reset);
+        pool.sleep(pause)?;
     }
     Ok(None)
 }
 
-/// Fills freed places until there are `wanted` silent connections, as far as they are to be had.
+const fn is_rejected_after_accept(overflow: Overflow) -> bool {
+    matches!(overflow, Overflow::Closed | Overflow::Reset)
+}
+
+/// Opens silent connections until there are `wanted`, as far as the server accepts them.
 pub(super) fn refill<N: Network>(
-    crowd: &mut Crowd<'_, N>,
-    patience: Patience,
+    pool: &mut ConnectionPool<'_, N>,
+    timeouts: Timeouts,
     overflow: Overflow,
     wanted: usize,
-) -> Result<Vec<Name>, Halt> {
-    let turns_away = matches!(overflow, Overflow::Closed | Overflow::Reset);
-    let mut newcomers = Vec::new();
+) -> Result<Vec<Handle>, Abort> {
+    let is_rejected = |pool: &ConnectionPool<'_, N>, handle| {
+        pool.get(handle)
+            .is_some_and(HeldConnection::is_silent_and_ended)
+    };
+    let may_be_rejected = is_rejected_after_accept(overflow);
+    let mut added = Vec::new();
     let mut failures = 0;
     loop {
         let pause = Duration::from_millis(1 << failures);
-        let away = newcomers.iter().copied().find(|&name| is_away(crowd, name));
-        if let Some(away) = away {
-            if !turns_away || failures == 7 {
-                return Ok(crowd.silents());
+        let rejected = added.iter().copied().find(|&it| is_rejected(pool, it));
+        if let Some(rejected) = rejected {
+            if !may_be_rejected || failures == REFILL_FAILURES {
+                return Ok(pool.silent());
             }
-            // The application has yet to notice that a place is free.
-            crowd.release(away, Release::Reset);
-            newcomers.retain(|&name| name != away);
+            // The application has yet to notice that a slot is free.
+            pool.release(rejected, Release::Reset);
+            added.retain(|&it| it != rejected);
             failures += 1;
-            crowd.sleep(pause)?;
+            pool.sleep(pause)?;
             continue;
         }
-        let silents = crowd.silents();
-        let is_full = silents.len() >= wanted || crowd.open() >= crowd.plan.max_connections;
-        if is_full || failures == 7 {
-            let is_settled = newcomers.is_empty()
-                || !turns_away
-                || !crowd.wait(patience.look, |crowd| {
-                    newcomers.iter().any(|&name| is_away(crowd, name))
+        let silent = pool.silent();
+        let is_full = silent.len() >= wanted || pool.is_at_maximum();
+        if is_full || failures == REFILL_FAILURES {
+            let is_settled = added.is_empty()
+                || !may_be_rejected
+                || !pool.wait(timeouts.after_accept, |pool| {
+                    added.iter().any(|&it| is_rejected(pool, it))
                 })?;
             if is_settled {
-                return Ok(silents);
+                return Ok(silent);
             }
-        } else if let Some(name) = try_once(crowd, patience, pause)? {
-            newcomers.push(name);
+        } else if let Some(handle) = try_once(pool, timeouts, pause)? {
+            added.push(handle);
         } else {
             failures += 1;
         }
     }
 }
 
-/// Whether one that came in silence was sent away.
-fn is_away<N: Network>(crowd: &Crowd<'_, N>, name: Name) -> bool {
-    crowd.guest(name).is_some_and(Guest::is_silent_and_ended)
-}
-
-/// One SYN. If there is no room, waits `pause`, so that the next one may find some.
+/// Sends one SYN. If it is refused, waits `pause` so that the next may succeed.
 fn try_once<N: Network>(
-    crowd: &mut Crowd<'_, N>,
-    patience: Patience,
+    pool: &mut ConnectionPool<'_, N>,
+    timeouts: Timeouts,
     pause: Duration,
-) -> Result<Option<Name>, Halt> {
-    let name = crowd.connect()?;
-    let told = crowd.wait(patience.round_trip * 4 + pause, |crowd| {
-        crowd.guest(name).is_none_or(|guest| !guest.is_pending())
-    })?;
-    if crowd.guest(name).is_some_and(|it| it.connected.is_some()) {
-        return Ok(Some(name));
+) -> Result<Option<Handle>, Abort> {
+    let handle = pool.connect()?;
+    let is_answered = pool.wait_for_handshake(handle, timeouts.round_trip * 4 + pause)?;
+    if pool.get(handle).is_some_and(|it| it.connected.is_some()) {
+        return Ok(Some(handle));
     }
-    crowd.release(name, Release::Reset);
-    if told {
-        crowd.sleep(pause)?;
+    pool.release(handle, Release::Reset);
+    if is_answered {
+        pool.sleep(pause)?;
     }
     Ok(None)
 }
 
-/// Everybody leaves a server that is to be filled again. `true` when it is as before: it has
-/// ended every connection, those that waited for their answer after it; or else it answers a
-/// newcomer.
-pub(super) fn see_off<N: Network>(
-    crowd: &mut Crowd<'_, N>,
-    patience: Patience,
-) -> Result<bool, Halt> {
-    crowd.tell(Step::Settling);
-    let pause = (patience.round_trip * 2).max(Duration::from_millis(2));
-    // A FIN that got lost is repeated late: there, a newcomer is quicker.
-    if !patience.lossy {
-        crowd.finish_silent();
-        let begin = crowd.now();
-        let mut left = crowd.live();
-        while left > 0 && crowd.since(begin) < SETTLE {
-            let fewer = crowd.wait(patience.reply, |crowd| {
-                crowd.live() < left || crowd.guests().iter().any(is_done_with)
+/// Closes all connections, and waits until the server is idle: until it has closed each of them,
+/// those that wait for a reply after it, or else until it answers a new one. `false` if it is
+/// still busy.
+pub(super) fn close_and_settle<N: Network>(
+    pool: &mut ConnectionPool<'_, N>,
+    timeouts: Timeouts,
+) -> Result<bool, Abort> {
+    pool.report(LimitsProgress::Settling);
+    let pause = pause(timeouts);
+    // On a lossy path a FIN may be retransmitted late, and a new connection is quicker.
+    if !timeouts.is_lossy {
+        pool.finish_silent();
+        let begin = pool.now();
+        let is_done = |it: &HeldConnection| it.is_live() && it.answered_at().is_some();
+        let mut live = pool.live();
+        while live > 0 && pool.since(begin) < SETTLE {
+            let has_changed = pool.wait(timeouts.reply, |pool| {
+                pool.live() < live || pool.any(is_done)
             })?;
-            if !fewer {
+            if !has_changed {
                 break;
             }
-            let done: Vec<Name> = crowd
-                .guests()
-                .iter()
-                .filter(|guest| is_done_with(guest))
-                .map(|guest| guest.name)
-                .collect();
-            for name in done {
-                crowd.release(name, Release::Fin);
+            // Answered, and kept open by the server.
+            let done = pool.connections().iter().filter(|it| is_done(it));
+            let done: Vec<Handle> = done.map(|it| it.handle).collect();
+            for handle in done {
+                pool.release(handle, Release::Fin);
             }
-            left = crowd.live();
+            live = pool.live();
         }
-        if left == 0 {
-            crowd.release_all();
-            crowd.sleep(pause)?;
+        if live == 0 {
+            pool.release_all();
+            pool.sleep(pause)?;
             return Ok(true);
         }
     }
-    crowd.disband(pause)?;
-    settle(crowd, patience)
+    pool.close_all(pause)?;
+    settle(pool, timeouts)
 }
 
-/// Answered, and kept open by the server.
-fn is_done_with(guest: &Guest) -> bool {
-    guest.is_live() && guest.answered().is_some()
-}
-
-/// Waits until the server answers a newcomer again, after all have left.
-///
-/// `false` if it lets newcomers in and has not answered one in time: it is busy with those that
-/// left.
+/// Waits until the server answers a new connection, after all have been closed. `false` if it
+/// accepts new ones and does not answer in time: it is still busy with those that were closed.
 pub(super) fn settle<N: Network>(
-    crowd: &mut Crowd<'_, N>,
-    patience: Patience,
-) -> Result<bool, Halt> {
-    settle_within(crowd, patience, SETTLE)
+    pool: &mut ConnectionPool<'_, N>,
+    timeouts: Timeouts,
+) -> Result<bool, Abort> {
+    settle_within(pool, timeouts, SETTLE)
 }
 
-/// The same for a server that has `longest` to work off those that have left.
+/// The same for a server that may need `longest` for the connections that were closed.
 pub(super) fn settle_within<N: Network>(
-    crowd: &mut Crowd<'_, N>,
-    patience: Patience,
+    pool: &mut ConnectionPool<'_, N>,
+    timeouts: Timeouts,
     longest: Duration,
-) -> Result<bool, Halt> {
-    crowd.tell(Step::Settling);
-    let begin = crowd.now();
-    let mut pause = (patience.round_trip * 2).max(Duration::from_millis(2));
-    let mut was_let_in = false;
-    while crowd.since(begin) < longest {
-        let name = crowd.connect()?;
-        // As long as a SYN that is repeated, if the first was dropped.
-        crowd.wait(patience.syn.max(Duration::from_millis(250)), |crowd| {
-            crowd.guest(name).is_none_or(|guest| !guest.is_pending())
-        })?;
-        if crowd.guest(name).is_some_and(|it| it.connected.is_some()) {
-            was_let_in = true;
-            crowd.ask(name);
-            let answered = crowd.wait(longest.saturating_sub(crowd.since(begin)), |crowd| {
-                crowd
-                    .guest(name)
-                    .is_none_or(|guest| guest.answered().is_some())
+) -> Result<bool, Abort> {
+    pool.report(LimitsProgress::Settling);
+    let begin = pool.now();
+    let mut pause = pause(timeouts);
+    let mut was_accepted = false;
+    while pool.since(begin) < longest {
+        // As long as some stacks take to retransmit a SYN, if the first was dropped.
+        let handle = pool.connect_within(timeouts.syn.max(Duration::from_millis(250)))?;
+        if pool.get(handle).is_some_and(|it| it.connected.is_some()) {
+            was_accepted = true;
+            pool.send_request(handle);
+            let left = longest.saturating_sub(pool.since(begin));
+            let is_answered = pool.wait(left, |pool| {
+                pool.is(handle, |it| it.answered_at().is_some())
             })?;
-            let replied = crowd
-                .guest(name)
-                .is_some_and(|guest| guest.first_byte.is_some());
-            if answered && replied {
-                // Let it close first, as it does.
-                crowd.wait(
-                    patience.round_trip * 2 + Duration::from_millis(2),
-                    |crowd| crowd.guest(name).is_none_or(|guest| !guest.is_live()),
-                )?;
-                crowd.release(name, Release::Fin);
-                crowd.sleep((patience.round_trip * 2).max(Duration::from_millis(2)))?;
+            if is_answered && pool.get(handle).is_some_and(HeldConnection::is_greeted) {
+                // Let the server close first.
+                let grace = timeouts.round_trip * 2 + Duration::from_millis(2);
+                pool.wait(grace, |pool| pool.is(handle, |it| !it.is_live()))?;
+                pool.release(handle, Release::Fin);
+                pool.sleep((timeouts.round_trip * 2).max(Duration::from_millis(2)))?;
                 return Ok(true);
             }
         }
-        crowd.leave(name);
-        crowd.sleep(pause)?;
+        pool.close(handle);
+        pool.sleep(pause)?;
         pause = (pause * 2).min(Duration::from_millis(500));
     }
-    if was_let_in {
+    if was_accepted {
         Ok(false)
     } else {
-        Err(Halt::Failed(Reason::Died {
-            held: crowd.most_live,
+        Err(Abort::Failed(FailureReason::Died {
+            held: pool.most_live,
         }))
     }
+}
+
+/// Closes all connections of a burst, and waits until the server has worked them off: it may greet
+/// each of them first, `each` after the other.
+pub(super) fn work_off<N: Network>(
+    pool: &mut ConnectionPool<'_, N>,
+    timeouts: Timeouts,
+    each: Duration,
+) -> Result<(), Abort> {
+    let waiting = u32::try_from(pool.live()).unwrap_or(u32::MAX);
+    let longest = SETTLE + each.saturating_mul(waiting);
+    pool.release_all();
+    settle_within(pool, timeouts, longest).map(|_| ())
+}
+
+fn pause(timeouts: Timeouts) -> Duration {
+    (timeouts.round_trip * 2).max(Duration::from_millis(2))
 }

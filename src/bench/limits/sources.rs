@@ -1,52 +1,51 @@
-//! Whether the limit of a full server is for each client or for all: other addresses of ours are
-//! tried, each until it is turned away as well.
+//! Whether a limit holds for each client address or for all: further source addresses connect to
+//! a server that is full for the first, each until it is turned away.
 
 use std::net::IpAddr;
 
-use super::baseline::Patience;
-use super::crowd::{Crowd, Guest, Halt, Name};
-use super::finding::PerClient;
+use super::model::{Abort, PerClient};
+use super::pool::{ConnectionPool, Handle, HeldConnection};
+use super::timing::Timeouts;
 use crate::bench::report::{Bound, Overflow};
 use tcpctl_engine::readiness::{Network, Release};
 
-/// Tries the plan's other source addresses on a server that holds so many from the first and takes
-/// no more from it. `None` where there are none, or where nobody is turned away.
-pub(super) fn ask_others<N: Network>(
-    crowd: &mut Crowd<'_, N>,
-    patience: Patience,
+/// Connects from the plan's further sources to a server that holds `held` connections from the
+/// first. `None` where there is one source, or where no connection is turned away.
+pub(super) fn compare<N: Network>(
+    pool: &mut ConnectionPool<'_, N>,
+    timeouts: Timeouts,
     overflow: Overflow,
     held: usize,
-) -> Result<Option<PerClient>, Halt> {
-    if crowd.plan.sources.len() < 2 || matches!(overflow, Overflow::NotReached | Overflow::Evicted)
-    {
+) -> Result<Option<PerClient>, Abort> {
+    if pool.plan.sources.len() < 2 || matches!(overflow, Overflow::NotReached | Overflow::Evicted) {
         return Ok(None);
     }
-    let others: Vec<IpAddr> = crowd.plan.sources[1..].to_vec();
-    let mut inside: Vec<Name> = Vec::new();
+    let others: Vec<IpAddr> = pool.plan.sources[1..].to_vec();
+    let mut accepted: Vec<Handle> = Vec::new();
     let mut is_full = false;
     for source in others {
-        // One first: where the limit is for all, no more are sent after it.
-        let mut found = enter(crowd, patience, source, 1)?;
+        // One first: where the limit is for all, no more are needed.
+        let mut found = connect(pool, timeouts, source, 1)?;
         if !found.is_empty() {
-            found.extend(enter(crowd, patience, source, held - 1)?);
+            found.extend(connect(pool, timeouts, source, held - 1)?);
         }
         is_full = found.len() < held;
-        inside.extend(found);
+        accepted.extend(found);
         if is_full {
             break;
         }
     }
-    let in_all = held + inside.len();
-    let per_client = !inside.is_empty();
-    for name in inside {
-        crowd.release(name, Release::Reset);
+    let in_all = held + accepted.len();
+    let is_each = !accepted.is_empty();
+    for handle in accepted {
+        pool.release(handle, Release::Reset);
     }
-    if per_client {
-        // They have to be gone before the next steps count on a full server.
-        crowd.sleep(patience.look)?;
+    if is_each {
+        // The next steps count on a server that holds only the first source's connections.
+        pool.sleep(timeouts.after_accept)?;
     }
     Ok(Some(PerClient {
-        is_each: per_client,
+        is_each,
         in_all: if is_full {
             Bound::Exact(in_all)
         } else {
@@ -55,36 +54,34 @@ pub(super) fn ask_others<N: Network>(
     }))
 }
 
-/// Connects from `source` until it is turned away, or `most` are in; returns those that stay in.
-fn enter<N: Network>(
-    crowd: &mut Crowd<'_, N>,
-    patience: Patience,
+/// Connects from `source` until it is turned away or `most` are accepted; returns those that are.
+fn connect<N: Network>(
+    pool: &mut ConnectionPool<'_, N>,
+    timeouts: Timeouts,
     source: IpAddr,
     most: usize,
-) -> Result<Vec<Name>, Halt> {
-    let mut came = Vec::new();
-    while came.len() < most && crowd.open() < crowd.plan.max_connections {
-        let name = crowd.connect_from(Some(source))?;
-        crowd.wait(patience.syn, |crowd| {
-            crowd.guest(name).is_none_or(|guest| !guest.is_pending())
-        })?;
-        let is_in = crowd.guest(name).is_some_and(Guest::is_live);
-        came.push(name);
-        if !is_in {
+) -> Result<Vec<Handle>, Abort> {
+    let is_live = |pool: &ConnectionPool<'_, N>, handle| {
+        pool.get(handle).is_some_and(HeldConnection::is_live)
+    };
+    let mut opened = Vec::new();
+    while opened.len() < most && !pool.is_at_maximum() {
+        let handle = pool.connect_from(Some(source))?;
+        pool.wait_for_handshake(handle, timeouts.syn)?;
+        opened.push(handle);
+        if !is_live(pool, handle) {
             break;
         }
     }
     // An application turns them away after the accept.
-    crowd.wait(patience.look, |crowd| {
-        !came
-            .iter()
-            .any(|&name| crowd.guest(name).is_some_and(Guest::is_live))
+    pool.wait(timeouts.after_accept, |pool| {
+        !opened.iter().any(|&handle| is_live(pool, handle))
     })?;
-    let (stay, left): (Vec<Name>, Vec<Name>) = came
+    let (accepted, rejected): (Vec<Handle>, Vec<Handle>) = opened
         .into_iter()
-        .partition(|&name| crowd.guest(name).is_some_and(Guest::is_live));
-    for name in left {
-        crowd.release(name, Release::Reset);
+        .partition(|&handle| is_live(pool, handle));
+    for handle in rejected {
+        pool.release(handle, Release::Reset);
     }
-    Ok(stay)
+    Ok(accepted)
 }

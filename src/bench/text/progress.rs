@@ -11,23 +11,25 @@ use tcpctl_engine::measurement::ErrorClass;
 
 impl Output {
     /// Shows what the search for the limits is doing, where a person sees it.
-    pub fn limits_progress(&self, step: limits::Step) {
-        use limits::Step;
+    pub fn limits_progress(&self, progress: limits::LimitsProgress) {
+        use limits::LimitsProgress as Step;
         if !self.shows_status() {
             return;
         }
-        self.status(&match step {
+        self.status(&match progress {
             Step::Baseline { exchange } => {
                 format!("one client at a time: exchange {}", exchange + 1)
             }
-            Step::Round { round } => format!("round {round}"),
-            Step::Holding { held } => format!("holding {held} idle connections"),
-            Step::Recovering => "freeing a place".to_owned(),
+            Step::Trial { trial } => format!("trial {trial}"),
+            Step::Filling { held } => format!("holding {held} idle connections"),
+            Step::Recovering => "freeing a slot".to_owned(),
             Step::Asking { at_least, at_most } => {
                 format!("asking held connections: {at_least} to {at_most} are served at once")
             }
-            Step::Bursting { size } => format!("{size} SYNs at a time"),
-            Step::ToppingUp { inside } => format!("keeping it full: {inside} are not greeted yet"),
+            Step::Bursting { size } => format!("{size} simultaneous SYNs"),
+            Step::Saturating { waiting } => {
+                format!("keeping the server full: {waiting} wait for their greeting")
+            }
             Step::Settling => "all connections closed; waiting for the server".to_owned(),
         });
     }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use tcpctl::bench::limits::{self, Ended, Finding, LimitsPlan};
+use tcpctl::bench::limits::{self, LimitsFinding, LimitsPlan, SearchEnd};
 use tcpctl::bench::report::{Bound, Overflow};
 use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
 
-fn find(profile: Profile, changes: &[(&str, &str)]) -> Finding {
+fn find(profile: Profile, changes: &[(&str, &str)]) -> LimitsFinding {
     let spec = Spec::with(profile, changes.iter().copied()).expect("a valid spec");
     let (board, mut network) = session::network(&spec, None).expect("threads");
     let plan = LimitsPlan::new(session::address(&spec));
@@ -23,7 +23,7 @@ fn find(profile: Profile, changes: &[(&str, &str)]) -> Finding {
     finding
 }
 
-fn expect(finding: &Finding, workers: usize, backlog: usize) {
+fn expect(finding: &LimitsFinding, workers: usize, backlog: usize) {
     assert_eq!(
         (
             finding.served_at_once.value,
@@ -37,7 +37,7 @@ fn expect(finding: &Finding, workers: usize, backlog: usize) {
             Bound::Exact(backlog),
             Bound::Exact(workers + backlog),
             Some(Overflow::Refused),
-            Ended::Complete
+            SearchEnd::Complete
         ),
         "{finding:#?}"
     );

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tcpctl::bench::limits::{self, Ended, Finding, LimitsPlan, Reason, Step};
+use tcpctl::bench::limits::{
+    self, FailureReason, LimitsFinding, LimitsPlan, LimitsProgress, SearchEnd,
+};
 use tcpctl::bench::report::{Bound, Overflow};
 
 use super::matrix::{brief, check, find, plan};
@@ -35,12 +37,12 @@ fn truth(server: &Server) -> (RangeInclusive<usize>, Overflow) {
     }
 }
 
-fn expect(server: Server) -> Finding {
+fn expect(server: Server) -> LimitsFinding {
     let found = find(server, &plan());
     let told = format!("{server:?}\n{}", brief(&found));
     let finding = found.expect("it lives");
     let (burst, overflow) = truth(&server);
-    assert_eq!(finding.ended, Ended::Complete, "{told}");
+    assert_eq!(finding.ended, SearchEnd::Complete, "{told}");
     assert_eq!(finding.served_at_once.value, Bound::Unknown, "{told}");
     assert_eq!(finding.held.value, Bound::Unknown, "{told}");
     assert_eq!(finding.queued.value, Bound::Unknown, "{told}");
@@ -262,7 +264,7 @@ fn one_that_dies_is_given_no_limit() {
                 let found = find(server, &plan());
                 let told = format!("{server:?}\n{}", brief(&found));
                 let error = found.expect_err(&told);
-                let is_named = matches!(error.reason, Reason::Died { .. });
+                let is_named = matches!(error.reason, FailureReason::Died { .. });
                 assert!(is_named, "{:?} {told}", error.reason);
                 let burst = error.so_far.burst.value;
                 assert!(!matches!(burst, Bound::Exact(_)), "{burst:?} {told}");
@@ -280,7 +282,7 @@ fn stopped_or_out_of_time_it_leaves_nothing_and_says_what_it_has() {
             ..plan()
         };
         let finding = find(server, &plan).expect("no error");
-        assert_eq!(finding.ended, Ended::OutOfTime, "{budget}");
+        assert_eq!(finding.ended, SearchEnd::OutOfTime, "{budget}");
         assert!(finding.took <= MS * (budget + 1));
         let burst = finding.burst.value;
         assert!(!matches!(burst, Bound::Exact(_)), "{burst:?}");
@@ -290,7 +292,7 @@ fn stopped_or_out_of_time_it_leaves_nothing_and_says_what_it_has() {
         let plan = plan();
         let mut network = Simulated::new(server);
         let mut steps = 0;
-        let finding = limits::find(&mut network, &plan, &mut |_: Step| {
+        let finding = limits::find(&mut network, &plan, &mut |_: LimitsProgress| {
             steps += 1;
             if steps == stop_at {
                 plan.stop.store(true, Ordering::Relaxed);
@@ -298,10 +300,10 @@ fn stopped_or_out_of_time_it_leaves_nothing_and_says_what_it_has() {
         });
         let finding = finding.expect("to be stopped is no error");
         check(&mut network, server, &plan);
-        if finding.ended == Ended::Complete {
+        if finding.ended == SearchEnd::Complete {
             break;
         }
-        assert_eq!(finding.ended, Ended::Stopped);
+        assert_eq!(finding.ended, SearchEnd::Stopped);
         assert!(!matches!(finding.burst.value, Bound::Exact(_)));
     }
 }

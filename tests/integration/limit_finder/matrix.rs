@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use tcpctl::bench::limits::{self, Ended, Finding, LimitsError, LimitsPlan};
+use tcpctl::bench::limits::{self, LimitsError, LimitsFinding, LimitsPlan, SearchEnd};
 use tcpctl::bench::report::{Bound, Overflow};
 
 use super::network::Simulated;
@@ -50,12 +50,12 @@ impl Truth {
         }
     }
 
-    pub(crate) fn is_told_by(&self, finding: &Finding) -> bool {
+    pub(crate) fn is_told_by(&self, finding: &LimitsFinding) -> bool {
         finding.served_at_once.value == Bound::Exact(self.served)
             && finding.queued.value == Bound::Exact(self.queued)
             && finding.held.value == Bound::Exact(self.served + self.queued)
             && finding.overflow == Some(self.overflow)
-            && finding.ended == Ended::Complete
+            && finding.ended == SearchEnd::Complete
     }
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn plan() -> LimitsPlan {
 }
 
 /// Finds, and checks what holds for every search: nothing is left, nothing was exceeded.
-pub(crate) fn find(server: Server, plan: &LimitsPlan) -> Result<Finding, LimitsError> {
+pub(crate) fn find(server: Server, plan: &LimitsPlan) -> Result<LimitsFinding, LimitsError> {
     let mut network = Simulated::new(server);
     let found = limits::find(&mut network, plan, &mut |_| {});
     check(&mut network, server, plan);
@@ -169,7 +169,7 @@ fn hit_rate(title: &str, servers: &[(&'static str, Server)], seeds: Range<u64>) 
     (sum(|it| it.1), sum(|it| it.2))
 }
 
-pub(crate) fn brief(found: &Result<Finding, LimitsError>) -> String {
+pub(crate) fn brief(found: &Result<LimitsFinding, LimitsError>) -> String {
     match found {
         Ok(finding) => format!(
             "served {:?} queued {:?} held {:?} {:?} rounds {:?} losses {} in {:?} ({:?})",
@@ -177,8 +177,8 @@ pub(crate) fn brief(found: &Result<Finding, LimitsError>) -> String {
             finding.queued.value,
             finding.held.value,
             finding.overflow,
-            finding.rounds,
-            finding.losses,
+            finding.trials,
+            finding.retransmissions,
             finding.took,
             finding.ended,
         ),

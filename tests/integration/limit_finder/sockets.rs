@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tcpctl::bench::limits::{self, Ended, Finding, LimitsError, LimitsPlan, Reason, Step};
+use tcpctl::bench::limits::{
+    self, FailureReason, LimitsError, LimitsFinding, LimitsPlan, LimitsProgress, SearchEnd,
+};
 use tcpctl::bench::report::{Bound, Overflow};
 use tcpctl_engine::kernel::KernelNetwork;
 
@@ -26,7 +28,10 @@ pub(crate) fn start(at: &str, backlog: usize, app: App, service: u64) -> SocketA
     address
 }
 
-fn search(plan: &LimitsPlan, observer: &mut impl FnMut(Step)) -> Result<Finding, LimitsError> {
+fn search(
+    plan: &LimitsPlan,
+    observer: &mut impl FnMut(LimitsProgress),
+) -> Result<LimitsFinding, LimitsError> {
     let mut network = KernelNetwork::new().unwrap();
     let found = limits::find(&mut network, plan, observer);
     let left = established(plan.target);
@@ -34,7 +39,7 @@ fn search(plan: &LimitsPlan, observer: &mut impl FnMut(Step)) -> Result<Finding,
     found
 }
 
-fn find(address: SocketAddr) -> Finding {
+fn find(address: SocketAddr) -> LimitsFinding {
     search(&LimitsPlan::new(address), &mut |_| {}).expect("the server lives")
 }
 
@@ -53,7 +58,7 @@ fn expect(address: SocketAddr, served: usize, queued: usize, overflow: Overflow)
             Bound::Exact(queued),
             Bound::Exact(served + queued),
             Some(overflow),
-            Ended::Complete,
+            SearchEnd::Complete,
         ),
         "{finding:#?}"
     );
@@ -202,7 +207,7 @@ fn other_clients_are_told_of_and_not_averaged_away() {
     let finding = {
         let mut network = KernelNetwork::new().unwrap();
         limits::find(&mut network, &LimitsPlan::new(address), &mut |step| {
-            if step == (Step::Round { round: 2 }) {
+            if step == (LimitsProgress::Trial { trial: 2 }) {
                 guests.clear();
             }
         })
@@ -244,7 +249,10 @@ fn a_server_that_dies_in_the_middle_is_given_no_limit() {
     let (address, server) = mortal();
     let error = search(&LimitsPlan::new(address), &mut |_| {}).expect_err("it died");
     server.join().unwrap();
-    assert!(matches!(error.reason, Reason::Died { .. }), "{error:?}");
+    assert!(
+        matches!(error.reason, FailureReason::Died { .. }),
+        "{error:?}"
+    );
     assert!(!matches!(error.so_far.held.value, Bound::Exact(_)));
     assert!(!matches!(
         error.so_far.served_at_once.value,
@@ -260,7 +268,7 @@ fn a_budget_that_ends_early_leaves_bounds_and_no_connection() {
         ..LimitsPlan::new(start(V4, 5, App::Workers(4), 200))
     };
     let finding = search(&plan, &mut |_| {}).expect("that is no error");
-    assert_eq!(finding.ended, Ended::OutOfTime);
+    assert_eq!(finding.ended, SearchEnd::OutOfTime);
     assert!(!matches!(finding.held.value, Bound::Exact(_)));
     assert!(
         finding.held.evidence.detail.contains("budget"),

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tcpctl::bench::limits::{self, Ended, LimitsPlan, Reason, Step};
-use tcpctl::bench::report::{Bound, Overflow};
+use tcpctl::bench::limits::{self, FailureReason, LimitsPlan, LimitsProgress, SearchEnd};
+use tcpctl::bench::report::{Bound, EvidenceKind, Overflow};
 
 use super::matrix::{Truth, brief, check, find, plan};
 use super::network::{Obstacle, Simulated};
@@ -251,7 +251,10 @@ fn a_server_that_dies_is_not_given_a_limit() {
                 ..server
             };
             let error = find(server, &plan()).expect_err("it died");
-            assert!(matches!(error.reason, Reason::Died { .. }), "{error:?}");
+            assert!(
+                matches!(error.reason, FailureReason::Died { .. }),
+                "{error:?}"
+            );
             assert!(!matches!(error.so_far.held.value, Bound::Exact(_)));
         }
     }
@@ -269,17 +272,20 @@ fn what_is_not_the_server_s_is_an_error() {
     };
     assert!(matches!(
         reason(|it| it.obstacle = Some(Obstacle::NobodyListens)),
-        Reason::NothingListens
+        FailureReason::NothingListens
     ));
     assert!(matches!(
         reason(|it| it.obstacle = Some(Obstacle::Firewall)),
-        Reason::NoAnswer
+        FailureReason::NoAnswer
     ));
     assert!(matches!(
         reason(|it| it.obstacle = Some(Obstacle::NoRoute)),
-        Reason::Unreachable
+        FailureReason::Unreachable
     ));
-    assert!(matches!(reason(|it| it.files = 5), Reason::LocalFiles));
+    assert!(matches!(
+        reason(|it| it.files = 5),
+        FailureReason::LocalFiles
+    ));
 }
 
 #[test]
@@ -320,7 +326,7 @@ fn stopped_at_any_moment_it_leaves_nothing_behind_and_says_what_it_has() {
             let plan = plan();
             let mut network = Simulated::new(server);
             steps.set(0);
-            let finding = limits::find(&mut network, &plan, &mut |_: Step| {
+            let finding = limits::find(&mut network, &plan, &mut |_: LimitsProgress| {
                 steps.set(steps.get() + 1);
                 if steps.get() == stop_at {
                     plan.stop.store(true, Ordering::Relaxed);
@@ -328,11 +334,11 @@ fn stopped_at_any_moment_it_leaves_nothing_behind_and_says_what_it_has() {
             })
             .expect("to be stopped is no error");
             check(&mut network, server, &plan);
-            if finding.ended == Ended::Complete {
+            if finding.ended == SearchEnd::Complete {
                 assert!(steps.get() <= stop_at);
                 break;
             }
-            assert_eq!(finding.ended, Ended::Stopped);
+            assert_eq!(finding.ended, SearchEnd::Stopped);
             assert!(!matches!(finding.held.value, Bound::Exact(_)));
         }
     }
@@ -349,7 +355,7 @@ fn a_budget_that_is_used_up_leaves_lower_bounds() {
         let finding = find(server, &plan).expect("no error");
         assert!(finding.took <= MS * (budget + 1), "{:?}", finding.took);
         assert!(limits::estimate(&plan) <= plan.budget);
-        if finding.ended == Ended::OutOfTime {
+        if finding.ended == SearchEnd::OutOfTime {
             assert!(!matches!(finding.held.value, Bound::Exact(_)));
             assert!(finding.held.value.count() <= Some(21));
             assert!(finding.served_at_once.value.count() <= Some(4));
@@ -458,8 +464,8 @@ fn a_cap_that_turns_out_to_have_sent_everybody_away_is_held_again() {
                 ..Server::cap(2, beyond)
             };
             if let Ok(finding) = find(server, &plan()) {
-                let nobody = |round: &limits::Round| round.held == 0;
-                assert!(!finding.rounds.iter().any(nobody), "{finding:#?}");
+                let nobody = |round: &limits::Trial| round.held == 0;
+                assert!(!finding.trials.iter().any(nobody), "{finding:#?}");
             }
         }
     }
@@ -490,7 +496,7 @@ fn a_budget_that_is_used_up_on_a_lossy_path_leaves_bounds_that_are_right() {
                 };
                 let found = find(server, &plan);
                 let finding = found.as_ref().expect("no error");
-                if finding.ended != Ended::OutOfTime {
+                if finding.ended != SearchEnd::OutOfTime {
                     continue;
                 }
                 cut_short += 1;
@@ -503,7 +509,7 @@ fn a_budget_that_is_used_up_on_a_lossy_path_leaves_bounds_that_are_right() {
                     assert!(!matches!(figure.value, Bound::Exact(_)), "{told}");
                     assert!(figure.value.count() <= Some(most), "{told}");
                     if figure.value != Bound::Unknown {
-                        assert!(figure.evidence.detail.contains("lower bound"), "{told}");
+                        assert_eq!(figure.evidence.kind, EvidenceKind::LowerBound, "{told}");
                     }
                 }
             }

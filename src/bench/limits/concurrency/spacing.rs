@@ -1,43 +1,42 @@
-//! Which of the held connections are asked at a time.
+//! Which of the held connections are asked together.
 
-/// Requests at a time: one wait finds one interval out of one more.
+/// Simultaneous requests: one wait finds one interval of one more than these.
 const REQUESTS: usize = 8;
-/// So many of the lowest.
+/// The same where the lowest numbers are tried.
 const LOWEST: usize = 4;
 
-/// How the numbers that are asked for lie in what is unknown.
+/// How the numbers that are tried lie in the unknown range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spacing {
     /// The lowest, one by one.
     Lowest,
     /// Evenly.
     Even,
-    /// Evenly, two requests for each, on a path that loses segments: what is not answered by
-    /// either was hardly lost twice.
+    /// Evenly, two requests for each number. On a lossy path both are rarely lost.
     Doubled,
 }
 
-/// Which of the silent connections to ask, by index, and how many stay silent before each.
+/// Which of the silent connections to ask: index, and how many stay silent before it.
 pub(super) fn choose(
     least: usize,
     most: usize,
-    silents: usize,
+    silent: usize,
     spacing: Spacing,
 ) -> Vec<(usize, usize)> {
     let unknown = most - least;
-    let fits = |count: usize, copies: usize| {
-        let steps = (1..=count).map(|step| match spacing {
+    let place = |count: usize, copies: usize| {
+        let numbers = (1..=count).map(|step| match spacing {
             Spacing::Lowest => least + step - 1,
             Spacing::Even | Spacing::Doubled => least + unknown * step / (count + 1),
         });
         let mut asked = Vec::new();
-        for ahead in steps {
+        for before in numbers {
             for _ in 0..copies {
-                asked.push((ahead + asked.len(), ahead));
+                asked.push((before + asked.len(), before));
             }
         }
         let largest = asked.last().map_or(0, |&(index, _)| index);
-        (largest < silents).then_some(asked)
+        (largest < silent).then_some(asked)
     };
     let (requests, copies): (usize, &[usize]) = match spacing {
         Spacing::Lowest => (LOWEST, &[1]),
@@ -49,7 +48,7 @@ pub(super) fn choose(
         .find_map(|&copies| {
             (1..=requests.min(unknown))
                 .rev()
-                .find_map(|count| fits(count, copies))
+                .find_map(|count| place(count, copies))
         })
         .unwrap_or_default()
 }
@@ -59,15 +58,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_spread_over_what_is_unknown_and_fit() {
+    fn requests_are_spread_over_the_unknown_range_and_fit() {
         for most in 2..200 {
             for least in 1..most {
                 for spacing in [Spacing::Lowest, Spacing::Even, Spacing::Doubled] {
                     let chosen = choose(least, most, most, spacing);
                     assert!(!chosen.is_empty(), "{least} {most}");
-                    for (earlier, &(index, ahead)) in chosen.iter().enumerate() {
-                        assert_eq!(index, ahead + earlier, "so many silent ones are before it");
-                        assert!((least..most).contains(&ahead) && index < most);
+                    for (earlier, &(index, before)) in chosen.iter().enumerate() {
+                        assert_eq!(index, before + earlier);
+                        assert!((least..most).contains(&before) && index < most);
                     }
                 }
             }

@@ -1,0 +1,439 @@
+//! The connections of a search, in the order in which they were established.
+//!
+//! Dropping the pool releases every connection that it still has.
+
+mod connection;
+mod release;
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::model::{Abort, ConnectionEnd, FailureReason};
+use super::timing::Settling;
+use super::{LimitsPlan, LimitsProgress};
+use connection::FirstLine;
+pub(super) use connection::{Handle, HeldConnection};
+use tcpctl_engine::readiness::{ConnectFailure, Event, Network, NetworkTime, Release};
+
+/// How often the stop flag is looked at while waiting.
+const STOP_INTERVAL: Duration = Duration::from_millis(50);
+/// Pauses before a refused SYN is tried again: by then a slot listens again.
+const BACK_OFF: [Duration; 5] = [
+    Duration::from_millis(5),
+    Duration::from_millis(20),
+    Duration::from_millis(60),
+    Duration::from_millis(150),
+    Duration::from_millis(300),
+];
+
+/// The connections of a search.
+pub(super) struct ConnectionPool<'a, N: Network> {
+    network: &'a mut N,
+    pub(super) plan: &'a LimitsPlan,
+    observer: &'a mut dyn FnMut(LimitsProgress),
+    deadline: NetworkTime,
+    /// In the order of their handshakes: that is the order in which a server accepts them.
+    connections: Vec<HeldConnection>,
+    next_handle: usize,
+    events: Vec<Event>,
+    /// How long a reply may take; longer than planned once a late one was seen.
+    pub(super) reply_timeout: Duration,
+    /// After how long the server is known to answer or close a silent connection.
+    pub(super) silence_ends_after: Option<Duration>,
+    /// Connections started in total.
+    pub(super) opened: usize,
+    /// The most that were open together, unanswered SYNs included.
+    pub(super) most_open: usize,
+    /// The most that were connected together.
+    pub(super) most_live: usize,
+    /// The most that were connected together and counted as held: a lower bound if there is no
+    /// time for more.
+    pub(super) most_settled: usize,
+    /// When a connection counts as held.
+    pub(super) settling: Settling,
+    /// Retransmissions on connections that were established.
+    pub(super) retransmissions: usize,
+}
+
+impl<'a, N: Network> ConnectionPool<'a, N> {
+    pub(super) fn new(
+        network: &'a mut N,
+        plan: &'a LimitsPlan,
+        observer: &'a mut dyn FnMut(LimitsProgress),
+    ) -> Self {
+        let deadline = network.now() + plan.budget;
+        Self {
+            network,
+            plan,
+            observer,
+            deadline,
+            connections: Vec::new(),
+            next_handle: 0,
+            events: Vec::new(),
+            reply_timeout: plan.reply_timeout,
+            silence_ends_after: None,
+            opened: 0,
+            most_open: 0,
+            most_live: 0,
+            most_settled: 0,
+            settling: Settling::default(),
+            retransmissions: 0,
+        }
+    }
+
+    pub(super) fn now(&self) -> NetworkTime {
+        self.network.now()
+    }
+
+    /// The time since `earlier`.
+    pub(super) fn since(&self, earlier: NetworkTime) -> Duration {
+        self.now().saturating_sub(earlier)
+    }
+
+    pub(super) fn report(&mut self, progress: LimitsProgress) {
+        (self.observer)(progress);
+    }
+
+    pub(super) fn connections(&self) -> &[HeldConnection] {
+        &self.connections
+    }
+
+    pub(super) fn get(&self, handle: Handle) -> Option<&HeldConnection> {
+        self.connections.iter().find(|it| it.handle == handle)
+    }
+
+    /// Whether `test` holds for a connection. One that was released passes any test.
+    pub(super) fn is(&self, handle: Handle, test: impl FnOnce(&HeldConnection) -> bool) -> bool {
+        self.get(handle).is_none_or(test)
+    }
+
+    pub(super) fn any(&self, test: impl Fn(&HeldConnection) -> bool) -> bool {
+        self.connections.iter().any(test)
+    }
+
+    pub(super) fn count(&self, test: impl Fn(&HeldConnection) -> bool) -> usize {
+        self.connections.iter().filter(|it| test(it)).count()
+    }
+
+    /// How many are connected and not ended.
+    pub(super) fn live(&self) -> usize {
+        self.count(HeldConnection::is_live)
+    }
+
+    /// How many are open in any way: what counts against the maximum.
+    pub(super) fn open(&self) -> usize {
+        self.count(|it| it.id.is_some())
+    }
+
+    /// Whether as many are open as are allowed.
+    pub(super) fn is_at_maximum(&self) -> bool {
+        self.open() >= self.plan.max_connections
+    }
+
+    /// Those on which we have sent nothing, oldest first.
+    pub(super) fn silent(&self) -> Vec<Handle> {
+        let silent = self.connections.iter().filter(|it| it.is_silent());
+        silent.map(|it| it.handle).collect()
+    }
+
+    /// How many silent ones came before `handle`.
+    pub(super) fn silent_before(&self, handle: Handle) -> usize {
+        self.connections
+            .iter()
+            .take_while(|it| it.handle != handle)
+            .filter(|it| it.is_silent())
+            .count()
+    }
+
+    /// SYN retransmissions of a connection; `None` where the stack cannot report them.
+    pub(super) fn syn_retransmissions(&self, handle: Handle) -> Option<u32> {
+        let connection = self.get(handle)?;
+        let Some(id) = connection.id else {
+            return connection.syn_retransmissions;
+        };
+        Some(self.network.info(id)?.syn_retransmissions)
+    }
+
+    /// Data retransmissions of a connection; `None` where the stack cannot report them.
+    pub(super) fn retransmissions(&self, handle: Handle) -> Option<u32> {
+        let connection = self.get(handle)?;
+        let Some(id) = connection.id else {
+            return connection.retransmissions;
+        };
+        Some(self.network.info(id)?.retransmissions)
+    }
+
+    /// Whether anything on a connection was retransmitted.
+    pub(super) fn has_retransmitted(&self, handle: Handle) -> bool {
+        let syns = self.syn_retransmissions(handle).unwrap_or_default();
+        syns + self.retransmissions(handle).unwrap_or_default() > 0
+    }
+
+    /// Starts a connection from the plan's first source address.
+    pub(super) fn connect(&mut self) -> Result<Handle, Abort> {
+        let source = self.plan.sources.first().copied();
+        self.connect_from(source)
+    }
+
+    pub(super) fn connect_from(&mut self, source: Option<IpAddr>) -> Result<Handle, Abort> {
+        let handle = Handle(self.next_handle);
+        self.next_handle += 1;
+        let mut connection = HeldConnection {
+            handle,
+            id: None,
+            started: self.network.now(),
+            connected: None,
+            asked: None,
+            has_sent_fin: false,
+            written: 0,
+            first_byte: None,
+            unsolicited: FirstLine::EMPTY,
+            ended: None,
+            syn_retransmissions: None,
+            retransmissions: None,
+        };
+        match self.network.connect(self.plan.target, source) {
+            Ok(id) => connection.id = Some(id),
+            // Loopback may refuse at once.
+            Err(ConnectFailure::Refused) => {
+                connection.ended = Some((connection.started, ConnectionEnd::Refused));
+            }
+            Err(failure) => return Err(abort(failure)),
+        }
+        self.connections.push(connection);
+        self.opened += 1;
+        self.most_open = self.most_open.max(self.open());
+        Ok(handle)
+    }
+
+    /// Starts a connection and waits for the answer to its SYN, at most for `timeout`.
+    pub(super) fn connect_within(&mut self, timeout: Duration) -> Result<Handle, Abort> {
+        let handle = self.connect()?;
+        self.wait_for_handshake(handle, timeout)?;
+        Ok(handle)
+    }
+
+    /// Waits until the SYN of a connection is answered (`true`) or for `timeout` (`false`).
+    pub(super) fn wait_for_handshake(
+        &mut self,
+        handle: Handle,
+        timeout: Duration,
+    ) -> Result<bool, Abort> {
+        self.wait(timeout, |pool| pool.is(handle, |it| !it.is_pending()))
+    }
+
+    /// Establishes a connection, and tries again where it is refused, because a slot may be about
+    /// to listen again. `is_first`: the server has not answered before. Returns the time that the
+    /// handshake took.
+    pub(super) fn connect_with_retries(
+        &mut self,
+        is_first: bool,
+    ) -> Result<(Handle, Duration), Abort> {
+        let failed = |reason| {
+            let reason = if is_first {
+                reason
+            } else {
+                FailureReason::Died { held: 1 }
+            };
+            Err(Abort::Failed(reason))
+        };
+        for pause in BACK_OFF {
+            let handle = self.connect()?;
+            let is_answered = self.wait_for_handshake(handle, self.plan.connect_timeout)?;
+            let connection = self.get(handle).copied();
+            if let Some(at) = connection.and_then(|it| it.connected) {
+                let started = connection.map_or(at, |it| it.started);
+                return Ok((handle, at.saturating_sub(started)));
+            }
+            let ended = connection.and_then(|it| it.ended);
+            self.release(handle, Release::Reset);
+            if !is_answered || ended.is_some_and(|(_, end)| end == ConnectionEnd::TimedOut) {
+                return failed(FailureReason::NoAnswer);
+            }
+            self.sleep(pause)?;
+        }
+        failed(FailureReason::NothingListens)
+    }
+
+    /// Waits before a rejected connection is tried again, longer each time.
+    pub(super) fn back_off(&mut self, rejections: usize) -> Result<(), Abort> {
+        self.sleep(BACK_OFF[rejections.min(BACK_OFF.len() - 1)])
+    }
+
+    /// Sends the request on a connection.
+    pub(super) fn send_request(&mut self, handle: Handle) {
+        let now = self.network.now();
+        let Some(index) = self.connections.iter().position(|it| it.handle == handle) else {
+            return;
+        };
+        self.connections[index].asked = Some(now);
+        self.write(index);
+    }
+
+    /// Sends a FIN on a silent connection instead of a request: a server that serves it soon
+    /// closes its side, one that has it in a queue does not look.
+    pub(super) fn send_fin(&mut self, handle: Handle) {
+        let now = self.network.now();
+        let Some(connection) = self.connections.iter_mut().find(|it| it.handle == handle) else {
+            return;
+        };
+        connection.asked = Some(now);
+        connection.has_sent_fin = true;
+        if let Some(id) = connection.id {
+            self.network.finish(id);
+        }
+    }
+
+    fn write(&mut self, index: usize) {
+        let connection = &mut self.connections[index];
+        let Some(id) = connection.id.filter(|_| !connection.has_sent_fin) else {
+            return;
+        };
+        while connection.written < self.plan.message.len() {
+            let rest = &self.plan.message[connection.written..];
+            match self.network.write(id, rest) {
+                Ok(written) => connection.written += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Reading tells how it ended.
+                Err(_) => return self.read(index),
+            }
+        }
+    }
+
+    /// Handles events for this long.
+    pub(super) fn sleep(&mut self, time: Duration) -> Result<(), Abort> {
+        let until = self.now() + time;
+        self.until(until, |_| false).map(|_| ())
+    }
+
+    /// Waits until `is_done` (`true`) or for `time` (`false`).
+    pub(super) fn wait(
+        &mut self,
+        time: Duration,
+        is_done: impl FnMut(&Self) -> bool,
+    ) -> Result<bool, Abort> {
+        let until = self.now() + time;
+        self.until(until, is_done)
+    }
+
+    /// Waits until `is_done` (`true`) or until a time (`false`).
+    pub(super) fn until(
+        &mut self,
+        until: NetworkTime,
+        mut is_done: impl FnMut(&Self) -> bool,
+    ) -> Result<bool, Abort> {
+        loop {
+            if self.plan.stop.load(Ordering::Relaxed) {
+                return Err(Abort::Stopped);
+            }
+            if is_done(self) {
+                return Ok(true);
+            }
+            let now = self.now();
+            if !self.settling.needs_another {
+                self.count_settled();
+            }
+            if now >= until {
+                return Ok(false);
+            }
+            if now >= self.deadline {
+                return Err(Abort::OutOfTime);
+            }
+            let mut events = std::mem::take(&mut self.events);
+            let until = until.min(now + STOP_INTERVAL).min(self.deadline);
+            let waited = self.network.wait(Some(until), &mut events);
+            for event in events.drain(..) {
+                self.handle(event)?;
+            }
+            self.events = events;
+            waited.map_err(|error| Abort::Failed(FailureReason::Wait(error)))?;
+        }
+    }
+
+    /// Counts the connections that are surely held, now that the server is seen to accept more.
+    pub(super) fn count_settled(&mut self) {
+        let latest = self.now().saturating_sub(self.settling.after);
+        let settled = self.count(|it| it.is_live() && it.connected.is_some_and(|at| at <= latest));
+        self.most_settled = self.most_settled.max(settled);
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), Abort> {
+        let (Event::Connected(id)
+        | Event::Failed(id, _)
+        | Event::Readable(id)
+        | Event::Writable(id)) = event;
+        let found = self.connections.iter().position(|it| it.id == Some(id));
+        let Some(index) = found else { return Ok(()) };
+        match event {
+            Event::Connected(_) => {
+                let mut connection = self.connections.remove(index);
+                connection.connected = Some(self.network.now());
+                self.connections.push(connection);
+                self.most_live = self.most_live.max(self.live());
+            }
+            Event::Failed(_, failure) => {
+                let end = match failure {
+                    ConnectFailure::Refused => ConnectionEnd::Refused,
+                    ConnectFailure::TimedOut => ConnectionEnd::TimedOut,
+                    failure => return Err(abort(failure)),
+                };
+                self.end(index, end);
+            }
+            Event::Readable(_) => self.read(index),
+            Event::Writable(_) => self.write(index),
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, index: usize) {
+        let mut buffer = [0; 4096];
+        loop {
+            let connection = &mut self.connections[index];
+            let Some(id) = connection.id else {
+                return;
+            };
+            match self.network.read(id, &mut buffer) {
+                Ok(0) => return self.end(index, ConnectionEnd::Fin),
+                Ok(length) => {
+                    connection.first_byte.get_or_insert(self.network.now());
+                    if connection.asked.is_none() {
+                        connection.unsolicited.extend(&buffer[..length]);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.end(index, ConnectionEnd::Reset),
+            }
+        }
+    }
+
+    fn end(&mut self, index: usize, end: ConnectionEnd) {
+        self.connections[index].ended = Some((self.network.now(), end));
+        let how = match end {
+            ConnectionEnd::Fin => Release::Fin,
+            ConnectionEnd::Refused | ConnectionEnd::TimedOut | ConnectionEnd::Reset => {
+                Release::Reset
+            }
+        };
+        self.release_at(index, how);
+    }
+}
+
+impl<N: Network> Drop for ConnectionPool<'_, N> {
+    fn drop(&mut self) {
+        self.release_all();
+    }
+}
+
+/// A failure that says nothing about the server's limits.
+fn abort(failure: ConnectFailure) -> Abort {
+    Abort::Failed(match failure {
+        ConnectFailure::LocalPorts => FailureReason::LocalPorts,
+        ConnectFailure::LocalFiles => FailureReason::LocalFiles,
+        ConnectFailure::Unreachable => FailureReason::Unreachable,
+        ConnectFailure::Refused => FailureReason::NothingListens,
+        ConnectFailure::TimedOut => FailureReason::NoAnswer,
+    })
+}

@@ -1,0 +1,349 @@
+//! Trials: fill the server, reuse a freed slot, find out which connections are served, close all;
+//! until two trials agree.
+
+use std::time::Duration;
+
+use super::LimitsProgress;
+use super::concurrency::{self, Probe, Range};
+use super::fill::{self, DropCheck};
+use super::fin_probe;
+use super::model::{
+    Abort, Baseline, Concurrency, FullServer, LimitsFinding, QueueOutcome, ServerBehavior, Trial,
+};
+use super::pool::ConnectionPool;
+use super::recovery;
+use super::sources;
+use super::timing::{SLOW_RECOVERY, SYN_ACK_RETRANSMITTED};
+use crate::bench::report::{Bound, Overflow};
+use tcpctl_engine::readiness::Network;
+
+/// Trials at most, where they disagree.
+const MAX_TRIALS: usize = 5;
+/// Two trials within this time may have met the same other client; then there is a third.
+const BRIEF: Duration = Duration::from_millis(400);
+/// A hold that is lost at once may meet an application that still counts closed connections. It is
+/// left alone for this time, doubled each time.
+const STILL_COUNTED: Duration = Duration::from_millis(50);
+/// Lost holds after which the search gives up on holding.
+const MAX_LOST: usize = 3;
+
+/// How the trials ended, unless they were aborted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TrialsEnd {
+    /// There were enough.
+    Enough,
+    /// There can be only one.
+    OnlyOne(OnlyOne),
+    /// The server closes or answers silent connections before it can be filled.
+    CannotHold,
+}
+
+/// Why there can be only one trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnlyOne {
+    /// The server never replies, so no slot can be freed.
+    NeverReplies,
+    /// It is busy with the connections that were closed.
+    Busy,
+}
+
+/// Runs trials until a majority of at least two agrees; a third where they were brief.
+pub(super) fn run<N: Network>(
+    pool: &mut ConnectionPool<'_, N>,
+    baseline: &mut Baseline,
+    finding: &mut LimitsFinding,
+) -> Result<TrialsEnd, Abort> {
+    let begin = pool.now();
+    let mut lost = 0;
+    let mut queue = None;
+    loop {
+        pool.report(LimitsProgress::Trial {
+            trial: finding.trials.len() + 1,
+        });
+        let before = finding.trials.len();
+        match run_one(pool, baseline, finding, &mut queue) {
+            Ok(()) => {}
+            Err(Abort::HoldLost(age)) => {
+                lost += 1;
+                // Once may be chance, twice at the same age is a rule.
+                let earlier = finding.silence_ends_after.replace(age);
+                pool.silence_ends_after = earlier
+                    .filter(|&earlier| age.abs_diff(earlier) < earlier / 5)
+                    .map(|earlier| earlier.min(age));
+                finding.trials.truncate(before);
+            }
+            Err(abort) => return Err(abort),
+        }
+        if baseline.behavior == ServerBehavior::NeverReplies {
+            return Ok(TrialsEnd::OnlyOne(OnlyOne::NeverReplies));
+        }
+        let is_idle = recovery::close_and_settle(pool, baseline.timeouts)?;
+        if lost > 0 {
+            pool.sleep(STILL_COUNTED * (1 << lost))?;
+        }
+        if lost == MAX_LOST {
+            return Ok(if finding.trials.is_empty() {
+                TrialsEnd::CannotHold
+            } else {
+                TrialsEnd::Enough
+            });
+        }
+        if !is_idle && !finding.trials.is_empty() {
+            return Ok(TrialsEnd::OnlyOne(OnlyOne::Busy));
+        }
+        let trials = &finding.trials;
+        let has_agreed = majority(trials, |it| Some(it.held)).is_some()
+            && majority(trials, |it| it.served.exact()).is_some()
+            && majority(trials, |it| Some(it.overflow as usize)).is_some();
+        let are_enough = trials.len() >= 3 || pool.since(begin) >= BRIEF;
+        if has_agreed && are_enough || trials.len() == MAX_TRIALS {
+            return Ok(TrialsEnd::Enough);
+        }
+    }
+}
+
+fn run_one<N: Network>(
+    pool: &mut ConnectionPool<'_, N>,
+    baseline: &mut Baseline,
+    finding: &mut LimitsFinding,
+    queue: &mut Option<QueueOutcome>,
+) -> Result<(), Abort> {
+    let &mut Baseline {
+        behavior, timeouts, ..
+    } = baseline;
+    let begin = pool.now();
+    let mut last = finding.trials.last().copied();
+    let is_first = last.is_none();
+    let drop_check = match last {
+        Some(trial) => DropCheck::AsBefore(trial.held),
+        // A server that has not replied yet may do so in that time.
+        None if timeouts.is_lossy || behavior == ServerBehavior::NeverReplies => {
+            DropCheck::WaitForRetransmission
+        }
+        None => DropCheck::ProbeLater,
+    };
+    if let Some(last) = last
+        && timeouts.is_lossy
+    {
+        let was_never_full = matches!(last.overflow, Overflow::NotReached | Overflow::Silent);
+        let held_before = if was_never_full {
+            pool.plan.max_connections
+        } else {
+            last.held
+        };
+        fill::approach(pool, timeouts, held_before)?;
+    }
+    let full = fill::fill(pool, behavior, timeouts, drop_check)?;
+    let FullServer {
+        mut held, overflow, ..
+    } = full;
+    if behavior == ServerBehavior::NeverReplies
+        && overflow == Overflow::Dropped
+        && timeouts.is_lossy
+    {
+        held -= fill::count_half_open(pool)?;
+    }
+    finding.trials.push(Trial {
+        held,
+        served: Bound::Unknown,
+        overflow,
+    });
+    finding.overflow_after.extend(full.after);
+    if full.rejection.is_some() {
+        finding.rejection.clone_from(&full.rejection);
+    }
+    if is_first {
+        finding.per_client = sources::compare(pool, timeouts, overflow, held)?;
+    }
+    let concurrency = if behavior == ServerBehavior::NeverReplies {
+        Concurrency {
+            workers: Bound::Exact(0),
+            queue: None,
+            first_byte: Vec::new(),
+        }
+    } else {
+        let last_handshake = pool
+            .connections()
+            .iter()
+            .filter_map(|it| it.connected)
+            .max();
+        if !matches!(overflow, Overflow::NotReached | Overflow::Evicted) {
+            let took = recovery::measure(pool, timeouts, overflow)?;
+            finding.recovery.extend(took);
+            if took.is_some_and(|took| is_slow_recovery(baseline, overflow, took)) {
+                // A silence after a slot was freed proved less than it seemed.
+                baseline.timeouts = timeouts.with_accept_timer();
+                baseline.has_accept_timer = true;
+                finding.trials.drain(..finding.trials.len() - 1);
+                last = None;
+            }
+        }
+        if timeouts.is_lossy {
+            // The new connection is the last in the order, so its handshake changes nothing, and
+            // where half-open connections count, it is none too many. A hold does not last for
+            // ever.
+            let since = last_handshake.filter(|_| overflow == Overflow::Refused);
+            let since = since.unwrap_or_else(|| pool.now());
+            pool.until(since + SYN_ACK_RETRANSMITTED, |_| false)?;
+            if matches!(overflow, Overflow::Closed | Overflow::Reset) {
+                // Some were rejected later than it seemed, after their handshake was repeated.
+                pool.drop_ended();
+                held = held.min(pool.live());
+                if held == 0 {
+                    return Err(Abort::HoldLost(pool.since(begin)));
+                }
+            }
+        }
+        find_concurrency(pool, baseline, overflow, held, last, *queue)?
+    };
+    if baseline.closes_on_fin && concurrency.workers.exact().is_none() {
+        // Connections that keep their slots after a FIN were too many.
+        finding.trials.pop();
+        baseline.closes_on_fin = false;
+        return Ok(());
+    }
+    if drop_check == DropCheck::ProbeLater && !fill::still_drops(pool, timeouts, &full)? {
+        // A SYN was answered late: this path needs more patience.
+        finding.trials.pop();
+        baseline.timeouts.is_lossy = true;
+        return Ok(());
+    }
+    if !timeouts.is_lossy {
+        *queue = concurrency.queue.or(*queue);
+    }
+    finding.served_first_byte.extend(concurrency.first_byte);
+    let overflow = match (overflow, concurrency.queue) {
+        (Overflow::NotReached, Some(QueueOutcome::Unserved)) => Overflow::Silent,
+        (overflow, _) => overflow,
+    };
+    if let Some(QueueOutcome::ServedAfter(after)) = concurrency.queue {
+        finding.queued_first_byte.push(after);
+    }
+    if let Some(trial) = finding.trials.last_mut() {
+        *trial = Trial {
+            held: match (overflow, concurrency.workers) {
+                (Overflow::Silent, Bound::Exact(workers)) => workers,
+                _ => held,
+            },
+            served: concurrency.workers,
+            overflow,
+        };
+    }
+    Ok(())
+}
+
+/// Whether a freed slot was reused so late that the server seems to look for free slots on a
+/// timer. Where the application rejects connections, it is not known whether a timer did it.
+fn is_slow_recovery(baseline: &Baseline, overflow: Overflow, took: Duration) -> bool {
+    !baseline.has_accept_timer
+        && matches!(overflow, Overflow::Dropped | Overflow::Refused)
+        && took > SLOW_RECOVERY + baseline.timeouts.round_trip * 4
+}
+
+/// Finds how many connections are served at once. After the first trial only whether it is the
+/// same number again, and if it is not, from the beginning.
+fn find_concurrency<N: Network>(
+    pool: &mut ConnectionPool<'_, N>,
+    baseline: &Baseline,
+    overflow: Overflow,
+    held: usize,
+    last: Option<Trial>,
+    queue: Option<QueueOutcome>,
+) -> Result<Concurrency, Abort> {
+    let all = Range {
+        least: 1,
+        most: held,
+    };
+    let near = |expected: usize| Range {
+        least: expected.saturating_sub(1).clamp(1, held),
+        most: (expected + 1).min(held),
+    };
+    if overflow == Overflow::Evicted {
+        // Such a server seldom queues: one reply to the newest proves that all are served.
+        recovery::refill(pool, baseline.timeouts, overflow, held)?;
+        if let Some(concurrency) = fin_probe::confirm(pool, baseline.timeouts, held)? {
+            return Ok(concurrency);
+        }
+    }
+    let can_use_fin =
+        fin_probe::is_useful(baseline, overflow, held) && queue != Some(QueueOutcome::Unserved);
+    let mut search =
+        |range, probe| concurrency::search(pool, baseline, overflow, range, queue, probe);
+    let expected = match last.map(|trial| trial.served) {
+        Some(Bound::Exact(expected)) => {
+            let is_same = can_use_fin && {
+                let found = search(near(expected), Probe::Fin)?;
+                found.workers == Bound::Exact(expected)
+            };
+            if is_same && let Some(found) = fin_probe::confirm(pool, baseline.timeouts, expected)? {
+                return Ok(found);
+            }
+            expected
+        }
+        _ if can_use_fin => match search(all, Probe::Fin)?.workers {
+            Bound::Exact(expected) => expected,
+            _ => return search(all, Probe::Request),
+        },
+        _ => return search(all, Probe::Request),
+    };
+    let near = near(expected);
+    let mut search =
+        |range| concurrency::search(pool, baseline, overflow, range, queue, Probe::Request);
+    let found = search(near)?;
+    match found.workers {
+        // That was searched among all, and slots have been freed since.
+        _ if found.queue == Some(QueueOutcome::Unserved) => Ok(found),
+        Bound::Exact(workers) if workers != expected && workers == near.least => {
+            let below = Range {
+                most: workers,
+                ..all
+            };
+            search(below)
+        }
+        Bound::Exact(workers) if workers != expected && workers == near.most => {
+            let above = Range {
+                least: workers,
+                ..all
+            };
+            search(above)
+        }
+        _ => Ok(found),
+    }
+}
+
+/// The number that at least two trials and more than half of them have found.
+pub(super) fn majority(
+    trials: &[Trial],
+    number: impl Fn(&Trial) -> Option<usize>,
+) -> Option<usize> {
+    let numbers: Vec<usize> = trials.iter().filter_map(number).collect();
+    numbers.iter().copied().find(|candidate| {
+        let count = numbers.iter().filter(|&number| number == candidate).count();
+        count >= 2 && count * 2 > trials.len()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_majority_is_two_and_more_than_half() {
+        let found = |held: &[usize]| {
+            let trial = |&held: &usize| Trial {
+                held,
+                served: Bound::Exact(1),
+                overflow: Overflow::Refused,
+            };
+            let trials: Vec<Trial> = held.iter().map(trial).collect();
+            majority(&trials, |trial| Some(trial.held))
+        };
+        assert_eq!(found(&[]), None);
+        assert_eq!(found(&[4]), None);
+        assert_eq!(found(&[4, 4]), Some(4));
+        assert_eq!(found(&[4, 5]), None);
+        assert_eq!(found(&[4, 5, 4]), Some(4));
+        assert_eq!(found(&[4, 5, 4, 5]), None);
+        assert_eq!(found(&[4, 5, 4, 5, 5]), Some(5));
+    }
+}
