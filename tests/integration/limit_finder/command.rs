@@ -129,10 +129,7 @@ fn a_server_that_dies_in_the_middle_is_a_failure_and_no_limit() {
     let failure = last(&ended);
     assert_eq!(failure["kind"], "broken", "{failure}");
     let message = failure["message"].as_str().unwrap_or_default();
-    assert!(
-        message.contains("stopped answering"),
-        "{message}"
-    );
+    assert!(message.contains("stopped answering"), "{message}");
     for object in ended.objects() {
         let limits = &object["limits"];
         for field in ["served_at_once", "queued", "held"] {
