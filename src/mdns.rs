@@ -1,405 +1,487 @@
-//! Boards over mDNS (RFC 6762, RFC 6763), as one who asks.
+//! Boards over mDNS (RFC 6762, RFC 6763).
 //!
-//! [`message`] reads and writes DNS messages, [`directory`] puts the records of one link together,
-//! [`link`] has its sockets; here they are one source for all interfaces. Each interface has its
-//! own directory, so two boards of one name on two networks stay two.
+//! Two askers share each interface. `daemon` is mdns-sd: it repeats its question on port 5353 and
+//! hears announcements and goodbyes. `prompt` asks from a port of its own and gets the first answer
+//! in milliseconds. [`directory`] merges what both hear, one for each interface, so that two boards
+//! of one name on two networks stay two. [`announce`](mod@announce) is the other side.
 //!
-//! Records have lifetimes of minutes, and a board that lost its power says no goodbye. So no
-//! lifetime is believed: a watch asks each board that it knows again and again, and what does not
-//! answer is suspect. `schedule` has when who is asked, and with how many others.
-//!
-//! Why not the crate `mdns-sd` (looked at in version 0.21.7): what it keeps has no limit, and a host
-//! that makes up names for 30 s had it keep 33,000, with its thread busy throughout; its first
-//! question waits 10 to 50 ms and leaves from port 5353, so that boards may take 20 to 120 ms more to
-//! answer (RFC 6762 §6), and the first board is to be shown sooner than by a warm Avahi; and of a
-//! verification it tells the failure alone, after the timeout, never that a board has answered.
+//! Record lifetimes are minutes, and a board that lost power sends no goodbye. So a watch asks each
+//! known board by unicast, and one that stays silent is suspect.
 
+pub mod announce;
+mod daemon;
 pub mod directory;
-pub mod link;
 pub mod message;
+mod prompt;
 mod schedule;
 
-/// The DNS-SD service type of boards (RFC 6763 section 7).
-pub const SERVICE_TYPE: &str = "_tcpctl._tcp";
-
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::time::{Duration, Instant};
 
+use futures_util::future::Either;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
 use crate::net::interfaces::Interface;
-use directory::{Directory, News, Service};
-use link::{Link, Received};
-use message::{Ask, DnsName};
-use schedule::{Schedule, Whom};
+use daemon::{Daemon, DaemonEvent};
+use directory::{Directory, Service};
+use message::{Answer, Data, DnsName, Question};
+pub use prompt::Packet;
+use prompt::Prompt;
+use schedule::Schedule;
 
-/// Silence after which a board is suspect: it was asked twice alone, and once with everybody.
-pub const SUSPECT: Duration = Duration::from_millis(1500);
-/// Silence after which everybody is asked once more, for a board that does not answer alone; and that
-/// after which it is not awaited any more.
-const SILENT: Duration = Duration::from_secs(1);
-const GIVEN_UP: Duration = Duration::from_secs(10);
-/// Those that have gone, and are asked for where they were.
+/// The port of mDNS.
+pub const PORT: u16 = 5353;
+/// The service type of boards with this project's firmware.
+pub const SERVICE_TYPE: &str = "_tcpctl._tcp";
+/// Silence after which a board is suspect: it was asked twice.
+pub const SUSPECT_AFTER: Duration = Duration::from_millis(1500);
+/// Boards that are gone and still asked.
 const MAX_GONE: usize = 64;
-/// Questions about incomplete services in one round, and when one of them is heard of.
+/// Questions about incomplete services at a time.
 const MAX_QUESTIONS: usize = 16;
-/// The shortest time between two such, so that a flood of names makes no flood of questions.
-const FOLLOW_UP: Duration = Duration::from_millis(30);
+/// The shortest time between two such, so that a flood of names causes no flood of questions.
+const FOLLOW_UP_INTERVAL: Duration = Duration::from_millis(30);
 /// How long an incomplete service is remembered.
-const INCOMPLETE: Duration = Duration::from_secs(30);
+const INCOMPLETE_FOR: Duration = Duration::from_secs(30);
 
-/// Where a service was found: the interface's number and the full name.
+/// Where a service was found.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
-    /// The interface's number.
+    /// The index of the interface.
     pub interface: u32,
     /// The full name.
     pub instance: DnsName,
 }
 
-/// What has become known.
+/// What a [`Browser`] is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Find boards, for some seconds.
+    Search,
+    /// Find boards, and notice when they go.
+    Watch,
+    /// Find one board by its name: the daemons start when [`Browser::start_daemons`] is called.
+    Lookup,
+}
+
+/// What was learned.
 #[derive(Debug)]
 pub enum MdnsEvent {
     /// A service is complete, or has changed.
     Found(Origin, Service),
-    /// A service says goodbye.
+    /// A service said goodbye, or its records expired.
     Leaving(Origin),
+    /// The host of a lookup has this address on this interface.
+    Host(u32, IpAddr),
 }
 
-/// The boards on all links.
+/// What arrived.
 #[derive(Debug)]
-pub struct Mdns {
-    service_type: DnsName,
-    port: u16,
-    links: Vec<Link>,
-    interfaces: Vec<Interface>,
-    directories: HashMap<u32, Directory>,
-    schedule: Schedule,
-    /// Who spoke of a service that has gone, and on which interface.
-    gone: VecDeque<(u32, IpAddr)>,
-    followed_up: Option<Instant>,
-    /// Interfaces on which this system does not let questions go out.
-    forbidden: HashSet<u32>,
+pub enum Received {
+    /// A datagram for the prompt.
+    Packet(Packet),
+    /// An event of the daemon on this interface.
+    Daemon(u32, DaemonEvent),
 }
 
-impl Mdns {
-    /// Nobody has been asked yet. `port` is that of mDNS, or another one for a test. Who is
-    /// `watching` wants to know of each board whether it is still there.
-    pub fn new(service_type: DnsName, port: u16, watching: bool) -> Self {
+/// The boards on all interfaces.
+#[derive(Debug)]
+pub struct Browser {
+    service_type: DnsName,
+    /// The host name of a lookup.
+    host: Option<DnsName>,
+    port: u16,
+    has_daemons: bool,
+    links: Vec<Link>,
+    schedule: Schedule,
+    next_check: Instant,
+    daemon_hears: bool,
+    /// Where services were that are gone.
+    gone: VecDeque<(u32, IpAddr)>,
+    last_follow_up: Option<Instant>,
+}
+
+/// One interface.
+#[derive(Debug)]
+struct Link {
+    interface: Interface,
+    prompts: Vec<Prompt>,
+    daemon: Option<Daemon>,
+    directory: Directory,
+    /// Whether this system does not let questions out: a firewall.
+    is_blocked: bool,
+}
+
+impl Browser {
+    /// A browser that has asked nobody yet. `port` is [`PORT`], or another one in tests.
+    pub fn new(service_type: DnsName, port: u16, purpose: Purpose) -> Self {
+        let now = Instant::now();
         Self {
             service_type,
+            host: None,
             port,
+            has_daemons: purpose != Purpose::Lookup,
             links: Vec::new(),
-            interfaces: Vec::new(),
-            directories: HashMap::new(),
-            schedule: Schedule::new(watching, Instant::now()),
+            schedule: Schedule::new(purpose == Purpose::Watch, now),
+            next_check: now + daemon::CHECK_INTERVAL,
+            daemon_hears: false,
             gone: VecDeque::new(),
-            followed_up: None,
-            forbidden: HashSet::new(),
+            last_follow_up: None,
         }
     }
 
-    /// Uses these interfaces from now on, and returns what is wrong with those that can't be used.
-    pub fn use_interfaces(&mut self, interfaces: Vec<Interface>) -> Vec<(String, io::Error)> {
+    /// Reports the addresses of this host as well.
+    #[must_use]
+    pub fn with_host(mut self, host: Option<DnsName>) -> Self {
+        self.host = host;
+        self
+    }
+
+    /// Uses these interfaces from now on, and returns what is wrong with those that cannot be used.
+    pub fn use_interfaces(&mut self, interfaces: &[Interface]) -> Vec<(String, io::Error)> {
         let mut problems = Vec::new();
-        let known = std::mem::take(&mut self.interfaces);
-        self.links.retain(|link| {
-            interfaces
+        let mut known = std::mem::take(&mut self.links);
+        for interface in interfaces {
+            let position = known
                 .iter()
-                .any(|new| known.contains(new) && new.index == link.interface)
-        });
-        for interface in &interfaces {
-            if known.contains(interface) {
-                continue;
-            }
-            match Link::open(interface, self.port) {
-                Ok(links) => self.links.extend(links),
-                Err(error) => problems.push((interface.name.clone(), error)),
-            }
-            self.directories
-                .entry(interface.index)
-                .or_insert_with(|| Directory::new(self.service_type.clone()));
-            // The new one has not been asked anything.
+                .position(|link| link.interface.index == interface.index);
+            let known = position.map(|at| known.swap_remove(at));
+            let directory = match known {
+                Some(link) if link.interface == *interface => {
+                    self.links.push(link);
+                    continue;
+                }
+                Some(link) => link.directory,
+                None => Directory::new(self.service_type.clone()),
+            };
+            let prompts = Prompt::open(interface, self.port).unwrap_or_else(|error| {
+                problems.push((interface.name.clone(), error));
+                Vec::new()
+            });
+            let daemon = self.has_daemons.then(|| self.daemon(interface.index));
+            self.links.push(Link {
+                interface: interface.clone(),
+                prompts,
+                daemon,
+                directory,
+                is_blocked: false,
+            });
             self.schedule.restart(Instant::now());
         }
         let is_used = |index: &u32| interfaces.iter().any(|it| it.index == *index);
-        // Numbers are not used twice: a computer that starts containers has new ones all day.
-        self.directories.retain(|index, _| is_used(index));
-        self.forbidden.retain(is_used);
         self.gone.retain(|(index, _)| is_used(index));
-        self.interfaces = interfaces;
         problems
     }
 
-    /// Whether there is a link to ask on.
+    /// Starts the daemons of a lookup.
+    pub fn start_daemons(&mut self) {
+        self.has_daemons = true;
+        for at in 0..self.links.len() {
+            let daemon = self.daemon(self.links[at].interface.index);
+            self.links[at].daemon.get_or_insert(daemon);
+        }
+    }
+
+    fn daemon(&self, interface: u32) -> Daemon {
+        let (service_type, host) = (self.service_type.clone(), self.host.clone());
+        Daemon::start(interface, self.port, service_type, host)
+    }
+
+    /// Whether there is an interface to ask on.
     pub fn has_links(&self) -> bool {
         !self.links.is_empty()
     }
 
-    /// Whether announcements are heard on every link.
-    pub fn is_shared(&self) -> bool {
-        self.links.iter().all(Link::is_shared)
+    /// Whether other programs let us share the port of mDNS.
+    pub fn is_port_shared(&self) -> bool {
+        bind_shared(self.port).is_ok()
     }
 
-    /// The interfaces to other computers on which this system does not let questions go out: a
-    /// firewall of its own.
-    pub fn forbidden(&self) -> impl Iterator<Item = &Interface> {
-        let mut interfaces = self.interfaces.iter();
-        let forbidden = &self.forbidden;
-        std::iter::from_fn(move || {
-            interfaces.find(|it| !it.is_loopback && forbidden.contains(&it.index))
-        })
+    /// The interfaces to other computers on which a firewall of this system blocks questions.
+    pub fn blocked(&self) -> impl Iterator<Item = &Interface> {
+        let links = self.links.iter().filter(|link| link.is_blocked);
+        links
+            .map(|link| &link.interface)
+            .filter(|interface| !interface.is_loopback)
     }
 
-    /// The interface of this number.
+    /// The interface with this index.
     pub fn interface(&self, index: u32) -> Option<&Interface> {
-        self.interfaces.iter().find(|it| it.index == index)
+        self.link(index).map(|link| &link.interface)
     }
 
-    /// When [`Mdns::ask`] has something to do.
+    fn link(&self, index: u32) -> Option<&Link> {
+        self.links.iter().find(|it| it.interface.index == index)
+    }
+
+    fn link_mut(&mut self, index: u32) -> Option<&mut Link> {
+        self.links.iter_mut().find(|it| it.interface.index == index)
+    }
+
+    /// When [`Browser::ask`] has something to do.
     pub fn next_question(&self) -> Instant {
-        self.schedule.next()
+        self.schedule.next().min(self.next_check)
     }
 
-    /// Asks who is there, and what is missing about those who are known, where it is time to.
+    /// Asks what is due, and checks the daemons.
     pub async fn ask(&mut self) {
         let now = Instant::now();
-        if now < self.next_question() {
+        if now >= self.next_check {
+            self.next_check = now + daemon::CHECK_INTERVAL;
+            for link in &mut self.links {
+                link.directory.prune(now, INCOMPLETE_FOR);
+                if let Some(daemon) = &mut link.daemon {
+                    daemon.check(now);
+                }
+            }
+        }
+        if now < self.schedule.next() {
             return;
         }
-        for directory in self.directories.values_mut() {
-            directory.prune(now, INCOMPLETE);
-        }
-        let fell_silent =
-            |directory: &Directory| directory.has_fallen_silent(now, SILENT, GIVEN_UP);
-        let is_silent = self.directories.values().any(fell_silent);
-        let due = self.schedule.due(now, is_silent);
-        let Some(everyone) = message::query(&self.service_type, Ask::Instances, []) else {
+        let due = self.schedule.due(now, self.daemon_hears);
+        let Some(query) = message::query(&self.service_type, Question::Instances) else {
             return;
         };
         if due.known {
-            self.ask_known(&everyone, due.gone).await;
+            self.ask_known(&query, due.gone).await;
         }
-        for link in &self.links {
-            let Some(directory) = self.directories.get(&link.interface) else {
-                continue;
-            };
-            match due.together {
-                Some(Whom::Everyone) => {}
-                Some(Whom::Silent) if fell_silent(directory) => {}
-                _ => continue,
-            }
-            // What can't be sent is as good as lost: it is asked again.
-            if let Err(error) = link.ask(&everyone).await
-                && error.kind() == io::ErrorKind::PermissionDenied
-            {
-                self.forbidden.insert(link.interface);
-            }
-            if self.schedule.is_starting() {
-                let known = directory.instances();
-                if let Some(query) = message::query(&self.service_type, Ask::Instances, known) {
-                    let _ = link.ask_all(&query).await;
+        for link in self.links.iter_mut().filter(|_| due.everyone) {
+            for prompt in &link.prompts {
+                // What cannot be sent is as good as lost, and asked again.
+                if let Err(error) = prompt.ask(&query).await {
+                    link.is_blocked |= error.kind() == io::ErrorKind::PermissionDenied;
                 }
             }
-            for (name, what) in directory.missing(MAX_QUESTIONS) {
-                if let Some(query) = message::query(&name, what, []) {
-                    let _ = link.ask(&query).await;
-                }
-            }
+            link.ask_missing().await;
         }
     }
 
-    /// Asks each that has told of a service, alone, and those that have gone where they were.
+    /// Asks each known board, and those that are gone where they were.
     async fn ask_known(&mut self, query: &[u8], with_gone: bool) {
-        let directories = &self.directories;
-        let speakers = |index: &u32| directories.get(index).map(Directory::speakers);
-        // Who is back is known again.
-        self.gone
-            .retain(|(index, gone)| speakers(index).is_some_and(|them| !them.contains(gone)));
-        for link in &self.links {
-            let gone = self.gone.iter().filter(|_| with_gone);
-            let gone = gone.filter(|(index, _)| *index == link.interface);
-            let known = speakers(&link.interface).unwrap_or_default();
-            for to in known.into_iter().chain(gone.map(|(_, to)| *to)) {
-                // On this computer somebody else may have the port.
-                if !self.is_ours(to) {
+        let ours: Vec<_> = self.links.iter().map(|it| it.interface.clone()).collect();
+        let is_ours = |address: IpAddr| ours.iter().any(|it| it.has(address));
+        for link in &mut self.links {
+            let index = link.interface.index;
+            self.gone
+                .retain(|(on, host)| *on != index || !link.directory.has_speaker(*host));
+            let mut hosts = link.directory.hosts_to_ask();
+            if with_gone {
+                let gone = self.gone.iter().filter(|(on, _)| *on == index);
+                hosts.extend(gone.map(|(_, host)| *host));
+            }
+            // On this computer another program may receive what is sent to its port.
+            hosts.retain(|host| link.interface.may_lead_to(*host) && !is_ours(*host));
+            for host in hosts {
+                for prompt in &link.prompts {
                     // As above.
-                    let _ = link.ask_alone(to, query).await;
+                    let _ = prompt.ask_host(host, query).await;
                 }
             }
         }
     }
 
-    /// Asks one thing on every link.
-    pub async fn ask_for(&self, name: &DnsName, what: Ask) {
-        if let Some(query) = message::query(name, what, []) {
-            for link in &self.links {
-                // As above.
-                let _ = link.ask(&query).await;
-                let _ = link.ask_all(&query).await;
-            }
+    /// Asks one question on every interface.
+    pub async fn ask_for(&self, name: &DnsName, question: Question) {
+        for link in &self.links {
+            link.ask(name, question).await;
         }
     }
 
-    /// Waits for the next datagram. It may be dropped while it waits, and nothing is lost.
+    /// Waits for something to [`Browser::learn`]. Cancel safe.
     pub async fn receive(&self) -> Received {
-        let mut waiting: FuturesUnordered<_> = self.links.iter().map(Link::receive).collect();
+        let prompts = self.links.iter().flat_map(|link| &link.prompts);
+        let prompts = prompts.map(|prompt| {
+            Either::Left(async { Received::Packet(prompt.receive().await) })
+        });
+        let daemons = self.links.iter().filter_map(|link| {
+            let (index, daemon) = (link.interface.index, link.daemon.as_ref()?);
+            Some(Either::Right(async move {
+                Received::Daemon(index, daemon.receive().await)
+            }))
+        });
+        let mut waiting: FuturesUnordered<_> = prompts.chain(daemons).collect();
         match waiting.next().await {
             Some(received) => received,
             None => std::future::pending().await,
         }
     }
 
-    /// Takes in a datagram. What is missing is asked for at once.
+    /// Takes in what arrived, and asks at once for what is missing.
     pub async fn learn(&mut self, received: Received) -> Vec<MdnsEvent> {
-        let mut events = Vec::new();
-        if !self.is_from_link(&received) {
-            return events;
-        }
-        let Received {
-            interface: index,
-            from,
-            bytes,
-            to_all,
-        } = received;
-        if to_all && !self.is_ours(from.ip()) {
-            self.schedule.hears();
-        }
-        let Some(interface) = self.interfaces.iter().find(|it| it.index == index) else {
-            return events;
-        };
-        let Some(directory) = self.directories.get_mut(&index) else {
-            return events;
-        };
-        let answers = message::answers(&bytes);
-        if answers.is_empty() {
-            return events;
-        }
-        let News {
-            changed,
-            heard,
-            leaving,
-        } = directory.learn(Instant::now(), from.ip(), answers);
-        for instance in changed {
-            if let Some(mut service) = directory.service(&instance) {
-                service
-                    .addresses
-                    .retain(|address| interface.may_lead_to(*address));
-                if !service.addresses.is_empty() {
-                    let origin = Origin {
-                        interface: index,
-                        instance,
-                    };
-                    events.push(MdnsEvent::Found(origin, service));
+        match received {
+            Received::Packet(packet) if self.is_from_link(&packet) => {
+                let answers = message::answers(&packet.bytes);
+                let sender = Some(packet.from.ip());
+                self.learn_answers(packet.interface, sender, answers).await
+            }
+            Received::Packet(_) => Vec::new(),
+            Received::Daemon(index, DaemonEvent::Answers(answers)) => {
+                self.daemon_hears |= answers.iter().any(|answer| match answer.data {
+                    Data::Address(address) => !self.is_ours(address),
+                    _ => false,
+                });
+                self.learn_answers(index, None, answers).await
+            }
+            Received::Daemon(interface, DaemonEvent::Removed(instance)) => {
+                vec![MdnsEvent::Leaving(Origin {
+                    interface,
+                    instance,
+                })]
+            }
+            Received::Daemon(index, DaemonEvent::Closed) => {
+                self.daemon_hears = false;
+                if let Some(daemon) = self.link_mut(index).and_then(|link| link.daemon.as_mut()) {
+                    daemon.close();
                 }
+                Vec::new()
             }
         }
-        let incomplete = heard.iter().any(|it| directory.service(it).is_none());
+    }
+
+    async fn learn_answers(
+        &mut self,
+        index: u32,
+        sender: Option<IpAddr>,
+        answers: Vec<Answer>,
+    ) -> Vec<MdnsEvent> {
         let now = Instant::now();
-        let lately = |at: Instant| now.duration_since(at) < FOLLOW_UP;
-        if incomplete && !self.followed_up.is_some_and(lately) {
-            self.followed_up = Some(now);
-            let questions = directory.missing(MAX_QUESTIONS);
-            for link in self.links.iter().filter(|link| link.interface == index) {
-                for (name, what) in &questions {
-                    if let Some(query) = message::query(name, *what, []) {
-                        let _ = link.ask(&query).await;
-                    }
-                }
+        let mut events = Vec::new();
+        let host = self.host.clone();
+        let is_too_soon = self
+            .last_follow_up
+            .is_some_and(|at| now.duration_since(at) < FOLLOW_UP_INTERVAL);
+        let Some(link) = self.link_mut(index) else {
+            return events;
+        };
+        for answer in &answers {
+            if let Data::Address(address) = answer.data
+                && Some(&answer.owner) == host.as_ref()
+                && !answer.is_goodbye
+                && link.interface.may_lead_to(address)
+            {
+                events.push(MdnsEvent::Host(index, address));
             }
         }
-        events.extend(leaving.into_iter().map(|instance| {
-            MdnsEvent::Leaving(Origin {
-                interface: index,
-                instance,
-            })
-        }));
+        let changes = link.directory.learn(now, sender, answers);
+        let origin = |instance| Origin {
+            interface: index,
+            instance,
+        };
+        for instance in changes.changed {
+            let Some(mut service) = link.directory.service(&instance) else {
+                continue;
+            };
+            service
+                .addresses
+                .retain(|address| link.interface.may_lead_to(*address));
+            if !service.addresses.is_empty() {
+                events.push(MdnsEvent::Found(origin(instance), service));
+            }
+        }
+        let leaving = changes.leaving.into_iter();
+        events.extend(leaving.map(|instance| MdnsEvent::Leaving(origin(instance))));
+        let is_complete = |it: &DnsName| link.directory.service(it).is_some();
+        if !is_too_soon && !changes.heard.iter().all(is_complete) {
+            link.ask_missing().await;
+            self.last_follow_up = Some(now);
+        }
         events
     }
 
-    /// Whether a datagram can be a response at all: none comes from another port (RFC 6762 §6), and
-    /// who is not on the link has nothing to say (§11).
-    pub fn is_from_link(&self, received: &Received) -> bool {
-        let on_link = |interface: &Interface| match received.from.ip() {
+    /// Whether a datagram can be a response: it comes from the port of mDNS (RFC 6762 §6) and from a
+    /// host on the link (§11).
+    fn is_from_link(&self, packet: &Packet) -> bool {
+        let is_on_link = |interface: &Interface| match packet.from.ip() {
             IpAddr::V4(address) => interface.reaches(address),
             // Addresses of any prefix may be on an IPv6 link.
             IpAddr::V6(_) => true,
         };
-        received.from.port() == self.port && self.interface(received.interface).is_some_and(on_link)
+        packet.from.port() == self.port && self.interface(packet.interface).is_some_and(is_on_link)
     }
 
-    /// Whether a board on this interface can have this address.
-    pub fn is_credible(&self, interface: u32, address: IpAddr) -> bool {
-        self.interface(interface)
-            .is_some_and(|interface| interface.may_lead_to(address))
-    }
-
-    /// Whether this is an address of this computer's.
+    /// Whether this is an address of this computer.
     pub fn is_ours(&self, address: IpAddr) -> bool {
-        self.interfaces.iter().any(|it| it.has(address))
+        self.links.iter().any(|link| link.interface.has(address))
     }
 
-    /// When a service was heard of last.
-    pub fn heard(&self, origin: &Origin) -> Option<Instant> {
-        self.directories
-            .get(&origin.interface)?
-            .heard(&origin.instance)
+    /// When a service was last heard.
+    pub fn last_heard(&self, origin: &Origin) -> Option<Instant> {
+        let link = self.link(origin.interface)?;
+        link.directory.last_heard(&origin.instance)
     }
 
-    /// Forgets a service that has left.
+    /// Forgets a service that is gone. It is reported again when it is back.
     pub fn forget(&mut self, origin: &Origin) {
-        let Some(directory) = self.directories.get_mut(&origin.interface) else {
+        let Some(link) = self.link_mut(origin.interface) else {
             return;
         };
-        if let Some(speaker) = directory.forget(&origin.instance) {
-            let gone = (origin.interface, speaker);
+        if let Some(daemon) = &mut link.daemon {
+            daemon.refresh();
+        }
+        if let Some(host) = link.directory.forget(&origin.instance) {
+            let gone = (origin.interface, host);
             self.gone.retain(|it| *it != gone);
             self.gone.push_front(gone);
             self.gone.truncate(MAX_GONE);
         }
-        self.schedule.lose(Instant::now());
-    }
-
-    /// The socket addresses of a service; an address that means something on its link only has
-    /// that link as its zone.
-    pub fn addresses(service: &Service, interface: u32) -> Vec<SocketAddr> {
-        let port = service.port;
-        service
-            .addresses
-            .iter()
-            .map(|address| match address {
-                IpAddr::V6(v6) if v6.is_unicast_link_local() => {
-                    SocketAddrV6::new(*v6, port, 0, interface).into()
-                }
-                address => SocketAddr::new(*address, port),
-            })
-            .collect()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_is_kept_of_interfaces_that_are_gone() {
-        let service_type = DnsName::of_text("_tcpctl._tcp.local").unwrap();
-        let mut mdns = Mdns::new(service_type, 5353, true);
-        for index in 1_000_000..1_000_100 {
-            let interface = Interface {
-                name: "veth".into(),
-                index,
-                v4: Vec::new(),
-                v6: Vec::new(),
-                is_loopback: false,
-                has_multicast: true,
-            };
-            mdns.forbidden.insert(index);
-            // Without an address there is nothing to ask from, and no packet leaves.
-            assert_eq!(mdns.use_interfaces(vec![interface]).len(), 1);
+impl Link {
+    async fn ask(&self, name: &DnsName, question: Question) {
+        let Some(query) = message::query(name, question) else {
+            return;
+        };
+        for prompt in &self.prompts {
+            // What cannot be sent is as good as lost, and asked again.
+            let _ = prompt.ask(&query).await;
         }
-        assert_eq!((mdns.directories.len(), mdns.forbidden.len()), (1, 1));
     }
+
+    async fn ask_missing(&self) {
+        for (name, question) in self.directory.missing(MAX_QUESTIONS) {
+            self.ask(&name, question).await;
+        }
+    }
+}
+
+/// The socket addresses of a service. A link-local address has the link as its zone.
+pub fn socket_addresses(service: &Service, interface: u32) -> Vec<SocketAddr> {
+    let port = service.port;
+    let addresses = service.addresses.iter();
+    addresses
+        .map(|address| match address {
+            IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+                SocketAddrV6::new(*v6, port, 0, interface).into()
+            }
+            address => SocketAddr::new(*address, port),
+        })
+        .collect()
+}
+
+/// Checks that mDNS works on an interface.
+///
+/// # Errors
+/// The interface has no multicast, or another program has the port and does not share it.
+pub fn check(interface: &Interface, port: u16) -> io::Result<()> {
+    let socket = bind_shared(port)?;
+    let address = interface.v4.first().map(|(address, _)| *address);
+    let on = match address {
+        Some(address) if cfg!(windows) => InterfaceIndexOrAddress::Address(address),
+        _ => InterfaceIndexOrAddress::Index(interface.index),
+    };
+    socket.join_multicast_v4_n(&prompt::GROUP_V4, &on)
+}
+
+/// Binds the port as mdns-sd does.
+fn bind_shared(port: u16) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_address(true)?;
+    #[cfg(unix)]
+    socket.set_reuse_port(true)?;
+    socket.bind(&SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port).into())?;
+    Ok(socket)
 }

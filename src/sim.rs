@@ -10,10 +10,9 @@
 //!
 //! `spec.rs` says what board and cable are to be, `board.rs` gives the board its thread, which
 //! `clock.rs` runs, and `session.rs` puts the parts together for one command. `relay.rs` and
-//! `tap.rs` let other programs in, `announce.rs` tells them over mDNS where; `plan.rs`,
+//! `tap.rs` let other programs in, `mdns::announce` tells them over mDNS where; `plan.rs`,
 //! `command.rs` and `report.rs` are `tcpctl sim`.
 
-pub mod announce;
 pub mod board;
 pub mod cable;
 pub mod client;

@@ -1,5 +1,6 @@
 //! The measurements, and the namespace that they are made in.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::env;
 use std::fs;
@@ -9,9 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tcpctl::mdns::link;
+use tcpctl::mdns;
+use tcpctl::mdns::announce::announce;
 use tcpctl::net::interfaces;
-use tcpctl::sim::announce::announce;
 use tcpctl_greeter::mdns::Identity;
 
 use crate::Result;
@@ -26,6 +27,8 @@ pub(crate) const ANNOUNCE: &str = "--announce-boards";
 const TCPCTL: &str = env!("CARGO_BIN_EXE_tcpctl");
 const RUNS: usize = 20;
 const CROWD: usize = 500;
+/// A daemon reports at most 100 events at a time.
+const BOARDS_PER_DAEMON: usize = 50;
 /// The board's side of the cable is in a namespace of its own.
 const HERE: &str = "10.79.0.1";
 const THERE: &str = "10.79.0.2";
@@ -383,19 +386,23 @@ pub(crate) fn announce_forever(arguments: &[String]) -> Result<()> {
         .into_iter()
         .find(|it| it.name == "lab0")
         .ok_or("the cable is gone")?;
-    let mut left = identities.len();
-    let tell = |_, event, _: &str| {
-        left -= usize::from(event == tcpctl_greeter::mdns::Event::Announced);
-        if left == 0 {
-            println!("announced");
-        }
-    };
-    let address = (THERE.parse()?, 24);
+    let left = Cell::new(identities.len());
+    let address = THERE.parse()?;
     runtime.block_on(async {
-        let never = std::future::pending();
-        let announcing = announce(&interface, address, link::PORT, &identities, never, tell);
+        let groups = identities.chunks(BOARDS_PER_DAEMON);
+        let announcing = groups.map(|boards| {
+            let announced = |_, _: &str| {
+                left.set(left.get() - 1);
+                if left.get() == 0 {
+                    println!("announced");
+                }
+            };
+            let never = std::future::pending();
+            announce(&interface, address, mdns::PORT, boards, never, announced)
+        });
+        let announcing = futures_util::future::try_join_all(announcing);
         tokio::select! {
-            ended = announcing => ended,
+            ended = announcing => ended.map(drop),
             ended = futures_util::future::try_join_all(listeners.into_iter().map(serve)) => ended.map(drop),
         }
     })?;

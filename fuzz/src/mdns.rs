@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tcpctl::mdns::directory::Directory;
 use tcpctl::mdns::message;
-use tcpctl::mdns::message::{Ask, DnsName};
+use tcpctl::mdns::message::{DnsName, Question};
 use tcpctl::sanitize;
 use tcpctl_greeter::mdns::{GROUP, Identity, PORT, Responder};
 
@@ -28,10 +28,10 @@ fn listen(data: &[u8]) {
             assert!(super::is_harmless(&sanitize::one_line(&name.to_string())));
         }
         if let Some(first) = names.first() {
-            let query = message::query(first, Ask::Everything, &names);
+            let query = message::query(first, Question::Everything);
             assert!(query.is_none_or(|query| query.len() <= 1500));
         }
-        directory.learn(Instant::now(), STRANGER.into(), answers);
+        directory.learn(Instant::now(), Some(STRANGER.into()), answers);
     }
 }
 

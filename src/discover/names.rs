@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use self::search::Search;
 use super::cache::{Cache, Remembered};
-use crate::mdns::link::PORT;
+use crate::mdns::PORT;
 
 /// How long the boards have to answer.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -148,6 +148,10 @@ async fn ask_on(
             break;
         }
         if again.is_some_and(|at| at <= now) {
+            if again != Some(begin) {
+                // A firewall may block the answers to our own port.
+                search.mdns.start_daemons();
+            }
             search.ask().await;
             again = repeats.next().map(|after| begin + *after);
         }

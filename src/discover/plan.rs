@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::probe::MAX_UNFORCED;
 use crate::cli::DiscoverArgs;
 use crate::failure::Failure;
+use crate::mdns;
 use crate::mdns::SERVICE_TYPE;
-use crate::mdns::link;
 use crate::mdns::message::DnsName;
 use crate::net::cidr::Cidr;
 use crate::output::human;
@@ -107,7 +107,7 @@ impl Plan {
             DnsName::of_text(&format!("{SERVICE_TYPE}.local")).as_ref() == Some(&service_type);
         Ok(Self {
             service_type: (!args.no_mdns).then_some(service_type),
-            mdns_port: link::PORT,
+            mdns_port: mdns::PORT,
             serial: match (args.no_serial, verbose) {
                 (true, _) => Serial::None,
                 (false, false) => Serial::Boards,

@@ -18,7 +18,7 @@ use super::registry::{Id, Reached, Registry};
 use super::report::{DiscoverReport, Status};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
-use crate::mdns::Mdns;
+use crate::mdns::{Browser, Purpose, Received};
 use crate::net::interfaces::Interface;
 use crate::serial::Port;
 use crate::sim::servers::ADDRESS;
@@ -94,7 +94,7 @@ pub struct Circumstances {
 /// A search that is running.
 pub struct Session<'p> {
     plan: &'p Plan,
-    mdns: Option<Mdns>,
+    mdns: Option<Browser>,
     registry: Registry,
     interfaces: Vec<Interface>,
     tasks: FuturesUnordered<Task>,
@@ -128,8 +128,11 @@ impl<'p> Session<'p> {
     pub fn new(plan: &'p Plan) -> Self {
         let now = Instant::now();
         let mdns = plan.service_type.as_ref().map(|service_type| {
-            let watching = plan.ending == Ending::Never;
-            Mdns::new(service_type.clone(), plan.mdns_port, watching)
+            let purpose = match plan.ending {
+                Ending::Never => Purpose::Watch,
+                Ending::After { .. } => Purpose::Search,
+            };
+            Browser::new(service_type.clone(), plan.mdns_port, purpose)
         });
         Self {
             plan,
@@ -210,11 +213,11 @@ impl<'p> Session<'p> {
             count: self.registry.count(),
             interrupted,
             circumstances: Circumstances {
-                hears_announcements: self.mdns.as_ref().is_none_or(Mdns::is_shared),
+                hears_announcements: self.mdns.as_ref().is_none_or(Browser::is_port_shared),
                 forbidden_interfaces: self
                     .mdns
                     .iter()
-                    .flat_map(Mdns::forbidden)
+                    .flat_map(Browser::blocked)
                     .map(|it| it.name.clone())
                     .collect(),
                 interfaces: self.interfaces,
@@ -269,7 +272,7 @@ impl<'p> Session<'p> {
             .mdns
             .as_ref()
             .filter(|mdns| mdns.has_links())
-            .map(Mdns::next_question);
+            .map(Browser::next_question);
         let probe = self
             .pace
             .as_ref()
@@ -308,7 +311,7 @@ impl<'p> Session<'p> {
     }
 }
 
-async fn receive(mdns: Option<&Mdns>) -> crate::mdns::link::Received {
+async fn receive(mdns: Option<&Browser>) -> Received {
     match mdns {
         Some(mdns) => mdns.receive().await,
         None => std::future::pending().await,

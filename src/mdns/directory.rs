@@ -1,71 +1,77 @@
-//! What the boards on one link have told of themselves: records in, services out.
+//! The services on one link: records in, services out.
 //!
-//! There are no sockets and no timers in here, and no lifetimes of records: who wants to know
-//! whether a board is still there asks it (see [`super`]).
+//! No sockets, no timers, and no record lifetimes: a board that lost power sends no goodbye, so
+//! whether it is still there is asked (see [`super`]).
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::message::{Answer, Ask, Data, DnsName};
+use super::message::{Answer, Data, DnsName, Question};
 
-/// Services that are kept. Beyond that there is no desk to put the boards on.
+/// Services that are kept.
 pub const MAX_SERVICES: usize = 4096;
-/// Services that one sender may tell of: a flood from one must not hide the others.
-const MAX_OF_ONE_SENDER: usize = 1024;
+/// Services that one sender may add, so that a flood from one does not hide the others.
+const MAX_PER_SENDER: usize = 1024;
 /// Addresses of one host.
 const MAX_ADDRESSES: usize = 16;
+/// Unconfirmed addresses that are asked in one round, and how often each.
+const MAX_UNCONFIRMED: usize = 64;
+const UNCONFIRMED_TRIES: u32 = 3;
 
-/// A service that can be connected to, as far as it says itself. All texts are from outside.
+/// A service that can be connected to. All texts are from the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// Its full name.
+    /// The full name.
     pub instance: DnsName,
-    /// Its host's name.
+    /// The host name.
     pub host: DnsName,
-    /// Its port.
+    /// The port.
     pub port: u16,
-    /// Its host's addresses, at least one.
+    /// The host's addresses, at least one.
     pub addresses: Vec<IpAddr>,
-    /// What it says of itself.
+    /// The TXT record.
     pub text: Vec<(String, String)>,
-    /// Who spoke of it last.
-    pub speaker: IpAddr,
+    /// The last host that answered for it, unless only the daemon knows it.
+    pub speaker: Option<IpAddr>,
 }
 
-/// What a link's boards have told.
+/// The services of one type on one link.
 #[derive(Debug)]
 pub struct Directory {
     service_type: DnsName,
     services: HashMap<DnsName, Entry>,
-    /// The addresses of the hosts that services are on; no others are kept.
+    /// The addresses of the services' hosts.
     hosts: HashMap<DnsName, Vec<IpAddr>>,
-    /// How many services each sender has told of first.
-    senders: HashMap<IpAddr, usize>,
+    /// How many services each sender added; `None` is the daemon.
+    senders: HashMap<Option<IpAddr>, usize>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    sender: IpAddr,
-    place: Option<(DnsName, u16)>,
+    sender: Option<IpAddr>,
+    /// The host name and the port.
+    location: Option<(DnsName, u16)>,
     text: Option<Vec<(String, String)>>,
-    heard: Instant,
-    speaker: IpAddr,
+    last_heard: Instant,
+    speaker: Option<IpAddr>,
+    /// How often it was asked while it had no speaker.
+    tries: u32,
 }
 
-/// What a message has changed.
+/// What a message changed.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct News {
-    /// Services of which something is new; they may not be complete yet.
+pub struct Changes {
+    /// Services with new records; they may still be incomplete.
     pub changed: HashSet<DnsName>,
-    /// Services that were heard of, changed or not.
+    /// Services that were mentioned, changed or not.
     pub heard: HashSet<DnsName>,
-    /// Services that say goodbye.
+    /// Services that said goodbye.
     pub leaving: HashSet<DnsName>,
 }
 
 impl Directory {
-    /// An empty directory of services of this type, such as `_tcpctl._tcp.local`.
+    /// An empty directory for a service type such as `_tcpctl._tcp.local`.
     pub fn new(service_type: DnsName) -> Self {
         Self {
             service_type,
@@ -75,14 +81,19 @@ impl Directory {
         }
     }
 
-    /// Takes in the records of one message.
-    pub fn learn(&mut self, now: Instant, sender: IpAddr, answers: Vec<Answer>) -> News {
-        let mut news = News::default();
+    /// Adds the records of one message; `sender` is `None` for those of the daemon.
+    pub fn learn(
+        &mut self,
+        now: Instant,
+        sender: Option<IpAddr>,
+        answers: Vec<Answer>,
+    ) -> Changes {
+        let mut changes = Changes::default();
         let mut addresses: HashMap<DnsName, Vec<IpAddr>> = HashMap::new();
         let mut has_moved = false;
         for Answer {
             owner,
-            goodbye,
+            is_goodbye,
             data,
         } in answers
         {
@@ -91,32 +102,32 @@ impl Directory {
                 Data::Instance(_) => continue,
                 Data::Service { .. } | Data::Text(_) => owner,
                 Data::Address(address) => {
-                    if !goodbye {
+                    if !is_goodbye {
                         addresses.entry(owner).or_default().push(*address);
                     }
                     continue;
                 }
             };
-            if !instance.is_under(&self.service_type, 1) {
+            if !instance.is_child_of(&self.service_type) {
                 continue;
             }
-            if goodbye {
+            if is_goodbye {
                 if self.services.contains_key(&instance) {
-                    news.leaving.insert(instance);
+                    changes.leaving.insert(instance);
                 }
                 continue;
             }
             let Some(entry) = self.entry(&instance, now, sender) else {
                 continue;
             };
-            entry.heard = now;
-            entry.speaker = sender;
+            entry.last_heard = now;
+            entry.speaker = sender.or(entry.speaker);
             let changed = match data {
                 Data::Service { host, port } => {
-                    let place = Some((host, port));
-                    let changed = entry.place != place;
-                    has_moved |= changed && entry.place.is_some();
-                    entry.place = place;
+                    let location = Some((host, port));
+                    let changed = entry.location != location;
+                    has_moved |= changed && entry.location.is_some();
+                    entry.location = location;
                     changed
                 }
                 Data::Text(text) => {
@@ -127,34 +138,33 @@ impl Directory {
                 }
                 Data::Instance(_) | Data::Address(_) => false,
             };
-            news.heard.insert(instance.clone());
+            changes.heard.insert(instance.clone());
             if changed {
-                news.changed.insert(instance);
+                changes.changed.insert(instance);
             }
         }
         if has_moved {
             self.forget_empty_hosts();
         }
-        self.learn_addresses(addresses, &mut news);
-        news
+        self.learn_addresses(addresses, &mut changes);
+        changes
     }
 
-    /// Forgets the hosts that no service is on any more: one that names another host with every
-    /// message would fill the memory.
+    /// Forgets hosts without services: a service that moves with every message would fill memory.
     fn forget_empty_hosts(&mut self) {
-        let places = self.services.values().filter_map(|it| it.place.as_ref());
-        let homes: HashSet<_> = places.map(|(host, _)| host).collect();
-        self.hosts.retain(|host, _| homes.contains(host));
+        let locations = self.services.values().filter_map(|it| it.location.as_ref());
+        let used: HashSet<_> = locations.map(|(host, _)| host).collect();
+        self.hosts.retain(|host, _| used.contains(host));
     }
 
-    /// A message tells all of a host's addresses of a family at once: they take the place of what
-    /// was known, so that a stale one gives way.
-    fn learn_addresses(&mut self, told: HashMap<DnsName, Vec<IpAddr>>, news: &mut News) {
-        for (host, addresses) in told {
+    /// A message has all of a host's addresses of a family: they replace the known ones, so that a
+    /// stale address goes away.
+    fn learn_addresses(&mut self, received: HashMap<DnsName, Vec<IpAddr>>, changes: &mut Changes) {
+        for (host, addresses) in received {
             let residents: Vec<_> = self
                 .services
                 .iter()
-                .filter(|(_, entry)| entry.place.as_ref().is_some_and(|(on, _)| *on == host))
+                .filter(|(_, entry)| entry.location.as_ref().is_some_and(|(on, _)| *on == host))
                 .map(|(instance, _)| instance.clone())
                 .collect();
             if residents.is_empty() {
@@ -171,40 +181,47 @@ impl Directory {
                     kept.push(address);
                 }
             }
-            // IPv4 first: it is what boards have; the order within is the sender's.
+            // IPv4 first, because boards have it; within a family, the sender's order.
             kept.sort_by_key(IpAddr::is_ipv6);
-            if *known != kept {
+            let is_same = known.len() == kept.len() && known.iter().all(|it| kept.contains(it));
+            if !is_same {
                 *known = kept;
-                news.changed.extend(residents);
+                changes.changed.extend(residents);
             }
         }
     }
 
-    fn entry(&mut self, instance: &DnsName, now: Instant, sender: IpAddr) -> Option<&mut Entry> {
+    fn entry(
+        &mut self,
+        instance: &DnsName,
+        now: Instant,
+        sender: Option<IpAddr>,
+    ) -> Option<&mut Entry> {
         if !self.services.contains_key(instance) {
-            let told = self.senders.entry(sender).or_default();
-            if *told >= MAX_OF_ONE_SENDER || self.services.len() >= MAX_SERVICES {
+            let added = self.senders.entry(sender).or_default();
+            if *added >= MAX_PER_SENDER || self.services.len() >= MAX_SERVICES {
                 return None;
             }
-            *told += 1;
+            *added += 1;
             self.services.insert(
                 instance.clone(),
                 Entry {
                     sender,
-                    place: None,
+                    location: None,
                     text: None,
-                    heard: now,
+                    last_heard: now,
                     speaker: sender,
+                    tries: 0,
                 },
             );
         }
         self.services.get_mut(instance)
     }
 
-    /// A service, once it has a place and an address: without, it is awaited.
+    /// A service, once it has a location and an address.
     pub fn service(&self, instance: &DnsName) -> Option<Service> {
         let entry = self.services.get(instance)?;
-        let (host, port) = entry.place.clone()?;
+        let (host, port) = entry.location.clone()?;
         let addresses = self.hosts.get(&host).filter(|known| !known.is_empty())?;
         Some(Service {
             instance: instance.clone(),
@@ -216,49 +233,64 @@ impl Directory {
         })
     }
 
-    /// When a service was heard of last.
-    pub fn heard(&self, instance: &DnsName) -> Option<Instant> {
-        self.services.get(instance).map(|entry| entry.heard)
+    /// When a service was last heard.
+    pub fn last_heard(&self, instance: &DnsName) -> Option<Instant> {
+        self.services.get(instance).map(|entry| entry.last_heard)
     }
 
-    /// Forgets a service that has left, and returns who spoke of it last.
+    /// Forgets a service, and returns the address to ask whether it is back.
     pub fn forget(&mut self, instance: &DnsName) -> Option<IpAddr> {
+        let address = self.service(instance).map(|it| it.addresses[0]);
         let entry = self.services.remove(instance)?;
-        if let Some(told) = self.senders.get_mut(&entry.sender) {
-            *told = told.saturating_sub(1);
-            if *told == 0 {
+        if let Some(added) = self.senders.get_mut(&entry.sender) {
+            *added = added.saturating_sub(1);
+            if *added == 0 {
                 self.senders.remove(&entry.sender);
             }
         }
-        if let Some((host, _)) = entry.place {
+        if let Some((host, _)) = entry.location {
             let others = self.services.values();
-            let mut places = others.filter_map(|entry| entry.place.as_ref());
-            if !places.any(|(on, _)| *on == host) {
+            let mut locations = others.filter_map(|entry| entry.location.as_ref());
+            if !locations.any(|(on, _)| *on == host) {
                 self.hosts.remove(&host);
             }
         }
-        Some(entry.speaker)
+        entry.speaker.or(address)
     }
 
-    /// Who speaks of services here.
-    pub fn speakers(&self) -> HashSet<IpAddr> {
-        self.services.values().map(|entry| entry.speaker).collect()
+    /// The hosts to ask by unicast: those that answered, and the addresses of some that only the
+    /// daemon knows. Of these only a few, and each only a few times: anyone can announce an address.
+    pub fn hosts_to_ask(&mut self) -> HashSet<IpAddr> {
+        let mut to_ask = HashSet::new();
+        let mut unconfirmed = 0;
+        for entry in self.services.values_mut() {
+            let address = match (&entry.speaker, &entry.location) {
+                (Some(speaker), _) => Some(*speaker),
+                (None, Some((host, _)))
+                    if entry.tries < UNCONFIRMED_TRIES && unconfirmed < MAX_UNCONFIRMED =>
+                {
+                    unconfirmed += 1;
+                    entry.tries += 1;
+                    self.hosts.get(host).and_then(|known| known.first().copied())
+                }
+                _ => None,
+            };
+            to_ask.extend(address);
+        }
+        to_ask
     }
 
-    /// Whether a service has not been heard of for so long, and is still awaited.
-    pub fn has_fallen_silent(&self, now: Instant, silent: Duration, given_up: Duration) -> bool {
-        self.services.values().any(|entry| {
-            let silence = now.saturating_duration_since(entry.heard);
-            silence >= silent && silence < given_up
-        })
+    /// Whether this host answered for a service.
+    pub fn has_speaker(&self, host: IpAddr) -> bool {
+        self.services.values().any(|it| it.speaker == Some(host))
     }
 
-    /// Forgets what has never become complete, and has not been heard of for so long.
+    /// Forgets services that are incomplete and were not heard for `silence`.
     pub fn prune(&mut self, now: Instant, silence: Duration) {
         let stale: Vec<_> = self
             .services
             .iter()
-            .filter(|(_, entry)| now.saturating_duration_since(entry.heard) > silence)
+            .filter(|(_, entry)| now.saturating_duration_since(entry.last_heard) > silence)
             .map(|(instance, _)| instance.clone())
             .filter(|instance| self.service(instance).is_none())
             .collect();
@@ -267,28 +299,23 @@ impl Directory {
         }
     }
 
-    /// All instances that are known of.
-    pub fn instances(&self) -> impl Iterator<Item = &DnsName> {
-        self.services.keys()
-    }
-
-    /// What has to be asked so that the services become complete, `limit` questions at the most.
-    pub fn missing(&self, limit: usize) -> Vec<(DnsName, Ask)> {
+    /// At most `limit` questions whose answers complete the services.
+    pub fn missing(&self, limit: usize) -> Vec<(DnsName, Question)> {
         let mut questions = Vec::new();
         let mut asked = HashSet::new();
         for (instance, entry) in &self.services {
             if questions.len() >= limit {
                 break;
             }
-            match &entry.place {
+            match &entry.location {
                 Some((host, _)) if !self.hosts.contains_key(host) => {
                     if asked.insert(host) {
-                        questions.push((host.clone(), Ask::V4));
-                        questions.push((host.clone(), Ask::V6));
+                        questions.push((host.clone(), Question::V4));
+                        questions.push((host.clone(), Question::V6));
                     }
                 }
                 Some(_) if entry.text.is_some() => {}
-                _ => questions.push((instance.clone(), Ask::Everything)),
+                _ => questions.push((instance.clone(), Question::Everything)),
             }
         }
         questions

@@ -1,8 +1,7 @@
-//! DNS messages as a querier needs them: questions written, answers read.
+//! DNS messages: queries written, answers parsed.
 //!
-//! Whoever is on the network may send anything: what does not parse ends the message there, and
-//! what came before it counts. The parser follows compression pointers backwards only, so a loop of
-//! them ends.
+//! Anyone on the network may send anything: parsing stops at the first record that is malformed and
+//! keeps those before it. Compression pointers are only followed backwards, so a loop of them ends.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -13,27 +12,26 @@ use domain::base::name::Label;
 use domain::base::{Message, MessageBuilder, Name, ParsedName, Rtype, ToName, Ttl};
 use domain::rdata::{A, Aaaa, Ptr, Srv, Txt};
 
-/// No mDNS message is longer, in bytes (RFC 6762 §17).
+/// The longest mDNS message, in bytes (RFC 6762 §17).
 pub const MAX_MESSAGE: usize = 9000;
-/// Records that are looked at in one message; a short one has a few.
+/// Records that are read from one message.
 const MAX_RECORDS: usize = 256;
-/// The longest query, bytes: with the headers of IPv6 and UDP it fits into an Ethernet frame.
-const MAX_QUERY: usize = 1400;
-/// In a record's class: the whole of what was known before is to be forgotten (RFC 6762 §10.2).
-const TOP_BIT: u16 = 0x8000;
+/// Pairs that are read from a TXT record; a board has five.
+pub(super) const MAX_TEXT_PAIRS: usize = 16;
+/// The cache-flush bit of a record's class (RFC 6762 §10.2).
+const CACHE_FLUSH: u16 = 0x8000;
 
 type Parsed<'p> = ParsedName<&'p [u8]>;
 
-/// A domain name; the case of ASCII letters makes no difference.
+/// A domain name, compared without regard to ASCII case.
 #[derive(Clone)]
 pub struct DnsName(Name<Vec<u8>>);
 
 impl DnsName {
-    /// The name of these labels, without the root.
+    /// The name with these labels, the root left out.
     pub fn new<'l>(labels: impl IntoIterator<Item = &'l [u8]>) -> Option<Self> {
         let mut bytes = Vec::new();
         for label in labels {
-            // An empty label would be the root.
             let length = u8::try_from(label.len())
                 .ok()
                 .filter(|l| (1..=63).contains(l))?;
@@ -44,16 +42,22 @@ impl DnsName {
         Name::from_octets(bytes).ok().map(Self)
     }
 
-    /// The name of a text whose labels are separated by dots.
+    /// Parses labels that are separated by dots.
     pub fn of_text(text: &str) -> Option<Self> {
         Self::new(text.trim_end_matches('.').split('.').map(str::as_bytes))
+    }
+
+    /// This name with a label before it.
+    pub fn child(&self, label: &[u8]) -> Option<Self> {
+        let labels = self.0.iter().filter(|label| !label.is_root());
+        Self::new(std::iter::once(label).chain(labels.map(Label::as_slice)))
     }
 
     fn parsed(name: &impl ToName) -> Self {
         Self(name.to_name())
     }
 
-    /// The first label as text: of a service instance, what people call it.
+    /// The first label as text: for a service instance, the name that users see.
     pub fn first(&self) -> String {
         let first = self
             .0
@@ -64,9 +68,9 @@ impl DnsName {
         String::from_utf8_lossy(first).into_owned()
     }
 
-    /// Whether the name ends in all labels of `other`, and has `more` labels before them.
-    pub fn is_under(&self, other: &Self, more: usize) -> bool {
-        self.0.ends_with(&other.0) && self.0.label_count() == other.0.label_count() + more
+    /// Whether the name is `parent` with one label before it.
+    pub fn is_child_of(&self, parent: &Self) -> bool {
+        self.0.ends_with(&parent.0) && self.0.label_count() == parent.0.label_count() + 1
     }
 }
 
@@ -84,7 +88,7 @@ impl Hash for DnsName {
     }
 }
 
-/// Without the dot of the root. Not to be shown without escaping.
+/// Without the final dot. Escape it before a terminal sees it.
 impl fmt::Display for DnsName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, label) in self.0.iter().filter(|label| !label.is_root()).enumerate() {
@@ -101,82 +105,68 @@ impl fmt::Debug for DnsName {
     }
 }
 
-/// One record of an answer.
+/// A record of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Whose record it is.
+    /// The owner name.
     pub owner: DnsName,
-    /// Whether its owner takes it back (TTL 0, RFC 6762 §10.1).
-    pub goodbye: bool,
-    /// What it says.
+    /// Whether the record is withdrawn (TTL 0, RFC 6762 §10.1).
+    pub is_goodbye: bool,
+    /// The record's data.
     pub data: Data,
 }
 
-/// What a record says.
+/// The data of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Data {
-    /// There is an instance of this name.
+    /// PTR: the name of an instance.
     Instance(DnsName),
-    /// The service is there.
+    /// SRV: where an instance is.
     Service {
-        /// The host's name.
+        /// The host name.
         host: DnsName,
         /// The port.
         port: u16,
     },
-    /// What the service says of itself: keys in lower case, values as text.
+    /// TXT: keys in lower case, and values.
     Text(Vec<(String, String)>),
-    /// The host has this address.
+    /// A or AAAA: an address of the host.
     Address(IpAddr),
 }
 
-/// What to ask for.
+/// The type of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
-    /// The instances of a service type.
+pub enum Question {
+    /// PTR: the instances of a service type.
     Instances,
-    /// Everything about an instance.
+    /// ANY: all records of an instance.
     Everything,
-    /// A host's IPv4 addresses.
+    /// A: the IPv4 addresses of a host.
     V4,
-    /// A host's IPv6 addresses.
+    /// AAAA: the IPv6 addresses of a host.
     V6,
 }
 
-impl Ask {
-    const fn rtype(self) -> Rtype {
-        match self {
-            Self::Instances => Rtype::PTR,
-            Self::Everything => Rtype::ANY,
-            Self::V4 => Rtype::A,
-            Self::V6 => Rtype::AAAA,
-        }
-    }
+/// A query with one question and a random ID: python-zeroconf drops a query that repeats the ID of
+/// one in the last second.
+pub fn query(name: &DnsName, question: Question) -> Option<Vec<u8>> {
+    let rtype = match question {
+        Question::Instances => Rtype::PTR,
+        Question::Everything => Rtype::ANY,
+        Question::V4 => Rtype::A,
+        Question::V6 => Rtype::AAAA,
+    };
+    let mut builder = MessageBuilder::new_vec();
+    let [high, low, ..] = getrandom::u32().unwrap_or_default().to_ne_bytes();
+    builder
+        .header_mut()
+        .set_id(u16::from_ne_bytes([high, low]));
+    let mut builder = builder.question();
+    builder.push((&name.0, rtype, Class::IN)).ok()?;
+    Some(builder.finish())
 }
 
-/// A query for one thing. `known` are the instances that need no answer (RFC 6762 §7.1): those that
-/// fit into one frame are named.
-pub fn query<'n>(
-    name: &DnsName,
-    ask: Ask,
-    known: impl IntoIterator<Item = &'n DnsName>,
-) -> Option<Vec<u8>> {
-    let mut builder = MessageBuilder::new_vec().question();
-    builder.push((&name.0, ask.rtype(), Class::IN)).ok()?;
-    let mut answers = builder.answer();
-    for instance in known {
-        // Half of what greeter gives them: nobody takes it for older (75 minutes, RFC 6762 §10).
-        let data = Ptr::new(&instance.0);
-        let record = (&name.0, Class::IN, Ttl::from_secs(2_400), data);
-        let full = answers.as_slice().len() + instance.0.as_slice().len() + 64 > MAX_QUERY;
-        if full || answers.push(record).is_err() {
-            break;
-        }
-    }
-    Some(answers.finish())
-}
-
-/// The records of a response; of a query, and of what is none of both, none.
+/// The records of a response; none for a query or a malformed message.
 pub fn answers(packet: &[u8]) -> Vec<Answer> {
     let mut found = Vec::new();
     if packet.len() > MAX_MESSAGE {
@@ -189,14 +179,11 @@ pub fn answers(packet: &[u8]) -> Vec<Answer> {
     if !header.qr() || header.opcode() != Opcode::QUERY || header.rcode() != Rcode::NOERROR {
         return found;
     }
-    for (looked_at, record) in message.iter().enumerate() {
+    for record in message.iter().take(MAX_RECORDS) {
         let Ok((record, _)) = record else {
             break;
         };
-        if looked_at >= MAX_RECORDS {
-            break;
-        }
-        if record.class().to_int() & !TOP_BIT != Class::IN.to_int() {
+        if record.class().to_int() & !CACHE_FLUSH != Class::IN.to_int() {
             continue;
         }
         let data = match record.rtype() {
@@ -233,7 +220,7 @@ pub fn answers(packet: &[u8]) -> Vec<Answer> {
         if let Some(data) = data {
             found.push(Answer {
                 owner: DnsName::parsed(&record.owner()),
-                goodbye: record.ttl() == Ttl::ZERO,
+                is_goodbye: record.ttl() == Ttl::ZERO,
                 data,
             });
         }
@@ -241,12 +228,10 @@ pub fn answers(packet: &[u8]) -> Vec<Answer> {
     found
 }
 
-/// The pairs of a TXT record; the first of a key counts (RFC 6763 §6.4).
+/// The pairs of a TXT record. Of equal keys the first one counts (RFC 6763 §6.4).
 fn pairs(text: &Txt<&[u8]>) -> Vec<(String, String)> {
-    /// The keys that are used, and as many again.
-    const MAX_PAIRS: usize = 16;
     let mut pairs: Vec<(String, String)> = Vec::new();
-    for string in text.iter().take(MAX_PAIRS) {
+    for string in text.iter().take(MAX_TEXT_PAIRS) {
         let string = String::from_utf8_lossy(string);
         let Some((key, value)) = string.split_once('=') else {
             continue;
@@ -282,13 +267,14 @@ mod tests {
     }
 
     #[test]
-    fn names_are_equal_in_any_case_and_know_their_parts() {
+    fn names_compare_without_case_and_know_their_parts() {
         let ty = name("_tcpctl._tcp.local");
         let board = name("Board._TCPCTL._tcp.local.");
         assert_eq!(board, name("board._tcpctl._tcp.LOCAL"));
-        assert!(board.is_under(&ty, 1));
-        assert!(!ty.is_under(&ty, 1));
-        assert!(!name("a.b._tcpctl._tcp.local").is_under(&ty, 1));
+        assert!(board.is_child_of(&ty));
+        assert_eq!(ty.child(b"Board"), Some(board.clone()));
+        assert!(!ty.is_child_of(&ty));
+        assert!(!name("a.b._tcpctl._tcp.local").is_child_of(&ty));
         assert_eq!(board.first(), "Board");
         assert_eq!(board.to_string(), "Board._TCPCTL._tcp.local");
         assert!(DnsName::of_text("a..b").is_none());
@@ -297,43 +283,40 @@ mod tests {
     }
 
     #[test]
-    fn a_query_says_what_is_known_and_stays_one_frame() {
+    fn a_query_has_one_question_and_an_id_of_its_own() {
         let ty = name("_tcpctl._tcp.local");
-        let known: Vec<_> = (0..200)
-            .map(|number| name(&format!("board-{number}._tcpctl._tcp.local")))
+        let packets: Vec<_> = (0..8)
+            .map(|_| query(&ty, Question::Instances).unwrap())
             .collect();
-        let packet = query(&ty, Ask::Instances, &known).unwrap();
-        assert!(packet.len() <= 1500, "{}", packet.len());
-        let message = Message::from_octets(&packet[..]).unwrap();
-        let question = message.sole_question().unwrap();
-        assert_eq!(question.qtype(), Rtype::PTR);
-        assert!(message.header_counts().ancount() > 10);
-        assert!(answers(&packet).is_empty(), "a query answers nothing");
+        let message = Message::from_octets(&packets[0][..]).unwrap();
+        assert_eq!(message.sole_question().unwrap().qtype(), Rtype::PTR);
+        assert!(packets.iter().any(|packet| packet[..2] != packets[0][..2]));
+        assert!(answers(&packets[0]).is_empty(), "a query answers nothing");
     }
 
     #[test]
-    fn a_goodbye_and_an_escape_sequence_are_read_as_they_are() {
+    fn goodbyes_and_escape_sequences_are_kept_as_sent() {
         let evil = b"\x08\x1b[2J\x07hey";
         let owner = [&evil[..], b"\x05local\x00"].concat();
         let found = answers(&response(&owner, 1, 0, &[10, 0, 0, 7]));
         let [answer] = &found[..] else {
             panic!("{found:?}")
         };
-        assert!(answer.goodbye);
+        assert!(answer.is_goodbye);
         assert_eq!(answer.data, Data::Address("10.0.0.7".parse().unwrap()));
         assert_eq!(answer.owner.first(), "\u{1b}[2J\u{7}hey");
     }
 
     #[test]
-    fn a_loop_of_pointers_ends() {
-        // The name at 12 points at itself, then at its successor, then past the end.
+    fn pointer_loops_end() {
+        // At itself, at its second byte, past the end.
         for pointer in [[0xc0, 12], [0xc0, 13], [0xff, 0xff]] {
             assert!(answers(&response(&pointer, 1, 120, &[10, 0, 0, 7])).is_empty());
         }
     }
 
     #[test]
-    fn a_text_longer_than_any_message_is_not_looked_at() {
+    fn an_oversized_message_is_ignored() {
         let packet = response(b"\x01a\x00", 16, 120, &vec![0; 64_000]);
         assert!(answers(&packet).is_empty());
         let many = [b"\x03k=v".repeat(1000), b"\x04zz=1".to_vec()].concat();
@@ -344,7 +327,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        fn any_bytes_parse(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
             let mut packet = bytes;
             if packet.len() > 3 {
                 packet[2] = 0x84;

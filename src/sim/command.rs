@@ -9,7 +9,6 @@ use tcpctl_settings::HostName;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::announce;
 use super::board::{self, MacAddress};
 use super::event::{self, BoardEvent, Events};
 use super::plan::{Exposure, Plan};
@@ -21,7 +20,8 @@ use crate::cli::SimArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::mdns::link;
+use crate::mdns;
+use crate::mdns::announce::announce;
 use crate::net::interfaces;
 use crate::net::interfaces::Interface;
 use crate::output::Output;
@@ -87,7 +87,7 @@ fn run_relay(
 
 /// A board's places on the mDNS of this computer's networks; none, if it is not to be announced.
 struct Announced {
-    places: Vec<(Interface, (Ipv4Addr, u8))>,
+    places: Vec<(Interface, Ipv4Addr)>,
     port: u16,
     mode: String,
     mac: MacAddress,
@@ -105,16 +105,16 @@ impl Announced {
                     .iter()
                     .copied()
                     // All of 127/8 is the loopback's (RFC 1122 section 3.2.1.3).
-                    .find_map(|(own, prefix)| match own {
-                        _ if own == listen || listen.is_unspecified() => Some((own, prefix)),
-                        _ if own.is_loopback() && listen.is_loopback() => Some((listen, prefix)),
+                    .find_map(|(own, _)| match own {
+                        _ if own == listen || listen.is_unspecified() => Some(own),
+                        _ if own.is_loopback() && listen.is_loopback() => Some(listen),
                         _ => None,
                     });
                 places.extend(reached.map(|reached| (interface, reached)));
             }
             // What can't be announced is said before the board is there.
             for (interface, _) in &places {
-                link::shared_v4(interface, link::PORT).map_err(|error| no_announcement(&error))?;
+                mdns::check(interface, mdns::PORT).map_err(|error| no_announcement(&error))?;
             }
         }
         Ok(Self {
@@ -134,7 +134,7 @@ impl Announced {
             let mut stop = stop.clone();
             let identity = &identity;
             async move {
-                let tell = |_, _, name: &str| {
+                let announced = |_, name: &str| {
                     // A console that nobody reads stops no board.
                     let _ = names.try_send(BoardEvent::Named {
                         host_name: name.to_owned(),
@@ -145,7 +145,7 @@ impl Announced {
                     let _ = stop.changed().await;
                 };
                 let identities = std::slice::from_ref(identity);
-                announce::announce(interface, *address, link::PORT, identities, stop, tell).await
+                announce(interface, *address, mdns::PORT, identities, stop, announced).await
             }
         });
         let ended = futures_util::future::join_all(announcing).await;

@@ -1,4 +1,4 @@
-//! One name that the boards are asked for, and what comes back.
+//! The search for one name.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -7,24 +7,26 @@ use std::time::SystemTime;
 use super::{Wanted, label, with_port};
 use crate::discover::cache::Remembered;
 use crate::discover::registry::{Key, Registry, Sighting};
-use crate::mdns::SERVICE_TYPE;
 use crate::mdns::directory::Service;
-use crate::mdns::link::Received;
-use crate::mdns::message;
-use crate::mdns::message::{Ask, Data, DnsName};
-use crate::mdns::{Mdns, MdnsEvent, Origin};
+use crate::mdns::message::{DnsName, Question};
+use crate::mdns::{
+    Browser, MdnsEvent, Origin, Purpose, Received, SERVICE_TYPE, socket_addresses,
+};
 use crate::net::interfaces;
 use crate::serial;
 use crate::target::DEFAULT_PORT;
 
-/// One name that is being asked for.
+/// The most addresses of a host on one interface.
+const MAX_ADDRESSES: usize = 16;
+
+/// A search for the board or the host of one name.
 pub(super) struct Search {
-    pub(super) mdns: Mdns,
+    pub(super) mdns: Browser,
     registry: Registry,
     instance: DnsName,
-    /// Its host's name, where the name can be one.
+    /// The name as a host name, where it can be one.
     host: Option<DnsName>,
-    /// What the host itself says, by interface.
+    /// The host's addresses by interface.
     hosts: HashMap<u32, Vec<IpAddr>>,
 }
 
@@ -32,14 +34,14 @@ impl Search {
     pub(super) fn new(port: u16, wanted: &Wanted<'_>) -> Option<Self> {
         let label = label(wanted.host);
         let service_type = DnsName::of_text(&format!("{SERVICE_TYPE}.local"))?;
-        let instance = DnsName::new([label.as_bytes(), b"_tcpctl", b"_tcp", b"local"])?;
+        let instance = service_type.child(label.as_bytes())?;
         let host = DnsName::of_text(&format!("{label}.local"));
         let mut interfaces = interfaces::list().unwrap_or_default();
         if let Some(only) = wanted.interface {
             interfaces.retain(|it| it.name == only);
         }
-        let mut mdns = Mdns::new(service_type, port, false);
-        mdns.use_interfaces(interfaces);
+        let mut mdns = Browser::new(service_type, port, Purpose::Lookup).with_host(host.clone());
+        mdns.use_interfaces(&interfaces);
         Some(Self {
             mdns,
             registry: Registry::default(),
@@ -50,36 +52,30 @@ impl Search {
     }
 
     pub(super) async fn ask(&self) {
-        self.mdns.ask_for(&self.instance, Ask::Everything).await;
+        self.mdns.ask_for(&self.instance, Question::Everything).await;
         if let Some(host) = &self.host {
-            self.mdns.ask_for(host, Ask::V4).await;
-            self.mdns.ask_for(host, Ask::V6).await;
+            self.mdns.ask_for(host, Question::V4).await;
+            self.mdns.ask_for(host, Question::V6).await;
         }
     }
 
-    /// Takes in a datagram; says whether there is an answer now.
+    /// Takes in what arrived; returns whether the name is known now.
     pub(super) async fn learn(&mut self, received: Received) -> bool {
-        if !self.mdns.is_from_link(&received) {
-            return false;
-        }
-        let interface = received.interface;
-        for answer in message::answers(&received.bytes) {
-            if let Data::Address(address) = answer.data
-                && Some(&answer.owner) == self.host.as_ref()
-                && !answer.goodbye
-                && self.mdns.is_credible(interface, address)
-            {
-                let known = self.hosts.entry(interface).or_default();
-                if !known.contains(&address) && known.len() < 16 {
-                    known.push(address);
-                }
-            }
-        }
         for event in self.mdns.learn(received).await {
-            if let MdnsEvent::Found(origin, service) = event
-                && (service.instance == self.instance || Some(&service.host) == self.host.as_ref())
-            {
-                self.see(origin, &service);
+            match event {
+                MdnsEvent::Found(origin, service)
+                    if service.instance == self.instance
+                        || Some(&service.host) == self.host.as_ref() =>
+                {
+                    self.see(origin, &service);
+                }
+                MdnsEvent::Host(interface, address) => {
+                    let known = self.hosts.entry(interface).or_default();
+                    if !known.contains(&address) && known.len() < MAX_ADDRESSES {
+                        known.push(address);
+                    }
+                }
+                _ => {}
             }
         }
         !self.hosts.is_empty() || self.registry.boards().next().is_some()
@@ -91,7 +87,7 @@ impl Search {
         let sighting = Sighting {
             name: Some(service.instance.first()),
             host: Some(service.host.to_string()),
-            addresses: Mdns::addresses(service, origin.interface),
+            addresses: socket_addresses(service, origin.interface),
             mac: mac.and_then(|(_, mac)| serial::mac_address(mac)),
             interface: interface.map(|it| it.name.clone()),
             ..Sighting::new(Key::Mdns(origin))
@@ -190,6 +186,7 @@ fn ambiguous(several: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mdns::Packet;
 
     #[test]
     fn only_who_is_on_the_link_and_speaks_from_its_port_says_where_a_host_is() {
@@ -209,12 +206,11 @@ mod tests {
         let bytes = [&[0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0], &record[..]].concat();
         let hears = async |from: SocketAddr| {
             let mut search = Search::new(port, &wanted).unwrap();
-            let received = Received {
+            let received = Received::Packet(Packet {
                 interface: loopback.index,
                 from,
                 bytes: bytes.clone(),
-                to_all: false,
-            };
+            });
             (
                 search.learn(received).await,
                 search.conclude(&wanted).is_ok(),

@@ -35,7 +35,7 @@ impl Session<'_> {
         self.interfaces.clone_from(&interfaces);
         self.forget_links();
         if let Some(mdns) = &mut self.mdns {
-            for (name, error) in mdns.use_interfaces(interfaces) {
+            for (name, error) in mdns.use_interfaces(&interfaces) {
                 let name = sanitize::one_line(&name);
                 self.problem(format!("no mDNS on interface {name}: {error}"));
             }

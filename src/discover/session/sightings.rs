@@ -10,14 +10,15 @@ use crate::discover::plan::Ending;
 use crate::discover::registry::{Id, Key, Reached, Sighting};
 use crate::discover::report::Status;
 use crate::mdns::directory::Service;
-use crate::mdns::{Mdns, MdnsEvent, Origin};
+use crate::mdns::{MdnsEvent, Origin, socket_addresses};
 use crate::serial;
 
 impl Session<'_> {
     pub(super) fn heard(&mut self, event: MdnsEvent) {
         match event {
             MdnsEvent::Found(origin, service) => {
-                let word = if service.addresses.contains(&service.speaker) {
+                let speaker = service.speaker.as_ref();
+                let word = if speaker.is_some_and(|it| service.addresses.contains(it)) {
                     Word::Own
                 } else {
                     Word::Hearsay
@@ -25,6 +26,7 @@ impl Session<'_> {
                 let sighting = self.sighting(origin, &service);
                 self.see(sighting, word);
             }
+            MdnsEvent::Host(..) => {}
             // Anybody can say goodbye in another's name: the board is asked itself.
             MdnsEvent::Leaving(origin) => {
                 let board = self.registry.seen_by(&Key::Mdns(origin)).map(|it| it.id);
@@ -47,7 +49,7 @@ impl Session<'_> {
         Sighting {
             name: Some(service.instance.first()),
             host: Some(service.host.to_string()),
-            addresses: Mdns::addresses(service, origin.interface),
+            addresses: socket_addresses(service, origin.interface),
             chip: text("chip"),
             mode: text("mode"),
             firmware: text("fw"),

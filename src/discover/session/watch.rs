@@ -8,7 +8,7 @@ use crate::discover::connections::{Way, Word};
 use crate::discover::probe::Pace;
 use crate::discover::registry::{Id, Key};
 use crate::discover::report::Status;
-use crate::mdns::{Origin, SUSPECT};
+use crate::mdns::{Origin, SUSPECT_AFTER};
 
 impl Session<'_> {
     /// Connects to those that have fallen silent, or that can't be asked in another way.
@@ -16,10 +16,10 @@ impl Session<'_> {
         let mut silent = Vec::new();
         let mut stale = Vec::new();
         for board in self.registry.boards() {
-            let heard = |origin: &Origin| self.mdns.as_ref()?.heard(origin);
+            let heard = |origin: &Origin| self.mdns.as_ref()?.last_heard(origin);
             let last = board.origins().filter_map(heard).max();
             let silence = last.map(|at| now.saturating_duration_since(at));
-            if silence.is_none_or(|it| it > SUSPECT) {
+            if silence.is_none_or(|it| it > SUSPECT_AFTER) {
                 let checked = self.checked.get(&board.id);
                 let recently = checked.is_some_and(|at| now.duration_since(*at) < CHECK);
                 if board.is_told() && !board.addresses().is_empty() && !recently {
@@ -55,9 +55,9 @@ impl Session<'_> {
         let links: Vec<_> = silent.origins().map(|origin| origin.interface).collect();
         self.registry.boards().any(|other| {
             let speaks = |origin: &Origin| {
-                let heard = self.mdns.as_ref().and_then(|mdns| mdns.heard(origin));
+                let heard = self.mdns.as_ref().and_then(|mdns| mdns.last_heard(origin));
                 links.contains(&origin.interface)
-                    && heard.is_some_and(|at| now.saturating_duration_since(at) <= SUSPECT)
+                    && heard.is_some_and(|at| now.saturating_duration_since(at) <= SUSPECT_AFTER)
             };
             let is_there = || other.addresses().iter().any(|it| addresses.contains(it));
             other.id != id && other.origins().any(speaks) && is_there()

@@ -1,11 +1,12 @@
 #![cfg(target_os = "linux")]
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tcpctl::discover::report::Status;
-use tcpctl::mdns::link;
+
+use socket2::{Domain, Socket, Type};
 
 use super::network::{Board, Network, after, server};
 use crate::common::hostile_packets::packets;
@@ -14,7 +15,12 @@ use crate::common::hostile_packets::packets;
 fn hostile_packets_harm_neither_the_terminal_nor_the_others() {
     let network = Network::new();
     let (port, connections) = server();
-    let socket = link::shared_v4(&network.loopback, network.port).unwrap();
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
+    let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), network.port);
+    socket.bind(&address.into()).unwrap();
     let group = SocketAddrV4::new(Ipv4Addr::new(224, 0, 0, 251), network.port);
     let sender = std::thread::spawn(move || {
         for _ in 0..20 {

@@ -7,12 +7,15 @@ use std::time::Duration;
 use tcpctl::discover::plan::{Ending, Plan, Serial};
 use tcpctl::discover::report::DiscoverReport;
 use tcpctl::discover::session::{Found, Session};
+use tcpctl::mdns::announce::announce;
 use tcpctl::mdns::message::DnsName;
 use tcpctl::net::interfaces;
 use tcpctl::net::interfaces::Interface;
-use tcpctl::sim::announce::announce;
-use tcpctl_greeter::mdns::{Event, Identity};
+use tcpctl_greeter::mdns::Identity;
 use tokio::sync::{Notify, watch};
+
+/// A daemon reports at most 100 events at a time.
+const BOARDS_PER_DAEMON: usize = 50;
 
 /// A network of one test: the loopback, with a port of mDNS that is the test's alone.
 pub(crate) struct Network {
@@ -89,26 +92,19 @@ impl Network {
             let established = Cell::new(0);
             let notice = Notify::new();
             let total: usize = announcers.iter().map(|boards| boards.len()).sum();
-            let announcing = announcers.iter().map(|boards| {
+            let groups = announcers.iter().flat_map(|boards| boards.chunks(BOARDS_PER_DAEMON));
+            let announcing = groups.map(|boards| {
                 let mut stopped = stopped.clone();
                 let (established, notice) = (&established, &notice);
                 async move {
                     let identities: Vec<_> = boards.iter().map(Board::identity).collect();
-                    let tell = |_, event, _: &str| {
-                        established.set(established.get() + usize::from(event == Event::Announced));
+                    let announced = |_, _: &str| {
+                        established.set(established.get() + 1);
                         notice.notify_one();
                     };
                     let stopped = async { drop(stopped.changed().await) };
-                    let address = (Ipv4Addr::LOCALHOST, 8);
-                    announce(
-                        &self.loopback,
-                        address,
-                        self.port,
-                        &identities,
-                        stopped,
-                        tell,
-                    )
-                    .await
+                    let (loopback, address) = (&self.loopback, Ipv4Addr::LOCALHOST);
+                    announce(loopback, address, self.port, &identities, stopped, announced).await
                 }
             });
             let searching = async {

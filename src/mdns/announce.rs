@@ -1,0 +1,153 @@
+//! Boards of this computer on its networks.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use mdns_sd::{DaemonEvent, Error, ServiceDaemon, ServiceInfo};
+use tcpctl_greeter::mdns::Identity;
+
+use super::{SERVICE_TYPE, check, daemon};
+use crate::net::interfaces::Interface;
+
+/// How long the goodbye may take.
+const GOODBYE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long to wait before a command is repeated that the daemon has no room for.
+const RETRY_DELAY: Duration = Duration::from_millis(5);
+
+/// Announces boards on one interface until `stop`, and then says goodbye for them.
+///
+/// `address` is where they are reached, and `port` that of mDNS. `announced` gets the number of a
+/// board and its host name, once that is known to be unique; a conflict changes the name.
+///
+/// # Errors
+/// See [`check`].
+pub async fn announce(
+    interface: &Interface,
+    address: Ipv4Addr,
+    port: u16,
+    boards: &[Identity<'_>],
+    stop: impl Future<Output = ()>,
+    mut announced: impl FnMut(usize, &str),
+) -> io::Result<()> {
+    check(interface, port)?;
+    let daemon = daemon::on_interface(interface.index, port).map_err(io::Error::other)?;
+    let announcing = async {
+        let events = daemon.monitor()?;
+        let mut names: Vec<_> = boards.iter().map(|board| Name::new(board.hostname)).collect();
+        register_all(&daemon, boards, &names, address).await?;
+        // Without a daemon nothing changes any more.
+        while let Ok(event) = events.recv_async().await {
+            match event {
+                DaemonEvent::Announce(full_name, _) => {
+                    let mut names = names.iter_mut().enumerate();
+                    let name = names.find(|(_, it)| !it.is_reported && it.is_in(&full_name));
+                    if let Some((number, name)) = name {
+                        name.is_reported = true;
+                        announced(number, &name.current);
+                    }
+                }
+                // The interface was not up yet, or has changed.
+                DaemonEvent::IpAdd(IpAddr::V4(_)) => {
+                    register_all(&daemon, boards, &names, address).await?;
+                }
+                DaemonEvent::NameChange(change) => {
+                    let changed = names.iter_mut().zip(boards);
+                    let mut changed = changed.filter(|(it, _)| it.is_in(&change.original));
+                    if let Some((name, board)) = changed.next() {
+                        // Its own choice is "name (2)", which is no host name.
+                        daemon.unregister(&name.full())?;
+                        name.change(board.hostname);
+                        register(&daemon, board, &name.current, address).await?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok::<(), Error>(())
+    };
+    let result = tokio::select! {
+        result = announcing => result,
+        () = stop => Ok(()),
+    };
+    if let Ok(ended) = daemon.shutdown() {
+        let _ = tokio::time::timeout(GOODBYE_TIMEOUT, ended.recv_async()).await;
+    }
+    result.map_err(io::Error::other)
+}
+
+/// The name of a board, and how often it changed.
+struct Name {
+    current: String,
+    number: u32,
+    is_reported: bool,
+}
+
+impl Name {
+    fn new(name: &str) -> Self {
+        Self {
+            current: name.to_owned(),
+            number: 1,
+            is_reported: false,
+        }
+    }
+
+    fn full(&self) -> String {
+        format!("{}.{SERVICE_TYPE}.local.", self.current)
+    }
+
+    /// Whether it is the first label of a service's or a host's name.
+    fn is_in(&self, full_name: &str) -> bool {
+        let domain = full_name.strip_prefix(&self.current);
+        domain.is_some_and(|it| it == ".local." || it == format!(".{SERVICE_TYPE}.local."))
+    }
+
+    /// Takes the next name, as the firmware does.
+    fn change(&mut self, name: &str) {
+        self.number += 1;
+        let suffix = format!("-{}", self.number);
+        // The longest label (RFC 1035 §2.3.4).
+        let end = name.floor_char_boundary(63 - suffix.len());
+        self.current = format!("{}{suffix}", &name[..end.min(name.len())]);
+        self.is_reported = false;
+    }
+}
+
+async fn register_all(
+    daemon: &ServiceDaemon,
+    boards: &[Identity<'_>],
+    names: &[Name],
+    address: Ipv4Addr,
+) -> Result<(), Error> {
+    for (board, name) in boards.iter().zip(names) {
+        register(daemon, board, &name.current, address).await?;
+    }
+    Ok(())
+}
+
+async fn register(
+    daemon: &ServiceDaemon,
+    board: &Identity<'_>,
+    name: &str,
+    address: Ipv4Addr,
+) -> Result<(), Error> {
+    let mac = board.mac.map(|byte| format!("{byte:02x}")).join(":");
+    // `txtvers` first (RFC 6763 §6.7).
+    let text = [
+        ("txtvers", "1"),
+        ("chip", board.chip),
+        ("mode", board.mode),
+        ("fw", board.firmware),
+        ("mac", &mac),
+    ];
+    let service_type = format!("{SERVICE_TYPE}.local.");
+    let host = format!("{name}.local.");
+    let address = address.to_string();
+    let service = ServiceInfo::new(&service_type, name, &host, address, board.port, &text[..])?;
+    loop {
+        match daemon.register(service.clone()) {
+            Err(Error::Again) => tokio::time::sleep(RETRY_DELAY).await,
+            result => return result,
+        }
+    }
+}
