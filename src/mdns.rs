@@ -293,9 +293,8 @@ impl Browser {
     /// Waits for something to [`Browser::learn`]. Cancel safe.
     pub async fn receive(&self) -> Received {
         let prompts = self.links.iter().flat_map(|link| &link.prompts);
-        let prompts = prompts.map(|prompt| {
-            Either::Left(async { Received::Packet(prompt.receive().await) })
-        });
+        let prompts =
+            prompts.map(|prompt| Either::Left(async { Received::Packet(prompt.receive().await) }));
         let daemons = self.links.iter().filter_map(|link| {
             let (index, daemon) = (link.interface.index, link.daemon.as_ref()?);
             Some(Either::Right(async move {

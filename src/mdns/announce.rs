@@ -34,7 +34,10 @@ pub async fn announce(
     let daemon = daemon::on_interface(interface.index, port).map_err(io::Error::other)?;
     let announcing = async {
         let events = daemon.monitor()?;
-        let mut names: Vec<_> = boards.iter().map(|board| Name::new(board.hostname)).collect();
+        let mut names: Vec<_> = boards
+            .iter()
+            .map(|board| Name::new(board.hostname))
+            .collect();
         register_all(&daemon, boards, &names, address).await?;
         // Without a daemon nothing changes any more.
         while let Ok(event) = events.recv_async().await {

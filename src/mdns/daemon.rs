@@ -7,8 +7,8 @@
 use std::time::{Duration, Instant};
 
 use mdns_sd::{
-    DaemonStatus, Error, HostnameResolutionEvent, IfKind, Metrics, Receiver, RecvError, ResolvedService,
-    ServiceDaemon, ServiceEvent,
+    DaemonStatus, Error, HostnameResolutionEvent, IfKind, Metrics, Receiver, RecvError,
+    ResolvedService, ServiceDaemon, ServiceEvent,
 };
 
 use super::message::{Answer, Data, DnsName, MAX_TEXT_PAIRS};
@@ -88,12 +88,10 @@ pub(super) fn on_interface(interface: u32, port: u16) -> Result<ServiceDaemon, E
 impl Running {
     fn start(interface: u32, port: u16, ty: &str, host: Option<&str>) -> Result<Self, Error> {
         let daemon = on_interface(interface, port)?;
-        let started = daemon
-            .browse(ty)
-            .and_then(|services| {
-                let hosts = host.map(|host| daemon.resolve_hostname(host, None));
-                Ok((services, hosts.transpose()?))
-            });
+        let started = daemon.browse(ty).and_then(|services| {
+            let hosts = host.map(|host| daemon.resolve_hostname(host, None));
+            Ok((services, hosts.transpose()?))
+        });
         match started {
             Ok((services, hosts)) => Ok(Self {
                 daemon,
@@ -229,9 +227,7 @@ impl Daemon {
                 let instance = self.instance(&service.fullname)?;
                 answers(&service, &instance).map(DaemonEvent::Answers)
             }
-            ServiceEvent::ServiceRemoved(_, name) => {
-                self.instance(&name).map(DaemonEvent::Removed)
-            }
+            ServiceEvent::ServiceRemoved(_, name) => self.instance(&name).map(DaemonEvent::Removed),
             _ => None,
         }
     }
@@ -239,7 +235,9 @@ impl Daemon {
     /// The instance of a full name as mdns-sd writes it: dots in its label are not escaped.
     fn instance(&self, full_name: &str) -> Option<DnsName> {
         let name = full_name.strip_suffix('.')?;
-        let label = name.len().checked_sub(self.service_type.to_string().len() + 1)?;
+        let label = name
+            .len()
+            .checked_sub(self.service_type.to_string().len() + 1)?;
         self.service_type.child(name.get(..label)?.as_bytes())
     }
 }
@@ -292,6 +290,8 @@ fn answers(service: &ResolvedService, instance: &DnsName) -> Option<Vec<Answer>>
         Data::Text(text.take(MAX_TEXT_PAIRS).collect()),
     ];
     let service = service.into_iter().map(|data| record(instance, data));
-    let addresses = addresses.into_iter().map(|it| record(&host, Data::Address(it)));
+    let addresses = addresses
+        .into_iter()
+        .map(|it| record(&host, Data::Address(it)));
     Some(service.chain(addresses).collect())
 }

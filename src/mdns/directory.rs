@@ -82,12 +82,7 @@ impl Directory {
     }
 
     /// Adds the records of one message; `sender` is `None` for those of the daemon.
-    pub fn learn(
-        &mut self,
-        now: Instant,
-        sender: Option<IpAddr>,
-        answers: Vec<Answer>,
-    ) -> Changes {
+    pub fn learn(&mut self, now: Instant, sender: Option<IpAddr>, answers: Vec<Answer>) -> Changes {
         let mut changes = Changes::default();
         let mut addresses: HashMap<DnsName, Vec<IpAddr>> = HashMap::new();
         let mut has_moved = false;
@@ -271,7 +266,9 @@ impl Directory {
                 {
                     unconfirmed += 1;
                     entry.tries += 1;
-                    self.hosts.get(host).and_then(|known| known.first().copied())
+                    self.hosts
+                        .get(host)
+                        .and_then(|known| known.first().copied())
                 }
                 _ => None,
             };

@@ -158,9 +158,7 @@ pub fn query(name: &DnsName, question: Question) -> Option<Vec<u8>> {
     };
     let mut builder = MessageBuilder::new_vec();
     let [high, low, ..] = getrandom::u32().unwrap_or_default().to_ne_bytes();
-    builder
-        .header_mut()
-        .set_id(u16::from_ne_bytes([high, low]));
+    builder.header_mut().set_id(u16::from_ne_bytes([high, low]));
     let mut builder = builder.question();
     builder.push((&name.0, rtype, Class::IN)).ok()?;
     Some(builder.finish())

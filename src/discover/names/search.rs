@@ -9,9 +9,7 @@ use crate::discover::cache::Remembered;
 use crate::discover::registry::{Key, Registry, Sighting};
 use crate::mdns::directory::Service;
 use crate::mdns::message::{DnsName, Question};
-use crate::mdns::{
-    Browser, MdnsEvent, Origin, Purpose, Received, SERVICE_TYPE, socket_addresses,
-};
+use crate::mdns::{Browser, MdnsEvent, Origin, Purpose, Received, SERVICE_TYPE, socket_addresses};
 use crate::net::interfaces;
 use crate::serial;
 use crate::target::DEFAULT_PORT;
@@ -52,7 +50,9 @@ impl Search {
     }
 
     pub(super) async fn ask(&self) {
-        self.mdns.ask_for(&self.instance, Question::Everything).await;
+        self.mdns
+            .ask_for(&self.instance, Question::Everything)
+            .await;
         if let Some(host) = &self.host {
             self.mdns.ask_for(host, Question::V4).await;
             self.mdns.ask_for(host, Question::V6).await;

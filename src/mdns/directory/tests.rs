@@ -102,13 +102,21 @@ fn a_flood_from_one_sender_hides_no_other() {
     let now = Instant::now();
     let mut directory = directory();
     for number in 0..20_000 {
-        let records = vec![pointer(number), location(number), address(number, "10.0.0.1")];
+        let records = vec![
+            pointer(number),
+            location(number),
+            address(number, "10.0.0.1"),
+        ];
         directory.learn(now, SENDER, records);
     }
     assert_eq!(directory.services.len(), MAX_PER_SENDER);
     assert!(directory.hosts.len() <= MAX_PER_SENDER);
     let other: IpAddr = "10.0.0.8".parse().unwrap();
-    let records = vec![pointer(90_000), location(90_000), address(90_000, "10.0.0.8")];
+    let records = vec![
+        pointer(90_000),
+        location(90_000),
+        address(90_000, "10.0.0.8"),
+    ];
     directory.learn(now, Some(other), records);
     assert_eq!(addresses(&directory, 90_000), ["10.0.0.8"]);
 }
@@ -135,7 +143,11 @@ fn a_service_that_moves_keeps_its_last_host_only() {
         let changes = directory.learn(now, SENDER, on(number));
         assert!(changes.changed.contains(&instance(1)));
     }
-    assert_eq!(directory.hosts.len(), 2, "its own, and that of the other service");
+    assert_eq!(
+        directory.hosts.len(),
+        2,
+        "its own, and that of the other service"
+    );
     let host = directory.service(&instance(1)).unwrap().host;
     assert_eq!(host, name("host-999.local"));
     assert_eq!(addresses(&directory, 2), ["10.0.0.2"]);
@@ -176,12 +188,18 @@ fn unconfirmed_addresses_are_asked_a_few_times() {
     let now = Instant::now();
     let mut directory = directory();
     for number in 0..1000 {
-        let records = vec![location(number), address(number, &format!("10.0.{}.{}", number / 250, number % 250))];
+        let records = vec![
+            location(number),
+            address(number, &format!("10.0.{}.{}", number / 250, number % 250)),
+        ];
         directory.learn(now, None, records);
     }
     let rounds: Vec<_> = (0..100).map(|_| directory.hosts_to_ask().len()).collect();
     assert!(rounds.iter().all(|asked| *asked <= MAX_UNCONFIRMED));
-    assert_eq!(rounds.iter().sum::<usize>(), 1000 * UNCONFIRMED_TRIES as usize);
+    assert_eq!(
+        rounds.iter().sum::<usize>(),
+        1000 * UNCONFIRMED_TRIES as usize
+    );
     directory.learn(now, SENDER, vec![pointer(1), location(1)]);
     assert_eq!(directory.hosts_to_ask(), HashSet::from_iter(SENDER));
 }

@@ -92,7 +92,9 @@ impl Network {
             let established = Cell::new(0);
             let notice = Notify::new();
             let total: usize = announcers.iter().map(|boards| boards.len()).sum();
-            let groups = announcers.iter().flat_map(|boards| boards.chunks(BOARDS_PER_DAEMON));
+            let groups = announcers
+                .iter()
+                .flat_map(|boards| boards.chunks(BOARDS_PER_DAEMON));
             let announcing = groups.map(|boards| {
                 let mut stopped = stopped.clone();
                 let (established, notice) = (&established, &notice);
@@ -104,7 +106,15 @@ impl Network {
                     };
                     let stopped = async { drop(stopped.changed().await) };
                     let (loopback, address) = (&self.loopback, Ipv4Addr::LOCALHOST);
-                    announce(loopback, address, self.port, &identities, stopped, announced).await
+                    announce(
+                        loopback,
+                        address,
+                        self.port,
+                        &identities,
+                        stopped,
+                        announced,
+                    )
+                    .await
                 }
             });
             let searching = async {
