@@ -142,7 +142,3 @@ fn environment(report: &Report) -> String {
 
 #[cfg(test)]
 mod tests;
-
-/// In a real browser, where one is installed.
-#[cfg(all(test, unix))]
-mod browser;

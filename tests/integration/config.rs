@@ -140,7 +140,7 @@ fn invalid_setting_names_file_and_line() {
         let home = Home::new("wrong", Some(text));
         let ended = home.run("config", &[]);
         assert_eq!(ended.code, 2, "{text}");
-        assert_eq!(ended.stderr.lines().count(), 1, "{text}: {}", ended.stderr);
+        crate::common::assert_one_error(&ended.stderr);
         let start = format!("error: config file {}:{line}: ", home.file());
         assert!(ended.stderr.starts_with(&start), "{text}: {}", ended.stderr);
         assert!(ended.stderr.contains(part), "{text}: {}", ended.stderr);

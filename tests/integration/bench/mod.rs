@@ -1,5 +1,7 @@
 //! `tcpctl bench` and `tcpctl merge` as scripts and people run them.
 
+#[cfg(unix)]
+mod browser;
 mod endings;
 mod files;
 mod measuring;

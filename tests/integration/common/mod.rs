@@ -184,6 +184,18 @@ pub(crate) fn finish(child: Child) -> Ended {
     }
 }
 
+/// Checks that standard error is one `error: ` line and at most one `hint: ` line.
+pub(crate) fn assert_one_error(stderr: &str) {
+    let mut lines = stderr.lines();
+    let first = lines.next().unwrap_or_default();
+    assert!(first.starts_with("error: "), "{stderr}");
+    assert!(
+        lines.next().is_none_or(|line| line.starts_with("hint: ")),
+        "{stderr}"
+    );
+    assert_eq!(lines.next(), None, "{stderr}");
+}
+
 /// Sends a signal to a child.
 pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();

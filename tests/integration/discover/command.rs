@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::common::{Ended, finish, run, tcpctl};
+use crate::processes::{Need, skipped};
 
 /// A cache folder of one test. It is removed when this is dropped.
 struct Cache(PathBuf);
@@ -132,10 +133,11 @@ fn a_watch_ends_when_nobody_reads_what_it_tells() {
 #[test]
 fn a_probe_shows_what_answers_and_how() {
     let port = tcpctl::target::DEFAULT_PORT;
-    let Ok(listener) = std::net::TcpListener::bind(("127.0.0.77", port)) else {
-        eprintln!("skipped: 127.0.0.77:{port} can't be listened on here");
+    let address = std::net::Ipv4Addr::new(127, 0, 0, 77);
+    if skipped(&[Need::Address(address.into())]) {
         return;
-    };
+    }
+    let listener = std::net::TcpListener::bind((address, port)).unwrap();
     crate::common::Server::on(listener, |mut connection| {
         use std::io::Write;
         crate::common::read_some(&mut connection);

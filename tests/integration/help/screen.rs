@@ -93,7 +93,7 @@ fn full_disk_fails_the_help() {
             let ended = finish(child);
             assert_eq!(ended.code, 70, "{command:?} {flag}: {ended:?}");
             assert!(ended.stderr.contains("standard output"), "{ended:?}");
-            assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+            crate::common::assert_one_error(&ended.stderr);
         }
     }
 }

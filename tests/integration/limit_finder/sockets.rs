@@ -15,6 +15,8 @@ use tcpctl::bench::report::{Bound, Overflow};
 use tcpctl_engine::kernel::KernelNetwork;
 
 use crate::limited::{self, App, Beyond};
+#[cfg(target_os = "linux")]
+use crate::processes::{Need, skipped};
 
 pub(crate) const V4: &str = "127.0.0.1:0";
 #[cfg(target_os = "linux")]
@@ -147,12 +149,7 @@ fn one_that_greets_first_has_no_number_but_a_burst() {
 #[test]
 #[cfg(target_os = "linux")]
 fn over_ipv6() {
-    if TcpListener::bind(V6).is_err() {
-        assert!(
-            std::env::var_os("TCPCTL_REQUIRE_PEERS").is_none_or(|value| value != "1"),
-            "needs ::1, and TCPCTL_REQUIRE_PEERS=1 permits no skipping"
-        );
-        let _ = std::io::stderr().write_all(b"skipped: needs ::1 (sockets::over_ipv6)\n");
+    if skipped(&[Need::Address(std::net::Ipv6Addr::LOCALHOST.into())]) {
         return;
     }
     expect(start(V6, 2, App::Workers(2), 0), 2, 3, Overflow::Dropped);

@@ -168,7 +168,7 @@ fn tap_interface_in_use_is_reported() {
     let again = wire.namespace.tcpctl("sim --tap tap0");
     let ended = Process::start(again).finish();
     assert_eq!(ended.code, Some(70), "{ended:?}");
-    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    crate::common::assert_one_error(&ended.stderr);
     assert!(
         ended
             .stderr

@@ -1,13 +1,7 @@
-use std::time::{Duration, Instant};
-
 use super::avahi::{Avahi, NEEDS};
 use super::scratch::ours;
 use super::wire::{BOARD, HOST, INTERFACE, Wire};
 use crate::processes::{Need, Process, Stream, skipped};
-
-/// A goodbye takes effect after one second (RFC 6762 §10.1); without one, a record lives for two
-/// minutes.
-const GOODBYE: Duration = Duration::from_secs(10);
 
 #[test]
 fn zeroconf_sees_the_board_come_and_go() {
@@ -36,10 +30,9 @@ fn zeroconf_sees_the_board_come_and_go() {
     );
     wire.board.wait_for(&format!("link up host={name}.local"));
 
-    let asked = Instant::now();
     wire.board.process.signal(rustix::process::Signal::INT);
+    // Without a goodbye the record would live for two minutes, twice the deadline of `event`.
     assert_eq!(event(&browse, "removed")["name"], added["name"]);
-    assert!(asked.elapsed() < GOODBYE, "{:?}", asked.elapsed());
 }
 
 fn event(browse: &Process, kind: &str) -> serde_json::Value {

@@ -13,8 +13,6 @@ use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
 const NOWHERE: u16 = 3999;
 /// Duration of a search.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest run time with start and exit. Measured: 2.1 to 2.6 s, and 4.5 s on a busy machine.
-const LONGEST: Duration = Duration::from_secs(10);
 /// Peak memory allowed, in KiB.
 const MEMORY: u64 = 64 << 10;
 
@@ -58,7 +56,7 @@ fn search(desk: &Desk, options: &str) -> Ended {
     let ended = Process::start(measured).finish();
     let took = start.elapsed();
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!((TIMEOUT..LONGEST).contains(&took), "{took:?}: {ended:?}");
+    assert!(took >= TIMEOUT, "{took:?}: {ended:?}");
     let peak = ended.stderr.lines().last().unwrap_or_default();
     let peak: u64 = peak
         .strip_prefix("peak ")

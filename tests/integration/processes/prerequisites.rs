@@ -1,6 +1,7 @@
 use std::env;
 use std::fs;
 use std::io::{self, Write};
+use std::net::{IpAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -23,6 +24,10 @@ pub(crate) enum Need {
     Busybox(&'static str),
     /// A module of `python3`.
     Python(&'static str),
+    /// A path that exists.
+    Path(&'static str),
+    /// A local address that can be bound.
+    Address(IpAddr),
 }
 
 impl Need {
@@ -43,6 +48,10 @@ impl Need {
             Self::Busybox(name) => {
                 (!prints("busybox", &["--list"], name)).then(|| format!("busybox {name}"))
             }
+            Self::Path(path) => (!Path::new(path).exists()).then(|| path.into()),
+            Self::Address(address) => TcpListener::bind((address, 0))
+                .is_err()
+                .then(|| format!("the address {address}")),
             Self::Python(module) => (!prints("python3", &["-c", &import(module)], "imported"))
                 .then(|| format!("python3 with the module {module}")),
         }

@@ -15,7 +15,7 @@ fn sim(arguments: &[&str]) -> Ended {
 /// Checks that the command was refused with `code` and a message that has all `parts`.
 fn refused(ended: &Ended, code: i32, parts: &[&str]) {
     assert_eq!((ended.code, &*ended.stdout), (Some(code), ""), "{ended:?}");
-    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    crate::common::assert_one_error(&ended.stderr);
     for part in parts {
         assert!(ended.stderr.contains(part), "no {part}: {ended:?}");
     }
