@@ -1,29 +1,29 @@
-//! The virtual board: the firmware's own server code at the end of an in-memory cable.
+//! The virtual board: the firmware's server code behind an in-memory Ethernet link.
 //!
 //! ```text
-//! servers.rs ─ driver.rs ── cable.rs ── client.rs ─┬─ network.rs  readiness, for bench
-//!  greeter    embassy-net    link.rs    smoltcp   └─ stream.rs   async, for send and the relay
-//!             driver         fate.rs
+//! servers.rs ─ driver.rs ── link.rs ──────── client.rs ─┬─ network.rs  readiness, for bench
+//!  greeter    embassy-net    pipe.rs         smoltcp    └─ stream.rs   async, for send and the relay
+//!             driver         impairment.rs
 //! ```
 //!
-//! A cable is two links, and each frame on a link has its fate: delayed, lost, damaged, ...
+//! A link is two pipes, one per direction, which impair frames: delay, loss, corruption, ...
 //!
-//! `spec.rs` says what board and cable are to be, `board.rs` gives the board its thread, which
-//! `clock.rs` runs, and `session.rs` puts the parts together for one command. `relay.rs` and
-//! `tap.rs` let other programs in, `mdns::announce` tells them over mDNS where; `plan.rs`,
-//! `command.rs` and `report.rs` are `tcpctl sim`.
+//! `spec.rs` describes board and link, `board.rs` runs the board on a thread with the clock of
+//! `clock.rs`, and `session.rs` assembles everything for one command. `relay.rs` and `tap.rs` make the
+//! board reachable for other programs, `mdns::announce` announces it. `plan.rs`, `command.rs`,
+//! `report.rs` and `text.rs` are `tcpctl sim`.
 
 pub mod board;
-pub mod cable;
 pub mod client;
 pub mod clock;
 pub mod command;
 pub mod driver;
 pub mod event;
-pub mod fate;
+pub mod impairment;
 pub mod link;
 pub mod network;
 pub mod observer;
+pub mod pipe;
 pub mod plan;
 pub mod relay;
 pub mod report;

@@ -4,10 +4,10 @@
 use crate::Result;
 use embassy_time::Instant;
 use tcpctl::sim::board::Board;
-use tcpctl::sim::cable::cable;
 use tcpctl::sim::client::ClientStack;
 use tcpctl::sim::clock::ThreadPark;
-use tcpctl::sim::driver::CableDriver;
+use tcpctl::sim::driver::LinkDriver;
+use tcpctl::sim::link::link;
 use tcpctl::sim::network::VirtualNetwork;
 use tcpctl::sim::servers::{Neighbours, PREFIX};
 use tcpctl::sim::session;
@@ -43,13 +43,13 @@ pub(crate) fn run() -> Result<()> {
     // As `session::network` plugs them together, with a counter at the board's end.
     let resets = Resets::default();
     let counter = resets.clone();
-    let (board_end, host_end) = cable(spec.quality);
+    let (board_end, host_end) = link(spec.link);
     let board = Board::start(&spec, Neighbours::OneClient, None, move |mac| {
-        let driver = counter.watch(CableDriver::new(board_end, mac));
+        let driver = counter.watch(LinkDriver::new(board_end, mac));
         Ok((driver, ThreadPark::new()))
     })?;
     let client = [192, 168, 1, 2].into();
-    let stack = ClientStack::new(host_end, client, PREFIX, Instant::now(), spec.quality.seed);
+    let stack = ClientStack::new(host_end, client, PREFIX, Instant::now(), spec.link.seed);
     let mut network = VirtualNetwork::new(stack);
     let to = session::address(&spec);
 

@@ -280,7 +280,7 @@ fn boards(plug: fn(Changes) -> Server, on: &str, path: &[(&'static str, &str)]) 
 }
 
 fn lossy() -> Vec<Cell> {
-    let path = [("latency", "20ms"), ("loss", "1%")];
+    let path = [("delay", "20ms"), ("loss", "1%")];
     boards(Server::Cable, "20 ms, 1% loss", &path)
 }
 

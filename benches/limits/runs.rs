@@ -173,7 +173,7 @@ fn find(cell: &Cell, seed: u64, lwip: Option<&Reference>) -> Result<Found> {
         }
         Server::Tap(changes) => {
             let spec = spec(changes, seed)?;
-            let quality = spec.quality;
+            let quality = spec.link;
             let board = Board::start(&spec, Neighbours::Wire, None, move |mac| {
                 tcpctl::sim::tap::open(TAP, quality, mac)
             })?;

@@ -1,4 +1,4 @@
-//! A running virtual board: its thread, from start to stop.
+//! The thread of a virtual board.
 
 use std::io;
 use std::net::SocketAddrV4;
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::clock::{self, Park};
 use super::event::{EventConsole, Events};
 use super::servers::{self, Neighbours, Summary};
-use super::spec::Spec;
+use super::spec::{MacAddress, Spec};
 
 /// A running virtual board.
 pub struct Board {
@@ -22,11 +22,11 @@ pub struct Board {
 }
 
 impl Board {
-    /// Starts a board on a thread of its own. `connect` makes its driver and its place to sleep
-    /// there, for neither has to be `Send`.
+    /// Starts a board on its own thread. `connect` creates the driver and the parker on that thread,
+    /// because neither has to be `Send`.
     ///
     /// # Errors
-    /// When `connect` fails, or there is no thread to be had.
+    /// `connect` fails, or no thread can be created.
     pub fn start<D, P, F>(
         spec: &Spec,
         neighbours: Neighbours,
@@ -43,17 +43,17 @@ impl Board {
         let (reached, ready) = std::sync::mpsc::channel();
         let (started, start) = std::sync::mpsc::sync_channel(1);
         let thread = thread::Builder::new().name("board".into()).spawn(move || {
-            let mac = mac_address(spec.quality.seed);
+            let mac = spec.mac();
             let (driver, mut park) = match connect(mac) {
                 Ok(connected) => connected,
                 Err(error) => {
-                    // The one who waits for it is there until it has come.
+                    // The receiver waits for this message.
                     let _ = started.send(Err(error));
                     return Summary::default();
                 }
             };
             let _ = started.send(Ok(()));
-            // Sent or dropped, the word to stop means the same.
+            // The board stops when the sender is dropped.
             let stop = stopped.map(drop);
             let console = EventConsole::new(events).with_ready(reached);
             clock::block_on(
@@ -63,7 +63,7 @@ impl Board {
         })?;
         start
             .recv()
-            .unwrap_or_else(|_| Err(io::Error::other("the virtual board has died")))?;
+            .unwrap_or_else(|_| Err(io::Error::other("the virtual board's thread panicked")))?;
         Ok(Self {
             stop: Some(stop),
             thread: Some(thread),
@@ -71,19 +71,19 @@ impl Board {
         })
     }
 
-    /// The address at which the board can be reached, if it has come to one since the last call.
+    /// The board's address, if it became reachable since the last call.
     pub fn reached(&self) -> Option<SocketAddrV4> {
         self.ready.try_iter().last()
     }
 
-    /// Stops the board and returns what it has counted. Blocks for its goodbye.
+    /// Stops the board and returns its counters. Blocks until its mDNS goodbye is sent.
     pub fn stop(mut self) -> Summary {
         self.end().unwrap_or_default()
     }
 
     fn end(&mut self) -> Option<Summary> {
         drop(self.stop.take());
-        // A board that panicked has said so on stderr.
+        // A panic of the board was printed already.
         self.thread.take()?.join().ok()
     }
 }
@@ -92,13 +92,4 @@ impl Drop for Board {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// A hardware address.
-pub type MacAddress = [u8; 6];
-
-/// The hardware address of the board with this seed: locally administered, the same every time.
-pub fn mac_address(seed: u64) -> MacAddress {
-    let [.., a, b] = seed.to_be_bytes();
-    [0x02, 0x74, 0x63, 0x70, a, b]
 }

@@ -1,7 +1,7 @@
-//! The client stack at the host's end of the cable: smoltcp, polled directly.
+//! The client's TCP/IP stack at the host's end of the link: smoltcp, polled directly.
 //!
-//! Plain state, told the time by whoever owns it: [`super::network::VirtualNetwork`] drives it on
-//! the bench's thread, [`super::stream`] on one of its own for async streams.
+//! Plain state: the owner passes the time. [`super::network::VirtualNetwork`] drives it on the bench
+//! thread, [`super::stream`] on a thread of its own.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,41 +13,41 @@ use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::socket::tcp::{self, State};
 use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, IpListenEndpoint};
 
-use super::cable::{End, MAX_FRAME};
+use super::link::{End, MAX_FRAME};
 use super::observer::Observer;
 use super::router::Router;
 use tcpctl_engine::readiness::{ConnectFailure, ConnectionInfo};
 
-/// The client's own hardware address: locally administered.
+/// The client's MAC address: locally administered.
 const MAC: [u8; 6] = [0x02, 0x74, 0x63, 0x70, 0x00, 0x02];
 
-/// Receive and send buffers of one connection, bytes: a usual desktop's window without scaling.
+/// Receive and send buffer of one connection, bytes: the largest window without scaling.
 const BUFFER: usize = 65_535;
 
-/// The ports that a client picks from (RFC 6335, section 6).
+/// First dynamic port (RFC 6335 section 6).
 const FIRST_EPHEMERAL_PORT: u16 = 49_152;
 
 /// The client's TCP/IP stack.
 pub struct ClientStack {
     interface: Interface,
     sockets: SocketSet<'static>,
-    device: CableDevice,
+    device: LinkDevice,
     next_port: u16,
     router: Option<Router>,
 }
 
-/// A connection of the client stack, until it is released.
+/// A connection of the client stack, valid until released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Handle {
     socket: SocketHandle,
-    /// Its own port, which smoltcp forgets when the connection has ended.
+    /// The local port, which smoltcp forgets when the connection ends.
     port: u16,
 }
 
 impl ClientStack {
     /// A stack at `end` with one address.
     pub fn new(end: End, address: Ipv4Addr, prefix: u8, now: Instant, seed: u64) -> Self {
-        let mut device = CableDevice {
+        let mut device = LinkDevice {
             end,
             observer: Observer::default(),
         };
@@ -55,10 +55,10 @@ impl ClientStack {
         config.random_seed = seed;
         let mut interface = Interface::new(config, &mut device, timestamp(now));
         interface.update_ip_addrs(|addresses| {
-            // The list of a new interface is empty and holds at least one.
+            // A new interface has room for an address.
             let _ = addresses.push(IpCidr::new(address.into(), prefix));
         });
-        // The seed moves the first port, so that a board that remembers sees new connections.
+        // The seed sets the first port, so that a board that remembers peers sees new ones.
         let span = u64::from(u16::MAX - FIRST_EPHEMERAL_PORT);
         let offset = u16::try_from(seed % span).unwrap_or_default();
         Self {
@@ -70,7 +70,7 @@ impl ClientStack {
         }
     }
 
-    /// The same stack, and the DHCP server of its network.
+    /// Adds the DHCP server of the network.
     #[must_use]
     pub fn with_router(mut self, address: Ipv4Addr, prefix: u8) -> Self {
         self.router = Some(Router::new(&mut self.sockets, address, prefix));
@@ -80,8 +80,8 @@ impl ClientStack {
     /// Starts a connection; the SYN goes out with the next [`ClientStack::poll`].
     ///
     /// # Errors
-    /// [`ConnectFailure::Unreachable`] for an address that this stack can't have on its cable,
-    /// [`ConnectFailure::LocalPorts`] when every port is in use.
+    /// [`ConnectFailure::Unreachable`] for an address that is not on the link,
+    /// [`ConnectFailure::LocalPorts`] when all ports are in use.
     pub fn connect(&mut self, to: SocketAddr) -> Result<Handle, ConnectFailure> {
         let IpAddr::V4(address) = to.ip() else {
             return Err(ConnectFailure::Unreachable);
@@ -91,8 +91,7 @@ impl ClientStack {
             tcp::SocketBuffer::new(vec![0; BUFFER]),
             tcp::SocketBuffer::new(vec![0; BUFFER]),
         );
-        // A desktop's client: small writes leave at once, and an ACK is not held back longer than
-        // Linux does in its quick-ACK mode.
+        // Like a desktop: no Nagle, and no delayed ACKs as in Linux's quick-ACK mode.
         socket.set_nagle_enabled(false);
         socket.set_ack_delay(None);
         let local = IpListenEndpoint { addr: None, port };
@@ -110,7 +109,7 @@ impl ClientStack {
         })
     }
 
-    /// Sends and receives what there is; wakes the wakers of the sockets concerned.
+    /// Processes pending frames and wakes the sockets concerned.
     pub fn poll(&mut self, now: Instant) {
         loop {
             self.interface
@@ -122,13 +121,13 @@ impl ClientStack {
         }
     }
 
-    /// When to poll again, if nobody touches the stack before; `None` is only when woken.
+    /// When to poll again at the latest; `None` means when woken.
     pub fn poll_at(&mut self, now: Instant) -> Option<Instant> {
         let stack = self
             .interface
             .poll_at(timestamp(now), &self.sockets)
             .map(|at| Instant::from_micros(u64::try_from(at.total_micros()).unwrap_or_default()));
-        // What the stack wants to send now, and could not, goes when the cable has room.
+        // Pending output waits until the link has room.
         let stack = match (stack, self.device.end.room(now)) {
             (Some(at), Err(room)) if at <= now => room,
             (at, _) => at,
@@ -139,20 +138,20 @@ impl ClientStack {
             .min()
     }
 
-    /// Wakes `waker` when a frame comes or the cable has room again.
+    /// Registers a waker for arriving frames and room on the link.
     pub fn wake(&mut self, waker: &Waker) {
         self.device.end.wake(waker);
     }
 
-    /// The connection's state, in terms of RFC 9293.
+    /// The TCP state (RFC 9293).
     pub fn state(&self, handle: Handle) -> State {
         self.socket(handle).state()
     }
 
-    /// Reads what has come. `Ok(0)` is the peer's FIN.
+    /// Reads received bytes. `Ok(0)` is the peer's FIN.
     ///
     /// # Errors
-    /// `WouldBlock` when nothing has come, `ConnectionReset` after a reset.
+    /// `WouldBlock` when there is nothing to read, `ConnectionReset` after a reset.
     pub fn read(&mut self, handle: Handle, buffer: &mut [u8]) -> io::Result<usize> {
         match self.socket_mut(handle).recv_slice(buffer) {
             Ok(0) if !buffer.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
@@ -162,7 +161,7 @@ impl ClientStack {
         }
     }
 
-    /// Queues bytes to be sent.
+    /// Queues bytes to send.
     ///
     /// # Errors
     /// `WouldBlock` when the send buffer is full, `BrokenPipe` after our own FIN,
@@ -179,7 +178,7 @@ impl ClientStack {
         }
     }
 
-    /// Sends a FIN after all that was written; reading goes on.
+    /// Sends a FIN after all written bytes. Reading stays possible.
     pub fn finish(&mut self, handle: Handle) {
         self.socket_mut(handle).close();
     }
@@ -189,7 +188,7 @@ impl ClientStack {
         self.socket_mut(handle).abort();
     }
 
-    /// Bytes that were written and not yet acknowledged, a FIN that was not included.
+    /// Bytes written and not yet acknowledged; a FIN counts as one.
     pub fn unacknowledged(&self, handle: Handle) -> usize {
         let socket = self.socket(handle);
         let fin = matches!(
@@ -199,56 +198,56 @@ impl ClientStack {
         socket.send_queue() + usize::from(fin)
     }
 
-    /// Whether the connection is over: nothing of it is left to send or to wait for.
+    /// Whether nothing is left to send or to wait for.
     pub fn is_over(&self, handle: Handle) -> bool {
         let socket = self.socket(handle);
         match socket.state() {
             State::TimeWait => true,
-            // A reset that has not been sent yet still has its endpoint.
+            // A pending reset keeps its endpoint until it is sent.
             State::Closed => socket.remote_endpoint().is_none(),
             _ => false,
         }
     }
 
-    /// Forgets a connection. Whatever of it has not been sent is lost.
+    /// Removes a connection. Unsent data is lost.
     pub fn release(&mut self, handle: Handle) {
         self.device.observer.closed(handle.port);
         self.sockets.remove(handle.socket);
     }
 
-    /// Whether there is something to read: bytes, a FIN or a reset.
+    /// Whether a read returns bytes, a FIN or a reset.
     pub fn can_read(&self, handle: Handle) -> bool {
         let socket = self.socket(handle);
         socket.can_recv() || !socket.may_recv() && socket.state() != State::SynSent
     }
 
-    /// Whether bytes have come that nobody has read.
+    /// Whether there are unread bytes.
     pub fn has_unread(&self, handle: Handle) -> bool {
         self.socket(handle).recv_queue() > 0
     }
 
-    /// Whether bytes can be written now.
+    /// Whether the send buffer has room.
     pub fn can_write(&self, handle: Handle) -> bool {
         self.socket(handle).can_send()
     }
 
-    /// Wakes `waker` once, when there is something to read.
+    /// Wakes `waker` once, when a read is possible.
     pub fn wake_reader(&mut self, handle: Handle, waker: &Waker) {
         self.socket_mut(handle).register_recv_waker(waker);
     }
 
-    /// Wakes `waker` once, when bytes were acknowledged or the state has changed.
+    /// Wakes `waker` once, when bytes are acknowledged or the state changes.
     pub fn wake_writer(&mut self, handle: Handle, waker: &Waker) {
         self.socket_mut(handle).register_send_waker(waker);
     }
 
-    /// The connection's own address.
+    /// The local address.
     pub fn local_address(&self, handle: Handle) -> Option<SocketAddr> {
         let local = self.socket(handle).local_endpoint()?;
         Some(SocketAddr::new(local.addr.into(), local.port))
     }
 
-    /// What was seen by `now` of the connection on the cable.
+    /// Counters of the connection as of `now`.
     pub fn info(&self, handle: Handle, now: Instant) -> Option<ConnectionInfo> {
         self.device.observer.info(handle.port, now)
     }
@@ -261,7 +260,7 @@ impl ClientStack {
         self.sockets.get_mut(handle.socket)
     }
 
-    /// The next port that no connection uses.
+    /// The next unused port.
     fn free_port(&mut self) -> Option<u16> {
         for _ in FIRST_EPHEMERAL_PORT..=u16::MAX {
             let port = self.next_port;
@@ -274,18 +273,18 @@ impl ClientStack {
     }
 }
 
-/// smoltcp's time for the clock's.
+/// Converts to smoltcp's time.
 fn timestamp(now: Instant) -> smoltcp::time::Instant {
     smoltcp::time::Instant::from_micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// The cable's end as smoltcp's device.
-struct CableDevice {
+/// The end of the link as a smoltcp device.
+struct LinkDevice {
     end: End,
     observer: Observer,
 }
 
-impl Device for CableDevice {
+impl Device for LinkDevice {
     type RxToken<'a> = Received;
     type TxToken<'a> = Sending<'a>;
 
@@ -314,7 +313,7 @@ fn clock_time(timestamp: smoltcp::time::Instant) -> Instant {
     Instant::from_micros(u64::try_from(timestamp.total_micros()).unwrap_or_default())
 }
 
-/// A frame that has arrived.
+/// A received frame.
 struct Received(Vec<u8>);
 
 impl RxToken for Received {
@@ -323,9 +322,9 @@ impl RxToken for Received {
     }
 }
 
-/// Room for a frame to send.
+/// Permission to send one frame.
 struct Sending<'a> {
-    device: &'a mut CableDevice,
+    device: &'a mut LinkDevice,
     now: Instant,
 }
 
@@ -342,16 +341,16 @@ impl TxToken for Sending<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::cable::cable;
-    use crate::sim::fate::Quality;
+    use crate::sim::impairment::LinkConfig;
+    use crate::sim::link::link;
 
     #[test]
-    fn a_connection_that_was_refused_is_still_known_and_gives_its_port_back() {
+    fn refused_connection_keeps_its_port_until_release() {
         let now = Instant::from_ticks(0);
-        let (board_end, host_end) = cable(Quality::IDEAL);
+        let (board_end, host_end) = link(LinkConfig::IDEAL);
         let there = Ipv4Addr::new(192, 168, 1, 1);
         let mut client = ClientStack::new(host_end, Ipv4Addr::new(192, 168, 1, 2), 24, now, 1);
-        // Nobody listens there.
+        // No socket listens there.
         let mut board = ClientStack::new(board_end, there, 24, now, 2);
         let handle = client.connect((there, 3000).into()).expect("a free port");
         for _ in 0..8 {

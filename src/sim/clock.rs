@@ -1,12 +1,11 @@
-//! The virtual boards' clock: `embassy-time`'s driver on a host, and the executor that goes with it.
+//! The clock of virtual boards: an `embassy-time` driver for the host, and its executor.
 //!
-//! One thread runs one board ([`block_on`]). Timers live in the thread that set them, so boards
-//! share nothing, their number is unbounded, and a board with nothing to do sleeps until its next
-//! timer or frame. (`embassy-time`'s own host driver does not link without embassy's executor,
-//! and its fixed-size queue spins once it is full.)
+//! One thread runs one board ([`block_on`]). Timers are thread-local, so boards share nothing and an
+//! idle board sleeps until its next timer or frame. (`embassy-time`'s own host driver does not link
+//! without embassy's executor, and its fixed-size queue spins once it is full.)
 //!
-//! [`simulate`] runs the same code in simulated time: whenever nothing can go on, the clock jumps
-//! to the next timer. A test of a five-second timeout takes microseconds, and no sleep.
+//! [`simulate`] runs the same code in simulated time: when nothing can proceed, the clock jumps to the
+//! next timer. Tests of timeouts need no sleep.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -18,22 +17,21 @@ use std::thread::{self, Thread};
 
 use embassy_time::{Duration, Instant};
 
-/// Where a board's thread sleeps when it has nothing to do.
+/// Parks a board's thread while it is idle.
 pub trait Park {
-    /// What wakes the thread from [`Park::park`], from any thread.
+    /// A function that wakes the thread from [`Park::park`]; callable from any thread.
     fn unparker(&self) -> Box<dyn Fn() + Send + Sync>;
 
-    /// Blocks until the unparker is called or `until` has come, whichever is first. Returning
-    /// early for no reason is permitted.
+    /// Blocks until the unparker is called or `until` is reached. It may return early.
     fn park(&mut self, until: Option<Instant>);
 }
 
-/// Sleeps by the standard library's means.
+/// Parks with the standard library.
 #[derive(Debug)]
 pub struct ThreadPark(Thread);
 
 impl ThreadPark {
-    /// For the current thread.
+    /// Parks the current thread.
     pub fn new() -> Self {
         Self(thread::current())
     }
@@ -59,13 +57,13 @@ impl Park for ThreadPark {
     }
 }
 
-/// How long it is from now to `then`; zero when it has passed.
+/// Time from now until `then`; zero if it has passed.
 pub fn until_then(then: Instant) -> std::time::Duration {
     then.checked_duration_since(Instant::now())
         .map_or(std::time::Duration::ZERO, Into::into)
 }
 
-/// Runs a future on this thread in real time, with this clock's timers. Blocks until it is done.
+/// Runs a future on this thread in real time. Blocks until it is done.
 pub fn block_on<F: Future>(park: &mut impl Park, future: F) -> F::Output {
     let signal = Arc::new(Signal {
         woken: AtomicBool::new(true),
@@ -83,10 +81,10 @@ pub fn block_on<F: Future>(park: &mut impl Park, future: F) -> F::Output {
 
 /// Runs a future on this thread in simulated time, which starts at zero.
 ///
-/// All that the future waits for must happen on this thread.
+/// Everything the future waits for must happen on this thread.
 ///
 /// # Panics
-/// When the future waits and no timer is set: it would wait for ever.
+/// The future waits although no timer is set.
 pub fn simulate<F: Future>(future: F) -> F::Output {
     let signal = Arc::new(Signal {
         woken: AtomicBool::new(true),
@@ -94,10 +92,10 @@ pub fn simulate<F: Future>(future: F) -> F::Output {
         unpark: Box::new(|| ()),
     });
     let before = SIMULATED.replace(Some(0));
-    assert!(before.is_none(), "one simulation at a time on a thread");
+    assert!(before.is_none(), "a simulation already runs on this thread");
     let output = run(&signal, future, |until| {
         if !signal.woken.load(Ordering::SeqCst) {
-            let until = until.expect("the simulation waits for something that can't come");
+            let until = until.expect("the simulation waits without a timer");
             SIMULATED.set(Some(until.as_ticks()));
         }
     });
@@ -105,7 +103,7 @@ pub fn simulate<F: Future>(future: F) -> F::Output {
     output
 }
 
-/// Polls `future` whenever it was woken, and calls `wait` with the next timer when it was not.
+/// Polls `future` when it is woken, else calls `wait` with the next timer.
 fn run<F: Future>(
     signal: &Arc<Signal>,
     future: F,
@@ -127,10 +125,10 @@ fn run<F: Future>(
     }
 }
 
-/// Wakes the thread that runs a future, if it sleeps.
+/// Wakes the thread that runs a future.
 struct Signal {
     woken: AtomicBool,
-    /// Spares the system call while the thread is at work.
+    /// Avoids the system call while the thread is awake.
     parked: AtomicBool,
     unpark: Box<dyn Fn() + Send + Sync>,
 }
@@ -149,13 +147,12 @@ impl Wake for Signal {
 
 thread_local! {
     static TIMERS: RefCell<Timers> = const { RefCell::new(Timers(Vec::new())) };
-    /// The simulated time in ticks, while this thread simulates.
+    /// Simulated time in ticks, during [`simulate`].
     static SIMULATED: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// The timers of one thread: at most one for each waker, the earliest that it asked for.
-///
-/// A future that is polled again asks again, so a later one that was forgotten comes back.
+/// The timers of one thread: per waker only the earliest one. A future sets later ones again when it
+/// is polled.
 struct Timers(Vec<(Instant, Waker)>);
 
 impl Timers {
@@ -170,7 +167,7 @@ impl Timers {
         self.0.iter().map(|&(at, _)| at).min()
     }
 
-    /// Wakes all that are due. The list is not borrowed while it wakes: a waker may set a timer.
+    /// Wakes all due timers. The list is not borrowed meanwhile, because a waker may set a timer.
     fn fire(timers: &RefCell<Self>, now: Instant) {
         let due: Vec<_> = timers
             .borrow_mut()
@@ -185,8 +182,8 @@ impl Timers {
 
 /// Whether two wakers wake the same task.
 ///
-/// [`Waker::will_wake`] compares the addresses of their functions too, and the compiler may make
-/// several copies of those; a task's own address is enough where there is one.
+/// [`Waker::will_wake`] also compares function addresses, which the compiler may duplicate. The
+/// address of the task is enough.
 fn same(one: &Waker, other: &Waker) -> bool {
     one.will_wake(other) || (!one.data().is_null() && one.data() == other.data())
 }
@@ -200,7 +197,7 @@ impl embassy_time_driver::Driver for Clock {
     fn now(&self) -> u64 {
         SIMULATED.get().unwrap_or_else(|| {
             let start = self.start.get_or_init(std::time::Instant::now);
-            // 2^64 microseconds are half a million years.
+            // Overflows after half a million years.
             u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
         })
     }
@@ -217,8 +214,7 @@ const _: () = assert!(
 
 embassy_time_driver::time_driver_impl!(static CLOCK: Clock = Clock { start: OnceLock::new() });
 
-/// A duration of the standard library as one of the clock's: whole microseconds, rounded up, so
-/// that a delay that was asked for is never none.
+/// Converts a duration to whole microseconds, rounded up so that no delay becomes zero.
 pub fn duration(duration: std::time::Duration) -> Duration {
     let micros = duration.as_nanos().div_ceil(1000);
     Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
@@ -233,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn simulated_hours_pass_at_once_and_in_order() {
+    fn simulated_timers_fire_in_order() {
         let before = std::time::Instant::now();
         let order = simulate(async {
             let timers: FuturesUnordered<_> = [3, 1, 2]
@@ -250,39 +246,39 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "waits for something that can't come")]
-    fn a_simulation_that_can_never_end_says_so() {
+    #[should_panic(expected = "waits without a timer")]
+    fn simulation_without_timer_panics() {
         simulate(std::future::pending::<()>());
     }
 
     #[test]
-    fn real_time_waits_at_least_as_long_as_asked() {
+    fn real_timers_are_never_early() {
         let before = std::time::Instant::now();
         block_on(&mut ThreadPark::new(), Timer::after_millis(5));
         assert!(before.elapsed() >= std::time::Duration::from_millis(5));
     }
 
     #[test]
-    fn another_thread_can_wake_a_sleeping_board() {
+    fn other_threads_wake_a_parked_board() {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let other = thread::spawn(move || sender.send(7).expect("the board waits"));
         assert_eq!(block_on(&mut ThreadPark::new(), receiver), Ok(7));
-        other.join().expect("it has sent");
+        other.join().expect("the sender ran");
     }
 
     #[test]
-    fn a_timer_of_one_round_does_not_outlive_it() {
+    fn timers_end_with_their_future() {
         block_on(&mut ThreadPark::new(), async {
             let never = std::future::pending::<()>();
             assert!(with_timeout(Duration::from_micros(1), never).await.is_err());
-            // Asked for, and dropped with the future.
+            // Set, and dropped with the future.
             let _ = with_timeout(Duration::from_secs(3600), async {}).await;
         });
         assert!(TIMERS.with_borrow(|timers| timers.0.is_empty()));
     }
 
     #[test]
-    fn a_thousand_timers_of_one_waker_take_one_place() {
+    fn each_waker_has_one_timer() {
         struct Nothing;
         impl Wake for Nothing {
             fn wake(self: Arc<Self>) {}

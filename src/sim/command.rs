@@ -1,4 +1,4 @@
-//! `tcpctl sim`: a virtual board for other programs, until Ctrl-C.
+//! `tcpctl sim`: runs a virtual board until Ctrl-C.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,43 +9,41 @@ use tcpctl_settings::HostName;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::board::{self, MacAddress};
 use super::event::{self, BoardEvent, Events};
-use super::plan::{Exposure, Plan};
+use super::plan::{Exposure, SimPlan};
 use super::relay::{self, Peers};
 use super::report::{Payload, SimEvent, SimReport};
 use super::servers::{self, Summary};
 use super::session::Session;
+use super::spec::MacAddress;
 use crate::cli::SimArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::mdns;
-use crate::mdns::announce::announce;
-use crate::net::interfaces;
-use crate::net::interfaces::Interface;
+use crate::mdns::{self, announce::announce};
+use crate::net::interfaces::{self, Interface};
 use crate::output::Output;
 use crate::sanitize;
 
-/// Runs a virtual board until it is interrupted, and prints what it tells.
+/// Runs a virtual board until it is interrupted, and prints its events.
 ///
 /// # Errors
-/// A board that can't be had as it was asked for, and a standard output that can't be written.
+/// Invalid options, a board that cannot start, or standard output that cannot be written.
 pub fn run(args: &SimArgs, output: &Output) -> anyhow::Result<Exit> {
-    let plan = Plan::new(args)?;
-    let (events, told) = event::events();
+    let plan = SimPlan::new(args)?;
+    let (events, received) = event::events();
     match &plan.exposure {
-        Exposure::Relay(listen) => run_relay(&plan, *listen, events, told, output),
-        Exposure::Tap(interface) => run_tap(&plan, interface, events, told, output),
+        Exposure::Relay(listen) => run_relay(&plan, *listen, events, received, output),
+        Exposure::Tap(interface) => run_tap(&plan, interface, events, received, output),
     }
 }
 
-/// The board behind a listening socket.
+/// Runs the board behind a listening socket.
 fn run_relay(
-    plan: &Plan,
+    plan: &SimPlan,
     listen: SocketAddr,
     events: Events,
-    told: mpsc::Receiver<BoardEvent>,
+    received: mpsc::Receiver<BoardEvent>,
     output: &Output,
 ) -> anyhow::Result<Exit> {
     let listener = bind(listen)?;
@@ -55,7 +53,7 @@ fn run_relay(
     let announced = Announced::new(plan, address)?;
     let names = events.clone();
     let session =
-        Session::start_with(&plan.spec, Some(events)).map_err(|error| no_board(&error))?;
+        Session::start_with(&plan.spec, Some(events)).map_err(|error| cannot_start(&error))?;
     let peers = Arc::new(Peers::default());
     let served = Arc::clone(&peers);
     let network = Network::start(move |stop| {
@@ -82,10 +80,10 @@ fn run_relay(
         reachable_at: Some(address),
         peers: &peers,
     };
-    finish(plan, &names, told, network, output)
+    finish(plan, &names, received, network, output)
 }
 
-/// A board's places on the mDNS of this computer's networks; none, if it is not to be announced.
+/// Where a board is announced over mDNS; empty without `--announce`.
 struct Announced {
     places: Vec<(Interface, Ipv4Addr)>,
     port: u16,
@@ -94,8 +92,8 @@ struct Announced {
 }
 
 impl Announced {
-    /// On the interfaces that have the address where the relay listens.
-    fn new(plan: &Plan, address: SocketAddr) -> Result<Self, Failure> {
+    /// The interfaces with the relay's address.
+    fn new(plan: &SimPlan, address: SocketAddr) -> Result<Self, Failure> {
         let mut places = Vec::new();
         if let (true, IpAddr::V4(listen)) = (plan.announce, address.ip()) {
             let interfaces = interfaces::list().map_err(|error| no_announcement(&error))?;
@@ -104,7 +102,7 @@ impl Announced {
                     .v4
                     .iter()
                     .copied()
-                    // All of 127/8 is the loopback's (RFC 1122 section 3.2.1.3).
+                    // All of 127/8 is loopback (RFC 1122 section 3.2.1.3).
                     .find_map(|(own, _)| match own {
                         _ if own == listen || listen.is_unspecified() => Some(own),
                         _ if own.is_loopback() && listen.is_loopback() => Some(listen),
@@ -112,7 +110,7 @@ impl Announced {
                     });
                 places.extend(reached.map(|reached| (interface, reached)));
             }
-            // What can't be announced is said before the board is there.
+            // Fail before the board starts.
             for (interface, _) in &places {
                 mdns::check(interface, mdns::PORT).map_err(|error| no_announcement(&error))?;
             }
@@ -121,11 +119,11 @@ impl Announced {
             places,
             port: address.port(),
             mode: plan.spec.mode.to_string(),
-            mac: board::mac_address(plan.spec.quality.seed),
+            mac: plan.spec.mac(),
         })
     }
 
-    /// Announces the board everywhere until `stop` is done, and then says goodbye for it.
+    /// Announces the board until `stop` completes, then sends its goodbye.
     async fn run(self, stop: &watch::Receiver<()>, names: Events) -> io::Result<()> {
         let host_name = HostName::of_board(self.mac);
         let identity = servers::identity(&host_name, &self.mode, self.mac, self.port);
@@ -135,13 +133,13 @@ impl Announced {
             let identity = &identity;
             async move {
                 let announced = |_, name: &str| {
-                    // A console that nobody reads stops no board.
+                    // A full console does not stop the board.
                     let _ = names.try_send(BoardEvent::Named {
                         host_name: name.to_owned(),
                     });
                 };
                 let stop = async {
-                    // Its sender says nothing, and is dropped.
+                    // The sender is only ever dropped.
                     let _ = stop.changed().await;
                 };
                 let identities = std::slice::from_ref(identity);
@@ -154,13 +152,13 @@ impl Announced {
     }
 }
 
-/// The board on a TAP interface.
+/// Runs the board on a TAP interface.
 #[cfg(target_os = "linux")]
 fn run_tap(
-    plan: &Plan,
+    plan: &SimPlan,
     interface: &str,
     events: Events,
-    told: mpsc::Receiver<BoardEvent>,
+    received: mpsc::Receiver<BoardEvent>,
     output: &Output,
 ) -> anyhow::Result<Exit> {
     use super::board::Board;
@@ -168,13 +166,13 @@ fn run_tap(
     use super::tap;
 
     let name = interface.to_owned();
-    let quality = plan.spec.quality;
+    let link = plan.spec.link;
     let board = Board::start(&plan.spec, Neighbours::Wire, Some(events), move |mac| {
-        tap::open(&name, quality, mac)
+        tap::open(&name, link, mac)
     })
-    .map_err(|error| no_interface(interface, &error))?;
+    .map_err(|error| cannot_open(interface, &error))?;
     output.hint(&format!(
-        "the board is on {interface}; if it is not up yet: ip link set {interface} up, and give it \
+        "the board is on {interface}. If the interface is down: ip link set {interface} up. Give it \
          an address, e.g. {}",
         match plan.spec.mode {
             tcpctl_settings::Mode::AccessPoint =>
@@ -196,33 +194,33 @@ fn run_tap(
         reachable_at: None,
         peers: &Peers::default(),
     };
-    finish(plan, &names, told, network, output)
+    finish(plan, &names, received, network, output)
 }
 
 #[cfg(not(target_os = "linux"))]
 fn run_tap(
-    _plan: &Plan,
+    _plan: &SimPlan,
     _interface: &str,
     _events: Events,
-    _told: mpsc::Receiver<BoardEvent>,
+    _received: mpsc::Receiver<BoardEvent>,
     _output: &Output,
 ) -> anyhow::Result<Exit> {
-    Err(Failure::usage("--tap: TAP interfaces are Linux's alone")
-        .hint("leave it out, and the board is behind a listening socket, see --listen")
+    Err(Failure::usage("--tap is only available on Linux")
+        .hint("use --listen instead")
         .into())
 }
 
-/// How the network's thread ended, and what the board has counted.
+/// The result of the network thread, and the board's counters.
 type Ended = (Result<io::Result<()>, Failure>, Summary);
 
-/// The network has a thread of its own: a console that nobody reads must not stop the board.
+/// The network runs on its own thread, so that a blocked console does not stop the board.
 struct Network {
     thread: thread::JoinHandle<Ended>,
     stop: oneshot::Sender<()>,
 }
 
 impl Network {
-    /// Starts the thread. It is to end, and stop the board, when it is interrupted or told to.
+    /// Starts the thread. `run` stops the board on a signal or when its argument completes.
     fn start(
         run: impl FnOnce(oneshot::Receiver<()>) -> Ended + Send + 'static,
     ) -> Result<Self, Failure> {
@@ -230,54 +228,54 @@ impl Network {
         let thread = thread::Builder::new()
             .name("network".into())
             .spawn(move || run(stopped))
-            .map_err(|error| no_board(&error))?;
+            .map_err(|error| cannot_start(&error))?;
         Ok(Self { thread, stop })
     }
 
-    /// Stops the board, if it has not stopped yet, and waits for its goodbye.
+    /// Stops the board and waits for its goodbye.
     fn stop(self) -> Result<Summary, Failure> {
         drop(self.stop);
         let Ok((ended, summary)) = self.thread.join() else {
             return Err(Failure::new(
                 Kind::Internal,
-                "the virtual board's network has died",
+                "the virtual board's network thread panicked",
             ));
         };
-        ended?.map_err(|error| Failure::new(Kind::Internal, format!("the relay: {error}")))?;
+        ended?.map_err(|error| Failure::new(Kind::Internal, format!("relay failed: {error}")))?;
         Ok(summary)
     }
 }
 
-/// Prints the board's events until it has stopped, then the summary.
+/// Prints events until the board stops, then the summary.
 fn finish(
-    plan: &Plan,
+    plan: &SimPlan,
     names: &Names<'_>,
-    told: mpsc::Receiver<BoardEvent>,
+    received: mpsc::Receiver<BoardEvent>,
     network: Network,
     output: &Output,
 ) -> anyhow::Result<Exit> {
-    let printed = print(plan, names, told, output);
-    // Whatever has become of its console, the board says goodbye to its network.
+    let printed = print(plan, names, received, output);
+    // The board sends its goodbye even if printing failed.
     let summary = network.stop()?;
     let failure = printed?;
     output.print(&SimReport::now(summary.into()))?;
     failure.map_or(Ok(Exit::Done), |failure| Err(failure.into()))
 }
 
-/// Prints the board's events until it has stopped, or can never be reached again: then it says why.
+/// Prints events until the board stops. Returns the failure if the board can never be reached again.
 fn print(
-    plan: &Plan,
+    plan: &SimPlan,
     names: &Names<'_>,
-    mut told: mpsc::Receiver<BoardEvent>,
+    mut received: mpsc::Receiver<BoardEvent>,
     output: &Output,
 ) -> anyhow::Result<Option<Failure>> {
     let mut tip = true;
-    while let Some(event) = told.blocking_recv() {
-        let vanished = match (&event, &plan.exposure) {
-            (BoardEvent::Lost, Exposure::Tap(interface)) => vanished(interface),
+    while let Some(event) = received.blocking_recv() {
+        let deleted = match (&event, &plan.exposure) {
+            (BoardEvent::Lost, Exposure::Tap(interface)) => interface_deleted(interface),
             _ => None,
         };
-        let event = names.outside(plan, event);
+        let event = names.translate(plan, event);
         let reached = match event {
             SimEvent::Ready { addr, .. } => Some(addr),
             _ => None,
@@ -285,17 +283,19 @@ fn print(
         output.print(&SimReport::now(event))?;
         if let Some(address) = reached.filter(|_| tip) {
             tip = false;
-            output.hint(&format!("try: tcpctl send {address} 'hi'; Ctrl-C ends"));
+            output.hint(&format!(
+                "try: tcpctl send {address} hi (Ctrl-C stops the board)"
+            ));
         }
-        if vanished.is_some() {
-            return Ok(vanished);
+        if deleted.is_some() {
+            return Ok(deleted);
         }
     }
     Ok(None)
 }
 
-/// What there is to say if somebody has deleted the interface: it does not come back to us.
-fn vanished(interface: &str) -> Option<Failure> {
+/// The failure if the interface was deleted.
+fn interface_deleted(interface: &str) -> Option<Failure> {
     let name = sanitize::one_line(interface);
     crate::sys::interface_index(interface).is_none().then(|| {
         Failure::new(Kind::Device, format!("TAP interface '{name}' was deleted"))
@@ -303,15 +303,15 @@ fn vanished(interface: &str) -> Option<Failure> {
     })
 }
 
-/// What the board's events are called outside its cable.
+/// Translates addresses on the link to addresses of this computer.
 struct Names<'a> {
-    /// The relay's address, where there is one.
+    /// The relay's address, if any.
     reachable_at: Option<SocketAddr>,
     peers: &'a Peers,
 }
 
 impl Names<'_> {
-    fn outside(&self, plan: &Plan, event: BoardEvent) -> SimEvent {
+    fn translate(&self, plan: &SimPlan, event: BoardEvent) -> SimEvent {
         match event {
             BoardEvent::Ready { address } => SimEvent::Ready {
                 addr: self.reachable_at.unwrap_or(address.into()),
@@ -319,7 +319,7 @@ impl Names<'_> {
                 workers: plan.spec.server.workers().get(),
                 backlog: plan.spec.server.backlog().get(),
                 profile: plan.spec.profile.name(),
-                seed: plan.spec.quality.seed,
+                seed: plan.spec.link.seed,
             },
             BoardEvent::Lost => SimEvent::Link {
                 up: false,
@@ -349,51 +349,52 @@ fn bind(listen: SocketAddr) -> Result<std::net::TcpListener, Failure> {
 }
 
 fn cannot_listen(listen: SocketAddr, error: &io::Error) -> Failure {
-    let failure = |what: &str| Failure::new(Kind::Device, format!("{listen}: {what}"));
+    let failure =
+        |why: &str| Failure::new(Kind::Device, format!("cannot listen on {listen}: {why}"));
     match error.kind() {
-        io::ErrorKind::AddrInUse => failure("another program listens there already")
-            .hint("choose another port with --listen, e.g. --listen 127.0.0.1:0 for a free one"),
-        io::ErrorKind::PermissionDenied => failure("no permission to listen there")
-            .hint("choose a port from 1024 on with --listen"),
-        io::ErrorKind::AddrNotAvailable => failure("is no address of this computer")
-            .hint("choose one of its own with --listen, e.g. 127.0.0.1:3000"),
-        _ => failure(&format!("can't listen there: {error}")),
+        io::ErrorKind::AddrInUse => failure("address in use")
+            .hint("choose another port, or a free one with --listen 127.0.0.1:0"),
+        io::ErrorKind::PermissionDenied => {
+            failure("permission denied").hint("choose a port from 1024 up with --listen")
+        }
+        io::ErrorKind::AddrNotAvailable => failure("not an address of this computer")
+            .hint("choose a local address with --listen, e.g. 127.0.0.1:3000"),
+        _ => failure(&error.to_string()),
     }
 }
 
 #[cfg(target_os = "linux")]
-fn no_interface(interface: &str, error: &io::Error) -> Failure {
+fn cannot_open(interface: &str, error: &io::Error) -> Failure {
     let name = sanitize::one_line(interface);
-    let failure = |kind, what: &str| Failure::new(kind, format!("TAP interface '{name}': {what}"));
+    let failure =
+        |kind, why: &str| Failure::new(kind, format!("cannot open TAP interface '{name}': {why}"));
     match error.kind() {
-        // The kernel's word for an interface of another kind.
+        // The kernel's error for an interface of another type.
         _ if error.raw_os_error() == Some(libc::EINVAL) => {
-            failure(Kind::Usage, "is an interface of another kind").hint("write e.g. --tap tap0")
+            failure(Kind::Usage, "not a TAP interface").hint("use e.g. --tap tap0")
         }
         io::ErrorKind::InvalidInput => {
-            failure(Kind::Usage, &error.to_string()).hint("write e.g. --tap tap0")
+            failure(Kind::Usage, &error.to_string()).hint("use e.g. --tap tap0")
         }
-        io::ErrorKind::PermissionDenied => failure(Kind::Device, "no permission").hint(format!(
-            "run as root, or once: ip tuntap add dev {name} mode tap user $USER"
-        )),
-        io::ErrorKind::ResourceBusy => {
-            failure(Kind::Device, "another program has it").hint("choose another name with --tap")
-        }
-        io::ErrorKind::NotFound => failure(Kind::Device, "this system has no /dev/net/tun")
-            .hint("load the module: modprobe tun"),
+        io::ErrorKind::PermissionDenied => failure(Kind::Device, "permission denied").hint(
+            format!("run as root, or once: ip tuntap add dev {name} mode tap user $USER"),
+        ),
+        io::ErrorKind::ResourceBusy => failure(Kind::Device, "in use by another program")
+            .hint("choose another name with --tap"),
+        io::ErrorKind::NotFound => failure(Kind::Device, "/dev/net/tun does not exist")
+            .hint("load the kernel module: modprobe tun"),
         _ => failure(Kind::Device, &error.to_string()),
     }
 }
 
 fn no_announcement(error: &io::Error) -> Failure {
-    Failure::new(Kind::Device, format!("--announce: no mDNS here: {error}")).hint(
-        "port 5353 must be shared by who has it, and the interface of --listen have multicast",
-    )
+    Failure::new(Kind::Device, format!("cannot announce the board: {error}"))
+        .hint("the interface of --listen needs multicast, and UDP port 5353 must not be taken exclusively")
 }
 
-fn no_board(error: &io::Error) -> Failure {
+fn cannot_start(error: &io::Error) -> Failure {
     Failure::new(
         Kind::Device,
-        format!("the virtual board can't be started: {error}"),
+        format!("cannot start the virtual board: {error}"),
     )
 }

@@ -1,21 +1,21 @@
-//! The board's end of the cable as embassy-net's driver.
+//! The board's end of the link as an embassy-net driver.
 
 use std::task::Context;
 
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
 use embassy_time::Instant;
 
-use super::board::MacAddress;
-use super::cable::{End, MAX_FRAME};
+use super::link::{End, MAX_FRAME};
+use super::spec::MacAddress;
 
-/// A cable's end that a board is plugged into.
-pub struct CableDriver {
+/// A board's network interface on a link.
+pub struct LinkDriver {
     end: End,
     mac: MacAddress,
 }
 
-impl CableDriver {
-    /// Plugs a board with this hardware address into `end`.
+impl LinkDriver {
+    /// The interface with this MAC address at `end`.
     pub fn new(end: End, mac: MacAddress) -> Self {
         Self { end, mac }
     }
@@ -26,14 +26,14 @@ pub(super) fn wake_at(at: Instant, cx: &Context<'_>) {
     embassy_time_driver::schedule_wake(at.as_ticks(), cx.waker());
 }
 
-impl Driver for CableDriver {
+impl Driver for LinkDriver {
     type RxToken<'a> = Frame;
     type TxToken<'a> = Outgoing<'a, Self>;
 
     fn receive(&mut self, cx: &mut Context<'_>) -> Option<(Frame, Outgoing<'_, Self>)> {
         let now = Instant::now();
         let frame = self.end.receive(now).or_else(|| {
-            // Once more after the waker is known: a frame may have come in between.
+            // Check again after registering the waker: a frame may have arrived in between.
             self.end.wake(cx.waker());
             self.end.receive(now)
         });
@@ -76,26 +76,26 @@ impl Driver for CableDriver {
     }
 }
 
-impl SendFrame for CableDriver {
+impl SendFrame for LinkDriver {
     fn send(&mut self, now: Instant, frame: Vec<u8>) {
         self.end.send(now, frame);
     }
 }
 
-/// What every virtual board's link can do.
+/// Capabilities of every virtual board's interface.
 pub(super) fn capabilities() -> Capabilities {
     let mut capabilities = Capabilities::default();
     capabilities.max_transmission_unit = MAX_FRAME;
     capabilities
 }
 
-/// Something that takes whole frames.
+/// An interface that sends whole frames.
 pub trait SendFrame {
-    /// Takes a frame at `now`.
+    /// Sends a frame at `now`.
     fn send(&mut self, now: Instant, frame: Vec<u8>);
 }
 
-/// A frame that has arrived.
+/// A received frame.
 pub struct Frame(pub(super) Vec<u8>);
 
 impl RxToken for Frame {
@@ -104,7 +104,7 @@ impl RxToken for Frame {
     }
 }
 
-/// Room for a frame to send.
+/// Permission to send one frame.
 pub struct Outgoing<'a, P> {
     pub(super) port: &'a mut P,
     pub(super) now: Instant,

@@ -1,4 +1,4 @@
-//! What a virtual board tells while it runs.
+//! Events of a running virtual board.
 
 use std::cell::Cell;
 use std::net::SocketAddrV4;
@@ -7,37 +7,37 @@ use tcpctl_greeter::console::{Console, Request};
 use tcpctl_greeter::dhcp::LeaseEvent;
 use tokio::sync::mpsc;
 
-/// Events that may wait for a console that is slow to print. What comes on top is dropped and
-/// counted, as on the chip's serial line: a flood must not starve the network.
+/// Events queued for a slow console. More are dropped and counted, as on the chip's serial line, so
+/// that a flood does not stall the network.
 const MAX_EVENTS: usize = 4096;
 
-/// What a board tells.
+/// An event of a board.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BoardEvent {
-    /// It can be reached.
+    /// The board is reachable.
     Ready {
         /// The greeting server's address.
         address: SocketAddrV4,
     },
-    /// It has lost its address or its link.
+    /// The board lost its address or link.
     Lost,
-    /// A DHCP lease of its own began, went on or ended, in AP mode.
+    /// A DHCP lease changed, in AP mode.
     Lease(LeaseEvent),
-    /// It answers to this host name over mDNS.
+    /// The board claimed this mDNS host name.
     Named {
         /// Without `.local`.
         host_name: String,
     },
     /// A request was read.
     Request {
-        /// Who sent it.
+        /// The client.
         peer: SocketAddrV4,
-        /// What had come, one receive buffer at the most.
+        /// The request, at most one receive buffer.
         bytes: Vec<u8>,
     },
 }
 
-/// A place for a board's events.
+/// The sender of a board's events.
 pub type Events = mpsc::Sender<BoardEvent>;
 
 /// A channel for a board's events.
@@ -45,7 +45,7 @@ pub fn events() -> (Events, mpsc::Receiver<BoardEvent>) {
     mpsc::channel(MAX_EVENTS)
 }
 
-/// A console that hands everything on, and drops what nobody takes.
+/// A console that forwards events, and drops those that do not fit the channel.
 pub struct EventConsole {
     events: Option<Events>,
     ready: Option<std::sync::mpsc::Sender<SocketAddrV4>>,
@@ -53,7 +53,7 @@ pub struct EventConsole {
 }
 
 impl EventConsole {
-    /// A console for `events`, if anybody wants them.
+    /// A console that sends to `events`, if given.
     pub fn new(events: Option<Events>) -> Self {
         Self {
             events,
@@ -62,7 +62,7 @@ impl EventConsole {
         }
     }
 
-    /// The same, and `ready` is told whenever the board can be reached.
+    /// Also sends the address to `ready` whenever the board becomes reachable.
     #[must_use]
     pub fn with_ready(self, ready: std::sync::mpsc::Sender<SocketAddrV4>) -> Self {
         Self {
@@ -71,9 +71,9 @@ impl EventConsole {
         }
     }
 
-    pub(super) fn say(&self, event: BoardEvent) {
+    pub(super) fn emit(&self, event: BoardEvent) {
         if let (BoardEvent::Ready { address }, Some(ready)) = (&event, &self.ready) {
-            // Nobody may wait for it any more.
+            // The receiver may be gone.
             let _ = ready.send(*address);
         }
         if let Some(events) = &self.events
@@ -83,7 +83,7 @@ impl EventConsole {
         }
     }
 
-    /// Events that nobody took in time.
+    /// Dropped events.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped.get()
     }
@@ -92,7 +92,7 @@ impl EventConsole {
 impl Console for EventConsole {
     fn request(&self, request: &Request<'_>) {
         if self.events.is_some() {
-            self.say(BoardEvent::Request {
+            self.emit(BoardEvent::Request {
                 peer: request.peer,
                 bytes: request.bytes.to_vec(),
             });

@@ -1,4 +1,4 @@
-//! The readiness interface over a virtual cable: the client stack, driven by the caller's thread.
+//! The engine's readiness interface over the virtual link, on the caller's thread.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,22 +15,22 @@ use tcpctl_engine::readiness::{
     ConnectFailure, ConnectionId, ConnectionInfo, Event, Network, NetworkTime, Release,
 };
 
-/// A virtual board's network as the bench sees it.
+/// A virtual board's network for the load engine.
 ///
-/// Belongs to the thread that made it: [`Network::wait`] parks that thread.
+/// Belongs to the thread that created it: [`Network::wait`] parks that thread.
 pub struct VirtualNetwork {
     stack: ClientStack,
     connections: Vec<Option<Connection>>,
-    /// Released with a FIN, and not yet over.
+    /// Released connections that are not over yet.
     closing: Vec<Handle>,
     start: Instant,
 }
 
-/// A connection, and what of it has been told.
+/// A connection and the events reported for it.
 struct Connection {
     handle: Handle,
     phase: Phase,
-    /// A read or a write has found nothing to do, so that the next chance is news.
+    /// The last read or write would have blocked, so the next readiness is an event.
     wants_read: bool,
     wants_write: bool,
 }
@@ -42,7 +42,7 @@ enum Phase {
     Failed,
 }
 
-/// Unparks the thread that waits.
+/// Unparks the waiting thread.
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -56,7 +56,7 @@ impl Wake for Unpark {
 }
 
 impl VirtualNetwork {
-    /// Takes over a client stack.
+    /// Drives a client stack.
     pub fn new(mut stack: ClientStack) -> Self {
         stack.wake(&Waker::from(Arc::new(Unpark(thread::current()))));
         Self {
@@ -86,7 +86,7 @@ impl VirtualNetwork {
         });
     }
 
-    /// Appends what has become possible since it was last said.
+    /// Appends new readiness events.
     fn collect(&mut self, events: &mut Vec<Event>) {
         for (number, slot) in self.connections.iter_mut().enumerate() {
             let Some(connection) = slot else { continue };
@@ -131,7 +131,7 @@ impl Network for VirtualNetwork {
         source: Option<IpAddr>,
     ) -> Result<ConnectionId, ConnectFailure> {
         if source.is_some() {
-            // The cable's client has the one address that it has.
+            // The client has a single address.
             return Err(ConnectFailure::Unreachable);
         }
         let handle = self.stack.connect(to)?;
@@ -218,7 +218,7 @@ fn would_block<T>(result: &io::Result<T>) -> bool {
 
 impl Drop for VirtualNetwork {
     fn drop(&mut self) {
-        // Leave nothing on the board: one poll sends every reset.
+        // One poll sends all resets, so no connection stays on the board.
         for connection in self.connections.drain(..).flatten() {
             self.stack.abort(connection.handle);
         }

@@ -1,5 +1,5 @@
-//! What of a connection shows on the cable: smoltcp keeps no counters, so its segments are
-//! counted as they leave, and the peer's acknowledgements and windows read as they come.
+//! Connection counters. smoltcp has none, so segments are counted as they leave, and the peer's
+//! acknowledgments and windows are read as they arrive.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,18 +11,18 @@ use smoltcp::wire::{
 
 use tcpctl_engine::readiness::ConnectionInfo;
 
-/// The open connections by their local port, which is theirs alone.
+/// Open connections by local port.
 #[derive(Default)]
 pub struct Observer {
     connections: HashMap<u16, Sent>,
 }
 
-/// What one connection has sent, and what of it the peer has taken.
+/// Counters of one connection.
 #[derive(Default)]
 struct Sent {
     syns: u32,
     retransmissions: u32,
-    /// The end of what was sent, in sequence numbers.
+    /// Sequence number after the last byte sent.
     highest: Option<TcpSeqNumber>,
     /// The longest segment, bytes.
     longest: usize,
@@ -31,26 +31,26 @@ struct Sent {
     receiver_limited: Duration,
 }
 
-/// What the peer has said last.
+/// The peer's last acknowledgment.
 #[derive(Clone, Copy)]
 struct Peer {
-    /// The end of what it has.
+    /// Acknowledged sequence number.
     acknowledged: TcpSeqNumber,
-    /// What it takes beyond that, bytes.
+    /// Window, bytes.
     window: usize,
-    /// Its windows are shifted by so much (RFC 7323, section 2).
+    /// Window scale shift (RFC 7323 section 2).
     scale: u8,
-    /// Until when it has been accounted for.
+    /// End of the accounted time.
     since: Instant,
 }
 
 impl Observer {
-    /// Starts to count for a port.
+    /// Starts counting for a port.
     pub fn opened(&mut self, port: u16) {
         self.connections.insert(port, Sent::default());
     }
 
-    /// Stops to count for a port.
+    /// Stops counting for a port.
     pub fn closed(&mut self, port: u16) {
         self.connections.remove(&port);
     }
@@ -60,11 +60,11 @@ impl Observer {
         self.connections.contains_key(&port)
     }
 
-    /// What is known by `now` of the connection at `port`.
+    /// Counters of the connection at `port` as of `now`.
     pub fn info(&self, port: u16, now: Instant) -> Option<ConnectionInfo> {
         let sent = self.connections.get(&port)?;
         let (busy, receiver_limited) = sent.times(now);
-        // Before the handshake's end there is no window to be limited by.
+        // There is no window before the handshake completes.
         let known = |time| sent.peer.is_some().then_some(time);
         Some(ConnectionInfo {
             syn_retransmissions: sent.syns.saturating_sub(1),
@@ -93,7 +93,7 @@ impl Observer {
         }
         sent.account(now);
         let start = segment.seq_number();
-        // A keep-alive repeats the last byte on purpose; it is no retransmission, and not longer.
+        // A keep-alive repeats one byte and is not a retransmission.
         if sent.highest.is_some_and(|highest| start < highest) && length > 1 {
             sent.retransmissions += 1;
         }
@@ -136,7 +136,7 @@ impl Observer {
 }
 
 impl Sent {
-    /// Adds the time since the last segment to what it was spent with.
+    /// Accounts for the time since the last segment.
     fn account(&mut self, now: Instant) {
         (self.busy, self.receiver_limited) = self.times(now);
         if let Some(peer) = &mut self.peer {
@@ -144,8 +144,8 @@ impl Sent {
         }
     }
 
-    /// How long by `now` there was something unacknowledged, and how long of that the peer's
-    /// window had no room for another segment.
+    /// Time with unacknowledged data as of `now`, and the part of it in which the peer's window had no
+    /// room for another segment.
     fn times(&self, now: Instant) -> (Duration, Duration) {
         let (mut busy, mut limited) = (self.busy, self.receiver_limited);
         if let (Some(peer), Some(highest)) = (self.peer, self.highest) {
@@ -155,7 +155,7 @@ impl Sent {
             } else {
                 0
             };
-            // A window that is shut is waited for with nothing in flight.
+            // A zero window is waited for with nothing in flight.
             if in_flight > 0 || peer.window == 0 {
                 busy += since;
                 if in_flight + self.longest > peer.window {
@@ -167,7 +167,7 @@ impl Sent {
     }
 }
 
-/// The TCP segment in an Ethernet frame, if one is in it.
+/// The TCP segment in an Ethernet frame, if any.
 fn tcp_segment(frame: &[u8]) -> Option<TcpPacket<&[u8]>> {
     let frame = EthernetFrame::new_checked(frame).ok()?;
     if frame.ethertype() != EthernetProtocol::Ipv4 {
@@ -180,7 +180,7 @@ fn tcp_segment(frame: &[u8]) -> Option<TcpPacket<&[u8]>> {
     TcpPacket::new_checked(packet.payload()).ok()
 }
 
-/// The shift that a SYN announces for later windows; at most 14 (RFC 7323, section 2.3).
+/// The window scale of a SYN, at most 14 (RFC 7323 section 2.3).
 fn scale(mut options: &[u8]) -> u8 {
     while let Ok((rest, option)) = TcpOption::parse(options) {
         match option {

@@ -1,4 +1,4 @@
-//! What `tcpctl sim` is to do.
+//! The plan of `tcpctl sim`.
 
 use std::net::SocketAddr;
 
@@ -6,14 +6,14 @@ use super::spec::{Profile, Spec};
 use crate::cli::{SimArgs, SimProfile};
 use crate::failure::Failure;
 
-/// A board, and how others reach it.
+/// A virtual board and how it is reachable.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
-    /// The board and its cable.
+pub struct SimPlan {
+    /// The board and its link.
     pub spec: Spec,
-    /// The way in.
+    /// How it is reachable.
     pub exposure: Exposure,
-    /// Whether the way in is announced over mDNS.
+    /// Whether to announce the relay over mDNS.
     pub announce: bool,
 }
 
@@ -28,20 +28,20 @@ impl From<SimProfile> for Profile {
     }
 }
 
-/// How others reach the board.
+/// How the board is reachable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exposure {
-    /// Behind a listening socket of this computer.
+    /// Through a listening socket of this computer.
     Relay(SocketAddr),
     /// On a TAP interface.
     Tap(String),
 }
 
-impl Plan {
-    /// The plan of a command line.
+impl SimPlan {
+    /// Checks the arguments.
     ///
     /// # Errors
-    /// Options that can't be, each named.
+    /// A usage error that names the invalid option.
     pub fn new(args: &SimArgs) -> Result<Self, Failure> {
         let spec = Spec::with_settings(
             args.profile.into(),
@@ -53,13 +53,13 @@ impl Plan {
             Some(interface) => Exposure::Tap(interface.clone()),
             None => Exposure::Relay(args.listen),
         };
-        // A board on a wire is on it with its own responder.
+        // A board on a TAP interface runs its own responder.
         let announce = args.announce && args.tap.is_none();
         if announce && args.listen.is_ipv6() {
-            return Err(Failure::usage(
-                "--announce: boards have IPv4 addresses, and --listen has none",
-            )
-            .hint("write e.g. --listen 127.0.0.1:3000 or --listen 0.0.0.0:3000"));
+            return Err(
+                Failure::usage("--announce needs an IPv4 address in --listen")
+                    .hint("use e.g. --listen 127.0.0.1:3000 or --listen 0.0.0.0:3000"),
+            );
         }
         Ok(Self {
             spec,

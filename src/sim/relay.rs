@@ -1,8 +1,7 @@
-//! A virtual board behind a listening socket of this machine.
+//! Relays a listening socket of this computer to a virtual board.
 //!
-//! Every connection that the relay accepts is one to the board over the cable, byte for byte both
-//! ways, with half-closes and resets passed on. A connection that the board refuses has been
-//! accepted here already, so all that is left is to reset it.
+//! Each accepted connection becomes a connection to the board, with half-closes and resets passed on.
+//! A connection that the board refuses was accepted here already, so it is reset.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,21 +17,21 @@ use tokio::task::JoinSet;
 use super::session::Session;
 use super::stream::VirtualStream;
 
-/// How long the board has to complete a handshake: its SYNs may be lost on the cable.
+/// Limit for the handshake with the board: SYNs may be lost on the link.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One direction's buffer, bytes.
+/// Buffer of one direction, bytes.
 const BUFFER: usize = 16 * 1024;
 
-/// Who is who: the peers that the board sees, and who they are outside.
+/// Maps the peers that the board sees to the real peers.
 ///
-/// An entry stays after its connection, for the event that names it may be told later; the next
-/// connection from that port replaces it, so there are never more than ports.
+/// An entry outlives its connection, because events are printed later. The next connection from the
+/// same port replaces it, which bounds the map.
 #[derive(Debug, Default)]
 pub struct Peers(Mutex<HashMap<SocketAddr, SocketAddr>>);
 
 impl Peers {
-    /// The peer outside of a peer on the cable.
+    /// The real peer of a peer on the link.
     pub fn outer(&self, inner: SocketAddr) -> SocketAddr {
         self.lock().get(&inner).copied().unwrap_or(inner)
     }
@@ -42,15 +41,15 @@ impl Peers {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, SocketAddr>> {
-        // A map is whole between two calls.
+        // The map is consistent between two calls.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Passes connections on until it is dropped.
+/// Relays connections until dropped.
 ///
 /// # Errors
-/// When the listening socket itself fails for good.
+/// The listening socket fails permanently.
 pub async fn relay(listener: TcpListener, session: &Session, peers: &Arc<Peers>) -> io::Result<()> {
     let mut connections = JoinSet::new();
     loop {
@@ -67,14 +66,13 @@ pub async fn relay(listener: TcpListener, session: &Session, peers: &Arc<Peers>)
                                 if let Some(local) = inner.local_address() {
                                     peers.insert(local, peer);
                                 }
-                                pass(outer, inner).await;
+                                forward(outer, inner).await;
                             }
                             Ok(Err(_)) | Err(_) => reset(&outer),
                         }
                     });
                 }
-                // What concerns one connection, or passes: no descriptors, no memory.
-                Err(error) if is_passing(&error) => {
+                Err(error) if is_transient(&error) => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 Err(error) => return Err(error),
@@ -84,9 +82,9 @@ pub async fn relay(listener: TcpListener, session: &Session, peers: &Arc<Peers>)
     }
 }
 
-/// Passes bytes both ways until both sides have closed, or one has reset.
-async fn pass(mut outer: TcpStream, mut inner: VirtualStream) {
-    // A greeting is one small segment: nothing to coalesce. A socket that is gone has no options.
+/// Copies bytes both ways until both sides have closed or one has reset.
+async fn forward(mut outer: TcpStream, mut inner: VirtualStream) {
+    // Fails only if the connection is gone already.
     let _ = outer.set_nodelay(true);
     let result = {
         let (mut outer_read, mut outer_write) = outer.split();
@@ -102,7 +100,7 @@ async fn pass(mut outer: TcpStream, mut inner: VirtualStream) {
     }
 }
 
-/// Copies until the end, and passes the end on.
+/// Copies until EOF and shuts down the other side.
 async fn copy(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
@@ -117,14 +115,15 @@ async fn copy(
     }
 }
 
-/// Makes the close of this connection a reset.
+/// Closes the connection with a reset.
 fn reset(stream: &TcpStream) {
-    // It fails only for a connection that is gone already.
+    // Fails only if the connection is gone already.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-fn is_passing(error: &io::Error) -> bool {
-    // EMFILE and ENFILE have no kind of their own.
+/// Whether an accept error concerns one connection only or goes away: no descriptors, no memory.
+fn is_transient(error: &io::Error) -> bool {
+    // std has no kind for EMFILE and ENFILE.
     const EMFILE: i32 = 24;
     const ENFILE: i32 = 23;
     matches!(

@@ -1,4 +1,4 @@
-//! What `sim` tells: one type for a person's lines and a program's (`tcpctl.sim/1`).
+//! Events of `sim` (`tcpctl.sim/1`).
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
@@ -15,96 +15,96 @@ use crate::timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SimReport {
     schema: &'static str,
-    /// What has happened.
+    /// The event.
     #[serde(flatten)]
     pub event: SimEvent,
-    /// When it was told.
+    /// When it was reported.
     #[serde(serialize_with = "timestamp::serialize")]
     pub time: SystemTime,
 }
 
-/// What has happened.
+/// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum SimEvent {
-    /// The board can be reached.
+    /// The board is reachable.
     Ready {
-        /// Where: this computer's address of the relay, or the board's own on the wire.
+        /// The relay's address on this computer, or the board's own with a TAP interface.
         addr: SocketAddr,
         /// `ap` or `sta`.
         mode: String,
-        /// Connections served at a time.
+        /// Connections served at once.
         workers: u8,
-        /// Connections that wait their turn.
+        /// Connections that can wait.
         backlog: u8,
         /// The profile.
         profile: &'static str,
-        /// What decides the cable's faults.
+        /// Random seed of the link.
         seed: u64,
     },
     /// A request was read.
     Request {
-        /// Who sent it.
+        /// The client.
         peer: SocketAddr,
         /// Its length in bytes.
         len: usize,
-        /// What it says.
+        /// The request.
         #[serde(flatten)]
         request: Payload,
     },
-    /// A DHCP lease began, went on or ended.
+    /// A DHCP lease was granted, renewed, released or declined.
     Lease {
-        /// The station's hardware address.
+        /// The station's MAC address.
         mac: String,
-        /// Its address.
+        /// The leased address.
         addr: Ipv4Addr,
-        /// What happened to it.
+        /// What happened to the lease.
         change: LeaseChange,
     },
-    /// The board has lost its link or its address, or has a name on the wire.
+    /// The board lost its link or address, or claimed a host name.
     Link {
-        /// Whether it can be reached.
+        /// Whether the board is reachable.
         up: bool,
-        /// The host name that it answers to over mDNS, without `.local`.
+        /// The board's mDNS host name, without `.local`.
         #[serde(skip_serializing_if = "Option::is_none")]
         host: Option<String>,
     },
-    /// The end.
+    /// Final counters.
     Summary {
-        /// Connections whose handshake was completed.
+        /// Completed handshakes.
         accepted: u32,
-        /// Connections that were sent the whole greeting.
+        /// Connections that got the whole greeting.
         served: u32,
-        /// SYNs that found no free slot.
+        /// SYNs refused because no slot was free.
         refused: u32,
-        /// Served connections that had stayed silent.
+        /// Served connections that sent no request.
         timed_out: u32,
-        /// Connections that the peer reset or left.
+        /// Connections reset or closed early by the peer.
         reset: u32,
-        /// Bytes of requests.
+        /// Request bytes.
         bytes_in: u64,
-        /// Bytes of greetings.
+        /// Reply bytes.
         bytes_out: u64,
-        /// Events that came faster than they could be printed.
+        /// Events dropped because they could not be printed in time.
         events_dropped: u64,
     },
 }
 
-/// What happened to a lease, as in the board's console.
+/// What happened to a lease; the names are those of the board's console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LeaseChange {
-    /// A new one.
+    /// Granted.
     Leased,
-    /// Another term.
+    /// Renewed.
     Renewed,
-    /// Given back.
+    /// Released by the station.
     Released,
-    /// Refused by the station: somebody else has the address.
+    /// Declined by the station: the address is in use.
     Declined,
 }
 
-/// Bytes for JSON: as text where they are text.
+/// Bytes in JSON: text if they are UTF-8, else base64.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload(pub Vec<u8>);
 
@@ -121,7 +121,7 @@ impl Serialize for Payload {
 }
 
 impl SimReport {
-    /// An event, now.
+    /// An event that happens now.
     pub fn now(event: SimEvent) -> Self {
         Self {
             schema: "tcpctl.sim/1",

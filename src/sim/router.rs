@@ -1,4 +1,4 @@
-//! The DHCP server at the host's end of the cable: the router of a virtual board in STA mode.
+//! The DHCP server at the host's end of the link, for a virtual board in station mode.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -7,10 +7,10 @@ use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::udp;
 use tcpctl_greeter::dhcp::{Config, MAX_REPLY, SERVER_PORT, Server};
 
-/// The one address that it gives: there is one board on the cable.
+/// The only leased address: there is one board on the link.
 pub(super) const LEASED: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 50);
 
-/// A datagram fits a frame, and a client sends one at a time.
+/// Queued datagrams. A client sends one at a time.
 const WAITING: usize = 4;
 const MAX_REQUEST: usize = 1472;
 
@@ -21,7 +21,7 @@ pub(super) struct Router {
 }
 
 impl Router {
-    /// A router with this address, that leases [`LEASED`].
+    /// A router with this address that leases [`LEASED`].
     pub(super) fn new(sockets: &mut SocketSet<'_>, address: Ipv4Addr, prefix: u8) -> Self {
         let server = Config::new(address, prefix, LEASED, LEASED)
             .and_then(Server::new)
@@ -42,14 +42,14 @@ impl Router {
         }
     }
 
-    /// Answers what has come. Returns whether anything is to be sent.
+    /// Answers pending requests. Returns whether it queued a reply.
     pub(super) fn serve(&mut self, sockets: &mut SocketSet<'_>, now: Instant) -> bool {
         let socket: &mut udp::Socket<'_> = sockets.get_mut(self.socket);
         let mut request = [0; MAX_REQUEST];
         let mut reply = [0; MAX_REPLY];
         let mut answered = false;
         while socket.can_recv() {
-            // An error is a datagram larger than any request.
+            // An error is an oversized datagram.
             let Ok((length, _)) = socket.recv_slice(&mut request) else {
                 continue;
             };
@@ -58,7 +58,7 @@ impl Router {
                 .answer(now.as_secs(), &request[..length], &mut reply);
             if let Some(datagram) = answer.and_then(|answer| answer.reply) {
                 let to = SocketAddrV4::new(*datagram.to.ip(), datagram.to.port());
-                // A full queue loses the answer; the board asks again.
+                // The board repeats a request whose reply is dropped.
                 answered |= socket.send_slice(&reply[..datagram.len], to).is_ok();
             }
         }

@@ -1,4 +1,4 @@
-//! What a virtual board runs: greeter's servers over an embassy-net stack, as a chip does.
+//! The servers of a virtual board: greeter's, over an embassy-net stack, as on a chip.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddrV4;
@@ -18,47 +18,46 @@ use tcpctl_greeter::{access_point, dhcp, mdns, services};
 use tcpctl_settings::{HostName, Mode, Services, Status};
 use tokio::sync::oneshot;
 
-use super::board::MacAddress;
 use super::clock;
 use super::event::{BoardEvent, EventConsole};
-use super::spec::Spec;
+use super::spec::{MacAddress, Spec};
 
 /// The board's address in AP mode.
 pub use tcpctl_greeter::access_point::{ADDRESS, PREFIX};
 
-/// As many slots as the settings permit: 32 workers and 32 that wait.
+/// The most slots that settings allow: 32 workers and a backlog of 32.
 const MAX_SLOTS: usize = 64;
-/// Connections to each bench service at the same time.
+/// Simultaneous connections to each service.
 const STREAMS: usize = 4;
-/// The sockets of one board: slots, three bench services, DHCP client and server, mDNS.
+/// Sockets of one board: slots, three services, DHCP client and server, mDNS.
 const MAX_SOCKETS: usize = MAX_SLOTS + 3 * STREAMS + 3;
-/// Buffers of a bench service, bytes each way: the window of an ESP32 with ESP-IDF's defaults.
+/// Buffer of a service, bytes per direction: ESP-IDF's default TCP window.
 const SERVICE_BUFFER: usize = 5760;
-/// Frames that the stack takes before the servers have their turn.
+/// Frames that the stack processes before the servers run.
 const BURST: usize = 1;
-/// How long a board that is stopped has for its goodbye.
+/// Limit for the mDNS goodbye of a stopped board.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Who is at the other end of a board's network.
+/// What is on the board's network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Neighbours {
-    /// One client on a cable of its own, that knows the board's address: nothing is announced, so
-    /// that a run can be repeated frame by frame.
+    /// One client that knows the board's address. Nothing is announced, so runs are repeatable frame
+    /// by frame.
     OneClient,
-    /// A wire with any number of hosts, who may ask by name.
+    /// Any number of hosts, which may resolve the board's name.
     Wire,
 }
 
-/// What a board leaves behind.
+/// Final counters of a board.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     /// The greeting server's counters.
     pub counters: Counters,
-    /// Events that nobody took in time.
+    /// Events dropped because they could not be printed in time.
     pub events_dropped: u64,
 }
 
-/// What a virtual board can say of itself: it has neither memory of its own nor a radio.
+/// The vitals of a virtual board, which has neither its own memory nor a radio.
 struct VirtualBoard {
     started: Instant,
     mode: Mode,
@@ -79,10 +78,10 @@ impl status::Board for VirtualBoard {
     }
 }
 
-/// A future of the board's.
+/// A task of the board.
 type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// Runs a board's servers over `driver` until `stop` is done.
+/// Runs a board's servers over `driver` until `stop` completes.
 pub async fn serve(
     spec: &Spec,
     driver: impl Driver,
@@ -95,12 +94,8 @@ pub async fn serve(
     let refused = Cell::new(0);
     let driver = Bursts::new(Refusals::new(driver, config.port, &refused), BURST);
     let mut resources = Box::new(StackResources::<MAX_SOCKETS>::new());
-    let (stack, mut runner) = embassy_net::new(
-        driver,
-        network(spec.mode),
-        &mut *resources,
-        spec.quality.seed,
-    );
+    let (stack, mut runner) =
+        embassy_net::new(driver, network(spec.mode), &mut *resources, spec.link.seed);
     let readings = VirtualBoard {
         started: Instant::now(),
         mode: spec.mode,
@@ -110,8 +105,8 @@ pub async fn serve(
         server = server.with_status(&readings);
     }
 
-    // Each future has a waker of its own in here: on one shared waker the stack and the sockets,
-    // which wake each other whenever they are polled, would never sleep.
+    // FuturesUnordered gives each task its own waker. With a shared waker the stack and its sockets
+    // would wake each other forever.
     let mut tasks: FuturesUnordered<Task<'_>> = FuturesUnordered::new();
     for _ in 0..config.slots() {
         tasks.push(Box::pin(async {
@@ -129,7 +124,7 @@ pub async fn serve(
     tasks.push(Box::pin(watch(stack, config.port, &console)));
     let (leave, left) = oneshot::channel::<()>();
     if neighbours == Neighbours::Wire {
-        // The one task that ends, once it is told to.
+        // The only task that ends, after `leave`.
         tasks.push(Box::pin(announce(
             stack,
             spec,
@@ -138,7 +133,7 @@ pub async fn serve(
             left.map(drop),
         )));
     }
-    // The stack comes last, so that every slot listens before the first frame is looked at.
+    // The stack comes last, so that every slot listens before the first frame is processed.
     tasks.push(Box::pin(async {
         runner.run().await;
     }));
@@ -146,15 +141,15 @@ pub async fn serve(
         () = stop => {}
         () = async { while tasks.next().await.is_some() {} } => {}
     }
-    // Asked while the tasks live: their connections are counted too.
+    // Read while the tasks exist: their open connections count, too.
     let counters = server.counters();
     if neighbours == Neighbours::Wire {
         drop(leave);
-        // A board without a network has nobody to say goodbye to.
+        // Times out on a board without a network.
         let _ = with_timeout(GOODBYE, tasks.next()).await;
-        // What was sent last is still on the cable.
-        let on_its_way = spec.quality.latency + spec.quality.jitter * 8;
-        let _ = with_timeout(on_its_way, tasks.next()).await;
+        // The goodbye is still in flight.
+        let in_flight = spec.link.delay + spec.link.jitter * 8;
+        let _ = with_timeout(in_flight, tasks.next()).await;
     }
     drop(tasks);
     Summary {
@@ -163,7 +158,7 @@ pub async fn serve(
     }
 }
 
-/// The greeting server as the settings want it, as slow as it is to be.
+/// The greeting server's configuration, with the simulated service time.
 fn server_config(spec: &Spec) -> Config<'_> {
     Config {
         service_time: clock::duration(spec.service_time),
@@ -171,7 +166,7 @@ fn server_config(spec: &Spec) -> Config<'_> {
     }
 }
 
-/// The board's network: its own in AP mode, what DHCP gives it in STA mode.
+/// The board's IP configuration: static in AP mode, DHCP in STA mode.
 fn network(mode: Mode) -> embassy_net::Config {
     let mut config = embassy_net::Config::default();
     config.ipv4 = match mode {
@@ -207,11 +202,11 @@ async fn with_buffers(serve: impl AsyncFnOnce(&mut [u8], &mut [u8])) {
 async fn lease_addresses(stack: Stack<'_>, console: &EventConsole) {
     let server = access_point::dhcp_server();
     let mut buffers = Box::new(dhcp::Buffers::new());
-    let tell = |lease| console.say(BoardEvent::Lease(lease));
+    let tell = |lease| console.emit(BoardEvent::Lease(lease));
     dhcp::serve(stack, &RefCell::new(server), &mut buffers, tell).await;
 }
 
-/// What a board says of itself over mDNS.
+/// What a board announces over mDNS.
 pub(super) fn identity<'a>(
     host_name: &'a HostName,
     mode: &'a str,
@@ -228,7 +223,7 @@ pub(super) fn identity<'a>(
     }
 }
 
-/// The mDNS responder, until `leave`.
+/// Runs the mDNS responder until `leave` completes.
 async fn announce(
     stack: Stack<'_>,
     spec: &Spec,
@@ -239,18 +234,18 @@ async fn announce(
     let host_name = HostName::of_board(mac);
     let mode = spec.mode.to_string();
     let identity = identity(&host_name, &mode, mac, spec.server.port().get());
-    let responder = mdns::Responder::new(&identity, spec.quality.seed)
+    let responder = mdns::Responder::new(&identity, spec.link.seed)
         .unwrap_or_else(|error| unreachable!("a host name of the settings is a label: {error}"));
     let mut buffers = Box::new(mdns::Buffers::new());
     let tell = |_, name: &str| {
-        console.say(BoardEvent::Named {
+        console.emit(BoardEvent::Named {
             host_name: name.to_owned(),
         });
     };
     mdns::run(stack, &RefCell::new(responder), &mut buffers, leave, tell).await;
 }
 
-/// Says when the board can be reached, and when no longer.
+/// Reports when the board becomes reachable or unreachable.
 async fn watch(stack: Stack<'_>, port: u16, console: &EventConsole) {
     loop {
         stack.wait_link_up().await;
@@ -259,9 +254,9 @@ async fn watch(stack: Stack<'_>, port: u16, console: &EventConsole) {
             continue;
         };
         let address = SocketAddrV4::new(config.address.address(), port);
-        console.say(BoardEvent::Ready { address });
+        console.emit(BoardEvent::Ready { address });
         futures_util::future::select(pin!(stack.wait_config_down()), pin!(stack.wait_link_down()))
             .await;
-        console.say(BoardEvent::Lost);
+        console.emit(BoardEvent::Lost);
     }
 }

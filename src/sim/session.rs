@@ -1,4 +1,4 @@
-//! A virtual board with its cable and the client at the other end.
+//! A virtual board, its link, and the client at the other end.
 
 use std::fmt;
 use std::io;
@@ -10,23 +10,23 @@ use embassy_time::Instant;
 use tcpctl_settings::Mode;
 
 use super::board::Board;
-use super::cable::{End, cable};
 use super::client::ClientStack;
 use super::clock::ThreadPark;
-use super::driver::CableDriver;
+use super::driver::LinkDriver;
 use super::event::Events;
+use super::link::{End, link};
 use super::network::VirtualNetwork;
 use super::router;
 use super::servers::{ADDRESS, Neighbours, PREFIX, Summary};
 use super::spec::Spec;
 use super::stream::{Client, Connector, VirtualStream};
 
-/// The client's address on the cable.
+/// The client's address on the link.
 const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 2);
 
-/// A virtual board for one command alone; its threads end when it is dropped.
+/// A virtual board for one command. Dropping it ends its threads.
 pub struct Session {
-    // Dropped first: it says goodbye to the board.
+    // Dropped first: it closes its connections to the board.
     client: Client,
     board: Board,
     address: SocketAddr,
@@ -42,17 +42,17 @@ impl Session {
     /// Starts a board and a client.
     ///
     /// # Errors
-    /// When the operating system gives no threads.
+    /// No thread can be created.
     pub fn start(spec: &Spec) -> io::Result<Self> {
         Self::start_with(spec, None)
     }
 
-    /// Starts a board that tells what happens, and a client.
+    /// Starts a board that reports `events`, and a client.
     ///
     /// # Errors
-    /// When the operating system gives no threads.
+    /// No thread can be created.
     pub fn start_with(spec: &Spec, events: Option<Events>) -> io::Result<Self> {
-        let (board, stack) = plug(spec, events)?;
+        let (board, stack) = start(spec, events)?;
         Ok(Self {
             client: Client::start(stack)?,
             board,
@@ -60,13 +60,12 @@ impl Session {
         })
     }
 
-    /// The greeting server's address on the cable.
+    /// The greeting server's address on the link.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Connects to the board. Waits for as long as the stack repeats its SYN: bound it by a
-    /// timeout.
+    /// Connects to the board. The stack retransmits its SYN without limit: use a timeout.
     ///
     /// # Errors
     /// `ConnectionRefused` on a reset, `HostUnreachable` for an address that is not the board's.
@@ -74,28 +73,28 @@ impl Session {
         self.client.connect(to).await
     }
 
-    /// What makes connections without borrowing the session. They end with it all the same.
+    /// Makes connections without borrowing the session. They end with the session.
     pub fn connector(&self) -> Connector {
         self.client.connector()
     }
 
-    /// Stops the board and returns what it has counted.
+    /// Stops the board and returns its counters.
     pub fn stop(self) -> Summary {
         drop(self.client);
         self.board.stop()
     }
 }
 
-/// Starts a board and returns the readiness interface to it, for the bench's thread.
+/// Starts a board and returns the engine's interface to it, for the calling thread.
 ///
 /// # Errors
-/// When the operating system gives no thread.
+/// No thread can be created.
 pub fn network(spec: &Spec, events: Option<Events>) -> io::Result<(Board, VirtualNetwork)> {
-    let (board, stack) = plug(spec, events)?;
+    let (board, stack) = start(spec, events)?;
     Ok((board, VirtualNetwork::new(stack)))
 }
 
-/// The greeting server's address of a board on a cable.
+/// The greeting server's address of a board on a link.
 pub fn address(spec: &Spec) -> SocketAddr {
     let address = match spec.mode {
         Mode::AccessPoint => ADDRESS,
@@ -104,18 +103,18 @@ pub fn address(spec: &Spec) -> SocketAddr {
     SocketAddr::new(address.into(), spec.server.port().get())
 }
 
-/// A board at one end of a cable, and a client stack at the other.
-fn plug(spec: &Spec, events: Option<Events>) -> io::Result<(Board, ClientStack)> {
-    let (board_end, host_end): (End, End) = cable(spec.quality);
+/// Starts a board at one end of a link and a client stack at the other.
+fn start(spec: &Spec, events: Option<Events>) -> io::Result<(Board, ClientStack)> {
+    let (board_end, host_end): (End, End) = link(spec.link);
     let board = Board::start(spec, Neighbours::OneClient, events, move |mac| {
-        Ok((CableDriver::new(board_end, mac), ThreadPark::new()))
+        Ok((LinkDriver::new(board_end, mac), ThreadPark::new()))
     })?;
     let stack = ClientStack::new(
         host_end,
         CLIENT_ADDRESS,
         PREFIX,
         Instant::now(),
-        spec.quality.seed,
+        spec.link.seed,
     );
     let stack = match spec.mode {
         Mode::AccessPoint => stack,
@@ -124,21 +123,21 @@ fn plug(spec: &Spec, events: Option<Events>) -> io::Result<(Board, ClientStack)>
     Ok((board, stack))
 }
 
-/// Plays the router until the board has its address. Blocks.
+/// Serves DHCP until the board has its address. Blocks.
 fn lease(board: &Board, mut stack: ClientStack) -> io::Result<ClientStack> {
-    // On a cable that loses frames the board asks more than once, after seconds.
-    const PATIENCE: Duration = Duration::from_mins(1);
-    const LOOK_AGAIN: Duration = Duration::from_millis(1);
+    // On a lossy link the board repeats its request after seconds.
+    const TIMEOUT: Duration = Duration::from_mins(1);
+    const POLL_INTERVAL: Duration = Duration::from_millis(1);
     let start = std::time::Instant::now();
     while board.reached().is_none() {
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > TIMEOUT {
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                "the virtual board got no address by DHCP over its cable in a minute",
+                "the virtual board got no DHCP address within a minute",
             ));
         }
         stack.poll(Instant::now());
-        thread::sleep(LOOK_AGAIN);
+        thread::sleep(POLL_INTERVAL);
     }
     Ok(stack)
 }

@@ -1,7 +1,6 @@
-//! What a virtual board is to be: a profile, and what is changed of it.
+//! The configuration of a virtual board: a profile and changes to it.
 //!
-//! One vocabulary for `tcpctl sim --latency 20ms` and the target `sim:esp32,latency=20ms`: the
-//! long options' names.
+//! `tcpctl sim --delay 20ms` and the target `sim:esp32,delay=20ms` use the same names.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,27 +8,27 @@ use std::time::Duration;
 use tcpctl_settings::{Backlog, Changes, Field, Mode, ServerParts, ServerSettings, Workers};
 
 use super::clock;
-use super::fate::{Outage, Quality};
+use super::impairment::{LinkConfig, Outage};
 use crate::units;
 
-/// A kind of virtual board.
+/// A preset of board and link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// A perfect cable: what is seen is the server's own doing.
+    /// A perfect link: only the server's own behavior is visible.
     Ideal,
-    /// An ESP32-like board on a good Wi-Fi.
+    /// An ESP32-like board on good Wi-Fi.
     Esp32,
-    /// The tutorial's board: one at a time, two that wait.
+    /// The tutorial's board: one worker, backlog 2.
     Tutorial,
-    /// The ESP32-like board on a bad Wi-Fi.
+    /// The ESP32-like board on bad Wi-Fi.
     Lossy,
 }
 
 impl Profile {
-    /// All of them.
+    /// All profiles.
     pub const ALL: [Self; 4] = [Self::Ideal, Self::Esp32, Self::Tutorial, Self::Lossy];
 
-    /// Its name on the command line.
+    /// The name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ideal => "ideal",
@@ -44,32 +43,32 @@ impl Profile {
     }
 }
 
-/// A virtual board and its cable, validated.
+/// A validated virtual board and its link.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
-    /// Where it started from.
+    /// The profile it is based on.
     pub profile: Profile,
     /// Access point or station.
     pub mode: Mode,
-    /// The server's settings, as they would be in a board's flash.
+    /// The server's settings, as in a board's flash.
     pub server: ServerSettings,
-    /// How long a worker is busy with a request.
+    /// Time that a worker needs per request.
     pub service_time: Duration,
-    /// The cable.
-    pub quality: Quality,
+    /// The link.
+    pub link: LinkConfig,
 }
 
 /// The options of the link, in the order of the help.
 const LINK_KEYS: [&str; 10] = [
     "service-time",
-    "latency",
+    "delay",
     "jitter",
     "loss",
     "duplicate",
     "reorder",
     "corrupt",
     "outage",
-    "bandwidth",
+    "rate",
     "seed",
 ];
 
@@ -80,20 +79,20 @@ pub fn keys() -> impl Iterator<Item = &'static str> {
 }
 
 impl Spec {
-    /// A profile as it is.
+    /// An unchanged profile.
     pub fn of(profile: Profile) -> Self {
         Draft::of(profile)
             .spec()
             .unwrap_or_else(|error| unreachable!("{error}"))
     }
 
-    /// Parses what follows `sim:` in a target: nothing, a profile, `key=value` pairs or both,
-    /// separated by commas.
+    /// Parses the part of a target after `sim:`: a profile and `key=value` pairs, separated by commas;
+    /// all optional.
     ///
     /// # Errors
-    /// One line that names the part and what could stand there.
+    /// One line that names the invalid part and what to write.
     pub fn parse(text: &str) -> Result<Self, String> {
-        // `sim,workers=2` leaves the profile out, with the comma before the pair.
+        // `sim,workers=2` has no profile.
         let text = text
             .strip_prefix(',')
             .filter(|rest| !rest.is_empty())
@@ -117,10 +116,10 @@ impl Spec {
         draft.spec()
     }
 
-    /// A profile with some options changed, each by its long name.
+    /// A profile with options changed by their long names.
     ///
     /// # Errors
-    /// One line that names the option and what it takes.
+    /// One line that names the invalid option.
     pub fn with<'k, 'v>(
         profile: Profile,
         options: impl IntoIterator<Item = (&'k str, &'v str)>,
@@ -128,10 +127,10 @@ impl Spec {
         Self::with_settings(profile, &Changes::default(), options)
     }
 
-    /// A profile with settings and other options changed, the latter by their long names.
+    /// A profile with settings changed, and other options by their long names.
     ///
     /// # Errors
-    /// One line that names the option and what it takes.
+    /// One line that names the invalid option.
     pub fn with_settings<'k, 'v>(
         profile: Profile,
         settings: &Changes,
@@ -146,6 +145,17 @@ impl Spec {
     }
 }
 
+/// A MAC address.
+pub type MacAddress = [u8; 6];
+
+impl Spec {
+    /// The board's MAC address: locally administered, derived from the seed.
+    pub fn mac(&self) -> MacAddress {
+        let [.., a, b] = self.link.seed.to_be_bytes();
+        [0x02, 0x74, 0x63, 0x70, a, b]
+    }
+}
+
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -155,36 +165,36 @@ impl fmt::Display for Profile {
 fn unknown_profile(name: &str) -> String {
     let names = Profile::ALL.map(Profile::name).join(", ");
     format!(
-        "there is no sim profile '{}': choose one of {names}",
+        "unknown sim profile '{}': use one of {names}",
         name.escape_default()
     )
 }
 
-/// A board while options are applied. The settings are checked together at the end.
+/// A specification in progress. Settings are checked together at the end.
 struct Draft {
     profile: Profile,
     base: ServerParts,
     changes: Changes,
     service_time: Duration,
-    quality: Quality,
+    link: LinkConfig,
 }
 
 impl Draft {
     fn of(profile: Profile) -> Self {
-        // One-way: a round trip of about 6 to 7 ms, as an ESP32 in the same room answers, and the
-        // 20 Mbit/s of TCP that Espressif's own throughput figures promise.
-        let wifi = Quality {
-            latency: embassy_time::Duration::from_millis(3),
+        // One-way delay: a round trip of 6 to 7 ms is typical for an ESP32 in the same room.
+        // 20 Mbit/s is Espressif's figure for TCP.
+        let wifi = LinkConfig {
+            delay: embassy_time::Duration::from_millis(3),
             jitter: embassy_time::Duration::from_micros(400),
-            bandwidth: Some(20_000_000),
+            rate: Some(20_000_000),
             seed: 1,
-            ..Quality::IDEAL
+            ..LinkConfig::IDEAL
         };
-        let (quality, workers, backlog) = match profile {
+        let (link, workers, backlog) = match profile {
             Profile::Ideal => (
-                Quality {
+                LinkConfig {
                     seed: 1,
-                    ..Quality::IDEAL
+                    ..LinkConfig::IDEAL
                 },
                 None,
                 None,
@@ -192,14 +202,14 @@ impl Draft {
             Profile::Esp32 => (wifi, None, None),
             Profile::Tutorial => (wifi, Workers::new(1).ok(), Backlog::new(2).ok()),
             Profile::Lossy => {
-                let quality = Quality {
-                    latency: embassy_time::Duration::from_millis(10),
+                let link = LinkConfig {
+                    delay: embassy_time::Duration::from_millis(10),
                     jitter: embassy_time::Duration::from_millis(5),
                     loss: 0.02,
-                    bandwidth: Some(2_000_000),
+                    rate: Some(2_000_000),
                     ..wifi
                 };
-                (quality, None, None)
+                (link, None, None)
             }
         };
         let base = ServerParts {
@@ -212,7 +222,7 @@ impl Draft {
             base,
             changes: Changes::default(),
             service_time: Duration::ZERO,
-            quality,
+            link,
         }
     }
 
@@ -224,18 +234,18 @@ impl Draft {
         }
         let result = match key {
             "service-time" => bounded(value).map(|time| self.service_time = time),
-            "latency" => bounded(value).map(|time| self.quality.latency = clock::duration(time)),
-            "jitter" => bounded(value).map(|time| self.quality.jitter = clock::duration(time)),
-            "loss" => units::share(value).map(|share| self.quality.loss = share),
-            "duplicate" => units::share(value).map(|share| self.quality.duplicate = share),
-            "reorder" => units::share(value).map(|share| self.quality.reorder = share),
-            "corrupt" => units::share(value).map(|share| self.quality.corrupt = share),
-            "outage" => outage(value).map(|outage| self.quality.outage = Some(outage)),
-            "bandwidth" => units::bandwidth(value).map(|bits| self.quality.bandwidth = Some(bits)),
+            "delay" => bounded(value).map(|time| self.link.delay = clock::duration(time)),
+            "jitter" => bounded(value).map(|time| self.link.jitter = clock::duration(time)),
+            "loss" => units::share(value).map(|share| self.link.loss = share),
+            "duplicate" => units::share(value).map(|share| self.link.duplicate = share),
+            "reorder" => units::share(value).map(|share| self.link.reorder = share),
+            "corrupt" => units::share(value).map(|share| self.link.corrupt = share),
+            "outage" => outage(value).map(|outage| self.link.outage = Some(outage)),
+            "rate" => units::bandwidth(value).map(|bits| self.link.rate = Some(bits)),
             "seed" => value
                 .parse()
-                .map(|seed| self.quality.seed = seed)
-                .map_err(|_| format!("'{value}' is not a whole number from 0 on")),
+                .map(|seed| self.link.seed = seed)
+                .map_err(|_| format!("'{value}' is not a whole number")),
             _ => return Err(unknown_key(key)),
         };
         result.map_err(|reason| format!("{key}: {reason}"))
@@ -250,22 +260,22 @@ impl Draft {
             mode: self.changes.mode.unwrap_or(Mode::AccessPoint),
             server,
             service_time: self.service_time,
-            quality: self.quality,
+            link: self.link,
         })
     }
 }
 
-/// A delay that a person would wait for, too.
+/// Parses a delay of at most one minute.
 fn bounded(value: &str) -> Result<Duration, String> {
-    const LONGEST: Duration = Duration::from_mins(1);
+    const MAX: Duration = Duration::from_mins(1);
     let duration = units::duration(value)?;
-    if duration > LONGEST {
-        return Err(format!("'{value}' is more than a minute"));
+    if duration > MAX {
+        return Err(format!("'{value}' is longer than one minute"));
     }
     Ok(duration)
 }
 
-/// `5s@10s`: how long, and how long after the start.
+/// Parses `LENGTH@START`, e.g. `5s@10s`.
 fn outage(value: &str) -> Result<Outage, String> {
     let (length, after) = value
         .split_once('@')
@@ -278,7 +288,7 @@ fn outage(value: &str) -> Result<Outage, String> {
 
 fn unknown_key(key: &str) -> String {
     format!(
-        "there is no sim option '{}': choose from {}",
+        "unknown sim option '{}': use one of {}",
         key.escape_default(),
         keys().collect::<Vec<_>>().join(", ")
     )
@@ -289,47 +299,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_contract_s_example() {
-        let spec = Spec::parse("esp32,workers=2,backlog=0,loss=1%,latency=20ms,seed=7").unwrap();
+    fn target_with_options_parses() {
+        let spec = Spec::parse("esp32,workers=2,backlog=0,loss=1%,delay=20ms,seed=7").unwrap();
         assert_eq!(spec.profile, Profile::Esp32);
         assert_eq!(
             (spec.server.workers().get(), spec.server.backlog().get()),
             (2, 0)
         );
-        assert!((spec.quality.loss - 0.01).abs() < 1e-9);
-        assert_eq!(
-            spec.quality.latency,
-            embassy_time::Duration::from_millis(20)
-        );
-        assert_eq!(spec.quality.seed, 7);
+        assert!((spec.link.loss - 0.01).abs() < 1e-9);
+        assert_eq!(spec.link.delay, embassy_time::Duration::from_millis(20));
+        assert_eq!(spec.link.seed, 7);
     }
 
     #[test]
-    fn nothing_is_the_default_profile_and_a_pair_changes_it() {
+    fn profile_is_optional() {
         assert_eq!(Spec::parse(""), Ok(Spec::of(Profile::Esp32)));
         for text in ["seed=9", ",seed=9"] {
             let spec = Spec::parse(text).unwrap();
-            assert_eq!((spec.profile, spec.quality.seed), (Profile::Esp32, 9));
+            assert_eq!((spec.profile, spec.link.seed), (Profile::Esp32, 9));
         }
     }
 
     #[test]
-    fn profiles_are_what_the_help_says() {
-        let places = |profile| {
+    fn profiles_match_the_help() {
+        let capacity = |profile| {
             let spec = Spec::of(profile);
             (spec.server.workers().get(), spec.server.backlog().get())
         };
-        assert_eq!(places(Profile::Ideal), (4, 4));
-        assert_eq!(places(Profile::Esp32), (4, 4));
-        assert_eq!(places(Profile::Tutorial), (1, 2));
+        assert_eq!(capacity(Profile::Ideal), (4, 4));
+        assert_eq!(capacity(Profile::Esp32), (4, 4));
+        assert_eq!(capacity(Profile::Tutorial), (1, 2));
         assert_eq!(
-            Spec::of(Profile::Ideal).quality,
-            Quality {
+            Spec::of(Profile::Ideal).link,
+            LinkConfig {
                 seed: 1,
-                ..Quality::IDEAL
+                ..LinkConfig::IDEAL
             }
         );
-        assert!(Spec::of(Profile::Lossy).quality.loss > 0.0);
+        assert!(Spec::of(Profile::Lossy).link.loss > 0.0);
     }
 
     #[test]
@@ -346,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_invalid_part() {
         for (text, named) in [
             ("esp23", "esp23"),
             ("esp32,esp32", "esp32"),
@@ -355,13 +362,13 @@ mod tests {
             ("workers=two", "workers"),
             ("backlog=33", "backlog"),
             ("loss=200%", "loss"),
-            ("latency=5", "5s or 5ms"),
-            ("latency=2m", "latency"),
+            ("delay=5", "5s or 5ms"),
+            ("delay=2m", "delay"),
             ("request-timeout=1us", "request-timeout"),
             ("corrupt=2", "corrupt"),
             ("outage=5s", "5s@10s"),
             ("outage=5s@2m", "outage"),
-            ("bandwidth=0bit", "bandwidth"),
+            ("rate=0bit", "rate"),
             ("seed=-1", "seed"),
             ("greeting=", "greeting"),
             ("services=maybe", "services"),

@@ -1,4 +1,4 @@
-//! Async streams over a virtual cable: for `send`, and for the relay of `tcpctl sim`.
+//! Async streams over the virtual link, for `send` and for the relay of `sim`.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -18,7 +18,7 @@ use super::client::{ClientStack, Handle};
 use super::clock;
 use tcpctl_engine::readiness::ConnectFailure;
 
-/// The client stack on a thread of its own, shared by the streams over it.
+/// The client stack on its own thread, shared by its streams.
 pub struct Client {
     shared: Arc<Shared>,
     pump: Option<JoinHandle<()>>,
@@ -38,12 +38,12 @@ struct Pumped {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Pumped> {
-        // The stack is plain state between two calls; a panic elsewhere has not torn it.
+        // The stack is consistent between two calls.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the pump send what was just written, and read its new timers.
-    fn kick(&self) {
+    /// Makes the pump send pending data and read new timers.
+    fn unpark_pump(&self) {
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
@@ -52,19 +52,19 @@ impl Shared {
 
 impl Wake for Shared {
     fn wake(self: Arc<Self>) {
-        self.kick();
+        self.unpark_pump();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.kick();
+        self.unpark_pump();
     }
 }
 
 impl Client {
-    /// Puts a client stack on its thread.
+    /// Starts the thread of a client stack.
     ///
     /// # Errors
-    /// When the operating system gives no thread.
+    /// No thread can be created.
     pub fn start(stack: ClientStack) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::new(Pumped {
@@ -76,7 +76,7 @@ impl Client {
         });
         let pumped = Arc::clone(&shared);
         let pump = thread::Builder::new()
-            .name("cable".into())
+            .name("link".into())
             .spawn(move || pump(&pumped))?;
         Ok(Self {
             shared,
@@ -84,15 +84,15 @@ impl Client {
         })
     }
 
-    /// Connects, as [`Connector::connect`].
+    /// Connects; see [`Connector::connect`].
     ///
     /// # Errors
-    /// As there.
+    /// See [`Connector::connect`].
     pub async fn connect(&self, to: SocketAddr) -> io::Result<VirtualStream> {
         self.connector().connect(to).await
     }
 
-    /// What makes connections without borrowing the client. They end with it all the same.
+    /// Makes connections without borrowing the client. They end with the client.
     pub fn connector(&self) -> Connector {
         Connector(Arc::clone(&self.shared))
     }
@@ -102,11 +102,11 @@ impl Client {
 pub struct Connector(Arc<Shared>);
 
 impl Connector {
-    /// Connects. Waits for as long as the stack repeats its SYN: bound it by a timeout of your own.
+    /// Connects. The stack retransmits its SYN without limit: use a timeout.
     ///
     /// # Errors
-    /// `ConnectionRefused` for a SYN that was answered with a reset; `HostUnreachable`,
-    /// `AddrInUse` for what fails here.
+    /// `ConnectionRefused` when a reset answers the SYN, `HostUnreachable` for an address that is
+    /// not the board's, `AddrInUse` without a free port.
     pub async fn connect(&self, to: SocketAddr) -> io::Result<VirtualStream> {
         let handle = self.0.lock().stack.connect(to).map_err(|failure| {
             let kind = match failure {
@@ -115,12 +115,12 @@ impl Connector {
             };
             io::Error::new(kind, failure)
         })?;
-        // From here on dropping the stream, also by a timeout of the caller's, lets go of it.
+        // From here on, dropping the stream closes the connection, also on the caller's timeout.
         let stream = VirtualStream {
             shared: Arc::clone(&self.0),
             handle,
         };
-        self.0.kick();
+        self.0.unpark_pump();
         poll_fn(|cx| {
             let mut pumped = stream.shared.lock();
             match pumped.stack.state(handle) {
@@ -142,17 +142,17 @@ impl Connector {
 impl Drop for Client {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        self.shared.kick();
+        self.shared.unpark_pump();
         if let Some(pump) = self.pump.take() {
-            // A pump that panicked has said so on stderr.
+            // A panic of the pump was printed already.
             let _ = pump.join();
         }
     }
 }
 
-/// Polls the stack whenever a frame, a timer or a stream asks for it.
+/// Polls the stack for frames, timers and streams.
 fn pump(shared: &Arc<Shared>) {
-    // Nobody else sets it.
+    // Set only here.
     let _ = shared.thread.set(thread::current());
     shared.lock().stack.wake(&Waker::from(Arc::clone(shared)));
     while !shared.stop.load(Ordering::Relaxed) {
@@ -189,7 +189,7 @@ impl fmt::Debug for VirtualStream {
 }
 
 impl VirtualStream {
-    /// Bytes that were written and not yet acknowledged, a FIN included.
+    /// Bytes written and not yet acknowledged; a FIN counts as one.
     pub fn unacknowledged(&self) -> usize {
         self.shared.lock().stack.unacknowledged(self.handle)
     }
@@ -197,10 +197,10 @@ impl VirtualStream {
     /// Resets the connection.
     pub fn abort(&mut self) {
         self.shared.lock().stack.abort(self.handle);
-        self.shared.kick();
+        self.shared.unpark_pump();
     }
 
-    /// This end's address on the cable.
+    /// The local address on the link.
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.shared.lock().stack.local_address(self.handle)
     }
@@ -217,8 +217,8 @@ impl AsyncRead for VirtualStream {
             Ok(length) => {
                 buffer.advance(length);
                 drop(pumped);
-                // The window has grown: the other end may wait to hear of it.
-                self.shared.kick();
+                // The window has grown, and the peer may wait for the update.
+                self.shared.unpark_pump();
                 Poll::Ready(Ok(()))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -240,7 +240,7 @@ impl AsyncWrite for VirtualStream {
         match pumped.stack.write(self.handle, data) {
             Ok(length) => {
                 drop(pumped);
-                self.shared.kick();
+                self.shared.unpark_pump();
                 Poll::Ready(Ok(length))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -251,14 +251,14 @@ impl AsyncWrite for VirtualStream {
         }
     }
 
-    /// What was written is on its way without being asked.
+    /// Does nothing: written bytes are sent at once.
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.shared.lock().stack.finish(self.handle);
-        self.shared.kick();
+        self.shared.unpark_pump();
         Poll::Ready(Ok(()))
     }
 }
@@ -266,8 +266,7 @@ impl AsyncWrite for VirtualStream {
 impl Drop for VirtualStream {
     fn drop(&mut self) {
         let mut pumped = self.shared.lock();
-        // As the kernel does (RFC 1122, section 4.2.2.13): bytes that nobody will read any more
-        // are answered with a reset, else the other end would send for ever.
+        // RFC 1122 section 4.2.2.13: unread data at close is answered with a reset.
         if pumped.stack.has_unread(self.handle) {
             pumped.stack.abort(self.handle);
         } else {
@@ -275,6 +274,6 @@ impl Drop for VirtualStream {
         }
         pumped.closing.push(self.handle);
         drop(pumped);
-        self.shared.kick();
+        self.shared.unpark_pump();
     }
 }

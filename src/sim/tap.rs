@@ -1,8 +1,7 @@
-//! A virtual board on a TAP interface: on the wire, for any program of the machine.
+//! A virtual board on a TAP interface, reachable for every program on this computer.
 //!
-//! The same cable lies between the interface and the board, with its delays and losses. One
-//! thread does it all: the board's, which sleeps until the interface has a frame, a timer is due
-//! or it is told to stop.
+//! The impaired link lies between the interface and the board. The board's thread does everything: it
+//! sleeps until the interface has a frame, a timer is due, or it has to stop.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -17,12 +16,12 @@ use embassy_time::Instant;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 
-use super::board::MacAddress;
-use super::cable::MAX_FRAME;
 use super::clock::{self, Park};
 use super::driver::{Frame, Outgoing, SendFrame, capabilities, wake_at};
-use super::fate::Quality;
-use super::link::{Direction, Link};
+use super::impairment::{Direction, LinkConfig};
+use super::link::MAX_FRAME;
+use super::pipe::Pipe;
+use super::spec::MacAddress;
 use crate::sys::tap;
 
 const INTERFACE: Token = Token(0);
@@ -31,15 +30,15 @@ const UNPARK: Token = Token(1);
 /// The board's end of the interface.
 pub struct TapDriver {
     file: Rc<File>,
-    to_board: Link,
-    to_host: Link,
+    to_board: Pipe,
+    to_host: Pipe,
     mac: MacAddress,
     task: Rc<RefCell<Option<Waker>>>,
     gone: bool,
     buffer: Vec<u8>,
 }
 
-/// Where the board's thread sleeps: until the interface is readable, too.
+/// Parks the board's thread until the interface is readable, too.
 pub struct TapPark {
     poll: Poll,
     events: mio::Events,
@@ -49,11 +48,11 @@ pub struct TapPark {
     _file: Rc<File>,
 }
 
-/// Opens the TAP interface `name`; makes it if it is not there.
+/// Opens the TAP interface `name`, or creates it.
 ///
 /// # Errors
-/// As [`tap::open`], and what waiting on it fails with.
-pub fn open(name: &str, quality: Quality, mac: MacAddress) -> io::Result<(TapDriver, TapPark)> {
+/// See [`tap::open`]; also failures to poll the interface.
+pub fn open(name: &str, config: LinkConfig, mac: MacAddress) -> io::Result<(TapDriver, TapPark)> {
     let file = Rc::new(tap::open(name)?);
     let poll = Poll::new()?;
     poll.registry().register(
@@ -65,8 +64,8 @@ pub fn open(name: &str, quality: Quality, mac: MacAddress) -> io::Result<(TapDri
     let task = Rc::new(RefCell::new(None));
     let driver = TapDriver {
         file: Rc::clone(&file),
-        to_board: Link::new(quality, Direction::ToBoard, Instant::now()),
-        to_host: Link::new(quality, Direction::ToHost, Instant::now()),
+        to_board: Pipe::new(config, Direction::ToBoard, Instant::now()),
+        to_host: Pipe::new(config, Direction::ToHost, Instant::now()),
         mac,
         task: Rc::clone(&task),
         gone: false,
@@ -89,13 +88,13 @@ impl Park for TapPark {
     fn unparker(&self) -> Box<dyn Fn() + Send + Sync> {
         let unparker = Arc::clone(&self.unparker);
         Box::new(move || {
-            // It fails only when the kernel is out of everything; the next frame wakes too.
+            // Fails only without kernel memory; the next frame wakes the thread, too.
             let _ = unparker.wake();
         })
     }
 
     fn park(&mut self, until: Option<Instant>) {
-        // An interrupted wait is an early return, which is permitted.
+        // An interrupted wait is an early return, which callers allow.
         let _ = self
             .poll
             .poll(&mut self.events, until.map(clock::until_then));
@@ -108,8 +107,7 @@ impl Park for TapPark {
 }
 
 impl TapDriver {
-    /// Takes the frames that the kernel has for the board, all of them: the next are announced by
-    /// an edge.
+    /// Reads all frames that the kernel has for the board: polling is edge-triggered.
     fn read_all(&mut self, now: Instant) {
         loop {
             match (&*self.file).read(&mut self.buffer) {
@@ -124,10 +122,10 @@ impl TapDriver {
         }
     }
 
-    /// Hands the kernel what has arrived at its end.
+    /// Writes due frames to the kernel.
     fn write_due(&mut self, now: Instant) {
         while let Some(frame) = self.to_host.receive(now) {
-            // An interface that is down takes no frames (EIO), like an unplugged cable.
+            // An interface that is down rejects frames with EIO, like a link that is down.
             let _ = (&*self.file).write(&frame);
         }
     }
@@ -169,8 +167,8 @@ impl Driver for TapDriver {
             .then_some(Outgoing { port: self, now })
     }
 
-    /// Asked at the end of every poll of the stack: the last chance to set a timer for frames that
-    /// were sent in it and are due later.
+    /// Called at the end of every poll of the stack, so it sets the timer for frames sent in that
+    /// poll.
     fn link_state(&mut self, cx: &mut Context<'_>) -> LinkState {
         if let Some(at) = self.next_due() {
             wake_at(at, cx);

@@ -1,4 +1,4 @@
-//! A virtual board's events as lines: in the words of the firmware's console, and the time.
+//! Text of `sim`: the lines of the firmware's console, with the time.
 
 use std::fmt::Write as _;
 
@@ -7,14 +7,14 @@ use crate::sim::report::{LeaseChange, SimEvent, SimReport};
 
 impl Render for SimReport {
     fn render(&self, view: &View) -> Option<String> {
-        // On a terminal the line that the summary would stand on begins with `^C`.
+        // The terminal shows `^C` at the start of the summary's line.
         let end = matches!(self.event, SimEvent::Summary { .. }) && view.is_terminal;
         let start = if end { "\n" } else { "" };
         Some(format!("{start}{}\n", line(self)))
     }
 }
 
-/// One line, without its end. Everything that a peer sent is escaped.
+/// One line without its newline. Bytes from peers are escaped.
 fn line(report: &SimReport) -> String {
     match &report.event {
         SimEvent::Ready {
@@ -62,7 +62,6 @@ fn line(report: &SimReport) -> String {
                  timed_out={timed_out} reset={reset} bytes_in={bytes_in} bytes_out={bytes_out}"
             );
             if *events_dropped > 0 {
-                // Into a string: it can't fail.
                 let _ = write!(line, " events_dropped={events_dropped}");
             }
             line
@@ -78,7 +77,7 @@ mod tests {
     use crate::sim::report::Payload;
 
     #[test]
-    fn a_request_is_one_line_of_harmless_text() {
+    fn request_is_one_escaped_line() {
         let bytes = b"GET /\x1b[2J\r\n\xff\"".to_vec();
         let event = SimEvent::Request {
             peer: "127.0.0.1:5".parse().unwrap(),
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_read_as_a_board_s_is() {
+    fn request_parses_as_a_console_line() {
         let peer = "127.0.0.1:5".parse().unwrap();
         for bytes in [
             &b""[..],

@@ -1,4 +1,4 @@
-//! TAP devices of Linux: an Ethernet port of the kernel, as a file.
+//! Linux TAP devices: a kernel Ethernet interface as a file.
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 
-/// Opens the TAP interface `name` for whole frames, without blocking; makes it if it is not there.
+/// Opens the TAP interface `name` for whole frames in nonblocking mode, or creates it.
 ///
 /// An interface that was made with `ip tuntap add dev NAME mode tap user USER` can be opened by
 /// that user; to make one takes the capability `CAP_NET_ADMIN`. One that was made here goes when

@@ -4,7 +4,7 @@
 use embassy_net::tcp::TcpSocket;
 use embassy_time::{Duration, Timer, with_timeout};
 use tcpctl::pattern;
-use tcpctl::sim::link::Traffic;
+use tcpctl::sim::pipe::Traffic;
 use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
 use tcpctl_engine::engine;
@@ -43,7 +43,7 @@ impl Run {
 }
 
 fn spec(changes: &[(&str, &str)]) -> Spec {
-    let always = [("services", "on"), ("latency", "3ms"), ("seed", "11")];
+    let always = [("services", "on"), ("delay", "3ms"), ("seed", "11")];
     let changes = always.iter().chain(changes).copied();
     Spec::with(Profile::Ideal, changes).expect("a valid spec")
 }

@@ -4,10 +4,10 @@
 use embassy_net::tcp::{ConnectError, State};
 use embassy_time::{Duration, Instant, Timer, with_timeout};
 use futures_util::FutureExt;
-use tcpctl::sim::cable::cable;
 use tcpctl::sim::clock;
-use tcpctl::sim::driver::CableDriver;
+use tcpctl::sim::driver::LinkDriver;
 use tcpctl::sim::event::{self, EventConsole};
+use tcpctl::sim::link::link;
 use tcpctl::sim::servers::{self, Neighbours};
 use tcpctl::sim::spec::{Profile, Spec};
 
@@ -233,8 +233,8 @@ fn flood_costs_one_slot_for_a_bounded_time() {
     let spec = ideal(&[
         ("workers", "1"),
         ("backlog", "0"),
-        ("latency", "1ms"),
-        ("bandwidth", "5Mbit"),
+        ("delay", "1ms"),
+        ("rate", "5Mbit"),
     ]);
     let outcome = simulate(&spec, async |client| {
         let mut flood = client.connect().await;
@@ -273,12 +273,12 @@ fn long_request_is_printed_truncated_and_answered() {
 #[test]
 fn half_open_handshake_frees_its_slot() {
     // The client's link is cut between its SYN and its ACK; a slow link leaves time for that.
-    let spec = ideal(&[("workers", "1"), ("backlog", "0"), ("latency", "20ms")]);
+    let spec = ideal(&[("workers", "1"), ("backlog", "0"), ("delay", "20ms")]);
     let (sender, _receiver) = event::events();
     clock::simulate(async {
-        let (board_end, mut host_end) = cable(spec.quality);
+        let (board_end, mut host_end) = link(spec.link);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let driver = CableDriver::new(board_end, MAC);
+        let driver = LinkDriver::new(board_end, MAC);
         let board = servers::serve(
             &spec,
             driver,
@@ -366,7 +366,7 @@ fn ones_complement_sum(bytes: &[u8]) -> u16 {
 }
 
 /// Whether the last TCP segment received is a reset.
-fn is_refused(end: &mut tcpctl::sim::cable::End) -> bool {
+fn is_refused(end: &mut tcpctl::sim::link::End) -> bool {
     let mut refused = None;
     while let Some(frame) = end.receive(Instant::now()) {
         if frame[12..14] == [0x08, 0x00] && frame[23] == 6 {

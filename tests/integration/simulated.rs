@@ -9,10 +9,10 @@ use embassy_net::{ConfigV4, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
 use embassy_time::Timer;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use tcpctl::sim::cable::{Plug, cable};
 use tcpctl::sim::clock;
-use tcpctl::sim::driver::CableDriver;
+use tcpctl::sim::driver::LinkDriver;
 use tcpctl::sim::event::{self, BoardEvent, EventConsole};
+use tcpctl::sim::link::{LinkControl, link};
 use tcpctl::sim::servers::{self, ADDRESS, Neighbours, Summary};
 use tcpctl::sim::spec::Spec;
 
@@ -33,10 +33,10 @@ pub(crate) struct Outcome<T> {
 pub(crate) fn simulate<T>(spec: &Spec, client: impl AsyncFnOnce(Client<'_>) -> T) -> Outcome<T> {
     let (sender, mut receiver) = event::events();
     let (result, summary) = clock::simulate(async {
-        let (board_end, host_end) = cable(spec.quality);
-        let plug = host_end.plug();
+        let (board_end, host_end) = link(spec.link);
+        let plug = host_end.control();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let board_driver = CableDriver::new(board_end, MAC);
+        let board_driver = LinkDriver::new(board_end, MAC);
         let board = servers::serve(
             spec,
             board_driver,
@@ -53,7 +53,7 @@ pub(crate) fn simulate<T>(spec: &Spec, client: impl AsyncFnOnce(Client<'_>) -> T
             gateway: None,
             dns_servers: [].into_iter().collect(),
         });
-        let client_driver = CableDriver::new(host_end, [2, 0, 0, 0, 0, 2]);
+        let client_driver = LinkDriver::new(host_end, [2, 0, 0, 0, 0, 2]);
         let (stack, mut runner) = embassy_net::new(client_driver, config, &mut resources, 7);
 
         let mut summary = None;
@@ -108,8 +108,8 @@ pub(crate) fn simulate<T>(spec: &Spec, client: impl AsyncFnOnce(Client<'_>) -> T
 pub(crate) struct Client<'a> {
     pub(crate) stack: Stack<'a>,
     pub(crate) port: u16,
-    /// Unplugs the link.
-    pub(crate) plug: &'a Plug,
+    /// Takes the link down and up.
+    pub(crate) plug: &'a LinkControl,
 }
 
 impl<'a> Client<'a> {

@@ -105,7 +105,7 @@ pub(crate) fn measure() -> Result<()> {
 
 fn round_of_greeter(clients: usize, resets: &Resets) -> Result<Seen> {
     let spec = spec()?;
-    let (quality, resets) = (spec.quality, resets.clone());
+    let (quality, resets) = (spec.link, resets.clone());
     let board = Board::start(&spec, Neighbours::Wire, None, move |mac| {
         let (driver, park) = tcpctl::sim::tap::open(TAP, quality, mac)?;
         Ok((resets.watch(driver), park))

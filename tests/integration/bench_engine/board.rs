@@ -16,7 +16,7 @@ fn spec(changes: &[(&str, &str)]) -> Spec {
 
 #[test]
 fn a_board_is_measured_like_any_server() {
-    let spec = spec(&[("workers", "8"), ("backlog", "8"), ("latency", "5ms")]);
+    let spec = spec(&[("workers", "8"), ("backlog", "8"), ("delay", "5ms")]);
     let (board, mut network) = session::network(&spec, None).expect("threads");
     let load = requests(session::address(&spec), 4, 200);
     let measurement = engine::run(&mut network, &load, &mut ());

@@ -88,7 +88,7 @@ fn a_slow_board_and_one_that_soon_loses_patience() {
 fn latency_and_loss() {
     let finding = find(
         Profile::Ideal,
-        &[("latency", "20ms"), ("loss", "1%"), ("seed", "11")],
+        &[("delay", "20ms"), ("loss", "1%"), ("seed", "11")],
     );
     expect(&finding, 4, 4);
     assert!(finding.took < Duration::from_secs(30));

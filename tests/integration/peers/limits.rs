@@ -46,7 +46,7 @@ fn limits_are_found_over_tap() {
         ("--workers 2 --backlog 3", 2, 3),
         ("--workers 1 --backlog 0", 1, 0),
         // A link as slow as a bad radio.
-        ("--workers 2 --backlog 1 --latency 10ms", 2, 1),
+        ("--workers 2 --backlog 1 --delay 10ms", 2, 1),
     ] {
         let wire = Wire::new(options);
         let (ended, report) = bench(&wire.namespace, BOARD, "");

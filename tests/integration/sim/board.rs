@@ -137,7 +137,7 @@ fn service_time_applies_to_each_request() {
 #[test]
 fn link_delay_is_on_every_round_trip() {
     const LATENCY: Duration = Duration::from_millis(40);
-    let board = listening("ideal --latency 40ms");
+    let board = listening("ideal --delay 40ms");
     let start = Instant::now();
     exchange(board.address, b"hi");
     // The handshake, then request and reply: four times the one-way delay.

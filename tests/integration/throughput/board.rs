@@ -21,7 +21,7 @@ fn run(changes: &[(&str, &str)], streams: usize) -> Throughput {
 
 #[test]
 fn window_and_round_trip_bound_the_throughput() {
-    let report = run(&[("services", "on"), ("latency", "10ms")], 2);
+    let report = run(&[("services", "on"), ("delay", "10ms")], 2);
     // A window of 5,760 bytes per round trip of 20 ms is 288 kB/s for each stream; less when
     // smoltcp delays an ACK by 10 ms.
     for (name, flow) in [("upload", report.upload), ("download", report.download)] {
@@ -42,7 +42,7 @@ fn slow_link_is_the_bottleneck() {
     // On a busy machine the board reads late, and its window becomes the limit.
     let mut found = Vec::new();
     for _ in 0..5 {
-        let report = run(&[("services", "on"), ("bandwidth", "400kbit")], 1);
+        let report = run(&[("services", "on"), ("rate", "400kbit")], 1);
         let upload = report.upload.expect("a service");
         assert!(
             upload.bytes_per_s < 55e3,
