@@ -1,3 +1,3 @@
-//! What is known of a board: its console.
+//! Board conventions: the console.
 
 pub mod console;

@@ -8,32 +8,32 @@ use std::time::{Duration, Instant};
 
 use crate::config::{self, Key};
 use crate::discover::names;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::net::{ConnectError, Dialer, Family};
-use crate::serial::port::{self, Chosen};
+use crate::serial::port::{self, SelectedPort};
 use crate::sim::Session;
-use crate::target::DEFAULT_PORT;
+use crate::target::{DEFAULT_PORT, Target, TargetKind};
 
 mod stream;
 
 pub use stream::Stream;
 
-/// How long a board has to answer where it was a moment ago, before the network is asked.
-const REMEMBERED_PATIENCE: Duration = Duration::from_millis(700);
+/// How long to try a board's cached address before asking the network for its name.
+const CACHED_ADDRESS_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// What can be connected to, as often as one likes.
+/// Where connections go, any number of them.
 #[derive(Debug, Clone)]
 pub enum Endpoint {
-    /// A name; it is resolved for each connection, for a board's address changes.
+    /// A name, resolved for each connection because a board's address changes.
     Name {
         /// The name.
         host: String,
-        /// The port, where it is not for the board to tell.
+        /// The port, unless the board's own is used.
         port: Option<u16>,
     },
-    /// Addresses of one server, the preferred first.
+    /// Addresses of one server, preferred first.
     Addresses(Vec<SocketAddr>),
-    /// A virtual board; it lives as long as its last endpoint.
+    /// A virtual board, which lives as long as its last endpoint.
     Virtual(Rc<Session>),
 }
 
@@ -44,11 +44,36 @@ pub struct Connection {
     pub stream: Stream,
     /// The peer's address.
     pub address: SocketAddr,
-    /// From the first attempt to the established connection; the name's resolution is not in it.
+    /// From the first attempt to the established connection, without name resolution.
     pub connect_time: Duration,
 }
 
-/// Connects to `endpoint`, by whichever of its addresses answers first.
+impl Endpoint {
+    /// The endpoint of `target`. Starts the board if it is a virtual one.
+    ///
+    /// # Errors
+    /// The virtual board did not start.
+    pub fn open(target: &Target) -> Result<Self, Failure> {
+        Ok(match &target.kind {
+            TargetKind::Name { host, port } => Self::Name {
+                host: host.clone(),
+                port: *port,
+            },
+            TargetKind::Addresses(addresses) => Self::Addresses(addresses.clone()),
+            TargetKind::Virtual(spec) => {
+                Self::Virtual(Rc::new(Session::start(spec).map_err(|error| {
+                    Failure::new(
+                        Kind::Device,
+                        format!("cannot start the virtual board: {error}"),
+                    )
+                    .about(&*target.text)
+                })?))
+            }
+        })
+    }
+}
+
+/// Connects to whichever address of `endpoint` answers first.
 ///
 /// # Errors
 /// No address, or no connection to any of them within the dialer's timeout.
@@ -74,8 +99,7 @@ async fn dial(
     })
 }
 
-/// Connects to a name. Where a board was a moment ago it most likely still is; if not, the
-/// network is asked.
+/// Connects to a name: first to the cached address of a board, then to what the network says.
 async fn connect_by_name(
     dialer: &Dialer,
     host: &str,
@@ -92,7 +116,7 @@ async fn connect_by_name(
         && let Some(addresses) = names::remembered(&wanted)
     {
         let addresses = allowed(dialer, addresses);
-        let soon = deadline.min(Instant::now() + REMEMBERED_PATIENCE);
+        let soon = deadline.min(Instant::now() + CACHED_ADDRESS_TIMEOUT);
         if !addresses.is_empty() {
             if let Ok(connection) = dial(dialer, addresses, soon).await {
                 return Ok(connection);
@@ -113,13 +137,13 @@ async fn connect_by_name(
             };
             either(system, later).await?
         }
-        // Both are asked at once, so that neither waits for the other's patience.
+        // Both at once, so that neither waits for the other's timeout.
         names::Kind::Either => either(system, network).await?,
     };
     dial(dialer, addresses, deadline).await
 }
 
-/// Asks the boards themselves who has a name.
+/// Asks the boards over mDNS for a name.
 async fn ask_network(
     dialer: &Dialer,
     wanted: &names::Wanted<'_>,
@@ -144,12 +168,12 @@ fn allowed(dialer: &Dialer, addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     addresses
 }
 
-/// Why a name with addresses has none that may be used.
+/// Why none of a name's addresses is usable.
 fn no_address(dialer: &Dialer) -> String {
     match dialer.family {
         Family::V4 => "it has no IPv4 address".to_owned(),
         Family::V6 => "it has no IPv6 address".to_owned(),
-        Family::Any => "it has no address of the source's family".to_owned(),
+        Family::Any => "it has no address of the source address's family".to_owned(),
     }
 }
 
@@ -163,13 +187,19 @@ async fn resolve(
         host: host.to_owned(),
         reason,
     };
+    if !host.is_ascii() {
+        // getaddrinfo takes ASCII names only (RFC 5891).
+        return Err(failed(
+            "DNS names are ASCII; write its xn-- form".to_owned(),
+        ));
+    }
     let found = tokio::time::timeout_at(deadline.into(), tokio::net::lookup_host((host, port)))
         .await
         .map_err(|_| failed(format!("no answer within {:?}", dialer.timeout)))?
         .map_err(|error| failed(resolver_reason(&error)))?;
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for address in found {
-        // getaddrinfo may name an address once for each socket type.
+        // getaddrinfo may return an address once for each socket type.
         if dialer.allows(address) && !addresses.contains(&address) {
             addresses.push(address);
         }
@@ -202,19 +232,19 @@ async fn virtual_connect(dialer: &Dialer, session: &Session) -> Result<Connectio
 ///
 /// # Errors
 /// No port, several, or one that does not exist.
-pub fn serial_port(given: Option<&str>) -> Result<Chosen, Failure> {
+pub fn serial_port(given: Option<&str>) -> Result<SelectedPort, Failure> {
     if given.is_some() {
-        return port::choose(given, names::macs);
+        return port::select(given, names::macs);
     }
     match config::find(Key::Port)? {
         Some(found) => {
-            port::choose(Some(&found.value), names::macs).map_err(|error| found.with_source(error))
+            port::select(Some(&found.value), names::macs).map_err(|error| found.with_source(error))
         }
-        None => port::choose(None, names::macs),
+        None => port::select(None, names::macs),
     }
 }
 
-/// The first of two resolvers that knows the name; where neither does, what both say.
+/// The addresses of the resolver that answers first; with neither, both reasons.
 async fn either(
     system: impl Future<Output = Result<Vec<SocketAddr>, ConnectError>>,
     network: impl Future<Output = Result<Vec<SocketAddr>, ConnectError>>,
@@ -234,7 +264,7 @@ async fn either(
                     let (_, system) = reason(error);
                     Err(ConnectError::Resolve {
                         host,
-                        reason: format!("{network}; the system's resolver: {system}"),
+                        reason: format!("{network}, system resolver: {system}"),
                     })
                 }
             },
@@ -246,7 +276,7 @@ async fn either(
     }
 }
 
-/// The resolver's own words, without the prefix that std puts before them.
+/// The resolver's message without std's prefix.
 fn resolver_reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.rsplit(": ").next().unwrap_or(&text).to_owned()

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM, as something to wait for.
+//! SIGINT (Ctrl-C) and SIGTERM as a future or as a flag.
 
 use std::io;
 use std::sync::Arc;
@@ -8,17 +8,20 @@ use tokio::sync::watch;
 
 use crate::exit::Exit;
 
-/// The request to end, shared by all that a command does at a time.
+/// The request to end, shared by all tasks of a command.
 ///
-/// The first signal makes [`Interrupt::requested`] ready for everyone and for good; the second
-/// ends the process at once (see [`crate::sys`], also for what is a second one).
+/// The first signal makes [`Interrupt::requested`] ready for every task and for good. The second
+/// ends the process at once (see [`crate::sys`]).
 #[derive(Debug, Clone)]
 pub struct Interrupt {
     state: watch::Receiver<Option<Exit>>,
 }
 
 impl Interrupt {
-    /// Takes over SIGINT and SIGTERM. To be called once, inside the runtime.
+    /// Installs the handlers of SIGINT and SIGTERM. Call it once, inside the runtime.
+    ///
+    /// # Errors
+    /// The system refuses.
     pub fn install() -> io::Result<Self> {
         let (sender, state) = watch::channel(None);
         #[cfg(unix)]
@@ -47,25 +50,44 @@ impl Interrupt {
         Ok(Self { state })
     }
 
-    /// Waits for the request to end, and returns how the command is to end; at once if it has
-    /// come already.
+    /// Waits for the first signal and returns the exit code that it asks for.
     pub async fn requested(&self) -> Exit {
         let mut state = self.state.clone();
         let requested = state.wait_for(Option::is_some).await;
         match requested.ok().and_then(|exit| *exit) {
             Some(exit) => exit,
-            // The sender is gone without a word: no signal can come any more.
+            // The sender is gone, so no signal can come.
             None => std::future::pending().await,
         }
     }
 
-    /// How the command is to end, if that was asked already.
+    /// The exit code that a signal has asked for, if one has come.
     pub fn already(&self) -> Option<Exit> {
         *self.state.borrow()
     }
+
+    /// Runs `work`, which may block for ever, on a thread of its own, and waits for its result or
+    /// for a signal. After a signal the thread ends with the process.
+    ///
+    /// # Errors
+    /// The exit code that the signal asks for.
+    pub async fn or_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Exit> {
+        let work = tokio::task::spawn_blocking(work);
+        tokio::select! {
+            biased;
+            exit = self.requested() => Err(exit),
+            done = work => match done {
+                Ok(done) => Ok(done),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            },
+        }
+    }
 }
 
-/// The request to end, for a command that waits on no runtime: it looks now and then.
+/// Shutdown flag, polled by commands that run without a tokio runtime.
 ///
 /// The second signal ends the process at once, as with [`Interrupt`].
 #[derive(Debug)]
@@ -76,10 +98,9 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Takes over SIGINT and SIGTERM. To be called once.
+    /// Installs the handlers of SIGINT and SIGTERM. Call it once.
     ///
-    /// Where the system does not let it, a signal ends the process as it does any other: that is no
-    /// reason not to go on.
+    /// If the system refuses, signals end the process as by default.
     #[cfg(unix)]
     pub fn install() -> Self {
         let flag = Arc::new(AtomicBool::new(false));
@@ -87,7 +108,7 @@ impl Stop {
         Self { flag }
     }
 
-    /// Takes over Ctrl-C. To be called once.
+    /// Installs the handler of Ctrl-C. Call it once.
     #[cfg(not(unix))]
     pub fn install() -> Self {
         use std::sync::atomic::Ordering;
@@ -96,7 +117,7 @@ impl Stop {
             exit: Arc::default(),
         };
         let (flag, exit) = (Arc::clone(&stop.flag), Arc::clone(&stop.exit));
-        // Without this thread Ctrl-C ends the process: that is no reason not to go on.
+        // Without this thread Ctrl-C ends the process as by default.
         let _ = std::thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
@@ -110,12 +131,12 @@ impl Stop {
         stop
     }
 
-    /// What is set as soon as a signal has come.
+    /// The flag that the first signal sets.
     pub fn flag(&self) -> &Arc<AtomicBool> {
         &self.flag
     }
 
-    /// How the command is to end, if that was asked.
+    /// The exit code that a signal has asked for, if one has come.
     pub fn already(&self) -> Option<Exit> {
         #[cfg(unix)]
         let exit = crate::sys::signals::first().map(|signal| match signal {

@@ -58,8 +58,6 @@ pub mod net;
 #[doc(hidden)]
 pub mod output;
 #[doc(hidden)]
-pub mod pattern;
-#[doc(hidden)]
 pub mod runtime;
 #[doc(hidden)]
 pub mod sanitize;

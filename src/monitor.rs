@@ -1,12 +1,13 @@
-//! `tcpctl monitor`: what a board prints, line by line, with the time and with its panics'
-//! addresses as functions and lines.
+//! `tcpctl monitor`: shows a board's console with times, decodes the addresses of panics, and sends
+//! typed keys to the board.
 //!
-//! [`console`](crate::board::console) cuts the lines and says what they mean, [`reader`] reads the port
-//! on a thread of its own and comes back after a replug, [`symbols`] knows the ELF, [`event`] is
-//! what is told, and [`command`] ends it.
+//! [`port_thread`] reads and writes the port and reopens it after a replug. [`command`] splits the bytes
+//! into lines, [`console`](crate::board::console) parses them into [`report`]s, and [`text`] prints
+//! those. [`keyboard`] reads keys, [`symbols`] reads the ELF.
 
 pub mod command;
-pub mod event;
-pub mod reader;
+mod keyboard;
+mod port_thread;
+pub mod report;
 pub mod symbols;
-pub mod text;
+mod text;

@@ -1,4 +1,4 @@
-//! The network below names: interfaces, dialling by address, connection errors.
+//! Connecting by address: interfaces, dialing, connection errors.
 
 pub mod cidr;
 pub mod dial;

@@ -1,8 +1,8 @@
-//! The serial ports of this computer, and whose USB chip is behind each.
+//! The serial ports of this computer and their USB identity.
 //!
-//! A board is on a cable either through its own USB (Espressif's vendor id; its serial number is
-//! the chip's MAC address) or through a bridge chip on the circuit board, which knows nothing of
-//! the chip behind it. Listing opens no port: that would reset some boards.
+//! A board is connected through the chip's own USB (Espressif's vendor id, with the MAC address as its
+//! serial number) or through a bridge chip that knows nothing about the board. Listing opens no port,
+//! because that would reset some boards.
 
 pub mod port;
 
@@ -14,42 +14,42 @@ use serialport::{SerialPortInfo, SerialPortType};
 /// A serial port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Port {
-    /// What opens it: `/dev/ttyUSB0`, `COM3`.
+    /// Its path: `/dev/ttyUSB0`, `COM3`.
     pub path: String,
-    /// The USB device that it belongs to, if it is one.
+    /// Its USB device, if it has one.
     pub usb: Option<Usb>,
 }
 
-/// A USB device, as it describes itself: texts from outside.
+/// A USB device as it describes itself. The strings are untrusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Usb {
-    /// The vendor id.
+    /// Vendor id.
     pub vendor: u16,
-    /// The product id.
+    /// Product id.
     pub product: u16,
-    /// The serial number.
+    /// Serial number.
     pub serial_number: Option<String>,
-    /// The vendor's name.
+    /// Vendor name.
     pub manufacturer: Option<String>,
-    /// The product's name.
+    /// Product name.
     pub product_name: Option<String>,
 }
 
-/// What kinds of USB devices boards are reached through.
+/// The USB devices through which boards are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Adapter {
     /// The chip's own USB serial and JTAG unit (C3, C5, C6, S3 and later).
     EspressifUsbJtag,
-    /// Another device of Espressif's: a chip's USB OTG unit, or their programmer.
+    /// Another Espressif device: a chip's USB OTG unit, or a programmer.
     Espressif,
-    /// A bridge chip, by its maker's name for it.
+    /// A bridge chip and its product name.
     Bridge(&'static str),
 }
 
-/// Espressif's vendor id.
+/// Espressif's USB vendor id.
 const ESPRESSIF: u16 = 0x303a;
 
-/// The bridges found on boards: vendor, product, name. From the makers' drivers in Linux
+/// Bridge chips found on boards: vendor, product, name. From the Linux drivers
 /// (`drivers/usb/serial/cp210x.c`, `ch341.c`, `ftdi_sio.c`, `pl2303.c`) and WCH's data sheets.
 const BRIDGES: [(u16, u16, &str); 15] = [
     (0x10c4, 0xea60, "CP210x"),
@@ -70,7 +70,7 @@ const BRIDGES: [(u16, u16, &str); 15] = [
 ];
 
 impl Adapter {
-    /// What has these ids, if it is known to be on boards.
+    /// The adapter with these ids, if it is known to be used on boards.
     pub fn of(vendor: u16, product: u16) -> Option<Self> {
         match (vendor, product) {
             (ESPRESSIF, 0x1001) => Some(Self::EspressifUsbJtag),
@@ -82,7 +82,7 @@ impl Adapter {
         }
     }
 
-    /// Its name.
+    /// Product name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::EspressifUsbJtag => "Espressif USB JTAG/serial",
@@ -93,18 +93,18 @@ impl Adapter {
 }
 
 impl Usb {
-    /// What kind of device it is, if it is known to be on boards.
+    /// The adapter, if it is known to be used on boards.
     pub fn adapter(&self) -> Option<Adapter> {
         Adapter::of(self.vendor, self.product)
     }
 
-    /// The ids as `lsusb` writes them: `303a:1001`.
+    /// The ids as `lsusb` prints them: `303a:1001`.
     pub fn ids(&self) -> String {
         format!("{:04x}:{:04x}", self.vendor, self.product)
     }
 
-    /// The chip's MAC address, in lower case: Espressif's own USB has it as its serial number,
-    /// with or without colons.
+    /// The chip's MAC address in lower case. Espressif's USB has it as its serial number, with or
+    /// without colons.
     pub fn mac(&self) -> Option<String> {
         if self.vendor != ESPRESSIF {
             return None;
@@ -114,14 +114,13 @@ impl Usb {
 }
 
 impl Port {
-    /// What kind of device a board would be reached through here; `None` where nothing says that
-    /// there is a board.
+    /// The adapter of a board on this port; `None` if nothing indicates a board.
     pub fn adapter(&self) -> Option<Adapter> {
         self.usb.as_ref()?.adapter()
     }
 }
 
-/// A MAC address in lower case and with colons, from the forms in which boards tell it.
+/// Normalizes a MAC address to lower case with colons.
 pub fn mac_address(text: &str) -> Option<String> {
     let digits: String = text.chars().filter(|c| !matches!(c, ':' | '-')).collect();
     if digits.len() != 12 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -132,12 +131,12 @@ pub fn mac_address(text: &str) -> Option<String> {
     Some(bytes.join(":"))
 }
 
-/// The serial ports, in the order of their names. Reads a few small files, and opens no port.
+/// The serial ports, sorted by name. Reads a few small files and opens no port.
 ///
 /// # Errors
-/// The system does not say which there are.
+/// The system cannot list them.
 pub fn list() -> io::Result<Vec<Port>> {
-    // The library panics without it, as in a container with no /sys.
+    // The library panics without it, e.g. in a container.
     if cfg!(target_os = "linux") && !Path::new("/sys/class/tty").is_dir() {
         return Err(io::Error::new(
             io::ErrorKind::NotFound,
@@ -150,8 +149,8 @@ pub fn list() -> io::Result<Vec<Port>> {
     Ok(ports)
 }
 
-/// A port as the library tells it. macOS lists each twice; the `tty` one blocks until the modem
-/// line says that somebody is there, so the `cu` one is kept.
+/// Converts a port of the library. macOS lists each twice: the `tty` one blocks until carrier detect, so
+/// the `cu` one is kept.
 fn port(info: SerialPortInfo) -> Option<Port> {
     if info.port_name.starts_with("/dev/tty.") {
         return None;
@@ -173,7 +172,7 @@ fn port(info: SerialPortInfo) -> Option<Port> {
     })
 }
 
-/// `ttyUSB10` after `ttyUSB9`.
+/// Sort key that puts `ttyUSB10` after `ttyUSB9`.
 fn natural(path: &str) -> (&str, u32) {
     let name = path.trim_end_matches(|c: char| c.is_ascii_digit());
     (name, path[name.len()..].parse().unwrap_or_default())
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_udev_rules_know_every_adapter() {
+    fn udev_rules_have_every_adapter() {
         let rules = include_str!("../packaging/60-tcpctl.rules");
         let espressif = format!("ATTRS{{idVendor}}==\"{ESPRESSIF:04x}\", TAG");
         assert!(rules.contains(&espressif), "any product of Espressif's");
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn boards_are_told_from_other_ports() {
+    fn board_adapters_are_recognized() {
         for (port_type, adapter) in [
             (usb(0x303a, 0x1001, None), Some(Adapter::EspressifUsbJtag)),
             (usb(0x303a, 0x0002, None), Some(Adapter::Espressif)),
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_port_for_a_board_is_left_out() {
+    fn bluetooth_and_tty_duplicates_are_omitted() {
         let bluetooth = info("/dev/rfcomm0", SerialPortType::BluetoothPort);
         assert_eq!(port(bluetooth), None);
         let twice = usb(0x303a, 0x1001, None);
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn only_espressif_s_own_usb_tells_the_chip_s_mac() {
+    fn only_espressif_usb_has_the_mac() {
         let mac = |vid, serial| {
             port(info("/dev/ttyACM0", usb(vid, 0x1001, serial)))
                 .unwrap()
@@ -251,9 +250,9 @@ mod tests {
                 .unwrap()
                 .mac()
         };
-        let told = Some("7c:df:a1:b2:c3:d4".to_owned());
-        assert_eq!(mac(0x303a, Some("7C:DF:A1:B2:C3:D4")), told);
-        assert_eq!(mac(0x303a, Some("7CDFA1B2C3D4")), told);
+        let expected = Some("7c:df:a1:b2:c3:d4".to_owned());
+        assert_eq!(mac(0x303a, Some("7C:DF:A1:B2:C3:D4")), expected);
+        assert_eq!(mac(0x303a, Some("7CDFA1B2C3D4")), expected);
         assert_eq!(mac(0x303a, Some("0001")), None);
         assert_eq!(mac(0x303a, Some("7C:DF:A1:B2:C3:Dé")), None);
         assert_eq!(mac(0x303a, None), None);
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_counted_as_people_count() {
+    fn port_numbers_sort_numerically() {
         assert!(natural("/dev/ttyUSB9") < natural("/dev/ttyUSB10"));
         assert_eq!(natural("99999999999"), ("", 0));
     }

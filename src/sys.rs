@@ -1,11 +1,11 @@
-//! What differs from one operating system to the next, and, with the engine's `sys`, the only unsafe
-//! code.
+//! Operating system differences and, with the engine's `sys`, the only unsafe code.
 #![allow(unsafe_code)]
 
 #[cfg(target_os = "linux")]
 pub mod tap;
 pub mod terminal;
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use socket2::Socket;
 pub use tcpctl_engine::sys::tcp::unacknowledged;
 pub use tcpctl_engine::sys::{clocks, limits};
 
-/// The index of a network interface, as IPv6 zones use it; `None` if there is none of that name.
+/// The index of a network interface, as used in IPv6 zones; `None` if it does not exist.
 pub fn interface_index(name: &str) -> Option<u32> {
     #[cfg(unix)]
     {
@@ -29,7 +29,7 @@ pub fn interface_index(name: &str) -> Option<u32> {
     }
 }
 
-/// The name of a network interface by its index; `None` if there is none.
+/// The name of the network interface with this index; `None` if it does not exist.
 pub fn interface_name(index: u32) -> Option<String> {
     #[cfg(unix)]
     {
@@ -49,8 +49,8 @@ pub fn interface_name(index: u32) -> Option<String> {
     }
 }
 
-/// Whether this user may read and write what is at `path`. Opening a serial port to find out would
-/// reset some boards.
+/// Whether this user may read and write `path`. Opening a serial port to find out would reset some
+/// boards.
 pub fn may_read_and_write(path: &str) -> bool {
     #[cfg(unix)]
     {
@@ -67,9 +67,9 @@ pub fn may_read_and_write(path: &str) -> bool {
     }
 }
 
-/// Whether nobody reads what is written to standard output: who has nothing to write for a long
-/// time does not learn it from an error.
-pub fn nobody_reads_stdout() -> bool {
+/// Whether the reader of standard output is gone. A command that rarely writes would not learn it from
+/// a write error.
+pub fn is_stdout_closed() -> bool {
     #[cfg(unix)]
     {
         let mut stdout = libc::pollfd {
@@ -77,7 +77,7 @@ pub fn nobody_reads_stdout() -> bool {
             events: 0,
             revents: 0,
         };
-        // SAFETY: it is one valid entry, as the count says, and the call does not wait.
+        // SAFETY: one valid entry, as the count says, and the call does not wait.
         let ready = unsafe { libc::poll(&raw mut stdout, 1, 0) };
         ready > 0 && stdout.revents & (libc::POLLERR | libc::POLLHUP) != 0
     }
@@ -87,13 +87,13 @@ pub fn nobody_reads_stdout() -> bool {
     }
 }
 
-/// Whether nobody but this user, and root, can have written an open file. Where the system has no
-/// such owners, its folders are the user's own.
+/// Whether only this user and root can have written a file. Always true on systems without such
+/// owners.
 pub fn is_own(metadata: &std::fs::Metadata) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        // SAFETY: the call has no arguments and can't fail.
+        // SAFETY: the call has no arguments and cannot fail.
         let user = unsafe { libc::geteuid() };
         [user, 0].contains(&metadata.uid()) && metadata.mode() & 0o022 == 0
     }
@@ -104,7 +104,40 @@ pub fn is_own(metadata: &std::fs::Metadata) -> bool {
     }
 }
 
-/// Makes `socket`, which is to connect to `peer`, use the interface `name` alone.
+/// Standard input without std's buffer, which would copy every byte.
+pub fn stdin() -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+        Ok(io::stdin().as_fd().try_clone_to_owned()?.into())
+    }
+    #[cfg(windows)]
+    {
+        use std::os::windows::io::AsHandle;
+        Ok(io::stdin().as_handle().try_clone_to_owned()?.into())
+    }
+}
+
+/// Hour, minute and second in the system's time zone at `seconds` since 1970; `None` if the zone is
+/// unknown.
+pub fn local_time_of_day(seconds: i64) -> Option<(i32, i32, i32)> {
+    #[cfg(unix)]
+    {
+        let seconds = libc::time_t::try_from(seconds).ok()?;
+        // SAFETY: an all-zero tm is a valid value of the type.
+        let mut time: libc::tm = unsafe { std::mem::zeroed() };
+        // SAFETY: both pointers are valid for the call, which keeps neither.
+        let done = unsafe { libc::localtime_r(&raw const seconds, &raw mut time) };
+        (!done.is_null()).then_some((time.tm_hour, time.tm_min, time.tm_sec))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = seconds;
+        None
+    }
+}
+
+/// Restricts `socket`, which will connect to `peer`, to the interface `name`.
 pub fn bind_to_interface(socket: &Socket, name: &str, peer: SocketAddr) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
@@ -126,7 +159,7 @@ pub fn bind_to_interface(socket: &Socket, name: &str, peer: SocketAddr) -> io::R
     }
 }
 
-/// Waits until a descriptor that some other process made non-blocking can be read or written.
+/// Waits until a descriptor that another process made non-blocking is ready, or a signal arrives.
 #[cfg(unix)]
 pub fn wait_until_ready(descriptor: &impl std::os::fd::AsRawFd, readiness: Readiness) {
     let mut poll = libc::pollfd {
@@ -137,18 +170,17 @@ pub fn wait_until_ready(descriptor: &impl std::os::fd::AsRawFd, readiness: Readi
         },
         revents: 0,
     };
-    // SAFETY: one pollfd, and it outlives the call. What poll says is not used: the caller tries
-    // again and learns by that.
+    // SAFETY: one pollfd, which outlives the call. The result is unused: the caller tries again.
     unsafe { libc::poll(&raw mut poll, 1, -1) };
 }
 
-/// Waits a moment: here no other process can make a stream non-blocking.
+/// Waits a moment: on this system no other process can make a stream non-blocking.
 #[cfg(not(unix))]
 pub fn wait_until_ready<T>(_: &T, _: Readiness) {
     std::thread::sleep(std::time::Duration::from_millis(1));
 }
 
-/// Whether a read would return at once, with bytes, the end or an error.
+/// Whether a read would return at once with bytes, the end or an error.
 #[cfg(unix)]
 pub fn is_readable(descriptor: &impl std::os::fd::AsRawFd) -> bool {
     let mut poll = libc::pollfd {
@@ -156,17 +188,17 @@ pub fn is_readable(descriptor: &impl std::os::fd::AsRawFd) -> bool {
         events: libc::POLLIN,
         revents: 0,
     };
-    // SAFETY: one pollfd, and it outlives the call.
+    // SAFETY: one pollfd, which outlives the call.
     unsafe { libc::poll(&raw mut poll, 1, 0) > 0 }
 }
 
-/// Whether a read would return at once: here that is never known.
+/// Whether a read would return at once: unknown on this system.
 #[cfg(not(unix))]
 pub fn is_readable<T>(_: &T) -> bool {
     false
 }
 
-/// What to wait for.
+/// The kind of readiness to wait for.
 #[derive(Debug, Clone, Copy)]
 pub enum Readiness {
     /// A read would not block.
@@ -175,11 +207,10 @@ pub enum Readiness {
     Writable,
 }
 
-/// The first signal ends the command in order; the second, at once.
+/// Signal handlers: the first signal asks the command to end, the second ends it at once.
 ///
-/// The second is obeyed in the handler itself: it works even where the process waits for a
-/// standard output that nobody reads. The same again at once is no second one: `timeout` signals the
-/// process and then its group, and means it once.
+/// The handler itself obeys the second one, so it works even while the process is blocked. The same
+/// signal within 100 ms counts once: `timeout` signals the process and then its group.
 #[cfg(unix)]
 pub mod signals {
     use std::io;
@@ -188,21 +219,21 @@ pub mod signals {
     use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
     use std::sync::{Arc, OnceLock};
 
-    /// Milliseconds in which the same signal is the first one still; nobody presses Ctrl-C twice
-    /// in so short a time.
-    const SAME: u32 = 100;
+    /// Within this time in milliseconds the same signal counts once. Ctrl-C is not pressed twice that
+    /// fast.
+    const SAME_SIGNAL: u32 = 100;
 
-    /// Where the handler writes the first signal's number; -1: nowhere.
+    /// Descriptor that the handler writes the first signal's number to; -1 for none.
     static WAKE: AtomicI32 = AtomicI32::new(-1);
-    /// What it sets, where that is wanted.
+    /// Flag that the handler sets.
     static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
-    /// The first signal's number; 0: there was none.
+    /// The first signal's number; 0 for none.
     static FIRST: AtomicI32 = AtomicI32::new(0);
-    /// When it came, by [`now`]; 0: not yet.
+    /// When it came, in [`now`]'s milliseconds; 0 for not yet.
     static FIRST_AT: AtomicU32 = AtomicU32::new(0);
 
     /// Installs the handlers for SIGINT and SIGTERM and returns the stream on which the first
-    /// signal's number arrives as one byte. To be called once.
+    /// signal's number arrives as one byte. Call it once.
     pub fn install() -> io::Result<UnixStream> {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
@@ -211,15 +242,15 @@ pub mod signals {
         Ok(reader)
     }
 
-    /// Installs the handlers, and has the first signal set a flag: for who waits on no stream. Any
-    /// wait for descriptors ends early by it.
+    /// Installs the handlers, and makes the first signal set a flag. The signal also ends any wait for
+    /// descriptors early.
     pub fn install_flag(flag: Arc<AtomicBool>) -> io::Result<()> {
-        // It fails where there is one already, which then goes on to be the one that is set.
+        // Fails if there is a flag already, which then stays in use.
         let _ = FLAG.set(flag);
         handle()
     }
 
-    /// The first signal's number, if it has come.
+    /// The first signal's number, if one has come.
     pub fn first() -> Option<i32> {
         Some(FIRST.load(Ordering::Acquire)).filter(|signal| *signal != 0)
     }
@@ -231,7 +262,7 @@ pub mod signals {
             let handler: extern "C" fn(libc::c_int) = on_signal;
             action.sa_sigaction = handler as libc::sighandler_t;
             action.sa_flags = libc::SA_RESTART;
-            // SAFETY: `action` is initialised, and its handler calls only what signal-safety(7)
+            // SAFETY: `action` is initialized, and its handler calls only what signal-safety(7)
             // allows.
             let done = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
             if done < 0 {
@@ -241,7 +272,7 @@ pub mod signals {
         Ok(())
     }
 
-    /// Milliseconds since some moment, more than 0, round and round; safe in a handler.
+    /// A monotonic clock in milliseconds, never 0, which wraps. Safe in a handler.
     fn now() -> u32 {
         let mut time = libc::timespec {
             tv_sec: 0,
@@ -252,7 +283,7 @@ pub mod signals {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "it goes round and round"
+            reason = "the clock wraps"
         )]
         let milliseconds = (time.tv_sec as u32)
             .wrapping_mul(1000)
@@ -265,7 +296,7 @@ pub mod signals {
         let not_yet = FIRST_AT.compare_exchange(0, now, Ordering::AcqRel, Ordering::Acquire);
         let since = not_yet.map_or_else(|at| now.wrapping_sub(at), |_| 0);
         let first = FIRST.swap(signal, Ordering::AcqRel);
-        if first == signal && since < SAME {
+        if first == signal && since < SAME_SIGNAL {
             return;
         }
         if first != 0 {
@@ -273,7 +304,7 @@ pub mod signals {
             // SAFETY: _exit is async-signal-safe and does not return.
             unsafe { libc::_exit(128 + signal) };
         }
-        // Atomic loads and stores alone, which a handler may do at any time.
+        // Atomic operations only, which a handler may do.
         if let Some(flag) = FLAG.get() {
             flag.store(true, Ordering::Release);
         }
@@ -282,8 +313,8 @@ pub mod signals {
             return;
         }
         let byte = u8::try_from(signal).unwrap_or_default();
-        // SAFETY: write is async-signal-safe, and the byte outlives the call. One byte in an empty
-        // socket never blocks, so errno stays as the interrupted code left it.
+        // SAFETY: write is async-signal-safe, and the byte outlives the call. One byte fits into the
+        // empty socket, so errno stays as the interrupted code left it.
         unsafe { libc::write(wake, (&raw const byte).cast(), 1) };
     }
 }

@@ -1,8 +1,9 @@
-//! What a TARGET is: `HOST[:PORT]`, `[V6%zone]:PORT`, a board's name, or a virtual board, `sim[:...]`.
+//! TARGET arguments: `HOST[:PORT]`, `[V6%zone]:PORT`, a board's name, or a virtual board, `sim[:...]`.
 //!
-//! A board's name is what people call it, and may have spaces (RFC 6763 section 4.1.1): `Board in the
-//! kitchen`, with `:PORT` or without. Other tools write such names with escapes, and so
-//! `Board\032in\032the\032kitchen` is the same.
+//! A board's name may contain spaces (RFC 6763 §4.1.1): `Board in the kitchen`, with or without
+//! `:PORT`. The escapes of other tools, `Board\032in\032the\032kitchen`, mean the same.
+
+pub mod list;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -11,55 +12,52 @@ use crate::sanitize;
 use crate::sim::spec::Spec;
 use crate::sys;
 
-/// The port of a board where none is given: the tutorial board's.
+/// The port of a target without one.
 pub const DEFAULT_PORT: u16 = 3000;
 
-/// A TARGET that parsed: it can be connected to.
+/// A TARGET that parsed.
 #[derive(Debug)]
 pub struct Target {
-    /// As the user wrote it; it names the target in every message and report.
+    /// As the user wrote it, for messages and reports.
     pub text: String,
-    /// Where that is.
-    pub place: Place,
+    /// What it names.
+    pub kind: TargetKind,
 }
 
-/// Where a target is.
+/// What a target names.
 #[derive(Debug)]
-pub enum Place {
+pub enum TargetKind {
     /// A name to resolve.
     Name {
         /// The name.
         host: String,
-        /// The port, if one was written; a board that is found by its name tells its own.
+        /// The port, if given; otherwise the port that the board announces.
         port: Option<u16>,
     },
-    /// Addresses of one server, at least one, the preferred first.
+    /// Addresses of one server, at least one, preferred first.
     Addresses(Vec<SocketAddr>),
-    /// A virtual board, made for this command.
+    /// A virtual board for this command.
     Virtual(Box<Spec>),
 }
 
 impl Target {
-    /// Parses what the user wrote.
+    /// Parses a TARGET.
     ///
     /// # Errors
-    /// A usage error that names the text and says what to write.
+    /// A usage error that quotes the text and says what to write.
     pub fn parse(text: &str) -> Result<Self, Failure> {
-        match place(text) {
-            Ok(place) => Ok(Self {
+        match parse_kind(text) {
+            Ok(kind) => Ok(Self {
                 text: text.to_owned(),
-                place,
+                kind,
             }),
             Err(problem) => {
                 let text = sanitize::one_line(text);
                 let (message, hint) = match problem {
-                    Problem::Form(what) => (
-                        what.to_owned(),
-                        "write HOST, HOST:PORT, [IPV6]:PORT or sim".to_owned(),
-                    ),
+                    Problem::Form(what) => (what.to_owned(), FORMS.to_owned()),
                     Problem::Fix { what, fix } => (what, fix),
                 };
-                // Both may quote a part of it.
+                // Both may quote the text.
                 let (message, hint) = (sanitize::one_line(&message), sanitize::one_line(&hint));
                 Err(Failure::usage(format!("target '{text}': {message}"))
                     .hint(hint)
@@ -69,15 +67,18 @@ impl Target {
     }
 }
 
-/// Why a text is no target.
+/// Why a text is not a target.
 enum Problem {
-    /// It has not the form of one.
+    /// It has none of the forms.
     Form(&'static str),
-    /// What is wrong with it, and what to write.
+    /// What is wrong, and what to write instead.
     Fix { what: String, fix: String },
 }
 
-fn place(text: &str) -> Result<Place, Problem> {
+/// The forms of a target, as a hint.
+const FORMS: &str = "write HOST, HOST:PORT, [IPV6]:PORT or sim";
+
+fn parse_kind(text: &str) -> Result<TargetKind, Problem> {
     if text == "sim" {
         return virtual_board("");
     }
@@ -88,39 +89,37 @@ fn place(text: &str) -> Result<Place, Problem> {
         return virtual_board(&format!(",{spec}"));
     }
     if text.is_empty() {
-        return Err(Problem::Form("it is empty"));
+        return Err(Problem::Form("empty"));
     }
     if text.chars().any(char::is_control) {
-        return Err(Problem::Form("it has control characters"));
+        return Err(Problem::Form("control characters are not allowed"));
     }
     if let Some((_, rest)) = text.split_once("://") {
         let host = rest.split('/').next().unwrap_or_default();
         return Err(Problem::Fix {
-            what: "it is a URL, and plain TCP has none".to_owned(),
+            what: "URLs are not supported".to_owned(),
             fix: format!("write {host}"),
         });
     }
     if text.contains(char::is_whitespace) {
-        return spoken_name(text);
+        return name_with_spaces(text);
     }
     if let Some(rest) = text.strip_prefix('[') {
-        let (inside, after) = rest
-            .split_once(']')
-            .ok_or(Problem::Form("the ] is missing"))?;
+        let (inside, after) = rest.split_once(']').ok_or(Problem::Form("missing ]"))?;
         let port = match after.strip_prefix(':') {
             Some(port) => self::port(inside, port)?,
             None if after.is_empty() => DEFAULT_PORT,
-            None => return Err(Problem::Form("after the ] only :PORT can follow")),
+            None => return Err(Problem::Form("only :PORT may follow the ]")),
         };
-        return v6(inside, port)?.ok_or(Problem::Form("in [] there is no IPv6 address"));
+        return v6(inside, port)?.ok_or(Problem::Form("no IPv6 address inside [ ]"));
     }
-    if let Some(place) = v6(text, DEFAULT_PORT)? {
-        return ambiguous(text).map_or(Ok(place), Err);
+    if let Some(kind) = v6(text, DEFAULT_PORT)? {
+        return ambiguous(text).map_or(Ok(kind), Err);
     }
     let (host, port) = match text.split_once(':') {
         Some((_, rest)) if rest.contains(':') => {
             return Err(Problem::Fix {
-                what: "it has more than one ':' and is no IPv6 address".to_owned(),
+                what: "more than one ':' and not an IPv6 address".to_owned(),
                 fix: "write HOST:PORT, or an IPv6 address in brackets, e.g. [fe80::1%eth0]:3000"
                     .to_owned(),
             });
@@ -131,22 +130,22 @@ fn place(text: &str) -> Result<Place, Problem> {
     let known_port = port.unwrap_or(DEFAULT_PORT);
     if host.is_empty() {
         return Err(Problem::Fix {
-            what: "the host is empty".to_owned(),
+            what: "the host is missing".to_owned(),
             fix: format!("write e.g. 127.0.0.1:{known_port} or localhost:{known_port}"),
         });
     }
     if let Ok(address) = host.parse::<Ipv4Addr>() {
-        return Ok(Place::Addresses(vec![(address, known_port).into()]));
+        return Ok(TargetKind::Addresses(vec![(address, known_port).into()]));
     }
     name(host, port)
 }
 
-/// A name with spaces: no host has one, a board may.
-fn spoken_name(text: &str) -> Result<Place, Problem> {
+/// A name with spaces, which only a board can have.
+fn name_with_spaces(text: &str) -> Result<TargetKind, Problem> {
     let trimmed = text.trim();
     if trimmed != text {
         return Err(Problem::Fix {
-            what: "it begins or ends with a space".to_owned(),
+            what: "leading or trailing space".to_owned(),
             fix: format!("write '{trimmed}'"),
         });
     }
@@ -154,7 +153,7 @@ fn spoken_name(text: &str) -> Result<Place, Problem> {
     if let Ok(address) = first.parse::<IpAddr>() {
         let fix = SocketAddr::new(address, rest.trim().parse().unwrap_or(DEFAULT_PORT));
         return Err(Problem::Fix {
-            what: "it has a space".to_owned(),
+            what: "an address cannot contain a space".to_owned(),
             fix: format!("write {fix}"),
         });
     }
@@ -168,45 +167,44 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A host's name or a board's, which has no spaces; what can be neither is refused here, so that it
-/// does not read as a name that failed to resolve.
-fn name(host: &str, port: Option<u16>) -> Result<Place, Problem> {
+/// A name without spaces. Mistyped addresses are rejected here, so that they do not read as names
+/// that failed to resolve.
+fn name(host: &str, port: Option<u16>) -> Result<TargetKind, Problem> {
     if host.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return Err(Problem::Fix {
-            what: "it is no IPv4 address".to_owned(),
+            what: "not a valid IPv4 address".to_owned(),
             fix: format!(
                 "write four numbers from 0 to 255, e.g. 192.168.1.1:{}",
                 port.unwrap_or(DEFAULT_PORT)
             ),
         });
     }
-    // RFC 1123 names, the underscore of service names, anything beyond ASCII, and what people write
-    // in a board's name; other marks are more likely a mistake than a name.
+    // RFC 1123 names, the underscore of service names, anything beyond ASCII, and punctuation common
+    // in board names. Other characters are more likely a mistake.
     let is_name = |c: char| c.is_alphanumeric() || "-._'()&+!#\\".contains(c) || !c.is_ascii();
     if let Some(other) = host.chars().find(|c| !is_name(*c)) {
         return Err(Problem::Fix {
-            what: format!("'{other}' can't be in a host name"),
-            fix: "write HOST, HOST:PORT, [IPV6]:PORT or sim".to_owned(),
+            what: format!("'{other}' is not allowed in a host name"),
+            fix: FORMS.to_owned(),
         });
     }
     board_name(host, port)
 }
 
-fn board_name(name: &str, port: Option<u16>) -> Result<Place, Problem> {
+fn board_name(name: &str, port: Option<u16>) -> Result<TargetKind, Problem> {
     let host = unescaped(name);
     if host.chars().any(char::is_control) {
-        return Err(Problem::Form("it has control characters"));
+        return Err(Problem::Form("control characters are not allowed"));
     }
-    // RFC 1035 section 2.3.4: a name is at most 255 octets on the wire, 253 as text.
+    // RFC 1035 §2.3.4: at most 255 octets on the wire, 253 as text.
     if host.trim_end_matches('.').len() > 253 || host.split('.').any(|label| label.len() > 63) {
         return Err(Problem::Form("the host name is too long"));
     }
-    Ok(Place::Name { host, port })
+    Ok(TargetKind::Name { host, port })
 }
 
-/// A name without the escapes that DNS tools print: a backslash and three decimal digits for a
-/// byte, or a backslash and the character itself (RFC 1035 section 5.1). What is no such escape,
-/// and what would be no text, is as it is.
+/// Resolves the escapes that DNS tools print (RFC 1035 §5.1): a backslash and three decimal digits, or
+/// a backslash and a character. Invalid escapes are kept.
 fn unescaped(name: &str) -> String {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();
@@ -236,9 +234,9 @@ fn unescaped(name: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| name.to_owned())
 }
 
-fn virtual_board(spec: &str) -> Result<Place, Problem> {
+fn virtual_board(spec: &str) -> Result<TargetKind, Problem> {
     Spec::parse(spec)
-        .map(|spec| Place::Virtual(Box::new(spec)))
+        .map(|spec| TargetKind::Virtual(Box::new(spec)))
         .map_err(|what| Problem::Fix {
             what: sanitize::one_line(&what),
             fix: "write e.g. sim, sim:ideal or sim:esp32,workers=2,loss=1%".to_owned(),
@@ -253,16 +251,16 @@ fn port(host: &str, text: &str) -> Result<u16, Problem> {
     };
     let fix = format!("write a port from 1 to 65535, e.g. {host}:{DEFAULT_PORT}");
     let what = match text.parse::<u16>() {
-        Ok(0) => "port 0 can't be connected to".to_owned(),
+        Ok(0) => "port 0 is not a valid port".to_owned(),
         Ok(port) if text.bytes().all(|b| b.is_ascii_digit()) => return Ok(port),
         _ if text.is_empty() => "the port after ':' is missing".to_owned(),
-        _ => format!("'{text}' is no port"),
+        _ => format!("'{text}' is not a valid port"),
     };
     Err(Problem::Fix { what, fix })
 }
 
-/// An IPv6 address with or without a zone; `None` where the text is no such address.
-fn v6(text: &str, port: u16) -> Result<Option<Place>, Problem> {
+/// An IPv6 address with or without a zone; `None` if the text is not one.
+fn v6(text: &str, port: u16) -> Result<Option<TargetKind>, Problem> {
     let (address, zone) = match text.split_once('%') {
         Some((address, zone)) => (address, Some(zone)),
         None => (text, None),
@@ -277,7 +275,7 @@ fn v6(text: &str, port: u16) -> Result<Option<Place>, Problem> {
             fix: "write the zone as `ip link` names it, e.g. [fe80::1%eth0]:3000".to_owned(),
         })?,
     };
-    Ok(Some(Place::Addresses(vec![
+    Ok(Some(TargetKind::Addresses(vec![
         SocketAddrV6::new(address, port, 0, scope).into(),
     ])))
 }
@@ -289,21 +287,20 @@ fn scope(zone: &str) -> Option<u32> {
     }
 }
 
-/// A bare IPv6 address that ends in what looks like a port was probably meant as address and port.
+/// A bare IPv6 address that seems to end in a port.
 fn ambiguous(text: &str) -> Option<Problem> {
     let (head, tail) = text.rsplit_once(':')?;
     let port = tail.parse::<u16>().ok().filter(|_| tail.len() >= 4)?;
-    // `fe80::1:3000` and `1:2:3:4:5:6:7:3000` alike; what is left must be an address itself.
+    // `fe80::1:3000` or `1:2:3:4:5:6:7:3000`: what precedes the port must be an address.
     let head_is_address =
         head.parse::<Ipv6Addr>().is_ok() || format!("{head}:").parse::<Ipv6Addr>().is_ok();
     head_is_address.then(|| Problem::Fix {
-        what: "it can be read with and without a port".to_owned(),
+        what: "ambiguous, with or without a port".to_owned(),
         fix: format!("write [{head}]:{port}, or [{text}]:{DEFAULT_PORT}"),
     })
 }
 
-/// Whether an address means something only on one link (RFC 4291 section 2.5.6), so that it needs
-/// a zone.
+/// Whether an address is link-local without a zone (RFC 4291 §2.5.6).
 pub fn needs_zone(address: &SocketAddr) -> bool {
     match address {
         SocketAddr::V6(v6) => v6.scope_id() == 0 && v6.ip().is_unicast_link_local(),
@@ -317,7 +314,7 @@ pub fn address(text: &str, port: u16) -> Option<SocketAddr> {
         return Some((address, port).into());
     }
     match v6(text, port) {
-        Ok(Some(Place::Addresses(addresses))) => addresses.first().copied(),
+        Ok(Some(TargetKind::Addresses(addresses))) => addresses.first().copied(),
         _ => None,
     }
 }

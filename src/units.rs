@@ -1,16 +1,20 @@
-//! Quantities as people write them: `250us`, `1.5s`, `10k`, `1MiB`, `20Mbit`, `1%`.
+//! Values as people write them: `250us`, `1.5s`, `10k`, `1MiB`, `20Mbit`, `1%`, regular expressions.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use regex::bytes::{Regex, RegexBuilder};
 use tcpctl_settings::{Field, RequestTimeout, Value};
+
+use crate::failure::Failure;
+use crate::sanitize;
 
 /// Parses a duration: a decimal number and one of `ns us ms s m h`, e.g. `250us`, `1.5s`.
 ///
 /// # Errors
-/// One line that says what is wrong and shows the form; a bare number is refused, for seconds
-/// and milliseconds are both in common use. `0` alone needs no unit.
+/// One line that says what is wrong and shows the form. A bare number is refused, because seconds
+/// and milliseconds are both common; `0` alone needs no unit.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let nanoseconds_per_unit = match unit {
@@ -35,7 +39,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let number = decimal(number)
         .ok_or_else(|| format!("'{text}' is not a duration: write e.g. 250us, 10ms, 1.5s, 2m"))?;
     let nanoseconds = (number * nanoseconds_per_unit).round();
-    // A century: far past any use, and far from where Instant arithmetic overflows.
+    // A century: Instant arithmetic cannot overflow with it.
     if nanoseconds > 3.2e18 {
         return Err(format!("'{text}' is longer than a century"));
     }
@@ -61,13 +65,13 @@ pub fn setting(field: Field, text: &str) -> Result<Value, String> {
     value.map_err(|invalid| invalid.reason.to_string())
 }
 
-/// Parses a [`duration`] that is to be waited for or filled: more than 0.
+/// Parses a [`duration`] greater than 0.
 ///
 /// # Errors
-/// One line, as of [`duration`].
+/// As [`duration`].
 pub fn positive_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("it must be more than 0: write e.g. 500ms or 10s".to_owned()),
+        Duration::ZERO => Err("must be greater than 0, e.g. 500ms or 10s".to_owned()),
         duration => Ok(duration),
     }
 }
@@ -91,7 +95,7 @@ pub fn size(text: &str) -> Result<u64, String> {
     let number = decimal(number)
         .ok_or_else(|| format!("'{text}' is not a size: write e.g. 64, 10k, 1MiB"))?;
     let bytes = number * factor;
-    // 2^53: up to there a double counts exactly.
+    // 2^53: a double counts exactly up to there.
     if bytes > 9_007_199_254_740_992.0 {
         return Err(format!("'{text}' is larger than 8 PiB"));
     }
@@ -106,12 +110,12 @@ pub fn size(text: &str) -> Result<u64, String> {
     Ok(bytes as u64)
 }
 
-/// Parses a bandwidth and returns bits per second: `20Mbit`, `500kbit`, `1Gbit`, `9600bit`.
+/// Parses a bit rate and returns bits per second: `20Mbit`, `500kbit`, `1Gbit`, `9600bit`.
 ///
 /// # Errors
-/// One line that says what is wrong and shows the form; zero is refused.
+/// One line that says what is wrong and shows the form. Zero is refused.
 pub fn bandwidth(text: &str) -> Result<u64, String> {
-    let form = || format!("'{text}' is not a bandwidth: write e.g. 20Mbit, 500kbit");
+    let form = || format!("'{text}' is not a rate: write e.g. 20Mbit, 500kbit");
     let (number, unit) = split(text);
     let unit = unit
         .strip_suffix("/s")
@@ -126,7 +130,7 @@ pub fn bandwidth(text: &str) -> Result<u64, String> {
     };
     let bits = decimal(number).ok_or_else(form)? * factor;
     if !(1.0..=1e12).contains(&bits) {
-        return Err(format!("'{text}' is out of bounds: from 1bit to 1000Gbit"));
+        return Err(format!("'{text}' is out of range: 1bit to 1000Gbit"));
     }
     #[expect(
         clippy::cast_possible_truncation,
@@ -136,12 +140,12 @@ pub fn bandwidth(text: &str) -> Result<u64, String> {
     Ok(bits as u64)
 }
 
-/// Parses a share as a percentage, `1%`, or a fraction, `0.01`, and returns the fraction, 0 to 1.
+/// Parses a percentage, `1%`, or a fraction, `0.01`, and returns the fraction, 0 to 1.
 ///
 /// # Errors
 /// One line that says what is wrong and shows the form.
 pub fn share(text: &str) -> Result<f64, String> {
-    let form = || format!("'{text}' is not a share: write e.g. 1% or 0.01");
+    let form = || format!("'{text}' is not a percentage: write e.g. 1% or 0.01");
     let (number, unit) = split(text);
     let divisor = match unit {
         "%" => 100.0,
@@ -155,7 +159,7 @@ pub fn share(text: &str) -> Result<f64, String> {
     Ok(share)
 }
 
-/// The number at the start of `text`, and what follows it.
+/// Splits `text` into its leading number and the rest.
 fn split(text: &str) -> (&str, &str) {
     let end = text
         .find(|c: char| !(c.is_ascii_digit() || c == '.'))
@@ -163,31 +167,31 @@ fn split(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
-/// A non-negative decimal: digits with at most one point, nothing else (no sign, no exponent).
+/// A non-negative decimal without sign or exponent.
 fn decimal(text: &str) -> Option<f64> {
     text.starts_with(|c: char| c.is_ascii_digit())
         .then(|| text.parse().ok())
         .flatten()
 }
 
-/// Parses a whole number; with a `NonZero` type, 1 or more.
+/// Parses an integer; with a `NonZero` type, 1 or more.
 ///
 /// # Errors
-/// One line that says what it must be.
+/// One line that says what is expected.
 pub fn whole<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| {
         let digits = text.trim_start_matches('0');
         let is_number = !text.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         match digits {
-            "" if is_number => "it must be 1 or more",
-            _ if is_number => "it is too large",
+            "" if is_number => "must be 1 or more",
+            _ if is_number => "too large",
             _ => "write a whole number, e.g. 4",
         }
         .to_owned()
     })
 }
 
-/// The rate of a serial line: `115200`.
+/// Parses the baud rate of a serial port: `115200`.
 pub fn baud(text: &str) -> Result<u32, String> {
     const RATES: std::ops::RangeInclusive<u32> = 300..=8_000_000;
     match text.parse() {
@@ -197,10 +201,12 @@ pub fn baud(text: &str) -> Result<u32, String> {
     }
 }
 
-/// The rate that a loader is written to with. Loaders begin at 115200: below that there is none.
+/// Parses a baud rate for flashing. The ROM loaders start at 115200, so lower rates do not exist.
 pub fn loader_baud(text: &str) -> Result<u32, String> {
     match baud(text) {
-        Ok(rate) if rate < 115_200 => Err("loaders begin at 115200; write that or more".to_owned()),
+        Ok(rate) if rate < 115_200 => {
+            Err("must be 115200 or more, the rate at which loaders start".to_owned())
+        }
         other => other,
     }
 }
@@ -215,17 +221,42 @@ pub fn rate(text: &str) -> Result<f64, String> {
         && number.chars().all(|c| c.is_ascii_digit() || c == '.');
     match number.parse() {
         Ok(rate) if digits && rate > 0.0 => Ok(rate),
-        _ => Err(format!("'{text}' is no rate above 0: write e.g. 200/s")),
+        _ => Err(format!(
+            "'{text}' must be a rate greater than 0, e.g. 200/s"
+        )),
     }
 }
 
 /// Parses an IP address with its port.
 ///
 /// # Errors
-/// One line that says what could stand there.
+/// One line that shows the form.
 pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "write an IP address and a port, e.g. 127.0.0.1:3000 or [::1]:3000".into())
+}
+
+/// Compiles the regular expression of `option`, e.g. `--expect`. It matches bytes, and `^` and `$`
+/// match at the ends of lines that end in LF or CR LF.
+///
+/// # Errors
+/// A usage error of one line.
+pub fn regex(option: &str, pattern: &str) -> Result<Regex, Failure> {
+    RegexBuilder::new(pattern)
+        .multi_line(true)
+        .crlf(true)
+        .build()
+        .map_err(|error| {
+            // A syntax error draws the pattern over several lines; its last line says why.
+            let text = error.to_string();
+            let why = text.lines().last().unwrap_or_default();
+            let why = why.strip_prefix("error: ").unwrap_or(why);
+            Failure::usage(format!(
+                "{option} '{}' is not a valid regular expression: {why}",
+                sanitize::one_line(pattern),
+            ))
+            .hint("put a \\ before a character that is meant literally")
+        })
 }
 
 #[cfg(test)]
@@ -235,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_of_the_contract() {
+    fn durations_have_units() {
         assert_eq!(duration("250us"), Ok(Duration::from_micros(250)));
         assert_eq!(duration("10ms"), Ok(Duration::from_millis(10)));
         assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
@@ -244,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_that_is_none_is_refused_with_the_form() {
+    fn invalid_durations_are_rejected_with_an_example() {
         for text in [
             "",
             "s",
@@ -264,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_none_is_refused_in_plain_words() {
+    fn invalid_integers_are_rejected() {
         assert_eq!(whole("12"), Ok(12_u16));
         for (text, said) in [
             ("0", "1 or more"),
@@ -282,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_of_the_contract() {
+    fn sizes_are_decimal_or_binary() {
         assert_eq!(size("64"), Ok(64));
         assert_eq!(size("10k"), Ok(10_000));
         assert_eq!(size("1MiB"), Ok(1 << 20));
@@ -293,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn bandwidths_and_shares() {
+    fn rates_and_percentages() {
         assert_eq!(bandwidth("20Mbit"), Ok(20_000_000));
         assert_eq!(bandwidth("500kbit/s"), Ok(500_000));
         assert!(bandwidth("20").is_err());

@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tcpctl::board::console;
-use tcpctl::board::console::Said;
+use tcpctl::board::console::ConsoleEvent;
 
 /// Slots of the board: 4 workers and a backlog of 4. One client more than that.
 const CLIENTS: usize = 9;
@@ -50,7 +50,7 @@ impl Board {
             .expect("tcpctl starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let ready = lines.next().expect("a first line").expect("text");
-        let Said::Ready { addr: address } = console::parse(&ready) else {
+        let ConsoleEvent::Ready { addr: address } = console::parse(&ready) else {
             panic!("{ready}")
         };
         let console = thread::spawn(move || {
@@ -93,7 +93,7 @@ impl Board {
 impl Seen {
     fn record(&mut self, line: &str) {
         match console::parse(line) {
-            Said::Request { request, .. } => {
+            ConsoleEvent::Request { request, .. } => {
                 let mut words = request.split(' ');
                 let mut number = || words.next().and_then(|word| word.parse::<u64>().ok());
                 let (client, nth) = number().zip(number()).expect("what a client sends");

@@ -1,7 +1,7 @@
 //! Lines from a serial port, and their form on a terminal.
 
 use tcpctl::board::console;
-use tcpctl::board::console::Lines;
+use tcpctl::board::console::LineSplitter;
 use tcpctl::sanitize::{self, Sanitizer};
 
 /// The same lines however the bytes are split; none contains terminal control sequences.
@@ -10,10 +10,10 @@ pub fn holds(data: &[u8]) {
     let at = usize::from(split).min(data.len());
     let (start, end) = data.split_at(at);
 
-    let mut whole = Lines::default();
+    let mut whole = LineSplitter::default();
     let mut lines = whole.push(data);
     lines.push(whole.take());
-    let mut parts = Lines::default();
+    let mut parts = LineSplitter::default();
     let mut split = parts.push(start);
     split.extend(parts.push(end));
     split.push(parts.take());

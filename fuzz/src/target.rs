@@ -1,6 +1,6 @@
 //! TARGET, as a user or a list of boards writes it.
 
-use tcpctl::target::{Place, Target};
+use tcpctl::target::{Target, TargetKind};
 
 /// A text is a target that can be connected to, or an error of one safe line.
 pub fn holds(data: &[u8]) {
@@ -10,16 +10,16 @@ pub fn holds(data: &[u8]) {
     match Target::parse(text) {
         Ok(target) => {
             assert_eq!(target.text, text);
-            match target.place {
-                Place::Name { host, port } => {
+            match target.kind {
+                TargetKind::Name { host, port } => {
                     assert!(!host.is_empty());
                     assert_ne!(port, Some(0));
                 }
-                Place::Addresses(addresses) => {
+                TargetKind::Addresses(addresses) => {
                     assert!(!addresses.is_empty());
                     assert!(addresses.iter().all(|address| address.port() != 0));
                 }
-                Place::Virtual(spec) => assert!(spec.server.workers().get() > 0),
+                TargetKind::Virtual(spec) => assert!(spec.server.workers().get() > 0),
             }
         }
         Err(failure) => {

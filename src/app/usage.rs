@@ -229,8 +229,8 @@ mod tests {
         for (arguments, message, hint) in [
             (vec!["tcpctl", "sned"], "'sned'", "'send'"),
             (
-                vec!["tcpctl", "send", "x", "--count", "0"],
-                "'--count <N>'",
+                vec!["tcpctl", "send", "x", "--lines", "0"],
+                "'--lines <N>'",
                 "--help",
             ),
             (

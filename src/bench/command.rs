@@ -24,7 +24,7 @@ use crate::interrupt::Stop;
 use crate::output::Output;
 use crate::sanitize;
 use crate::sim::spec::Spec;
-use crate::target::Place;
+use crate::target::TargetKind;
 use tcpctl_engine::measurement::{Measurement, SecondHistograms};
 
 /// Measures a target.
@@ -107,16 +107,16 @@ enum Way<'a> {
 
 impl<'a> Way<'a> {
     fn to(plan: &'a Plan, args: &BenchArgs) -> Result<Self, Failure> {
-        let address = match &plan.target.place {
-            Place::Virtual(spec) => return Ok(Self::Cable(spec)),
-            Place::Name { host, port } => {
+        let address = match &plan.target.kind {
+            TargetKind::Virtual(spec) => return Ok(Self::Cable(spec)),
+            TargetKind::Name { host, port } => {
                 let endpoint = Endpoint::Name {
                     host: host.clone(),
                     port: *port,
                 };
                 one_address(plan, args, &endpoint)?
             }
-            Place::Addresses(addresses) => match addresses[..] {
+            TargetKind::Addresses(addresses) => match addresses[..] {
                 [only] => only,
                 _ => one_address(plan, args, &Endpoint::Addresses(addresses.clone()))?,
             },

@@ -20,8 +20,8 @@ use crate::cli::{BenchArgs, CloseWith, Part};
 use crate::config;
 use crate::failure::Failure;
 use crate::output::human;
-use crate::pattern;
-use crate::target::{Place, Target};
+use crate::target::{Target, TargetKind};
+use crate::units;
 use tcpctl_engine::load::{Detail, Expectation, Extent, Load, Pace, Rate, ReplyRule, Reuse};
 use tcpctl_engine::readiness::Release;
 
@@ -87,7 +87,7 @@ impl Plan {
     /// What can't be, each named; nothing has been sent.
     pub fn new(args: &BenchArgs) -> Result<Self, Failure> {
         let target = Target::parse(&config::target(args.target.clone(), "bench")?)?;
-        if matches!(target.place, Place::Virtual(_)) {
+        if matches!(target.kind, TargetKind::Virtual(_)) {
             if args.threads.is_some_and(|threads| threads.get() > 1) {
                 return Err(Failure::usage(
                     "--threads: a virtual board's cable has one client",
@@ -295,7 +295,7 @@ fn message(args: &BenchArgs) -> Result<Option<Vec<u8>>, Failure> {
 
 fn expectation(args: &BenchArgs) -> Result<Expectation, Failure> {
     match &args.expect {
-        Some(text) => pattern::compile(text).map(|it| Expectation::Given(ReplyRule::Expect(it))),
+        Some(text) => units::regex("--expect", text).map(|it| Expectation::Given(ReplyRule::Expect(it))),
         None => Ok(Expectation::Learn),
     }
 }

@@ -11,10 +11,9 @@ use crate::units;
 #[derive(Debug, Args)]
 #[command(after_help = MORE, after_long_help = EXAMPLES)]
 pub struct MonitorArgs {
-    /// Which board: a path (/dev/ttyUSB0), its name, its MAC or the USB serial number
+    /// Serial port: a path (/dev/ttyUSB0), or the board's name, MAC address or USB serial number
     ///
-    /// Left out, it is TCPCTL_PORT, then `port` of the config file. Without any, the one board that
-    /// is plugged in.
+    /// Default: TCPCTL_PORT, then `port` of the config file, then the only board that is plugged in.
     #[arg(short, long, value_name = "PORT")]
     pub port: Option<String>,
     /// Bits per second
@@ -27,33 +26,44 @@ pub struct MonitorArgs {
         hide_short_help = true
     )]
     pub baud: u32,
-    /// The firmware's ELF, which names a panic's addresses
+    /// ELF of the firmware, to decode the addresses of a panic
     ///
-    /// They become functions and lines.
+    /// Each address gets a line with its function and source line; -v adds the functions that it is
+    /// inlined into.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub elf: Option<PathBuf>,
-    /// End with 0 at the first line that matches
+    /// Exit with 0 at the first line that matches
+    ///
+    /// Colors are removed before. A line without an end, such as a prompt, counts after 100 ms of
+    /// silence.
     #[arg(long, value_name = "REGEX", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub until: Option<String>,
-    /// End after this time
+    /// Exit after this time
     ///
-    /// Where --until is unmet with 1, or with 28 if nothing came at all; without --until with 0.
+    /// With --until the exit code is 1, or 28 if nothing arrived at all. Without it, it is 0.
     #[arg(long, value_name = "DURATION", value_parser = units::positive_duration, value_hint = ValueHint::Other)]
     pub timeout: Option<Duration>,
-    /// The bytes as they come
+    /// Print the bytes as they arrive, without times
     ///
-    /// No time, no lines; on a terminal still escaped.
+    /// On a terminal, control characters are still escaped.
     #[arg(long, conflicts_with = "json")]
     pub raw: bool,
+    /// Leave the keyboard alone
+    ///
+    /// Otherwise typed keys go to the board if standard input and output are a terminal. Ctrl-] ends,
+    /// Ctrl-T Ctrl-R resets the board, and Ctrl-T Ctrl-T sends Ctrl-T.
+    #[arg(long)]
+    pub no_input: bool,
 }
 
 pub(super) const ABOUT: &str = "\
-Show what a board prints on its serial line, with the time (UTC) of each line.
+Show what a board prints on its serial port, with the time of each line, and send typed keys to it.
 
-Opening the port resets no board. What a board prints can't harm the terminal. When the board is \
-unplugged, the command waits until it is back. On a terminal Ctrl-R resets the board, Ctrl-C ends. While its \
-output is stopped (Ctrl-S, a pipe that nobody reads) up to 4 MiB wait to be shown; what the board \
-prints beyond that is lost where the serial driver has no room for it.";
+Times are local on a terminal and UTC in a pipe and in JSON. Opening the port does not reset the board. \
+The board's colors are shown; other control sequences are escaped. When the board is unplugged, the \
+command waits until it is back. On a terminal Ctrl-] ends, Ctrl-T Ctrl-R resets the board, and all other \
+keys, Ctrl-C included, go to the board. While the output is stopped (Ctrl-S, a blocked pipe), up to \
+4 MiB are buffered.";
 
 const MORE: &str = "\
 Examples: tcpctl monitor --help
@@ -61,18 +71,18 @@ See also: tcpctl flash, tcpctl discover";
 
 const EXAMPLES: &str = "\
 Examples:
-  What the one board that is plugged in prints:
+  Show the console of the only board that is plugged in:
     $ tcpctl monitor
 
-  Wait in a script until the board can be reached, and take its address:
+  Wait in a script until the board is ready, and print its address:
     $ tcpctl monitor --json --until '^ready ' | jq -r '.addr // empty'
 
-  A panic with functions and lines:
+  Decode the addresses of a panic:
     $ tcpctl monitor --elf tcpctl-firmware
 
 See also:
   tcpctl flash, tcpctl discover, tcpctl config
 
 Exit codes:
-  0 at --until's line, without it after --timeout or Ctrl-C; 1 --until unmet, 28 and nothing came; \
-2 usage; 70 the port can't be opened; 130 and 143 interrupted before --until or --timeout";
+  0 --until matched, or without it the end by --timeout or by the user; 1 --until unmet; 28 --until unmet and \
+no output; 2 usage; 70 the port does not open; 130, 143 interrupted before --until or --timeout";

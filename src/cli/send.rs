@@ -28,22 +28,21 @@ use crate::units;
 pub struct SendArgs {
     /// HOST[:PORT], a board's name, or sim[:PROFILE][,key=value...]
     ///
-    /// Without a port it is 3000; IPv6 is [ADDRESS%ZONE]:PORT. A name is one that discover shows.
-    /// sim is
-    /// a virtual board for this command alone; its keys are the long options of tcpctl sim.
+    /// The default port is 3000. IPv6 is [ADDRESS%ZONE]:PORT. Board names are those that discover
+    /// lists. sim is a virtual board for this command only; its keys are the long options of
+    /// tcpctl sim.
     ///
-    /// One positional argument is always TARGET. Left out, it is TCPCTL_TARGET, then `target` of
-    /// the config file.
+    /// A single positional argument is always TARGET. Default: TCPCTL_TARGET, then `target` of the
+    /// config file.
     pub target: Option<String>,
-    /// What to send; `-` streams standard input
+    /// Message to send; `-` streams standard input
     ///
-    /// On a terminal `-` is a conversation, line by line. With none of MESSAGE, -m, --file and
-    /// --hex, standard input is streamed as it is; on a
-    /// terminal `Hello TCP world!` and CRLF is sent.
+    /// On a terminal `-` is a conversation, line by line. Without MESSAGE, -m, --file and --hex,
+    /// standard input is streamed; on a terminal `Hello TCP world!` and CR LF are sent.
     #[arg(value_hint = ValueHint::Other)]
     pub message: Option<OsString>,
 
-    /// What to send, where TARGET is left out; `-` as above
+    /// Message to send, if TARGET is omitted; `-` as above
     #[arg(
         short = 'm',
         long = "message",
@@ -54,7 +53,7 @@ pub struct SendArgs {
         hide_short_help = true
     )]
     pub message_option: Option<OsString>,
-    /// Send this file, byte for byte
+    /// Send this file byte for byte; a FIFO or device is streamed
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Message")]
     pub file: Option<PathBuf>,
     /// Send these bytes, e.g. '48 69 0d 0a'
@@ -68,58 +67,57 @@ pub struct SendArgs {
     pub lf: bool,
     /// Close the write side (FIN) at the end of input
     ///
-    /// Many small servers take a FIN for a client that is gone, and never answer it: so the write
-    /// side stays open unless you say so.
+    /// By default the write side stays open, because many small servers do not answer a client that
+    /// has closed it.
     #[arg(long, help_heading = "Message", hide_short_help = true)]
     pub half_close: bool,
 
-    /// End only when the server closes
-    #[arg(long, help_heading = "Where the reply ends (one of)")]
+    /// Wait until the server closes
+    #[arg(long, help_heading = "End of the reply (one of)")]
     pub until_close: bool,
-    /// End this long after the last byte [default: 2s]
+    /// Exit this long after the last byte [default: 2s]
     #[arg(
         long,
         value_name = "DURATION",
         value_parser = units::positive_duration,
         value_hint = ValueHint::Other,
-        help_heading = "Where the reply ends (one of)"
+        help_heading = "End of the reply (one of)"
     )]
     pub idle: Option<Duration>,
-    /// End after this many lines
+    /// Exit after this many lines
     ///
-    /// A last one without a line end counts when the server closes.
+    /// A last line without a line end counts when the server closes.
     #[arg(
         long,
         value_name = "N",
         allow_negative_numbers = true,
         value_parser = positive,
         value_hint = ValueHint::Other,
-        help_heading = "Where the reply ends (one of)"
+        help_heading = "End of the reply (one of)"
     )]
     pub lines: Option<u64>,
-    /// End when this matches what came
+    /// Exit when this matches the reply
     ///
-    /// ^ and $ are the ends of lines. Bytes are matched as they come, across packets. `$` also
-    /// matches at the end of what has
-    /// come so far, as for a prompt. A match longer than 64 KiB may be missed.
+    /// ^ and $ match at the ends of lines, across packets. `$` also matches at the end of the reply so
+    /// far, e.g. after a prompt. A match longer than 64 KiB may be missed.
     #[arg(
         long,
         value_name = "REGEX",
         allow_hyphen_values = true,
         value_hint = ValueHint::Other,
-        help_heading = "Where the reply ends (one of)"
+        help_heading = "End of the reply (one of)"
     )]
     pub expect: Option<String>,
-    /// Want no reply: close the write side, and end when everything is acknowledged
+    /// Do not wait for a reply; exit once all data is acknowledged
     #[arg(
         long,
         conflicts_with = "output",
-        help_heading = "Where the reply ends (one of)",
+        help_heading = "End of the reply (one of)",
         hide_short_help = true
     )]
     pub no_reply: bool,
 
-    /// How long to try to connect, name and all addresses together
+    /// Limit for connecting, name resolution and all addresses included
     #[arg(
         long,
         value_name = "DURATION",
@@ -130,12 +128,11 @@ pub struct SendArgs {
         hide_short_help = true
     )]
     pub connect_timeout: Duration,
-    /// How long to wait for the reply
+    /// Limit for the reply
     ///
-    /// It counts from the end of input, and is the time for the first byte, with --lines and
-    /// --expect for all that they ask, with
-    /// --until-close for each silence, with --no-reply for each acknowledgement. While input is
-    /// being sent, it is how long the server may take nothing and say nothing.
+    /// It starts at the end of input and applies to the first byte; with --lines and --expect to the
+    /// whole reply, with --until-close to each pause, with --no-reply to each acknowledgment. While
+    /// input is being sent, it limits how long the server may accept and send nothing.
     #[arg(
         long,
         value_name = "DURATION",
@@ -146,10 +143,9 @@ pub struct SendArgs {
         hide_short_help = true
     )]
     pub reply_timeout: Duration,
-    /// Try again up to N times to connect
+    /// Retry a failed connection up to N times
     ///
-    /// Only what failed before a byte of the message was sent is tried again, so that nothing is
-    /// ever sent twice.
+    /// Nothing is ever sent twice: a connection that breaks later is not retried.
     #[arg(
         long,
         value_name = "N",
@@ -161,7 +157,7 @@ pub struct SendArgs {
         help_heading = "Time"
     )]
     pub retry: u32,
-    /// The pause before the first new try; it doubles with each, up to 30s
+    /// Pause before the first retry; it doubles with each, up to 30s
     #[arg(
         long,
         value_name = "DURATION",
@@ -174,19 +170,19 @@ pub struct SendArgs {
     )]
     pub retry_delay: Duration,
 
-    /// Do it N times, and print statistics
+    /// Send N times, each over a new connection, and print statistics
     ///
-    /// Each time is a connection of its own.
+    /// 0 repeats until interrupted. On a terminal there is a line for each reply, as with ping.
     #[arg(
         long,
         value_name = "N",
         allow_negative_numbers = true,
-        value_parser = positive,
+        value_parser = units::whole::<u64>,
         value_hint = ValueHint::Other,
         help_heading = "More than once"
     )]
     pub count: Option<u64>,
-    /// From the start of one try to the start of the next [default: 1s]
+    /// Time from the start of one try to the start of the next [default: 1s]
     #[arg(
         long,
         value_name = "DURATION",
@@ -197,11 +193,11 @@ pub struct SendArgs {
         hide_short_help = true
     )]
     pub interval: Option<Duration>,
-    /// Send to every target in this file
+    /// Send to every target in this file; `-` reads standard input
     ///
-    /// One a line, or JSON Lines of `discover --json`.
-    /// `-` reads standard input. Blank lines and lines that begin with # are skipped. The exit
-    /// code is the worst.
+    /// One target per line, or the JSON Lines of `discover --json`. A # at the start of a line or
+    /// between spaces begins a comment. Errors of discover are reported, and the boards that it found
+    /// are still sent to. The exit code is that of the worst failure.
     #[arg(
         long,
         value_name = "FILE",
@@ -210,7 +206,7 @@ pub struct SendArgs {
         help_heading = "More than once"
     )]
     pub targets: Option<PathBuf>,
-    /// How many targets at a time [default: 8]
+    /// Targets at a time [default: 8]
     #[arg(
         long,
         value_name = "N",
@@ -238,7 +234,7 @@ pub struct SendArgs {
     /// Use IPv6 only
     #[arg(short = '6', long, help_heading = "Network", hide_short_help = true)]
     pub ipv6: bool,
-    /// Connect from this address of this computer
+    /// Local address to connect from
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -246,7 +242,7 @@ pub struct SendArgs {
         hide_short_help = true
     )]
     pub source: Option<IpAddr>,
-    /// Connect through this network interface
+    /// Network interface to connect through
     #[arg(
         long,
         value_name = "NAME",
@@ -263,8 +259,9 @@ fn positive(text: &str) -> Result<u64, String> {
 pub(super) const ABOUT: &str = "\
 Send a message to a TCP server and print its reply.
 
-The reply goes to standard output as it comes. It ends when the server closes, or 2 seconds after \
-its last byte; other rules are below, and -v says which one ended it. No reply is never a success.";
+The reply goes to standard output as it arrives. It ends when the server closes, or 2 seconds after \
+its last byte. The options below set other rules, and -v shows which one applied. Without a reply the \
+exit code is not 0.";
 
 const MORE: &str = "\
 Examples and all options: tcpctl send --help
@@ -272,23 +269,23 @@ See also: tcpctl discover, tcpctl bench, tcpctl sim";
 
 const EXAMPLES: &str = "\
 Examples:
-  Say hello to a board at its usual address, and to a virtual one:
+  Send a message to a board at its default address, and to a virtual board:
     $ tcpctl send 192.168.1.1 'hi'
     $ tcpctl send sim
 
-  Stream a file and save what the echo service sends back:
+  Stream a file and save the reply of the echo service:
     $ tcpctl send 192.168.1.1:7 --half-close --until-close <in.jpg >out.jpg
 
-  Wait in a script until a board that reboots answers as it should:
+  Wait in a script until a rebooting board answers:
     $ tcpctl send tcpctl-0b3c.local -m status --lf --retry 10 --expect uptime
 
-  How long does it take? Five times, and the statistics:
+  Measure the time to the first byte five times:
     $ tcpctl send sim --count 5 --interval 100ms hi
 
 See also:
   tcpctl discover, tcpctl bench, tcpctl sim
 
 Exit codes:
-  0 done, 1 closed without a byte or --lines or --expect unmet, 2 usage, 6 name not resolved, \
-7 could not connect, 28 time ran out in silence, 56 the connection broke, 70 internal, \
+  0 done, 1 closed without a reply or --lines or --expect unmet, 2 usage, 6 name not resolved, \
+7 cannot connect, 28 timeout, 56 connection broken, 70 internal error, \
 130 and 143 interrupted";

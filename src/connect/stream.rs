@@ -1,4 +1,4 @@
-//! One stream type for both worlds.
+//! One stream type for kernel sockets and virtual boards.
 
 use std::io;
 use std::pin::Pin;
@@ -10,18 +10,18 @@ use tokio::net::TcpStream;
 use crate::sim::VirtualStream;
 use crate::sys;
 
-/// A connection: to a server on the network, or to a virtual board.
+/// A TCP connection.
 #[derive(Debug)]
 pub enum Stream {
     /// A socket of the operating system.
     Kernel(TcpStream),
-    /// A connection over the virtual cable.
+    /// A connection to a virtual board.
     Virtual(VirtualStream),
 }
 
 impl Stream {
-    /// The bytes sent that the peer has not acknowledged, its FIN counted as one; `None` where the
-    /// system does not say.
+    /// Bytes sent and not yet acknowledged, with the FIN counted as one; `None` if the system does not
+    /// report it.
     pub fn unacknowledged(&self) -> io::Result<Option<usize>> {
         match self {
             Self::Kernel(stream) => sys::unacknowledged(stream),
@@ -29,7 +29,7 @@ impl Stream {
         }
     }
 
-    /// Whether the connection broke, where neither a read nor a write would tell.
+    /// Whether the connection broke, even if neither a read nor a write would report it.
     pub fn is_broken(&self) -> bool {
         match self {
             Self::Kernel(stream) => matches!(stream.take_error(), Ok(Some(_)) | Err(_)),

@@ -57,7 +57,7 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> anyhow::Result<Exit> {
         let terminal = async {
             loop {
                 tokio::time::sleep(LOOK).await;
-                if sys::nobody_reads_stdout() {
+                if sys::is_stdout_closed() {
                     return Err(BrokenPipe.into());
                 }
                 listing.borrow_mut().look_at_terminal()?;

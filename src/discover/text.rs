@@ -9,7 +9,7 @@ use crate::discover::report::{BoardReport, DiscoverReport, Event, Status};
 use crate::output::columns::{fit, shortened};
 use crate::output::{Color, Output, human};
 use crate::sanitize;
-use crate::target::{Place, Target};
+use crate::target::{Target, TargetKind};
 
 /// The widths that columns have in a pipe, from the first line on; longer texts push the rest of
 /// their line.
@@ -95,9 +95,9 @@ impl Output {
     /// left out.
     pub fn names(&self, names: &[String]) -> anyhow::Result<()> {
         let plain = |name: &&String| {
-            let target = Target::parse(name).map(|target| target.place);
+            let target = Target::parse(name).map(|target| target.kind);
             let is_target =
-                matches!(target, Ok(Place::Name { host, port: None }) if host == **name);
+                matches!(target, Ok(TargetKind::Name { host, port: None }) if host == **name);
             is_target && sanitize::one_line(name) == **name
         };
         if self.is_json() {

@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::board::console;
-use crate::board::console::{Banner, Lines, Said};
+use crate::board::console::{Banner, ConsoleEvent, LineSplitter};
 use crate::sanitize;
 use crate::serial::port;
-use crate::serial::port::{Chosen, FIRST_BAUD};
+use crate::serial::port::{DEFAULT_BAUD, SelectedPort};
 
 /// How long a board has until its banner: the bootloader checks the program first, a megabyte a
 /// second or so.
@@ -87,15 +87,15 @@ impl Patience {
 }
 
 /// Reads the console until the board can be reached, or its time is over. Blocks.
-pub fn listen(port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<Heard>) {
+pub fn listen(port: Port, chosen: &SelectedPort, heard: &mpsc::UnboundedSender<Heard>) {
     let end = until_ready(port, chosen, heard);
     let _ = heard.send(Heard::End(end));
 }
 
-fn until_ready(mut port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<Heard>) -> End {
+fn until_ready(mut port: Port, chosen: &SelectedPort, heard: &mpsc::UnboundedSender<Heard>) -> End {
     let mut patience = Patience::new(Instant::now());
     let mut last = String::new();
-    let mut lines = Lines::default();
+    let mut lines = LineSplitter::default();
     let mut buffer = [0; 1024];
     let _ = port.set_timeout(READ);
     while Instant::now() < patience.end && !heard.is_closed() {
@@ -119,15 +119,15 @@ fn until_ready(mut port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<He
         for line in lines.push(&buffer[..count]) {
             let line = String::from_utf8_lossy(&line).into_owned();
             match console::parse(&line) {
-                Said::Banner(banner) => {
+                ConsoleEvent::Banner(banner) => {
                     patience.on_banner(Instant::now());
                     let _ = heard.send(Heard::Banner(banner));
                 }
-                Said::Ready { addr: address } => {
+                ConsoleEvent::Ready { addr: address } => {
                     let _ = heard.send(Heard::Ready(address));
                     return End::Told;
                 }
-                Said::Panic { message: why } => {
+                ConsoleEvent::Panic { message: why } => {
                     let _ = heard.send(Heard::Panic(sanitize::one_line(&why)));
                     return End::Told;
                 }
@@ -146,9 +146,12 @@ fn until_ready(mut port: Port, chosen: &Chosen, heard: &mpsc::UnboundedSender<He
 }
 
 /// Opens the port once more, as soon as it is there again.
-fn reopen(chosen: &Chosen, deadline: Instant) -> Option<Port> {
+fn reopen(chosen: &SelectedPort, deadline: Instant) -> Option<Port> {
     while Instant::now() < deadline {
-        if let Some(Ok(mut port)) = chosen.again().map(|port| port::open(&port, FIRST_BAUD)) {
+        if let Some(Ok(mut port)) = chosen
+            .find_again()
+            .map(|port| port::open(&port, DEFAULT_BAUD))
+        {
             let _ = port.set_timeout(READ);
             return Some(port);
         }

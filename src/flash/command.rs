@@ -28,7 +28,7 @@ use crate::esp::image::{Firmware, USUAL_FLASH, hex};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::monitor::command::Watch;
+use crate::monitor::command::MonitorPlan;
 use crate::output::{BrokenPipe, Output, Progress};
 use crate::sanitize;
 use crate::serial::port;
@@ -123,9 +123,9 @@ pub fn run(args: &FlashArgs, output: &Output) -> anyhow::Result<Exit> {
         flash.bar.take();
         if args.monitor && matches!(ended, Ok(Exit::Done)) {
             let elf = args.firmware.as_deref().filter(|path| image::is_elf(path));
-            let chosen = flash.port().await?;
-            let watch = Watch::after_flashing(elf)?;
-            return watch.console(&chosen, &interrupt, output).await;
+            let selected = flash.port().await?;
+            let monitor = MonitorPlan::after_flashing(elf)?;
+            return monitor.run(&selected, &interrupt, output).await;
         }
         ended
     })?
@@ -173,7 +173,7 @@ impl Flash<'_> {
     }
 
     /// Which port is meant: a name may have to be asked for on the network.
-    async fn port(&self) -> Result<port::Chosen, Failure> {
+    async fn port(&self) -> Result<port::SelectedPort, Failure> {
         let given = self.args.port.clone();
         blocking(move || connect::serial_port(given.as_deref())).await?
     }

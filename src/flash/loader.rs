@@ -24,13 +24,13 @@ use self::way_out::WayOut;
 use crate::cli::After;
 use crate::esp::image::{Part, chain};
 use crate::failure::{Failure, Kind};
-use crate::serial::port::{Chosen, FIRST_BAUD};
+use crate::serial::port::{DEFAULT_BAUD, SelectedPort};
 
 /// A board in its loader.
 #[derive(Debug)]
 pub struct Device {
     flasher: Flasher,
-    port: Chosen,
+    port: SelectedPort,
     /// Until it is written to.
     way_out: WayOut,
     /// Whether the port can reset it.
@@ -57,7 +57,7 @@ pub struct Device {
 
 impl Device {
     /// Where it is.
-    pub fn port(&self) -> &Chosen {
+    pub fn port(&self) -> &SelectedPort {
         &self.port
     }
 
@@ -146,7 +146,7 @@ impl Device {
                     ),
                 )
                 .hint(format!(
-                    "try a lower rate, --baud {FIRST_BAUD}; if that does not help, the flash is worn out"
+                    "try a lower rate, --baud {DEFAULT_BAUD}; if that does not help, the flash is worn out"
                 )),
                 error => self.broken(&error),
             })
@@ -212,7 +212,7 @@ impl Device {
     pub fn into_console(self) -> Result<Port, Failure> {
         let name = self.port.name();
         let mut port = self.flasher.into_connection().into_serial();
-        port.set_baud_rate(FIRST_BAUD)
+        port.set_baud_rate(DEFAULT_BAUD)
             .map_err(|error| Failure::new(Kind::Device, format!("{name}: {error}")))?;
         Ok(port)
     }

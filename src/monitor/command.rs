@@ -1,294 +1,363 @@
-//! `tcpctl monitor`: until Ctrl-C, a line that was waited for, or the end of the time.
+//! Runs `tcpctl monitor`: until Ctrl-], a signal, a matching line, or the timeout.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::mpsc as std_mpsc;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use anyhow::Context;
 use regex::bytes::Regex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::event::MonitorReport;
-use super::reader::{self, Heard};
+use super::keyboard::{self, KeyAction};
+use super::port_thread::{self, PortEvent, PortRequest};
+use super::report::MonitorReport;
 use super::symbols::Symbols;
-use crate::board::console::Lines;
+use super::text::{Clock, Functions, LinePrinter, LineStyle};
+use crate::board::console::LineSplitter;
 use crate::cli::MonitorArgs;
 use crate::connect;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::output::Output;
-use crate::pattern;
-use crate::sanitize::Sanitizer;
-use crate::serial::port;
-use crate::serial::port::Chosen;
-use crate::sys;
+use crate::output::{Color, Output};
+use crate::sanitize::{self, Sanitizer, Sgr};
+use crate::serial::port::{self, SelectedPort};
+use crate::units;
 
-/// Ctrl-R.
-const CTRL_R: u8 = 0x12;
+/// Silence after which an unfinished line is shown.
+const UNFINISHED_LINE_DELAY: Duration = Duration::from_millis(100);
 
-/// Carries out `tcpctl monitor`.
+/// Runs `tcpctl monitor`.
 ///
 /// # Errors
-/// No port, or a pattern or ELF that is none; `--until` unmet when the time is over.
+/// No port, an invalid pattern or ELF, or `--until` unmet at the timeout.
 pub fn run(args: &MonitorArgs, output: &Output) -> anyhow::Result<Exit> {
-    let until = args.until.as_deref().map(|text| {
-        pattern::compile(text).map_err(|failure| Failure {
-            message: failure.message.replacen("--expect", "--until", 1),
-            ..failure
-        })
-    });
-    let watch = Watch {
-        until: until.transpose()?,
+    let until = args.until.as_deref();
+    let plan = MonitorPlan {
+        until: until
+            .map(|text| units::regex("--until", text))
+            .transpose()?,
         symbols: args.elf.as_deref().map(Symbols::load).transpose()?,
         timeout: args.timeout,
         raw: args.raw,
         baud: args.baud,
+        keyboard: !args.no_input,
     };
-    let chosen = connect::serial_port(args.port.as_deref())?;
+    let selected = connect::serial_port(args.port.as_deref())?;
     crate::runtime::block_on(async {
-        let interrupt = Interrupt::install().map_err(|error| {
-            Failure::new(
-                Kind::Internal,
-                format!("signals can't be taken over: {error}"),
-            )
-        })?;
-        watch.console(&chosen, &interrupt, output).await
+        let interrupt = Interrupt::install().context("cannot install signal handlers")?;
+        plan.run(&selected, &interrupt, output).await
     })?
 }
 
-/// How a console is watched.
-pub struct Watch {
+/// How a console is monitored.
+pub struct MonitorPlan {
     /// The line that ends it.
     until: Option<Regex>,
     /// What explains addresses.
     symbols: Option<Symbols>,
-    /// How long.
     timeout: Option<Duration>,
-    /// Bytes, and not lines.
+    /// Bytes instead of lines.
     raw: bool,
     /// Bits per second.
     baud: u32,
+    /// Whether typed keys go to the board.
+    keyboard: bool,
 }
 
-impl Watch {
-    /// Until Ctrl-C, as `flash --monitor` goes on.
+impl MonitorPlan {
+    /// Monitors until the user ends it, for `flash --monitor`.
     ///
     /// # Errors
-    /// The ELF can't be read.
+    /// The ELF is unreadable.
     pub fn after_flashing(elf: Option<&Path>) -> Result<Self, Failure> {
         Ok(Self {
             until: None,
             symbols: elf.map(Symbols::load).transpose()?,
             timeout: None,
             raw: false,
-            baud: port::FIRST_BAUD,
+            baud: port::DEFAULT_BAUD,
+            keyboard: true,
         })
     }
 
     /// Shows a board's console.
     ///
     /// # Errors
-    /// The port can't be opened, or what was waited for did not come.
-    pub async fn console(
+    /// The port does not open, or `--until` is unmet at the timeout.
+    pub async fn run(
         &self,
-        chosen: &Chosen,
+        selected: &SelectedPort,
         interrupt: &Interrupt,
         output: &Output,
     ) -> anyhow::Result<Exit> {
-        let port = port::open(chosen, self.baud)?;
-        let (sender, mut heard) = mpsc::channel(reader::AHEAD);
-        let (reset, resets) = std_mpsc::channel();
-        let (place, baud) = (chosen.clone(), self.baud);
-        tokio::task::spawn_blocking(move || reader::read(port, &place, baud, &sender, &resets));
-        let _keys = keys(reset, output, chosen);
-
-        let end = async {
-            match self.timeout {
-                Some(timeout) => tokio::time::sleep_until(Instant::now() + timeout).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(end);
-        let mut shown = Shown::default();
+        let port = port::open(selected, self.baud)?;
+        let (sender, mut events) = mpsc::channel(port_thread::READ_AHEAD);
+        let (requests, receiver) = std_mpsc::channel();
+        let (owned, baud) = (selected.clone(), self.baud);
+        tokio::task::spawn_blocking(move || {
+            port_thread::run(port, &owned, baud, &sender, &receiver);
+        });
+        let mut console = Console::new(self, selected, output);
+        let is_interactive = io::stdin().is_terminal() && output.is_terminal() && !output.is_json();
+        let listening = (self.keyboard && is_interactive).then(keyboard::listen);
+        let (_keyboard, mut keys) = listening.and_then(Result::ok).unzip();
+        if keys.is_some() {
+            output.hint(&format!("{}: {}", console.name, keyboard::HELP));
+        }
+        let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
+        // A user who ends a monitor that ends no other way has not interrupted it.
+        let ends_itself = self.until.is_some() || self.timeout.is_some();
         loop {
             tokio::select! {
                 biased;
                 exit = interrupt.requested() => {
                     output.interrupted();
-                    self.rest(&mut shown, output)?;
-                    // It ends no other way: that is no failure.
-                    return Ok(if self.until.is_some() || self.timeout.is_some() { exit } else { Exit::Done });
+                    console.finish()?;
+                    return Ok(if ends_itself { exit } else { Exit::Done });
                 }
-                // A board that prints without a pause does not put it off.
-                () = &mut end => {
-                    for _ in 0..heard.len() {
-                        let Ok(next) = heard.try_recv() else { break };
-                        if self.hear(&next, &mut shown, chosen, output)? {
+                // Before the events, so that a board that prints without a pause does not delay it.
+                () = until(deadline) => {
+                    for _ in 0..events.len() {
+                        let Ok(event) = events.try_recv() else { break };
+                        if console.handle(&event)? == Until::Matched {
                             return Ok(Exit::Done);
                         }
                     }
-                    if self.rest(&mut shown, output)? {
-                        return Ok(Exit::Done);
-                    }
-                    return self.too_late(&shown, chosen);
+                    return match console.finish()? {
+                        Until::Matched => Ok(Exit::Done),
+                        Until::Waiting => console.timed_out(),
+                    };
                 }
-                next = heard.recv() => match next {
-                    Some(next) => if self.hear(&next, &mut shown, chosen, output)? {
+                Some(key) = next_key(&mut keys) => match key {
+                    KeyAction::Send(bytes) => {
+                        let _ = requests.send(PortRequest::Write(bytes));
+                    }
+                    KeyAction::Reset => {
+                        let _ = requests.send(PortRequest::Reset);
+                    }
+                    KeyAction::Unknown => console.note(keyboard::HELP)?,
+                    KeyAction::End => {
+                        console.finish()?;
+                        return Ok(if ends_itself { Exit::Interrupted } else { Exit::Done });
+                    }
+                },
+                event = events.recv() => match event {
+                    Some(event) => if console.handle(&event)? == Until::Matched {
                         return Ok(Exit::Done);
                     },
-                    None => return Err(Failure::new(Kind::Internal, "the port's thread has died").into()),
+                    None => return Err(Failure::new(Kind::Internal, "the port thread has died").into()),
                 },
-            }
-        }
-    }
-
-    /// Shows what was heard; says whether it is what was waited for.
-    fn hear(
-        &self,
-        heard: &Heard,
-        shown: &mut Shown,
-        chosen: &Chosen,
-        output: &Output,
-    ) -> anyhow::Result<bool> {
-        let name = chosen.name();
-        match heard {
-            Heard::Bytes(bytes) => {
-                shown.anything = true;
-                if self.raw {
-                    shown.raw(bytes, output)?;
+                () = until(console.show_unfinished_at) => {
+                    if console.show_unfinished()? == Until::Matched {
+                        return Ok(Exit::Done);
+                    }
                 }
-                let mut met = false;
-                for line in shown.lines.push(bytes) {
-                    met |= self.line(&line, output)?;
-                }
-                Ok(met)
             }
-            Heard::Gone => {
-                output.note(&format!(
-                    "{name}: the board is gone; waiting until it is back"
-                ));
-                self.rest(shown, output)
-            }
-            Heard::Back => {
-                output.note(&format!("{name}: the board is back"));
-                Ok(false)
-            }
-            Heard::Reset => {
-                output.note(&format!("{name}: reset"));
-                Ok(false)
-            }
-            Heard::NoReset(why) => {
-                output.note(&format!(
-                    "{name}: can't be reset from here ({why}): press RESET"
-                ));
-                Ok(false)
-            }
-        }
-    }
-
-    /// What came without a line end, at the end.
-    fn rest(&self, shown: &mut Shown, output: &Output) -> anyhow::Result<bool> {
-        if self.raw {
-            shown.raw_rest(output)?;
-        }
-        let rest = shown.lines.take();
-        if rest.is_empty() {
-            return Ok(false);
-        }
-        self.line(&rest, output)
-    }
-
-    /// Shows a line; says whether it is the one that was waited for.
-    fn line(&self, line: &[u8], output: &Output) -> anyhow::Result<bool> {
-        if !self.raw {
-            let text = String::from_utf8_lossy(line).into_owned();
-            let explain = |symbols: &Symbols| symbols.explain(&text);
-            let frames = self.symbols.as_ref().map(explain).unwrap_or_default();
-            output.print(&MonitorReport::now(text, frames))?;
-        }
-        Ok(self
-            .until
-            .as_ref()
-            .is_some_and(|until| until.is_match(line)))
-    }
-
-    /// The time is over.
-    fn too_late(&self, shown: &Shown, chosen: &Chosen) -> anyhow::Result<Exit> {
-        let name = chosen.name();
-        match (&self.until, shown.anything) {
-            (None, _) => Ok(Exit::Done),
-            (Some(_), true) => Err(Failure::new(
-                Kind::Negative,
-                format!("{name}: no line matched --until before the time was over"),
-            )
-            .into()),
-            (Some(_), false) => Err(Failure::new(
-                Kind::Timeout,
-                format!("{name}: nothing came before the time was over"),
-            )
-            .hint("is it the right port, and --baud the board's?")
-            .into()),
         }
     }
 }
 
-/// What was shown so far.
-#[derive(Default)]
-struct Shown {
-    anything: bool,
-    lines: Lines,
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_key(keys: &mut Option<mpsc::UnboundedReceiver<KeyAction>>) -> Option<KeyAction> {
+    match keys {
+        Some(keys) => keys.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether `--until` has matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    Matched,
+    Waiting,
+}
+
+/// Prints what a port receives.
+struct Console<'a> {
+    plan: &'a MonitorPlan,
+    output: &'a Output,
+    name: String,
+    has_received: bool,
+    splitter: LineSplitter,
+    printer: LinePrinter,
+    /// For --raw.
     sanitizer: Sanitizer,
+    show_unfinished_at: Option<Instant>,
 }
 
-impl Shown {
-    /// Bytes as they are; on a terminal escaped.
-    fn raw(&mut self, bytes: &[u8], output: &Output) -> anyhow::Result<()> {
-        if !output.is_terminal() {
-            return output.write(bytes);
+impl<'a> Console<'a> {
+    fn new(plan: &'a MonitorPlan, selected: &SelectedPort, output: &'a Output) -> Self {
+        let sgr = match output.stdout_color {
+            Color::On => Sgr::Keep,
+            Color::Off => Sgr::Remove,
+        };
+        Self {
+            plan,
+            output,
+            name: selected.name(),
+            has_received: false,
+            splitter: LineSplitter::default(),
+            printer: LinePrinter::new(LineStyle {
+                sgr,
+                clock: if output.is_terminal() {
+                    Clock::Local
+                } else {
+                    Clock::Utc
+                },
+                functions: if output.is_verbose() {
+                    Functions::Inlined
+                } else {
+                    Functions::Innermost
+                },
+            }),
+            sanitizer: Sanitizer::with_sgr(sgr),
+            show_unfinished_at: None,
+        }
+    }
+
+    fn handle(&mut self, event: &PortEvent) -> anyhow::Result<Until> {
+        match event {
+            PortEvent::Bytes(bytes) => return self.receive(bytes),
+            PortEvent::Gone => {
+                let ended = self.finish()?;
+                self.note("the board is gone, waiting for it")?;
+                return Ok(ended);
+            }
+            PortEvent::Back => self.note("the board is back")?,
+            PortEvent::Reset => self.note("reset")?,
+            PortEvent::NoReset(reason) => {
+                self.note(&format!(
+                    "cannot reset the board ({reason}), press its reset button"
+                ))?;
+            }
+            PortEvent::WriteFailed(reason) => {
+                self.note(&format!("the board did not accept the keys: {reason}"))?;
+            }
+        }
+        Ok(Until::Waiting)
+    }
+
+    fn receive(&mut self, bytes: &[u8]) -> anyhow::Result<Until> {
+        self.has_received = true;
+        if self.plan.raw {
+            self.print_raw(bytes)?;
+        }
+        let mut matched = Until::Waiting;
+        for line in self.splitter.push(bytes) {
+            if self.line(&line)? == Until::Matched {
+                matched = Until::Matched;
+            }
+        }
+        self.show_unfinished_at = None;
+        if !self.splitter.rest().is_empty() {
+            // A prompt that is shown already is continued at once, so that typing is not delayed.
+            let delay = match self.printer.has_open_line() {
+                true => Duration::ZERO,
+                false => UNFINISHED_LINE_DELAY,
+            };
+            self.show_unfinished_at = Some(Instant::now() + delay);
+        }
+        Ok(matched)
+    }
+
+    /// Prints a complete line.
+    fn line(&mut self, line: &[u8]) -> anyhow::Result<Until> {
+        let plain = sanitize::without_sgr(line);
+        if !self.plan.raw {
+            let text = String::from_utf8_lossy(&plain);
+            let explain = |symbols: &Symbols| symbols.explain(&text);
+            let frames = self.plan.symbols.as_ref().map(explain).unwrap_or_default();
+            if self.output.is_json() {
+                self.output.object(&MonitorReport::line(&text, frames))?;
+            } else {
+                let text = self.printer.line(line, SystemTime::now(), &frames);
+                self.output.write(text.as_bytes())?;
+            }
+        }
+        Ok(self.matches(&plain))
+    }
+
+    /// Prints the beginning of a line whose end has not arrived.
+    fn show_unfinished(&mut self) -> anyhow::Result<Until> {
+        self.show_unfinished_at = None;
+        let line = self.splitter.rest();
+        let plain = sanitize::without_sgr(line);
+        if self.output.is_json() {
+            let text = String::from_utf8_lossy(&plain).into_owned();
+            self.output.object(&MonitorReport::unfinished(text))?;
+        } else if !self.plan.raw {
+            let text = self.printer.unfinished(line, SystemTime::now());
+            self.output.write(text.as_bytes())?;
+        }
+        Ok(self.matches(&plain))
+    }
+
+    fn matches(&self, plain: &[u8]) -> Until {
+        match &self.plan.until {
+            Some(until) if until.is_match(plain) => Until::Matched,
+            _ => Until::Waiting,
+        }
+    }
+
+    /// Prints the rest at the end: an unfinished line counts as a line.
+    fn finish(&mut self) -> anyhow::Result<Until> {
+        self.show_unfinished_at = None;
+        if self.plan.raw {
+            let mut safe = String::new();
+            self.sanitizer.finish(&mut safe);
+            self.output.write(safe.as_bytes())?;
+        }
+        let rest = self.splitter.take();
+        if rest.is_empty() {
+            return Ok(Until::Waiting);
+        }
+        self.line(&rest)
+    }
+
+    /// Prints bytes as they are; on a terminal escaped.
+    fn print_raw(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        if !self.output.is_terminal() {
+            return self.output.write(bytes);
         }
         let mut safe = String::new();
         self.sanitizer.push(bytes, &mut safe);
-        output.write(safe.as_bytes())
+        self.output.write(safe.as_bytes())
     }
 
-    /// The first bytes of a character whose others have not come.
-    fn raw_rest(&mut self, output: &Output) -> anyhow::Result<()> {
-        let mut safe = String::new();
-        self.sanitizer.finish(&mut safe);
-        output.write(safe.as_bytes())
+    /// Prints a note on a line of its own.
+    fn note(&mut self, text: &str) -> anyhow::Result<()> {
+        let end = self.printer.end_line();
+        self.output.write(end.as_bytes())?;
+        self.output.note(&format!("{}: {text}", self.name));
+        Ok(())
     }
-}
 
-/// Listens for Ctrl-R where a person is at the keyboard.
-fn keys(
-    reset: std_mpsc::Sender<()>,
-    output: &Output,
-    chosen: &Chosen,
-) -> Option<sys::terminal::Keys> {
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        return None;
-    }
-    let keys = sys::terminal::Keys::take().ok()?;
-    output.hint(&format!(
-        "{}: Ctrl-R resets the board, Ctrl-C ends",
-        chosen.name()
-    ));
-    // It ends with the process: nothing can be done about a read that waits for a key.
-    thread::spawn(move || {
-        use std::io::Read;
-        let mut byte = [0];
-        while io::stdin()
-            .lock()
-            .read(&mut byte)
-            .is_ok_and(|count| count == 1)
-        {
-            if byte[0] == CTRL_R && reset.send(()).is_err() {
-                return;
-            }
+    fn timed_out(&self) -> anyhow::Result<Exit> {
+        let name = &self.name;
+        let Some(timeout) = self.plan.timeout.filter(|_| self.plan.until.is_some()) else {
+            return Ok(Exit::Done);
+        };
+        Err(if self.has_received {
+            Failure::new(
+                Kind::Negative,
+                format!("{name}: no line matched --until within {timeout:?}"),
+            )
+        } else {
+            Failure::new(
+                Kind::Timeout,
+                format!("{name}: no output within {timeout:?}"),
+            )
+            .hint("is it the right port, and is --baud right?")
         }
-    });
-    Some(keys)
+        .into())
+    }
 }

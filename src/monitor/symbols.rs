@@ -1,4 +1,4 @@
-//! Addresses of a program as its functions and lines, from its ELF.
+//! Functions and source lines of code addresses, from an ELF.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use addr2line::gimli::{DwarfSections, EndianArcSlice, LittleEndian, SectionId};
 use addr2line::{Context, LookupResult};
 use object::read::elf::ElfFile32;
-use object::{Endianness, Object, ObjectSection, ObjectSymbol, SymbolKind};
+use object::{Endianness, Object, ObjectSection, ObjectSymbol, SectionKind};
 use regex::Regex;
 use serde::Serialize;
 
@@ -14,27 +14,32 @@ use crate::esp::image;
 use crate::failure::Failure;
 use crate::sanitize;
 
-/// Where an address is in the source.
+/// A function that an address is in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Frame {
+    /// Which address of the line it explains. Several frames of one address are inlined, the innermost
+    /// first.
+    #[serde(skip)]
+    pub index: usize,
     /// The address, e.g. `0x42001a2c`.
     pub address: String,
     /// The function.
     pub function: String,
-    /// The file and line, where the ELF tells.
+    /// The file and line, if the ELF has them.
     pub location: Option<String>,
 }
 
-/// An ELF's symbols: of the 32-bit chips that are flashed here.
+/// The symbols of an ELF for a 32-bit chip.
 pub struct Symbols {
-    /// Functions and lines, where there is debug information.
+    /// Functions and lines, if there is debug information.
     lines: Option<Context<EndianArcSlice<LittleEndian>>>,
-    /// By address.
+    /// Sorted by address.
     functions: Vec<Function>,
     address: Regex,
 }
 
-/// A function of the symbol table.
+/// A function of the symbol table. Only sized functions in executable sections: the addresses of data,
+/// of the ROM and of the bootloader would otherwise get the name of the nearest symbol.
 struct Function {
     start: u64,
     size: u64,
@@ -45,12 +50,12 @@ impl Symbols {
     /// Reads an ELF.
     ///
     /// # Errors
-    /// It can't be read, or is no ELF of a 32-bit chip.
+    /// It is unreadable, or not an ELF for a 32-bit chip.
     pub fn load(path: &Path) -> Result<Self, Failure> {
         let name = sanitize::one_line(&path.to_string_lossy());
         let wrong = |what: String| {
             Failure::usage(format!("--elf {name}: {what}"))
-                .hint("give the ELF that the board's firmware was made from")
+                .hint("give the ELF of the board's firmware")
         };
         let file = image::contents(path)
             .map_err(|error| wrong(error.to_string()))?
@@ -58,7 +63,7 @@ impl Symbols {
         let elf = ElfFile32::<Endianness>::parse(&*file)
             .map_err(|error| wrong(sanitize::one_line(&error.to_string())))?;
         if !elf.is_little_endian() {
-            return Err(wrong("no program for a chip that is flashed here".into()));
+            return Err(wrong("not a program for an Espressif chip".into()));
         }
         // Code is in memory and in mapped flash, at 0x40000000 and above on every chip but the P4.
         let address = Regex::new(r"0x4[0-9a-fA-F]{7}").map_err(|error| wrong(error.to_string()))?;
@@ -69,26 +74,35 @@ impl Symbols {
         })
     }
 
-    /// The addresses in a line that are in the program, innermost function first.
+    /// The functions of the program's addresses in a line, the innermost first.
     pub fn explain(&self, line: &str) -> Vec<Frame> {
-        let found = self.address.find_iter(line);
-        found
-            .flat_map(|found| self.frames(found.as_str()))
+        // The ROM's lines about the bootloader, whose addresses mean other code.
+        if line.starts_with("load:") || line.starts_with("entry ") {
+            return Vec::new();
+        }
+        let addresses = self.address.find_iter(line).enumerate();
+        addresses
+            .flat_map(|(index, found)| self.frames(index, found.as_str()))
             .collect()
     }
 
-    fn frames(&self, text: &str) -> Vec<Frame> {
-        let Ok(address) = u64::from_str_radix(text.trim_start_matches("0x"), 16) else {
+    fn frames(&self, index: usize, text: &str) -> Vec<Frame> {
+        let address = u64::from_str_radix(text.trim_start_matches("0x"), 16);
+        let Some((address, symbol)) = address
+            .ok()
+            .and_then(|address| Some((address, self.function(address)?)))
+        else {
             return Vec::new();
         };
         let frame = |function: String, location: Option<String>| Frame {
+            index,
             address: text.to_owned(),
             function: sanitize::one_line(&function),
             location: location.map(|location| sanitize::one_line(&location)),
         };
         let mut frames = Vec::new();
         let found = self.lines.as_ref().map(|lines| lines.find_frames(address));
-        // Lookups never ask for more files: nothing of a chip's is split.
+        // Debug information of chips is never split into several files.
         if let Some(Ok(mut found)) = found.map(LookupResult::skip_all_loads) {
             while let Ok(Some(inner)) = found.next() {
                 let Some(function) = &inner.function else {
@@ -107,25 +121,22 @@ impl Symbols {
                 frames.push(frame(function, location));
             }
         }
-        if frames.is_empty()
-            && let Some(function) = self.function(address)
-        {
-            let name = addr2line::demangle_auto(function.name.as_str().into(), None);
+        if frames.is_empty() {
+            let name = addr2line::demangle_auto(symbol.name.as_str().into(), None);
             frames.push(frame(name.into(), None));
         }
         frames
     }
 
-    /// The function of the symbol table that an address is in.
+    /// The function of the symbol table that contains an address.
     fn function(&self, address: u64) -> Option<&Function> {
         let after = self.functions.partition_point(|it| it.start <= address);
         let function = self.functions.get(after.checked_sub(1)?)?;
-        // Written by hand in assembly, it may have no size: then it reaches to the next.
-        (function.size == 0 || address - function.start < function.size).then_some(function)
+        (address - function.start < function.size).then_some(function)
     }
 }
 
-/// The debug information, if there is some that can be read.
+/// The debug information, if there is any.
 fn lines(elf: &ElfFile32<'_>) -> Option<Context<EndianArcSlice<LittleEndian>>> {
     let sections = DwarfSections::load(|id: SectionId| {
         let section = elf.section_by_name(id.name());
@@ -138,23 +149,18 @@ fn lines(elf: &ElfFile32<'_>) -> Option<Context<EndianArcSlice<LittleEndian>>> {
     Context::from_dwarf(dwarf).ok()
 }
 
-/// The functions of the symbol table, by address.
+/// The functions of the symbol table, sorted by address.
 fn functions(elf: &ElfFile32<'_>) -> Vec<Function> {
     let symbols = elf.symbols();
     let mut functions: Vec<_> = symbols
         .filter(ObjectSymbol::is_definition)
+        .filter(|symbol| symbol.size() > 0)
         .filter_map(|symbol| {
-            let name = symbol.name().ok()?;
-            let is_function = match symbol.kind() {
-                SymbolKind::Text => true,
-                // Assembly, but for what an assembler puts there for itself.
-                SymbolKind::Unknown | SymbolKind::Label => !name.starts_with(['$', '.']),
-                _ => false,
-            };
-            is_function.then(|| Function {
+            let section = elf.section_by_index(symbol.section_index()?).ok()?;
+            (section.kind() == SectionKind::Text).then_some(Function {
                 start: symbol.address(),
                 size: symbol.size(),
-                name: name.to_owned(),
+                name: symbol.name().ok()?.to_owned(),
             })
         })
         .collect();

@@ -1,39 +1,178 @@
-//! A board's console, for a person.
+//! A board's console for people.
 
 use std::fmt::Write as _;
+use std::time::SystemTime;
 
-use crate::monitor::event::MonitorReport;
-use crate::output::{Render, View};
-use crate::sanitize;
+use super::symbols::Frame;
+use crate::sanitize::{Sanitizer, Sgr};
+use crate::timestamp;
 
-impl Render for MonitorReport {
-    fn render(&self, _view: &View) -> Option<String> {
-        Some(lines(self))
+/// How lines are printed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LineStyle {
+    /// Whether the board's colors are shown.
+    pub sgr: Sgr,
+    /// The clock of the times.
+    pub clock: Clock,
+    /// Which functions are shown for an address.
+    pub functions: Functions,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Clock {
+    /// The system's time zone, for a terminal.
+    Local,
+    /// UTC, for files and pipes.
+    Utc,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Functions {
+    /// The innermost function only: one line for each address.
+    Innermost,
+    /// The functions that it is inlined into, too.
+    Inlined,
+}
+
+/// Formats lines. An unfinished line is continued where it ended.
+#[derive(Debug)]
+pub(super) struct LinePrinter {
+    style: LineStyle,
+    /// The unfinished line as printed so far.
+    open_line: Option<String>,
+}
+
+impl LinePrinter {
+    pub(super) fn new(style: LineStyle) -> Self {
+        Self {
+            style,
+            open_line: None,
+        }
+    }
+
+    /// Whether an unfinished line has been printed.
+    pub(super) fn has_open_line(&self) -> bool {
+        self.open_line.is_some()
+    }
+
+    /// A complete line, with its time and the functions of its addresses.
+    pub(super) fn line(&mut self, line: &[u8], time: SystemTime, frames: &[Frame]) -> String {
+        let mut shown = String::new();
+        let mut sanitizer = Sanitizer::with_sgr(self.style.sgr);
+        sanitizer.push(line, &mut shown);
+        sanitizer.finish(&mut shown);
+        // Colors end with their line.
+        if self.style.sgr == Sgr::Keep && shown.contains('\x1b') {
+            shown.push_str("\x1b[0m");
+        }
+        let mut text = self.continued(shown, time);
+        self.open_line = None;
+        text.push('\n');
+        let mut last = None;
+        for frame in frames {
+            let is_inlined = last == Some(frame.index);
+            last = Some(frame.index);
+            if is_inlined && matches!(self.style.functions, Functions::Innermost) {
+                continue;
+            }
+            let location = frame
+                .location
+                .as_ref()
+                .map_or_else(String::new, |location| format!(" at {location}"));
+            let _ = writeln!(
+                text,
+                "              {} {}{location}",
+                frame.address, frame.function
+            );
+        }
+        text
+    }
+
+    /// The part of an unfinished line that has not been printed yet.
+    pub(super) fn unfinished(&mut self, line: &[u8], time: SystemTime) -> String {
+        let mut shown = String::new();
+        // Incomplete characters and sequences stay in the sanitizer.
+        Sanitizer::with_sgr(self.style.sgr).push(line, &mut shown);
+        self.continued(shown, time)
+    }
+
+    /// Ends an unfinished line before something else is printed.
+    pub(super) fn end_line(&mut self) -> &'static str {
+        self.open_line.take().map_or("", |_| "\n")
+    }
+
+    fn continued(&mut self, shown: String, time: SystemTime) -> String {
+        let text = match &self.open_line {
+            Some(printed) if shown.starts_with(printed.as_str()) => {
+                shown[printed.len()..].to_owned()
+            }
+            Some(_) => format!("\n{} {shown}", self.clock(time)),
+            None => format!("{} {shown}", self.clock(time)),
+        };
+        self.open_line = Some(shown);
+        text
+    }
+
+    fn clock(&self, time: SystemTime) -> String {
+        match self.style.clock {
+            Clock::Local => timestamp::local_time_of_day(time),
+            Clock::Utc => timestamp::utc_time_of_day(time),
+        }
     }
 }
 
-/// The line with its time, and below it what its addresses are.
-fn lines(report: &MonitorReport) -> String {
-    let time = humantime::format_rfc3339_millis(report.time).to_string();
-    // The time of day, to the millisecond: `12:34:56.789Z`.
-    let clock = time.get(11..).unwrap_or(&time);
-    let mut text = format!("{clock} {}\n", shown(&report.line));
-    for frame in &report.frames {
-        let location = frame
-            .location
-            .as_ref()
-            .map_or_else(String::new, |location| format!(" at {location}"));
-        let _ = writeln!(
-            text,
-            "              {} {}{location}",
-            frame.address, frame.function
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn printer(sgr: Sgr) -> LinePrinter {
+        LinePrinter::new(LineStyle {
+            sgr,
+            clock: Clock::Utc,
+            functions: Functions::Innermost,
+        })
+    }
+
+    const EPOCH: SystemTime = SystemTime::UNIX_EPOCH;
+
+    #[test]
+    fn unfinished_lines_are_continued() {
+        let mut printer = printer(Sgr::Remove);
+        assert_eq!(printer.unfinished(b">>> ", EPOCH), "00:00:00.000Z >>> ");
+        assert_eq!(printer.unfinished(b">>> 1+", EPOCH), "1+");
+        assert_eq!(printer.line(b">>> 1+1", EPOCH, &[]), "1\n");
+        assert_eq!(printer.line(b"2", EPOCH, &[]), "00:00:00.000Z 2\n");
+        assert_eq!(printer.unfinished(b"x", EPOCH), "00:00:00.000Z x");
+        assert_eq!(printer.end_line(), "\n");
+        assert_eq!(printer.end_line(), "");
+    }
+
+    #[test]
+    fn colors_end_with_their_line() {
+        let line = b"\x1b[0;32mI (31) boot";
+        assert_eq!(
+            printer(Sgr::Keep).line(line, EPOCH, &[]),
+            "00:00:00.000Z \x1b[0;32mI (31) boot\x1b[0m\n"
+        );
+        assert_eq!(
+            printer(Sgr::Remove).line(line, EPOCH, &[]),
+            "00:00:00.000Z I (31) boot\n"
         );
     }
-    text
-}
 
-/// A line as it may be shown: tabs are harmless.
-fn shown(line: &str) -> String {
-    let parts: Vec<_> = line.split('\t').map(sanitize::one_line).collect();
-    parts.join("\t")
+    #[test]
+    fn inlined_functions_are_shown_only_if_asked_for() {
+        let frame = |index, function: &str| Frame {
+            index,
+            address: "0x42001a2c".to_owned(),
+            function: function.to_owned(),
+            location: None,
+        };
+        let frames = [frame(0, "inner"), frame(0, "outer"), frame(1, "main")];
+        let text = printer(Sgr::Keep).line(b"", EPOCH, &frames);
+        assert!(text.contains("inner") && text.contains("main"), "{text}");
+        assert!(!text.contains("outer"), "{text}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Dialling addresses: which families, from which local address and interface, within what time.
+//! Dialing addresses: address family, local address, interface and timeout.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +10,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::{ConnectError, eyeballs};
 use crate::sys;
 
-/// Which addresses to use.
+/// Address families to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Family {
     /// IPv4 and IPv6.
@@ -42,7 +42,7 @@ pub struct Dialer {
     pub source: Option<IpAddr>,
     /// The network interface to connect through.
     pub interface: Option<String>,
-    /// Limit for resolving the name and trying all its addresses.
+    /// Limit for resolving the name and trying all its addresses together.
     pub timeout: Duration,
 }
 
@@ -108,9 +108,9 @@ impl Dialer {
         if let Some(source) = self.source {
             socket
                 .bind(&SocketAddr::new(source, 0).into())
-                .map_err(|error| local(&error, source))?;
+                .map_err(|error| source_error(&error, source))?;
         }
-        // A message is written as a whole: nothing is to be waited for.
+        // Messages are written as a whole, so Nagle's algorithm would only delay them.
         socket.set_tcp_nodelay(true)?;
         TcpSocket::from_std_stream(socket.into())
             .connect(address)
@@ -118,10 +118,10 @@ impl Dialer {
     }
 }
 
-/// An error of the local address, told apart from those of the peer by naming the address.
-fn local(error: &io::Error, source: IpAddr) -> io::Error {
+/// Adds the local address to an error, so that it does not read as the peer's.
+fn source_error(error: &io::Error, source: IpAddr) -> io::Error {
     io::Error::new(
         io::ErrorKind::AddrNotAvailable,
-        format!("the source address {source} can't be used: {error}"),
+        format!("cannot use source address {source}: {error}"),
     )
 }

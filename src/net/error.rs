@@ -1,4 +1,4 @@
-//! Why no connection could be made.
+//! Connection errors and what to do about them.
 
 use std::fmt::Write as _;
 use std::io;
@@ -10,16 +10,15 @@ use thiserror::Error;
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
-/// Why no connection could be made. Each is told apart because a person does something else about
-/// each.
+/// Why a connection failed. Each variant has another remedy.
 #[derive(Debug, Error)]
 pub enum ConnectError {
-    /// The name has no address that can be used.
-    #[error("the name '{host}' does not resolve: {reason}")]
+    /// The name has no usable address.
+    #[error("cannot resolve '{host}': {reason}")]
     Resolve {
         /// The name.
         host: String,
-        /// What the resolver says.
+        /// The resolver's reason.
         reason: String,
     },
     /// Nothing answered.
@@ -33,18 +32,18 @@ pub enum ConnectError {
     /// The peer answered with a reset.
     #[error("connection refused")]
     Refused(Attempts),
-    /// There is no way to the peer.
+    /// There is no route to the peer.
     #[error("{0}")]
     Unreachable(Attempts),
-    /// The local address or interface can't be used.
+    /// The local address or interface is not usable.
     #[error("{0}")]
     LocalAddress(Attempts),
-    /// Anything else that the system says.
+    /// Any other error of the system.
     #[error("{0}")]
     Other(Attempts),
 }
 
-/// The addresses tried, each with its error; at least one.
+/// The addresses tried, at least one, each with its error.
 #[derive(Debug)]
 pub struct Attempts(Vec<(SocketAddr, io::Error)>);
 
@@ -63,7 +62,7 @@ impl std::fmt::Display for Attempts {
     }
 }
 
-/// What the system says, without "(os error N)".
+/// The system's message without "(os error N)".
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let end = text.find(" (os error").unwrap_or(text.len());
@@ -71,7 +70,7 @@ fn reason(error: &io::Error) -> String {
 }
 
 impl ConnectError {
-    /// The error of a race that every address lost. A refusal says most, for then something
+    /// Classifies the errors of all addresses. A refusal outranks the others because something
     /// answered.
     pub(crate) fn from_attempts(failures: Vec<(SocketAddr, io::Error)>) -> Self {
         use io::ErrorKind as Of;
@@ -97,7 +96,7 @@ impl ConnectError {
         }
     }
 
-    /// The addresses tried, where the message does not name them.
+    /// The addresses tried, unless the message names them.
     fn addresses(&self) -> String {
         let addresses: Vec<_> = match self {
             Self::Resolve { .. } => Vec::new(),
@@ -123,13 +122,14 @@ impl ConnectError {
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Resolve { .. } => {
-                Some("check the name with tcpctl discover, or write the IP address")
+                Some("check the name with `tcpctl discover`, or use the IP address")
             }
             Self::TimedOut { .. } => Some(
-                "is the board on, and this computer on its network? else raise --connect-timeout",
+                "is the board powered and this computer on its network? \
+                 for a slow network raise --connect-timeout",
             ),
             Self::Refused(_) => Some(
-                "is its server up on this port? a full board refuses, too: --retry waits for a place",
+                "is the server running on that port? a full board also refuses: --retry N tries again",
             ),
             Self::Unreachable(_) => Some("is this computer on the board's network?"),
             Self::LocalAddress(_) => Some("check --source and --interface with `ip address`"),
@@ -137,17 +137,17 @@ impl ConnectError {
         }
     }
 
-    /// As the failure of a command whose target is `target`.
+    /// Converts to the failure of a command whose target is `target`.
     pub fn into_failure(self, target: &str) -> Failure {
         let addresses = self.addresses();
         let mut name = sanitize::one_line(target);
-        // A target that is an address itself has said it already.
+        // A target that is an address names it already.
         if !addresses.is_empty() && addresses != target {
             let _ = write!(name, " ({addresses})");
         }
         let message = match &self {
             Self::Resolve { .. } => self.to_string(),
-            _ => format!("could not connect to {name}: {self}"),
+            _ => format!("cannot connect to {name}: {self}"),
         };
         let kind = match self {
             Self::Resolve { .. } => Kind::Resolve,

@@ -1,5 +1,5 @@
-//! Happy eyeballs (RFC 8305): all addresses of a server are tried, a quick one wins, and a dead
-//! address family costs a quarter of a second, not the whole timeout.
+//! Happy Eyeballs (RFC 8305): races the addresses of a server, so that an unreachable address family
+//! costs 250 ms instead of the whole timeout.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-/// "Connection Attempt Delay", RFC 8305 section 5: 250 ms is what it recommends.
+/// Connection Attempt Delay, as RFC 8305 §5 recommends.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Alternates the address families and keeps the order within each (RFC 8305 section 4).
+/// Alternates the address families and keeps the order within each (RFC 8305 §4).
 pub(crate) fn interleave(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
     let (mut next, mut other): (VecDeque<_>, VecDeque<_>) = addresses
@@ -29,8 +29,8 @@ pub(crate) fn interleave(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     interleaved
 }
 
-/// Starts an attempt at each address, the next one when the one before has failed or has taken
-/// 250 ms; the first success wins and ends the others.
+/// Starts an attempt at each address as soon as the previous one has failed or has taken 250 ms. The
+/// first success cancels the others.
 ///
 /// # Errors
 /// Every address with its error, in the order in which they failed.
@@ -44,7 +44,7 @@ where
     F: Future<Output = io::Result<T>> + Send + 'static,
 {
     if waiting.len() == 1 {
-        // The usual case needs no tasks.
+        // The usual case needs no task.
         let address = waiting[0];
         return match attempt(address).await {
             Ok(stream) => Ok((address, stream)),
@@ -70,7 +70,7 @@ where
             Some(Ok((address, Ok(stream)))) => return Ok((address, stream)),
             Some(Ok((address, Err(error)))) => failures.push((address, error)),
             None if waiting.is_empty() => return Err(failures),
-            // Nothing runs, and more wait; or a task was ended, which only its panic could do.
+            // No attempt is running and more are waiting, or a task has panicked.
             None | Some(Err(_)) => {}
         }
     }
@@ -97,8 +97,11 @@ mod tests {
         assert!(interleave(Vec::new()).is_empty());
     }
 
-    /// Runs a race in which each address has its fate, and returns the result and the time taken.
-    fn run(fates: &'static [(&'static str, u64, bool)]) -> (Result<SocketAddr, usize>, Duration) {
+    /// Races addresses with scripted outcomes: (address, milliseconds, success). Returns the result
+    /// and the time taken.
+    fn run(
+        outcomes: &'static [(&'static str, u64, bool)],
+    ) -> (Result<SocketAddr, usize>, Duration) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -106,9 +109,11 @@ mod tests {
             .unwrap();
         runtime.block_on(async {
             let begin = tokio::time::Instant::now();
-            let list = fates.iter().map(|(address, ..)| address.parse().unwrap());
+            let list = outcomes
+                .iter()
+                .map(|(address, ..)| address.parse().unwrap());
             let result = race(list.collect(), |address| async move {
-                let (_, after, succeeds) = fates
+                let (_, after, succeeds) = outcomes
                     .iter()
                     .find(|(text, ..)| text.parse() == Ok(address))
                     .unwrap();
@@ -126,28 +131,28 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_first_address_costs_a_quarter_of_a_second() {
+    fn dead_first_address_costs_250_ms() {
         let (winner, took) = run(&[(V6[0], 60_000, false), (V4[0], 5, true)]);
         assert_eq!(winner, Ok(V4[0].parse().unwrap()));
         assert_eq!(took, Duration::from_millis(255));
     }
 
     #[test]
-    fn a_refusal_starts_the_next_attempt_at_once() {
+    fn refusal_starts_the_next_attempt_at_once() {
         let (winner, took) = run(&[(V6[0], 1, false), (V4[0], 5, true)]);
         assert_eq!(winner, Ok(V4[0].parse().unwrap()));
         assert_eq!(took, Duration::from_millis(6));
     }
 
     #[test]
-    fn a_slow_first_address_may_still_win() {
+    fn slow_first_address_can_still_win() {
         let (winner, took) = run(&[(V6[0], 300, true), (V4[0], 100, true)]);
         assert_eq!(winner, Ok(V6[0].parse().unwrap()));
         assert_eq!(took, Duration::from_millis(300));
     }
 
     #[test]
-    fn when_all_fail_all_are_told() {
+    fn all_failures_are_reported() {
         let (result, took) = run(&[(V6[0], 1, false), (V4[0], 2, false), (V4[1], 3, false)]);
         assert_eq!(result, Err(3));
         assert_eq!(took, Duration::from_millis(6));

@@ -1,20 +1,22 @@
-//! One exchange over one connection: input to the wire, reply to the output, until a rule ends it.
+//! One exchange over one connection: message out, reply in, until a rule ends it.
 
 use std::time::{Duration, Instant};
 
-use super::plan::Plan;
-use super::rule::{EndedBy, Ending, Rule};
-use super::wire::{Step, Unacknowledged, Wire};
+use super::duplex::{Duplex, Event, Unacknowledged};
+use super::plan::SendPlan;
+use super::rule::{EndDetector, EndRule, EndedBy};
+use crate::connect::Stream;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
 use crate::output::ReplyPrinter;
-use crate::output::human::bytes;
+use crate::output::human::{self, bytes};
 use crate::sanitize;
 
-/// How much of a reply a report holds.
-const CAPTURE: usize = 64 * 1024;
-/// What came of an exchange.
+/// Bytes of a reply that a report holds.
+const CAPTURE_BYTES: usize = 64 * 1024;
+
+/// How an exchange ended.
 #[derive(Debug)]
 pub(super) struct Outcome {
     /// What ended it.
@@ -23,55 +25,68 @@ pub(super) struct Outcome {
     pub sent: u64,
     /// Bytes of the reply.
     pub received: u64,
-    /// The reply's beginning.
+    /// The beginning of the reply.
     pub reply: Vec<u8>,
-    /// From the connection to the reply's first byte.
+    /// From the connection to the first byte of the reply.
     pub first_byte: Option<Duration>,
     /// From the connection to the end.
-    pub took: Duration,
-    /// Why it is not what was asked for.
+    pub duration: Duration,
+    /// Why it did not succeed.
     pub failure: Option<Failure>,
-    /// How the command ends for it.
+    /// The exit code.
     pub exit: Exit,
 }
 
-/// Holds one exchange over `wire`.
+impl Outcome {
+    /// What ended it, and its figures, in one line.
+    pub(super) fn describe(&self) -> String {
+        format!(
+            "ended by {}, {} sent, {} received{}",
+            self.ended_by.describe(),
+            bytes(self.sent),
+            bytes(self.received),
+            self.describe_first_byte(),
+        )
+    }
+
+    /// `, first byte after 3.2 ms`, or nothing.
+    pub(super) fn describe_first_byte(&self) -> String {
+        self.first_byte.map_or_else(String::new, |time| {
+            format!(", first byte after {}", human::time(time))
+        })
+    }
+}
+
+/// Runs one exchange over `stream`.
 ///
 /// # Errors
-/// What makes it pointless to go on at all: the input can't be read, the output not be written.
+/// Errors that make further exchanges pointless: the input is unreadable, or the output is not
+/// writable.
 pub(super) async fn exchange(
-    mut wire: Wire,
+    stream: Stream,
     target: &str,
-    plan: &Plan,
+    plan: &SendPlan,
     printer: &mut ReplyPrinter<'_>,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Outcome> {
+    let mut duplex = Duplex::new(stream, plan.message.open()?, plan.half_close);
     let mut reply = Reply::new(plan);
-    let ended_by = reply.run(&mut wire, plan, printer, interrupt).await?;
+    let ended_by = reply.run(&mut duplex, plan, printer, interrupt).await?;
     printer.finish()?;
 
-    let took = reply.begin.elapsed();
-    let unsent = match ended_by {
-        EndedBy::Closed => wire.leaves_unsent().await,
-        _ => wire.has_unsent(),
-    };
-    let verdict = match reply.ending.verdict(ended_by) {
-        // Nothing is a success that did not send what it was told to send.
-        Ok(()) if unsent && ended_by == EndedBy::Closed => Err(Kind::Broken),
-        verdict => verdict,
-    };
+    let duration = reply.start.elapsed();
     let interrupted = interrupt
         .already()
         .filter(|_| ended_by == EndedBy::Interrupted);
-    let failure = match verdict {
+    let failure = match reply.detector.verdict(ended_by) {
         Err(kind) if interrupted.is_none() => Some(
             Explanation {
                 target: &sanitize::one_line(target),
                 plan,
                 ended_by,
-                sent: wire.sent(),
+                sent: duplex.sent(),
                 received: reply.received,
-                unsent,
+                has_unsent: duplex.has_unsent(),
             }
             .failure(kind)
             .about(target),
@@ -80,11 +95,11 @@ pub(super) async fn exchange(
     };
     Ok(Outcome {
         ended_by,
-        sent: wire.sent(),
+        sent: duplex.sent(),
         received: reply.received,
         reply: reply.captured,
         first_byte: reply.first_byte,
-        took,
+        duration,
         exit: interrupted.unwrap_or_else(|| failure.as_ref().map_or(Exit::Done, Failure::exit)),
         failure,
     })
@@ -92,129 +107,138 @@ pub(super) async fn exchange(
 
 /// The reply so far.
 struct Reply {
-    begin: Instant,
-    ending: Ending,
+    start: Instant,
+    detector: EndDetector,
     received: u64,
     captured: Vec<u8>,
     first_byte: Option<Duration>,
 }
 
 impl Reply {
-    fn new(plan: &Plan) -> Self {
+    fn new(plan: &SendPlan) -> Self {
         Self {
-            begin: Instant::now(),
-            ending: Ending::new(&plan.rule, plan.reply_timeout),
+            start: Instant::now(),
+            detector: EndDetector::new(&plan.rule, plan.reply_timeout),
             received: 0,
             captured: Vec::new(),
             first_byte: None,
         }
     }
 
-    /// Runs until something ends it, and says what.
+    /// Runs until something ends the exchange.
     async fn run(
         &mut self,
-        wire: &mut Wire,
-        plan: &Plan,
+        duplex: &mut Duplex,
+        plan: &SendPlan,
         printer: &mut ReplyPrinter<'_>,
         interrupt: &Interrupt,
     ) -> anyhow::Result<EndedBy> {
+        let waits_for_acknowledgment = matches!(plan.rule, EndRule::Acknowledged);
         let mut input_open = true;
+        let mut peer_closed = false;
         let timer = tokio::time::sleep(plan.reply_timeout);
         tokio::pin!(timer);
         let requested = interrupt.requested();
         tokio::pin!(requested);
         loop {
-            let (deadline, meaning) = self
-                .ending
-                .deadline()
-                .unwrap_or_else(|| (wire.moved() + plan.reply_timeout, EndedBy::Timeout));
+            let (deadline, meaning) = self.detector.deadline().unwrap_or_else(|| {
+                (
+                    duplex.last_progress() + plan.reply_timeout,
+                    EndedBy::Timeout,
+                )
+            });
             if timer.deadline() != deadline.into() {
                 timer.as_mut().reset(deadline.into());
             }
-            let step = tokio::select! {
+            let event = tokio::select! {
                 biased;
                 _ = &mut requested => return Ok(EndedBy::Interrupted),
-                step = wire.step() => step,
+                event = duplex.next() => event,
                 () = &mut timer => {
                     if !input_open {
                         return Ok(meaning);
                     }
-                    // The person or the program before us may take its time; a server that takes
-                    // nothing of what is there, and says nothing, may not.
-                    if !wire.has_unsent() {
-                        wire.excuse();
-                    } else if wire.moved() + plan.reply_timeout <= Instant::now() {
+                    // The input may take any time. A server that takes none of it and sends nothing
+                    // may not.
+                    if !duplex.has_unsent() {
+                        duplex.reset_idle_timer();
+                    } else if duplex.last_progress() + plan.reply_timeout <= Instant::now() {
                         return Ok(EndedBy::Timeout);
                     }
                     continue;
                 }
             };
-            match step {
-                Step::Received(count) => {
-                    if let Some(ended_by) = self.take(wire.received(count), plan, printer)? {
+            match event {
+                Event::Received(count) => {
+                    if let Some(ended_by) = self.take(duplex.received(count), plan, printer)? {
                         return Ok(ended_by);
                     }
-                    wire.excuse();
+                    duplex.reset_idle_timer();
                 }
-                Step::Closed => match plan.rule {
-                    // It may still read: whether it does, the acknowledgements say.
-                    Rule::Acknowledged => {}
-                    _ => return Ok(EndedBy::Closed),
-                },
-                Step::Broken => return Ok(EndedBy::Reset),
-                Step::InputFailed(error) => return Err(super::input::failed(&error).into()),
-                Step::InputEnded => {
+                // A FIN closes one direction: the server may still read.
+                Event::Closed if waits_for_acknowledgment => {}
+                Event::Closed if input_open && !plan.message.is_conversation() => {
+                    peer_closed = true;
+                }
+                Event::Closed => return Ok(EndedBy::Closed),
+                Event::Broken => return Ok(EndedBy::Reset),
+                Event::InputFailed(error) => return Err(super::input::read_failure(&error).into()),
+                Event::InputEnded => {
                     input_open = false;
-                    self.ending.input_ended(Instant::now());
-                    if matches!(plan.rule, Rule::Acknowledged) {
-                        let acknowledged = tokio::select! {
-                            _ = &mut requested => return Ok(EndedBy::Interrupted),
-                            acknowledged = wire.acknowledged(plan.reply_timeout) => acknowledged,
-                        };
-                        return Ok(match acknowledged {
-                            Ok(()) => EndedBy::Acknowledged,
-                            Err(Unacknowledged::Broken) => EndedBy::Reset,
-                            Err(Unacknowledged::Silence) => EndedBy::Timeout,
-                        });
+                    self.detector.input_ended(Instant::now());
+                    if !(waits_for_acknowledgment || peer_closed) {
+                        continue;
                     }
+                    let acknowledged = tokio::select! {
+                        _ = &mut requested => return Ok(EndedBy::Interrupted),
+                        acknowledged = duplex.acknowledged(plan.reply_timeout) => acknowledged,
+                    };
+                    return Ok(match acknowledged {
+                        Ok(()) if peer_closed => EndedBy::Closed,
+                        Ok(()) => EndedBy::Acknowledged,
+                        Err(Unacknowledged::Broken) => EndedBy::Reset,
+                        Err(Unacknowledged::TimedOut) => EndedBy::Timeout,
+                    });
                 }
             }
         }
     }
 
-    /// Takes bytes of the reply, prints them, and says what they end.
+    /// Takes and prints bytes of the reply. Returns what they end.
     fn take(
         &mut self,
         bytes: &[u8],
-        plan: &Plan,
+        plan: &SendPlan,
         printer: &mut ReplyPrinter<'_>,
     ) -> anyhow::Result<Option<EndedBy>> {
-        if matches!(plan.rule, Rule::Acknowledged) {
+        if matches!(plan.rule, EndRule::Acknowledged) {
             return Ok(None);
         }
-        self.first_byte.get_or_insert_with(|| self.begin.elapsed());
-        let taken = self.ending.received(Instant::now(), bytes);
+        self.first_byte.get_or_insert_with(|| self.start.elapsed());
+        let taken = self.detector.received(Instant::now(), bytes);
         let bytes = &bytes[..taken.bytes];
         self.received += bytes.len() as u64;
-        let room = CAPTURE.saturating_sub(self.captured.len()).min(bytes.len());
+        let room = CAPTURE_BYTES
+            .saturating_sub(self.captured.len())
+            .min(bytes.len());
         if printer.captures() {
             self.captured.extend_from_slice(&bytes[..room]);
         }
         printer.reply(bytes)?;
-        // Printing may have had to wait for the reader; that is not the server's silence.
-        self.ending.printed(Instant::now());
+        // Printing may have waited for the reader, which is not the server's silence.
+        self.detector.printed(Instant::now());
         Ok(taken.ended)
     }
 }
 
-/// What there is to say about an exchange that failed.
+/// Describes a failed exchange.
 struct Explanation<'a> {
     target: &'a str,
-    plan: &'a Plan,
+    plan: &'a SendPlan,
     ended_by: EndedBy,
     sent: u64,
     received: u64,
-    unsent: bool,
+    has_unsent: bool,
 }
 
 impl Explanation<'_> {
@@ -226,40 +250,36 @@ impl Explanation<'_> {
             ..
         } = self;
         let timeout = self.plan.reply_timeout;
-        let how = match self.ended_by {
-            EndedBy::Closed => "it closed".to_owned(),
-            EndedBy::Reset => "it reset the connection".to_owned(),
-            _ => format!("after {timeout:?}"),
+        let when = match self.ended_by {
+            EndedBy::Closed => "before the connection was closed".to_owned(),
+            EndedBy::Reset => "before the connection was reset".to_owned(),
+            _ => format!("within {timeout:?}"),
         };
         let received_bytes = bytes(*received);
         match (&self.plan.rule, self.ended_by) {
-            (Rule::Expect(pattern), _) => Failure::new(
+            (EndRule::Expect(pattern), _) => Failure::new(
                 kind,
                 format!(
-                    "{target}: nothing matched --expect '{}' in {received_bytes}; {how}",
+                    "no match for --expect '{}' in {received_bytes} from {target} {when}",
                     sanitize::one_line(pattern.as_str())
                 ),
             ),
-            (Rule::Lines(lines), _) => Failure::new(
+            (EndRule::Lines(lines), _) => Failure::new(
                 kind,
-                format!("{target}: there were not {lines} lines in {received_bytes}; {how}"),
+                format!("fewer than {lines} lines in {received_bytes} from {target} {when}"),
             ),
-            (Rule::Acknowledged, EndedBy::Timeout) => Failure::new(
+            (EndRule::Acknowledged, EndedBy::Timeout) => Failure::new(
                 kind,
                 format!(
-                    "{target}: not all {} were acknowledged; {how}",
+                    "{target} did not acknowledge all of {} {when}",
                     bytes(*sent)
                 ),
             )
-            .hint("raise --reply-timeout if it is that slow"),
-            (_, EndedBy::Closed) if self.unsent => Failure::new(
+            .hint("for a slow server raise --reply-timeout"),
+            (_, EndedBy::Closed) => self.no_reply(
                 kind,
-                format!(
-                    "{target} closed when it had taken {} and not all",
-                    bytes(*sent)
-                ),
+                format!("{target} closed the connection without a reply"),
             ),
-            (_, EndedBy::Closed) => self.no_reply(kind, format!("{target} closed without a reply")),
             (_, EndedBy::Reset) if *received == 0 => Failure::new(
                 kind,
                 format!("{target} reset the connection before a reply"),
@@ -268,33 +288,33 @@ impl Explanation<'_> {
                 kind,
                 format!("{target} reset the connection after {received_bytes} of its reply"),
             ),
-            _ if self.unsent => Failure::new(
+            _ if self.has_unsent => Failure::new(
                 kind,
                 format!(
-                    "{target} took only {} and then nothing for {timeout:?}",
+                    "{target} accepted {}, then no more for {timeout:?}",
                     bytes(*sent)
                 ),
             )
-            .hint("raise --reply-timeout if it is that slow"),
+            .hint("for a slow server raise --reply-timeout"),
             _ if *received == 0 => {
                 self.no_reply(kind, format!("no reply from {target} within {timeout:?}"))
             }
             _ => Failure::new(
                 kind,
-                format!("{target} fell silent for {timeout:?} after {received_bytes}"),
+                format!("{target} sent {received_bytes}, then nothing for {timeout:?}"),
             )
-            .hint("without --until-close a pause of 2s ends a reply"),
+            .hint("without --until-close a reply ends after 2s of silence"),
         }
     }
 
-    /// A silence, with what servers commonly wait for.
+    /// No reply, with what servers commonly wait for.
     fn no_reply(&self, kind: Kind, message: String) -> Failure {
         let hint = if self.sent == 0 {
-            "nothing was sent, for the input was empty: give a MESSAGE"
+            "nothing was sent because the input was empty: give a MESSAGE"
         } else if !self.plan.half_close {
-            "it may wait for a line end (--lf, --crlf) or for the end of input (--half-close)"
+            "the server may wait for a line end (--lf, --crlf) or the end of input (--half-close)"
         } else {
-            "many small servers take a FIN for a client that is gone: try without --half-close"
+            "some servers close at the client's FIN: try without --half-close"
         };
         Failure::new(kind, message).hint(hint)
     }

@@ -1,13 +1,13 @@
-//! `--expect`: a regular expression on a stream, in bounded memory.
+//! `--expect`: a regular expression on a stream in bounded memory.
 
 use regex::bytes::Regex;
 
 use crate::failure::Failure;
-use crate::pattern;
+use crate::units;
 
-/// How far back a match may begin. A longer one can be missed where it is split.
+/// How far back a match may begin. A longer one can be missed if reads split it.
 const LOOK_BACK: usize = 64 * 1024;
-/// What is kept before the oldest part is let go: several look-backs, so that this is rare.
+/// Bytes kept before the oldest are dropped; several look-backs, so that this is rare.
 const WINDOW: usize = 4 * LOOK_BACK;
 
 /// A pattern for a stream of bytes.
@@ -16,10 +16,10 @@ pub(super) struct Pattern(Regex);
 
 impl Pattern {
     pub(super) fn new(text: &str) -> Result<Self, Failure> {
-        pattern::compile(text).map(Self)
+        units::regex("--expect", text).map(Self)
     }
 
-    /// The pattern as it was written.
+    /// The pattern as given.
     pub(super) fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -38,12 +38,12 @@ impl Pattern {
 pub(super) struct Search {
     pattern: Regex,
     window: Vec<u8>,
-    /// Whether the stream's start has left the window, so that its first byte is context only.
+    /// Whether the start of the stream has left the window. The first byte is then only context.
     cut: bool,
 }
 
 impl Search {
-    /// Takes the next bytes and says whether the pattern has matched in the stream so far.
+    /// Takes the next bytes. Returns whether the pattern has matched in the stream so far.
     pub(super) fn push(&mut self, bytes: &[u8]) -> bool {
         if self.window.len() + bytes.len() > WINDOW && self.window.len() > LOOK_BACK {
             let surplus = self.window.len() - LOOK_BACK;
@@ -52,7 +52,7 @@ impl Search {
         }
         let from = self.window.len().saturating_sub(LOOK_BACK);
         self.window.extend_from_slice(bytes);
-        // Where the start is cut off, `^` must not match there: one byte of context stays before.
+        // `^` must not match where the start is cut off, so one byte of context stays.
         let from = if self.cut { from.max(1) } else { from };
         self.pattern
             .is_match_at(&self.window, from.min(self.window.len()))
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn every_split_of_a_match_is_found() {
+    fn matches_are_found_at_every_split() {
         let text = b"temp=23.5C\r\nok\r\n";
         for pattern in [r"^temp=\d+\.\dC$", "^ok$", "C\r\nok", "(?s-u:.)k"] {
             for at in 0..text.len() {
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn byte_by_byte_and_among_bytes_that_are_no_text() {
+    fn matches_byte_by_byte_in_binary_data() {
         let mut search = search("ready>");
         let stream = b"\xff\x00\x1b[2Jready>";
         let (last, before) = stream.split_last().unwrap();
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_start_is_not_invented_where_the_window_is_cut() {
+    fn cut_window_has_no_false_line_start() {
         let mut search = search("^x");
         assert!(!search.push(b"-"));
         for _ in 0..200 {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_pattern_is_one_line_that_says_why() {
+    fn invalid_patterns_are_explained_in_one_line() {
         let failure = Pattern::new("a(b").unwrap_err();
         assert!(failure.message.contains("unclosed group"), "{failure}");
         assert!(!failure.to_string().contains('\n'));

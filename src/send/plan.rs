@@ -1,59 +1,57 @@
-//! From arguments to what is to be done, with everything checked that can be before a connection
-//! is made.
+//! The plan of `send`: the arguments, checked as far as possible before a connection is made.
 
 use std::io::IsTerminal;
 use std::num::NonZeroU16;
-use std::path::Path;
-use std::rc::Rc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::expect::Pattern;
-use super::fleet;
-use super::input::{self, Message, Source};
-use super::rule::Rule;
+use super::input::{Message, Source};
+use super::rule::EndRule;
 use crate::cli::SendArgs;
-use crate::config;
+use crate::config::{self, Key};
 use crate::failure::Failure;
 use crate::net::{Dialer, Family};
-use crate::output::Output;
 use crate::output::ReplyForm;
 use crate::sanitize;
 use crate::sys;
-use crate::target::{self, Place, Target};
+use crate::target::{self, DEFAULT_PORT, Target, TargetKind, list};
 
-/// The silence after a reply's last byte that ends it, where no rule is given.
+/// Silence that ends a reply if no rule is given.
 const DEFAULT_IDLE: Duration = Duration::from_secs(2);
-/// From one try to the next, as ping does.
+/// Time between two tries, as with ping.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
-/// Targets at a time, where nothing is said.
+/// Targets at a time.
 const DEFAULT_PARALLEL: NonZeroU16 = NonZeroU16::new(8).unwrap();
-/// What is sent on a terminal where nothing is given: the tutorial client's message.
+/// The message on a terminal if none is given: the tutorial client's.
 const DEFAULT_MESSAGE: &[u8] = b"Hello TCP world!\r\n";
 
-/// What is to be done.
+/// What `send` does.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct SendPlan {
     /// What to send.
     pub message: Message,
     /// Whether to send a FIN at the end of input.
     pub half_close: bool,
     /// What ends the reply.
-    pub rule: Rule,
+    pub rule: EndRule,
     /// How long to wait for the reply.
     pub reply_timeout: Duration,
     /// How to connect.
     pub dialer: Dialer,
-    /// How often to try again to connect.
+    /// How often to retry a connection.
     pub retries: u32,
-    /// The pause before the first new try.
+    /// The pause before the first retry.
     pub retry_delay: Duration,
     /// How to print the reply.
     pub form: ReplyForm,
-    /// Whom to send to, and how often.
+    /// The targets and the number of exchanges.
     pub scope: Scope,
+    /// The configured target, if the only positional argument replaced it.
+    pub configured_target: Option<String>,
 }
 
-/// Whom to send to, and how often.
+/// The targets and the number of exchanges.
 #[derive(Debug)]
 pub(super) enum Scope {
     /// One exchange.
@@ -61,62 +59,120 @@ pub(super) enum Scope {
     /// One exchange after another.
     Repeated {
         target: Target,
+        /// 0 is no limit.
         count: u64,
         interval: Duration,
     },
-    /// One exchange with each.
-    Fleet {
-        targets: Vec<Target>,
-        parallel: NonZeroU16,
-    },
+    /// One exchange with each target of a list.
+    Fleet { list: PathBuf, parallel: NonZeroU16 },
 }
 
-impl Plan {
-    pub(super) fn new(args: &SendArgs, output: &Output) -> Result<Self, Failure> {
-        // Not clap's `requires`: it lets this pass where TARGET, which excludes --targets, is given.
+impl SendPlan {
+    pub(super) fn new(args: &SendArgs) -> Result<Self, Failure> {
+        // Not clap's `requires`, which passes if TARGET, which excludes --targets, is given.
         if args.parallel.is_some() && args.targets.is_none() {
             return Err(Failure::usage("--parallel needs --targets")
-                .hint("one target is tried again and again with --count"));
+                .hint("to repeat one target use --count"));
         }
-        let rule = rule(args)?;
-        let dialer = dialer(args)?;
-        let mut message = message(args)?;
-        let no_reply = args.no_reply;
-        let scope = scope(args)?;
-        match &scope {
-            Scope::Once(target) => check_addresses(target, &dialer)?,
-            Scope::Repeated { target, .. } => {
-                check_addresses(target, &dialer)?;
-                message = message.repeatable()?;
-            }
-            Scope::Fleet { targets, .. } => {
-                for target in targets {
-                    check_addresses(target, &dialer)?;
-                }
-                message = message.repeatable()?;
-            }
-        }
-        if matches!(message.source, Source::Conversation) {
-            output.note("Ctrl-D ends your input, Ctrl-C the connection");
-        }
-        Ok(Self {
-            message,
-            half_close: args.half_close || no_reply,
-            rule,
+        let plan = Self {
+            rule: rule(args)?,
+            dialer: dialer(args)?,
+            message: message(args)?,
+            half_close: args.half_close || args.no_reply,
             reply_timeout: args.reply_timeout,
-            dialer,
             retries: args.retry,
             retry_delay: args.retry_delay,
             form: args.output.unwrap_or_default(),
-            scope,
-        })
+            scope: scope(args)?,
+            configured_target: configured_target(args),
+        };
+        match &plan.scope {
+            Scope::Once(target) | Scope::Repeated { target, .. } => plan.check(target)?,
+            Scope::Fleet { .. } => {}
+        }
+        Ok(plan)
+    }
+
+    /// Whether there is more than one exchange.
+    pub(super) fn repeats(&self) -> bool {
+        !matches!(self.scope, Scope::Once(_))
+    }
+
+    /// What the user should know beforehand.
+    pub(super) fn note(&self) -> Option<String> {
+        let (Scope::Once(target) | Scope::Repeated { target, .. }) = &self.scope else {
+            return None;
+        };
+        match &self.message.source {
+            Source::Conversation => {
+                Some("Ctrl-D ends the input, Ctrl-C ends the connection".to_owned())
+            }
+            Source::Bytes(bytes) => {
+                let port = std::str::from_utf8(bytes).ok()?.parse::<u16>().ok()?;
+                let has_port = target.text.contains(':');
+                (port > 0 && !has_port).then(|| {
+                    format!(
+                        "note: '{port}' is sent as the message to port {DEFAULT_PORT}; \
+                         for port {port} write {}:{port}",
+                        sanitize::one_line(&target.text)
+                    )
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Checks a target against the options that restrict addresses.
+    pub(super) fn check(&self, target: &Target) -> Result<(), Failure> {
+        let text = sanitize::one_line(&target.text);
+        let addresses = match &target.kind {
+            TargetKind::Addresses(addresses) => addresses,
+            TargetKind::Name { .. } => return Ok(()),
+            TargetKind::Virtual(_) => return self.check_virtual(target),
+        };
+        if !addresses.iter().any(|address| self.dialer.allows(*address)) {
+            return Err(Failure::usage(format!(
+                "target '{text}' is not of the address family of -4, -6 or --source"
+            ))
+            .about(&target.text));
+        }
+        if self.dialer.interface.is_none() && addresses.iter().all(target::needs_zone) {
+            return Err(Failure::usage(format!(
+                "target '{text}': a link-local address needs a zone"
+            ))
+            .hint("write e.g. [fe80::1%eth0]:3000, or give --interface")
+            .about(&target.text));
+        }
+        Ok(())
+    }
+
+    /// A virtual board's network has one client address, which is IPv4.
+    fn check_virtual(&self, target: &Target) -> Result<(), Failure> {
+        let option = match &self.dialer {
+            Dialer {
+                source: Some(_), ..
+            } => "--source",
+            Dialer {
+                interface: Some(_), ..
+            } => "--interface",
+            Dialer {
+                family: Family::V6, ..
+            } => "-6",
+            _ => return Ok(()),
+        };
+        let text = sanitize::one_line(&target.text);
+        Err(Failure::usage(format!(
+            "{option} has no effect on '{text}', a virtual board"
+        ))
+        .hint(format!("omit {option}"))
+        .about(&target.text))
     }
 }
 
 fn scope(args: &SendArgs) -> Result<Scope, Failure> {
     if let Some(list) = &args.targets {
         return Ok(Scope::Fleet {
-            targets: fleet::targets(list)?,
+            list: list.clone(),
             parallel: args.parallel.unwrap_or(DEFAULT_PARALLEL),
         });
     }
@@ -131,17 +187,29 @@ fn scope(args: &SendArgs) -> Result<Scope, Failure> {
     })
 }
 
-fn rule(args: &SendArgs) -> Result<Rule, Failure> {
+/// The configured target, if the command line has a TARGET and no message.
+fn configured_target(args: &SendArgs) -> Option<String> {
+    let has_message = args.message.is_some()
+        || args.message_option.is_some()
+        || args.file.is_some()
+        || args.hex.is_some();
+    if args.target.is_none() || has_message {
+        return None;
+    }
+    config::find(Key::Target).ok()?.map(|found| found.value)
+}
+
+fn rule(args: &SendArgs) -> Result<EndRule, Failure> {
     Ok(if args.until_close {
-        Rule::UntilClose
+        EndRule::UntilClose
     } else if let Some(lines) = args.lines {
-        Rule::Lines(lines)
+        EndRule::Lines(lines)
     } else if let Some(pattern) = &args.expect {
-        Rule::Expect(Pattern::new(pattern)?)
+        EndRule::Expect(Pattern::new(pattern)?)
     } else if args.no_reply {
-        Rule::Acknowledged
+        EndRule::Acknowledged
     } else {
-        Rule::Idle(args.idle.unwrap_or(DEFAULT_IDLE))
+        EndRule::Idle(args.idle.unwrap_or(DEFAULT_IDLE))
     })
 }
 
@@ -153,7 +221,7 @@ fn dialer(args: &SendArgs) -> Result<Dialer, Failure> {
     };
     if let Some(source) = args.source.filter(|source| !family.includes(*source)) {
         return Err(Failure::usage(format!(
-            "--source {source} is not of the address family that -4 or -6 asks for"
+            "--source {source} is not of the address family of -4 or -6"
         )));
     }
     if let Some(name) = &args.interface
@@ -161,8 +229,7 @@ fn dialer(args: &SendArgs) -> Result<Dialer, Failure> {
     {
         let name = sanitize::one_line(name);
         return Err(
-            Failure::usage(format!("this computer has no network interface '{name}'"))
-                .hint("`ip link` names them"),
+            Failure::usage(format!("no network interface '{name}'")).hint("`ip link` lists them")
         );
     }
     Ok(Dialer {
@@ -173,63 +240,17 @@ fn dialer(args: &SendArgs) -> Result<Dialer, Failure> {
     })
 }
 
-/// Checks literal addresses against the flags that restrict them.
-fn check_addresses(target: &Target, dialer: &Dialer) -> Result<(), Failure> {
-    let text = sanitize::one_line(&target.text);
-    let addresses = match &target.place {
-        Place::Addresses(addresses) => addresses,
-        Place::Name { .. } => return Ok(()),
-        Place::Virtual(_) => return check_virtual(target, dialer),
-    };
-    if !addresses.iter().any(|address| dialer.allows(*address)) {
-        return Err(Failure::usage(format!(
-            "target '{text}' is not of the address family that -4, -6 or --source asks for"
-        ))
-        .about(&target.text));
-    }
-    if dialer.interface.is_none() && addresses.iter().all(target::needs_zone) {
-        return Err(Failure::usage(format!(
-            "target '{text}': a link-local address needs a zone"
-        ))
-        .hint("write e.g. [fe80::1%eth0]:3000, or give --interface")
-        .about(&target.text));
-    }
-    Ok(())
-}
-
-/// Of a virtual board's cable this computer has one end, which is of IPv4.
-fn check_virtual(target: &Target, dialer: &Dialer) -> Result<(), Failure> {
-    let flag = match dialer {
-        Dialer {
-            source: Some(_), ..
-        } => "--source",
-        Dialer {
-            interface: Some(_), ..
-        } => "--interface",
-        Dialer {
-            family: Family::V6, ..
-        } => "-6",
-        _ => return Ok(()),
-    };
-    let text = sanitize::one_line(&target.text);
-    Err(Failure::usage(format!(
-        "{flag} does nothing with '{text}', a virtual board"
-    ))
-    .hint(format!("leave {flag} out"))
-    .about(&target.text))
-}
-
 fn message(args: &SendArgs) -> Result<Message, Failure> {
     let line_end: &[u8] = match (args.crlf, args.lf) {
         (true, _) => b"\r\n",
         (_, true) => b"\n",
         _ => b"",
     };
-    let list_is_stdin = args.targets.as_deref().is_some_and(input::is_stdin);
+    let list_is_stdin = args.targets.as_deref().is_some_and(is_stdin);
     let stdin = || {
         if list_is_stdin {
             Err(
-                Failure::usage("standard input can't be both the targets and the message")
+                Failure::usage("standard input cannot be both the targets and the message")
                     .hint("give the message with -m or --file"),
             )
         } else if std::io::stdin().is_terminal() {
@@ -245,29 +266,45 @@ fn message(args: &SendArgs) -> Result<Message, Failure> {
             bytes => Source::Bytes(bytes.into()),
         }
     } else if let Some(path) = &args.file {
-        file(path, stdin)?
+        if is_stdin(path) {
+            stdin()?
+        } else {
+            file(path)?
+        }
     } else if let Some(hex) = &args.hex {
         Source::Bytes(bytes_of_hex(hex)?.into())
     } else if list_is_stdin || std::io::stdin().is_terminal() {
-        Source::Bytes(Rc::from(DEFAULT_MESSAGE))
+        Source::Bytes(DEFAULT_MESSAGE.into())
     } else {
         Source::Stdin
     };
     Ok(Message { source, line_end })
 }
 
-fn file(path: &Path, stdin: impl FnOnce() -> Result<Source, Failure>) -> Result<Source, Failure> {
-    if input::is_stdin(path) {
-        return stdin();
-    }
-    input::open("--file", path)?;
-    Ok(Source::File(path.to_owned()))
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
-/// Parses pairs of hexadecimal digits; spaces and colons may stand between bytes, 0x before them.
+/// A regular file is opened here to report errors early. A FIFO must be opened only once.
+fn file(path: &Path) -> Result<Source, Failure> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {
+            Ok(Source::Device(path.to_owned()))
+        }
+        _ => {
+            list::open("--file", path)?;
+            Ok(Source::File(path.to_owned()))
+        }
+    }
+}
+
+/// Parses pairs of hexadecimal digits. Spaces, commas and colons may separate bytes, 0x may precede
+/// them.
 fn bytes_of_hex(text: &str) -> Result<Vec<u8>, Failure> {
-    let form = "write pairs of digits, e.g. '48 69 0d 0a'";
-    let fail = |what: String| Err(Failure::usage(format!("--hex: {what}")).hint(form));
+    let fail = |what: String| {
+        Err(Failure::usage(format!("--hex: {what}"))
+            .hint("write pairs of digits, e.g. '48 69 0d 0a'"))
+    };
     let mut bytes = Vec::with_capacity(text.len() / 2);
     for group in text.split(|c: char| c.is_ascii_whitespace() || c == ':' || c == ',') {
         let digits = group
@@ -276,7 +313,7 @@ fn bytes_of_hex(text: &str) -> Result<Vec<u8>, Failure> {
             .unwrap_or(group);
         if let Some(other) = digits.chars().find(|c| !c.is_ascii_hexdigit()) {
             return fail(format!(
-                "'{}' is no hexadecimal digit",
+                "'{}' is not a hexadecimal digit",
                 other.escape_debug()
             ));
         }
@@ -296,7 +333,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hex_as_people_write_it() {
+    fn hex_may_have_separators_and_prefixes() {
         for text in [
             "48690d0a",
             "48 69 0D 0A",
@@ -309,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_hex_is_named() {
+    fn invalid_hex_is_named() {
         for (text, what) in [("4g", "'g'"), ("486", "odd"), ("48 6", "'6'"), ("é", "'é'")] {
             let failure = bytes_of_hex(text).unwrap_err();
             assert!(failure.message.contains(what), "{failure}");

@@ -1,21 +1,22 @@
-//! `--count`: one exchange after another, and statistics as ping gives them.
+//! `--count`: one exchange after another, with statistics as ping prints them.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::attempt::{Attempt, Tried};
+use super::attempt::{Attempt, AttemptResult};
 use super::report::{Statistics, Summary};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::human;
 use crate::sanitize;
 
-/// Tries `count` times, each `interval` after the one before began, or when that has ended.
+/// Runs `count` attempts, or attempts until a signal if it is 0. Each starts `interval` after the
+/// previous one started, or when that has ended.
 ///
 /// # Errors
-/// What makes it pointless to go on.
+/// Errors that make further attempts pointless.
 pub(super) async fn run(
     attempt: &Attempt<'_>,
     count: u64,
@@ -24,24 +25,22 @@ pub(super) async fn run(
     let output = attempt.output;
     let mut statistics = Statistics::new();
     let mut worst: Option<Failure> = None;
-    let mut interrupted = None;
-    for seq in 1..=count {
+    for seq in 1.. {
         let next = Instant::now() + interval;
         let mut printer = output.reply(attempt.plan.form);
-        let tried = attempt.run(Some(seq), &mut printer).await?;
-        if let Some(exit) = attempt.interrupt.already() {
-            // What was cut short by the user is no loss of the server's.
-            interrupted = Some(exit);
+        let result = attempt.run(Some(seq), &mut printer).await?;
+        if attempt.interrupt.already().is_some() {
+            // An exchange that the user interrupted is not lost.
             break;
         }
-        let round_trip = match &tried {
-            Tried::Held(outcome) => outcome.first_byte,
+        let first_byte = match &result {
+            AttemptResult::Exchanged(outcome) => outcome.first_byte,
             _ => None,
         };
-        statistics.record(tried.failure().is_none(), round_trip);
-        if let Some(failure) = tried.failure() {
-            // An exchange has its object already; what did not connect has only this one.
-            if matches!(tried, Tried::Unconnected(_)) || !output.is_json() {
+        statistics.record(result.failure().is_none(), first_byte);
+        if let Some(failure) = result.failure() {
+            // A failed exchange has printed its object already.
+            if matches!(result, AttemptResult::NotConnected(_)) || !output.is_json() {
                 output.failed_try(failure, Some(seq))?;
             }
             if worst
@@ -51,55 +50,53 @@ pub(super) async fn run(
                 worst = Some(failure.clone());
             }
         }
-        if seq < count {
-            tokio::select! {
-                biased;
-                exit = attempt.interrupt.requested() => {
-                    output.interrupted();
-                    interrupted = Some(exit);
-                }
-                () = tokio::time::sleep_until(next) => {}
-            }
-            if interrupted.is_some() {
+        if seq == count {
+            break;
+        }
+        tokio::select! {
+            biased;
+            _ = attempt.interrupt.requested() => {
+                output.interrupted();
                 break;
             }
+            () = tokio::time::sleep_until(next) => {}
         }
     }
     let summary = statistics.summary(attempt.target);
     if output.is_json() {
         output.object(&summary)?;
     } else {
-        output.note(&told(&summary));
+        output.note(&describe(&summary));
     }
-    let Some(mut worst) = worst else {
-        return Ok(interrupted.unwrap_or(Exit::Done));
-    };
-    if let Some(exit) = interrupted {
+    if let Some(exit) = attempt.interrupt.already() {
         return Ok(exit);
     }
+    let Some(mut worst) = worst else {
+        return Ok(Exit::Done);
+    };
     worst.message = format!(
-        "{} of {} tries failed; the worst: {}",
+        "{} of {} tries failed, the worst: {}",
         summary.lost, summary.sent, worst.message
     );
     output.conclude(&worst);
     Ok(worst.exit())
 }
 
-/// The statistics, as ping tells them.
-fn told(summary: &Summary<'_>) -> String {
-    let share = 100.0 * summary.lost as f64 / summary.sent.max(1) as f64;
+/// The statistics for people.
+fn describe(summary: &Summary<'_>) -> String {
+    let lost_percent = 100.0 * summary.lost as f64 / summary.sent.max(1) as f64;
     let mut text = format!(
-        "{}: {} sent, {} received, {} lost ({share:.0}%)",
+        "{}: {} sent, {} received, {} lost ({lost_percent:.0}%)",
         sanitize::one_line(summary.target),
         summary.sent,
         summary.received,
         summary.lost
     );
-    if let Some(times) = &summary.rtt_us {
+    if let Some(times) = &summary.first_byte_us {
         let time = |microseconds| human::time(Duration::from_micros(microseconds));
         let _ = write!(
             text,
-            "\nround trip: min {}, mean {}, p50 {}, p99 {}, max {}",
+            "\nfirst byte: min {}, mean {}, p50 {}, p99 {}, max {}",
             time(times.min),
             time(times.mean),
             time(times.p50),

@@ -1,4 +1,4 @@
-//! What `send` tells a program: `tcpctl.send/1` and `tcpctl.send.summary/1`.
+//! The reports of `send`: `tcpctl.send/1` and `tcpctl.send.summary/1`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,22 +22,22 @@ pub(super) struct SendReport<'a> {
     received_bytes: u64,
     #[serde(flatten)]
     reply: Reply<'a>,
-    /// Whether the reply is longer than what is here.
+    /// Whether the reply is longer than this.
     truncated: bool,
     ended_by: EndedBy,
     /// From the first connection attempt to the established connection.
     connect_us: u64,
-    /// From the established connection to the reply's first byte.
+    /// From the established connection to the first byte of the reply.
     first_byte_us: Option<u64>,
     /// From the first connection attempt to the end.
     total_us: u64,
     exit_code: u8,
-    /// Why it is not what was asked for.
+    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
 }
 
-/// The beginning of a reply, as text where it is text.
+/// The beginning of a reply, as text if it is UTF-8.
 #[derive(Debug, Serialize)]
 enum Reply<'a> {
     #[serde(rename = "reply")]
@@ -67,7 +67,7 @@ impl<'a> SendReport<'a> {
             ended_by: outcome.ended_by,
             connect_us: microseconds(connect_time),
             first_byte_us: outcome.first_byte.map(microseconds),
-            total_us: microseconds(connect_time + outcome.took),
+            total_us: microseconds(connect_time + outcome.duration),
             exit_code: outcome.exit.code(),
             message: outcome
                 .failure
@@ -78,7 +78,7 @@ impl<'a> SendReport<'a> {
 }
 
 impl<'a> Reply<'a> {
-    /// A character that only our own limit cut in two does not make a text something else.
+    /// A character that the capture limit cut does not make the reply binary.
     fn new(bytes: &'a [u8], truncated: bool) -> Self {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::Text(text),
@@ -91,18 +91,18 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// Statistics over tries, in constant memory.
+/// Statistics over tries in constant memory.
 #[derive(Debug)]
 pub(super) struct Statistics {
     sent: u64,
     received: u64,
-    /// Of the round-trip times, in microseconds; empty where no reply is wanted.
+    /// Times to the first byte in microseconds; empty if no reply is expected.
     times: Histogram<u64>,
 }
 
 impl Statistics {
     pub(super) fn new() -> Self {
-        // From 1 us to an hour, to three digits.
+        // 1 µs to an hour with three digits.
         let times = Histogram::new_with_bounds(1, 3_600_000_000, 3);
         Self {
             sent: 0,
@@ -111,11 +111,11 @@ impl Statistics {
         }
     }
 
-    /// One more try that has ended: whether it was good, and its round-trip time.
-    pub(super) fn record(&mut self, good: bool, round_trip: Option<Duration>) {
+    /// Counts a try.
+    pub(super) fn record(&mut self, succeeded: bool, first_byte: Option<Duration>) {
         self.sent += 1;
-        self.received += u64::from(good);
-        if let Some(time) = round_trip.filter(|_| good) {
+        self.received += u64::from(succeeded);
+        if let Some(time) = first_byte.filter(|_| succeeded) {
             self.times.saturating_record(microseconds(time).max(1));
         }
     }
@@ -126,7 +126,7 @@ impl Statistics {
             clippy::cast_sign_loss,
             reason = "a mean of values up to an hour"
         )]
-        let times = (!self.times.is_empty()).then(|| RoundTrip {
+        let times = (!self.times.is_empty()).then(|| Times {
             min: self.times.min(),
             mean: self.times.mean().round() as u64,
             max: self.times.max(),
@@ -139,7 +139,7 @@ impl Statistics {
             sent: self.sent,
             received: self.received,
             lost: self.sent - self.received,
-            rtt_us: times,
+            first_byte_us: times,
         }
     }
 }
@@ -149,18 +149,19 @@ impl Statistics {
 pub(super) struct Summary<'a> {
     schema: &'static str,
     pub target: &'a str,
-    /// Tries that ran to their end.
+    /// Tries that were not interrupted.
     pub sent: u64,
-    /// Tries that ended as was asked.
+    /// Tries that succeeded.
     pub received: u64,
+    /// Tries that failed.
     pub lost: u64,
-    /// Of the good tries: from the established connection to the reply's first byte.
-    pub rtt_us: Option<RoundTrip>,
+    /// Of the successful tries: from the established connection to the first byte of the reply.
+    pub first_byte_us: Option<Times>,
 }
 
-/// A distribution of round-trip times, in microseconds.
+/// A distribution of times in microseconds.
 #[derive(Debug, Serialize)]
-pub(super) struct RoundTrip {
+pub(super) struct Times {
     pub min: u64,
     pub mean: u64,
     pub max: u64,
@@ -177,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_our_own_cut_is_forgiven() {
+    fn cut_characters_do_not_make_a_reply_binary() {
         let cut = "aä".as_bytes().split_last().unwrap().1;
         assert!(matches!(Reply::new(cut, true), Reply::Text("a")));
         assert!(matches!(Reply::new(cut, false), Reply::Bytes(_)));
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn statistics_count_what_was_lost() {
+    fn statistics_count_lost_tries() {
         let mut statistics = Statistics::new();
         for milliseconds in [1, 2, 3] {
             statistics.record(true, Some(Duration::from_millis(milliseconds)));
@@ -193,16 +194,16 @@ mod tests {
         statistics.record(false, None);
         let summary = statistics.summary("board");
         assert_eq!((summary.sent, summary.received, summary.lost), (4, 3, 1));
-        let times = summary.rtt_us.unwrap();
+        let times = summary.first_byte_us.unwrap();
         assert_eq!((times.min, times.mean), (1000, 2000));
         assert!((1999..=2001).contains(&times.p50), "{times:?}");
         assert!((2999..=3003).contains(&times.max), "{times:?}");
     }
 
     #[test]
-    fn without_a_reply_there_is_no_time() {
+    fn tries_without_a_reply_have_no_times() {
         let mut statistics = Statistics::new();
         statistics.record(true, None);
-        assert!(statistics.summary("board").rtt_us.is_none());
+        assert!(statistics.summary("board").first_byte_us.is_none());
     }
 }

@@ -1,5 +1,4 @@
-//! When a reply is over, and whether it was a good one: a state machine without sockets and
-//! clocks.
+//! When a reply ends and whether it succeeded: a state machine without sockets or clocks.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +9,16 @@ use crate::failure::Kind;
 
 /// What ends the reply.
 #[derive(Debug, Clone)]
-pub(super) enum Rule {
-    /// Silence this long after its last byte, or the server's close.
+pub(super) enum EndRule {
+    /// This much silence after its last byte, or the server's close.
     Idle(Duration),
-    /// The server's close alone.
+    /// The server's close only.
     UntilClose,
-    /// That many lines.
+    /// This many lines.
     Lines(u64),
     /// A match.
     Expect(Pattern),
-    /// No reply is wanted: that all is acknowledged.
+    /// No reply is expected: everything sent is acknowledged.
     Acknowledged,
 }
 
@@ -31,51 +30,51 @@ pub(super) enum EndedBy {
     Closed,
     /// `--expect` matched.
     Matched,
-    /// `--lines` lines are there.
+    /// `--lines` lines arrived.
     Lines,
-    /// Nothing more came for the idle time.
+    /// Nothing arrived for the idle time.
     Idle,
     /// Everything sent was acknowledged.
     Acknowledged,
-    /// The time for the reply ran out.
+    /// The reply timeout expired.
     Timeout,
     /// The connection was reset.
     Reset,
-    /// Ctrl-C or SIGTERM.
+    /// SIGINT or SIGTERM.
     Interrupted,
 }
 
 impl EndedBy {
-    /// For a person.
-    pub(super) const fn told(self) -> &'static str {
+    /// The ending for people.
+    pub(super) const fn describe(self) -> &'static str {
         match self {
-            Self::Closed => "the server's close",
-            Self::Matched => "a match",
-            Self::Lines => "the last line asked for",
-            Self::Idle => "silence after the reply (idle)",
-            Self::Acknowledged => "the last acknowledgement",
-            Self::Timeout => "timeout",
-            Self::Reset => "a reset",
-            Self::Interrupted => "a signal",
+            Self::Closed => "close",
+            Self::Matched => "match",
+            Self::Lines => "the last line",
+            Self::Idle => "idle timeout",
+            Self::Acknowledged => "acknowledgment",
+            Self::Timeout => "reply timeout",
+            Self::Reset => "reset",
+            Self::Interrupted => "signal",
         }
     }
 }
 
-/// Watches a reply and says when it is over.
+/// Detects the end of a reply.
 ///
-/// The reply timer and the idle timer start at the end of input; a close, a match and the last
-/// line end it at any time.
+/// The reply timer and the idle timer start at the end of input. A close, a match or the last line
+/// ends the reply at any time.
 #[derive(Debug)]
-pub(super) struct Ending {
-    rule: Watch,
+pub(super) struct EndDetector {
+    rule: RuleState,
     reply_timeout: Duration,
     input_ended: Option<Instant>,
     last_byte: Option<Instant>,
 }
 
-/// A rule with what it remembers.
+/// A rule with its state.
 #[derive(Debug)]
-enum Watch {
+enum RuleState {
     Idle(Duration),
     UntilClose,
     Lines { missing: u64, partial: bool },
@@ -83,29 +82,29 @@ enum Watch {
     Acknowledged,
 }
 
-/// What an [`Ending`] says to bytes that came.
+/// What an [`EndDetector`] makes of received bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Taken {
-    /// How many of them belong to the reply: less than all only after the last line.
+    /// How many belong to the reply; fewer than received only after the last line.
     pub bytes: usize,
     /// What they end.
     pub ended: Option<EndedBy>,
 }
 
-impl Ending {
-    pub(super) fn new(rule: &Rule, reply_timeout: Duration) -> Self {
+impl EndDetector {
+    pub(super) fn new(rule: &EndRule, reply_timeout: Duration) -> Self {
         let rule = match rule {
-            Rule::Idle(idle) => Watch::Idle(*idle),
-            Rule::UntilClose => Watch::UntilClose,
-            Rule::Lines(lines) => Watch::Lines {
+            EndRule::Idle(idle) => RuleState::Idle(*idle),
+            EndRule::UntilClose => RuleState::UntilClose,
+            EndRule::Lines(lines) => RuleState::Lines {
                 missing: *lines,
                 partial: false,
             },
-            Rule::Expect(pattern) => Watch::Expect {
+            EndRule::Expect(pattern) => RuleState::Expect {
                 search: pattern.search(),
                 matched: false,
             },
-            Rule::Acknowledged => Watch::Acknowledged,
+            EndRule::Acknowledged => RuleState::Acknowledged,
         };
         Self {
             rule,
@@ -115,12 +114,12 @@ impl Ending {
         }
     }
 
-    /// All input is handed to the network.
+    /// All input has been handed to the network.
     pub(super) fn input_ended(&mut self, now: Instant) {
         self.input_ended.get_or_insert(now);
     }
 
-    /// Bytes of the reply came.
+    /// Bytes of the reply arrived.
     pub(super) fn received(&mut self, now: Instant, bytes: &[u8]) -> Taken {
         self.last_byte = Some(now);
         let all = Taken {
@@ -128,8 +127,8 @@ impl Ending {
             ended: None,
         };
         match &mut self.rule {
-            Watch::Idle(_) | Watch::UntilClose | Watch::Acknowledged => all,
-            Watch::Lines { missing, partial } => {
+            RuleState::Idle(_) | RuleState::UntilClose | RuleState::Acknowledged => all,
+            RuleState::Lines { missing, partial } => {
                 let mut from = 0;
                 while let Some(length) = bytes[from..].iter().position(|byte| *byte == b'\n') {
                     from += length + 1;
@@ -145,7 +144,7 @@ impl Ending {
                 *partial = from < bytes.len() || (*partial && from == 0);
                 all
             }
-            Watch::Expect { search, matched } => {
+            RuleState::Expect { search, matched } => {
                 *matched = search.push(bytes);
                 Taken {
                     ended: matched.then_some(EndedBy::Matched),
@@ -155,45 +154,43 @@ impl Ending {
         }
     }
 
-    /// The bytes that came last are printed, which may have taken its time: what follows is the
-    /// server's silence.
+    /// The last bytes have been printed, which may have blocked. The server's silence starts now.
     pub(super) fn printed(&mut self, now: Instant) {
         self.last_byte = Some(now);
     }
 
-    /// When time runs out if nothing happens, and what that means then; `None` while input is
-    /// still being sent.
+    /// The next deadline and what it means; `None` while input is being sent.
     pub(super) fn deadline(&self) -> Option<(Instant, EndedBy)> {
         let input_ended = self.input_ended?;
         let quiet_since = self.last_byte.map(|last| last.max(input_ended));
         Some(match (&self.rule, quiet_since) {
-            (Watch::Idle(idle), Some(since)) => (since + *idle, EndedBy::Idle),
-            // Each byte shows that the server is alive, however long its reply.
-            (Watch::UntilClose, Some(since)) => (since + self.reply_timeout, EndedBy::Timeout),
-            // A server that chats on and never says it must not hold a script for ever.
+            (RuleState::Idle(idle), Some(since)) => (since + *idle, EndedBy::Idle),
+            // Every byte shows that the server is alive.
+            (RuleState::UntilClose, Some(since)) => (since + self.reply_timeout, EndedBy::Timeout),
+            // A server that keeps talking must not hold a script for ever.
             _ => (input_ended + self.reply_timeout, EndedBy::Timeout),
         })
     }
 
-    /// Whether what was asked for came, in an exchange that ended so; else the kind of failure.
+    /// Whether an exchange with this ending succeeded; otherwise the kind of failure.
     pub(super) fn verdict(&self, ended_by: EndedBy) -> Result<(), Kind> {
-        let something_came = self.last_byte.is_some();
+        let has_reply = self.last_byte.is_some();
         let satisfied = match &self.rule {
-            // A last line that lacks its line end is one when no more can come.
-            Watch::Lines { missing, partial } => {
+            // A last line without a line end counts if no more can arrive.
+            RuleState::Lines { missing, partial } => {
                 *missing == 0 || (*missing == 1 && *partial && ended_by == EndedBy::Closed)
             }
-            Watch::Expect { matched, .. } => *matched,
-            Watch::Idle(_) | Watch::UntilClose | Watch::Acknowledged => {
+            RuleState::Expect { matched, .. } => *matched,
+            RuleState::Idle(_) | RuleState::UntilClose | RuleState::Acknowledged => {
                 return match ended_by {
                     EndedBy::Timeout => Err(Kind::Timeout),
                     EndedBy::Reset => Err(Kind::Broken),
-                    EndedBy::Closed if !something_came => Err(Kind::Negative),
+                    EndedBy::Closed if !has_reply => Err(Kind::Negative),
                     _ => Ok(()),
                 };
             }
         };
-        // "unmet, however it ended": one code for the script that asks a question.
+        // One exit code for an unmet condition, however the exchange ended.
         satisfied.then_some(()).ok_or(Kind::Negative)
     }
 }
@@ -206,47 +203,47 @@ mod tests {
     const IDLE: Duration = Duration::from_secs(2);
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn ending(rule: &Rule) -> (Ending, Instant) {
-        (Ending::new(rule, TIMEOUT), Instant::now())
+    fn detector(rule: &EndRule) -> (EndDetector, Instant) {
+        (EndDetector::new(rule, TIMEOUT), Instant::now())
     }
 
-    fn expect(pattern: &str) -> Rule {
-        Rule::Expect(Pattern::new(pattern).unwrap())
+    fn expect(pattern: &str) -> EndRule {
+        EndRule::Expect(Pattern::new(pattern).unwrap())
     }
 
     #[test]
-    fn while_input_is_sent_no_time_runs() {
+    fn no_timer_runs_while_input_is_sent() {
         for rule in [
-            Rule::Idle(IDLE),
-            Rule::UntilClose,
-            Rule::Lines(1),
+            EndRule::Idle(IDLE),
+            EndRule::UntilClose,
+            EndRule::Lines(1),
             expect("x"),
         ] {
-            let (mut ending, start) = ending(&rule);
-            assert_eq!(ending.deadline(), None);
-            ending.received(start, b"a");
-            assert_eq!(ending.deadline(), None);
+            let (mut detector, start) = detector(&rule);
+            assert_eq!(detector.deadline(), None);
+            detector.received(start, b"a");
+            assert_eq!(detector.deadline(), None);
         }
     }
 
     #[test]
-    fn silence_ends_with_the_reply_timeout_from_the_end_of_input() {
+    fn reply_timeout_starts_at_the_end_of_input() {
         for rule in [
-            Rule::Idle(IDLE),
-            Rule::UntilClose,
-            Rule::Lines(1),
+            EndRule::Idle(IDLE),
+            EndRule::UntilClose,
+            EndRule::Lines(1),
             expect("x"),
         ] {
-            let (mut ending, start) = ending(&rule);
-            ending.input_ended(start + SECOND);
+            let (mut detector, start) = detector(&rule);
+            detector.input_ended(start + SECOND);
             let deadline = (start + SECOND + TIMEOUT, EndedBy::Timeout);
-            assert_eq!(ending.deadline(), Some(deadline));
+            assert_eq!(detector.deadline(), Some(deadline));
         }
     }
 
     #[test]
-    fn idle_counts_from_the_last_byte_or_the_end_of_input() {
-        let (mut early, start) = ending(&Rule::Idle(IDLE));
+    fn idle_starts_at_the_last_byte_or_the_end_of_input() {
+        let (mut early, start) = detector(&EndRule::Idle(IDLE));
         early.received(start, b"welcome");
         early.input_ended(start + SECOND);
         assert_eq!(
@@ -261,33 +258,33 @@ mod tests {
     }
 
     #[test]
-    fn until_close_each_byte_gives_new_time() {
-        let (mut ending, start) = ending(&Rule::UntilClose);
-        ending.input_ended(start);
-        ending.received(start + SECOND * 9, b"a");
+    fn every_byte_restarts_the_until_close_timeout() {
+        let (mut detector, start) = detector(&EndRule::UntilClose);
+        detector.input_ended(start);
+        detector.received(start + SECOND * 9, b"a");
         let deadline = (start + SECOND * 9 + TIMEOUT, EndedBy::Timeout);
-        assert_eq!(ending.deadline(), Some(deadline));
+        assert_eq!(detector.deadline(), Some(deadline));
     }
 
     #[test]
-    fn a_chatting_server_does_not_stretch_the_time_for_a_match_or_lines() {
-        for rule in [Rule::Lines(100), expect("never")] {
-            let (mut ending, start) = ending(&rule);
-            ending.input_ended(start);
+    fn partial_replies_do_not_extend_the_reply_timeout() {
+        for rule in [EndRule::Lines(100), expect("never")] {
+            let (mut detector, start) = detector(&rule);
+            detector.input_ended(start);
             for second in 1..10 {
-                ending.received(start + SECOND * second, b"tick\n");
+                detector.received(start + SECOND * second, b"tick\n");
             }
             let deadline = (start + TIMEOUT, EndedBy::Timeout);
-            assert_eq!(ending.deadline(), Some(deadline));
+            assert_eq!(detector.deadline(), Some(deadline));
         }
     }
 
     #[test]
-    fn lines_end_exactly_after_the_last_one() {
-        let (mut ending, start) = ending(&Rule::Lines(2));
-        assert_eq!(ending.received(start, b"one").ended, None);
-        assert_eq!(ending.received(start, b" and\ntw").ended, None);
-        let taken = ending.received(start, b"o\nthree\n");
+    fn reply_ends_exactly_after_the_last_line() {
+        let (mut detector, start) = detector(&EndRule::Lines(2));
+        assert_eq!(detector.received(start, b"one").ended, None);
+        assert_eq!(detector.received(start, b" and\ntw").ended, None);
+        let taken = detector.received(start, b"o\nthree\n");
         assert_eq!(
             taken,
             Taken {
@@ -295,42 +292,42 @@ mod tests {
                 ended: Some(EndedBy::Lines)
             }
         );
-        assert_eq!(ending.verdict(EndedBy::Lines), Ok(()));
+        assert_eq!(detector.verdict(EndedBy::Lines), Ok(()));
     }
 
     #[test]
-    fn a_last_line_without_its_end_counts_at_the_close_alone() {
+    fn unterminated_last_line_counts_only_at_close() {
         for (reply, by, verdict) in [
             (&b"one\ntwo"[..], EndedBy::Closed, Ok(())),
             (b"one\ntwo", EndedBy::Timeout, Err(Kind::Negative)),
             (b"one\n", EndedBy::Closed, Err(Kind::Negative)),
             (b"two", EndedBy::Closed, Err(Kind::Negative)),
         ] {
-            let (mut ending, start) = ending(&Rule::Lines(2));
-            ending.received(start, reply);
-            assert_eq!(ending.verdict(by), verdict, "{reply:?}");
+            let (mut detector, start) = detector(&EndRule::Lines(2));
+            detector.received(start, reply);
+            assert_eq!(detector.verdict(by), verdict, "{reply:?}");
         }
     }
 
     #[test]
-    fn a_match_ends_it_even_across_reads() {
-        let (mut ending, start) = ending(&expect("rea+dy"));
-        assert_eq!(ending.received(start, b"not yet: rea").ended, None);
+    fn match_across_reads_ends_the_reply() {
+        let (mut detector, start) = detector(&expect("rea+dy"));
+        assert_eq!(detector.received(start, b"not yet: rea").ended, None);
         assert_eq!(
-            ending.received(start, b"aady now").ended,
+            detector.received(start, b"aady now").ended,
             Some(EndedBy::Matched)
         );
-        assert_eq!(ending.verdict(EndedBy::Matched), Ok(()));
+        assert_eq!(detector.verdict(EndedBy::Matched), Ok(()));
     }
 
-    /// The rules, whether something came, how it ended, and the verdict.
-    type Case<'a> = (&'a [Rule], bool, EndedBy, Result<(), Kind>);
+    /// The rules, whether there was a reply, the ending, and the verdict.
+    type Case<'a> = (&'a [EndRule], bool, EndedBy, Result<(), Kind>);
 
     #[test]
     fn verdicts() {
         use EndedBy::{Acknowledged, Closed, Idle, Reset, Timeout};
-        let plain = [Rule::Idle(IDLE), Rule::UntilClose];
-        let question = [Rule::Lines(2), expect("ok")];
+        let plain = [EndRule::Idle(IDLE), EndRule::UntilClose];
+        let question = [EndRule::Lines(2), expect("ok")];
         let cases: [Case<'_>; 12] = [
             (&plain, true, Closed, Ok(())),
             (&plain, false, Closed, Err(Kind::Negative)),
@@ -342,16 +339,16 @@ mod tests {
             (&question, true, Closed, Err(Kind::Negative)),
             (&question, true, Reset, Err(Kind::Negative)),
             (&question, false, Timeout, Err(Kind::Negative)),
-            (&[Rule::Acknowledged], false, Acknowledged, Ok(())),
-            (&[Rule::Acknowledged], false, Reset, Err(Kind::Broken)),
+            (&[EndRule::Acknowledged], false, Acknowledged, Ok(())),
+            (&[EndRule::Acknowledged], false, Reset, Err(Kind::Broken)),
         ];
         for (rules, came, by, verdict) in cases {
             for rule in rules {
-                let (mut ending, start) = ending(rule);
+                let (mut detector, start) = detector(rule);
                 if came {
-                    ending.received(start, b"no\n");
+                    detector.received(start, b"no\n");
                 }
-                assert_eq!(ending.verdict(by), verdict, "{rule:?} {came} {by:?}");
+                assert_eq!(detector.verdict(by), verdict, "{rule:?} {came} {by:?}");
             }
         }
     }

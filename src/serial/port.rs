@@ -1,4 +1,4 @@
-//! Which serial port the board is on, and what to do where it can't be opened.
+//! Selects and opens the serial port of a board.
 
 mod open;
 
@@ -11,23 +11,23 @@ use crate::failure::{Failure, Kind};
 use crate::sanitize;
 use crate::serial::{self, Adapter, Port};
 
-pub use self::open::{holder, let_go_of_boot, open};
+pub use self::open::{holder, open, release_boot};
 
-/// The rate at which chips' loaders begin, and at which consoles speak.
-pub const FIRST_BAUD: u32 = 115_200;
+/// Baud rate of consoles, and of loaders at their start.
+pub const DEFAULT_BAUD: u32 = 115_200;
 
-/// A port that was chosen.
+/// A selected port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chosen {
-    /// What opens it now.
+pub struct SelectedPort {
+    /// Its current path.
     pub path: String,
-    /// How the user calls it, if by anything.
+    /// The user's name for it, if given.
     given: Option<String>,
-    /// The USB device behind it, as far as it is one; zeros otherwise.
+    /// Its USB device; zeros if it has none.
     pub usb: UsbPortInfo,
 }
 
-impl Chosen {
+impl SelectedPort {
     fn of(port: Port, given: Option<&str>) -> Self {
         let usb = port.usb.unwrap_or_default();
         Self {
@@ -43,17 +43,17 @@ impl Chosen {
         }
     }
 
-    /// The same board's port after it was gone: the system may have given it another name.
-    pub fn again(&self) -> Option<Self> {
+    /// The port of the same board after a replug, which may have another name.
+    pub fn find_again(&self) -> Option<Self> {
         let listed = serial::list().unwrap_or_default();
         if let Some(given) = &self.given {
             return named(given, &listed).ok();
         }
-        self.found_again(listed)
+        self.find_among(listed)
     }
 
-    /// The port on which this one's board is now.
-    fn found_again(&self, listed: Vec<Port>) -> Option<Self> {
+    /// The current port of the same board among `listed`.
+    fn find_among(&self, listed: Vec<Port>) -> Option<Self> {
         let (here, elsewhere): (Vec<_>, Vec<_>) = listed
             .into_iter()
             .filter(|port| {
@@ -63,8 +63,8 @@ impl Chosen {
                         == self.usb.serial_number.as_ref()
             })
             .partition(|port| port.path == self.path);
-        // Many bridges have the same serial number, 0001: one that came back under another name is
-        // known by it only where no other has it.
+        // Many bridges share the serial number 0001: a port with another name is only identified by a
+        // serial number that no other port has.
         match (here.into_iter().next(), &elsewhere[..]) {
             (Some(port), _) => Some(port),
             (None, [port]) if self.usb.serial_number.is_some() => Some(port.clone()),
@@ -79,69 +79,69 @@ impl Chosen {
     }
 }
 
-/// The port that the user named, or the only one with a board.
-///
-/// `resolve` returns the MAC addresses of the boards with a name; it may block.
+/// Selects the port that the user named, or the only one with a board. `macs_of` returns the MAC
+/// addresses of the boards with a name on the network, and may block.
 ///
 /// # Errors
-/// No port, several, or one that does not exist.
-pub fn choose(
+/// No such port, or several.
+pub fn select(
     given: Option<&str>,
-    resolve: impl Fn(&str) -> Vec<String>,
-) -> Result<Chosen, Failure> {
+    macs_of: impl Fn(&str) -> Vec<String>,
+) -> Result<SelectedPort, Failure> {
     let listed = serial::list().unwrap_or_default();
     let Some(given) = given else {
         return only(listed);
     };
     named(given, &listed).or_else(|failure| {
-        // Only a board whose USB serial number is its MAC address can be matched by its name.
+        // A board is only found by its network name if its USB device has its MAC address.
         let has_mac = |port: &Port| port.usb.as_ref().and_then(serial::Usb::mac).is_some();
         if failure.kind == Kind::Device && !given.contains('/') && listed.iter().any(has_mac) {
-            called(given, &resolve(given), &listed).unwrap_or(Err(failure))
+            with_mac(given, &macs_of(given), &listed).unwrap_or(Err(failure))
         } else {
             Err(failure)
         }
     })
 }
 
-/// The port of the board that calls itself so on the network, with one of these MAC addresses;
-/// nothing where there is no such board.
-fn called(name: &str, macs: &[String], listed: &[Port]) -> Option<Result<Chosen, Failure>> {
+/// The port of the board with one of these MAC addresses, called `name` on the network; `None` if there
+/// are no addresses.
+fn with_mac(name: &str, macs: &[String], listed: &[Port]) -> Option<Result<SelectedPort, Failure>> {
     let mac = |port: &Port| port.usb.as_ref().and_then(serial::Usb::mac);
-    let meant: Vec<_> = listed
+    let matching: Vec<_> = listed
         .iter()
         .filter(|port| mac(port).is_some_and(|told| macs.contains(&told)))
         .cloned()
         .collect();
     let name = sanitize::one_line(name);
-    match &meant[..] {
-        // After a replug it is found by what never changes.
-        [port] => Some(Ok(Chosen::of(port.clone(), mac(port).as_deref()))),
+    match &matching[..] {
+        // The MAC address finds it again after a replug.
+        [port] => Some(Ok(SelectedPort::of(port.clone(), mac(port).as_deref()))),
         [] => macs.first().map(|mac| {
-            let message = format!("the board '{name}' ({mac}) is on no cable here");
-            let hint = format!("there are: {}", list(listed));
+            let message = format!("the board '{name}' ({mac}) is not connected by USB");
+            let hint = format!("serial ports: {}", list(listed));
             Err(Failure::new(Kind::Device, message).hint(hint))
         }),
-        _ => Some(Err(several(&name, &meant))),
+        _ => Some(Err(several(&name, &matching))),
     }
 }
 
 fn several(name: &str, ports: &[Port]) -> Failure {
     let count = ports.len();
-    Failure::usage(format!("'{name}' is {count} ports: {}", list(ports))).hint("give --port a path")
+    Failure::usage(format!("'{name}' matches {count} ports: {}", list(ports)))
+        .hint("give --port a path")
 }
 
-/// The one port behind which a board can be.
-fn only(listed: Vec<Port>) -> Result<Chosen, Failure> {
+/// The only port with a board.
+fn only(listed: Vec<Port>) -> Result<SelectedPort, Failure> {
     let (mut boards, others): (Vec<_>, Vec<_>) = listed
         .into_iter()
         .partition(|port| port.adapter().is_some());
     match (boards.len(), boards.pop()) {
-        (1, Some(board)) => Ok(Chosen::of(board, None)),
+        (1, Some(board)) => Ok(SelectedPort::of(board, None)),
         (_, Some(last)) => {
             boards.push(last);
             Err(Failure::usage(format!(
-                "there are {} boards: {}",
+                "{} boards are connected: {}",
                 boards.len(),
                 list(&boards)
             ))
@@ -149,45 +149,44 @@ fn only(listed: Vec<Port>) -> Result<Chosen, Failure> {
         }
         (_, None) => {
             let message = if others.is_empty() {
-                "no board: this computer has no serial port".to_owned()
+                "no board: this computer has no serial ports".to_owned()
             } else {
                 format!("no board among the serial ports: {}", list(&others))
             };
             Err(Failure::new(Kind::Device, message)
-                .hint("plug it in with a cable that carries data, or name its port with --port"))
+                .hint("connect the board with a data cable, or give its port with --port"))
         }
     }
 }
 
-/// The port of this path, USB serial number, MAC address or name.
-fn named(given: &str, listed: &[Port]) -> Result<Chosen, Failure> {
+/// The port with this path, USB serial number, MAC address or board name.
+fn named(given: &str, listed: &[Port]) -> Result<SelectedPort, Failure> {
     let mac = serial::mac_address(given);
-    // A by-id link must be followed, or the USB device behind it is not known and the wrong reset
-    // is chosen.
+    // Without following a by-id link the USB device, and so the kind of reset, would be unknown.
     let canonical = std::fs::canonicalize(given).ok();
-    let is_meant = |port: &Port| {
+    let matches = |port: &Port| {
         let usb = port.usb.as_ref();
         let serial = usb.and_then(|usb| usb.serial_number.as_deref());
-        let told = usb.and_then(serial::Usb::mac);
+        let usb_mac = usb.and_then(serial::Usb::mac);
         port.path == given
             || canonical.as_deref() == Some(Path::new(&port.path))
             || serial.is_some_and(|serial| serial == given)
-            || (mac.is_some() && told == mac)
-            || told.is_some_and(|told| is_named_after(&told, given))
+            || (mac.is_some() && usb_mac == mac)
+            || usb_mac.is_some_and(|mac| is_default_name(&mac, given))
     };
-    let mut meant: Vec<_> = listed
+    let mut matching: Vec<_> = listed
         .iter()
-        .filter(|port| is_meant(port))
+        .filter(|port| matches(port))
         .cloned()
         .collect();
-    match (meant.len(), meant.pop()) {
-        (1, Some(port)) => Ok(Chosen::of(port, Some(given))),
+    match (matching.len(), matching.pop()) {
+        (1, Some(port)) => Ok(SelectedPort::of(port, Some(given))),
         (_, Some(last)) => {
-            meant.push(last);
-            Err(several(&sanitize::one_line(given), &meant))
+            matching.push(last);
+            Err(several(&sanitize::one_line(given), &matching))
         }
-        // Any terminal will do, one that nobody lists included.
-        (_, None) if canonical.is_some() || cfg!(windows) => Ok(Chosen {
+        // Any terminal works, also one that is not listed.
+        (_, None) if canonical.is_some() || cfg!(windows) => Ok(SelectedPort {
             path: canonical.map_or_else(
                 || given.to_owned(),
                 |path| path.to_string_lossy().into_owned(),
@@ -203,9 +202,9 @@ fn named(given: &str, listed: &[Port]) -> Result<Chosen, Failure> {
         }),
         (_, None) => {
             let hint = if listed.is_empty() {
-                "this computer has no serial port: is the board plugged in?".to_owned()
+                "this computer has no serial ports: is the board connected?".to_owned()
             } else {
-                format!("there are: {}", list(listed))
+                format!("serial ports: {}", list(listed))
             };
             Err(Failure::new(
                 Kind::Device,
@@ -216,8 +215,8 @@ fn named(given: &str, listed: &[Port]) -> Result<Chosen, Failure> {
     }
 }
 
-/// What a board of this MAC address calls itself where it was given no name.
-fn board_name(mac: &str) -> Option<String> {
+/// The default name of the board with this MAC address.
+fn default_name(mac: &str) -> Option<String> {
     let bytes: Option<Vec<_>> = mac
         .split(':')
         .map(|digits| u8::from_str_radix(digits, 16).ok())
@@ -226,13 +225,13 @@ fn board_name(mac: &str) -> Option<String> {
     Some(HostName::of_board(mac).to_string())
 }
 
-/// Whether a board of this MAC address calls itself so where it was given no name.
-fn is_named_after(mac: &str, name: &str) -> bool {
+/// Whether `name` is the default name of the board with this MAC address.
+fn is_default_name(mac: &str, name: &str) -> bool {
     let name = name.strip_suffix(".local").unwrap_or(name);
-    board_name(mac).is_some_and(|own| own.eq_ignore_ascii_case(name))
+    default_name(mac).is_some_and(|own| own.eq_ignore_ascii_case(name))
 }
 
-/// Ports on one line: path, USB identity, MAC address, and the name that a board has by that.
+/// The ports on one line: path, USB ids, and the board's name and MAC address.
 fn list(ports: &[Port]) -> String {
     let one = |port: &Port| {
         let mut facts = Vec::new();
@@ -240,7 +239,7 @@ fn list(ports: &[Port]) -> String {
             let adapter = usb.adapter().map(Adapter::name).unwrap_or_default();
             facts.push(format!("{} {adapter}", usb.ids()).trim_end().to_owned());
             if let Some(mac) = usb.mac() {
-                facts.extend(board_name(&mac));
+                facts.extend(default_name(&mac));
                 facts.push(format!("MAC {mac}"));
             } else if let Some(serial) = &usb.serial_number {
                 facts.push(format!("serial number {serial}"));

@@ -73,7 +73,7 @@ fn line(report: &SimReport) -> String {
 mod tests {
     use super::*;
     use crate::board::console;
-    use crate::board::console::Said;
+    use crate::board::console::ConsoleEvent;
     use crate::sim::report::Payload;
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
                 request: Payload(bytes.to_vec()),
             };
             let line = line(&SimReport::now(event));
-            let said = Said::Request {
+            let said = ConsoleEvent::Request {
                 peer,
                 len: bytes.len() as u64,
                 request: bytes.escape_ascii().to_string(),

@@ -1,14 +1,14 @@
-//! Reading from the terminal what must not be seen on it.
+//! Terminal modes: hidden input and single keys.
 
 use std::io;
 #[cfg(unix)]
 use std::sync::atomic::Ordering;
 
-/// Shows `prompt` on standard error and reads a line from the terminal that standard input is,
-/// without showing what is typed. Waits for as long as it takes.
+/// Shows `prompt` on standard error and reads a line from the terminal without echo. Blocks until the
+/// line is complete.
 ///
 /// # Errors
-/// Ctrl-C or Ctrl-D instead of a line, or no terminal.
+/// Ctrl-C or Ctrl-D instead of a line, or standard input is not a terminal.
 #[cfg(unix)]
 pub fn read_hidden(prompt: &str) -> io::Result<String> {
     use std::io::{Read, Write};
@@ -20,20 +20,20 @@ pub fn read_hidden(prompt: &str) -> io::Result<String> {
     let mut byte = [0];
     let ended = loop {
         if io::stdin().lock().read(&mut byte)? == 0 {
-            break Err(io::Error::other("none was given"));
+            break Err(io::Error::other("no input"));
         }
         match byte[0] {
             b'\n' | b'\r' => break Ok(()),
-            // Ctrl-C and Ctrl-D: without signals and line editing they are bytes like any other.
+            // Ctrl-C and Ctrl-D are plain bytes while signals and line editing are off.
             0x03 => {
                 drop(hidden);
                 let _ = error.write_all(b"\n");
-                // SAFETY: it sends this process a signal; the terminal is as it was.
+                // SAFETY: sends this process a signal; the terminal is already restored.
                 unsafe { libc::raise(libc::SIGINT) };
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            0x04 => break Err(io::Error::other("none was given")),
-            // Backspace, and Ctrl-U for the whole line.
+            0x04 => break Err(io::Error::other("no input")),
+            // Backspace; Ctrl-U for the whole line.
             0x08 | 0x7f => {
                 line.pop();
             }
@@ -47,41 +47,48 @@ pub fn read_hidden(prompt: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
-/// The terminal without echo, line editing and signals; as it was again when this is dropped, or
-/// when a signal ends the process meanwhile.
+/// The terminal without echo, line editing and signals. Restored on drop, or before a signal ends the
+/// process.
 #[cfg(unix)]
 struct Hidden {
-    // In this order: a signal that ends the process finds the terminal as it was.
-    _changed: Changed,
-    _deadly: Deadly,
+    // Dropped in this order, so that a signal in between finds the terminal restored.
+    _modes: ChangedModes,
+    _signals: RestoringSignals,
 }
 
-/// Signals that would have ended the process at once; they do again when this is dropped.
+/// Handlers for signals that end the process by default: they restore the terminal first. Removed on
+/// drop.
 #[cfg(unix)]
-struct Deadly(Vec<libc::c_int>);
+struct RestoringSignals(Vec<libc::c_int>);
 
 #[cfg(unix)]
 impl Hidden {
     fn new() -> io::Result<Self> {
-        // Without signals Ctrl-C can't end us and leave the terminal mute.
+        // Without signals Ctrl-C cannot end the process and leave the terminal without echo.
         let off = libc::ECHO | libc::ICANON | libc::ISIG;
         Ok(Self {
-            _changed: Changed::without(off, libc::TCSAFLUSH)?,
-            _deadly: Deadly::give_the_terminal_back_first(),
+            _modes: ChangedModes::set(
+                &Modes {
+                    local: off,
+                    input: 0,
+                },
+                libc::TCSAFLUSH,
+            )?,
+            _signals: RestoringSignals::install(),
         })
     }
 }
 
 #[cfg(unix)]
-impl Deadly {
-    fn give_the_terminal_back_first() -> Self {
-        let mut deadly = Vec::new();
+impl RestoringSignals {
+    fn install() -> Self {
+        let mut replaced = Vec::new();
         for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
-            // SAFETY: the handler calls only what signal-safety(7) allows. Who has a handler keeps it.
+            // SAFETY: the handler calls only what signal-safety(7) allows. An existing handler is kept.
             unsafe {
-                let handler: extern "C" fn(libc::c_int) = end;
+                let handler: extern "C" fn(libc::c_int) = restore_and_raise;
                 match libc::signal(signal, handler as libc::sighandler_t) {
-                    libc::SIG_DFL => deadly.push(signal),
+                    libc::SIG_DFL => replaced.push(signal),
                     libc::SIG_ERR => {}
                     other => {
                         libc::signal(signal, other);
@@ -89,12 +96,12 @@ impl Deadly {
                 }
             }
         }
-        Self(deadly)
+        Self(replaced)
     }
 }
 
 #[cfg(unix)]
-impl Drop for Deadly {
+impl Drop for RestoringSignals {
     fn drop(&mut self) {
         for signal in &self.0 {
             // SAFETY: the default action touches no memory of ours.
@@ -103,9 +110,9 @@ impl Drop for Deadly {
     }
 }
 
-/// Ends the process by a signal, and gives the terminal back before.
+/// Restores the terminal and ends the process by the signal.
 #[cfg(unix)]
-extern "C" fn end(signal: libc::c_int) {
+extern "C" fn restore_and_raise(signal: libc::c_int) {
     restore();
     // SAFETY: both are async-signal-safe. The signal is blocked until this returns.
     unsafe {
@@ -114,51 +121,59 @@ extern "C" fn end(signal: libc::c_int) {
     }
 }
 
-/// A terminal that was changed; as it was again when this is dropped.
+/// Modes to turn off.
+#[cfg(unix)]
+struct Modes {
+    local: libc::tcflag_t,
+    input: libc::tcflag_t,
+}
+
+/// Changed modes of the terminal, restored on drop.
 #[cfg(unix)]
 #[derive(Debug)]
-struct Changed;
+struct ChangedModes;
 
 #[cfg(unix)]
-mod before {
+mod saved {
     use std::cell::UnsafeCell;
     use std::mem::MaybeUninit;
     use std::sync::atomic::AtomicBool;
 
-    /// What the terminal was like, for whoever ends the process without a drop.
-    pub(super) struct Before {
+    /// The original modes, for exits without a drop.
+    pub(super) struct Saved {
         pub(super) is_known: AtomicBool,
         pub(super) value: UnsafeCell<MaybeUninit<libc::termios>>,
     }
 
     // SAFETY: the value is written only while `is_known` is false, and read only while it is true.
-    unsafe impl Sync for Before {}
+    unsafe impl Sync for Saved {}
 
-    pub(super) static BEFORE: Before = Before {
+    pub(super) static SAVED: Saved = Saved {
         is_known: AtomicBool::new(false),
         value: UnsafeCell::new(MaybeUninit::uninit()),
     };
 }
 
 #[cfg(unix)]
-impl Changed {
-    /// Turns local modes off. Only one change at a time.
-    fn without(modes: libc::tcflag_t, when: libc::c_int) -> io::Result<Self> {
+impl ChangedModes {
+    /// Turns modes off. Only one change at a time.
+    fn set(modes: &Modes, when: libc::c_int) -> io::Result<Self> {
         // SAFETY: an all-zero termios is a valid value of the type.
         let mut before: libc::termios = unsafe { std::mem::zeroed() };
         // SAFETY: the descriptor is standard input, and `before` outlives the call.
         if unsafe { libc::tcgetattr(libc::STDIN_FILENO, &raw mut before) } < 0 {
             return Err(io::Error::last_os_error());
         }
-        if before::BEFORE.is_known.load(Ordering::Acquire) {
+        if saved::SAVED.is_known.load(Ordering::Acquire) {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
-        // SAFETY: nobody reads it while it is not known; this is the only place that writes it.
-        unsafe { (*before::BEFORE.value.get()).write(before) };
-        before::BEFORE.is_known.store(true, Ordering::Release);
+        // SAFETY: it is not read while it is unknown, and only written here.
+        unsafe { (*saved::SAVED.value.get()).write(before) };
+        saved::SAVED.is_known.store(true, Ordering::Release);
         let changed = Self;
         let mut now = before;
-        now.c_lflag &= !modes;
+        now.c_lflag &= !modes.local;
+        now.c_iflag &= !modes.input;
         // SAFETY: as above.
         if unsafe { libc::tcsetattr(libc::STDIN_FILENO, when, &raw const now) } < 0 {
             return Err(io::Error::last_os_error());
@@ -168,26 +183,26 @@ impl Changed {
 }
 
 #[cfg(unix)]
-impl Drop for Changed {
+impl Drop for ChangedModes {
     fn drop(&mut self) {
         restore();
-        before::BEFORE.is_known.store(false, Ordering::Release);
+        saved::SAVED.is_known.store(false, Ordering::Release);
     }
 }
 
-/// Gives the terminal back as it was, if this program has changed it. Safe in a signal handler.
+/// Restores the terminal if this program has changed it. Safe in a signal handler.
 #[cfg(unix)]
 pub(super) fn restore() {
-    if before::BEFORE.is_known.load(Ordering::Acquire) {
-        // SAFETY: it is known, and so written; tcsetattr is async-signal-safe.
+    if saved::SAVED.is_known.load(Ordering::Acquire) {
+        // SAFETY: it is known and therefore written; tcsetattr is async-signal-safe.
         unsafe {
-            let before = (*before::BEFORE.value.get()).as_ptr();
+            let before = (*saved::SAVED.value.get()).as_ptr();
             libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, before);
         }
     }
 }
 
-/// Shows `prompt` and reads a line from the console without showing what is typed.
+/// Shows `prompt` and reads a line from the console without echo.
 ///
 /// # Errors
 /// No console, or no line.
@@ -199,24 +214,29 @@ pub fn read_hidden(prompt: &str) -> io::Result<String> {
     console::Term::stderr().read_secure_line()
 }
 
-/// The keyboard without echo and line editing, key by key; as it was again when this is dropped.
-/// Ctrl-C is still a signal.
+/// The terminal without echo, line editing and signals, so that every key, Ctrl-C included, can be
+/// read as it is typed. Ctrl-S and Ctrl-Q still stop and start the output. Restored on drop.
 #[derive(Debug)]
-pub struct Keys {
+pub struct Keyboard {
     #[cfg(unix)]
-    _changed: Changed,
+    _modes: ChangedModes,
 }
 
-impl Keys {
-    /// Takes the keyboard.
+impl Keyboard {
+    /// Changes the terminal.
     ///
     /// # Errors
-    /// Standard input is no terminal.
+    /// Standard input is not a terminal.
     pub fn take() -> io::Result<Self> {
         #[cfg(unix)]
         {
+            let off = Modes {
+                local: libc::ECHO | libc::ICANON | libc::ISIG | libc::IEXTEN,
+                // Enter is CR, as serial consoles expect it.
+                input: libc::ICRNL,
+            };
             Ok(Self {
-                _changed: Changed::without(libc::ECHO | libc::ICANON, libc::TCSANOW)?,
+                _modes: ChangedModes::set(&off, libc::TCSANOW)?,
             })
         }
         #[cfg(not(unix))]

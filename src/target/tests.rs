@@ -1,8 +1,8 @@
 use super::*;
 
 fn addresses(text: &str) -> Vec<SocketAddr> {
-    match Target::parse(text).unwrap().place {
-        Place::Addresses(addresses) => addresses,
+    match Target::parse(text).unwrap().kind {
+        TargetKind::Addresses(addresses) => addresses,
         other => panic!("{text}: {other:?}"),
     }
 }
@@ -31,15 +31,15 @@ fn names_with_and_without_a_port() {
         ("my_board", "my_board", None),
         ("similar:80", "similar", Some(80)),
     ] {
-        match Target::parse(text).unwrap().place {
-            Place::Name { host, port } => assert_eq!((host.as_str(), port), (name, number)),
+        match Target::parse(text).unwrap().kind {
+            TargetKind::Name { host, port } => assert_eq!((host.as_str(), port), (name, number)),
             other => panic!("{text}: {other:?}"),
         }
     }
 }
 
 #[test]
-fn what_people_call_a_board_is_a_target() {
+fn board_names_with_spaces_and_escapes() {
     for (text, name, number) in [
         ("Board in the kitchen", "Board in the kitchen", None),
         ("Board in the kitchen:80", "Board in the kitchen", Some(80)),
@@ -68,8 +68,8 @@ fn what_people_call_a_board_is_a_target() {
         (r"no\999escape\0", r"no\999escape\0", None),
         (r"no\255text", r"no\255text", None),
     ] {
-        match Target::parse(text).unwrap().place {
-            Place::Name { host, port } => assert_eq!((host.as_str(), port), (name, number)),
+        match Target::parse(text).unwrap().kind {
+            TargetKind::Name { host, port } => assert_eq!((host.as_str(), port), (name, number)),
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -79,24 +79,24 @@ fn what_people_call_a_board_is_a_target() {
 fn virtual_boards() {
     for text in ["sim", "sim:", "sim:esp32,workers=2", "sim,workers=2"] {
         assert!(
-            matches!(Target::parse(text).unwrap().place, Place::Virtual(_)),
+            matches!(Target::parse(text).unwrap().kind, TargetKind::Virtual(_)),
             "{text}"
         );
     }
 }
 
 #[test]
-fn what_is_no_target_is_named_and_mended() {
+fn invalid_targets_are_rejected_with_a_fix() {
     for (text, message, hint) in [
         ("", "empty", "HOST:PORT"),
-        (":3000", "host is empty", "127.0.0.1:3000"),
+        (":3000", "host is missing", "127.0.0.1:3000"),
         ("board:", "port after ':' is missing", "board:3000"),
         ("board:0", "port 0", "1 to 65535"),
-        ("board:70000", "'70000' is no port", "1 to 65535"),
-        ("board:+80", "'+80' is no port", "1 to 65535"),
-        ("board:http", "'http' is no port", "1 to 65535"),
-        (" board", "ends with a space", "write 'board'"),
-        ("the board ", "ends with a space", "write 'the board'"),
+        ("board:70000", "'70000' is not a valid port", "1 to 65535"),
+        ("board:+80", "'+80' is not a valid port", "1 to 65535"),
+        ("board:http", "'http' is not a valid port", "1 to 65535"),
+        (" board", "trailing space", "write 'board'"),
+        ("the board ", "trailing space", "write 'the board'"),
         ("10.0.0.1 80", "a space", "write 10.0.0.1:80"),
         ("fe80::1 now", "a space", "write [fe80::1]:3000"),
         ("a board:0", "port 0", "1 to 65535"),
@@ -106,12 +106,12 @@ fn what_is_no_target_is_named_and_mended() {
         ("board\u{1b}[2J", "control", "HOST"),
         ("fe80::1:3000", "with and without a port", "[fe80::1]:3000"),
         ("a:b:c", "more than one ':'", "brackets"),
-        ("[::1", "] is missing", "[IPV6]:PORT"),
-        ("[::1]80", "after the ]", "[IPV6]:PORT"),
+        ("[::1", "missing ]", "[IPV6]:PORT"),
+        ("[::1]80", "follow the ]", "[IPV6]:PORT"),
         ("[board]:80", "no IPv6 address", "[IPV6]:PORT"),
         ("[fe80::1%nosuch0]:80", "'nosuch0'", "zone"),
-        ("1.2.3.400", "no IPv4 address", "four numbers"),
-        ("1.2.3", "no IPv4 address", "four numbers"),
+        ("1.2.3.400", "not a valid IPv4 address", "four numbers"),
+        ("1.2.3", "not a valid IPv4 address", "four numbers"),
         ("http://board:80/x", "URL", "write board:80"),
         ("board/x", "'/'", "HOST"),
         ("user@board", "'@'", "HOST"),

@@ -3,10 +3,10 @@
 
 use embassy_net::tcp::TcpSocket;
 use embassy_time::{Duration, Timer, with_timeout};
-use tcpctl::pattern;
 use tcpctl::sim::pipe::Traffic;
 use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
+use tcpctl::units;
 use tcpctl_engine::engine;
 use tcpctl_engine::load::{Expectation, Extent, Load, ReplyRule};
 use tcpctl_engine::measurement::ErrorClass;
@@ -209,7 +209,7 @@ fn bench_counts_each_exchange_as_reply_or_error() {
     ];
     let spec = spec(&faults);
     let (board, mut network) = session::network(&spec, None).expect("threads");
-    let right = pattern::compile("^Hello World$").expect("a pattern");
+    let right = units::regex("--expect", "^Hello World$").expect("a pattern");
     let load = Load {
         expect: Expectation::Given(ReplyRule::Expect(right)),
         extent: Extent::Requests(30.try_into().expect("not zero")),

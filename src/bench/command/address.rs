@@ -8,7 +8,7 @@ use crate::cli::BenchArgs;
 use crate::connect::{self, Endpoint};
 use crate::failure::{Failure, Kind};
 use crate::net::{Dialer, Family};
-use crate::target::Place;
+use crate::target::TargetKind;
 
 /// The address of a name, or of several the one that answers first: by one connection. Where only
 /// the services are measured, one of those may answer for it.
@@ -36,10 +36,10 @@ pub(super) fn one_address(
             Endpoint::Virtual(_) => {}
         }
         if let Ok(mut address) = dial(plan, args, &endpoint) {
-            let asked = match &plan.target.place {
-                Place::Name { port, .. } => *port,
-                Place::Addresses(addresses) => addresses.first().map(SocketAddr::port),
-                Place::Virtual(_) => None,
+            let asked = match &plan.target.kind {
+                TargetKind::Name { port, .. } => *port,
+                TargetKind::Addresses(addresses) => addresses.first().map(SocketAddr::port),
+                TargetKind::Virtual(_) => None,
             };
             address.set_port(asked.unwrap_or(crate::target::DEFAULT_PORT));
             return Ok(address);

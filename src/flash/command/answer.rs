@@ -16,7 +16,7 @@ use crate::serial::port;
 
 /// A board that runs its program now, as its loader told of it.
 pub(super) struct Told {
-    pub(super) port: port::Chosen,
+    pub(super) port: port::SelectedPort,
     pub(super) chip: Chip,
     pub(super) mac: Option<String>,
 }

@@ -17,13 +17,13 @@ use crate::esp::chip;
 use crate::esp::image::chain;
 use crate::failure::{Failure, Kind};
 use crate::serial::port;
-use crate::serial::port::{Chosen, FIRST_BAUD};
+use crate::serial::port::{DEFAULT_BAUD, SelectedPort};
 
 /// How a board is spoken to.
 #[derive(Debug, Clone)]
 pub struct Wish {
     /// Where it is.
-    pub port: Chosen,
+    pub port: SelectedPort,
     /// How it gets into its loader.
     pub before: Before,
     /// Bits per second while writing.
@@ -45,7 +45,7 @@ impl Device {
     /// # Errors
     /// No board that answers, another chip than wished for, or one that is locked.
     pub fn connect(wish: &Wish) -> Result<Self, Failure> {
-        let port = port::open(&wish.port, FIRST_BAUD)?;
+        let port = port::open(&wish.port, DEFAULT_BAUD)?;
         let mut notes = Vec::new();
         let mut port = port;
         // Reading a line changes none; a pseudo-terminal and some adapters have no lines at all.
@@ -156,7 +156,7 @@ impl Device {
                 wish.port.usb.clone(),
                 ResetAfterOperation::NoResetNoStub,
                 ResetBeforeOperation::NoResetNoSync,
-                FIRST_BAUD,
+                DEFAULT_BAUD,
             );
             let flasher = Flasher::connect(again, true, true, false, Some(chip), None)
                 .and_then(|mut flasher| {
@@ -207,12 +207,12 @@ impl Device {
         let info = flasher
             .device_info()
             .map_err(|error| no_answer(&wish.port, None, &error))?;
-        let mut baud = FIRST_BAUD;
-        if wish.baud > FIRST_BAUD {
+        let mut baud = DEFAULT_BAUD;
+        if wish.baud > DEFAULT_BAUD {
             match faster(&mut flasher, wish.baud) {
                 Faster::Done => baud = wish.baud,
                 Faster::Refused(why) => notes.push(format!(
-                    "{} baud do not work here ({why}): {FIRST_BAUD} are used",
+                    "{} baud do not work here ({why}): {DEFAULT_BAUD} are used",
                     wish.baud
                 )),
                 Faster::Lost(why) if has_reset_lines => {
@@ -220,12 +220,12 @@ impl Device {
                     drop(flasher);
                     drop(way_out);
                     let slow = Wish {
-                        baud: FIRST_BAUD,
+                        baud: DEFAULT_BAUD,
                         ..wish.clone()
                     };
                     let mut device = Self::connect(&slow)?;
                     device.notes.push(format!(
-                        "{} baud do not work here ({why}): {FIRST_BAUD} are used",
+                        "{} baud do not work here ({why}): {DEFAULT_BAUD} are used",
                         wish.baud
                     ));
                     return Ok(device);
@@ -240,7 +240,7 @@ impl Device {
                         ),
                     )
                     .hint(format!(
-                        "nothing was written; {} with --baud {FIRST_BAUD}",
+                        "nothing was written; {} with --baud {DEFAULT_BAUD}",
                         chip::boot_steps(Some(info.chip))
                     )));
                 }
@@ -271,7 +271,7 @@ fn connection(port: Port, wish: &Wish, before: ResetBeforeOperation) -> Connecti
         // The library resets after each write; here that is a step of its own.
         ResetAfterOperation::NoResetNoStub,
         before,
-        FIRST_BAUD,
+        DEFAULT_BAUD,
     )
 }
 
@@ -294,13 +294,13 @@ fn faster(flasher: &mut Flasher, baud: u32) -> Faster {
     };
     // What we say may still be heard: ask it to come back.
     let back = Command::ChangeBaudrate {
-        new_baud: FIRST_BAUD,
+        new_baud: DEFAULT_BAUD,
         prior_baud: baud,
     };
     let _ = connection.write_command(back);
     thread::sleep(Duration::from_millis(50));
     let returned = connection
-        .set_baud(FIRST_BAUD)
+        .set_baud(DEFAULT_BAUD)
         .and_then(|()| connection.read_reg(READABLE));
     match returned {
         Ok(_) => Faster::Refused(chain(&error)),
@@ -309,7 +309,7 @@ fn faster(flasher: &mut Flasher, baud: u32) -> Faster {
 }
 
 /// Nobody who speaks the loaders' protocol.
-fn no_answer(port: &Chosen, chip: Option<Chip>, error: &espflash::Error) -> Failure {
+fn no_answer(port: &SelectedPort, chip: Option<Chip>, error: &espflash::Error) -> Failure {
     let name = port.name();
     if !Path::new(&port.path).exists() && cfg!(unix) {
         return Failure::new(Kind::Device, format!("{name}: the board was unplugged"));

@@ -5,7 +5,7 @@ use serialport::UsbPortInfo;
 
 use super::Wish;
 use crate::serial::port;
-use crate::serial::port::FIRST_BAUD;
+use crate::serial::port::DEFAULT_BAUD;
 
 /// The way out of the loader for a board that is not written to after all: it is reset when this is
 /// dropped, and so runs what it ran before.
@@ -43,13 +43,13 @@ impl WayOut {
         let Some(mut port) = self.port.take() else {
             return Ok(());
         };
-        port::let_go_of_boot(&mut port)?;
+        port::release_boot(&mut port)?;
         Connection::new(
             port,
             self.usb.clone(),
             ResetAfterOperation::HardReset,
             ResetBeforeOperation::NoReset,
-            FIRST_BAUD,
+            DEFAULT_BAUD,
         )
         .reset()
     }

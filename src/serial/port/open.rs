@@ -1,4 +1,4 @@
-//! Opening a port, and what to do about it where that fails.
+//! Opens a port, and explains failures.
 
 use std::io;
 use std::time::Duration;
@@ -6,58 +6,58 @@ use std::time::Duration;
 use espflash::connection::Port as Open;
 use serialport::SerialPort;
 
-use super::Chosen;
+use super::SelectedPort;
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
-/// How long a read waits, where nothing else was said.
+/// Default timeout of a read.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Opens a port at `baud` bits per second, for us alone. Opens at once or not at all.
+/// Opens a port exclusively at `baud` bits per second. Does not wait.
 ///
 /// # Errors
-/// It can't be opened, with what to do about it on this system.
-pub fn open(chosen: &Chosen, baud: u32) -> Result<Open, Failure> {
+/// The port does not open, with a hint for this system.
+pub fn open(chosen: &SelectedPort, baud: u32) -> Result<Open, Failure> {
     let name = chosen.name();
     let failed = |what: &str| Failure::new(Kind::Device, format!("{name}: {what}"));
     serialport::new(&chosen.path, baud)
         .timeout(READ_TIMEOUT)
         .open_native()
         .map_err(|error| {
-            let (reason, problem) = why(&chosen.path, &error);
+            let (reason, message) = classify(&chosen.path, &error);
             match reason {
-                Reason::Gone => failed("there is no such port any more")
-                    .hint("is the board plugged in? tcpctl discover lists the ports"),
+                Reason::Gone => failed("no such port")
+                    .hint("is the board connected? `tcpctl discover` lists the ports"),
                 #[cfg(unix)]
                 Reason::Forbidden => {
-                    failed("no permission to open it").hint(permission_hint(&chosen.path))
+                    failed("permission denied").hint(permission_hint(&chosen.path))
                 }
                 Reason::Busy => match holder(&chosen.path) {
-                    Some(holder) => failed(&format!("{holder} is using it"))
-                        .hint("end that program, and try again"),
-                    None => failed("another program is using it")
-                        .hint("end it (a serial monitor? ModemManager?), and try again"),
+                    Some(holder) => failed(&format!("port is in use by {holder}"))
+                        .hint("close that program and try again"),
+                    None => failed("port is in use by another program")
+                        .hint("close it (a serial monitor? ModemManager?) and try again"),
                 },
                 Reason::NoPort => {
-                    failed("it is no serial port").hint("give --port one, e.g. /dev/ttyUSB0")
+                    failed("not a serial port").hint("give --port one, e.g. /dev/ttyUSB0")
                 }
-                Reason::Other => failed(&problem),
+                Reason::Other => failed(&message),
             }
         })
 }
 
-/// Lets go of BOOT, before the board is reset by the port's other line: the system asserts both
-/// when a port is opened, and then the reset line alone does nothing on most boards.
+/// Releases the BOOT line before a reset. The system asserts both control lines when a port is opened,
+/// and then the reset line alone has no effect on most boards.
 ///
 /// # Errors
-/// The port has no such lines, or is gone.
-pub fn let_go_of_boot(port: &mut Open) -> serialport::Result<()> {
+/// The port has no control lines, or is gone.
+pub fn release_boot(port: &mut Open) -> serialport::Result<()> {
     port.write_data_terminal_ready(false)
 }
 
 enum Reason {
     Gone,
-    /// Where another system says so, the port is busy.
+    /// On Windows a busy port is reported this way.
     #[cfg(unix)]
     Forbidden,
     Busy,
@@ -65,9 +65,9 @@ enum Reason {
     Other,
 }
 
-/// Why a port does not open: the library's own words do not tell its reasons apart.
+/// Why a port does not open. The library's errors do not distinguish the reasons.
 #[cfg(unix)]
-fn why(path: &str, error: &serialport::Error) -> (Reason, String) {
+fn classify(path: &str, error: &serialport::Error) -> (Reason, String) {
     use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
     let opened = std::fs::OpenOptions::new()
@@ -85,7 +85,7 @@ fn why(path: &str, error: &serialport::Error) -> (Reason, String) {
         },
         Ok(file) => match file.metadata() {
             Ok(metadata) if !metadata.file_type().is_char_device() => Reason::NoPort,
-            // It opens for us: somebody has locked it, or it has no terminal's settings.
+            // A plain open works: the port is locked, or not a terminal.
             Ok(_) if error.kind() == serialport::ErrorKind::NoDevice => Reason::Busy,
             _ if error.to_string().contains("typewriter") => Reason::NoPort,
             _ if error.to_string().contains("ioctl") => Reason::NoPort,
@@ -96,7 +96,7 @@ fn why(path: &str, error: &serialport::Error) -> (Reason, String) {
 }
 
 #[cfg(not(unix))]
-fn why(_path: &str, error: &serialport::Error) -> (Reason, String) {
+fn classify(_path: &str, error: &serialport::Error) -> (Reason, String) {
     let reason = match error.kind() {
         serialport::ErrorKind::Io(io::ErrorKind::PermissionDenied) => Reason::Busy,
         serialport::ErrorKind::NoDevice => Reason::Gone,
@@ -106,7 +106,7 @@ fn why(_path: &str, error: &serialport::Error) -> (Reason, String) {
     (reason, sanitize::one_line(&error.to_string()))
 }
 
-/// Who may open it, and how to become one of those.
+/// How to get the permission to open a port.
 #[cfg(unix)]
 fn permission_hint(path: &str) -> String {
     use std::os::unix::fs::MetadataExt;
@@ -116,16 +116,16 @@ fn permission_hint(path: &str) -> String {
         group_name(&groups, metadata.gid())
     });
     match group {
-        Some(group) if group != "root" => format!(
-            "join its group: sudo usermod -aG {group} $USER, then log in again"
-        ),
-        _ => "allow it with a udev rule: echo 'SUBSYSTEM==\"tty\", MODE=\"0660\", GROUP=\"dialout\"' \
-              | sudo tee /etc/udev/rules.d/99-boards.rules, then plug it in again"
+        Some(group) if group != "root" => {
+            format!("join the group {group}: sudo usermod -aG {group} $USER, then log in again")
+        }
+        _ => "add a udev rule: echo 'SUBSYSTEM==\"tty\", MODE=\"0660\", GROUP=\"dialout\"' \
+              | sudo tee /etc/udev/rules.d/99-boards.rules, then reconnect the board"
             .to_owned(),
     }
 }
 
-/// The name of a group, as `/etc/group` has it.
+/// The name of a group in `/etc/group`.
 #[cfg(unix)]
 pub(crate) fn group_name(groups: &str, gid: u32) -> Option<String> {
     groups.lines().find_map(|line| {
@@ -136,8 +136,8 @@ pub(crate) fn group_name(groups: &str, gid: u32) -> Option<String> {
     })
 }
 
-/// Another process that has the port open, by its name and number, where Linux lets us see it: of
-/// several the one that has locked it.
+/// Name and PID of another process that has the port open, if it is visible; preferably the one that has
+/// locked it.
 #[cfg(target_os = "linux")]
 pub fn holder(path: &str) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
@@ -146,7 +146,7 @@ pub fn holder(path: &str) -> Option<String> {
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
     let locked = lock_owner(&locks, port.ino());
     let own = std::process::id();
-    let has_it = |pid: u32| {
+    let has_port = |pid: u32| {
         let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
         let open = descriptors.flatten().any(|descriptor| {
             std::fs::metadata(descriptor.path())
@@ -157,20 +157,20 @@ pub fn holder(path: &str) -> Option<String> {
     let pids = std::fs::read_dir("/proc").ok()?.flatten();
     let pid = locked
         .filter(|pid| *pid != own)
-        .and_then(has_it)
+        .and_then(has_port)
         .or_else(|| {
             pids.filter_map(|process| process.file_name().to_str()?.parse().ok())
                 .filter(|pid| *pid != own)
-                .find_map(has_it)
+                .find_map(has_port)
         })?;
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     Some(format!(
-        "{} (process {pid})",
+        "{} (PID {pid})",
         sanitize::one_line(name.trim_end())
     ))
 }
 
-/// Who has locked the file of this number, as `/proc/locks` has it:
+/// The process that has locked the file with this inode in `/proc/locks`:
 /// `1: FLOCK  ADVISORY  WRITE 708 00:13:4 0 EOF`.
 #[cfg(target_os = "linux")]
 pub(crate) fn lock_owner(locks: &str, inode: u64) -> Option<u32> {
@@ -181,7 +181,7 @@ pub(crate) fn lock_owner(locks: &str, inode: u64) -> Option<u32> {
     })
 }
 
-/// Another process that has the port open: this system does not tell.
+/// Another process that has the port open: unknown on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn holder(_path: &str) -> Option<String> {
     None

@@ -18,7 +18,7 @@ fn board(path: &str, serial: &str) -> Port {
 }
 
 #[test]
-fn the_one_board_is_chosen_among_other_ports() {
+fn only_board_is_selected_among_other_ports() {
     let plain = Port {
         path: "/dev/ttyS0".to_owned(),
         usb: None,
@@ -32,7 +32,7 @@ fn the_one_board_is_chosen_among_other_ports() {
     );
     let none = only(Vec::new()).unwrap_err();
     assert_eq!(none.kind, Kind::Device);
-    assert!(none.hint.unwrap_or_default().contains("plug it in"));
+    assert!(none.hint.unwrap_or_default().contains("data cable"));
 }
 
 #[test]
@@ -62,15 +62,15 @@ fn several_boards_are_listed_with_their_macs() {
         assert_eq!(named(given, &ports).unwrap().path, path, "{given}");
     }
     let missing = format!("{:?}", named("/dev/ttyACM7", &ports).unwrap_err());
-    assert!(missing.contains("there are: /dev/ttyACM0"), "{missing}");
+    assert!(missing.contains("serial ports: /dev/ttyACM0"), "{missing}");
 }
 
 #[test]
-fn a_board_is_found_again_under_another_name_but_no_other_in_its_place() {
+fn replugged_board_is_found_under_another_name() {
     let first = board("/dev/ttyUSB0", "0001");
-    let chosen = Chosen::of(first.clone(), None);
+    let selected = SelectedPort::of(first.clone(), None);
     let path = |listed: &[Port]| {
-        let found = chosen.found_again(listed.to_vec());
+        let found = selected.find_among(listed.to_vec());
         found.map(|port| port.path)
     };
     let second = board("/dev/ttyUSB1", "0001");
@@ -84,42 +84,42 @@ fn a_board_is_found_again_under_another_name_but_no_other_in_its_place() {
 }
 
 #[test]
-fn a_board_is_found_on_the_cable_by_what_it_calls_itself_on_the_network() {
+fn board_is_selected_by_its_network_name() {
     let ports = [
         board("/dev/ttyACM0", "84:F7:03:1A:0B:3C"),
         board("/dev/ttyACM1", "84:F7:03:1A:0B:3D"),
     ];
     let macs = |macs: &[&str]| macs.iter().map(|&mac| mac.to_owned()).collect::<Vec<_>>();
     let second = macs(&["84:f7:03:1a:0b:3d"]);
-    let chosen = called("Desk left", &second, &ports).unwrap().unwrap();
-    assert_eq!(chosen.path, "/dev/ttyACM1");
-    assert_eq!(chosen.given.as_deref(), Some("84:f7:03:1a:0b:3d"));
+    let selected = with_mac("Desk left", &second, &ports).unwrap().unwrap();
+    assert_eq!(selected.path, "/dev/ttyACM1");
+    assert_eq!(selected.given.as_deref(), Some("84:f7:03:1a:0b:3d"));
     let elsewhere = macs(&["84:f7:03:1a:0b:3e"]);
-    let failure = called("Desk left", &elsewhere, &ports)
+    let failure = with_mac("Desk left", &elsewhere, &ports)
         .unwrap()
         .unwrap_err();
     for part in ["'Desk left' (84:f7:03:1a:0b:3e)", "/dev/ttyACM1"] {
         assert!(format!("{failure:?}").contains(part), "{failure:?}");
     }
     let both = macs(&["84:f7:03:1a:0b:3c", "84:f7:03:1a:0b:3d"]);
-    let failure = called("Desk left", &both, &ports).unwrap().unwrap_err();
-    assert!(failure.message.contains("is 2 ports"), "{failure}");
-    assert!(called("Desk left", &[], &ports).is_none());
+    let failure = with_mac("Desk left", &both, &ports).unwrap().unwrap_err();
+    assert!(failure.message.contains("matches 2 ports"), "{failure}");
+    assert!(with_mac("Desk left", &[], &ports).is_none());
 }
 
 #[cfg(unix)]
 #[test]
-fn what_is_no_port_is_said_to_be_none() {
+fn other_files_are_not_serial_ports() {
     for path in ["/dev/null", "/etc/passwd", "/tmp"] {
-        let chosen = named(path, &[]).unwrap();
-        let failure = open(&chosen, FIRST_BAUD).unwrap_err();
-        assert!(failure.message.contains("is no serial port"), "{failure}");
+        let selected = named(path, &[]).unwrap();
+        let failure = open(&selected, DEFAULT_BAUD).unwrap_err();
+        assert!(failure.message.contains("not a serial port"), "{failure}");
     }
 }
 
 #[cfg(unix)]
 #[test]
-fn a_group_is_found_by_its_number() {
+fn group_is_found_by_its_number() {
     let groups = "root:x:0:\ndialout:x:20:me\n";
     assert_eq!(group_name(groups, 20).as_deref(), Some("dialout"));
     assert_eq!(group_name(groups, 21), None);
@@ -127,7 +127,7 @@ fn a_group_is_found_by_its_number() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_lock_is_found_by_the_file_s_number() {
+fn lock_is_found_by_inode() {
     let locks = "1: POSIX  ADVISORY  WRITE 3568 00:18:2 0 0\n\
                  2: FLOCK  ADVISORY  WRITE 708 00:13:14 0 EOF\n";
     assert_eq!(lock_owner(locks, 14), Some(708));
@@ -137,7 +137,7 @@ fn a_lock_is_found_by_the_file_s_number() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn whoever_has_a_port_is_named() {
+fn process_that_has_a_port_is_named() {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();

@@ -174,7 +174,10 @@ fn settings_that_can_t_be_are_refused_before_the_port_is_opened() {
         (&["--mode", "sta", "--ssid", "home"], "--password-stdin"),
         (&["--chip", "esp8266", "--mode", "ap"], "esp32c3"),
         (&["--mode", "ap", "--baud", "fast"], "e.g. 115200"),
-        (&["--mode", "ap", "--baud", "57600"], "begin at 115200"),
+        (
+            &["--mode", "ap", "--baud", "57600"],
+            "at which loaders start",
+        ),
         (&["--mode", "ap", "--baud", "9000000"], "300 to 8000000"),
         (
             &["--mode", "ap", "--before", "no-reset-no-sync"],
