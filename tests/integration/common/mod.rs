@@ -136,6 +136,13 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// Whether standard error has one error, with or without hints, and nothing else.
+    pub(crate) fn has_one_error(&self) -> bool {
+        let mut lines = self.stderr.lines();
+        lines.next().is_some_and(|line| line.starts_with("error: "))
+            && lines.all(|line| line.starts_with("hint: "))
+    }
+
     /// The JSON objects on standard output, each checked against its schema.
     pub(crate) fn objects(&self) -> Vec<serde_json::Value> {
         let text = std::str::from_utf8(&self.stdout).unwrap();

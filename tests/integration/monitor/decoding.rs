@@ -1,4 +1,4 @@
-//! Addresses of a program that a real compiler has made, with debug information.
+//! Addresses of a compiled program with debug information.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -90,7 +90,7 @@ fn address_of(elf: &Path, function: &str) -> u64 {
 }
 
 #[test]
-fn a_backtrace_becomes_functions_and_lines_the_inlined_ones_too() {
+fn backtrace_is_decoded_with_inlined_functions() {
     let Some(elf) = program("lines") else {
         return;
     };
@@ -107,7 +107,7 @@ fn a_backtrace_becomes_functions_and_lines_the_inlined_ones_too() {
     let path = line.path.to_str().unwrap().to_owned();
     let elf_path = elf.to_str().unwrap();
     let wait = ["--elf", elf_path, "--until", "^ready", "--timeout", "20s"];
-    let arguments = [&["monitor", "--port", &path][..], &wait].concat();
+    let arguments = [&["monitor", "-v", "--port", &path][..], &wait].concat();
     line.write(panic.as_bytes());
     let ended = run(arguments.clone());
     let text = String::from_utf8(ended.stdout).unwrap();
@@ -151,7 +151,7 @@ fn a_backtrace_becomes_functions_and_lines_the_inlined_ones_too() {
 /// Both ends together: what a chip makes of its stack is one line, and each of its addresses is
 /// explained, the innermost first, those of no call among them left out.
 #[test]
-fn the_addresses_of_a_chip_s_one_line_are_explained_in_its_order() {
+fn backtrace_of_a_chip_is_decoded_in_order() {
     let Some(elf) = program("chip") else {
         return;
     };
@@ -182,7 +182,7 @@ fn the_addresses_of_a_chip_s_one_line_are_explained_in_its_order() {
     let path = line.path.to_str().unwrap().to_owned();
     let elf_path = elf.to_str().unwrap();
     let wait = ["--elf", elf_path, "--until", "^ready", "--timeout", "20s"];
-    let arguments = [&["monitor", "--port", &path][..], &wait].concat();
+    let arguments = [&["monitor", "-v", "--port", &path][..], &wait].concat();
     line.write(said.as_bytes());
     let ended = run(arguments.clone());
     let text = String::from_utf8(ended.stdout).unwrap();

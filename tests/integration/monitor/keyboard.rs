@@ -14,7 +14,7 @@ use crate::processes::{Need, skipped};
 const STARTED: &str = "invalid header: 0xffffffff";
 
 #[test]
-fn opening_the_port_resets_no_board_and_ctrl_r_does() {
+fn only_ctrl_t_ctrl_r_resets_the_board() {
     if skipped(&[Need::Program("cc")]) {
         return;
     }
@@ -26,7 +26,7 @@ fn opening_the_port_resets_no_board_and_ctrl_r_does() {
         let mut command = tcpctl(["monitor", "--port", board.port()]);
         board.wire(&mut command);
         let (mut terminal, child) = Terminal::start(command);
-        terminal.wait_for("Ctrl-R resets the board, Ctrl-C ends");
+        terminal.wait_for("Ctrl-T Ctrl-R resets the board");
         terminal.wait_for(STARTED);
         // The system raises both when a port is opened; we change neither.
         let both = Lines {
@@ -35,7 +35,7 @@ fn opening_the_port_resets_no_board_and_ctrl_r_does() {
         };
         assert_eq!(board.state().lines, [both], "{wiring:?}");
         assert!(board.state().starts.is_empty(), "{wiring:?}");
-        terminal.type_hidden("\x12");
+        terminal.type_hidden("\x14\x12");
         terminal.wait_for(": reset");
         while board.state().starts.is_empty() {
             std::thread::yield_now();
@@ -53,22 +53,22 @@ fn opening_the_port_resets_no_board_and_ctrl_r_does() {
 }
 
 #[test]
-fn a_board_that_can_t_be_reset_is_said_to_be_one() {
+fn missing_control_lines_are_named() {
     let line = Line::open();
     let (mut terminal, child) = Terminal::start(tcpctl(["monitor", "--port", path(&line)]));
-    terminal.type_hidden("\x12");
-    terminal.wait_for("can't be reset from here (its port has no reset lines)");
-    assert!(terminal.wait_for("press RESET").contains("press RESET"));
+    terminal.type_hidden("\x14\x12");
+    terminal.wait_for("cannot reset the board (the port has no control lines)");
+    terminal.wait_for("press its reset button");
     signal(&child, Signal::INT);
     assert_eq!(terminal.finish(child).0, 0);
 }
 
 #[test]
-fn the_keyboard_is_given_back() {
+fn keyboard_is_restored() {
     let line = Line::open();
     let (mut terminal, child) = Terminal::start(tcpctl(["monitor", "--port", path(&line)]));
-    terminal.wait_for("Ctrl-C ends");
-    signal(&child, Signal::INT);
+    terminal.wait_for("Ctrl-] ends");
+    terminal.type_hidden("\x1d");
     let pty = terminal.as_fd().try_clone_to_owned().unwrap();
     assert_eq!(terminal.finish(child).0, 0);
     let modes = rustix::termios::tcgetattr(&pty).unwrap().local_modes;
@@ -78,7 +78,7 @@ fn the_keyboard_is_given_back() {
 }
 
 #[test]
-fn raw_is_still_harmless_on_a_terminal() {
+fn raw_output_is_safe_for_a_terminal() {
     let mut line = Line::open();
     line.write(b"\x1b[2Jevil\x07\xff\xc2\x9b31m\r\nready\r\n");
     let wait = ["--raw", "--until", "ready", "--timeout", "20s"];
@@ -89,6 +89,62 @@ fn raw_is_still_harmless_on_a_terminal() {
     assert!(seen.contains(r"\x1b[2Jevil\x07"), "{seen}");
     let harmless = |c: char| !c.is_control() || matches!(c, '\r' | '\n');
     assert!(seen.chars().all(harmless), "{seen:?}");
+}
+
+#[test]
+fn keys_go_to_the_board() {
+    let mut line = Line::open();
+    let (mut terminal, child) = Terminal::start(tcpctl(["monitor", "--port", path(&line)]));
+    terminal.wait_for("Ctrl-] ends");
+    line.write(b">>> ");
+    terminal.wait_for(">>> ");
+    terminal.type_hidden("1+1\r\x03");
+    let mut received = Vec::new();
+    while received.len() < 5 {
+        received.extend(line.read());
+    }
+    assert_eq!(received, b"1+1\r\x03");
+    line.write(b"1+1\r\n2\r\n");
+    terminal.wait_for("\r\n");
+    terminal.type_hidden("\x1d");
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.contains(">>> 1+1\r\n"), "{seen:?}");
+}
+
+#[test]
+fn no_input_leaves_the_keyboard_alone() {
+    let mut line = Line::open();
+    let arguments = [
+        "monitor",
+        "--no-input",
+        "--until",
+        "ready",
+        "--port",
+        path(&line),
+    ];
+    let (mut terminal, child) = Terminal::start(tcpctl(arguments));
+    terminal.type_text("x\n");
+    line.write(b"ready\r\n");
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    assert!(!seen.contains("Ctrl-]"), "{seen}");
+}
+
+#[test]
+fn board_colors_are_shown_on_a_terminal() {
+    let mut line = Line::open();
+    line.write(b"\x1b[0;32mI (31) boot: ok\x1b[0m\r\n\x1b[2Jready\r\n");
+    let wait = ["--until", "ready", "--timeout", "20s"];
+    let arguments = [&["monitor", "--port", path(&line)][..], &wait].concat();
+    let (terminal, child) = Terminal::start(tcpctl(arguments));
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    assert!(
+        seen.contains("\x1b[0;32mI (31) boot: ok\x1b[0m"),
+        "{seen:?}"
+    );
+    assert!(seen.contains(r"\x1b[2Jready"), "{seen:?}");
 }
 
 fn path(line: &Line) -> &str {

@@ -24,7 +24,7 @@ fn port(line: &Line) -> String {
 }
 
 #[test]
-fn each_line_of_the_contract_is_an_event() {
+fn firmware_lines_are_events() {
     let mut line = Line::open();
     line.write(BOOT);
     let ended = run([
@@ -61,7 +61,7 @@ fn each_line_of_the_contract_is_an_event() {
 }
 
 #[test]
-fn a_person_sees_the_time_and_no_control_characters() {
+fn lines_have_times_and_no_control_characters() {
     let mut line = Line::open();
     line.write(BOOT);
     let ended = run([
@@ -80,7 +80,7 @@ fn a_person_sees_the_time_and_no_control_characters() {
 }
 
 #[test]
-fn raw_is_byte_for_byte() {
+fn raw_output_is_byte_for_byte() {
     let mut line = Line::open();
     line.write(BOOT);
     let ended = run([
@@ -98,7 +98,7 @@ fn raw_is_byte_for_byte() {
 }
 
 #[test]
-fn a_line_that_does_not_come_is_no_success() {
+fn unmet_until_is_a_failure() {
     let mut line = Line::open();
     let wait = ["--until", "ready", "--timeout", "300ms"];
     let path = port(&line);
@@ -116,7 +116,7 @@ fn a_line_that_does_not_come_is_no_success() {
 }
 
 #[test]
-fn a_board_that_was_unplugged_is_waited_for() {
+fn unplugged_board_is_waited_for() {
     let link = std::env::temp_dir().join(format!("tcpctl-monitor-{}", std::process::id()));
     let _ = std::fs::remove_file(&link);
     let mut first = Line::open();
@@ -151,8 +151,8 @@ fn a_board_that_was_unplugged_is_waited_for() {
 }
 
 #[test]
-fn a_panic_s_addresses_become_functions_and_lines() {
-    // An address in memory and one beyond the function are not explained.
+fn panic_addresses_are_decoded() {
+    // Data, an address beyond the function and the ROM's lines are not decoded.
     let mut line = Line::open();
     let elf = std::env::temp_dir().join(format!("tcpctl-monitor-{}.elf", std::process::id()));
     std::fs::write(
@@ -160,7 +160,10 @@ fn a_panic_s_addresses_become_functions_and_lines() {
         crate::common::firmware::with_a_function("greeter::serve", 0x4201_0100),
     )
     .unwrap();
-    line.write(b"Backtrace: 0x42010104 0x3fc80000 0x42ffffff\r\nend\r\n");
+    line.write(
+        b"load:0x42010104,len:4\r\nentry 0x42010104\r\n\
+          Backtrace: 0x42010104 0x3fc80000 0x42010110 0x42ffffff\r\nend\r\n",
+    );
     let elf_path = elf.to_str().unwrap();
     let path = port(&line);
     let wait = ["--until", "end", "--timeout", "20s", "--elf", elf_path];
@@ -175,7 +178,7 @@ fn a_panic_s_addresses_become_functions_and_lines() {
 }
 
 #[test]
-fn a_signal_ends_it_with_the_code_of_what_was_asked_for() {
+fn signals_end_it_with_their_exit_code() {
     for (arguments, signals) in [
         (&[][..], [(Signal::INT, 0), (Signal::TERM, 0)]),
         (
@@ -198,7 +201,7 @@ fn a_signal_ends_it_with_the_code_of_what_was_asked_for() {
             signal(&child, sent);
             let rest: Vec<_> = lines.map_while(Result::ok).collect();
             assert_eq!(finish(child).code, code, "{arguments:?} {sent:?}");
-            // What came is shown, whole line or not.
+            // An unfinished line is shown.
             assert!(
                 rest.concat().ends_with("and has no end of line"),
                 "{rest:?}"
@@ -208,7 +211,7 @@ fn a_signal_ends_it_with_the_code_of_what_was_asked_for() {
 }
 
 #[test]
-fn the_rate_is_the_one_that_was_asked_for() {
+fn baud_rate_is_set() {
     for (arguments, rate) in [(&[][..], 115_200), (&["--baud", "74880"], 74_880)] {
         let mut line = Line::open();
         line.write(b"ready\r\n");
@@ -229,7 +232,7 @@ fn the_rate_is_the_one_that_was_asked_for() {
 }
 
 #[test]
-fn a_failure_is_told_to_programs_too() {
+fn failures_are_objects() {
     let line = Line::open();
     let path = port(&line);
     let wait = ["--until", "x", "--timeout", "100ms", "--json"];
@@ -245,7 +248,7 @@ fn a_failure_is_told_to_programs_too() {
 }
 
 #[test]
-fn a_closed_pipe_ends_it_quietly() {
+fn closed_pipe_ends_quietly() {
     let mut line = Line::open();
     let mut child = tcpctl(["monitor", "--port", &port(&line)])
         .stdout(Stdio::piped())
@@ -258,10 +261,9 @@ fn a_closed_pipe_ends_it_quietly() {
     assert_eq!(ended.stderr, "");
 }
 
-/// A board that floods a terminal which was stopped: the port is read no further, and nothing that
-/// was read is lost.
+/// If the output is blocked, the port is not read any further, and nothing that was read is lost.
 #[test]
-fn what_nobody_reads_does_not_pile_up() {
+fn unread_output_is_bounded() {
     const FLOOD: usize = 32 << 20;
     let mut line = Line::open();
     let mut child = tcpctl(["monitor", "--raw", "--port", &port(&line)])
@@ -270,10 +272,13 @@ fn what_nobody_reads_does_not_pile_up() {
     let mut output = child.stdout.take().unwrap();
     let text = b"0123456789abcdefghijklmnopqrstuvwxyz\r\n".repeat(200);
     let mut written = 0;
-    // Until the line has taken nothing for two seconds.
+    // Until the line has accepted nothing for two seconds.
     while let Some(count) = line.write_some(&text[written % text.len()..], 2) {
         written += count;
-        assert!(written < FLOOD, "all of it was taken, and nobody reads it");
+        assert!(
+            written < FLOOD,
+            "everything was read although the output is blocked"
+        );
     }
     assert!(written > 0);
     let mut came = vec![0; written];
@@ -285,7 +290,7 @@ fn what_nobody_reads_does_not_pile_up() {
 }
 
 #[test]
-fn a_board_that_prints_without_a_pause_does_not_put_off_the_end() {
+fn flood_does_not_delay_the_timeout() {
     let mut line = Line::open();
     let path = port(&line);
     let wait = ["--until", "never", "--timeout", "300ms"];
@@ -301,11 +306,11 @@ fn a_board_that_prints_without_a_pause_does_not_put_off_the_end() {
 }
 
 #[test]
-fn what_can_t_be_is_refused() {
+fn invalid_arguments_are_rejected() {
     for (arguments, words) in [
         (
             &["--until", "("][..],
-            "--until '(' is no regular expression",
+            "--until '(' is not a valid regular expression",
         ),
         (&["--timeout", "5"], "5s or 5ms"),
         (&["--elf", "/nowhere"], "--elf /nowhere"),
@@ -319,7 +324,7 @@ fn what_can_t_be_is_refused() {
 }
 
 #[test]
-fn each_schema_is_printed_as_it_is_published() {
+fn schemas_are_printed_as_published() {
     for name in [
         "bench", "discover", "error", "flash", "monitor", "send", "sim", "status",
     ] {
@@ -331,4 +336,41 @@ fn each_schema_is_printed_as_it_is_published() {
             crate::common::schema::document(&format!("tcpctl.{name}/1"))
         );
     }
+}
+
+#[test]
+fn unfinished_lines_are_shown_and_matched() {
+    let mut line = Line::open();
+    line.write(b"booting\n\r>>> ");
+    let path = port(&line);
+    let wait = ["--until", "^>>> $", "--timeout", "20s"];
+    let arguments = [&["monitor", "--port", &path][..], &wait].concat();
+    let ended = run(arguments.clone());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let text = String::from_utf8(ended.stdout).unwrap();
+    assert!(text.contains("Z booting\n"), "{text:?}");
+    assert!(text.ends_with("Z >>> "), "{text:?}");
+
+    line.write(b">>> ");
+    let ended = run([&arguments[..], &["--json"]].concat());
+    let objects = ended.objects();
+    assert_eq!(objects[0]["text"], ">>> ", "{objects:?}");
+    assert_eq!(objects[0]["partial"], true, "{objects:?}");
+}
+
+#[test]
+fn colors_are_removed_in_a_pipe() {
+    let mut line = Line::open();
+    let colored = b"\x1b[0;32mI (31) boot: ok\x1b[0m\r\n";
+    line.write(colored);
+    let path = port(&line);
+    let wait = ["--until", "^I \\(31", "--timeout", "20s"];
+    let arguments = [&["monitor", "--port", &path][..], &wait].concat();
+    let ended = run(arguments.clone());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let text = String::from_utf8(ended.stdout).unwrap();
+    assert!(text.ends_with("Z I (31) boot: ok\n"), "{text:?}");
+    line.write(colored);
+    let ended = run([&arguments[..], &["--json"]].concat());
+    assert_eq!(ended.objects()[0]["text"], "I (31) boot: ok");
 }

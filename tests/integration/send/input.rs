@@ -1,4 +1,4 @@
-//! What is sent: the bytes that were given, and no others.
+//! The bytes that are sent.
 
 use std::io::{Read, Write};
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use std::thread;
 use crate::common::{Server, finish, noise, read_all, run, run_with_input, tcpctl};
 
 #[test]
-fn each_source_sends_its_bytes() {
+fn every_source_sends_its_bytes() {
     let (server, received) = Server::recorder();
     let target = server.target();
     let file = std::env::temp_dir().join(format!("tcpctl-send-{}", std::process::id()));
@@ -37,7 +37,7 @@ fn each_source_sends_its_bytes() {
 }
 
 #[test]
-fn the_target_comes_from_the_environment_then_from_the_config_file() {
+fn environment_overrides_the_configured_target() {
     let server = Server::greeter(b"Hello World");
     let file = std::env::temp_dir().join(format!("tcpctl-config-{}.toml", std::process::id()));
     std::fs::write(&file, format!("target = \"{}\"\n", server.address)).unwrap();
@@ -59,7 +59,7 @@ fn the_target_comes_from_the_environment_then_from_the_config_file() {
 }
 
 #[test]
-fn a_hundred_megabytes_come_back_from_an_echo_as_they_were() {
+fn echo_returns_100_megabytes_unchanged() {
     const PIECES: u64 = 100;
     let server = Server::echo();
     let arguments = ["send", &server.target(), "--half-close", "--until-close"];
@@ -81,7 +81,7 @@ fn a_hundred_megabytes_come_back_from_an_echo_as_they_were() {
 }
 
 #[test]
-fn a_reply_comes_while_input_is_still_open() {
+fn reply_is_printed_while_input_is_open() {
     let server = Server::echo();
     let mut child = tcpctl(["send", &server.target(), "--expect", "third"])
         .stdin(Stdio::piped())
@@ -102,7 +102,7 @@ fn a_reply_comes_while_input_is_still_open() {
 }
 
 #[test]
-fn the_server_s_close_ends_it_while_input_is_still_open() {
+fn close_ends_it_when_the_input_has_ended() {
     let server = Server::greeter(b"Hello World");
     let mut child = tcpctl(["send", &server.target()])
         .stdin(Stdio::piped())
@@ -110,17 +110,124 @@ fn the_server_s_close_ends_it_while_input_is_still_open() {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"hi\n").unwrap();
-    let ended = finish(child);
-    assert_eq!(
-        (ended.code, &ended.stdout[..]),
-        (0, &b"Hello World"[..]),
-        "{ended:?}"
-    );
+    let mut reply = [0; 11];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut reply)
+        .unwrap();
+    assert_eq!(&reply, b"Hello World");
+    assert!(child.try_wait().unwrap().is_none());
     drop(stdin);
+    assert_eq!(finish(child).code, 0);
+}
+
+/// A FIFO with `name` in a folder of its own.
+#[cfg(unix)]
+fn fifo(name: &str) -> String {
+    let path = std::env::temp_dir().join(format!("tcpctl-{name}-{}", std::process::id()));
+    let path = path.to_str().unwrap().to_owned();
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    path
+}
+
+#[cfg(unix)]
+#[test]
+fn fifo_is_opened_once() {
+    let (server, received) = Server::recorder();
+    let target = server.target();
+    let path = fifo("once");
+    let arguments = ["send", &target, "--file", &path, "--half-close"];
+    let child = tcpctl(arguments).spawn().unwrap();
+    std::fs::write(&path, b"from the FIFO").unwrap();
+    assert_eq!(finish(child).code, 0);
+    assert_eq!(received.recv().unwrap(), b"from the FIFO");
+
+    let repeat = ["--count", "2", "--interval", "0"];
+    let child = tcpctl(arguments.into_iter().chain(repeat)).spawn().unwrap();
+    std::fs::write(&path, b"twice").unwrap();
+    assert_eq!(finish(child).code, 0);
+    assert_eq!(received.recv().unwrap(), b"twice");
+    assert_eq!(received.recv().unwrap(), b"twice");
+    std::fs::remove_file(path).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn signal_ends_every_wait_for_input() {
+    use crate::common::signal;
+    use rustix::process::Signal;
+
+    let server = Server::staying(b"");
+    let target = server.target();
+    let path = fifo("signal");
+    let cases: [&[&str]; 4] = [
+        &["send", &target, "--file", &path],
+        &["send", &target, "--file", &path, "--count", "2"],
+        &["send", &target, "--count", "2"],
+        &["send", "--targets", &path, "-m", "hi"],
+    ];
+    for arguments in cases {
+        for (sent, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+            let mut child = tcpctl(arguments.iter().copied())
+                .stdin(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let stdin = child.stdin.take();
+            wait_for_signal_handler(&child);
+            let start = std::time::Instant::now();
+            signal(&child, sent);
+            assert_eq!(finish(child).code, code, "{arguments:?}");
+            assert!(start.elapsed().as_secs() < 5, "{arguments:?}");
+            drop(stdin);
+        }
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+/// Waits until a process handles SIGINT.
+#[cfg(unix)]
+fn wait_for_signal_handler(child: &std::process::Child) {
+    let path = format!("/proc/{}/status", child.id());
+    loop {
+        let status = std::fs::read_to_string(&path).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        if u64::from_str_radix(mask.unwrap().trim(), 16).unwrap() & 2 != 0 {
+            return;
+        }
+        thread::yield_now();
+    }
 }
 
 #[test]
-fn a_greeting_does_not_keep_the_message_from_being_sent() {
+fn port_as_the_message_gets_a_note() {
+    let server = Server::greeter(b"ok");
+    let target = server.target();
+    let ended = run(["send", "localhost", "1", "--connect-timeout", "1s"]);
+    assert!(ended.stderr.contains("localhost:1"), "{ended:?}");
+    for message in ["3000x", "70000"] {
+        let ended = run(["send", "sim", message]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
+    }
+    let ended = run(["send", &target, "3000"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
+}
+
+#[test]
+fn unresolved_target_may_be_the_message() {
+    let child = tcpctl(["send", "hi.invalid"])
+        .env("TCPCTL_TARGET", "sim")
+        .spawn()
+        .unwrap();
+    let ended = finish(child);
+    assert_eq!(ended.code, 6, "{ended:?}");
+    assert!(ended.stderr.contains("send -m 'hi.invalid'"), "{ended:?}");
+}
+
+#[test]
+fn message_is_sent_despite_a_greeting() {
     let (sender, received) = std::sync::mpsc::channel();
     let server = Server::start(move |mut connection| {
         connection.write_all(b"welcome\n").unwrap();
@@ -132,7 +239,7 @@ fn a_greeting_does_not_keep_the_message_from_being_sent() {
 }
 
 #[test]
-fn an_empty_standard_input_says_so_when_nothing_comes() {
+fn empty_input_is_named_without_a_reply() {
     let server = Server::staying(b"");
     let ended = run(["send", &server.target(), "--reply-timeout", "200ms"]);
     assert_eq!(ended.code, 28, "{ended:?}");
@@ -140,7 +247,7 @@ fn an_empty_standard_input_says_so_when_nothing_comes() {
 }
 
 #[test]
-fn a_closed_standard_input_is_an_empty_one() {
+fn closed_stdin_is_empty_input() {
     let server = Server::start(|mut connection| {
         let _ = connection.write_all(b"welcome");
     });

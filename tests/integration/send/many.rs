@@ -1,4 +1,4 @@
-//! More than one exchange: `--count`, `--retry`, `--targets`.
+//! Several exchanges: `--count`, `--retry`, `--targets`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::common::{Server, closed_port, finish, read_some, run, run_with_input, tcpctl};
 
 #[test]
-fn counted_tries_have_their_objects_and_a_summary() {
+fn count_prints_objects_and_a_summary() {
     let connections = Arc::new(AtomicUsize::new(0));
     let server = Server::start(move |mut connection| {
         read_some(&mut connection);
@@ -42,7 +42,7 @@ fn counted_tries_have_their_objects_and_a_summary() {
         (&summary["sent"], &summary["received"], &summary["lost"]),
         (&6.into(), &4.into(), &2.into())
     );
-    let times = &summary["rtt_us"];
+    let times = &summary["first_byte_us"];
     let time = |name: &str| times[name].as_u64().unwrap();
     assert!(
         time("min") <= time("p50") && time("p50") <= time("p99"),
@@ -57,7 +57,7 @@ fn counted_tries_have_their_objects_and_a_summary() {
 }
 
 #[test]
-fn counted_tries_print_statistics_for_people() {
+fn count_prints_statistics() {
     let server = Server::greeter(b"pong\n");
     let target = server.target();
     let ended = run_with_input(
@@ -74,7 +74,7 @@ fn counted_tries_print_statistics_for_people() {
 }
 
 #[test]
-fn counted_refusals_are_counted() {
+fn refused_connections_are_lost_tries() {
     let (_bound, address) = closed_port();
     let target = address.to_string();
     let ended = run([
@@ -95,12 +95,12 @@ fn counted_refusals_are_counted() {
         .collect();
     assert_eq!(seqs, [Some(1), Some(2), None, None], "{ended:?}");
     assert_eq!(objects[2]["lost"], 2);
-    assert_eq!(objects[2]["rtt_us"], serde_json::Value::Null);
+    assert_eq!(objects[2]["first_byte_us"], serde_json::Value::Null);
     assert_eq!(objects[3]["kind"], "connect");
 }
 
 #[test]
-fn a_retry_finds_the_server_that_comes_up_later() {
+fn retry_reaches_a_server_that_starts_later() {
     let (socket, address) = closed_port();
     let target = address.to_string();
     let mut child = tcpctl([
@@ -146,7 +146,7 @@ fn retries_are_bounded() {
 }
 
 #[test]
-fn one_dead_target_hides_no_other() {
+fn dead_target_does_not_hide_the_others() {
     let first = Server::greeter(b"one\nmore");
     let second = Server::greeter(b"two");
     let (_bound, dead) = closed_port();
@@ -172,7 +172,7 @@ fn one_dead_target_hides_no_other() {
 }
 
 #[test]
-fn a_fleet_s_objects_are_one_a_target_and_the_worst_at_the_end() {
+fn targets_have_an_object_each_and_the_worst_last() {
     let good = Server::greeter(b"one");
     let silent = Server::greeter(b"");
     let (_bound, dead) = closed_port();
@@ -195,7 +195,7 @@ fn a_fleet_s_objects_are_one_a_target_and_the_worst_at_the_end() {
 }
 
 #[test]
-fn what_discover_prints_is_a_list_of_targets() {
+fn discover_output_is_a_list_of_targets() {
     let server = Server::greeter(b"found");
     let list = format!(
         r#"{{"schema":"tcpctl.discover/1","event":"found","name":"greeter-1a2b3c","addresses":["{}"],"port":{},"status":"online"}}"#,
@@ -208,8 +208,46 @@ fn what_discover_prints_is_a_list_of_targets() {
 }
 
 #[test]
-fn an_empty_list_is_a_negative_answer() {
+fn empty_list_is_a_negative_answer() {
     let ended = run_with_input(["send", "--targets", "-"], b"# nobody\n");
     assert_eq!(ended.code, 1, "{ended:?}");
-    assert!(ended.stderr.contains("no target"), "{ended:?}");
+    assert!(ended.stderr.contains("no targets"), "{ended:?}");
+}
+
+#[test]
+fn discover_errors_do_not_hide_its_boards() {
+    let server = Server::greeter(b"found");
+    let list = format!(
+        "{}\n{}\n",
+        format_args!(
+            r#"{{"schema":"tcpctl.discover/1","event":"found","name":"a","addresses":["{}"],"port":{}}}"#,
+            server.address.ip(),
+            server.address.port()
+        ),
+        r#"{"schema":"tcpctl.error/1","command":"discover","kind":"device","target":null,"message":"no serial ports","hint":null,"exit_code":70}"#
+    );
+    let ended = run_with_input(["send", "--targets", "-"], list.as_bytes());
+    assert_eq!(ended.code, 70, "{ended:?}");
+    assert_eq!(ended.stdout, b"a: found\n");
+    assert!(ended.stderr.contains("no serial ports"), "{ended:?}");
+}
+
+#[test]
+fn count_0_repeats_until_interrupted() {
+    let (sender, asked) = std::sync::mpsc::channel();
+    let server = Server::start(move |mut connection| {
+        read_some(&mut connection);
+        let _ = connection.write_all(b"pong");
+        let _ = sender.send(());
+    });
+    let target = server.target();
+    let arguments = ["send", &target, "x", "--count", "0", "--interval", "1ms"];
+    let child = tcpctl(arguments).spawn().unwrap();
+    for _ in 0..20 {
+        asked.recv().unwrap();
+    }
+    crate::common::signal(&child, rustix::process::Signal::INT);
+    let ended = finish(child);
+    assert_eq!(ended.code, 130, "{ended:?}");
+    assert!(ended.stderr.contains("0 lost"), "{ended:?}");
 }

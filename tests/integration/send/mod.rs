@@ -1,4 +1,4 @@
-//! `tcpctl send`, as a script or a person runs it.
+//! `tcpctl send`.
 
 mod bad_input;
 mod endings;

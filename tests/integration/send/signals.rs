@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first ends in order, the second at once.
+//! SIGINT and SIGTERM: the first ends in order, the second at once.
 
 use std::io::{Read, Write};
 use std::sync::mpsc;
@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::common::{Server, finish, read_all, read_some, signal, tcpctl};
 
 #[test]
-fn the_first_signal_leaves_what_there_is() {
+fn first_signal_keeps_the_partial_reply() {
     let server = Server::staying(b"partial");
     for (which, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let arguments = ["send", &server.target(), "hi", "--until-close"];
@@ -24,7 +24,7 @@ fn the_first_signal_leaves_what_there_is() {
 }
 
 #[test]
-fn the_first_signal_leaves_the_partial_object() {
+fn first_signal_prints_the_partial_object() {
     let (sender, asked) = mpsc::channel();
     let server = Server::start(move |mut connection| {
         read_some(&mut connection);
@@ -45,7 +45,7 @@ fn the_first_signal_leaves_the_partial_object() {
 }
 
 #[test]
-fn the_first_signal_leaves_the_statistics() {
+fn first_signal_prints_the_statistics() {
     let (sender, asked) = mpsc::channel();
     let server = Server::start(move |mut connection| {
         read_some(&mut connection);
@@ -77,7 +77,7 @@ fn the_first_signal_leaves_the_statistics() {
 }
 
 #[test]
-fn an_interrupted_connect_ends_too() {
+fn signal_ends_a_retry() {
     let (_bound, address) = crate::common::closed_port();
     let arguments = [
         "send",
@@ -101,7 +101,7 @@ fn an_interrupted_connect_ends_too() {
 }
 
 #[test]
-fn the_second_signal_ends_at_once_even_where_nobody_reads_the_output() {
+fn second_signal_ends_a_blocked_write() {
     let server = Server::start(|mut connection| {
         read_some(&mut connection);
         while connection.write_all(&[b'x'; 4096]).is_ok() {}
@@ -109,7 +109,7 @@ fn the_second_signal_ends_at_once_even_where_nobody_reads_the_output() {
     let mut child = tcpctl(["send", &server.target(), "hi"]).spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();
     stdout.read_exact(&mut [0; 1]).unwrap();
-    // Two of a kind could become one before the first is handled.
+    // Two equal signals could merge into one.
     signal(&child, Signal::INT);
     signal(&child, Signal::TERM);
     let ended = finish(child);

@@ -18,7 +18,7 @@ fn the_end(terminal: Terminal, child: Child) -> (i32, String) {
 }
 
 #[test]
-fn a_reply_is_escaped_and_ends_its_line() {
+fn reply_is_escaped_and_its_line_ended() {
     let server = Server::greeter(b"\x1b[31mred\x1b[0m\x07 \xff\0 \xc2\x9b2J\r\nend");
     let (terminal, child) = at_a_terminal(&["send", &server.target(), "hi"]);
     let (code, seen) = the_end(terminal, child);
@@ -30,7 +30,7 @@ fn a_reply_is_escaped_and_ends_its_line() {
 }
 
 #[test]
-fn a_character_split_between_two_packets_is_whole() {
+fn characters_split_between_packets_are_joined() {
     let (sender, go_on) = std::sync::mpsc::channel::<()>();
     let go_on = std::sync::Arc::new(std::sync::Mutex::new(go_on));
     let server = Server::start(move |mut connection| {
@@ -46,14 +46,14 @@ fn a_character_split_between_two_packets_is_whole() {
 }
 
 #[test]
-fn raw_is_raw() {
+fn raw_output_is_not_escaped() {
     let server = Server::greeter(b"\x1b[31mred");
     let (terminal, child) = at_a_terminal(&["send", &server.target(), "hi", "--output", "raw"]);
     assert_eq!(the_end(terminal, child), (0, "\x1b[31mred".to_owned()));
 }
 
 #[test]
-fn json_does_nothing_to_the_terminal_either() {
+fn json_is_safe_for_the_terminal() {
     let server = Server::greeter(b"\x1b[2J\xc2\x9b2J\xe2\x80\xae");
     let (terminal, child) = at_a_terminal(&["send", &server.target(), "hi", "--json"]);
     let (_, seen) = the_end(terminal, child);
@@ -66,7 +66,7 @@ fn json_does_nothing_to_the_terminal_either() {
 }
 
 #[test]
-fn without_a_message_the_tutorial_s_is_sent() {
+fn default_message_is_the_tutorial_s() {
     let server = Server::start(|mut connection| {
         let message = read_some(&mut connection);
         let _ = connection.write_all(&message);
@@ -79,7 +79,7 @@ fn without_a_message_the_tutorial_s_is_sent() {
 }
 
 #[test]
-fn a_conversation_goes_line_by_line() {
+fn conversation_goes_line_by_line() {
     let server = Server::start(|mut connection| {
         for answer in [&b"+OK one\n"[..], b"+OK two\n"] {
             let line = read_some(&mut connection);
@@ -97,4 +97,18 @@ fn a_conversation_goes_line_by_line() {
     terminal.wait_for("+OK two");
     terminal.type_text("\x04"); // Ctrl-D
     assert_eq!(the_end(terminal, child).0, 0);
+}
+
+#[test]
+fn count_prints_a_line_per_try() {
+    let server = Server::greeter(b"pong\n");
+    let target = server.target();
+    let arguments = ["send", &target, "x", "--count", "2", "--interval", "0"];
+    let (terminal, child) = at_a_terminal(&arguments);
+    let (code, seen) = the_end(terminal, child);
+    assert_eq!(code, 0, "{seen}");
+    let lines: Vec<_> = seen.lines().collect();
+    assert!(lines[1].starts_with(&format!("1: 5 bytes from {target}, first byte ")));
+    assert!(lines[3].starts_with(&format!("2: 5 bytes from {target}, first byte ")));
+    assert!(seen.contains("2 sent, 2 received"), "{seen}");
 }

@@ -1,9 +1,9 @@
-//! `send sim`: the same command over the virtual cable, with no network.
+//! `send sim`: virtual boards as targets.
 
 use crate::common::{run, run_with_input};
 
 #[test]
-fn a_virtual_board_greets() {
+fn virtual_boards_greet() {
     for target in ["sim", "sim:ideal", "sim:tutorial", "sim:lossy,seed=7"] {
         let ended = run(["send", target, "hi"]);
         assert_eq!(ended.code, 0, "{target} {ended:?}");
@@ -12,7 +12,7 @@ fn a_virtual_board_greets() {
 }
 
 #[test]
-fn all_tries_meet_the_same_board() {
+fn all_tries_reach_one_board() {
     let ended = run([
         "send",
         "sim:ideal",
@@ -29,7 +29,7 @@ fn all_tries_meet_the_same_board() {
 }
 
 #[test]
-fn without_a_reply_wanted_it_acknowledges() {
+fn virtual_board_acknowledges() {
     let ended = run(["send", "sim:ideal", "hi", "--no-reply"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
     let object = &run(["send", "sim:ideal", "hi", "--no-reply", "--json"]).objects()[0];
@@ -37,7 +37,7 @@ fn without_a_reply_wanted_it_acknowledges() {
 }
 
 #[test]
-fn several_boards_are_a_fleet() {
+fn several_virtual_boards_are_targets() {
     let ended = run_with_input(["send", "--targets", "-"], b"sim:ideal\nsim:tutorial\n");
     assert_eq!(ended.code, 0, "{ended:?}");
     let mut lines: Vec<_> = std::str::from_utf8(&ended.stdout)
@@ -52,7 +52,7 @@ fn several_boards_are_a_fleet() {
 }
 
 #[test]
-fn status_is_one_line_of_readings() {
+fn status_is_one_line_of_json() {
     for request in ["status", "status\r\n"] {
         let ended = run(["send", "sim:ideal", request]);
         assert_eq!(ended.code, 0, "{ended:?}");
