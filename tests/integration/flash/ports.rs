@@ -140,7 +140,7 @@ fn no_board_is_said_to_be_none() {
         assert!(
             ended
                 .stderr
-                .contains("plug it in with a cable that carries data"),
+                .contains("connect the board with a data cable"),
             "{}",
             ended.stderr
         );
@@ -198,7 +198,7 @@ fn a_name_of_its_own_is_known_where_discover_has_seen_it() {
     let unknown = choose();
     assert_eq!(unknown.code, 70, "{}", unknown.stderr);
     assert!(
-        unknown.stderr.contains("there are: /dev/tty62"),
+        unknown.stderr.contains("serial ports: /dev/tty62"),
         "{}",
         unknown.stderr
     );
@@ -235,7 +235,7 @@ fn a_port_in_use_names_the_program_that_uses_it() {
     crate::common::signal(&monitor, rustix::process::Signal::INT);
     monitor.wait().unwrap();
     assert_eq!(ended.code, 70, "{}", ended.stderr);
-    let words = format!("{}: tcpctl (process {pid}) is using it", path.display());
+    let words = format!("{}: port is in use by tcpctl (PID {pid})", path.display());
     assert!(ended.stderr.contains(&words), "{}", ended.stderr);
 }
 
@@ -290,7 +290,7 @@ fn a_port_that_one_may_not_open_says_how_one_may() {
         let ended = finish(command.spawn().unwrap());
         assert_eq!(ended.code, 70, "{}", ended.stderr);
         assert!(
-            ended.stderr.contains("no permission to open it"),
+            ended.stderr.contains("permission denied"),
             "{}",
             ended.stderr
         );

@@ -439,7 +439,7 @@ fn ctrl_c_says_what_state_the_board_is_in() {
 #[test]
 fn no_port_and_a_wrong_one_are_named() {
     for (port, words) in [
-        ("/dev/null", "is no serial port"),
+        ("/dev/null", "not a serial port"),
         ("/dev/ttyNOSUCH", "no serial port '/dev/ttyNOSUCH'"),
         ("84:f7:03:1a:0b:3c", "no serial port"),
     ] {
