@@ -295,7 +295,9 @@ fn message(args: &BenchArgs) -> Result<Option<Vec<u8>>, Failure> {
 
 fn expectation(args: &BenchArgs) -> Result<Expectation, Failure> {
     match &args.expect {
-        Some(text) => units::regex("--expect", text).map(|it| Expectation::Given(ReplyRule::Expect(it))),
+        Some(text) => {
+            units::regex("--expect", text).map(|it| Expectation::Given(ReplyRule::Expect(it)))
+        }
         None => Ok(Expectation::Learn),
     }
 }

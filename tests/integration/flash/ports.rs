@@ -138,9 +138,7 @@ fn no_board_is_said_to_be_none() {
         let ended = computer.run(0, &[&[command][..], more].concat());
         assert_eq!(ended.code, 70, "{}", ended.stderr);
         assert!(
-            ended
-                .stderr
-                .contains("connect the board with a data cable"),
+            ended.stderr.contains("connect the board with a data cable"),
             "{}",
             ended.stderr
         );
