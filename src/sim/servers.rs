@@ -9,13 +9,15 @@ use embassy_net_driver::Driver;
 use embassy_time::{Duration, Instant, with_timeout};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use tcpctl_app::simulated::RandomWalk;
+use tcpctl_app::{App, Command, Output, Readings, Sensor, StatusCommand, Uptime};
 use tcpctl_greeter::bursts::Bursts;
 use tcpctl_greeter::counters::Counters;
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
 use tcpctl_greeter::status::{self, Vitals};
 use tcpctl_greeter::{access_point, dhcp, mdns, services};
-use tcpctl_settings::{HostName, Mode, Services, Status};
+use tcpctl_settings::{HostName, Mode};
 use tokio::sync::oneshot;
 
 use super::clock;
@@ -96,14 +98,29 @@ pub async fn serve(
     let mut resources = Box::new(StackResources::<MAX_SOCKETS>::new());
     let (stack, mut runner) =
         embassy_net::new(driver, network(spec.mode), &mut *resources, spec.link.seed);
-    let readings = VirtualBoard {
+    let status = VirtualBoard {
         started: Instant::now(),
         mode: spec.mode,
     };
-    let mut server = Server::<_, MAX_SLOTS>::new(stack, config, &console, Some(&refused));
-    if spec.server.status() == Status::On {
-        server = server.with_status(&readings);
+    let temperature = RandomWalk::new("temperature", "Cel", 215, 30, 1, spec.link.seed);
+    let uptime = Uptime(|| status.started.elapsed().as_millis());
+    let sensors: [&dyn Sensor; 2] = [&temperature, &uptime];
+    let lit = Cell::new(false);
+    let led = Output::new("led", |on| lit.set(on));
+    let (report, readings) = (StatusCommand { board: &status }, Readings { mac });
+    let commands: [&dyn Command; 3] = [&led, &report, &readings];
+    // The last two are those that the setting `status` controls.
+    let commands = if spec.server.status().is_on() {
+        &commands[..]
+    } else {
+        &commands[..1]
+    };
+    let mut app = App::new(&sensors, commands);
+    if spec.server.commands().is_on() {
+        app = app.with_changes_allowed();
     }
+    let server =
+        Server::<_, MAX_SLOTS>::new(stack, config, &console, Some(&refused)).with_handler(&app);
 
     // FuturesUnordered gives each task its own waker. With a shared waker the stack and its sockets
     // would wake each other forever.
@@ -115,7 +132,7 @@ pub async fn serve(
             server.slot(&mut receive, &mut send).await;
         }));
     }
-    if spec.server.services() == Services::On {
+    if spec.server.services().is_on() {
         tasks.extend(bench_services(stack));
     }
     if spec.mode == Mode::AccessPoint {

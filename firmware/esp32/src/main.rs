@@ -23,6 +23,7 @@
 extern crate alloc;
 
 mod access_point;
+mod app;
 mod boot_guard;
 mod chip;
 mod console;

@@ -16,7 +16,7 @@ use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
 use tcpctl_greeter::status::{Board as _, Report};
 use tcpctl_greeter::{access_point, dhcp, mdns, services};
-use tcpctl_settings::{HostName, Mode, Services, Settings, Status};
+use tcpctl_settings::{HostName, Mode, Services, Settings};
 
 use crate::chip::{self, MAX_SLOTS};
 use crate::console::Console;
@@ -74,10 +74,8 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
         RESOURCES.init_with(StackResources::new),
         seed,
     );
-    let mut server = GreetingServer::new(stack, config, console, Some(refused));
-    if settings.server.status() == Status::On {
-        server = server.with_status(chip);
-    }
+    let server = GreetingServer::new(stack, config, console, Some(refused))
+        .with_handler(crate::app::start(chip, &settings.server, mac));
     let server = crate::leak(server);
     let online = crate::leak(Online::new());
 

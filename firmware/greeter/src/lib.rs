@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`server`] | the greeting server: slots, workers, the backlog |
 //! | [`status`] | the status line, for requests and the console |
+//! | [`handler`] | requests with a reply of their own |
 //! | [`backlog`] | assigns workers in arrival order |
 //! | [`services`] | echo, discard and chargen |
 //! | [`console`] | console lines |
@@ -47,6 +48,7 @@ pub mod console;
 pub mod counters;
 pub mod dhcp;
 pub mod driver;
+pub mod handler;
 pub mod lines;
 pub mod mdns;
 pub mod panic_record;

@@ -5,7 +5,6 @@
 //! accepted connection waits in order of arrival.
 
 use core::cell::Cell;
-use core::fmt::Write as _;
 use core::net::SocketAddrV4;
 
 use embassy_futures::select::{Either, select};
@@ -18,12 +17,12 @@ use crate::backlog::Backlog;
 use crate::connection;
 use crate::console::{Console, Request};
 use crate::counters::{Counters, Tally, add_bytes};
-use crate::status::{self, Board, Report};
+use crate::handler::{MAX_LINE, Reply, RequestHandler, request_line};
 
 /// Size of a slot's receive buffer, in bytes. A browser's request fits.
 pub const RECEIVE_BUFFER: usize = 1024;
-/// Size of a slot's send buffer, in bytes.
-pub const SEND_BUFFER: usize = 512;
+/// Size of a slot's send buffer, in bytes. The longest reply of a command.
+pub const SEND_BUFFER: usize = 768;
 
 /// Configuration of a greeting server.
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +99,7 @@ pub struct Server<'a, C, const SLOTS: usize> {
     console: C,
     tally: Tally,
     refused: Option<&'a Cell<u32>>,
-    status: Option<&'a dyn Board>,
+    handler: Option<&'a dyn RequestHandler>,
 }
 
 impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
@@ -120,15 +119,15 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
             console,
             tally: Tally::default(),
             refused,
-            status: None,
+            handler: None,
         }
     }
 
-    /// The same, and a request of `status` is answered with the readings of `board`.
+    /// The same, with a handler for requests that are commands.
     #[must_use]
-    pub fn with_status(self, board: &'a dyn Board) -> Self {
+    pub fn with_handler(self, handler: &'a dyn RequestHandler) -> Self {
         Self {
-            status: Some(board),
+            handler: Some(handler),
             ..self
         }
     }
@@ -202,9 +201,9 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
         socket: &mut TcpSocket<'_>,
         peer: SocketAddrV4,
     ) -> Result<(), embassy_net::tcp::Error> {
-        let mut asks = None;
+        let mut line = None;
         let show = |bytes: &mut [u8]| {
-            asks = self.status.filter(|_| status::is_request(bytes));
+            line = self.handler.and_then(|_| request_line(bytes));
             add_bytes(&self.tally.bytes_in, bytes.len());
             self.console.request(&Request { peer, bytes });
             (bytes.len(), ())
@@ -229,20 +228,34 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
                 return Err(embassy_net::tcp::Error::ConnectionReset);
             }
         }
-        match asks {
-            Some(board) => {
-                let report = Report {
-                    vitals: board.vitals(),
-                    counters: self.counters(),
-                };
-                let mut line = heapless::String::<{ status::MAX_LEN }>::new();
-                let _ = writeln!(line, "{report}");
-                self.send(socket, line.as_bytes()).await?;
-            }
-            None => self.send(socket, self.config.greeting).await?,
+        if !self.run_command(socket, line).await? {
+            self.send(socket, self.config.greeting).await?;
         }
         self.tally.served.add_one();
         Ok(())
+    }
+
+    /// Writes the reply of a command straight into the send buffer, which is still empty. Returns
+    /// false if the request is not a command.
+    async fn run_command(
+        &self,
+        socket: &mut TcpSocket<'_>,
+        line: Option<heapless::String<MAX_LINE>>,
+    ) -> Result<bool, embassy_net::tcp::Error> {
+        let (Some(handler), Some(line)) = (self.handler, line) else {
+            return Ok(false);
+        };
+        let counters = self.counters();
+        let written = socket
+            .write_with(|buffer| {
+                let mut reply = Reply::new(buffer);
+                let is_command = handler.reply(&line, &counters, &mut reply);
+                let length = if is_command { reply.len() } else { 0 };
+                (length, is_command.then_some(length))
+            })
+            .await?;
+        add_bytes(&self.tally.bytes_out, written.unwrap_or(0));
+        Ok(written.is_some())
     }
 
     /// Writes a reply of any length.

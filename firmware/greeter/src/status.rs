@@ -1,6 +1,5 @@
-//! The board's readings: what a request of `status` is answered with, and what the console's
-//! `counters` line says. One line of JSON, the same on a chip and on the virtual board; what a
-//! board does not have is `null`.
+//! The status of a board: the reply to `status` and the console line `counters`. One line of JSON, the
+//! same on a chip and on a virtual board. Values that a board does not have are `null`.
 
 use core::fmt;
 
@@ -8,13 +7,10 @@ use embassy_time::Duration;
 
 use crate::counters::Counters;
 
-/// The request that asks for the readings; one line end may follow it.
-pub const REQUEST: &[u8] = b"status";
-
-/// The most bytes of a [`Report`] as text, with names of up to 16 characters.
+/// Longest [`Report`] as text, with names of up to 16 characters.
 pub const MAX_LEN: usize = 512;
 
-/// What only the board itself can know.
+/// Values that only the board knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Vitals {
     /// The firmware's version.
@@ -23,35 +19,29 @@ pub struct Vitals {
     pub chip: &'static str,
     /// `ap` or `sta`.
     pub mode: &'static str,
-    /// Since the start.
+    /// Time since the start.
     pub uptime: Duration,
-    /// Bytes of the heap that are free now.
+    /// Free heap, in bytes.
     pub heap_free: Option<usize>,
-    /// The fewest that ever were.
+    /// Lowest free heap, in bytes.
     pub heap_lowest: Option<usize>,
-    /// The fewest bytes of the main stack that were never used.
+    /// Bytes of the main stack that were never used.
     pub stack_lowest: Option<usize>,
-    /// The strength of the access point's signal, in dBm, in STA mode.
+    /// Signal strength of the access point, in dBm, in STA mode.
     pub rssi_dbm: Option<i8>,
-    /// How many stations are there, in AP mode.
+    /// Number of stations, in AP mode.
     pub stations: Option<usize>,
-    /// The chip's temperature, in tenths of a degree Celsius.
+    /// Chip temperature, in tenths of a degree Celsius.
     pub temperature_decidegrees: Option<i16>,
 }
 
-/// A board that can be asked for its vitals.
+/// A board with a status.
 pub trait Board {
-    /// How it is now. Called while a request is answered: it must not block.
+    /// The current values. Called while a request is answered: it must not block.
     fn vitals(&self) -> Vitals;
 }
 
-/// Whether a request asks for the readings.
-pub fn is_request(bytes: &[u8]) -> bool {
-    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    line.strip_suffix(b"\r").unwrap_or(line) == REQUEST
-}
-
-/// The readings. Displays as one JSON object, without a line end.
+/// The status. Displays as one JSON object, without a line end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report {
     /// The board's part.
@@ -63,7 +53,7 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { vitals, counters } = self;
-        // The names are the firmware's own words: nothing in them needs an escape.
+        // The names need no escape.
         write!(
             f,
             r#"{{"schema":"tcpctl.status/1","firmware":"{}","chip":"{}","mode":"{}","uptime_ms":{}"#,
@@ -102,7 +92,7 @@ fn field(f: &mut fmt::Formatter<'_>, name: &str, value: Option<impl fmt::Display
     }
 }
 
-/// A number of tenths, written without the floating-point code that a chip has no room for.
+/// A number of tenths, without floating point.
 struct Tenths(i16);
 
 impl fmt::Display for Tenths {
@@ -119,24 +109,6 @@ mod tests {
     use std::string::ToString;
 
     use super::*;
-
-    #[test]
-    fn one_line_asks_for_the_readings_and_nothing_else_does() {
-        for asks in [&b"status"[..], b"status\n", b"status\r\n"] {
-            assert!(is_request(asks), "{asks:?}");
-        }
-        for other in [
-            &b""[..],
-            b"\n",
-            b"STATUS",
-            b"status ",
-            b"status\n\n",
-            b"status\nstatus\n",
-            b"GET /status HTTP/1.1\r\n",
-        ] {
-            assert!(!is_request(other), "{other:?}");
-        }
-    }
 
     #[test]
     fn a_chip_s_readings() {

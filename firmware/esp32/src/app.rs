@@ -1,0 +1,73 @@
+//! Sensors and commands of this board. Add your own here.
+
+use embassy_time::Instant;
+use tcpctl_app::{App, Command, Number, Readings, Sensor, SensorError, StatusCommand, Uptime};
+use tcpctl_greeter::status::Board as _;
+use tcpctl_settings::ServerSettings;
+
+use crate::leak;
+use crate::status::ChipStatus;
+
+/// The temperature sensor of the chip.
+struct Temperature(&'static ChipStatus);
+
+impl Sensor for Temperature {
+    fn name(&self) -> &str {
+        "temperature"
+    }
+
+    fn unit(&self) -> &str {
+        "Cel"
+    }
+
+    fn read(&self) -> Result<Number, SensorError> {
+        let decidegrees = self.0.vitals().temperature_decidegrees;
+        let decidegrees = decidegrees.ok_or(SensorError::NoSensor)?;
+        Ok(Number::new(decidegrees.into(), 1))
+    }
+}
+
+/// Free heap.
+struct HeapFree(&'static ChipStatus);
+
+impl Sensor for HeapFree {
+    fn name(&self) -> &str {
+        "heap_free"
+    }
+
+    fn unit(&self) -> &str {
+        "B"
+    }
+
+    fn read(&self) -> Result<Number, SensorError> {
+        let bytes = self.0.vitals().heap_free.ok_or(SensorError::NoSensor)?;
+        Ok(Number::new(i64::try_from(bytes).unwrap_or(i64::MAX), 0))
+    }
+}
+
+/// The sensors and commands, as the settings allow them.
+pub(crate) fn start(
+    chip: &'static ChipStatus,
+    settings: &ServerSettings,
+    mac: [u8; 6],
+) -> &'static App<'static> {
+    let uptime = Uptime(|| (Instant::now() - Instant::MIN).as_millis());
+    let sensors: &[&dyn Sensor] = leak([
+        leak(Temperature(chip)) as &dyn Sensor,
+        leak(uptime),
+        leak(HeapFree(chip)),
+    ]);
+    let commands: &[&dyn Command] = if settings.status().is_on() {
+        leak([
+            leak(StatusCommand { board: chip }) as &dyn Command,
+            leak(Readings { mac }),
+        ])
+    } else {
+        &[]
+    };
+    let mut app = App::new(sensors, commands);
+    if settings.commands().is_on() {
+        app = app.with_changes_allowed();
+    }
+    leak(app)
+}
