@@ -43,7 +43,10 @@ pub(crate) fn inside() -> Result<()> {
     };
     let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse()?));
     let amount: u64 = amount.parse()?;
-    let load = Load::new(target);
+    let load = Load {
+        expect: Expectation::Given(ReplyRule::Close),
+        ..Load::new(target)
+    };
     match mode.as_str() {
         "connect" => requests(&Load {
             pace: closed(connections)?,

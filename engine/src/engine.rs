@@ -285,7 +285,7 @@ impl<'a, N: Network> Engine<'a, N> {
                 self.interrupted = true;
                 break;
             }
-            self.woken_at = self.now();
+            self.woken_at = self.recent();
             for event in events.drain(..) {
                 self.handle(event);
             }

@@ -1,4 +1,4 @@
-//! On a virtual board: the firmware's own server at the end of a cable.
+//! On a virtual board: the firmware's own server.
 
 use std::num::NonZeroUsize;
 
@@ -15,17 +15,17 @@ fn spec(changes: &[(&str, &str)]) -> Spec {
 }
 
 #[test]
-fn a_board_is_measured_like_any_server() {
+fn virtual_board_is_measured_like_any_server() {
     let spec = spec(&[("workers", "8"), ("backlog", "8"), ("delay", "5ms")]);
     let (board, mut network) = session::network(&spec, None).expect("threads");
     let load = requests(session::address(&spec), 4, 200);
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 200);
     assert!(measurement.errors.is_empty(), "{:?}", measurement.errors);
-    // 5 ms each way: a round trip for the handshake, and one for the reply.
+    // 5 ms each way: one round trip for the handshake, one for the reply.
     assert!(measurement.connect.min() >= 10_000_000 * 999 / 1000);
     assert!(complete_ms(&measurement, 0.0) >= 19.9);
-    let totals = measurement.totals.expect("the cable is watched");
+    let totals = measurement.totals.expect("known on the link");
     assert_eq!(totals.syn_retransmissions, 0);
     assert!(totals.smoothed_rtt.is_none());
     drop(network);
@@ -33,7 +33,7 @@ fn a_board_is_measured_like_any_server() {
 }
 
 #[test]
-fn what_a_full_board_refuses_is_counted_as_the_board_counts_it() {
+fn refusals_match_the_boards_counters() {
     let spec = spec(&[("workers", "1"), ("backlog", "0"), ("service-time", "20ms")]);
     let (board, mut network) = session::network(&spec, None).expect("threads");
     let load = requests(session::address(&spec), 4, 40);
@@ -49,7 +49,7 @@ fn what_a_full_board_refuses_is_counted_as_the_board_counts_it() {
 }
 
 #[test]
-fn a_board_on_a_schedule() {
+fn virtual_board_serves_a_schedule() {
     let spec = spec(&[("workers", "8"), ("backlog", "8")]);
     let (board, mut network) = session::network(&spec, None).expect("threads");
     let load = Load {

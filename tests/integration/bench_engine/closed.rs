@@ -1,4 +1,4 @@
-//! Closed loops: so many connections, each with a request at a time.
+//! Closed loops: a number of connections with one request at a time each.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -20,9 +20,9 @@ fn network<S: Server>(server: S, load: &Load) -> Scripted<S> {
 }
 
 #[test]
-fn percentiles_are_those_of_the_servers_delays() {
+fn percentiles_match_the_servers_delays() {
     let load = requests(TARGET, 10, 10_000);
-    // Each of 1 to 1,000 ms ten times, in an order that is none.
+    // Each of 1 to 1,000 ms ten times, shuffled.
     let mut network = network(|request| greet(request as u64 * 617 % 1000 + 1), &load);
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 10_000);
@@ -39,7 +39,7 @@ fn percentiles_are_those_of_the_servers_delays() {
 }
 
 #[test]
-fn the_phases_are_told_apart() {
+fn connect_first_byte_and_complete_are_separate() {
     struct Slow;
     impl Server for Slow {
         fn handshake(&mut self, _: usize, _: u64) -> Handshake {
@@ -67,7 +67,7 @@ fn the_phases_are_told_apart() {
             "{expected}"
         );
     }
-    let totals = measurement.totals.expect("the script knows");
+    let totals = measurement.totals.expect("known to the script");
     assert_eq!(totals.syn_retransmissions, 7);
     assert_eq!(totals.retransmissions, 14);
     assert_eq!(totals.smoothed_rtt.expect("known").len(), 7);
@@ -75,7 +75,7 @@ fn the_phases_are_told_apart() {
 }
 
 #[test]
-fn a_number_of_requests_is_exact() {
+fn number_of_requests_is_exact() {
     for connections in [1, 3, 64, 100, 1000] {
         let load = requests(TARGET, connections, 100);
         let mut network = network(|_| greet(5), &load);
@@ -88,7 +88,7 @@ fn a_number_of_requests_is_exact() {
 }
 
 #[test]
-fn connections_without_a_request_to_make_are_none() {
+fn no_more_connections_than_requests() {
     for (connections, count) in [(100, 5), (5, 100)] {
         let load = requests(TARGET, connections, count);
         let measurement = engine::run(&mut network(|_| greet(10), &load), &load, &mut ());
@@ -98,21 +98,21 @@ fn connections_without_a_request_to_make_are_none() {
 }
 
 #[test]
-fn a_duration_ends_with_the_replies_to_what_it_has_started() {
+fn duration_ends_with_the_last_replies() {
     let load = Load {
         extent: seconds(2),
         ..requests(TARGET, 2, 1)
     };
     let mut network = network(|_| greet(300), &load);
     let measurement = engine::run(&mut network, &load, &mut ());
-    // Each connection starts at 0, 300, ... 1800 ms; the last replies come at 2,100.
+    // Each connection starts a request at 0, 300, ... 1800 ms; the last replies arrive at 2,100.
     assert_eq!(measurement.completed, 14);
     assert_eq!(measurement.elapsed, Duration::from_millis(2100));
     assert!(!measurement.interrupted);
 }
 
 #[test]
-fn a_stall_shows_as_one_late_request() {
+fn stall_delays_one_request_of_a_closed_loop() {
     let load = Load {
         extent: seconds(10),
         ..requests(TARGET, 1, 1)
@@ -123,7 +123,7 @@ fn a_stall_shows_as_one_late_request() {
     assert!(is_within(1.0, complete_ms(&measurement, 1.0), 1000.0));
 }
 
-/// Answers after 10 ms, but not between 5 and 6 s.
+/// Replies after 10 ms, except between 5 and 6 s.
 pub(crate) struct Stalls;
 
 impl Server for Stalls {
@@ -136,8 +136,8 @@ impl Server for Stalls {
 }
 
 #[test]
-fn seconds_are_recorded_one_by_one() {
-    // 100 a second, then 10, then 2; a request counts in the second of its reply.
+fn results_per_second_are_recorded() {
+    // 100 per second, then 10, then 2; a request counts in the second of its reply.
     struct Slows;
     impl Server for Slows {
         fn request(&mut self, _: usize, _: usize, now: u64) -> Vec<(u64, Act)> {
@@ -157,8 +157,8 @@ fn seconds_are_recorded_one_by_one() {
 }
 
 #[test]
-fn what_starts_in_the_warm_up_is_made_and_not_measured() {
-    // A server that is slow at first, and refuses some.
+fn warm_up_requests_are_not_measured() {
+    // A server that is slow at first and refuses some connections.
     struct Cold;
     impl Server for Cold {
         fn handshake(&mut self, connection: usize, now: u64) -> Handshake {
@@ -180,19 +180,22 @@ fn what_starts_in_the_warm_up_is_made_and_not_measured() {
     assert_eq!(measurement.completed, 50);
     assert!(measurement.errors.is_empty());
     assert!(is_within(1.0, complete_ms(&measurement, 1.0), 1.0));
-    assert!(network.log.borrow().syns.len() > 60, "the warm-up happened");
+    assert!(
+        network.log.borrow().syns.len() > 60,
+        "requests were made during the warm-up"
+    );
     assert!(measurement.elapsed < Duration::from_millis(200));
 }
 
 #[test]
-fn refusals_back_off_and_the_counts_are_those_of_the_attempts() {
+fn refusals_back_off_and_are_all_counted() {
     struct Full;
     impl Server for Full {
         fn handshake(&mut self, _: usize, _: u64) -> Handshake {
             Handshake::Fail(0, ConnectFailure::Refused)
         }
         fn request(&mut self, _: usize, _: usize, _: u64) -> Vec<(u64, Act)> {
-            unreachable!("nobody is let in")
+            unreachable!("every connection is refused")
         }
     }
     let load = Load {
@@ -206,14 +209,14 @@ fn refusals_back_off_and_the_counts_are_those_of_the_attempts() {
         measurement.errors,
         errors([(ErrorClass::Refused, attempts)])
     );
-    // 10 ms doubled to 1,280, and a quarter more or less: 8 waits in 2.5 s, then 14 in 17.5 s.
+    // 10 ms, doubled up to 1,280, 25% more or less: 8 waits in 2.5 s, then 14 in 17.5 s.
     assert!((4 * 17..=4 * 29).contains(&attempts), "{attempts} attempts");
     assert_eq!(measurement.completed, 0);
     assert_eq!(measurement.connections, 4);
 }
 
 #[test]
-fn after_a_refusal_a_success_starts_the_waits_anew() {
+fn success_resets_the_back_off() {
     struct Alternates;
     impl Server for Alternates {
         fn handshake(&mut self, connection: usize, _: u64) -> Handshake {
@@ -230,12 +233,12 @@ fn after_a_refusal_a_success_starts_the_waits_anew() {
     let measurement = engine::run(&mut network(Alternates, &load), &load, &mut ());
     assert_eq!(measurement.completed, 100);
     assert_eq!(measurement.errors, errors([(ErrorClass::Refused, 100)]));
-    // A hundred first waits of 10 ms.
+    // A hundred initial waits of 10 ms.
     let elapsed = measurement.elapsed.as_millis();
     assert!((800..1200).contains(&elapsed), "{elapsed} ms");
 }
 
-/// There for three seconds.
+/// Reachable for three seconds.
 struct GoesAway;
 
 impl Server for GoesAway {
@@ -252,7 +255,7 @@ impl Server for GoesAway {
 }
 
 #[test]
-fn a_target_that_goes_away_ends_the_run_with_what_was_measured() {
+fn vanished_target_ends_the_run() {
     let load = Load {
         extent: Extent::Duration(Duration::from_mins(10)),
         gone_after: Some(Duration::from_secs(2)),
@@ -267,11 +270,11 @@ fn a_target_that_goes_away_ends_the_run_with_what_was_measured() {
 }
 
 #[test]
-fn whoever_stops_a_run_gets_what_there_is() {
-    struct Impatient {
+fn stopped_run_keeps_its_results() {
+    struct StopAfter {
         seen: Vec<Progress>,
     }
-    impl Observer for Impatient {
+    impl Observer for StopAfter {
         fn progress(&mut self, progress: &Progress) {
             self.seen.push(progress.clone());
         }
@@ -282,13 +285,13 @@ fn whoever_stops_a_run_gets_what_there_is() {
     }
     let load = requests(TARGET, 3, 1_000_000);
     let mut network = network(|_| greet(100), &load);
-    let mut observer = Impatient { seen: Vec::new() };
+    let mut observer = StopAfter { seen: Vec::new() };
     let measurement = engine::run(&mut network, &load, &mut observer);
     assert!(measurement.interrupted);
     assert_eq!(measurement.elapsed, Duration::from_millis(2500));
     assert!((72..=75).contains(&measurement.completed));
-    assert_eq!(network.log.borrow().open, 0, "nothing is left open");
-    let last = observer.seen.last().expect("a progress every 100 ms");
+    assert_eq!(network.log.borrow().open, 0, "all connections are closed");
+    let last = observer.seen.last().expect("progress every 100 ms");
     assert!((24..=26).contains(&observer.seen.len()));
     assert_eq!(last.in_flight, 3);
     assert_eq!(last.p50 / MS, 100);
@@ -297,7 +300,7 @@ fn whoever_stops_a_run_gets_what_there_is() {
 }
 
 #[test]
-fn sources_take_turns_and_connections_end_as_asked() {
+fn sources_rotate_and_close_mode_is_used() {
     let sources: Vec<IpAddr> = (1..=3)
         .map(|n| Ipv4Addr::new(127, 0, 0, n).into())
         .collect();
@@ -324,7 +327,7 @@ fn sources_take_turns_and_connections_end_as_asked() {
 }
 
 #[test]
-fn a_long_message_goes_out_as_there_is_room() {
+fn long_message_is_sent_in_parts() {
     let load = Load {
         message: vec![b'x'; 1000],
         ..requests(TARGET, 1, 3)
@@ -333,12 +336,12 @@ fn a_long_message_goes_out_as_there_is_room() {
     network.write_at_a_time = 300;
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 3);
-    // Three waits of 1 ms for room, and 1 ms for the reply.
+    // Three waits of 1 ms for buffer space, and 1 ms for the reply.
     assert!(is_within(1.0, complete_ms(&measurement, 1.0), 4.0));
 }
 
 #[test]
-fn a_server_that_speaks_first_needs_no_message() {
+fn empty_message_waits_for_the_server() {
     let load = Load {
         message: Vec::new(),
         ..requests(TARGET, 2, 10)
@@ -349,7 +352,7 @@ fn a_server_that_speaks_first_needs_no_message() {
 }
 
 #[test]
-fn a_thousand_connections_do_not_start_as_one_burst() {
+fn many_connections_do_not_start_in_one_burst() {
     let load = Load {
         pace: closed(1000),
         ..requests(TARGET, 1000, 1000)
@@ -361,7 +364,7 @@ fn a_thousand_connections_do_not_start_as_one_burst() {
 }
 
 #[test]
-fn a_very_long_reply_takes_turns_with_the_others() {
+fn long_reply_does_not_block_others() {
     let server = |request| match request {
         0 => vec![(1, Act::Send(vec![b'x'; 10_000_000])), (1, Act::Fin)],
         _ => greet(1),

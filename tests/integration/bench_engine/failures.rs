@@ -1,4 +1,4 @@
-//! Each class of failure, from a server that causes it, counted to the unit.
+//! Each error class, from a server that causes it, counted exactly.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn load() -> Load {
     }
 }
 
-/// Treats every fifth connection its own way, and greets the others.
+/// Treats every fifth connection differently, and greets the others.
 struct EveryFifth {
     handshake: Handshake,
     acts: Vec<(u64, Act)>,
@@ -44,7 +44,7 @@ impl Server for EveryFifth {
     }
 }
 
-/// Four of twenty requests fail, and with this class.
+/// Asserts that four of twenty requests fail with this class.
 fn four_fail(load: &Load, server: EveryFifth, class: ErrorClass) -> Measurement {
     let mut network = Scripted::new(server, &load.message);
     let measurement = engine::run(&mut network, load, &mut ());
@@ -57,7 +57,7 @@ fn four_fail(load: &Load, server: EveryFifth, class: ErrorClass) -> Measurement 
 }
 
 #[test]
-fn handshakes_that_fail() {
+fn failed_handshakes_are_classified() {
     let failures = [
         (ConnectFailure::Refused, ErrorClass::Refused),
         (ConnectFailure::Unreachable, ErrorClass::Unreachable),
@@ -82,7 +82,7 @@ fn handshakes_that_fail() {
 }
 
 #[test]
-fn replies_that_fail() {
+fn failed_replies_are_classified() {
     let hello = || Act::Send(b"Hello".to_vec());
     let cases = [
         (vec![(1, Act::Reset)], ErrorClass::ResetBeforeReply),
@@ -96,9 +96,9 @@ fn replies_that_fail() {
         ),
         (vec![(1, Act::Fin)], ErrorClass::ClosedEarly),
         (vec![], ErrorClass::ReplyTimeout),
-        // It has a byte, and never its end.
+        // A byte of the reply, but not its end.
         (vec![(1, hello())], ErrorClass::ReplyTimeout),
-        // Too late is not at all.
+        // After the timeout.
         (greet(2001), ErrorClass::ReplyTimeout),
     ];
     for (acts, class) in cases {
@@ -108,7 +108,7 @@ fn replies_that_fail() {
 }
 
 #[test]
-fn a_reply_timeout_counts_from_the_connection() {
+fn reply_timeout_starts_at_the_connection() {
     let server = EveryFifth {
         handshake: Handshake::Accept(900),
         acts: Vec::new(),
@@ -127,7 +127,7 @@ fn a_reply_timeout_counts_from_the_connection() {
 }
 
 #[test]
-fn a_pattern_decides_what_a_right_reply_is() {
+fn pattern_decides_whether_a_reply_is_valid() {
     let load = Load {
         expect: Expectation::Given(ReplyRule::Expect(Regex::new("World$").expect("valid"))),
         ..load()
@@ -149,7 +149,7 @@ fn a_pattern_decides_what_a_right_reply_is() {
         let handshake = Handshake::Accept(1);
         four_fail(&load, EveryFifth { handshake, acts }, class);
     }
-    // In two pieces, and without waiting for a server that stays open.
+    // In two pieces, from a server that stays open.
     let acts = vec![(1, say("Hello Wor")), (2, say("ld"))];
     let mut network = Scripted::new(move |_| acts.clone(), &load.message);
     let measurement = engine::run(&mut network, &load, &mut ());
@@ -159,7 +159,7 @@ fn a_pattern_decides_what_a_right_reply_is() {
 }
 
 #[test]
-fn a_length_decides_what_a_right_reply_is() {
+fn length_decides_whether_a_reply_is_valid() {
     let load = Load {
         expect: Expectation::Given(ReplyRule::Bytes(11.try_into().expect("not zero"))),
         ..load()

@@ -1,4 +1,4 @@
-//! On real sockets: every class that loopback can produce, counted to the unit.
+//! On real sockets: every error class that loopback can produce, counted exactly.
 #![cfg(unix)]
 
 use std::io::{Read, Write};
@@ -14,6 +14,8 @@ use socket2::SockRef;
 #[cfg(target_os = "linux")]
 use socket2::{Domain, Socket, Type};
 use tcpctl_engine::engine;
+#[cfg(target_os = "linux")]
+use tcpctl_engine::engine::{Observer, Progress};
 use tcpctl_engine::kernel::KernelNetwork;
 use tcpctl_engine::load::{Expectation, Load, ReplyRule, Reuse};
 use tcpctl_engine::measurement::{ErrorClass, Measurement};
@@ -21,15 +23,15 @@ use tcpctl_engine::readiness::Release;
 
 use super::support::{MS, closed, complete_ms, count, errors, is_within, open, requests, seconds};
 
-/// A server on a port of its own, with a thread for each connection. It ends with the process.
-fn serve(behaviour: impl Fn(usize, TcpStream) + Send + Sync + Clone + 'static) -> SocketAddr {
+/// A server with a thread per connection, until the process ends.
+fn serve(behavior: impl Fn(usize, TcpStream) + Send + Sync + Clone + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
     thread::spawn(move || {
         for (number, connection) in listener.incoming().enumerate() {
-            let behaviour = behaviour.clone();
+            let behavior = behavior.clone();
             let connection = connection.expect("a descriptor");
-            thread::spawn(move || behaviour(number, connection));
+            thread::spawn(move || behavior(number, connection));
         }
     });
     address
@@ -55,11 +57,11 @@ fn run(load: &Load) -> Measurement {
     engine::run(&mut network, load, &mut ())
 }
 
-/// Of twenty requests over three connections, every fifth connection meets `behaviour`.
-fn every_fifth(behaviour: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> Load {
+/// A load of twenty requests over three connections; every fifth connection meets `behavior`.
+fn every_fifth(behavior: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> Load {
     let address = serve(move |number, connection| {
         if number % 5 == 0 {
-            behaviour(connection);
+            behavior(connection);
         } else {
             greet(connection);
         }
@@ -105,9 +107,9 @@ fn greetings_are_counted_and_timed() {
 }
 
 #[test]
-fn percentiles_are_those_of_the_servers_delays() {
-    // Five times each of 100, 200, ... 1,000 ms, from the moment of the connection. A loaded
-    // machine wakes the server's thread late: so the server notes how long it really took.
+fn percentiles_match_the_servers_delays() {
+    // Five times each of 100, 200, ... 1,000 ms from the connection. On a loaded machine the
+    // server's thread wakes up late, so it reports its real delay.
     let (took, taken) = mpsc::channel();
     let address = serve(move |number, mut connection| {
         let connected = Instant::now();
@@ -137,7 +139,7 @@ fn percentiles_are_those_of_the_servers_delays() {
         }
         off.push(quantiles);
     }
-    panic!("found and expected, in ms: {off:?}");
+    panic!("found and expected in ms: {off:?}");
 }
 
 #[test]
@@ -150,7 +152,7 @@ fn refused() {
     assert_eq!(measurement.connect.len(), 0);
 }
 
-/// Its queue has one place: when that is taken, Linux drops the SYN.
+/// Its accept queue has one place: when that is taken, Linux drops the SYN.
 #[cfg(target_os = "linux")]
 fn listener_of_one() -> TcpListener {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
@@ -162,7 +164,7 @@ fn listener_of_one() -> TcpListener {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn connect_timeout() {
+fn dropped_syn_is_connect_timeout() {
     let listener = listener_of_one();
     let address = listener.local_addr().expect("bound");
     let _first = TcpStream::connect(address).expect("a place");
@@ -181,12 +183,12 @@ fn connect_timeout() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_repeated_syn_is_told_from_repeated_data() {
+fn retransmitted_syn_is_not_retransmitted_data() {
     let listener = listener_of_one();
     let address = listener.local_addr().expect("bound");
     let first = TcpStream::connect(address).expect("a place");
     thread::spawn(move || {
-        // Later than the first SYN: the queue is full until then.
+        // After the first SYN, which found the queue full.
         thread::sleep(Duration::from_millis(300));
         drop(listener.accept());
         drop(first);
@@ -200,13 +202,13 @@ fn a_repeated_syn_is_told_from_repeated_data() {
     assert!(measurement.connect.max() > 300 * MS);
 }
 
-/// The server's small window holds the request back for as long as it does not read.
+/// The server's small window delays the request until it reads.
 #[test]
 #[cfg(target_os = "linux")]
-fn time_that_the_receiver_s_window_takes_is_told() {
+fn time_limited_by_the_receivers_window_is_reported() {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    // Before the connection, so that it has that window from its start.
+    // Accepted connections inherit it.
     listener.set_recv_buffer_size(4096).expect("small");
     listener.bind(&any.into()).expect("a port");
     listener.listen(8).expect("a free port");
@@ -234,7 +236,7 @@ fn time_that_the_receiver_s_window_takes_is_told() {
         .totals
         .expect("TCP_INFO")
         .receiver_limited
-        .expect("a kernel of this decade");
+        .expect("Linux 4.10");
     assert!(limited >= Duration::from_millis(100), "{limited:?}");
 }
 
@@ -249,7 +251,7 @@ fn reset_before_reply() {
 
 #[test]
 fn reset_at_once() {
-    // Before the request is read, and perhaps before the engine has seen the handshake.
+    // Before the request is read, and perhaps before the engine handles the handshake.
     four_fail(
         &every_fifth(|connection| reset(&connection)),
         ErrorClass::ResetBeforeReply,
@@ -294,7 +296,7 @@ fn wrong_reply() {
 #[test]
 #[cfg(target_os = "linux")]
 fn unreachable() {
-    // From loopback nothing leads to another network.
+    // No route leads from loopback to another network.
     let load = Load {
         sources: vec![Ipv4Addr::LOCALHOST.into()],
         ..requests(SocketAddr::from(([192, 0, 2, 1], 3000)), 1, 4)
@@ -304,7 +306,7 @@ fn unreachable() {
 
 #[test]
 fn local_ports() {
-    // An address that this computer does not have (RFC 5737).
+    // Not an address of this computer (RFC 5737).
     let load = Load {
         sources: vec![Ipv4Addr::new(192, 0, 2, 1).into()],
         ..requests(serve(|_, connection| greet(connection)), 1, 4)
@@ -312,15 +314,14 @@ fn local_ports() {
     assert_eq!(run(&load).errors, errors([(ErrorClass::LocalPorts, 4)]));
 }
 
-/// Set in the process that is alone in its network namespace.
+/// Set in the process that has its own network namespace.
 #[cfg(target_os = "linux")]
 const ALONE: &str = "TCPCTL_TEST_ALONE";
 
-/// A computer with one way out of ports and several ways that lead nowhere: a namespace of its own,
-/// which ends with its process.
+/// A network namespace with few ports and unreachable routes; it ends with its process.
 #[test]
 #[cfg(target_os = "linux")]
-fn what_is_wrong_with_the_network_here() {
+fn local_network_errors_are_classified() {
     use crate::processes::{Need, skipped};
 
     let needs = [Need::Root, Need::Program("unshare"), Need::Program("ip")];
@@ -333,7 +334,7 @@ fn what_is_wrong_with_the_network_here() {
             .arg(std::env::current_exe().expect("a path"))
             .args([
                 "--exact",
-                "bench_engine::kernel::what_is_wrong_with_the_network_here",
+                "bench_engine::kernel::local_network_errors_are_classified",
             ])
             .env(ALONE, "1")
             .output()
@@ -352,11 +353,11 @@ fn what_is_wrong_with_the_network_here() {
     // No route at all: ENETUNREACH.
     let nowhere = run(&to([192, 0, 2, 1]));
     assert_eq!(nowhere.errors, errors([(ErrorClass::Unreachable, 3)]));
-    // A route that says so: EHOSTUNREACH.
+    // An unreachable route: EHOSTUNREACH.
     ip("route add unreachable 198.51.100.0/24");
     let unreachable = run(&to([198, 51, 100, 1]));
     assert_eq!(unreachable.errors, errors([(ErrorClass::Unreachable, 3)]));
-    // Four ports, of which those that are used rest in TIME-WAIT, for the client closes first.
+    // Four ports; used ones stay in TIME-WAIT, because the client closes first.
     std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40003").expect("root");
     let listener = TcpListener::bind("127.0.0.1:3000").expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -365,7 +366,7 @@ fn what_is_wrong_with_the_network_here() {
             let mut connection = connection.expect("a descriptor");
             read_some(&mut connection);
             let _ = connection.write_all(b"Hello World");
-            // Stays until the client has gone.
+            // Waits until the client has closed.
             read_some(&mut connection);
         }
     });
@@ -378,7 +379,7 @@ fn what_is_wrong_with_the_network_here() {
     assert_eq!(measurement.errors, errors([(ErrorClass::LocalPorts, 6)]));
 }
 
-/// Where this is set, the process has so few descriptors that it runs out of them.
+/// Set in the process that has few descriptors.
 const FEW_FILES: &str = "TCPCTL_TEST_FEW_FILES";
 
 #[test]
@@ -396,7 +397,7 @@ fn local_files() {
         assert_eq!(files + silent, 60);
         return;
     }
-    // A limit is the whole process's, and the other tests are not to meet it.
+    // The limit applies to a whole process, so the other tests run in another one.
     let binary = std::env::current_exe().expect("a path");
     let status = Command::new("sh")
         .args([
@@ -426,7 +427,7 @@ fn ping_pong_on_kept_connections() {
     assert_eq!(measurement.completed, 400);
     assert!(measurement.errors.is_empty(), "{:?}", measurement.errors);
     assert_eq!(measurement.connect.len(), 4);
-    // More than the buffers of both sides hold: it is read while it is sent.
+    // More than both sides' buffers hold: it is read while it is sent.
     let long = vec![b'x'; 8 << 20];
     let load = Load {
         expect: Expectation::Given(ReplyRule::Bytes(
@@ -442,14 +443,14 @@ fn ping_pong_on_kept_connections() {
 }
 
 #[test]
-fn a_stall_shows_in_an_open_loop() {
-    // A machine that is loaded wakes a thread late, and then the stall is a longer one: it may not
-    // be so each time.
+fn stall_shows_in_an_open_loop() {
+    // On a loaded machine the server's thread wakes up late and the stall is longer: up to three
+    // attempts.
     let mut longest = Vec::new();
     for _ in 0..3 {
         let start = Instant::now();
         let address = serve(move |_, connection| {
-            // Nothing between 0.5 and 1.5 s.
+            // Stalls from 0.5 to 1.5 s.
             let now = start.elapsed();
             if (500..1500).contains(&now.as_millis()) {
                 thread::sleep(Duration::from_millis(1500).saturating_sub(now));
@@ -466,7 +467,7 @@ fn a_stall_shows_in_an_open_loop() {
         let late = measurement.complete.len() - measurement.complete.count_between(0, 500 * MS);
         assert!(
             late >= 45,
-            "{late} of the stall's hundred over 500 ms: the others were never sent"
+            "{late} of 100 requests over 500 ms: the others were never sent"
         );
         let slowest = complete_ms(&measurement, 1.0);
         assert!(slowest >= 950.0, "{slowest} ms");
@@ -475,11 +476,58 @@ fn a_stall_shows_in_an_open_loop() {
         }
         longest.push((late, slowest));
     }
-    panic!("late ones, and the longest in ms: {longest:?}");
+    panic!("late requests and the longest in ms: {longest:?}");
+}
+
+/// Blocks the engine's thread once, as a busy machine does.
+#[cfg(target_os = "linux")]
+#[derive(Default)]
+struct BlocksOnce {
+    has_blocked: bool,
+}
+
+#[cfg(target_os = "linux")]
+impl Observer for BlocksOnce {
+    fn progress(&mut self, _: &Progress) {
+        if !std::mem::replace(&mut self.has_blocked, true) {
+            thread::sleep(Duration::from_millis(600));
+        }
+    }
 }
 
 #[test]
-fn threads_share_a_load() {
+#[cfg(target_os = "linux")]
+fn late_client_does_not_lengthen_replies() {
+    let address = serve(|_, mut connection| {
+        while connection
+            .read(&mut [0; 1024])
+            .is_ok_and(|length| length > 0)
+        {
+            thread::sleep(Duration::from_millis(20));
+            let _ = connection.write_all(b"pong");
+        }
+    });
+    let load = Load {
+        reuse: Reuse::KeepAlive,
+        expect: Expectation::Given(ReplyRule::Bytes(4.try_into().expect("not zero"))),
+        extent: seconds(1),
+        ..requests(address, 4, 1)
+    };
+    let mut network = KernelNetwork::new().expect("descriptors");
+    let measurement = engine::run(&mut network, &load, &mut BlocksOnce::default());
+    assert!(measurement.errors.is_empty(), "{:?}", measurement.errors);
+    let delay = measurement.client_delay.expect("supported on Linux");
+    assert_eq!(delay.len(), measurement.completed);
+    assert!(delay.max() >= 500 * MS, "{delay:?}");
+    assert!(
+        complete_ms(&measurement, 1.0) < 400.0,
+        "{:?}",
+        measurement.complete
+    );
+}
+
+#[test]
+fn threads_share_the_load() {
     let address = serve(|_, connection| greet(connection));
     let two = NonZeroUsize::new(2).expect("not zero");
     let load = requests(address, 8, 501);
@@ -503,7 +551,7 @@ fn threads_share_a_load() {
 }
 
 #[test]
-fn a_thread_that_can_not_start_ends_the_run() {
+fn failed_thread_ends_the_run() {
     let address = serve(|_, connection| greet(connection));
     let two = NonZeroUsize::new(2).expect("not zero");
     let load = requests(address, 8, 1_000_000);

@@ -1,4 +1,4 @@
-//! Open loops: a schedule that nothing delays.
+//! Open loops: a schedule that a slow server does not delay.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn load(per_second: f64, max_in_flight: usize) -> Load {
 }
 
 #[test]
-fn requests_start_on_the_schedule_however_slow_the_server_is() {
+fn slow_server_does_not_delay_the_schedule() {
     let load = load(50.0, 1000);
     let mut network = Scripted::new(|_| greet(3000), &load.message);
     let measurement = engine::run(&mut network, &load, &mut ());
@@ -41,25 +41,25 @@ fn requests_start_on_the_schedule_however_slow_the_server_is() {
         .map(|(at, _)| *at)
         .collect();
     assert_eq!(starts, expected);
-    assert_eq!(measurement.connections, 150, "3 s at 50 a second");
+    assert_eq!(measurement.connections, 150, "3 s at 50 per second");
     assert_eq!(
         measurement.elapsed,
         Duration::from_secs(13) - Duration::from_millis(20)
     );
-    let lateness = measurement.schedule_error.expect("an open loop has it");
+    let lateness = measurement.schedule_error.expect("an open loop");
     assert_eq!((lateness.len(), lateness.max()), (500, 0));
 }
 
 #[test]
-fn a_stall_shows_every_request_that_it_has_delayed() {
-    // Coordinated omission is the opposite: one late request, and the others never sent.
+fn stall_delays_every_request_of_an_open_loop() {
+    // Coordinated omission would show one late request and never send the others.
     let load = load(100.0, 1000);
     let mut network = Scripted::new(Stalls, &load.message);
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 1000);
     let slower =
         |ms: u64| measurement.complete.len() - measurement.complete.count_between(0, ms * MS);
-    // 1,000 ms, 990, 980, ...: a hundred requests that fell into the stall.
+    // 1,000 ms, 990, 980, ...: a hundred requests fall into the stall.
     for ms in [900, 500, 100, 50] {
         let expected = (1000 - ms) / 10;
         assert!(
@@ -72,8 +72,8 @@ fn a_stall_shows_every_request_that_it_has_delayed() {
 }
 
 #[test]
-fn where_no_more_may_be_on_their_way_latency_still_counts_from_the_intended_start() {
-    // A server that takes 100 ms, and 5 at a time: 50 a second, where 100 are asked for.
+fn latency_counts_from_the_intended_start() {
+    // 100 ms per request, 5 in flight: 50 per second of the requested 100.
     let load = load(100.0, 5);
     let mut network = Scripted::new(|_| greet(100), &load.message);
     let measurement = engine::run(&mut network, &load, &mut ());
@@ -81,14 +81,14 @@ fn where_no_more_may_be_on_their_way_latency_still_counts_from_the_intended_star
     assert_eq!(measurement.connections, 5);
     assert_eq!(network.log.borrow().most_open, 5);
     assert_eq!(measurement.elapsed, Duration::from_millis(20_040));
-    // The last should have started at 9.99 s, and was answered at 20.04.
+    // The last one was due at 9.99 s and completes at 20.04.
     assert!(is_within(1.0, complete_ms(&measurement, 1.0), 10_050.0));
-    let lateness = measurement.schedule_error.expect("an open loop has it");
+    let lateness = measurement.schedule_error.expect("an open loop");
     assert!(is_within(1.0, lateness.max() as f64 / MS as f64, 9_950.0));
 }
 
 #[test]
-fn a_server_that_never_catches_up_ends_the_run_cut_short() {
+fn server_that_never_catches_up_interrupts_the_run() {
     let load = Load {
         connect_timeout: Duration::from_secs(1),
         reply_timeout: Duration::from_secs(4),
@@ -103,7 +103,7 @@ fn a_server_that_never_catches_up_ends_the_run_cut_short() {
 }
 
 #[test]
-fn a_number_of_requests_is_exact_and_the_warm_up_is_not_among_them() {
+fn number_of_requests_excludes_the_warm_up() {
     let load = Load {
         extent: count(123),
         warm_up: Duration::from_secs(1),
@@ -117,14 +117,14 @@ fn a_number_of_requests_is_exact_and_the_warm_up_is_not_among_them() {
 }
 
 #[test]
-fn refusals_do_not_change_the_schedule() {
+fn refusals_keep_the_schedule() {
     struct Full;
     impl Server for Full {
         fn handshake(&mut self, _: usize, _: u64) -> Handshake {
             Handshake::Fail(1, ConnectFailure::Refused)
         }
         fn request(&mut self, _: usize, _: usize, _: u64) -> Vec<(u64, Act)> {
-            unreachable!("nobody is let in")
+            unreachable!("every connection is refused")
         }
     }
     let load = load(20.0, 10);
@@ -137,12 +137,11 @@ fn refusals_do_not_change_the_schedule() {
 }
 
 #[test]
-fn the_seconds_distributions_add_up_to_the_run_s() {
+fn distributions_per_second_add_up() {
     let load = Load {
         detail: Detail::Seconds,
         ..load(50.0, 1000)
     };
-    // A stall of the third second shows in its own distribution.
     let stalls = |request| {
         greet(if (100..150).contains(&request) {
             900
@@ -170,7 +169,7 @@ fn the_seconds_distributions_add_up_to_the_run_s() {
             }
             let part: Histogram<u64> = Deserializer::new()
                 .deserialize(&mut second[timed as usize].as_slice())
-                .expect("its own form");
+                .expect("a V2 histogram");
             sum.add(part).expect("it grows");
         }
         let samples = |times: &Histogram<u64>| {
@@ -190,7 +189,7 @@ fn the_seconds_distributions_add_up_to_the_run_s() {
             times.max() / MS
         })
         .collect();
-    // They start in the third second, and most of them end in the fourth. The last request ends
+    // Delayed requests start in the third second, and most end in the fourth. The last request ends
     // with the tenth, when the eleventh begins.
     assert_eq!(longest, [20, 20, 900, 900, 20, 20, 20, 20, 20, 20, 20]);
 }

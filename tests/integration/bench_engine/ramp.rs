@@ -1,4 +1,4 @@
-//! The step ramp, against servers whose knee is known: in simulated time, and on a virtual board.
+//! The ramp, against servers whose knee is known: in simulated time and on a virtual board.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -22,17 +22,17 @@ use super::support::is_within;
 
 const TARGET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
 
-/// A server with so many places, each of which is taken for `service` and listens again
-/// `relisten` after its client has seen the end; times are milliseconds. Who finds no place is
+/// A server with a number of places. Each is taken for `service` and listens again `relisten` after
+/// its client has seen the end; times are milliseconds. Without a free place, a connection is
 /// refused.
 struct Board {
     service: u64,
     relisten: u64,
-    /// When each place listens.
+    /// When each place listens again.
     free_at: Vec<u64>,
-    /// Every so many SYNs one is refused, whatever the places.
-    bad_luck: Option<usize>,
-    /// Nothing answers from then on.
+    /// One of every `n` SYNs is refused, independent of the places.
+    refuse_every: Option<usize>,
+    /// Refuses everything from then on.
     dies_at: u64,
 }
 
@@ -42,7 +42,7 @@ impl Board {
             service,
             relisten,
             free_at: vec![0; places],
-            bad_luck: None,
+            refuse_every: None,
             dies_at: u64::MAX,
         }
     }
@@ -51,7 +51,11 @@ impl Board {
 impl Server for Board {
     fn handshake(&mut self, connection: usize, now: u64) -> Handshake {
         let refused = Handshake::Fail(0, ConnectFailure::Refused);
-        if now >= self.dies_at || self.bad_luck.is_some_and(|every| connection % every == 7) {
+        if now >= self.dies_at
+            || self
+                .refuse_every
+                .is_some_and(|every| connection % every == 7)
+        {
             return refused;
         }
         let Some(place) = self.free_at.iter_mut().find(|at| **at <= now) else {
@@ -105,8 +109,8 @@ fn at(ramp: &Ramp, connections: u64) -> &Step {
 }
 
 #[test]
-fn more_connections_help_until_all_places_are_taken() {
-    // Twenty places that refuse nobody but the next: all that is tried here finds one.
+fn rate_grows_until_all_places_are_taken() {
+    // Twenty places: none of the steps exceeds them.
     let mut network = scripted(Board::new(20, 20, 0));
     let found = climb(&mut network, &plan(12, None));
     assert_eq!(found.ended, RampEnd::LastStep);
@@ -124,19 +128,19 @@ fn more_connections_help_until_all_places_are_taken() {
 }
 
 #[test]
-fn a_server_with_fewer_places_than_clients_is_overloaded() {
+fn too_many_connections_are_the_cause() {
     let mut network = scripted(Board::new(4, 20, 0));
     let found = climb(&mut network, &plan(64, None));
     assert_eq!(knee(&found), Some(4), "{found:#?}");
     let six = at(&found, 6);
     assert!(six.refused > 0 && six.refused == six.failed, "{six:?}");
-    let cause = six.cause.expect("it was looked for");
+    let cause = six.cause.expect("the cause was searched");
     assert_eq!(cause.kind, CauseKind::TooManyAtOnce);
     // Two of each six.
     assert!((cause.bursts.share() - 1.0 / 3.0).abs() < 1e-9, "{cause:?}");
     let schedule = cause.schedule.expect("enough requests");
     assert_eq!(schedule.trial.troubled, 0, "{cause:?}");
-    // It is known then: more are not asked why.
+    // The cause is known: larger steps are not analyzed.
     assert!(
         found
             .steps
@@ -148,14 +152,14 @@ fn a_server_with_fewer_places_than_clients_is_overloaded() {
 }
 
 #[test]
-fn a_place_that_listens_again_too_late_is_a_race_and_no_limit() {
-    // Eight places, and a client that comes back within the millisecond.
+fn late_relisten_is_a_reconnect_race() {
+    // Eight places, and a client that reconnects within the millisecond.
     let mut network = scripted(Board::new(8, 20, 1));
     let found = climb(&mut network, &plan(64, None));
-    // Eight find their places as long as none of them comes back to one just left.
+    // Eight clients find a place unless one reconnects too early.
     let eight = at(&found, 8);
     assert!(eight.refused > 0, "{found:#?}");
-    let cause = eight.cause.expect("it was looked for");
+    let cause = eight.cause.expect("the cause was searched");
     assert_eq!(cause.kind, CauseKind::ReconnectRace, "{cause:?}");
     assert_eq!(cause.closed.troubled, eight.failed);
     assert_eq!(cause.bursts.troubled, 0, "{cause:?}");
@@ -167,12 +171,12 @@ fn a_place_that_listens_again_too_late_is_a_race_and_no_limit() {
         schedule.rate_per_s,
         eight.served_per_s * 0.85
     ));
-    // Six are refused once, when they all come back together: four never are.
+    // Six clients are refused once, when they all reconnect together; four never are.
     assert_eq!(knee(&found), Some(4), "{found:#?}");
 }
 
 #[test]
-fn after_the_race_comes_the_limit() {
+fn limit_follows_the_reconnect_race() {
     let mut network = scripted(Board::new(8, 20, 1));
     let held = Some(8);
     let found = climb(&mut network, &plan(64, held));
@@ -181,7 +185,7 @@ fn after_the_race_comes_the_limit() {
     assert_eq!(kind(9), Some(CauseKind::TooManyAtOnce), "{found:#?}");
 }
 
-/// Listens with a short queue: who comes within a millisecond of another finds it full.
+/// Listens with a short queue: of two connections within a millisecond, the second is refused.
 struct ShortQueue {
     last: u64,
 }
@@ -200,7 +204,7 @@ impl Server for ShortQueue {
 }
 
 #[test]
-fn so_many_in_one_moment_is_not_so_many_at_once() {
+fn burst_limit_is_not_a_concurrency_limit() {
     let kind = |held| {
         let mut network = Scripted::new(ShortQueue { last: 0 }, &Load::new(TARGET).message);
         network.info = ConnectionInfo::default();
@@ -209,25 +213,25 @@ fn so_many_in_one_moment_is_not_so_many_at_once() {
         causes.first().map(|cause| cause.kind)
     };
     assert_eq!(kind(Some(8)), Some(CauseKind::BurstTooLarge));
-    // Where it is not known that it holds more, it can't be told.
+    // Without a known limit, the cause is unknown.
     assert_eq!(kind(None), Some(CauseKind::TooManyAtOnce));
 }
 
 #[test]
-fn what_fails_at_any_pace_is_not_the_closed_loop_s_doing() {
+fn failures_at_any_pace_have_their_own_cause() {
     let mut network = scripted(Board {
-        bad_luck: Some(20),
+        refuse_every: Some(20),
         ..Board::new(20, 20, 0)
     });
     let found = climb(&mut network, &plan(4, None));
-    let cause = at(&found, 1).cause.expect("it was looked for");
+    let cause = at(&found, 1).cause.expect("the cause was searched");
     assert_eq!(cause.kind, CauseKind::AnyPace, "{cause:?}");
     let schedule = cause.schedule.expect("enough requests");
     assert!(schedule.trial.troubled > 0, "{cause:?}");
 }
 
 #[test]
-fn repeated_syns_are_trouble_as_refusals_are() {
+fn retransmitted_syns_count_as_failures() {
     let mut network = scripted(Board::new(20, 20, 0));
     network.info.syn_retransmissions = 1;
     network.info.retransmissions = 1;
@@ -240,7 +244,7 @@ fn repeated_syns_are_trouble_as_refusals_are() {
 }
 
 #[test]
-fn kept_connections_race_nobody() {
+fn kept_connections_have_no_race() {
     let mut network = scripted(Board::new(2, 20, 0));
     let mut plan = plan(4, None);
     plan.load.reuse = Reuse::KeepAlive;
@@ -254,7 +258,7 @@ fn kept_connections_race_nobody() {
 }
 
 #[test]
-fn a_step_that_mostly_fails_is_the_last() {
+fn mostly_failing_step_ends_the_ramp() {
     struct Refuses;
     impl Server for Refuses {
         fn handshake(&mut self, _: usize, _: u64) -> Handshake {
@@ -268,25 +272,25 @@ fn a_step_that_mostly_fails_is_the_last() {
     let found = climb(&mut network, &plan(64, None));
     assert_eq!(found.ended, RampEnd::MostlyFailing);
     assert_eq!(found.steps.len(), 1);
-    // A refused client waits: 10 ms, 20, 40, ... The bursts are few.
+    // Refused clients back off: 10 ms, 20, 40, ...
     let syns = network.log.borrow().syns.len();
     assert!(syns < 40, "{syns} SYNs at a server that refuses all");
 }
 
 #[test]
-fn a_server_that_dies_ends_the_ramp_and_leaves_the_steps() {
+fn vanished_server_ends_the_ramp() {
     let mut network = scripted(Board {
         dies_at: 3_500,
         ..Board::new(20, 20, 0)
     });
     let mut plan = plan(64, None);
-    // Steps long enough for the engine to give up on it in one of them.
+    // Steps are long enough for the engine to give up in one of them.
     plan.load.gone_after = Some(Duration::from_millis(300));
     let found = climb(&mut network, &plan);
     assert_eq!(found.ended, RampEnd::TargetGone);
     assert_eq!(found.steps.len(), 3, "{found:#?}");
     assert!(found.steps.iter().all(|step| step.failed == 0));
-    // Nor is it hammered while it is found out whether it was the closed loop.
+    // The search for the cause sends few connections.
     let mut network = scripted(Board {
         dies_at: 4_100,
         ..Board::new(200, 20, 0)
@@ -300,8 +304,8 @@ fn a_server_that_dies_ends_the_ramp_and_leaves_the_steps() {
 }
 
 #[test]
-fn a_schedule_that_is_refused_does_not_go_on() {
-    // Alone it is served, and on a schedule nobody is.
+fn refused_schedule_ends_early() {
+    // A single connection is served, and a schedule is refused.
     struct Moody;
     impl Server for Moody {
         fn handshake(&mut self, connection: usize, now: u64) -> Handshake {
@@ -318,15 +322,15 @@ fn a_schedule_that_is_refused_does_not_go_on() {
     network.info = ConnectionInfo::default();
     let found = climb(&mut network, &plan(64, None));
     let cause = found.steps.iter().find_map(|step| step.cause);
-    let cause = cause.expect("it was looked for");
+    let cause = cause.expect("the cause was searched");
     let schedule = cause.schedule.expect("enough to tell");
     assert_eq!(cause.kind, CauseKind::AnyPace, "{cause:?}");
-    // Within a tenth of a second of the twentieth.
+    // Within a tenth of a second after the twentieth.
     assert!((20..100).contains(&schedule.trial.troubled), "{cause:?}");
 }
 
 #[test]
-fn want_of_descriptors_here_is_no_step() {
+fn lack_of_descriptors_ends_the_ramp() {
     struct Few;
     impl Server for Few {
         fn handshake(&mut self, connection: usize, _: u64) -> Handshake {
@@ -351,7 +355,7 @@ fn want_of_descriptors_here_is_no_step() {
 }
 
 #[test]
-fn the_budget_is_not_exceeded() {
+fn budget_is_not_exceeded() {
     for budget in [500, 3_000, 5_500] {
         let mut network = scripted(Board::new(4, 20, 1));
         let budget = Duration::from_millis(budget);
@@ -362,7 +366,7 @@ fn the_budget_is_not_exceeded() {
         assert!(ramp::estimate(&plan) <= budget);
         let found = climb(&mut network, &plan);
         assert_eq!(found.ended, RampEnd::Budget, "{found:#?}");
-        // What is under way then ends at the next look at the clock.
+        // Requests in flight end at the next tick.
         let took = network.now();
         assert!(
             took <= budget + Duration::from_millis(110),
@@ -391,7 +395,7 @@ impl<T: Track> Track for StopInTheThird<T> {
 }
 
 #[test]
-fn a_ramp_that_is_stopped_has_the_steps_that_were_done() {
+fn stopped_ramp_keeps_its_steps() {
     let plan = plan(64, None);
     let mut track = StopInTheThird {
         track: scripted(Board::new(20, 20, 0)),
@@ -418,8 +422,8 @@ fn steps_are_long_enough_for_a_slow_server() {
 }
 
 #[test]
-fn a_straggler_does_not_halve_the_rate() {
-    // A SYN is lost late in the second step, and answered when it is sent again.
+fn straggler_does_not_distort_the_rate() {
+    // A SYN is lost late in the second step and retransmitted.
     struct OneLoss;
     impl Server for OneLoss {
         fn handshake(&mut self, connection: usize, _: u64) -> Handshake {
@@ -434,13 +438,13 @@ fn a_straggler_does_not_halve_the_rate() {
     network.info = ConnectionInfo::default();
     let found = climb(&mut network, &plan);
     let two = at(&found, 2);
-    // One of the two serves 100/s all the time, the other for three quarters of it.
+    // One connection completes 100/s all the time, the other for three quarters of it.
     assert!(is_within(1.0, two.served_per_s, 175.0), "{two:?}");
     assert!(two.max_us > Some(1_500_000.0), "{two:?}");
 }
 
 #[test]
-fn a_first_step_with_a_long_wait_is_repeated_with_room_for_more() {
+fn first_step_with_long_waits_is_repeated() {
     // Every fortieth SYN is lost.
     struct Losses;
     impl Server for Losses {
@@ -455,7 +459,7 @@ fn a_first_step_with_a_long_wait_is_repeated_with_room_for_more() {
     let mut network = Scripted::new(Losses, &plan.load.message);
     network.info = ConnectionInfo::default();
     let found = climb(&mut network, &plan);
-    // 40 requests take 1.8 s: in five seconds that is more than a second can tell.
+    // 40 requests take 1.8 s: five seconds hold several losses.
     assert!(
         is_within(15.0, at(&found, 1).served_per_s, 40.0 / 1.8),
         "{found:#?}"
@@ -464,7 +468,7 @@ fn a_first_step_with_a_long_wait_is_repeated_with_room_for_more() {
 }
 
 #[test]
-fn what_it_is_doing_is_told() {
+fn progress_is_reported() {
     let mut network = scripted(Board::new(4, 20, 0));
     let mut told = Vec::new();
     ramp::climb(&plan(6, None), &mut network, &mut |doing| told.push(doing)).expect("it runs");

@@ -1,4 +1,4 @@
-//! A network with its own clock, and a server that is a script: no sockets, no sleeps.
+//! A network in simulated time with a scripted server: no sockets, no sleeps.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -12,20 +12,20 @@ use tcpctl_engine::readiness::{
     ConnectFailure, ConnectionId, ConnectionInfo, Event, Network, NetworkTime, Release,
 };
 
-/// What a server does about a SYN.
+/// The server's reaction to a SYN.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Handshake {
-    /// Answers it after so many milliseconds.
+    /// Accepts after this many milliseconds.
     Accept(u64),
-    /// Resets it after so many milliseconds, or whatever else the network says.
+    /// Fails after this many milliseconds.
     Fail(u64, ConnectFailure),
-    /// The call fails at once.
+    /// The call fails.
     FailHere(ConnectFailure),
-    /// Says nothing.
+    /// No reply.
     Drop,
 }
 
-/// What a server does on an established connection.
+/// An action on an established connection.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     Send(Vec<u8>),
@@ -33,26 +33,26 @@ pub(crate) enum Act {
     Reset,
 }
 
-/// A server. Times are in milliseconds of the simulated clock, delays from now.
+/// A scripted server. Times are milliseconds of the simulated clock, delays relative.
 pub(crate) trait Server {
-    /// Connection number `connection` asks to be accepted.
+    /// Decides about connection number `connection`.
     fn handshake(&mut self, connection: usize, now: u64) -> Handshake {
         let _ = (connection, now);
         Handshake::Accept(0)
     }
 
-    /// A whole message has come; the `request`th of all, from 0.
+    /// The reaction to a complete message, the `request`th of all, from 0.
     fn request(&mut self, connection: usize, request: usize, now: u64) -> Vec<(u64, Act)>;
 }
 
-/// A server that does the same for every request.
+/// A server with the same reaction on all connections.
 impl<F: FnMut(usize) -> Vec<(u64, Act)>> Server for F {
     fn request(&mut self, _: usize, request: usize, _: u64) -> Vec<(u64, Act)> {
         self(request)
     }
 }
 
-/// Says `Hello World` after so many milliseconds, and closes.
+/// Sends `Hello World` after `after` milliseconds and closes.
 pub(crate) fn greet(after: u64) -> Vec<(u64, Act)> {
     vec![
         (after, Act::Send(b"Hello World".to_vec())),
@@ -60,17 +60,16 @@ pub(crate) fn greet(after: u64) -> Vec<(u64, Act)> {
     ]
 }
 
-/// What the engine did, for a test to look at after the run.
+/// A record of the engine's calls.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// When each SYN was sent, milliseconds, and from where.
+    /// Time of each SYN in milliseconds, and its source.
     pub(crate) syns: Vec<(u64, Option<IpAddr>)>,
-    /// How connections were let go of.
     pub(crate) released: Vec<Release>,
-    /// Connections that are open now, and the most that were.
+    /// Open connections, and their maximum.
     pub(crate) open: usize,
     pub(crate) most_open: usize,
-    /// SYNs since the last wait, and the most between two.
+    /// SYNs since the last wait, and the maximum between two waits.
     burst: usize,
     pub(crate) longest_burst: usize,
 }
@@ -78,30 +77,30 @@ pub(crate) struct Log {
 pub(crate) struct Scripted<S> {
     server: S,
     now: Duration,
-    /// How long the message is: the script is asked when it is complete.
+    /// Length of the message: the script reacts when it is complete.
     message: usize,
-    /// What will happen, in order.
-    agenda: BTreeMap<(Duration, usize), (usize, Happening)>,
+    /// Scheduled actions.
+    pending: BTreeMap<(Duration, usize), (usize, Action)>,
     scheduled: usize,
     connections: Vec<Option<Connection>>,
-    /// The smallest number that is free is used next, as descriptors are.
+    /// The smallest free number is reused first, as descriptors are.
     free: BTreeSet<Reverse<usize>>,
-    /// Connections so far, and requests.
+    /// Total connections and requests.
     syns: usize,
     requests: usize,
     /// Delay of the server's FIN after the client's; `None`: it does not close.
     pub(crate) fin_after: Option<u64>,
     /// When the client is stopped, and for how long, milliseconds.
     pub(crate) stop: Option<(u64, u64)>,
-    /// How much a write takes; the rest has to wait for `Writable`.
+    /// Bytes per write; the rest waits for `Writable`.
     pub(crate) write_at_a_time: usize,
-    /// What is known of each connection.
+    /// Returned for each connection.
     pub(crate) info: ConnectionInfo,
     pub(crate) log: Rc<RefCell<Log>>,
 }
 
 #[derive(Debug)]
-enum Happening {
+enum Action {
     Connected,
     Failed(ConnectFailure),
     Act(Act),
@@ -109,7 +108,7 @@ enum Happening {
 }
 
 struct Connection {
-    /// Which of all connections: a number can be used again.
+    /// Unique number; `ConnectionId`s are reused.
     serial: usize,
     inbox: VecDeque<u8>,
     finished: bool,
@@ -124,7 +123,7 @@ impl<S: Server> Scripted<S> {
             server,
             now: Duration::ZERO,
             message: message.len(),
-            agenda: BTreeMap::new(),
+            pending: BTreeMap::new(),
             scheduled: 0,
             connections: Vec::new(),
             free: BTreeSet::new(),
@@ -143,39 +142,38 @@ impl<S: Server> Scripted<S> {
         }
     }
 
-    fn schedule(&mut self, after: u64, serial: usize, happening: Happening) {
+    fn schedule(&mut self, after: u64, serial: usize, action: Action) {
         self.scheduled += 1;
         let at = self.now + Duration::from_millis(after);
-        self.agenda
-            .insert((at, self.scheduled), (serial, happening));
+        self.pending.insert((at, self.scheduled), (serial, action));
     }
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.now.as_millis()).expect("a short test")
     }
 
-    fn happen(&mut self, serial: usize, happening: Happening, events: &mut Vec<Event>) {
+    fn perform(&mut self, serial: usize, action: Action, events: &mut Vec<Event>) {
         let found = self.connections.iter_mut().enumerate();
         let mut found = found.filter_map(|(number, slot)| Some((number, slot.as_mut()?)));
         let Some((number, connection)) = found.find(|(_, c)| c.serial == serial) else {
             return;
         };
         let id = ConnectionId(number);
-        match happening {
-            Happening::Connected => {
+        match action {
+            Action::Connected => {
                 events.push(Event::Connected(id));
                 connection.wants_read = true;
                 if self.message == 0 {
                     let acts = self.server.request(serial, self.requests, self.now_ms());
                     self.requests += 1;
                     for (after, act) in acts {
-                        self.schedule(after, serial, Happening::Act(act));
+                        self.schedule(after, serial, Action::Act(act));
                     }
                 }
             }
-            Happening::Failed(failure) => events.push(Event::Failed(id, failure)),
-            Happening::Writable => events.push(Event::Writable(id)),
-            Happening::Act(act) => {
+            Action::Failed(failure) => events.push(Event::Failed(id, failure)),
+            Action::Writable => events.push(Event::Writable(id)),
+            Action::Act(act) => {
                 match act {
                     Act::Send(bytes) => connection.inbox.extend(bytes),
                     Act::Fin => connection.finished = true,
@@ -203,9 +201,9 @@ impl<S: Server> Network for Scripted<S> {
         self.syns += 1;
         self.log.borrow_mut().syns.push((now, source));
         match self.server.handshake(serial, now) {
-            Handshake::Accept(after) => self.schedule(after, serial, Happening::Connected),
+            Handshake::Accept(after) => self.schedule(after, serial, Action::Connected),
             Handshake::Fail(after, failure) => {
-                self.schedule(after, serial, Happening::Failed(failure));
+                self.schedule(after, serial, Action::Failed(failure));
             }
             Handshake::FailHere(failure) => return Err(failure),
             Handshake::Drop => {}
@@ -265,10 +263,10 @@ impl<S: Server> Network for Scripted<S> {
             let (request, now) = (self.requests, self.now_ms());
             self.requests += 1;
             for (after, act) in self.server.request(serial, request, now) {
-                self.schedule(after, serial, Happening::Act(act));
+                self.schedule(after, serial, Action::Act(act));
             }
         } else if length < data.len() {
-            self.schedule(1, serial, Happening::Writable);
+            self.schedule(1, serial, Action::Writable);
         }
         Ok(length)
     }
@@ -276,7 +274,7 @@ impl<S: Server> Network for Scripted<S> {
     fn finish(&mut self, id: ConnectionId) {
         let connection = self.connections[id.0].as_ref().expect("an open connection");
         if let Some(after) = self.fin_after {
-            self.schedule(after, connection.serial, Happening::Act(Act::Fin));
+            self.schedule(after, connection.serial, Action::Act(Act::Fin));
         }
     }
 
@@ -294,9 +292,9 @@ impl<S: Server> Network for Scripted<S> {
 
     fn wait(&mut self, until: Option<NetworkTime>, events: &mut Vec<Event>) -> io::Result<()> {
         self.log.borrow_mut().burst = 0;
-        let next = self.agenda.keys().next().map(|&(at, _)| at);
+        let next = self.pending.keys().next().map(|&(at, _)| at);
         let wake = [until, next].into_iter().flatten().min();
-        // For ever: the engine has forgotten to wake itself up.
+        // Otherwise the engine would sleep forever.
         let wake = wake.expect("something to wait for");
         self.now = self.now.max(wake);
         if let Some((at, length)) = self.stop
@@ -305,16 +303,13 @@ impl<S: Server> Network for Scripted<S> {
             self.stop = None;
             self.now += Duration::from_millis(length);
         }
-        assert!(
-            self.now < Duration::from_hours(1),
-            "the run does not come to its end"
-        );
-        while let Some(entry) = self.agenda.first_entry() {
+        assert!(self.now < Duration::from_hours(1), "the run does not end");
+        while let Some(entry) = self.pending.first_entry() {
             if entry.key().0 > self.now {
                 break;
             }
-            let (serial, happening) = entry.remove();
-            self.happen(serial, happening, events);
+            let (serial, action) = entry.remove();
+            self.perform(serial, action, events);
         }
         Ok(())
     }
