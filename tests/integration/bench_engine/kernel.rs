@@ -516,7 +516,10 @@ fn late_client_does_not_lengthen_replies() {
     let mut network = KernelNetwork::new().expect("descriptors");
     let measurement = engine::run(&mut network, &load, &mut BlocksOnce::default());
     assert!(measurement.errors.is_empty(), "{:?}", measurement.errors);
-    let delay = measurement.client_delay.as_ref().expect("supported on Linux");
+    let delay = measurement
+        .client_delay
+        .as_ref()
+        .expect("supported on Linux");
     assert_eq!(delay.len(), measurement.completed);
     assert!(delay.max() >= 500 * MS, "{delay:?}");
     assert!(
