@@ -1,11 +1,12 @@
-//! `tcpctl bench`: the most truthful load test of a small TCP server.
+//! `tcpctl bench` and `tcpctl merge`: the limits, latency and throughput of a TCP server.
 //!
-//! `plan.rs` says what is to be done, `command.rs` does it in order: [`limits`] finds what the
-//! server can take, the crate `tcpctl-engine` loads it as [`load`] says and fills a [`measurement`],
-//! [`ramp`] does so with more and more connections. Then `stats.rs` makes a [`report`] of what was
-//! seen, `verdict.rs` draws the conclusions, `compare.rs` and `fail_if.rs` hold it against another run
-//! and against conditions, and `saved.rs`, `hdr_log.rs`, `html.rs` and `merge.rs` are its other forms.
+//! [`plan`] turns arguments into a plan, [`command`] carries it out: [`limits`] finds how many
+//! connections the server takes, the crate `tcpctl-engine` loads it, [`ramp`] repeats that with more
+//! connections, [`throughput`] moves bytes. [`summarize`] makes a [`report`] of it, which is plain
+//! data; [`verdict`] adds conclusions and warnings, [`compare`] and [`fail_if`] judge it.
+//! [`text`], [`html`], [`saved`] and [`hdr_log`] are its output formats.
 
+pub(crate) mod breakdown;
 pub mod chart;
 pub mod command;
 pub mod compare;
@@ -20,8 +21,7 @@ pub mod plan;
 pub mod ramp;
 pub mod report;
 pub mod saved;
-pub(crate) mod shares;
-pub mod stats;
+pub mod summarize;
 pub mod text;
 pub mod throughput;
 pub mod verdict;

@@ -13,6 +13,23 @@ use socket2::Socket;
 pub use tcpctl_engine::sys::tcp::unacknowledged;
 pub use tcpctl_engine::sys::{clocks, limits};
 
+/// This computer's host name; `None` where it is not known.
+pub fn host_name() -> Option<String> {
+    #[cfg(unix)]
+    {
+        let mut name = [0u8; 256];
+        // SAFETY: `name` has the bytes that the call may write, and outlives it.
+        let failed = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len()) } != 0;
+        let name = std::ffi::CStr::from_bytes_until_nul(&name).ok()?;
+        let name = name.to_str().ok()?;
+        (!failed && !name.is_empty()).then(|| name.to_owned())
+    }
+    #[cfg(not(unix))]
+    {
+        std::env::var("COMPUTERNAME").ok()
+    }
+}
+
 /// The index of a network interface, as used in IPv6 zones; `None` if it does not exist.
 pub fn interface_index(name: &str) -> Option<u32> {
     #[cfg(unix)]

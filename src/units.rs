@@ -324,6 +324,17 @@ mod tests {
     }
 
     #[test]
+    fn rates_are_positive_decimals() {
+        assert_eq!(rate("200/s"), Ok(200.0));
+        assert_eq!(rate("0.5/s"), Ok(0.5));
+        for text in [
+            "0", "0/s", "-1/s", "1e3/s", "inf", "nan", "", "/s", "ten/s", "1/m",
+        ] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn rates_and_percentages() {
         assert_eq!(bandwidth("20Mbit"), Ok(20_000_000));
         assert_eq!(bandwidth("500kbit/s"), Ok(500_000));

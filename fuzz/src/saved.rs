@@ -1,18 +1,18 @@
-//! Saved runs and logs, which may come from anyone.
+//! Saved runs, which anybody may have written.
 
 use tcpctl::bench::chart::Charset;
-use tcpctl::bench::hdr_log::Log;
+use tcpctl::bench::merge::{self, Unrelated};
 use tcpctl::bench::report::Report;
-use tcpctl::bench::saved::{self, Saved};
-use tcpctl::bench::{compare, html, merge, text};
+use tcpctl::bench::saved;
+use tcpctl::bench::text::{self, Detail, Style};
+use tcpctl::bench::{compare, html};
 use tcpctl::output::Color;
 
-/// A file that is read can be shown, compared, merged and written again; any other is one safe line
-/// of error.
+/// A file that is read can be shown, compared, merged and written again. Any other file is an error
+/// on one harmless line.
 pub fn holds(data: &[u8]) {
     match saved::parse(data) {
-        Ok(Saved::Run(run)) => self::run(&run),
-        Ok(Saved::Log(log)) => self::log(&log),
+        Ok(run) => self::run(&run),
         Err(problem) => {
             assert!(
                 super::is_harmless(&problem) && !problem.contains('\n'),
@@ -24,31 +24,29 @@ pub fn holds(data: &[u8]) {
 
 fn run(run: &Report) {
     for (charset, width, fold) in [(Charset::Unicode, 80, None), (Charset::Ascii, 20, Some(20))] {
-        let text = text::render(run, Color::Off, charset, width, fold);
+        let style = Style {
+            color: Color::Off,
+            charset,
+            width,
+            fold,
+        };
+        let text = text::render(run, Detail::Full, style);
         assert!(super::is_harmless(&text), "{text:?}");
     }
     page(run);
-    compare::compare(run, run).finds_something();
-    if let Err(failure) = merge::merge(vec![run.clone(), run.clone()]) {
+    compare::compare(run, run).has_difference();
+    let mut other = run.clone();
+    other.target.push('2');
+    if let Err(failure) = merge::merge(vec![run.clone(), other], Unrelated::Warn) {
         assert!(super::is_harmless(&failure.to_string()));
     }
-    let bytes = saved::bytes(run);
-    assert!(matches!(saved::parse(&bytes), Ok(Saved::Run(_))));
+    assert!(saved::parse(&saved::bytes(run)).is_ok());
 }
 
-/// Text in the HTML report stays text.
+/// Text of a page stays text.
 fn page(run: &Report) {
     let mut run = run.clone();
     "<intruder a=\"1\">&intruder;".clone_into(&mut run.target);
     let page = html::render(&run);
     assert!(!page.contains("<intruder") && !page.contains("&intruder"));
-}
-
-fn log(log: &Log) {
-    let Ok(both) = log.clone().merge(log) else {
-        return;
-    };
-    if let Ok(text) = both.text() {
-        assert!(matches!(saved::parse(&text), Ok(Saved::Log(_))));
-    }
 }

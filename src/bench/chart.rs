@@ -1,25 +1,25 @@
-//! Charts of characters: a latency histogram, bars and sparklines, no wider than the terminal.
+//! Character charts: histogram, columns and sparkline, no wider than the terminal.
 
 use crate::output::human;
 use tcpctl_engine::times::Times;
 
-/// Which characters a chart may be made of.
+/// The characters of charts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charset {
     /// Blocks in eighths.
     Unicode,
-    /// `#` and `.`, for terminals and logs that know no more.
+    /// `#` and `.`, for other terminals and for logs.
     Ascii,
 }
 
 impl Charset {
-    /// What the locale can show: Unicode where it says UTF-8.
+    /// Unicode where the locale is UTF-8.
     pub fn detect() -> Self {
         Self::decide(|name| std::env::var(name).ok())
     }
 
     fn decide(variable: impl Fn(&str) -> Option<String>) -> Self {
-        // POSIX: the first of these that is set and not empty decides.
+        // POSIX: the first of these that is not empty decides.
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
             .into_iter()
             .find_map(|name| variable(name).filter(|value| !value.is_empty()));
@@ -29,13 +29,13 @@ impl Charset {
         };
         match locale {
             Some(locale) if is_utf8(&locale) => Self::Unicode,
-            // Windows has no such variables; its terminal shows Unicode.
+            // Windows has no such variables, and its terminal shows Unicode.
             None if cfg!(windows) => Self::Unicode,
             _ => Self::Ascii,
         }
     }
 
-    /// A bar of at most `width` characters for a share of 0 to 1; something is never nothing.
+    /// A bar of at most `width` characters for a share of 0 to 1. A share above 0 is never empty.
     pub fn bar(self, share: f64, width: usize) -> String {
         const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
         #[expect(
@@ -61,8 +61,7 @@ impl Charset {
         }
     }
 
-    /// A cell of a column that is filled to that share from below; less than 0 is empty, more than 1
-    /// full.
+    /// A cell that is filled from below to a share of 0 to 1, clamped.
     fn cell(self, share: f64) -> char {
         const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
         #[expect(
@@ -78,7 +77,7 @@ impl Charset {
         }
     }
 
-    /// The last `width` values as a line of small columns, the highest of them full.
+    /// The last `width` values as a line of small columns, scaled to the highest.
     pub fn sparkline(self, values: &[f64], width: usize) -> String {
         let columns: &[char] = match self {
             Self::Unicode => &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'],
@@ -105,20 +104,19 @@ impl Charset {
 /// One column of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column<'a> {
-    /// What stands under it.
+    /// The label under it.
     pub name: String,
-    /// How high it is: not negative.
+    /// Its height, not negative.
     pub value: f64,
-    /// A second line under it, where it is not empty.
+    /// A second label under it, may be empty.
     pub mark: &'a str,
 }
 
-/// Lines of a chart of [`columns`], without its names.
+/// Lines of a chart of [`columns`], without its labels.
 const ROWS: usize = 5;
 
-/// A chart of columns from 0 to the highest, a line of names under them and one of marks, no wider
-/// than `width`: where that has no room for all, every second, third, ... is left out, and
-/// neither the last nor a marked one.
+/// A column chart from 0 to the highest value, no wider than `width`. Where there are too many
+/// columns, every second, third, ... is omitted, but not the last and the marked ones.
 pub fn columns(title: &str, all: &[Column<'_>], charset: Charset, width: usize) -> Vec<String> {
     // "  1,234,567 │ ".
     const AXIS: usize = 14;
@@ -134,7 +132,7 @@ pub fn columns(title: &str, all: &[Column<'_>], charset: Charset, width: usize) 
         (all.len() - 1 - at).is_multiple_of(every) || !column.mark.is_empty()
     });
     let shown: Vec<_> = shown.map(|(_, column)| column).collect();
-    // Those that are marked may be one too many.
+    // Marked columns may be too many.
     let shown = &shown[shown.len().saturating_sub(room)..];
     let border = match charset {
         Charset::Unicode => '│',
@@ -187,7 +185,7 @@ pub fn columns(title: &str, all: &[Column<'_>], charset: Charset, width: usize) 
     lines
 }
 
-/// How wide standard output is: the terminal's width, else `COLUMNS`, else 80; 40 to 120.
+/// The width of standard output: the terminal's, else `COLUMNS`, else 80; 40 to 120.
 pub fn width() -> usize {
     let terminal = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
@@ -197,13 +195,13 @@ pub fn width() -> usize {
 /// One row of a histogram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
-    /// Times up to this, nanoseconds, and above the bucket before.
+    /// Times up to this, nanoseconds, and above the previous bucket.
     pub up_to: u64,
-    /// How many there are.
+    /// The number of samples.
     pub count: u64,
 }
 
-/// Steps from one power of ten to the next, the finest first.
+/// Bucket limits from one power of ten to the next, finest first.
 const STEPS: [&[u64]; 4] = [
     &[10, 12, 15, 20, 25, 30, 40, 50, 60, 80],
     &[10, 15, 20, 30, 50, 70],
@@ -211,9 +209,9 @@ const STEPS: [&[u64]; 4] = [
     &[10],
 ];
 
-/// At most `most` buckets with round limits, in the finest steps that fit, from the
-/// first that has a sample to the last. A long tail is squeezed into the steps of a logarithm, so
-/// that neither the median nor the slowest request falls off the chart.
+/// At most `most` buckets with round limits, in the finest steps that fit, from the first with a
+/// sample to the last. Coarse steps are logarithmic, so the chart has both the median and a long
+/// tail.
 pub fn buckets(times: &Times, most: usize) -> Vec<Bucket> {
     if times.is_empty() {
         return Vec::new();
@@ -237,7 +235,7 @@ fn in_steps(times: &Times, steps: &[u64]) -> Vec<Bucket> {
     for recorded in times.buckets() {
         let value = recorded.lowest;
         while buckets.last().is_none_or(|bucket| bucket.up_to <= value) {
-            // A time past the last limit (a century) is counted below it.
+            // Times above the last limit (a century) count there.
             let Some(up_to) = limits.next() else { break };
             if !buckets.is_empty() || up_to > value {
                 buckets.push(Bucket { up_to, count: 0 });
@@ -286,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_locale_decides() {
+    fn locale_decides_the_charset() {
         let decide = |variables: &[(&str, &str)]| {
             Charset::decide(|name| {
                 let found = variables.iter().find(|(known, _)| *known == name);
@@ -305,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_grow_and_something_is_never_nothing() {
+    fn bar_of_a_share_above_zero_is_not_empty() {
         assert_eq!(Charset::Unicode.bar(1.0, 3), "███");
         assert_eq!(Charset::Unicode.bar(0.5, 3), "█▌");
         assert_eq!(Charset::Unicode.bar(0.0001, 3), "▏");
@@ -315,14 +313,14 @@ mod tests {
     }
 
     #[test]
-    fn sparklines_end_with_the_latest() {
+    fn sparkline_ends_with_the_latest_value() {
         assert_eq!(Charset::Unicode.sparkline(&[0.0, 4.0, 8.0], 60), "▁▅█");
         assert_eq!(Charset::Ascii.sparkline(&[9.0, 0.0, 6.0], 2), "_#");
         assert_eq!(Charset::Unicode.sparkline(&[0.0, 0.0], 60), "▁▁");
     }
 
     #[test]
-    fn a_histogram_of_known_samples() {
+    fn histogram_counts_known_samples() {
         let samples = [(1_300_000, 750), (1_700_000, 249), (30_500_000, 1)]
             .into_iter()
             .flat_map(|(time, count)| std::iter::repeat_n(time, count))
@@ -343,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_stand_over_their_names() {
+    fn columns_are_above_their_labels() {
         let columns_of = |values: &[(u64, f64)]| -> Vec<Column<'static>> {
             let column = |&(name, value): &(u64, f64)| Column {
                 name: name.to_string(),
@@ -354,9 +352,9 @@ mod tests {
         };
         let all = columns_of(&[(1, 100.0), (2, 200.0), (4, 400.0), (8, 250.0), (16, 0.0)]);
         assert_eq!(
-            columns("replies/s", &all, Charset::Unicode, 80),
+            columns("req/s", &all, Charset::Unicode, 80),
             [
-                "        400 │         ███          replies/s",
+                "        400 │         ███          req/s",
                 "            │         ███ ▁▁▁",
                 "            │     ▄▄▄ ███ ███",
                 "            │ ▂▂▂ ███ ███ ███",
@@ -366,12 +364,12 @@ mod tests {
             ]
         );
         assert!(columns("", &columns_of(&[(1, 0.0)]), Charset::Ascii, 80).is_empty());
-        // Wherever there is no room for all, the last and the marked one stay.
+        // Without room for all, the last and the marked one stay.
         let many: Vec<_> = (1..=40).map(|n| (n, n as f64)).collect();
         for width in 40..120 {
             for charset in [Charset::Ascii, Charset::Unicode] {
-                let lines = columns("replies/s", &columns_of(&many), charset, width);
-                for end in ["40", "replies/s"] {
+                let lines = columns("req/s", &columns_of(&many), charset, width);
+                for end in ["40", "req/s"] {
                     let has = lines.iter().any(|line| line.ends_with(end));
                     assert!(has, "{width}: {end}: {lines:#?}");
                 }
@@ -380,13 +378,13 @@ mod tests {
                 }
             }
         }
-        let lines = columns("replies/s", &columns_of(&many), Charset::Ascii, 100);
+        let lines = columns("req/s", &columns_of(&many), Charset::Ascii, 100);
         assert!(lines.last().unwrap().ends_with("knee"), "{lines:#?}");
     }
 
     proptest! {
         #[test]
-        fn a_histogram_fits_and_loses_nobody(
+        fn histogram_fits_and_counts_every_sample(
             samples in proptest::collection::vec(1_u64..3_600_000_000_000, 1..100),
             width in 40_usize..120,
         ) {

@@ -1,4 +1,4 @@
-//! `tcpctl bench` and `tcpctl merge`: plan, load, report, in this order.
+//! `tcpctl bench` and `tcpctl merge`: plan, measure, report.
 
 mod address;
 mod measuring;
@@ -6,35 +6,32 @@ mod measuring;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use self::address::one_address;
-use self::measuring::Bench;
-use super::fail_if::{Condition, Outcome};
-use super::hdr_log::Log;
-use super::plan::{Files, Plan};
-use super::report::{Environment, Report};
-use super::saved::{self, Saved};
-use super::throughput;
-use super::verdict::{Caveat, Code};
-use super::{compare, html, merge, stats, verdict};
+use self::address::{one_address, require_own_sources};
+use self::measuring::{Bench, Measured};
+use super::plan::{BenchPlan, Files};
+use super::report::{Environment, Report, Warning, WarningKind};
+use super::text::{Detail, Rendered};
+use super::{compare, fail_if, hdr_log, html, merge, saved, summarize, throughput, verdict};
 use crate::cli::{BenchArgs, MergeArgs};
 use crate::connect::Endpoint;
 use crate::exit::Exit;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::interrupt::Stop;
 use crate::output::Output;
-use crate::sanitize;
 use crate::sim::spec::Spec;
+use crate::sys;
 use crate::target::TargetKind;
-use tcpctl_engine::measurement::{Measurement, SecondHistograms};
+use tcpctl_engine::measurement::SecondHistograms;
 
-/// Measures a target.
+/// Runs `tcpctl bench`.
 ///
 /// # Errors
-/// What can't be measured, and a standard output that can't be written.
+/// A [`Failure`]: invalid arguments, a target that fails, a condition that holds, a file that cannot
+/// be written.
 pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
-    let plan = Plan::new(args)?;
-    // Before signals are taken over: a look-up can't be broken off otherwise.
-    let way = Way::to(&plan, args)?;
+    let plan = BenchPlan::new(args)?;
+    // Before signals are handled: a name lookup cannot be stopped otherwise.
+    let route = Route::resolve(&plan, args)?;
     let signals = Stop::install();
     let started_at = SystemTime::now();
     let bench = Bench {
@@ -42,93 +39,131 @@ pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
         output,
         signals: &signals,
     };
-    let (seen, is_virtual) = match way {
-        Way::Cable(spec) => (bench.on_cable(spec)?, true),
-        Way::Network(address) => (bench.on_network(address)?, false),
+    let measured = match route {
+        Route::Virtual(spec) => bench.on_virtual_board(spec)?,
+        Route::Network(address) => bench.on_network(address)?,
     };
-    let environment = Environment::here(is_virtual);
-    let mut report = Report::new(
+    let environment = environment(matches!(route, Route::Virtual(_)));
+    let mut report = summarize::report(
         &plan.target.text,
         started_at,
         environment,
-        seen.measurement.as_ref(),
+        measured.load.as_ref(),
     );
-    report.limits = seen.finding.as_ref().map(stats::limits);
-    if let Some(ramp) = seen.ramp {
-        report.ramp = ramp.steps;
+    report.label.clone_from(&plan.label);
+    report.command = Some(command_line());
+    report.options = Some(plan.options.clone());
+    report.limits = measured.limits.as_ref().map(summarize::limits);
+    if let Some(ramp) = &measured.ramp {
+        report.ramp.clone_from(&ramp.steps);
         report.ramp_ended = Some(ramp.ended);
     }
-    report.caveats.extend(seen.open_files.and_then(|files| {
-        let latency = report.latency.as_ref()?;
-        verdict::too_few_files(latency, files)
-    }));
-    // Who was never there has not gone away.
-    let has_gone = |it: &Measurement| it.target_gone && it.completed > 0;
-    if seen.measurement.as_ref().is_some_and(has_gone) {
-        report.caveats.push(Caveat {
-            code: Code::Noticed,
-            text: "no connection any more: the server has gone away".to_owned(),
-        });
-    }
-    // With a load it is the measurement that says so.
-    if signals.already().is_some() && report.limits.is_some() && report.latency.is_none() {
-        report.caveats.push(Caveat {
-            code: Code::Noticed,
-            text: "cut short: this is what was found until then".to_owned(),
-        });
-    }
-    report.throughput = seen.throughput.as_ref().map(throughput::Finding::report);
+    report.throughput = measured
+        .throughput
+        .as_ref()
+        .map(throughput::Finding::report);
+    report.warnings = warnings(&measured, &report, signals.already().is_some());
     report.comparison = plan
         .baseline
         .as_ref()
         .map(|baseline| compare::compare(baseline, &report));
-    let report = report.conclude();
-    let seconds = seen
-        .measurement
+    let mut report = verdict::conclude(report);
+    let check = |condition: &fail_if::Condition| condition.check(&report);
+    report.conditions = plan.conditions.iter().map(check).collect();
+    let seconds = measured
+        .load
         .as_ref()
-        .map_or(&[][..], |measurement| &measurement.second_histograms);
-    tell(&report, seconds, &plan.files, output)?;
+        .map_or(&[][..], |load| &load.second_histograms);
+    let detail = Detail::of(args.brief, output);
+    emit(&report, seconds, &plan.files, detail, output)?;
     if let Some(exit) = signals.already() {
         return Ok(exit);
     }
-    // An unmet condition is a negative answer, however the run has ended.
-    check(&plan.conditions, &report)?;
-    let failure = seen.failure.or_else(|| verdict::failure(&report));
-    failure.map_or(Ok(Exit::Done), |failure| {
-        Err(failure.about(&plan.target.text).into())
-    })
+    // A condition that holds is a negative answer, even where the run failed, too.
+    fail_if::require(&report.conditions, &plan.target.text)?;
+    match measured.failure.or_else(|| verdict::failure(&report)) {
+        Some(failure) => Err(failure.about(&plan.target.text).into()),
+        None => Ok(Exit::Done),
+    }
+}
+
+/// The warnings that do not follow from the numbers of the report.
+fn warnings(measured: &Measured, report: &Report, is_interrupted: bool) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if let (Some(files), Some(latency)) = (measured.open_files, &report.latency) {
+        warnings.extend(verdict::too_few_files(latency, files));
+    }
+    let load = measured.load.as_ref();
+    if load.is_some_and(|load| load.target_gone && load.completed > 0) {
+        let text = "the server stopped answering during the load";
+        warnings.push(Warning::new(WarningKind::TargetGone, text));
+    }
+    if is_interrupted && report.limits.is_some() && report.latency.is_none() {
+        let text = "interrupted, limits are partial";
+        warnings.push(Warning::new(WarningKind::LimitsIncomplete, text));
+    }
+    warnings
+}
+
+/// The environment of this process.
+fn environment(is_virtual: bool) -> Environment {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok();
+    Environment {
+        is_virtual,
+        os: std::env::consts::OS.to_owned(),
+        kernel: kernel.map(|release| release.trim().to_owned()),
+        cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64),
+        hostname: sys::host_name(),
+        tcpctl: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// The command line of this process, quoted for a POSIX shell.
+fn command_line() -> String {
+    let quote = |argument: std::ffi::OsString| {
+        let argument = argument.to_string_lossy().into_owned();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+[]".contains(c);
+        if !argument.is_empty() && argument.chars().all(is_plain) {
+            return argument;
+        }
+        format!("'{}'", argument.replace('\'', r"'\''"))
+    };
+    let arguments = std::env::args_os().skip(1).map(quote);
+    let words: Vec<_> = std::iter::once("tcpctl".to_owned())
+        .chain(arguments)
+        .collect();
+    words.join(" ")
 }
 
 /// How the target is reached.
-enum Way<'a> {
-    Cable(&'a Spec),
+enum Route<'a> {
+    Virtual(&'a Spec),
     Network(SocketAddr),
 }
 
-impl<'a> Way<'a> {
-    fn to(plan: &'a Plan, args: &BenchArgs) -> Result<Self, Failure> {
-        let address = match &plan.target.kind {
-            TargetKind::Virtual(spec) => return Ok(Self::Cable(spec)),
-            TargetKind::Name { host, port } => {
-                let endpoint = Endpoint::Name {
-                    host: host.clone(),
-                    port: *port,
-                };
-                one_address(plan, args, &endpoint)?
-            }
-            TargetKind::Addresses(addresses) => match addresses[..] {
-                [only] => only,
-                _ => one_address(plan, args, &Endpoint::Addresses(addresses.clone()))?,
+impl<'a> Route<'a> {
+    fn resolve(plan: &'a BenchPlan, args: &BenchArgs) -> Result<Self, Failure> {
+        let endpoint = match &plan.target.kind {
+            TargetKind::Virtual(spec) => return Ok(Self::Virtual(spec)),
+            TargetKind::Name { host, port } => Endpoint::Name {
+                host: host.clone(),
+                port: *port,
             },
+            TargetKind::Addresses(addresses) => Endpoint::Addresses(addresses.clone()),
+        };
+        require_own_sources(plan, args)?;
+        let address = match &endpoint {
+            Endpoint::Addresses(addresses) if addresses.len() == 1 => addresses[0],
+            endpoint => one_address(plan, args, endpoint)?,
         };
         Ok(Self::Network(address))
     }
 }
 
-/// Joins saved runs.
+/// Runs `tcpctl merge`.
 ///
 /// # Errors
-/// Files that can't be read or joined, and a standard output that can't be written.
+/// A [`Failure`]: files that cannot be read, merged or written.
 pub fn run_merge(args: &MergeArgs, output: &Output) -> anyhow::Result<Exit> {
     let files = Files::new(
         args.html.as_deref(),
@@ -137,69 +172,53 @@ pub fn run_merge(args: &MergeArgs, output: &Output) -> anyhow::Result<Exit> {
     )?;
     let mut runs = Vec::new();
     for path in &args.runs {
-        match saved::load_any("run", path)? {
-            Saved::Run(report) => runs.push(*report),
-            Saved::Log(_) => {
-                let shown = sanitize::one_line(&path.to_string_lossy());
-                return Err(Failure::usage(format!(
-                    "{shown} is a histogram log, and no saved run"
-                ))
-                .hint("make one with tcpctl bench --save")
-                .into());
-            }
+        if path.as_os_str() == "-" {
+            runs.extend(saved::load_lines("merge", std::io::stdin().lock())?);
+        } else {
+            runs.push(saved::load("merge", path)?);
         }
     }
-    tell(&merge::merge(runs)?.conclude(), &[], &files, output)?;
+    if runs.len() < 2 {
+        return Err(Failure::usage("merge: one run only")
+            .hint("give two saved runs or more, or - for JSON Lines on standard input")
+            .into());
+    }
+    let unrelated = match args.force {
+        true => merge::Unrelated::Warn,
+        false => merge::Unrelated::Refuse,
+    };
+    let report = merge::merge(runs, unrelated)?;
+    let detail = Detail::of(args.brief, output);
+    emit(&report, &[], &files, detail, output)?;
     Ok(Exit::Done)
 }
 
-/// Writes a report to its files and prints it.
-///
-/// A disk that is full costs the file, and neither the other files nor what is printed.
-fn tell(
+/// Writes a report to its files and prints it. A file that cannot be written does not prevent the
+/// others.
+fn emit(
     report: &Report,
     seconds: &[SecondHistograms],
     files: &Files,
+    detail: Detail,
     output: &Output,
 ) -> anyhow::Result<()> {
     let save = || match &files.save {
-        Some(save) => save.write(&saved::bytes(report)),
+        Some(file) => Ok(file.write(&saved::bytes(report))?),
         None => Ok(()),
     };
-    let log = || {
-        let Some(file) = &files.hdr_log else {
-            return Ok(());
-        };
-        // A run without a load has none.
-        let Some(log) = Log::of(report, seconds) else {
-            return Ok(());
-        };
-        let text = log
-            .text()
-            .map_err(|what| Failure::new(Kind::Internal, what))?;
-        file.write(&text)
+    let log = || match &files.hdr_log {
+        Some(file) => match hdr_log::format(report, seconds)? {
+            Some(text) => Ok(file.write(text.as_bytes())?),
+            None => Ok(()),
+        },
+        None => Ok(()),
     };
     let page = || match &files.html {
-        Some(page) => page.write(html::render(report).as_bytes()),
+        Some(file) => Ok(file.write(html::render(report).as_bytes())?),
         None => Ok(()),
     };
-    let written = [save(), log(), page()];
-    let printed = output.print(report);
+    let written: [anyhow::Result<()>; 3] = [save(), log(), page()];
+    let printed = output.print(&Rendered { report, detail });
     written.into_iter().collect::<Result<(), _>>()?;
     printed
-}
-
-/// Says which of the conditions hold.
-fn check(conditions: &[Condition], report: &Report) -> Result<(), Failure> {
-    let failed: Vec<String> = conditions
-        .iter()
-        .filter_map(|condition| match condition.check(report) {
-            Outcome::Passed => None,
-            Outcome::Failed(how) => Some(how),
-        })
-        .collect();
-    if failed.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::Negative, failed.join("; ")).about(&report.target))
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::report::{
-    Bound, Cause, CauseKind, Environment, Evidence, EvidenceKind, Flow, LimitedBy, Limits,
-    Overflow, RampEnd, Report, Scheduled, Step, Throughput, Trial,
+    Bound, Cause, CauseKind, Environment, Evidence, EvidenceKind, Flow, LimitedBy, Limits, Options,
+    Overflow, Parts, RampEnd, Report, Scheduled, Step, Throughput, Trial,
 };
+use super::summarize;
+use super::verdict::conclude;
 use tcpctl_engine::load::{LearnedRule, RuleKind};
 use tcpctl_engine::measurement::{ConnectionTotals, ErrorClass, Measurement, RuleUse, Second};
 use tcpctl_engine::times::Times;
@@ -21,11 +23,39 @@ pub(crate) fn environment(is_virtual: bool) -> Environment {
         os: "linux".to_owned(),
         kernel: Some("6.1.0".to_owned()),
         cpus: 2,
+        hostname: Some("desk".to_owned()),
         tcpctl: "0.1.0".to_owned(),
     }
 }
 
-/// Times that are a fixed long-tailed spread around `median` nanoseconds.
+pub(crate) fn options() -> Options {
+    Options {
+        parts: Parts {
+            limits: true,
+            latency: true,
+            ramp: false,
+            throughput: false,
+        },
+        connections: None,
+        duration_us: Some(5e6),
+        requests: None,
+        rate_per_s: None,
+        warmup_us: 0.0,
+        keep_alive: false,
+        close: "fin".to_owned(),
+        message: "Hello TCP world!".to_owned(),
+        message_bytes: 16,
+        expect: None,
+        connect_timeout_us: 5e6,
+        reply_timeout_us: 1e7,
+        max_connections: 256,
+        budget_us: 3e7,
+        sources: Vec::new(),
+        threads: 1,
+    }
+}
+
+/// A fixed long-tailed distribution around `median` nanoseconds.
 pub(crate) fn spread(median: u64, samples: u64) -> Times {
     let time = |at| {
         let quantile = (at as f64 + 0.5) / samples as f64;
@@ -41,7 +71,7 @@ pub(crate) fn spread(median: u64, samples: u64) -> Times {
     (0..samples).map(time).collect()
 }
 
-/// Five seconds of four connections: 2,500 requests, none failed, about 8 ms each.
+/// 2,500 requests in 5 s over 4 connections, about 8 ms each, without failures.
 pub(crate) fn measurement() -> Measurement {
     Measurement {
         started_at: start(),
@@ -81,7 +111,7 @@ pub(crate) fn measurement() -> Measurement {
     }
 }
 
-/// Five seconds of about `completed` requests each with about that median.
+/// Five seconds with about `completed` requests each, and a median of about `p50` nanoseconds.
 pub(crate) fn seconds(completed: u64, p50: u64) -> Vec<Second> {
     [3_u64, 0, 5, 1, 4]
         .map(|wobble| Second {
@@ -93,7 +123,7 @@ pub(crate) fn seconds(completed: u64, p50: u64) -> Vec<Second> {
         .to_vec()
 }
 
-/// The same with failures, in an open loop that could not be kept up.
+/// An open loop with failures that does not reach its rate.
 pub(crate) fn open_loop_with_errors() -> Measurement {
     let mut measurement = measurement();
     measurement.target_rate = Some(1_000.0);
@@ -106,13 +136,14 @@ pub(crate) fn open_loop_with_errors() -> Measurement {
 }
 
 pub(crate) fn report() -> Report {
-    Report::new(
+    let environment = environment(false);
+    let measurement = measurement();
+    conclude(summarize::report(
         "192.168.1.1:3000",
         start(),
-        environment(false),
-        Some(&measurement()),
-    )
-    .conclude()
+        environment,
+        Some(&measurement),
+    ))
 }
 
 pub(crate) fn limits() -> Limits {
@@ -147,7 +178,7 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
-/// What it looks like where only a closed loop is refused.
+/// A cause where only immediate reconnects are refused.
 pub(crate) fn reconnect_race() -> Cause {
     let trial = |requests, troubled| Trial { requests, troubled };
     Cause {
@@ -161,14 +192,17 @@ pub(crate) fn reconnect_race() -> Cause {
     }
 }
 
-/// A report with something in every field.
+/// A report with every part.
 pub(crate) fn full() -> Report {
-    let mut report = Report::new(
+    let mut report = summarize::report(
         "sim:esp32,workers=4",
         start(),
         environment(true),
         Some(&open_loop_with_errors()),
     );
+    report.label = Some("before".to_owned());
+    report.command = Some("tcpctl bench sim:esp32,workers=4".to_owned());
+    report.options = Some(options());
     report.limits = Some(limits());
     report.ramp = [1_u64, 2, 4, 8]
         .map(|connections| Step {
@@ -207,5 +241,5 @@ pub(crate) fn full() -> Report {
         echo: None,
         evidence: [("echo".to_owned(), "nothing listens on port 7".to_owned())].into(),
     });
-    report.conclude()
+    conclude(report)
 }

@@ -1,23 +1,22 @@
-//! `--fail-if FIELD OP VALUE`: a run's pass mark.
+//! `--fail-if FIELD OP VALUE`: conditions under which a run fails.
 //!
-//! FIELD is a path of the report, which the published JSON schema knows, or an alias. All of it is
-//! checked before any load is sent; a condition on a number that turns out not to be known is
-//! met, for what was not measured can't pass.
+//! FIELD is a path of the report by its published JSON schema, or an alias. The condition is checked
+//! before any load is sent. A number that turns out to be unknown counts as failed.
 
 mod fields;
 
 use serde_json::Value;
 
-use self::fields::{ALIASES, Kind, field_of, is_time, suggestion, within};
-use super::report::Report;
-use crate::failure::Failure;
+use self::fields::{ALIASES, FieldKind, field_of, is_time, suggestion, within};
+use super::report::{CheckedCondition, Parts, Report};
+use crate::failure::{Failure, Kind};
 use crate::output::human;
 use crate::sanitize;
 use crate::units;
 
 pub use self::fields::{fields, operators};
 
-/// The operators, the longer before those that they begin with.
+/// The operators; longer ones before their prefixes.
 const OPERATORS: [(&str, Operator); 6] = [
     ("<=", Operator::AtMost),
     (">=", Operator::AtLeast),
@@ -27,12 +26,12 @@ const OPERATORS: [(&str, Operator); 6] = [
     (">", Operator::Greater),
 ];
 
-/// A condition under which a run has failed.
+/// A condition under which a run fails.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
     /// As the user wrote it.
     text: String,
-    /// The whole path.
+    /// The path of its field.
     path: String,
     operator: Operator,
     value: Operand,
@@ -56,20 +55,11 @@ enum Operand {
     Truth(bool),
 }
 
-/// Whether a run passes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The condition is not met.
-    Passed,
-    /// It is met, or can't be known; one line says how.
-    Failed(String),
-}
-
 impl Condition {
     /// Parses a condition, and checks its field and value.
     ///
     /// # Errors
-    /// A usage error that says what to write, e.g. the field that was probably meant.
+    /// A usage error that suggests what to write.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let wrong = |message: String, hint: String| {
             let text = sanitize::one_line(text);
@@ -82,7 +72,7 @@ impl Condition {
         let (field, rest) = (field.trim(), rest.trim());
         let operator = OPERATORS.iter().find(|(sign, _)| rest.starts_with(sign));
         let Some((sign, operator)) = operator.filter(|_| !field.is_empty()) else {
-            return Err(wrong("it is no condition".to_owned(), form()));
+            return Err(wrong("not a condition".to_owned(), form()));
         };
         let alias = ALIASES.iter().find(|(alias, _)| *alias == field);
         let path = alias.map_or(field, |(_, path)| path);
@@ -90,15 +80,15 @@ impl Condition {
             let field = sanitize::one_line(field);
             let inside = within(&field);
             return Err(if inside.is_empty() {
-                wrong(format!("there is no field '{field}'"), suggestion(&field))
+                wrong(format!("no such field: '{field}'"), suggestion(&field))
             } else {
-                let hint = format!("it has {}", inside.join(", "));
-                wrong(format!("'{field}' is not one value"), hint)
+                let hint = format!("its fields: {}", inside.join(", "));
+                wrong(format!("'{field}' is not a single value"), hint)
             });
         };
         let value = rest[sign.len()..].trim();
         if value.is_empty() {
-            return Err(wrong("a value is missing".to_owned(), form()));
+            return Err(wrong("missing value".to_owned(), form()));
         }
         let value = operand(value, known.kind, alias.is_some())
             .map_err(|(message, hint)| wrong(sanitize::one_line(&message), hint.to_owned()))?;
@@ -107,13 +97,13 @@ impl Condition {
             && !known.words.contains(word)
         {
             let word = sanitize::one_line(word);
-            let hint = format!("it is one of {}", known.words.join(", "));
-            return Err(wrong(format!("this field is never '{word}'"), hint));
+            let hint = format!("possible values: {}", known.words.join(", "));
+            return Err(wrong(format!("not a value of this field: '{word}'"), hint));
         }
         let ordered = !matches!(operator, Operator::Equal | Operator::NotEqual);
         if ordered && !matches!(value, Operand::Number(_)) {
             return Err(wrong(
-                format!("{sign} compares numbers, and this field is none"),
+                format!("{sign} needs a number, and this field is not one"),
                 "use == or !=".to_owned(),
             ));
         }
@@ -125,9 +115,30 @@ impl Condition {
         })
     }
 
+    /// Refuses a condition on a part that the run does not measure: it could only fail.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn require_measured(&self, parts: Parts, has_baseline: bool) -> Result<(), Failure> {
+        let part = self.path.split('.').next().unwrap_or_default();
+        let (is_measured, hint) = match part {
+            "limits" => (parts.limits, "add --only limits"),
+            "latency" => (parts.latency, "add --only latency"),
+            "ramp" | "ramp_ended" => (parts.ramp, "add --ramp"),
+            "throughput" => (parts.throughput, "add --only throughput"),
+            "comparison" => (has_baseline, "add --compare FILE"),
+            _ => (true, ""),
+        };
+        if is_measured {
+            return Ok(());
+        }
+        let message = format!("--fail-if '{}': {part} is not measured", self.text);
+        Err(Failure::usage(message).hint(hint))
+    }
+
     /// Checks a run.
-    pub fn check(&self, report: &Report) -> Outcome {
-        // A report has no keys that are no strings, so this can't fail.
+    pub fn check(&self, report: &Report) -> CheckedCondition {
+        // Cannot fail: all keys are strings.
         let report = serde_json::to_value(report).unwrap_or_default();
         let found = self
             .path
@@ -135,30 +146,48 @@ impl Condition {
             .try_fold(&report, |value, name| match value {
                 Value::Array(items) => items.get(name.parse::<usize>().ok()?),
                 value => value.get(name),
-            });
-        let Some(found) = found.and_then(measured) else {
-            return Outcome::Failed(format!("{}: {} is not known", self.text, self.path));
-        };
-        let met = match (&found, &self.value) {
-            (Operand::Number(found), Operand::Number(value)) => {
+            })
+            .and_then(measured);
+        let holds = match (&found, &self.value) {
+            (Some(Operand::Number(found)), Operand::Number(value)) => {
                 self.operator.compare(*found, *value)
             }
-            (found, value) if self.operator == Operator::Equal => found == value,
-            (found, value) if self.operator == Operator::NotEqual => found != value,
-            // Parsing has made sure that ordered fields are numbers.
+            (Some(found), value) if self.operator == Operator::Equal => found == value,
+            (Some(found), value) if self.operator == Operator::NotEqual => found != value,
+            // Unknown; parsing has made sure that other operators compare numbers.
             _ => true,
         };
-        if !met {
-            return Outcome::Passed;
-        }
-        let shown = match found {
+        let show = |found| match found {
             Operand::Number(us) if is_time(&self.path) => human::microseconds(us),
             Operand::Number(number) => human::number(number),
             Operand::Text(text) => sanitize::one_line(&text),
             Operand::Truth(truth) => truth.to_string(),
         };
-        Outcome::Failed(format!("{}: it is {shown}", self.text))
+        CheckedCondition {
+            condition: self.text.clone(),
+            passed: !holds,
+            value: found.map(show),
+        }
     }
+}
+
+/// The conditions that a run does not pass, as one failure.
+///
+/// # Errors
+/// A negative answer that names each condition with the value found.
+pub fn require(conditions: &[CheckedCondition], target: &str) -> Result<(), Failure> {
+    let failed: Vec<_> = conditions
+        .iter()
+        .filter(|checked| !checked.passed)
+        .map(|checked| {
+            let value = checked.value.as_deref().unwrap_or("unknown");
+            format!("--fail-if '{}' (value: {value})", checked.condition)
+        })
+        .collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Negative, failed.join(", ")).about(target))
 }
 
 impl Operator {
@@ -174,7 +203,7 @@ impl Operator {
     }
 }
 
-/// What a field of a report holds; `None` where it is not known.
+/// The value of a field; `None` where it is not known.
 fn measured(value: &Value) -> Option<Operand> {
     match value {
         Value::Number(number) => number.as_f64().map(Operand::Number),
@@ -182,10 +211,11 @@ fn measured(value: &Value) -> Option<Operand> {
         Value::Bool(truth) => Some(Operand::Truth(*truth)),
         Value::Object(fields) => match fields.get("at_least") {
             Some(bound) => measured(bound),
-            // Errors: their sum.
+            // `latency.errors`: their sum, without those of this computer.
             None => fields
-                .values()
-                .map(Value::as_f64)
+                .iter()
+                .filter(|(class, _)| !class.starts_with("local_"))
+                .map(|(_, count)| count.as_f64())
                 .sum::<Option<f64>>()
                 .map(Operand::Number),
         },
@@ -193,53 +223,53 @@ fn measured(value: &Value) -> Option<Operand> {
     }
 }
 
-fn operand(text: &str, kind: Kind, alias: bool) -> Result<Operand, (String, &'static str)> {
+fn operand(text: &str, kind: FieldKind, alias: bool) -> Result<Operand, (String, &'static str)> {
     let number = |text: &str| text.trim().parse::<f64>().ok().filter(|n| n.is_finite());
     let parsed = match kind {
-        // A whole path says its unit; an alias does not.
-        Kind::Microseconds => {
+        // A path names its unit, an alias does not.
+        FieldKind::Microseconds => {
             if let Some(us) = number(text).filter(|_| !alias) {
                 Some(us)
             } else {
                 let time = units::duration(text)
-                    .map_err(|message| (message, "durations are e.g. 250us, 10ms, 1.5s"))?;
+                    .map_err(|message| (message, "write a duration, e.g. 250us, 10ms or 1.5s"))?;
                 Some(time.as_secs_f64() * 1e6)
             }
         }
-        Kind::BytesPerSecond => number(text)
+        FieldKind::BytesPerSecond => number(text)
             .or_else(|| {
                 units::size(text.trim_end_matches("/s"))
                     .ok()
                     .map(|n| n as f64)
             })
             .or_else(|| units::bandwidth(text).ok().map(|bits| bits as f64 / 8.0)),
-        Kind::Rate => number(text.trim_end_matches("/s")),
-        Kind::Share => number(text).or_else(|| units::share(text).ok()),
-        Kind::Number => number(text),
-        Kind::Text => {
+        FieldKind::Rate => number(text.trim_end_matches("/s")),
+        FieldKind::Share => number(text).or_else(|| units::share(text).ok()),
+        FieldKind::Number => number(text),
+        FieldKind::Text => {
             let text = text.trim_matches(['"', '\'']);
             return Ok(Operand::Text(text.to_owned()));
         }
-        Kind::Truth => {
+        FieldKind::Truth => {
             return match text {
                 "true" => Ok(Operand::Truth(true)),
                 "false" => Ok(Operand::Truth(false)),
                 _ => Err((
-                    format!("'{text}' is neither true nor false"),
+                    format!("'{text}' is not true or false"),
                     "write true or false",
                 )),
             };
         }
     };
     let hint = match kind {
-        Kind::BytesPerSecond => "write bytes a second, e.g. 500k or 1MiB, or 20Mbit",
-        Kind::Rate => "write e.g. 200 or 200/s",
-        Kind::Share => "write e.g. 5% or 0.05",
+        FieldKind::BytesPerSecond => "write bytes per second, e.g. 500k or 1MiB, or 20Mbit",
+        FieldKind::Rate => "write e.g. 200 or 200/s",
+        FieldKind::Share => "write e.g. 5% or 0.05",
         _ => "write a number",
     };
     parsed
         .map(Operand::Number)
-        .ok_or_else(|| (format!("'{text}' is not what this field holds"), hint))
+        .ok_or_else(|| (format!("'{text}' is not a valid value"), hint))
 }
 
 #[cfg(test)]

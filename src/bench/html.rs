@@ -1,63 +1,60 @@
-//! `--html`: one self-contained page that can be attached to an issue.
+//! `--html`: one self-contained page.
 //!
-//! It loads nothing and runs nothing: the plots are SVG made here, the colors follow the
-//! browser's light or dark, and the whole report is in it as JSON. All that a user, a server or a
-//! file has said is escaped.
+//! It loads and runs nothing: plots are inline SVG, colors follow the browser's light or dark mode,
+//! and the report is included as JSON. Everything from a user, a server or a file is escaped.
 
 mod elements;
 mod latency;
-mod limits;
 mod plot;
 mod ramp;
 mod throughput;
 
-use self::elements::{list, paragraph, section, table};
-use super::report::Report;
-use super::verdict::Code;
-use crate::bench::text::{comparison_rows, comparison_statement};
+use self::elements::{escape, list, paragraph, section, table, table_of_class, tile};
+use super::report::{Limits, Report, Warning};
+use super::text::{comparison_notes, comparison_rows, limit_rows};
+use crate::output::human;
 
-pub(super) use self::elements::escape;
-
-/// The page, with `{{name}}` where something is filled in.
+/// The page, with `{{name}}` where a value goes.
 const TEMPLATE: &str = include_str!("report.html");
 
-/// The report as one page.
+/// The report as a page.
 pub fn render(report: &Report) -> String {
-    let mut body = String::new();
+    let mut body = tiles(report);
     if let Some(comparison) = &report.comparison {
         let title = format!("Compared with {}", comparison.baseline.started_at);
-        let mut content = table(&comparison_rows(comparison));
-        for change in &comparison.changes {
-            content.push_str(&paragraph("note", change));
-        }
-        content.push_str(&paragraph("note", &comparison_statement(comparison)));
-        body.push_str(&section(&title, &content));
+        let notes = comparison_notes(comparison);
+        let notes: String = notes.iter().map(|note| paragraph("footnote", note)).collect();
+        body += &section(&title, &(table(&comparison_rows(comparison)) + &notes));
     }
-    body.push_str(&limits::of(report));
+    if let Some(limits) = &report.limits {
+        body += &section("Limits", &limits_table(limits));
+    }
     if !report.ramp.is_empty() {
-        body.push_str(&section("Ramp", &ramp::of(&report.ramp)));
+        body += &section("Ramp", &ramp::content(&report.ramp));
     }
     if let Some(latency) = &report.latency {
         if let Some(histograms) = &report.histograms {
-            body.push_str(&latency::percentiles(histograms));
+            body += &latency::distribution(histograms);
         }
-        body.push_str(&section("Latency", &latency::table_of(latency)));
-        body.push_str(&latency::over_time(latency));
+        body += &section("Latency", &latency::table_and_facts(latency));
+        body += &latency::over_time(latency);
     }
-    body.push_str(&throughput::of(report));
-    body.push_str(&section("Environment", &environment(report)));
+    if let Some(throughput) = &report.throughput {
+        body += &section("Throughput", &throughput::content(throughput));
+    }
+    body += &section("Environment", &environment(report));
     fill(
         TEMPLATE,
         &[
             ("title", escape(&report.target)),
-            ("verdict", verdict_html(report)),
+            ("verdict", verdict(report)),
             ("body", body),
             ("json", json(report)),
         ],
     )
 }
 
-/// Fills the template in one pass, so that nothing filled in is taken for a place to fill.
+/// Fills the template in one pass, so that `{{` in a value is not replaced.
 fn fill(template: &str, values: &[(&str, String)]) -> String {
     let mut page = String::with_capacity(template.len() + 65_536);
     let mut rest = template;
@@ -72,10 +69,10 @@ fn fill(template: &str, values: &[(&str, String)]) -> String {
     page
 }
 
-/// JSON inside of a script element: no `<` that could begin an end tag or a comment (HTML
-/// standard, 4.12.1.3), which JSON allows to be written as an escape.
+/// JSON inside a script element: no `<` that could start an end tag or a comment (HTML standard,
+/// 4.12.1.3).
 fn json(report: &Report) -> String {
-    // Into memory, and with string keys alone: it can't fail.
+    // Cannot fail: it writes to memory, and all keys are strings.
     let json = serde_json::to_string(report).unwrap_or_default();
     json.replace('<', "\\u003c")
         .replace('>', "\\u003e")
@@ -84,60 +81,93 @@ fn json(report: &Report) -> String {
         .replace('\u{2029}', "\\u2029")
 }
 
-fn verdict_html(report: &Report) -> String {
-    let failed = report
-        .caveats
-        .iter()
-        .any(|caveat| caveat.code == Code::AllFailed);
-    let mut html = String::new();
-    for (at, line) in report.verdict.lines().enumerate() {
-        let is_caveat = report.caveats.iter().any(|caveat| caveat.text == line);
-        let class = match at {
-            0 if failed => "answer bad",
-            0 => "answer",
-            _ if is_caveat => "caveat",
-            _ => "more",
+fn verdict(report: &Report) -> String {
+    let lines = report.verdict.iter().enumerate().map(|(at, line)| {
+        let size = if at == 0 { "first " } else { "" };
+        paragraph(&format!("{size}{}", line.level.name()), &line.text)
+    });
+    let warnings = report.warnings.iter();
+    let warnings = warnings.filter(|warning| !warning.kind.is_footnote());
+    let conditions = report.conditions.iter().map(|checked| {
+        let (mark, class) = if checked.passed {
+            ("✓", "good")
+        } else {
+            ("✗", "bad")
         };
-        html.push_str(&paragraph(class, line));
+        let value = checked.value.as_deref().unwrap_or("unknown");
+        let text = format!("{mark} --fail-if '{}' (value: {value})", checked.condition);
+        paragraph(class, &text)
+    });
+    lines
+        .chain(warnings.map(|warning| paragraph("warning", &warning.text)))
+        .chain(conditions)
+        .collect()
+}
+
+/// The most important numbers.
+fn tiles(report: &Report) -> String {
+    let mut tiles = String::new();
+    if let Some(limits) = &report.limits {
+        tiles += &tile("served at once", &limits.served_at_once.to_string());
+        tiles += &tile("queued", &limits.queued.to_string());
     }
-    html
+    if let Some(latency) = &report.latency {
+        tiles += &tile("req/s", &human::number(latency.rate_per_s));
+        let (name, time) = match latency.complete_us.p99 {
+            Some(p99) => ("p99", Some(p99)),
+            None => ("max", latency.complete_us.max),
+        };
+        let time = time.map_or("–".to_owned(), human::microseconds);
+        tiles += &tile(name, &time);
+        let failed = human::grouped(latency.errors.sum());
+        tiles += &tile("failed", &format!("{failed}/{}", human::grouped(latency.requests)));
+    }
+    if tiles.is_empty() {
+        return tiles;
+    }
+    format!("<div class=\"tiles\">{tiles}</div>\n")
+}
+
+fn limits_table(limits: &Limits) -> String {
+    let mut rows = vec![["", "", "evidence"].map(str::to_owned).to_vec()];
+    rows.extend(limit_rows(limits).into_iter().map(|row| {
+        let value = row.value.unwrap_or_else(|| "unknown".to_owned());
+        vec![row.name.to_owned(), value, row.evidence.unwrap_or_default()]
+    }));
+    table_of_class("texts", &rows)
 }
 
 fn environment(report: &Report) -> String {
     let environment = &report.environment;
-    let mut rows = vec![
-        ("Target", report.target.clone()),
+    let board = if environment.is_virtual {
+        "virtual"
+    } else {
+        "real"
+    };
+    let rows = [
+        ("Target", Some(report.target.clone())),
+        ("Label", report.label.clone()),
+        ("Command", report.command.clone()),
+        ("Board", Some(board.to_owned())),
+        ("Started", Some(report.started_at.to_string())),
         (
-            "Board",
-            if environment.is_virtual {
-                "virtual"
-            } else {
-                "real"
-            }
-            .to_owned(),
+            "Merged runs",
+            (report.runs > 1).then(|| report.runs.to_string()),
         ),
-        ("Started", report.started_at.to_string()),
+        ("Computer", environment.hostname.clone()),
+        ("System", Some(environment.os.clone())),
+        ("Kernel", environment.kernel.clone()),
+        ("CPUs", Some(environment.cpus.to_string())),
+        ("tcpctl", Some(environment.tcpctl.clone())),
     ];
-    if report.runs > 1 {
-        rows.push(("Runs merged", report.runs.to_string()));
-    }
-    rows.push(("Measured from", environment.os.clone()));
-    if let Some(kernel) = &environment.kernel {
-        rows.push(("Kernel", kernel.clone()));
-    }
-    rows.push(("CPUs", environment.cpus.to_string()));
-    rows.push(("tcpctl", environment.tcpctl.clone()));
     let rows: Vec<_> = rows
         .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
         .collect();
-    let notes: String = report
-        .caveats
-        .iter()
-        .filter(|caveat| matches!(caveat.code, Code::FewSamples | Code::Missing))
-        .map(|caveat| paragraph("note", &caveat.text))
-        .collect();
-    list(&rows) + &notes
+    let footnote = |warning: &Warning| paragraph("footnote", &warning.text);
+    let warnings = report.warnings.iter();
+    let footnotes = warnings.filter(|warning| warning.kind.is_footnote());
+    list(&rows) + &footnotes.map(footnote).collect::<String>()
 }
 
 #[cfg(test)]

@@ -1,70 +1,116 @@
-//! `tcpctl merge`: several runs as one, without loss.
+//! `tcpctl merge`: several runs as one.
 //!
-//! Distributions are joined as histograms, so that the percentiles are those of all samples
-//! together. What can't be joined (limits and throughput of several runs, a second's median of
-//! two runs) is left out, and said so.
+//! Histograms are added, so percentiles are those of all samples together. What cannot be merged
+//! (limits and throughput of several runs, a second's median of two runs) is left out with a
+//! warning.
 
 mod loads;
 
 use std::time::{Duration, SystemTime};
 
-use self::loads::{Load, covered, most_connections, target_rate};
-use super::hdr_log::{self, Packed};
-use super::report::{Histograms, Interval, Latency, Report, Timestamp};
-use super::stats;
-use super::verdict::{Caveat, Code};
+use hdrhistogram::Histogram;
+
+use self::loads::{Load, covered, has_gap, max_connections, target_rate};
+use super::report::{
+    Histograms, Interval, Latency, PackedHistogram, Report, Timestamp, Warning, WarningKind,
+};
+use super::summarize;
+use super::verdict::conclude;
 use crate::failure::Failure;
+use crate::sanitize;
 
-/// Seconds of a merged run: more than a day apart, runs are not laid side by side.
-const MOST_SECONDS: usize = 86_400;
+/// The longest series of a merged run: runs more than a day apart have none.
+const MAX_SECONDS: usize = 86_400;
 
-/// Joins runs, in the order of their start.
+/// Whether runs that look unrelated are merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unrelated {
+    /// They are refused.
+    Refuse,
+    /// They are merged, with a warning (`--force`).
+    Warn,
+}
+
+/// Merges runs in the order of their start.
 ///
 /// # Errors
-/// A usage error: there is nothing to merge, or histograms do not fit together.
-pub fn merge(mut runs: Vec<Report>) -> Result<Report, Failure> {
+/// A usage error: no runs, a run that is given twice, unrelated runs, or damaged histograms.
+pub fn merge(mut runs: Vec<Report>, unrelated: Unrelated) -> Result<Report, Failure> {
     runs.sort_by_key(Report::load_started_at);
-    let left_out = leave_out(&mut runs);
+    refuse_identical(&runs)?;
+    let mut warnings = unrelated_warnings(&runs);
+    if let (Unrelated::Refuse, Some(warning)) = (unrelated, warnings.first()) {
+        let text = sanitize::one_line(&warning.text);
+        return Err(Failure::usage(text).hint("--force merges them anyway"));
+    }
+    warnings.extend(leave_out(&mut runs));
+    let loads: Vec<_> = runs.iter().filter_map(Load::of).collect();
     let mut runs = runs.into_iter();
     let first = runs
         .next()
         .ok_or_else(|| Failure::usage("no run to merge").hint("write tcpctl merge A B ..."))?;
-    let mut loads: Vec<_> = Load::of(&first).into_iter().collect();
-    let mut merged = first;
-    for run in runs {
-        loads.extend(Load::of(&run));
-        merged = join(merged, run).map_err(Failure::usage)?;
-    }
-    merged.caveats.extend(left_out);
+    let mut merged = runs.try_fold(first, join).map_err(Failure::usage)?;
+    merged.warnings.extend(warnings);
     if let Some(latency) = &mut merged.latency {
         let covered = covered(&loads);
-        latency.duration_us = stats::thousandths(covered.as_nanos() as f64 / 1e3);
-        latency.rate_per_s = stats::rate(latency.completed, covered);
-        latency.connections = most_connections(&loads);
+        latency.duration_us = summarize::microseconds(covered);
+        latency.window_us = latency.duration_us;
+        latency.rate_per_s = summarize::per_second(latency.completed_in_window, covered);
+        latency.connections = max_connections(&loads);
         latency.target_rate_per_s = target_rate(&loads, covered);
     }
-    Ok(merged.conclude())
+    Ok(conclude(merged))
+}
+
+/// A run that counts twice would falsify every number.
+fn refuse_identical(runs: &[Report]) -> Result<(), Failure> {
+    let identical = runs.iter().enumerate().any(|(at, run)| runs[..at].contains(run));
+    if identical {
+        return Err(Failure::usage("the same run is given twice").hint("give each run once"));
+    }
+    Ok(())
+}
+
+/// Why runs look as if they did not belong together. They are in the order of their start.
+fn unrelated_warnings(runs: &[Report]) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut targets: Vec<_> = runs.iter().map(|run| run.target.as_str()).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    if targets.len() > 1 {
+        let text = format!("the runs have different targets: {}", targets.join(", "));
+        warnings.push(Warning::new(WarningKind::DifferentTargets, text));
+    }
+    let loads: Vec<_> = runs.iter().filter_map(Load::of).collect();
+    if has_gap(&loads) {
+        let text = "the runs did not send load at the same time";
+        warnings.push(Warning::new(WarningKind::NoOverlap, text));
+    }
+    warnings
 }
 
 fn join(one: Report, other: Report) -> Result<Report, String> {
     let (start, later) = (one.load_started_at(), other.load_started_at());
     let mut merged = one.clone();
-    if one.target != other.target {
-        // The same server may have another name from another machine.
-        merged.target = listed(&one.target, &other.target);
-    }
+    // The same server may have another name on another computer.
+    merged.target = list(&one.target, &other.target);
+    merged.label = list_known(one.label.as_ref(), other.label.as_ref());
+    merged.command = None;
+    merged.options = one.options.filter(|it| other.options.as_ref() == Some(it));
     merged.runs += other.runs;
     let (here, there) = (&one.environment, &other.environment);
     merged.environment.is_virtual |= there.is_virtual;
-    merged.environment.os = listed(&here.os, &there.os);
-    merged.environment.kernel = match (&here.kernel, &there.kernel) {
-        (Some(here), Some(there)) => Some(listed(here, there)),
-        (one, other) => one.clone().or_else(|| other.clone()),
-    };
-    merged.environment.tcpctl = listed(&here.tcpctl, &there.tcpctl);
-    merged.environment.cpus += there.cpus;
+    merged.environment.os = list(&here.os, &there.os);
+    merged.environment.kernel = list_known(here.kernel.as_ref(), there.kernel.as_ref());
+    merged.environment.tcpctl = list(&here.tcpctl, &there.tcpctl);
+    // Runs of one computer share its processors.
+    if here.hostname.is_none() || here.hostname != there.hostname {
+        merged.environment.cpus += there.cpus;
+    }
+    merged.environment.hostname = list_known(here.hostname.as_ref(), there.hostname.as_ref());
     merged.comparison = None;
-    merged.caveats.extend(other.caveats.clone());
+    merged.conditions = Vec::new();
+    merged.warnings.extend(other.warnings);
     merged.limits = one.limits.or(other.limits);
     merged.throughput = one.throughput.or(other.throughput);
     if merged.ramp.is_empty() {
@@ -75,9 +121,9 @@ fn join(one: Report, other: Report) -> Result<Report, String> {
     match (one.latency, other.latency) {
         (Some(here), Some(there)) => {
             let (Some(a), Some(b)) = (one.histograms, other.histograms) else {
-                return Err("a run without its histograms can't be merged".to_owned());
+                return Err("a run without histograms cannot be merged".to_owned());
             };
-            let histograms = histograms(&a, &b)?;
+            let histograms = add_histograms(&a, &b)?;
             merged.latency = Some(latency((&here, start), (&there, later), &histograms));
             merged.histograms = Some(histograms);
         }
@@ -99,8 +145,8 @@ fn join(one: Report, other: Report) -> Result<Report, String> {
     Ok(merged)
 }
 
-/// Takes out of the runs what more than one of them has and can't be joined, and says so.
-fn leave_out(runs: &mut [Report]) -> Option<Caveat> {
+/// Removes the parts that several runs have and that cannot be merged.
+fn leave_out(runs: &mut [Report]) -> Option<Warning> {
     let several = |has: fn(&Report) -> bool| runs.iter().filter(|run| has(run)).count() > 1;
     let limits = several(|run| run.limits.is_some());
     let throughput = several(|run| run.throughput.is_some());
@@ -116,46 +162,65 @@ fn leave_out(runs: &mut [Report]) -> Option<Caveat> {
     let parts = [
         (limits, "limits"),
         (throughput, "throughput"),
-        (ramp, "the ramp"),
+        (ramp, "ramp"),
     ];
     let parts: Vec<_> = parts
         .into_iter()
-        .filter_map(|(left_out, part)| left_out.then_some(part))
+        .filter_map(|(is_left_out, part)| is_left_out.then_some(part))
         .collect();
-    (!parts.is_empty()).then(|| Caveat {
-        code: Code::NotJoined,
-        text: format!(
-            "left out, for it can't be joined from several runs: {}",
+    (!parts.is_empty()).then(|| {
+        let text = format!(
+            "left out, because several runs have it: {}",
             parts.join(", ")
-        ),
+        );
+        Warning::new(WarningKind::NotMerged, text)
     })
 }
 
-/// Both texts, each once.
-fn listed(one: &str, other: &str) -> String {
+/// Both texts as a list without duplicates.
+fn list(one: &str, other: &str) -> String {
     if one.split(", ").any(|known| known == other) {
         return one.to_owned();
     }
     format!("{one}, {other}")
 }
 
-fn histograms(one: &Histograms, other: &Histograms) -> Result<Histograms, String> {
-    let sum = |one: &Packed, other: &Packed| hdr_log::sum(&one.0, &other.0).map(Packed);
-    let optional = |one: &Option<Packed>, other: &Option<Packed>| match (one, other) {
-        (Some(one), Some(other)) => sum(one, other).map(Some),
-        (one, other) => Ok(one.clone().or_else(|| other.clone())),
+fn list_known(one: Option<&String>, other: Option<&String>) -> Option<String> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(list(one, other)),
+        (one, other) => one.or(other).cloned(),
+    }
+}
+
+fn add_histograms(one: &Histograms, other: &Histograms) -> Result<Histograms, String> {
+    let optional = |one: &Option<PackedHistogram>, other: &Option<PackedHistogram>| {
+        match (one, other) {
+            (Some(one), Some(other)) => add(one, other).map(Some),
+            (one, other) => Ok(one.clone().or_else(|| other.clone())),
+        }
     };
     Ok(Histograms {
-        connect: sum(&one.connect, &other.connect)?,
-        first_byte: sum(&one.first_byte, &other.first_byte)?,
-        complete: sum(&one.complete, &other.complete)?,
+        connect: add(&one.connect, &other.connect)?,
+        first_byte: add(&one.first_byte, &other.first_byte)?,
+        complete: add(&one.complete, &other.complete)?,
         schedule_error: optional(&one.schedule_error, &other.schedule_error)?,
         smoothed_rtt: optional(&one.smoothed_rtt, &other.smoothed_rtt)?,
         min_rtt: optional(&one.min_rtt, &other.min_rtt)?,
     })
 }
 
-/// Two runs' latency, each with the time at which its load began, the earlier one first.
+/// The histogram of all samples of both.
+fn add(one: &PackedHistogram, other: &PackedHistogram) -> Result<PackedHistogram, String> {
+    let cannot = |error: &dyn std::fmt::Display| format!("cannot add histograms: {error}");
+    let mut sum = Histogram::<u64>::new(3).map_err(|error| cannot(&error))?;
+    for part in [one, other] {
+        sum.add(part.0.histogram().as_ref())
+            .map_err(|error| cannot(&error))?;
+    }
+    Ok(PackedHistogram(sum.into()))
+}
+
+/// The latency of two runs, each with the start of its load, the earlier first.
 fn latency(
     (one, start): (&Latency, SystemTime),
     (other, later): (&Latency, SystemTime),
@@ -163,16 +228,18 @@ fn latency(
 ) -> Latency {
     let mut errors = one.errors.clone();
     errors.add(&other.errors);
-    let distribution = |packed: &Packed| stats::distribution(&packed.0);
+    let distribution = |packed: &PackedHistogram| summarize::distribution(&packed.0);
     let requests = one.requests + other.requests;
     let client_cpu_us = both(one.client_cpu_us, other.client_cpu_us);
     Latency {
         requests,
         completed: one.completed + other.completed,
+        completed_in_window: one.completed_in_window + other.completed_in_window,
         started_at: Some(Timestamp(start)),
-        // Of the time that all runs cover, which is known at the end.
+        // These follow once all runs are joined.
         rate_per_s: 0.0,
         duration_us: 0.0,
+        window_us: 0.0,
         target_rate_per_s: None,
         connections: 0,
         keep_alive: one.keep_alive && other.keep_alive,
@@ -189,33 +256,34 @@ fn latency(
         receiver_limited_us: both(one.receiver_limited_us, other.receiver_limited_us),
         send_buffer_limited_us: both(one.send_buffer_limited_us, other.send_buffer_limited_us),
         client_cpu_us,
-        client_cpu_us_per_request: client_cpu_us.and_then(|cpu| stats::a_request(cpu, requests)),
-        // One saturated client spoils the numbers of all.
+        client_cpu_us_per_request: client_cpu_us
+            .and_then(|cpu| summarize::per_request(cpu, requests)),
+        // One saturated client falsifies the numbers of all.
         client_cpu_share: match (one.client_cpu_share, other.client_cpu_share) {
             (Some(one), Some(other)) => Some(one.max(other)),
             (one, other) => one.or(other),
         },
         threads: one.threads + other.threads,
-        seconds: seconds(&one.seconds, &other.seconds, whole_seconds(start, later)),
+        seconds: seconds(&one.seconds, &other.seconds, seconds_between(start, later)),
     }
 }
 
-/// The sum, where both are known: a sum of known and unknown is not known.
+/// The sum, if both are known.
 fn both<T: std::ops::Add<Output = T>>(one: Option<T>, other: Option<T>) -> Option<T> {
     Some(one? + other?)
 }
 
-fn whole_seconds(start: SystemTime, later: SystemTime) -> usize {
+fn seconds_between(start: SystemTime, later: SystemTime) -> usize {
     let seconds = later.duration_since(start).unwrap_or_default();
     let rounded = (seconds + Duration::from_millis(500)).as_secs();
     usize::try_from(rounded).unwrap_or(usize::MAX)
 }
 
-/// Two series side by side, the other beginning `offset` seconds later. A second's percentiles
-/// can't be had from those of its two halves, and are left out.
+/// The sum of two series, the second of which starts `offset` seconds later. A second with replies
+/// of both has no percentiles.
 fn seconds(one: &[Interval], other: &[Interval], offset: usize) -> Vec<Interval> {
     let length = one.len().max(offset.saturating_add(other.len()));
-    if length > MOST_SECONDS {
+    if length > MAX_SECONDS {
         return Vec::new();
     }
     let mut seconds = one.to_vec();
@@ -237,140 +305,4 @@ fn seconds(one: &[Interval], other: &[Interval], offset: usize) -> Vec<Interval>
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::bench::example;
-    use crate::bench::report::Errors;
-    use tcpctl_engine::measurement::{ErrorClass, Measurement};
-
-    fn of(samples: &[u64], start: u64, seconds: u64) -> Report {
-        let measurement = Measurement {
-            completed: samples.len() as u64,
-            complete: samples.iter().copied().collect(),
-            elapsed: Duration::from_secs(seconds),
-            started_at: example::start() + Duration::from_secs(start),
-            ..example::measurement()
-        };
-        let started_at = measurement.started_at;
-        let environment = example::environment(false);
-        let report = Report::new("board", started_at, environment, Some(&measurement)).conclude();
-        // As it comes out of its file.
-        serde_json::from_value(serde_json::to_value(report).unwrap()).unwrap()
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-        #[test]
-        fn the_merge_of_two_runs_has_the_distribution_of_both(
-            one in proptest::collection::vec(1_u64..10_000_000_000, 1..60),
-            other in proptest::collection::vec(1_u64..10_000_000_000, 1..60),
-        ) {
-            let merged = merge(vec![of(&one, 0, 5), of(&other, 0, 5)]).unwrap();
-            let both = of(&[one.as_slice(), &other].concat(), 0, 5);
-            let (merged, both) = (merged.latency.unwrap(), both.latency.unwrap());
-            prop_assert_eq!(merged.complete_us, both.complete_us);
-            prop_assert_eq!(merged.completed, both.completed);
-        }
-    }
-
-    #[test]
-    fn the_order_does_not_matter_and_one_alone_is_itself() {
-        let runs = [
-            of(&[1_000; 10], 0, 5),
-            of(&[2_000; 20], 2, 5),
-            of(&[5; 30], 9, 5),
-        ];
-        let [a, b, c] = runs.clone();
-        assert_eq!(
-            merge(vec![a, b, c]),
-            merge(runs.iter().rev().cloned().collect())
-        );
-        assert_eq!(merge(vec![runs[0].clone()]).unwrap(), runs[0]);
-        assert_eq!(merge(Vec::new()).unwrap_err().exit().code(), 2);
-    }
-
-    #[test]
-    fn the_rate_is_of_the_time_in_which_load_was_sent() {
-        let rate = |start| {
-            let merged = merge(vec![of(&[1_000; 100], 0, 5), of(&[1_000; 100], start, 5)]);
-            merged.unwrap().latency.unwrap().rate_per_s.round()
-        };
-        assert!((rate(0) - 40.0).abs() < 0.1, "at the same time");
-        assert!((rate(100) - 20.0).abs() < 0.1, "one after the other");
-    }
-
-    #[test]
-    fn connections_and_the_rate_asked_for_are_of_the_same_time() {
-        let asked = |start| {
-            let mut runs = [of(&[1_000; 100], 0, 5), of(&[1_000; 100], start, 5)];
-            for run in &mut runs {
-                run.latency.as_mut().unwrap().target_rate_per_s = Some(20.0);
-            }
-            let merged = merge(runs.to_vec()).unwrap();
-            let latency = merged.latency.unwrap();
-            (latency.target_rate_per_s, latency.connections)
-        };
-        assert_eq!(asked(0), (Some(40.0), 8), "at the same time");
-        assert_eq!(asked(100), (Some(20.0), 4), "one after the other");
-        // A closed loop asks for no rate.
-        let mixed = merge(vec![of(&[1], 0, 5), of(&[1], 9, 5)]).unwrap();
-        assert_eq!(mixed.latency.unwrap().target_rate_per_s, None);
-    }
-
-    #[test]
-    fn runs_lie_side_by_side_by_the_start_of_their_load() {
-        // Limits took 7 s before the load of one, which began first.
-        let mut slow = of(&[1_000; 100], 8, 5);
-        slow.started_at = Timestamp(example::start());
-        let quick = of(&[1_000; 100], 3, 5);
-        let merged = merge(vec![slow, quick]).unwrap();
-        assert_eq!(merged.started_at.0, example::start());
-        let began = example::start() + Duration::from_secs(3);
-        assert_eq!(merged.load_started_at(), began);
-        let latency = merged.latency.unwrap();
-        assert!((latency.duration_us - 10e6).abs() < 1.0);
-        assert_eq!((latency.connections, latency.seconds.len()), (4, 10));
-    }
-
-    #[test]
-    fn counts_and_seconds_are_summed_where_they_were() {
-        let mut later = of(&[1_000; 10], 3, 5);
-        let errors = std::collections::BTreeMap::from([(ErrorClass::Refused, 7)]);
-        later.latency.as_mut().unwrap().errors = Errors::from(&errors);
-        let merged = merge(vec![of(&[1_000; 10], 0, 5), later]).unwrap();
-        assert_eq!(merged.runs, 2);
-        let latency = merged.latency.unwrap();
-        assert_eq!(latency.errors.of(ErrorClass::Refused), 7);
-        assert_eq!(latency.connections, 8);
-        assert_eq!(latency.seconds.len(), 8);
-        assert_eq!(latency.seconds[0].completed, 501);
-        // The fourth second of one and the first of the other.
-        assert_eq!(latency.seconds[3].completed, 499 + 501);
-        assert_eq!(latency.seconds[3].p50_us, None);
-        assert!(latency.seconds[0].p50_us.is_some() && latency.seconds[7].p50_us.is_some());
-    }
-
-    #[test]
-    fn what_cannot_be_joined_is_left_out_and_said() {
-        let merged = merge(vec![example::full(), example::full(), example::full()]).unwrap();
-        assert_eq!(merged.limits, None);
-        assert!(merged.ramp.is_empty());
-        let said: Vec<_> = merged
-            .caveats
-            .iter()
-            .filter(|caveat| caveat.code == Code::NotJoined)
-            .collect();
-        assert_eq!(said.len(), 1, "{said:?}");
-        assert!(
-            said[0].text.ends_with(": limits, throughput, the ramp"),
-            "{said:?}"
-        );
-        // Of runs that measured different things, each has its own.
-        let mut other = example::report();
-        other.environment.is_virtual = true;
-        let merged = merge(vec![example::full(), other]).unwrap();
-        assert!(merged.limits.is_some() && merged.throughput.is_some());
-    }
-}
+mod tests;

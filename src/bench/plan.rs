@@ -1,4 +1,4 @@
-//! What `tcpctl bench` is to do, found right or refused before anything is sent.
+//! What `tcpctl bench` does, validated before anything is sent.
 
 mod files;
 mod unused;
@@ -13,8 +13,9 @@ pub use self::files::Files;
 use super::fail_if::Condition;
 use super::limits::LimitsPlan;
 use super::ramp::{self, Places, RampPlan};
-use super::report::Report;
+use super::report::{Options, Parts, Report};
 use super::saved;
+use super::summarize::microseconds;
 use super::throughput::ThroughputPlan;
 use crate::cli::{BenchArgs, CloseWith, Part};
 use crate::config;
@@ -25,78 +26,64 @@ use crate::units;
 use tcpctl_engine::load::{Detail, Expectation, Extent, Load, Pace, Rate, ReplyRule, Reuse};
 use tcpctl_engine::readiness::Release;
 
-/// The most that may be under way in an open loop where `-c` does not say.
+/// The most requests in flight in an open loop without `-c`.
 const DEFAULT_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(256).unwrap();
-/// The most that are held to find the limits, and in a ramp, where `--max-connections` does not say.
+/// The most connections of the search for the limits and of the ramp without `--max-connections`.
 const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
-/// How long the search for the limits may take, and the ramp, where `--budget` does not say.
+/// The longest search for the limits, and the longest ramp, without `--budget`.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(30);
-/// The longest payload: more is `send`'s business.
-const LARGEST_PAYLOAD: u64 = 64 << 20;
+/// The longest payload, bytes.
+const MAX_PAYLOAD: u64 = 64 << 20;
 
-/// A run, complete.
+/// The bytes of a message that a report contains.
+const MAX_SHOWN_MESSAGE: usize = 256;
+
+/// What one run does.
 #[derive(Debug)]
-pub struct Plan {
+pub struct BenchPlan {
     /// What is measured.
     pub target: Target,
-    /// The load, but for the address: a name is resolved when the rest is known to be right.
+    /// The load without the address: a name is resolved last.
     load: Load,
-    /// What is measured of it.
+    /// The parts to measure.
     pub parts: Parts,
-    /// Whether `-c` left open how many connections.
+    /// Whether the limits decide how many connections the load has.
     follows_limits: bool,
-    /// The throughput, but for the address.
+    /// The throughput without the address.
     throughput: ThroughputPlan,
-    /// The last step of the ramp, where `-c` says it.
+    /// The last step of the ramp, of `-c`.
     last_step: Option<NonZeroUsize>,
-    /// Connections that the search for the limits and the ramp may hold.
+    /// The most connections of the search for the limits and of the ramp.
     max_connections: NonZeroUsize,
-    /// How long each of the two may take.
+    /// The longest time for each of the two.
     budget: Duration,
     /// Threads of the load engine.
     pub threads: NonZeroUsize,
     /// The run to compare with.
     pub baseline: Option<Report>,
-    /// What makes the run a failure.
+    /// The conditions of `--fail-if`.
     pub conditions: Vec<Condition>,
-    /// Where the report goes, beside standard output.
+    /// The files that the report is written to.
     pub files: Files,
+    /// The text of `--label`.
+    pub label: Option<String>,
+    /// What the report says about the options.
+    pub options: Options,
 }
 
-/// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "one for a part, in any combination"
-)]
-pub struct Parts {
-    /// What the server can take.
-    pub limits: bool,
-    /// How fast it answers.
-    pub latency: bool,
-    /// What more and more connections bring.
-    pub ramp: bool,
-    /// How many bytes a second it moves.
-    pub throughput: bool,
-}
-
-impl Plan {
-    /// The plan of a command line.
+impl BenchPlan {
+    /// The plan for a command line. Reads the baseline, sends nothing.
     ///
     /// # Errors
-    /// What can't be, each named; nothing has been sent.
+    /// A usage error.
     pub fn new(args: &BenchArgs) -> Result<Self, Failure> {
         let target = Target::parse(&config::target(args.target.clone(), "bench")?)?;
         if matches!(target.kind, TargetKind::Virtual(_)) {
             if args.threads.is_some_and(|threads| threads.get() > 1) {
-                return Err(Failure::usage(
-                    "--threads: a virtual board's cable has one client",
-                ));
+                return Err(Failure::usage("--threads: a virtual board has one client"));
             }
             if !args.source.is_empty() {
-                return Err(Failure::usage(
-                    "--source: a virtual board's client has one address",
-                ));
+                return Err(Failure::usage("--source: a virtual board has one client"));
             }
         }
         let parts = parts(args);
@@ -112,6 +99,10 @@ impl Plan {
             .as_deref()
             .map(|path| saved::load("--compare", path))
             .transpose()?;
+        for condition in &conditions {
+            condition.require_measured(parts, baseline.is_some())?;
+        }
+        let options = options(args, parts, &load);
         Ok(Self {
             target,
             parts,
@@ -129,11 +120,12 @@ impl Plan {
                 args.save.as_deref(),
                 args.hdr_log.as_deref(),
             )?,
+            label: args.label.clone(),
+            options,
         })
     }
 
-    /// The load, for the address that the target turned out to have, and as many connections as
-    /// it serves at once, where that is known and nothing else was asked for.
+    /// The load. Without `-c`, it has as many connections as the server serves at once, if known.
     pub fn load(&self, address: SocketAddr, served_at_once: Option<NonZeroUsize>) -> Load {
         let mut load = Load {
             target: address,
@@ -145,7 +137,7 @@ impl Plan {
         load
     }
 
-    /// The ramp, at that address, for a server of which the limits have found so much.
+    /// The ramp, given what the limits have found.
     pub fn ramp(&self, address: SocketAddr, places: Places, stop: Arc<AtomicBool>) -> RampPlan {
         RampPlan {
             load: Load {
@@ -160,7 +152,7 @@ impl Plan {
         }
     }
 
-    /// A source address that can't reach `address`: one of the other family.
+    /// A source address of another family than `address`.
     pub fn foreign_source(&self, address: SocketAddr) -> Option<IpAddr> {
         self.load
             .sources
@@ -169,7 +161,7 @@ impl Plan {
             .find(|source| source.is_ipv4() != address.is_ipv4())
     }
 
-    /// What to measure of the throughput, at that address.
+    /// The measurement of the throughput.
     pub fn throughput(&self, address: SocketAddr) -> ThroughputPlan {
         ThroughputPlan {
             target: address,
@@ -177,7 +169,7 @@ impl Plan {
         }
     }
 
-    /// The search for the limits, at that address.
+    /// The search for the limits.
     pub fn limits(&self, address: SocketAddr, stop: Arc<AtomicBool>) -> LimitsPlan {
         let parts = self.parts;
         LimitsPlan {
@@ -193,21 +185,21 @@ impl Plan {
     }
 }
 
-/// A measurement of the throughput in a few words, for the line that says what goes on.
-pub fn told_throughput(plan: &ThroughputPlan) -> String {
+/// The measurement of the throughput in a few words, for the progress line.
+pub fn describe_throughput(plan: &ThroughputPlan) -> String {
     let streams = match plan.streams.get() {
         1 => "1 stream".to_owned(),
         streams => format!("1 and {streams} streams"),
     };
     let seconds = plan.estimate().as_secs_f64();
-    format!("throughput with {streams}, about {seconds:.0} s where all services are there")
+    format!("throughput with {streams}, about {seconds:.0} s if all services exist")
 }
 
-/// A load in a few words, for the line that says what goes on.
-pub fn told(load: &Load) -> String {
+/// The load in a few words, for the progress line.
+pub fn describe(load: &Load) -> String {
     let pace = match load.pace {
         Pace::Closed { connections } => human::count(connections.get() as u64, "connection"),
-        Pace::Open { rate, .. } => format!("{} requests/s", rate.per_second()),
+        Pace::Open { rate, .. } => format!("{} req/s", rate.per_second()),
     };
     match load.extent {
         Extent::Duration(time) => format!("{pace} for {time:?}"),
@@ -223,8 +215,39 @@ fn parts(args: &BenchArgs) -> Parts {
         limits: wanted(Part::Limits),
         latency: wanted(Part::Latency),
         ramp: args.ramp,
-        // Half a minute, and the most that a board can be asked for: only where that is wanted.
+        // Takes half a minute and loads the board most, so it is not part of the default run.
         throughput: args.only.contains(&Part::Throughput),
+    }
+}
+
+fn options(args: &BenchArgs, parts: Parts, load: &Load) -> Options {
+    let shown = &load.message[..load.message.len().min(MAX_SHOWN_MESSAGE)];
+    let (duration, requests) = match load.extent {
+        Extent::Duration(time) => (Some(time), None),
+        Extent::Requests(count) => (None, Some(count.get())),
+    };
+    Options {
+        parts,
+        connections: args.connections.map(|count| count.get() as u64),
+        duration_us: duration.map(microseconds),
+        requests,
+        rate_per_s: args.rate,
+        warmup_us: microseconds(load.warm_up),
+        keep_alive: args.keep_alive,
+        close: match load.close {
+            Release::Fin => "fin",
+            Release::Reset => "rst",
+        }
+        .to_owned(),
+        message: String::from_utf8_lossy(shown).into_owned(),
+        message_bytes: load.message.len() as u64,
+        expect: args.expect.clone(),
+        connect_timeout_us: microseconds(load.connect_timeout),
+        reply_timeout_us: microseconds(load.reply_timeout),
+        max_connections: args.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS).get() as u64,
+        budget_us: microseconds(args.budget.unwrap_or(DEFAULT_BUDGET)),
+        sources: load.sources.clone(),
+        threads: args.threads.map_or(1, NonZeroUsize::get) as u64,
     }
 }
 
@@ -243,7 +266,7 @@ fn throughput(args: &BenchArgs, load: &Load) -> ThroughputPlan {
 }
 
 fn load(args: &BenchArgs) -> Result<Load, Failure> {
-    // Anything: it is replaced once the target's address is known.
+    // Replaced once the target's address is known.
     let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
     let default = Load::new(unspecified);
     Ok(Load {
@@ -281,10 +304,11 @@ fn message(args: &BenchArgs) -> Result<Option<Vec<u8>>, Failure> {
     let Some(size) = args.payload else {
         return Ok(args.message.clone().map(String::into_bytes));
     };
-    if size > LARGEST_PAYLOAD {
-        return Err(Failure::usage(format!("--payload: {size} bytes")).hint("64MiB is the most"));
+    if size > MAX_PAYLOAD {
+        return Err(Failure::usage(format!("--payload: {size} bytes is too much"))
+            .hint("the maximum is 64MiB"));
     }
-    // Printable, so that a board's console shows what it is.
+    // Printable, for the board's console.
     Ok(Some(
         (b'a'..=b'z')
             .cycle()
@@ -309,13 +333,11 @@ fn pace(args: &BenchArgs) -> Result<Pace, Failure> {
         });
     };
     let rate = Rate::new(per_second).ok_or_else(|| {
-        Failure::usage("--rate is out of bounds").hint("write e.g. 200/s; 0.01/s is one in 100 s")
+        Failure::usage("--rate is out of range")
+            .hint("write e.g. 200/s, or 0.01/s for one request in 100 s")
     })?;
     Ok(Pace::Open {
         rate,
         max_in_flight: args.connections.unwrap_or(DEFAULT_IN_FLIGHT),
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -22,7 +22,7 @@ use std::time::Duration;
 pub use self::knee::FLAT;
 pub use self::ladder::{Places, ladder};
 use super::report::{CauseKind, RampEnd, Step};
-use super::stats;
+use super::summarize;
 use tcpctl_engine::engine;
 use tcpctl_engine::engine::{Observer, Progress};
 use tcpctl_engine::load::{Expectation, Extent, LearnedRule, Load, Pace};
@@ -358,7 +358,7 @@ fn is_short_of_something_here(measurement: &Measurement) -> bool {
 fn step(measurement: &Measurement, connections: NonZeroUsize, length: Duration) -> Step {
     let count = |class| measurement.errors.get(&class).copied().unwrap_or_default();
     let failed: u64 = measurement.errors.values().sum();
-    let times = stats::distribution(&measurement.complete);
+    let times = summarize::distribution(&measurement.complete);
     let totals = measurement.totals.as_ref();
     Step {
         connections: connections.get() as u64,
@@ -384,9 +384,9 @@ fn step(measurement: &Measurement, connections: NonZeroUsize, length: Duration) 
 fn served_per_s(measurement: &Measurement, length: Duration) -> f64 {
     let usual = Duration::from_nanos(measurement.complete.value_at_quantile(0.5));
     if measurement.elapsed <= length + usual.max(length / 10) {
-        return stats::rate(measurement.completed, measurement.elapsed);
+        return summarize::per_second(measurement.completed, measurement.elapsed);
     }
     let whole = usize::try_from(length.as_secs()).unwrap_or(usize::MAX);
     let seconds = measurement.seconds.iter().take(whole);
-    stats::rate(seconds.map(|second| second.completed).sum(), length)
+    summarize::per_second(seconds.map(|second| second.completed).sum(), length)
 }

@@ -1,126 +1,101 @@
-//! `tcpctl.bench/1`: the one type that is printed, saved, compared, merged and drawn.
+//! `tcpctl.bench/1`: the report that is printed, saved, compared, merged and rendered. Plain data.
 //!
-//! Times are microseconds, and say so in their names. A number that can't be known is `null`,
-//! a lower bound is `{"at_least": n}`; why, is said beside it in `evidence`, or in `caveats`.
+//! Times are microseconds, and field names say so. A number that is not known is `null`, a lower
+//! bound is `{"at_least": n}`. The reason is in `evidence` or `warnings`.
 
+mod comparison;
 mod environment;
 mod evidence;
+mod histograms;
 mod latency;
 mod limits;
 mod ramp;
 mod throughput;
+mod verdict;
 
 use std::time::SystemTime;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::compare::Comparison;
-use super::hdr_log::Packed;
-use super::verdict::Caveat;
-use super::{stats, verdict};
-use tcpctl_engine::measurement::Measurement;
-
-pub use self::environment::{Environment, Timestamp};
+pub use self::comparison::{Baseline, Change, ChangeKind, Comparison, Difference, Finding, TooShort};
+pub use self::environment::{Environment, Options, Parts, Timestamp};
 pub use self::evidence::{Bound, Evidence, EvidenceKind};
+pub(super) use self::histograms::encode as encode_histogram;
+pub use self::histograms::{Histograms, PackedHistogram};
 pub use self::latency::{Distribution, Errors, Interval, Latency};
 pub use self::limits::{Limits, Overflow};
 pub use self::ramp::{Cause, CauseKind, RampEnd, Scheduled, Step, Trial};
 pub use self::throughput::{Flow, LimitedBy, Throughput, Via};
+pub use self::verdict::{CheckedCondition, Level, VerdictLine, Warning, WarningKind};
 
-/// The name and version of the report's form.
+/// The schema's name and version.
 pub const SCHEMA: &str = "tcpctl.bench/1";
 
 /// The JSON schema of a [`Report`], as `tcpctl schema bench` prints it.
 pub const JSON_SCHEMA: &str = include_str!("../../schemas/tcpctl.bench.json");
 
-/// All that one run of `tcpctl bench`, or several merged ones, have found.
+/// The result of one run of `tcpctl bench`, or of several merged runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    schema: Schema,
-    /// The target, as the user wrote it.
+    /// Always [`SCHEMA`].
+    pub schema: Schema,
+    /// The target as the user wrote it; of merged runs with different targets, a list.
     pub target: String,
-    /// When the command began. The load's own start is in `latency`.
+    /// The text of `--label`.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// The command line, quoted for a POSIX shell; `None` for merged runs.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// The options in force; `None` for merged runs.
+    #[serde(default)]
+    pub options: Option<Options>,
+    /// When the command started. The start of the load is in `latency`.
     pub started_at: Timestamp,
-    /// Where it was measured from.
+    /// Where the load came from.
     pub environment: Environment,
-    /// How many runs are in it: 1, or as many as were merged.
+    /// The number of merged runs; 1 for a single run.
     pub runs: u64,
-    /// What the server can take; `None` where it was not asked.
+    /// What the server can take; `None` where it was not measured.
     pub limits: Option<Limits>,
-    /// How fast it answers, and how often it fails; `None` where it was not asked.
+    /// How fast the server replies, and how often it fails; `None` where it was not measured.
     pub latency: Option<Latency>,
-    /// Concurrency, step by step.
+    /// One entry for each step of the ramp.
     #[serde(default)]
     pub ramp: Vec<Step>,
-    /// Why the ramp has no further steps; `None` where there was none.
+    /// Why the ramp ended; `None` without a ramp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ramp_ended: Option<RampEnd>,
-    /// Bytes a second; `None` where it was not asked.
+    /// Bytes per second; `None` where it was not measured.
     pub throughput: Option<Throughput>,
-    /// How it differs from an earlier run; `None` without `--compare`.
+    /// The difference to an earlier run; `None` without `--compare`.
     pub comparison: Option<Comparison>,
-    /// What a reader must know before believing a number.
+    /// The outcome of each `--fail-if`.
     #[serde(default)]
-    pub caveats: Vec<Caveat>,
-    /// How good this server is, in a few lines.
+    pub conditions: Vec<CheckedCondition>,
+    /// What a reader must know before trusting a number.
     #[serde(default)]
-    pub verdict: String,
-    /// The whole distributions, from which runs are merged without loss.
+    pub warnings: Vec<Warning>,
+    /// The summary, most important line first.
+    #[serde(default)]
+    pub verdict: Vec<VerdictLine>,
+    /// The whole distributions, so that runs can be merged without loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histograms: Option<Histograms>,
 }
 
 impl Report {
-    /// When the load began; of a run without one, when the command did.
-    pub(super) fn load_started_at(&self) -> SystemTime {
-        let of_load = self.latency.as_ref().and_then(|latency| latency.started_at);
-        of_load.unwrap_or(self.started_at).0
-    }
-
-    /// A report of what the load engine has seen, if it ran. What else is known is put into its
-    /// fields; then [`Report::conclude`] draws the conclusions.
-    pub fn new(
-        target: &str,
-        started_at: SystemTime,
-        environment: Environment,
-        measurement: Option<&Measurement>,
-    ) -> Self {
-        let cpus = environment.cpus;
-        Self {
-            schema: Schema,
-            target: target.to_owned(),
-            started_at: Timestamp(started_at),
-            environment,
-            runs: 1,
-            limits: None,
-            latency: measurement.map(|measurement| stats::latency(measurement, cpus)),
-            ramp: Vec::new(),
-            ramp_ended: None,
-            throughput: None,
-            comparison: None,
-            caveats: Vec::new(),
-            verdict: String::new(),
-            histograms: measurement.map(stats::histograms),
-        }
-    }
-
-    /// Fills in `caveats` and `verdict` from all that is there by now.
-    #[must_use]
-    pub fn conclude(mut self) -> Self {
-        // What was said of a run and can't be found in its numbers is kept.
-        self.caveats.retain(|caveat| caveat.code.is_given());
-        let mut caveats = verdict::caveats(&self);
-        caveats.append(&mut self.caveats);
-        self.caveats = caveats;
-        self.verdict = verdict::lines(&self).join("\n");
-        self
+    /// When the load started; without a load, when the command started.
+    pub fn load_started_at(&self) -> SystemTime {
+        let load = self.latency.as_ref().and_then(|latency| latency.started_at);
+        load.unwrap_or(self.started_at).0
     }
 }
 
-/// The schema's name; another one does not parse.
+/// The schema's name. Reading any other name is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Schema;
+pub struct Schema;
 
 impl Serialize for Schema {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -137,23 +112,6 @@ impl<'de> Deserialize<'de> for Schema {
             Err(D::Error::custom(format!("schema {name}, not {SCHEMA}")))
         }
     }
-}
-
-/// Whole distributions, nanoseconds, in the form that `HdrHistogram`'s other tools read.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Histograms {
-    /// Of `latency.connect_us`.
-    pub connect: Packed,
-    /// Of `latency.first_byte_us`.
-    pub first_byte: Packed,
-    /// Of `latency.complete_us`.
-    pub complete: Packed,
-    /// Of `latency.schedule_error_us`.
-    pub schedule_error: Option<Packed>,
-    /// Of `latency.smoothed_rtt_us`.
-    pub smoothed_rtt: Option<Packed>,
-    /// Of `latency.min_rtt_us`.
-    pub min_rtt: Option<Packed>,
 }
 
 #[cfg(test)]

@@ -15,20 +15,19 @@ use crate::units;
 pub struct BenchArgs {
     /// HOST[:PORT], a board's name, or sim[:PROFILE][,key=value...]
     ///
-    /// Without a port it is 3000; IPv6 is [ADDRESS%ZONE]:PORT. A name is one that discover shows.
-    /// sim is
-    /// a virtual board for this command alone; its keys are the long options of tcpctl sim.
+    /// The default port is 3000. Write IPv6 as [ADDRESS%ZONE]:PORT. Names are those that discover
+    /// shows. sim is a virtual board for this command only; its keys are the options of tcpctl sim.
     ///
-    /// Left out, it is TCPCTL_TARGET, then `target` of the config file.
+    /// Default: TCPCTL_TARGET, then `target` of the config file.
     pub target: Option<String>,
 
-    /// Do this alone [default: limits and latency]
+    /// Measure only this part [default: limits and latency]
     ///
-    /// May be repeated.
+    /// Can be repeated.
     #[arg(long, value_enum, value_name = "PART")]
     pub only: Vec<Part>,
 
-    /// What each request sends [default: Hello TCP world! and CRLF]
+    /// Message of each request [default: Hello TCP world! and CRLF]
     #[arg(
         short,
         long,
@@ -40,7 +39,7 @@ pub struct BenchArgs {
         hide_short_help = true
     )]
     pub message: Option<String>,
-    /// Send so many bytes instead, e.g. 1KiB
+    /// Send a message of this size instead, e.g. 1KiB
     #[arg(
         long,
         value_name = "SIZE",
@@ -50,10 +49,10 @@ pub struct BenchArgs {
         hide_short_help = true
     )]
     pub payload: Option<u64>,
-    /// What a right reply matches; the reply is complete as soon as it does
+    /// Regex that a valid reply must match
     ///
-    /// Without it a reply is complete when the server closes; with --keep-alive, when it is as
-    /// long as the first one was.
+    /// The reply is complete as soon as it matches. By default a reply is complete when the server
+    /// closes; with --keep-alive, when it is as long as the first reply.
     #[arg(
         long,
         value_name = "REGEX",
@@ -66,7 +65,7 @@ pub struct BenchArgs {
     /// Send many requests over each connection, one at a time
     #[arg(short, long, help_heading = "Request", hide_short_help = true)]
     pub keep_alive: bool,
-    /// How connections are closed [default: fin]
+    /// How to close connections [default: fin]
     #[arg(
         long,
         value_enum,
@@ -76,12 +75,11 @@ pub struct BenchArgs {
     )]
     pub close: Option<CloseWith>,
 
-    /// Connections at a time
+    /// Connections to keep busy
     ///
-    /// With --rate, the most that may be under way, and 256 if not given.
-    /// Without it, as many as the limits say that the server serves at once; 1 where they were not
-    /// looked for, or can't say. It is also the last step of a --ramp. Streams of the throughput: 4 if
-    /// not given, at most 64.
+    /// Default: as many as the server serves at once, if the limits were measured and found it, else
+    /// 1. With --rate: the most requests in flight, default 256. With --ramp: the last step. With
+    /// --only throughput: the streams, default 4, at most 64.
     #[arg(
         short,
         long,
@@ -92,9 +90,9 @@ pub struct BenchArgs {
         help_heading = "Load"
     )]
     pub connections: Option<NonZeroUsize>,
-    /// How long [default: 5s]
+    /// Length of the load [default: 5s]
     ///
-    /// Of the throughput, each of its flows, up to six.
+    /// Throughput: the length of each of up to six measurements.
     #[arg(
         short,
         long,
@@ -105,7 +103,7 @@ pub struct BenchArgs {
         help_heading = "Load"
     )]
     pub duration: Option<Duration>,
-    /// How many requests, instead of how long
+    /// Number of requests, instead of a length
     #[arg(
         short = 'n',
         long,
@@ -116,11 +114,10 @@ pub struct BenchArgs {
         help_heading = "Load"
     )]
     pub requests: Option<NonZeroU64>,
-    /// Start requests on a constant schedule, e.g. 200/s
+    /// Start requests at a constant rate, e.g. 200/s
     ///
-    /// However slow the server is (open loop). Times count from when a request should have started,
-    /// so that a server that stalls can't
-    /// hide the requests that it kept waiting.
+    /// An open loop: requests start on schedule, however slow the server is. Times count from the
+    /// intended start, so that a stalled server cannot hide the requests that waited.
     #[arg(
         short,
         long,
@@ -130,8 +127,9 @@ pub struct BenchArgs {
         help_heading = "Load"
     )]
     pub rate: Option<f64>,
-    /// Load the server for so long before anything counts [default: 0; of the throughput a tenth of
-    /// -d, at most 1s]
+    /// Load before the measurement starts [default: 0]
+    ///
+    /// Default for throughput: a tenth of -d, at most 1s.
     #[arg(
         long,
         value_name = "DURATION",
@@ -141,7 +139,7 @@ pub struct BenchArgs {
         hide_short_help = true
     )]
     pub warmup: Option<Duration>,
-    /// Connect from this address of this computer; several take turns
+    /// Local address to connect from; several take turns
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -149,7 +147,7 @@ pub struct BenchArgs {
         hide_short_help = true
     )]
     pub source: Vec<IpAddr>,
-    /// Threads of this program's own [default: 1]
+    /// Threads of the load engine [default: 1]
     #[arg(
         long,
         value_name = "N",
@@ -160,7 +158,7 @@ pub struct BenchArgs {
         hide_short_help = true
     )]
     pub threads: Option<NonZeroUsize>,
-    /// How long to wait for a connection
+    /// Longest wait for a connection
     #[arg(
         long,
         value_name = "DURATION",
@@ -171,7 +169,7 @@ pub struct BenchArgs {
         hide_short_help = true
     )]
     pub connect_timeout: Duration,
-    /// How long to wait for a complete reply [default: 10s]
+    /// Longest wait for a complete reply [default: 10s]
     #[arg(
         long,
         value_name = "DURATION",
@@ -182,15 +180,15 @@ pub struct BenchArgs {
     )]
     pub reply_timeout: Option<Duration>,
 
-    /// With more and more connections, find the knee
+    /// Increase the connections step by step and find the knee
     ///
-    /// 1, 2, 3, 4, 6, 8, ... connections, a second each. From the knee on more connections bring
-    /// less than 10% more replies, or fail. The ramp ends
-    /// once the knee is clear, at twice what the server holds, or at --connections. Where
-    /// connections fail, it finds out whether they were too many or only came back too soon.
+    /// 1, 2, 3, 4, 6, 8, ... connections for 1 s each. Beyond the knee, more connections bring less
+    /// than 10% more replies, or fail. The ramp ends when the knee is found, at twice what the server
+    /// accepts, or at --connections. Where connections fail, it finds out whether they were too many
+    /// or reconnected too soon.
     #[arg(long, help_heading = "Limits and ramp")]
     pub ramp: bool,
-    /// Never hold more connections than this to find the limits, nor in a ramp [default: 256]
+    /// Most connections for limits and ramp [default: 256]
     #[arg(
         long,
         value_name = "N",
@@ -201,7 +199,7 @@ pub struct BenchArgs {
         hide_short_help = true
     )]
     pub max_connections: Option<NonZeroUsize>,
-    /// How long the search for the limits may take, and how long a ramp [default: 30s]
+    /// Longest search for the limits, and longest ramp [default: 30s]
     #[arg(
         long,
         value_name = "DURATION",
@@ -212,7 +210,13 @@ pub struct BenchArgs {
     )]
     pub budget: Option<Duration>,
 
-    /// Write a page with plots and the whole report in it
+    /// Label of this run in the report
+    #[arg(long, value_name = "TEXT", value_hint = ValueHint::Other, help_heading = "Report", hide_short_help = true)]
+    pub label: Option<String>,
+    /// Print only the summary
+    #[arg(long, help_heading = "Report")]
+    pub brief: bool,
+    /// Write an HTML page with plots and the report
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Report")]
     pub html: Option<PathBuf>,
     /// Save the run, for --compare and tcpctl merge
@@ -221,14 +225,14 @@ pub struct BenchArgs {
     /// Compare with a saved run
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Report")]
     pub compare: Option<PathBuf>,
-    /// Exit 1 where this holds, e.g. 'p99 > 50ms'
+    /// Exit with 1 if this holds, e.g. 'p99 > 50ms'
     ///
-    /// May be repeated.
-    /// FIELD OP VALUE: any field of the report (latency.complete_us.p99), or p50 p90 p99 p99_9 max
-    /// rate errors served queued held. A field that could not be measured counts as failed.
+    /// FIELD OP VALUE, where FIELD is any path of the report (latency.complete_us.p99), or p50 p90
+    /// p99 p99_9 max rate errors served queued held. An unknown value counts as failed. Can be
+    /// repeated.
     #[arg(long, value_name = "CONDITION", help_heading = "Report")]
     pub fail_if: Vec<String>,
-    /// Write the histograms as an HdrHistogram log (V2)
+    /// Write the histograms as an HdrHistogram interval log
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Report", hide_short_help = true)]
     pub hdr_log: Option<PathBuf>,
 }
@@ -236,21 +240,21 @@ pub struct BenchArgs {
 /// The values of `--only`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// How many connections are served at once, how many wait, what the next one sees
+    /// How many connections are served at once, how many wait, what happens to the next
     Limits,
-    /// How fast and how reliably requests are answered
+    /// How fast and how reliably the server replies
     Latency,
-    /// How many bytes a second go to discard, come from chargen and go round on echo
+    /// Bytes per second to discard, from chargen, and through echo
     Throughput,
 }
 
 /// The values of `--close`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum CloseWith {
-    /// As programs do: a FIN each way
+    /// FIN, as usual
     #[default]
     Fin,
-    /// With a reset: no TIME-WAIT on this side
+    /// RST, which leaves no TIME-WAIT here
     Rst,
 }
 
@@ -258,33 +262,40 @@ pub enum CloseWith {
 #[derive(Debug, Args)]
 #[command(after_help = MERGE_MORE, after_long_help = MERGE_EXAMPLES)]
 pub struct MergeArgs {
-    /// Runs that were saved with tcpctl bench --save, or printed with --json
-    #[arg(required = true, num_args = 2.., value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// Saved runs: files of tcpctl bench --save or --json; - for JSON Lines on standard input
+    #[arg(required = true, num_args = 1.., value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub runs: Vec<PathBuf>,
-    /// Write a page with plots and the whole report in it
+    /// Merge runs with different targets, or that did not run at the same time
+    #[arg(long)]
+    pub force: bool,
+    /// Print only the summary
+    #[arg(long)]
+    pub brief: bool,
+    /// Write an HTML page with plots and the report
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub html: Option<PathBuf>,
     /// Save the merged run
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub save: Option<PathBuf>,
-    /// Write its histograms as an HdrHistogram log (V2)
+    /// Write the histograms as an HdrHistogram interval log
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub hdr_log: Option<PathBuf>,
 }
 
 pub(super) const ABOUT: &str = "\
-Measure what a TCP server can take, and how fast and how reliably it answers.
+Measure the limits, latency and throughput of a TCP server.
 
-First the limits: how many connections it serves at once, how many wait, what the next one sees, and \
-how soon a place is free again. They are found by holding idle connections, one at a time. Then the \
-latency: it connects, sends a request, reads the reply and closes, again and again, and tells connecting, the \
-first byte and the complete reply apart. Every failure has a class, and what failed here is never \
-counted as the server's. With --ramp it goes on, with more and more connections, until more bring \
-nothing. A board that refuses is not hammered: the next try waits.
+Limits: how many connections the server serves at once, how many wait, what happens to the next, \
+and how soon a slot is reused. bench finds them with idle connections, opened one at a time.
 
-With --only throughput, bytes a second: upload to discard (port 9), download from chargen (19), round \
-trip on echo (7), each with one stream and then with several. Where the host has none of them, what \
-its own port takes and gives is measured, and the report says so.";
+Latency: bench connects, sends a request, reads the reply and closes, repeatedly. It reports the \
+times to the connection, to the first byte and to the complete reply, and failures by class. \
+Failures of this computer are not counted as the server's. Refused connections back off. --ramp \
+repeats this with more connections, until more bring nothing.
+
+Throughput (--only throughput): upload to discard (port 9), download from chargen (19), round trip \
+through echo (7), each with one stream and then with several. Without these services bench uses the \
+server's own port, and the report says so.";
 
 const MORE: &str = "\
 Examples and all options: tcpctl bench --help
@@ -292,23 +303,23 @@ See also: tcpctl merge, tcpctl schema, tcpctl sim";
 
 const EXAMPLES: &str = "\
 Examples:
-  A virtual board, then your own, with a page to attach to an issue:
+  Measure a virtual board, then your own, with an HTML report:
     $ tcpctl bench sim
     $ tcpctl bench 192.168.1.1 -c 4 -d 10s --html report.html
 
-  How many connections does it take? No load is sent for that:
+  Find the limits only, without load:
     $ tcpctl bench 192.168.1.1 --only limits
 
-  What do more connections bring? The knee, and why connections fail past it:
+  Find the knee, and why connections fail beyond it:
     $ tcpctl bench 192.168.1.1 --only limits --ramp
 
-  In CI: fail where it became slow or unreliable:
+  In CI, fail if the server is slow or unreliable:
     $ tcpctl bench sim --fail-if 'p99 > 50ms' --fail-if 'errors > 0'
 
-  How many bytes a second? A board has the services where its settings say services on:
+  Measure throughput; a board has the services if its setting services is on:
     $ tcpctl bench sim:esp32,services=on --only throughput -d 2s
 
-  20 requests a second for a minute, and tomorrow the same beside it:
+  Send 20 requests per second for a minute, and compare with a later run:
     $ tcpctl bench 192.168.1.1 -r 20/s -d 1m --save today.json
     $ tcpctl bench 192.168.1.1 -r 20/s -d 1m --compare today.json
 
@@ -316,9 +327,9 @@ See also:
   tcpctl merge, tcpctl schema, tcpctl sim, tcpctl send
 
 Exit codes:
-  0 done, 1 a --fail-if holds, 2 usage, 6 name not resolved, 7, 28 or 56 not one request was \
-answered (could not connect, silence, broken), 70 what failed is here (no free port, a full \
-disk), 130 and 143 interrupted";
+  0 done, 1 a --fail-if holds, 2 usage, 6 name not resolved, 7 could not connect, 28 no reply in \
+time, 56 connections broke, 70 this computer failed (no free port, disk full), 130 and 143 \
+interrupted";
 
 const MERGE_MORE: &str = "\
 Examples: tcpctl merge --help
@@ -326,18 +337,21 @@ See also: tcpctl bench";
 
 const MERGE_EXAMPLES: &str = "\
 Examples:
-  One report of runs from several computers, exact as if it had been one:
+  Merge runs from several computers into one report:
     $ tcpctl merge a.json b.json
 
-  Runs of several machines by ssh:
+  Run on several computers at the same time:
     $ for pc in a b; do ssh $pc tcpctl bench board --json >$pc.json & done; wait
     $ tcpctl merge a.json b.json --html all.html
 
-  Keep the merged run, for a later --compare:
+  Read runs from standard input:
+    $ cat a.json b.json | tcpctl merge -
+
+  Save the merged run, for a later --compare:
     $ tcpctl merge a.json b.json --save all.json
 
 See also:
   tcpctl bench, tcpctl schema
 
 Exit codes:
-  0 done, 2 usage: a file that is no saved run, or runs that can't be joined";
+  0 done, 2 usage: not a saved run, or runs that cannot be merged";

@@ -43,6 +43,16 @@ impl Color {
         self.in_sequence("1", text)
     }
 
+    /// `text` in green.
+    pub fn good(self, text: &str) -> String {
+        self.in_sequence("32", text)
+    }
+
+    /// `text` in yellow.
+    pub fn warning(self, text: &str) -> String {
+        self.in_sequence("33", text)
+    }
+
     /// `text` in a faint color.
     pub fn faint(self, text: &str) -> String {
         self.in_sequence("2", text)

@@ -1,19 +1,37 @@
-//! One address of a name, or of several.
+//! The address to measure, and the addresses to measure from.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 
-use crate::bench::plan::Plan;
+use crate::bench::plan::BenchPlan;
 use crate::bench::throughput::{Ports, Service};
 use crate::cli::BenchArgs;
 use crate::connect::{self, Endpoint};
 use crate::failure::{Failure, Kind};
 use crate::net::{Dialer, Family};
+use crate::sanitize;
 use crate::target::TargetKind;
 
-/// The address of a name, or of several the one that answers first: by one connection. Where only
-/// the services are measured, one of those may answer for it.
+/// Refuses source addresses that this computer does not have. The load would count each request as
+/// one without a free local port.
+pub(super) fn require_own_sources(plan: &BenchPlan, args: &BenchArgs) -> Result<(), Failure> {
+    for source in &args.source {
+        if let Err(error) = UdpSocket::bind((*source, 0)) {
+            let target = sanitize::one_line(&plan.target.text);
+            let message = format!(
+                "could not connect to {target}: the source address {source} can't be used: {error}"
+            );
+            return Err(Failure::new(Kind::Connect, message)
+                .hint("check --source with `ip address`")
+                .about(&plan.target.text));
+        }
+    }
+    Ok(())
+}
+
+/// The first of several addresses that accepts a connection. If only throughput is measured, one of
+/// its services may accept it.
 pub(super) fn one_address(
-    plan: &Plan,
+    plan: &BenchPlan,
     args: &BenchArgs,
     endpoint: &Endpoint,
 ) -> Result<SocketAddr, Failure> {
@@ -36,19 +54,19 @@ pub(super) fn one_address(
             Endpoint::Virtual(_) => {}
         }
         if let Ok(mut address) = dial(plan, args, &endpoint) {
-            let asked = match &plan.target.kind {
+            let port = match &plan.target.kind {
                 TargetKind::Name { port, .. } => *port,
                 TargetKind::Addresses(addresses) => addresses.first().map(SocketAddr::port),
                 TargetKind::Virtual(_) => None,
             };
-            address.set_port(asked.unwrap_or(crate::target::DEFAULT_PORT));
+            address.set_port(port.unwrap_or(crate::target::DEFAULT_PORT));
             return Ok(address);
         }
     }
     Err(refused)
 }
 
-fn dial(plan: &Plan, args: &BenchArgs, endpoint: &Endpoint) -> Result<SocketAddr, Failure> {
+fn dial(plan: &BenchPlan, args: &BenchArgs, endpoint: &Endpoint) -> Result<SocketAddr, Failure> {
     let dialer = Dialer {
         family: Family::Any,
         source: args.source.first().copied(),

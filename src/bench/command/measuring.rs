@@ -1,4 +1,4 @@
-//! The parts of a run, one after the other, on a virtual board or on the network.
+//! The parts of a run, one after another, on a virtual board or on the network.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::bench::limits::{self, FailureReason, LimitsFinding};
-use crate::bench::plan::{self, Plan};
+use crate::bench::plan::{self, BenchPlan};
 use crate::bench::ramp::{self, Kernel, Places, Ramp, Track};
 use crate::bench::report::{Bound, RampEnd};
 use crate::bench::throughput;
@@ -24,67 +24,64 @@ use tcpctl_engine::load::{Expectation, LearnedRule, Load};
 use tcpctl_engine::measurement::Measurement;
 use tcpctl_engine::readiness::Network;
 
-/// What was seen of a target.
+/// What was measured of a target.
 #[derive(Default)]
-pub(super) struct Seen {
-    pub(super) finding: Option<LimitsFinding>,
-    pub(super) measurement: Option<Measurement>,
+pub(super) struct Measured {
+    pub(super) limits: Option<LimitsFinding>,
+    pub(super) load: Option<Measurement>,
     pub(super) ramp: Option<Ramp>,
-    /// What this computer lets a process open.
+    /// The limit of open files of this process.
     pub(super) open_files: Option<OpenFiles>,
     pub(super) throughput: Option<throughput::Finding>,
-    /// Why there is no more.
+    /// Why the parts after this are missing.
     pub(super) failure: Option<Failure>,
 }
 
 /// One run.
 pub(super) struct Bench<'a> {
-    pub(super) plan: &'a Plan,
+    pub(super) plan: &'a BenchPlan,
     pub(super) output: &'a Output,
     pub(super) signals: &'a Stop,
 }
 
 impl Bench<'_> {
-    /// Measures a virtual board made for it.
-    pub(super) fn on_cable(&self, spec: &Spec) -> Result<Seen, Failure> {
+    /// Measures a virtual board that exists for this run only.
+    pub(super) fn on_virtual_board(&self, spec: &Spec) -> Result<Measured, Failure> {
         let (_board, mut network) = session::network(spec, None).map_err(|error| {
             Failure::new(
                 Kind::Device,
-                format!("the virtual board did not start: {error}"),
+                format!("cannot start the virtual board: {error}"),
             )
         })?;
         let address = session::address(spec);
-        let mut seen = Seen::default();
+        let mut measured = Measured::default();
         if self.plan.parts.limits {
-            self.find_limits(&mut network, address, &mut seen)?;
+            self.find_limits(&mut network, address, &mut measured)?;
         }
-        if self.plan.parts.latency && self.goes_on(&seen) {
-            let load = self.load(address, &seen);
-            let measured = engine::run(&mut network, &load, &mut self.watcher());
+        if self.plan.parts.latency && self.should_continue(&measured) {
+            let load = self.load(address, &measured);
+            let result = engine::run(&mut network, &load, &mut self.watcher());
             self.output.end_status();
-            self.keep(measured, &mut seen);
+            self.keep(result, &mut measured);
         }
-        if self.plan.parts.ramp && self.goes_on(&seen) {
-            self.climb(&mut network, address, &mut seen)?;
+        if self.plan.parts.ramp && self.should_continue(&measured) {
+            self.climb(&mut network, address, &mut measured)?;
         }
-        if self.plan.parts.throughput && self.goes_on(&seen) {
-            self.measure_throughput(&mut network, address, &mut seen);
+        if self.plan.parts.throughput && self.should_continue(&measured) {
+            self.measure_throughput(&mut network, address, &mut measured);
         }
-        Ok(seen)
+        Ok(measured)
     }
 
     /// Measures a server on the network.
-    pub(super) fn on_network(&self, address: SocketAddr) -> Result<Seen, Failure> {
-        let mut seen = Seen::default();
+    pub(super) fn on_network(&self, address: SocketAddr) -> Result<Measured, Failure> {
+        let mut measured = Measured::default();
         if let Some(source) = self.plan.foreign_source(address) {
-            return Err(
-                Failure::usage(format!("--source {source} can't reach {address}"))
-                    .hint("give an address of the same family"),
-            );
+            let message = format!("--source {source}: cannot connect to {address} from it");
+            return Err(Failure::usage(message).hint("give an address of the same family"));
         }
-        // Before any network does, so that it can be said.
-        seen.open_files = sys::limits::raise_open_files();
-        if let Some(OpenFiles { before, now }) = seen.open_files
+        measured.open_files = sys::limits::raise_open_files();
+        if let Some(OpenFiles { before, now }) = measured.open_files
             && now > before
         {
             let [before, now] = [before, now].map(human::grouped);
@@ -93,49 +90,49 @@ impl Bench<'_> {
         }
         if self.plan.parts.limits {
             let mut network = KernelNetwork::new().map_err(|error| exhausted(&error))?;
-            self.find_limits(&mut network, address, &mut seen)?;
+            self.find_limits(&mut network, address, &mut measured)?;
         }
-        if self.plan.parts.latency && self.goes_on(&seen) {
-            let load = self.load(address, &seen);
+        if self.plan.parts.latency && self.should_continue(&measured) {
+            let load = self.load(address, &measured);
             let threads = self.plan.threads;
-            let measured = tcpctl_engine::on_kernel(&load, threads, &mut self.watcher());
+            let result = tcpctl_engine::on_kernel(&load, threads, &mut self.watcher());
             self.output.end_status();
-            self.keep(measured.map_err(|error| exhausted(&error))?, &mut seen);
+            self.keep(result.map_err(|error| exhausted(&error))?, &mut measured);
         }
-        if self.plan.parts.ramp && self.goes_on(&seen) {
+        if self.plan.parts.ramp && self.should_continue(&measured) {
             let mut track = Kernel {
                 threads: self.plan.threads,
             };
-            self.climb(&mut track, address, &mut seen)?;
+            self.climb(&mut track, address, &mut measured)?;
         }
-        if self.plan.parts.throughput && self.goes_on(&seen) {
+        if self.plan.parts.throughput && self.should_continue(&measured) {
             let mut network = KernelNetwork::new().map_err(|error| exhausted(&error))?;
-            self.measure_throughput(&mut network, address, &mut seen);
+            self.measure_throughput(&mut network, address, &mut measured);
         }
-        Ok(seen)
+        Ok(measured)
     }
 
-    /// Loads the server with more and more connections.
+    /// Runs the ramp.
     fn climb(
         &self,
         track: &mut impl Track,
         address: SocketAddr,
-        seen: &mut Seen,
+        measured: &mut Measured,
     ) -> Result<(), Failure> {
-        let finding = seen.finding.as_ref();
+        let finding = measured.limits.as_ref();
         let places = finding.map_or(Places::default(), |finding| Places {
             served: finding.served_at_once.value.count(),
-            // A lower bound says how far the search went, not what there is.
+            // A lower bound says how far the search went, not what the server holds.
             held: finding.held.value.exact(),
         });
         let mut plan = self
             .plan
             .ramp(address, places, Arc::clone(self.signals.flag()));
-        use_what_is_known(&mut plan.load, seen);
+        apply_findings(&mut plan.load, measured);
         let name = sanitize::one_line(&self.plan.target.text);
         let last = plan.steps.last().map_or(1, |last| last.get());
         self.output.note(&format!(
-            "{name}: a ramp of up to {} in {}, which may take {:.0} s",
+            "{name}: ramp to {} in {}, at most {:.0} s",
             human::count(last as u64, "connection"),
             human::count(plan.steps.len() as u64, "step"),
             ramp::estimate(&plan).as_secs_f64()
@@ -146,10 +143,10 @@ impl Bench<'_> {
         self.output.end_status();
         let climbed = climbed.map_err(|error| exhausted(&error))?;
         if climbed.ended == RampEnd::TargetGone {
-            let message = format!("{name}: it stopped answering during the ramp");
-            seen.failure = Some(Failure::new(Kind::Broken, message));
+            let message = format!("{name}: the server stopped answering during the ramp");
+            measured.failure = Some(Failure::new(Kind::Broken, message));
         }
-        seen.ramp = Some(climbed);
+        measured.ramp = Some(climbed);
         Ok(())
     }
 
@@ -157,13 +154,13 @@ impl Bench<'_> {
         &self,
         network: &mut N,
         address: SocketAddr,
-        seen: &mut Seen,
+        measured: &mut Measured,
     ) -> Result<(), Failure> {
         let plan = self.plan.limits(address, Arc::clone(self.signals.flag()));
         let name = sanitize::one_line(&self.plan.target.text);
         let estimate = limits::estimate(&plan).as_secs_f64();
         self.output.note(&format!(
-            "{name}: finding the limits, about {estimate:.1} s on a quiet network, at most {:.1} s",
+            "{name}: finding limits, about {estimate:.1} s on a quiet network, at most {:.1} s",
             plan.budget.as_secs_f64()
         ));
         let found = limits::find(network, &plan, &mut |step| {
@@ -171,7 +168,7 @@ impl Bench<'_> {
         });
         self.output.end_status();
         match found {
-            Ok(finding) => seen.finding = Some(finding),
+            Ok(finding) => measured.limits = Some(finding),
             Err(error) => {
                 let kind = match error.reason {
                     FailureReason::NothingListens
@@ -190,9 +187,9 @@ impl Bench<'_> {
                 if error.so_far.served_at_once.value == Bound::Unknown {
                     return Err(failure.about(&self.plan.target.text));
                 }
-                // What was seen until then is told.
-                seen.finding = Some(*error.so_far);
-                seen.failure = Some(failure);
+                // What was found so far is reported.
+                measured.limits = Some(*error.so_far);
+                measured.failure = Some(failure);
             }
         }
         Ok(())
@@ -202,48 +199,48 @@ impl Bench<'_> {
         &self,
         network: &mut N,
         address: SocketAddr,
-        seen: &mut Seen,
+        measured: &mut Measured,
     ) {
         let plan = self.plan.throughput(address);
         let name = sanitize::one_line(&self.plan.target.text);
         self.output
-            .note(&format!("{name}: {}", plan::told_throughput(&plan)));
+            .note(&format!("{name}: {}", plan::describe_throughput(&plan)));
         let finding = throughput::measure(network, &plan, &mut self.watcher());
         self.output.end_status();
-        seen.failure = finding
+        measured.failure = finding
             .failure()
             .map(|(kind, why)| Failure::new(kind, format!("{name}: {why}")));
-        seen.throughput = Some(finding);
+        measured.throughput = Some(finding);
     }
 
-    /// Whether a further part is to be measured: not of a server that answers nothing.
-    fn goes_on(&self, seen: &Seen) -> bool {
-        let answers = |measured: &Measurement| measured.completed > 0 && !measured.interrupted;
-        seen.failure.is_none()
-            && seen.measurement.as_ref().is_none_or(answers)
+    /// Whether to measure the next part: not if the server answered nothing so far.
+    fn should_continue(&self, measured: &Measured) -> bool {
+        let answers = |load: &Measurement| load.completed > 0 && !load.interrupted;
+        measured.failure.is_none()
+            && measured.load.as_ref().is_none_or(answers)
             && self.signals.already().is_none()
     }
 
-    /// Takes what the load has measured; a target that went away in the middle is a failure.
-    fn keep(&self, measured: Measurement, seen: &mut Seen) {
-        if measured.target_gone && measured.completed > 0 {
+    /// Stores the result of the load. A target that stopped answering is a failure.
+    fn keep(&self, load: Measurement, measured: &mut Measured) {
+        if load.target_gone && load.completed > 0 {
             let name = sanitize::one_line(&self.plan.target.text);
-            let message = format!("{name}: it stopped answering during the load");
-            let hint = "what was measured until then is told; does the board reboot?";
-            seen.failure = Some(Failure::new(Kind::Broken, message).hint(hint));
+            let message = format!("{name}: the server stopped answering during the load");
+            let hint = "does the board reboot? the results so far are reported";
+            measured.failure = Some(Failure::new(Kind::Broken, message).hint(hint));
         }
-        seen.measurement = Some(measured);
+        measured.load = Some(load);
     }
 
-    fn load(&self, address: SocketAddr, seen: &Seen) -> Load {
-        let served = seen
-            .finding
+    fn load(&self, address: SocketAddr, measured: &Measured) -> Load {
+        let served = measured
+            .limits
             .as_ref()
             .and_then(|it| it.served_at_once.value.count());
         let mut load = self.plan.load(address, served.and_then(NonZeroUsize::new));
-        use_what_is_known(&mut load, seen);
+        apply_findings(&mut load, measured);
         let name = sanitize::one_line(&self.plan.target.text);
-        self.output.note(&format!("{name}: {}", plan::told(&load)));
+        self.output.note(&format!("{name}: {}", plan::describe(&load)));
         load
     }
 
@@ -256,12 +253,12 @@ impl Bench<'_> {
 }
 
 /// Spares a load to learn again when replies are complete.
-fn use_what_is_known(load: &mut Load, seen: &Seen) {
-    let learned = seen
-        .measurement
+fn apply_findings(load: &mut Load, measured: &Measured) {
+    let learned = measured
+        .load
         .as_ref()
         .and_then(|it| it.reply_rule.learned);
-    let closes = seen.finding.as_ref().and_then(|it| it.closes_after_reply);
+    let closes = measured.limits.as_ref().and_then(|it| it.closes_after_reply);
     let known = learned.or((closes == Some(true)).then_some(LearnedRule::Close));
     if let (Expectation::Learn, Some(rule)) = (&load.expect, known) {
         load.expect = Expectation::Learned(rule);
@@ -269,17 +266,17 @@ fn use_what_is_known(load: &mut Load, seen: &Seen) {
 }
 
 fn exhausted(error: &io::Error) -> Failure {
-    Failure::new(Kind::Internal, format!("the system is out of: {error}"))
+    Failure::new(Kind::Internal, format!("out of system resources: {error}"))
 }
 
-/// What to do about a search that failed.
+/// What to try after a failed search.
 fn hint(reason: &FailureReason) -> Option<&'static str> {
     match reason {
         FailureReason::NothingListens => {
-            Some("is its server up on this port? a board that is full refuses too")
+            Some("is the server running on this port? a full board refuses, too")
         }
         FailureReason::NoAnswer | FailureReason::Unreachable => {
-            Some("is the board on, and in the same network? see ip route get ADDRESS")
+            Some("is the board on, and in the same network? try ip route get ADDRESS")
         }
         FailureReason::LocalPorts => {
             Some("closed connections keep their ports for a minute: wait, or use another --source")
@@ -292,7 +289,7 @@ fn hint(reason: &FailureReason) -> Option<&'static str> {
     }
 }
 
-/// Follows a run: shows how it stands, and stops it when a signal asks for that.
+/// Shows the progress of a run, and stops it on a signal.
 struct Watcher<'a> {
     output: &'a Output,
     signals: &'a Stop,

@@ -1,4 +1,4 @@
-//! The fields of a report that a condition can name, by the published JSON schema.
+//! The fields of a report that a condition can name, from the published JSON schema.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::bench::report::JSON_SCHEMA;
 
-/// Short names of the fields that are asked for most.
+/// Short names of common fields.
 pub(super) const ALIASES: [(&str, &str); 10] = [
     ("p50", "latency.complete_us.p50"),
     ("p90", "latency.complete_us.p90"),
@@ -20,9 +20,9 @@ pub(super) const ALIASES: [(&str, &str); 10] = [
     ("held", "limits.held"),
 ];
 
-/// What a field holds.
+/// The type of a field's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FieldKind {
     Microseconds,
     BytesPerSecond,
     Rate,
@@ -35,13 +35,13 @@ pub(super) enum Kind {
 /// A field that can be compared.
 pub(super) struct Field {
     path: String,
-    pub(super) kind: Kind,
-    /// The words that it can hold, where the schema names them.
+    pub(super) kind: FieldKind,
+    /// The possible values, where the schema lists them.
     pub(super) words: Vec<String>,
 }
 
 impl Field {
-    fn new(path: &str, kind: Kind, node: &Value) -> Self {
+    fn new(path: &str, kind: FieldKind, node: &Value) -> Self {
         let words = node["enum"].as_array().into_iter().flatten();
         let words = words.filter_map(|word| word.as_str().map(str::to_owned));
         Self {
@@ -52,9 +52,9 @@ impl Field {
     }
 }
 
-/// Every field that can be compared, from the published schema; an item of a list is `0`.
+/// Every field that can be compared. An item of an array is `0`.
 static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
-    // It is a part of this program, and tests validate it.
+    // Cannot fail: tests validate the built-in schema.
     let schema = serde_json::from_str(JSON_SCHEMA).unwrap_or_default();
     let mut fields = Vec::new();
     collect(&schema, &schema, "", 0, &mut fields);
@@ -62,7 +62,7 @@ static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
 });
 
 fn collect(schema: &Value, node: &Value, path: &str, depth: usize, fields: &mut Vec<Field>) {
-    // `flow.single` is a flow: once round is enough.
+    // `flow.single` is a flow itself.
     if depth > 6 || path.ends_with("single.single") || path == "histograms" {
         return;
     }
@@ -79,7 +79,7 @@ fn collect(schema: &Value, node: &Value, path: &str, depth: usize, fields: &mut 
         collect(schema, first, path, depth, fields);
     } else if let Some(properties) = node["properties"].as_object() {
         if path == "latency.errors" {
-            fields.push(Field::new(path, Kind::Number, node));
+            fields.push(Field::new(path, FieldKind::Number, node));
         }
         for (name, property) in properties {
             collect(schema, property, &under(name), depth + 1, fields);
@@ -91,22 +91,22 @@ fn collect(schema: &Value, node: &Value, path: &str, depth: usize, fields: &mut 
     }
 }
 
-fn kind(path: &str, node: &Value) -> Kind {
+fn kind(path: &str, node: &Value) -> FieldKind {
     let types = &node["type"];
     match types.as_str().or_else(|| types[0].as_str()) {
-        Some("boolean") => Kind::Truth,
-        Some("integer" | "number") if is_time(path) => Kind::Microseconds,
+        Some("boolean") => FieldKind::Truth,
+        Some("integer" | "number") if is_time(path) => FieldKind::Microseconds,
         Some("integer" | "number") => match path.rsplit('.').next().unwrap_or_default() {
-            "bytes_per_s" => Kind::BytesPerSecond,
-            name if name.ends_with("_per_s") => Kind::Rate,
-            name if name.ends_with("_share") => Kind::Share,
-            _ => Kind::Number,
+            "bytes_per_s" => FieldKind::BytesPerSecond,
+            name if name.ends_with("_per_s") => FieldKind::Rate,
+            name if name.ends_with("_share") => FieldKind::Share,
+            _ => FieldKind::Number,
         },
-        _ => Kind::Text,
+        _ => FieldKind::Text,
     }
 }
 
-/// Whether a field's number is microseconds: it, or the distribution that it is of, says so.
+/// Whether a number is in microseconds, by its name or that of its distribution.
 pub(super) fn is_time(path: &str) -> bool {
     let mut names = path.rsplit('.');
     let name = names.next().unwrap_or_default();
@@ -123,17 +123,17 @@ pub fn fields(paths: bool) -> Vec<&'static str> {
     aliases.chain(paths.into_iter().flatten()).collect()
 }
 
-/// The operators that a field, or a short name of one, is asked about with most.
+/// The most useful operators for a field or a short name.
 pub fn operators(field: &str) -> [&'static str; 2] {
     let alias = ALIASES.iter().find(|(alias, _)| *alias == field);
     match field_of(alias.map_or(field, |(_, path)| path)).map(|field| field.kind) {
-        Some(Kind::Text | Kind::Truth) => ["==", "!="],
+        Some(FieldKind::Text | FieldKind::Truth) => ["==", "!="],
         _ => ["<", ">"],
     }
 }
 
 pub(super) fn field_of(path: &str) -> Option<&'static Field> {
-    // Any item of a list is like its first.
+    // All items of an array have the fields of the first.
     let is_index = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
     let names: Vec<_> = path
         .split('.')
@@ -143,7 +143,7 @@ pub(super) fn field_of(path: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|known| known.path == path)
 }
 
-/// Some of the fields that a part of the report has, e.g. `latency.complete_us`.
+/// Some fields of an object, e.g. `latency.complete_us`.
 pub(super) fn within(part: &str) -> Vec<&'static str> {
     let inside = FIELDS
         .iter()
@@ -151,13 +151,13 @@ pub(super) fn within(part: &str) -> Vec<&'static str> {
     inside.take(8).collect()
 }
 
-/// What was probably meant.
+/// A hint with the most similar field.
 pub(super) fn suggestion(field: &str) -> String {
     let aliases = ALIASES.iter().map(|(alias, _)| *alias);
     let paths = FIELDS.iter().map(|field| field.path.as_str());
     let likeness = |known: &str| {
         let last = known.rsplit('.').next().unwrap_or_default();
-        // Most leave out the path, or misspell a name.
+        // A missing path is more common than a misspelled name.
         strsim::jaro_winkler(field, known).max(strsim::jaro_winkler(field, last) - 0.01)
     };
     let best = aliases
@@ -169,7 +169,7 @@ pub(super) fn suggestion(field: &str) -> String {
         _ => {
             let aliases: Vec<_> = ALIASES.iter().map(|(alias, _)| *alias).collect();
             format!(
-                "fields are {}, and every path that tcpctl schema bench shows",
+                "fields: {}, and every path of tcpctl schema bench",
                 aliases.join(", ")
             )
         }

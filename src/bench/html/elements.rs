@@ -1,7 +1,8 @@
-//! The pieces that a page is made of, escaped.
+//! The elements of a page. All text is escaped.
 
-/// Text as HTML text or attribute value. Characters that turn or hide text are shown as escapes.
-pub(in crate::bench) fn escape(text: &str) -> String {
+/// Escapes text for HTML text or an attribute value. Bidirectional and control characters become
+/// visible escapes.
+pub(super) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in crate::sanitize::one_line(text).chars() {
         match character {
@@ -27,17 +28,17 @@ pub(super) fn paragraph(class: &str, text: &str) -> String {
     format!("<p class=\"{class}\">{}</p>\n", escape(text))
 }
 
-/// A table whose first row is the heading and whose first column names the row.
+/// A table whose first row is the heading, and whose first column names the rows.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
-    table_of("<table>", rows)
+    table_element("<table>", rows)
 }
 
-/// A table of a class: it says how its cells are aligned.
-pub(super) fn classed_table(class: &str, rows: &[Vec<String>]) -> String {
-    table_of(&format!("<table class=\"{class}\">"), rows)
+/// A table with a class for the alignment of its cells.
+pub(super) fn table_of_class(class: &str, rows: &[Vec<String>]) -> String {
+    table_element(&format!("<table class=\"{class}\">"), rows)
 }
 
-fn table_of(start: &str, rows: &[Vec<String>]) -> String {
+fn table_element(start: &str, rows: &[Vec<String>]) -> String {
     let mut html = format!("<div class=\"wide\">{start}\n");
     for (at, row) in rows.iter().enumerate() {
         html.push_str("<tr>");
@@ -56,7 +57,7 @@ fn table_of(start: &str, rows: &[Vec<String>]) -> String {
     html
 }
 
-/// A list of names and what is known.
+/// A list of names and values.
 pub(super) fn list(rows: &[(String, String)]) -> String {
     let mut html = String::from("<dl>\n");
     for (name, value) in rows {
@@ -65,4 +66,10 @@ pub(super) fn list(rows: &[(String, String)]) -> String {
     }
     html.push_str("</dl>\n");
     html
+}
+
+/// A number with its name.
+pub(super) fn tile(name: &str, value: &str) -> String {
+    let (name, value) = (escape(name), escape(value));
+    format!("<div><b>{value}</b><span>{name}</span></div>\n")
 }

@@ -1,15 +1,14 @@
-//! How fast it answers: by percentile, in numbers, second by second.
+//! The latency: distribution, numbers, and second by second.
 
 use super::elements::{list, paragraph, section, table};
-use crate::bench::html::plot;
-use crate::bench::html::plot::{Curve, Plot, Scale, Style};
+use super::plot::{self, Curve, Plot, Scale, Style};
 use crate::bench::report::{Histograms, Interval, Latency};
-use crate::bench::text::latency_rows;
-use crate::bench::{shares, verdict};
+use crate::bench::text::{latency_rows, load, retransmits};
+use crate::bench::{breakdown, verdict};
 use crate::output::human;
 
-/// The percentile plot: each nine of the horizontal axis is as wide as the one before.
-pub(super) fn percentiles(histograms: &Histograms) -> String {
+/// The percentile plot, with a logarithmic axis of 1 / (1 - quantile).
+pub(super) fn distribution(histograms: &Histograms) -> String {
     let curves = [
         ("complete reply", "a", &histograms.complete),
         ("first byte", "b", &histograms.first_byte),
@@ -36,68 +35,42 @@ pub(super) fn percentiles(histograms: &Histograms) -> String {
         mark: None,
         curves,
     };
-    let note = "Read it so: at 99%, one request in a hundred took longer. Times count from the \
-                intended start of each request.";
+    let note = "At 99%, one request in 100 took longer. Times count from the intended start of each \
+                request.";
     section(
         "Latency distribution",
-        &(plot.figure() + &paragraph("note", note)),
+        &(plot.figure() + &paragraph("footnote", note)),
     )
 }
 
-pub(super) fn table_of(latency: &Latency) -> String {
+pub(super) fn table_and_facts(latency: &Latency) -> String {
     let time = |us: Option<f64>| us.map_or("–".to_owned(), human::microseconds);
-    let names = [
-        "connect",
-        "first byte",
-        "complete reply",
-        "started late by",
-        "network (min RTT)",
-        "network (smoothed RTT)",
+    let rows = latency_rows(latency, time);
+    let rate = |rate: f64| format!("{} req/s", human::number(rate));
+    let mut facts = vec![
+        ("Load", Some(load(latency))),
+        ("Target rate", latency.target_rate_per_s.map(rate)),
+        ("Rate", Some(rate(latency.rate_per_s))),
     ];
-    let rows = latency_rows(latency, names, time);
-    let mut facts = vec![(
-        "Load".to_owned(),
-        format!(
-            "{} in {}, {}, {}",
-            human::count(latency.requests, "request"),
-            human::microseconds(latency.duration_us),
-            human::count(latency.connections, "connection"),
-            if latency.keep_alive {
-                "kept alive"
-            } else {
-                "one a request"
-            },
-        ),
-    )];
-    let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
-    if let Some(rate) = latency.target_rate_per_s {
-        fact("Rate asked for", format!("{}/s", human::number(rate)));
-    }
-    fact(
-        "Rate completed",
-        format!("{}/s", human::number(latency.rate_per_s)),
-    );
     let errors = latency.errors.by_frequency();
     if errors.is_empty() {
-        fact("Failed", "none".to_owned());
+        facts.push(("Failed", Some("none".to_owned())));
     }
-    for (class, count) in errors {
+    facts.extend(errors.into_iter().map(|(class, count)| {
         let count = human::grouped(count);
-        fact("Failed", format!("{count} {}", verdict::describe(class)));
-    }
-    if let (Some(syn), Some(data)) = (latency.syn_retransmissions, latency.retransmissions) {
-        let [syn, data] = [syn, data].map(human::grouped);
-        fact("Sent again", format!("{syn} SYN, {data} data"));
-    }
-    if let Some(how) = shares::first_byte(latency) {
-        fact("Time goes to", how);
-    }
-    if let Some(how) = shares::held_up(latency) {
-        fact("Sending held up", how);
-    }
-    if let Some(cpu) = verdict::client_cpu(latency) {
-        fact("CPU of the client", cpu);
-    }
+        let text = format!("{count} {}", verdict::describe(class));
+        ("Failed", Some(text))
+    }));
+    facts.extend([
+        ("Retransmits", retransmits(latency)),
+        ("First byte", breakdown::first_byte(latency)),
+        ("Send limited by", breakdown::send_limits(latency)),
+        ("Client CPU", verdict::client_cpu(latency)),
+    ]);
+    let facts: Vec<_> = facts
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect();
     let table = if rows.len() > 1 {
         table(&rows)
     } else {
@@ -129,10 +102,10 @@ pub(super) fn over_time(latency: &Latency) -> String {
     );
     let rate = Plot {
         title: "Rate over time",
-        y: Scale::linear("completed/s", values(&rates)).with_zero(),
+        y: Scale::linear("req/s", values(&rates)).with_zero(),
         x: x.clone(),
         mark: None,
-        curves: vec![Curve::new("completed/s", "a", Style::Line, rates)],
+        curves: vec![Curve::new("req/s", "a", Style::Line, rates)],
     };
     let errors = Plot {
         title: "Errors over time",
@@ -155,6 +128,10 @@ pub(super) fn over_time(latency: &Latency) -> String {
         };
         figures.push_str(&time.figure());
     }
-    figures.push_str(&errors.figure());
+    if errors.curves[0].points.iter().any(|(_, count)| *count > 0.0) {
+        figures.push_str(&errors.figure());
+    } else {
+        figures.push_str(&paragraph("footnote", "No errors."));
+    }
     section("Over time", &figures)
 }

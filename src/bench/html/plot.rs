@@ -1,12 +1,12 @@
-//! Line plots as SVG, for the page in the browser: colors come from the page's style.
+//! Plots as inline SVG. Colors come from the page's style.
 
 use std::fmt::Write as _;
 
-use crate::bench::html::escape;
+use super::elements::escape;
 use crate::output::human;
 use tcpctl_engine::times::Times;
 
-/// The drawing's size, and the place of its axes in it.
+/// The drawing's size and margins, pixels.
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 74.0;
@@ -14,10 +14,10 @@ const RIGHT: f64 = 16.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 44.0;
 
-/// More points than this on a curve are no more than a blur.
-const MOST_POINTS: usize = 600;
+/// The most points drawn of a curve.
+const MAX_POINTS: usize = 600;
 
-/// An axis: its name, its range, and how its values are shown.
+/// An axis: name, range and format of its values.
 #[derive(Debug, Clone)]
 pub(crate) struct Scale {
     name: String,
@@ -31,7 +31,7 @@ pub(crate) struct Scale {
 enum Kind {
     Linear,
     Logarithmic,
-    /// Powers of ten of 1 / (1 - percentile): values are their logarithms.
+    /// Values are the decimal logarithm of 1 / (1 - quantile).
     Nines,
 }
 
@@ -79,7 +79,7 @@ impl Scale {
         }
     }
 
-    /// With zero, and some room above the highest value.
+    /// Starts at zero, with some room above the highest value.
     pub(crate) fn with_zero(mut self) -> Self {
         self.low = 0.0;
         self.high = (self.high * 1.08).max(1.0);
@@ -88,7 +88,7 @@ impl Scale {
 
     pub(crate) fn logarithmic(mut self) -> Self {
         self.kind = Kind::Logarithmic;
-        // To the next of 1, 2 and 5 outwards, so that the curve touches no edge.
+        // Outwards to 1, 2 or 5, so that the curve touches no edge.
         self.low = nice(self.low.max(0.1) * 0.999, f64::floor);
         self.high = nice(self.high.max(0.2) * 1.001, f64::ceil);
         if self.high <= self.low {
@@ -97,7 +97,7 @@ impl Scale {
         self
     }
 
-    /// Where a value is, from 0 to 1.
+    /// The position of a value, 0 to 1.
     fn place(&self, value: f64) -> f64 {
         let place = match self.kind {
             Kind::Linear | Kind::Nines => (value - self.low) / (self.high - self.low),
@@ -108,7 +108,7 @@ impl Scale {
         place.clamp(0.0, 1.0)
     }
 
-    /// The values that are marked, and their names.
+    /// The labeled values.
     fn ticks(&self) -> Vec<(f64, String)> {
         let values = match self.kind {
             Kind::Linear => linear_ticks(self.low, self.high),
@@ -131,7 +131,7 @@ impl Scale {
                     us if us < 1e6 => (us / 1e3, "ms"),
                     us => (us / 1e6, "s"),
                 };
-                // A tick is a round number: 2 ms, not 2.00 ms.
+                // Ticks are round numbers: 2 ms, not 2.00 ms.
                 let digits = format!("{value:.2}");
                 let digits = digits.trim_end_matches('0').trim_end_matches('.');
                 format!("{digits} {unit}")
@@ -161,7 +161,7 @@ impl Scale {
     }
 }
 
-/// The next of 1, 2 and 5 times a power of ten, downwards with `floor`, upwards with `ceil`.
+/// The next of 1, 2 and 5 times a power of ten, down with `floor`, up with `ceil`.
 fn nice(value: f64, direction: fn(f64) -> f64) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
     let share = value / power;
@@ -212,7 +212,7 @@ pub(crate) enum Style {
     Bars,
 }
 
-/// A named series of points; `class` is its color in the page's style.
+/// A named series of points; `class` is its color.
 #[derive(Debug, Clone)]
 pub(crate) struct Curve {
     name: &'static str,
@@ -237,7 +237,7 @@ impl Curve {
     }
 }
 
-/// A plot: axes, curves, and perhaps a vertical line with a name.
+/// A plot: axes, curves, and an optional vertical line with a name.
 #[derive(Debug, Clone)]
 pub(crate) struct Plot {
     pub(crate) title: &'static str,
@@ -248,13 +248,13 @@ pub(crate) struct Plot {
 }
 
 impl Plot {
-    /// The plot as an HTML figure, with a title for those who can't see it and a legend.
+    /// The plot as an HTML figure with a caption, a legend and a text alternative.
     pub(crate) fn figure(&self) -> String {
         let mut svg = String::new();
         self.axes(&mut svg);
         if let Some((at, name)) = &self.mark {
             let x = self.across(*at);
-            // The name stays inside of the drawing.
+            // Keeps the name inside the drawing.
             let (anchor, offset) = if x > WIDTH / 2.0 {
                 ("end", -6.0)
             } else {
@@ -285,8 +285,8 @@ impl Plot {
         }
         format!(
             "<figure>\n<figcaption>{} {legend}</figcaption>\n\
-             <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n{svg}</svg>\n\
-             </figure>\n",
+             <div class=\"plot\"><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n\
+             {svg}</svg></div>\n</figure>\n",
             escape(self.title),
             escape(&label)
         )
@@ -337,7 +337,7 @@ impl Plot {
     }
 
     fn line(&self, curve: &Curve, svg: &mut String) {
-        let step = curve.points.len().div_ceil(MOST_POINTS).max(1);
+        let step = curve.points.len().div_ceil(MAX_POINTS).max(1);
         let last = curve.points.len().saturating_sub(1);
         let mut path = String::new();
         let chosen = curve
@@ -376,10 +376,10 @@ impl Plot {
     }
 }
 
-/// The percentiles of times in nanoseconds: logarithms of 1 / (1 - quantile), and
-/// microseconds. The last is the maximum, at the quantile that its one sample stands for.
+/// The percentile curve of times in nanoseconds: the logarithm of 1 / (1 - quantile), and
+/// microseconds. It ends with the maximum, at the quantile of one sample.
 pub(crate) fn percentile_points(times: &Times) -> Vec<(f64, f64)> {
-    // The slowest of n requests is at 1 - 1/n; further right there is nothing to know.
+    // The slowest of n requests is at quantile 1 - 1/n.
     let furthest = (times.len() as f64).max(2.0).log10();
     let steps = 240_u32;
     (0..=steps)

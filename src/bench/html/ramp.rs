@@ -1,12 +1,12 @@
-//! What more and more connections bring.
+//! The ramp.
 
 use super::elements::table;
-use crate::bench::html::plot::{Curve, Plot, Scale, Style};
+use super::plot::{Curve, Plot, Scale, Style};
 use crate::bench::report::Step;
 use crate::bench::text::ramp_rows;
 use crate::output::human;
 
-pub(super) fn of(steps: &[Step]) -> String {
+pub(super) fn content(steps: &[Step]) -> String {
     let points = |value: fn(&Step) -> Option<f64>| {
         let point = |step: &Step| Some((step.connections as f64, value(step)?));
         steps.iter().filter_map(point).collect::<Vec<_>>()
@@ -17,7 +17,7 @@ pub(super) fn of(steps: &[Step]) -> String {
         (step.connections as f64, name)
     });
     let x = Scale::linear(
-        "connections at a time",
+        "connections",
         points(|_| Some(0.0)).iter().map(|(x, _)| *x),
     );
     let rates = points(|step| Some(step.served_per_s));
@@ -28,14 +28,14 @@ pub(super) fn of(steps: &[Step]) -> String {
     let (p50, p99) = (points(|step| step.p50_us), points(|step| step.p99_us));
     let values = |points: &[(f64, f64)]| points.iter().map(|(_, y)| *y).collect::<Vec<_>>();
     let rate_plot = Plot {
-        title: "Replies a second, by connections",
-        y: Scale::linear("replies/s", values(&rates)).with_zero(),
+        title: "Rate by connections",
+        y: Scale::linear("req/s", values(&rates)).with_zero(),
         x: x.clone(),
         mark: mark.clone(),
-        curves: vec![Curve::new("replies/s", "a", Style::Line, rates)],
+        curves: vec![Curve::new("req/s", "a", Style::Line, rates)],
     };
     let time_plot = Plot {
-        title: "Time to the reply, by connections",
+        title: "Latency by connections",
         y: Scale::time("time", [values(&p50), values(&p99)].concat()).with_zero(),
         x: x.clone(),
         mark: mark.clone(),
@@ -44,19 +44,19 @@ pub(super) fn of(steps: &[Step]) -> String {
             Curve::new("p99", "b", Style::Line, p99),
         ],
     };
-    let trouble_plot = Plot {
-        title: "Refusals and segments sent again, by connections",
+    let error_plot = Plot {
+        title: "Failures and retransmits by connections",
         y: Scale::linear("count", [values(&failed), values(&resent)].concat()).with_zero(),
         x,
         mark,
         curves: vec![
             Curve::new("failed", "c", Style::Line, failed),
             Curve::new("refused", "bad", Style::Line, refused),
-            Curve::new("SYN sent again", "a", Style::Line, syns),
-            Curve::new("all sent again", "b", Style::Line, resent),
+            Curve::new("SYN retransmits", "a", Style::Line, syns),
+            Curve::new("retransmits", "b", Style::Line, resent),
         ],
     };
-    let figures: String = [rate_plot, time_plot, trouble_plot]
+    let figures: String = [rate_plot, time_plot, error_plot]
         .iter()
         .map(Plot::figure)
         .collect();

@@ -3,10 +3,11 @@ use serde_json::Value;
 
 use super::*;
 use crate::bench::compare::compare;
-use crate::bench::example;
+use crate::bench::verdict::conclude;
+use crate::bench::{example, summarize};
 use tcpctl_engine::times::Times;
 
-/// The report that a page carries.
+/// The report that a page contains.
 fn embedded(page: &str) -> Value {
     let (_, json) = page.split_once("id=\"report\">").unwrap();
     let (json, _) = json.split_once("</script>").unwrap();
@@ -14,13 +15,14 @@ fn embedded(page: &str) -> Value {
 }
 
 #[test]
-fn the_page_has_the_answer_the_plots_and_the_whole_report() {
+fn page_has_verdict_plots_and_the_report() {
     let mut report = example::full();
     report.comparison = Some(compare(&example::report(), &report));
     let page = render(&report);
     for part in [
-        "<p class=\"answer\">serves 4 at once",
-        "<p class=\"caveat\">virtual board",
+        "<p class=\"first good\">serves 4 clients at once",
+        "<p class=\"warning\">virtual board",
+        "<b>4</b><span>served at once</span>",
         "Latency by percentile",
         "99.9%",
         "Rate over time",
@@ -39,7 +41,7 @@ fn the_page_has_the_answer_the_plots_and_the_whole_report() {
 }
 
 #[test]
-fn the_page_loads_and_runs_nothing() {
+fn page_loads_and_runs_nothing() {
     let page = render(&example::full());
     for forbidden in [
         "http://", "https://", "src=", "@import", "url(", "onload", "<script>",
@@ -50,10 +52,11 @@ fn the_page_loads_and_runs_nothing() {
 }
 
 #[test]
-fn a_run_without_anything_is_a_page_too() {
+fn empty_and_failed_runs_are_pages() {
     let environment = example::environment(false);
-    let nothing = Report::new("board", example::start(), environment.clone(), None).conclude();
-    assert!(render(&nothing).contains("nothing was measured"));
+    let start = example::start();
+    let empty = summarize::report("board", start, environment.clone(), None);
+    assert!(render(&conclude(empty)).contains("nothing was measured"));
     let mut failed = example::measurement();
     failed.completed = 0;
     failed.complete = Times::new();
@@ -61,15 +64,15 @@ fn a_run_without_anything_is_a_page_too() {
     failed.first_byte = Times::new();
     failed.seconds.truncate(1);
     failed.errors = [(tcpctl_engine::measurement::ErrorClass::Refused, 3)].into();
-    let failed = Report::new("board", example::start(), environment, Some(&failed));
-    let page = render(&failed.conclude());
-    assert!(page.contains("<p class=\"answer bad\">all 3 requests failed"));
+    let failed = summarize::report("board", start, environment, Some(&failed));
+    let page = render(&conclude(failed));
+    assert!(page.contains("<p class=\"first bad\">all 3 requests failed"));
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn nothing_that_others_wrote_is_markup(
+    fn untrusted_text_is_never_markup(
         inside in "(</script>|<!--|<script>|]]>|\\{\\{json\\}\\}|&lt;|[<>&\"'\u{2028}\u{202e}a]){1,8}",
     ) {
         let mut report = example::full();
@@ -77,18 +80,20 @@ proptest! {
         report.target.clone_from(&inside);
         report.environment.os.clone_from(&inside);
         report.environment.kernel = Some(inside.clone());
-        report.verdict = inside.clone();
-        report.caveats[0].text.clone_from(&inside);
+        report.verdict[0].text.clone_from(&inside);
+        report.warnings[0].text.clone_from(&inside);
+        report.label = Some(inside.clone());
+        report.command = Some(inside.clone());
         let limits = report.limits.as_mut().unwrap();
         let held = limits.evidence.get_mut("held").unwrap();
         held.detail.clone_from(&inside);
         let page = render(&report);
-        // As many scripts, comments and ends of scripts as without it, and the same report.
+        // The markup and the report are the same as without it.
         for markup in ["<script", "</script", "<!--"] {
             prop_assert_eq!(page.matches(markup).count(), plain.matches(markup).count());
         }
         prop_assert_eq!(embedded(&page), serde_json::to_value(&report).unwrap());
-        // Nor does it turn the direction of text.
+        // It does not change the direction of text.
         let (visible, _) = page.split_once("id=\"report\"").unwrap();
         let turned = visible.contains('\u{202e}');
         prop_assert!(!turned);

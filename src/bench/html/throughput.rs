@@ -1,22 +1,19 @@
-//! How many bytes a second it moves.
+//! The throughput.
 
-use super::elements::{classed_table, paragraph, section};
-use crate::bench::html::plot::{Curve, Plot, Scale, Style};
-use crate::bench::report::{Flow, Report};
+use super::elements::{paragraph, table_of_class};
+use super::plot::{Curve, Plot, Scale, Style};
+use crate::bench::report::{Flow, Throughput};
 use crate::output::human;
 
-pub(super) fn of(report: &Report) -> String {
-    let Some(throughput) = &report.throughput else {
-        return String::new();
-    };
+pub(super) fn content(throughput: &Throughput) -> String {
     let heading = [
         "",
         "rate",
         "streams",
-        "sent again",
+        "retransmits",
         "limited by",
         "with one stream",
-        "",
+        "evidence",
     ];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     let flows = [
@@ -54,19 +51,18 @@ pub(super) fn of(report: &Report) -> String {
             }
         });
     }
-    let mut content = classed_table("flows", &rows);
+    let mut content = table_of_class("flows", &rows);
     for (name, flow) in flows {
         if let Some(why) = throughput.evidence.get(&format!("{name}.limited_by"))
             && flow.is_some()
         {
-            content.push_str(&paragraph("note", &format!("{name}: {why}")));
+            content.push_str(&paragraph("footnote", &format!("{name}: {why}")));
         }
     }
-    content.push_str(&over_time(&flows));
-    section("Throughput", &content)
+    content + &over_time(&flows)
 }
 
-/// The bytes of each second, of all flows that lasted long enough to have some.
+/// The rate of each second, for flows of at least two seconds.
 fn over_time(flows: &[(&'static str, &Option<Flow>)]) -> String {
     let points = |flow: &Flow| {
         let megabytes = |(at, bytes): (usize, &u64)| (at as f64 + 0.5, *bytes as f64 / 1e6);

@@ -1,11 +1,11 @@
-//! When runs sent load: what they did together, in which time.
+//! When runs sent load, and what they did together.
 
 use std::time::{Duration, SystemTime};
 
 use crate::bench::report::Report;
-use crate::bench::stats;
+use crate::bench::summarize;
 
-/// The load that a run sent: from when to when, and how much of it.
+/// The load window of a run.
 pub(super) struct Load {
     start: SystemTime,
     end: SystemTime,
@@ -16,7 +16,7 @@ pub(super) struct Load {
 impl Load {
     pub(super) fn of(run: &Report) -> Option<Self> {
         let latency = run.latency.as_ref()?;
-        let length = Duration::try_from_secs_f64(latency.duration_us / 1e6).ok()?;
+        let length = Duration::try_from_secs_f64(latency.window_us / 1e6).ok()?;
         let start = run.load_started_at();
         Some(Self {
             start,
@@ -27,9 +27,7 @@ impl Load {
     }
 }
 
-/// The time in which at least one run sent load: runs at the same time add their rates up, runs
-/// one after the other do not stretch each other's time by the pause between them. The loads are in
-/// the order of their start.
+/// The time in which at least one run sent load. The loads are in the order of their start.
 pub(super) fn covered(loads: &[Load]) -> Duration {
     let mut covered = Duration::ZERO;
     let mut until = None;
@@ -43,28 +41,41 @@ pub(super) fn covered(loads: &[Load]) -> Duration {
     covered
 }
 
-/// The most connections that there were at a time, of all runs together.
-pub(super) fn most_connections(loads: &[Load]) -> u64 {
-    let together = |at: usize| {
-        let moment = loads[at].start;
-        let before = loads[..at].iter().filter(move |load| load.end > moment);
-        let begun = loads[at..]
+/// Whether no load was sent for some time between the first and the last run.
+pub(super) fn has_gap(loads: &[Load]) -> bool {
+    let Some((first, rest)) = loads.split_first() else {
+        return false;
+    };
+    let mut until = first.end;
+    rest.iter().any(|load| {
+        let gap = load.start > until;
+        until = until.max(load.end);
+        gap
+    })
+}
+
+/// The most connections at the same time, all runs together.
+pub(super) fn max_connections(loads: &[Load]) -> u64 {
+    let at_start_of = |at: usize| {
+        let start = loads[at].start;
+        let earlier = loads[..at].iter().filter(move |load| load.end > start);
+        let simultaneous = loads[at..]
             .iter()
-            .take_while(move |load| load.start == moment);
-        before.chain(begun).map(|load| load.connections)
+            .take_while(move |load| load.start == start);
+        earlier.chain(simultaneous).map(|load| load.connections)
     };
     (0..loads.len())
-        .map(|at| together(at).fold(0, u64::saturating_add))
+        .map(|at| at_start_of(at).fold(0, u64::saturating_add))
         .max()
         .unwrap_or(0)
 }
 
-/// The rate that was asked for over the time that all runs cover; `None` if one was asked for none.
+/// The target rate over the covered time; `None` if any run had none.
 pub(super) fn target_rate(loads: &[Load], covered: Duration) -> Option<f64> {
     let mut requests = 0.0;
     for load in loads {
         let length = load.end.duration_since(load.start).unwrap_or_default();
         requests += load.target_rate? * length.as_secs_f64();
     }
-    (!covered.is_zero()).then(|| stats::thousandths(requests / covered.as_secs_f64()))
+    (!covered.is_zero()).then(|| summarize::round_to_thousandths(requests / covered.as_secs_f64()))
 }

@@ -1,26 +1,26 @@
-//! Where the report goes, beside standard output.
+//! The files that a report is written to.
 
 use std::path::Path;
 
 use crate::atomic_file::{Destination, Purpose};
 use crate::failure::Failure;
 
-/// Files that a report is written to.
+/// The files that a report is written to.
 #[derive(Debug, Default)]
 pub struct Files {
-    /// The page.
+    /// The HTML page.
     pub html: Option<Destination>,
     /// The saved run.
     pub save: Option<Destination>,
-    /// The histograms.
+    /// The histogram log.
     pub hdr_log: Option<Destination>,
 }
 
 impl Files {
-    /// Finds out that each file can be written, without touching what is there.
+    /// Checks that each file can be written, without changing what is there.
     ///
     /// # Errors
-    /// One that can't be.
+    /// A usage error.
     pub fn new(
         html: Option<&Path>,
         save: Option<&Path>,
@@ -31,7 +31,7 @@ impl Files {
                 .transpose()
         };
         let paths = [("--html", html), ("--save", save), ("--hdr-log", hdr_log)];
-        each_its_own(&paths)?;
+        refuse_duplicates(&paths)?;
         Ok(Self {
             html: check("--html", html)?,
             save: check("--save", save)?,
@@ -40,9 +40,9 @@ impl Files {
     }
 }
 
-/// No two options may name one file: what is written first would be lost.
-fn each_its_own(paths: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
-    // A device takes all that comes.
+/// Two options must not name one file: the second would overwrite the first.
+fn refuse_duplicates(paths: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
+    // A device can be written several times.
     let is_file = |path: &Path| path.is_file() || !path.exists();
     for (at, (option, path)) in paths.iter().enumerate() {
         let Some(path) = path.filter(|path| is_file(path)) else {
@@ -50,7 +50,7 @@ fn each_its_own(paths: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
         };
         if let Some((other, _)) = paths[..at].iter().find(|(_, other)| *other == Some(path)) {
             let message = format!("{other} and {option} name the same file");
-            return Err(Failure::usage(message).hint("nothing was sent; give each its own"));
+            return Err(Failure::usage(message).hint("give each its own file"));
         }
     }
     Ok(())

@@ -1,13 +1,13 @@
-//! No option is taken and then ignored.
+//! Refuses options that would have no effect.
 
 use std::num::NonZeroUsize;
 
-use super::Parts;
+use crate::bench::report::Parts;
 use crate::bench::throughput::MOST_STREAMS;
 use crate::cli::BenchArgs;
 use crate::failure::Failure;
 
-/// Refuses options of which no part of the run would take notice.
+/// Refuses options that no part of the run uses.
 pub(super) fn refuse(args: &BenchArgs, parts: Parts) -> Result<(), Failure> {
     let Parts {
         limits,
@@ -18,9 +18,9 @@ pub(super) fn refuse(args: &BenchArgs, parts: Parts) -> Result<(), Failure> {
     let streams = args.connections.map_or(0, NonZeroUsize::get);
     if throughput && streams > MOST_STREAMS {
         return Err(Failure::usage(format!(
-            "--connections {streams}: the throughput takes at most {MOST_STREAMS} streams"
+            "--connections {streams}: throughput uses at most {MOST_STREAMS} streams"
         ))
-        .hint("measure the latency in a run of its own"));
+        .hint("measure latency in a separate run"));
     }
     let load = latency || ramp;
     let options = [
@@ -55,16 +55,16 @@ pub(super) fn refuse(args: &BenchArgs, parts: Parts) -> Result<(), Failure> {
         return Ok(());
     };
     let needs = match option {
-        "--max-connections" | "--budget" => "it is for the limits and the ramp",
-        "--requests" | "--rate" | "--hdr-log" => "it is for the latency part",
-        "--duration" | "--warmup" => "it is for the latency part and the throughput",
-        "--connections" | "--reply-timeout" => {
-            "it is for the latency part, the ramp and the throughput"
-        }
-        _ => "it is for the latency part and the ramp",
+        "--max-connections" | "--budget" => "limits or ramp",
+        "--requests" | "--rate" | "--hdr-log" => "latency",
+        "--duration" | "--warmup" => "latency or throughput",
+        "--connections" | "--reply-timeout" => "latency, ramp or throughput",
+        _ => "latency or ramp",
     };
     Err(
-        Failure::usage(format!("{option} does nothing with this --only: {needs}"))
-            .hint(format!("leave out {option}, or add a part to --only")),
+        Failure::usage(format!(
+            "{option} has no effect: this run does not measure {needs}"
+        ))
+        .hint(format!("leave out {option}, or add a part with --only or --ramp")),
     )
 }

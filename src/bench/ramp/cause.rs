@@ -154,7 +154,7 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
         let mut trial = Trial::default();
         trial.add(&measurement);
         Ok(Some(Scheduled {
-            rate_per_s: super::stats::thousandths(per_second),
+            rate_per_s: super::summarize::round_to_thousandths(per_second),
             trial,
         }))
     }

@@ -1,22 +1,23 @@
-//! When and where a run was measured.
+//! When, where and how a run was made.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A moment, as RFC 3339 writes it, to the millisecond.
+/// A time as RFC 3339 writes it, to the millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub SystemTime);
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A clock outside of the years 1970 to 9999 can't be written, and must not end the run.
-        let last = std::time::Duration::from_secs(253_402_300_799);
+        // The end of year 9999. A wrong clock must not end the run.
+        const LAST: Duration = Duration::from_secs(253_402_300_799);
         let since = self.0.duration_since(SystemTime::UNIX_EPOCH);
-        let moment = SystemTime::UNIX_EPOCH + since.unwrap_or_default().min(last);
-        humantime::format_rfc3339_millis(moment).fmt(f)
+        let time = SystemTime::UNIX_EPOCH + since.unwrap_or_default().min(LAST);
+        humantime::format_rfc3339_millis(time).fmt(f)
     }
 }
 
@@ -31,40 +32,81 @@ impl<'de> Deserialize<'de> for Timestamp {
         let text = String::deserialize(deserializer)?;
         humantime::parse_rfc3339_weak(&text)
             .map(Self)
-            .map_err(|error| D::Error::custom(format!("'{text}' is no date: {error}")))
+            .map_err(|error| D::Error::custom(format!("'{text}' is not a valid time: {error}")))
     }
 }
 
-/// Where a run was measured from.
+/// The computer that sent the load.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
-    /// Whether the board is a virtual one: then latency and throughput are the cable model's.
+    /// Whether the target is a virtual board: latency and throughput come from the link model.
     #[serde(rename = "virtual")]
     pub is_virtual: bool,
-    /// The operating system here.
+    /// The operating system, as Rust names it.
     pub os: String,
-    /// Its kernel's release, where it tells.
+    /// The kernel's release; `None` where it is not known.
     pub kernel: Option<String>,
     /// Processors that this process may use.
     pub cpus: u64,
+    /// The computer's host name; `None` where it is not known.
+    #[serde(default)]
+    pub hostname: Option<String>,
     /// The version of tcpctl.
     pub tcpctl: String,
 }
 
-impl Environment {
-    /// Of this computer.
-    pub fn here(is_virtual: bool) -> Self {
-        Self {
-            is_virtual,
-            os: std::env::consts::OS.to_owned(),
-            kernel: kernel(),
-            cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64),
-            tcpctl: env!("CARGO_PKG_VERSION").to_owned(),
-        }
-    }
+/// The options in force, defaults included; times in microseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// The parts that were measured.
+    pub parts: Parts,
+    /// Connections of `-c`; `None`: as many as the limits found.
+    pub connections: Option<u64>,
+    /// Length of the load; `None` where `requests` ends it.
+    pub duration_us: Option<f64>,
+    /// Requests of `-n`.
+    pub requests: Option<u64>,
+    /// Rate of an open loop.
+    pub rate_per_s: Option<f64>,
+    /// Load before the measurement starts.
+    pub warmup_us: f64,
+    /// Whether a connection carries many requests.
+    pub keep_alive: bool,
+    /// How connections are closed: `fin` or `rst`.
+    pub close: String,
+    /// The start of the message, at most 256 bytes, invalid UTF-8 replaced.
+    pub message: String,
+    /// The length of the whole message, bytes.
+    pub message_bytes: u64,
+    /// The regular expression of `--expect`.
+    pub expect: Option<String>,
+    /// The longest wait for a connection.
+    pub connect_timeout_us: f64,
+    /// The longest wait for a complete reply.
+    pub reply_timeout_us: f64,
+    /// The most connections of the search for the limits and of the ramp.
+    pub max_connections: u64,
+    /// The longest search for the limits, and the longest ramp.
+    pub budget_us: f64,
+    /// Source addresses; empty: the system chooses.
+    pub sources: Vec<IpAddr>,
+    /// Threads of the load engine.
+    pub threads: u64,
 }
 
-fn kernel() -> Option<String> {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
-    Some(release.trim().to_owned())
+/// The parts of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each part, in any combination"
+)]
+pub struct Parts {
+    /// How many connections the server takes.
+    pub limits: bool,
+    /// How fast it replies.
+    pub latency: bool,
+    /// What more connections bring.
+    pub ramp: bool,
+    /// How many bytes per second it moves.
+    pub throughput: bool,
 }

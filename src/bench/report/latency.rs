@@ -1,4 +1,4 @@
-//! How fast a server answers, and how often it fails.
+//! How fast a server replies, and how often it fails.
 
 use std::collections::BTreeMap;
 
@@ -7,30 +7,35 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::Timestamp;
 use tcpctl_engine::measurement::ErrorClass;
 
-/// How fast a server answers, and how often it fails.
+/// How fast a server replies, and how often it fails.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// Requests that ended in the measured part, one way or another.
+    /// Requests that ended in the measured part, completed or failed.
     pub requests: u64,
-    /// Requests that were completed as expected.
+    /// Requests that were completed with a valid reply.
     pub completed: u64,
-    /// Completed requests a second.
+    /// Requests completed within the load window.
+    #[serde(default)]
+    pub completed_in_window: u64,
+    /// Requests completed per second within the load window.
     pub rate_per_s: f64,
-    /// The rate that was asked for (open loop); `None` in a closed loop.
+    /// The target rate of an open loop; `None` in a closed loop.
     pub target_rate_per_s: Option<f64>,
-    /// Connections at a time, or in an open loop the most that were in flight.
+    /// Connections kept busy in a closed loop; the most in flight in an open loop.
     pub connections: u64,
-    /// Whether a connection carried many requests.
+    /// Whether connections carried many requests.
     pub keep_alive: bool,
-    /// When the measured part began, after limits and warm-up; `None` in files of before it was
-    /// told.
+    /// When the measured part started, after limits and warm-up; `None` in older files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// How long the measured part took.
+    /// The length of the measured part, with the wait for the last replies.
     pub duration_us: f64,
-    /// Whether it was cut short.
+    /// The length of the load window, in which requests start.
+    #[serde(default)]
+    pub window_us: f64,
+    /// Whether it ended early.
     pub interrupted: bool,
-    /// Requests that failed, by class; a class without any is 0.
+    /// Failed requests by class.
     pub errors: Errors,
     /// From the (intended) start to the established connection.
     pub connect_us: Distribution,
@@ -38,49 +43,50 @@ pub struct Latency {
     pub first_byte_us: Distribution,
     /// From the (intended) start to the complete reply.
     pub complete_us: Distribution,
-    /// How late requests were started here; `None` in a closed loop.
+    /// How late this computer started requests; `None` in a closed loop.
     pub schedule_error_us: Option<Distribution>,
-    /// SYNs sent again; `None` where the platform can't tell.
+    /// Retransmitted SYNs; `None` where the platform does not provide it.
     pub syn_retransmissions: Option<u64>,
-    /// Data segments sent again; `None` where the platform can't tell.
+    /// Retransmitted data segments; `None` where the platform does not provide it.
     pub retransmissions: Option<u64>,
-    /// Smoothed round-trip times; `None` where the platform can't tell.
+    /// Smoothed round-trip times; `None` where the platform does not provide them.
     pub smoothed_rtt_us: Option<Distribution>,
-    /// Shortest round-trip times: the network's share of the latency.
+    /// Minimum round-trip times: the network's share of the latency.
     pub min_rtt_us: Option<Distribution>,
-    /// Time in which the receiver's window was the limit.
+    /// Time in which the receiver's window limited sending.
     pub receiver_limited_us: Option<f64>,
-    /// Time in which the send buffer here was the limit.
+    /// Time in which this computer's send buffer limited sending.
     pub send_buffer_limited_us: Option<f64>,
-    /// CPU time of the load engine's threads, user and system; `None` where the platform can't tell.
+    /// CPU time of the load engine's threads, user and system; `None` where the platform does not
+    /// provide it.
     pub client_cpu_us: Option<f64>,
-    /// The same, a request.
+    /// The same per request.
     pub client_cpu_us_per_request: Option<f64>,
-    /// The same, as a share (0 to 1) of the cores that the load engine's threads could use.
+    /// The same as a share (0 to 1) of the cores that the engine's threads could use.
     pub client_cpu_share: Option<f64>,
     /// Threads of the load engine.
     pub threads: u64,
-    /// Second by second; the last may be a part of one.
+    /// One entry per second; the last second may be incomplete.
     #[serde(default)]
     pub seconds: Vec<Interval>,
 }
 
 impl Latency {
-    /// The seconds that are whole: the last is left out if the run ended in its middle.
+    /// The complete seconds.
     pub fn whole_seconds(&self) -> &[Interval] {
         let whole = whole_seconds_in(self.duration_us);
         &self.seconds[..whole.min(self.seconds.len())]
     }
 }
 
-/// Whole seconds in a time.
+/// Complete seconds in a time.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a run of seconds; a negative one has none"
+    reason = "a run of seconds; a negative time has none"
 )]
 pub(super) fn whole_seconds_in(duration_us: f64) -> usize {
-    // A timer's lateness is no part of a second.
+    // Timers fire up to 20 ms early or late.
     (duration_us / 1e6 + 0.02).floor() as usize
 }
 
@@ -89,17 +95,17 @@ pub(super) fn whole_seconds_in(duration_us: f64) -> usize {
 pub struct Errors(BTreeMap<ErrorClass, u64>);
 
 impl Errors {
-    /// So many of one class.
+    /// The count of one class.
     pub fn of(&self, class: ErrorClass) -> u64 {
         self.0.get(&class).copied().unwrap_or(0)
     }
 
-    /// All of them.
+    /// The count of all classes.
     pub fn sum(&self) -> u64 {
         self.0.values().sum()
     }
 
-    /// The classes that occurred, the most frequent first.
+    /// The classes that occurred, most frequent first.
     pub fn by_frequency(&self) -> Vec<(ErrorClass, u64)> {
         let occurred =
             |(class, count): (&ErrorClass, &u64)| (*count > 0).then_some((*class, *count));
@@ -108,7 +114,7 @@ impl Errors {
         classes
     }
 
-    /// These and those.
+    /// Adds the counts of `other`.
     pub fn add(&mut self, other: &Self) {
         for (class, count) in &other.0 {
             *self.0.entry(*class).or_default() += count;
@@ -122,7 +128,7 @@ impl From<&BTreeMap<ErrorClass, u64>> for Errors {
     }
 }
 
-/// With every class, so that 0 is told from what is not known.
+/// Writes every class: 0 is not the same as unknown.
 impl Serialize for Errors {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(ErrorClass::ALL.map(|class| (class, self.of(class))))
@@ -137,34 +143,35 @@ impl<'de> Deserialize<'de> for Errors {
     }
 }
 
-/// A distribution of times, in microseconds. Without samples all but their number is `None`.
+/// A distribution of times, microseconds. A percentile p needs 100 / (100 - p) samples, and is
+/// `None` below that.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
     /// The median.
     pub p50: Option<f64>,
-    /// 90 of 100 are not above it.
+    /// The 90th percentile.
     pub p90: Option<f64>,
-    /// 99 of 100 are not above it.
+    /// The 99th percentile.
     pub p99: Option<f64>,
-    /// 999 of 1,000 are not above it; `None` under 1,000 samples, which can't know.
+    /// The 99.9th percentile.
     pub p99_9: Option<f64>,
-    /// The longest.
+    /// The maximum.
     pub max: Option<f64>,
-    /// The mean, which is never enough alone.
+    /// The mean.
     pub mean: Option<f64>,
-    /// How many there are.
+    /// The number of samples.
     pub samples: u64,
 }
 
 /// One second of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
-    /// Requests completed in it.
+    /// Requests completed in this second.
     pub completed: u64,
-    /// Requests failed in it.
+    /// Requests failed in this second.
     pub failed: u64,
-    /// The median of those completed; `None` without any, and where two runs were merged.
+    /// The median of those completed; `None` without any, and where runs were merged.
     pub p50_us: Option<f64>,
-    /// Their 99th percentile; `None` likewise.
+    /// Their 99th percentile (of fewer than 100, the maximum); `None` likewise.
     pub p99_us: Option<f64>,
 }

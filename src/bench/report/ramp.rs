@@ -1,55 +1,53 @@
-//! The steps of a ramp, why requests failed in them, and why it ended.
+//! The steps of a ramp, why requests failed in them, and why the ramp ended.
 
 use serde::{Deserialize, Serialize};
 
-/// One step of the ramp: a closed loop with so many connections.
+/// One step of the ramp: a closed loop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Connections at a time.
+    /// Connections kept busy.
     pub connections: u64,
-    /// Completed requests a second.
+    /// Completed requests per second.
     pub served_per_s: f64,
-    /// Median time to the complete reply.
+    /// The median time to the complete reply.
     pub p50_us: Option<f64>,
     /// Its 99th percentile.
     pub p99_us: Option<f64>,
-    /// The longest.
+    /// Its maximum.
     #[serde(default)]
     pub max_us: Option<f64>,
     /// Requests that ended, completed or failed.
     #[serde(default)]
     pub requests: u64,
-    /// Connections that were refused, or reset or closed without a byte of reply.
+    /// Connections refused, or reset or closed before the first byte of the reply.
     pub refused: u64,
-    /// Requests that failed in any way.
+    /// Requests that failed, for any reason.
     pub failed: u64,
-    /// SYNs sent again; `None` where the platform can't tell.
+    /// Retransmitted SYNs; `None` where the platform does not provide it.
     #[serde(default)]
     pub syn_retransmissions: Option<u64>,
-    /// Segments sent again, SYNs among them; `None` where the platform can't tell.
+    /// Retransmitted segments, SYNs included; `None` where the platform does not provide it.
     pub retransmissions: Option<u64>,
-    /// Whether this is the knee: from here on more connections bring no more replies, or fail.
+    /// Whether this is the knee: more connections bring less than 10% more, or fail.
     pub knee: bool,
-    /// Why requests failed, or SYNs were sent again; `None` where few did, or it was not found.
+    /// Why requests failed or SYNs were retransmitted; `None` where few did, or it is unknown.
     #[serde(default)]
     pub cause: Option<Cause>,
 }
 
 impl Step {
-    /// Requests that failed, and SYNs that had to be sent again.
+    /// Failed requests and retransmitted SYNs.
     pub fn troubled(&self) -> u64 {
         self.failed + self.syn_retransmissions.unwrap_or_default()
     }
 
-    /// Whether those are more than an accident: two, and one in a hundred requests; or fewer, of
-    /// which the cause was found all the same.
+    /// Whether those matter: at least two, and at least 1% of the requests; or their cause is known.
     pub fn is_troubled(&self) -> bool {
         self.are_troubled_many() || self.cause.is_some()
     }
 
-    /// Whether it is worth finding out why requests failed. A client whose SYN was dropped is out
-    /// of the loop for a second or longer, and one among the many requests of the others: they
-    /// are counted by requests, and it lacks a connection.
+    /// Whether the cause is worth finding. One retransmitted SYN is enough: that connection is idle
+    /// for a second or longer, which hardly shows among the requests of the others.
     pub(in crate::bench) fn is_suspicious(&self) -> bool {
         self.are_troubled_many() || self.syn_retransmissions > Some(0)
     }
@@ -59,17 +57,16 @@ impl Step {
     }
 }
 
-/// Why requests of a step failed, or their SYNs were sent again, and how that is known.
+/// Why requests of a step failed or SYNs were retransmitted, and the trials that show it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Cause {
-    /// What it was.
+    /// The cause.
     pub kind: CauseKind,
-    /// The step itself: each client comes back at once.
+    /// The step itself: each client reconnects immediately.
     pub closed: Trial,
-    /// As many at a time, which all leave before the next come.
+    /// Bursts of as many connections; all are closed before the next burst.
     pub bursts: Trial,
-    /// A constant schedule, somewhat below the rate that the step served; `None` where that would
-    /// have been too few requests.
+    /// An open loop slightly below the step's rate; `None` where that makes too few requests.
     pub schedule: Option<Scheduled>,
 }
 
@@ -77,20 +74,20 @@ pub struct Cause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CauseKind {
-    /// Clients come back before the place that they have left listens again: neither so many at a
-    /// time nor so many a second are too many.
+    /// Clients reconnect before the slot that they left listens again. Neither the number of
+    /// connections nor the rate is too high.
     ReconnectRace,
-    /// So many at a time are too many, also where nobody comes back at once.
+    /// Too many connections, even without immediate reconnects.
     TooManyAtOnce,
-    /// The server holds so many that come one after the other, but its queue has no room for as
-    /// many SYNs in the same moment.
+    /// The server holds as many when they arrive one by one, but its queue overflows when as many
+    /// SYNs arrive at the same time.
     BurstTooLarge,
-    /// It does not take a closed loop: a schedule below the served rate meets the same.
+    /// An open loop below the step's rate fails in the same way.
     AnyPace,
 }
 
 impl CauseKind {
-    /// For people, in a table.
+    /// The cause in words, short enough for a table.
     pub const fn text(self) -> &'static str {
         match self {
             Self::ReconnectRace => "reconnect race",
@@ -101,17 +98,17 @@ impl CauseKind {
     }
 }
 
-/// Requests of one kind, and those that met a failure or a SYN sent again.
+/// The outcome of a trial.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
     /// Requests that ended.
     pub requests: u64,
-    /// Failures, and SYNs sent again.
+    /// Failed requests and retransmitted SYNs.
     pub troubled: u64,
 }
 
 impl Trial {
-    /// How many of one request met trouble; 0 of none.
+    /// The share of `troubled`, 0 to 1.
     pub fn share(self) -> f64 {
         match self.requests {
             0 => 0.0,
@@ -120,31 +117,31 @@ impl Trial {
     }
 }
 
-/// A trial on a constant schedule.
+/// A trial with an open loop.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Scheduled {
-    /// Requests a second that it asked for.
+    /// Its target rate.
     pub rate_per_s: f64,
-    /// What came of them.
+    /// Its outcome.
     #[serde(flatten)]
     pub trial: Trial,
 }
 
-/// Why a ramp has no further steps.
+/// Why a ramp ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RampEnd {
-    /// It had no more: the most connections that were allowed.
+    /// The last step is done: the most connections allowed.
     LastStep,
-    /// The knee is clear.
+    /// The knee was found.
     PastTheKnee,
     /// Most requests of the last step failed.
     MostlyFailing,
-    /// The budget is used up.
+    /// The time budget was used up.
     Budget,
-    /// This computer has no more ports or file descriptors.
+    /// This computer ran out of ports or file descriptors.
     LocalLimits,
-    /// The target answers no more.
+    /// The server stopped answering.
     TargetGone,
     /// Ctrl-C.
     Interrupted,

@@ -2,7 +2,10 @@ use serde_json::Value;
 
 use super::*;
 use crate::bench::compare::compare;
-use crate::bench::{example, merge};
+use crate::bench::merge::{Unrelated, merge};
+use crate::bench::summarize;
+use crate::bench::verdict::conclude;
+use crate::bench::example;
 use tcpctl_engine::measurement::ErrorClass;
 use tcpctl_engine::times::Times;
 
@@ -10,12 +13,17 @@ fn schema() -> Value {
     serde_json::from_str(JSON_SCHEMA).unwrap()
 }
 
-/// Reports of every kind: full, of latency alone, of nothing, merged, with bounds.
+/// Reports of every kind: full, latency only, empty, with lower bounds, failed, merged.
 fn reports() -> Vec<Report> {
     let environment = example::environment(false);
-    let nothing = Report::new("board", example::start(), environment, None).conclude();
+    let empty = conclude(summarize::report("board", example::start(), environment, None));
     let mut full = example::full();
     full.comparison = Some(compare(&example::report(), &full));
+    full.conditions = vec![CheckedCondition {
+        condition: "p99 > 1s".to_owned(),
+        passed: true,
+        value: Some("20.0 ms".to_owned()),
+    }];
     let mut bounded = example::full();
     let limits = bounded.limits.as_mut().unwrap();
     limits.served_at_once = Bound::Unknown;
@@ -28,19 +36,19 @@ fn reports() -> Vec<Report> {
     failed.client_cpu = None;
     failed.errors = [(ErrorClass::LocalFiles, 5)].into();
     let environment = example::environment(false);
-    let failed = Report::new("board", example::start(), environment, Some(&failed)).conclude();
-    let merged = merge::merge(vec![full.clone(), example::report()]).unwrap();
+    let failed = summarize::report("board", example::start(), environment, Some(&failed));
+    let merged = merge(vec![full.clone(), example::report()], Unrelated::Warn).unwrap();
     vec![
         full,
         example::report(),
-        nothing,
-        bounded.conclude(),
-        failed,
+        empty,
+        conclude(bounded),
+        conclude(failed),
         merged,
     ]
 }
 
-/// What a schema has against a report.
+/// The violations of a schema.
 fn errors(validator: &jsonschema::Validator, report: &Report) -> Vec<String> {
     let value = serde_json::to_value(report).unwrap();
     validator
@@ -50,22 +58,22 @@ fn errors(validator: &jsonschema::Validator, report: &Report) -> Vec<String> {
 }
 
 #[test]
-fn every_report_is_what_the_published_schema_says() {
+fn reports_match_the_published_schema() {
     let schema = schema();
     assert!(jsonschema::meta::is_valid(&schema));
     let validator = jsonschema::validator_for(&schema).unwrap();
     for report in reports() {
         assert_eq!(errors(&validator, &report), [""; 0]);
     }
-    // And it does not allow everything.
+    // The schema does not allow everything.
     let mut value = serde_json::to_value(example::full()).unwrap();
     value["limits"]["held"] = Value::from("many");
     assert!(!validator.is_valid(&value));
 }
 
 #[test]
-fn the_published_schema_knows_every_field() {
-    // The same schema with all that it does not name forbidden.
+fn published_schema_lists_every_field() {
+    // The same schema with unlisted fields forbidden.
     fn close(node: &mut Value) {
         match node {
             Value::Object(fields) => {
@@ -87,7 +95,7 @@ fn the_published_schema_knows_every_field() {
 }
 
 #[test]
-fn what_was_written_is_read_again() {
+fn reports_survive_a_round_trip() {
     for report in reports() {
         let text = serde_json::to_string(&report).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
@@ -95,13 +103,20 @@ fn what_was_written_is_read_again() {
 }
 
 #[test]
-fn the_contract_s_fields_are_there() {
+fn documented_fields_exist() {
     let value = serde_json::to_value(example::full()).unwrap();
     for path in [
         "/schema",
         "/target",
         "/started_at",
-        "/verdict",
+        "/verdict/0/level",
+        "/verdict/0/text",
+        "/warnings/0/kind",
+        "/warnings/0/text",
+        "/label",
+        "/command",
+        "/options/message",
+        "/environment/hostname",
         "/environment/virtual",
         "/environment/os",
         "/environment/kernel",
@@ -144,7 +159,7 @@ fn the_contract_s_fields_are_there() {
         .map(|class| serde_json::to_value(class).unwrap())
         .collect();
     let errors = value["latency"]["errors"].as_object().unwrap();
-    assert_eq!(errors.len(), 10);
+    assert_eq!(errors.len(), ErrorClass::ALL.len());
     assert!(
         classes
             .iter()
@@ -157,23 +172,17 @@ fn the_contract_s_fields_are_there() {
 }
 
 #[test]
-fn conclusions_are_drawn_once_and_what_was_noticed_is_kept() {
+fn concluding_twice_keeps_given_warnings_once() {
     let mut report = example::full();
-    report.caveats.push(Caveat {
-        code: verdict::Code::Noticed,
-        text: "the target went away".to_owned(),
-    });
-    let once = report.conclude();
-    assert!(
-        once.verdict.ends_with("\nthe target went away"),
-        "{}",
-        once.verdict
-    );
-    assert_eq!(once.clone().conclude(), once);
+    let given = Warning::new(WarningKind::TargetGone, "the server stopped answering");
+    report.warnings.push(given.clone());
+    let once = conclude(report);
+    assert_eq!(once.warnings.last(), Some(&given));
+    assert_eq!(conclude(once.clone()), once);
 }
 
 #[test]
-fn a_clock_that_is_wrong_ends_nothing() {
+fn wrong_clock_is_written_as_the_epoch() {
     let before = SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(1);
     assert_eq!(Timestamp(before).to_string(), "1970-01-01T00:00:00.000Z");
 }

@@ -1,4 +1,4 @@
-//! Bytes a second, by direction, and what limited them.
+//! Bytes per second by direction, and what limited them.
 
 use std::collections::BTreeMap;
 
@@ -6,48 +6,48 @@ use serde::{Deserialize, Serialize};
 
 use super::latency::whole_seconds_in;
 
-/// Bytes a second, by direction.
+/// Bytes per second by direction.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Throughput {
     /// To the server.
     pub upload: Option<Flow>,
     /// From the server.
     pub download: Option<Flow>,
-    /// There and back.
+    /// To the server and back.
     pub echo: Option<Flow>,
-    /// Where each was measured, or why it was not, by the field's name.
+    /// How each direction was measured, or why it was not, by the field's name.
     #[serde(default)]
     pub evidence: BTreeMap<String, String>,
 }
 
-/// Throughput in one direction.
+/// The throughput of one direction.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Flow {
-    /// Payload bytes a second, of all streams together.
+    /// Payload bytes per second, all streams together.
     pub bytes_per_s: f64,
-    /// Streams at a time.
+    /// Concurrent streams.
     pub streams: u64,
-    /// Segments sent again; `None` where the platform can't tell.
+    /// Retransmitted segments; `None` where the platform does not provide it.
     pub retransmissions: Option<u64>,
-    /// What the limit was; `None` where it can't be known.
+    /// What limited it; `None` where that is not known.
     pub limited_by: Option<LimitedBy>,
-    /// The same with one stream alone, where that was measured too.
+    /// The same with one stream, where that was measured too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub single: Option<Box<Flow>>,
-    /// Bytes in each second; the last may be a part of one.
+    /// Bytes in each second; the last second may be incomplete.
     #[serde(default)]
     pub seconds: Vec<u64>,
-    /// How long the measured part took.
+    /// The length of the measured part.
     #[serde(default)]
     pub duration_us: f64,
-    /// CPU time of the thread that moved the bytes, as a share (0 to 1) of a core; `None` where
-    /// the platform can't tell.
+    /// CPU time of the sending and receiving thread as a share (0 to 1) of a core; `None` where the
+    /// platform does not provide it.
     #[serde(default)]
     pub client_cpu_share: Option<f64>,
-    /// Whether it was cut short.
+    /// Whether it ended early.
     #[serde(default)]
     pub interrupted: bool,
-    /// What carried it.
+    /// Which port of the server was used.
     #[serde(default)]
     pub via: Via,
 }
@@ -56,15 +56,15 @@ pub struct Flow {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Via {
-    /// A service that is made for it: discard, chargen or echo.
+    /// A service for this purpose: discard, chargen or echo (RFC 863, 864, 862).
     #[default]
     Service,
-    /// The server's own port, for want of one: a request without an end, or its replies.
+    /// The server's own port, without such a service: an endless request, or its replies.
     OwnPort,
 }
 
 impl Flow {
-    /// The seconds that are whole: the last is left out if the flow ended in its middle.
+    /// The complete seconds.
     pub fn whole_seconds(&self) -> &[u64] {
         let whole = whole_seconds_in(self.duration_us);
         &self.seconds[..whole.min(self.seconds.len())]
@@ -84,7 +84,7 @@ pub enum LimitedBy {
 }
 
 impl LimitedBy {
-    /// For people.
+    /// The limit in words.
     pub const fn text(self) -> &'static str {
         match self {
             Self::ReceiverWindow => "the receiver's window",

@@ -1,36 +1,35 @@
 //! How a run differs from an earlier one.
 
 use super::Page;
-use crate::bench::compare::{Comparison, Difference, Finding};
+use crate::bench::report::{ChangeKind, Comparison, Difference, Finding};
 use crate::output::human;
 use crate::sanitize;
 
+/// Columns that a narrow terminal omits, in this order.
+const OPTIONAL_COLUMNS: [&str; 3] = ["95% CI", "before", "now"];
+
 impl Page {
     pub(crate) fn comparison(&mut self, comparison: &Comparison) {
-        let target = sanitize::one_line(&comparison.baseline.target);
-        let title = format!("Compared with {target}, {}", comparison.baseline.started_at);
-        self.heading(&title);
-        // What has changed, and whether that is sure, is told to the last.
-        let less_telling = ["95% sure between", "before", "now"];
-        self.fitting_table(comparison_rows(comparison), &less_telling);
-        for change in &comparison.changes {
-            self.hanging("  ", &sanitize::one_line(change), 2);
+        let baseline = &comparison.baseline;
+        let target = sanitize::one_line(&baseline.target);
+        self.heading(&format!("Compared with {target}, {}", baseline.started_at));
+        self.fitting_table(comparison_rows(comparison), &OPTIONAL_COLUMNS);
+        for note in comparison_notes(comparison) {
+            self.hanging("  ", &sanitize::one_line(&note), 2);
         }
-        self.hanging("  ", &comparison_statement(comparison), 2);
     }
 }
 
-/// The rows of a comparison, with their heading; for the page in the browser, too.
+/// A heading, and a row for each number that either run has.
 pub(crate) fn comparison_rows(comparison: &Comparison) -> Vec<Vec<String>> {
-    let title = ["", "before", "now", "difference", "95% sure between", ""];
+    let title = ["", "before", "now", "difference", "95% CI", ""];
     let mut rows = vec![title.map(str::to_owned).to_vec()];
-    for (name, row) in comparison.rows() {
+    for (field, row) in comparison.rows() {
         if row.before.is_none() && row.now.is_none() {
-            // Neither run has measured it.
             continue;
         }
-        let (name, show): (_, fn(f64) -> String) = match name {
-            "rate_per_s" => ("replies/s", human::number),
+        let (name, show): (_, fn(f64) -> String) = match field {
+            "rate_per_s" => ("req/s", human::number),
             "p50_us" => ("p50", signed_time),
             "p99_us" => ("p99", signed_time),
             "upload_bytes" => ("upload", signed_rate),
@@ -42,8 +41,8 @@ pub(crate) fn comparison_rows(comparison: &Comparison) -> Vec<Vec<String>> {
         };
         let cell = |value: Option<f64>| value.map_or("-".to_owned(), show);
         let plus = |value: f64| format!("{}{}", if value > 0.0 { "+" } else { "" }, show(value));
-        let range = match (row.low, row.high) {
-            (Some(low), Some(high)) => format!("{} and {}", plus(low), plus(high)),
+        let interval = match (row.low, row.high) {
+            (Some(low), Some(high)) => format!("{} to {}", plus(low), plus(high)),
             _ => "-".to_owned(),
         };
         rows.push(vec![
@@ -51,8 +50,8 @@ pub(crate) fn comparison_rows(comparison: &Comparison) -> Vec<Vec<String>> {
             cell(row.before),
             cell(row.now),
             row.difference.map_or("-".to_owned(), plus),
-            range,
-            finding(row).to_owned(),
+            interval,
+            describe(row).to_owned(),
         ]);
     }
     rows
@@ -68,25 +67,33 @@ fn signed_rate(bytes_per_s: f64) -> String {
     format!("{sign}{}", human::bytes_per_second(bytes_per_s.abs()))
 }
 
-const fn finding(row: &Difference) -> &'static str {
+const fn describe(row: &Difference) -> &'static str {
     match row.finding {
-        // What was not found may still be there: a longer run would tell.
-        Finding::None => "could be chance",
+        Finding::None => "not significant",
         Finding::Higher => "higher",
         Finding::Lower => "lower",
-        Finding::TooFew => "too few seconds to tell",
+        Finding::TooFew => "no CI",
     }
 }
 
-/// What the confidence of a comparison means, in one sentence.
-pub(crate) fn comparison_statement(comparison: &Comparison) -> String {
-    let confidence = comparison.confidence * 100.0;
-    if comparison.finds_something() {
-        format!(
-            "with {confidence:.0}% confidence for all rows together, from the one-second intervals \
-             of these two runs"
-        )
-    } else {
-        format!("nothing that could not be chance, at {confidence:.0}% confidence")
+/// Other differences, and what the comparison is worth; may quote files.
+pub(crate) fn comparison_notes(comparison: &Comparison) -> Vec<String> {
+    let mut notes = Vec::new();
+    for change in &comparison.changes {
+        let label = match change.kind {
+            ChangeKind::Result => "",
+            ChangeKind::Setup => "warning: different ",
+        };
+        let (what, before, now) = (&change.what, &change.before, &change.now);
+        notes.push(format!("{label}{what}: {before} before, {now} now"));
     }
+    if let Some(short) = comparison.too_short {
+        notes.push(format!(
+            "too short to compare: needs {} s, has {} s",
+            short.needs_s, short.has_s
+        ));
+    } else if !comparison.has_difference() {
+        notes.push("no significant difference".to_owned());
+    }
+    notes
 }

@@ -1,4 +1,4 @@
-//! How a page is laid out: headings, rows and tables, as wide as the terminal allows.
+//! Headings, rows and tables, fitted to the terminal's width.
 
 use std::fmt::Write as _;
 
@@ -7,19 +7,20 @@ use unicode_width::UnicodeWidthStr;
 use super::Page;
 use crate::output::columns;
 
-/// Where the values of rows begin, and what is said about them.
+/// The column of a row's value.
 const VALUES: usize = 25;
+/// The column of a row's evidence.
 const EVIDENCE: usize = VALUES + 15;
-/// A sentence in a narrower column than this would be all line ends.
-const NARROWEST: usize = 30;
-/// Where it begins then, below.
+/// A sentence with less room than this gets lines of its own.
+const MIN_ROOM: usize = 30;
+/// The indent of these lines.
 const OWN_LINES: usize = 4;
 
 impl Page {
     pub(crate) fn heading(&mut self, title: &str) {
         self.text.push('\n');
         for line in self.folded(title, 0) {
-            let line = self.color.strong(&line);
+            let line = self.style.color.strong(&line);
             let _ = writeln!(self.text, "{line}");
         }
     }
@@ -30,30 +31,30 @@ impl Page {
         }
     }
 
-    /// A sentence as lines that fit beside `indent` columns.
+    /// A sentence folded for the room beside `indent` columns.
     pub(crate) fn folded(&self, sentence: &str, indent: usize) -> Vec<String> {
-        match self.fold {
+        match self.style.fold {
             Some(fold) => columns::folded(sentence, fold.saturating_sub(indent)),
             None => vec![sentence.to_owned()],
         }
     }
 
-    /// A row of a name and what is known.
+    /// A row: name and value.
     pub(crate) fn row(&mut self, name: &str, value: &str) {
         self.hanging(&format!("  {name:<22} "), value, VALUES);
     }
 
-    /// A row of a name, what is known, and how.
+    /// A row: name, value and evidence.
     pub(crate) fn evidence(&mut self, name: &str, value: &str, how: &str) {
         self.hanging(&format!("  {name:<22} {value:<14} "), how, EVIDENCE);
     }
 
-    /// A sentence behind `start`; its further lines begin at `indent`. Where there is too little room
-    /// for it beside that, it has lines of its own.
+    /// A sentence after `start`, with further lines at `indent`. With too little room it gets lines of
+    /// its own.
     pub(crate) fn hanging(&mut self, start: &str, sentence: &str, indent: usize) {
-        let room = self.fold.map(|fold| fold.saturating_sub(indent));
+        let room = self.style.fold.map(|fold| fold.saturating_sub(indent));
         let (start, indent) = match room {
-            Some(room) if room < NARROWEST && sentence.width() > room && indent > OWN_LINES => {
+            Some(room) if room < MIN_ROOM && sentence.width() > room && indent > OWN_LINES => {
                 if !start.trim().is_empty() {
                     let _ = writeln!(self.text, "{}", start.trim_end());
                 }
@@ -69,18 +70,17 @@ impl Page {
         }
     }
 
-    /// A table that leaves out the columns of these titles, in this order, as far as it is wider than
-    /// the terminal.
-    pub(crate) fn fitting_table(&mut self, mut rows: Vec<Vec<String>>, less_telling: &[&str]) {
-        for column in less_telling {
-            if self.fold.is_some_and(|fold| table_width(&rows) > fold) {
-                leave_out(&mut rows, column);
+    /// A table without as many of the `optional` columns, in this order, as needed to fit the terminal.
+    pub(crate) fn fitting_table(&mut self, mut rows: Vec<Vec<String>>, optional: &[&str]) {
+        for column in optional {
+            if self.style.fold.is_some_and(|fold| table_width(&rows) > fold) {
+                remove_column(&mut rows, column);
             }
         }
         self.table(&rows);
     }
 
-    /// A table with its columns right-aligned, the first left-aligned.
+    /// A table with the first column left-aligned, the others right-aligned.
     pub(crate) fn table(&mut self, rows: &[Vec<String>]) {
         let widths: Vec<_> = widths(rows).collect();
         for row in rows {
@@ -96,7 +96,7 @@ impl Page {
     }
 }
 
-/// How wide each column is.
+/// The width of each column.
 fn widths(rows: &[Vec<String>]) -> impl Iterator<Item = usize> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     (0..columns).map(|column| {
@@ -105,13 +105,13 @@ fn widths(rows: &[Vec<String>]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// How wide [`Page::table`] makes it.
-pub(crate) fn table_width(rows: &[Vec<String>]) -> usize {
+/// The width of a table as [`Page::table`] prints it.
+fn table_width(rows: &[Vec<String>]) -> usize {
     widths(rows).map(|width| width + 2).sum()
 }
 
-/// Takes out the column of that title.
-pub(crate) fn leave_out(rows: &mut [Vec<String>], title: &str) {
+/// Removes the column with a title.
+fn remove_column(rows: &mut [Vec<String>], title: &str) {
     let at = rows
         .first()
         .and_then(|titles| titles.iter().position(|it| it == title));

@@ -1,7 +1,7 @@
-//! What the server can take, a row a limit.
+//! The limits, one per row.
 
 use super::Page;
-use crate::bench::report::{Bound, Distribution, Evidence, Report};
+use crate::bench::report::{Bound, Distribution, Evidence, Limits, Report};
 use crate::output::human;
 use crate::sanitize;
 
@@ -11,76 +11,94 @@ impl Page {
             return;
         };
         self.heading("Limits");
-        let count = |bound: Bound| bound.is_known().then(|| bound.to_string());
-        let rows = [
-            (
-                "served_at_once",
-                "served at once",
-                count(limits.served_at_once),
-            ),
-            ("queued", "queued", count(limits.queued)),
-            ("held", "held in all", count(limits.held)),
-            (
-                "overflow",
-                "one more is",
-                limits
-                    .overflow
-                    .map(|overflow| overflow.name().replace('_', " ")),
-            ),
-            (
-                "recovery_us",
-                "recovery",
-                limits.recovery_us.map(human::microseconds),
-            ),
-            ("burst", "burst", count(limits.burst)),
-            (
-                "held_from_all_sources",
-                "from all sources",
-                count(limits.held_from_all_sources),
-            ),
-        ];
-        // A burst is asked of a server that can't be held; of another it is no news that it was not.
-        let held = limits.held.is_known();
-        for (field, name, value) in rows {
-            if field == "burst" && value.is_none() && held {
-                continue;
-            }
-            let how = limits.evidence.get(field);
-            match (value, how.map(describe)) {
+        for row in limit_rows(limits) {
+            let evidence = row.evidence.as_deref().map(sanitize::one_line);
+            match (row.value, evidence) {
                 (None, None) => {}
-                (None, Some(why)) => self.row(name, &why),
-                (Some(value), None) => self.row(name, &value),
-                (Some(value), Some(how)) => self.evidence(name, &value, &how),
+                (Some(value), Some(evidence)) => self.evidence(row.name, &value, &evidence),
+                (Some(text), None) | (None, Some(text)) => self.row(row.name, &text),
             }
-        }
-        for (name, times) in [
-            ("first byte, served", limits.served_first_byte_us),
-            ("first byte, queued", limits.queued_first_byte_us),
-        ] {
-            if let Some(Distribution {
-                p50: Some(p50),
-                max: Some(max),
-                ..
-            }) = times
-            {
-                let (p50, max) = (human::microseconds(p50), human::microseconds(max));
-                self.row(name, &format!("half in {p50}, the slowest in {max}"));
-            }
-        }
-        if let Some(closes) = limits.closes_after_reply {
-            self.row("closes after a reply", if closes { "yes" } else { "no" });
-        }
-        if let (Some(each), Some(how)) = (
-            limits.per_client,
-            limits.evidence.get("per_client").map(describe),
-        ) {
-            let each = if each { "yes" } else { "no" };
-            self.evidence("limit each client", each, &how);
         }
     }
 }
 
+/// One limit in words.
+pub(crate) struct LimitRow {
+    pub(crate) name: &'static str,
+    /// `None` where it is not known; then the evidence says why.
+    pub(crate) value: Option<String>,
+    /// How the value is known. May quote the server.
+    pub(crate) evidence: Option<String>,
+}
+
+/// The limits of which anything is known.
+pub(crate) fn limit_rows(limits: &Limits) -> Vec<LimitRow> {
+    let count = |bound: Bound| bound.is_known().then(|| bound.to_string());
+    let yes_no = |value: bool| if value { "yes" } else { "no" }.to_owned();
+    let overflow = limits.overflow.map(|it| it.name().replace('_', " "));
+    let fields = [
+        (
+            "served_at_once",
+            "served at once",
+            count(limits.served_at_once),
+        ),
+        ("queued", "queued", count(limits.queued)),
+        ("held", "accepted in total", count(limits.held)),
+        ("overflow", "overflow", overflow),
+        (
+            "recovery_us",
+            "slot reuse",
+            limits.recovery_us.map(human::microseconds),
+        ),
+        ("burst", "burst", count(limits.burst)),
+        (
+            "held_from_all_sources",
+            "from all sources",
+            count(limits.held_from_all_sources),
+        ),
+        (
+            "per_client",
+            "limit per client",
+            limits.per_client.map(yes_no),
+        ),
+        (
+            "closes_after_reply",
+            "closes after reply",
+            limits.closes_after_reply.map(yes_no),
+        ),
+        (
+            "served_first_byte_us",
+            "first byte, served",
+            limits.served_first_byte_us.and_then(few_times),
+        ),
+        (
+            "queued_first_byte_us",
+            "first byte, queued",
+            limits.queued_first_byte_us.and_then(few_times),
+        ),
+    ];
+    // A burst is only measured where connections cannot be held.
+    let has_burst = limits.burst.is_known() || !limits.held.is_known();
+    fields
+        .into_iter()
+        .filter(|(field, _, _)| *field != "burst" || has_burst)
+        .map(|(field, name, value)| LimitRow {
+            name,
+            value,
+            evidence: limits.evidence.get(field).map(describe),
+        })
+        .filter(|row| row.value.is_some() || row.evidence.is_some())
+        .collect()
+}
+
 fn describe(evidence: &Evidence) -> String {
-    let detail = sanitize::one_line(&evidence.detail);
-    format!("{}: {detail}", evidence.kind.label())
+    format!("{}: {}", evidence.kind.label(), evidence.detail)
+}
+
+fn few_times(times: Distribution) -> Option<String> {
+    let max = human::microseconds(times.max?);
+    Some(match times.p50.map(human::microseconds) {
+        Some(p50) => format!("p50 {p50}, max {max}"),
+        None => max,
+    })
 }

@@ -1,4 +1,4 @@
-//! What a terminal shows while a load test runs.
+//! The status line of a terminal while a run goes on.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tcpctl_engine::engine;
 use tcpctl_engine::measurement::ErrorClass;
 
 impl Output {
-    /// Shows what the search for the limits is doing, where a person sees it.
+    /// Shows the progress of the search for the limits on a terminal.
     pub fn limits_progress(&self, progress: limits::LimitsProgress) {
         use limits::LimitsProgress as Step;
         if !self.shows_status() {
@@ -24,7 +24,7 @@ impl Output {
             Step::Filling { held } => format!("holding {held} idle connections"),
             Step::Recovering => "freeing a slot".to_owned(),
             Step::Asking { at_least, at_most } => {
-                format!("asking held connections: {at_least} to {at_most} are served at once")
+                format!("requests on held connections: {at_least} to {at_most} served at once")
             }
             Step::Bursting { size } => format!("{size} simultaneous SYNs"),
             Step::Saturating { waiting } => {
@@ -34,7 +34,7 @@ impl Output {
         });
     }
 
-    /// Shows what a ramp is doing, where a person sees it.
+    /// Shows the progress of a ramp on a terminal.
     pub fn ramp_progress(&self, doing: ramp::Doing) {
         use ramp::Doing;
         if !self.shows_status() {
@@ -45,18 +45,18 @@ impl Output {
                 connections,
                 completed,
             } => format!(
-                "ramp: {}, {} answered",
+                "ramp: {}, {} completed",
                 human::count(connections as u64, "connection"),
                 human::count(completed, "request")
             ),
             Doing::Bursts { connections } => {
-                format!("ramp: {connections} at a time, with pauses: is there room for so many?")
+                format!("ramp: bursts of {connections} connections")
             }
-            Doing::Schedule => "ramp: on a schedule: is it the closed loop?".to_owned(),
+            Doing::Schedule => "ramp: constant rate".to_owned(),
         });
     }
 
-    /// Shows how a flow stands, where a person sees it.
+    /// Shows the progress of a flow on a terminal.
     pub fn throughput_progress(&self, so_far: &throughput::Progress<'_>) {
         if !self.shows_status() {
             return;
@@ -64,7 +64,7 @@ impl Output {
         self.status(&flow_progress(so_far, Charset::detect(), chart::width()));
     }
 
-    /// Shows how a load stands, where a person sees it.
+    /// Shows the progress of a load on a terminal.
     pub fn bench_progress(&self, so_far: &engine::Progress) {
         if !self.shows_status() {
             return;
@@ -93,26 +93,26 @@ impl Output {
     }
 }
 
-/// What is known while a load test runs.
+/// The results of a load so far.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
-    /// Since the measured part began.
+    /// Since the measured part started.
     pub elapsed: Duration,
     /// Completed requests so far.
     pub completed: u64,
-    /// Requests under way.
+    /// Requests in flight.
     pub in_flight: usize,
     /// Failed requests so far, by class.
     pub errors: &'a [(ErrorClass, u64)],
-    /// The median so far, nanoseconds; without samples `None`.
+    /// The median so far, nanoseconds; `None` without samples.
     pub p50: Option<u64>,
     /// The 99th percentile so far, nanoseconds.
     pub p99: Option<u64>,
-    /// Completed requests in each whole second so far.
+    /// Completed requests in each complete second so far.
     pub seconds: &'a [u64],
 }
 
-/// The line that a terminal shows while bytes flow, no wider than `width`.
+/// The status line of a flow, no wider than `width`.
 pub(crate) fn flow_progress(
     so_far: &throughput::Progress<'_>,
     charset: Charset,
@@ -128,7 +128,7 @@ pub(crate) fn flow_progress(
         Some(_) => {}
         None => line.push_str("  warming up"),
     }
-    // The last second is not over.
+    // The last second is incomplete.
     let whole = so_far.seconds.len().saturating_sub(1);
     let rates: Vec<f64> = so_far.seconds[..whole]
         .iter()
@@ -141,17 +141,17 @@ pub(crate) fn flow_progress(
     columns::whole_parts(&line, width).to_owned()
 }
 
-/// The line that a terminal shows meanwhile, no wider than `width`.
+/// The status line of a load, no wider than `width`.
 pub fn progress(progress: &Progress<'_>, charset: Charset, width: usize) -> String {
     let seconds = progress.elapsed.as_secs_f64();
-    // The last whole second is what happens now; before there is one, the mean.
+    // The last complete second; before there is one, the mean.
     let rate = match progress.seconds.last() {
         Some(last) => *last as f64,
         None if seconds > 0.0 => progress.completed as f64 / seconds,
         None => 0.0,
     };
     let mut line = format!(
-        "{seconds:.0}s  {}/s  {} in flight",
+        "{seconds:.0}s  {} req/s  {} in flight",
         human::number(rate),
         progress.in_flight
     );

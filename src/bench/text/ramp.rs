@@ -1,6 +1,5 @@
-//! The steps of a ramp: a table as wide as the terminal allows, and their shape.
+//! The steps of a ramp: a table and charts.
 
-use super::layout::{leave_out, table_width};
 use super::{Page, time};
 use crate::bench::chart;
 use crate::bench::report::Step;
@@ -8,23 +7,25 @@ use crate::output::human;
 
 impl Page {
     pub(crate) fn ramp(&mut self, steps: &[Step]) {
-        self.heading("Ramp");
-        let mut rows = ramp_rows(steps);
-        for column in LESS_TELLING {
-            if table_width(&rows) > self.width {
-                leave_out(&mut rows, column);
-            }
+        if steps.is_empty() {
+            return;
         }
-        self.table(&rows);
+        self.heading("Ramp");
+        let rows = ramp_rows(steps);
+        let optional = optional_columns(&rows);
+        self.fitting_table(rows, &optional);
         let values = |value: fn(&Step) -> f64| steps.iter().map(value).collect::<Vec<_>>();
+        // Slow steps have too few samples for a p99.
+        let latency = if steps.iter().all(|step| step.p99_us.is_some()) {
+            ("p99, ms", values(|step| step.p99_us.unwrap_or_default() / 1e3))
+        } else {
+            ("max, ms", values(|step| step.max_us.unwrap_or_default() / 1e3))
+        };
         let charts = [
-            ("replies/s", values(|step| step.served_per_s)),
+            ("req/s", values(|step| step.served_per_s)),
+            latency,
             (
-                "ms, 99% of the replies",
-                values(|step| step.p99_us.unwrap_or_default() / 1e3),
-            ),
-            (
-                "refused or sent again",
+                "failed or retransmitted",
                 values(|step| (step.failed + step.retransmissions.unwrap_or_default()) as f64),
             ),
         ];
@@ -38,7 +39,7 @@ impl Page {
                     mark: if step.knee { "knee" } else { "" },
                 })
                 .collect();
-            let lines = chart::columns(title, &columns, self.charset, self.width);
+            let lines = chart::columns(title, &columns, self.style.charset, self.style.width);
             if !lines.is_empty() {
                 self.text.push('\n');
                 self.lines(&lines);
@@ -47,30 +48,44 @@ impl Page {
     }
 }
 
-/// Columns of a ramp that a narrow terminal does without, in this order; they are in the JSON and
-/// the page, and of the last ones there are charts.
-const LESS_TELLING: [&str; 7] = [
+/// Columns that a narrow terminal omits, in this order.
+const OPTIONAL_COLUMNS: [&str; 7] = [
     "max",
-    "failed",
-    "sent again",
-    "SYN again",
+    "retransmits",
+    "SYN retransmits",
     "p50",
+    "failed",
     "refused",
     "p99",
 ];
 
-/// The rows of a ramp, with their heading; for the page in the browser, too.
+/// The columns that may be omitted: never a count above 0.
+fn optional_columns(rows: &[Vec<String>]) -> Vec<&'static str> {
+    let titles = rows.first().map_or(&[][..], Vec::as_slice);
+    let is_optional = |name: &&str| {
+        let is_time = matches!(*name, "max" | "p50" | "p99");
+        let at = titles.iter().position(|title| title == name);
+        is_time
+            || at.is_some_and(|at| {
+                let mut cells = rows[1..].iter().map(|row| row[at].as_str());
+                cells.all(|cell| matches!(cell, "0" | "-"))
+            })
+    };
+    OPTIONAL_COLUMNS.into_iter().filter(is_optional).collect()
+}
+
+/// A heading, and a row for each step.
 pub(crate) fn ramp_rows(steps: &[Step]) -> Vec<Vec<String>> {
     let title = [
         "connections",
-        "replies/s",
+        "req/s",
         "p50",
         "p99",
         "max",
         "refused",
         "failed",
-        "SYN again",
-        "sent again",
+        "SYN retransmits",
+        "retransmits",
         "",
     ];
     let mut rows = vec![title.map(str::to_owned).to_vec()];

@@ -2,223 +2,221 @@ use std::time::Duration;
 
 use super::*;
 use crate::bench::compare::compare;
-use crate::bench::example;
+use crate::bench::verdict::conclude;
+use crate::bench::{example, summarize};
 use tcpctl_engine::measurement::ErrorClass;
 
-fn plain(report: &Report) -> String {
-    render(report, Color::Off, Charset::Unicode, 80, None)
-}
+const PIPE: Style = Style {
+    color: Color::Off,
+    charset: Charset::Unicode,
+    width: 80,
+    fold: None,
+};
 
-/// The knee's cause makes the widest line.
-#[test]
-fn a_ramp_fits_a_terminal_of_80_columns_and_has_a_chart_of_each_kind() {
-    let report = example::full();
-    let text = plain(&report);
-    let ramp = text.split("\nRamp\n").nth(1).unwrap();
-    let ramp = ramp.split("\nLatency\n").next().unwrap();
-    assert!(
-        ramp.lines().all(|line| line.chars().count() <= 80),
-        "{ramp}"
-    );
-    for part in ["p99", "refused", "knee", "reconnect race"] {
-        assert!(ramp.contains(part), "{part}: {ramp}");
-    }
-    for chart in [
-        "  replies/s",
-        "  ms, 99% of the replies",
-        "  refused or sent again",
-    ] {
-        assert!(
-            ramp.lines().any(|line| line.ends_with(chart)),
-            "{chart}: {ramp}"
-        );
-    }
-    let wide = render(&report, Color::Off, Charset::Unicode, 120, None);
-    assert!(
-        wide.contains("sent again") && wide.contains("  max"),
-        "{wide}"
-    );
-}
-
-/// A terminal breaks lines in the middle of words; a pipe is for programs that look for a sentence.
-#[test]
-fn sentences_are_folded_on_a_terminal_and_nowhere_else() {
-    let report = example::full();
-    let folded = render(&report, Color::Off, Charset::Unicode, 80, Some(80));
-    let long: Vec<_> = folded
-        .lines()
-        .filter(|line| line.chars().count() > 80)
-        .collect();
-    assert!(long.is_empty(), "{long:#?}");
-    let words = |text: &str| {
-        text.split_whitespace()
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
-    let plain = plain(&report);
-    assert_eq!(words(&folded), words(&plain));
-    for line in report.verdict.lines() {
-        assert!(plain.lines().any(|it| it == line), "{line}\n{plain}");
+const fn terminal(width: usize) -> Style {
+    Style {
+        width,
+        fold: Some(width),
+        ..PIPE
     }
 }
 
-/// What does not fit beside its name stands below it, and columns that say less are left out.
-#[test]
-fn a_narrow_terminal_breaks_no_line_of_a_report() {
+fn in_pipe(report: &Report) -> String {
+    render(report, Detail::Full, PIPE)
+}
+
+fn compared() -> Report {
     let mut report = example::full();
     report.comparison = Some(compare(&example::report(), &report));
-    for width in [40, 50, 60, 70] {
-        let text = render(&report, Color::Off, Charset::Unicode, width, Some(width));
+    report
+}
+
+fn words(text: &str) -> Vec<&str> {
+    let mut words: Vec<_> = text.split_whitespace().collect();
+    words.sort_unstable();
+    words
+}
+
+#[test]
+fn summary_is_first_in_a_pipe_and_last_on_a_terminal() {
+    let report = example::full();
+    let first = &report.verdict[0].text;
+    assert!(in_pipe(&report).starts_with(first.as_str()));
+    let summary = render(&report, Detail::Brief, terminal(80));
+    let full = render(&report, Detail::Full, terminal(80));
+    assert!(full.starts_with("Limits\n"), "{full}");
+    assert!(full.ends_with(&format!("\n\n{summary}")), "{full}");
+    assert!(summary.contains("warning: virtual board"), "{summary}");
+    let data = render(&report, Detail::Data, terminal(80));
+    assert!(!data.contains("warning"), "{data}");
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    let report = compared();
+    for width in [40, 50, 60, 70, 80] {
+        let text = render(&report, Detail::Full, terminal(width));
         let long: Vec<_> = text
             .lines()
             .filter(|line| line.chars().count() > width)
             .collect();
         assert!(long.is_empty(), "{width}: {long:#?}");
+        // What remains on any terminal.
         for part in [
             "difference",
-            "could be chance",
+            "not significant",
             "reconnect race",
-            "ms, 99% of the replies",
-            "refused or sent again",
+            "p99, ms",
+            "failed or retransmitted",
             "  p99",
         ] {
             assert!(text.contains(part), "{width}: {part} is not in\n{text}");
         }
     }
-    let narrow = render(&report, Color::Off, Charset::Unicode, 40, Some(40));
-    assert!(
-        narrow.contains("  held in all            8\n    the 9th connection"),
-        "{narrow}"
-    );
+    let narrow = render(&report, Detail::Full, terminal(40));
+    let row = "  accepted in total      8\n    observed: the 9th connection";
+    assert!(narrow.contains(row), "{narrow}");
 }
 
 #[test]
-fn the_answer_comes_first_and_nothing_is_left_out() {
-    let text = plain(&example::full());
-    let mut lines = text.lines();
-    assert!(
-        lines
-            .next()
-            .unwrap()
-            .starts_with("serves 4 at once, queues 4"),
-        "{text}"
-    );
-    assert!(
-        lines
-            .next()
-            .unwrap()
-            .starts_with("answers 500/s (1,000/s asked for)"),
-        "{text}"
-    );
-    assert!(
-        lines
-            .next()
-            .unwrap()
-            .starts_with("knee at 4 connections: 500/s"),
-        "{text}"
-    );
-    assert!(
-        lines
-            .next()
-            .unwrap()
-            .starts_with("at 8 it is the reconnect race"),
-        "{text}"
-    );
-    assert!(
-        lines.next().unwrap().starts_with("takes 1.05 MB/s"),
-        "{text}"
-    );
+fn sentences_are_folded_only_on_a_terminal() {
+    let report = example::full();
+    let folded = render(&report, Detail::Full, terminal(120));
+    let plain = in_pipe(&report);
+    assert_eq!(words(&folded), words(&plain));
+    for line in &report.verdict {
+        assert!(plain.lines().any(|it| it == line.text), "{plain}");
+    }
+}
+
+#[test]
+fn ramp_keeps_columns_with_a_count_and_all_in_a_pipe() {
+    let report = example::full();
+    let title = |text: &str| {
+        let title = text.lines().find(|line| line.contains("connections  "));
+        title.unwrap().to_owned()
+    };
+    let narrow = title(&render(&report, Detail::Full, terminal(60)));
+    for kept in ["refused", "failed"] {
+        assert!(narrow.contains(kept), "{narrow}");
+    }
+    assert!(!narrow.contains("retransmits"), "{narrow}");
+    let plain = title(&in_pipe(&report));
+    for kept in ["p50", "max", "SYN retransmits", "  retransmits"] {
+        assert!(plain.contains(kept), "{plain}");
+    }
+}
+
+#[test]
+fn every_part_is_shown() {
+    let text = in_pipe(&example::full());
     for part in [
-        "virtual board",
-        "the rate was not reached",
-        "Limits",
+        "\n500 req/s (target 1,000 req/s): p50",
+        "\nknee at 4 connections: 500 req/s",
+        "\n8 connections: reconnect race",
+        "\nupload 1.05 MB/s",
+        "\nwarning: virtual board",
+        "\nwarning: target rate not reached",
+        "\nLimits\n",
         "the 9th connection was refused in 3 of 3 tries",
-        "Ramp",
-        "  reconnect race\n",
-        "knee",
-        "Latency",
+        "\nRamp\n",
+        "\nLatency\n",
         "p99.9",
-        "started late by",
-        "network, least",
-        "the network 5.00 ms (two round trips), the server 2.80 ms",
+        "schedule error",
+        "RTT, minimum",
+        "network 5.00 ms (2 RTT), server 2.80 ms",
         "80 refused",
         "20 timed out waiting for the reply",
         "0 SYN, 2 data",
         "Time to the complete reply",
         "█",
-        "Throughput",
+        "\nThroughput\n",
         "limited by the receiver's window",
         "not measured: nothing listens on port 7",
-        "sim:esp32,workers=4 at 2023-11-14T22:13:20.250Z",
-        "tcpctl 0.1.0",
+        "sim:esp32,workers=4 at 2023-11-14T22:13:20.250Z, label before, desk, linux 6.1.0, 2 CPUs",
+        "\n$ tcpctl bench sim:esp32,workers=4\n",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
 }
 
 #[test]
-fn a_short_run_shows_no_p99_9() {
+fn short_run_omits_p99_9() {
     let mut measurement = example::measurement();
     measurement.complete = example::spread(8_000_000, 500);
     let environment = example::environment(false);
-    let report = Report::new("board", example::start(), environment, Some(&measurement));
-    let text = plain(&report.conclude());
-    assert!(
-        text.contains("no p99.9: 500 samples can't tell it"),
-        "{text}"
-    );
-    let row = text
-        .lines()
-        .find(|line| line.starts_with("  complete"))
-        .unwrap();
-    assert_eq!(
-        row.split_whitespace().filter(|cell| *cell == "-").count(),
-        1,
-        "{row}"
-    );
+    let report = summarize::report("board", example::start(), environment, Some(&measurement));
+    let text = in_pipe(&conclude(report));
+    assert!(text.contains("\np99.9 omitted: needs 1,000"), "{text}");
+    let row = text.lines().find(|line| line.starts_with("  complete"));
+    let cells = row.unwrap().split_whitespace();
+    assert_eq!(cells.filter(|cell| *cell == "-").count(), 1, "{row:?}");
 }
 
 #[test]
-fn a_comparison_says_what_it_is_sure_of() {
+fn conditions_show_their_outcome() {
+    let mut report = example::report();
+    let condition = |passed, value: Option<&str>| CheckedCondition {
+        condition: "p99 > 10ms".to_owned(),
+        passed,
+        value: value.map(str::to_owned),
+    };
+    report.conditions = vec![condition(true, Some("8.00 ms")), condition(false, None)];
+    let text = render(&report, Detail::Data, PIPE);
+    assert!(text.contains("\n✓ --fail-if 'p99 > 10ms' (value: 8.00 ms)\n"));
+    assert!(text.contains("\n✗ --fail-if 'p99 > 10ms' (value: unknown)\n"));
+}
+
+#[test]
+fn comparison_shows_overall_values_and_significance() {
     let mut slower = example::measurement();
+    slower.completed = 2_250;
+    slower.completed_in_window = 2_250;
+    slower.complete = example::spread(9_000_000, 2_250);
     slower.seconds = example::seconds(450, 9_000_000);
     let mut report = example::report();
     let environment = example::environment(false);
-    let before = Report::new("board", example::start(), environment, Some(&slower));
+    let before = summarize::report("board", example::start(), environment, Some(&slower));
     report.comparison = Some(compare(&before, &report));
-    let text = plain(&report);
-    for part in [
-        "replies/s",
-        "+50",
-        "higher",
-        "-1.00 ms",
-        "lower",
-        "could be chance",
-        "95% confidence",
-    ] {
+    let text = in_pipe(&report);
+    for part in ["req/s", "450", "+50", "higher", "-1.00 ms", "lower", "95% CI"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
+    assert!(text.contains("\n  warning: different target: board before, "));
     report.comparison = Some(compare(&report, &report));
-    assert!(plain(&report).contains("nothing that could not be chance"));
+    assert!(in_pipe(&report).contains("\n  no significant difference\n"));
+    let mut short = report.clone();
+    short.latency.as_mut().unwrap().duration_us = 3e6;
+    report.comparison = Some(compare(&short, &report));
+    assert!(in_pipe(&report).contains("\n  too short to compare: needs 5 s, has 3 s\n"));
 }
 
 #[test]
-fn what_others_wrote_does_nothing_to_a_terminal() {
+fn untrusted_text_is_escaped() {
     let mut report = example::full();
-    report.target = "evil\x1b[2J\u{202e}".to_owned();
-    report.environment.os = "\x07".to_owned();
+    let evil = "evil\x1b[2J\x07\u{202e}\n";
+    report.target = evil.to_owned();
+    report.label = Some(evil.to_owned());
+    report.command = Some(evil.to_owned());
+    report.environment.os = evil.to_owned();
+    report.warnings[0].text = evil.to_owned();
+    report.verdict[0].text = evil.to_owned();
     let limits = report.limits.as_mut().unwrap();
     let held = limits.evidence.get_mut("held").unwrap();
-    "\x1b]0;x\x07\n".clone_into(&mut held.detail);
-    report.comparison = Some(compare(&report, &report));
-    let text = plain(&report);
+    evil.clone_into(&mut held.detail);
+    report.comparison = Some(compare(&example::report(), &report));
+    let text = in_pipe(&report);
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text}");
     assert!(!text.contains('\u{202e}'));
 }
 
 #[test]
-fn ascii_is_ascii() {
-    let text = render(&example::full(), Color::Off, Charset::Ascii, 80, None);
+fn ascii_charset_is_ascii() {
+    let style = Style {
+        charset: Charset::Ascii,
+        ..PIPE
+    };
+    let text = render(&compared(), Detail::Full, style);
     assert!(text.is_ascii(), "{text}");
 }
 
@@ -236,10 +234,8 @@ fn progress_fits_the_terminal() {
         seconds: &seconds,
     };
     let line = progress(&now, Charset::Ascii, 80);
-    assert!(
-        line.starts_with("90s  89/s  4 in flight  p50 8.00 ms  p99 16.0 ms  3 refused  "),
-        "{line}"
-    );
+    let start = "90s  89 req/s  4 in flight  p50 8.00 ms  p99 16.0 ms  3 refused  ";
+    assert!(line.starts_with(start), "{line}");
     assert!(line.ends_with('#'), "{line}");
     for width in [20, 40, 80, 200] {
         assert!(progress(&now, Charset::Unicode, width).chars().count() <= width);

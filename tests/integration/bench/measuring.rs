@@ -1,14 +1,14 @@
-//! What a run measures, and how it answers.
+//! What a run measures, and its exit code.
 
 use std::sync::mpsc;
 
 use serde_json::Value;
 
-use super::report;
+use super::{report, verdict};
 use crate::common::{Server, read_some, run};
 
 #[test]
-fn a_virtual_board_is_measured_whole_and_its_limits_are_exact() {
+fn virtual_board_has_exact_limits_and_latency() {
     let ended = run([
         "bench",
         "sim:ideal,workers=2,backlog=3",
@@ -34,27 +34,28 @@ fn a_virtual_board_is_measured_whole_and_its_limits_are_exact() {
         "as many as it serves at once: {latency}"
     );
     assert_eq!(latency["complete_us"]["samples"], 50, "{latency}");
-    let verdict = report["verdict"].as_str().expect("a verdict");
-    assert!(
-        verdict.starts_with("serves 2 at once, queues 3, refuses the 6th"),
-        "{verdict}"
-    );
+    let first = verdict(&report)[0];
+    let start = "serves 2 clients at once, queues 3 more, refuses the 6th";
+    assert!(first.starts_with(start), "{first}");
+    assert_eq!(report["options"]["requests"], 50, "{report}");
+    let command = report["command"].as_str().expect("a command");
+    assert!(command.ends_with("bench sim:ideal,workers=2,backlog=3 -n 50 --json -q"));
 }
 
 #[test]
-fn the_first_line_is_the_answer() {
-    let ended = run(["bench", "sim:ideal,workers=1,backlog=0", "--only", "limits"]);
+fn brief_prints_only_the_summary() {
+    let bench = ["bench", "sim:ideal,workers=1,backlog=0", "--only", "limits"];
+    let ended = run(bench.into_iter().chain(["--brief"]));
     assert_eq!(ended.code, 0, "{ended:?}");
     let text = String::from_utf8(ended.stdout).expect("text");
-    assert!(
-        text.starts_with("serves 1 at once, queues none, refuses the 2nd"),
-        "{text}"
-    );
-    assert!(!text.contains("\nLatency\n"), "{text}");
+    let start = "serves 1 client at once, queues none, refuses the 2nd";
+    assert!(text.starts_with(start), "{text}");
+    assert!(text.contains("\nwarning: virtual board"), "{text}");
+    assert!(!text.contains("\nLimits\n"), "{text}");
 }
 
 #[test]
-fn latency_alone_needs_one_connection_at_a_time() {
+fn latency_alone_uses_one_connection() {
     let server = Server::greeter(b"Hello World");
     let ended = run([
         "bench",
@@ -74,9 +75,9 @@ fn latency_alone_needs_one_connection_at_a_time() {
     assert_eq!(report["latency"]["connections"], 1);
 }
 
-/// As in `send`: `^` and `$` are the ends of lines, whichever line ends the server writes.
+/// As in `send`, `^` and `$` match at line ends, LF or CR LF.
 #[test]
-fn the_end_of_a_line_may_be_cr_lf() {
+fn expect_matches_lines_that_end_with_cr_lf() {
     let server = Server::greeter(b"ready\r\n");
     let target = server.target();
     let bench = [
@@ -88,7 +89,7 @@ fn the_end_of_a_line_may_be_cr_lf() {
 }
 
 #[test]
-fn an_open_loop_keeps_its_rate() {
+fn open_loop_keeps_its_rate() {
     let ended = run([
         "bench",
         "sim:ideal",
@@ -106,7 +107,7 @@ fn an_open_loop_keeps_its_rate() {
 }
 
 #[test]
-fn a_condition_decides_the_exit_code() {
+fn condition_decides_the_exit_code() {
     let bench = |condition: &str| {
         run([
             "bench",
@@ -120,19 +121,24 @@ fn a_condition_decides_the_exit_code() {
             condition,
         ])
     };
-    assert_eq!(bench("errors > 0").code, 0);
-    let failed = bench("p99 > 1us");
+    let passed = bench("errors > 0");
+    assert_eq!(passed.code, 0, "{passed:?}");
+    let text = String::from_utf8_lossy(&passed.stdout);
+    assert!(text.contains(" --fail-if 'errors > 0' (value: 0)"), "{text}");
+    let failed = bench("p50 > 1us");
     assert_eq!(failed.code, 1, "{failed:?}");
-    assert!(failed.stderr.contains("p99 > 1us"), "{failed:?}");
+    assert!(failed.stderr.contains("p50 > 1us"), "{failed:?}");
     assert_eq!(failed.stderr.lines().count(), 1, "{failed:?}");
-    // What was not measured is not known to be right.
-    assert_eq!(bench("served < 1").code, 1);
+    // 20 samples are too few for it.
+    assert_eq!(bench("p99 > 1us").code, 1);
+    // This run does not measure limits.
+    assert_eq!(bench("served < 1").code, 2);
 }
 
-/// Seen from the server: who connects, how connections end, and what is not counted.
+/// Observed by the server: source addresses, how connections end, and the warm-up.
 #[test]
 #[cfg(target_os = "linux")]
-fn sources_the_warm_up_and_the_way_to_close_are_taken_notice_of() {
+fn sources_warm_up_and_close_take_effect() {
     use std::io::{ErrorKind, Read, Write};
     use std::net::IpAddr;
     use std::time::{Duration, SystemTime};
@@ -161,9 +167,9 @@ fn sources_the_warm_up_and_the_way_to_close_are_taken_notice_of() {
         let warm = moment(&report["latency"]["started_at"])
             .duration_since(moment(&report["started_at"]))
             .expect("the load comes later");
-        // Both are told to the millisecond.
+        // Both are reported to the millisecond.
         assert!(warm >= Duration::from_millis(198), "{warm:?}");
-        // At least one more was made in the warm-up.
+        // The warm-up has at least one more.
         let next = |_| {
             ends.recv_timeout(Duration::from_secs(20))
                 .expect("a client")

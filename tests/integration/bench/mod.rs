@@ -1,4 +1,4 @@
-//! `tcpctl bench` and `tcpctl merge` as scripts and people run them.
+//! `tcpctl bench` and `tcpctl merge`.
 
 #[cfg(unix)]
 mod browser;
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::common::Ended;
 
-/// A folder of one test, which goes with it.
+/// A folder that is removed at the end of its test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -36,6 +36,24 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// The kinds of the report's warnings.
+fn warnings(report: &Value) -> Vec<&str> {
+    let warnings = report["warnings"].as_array().expect("warnings");
+    warnings
+        .iter()
+        .map(|warning| warning["kind"].as_str().expect("a kind"))
+        .collect()
+}
+
+/// The texts of the report's verdict.
+fn verdict(report: &Value) -> Vec<&str> {
+    let lines = report["verdict"].as_array().expect("a verdict");
+    lines
+        .iter()
+        .map(|line| line["text"].as_str().expect("a text"))
+        .collect()
 }
 
 fn report(ended: &Ended) -> Value {

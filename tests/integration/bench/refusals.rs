@@ -1,4 +1,4 @@
-//! What is refused before anything is sent.
+//! Invalid arguments, refused before anything is sent.
 
 use std::sync::mpsc;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::common::{Server, run};
 
 #[test]
-fn an_option_that_nothing_would_take_notice_of_is_refused() {
+fn option_without_effect_is_refused() {
     for (only, option, value) in [
         ("limits", "--rate", "100/s"),
         ("limits", "--duration", "1s"),
@@ -28,7 +28,7 @@ fn an_option_that_nothing_would_take_notice_of_is_refused() {
         assert!(
             ended
                 .stderr
-                .contains(&format!("{option} does nothing with this --only")),
+                .contains(&format!("{option} has no effect")),
             "{option}: {ended:?}"
         );
     }
@@ -37,7 +37,7 @@ fn an_option_that_nothing_would_take_notice_of_is_refused() {
 }
 
 #[test]
-fn what_can_not_be_is_refused_before_anything_is_sent() {
+fn invalid_arguments_are_refused_before_anything_is_sent() {
     let (sender, asked) = mpsc::channel();
     let server = Server::start(move |_| {
         let _ = sender.send(());
@@ -64,6 +64,8 @@ fn what_can_not_be_is_refused_before_anything_is_sent() {
         (vec!["--source", "here"], "here"),
         (vec!["--fail-if", "p98 > 1s"], "p98"),
         (vec!["--fail-if", "p99"], "p99"),
+        (vec!["--fail-if", "served < 1"], "limits is not measured"),
+        (vec!["--fail-if", "ramp.0.failed > 0"], "--ramp"),
         (
             vec!["--save", "/nonexistent/run.json"],
             "/nonexistent/run.json",
@@ -98,7 +100,7 @@ fn what_can_not_be_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn the_schema_is_printed() {
+fn schema_is_printed() {
     let ended = run(["schema", "bench"]);
     assert_eq!(ended.code, 0, "{ended:?}");
     let schema: Value = serde_json::from_slice(&ended.stdout).expect("JSON");
@@ -107,7 +109,7 @@ fn the_schema_is_printed() {
 }
 
 #[test]
-fn an_option_without_effect_on_the_throughput_is_refused() {
+fn option_without_effect_on_throughput_is_refused() {
     for (arguments, named) in [
         (vec!["-c", "65"], "64 streams"),
         (vec!["-n", "5"], "--requests"),

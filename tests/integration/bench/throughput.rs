@@ -1,4 +1,4 @@
-//! Bytes instead of requests.
+//! Throughput.
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::{Folder, report};
 use crate::common::{Server, closed_port, finish, run, signal, tcpctl};
 
 #[test]
-fn throughput_is_measured_where_it_is_asked_for_and_only_there() {
+fn only_throughput_measures_nothing_else() {
     let folder = Folder::new("throughput");
     let (save, page) = (folder.file("run.json"), folder.file("run.html"));
     let bench = [
@@ -38,7 +38,6 @@ fn throughput_is_measured_where_it_is_asked_for_and_only_there() {
     assert!(validator.is_valid(&told), "{told}");
     let page = std::fs::read_to_string(page).expect("the page was written");
     assert!(page.contains("Throughput"), "{page:.300}");
-    // With itself it is compared without a finding, and it can be merged with another.
     let conditions = [
         "--compare",
         &save,
@@ -53,17 +52,16 @@ fn throughput_is_measured_where_it_is_asked_for_and_only_there() {
     );
     let upload = &report(&ended)["comparison"]["upload_bytes"];
     assert_eq!(upload["finding"], "too_few", "{ended:?}");
-    assert_eq!(run(["merge", &save, &save]).code, 0);
 }
 
 #[test]
-fn without_services_the_report_says_what_was_measured_instead() {
+fn without_services_the_own_port_is_measured() {
     let server = Server::greeter(b"Hello World");
     let target = server.target();
     let bench = ["bench", &target, "--only", "throughput", "-d", "300ms"];
     let ended = run(bench);
     let text = String::from_utf8_lossy(&ended.stdout);
-    // Where this machine itself has the services, they are measured.
+    // This computer may have the services.
     let has_none = text.contains("chargen is not offered");
     if has_none {
         assert_eq!(ended.code, 0, "{ended:?}");
@@ -79,7 +77,7 @@ fn without_services_the_report_says_what_was_measured_instead() {
 }
 
 #[test]
-fn ctrl_c_ends_the_throughput_with_what_there_is() {
+fn ctrl_c_reports_the_throughput_so_far() {
     let bench = [
         "bench",
         "sim:ideal,services=on",

@@ -2,7 +2,7 @@ use super::*;
 use crate::bench::example;
 
 #[test]
-fn ticks_are_round_numbers_inside_of_the_axis() {
+fn ticks_are_round_numbers_inside_the_axis() {
     assert_eq!(linear_ticks(0.0, 504.0), [0.0, 200.0, 400.0]);
     assert_eq!(
         logarithmic_ticks(2_000.0, 50_000.0),
@@ -16,7 +16,7 @@ fn ticks_are_round_numbers_inside_of_the_axis() {
 }
 
 #[test]
-fn a_percentile_curve_rises_to_the_maximum_and_no_further_than_it_knows() {
+fn percentile_curve_ends_at_the_maximum() {
     let histogram = example::spread(8_000_000, 2_500);
     let points = percentile_points(&histogram);
     assert!(points.windows(2).all(|pair| pair[0].1 <= pair[1].1));
@@ -26,7 +26,7 @@ fn a_percentile_curve_rises_to_the_maximum_and_no_further_than_it_knows() {
 }
 
 #[test]
-fn no_value_leaves_the_drawing() {
+fn values_stay_inside_the_drawing() {
     for values in [vec![], vec![5.0], vec![0.0, 0.0], vec![1e-3, 1e12]] {
         for scale in [
             Scale::linear("x", values.clone()),

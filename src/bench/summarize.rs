@@ -1,25 +1,60 @@
-//! From what the engine has counted to the numbers of the report.
+//! From the counts of the load engine and the finding of the limits to the numbers of the report.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::hdr_log::Packed;
 use super::limits::{LimitsFinding, PerClient, SearchEnd};
 use super::report::{
-    Bound, Distribution, Errors, Evidence, EvidenceKind, Histograms, Interval, Latency, Limits,
-    Overflow, Timestamp,
+    Bound, Distribution, Environment, Errors, Evidence, EvidenceKind, Histograms, Interval,
+    Latency, Limits, Overflow, PackedHistogram, Report, Schema, Timestamp,
 };
 use tcpctl_engine::measurement::{ConnectionTotals, Measurement, Second};
 use tcpctl_engine::times::Times;
 
-/// Under so many samples the 99.9th percentile is the maximum by another name.
-pub const SAMPLES_FOR_P99_9: u64 = 1_000;
+/// Percentiles and the samples that each needs: 100 / (100 - p). With fewer, it is the maximum.
+pub const SAMPLES_NEEDED: [(&str, f64, u64); 4] = [
+    ("p50", 0.5, 2),
+    ("p90", 0.9, 10),
+    ("p99", 0.99, 100),
+    ("p99.9", 0.999, 1_000),
+];
 
-/// Kernels count CPU time in ticks of up to 10 ms: in less than ten of them a share is chance.
-const SHORTEST_FOR_CPU_SHARE: Duration = Duration::from_millis(100);
+/// Kernels count CPU time in ticks of up to 10 ms. In a shorter run a share of it is noise.
+const MIN_TIME_FOR_CPU_SHARE: Duration = Duration::from_millis(100);
+
+/// A report with the latency of `measurement`, if there was a load. The command fills in the other
+/// parts; then [`super::verdict::conclude`] adds verdict and warnings.
+pub fn report(
+    target: &str,
+    started_at: SystemTime,
+    environment: Environment,
+    measurement: Option<&Measurement>,
+) -> Report {
+    let cpus = environment.cpus;
+    Report {
+        schema: Schema,
+        target: target.to_owned(),
+        label: None,
+        command: None,
+        options: None,
+        started_at: Timestamp(started_at),
+        environment,
+        runs: 1,
+        limits: None,
+        latency: measurement.map(|measurement| latency(measurement, cpus)),
+        ramp: Vec::new(),
+        ramp_ended: None,
+        throughput: None,
+        comparison: None,
+        conditions: Vec::new(),
+        warnings: Vec::new(),
+        verdict: Vec::new(),
+        histograms: measurement.map(histograms),
+    }
+}
 
 /// The report's part on latency.
-pub(super) fn latency(measurement: &Measurement, cpus: u64) -> Latency {
+fn latency(measurement: &Measurement, cpus: u64) -> Latency {
     let errors = Errors::from(&measurement.errors);
     let requests = measurement.completed + errors.sum();
     let totals = measurement.totals.as_ref();
@@ -30,12 +65,14 @@ pub(super) fn latency(measurement: &Measurement, cpus: u64) -> Latency {
     Latency {
         requests,
         completed: measurement.completed,
-        rate_per_s: rate(measurement.completed, measurement.elapsed),
+        completed_in_window: measurement.completed_in_window,
+        rate_per_s: per_second(measurement.completed_in_window, measurement.window),
         target_rate_per_s: measurement.target_rate,
         connections: measurement.connections as u64,
         keep_alive: measurement.keep_alive,
         started_at: Some(Timestamp(measurement.started_at)),
         duration_us: microseconds(measurement.elapsed),
+        window_us: microseconds(measurement.window),
         interrupted: measurement.interrupted,
         errors,
         connect_us: distribution(&measurement.connect),
@@ -55,23 +92,22 @@ pub(super) fn latency(measurement: &Measurement, cpus: u64) -> Latency {
         client_cpu_us: measurement.client_cpu.map(microseconds),
         client_cpu_us_per_request: measurement
             .client_cpu
-            .and_then(|cpu| a_request(microseconds(cpu), requests)),
+            .and_then(|cpu| per_request(microseconds(cpu), requests)),
         client_cpu_share: measurement
             .client_cpu
-            .filter(|_| measurement.elapsed >= SHORTEST_FOR_CPU_SHARE)
+            .filter(|_| measurement.elapsed >= MIN_TIME_FOR_CPU_SHARE)
             .map(|cpu| {
                 let available = measurement.elapsed.as_secs_f64() * cores as f64;
-                thousandths(cpu.as_secs_f64() / available)
+                round_to_thousandths(cpu.as_secs_f64() / available)
             }),
         threads,
         seconds: measurement.seconds.iter().map(interval).collect(),
     }
 }
 
-/// The whole distributions.
-pub(super) fn histograms(measurement: &Measurement) -> Histograms {
+fn histograms(measurement: &Measurement) -> Histograms {
     let totals = measurement.totals.as_ref();
-    let packed = |times: &Times| Packed(times.clone());
+    let packed = |times: &Times| PackedHistogram(times.clone());
     Histograms {
         connect: packed(&measurement.connect),
         first_byte: packed(&measurement.first_byte),
@@ -82,42 +118,42 @@ pub(super) fn histograms(measurement: &Measurement) -> Histograms {
     }
 }
 
-/// Times in nanoseconds as percentiles in microseconds.
+/// The distribution of times in nanoseconds. Percentiles without enough samples are `None`.
 pub fn distribution(times: &Times) -> Distribution {
     let samples = times.len();
-    let known = |enough: bool, value: u64| enough.then(|| value as f64 / 1e3);
-    let at = |quantile| known(samples > 0, times.value_at_quantile(quantile));
+    let [p50, p90, p99, p99_9] = SAMPLES_NEEDED.map(|(_, quantile, needed)| {
+        (samples >= needed).then(|| times.value_at_quantile(quantile) as f64 / 1e3)
+    });
     Distribution {
-        p50: at(0.5),
-        p90: at(0.9),
-        p99: at(0.99),
-        p99_9: known(samples >= SAMPLES_FOR_P99_9, times.value_at_quantile(0.999)),
-        max: known(samples > 0, times.max()),
-        mean: (samples > 0).then(|| thousandths(times.mean() / 1e3)),
+        p50,
+        p90,
+        p99,
+        p99_9,
+        max: (samples > 0).then(|| times.max() as f64 / 1e3),
+        mean: (samples > 0).then(|| round_to_thousandths(times.mean() / 1e3)),
         samples,
     }
 }
 
-/// So many in that time, a second; 0 in no time at all.
-pub(super) fn rate(count: u64, time: Duration) -> f64 {
+/// A rate per second; 0 in no time at all.
+pub(super) fn per_second(count: u64, time: Duration) -> f64 {
     if time.is_zero() {
         return 0.0;
     }
-    thousandths(count as f64 / time.as_secs_f64())
+    round_to_thousandths(count as f64 / time.as_secs_f64())
 }
 
-/// A total, for each of so many requests.
-pub(super) fn a_request(total: f64, requests: u64) -> Option<f64> {
-    (requests > 0).then(|| thousandths(total / requests as f64))
+pub(super) fn per_request(total: f64, requests: u64) -> Option<f64> {
+    (requests > 0).then(|| round_to_thousandths(total / requests as f64))
 }
 
-/// To three decimals: no measurement here knows more.
-pub(super) fn thousandths(value: f64) -> f64 {
+/// To three decimals, more than any measurement here is good for.
+pub(super) fn round_to_thousandths(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
 
-fn microseconds(time: Duration) -> f64 {
-    thousandths(time.as_nanos() as f64 / 1e3)
+pub(super) fn microseconds(time: Duration) -> f64 {
+    round_to_thousandths(time.as_nanos() as f64 / 1e3)
 }
 
 fn interval(second: &Second) -> Interval {
@@ -229,12 +265,18 @@ fn recovery_evidence(finding: &LimitsFinding) -> Evidence {
 
 /// The distribution of a few times, if there are any.
 fn few(times: &[Duration]) -> Option<Distribution> {
-    let nanoseconds = |time: &Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    (!times.is_empty()).then(|| distribution(&times.iter().map(nanoseconds).collect()))
+    (!times.is_empty()).then(|| distribution(&nanoseconds(times)))
 }
 
+/// The median of a few times, if there are any; of one, that one.
 fn median_us(times: &[Duration]) -> Option<f64> {
-    few(times)?.p50
+    let median = || nanoseconds(times).value_at_quantile(0.5) as f64 / 1e3;
+    (!times.is_empty()).then(median)
+}
+
+fn nanoseconds(times: &[Duration]) -> Times {
+    let nanoseconds = |time: &Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    times.iter().map(nanoseconds).collect()
 }
 
 #[cfg(test)]
@@ -261,31 +303,49 @@ mod tests {
     }
 
     #[test]
-    fn too_few_samples_have_no_p99_9_and_none_have_nothing() {
+    fn percentiles_need_enough_samples() {
         let of = |samples| distribution(&(0..samples).map(|_| 1_000).collect());
         assert_eq!(of(0), Distribution::default());
-        assert_eq!(of(SAMPLES_FOR_P99_9 - 1).p99_9, None);
-        assert!(of(SAMPLES_FOR_P99_9).p99_9.is_some());
+        let known = |found: Distribution| {
+            [found.p50, found.p90, found.p99, found.p99_9].map(|percentile| percentile.is_some())
+        };
+        for (samples, expected) in [
+            (1, [false; 4]),
+            (2, [true, false, false, false]),
+            (9, [true, false, false, false]),
+            (10, [true, true, false, false]),
+            (99, [true, true, false, false]),
+            (100, [true, true, true, false]),
+            (999, [true, true, true, false]),
+            (1_000, [true; 4]),
+        ] {
+            assert_eq!(known(of(samples)), expected, "{samples}");
+            assert!(of(samples).max.is_some());
+        }
+        assert_eq!(median_us(&[Duration::from_micros(7)]), Some(7.0));
     }
 
     #[test]
-    fn what_failed_is_a_request_but_no_completed_one() {
+    fn failed_requests_count_as_requests() {
         let mut measurement = example::measurement();
         measurement.completed = 90;
         measurement.errors = [(ErrorClass::Refused, 10)].into();
+        measurement.completed_in_window = 80;
+        measurement.window = Duration::from_secs(1);
         measurement.elapsed = Duration::from_secs(2);
         measurement.client_cpu = Some(Duration::from_millis(500));
         measurement.threads = 4;
         let latency = latency(&measurement, 1);
         assert_eq!((latency.requests, latency.completed), (100, 90));
-        assert!((latency.rate_per_s - 45.0).abs() < 1e-9);
+        // The drain does not count.
+        assert!((latency.rate_per_s - 80.0).abs() < 1e-9);
         assert_eq!(latency.client_cpu_us_per_request, Some(5_000.0));
-        // Four threads on one processor have one processor.
+        // Four threads share one processor.
         assert_eq!(latency.client_cpu_share, Some(0.25));
     }
 
     #[test]
-    fn in_a_few_ticks_no_share_of_the_cpu_is_known() {
+    fn short_run_has_no_cpu_share() {
         let mut measurement = example::measurement();
         measurement.client_cpu = Some(Duration::from_millis(4));
         measurement.elapsed = Duration::from_millis(3);
@@ -295,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_in_which_nothing_was_completed_has_no_latency() {
+    fn second_without_replies_has_no_latency() {
         let mut measurement = example::measurement();
         measurement.seconds = vec![Second {
             failed: 3,

@@ -1,0 +1,127 @@
+//! The summary of a run, its warnings, and the conditions it was checked against.
+
+use serde::{Deserialize, Serialize};
+
+/// One line of the summary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictLine {
+    /// How good it is.
+    pub level: Level,
+    /// One line for people. May quote a server: sanitize it before printing.
+    pub text: String,
+}
+
+/// How good a result is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// As it should be.
+    Good,
+    /// Worth knowing.
+    Note,
+    /// A failure.
+    Bad,
+}
+
+impl Level {
+    /// The name in JSON, and the class in the HTML page.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Note => "note",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// What a reader must know before trusting a number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// Which warning it is.
+    pub kind: WarningKind,
+    /// One or two sentences for people. May quote a file: sanitize it before printing.
+    pub text: String,
+}
+
+impl Warning {
+    /// A warning of a kind.
+    pub fn new(kind: WarningKind, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { kind, text }
+    }
+}
+
+/// The kinds of warning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WarningKind {
+    /// A virtual board: times come from the link model.
+    Virtual,
+    /// The open loop did not reach its rate.
+    RateNotReached,
+    /// This computer's CPU was the limit, or near it.
+    ClientSaturated,
+    /// Requests started late, so their times include the client's delay.
+    ClientLate,
+    /// Requests failed for lack of ports or file descriptors on this computer.
+    LocalLimit,
+    /// The limit of open files was too low.
+    OpenFiles,
+    /// The load was interrupted.
+    Interrupted,
+    /// The search for the limits was interrupted.
+    LimitsIncomplete,
+    /// The limits differ between trials.
+    LimitsChanged,
+    /// The server stopped answering during the load.
+    TargetGone,
+    /// Too few samples for a percentile.
+    FewSamples,
+    /// This platform does not provide some measurements.
+    NotSupported,
+    /// Parts of the runs cannot be merged.
+    NotMerged,
+    /// The merged runs have different targets.
+    DifferentTargets,
+    /// The merged runs did not send load at the same time.
+    NoOverlap,
+}
+
+impl WarningKind {
+    /// Whether it follows from the numbers of the report. The others are kept when runs are merged.
+    pub const fn is_derived(self) -> bool {
+        match self {
+            Self::Virtual
+            | Self::RateNotReached
+            | Self::ClientSaturated
+            | Self::ClientLate
+            | Self::LocalLimit
+            | Self::Interrupted
+            | Self::LimitsChanged
+            | Self::FewSamples
+            | Self::NotSupported => true,
+            Self::OpenFiles
+            | Self::LimitsIncomplete
+            | Self::TargetGone
+            | Self::NotMerged
+            | Self::DifferentTargets
+            | Self::NoOverlap => false,
+        }
+    }
+
+    /// Whether it is a footnote: it says what is missing, and not that a number is doubtful.
+    pub const fn is_footnote(self) -> bool {
+        matches!(self, Self::FewSamples | Self::NotSupported)
+    }
+}
+
+/// The outcome of a `--fail-if`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckedCondition {
+    /// The condition as the user wrote it.
+    pub condition: String,
+    /// Whether the run passes: the condition is known and does not hold.
+    pub passed: bool,
+    /// The value of its field for people; `None` where it is not known.
+    pub value: Option<String>,
+}

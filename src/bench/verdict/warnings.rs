@@ -1,0 +1,202 @@
+//! The warnings that follow from the numbers of a report.
+
+use crate::bench::report::{Flow, Latency, Report, Throughput, Warning, WarningKind};
+use crate::bench::summarize::SAMPLES_NEEDED;
+use crate::output::human;
+use crate::sys::limits::OpenFiles;
+use tcpctl_engine::measurement::ErrorClass;
+
+/// The share of its cores from which a client is the limit.
+const SATURATED: f64 = 0.9;
+
+/// The share of its target rate from which an open loop has reached it.
+const REACHED: f64 = 0.98;
+
+/// The share of the median time from which late starts matter.
+const LATE_SHARE: f64 = 0.25;
+
+/// Late starts below this are the timer's resolution, microseconds.
+const TIMER_RESOLUTION_US: f64 = 100.0;
+
+/// The warnings that follow from the numbers.
+pub(super) fn derived(report: &Report) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if report.environment.is_virtual {
+        let text = "virtual board: limits are the firmware's; latency and throughput come from the \
+                    link model";
+        warnings.push(Warning::new(WarningKind::Virtual, text));
+    }
+    let drift = report.limits.as_ref().and_then(|it| it.drift.as_ref());
+    if let Some(drift) = drift {
+        let text = format!("the limits differ between trials: {drift}");
+        warnings.push(Warning::new(WarningKind::LimitsChanged, text));
+    }
+    if let Some(latency) = &report.latency {
+        warnings.extend(latency_warnings(latency));
+    }
+    if let Some(throughput) = &report.throughput {
+        warnings.extend(throughput_warnings(throughput));
+    }
+    warnings
+}
+
+fn throughput_warnings(throughput: &Throughput) -> impl Iterator<Item = Warning> {
+    let flows = [
+        ("upload", &throughput.upload),
+        ("download", &throughput.download),
+        ("echo", &throughput.echo),
+    ];
+    let names_where = |holds: fn(&Flow) -> bool| {
+        let name = |(name, flow): &(&'static str, &Option<Flow>)| {
+            let flow = flow.as_ref()?;
+            let single = flow.single.as_deref().is_some_and(holds);
+            (holds(flow) || single).then_some(*name)
+        };
+        let names: Vec<_> = flows.iter().filter_map(name).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    let saturated = names_where(|flow| flow.client_cpu_share.is_some_and(|it| it > SATURATED));
+    let saturated = saturated.map(|names| {
+        let text = format!("{names}: limited by this computer's CPU, not by the server");
+        Warning::new(WarningKind::ClientSaturated, text)
+    });
+    let interrupted = names_where(|flow| flow.interrupted).map(|names| {
+        let text = format!("{names}: interrupted, results are partial");
+        Warning::new(WarningKind::Interrupted, text)
+    });
+    saturated.into_iter().chain(interrupted)
+}
+
+fn latency_warnings(latency: &Latency) -> impl Iterator<Item = Warning> {
+    let texts = [
+        (WarningKind::RateNotReached, rate_not_reached(latency)),
+        (WarningKind::ClientLate, started_late(latency)),
+        (WarningKind::ClientSaturated, saturated(latency)),
+        (WarningKind::LocalLimit, local_limit(latency)),
+        (WarningKind::Interrupted, interrupted(latency)),
+        (WarningKind::FewSamples, few_samples(latency)),
+        (WarningKind::NotSupported, not_supported(latency)),
+    ];
+    let warning = |(kind, text): (_, Option<String>)| Some(Warning::new(kind, text?));
+    texts.into_iter().filter_map(warning)
+}
+
+fn rate_not_reached(latency: &Latency) -> Option<String> {
+    let target = latency.target_rate_per_s?;
+    let seconds = latency.window_us / 1e6;
+    // One request more or less can fall on the edge of the schedule.
+    let is_reached = |requests: u64| (requests as f64 + 1.0) >= REACHED * target * seconds;
+    if latency.completed == 0 || is_reached(latency.completed) {
+        return None;
+    }
+    let why = if is_reached(latency.requests) {
+        "the other requests failed".to_owned()
+    } else {
+        let ended = human::number(latency.requests as f64 / seconds);
+        format!("only {ended} req/s ended in time")
+    };
+    Some(format!(
+        "target rate not reached: {} of {} req/s; {why}",
+        human::number(latency.rate_per_s),
+        human::number(target),
+    ))
+}
+
+fn started_late(latency: &Latency) -> Option<String> {
+    let late = latency.schedule_error_us?.p50?;
+    let whole = latency.complete_us.p50?;
+    (late > whole * LATE_SHARE && late > TIMER_RESOLUTION_US).then(|| {
+        format!(
+            "half of the requests started {} late or later, which their times include: this \
+             computer was busy, or --connections is too low for the rate",
+            human::microseconds(late)
+        )
+    })
+}
+
+fn saturated(latency: &Latency) -> Option<String> {
+    let share = latency.client_cpu_share.filter(|it| *it > SATURATED)?;
+    Some(format!(
+        "limited by this computer: the client used {:.0}% of the CPU of its {}; use more --threads \
+         or a faster computer",
+        share * 100.0,
+        human::count(latency.threads, "thread"),
+    ))
+}
+
+fn local_limit(latency: &Latency) -> Option<String> {
+    let errors = &latency.errors;
+    let failed = errors.of(ErrorClass::LocalPorts) + errors.of(ErrorClass::LocalFiles);
+    (failed > 0).then(|| {
+        format!(
+            "{} failed for lack of ports or file descriptors on this computer, not because of the \
+             server",
+            human::count(failed, "request"),
+        )
+    })
+}
+
+fn interrupted(latency: &Latency) -> Option<String> {
+    latency.interrupted.then(|| {
+        let after = human::microseconds(latency.duration_us);
+        format!("interrupted after {after}, results are partial")
+    })
+}
+
+/// `p99.9 omitted: needs 1,000 samples, have 789`.
+fn few_samples(latency: &Latency) -> Option<String> {
+    let samples = latency.complete_us.samples;
+    let omitted: Vec<_> = SAMPLES_NEEDED
+        .into_iter()
+        .filter(|(_, _, needed)| samples > 0 && samples < *needed)
+        .collect();
+    let names: Vec<_> = omitted.iter().map(|(name, _, _)| *name).collect();
+    let needed: Vec<_> = omitted
+        .iter()
+        .map(|(_, _, needed)| human::grouped(*needed))
+        .collect();
+    let verb = if names.len() == 1 { "needs" } else { "need" };
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} omitted: {verb} {} samples, have {samples}",
+            names.join(", "),
+            needed.join(", ")
+        )
+    })
+}
+
+fn not_supported(latency: &Latency) -> Option<String> {
+    let rows = [
+        (latency.retransmissions.is_none(), "retransmissions"),
+        (latency.min_rtt_us.is_none(), "round-trip times"),
+        (
+            latency.receiver_limited_us.is_none(),
+            "what limited sending",
+        ),
+        (latency.client_cpu_us.is_none(), "client CPU"),
+    ];
+    let rows: Vec<_> = rows
+        .into_iter()
+        .filter_map(|(is_missing, row)| is_missing.then_some(row))
+        .collect();
+    (!rows.is_empty()).then(|| format!("not available on this platform: {}", rows.join(", ")))
+}
+
+/// The limit of open files, already raised as far as possible, was too low for the load.
+pub(in crate::bench) fn too_few_files(latency: &Latency, files: OpenFiles) -> Option<Warning> {
+    if latency.errors.of(ErrorClass::LocalFiles) == 0 {
+        return None;
+    }
+    let OpenFiles { before, now } = files;
+    let raised = if now > before {
+        format!(", raised from {}", human::grouped(before))
+    } else {
+        String::new()
+    };
+    let text = format!(
+        "this process may open {} files{raised}: use fewer connections, or raise the hard limit \
+         (ulimit -Hn)",
+        human::grouped(now)
+    );
+    Some(Warning::new(WarningKind::OpenFiles, text))
+}
