@@ -113,17 +113,10 @@ fn too_short(
     flows: &[Option<(&Flow, &Flow)>; 3],
     alpha: f64,
 ) -> Option<TooShort> {
-    let latency = latencies.map(|(before, now)| {
-        before
-            .whole_seconds()
-            .len()
-            .min(now.whole_seconds().len())
-    });
+    let latency =
+        latencies.map(|(before, now)| before.whole_seconds().len().min(now.whole_seconds().len()));
     let flow = |(before, now): &(&Flow, &Flow)| {
-        before
-            .whole_seconds()
-            .len()
-            .min(now.whole_seconds().len())
+        before.whole_seconds().len().min(now.whole_seconds().len())
     };
     let shortest = latency
         .into_iter()

@@ -33,7 +33,13 @@ pub fn format(report: &Report, seconds: &[SecondHistograms]) -> anyhow::Result<O
                 Timed::ScheduleError => histograms.schedule_error.as_ref(),
             };
             if let Some(packed) = packed.filter(|packed| !packed.0.is_empty()) {
-                line(&mut log, timed, Duration::ZERO, length, &packed.0.histogram());
+                line(
+                    &mut log,
+                    timed,
+                    Duration::ZERO,
+                    length,
+                    &packed.0.histogram(),
+                );
             }
         }
     }
@@ -105,7 +111,10 @@ mod tests {
         let lines: Vec<_> = log.lines().collect();
         assert_eq!(lines[1], "#[Histogram log format version 1.3]");
         assert!(lines[2].starts_with("#[StartTime: 1700000040.250 (seconds since epoch), 2023-"));
-        assert_eq!(lines[3], "#[BaseTime: 1700000040.250 (seconds since epoch)]");
+        assert_eq!(
+            lines[3],
+            "#[BaseTime: 1700000040.250 (seconds since epoch)]"
+        );
         assert!(lines[4].starts_with("\"StartTimestamp\","));
         // Cookie 0x1c849314 in base64: V2, deflated.
         for (line, start) in [
@@ -113,7 +122,10 @@ mod tests {
             (lines[6], "Tag=first_byte,0.000,5.000,"),
             (lines[7], "0.000,5.000,"),
         ] {
-            assert!(line.starts_with(start) && line.contains(",HISTFAAAA"), "{line}");
+            assert!(
+                line.starts_with(start) && line.contains(",HISTFAAAA"),
+                "{line}"
+            );
         }
         assert_eq!(lines.len(), 8);
     }

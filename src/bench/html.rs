@@ -23,7 +23,10 @@ pub fn render(report: &Report) -> String {
     if let Some(comparison) = &report.comparison {
         let title = format!("Compared with {}", comparison.baseline.started_at);
         let notes = comparison_notes(comparison);
-        let notes: String = notes.iter().map(|note| paragraph("footnote", note)).collect();
+        let notes: String = notes
+            .iter()
+            .map(|note| paragraph("footnote", note))
+            .collect();
         body += &section(&title, &(table(&comparison_rows(comparison)) + &notes));
     }
     if let Some(limits) = &report.limits {
@@ -120,7 +123,10 @@ fn tiles(report: &Report) -> String {
         let time = time.map_or("–".to_owned(), human::microseconds);
         tiles += &tile(name, &time);
         let failed = human::grouped(latency.errors.sum());
-        tiles += &tile("failed", &format!("{failed}/{}", human::grouped(latency.requests)));
+        tiles += &tile(
+            "failed",
+            &format!("{failed}/{}", human::grouped(latency.requests)),
+        );
     }
     if tiles.is_empty() {
         return tiles;

@@ -64,7 +64,10 @@ pub fn merge(mut runs: Vec<Report>, unrelated: Unrelated) -> Result<Report, Fail
 
 /// A run that counts twice would falsify every number.
 fn refuse_identical(runs: &[Report]) -> Result<(), Failure> {
-    let identical = runs.iter().enumerate().any(|(at, run)| runs[..at].contains(run));
+    let identical = runs
+        .iter()
+        .enumerate()
+        .any(|(at, run)| runs[..at].contains(run));
     if identical {
         return Err(Failure::usage("the same run is given twice").hint("give each run once"));
     }
@@ -193,12 +196,11 @@ fn list_known(one: Option<&String>, other: Option<&String>) -> Option<String> {
 }
 
 fn add_histograms(one: &Histograms, other: &Histograms) -> Result<Histograms, String> {
-    let optional = |one: &Option<PackedHistogram>, other: &Option<PackedHistogram>| {
-        match (one, other) {
+    let optional =
+        |one: &Option<PackedHistogram>, other: &Option<PackedHistogram>| match (one, other) {
             (Some(one), Some(other)) => add(one, other).map(Some),
             (one, other) => Ok(one.clone().or_else(|| other.clone())),
-        }
-    };
+        };
     Ok(Histograms {
         connect: add(&one.connect, &other.connect)?,
         first_byte: add(&one.first_byte, &other.first_byte)?,

@@ -244,7 +244,10 @@ fn options(args: &BenchArgs, parts: Parts, load: &Load) -> Options {
         expect: args.expect.clone(),
         connect_timeout_us: microseconds(load.connect_timeout),
         reply_timeout_us: microseconds(load.reply_timeout),
-        max_connections: args.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS).get() as u64,
+        max_connections: args
+            .max_connections
+            .unwrap_or(DEFAULT_MAX_CONNECTIONS)
+            .get() as u64,
         budget_us: microseconds(args.budget.unwrap_or(DEFAULT_BUDGET)),
         sources: load.sources.clone(),
         threads: args.threads.map_or(1, NonZeroUsize::get) as u64,
@@ -305,8 +308,10 @@ fn message(args: &BenchArgs) -> Result<Option<Vec<u8>>, Failure> {
         return Ok(args.message.clone().map(String::into_bytes));
     };
     if size > MAX_PAYLOAD {
-        return Err(Failure::usage(format!("--payload: {size} bytes is too much"))
-            .hint("the maximum is 64MiB"));
+        return Err(
+            Failure::usage(format!("--payload: {size} bytes is too much"))
+                .hint("the maximum is 64MiB"),
+        );
     }
     // Printable, for the board's console.
     Ok(Some(

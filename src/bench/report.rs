@@ -18,7 +18,9 @@ use std::time::SystemTime;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use self::comparison::{Baseline, Change, ChangeKind, Comparison, Difference, Finding, TooShort};
+pub use self::comparison::{
+    Baseline, Change, ChangeKind, Comparison, Difference, Finding, TooShort,
+};
 pub use self::environment::{Environment, Options, Parts, Timestamp};
 pub use self::evidence::{Bound, Evidence, EvidenceKind};
 pub(super) use self::histograms::encode as encode_histogram;

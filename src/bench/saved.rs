@@ -129,8 +129,14 @@ mod tests {
                 r#"{"schema":"tcpctl.send/1"}"#,
                 "schema tcpctl.send/1, not tcpctl.bench/1",
             ),
-            (r#"{"schema":"tcpctl.bench/2"}"#, "schema tcpctl.bench/2, not"),
-            (r#"{"schema":"tcpctl.error/1"}"#, "schema tcpctl.error/1, not"),
+            (
+                r#"{"schema":"tcpctl.bench/2"}"#,
+                "schema tcpctl.bench/2, not",
+            ),
+            (
+                r#"{"schema":"tcpctl.error/1"}"#,
+                "schema tcpctl.error/1, not",
+            ),
             ("{}", "no schema"),
             ("{", "not a saved run"),
             (r#"{"schema":"tcpctl.bench/1"}"#, "missing field `target`"),

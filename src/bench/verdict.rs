@@ -23,7 +23,11 @@ const BAD_SHARE: f64 = 0.01;
 pub fn conclude(mut report: Report) -> Report {
     let mut warnings = warnings::derived(&report);
     let is_given = |warning: &Warning| !warning.kind.is_derived();
-    warnings.extend(std::mem::take(&mut report.warnings).into_iter().filter(is_given));
+    warnings.extend(
+        std::mem::take(&mut report.warnings)
+            .into_iter()
+            .filter(is_given),
+    );
     report.warnings = warnings;
     report.verdict = lines(&report);
     report

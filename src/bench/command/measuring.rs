@@ -240,7 +240,8 @@ impl Bench<'_> {
         let mut load = self.plan.load(address, served.and_then(NonZeroUsize::new));
         apply_findings(&mut load, measured);
         let name = sanitize::one_line(&self.plan.target.text);
-        self.output.note(&format!("{name}: {}", plan::describe(&load)));
+        self.output
+            .note(&format!("{name}: {}", plan::describe(&load)));
         load
     }
 
@@ -254,11 +255,11 @@ impl Bench<'_> {
 
 /// Spares a load to learn again when replies are complete.
 fn apply_findings(load: &mut Load, measured: &Measured) {
-    let learned = measured
-        .load
+    let learned = measured.load.as_ref().and_then(|it| it.reply_rule.learned);
+    let closes = measured
+        .limits
         .as_ref()
-        .and_then(|it| it.reply_rule.learned);
-    let closes = measured.limits.as_ref().and_then(|it| it.closes_after_reply);
+        .and_then(|it| it.closes_after_reply);
     let known = learned.or((closes == Some(true)).then_some(LearnedRule::Close));
     if let (Expectation::Learn, Some(rule)) = (&load.expect, known) {
         load.expect = Expectation::Learned(rule);

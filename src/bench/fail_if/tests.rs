@@ -127,7 +127,11 @@ fn invalid_condition_is_refused_with_a_hint() {
             "not a single value",
             "its fields: max, mean, p50",
         ),
-        ("served_at_once < 4", "no such field", "'limits.served_at_once'"),
+        (
+            "served_at_once < 4",
+            "no such field",
+            "'limits.served_at_once'",
+        ),
         ("xyzzy < 1", "no such field", "tcpctl schema bench"),
         ("p99 > 10", "no unit", "10ms"),
         ("p99 >", "missing value", "p99 > 10ms"),
@@ -155,10 +159,26 @@ fn unmeasured_part_is_refused() {
         ramp: true,
         throughput: true,
     };
-    let check = |text, parts| Condition::parse(text).unwrap().require_measured(parts, false);
+    let check = |text, parts| {
+        Condition::parse(text)
+            .unwrap()
+            .require_measured(parts, false)
+    };
     for (text, parts) in [
-        ("served < 4", Parts { limits: false, ..all }),
-        ("p99 > 10ms", Parts { latency: false, ..all }),
+        (
+            "served < 4",
+            Parts {
+                limits: false,
+                ..all
+            },
+        ),
+        (
+            "p99 > 10ms",
+            Parts {
+                latency: false,
+                ..all
+            },
+        ),
         ("ramp.0.failed > 0", Parts { ramp: false, ..all }),
     ] {
         assert!(check(text, all).is_ok(), "{text}");
@@ -171,10 +191,7 @@ fn unmeasured_part_is_refused() {
 #[test]
 fn errors_leave_out_those_of_this_computer() {
     let mut report = example::report();
-    let errors = [
-        (ErrorClass::LocalPorts, 3),
-        (ErrorClass::Refused, 2),
-    ];
+    let errors = [(ErrorClass::LocalPorts, 3), (ErrorClass::Refused, 2)];
     report.latency.as_mut().unwrap().errors = Errors::from(&errors.into());
     assert!(fails("errors == 2", &report));
 }

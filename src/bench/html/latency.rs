@@ -128,7 +128,11 @@ pub(super) fn over_time(latency: &Latency) -> String {
         };
         figures.push_str(&time.figure());
     }
-    if errors.curves[0].points.iter().any(|(_, count)| *count > 0.0) {
+    if errors.curves[0]
+        .points
+        .iter()
+        .any(|(_, count)| *count > 0.0)
+    {
         figures.push_str(&errors.figure());
     } else {
         figures.push_str(&paragraph("footnote", "No errors."));

@@ -16,10 +16,7 @@ pub(super) fn content(steps: &[Step]) -> String {
         let name = format!("knee: {}", human::count(step.connections, "connection"));
         (step.connections as f64, name)
     });
-    let x = Scale::linear(
-        "connections",
-        points(|_| Some(0.0)).iter().map(|(x, _)| *x),
-    );
+    let x = Scale::linear("connections", points(|_| Some(0.0)).iter().map(|(x, _)| *x));
     let rates = points(|step| Some(step.served_per_s));
     let refused = points(|step| Some(step.refused as f64));
     let failed = points(|step| Some(step.failed as f64));

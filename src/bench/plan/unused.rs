@@ -61,10 +61,10 @@ pub(super) fn refuse(args: &BenchArgs, parts: Parts) -> Result<(), Failure> {
         "--connections" | "--reply-timeout" => "latency, ramp or throughput",
         _ => "latency or ramp",
     };
-    Err(
-        Failure::usage(format!(
-            "{option} has no effect: this run does not measure {needs}"
-        ))
-        .hint(format!("leave out {option}, or add a part with --only or --ramp")),
-    )
+    Err(Failure::usage(format!(
+        "{option} has no effect: this run does not measure {needs}"
+    ))
+    .hint(format!(
+        "leave out {option}, or add a part with --only or --ramp"
+    )))
 }

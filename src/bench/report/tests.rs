@@ -2,10 +2,10 @@ use serde_json::Value;
 
 use super::*;
 use crate::bench::compare::compare;
+use crate::bench::example;
 use crate::bench::merge::{Unrelated, merge};
 use crate::bench::summarize;
 use crate::bench::verdict::conclude;
-use crate::bench::example;
 use tcpctl_engine::measurement::ErrorClass;
 use tcpctl_engine::times::Times;
 
@@ -16,7 +16,12 @@ fn schema() -> Value {
 /// Reports of every kind: full, latency only, empty, with lower bounds, failed, merged.
 fn reports() -> Vec<Report> {
     let environment = example::environment(false);
-    let empty = conclude(summarize::report("board", example::start(), environment, None));
+    let empty = conclude(summarize::report(
+        "board",
+        example::start(),
+        environment,
+        None,
+    ));
     let mut full = example::full();
     full.comparison = Some(compare(&example::report(), &full));
     full.conditions = vec![CheckedCondition {

@@ -73,7 +73,11 @@ impl Page {
     /// A table without as many of the `optional` columns, in this order, as needed to fit the terminal.
     pub(crate) fn fitting_table(&mut self, mut rows: Vec<Vec<String>>, optional: &[&str]) {
         for column in optional {
-            if self.style.fold.is_some_and(|fold| table_width(&rows) > fold) {
+            if self
+                .style
+                .fold
+                .is_some_and(|fold| table_width(&rows) > fold)
+            {
                 remove_column(&mut rows, column);
             }
         }

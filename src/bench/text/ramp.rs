@@ -17,9 +17,15 @@ impl Page {
         let values = |value: fn(&Step) -> f64| steps.iter().map(value).collect::<Vec<_>>();
         // Slow steps have too few samples for a p99.
         let latency = if steps.iter().all(|step| step.p99_us.is_some()) {
-            ("p99, ms", values(|step| step.p99_us.unwrap_or_default() / 1e3))
+            (
+                "p99, ms",
+                values(|step| step.p99_us.unwrap_or_default() / 1e3),
+            )
         } else {
-            ("max, ms", values(|step| step.max_us.unwrap_or_default() / 1e3))
+            (
+                "max, ms",
+                values(|step| step.max_us.unwrap_or_default() / 1e3),
+            )
         };
         let charts = [
             ("req/s", values(|step| step.served_per_s)),

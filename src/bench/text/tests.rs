@@ -179,7 +179,9 @@ fn comparison_shows_overall_values_and_significance() {
     let before = summarize::report("board", example::start(), environment, Some(&slower));
     report.comparison = Some(compare(&before, &report));
     let text = in_pipe(&report);
-    for part in ["req/s", "450", "+50", "higher", "-1.00 ms", "lower", "95% CI"] {
+    for part in [
+        "req/s", "450", "+50", "higher", "-1.00 ms", "lower", "95% CI",
+    ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     assert!(text.contains("\n  warning: different target: board before, "));

@@ -39,10 +39,7 @@ fn served(limits: &Limits) -> String {
     if !limits.served_at_once.is_known() {
         let why = limits.evidence.get("served_at_once");
         let why = why.map(|why| format!(" ({})", sanitize::one_line(&why.detail)));
-        return format!(
-            "clients served at once: unknown{}",
-            why.unwrap_or_default()
-        );
+        return format!("clients served at once: unknown{}", why.unwrap_or_default());
     }
     let clients = match limits.served_at_once {
         Bound::Exact(1) => "1 client".to_owned(),

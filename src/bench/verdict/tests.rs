@@ -93,10 +93,7 @@ fn knee_is_named_with_what_comes_after_it() {
     );
     report.ramp.clear();
     report.ramp_ended = Some(RampEnd::Interrupted);
-    assert_eq!(
-        text(&report),
-        "ramp: no step was completed (interrupted)"
-    );
+    assert_eq!(text(&report), "ramp: no step was completed (interrupted)");
 }
 
 #[test]
@@ -154,7 +151,11 @@ fn run_without_replies_fails_by_its_most_frequent_error() {
         let report = report(&measurement);
         let failure = failure(&report).unwrap();
         assert_eq!(failure.exit().code(), exit, "{failure}");
-        assert!(failure.message.starts_with("board: all 8 requests failed: 7 "));
+        assert!(
+            failure
+                .message
+                .starts_with("board: all 8 requests failed: 7 ")
+        );
         assert_eq!(report.verdict[0].level, Level::Bad);
     }
     assert_eq!(failure(&example::report()), None);
@@ -200,7 +201,11 @@ fn late_client_is_a_warning() {
     assert_eq!(warning(&report(&measurement), kind), None);
     measurement.schedule_error = Some(example::spread(2_100_000, 2_500));
     let late = report(&measurement);
-    assert!(warning(&late, kind).unwrap().contains("started 2.10 ms late"));
+    assert!(
+        warning(&late, kind)
+            .unwrap()
+            .contains("started 2.10 ms late")
+    );
     // Below the timer's resolution it does not matter, however fast the server is.
     measurement.schedule_error = Some(example::spread(60_000, 2_500));
     measurement.complete = example::spread(90_000, 2_500);
@@ -215,7 +220,11 @@ fn saturated_client_is_a_warning() {
     assert_eq!(warning(&report(&measurement), kind), None);
     measurement.client_cpu = Some(Duration::from_millis(4_550));
     let saturated = report(&measurement);
-    assert!(warning(&saturated, kind).unwrap().contains("91% of the CPU of its 1 thread"));
+    assert!(
+        warning(&saturated, kind)
+            .unwrap()
+            .contains("91% of the CPU of its 1 thread")
+    );
 }
 
 #[test]

@@ -38,7 +38,10 @@ fn saved_runs_are_merged_and_compared() {
     let piped = run_with_input(["merge", "-", "--force", "--json"], &lines.concat());
     assert_eq!(report(&piped)["runs"], 2, "{piped:?}");
     let merged = run(["merge", &one, &two, "--force", "--json", "--html", &page]);
-    assert_eq!(warnings(&report(&merged)), ["virtual", "few_samples", "not_supported", "no_overlap"]);
+    assert_eq!(
+        warnings(&report(&merged)),
+        ["virtual", "few_samples", "not_supported", "no_overlap"]
+    );
     assert_eq!(merged.code, 0, "{merged:?}");
     assert_eq!(report(&merged)["latency"]["complete_us"]["samples"], 80);
     let page = std::fs::read_to_string(page).expect("the page was written");
@@ -90,9 +93,14 @@ fn log_has_an_interval_for_each_second_and_tag() {
     let report = report(&ended);
     let log = std::fs::read(log).expect("it was written");
     let text = String::from_utf8_lossy(&log);
-    assert!(text.contains("\n#[Histogram log format version 1.3]\n"), "{text:.300}");
+    assert!(
+        text.contains("\n#[Histogram log format version 1.3]\n"),
+        "{text:.300}"
+    );
     // The library does not know the legend.
-    let log = text.replace(text.lines().nth(4).expect("a legend"), "#").into_bytes();
+    let log = text
+        .replace(text.lines().nth(4).expect("a legend"), "#")
+        .into_bytes();
     let mut lines = std::collections::BTreeMap::<String, Vec<(u64, u64)>>::new();
     for entry in IntervalLogIterator::new(&log) {
         let LogEntry::Interval(line) = entry.expect("a log") else {

@@ -124,7 +124,10 @@ fn condition_decides_the_exit_code() {
     let passed = bench("errors > 0");
     assert_eq!(passed.code, 0, "{passed:?}");
     let text = String::from_utf8_lossy(&passed.stdout);
-    assert!(text.contains(" --fail-if 'errors > 0' (value: 0)"), "{text}");
+    assert!(
+        text.contains(" --fail-if 'errors > 0' (value: 0)"),
+        "{text}"
+    );
     let failed = bench("p50 > 1us");
     assert_eq!(failed.code, 1, "{failed:?}");
     assert!(failed.stderr.contains("p50 > 1us"), "{failed:?}");

@@ -35,9 +35,7 @@ fn ramp_finds_the_knee_and_why_requests_fail() {
     }
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(
-        ended
-            .stderr
-            .contains("ramp to 8 connections in 7 steps"),
+        ended.stderr.contains("ramp to 8 connections in 7 steps"),
         "{ended:?}"
     );
     let report = report(&ended);
@@ -60,16 +58,15 @@ fn ramp_finds_the_knee_and_why_requests_fail() {
     assert_eq!(step(5)["cause"]["kind"], "too_many_at_once", "{report}");
     assert_eq!(report["ramp_ended"], "past_the_knee");
     let lines = verdict(&report);
-    assert!(lines[0].starts_with("serves 2 clients at once"), "{lines:?}");
+    assert!(
+        lines[0].starts_with("serves 2 clients at once"),
+        "{lines:?}"
+    );
     assert!(lines[1].starts_with("knee at "), "{lines:?}");
     let race = "4 connections: reconnect race";
     assert!(lines[2].starts_with(race), "{lines:?}");
     let page = std::fs::read_to_string(page).expect("the page was written");
-    for part in [
-        "Rate by connections",
-        "knee: ",
-        "too many at once",
-    ] {
+    for part in ["Rate by connections", "knee: ", "too many at once"] {
         assert!(page.contains(part), "{part} is not in the page");
     }
     // A ramp is kept in a merge if only one run has it.

@@ -26,9 +26,7 @@ fn option_without_effect_is_refused() {
         assert_eq!(ended.code, 2, "{option}: {ended:?}");
         assert_eq!(ended.stderr.lines().count(), 1, "{option}: {ended:?}");
         assert!(
-            ended
-                .stderr
-                .contains(&format!("{option} has no effect")),
+            ended.stderr.contains(&format!("{option} has no effect")),
             "{option}: {ended:?}"
         );
     }
