@@ -1,4 +1,4 @@
-//! The load engine in a process of its own, as the reference is.
+//! The load engine in its own process, as the reference is.
 
 use std::env;
 use std::fs;
@@ -16,10 +16,10 @@ use tcpctl_engine::measurement::Measurement;
 use crate::Result;
 use crate::reference::{CLIENT_CORE, on_core};
 
-/// The first argument of a process that is one.
+/// First argument of a process that runs the engine.
 pub(crate) const INSIDE: &str = "engine-inside";
 
-/// This program as the engine, on the clients' core, without its arguments.
+/// Command that runs this program as the engine, on the clients' core.
 ///
 /// # Errors
 /// When this program can't be found.
@@ -30,9 +30,9 @@ pub(crate) fn client() -> Result<Command> {
 }
 
 /// `PORT CONNECTIONS REQUESTS connect|ping-pong` prints the CPU time of all requests in
-/// nanoseconds; `PORT CONNECTIONS 0 idle` opens connections, and prints the memory of the process
+/// nanoseconds; `PORT CONNECTIONS 0 idle` opens connections and prints the memory of the process
 /// before and after in bytes; `PORT 0 RATE schedule` prints how late requests started in
-/// nanoseconds: the median, the 99th percentile and the maximum.
+/// nanoseconds: median, 99th percentile and maximum.
 ///
 /// # Errors
 /// When a request fails.
@@ -63,7 +63,7 @@ pub(crate) fn inside() -> Result<()> {
         "idle" => idle(&Load {
             pace: closed(connections)?,
             extent: Extent::Duration(Duration::from_mins(1)),
-            // The server waits for a first byte, and so do these connections.
+            // The server waits for a first byte, and so does the client.
             message: Vec::new(),
             reply_timeout: Duration::from_mins(1),
             ..load
@@ -112,26 +112,26 @@ fn schedule(load: &Load) -> Result<()> {
     Ok(())
 }
 
-/// Stops when all connections stand.
-struct UntilAllStand {
+/// Stops once all connections are established.
+struct UntilEstablished {
     connections: usize,
     memory: u64,
-    stand: bool,
+    is_established: bool,
     ticks: usize,
 }
 
-impl Observer for UntilAllStand {
+impl Observer for UntilEstablished {
     fn progress(&mut self, progress: &Progress) {
-        // Some ticks later, so that the last handshakes are over.
+        // A few ticks later, so that the last handshakes are complete.
         self.ticks += usize::from(progress.in_flight == self.connections);
         if self.ticks == 5 {
             self.memory = memory().unwrap_or(0);
-            self.stand = true;
+            self.is_established = true;
         }
     }
 
     fn should_stop(&self) -> bool {
-        self.stand
+        self.is_established
     }
 }
 
@@ -139,7 +139,7 @@ fn idle(load: &Load) -> Result<()> {
     let Pace::Closed { connections } = load.pace else {
         return Err("never".into());
     };
-    // What an engine needs at all is not the connections'.
+    // The engine's own memory does not count.
     let warm = Load {
         extent: Extent::Duration(Duration::from_millis(300)),
         reply_timeout: Duration::from_millis(100),
@@ -150,10 +150,10 @@ fn idle(load: &Load) -> Result<()> {
     };
     engine::run(&mut KernelNetwork::new()?, &warm, &mut ());
     let before = memory()?;
-    let mut observer = UntilAllStand {
+    let mut observer = UntilEstablished {
         connections: connections.get(),
         memory: 0,
-        stand: false,
+        is_established: false,
         ticks: 0,
     };
     run(load, &mut observer)?;
@@ -161,7 +161,7 @@ fn idle(load: &Load) -> Result<()> {
     Ok(())
 }
 
-/// The resident memory of this process that is its own, bytes.
+/// Private resident memory of this process, bytes.
 fn memory() -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status

@@ -3,12 +3,11 @@
 use crate::reference::Reference;
 use crate::{Result, engine, met};
 
-/// As many as the figure is about, or as the limit of open files lets both sides have.
 const CONNECTIONS: u64 = 10_000;
-/// Bytes of user memory a connection.
+/// Bytes of user memory per connection.
 const GOAL: u64 = 1500;
 
-/// Prints the figure.
+/// Prints the memory per idle connection.
 ///
 /// # Errors
 /// Without cc or taskset, or when the connections can't be opened.
@@ -25,7 +24,7 @@ pub(crate) fn run() -> Result<()> {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     };
     if after == 0 {
-        return Err("the connections did not all come to stand".into());
+        return Err("not all connections were established".into());
     }
     let each = after.saturating_sub(before) / CONNECTIONS;
     println!(

@@ -1,4 +1,4 @@
-//! The C programs to compare with, compiled when they are needed, and programs on one core.
+//! The C programs to compare with, compiled on demand.
 
 use std::env;
 use std::fs;
@@ -8,17 +8,17 @@ use std::process::{self, Child, Command, Stdio};
 
 use crate::Result;
 
-/// The core of the servers, and that of the clients.
+/// Cores of the servers and of the clients.
 pub(crate) const SERVER_CORE: usize = 1;
 pub(crate) const CLIENT_CORE: usize = 0;
 
-/// The compiled programs, in a folder that goes with it.
+/// The compiled programs in a temporary folder.
 pub(crate) struct Reference {
     folder: PathBuf,
 }
 
 impl Reference {
-    /// Compiles them.
+    /// Compiles the programs.
     ///
     /// # Errors
     /// Without a C compiler.
@@ -42,7 +42,7 @@ impl Reference {
         Ok(reference)
     }
 
-    /// The client, on its core, without its arguments.
+    /// Command that runs the client on its core.
     pub(crate) fn client(&self) -> Command {
         on_core(CLIENT_CORE, self.folder.join("epoll_client"))
     }
@@ -55,7 +55,7 @@ impl Reference {
         self.start("epoll_server", mode)
     }
 
-    /// Starts a server that moves bytes, `discard` or `chargen`, on its core.
+    /// Starts a `discard` or `chargen` server on its core.
     ///
     /// # Errors
     /// When it does not come up.
@@ -79,12 +79,12 @@ impl Reference {
 
 impl Drop for Reference {
     fn drop(&mut self) {
-        // What can't be removed stays in the temporary folder, where it is found.
+        // On failure the folder stays in the temporary folder.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// A running server; it ends when this is dropped.
+/// A running server, ended when dropped.
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
@@ -92,13 +92,13 @@ pub(crate) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The end of its input ends it.
+        // It ends with its input.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
 
-/// A program on one core.
+/// A command pinned to one core.
 pub(crate) fn on_core(core: usize, program: PathBuf) -> Command {
     let mut command = Command::new("taskset");
     command.arg("-c").arg(core.to_string()).arg(program);

@@ -1,4 +1,4 @@
-//! CPU time a request, beside the reference, in turn.
+//! CPU time per request compared with the reference.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use crate::spread::Spread;
 use crate::table::Table;
 use crate::{Result, engine, met};
 
-/// Runs of each client, in turn.
+/// Runs of each client, alternating.
 const PAIRS: usize = 9;
 
 struct Case {
@@ -16,7 +16,7 @@ struct Case {
     mode: &'static str,
     connections: usize,
     requests: u64,
-    /// How much more than the reference the engine may cost.
+    /// Maximum ratio to the reference.
     goal: f64,
 }
 
@@ -56,7 +56,9 @@ const fn ping_pong(name: &'static str, connections: usize, requests: u64) -> Cas
 /// Without cc or taskset, or when a client fails.
 pub(crate) fn run() -> Result<()> {
     let reference = Reference::build()?;
-    println!("requests: client CPU, µs a request, median and middle half of {PAIRS} runs in turn");
+    println!(
+        "requests: client CPU, µs per request, median (middle half) of {PAIRS} alternating runs"
+    );
     println!("(both on core 0, the server on core 1; the engine with histograms and TCP_INFO)");
     let mut table = Table::new(&["", "epoll in C", "engine", "ratio of pairs", "goal", ""]);
     for case in &CASES {
@@ -84,7 +86,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// The CPU time of a client, microseconds a request.
+/// CPU time of a client, microseconds per request.
 fn measure(mut client: Command, port: u16, case: &Case) -> Result<f64> {
     let output = client
         .args([port.to_string(), case.connections.to_string()])

@@ -6,7 +6,7 @@ use crate::table::Table;
 use crate::{Result, engine, met};
 
 const RUNS: usize = 7;
-/// The median that is aimed at, microseconds.
+/// Goal for the median, microseconds.
 const GOAL: f64 = 50.0;
 
 /// Prints the table.
@@ -16,8 +16,8 @@ const GOAL: f64 = 50.0;
 pub(crate) fn run() -> Result<()> {
     let reference = Reference::build()?;
     let server = reference.serve("greet")?;
-    println!("schedule: how late requests start, µs, median and middle half of {RUNS} runs of 3 s");
-    let mut table = Table::new(&["requests a second", "median", "p99", "maximum", "goal", ""]);
+    println!("schedule: how late requests start, µs, median (middle half) of {RUNS} runs of 3 s");
+    let mut table = Table::new(&["requests/s", "median", "p99", "maximum", "goal", ""]);
     for rate in [100, 1000, 5000] {
         let mut runs = Vec::new();
         for _ in 0..RUNS {

@@ -1,5 +1,5 @@
-//! From the process's start to its exit: `tcpctl --help` beside `nc -h`, and one exchange by
-//! `tcpctl bench` beside `nc`'s.
+//! From process start to exit: `tcpctl --help` compared with `nc -h`, and one exchange by `tcpctl
+//! bench` compared with `nc`.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -12,14 +12,14 @@ use crate::spread::Spread;
 use crate::table::Table;
 use crate::{Result, met};
 
-/// Runs of each, in turn, after some that find cold caches.
+/// Alternating runs of each, after a warm-up.
 const RUNS: usize = 300;
 const WARM_UP: usize = 10;
 
-/// The program that is measured, as the linker has left it.
+/// The measured program, in place as linked.
 const TCPCTL: &str = env!("CARGO_BIN_EXE_tcpctl");
 
-/// What two programs are asked for, and how much longer than `nc` ours may take.
+/// The arguments of both programs, and the maximum ratio of their times.
 struct Case<'a> {
     name: &'a str,
     nc: &'a [&'a str],
@@ -55,7 +55,7 @@ pub(crate) fn run() -> Result<()> {
             goal: 1.3,
         },
     ];
-    println!("startup: start to exit, ms, {RUNS} runs each in turn, median (middle half)");
+    println!("startup: start to exit, ms, {RUNS} alternating runs each, median (middle half)");
     let mut table = Table::new(&[
         "",
         "nc",
@@ -85,7 +85,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 impl Case<'_> {
-    /// Of `nc`, of the program where it was installed, and of it as the linker has left it.
+    /// Times of `nc`, of the installed program, and of the program as linked.
     fn measure(&self, installed: &Path) -> Result<[Spread; 3]> {
         let programs = [
             (Path::new("nc"), self.nc),
@@ -112,8 +112,8 @@ fn milliseconds(command: &mut Command) -> Result<f64> {
     let start = Instant::now();
     let output = command.stdin(Stdio::from(reader)).output()?;
     let took = start.elapsed();
-    let said = !output.stdout.is_empty() || !output.stderr.is_empty();
-    if !output.status.success() || !said {
+    let has_output = !output.stdout.is_empty() || !output.stderr.is_empty();
+    if !output.status.success() || !has_output {
         let error = String::from_utf8_lossy(&output.stderr);
         return Err(format!("{command:?}: {}, {error}", output.status).into());
     }

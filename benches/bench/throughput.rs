@@ -1,7 +1,7 @@
-//! CPU time a gigabyte, beside iperf3, in turn.
+//! CPU time per gigabyte compared with iperf3.
 //!
-//! An iperf3 server speaks iperf3's protocol only, so each client has a server of its own: both
-//! read or write 128 KiB in blocking calls, on the other core.
+//! An iperf3 server speaks only iperf3's protocol, so each client has its own server: both read or
+//! write 128 KiB in blocking calls, on the other core.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -19,14 +19,14 @@ use crate::spread::Spread;
 use crate::table::Table;
 use crate::{Result, met};
 
-/// The first argument of a process that is the client.
+/// First argument of a process that runs the client.
 pub(crate) const INSIDE: &str = "throughput-inside";
 
-/// Runs of each client, in turn.
+/// Runs of each client, alternating.
 const PAIRS: usize = 9;
-/// How long each run is.
+/// Duration of a run.
 const RUN: Duration = Duration::from_secs(1);
-/// No more than iperf3's.
+/// Maximum ratio to iperf3.
 const GOAL: f64 = 1.0;
 
 /// Prints the table.
@@ -41,7 +41,7 @@ pub(crate) fn run() -> Result<()> {
     let reference = Reference::build()?;
     let theirs = Iperf::start()?;
     println!(
-        "throughput: client CPU, s/GB, one stream, median and middle half of {PAIRS} runs in turn"
+        "throughput: client CPU, s/GB, one stream, median (middle half) of {PAIRS} alternating runs"
     );
     println!("(both on core 0, the servers on core 1)");
     let mut table = Table::new(&["", "iperf3", "tcpctl", "ratio of pairs", "goal", ""]);
@@ -70,7 +70,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// CPU seconds a gigabyte of this program as a client.
+/// CPU seconds per gigabyte of this program as a client.
 fn ours(port: u16, mode: &str) -> Result<f64> {
     let mut client = on_core(CLIENT_CORE, env::current_exe()?);
     let output = client.args([INSIDE, mode, &port.to_string()]).output()?;
@@ -80,7 +80,7 @@ fn ours(port: u16, mode: &str) -> Result<f64> {
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
-/// `discard|chargen PORT` prints the CPU seconds a gigabyte of one stream.
+/// `discard|chargen PORT` prints the CPU seconds per gigabyte of one stream.
 ///
 /// # Errors
 /// When nothing can be measured.
@@ -90,20 +90,20 @@ pub(crate) fn inside() -> Result<()> {
         return Err("MODE PORT".into());
     };
     let port = port.parse()?;
-    // Nobody listens on the others: they are refused at once.
-    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+    // The other services are refused at once.
+    let closed_port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
         .local_addr()?
         .port();
     let is_upload = mode == "discard";
     let plan = ThroughputPlan {
         ports: Ports {
-            discard: if is_upload { port } else { nobody },
-            chargen: if is_upload { nobody } else { port },
-            echo: nobody,
+            discard: if is_upload { port } else { closed_port },
+            chargen: if is_upload { closed_port } else { port },
+            echo: closed_port,
         },
         streams: NonZeroUsize::MIN,
         duration: RUN,
-        ..ThroughputPlan::new(SocketAddr::from((Ipv4Addr::LOCALHOST, nobody)))
+        ..ThroughputPlan::new(SocketAddr::from((Ipv4Addr::LOCALHOST, closed_port)))
     };
     let report = measure(&mut KernelNetwork::new()?, &plan, &mut ()).report();
     let flow = if is_upload {
@@ -117,7 +117,7 @@ pub(crate) fn inside() -> Result<()> {
     Ok(())
 }
 
-/// An iperf3 server; it ends when this is dropped.
+/// An iperf3 server, ended when dropped.
 struct Iperf {
     child: Child,
     port: String,
@@ -125,7 +125,7 @@ struct Iperf {
 
 impl Iperf {
     fn start() -> Result<Self> {
-        // Free a moment ago: iperf3 can't choose one itself.
+        // iperf3 cannot choose a free port itself.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();

@@ -1,4 +1,4 @@
-//! The measurements, and the namespace that they are made in.
+//! The measurements and their network namespace.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -19,21 +19,21 @@ use crate::Result;
 use crate::spread::Spread;
 use crate::table::Table;
 
-/// The argument that tells this program that it is inside; the section follows.
+/// The argument of a process inside the namespace; the section follows.
 pub(crate) const INSIDE: &str = "--inside-the-namespace";
-/// The argument that makes this program announce boards; how many follows.
+/// The argument of the announcer; the number of boards follows.
 pub(crate) const ANNOUNCE: &str = "--announce-boards";
 
 const TCPCTL: &str = env!("CARGO_BIN_EXE_tcpctl");
 const RUNS: usize = 20;
-const CROWD: usize = 500;
+const BOARDS: usize = 500;
 /// A daemon reports at most 100 events at a time.
 const BOARDS_PER_DAEMON: usize = 50;
-/// The board's side of the cable is in a namespace of its own.
+/// The boards' end of the link is in its own namespace.
 const HERE: &str = "10.79.0.1";
 const THERE: &str = "10.79.0.2";
 
-/// Runs a section inside a namespace without a name, with mounts of its own.
+/// Runs a section inside an unnamed namespace with its own mounts.
 pub(crate) fn run_inside(section: &str) -> Result<()> {
     let unshare = ["--net", "--mount"];
     let possible = Command::new("unshare").args(unshare).arg("true").output();
@@ -53,13 +53,13 @@ pub(crate) fn run_inside(section: &str) -> Result<()> {
     Ok(())
 }
 
-/// A section, inside.
+/// Runs a section inside the namespace.
 pub(crate) fn inside(arguments: &[String]) -> Result<()> {
     shell("mount --make-rprivate /")?;
     shell("ip link set lo up")?;
     match arguments.get(2).map(String::as_str) {
         Some("first") => first(),
-        Some("crowd") => crowd(),
+        Some("many") => many(),
         _ => watch(),
     }
 }
@@ -69,10 +69,10 @@ fn first() -> Result<()> {
     const BROWSE: (&str, &[&str], &str) = ("avahi-browse", &["-rtp", "_tcpctl._tcp"], "=;");
     const DISCOVER: (&str, &[&str], &str) = (TCPCTL, &["discover", "--no-serial"], "board-0 ");
     let _boards = Announcer::start(1)?;
-    // Beside a service that has just been started, and knows as little as discover does.
+    // Compared with an Avahi that has just started and has an empty cache, as discover has.
     let mut alone = Vec::new();
     let mut cold = Vec::new();
-    // Beside one that has seen the board before, and answers out of its memory.
+    // Compared with an Avahi that has the board in its cache.
     let mut beside = Vec::new();
     let mut warm = Vec::new();
     let has_avahi = Command::new("avahi-browse").arg("--version").output();
@@ -93,7 +93,7 @@ fn first() -> Result<()> {
         }
     }
     println!(
-        "first: the first board after the start, {RUNS} runs each in turn, median (middle half)"
+        "first: the first board after the start, {RUNS} alternating runs each, median (middle half)"
     );
     let mut table = Table::new(&["", "ms"]);
     let mut median = |name: &str, times: &[Duration]| {
@@ -104,34 +104,34 @@ fn first() -> Result<()> {
     let discover = median("tcpctl discover", &alone);
     let mut ratios = Vec::new();
     if has_avahi {
-        let cold = median("avahi-browse -rtp, its service just started", &cold);
-        let beside = median("tcpctl discover beside a warm service", &beside);
-        let warm = median("avahi-browse -rtp, its service warm", &warm);
+        let cold = median("avahi-browse -rtp, daemon just started", &cold);
+        let beside = median("tcpctl discover, warm daemon", &beside);
+        let warm = median("avahi-browse -rtp, warm daemon", &warm);
         ratios = vec![("just started", discover / cold), ("warm", beside / warm)];
     }
     table.print();
     println!("  at most 150 ms: {}", crate::met(discover <= 150.0));
     for (service, ratio) in ratios {
         println!(
-            "  {ratio:.3} times avahi-browse with its service {service}, at most 1: {}",
+            "  {ratio:.3} times avahi-browse with its daemon {service}, at most 1: {}",
             crate::met(ratio <= 1.0)
         );
     }
     Ok(())
 }
 
-/// Five hundred boards: how soon, in how much memory, each once.
-fn crowd() -> Result<()> {
-    let _boards = Announcer::start(CROWD)?;
+/// Five hundred boards: time, memory, and duplicates.
+fn many() -> Result<()> {
+    let _boards = Announcer::start(BOARDS)?;
     let mut times = Vec::new();
     let mut memory: f64 = 0.0;
     let mut wrong = 0;
     for _ in 0..5 {
         let begin = Instant::now();
-        let count = CROWD.to_string();
+        let count = BOARDS.to_string();
         let output = Command::new("/usr/bin/env")
             .args(["sh", "-c"])
-            // The shell's own process is the program by then; its peak is what /proc says last.
+            // The last VmHWM that /proc reports is the peak.
             .arg(format!(
                 "{TCPCTL} discover --json --no-serial --timeout 3s --expect-count {count} & p=$!; \
                  peak=0; while kill -0 $p 2>/dev/null; do \
@@ -148,12 +148,12 @@ fn crowd() -> Result<()> {
             .map(|event| event["name"].to_string())
             .collect();
         let once: HashSet<_> = names.iter().collect();
-        wrong += names.len() - once.len() + CROWD.abs_diff(once.len());
+        wrong += names.len() - once.len() + BOARDS.abs_diff(once.len());
         let peak = text.lines().find_map(|line| line.strip_prefix("peak "));
         memory = memory.max(peak.unwrap_or("0").trim().parse::<f64>()? / 1024.0);
     }
     let spread = Spread::of(times);
-    println!("crowd: {CROWD} boards, 5 runs, median (middle half)");
+    println!("many: {BOARDS} boards, 5 runs, median (middle half)");
     println!(
         "  all found after {spread:.2} s, at most 3 s: {}",
         crate::met(spread.median() <= 3.0)
@@ -163,13 +163,13 @@ fn crowd() -> Result<()> {
         crate::met(memory < 64.0)
     );
     println!(
-        "  lost or told of twice: {wrong}: {}",
+        "  missing or duplicate: {wrong}: {}",
         crate::met(wrong == 0)
     );
     Ok(())
 }
 
-/// A watch of one board that stays.
+/// A watch of one unchanging board.
 fn watch() -> Result<()> {
     const LONG: Duration = Duration::from_secs(15);
     let _boards = Announcer::start(1)?;
@@ -192,7 +192,7 @@ fn watch() -> Result<()> {
     Ok(())
 }
 
-/// Processor seconds of a process so far: fields 14 and 15 of its stat, in ticks of 10 ms.
+/// CPU seconds of a process.
 fn cpu(process: &Child) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{}/schedstat", process.id()))?;
     let nanoseconds: f64 = stat.split(' ').next().unwrap_or("0").parse()?;
@@ -208,7 +208,7 @@ fn cpu(process: &Child) -> Result<f64> {
     Ok(total / 1e9)
 }
 
-/// Starts a program with these arguments, and returns how long its first line with this start took.
+/// Starts a program and returns the time until its first line with the given start.
 fn until_line((program, arguments, start): (&str, &[&str], &str)) -> Result<Duration> {
     let begin = Instant::now();
     let mut child = Command::new(program)
@@ -217,7 +217,7 @@ fn until_line((program, arguments, start): (&str, &[&str], &str)) -> Result<Dura
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
-    let output = child.stdout.take().ok_or("it has an output")?;
+    let output = child.stdout.take().ok_or("no output")?;
     let mut took = None;
     for line in BufReader::new(output).lines() {
         if line?.starts_with(start) {
@@ -227,12 +227,12 @@ fn until_line((program, arguments, start): (&str, &[&str], &str)) -> Result<Dura
     }
     child.kill()?;
     child.wait()?;
-    took.ok_or_else(|| format!("{program} has found no board").into())
+    took.ok_or_else(|| format!("{program} found no board").into())
 }
 
 const BUS: &str = "unix:abstract=tcpctl-bench-bus";
 
-/// An Avahi on this side of the cable.
+/// An Avahi on this end of the link.
 struct Avahi(Vec<Child>);
 
 impl Avahi {
@@ -254,7 +254,7 @@ impl Avahi {
             .stdout(Stdio::piped())
             .spawn()?;
         wait_for(bus.stdout.take(), "unix:")?;
-        // The mounts are this namespace's.
+        // The mount belongs to this namespace.
         shell("mount -t tmpfs none /run && mkdir /run/avahi-daemon")?;
         let settings = folder.join("avahi.conf");
         fs::write(&settings, "[publish]\ndisable-publishing=yes\n")?;
@@ -273,7 +273,7 @@ impl Avahi {
 impl Drop for Avahi {
     fn drop(&mut self) {
         for child in &mut self.0 {
-            // Both fail only for one that has ended already.
+            // Both fail only for a process that has ended.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -283,21 +283,21 @@ impl Drop for Avahi {
     }
 }
 
-/// Waits for a line, and reads on for ever so that its writer never waits.
+/// Waits for a line, and keeps reading so that the writer never blocks.
 fn wait_for(output: Option<impl std::io::Read + Send + 'static>, part: &str) -> Result<()> {
-    let mut lines = BufReader::new(output.ok_or("it has an output")?).lines();
+    let mut lines = BufReader::new(output.ok_or("no output")?).lines();
     loop {
         match lines.next() {
             Some(line) if line.as_ref().is_ok_and(|line| line.contains(part)) => break,
             Some(Ok(_)) => {}
-            _ => return Err(format!("'{part}' has not been said").into()),
+            _ => return Err(format!("no line with '{part}'").into()),
         }
     }
     thread::spawn(move || lines.for_each(drop));
     Ok(())
 }
 
-/// Boards in a namespace of their own, at the other end of a cable.
+/// Boards in their own namespace, at the other end of the link.
 struct Announcer(Child);
 
 impl Announcer {
@@ -312,16 +312,16 @@ impl Announcer {
         let output = child.stdout.take();
         let announcer = Self(child);
         let pid = announcer.0.id();
-        // Its namespace is there once it has said so.
-        let mut lines = BufReader::new(output.ok_or("it has an output")?).lines();
-        lines.next().ok_or("the announcer has died")??;
+        // Its namespace exists once it prints a line.
+        let mut lines = BufReader::new(output.ok_or("no output")?).lines();
+        lines.next().ok_or("the announcer has ended")??;
         shell(&format!(
             "ip link add desk0 type veth peer name lab0 netns {pid}"
         ))?;
         shell(&format!(
             "ip addr add {HERE}/24 dev desk0 && ip link set desk0 up"
         ))?;
-        lines.next().ok_or("the announcer has died")??;
+        lines.next().ok_or("the announcer has ended")??;
         thread::spawn(move || lines.for_each(drop));
         Ok(announcer)
     }
@@ -334,7 +334,7 @@ impl Drop for Announcer {
     }
 }
 
-/// A board's server: it closes every connection. It ends only where it can't begin.
+/// A board's server, which closes every connection. Returns only on failure to start.
 async fn serve(listener: TcpListener) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     loop {
@@ -342,7 +342,7 @@ async fn serve(listener: TcpListener) -> io::Result<()> {
     }
 }
 
-/// Announces boards on the cable, once it is there, until this process is killed.
+/// Announces boards on the link until this process is killed.
 pub(crate) fn announce_forever(arguments: &[String]) -> Result<()> {
     let count: u16 = arguments.get(2).map_or(Ok(1), |count| count.parse())?;
     println!("inside");
@@ -352,12 +352,12 @@ pub(crate) fn announce_forever(arguments: &[String]) -> Result<()> {
     shell(&format!(
         "ip addr add {THERE}/24 dev lab0 && ip link set lab0 up"
     ))?;
-    // The link's address is checked for being unique first.
+    // Duplicate address detection comes first.
     thread::sleep(Duration::from_secs(2));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    // Each board has a port of its own, so that each is connected to.
+    // Each board has its own port, so that each one is connected to.
     let mut listeners = Vec::new();
     for _ in 0..count {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
@@ -385,7 +385,7 @@ pub(crate) fn announce_forever(arguments: &[String]) -> Result<()> {
     let interface = interfaces::list()?
         .into_iter()
         .find(|it| it.name == "lab0")
-        .ok_or("the cable is gone")?;
+        .ok_or("the link is gone")?;
     let left = Cell::new(identities.len());
     let address = THERE.parse()?;
     runtime.block_on(async {

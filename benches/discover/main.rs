@@ -1,13 +1,13 @@
-//! What `tcpctl discover` takes, in a network namespace of this bench's own.
+//! The cost of `tcpctl discover`, in its own network namespace.
 //!
 //! ```text
-//! cargo bench --bench discover             # as root: all of it, about two minutes
-//! cargo bench --bench discover -- first    # the first board, beside avahi-browse
-//! cargo bench --bench discover -- crowd    # five hundred boards
-//! cargo bench --bench discover -- watch    # a watch with nothing to tell
+//! cargo bench --bench discover             # as root: everything, about two minutes
+//! cargo bench --bench discover -- first    # the first board, compared with avahi-browse
+//! cargo bench --bench discover -- many     # five hundred boards
+//! cargo bench --bench discover -- watch    # an idle watch
 //! ```
 //!
-//! Runs alternate, and the ratio is what counts. Nothing here fails on a time.
+//! Runs alternate, and the ratio counts. No time is a failure.
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -28,14 +28,14 @@ use sections::{Result, met};
 
 #[cfg(target_os = "linux")]
 fn main() -> ExitCode {
-    // What runs inside the namespace, and the program that announces boards there.
+    // Child processes inside the namespace, and the announcer of boards.
     let arguments: Vec<_> = std::env::args().collect();
     match arguments.get(1).map(String::as_str) {
         Some(linux::ANNOUNCE) => sections::report("announce", linux::announce_forever(&arguments)),
         Some(linux::INSIDE) => sections::report("inside", linux::inside(&arguments)),
         _ => sections::run(&[
             ("first", || linux::run_inside("first")),
-            ("crowd", || linux::run_inside("crowd")),
+            ("many", || linux::run_inside("many")),
             ("watch", || linux::run_inside("watch")),
         ]),
     }

@@ -1,5 +1,5 @@
-//! Clients that connect, send, read the answer, close, and start again: over the readiness
-//! interface, on one thread.
+//! Clients that connect, send, read the reply and close in a loop: over the readiness interface, on
+//! one thread.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,30 +11,29 @@ use tcpctl_engine::readiness::{
     ConnectFailure, ConnectionId, Event, Network, NetworkTime, Release,
 };
 
-/// What every client sends, as the tutorial's does.
+/// The request of the tutorial's client.
 pub(crate) const REQUEST: &[u8] = b"Hello TCP world!\r\n";
-/// What every client is to get.
+/// The expected reply.
 pub(crate) const GREETING: &[u8] = b"Hello World";
 
-/// After so long without an event the run has hung.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Without an event for this long, the run has hung.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the clients have seen.
+/// The results of the clients.
 pub(crate) struct Seen {
-    /// From the SYN to the peer's FIN, nanoseconds, of exchanges that got the greeting.
+    /// From the SYN to the peer's FIN, nanoseconds, of successful exchanges.
     pub(crate) latency: Histogram<u64>,
-    /// Connections that were refused.
+    /// Refused connections.
     pub(crate) refused: u64,
-    /// Connections that were reset, or ended without the greeting.
+    /// Connections that were reset or closed without the greeting.
     pub(crate) broken: u64,
-    /// How long it took.
     pub(crate) elapsed: Duration,
 }
 
-/// A histogram of times in nanoseconds, up to a minute, to three digits.
+/// A histogram of times up to a minute in nanoseconds, with three digits.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000_000, 3)
-        .unwrap_or_else(|error| unreachable!("constant bounds: {error}"))
+        .unwrap_or_else(|error| unreachable!("the bounds are constants: {error}"))
 }
 
 /// One exchange.
@@ -43,7 +42,7 @@ struct Exchange {
     answer: Vec<u8>,
 }
 
-/// Keeps `clients` connections busy until `count` exchanges are over.
+/// Keeps `clients` connections busy until `count` exchanges have ended.
 ///
 /// # Errors
 /// When nothing happens any more, or a connection can't be started at all.
@@ -77,10 +76,10 @@ pub(crate) fn run(
             closed_loop.seen.elapsed = network.now().saturating_sub(start);
             return Ok(closed_loop.seen);
         }
-        let deadline = network.now() + PATIENCE;
+        let deadline = network.now() + TIMEOUT;
         network.wait(Some(deadline), &mut events)?;
         if events.is_empty() && network.now() >= deadline {
-            return Err(format!("{open} of {clients} clients have waited for {PATIENCE:?}").into());
+            return Err(format!("{open} of {clients} clients: no event for {TIMEOUT:?}").into());
         }
         for event in events.drain(..) {
             open -= usize::from(closed_loop.is_over(network, event));
@@ -90,7 +89,7 @@ pub(crate) fn run(
 
 struct ClosedLoop {
     to: SocketAddr,
-    /// By the connection's number.
+    /// By connection number.
     exchanges: Vec<Option<Exchange>>,
     seen: Seen,
 }
@@ -109,7 +108,7 @@ impl ClosedLoop {
         Ok(())
     }
 
-    /// Goes on with an exchange; whether that was its end.
+    /// Advances an exchange; returns whether it has ended.
     fn is_over(&mut self, network: &mut impl Network, event: Event) -> bool {
         match event {
             Event::Connected(id) => {

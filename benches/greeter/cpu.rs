@@ -1,15 +1,14 @@
-//! The processor time that this process has used.
+//! CPU time of this process.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-/// CPU time by thread name, of the threads that live; empty where Linux's
-/// `/proc/self/task/*/schedstat` is not there.
+/// CPU time of the live threads by name; empty without Linux's `/proc/self/task/*/schedstat`.
 pub(crate) struct CpuTime(BTreeMap<String, Duration>);
 
 impl CpuTime {
-    /// Now. A thread that runs at this moment is behind by one timer tick at most.
+    /// The current values; running threads lag by at most one timer tick.
     pub(crate) fn now() -> Self {
         let mut threads = BTreeMap::new();
         for task in fs::read_dir("/proc/self/task")
@@ -28,19 +27,19 @@ impl CpuTime {
         Self(threads)
     }
 
-    /// What the whole process has used from `before` to this.
+    /// CPU time of the process since `before`.
     pub(crate) fn since(&self, before: &Self) -> Duration {
         let sum = |time: &Self| time.0.values().sum::<Duration>();
         sum(self).saturating_sub(sum(before))
     }
 
-    /// What the threads of one name have used from `before` to this.
+    /// CPU time of the threads of one name since `before`.
     pub(crate) fn of_since(&self, name: &str, before: &Self) -> Duration {
         let of = |time: &Self| time.0.get(name).copied().unwrap_or_default();
         of(self).saturating_sub(of(before))
     }
 
-    /// Whether anything is known.
+    /// Whether CPU times are supported.
     pub(crate) fn is_known(&self) -> bool {
         !self.0.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Ten boards with nothing to do are to cost nothing.
+//! The CPU time of ten idle boards.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,13 +15,13 @@ const WATCHED: Duration = Duration::from_secs(5);
 /// Measures and prints.
 pub(crate) fn run() -> Result<()> {
     if !CpuTime::now().is_known() {
-        println!("idle: skipped: CPU time of threads is not known here");
+        println!("idle: skipped: CPU time per thread is not supported");
         return Ok(());
     }
     let spec = Spec::of(Profile::Esp32);
     let sessions = (0..BOARDS).map(|_| Session::start(&spec));
     let sessions = sessions.collect::<Result<Vec<_>, _>>()?;
-    // Starting up is not idling.
+    // Start-up does not count.
     thread::sleep(Duration::from_secs(1));
     let (before, start) = (CpuTime::now(), Instant::now());
     thread::sleep(WATCHED);

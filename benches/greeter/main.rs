@@ -1,18 +1,18 @@
-//! What the greeting server takes: on the virtual cable, over a TAP interface beside the
-//! tutorial's server on lwIP, and with nothing to do.
+//! The cost of the greeting server: on the virtual link, over a TAP interface compared with the
+//! tutorial's server on lwIP, and idle.
 //!
 //! ```text
-//! cargo bench --bench greeter                # all of it, about two minutes
-//! cargo bench --bench greeter -- cable idle  # some of it
+//! cargo bench --bench greeter               # everything, about two minutes
+//! cargo bench --bench greeter -- link idle  # some sections
 //! ```
 //!
-//! Machines are shared and noisy: what counts is the ratio of two servers measured in turn in one
-//! run, and what was refused or reset. Nothing here fails on a time.
+//! Machines are shared and noisy: the ratio of two servers measured in turn counts, and what was
+//! refused or reset. No time is a failure.
 
-mod cable;
 mod closed_loop;
 mod cpu;
 mod idle;
+mod link;
 mod resets;
 #[cfg(target_os = "linux")]
 mod tap;
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(namespace::INSIDE) {
         return sections::report("tap", tap::measure());
     }
-    sections::run(&[("cable", cable::run), ("tap", wire), ("idle", idle::run)])
+    sections::run(&[("link", link::run), ("tap", wire), ("idle", idle::run)])
 }
 
 #[cfg(target_os = "linux")]

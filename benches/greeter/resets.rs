@@ -1,5 +1,4 @@
-//! A driver that counts the resets which leave through it: what no client can see, when it has
-//! already forgotten the connection.
+//! A driver that counts outgoing resets, which a client that forgot the connection does not see.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,17 +6,16 @@ use std::task::Context;
 
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, TxToken};
 
-/// How many TCP segments with RST a board has sent.
+/// The number of TCP segments with RST that a board has sent.
 #[derive(Clone, Default)]
 pub(crate) struct Resets(Arc<AtomicU64>);
 
 impl Resets {
-    /// So far.
     pub(crate) fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Counts at `driver`.
+    /// Wraps a driver.
     pub(crate) fn watch<D: Driver>(&self, driver: D) -> Watched<D> {
         Watched {
             inner: driver,
@@ -26,7 +24,7 @@ impl Resets {
     }
 }
 
-/// A driver, or a token of one, that counts.
+/// A driver or token that counts.
 pub(crate) struct Watched<T> {
     inner: T,
     resets: Resets,

@@ -1,4 +1,4 @@
-//! The matrix: which servers there are, and what there is to be known of each.
+//! The matrix of servers and their true limits.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::Result;
 use crate::limited::{App, Beyond};
 use crate::process::Kernel;
 
-/// Cells of one kind.
+/// Cells of one kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Group {
     Linux,
@@ -18,20 +18,20 @@ pub(crate) enum Group {
     Caps,
     Evict,
     Greets,
-    Cable,
+    Link,
     Lossy,
     Tap,
     Lwip,
 }
 
-/// In the order in which they are run; the last two inside a network namespace.
+/// In the order of execution; the last two run inside a network namespace.
 pub(crate) const GROUPS: [(Group, &str); 9] = [
     (Group::Linux, "linux"),
     (Group::Ipv6, "ipv6"),
     (Group::Caps, "caps"),
     (Group::Evict, "evict"),
     (Group::Greets, "greets"),
-    (Group::Cable, "cable"),
+    (Group::Link, "link"),
     (Group::Lossy, "lossy"),
     (Group::Tap, "tap"),
     (Group::Lwip, "lwip"),
@@ -39,24 +39,24 @@ pub(crate) const GROUPS: [(Group, &str); 9] = [
 
 impl Group {
     /// # Errors
-    /// When there is none of that name.
+    /// An unknown name.
     pub(crate) fn named(name: &str) -> Result<Self> {
         let names: Vec<&str> = GROUPS.iter().map(|&(_, name)| name).collect();
         let found = GROUPS.iter().find(|&&(_, its)| its == name);
         let &(group, _) = found.ok_or_else(|| {
             let names = names.join(", ");
-            format!("there is no '{name}' here: choose from {names}")
+            format!("unknown group '{name}': choose from {names}")
         })?;
         Ok(group)
     }
 
-    /// Whether its servers are at a TAP interface.
+    /// Whether its servers run on a TAP interface.
     pub(crate) fn is_inside(self) -> bool {
         matches!(self, Self::Tap | Self::Lwip)
     }
 }
 
-/// A server to be found out.
+/// A server and its true limits.
 #[derive(Debug, Clone)]
 pub(crate) struct Cell {
     pub(crate) name: String,
@@ -65,12 +65,12 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// How long a quiet LAN may take.
+    /// Maximum duration on a quiet LAN.
     pub(crate) fn goal(&self) -> Duration {
         match (&self.server, &self.truth) {
-            // A board in this process has no network to wait for.
-            (Server::Cable(_), _) => Duration::from_secs(1),
-            // It never is full: as many are opened as are allowed.
+            // A board in this process has no network latency.
+            (Server::Link(_), _) => Duration::from_secs(1),
+            // It is never full, so the maximum number of connections is opened.
             (
                 _,
                 Truth::Holds {
@@ -86,20 +86,20 @@ impl Cell {
     }
 }
 
-/// What to start.
+/// The server to start.
 #[derive(Debug, Clone)]
 pub(crate) enum Server {
-    /// A process on the kernel's sockets, on loopback.
+    /// A process on kernel sockets, on loopback.
     Kernel(Kernel),
-    /// A virtual board at the other end of a cable in this process; each run has another seed.
-    Cable(Vec<(&'static str, String)>),
-    /// A virtual board at a TAP interface.
+    /// A virtual board on a link in this process; each run has another seed.
+    Link(Vec<(&'static str, String)>),
+    /// A virtual board on a TAP interface.
     Tap(Vec<(&'static str, String)>),
-    /// A process on Debian's lwIP, at a TAP interface.
+    /// A process on Debian's lwIP, on a TAP interface.
     Lwip { workers: usize, service: u64 },
 }
 
-/// What there is to be known.
+/// The true limits of a server.
 #[derive(Debug, Clone)]
 pub(crate) enum Truth {
     Holds {
@@ -107,7 +107,7 @@ pub(crate) enum Truth {
         queued: usize,
         overflow: Overflow,
     },
-    /// It can't be held: what it takes in a burst.
+    /// It cannot be filled with idle connections: the burst that it accepts.
     Greets { burst: RangeInclusive<usize> },
 }
 
@@ -120,8 +120,8 @@ impl Truth {
         }
     }
 
-    /// Whether a finding says this and no less.
-    pub(crate) fn is_told_by(&self, finding: &LimitsFinding) -> bool {
+    /// Whether a finding matches exactly.
+    pub(crate) fn matches(&self, finding: &LimitsFinding) -> bool {
         let numbers = [
             finding.served_at_once.value,
             finding.queued.value,
@@ -144,8 +144,8 @@ impl Truth {
             }
     }
 
-    /// For the table.
-    pub(crate) fn told(&self) -> String {
+    /// The text for the table.
+    pub(crate) fn describe(&self) -> String {
         match self {
             Self::Holds {
                 served,
@@ -159,7 +159,6 @@ impl Truth {
     }
 }
 
-/// The cells of a group.
 pub(crate) fn of(group: Group) -> Vec<Cell> {
     match group {
         Group::Linux => linux(false),
@@ -167,7 +166,7 @@ pub(crate) fn of(group: Group) -> Vec<Cell> {
         Group::Caps => caps(),
         Group::Evict => evict(),
         Group::Greets => greets(),
-        Group::Cable => boards(Server::Cable, "cable", &[]),
+        Group::Link => boards(Server::Link, "link", &[]),
         Group::Lossy => lossy(),
         Group::Tap => boards(Server::Tap, "TAP", &[]),
         Group::Lwip => lwip(),
@@ -231,7 +230,7 @@ fn evict() -> Vec<Cell> {
     for most in [3, 8] {
         for service in SERVICES {
             cells.push(Cell {
-                name: format!("cap of {most}, the eldest evicted, {service} ms"),
+                name: format!("cap of {most}, the oldest evicted, {service} ms"),
                 server: Server::Kernel(kernel(128, App::Cap(most, Beyond::Evict), service)),
                 truth: Truth::holds(most, 0, Overflow::Evicted),
             });
@@ -243,12 +242,12 @@ fn evict() -> Vec<Cell> {
 fn greets() -> Vec<Cell> {
     let mut cells = Vec::new();
     for backlog in [0, 2, 5, 30] {
-        // One that takes no time has done with some before the burst is over: no number is true.
+        // A server without a service time frees places during the burst: no number is true.
         for service in [7, 10, 14, 20, 200] {
             cells.push(Cell {
                 name: format!("greets first, listen({backlog}), one at a time, {service} ms"),
                 server: Server::Kernel(kernel(backlog, App::GreetsFirst, service)),
-                // Whether it has taken the first one when the last one comes is chance.
+                // Whether it has accepted the first one when the last one arrives is random.
                 truth: Truth::Greets {
                     burst: backlog + 1..=backlog + 2,
                 },
@@ -260,7 +259,7 @@ fn greets() -> Vec<Cell> {
 
 type Changes = Vec<(&'static str, String)>;
 
-fn boards(plug: fn(Changes) -> Server, on: &str, path: &[(&'static str, &str)]) -> Vec<Cell> {
+fn boards(make: fn(Changes) -> Server, on: &str, path: &[(&'static str, &str)]) -> Vec<Cell> {
     let mut cells = Vec::new();
     for workers in [1, 2, 4, 8] {
         for backlog in [0, 1, 4, 8] {
@@ -271,7 +270,7 @@ fn boards(plug: fn(Changes) -> Server, on: &str, path: &[(&'static str, &str)]) 
             changes.extend(path.iter().map(|&(key, value)| (key, value.to_owned())));
             cells.push(Cell {
                 name: format!("virtual board ({on}), {workers} workers, backlog {backlog}"),
-                server: plug(changes),
+                server: make(changes),
                 truth: Truth::holds(workers, backlog, Overflow::Refused),
             });
         }
@@ -281,17 +280,17 @@ fn boards(plug: fn(Changes) -> Server, on: &str, path: &[(&'static str, &str)]) 
 
 fn lossy() -> Vec<Cell> {
     let path = [("delay", "20ms"), ("loss", "1%")];
-    boards(Server::Cable, "20 ms, 1% loss", &path)
+    boards(Server::Link, "20 ms, 1% loss", &path)
 }
 
-/// Debian's build bounds what waits by nothing but the mailbox of accepted connections: 128
-/// entries, one of which stays free (`SYS_MBOX_SIZE` and `sys_mbox_trypost` of lwIP's Unix port).
+/// Debian's build limits the queue only by the mailbox of accepted connections: 128 entries, one of
+/// which stays free (`SYS_MBOX_SIZE` and `sys_mbox_trypost` of lwIP's Unix port).
 const LWIP_MAILBOX: usize = 127;
 
 fn lwip() -> Vec<Cell> {
     let mut cells = Vec::new();
     for workers in [1, 4] {
-        // Within 230 ms a request is sent again here: lwIP acknowledges it after up to 250 ms.
+        // In 230 ms the request is retransmitted: lwIP delays its ACK by up to 250 ms.
         for service in SERVICES.into_iter().chain([230]) {
             cells.push(Cell {
                 name: format!("lwIP (TAP), {workers} workers, {service} ms"),

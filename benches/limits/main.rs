@@ -1,16 +1,15 @@
-//! How often the limit finder is right, and how long it takes: every kind of server with every
-//! combination of its numbers, on real sockets, virtual cables and TAP interfaces.
+//! The accuracy and duration of the limit search: every kind of server with every combination of
+//! its numbers, on real sockets, virtual links and TAP interfaces.
 //!
 //! ```text
-//! cargo bench --bench limits                          # all of it once, about six minutes
-//! cargo bench --bench limits -- linux --repeats 3     # some of it, more often
-//! cargo bench --bench limits -- caps cable --load     # with two busy loops beside it
-//! cargo bench --bench limits -- lossy --seed 7        # the cables of an earlier run
+//! cargo bench --bench limits                          # everything once, about six minutes
+//! cargo bench --bench limits -- linux --repeats 3     # one group, several times
+//! cargo bench --bench limits -- caps link --load      # with two busy loops
+//! cargo bench --bench limits -- lossy --seed 7        # the links of an earlier run
 //! ```
 //!
-//! A run is right if every number, what happens to the next connection, and the end of the search
-//! are what the server was made to have. Each server is a process of its own, fresh for each run.
-//! Nothing here fails on a time.
+//! A run is correct if every number, the overflow and the end of the search match the server. Each
+//! run has its own server process. No time is a failure.
 
 #[cfg(target_os = "linux")]
 mod cells;
@@ -37,7 +36,7 @@ mod table;
 use std::error::Error;
 use std::process::ExitCode;
 
-/// What ends a bench before it has its figures is only ever shown.
+/// Errors are only printed.
 pub(crate) type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 #[cfg(target_os = "linux")]
@@ -55,9 +54,9 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some(role) = process::Role::of(&arguments)? {
-        return role.play();
+        return role.run();
     }
-    // `cargo test --all-targets` runs benches too, and is not to wait for them.
+    // `cargo test --all-targets` runs benches too and must not wait for them.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());
     }
@@ -70,6 +69,6 @@ fn run() -> Result<()> {
 
 #[cfg(not(target_os = "linux"))]
 fn main() -> ExitCode {
-    println!("skipped: the servers' limits are known on Linux");
+    println!("skipped: needs Linux");
     ExitCode::SUCCESS
 }

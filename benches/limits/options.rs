@@ -1,34 +1,33 @@
-//! What the command line asks for.
+//! The command line.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Result;
 use crate::cells::Group;
 
-/// Which cells, how often, under what load.
 #[derive(Debug)]
 pub(crate) struct Options {
     groups: Vec<Group>,
     pub(crate) repeats: usize,
     pub(crate) under_load: bool,
-    /// Of the virtual boards' cables: of the first run; each further one has the next.
+    /// Seed of the virtual links in the first run; incremented for each further run.
     pub(crate) seed: u64,
 }
 
 impl Options {
     /// # Errors
-    /// What is neither an option nor a group.
+    /// An argument that is neither an option nor a group.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
         let mut options = Self {
             groups: Vec::new(),
             repeats: 1,
             under_load: false,
-            seed: fresh_seed(),
+            seed: new_seed(),
         };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
-                // What cargo says, and what this program says to itself.
+                // Passed by cargo and by this program itself.
                 "--bench" | crate::namespace::INSIDE => {}
                 "--load" => options.under_load = true,
                 "--repeats" => {
@@ -46,15 +45,15 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether these cells are asked for; where none are named, all are.
+    /// Whether a group was named, or none.
     pub(crate) fn include(&self, group: Group) -> bool {
         self.groups.is_empty() || self.groups.contains(&group)
     }
 }
 
-/// One that no run before has had, so that nothing is made to fit a handful; with few digits, for
-/// who repeats it.
-fn fresh_seed() -> u64 {
+/// A new seed for each run, so that the search is not tuned to a few. Short, so that it can be
+/// retyped.
+fn new_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(1, |it| u64::from(it.subsec_micros()))
 }

@@ -1,5 +1,5 @@
-//! This program once more, in another role: a server of which the limits are known, or a busy
-//! loop. It ends when its standard input does, so it never outlives the bench.
+//! Child processes of this program: a server with known limits, or a busy loop. They end with their
+//! standard input, and so with the bench.
 
 use std::env;
 use std::hint;
@@ -15,14 +15,14 @@ use crate::limited::{self, App, Beyond};
 const SERVE: &str = "--serve";
 const SPIN: &str = "--spin";
 
-/// What a child is there for.
+/// The role of a child process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Role {
     Serve(Kernel),
     Spin,
 }
 
-/// A server on the kernel's sockets.
+/// A server on kernel sockets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kernel {
     pub(crate) backlog: usize,
@@ -31,13 +31,13 @@ pub(crate) struct Kernel {
     pub(crate) is_ipv6: bool,
 }
 
-/// A running child; ended when dropped.
+/// A running child, ended when dropped.
 pub(crate) struct Running {
     child: Child,
 }
 
 impl Role {
-    /// The role that the arguments give, if any.
+    /// The role given by the arguments.
     ///
     /// # Errors
     /// Those of a server that are not understood.
@@ -47,7 +47,7 @@ impl Role {
             [SPIN] => Some(Self::Spin),
             [SERVE, backlog, app, number, service, family] => Some(Self::Serve(Kernel {
                 backlog: backlog.parse()?,
-                app: app_of(app, number.parse()?)?,
+                app: parse_app(app, number.parse()?)?,
                 service: Duration::from_millis(service.parse()?),
                 is_ipv6: family == "6",
             })),
@@ -59,7 +59,7 @@ impl Role {
         match self {
             Self::Spin => vec![SPIN.to_owned()],
             Self::Serve(kernel) => {
-                let (app, number) = words_of(kernel.app);
+                let (app, number) = to_words(kernel.app);
                 vec![
                     SERVE.to_owned(),
                     kernel.backlog.to_string(),
@@ -72,11 +72,11 @@ impl Role {
         }
     }
 
-    /// What the child does, until its standard input ends.
+    /// Runs the role until standard input ends.
     ///
     /// # Errors
     /// A server that can't listen.
-    pub(crate) fn play(self) -> Result<()> {
+    pub(crate) fn run(self) -> Result<()> {
         thread::spawn(|| {
             let _ = io::stdin().read(&mut [0]);
             process::exit(0);
@@ -110,7 +110,7 @@ impl Role {
 }
 
 impl Kernel {
-    /// Starts it, and waits until it listens.
+    /// Starts the server and waits until it listens.
     ///
     /// # Errors
     /// When it ends instead.
@@ -125,7 +125,7 @@ impl Kernel {
     }
 }
 
-/// Keeps a core busy as long as it lives.
+/// Starts a process that keeps a core busy.
 ///
 /// # Errors
 /// When there is no process to be had.
@@ -135,13 +135,13 @@ pub(crate) fn busy_loop() -> Result<Running> {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It fails only when the process has ended already.
+        // Fails only if the process has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-fn words_of(app: App) -> (&'static str, usize) {
+fn to_words(app: App) -> (&'static str, usize) {
     match app {
         App::Workers(number) => ("workers", number),
         App::Cap(number, Beyond::Fin) => ("fin", number),
@@ -153,7 +153,7 @@ fn words_of(app: App) -> (&'static str, usize) {
     }
 }
 
-fn app_of(word: &str, number: usize) -> Result<App> {
+fn parse_app(word: &str, number: usize) -> Result<App> {
     Ok(match word {
         "workers" => App::Workers(number),
         "fin" => App::Cap(number, Beyond::Fin),
@@ -161,6 +161,6 @@ fn app_of(word: &str, number: usize) -> Result<App> {
         "stall" => App::Cap(number, Beyond::Stall),
         "evict" => App::Cap(number, Beyond::Evict),
         "greets" => App::GreetsFirst,
-        _ => return Err(format!("no server is called {word}").into()),
+        _ => return Err(format!("unknown server {word}").into()),
     })
 }

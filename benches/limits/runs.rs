@@ -1,4 +1,4 @@
-//! The runs: each cell so often, a line for each, and what they come to.
+//! Runs the cells and prints a table of the results.
 
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -20,12 +20,12 @@ use crate::options::Options;
 use crate::process;
 use crate::table::Table;
 
-/// Of a hundred runs, so many are to be right.
+/// Percentage of runs that must be correct.
 const GOAL: usize = 98;
-/// The same with other work on the computer, or on a path that loses segments.
-const GOAL_IN_TROUBLE: usize = 95;
+/// The same on a busy machine or on a lossy link.
+const GOAL_UNDER_STRESS: usize = 95;
 
-/// Runs what was asked for. `arguments` are handed on to the part in a namespace.
+/// Runs the selected groups. `arguments` are passed on to the part in a namespace.
 ///
 /// # Errors
 /// What keeps a server from being started.
@@ -35,7 +35,7 @@ pub(crate) fn all(options: &Options, arguments: &[String]) -> Result<()> {
         for _ in 0..2 {
             load.push(process::busy_loop()?);
         }
-        println!("two busy loops run beside it");
+        println!("with two busy loops");
     }
     for (group, name) in GROUPS {
         if options.include(group) && !group.is_inside() {
@@ -56,12 +56,12 @@ pub(crate) fn all(options: &Options, arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What is run inside the namespace.
+/// Runs the groups inside the namespace.
 ///
 /// # Errors
 /// As for [`all`].
 pub(crate) fn inside(options: &Options) -> Result<()> {
-    namespace::plug_in()?;
+    namespace::create_tap()?;
     for (group, name) in GROUPS {
         if !options.include(group) || !group.is_inside() {
             continue;
@@ -85,10 +85,10 @@ fn has_ipv6() -> bool {
     std::net::TcpListener::bind("[::1]:0").is_ok()
 }
 
-/// All cells of a group.
+/// Runs all cells of a group.
 fn run(group: Group, name: &str, options: &Options, lwip: Option<&Reference>) -> Result<()> {
     match group {
-        Group::Cable | Group::Lossy | Group::Tap => println!("{name}, --seed {}", options.seed),
+        Group::Link | Group::Lossy | Group::Tap => println!("{name}, --seed {}", options.seed),
         _ => println!("{name}"),
     }
     let mut table = Table::new(&[
@@ -101,7 +101,7 @@ fn run(group: Group, name: &str, options: &Options, lwip: Option<&Reference>) ->
     ]);
     let (mut right, mut runs, mut in_time) = (0, 0, 0);
     let mut misses = Vec::new();
-    let in_trouble = options.under_load || group == Group::Lossy;
+    let is_stressed = options.under_load || group == Group::Lossy;
     for cell in cells::of(group) {
         let mut times = Vec::new();
         let mut hits = 0;
@@ -111,21 +111,21 @@ fn run(group: Group, name: &str, options: &Options, lwip: Option<&Reference>) ->
             let found = find(&cell, seed, lwip)?;
             times.push(begin.elapsed());
             match &found {
-                Ok(finding) if cell.truth.is_told_by(finding) => {
+                Ok(finding) if cell.truth.matches(finding) => {
                     hits += 1;
                     in_time += usize::from(finding.took <= cell.goal());
                 }
-                _ => misses.push(format!("{} (seed {seed}): {}", cell.name, told(&found))),
+                _ => misses.push(format!("{} (seed {seed}): {}", cell.name, describe(&found))),
             }
         }
         times.sort();
         table.row([
             cell.name.clone(),
-            cell.truth.told(),
+            cell.truth.describe(),
             format!("{hits}/{}", options.repeats),
             format!("{:.2}", times[times.len() / 2].as_secs_f64()),
             format!("{:.2}", times[times.len() - 1].as_secs_f64()),
-            if in_trouble {
+            if is_stressed {
                 "-".to_owned()
             } else {
                 format!("{:.1}", cell.goal().as_secs_f64())
@@ -138,15 +138,15 @@ fn run(group: Group, name: &str, options: &Options, lwip: Option<&Reference>) ->
     for miss in misses {
         println!("  MISSED {miss}");
     }
-    let goal = if in_trouble { GOAL_IN_TROUBLE } else { GOAL };
+    let goal = if is_stressed { GOAL_UNDER_STRESS } else { GOAL };
     let met = if right * 100 >= runs * goal {
         "met"
     } else {
         "MISSED"
     };
-    println!("  {right} of {runs} right, at least {goal}%: {met}");
-    if !in_trouble {
-        println!("  {in_time} of {runs} right and within their goal");
+    println!("  {right} of {runs} correct, at least {goal}%: {met}");
+    if !is_stressed {
+        println!("  {in_time} of {runs} correct and in time");
     }
     println!();
     Ok(())
@@ -154,7 +154,7 @@ fn run(group: Group, name: &str, options: &Options, lwip: Option<&Reference>) ->
 
 type Found = Result<LimitsFinding, LimitsError>;
 
-/// One run against a fresh server.
+/// One run against a new server.
 fn find(cell: &Cell, seed: u64, lwip: Option<&Reference>) -> Result<Found> {
     match &cell.server {
         Server::Kernel(kernel) => {
@@ -163,7 +163,7 @@ fn find(cell: &Cell, seed: u64, lwip: Option<&Reference>) -> Result<Found> {
             drop(server);
             Ok(found)
         }
-        Server::Cable(changes) => {
+        Server::Link(changes) => {
             let spec = spec(changes, seed)?;
             let (board, mut network) = session::network(&spec, None)?;
             let found = over(&mut network, session::address(&spec));
@@ -197,13 +197,13 @@ fn spec(changes: &[(&'static str, String)], seed: u64) -> Result<Spec> {
     Spec::with(Profile::Ideal, changes.chain([("seed", &*seed)])).map_err(Into::into)
 }
 
-/// At a TAP interface: the neighbours are to be known before anything is measured.
+/// On a TAP interface ARP must be complete before the measurement.
 fn over_wire(address: SocketAddr) -> Result<Found> {
-    namespace::forget_neighbours()?;
+    namespace::flush_neighbors()?;
     let until = Instant::now() + Duration::from_secs(10);
     while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
         if Instant::now() > until {
-            return Err(format!("{address} does not let us in").into());
+            return Err(format!("cannot connect to {address}").into());
         }
         thread::sleep(Duration::from_millis(20));
     }
@@ -218,8 +218,8 @@ fn over<N: Network>(network: &mut N, address: SocketAddr) -> Found {
     limits::find(network, &LimitsPlan::new(address), &mut |_| {})
 }
 
-/// What was found instead of the truth.
-fn told(found: &Found) -> String {
+/// Describes a wrong result.
+fn describe(found: &Found) -> String {
     match found {
         Ok(finding) => format!(
             "served {:?}, queued {:?}, held {:?}, burst {:?}, {:?}; {:?} in {:.2?}, rounds {:?}",

@@ -1,4 +1,4 @@
-//! One exchange from the process's start to its exit: `tcpctl send` beside `nc`.
+//! One exchange from process start to exit: `tcpctl send` compared with `nc`.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -13,18 +13,18 @@ use crate::spread::Spread;
 use crate::table::Table;
 
 const RUNS: usize = 300;
-/// The first runs find cold caches.
+/// The first runs warm up caches.
 const WARM_UP: usize = 10;
 const MESSAGE: &str = "Hello TCP world!\r\n";
-/// The median of a run's time to that of `nc`'s.
+/// Maximum ratio of the medians.
 const GOAL: f64 = 1.3;
 
-/// A way to make the exchange.
+/// A client program.
 struct Client {
     name: &'static str,
     program: PathBuf,
     arguments: Vec<String>,
-    /// From standard input, or else it is among the arguments.
+    /// The message comes from standard input, otherwise from the arguments.
     pipes_message: bool,
     times: Vec<Duration>,
 }
@@ -39,7 +39,7 @@ pub(crate) fn run() -> Result<()> {
     let installed = Installed::new(crate::TCPCTL)?;
     let mut clients = clients(address, installed.path());
     for run in 0..WARM_UP + RUNS {
-        // Who comes first in a round changes: nobody always runs in another's wake.
+        // The order changes every round, so that no client always follows the same one.
         for turn in 0..clients.len() {
             let client = (run + turn) % clients.len();
             let took = clients[client].exchange()?;
@@ -48,7 +48,7 @@ pub(crate) fn run() -> Result<()> {
             }
         }
     }
-    println!("exchange: start to exit, {RUNS} runs each in turn, median (middle half)");
+    println!("exchange: start to exit, {RUNS} alternating runs each, median (middle half)");
     let mut table = Table::new(&["", "ms", "to nc, run by run"]);
     let reference: Vec<f64> = milliseconds(&clients[0].times);
     let mut goals = Vec::new();

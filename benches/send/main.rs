@@ -1,12 +1,12 @@
-//! What `tcpctl send` costs, beside the tools that people use for the same.
+//! The cost of `tcpctl send` compared with nc and ncat.
 //!
 //! ```text
 //! cargo bench --bench send              # both, about half a minute
-//! cargo bench --bench send -- exchange  # start to exit, beside nc
-//! cargo bench --bench send -- pipe      # a gibibyte, beside ncat
+//! cargo bench --bench send -- exchange  # start to exit, compared with nc
+//! cargo bench --bench send -- pipe      # a gibibyte, compared with ncat
 //! ```
 //!
-//! Runs alternate, and the ratio is what counts. Nothing here fails on a time.
+//! Runs alternate, and the ratio counts. No time is a failure.
 
 mod exchange;
 mod pipe;
@@ -25,7 +25,6 @@ use std::process::ExitCode;
 
 use sections::{Result, met};
 
-/// The program that is measured.
 const TCPCTL: &str = env!("CARGO_BIN_EXE_tcpctl");
 
 fn main() -> ExitCode {

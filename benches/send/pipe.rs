@@ -1,5 +1,5 @@
-//! A gibibyte through a pipe to a server that discards it: `tcpctl send --no-reply` beside
-//! `ncat --send-only`, and how much memory it takes.
+//! A gibibyte through a pipe to a discard server: `tcpctl send --no-reply` compared with `ncat
+//! --send-only`, and peak memory.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -16,14 +16,13 @@ use crate::table::Table;
 
 const RUNS: usize = 7;
 const BYTES: u64 = 1 << 30;
-/// The median of a run's time to that of `ncat`'s.
+/// Maximum ratio of the times.
 const GOAL_TIME: f64 = 1.2;
 const GOAL_MEMORY_MIB: f64 = 16.0;
 
-/// One run of one program.
 struct Run {
     seconds: f64,
-    /// The most memory that was seen resident, where it is known.
+    /// Peak resident memory, if known.
     peak_mib: Option<f64>,
 }
 
@@ -46,7 +45,7 @@ pub(crate) fn run() -> Result<()> {
         let arguments = ["send", "--no-reply", &target];
         ours.push(pipe(crate::TCPCTL, &arguments, to, &received)?);
     }
-    println!("pipe: 1 GiB to a discard server, {RUNS} runs each in turn, median (middle half)");
+    println!("pipe: 1 GiB to a discard server, {RUNS} alternating runs each, median (middle half)");
     let mut table = Table::new(&["", "s", "peak MiB"]);
     for (name, runs) in [
         ("ncat --send-only", &theirs),
@@ -74,7 +73,7 @@ fn peak(runs: &[Run]) -> Option<f64> {
     runs.iter().filter_map(|run| run.peak_mib).reduce(f64::max)
 }
 
-/// Runs a program with a gibibyte of zeros as its input.
+/// Runs a program with a gibibyte of zeros on standard input.
 fn pipe(
     program: &str,
     arguments: &[&str],
@@ -90,7 +89,7 @@ fn pipe(
     let mut child = Command::new(program).args(arguments).stdin(input).spawn()?;
     let (status, peak_mib) = wait(&mut child);
     let seconds = start.elapsed().as_secs_f64();
-    // It has nobody to write to now, and has ended or is about to.
+    // Its reader has exited, so it ends, too.
     source.wait()?;
     let status = status?;
     if !status.success() {
@@ -103,7 +102,7 @@ fn pipe(
     Ok(Run { seconds, peak_mib })
 }
 
-/// Waits for the program's end, and looks at its memory until then.
+/// Waits for the program and samples its memory.
 fn wait(child: &mut Child) -> (std::io::Result<std::process::ExitStatus>, Option<f64>) {
     let id = child.id();
     let ended = AtomicBool::new(false);
@@ -111,7 +110,7 @@ fn wait(child: &mut Child) -> (std::io::Result<std::process::ExitStatus>, Option
         let watch = scope.spawn(|| {
             let mut peak = None;
             while !ended.load(Ordering::Relaxed) {
-                // The kernel keeps the peak; only the very last moments can be missed.
+                // The kernel records the peak; only the last moments can be missed.
                 peak = high_water_mib(id).or(peak);
                 thread::sleep(Duration::from_millis(10));
             }

@@ -1,21 +1,21 @@
-//! Servers on loopback, in this process: what is measured is the client alone.
+//! Servers on loopback in this process, so that only the client is measured.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-/// What the greeting server answers.
+/// The reply of the greeting server.
 pub(crate) const GREETING: &[u8] = b"Hello World";
 
-/// A listener on a port of the system's choice.
+/// A listener on a free port.
 fn listener() -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
     Ok((listener, address))
 }
 
-/// Reads what has come, greets, closes; one at a time, for as long as this process runs.
+/// Reads the request, greets and closes, one connection at a time, until the process ends.
 ///
 /// # Errors
 /// When no port is free.
@@ -24,7 +24,7 @@ pub(crate) fn greeting() -> io::Result<SocketAddr> {
     thread::spawn(move || {
         for connection in listener.incoming() {
             let mut request = [0; 1024];
-            // A client that fails is noticed by the one who runs it.
+            // The caller notices a failed client.
             let _ = connection.and_then(|mut connection| {
                 let length = connection.read(&mut request)?;
                 connection.write_all(if length > 0 { GREETING } else { b"" })
@@ -34,13 +34,13 @@ pub(crate) fn greeting() -> io::Result<SocketAddr> {
     Ok(address)
 }
 
-/// Reads to the end and tells how many bytes that were; one connection after the other.
+/// Reads to the end and reports the number of bytes, one connection at a time.
 ///
 /// # Errors
 /// When no port is free.
 pub(crate) fn discard() -> io::Result<(SocketAddr, Receiver<u64>)> {
     let (listener, address) = listener()?;
-    let (tell, told) = channel();
+    let (sender, receiver) = channel();
     thread::spawn(move || {
         let mut buffer = vec![0; 256 * 1024];
         for connection in listener.incoming() {
@@ -50,10 +50,10 @@ pub(crate) fn discard() -> io::Result<(SocketAddr, Receiver<u64>)> {
                     bytes += length as u64;
                 }
             }
-            if tell.send(bytes).is_err() {
+            if sender.send(bytes).is_err() {
                 return;
             }
         }
     });
-    Ok((address, told))
+    Ok((address, receiver))
 }

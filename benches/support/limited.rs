@@ -1,5 +1,4 @@
-//! Servers on the kernel's sockets whose limits are known, for the tests and the bench of the
-//! limit finder.
+//! Servers on kernel sockets with known limits, for the tests and the bench of the limit search.
 #![allow(
     dead_code,
     unreachable_pub,

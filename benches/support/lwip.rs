@@ -1,4 +1,4 @@
-//! The reference: the tutorial's server on Debian's lwIP, compiled when it is needed.
+//! The reference: the tutorial's server on Debian's lwIP, compiled on demand.
 
 use std::env;
 use std::fs;
@@ -9,19 +9,19 @@ use std::process::{self, Child, Command, Stdio};
 use crate::Result;
 use crate::namespace::{Skipped, TAP};
 
-/// Where Debian's liblwip-dev puts the headers, a folder below the usual.
+/// The headers of Debian's liblwip-dev.
 const HEADERS: &str = "/usr/include/lwip";
 
-/// The compiled server, in a folder that goes with it.
+/// The compiled server in a temporary folder.
 pub(crate) struct Reference {
     folder: PathBuf,
 }
 
-/// The running server; killed when dropped.
+/// The running server, killed when dropped.
 pub(crate) struct Running(Child);
 
 impl Reference {
-    /// Compiles it.
+    /// Compiles the server.
     ///
     /// # Errors
     /// When the compiler fails although it and the headers are there.
@@ -53,8 +53,8 @@ impl Reference {
         Ok(Ok(reference))
     }
 
-    /// Starts it on the interface, with more arguments (how many threads serve, and how many
-    /// milliseconds that takes), and waits until it listens.
+    /// Starts the server on the interface and waits until it listens. `arguments`: the number of
+    /// threads, and the milliseconds per request.
     ///
     /// # Errors
     /// When it ends instead.
@@ -83,14 +83,14 @@ impl Reference {
 
 impl Drop for Reference {
     fn drop(&mut self) {
-        // A folder that is left in the place for temporary ones is no failure.
+        // On failure the folder stays in the temporary folder.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It fails only when the process has ended already.
+        // Fails only if the process has ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

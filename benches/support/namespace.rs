@@ -1,18 +1,17 @@
-//! A network namespace of this bench's own: it has no name, so nothing of it is left when the
-//! last process in it has ended.
+//! An unnamed network namespace, which ends with its last process.
 
 use std::env;
 use std::process::{Command, Stdio};
 
 use crate::Result;
 
-/// The argument that tells this program that it is inside.
+/// The argument of a process inside the namespace.
 pub(crate) const INSIDE: &str = "--inside-the-namespace";
 
-/// The TAP interface in there.
+/// The TAP interface inside.
 pub(crate) const TAP: &str = "tap0";
 
-/// Runs this program again, inside, with these arguments after [`INSIDE`]; it prints by itself.
+/// Runs this program inside a namespace, with these arguments after [`INSIDE`].
 ///
 /// # Errors
 /// When it fails in there.
@@ -34,14 +33,14 @@ pub(crate) fn run_inside(arguments: &[String]) -> Result<Result<(), Skipped>> {
     Ok(Ok(()))
 }
 
-/// Why nothing was measured.
+/// Why a measurement was skipped.
 pub(crate) struct Skipped(pub(crate) &'static str);
 
-/// Makes the interface, with the client's address, for one server after the other.
+/// Creates the interface with the client's address.
 ///
 /// # Errors
 /// When `ip` is not there or /dev/net/tun can't be opened.
-pub(crate) fn plug_in() -> Result<()> {
+pub(crate) fn create_tap() -> Result<()> {
     for line in [
         format!("tuntap add dev {TAP} mode tap"),
         format!("address add 192.168.1.2/24 dev {TAP}"),
@@ -52,11 +51,11 @@ pub(crate) fn plug_in() -> Result<()> {
     Ok(())
 }
 
-/// Forgets the last server's hardware address.
+/// Flushes the neighbor cache, which holds the last server's hardware address.
 ///
 /// # Errors
 /// When `ip` fails.
-pub(crate) fn forget_neighbours() -> Result<()> {
+pub(crate) fn flush_neighbors() -> Result<()> {
     ip(&format!("neighbour flush dev {TAP}"))
 }
 
@@ -69,14 +68,14 @@ fn ip(arguments: &str) -> Result<()> {
     }
 }
 
-/// How to get inside: as root, or as one who is root in there only.
+/// How to create a namespace: as root, or in a user namespace.
 fn unshare() -> Option<&'static [&'static str]> {
-    const WAYS: [&[&str]; 2] = [
+    const COMMANDS: [&[&str]; 2] = [
         &["unshare", "--net"],
         &["unshare", "--map-root-user", "--net"],
     ];
-    WAYS.into_iter().find(|way| {
-        // What it needs in there, tried in one that goes at once.
+    COMMANDS.into_iter().find(|way| {
+        // Creates the interface in a throw-away namespace.
         let status = command(way)
             .args(["ip", "tuntap", "add", "dev", TAP, "mode", "tap"])
             .stdout(Stdio::null())

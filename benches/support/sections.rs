@@ -1,18 +1,18 @@
-//! A bench in sections: all of them, or those that the command line names.
+//! Runs the sections of a bench that the command line names, or all of them.
 
 use std::error::Error;
 use std::process::ExitCode;
 
-/// What ends a bench before it has its figures is only ever shown.
+/// Errors are only printed.
 pub(crate) type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 /// Measures something and prints it.
 pub(crate) type Section = fn() -> Result<()>;
 
-/// Runs the sections that were asked for, by name, in order; without a name, all.
+/// Runs the named sections in order; without a name, all.
 pub(crate) fn run(sections: &[(&str, Section)]) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo test --all-targets` runs benches too, and is not to wait for them.
+    // `cargo test --all-targets` runs benches too and must not wait for them.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return ExitCode::SUCCESS;
     }
@@ -23,7 +23,7 @@ pub(crate) fn run(sections: &[(&str, Section)]) -> ExitCode {
     {
         let names: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
         eprintln!(
-            "there is no '{unknown}' here: choose from {}",
+            "unknown section '{unknown}': choose from {}",
             names.join(", ")
         );
         return ExitCode::FAILURE;
@@ -40,7 +40,7 @@ pub(crate) fn run(sections: &[(&str, Section)]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Says why a section has no figures, if it has none.
+/// Prints why a section has no results.
 pub(crate) fn report(section: &str, result: Result<()>) -> ExitCode {
     if let Err(error) = result {
         eprintln!("{section}: {error}");
@@ -49,7 +49,7 @@ pub(crate) fn report(section: &str, result: Result<()>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The word at the end of a line that names a goal.
+/// The result of comparing with a goal.
 pub(crate) fn met(goal: bool) -> &'static str {
     if goal { "met" } else { "MISSED" }
 }

@@ -1,17 +1,14 @@
-//! A figure that was measured several times: its median, and how far the runs lay apart.
+//! A value measured several times: its median and spread.
 
 use std::fmt;
 
-/// Some runs' figures, at least one.
+/// The values of some runs, at least one.
 pub(crate) struct Spread {
     sorted: Vec<f64>,
 }
 
 impl Spread {
-    /// Of these runs.
-    ///
-    /// # Panics
-    /// When there are none: a bench that measured nothing has no figure.
+    /// The spread of these runs.
     pub(crate) fn of(runs: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = runs.into_iter().collect();
         assert!(!sorted.is_empty(), "at least one run");
@@ -19,13 +16,13 @@ impl Spread {
         Self { sorted }
     }
 
-    /// The middle run, or the mean of the two.
+    /// The median.
     pub(crate) fn median(&self) -> f64 {
         let runs = &self.sorted;
         f64::midpoint(runs[(runs.len() - 1) / 2], runs[runs.len() / 2])
     }
 
-    /// The lowest and the highest of the middle half: a shared machine's hiccups lie outside.
+    /// The bounds of the middle half, which excludes outliers of a shared machine.
     fn middle_half(&self) -> (f64, f64) {
         let last = self.sorted.len() - 1;
         (self.sorted[last / 4], self.sorted[last - last / 4])

@@ -1,14 +1,14 @@
-//! Figures in columns.
+//! Tables on standard output.
 
 use std::fmt::Write;
 
-/// A table with a head, printed with every column as wide as its longest cell.
+/// A table with a header row.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these columns; the first is a name, the others are figures.
+    /// Creates a table. The first column is left-aligned, the others right-aligned.
     pub(crate) fn new(head: &[&str]) -> Self {
         Self {
             rows: vec![head.iter().map(ToString::to_string).collect()],
@@ -20,7 +20,7 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// Prints names to the left and figures to the right.
+    /// Prints the table.
     pub(crate) fn print(&self) {
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
@@ -30,7 +30,7 @@ impl Table {
             let mut line = String::new();
             for (column, cell) in row.iter().enumerate() {
                 let width = width(column);
-                // Writing to a string can't fail.
+                // Writing to a string cannot fail.
                 let _ = match column {
                     0 => write!(line, "  {cell:<width$}"),
                     _ => write!(line, "  {cell:>width$}"),

@@ -1,5 +1,4 @@
-//! Clients on the kernel's stack: each a thread that connects, sends, reads the answer, closes,
-//! and starts again.
+//! Clients on kernel sockets: threads that connect, send, read the reply and close in a loop.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -14,36 +13,35 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::closed_loop::{GREETING, REQUEST, histogram};
 
-/// How long a client waits for each of connection, answer and end: the kernel repeats its SYN
-/// after 1 s.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Timeout of connecting, reading and writing; the kernel retransmits a SYN after 1 s.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// So many exchanges meet a server that has not seen any of their ports before.
+/// Exchanges before the first client port is reused.
 pub(crate) const FIRST: u64 = 2_000;
 
-/// What the clients have seen in one round.
+/// The results of one round.
 pub(crate) struct Seen {
-    /// Exchanges that were over in time.
+    /// Exchanges completed in time.
     pub(crate) served: u64,
-    /// How long the first [`FIRST`] of them took, if there were so many.
+    /// Duration of the first [`FIRST`] exchanges, if reached.
     pub(crate) first: Option<Duration>,
-    /// From the SYN to the peer's FIN, nanoseconds; of the unanswered, how long they waited.
+    /// From the SYN to the peer's FIN, nanoseconds; for unanswered connections, the time waited.
     pub(crate) latency: Histogram<u64>,
-    /// Connections that were refused.
+    /// Refused connections.
     pub(crate) refused: u64,
-    /// Connections that were reset, or ended without the greeting.
+    /// Connections that were reset or closed without the greeting.
     pub(crate) broken: u64,
-    /// Connections that nothing came of in [`PATIENCE`].
+    /// Connections without a result within [`TIMEOUT`].
     pub(crate) unanswered: u64,
-    /// SYNs that the kernel has sent again.
-    pub(crate) syns_repeated: u64,
+    /// Retransmitted SYNs.
+    pub(crate) syn_retransmissions: u64,
 }
 
 /// Keeps `clients` threads busy for `duration`.
 pub(crate) fn run(to: SocketAddr, clients: usize, duration: Duration) -> Seen {
     let start = Instant::now();
     let served = AtomicU64::new(0);
-    let syns_before = syns_repeated();
+    let syns_before = syn_retransmissions();
     let client = || {
         let mut seen = Seen {
             served: 0,
@@ -52,13 +50,13 @@ pub(crate) fn run(to: SocketAddr, clients: usize, duration: Duration) -> Seen {
             refused: 0,
             broken: 0,
             unanswered: 0,
-            syns_repeated: 0,
+            syn_retransmissions: 0,
         };
         while start.elapsed() < duration {
             let begun = Instant::now();
             let result = exchange(to);
             if start.elapsed() >= duration && result.is_ok() {
-                // It was not done in time, but what it took is known.
+                // Too late to count, but its latency is known.
                 seen.record(begun.elapsed());
                 break;
             }
@@ -85,11 +83,11 @@ pub(crate) fn run(to: SocketAddr, clients: usize, duration: Duration) -> Seen {
         all.reduce(Seen::and)
             .unwrap_or_else(|| unreachable!("at least one client"))
     });
-    seen.syns_repeated = syns_repeated() - syns_before;
+    seen.syn_retransmissions = syn_retransmissions() - syns_before;
     seen
 }
 
-/// Waits until the server answers for the first time.
+/// Waits until the server replies.
 ///
 /// # Errors
 /// When it does not within ten seconds.
@@ -97,7 +95,7 @@ pub(crate) fn wait_for(to: SocketAddr) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(10);
     while let Err(error) = exchange(to) {
         if Instant::now() > deadline {
-            return Err(format!("{to} does not answer: {error}").into());
+            return Err(format!("no reply from {to}: {error}").into());
         }
         thread::sleep(Duration::from_millis(20));
     }
@@ -111,7 +109,7 @@ impl Seen {
     }
 
     fn count(&mut self, error: &io::Error, took: Duration) {
-        // What a blocking connect says that has run out of time.
+        // The error of a blocking connect that timed out.
         let in_progress = error.raw_os_error() == Some(libc::EINPROGRESS);
         match error.kind() {
             io::ErrorKind::ConnectionRefused => self.refused += 1,
@@ -136,12 +134,12 @@ impl Seen {
     }
 }
 
-/// One exchange, with as few system calls as it takes.
+/// One exchange with few system calls.
 fn exchange(to: SocketAddr) -> io::Result<()> {
     let mut socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
-    // The timeout for writing is the blocking connect's too (Linux, socket(7)).
-    socket.set_write_timeout(Some(PATIENCE))?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    // The write timeout also applies to a blocking connect (Linux, socket(7)).
+    socket.set_write_timeout(Some(TIMEOUT))?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
     socket.connect(&to.into())?;
     socket.write_all(REQUEST)?;
     let mut answer = Vec::with_capacity(64);
@@ -153,8 +151,8 @@ fn exchange(to: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// `TCPSynRetrans` of this namespace, which is ours alone; zero where it can't be read.
-fn syns_repeated() -> u64 {
+/// `TCPSynRetrans` of this namespace; zero if unreadable.
+fn syn_retransmissions() -> u64 {
     let statistics = fs::read_to_string("/proc/net/netstat").unwrap_or_default();
     let mut lines = statistics
         .lines()

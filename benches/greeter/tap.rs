@@ -1,16 +1,16 @@
-//! The board on a TAP interface, with clients on the kernel's stack, beside the tutorial's server
-//! on lwIP at the same interface: in turn, in one run, in a network namespace of its own.
+//! The board on a TAP interface with clients on kernel sockets, compared with the tutorial's server
+//! on lwIP on the same interface: alternating, in one run, in its own network namespace.
 //!
-//! Two rates are told of a round. *In all* is what a client gets that goes on for the whole
-//! round. *At first* is the server's speed alone: it ends before the kernel picks a port that the
-//! server remembers. lwIP remembers a closed connection for two minutes (twice `TCP_MSL`), answers
-//! a SYN from its port with a mere ACK and does not reopen it, as a server may (RFC 9293, section
-//! 3.6.1, MAY-2); Linux then has to repeat the SYN. It picks ports at random steps of about nine,
-//! so it comes by remembered ones after about 3,200 connections: from there on most of the time
-//! goes by in waiting for lwIP. So its rate in all is about 3,200 in a round, however long that
-//! is, and the ratio to it says as much. smoltcp listens again straight from TIME-WAIT.
+//! Two rates are measured per round. *Overall* is the rate of a client over the whole round.
+//! *Initial* is the server's speed alone: it ends before the kernel reuses a port that the server
+//! remembers. lwIP remembers a closed connection for two minutes (twice `TCP_MSL`) and answers a
+//! SYN from its port with an ACK instead of reopening it, as it may (RFC 9293, section 3.6.1,
+//! MAY-2); Linux then retransmits the SYN. Linux picks ports at random steps of about nine, so it
+//! reaches remembered ones after about 3,200 connections. From then on it mostly waits for lwIP, so
+//! lwIP's overall rate is about 3,200 per round, however long that is. smoltcp listens again
+//! directly from TIME-WAIT.
 //!
-//! `listen(2)` bounds nothing here: Debian's lwIP is built without `TCP_LISTEN_BACKLOG`.
+//! `listen(2)` does not limit anything here: Debian's lwIP is built without `TCP_LISTEN_BACKLOG`.
 
 mod clients;
 
@@ -22,7 +22,7 @@ use tcpctl::sim::board::Board;
 use tcpctl::sim::servers::Neighbours;
 use tcpctl::sim::session;
 
-use crate::cable::spec;
+use crate::link::spec;
 use crate::lwip::Reference;
 use crate::namespace::{self, Skipped, TAP};
 use crate::resets::Resets;
@@ -34,12 +34,12 @@ const CLIENTS: [usize; 3] = [1, 4, 8];
 const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_secs(5);
 
-/// The requests a second with one client, ours to the reference's.
+/// Ratio of the rates with one client.
 const GOAL_RATE: f64 = 10.0;
-/// Ours, with 4 and 8 clients.
+/// Of greeter, with 4 and 8 clients.
 const GOAL_P99: Duration = Duration::from_millis(2);
 
-/// Measures and prints, where this machine can.
+/// Measures and prints, if the machine allows it.
 pub(crate) fn run() -> Result<()> {
     if let Err(Skipped(why)) = namespace::run_inside(&[])? {
         println!("tap: skipped: {why}");
@@ -47,7 +47,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// What is run inside the namespace.
+/// Measures inside the namespace.
 pub(crate) fn measure() -> Result<()> {
     let reference = match Reference::build()? {
         Ok(reference) => Some(reference),
@@ -56,22 +56,22 @@ pub(crate) fn measure() -> Result<()> {
             None
         }
     };
-    namespace::plug_in()?;
+    namespace::create_tap()?;
     println!(
-        "tap: requests/s over {} s, and of the first {FIRST} exchanges; {ROUNDS} rounds in turn",
+        "tap: requests/s over {} s, and of the first {FIRST} exchanges; {ROUNDS} alternating rounds",
         ROUND.as_secs()
     );
     let mut table = Table::new(&[
         "",
-        "in all",
-        "at first",
+        "overall",
+        "initial",
         "p50 ms",
         "p99 ms",
         "max ms",
         "refused",
         "broken",
-        "timed out",
-        "SYNs again",
+        "timeout",
+        "SYN retransmits",
     ]);
     let mut goals = Vec::new();
     let resets = Resets::default();
@@ -84,17 +84,17 @@ pub(crate) fn measure() -> Result<()> {
                 theirs.push(round_of_lwip(clients, reference)?);
             }
         }
-        row(&mut table, &format!("greeter, {clients} at once"), &ours);
+        row(&mut table, &format!("greeter, {clients} clients"), &ours);
         if clients > 1 {
-            goals.push(calm(clients, &ours));
+            goals.push(all_served(clients, &ours));
         }
         if !theirs.is_empty() {
-            row(&mut table, &format!("lwIP,    {clients} at once"), &theirs);
+            row(&mut table, &format!("lwIP,    {clients} clients"), &theirs);
             goals.push(ratio(clients, &ours, &theirs));
         }
     }
     table.print();
-    println!("  at first: before the clients come by ports that lwIP still remembers (TIME-WAIT)");
+    println!("  initial: before the clients reuse ports that lwIP still remembers (TIME-WAIT)");
     for goal in goals {
         println!("  {goal}");
     }
@@ -123,16 +123,16 @@ fn round_of_lwip(clients: usize, reference: &Reference) -> Result<Seen> {
 }
 
 fn round(to: SocketAddr, clients: usize) -> Result<Seen> {
-    namespace::forget_neighbours()?;
+    namespace::flush_neighbors()?;
     clients::wait_for(to)?;
     Ok(clients::run(to, clients, ROUND))
 }
 
-fn in_all(seen: &Seen) -> f64 {
+fn overall(seen: &Seen) -> f64 {
     seen.served as f64 / ROUND.as_secs_f64()
 }
 
-fn at_first(seen: &Seen) -> Option<f64> {
+fn initial(seen: &Seen) -> Option<f64> {
     Some(FIRST as f64 / seen.first?.as_secs_f64())
 }
 
@@ -140,14 +140,14 @@ fn quantile_ms(seen: &Seen, quantile: f64) -> f64 {
     seen.latency.value_at_quantile(quantile) as f64 / 1e6
 }
 
-/// Adds the medians of some rounds, and the sums of what went wrong.
+/// Adds the medians of the rounds and the sums of their errors.
 fn row(table: &mut Table, name: &str, rounds: &[Seen]) {
     let median = |quantile| Spread::of(rounds.iter().map(|seen| quantile_ms(seen, quantile)));
     let sum = |figure: fn(&Seen) -> u64| rounds.iter().map(figure).sum::<u64>().to_string();
-    let first: Option<Vec<f64>> = rounds.iter().map(at_first).collect();
+    let first: Option<Vec<f64>> = rounds.iter().map(initial).collect();
     table.row([
         name.to_owned(),
-        format!("{:.0}", Spread::of(rounds.iter().map(in_all))),
+        format!("{:.0}", Spread::of(rounds.iter().map(overall))),
         first.map_or_else(
             || "not reached".to_owned(),
             |rates| format!("{:.0}", Spread::of(rates)),
@@ -158,38 +158,38 @@ fn row(table: &mut Table, name: &str, rounds: &[Seen]) {
         sum(|seen| seen.refused),
         sum(|seen| seen.broken),
         sum(|seen| seen.unanswered),
-        sum(|seen| seen.syns_repeated),
+        sum(|seen| seen.syn_retransmissions),
     ]);
 }
 
-/// Ours to theirs, round by round.
+/// The ratio to lwIP, round by round.
 fn ratio(clients: usize, ours: &[Seen], theirs: &[Seen]) -> String {
     let pairs = || ours.iter().zip(theirs);
-    let in_all = Spread::of(pairs().map(|(our, their)| in_all(our) / in_all(their).max(0.1)));
-    let at_first: Option<Vec<f64>> = pairs()
-        .map(|(our, their)| Some(at_first(our)? / at_first(their)?))
+    let overall = Spread::of(pairs().map(|(our, their)| overall(our) / overall(their).max(0.1)));
+    let initial: Option<Vec<f64>> = pairs()
+        .map(|(our, their)| Some(initial(our)? / initial(their)?))
         .collect();
-    let at_first = at_first.map_or_else(String::new, |rates| {
-        format!(", {:.1}x at first", Spread::of(rates))
+    let initial = initial.map_or_else(String::new, |rates| {
+        format!(", initially {:.1}x", Spread::of(rates))
     });
     let goal = if clients == 1 {
-        let met = crate::met(in_all.median() >= GOAL_RATE);
-        format!("; in all at least {GOAL_RATE}x: {met}")
+        let met = crate::met(overall.median() >= GOAL_RATE);
+        format!("; overall at least {GOAL_RATE}x: {met}")
     } else {
         String::new()
     };
-    format!("{clients} at once: greeter serves {in_all:.1}x of lwIP's in all{at_first}{goal}")
+    format!("{clients} clients: greeter serves {overall:.1}x lwIP's rate{initial}{goal}")
 }
 
-/// Whether several clients at once were all served, and soon.
-fn calm(clients: usize, ours: &[Seen]) -> String {
+/// Whether all clients were served in time.
+fn all_served(clients: usize, ours: &[Seen]) -> String {
     let p99 = Spread::of(ours.iter().map(|seen| quantile_ms(seen, 0.99)));
     let served = ours
         .iter()
         .all(|seen| seen.refused + seen.broken + seen.unanswered == 0);
     let soon = p99.median() < 1e3 * GOAL_P99.as_secs_f64();
     format!(
-        "{clients} at once: greeter refuses and breaks none: {}; p99 {p99:.2} ms, under {} ms: {}",
+        "{clients} clients: greeter refuses and breaks none: {}; p99 {p99:.2} ms, under {} ms: {}",
         crate::met(served),
         GOAL_P99.as_millis(),
         crate::met(soon),

@@ -1,5 +1,5 @@
-//! A board with 8 workers and a backlog of 8, on a perfect cable: 8 clients at once, of whom
-//! nobody is to be refused, and no reset is to stray.
+//! A board with 8 workers and a backlog of 8 on a perfect link: 8 concurrent clients, none of which
+//! may be refused or reset.
 
 use crate::Result;
 use embassy_time::Instant;
@@ -7,7 +7,7 @@ use tcpctl::sim::board::Board;
 use tcpctl::sim::client::ClientStack;
 use tcpctl::sim::clock::ThreadPark;
 use tcpctl::sim::driver::LinkDriver;
-use tcpctl::sim::link::link;
+use tcpctl::sim::link::link as virtual_link;
 use tcpctl::sim::network::VirtualNetwork;
 use tcpctl::sim::servers::{Neighbours, PREFIX};
 use tcpctl::sim::session;
@@ -21,7 +21,7 @@ use crate::table::Table;
 
 const CLIENTS: usize = 8;
 const ROUNDS: usize = 5;
-/// In each round.
+/// Per round.
 const EXCHANGES: u64 = 10_000;
 
 /// One round.
@@ -31,7 +31,7 @@ struct Round {
     client_us: f64,
 }
 
-/// The board of the figures here and on the wire.
+/// The board measured here and on the TAP interface.
 pub(crate) fn spec() -> Result<Spec> {
     let changes = [("workers", "8"), ("backlog", "8")];
     Spec::with(Profile::Ideal, changes).map_err(Into::into)
@@ -40,10 +40,10 @@ pub(crate) fn spec() -> Result<Spec> {
 /// Measures and prints.
 pub(crate) fn run() -> Result<()> {
     let spec = spec()?;
-    // As `session::network` plugs them together, with a counter at the board's end.
+    // As in `session::network`, with a counter at the board's end.
     let resets = Resets::default();
     let counter = resets.clone();
-    let (board_end, host_end) = link(spec.link);
+    let (board_end, host_end) = virtual_link(spec.link);
     let board = Board::start(&spec, Neighbours::OneClient, None, move |mac| {
         let driver = counter.watch(LinkDriver::new(board_end, mac));
         Ok((driver, ThreadPark::new()))
@@ -53,7 +53,7 @@ pub(crate) fn run() -> Result<()> {
     let mut network = VirtualNetwork::new(stack);
     let to = session::address(&spec);
 
-    // The first exchange waits for ARP.
+    // The first exchange resolves the address (ARP).
     closed_loop::run(&mut network, to, 1, 1)?;
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
@@ -72,7 +72,7 @@ pub(crate) fn run() -> Result<()> {
     let summary = board.stop();
 
     let total = EXCHANGES * ROUNDS as u64;
-    println!("cable: {CLIENTS} clients, 8 workers + 8 backlog, profile ideal, {total} exchanges");
+    println!("link: {CLIENTS} clients, 8 workers + 8 backlog, profile ideal, {total} exchanges");
     print(&rounds);
     let sum = |figure: fn(&Seen) -> u64| rounds.iter().map(|r| figure(&r.seen)).sum::<u64>();
     let refused = sum(|seen| seen.refused);
