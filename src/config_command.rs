@@ -121,7 +121,7 @@ pub fn run(global: &Global, output: &Output) -> anyhow::Result<Exit> {
             exists: text.is_some(),
             path: place.map(|place| place.path),
         },
-        cache: Cache::of_user().path().map(PathBuf::from),
+        cache: Cache::for_user().path().map(PathBuf::from),
         settings: SettingsReport {
             target: setting(Key::Target)?,
             port: setting(Key::Port)?,

@@ -106,14 +106,14 @@ async fn connect_by_name(
     port: Option<u16>,
     deadline: Instant,
 ) -> Result<Connection, ConnectError> {
-    let wanted = names::Wanted {
+    let wanted = names::NameQuery {
         host,
         port,
         interface: dialer.interface.as_deref(),
     };
-    let kind = names::kind(host);
-    if matches!(kind, names::Kind::Board | names::Kind::Either)
-        && let Some(addresses) = names::remembered(&wanted)
+    let kind = names::resolver(host);
+    if matches!(kind, names::Resolver::Boards | names::Resolver::Either)
+        && let Some(addresses) = names::cached(&wanted)
     {
         let addresses = allowed(dialer, addresses);
         let soon = deadline.min(Instant::now() + CACHED_ADDRESS_TIMEOUT);
@@ -128,17 +128,17 @@ async fn connect_by_name(
     let system = resolve(dialer, host, port_or_default, deadline);
     let network = ask_network(dialer, &wanted, deadline);
     let addresses = match kind {
-        names::Kind::System => system.await?,
-        names::Kind::Board => network.await?,
-        names::Kind::SystemFirst => {
+        names::Resolver::System => system.await?,
+        names::Resolver::Boards => network.await?,
+        names::Resolver::SystemFirst => {
             let later = async {
-                tokio::time::sleep(names::RESOLVER_FIRST).await;
+                tokio::time::sleep(names::SYSTEM_TIMEOUT).await;
                 network.await
             };
             either(system, later).await?
         }
         // Both at once, so that neither waits for the other's timeout.
-        names::Kind::Either => either(system, network).await?,
+        names::Resolver::Either => either(system, network).await?,
     };
     dial(dialer, addresses, deadline).await
 }
@@ -146,7 +146,7 @@ async fn connect_by_name(
 /// Asks the boards over mDNS for a name.
 async fn ask_network(
     dialer: &Dialer,
-    wanted: &names::Wanted<'_>,
+    wanted: &names::NameQuery<'_>,
     deadline: Instant,
 ) -> Result<Vec<SocketAddr>, ConnectError> {
     let failed = |reason: String| ConnectError::Resolve {

@@ -1,15 +1,15 @@
-//! `tcpctl discover`: every board, on the network and on the cable, in one list.
+//! `tcpctl discover`: the boards on the network and on serial ports, as one list.
 //!
 //! ```text
-//! mdns.rs ─────┐
-//! serial ports ┤              ┌─ registry.rs   which sightings are one board
-//! the gateway  ┼─ session.rs ─┼─ confirm.rs    the one connection to it
-//! probe.rs ────┘              └─ report.rs     what is told
+//! mDNS ────────┐
+//! serial ports ┤              ┌─ registry.rs   observations become boards
+//! the gateway  ┼─ session.rs ─┼─ confirm.rs    connects to each once
+//! probe.rs ────┘              └─ report.rs     one event of one board
 //! ```
 //!
-//! `connections.rs` says who is connected to next, `plan.rs` where to look, `command.rs` is the
-//! command, `hints.rs` what to try where nothing was found. `cache.rs` remembers what was seen, and
-//! `names.rs` makes a name an address for every command that has a TARGET.
+//! `connections.rs` is the queue of connections, `plan.rs` the plan, `command.rs` the command,
+//! `hints.rs` what to try where nothing was found. `cache.rs` stores boards, and `names.rs` resolves
+//! their names for all commands with a TARGET.
 
 pub mod cache;
 pub mod command;

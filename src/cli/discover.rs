@@ -16,7 +16,7 @@ use crate::units;
     reason = "each is a flag that is there or not"
 )]
 pub struct DiscoverArgs {
-    /// How long to look
+    /// Time to search
     #[arg(
         long,
         value_name = "DURATION",
@@ -26,10 +26,10 @@ pub struct DiscoverArgs {
         help_heading = "Ending"
     )]
     pub timeout: Duration,
-    /// End as soon as one board is found
+    /// Stop at the first board
     #[arg(long, conflicts_with = "expect_count", help_heading = "Ending")]
     pub first: bool,
-    /// End as soon as so many boards are found; fewer are a failure
+    /// Stop once N boards are found; fewer are a failure
     #[arg(
         long,
         value_name = "N",
@@ -38,10 +38,9 @@ pub struct DiscoverArgs {
         help_heading = "Ending"
     )]
     pub expect_count: Option<NonZeroU16>,
-    /// Go on until Ctrl-C, and show what comes, changes and leaves
+    /// Run until Ctrl-C and show boards that appear, change and go
     ///
-    /// On a terminal the table is kept up to date in place; in a pipe every event is a line of
-    /// JSON.
+    /// On a terminal a table is redrawn; in a pipe each event is a line of JSON.
     #[arg(
         short,
         long,
@@ -50,7 +49,7 @@ pub struct DiscoverArgs {
     )]
     pub watch: bool,
 
-    /// The service type to ask for over mDNS
+    /// Service type to browse for
     #[arg(
         long = "type",
         value_name = "TYPE",
@@ -60,14 +59,14 @@ pub struct DiscoverArgs {
         hide_short_help = true
     )]
     pub service_type: String,
-    /// Use this network interface only
+    /// Use only this network interface
     #[arg(long, value_name = "NAME", help_heading = "Where to look")]
     pub interface: Option<String>,
-    /// Also ask port 3000 of every address of this network
+    /// Also connect to port 3000 of every address in a network
     ///
-    /// E.g. 192.168.1.0/24.
-    /// At most 500 a second, and until all have been asked, whatever --timeout says. What answers
-    /// is shown with the first line that it says. Only for networks that are yours.
+    /// For example 192.168.1.0/24. Probes at most 500 addresses per second, and all of them,
+    /// whatever --timeout is. Each address that answers is listed with the first line of its reply.
+    /// Probe only networks that are yours.
     #[arg(
         long,
         value_name = "CIDR",
@@ -75,7 +74,7 @@ pub struct DiscoverArgs {
         help_heading = "Where to look"
     )]
     pub probe: Option<Cidr>,
-    /// Probe more than the 4096 addresses of a /20
+    /// Probe networks larger than a /20 (4096 addresses)
     #[arg(
         long,
         requires = "probe",
@@ -83,7 +82,7 @@ pub struct DiscoverArgs {
         hide_short_help = true
     )]
     pub force: bool,
-    /// Ask nobody over mDNS
+    /// Do not use mDNS
     #[arg(
         long,
         conflicts_with = "service_type",
@@ -91,11 +90,11 @@ pub struct DiscoverArgs {
         hide_short_help = true
     )]
     pub no_mdns: bool,
-    /// List no serial ports
+    /// Do not list serial ports
     #[arg(long, help_heading = "Where to look", hide_short_help = true)]
     pub no_serial: bool,
 
-    /// Print the names of the boards that were seen in the last day, and ask nobody: for completion
+    /// Print the names of the boards seen in the last day, without searching
     #[arg(
         long,
         conflicts_with_all = [
@@ -109,19 +108,20 @@ pub struct DiscoverArgs {
 
 fn count(text: &str) -> Result<NonZeroU16, String> {
     text.parse()
-        .map_err(|_| format!("write a number from 1 to {}", u16::MAX))
+        .map_err(|_| format!("must be a number from 1 to {}", u16::MAX))
 }
 
 pub(super) const ABOUT: &str = "\
-List the boards on the network and on the cable.
+List the boards on the network and on serial ports.
 
-Boards tell of themselves over mDNS; boards in AP mode are looked for at 192.168.1.1:3000 where \
-this computer is on such a network; serial ports are listed by the USB device behind them, and \
-never opened. What is found by several ways is one line. A board is online when a connection to \
-it was made, which is made once and closed at once. What answers at 192.168.1.1:3000 and does not \
-greet may be a router, and is unconfirmed. In a pipe, one line a board.
+Boards announce themselves over mDNS. A board that is an access point is also tried at \
+192.168.1.1:3000, if this computer is on that network. Serial ports are listed by their USB device \
+and never opened. A board found in several ways is one line.
 
-A name that is listed is a TARGET: tcpctl send NAME, with or without .local.";
+A board is online when a connection to it succeeded; it is made once and closed at once. What \
+answers at 192.168.1.1:3000 without a greeting may be a router, and is unconfirmed.
+
+A listed name is a TARGET: tcpctl send NAME, with or without .local.";
 
 const MORE: &str = "\
 Examples and all options: tcpctl discover --help
@@ -129,23 +129,23 @@ See also: tcpctl send, tcpctl flash, tcpctl sim";
 
 const EXAMPLES: &str = "\
 Examples:
-  What is there:
+  List all boards:
     $ tcpctl discover
 
-  The address of the first board that answers:
+  Print the address of the first board:
     $ tcpctl discover --first --no-serial --json | jq -r '.addresses[0]'
 
-  Wait until all four boards of the desk are up, at most a minute:
+  Wait up to a minute until four boards are up:
     $ tcpctl discover --expect-count 4 --timeout 1m
 
-  Where multicast does not get through:
+  Find boards where multicast is blocked:
     $ tcpctl discover --probe 192.168.178.0/24
 
-  Send to all of them:
+  Send to all boards:
     $ tcpctl discover --json | tcpctl send --targets - -m status
 
 See also:
   tcpctl send, tcpctl flash, tcpctl sim
 
 Exit codes:
-  0 found, 1 nothing found, or fewer than --expect-count, 2 usage; --watch ends with 0";
+  0 found, 1 nothing or fewer than --expect-count found, 2 usage; --watch ends with 0";

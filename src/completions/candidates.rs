@@ -18,7 +18,7 @@ pub fn targets(begun: &OsStr) -> Vec<CompletionCandidate> {
     let Some(begun) = begun.to_str() else {
         return Vec::new();
     };
-    let seen = Cache::of_user().names(SystemTime::now());
+    let seen = Cache::for_user().names(SystemTime::now());
     let mut found: Vec<_> = seen
         .into_iter()
         .filter(|name| name.starts_with(begun) && is_plain(name))

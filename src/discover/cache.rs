@@ -1,9 +1,8 @@
-//! The boards that were seen last: names for completion, and for the next command's target.
+//! The boards that were seen last, for completion and for the next command's TARGET.
 //!
-//! The file is a help and never a condition: where it can't be read, written or understood, the
-//! network is asked. It says where messages go, so what somebody else may have written is not read;
-//! and commands that end at the same time write one after the other, so that none undoes what
-//! another has just learned.
+//! The cache is optional: where the file cannot be read or written, the network is asked. It decides
+//! where messages go, so a file that others can write is not read. Commands that end at the same
+//! time write one after the other, so that none overwrites the boards of another.
 
 use std::fs;
 use std::io::{self, Read};
@@ -14,35 +13,32 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::names;
 use super::report::BoardReport;
 use crate::atomic_file::{self, Purpose};
 use crate::{dirs, sys, target};
 
-/// How long an address is used without asking again: as long as mDNS gives a host's records
-/// (RFC 6762 §10).
-const FRESH: Duration = Duration::from_mins(2);
+/// How long an address is used without asking again: the TTL of a host's records (RFC 6762 §10).
+const FRESH_FOR: Duration = Duration::from_mins(2);
 /// How long a name is offered for completion.
-const REMEMBERED: Duration = Duration::from_hours(24);
-/// The largest file that is read, and so that is written, bytes.
+const MAX_AGE: Duration = Duration::from_hours(24);
+/// The largest file that is read or written, in bytes.
 const MAX_FILE: u64 = 1 << 20;
-/// Boards that are kept, the latest first.
+/// Boards that are kept, the newest first.
 const MAX_BOARDS: usize = 1000;
-/// How long another command may take to write, which is a matter of a millisecond. After that,
-/// what was seen is not remembered.
-const OTHERS: Duration = Duration::from_secs(1);
+/// How long to wait for another command to write, which takes about a millisecond.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The file's content.
+/// The content of the file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Content {
     version: u32,
-    boards: Vec<Remembered>,
+    boards: Vec<CachedBoard>,
 }
 
-/// A board that was seen.
+/// A board in the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remembered {
-    /// What it calls itself.
+pub struct CachedBoard {
+    /// Its name.
     pub name: String,
     /// Its host name, with `.local`.
     pub host: Option<String>,
@@ -50,15 +46,15 @@ pub struct Remembered {
     pub addresses: Vec<String>,
     /// Its port.
     pub port: u16,
-    /// Its MAC address, if it has told it.
+    /// Its MAC address, if known.
     pub mac: Option<String>,
-    /// When it was seen, seconds since 1970.
+    /// When it was last seen, in seconds since 1970.
     pub seen: u64,
 }
 
-impl Remembered {
-    /// A board that can be reached, as it is remembered.
-    pub fn of(board: &BoardReport, now: SystemTime) -> Option<Self> {
+impl CachedBoard {
+    /// The entry for a board that has a name and a port.
+    pub fn new(board: &BoardReport, now: SystemTime) -> Option<Self> {
         Some(Self {
             name: board.name.clone()?,
             host: board.host.clone(),
@@ -77,14 +73,14 @@ impl Remembered {
             .collect()
     }
 
-    /// Whether it goes by this name: its own, or its host's with or without `.local`.
-    pub fn is_called(&self, name: &str) -> bool {
-        let name = names::label(name);
-        names::label(&self.name).eq_ignore_ascii_case(name)
+    /// Whether its own or its host name is `name`, with or without `.local`.
+    pub fn has_name(&self, name: &str) -> bool {
+        let name = label(name);
+        label(&self.name).eq_ignore_ascii_case(name)
             || self
                 .host
                 .as_deref()
-                .is_some_and(|host| names::label(host).eq_ignore_ascii_case(name))
+                .is_some_and(|host| label(host).eq_ignore_ascii_case(name))
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -97,13 +93,13 @@ impl Remembered {
     fn age(&self, now: SystemTime) -> Duration {
         match seconds(now).checked_sub(self.seen) {
             Some(age) => Duration::from_secs(age),
-            // The clock was set back: nobody knows.
+            // The clock was set back.
             None => Duration::MAX,
         }
     }
 }
 
-/// The cache's file.
+/// The cache of one user.
 #[derive(Debug, Clone)]
 pub struct Cache {
     path: Option<PathBuf>,
@@ -111,14 +107,14 @@ pub struct Cache {
 
 impl Cache {
     /// This user's cache.
-    pub fn of_user() -> Self {
+    pub fn for_user() -> Self {
         let base = dirs::user_directory("XDG_CACHE_HOME", ".cache", "LOCALAPPDATA");
         Self {
             path: base.map(|base| base.join("tcpctl").join("boards.json")),
         }
     }
 
-    /// Its file, if there is a place for one.
+    /// Its file, if the user has a directory for it.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
@@ -128,18 +124,18 @@ impl Cache {
         Self { path: Some(path) }
     }
 
-    /// The boards of this name that were seen a moment ago.
-    pub fn fresh(&self, name: &str, now: SystemTime) -> Vec<Remembered> {
+    /// The boards with this name that were seen in the last two minutes.
+    pub fn fresh(&self, name: &str, now: SystemTime) -> Vec<CachedBoard> {
         let mut boards = self.read();
-        boards.retain(|board| board.is_called(name) && board.age(now) < FRESH);
+        boards.retain(|board| board.has_name(name) && board.age(now) < FRESH_FOR);
         boards
     }
 
-    /// The names of today's boards, in order.
+    /// The names of the boards of the last day, sorted.
     pub fn names(&self, now: SystemTime) -> Vec<String> {
         let boards = self.read().into_iter();
         let mut names: Vec<_> = boards
-            .filter(|board| board.age(now) < REMEMBERED)
+            .filter(|board| board.age(now) < MAX_AGE)
             .map(|board| board.name)
             .collect();
         names.sort_unstable();
@@ -147,30 +143,28 @@ impl Cache {
         names
     }
 
-    /// The MAC addresses of today's boards of this name.
+    /// The MAC addresses of the boards of the last day with this name.
     pub fn macs(&self, name: &str, now: SystemTime) -> Vec<String> {
         let mut boards = self.read();
-        boards.retain(|board| board.is_called(name) && board.age(now) < REMEMBERED);
+        boards.retain(|board| board.has_name(name) && board.age(now) < MAX_AGE);
         boards.into_iter().filter_map(|board| board.mac).collect()
     }
 
-    /// Remembers boards, and forgets the oldest.
-    pub fn remember(&self, seen: Vec<Remembered>, now: SystemTime) {
+    /// Adds boards, and drops the oldest.
+    pub fn store(&self, seen: Vec<CachedBoard>, now: SystemTime) {
         self.change(|boards| {
-            boards.retain(|old| {
-                old.age(now) < REMEMBERED && !seen.iter().any(|new| new.is_same(old))
-            });
+            boards.retain(|old| old.age(now) < MAX_AGE && !seen.iter().any(|new| new.is_same(old)));
             boards.splice(0..0, seen);
             boards.truncate(MAX_BOARDS);
         });
     }
 
-    /// Forgets what is known of this name: it has turned out to be wrong.
+    /// Removes the boards with this name.
     pub fn forget(&self, name: &str) {
-        self.change(|boards| boards.retain(|board| !board.is_called(name)));
+        self.change(|boards| boards.retain(|board| !board.has_name(name)));
     }
 
-    fn read(&self) -> Vec<Remembered> {
+    fn read(&self) -> Vec<CachedBoard> {
         let content = self.path.as_deref().map(read);
         match content {
             Some(Ok(content)) if content.version == 1 => content.boards,
@@ -178,7 +172,7 @@ impl Cache {
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<Remembered>)) {
+    fn change(&self, change: impl FnOnce(&mut Vec<CachedBoard>)) {
         let Some(path) = &self.path else {
             return;
         };
@@ -186,7 +180,11 @@ impl Cache {
         let _ = self.try_change(path, change);
     }
 
-    fn try_change(&self, path: &Path, change: impl FnOnce(&mut Vec<Remembered>)) -> io::Result<()> {
+    fn try_change(
+        &self,
+        path: &Path,
+        change: impl FnOnce(&mut Vec<CachedBoard>),
+    ) -> io::Result<()> {
         let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         create_folder(folder)?;
         let _alone = lock(folder)?;
@@ -202,9 +200,21 @@ impl Cache {
     }
 }
 
+/// The name of a board without `.local` and the service type, which DNS tools print after it.
+pub fn label(name: &str) -> &str {
+    let name = name.trim_end_matches('.');
+    let name = strip_suffix(name, ".local").unwrap_or(name);
+    strip_suffix(name, "._tcpctl._tcp").unwrap_or(name)
+}
+
+fn strip_suffix<'n>(name: &'n str, suffix: &str) -> Option<&'n str> {
+    let (start, end) = name.split_at_checked(name.len().checked_sub(suffix.len())?)?;
+    (end.eq_ignore_ascii_case(suffix) && !start.is_empty()).then_some(start)
+}
+
 /// Leaves out, from the end, what would make the file larger than one that is read: a thousand boards
 /// may have long names and sixteen addresses each.
-fn keep_what_fits(boards: &mut Vec<Remembered>) {
+fn keep_what_fits(boards: &mut Vec<CachedBoard>) {
     // What is around the boards.
     const FRAME: u64 = 64;
     let mut room = MAX_FILE - FRAME;
@@ -258,7 +268,7 @@ fn lock(folder: &Path) -> io::Result<Option<fs::File>> {
     loop {
         match folder.try_lock() {
             Ok(()) => return Ok(Some(folder)),
-            Err(fs::TryLockError::WouldBlock) if begin.elapsed() < OTHERS => {
+            Err(fs::TryLockError::WouldBlock) if begin.elapsed() < LOCK_TIMEOUT => {
                 thread::sleep(Duration::from_millis(2));
             }
             Err(fs::TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),

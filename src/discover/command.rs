@@ -3,77 +3,80 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::cache::{Cache, Remembered};
+use super::cache::{Cache, CachedBoard};
 use super::hints;
-use super::plan::{Ending, Plan};
+use super::plan::{DiscoverPlan, Ending, SerialPorts};
 use super::probe;
-use super::report::{DiscoverReport, Event, Status};
-use super::session::{Found, Session};
+use super::report::{DiscoverReport, Event, NamesReport, Status};
+use super::session::{SearchResult, Session};
+use super::text::Listing;
 use crate::cli::DiscoverArgs;
-use crate::discover::text::Listing;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
 use crate::output::{BrokenPipe, Output, human};
 use crate::sys;
 
-/// How often a watch writes what it has seen for other commands.
-const REMEMBER: Duration = Duration::from_secs(1);
+/// How often a watch updates the cache.
+const CACHE_INTERVAL: Duration = Duration::from_secs(1);
+/// The duration of a probe above which a note is printed.
+const LONG_PROBE: Duration = Duration::from_secs(10);
+/// How often a watch checks the size of the terminal, and whether the pipe is still open.
+const TERMINAL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A probe that takes longer is announced as that.
-const PATIENT: Duration = Duration::from_secs(10);
-/// How often a watch looks at the size of the terminal, and whether the pipe is read at all.
-const LOOK: Duration = Duration::from_millis(250);
-
-/// Looks for boards, and tells of each.
+/// Lists boards.
 ///
 /// # Errors
-/// Options that can't be, nothing found, and a standard output that can't be written.
+/// Invalid options, nothing found, or standard output cannot be written.
 pub fn run(args: &DiscoverArgs, output: &Output) -> anyhow::Result<Exit> {
-    let cache = Cache::of_user();
+    let cache = Cache::for_user();
     if args.names {
-        return output
-            .names(&cache.names(SystemTime::now()))
-            .map(|()| Exit::Done);
+        output.print(&NamesReport::new(cache.names(SystemTime::now())))?;
+        return Ok(Exit::Done);
     }
-    let plan = Plan::new(args, output.is_verbose())?;
+    let ports = if output.is_verbose() {
+        SerialPorts::All
+    } else {
+        SerialPorts::Boards
+    };
+    let plan = DiscoverPlan::new(args, ports)?;
     if let Some(network) = plan.probe {
         let long = probe::duration(network);
-        if long > PATIENT {
+        if long > LONG_PROBE {
             let about = human::roughly(long);
-            output.note(&format!("--probe takes about {about} here; Ctrl-C ends it"));
+            output.note(&format!("--probe takes about {about}, Ctrl-C ends it"));
         }
     }
     let is_watch = plan.ending == Ending::Never;
-    let listing = RefCell::new(output.listing(is_watch)?);
-    let mut memory = Memory::new(cache);
+    let listing = RefCell::new(Listing::new(output, plan.ending)?);
+    let mut writer = CacheWriter::new(cache);
     let found = crate::runtime::block_on(async {
         let interrupt = Interrupt::install()
             .map_err(|error| Failure::new(Kind::Internal, format!("signals: {error}")))?;
-        let told = |event: &DiscoverReport| {
-            memory.take(event);
-            listing.borrow_mut().tell(event)
+        let emit = |event: &DiscoverReport| {
+            writer.take(event);
+            listing.borrow_mut().print(event)
         };
         let terminal = async {
             loop {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(TERMINAL_INTERVAL).await;
                 if sys::is_stdout_closed() {
                     return Err(BrokenPipe.into());
                 }
-                listing.borrow_mut().look_at_terminal()?;
+                listing.borrow_mut().redraw_if_resized()?;
             }
         };
         tokio::select! {
-            found = Session::new(&plan).run(Some(&interrupt), told) => found,
-            halt = terminal, if is_watch => halt,
+            found = Session::new(&plan).run(Some(&interrupt), emit) => found,
+            failed = terminal, if is_watch => failed,
         }
     })?;
-    memory.write();
+    writer.write();
     if matches!(&found, Ok(found) if found.interrupted.is_some()) {
         output.interrupted();
     }
     let found = finish(listing.into_inner(), found)?;
-    for problem in &found.circumstances.problems {
+    for problem in &found.diagnostics.problems {
         output.detail(|| problem.clone());
     }
     if plan.ending == Ending::Never {
@@ -88,42 +91,42 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> anyhow::Result<Exit> {
     if found.count >= expected {
         return Ok(Exit::Done);
     }
-    Err(none(&plan, expected, &found).into())
+    Err(not_found(&plan, expected, &found).into())
 }
 
-/// Shows what the listing has kept for the end, unless nothing more can be shown.
-fn finish(listing: Listing<'_>, found: anyhow::Result<Found>) -> anyhow::Result<Found> {
+/// Prints the rest of the listing, unless printing failed.
+fn finish(
+    listing: Listing<'_>,
+    found: anyhow::Result<SearchResult>,
+) -> anyhow::Result<SearchResult> {
     let found = found?;
     listing.finish()?;
     Ok(found)
 }
 
-fn none(plan: &Plan, expected: usize, found: &Found) -> Failure {
+fn not_found(plan: &DiscoverPlan, expected: usize, found: &SearchResult) -> Failure {
     let message = match (found.count, expected) {
-        (0, 1) => "no board was found".to_owned(),
-        (count, expected) => format!(
-            "{} found, {expected} expected",
-            match count {
-                1 => "1 board was".to_owned(),
-                count => format!("{} were", human::count(count as u64, "board")),
-            }
-        ),
+        (0, 1) => "no board found".to_owned(),
+        (count, expected) => {
+            let count = human::count(count as u64, "board");
+            format!("{count} found, {expected} expected")
+        }
     };
     let failure = Failure::new(Kind::Negative, message);
     if found.count > 0 {
-        return failure.hint("are all of them on? --timeout 10s gives them longer");
+        return failure.hint("check that all boards are on, or wait longer with --timeout 10s");
     }
-    failure.hint(hints::hints(plan, &found.circumstances).join("; "))
+    failure.hint(hints::hints(plan, &found.diagnostics).join(". "))
 }
 
-/// What other commands are to know of this search.
-struct Memory {
+/// Writes the boards of this search to the cache.
+struct CacheWriter {
     cache: Cache,
-    seen: Vec<Remembered>,
+    seen: Vec<CachedBoard>,
     written: Instant,
 }
 
-impl Memory {
+impl CacheWriter {
     fn new(cache: Cache) -> Self {
         Self {
             cache,
@@ -136,9 +139,9 @@ impl Memory {
         let online = event.board.status == Status::Online;
         if event.event != Event::Lost && online {
             let now = SystemTime::now();
-            self.seen.extend(Remembered::of(&event.board, now));
+            self.seen.extend(CachedBoard::new(&event.board, now));
         }
-        if self.written.elapsed() >= REMEMBER {
+        if self.written.elapsed() >= CACHE_INTERVAL {
             self.write();
         }
         if event.event == Event::Lost
@@ -153,9 +156,9 @@ impl Memory {
         self.written = Instant::now();
         let mut seen = std::mem::take(&mut self.seen);
         if !seen.is_empty() {
-            // Of the events of one board the last counts.
+            // The last event of a board counts.
             seen.reverse();
-            self.cache.remember(seen, SystemTime::now());
+            self.cache.store(seen, SystemTime::now());
         }
     }
 }

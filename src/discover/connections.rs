@@ -1,99 +1,99 @@
-//! Which boards are connected to next: each once, and no address twice at the same time.
+//! The queue of connections: one at a time to each board and each address.
 //!
-//! Anybody on the network may announce any number of names, at addresses that are not theirs. So
-//! what is announced by the address that it is at goes first, the rest has a part of the places
-//! only, and names that lead to the same place share one connection: a flood of names keeps no
-//! board waiting, and floods none.
+//! Anyone on the network can announce any number of names at addresses of others. So boards that
+//! announce their own address go first, the others get half of the connections, and names with the
+//! same route share one. A flood of names delays no board, and floods none.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
-use super::registry::Id;
+use super::registry::BoardId;
 
 /// Connections at the same time.
 const MAX_CONNECTIONS: usize = 64;
-/// Of these, to what others have announced.
-const MAX_HEARSAY: usize = 32;
+/// Of these, to addresses that others announced.
+const MAX_THIRD_PARTY: usize = 32;
 
-/// Where a connection goes.
+/// A route to a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Way {
-    /// The addresses of one server.
+pub struct Route {
+    /// The addresses of the server.
     pub addresses: Vec<SocketAddr>,
     /// The interface to connect through, where an address is on the links of several.
     pub interface: Option<String>,
 }
 
-/// Who says that a board is there.
+/// Who announced a board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Word {
-    /// Itself.
-    Own,
-    /// Another address.
-    Hearsay,
+pub enum Claim {
+    /// The board itself.
+    Direct,
+    /// Another host, or unknown.
+    ThirdParty,
 }
 
-/// The connections that are made, and those that wait.
+/// The running and the waiting connections.
 #[derive(Debug, Default)]
 pub struct Connections {
-    waiting: Vec<(Id, Way, Word)>,
-    running: HashMap<Id, (Way, Word)>,
+    waiting: Vec<(BoardId, Route, Claim)>,
+    running: HashMap<BoardId, (Route, Claim)>,
     busy: HashSet<SocketAddr>,
 }
 
 impl Connections {
-    /// A board is to be connected to; what waits for it already is superseded.
-    pub fn want(&mut self, id: Id, way: Way, word: Word) {
+    /// Queues a connection to a board, in place of one that is queued for it.
+    pub fn enqueue(&mut self, id: BoardId, route: Route, claim: Claim) {
         self.waiting.retain(|(other, ..)| *other != id);
-        self.waiting.push((id, way, word));
+        self.waiting.push((id, route, claim));
     }
 
-    /// The next connection to make, if there is one that may be made now.
-    pub fn start(&mut self) -> Option<(Id, Way)> {
+    /// Starts the next connection that may start now.
+    pub fn start_next(&mut self) -> Option<(BoardId, Route)> {
         if self.running.len() >= MAX_CONNECTIONS {
             return None;
         }
-        let hearsay = self.running.values();
-        let hearsay = hearsay.filter(|(_, word)| *word == Word::Hearsay).count();
-        let allowed: &[Word] = if hearsay < MAX_HEARSAY {
-            &[Word::Own, Word::Hearsay]
+        let third_party = self.running.values();
+        let third_party = third_party
+            .filter(|(_, claim)| *claim == Claim::ThirdParty)
+            .count();
+        let allowed: &[Claim] = if third_party < MAX_THIRD_PARTY {
+            &[Claim::Direct, Claim::ThirdParty]
         } else {
-            &[Word::Own]
+            &[Claim::Direct]
         };
         let at = allowed.iter().find_map(|allowed| {
-            self.waiting.iter().position(|(id, way, word)| {
-                let is_busy = || way.addresses.iter().any(|it| self.busy.contains(it));
-                word == allowed && !self.running.contains_key(id) && !is_busy()
+            self.waiting.iter().position(|(id, route, claim)| {
+                let is_busy = || route.addresses.iter().any(|it| self.busy.contains(it));
+                claim == allowed && !self.running.contains_key(id) && !is_busy()
             })
         })?;
-        let (id, way, word) = self.waiting.remove(at);
-        self.begin(id, way.clone(), word);
-        Some((id, way))
+        let (id, route, claim) = self.waiting.remove(at);
+        self.start(id, route.clone(), claim);
+        Some((id, route))
     }
 
-    /// Notes a connection that is made at once; says whether it may be: one at a time to a board,
-    /// which may have one worker.
-    pub fn begin(&mut self, id: Id, way: Way, word: Word) -> bool {
+    /// Starts a connection without queueing; returns whether it may start. A board may have a single
+    /// worker, so it gets one connection at a time.
+    pub fn start(&mut self, id: BoardId, route: Route, claim: Claim) -> bool {
         if self.running.contains_key(&id) {
             return false;
         }
-        self.busy.extend(&way.addresses);
-        self.running.insert(id, (way, word));
+        self.busy.extend(&route.addresses);
+        self.running.insert(id, (route, claim));
         true
     }
 
-    /// A connection has ended; returns the boards that have waited for one that goes the same way:
-    /// what came of it is true of them, too.
-    pub fn end(&mut self, id: Id) -> Vec<Id> {
-        let Some((way, _)) = self.running.remove(&id) else {
+    /// Ends a connection. Returns the boards that wait for the same route: its result is theirs.
+    pub fn finish(&mut self, id: BoardId) -> Vec<BoardId> {
+        let Some((route, _)) = self.running.remove(&id) else {
             return Vec::new();
         };
-        for address in &way.addresses {
+        for address in &route.addresses {
             self.busy.remove(address);
         }
         let mut same = Vec::new();
         self.waiting.retain(|(id, other, _)| {
-            let is_same = *other == way;
+            let is_same = *other == route;
             if is_same {
                 same.push(*id);
             }
@@ -102,7 +102,7 @@ impl Connections {
         same
     }
 
-    /// Whether nothing is undecided.
+    /// Whether no connection is running or queued.
     pub fn is_idle(&self) -> bool {
         self.running.is_empty() && self.waiting.is_empty()
     }
@@ -112,67 +112,67 @@ impl Connections {
 mod tests {
     use super::*;
 
-    fn way(address: &str) -> Way {
-        Way {
+    fn route(address: &str) -> Route {
+        Route {
             addresses: vec![address.parse().unwrap()],
             interface: None,
         }
     }
 
-    fn started(connections: &mut Connections) -> Vec<Id> {
-        std::iter::from_fn(|| connections.start().map(|(id, _)| id)).collect()
+    fn started(connections: &mut Connections) -> Vec<BoardId> {
+        std::iter::from_fn(|| connections.start_next().map(|(id, _)| id)).collect()
     }
 
     #[test]
-    fn names_for_one_place_share_one_connection() {
+    fn names_with_one_route_share_a_connection() {
         let mut connections = Connections::default();
         for id in 1..=3 {
-            connections.want(id, way("10.0.0.1:3000"), Word::Hearsay);
+            connections.enqueue(id, route("10.0.0.1:3000"), Claim::ThirdParty);
         }
-        connections.want(4, way("10.0.0.2:3000"), Word::Hearsay);
-        let elsewhere = Way {
+        connections.enqueue(4, route("10.0.0.2:3000"), Claim::ThirdParty);
+        let elsewhere = Route {
             interface: Some("eth1".into()),
-            ..way("10.0.0.1:3000")
+            ..route("10.0.0.1:3000")
         };
-        connections.want(5, elsewhere, Word::Hearsay);
+        connections.enqueue(5, elsewhere, Claim::ThirdParty);
         assert_eq!(started(&mut connections), [1, 4]);
-        assert_eq!(connections.end(1), [2, 3]);
-        // The same address on another link is another place.
+        assert_eq!(connections.finish(1), [2, 3]);
+        // The same address on another link is another route.
         assert_eq!(started(&mut connections), [5]);
-        assert!(connections.end(4).is_empty());
-        assert!(connections.end(5).is_empty());
+        assert!(connections.finish(4).is_empty());
+        assert!(connections.finish(5).is_empty());
         assert!(connections.is_idle());
     }
 
     #[test]
-    fn a_flood_of_hearsay_keeps_no_board_waiting() {
+    fn third_party_claims_delay_no_board() {
         let mut connections = Connections::default();
         for id in 0..1000 {
             let address = format!("10.0.{}.{}:3000", id / 250, id % 250);
-            connections.want(id, way(&address), Word::Hearsay);
+            connections.enqueue(id, route(&address), Claim::ThirdParty);
         }
-        assert_eq!(started(&mut connections).len(), MAX_HEARSAY);
-        connections.want(5000, way("10.9.0.1:3000"), Word::Own);
+        assert_eq!(started(&mut connections).len(), MAX_THIRD_PARTY);
+        connections.enqueue(5000, route("10.9.0.1:3000"), Claim::Direct);
         assert_eq!(started(&mut connections), [5000]);
         for id in 6000..6100 {
             let address = format!("10.8.0.{}:3000", id - 6000);
-            connections.want(id, way(&address), Word::Own);
+            connections.enqueue(id, route(&address), Claim::Direct);
         }
         let own = started(&mut connections);
-        assert_eq!(own.len(), MAX_CONNECTIONS - MAX_HEARSAY - 1);
+        assert_eq!(own.len(), MAX_CONNECTIONS - MAX_THIRD_PARTY - 1);
         assert!(own.iter().all(|id| *id >= 6000));
     }
 
     #[test]
-    fn a_board_is_connected_to_once_at_a_time_and_where_it_is_last() {
+    fn a_board_gets_one_connection_at_its_last_address() {
         let mut connections = Connections::default();
-        connections.want(1, way("10.0.0.1:3000"), Word::Own);
-        connections.want(1, way("10.0.0.2:3000"), Word::Own);
-        assert_eq!(connections.start(), Some((1, way("10.0.0.2:3000"))));
-        connections.want(1, way("10.0.0.3:3000"), Word::Own);
-        assert_eq!(connections.start(), None);
-        assert!(!connections.begin(1, way("10.0.0.4:3000"), Word::Own));
-        assert!(connections.end(1).is_empty());
-        assert_eq!(connections.start(), Some((1, way("10.0.0.3:3000"))));
+        connections.enqueue(1, route("10.0.0.1:3000"), Claim::Direct);
+        connections.enqueue(1, route("10.0.0.2:3000"), Claim::Direct);
+        assert_eq!(connections.start_next(), Some((1, route("10.0.0.2:3000"))));
+        connections.enqueue(1, route("10.0.0.3:3000"), Claim::Direct);
+        assert_eq!(connections.start_next(), None);
+        assert!(!connections.start(1, route("10.0.0.4:3000"), Claim::Direct));
+        assert!(connections.finish(1).is_empty());
+        assert_eq!(connections.start_next(), Some((1, route("10.0.0.3:3000"))));
     }
 }

@@ -1,137 +1,166 @@
-//! What to try where nothing was found: only what fits this computer.
+//! What may explain that nothing was found, and what to try.
 
 use std::env;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
-use super::plan::Plan;
-use super::session::Circumstances;
+use super::plan::DiscoverPlan;
+use super::session::Diagnostics;
+use crate::board::ACCESS_POINT_ADDRESS;
+use crate::net::interfaces::Interface;
 use crate::sanitize;
-use crate::sim::servers::ADDRESS;
 
-/// What is to be known of this computer, apart from the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The most hints at a time.
+const MAX_HINTS: usize = 3;
+
+/// The system that the command runs on.
+#[derive(Debug, Clone, Copy, Default)]
 struct System {
-    /// The Windows Subsystem for Linux.
-    wsl: bool,
-    /// A container.
-    container: bool,
-    /// macOS.
-    macos: bool,
+    is_wsl: bool,
+    is_container: bool,
+    is_macos: bool,
 }
 
 impl System {
-    fn here() -> Self {
+    fn detect() -> Self {
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Self {
-            wsl: kernel.to_ascii_lowercase().contains("microsoft"),
-            container: Path::new("/.dockerenv").exists()
+            is_wsl: kernel.to_ascii_lowercase().contains("microsoft"),
+            is_container: Path::new("/.dockerenv").exists()
                 || Path::new("/run/.containerenv").exists()
                 || env::var_os("container").is_some(),
-            macos: cfg!(target_os = "macos"),
+            is_macos: cfg!(target_os = "macos"),
         }
     }
 }
 
-/// The hints for this computer, the likeliest first.
-pub(super) fn hints(plan: &Plan, met: &Circumstances) -> Vec<String> {
-    hints_for(plan, met, System::here())
+/// The hints for a search without a result, the most likely first.
+pub(super) fn hints(plan: &DiscoverPlan, diagnostics: &Diagnostics) -> Vec<String> {
+    let mut hints = hints_on(System::detect(), plan, diagnostics);
+    hints.truncate(MAX_HINTS);
+    hints
 }
 
-fn hints_for(plan: &Plan, met: &Circumstances, system: System) -> Vec<String> {
+fn hints_on(system: System, plan: &DiscoverPlan, diagnostics: &Diagnostics) -> Vec<String> {
     let mut hints = Vec::new();
-    if let Some(port) = met.forbidden_ports.first() {
+    if let Some(port) = diagnostics.forbidden_ports.first() {
         hints.push(format!(
-            "no permission on {}: sudo usermod -aG dialout $USER, and log in again",
+            "no permission to open {}: run sudo usermod -aG dialout $USER and log in again",
             sanitize::one_line(port)
         ));
     }
-    if met.unreachable > 0 {
+    if diagnostics.unreachable > 0 {
         hints.push(
-            "a board tells of itself and can't be connected to: is its server up? a firewall or \
-             client isolation of the access point is in the way of TCP, too"
+            "a board announces itself but cannot be connected to: check that its server is up and \
+             that no firewall or client isolation of the access point blocks TCP"
                 .to_owned(),
         );
     }
-    let outward: Vec<_> = met.interfaces.iter().filter(|it| !it.is_loopback).collect();
-    let mdns = plan.service_type.is_some();
-    if outward.is_empty() {
+    let interfaces = diagnostics.interfaces.iter();
+    let networks: Vec<_> = interfaces.filter(|it| !it.is_loopback).collect();
+    if networks.is_empty() {
         hints.push(match &plan.interface {
             Some(name) => format!(
                 "interface {} leads to no board: it is down, has no address, or is the loopback",
                 sanitize::one_line(name)
             ),
-            None => "this computer is on no network: join the board's Wi-Fi, or its own".to_owned(),
+            None => "this computer is on no network: join the Wi-Fi of the board".to_owned(),
         });
-    } else if mdns {
-        if let Some(name) = met.forbidden_interfaces.first() {
-            hints.push(format!(
-                "a firewall of this computer's keeps questions from going out on {}: allow UDP port \
-                 5353 to 224.0.0.251 and ff02::fb",
-                sanitize::one_line(name)
-            ));
-        }
-        if let Some(deaf) = outward.iter().find(|it| !it.has_multicast) {
-            let name = sanitize::one_line(&deaf.name);
-            hints.push(format!(
-                "there is no multicast on interface {name}, so no board can be asked for there"
-            ));
-        }
-        if system.wsl {
-            hints.push(
-                "WSL passes no multicast from the network: use --probe, or networkingMode=mirrored"
-                    .to_owned(),
-            );
-        }
-        if system.container || outward.iter().all(|it| it.is_container_bridge()) {
-            hints.push(
-                "a container's bridge passes no multicast: run with --network host, or use --probe"
-                    .to_owned(),
-            );
-        }
-        if system.macos {
-            hints.push(
-                "macOS asks for a permission: System Settings, Privacy & Security, Local Network"
-                    .to_owned(),
-            );
-        }
-        if !met.hears_announcements {
-            hints.push("port 5353 is taken by a program that does not share it".to_owned());
-        }
-        let in_ap = outward.iter().any(|it| it.reaches(ADDRESS));
-        if !in_ap {
-            hints.push("is the board an access point of its own? join its Wi-Fi".to_owned());
+    } else if plan.service_type.is_some() {
+        hints.extend(mdns_hints(system, diagnostics, &networks));
+        if !networks.iter().any(|it| it.reaches(ACCESS_POINT_ADDRESS)) {
+            hints.push("if the board is an access point, join its Wi-Fi".to_owned());
         }
         if plan.probe.is_none() {
-            let network = outward.iter().find_map(|it| {
-                let (address, _) = it.v4.iter().find(|(_, prefix)| *prefix >= 20)?;
-                let [a, b, c, _] = address.octets();
-                Some(format!("{a}.{b}.{c}.0/24"))
-            });
             hints.push(format!(
-                "multicast may not get through (a firewall, a guest Wi-Fi): try --probe {}",
-                network.as_deref().unwrap_or("NETWORK/24")
+                "a firewall or a guest Wi-Fi may block multicast: try {}",
+                probes(&networks)
             ));
         }
     }
     if hints.is_empty() {
-        hints.push("is the board on? --timeout 10s gives it longer".to_owned());
+        hints.push("check that the board is on, or wait longer with --timeout 10s".to_owned());
     }
     hints
+}
+
+/// What keeps mDNS from working on this computer.
+fn mdns_hints(system: System, diagnostics: &Diagnostics, networks: &[&Interface]) -> Vec<String> {
+    let mut hints = Vec::new();
+    if let Some(name) = diagnostics.blocked_interfaces.first() {
+        hints.push(format!(
+            "a firewall on this computer blocks mDNS queries on {}: allow UDP port 5353 to \
+             224.0.0.251 and ff02::fb",
+            sanitize::one_line(name)
+        ));
+    }
+    if let Some(interface) = networks.iter().find(|it| !it.has_multicast) {
+        hints.push(format!(
+            "interface {} has no multicast, so boards there are not found by mDNS",
+            sanitize::one_line(&interface.name)
+        ));
+    }
+    if system.is_wsl {
+        hints.push(
+            "WSL does not pass multicast: use --probe, or set networkingMode=mirrored".to_owned(),
+        );
+    }
+    let is_bridged = |it: &&Interface| {
+        it.is_container_bridge()
+            || (system.is_container && !it.v4.is_empty() && it.v4.iter().all(is_container_address))
+    };
+    if networks.iter().all(is_bridged) {
+        hints.push(
+            "container bridges do not pass multicast: use --network host, or --probe".to_owned(),
+        );
+    }
+    if system.is_macos {
+        hints.push(
+            "macOS needs a permission: System Settings, Privacy & Security, Local Network"
+                .to_owned(),
+        );
+    }
+    if !diagnostics.is_port_shared {
+        hints.push("another program holds UDP port 5353 without sharing it".to_owned());
+    }
+    hints
+}
+
+/// The default networks of Docker (172.16.0.0/12) and Podman (10.88.0.0/16).
+fn is_container_address((address, _): &(Ipv4Addr, u8)) -> bool {
+    matches!(address.octets(), [172, 16..32, ..] | [10, 88, ..])
+}
+
+/// The options that probe each of these networks.
+fn probes(networks: &[&Interface]) -> String {
+    let mut probes: Vec<_> = networks
+        .iter()
+        .filter_map(|it| {
+            let (address, _) = it.v4.iter().find(|(_, prefix)| *prefix >= 20)?;
+            let [a, b, c, _] = address.octets();
+            Some(format!("--probe {a}.{b}.{c}.0/24"))
+        })
+        .collect();
+    probes.dedup();
+    match &probes[..] {
+        [] => "--probe NETWORK/24".to_owned(),
+        probes => probes.join(" or "),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discover::plan::{Ending, Serial};
+    use crate::discover::plan::{Ending, SerialPorts};
     use crate::mdns::message::DnsName;
     use crate::net::interfaces::Interface;
 
-    fn plan() -> Plan {
-        Plan {
+    fn plan() -> DiscoverPlan {
+        DiscoverPlan {
             service_type: DnsName::of_text("_tcpctl._tcp.local"),
             mdns_port: 5353,
-            serial: Serial::Boards,
+            serial: SerialPorts::Boards,
             gateway: true,
             probe: None,
             interface: None,
@@ -150,88 +179,105 @@ mod tests {
         }
     }
 
-    fn on(interfaces: Vec<Interface>) -> Circumstances {
-        Circumstances {
+    fn on(interfaces: Vec<Interface>) -> Diagnostics {
+        Diagnostics {
             interfaces,
-            hears_announcements: true,
-            ..Circumstances::default()
+            is_port_shared: true,
+            ..Diagnostics::default()
         }
     }
 
-    fn text(met: &Circumstances, system: System) -> String {
-        hints_for(&plan(), met, system).join("\n")
+    fn lan() -> Diagnostics {
+        on(vec![
+            interface("lo", "127.0.0.1"),
+            interface("eth0", "10.1.2.3"),
+        ])
+    }
+
+    fn text(diagnostics: &Diagnostics, system: System) -> String {
+        hints_on(system, &plan(), diagnostics).join("\n")
+    }
+
+    const PLAIN: System = System {
+        is_wsl: false,
+        is_container: false,
+        is_macos: false,
+    };
+    const CONTAINER: System = System {
+        is_container: true,
+        ..PLAIN
+    };
+
+    #[test]
+    fn a_plain_network_gets_two_hints() {
+        for system in [PLAIN, CONTAINER] {
+            let hints = hints_on(system, &plan(), &lan());
+            let [join, probe] = &hints[..] else {
+                panic!("{hints:?}")
+            };
+            assert!(join.contains("join its Wi-Fi"), "{join}");
+            assert!(probe.contains("--probe 10.1.2.0/24"), "{probe}");
+        }
     }
 
     #[test]
-    fn each_hint_is_given_where_it_fits_and_nowhere_else() {
-        let here = System::default();
-        let lan = || {
-            on(vec![
-                interface("lo", "127.0.0.1"),
-                interface("eth0", "10.1.2.3"),
-            ])
+    fn each_network_is_offered_for_probing() {
+        let two = on(vec![
+            interface("eth0", "10.1.2.3"),
+            interface("wlan0", "192.168.7.5"),
+        ]);
+        let said = text(&two, PLAIN);
+        let both = "--probe 10.1.2.0/24 or --probe 192.168.7.0/24";
+        assert!(said.contains(both), "{said}");
+    }
+
+    #[test]
+    fn hints_follow_the_system_and_the_network() {
+        let wsl = System {
+            is_wsl: true,
+            ..PLAIN
         };
-        let plain = text(&lan(), here);
-        assert!(plain.contains("--probe 10.1.2.0/24"), "{plain}");
-        assert!(plain.contains("join its Wi-Fi"), "{plain}");
-        for absent in [
-            "WSL",
-            "container",
-            "macOS",
-            "5353",
-            "dialout",
-            "no network",
-            "no multicast",
-            "firewall of this",
-            "TCP",
-        ] {
-            assert!(!plain.contains(absent), "{absent}: {plain}");
-        }
-        let wsl = System { wsl: true, ..here };
-        assert!(text(&lan(), wsl).contains("WSL"));
-        let container = System {
-            container: true,
-            ..here
-        };
-        assert!(text(&lan(), container).contains("--network host"));
         let macos = System {
-            macos: true,
-            ..here
+            is_macos: true,
+            ..PLAIN
         };
-        assert!(text(&lan(), macos).contains("Local Network"));
+        let docker = on(vec![interface("eth0", "172.17.0.2")]);
         let bridge = on(vec![interface("docker0", "172.17.0.1")]);
-        assert!(text(&bridge, here).contains("bridge"));
         let alone = on(vec![interface("lo", "127.0.0.1")]);
-        let said = text(&alone, wsl);
-        assert!(
-            said.contains("no network") && !said.contains("WSL"),
-            "{said}"
-        );
-        let joined = text(&on(vec![interface("wlan0", "192.168.1.100")]), here);
-        assert!(!joined.contains("join its Wi-Fi"), "{joined}");
-        let deaf = Circumstances {
-            hears_announcements: false,
-            ..lan()
-        };
-        assert!(text(&deaf, here).contains("5353"));
         let mut tunnel = lan();
         tunnel.interfaces[1].has_multicast = false;
-        let said = text(&tunnel, here);
-        assert!(said.contains("no multicast on interface eth0"), "{said}");
-        let walled = Circumstances {
-            forbidden_interfaces: vec!["eth0".into()],
+        let held = Diagnostics {
+            is_port_shared: false,
             ..lan()
         };
-        assert!(text(&walled, here).contains("firewall of this computer's"));
-        let isolated = Circumstances {
+        let blocked = Diagnostics {
+            blocked_interfaces: vec!["eth0".into()],
+            ..lan()
+        };
+        let isolated = Diagnostics {
             unreachable: 1,
             ..lan()
         };
-        assert!(text(&isolated, here).contains("client isolation"));
-        let forbidden = Circumstances {
+        let forbidden = Diagnostics {
             forbidden_ports: vec!["/dev/ttyUSB0".into()],
             ..lan()
         };
-        assert!(text(&forbidden, here).starts_with("no permission on /dev/ttyUSB0"));
+        for (diagnostics, system, expected) in [
+            (&lan(), wsl, "WSL"),
+            (&lan(), macos, "Local Network"),
+            (&docker, CONTAINER, "--network host"),
+            (&bridge, PLAIN, "container bridges"),
+            (&alone, wsl, "on no network"),
+            (&tunnel, PLAIN, "eth0 has no multicast"),
+            (&held, PLAIN, "5353"),
+            (&blocked, PLAIN, "blocks mDNS queries on eth0"),
+            (&isolated, PLAIN, "client isolation"),
+            (&forbidden, PLAIN, "no permission to open /dev/ttyUSB0"),
+        ] {
+            let hints = hints_on(system, &plan(), diagnostics);
+            assert!(hints[0].contains(expected), "{expected}: {hints:?}");
+        }
+        let joined = text(&on(vec![interface("wlan0", "192.168.1.100")]), PLAIN);
+        assert!(!joined.contains("join its Wi-Fi"), "{joined}");
     }
 }

@@ -1,8 +1,8 @@
-//! A board's name as a target: where it was seen a moment ago, else where it says that it is.
+//! Resolves the name of a board: from the cache, else over mDNS.
 //!
-//! `NAME.local` is asked of the boards alone, with no help of the system's resolver, which may
-//! know no mDNS. A name without a dot is asked of both. A name with one is the resolver's first, so
-//! that no board can take the place of a server elsewhere by calling itself `example.com`.
+//! `NAME.local` is resolved over mDNS alone, because the system's resolver may not support it; a name
+//! without a dot by both. A name with a dot goes to the system first, so that no board can pose as a
+//! server by calling itself `example.com`.
 
 mod search;
 
@@ -10,136 +10,123 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::search::Search;
-use super::cache::{Cache, Remembered};
+use super::cache::{Cache, CachedBoard};
 use crate::mdns::PORT;
 
-/// How long the boards have to answer.
-const PATIENCE: Duration = Duration::from_millis(1500);
-/// When they are asked again.
+/// How long boards have to answer.
+const TIMEOUT: Duration = Duration::from_millis(1500);
+/// When the questions are repeated.
 const REPEATS: [Duration; 3] = [
     Duration::from_millis(150),
     Duration::from_millis(450),
     Duration::from_secs(1),
 ];
-/// How long after the first answer a second board of the same name may answer, too: responders
-/// wait up to 120 ms (RFC 6762 §6).
-const SECOND: Duration = Duration::from_millis(130);
-/// How long the system's resolver may think about a name of its own before the boards are asked.
-pub const RESOLVER_FIRST: Duration = Duration::from_secs(1);
+/// How long to wait for a second board with the same name: responders wait up to 120 ms (RFC 6762
+/// §6).
+const AMBIGUITY_WINDOW: Duration = Duration::from_millis(130);
+/// How long the system's resolver may take before the boards are asked.
+pub const SYSTEM_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Who knows a name.
+/// What resolves a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Resolver {
     /// The system's resolver.
     System,
-    /// The system's resolver; if not, a board.
+    /// The system's resolver, then the boards.
     SystemFirst,
     /// The boards.
-    Board,
-    /// Either.
+    Boards,
+    /// Both at once.
     Either,
 }
 
-/// Who knows this name.
-pub fn kind(host: &str) -> Kind {
+/// What resolves this name.
+pub fn resolver(host: &str) -> Resolver {
     let is_host = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     match name.rsplit_once('.') {
-        // RFC 6761 §6.3: it is this computer.
-        None if name == "localhost" => Kind::System,
+        // RFC 6761 §6.3.
+        None if name == "localhost" => Resolver::System,
         // RFC 6762 §3.
-        Some((_, "local")) => Kind::Board,
-        // The resolver has ways of its own with what is beyond ASCII.
-        _ if host.chars().any(|c| c.is_ascii() && !is_host(c)) => Kind::Board,
-        _ if host.ends_with('.') => Kind::System,
-        None => Kind::Either,
+        Some((_, "local")) => Resolver::Boards,
+        // Only the system's resolver handles non-ASCII host names.
+        _ if host.chars().any(|c| c.is_ascii() && !is_host(c)) => Resolver::Boards,
+        _ if host.ends_with('.') => Resolver::System,
+        None => Resolver::Either,
         // The longest label of a service (RFC 6763 §4.1.1).
-        Some(_) if name.len() <= 63 => Kind::SystemFirst,
-        Some(_) => Kind::System,
+        Some(_) if name.len() <= 63 => Resolver::SystemFirst,
+        Some(_) => Resolver::System,
     }
 }
 
-/// What a board calls itself, where it is written in full: without `.local`, and without the
-/// service type that DNS tools print before it.
-pub fn label(name: &str) -> &str {
-    let name = name.trim_end_matches('.');
-    let name = without(name, ".local").unwrap_or(name);
-    without(name, "._tcpctl._tcp").unwrap_or(name)
-}
-
-fn without<'n>(name: &'n str, suffix: &str) -> Option<&'n str> {
-    let (start, end) = name.split_at_checked(name.len().checked_sub(suffix.len())?)?;
-    (end.eq_ignore_ascii_case(suffix) && !start.is_empty()).then_some(start)
-}
-
-/// A name that is to be an address.
+/// A name to resolve.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'n> {
+pub struct NameQuery<'n> {
     /// The name.
     pub host: &'n str,
-    /// The port, where the user has written one.
+    /// The port, if the user gave one.
     pub port: Option<u16>,
     /// The only interface to use.
     pub interface: Option<&'n str>,
 }
 
-/// Where the one board of this name was seen a moment ago. Asks nobody.
-pub fn remembered(wanted: &Wanted<'_>) -> Option<Vec<SocketAddr>> {
-    let boards = Cache::of_user().fresh(wanted.host, SystemTime::now());
-    // Which of several it is, and whether there are several still, the network knows.
+/// The cached addresses of the one board with this name. Sends nothing.
+pub fn cached(query: &NameQuery<'_>) -> Option<Vec<SocketAddr>> {
+    let boards = Cache::for_user().fresh(query.host, SystemTime::now());
+    // Several boards may have become one by now.
     let [board] = &boards[..] else {
         return None;
     };
     let mut addresses = board.socket_addresses();
-    if let Some(port) = wanted.port {
+    if let Some(port) = query.port {
         with_port(&mut addresses, port);
     }
     (!addresses.is_empty()).then_some(addresses)
 }
 
-/// The MAC addresses of the boards of this name: of those that were seen today, else of the one
-/// that answers to it now. Blocks for as long as that takes.
+/// The MAC addresses of the boards with this name: from the cache, else from the network. Blocks for
+/// up to 1.5 s.
 pub fn macs(host: &str) -> Vec<String> {
-    let known = Cache::of_user().macs(host, SystemTime::now());
+    let known = Cache::for_user().macs(host, SystemTime::now());
     if !known.is_empty() {
         return known;
     }
-    let wanted = Wanted {
+    let query = NameQuery {
         host,
         port: None,
         interface: None,
     };
-    let asked = crate::runtime::block_on(ask_on(PORT, &wanted, PATIENCE));
+    let asked = crate::runtime::block_on(ask_on(PORT, &query, TIMEOUT));
     let board = asked.ok().and_then(Result::ok).and_then(|(_, board)| board);
     board.and_then(|board| board.mac).into_iter().collect()
 }
 
-/// Forgets what was remembered of a name.
+/// Removes a name from the cache.
 pub fn forget(host: &str) {
-    Cache::of_user().forget(host);
+    Cache::for_user().forget(host);
 }
 
-/// Asks the boards who has this name.
+/// Asks the boards.
 ///
 /// # Errors
-/// Nobody, or more than one: a text that says so, safe for a terminal.
-pub async fn ask(wanted: &Wanted<'_>, patience: Duration) -> Result<Vec<SocketAddr>, String> {
-    let (addresses, board) = ask_on(PORT, wanted, patience.min(PATIENCE)).await?;
+/// No board or several boards have the name; the text is safe for a terminal.
+pub async fn ask(query: &NameQuery<'_>, timeout: Duration) -> Result<Vec<SocketAddr>, String> {
+    let (addresses, board) = ask_on(PORT, query, timeout.min(TIMEOUT)).await?;
     if let Some(board) = board {
-        Cache::of_user().remember(vec![board], SystemTime::now());
+        Cache::for_user().store(vec![board], SystemTime::now());
     }
     Ok(addresses)
 }
 
-/// The same on any port of mDNS; returns the board too, if it is one of ours.
+/// The same on any mDNS port. Returns the board as well, unless only its host name was found.
 async fn ask_on(
     port: u16,
-    wanted: &Wanted<'_>,
-    patience: Duration,
-) -> Result<(Vec<SocketAddr>, Option<Remembered>), String> {
-    let mut search = Search::new(port, wanted).ok_or("it is no name that a board can have")?;
+    query: &NameQuery<'_>,
+    timeout: Duration,
+) -> Result<(Vec<SocketAddr>, Option<CachedBoard>), String> {
+    let mut search = Search::new(port, query).ok_or("it is not a valid name for a board")?;
     let begin = Instant::now();
-    let mut end = begin + patience;
+    let mut end = begin + timeout;
     let mut repeats = REPEATS.iter();
     let mut again = Some(begin);
     loop {
@@ -159,13 +146,13 @@ async fn ask_on(
         tokio::select! {
             received = search.mdns.receive() => {
                 if search.learn(received).await {
-                    end = end.min(Instant::now() + SECOND);
+                    end = end.min(Instant::now() + AMBIGUITY_WINDOW);
                 }
             }
             () = tokio::time::sleep_until(wake.into()) => {}
         }
     }
-    search.conclude(wanted)
+    search.conclude(query)
 }
 
 fn with_port(addresses: &mut [SocketAddr], port: u16) {
@@ -179,40 +166,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_knows_a_name() {
+    fn names_have_the_right_resolver() {
         for (name, who) in [
-            ("greeter-1a2b3c", Kind::Either),
-            ("greeter-1a2b3c.local", Kind::Board),
-            ("Greeter.LOCAL.", Kind::Board),
-            ("localhost", Kind::System),
-            ("LocalHost", Kind::System),
-            ("board.example.com", Kind::SystemFirst),
-            ("board.", Kind::System),
-            ("board.example.com.", Kind::System),
-            ("local", Kind::Either),
-            ("Board in the kitchen", Kind::Board),
-            ("Board v1.2", Kind::Board),
-            ("board-v1.2", Kind::SystemFirst),
-            ("board(2)", Kind::Board),
-            ("Küche", Kind::Either),
+            ("greeter-1a2b3c", Resolver::Either),
+            ("greeter-1a2b3c.local", Resolver::Boards),
+            ("Greeter.LOCAL.", Resolver::Boards),
+            ("localhost", Resolver::System),
+            ("LocalHost", Resolver::System),
+            ("board.example.com", Resolver::SystemFirst),
+            ("board.", Resolver::System),
+            ("board.example.com.", Resolver::System),
+            ("local", Resolver::Either),
+            ("Board in the kitchen", Resolver::Boards),
+            ("Board v1.2", Resolver::Boards),
+            ("board-v1.2", Resolver::SystemFirst),
+            ("board(2)", Resolver::Boards),
+            ("Küche", Resolver::Either),
         ] {
-            assert_eq!(kind(name), who, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_name_may_be_written_in_full() {
-        for (written, plain) in [
-            ("board", "board"),
-            ("board.local", "board"),
-            ("Board.LOCAL.", "Board"),
-            ("A board._tcpctl._tcp.local", "A board"),
-            ("A board._TCPCTL._tcp.local.", "A board"),
-            ("board-v1.2", "board-v1.2"),
-            (".local", ".local"),
-            ("é.local", "é"),
-        ] {
-            assert_eq!(label(written), plain, "{written}");
+            assert_eq!(resolver(name), who, "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What `discover` is to do.
+//! The plan of `discover`.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use crate::sys;
 
 /// Where to look, and for how long.
 #[derive(Debug, Clone)]
-pub struct Plan {
-    /// The service type with `.local`, unless mDNS is not to be used.
+pub struct DiscoverPlan {
+    /// The service type with `.local`, unless mDNS is off.
     pub service_type: Option<DnsName>,
-    /// The port of mDNS; a test has another one.
+    /// The port of mDNS; another one in tests.
     pub mdns_port: u16,
-    /// Whether to list serial ports.
-    pub serial: Serial,
-    /// Whether to look where boards in AP mode are.
+    /// Which serial ports to list.
+    pub serial: SerialPorts,
+    /// Whether to try the address of boards in AP mode.
     pub gateway: bool,
     /// The network to probe.
     pub probe: Option<Cidr>,
@@ -32,12 +32,12 @@ pub struct Plan {
     pub ending: Ending,
 }
 
-/// What is told of serial ports.
+/// Which serial ports are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Serial {
-    /// Nothing.
+pub enum SerialPorts {
+    /// None.
     None,
-    /// Those that boards are known to be on.
+    /// Those with a known USB adapter of boards.
     Boards,
     /// All.
     All,
@@ -46,23 +46,23 @@ pub enum Serial {
 /// When to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// After a time, or as soon as so many boards have been found.
+    /// After a time, or once enough boards are found.
     After {
         /// The time.
         timeout: Duration,
-        /// The number that is enough.
+        /// The number of boards that is enough.
         enough: Option<usize>,
     },
-    /// When the user says so.
+    /// When interrupted.
     Never,
 }
 
-impl Plan {
-    /// The plan of a command line; `verbose` shows serial ports of no known kind, too.
+impl DiscoverPlan {
+    /// The plan for these arguments. `ports` are listed unless `--no-serial` is given.
     ///
     /// # Errors
-    /// Options that can't be, each named.
-    pub fn new(args: &DiscoverArgs, verbose: bool) -> Result<Self, Failure> {
+    /// Invalid options.
+    pub fn new(args: &DiscoverArgs, ports: SerialPorts) -> Result<Self, Failure> {
         let service_type = service_type(&args.service_type)?;
         if let Some(interface) = &args.interface
             && sys::interface_index(interface).is_none()
@@ -71,7 +71,7 @@ impl Plan {
             return Err(Failure::usage(format!(
                 "--interface: this computer has no network interface '{name}'"
             ))
-            .hint("see which there are with `ip link`"));
+            .hint("list them with `ip link`"));
         }
         if let Some(network) = args.probe
             && network.count() > MAX_UNFORCED
@@ -82,36 +82,36 @@ impl Plan {
                 Err(_) => "far".to_owned(),
             };
             return Err(Failure::usage(format!(
-                "--probe: that is {count} more than the {MAX_UNFORCED} addresses of a /20"
+                "--probe: {count} more than the {MAX_UNFORCED} addresses of a /20"
             ))
-            .hint("probe a smaller network, or give --force if all of it is yours"));
+            .hint("probe a smaller network, or add --force if all of it is yours"));
         }
         if let Some(network) = args.probe
             && network.needs_interface()
             && args.interface.is_none()
         {
-            return Err(Failure::usage(
-                "--probe: these addresses are on every link, each other ones",
-            )
-            .hint("say which with --interface NAME"));
+            return Err(
+                Failure::usage("--probe: link-local addresses need an interface")
+                    .hint("add --interface NAME"),
+            );
         }
         if args.timeout.is_zero() {
-            return Err(Failure::usage("--timeout must be more than zero").hint("try 2s"));
+            return Err(Failure::usage("--timeout: must be greater than 0").hint("try 2s"));
         }
         let enough = match (args.first, args.expect_count) {
             (true, _) => Some(1),
             (false, count) => count.map(|count| count.get().into()),
         };
-        // A board that speaks another protocol greets nobody.
+        // Boards of another type do not greet.
         let gateway =
             DnsName::of_text(&format!("{SERVICE_TYPE}.local")).as_ref() == Some(&service_type);
         Ok(Self {
             service_type: (!args.no_mdns).then_some(service_type),
             mdns_port: mdns::PORT,
-            serial: match (args.no_serial, verbose) {
-                (true, _) => Serial::None,
-                (false, false) => Serial::Boards,
-                (false, true) => Serial::All,
+            serial: if args.no_serial {
+                SerialPorts::None
+            } else {
+                ports
             },
             gateway,
             probe: args.probe,
@@ -146,8 +146,8 @@ fn service_type(text: &str) -> Result<DnsName, Failure> {
     }
     .ok_or_else(|| {
         let text = sanitize::one_line(text);
-        Failure::usage(format!("--type: '{text}' is no TCP service type"))
-            .hint("write e.g. _tcpctl._tcp or _http._tcp")
+        Failure::usage(format!("--type: '{text}' is not a TCP service type"))
+            .hint("a type looks like _tcpctl._tcp or _http._tcp")
     })
 }
 
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gateway_is_asked_where_boards_of_ours_are_looked_for_however_that_is_written() {
+    fn the_gateway_is_tried_for_our_service_type_only() {
         use clap::Parser;
 
         #[derive(Parser)]
@@ -195,7 +195,7 @@ mod tests {
             ("_http._tcp", false),
         ] {
             let line = Line::parse_from(["discover", "--type", service_type]);
-            let plan = Plan::new(&line.discover, false).unwrap();
+            let plan = DiscoverPlan::new(&line.discover, SerialPorts::Boards).unwrap();
             assert_eq!(plan.gateway, gateway, "{service_type}");
         }
     }

@@ -1,36 +1,36 @@
-//! `--probe CIDR`: every address of a network, at a bounded rate.
+//! `--probe`: every address of a network, at a bounded rate.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::net::cidr::Cidr;
 
-/// Addresses that are probed without being asked twice: a /20 of IPv4.
+/// The most addresses without `--force`: an IPv4 /20.
 pub const MAX_UNFORCED: u128 = 1 << 12;
 /// New connections a second.
 const RATE: u32 = 500;
 /// Connections at the same time.
-pub const AT_A_TIME: usize = 128;
-/// How long one address may take to answer.
-pub const PATIENCE: Duration = Duration::from_millis(600);
+pub const MAX_CONCURRENT: usize = 128;
+/// How long connecting to one address may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(600);
 
-/// How long it takes until all of a network's addresses have been asked, at the least.
+/// The shortest time in which a network can be probed.
 pub fn duration(network: Cidr) -> Duration {
     let seconds = network.count() / u128::from(RATE);
     Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))
 }
 
-/// Gives out a network's addresses, no faster than the rate.
+/// Yields the addresses of a network, no faster than the rate.
 #[derive(Debug)]
-pub struct Pace {
+pub struct Pacer {
     network: Cidr,
     next: Option<u128>,
     begin: Instant,
     given: u32,
 }
 
-impl Pace {
-    /// Begins at `now`.
+impl Pacer {
+    /// Starts at `now`.
     pub const fn new(network: Cidr, now: Instant) -> Self {
         Self {
             network,
@@ -40,14 +40,14 @@ impl Pace {
         }
     }
 
-    /// The next address, if its time has come.
+    /// The next address, if it is due.
     pub fn take(&mut self, now: Instant) -> Option<IpAddr> {
         let value = self
             .next
             .filter(|_| self.due().is_some_and(|due| due <= now))?;
         self.next = (value < self.network.last()).then(|| value + 1);
         self.given = self.given.saturating_add(1);
-        // Where the others have kept it waiting, what was missed is not made up for.
+        // After a stall, the missed ones are not caught up in a burst.
         let owed = Duration::from_secs(1) / RATE * self.given;
         if now > self.begin + owed + Duration::from_millis(100) {
             self.begin = now;
@@ -56,7 +56,7 @@ impl Pace {
         Some(self.network.address(value))
     }
 
-    /// When the next address is due; `None` when all have been given out.
+    /// When the next address is due; `None` after the last.
     pub fn due(&self) -> Option<Instant> {
         self.next?;
         Some(self.begin + Duration::from_secs(1) / RATE * self.given)
@@ -68,13 +68,13 @@ mod tests {
     use super::*;
 
     fn all(text: &str) -> Vec<String> {
-        let mut pace = Pace::new(text.parse().unwrap(), Instant::now());
+        let mut pacer = Pacer::new(text.parse().unwrap(), Instant::now());
         let much_later = Instant::now() + Duration::from_hours(1);
         let mut found = Vec::new();
         let mut now = Instant::now();
-        while pace.due().is_some() && now < much_later {
+        while pacer.due().is_some() && now < much_later {
             now += Duration::from_millis(2);
-            found.extend(pace.take(now).map(|address| address.to_string()));
+            found.extend(pacer.take(now).map(|address| address.to_string()));
         }
         found
     }
@@ -92,10 +92,10 @@ mod tests {
     #[test]
     fn the_rate_is_kept_and_nothing_is_made_up_for() {
         let begin = Instant::now();
-        let mut pace = Pace::new("10.0.0.0/20".parse().unwrap(), begin);
+        let mut pacer = Pacer::new("10.0.0.0/20".parse().unwrap(), begin);
         let mut given = 0;
         for millisecond in 0..1000 {
-            while pace
+            while pacer
                 .take(begin + Duration::from_millis(millisecond))
                 .is_some()
             {
@@ -104,7 +104,7 @@ mod tests {
         }
         assert!((RATE - 2..=RATE + 2).contains(&given), "{given}");
         let later = begin + Duration::from_secs(10);
-        let burst = std::iter::from_fn(|| pace.take(later)).count();
+        let burst = std::iter::from_fn(|| pacer.take(later)).count();
         assert!(burst < 3, "{burst}");
     }
 

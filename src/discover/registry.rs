@@ -1,79 +1,78 @@
-//! Which sightings are of one board, and what is told of it.
+//! Merges observations into boards.
 //!
-//! A board may be seen by several sources and on several interfaces. It is one board where the MAC
-//! address and the port are the same, or where it is reached at the same address. What has no MAC
-//! address is told apart by its full name and its interface. Two names are never one board, whatever
-//! they say of their addresses: else anybody could hide a board behind a name of their own.
+//! Several sources may see a board on several interfaces. Observations with the same MAC address and
+//! port, or with a common address, are one board. Without a MAC address, the full name and the
+//! interface identify it. Two names are never one board, whatever addresses they claim: otherwise
+//! anyone could hide a board behind a name of their own.
 
-mod sighting;
+mod observation;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use self::sighting::{Key, Sighting};
+pub use self::observation::{Observation, SourceKey};
 use super::report::{BoardReport, DiscoverReport, Event, Status};
 use crate::mdns::Origin;
 
-/// Boards that are kept; what comes on top is not told of.
+/// Boards that are kept; further ones are not reported.
 const MAX_BOARDS: usize = 8192;
 
 /// A board's number, for as long as it is known.
-pub type Id = u64;
+pub type BoardId = u64;
 
-/// What came of a connection to a board.
+/// The result of connecting to a board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reached {
-    /// It was made.
-    Yes {
-        /// To this address.
+pub enum Reachability {
+    /// Connected.
+    Reachable {
+        /// The address.
         address: SocketAddr,
-        /// The handshake took this long.
+        /// The time of the handshake.
         rtt: Duration,
     },
-    /// Nothing answers, or it refuses.
-    No,
+    /// No answer, or refused.
+    Unreachable,
 }
 
 /// All boards.
 #[derive(Debug, Default)]
 pub struct Registry {
     boards: Vec<Board>,
-    next: Id,
-    /// Boards that were told of, and have turned out to be another one.
-    gone: Vec<BoardReport>,
+    next: BoardId,
+    /// Reported boards that were merged into another reported one.
+    merged: Vec<BoardReport>,
 }
 
 /// A board.
 #[derive(Debug)]
 pub struct Board {
     /// Its number.
-    pub id: Id,
-    /// The number under which it is told of: its own, or that of one which has turned out to be it.
-    told_as: Id,
-    sightings: Vec<Sighting>,
+    pub id: BoardId,
+    /// Its number in reports: that of the first reported board that was merged into it.
+    reported_id: BoardId,
+    observations: Vec<Observation>,
     status: Option<Status>,
-    reached: Option<(SocketAddr, Duration)>,
-    told: Option<BoardReport>,
-    /// Whether something has happened to it since it was told of.
-    is_new: bool,
+    /// The address that was connected to, and the time of the handshake.
+    connected: Option<(SocketAddr, Duration)>,
+    reported: Option<BoardReport>,
+    /// Whether it may have changed since the last report.
+    has_changed: bool,
 }
 
 impl Registry {
-    /// Takes in a sighting; returns the board's number, and whether its addresses are others now,
-    /// so that it has to be connected to.
-    ///
-    /// `is_ours` says which addresses are this computer's.
-    pub fn see(
+    /// Adds an observation. Returns the board's number, and whether its addresses changed, so that it
+    /// has to be connected to. `is_ours` is true for addresses of this computer.
+    pub fn observe(
         &mut self,
-        sighting: Sighting,
+        observation: Observation,
         is_ours: impl Fn(&SocketAddr) -> bool,
-    ) -> Option<(Id, bool)> {
-        let mut instance = sighting.instance();
+    ) -> Option<(BoardId, bool)> {
+        let mut instance = observation.instance();
         let mut same = Vec::new();
         for (at, board) in self.boards.iter().enumerate() {
             let other = board.origins().next().map(|origin| &origin.instance);
             let is_another = instance.zip(other).is_some_and(|(a, b)| a != b);
-            if !is_another && board.is_seen_by(&sighting, &is_ours) {
+            if !is_another && board.is_observed_by(&observation, &is_ours) {
                 instance = instance.or(other);
                 same.push(at);
             }
@@ -83,64 +82,64 @@ impl Registry {
                 return None;
             }
             self.next += 1;
-            let needs_connection = !sighting.addresses.is_empty();
+            let needs_connection = !observation.addresses.is_empty();
             self.boards.push(Board {
                 id: self.next,
-                told_as: self.next,
-                sightings: vec![sighting],
+                reported_id: self.next,
+                observations: vec![observation],
                 status: None,
-                reached: None,
-                told: None,
-                is_new: true,
+                connected: None,
+                reported: None,
+                has_changed: true,
             });
             return Some((self.next, needs_connection));
         };
         for other in same.into_iter().rev() {
             let absorbed = self.boards.remove(other);
             let board = &mut self.boards[first];
-            board.sightings.extend(absorbed.sightings);
-            if board.reached.is_none() {
-                board.reached = absorbed.reached;
+            board.observations.extend(absorbed.observations);
+            if board.connected.is_none() {
+                board.connected = absorbed.connected;
                 board.status = absorbed.status.or(board.status);
             }
-            match (&board.told, absorbed.told) {
-                (None, told) => {
-                    if told.is_some() {
-                        board.told_as = absorbed.told_as;
+            match (&board.reported, absorbed.reported) {
+                (None, report) => {
+                    if report.is_some() {
+                        board.reported_id = absorbed.reported_id;
                     }
-                    board.told = told;
+                    board.reported = report;
                 }
-                (Some(_), Some(told)) => self.gone.push(told),
+                (Some(_), Some(report)) => self.merged.push(report),
                 (Some(_), None) => {}
             }
         }
         let board = &mut self.boards[first];
-        board.update(sighting);
-        board.is_new = true;
+        board.update(observation);
+        board.has_changed = true;
         let addresses = board.addresses();
-        let reached = board.reached.map(|(address, _)| address);
-        // Where it has answered already, it is left in peace.
-        let is_known = reached.is_some_and(|address| addresses.contains(&address));
+        let connected = board.connected.map(|(address, _)| address);
+        // A board is not connected to twice at the same address.
+        let is_known = connected.is_some_and(|address| addresses.contains(&address));
         if !is_known && !addresses.is_empty() {
-            board.reached = None;
+            board.connected = None;
         }
         Some((board.id, !is_known && !addresses.is_empty()))
     }
 
-    /// Notes what came of a connection to a board, and what that says of it.
-    pub fn reached(&mut self, id: Id, reached: Reached, status: Status) {
+    /// Notes the result of a connection to a board.
+    pub fn set_reachability(&mut self, id: BoardId, reachability: Reachability, status: Status) {
         if let Some(board) = self.boards.iter_mut().find(|board| board.id == id) {
             board.status = Some(status);
-            board.is_new = true;
-            board.reached = match reached {
-                Reached::Yes { address, rtt } => Some((address, rtt)),
-                Reached::No => None,
+            board.has_changed = true;
+            board.connected = match reachability {
+                Reachability::Reachable { address, rtt } => Some((address, rtt)),
+                Reachability::Unreachable => None,
             };
         }
     }
 
     /// A board.
-    pub fn board(&self, id: Id) -> Option<&Board> {
+    pub fn board(&self, id: BoardId) -> Option<&Board> {
         self.boards.iter().find(|board| board.id == id)
     }
 
@@ -149,11 +148,11 @@ impl Registry {
         self.boards.iter()
     }
 
-    /// The board that this has seen.
-    pub fn seen_by(&self, key: &Key) -> Option<&Board> {
+    /// The board with an observation of this source.
+    pub fn board_with(&self, key: &SourceKey) -> Option<&Board> {
         self.boards
             .iter()
-            .find(|board| board.sightings.iter().any(|it| it.key == *key))
+            .find(|board| board.observations.iter().any(|it| it.key == *key))
     }
 
     /// Whether a board is known at this address.
@@ -163,98 +162,113 @@ impl Registry {
             .any(|board| board.addresses().contains(&address))
     }
 
-    /// This has no more of a board to tell.
-    pub fn forget(&mut self, key: &Key) {
+    /// Forgets the observation of a source.
+    pub fn forget(&mut self, key: &SourceKey) {
         for board in &mut self.boards {
-            let before = board.sightings.len();
-            board.sightings.retain(|it| it.key != *key);
-            board.is_new |= board.sightings.len() != before;
+            let before = board.observations.len();
+            board.observations.retain(|it| it.key != *key);
+            board.has_changed |= board.observations.len() != before;
             if board.addresses().is_empty() {
-                board.reached = None;
+                board.connected = None;
                 board.status = None;
             }
         }
     }
 
-    /// What is new since the last call. A board that waits for a connection to it is told of when
-    /// that is decided, or, with `everything`, now.
-    pub fn news(&mut self, everything: bool) -> Vec<DiscoverReport> {
-        let gone = self.gone.drain(..);
-        let mut news: Vec<_> = gone
+    /// The events since the last call. Boards that are still being connected to are left for later.
+    pub fn take_events(&mut self) -> Vec<DiscoverReport> {
+        self.events(|board| board.status.is_some() || board.addresses().is_empty())
+    }
+
+    /// The events since the last call, of boards that are still being connected to as well.
+    pub fn take_all_events(&mut self) -> Vec<DiscoverReport> {
+        self.events(|_| true)
+    }
+
+    fn events(&mut self, is_ready: impl Fn(&Board) -> bool) -> Vec<DiscoverReport> {
+        let merged = self.merged.drain(..);
+        let mut events: Vec<_> = merged
             .map(|board| DiscoverReport::new(Event::Lost, board))
             .collect();
         self.boards.retain(|board| {
-            if board.sightings.is_empty() {
-                let told = board.told.clone();
-                news.extend(told.map(|board| DiscoverReport::new(Event::Lost, board)));
+            if board.observations.is_empty() {
+                let reported = board.reported.clone();
+                events.extend(reported.map(|board| DiscoverReport::new(Event::Lost, board)));
             }
-            !board.sightings.is_empty()
+            !board.observations.is_empty()
         });
-        for board in self.boards.iter_mut().filter(|board| board.is_new) {
-            let decided = board.status.is_some() || board.addresses().is_empty();
-            if !decided && !everything {
-                continue;
-            }
-            board.is_new = false;
+        let changed = self.boards.iter_mut().filter(|board| board.has_changed);
+        for board in changed.filter(|board| is_ready(board)) {
+            board.has_changed = false;
             let report = board.report();
-            match &board.told {
-                Some(told) if *told == report => continue,
-                Some(_) => news.push(DiscoverReport::new(Event::Updated, report.clone())),
-                None => news.push(DiscoverReport::new(Event::Found, report.clone())),
+            match &board.reported {
+                Some(reported) if *reported == report => continue,
+                Some(_) => events.push(DiscoverReport::new(Event::Updated, report.clone())),
+                None => events.push(DiscoverReport::new(Event::Found, report.clone())),
             }
-            board.told = Some(report);
+            board.reported = Some(report);
         }
-        news
+        events
     }
 
-    /// How many boards have been told of that count as found.
+    /// The number of reported boards that count as found.
     pub fn count(&self) -> usize {
-        let told = self.boards.iter().filter_map(|board| board.told.as_ref());
-        told.filter(|board| board.counts()).count()
+        let reported = self
+            .boards
+            .iter()
+            .filter_map(|board| board.reported.as_ref());
+        reported.filter(|board| board.counts()).count()
     }
 }
 
 impl Board {
-    /// Whether what was seen is this board, if it has no other name.
-    fn is_seen_by(&self, sighting: &Sighting, is_ours: impl Fn(&SocketAddr) -> bool) -> bool {
-        self.sightings.iter().any(|known| {
-            if known.key == sighting.key {
+    /// Whether an observation is of this board, unless its name is another one.
+    fn is_observed_by(
+        &self,
+        observation: &Observation,
+        is_ours: impl Fn(&SocketAddr) -> bool,
+    ) -> bool {
+        self.observations.iter().any(|known| {
+            if known.key == observation.key {
                 return true;
             }
-            if let (Some(a), Some(b)) = (&known.mac, &sighting.mac) {
-                // A serial port says nothing of ports.
-                let port = |it: &Sighting| it.addresses.first().map(SocketAddr::port);
-                return a == b && port(known).zip(port(sighting)).is_none_or(|(a, b)| a == b);
+            if let (Some(a), Some(b)) = (&known.mac, &observation.mac) {
+                // A serial port has no TCP port.
+                let port = |it: &Observation| it.addresses.first().map(SocketAddr::port);
+                return a == b
+                    && port(known)
+                        .zip(port(observation))
+                        .is_none_or(|(a, b)| a == b);
             }
             let mut addresses = known.addresses.iter();
-            if addresses.any(|it| sighting.addresses.contains(it)) {
+            if addresses.any(|it| observation.addresses.contains(it)) {
                 return true;
             }
-            // A service of this computer is announced on each of its interfaces.
+            // A service of this computer is announced on all its interfaces.
             known.instance().is_some()
-                && sighting.instance().is_some()
-                && known.mac == sighting.mac
+                && observation.instance().is_some()
+                && known.mac == observation.mac
                 && known.addresses.iter().all(&is_ours)
-                && sighting.addresses.iter().all(&is_ours)
+                && observation.addresses.iter().all(&is_ours)
         })
     }
 
-    fn update(&mut self, sighting: Sighting) {
+    fn update(&mut self, observation: Observation) {
         match self
-            .sightings
+            .observations
             .iter_mut()
-            .find(|known| known.key == sighting.key)
+            .find(|known| known.key == observation.key)
         {
-            Some(known) => *known = sighting,
-            None => self.sightings.push(sighting),
+            Some(known) => *known = observation,
+            None => self.observations.push(observation),
         }
     }
 
-    /// Where it can be connected to.
+    /// Its addresses, the one that was connected to first.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let mut addresses: Vec<SocketAddr> = Vec::new();
-        let first = self.reached.map(|(address, _)| address);
-        let seen = || self.sightings.iter().flat_map(|it| it.addresses.iter());
+        let first = self.connected.map(|(address, _)| address);
+        let seen = || self.observations.iter().flat_map(|it| it.addresses.iter());
         let first = first.filter(|address| seen().any(|it| it == address));
         for address in first.iter().chain(seen()) {
             if !addresses.contains(address) {
@@ -264,58 +278,58 @@ impl Board {
         addresses
     }
 
-    /// The services by which it has told of itself.
+    /// Its mDNS services.
     pub fn origins(&self) -> impl Iterator<Item = &Origin> {
-        self.sightings.iter().filter_map(|it| match &it.key {
-            Key::Mdns(origin) => Some(origin),
+        self.observations.iter().filter_map(|it| match &it.key {
+            SourceKey::Mdns(origin) => Some(origin),
             _ => None,
         })
     }
 
-    /// Where it has answered, and how soon.
-    pub const fn answered(&self) -> Option<(SocketAddr, Duration)> {
-        self.reached
+    /// The address that was connected to, and the time of the handshake.
+    pub const fn connected(&self) -> Option<(SocketAddr, Duration)> {
+        self.connected
     }
 
-    /// Who has seen it over the network.
-    pub fn network_keys(&self) -> impl Iterator<Item = &Key> {
-        self.sightings
+    /// The sources that see it on the network.
+    pub fn network_keys(&self) -> impl Iterator<Item = &SourceKey> {
+        self.observations
             .iter()
             .map(|it| &it.key)
-            .filter(|key| !matches!(key, Key::Serial(_)))
+            .filter(|key| !matches!(key, SourceKey::Serial(_)))
     }
 
-    /// Whether it was connected to.
+    /// Whether a connection was made.
     pub const fn is_online(&self) -> bool {
         matches!(self.status, Some(Status::Online))
     }
 
-    /// Whether it can be connected to, where that is known.
+    /// Whether it can be connected to, if known.
     pub const fn status(&self) -> Option<Status> {
         self.status
     }
 
-    /// Whether it has been told of.
-    pub const fn is_told(&self) -> bool {
-        self.told.is_some()
+    /// Whether it was reported.
+    pub const fn is_reported(&self) -> bool {
+        self.reported.is_some()
     }
 
-    /// The board as it is told of.
+    /// Its report.
     pub fn report(&self) -> BoardReport {
         let addresses = self.addresses();
-        let mut sources: Vec<_> = self.sightings.iter().map(|it| it.key.source()).collect();
+        let mut sources: Vec<_> = self.observations.iter().map(|it| it.key.source()).collect();
         sources.sort_unstable();
         sources.dedup();
-        let text = |of: fn(&Sighting) -> &Option<String>| {
-            self.sightings.iter().find_map(|it| of(it).clone())
+        let text = |of: fn(&Observation) -> &Option<String>| {
+            self.observations.iter().find_map(|it| of(it).clone())
         };
-        let serial_port = self.sightings.iter().find_map(|it| match &it.key {
-            Key::Serial(path) => Some(path.clone()),
+        let serial_port = self.observations.iter().find_map(|it| match &it.key {
+            SourceKey::Serial(path) => Some(path.clone()),
             _ => None,
         });
-        let reached = self.reached.map(|(_, rtt)| rtt);
+        let rtt = self.connected.map(|(_, rtt)| rtt);
         BoardReport {
-            id: self.told_as,
+            id: self.reported_id,
             name: text(|it| &it.name),
             host: text(|it| &it.host),
             port: addresses.first().map(SocketAddr::port),
@@ -328,14 +342,14 @@ impl Board {
             status: self.status.unwrap_or(Status::Unconfirmed),
             interface: text(|it| &it.interface),
             serial_port,
-            usb: self.sightings.iter().find_map(|it| it.usb.clone()),
-            rtt_us: reached.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+            usb: self.observations.iter().find_map(|it| it.usb.clone()),
+            rtt_us: rtt.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
             greeting: text(|it| &it.greeting),
         }
     }
 }
 
-/// An address without its port, as a target can have it: with the interface's name as its zone.
+/// An address without its port, as in a TARGET: the zone is the interface's name.
 fn address_text(address: &SocketAddr) -> String {
     match address {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => {

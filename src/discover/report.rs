@@ -1,46 +1,59 @@
-//! What `discover` tells: one event of one board (`tcpctl.discover/1`).
+//! The report of `discover`: one event of one board (`tcpctl.discover/1`).
 
 use serde::Serialize;
 
+use crate::sanitize;
 use crate::serial::Usb;
+use crate::target::{Target, TargetKind};
 
 /// The JSON schema of the events.
 pub const JSON_SCHEMA: &str = include_str!("../../schemas/tcpctl.discover.json");
 
-/// One event. All texts are from outside: escape them before a terminal sees them.
+/// One event. All texts are from the network: escape them before a terminal sees them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DiscoverReport {
     schema: &'static str,
-    /// What has happened.
+    /// What happened.
     pub event: Event,
-    /// The board, as it is now.
+    /// The board now.
     #[serde(flatten)]
     pub board: BoardReport,
 }
 
-/// What has happened to a board.
+/// What happened to a board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Event {
-    /// It is there.
+    /// It is new.
     Found,
-    /// Something about it is new.
+    /// It changed.
     Updated,
     /// It is gone.
     Lost,
 }
 
+impl Event {
+    /// Its name, as in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Updated => "updated",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// A board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BoardReport {
-    /// Which board it is, among all that this search tells of.
+    /// The number of the board in this search.
     #[serde(skip)]
     pub id: u64,
-    /// What it calls itself.
+    /// Its name.
     pub name: Option<String>,
     /// Its host name, with `.local`.
     pub host: Option<String>,
-    /// Its IP addresses, the one that was connected to first; with a zone where they need one.
+    /// Its IP addresses, the one that was connected to first; link-local ones with a zone.
     pub addresses: Vec<String>,
     /// The port of its server.
     pub port: Option<u16>,
@@ -56,29 +69,52 @@ pub struct BoardReport {
     pub sources: Vec<Source>,
     /// Whether it can be connected to.
     pub status: Status,
-    /// The network interface of this computer that it is behind.
+    /// The network interface of this computer that leads to it.
     pub interface: Option<String>,
-    /// The serial port that it is on.
+    /// Its serial port.
     pub serial_port: Option<String>,
     /// The USB device of that port.
     pub usb: Option<UsbReport>,
-    /// The round trip of the one connection that was made to it, in microseconds.
+    /// The round-trip time of the one connection to it, in microseconds.
     pub rtt_us: Option<u64>,
-    /// The first line that it answered with, where it was asked.
+    /// The first line of its reply, where a request was sent.
     pub greeting: Option<String>,
+}
+
+/// The names of the boards of the last day (`tcpctl.discover.names/1`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NamesReport {
+    schema: &'static str,
+    /// The names, each a TARGET that is safe for a terminal.
+    pub names: Vec<String>,
+}
+
+impl NamesReport {
+    /// A report of those `names` that are safe and mean a board when used as a TARGET.
+    pub fn new(mut names: Vec<String>) -> Self {
+        names.retain(|name| {
+            let target = Target::parse(name).map(|target| target.kind);
+            matches!(target, Ok(TargetKind::Name { host, port: None }) if host == *name)
+                && sanitize::one_line(name) == *name
+        });
+        Self {
+            schema: "tcpctl.discover.names/1",
+            names,
+        }
+    }
 }
 
 /// Where a board was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// It has told of itself over mDNS.
+    /// mDNS.
     Mdns,
-    /// It is on a serial port.
+    /// A serial port.
     Serial,
-    /// Something answered at an address that was probed.
+    /// A probed address that answered.
     Probe,
-    /// Something answered where boards in AP mode are.
+    /// The address of boards in AP mode.
     Gateway,
 }
 
@@ -98,12 +134,11 @@ impl Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// A connection was made.
+    /// Connected.
     Online,
-    /// Nobody knows whether it is a board that serves: it has no address yet, or what answers there
-    /// has not greeted.
+    /// It has no address yet, or what answers there sent no greeting.
     Unconfirmed,
-    /// It has told of itself, and can't be connected to.
+    /// It announces itself and cannot be connected to.
     Unreachable,
 }
 
@@ -123,7 +158,7 @@ impl Status {
 pub struct UsbReport {
     /// The vendor id, as `lsusb` writes it: four hexadecimal digits.
     pub vendor: String,
-    /// The product id, likewise.
+    /// The product id, in the same form.
     pub product: String,
     /// The serial number.
     pub serial_number: Option<String>,

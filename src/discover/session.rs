@@ -1,106 +1,102 @@
-//! One search, or one watch: the sources run side by side, and what they see is told as one stream.
+//! One search or watch: the sources run concurrently, and their events are one stream.
 
-mod places;
-mod sightings;
+mod observations;
+mod sources;
 mod watch;
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::connections::{Connections, Way};
-use super::plan::{Ending, Plan};
-use super::probe::{self, Pace};
-use super::registry::{Id, Reached, Registry};
+use super::connections::{Connections, Route};
+use super::plan::{DiscoverPlan, Ending};
+use super::probe::{self, Pacer};
+use super::registry::{BoardId, Reachability, Registry};
 use super::report::{DiscoverReport, Status};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::mdns::{Browser, Purpose, Received};
 use crate::net::interfaces::Interface;
 use crate::serial::Port;
-use crate::sim::servers::ADDRESS;
 
-/// Where a board in AP mode is: the tutorials' address and ours.
-const GATEWAY: Ipv4Addr = ADDRESS;
-/// How long a board at the gateway's address has to tell of itself before it is asked: it is to be
-/// connected to once.
-const GATEWAY_PATIENCE: Duration = Duration::from_millis(350);
-/// How long what is found waits for the first list of serial ports, which takes a few ms.
-const PORTS_PATIENCE: Duration = Duration::from_millis(100);
-/// How often a watch looks at interfaces, serial ports and silent boards.
+/// How long a board at the gateway's address has to announce itself before it is connected to, so
+/// that it is connected to only once.
+const GATEWAY_DELAY: Duration = Duration::from_millis(350);
+/// How long events wait for the first list of serial ports, which takes a few ms.
+const PORTS_DELAY: Duration = Duration::from_millis(100);
+/// How often a watch checks for silent boards.
 const TICK: Duration = Duration::from_millis(250);
-/// How often it looks for new interfaces and serial ports: every so many ticks.
-const TICKS_A_LISTING: u32 = 4;
-/// How often a watch connects to what has no other way to say that it is still there.
-const CHECK: Duration = Duration::from_millis(1500);
-/// How often it connects again to a board that could not be connected to, and to the gateway.
-const TRY_AGAIN: Duration = Duration::from_secs(3);
-/// How long after a probe the next one begins.
-const PROBE_AGAIN: Duration = Duration::from_secs(10);
-/// How long one of several services of a board may be silent while others are heard: longer than a
-/// bad moment of one of its links.
-const ONE_OF_SEVERAL: Duration = Duration::from_secs(5);
-/// How much longer than the timeout a connection that has begun may take.
+/// Ticks from one list of interfaces and serial ports to the next.
+const TICKS_PER_LISTING: u32 = 4;
+/// How often a watch connects to a board that does not answer over mDNS.
+const CHECK_INTERVAL: Duration = Duration::from_millis(1500);
+/// How often it retries a board that is unreachable, and the gateway.
+const RETRY_INTERVAL: Duration = Duration::from_secs(3);
+/// The pause between two probes of a network.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+/// Silence after which one of several services of a board is stale while others are heard.
+const STALE_AFTER: Duration = Duration::from_secs(5);
+/// How long after the timeout started connections may take.
 const GRACE: Duration = Duration::from_millis(400);
 
-/// Why a connection was made, and what came of it.
+/// The result of a task.
 #[derive(Debug)]
-enum Outcome {
-    /// A board has told of itself.
-    Connected(Id, Way, Reached),
-    /// A known board has fallen silent.
-    Checked(Id, Way, Reached),
-    /// The gateway was asked.
-    Gateway(SocketAddr, Reached, Option<String>),
+enum TaskResult {
+    /// A new board was connected to.
+    Connected(BoardId, Route, Reachability),
+    /// A silent board was connected to.
+    Checked(BoardId, Route, Reachability),
+    /// The gateway was connected to.
+    Gateway(SocketAddr, Reachability, Option<String>),
     /// An address was probed.
-    Probed(SocketAddr, Reached, Option<String>),
+    Probed(SocketAddr, Reachability, Option<String>),
     /// The serial ports.
     Ports(std::io::Result<Vec<Port>>),
 }
 
-type Task = Pin<Box<dyn Future<Output = Outcome>>>;
+type Task = Pin<Box<dyn Future<Output = TaskResult>>>;
 
 /// How a search ended.
 #[derive(Debug)]
-pub struct Found {
-    /// Boards that count as found.
+pub struct SearchResult {
+    /// The number of boards found.
     pub count: usize,
-    /// How the command was interrupted, if it was.
+    /// The exit code, if the command was interrupted.
     pub interrupted: Option<Exit>,
-    /// What may help where nothing was found.
-    pub circumstances: Circumstances,
+    /// What explains that nothing was found.
+    pub diagnostics: Diagnostics,
 }
 
-/// What a search has met with on this computer.
+/// What a search noticed on this computer.
 #[derive(Debug, Default)]
-pub struct Circumstances {
-    /// The interfaces that were asked on.
+pub struct Diagnostics {
+    /// The interfaces that were searched.
     pub interfaces: Vec<Interface>,
-    /// What went wrong, each a line that is safe for a terminal.
+    /// Failures of single sources; safe for a terminal.
     pub problems: Vec<String>,
-    /// Serial ports that a board may be on, and that this user may not open.
+    /// Serial ports of boards that this user may not open.
     pub forbidden_ports: Vec<String>,
-    /// Whether announcements are heard on port 5353.
-    pub hears_announcements: bool,
-    /// Interfaces on which a firewall of this computer's lets no question out.
-    pub forbidden_interfaces: Vec<String>,
-    /// Boards that have told of themselves and can't be connected to.
+    /// Whether the mDNS port can be shared with the programs that use it.
+    pub is_port_shared: bool,
+    /// Interfaces on which a firewall of this computer blocks queries.
+    pub blocked_interfaces: Vec<String>,
+    /// Boards that announce themselves and cannot be connected to.
     pub unreachable: usize,
 }
 
 /// A search that is running.
 pub struct Session<'p> {
-    plan: &'p Plan,
+    plan: &'p DiscoverPlan,
     mdns: Option<Browser>,
     registry: Registry,
     interfaces: Vec<Interface>,
     tasks: FuturesUnordered<Task>,
     connections: Connections,
-    checked: HashMap<Id, Instant>,
-    pace: Option<Pace>,
+    checked: HashMap<BoardId, Instant>,
+    pacer: Option<Pacer>,
     probing: usize,
     probed_at: Option<Instant>,
     gateway_at: Option<Instant>,
@@ -124,8 +120,8 @@ impl std::fmt::Debug for Session<'_> {
 }
 
 impl<'p> Session<'p> {
-    /// A search that has not begun.
-    pub fn new(plan: &'p Plan) -> Self {
+    /// A search that has not started.
+    pub fn new(plan: &'p DiscoverPlan) -> Self {
         let now = Instant::now();
         let mdns = plan.service_type.as_ref().map(|service_type| {
             let purpose = match plan.ending {
@@ -142,10 +138,10 @@ impl<'p> Session<'p> {
             tasks: FuturesUnordered::new(),
             connections: Connections::default(),
             checked: HashMap::new(),
-            pace: plan.probe.map(|network| Pace::new(network, now)),
+            pacer: plan.probe.map(|network| Pacer::new(network, now)),
             probing: 0,
             probed_at: None,
-            gateway_at: plan.gateway.then(|| now + GATEWAY_PATIENCE),
+            gateway_at: plan.gateway.then(|| now + GATEWAY_DELAY),
             gateway_asked: false,
             listing_ports: false,
             ports: Vec::new(),
@@ -157,34 +153,34 @@ impl<'p> Session<'p> {
         }
     }
 
-    /// Searches to the end, and tells `told` every event as it comes.
+    /// Searches to the end, and passes each event to `emit`.
     ///
     /// # Errors
-    /// What `told` says.
+    /// Those of `emit`.
     pub async fn run(
         mut self,
         interrupt: Option<&Interrupt>,
-        mut told: impl FnMut(&DiscoverReport) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Found> {
+        mut emit: impl FnMut(&DiscoverReport) -> anyhow::Result<()>,
+    ) -> anyhow::Result<SearchResult> {
         self.list_interfaces();
         self.list_ports();
         let interrupted = loop {
             self.connect_waiting();
             if !self.awaits_ports(Instant::now()) {
-                for event in self.registry.news(false) {
-                    told(&event)?;
+                for event in self.registry.take_events() {
+                    emit(&event)?;
                 }
             }
             if self.is_enough() || self.is_over(Instant::now()) {
                 break None;
             }
             let wake = self.next_wake(Instant::now());
-            // In this order: what a crowd tells of itself keeps no connection waiting, whose round
-            // trip is measured here.
+            // Tasks first: many announcements must not delay a connection whose round trip is
+            // measured.
             tokio::select! {
                 biased;
-                exit = requested(interrupt) => break Some(exit),
-                Some(outcome) = self.tasks.next() => self.take(outcome),
+                exit = interrupted(interrupt) => break Some(exit),
+                Some(result) = self.tasks.next() => self.take(result),
                 () = tokio::time::sleep_until(wake.into()) => self.on_time(Instant::now()).await,
                 received = receive(self.mdns.as_ref()) => {
                     let events = match &mut self.mdns {
@@ -192,16 +188,15 @@ impl<'p> Session<'p> {
                         None => Vec::new(),
                     };
                     for event in events {
-                        self.heard(event);
+                        self.take_mdns_event(event);
                     }
                 }
             }
         };
-        // What is undecided is told of where the time has run out on it: a watch has told of the
-        // rest, and who wanted one board wants no more.
+        // Report boards whose connection is still pending, unless enough boards were found.
         if self.plan.ending != Ending::Never && !self.is_enough() {
-            for event in self.registry.news(true) {
-                told(&event)?;
+            for event in self.registry.take_all_events() {
+                emit(&event)?;
             }
         }
         let unreachable = self
@@ -209,12 +204,12 @@ impl<'p> Session<'p> {
             .boards()
             .filter(|board| board.report().status == Status::Unreachable)
             .count();
-        Ok(Found {
+        Ok(SearchResult {
             count: self.registry.count(),
             interrupted,
-            circumstances: Circumstances {
-                hears_announcements: self.mdns.as_ref().is_none_or(Browser::is_port_shared),
-                forbidden_interfaces: self
+            diagnostics: Diagnostics {
+                is_port_shared: self.mdns.as_ref().is_none_or(Browser::is_port_shared),
+                blocked_interfaces: self
                     .mdns
                     .iter()
                     .flat_map(Browser::blocked)
@@ -228,10 +223,10 @@ impl<'p> Session<'p> {
         })
     }
 
-    /// Whether the first list of serial ports is still to come: a board that is on one, too, is to
-    /// be told of as that from the first.
+    /// Whether the first list of serial ports is pending: a board on a serial port is reported with
+    /// it from the start.
     fn awaits_ports(&self, now: Instant) -> bool {
-        self.listing_ports && now < self.begin + PORTS_PATIENCE
+        self.listing_ports && now < self.begin + PORTS_DELAY
     }
 
     fn is_enough(&self) -> bool {
@@ -248,7 +243,7 @@ impl<'p> Session<'p> {
         let Ending::After { timeout, .. } = self.plan.ending else {
             return false;
         };
-        let probed = self.probing == 0 && self.pace.as_ref().is_none_or(|it| it.due().is_none());
+        let probed = self.probing == 0 && self.pacer.as_ref().is_none_or(|it| it.due().is_none());
         let end = self.begin + timeout;
         let grace = if self.connections.is_idle() {
             Duration::ZERO
@@ -274,13 +269,11 @@ impl<'p> Session<'p> {
             .filter(|mdns| mdns.has_links())
             .map(Browser::next_question);
         let probe = self
-            .pace
+            .pacer
             .as_ref()
-            .and_then(Pace::due)
-            .filter(|_| self.probing < probe::AT_A_TIME);
-        let ports = self
-            .awaits_ports(now)
-            .then_some(self.begin + PORTS_PATIENCE);
+            .and_then(Pacer::due)
+            .filter(|_| self.probing < probe::MAX_CONCURRENT);
+        let ports = self.awaits_ports(now).then_some(self.begin + PORTS_DELAY);
         [Some(end), question, probe, self.gateway_at, ports]
             .into_iter()
             .flatten()
@@ -288,7 +281,7 @@ impl<'p> Session<'p> {
             .unwrap_or(far)
     }
 
-    /// Does what it is time for.
+    /// Does what is due.
     async fn on_time(&mut self, now: Instant) {
         if let Some(mdns) = &mut self.mdns {
             mdns.ask().await;
@@ -301,7 +294,7 @@ impl<'p> Session<'p> {
         if self.plan.ending == Ending::Never && now >= self.tick {
             self.tick = now + TICK;
             self.ticks += 1;
-            if self.ticks.is_multiple_of(TICKS_A_LISTING) {
+            if self.ticks.is_multiple_of(TICKS_PER_LISTING) {
                 self.list_interfaces();
                 self.list_ports();
             }
@@ -318,7 +311,7 @@ async fn receive(mdns: Option<&Browser>) -> Received {
     }
 }
 
-async fn requested(interrupt: Option<&Interrupt>) -> Exit {
+async fn interrupted(interrupt: Option<&Interrupt>) -> Exit {
     match interrupt {
         Some(interrupt) => interrupt.requested().await,
         None => std::future::pending().await,

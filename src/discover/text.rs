@@ -1,60 +1,67 @@
-//! `discover` for people: a line a board; on a terminal a table that is kept up to date in place.
+//! `discover` for people. A search prints a line for each board; a watch on a terminal redraws a
+//! table.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::discover::report::{BoardReport, DiscoverReport, Event, Status};
+use super::plan::Ending;
+use super::report::{BoardReport, DiscoverReport, Event, NamesReport, Status};
 use crate::output::columns::{fit, shortened};
-use crate::output::{Color, Output, human};
+use crate::output::{Color, Output, Render, View, human};
 use crate::sanitize;
-use crate::target::{Target, TargetKind};
 
-/// The widths that columns have in a pipe, from the first line on; longer texts push the rest of
-/// their line.
-const WIDTHS: [usize; 8] = [16, 19, 8, 4, 8, 4, 5, 6];
-const HEADINGS: [&str; 8] = [
+const COLUMNS: usize = 8;
+const HEADINGS: [&str; COLUMNS] = [
     "NAME", "ADDRESS", "CHIP", "MODE", "FIRMWARE", "FOUND", "WHERE", "STATUS",
 ];
-/// A text longer than that is cut: a name may have 63 bytes, and a hostile one any of them.
+/// Column widths in a pipe; longer cells push the rest of their line.
+const PIPE_WIDTHS: [usize; COLUMNS] = [16, 19, 8, 4, 8, 4, 5, 6];
+/// Column widths on a terminal, with room for an interface name and `online 12.3 ms`.
+const TERMINAL_WIDTHS: [usize; COLUMNS] = [16, 19, 8, 4, 8, 4, 9, 14];
+/// The longest text in a cell: a name may have 63 bytes.
 const MAX_WIDTH: usize = 40;
-/// What is left of a name on a terminal that is too narrow for all columns.
-const NARROWEST_NAME: usize = 12;
-/// Columns that a terminal which is too narrow even so does without, in this order: firmware, mode,
-/// chip, found, where, address. Whether a board is online says more.
-const LESS_TELLING: [usize; 6] = [4, 3, 2, 5, 6, 1];
-/// All columns.
-const ALL: [bool; 8] = [true; 8];
+/// What is left of a name on a narrow terminal.
+const MIN_NAME_WIDTH: usize = 12;
+/// The columns that a narrow terminal leaves out, in this order: firmware, found, mode, chip, where,
+/// address.
+const DROP_ORDER: [usize; 6] = [4, 5, 3, 2, 6, 1];
+const ALL: [bool; COLUMNS] = [true; COLUMNS];
 
-/// A list of boards that is being told.
+/// Prints events.
 #[derive(Debug)]
 pub struct Listing<'o> {
     output: &'o Output,
-    form: Form,
+    format: Format,
 }
 
 #[derive(Debug)]
-enum Form {
-    /// One object an event.
+enum Format {
+    /// An object for each event.
     Json,
-    /// A line when a board is found that is online; the others at the end.
-    Lines(Vec<BoardReport>),
-    /// A table that is drawn again.
+    /// A line for each board: at once if it is online, else at the end.
+    Lines {
+        waiting: Vec<BoardReport>,
+        /// The width of the terminal; headings come first there.
+        terminal: Option<usize>,
+        has_headings: bool,
+    },
+    /// A line for each event of a watch, on a terminal that cannot move its cursor.
+    Events,
+    /// A table that fills the terminal.
     Table(Table),
 }
 
-/// A table, and what of it is on the terminal now.
-#[derive(Debug)]
+/// The table of a watch.
+#[derive(Debug, Default)]
 struct Table {
     boards: Vec<BoardReport>,
-    /// The widths of its lines, in columns.
-    drawn: Vec<usize>,
-    size: Size,
-    watching: bool,
+    /// The terminal when it was drawn last.
+    drawn_on: Option<Size>,
 }
 
-/// A terminal's columns and rows.
+/// The size of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Size {
     columns: usize,
@@ -69,121 +76,109 @@ impl Size {
     }
 }
 
-impl Output {
-    /// Begins a list of boards; one that is watched is JSON in a pipe.
-    pub fn listing(&self, watching: bool) -> anyhow::Result<Listing<'_>> {
-        let terminal = self.is_terminal() && std::env::var_os("TERM").is_none_or(|it| it != "dumb");
-        let form = match (self.is_json(), terminal) {
-            (true, _) => Form::Json,
-            (false, false) if watching => Form::Json,
-            (false, false) => Form::Lines(Vec::new()),
-            (false, true) => Form::Table(Table {
-                boards: Vec::new(),
-                drawn: Vec::new(),
-                size: Size::of_terminal(),
-                watching,
-            }),
+impl<'o> Listing<'o> {
+    /// Starts a list. A watch prints JSON in a pipe.
+    pub fn new(output: &'o Output, ending: Ending) -> anyhow::Result<Self> {
+        let is_watch = ending == Ending::Never;
+        let is_dumb = std::env::var_os("TERM").is_some_and(|it| it == "dumb");
+        let format = match (is_watch, output.is_terminal()) {
+            _ if output.is_json() => Format::Json,
+            (true, false) => Format::Json,
+            (true, true) if is_dumb => Format::Events,
+            (true, true) => Format::Table(Table::default()),
+            (false, is_terminal) => Format::Lines {
+                waiting: Vec::new(),
+                terminal: is_terminal.then(|| Size::of_terminal().columns),
+                has_headings: false,
+            },
         };
-        let mut listing = Listing { output: self, form };
-        if watching && terminal && !self.is_json() {
-            listing.draw()?;
-        }
+        let mut listing = Self { output, format };
+        listing.redraw_if_resized()?;
         Ok(listing)
     }
 
-    /// Prints names, one a line; what is no target of that name, and what is not safe to show, is
-    /// left out.
-    pub fn names(&self, names: &[String]) -> anyhow::Result<()> {
-        let plain = |name: &&String| {
-            let target = Target::parse(name).map(|target| target.kind);
-            let is_target =
-                matches!(target, Ok(TargetKind::Name { host, port: None }) if host == **name);
-            is_target && sanitize::one_line(name) == **name
-        };
-        if self.is_json() {
-            return self.object(&serde_json::json!({
-                "schema": "tcpctl.discover.names/1",
-                "names": names.iter().filter(plain).collect::<Vec<_>>(),
-            }));
-        }
-        let mut lines = String::new();
-        for name in names.iter().filter(plain) {
-            let _ = writeln!(lines, "{name}");
-        }
-        self.write(lines.as_bytes())
-    }
-}
-
-impl Listing<'_> {
-    /// Tells one event.
-    pub fn tell(&mut self, event: &DiscoverReport) -> anyhow::Result<()> {
+    /// Prints one event.
+    pub fn print(&mut self, event: &DiscoverReport) -> anyhow::Result<()> {
         let board = &event.board;
-        match &mut self.form {
-            Form::Json => self.output.object(event),
-            Form::Lines(later) => {
-                let same = |it: &BoardReport| it.id == board.id;
+        let color = self.output.stdout_color;
+        match &mut self.format {
+            Format::Json => self.output.object(event),
+            Format::Lines { waiting, .. } => {
+                let is_same = |it: &BoardReport| it.id == board.id;
                 match event.event {
-                    Event::Found | Event::Updated if later.iter().any(same) => {
-                        later.retain(|it| !same(it));
+                    Event::Found | Event::Updated if waiting.iter().any(is_same) => {
+                        waiting.retain(|it| !is_same(it));
                     }
                     Event::Found => {}
-                    // It has its line already.
+                    // Its line is printed already.
                     Event::Updated | Event::Lost => return Ok(()),
                 }
                 if board.status == Status::Online {
-                    let line = line(board, self.output.stdout_color);
-                    return self.output.write(format!("{line}\n").as_bytes());
+                    return self.print_line(board);
                 }
-                later.push(board.clone());
+                waiting.push(board.clone());
                 Ok(())
             }
-            Form::Table(table) => {
+            Format::Events => {
+                let line = format!("{:<8}{}\n", event.event.name(), pipe_line(board, color));
+                self.output.write(line.as_bytes())
+            }
+            Format::Table(table) => {
                 table.take(event);
-                self.draw()
+                let text = table.draw(Size::of_terminal(), color);
+                self.output.write(text.as_bytes())
             }
         }
     }
 
-    /// Draws the table anew if the terminal has another size now.
-    pub fn look_at_terminal(&mut self) -> anyhow::Result<()> {
-        match &self.form {
-            Form::Table(table) if table.size != Size::of_terminal() => self.draw(),
+    /// Redraws the table if the terminal has another size now.
+    pub fn redraw_if_resized(&mut self) -> anyhow::Result<()> {
+        let size = Size::of_terminal();
+        match &mut self.format {
+            Format::Table(table) if table.drawn_on != Some(size) => {
+                let text = table.draw(size, self.output.stdout_color);
+                self.output.write(text.as_bytes())
+            }
             _ => Ok(()),
         }
     }
 
-    /// Tells what was kept for the end.
+    /// Prints the boards that were left for the end.
     pub fn finish(mut self) -> anyhow::Result<()> {
-        match &mut self.form {
-            Form::Lines(later) => {
-                for board in later {
-                    let line = line(board, self.output.stdout_color);
-                    self.output.write(format!("{line}\n").as_bytes())?;
-                }
-                Ok(())
+        if let Format::Lines { waiting, .. } = &mut self.format {
+            for board in std::mem::take(waiting) {
+                self.print_line(&board)?;
             }
-            // The last one is there to be read: nothing is cut for the sake of the next.
-            Form::Table(table) if !table.watching && !table.drawn.is_empty() => {
-                let whole = Size {
-                    columns: usize::MAX,
-                    rows: usize::MAX,
-                };
-                let text = table.draw(Size::of_terminal(), whole, self.output.stdout_color);
-                self.output.write(text.as_bytes())
-            }
-            Form::Json | Form::Table(_) => Ok(()),
         }
+        Ok(())
     }
 
-    /// Draws the table over itself, within the screen: what has scrolled away, or takes more than
-    /// its line, can't be drawn over.
-    fn draw(&mut self) -> anyhow::Result<()> {
-        let Form::Table(table) = &mut self.form else {
-            return Ok(());
-        };
-        let size = Size::of_terminal();
-        let text = table.draw(size, size, self.output.stdout_color);
+    fn print_line(&mut self, board: &BoardReport) -> anyhow::Result<()> {
+        let color = self.output.stdout_color;
+        let mut text = String::new();
+        match &mut self.format {
+            Format::Lines {
+                terminal: Some(columns),
+                has_headings,
+                ..
+            } => {
+                if !std::mem::replace(has_headings, true) {
+                    let headings = HEADINGS.map(Cow::Borrowed);
+                    text += &color.strong(&terminal_line(headings, *columns));
+                    text.push('\n');
+                }
+                text += &colored(&terminal_line(cells(board), *columns), board, color);
+            }
+            _ => text += &pipe_line(board, color),
+        }
+        text.push('\n');
         self.output.write(text.as_bytes())
+    }
+}
+
+impl Render for NamesReport {
+    fn render(&self, _: &View) -> Option<String> {
+        Some(self.names.iter().flat_map(|name| [name, "\n"]).collect())
     }
 }
 
@@ -199,11 +194,10 @@ impl Table {
         }
     }
 
-    /// What draws the table, no larger than `room`, over the one that is on a terminal of `size`.
-    fn draw(&mut self, size: Size, room: Size, color: Color) -> String {
-        // Besides the boards: the headings, the last line, and the row that the cursor is left in.
-        let besides = 2 + usize::from(self.watching);
-        let mut rows = room.rows.saturating_sub(besides).max(1);
+    /// The text that draws the table from the top of the terminal, over whatever is there by now.
+    fn draw(&mut self, size: Size, color: Color) -> String {
+        // Besides the boards: the headings, the last line, and the row of the cursor.
+        let mut rows = size.rows.saturating_sub(3).max(1);
         if self.boards.len() > rows {
             rows = rows.saturating_sub(1).max(1);
         }
@@ -215,100 +209,101 @@ impl Table {
                 *width = cell.width().max(*width);
             }
         }
-        let columns = fitting(&mut widths, room.columns);
+        let columns = fitting(&widths, size.columns);
+        shorten_name(&mut widths, columns, size.columns);
         for (cells, _) in &mut shown {
             cells[0] = shortened(&cells[0], widths[0]).into();
         }
-        // What is not cut is broken where the terminal ends, and between columns.
-        let fold = if size.columns < room.columns {
-            size.columns
-        } else {
-            usize::MAX
-        };
         let mut text = String::new();
-        let above = self.rows_above(size);
-        if above > 0 {
-            // Up to the first line, and away with all from there on.
-            let _ = write!(text, "\x1b[{above}A\r\x1b[J");
+        if self.drawn_on.replace(size).is_none() {
+            // What is on the screen scrolls away, and can be read later.
+            text.extend(std::iter::repeat_n('\n', size.rows));
         }
-        self.drawn.clear();
-        self.size = size;
+        text.push_str("\x1b[H\x1b[J");
         let mut add = |line: &str, show: &dyn Fn(&str) -> String| {
-            let line = fit(line, room.columns);
-            self.drawn.push(line.width());
-            text.push_str(&show(line));
+            text.push_str(&show(fit(line, size.columns)));
             text.push('\n');
         };
-        let headings = row(&HEADINGS.map(Cow::Borrowed), widths, columns, fold);
+        let headings = row(&HEADINGS.map(Cow::Borrowed), &widths, columns, usize::MAX);
         add(&headings, &|line| color.strong(line));
         for (cells, board) in &shown {
-            let line = row(cells, widths, columns, fold);
-            add(&line, &|line| in_color(line, board, color));
+            let line = row(cells, &widths, columns, usize::MAX);
+            add(&line, &|line| colored(line, board, color));
         }
         if self.boards.len() > rows {
             let more = human::grouped((self.boards.len() - rows) as u64);
             add(&format!("and {more} more"), &str::to_owned);
         }
-        if self.watching {
-            let count = human::count(self.boards.len() as u64, "board");
-            let last = format!("{count}; Ctrl-C ends");
-            add(&last, &|line| color.faint(line));
-        }
+        let count = human::count(self.boards.len() as u64, "board");
+        add(&format!("{count}; Ctrl-C ends"), &|line| color.faint(line));
         text
     }
+}
 
-    /// The rows that what is drawn takes on a terminal of this size: where it has become narrower,
-    /// terminals break the lines that no longer fit.
-    fn rows_above(&self, size: Size) -> usize {
-        let columns = size.columns.max(1);
-        self.drawn
-            .iter()
-            .map(|width| width.div_ceil(columns).max(1))
-            .sum()
+fn pipe_line(board: &BoardReport, color: Color) -> String {
+    let line = row(&cells(board), &PIPE_WIDTHS, ALL, usize::MAX);
+    colored(&line, board, color)
+}
+
+/// A line that fits the terminal if its name can be shortened enough; otherwise it is folded.
+fn terminal_line(mut cells: [Cow<'_, str>; COLUMNS], terminal: usize) -> String {
+    let columns = fitting(&TERMINAL_WIDTHS, terminal);
+    let mut widths = TERMINAL_WIDTHS;
+    for (width, cell) in widths.iter_mut().zip(&cells) {
+        *width = cell.width().max(*width);
     }
+    widths[COLUMNS - 1] = cells[COLUMNS - 1].width();
+    shorten_name(&mut widths, columns, terminal);
+    cells[0] = shortened(&cells[0], widths[0]).into();
+    row(&cells, &widths, columns, terminal)
 }
 
-fn line(board: &BoardReport, color: Color) -> String {
-    let line = row(&cells(board), WIDTHS, ALL, usize::MAX);
-    in_color(&line, board, color)
-}
-
-fn in_color(line: &str, board: &BoardReport, color: Color) -> String {
+fn colored(line: &str, board: &BoardReport, color: Color) -> String {
     match board.status {
         Status::Online => line.to_owned(),
         Status::Unconfirmed | Status::Unreachable => color.faint(line),
     }
 }
 
-/// Which columns are shown where there is so much room, and how much of a name: its end goes first.
-fn fitting(widths: &mut [usize; 8], room: usize) -> [bool; 8] {
+/// The columns that a terminal has room for.
+fn fitting(widths: &[usize; COLUMNS], room: usize) -> [bool; COLUMNS] {
     let mut columns = ALL;
-    let besides_name = |columns: [bool; 8]| {
-        let others = widths.iter().zip(columns).skip(1);
-        let others = others.filter(|(_, is_shown)| *is_shown);
-        others.map(|(width, _)| width + 2).sum::<usize>()
-    };
-    let least = widths[0].min(NARROWEST_NAME);
-    for column in LESS_TELLING {
-        if besides_name(columns).saturating_add(least) <= room {
+    let min_name = widths[0].min(MIN_NAME_WIDTH);
+    for column in DROP_ORDER {
+        if width_besides_name(widths, columns) + min_name <= room {
             break;
         }
         columns[column] = false;
     }
-    let left = room.saturating_sub(besides_name(columns));
-    widths[0] = left.clamp(least, widths[0]);
     columns
 }
 
-/// A line of these columns; it goes on below, two columns in, where it would be wider than `fold`.
-fn row(cells: &[Cow<'_, str>; 8], widths: [usize; 8], columns: [bool; 8], fold: usize) -> String {
+/// Shortens the column of names to what the other columns leave.
+fn shorten_name(widths: &mut [usize; COLUMNS], columns: [bool; COLUMNS], room: usize) {
+    let left = room.saturating_sub(width_besides_name(widths, columns));
+    widths[0] = left.clamp(widths[0].min(MIN_NAME_WIDTH), widths[0]);
+}
+
+fn width_besides_name(widths: &[usize; COLUMNS], columns: [bool; COLUMNS]) -> usize {
+    let others = widths.iter().zip(columns).skip(1);
+    let others = others.filter(|(_, is_shown)| *is_shown);
+    others.map(|(width, _)| width + 2).sum()
+}
+
+/// A line of these columns. It continues below, indented, where it would be wider than `fold`.
+fn row(
+    cells: &[Cow<'_, str>; COLUMNS],
+    widths: &[usize; COLUMNS],
+    columns: [bool; COLUMNS],
+    fold: usize,
+) -> String {
     let mut text = String::new();
     let mut used = 0;
     for ((cell, width), is_shown) in cells.iter().zip(widths).zip(columns) {
         if !is_shown {
             continue;
         }
-        if used > 0 && used + width > fold {
+        if used > 0 && used + cell.width() > fold {
             text.truncate(text.trim_end().len());
             text.push_str("\n  ");
             used = 2;
@@ -322,7 +317,7 @@ fn row(cells: &[Cow<'_, str>; 8], widths: [usize; 8], columns: [bool; 8], fold: 
     text
 }
 
-fn cells(board: &BoardReport) -> [Cow<'static, str>; 8] {
+fn cells(board: &BoardReport) -> [Cow<'static, str>; COLUMNS] {
     let or_dash = |text: Option<&String>| -> Cow<'static, str> {
         text.map_or("-".into(), |text| shown(text).into())
     };
@@ -371,7 +366,7 @@ fn cells(board: &BoardReport) -> [Cow<'static, str>; 8] {
     ]
 }
 
-/// A text from outside, safe for a terminal and no longer than a column may be.
+/// A text from the network, safe for a terminal and no wider than a cell.
 fn shown(text: &str) -> String {
     let safe = sanitize::one_line(text);
     shortened(&safe, MAX_WIDTH)

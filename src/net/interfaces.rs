@@ -1,4 +1,4 @@
-//! This computer's network interfaces, as far as boards can be behind them.
+//! This computer's network interfaces.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,20 +10,20 @@ use if_addrs::{IfAddr, IfOperStatus};
 pub struct Interface {
     /// Its name.
     pub name: String,
-    /// Its number, as IPv6 zones use it.
+    /// Its index, as in IPv6 zones.
     pub index: u32,
-    /// Its IPv4 addresses with the length of their prefixes.
+    /// Its IPv4 addresses and their prefix lengths.
     pub v4: Vec<(Ipv4Addr, u8)>,
     /// Its IPv6 addresses.
     pub v6: Vec<Ipv6Addr>,
-    /// Whether it leads to this computer only.
+    /// Whether it is the loopback.
     pub is_loopback: bool,
-    /// Whether it can send to many at once, as far as the system says: a tunnel may not.
+    /// Whether it has multicast, if the system says so; tunnels may not.
     pub has_multicast: bool,
 }
 
 impl Interface {
-    /// Whether `address` is on this interface's link.
+    /// Whether `address` is on its link.
     pub fn reaches(&self, address: Ipv4Addr) -> bool {
         self.v4.iter().any(|(own, prefix)| {
             let mask = u32::MAX.checked_shl(32 - u32::from(*prefix)).unwrap_or(0);
@@ -39,8 +39,8 @@ impl Interface {
         }
     }
 
-    /// Whether a board behind it can have this address: a message may name any address in the world,
-    /// and everything found is connected to.
+    /// Whether a board on it can have this address. A message may name any address, and all found
+    /// addresses are connected to.
     pub fn may_lead_to(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(v4) if v4.is_loopback() => self.is_loopback,
@@ -53,7 +53,7 @@ impl Interface {
         }
     }
 
-    /// Whether a container's bridge or its like: multicast from outside does not pass these.
+    /// Whether it is the bridge of containers or virtual machines, which multicast does not pass.
     pub fn is_container_bridge(&self) -> bool {
         ["docker", "br-", "podman", "cni", "virbr", "lxc"]
             .iter()
@@ -61,10 +61,10 @@ impl Interface {
     }
 }
 
-/// The interfaces that are up and have an address, in the order of their numbers.
+/// The interfaces that are up and have an address, by index.
 ///
 /// # Errors
-/// The system does not say which there are.
+/// The system cannot list them.
 pub fn list() -> io::Result<Vec<Interface>> {
     let mut interfaces: Vec<Interface> = Vec::new();
     for found in if_addrs::get_if_addrs()? {
@@ -102,7 +102,7 @@ pub fn list() -> io::Result<Vec<Interface>> {
 }
 
 fn has_multicast(name: &str) -> bool {
-    /// `IFF_MULTICAST`, as Linux has it in `include/uapi/linux/if.h`.
+    /// `IFF_MULTICAST` of Linux.
     const MULTICAST: u32 = 1 << 12;
     let flags = std::fs::read_to_string(format!("/sys/class/net/{name}/flags"));
     let flags = flags.ok().and_then(|text| {
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_loopback_is_there_and_reaches_itself() {
+    fn the_loopback_reaches_itself() {
         let interfaces = list().unwrap();
         let loopback = interfaces.iter().find(|it| it.is_loopback).unwrap();
         assert!(loopback.has(Ipv4Addr::LOCALHOST.into()), "{loopback:?}");
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_says_what_is_on_the_link() {
+    fn the_prefix_decides_what_is_on_the_link() {
         let with = |prefix| Interface {
             name: "eth0".into(),
             index: 7,
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn no_message_makes_us_connect_to_the_internet() {
+    fn addresses_on_the_internet_are_not_credible() {
         let interface = Interface {
             name: "wlan0".into(),
             index: 3,

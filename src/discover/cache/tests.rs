@@ -19,8 +19,8 @@ impl Drop for Scratch {
     }
 }
 
-fn board(name: &str, mac: Option<&str>, address: &str, seen: SystemTime) -> Remembered {
-    Remembered {
+fn board(name: &str, mac: Option<&str>, address: &str, seen: SystemTime) -> CachedBoard {
+    CachedBoard {
         name: name.to_owned(),
         host: Some(format!("{name}-host.local")),
         addresses: vec![address.to_owned()],
@@ -31,10 +31,10 @@ fn board(name: &str, mac: Option<&str>, address: &str, seen: SystemTime) -> Reme
 }
 
 #[test]
-fn a_board_is_found_by_each_of_its_names_while_it_is_fresh() {
+fn a_fresh_board_is_found_by_each_of_its_names() {
     let (_scratch, cache) = Scratch::new("fresh");
     let now = SystemTime::now();
-    cache.remember(vec![board("greeter", None, "10.0.0.1", now)], now);
+    cache.store(vec![board("greeter", None, "10.0.0.1", now)], now);
     for name in [
         "greeter",
         "GREETER.local",
@@ -45,24 +45,24 @@ fn a_board_is_found_by_each_of_its_names_while_it_is_fresh() {
         assert_eq!(cache.fresh(name, now).len(), 1, "{name}");
     }
     assert!(cache.fresh("greet", now).is_empty());
-    let later = now + FRESH;
+    let later = now + FRESH_FOR;
     assert!(cache.fresh("greeter", later).is_empty());
     assert_eq!(cache.names(later), ["greeter"]);
-    assert!(cache.names(now + REMEMBERED).is_empty());
+    assert!(cache.names(now + MAX_AGE).is_empty());
     cache.forget("greeter.local");
     assert!(cache.names(now).is_empty());
 }
 
 #[test]
-fn two_boards_of_one_name_stay_two_and_a_moved_one_stays_one() {
+fn two_boards_with_one_name_are_two_entries() {
     let (_scratch, cache) = Scratch::new("two");
     let now = SystemTime::now();
     let both = vec![
         board("a", Some("02:00:00:00:00:01"), "10.0.0.1", now),
         board("a", Some("02:00:00:00:00:02"), "10.0.0.2", now),
     ];
-    cache.remember(both, now);
-    cache.remember(
+    cache.store(both, now);
+    cache.store(
         vec![board("a", Some("02:00:00:00:00:02"), "10.0.0.3", now)],
         now,
     );
@@ -78,7 +78,7 @@ fn two_boards_of_one_name_stay_two_and_a_moved_one_stays_one() {
 }
 
 #[test]
-fn a_corrupt_file_is_no_file_and_is_replaced() {
+fn a_corrupt_file_is_replaced() {
     let (scratch, cache) = Scratch::new("corrupt");
     let now = SystemTime::now();
     let path = scratch.0.join("tcpctl").join("boards.json");
@@ -87,34 +87,33 @@ fn a_corrupt_file_is_no_file_and_is_replaced() {
         fs::write(&path, text).unwrap();
         assert!(cache.names(now).is_empty(), "{text}");
     }
-    cache.remember(vec![board("a", None, "10.0.0.1", now)], now);
+    cache.store(vec![board("a", None, "10.0.0.1", now)], now);
     assert_eq!(cache.names(now), ["a"]);
     let files = fs::read_dir(path.parent().unwrap()).unwrap().count();
-    assert_eq!(files, 1, "nothing is left behind");
+    assert_eq!(files, 1, "no temporary file is left");
 }
 
 #[test]
-fn what_was_seen_in_the_future_is_not_believed() {
+fn entries_from_the_future_are_ignored() {
     let (_scratch, cache) = Scratch::new("future");
     let now = SystemTime::now();
-    let later = now + REMEMBERED;
-    cache.remember(vec![board("a", None, "10.0.0.1", later)], later);
+    let later = now + MAX_AGE;
+    cache.store(vec![board("a", None, "10.0.0.1", later)], later);
     assert!(cache.fresh("a", now).is_empty());
     assert!(cache.names(now).is_empty());
 }
 
 #[test]
-fn commands_that_end_together_undo_nothing_of_each_other() {
+fn concurrent_commands_keep_each_others_boards() {
     let (_scratch, cache) = Scratch::new("together");
     let now = SystemTime::now();
     thread::scope(|scope| {
         for writer in 0..8 {
             let cache = &cache;
             scope.spawn(move || {
-                // As each command has a process of its own, so here one after the other.
                 for number in 0..5 {
                     let name = format!("board-{writer}-{number}");
-                    cache.remember(vec![board(&name, None, "10.0.0.1", now)], now);
+                    cache.store(vec![board(&name, None, "10.0.0.1", now)], now);
                 }
             });
         }
@@ -122,13 +121,13 @@ fn commands_that_end_together_undo_nothing_of_each_other() {
     assert_eq!(cache.names(now).len(), 40);
 }
 
-/// Names of characters that JSON writes in six bytes, with all the addresses that a host may have.
+/// Names whose characters take six bytes in JSON, with the most addresses that a host can have.
 #[test]
-fn no_flood_of_names_makes_a_file_that_is_not_read_again() {
+fn a_flood_of_names_keeps_the_file_readable() {
     let (scratch, cache) = Scratch::new("flood");
     let now = SystemTime::now();
     let address = "fe80::ffff:ffff:ffff:ffff%an-interface-15";
-    let flood = (0..MAX_BOARDS).map(|number| Remembered {
+    let flood = (0..MAX_BOARDS).map(|number| CachedBoard {
         addresses: vec![address.to_owned(); 16],
         ..board(
             &format!("{number:0>63}").replace('0', "\u{1}"),
@@ -137,24 +136,24 @@ fn no_flood_of_names_makes_a_file_that_is_not_read_again() {
             now,
         )
     });
-    cache.remember(flood.collect(), now);
+    cache.store(flood.collect(), now);
     let size = fs::metadata(scratch.0.join("tcpctl").join("boards.json"));
     assert!(size.unwrap().len() > MAX_FILE * 9 / 10);
     let flooded = cache.names(now).len();
     assert!(flooded > MAX_BOARDS / 2, "{flooded}");
-    cache.remember(vec![board("kitchen", None, "10.0.0.1", now)], now);
+    cache.store(vec![board("kitchen", None, "10.0.0.1", now)], now);
     assert_eq!(cache.fresh("kitchen", now).len(), 1);
     assert!(cache.names(now).len() >= flooded - 1);
 }
 
 #[cfg(unix)]
 #[test]
-fn what_others_may_have_written_is_not_read() {
+fn files_that_others_can_write_are_ignored() {
     use std::os::unix::fs::PermissionsExt;
 
     let (scratch, cache) = Scratch::new("others");
     let now = SystemTime::now();
-    cache.remember(vec![board("a", None, "10.0.0.1", now)], now);
+    cache.store(vec![board("a", None, "10.0.0.1", now)], now);
     let path = scratch.0.join("tcpctl").join("boards.json");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o600);
@@ -163,20 +162,35 @@ fn what_others_may_have_written_is_not_read() {
         fs::set_permissions(&path, fs::Permissions::from_mode(shared)).unwrap();
         assert!(cache.names(now).is_empty(), "{shared:o}");
     }
-    // It is replaced by one of our own.
-    cache.remember(vec![board("b", None, "10.0.0.2", now)], now);
+    cache.store(vec![board("b", None, "10.0.0.2", now)], now);
     assert_eq!(cache.names(now), ["b"]);
     assert_eq!(mode(&path), 0o600);
     fs::remove_file(&path).unwrap();
     let pipe = std::process::Command::new("mkfifo").arg(&path).status();
     assert!(pipe.unwrap().success());
-    assert!(cache.names(now).is_empty(), "a pipe keeps nobody waiting");
+    assert!(cache.names(now).is_empty(), "a pipe does not block");
 }
 
 #[test]
-fn where_nothing_can_be_written_nothing_is_remembered() {
+fn an_unwritable_cache_stays_empty() {
     let now = SystemTime::now();
     let cache = Cache::at("/proc/nowhere/boards.json".into());
-    cache.remember(vec![board("a", None, "10.0.0.1", now)], now);
+    cache.store(vec![board("a", None, "10.0.0.1", now)], now);
     assert!(cache.names(now).is_empty());
+}
+
+#[test]
+fn names_may_have_a_domain() {
+    for (written, plain) in [
+        ("board", "board"),
+        ("board.local", "board"),
+        ("Board.LOCAL.", "Board"),
+        ("A board._tcpctl._tcp.local", "A board"),
+        ("A board._TCPCTL._tcp.local.", "A board"),
+        ("board-v1.2", "board-v1.2"),
+        (".local", ".local"),
+        ("é.local", "é"),
+    ] {
+        assert_eq!(label(written), plain, "{written}");
+    }
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
-use super::{Wanted, label, with_port};
-use crate::discover::cache::Remembered;
-use crate::discover::registry::{Key, Registry, Sighting};
+use super::{NameQuery, with_port};
+use crate::discover::cache::{CachedBoard, label};
+use crate::discover::registry::{Observation, Registry, SourceKey};
 use crate::mdns::directory::Service;
 use crate::mdns::message::{DnsName, Question};
 use crate::mdns::{Browser, MdnsEvent, Origin, Purpose, Received, SERVICE_TYPE, socket_addresses};
@@ -29,13 +29,13 @@ pub(super) struct Search {
 }
 
 impl Search {
-    pub(super) fn new(port: u16, wanted: &Wanted<'_>) -> Option<Self> {
-        let label = label(wanted.host);
+    pub(super) fn new(port: u16, query: &NameQuery<'_>) -> Option<Self> {
+        let label = label(query.host);
         let service_type = DnsName::of_text(&format!("{SERVICE_TYPE}.local"))?;
         let instance = service_type.child(label.as_bytes())?;
         let host = DnsName::of_text(&format!("{label}.local"));
         let mut interfaces = interfaces::list().unwrap_or_default();
-        if let Some(only) = wanted.interface {
+        if let Some(only) = query.interface {
             interfaces.retain(|it| it.name == only);
         }
         let mut mdns = Browser::new(service_type, port, Purpose::Lookup).with_host(host.clone());
@@ -67,7 +67,7 @@ impl Search {
                     if service.instance == self.instance
                         || Some(&service.host) == self.host.as_ref() =>
                 {
-                    self.see(origin, &service);
+                    self.observe(origin, &service);
                 }
                 MdnsEvent::Host(interface, address) => {
                     let known = self.hosts.entry(interface).or_default();
@@ -81,26 +81,26 @@ impl Search {
         !self.hosts.is_empty() || self.registry.boards().next().is_some()
     }
 
-    fn see(&mut self, origin: Origin, service: &Service) {
+    fn observe(&mut self, origin: Origin, service: &Service) {
         let mac = service.text.iter().find(|(key, _)| key == "mac");
         let interface = self.mdns.interface(origin.interface);
-        let sighting = Sighting {
+        let observation = Observation {
             name: Some(service.instance.first()),
             host: Some(service.host.to_string()),
             addresses: socket_addresses(service, origin.interface),
             mac: mac.and_then(|(_, mac)| serial::mac_address(mac)),
             interface: interface.map(|it| it.name.clone()),
-            ..Sighting::new(Key::Mdns(origin))
+            ..Observation::new(SourceKey::Mdns(origin))
         };
         let mdns = &self.mdns;
         self.registry
-            .see(sighting, |address| mdns.is_ours(address.ip()));
+            .observe(observation, |address| mdns.is_ours(address.ip()));
     }
 
     pub(super) fn conclude(
         self,
-        wanted: &Wanted<'_>,
-    ) -> Result<(Vec<SocketAddr>, Option<Remembered>), String> {
+        query: &NameQuery<'_>,
+    ) -> Result<(Vec<SocketAddr>, Option<CachedBoard>), String> {
         let mut boards: Vec<_> = self.registry.boards().collect();
         // One server may be announced under several names.
         let mut known = Vec::new();
@@ -113,8 +113,8 @@ impl Search {
         let (mut addresses, board) = match &boards[..] {
             [] => (self.host_addresses()?, None),
             [board] => {
-                let remembered = Remembered::of(&board.report(), SystemTime::now());
-                (board.addresses(), remembered)
+                let cached = CachedBoard::new(&board.report(), SystemTime::now());
+                (board.addresses(), cached)
             }
             several => {
                 let several: Vec<_> = several
@@ -130,16 +130,16 @@ impl Search {
                 return Err(ambiguous(&several));
             }
         };
-        if let Some(port) = wanted.port {
+        if let Some(port) = query.port {
             with_port(&mut addresses, port);
         }
         if addresses.is_empty() {
-            return Err("no board of this name answers over mDNS".to_owned());
+            return Err("no board with this name answers over mDNS".to_owned());
         }
         Ok((addresses, board))
     }
 
-    /// Where the host is that has the name and no service of ours.
+    /// The addresses of a host with this name that announces no board.
     fn host_addresses(&self) -> Result<Vec<SocketAddr>, String> {
         let mut found: Vec<Vec<SocketAddr>> = Vec::new();
         for (interface, addresses) in &self.hosts {
@@ -189,13 +189,13 @@ mod tests {
     use crate::mdns::Packet;
 
     #[test]
-    fn only_who_is_on_the_link_and_speaks_from_its_port_says_where_a_host_is() {
+    fn responses_from_other_ports_or_links_are_ignored() {
         let unused = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = unused.local_addr().unwrap().port();
         drop(unused);
         let loopback = interfaces::list().unwrap();
         let loopback = loopback.into_iter().find(|it| it.is_loopback).unwrap();
-        let wanted = Wanted {
+        let query = NameQuery {
             host: "printer",
             port: None,
             interface: Some(&loopback.name),
@@ -205,7 +205,7 @@ mod tests {
             b"\x07printer\x05local\x00\x00\x01\x00\x01\x00\x00\x00\x78\x00\x04\x7f\x00\x00\x01";
         let bytes = [&[0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0], &record[..]].concat();
         let hears = async |from: SocketAddr| {
-            let mut search = Search::new(port, &wanted).unwrap();
+            let mut search = Search::new(port, &query).unwrap();
             let received = Received::Packet(Packet {
                 interface: loopback.index,
                 from,
@@ -213,17 +213,17 @@ mod tests {
             });
             (
                 search.learn(received).await,
-                search.conclude(&wanted).is_ok(),
+                search.conclude(&query).is_ok(),
             )
         };
         crate::runtime::block_on(async {
             let other = if port > 1024 { port - 1 } else { port + 1 };
-            for (from, heard) in [
+            for (from, is_heard) in [
                 (SocketAddr::from(([127, 0, 0, 1], port)), true),
                 (SocketAddr::from(([127, 0, 0, 1], other)), false),
                 (SocketAddr::from(([192, 0, 2, 1], port)), false),
             ] {
-                assert_eq!(hears(from).await, (heard, heard), "{from}");
+                assert_eq!(hears(from).await, (is_heard, is_heard), "{from}");
             }
         })
         .unwrap();

@@ -1,14 +1,14 @@
 use super::*;
-use crate::discover::connections::Word;
-use crate::discover::plan::Serial;
-use crate::discover::registry::{Key, Sighting};
+use crate::discover::connections::Claim;
+use crate::discover::plan::SerialPorts;
+use crate::discover::registry::{Observation, SourceKey};
 use crate::discover::report::Event;
 use crate::mdns::Origin;
 use crate::mdns::message::DnsName;
 use crate::serial::Usb;
 
-fn plan(serial: Serial) -> Plan {
-    Plan {
+fn plan(serial: SerialPorts) -> DiscoverPlan {
+    DiscoverPlan {
         service_type: None,
         mdns_port: 5353,
         serial,
@@ -19,7 +19,7 @@ fn plan(serial: Serial) -> Plan {
     }
 }
 
-/// A C3 on its own USB, a board behind a bridge, a printer, and a port of the main board.
+/// A C3 with native USB, a board behind an adapter, a printer, and a port of the main board.
 fn ports() -> Vec<Port> {
     let usb = |path: &str, vendor, product, serial: Option<&str>| Port {
         path: path.to_owned(),
@@ -41,24 +41,25 @@ fn ports() -> Vec<Port> {
     ]
 }
 
-fn told(session: &mut Session<'_>) -> Vec<(Event, String, Option<&'static str>)> {
-    let news = session.registry.news(false).into_iter();
-    news.map(|it| {
-        let usb = it.board.usb.as_ref();
-        let adapter = usb.and_then(|usb| usb.adapter);
-        (it.event, it.board.serial_port.unwrap(), adapter)
-    })
-    .collect()
+fn reported(session: &mut Session<'_>) -> Vec<(Event, String, Option<&'static str>)> {
+    let events = session.registry.take_events().into_iter();
+    events
+        .map(|it| {
+            let usb = it.board.usb.as_ref();
+            let adapter = usb.and_then(|usb| usb.adapter);
+            (it.event, it.board.serial_port.unwrap(), adapter)
+        })
+        .collect()
 }
 
 #[test]
-fn ports_that_boards_are_known_to_be_on_are_told_of() {
-    let plan = plan(Serial::Boards);
+fn ports_with_known_adapters_are_reported() {
+    let plan = plan(SerialPorts::Boards);
     let mut session = Session::new(&plan);
     session.ports(Ok(ports()));
     let own = Some("Espressif USB JTAG/serial");
     assert_eq!(
-        told(&mut session),
+        reported(&mut session),
         [
             (Event::Found, "/dev/ttyACM990".into(), own),
             (Event::Found, "/dev/ttyUSB990".into(), Some("CP210x")),
@@ -67,35 +68,35 @@ fn ports_that_boards_are_known_to_be_on_are_told_of() {
     let mac = session.registry.boards().next().unwrap().report().mac;
     assert_eq!(mac.as_deref(), Some("7c:df:a1:b2:c3:d4"));
     assert_eq!(session.registry.count(), 2);
-    // Nobody has plugged these in here, and so nobody may open them.
+    // These ports do not exist here, so they cannot be opened.
     assert_eq!(
         session.forbidden_ports,
         ["/dev/ttyACM990", "/dev/ttyUSB990"]
     );
-    // The same again is no news; one that is unplugged is gone.
+    // The same list changes nothing; a port that is missing is lost.
     session.ports(Ok(ports()));
-    assert_eq!(told(&mut session), []);
+    assert_eq!(reported(&mut session), []);
     session.ports(Ok(ports().split_off(1)));
     let lost = (Event::Lost, "/dev/ttyACM990".into(), own);
-    assert_eq!(told(&mut session), [lost]);
-    // What can't be listed is said, and harms nobody.
+    assert_eq!(reported(&mut session), [lost]);
+    // A failed listing is a problem and changes nothing.
     session.ports(Err(std::io::Error::other("no")));
-    assert_eq!(told(&mut session), []);
-    assert_eq!(session.problems, ["the serial ports can't be listed: no"]);
+    assert_eq!(reported(&mut session), []);
+    assert_eq!(session.problems, ["cannot list the serial ports: no"]);
 }
 
 #[test]
-fn a_board_that_is_swapped_for_another_between_two_looks_is_lost_and_the_other_found() {
-    let plan = plan(Serial::Boards);
+fn a_swapped_board_is_lost_and_the_other_found() {
+    let plan = plan(SerialPorts::Boards);
     let mut session = Session::new(&plan);
     session.ports(Ok(ports()));
-    assert_eq!(told(&mut session).len(), 2);
+    assert_eq!(reported(&mut session).len(), 2);
     let mut swapped = ports();
     swapped[0].usb.as_mut().unwrap().serial_number = Some("7C:DF:A1:00:00:01".to_owned());
     session.ports(Ok(swapped));
     let own = Some("Espressif USB JTAG/serial");
     assert_eq!(
-        told(&mut session),
+        reported(&mut session),
         [
             (Event::Lost, "/dev/ttyACM990".into(), own),
             (Event::Found, "/dev/ttyACM990".into(), own),
@@ -103,12 +104,12 @@ fn a_board_that_is_swapped_for_another_between_two_looks_is_lost_and_the_other_f
     );
     let macs = session.registry.boards().filter_map(|it| it.report().mac);
     assert_eq!(macs.collect::<Vec<_>>(), ["7c:df:a1:00:00:01"]);
-    assert_eq!(session.forbidden_ports.len(), 2, "each is told of once");
+    assert_eq!(session.forbidden_ports.len(), 2, "each is listed once");
 }
 
 #[test]
-fn ports_of_no_known_kind_are_told_of_where_all_are_wanted_and_are_no_boards() {
-    let plan = plan(Serial::All);
+fn unknown_ports_are_listed_and_do_not_count() {
+    let plan = plan(SerialPorts::All);
     let mut session = Session::new(&plan);
     session.ports(Ok(ports()));
     let unknown = session.registry.boards().map(|it| {
@@ -118,54 +119,62 @@ fn ports_of_no_known_kind_are_told_of_where_all_are_wanted_and_are_no_boards() {
     });
     let unknown: Vec<_> = unknown.filter(|it| it.1).map(|it| it.0).collect();
     assert_eq!(unknown, ["/dev/ttyUSB991", "/dev/ttyS990"]);
-    assert_eq!(told(&mut session).len(), 4);
+    assert_eq!(reported(&mut session).len(), 4);
     assert_eq!(session.registry.count(), 2);
 }
 
 #[test]
-fn a_board_that_waits_while_its_place_is_checked_is_told_of_afterwards() {
-    let plan = plan(Serial::None);
+fn a_board_gets_the_result_of_a_check_at_its_address() {
+    let plan = plan(SerialPorts::None);
     for (reached, status) in [
         (
-            Reached::Yes {
+            Reachability::Reachable {
                 address: "10.0.0.7:3000".parse().unwrap(),
                 rtt: Duration::from_millis(2),
             },
             Status::Online,
         ),
-        (Reached::No, Status::Unreachable),
+        (Reachability::Unreachable, Status::Unreachable),
     ] {
         let mut session = Session::new(&plan);
         let see = |session: &mut Session<'_>, name: &str| {
             let instance = DnsName::of_text(&format!("{name}._tcpctl._tcp.local")).unwrap();
-            let sighting = Sighting {
+            let observation = Observation {
                 name: Some(name.to_owned()),
                 addresses: vec!["10.0.0.7:3000".parse().unwrap()],
-                ..Sighting::new(Key::Mdns(Origin {
+                ..Observation::new(SourceKey::Mdns(Origin {
                     interface: 1,
                     instance,
                 }))
             };
-            session.see(sighting, Word::Own);
+            session.observe(observation, Claim::Direct);
             session.registry.boards().last().unwrap().id
         };
         let old = see(&mut session, "old");
-        let (_, way) = session.connections.start().unwrap();
-        session.take(Outcome::Connected(old, way.clone(), Reached::No));
-        assert_eq!(session.registry.news(false).len(), 1);
-        // It has fallen silent, and is checked when another name comes up where it was.
-        assert!(session.connections.begin(old, way.clone(), Word::Own));
+        let (_, route) = session.connections.start_next().unwrap();
+        session.take(TaskResult::Connected(
+            old,
+            route.clone(),
+            Reachability::Unreachable,
+        ));
+        assert_eq!(session.registry.take_events().len(), 1);
+        // It is silent, and checked while another name appears at its address.
+        assert!(session.connections.start(old, route.clone(), Claim::Direct));
         let new = see(&mut session, "new");
         assert_eq!(
-            session.connections.start(),
+            session.connections.start_next(),
             None,
             "one connection at a time"
         );
-        session.take(Outcome::Checked(old, way, reached));
+        session.take(TaskResult::Checked(old, route, reached));
         let board = session.registry.board(new).unwrap();
         assert_eq!(board.status(), Some(status));
-        let told = session.registry.news(false);
-        let is_new = |it: &DiscoverReport| it.board.name.as_deref() == Some("new");
-        assert!(told.iter().any(|it| is_new(it) && it.event == Event::Found));
+        let events = session.registry.take_events();
+        let has_changed = |it: &DiscoverReport| it.board.name.as_deref() == Some("new");
+        assert!(
+            events
+                .iter()
+                .any(|it| has_changed(it) && it.event == Event::Found)
+        );
     }
 }

@@ -1,17 +1,17 @@
-//! A watch: which boards are gone, and which are tried again.
+//! A watch: boards that go, and boards that are retried.
 
 use std::time::Instant;
 
-use super::{CHECK, ONE_OF_SEVERAL, Outcome, PROBE_AGAIN, Session, TRY_AGAIN};
+use super::{CHECK_INTERVAL, PROBE_INTERVAL, RETRY_INTERVAL, STALE_AFTER, Session, TaskResult};
 use crate::discover::confirm;
-use crate::discover::connections::{Way, Word};
-use crate::discover::probe::Pace;
-use crate::discover::registry::{Id, Key};
+use crate::discover::connections::{Claim, Route};
+use crate::discover::probe::Pacer;
+use crate::discover::registry::{BoardId, SourceKey};
 use crate::discover::report::Status;
 use crate::mdns::{Origin, SUSPECT_AFTER};
 
 impl Session<'_> {
-    /// Connects to those that have fallen silent, or that can't be asked in another way.
+    /// Connects to silent boards, and to those that mDNS does not reach.
     pub(super) fn check_silent(&mut self, now: Instant) {
         let mut silent = Vec::new();
         let mut stale = Vec::new();
@@ -21,20 +21,20 @@ impl Session<'_> {
             let silence = last.map(|at| now.saturating_duration_since(at));
             if silence.is_none_or(|it| it > SUSPECT_AFTER) {
                 let checked = self.checked.get(&board.id);
-                let recently = checked.is_some_and(|at| now.duration_since(*at) < CHECK);
-                if board.is_told() && !board.addresses().is_empty() && !recently {
+                let recently = checked.is_some_and(|at| now.duration_since(*at) < CHECK_INTERVAL);
+                if board.is_reported() && !board.addresses().is_empty() && !recently {
                     silent.push(board.id);
                 }
                 continue;
             }
-            // It has other services, which speak: this one is of yesterday.
+            // Its other services are heard, so these are stale.
             let is_stale = |origin: &&Origin| {
-                heard(origin).is_none_or(|at| now.saturating_duration_since(at) > ONE_OF_SEVERAL)
+                heard(origin).is_none_or(|at| now.saturating_duration_since(at) > STALE_AFTER)
             };
             stale.extend(board.origins().filter(is_stale).cloned());
         }
         for origin in stale {
-            self.forget(&Key::Mdns(origin));
+            self.forget(&SourceKey::Mdns(origin));
         }
         for id in silent {
             if self.has_another_name(id, now) {
@@ -45,27 +45,26 @@ impl Session<'_> {
         }
     }
 
-    /// Whether a service that has fallen silent speaks under another name where it was: that
-    /// something answers there says nothing of it.
-    pub(super) fn has_another_name(&self, id: Id, now: Instant) -> bool {
+    /// Whether a silent service is heard under another name at the same address: then a connection
+    /// there does not prove that it still exists.
+    pub(super) fn has_another_name(&self, id: BoardId, now: Instant) -> bool {
         let Some(silent) = self.registry.board(id) else {
             return false;
         };
         let addresses = silent.addresses();
         let links: Vec<_> = silent.origins().map(|origin| origin.interface).collect();
         self.registry.boards().any(|other| {
-            let speaks = |origin: &Origin| {
+            let is_heard = |origin: &Origin| {
                 let heard = self.mdns.as_ref().and_then(|mdns| mdns.last_heard(origin));
                 links.contains(&origin.interface)
                     && heard.is_some_and(|at| now.saturating_duration_since(at) <= SUSPECT_AFTER)
             };
             let is_there = || other.addresses().iter().any(|it| addresses.contains(it));
-            other.id != id && other.origins().any(speaks) && is_there()
+            other.id != id && other.origins().any(is_heard) && is_there()
         })
     }
 
-    /// Connects again to those that tell of themselves and could not be connected to, and to those
-    /// that have no way to tell of themselves.
+    /// Retries unreachable boards, the gateway, and the probe.
     pub(super) fn try_again(&mut self, now: Instant) {
         let unreachable: Vec<_> = self
             .registry
@@ -75,45 +74,45 @@ impl Session<'_> {
             .collect();
         for id in unreachable {
             let tried = *self.checked.entry(id).or_insert(now);
-            if now.duration_since(tried) >= TRY_AGAIN
-                && let Some(way) = self.way(id)
+            if now.duration_since(tried) >= RETRY_INTERVAL
+                && let Some(route) = self.route(id)
             {
                 self.checked.insert(id, now);
-                self.connections.want(id, way, Word::Hearsay);
+                self.connections.enqueue(id, route, Claim::ThirdParty);
             }
         }
         if self.plan.gateway && self.gateway_at.is_none() && !self.gateway_asked {
-            self.gateway_at = Some(now + TRY_AGAIN);
+            self.gateway_at = Some(now + RETRY_INTERVAL);
         }
-        let probed = self.pace.as_ref().is_some_and(|it| it.due().is_none());
+        let probed = self.pacer.as_ref().is_some_and(|it| it.due().is_none());
         if probed && self.probing == 0 {
             let pause = *self.probed_at.get_or_insert(now);
-            if now.duration_since(pause) >= PROBE_AGAIN {
+            if now.duration_since(pause) >= PROBE_INTERVAL {
                 self.probed_at = None;
-                self.pace = self.plan.probe.map(|network| Pace::new(network, now));
+                self.pacer = self.plan.probe.map(|network| Pacer::new(network, now));
             }
         }
     }
 
-    pub(super) fn check(&mut self, id: Id, now: Instant) {
-        let Some(way) = self.way(id) else {
+    pub(super) fn check(&mut self, id: BoardId, now: Instant) {
+        let Some(route) = self.route(id) else {
             return;
         };
-        if !self.connections.begin(id, way.clone(), Word::Own) {
+        if !self.connections.start(id, route.clone(), Claim::Direct) {
             return;
         }
         self.checked.insert(id, now);
-        let Way {
+        let Route {
             addresses,
             interface,
-        } = way.clone();
+        } = route.clone();
         self.tasks.push(Box::pin(async move {
-            let reached = confirm::connect(addresses, interface, confirm::SHORT_PATIENCE).await;
-            Outcome::Checked(id, way, reached)
+            let reached = confirm::connect(addresses, interface, confirm::CHECK_TIMEOUT).await;
+            TaskResult::Checked(id, route, reached)
         }));
     }
 
-    pub(super) fn lose(&mut self, id: Id) {
+    pub(super) fn lose(&mut self, id: BoardId) {
         self.checked.remove(&id);
         let Some(board) = self.registry.board(id) else {
             return;
@@ -124,11 +123,11 @@ impl Session<'_> {
         }
     }
 
-    pub(super) fn forget(&mut self, key: &Key) {
-        if let (Key::Mdns(origin), Some(mdns)) = (key, &mut self.mdns) {
+    pub(super) fn forget(&mut self, key: &SourceKey) {
+        if let (SourceKey::Mdns(origin), Some(mdns)) = (key, &mut self.mdns) {
             mdns.forget(origin);
         }
-        if matches!(key, Key::Gateway(_)) {
+        if matches!(key, SourceKey::Gateway(_)) {
             self.gateway_asked = false;
         }
         self.registry.forget(key);

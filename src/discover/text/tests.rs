@@ -23,8 +23,8 @@ fn board(name: &str) -> BoardReport {
 }
 
 #[test]
-fn a_line_has_all_that_is_known_and_nothing_that_harms() {
-    let text = line(&board("a\u{1b}]0;x\u{7}\u{202e}"), Color::Off);
+fn a_line_shows_everything_escaped() {
+    let text = pipe_line(&board("a\u{1b}]0;x\u{7}\u{202e}"), Color::Off);
     assert!(text.starts_with("a\\x1b]0;x\\x07\\u{202e}"), "{text}");
     for part in [
         "[fe80::1%eth0]:3000",
@@ -38,7 +38,7 @@ fn a_line_has_all_that_is_known_and_nothing_that_harms() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains(char::is_control), "{text:?}");
-    let long = line(&board(&"x".repeat(5000)), Color::Off);
+    let long = pipe_line(&board(&"x".repeat(5000)), Color::Off);
     assert!(long.len() < 300, "{}", long.len());
 }
 
@@ -47,12 +47,16 @@ const NARROW: Size = Size {
     rows: 6,
 };
 
+/// The lines of a table.
+fn lines(text: &str) -> Vec<&str> {
+    let table = text.trim_start_matches('\n').strip_prefix("\x1b[H\x1b[J");
+    table.unwrap().lines().collect()
+}
+
 fn table(names: &[&str]) -> Table {
     Table {
         boards: names.iter().map(|name| board(name)).collect(),
-        drawn: Vec::new(),
-        size: NARROW,
-        watching: true,
+        drawn_on: None,
     }
 }
 
@@ -62,8 +66,8 @@ fn columns_are_aligned_in_any_script() {
         columns: 200,
         rows: 24,
     };
-    let text = table(&["a", "厨房の板", "Küche"]).draw(wide, wide, Color::Off);
-    let lines: Vec<_> = text.lines().collect();
+    let text = table(&["a", "厨房の板", "Küche"]).draw(wide, Color::Off);
+    let lines = lines(&text);
     let column = |line: &str, part: &str| line[..line.find(part).unwrap()].width();
     let addresses = column(lines[0], "ADDRESS");
     assert_eq!(lines.len(), 5, "{text}");
@@ -73,21 +77,21 @@ fn columns_are_aligned_in_any_script() {
 }
 
 #[test]
-fn where_all_does_not_fit_it_is_the_name_that_is_cut() {
+fn a_long_name_is_cut_first() {
     let screen = Size {
         columns: 110,
         rows: 24,
     };
     let long = "Board in the kitchen with a very long name";
-    let text = table(&[long]).draw(screen, screen, Color::Off);
-    let line = text.lines().nth(1).unwrap();
+    let text = table(&[long]).draw(screen, Color::Off);
+    let line = lines(&text)[1];
     assert!(line.starts_with("Board in th...  [fe80"), "{text}");
     assert!(line.contains("online 1.32 ms"), "{text}");
     assert!(line.width() <= screen.columns, "{text}");
 }
 
 #[test]
-fn on_a_narrow_terminal_columns_are_left_out_and_not_the_status() {
+fn a_narrow_terminal_keeps_the_status() {
     let of = |columns| {
         let screen = Size { columns, rows: 24 };
         let mut table = table(&[]);
@@ -95,15 +99,19 @@ fn on_a_narrow_terminal_columns_are_left_out_and_not_the_status() {
         board.greeting = None;
         board.addresses = vec!["192.168.178.123".into()];
         table.boards.push(board);
-        let text = table.draw(screen, screen, Color::Off);
-        assert!(text.lines().all(|it| it.width() <= columns), "{text}");
-        text.lines().take(2).map(str::to_owned).collect::<Vec<_>>()
+        let text = table.draw(screen, Color::Off);
+        let lines = lines(&text);
+        assert!(lines.iter().all(|it| it.width() <= columns), "{text}");
+        lines[..2]
+            .iter()
+            .map(|it| (*it).to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(
         of(80),
         [
-            "NAME         ADDRESS               CHIP     FOUND         WHERE  STATUS",
-            "tcpctl-0b3c  192.168.178.123:3000  esp32c3  mdns+gateway  eth0   online 1.32 ms",
+            "NAME         ADDRESS               CHIP     MODE  WHERE  STATUS",
+            "tcpctl-0b3c  192.168.178.123:3000  esp32c3  sta   eth0   online 1.32 ms",
         ]
     );
     assert_eq!(
@@ -112,31 +120,32 @@ fn on_a_narrow_terminal_columns_are_left_out_and_not_the_status() {
     );
 }
 
-/// Nothing is cut of the last table, and no terminal breaks it in the middle of a word.
 #[test]
-fn the_last_table_is_broken_between_columns() {
-    let terminal = Size {
-        columns: 60,
-        rows: 24,
-    };
-    let whole = Size {
-        columns: usize::MAX,
-        rows: usize::MAX,
-    };
-    let mut table = table(&["tcpctl-0b3c"]);
-    table.watching = false;
-    let text = table.draw(terminal, whole, Color::Off);
-    let lines: Vec<_> = text.lines().collect();
-    assert_eq!(lines.len(), 4, "{text}");
-    for (heading, cell) in [("FOUND", "mdns+gateway"), ("STATUS", "online 1.32 ms")] {
-        let at = |line: usize, part| lines[line].find(part).unwrap();
-        assert_eq!(at(1, heading), at(3, cell), "{text}");
-    }
-    assert!(lines.iter().all(|line| line.width() <= 60), "{text}");
+fn a_search_line_fits_80_columns() {
+    let mut simple = board("tcpctl-0b3c");
+    (simple.greeting, simple.addresses) = (None, vec!["192.168.178.123".into()]);
+    simple.interface = Some("enp0s31f6".into());
+    assert_eq!(
+        terminal_line(HEADINGS.map(Cow::Borrowed), 80),
+        "NAME              ADDRESS              CHIP      MODE  WHERE      STATUS"
+    );
+    let line = terminal_line(cells(&simple), 80);
+    assert_eq!(
+        line,
+        "tcpctl-0b3c      192.168.178.123:3000  esp32c3   sta   enp0s31f6  online 1.32 ms"
+    );
+    assert!(line.width() <= 80);
 }
 
 #[test]
-fn two_names_at_one_address_have_a_line_each() {
+fn a_long_search_line_is_folded_between_columns() {
+    let line = terminal_line(cells(&board("Board in the kitchen")), 60);
+    assert!(line.lines().count() > 1, "{line}");
+    assert!(line.lines().all(|it| it.width() <= 60), "{line}");
+}
+
+#[test]
+fn boards_at_one_address_have_a_line_each() {
     let mut table = table(&[]);
     for (event, name) in [
         (Event::Found, "a"),
@@ -152,29 +161,14 @@ fn two_names_at_one_address_have_a_line_each() {
 }
 
 #[test]
-fn a_table_stays_on_its_screen_and_is_drawn_over_itself() {
+fn a_table_is_drawn_from_the_top_of_its_screen() {
     let mut table = table(&["a", "b", "c", "d", "e"]);
-    let text = table.draw(NARROW, NARROW, Color::Off);
-    let lines: Vec<_> = text.lines().collect();
-    assert_eq!(lines.len(), NARROW.rows - 1, "{text}");
-    assert!(lines.iter().all(|line| line.width() <= NARROW.columns));
-    assert_eq!(lines[3..], ["and 3 more", "5 boards; Ctrl-C ends"]);
-    let again = table.draw(NARROW, NARROW, Color::Off);
-    assert_eq!(again, format!("\x1b[5A\r\x1b[J{text}"));
-    // On half the columns some lines take two rows.
-    let half = Size {
-        columns: 15,
-        ..NARROW
-    };
-    let narrower = table.draw(half, half, Color::Off);
-    let above: usize = table_rows(&lines, 15);
-    assert!(
-        narrower.starts_with(&format!("\x1b[{above}A")),
-        "{narrower:?}"
-    );
-    assert!(above > lines.len());
-}
-
-fn table_rows(lines: &[&str], columns: usize) -> usize {
-    lines.iter().map(|it| it.width().div_ceil(columns)).sum()
+    let text = table.draw(NARROW, Color::Off);
+    let drawn = lines(&text);
+    assert_eq!(drawn.len(), NARROW.rows - 1, "{text}");
+    assert!(drawn.iter().all(|line| line.width() <= NARROW.columns));
+    assert_eq!(drawn[3..], ["and 3 more", "5 boards; Ctrl-C ends"]);
+    // What was on the screen before scrolls away once.
+    let again = table.draw(NARROW, Color::Off);
+    assert_eq!(text, format!("{}{again}", "\n".repeat(NARROW.rows)));
 }

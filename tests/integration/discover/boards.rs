@@ -9,7 +9,7 @@ use tcpctl::discover::report::{Event, JSON_SCHEMA, Source, Status};
 use super::network::{Board, Network, after, server, until};
 
 #[test]
-fn a_board_is_found_with_all_that_it_says_and_connected_to_once() {
+fn a_board_is_reported_in_full_and_connected_to_once() {
     let network = Network::new();
     let (port, connections) = server();
     let plan = network.plan(after(Duration::from_millis(1800)));
@@ -36,7 +36,7 @@ fn a_board_is_found_with_all_that_it_says_and_connected_to_once() {
 }
 
 #[test]
-fn what_is_told_is_as_the_schema_says() {
+fn events_match_the_schema() {
     let network = Network::new();
     let (port, _) = server();
     let (_, events) = network.search(&[Board::new(1, port)], &network.plan(until(1)));
@@ -45,16 +45,16 @@ fn what_is_told_is_as_the_schema_says() {
     let validator = jsonschema::validator_for(&schema).unwrap();
     let event = serde_json::to_value(&events[0]).unwrap();
     assert!(validator.is_valid(&event), "{event}");
-    let told: HashSet<_> = event.as_object().unwrap().keys().collect();
+    let reported: HashSet<_> = event.as_object().unwrap().keys().collect();
     let known: HashSet<_> = schema["properties"].as_object().unwrap().keys().collect();
-    assert_eq!(told, known);
+    assert_eq!(reported, known);
     let mut wrong = event.clone();
     wrong["status"] = "maybe".into();
     assert!(!validator.is_valid(&wrong));
 }
 
 #[test]
-fn the_first_board_is_enough_where_it_is_asked_for() {
+fn a_search_stops_at_the_first_board() {
     let network = Network::new();
     let (port, _) = server();
     let begin = Instant::now();
@@ -64,19 +64,19 @@ fn the_first_board_is_enough_where_it_is_asked_for() {
 }
 
 #[test]
-fn a_board_that_refuses_is_told_as_unreachable_and_does_not_count() {
+fn a_board_that_refuses_is_unreachable() {
     let network = Network::new();
     let (_bound, closed) = crate::common::closed_port();
     let plan = network.plan(after(Duration::from_millis(800)));
     let (found, events) = network.search(&[Board::new(1, closed.port())], &plan);
     assert_eq!(found.count, 0);
-    assert_eq!(found.circumstances.unreachable, 1);
+    assert_eq!(found.diagnostics.unreachable, 1);
     assert_eq!(events[0].board.status, Status::Unreachable);
     assert_eq!(events[0].board.rtt_us, None);
 }
 
 #[test]
-fn five_hundred_boards_are_found_each_once() {
+fn five_hundred_boards_are_found_once_each() {
     let network = Network::new();
     let servers: Vec<_> = (0..20).map(|_| server()).collect();
     let boards: Vec<_> = (0..500)
@@ -86,15 +86,15 @@ fn five_hundred_boards_are_found_each_once() {
     assert_eq!(found.count, 500);
     let names: HashSet<_> = events.iter().map(|it| it.board.name.clone()).collect();
     assert_eq!(names.len(), 500);
-    assert_eq!(events.len(), 500, "none is told of twice");
-    // Boards that say that they are at one place are connected to there once.
+    assert_eq!(events.len(), 500, "none is reported twice");
+    // Boards at one address share one connection.
     for (_, connections) in servers {
         assert_eq!(connections.load(Ordering::Relaxed), 1);
     }
 }
 
 #[test]
-fn of_two_boards_with_one_name_the_later_takes_another() {
+fn the_later_of_two_equal_names_changes() {
     let network = Network::new();
     let ((a, _), (b, _)) = (server(), server());
     let mut second = Board::new(2, b);

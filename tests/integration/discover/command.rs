@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::common::{Ended, finish, run, tcpctl};
 use crate::processes::{Need, skipped};
 
-/// A cache folder of one test. It is removed when this is dropped.
+/// A cache directory for one test, removed on drop.
 struct Cache(PathBuf);
 
 impl Cache {
@@ -41,7 +41,7 @@ fn now() -> u64 {
     now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
-fn remembered(boards: &[(&str, &str, u16, u64)]) -> String {
+fn cached(boards: &[(&str, &str, u16, u64)]) -> String {
     let boards: Vec<_> = boards
         .iter()
         .map(|(name, address, port, seen)| {
@@ -55,7 +55,7 @@ fn remembered(boards: &[(&str, &str, u16, u64)]) -> String {
 }
 
 #[test]
-fn what_can_not_be_is_a_usage_error_that_names_it() {
+fn invalid_options_are_usage_errors() {
     for (arguments, named) in [
         (&["--probe", "10.0.0.0/8"][..], "16,777,214 addresses"),
         (&["--probe", "10.0.0.0/19"], "--force"),
@@ -64,7 +64,7 @@ fn what_can_not_be_is_a_usage_error_that_names_it() {
         (&["--probe", "10.0.0.0/"], "0 to 32"),
         (&["--probe", "2001:db8::/129"], "0 to 128"),
         (&["--probe", "fe80::/120"], "--interface NAME"),
-        (&["--timeout", "0s"], "more than zero"),
+        (&["--timeout", "0s"], "greater than 0"),
         (&["--probe", "board/24"], "192.168.1.0/24"),
         (&["--probe", "10.0.0.0/40"], "0 to 32"),
         (&["--type", "http"], "--type"),
@@ -87,12 +87,12 @@ fn what_can_not_be_is_a_usage_error_that_names_it() {
             "{arguments:?}: {}",
             ended.stderr
         );
-        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+        assert!(ended.stderr.lines().count() <= 2, "{}", ended.stderr);
     }
 }
 
 #[test]
-fn nothing_found_is_a_negative_answer_with_a_hint() {
+fn nothing_found_is_a_failure_with_a_hint() {
     let arguments = [
         "--no-mdns",
         "--no-serial",
@@ -108,14 +108,14 @@ fn nothing_found_is_a_negative_answer_with_a_hint() {
     };
     assert_eq!(error["schema"], "tcpctl.error/1");
     assert_eq!(error["kind"], "negative");
-    assert_eq!(error["message"], "no board was found");
+    assert_eq!(error["message"], "no board found");
     assert!(error["hint"].as_str().unwrap().contains("lo"), "{error}");
 }
 
-/// It has nothing to tell, and so would never learn of it by writing.
+/// Nothing is found, so it would never notice by writing.
 #[cfg(unix)]
 #[test]
-fn a_watch_ends_when_nobody_reads_what_it_tells() {
+fn a_watch_ends_when_its_pipe_is_closed() {
     let arguments = [
         "discover",
         "--watch",
@@ -131,7 +131,7 @@ fn a_watch_ends_when_nobody_reads_what_it_tells() {
 }
 
 #[test]
-fn a_probe_shows_what_answers_and_how() {
+fn a_probe_lists_what_answers() {
     let port = tcpctl::target::DEFAULT_PORT;
     let address = std::net::Ipv4Addr::new(127, 0, 0, 77);
     if skipped(&[Need::Address(address.into())]) {
@@ -151,7 +151,7 @@ fn a_probe_shows_what_answers_and_how() {
         "--probe",
         "127.0.0.76/30",
     ];
-    // A network on each link is one of which the link must be said, and then it is asked there.
+    // Link-local addresses are probed on the given interface.
     let on_link = [
         "--probe",
         "fe80::77",
@@ -180,7 +180,7 @@ fn a_probe_shows_what_answers_and_how() {
 }
 
 #[test]
-fn names_come_from_the_cache_and_from_nowhere_else() {
+fn names_come_from_the_cache_alone() {
     let cache = Cache::new();
     let names = || {
         let ended = cache.run(&["discover", "--names"]);
@@ -189,13 +189,13 @@ fn names_come_from_the_cache_and_from_nowhere_else() {
     };
     assert_eq!(names(), "");
     let day = 24 * 60 * 60;
-    cache.write(&remembered(&[
+    cache.write(&cached(&[
         ("greeter-b", "10.0.0.2", 3000, now()),
         ("greeter-a", "10.0.0.1", 3000, now() - 3600),
         ("greeter-b", "10.0.0.6", 3000, now()),
         ("old", "10.0.0.3", 3000, now() - 2 * day),
         ("Board in the kitchen", "10.0.0.4", 3000, now()),
-        // What could do harm, and what would be another target if it were typed.
+        // Unsafe names, and names that would be other targets.
         ("\u{1b}[2J", "10.0.0.5", 3000, now()),
         ("two\nlines", "10.0.0.5", 3000, now()),
         ("\u{202e}evil", "10.0.0.5", 3000, now()),
@@ -223,17 +223,17 @@ fn names_come_from_the_cache_and_from_nowhere_else() {
 }
 
 #[test]
-fn a_remembered_name_is_a_target_with_its_own_port() {
+fn a_cached_name_is_a_target_with_its_port() {
     let server = crate::common::Server::greeter(b"Hello from the cache");
     let cache = Cache::new();
     let port = server.address.port();
-    cache.write(&remembered(&[("desk-board", "127.0.0.1", port, now())]));
+    cache.write(&cached(&[("desk-board", "127.0.0.1", port, now())]));
     for target in ["desk-board", "desk-board.local", "DESK-BOARD"] {
         let ended = cache.run(&["send", target, "hi"]);
         assert_eq!(ended.stdout, b"Hello from the cache", "{}", ended.stderr);
     }
-    // A name may have spaces, as people write it or as DNS tools do.
-    let kitchen = remembered(&[("Board in the kitchen", "127.0.0.1", port, now())]);
+    // A name may have spaces, written plainly or escaped as DNS tools do.
+    let kitchen = cached(&[("Board in the kitchen", "127.0.0.1", port, now())]);
     cache.write(&kitchen);
     for target in [
         "Board in the kitchen",
@@ -247,15 +247,15 @@ fn a_remembered_name_is_a_target_with_its_own_port() {
     let spelled = format!("Board in the kitchen:{port}");
     let ended = cache.run(&["send", &spelled, "hi"]);
     assert_eq!(ended.stdout, b"Hello from the cache", "{}", ended.stderr);
-    // A port that is written is the one that is meant.
-    cache.write(&remembered(&[("desk-board", "127.0.0.1", port, now())]));
+    // A given port wins.
+    cache.write(&cached(&[("desk-board", "127.0.0.1", port, now())]));
     let (_bound, closed) = crate::common::closed_port();
     let ended = cache.run(&["send", &format!("desk-board:{}", closed.port()), "hi"]);
     assert_ne!(ended.code, 0);
 }
 
 #[test]
-fn a_name_that_nobody_has_is_not_resolved() {
+fn an_unknown_name_is_not_resolved() {
     let cache = Cache::new();
     for target in [
         "no-such-board-7f3a.local",

@@ -12,7 +12,7 @@ use super::network::{Board, Network, after, server};
 use crate::common::hostile_packets::packets;
 
 #[test]
-fn hostile_packets_harm_neither_the_terminal_nor_the_others() {
+fn hostile_packets_hide_no_board() {
     let network = Network::new();
     let (port, connections) = server();
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
@@ -37,8 +37,8 @@ fn hostile_packets_harm_neither_the_terminal_nor_the_others() {
         it.board.name.as_deref() == Some("board-7") && it.board.status == Status::Online
     };
     assert_eq!(events.iter().filter(good).count(), 1, "{events:?}");
-    // Three hostile boards are where the good one is. They are told of as what they are, and neither
-    // take its place nor have it connected to once more.
+    // Three hostile boards claim the address of the good one. They are reported, and neither replace
+    // it nor cause a second connection.
     assert!(events.len() <= 4, "{events:?}");
     assert!(
         events.iter().all(|it| it.board.addresses == ["127.0.0.1"]),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tcpctl::discover::plan::{Ending, Plan, Serial};
+use tcpctl::discover::plan::{DiscoverPlan, Ending, SerialPorts};
 use tcpctl::discover::report::DiscoverReport;
-use tcpctl::discover::session::{Found, Session};
+use tcpctl::discover::session::{SearchResult, Session};
 use tcpctl::mdns::announce::announce;
 use tcpctl::mdns::message::DnsName;
 use tcpctl::net::interfaces;
@@ -17,13 +17,13 @@ use tokio::sync::{Notify, watch};
 /// A daemon reports at most 100 events at a time.
 const BOARDS_PER_DAEMON: usize = 50;
 
-/// A network of one test: the loopback, with a port of mDNS that is the test's alone.
+/// A network for one test: the loopback, with an mDNS port of its own.
 pub(crate) struct Network {
     pub(crate) loopback: Interface,
     pub(crate) port: u16,
 }
 
-/// A board that is announced.
+/// An announced board.
 #[derive(Clone)]
 pub(crate) struct Board {
     pub(crate) name: String,
@@ -63,12 +63,12 @@ impl Network {
         }
     }
 
-    /// A search on this network alone.
-    pub(crate) fn plan(&self, ending: Ending) -> Plan {
-        Plan {
+    /// A search on this network only.
+    pub(crate) fn plan(&self, ending: Ending) -> DiscoverPlan {
+        DiscoverPlan {
             service_type: DnsName::of_text("_tcpctl._tcp.local"),
             mdns_port: self.port,
-            serial: Serial::None,
+            serial: SerialPorts::None,
             gateway: false,
             probe: None,
             interface: Some(self.loopback.name.clone()),
@@ -76,17 +76,21 @@ impl Network {
         }
     }
 
-    /// Runs a search while boards are announced: it begins once their names are established.
-    pub(crate) fn search(&self, boards: &[Board], plan: &Plan) -> (Found, Vec<DiscoverReport>) {
+    /// Searches for boards that were announced before.
+    pub(crate) fn search(
+        &self,
+        boards: &[Board],
+        plan: &DiscoverPlan,
+    ) -> (SearchResult, Vec<DiscoverReport>) {
         self.search_among(&[boards], plan)
     }
 
-    /// The same with several announcers, which hear each other.
+    /// The same with several announcers.
     pub(crate) fn search_among(
         &self,
         announcers: &[&[Board]],
-        plan: &Plan,
-    ) -> (Found, Vec<DiscoverReport>) {
+        plan: &DiscoverPlan,
+    ) -> (SearchResult, Vec<DiscoverReport>) {
         run(async {
             let (stop, stopped) = watch::channel(());
             let established = Cell::new(0);
@@ -122,11 +126,11 @@ impl Network {
                     notice.notified().await;
                 }
                 let mut events = Vec::new();
-                let told = |event: &DiscoverReport| {
+                let emit = |event: &DiscoverReport| {
                     events.push(event.clone());
                     Ok(())
                 };
-                let found = Session::new(plan).run(None, told).await.unwrap();
+                let found = Session::new(plan).run(None, emit).await.unwrap();
                 drop(stop);
                 (found, events)
             };
@@ -140,7 +144,7 @@ impl Network {
     }
 }
 
-/// Runs a future to its end, on one thread.
+/// Runs a future on one thread.
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -149,7 +153,7 @@ pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// A port on which every connection is accepted and closed, and how many there were.
+/// A port that accepts and closes every connection, and their number.
 pub(crate) fn server() -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -164,7 +168,7 @@ pub(crate) fn server() -> (u16, Arc<AtomicUsize>) {
     (port, count)
 }
 
-/// Ends when so many boards are found; far later than that it takes, where they are not.
+/// Ends once `enough` boards are found, or after a long time.
 pub(crate) const fn until(enough: usize) -> Ending {
     Ending::After {
         timeout: Duration::from_secs(30),

@@ -1,4 +1,4 @@
-//! What a person sees of a watch, through a pseudo-terminal.
+//! A watch on a pseudo-terminal.
 
 use std::fs::File;
 use std::io::Read;
@@ -22,7 +22,7 @@ const fn size(columns: u16) -> Winsize {
 }
 
 #[test]
-fn a_watch_is_a_table_that_is_drawn_over_itself_when_the_terminal_changes() {
+fn a_watch_redraws_its_table_when_the_terminal_is_resized() {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -41,7 +41,7 @@ fn a_watch_is_a_table_that_is_drawn_over_itself_when_the_terminal_changes() {
     let mut command = tcpctl(arguments.into_iter().chain(["--interface", "lo"]));
     command.env("TERM", "xterm").stdout(Stdio::from(slave));
     let child = command.spawn().unwrap();
-    // It has the terminal's other end: when the child is gone, so is that.
+    // It holds the other end of the terminal.
     drop(command);
 
     let mut terminal = File::from(master);
@@ -55,13 +55,9 @@ fn a_watch_is_a_table_that_is_drawn_over_itself_when_the_terminal_changes() {
         }
     };
     sees("STATUS\r\n0 boards; Ctrl-C ends\r\n", &mut terminal);
-    // The headings take two rows now: three rows up, and a line that fits.
     tcsetwinsize(&terminal, size(40)).unwrap();
-    sees("\x1b[3A\r\x1b[J", &mut terminal);
-    sees(
-        "\x1b[JNAME  ADDRESS  FOUND  WHERE  STATUS\r\n0 boards",
-        &mut terminal,
-    );
+    let fits = "\x1b[H\x1b[JNAME  ADDRESS  CHIP  MODE  WHERE  STATUS\r\n0 boards";
+    sees(fits, &mut terminal);
     signal(&child, Signal::INT);
     let ended = finish(child);
     assert_eq!(ended.code, 0, "{ended:?}");

@@ -201,7 +201,7 @@ fn a_name_of_its_own_is_known_where_discover_has_seen_it() {
         unknown.stderr
     );
     let now = std::time::SystemTime::now();
-    let seen = tcpctl::discover::cache::Remembered {
+    let seen = tcpctl::discover::cache::CachedBoard {
         name: "kitchen".to_owned(),
         host: Some("kitchen.local".to_owned()),
         addresses: vec!["192.0.2.1".to_owned()],
@@ -210,7 +210,7 @@ fn a_name_of_its_own_is_known_where_discover_has_seen_it() {
         seen: now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(),
     };
     tcpctl::discover::cache::Cache::at(computer.cache().join("tcpctl/boards.json"))
-        .remember(vec![seen], now);
+        .store(vec![seen], now);
     let known = choose();
     assert_eq!(known.code, 1, "{}", text(&known));
     assert!(known.stderr.contains("/dev/tty63: "), "{}", known.stderr);

@@ -1,13 +1,13 @@
-//! Where a search looks besides mDNS: the interfaces' gateway, a network's addresses, and the
-//! serial ports.
+//! The sources besides mDNS: the gateway, probed addresses and serial ports.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Instant;
 
-use super::{GATEWAY, GATEWAY_PATIENCE, Outcome, Session};
-use crate::discover::connections::Word;
-use crate::discover::plan::Serial;
-use crate::discover::registry::{Key, Sighting};
+use super::{GATEWAY_DELAY, Session, TaskResult};
+use crate::board::ACCESS_POINT_ADDRESS;
+use crate::discover::connections::Claim;
+use crate::discover::plan::SerialPorts;
+use crate::discover::registry::{Observation, SourceKey};
 use crate::discover::report::UsbReport;
 use crate::discover::{confirm, probe};
 use crate::mdns::Origin;
@@ -22,7 +22,7 @@ impl Session<'_> {
         let mut interfaces = match interfaces::list() {
             Ok(interfaces) => interfaces,
             Err(error) => {
-                self.problem(format!("the network interfaces can't be listed: {error}"));
+                self.problem(format!("cannot list the network interfaces: {error}"));
                 return;
             }
         };
@@ -37,16 +37,16 @@ impl Session<'_> {
         if let Some(mdns) = &mut self.mdns {
             for (name, error) in mdns.use_interfaces(&interfaces) {
                 let name = sanitize::one_line(&name);
-                self.problem(format!("no mDNS on interface {name}: {error}"));
+                self.problem(format!("cannot use mDNS on interface {name}: {error}"));
             }
         }
         if self.plan.gateway {
             self.gateway_asked = false;
-            self.gateway_at = Some(Instant::now() + GATEWAY_PATIENCE);
+            self.gateway_at = Some(Instant::now() + GATEWAY_DELAY);
         }
     }
 
-    /// What was on a link that is gone is gone: mDNS goes no further than a link.
+    /// Forgets the services on links that are gone.
     pub(super) fn forget_links(&mut self) {
         let is_here = |origin: &Origin| {
             let mut interfaces = self.interfaces.iter();
@@ -55,7 +55,7 @@ impl Session<'_> {
         let boards = self.registry.boards();
         let gone = boards.flat_map(|board| board.origins().filter(|it| !is_here(it)).cloned());
         for origin in gone.collect::<Vec<_>>() {
-            self.forget(&Key::Mdns(origin));
+            self.forget(&SourceKey::Mdns(origin));
         }
     }
 
@@ -66,8 +66,8 @@ impl Session<'_> {
     }
 
     pub(super) fn ask_gateway(&mut self) {
-        let address = SocketAddr::new(GATEWAY.into(), DEFAULT_PORT);
-        let on_link = |it: &Interface| !it.is_loopback && it.reaches(GATEWAY);
+        let address = SocketAddr::new(ACCESS_POINT_ADDRESS.into(), DEFAULT_PORT);
+        let on_link = |it: &Interface| !it.is_loopback && it.reaches(ACCESS_POINT_ADDRESS);
         let wanted = self.interfaces.iter().any(on_link)
             && !self.is_ours(&address)
             && !self.registry.is_known_at(address)
@@ -76,8 +76,9 @@ impl Session<'_> {
             self.gateway_asked = true;
             let interface = self.plan.interface.clone();
             self.tasks.push(Box::pin(async move {
-                let (reached, line) = confirm::greet(address, interface, confirm::PATIENCE).await;
-                Outcome::Gateway(address, reached, line)
+                let (reached, line) =
+                    confirm::greet(address, interface, confirm::CONNECT_TIMEOUT).await;
+                TaskResult::Gateway(address, reached, line)
             }));
         }
     }
@@ -87,8 +88,8 @@ impl Session<'_> {
     }
 
     pub(super) fn probe(&mut self, now: Instant) {
-        while self.probing < probe::AT_A_TIME {
-            let Some(address) = self.pace.as_mut().and_then(|pace| pace.take(now)) else {
+        while self.probing < probe::MAX_CONCURRENT {
+            let Some(address) = self.pacer.as_mut().and_then(|pacer| pacer.take(now)) else {
                 return;
             };
             let interface = self.plan.interface.clone();
@@ -104,20 +105,21 @@ impl Session<'_> {
             }
             self.probing += 1;
             self.tasks.push(Box::pin(async move {
-                let (reached, line) = confirm::greet(address, interface, probe::PATIENCE).await;
-                Outcome::Probed(address, reached, line)
+                let (reached, line) =
+                    confirm::greet(address, interface, probe::CONNECT_TIMEOUT).await;
+                TaskResult::Probed(address, reached, line)
             }));
         }
     }
 
     pub(super) fn list_ports(&mut self) {
-        if self.plan.serial == Serial::None || self.listing_ports {
+        if self.plan.serial == SerialPorts::None || self.listing_ports {
             return;
         }
         self.listing_ports = true;
         self.tasks.push(Box::pin(async {
             let ports = tokio::task::spawn_blocking(serial::list).await;
-            Outcome::Ports(ports.unwrap_or_else(|error| Err(std::io::Error::other(error))))
+            TaskResult::Ports(ports.unwrap_or_else(|error| Err(std::io::Error::other(error))))
         }));
     }
 
@@ -126,15 +128,15 @@ impl Session<'_> {
         let mut ports = match listed {
             Ok(ports) => ports,
             Err(error) => {
-                self.problem(format!("the serial ports can't be listed: {error}"));
+                self.problem(format!("cannot list the serial ports: {error}"));
                 return;
             }
         };
-        ports.retain(|port| self.plan.serial == Serial::All || port.adapter().is_some());
+        ports.retain(|port| self.plan.serial == SerialPorts::All || port.adapter().is_some());
         let known = std::mem::replace(&mut self.ports, ports.clone());
-        // One of the same path and another USB device is another board.
+        // The same path with another USB device is another board.
         for gone in known.iter().filter(|port| !self.ports.contains(port)) {
-            self.registry.forget(&Key::Serial(gone.path.clone()));
+            self.registry.forget(&SourceKey::Serial(gone.path.clone()));
         }
         for port in ports {
             if known.contains(&port) {
@@ -146,12 +148,12 @@ impl Session<'_> {
             {
                 self.forbidden_ports.push(port.path.clone());
             }
-            let sighting = Sighting {
+            let observation = Observation {
                 mac: port.usb.as_ref().and_then(serial::Usb::mac),
                 usb: port.usb.as_ref().map(UsbReport::from),
-                ..Sighting::new(Key::Serial(port.path))
+                ..Observation::new(SourceKey::Serial(port.path))
             };
-            self.see(sighting, Word::Own);
+            self.observe(observation, Claim::Direct);
         }
     }
 }

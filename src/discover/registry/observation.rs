@@ -1,4 +1,4 @@
-//! What one source knows of a board.
+//! Observations of boards.
 
 use std::net::SocketAddr;
 
@@ -6,9 +6,9 @@ use crate::discover::report::{Source, UsbReport};
 use crate::mdns::Origin;
 use crate::mdns::message::DnsName;
 
-/// What has seen a board: the same key again is news of the same.
+/// The source of an observation. A new observation of one source replaces its last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Key {
+pub enum SourceKey {
     /// A service on a link.
     Mdns(Origin),
     /// A serial port.
@@ -19,7 +19,7 @@ pub enum Key {
     Gateway(SocketAddr),
 }
 
-impl Key {
+impl SourceKey {
     pub(super) const fn source(&self) -> Source {
         match self {
             Self::Mdns(_) => Source::Mdns,
@@ -30,16 +30,16 @@ impl Key {
     }
 }
 
-/// What one source knows of a board.
+/// What one source knows about a board.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
-    /// Who has seen it.
-    pub key: Key,
-    /// What the board calls itself.
+pub struct Observation {
+    /// The source.
+    pub key: SourceKey,
+    /// Its name.
     pub name: Option<String>,
     /// Its host name.
     pub host: Option<String>,
-    /// Where it can be connected to.
+    /// Its addresses.
     pub addresses: Vec<SocketAddr>,
     /// Its chip.
     pub chip: Option<String>,
@@ -49,17 +49,17 @@ pub struct Sighting {
     pub firmware: Option<String>,
     /// Its MAC address, in lower case and with colons.
     pub mac: Option<String>,
-    /// The interface that it is behind.
+    /// The interface it is on.
     pub interface: Option<String>,
     /// The USB device of its serial port.
     pub usb: Option<UsbReport>,
-    /// The first line that it said.
+    /// The first line it sent.
     pub greeting: Option<String>,
 }
 
-impl Sighting {
-    /// A sighting of which nothing is known but who has seen it.
-    pub const fn new(key: Key) -> Self {
+impl Observation {
+    /// An observation with no more than its source.
+    pub const fn new(key: SourceKey) -> Self {
         Self {
             key,
             name: None,
@@ -75,10 +75,10 @@ impl Sighting {
         }
     }
 
-    /// The full name of the service that it is, if it is one.
+    /// The full name, for an mDNS service.
     pub(super) const fn instance(&self) -> Option<&DnsName> {
         match &self.key {
-            Key::Mdns(origin) => Some(&origin.instance),
+            SourceKey::Mdns(origin) => Some(&origin.instance),
             _ => None,
         }
     }
