@@ -1,18 +1,18 @@
-//! `tcpctl flash`: the firmware and its settings onto a board, and proof that it answers.
+//! `tcpctl flash`: writes firmware and settings to a board, and checks that it answers.
 //!
 //! ```text
-//! cli ---> settings   what is asked for, over what the board has
-//!     ---> firmware   a file, built in, or built by cargo
-//!          image      bootloader, partition table, program: for which chip, and whether it fits
-//!     ---> port       which serial port, and why not
-//!          loader     the board in its loader: read, check sum, write, reset
-//! command: the flow; event: what it tells; boot: banner, address, greeting; repair: where it breaks
-//! off
+//! command   the order of steps
+//! settings  requested settings over stored ones
+//! firmware  from a file, bundled, or built by cargo
+//! loader    the board in its loader: read, checksum, write, reset
+//! boot      after the reset: banner, address, greeting
+//! repair    the board's state after an interruption
+//! event     what is reported; text renders it
 //! ```
 //!
-//! All that can be refused is refused before anything is erased. The settings are written after
-//! the program and the partition table last: a write that breaks off leaves the old settings where
-//! they were, and the same command once more completes it.
+//! Everything that can be refused is refused before anything is erased. Settings are written after the
+//! application, and the partition table last: an interrupted write leaves the old settings in place,
+//! and running the same command again completes it.
 
 pub mod boot;
 pub mod command;

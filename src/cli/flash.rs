@@ -16,30 +16,27 @@ pub struct FlashArgs {
     /// Settings of the board.
     #[command(flatten)]
     pub settings: SettingsOptions<FlashSettings>,
-    /// Read the network's passphrase from standard input
-    ///
-    /// It is one line.
+    /// Read the network's passphrase from standard input, one line
     #[arg(long, conflicts_with = "open", help_heading = "Settings")]
     pub password_stdin: bool,
-    /// The network has no passphrase: anyone may listen
+    /// Use a network without passphrase: anyone nearby can read its traffic
     #[arg(long, help_heading = "Settings")]
     pub open: bool,
-    /// With --json, tell a passphrase that was made up here in the plan
+    /// With --json, include a generated passphrase in the plan
     #[arg(
         long,
         requires = "json",
         help_heading = "Settings",
         hide_short_help = true
     )]
-    pub tell_passphrase: bool,
+    pub show_passphrase: bool,
 
-    /// Which board: a path (/dev/ttyUSB0), its name, its MAC or the USB serial number
+    /// Serial port: path (/dev/ttyUSB0), board name, MAC address or USB serial number
     ///
-    /// Left out, it is TCPCTL_PORT, then `port` of the config file. Without any, the one board that
-    /// is plugged in.
+    /// Default: TCPCTL_PORT, then `port` of the config file, then the only connected board.
     #[arg(short, long, value_name = "PORT", help_heading = "Board")]
     pub port: Option<String>,
-    /// Bits per second while writing; what the board can't do falls back to 115200
+    /// Baud rate while writing; falls back to 115200
     #[arg(
         long,
         value_name = "BAUD",
@@ -50,7 +47,7 @@ pub struct FlashArgs {
         hide_short_help = true
     )]
     pub baud: u32,
-    /// The chip that must be there; without a board, the chip to build for [default: esp32c3]
+    /// Expected chip; without a board, the chip to build for [default: esp32c3]
     #[arg(
         long,
         value_name = "CHIP",
@@ -58,7 +55,7 @@ pub struct FlashArgs {
         hide_short_help = true
     )]
     pub chip: Option<String>,
-    /// How the board gets into its loader
+    /// How to enter the loader
     #[arg(
         long,
         value_enum,
@@ -68,7 +65,7 @@ pub struct FlashArgs {
         hide_short_help = true
     )]
     pub before: Before,
-    /// What becomes of the board at the end
+    /// What to do with the board at the end
     #[arg(
         long,
         value_enum,
@@ -79,23 +76,20 @@ pub struct FlashArgs {
     )]
     pub after: After,
 
-    /// The firmware: an ELF, an app image or a merged image
+    /// Firmware: an ELF, an application image or a merged image
     ///
-    /// It is one of ours. Left out, it is the one that is built in, or is built from firmware/esp32
-    /// in a
-    /// checkout.
+    /// It must be this project's firmware. Default: the bundled firmware, or in a checkout a build
+    /// of firmware/esp32.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "What to do")]
     pub firmware: Option<PathBuf>,
-    /// Write the settings alone
+    /// Write only the settings
     #[arg(
         long,
         conflicts_with_all = ["firmware", "save_image", "erase"],
         help_heading = "What to do"
     )]
     pub settings_only: bool,
-    /// Print the board's settings, and write nothing
-    ///
-    /// Its passphrase is not printed.
+    /// Print the board's settings, without the passphrase, and write nothing
     #[arg(
         long,
         conflicts_with_all = [
@@ -105,20 +99,18 @@ pub struct FlashArgs {
         help_heading = "What to do"
     )]
     pub show_settings: bool,
-    /// Erase the whole flash first
-    ///
-    /// Firmware, settings and whatever else is there.
+    /// Erase the whole flash first, settings included
     #[arg(long, help_heading = "What to do")]
     pub erase: bool,
     /// Do not ask before erasing
     #[arg(short, long, help_heading = "What to do", hide_short_help = true)]
     pub yes: bool,
-    /// Show the plan and write nothing
+    /// Print the plan and write nothing
     ///
-    /// Without --port it needs no board, but with --settings-only: what is stored counts then.
+    /// Needs a board only with --port or --settings-only.
     #[arg(long, help_heading = "What to do")]
     pub dry_run: bool,
-    /// Write one image of the whole flash to a file, for esptool and emulators; needs no board
+    /// Save one image of the whole flash to a file, for esptool and emulators
     #[arg(
         long,
         value_name = "FILE",
@@ -128,12 +120,10 @@ pub struct FlashArgs {
         hide_short_help = true
     )]
     pub save_image: Option<PathBuf>,
-    /// End after the reset, and do not wait until the board is ready
+    /// Exit after the reset, without waiting until the board is ready
     #[arg(long, help_heading = "What to do", hide_short_help = true)]
     pub no_wait: bool,
-    /// Show the board's console afterwards
-    ///
-    /// As tcpctl monitor does.
+    /// Show the board's console afterwards, like tcpctl monitor
     #[arg(long, conflicts_with_all = ["no_wait", "dry_run", "save_image"], help_heading = "What to do")]
     pub monitor: bool,
 }
@@ -148,52 +138,51 @@ impl OptionSet for FlashSettings {
     const COMMON: &[Field] = &[Field::Mode, Field::Ssid];
 }
 
-/// How a board gets into its loader, by esptool's names.
+/// How to enter the loader; esptool's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Before {
-    /// By its reset lines, where the port has any
+    /// Use the port's reset lines, if it has any
     #[default]
     #[value(alias = "default_reset")]
     DefaultReset,
-    /// As the chips' own USB wants it
+    /// Use the reset sequence of the chip's native USB port
     #[value(alias = "usb_reset")]
     UsbReset,
-    /// It is there: BOOT and RESET were pressed
+    /// The board is in its loader: BOOT and RESET were pressed
     #[value(alias = "no_reset")]
     NoReset,
-    /// It is there, and so is the stub; needs --chip
+    /// The stub runs already; needs --chip
     #[value(alias = "no_reset_no_sync")]
     NoResetNoSync,
 }
 
-/// What becomes of a board at the end, by esptool's names.
+/// What to do with the board at the end; esptool's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum After {
-    /// It starts, by its reset line or else by its watchdog
+    /// Start it with the reset line, or the watchdog
     #[default]
     #[value(alias = "hard_reset")]
     HardReset,
-    /// It stays in its loader
+    /// Leave it in its loader
     #[value(alias = "no_reset")]
     NoReset,
-    /// It stays in the stub
+    /// Leave it in the stub
     #[value(aliases = ["no_reset_stub", "no-reset-no-stub"])]
     NoResetStub,
-    /// It starts, by its watchdog
+    /// Start it with the watchdog
     #[value(alias = "watchdog_reset")]
     WatchdogReset,
 }
 
 pub(super) const ABOUT: &str = "\
-Put the firmware and its settings onto a board, and see that it answers.
+Write firmware and settings to a board, and check that it answers.
 
-The plan is shown first: chip, MAC, flash, what is written where and what is there already. Then it \
-is written, verified by check sum, and the board is reset; the command waits until the board says \
-where it can be reached, connects, and shows the greeting.
+flash prints a plan first: chip, MAC address, flash size, and which parts it will write. It skips parts \
+that flash holds already, verifies what it wrote, resets the board, and waits until the board answers \
+with its greeting.
 
-Settings that the board has are kept unless others are given. A passphrase is typed hidden at a \
-terminal or read with --password-stdin, and is never printed, except one that is made up here for \
-an access point that was given none.";
+Stored settings are kept unless you give others. The passphrase is read hidden from the terminal or \
+with --password-stdin. It is never printed, except once if flash generates it for an access point.";
 
 const MORE: &str = "\
 Examples and all options: tcpctl flash --help
@@ -201,25 +190,25 @@ See also: tcpctl monitor, tcpctl discover";
 
 const EXAMPLES: &str = "\
 Examples:
-  From a blank board to an access point with a passphrase of its own:
+  Make a blank board an access point with a generated passphrase:
     $ tcpctl flash --mode ap
 
-  Join a network instead; only the settings are written:
+  Join a network instead; write only the settings:
     $ tcpctl flash --settings-only --mode sta --ssid home
     passphrase of home:
 
-  The passphrase from a password manager:
+  Read the passphrase from a password manager:
     $ pass wifi/home | tcpctl flash --mode sta --ssid home --password-stdin
 
-  What would be written, with no board:
+  Show what would be written, without a board:
     $ tcpctl flash --mode ap --open --dry-run
 
-  One file for esptool or an emulator:
+  Save one image for esptool or an emulator:
     $ tcpctl flash --mode ap --open --chip esp32c3 --save-image board.bin
 
 See also:
   tcpctl monitor, tcpctl discover, tcpctl config
 
 Exit codes:
-  0 written, verified and as far as it can be reached from here answering; 1 the board closed \
-without a greeting; 2 usage; 70 the board or the flashing failed; 130 interrupted";
+  0 written and verified, and the board answers if it is reachable from here; 1 the board closed \
+without a greeting; 2 usage; 70 the board or a write failed; 130 interrupted";

@@ -1,8 +1,8 @@
-//! What differs from chip to chip for the person who holds the board.
+//! Chip names and boot pins.
 
 use espflash::target::Chip;
 
-/// The chip of this name: `esp32c3`, `ESP32-C3`.
+/// Parses a chip name: `esp32c3`, `ESP32-C3`.
 pub fn parse(name: &str) -> Option<Chip> {
     let plain: String = name
         .chars()
@@ -12,8 +12,8 @@ pub fn parse(name: &str) -> Option<Chip> {
     plain.parse().ok()
 }
 
-/// The pin that BOOT pulls low: held down during a reset, the chip waits in its loader (the chips'
-/// data sheets, "Boot Configurations").
+/// The pin of the BOOT button: low during a reset, the chip enters its loader (data sheets, "Boot
+/// Configurations").
 pub const fn boot_pin(chip: Chip) -> &'static str {
     match chip {
         Chip::Esp32 | Chip::Esp32s2 | Chip::Esp32s3 => "GPIO0",
@@ -23,7 +23,7 @@ pub const fn boot_pin(chip: Chip) -> &'static str {
     }
 }
 
-/// How a person gets the board into its loader.
+/// The steps to enter the loader by hand.
 pub fn boot_steps(chip: Option<Chip>) -> String {
     match chip {
         Some(chip) => format!(
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chip_is_known_by_either_name() {
+    fn both_spellings_parse() {
         assert_eq!(parse("esp32c3"), Some(Chip::Esp32c3));
         assert_eq!(parse("ESP32-C61"), Some(Chip::Esp32c61));
         assert_eq!(parse("esp8266"), None);

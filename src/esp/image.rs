@@ -1,8 +1,7 @@
-//! What is written to flash: bootloader, partition table and program, for one chip.
+//! Firmware images: bootloader, partition table and application for one chip.
 //!
-//! A program comes as an ELF, as an app image or as a merged image of the whole flash. Everything
-//! that can be known to be wrong with it is found here, before a board is touched: the library
-//! writes an image for another chip without a word.
+//! A firmware is an ELF, an application image, or a merged image of the whole flash. Everything that
+//! can be wrong with it is found here, before a board is touched.
 
 mod app;
 mod part;
@@ -17,45 +16,50 @@ use espflash::image_format::{ImageFormat, Metadata};
 use espflash::target::{Chip, XtalFrequency};
 use sha2::{Digest, Sha256};
 
-use self::app::{IMAGE_MAGIC, check, version};
+use self::app::{Descriptor, IMAGE_MAGIC, check};
 pub use self::part::{Part, merge};
 use super::chip;
 use super::table::{AFTER_TABLE, OTADATA, SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
-/// The flash that is assumed where no board says otherwise: that of most.
-pub const USUAL_FLASH: FlashSize = FlashSize::_4Mb;
+/// Assumed flash size without a board.
+pub const DEFAULT_FLASH: FlashSize = FlashSize::_4Mb;
 
-/// The longest file that is read: an ELF with all its debug information is a tenth of that.
-const LARGEST: u64 = 256 << 20;
-/// What is wrong with a file that [`contents`] does not read.
-pub const TOO_LARGE: &str = "it is larger than any firmware";
+/// Largest file to read: ten times an ELF with debug information.
+const MAX_FILE: u64 = 256 << 20;
+/// The error for files that [`contents`] does not read.
+pub const TOO_LARGE: &str = "too large for a firmware";
 
-/// The bytes of a file that is to be a firmware; `None` where it is larger than any, or endless.
+/// Reads a firmware file; `None` if it is too large or endless.
 ///
 /// # Errors
-/// It can't be read.
+/// The file cannot be read.
 pub fn contents(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     File::open(path)?
-        .take(LARGEST + 1)
+        .take(MAX_FILE + 1)
         .read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= LARGEST).then_some(bytes))
+    Ok((bytes.len() as u64 <= MAX_FILE).then_some(bytes))
 }
 
 const ELF_MAGIC: [u8; 4] = [0x7f, b'E', b'L', b'F'];
 
-/// A program that was read and understood.
+/// The project name in the descriptor of this project's firmware: its package name.
+const PROJECT: &str = "tcpctl-firmware";
+/// Hint for files that are not this project's firmware.
+const WHICH: &str = "give the firmware built in firmware/esp32, see firmware/README.md";
+
+/// A valid firmware.
 #[derive(Debug)]
 pub struct Firmware {
-    /// What it is called in messages: a file, or where it came from.
+    /// Name in messages: the file or origin.
     pub name: String,
-    /// The chip that it is for.
+    /// Its chip.
     pub chip: Chip,
-    /// Its version, where it tells one.
+    /// Its version.
     pub version: Option<String>,
-    /// The SHA-256 of the file.
+    /// SHA-256 of the file.
     pub sha256: String,
     form: Form,
 }
@@ -67,16 +71,16 @@ enum Form {
     Merged(Vec<u8>),
 }
 
-/// The parts of the flash, each with its place.
+/// The parts of a flash image with their offsets.
 #[derive(Debug)]
 pub struct Image {
     /// The second-stage bootloader.
     pub bootloader: Part,
     /// The partition table.
     pub table: Part,
-    /// The program.
+    /// The application.
     pub app: Part,
-    /// What the table says.
+    /// The parsed partition table.
     pub partitions: Table,
 }
 
@@ -84,27 +88,38 @@ impl Firmware {
     /// Reads a file.
     ///
     /// # Errors
-    /// It can't be read, or is no firmware of ours.
+    /// A usage error: the file cannot be read or is not this project's firmware.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let name = sanitize::one_line(&path.to_string_lossy());
-        let which = "give an ELF, an app image or a merged image with --firmware FILE";
+        let which = "give an ELF, an application image or a merged image with --firmware FILE";
         let bytes = contents(path)
             .map_err(|error| Failure::usage(format!("firmware {name}: {error}")).hint(which))?
             .ok_or_else(|| refused(&name, TOO_LARGE).hint(which))?;
-        Self::understand(name, bytes)
+        Self::parse(name, bytes)
     }
 
-    /// Finds out what these bytes are and for which chip.
+    /// Parses a firmware.
     ///
     /// # Errors
-    /// They are no firmware, damaged, or don't tell their chip.
-    pub fn understand(name: String, bytes: Vec<u8>) -> Result<Self, Failure> {
+    /// A usage error: not this project's firmware, damaged, or for an unknown chip.
+    pub fn parse(name: String, bytes: Vec<u8>) -> Result<Self, Failure> {
         let sha256 = Sha256::digest(&bytes);
         let mut firmware = Self::of(name, bytes)?;
         firmware.sha256 = hex(&sha256);
-        // Whether everything has its place is no question of the board.
-        let image = firmware.image(USUAL_FLASH, firmware.chip.default_xtal_frequency())?;
-        firmware.version = version(&image.app.data);
+        // Finds parts that never fit, whatever the board.
+        let image = firmware.image(DEFAULT_FLASH, firmware.chip.default_xtal_frequency())?;
+        let Some(descriptor) = Descriptor::find(&image.app.data) else {
+            return Err(refused(
+                &firmware.name,
+                "no application descriptor: a bootloader or RAM image is not an application",
+            )
+            .hint(WHICH));
+        };
+        if descriptor.project != PROJECT {
+            let what = format!("application of another project, '{}'", descriptor.project);
+            return Err(refused(&firmware.name, &what).hint(WHICH));
+        }
+        firmware.version = descriptor.version;
         Ok(firmware)
     }
 
@@ -129,12 +144,12 @@ impl Firmware {
             });
         }
         let what = if bytes.is_empty() {
-            "it is empty"
+            "the file is empty"
         } else {
-            "it is neither an ELF nor an image of an ESP32"
+            "not an ELF and not an ESP32 image"
         };
         Err(refused(&name, what)
-            .hint("build it in firmware/esp32, see firmware/README.md, or take a released one"))
+            .hint("build one in firmware/esp32 (see firmware/README.md), or use a released one"))
     }
 
     fn elf(name: String, bytes: Vec<u8>) -> Result<Self, Failure> {
@@ -142,26 +157,17 @@ impl Firmware {
         let Some(told) = metadata.chip_name() else {
             return Err(refused(
                 &name,
-                "it does not say which chip it is for: it was stripped, or is no firmware of ours",
+                "the ELF does not name its chip: it was stripped or is another project's",
             )
-            .hint(
-                "keep its symbols (strip = false), or give the app image that was made from it",
-            ));
+            .hint("keep its symbols (strip = false), or give its application image"));
         };
-        let chip = chip::parse(told).ok_or_else(|| {
-            refused(
-                &name,
-                &format!(
-                    "it is for {}, which is unknown here",
-                    sanitize::one_line(told)
-                ),
-            )
-        })?;
-        // The library takes sections at their word; a cut-off file is found only here.
+        let chip = chip::parse(told)
+            .ok_or_else(|| refused(&name, &format!("unknown chip {}", sanitize::one_line(told))))?;
+        // espflash does not detect a truncated file; this check does.
         if espflash::image_format::idf::check_idf_bootloader(&bytes).is_err() {
             return Err(refused(
                 &name,
-                "it has no app descriptor, without which the bootloader does not start it",
+                "no application descriptor; the bootloader would not start it",
             )
             .hint("add esp_bootloader_esp_idf::esp_app_desc!() to the program"));
         }
@@ -179,7 +185,7 @@ impl Firmware {
         let app = table.as_ref().and_then(Table::app);
         let image = app.and_then(|app| bytes.get(app.offset as usize..));
         let Some(image) = image.filter(|image| !image.is_empty()) else {
-            return Err(damaged(&name, "the program is missing"));
+            return Err(damaged(&name, "the application is missing"));
         };
         let chip = check(image).map_err(|problem| damaged(&name, &problem))?;
         let start = chip.boot_address() as usize;
@@ -196,10 +202,10 @@ impl Firmware {
         })
     }
 
-    /// The image for a board with so much flash and such a crystal.
+    /// The image for a flash size and crystal frequency.
     ///
     /// # Errors
-    /// The program has no place there.
+    /// A part does not fit.
     pub fn image(&self, flash: FlashSize, crystal: XtalFrequency) -> Result<Image, Failure> {
         let data = FlashData::new(
             FlashSettings::new(None, Some(flash), None),
@@ -237,9 +243,9 @@ impl Firmware {
         self.place(bootloader, table, app)
     }
 
-    /// Bootloader, the library's own partition table, and app image of an ELF.
+    /// Converts an ELF to bootloader, espflash's own partition table, and application image.
     fn convert(&self, elf: &[u8], data: &FlashData) -> Result<[Vec<u8>; 3], Failure> {
-        let made = quietly(|| {
+        let made = super::catch_panic(|| {
             let format = IdfBootloaderFormat::new(elf, data, None, None, Some(TABLE_OFFSET), None)?;
             let segments = ImageFormat::from(format).flash_segments();
             let parts: Vec<_> = segments.iter().map(|s| s.data().to_vec()).collect();
@@ -248,7 +254,7 @@ impl Firmware {
         let problem = match made {
             Some(Ok(parts)) => match parts.try_into() {
                 Ok(three) => return Ok(three),
-                Err(_) => "it does not become an image of three parts".to_owned(),
+                Err(_) => "the image does not have three parts".to_owned(),
             },
             Some(Err(error)) => chain(&error),
             None => "the ELF is damaged".to_owned(),
@@ -256,29 +262,29 @@ impl Firmware {
         Err(refused(&self.name, &problem).hint("build it again, see firmware/README.md"))
     }
 
-    /// Puts the parts into their places, and sees that they fit.
+    /// Checks that the parts fit their partitions.
     fn place(&self, bootloader: Vec<u8>, table: Vec<u8>, app: Vec<u8>) -> Result<Image, Failure> {
         let partitions = Table::parse(&table)
             .ok_or_else(|| damaged(&self.name, "the partition table is unreadable"))?;
         let Some(place) = partitions.app() else {
             return Err(damaged(
                 &self.name,
-                "its partition table has no place for a program",
+                "the partition table has no application slot",
             ));
         };
         let Some(settings) = partitions.find(SETTINGS) else {
             return Err(refused(
                 &self.name,
-                "its partition table has no place for settings: it is no firmware of ours",
+                "no settings partition: not this project's firmware",
             )
-            .hint("write it with esptool write-flash 0 FILE; tcpctl flash could not set it up"));
+            .hint("use esptool write-flash 0 FILE for other firmware"));
         };
         let app = Part::new("app", place.offset, app);
         if app.len() > place.size {
             return Err(refused(
                 &self.name,
                 &format!(
-                    "the program has {} bytes, and its partition {}",
+                    "the application has {} bytes, its partition {}",
                     app.len(),
                     place.size
                 ),
@@ -291,18 +297,15 @@ impl Firmware {
             let others = [place, settings];
             otadata.can_hold_otadata() && others.iter().all(|it| otadata.is_apart_from(it))
         });
-        if !has_places || !otadata_fits || !settings.is_apart_from(place) || ends > LARGEST {
+        if !has_places || !otadata_fits || !settings.is_apart_from(place) || ends > MAX_FILE {
             return Err(damaged(
                 &self.name,
-                "its partition table has settings, otadata or program in invalid places",
+                "the partition table has settings, otadata or application at invalid offsets",
             ));
         }
         let bootloader = Part::new("bootloader", self.chip.boot_address(), bootloader);
         if bootloader.end() > u64::from(TABLE_OFFSET) {
-            return Err(damaged(
-                &self.name,
-                "the bootloader is larger than its place",
-            ));
+            return Err(damaged(&self.name, "the bootloader is too large"));
         }
         Ok(Image {
             bootloader,
@@ -314,7 +317,7 @@ impl Firmware {
 }
 
 impl Image {
-    /// The first byte that the flash need not have.
+    /// The offset after the last byte.
     pub fn end(&self) -> u64 {
         let partitions = self.partitions.partitions().iter();
         partitions
@@ -324,8 +327,7 @@ impl Image {
             .unwrap_or_default()
     }
 
-    /// The oldest revision of the chip that the program runs on: 100 times the major number and
-    /// the minor one.
+    /// The minimum chip revision: 100 times major plus minor.
     pub fn minimum_revision(&self) -> u16 {
         match self.app.data.get(15..17) {
             Some(&[low, high]) => u16::from_le_bytes([low, high]),
@@ -341,7 +343,7 @@ pub fn is_elf(path: &Path) -> bool {
     read.is_ok() && start == ELF_MAGIC
 }
 
-/// The library hands out a bootloader only with a program: this one has no sections.
+/// An ELF without sections: espflash provides a bootloader only with an application.
 const NO_PROGRAM: [u8; 52] = {
     let mut elf = [0; 52];
     let ident = [0x7f, b'E', b'L', b'F', 1, 1, 1];
@@ -350,29 +352,20 @@ const NO_PROGRAM: [u8; 52] = {
         elf[at] = ident[at];
         at += 1;
     }
-    elf[16] = 2; // an executable
-    elf[18] = 243; // for RISC-V
-    elf[20] = 1; // of version 1
-    elf[40] = 52; // with a header of this length
+    elf[16] = 2; // e_type: executable
+    elf[18] = 243; // e_machine: RISC-V
+    elf[20] = 1; // e_version
+    elf[40] = 52; // e_ehsize
     elf
 };
 
-/// Calls the library, which panics on some damaged files; `None` where it did.
-fn quietly<T>(call: impl FnOnce() -> T) -> Option<T> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
-    std::panic::set_hook(hook);
-    result.ok()
-}
-
-/// Without the erased flash at its end.
+/// Removes erased flash at the end.
 fn trimmed(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().rposition(|byte| *byte != 0xff);
     &bytes[..end.map_or(0, |last| last + 1)]
 }
 
-/// Bytes in hexadecimal.
+/// Formats bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
 
@@ -390,7 +383,7 @@ fn damaged(name: &str, what: &str) -> Failure {
     refused(name, what).hint("build or download it again")
 }
 
-/// An error of the library's with what caused it, on one line.
+/// An error with its causes on one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -401,7 +394,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    // What every message about a port begins with says nothing.
+    // espflash starts every message about a port like this.
     let text = text
         .strip_prefix("Error while connecting to device: ")
         .unwrap_or(&text);

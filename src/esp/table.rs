@@ -11,7 +11,7 @@ pub const TABLE_OFFSET: u32 = 0x8000;
 /// Its length with the checksum, at most.
 pub const TABLE_LEN: u32 = 0xc00;
 
-/// The first byte beyond the sectors that are erased for it.
+/// First offset after the table's sectors.
 pub const AFTER_TABLE: u32 = 0x9000;
 
 /// Label of the settings' partition.
@@ -29,31 +29,31 @@ const ENTRY_MAGIC: [u8; 2] = [0xaa, 0x50];
 pub struct Partition {
     /// Its name.
     pub label: String,
-    /// Whether a program is in it.
+    /// Whether it is an application slot.
     pub is_app: bool,
-    /// Where it begins.
+    /// Offset in flash.
     pub offset: u32,
     /// Its size in bytes.
     pub size: u32,
 }
 
 impl Partition {
-    /// The first byte beyond it.
+    /// The offset after its last byte.
     pub fn end(&self) -> u64 {
         u64::from(self.offset) + u64::from(self.size)
     }
 
-    /// Whether a block of settings can be written there.
+    /// Whether settings fit.
     pub fn can_hold_settings(&self) -> bool {
         self.can_hold(BLOCK_SIZE)
     }
 
-    /// Whether the slot selection can be written there.
+    /// Whether otadata fits.
     pub fn can_hold_otadata(&self) -> bool {
         self.can_hold(OTADATA_LEN as usize)
     }
 
-    /// Whether it has so many bytes in whole sectors, after the table and without a program.
+    /// Whether it is a data partition after the table, sector-aligned, with at least `length` bytes.
     fn can_hold(&self, length: usize) -> bool {
         !self.is_app
             && self.offset >= AFTER_TABLE
@@ -61,7 +61,7 @@ impl Partition {
             && self.size as usize >= length
     }
 
-    /// Whether the two have no byte in common.
+    /// Whether the two do not overlap.
     pub fn is_apart_from(&self, other: &Self) -> bool {
         self.end() <= other.offset.into() || other.end() <= self.offset.into()
     }
@@ -77,7 +77,7 @@ impl Table {
     /// Our firmware's table, as it is in flash.
     ///
     /// # Errors
-    /// What is wrong with the file that it is made from: none, once it is built and tested.
+    /// The partition CSV is invalid, which a test rules out.
     pub fn ours() -> Result<Vec<u8>, String> {
         PartitionTable::try_from_str(tcpctl_settings::PARTITIONS)
             .and_then(|table| {
@@ -87,19 +87,19 @@ impl Table {
             .map_err(|error| format!("firmware/settings/partitions.csv: {error}"))
     }
 
-    /// Where our own table has the settings.
+    /// Offset of the settings in our own table.
     pub fn usual_settings() -> Option<u32> {
         let table = Self::parse(&Self::ours().ok()?)?;
         table.find(SETTINGS).map(|place| place.offset)
     }
 
-    /// Reads a table; `None` where there is none.
+    /// Parses a table; `None` if there is none.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let partitions: Vec<_> = bytes.chunks_exact(ENTRY_LEN).map_while(entry).collect();
         (!partitions.is_empty()).then_some(Self { partitions })
     }
 
-    /// The partition of this name.
+    /// The partition with this label.
     pub fn find(&self, label: &str) -> Option<&Partition> {
         self.partitions
             .iter()
@@ -112,7 +112,7 @@ impl Table {
         self.partitions.iter().find(|partition| partition.is_app)
     }
 
-    /// All of them.
+    /// All partitions.
     pub fn partitions(&self) -> &[Partition] {
         &self.partitions
     }
@@ -171,7 +171,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_board_has_there_is_no_harm(bytes: Vec<u8>, start in 0..64_usize) {
+        fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>, start in 0..64_usize) {
             let mut table = Table::ours().unwrap();
             let end = (start + bytes.len()).min(table.len());
             table[start..end].copy_from_slice(&bytes[..end - start]);

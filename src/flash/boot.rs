@@ -1,4 +1,4 @@
-//! After the reset: the banner on the console, the address, and a greeting from there.
+//! The console after the reset, and the greeting.
 
 use std::io::{self, Read};
 use std::net::SocketAddr;
@@ -17,89 +17,93 @@ use crate::sanitize;
 use crate::serial::port;
 use crate::serial::port::{DEFAULT_BAUD, SelectedPort};
 
-/// How long a board has until its banner: the bootloader checks the program first, a megabyte a
-/// second or so.
-const UNTIL_BANNER: Duration = Duration::from_secs(10);
-/// How long it has until it can be reached: a station scans, joins and waits for DHCP.
-const UNTIL_READY: Duration = Duration::from_secs(30);
-/// How long a read of the port waits: a wait that was given up ends so much later.
-const READ: Duration = Duration::from_millis(50);
-/// How long a connection, and then each read, may take.
-const REACH: Duration = Duration::from_secs(3);
-/// How long all of that may take.
-const GREET: Duration = Duration::from_secs(8);
-/// What is told of a board that took the connection and no more.
-const SILENT: &str = "it is silent";
-/// The most of a greeting that is shown.
+/// Limit for the banner: the firmware's own limit for a slow start.
+const BANNER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Limit after the banner until the board is reachable: a station scans, joins and waits for DHCP.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Limit for one read of the port: cancellation takes at most this long.
+const READ_TIMEOUT: Duration = Duration::from_millis(50);
+/// Limit for the connection and for each read.
+const STEP_TIMEOUT: Duration = Duration::from_secs(3);
+/// Limit for the whole greeting.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(8);
+/// Why a board that accepted the connection has no greeting.
+const SILENT: &str = "no reply";
+/// Greeting bytes to keep.
 const GREETING_LIMIT: usize = 4096;
 
-/// What the console says that matters here.
+/// Relevant events on the console.
 #[derive(Debug)]
-pub enum Heard {
-    /// The firmware has started.
+pub enum BootEvent {
+    /// The firmware started.
     Banner(Banner),
-    /// It can be reached there.
+    /// The board is reachable at this address.
     Ready(SocketAddr),
-    /// It has panicked.
+    /// The firmware panicked.
     Panic(String),
-    /// No more comes.
+    /// Another line, escaped.
+    Line(String),
+    /// The last event.
     End(End),
 }
 
-/// Why no more comes.
+/// Why the console ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// The board is ready, or has panicked.
-    Told,
-    /// Nothing came at all.
+    /// The board is ready or panicked.
+    Finished,
+    /// The board printed nothing.
     Silence,
-    /// No banner came; this is the last line that did.
+    /// No banner; this is the last line.
     NoBanner(String),
-    /// The firmware has started, and gets no address.
+    /// The firmware started but got no address.
     NoAddress,
-    /// The port is gone.
+    /// The port disappeared.
     Gone(String),
 }
 
-/// Until when a board is listened to.
-struct Patience {
+/// When to stop waiting for a board.
+struct BootDeadline {
     end: Instant,
     booted: bool,
 }
 
-impl Patience {
-    /// From the reset on.
+impl BootDeadline {
+    /// Starts at the reset.
     fn new(now: Instant) -> Self {
         Self {
-            end: now + UNTIL_BANNER,
+            end: now + BANNER_TIMEOUT,
             booted: false,
         }
     }
 
-    /// A banner has come. Only the first gives the board more time: one that starts again and again
-    /// would be waited for without an end.
+    /// Extends the deadline at the first banner only, so that a boot loop ends.
     fn on_banner(&mut self, now: Instant) {
         if !self.booted {
             self.booted = true;
-            self.end = now + UNTIL_READY;
+            self.end = now + READY_TIMEOUT;
         }
     }
 }
 
-/// Reads the console until the board can be reached, or its time is over. Blocks.
-pub fn listen(port: Port, chosen: &SelectedPort, heard: &mpsc::UnboundedSender<Heard>) {
-    let end = until_ready(port, chosen, heard);
-    let _ = heard.send(Heard::End(end));
+/// Reads the console until the board is reachable or the deadline passes. Blocks.
+pub fn listen(port: Port, chosen: &SelectedPort, events: &mpsc::UnboundedSender<BootEvent>) {
+    let end = until_ready(port, chosen, events);
+    let _ = events.send(BootEvent::End(end));
 }
 
-fn until_ready(mut port: Port, chosen: &SelectedPort, heard: &mpsc::UnboundedSender<Heard>) -> End {
-    let mut patience = Patience::new(Instant::now());
+fn until_ready(
+    mut port: Port,
+    chosen: &SelectedPort,
+    events: &mpsc::UnboundedSender<BootEvent>,
+) -> End {
+    let mut deadline = BootDeadline::new(Instant::now());
     let mut last = String::new();
     let mut lines = LineSplitter::default();
     let mut buffer = [0; 1024];
-    let _ = port.set_timeout(READ);
-    while Instant::now() < patience.end && !heard.is_closed() {
-        // The end of a terminal whose other side is gone is no error of the system's.
+    let _ = port.set_timeout(READ_TIMEOUT);
+    while Instant::now() < deadline.end && !events.is_closed() {
+        // A pseudo-terminal without its other side reads as EOF.
         let read = port.read(&mut buffer).and_then(|count| match count {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             count => Ok(count),
@@ -107,8 +111,8 @@ fn until_ready(mut port: Port, chosen: &SelectedPort, heard: &mpsc::UnboundedSen
         let count = match read {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::TimedOut => continue,
-            // A chip's own USB goes away with a reset, and comes back.
-            Err(error) => match reopen(chosen, patience.end) {
+            // A chip's native USB port disappears during a reset.
+            Err(error) => match reopen(chosen, deadline.end) {
                 Some(again) => {
                     port = again;
                     continue;
@@ -120,73 +124,73 @@ fn until_ready(mut port: Port, chosen: &SelectedPort, heard: &mpsc::UnboundedSen
             let line = String::from_utf8_lossy(&line).into_owned();
             match console::parse(&line) {
                 ConsoleEvent::Banner(banner) => {
-                    patience.on_banner(Instant::now());
-                    let _ = heard.send(Heard::Banner(banner));
+                    deadline.on_banner(Instant::now());
+                    let _ = events.send(BootEvent::Banner(banner));
                 }
                 ConsoleEvent::Ready { addr: address } => {
-                    let _ = heard.send(Heard::Ready(address));
-                    return End::Told;
+                    let _ = events.send(BootEvent::Ready(address));
+                    return End::Finished;
                 }
                 ConsoleEvent::Panic { message: why } => {
-                    let _ = heard.send(Heard::Panic(sanitize::one_line(&why)));
-                    return End::Told;
+                    let _ = events.send(BootEvent::Panic(sanitize::one_line(&why)));
+                    return End::Finished;
                 }
                 _ => {}
             }
             if !line.trim().is_empty() {
-                last = line;
+                last = sanitize::one_line(&line);
+                let _ = events.send(BootEvent::Line(last.clone()));
             }
         }
     }
-    match (patience.booted, last.is_empty()) {
+    match (deadline.booted, last.is_empty()) {
         (true, _) => End::NoAddress,
         (false, true) => End::Silence,
-        (false, false) => End::NoBanner(sanitize::one_line(&last)),
+        (false, false) => End::NoBanner(last),
     }
 }
 
-/// Opens the port once more, as soon as it is there again.
+/// Reopens the port as soon as it exists again.
 fn reopen(chosen: &SelectedPort, deadline: Instant) -> Option<Port> {
     while Instant::now() < deadline {
         if let Some(Ok(mut port)) = chosen
             .find_again()
             .map(|port| port::open(&port, DEFAULT_BAUD))
         {
-            let _ = port.set_timeout(READ);
+            let _ = port.set_timeout(READ_TIMEOUT);
             return Some(port);
         }
-        std::thread::sleep(READ);
+        std::thread::sleep(READ_TIMEOUT);
     }
     None
 }
 
-/// What came of trying to reach the board.
+/// The result of connecting to the board.
 #[derive(Debug)]
 pub enum Reached {
-    /// It answered.
+    /// The board answered.
     Answer {
-        /// What it said.
+        /// The greeting.
         greeting: Vec<u8>,
-        /// From the connection's start to the last byte.
+        /// From the connection attempt to the last byte.
         took: Duration,
     },
-    /// It closed without a byte, or said nothing.
+    /// It closed without a byte, or sent nothing.
     NoGreeting(String),
-    /// There is no way to it from here.
+    /// It cannot be reached from here.
     Unreachable(String),
 }
 
-/// Connects, says what a client of the tutorial says, and reads the greeting. Takes no more than 8
-/// seconds, however little comes at a time.
+/// Connects, sends the tutorial client's message, and reads the greeting. Takes at most 8 seconds.
 pub async fn greet(address: SocketAddr) -> Reached {
     let start = Instant::now();
-    let mut stream = match timeout(REACH, TcpStream::connect(address)).await {
+    let mut stream = match timeout(STEP_TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Reached::Unreachable(error.to_string()),
-        Err(_) => return Reached::Unreachable("no answer".to_owned()),
+        Err(_) => return Reached::Unreachable("timed out".to_owned()),
     };
     let mut greeting = Vec::new();
-    let end = start + GREET;
+    let end = start + GREETING_TIMEOUT;
     let ended = timeout_at(end, exchange(&mut stream, &mut greeting)).await;
     if greeting.is_empty() {
         return Reached::NoGreeting(ended.unwrap_or_else(|_| SILENT.to_owned()));
@@ -197,21 +201,21 @@ pub async fn greet(address: SocketAddr) -> Reached {
     }
 }
 
-/// Reads what comes into `greeting`, and says how it ended.
+/// Reads into `greeting` and returns how the exchange ended.
 async fn exchange(stream: &mut TcpStream, greeting: &mut Vec<u8>) -> String {
     if let Err(error) = stream.write_all(b"Hello TCP world!\r\n").await {
         return error.to_string();
     }
     while greeting.len() < GREETING_LIMIT {
         let mut buffer = [0; 1024];
-        match timeout(REACH, stream.read(&mut buffer)).await {
-            Ok(Ok(0)) => return "it closed without a byte".to_owned(),
+        match timeout(STEP_TIMEOUT, stream.read(&mut buffer)).await {
+            Ok(Ok(0)) => return "closed without a byte".to_owned(),
             Ok(Ok(count)) => greeting.extend_from_slice(&buffer[..count]),
             Ok(Err(error)) => return error.to_string(),
             Err(_) => return SILENT.to_owned(),
         }
     }
-    "it says more than a greeting".to_owned()
+    "the reply is longer than a greeting".to_owned()
 }
 
 #[cfg(test)]
@@ -219,26 +223,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_board_that_starts_again_and_again_is_not_waited_for_without_an_end() {
+    fn boot_loop_ends_the_wait() {
         let reset = Instant::now();
-        let mut patience = Patience::new(reset);
-        assert_eq!(patience.end, reset + UNTIL_BANNER);
+        let mut deadline = BootDeadline::new(reset);
+        assert_eq!(deadline.end, reset + BANNER_TIMEOUT);
         let first = reset + Duration::from_secs(2);
         for start in 0..60 {
-            patience.on_banner(first + Duration::from_secs(start));
+            deadline.on_banner(first + Duration::from_secs(start));
         }
-        assert_eq!(patience.end, first + UNTIL_READY);
-        assert!(patience.booted);
+        assert_eq!(deadline.end, first + READY_TIMEOUT);
+        assert!(deadline.booted);
     }
 
-    /// A byte a second is less than any pause that ends a greeting.
+    /// One byte per second never times out a single read.
     #[test]
-    fn a_board_that_drips_holds_up_a_flash_for_no_more_than_its_time() {
-        let told = crate::runtime::block_on(async {
+    fn slow_greeting_is_cut_off() {
+        let result = crate::runtime::block_on(async {
             tokio::time::pause();
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let drips = async {
+            let slow = async {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 loop {
                     stream.write_all(b"x").await.unwrap();
@@ -246,14 +250,17 @@ mod tests {
                 }
             };
             tokio::select! {
-                told = greet(address) => told,
-                () = drips => unreachable!(),
+                result = greet(address) => result,
+                () = slow => unreachable!(),
             }
         });
-        let Ok(Reached::Answer { greeting, took }) = told else {
-            panic!("{told:?}");
+        let Ok(Reached::Answer { greeting, took }) = result else {
+            panic!("{result:?}");
         };
         assert!(greeting.len() > 1 && greeting.iter().all(|byte| *byte == b'x'));
-        assert!(took <= GREET + Duration::from_millis(10), "{took:?}");
+        assert!(
+            took <= GREETING_TIMEOUT + Duration::from_millis(10),
+            "{took:?}"
+        );
     }
 }

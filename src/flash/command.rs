@@ -1,4 +1,4 @@
-//! `tcpctl flash`: what is done in which order.
+//! The steps of `tcpctl flash`, in order.
 
 mod answer;
 mod board;
@@ -18,13 +18,12 @@ use self::plan::{Facts, full, step};
 use super::event::{FlashEvent, FlashReport};
 use super::firmware;
 use super::repair::{self, Job, Stage};
-use super::settings::{Asked, Wanted};
+use super::settings::{NewSettings, RequestedSettings};
 use crate::atomic_file::{Destination, Purpose};
 use crate::cli::{Before, FlashArgs};
 use crate::connect;
-use crate::esp::chip;
-use crate::esp::image;
-use crate::esp::image::{Firmware, USUAL_FLASH, hex};
+use crate::esp::image::{self, DEFAULT_FLASH, Firmware, hex};
+use crate::esp::{self, chip};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
@@ -33,46 +32,49 @@ use crate::output::{BrokenPipe, Output, Progress};
 use crate::sanitize;
 use crate::serial::port;
 
-/// The chip that is built for where neither a board nor the user says otherwise.
-const USUAL_CHIP: Chip = Chip::Esp32c3;
+/// The chip to build for without a board and without `--chip`.
+const DEFAULT_CHIP: Chip = Chip::Esp32c3;
 
-/// Carries out `tcpctl flash`.
+/// Runs `tcpctl flash`.
 ///
 /// # Errors
-/// What can't be done, and what to do about it; the exit code says of which kind.
+/// Invalid options or firmware, before anything is erased; or a failing board.
 pub fn run(args: &FlashArgs, output: &Output) -> anyhow::Result<Exit> {
     let chip = args
         .chip
         .as_deref()
         .map(|name| {
             chip::parse(name).ok_or_else(|| {
-                Failure::usage(format!("--chip: '{}' is unknown", sanitize::one_line(name)))
-                    .hint("write e.g. esp32c3, esp32c6, esp32s3")
+                Failure::usage(format!(
+                    "--chip: unknown chip '{}'",
+                    sanitize::one_line(name)
+                ))
+                .hint("use e.g. esp32, esp32c3, esp32s3")
             })
         })
         .transpose()?;
     if args.before == Before::NoResetNoSync && chip.is_none() {
         return Err(
-            Failure::usage("--before no-reset-no-sync can't ask the board for its chip")
-                .hint("say it with --chip")
+            Failure::usage("--before no-reset-no-sync cannot detect the chip")
+                .hint("give --chip")
                 .into(),
         );
     }
     let asked = if args.show_settings {
         None
     } else {
-        Some(Asked::new(args)?)
+        Some(RequestedSettings::new(args)?)
     };
-    if args.settings_only && asked.as_ref().is_some_and(Asked::is_empty) {
-        return Err(Failure::usage("--settings-only: no setting was given")
-            .hint("give e.g. --mode, --ssid or --greeting; --show-settings shows what is stored")
+    if args.settings_only && asked.as_ref().is_some_and(RequestedSettings::is_empty) {
+        return Err(Failure::usage("--settings-only: no setting given")
+            .hint("give e.g. --mode, --ssid or --greeting; --show-settings prints the stored settings")
             .into());
     }
     if args.open {
-        output.note("warning: an open network: anyone may join it, and anyone near may listen");
+        output.note("warning: the network is open: anyone nearby can join it and read its traffic");
     }
     if let Some(file) = &args.save_image {
-        // Before a firmware is built for it, which takes minutes.
+        // Fail before a firmware is built, which takes minutes.
         Destination::check("--save-image", file, Purpose::Secret)?;
     }
     let given = args.firmware.as_deref().map(Firmware::read).transpose()?;
@@ -80,10 +82,10 @@ pub fn run(args: &FlashArgs, output: &Output) -> anyhow::Result<Exit> {
         && chip != given.chip
     {
         return Err(Failure::usage(format!(
-            "firmware {}: it is for the {}, and --chip says {chip}",
+            "firmware {} is for the {}, but --chip is {chip}",
             given.name, given.chip
         ))
-        .hint("leave --chip out, or give a firmware for that chip")
+        .hint("omit --chip, or give a firmware for that chip")
         .into());
     }
     let flash = Flash {
@@ -92,8 +94,8 @@ pub fn run(args: &FlashArgs, output: &Output) -> anyhow::Result<Exit> {
         chip,
         asked,
         stage: Cell::new(Stage::Untouched),
-        deaf: Cell::new(false),
-        unheard: RefCell::new(None),
+        output_failed: Cell::new(false),
+        output_error: RefCell::new(None),
         bar: RefCell::new(None),
         build: firmware::Build::new(output.is_quiet()),
     };
@@ -101,10 +103,7 @@ pub fn run(args: &FlashArgs, output: &Output) -> anyhow::Result<Exit> {
         args.save_image.is_some() || (args.dry_run && args.port.is_none() && !args.settings_only);
     crate::runtime::block_on(async {
         let interrupt = Interrupt::install().map_err(|error| {
-            Failure::new(
-                Kind::Internal,
-                format!("signals can't be taken over: {error}"),
-            )
+            Failure::new(Kind::Internal, format!("cannot handle signals: {error}"))
         })?;
         let ended = tokio::select! {
             biased;
@@ -112,7 +111,7 @@ pub fn run(args: &FlashArgs, output: &Output) -> anyhow::Result<Exit> {
             ended = flash.carry_out(given, no_board) => ended,
         };
         if ended.is_err() {
-            // Ctrl-C at a prompt, or while cargo builds, ends those first: that is no failure.
+            // Ctrl-C also ends a prompt or cargo, whose failure arrives before the signal.
             for _ in 0..3 {
                 tokio::task::yield_now().await;
             }
@@ -135,18 +134,18 @@ struct Flash<'a> {
     args: &'a FlashArgs,
     output: &'a Output,
     chip: Option<Chip>,
-    asked: Option<Asked>,
+    asked: Option<RequestedSettings>,
     stage: Cell<Stage>,
-    /// Nobody reads standard output any more. A board is not left half written for that.
-    deaf: Cell<bool>,
-    /// Why, where it is a failure.
-    unheard: RefCell<Option<anyhow::Error>>,
+    /// Standard output failed. The write goes on, so that the board is complete.
+    output_failed: Cell<bool>,
+    /// The error to report at the end, unless it is a closed pipe.
+    output_error: RefCell<Option<anyhow::Error>>,
     bar: RefCell<Option<Progress>>,
     build: firmware::Build,
 }
 
 impl Flash<'_> {
-    /// Says in which state everything is.
+    /// Prints the board's state after a signal.
     fn interrupted(&self, exit: Exit, no_board: bool) -> Exit {
         self.bar.take();
         self.build.stop();
@@ -165,20 +164,20 @@ impl Flash<'_> {
         } else {
             self.with_a_board(given).await?
         };
-        match self.unheard.take() {
-            // The board is done all the same, and whoever asked does not know.
+        match self.output_error.take() {
+            // The board is complete, but its report is lost.
             Some(error) => Err(Failure::from_error(&error).hint(self.state()).into()),
             None => Ok(exit),
         }
     }
 
-    /// Which port is meant: a name may have to be asked for on the network.
+    /// The serial port. Resolving a board's name may take a moment.
     async fn port(&self) -> Result<port::SelectedPort, Failure> {
         let given = self.args.port.clone();
         blocking(move || connect::serial_port(given.as_deref())).await?
     }
 
-    /// The firmware: the user's, or what there is for this chip.
+    /// The given firmware, or the one for this chip.
     async fn firmware(&self, given: Option<Firmware>, chip: Chip) -> anyhow::Result<Firmware> {
         if let Some(given) = given {
             return Ok(given);
@@ -190,13 +189,13 @@ impl Flash<'_> {
         Ok(blocking(move || firmware::find(chip, &build)).await??)
     }
 
-    /// A plan or an image, for a board that is somewhere else.
+    /// Prints a plan or saves an image without a board.
     async fn without_a_board(&self, given: Option<Firmware>) -> anyhow::Result<Exit> {
         let firmware = self
-            .firmware(given, self.chip.unwrap_or(USUAL_CHIP))
+            .firmware(given, self.chip.unwrap_or(DEFAULT_CHIP))
             .await?;
-        let image = firmware.image(USUAL_FLASH, firmware.chip.default_xtal_frequency())?;
-        let wanted = self.wanted(Err(NoStoredSettings::Unread))?;
+        let image = firmware.image(DEFAULT_FLASH, firmware.chip.default_xtal_frequency())?;
+        let wanted = self.new_settings(Err(NoStoredSettings::Unread))?;
         let parts = full(&image, &wanted.settings)?;
         let steps = parts.iter().map(|part| step(part, false)).collect();
         let facts = Facts {
@@ -204,7 +203,7 @@ impl Flash<'_> {
             chip: firmware.chip,
             firmware: Some(&firmware),
         };
-        self.tell_plan(facts, steps, &wanted)?;
+        self.print_plan(facts, steps, &wanted)?;
         if let Some(file) = &self.args.save_image {
             if self.args.dry_run {
                 return Ok(Exit::Done);
@@ -212,13 +211,13 @@ impl Flash<'_> {
             let merged = image::merge(parts.iter());
             let name = sanitize::one_line(&file.to_string_lossy());
             Destination::check("--save-image", file, Purpose::Secret)?.write(&merged)?;
-            self.tell(FlashEvent::Saved {
+            self.print(FlashEvent::Saved {
                 file: name,
                 bytes: merged.len() as u64,
                 sha256: hex(&Sha256::digest(&merged)),
             })?;
             self.output.hint(&format!(
-                "write it with: esptool --chip {} write-flash 0 {}; the passphrase is in it",
+                "write it with: esptool --chip {} write-flash 0 {} (the image contains the passphrase)",
                 firmware.chip,
                 sanitize::one_line(&file.to_string_lossy())
             ));
@@ -226,78 +225,83 @@ impl Flash<'_> {
         Ok(Exit::Done)
     }
 
-    /// What the board is to have, given what it has and keeps.
-    fn wanted(&self, stored: Result<&Settings, NoStoredSettings>) -> anyhow::Result<Wanted> {
-        let nothing = Failure::new(Kind::Internal, "no settings were asked for");
+    /// The settings to write, given the stored ones.
+    fn new_settings(
+        &self,
+        stored: Result<&Settings, NoStoredSettings>,
+    ) -> anyhow::Result<NewSettings> {
+        let nothing = Failure::new(Kind::Internal, "no settings requested");
         let wanted = self.asked.as_ref().ok_or(nothing)?.over(stored)?;
-        let nobody_sees =
-            self.output.is_json() && !self.args.tell_passphrase && !io::stderr().is_terminal();
-        if wanted.generated.is_some() && nobody_sees && !self.args.dry_run {
+        let is_invisible =
+            self.output.is_json() && !self.args.show_passphrase && !io::stderr().is_terminal();
+        if wanted.generated.is_some() && is_invisible && !self.args.dry_run {
             return Err(Failure::usage(
-                "passphrase: none was given, and nobody would see one that is made up",
+                "no passphrase given, and a generated one would not be shown",
             )
-            .hint("give --password-stdin or --open, or --tell-passphrase to have it in the plan")
+            .hint("give --password-stdin or --open, or --show-passphrase to include it in the plan")
             .into());
         }
         Ok(wanted)
     }
 
-    /// Tells before anything was written: where nobody listens, nothing is begun.
-    fn tell(&self, event: FlashEvent) -> anyhow::Result<()> {
+    /// Prints an event before anything is written; a failure ends the command.
+    fn print(&self, event: FlashEvent) -> anyhow::Result<()> {
         self.output.print(&FlashReport::from(event))
     }
 
-    /// Tells in the middle: a board is not left half written because nobody reads on, or because
-    /// a disk is full.
-    fn tell_later(&self, event: FlashEvent) {
-        if self.deaf.get() {
+    /// Prints an event while the board is written: a closed pipe or full disk does not stop the
+    /// write.
+    fn emit(&self, event: FlashEvent) {
+        if self.output_failed.get() {
             return;
         }
         match self.output.print(&FlashReport::from(event)) {
             Ok(()) => {}
             Err(error) => {
-                self.deaf.set(true);
+                self.output_failed.set(true);
                 if !error.is::<BrokenPipe>() {
-                    self.unheard.replace(Some(error));
+                    self.output_error.replace(Some(error));
                 }
             }
         }
     }
 
-    /// A failure that leaves the board between two states.
-    fn half_way(&self, failure: Failure) -> Failure {
+    /// Adds the board's state to the hint of a failure during a write.
+    fn with_state(&self, failure: Failure) -> Failure {
         let state = self.state();
         let hint = match &failure.hint {
-            Some(hint) => format!("{hint}; {state}"),
+            Some(hint) => format!("{hint}. {state}"),
             None => state,
         };
         failure.hint(hint)
     }
 
-    /// What state the board is in now, and what repairs it.
+    /// The board's state, and the command that repairs it.
     fn state(&self) -> String {
         let job = match self.args {
             FlashArgs {
                 settings_only: true,
                 ..
             } => Job::Settings,
-            FlashArgs { erase: true, .. } => Job::Afresh,
-            _ => Job::Everything,
+            FlashArgs { erase: true, .. } => Job::EraseAndWrite,
+            _ => Job::Full,
         };
         repair::state(self.stage.get(), job, std::env::args_os())
     }
 }
 
-/// Runs what blocks on a thread of its own, from now on, so that Ctrl-C is heard meanwhile.
+/// Runs blocking work on its own thread, so that signals are handled meanwhile. espflash panics on
+/// some damaged responses; that is a failure of the connection.
 fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> impl Future<Output = Result<T, Failure>> {
-    let thread = tokio::task::spawn_blocking(work);
+    let thread = tokio::task::spawn_blocking(|| esp::catch_panic(work));
     async {
-        thread.await.map_err(|_| {
-            Failure::new(
-                Kind::Internal,
-                "the thread that speaks to the board has died",
+        let result = thread.await.ok().flatten();
+        result.ok_or_else(|| {
+            Failure::new(Kind::Device, "the board sent a damaged response").hint(
+                "check the cable for noise, try --baud 115200, and close other programs that use \
+                 the port",
             )
         })
     }

@@ -1,4 +1,4 @@
-//! What `flash` tells: one type for a person's lines and a program's (`tcpctl.flash/1`).
+//! Events of `flash` (`tcpctl.flash/1`).
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use super::settings::Described;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FlashReport {
     schema: &'static str,
-    /// What has happened.
+    /// The event.
     #[serde(flatten)]
     pub event: FlashEvent,
 }
@@ -24,13 +24,13 @@ impl From<FlashEvent> for FlashReport {
     }
 }
 
-/// What has happened.
+/// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum FlashEvent {
-    /// What will be done.
-    Plan(Plan),
-    /// What is stored on the board.
+    /// What will be written.
+    Plan(FlashPlan),
+    /// The stored settings.
     Settings {
         /// `flash`, or why there are none.
         stored: String,
@@ -39,48 +39,48 @@ pub enum FlashEvent {
     },
     /// The whole flash was erased.
     Erased {
-        /// How long it took.
+        /// Duration.
         elapsed_us: u64,
     },
     /// An image was written to a file.
     Saved {
         /// The file.
         file: String,
-        /// Its bytes.
+        /// Length in bytes.
         bytes: u64,
-        /// Its SHA-256.
+        /// SHA-256 of the file.
         sha256: String,
     },
-    /// So much of a part is on the board.
+    /// Progress of a part.
     Progress {
         /// The part.
         part: &'static str,
-        /// The bytes of it that are written.
+        /// Bytes written.
         done: u64,
-        /// All of them.
+        /// Bytes in total.
         total: u64,
     },
     /// A part was written.
     Written {
         /// The part.
         part: &'static str,
-        /// Where it begins.
+        /// Offset in flash.
         offset: u32,
-        /// Its bytes.
+        /// Length in bytes.
         bytes: u32,
-        /// How long it took.
+        /// Duration.
         elapsed_us: u64,
     },
-    /// A part was there already.
+    /// A part was in flash already.
     Skipped {
         /// The part.
         part: &'static str,
-        /// Where it begins.
+        /// Offset in flash.
         offset: u32,
-        /// Its bytes.
+        /// Length in bytes.
         bytes: u32,
     },
-    /// What is in flash is what was to be there, by check sum.
+    /// The checksum of a written part matches.
     Verified {
         /// The part.
         part: &'static str,
@@ -89,101 +89,101 @@ pub enum FlashEvent {
     },
     /// The board was reset, or stays in its loader.
     Reset {
-        /// How, by esptool's names.
+        /// The method, with esptool's name.
         how: &'static str,
     },
-    /// The firmware has started.
+    /// The firmware started.
     Booted {
-        /// The words of its banner.
+        /// The fields of its banner.
         #[serde(flatten)]
         banner: crate::board::console::Banner,
     },
-    /// The board can be reached.
+    /// The board is reachable.
     Ready {
-        /// Where.
+        /// Its address.
         addr: SocketAddr,
     },
-    /// It has answered.
+    /// The board answered.
     Answered {
-        /// Who.
+        /// Its address.
         addr: SocketAddr,
-        /// What it said.
+        /// The greeting.
         greeting: String,
-        /// From the connection's start to the last byte.
+        /// From the connection attempt to the last byte.
         total_us: u64,
     },
 }
 
 impl FlashEvent {
-    /// Whether it is what the command was for, and not an account of how it went.
-    pub fn is_asked_for(&self) -> bool {
+    /// Whether the event is the command's result rather than its progress.
+    pub fn is_result(&self) -> bool {
         matches!(
             self,
-            Self::Settings { .. } | Self::Plan(Plan { dry_run: true, .. })
+            Self::Settings { .. } | Self::Plan(FlashPlan { dry_run: true, .. })
         )
     }
 }
 
-/// What will be done to which board.
+/// What will be written to which board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Plan {
-    /// The board, where there is one.
+pub struct FlashPlan {
+    /// The board, if connected.
     #[serde(flatten)]
     pub board: Option<BoardFacts>,
-    /// The chip that the firmware is for, or that the board has.
+    /// The chip of the firmware or board.
     pub chip: String,
-    /// The firmware's name and version, where it is written.
+    /// The firmware, if it is written.
     pub firmware: Option<FirmwareFacts>,
-    /// Whether everything is erased first.
+    /// Whether the whole flash is erased first.
     pub erase: bool,
-    /// The parts, in the order in which they are written.
-    pub parts: Vec<Step>,
-    /// The settings that it will have, without the passphrase.
+    /// The parts in write order.
+    pub parts: Vec<PlanStep>,
+    /// The new settings, without the passphrase.
     pub settings: Described,
-    /// The passphrase that was made up here; only where that was asked for.
+    /// The generated passphrase; only with `--show-passphrase`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passphrase: Option<String>,
-    /// Whether nothing is to be written.
+    /// Whether nothing will be written.
     pub dry_run: bool,
 }
 
-/// What a board tells of itself.
+/// Facts about a connected board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BoardFacts {
-    /// The port that it is on.
+    /// The serial port.
     pub port: String,
     /// The chip's revision, e.g. `0.4`.
     pub revision: Option<String>,
-    /// Its MAC address.
+    /// MAC address.
     pub mac: Option<String>,
-    /// The bytes of its flash.
+    /// Flash size in bytes.
     pub flash_bytes: u32,
-    /// Which loader is spoken to: `stub` or `rom`.
+    /// The loader: `stub` or `rom`.
     pub loader: &'static str,
-    /// The bits per second that are written with.
+    /// Baud rate.
     pub baud: u32,
 }
 
-/// What a firmware tells of itself.
+/// Facts about a firmware.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FirmwareFacts {
-    /// The file, or where it came from.
+    /// The file or origin.
     pub name: String,
-    /// Its version.
+    /// Version.
     pub version: Option<String>,
-    /// The SHA-256 of the file.
+    /// SHA-256 of the file.
     pub sha256: String,
 }
 
-/// One part, and what will become of it.
+/// One part of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Step {
+pub struct PlanStep {
     /// The part.
     pub part: &'static str,
-    /// Where it begins.
+    /// Offset in flash.
     pub offset: u32,
-    /// Its bytes.
+    /// Length in bytes.
     pub bytes: u32,
-    /// Whether it is there already.
+    /// Whether flash holds it already.
     pub unchanged: bool,
 }

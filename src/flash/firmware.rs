@@ -1,4 +1,4 @@
-//! Where the firmware comes from: a file, this program itself, or the checkout that we are in.
+//! Sources of firmware: a file, this program, or a checkout built with cargo.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,27 +11,27 @@ use crate::esp::image::Firmware;
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
-/// A firmware that was built into this program, see `build/firmware.rs`.
+/// A firmware bundled in this program; see `build/firmware.rs`.
 #[derive(Debug)]
 struct Bundled {
     chip: &'static str,
     version: &'static str,
-    /// Of the file.
+    /// SHA-256 of the file.
     sha256: &'static str,
-    /// The file, compressed by zlib.
+    /// The file, zlib-compressed.
     compressed: &'static [u8],
 }
 
 include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
-/// A build by cargo that may be under way.
+/// A cargo build that may be running.
 #[derive(Debug, Clone)]
 pub struct Build {
     cargo: Arc<Mutex<Cargo>>,
     quiet: bool,
 }
 
-/// It, and whether it may still be started.
+/// The cargo process, and whether it may still start.
 #[derive(Debug, Default)]
 struct Cargo {
     running: Option<Child>,
@@ -39,7 +39,7 @@ struct Cargo {
 }
 
 impl Build {
-    /// None yet; one that will be, `quiet` or not, as the user wants it.
+    /// No build yet; `quiet` is passed to cargo.
     pub fn new(quiet: bool) -> Self {
         Self {
             cargo: Arc::default(),
@@ -51,7 +51,7 @@ impl Build {
         self.cargo.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends it: a cargo that nobody waits for would build on.
+    /// Stops the build.
     pub fn stop(&self) {
         let mut cargo = self.cargo();
         cargo.stopped = true;
@@ -62,13 +62,13 @@ impl Build {
     }
 }
 
-const BOTH_WAYS: &str = "run this in a checkout of tcpctl, which builds it, or give one with \
-                         --firmware FILE; settings alone need none: --settings-only";
+const HOW_TO_GET_ONE: &str = "run this in a checkout of tcpctl, which builds it, or give --firmware FILE \
+                         (--settings-only needs none)";
 
-/// The firmware for a chip where the user gave none. Blocks, for as long as a build takes.
+/// The firmware for a chip when none was given. Blocks while it builds.
 ///
 /// # Errors
-/// There is none here, or it can't be built.
+/// There is none, or the build fails.
 pub fn find(chip: Chip, running: &Build) -> Result<Firmware, Failure> {
     let name = chip.to_string();
     if let Some(bundled) = BUNDLED.iter().find(|bundled| bundled.chip == name) {
@@ -76,23 +76,23 @@ pub fn find(chip: Chip, running: &Build) -> Result<Firmware, Failure> {
     }
     let Some(folder) = checkout() else {
         let message = if BUNDLED.is_empty() {
-            format!("there is no firmware for the {chip} in this program")
+            format!("no firmware for the {chip} is bundled")
         } else {
             let chips: Vec<_> = BUNDLED
                 .iter()
                 .map(|bundled| format!("{} ({})", bundled.chip, bundled.version))
                 .collect();
             format!(
-                "there is no firmware for the {chip} in this program, only for {}",
+                "no firmware for the {chip} is bundled, only for {}",
                 chips.join(", ")
             )
         };
-        return Err(Failure::new(Kind::Device, message).hint(BOTH_WAYS));
+        return Err(Failure::new(Kind::Device, message).hint(HOW_TO_GET_ONE));
     };
     build(chip, &folder, running)
 }
 
-/// What there is to say before [`find`], which then takes a minute or more: it builds the firmware.
+/// The note to print before [`find`] builds a firmware, which takes a minute or more.
 pub fn will_build(chip: Chip) -> Option<String> {
     let name = chip.to_string();
     let is_bundled = BUNDLED.iter().any(|bundled| bundled.chip == name);
@@ -109,22 +109,22 @@ fn unpack(bundled: &Bundled) -> Result<Firmware, Failure> {
     let damaged = |what: String| {
         Failure::new(
             Kind::Internal,
-            format!("the firmware in this program is damaged: {what}"),
+            format!("the bundled firmware is damaged: {what}"),
         )
-        .hint("install tcpctl again, or give one with --firmware FILE")
+        .hint("install tcpctl again, or give --firmware FILE")
     };
     let mut bytes = Vec::new();
     flate2::read::ZlibDecoder::new(bundled.compressed)
         .read_to_end(&mut bytes)
         .map_err(|error| damaged(error.to_string()))?;
-    let firmware = Firmware::understand(format!("built in for {}", bundled.chip), bytes)?;
+    let firmware = Firmware::parse(format!("bundled for {}", bundled.chip), bytes)?;
     if firmware.sha256 != bundled.sha256 || firmware.chip.to_string() != bundled.chip {
-        return Err(damaged("it is not what the manifest tells of".to_owned()));
+        return Err(damaged("it does not match its manifest".to_owned()));
     }
     Ok(firmware)
 }
 
-/// The folder of the chips' firmware, if we are in a checkout, or run from one.
+/// The firmware directory of the checkout that contains the working directory or this program.
 fn checkout() -> Option<PathBuf> {
     let here = std::env::current_dir().ok();
     let program = std::env::current_exe().ok();
@@ -136,8 +136,7 @@ fn checkout() -> Option<PathBuf> {
     })
 }
 
-/// Whether our firmware's sources are there, and not another project's in a folder of that name,
-/// whose program is no business of ours.
+/// Whether the directory holds this project's firmware.
 fn is_ours(folder: &Path) -> bool {
     let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
     manifest
@@ -145,7 +144,7 @@ fn is_ours(folder: &Path) -> bool {
         .any(|line| line.trim() == r#"name = "tcpctl-firmware""#)
 }
 
-/// The target of a chip's firmware; `None` for Xtensa, which takes more than a target.
+/// The Rust target of a chip; `None` for Xtensa, which needs more than a target.
 const fn target(chip: Chip) -> Option<&'static str> {
     match chip {
         Chip::Esp32c2 | Chip::Esp32c3 => Some("riscv32imc-unknown-none-elf"),
@@ -154,15 +153,16 @@ const fn target(chip: Chip) -> Option<&'static str> {
     }
 }
 
-/// Builds the firmware with cargo, which says on standard error how far it is.
+/// Builds the firmware with cargo, which prints its progress on standard error.
 fn build(chip: Chip, folder: &Path, running: &Build) -> Result<Firmware, Failure> {
     let failed = |what: String| Failure::new(Kind::Device, what);
     let Some(target) = target(chip) else {
-        return Err(
-            failed(format!("flash does not build the firmware for the {chip}")).hint(format!(
-                "run firmware/images {chip}, then give --firmware target/firmware/{chip}.elf"
-            )),
-        );
+        return Err(failed(format!(
+            "tcpctl flash cannot build the firmware for the {chip}"
+        ))
+        .hint(format!(
+            "run firmware/images {chip}, then use --firmware target/firmware/{chip}.elf"
+        )));
     };
     if !is_installed(target, folder) {
         return Err(failed(format!(
@@ -180,14 +180,14 @@ fn build(chip: Chip, folder: &Path, running: &Build) -> Result<Firmware, Failure
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let stdout = {
-        // Whoever ends the build waits until there is one, or hinders it.
+        // The lock orders this start and `stop`.
         let mut cargo = running.cargo();
         if cargo.stopped {
             return Err(failed("cargo: interrupted".to_owned()));
         }
         let mut started = command
             .spawn()
-            .map_err(|error| failed(format!("cargo: {error}")).hint(BOTH_WAYS))?;
+            .map_err(|error| failed(format!("cargo: {error}")).hint(HOW_TO_GET_ONE))?;
         let stdout = started.stdout.take();
         cargo.running = Some(started);
         stdout
@@ -198,38 +198,38 @@ fn build(chip: Chip, folder: &Path, running: &Build) -> Result<Firmware, Failure
             built = executable(&line).or(built);
         }
     }
-    // It has closed its output: this takes no time.
+    // cargo closed its output, so this returns at once.
     let started = running.cargo().running.take();
     let ended = started.map(|mut cargo| cargo.wait());
     let succeeded = ended.is_some_and(|status| status.is_ok_and(|status| status.success()));
     match built.filter(|_| succeeded) {
         Some(path) => Firmware::read(&path),
         None => Err(
-            failed(format!("the firmware for the {chip} does not build"))
-                .hint("see what cargo said above; nothing was written"),
+            failed(format!("building the firmware for the {chip} failed"))
+                .hint("see cargo's messages above; nothing was written"),
         ),
     }
 }
 
-/// The program that a message of cargo's tells of.
+/// The executable in a cargo message.
 fn executable(message: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     Some(message.get("executable")?.as_str()?.into())
 }
 
-/// Whether a target's libraries are there; also where rustc is not, for cargo then says more.
+/// Whether a target is installed. True without rustc, because cargo's error says more.
 fn is_installed(target: &str, folder: &Path) -> bool {
-    let told = Command::new("rustc")
+    let output = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", target])
         .current_dir(folder)
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();
-    let Ok(told) = told else {
+    let Ok(output) = output else {
         return true;
     };
-    let folder = String::from_utf8_lossy(&told.stdout);
-    !told.status.success() || Path::new(folder.trim_end()).is_dir()
+    let folder = String::from_utf8_lossy(&output.stdout);
+    !output.status.success() || Path::new(folder.trim_end()).is_dir()
 }
 
 fn shown(path: &Path) -> String {
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_s_program_is_found_among_cargo_s_messages() {
+    fn executable_is_found_in_cargo_messages() {
         let artifact =
             r#"{"reason":"compiler-artifact","executable":"/t/release/tcpctl-firmware"}"#;
         assert_eq!(
@@ -253,13 +253,17 @@ mod tests {
         assert_eq!(executable("warning: not JSON"), None);
     }
 
-    /// The shortest image of a program for the C3 (ESP-IDF, "App Image Format").
+    /// The shortest application image for the C3 (ESP-IDF, "App Image Format").
     fn image() -> Vec<u8> {
+        let mut descriptor = [0; 256];
+        descriptor[..4].copy_from_slice(&0xabcd_5432_u32.to_le_bytes());
+        descriptor[48..63].copy_from_slice(b"tcpctl-firmware");
         let mut image = vec![0; 24];
         (image[0], image[1], image[12]) = (0xe9, 1, 5);
-        image.extend([0, 0, 0, 0x3c, 4, 0, 0, 0, 1, 2, 3, 4]);
-        image.resize(47, 0);
-        image.push(0xef ^ 1 ^ 2 ^ 3 ^ 4);
+        image.extend([0, 0, 0, 0x3c, 0, 1, 0, 0]);
+        image.extend(descriptor);
+        image.resize(303, 0);
+        image.push(descriptor.iter().fold(0xef, |sum, byte| sum ^ byte));
         image
     }
 
@@ -277,17 +281,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_built_in_is_what_the_manifest_tells_of() {
-        let whole = Firmware::understand(String::new(), image()).unwrap();
+    fn bundled_firmware_must_match_its_manifest() {
+        let whole = Firmware::parse(String::new(), image()).unwrap();
         let sha256: &str = whole.sha256.clone().leak();
         let firmware = unpack(&bundled(sha256, "esp32c3")).unwrap();
-        assert_eq!(firmware.name, "built in for esp32c3");
+        assert_eq!(firmware.name, "bundled for esp32c3");
         assert_eq!(firmware.sha256, sha256);
         for wrong in [
             bundled("00", "esp32c3"),
             bundled(sha256, "esp32c6"),
             Bundled {
-                compressed: b"no zlib",
+                compressed: b"not zlib",
                 ..bundled(sha256, "esp32c3")
             },
         ] {
@@ -297,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_built_in_is_whole() {
+    fn all_bundled_firmware_is_intact() {
         for bundled in BUNDLED {
             unpack(bundled).unwrap();
         }

@@ -1,12 +1,10 @@
-//! A board in its loader: the ROM's own, or the stub that is put into its memory because it is
-//! faster and takes compressed data.
+//! A board in its loader: the ROM's, or the stub, which is faster and takes compressed data.
 //!
-//! Everything here blocks for as long as the board takes, at most some seconds a call, but for
-//! [`Device::write`] and [`Device::erase`].
+//! All calls block for at most a few seconds, except [`Device::write`] and [`Device::erase`].
 
-mod connecting;
+mod connect;
 mod read_back;
-mod way_out;
+mod reset_guard;
 
 use std::path::Path;
 
@@ -18,9 +16,9 @@ use espflash::target::{Chip, ProgressCallbacks, XtalFrequency};
 use md5::{Digest, Md5};
 use serialport::SerialPort;
 
-pub use self::connecting::Wish;
+pub use self::connect::ConnectOptions;
 use self::read_back::{read_by_rom, read_by_stub};
-use self::way_out::WayOut;
+use self::reset_guard::ResetGuard;
 use crate::cli::After;
 use crate::esp::image::{Part, chain};
 use crate::failure::{Failure, Kind};
@@ -31,37 +29,37 @@ use crate::serial::port::{DEFAULT_BAUD, SelectedPort};
 pub struct Device {
     flasher: Flasher,
     port: SelectedPort,
-    /// Until it is written to.
-    way_out: WayOut,
-    /// Whether the port can reset it.
+    /// Resets the board on drop until something is written.
+    reset_guard: ResetGuard,
+    /// Whether the port can reset the board.
     has_reset_lines: bool,
-    /// Whether the ROM's loader has been told to start the program.
-    left: bool,
+    /// Whether the ROM loader was told to start the application.
+    has_started_app: bool,
     /// Whether the stub runs.
     pub stub: bool,
-    /// Bits per second.
+    /// Baud rate.
     pub baud: u32,
     /// The chip.
     pub chip: Chip,
-    /// Its revision: major and minor.
+    /// Chip revision: major and minor.
     pub revision: Option<(u32, u32)>,
-    /// Its MAC address.
+    /// MAC address.
     pub mac: Option<String>,
-    /// Its crystal.
+    /// Crystal frequency.
     pub crystal: XtalFrequency,
-    /// Its flash.
+    /// Flash size.
     pub flash: FlashSize,
-    /// What was done another way than asked for, and why.
+    /// Deviations from the options, and why.
     pub notes: Vec<String>,
 }
 
 impl Device {
-    /// Where it is.
+    /// The serial port.
     pub fn port(&self) -> &SelectedPort {
         &self.port
     }
 
-    /// Whether a part is in flash already.
+    /// Whether flash holds a part already.
     ///
     /// # Errors
     /// The board no longer answers.
@@ -79,7 +77,7 @@ impl Device {
     /// Reads flash.
     ///
     /// # Errors
-    /// The board no longer answers, or what it says is damaged.
+    /// The board no longer answers, or the data is damaged.
     pub fn read(&mut self, offset: u32, length: u32) -> Result<Vec<u8>, Failure> {
         let read = if self.stub {
             read_by_stub(&mut self.flasher, offset, length)
@@ -92,7 +90,7 @@ impl Device {
     /// Whether the whole flash can be erased.
     ///
     /// # Errors
-    /// Only the chip's ROM answers, which can't.
+    /// Only the ROM loader runs, which cannot do it.
     pub fn can_erase(&self) -> Result<(), Failure> {
         if self.stub {
             return Ok(());
@@ -100,11 +98,11 @@ impl Device {
         Err(Failure::new(
             Kind::Device,
             format!(
-                "{}: --erase: the chip's own loader can't, and the stub does not start",
+                "{}: the ROM loader cannot erase the whole flash, and the stub does not start",
                 self.port.name()
             ),
         )
-        .hint("nothing was erased; leave --erase out: what is written is erased where it goes"))
+        .hint("nothing was erased; omit --erase: each part is erased before it is written"))
     }
 
     /// Erases the whole flash.
@@ -112,17 +110,16 @@ impl Device {
     /// # Errors
     /// The board no longer answers.
     pub fn erase(&mut self) -> Result<(), Failure> {
-        self.way_out.close();
+        self.reset_guard.disarm();
         self.flasher
             .erase_flash()
             .map_err(|error| self.broken(&error))
     }
 
-    /// Writes parts and verifies each by its check sum.
+    /// Writes parts and verifies each by its checksum.
     ///
     /// # Errors
-    /// The board no longer answers, or has not what was written. The flash is then between two
-    /// states.
+    /// The board no longer answers, or verification failed. Flash is then incomplete.
     pub fn write(
         &mut self,
         parts: &[Part],
@@ -132,16 +129,16 @@ impl Device {
             .iter()
             .map(|part| Segment::new(part.offset, &part.data))
             .collect();
-        self.way_out.close();
-        // In one call: each ends with what makes the ROM's loader start the program.
-        self.left = !self.stub && !parts.is_empty();
+        self.reset_guard.disarm();
+        // One call for all: each call makes the ROM loader start the application.
+        self.has_started_app = !self.stub && !parts.is_empty();
         self.flasher
             .write_bins_to_flash(&segments, progress)
             .map_err(|error| match error {
                 espflash::Error::VerifyFailed => Failure::new(
                     Kind::Device,
                     format!(
-                        "{}: the flash does not have what was written to it",
+                        "{}: verification failed: flash does not hold the written data",
                         self.port.name()
                     ),
                 )
@@ -152,14 +149,14 @@ impl Device {
             })
     }
 
-    /// Resets the board, or leaves it in its loader, and says how, by esptool's names.
+    /// Resets the board or leaves it in its loader. Returns esptool's name for the method.
     ///
     /// # Errors
-    /// The port has no reset lines, and the chip no watchdog that would do.
+    /// The port has no reset lines, and the chip cannot reset itself.
     pub fn reset(&mut self, after: After) -> Result<&'static str, Failure> {
         let chip = self.chip;
-        self.way_out.close();
-        if self.left && !(after == After::HardReset && self.has_reset_lines) {
+        self.reset_guard.disarm();
+        if self.has_started_app && !(after == After::HardReset && self.has_reset_lines) {
             return Ok("soft-reset");
         }
         let connection = self.flasher.connection();
@@ -167,7 +164,7 @@ impl Device {
             After::NoResetStub => Ok("no-reset-stub"),
             After::NoReset => {
                 if self.stub {
-                    // An empty write that ends with a restart of the loader (esptool, soft_reset).
+                    // An empty write that restarts the loader (esptool, soft_reset).
                     let begin = Command::FlashBegin {
                         size: 0,
                         blocks: 0,
@@ -181,7 +178,7 @@ impl Device {
                 Ok("no-reset")
             }
             After::HardReset if self.has_reset_lines => {
-                let reset = self.way_out.take();
+                let reset = self.reset_guard.reset();
                 reset.map_err(|error| self.broken(&error))?;
                 Ok("hard-reset")
             }
@@ -192,12 +189,12 @@ impl Device {
                     Err(espflash::Error::UnsupportedFeature { .. }) => Err(Failure::new(
                         Kind::Device,
                         format!(
-                            "{}: it has no reset lines, and the {chip} can't reset itself",
+                            "{}: the port has no reset lines, and the {chip} cannot reset itself",
                             self.port.name()
                         ),
                     )
-                    .hint("press RESET; all is written and verified")),
-                    // It may be gone before it has answered.
+                    .hint("everything is written and verified; press RESET")),
+                    // The board may reset before it answers.
                     Err(_) if !self.has_reset_lines => Ok("watchdog-reset"),
                     Err(error) => Err(self.broken(&error)),
                 }
@@ -205,10 +202,10 @@ impl Device {
         }
     }
 
-    /// The port, for the console of what runs now.
+    /// The port at the console's baud rate.
     ///
     /// # Errors
-    /// The port is gone.
+    /// The port disappeared.
     pub fn into_console(self) -> Result<Port, Failure> {
         let name = self.port.name();
         let mut port = self.flasher.into_connection().into_serial();
@@ -217,7 +214,7 @@ impl Device {
         Ok(port)
     }
 
-    /// A board that no longer answers, or whose cable was pulled.
+    /// The failure of a board that no longer answers or was unplugged.
     fn broken(&self, error: &espflash::Error) -> Failure {
         let name = self.port.name();
         if !Path::new(&self.port.path).exists() && cfg!(unix) {
@@ -226,7 +223,7 @@ impl Device {
         Failure::new(
             Kind::Device,
             format!(
-                "{name}: the board no longer answers as it should: {}",
+                "{name}: communication with the board failed: {}",
                 chain(error)
             ),
         )

@@ -1,65 +1,65 @@
-//! What state a board is in when flashing breaks off, and the command that repairs it.
+//! The board's state after an interruption, and the command that repairs it.
 
 use std::ffi::OsString;
 
 use crate::sanitize;
 
-/// How far it has come.
+/// How far flashing got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Nothing was erased or written.
     Untouched,
-    /// Everything is being erased.
+    /// The whole flash is being erased.
     Erasing,
     /// This part is being written.
     Writing(&'static str),
-    /// All is written and verified.
+    /// Everything is written and verified.
     Complete,
 }
 
-/// What was asked for, as far as it matters to whoever breaks off.
+/// What the command writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Job {
-    /// The settings, and nothing else.
+    /// Settings only.
     Settings,
     /// Firmware and settings.
-    Everything,
-    /// The same, on a flash that was erased first.
-    Afresh,
+    Full,
+    /// Firmware and settings after erasing the flash.
+    EraseAndWrite,
 }
 
-/// What state the board is in now, and what repairs it; `arguments` are the command's own.
+/// The board's state and the command that repairs it, from the arguments of this process.
 pub fn state(stage: Stage, job: Job, arguments: impl Iterator<Item = OsString>) -> String {
     let broken = match (stage, job) {
         (Stage::Untouched, _) => {
-            return "nothing was written, the board is as it was; RESET starts it".to_owned();
+            return "nothing was written; press RESET to start the board".to_owned();
         }
-        (Stage::Complete, _) => return "all is written and verified".to_owned(),
+        (Stage::Complete, _) => return "everything is written and verified".to_owned(),
         (Stage::Erasing, _) => "the flash is partly erased".to_owned(),
         (Stage::Writing("settings"), Job::Settings) => {
-            "the settings may be lost, the firmware is whole".to_owned()
+            "the settings may be lost, the firmware is intact".to_owned()
         }
-        (Stage::Writing(part), Job::Afresh) => {
-            let is = if part == "settings" { "are" } else { "is" };
+        (Stage::Writing(part), Job::EraseAndWrite) => {
+            let are = if part == "settings" { "are" } else { "is" };
             format!(
-                "the flash was erased, and the {part} {is} half written: the board does not start"
+                "the flash was erased and the {part} {are} incomplete: the board does not start"
             )
         }
         (Stage::Writing("settings"), _) => {
             "the settings may be lost, the firmware is written".to_owned()
         }
         (Stage::Writing("partition table"), _) => "firmware and settings are written, the \
-                                                   partition table is half written: the board \
-                                                   may not start"
+                                                   partition table is incomplete: the board may \
+                                                   not start"
             .to_owned(),
         (Stage::Writing(part), _) => format!(
-            "the {part} is half written and the board may not start, its settings are as they were"
+            "the {part} is incomplete and the board may not start; its settings are unchanged"
         ),
     };
-    format!("{broken}; to repair it: {}", again(arguments))
+    format!("{broken}. To repair it: {}", again(arguments))
 }
 
-/// This command once more, as a shell takes it. No secret is ever among a command's arguments.
+/// This command, quoted for a shell. Arguments never hold a secret.
 fn again(arguments: impl Iterator<Item = OsString>) -> String {
     let quoted = |argument: OsString| {
         let argument = argument.to_string_lossy();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_that_repairs_is_this_one_once_more() {
+    fn repair_command_is_the_same_command() {
         assert_eq!(
             again(arguments()),
             r"tcpctl flash --greeting 'it'\''s\x1b me'"
@@ -93,7 +93,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn an_argument_that_is_no_text_does_no_harm() {
+    fn argument_that_is_not_utf8_is_quoted() {
         use std::os::unix::ffi::OsStringExt;
 
         let file = OsString::from_vec(b"/tmp/\xff.elf".to_vec());
@@ -102,30 +102,34 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_are_gone_are_not_said_to_be_as_they_were() {
+    fn state_says_what_happened_to_the_settings() {
         let say = |stage, job| state(stage, job, arguments());
         for (stage, job, words) in [
-            (Stage::Writing("app"), Job::Everything, "as they were"),
+            (Stage::Writing("app"), Job::Full, "are unchanged"),
             (
                 Stage::Writing("app"),
-                Job::Afresh,
-                "the app is half written",
+                Job::EraseAndWrite,
+                "the app is incomplete",
             ),
-            (Stage::Writing("settings"), Job::Afresh, "settings are half"),
+            (
+                Stage::Writing("settings"),
+                Job::EraseAndWrite,
+                "settings are incomplete",
+            ),
             (Stage::Writing("settings"), Job::Settings, "may be lost"),
-            (Stage::Writing("settings"), Job::Everything, "may be lost"),
+            (Stage::Writing("settings"), Job::Full, "may be lost"),
             (
                 Stage::Writing("partition table"),
-                Job::Everything,
+                Job::Full,
                 "firmware and settings are written",
             ),
-            (Stage::Erasing, Job::Afresh, "partly erased"),
+            (Stage::Erasing, Job::EraseAndWrite, "partly erased"),
         ] {
             let said = say(stage, job);
             assert!(said.contains(words), "{stage:?} {job:?}: {said}");
-            assert!(said.contains("to repair it: tcpctl flash"), "{said}");
-            let kept = (stage, job) == (Stage::Writing("app"), Job::Everything);
-            assert_eq!(said.contains("as they were"), kept, "{said}");
+            assert!(said.contains("To repair it: tcpctl flash"), "{said}");
+            let kept = (stage, job) == (Stage::Writing("app"), Job::Full);
+            assert_eq!(said.contains("are unchanged"), kept, "{said}");
         }
         assert!(!say(Stage::Untouched, Job::Settings).contains("repair"));
         assert!(!say(Stage::Complete, Job::Settings).contains("repair"));

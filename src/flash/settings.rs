@@ -18,20 +18,20 @@ use crate::sys;
 
 /// The requested settings.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct RequestedSettings {
     changes: Changes,
 }
 
 /// The settings to write.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct NewSettings {
     /// The settings.
     pub settings: Settings,
     /// The passphrase, if it was generated and must be shown.
     pub generated: Option<Passphrase>,
 }
 
-impl Asked {
+impl RequestedSettings {
     /// Takes the options, and reads a passphrase where one is piped in or must be typed.
     ///
     /// # Errors
@@ -60,7 +60,10 @@ impl Asked {
     ///
     /// # Errors
     /// A required setting is missing.
-    pub fn over(&self, stored: Result<&Settings, NoStoredSettings>) -> Result<Wanted, Failure> {
+    pub fn over(
+        &self,
+        stored: Result<&Settings, NoStoredSettings>,
+    ) -> Result<NewSettings, Failure> {
         let mut changes = self.changes.clone();
         let mode = changes.mode.or(stored.ok().map(|s| s.network.mode()));
         let kept = stored
@@ -90,7 +93,7 @@ impl Asked {
             Ok(stored) => stored.with_changes(&changes),
             Err(why) => changes.to_settings(why),
         };
-        Ok(Wanted {
+        Ok(NewSettings {
             settings: settings.map_err(|invalid| invalid_setting(&invalid))?,
             generated,
         })

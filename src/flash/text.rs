@@ -1,23 +1,23 @@
-//! What `flash` tells, for a person.
+//! Text of `flash`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::flash::event::{FlashEvent, FlashReport, Plan};
+use crate::flash::event::{FlashEvent, FlashPlan, FlashReport};
 use crate::output::{Render, View, human};
 use crate::sanitize;
 
 impl Render for FlashReport {
-    /// With `-q` a person sees only what was asked for.
+    /// With `-q` only results are shown.
     fn render(&self, view: &View) -> Option<String> {
-        if view.is_quiet && !self.event.is_asked_for() {
+        if view.is_quiet && !self.event.is_result() {
             return None;
         }
         lines(&self.event)
     }
 }
 
-/// The lines of an event; `None` where a person sees a bar instead.
+/// The lines of an event; `None` where a progress bar shows it.
 fn lines(event: &FlashEvent) -> Option<String> {
     Some(match event {
         FlashEvent::Plan(plan) => self::plan(plan),
@@ -30,7 +30,7 @@ fn lines(event: &FlashEvent) -> Option<String> {
         }
         FlashEvent::Progress { .. } => return None,
         FlashEvent::Erased { elapsed_us } => {
-            format!("erased     the whole flash in {}\n", took(*elapsed_us))
+            format!("erased     the whole flash in {}\n", elapsed(*elapsed_us))
         }
         FlashEvent::Written {
             part,
@@ -42,7 +42,7 @@ fn lines(event: &FlashEvent) -> Option<String> {
             format!(
                 "written    {part}, {} in {}, {}\n",
                 size(*bytes),
-                took(*elapsed_us),
+                elapsed(*elapsed_us),
                 human::bytes_per_second(f64::from(*bytes) / seconds.max(1e-6)),
             )
         }
@@ -52,7 +52,9 @@ fn lines(event: &FlashEvent) -> Option<String> {
             format!("saved      {file}, {}\n", human::count(*bytes, "byte"))
         }
         FlashEvent::Reset { how } => match *how {
-            "no-reset" | "no-reset-stub" => "left       the board in its loader\n".to_owned(),
+            "no-reset" | "no-reset-stub" => {
+                "reset      none, the board stays in its loader\n".to_owned()
+            }
             how => format!("reset      {how}\n"),
         },
         FlashEvent::Booted { banner } => {
@@ -67,14 +69,14 @@ fn lines(event: &FlashEvent) -> Option<String> {
             greeting,
             total_us,
         } => format!(
-            "{addr} answers {} in {}\n",
+            "answered   {addr}: {} in {}\n",
             sanitize::one_line(greeting),
-            took(*total_us)
+            elapsed(*total_us)
         ),
     })
 }
 
-fn plan(plan: &Plan) -> String {
+fn plan(plan: &FlashPlan) -> String {
     let mut text = String::new();
     match &plan.board {
         Some(board) => {
@@ -95,7 +97,7 @@ fn plan(plan: &Plan) -> String {
             );
         }
         None => {
-            let _ = writeln!(text, "board      none; for the {}", plan.chip);
+            let _ = writeln!(text, "board      none, image for the {}", plan.chip);
         }
     }
     if let Some(firmware) = &plan.firmware {
@@ -103,7 +105,7 @@ fn plan(plan: &Plan) -> String {
             .version
             .as_ref()
             .map_or_else(String::new, |version| format!(", version {version}"));
-        // So much of it as tells two builds apart.
+        // Enough to distinguish two builds.
         let sha256 = firmware.sha256.get(..16).unwrap_or_default();
         let _ = writeln!(
             text,
@@ -137,7 +139,7 @@ fn plan(plan: &Plan) -> String {
     text
 }
 
-fn took(microseconds: u64) -> String {
+fn elapsed(microseconds: u64) -> String {
     human::time(Duration::from_micros(microseconds))
 }
 

@@ -1,40 +1,40 @@
-//! Bytes and their place in flash.
+//! Parts of a flash image.
 
-/// Bytes and their place in flash.
+/// Bytes at a flash offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// What it is.
+    /// Name in messages.
     pub name: &'static str,
-    /// Where it goes.
+    /// Offset in flash.
     pub offset: u32,
-    /// What goes there.
+    /// The bytes.
     pub data: Vec<u8>,
 }
 
 impl Part {
-    /// A part, filled up to whole words as the loaders want them.
+    /// A part, padded to whole words as loaders require.
     pub fn new(name: &'static str, offset: u32, mut data: Vec<u8>) -> Self {
         data.resize(data.len().next_multiple_of(4), 0xff);
         Self { name, offset, data }
     }
 
-    /// Its length.
+    /// Length in bytes.
     pub fn len(&self) -> u32 {
         u32::try_from(self.data.len()).unwrap_or(u32::MAX)
     }
 
-    /// Whether there is nothing in it.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.data.is_empty()
     }
 
-    /// The first byte beyond it.
+    /// The offset after its last byte.
     pub fn end(&self) -> u64 {
         u64::from(self.offset) + self.data.len() as u64
     }
 }
 
-/// All parts as one image of the flash from its first byte on.
+/// Merges parts into one image that starts at offset 0.
 pub fn merge<'a>(parts: impl Iterator<Item = &'a Part>) -> Vec<u8> {
     let mut merged = Vec::new();
     for part in parts {

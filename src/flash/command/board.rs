@@ -1,8 +1,8 @@
-//! The way of a flash that has a board: look, plan, write what is missing, see that it answers.
+//! Flashing a board: inspect, plan, write what is missing, wait until it answers.
 
 use tcpctl_settings::NoStoredSettings;
 
-use super::answer::Told;
+use super::answer::RunningBoard;
 use super::plan::{Facts, facts, fits, full, step};
 use super::stored::stored_settings;
 use super::{Flash, blocking};
@@ -11,14 +11,14 @@ use crate::esp::image::{Firmware, Part};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::flash::event::FlashEvent;
-use crate::flash::loader::{Device, Wish};
+use crate::flash::loader::{ConnectOptions, Device};
 use crate::flash::repair::Stage;
-use crate::flash::settings::{self, Wanted};
+use crate::flash::settings::{self, NewSettings};
 
 impl Flash<'_> {
-    /// The whole way, on a board.
+    /// Flashes the board on the selected port.
     pub(super) async fn with_a_board(&self, given: Option<Firmware>) -> anyhow::Result<Exit> {
-        let wish = Wish {
+        let options = ConnectOptions {
             port: self.port().await?,
             before: self.args.before,
             baud: self.args.baud,
@@ -26,13 +26,13 @@ impl Flash<'_> {
                 (Some(given), _) => {
                     Some((given.chip, format!("firmware {} is for the", given.name)))
                 }
-                (None, Some(chip)) => Some((chip, "--chip says".to_owned())),
+                (None, Some(chip)) => Some((chip, "--chip is".to_owned())),
                 (None, None) => None,
             },
         };
         self.output
-            .detail(|| format!("connecting to the board on {}", wish.port.name()));
-        let mut device = blocking(move || Device::connect(&wish)).await??;
+            .detail(|| format!("connecting to the board on {}", options.port.name()));
+        let mut device = blocking(move || Device::connect(&options)).await??;
         for note in &device.notes {
             self.output.note(&format!("note: {note}"));
         }
@@ -43,7 +43,7 @@ impl Flash<'_> {
         let firmware = self.firmware(given, device.chip).await?;
         let image = firmware.image(device.flash, device.crystal)?;
         fits(&firmware, &image, &device)?;
-        // What is erased need not be understood: so settings of a newer version are given up.
+        // Settings that will be erased need not be readable.
         let keeps = !self.args.erase;
         let stored;
         (device, stored) = blocking(move || {
@@ -57,13 +57,13 @@ impl Flash<'_> {
         } else {
             NoStoredSettings::Erased
         };
-        let wanted = self.wanted(stored.as_ref().ok_or(why))?;
+        let wanted = self.new_settings(stored.as_ref().ok_or(why))?;
         let parts = full(&image, &wanted.settings)?;
-        self.bring_up_to(device, Some(&firmware), parts, &wanted)
+        self.write_missing(device, Some(&firmware), parts, &wanted)
             .await
     }
 
-    /// The settings, without the firmware.
+    /// Prints or writes the settings only.
     async fn settings_alone(&self, mut device: Device) -> anyhow::Result<Exit> {
         let stored;
         (device, stored) = blocking(move || {
@@ -75,8 +75,8 @@ impl Flash<'_> {
         if self.args.show_settings {
             let mac = device.mac.as_deref();
             let describe = |stored| settings::described(stored, mac);
-            self.tell(FlashEvent::Settings {
-                stored: stored.words,
+            self.print(FlashEvent::Settings {
+                stored: stored.text,
                 settings: stored.settings.as_ref().map(describe).unwrap_or_default(),
             })?;
             let name = device.port().name();
@@ -86,34 +86,31 @@ impl Flash<'_> {
             }
             return Err(
                 Failure::new(Kind::Negative, format!("{name}: the board has no settings"))
-                    .hint("give it some: tcpctl flash --mode ap")
+                    .hint("write some: tcpctl flash --mode ap")
                     .into(),
             );
         }
         let Some(offset) = stored.offset else {
             return Err(Failure::new(
                 Kind::Device,
-                format!(
-                    "{}: there is no firmware of ours on the board",
-                    device.port().name()
-                ),
+                format!("{}: the board has no tcpctl firmware", device.port().name()),
             )
-            .hint("leave --settings-only out, and it is written, too")
+            .hint("omit --settings-only to write it, too")
             .into());
         };
         let stored = self.kept(stored);
-        let wanted = self.wanted(stored.settings.as_ref().ok_or(NoStoredSettings::Blank))?;
+        let wanted = self.new_settings(stored.settings.as_ref().ok_or(NoStoredSettings::Blank))?;
         let parts = vec![settings::part(&wanted.settings, offset)?];
-        self.bring_up_to(device, None, parts, &wanted).await
+        self.write_missing(device, None, parts, &wanted).await
     }
 
-    /// Shows the plan, writes what is not there yet, and waits until the board answers.
-    async fn bring_up_to(
+    /// Prints the plan, writes the parts that differ, and waits until the board answers.
+    async fn write_missing(
         &self,
         mut device: Device,
         firmware: Option<&Firmware>,
         parts: Vec<Part>,
-        wanted: &Wanted,
+        wanted: &NewSettings,
     ) -> anyhow::Result<Exit> {
         let erase = self.args.erase;
         if erase {
@@ -138,19 +135,19 @@ impl Flash<'_> {
             chip: device.chip,
             firmware,
         };
-        self.tell_plan(facts, steps, wanted)?;
+        self.print_plan(facts, steps, wanted)?;
         if self.args.dry_run {
             let reset = self.reset(device).await;
             return reset.map(|_| Exit::Done);
         }
         if erase {
-            self.agree_to_erase().await?;
+            self.confirm_erase().await?;
             device = self.erase(device).await?;
         }
         let mut missing = Vec::new();
         for (has, part) in checked {
             if has {
-                self.tell_later(FlashEvent::Skipped {
+                self.emit(FlashEvent::Skipped {
                     part: part.name,
                     offset: part.offset,
                     bytes: part.len(),
@@ -161,7 +158,7 @@ impl Flash<'_> {
         }
         device = self.write(device, missing).await?;
         self.stage.set(Stage::Complete);
-        let told = Told {
+        let board = RunningBoard {
             port: device.port().clone(),
             chip: device.chip,
             mac: device.mac.clone(),
@@ -172,10 +169,10 @@ impl Flash<'_> {
         if self.args.no_wait {
             return Ok(Exit::Done);
         }
-        self.wait(console, told, wanted).await
+        self.wait(console, board, wanted).await
     }
 
-    /// Resets the board; its console, if it runs its program now.
+    /// Resets the board. Returns its console if it runs its application now.
     async fn reset(
         &self,
         mut device: Device,
@@ -187,10 +184,10 @@ impl Flash<'_> {
         })
         .await?;
         let how = reset.map_err(|failure| match self.stage.get() {
-            Stage::Complete => self.half_way(failure),
+            Stage::Complete => self.with_state(failure),
             _ => failure,
         })?;
-        self.tell_later(FlashEvent::Reset { how });
+        self.emit(FlashEvent::Reset { how });
         if matches!(after, After::NoReset | After::NoResetStub) {
             return Ok(None);
         }

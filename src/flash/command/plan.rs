@@ -1,4 +1,4 @@
-//! What will be done: which parts go where, whether they fit, and what is told of it.
+//! The plan: parts, offsets, and whether they fit.
 
 use std::io::{self, Write};
 
@@ -9,23 +9,23 @@ use super::Flash;
 use crate::esp::image::{Firmware, Image, Part};
 use crate::esp::table::{OTADATA, OTADATA_LEN, SETTINGS};
 use crate::failure::{Failure, Kind};
-use crate::flash::event::{BoardFacts, FirmwareFacts, FlashEvent, Plan, Step};
+use crate::flash::event::{BoardFacts, FirmwareFacts, FlashEvent, FlashPlan, PlanStep};
 use crate::flash::loader::Device;
-use crate::flash::settings::{self, Wanted};
+use crate::flash::settings::{self, NewSettings};
 
-/// What the plan says of board and firmware.
+/// Board and firmware in the plan.
 pub(super) struct Facts<'a> {
     pub(super) board: Option<BoardFacts>,
     pub(super) chip: Chip,
     pub(super) firmware: Option<&'a Firmware>,
 }
 
-/// The parts in the order in which they are written.
+/// The parts in write order.
 pub(super) fn full(image: &Image, wanted: &Settings) -> Result<Vec<Part>, Failure> {
     let place = image
         .partitions
         .find(SETTINGS)
-        .ok_or_else(|| Failure::new(Kind::Internal, "an image without settings"))?;
+        .ok_or_else(|| Failure::new(Kind::Internal, "the image has no settings partition"))?;
     let mut parts = vec![image.bootloader.clone(), image.app.clone()];
     // Blank otadata selects the slot just written: a board that was updated over the network would
     // go on starting the other one.
@@ -39,7 +39,7 @@ pub(super) fn full(image: &Image, wanted: &Settings) -> Result<Vec<Part>, Failur
     Ok(parts)
 }
 
-/// Whether the board can take the image.
+/// Checks that the image fits the board.
 pub(super) fn fits(firmware: &Firmware, image: &Image, device: &Device) -> Result<(), Failure> {
     let name = device.port().name();
     let size = device.flash.size();
@@ -47,7 +47,7 @@ pub(super) fn fits(firmware: &Firmware, image: &Image, device: &Device) -> Resul
         return Err(Failure::new(
             Kind::Device,
             format!(
-                "{name}: the board's flash has {} KiB, and {} needs {}",
+                "{name}: the board has {} KiB of flash, but {} needs {} KiB",
                 size >> 10,
                 firmware.name,
                 image.end().div_ceil(1024)
@@ -62,13 +62,13 @@ pub(super) fn fits(firmware: &Firmware, image: &Image, device: &Device) -> Resul
         return Err(Failure::new(
             Kind::Device,
             format!(
-                "{name}: the chip is of revision {major}.{minor}, and {} needs {}.{} or later",
+                "{name}: the chip has revision {major}.{minor}, but {} needs {}.{} or later",
                 firmware.name,
                 needed / 100,
                 needed % 100
             ),
         )
-        .hint("nothing was written; use a newer board"));
+        .hint("nothing was written; use a board with a newer chip"));
     }
     Ok(())
 }
@@ -86,8 +86,8 @@ pub(super) fn facts(device: &Device) -> BoardFacts {
     }
 }
 
-pub(super) fn step(part: &Part, unchanged: bool) -> Step {
-    Step {
+pub(super) fn step(part: &Part, unchanged: bool) -> PlanStep {
+    PlanStep {
         part: part.name,
         offset: part.offset,
         bytes: part.len(),
@@ -96,15 +96,15 @@ pub(super) fn step(part: &Part, unchanged: bool) -> Step {
 }
 
 impl Flash<'_> {
-    pub(super) fn tell_plan(
+    pub(super) fn print_plan(
         &self,
         facts: Facts<'_>,
-        parts: Vec<Step>,
-        wanted: &Wanted,
+        parts: Vec<PlanStep>,
+        wanted: &NewSettings,
     ) -> anyhow::Result<()> {
         let mac = facts.board.as_ref().and_then(|board| board.mac.clone());
-        let told = wanted.generated.as_ref().filter(|_| !self.args.dry_run);
-        self.tell_later(FlashEvent::Plan(Plan {
+        let generated = wanted.generated.as_ref().filter(|_| !self.args.dry_run);
+        self.emit(FlashEvent::Plan(FlashPlan {
             board: facts.board,
             chip: facts.chip.to_string(),
             firmware: facts.firmware.map(|firmware| FirmwareFacts {
@@ -115,28 +115,27 @@ impl Flash<'_> {
             erase: self.args.erase,
             parts,
             settings: settings::described(&wanted.settings, mac.as_deref()),
-            passphrase: told
-                .filter(|_| self.args.tell_passphrase)
+            passphrase: generated
+                .filter(|_| self.args.show_passphrase)
                 .map(|passphrase| passphrase.reveal().to_owned()),
             dry_run: self.args.dry_run,
         }));
-        if let Some(passphrase) = told {
-            if self.deaf.get() {
+        if let Some(passphrase) = generated {
+            if self.output_failed.get() {
                 return Err(Failure::usage(
-                    "passphrase: none was given, and nobody reads standard output, where one that \
-                     is made up would be shown",
+                    "no passphrase given, and standard output, which would show a generated one, is closed",
                 )
                 .hint("nothing was written; give --password-stdin or --open")
                 .into());
             }
             let line = format!(
-                "passphrase {}  (made up for this board, shown this once)",
+                "passphrase {}  (generated, shown only once)",
                 passphrase.reveal()
             );
             if !self.output.is_json() {
                 self.output.write(format!("{line}\n").as_bytes())?;
-            } else if !self.args.tell_passphrase {
-                // There is a terminal, or it would have been refused; not with -q either.
+            } else if !self.args.show_passphrase {
+                // Standard error is a terminal, else this was refused; -q does not hide it.
                 let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
             }
         }

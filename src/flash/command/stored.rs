@@ -1,4 +1,4 @@
-//! The settings that a board has, and whether they are kept.
+//! Reads the settings that a board has.
 
 use tcpctl_settings::{BLOCK_SIZE, DecodeError, Settings};
 
@@ -8,20 +8,20 @@ use crate::failure::Failure;
 use crate::flash::loader::Device;
 use crate::flash::settings;
 
-/// What was found in the place of the settings.
+/// The stored settings.
 pub(super) struct Stored {
     pub(super) settings: Option<Settings>,
-    /// For people: `flash`, or why there are none.
-    pub(super) words: String,
-    /// Where they are, if the board has a place for them.
+    /// `flash`, or why there are none.
+    pub(super) text: String,
+    /// Offset of the settings partition, if there is one.
     pub(super) offset: Option<u32>,
 }
 
-/// How a blank sector is described, and one with settings.
+/// Descriptions of a blank sector and of one with settings.
 const NONE: &str = "none";
 const FOUND: &str = "flash";
 
-/// Reads back what settings the board has.
+/// Reads the board's settings.
 pub(super) fn stored_settings(device: &mut Device) -> Result<Stored, Failure> {
     let table = device.read(TABLE_OFFSET, TABLE_LEN)?;
     let flash = u64::from(device.flash.size());
@@ -35,34 +35,34 @@ pub(super) fn stored_settings(device: &mut Device) -> Result<Stored, Failure> {
         settings::stored(&sector)
     };
     let Some(place) = place else {
-        // A write that broke off in the table has left the settings where ours has them: their
-        // check sum says whether it is they.
+        // An interrupted write of the table leaves the settings at their usual offset. Their CRC
+        // tells whether they are there.
         let usual = Table::usual_settings();
         let found = usual.map(|offset| sector(device, offset)).transpose()?;
         let settings = found.and_then(Result::ok);
         return Ok(Stored {
-            words: if settings.is_some() { FOUND } else { NONE }.to_owned(),
+            text: if settings.is_some() { FOUND } else { NONE }.to_owned(),
             settings,
             offset: None,
         });
     };
-    let (settings, words) = match sector(device, place.offset)? {
+    let (settings, text) = match sector(device, place.offset)? {
         Ok(settings) => (Some(settings), FOUND.to_owned()),
         Err(DecodeError::Blank) => (None, NONE.to_owned()),
         Err(error) => (None, error.to_string()),
     };
     Ok(Stored {
         settings,
-        words,
+        text,
         offset: Some(place.offset),
     })
 }
 
 impl Flash<'_> {
-    /// The stored settings that are to be kept; says where some are lost.
+    /// Prints a note if stored settings cannot be read.
     pub(super) fn kept(&self, stored: Stored) -> Stored {
-        if stored.settings.is_none() && stored.words != NONE {
-            self.output.note(&format!("note: {}", stored.words));
+        if stored.settings.is_none() && stored.text != NONE {
+            self.output.note(&format!("note: {}", stored.text));
         }
         stored
     }

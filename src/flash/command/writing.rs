@@ -1,4 +1,4 @@
-//! Erasing and writing, and how far that is.
+//! Erases and writes with progress.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
@@ -16,15 +16,15 @@ use crate::flash::repair::Stage;
 use crate::output::human;
 
 impl Flash<'_> {
-    pub(super) async fn agree_to_erase(&self) -> Result<(), Failure> {
+    pub(super) async fn confirm_erase(&self) -> Result<(), Failure> {
         if self.args.yes {
             return Ok(());
         }
-        let refused = |what: &str| {
-            Failure::usage(format!("--erase: {what}")).hint("nothing was erased; --yes agrees")
-        };
+        let refused = |what: &str| Failure::usage(what).hint("--yes skips the question");
         if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-            return Err(refused("there is no terminal to ask at"));
+            return Err(refused(
+                "--erase needs a terminal to confirm; nothing was erased",
+            ));
         }
         let _ = io::stderr().write_all(b"erase the whole flash, settings included? [y/N] ");
         let answer = blocking(|| {
@@ -34,29 +34,28 @@ impl Flash<'_> {
         });
         match answer.await?.trim() {
             "y" | "Y" | "yes" => Ok(()),
-            _ => Err(refused("not agreed")),
+            _ => Err(refused("aborted; nothing was erased")),
         }
     }
 
     pub(super) async fn erase(&self, mut device: Device) -> anyhow::Result<Device> {
         let start = Instant::now();
         self.stage.set(Stage::Erasing);
-        self.output
-            .note("erasing the whole flash: this takes up to a minute");
+        self.output.note("erasing the whole flash (up to a minute)");
         let erased;
         (device, erased) = blocking(move || {
             let erased = device.erase();
             (device, erased)
         })
         .await?;
-        erased.map_err(|failure| self.half_way(failure))?;
-        self.tell_later(FlashEvent::Erased {
+        erased.map_err(|failure| self.with_state(failure))?;
+        self.emit(FlashEvent::Erased {
             elapsed_us: micros(start.elapsed()),
         });
         Ok(device)
     }
 
-    /// Writes and verifies, and tells how far it is.
+    /// Writes and verifies the parts with progress.
     pub(super) async fn write(
         &self,
         mut device: Device,
@@ -66,7 +65,7 @@ impl Flash<'_> {
             return Ok(device);
         }
         let (sender, mut steps) = mpsc::unbounded_channel();
-        let told: Vec<_> = parts
+        let labels: Vec<_> = parts
             .iter()
             .map(|part| {
                 (
@@ -84,15 +83,15 @@ impl Flash<'_> {
         let mut at = 0;
         let mut begun = Instant::now();
         let finished = loop {
-            // Without a sender the thread is done with the board.
+            // The thread is done when its sender is dropped.
             let Some(step) = steps.recv().await else {
                 break writing.await;
             };
-            let Some((name, offset, bytes, md5)) = told.get(at) else {
+            let Some((name, offset, bytes, md5)) = labels.get(at) else {
                 continue;
             };
             match step {
-                Written::Begun(when) => {
+                WriteProgress::Started(when) => {
                     self.stage.set(Stage::Writing(name));
                     begun = when;
                     let bar = self.output.progress(name, (*bytes).into());
@@ -104,28 +103,28 @@ impl Flash<'_> {
                     }
                     *self.bar.borrow_mut() = Some(bar);
                 }
-                Written::So { blocks, total } => {
+                WriteProgress::Blocks { blocks, total } => {
                     let done = u64::from(*bytes) * blocks as u64 / total.max(1) as u64;
                     if let Some(bar) = &*self.bar.borrow() {
                         bar.set(done);
                     }
-                    self.tell_later(FlashEvent::Progress {
+                    self.emit(FlashEvent::Progress {
                         part: name,
                         done,
                         total: (*bytes).into(),
                     });
                 }
-                Written::Verifying(when) => {
+                WriteProgress::Verifying(when) => {
                     self.bar.take();
-                    self.tell_later(FlashEvent::Written {
+                    self.emit(FlashEvent::Written {
                         part: name,
                         offset: *offset,
                         bytes: *bytes,
                         elapsed_us: micros(when.duration_since(begun)),
                     });
                 }
-                Written::Verified => {
-                    self.tell_later(FlashEvent::Verified {
+                WriteProgress::Verified => {
+                    self.emit(FlashEvent::Verified {
                         part: name,
                         md5: md5.clone(),
                     });
@@ -135,43 +134,43 @@ impl Flash<'_> {
         };
         let (device, written) = finished?;
         self.bar.take();
-        written.map_err(|failure| self.half_way(failure))?;
+        written.map_err(|failure| self.with_state(failure))?;
         Ok(device)
     }
 }
 
-/// A step of a write, from the thread that writes: when it was there, not when it is heard of.
-enum Written {
-    Begun(Instant),
-    So { blocks: usize, total: usize },
+/// Progress of the writing thread, with its own times.
+enum WriteProgress {
+    Started(Instant),
+    Blocks { blocks: usize, total: usize },
     Verifying(Instant),
     Verified,
 }
 
-/// The library's progress as messages.
+/// Sends espflash's progress as messages.
 struct Steps {
-    sender: mpsc::UnboundedSender<Written>,
+    sender: mpsc::UnboundedSender<WriteProgress>,
     total: usize,
 }
 
 impl ProgressCallbacks for Steps {
     fn init(&mut self, _addr: u32, total: usize) {
         self.total = total;
-        let _ = self.sender.send(Written::Begun(Instant::now()));
+        let _ = self.sender.send(WriteProgress::Started(Instant::now()));
     }
 
     fn update(&mut self, current: usize) {
-        let _ = self.sender.send(Written::So {
+        let _ = self.sender.send(WriteProgress::Blocks {
             blocks: current,
             total: self.total,
         });
     }
 
     fn verifying(&mut self) {
-        let _ = self.sender.send(Written::Verifying(Instant::now()));
+        let _ = self.sender.send(WriteProgress::Verifying(Instant::now()));
     }
 
     fn finish(&mut self, _skipped: bool) {
-        let _ = self.sender.send(Written::Verified);
+        let _ = self.sender.send(WriteProgress::Verified);
     }
 }

@@ -1,12 +1,11 @@
-//! Reading flash back, which the stub and the ROM do in different ways; the library's own way with
-//! the ROM is wrong beyond 128 bytes.
+//! Reads flash with the stub or the ROM loader. espflash's own ROM read is wrong beyond 128 bytes.
 
 use espflash::command::{Command, CommandType};
 use espflash::connection::Connection;
 use espflash::flasher::Flasher;
 use md5::{Digest, Md5};
 
-/// The stub's way of reading: blocks, each acknowledged, and the digest of all.
+/// Reads with the stub: acknowledged blocks, then a digest.
 pub(super) fn read_by_stub(
     flasher: &mut Flasher,
     offset: u32,
@@ -40,7 +39,7 @@ pub(super) fn read_by_stub(
     })
 }
 
-/// What the library calls a vector, as one.
+/// Unwraps espflash's response value.
 trait FromResponse: Sized {
     fn try_from_response(
         value: espflash::command::CommandResponseValue,
@@ -55,7 +54,7 @@ impl FromResponse for Vec<u8> {
     }
 }
 
-/// The ROM's way of reading: 64 bytes a command.
+/// Reads with the ROM loader: 64 bytes per command.
 pub(super) fn read_by_rom(
     flasher: &mut Flasher,
     offset: u32,

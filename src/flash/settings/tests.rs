@@ -1,6 +1,6 @@
 use super::*;
 
-fn asked(options: &[(&str, &str)], security: Option<Security>) -> Asked {
+fn asked(options: &[(&str, &str)], security: Option<Security>) -> RequestedSettings {
     let mut changes = Changes {
         security,
         ..Changes::default()
@@ -9,7 +9,7 @@ fn asked(options: &[(&str, &str)], security: Option<Security>) -> Asked {
         let field = Field::find(name).unwrap();
         changes.set(field.parse(value).unwrap());
     }
-    Asked { changes }
+    RequestedSettings { changes }
 }
 
 fn wpa2(text: &str) -> Security {

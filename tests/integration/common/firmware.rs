@@ -46,6 +46,8 @@ impl Map {
 pub(crate) struct Program {
     pub(crate) chip: &'static str,
     pub(crate) version: &'static str,
+    /// Project name in the application descriptor.
+    pub(crate) project: &'static str,
     /// Size of its code in bytes.
     pub(crate) size: usize,
     /// Whether it has symbols, which name the chip.
@@ -59,6 +61,7 @@ impl Default for Program {
         Self {
             chip: "esp32c3",
             version: "0.1.0-test",
+            project: "tcpctl-firmware",
             size: 100_000,
             stripped: false,
             described: true,
@@ -98,6 +101,7 @@ impl Program {
         let mut descriptor = vec![0; 256];
         descriptor[..4].copy_from_slice(&0xabcd_5432_u32.to_le_bytes());
         descriptor[16..16 + self.version.len()].copy_from_slice(self.version.as_bytes());
+        descriptor[48..48 + self.project.len()].copy_from_slice(self.project.as_bytes());
         // Half of it compresses well, as code does.
         let mut code = noise(11, self.size / 2);
         code.resize(self.size, 0x13);

@@ -8,7 +8,7 @@ use crate::common::noise;
 
 /// Reads a file as `flash` does, as far as a board would matter.
 fn read(bytes: Vec<u8>) {
-    let Ok(firmware) = Firmware::understand("damaged".to_owned(), bytes) else {
+    let Ok(firmware) = Firmware::parse("damaged".to_owned(), bytes) else {
         return;
     };
     let crystal = firmware.chip.default_xtal_frequency();
@@ -17,9 +17,9 @@ fn read(bytes: Vec<u8>) {
 
 #[test]
 fn settings_and_program_have_places_of_their_own_or_the_image_is_refused() {
-    let understood = Firmware::understand("whole".to_owned(), Program::default().elf()).unwrap();
-    let image = understood
-        .image(FlashSize::_4Mb, understood.chip.default_xtal_frequency())
+    let parsed = Firmware::parse("whole".to_owned(), Program::default().elf()).unwrap();
+    let image = parsed
+        .image(FlashSize::_4Mb, parsed.chip.default_xtal_frequency())
         .unwrap();
     let merged =
         tcpctl::esp::image::merge([&image.bootloader, &image.table, &image.app].into_iter());
@@ -27,7 +27,7 @@ fn settings_and_program_have_places_of_their_own_or_the_image_is_refused() {
     let with = |at: usize, value: u32| {
         let mut other = merged.clone();
         other[0x8020 + at..0x8020 + at + 4].copy_from_slice(&value.to_le_bytes());
-        Firmware::understand("merged".to_owned(), other)
+        Firmware::parse("merged".to_owned(), other)
     };
     assert!(with(4, 0xa000).is_ok());
     for (at, value) in [
@@ -56,9 +56,9 @@ fn a_damaged_file_is_refused_and_nothing_else() {
         ..Program::default()
     };
     let elf = program.elf();
-    let understood = Firmware::understand("whole".to_owned(), elf.clone()).unwrap();
-    let image = understood
-        .image(FlashSize::_4Mb, understood.chip.default_xtal_frequency())
+    let parsed = Firmware::parse("whole".to_owned(), elf.clone()).unwrap();
+    let image = parsed
+        .image(FlashSize::_4Mb, parsed.chip.default_xtal_frequency())
         .unwrap();
     let merged = merge([&image.bootloader, &image.table, &image.app].into_iter());
     for whole in [&elf, &image.app.data, &merged] {

@@ -1,4 +1,4 @@
-//! What can't be done is refused in one line that says what to do, before anything is erased.
+//! Impossible requests are refused with one error and hint, before anything is erased.
 
 use std::process::Stdio;
 
@@ -7,19 +7,26 @@ use crate::common::firmware::Program;
 use crate::common::loader::{Board, Boot, Fault, Kind};
 use crate::common::{Ended, finish, run, signal};
 
-/// One line, and no more than one.
-fn only_line(ended: &Ended) -> &str {
-    let line = ended.stderr.trim_end();
-    let lines: Vec<_> = line
+/// The only error line and its hint line, if any, joined.
+fn only_error(ended: &Ended) -> String {
+    let lines: Vec<_> = ended
+        .stderr
         .lines()
         .filter(|line| !line.starts_with("note:") && !line.starts_with("writing "))
         .collect();
-    assert_eq!(lines.len(), 1, "{line}");
-    lines[0]
+    let (error, hint) = lines.split_first().expect("an error");
+    assert!(error.starts_with("error: "), "{}", ended.stderr);
+    assert!(hint.len() <= 1, "{}", ended.stderr);
+    assert!(
+        hint.iter().all(|line| line.starts_with("hint: ")),
+        "{}",
+        ended.stderr
+    );
+    lines.join(" ")
 }
 
 #[test]
-fn every_board_that_can_t_be_written_is_left_as_it_is() {
+fn boards_that_cannot_be_written_stay_untouched() {
     let kind = Kind::default;
     for (board, advice) in [
         (kind_with(Fault::Silent), "press and release RESET"),
@@ -65,9 +72,9 @@ fn every_board_that_can_t_be_written_is_left_as_it_is() {
         let scene = Scene::new(Board::of(board));
         let ended = scene.flash(&[]);
         assert_eq!(ended.code, 70, "{name}: {}", ended.stderr);
-        let line = only_line(&ended);
-        assert!(line.contains(advice), "{name}: {line}");
-        assert!(line.contains(scene.board.port()), "{name}: {line}");
+        let text = only_error(&ended);
+        assert!(text.contains(advice), "{name}: {text}");
+        assert!(text.contains(scene.board.port()), "{name}: {text}");
         assert!(scene.board.is_untouched(), "{name}");
     }
 }
@@ -80,7 +87,7 @@ fn kind_with(fault: Fault) -> Kind {
 }
 
 #[test]
-fn a_firmware_that_can_t_be_is_refused_before_the_port_is_opened() {
+fn invalid_firmware_is_refused_before_opening_the_port() {
     let scene = Scene::new(Board::new());
     let elf = Program::default().elf();
     let merged = {
@@ -105,9 +112,23 @@ fn a_firmware_that_can_t_be_is_refused_before_the_port_is_opened() {
         size: 3 << 20,
         ..Program::default()
     };
+    let foreign = Program {
+        project: "blinky",
+        ..Program::default()
+    };
+    let bootloader = merged[..0x8000].to_vec();
+    let mut header_only = vec![0; 48];
+    (header_only[0], header_only[12], header_only[47]) = (0xe9, 5, 0xef);
     for (name, bytes, advice) in [
+        ("foreign", foreign.elf(), "another project, 'blinky'"),
+        ("bootloader", bootloader, "no application descriptor"),
+        ("header-only", header_only, "no application descriptor"),
         ("empty", Vec::new(), "empty"),
-        ("text", b"hello".to_vec(), "neither an ELF nor an image"),
+        (
+            "text",
+            b"hello".to_vec(),
+            "not an ELF and not an ESP32 image",
+        ),
         ("stripped", stripped.elf(), "strip"),
         ("undescribed", undescribed.elf(), "esp_app_desc"),
         ("huge", huge.elf(), "partition"),
@@ -116,27 +137,27 @@ fn a_firmware_that_can_t_be_is_refused_before_the_port_is_opened() {
         (
             "cut-image",
             merged[..merged.len() - 5_000].to_vec(),
-            "cut short",
+            "truncated",
         ),
     ] {
         let file = scene.folder.file(name, &bytes);
         let ended = scene.run(&["--firmware", &file, "--mode", "ap", "--password-stdin"]);
         assert_eq!(ended.code, 2, "{name}: {}", ended.stderr);
-        let line = only_line(&ended);
-        assert!(line.contains(advice), "{name}: {line}");
-        assert!(line.contains(&file), "{name}: {line}");
+        let text = only_error(&ended);
+        assert!(text.contains(advice), "{name}: {text}");
+        assert!(text.contains(&file), "{name}: {text}");
         assert!(scene.board.state().commands.is_empty(), "{name}");
     }
     let ended = scene.run(&["--firmware", "/dev/zero", "--mode", "ap"]);
     assert_eq!(ended.code, 2);
-    assert!(only_line(&ended).contains("larger than any firmware"));
+    assert!(only_error(&ended).contains("too large"));
     let ended = scene.run(&["--firmware", "/nowhere/at/all", "--mode", "ap"]);
     assert_eq!(ended.code, 2);
-    assert!(only_line(&ended).contains("/nowhere/at/all"));
+    assert!(only_error(&ended).contains("/nowhere/at/all"));
 }
 
 #[test]
-fn an_image_of_any_form_flashes_the_same() {
+fn all_image_forms_flash_the_same() {
     let one = Scene::new(Board::new());
     assert_eq!(one.flash(&["--no-wait"]).code, 0);
     let flash = one.board.read(0, 4 << 20);
@@ -159,7 +180,7 @@ fn an_image_of_any_form_flashes_the_same() {
 }
 
 #[test]
-fn settings_that_can_t_be_are_refused_before_the_port_is_opened() {
+fn invalid_settings_are_refused_before_opening_the_port() {
     let scene = Scene::new(Board::new());
     for (arguments, advice) in [
         (&["--mode", "router"][..], "ap, sta"),
@@ -181,16 +202,16 @@ fn settings_that_can_t_be_are_refused_before_the_port_is_opened() {
         (&["--mode", "ap", "--baud", "9000000"], "300 to 8000000"),
         (
             &["--mode", "ap", "--before", "no-reset-no-sync"],
-            "say it with --chip",
+            "give --chip",
         ),
         (&["--mode", "ap", "--before", "never"], "usb-reset"),
         (&["--mode", "ap", "--after", "never"], "watchdog-reset"),
-        (&["--mode", "ap", "--chip", "esp32c6"], "leave --chip out"),
+        (&["--mode", "ap", "--chip", "esp32c6"], "omit --chip"),
     ] {
         let firmware = ["--firmware", &scene.elf];
         let ended = scene.run(&[&firmware, arguments].concat());
         assert_eq!(ended.code, 2, "{arguments:?}: {}", ended.stderr);
-        assert!(only_line(&ended).contains(advice), "{}", ended.stderr);
+        assert!(only_error(&ended).contains(advice), "{}", ended.stderr);
         assert!(scene.board.state().commands.is_empty());
     }
     let short = crate::common::run_with_input(
@@ -211,32 +232,32 @@ fn settings_that_can_t_be_are_refused_before_the_port_is_opened() {
 }
 
 #[test]
-fn a_board_that_was_told_nothing_needs_a_mode() {
+fn blank_board_needs_a_mode() {
     let scene = Scene::new(Board::new());
     let ended = scene.run(&["--firmware", &scene.elf]);
     assert_eq!(ended.code, 2);
-    assert!(only_line(&ended).contains("--mode ap"), "{}", ended.stderr);
+    assert!(only_error(&ended).contains("--mode ap"), "{}", ended.stderr);
     assert!(scene.board.is_untouched());
     scene.board.press_boot_and_reset();
     let ended = scene.run(&["--settings-only"]);
     assert_eq!(ended.code, 2);
-    assert!(only_line(&ended).contains("no setting was given"));
+    assert!(only_error(&ended).contains("no setting given"));
     assert!(scene.board.state().commands.is_empty());
     let ended = scene.run(&["--settings-only", "--workers", "2"]);
     assert_eq!(ended.code, 70);
-    let line = only_line(&ended);
-    assert!(line.contains("leave --settings-only out"), "{line}");
+    let text = only_error(&ended);
+    assert!(text.contains("omit --settings-only"), "{text}");
 }
 
 #[test]
-fn nobody_makes_up_a_passphrase_that_nobody_sees() {
+fn generated_passphrase_must_be_shown() {
     let scene = Scene::new(Board::new());
     let arguments = ["--firmware", &scene.elf, "--mode", "ap", "--json"];
     let ended = scene.run(&arguments);
     assert_eq!(ended.code, 2, "{}", ended.stderr);
     assert!(scene.board.is_untouched());
     scene.board.press_boot_and_reset();
-    let ended = scene.run(&[&arguments[..], &["--tell-passphrase", "--no-wait"]].concat());
+    let ended = scene.run(&[&arguments[..], &["--show-passphrase", "--no-wait"]].concat());
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let passphrase = ended.objects()[0]["passphrase"]
         .as_str()
@@ -247,14 +268,14 @@ fn nobody_makes_up_a_passphrase_that_nobody_sees() {
 }
 
 #[test]
-fn a_cell_that_does_not_hold_is_found() {
+fn bad_flash_cell_fails_verification() {
     for address in [0x100, 0x10200, 0xe004, 0x8004] {
         let scene = Scene::new(Board::with(Fault::BadCell(address)));
         let ended = scene.flash(&[]);
         assert_eq!(ended.code, 70, "{address:#x}: {}", ended.stderr);
-        let line = only_line(&ended);
-        assert!(line.contains("does not have what was written"), "{line}");
-        assert!(line.contains("to repair it: tcpctl flash --port"), "{line}");
+        let text = only_error(&ended);
+        assert!(text.contains("does not hold the written data"), "{text}");
+        assert!(text.contains("To repair it: tcpctl flash --port"), "{text}");
     }
 }
 
@@ -276,9 +297,9 @@ fn a_board_that_dies_in_the_middle_keeps_its_settings_and_is_repaired_by_the_sam
         let again = ["--firmware", &newer, "--no-wait", "--baud", "115200"];
         let ended = scene.run(&again);
         assert_eq!(ended.code, 70, "{}", ended.stderr);
-        let line = only_line(&ended);
-        assert!(line.contains("its settings are as they were"), "{line}");
-        assert!(line.contains("--firmware"), "{line}");
+        let text = only_error(&ended);
+        assert!(text.contains("its settings are as they were"), "{text}");
+        assert!(text.contains("--firmware"), "{text}");
         assert_eq!(scene.board.read(0xe000, 4096), stored);
         scene.board.heal();
         let ended = scene.run(&again);
@@ -301,10 +322,10 @@ fn a_write_that_ends_in_the_partition_table_loses_no_settings() {
     let again = ["--firmware", &scene.elf, "--no-wait", "--baud", "115200"];
     let ended = scene.run(&again);
     assert_eq!(ended.code, 70, "{}", ended.stderr);
-    let line = only_line(&ended);
+    let text = only_error(&ended);
     assert!(
-        line.contains("the partition table is half written"),
-        "{line}"
+        text.contains("the partition table is incomplete"),
+        "{text}"
     );
     scene.board.heal();
     let ended = scene.run(&again);
@@ -398,9 +419,9 @@ fn a_pulled_cable_is_called_that() {
     let scene = Scene::new(Board::with(Fault::UnpluggedAfter(2)));
     let ended = scene.flash(&[]);
     assert_eq!(ended.code, 70, "{}", ended.stderr);
-    let line = only_line(&ended);
-    assert!(line.contains("was unplugged"), "{line}");
-    assert!(line.contains("to repair it"), "{line}");
+    let text = only_error(&ended);
+    assert!(text.contains("was unplugged"), "{text}");
+    assert!(text.contains("to repair it"), "{text}");
 }
 
 #[test]
@@ -411,8 +432,8 @@ fn a_board_that_does_not_come_up_is_said_to_be_written_all_the_same() {
     }));
     let ended = scene.flash(&[]);
     assert_eq!(ended.code, 70, "{}", ended.stderr);
-    let line = only_line(&ended);
-    assert!(line.contains("written and verified"), "{line}");
+    let text = only_error(&ended);
+    assert!(text.contains("written and verified"), "{text}");
 }
 
 #[test]
@@ -445,7 +466,7 @@ fn no_port_and_a_wrong_one_are_named() {
     ] {
         let ended = run(["flash", "--port", port, "--show-settings"]);
         assert_eq!(ended.code, 70, "{port}: {}", ended.stderr);
-        assert!(only_line(&ended).contains(words), "{}", ended.stderr);
+        assert!(only_error(&ended).contains(words), "{}", ended.stderr);
     }
 }
 
@@ -467,9 +488,9 @@ fn settings_of_a_newer_version_are_lost_to_nobody_who_does_not_say_so() {
         scene.board.press_boot_and_reset();
         let ended = scene.run(arguments);
         assert_eq!(ended.code, 70, "{}", ended.stderr);
-        let line = only_line(&ended);
-        assert!(line.contains("have format 5"), "{line}");
-        assert!(line.contains("--erase"), "{line}");
+        let text = only_error(&ended);
+        assert!(text.contains("have format 5"), "{text}");
+        assert!(text.contains("--erase"), "{text}");
         assert!(scene.board.read(0xe000, 4096).starts_with(&block));
     }
     scene.board.press_boot_and_reset();
@@ -485,7 +506,7 @@ fn nothing_is_said_of_what_a_board_has_stored_where_none_was_looked_at() {
     let image = image.to_str().unwrap();
     let ended = run(["flash", "--firmware", &scene.elf, "--save-image", image]);
     assert_eq!(ended.code, 2);
-    let line = only_line(&ended);
-    assert!(line.contains("mode: missing"), "{line}");
-    assert!(line.contains("--mode sta --ssid NAME"), "{line}");
+    let text = only_error(&ended);
+    assert!(text.contains("mode: missing"), "{text}");
+    assert!(text.contains("--mode sta --ssid NAME"), "{text}");
 }

@@ -1,45 +1,44 @@
-//! Out of the loader again, by the port's reset lines.
+//! Resets the board out of its loader with the port's reset lines.
 
 use espflash::connection::{Connection, Port, ResetAfterOperation, ResetBeforeOperation};
 use serialport::UsbPortInfo;
 
-use super::Wish;
+use super::ConnectOptions;
 use crate::serial::port;
 use crate::serial::port::DEFAULT_BAUD;
 
-/// The way out of the loader for a board that is not written to after all: it is reset when this is
-/// dropped, and so runs what it ran before.
+/// Resets the board on drop, so that a board that was not written to runs its old firmware again.
 #[derive(Debug)]
-pub(super) struct WayOut {
-    /// The port once more, if it can reset the board.
+pub(super) struct ResetGuard {
+    /// A second handle of the port, if it has reset lines.
     port: Option<Port>,
-    /// Whether the board is left as it is.
-    closed: bool,
+    /// Whether dropping leaves the board alone.
+    disarmed: bool,
     pub(super) has_reset_lines: bool,
     usb: UsbPortInfo,
 }
 
-impl WayOut {
-    pub(super) fn new(port: &Port, wish: &Wish, has_reset_lines: bool) -> Self {
+impl ResetGuard {
+    pub(super) fn new(port: &Port, options: &ConnectOptions, has_reset_lines: bool) -> Self {
         let again = has_reset_lines.then(|| port.try_clone_native().ok());
         let port = again.flatten();
         Self {
-            // Without it nothing can be reset, and the person is asked to.
+            // Without a handle the user has to reset the board.
             has_reset_lines: port.is_some(),
             port,
-            closed: false,
-            usb: wish.port.usb.clone(),
+            disarmed: false,
+            usb: options.port.usb.clone(),
         }
     }
 
-    /// The board is left as it is.
-    pub(super) fn close(&mut self) {
-        self.closed = true;
+    /// Leaves the board alone on drop.
+    pub(super) fn disarm(&mut self) {
+        self.disarmed = true;
     }
 
     /// Resets the board.
-    pub(super) fn take(&mut self) -> Result<(), espflash::Error> {
-        self.closed = true;
+    pub(super) fn reset(&mut self) -> Result<(), espflash::Error> {
+        self.disarmed = true;
         let Some(mut port) = self.port.take() else {
             return Ok(());
         };
@@ -55,10 +54,10 @@ impl WayOut {
     }
 }
 
-impl Drop for WayOut {
+impl Drop for ResetGuard {
     fn drop(&mut self) {
-        if !self.closed {
-            let _ = self.take();
+        if !self.disarmed {
+            let _ = self.reset();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From a port to a board in its loader: the way in, who answers, and at which rate.
+//! Connects to a board in its loader: reset, chip detection, stub, baud rate.
 
 use std::path::Path;
 use std::thread;
@@ -11,7 +11,7 @@ use espflash::target::Chip;
 use serialport::SerialPort;
 
 use super::Device;
-use super::way_out::WayOut;
+use super::reset_guard::ResetGuard;
 use crate::cli::Before;
 use crate::esp::chip;
 use crate::esp::image::chain;
@@ -19,42 +19,42 @@ use crate::failure::{Failure, Kind};
 use crate::serial::port;
 use crate::serial::port::{DEFAULT_BAUD, SelectedPort};
 
-/// How a board is spoken to.
+/// How to connect to a board.
 #[derive(Debug, Clone)]
-pub struct Wish {
-    /// Where it is.
+pub struct ConnectOptions {
+    /// The serial port.
     pub port: SelectedPort,
-    /// How it gets into its loader.
+    /// How to enter the loader.
     pub before: Before,
-    /// Bits per second while writing.
+    /// Baud rate while writing.
     pub baud: u32,
-    /// The chip that it must have, and who says so.
+    /// The expected chip, and what expects it.
     pub chip: Option<(Chip, String)>,
 }
 
-/// Bits of the security information (esptool, `get_security_info`).
+/// Flags of the security information (esptool, `get_security_info`).
 const SECURE_BOOT: u32 = 1 << 0;
 const SECURE_DOWNLOAD: u32 = 1 << 2;
 
-/// There is something to read there on every chip.
+/// An address that is readable on every chip.
 const READABLE: u32 = 0x4000_1000;
 
 impl Device {
-    /// Brings a board into its loader and finds out what it is. Writes nothing to its flash.
+    /// Enters the loader and identifies the board. Writes nothing to flash.
     ///
     /// # Errors
-    /// No board that answers, another chip than wished for, or one that is locked.
-    pub fn connect(wish: &Wish) -> Result<Self, Failure> {
-        let port = port::open(&wish.port, DEFAULT_BAUD)?;
+    /// No board answers, it has another chip, or it is locked.
+    pub fn connect(options: &ConnectOptions) -> Result<Self, Failure> {
+        let port = port::open(&options.port, DEFAULT_BAUD)?;
         let mut notes = Vec::new();
         let mut port = port;
-        // Reading a line changes none; a pseudo-terminal and some adapters have no lines at all.
+        // Pseudo-terminals and some adapters have no control lines.
         let has_reset_lines = port.read_data_set_ready().is_ok();
-        let before = match wish.before {
+        let before = match options.before {
             Before::DefaultReset | Before::UsbReset if !has_reset_lines => {
                 notes.push(format!(
                     "{} has no reset lines: the board must be in its loader already",
-                    wish.port.name()
+                    options.port.name()
                 ));
                 ResetBeforeOperation::NoReset
             }
@@ -63,40 +63,43 @@ impl Device {
             Before::NoReset => ResetBeforeOperation::NoReset,
             Before::NoResetNoSync => ResetBeforeOperation::NoResetNoSync,
         };
-        let way_out = WayOut::new(&port, wish, has_reset_lines);
+        let reset_guard = ResetGuard::new(&port, options, has_reset_lines);
         let (connection, stub_runs) = if before == ResetBeforeOperation::NoResetNoSync {
-            (connection(port, wish, before), true)
+            (connection(port, options, before), true)
         } else {
-            Self::look(connection(port, wish, before), wish)?
+            Self::look(connection(port, options, before), options)?
         };
-        let (flasher, stub) = Self::start(connection, stub_runs, wish, &mut notes)?;
-        Self::meet(flasher, stub, wish, way_out, notes)
+        let (flasher, stub) = Self::start(connection, stub_runs, options, &mut notes)?;
+        Self::identify(flasher, stub, options, reset_guard, notes)
     }
 
-    /// Looks at the board before anything is loaded into it; says whether the stub runs already.
-    fn look(mut connection: Connection, wish: &Wish) -> Result<(Connection, bool), Failure> {
-        let name = wish.port.name();
+    /// Identifies the board before anything is loaded. Returns whether the stub runs already.
+    fn look(
+        mut connection: Connection,
+        options: &ConnectOptions,
+    ) -> Result<(Connection, bool), Failure> {
+        let name = options.port.name();
         let device = |message: String| Failure::new(Kind::Device, message);
-        let wished = wish.chip.as_ref().map(|(chip, _)| *chip);
+        let expected = options.chip.as_ref().map(|(chip, _)| *chip);
         connection
             .begin()
-            .map_err(|error| no_answer(&wish.port, wished, &error))?;
+            .map_err(|error| no_answer(&options.port, expected, &error))?;
         let info = connection.security_info(false);
-        // The stub's answer is two bytes shorter, and so reads as none.
+        // The stub's response is two bytes shorter, which fails to parse.
         let stub_runs = info.is_err() && connection.security_info(true).is_ok();
         let info = info.or_else(|_| connection.security_info(true));
         let chip = connection.detect_chip(stub_runs).map_err(|error| {
             device(format!(
-                "{name}: what answers there is no ESP32: {}",
+                "{name}: the device that answers is not an ESP32: {}",
                 chain(&error)
             ))
-            .hint(chip::boot_steps(wished))
+            .hint(chip::boot_steps(expected))
         })?;
-        if let Some((wished, says)) = &wish.chip
-            && *wished != chip
+        if let Some((expected, says)) = &options.chip
+            && *expected != chip
         {
             return Err(device(format!(
-                "{name}: the board has an {chip}, and {says} {wished}"
+                "{name}: the board has an {chip}, but {says} {expected}"
             ))
             .hint(format!(
                 "give a firmware for the {chip}, or choose another board with --port"
@@ -104,8 +107,8 @@ impl Device {
         }
         let (flags, crypt_count) = match &info {
             Ok(info) => (info.flags, u32::from(info.flash_crypt_cnt)),
-            // The ESP32 has no such command, and its eFuses tell (technical reference manual,
-            // chapter 20): FLASH_CRYPT_CNT, and ABS_DONE_0 and 1.
+            // The ESP32 has no such command. Its eFuses hold FLASH_CRYPT_CNT and ABS_DONE_0/1
+            // (technical reference manual, chapter 20).
             Err(_) if chip == Chip::Esp32 => {
                 let word = |connection: &mut Connection, word| {
                     chip.read_efuse_raw(connection, 0, word).unwrap_or_default()
@@ -117,43 +120,41 @@ impl Device {
             Err(_) => (0, 0),
         };
         let locked = if flags & SECURE_BOOT != 0 {
-            Some("secure boot is on: the board starts nothing that its owner has not signed")
+            Some("secure boot is enabled: the board starts only signed firmware")
         } else if flags & SECURE_DOWNLOAD != 0 {
-            Some("secure download mode is on: the board can't be read back and verified")
+            Some("secure download mode is enabled: flash cannot be read back and verified")
         } else if crypt_count.count_ones() % 2 == 1 {
-            Some(
-                "flash encryption is on: the board would start nothing that is written in the clear",
-            )
+            Some("flash encryption is enabled: the board would not start unencrypted firmware")
         } else {
             None
         };
         match locked {
             None => Ok((connection, stub_runs)),
             Some(what) => Err(device(format!("{name}: {what}"))
-                .hint("nothing was written; use another board, these locks can't be undone")),
+                .hint("nothing was written; use another board, this cannot be undone")),
         }
     }
 
-    /// Starts the stub, or else speaks to the ROM's loader; says which of them it is.
+    /// Starts the stub, or uses the ROM loader. Returns whether the stub runs.
     fn start(
         connection: Connection,
         stub_runs: bool,
-        wish: &Wish,
+        options: &ConnectOptions,
         notes: &mut Vec<String>,
     ) -> Result<(Flasher, bool), Failure> {
         let mut connection = connection;
-        let wished = wish.chip.as_ref().map(|(chip, _)| *chip);
+        let expected = options.chip.as_ref().map(|(chip, _)| *chip);
         if stub_runs {
-            let chip = match wished {
+            let chip = match expected {
                 Some(chip) => chip,
                 None => connection
                     .detect_chip(true)
-                    .map_err(|error| no_answer(&wish.port, None, &error))?,
+                    .map_err(|error| no_answer(&options.port, None, &error))?,
             };
-            // The library takes a stub that runs for what it is only if it does not sync.
+            // espflash recognizes a running stub only without a sync.
             let again = Connection::new(
                 connection.into_serial(),
-                wish.port.usb.clone(),
+                options.port.usb.clone(),
                 ResetAfterOperation::NoResetNoStub,
                 ResetBeforeOperation::NoResetNoSync,
                 DEFAULT_BAUD,
@@ -164,30 +165,27 @@ impl Device {
                     flasher.set_flash_size(size);
                     Ok(flasher)
                 })
-                .map_err(|error| no_answer(&wish.port, wished, &error))?;
+                .map_err(|error| no_answer(&options.port, expected, &error))?;
             return Ok((flasher, true));
         }
-        match Flasher::try_connect(connection, true, true, false, wished, None) {
+        match Flasher::try_connect(connection, true, true, false, expected, None) {
             Ok(flasher) => Ok((flasher, true)),
             Err(failed) => {
                 let (error, connection) = *failed;
-                let rom = Flasher::try_connect(connection, false, true, false, wished, None)
+                let rom = Flasher::try_connect(connection, false, true, false, expected, None)
                     .map_err(|failed| {
                         let (again, _) = *failed;
                         if matches!(again, espflash::Error::FlashConnect) {
                             return Failure::new(
                                 Kind::Device,
-                                format!(
-                                    "{}: the board's flash chip does not answer",
-                                    wish.port.name()
-                                ),
+                                format!("{}: the flash chip does not answer", options.port.name()),
                             )
-                            .hint("is anything wired to its flash pins?");
+                            .hint("check that nothing is wired to the flash pins");
                         }
-                        no_answer(&wish.port, wished, &error)
+                        no_answer(&options.port, expected, &error)
                     })?;
                 notes.push(format!(
-                    "the stub loader does not start ({}): the chip's own loader is used, which is slower",
+                    "the stub does not start ({}); using the slower ROM loader",
                     chain(&error)
                 ));
                 Ok((rom, false))
@@ -195,48 +193,48 @@ impl Device {
         }
     }
 
-    /// Asks the board what it is, and goes over to the fast rate.
-    fn meet(
+    /// Reads the device information and raises the baud rate.
+    fn identify(
         mut flasher: Flasher,
         stub: bool,
-        wish: &Wish,
-        way_out: WayOut,
+        options: &ConnectOptions,
+        reset_guard: ResetGuard,
         mut notes: Vec<String>,
     ) -> Result<Self, Failure> {
-        let has_reset_lines = way_out.has_reset_lines;
+        let has_reset_lines = reset_guard.has_reset_lines;
         let info = flasher
             .device_info()
-            .map_err(|error| no_answer(&wish.port, None, &error))?;
+            .map_err(|error| no_answer(&options.port, None, &error))?;
         let mut baud = DEFAULT_BAUD;
-        if wish.baud > DEFAULT_BAUD {
-            match faster(&mut flasher, wish.baud) {
-                Faster::Done => baud = wish.baud,
-                Faster::Refused(why) => notes.push(format!(
-                    "{} baud do not work here ({why}): {DEFAULT_BAUD} are used",
-                    wish.baud
+        if options.baud > DEFAULT_BAUD {
+            match raise_baud(&mut flasher, options.baud) {
+                BaudChange::Done => baud = options.baud,
+                BaudChange::Refused(why) => notes.push(format!(
+                    "{} baud does not work ({why}); using {DEFAULT_BAUD}",
+                    options.baud
                 )),
-                Faster::Lost(why) if has_reset_lines => {
-                    // Both have the port, which is then locked.
+                BaudChange::Lost(why) if has_reset_lines => {
+                    // Both hold the port, which is locked.
                     drop(flasher);
-                    drop(way_out);
-                    let slow = Wish {
+                    drop(reset_guard);
+                    let slow = ConnectOptions {
                         baud: DEFAULT_BAUD,
-                        ..wish.clone()
+                        ..options.clone()
                     };
                     let mut device = Self::connect(&slow)?;
                     device.notes.push(format!(
-                        "{} baud do not work here ({why}): {DEFAULT_BAUD} are used",
-                        wish.baud
+                        "{} baud does not work ({why}); using {DEFAULT_BAUD}",
+                        options.baud
                     ));
                     return Ok(device);
                 }
-                Faster::Lost(why) => {
+                BaudChange::Lost(why) => {
                     return Err(Failure::new(
                         Kind::Device,
                         format!(
-                            "{}: {} baud do not work here ({why})",
-                            wish.port.name(),
-                            wish.baud
+                            "{}: {} baud does not work ({why})",
+                            options.port.name(),
+                            options.baud
                         ),
                     )
                     .hint(format!(
@@ -248,10 +246,10 @@ impl Device {
         }
         Ok(Self {
             flasher,
-            port: wish.port.clone(),
-            way_out,
+            port: options.port.clone(),
+            reset_guard,
             has_reset_lines,
-            left: false,
+            has_started_app: false,
             stub,
             baud,
             chip: info.chip,
@@ -264,35 +262,35 @@ impl Device {
     }
 }
 
-fn connection(port: Port, wish: &Wish, before: ResetBeforeOperation) -> Connection {
+fn connection(port: Port, options: &ConnectOptions, before: ResetBeforeOperation) -> Connection {
     Connection::new(
         port,
-        wish.port.usb.clone(),
-        // The library resets after each write; here that is a step of its own.
+        options.port.usb.clone(),
+        // The reset is a step of its own here.
         ResetAfterOperation::NoResetNoStub,
         before,
         DEFAULT_BAUD,
     )
 }
 
-/// How going over to a faster rate went.
-enum Faster {
+/// The result of a baud rate change.
+enum BaudChange {
     Done,
-    /// The board is as it was.
+    /// The old rate is still in use.
     Refused(String),
-    /// The board can't be heard.
+    /// The board no longer answers.
     Lost(String),
 }
 
-fn faster(flasher: &mut Flasher, baud: u32) -> Faster {
+fn raise_baud(flasher: &mut Flasher, baud: u32) -> BaudChange {
     if let Err(error) = flasher.change_baud(baud) {
-        return Faster::Refused(chain(&error));
+        return BaudChange::Refused(chain(&error));
     }
     let connection = flasher.connection();
     let Err(error) = connection.read_reg(READABLE) else {
-        return Faster::Done;
+        return BaudChange::Done;
     };
-    // What we say may still be heard: ask it to come back.
+    // The board may still receive: ask it to return to the old rate.
     let back = Command::ChangeBaudrate {
         new_baud: DEFAULT_BAUD,
         prior_baud: baud,
@@ -303,19 +301,19 @@ fn faster(flasher: &mut Flasher, baud: u32) -> Faster {
         .set_baud(DEFAULT_BAUD)
         .and_then(|()| connection.read_reg(READABLE));
     match returned {
-        Ok(_) => Faster::Refused(chain(&error)),
-        Err(_) => Faster::Lost(chain(&error)),
+        Ok(_) => BaudChange::Refused(chain(&error)),
+        Err(_) => BaudChange::Lost(chain(&error)),
     }
 }
 
-/// Nobody who speaks the loaders' protocol.
+/// The failure when no loader answers.
 fn no_answer(port: &SelectedPort, chip: Option<Chip>, error: &espflash::Error) -> Failure {
     let name = port.name();
     if !Path::new(&port.path).exists() && cfg!(unix) {
         return Failure::new(Kind::Device, format!("{name}: the board was unplugged"));
     }
     let other = port::holder(&port.path)
-        .map(|holder| format!("; {holder} has the port open, too: end it"))
+        .map(|holder| format!(". {holder} has the port open, too: close it"))
         .unwrap_or_default();
     let why = chain(error);
     let why = match why.as_str() {
