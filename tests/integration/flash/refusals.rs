@@ -323,10 +323,7 @@ fn a_write_that_ends_in_the_partition_table_loses_no_settings() {
     let ended = scene.run(&again);
     assert_eq!(ended.code, 70, "{}", ended.stderr);
     let text = only_error(&ended);
-    assert!(
-        text.contains("the partition table is incomplete"),
-        "{text}"
-    );
+    assert!(text.contains("the partition table is incomplete"), "{text}");
     scene.board.heal();
     let ended = scene.run(&again);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
