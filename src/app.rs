@@ -5,7 +5,10 @@ pub mod usage;
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::output::{Options, Output, Verbosity};
-use crate::{bench, completions, config_command, discover, flash, man, monitor, schema, send, sim};
+use crate::{
+    bench, completions, config_command, discover, flash, man, monitor, read, schema, send, sim,
+    status,
+};
 
 /// Runs a command and prints its failure, if any.
 pub fn run(cli: Cli) -> Exit {
@@ -51,6 +54,14 @@ pub fn run(cli: Cli) -> Exit {
         Command::Monitor(args) => {
             let output = Output::new("monitor", options);
             output.finish(monitor::command::run(&args, &output))
+        }
+        Command::Read(args) => {
+            let output = Output::new("read", options);
+            output.finish(read::run(&args, &output))
+        }
+        Command::Status(args) => {
+            let output = Output::new("status", options);
+            output.finish(status::run(&args, &output))
         }
         Command::Schema(args) => {
             let output = Output::new("schema", options);

@@ -12,6 +12,7 @@ mod discover;
 mod flash;
 mod man;
 mod monitor;
+mod query;
 mod send;
 mod settings;
 mod sim;
@@ -27,6 +28,7 @@ pub use discover::DiscoverArgs;
 pub use flash::{After, Before, FlashArgs};
 pub use man::ManArgs;
 pub use monitor::MonitorArgs;
+pub use query::{QueryArgs, ReadArgs, StatusArgs};
 pub use send::SendArgs;
 pub use sim::{SimArgs, SimProfile};
 
@@ -95,12 +97,18 @@ pub enum Command {
     /// Show a board's serial console
     #[command(long_about = monitor::ABOUT)]
     Monitor(Box<MonitorArgs>),
+    /// Read a board's sensors
+    #[command(long_about = query::READ_ABOUT)]
+    Read(Box<ReadArgs>),
     /// Send a message to a TCP server and print the reply
     #[command(long_about = send::ABOUT)]
     Send(Box<SendArgs>),
     /// Run a virtual board: the firmware's server without hardware
     #[command(long_about = sim::ABOUT)]
     Sim(Box<SimArgs>),
+    /// Show the status of boards: firmware, uptime, memory, connections
+    #[command(long_about = query::STATUS_ABOUT)]
+    Status(Box<StatusArgs>),
     /// Merge saved bench reports into one
     Merge(Box<MergeArgs>),
     /// Print the JSON schema of a command's output
@@ -140,11 +148,13 @@ pub enum SchemaOf {
     Flash,
     /// monitor
     Monitor,
+    /// read
+    Read,
     /// send, and its summary
     Send,
     /// sim
     Sim,
-    /// A board's reply to the request status
+    /// status, and a board's reply to the request status
     Status,
 }
 

@@ -7,7 +7,8 @@
 //! Every command goes one way: arguments, plan, engine, report, rendering.
 //!
 //! - `cli` holds the clap types. `app` dispatches to a command.
-//! - Each command has a folder: `bench`, `discover`, `flash`, `monitor`, `send`, `sim`, ... It turns
+//! - Each command has a folder: `bench`, `discover`, `flash`, `monitor`, `send`, `sim`, ... `query` is what `status` and
+//!   `read` share. It turns
 //!   arguments into a plan, does the work, fills a report, and renders it as text.
 //! - `connect` turns a TARGET into a connection: by name, by address, or to a virtual board.
 //! - `net`, `mdns`, `serial` and `esp` are the protocols and devices below the commands.
@@ -58,6 +59,10 @@ pub mod net;
 #[doc(hidden)]
 pub mod output;
 #[doc(hidden)]
+pub mod query;
+#[doc(hidden)]
+pub mod read;
+#[doc(hidden)]
 pub mod runtime;
 #[doc(hidden)]
 pub mod sanitize;
@@ -69,6 +74,8 @@ pub mod send;
 pub mod serial;
 #[doc(hidden)]
 pub mod sim;
+#[doc(hidden)]
+pub mod status;
 #[doc(hidden)]
 pub mod sys;
 #[doc(hidden)]

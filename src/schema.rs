@@ -14,6 +14,7 @@ pub const fn of(output: SchemaOf) -> &'static str {
         SchemaOf::Error => include_str!("../schemas/tcpctl.error.json"),
         SchemaOf::Flash => include_str!("../schemas/tcpctl.flash.json"),
         SchemaOf::Monitor => include_str!("../schemas/tcpctl.monitor.json"),
+        SchemaOf::Read => include_str!("../schemas/tcpctl.read.json"),
         SchemaOf::Send => include_str!("../schemas/tcpctl.send.json"),
         SchemaOf::Sim => include_str!("../schemas/tcpctl.sim.json"),
         SchemaOf::Status => include_str!("../schemas/tcpctl.status.json"),

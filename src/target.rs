@@ -16,7 +16,7 @@ use crate::sys;
 pub const DEFAULT_PORT: u16 = 3000;
 
 /// A TARGET that parsed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Target {
     /// As the user wrote it, for messages and reports.
     pub text: String,
@@ -25,7 +25,7 @@ pub struct Target {
 }
 
 /// What a target names.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum TargetKind {
     /// A name to resolve.
     Name {

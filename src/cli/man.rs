@@ -13,13 +13,15 @@ pub struct ManArgs {
 }
 
 /// All commands.
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "bench",
     "discover",
     "flash",
     "monitor",
+    "read",
     "send",
     "sim",
+    "status",
     "merge",
     "schema",
     "config",

@@ -25,6 +25,7 @@ mod peers;
 mod policy;
 #[cfg(unix)]
 mod processes;
+mod query;
 #[cfg(unix)]
 mod send;
 mod session;

@@ -1,0 +1,63 @@
+//! Tables, printed once or redrawn in place.
+
+use std::fmt::Write as _;
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::output::Output;
+
+/// Rows as aligned columns, two spaces apart. Every row has as many cells as the first.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths: Vec<_> = (0..columns)
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.width()).max().unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let padding = width - cell.width().min(*width) + 2;
+            let _ = write!(line, "{cell}{:padding$}", "");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Prints the tables of a watch: in place on a terminal, one after another elsewhere.
+#[derive(Debug, Default)]
+pub struct Screen {
+    lines: usize,
+}
+
+impl Screen {
+    /// Prints a table. The text must be safe for a terminal.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub fn print(&mut self, text: &str, output: &Output) -> anyhow::Result<()> {
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        if self.lines > 0 && output.is_terminal() && !is_dumb {
+            output.write(format!("\x1b[{}A\x1b[J", self.lines).as_bytes())?;
+        }
+        self.lines = text.lines().count();
+        output.write(text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned() {
+        let row = |cells: &[&str]| cells.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let text = table(&[row(&["NAME", "VALUE"]), row(&["temperatür", "21.5"])]);
+        assert_eq!(text, "NAME        VALUE\ntemperatür  21.5\n");
+        assert_eq!(table(&[]), "");
+    }
+}
