@@ -447,10 +447,9 @@ impl Link {
     }
 }
 
-/// The socket addresses of a service. A link-local address has the link as its zone.
-pub fn socket_addresses(service: &Service, interface: u32) -> Vec<SocketAddr> {
-    let port = service.port;
-    let addresses = service.addresses.iter();
+/// Socket addresses on an interface, which is the zone of link-local ones.
+pub fn socket_addresses(addresses: &[IpAddr], port: u16, interface: u32) -> Vec<SocketAddr> {
+    let addresses = addresses.iter();
     addresses
         .map(|address| match address {
             IpAddr::V6(v6) if v6.is_unicast_link_local() => {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::connections::Route;
 use super::registry::Reachability;
 use crate::net::{Dialer, Family};
 
@@ -25,12 +26,8 @@ const REQUEST: &[u8] = b"Hello TCP world!\r\n";
 const MAX_LINE: usize = 256;
 
 /// Connects to a board and closes the connection.
-pub async fn connect(
-    addresses: Vec<SocketAddr>,
-    interface: Option<String>,
-    timeout: Duration,
-) -> Reachability {
-    match dial(addresses, interface, timeout).await {
+pub async fn connect(route: Route, timeout: Duration) -> Reachability {
+    match dial(route, timeout).await {
         Some((_, reachability)) => reachability,
         None => Reachability::Unreachable,
     }
@@ -42,7 +39,11 @@ pub async fn greet(
     interface: Option<String>,
     timeout: Duration,
 ) -> (Reachability, Option<String>) {
-    match dial(vec![address], interface, timeout).await {
+    let route = Route {
+        addresses: vec![address],
+        interface,
+    };
+    match dial(route, timeout).await {
         Some((mut stream, reachability)) => {
             let mut received = Vec::new();
             // A greeting without a line end counts.
@@ -60,19 +61,15 @@ pub fn is_greeting(line: &str) -> bool {
     !line.is_empty() && !others.iter().any(|start| line.starts_with(start))
 }
 
-async fn dial(
-    addresses: Vec<SocketAddr>,
-    interface: Option<String>,
-    timeout: Duration,
-) -> Option<(TcpStream, Reachability)> {
+async fn dial(route: Route, timeout: Duration) -> Option<(TcpStream, Reachability)> {
     let dialer = Dialer {
         family: Family::Any,
         source: None,
-        interface,
-        timeout: timeout,
+        interface: route.interface,
+        timeout,
     };
     let deadline = Instant::now() + timeout;
-    let connection = dialer.dial(addresses, deadline).await.ok()?;
+    let connection = dialer.dial(route.addresses, deadline).await.ok()?;
     let reachability = Reachability::Reachable {
         address: connection.address,
         rtt: connection.connect_time,

@@ -6,12 +6,11 @@ use std::time::SystemTime;
 
 use super::{NameQuery, with_port};
 use crate::discover::cache::{CachedBoard, label};
-use crate::discover::registry::{Observation, Registry, SourceKey};
+use crate::discover::registry::{Observation, Registry};
 use crate::mdns::directory::Service;
 use crate::mdns::message::{DnsName, Question};
 use crate::mdns::{Browser, MdnsEvent, Origin, Purpose, Received, SERVICE_TYPE, socket_addresses};
 use crate::net::interfaces;
-use crate::serial;
 use crate::target::DEFAULT_PORT;
 
 /// The most addresses of a host on one interface.
@@ -82,16 +81,8 @@ impl Search {
     }
 
     fn observe(&mut self, origin: Origin, service: &Service) {
-        let mac = service.text.iter().find(|(key, _)| key == "mac");
         let interface = self.mdns.interface(origin.interface);
-        let observation = Observation {
-            name: Some(service.instance.first()),
-            host: Some(service.host.to_string()),
-            addresses: socket_addresses(service, origin.interface),
-            mac: mac.and_then(|(_, mac)| serial::mac_address(mac)),
-            interface: interface.map(|it| it.name.clone()),
-            ..Observation::new(SourceKey::Mdns(origin))
-        };
+        let observation = Observation::of_service(origin, service, interface);
         let mdns = &self.mdns;
         self.registry
             .observe(observation, |address| mdns.is_ours(address.ip()));
@@ -143,15 +134,7 @@ impl Search {
     fn host_addresses(&self) -> Result<Vec<SocketAddr>, String> {
         let mut found: Vec<Vec<SocketAddr>> = Vec::new();
         for (interface, addresses) in &self.hosts {
-            let here: Vec<_> = addresses
-                .iter()
-                .map(|address| match address {
-                    IpAddr::V6(v6) if v6.is_unicast_link_local() => {
-                        std::net::SocketAddrV6::new(*v6, DEFAULT_PORT, 0, *interface).into()
-                    }
-                    address => SocketAddr::new(*address, DEFAULT_PORT),
-                })
-                .collect();
+            let here = socket_addresses(addresses, DEFAULT_PORT, *interface);
             let ours = addresses.iter().all(|it| self.mdns.is_ours(*it));
             let same = found.iter_mut().find(|known| {
                 let known_ours = known.iter().all(|it| self.mdns.is_ours(it.ip()));

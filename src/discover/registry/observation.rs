@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 
 use crate::discover::report::{Source, UsbReport};
-use crate::mdns::Origin;
+use crate::mdns::directory::Service;
 use crate::mdns::message::DnsName;
+use crate::mdns::{Origin, socket_addresses};
+use crate::net::interfaces::Interface;
+use crate::serial;
 
 /// The source of an observation. A new observation of one source replaces its last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +75,25 @@ impl Observation {
             interface: None,
             usb: None,
             greeting: None,
+        }
+    }
+
+    /// The observation of an mDNS service.
+    pub fn of_service(origin: Origin, service: &Service, interface: Option<&Interface>) -> Self {
+        let text = |key: &str| {
+            let found = service.text.iter().find(|(known, _)| known == key);
+            found.map(|(_, value)| value.clone())
+        };
+        Self {
+            name: Some(service.instance.first()),
+            host: Some(service.host.to_string()),
+            addresses: socket_addresses(&service.addresses, service.port, origin.interface),
+            chip: text("chip"),
+            mode: text("mode"),
+            firmware: text("fw"),
+            mac: text("mac").and_then(|mac| serial::mac_address(&mac)),
+            interface: interface.map(|it| it.name.clone()),
+            ..Self::new(SourceKey::Mdns(origin))
         }
     }
 

@@ -9,9 +9,7 @@ use crate::discover::connections::{Claim, Route};
 use crate::discover::plan::Ending;
 use crate::discover::registry::{BoardId, Observation, Reachability, SourceKey};
 use crate::discover::report::Status;
-use crate::mdns::directory::Service;
-use crate::mdns::{MdnsEvent, Origin, socket_addresses};
-use crate::serial;
+use crate::mdns::MdnsEvent;
 
 impl Session<'_> {
     pub(super) fn take_mdns_event(&mut self, event: MdnsEvent) {
@@ -23,7 +21,9 @@ impl Session<'_> {
                 } else {
                     Claim::ThirdParty
                 };
-                let observation = self.observation(origin, &service);
+                let mdns = self.mdns.as_ref();
+                let interface = mdns.and_then(|it| it.interface(origin.interface));
+                let observation = Observation::of_service(origin, &service, interface);
                 self.observe(observation, claim);
             }
             MdnsEvent::Host(..) => {}
@@ -37,28 +37,6 @@ impl Session<'_> {
                     self.check(id, Instant::now());
                 }
             }
-        }
-    }
-
-    pub(super) fn observation(&self, origin: Origin, service: &Service) -> Observation {
-        let text = |key: &str| {
-            let found = service.text.iter().find(|(known, _)| known == key);
-            found.map(|(_, value)| value.clone())
-        };
-        let name = self
-            .mdns
-            .as_ref()
-            .and_then(|it| it.interface(origin.interface));
-        Observation {
-            name: Some(service.instance.first()),
-            host: Some(service.host.to_string()),
-            addresses: socket_addresses(service, origin.interface),
-            chip: text("chip"),
-            mode: text("mode"),
-            firmware: text("fw"),
-            mac: text("mac").and_then(|mac| serial::mac_address(&mac)),
-            interface: name.map(|it| it.name.clone()),
-            ..Observation::new(SourceKey::Mdns(origin))
         }
     }
 
@@ -99,12 +77,7 @@ impl Session<'_> {
     pub(super) fn connect_waiting(&mut self) {
         while let Some((id, route)) = self.connections.start_next() {
             self.tasks.push(Box::pin(async move {
-                let Route {
-                    addresses,
-                    interface,
-                } = route.clone();
-                let reached =
-                    confirm::connect(addresses, interface, confirm::CONNECT_TIMEOUT).await;
+                let reached = confirm::connect(route.clone(), confirm::CONNECT_TIMEOUT).await;
                 TaskResult::Connected(id, route, reached)
             }));
         }

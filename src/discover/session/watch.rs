@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{CHECK_INTERVAL, PROBE_INTERVAL, RETRY_INTERVAL, STALE_AFTER, Session, TaskResult};
 use crate::discover::confirm;
-use crate::discover::connections::{Claim, Route};
+use crate::discover::connections::Claim;
 use crate::discover::probe::Pacer;
 use crate::discover::registry::{BoardId, SourceKey};
 use crate::discover::report::Status;
@@ -102,12 +102,8 @@ impl Session<'_> {
             return;
         }
         self.checked.insert(id, now);
-        let Route {
-            addresses,
-            interface,
-        } = route.clone();
         self.tasks.push(Box::pin(async move {
-            let reached = confirm::connect(addresses, interface, confirm::CHECK_TIMEOUT).await;
+            let reached = confirm::connect(route.clone(), confirm::CHECK_TIMEOUT).await;
             TaskResult::Checked(id, route, reached)
         }));
     }
