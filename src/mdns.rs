@@ -116,7 +116,7 @@ struct Link {
 }
 
 impl Browser {
-    /// A browser that has asked nobody yet. `port` is [`PORT`], or another one in tests.
+    /// A browser that has sent nothing yet. `port` is [`PORT`], or another one in tests.
     pub fn new(service_type: DnsName, port: u16, purpose: Purpose) -> Self {
         let now = Instant::now();
         Self {
@@ -250,7 +250,7 @@ impl Browser {
         }
         for link in self.links.iter_mut().filter(|_| due.everyone) {
             for prompt in &link.prompts {
-                // What cannot be sent is as good as lost, and asked again.
+                // A query that cannot be sent is repeated later like a lost one.
                 if let Err(error) = prompt.ask(&query).await {
                     link.is_blocked |= error.kind() == io::ErrorKind::PermissionDenied;
                 }
@@ -435,7 +435,7 @@ impl Link {
             return;
         };
         for prompt in &self.prompts {
-            // What cannot be sent is as good as lost, and asked again.
+            // A query that cannot be sent is repeated later like a lost one.
             let _ = prompt.ask(&query).await;
         }
     }

@@ -176,7 +176,7 @@ impl Cache {
         let Some(path) = &self.path else {
             return;
         };
-        // Nothing is lost that the network would not tell again.
+        // A failure loses nothing that the network cannot answer.
         let _ = self.try_change(path, change);
     }
 
@@ -212,14 +212,13 @@ fn strip_suffix<'n>(name: &'n str, suffix: &str) -> Option<&'n str> {
     (end.eq_ignore_ascii_case(suffix) && !start.is_empty()).then_some(start)
 }
 
-/// Leaves out, from the end, what would make the file larger than one that is read: a thousand boards
-/// may have long names and sixteen addresses each.
+/// Drops the last boards if the file would become too large to read.
 fn keep_what_fits(boards: &mut Vec<CachedBoard>) {
-    // What is around the boards.
+    // The bytes around the list.
     const FRAME: u64 = 64;
     let mut room = MAX_FILE - FRAME;
     boards.retain(|board| {
-        // And a comma.
+        // With a comma.
         let size = serde_json::to_vec(board).map_or(MAX_FILE, |text| text.len() as u64 + 1);
         let left = room.checked_sub(size);
         room = left.unwrap_or(room);
@@ -233,7 +232,7 @@ fn read(path: &Path) -> io::Result<Content> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        // Who opens a pipe waits for its writer.
+        // Opening a pipe would wait for a writer.
         options.custom_flags(libc::O_NONBLOCK);
     }
     let file = options.open(path)?;
@@ -246,7 +245,7 @@ fn read(path: &Path) -> io::Result<Content> {
     serde_json::from_str(&text).map_err(io::Error::from)
 }
 
-/// Creates the folder for this user alone, if it is not there.
+/// Creates the directory for this user alone.
 fn create_folder(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -258,8 +257,8 @@ fn create_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// Keeps other commands from writing until the lock is dropped. Where a folder can't be opened, as
-/// on Windows, there is none, and the last one wins.
+/// Keeps other commands from writing until the lock is dropped. Where a directory cannot be opened,
+/// as on Windows, there is no lock and the last writer wins.
 fn lock(folder: &Path) -> io::Result<Option<fs::File>> {
     let Ok(folder) = fs::File::open(folder) else {
         return Ok(None);

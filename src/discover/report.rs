@@ -166,7 +166,7 @@ pub struct UsbReport {
     pub manufacturer: Option<String>,
     /// The product's name.
     pub product_name: Option<String>,
-    /// What it is known as on boards.
+    /// The kind of adapter, if boards have it.
     pub adapter: Option<&'static str>,
 }
 
@@ -195,12 +195,12 @@ impl DiscoverReport {
 }
 
 impl BoardReport {
-    /// Whether it counts as found: a connection was made, or it is on a cable as boards are.
+    /// Whether it counts as found: it was connected to, or is on a serial port with a known adapter.
     pub fn counts(&self) -> bool {
         self.status == Status::Online || self.usb.as_ref().is_some_and(|usb| usb.adapter.is_some())
     }
 
-    /// Whether nothing speaks for a board: a serial port of no known kind.
+    /// Whether it is a serial port of no known kind.
     pub fn is_unknown_serial(&self) -> bool {
         self.sources == [Source::Serial] && !self.counts()
     }
