@@ -1,5 +1,5 @@
-//! `tcpctl discover`, without root: boards of our own announcer on the loopback, on a port of mDNS
-//! that nobody else has, and the command line itself.
+//! `tcpctl discover` without root: announced boards on the loopback, on an mDNS port of their own, and
+//! the command line.
 
 mod boards;
 mod command;
