@@ -3,16 +3,17 @@
 use core::future::pending;
 
 use embassy_time::Timer;
-use tcpctl_greeter::boot_loop::{NO_RECORD, SETTLED, Start};
+use tcpctl_greeter::boot_loop::{self, NO_RECORD, SETTLED, Start};
 use tcpctl_greeter::driver::DriverError;
 use tcpctl_greeter::reset::Reset;
 
 use crate::online::Online;
 use crate::raw::BOOT_RECORD;
 
-/// Counts this start as failed until [`settle`] clears it.
-pub(crate) fn count(reset: Reset) -> Start {
-    let start = Start::after(reset, BOOT_RECORD.read());
+/// Counts this start as failed until [`settle`] clears it. `sequence` is that of the stored settings.
+pub(crate) fn count(reset: Reset, sequence: u32) -> Start {
+    let subject = boot_loop::subject(crate::VERSION, sequence);
+    let start = Start::after(reset, BOOT_RECORD.read(), subject);
     BOOT_RECORD.write(start.record());
     start
 }
@@ -30,7 +31,7 @@ pub(crate) async fn settle(online: &'static Online) {
 }
 
 /// Restarts with the default settings, because the driver rejects the stored ones with `error`.
-pub(crate) fn restart_with_defaults(error: DriverError) -> ! {
-    BOOT_RECORD.write(Start::rejected(error));
+pub(crate) fn restart_with_defaults(start: Start, error: DriverError) -> ! {
+    BOOT_RECORD.write(start.rejected_record(error));
     esp_hal::system::software_reset()
 }

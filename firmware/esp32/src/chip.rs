@@ -1,6 +1,7 @@
 //! What differs between chips: name, memory, limits, thermometer.
 
 use esp_hal::ram;
+use tcpctl_greeter::memory::Memory;
 use tcpctl_greeter::radio_config::Limits;
 use tcpctl_greeter::reset::Reset;
 
@@ -17,53 +18,21 @@ chips!(
     "esp32", "esp32c2", "esp32c3", "esp32c5", "esp32c6", "esp32c61", "esp32s2", "esp32s3"
 );
 
-/// Connections served or waiting at the same time. Each has a socket and buffers in static memory,
-/// about 2.4 kB.
-pub(crate) const MAX_SLOTS: usize = if cfg!(feature = "esp32s2") {
-    8
-} else if cfg!(any(
-    feature = "esp32",
-    feature = "esp32c2",
-    feature = "esp32c61"
-)) {
-    16
-} else {
-    32
-};
+/// The chip's memory.
+pub(crate) const MEMORY: Memory = Memory::of(NAME);
 
 /// Stations that the radio accepts in AP mode: one hardware key each.
 const MAX_STATIONS: u8 = if cfg!(feature = "esp32c2") { 4 } else { 10 };
 
 pub(crate) const LIMITS: Limits = Limits {
-    chip: NAME,
     stations: MAX_STATIONS,
-    slots: MAX_SLOTS,
+    memory: MEMORY,
 };
-
-/// Bytes of heap in addition to the memory reclaimed from the bootloader. The rest is main stack, of
-/// which a C3 used 30 kB.
-const MORE_HEAP: usize = if cfg!(feature = "esp32s2") {
-    1024
-} else if cfg!(feature = "esp32c2") {
-    16 * 1024
-} else if cfg!(any(
-    feature = "esp32c3",
-    feature = "esp32c5",
-    feature = "esp32c6"
-)) {
-    64 * 1024
-} else {
-    48 * 1024
-};
-
-/// Bytes of heap in memory that the bootloader used: at least this much is free on every chip. The
-/// S2 has more of it, and less other RAM.
-const RECLAIMED_HEAP: usize = if cfg!(feature = "esp32s2") { 128 } else { 64 } * 1024;
 
 /// Sets up the heap. The radio's driver takes about half of it.
 pub(crate) fn init_heap() {
-    esp_alloc::heap_allocator!(#[ram(reclaimed)] size: RECLAIMED_HEAP);
-    esp_alloc::heap_allocator!(size: MORE_HEAP);
+    esp_alloc::heap_allocator!(#[ram(reclaimed)] size: MEMORY.reclaimed_heap);
+    esp_alloc::heap_allocator!(size: MEMORY.extra_heap);
 }
 
 /// The chip's reset reason; it does not know about panics.

@@ -49,6 +49,7 @@ use esp_hal::timer::timg::TimerGroup;
 use tcpctl_greeter::active_settings::ActiveSettings;
 use tcpctl_greeter::console::Panic;
 use tcpctl_greeter::reset::Reset;
+use tcpctl_greeter::stored;
 
 use crate::radio::Radio;
 use crate::servers::Board;
@@ -78,7 +79,10 @@ async fn main(spawner: Spawner) -> ! {
     } else {
         chip::reset()
     };
-    let stored = flash::load_settings(boot_guard::count(reset), peripherals.FLASH);
+    let stored = flash::load_settings(peripherals.FLASH);
+    let sequence = stored.as_ref().map_or(0, |stored| stored.record.sequence);
+    let start = boot_guard::count(reset, sequence);
+    let stored = stored::unless_ignored(stored, start);
 
     let mut radio = Radio::start(peripherals.WIFI);
     // Random only from here on: the radio's noise is the source.
@@ -104,11 +108,13 @@ async fn main(spawner: Spawner) -> ! {
     let board = Board {
         settings: &active.settings,
         config: active.server(),
+        service_streams: active.capacity().service_streams,
         host_name: leak(active.host_name()),
         mac: active.mac,
         console,
-        chip: leak(ChipStatus::new(mode, thermometer)),
+        chip: leak(ChipStatus::new(mode, reset, thermometer)),
         watchdog,
+        start,
         seed,
     };
     servers::start(spawner, board, radio);

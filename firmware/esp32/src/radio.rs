@@ -7,12 +7,12 @@ use esp_radio::wifi::sta::StationConfig;
 use esp_radio::wifi::{
     AuthenticationMethodConfig, Config, ControllerConfig, Interface, WifiController, WifiError,
 };
-use tcpctl_greeter::active;
+use tcpctl_greeter::active_settings;
 use tcpctl_greeter::driver::DriverError;
 use tcpctl_greeter::radio_config::RadioConfig;
 use tcpctl_settings::{Mode, Security};
 
-use crate::raw;
+use crate::{chip, raw};
 
 /// The Wi-Fi driver.
 pub(crate) struct Radio {
@@ -26,7 +26,9 @@ impl Radio {
     /// Starts the driver, on no network yet. Panics where the radio does not start.
     pub(crate) fn start(wifi: WIFI<'static>) -> Self {
         // All hardware keys for stations: by default half of them are reserved for ESP-NOW.
-        let config = ControllerConfig::default().with_espnow_max_encrypt_num(0);
+        let config = ControllerConfig::default()
+            .with_espnow_max_encrypt_num(0)
+            .with_rx_queue_size(chip::MEMORY.rx_queue);
         let controller = match WifiController::new(wifi, config) {
             Ok(controller) => controller,
             Err(error) => panic!("cannot start the radio: {error}"),
@@ -38,20 +40,20 @@ impl Radio {
         Self { controller, events }
     }
 
-    fn configure(&mut self, plan: &RadioConfig<'_>) -> Result<(), WifiError> {
-        let ssid = plan.ssid.as_bytes().try_into()?;
-        let authentication = match plan.security {
+    fn configure(&mut self, config: &RadioConfig<'_>) -> Result<(), WifiError> {
+        let ssid = config.ssid.as_bytes().try_into()?;
+        let authentication = match config.security {
             Security::Open => AuthenticationMethodConfig::Open,
             Security::Wpa2(secret) => {
                 AuthenticationMethodConfig::Wpa2Personal(secret.reveal().try_into()?)
             }
         };
-        self.controller.set_config(&match plan.mode {
+        self.controller.set_config(&match config.mode {
             Mode::AccessPoint => Config::AccessPoint(
                 AccessPointConfig::default()
                     .with_ssid(ssid)
-                    .with_channel(plan.channel)
-                    .with_max_connections(plan.stations.into())
+                    .with_channel(config.channel)
+                    .with_max_connections(config.stations.into())
                     .with_authentication(authentication),
             ),
             Mode::Station => Config::Station(
@@ -73,8 +75,8 @@ impl active_settings::Radio for Radio {
         interface(mode).mac_address()
     }
 
-    fn apply(&mut self, plan: &RadioConfig<'_>) -> Result<(), DriverError> {
-        self.configure(plan).map_err(driver_error)
+    fn apply(&mut self, config: &RadioConfig<'_>) -> Result<(), DriverError> {
+        self.configure(config).map_err(driver_error)
     }
 }
 

@@ -10,17 +10,19 @@ use embassy_net::{ConfigV4, DhcpConfig, Runner, Stack, StackResources};
 use embassy_time::{Duration, Timer};
 use esp_radio::wifi::Interface;
 use static_cell::StaticCell;
+use tcpctl_greeter::boot_loop::Start;
 use tcpctl_greeter::bursts::Bursts;
 use tcpctl_greeter::console::{Heartbeat, Lease};
+use tcpctl_greeter::memory::{MAX_SERVICE_STREAMS, SERVICE_BUFFER};
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
 use tcpctl_greeter::status::{Board as _, Report};
 use tcpctl_greeter::{access_point, dhcp, mdns, services};
 use tcpctl_settings::{HostName, Mode, Services, Settings};
 
-use crate::chip::{self, MAX_SLOTS};
+use crate::chip::{self, MEMORY};
 use crate::console::Console;
-use crate::online::{Online, SERVER_SOCKETS, SERVICE_STREAMS};
+use crate::online::{Online, SERVER_SOCKETS};
 use crate::radio::{self, Radio};
 use crate::status::ChipStatus;
 use crate::watchdog::Watchdog;
@@ -28,24 +30,25 @@ use crate::{boot_guard, raw, spawn, station};
 
 /// The servers' sockets, and those of the DHCP client and server and of mDNS.
 const SOCKETS: usize = SERVER_SOCKETS + 3;
-/// Bytes of each buffer of a bench service: two full segments.
-const SERVICE_BUFFER: usize = 2 * 1460;
 /// Frames that the stack takes before the servers run, as on the virtual board.
 const BURST: usize = 1;
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(60);
 
 type Driver = Bursts<Refusals<'static, Interface>>;
-type GreetingServer = Server<'static, &'static Console, MAX_SLOTS>;
+type GreetingServer = Server<'static, &'static Console, { MEMORY.slots }>;
 
 /// What the servers need.
 pub(crate) struct Board {
     pub(crate) settings: &'static Settings,
     pub(crate) config: Config<'static>,
+    /// Connections to each bench service.
+    pub(crate) service_streams: usize,
     pub(crate) host_name: &'static HostName,
     pub(crate) mac: [u8; 6],
     pub(crate) console: &'static Console,
     pub(crate) chip: &'static ChipStatus,
     pub(crate) watchdog: Watchdog,
+    pub(crate) start: Start,
     pub(crate) seed: u64,
 }
 
@@ -55,11 +58,13 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
     let Board {
         settings,
         config,
+        service_streams,
         host_name,
         mac,
         console,
         chip,
         watchdog,
+        start,
         seed,
     } = board;
     let mode = settings.network.mode();
@@ -84,7 +89,7 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
     }
     if settings.server.services() == Services::On {
         for kind in [Service::Echo, Service::Discard, Service::Chargen] {
-            for _ in 0..SERVICE_STREAMS {
+            for _ in 0..service_streams {
                 spawn(spawner, service(kind, stack, online, console));
             }
         }
@@ -104,7 +109,7 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
         Mode::Station => {
             spawn(
                 spawner,
-                station::stay(radio, settings, stack, console, chip, online, seed),
+                station::stay(radio, settings, stack, console, chip, online, start, seed),
             );
         }
     }
@@ -134,7 +139,7 @@ async fn network(mut runner: Runner<'static, Driver>, mut watchdog: Watchdog) {
 }
 
 /// Serves one connection at a time.
-#[embassy_executor::task(pool_size = MAX_SLOTS)]
+#[embassy_executor::task(pool_size = MEMORY.slots)]
 async fn slot(server: &'static GreetingServer, online: &'static Online) {
     let mut receive = [0; RECEIVE_BUFFER];
     let mut send = [0; SEND_BUFFER];
@@ -152,7 +157,7 @@ enum Service {
 
 /// Serves one connection of a bench service at a time. Buffers come from the heap: most boards run
 /// none.
-#[embassy_executor::task(pool_size = 3 * SERVICE_STREAMS)]
+#[embassy_executor::task(pool_size = 3 * MAX_SERVICE_STREAMS)]
 async fn service(
     kind: Service,
     stack: Stack<'static>,

@@ -8,6 +8,7 @@ use embassy_net::Stack;
 use embassy_time::{Duration, Timer, with_timeout};
 use esp_radio::wifi::event::{EventInfo, EventSubscriber};
 use esp_radio::wifi::{ConnectionError, WifiController};
+use tcpctl_greeter::boot_loop::Start;
 use tcpctl_greeter::console::Ready;
 use tcpctl_greeter::station::{self, Event, Failure, Loss, NetworkChange};
 use tcpctl_settings::{Security, Settings};
@@ -41,6 +42,7 @@ pub(crate) async fn stay(
     console: &'static Console,
     chip: &'static ChipStatus,
     online: &'static Online,
+    start: Start,
     seed: u64,
 ) {
     let (controller, events) = radio.into_parts();
@@ -67,7 +69,7 @@ pub(crate) async fn stay(
     })
     .await;
     console.flush();
-    boot_guard::restart_with_defaults(error);
+    boot_guard::restart_with_defaults(start, error);
 }
 
 impl ChipRadio {

@@ -3,6 +3,7 @@
 use core::cell::Cell;
 
 use embassy_time::Instant;
+use tcpctl_greeter::reset::Reset;
 use tcpctl_greeter::status::{Board, Vitals};
 
 use crate::chip::{self, Thermometer};
@@ -11,6 +12,7 @@ use crate::raw;
 /// The chip's state, updated by the radio's tasks.
 pub(crate) struct ChipStatus {
     mode: &'static str,
+    boot_reason: Reset,
     thermometer: Thermometer,
     /// Bytes of the main stack never used, as of the last measurement: it takes a millisecond, too
     /// long for every request.
@@ -23,9 +25,10 @@ pub(crate) struct ChipStatus {
 
 impl ChipStatus {
     /// `mode` is `ap` or `sta`.
-    pub(crate) fn new(mode: &'static str, thermometer: Thermometer) -> Self {
+    pub(crate) fn new(mode: &'static str, boot_reason: Reset, thermometer: Thermometer) -> Self {
         Self {
             mode,
+            boot_reason,
             thermometer,
             stack_lowest: Cell::new(raw::unused_stack()),
             rssi_dbm: Cell::new(None),
@@ -43,6 +46,7 @@ impl Board for ChipStatus {
             mode: self.mode,
             // The clock starts with the chip.
             uptime: Instant::now() - Instant::MIN,
+            boot_reason: Some(self.boot_reason),
             heap_free: Some(heap.size.saturating_sub(heap.current_usage)),
             heap_lowest: Some(heap.size.saturating_sub(heap.max_usage)),
             stack_lowest: Some(self.stack_lowest.get()),

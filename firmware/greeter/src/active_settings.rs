@@ -3,10 +3,11 @@
 
 use core::fmt::Display;
 
-use tcpctl_settings::{HostName, Mode, Network, Passphrase, Security, Settings, Ssid};
+use tcpctl_settings::{HostName, Mode, Network, Passphrase, Security, Services, Settings, Ssid};
 
 use crate::console::{Banner, Mac, Origin};
 use crate::driver::DriverError;
+use crate::memory::{Capacity, MAX_SERVICE_STREAMS};
 use crate::radio_config::{Limits, RadioConfig, Rejected, ssid};
 use crate::reset::Reset;
 use crate::server::Config;
@@ -93,7 +94,7 @@ impl ActiveSettings {
         let network = &self.settings.network;
         Banner {
             firmware,
-            chip: self.limits.chip,
+            chip: self.limits.memory.chip,
             mac: Mac(self.mac),
             mode: match network.mode() {
                 Mode::AccessPoint => "ap",
@@ -117,7 +118,20 @@ impl ActiveSettings {
 
     /// The greeting server's configuration, within the memory of the chip.
     pub fn server(&self) -> Config<'_> {
-        Config::from_settings(&self.settings.server).within(self.limits.slots)
+        Config::from_settings(&self.settings.server).within(self.capacity().slots)
+    }
+
+    /// The connections that fit the memory of the chip.
+    pub fn capacity(&self) -> Capacity {
+        let slots = Config::from_settings(&self.settings.server).slots();
+        self.limits.memory.capacity(slots, self.wanted_streams())
+    }
+
+    fn wanted_streams(&self) -> usize {
+        match self.settings.server.services() {
+            Services::On => MAX_SERVICE_STREAMS,
+            Services::Off => 0,
+        }
     }
 
     /// Emits console lines: why the stored settings are not in force, what was reduced, and the
@@ -132,11 +146,8 @@ impl ActiveSettings {
                 emit(&format_args!("settings rejected reason=\"{rejected}\""))
             }
         }
-        let Limits {
-            chip,
-            stations,
-            slots,
-        } = self.limits;
+        let Limits { stations, memory } = self.limits;
+        let chip = memory.chip;
         let network = &self.settings.network;
         if network.mode() == Mode::AccessPoint && self.settings.max_stations.get() > stations {
             emit(&format_args!(
@@ -144,10 +155,17 @@ impl ActiveSettings {
             ));
         }
         let server = self.server();
+        let capacity = self.capacity();
         if server.slots() < Config::from_settings(&self.settings.server).slots() {
             emit(&format_args!(
-                "settings reduced workers={} backlog={} reason=\"{chip} has memory for {slots} connections\"",
-                server.workers, server.backlog
+                "settings reduced workers={} backlog={} reason=\"{chip} has memory for {} connections\"",
+                server.workers, server.backlog, capacity.slots
+            ));
+        }
+        if capacity.service_streams < self.wanted_streams() {
+            emit(&format_args!(
+                "services reduced connections={} reason=\"memory of the {chip}\"",
+                capacity.service_streams
             ));
         }
         if let (

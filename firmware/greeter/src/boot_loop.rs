@@ -5,6 +5,8 @@
 //! default settings apply. The stored ones are kept and tried again after any other reset.
 //!
 //! The same memory records settings that the radio driver refused. The next start ignores them, too.
+//!
+//! A record counts only for the settings and the firmware that it is about, see [`subject`].
 
 use core::fmt;
 
@@ -20,7 +22,7 @@ pub const MAX_FAILED_STARTS: u8 = 3;
 pub const SETTLED: Duration = Duration::from_secs(10);
 
 /// Length of a record, in bytes.
-pub const LEN: usize = 6;
+pub const LEN: usize = 10;
 
 /// The record after a successful start.
 pub const NO_RECORD: [u8; LEN] = [0; LEN];
@@ -37,30 +39,43 @@ pub struct Start {
     failed: u8,
     /// Why the driver refused the settings in the previous run.
     rejected: Option<DriverError>,
+    subject: u32,
+}
+
+/// What a record is about: the settings with this sequence number, under this firmware.
+pub fn subject(firmware: &str, sequence: u32) -> u32 {
+    let bytes = firmware.bytes().chain(sequence.to_le_bytes());
+    // FNV-1a
+    bytes.fold(0x811c_9dc5, |hash: u32, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 impl Start {
-    /// The start after `reset`, with the record of the previous run.
-    pub fn after(reset: Reset, record: [u8; LEN]) -> Self {
-        let failed = read(STARTED, record).filter(|_| reset.is_failure());
+    /// The start after `reset` with settings and firmware of this [`subject`], and with the record of
+    /// the previous run.
+    pub fn after(reset: Reset, record: [u8; LEN], subject: u32) -> Self {
+        let failed = read(STARTED, record, subject).filter(|_| reset.is_failure());
         // Any kind of reset may follow this record.
-        let rejected = read(REJECTED, record)
+        let rejected = read(REJECTED, record, subject)
             .and_then(|code| DriverError::ALL.get(usize::from(code)).copied());
         Self {
             failed: failed.unwrap_or(0),
             rejected,
+            subject,
         }
     }
 
     /// The record to keep until this start has succeeded.
     pub const fn record(self) -> [u8; LEN] {
-        write(STARTED, self.failed.saturating_add(1))
+        write(STARTED, self.failed.saturating_add(1), self.subject)
     }
 
     /// The record for a restart without the settings, which the driver refused with `error`.
-    pub fn rejected(error: DriverError) -> [u8; LEN] {
+    pub fn rejected_record(self, error: DriverError) -> [u8; LEN] {
         let place = DriverError::ALL.iter().position(|it| *it == error);
-        write(REJECTED, place.unwrap_or_default().to_le_bytes()[0])
+        let code = place.unwrap_or_default().to_le_bytes()[0];
+        write(REJECTED, code, self.subject)
     }
 
     /// Why the stored settings are ignored, if they are.
@@ -73,16 +88,15 @@ impl Start {
 }
 
 /// A record with a number.
-const fn write([m0, m1, m2, m3]: [u8; 4], number: u8) -> [u8; LEN] {
-    [m0, m1, m2, m3, number, !number]
+const fn write([m0, m1, m2, m3]: [u8; 4], number: u8, subject: u32) -> [u8; LEN] {
+    let [s0, s1, s2, s3] = subject.to_le_bytes();
+    [m0, m1, m2, m3, number, !number, s0, s1, s2, s3]
 }
 
-/// The number of a record with this magic.
-fn read(magic: [u8; 4], record: [u8; LEN]) -> Option<u8> {
-    match record.strip_prefix(&magic) {
-        Some(&[number, check]) if check == !number => Some(number),
-        _ => None,
-    }
+/// The number of a record with this magic and subject.
+fn read(magic: [u8; 4], record: [u8; LEN], subject: u32) -> Option<u8> {
+    let (&[number, check], rest) = record.strip_prefix(&magic)?.split_first_chunk()?;
+    (check == !number && *rest == subject.to_le_bytes()).then_some(number)
 }
 
 /// Why the stored settings are ignored. Displays as the reason.
@@ -130,7 +144,7 @@ mod tests {
         let mut reset = Reset::PowerOn;
         let mut used = Vec::new();
         for run in runs {
-            let start = Start::after(reset, memory);
+            let start = Start::after(reset, memory, SUBJECT);
             used.push(start.ignore_reason().is_none());
             memory = start.record();
             reset = match *run {
@@ -146,10 +160,40 @@ mod tests {
 
     const OFF: Run = Ends(Reset::PowerOn);
 
+    const SUBJECT: u32 = 0x1234_5678;
+
     const FIRST: Start = Start {
         failed: 0,
         rejected: None,
+        subject: SUBJECT,
     };
+
+    #[test]
+    fn record_counts_only_for_its_settings_and_firmware() {
+        let subjects = [
+            subject("0.1.0", 7),
+            subject("0.1.0", 8),
+            subject("0.1.1", 7),
+        ];
+        let mut start = Start::after(Reset::PowerOn, NO_RECORD, subjects[0]);
+        for _ in 0..MAX_FAILED_STARTS {
+            start = Start::after(Reset::Panic, start.record(), subjects[0]);
+        }
+        assert!(start.ignore_reason().is_some());
+        for record in [start.record(), start.rejected_record(DriverError::Ssid)] {
+            let is_ignored = |subject| Start::after(Reset::Panic, record, subject).ignore_reason();
+            assert!(is_ignored(subjects[0]).is_some());
+            assert_eq!(is_ignored(subjects[1]), None);
+            assert_eq!(is_ignored(subjects[2]), None);
+        }
+    }
+
+    #[test]
+    fn reset_by_flash_is_no_failed_start() {
+        let rtc_watchdog = Reset::from_chip(0x10);
+        let used = play(NO_RECORD, &[Ends(rtc_watchdog); 10]);
+        assert!(used.into_iter().all(|used| used));
+    }
 
     #[test]
     fn settings_are_ignored_after_three_failed_starts() {
@@ -206,29 +250,33 @@ mod tests {
                 random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 random.to_le_bytes()[3]
             });
-            assert_eq!(Start::after(Reset::Panic, noise), FIRST);
+            assert_eq!(Start::after(Reset::Panic, noise, SUBJECT), FIRST);
         }
         for mut damaged in [
             Start { failed: 7, ..FIRST }.record(),
-            Start::rejected(DriverError::Ssid),
+            FIRST.rejected_record(DriverError::Ssid),
         ] {
             damaged[4] ^= 1;
-            assert_eq!(Start::after(Reset::Panic, damaged), FIRST);
+            assert_eq!(Start::after(Reset::Panic, damaged, SUBJECT), FIRST);
         }
         // An unknown error code.
-        assert_eq!(Start::after(Reset::Software, write(REJECTED, 200)), FIRST);
+        let unknown = write(REJECTED, 200, SUBJECT);
+        assert_eq!(Start::after(Reset::Software, unknown, SUBJECT), FIRST);
     }
 
     #[test]
     fn refused_settings_are_ignored_for_one_start() {
         for error in DriverError::ALL {
             for reset in [Reset::Software, Reset::Other, Reset::Panic, Reset::Watchdog] {
-                let start = Start::after(reset, Start::rejected(error));
+                let start = Start::after(reset, FIRST.rejected_record(error), SUBJECT);
                 assert_eq!(start.ignore_reason(), Some(IgnoreReason::Rejected(error)));
                 // The next start tries them again.
                 for next in [Reset::PowerOn, Reset::Software, Reset::Panic] {
-                    assert_eq!(Start::after(next, start.record()).ignore_reason(), None);
-                    assert_eq!(Start::after(next, NO_RECORD).ignore_reason(), None);
+                    assert_eq!(
+                        Start::after(next, start.record(), SUBJECT).ignore_reason(),
+                        None
+                    );
+                    assert_eq!(Start::after(next, NO_RECORD, SUBJECT).ignore_reason(), None);
                 }
             }
         }
@@ -240,7 +288,11 @@ mod tests {
             failed: MAX_FAILED_STARTS,
             ..FIRST
         };
-        let rejected = Start::after(Reset::Software, Start::rejected(DriverError::Passphrase));
+        let rejected = Start::after(
+            Reset::Software,
+            FIRST.rejected_record(DriverError::Passphrase),
+            SUBJECT,
+        );
         for (start, words) in [
             (failed, "3 starts in a row"),
             (rejected, "the radio rejects the passphrase"),

@@ -20,6 +20,8 @@ pub struct Counters {
     pub bytes_in: u64,
     /// Bytes of replies passed to the stack.
     pub bytes_out: u64,
+    /// Slots: connections that fit, served and waiting.
+    pub slots: usize,
     /// Connections being served.
     pub in_use: usize,
     /// Connections that wait for a worker.

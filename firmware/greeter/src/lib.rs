@@ -13,6 +13,7 @@
 //! | [`console`] | console lines |
 //! | [`lines`] | queue of lines for a slow console |
 //! | [`rate`] | rate limit for console lines |
+//! | [`memory`] | the memory of each chip, and the connections that fit |
 //! | [`panic_record`] | a panic message that survives a reset |
 //! | [`backtrace`] | backtrace of a panic |
 //! | [`reset`] | reset reasons |
@@ -51,6 +52,7 @@ pub mod driver;
 pub mod handler;
 pub mod lines;
 pub mod mdns;
+pub mod memory;
 pub mod panic_record;
 pub mod presence;
 pub mod radio_config;

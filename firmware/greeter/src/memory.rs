@@ -102,7 +102,7 @@ impl Memory {
             slots: wanted,
             service_streams: service_streams.min(MAX_SERVICE_STREAMS),
         };
-        while capacity.slots > 0
+        while (capacity.slots > 0 || capacity.service_streams > 0)
             && self
                 .lowest_heap(capacity)
                 .is_none_or(|lowest| lowest < RESERVE)

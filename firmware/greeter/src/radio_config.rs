@@ -6,16 +6,15 @@ use core::fmt;
 use tcpctl_settings::{HostName, Mode, Network, Security, Settings, Ssid};
 
 use crate::driver::DriverError;
+use crate::memory::Memory;
 
 /// Limits of a chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Its name, `esp32c3`.
-    pub chip: &'static str,
     /// Stations that its radio accepts as an access point.
     pub stations: u8,
-    /// Connections that fit its memory, served and waiting.
-    pub slots: usize,
+    /// Its memory.
+    pub memory: Memory,
 }
 
 /// The network to open or to join.
@@ -97,9 +96,8 @@ mod tests {
 
     const MAC: [u8; 6] = [2, 0, 0, 0x1a, 0x2b, 0x3c];
     const LIMITS: Limits = Limits {
-        chip: "esp32c2",
         stations: 4,
-        slots: 16,
+        memory: Memory::of("esp32c2"),
     };
 
     fn access_point(ssid: Option<&[u8]>) -> Settings {

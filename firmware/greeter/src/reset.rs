@@ -11,8 +11,10 @@ pub enum Reset {
     Software,
     /// Wake-up from deep sleep.
     DeepSleep,
-    /// A watchdog expired.
+    /// The firmware's watchdog expired, which is in timer group 0.
     Watchdog,
+    /// Another watchdog expired. `tcpctl flash` resets some boards by that of the RTC.
+    OtherWatchdog,
     /// The supply voltage dropped.
     Brownout,
     /// Requested over USB.
@@ -31,8 +33,9 @@ impl Reset {
             0x01 => Self::PowerOn,
             0x03 | 0x0c => Self::Software,
             0x05 => Self::DeepSleep,
-            // Main watchdogs 0 and 1, the RTC watchdog and the super watchdog.
-            0x07..=0x09 | 0x0b | 0x0d | 0x10..=0x12 => Self::Watchdog,
+            0x07 => Self::Watchdog,
+            // Timer group 1, CPU resets, the RTC's and the super watchdog.
+            0x08 | 0x09 | 0x0b | 0x0d | 0x10..=0x12 => Self::OtherWatchdog,
             0x0f => Self::Brownout,
             0x15 | 0x16 => Self::Usb,
             _ => Self::Other,
@@ -52,6 +55,7 @@ impl fmt::Display for Reset {
             Self::Software => "software",
             Self::DeepSleep => "deep-sleep",
             Self::Watchdog => "watchdog",
+            Self::OtherWatchdog => "other-watchdog",
             Self::Brownout => "brownout",
             Self::Usb => "usb",
             Self::Panic => "panic",
@@ -77,7 +81,7 @@ mod tests {
             (0x0a, "other"),
             (0x0c, "software"),
             (0x0f, "brownout"),
-            (0x10, "watchdog"),
+            (0x10, "other-watchdog"),
             (0x15, "usb"),
             (0xff, "other"),
         ] {
@@ -96,6 +100,7 @@ mod tests {
             Reset::DeepSleep,
             Reset::Brownout,
             Reset::Usb,
+            Reset::OtherWatchdog,
             Reset::Other,
         ] {
             assert!(!reset.is_failure(), "{reset}");

@@ -142,6 +142,7 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
             reset: self.tally.reset.get(),
             bytes_in: self.tally.bytes_in.get(),
             bytes_out: self.tally.bytes_out.get(),
+            slots: self.config.slots(),
             in_use: self.backlog.serving(),
             waiting: self.backlog.waiting(),
         }

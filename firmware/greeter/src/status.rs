@@ -6,6 +6,7 @@ use core::fmt;
 use embassy_time::Duration;
 
 use crate::counters::Counters;
+use crate::reset::Reset;
 
 /// Longest [`Report`] as text, with names of up to 16 characters.
 pub const MAX_LEN: usize = 512;
@@ -21,6 +22,8 @@ pub struct Vitals {
     pub mode: &'static str,
     /// Time since the start.
     pub uptime: Duration,
+    /// Why it started.
+    pub boot_reason: Option<Reset>,
     /// Free heap, in bytes.
     pub heap_free: Option<usize>,
     /// Lowest free heap, in bytes.
@@ -62,6 +65,7 @@ impl fmt::Display for Report {
             vitals.mode,
             vitals.uptime.as_millis()
         )?;
+        field(f, "boot_reason", vitals.boot_reason.map(Quoted))?;
         field(f, "heap_free", vitals.heap_free)?;
         field(f, "heap_lowest", vitals.heap_lowest)?;
         field(f, "stack_lowest", vitals.stack_lowest)?;
@@ -79,6 +83,7 @@ impl fmt::Display for Report {
         field(f, "reset", Some(counters.reset))?;
         field(f, "bytes_in", Some(counters.bytes_in))?;
         field(f, "bytes_out", Some(counters.bytes_out))?;
+        field(f, "slots", Some(counters.slots))?;
         field(f, "in_use", Some(counters.in_use))?;
         field(f, "waiting", Some(counters.waiting))?;
         f.write_str("}")
@@ -89,6 +94,15 @@ fn field(f: &mut fmt::Formatter<'_>, name: &str, value: Option<impl fmt::Display
     match value {
         Some(value) => write!(f, r#","{name}":{value}"#),
         None => write!(f, r#","{name}":null"#),
+    }
+}
+
+/// A word that needs no escape, in quotes.
+struct Quoted(Reset);
+
+impl fmt::Display for Quoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, r#""{}""#, self.0)
     }
 }
 
@@ -118,6 +132,7 @@ mod tests {
                 chip: "esp32c3",
                 mode: "sta",
                 uptime: Duration::from_millis(61_234),
+                boot_reason: Some(Reset::PowerOn),
                 heap_free: Some(48_000),
                 heap_lowest: Some(41_000),
                 stack_lowest: Some(100_000),
@@ -133,13 +148,14 @@ mod tests {
                 reset: 2,
                 bytes_in: 18,
                 bytes_out: 77,
+                slots: 8,
                 in_use: 1,
                 waiting: 0,
             },
         };
         assert_eq!(
             report.to_string(),
-            r#"{"schema":"tcpctl.status/1","firmware":"0.1.0","chip":"esp32c3","mode":"sta","uptime_ms":61234,"heap_free":48000,"heap_lowest":41000,"stack_lowest":100000,"rssi_dbm":-61,"stations":null,"temperature_c":-0.5,"accepted":9,"served":7,"refused":3,"timed_out":1,"reset":2,"bytes_in":18,"bytes_out":77,"in_use":1,"waiting":0}"#
+            r#"{"schema":"tcpctl.status/1","firmware":"0.1.0","chip":"esp32c3","mode":"sta","uptime_ms":61234,"boot_reason":"power-on","heap_free":48000,"heap_lowest":41000,"stack_lowest":100000,"rssi_dbm":-61,"stations":null,"temperature_c":-0.5,"accepted":9,"served":7,"refused":3,"timed_out":1,"reset":2,"bytes_in":18,"bytes_out":77,"slots":8,"in_use":1,"waiting":0}"#
         );
     }
 
@@ -147,6 +163,7 @@ mod tests {
     fn what_a_board_does_not_have_is_null() {
         let text = Report::default().to_string();
         for name in [
+            "boot_reason",
             "heap_free",
             "heap_lowest",
             "stack_lowest",
@@ -167,6 +184,7 @@ mod tests {
                 chip: "1234567890123456",
                 mode: "sta",
                 uptime: Duration::MAX,
+                boot_reason: Some(Reset::OtherWatchdog),
                 // A chip's numbers have 32 bits.
                 heap_free: Some(u32::MAX as usize),
                 heap_lowest: Some(u32::MAX as usize),
@@ -183,6 +201,7 @@ mod tests {
                 reset: u32::MAX,
                 bytes_in: u64::MAX,
                 bytes_out: u64::MAX,
+                slots: 64,
                 in_use: 64,
                 waiting: 64,
             },

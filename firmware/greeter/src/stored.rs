@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use tcpctl_settings::sectors::{SectorContent, Selected, select};
 use tcpctl_settings::{BLOCK_SIZE, DecodeError, Settings};
 
 use crate::boot_loop::{IgnoreReason, Start};
@@ -9,12 +10,24 @@ use crate::boot_loop::{IgnoreReason, Start};
 /// The label of the partition in `partitions.csv`.
 pub const LABEL: &str = "settings";
 
+#[expect(clippy::cast_possible_truncation, reason = "4096")]
+const SECTOR: u32 = BLOCK_SIZE as u32;
+
 /// The flash of a board.
 pub trait Flash {
-    /// The offset of the partition with this label, if there is one.
-    fn partition(&mut self, label: &str) -> Result<Option<u32>, Unreadable>;
+    /// The partition with this label, if there is one.
+    fn partition(&mut self, label: &str) -> Result<Option<Partition>, Unreadable>;
     /// Fills `bytes` from `offset` on.
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Unreadable>;
+}
+
+/// A partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partition {
+    /// Offset in flash.
+    pub offset: u32,
+    /// Size in bytes.
+    pub size: u32,
 }
 
 /// The flash or its partition table cannot be read.
@@ -51,16 +64,43 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Reads the settings, unless this start ignores them. Blocks while the flash is read, and needs a
-/// sector (4 kB) of stack.
-pub fn load(start: Start, flash: &mut impl Flash) -> Result<Settings, Missing> {
-    if let Some(reason) = start.ignore_reason() {
-        return Err(Missing::Ignored(reason));
+/// Reads the settings. Blocks while the flash is read, and needs a sector (4 kB) of stack.
+///
+/// # Errors
+/// There are none.
+pub fn load(flash: &mut impl Flash) -> Result<Selected, Missing> {
+    let partition = flash.partition(LABEL)?.ok_or(Missing::NoPartition)?;
+    let a = read_sector(flash, partition.offset)?;
+    // The partition tables before the one with two slots have one sector.
+    let b = if partition.size as usize >= 2 * BLOCK_SIZE {
+        read_sector(flash, partition.offset + SECTOR)?
+    } else {
+        SectorContent::read(&[])
+    };
+    select(a, b).map_err(Missing::Unusable)
+}
+
+/// The settings, unless this start ignores them.
+///
+/// # Errors
+/// There are none, or it does.
+pub fn unless_ignored(
+    stored: Result<Selected, Missing>,
+    start: Start,
+) -> Result<Settings, Missing> {
+    let settings = stored?.record.settings;
+    match start.ignore_reason() {
+        Some(reason) => Err(Missing::Ignored(reason)),
+        None => Ok(settings),
     }
-    let offset = flash.partition(LABEL)?.ok_or(Missing::NoPartition)?;
+}
+
+/// One at a time, so that the stack holds one sector.
+#[inline(never)]
+fn read_sector(flash: &mut impl Flash, offset: u32) -> Result<SectorContent, Unreadable> {
     let mut sector = [0; BLOCK_SIZE];
     flash.read(offset, &mut sector)?;
-    Settings::decode(&sector).map_err(Missing::Unusable)
+    Ok(SectorContent::read(&sector))
 }
 
 #[cfg(test)]
@@ -70,7 +110,7 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    use tcpctl_settings::{MAX_LEN, Network, PARTITIONS, Security, Ssid};
+    use tcpctl_settings::{MAX_LEN, Network, PARTITIONS, Record, RecordKind, Security, Ssid};
 
     use super::*;
     use crate::boot_loop::{MAX_FAILED_STARTS, NO_RECORD};
@@ -82,17 +122,25 @@ mod tests {
     /// A flash with one partition.
     struct Chip {
         label: Result<&'static str, Unreadable>,
-        sector: Result<Vec<u8>, Unreadable>,
+        /// Its sectors.
+        content: Result<Vec<u8>, Unreadable>,
     }
 
     impl Flash for Chip {
-        fn partition(&mut self, label: &str) -> Result<Option<u32>, Unreadable> {
-            self.label.map(|it| (it == label).then_some(OFFSET))
+        fn partition(&mut self, label: &str) -> Result<Option<Partition>, Unreadable> {
+            let content = self.content.as_ref();
+            let partition = Partition {
+                offset: OFFSET,
+                size: content.map_or(SECTOR, |it| u32::try_from(it.len()).unwrap()),
+            };
+            self.label.map(|it| (it == label).then_some(partition))
         }
 
         fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Unreadable> {
-            assert_eq!(offset, OFFSET, "only the partition is read");
-            bytes.copy_from_slice(self.sector.as_ref().map_err(|error| *error)?);
+            let content = self.content.as_ref().map_err(|error| *error)?;
+            // Panics outside of the partition.
+            let start = usize::try_from(offset - OFFSET).unwrap();
+            bytes.copy_from_slice(&content[start..start + bytes.len()]);
             Ok(())
         }
     }
@@ -105,27 +153,47 @@ mod tests {
     }
 
     fn sector() -> Vec<u8> {
+        numbered_sector(0)
+    }
+
+    fn numbered_sector(sequence: u32) -> Vec<u8> {
         let mut sector = vec![0xff; BLOCK_SIZE];
         let mut buffer = [0; MAX_LEN];
-        let block = settings().encode(&mut buffer).unwrap();
+        let record = Record {
+            settings: settings(),
+            sequence,
+            kind: RecordKind::Permanent,
+        };
+        let block = record.encode(&mut buffer).unwrap();
         sector[..block.len()].copy_from_slice(block);
         sector
     }
 
-    fn chip(sector: Vec<u8>) -> Chip {
+    fn chip(content: Vec<u8>) -> Chip {
         Chip {
             label: Ok("settings"),
-            sector: Ok(sector),
+            content: Ok(content),
         }
     }
 
-    fn first() -> Start {
-        Start::after(Reset::PowerOn, NO_RECORD)
+    #[test]
+    fn newer_sector_wins_and_one_sector_is_enough() {
+        for (sectors, sequence) in [
+            (vec![numbered_sector(3)], 3),
+            (vec![numbered_sector(3), numbered_sector(4)], 4),
+            (vec![numbered_sector(4), numbered_sector(3)], 4),
+            (vec![numbered_sector(3), vec![0xff; BLOCK_SIZE]], 3),
+            (vec![vec![0; BLOCK_SIZE], numbered_sector(3)], 3),
+        ] {
+            let selected = load(&mut chip(sectors.concat())).unwrap();
+            assert_eq!(selected.record.sequence, sequence);
+        }
     }
 
     #[test]
     fn settings_are_found_by_label() {
-        assert_eq!(load(first(), &mut chip(sector())), Ok(settings()));
+        let selected = load(&mut chip(sector())).unwrap();
+        assert_eq!(selected.record.settings, settings());
         let named = |line: &str| line.split(',').next() == Some(LABEL);
         assert_eq!(PARTITIONS.lines().filter(|line| named(line)).count(), 1);
     }
@@ -137,13 +205,13 @@ mod tests {
         let mut no_table = chip(sector());
         no_table.label = Err(Unreadable);
         let mut broken = chip(sector());
-        broken.sector = Err(Unreadable);
+        broken.content = Err(Unreadable);
         for (mut chip, missing, words) in [
             (other, Missing::NoPartition, "no partition `settings`"),
             (no_table, Missing::Unreadable, "cannot be read"),
             (broken, Missing::Unreadable, "cannot be read"),
         ] {
-            assert_eq!(load(first(), &mut chip), Err(missing));
+            assert_eq!(load(&mut chip), Err(missing));
             assert!(missing.to_string().contains(words), "{missing}");
         }
     }
@@ -168,23 +236,21 @@ mod tests {
             (torn, "are incomplete"),
             (newer, "have format 9, newer than"),
         ] {
-            let missing = load(first(), &mut chip(sector)).unwrap_err();
+            let missing = load(&mut chip(sector)).unwrap_err();
             assert!(matches!(missing, Missing::Unusable(_)), "{missing}");
             assert!(missing.to_string().contains(words), "{missing}");
         }
     }
 
     #[test]
-    fn start_that_ignores_settings_reads_no_flash() {
-        let mut start = first();
+    fn failed_starts_make_settings_ignored() {
+        let stored = || load(&mut chip(sector()));
+        let mut start = Start::after(Reset::PowerOn, NO_RECORD, 1);
         for _ in 0..MAX_FAILED_STARTS {
-            start = Start::after(Reset::Panic, start.record());
+            assert_eq!(unless_ignored(stored(), start), Ok(settings()));
+            start = Start::after(Reset::Panic, start.record(), 1);
         }
-        let mut untouchable = Chip {
-            label: Err(Unreadable),
-            sector: Err(Unreadable),
-        };
-        let missing = load(start, &mut untouchable).unwrap_err();
+        let missing = unless_ignored(stored(), start).unwrap_err();
         assert!(matches!(missing, Missing::Ignored(_)), "{missing}");
         assert!(missing.to_string().contains("starts in a row"), "{missing}");
     }

@@ -71,6 +71,7 @@ fn status_is_one_line_of_json() {
         );
         assert!(status["uptime_ms"].is_u64(), "{status}");
         for missing in [
+            "boot_reason",
             "heap_free",
             "heap_lowest",
             "stack_lowest",

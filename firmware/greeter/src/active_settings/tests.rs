@@ -9,20 +9,19 @@ use tcpctl_settings::{
 };
 
 use super::*;
-use crate::boot_loop::Start;
+use crate::boot_loop::{NO_RECORD, Start};
+use crate::memory::Memory;
 
 const SECRET: &str = "correct horse battery";
 const AP_MAC: [u8; 6] = [2, 0, 0, 0x1a, 0x2b, 0x3d];
 const STA_MAC: [u8; 6] = [2, 0, 0, 0x1a, 0x2b, 0x3c];
 const C3: Limits = Limits {
-    chip: "esp32c3",
     stations: 10,
-    slots: 32,
+    memory: Memory::of("esp32c3"),
 };
 const C2: Limits = Limits {
-    chip: "esp32c2",
     stations: 4,
-    slots: 16,
+    memory: Memory::of("esp32c2"),
 };
 
 /// A radio whose driver follows a script and records its configurations.
@@ -214,7 +213,9 @@ fn missing_settings_are_reported_and_defaults_apply() {
             service: "echo",
         },
     };
-    let rejected = Start::after(Reset::Software, Start::rejected(DriverError::Passphrase));
+    let first = Start::after(Reset::PowerOn, NO_RECORD, 1);
+    let record = first.rejected_record(DriverError::Passphrase);
+    let rejected = Start::after(Reset::Software, record, 1);
     for (missing, words) in [
         (Missing::Unreadable, "cannot be read"),
         (Missing::NoPartition, "no partition"),
@@ -321,11 +322,11 @@ fn settings_beyond_the_chip_limits_are_reduced() {
         said[1..],
         [
             "settings reduced max-stations=4 reason=\"limit of the esp32c2 radio\"",
-            "settings reduced workers=12 backlog=4 reason=\"esp32c2 has memory for 16 connections\"",
+            "settings reduced workers=8 backlog=0 reason=\"esp32c2 has memory for 8 connections\"",
         ]
     );
     assert_eq!(radio.told[0].4, 4);
-    assert_eq!((active.server().workers, active.server().backlog), (12, 4));
+    assert_eq!((active.server().workers, active.server().backlog), (8, 0));
     assert!(said[0].contains(" settings=flash "), "{said:?}");
     let said = choose(Ok(settings), &mut radio, C3);
     assert_eq!(said.len(), 1, "{said:?}");
