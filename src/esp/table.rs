@@ -87,10 +87,10 @@ impl Table {
             .map_err(|error| format!("firmware/settings/partitions.csv: {error}"))
     }
 
-    /// Offset of the settings in our own table.
-    pub fn usual_settings() -> Option<u32> {
+    /// The settings partition of our own table.
+    pub fn usual_settings() -> Option<Partition> {
         let table = Self::parse(&Self::ours().ok()?)?;
-        table.find(SETTINGS).map(|place| place.offset)
+        table.find(SETTINGS).cloned()
     }
 
     /// Parses a table; `None` if there is none.

@@ -196,7 +196,7 @@ impl Flash<'_> {
             .await?;
         let image = firmware.image(DEFAULT_FLASH, firmware.chip.default_xtal_frequency())?;
         let wanted = self.new_settings(Err(NoStoredSettings::Unread))?;
-        let parts = full(&image, &wanted.settings)?;
+        let parts = full(&image, &wanted.settings, None)?;
         let steps = parts.iter().map(|part| step(part, false)).collect();
         let facts = Facts {
             board: None,

@@ -6,9 +6,10 @@
 use std::io::{self, BufRead, IsTerminal, Read};
 
 use serde::{Serialize, Serializer};
+use tcpctl_settings::sectors::{Sector, SectorContent, Selected, select};
 use tcpctl_settings::{
     BLOCK_SIZE, Changes, DecodeError, Field, HostName, Invalid, MAX_LEN, Mode, NoStoredSettings,
-    Passphrase, Reason, Security, Settings, Ssid,
+    Passphrase, Reason, Record, RecordKind, Security, Settings, Ssid,
 };
 
 use crate::cli::FlashArgs;
@@ -100,15 +101,38 @@ impl RequestedSettings {
     }
 }
 
-/// The settings as they are written.
+/// Where settings go in their partition, and their sequence number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The sector.
+    pub sector: Sector,
+    /// The sequence number.
+    pub sequence: u32,
+}
+
+impl Place {
+    /// The place on a board without settings.
+    pub const FIRST: Self = Self {
+        sector: Sector::A,
+        sequence: 1,
+    };
+}
+
+/// The sector of settings to write in the partition at `offset`.
 ///
 /// # Errors
 /// None: the buffer has room for any.
-pub fn part(settings: &Settings, offset: u32) -> Result<Part, Failure> {
+pub fn part(settings: &Settings, offset: u32, place: Place) -> Result<Part, Failure> {
+    let record = Record {
+        settings: settings.clone(),
+        sequence: place.sequence,
+        kind: RecordKind::Permanent,
+    };
     let mut buffer = [0; MAX_LEN];
-    let block = settings
+    let block = record
         .encode(&mut buffer)
         .map_err(|error| Failure::new(Kind::Internal, format!("settings: {error}")))?;
+    let offset = offset + u32::try_from(place.sector.offset()).unwrap_or_default();
     // The whole sector: so much erased flash compresses to nothing, where a block that does not
     // compress would be filled up to 16 KiB on the wire.
     let mut sector = block.to_vec();
@@ -116,18 +140,19 @@ pub fn part(settings: &Settings, offset: u32) -> Result<Part, Failure> {
     Ok(Part::new("settings", offset, sector))
 }
 
-/// What a board's sector of settings says.
+/// The settings in force of a board, from the sectors of its partition: one or two.
 ///
 /// # Errors
-/// They were written by a newer version: nobody here knows what would be lost.
-pub fn stored(sector: &[u8]) -> Result<Result<Settings, DecodeError>, Failure> {
-    match Settings::decode(sector) {
-        Err(error @ DecodeError::Newer { .. }) => {
-            Err(Failure::new(Kind::Device, format!("settings: {error}"))
-                .hint("use a newer tcpctl, or discard the stored settings with --erase"))
+/// A newer version wrote one of them, which would be lost.
+pub fn stored(sectors: &[u8]) -> Result<Result<Selected, DecodeError>, Failure> {
+    let (a, b) = sectors.split_at(BLOCK_SIZE.min(sectors.len()));
+    for sector in [a, b] {
+        if let Err(error @ DecodeError::Newer { .. }) = Settings::decode(sector) {
+            return Err(Failure::new(Kind::Device, format!("settings: {error}"))
+                .hint("use a newer tcpctl, or discard the stored settings with --erase"));
         }
-        other => Ok(other),
     }
+    Ok(select(SectorContent::read(a), SectorContent::read(b)))
 }
 
 /// Settings for people and programs, by their options' names and without the passphrase.

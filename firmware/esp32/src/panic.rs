@@ -2,7 +2,7 @@
 
 use core::panic::PanicInfo;
 
-use tcpctl_greeter::backtrace::{Backtrace, calls};
+use tcpctl_greeter::backtrace::{Backtrace, ReturnAddress, calls};
 use tcpctl_greeter::panic_record::{self, LEN};
 
 use crate::raw::{self, PANIC_RECORD};
@@ -28,10 +28,13 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         "\r\npanicking \"{}\"\r",
         message(&record).as_bytes().escape_ascii()
     );
-    // Xtensa keeps return addresses in register windows, with other top bits.
-    if cfg!(target_arch = "riscv32") {
-        let calls = calls(raw::stack_of(info), raw::code());
-        esp_println::println!("{}\r", Backtrace(calls));
-    }
+    // Printing has called deep enough that Xtensa's register windows are on the stack by now.
+    let form = if cfg!(target_arch = "xtensa") {
+        ReturnAddress::XtensaWindowed
+    } else {
+        ReturnAddress::RiscV
+    };
+    let calls = calls(raw::stack_of(info), form, raw::code());
+    esp_println::println!("{}\r", Backtrace(calls));
     esp_hal::system::software_reset()
 }

@@ -9,20 +9,39 @@ use core::ops::Range;
 /// Most addresses of a backtrace.
 pub const MAX_ADDRESSES: usize = 16;
 
-/// Bytes from a return address back into the call: the shortest RISC-V call. The return address
-/// itself can belong to the next function if the call never returns.
-const INTO_CALL: u32 = 2;
+/// How a processor stores return addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReturnAddress {
+    /// As they are.
+    RiscV,
+    /// With the window size of the call, 1 to 3, in place of the top two bits (Xtensa ISA reference,
+    /// "Windowed Register Option"). Code lies between 0x4000_0000 and 0x8000_0000.
+    XtensaWindowed,
+}
+
+impl ReturnAddress {
+    /// An address within the call that returns to `word`: as far before it as the shortest call. The
+    /// return address itself can belong to the next function if the call never returns.
+    fn call(self, word: u32) -> Option<u32> {
+        match self {
+            Self::RiscV => word.is_multiple_of(2).then(|| word.wrapping_sub(2)),
+            Self::XtensaWindowed => {
+                (word >> 30 != 0).then_some((word & 0x3fff_ffff | 0x4000_0000) - 3)
+            }
+        }
+    }
+}
 
 /// Addresses of the calls that the words of a stack may return to, without consecutive repeats. `code`
 /// is the address range of the program.
 pub fn calls<const N: usize>(
     words: impl Iterator<Item = u32> + Clone,
+    form: ReturnAddress,
     code: [Range<u32>; N],
 ) -> impl Iterator<Item = u32> + Clone {
     let mut last = None;
     words
-        .filter(|word| word % 2 == 0)
-        .map(|word| word.wrapping_sub(INTO_CALL))
+        .filter_map(move |word| form.call(word))
         .filter(move |call| code.iter().any(|range| range.contains(call)))
         .filter(move |&call| last.replace(call) != Some(call))
         .take(MAX_ADDRESSES)
@@ -56,7 +75,7 @@ mod tests {
     const CODE: [Range<u32>; 2] = [0x4200_0020..0x4200_1000, 0x4038_0000..0x4038_0100];
 
     fn addresses(words: &[u32]) -> Vec<u32> {
-        calls(words.iter().copied(), CODE).collect()
+        calls(words.iter().copied(), ReturnAddress::RiscV, CODE).collect()
     }
 
     #[test]
@@ -103,12 +122,28 @@ mod tests {
 
     #[test]
     fn addresses_have_eight_digits() {
-        let line = Backtrace(calls([0x4200_0102, 0, 0x4038_0010].into_iter(), CODE));
+        let words = [0x4200_0102, 0, 0x4038_0010].into_iter();
+        let line = Backtrace(calls(words, ReturnAddress::RiscV, CODE));
         assert_eq!(line.to_string(), "backtrace 0x42000100 0x4038000e");
         assert_eq!(line.to_string(), "backtrace 0x42000100 0x4038000e");
-        let line = Backtrace(calls([].into_iter(), CODE));
+        let line = Backtrace(calls([].into_iter(), ReturnAddress::RiscV, CODE));
         assert_eq!(line.to_string(), "backtrace none");
         let line = Backtrace([0x12].into_iter());
         assert_eq!(line.to_string(), "backtrace 0x00000012");
+    }
+
+    #[test]
+    fn xtensa_return_addresses_lose_their_window_size() {
+        let code = [0x400d_0020..0x4020_0000, 0x4008_0400..0x400a_0000];
+        // call8, call4 and call12; no window size; data.
+        let words = [
+            0x800d_1235,
+            0x4008_0503,
+            0xc00d_2001,
+            0x000d_1235,
+            0x3ffb_0000,
+        ];
+        let found: Vec<_> = calls(words.into_iter(), ReturnAddress::XtensaWindowed, code).collect();
+        assert_eq!(found, [0x400d_1232, 0x4008_0500, 0x400d_1ffe]);
     }
 }

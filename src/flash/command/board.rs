@@ -4,7 +4,7 @@ use tcpctl_settings::NoStoredSettings;
 
 use super::answer::RunningBoard;
 use super::plan::{Facts, facts, fits, full, step};
-use super::stored::stored_settings;
+use super::stored::{Stored, stored_settings};
 use super::{Flash, blocking};
 use crate::cli::After;
 use crate::esp::image::{Firmware, Part};
@@ -51,14 +51,18 @@ impl Flash<'_> {
             (device, stored.transpose())
         })
         .await?;
-        let stored = stored?.and_then(|stored| self.kept(stored).settings);
+        let stored = stored?;
+        if let Some(stored) = &stored {
+            self.note_unusable(stored);
+        }
+        let settings = stored.as_ref().and_then(Stored::settings);
         let why = if keeps {
             NoStoredSettings::Blank
         } else {
             NoStoredSettings::Erased
         };
-        let wanted = self.new_settings(stored.as_ref().ok_or(why))?;
-        let parts = full(&image, &wanted.settings)?;
+        let wanted = self.new_settings(settings.ok_or(why))?;
+        let parts = full(&image, &wanted.settings, stored.as_ref())?;
         self.write_missing(device, Some(&firmware), parts, &wanted)
             .await
     }
@@ -76,12 +80,12 @@ impl Flash<'_> {
             let mac = device.mac.as_deref();
             let describe = |stored| settings::described(stored, mac);
             self.print(FlashEvent::Settings {
-                stored: stored.text,
-                settings: stored.settings.as_ref().map(describe).unwrap_or_default(),
+                stored: stored.text.clone(),
+                settings: stored.settings().map(describe).unwrap_or_default(),
             })?;
             let name = device.port().name();
             self.reset(device).await?;
-            if stored.settings.is_some() {
+            if stored.settings().is_some() {
                 return Ok(Exit::Done);
             }
             return Err(
@@ -90,7 +94,7 @@ impl Flash<'_> {
                     .into(),
             );
         }
-        let Some(offset) = stored.offset else {
+        let Some(partition) = &stored.partition else {
             return Err(Failure::new(
                 Kind::Device,
                 format!("{}: the board has no tcpctl firmware", device.port().name()),
@@ -98,9 +102,9 @@ impl Flash<'_> {
             .hint("omit --settings-only to write it, too")
             .into());
         };
-        let stored = self.kept(stored);
-        let wanted = self.new_settings(stored.settings.as_ref().ok_or(NoStoredSettings::Blank))?;
-        let parts = vec![settings::part(&wanted.settings, offset)?];
+        self.note_unusable(&stored);
+        let wanted = self.new_settings(stored.settings().ok_or(NoStoredSettings::Blank))?;
+        let parts = vec![stored.next_part(&wanted.settings, partition)?];
         self.write_missing(device, None, parts, &wanted).await
     }
 

@@ -6,12 +6,13 @@ use espflash::target::Chip;
 use tcpctl_settings::Settings;
 
 use super::Flash;
+use super::stored::Stored;
 use crate::esp::image::{Firmware, Image, Part};
 use crate::esp::table::{OTADATA, OTADATA_LEN, SETTINGS};
 use crate::failure::{Failure, Kind};
 use crate::flash::event::{BoardFacts, FirmwareFacts, FlashEvent, FlashPlan, PlanStep};
 use crate::flash::loader::Device;
-use crate::flash::settings::{self, NewSettings};
+use crate::flash::settings::{self, NewSettings, Place};
 
 /// Board and firmware in the plan.
 pub(super) struct Facts<'a> {
@@ -21,7 +22,11 @@ pub(super) struct Facts<'a> {
 }
 
 /// The parts in write order.
-pub(super) fn full(image: &Image, wanted: &Settings) -> Result<Vec<Part>, Failure> {
+pub(super) fn full(
+    image: &Image,
+    wanted: &Settings,
+    stored: Option<&Stored>,
+) -> Result<Vec<Part>, Failure> {
     let place = image
         .partitions
         .find(SETTINGS)
@@ -33,7 +38,10 @@ pub(super) fn full(image: &Image, wanted: &Settings) -> Result<Vec<Part>, Failur
         let blank = vec![0xff; OTADATA_LEN as usize];
         parts.push(Part::new("otadata", otadata.offset, blank));
     }
-    parts.push(settings::part(wanted, place.offset)?);
+    parts.push(match stored {
+        Some(stored) => stored.next_part(wanted, place)?,
+        None => settings::part(wanted, place.offset, Place::FIRST)?,
+    });
     // Last: until then the old table locates the old settings.
     parts.push(image.table.clone());
     Ok(parts)

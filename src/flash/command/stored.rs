@@ -1,69 +1,120 @@
-//! Reads the settings that a board has.
+//! The settings stored on a board, and where the next ones go.
 
+use tcpctl_settings::sectors::{Sector, Selected};
 use tcpctl_settings::{BLOCK_SIZE, DecodeError, Settings};
 
 use super::Flash;
-use crate::esp::table::{SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
+use crate::esp::image::Part;
+use crate::esp::table::{Partition, SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
 use crate::failure::Failure;
 use crate::flash::loader::Device;
-use crate::flash::settings;
+use crate::flash::settings::{self, Place};
 
 /// The stored settings.
 pub(super) struct Stored {
-    pub(super) settings: Option<Settings>,
+    selected: Option<Selected>,
+    /// The sectors of the partition: one or two.
+    sectors: Vec<u8>,
     /// `flash`, or why there are none.
     pub(super) text: String,
-    /// Offset of the settings partition, if there is one.
-    pub(super) offset: Option<u32>,
+    /// The partition, if the board has one for settings.
+    pub(super) partition: Option<Partition>,
 }
 
-/// Descriptions of a blank sector and of one with settings.
+/// Description of a blank board.
 const NONE: &str = "none";
+/// Description of valid settings.
 const FOUND: &str = "flash";
 
-/// Reads the board's settings.
+/// Reads the settings of a board.
 pub(super) fn stored_settings(device: &mut Device) -> Result<Stored, Failure> {
     let table = device.read(TABLE_OFFSET, TABLE_LEN)?;
     let flash = u64::from(device.flash.size());
     let table = Table::parse(&table);
-    let place = table
+    let partition = table
         .as_ref()
         .and_then(|table| table.find(SETTINGS))
-        .filter(|place| place.can_hold_settings() && place.end() <= flash);
-    let sector = |device: &mut Device, offset| {
-        let sector = device.read(offset, u32::try_from(BLOCK_SIZE).unwrap_or(u32::MAX))?;
-        settings::stored(&sector)
+        .filter(|partition| partition.can_hold_settings() && partition.end() <= flash)
+        .cloned();
+    // An interrupted write of the table leaves the settings where ours has them. Their CRC tells
+    // whether they are there.
+    let place = partition.clone().or_else(Table::usual_settings);
+    let sectors = match &place {
+        Some(place) => device.read(place.offset, length(place))?,
+        None => Vec::new(),
     };
-    let Some(place) = place else {
-        // An interrupted write of the table leaves the settings at their usual offset. Their CRC
-        // tells whether they are there.
-        let usual = Table::usual_settings();
-        let found = usual.map(|offset| sector(device, offset)).transpose()?;
-        let settings = found.and_then(Result::ok);
-        return Ok(Stored {
-            text: if settings.is_some() { FOUND } else { NONE }.to_owned(),
-            settings,
-            offset: None,
-        });
-    };
-    let (settings, text) = match sector(device, place.offset)? {
-        Ok(settings) => (Some(settings), FOUND.to_owned()),
+    let (selected, text) = match settings::stored(&sectors)? {
+        Ok(selected) => (Some(selected), FOUND.to_owned()),
         Err(DecodeError::Blank) => (None, NONE.to_owned()),
+        Err(_) if partition.is_none() => (None, NONE.to_owned()),
         Err(error) => (None, error.to_string()),
     };
     Ok(Stored {
-        settings,
+        selected,
+        sectors,
         text,
-        offset: Some(place.offset),
+        partition,
     })
+}
+
+/// Bytes of the sectors that hold settings: one or two.
+fn length(partition: &Partition) -> u32 {
+    let sector = u32::try_from(BLOCK_SIZE).unwrap_or(u32::MAX);
+    if partition.size >= 2 * sector {
+        2 * sector
+    } else {
+        sector
+    }
+}
+
+impl Stored {
+    pub(super) fn settings(&self) -> Option<&Settings> {
+        self.selected
+            .as_ref()
+            .map(|selected| &selected.record.settings)
+    }
+
+    /// The part that writes `settings` to `partition`: to the sector that is not in use, so that a
+    /// write that is cut off keeps the old ones. Settings that are stored already stay where they
+    /// are.
+    pub(super) fn next_part(
+        &self,
+        settings: &Settings,
+        partition: &Partition,
+    ) -> Result<Part, Failure> {
+        let Some(selected) = &self.selected else {
+            return settings::part(settings, partition.offset, Place::FIRST);
+        };
+        let current = Place {
+            sector: selected.sector,
+            sequence: selected.record.sequence,
+        };
+        let unchanged = settings::part(settings, partition.offset, current)?;
+        if self
+            .sectors
+            .get(current.sector.offset()..)
+            .is_some_and(|it| it.starts_with(&unchanged.data))
+        {
+            return Ok(unchanged);
+        }
+        let has_two = length(partition) as usize > BLOCK_SIZE;
+        let next = Place {
+            sector: if has_two {
+                selected.sector.other()
+            } else {
+                Sector::A
+            },
+            sequence: selected.next_sequence,
+        };
+        settings::part(settings, partition.offset, next)
+    }
 }
 
 impl Flash<'_> {
     /// Prints a note if stored settings cannot be read.
-    pub(super) fn kept(&self, stored: Stored) -> Stored {
-        if stored.settings.is_none() && stored.text != NONE {
+    pub(super) fn note_unusable(&self, stored: &Stored) {
+        if stored.selected.is_none() && stored.text != NONE {
             self.output.note(&format!("note: {}", stored.text));
         }
-        stored
     }
 }

@@ -15,8 +15,10 @@ pub(crate) struct Program<'e> {
     entry: u32,
     /// Sections of code by address.
     sections: Vec<(u32, &'e [u8])>,
-    /// Functions and labels by address, with their size: 0 where the symbol has none.
+    /// Functions by address, with their size: 0 where the symbol has none.
     functions: BTreeMap<u32, u32>,
+    /// What may be called or jumped to: functions, and labels in assembly.
+    labels: BTreeSet<u32>,
     main: u32,
 }
 
@@ -25,15 +27,21 @@ impl<'e> Program<'e> {
         let file = ElfFile32::<Endianness>::parse(elf).expect("an ELF of 32 bits");
         let address = |address: u64| u32::try_from(address).unwrap();
         let mut functions = BTreeMap::new();
-        let is_code = |kind| {
-            matches!(
-                kind,
-                SymbolKind::Text | SymbolKind::Label | SymbolKind::Unknown
-            )
-        };
-        for symbol in file.symbols().filter(|it| is_code(it.kind())) {
-            let size = functions.entry(address(symbol.address())).or_default();
-            *size = address(symbol.size()).max(*size);
+        let mut labels = BTreeSet::new();
+        for symbol in file.symbols() {
+            let at = address(symbol.address());
+            match symbol.kind() {
+                SymbolKind::Text => {
+                    let size = functions.entry(at).or_default();
+                    *size = address(symbol.size()).max(*size);
+                    labels.insert(at);
+                }
+                // Assembly has labels without a type.
+                SymbolKind::Label | SymbolKind::Unknown => {
+                    labels.insert(at);
+                }
+                _ => {}
+            }
         }
         let main = file.symbols().find(|symbol| symbol.name() == Ok("main"));
         Self {
@@ -45,6 +53,7 @@ impl<'e> Program<'e> {
                 .filter(|(_, data)| !data.is_empty())
                 .collect(),
             functions,
+            labels,
             main: address(main.expect("a symbol main").address()),
         }
     }
@@ -63,7 +72,7 @@ impl<'e> Program<'e> {
             }
             if seen.insert(function) {
                 let targets = self.targets(function).into_iter();
-                ahead.extend(targets.filter(|it| self.functions.contains_key(it)));
+                ahead.extend(targets.filter(|it| self.labels.contains(it)));
             }
         }
         false

@@ -92,7 +92,7 @@ fn a_build_that_can_t_be_says_what_to_do() {
             "rustup target add riscv32imac-unknown-none-elf",
         ),
         (&failing, "esp32c3", "see what cargo said above"),
-        (&failing, "esp32s3", "firmware/README.md"),
+        (&failing, "esp32s3", "run firmware/images esp32s3"),
     ] {
         let ended = plan(folder, chip);
         assert_eq!(ended.code, 70, "{}", ended.stderr);

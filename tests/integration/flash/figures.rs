@@ -21,7 +21,7 @@ fn compressed(bytes: &[u8]) -> usize {
 #[test]
 fn no_more_is_sent_than_must_be() {
     let program = Program {
-        size: 1_200_000,
+        size: 900_000,
         ..Program::default()
     };
     let scene = Scene::with(Board::new(), &program);

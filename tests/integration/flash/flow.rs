@@ -1,5 +1,6 @@
 //! From a blank board to a greeting, and what is left alone on the way.
 
+use tcpctl_settings::sectors::{SectorContent, select};
 use tcpctl_settings::{Mode, Security, Settings};
 
 use super::scene::{PASSPHRASE, Scene, events};
@@ -9,9 +10,13 @@ use crate::common::loader::boot::{otadata_entry, selected};
 use crate::common::loader::{Board, Boot, Fault, Kind};
 
 const SETTINGS: u32 = 0xe000;
+/// Their second sector.
+const SETTINGS_B: u32 = 0xf000;
 
-fn settings(board: &Board) -> Settings {
-    Settings::decode(&board.read(SETTINGS, 4096)).unwrap()
+pub(crate) fn settings(board: &Board) -> Settings {
+    let sector = |offset| SectorContent::read(&board.read(offset, 4096));
+    let selected = select(sector(SETTINGS), sector(SETTINGS_B));
+    selected.unwrap().record.settings
 }
 
 fn text(ended: &Ended) -> String {
@@ -283,6 +288,27 @@ fn a_new_firmware_keeps_the_settings() {
 }
 
 #[test]
+fn settings_alternate_between_two_sectors() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    for (workers, sector) in [(2, SETTINGS_B), (3, SETTINGS), (4, SETTINGS_B)] {
+        let before = scene.board.read(SETTINGS, 8192);
+        scene.board.press_boot_and_reset();
+        let workers = workers.to_string();
+        let ended = scene.run(&["--settings-only", "--workers", &workers, "--no-wait"]);
+        assert_eq!(ended.code, 0, "{}", text(&ended));
+        assert_eq!(settings(&scene.board).server.workers().to_string(), workers);
+        let after = scene.board.read(SETTINGS, 8192);
+        let other = if sector == SETTINGS {
+            4096..8192
+        } else {
+            0..4096
+        };
+        assert_eq!(before[other.clone()], after[other]);
+    }
+}
+
+#[test]
 fn flash_selects_the_slot_it_wrote() {
     let scene = Scene::new(Board::new());
     assert_eq!(scene.flash(&["--no-wait"]).code, 0);
@@ -333,8 +359,11 @@ fn another_mode_is_one_sector() {
     assert!(said.contains("answers moin"), "{said}");
     assert!(said.contains("mode sta"), "{said}");
     let state = scene.board.state();
-    assert_eq!(state.flash.erased.iter().collect::<Vec<_>>(), [&SETTINGS]);
-    assert_eq!(state.flash.written.iter().collect::<Vec<_>>(), [&SETTINGS]);
+    assert_eq!(state.flash.erased.iter().collect::<Vec<_>>(), [&SETTINGS_B]);
+    assert_eq!(
+        state.flash.written.iter().collect::<Vec<_>>(),
+        [&SETTINGS_B]
+    );
     drop(state);
     let stored = settings(&scene.board);
     assert_eq!(stored.network.mode(), Mode::Station);
@@ -352,8 +381,11 @@ fn another_mode_with_the_same_firmware_is_one_sector_too() {
     assert_eq!(ended.code, 0, "{said}");
     assert!(said.contains("answers Hello World"), "{said}");
     let state = scene.board.state();
-    assert_eq!(state.flash.erased.iter().collect::<Vec<_>>(), [&SETTINGS]);
-    assert_eq!(state.flash.written.iter().collect::<Vec<_>>(), [&SETTINGS]);
+    assert_eq!(state.flash.erased.iter().collect::<Vec<_>>(), [&SETTINGS_B]);
+    assert_eq!(
+        state.flash.written.iter().collect::<Vec<_>>(),
+        [&SETTINGS_B]
+    );
 }
 
 #[test]

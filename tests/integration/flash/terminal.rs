@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use rustix::process::Signal;
-use tcpctl_settings::{Security, Settings};
+use tcpctl_settings::Security;
 
 use super::scene::Scene;
 use crate::common::firmware::Program;
@@ -25,7 +25,7 @@ fn a_passphrase_is_typed_and_not_shown() {
     let (code, seen) = terminal.finish(child);
     assert_eq!(code, 0, "{seen}");
     assert!(!seen.contains("secret wor"), "{seen}");
-    let stored = Settings::decode(&scene.board.read(0xe000, 4096)).unwrap();
+    let stored = super::flow::settings(&scene.board);
     let Security::Wpa2(passphrase) = stored.network.security() else {
         panic!("open");
     };
@@ -102,7 +102,7 @@ fn erasing_is_asked_for_and_can_be_refused() {
 #[test]
 fn a_person_sees_how_fast_it_goes_and_how_long_it_will_take() {
     let program = Program {
-        size: 1_500_000,
+        size: 900_000,
         ..Program::default()
     };
     let scene = Scene::with(Board::new(), &program);

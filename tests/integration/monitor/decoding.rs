@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tcpctl_greeter::backtrace::{Backtrace, calls};
+use tcpctl_greeter::backtrace::{Backtrace, ReturnAddress, calls};
 
 use crate::common::loader::line::Line;
 use crate::common::run;
@@ -171,7 +171,7 @@ fn backtrace_of_a_chip_is_decoded_in_order() {
         serve + 2,
     ];
     let code = [0x4201_0000..0x4202_0000, 0x4038_0000..0x4038_0100];
-    let backtrace = Backtrace(calls(stack.into_iter(), code)).to_string();
+    let backtrace = Backtrace(calls(stack.into_iter(), ReturnAddress::RiscV, code)).to_string();
     assert_eq!(backtrace.matches(" 0x").count(), 3, "{backtrace}");
     let said = format!(
         "\r\npanicking \"src/main.rs:1:2: out of luck\"\r\n{backtrace}\r\n\

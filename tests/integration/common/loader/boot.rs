@@ -8,7 +8,8 @@ use std::thread;
 
 use sha2::{Digest, Sha256};
 use tcpctl_greeter::console::Mac;
-use tcpctl_settings::{Mode, Settings};
+use tcpctl_settings::sectors::{SectorContent, select};
+use tcpctl_settings::{BLOCK_SIZE, Mode};
 
 use super::chip::Model;
 use super::{Boot, Kind};
@@ -57,9 +58,12 @@ pub(crate) fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
         .iter()
         .find(|partition| partition.label == "settings")
         .map(|partition| &flash[partition.offset..partition.offset + partition.size])
-        .map(Settings::decode);
+        .map(|sectors| {
+            let (a, b) = sectors.split_at(BLOCK_SIZE);
+            select(SectorContent::read(a), SectorContent::read(b))
+        });
     let (settings, from) = match stored {
-        Some(Ok(settings)) => (Some(settings), "flash"),
+        Some(Ok(selected)) => (Some(selected.record.settings), "flash"),
         _ => (None, "default"),
     };
     let mode = settings
