@@ -6,7 +6,7 @@ use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::output::{Options, Output, Verbosity};
 use crate::{
-    bench, completions, config_command, discover, flash, man, monitor, read, schema, send, sim,
+    bench, completions, config_command, discover, flash, listen, man, monitor, read, schema, send, sim,
     status,
 };
 
@@ -38,6 +38,10 @@ pub fn run(cli: Cli) -> Exit {
         Command::Flash(args) => {
             let output = Output::new("flash", options);
             output.finish(flash::command::run(&args, &output))
+        }
+        Command::Listen(args) => {
+            let output = Output::new("listen", options);
+            output.finish(listen::command::run(&args, &output))
         }
         Command::Man(args) => {
             let output = Output::new("man", options);

@@ -10,6 +10,7 @@ mod completions;
 mod config;
 mod discover;
 mod flash;
+mod listen;
 mod man;
 mod monitor;
 mod query;
@@ -26,6 +27,7 @@ pub use completions::{CompletionsArgs, Shell};
 pub use config::ConfigArgs;
 pub use discover::DiscoverArgs;
 pub use flash::{After, Before, FlashArgs};
+pub use listen::ListenArgs;
 pub use man::ManArgs;
 pub use monitor::MonitorArgs;
 pub use query::{QueryArgs, ReadArgs, StatusArgs};
@@ -103,6 +105,9 @@ pub enum Command {
     /// Send a message to a TCP server and print the reply
     #[command(long_about = send::ABOUT)]
     Send(Box<SendArgs>),
+    /// Accept connections, print what arrives, and answer
+    #[command(long_about = listen::ABOUT)]
+    Listen(Box<ListenArgs>),
     /// Run a virtual board: the firmware's server without hardware
     #[command(long_about = sim::ABOUT)]
     Sim(Box<SimArgs>),
@@ -146,6 +151,8 @@ pub enum SchemaOf {
     Error,
     /// flash
     Flash,
+    /// listen
+    Listen,
     /// monitor
     Monitor,
     /// read

@@ -31,11 +31,7 @@ impl Interrupt {
             let mut signals = tokio::net::UnixStream::from_std(signals)?;
             tokio::spawn(async move {
                 if let Ok(signal) = signals.read_u8().await {
-                    let exit = match i32::from(signal) {
-                        libc::SIGTERM => Exit::Terminated,
-                        _ => Exit::Interrupted,
-                    };
-                    let _ = sender.send(Some(exit));
+                    let _ = sender.send(Some(exit_of(signal.into())));
                 }
             });
         }
@@ -86,6 +82,25 @@ impl Interrupt {
         }
     }
 }
+
+/// The exit code that a signal has asked for, if a handler is installed and one has come. Always `None`
+/// on systems without signals.
+pub fn signal_exit() -> Option<Exit> {
+    #[cfg(unix)]
+    let signal = crate::sys::signals::first();
+    #[cfg(not(unix))]
+    let signal: Option<i32> = None;
+    signal.map(exit_of)
+}
+
+fn exit_of(signal: i32) -> Exit {
+    match signal {
+        SIGTERM => Exit::Terminated,
+        _ => Exit::Interrupted,
+    }
+}
+
+const SIGTERM: i32 = 15;
 
 /// Shutdown flag, polled by commands that run without a tokio runtime.
 ///
@@ -139,10 +154,7 @@ impl Stop {
     /// The exit code that a signal has asked for, if one has come.
     pub fn already(&self) -> Option<Exit> {
         #[cfg(unix)]
-        let exit = crate::sys::signals::first().map(|signal| match signal {
-            libc::SIGTERM => Exit::Terminated,
-            _ => Exit::Interrupted,
-        });
+        let exit = signal_exit();
         #[cfg(not(unix))]
         let exit = match self.exit.load(std::sync::atomic::Ordering::Relaxed) {
             0 => None,

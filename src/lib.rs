@@ -41,6 +41,8 @@ pub mod discover;
 #[doc(hidden)]
 pub mod esp;
 #[doc(hidden)]
+pub mod exec;
+#[doc(hidden)]
 pub mod exit;
 #[doc(hidden)]
 pub mod failure;
@@ -48,6 +50,8 @@ pub mod failure;
 pub mod flash;
 #[doc(hidden)]
 pub mod interrupt;
+#[doc(hidden)]
+pub mod listen;
 #[doc(hidden)]
 pub mod man;
 #[doc(hidden)]

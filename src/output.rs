@@ -14,11 +14,13 @@ mod reply;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::sanitize;
 use crate::sys::{self, Readiness};
 
@@ -30,6 +32,16 @@ pub use reply::{ReplyForm, ReplyPrinter};
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("standard output is closed")]
 pub struct BrokenPipe;
+
+/// A signal asked the command to end while the reader of standard output was not reading.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("interrupted while standard output was blocked")]
+pub struct BlockedOutput;
+
+/// How long a reader has after a signal to take more of the output.
+const BLOCKED_TIMEOUT: Duration = Duration::from_millis(500);
+/// Bytes that do not block once a pipe is writable (PIPE_BUF of Linux).
+const PIPE_BYTES: usize = 4096;
 
 /// What text is rendered for.
 #[derive(Debug, Clone, Copy)]
@@ -246,6 +258,9 @@ impl Output {
         let error = match result {
             Ok(exit) => return exit,
             Err(error) if error.is::<BrokenPipe>() => return Exit::Done,
+            Err(error) if error.is::<BlockedOutput>() => {
+                return interrupt::signal_exit().unwrap_or(Exit::Interrupted);
+            }
             Err(error) => error,
         };
         let failure = Failure::from_error(&error);
@@ -308,10 +323,12 @@ impl Stdout {
         }
     }
 
-    /// Writes all bytes. A closed pipe is [`BrokenPipe`].
+    /// Writes all bytes. A closed pipe is [`BrokenPipe`], a blocked one after a signal
+    /// [`BlockedOutput`].
     pub(crate) fn print(&self, bytes: &[u8]) -> anyhow::Result<()> {
         self.write(bytes).map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => BrokenPipe.into(),
+            io::ErrorKind::Interrupted => BlockedOutput.into(),
             _ => anyhow::Error::new(error).context("cannot write to standard output"),
         })
     }
@@ -321,7 +338,15 @@ impl Stdout {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
         while !bytes.is_empty() {
-            match file.write(bytes) {
+            // After a signal the command must end, even if its output is blocked.
+            let part = if interrupt::signal_exit().is_none() {
+                bytes
+            } else if sys::is_writable_within(file, BLOCKED_TIMEOUT) {
+                &bytes[..bytes.len().min(PIPE_BYTES)]
+            } else {
+                return Err(io::ErrorKind::Interrupted.into());
+            };
+            match file.write(part) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => bytes = &bytes[count..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

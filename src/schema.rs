@@ -13,6 +13,7 @@ pub const fn of(output: SchemaOf) -> &'static str {
         SchemaOf::Discover => discover::report::JSON_SCHEMA,
         SchemaOf::Error => include_str!("../schemas/tcpctl.error.json"),
         SchemaOf::Flash => include_str!("../schemas/tcpctl.flash.json"),
+        SchemaOf::Listen => include_str!("../schemas/tcpctl.listen.json"),
         SchemaOf::Monitor => include_str!("../schemas/tcpctl.monitor.json"),
         SchemaOf::Read => include_str!("../schemas/tcpctl.read.json"),
         SchemaOf::Send => include_str!("../schemas/tcpctl.send.json"),

@@ -135,6 +135,16 @@ pub fn stdin() -> io::Result<File> {
     }
 }
 
+/// Kills a child that leads a process group, and the group.
+pub fn kill_process_group(child: &mut std::process::Child) {
+    #[cfg(unix)]
+    if let Ok(pid) = libc::pid_t::try_from(child.id()) {
+        // SAFETY: sends a signal; the child has not been waited for, so the group is still its own.
+        unsafe { libc::kill(-pid, libc::SIGKILL) };
+    }
+    let _ = child.kill();
+}
+
 /// Hour, minute and second in the system's time zone at `seconds` since 1970; `None` if the zone is
 /// unknown.
 pub fn local_time_of_day(seconds: i64) -> Option<(i32, i32, i32)> {
@@ -195,6 +205,28 @@ pub fn wait_until_ready(descriptor: &impl std::os::fd::AsRawFd, readiness: Readi
 #[cfg(not(unix))]
 pub fn wait_until_ready<T>(_: &T, _: Readiness) {
     std::thread::sleep(std::time::Duration::from_millis(1));
+}
+
+/// Whether a write of a few bytes would not block, waiting for that up to `timeout`.
+#[cfg(unix)]
+pub fn is_writable_within(
+    descriptor: &impl std::os::fd::AsRawFd,
+    timeout: std::time::Duration,
+) -> bool {
+    let mut poll = libc::pollfd {
+        fd: descriptor.as_raw_fd(),
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: one pollfd, which outlives the call.
+    unsafe { libc::poll(&raw mut poll, 1, milliseconds) > 0 }
+}
+
+/// Whether a write would not block: unknown on this system.
+#[cfg(not(unix))]
+pub fn is_writable_within<T>(_: &T, _: std::time::Duration) -> bool {
+    true
 }
 
 /// Whether a read would return at once with bytes, the end or an error.
@@ -278,7 +310,8 @@ pub mod signals {
             let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
             let handler: extern "C" fn(libc::c_int) = on_signal;
             action.sa_sigaction = handler as libc::sighandler_t;
-            action.sa_flags = libc::SA_RESTART;
+            // Not SA_RESTART: a signal must end a write to a blocked pipe.
+            action.sa_flags = 0;
             // SAFETY: `action` is initialized, and its handler calls only what signal-safety(7)
             // allows.
             let done = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };

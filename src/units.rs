@@ -1,6 +1,6 @@
 //! Values as people write them: `250us`, `1.5s`, `10k`, `1MiB`, `20Mbit`, `1%`, regular expressions.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -236,6 +236,22 @@ pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "write an IP address and a port, e.g. 127.0.0.1:3000 or [::1]:3000".into())
 }
 
+/// Parses an address to listen on: `0.0.0.0:3000`, `127.0.0.1`, `3000` or `:3000`. The default address
+/// is `0.0.0.0`, the default port 3000.
+///
+/// # Errors
+/// One line that shows the form.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let any = IpAddr::from(Ipv4Addr::UNSPECIFIED);
+    let unbracketed = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let port = text.strip_prefix(':').unwrap_or(text).parse::<u16>();
+    let address = unbracketed.unwrap_or(text).parse::<IpAddr>();
+    text.parse()
+        .or_else(|_| port.map(|port| SocketAddr::new(any, port)))
+        .or_else(|_| address.map(|address| SocketAddr::new(address, 3000)))
+        .map_err(|_| "write an address and a port, e.g. 0.0.0.0:3000 or 3000".to_owned())
+}
+
 /// Compiles the regular expression of `option`, e.g. `--expect`. It matches bytes, and `^` and `$`
 /// match at the ends of lines that end in LF or CR LF.
 ///
@@ -309,6 +325,24 @@ mod tests {
         ] {
             let message = whole::<NonZeroU16>(text).unwrap_err();
             assert!(message.contains(said), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn listen_addresses_have_defaults() {
+        for (text, address) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("127.0.0.1", "127.0.0.1:3000"),
+            ("8000", "0.0.0.0:8000"),
+            (":0", "0.0.0.0:0"),
+            ("::1", "[::1]:3000"),
+            ("[::]", "[::]:3000"),
+            ("[::1]:7", "[::1]:7"),
+        ] {
+            assert_eq!(listen_address(text), Ok(address.parse().unwrap()), "{text}");
+        }
+        for text in ["", "board", "70000", "1.2.3", "[127.0.0.1]x"] {
+            assert!(listen_address(text).is_err(), "{text}");
         }
     }
 

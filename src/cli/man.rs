@@ -13,13 +13,14 @@ pub struct ManArgs {
 }
 
 /// All commands.
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "bench",
     "discover",
     "flash",
     "monitor",
     "read",
     "send",
+    "listen",
     "sim",
     "status",
     "merge",

@@ -21,7 +21,10 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
 use crate::mdns::{self, announce::announce};
-use crate::net::interfaces::{self, Interface};
+use crate::net::{
+    self,
+    interfaces::{self, Interface},
+};
 use crate::output::Output;
 use crate::sanitize;
 
@@ -46,10 +49,8 @@ fn run_relay(
     received: mpsc::Receiver<BoardEvent>,
     output: &Output,
 ) -> anyhow::Result<Exit> {
-    let listener = bind(listen)?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| cannot_listen(listen, &error))?;
+    let listener = net::bind(listen)?;
+    let address = listener.local_addr()?;
     let announced = Announced::new(plan, address)?;
     let names = events.clone();
     let session =
@@ -336,30 +337,6 @@ impl Names<'_> {
                 request: Payload(bytes),
             },
         }
-    }
-}
-
-fn bind(listen: SocketAddr) -> Result<std::net::TcpListener, Failure> {
-    let listener =
-        std::net::TcpListener::bind(listen).map_err(|error| cannot_listen(listen, &error))?;
-    listener
-        .set_nonblocking(true)
-        .map_err(|error| cannot_listen(listen, &error))?;
-    Ok(listener)
-}
-
-fn cannot_listen(listen: SocketAddr, error: &io::Error) -> Failure {
-    let failure =
-        |why: &str| Failure::new(Kind::Device, format!("cannot listen on {listen}: {why}"));
-    match error.kind() {
-        io::ErrorKind::AddrInUse => failure("address in use")
-            .hint("choose another port, or a free one with --listen 127.0.0.1:0"),
-        io::ErrorKind::PermissionDenied => {
-            failure("permission denied").hint("choose a port from 1024 up with --listen")
-        }
-        io::ErrorKind::AddrNotAvailable => failure("not an address of this computer")
-            .hint("choose a local address with --listen, e.g. 127.0.0.1:3000"),
-        _ => failure(&error.to_string()),
     }
 }
 

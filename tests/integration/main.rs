@@ -19,6 +19,8 @@ mod limit_finder;
 mod limited;
 mod limits;
 #[cfg(target_os = "linux")]
+mod listen;
+#[cfg(target_os = "linux")]
 mod monitor;
 #[cfg(target_os = "linux")]
 mod peers;

@@ -101,6 +101,22 @@ fn signal_ends_a_retry() {
 }
 
 #[test]
+fn first_signal_ends_a_blocked_write() {
+    let server = Server::start(|mut connection| {
+        read_some(&mut connection);
+        while connection.write_all(&[b'x'; 4096]).is_ok() {}
+    });
+    let mut child = tcpctl(["send", &server.target(), "hi"]).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0; 1]).unwrap();
+    let start = std::time::Instant::now();
+    signal(&child, Signal::TERM);
+    let code = child.wait().unwrap().code();
+    assert_eq!(code, Some(143));
+    assert!(start.elapsed().as_secs() < 5);
+}
+
+#[test]
 fn second_signal_ends_a_blocked_write() {
     let server = Server::start(|mut connection| {
         read_some(&mut connection);
