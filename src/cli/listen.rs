@@ -37,7 +37,7 @@ pub struct ListenArgs {
         help_heading = "Answer (one of)"
     )]
     pub reply: Option<OsString>,
-    /// Send the content of FILE likewise
+    /// Send the content of FILE after the first bytes of a client, then close
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Answer (one of)")]
     pub reply_file: Option<PathBuf>,
     /// Send back what arrives

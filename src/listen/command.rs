@@ -102,6 +102,7 @@ async fn accept(
             connection = listener.accept(), if may_accept => match connection {
                 Ok((stream, peer)) => {
                     accepted += 1;
+                    printer.accepted(peer)?;
                     // Replies are written as a whole, so Nagle's algorithm would only delay them.
                     let _ = stream.set_nodelay(true);
                     let stopped = stopped.clone();

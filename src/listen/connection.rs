@@ -32,7 +32,6 @@ pub(super) async fn serve(
     printer: Printer<'_>,
     mut stop: watch::Receiver<()>,
 ) -> anyhow::Result<u64> {
-    printer.accepted(peer)?;
     let mut connection = Connection {
         stream,
         peer,

@@ -101,7 +101,13 @@ fn reply_file_is_sent_unchanged() {
 
 #[test]
 fn echo_returns_what_arrives() {
-    let listen = Listen::start(&["--once", "--echo"]);
+    let mut listen = Listen::start(&["--once", "--echo"]);
+    let mut stdout = listen.child.stdout.take().unwrap();
+    let printing = std::thread::spawn(move || {
+        let mut printed = Vec::new();
+        stdout.read_to_end(&mut printed).unwrap();
+        printed
+    });
     let sent = noise(1, 8 << 20);
     let mut writer = listen.connect();
     let mut reader = writer.try_clone().unwrap();
@@ -112,7 +118,8 @@ fn echo_returns_what_arrives() {
     });
     assert!(read_all(&mut reader) == sent);
     writing.join().unwrap();
-    assert!(listen.finish().stdout == sent);
+    assert!(printing.join().unwrap() == sent);
+    assert_eq!(listen.finish().code, 0);
 }
 
 #[test]
