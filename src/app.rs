@@ -6,8 +6,8 @@ use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::output::{Options, Output, Verbosity};
 use crate::{
-    bench, completions, config_command, discover, flash, listen, man, monitor, read, schema, send, sim,
-    status,
+    bench, completions, config_command, discover, flash, listen, man, monitor, read, schema, send,
+    sim, status,
 };
 
 /// Runs a command and prints its failure, if any.
