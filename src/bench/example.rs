@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::report::{
-    Bound, Cause, CauseKind, Environment, Evidence, EvidenceKind, Flow, LimitedBy, Limits, Options,
+    Bound, Cause, CauseKind, CloseMode, Environment, Evidence, EvidenceKind, Flow, LimitedBy, Limits, Options,
     Overflow, Parts, RampEnd, Report, Scheduled, Step, Throughput, Trial,
 };
 use super::summarize;
@@ -42,7 +42,7 @@ pub(crate) fn options() -> Options {
         rate_per_s: None,
         warmup_us: 0.0,
         keep_alive: false,
-        close: "fin".to_owned(),
+        close: CloseMode::Fin,
         message: "Hello TCP world!".to_owned(),
         message_bytes: 16,
         expect: None,

@@ -13,7 +13,7 @@ pub use self::files::Files;
 use super::fail_if::Condition;
 use super::limits::LimitsPlan;
 use super::ramp::{self, Places, RampPlan};
-use super::report::{Options, Parts, Report};
+use super::report::{CloseMode, Options, Parts, Report};
 use super::saved;
 use super::summarize::microseconds;
 use super::throughput::ThroughputPlan;
@@ -235,10 +235,9 @@ fn options(args: &BenchArgs, parts: Parts, load: &Load) -> Options {
         warmup_us: microseconds(load.warm_up),
         keep_alive: args.keep_alive,
         close: match load.close {
-            Release::Fin => "fin",
-            Release::Reset => "rst",
-        }
-        .to_owned(),
+            Release::Fin => CloseMode::Fin,
+            Release::Reset => CloseMode::Rst,
+        },
         message: String::from_utf8_lossy(shown).into_owned(),
         message_bytes: load.message.len() as u64,
         expect: args.expect.clone(),

@@ -21,7 +21,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use self::comparison::{
     Baseline, Change, ChangeKind, Comparison, Difference, Finding, TooShort,
 };
-pub use self::environment::{Environment, Options, Parts, Timestamp};
+pub use self::environment::{CloseMode, Environment, Options, Parts, Timestamp};
 pub use self::evidence::{Bound, Evidence, EvidenceKind};
 pub(super) use self::histograms::encode as encode_histogram;
 pub use self::histograms::{Histograms, PackedHistogram};

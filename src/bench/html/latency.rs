@@ -4,8 +4,9 @@ use super::elements::{list, paragraph, section, table};
 use super::plot::{self, Curve, Plot, Scale, Style};
 use crate::bench::report::{Histograms, Interval, Latency};
 use crate::bench::text::{latency_rows, load, retransmits};
-use crate::bench::{breakdown, verdict};
+use crate::bench::{breakdown, chart, verdict};
 use crate::output::human;
+use tcpctl_engine::times::Times;
 
 /// The percentile plot, with a logarithmic axis of 1 / (1 - quantile).
 pub(super) fn distribution(histograms: &Histograms) -> String {
@@ -37,10 +38,31 @@ pub(super) fn distribution(histograms: &Histograms) -> String {
     };
     let note = "At 99%, one request in 100 took longer. Times count from the intended start of each \
                 request.";
-    section(
-        "Latency distribution",
-        &(plot.figure() + &paragraph("footnote", note)),
-    )
+    let content = [
+        histogram(&histograms.complete.0),
+        plot.figure(),
+        paragraph("footnote", note),
+    ];
+    section("Latency distribution", &content.concat())
+}
+
+/// The times to the complete reply, as a table with bars.
+fn histogram(times: &Times) -> String {
+    let buckets = chart::buckets(times, 14);
+    let highest = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(1);
+    let rows: String = buckets
+        .iter()
+        .map(|bucket| {
+            let limit = human::microseconds(bucket.up_to as f64 / 1e3);
+            let width = bucket.count as f64 / highest as f64 * 100.0;
+            format!(
+                "<tr><th scope=\"row\">&lt; {limit}</th><td>{}</td>\
+                 <td><i style=\"width:{width:.1}%\"></i></td></tr>\n",
+                human::grouped(bucket.count)
+            )
+        })
+        .collect();
+    format!("<table class=\"histogram\">\n<caption>Time to the complete reply</caption>\n{rows}</table>\n")
 }
 
 pub(super) fn table_and_facts(latency: &Latency) -> String {

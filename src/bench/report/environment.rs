@@ -72,8 +72,8 @@ pub struct Options {
     pub warmup_us: f64,
     /// Whether a connection carries many requests.
     pub keep_alive: bool,
-    /// How connections are closed: `fin` or `rst`.
-    pub close: String,
+    /// How connections are closed.
+    pub close: CloseMode,
     /// The start of the message, at most 256 bytes, invalid UTF-8 replaced.
     pub message: String,
     /// The length of the whole message, bytes.
@@ -92,6 +92,16 @@ pub struct Options {
     pub sources: Vec<IpAddr>,
     /// Threads of the load engine.
     pub threads: u64,
+}
+
+/// How connections are closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloseMode {
+    /// With a FIN.
+    Fin,
+    /// With a reset.
+    Rst,
 }
 
 /// The parts of a run.

@@ -62,11 +62,11 @@ fn the_first_line_is_right_and_the_end_leaves_no_connection() {
     for (app, first) in [
         (
             App::Cap(3, Beyond::Fin),
-            "serves 3 at once, queues none, accepts the 4th and closes it",
+            "serves 3 clients at once, queues none, accepts and closes the 4th",
         ),
         (
             App::Cap(3, Beyond::Evict),
-            "serves 3 at once, queues none, ends an older connection for the 4th",
+            "serves 3 clients at once, queues none, closes older connections for the 4th",
         ),
     ] {
         let address = start(V4, 128, app, 0);

@@ -123,7 +123,7 @@ server.listen(4000, '127.0.0.1');";
         (
             "socat",
             &[socat, "EXEC:head -n 1"],
-            "serves 3 at once, queues 3, does not answer the 7th (its SYN is dropped)",
+            "serves 3 clients at once, queues 3 more, drops the SYN of the 7th",
         ),
         (
             "ncat",
@@ -136,17 +136,17 @@ server.listen(4000, '127.0.0.1');";
                 "--exec",
                 "/bin/cat",
             ],
-            "serves 4 at once, queues none, accepts the 5th and closes it",
+            "serves 4 clients at once, queues none, accepts and closes the 5th",
         ),
         (
             "python3",
             &["-c", PYTHON],
-            "serves 1 at once, queues 6, does not answer the 8th (its SYN is dropped)",
+            "serves 1 client at once, queues 6 more, drops the SYN of the 8th",
         ),
         (
             "node",
             &["-e", NODE],
-            "serves 5 at once, queues none, accepts the 6th and closes it",
+            "serves 5 clients at once, queues none, accepts and closes the 6th",
         ),
     ];
     for (program, arguments, first) in servers {
