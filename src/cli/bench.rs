@@ -21,7 +21,7 @@ pub struct BenchArgs {
     /// Default: TCPCTL_TARGET, then `target` of the config file.
     pub target: Option<String>,
 
-    /// Measure only this part [default: limits and latency]
+    /// Measure only this [default: limits and latency]
     ///
     /// Can be repeated.
     #[arg(long, value_enum, value_name = "PART")]
@@ -180,7 +180,7 @@ pub struct BenchArgs {
     )]
     pub reply_timeout: Option<Duration>,
 
-    /// Increase the connections step by step and find the knee
+    /// Increase the connections and find the knee
     ///
     /// 1, 2, 3, 4, 6, 8, ... connections for 1 s each. Beyond the knee, more connections bring less
     /// than 10% more replies, or fail. The ramp ends when the knee is found, at twice what the server
@@ -214,7 +214,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "TEXT", value_hint = ValueHint::Other, help_heading = "Report", hide_short_help = true)]
     pub label: Option<String>,
     /// Print only the summary
-    #[arg(long, help_heading = "Report")]
+    #[arg(long, help_heading = "Report", hide_short_help = true)]
     pub brief: bool,
     /// Write an HTML page with plots and the report
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Report")]

@@ -10,13 +10,13 @@ use crate::common::{Server, closed_port, finish, read_some, reset, run, signal, 
 
 #[test]
 fn closed_port_is_a_connect_failure() {
-    let (_keep, nobody) = closed_port();
-    let target = nobody.to_string();
+    let (_guard, closed) = closed_port();
+    let target = closed.to_string();
     for arguments in [
         vec!["bench", &*target, "--json"],
         vec!["bench", &target, "--json", "--only", "limits"],
         vec!["bench", &target, "--json", "--only", "latency", "-n", "3"],
-        // It is given up long before.
+        // It stops long before 50 s.
         vec!["bench", &target, "--json", "--only", "latency", "-d", "50s"],
     ] {
         let ended = run(arguments.iter().copied());
@@ -29,7 +29,7 @@ fn closed_port_is_a_connect_failure() {
             (&"connect".into(), &7.into())
         );
         let text = String::from_utf8_lossy(&ended.stdout);
-        assert!(!text.contains("target_gone"), "it was never there: {text}");
+        assert!(!text.contains("target_gone"), "it never answered: {text}");
     }
     let ended = run(["bench", "nonexistent.invalid"]);
     assert_eq!(ended.code, 6, "{ended:?}");
@@ -81,7 +81,7 @@ fn ctrl_c_reports_the_results_so_far() {
     for _ in 0..10 {
         asked.recv().expect("it asks");
     }
-    // As `timeout -s INT` does it: the process, and then its group.
+    // Like `timeout -s INT`: the process, then its group.
     for _ in 0..2 {
         signal(&child, Signal::INT);
     }
@@ -105,7 +105,7 @@ fn server_that_stops_is_broken_and_results_are_kept() {
             read_some(&mut connection);
             let _ = std::io::Write::write_all(&mut connection, b"Hello World");
         }
-        // With it goes the server.
+        // The server stops.
         drop(listener);
     });
     let bench = ["bench", &target, "--only", "latency", "-d", "50s", "--json"];
@@ -127,7 +127,7 @@ fn server_that_stops_is_broken_and_results_are_kept() {
     assert_eq!(objects[1]["kind"], "broken", "{ended:?}");
 }
 
-/// The soft limit is raised first, and that is said; the hard one is met as this computer's.
+/// The soft limit is raised. Failures at the hard limit are this computer's.
 #[test]
 #[cfg(unix)]
 fn limit_of_open_files_is_raised_and_reported() {

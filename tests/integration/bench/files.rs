@@ -136,8 +136,8 @@ fn failed_run_keeps_the_existing_file() {
     let folder = Folder::new("kept");
     let file = folder.file("saved.json");
     std::fs::write(&file, "precious").expect("a temporary file");
-    let (_keep, nobody) = closed_port();
-    let ended = run(["bench", &nobody.to_string(), "--save", &file]);
+    let (_guard, closed) = closed_port();
+    let ended = run(["bench", &closed.to_string(), "--save", &file]);
     assert_eq!(ended.code, 7, "{ended:?}");
     assert_eq!(
         std::fs::read_to_string(&file).expect("still there"),

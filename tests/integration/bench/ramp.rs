@@ -19,8 +19,7 @@ fn ramp_finds_the_knee_and_why_requests_fail() {
             &saved,
         ])
     };
-    // Two of 20 ms each, by the clock: on a busy machine a step can be slow by chance, and a later
-    // one then beats it.
+    // On a busy computer a step can be slow by chance, and a later one then beats it.
     let knee = |ended: &Ended| {
         let report = report(ended);
         let steps = report["ramp"].as_array().cloned().unwrap_or_default();
@@ -53,7 +52,7 @@ fn ramp_finds_the_knee_and_why_requests_fail() {
     let knees: Vec<_> = steps.iter().filter(|step| step["knee"] == true).collect();
     assert_eq!(knees.len(), 1, "{report}");
     assert!(knees[0]["connections"].as_u64() <= Some(2), "{report}");
-    // Four have places, and come back too soon; the fifth has none.
+    // The server holds four, which reconnect too soon. It refuses the fifth.
     assert_eq!(step(4)["cause"]["kind"], "reconnect_race", "{report}");
     assert_eq!(step(5)["cause"]["kind"], "too_many_at_once", "{report}");
     assert_eq!(report["ramp_ended"], "past_the_knee");
@@ -143,8 +142,7 @@ fn ctrl_c_reports_the_completed_steps() {
         "-q",
     ];
     let child = tcpctl(bench).spawn().expect("it starts");
-    // One of the latency part and at most 25 of a second of one client: the last are of the second
-    // step.
+    // The latency part and the first step have at most 26 requests.
     for _ in 0..32 {
         asked.recv().expect("it asks");
     }

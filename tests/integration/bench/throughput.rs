@@ -67,8 +67,8 @@ fn without_services_the_own_port_is_measured() {
         assert_eq!(ended.code, 0, "{ended:?}");
         assert!(text.contains(" in replies"), "{text}");
     }
-    let (_keep, nobody) = closed_port();
-    let target = nobody.to_string();
+    let (_guard, closed) = closed_port();
+    let target = closed.to_string();
     let ended = run(["bench", &target, "--only", "throughput", "-d", "300ms"]);
     if has_none {
         assert_eq!(ended.code, 7, "{ended:?}");
@@ -88,7 +88,7 @@ fn ctrl_c_reports_the_throughput_so_far() {
         "--json",
     ];
     let mut child = tcpctl(bench).spawn().expect("it starts");
-    // The line that says what goes on comes when the handlers are in place.
+    // The first note follows the signal handlers.
     let mut note = [0; 16];
     let errors = child.stderr.as_mut().expect("piped");
     std::io::Read::read_exact(errors, &mut note).expect("it says what it does");
@@ -96,7 +96,7 @@ fn ctrl_c_reports_the_throughput_so_far() {
     let ended = finish(child);
     assert_eq!(ended.code, 130, "{ended:?}");
     let report = report(&ended);
-    // However little that was: the first flow alone lasts 51 s.
+    // The first flow alone lasts 51 s.
     let throughput = &report["throughput"];
     let stopped = "the run was stopped before";
     assert_eq!(throughput["echo"], Value::Null, "{report}");

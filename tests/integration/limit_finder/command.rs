@@ -219,7 +219,7 @@ fn the_estimate_comes_first_and_the_budget_is_kept() {
     let ended = run(["bench", &target].into_iter().chain(options));
     assert!(begin.elapsed() < Duration::from_secs(20));
     assert_eq!(ended.code, 0, "{ended:?}");
-    let note = format!("{target}: finding the limits, about 0.7 s");
+    let note = format!("{target}: finding limits, about 0.7 s");
     assert!(ended.stderr.starts_with(&note), "{ended:?}");
     let text = String::from_utf8(ended.stdout).expect("text");
     assert!(text.contains("budget was used up"), "{text}");
