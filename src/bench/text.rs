@@ -19,7 +19,6 @@ use crate::sanitize;
 pub(crate) use self::comparison::{comparison_notes, comparison_rows};
 pub(crate) use self::latency::{latency_rows, load, retransmits};
 pub(crate) use self::limits::limit_rows;
-pub use self::progress::{Progress, progress};
 pub(crate) use self::ramp::ramp_rows;
 
 /// How much of a report is shown.

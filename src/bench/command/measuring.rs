@@ -20,7 +20,7 @@ use crate::sys::{self, limits::OpenFiles};
 use tcpctl_engine::engine;
 use tcpctl_engine::engine::{Observer, Progress};
 use tcpctl_engine::kernel::KernelNetwork;
-use tcpctl_engine::load::{Expectation, LearnedRule, Load};
+use tcpctl_engine::load::{Expectation, Extent, LearnedRule, Load};
 use tcpctl_engine::measurement::Measurement;
 use tcpctl_engine::readiness::Network;
 
@@ -60,7 +60,7 @@ impl Bench<'_> {
         }
         if self.plan.parts.latency && self.should_continue(&measured) {
             let load = self.load(address, &measured);
-            let result = engine::run(&mut network, &load, &mut self.watcher());
+            let result = engine::run(&mut network, &load, &mut self.watcher(load.extent));
             self.output.end_status();
             self.keep(result, &mut measured);
         }
@@ -95,7 +95,7 @@ impl Bench<'_> {
         if self.plan.parts.latency && self.should_continue(&measured) {
             let load = self.load(address, &measured);
             let threads = self.plan.threads;
-            let result = tcpctl_engine::on_kernel(&load, threads, &mut self.watcher());
+            let result = tcpctl_engine::on_kernel(&load, threads, &mut self.watcher(load.extent));
             self.output.end_status();
             self.keep(result.map_err(|error| exhausted(&error))?, &mut measured);
         }
@@ -205,7 +205,8 @@ impl Bench<'_> {
         let name = sanitize::one_line(&self.plan.target.text);
         self.output
             .note(&format!("{name}: {}", plan::describe_throughput(&plan)));
-        let finding = throughput::measure(network, &plan, &mut self.watcher());
+        let mut watcher = self.watcher(Extent::Duration(plan.duration));
+        let finding = throughput::measure(network, &plan, &mut watcher);
         self.output.end_status();
         measured.failure = finding
             .failure()
@@ -245,10 +246,11 @@ impl Bench<'_> {
         load
     }
 
-    fn watcher(&self) -> Watcher<'_> {
+    fn watcher(&self, extent: Extent) -> Watcher<'_> {
         Watcher {
             output: self.output,
             signals: self.signals,
+            extent,
         }
     }
 }
@@ -294,11 +296,12 @@ fn hint(reason: &FailureReason) -> Option<&'static str> {
 struct Watcher<'a> {
     output: &'a Output,
     signals: &'a Stop,
+    extent: Extent,
 }
 
 impl Observer for Watcher<'_> {
     fn progress(&mut self, progress: &Progress) {
-        self.output.bench_progress(progress);
+        self.output.bench_progress(progress, self.extent);
     }
 
     fn should_stop(&self) -> bool {

@@ -7,7 +7,7 @@ use crate::bench::chart::{self, Charset};
 use crate::bench::{limits, ramp, throughput, verdict};
 use crate::output::{Output, columns, human};
 use tcpctl_engine::engine;
-use tcpctl_engine::measurement::ErrorClass;
+use tcpctl_engine::load::Extent;
 
 impl Output {
     /// Shows the progress of the search for the limits on a terminal.
@@ -65,51 +65,11 @@ impl Output {
     }
 
     /// Shows the progress of a load on a terminal.
-    pub fn bench_progress(&self, so_far: &engine::Progress) {
-        if !self.shows_status() {
-            return;
+    pub fn bench_progress(&self, so_far: &engine::Progress, extent: Extent) {
+        if self.shows_status() {
+            self.status(&load_progress(so_far, extent, Charset::detect(), chart::width()));
         }
-        let errors: Vec<_> = so_far
-            .errors
-            .iter()
-            .map(|(class, count)| (*class, *count))
-            .collect();
-        let seconds: Vec<_> = so_far
-            .seconds
-            .iter()
-            .map(|second| second.completed)
-            .collect();
-        let known = |value| (so_far.completed > 0).then_some(value);
-        let so_far = Progress {
-            elapsed: so_far.elapsed,
-            completed: so_far.completed,
-            in_flight: so_far.in_flight,
-            errors: &errors,
-            p50: known(so_far.p50),
-            p99: known(so_far.p99),
-            seconds: &seconds,
-        };
-        self.status(&progress(&so_far, Charset::detect(), chart::width()));
     }
-}
-
-/// The results of a load so far.
-#[derive(Debug, Clone, Copy)]
-pub struct Progress<'a> {
-    /// Since the measured part started.
-    pub elapsed: Duration,
-    /// Completed requests so far.
-    pub completed: u64,
-    /// Requests in flight.
-    pub in_flight: usize,
-    /// Failed requests so far, by class.
-    pub errors: &'a [(ErrorClass, u64)],
-    /// The median so far, nanoseconds; `None` without samples.
-    pub p50: Option<u64>,
-    /// The 99th percentile so far, nanoseconds.
-    pub p99: Option<u64>,
-    /// Completed requests in each complete second so far.
-    pub seconds: &'a [u64],
 }
 
 /// The status line of a flow, no wider than `width`.
@@ -134,38 +94,58 @@ pub(crate) fn flow_progress(
         .iter()
         .map(|bytes| *bytes as f64)
         .collect();
-    let room = width.saturating_sub(line.chars().count() + 2).min(60);
-    if rates.len() > 1 && room >= 8 {
-        let _ = write!(line, "  {}", charset.sparkline(&rates, room));
-    }
-    columns::whole_parts(&line, width).to_owned()
+    append_sparkline(line, &rates, charset, width)
 }
 
 /// The status line of a load, no wider than `width`.
-pub fn progress(progress: &Progress<'_>, charset: Charset, width: usize) -> String {
-    let seconds = progress.elapsed.as_secs_f64();
+pub(crate) fn load_progress(
+    so_far: &engine::Progress,
+    extent: Extent,
+    charset: Charset,
+    width: usize,
+) -> String {
+    let seconds = so_far.elapsed.as_secs_f64();
+    let mut line = match extent {
+        Extent::Duration(length) => format!("{seconds:.0}/{:.0} s", length.as_secs_f64()),
+        Extent::Requests(count) => format!(
+            "{}/{}",
+            human::grouped(so_far.completed),
+            human::count(count.get(), "request")
+        ),
+    };
+    let rates: Vec<f64> = so_far
+        .seconds
+        .iter()
+        .map(|second| second.completed as f64)
+        .collect();
     // The last complete second; before there is one, the mean.
-    let rate = match progress.seconds.last() {
-        Some(last) => *last as f64,
-        None if seconds > 0.0 => progress.completed as f64 / seconds,
+    let rate = match rates.last() {
+        Some(last) => *last,
+        None if seconds > 0.0 => so_far.completed as f64 / seconds,
         None => 0.0,
     };
-    let mut line = format!(
-        "{seconds:.0}s  {} req/s  {} in flight",
+    let _ = write!(
+        line,
+        "  {} req/s  {} in flight",
         human::number(rate),
-        progress.in_flight
+        so_far.in_flight
     );
-    if let (Some(p50), Some(p99)) = (progress.p50, progress.p99) {
-        let [p50, p99] = [p50, p99].map(|time| human::time(Duration::from_nanos(time)));
+    if so_far.completed > 0 {
+        let times = [so_far.p50, so_far.p99];
+        let [p50, p99] = times.map(|time| human::time(Duration::from_nanos(time)));
         let _ = write!(line, "  p50 {p50}  p99 {p99}");
     }
-    for (class, count) in progress.errors.iter().filter(|(_, count)| *count > 0) {
+    for (class, count) in so_far.errors.iter().filter(|(_, count)| **count > 0) {
         let _ = write!(line, "  {count} {}", verdict::describe(*class));
     }
-    let rates: Vec<f64> = progress.seconds.iter().map(|count| *count as f64).collect();
+    append_sparkline(line, &rates, charset, width)
+}
+
+/// Adds a sparkline where there is room for one.
+fn append_sparkline(mut line: String, rates: &[f64], charset: Charset, width: usize) -> String {
     let room = width.saturating_sub(line.chars().count() + 2).min(60);
     if rates.len() > 1 && room >= 8 {
-        let _ = write!(line, "  {}", charset.sparkline(&rates, room));
+        let _ = write!(line, "  {}", charset.sparkline(rates, room));
     }
     columns::whole_parts(&line, width).to_owned()
 }

@@ -1,10 +1,13 @@
 use std::time::Duration;
 
+use super::progress::load_progress;
 use super::*;
 use crate::bench::compare::compare;
 use crate::bench::verdict::conclude;
 use crate::bench::{example, summarize};
-use tcpctl_engine::measurement::ErrorClass;
+use tcpctl_engine::engine;
+use tcpctl_engine::load::Extent;
+use tcpctl_engine::measurement::{ErrorClass, Second};
 
 const PIPE: Style = Style {
     color: Color::Off,
@@ -227,22 +230,26 @@ fn ascii_charset_is_ascii() {
 
 #[test]
 fn progress_fits_the_terminal() {
-    let seconds: Vec<u64> = (0..90).collect();
-    let errors = [(ErrorClass::Refused, 3), (ErrorClass::ReplyTimeout, 0)];
-    let now = Progress {
+    let second = |completed| Second {
+        completed,
+        ..Second::default()
+    };
+    let now = engine::Progress {
         elapsed: Duration::from_millis(90_400),
         completed: 4_005,
         in_flight: 4,
-        errors: &errors,
-        p50: Some(8_000_000),
-        p99: Some(16_000_000),
-        seconds: &seconds,
+        errors: [(ErrorClass::Refused, 3), (ErrorClass::ReplyTimeout, 0)].into(),
+        p50: 8_000_000,
+        p99: 16_000_000,
+        seconds: (0..90).map(second).collect(),
     };
-    let line = progress(&now, Charset::Ascii, 80);
-    let start = "90s  89 req/s  4 in flight  p50 8.00 ms  p99 16.0 ms  3 refused  ";
+    let extent = Extent::Duration(Duration::from_mins(2));
+    let line = load_progress(&now, extent, Charset::Ascii, 80);
+    let start = "90/120 s  89 req/s  4 in flight  p50 8.00 ms  p99 16.0 ms  3 refused  ";
     assert!(line.starts_with(start), "{line}");
     assert!(line.ends_with('#'), "{line}");
     for width in [20, 40, 80, 200] {
-        assert!(progress(&now, Charset::Unicode, width).chars().count() <= width);
+        let line = load_progress(&now, extent, Charset::Unicode, width);
+        assert!(line.chars().count() <= width, "{line}");
     }
 }

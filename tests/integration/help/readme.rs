@@ -66,7 +66,7 @@ fn command_lines_in_documents_parse() {
             }
         }
     }
-    assert!(count > 40, "the documents have hardly an example: {count}");
+    assert!(count > 25, "only {count} examples in the documents");
 }
 
 #[test]
