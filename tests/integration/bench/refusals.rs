@@ -44,7 +44,7 @@ fn invalid_arguments_are_refused_before_anything_is_sent() {
     for (arguments, named) in [
         (vec!["-c", "0"], "--connections"),
         (vec!["-d", "0"], "--duration"),
-        (vec!["-d", "0ms"], "more than 0"),
+        (vec!["-d", "0ms"], "greater than 0"),
         (vec!["--connect-timeout", "0"], "--connect-timeout"),
         (vec!["--reply-timeout", "0"], "--reply-timeout"),
         (vec!["-d", "5"], "5s or 5ms"),
