@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::report::{
-    Bound, Cause, CauseKind, CloseMode, Environment, Evidence, EvidenceKind, Flow, LimitedBy, Limits, Options,
-    Overflow, Parts, RampEnd, Report, Scheduled, Step, Throughput, Trial,
+    Bound, Cause, CauseKind, CloseMode, Environment, Evidence, EvidenceKind, Flow, LimitedBy,
+    Limits, Options, Overflow, Parts, RampEnd, Report, Scheduled, Step, Throughput, Trial,
 };
 use super::summarize;
 use super::verdict::conclude;

@@ -62,7 +62,9 @@ fn histogram(times: &Times) -> String {
             )
         })
         .collect();
-    format!("<table class=\"histogram\">\n<caption>Time to the complete reply</caption>\n{rows}</table>\n")
+    format!(
+        "<table class=\"histogram\">\n<caption>Time to the complete reply</caption>\n{rows}</table>\n"
+    )
 }
 
 pub(super) fn table_and_facts(latency: &Latency) -> String {

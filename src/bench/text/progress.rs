@@ -67,7 +67,12 @@ impl Output {
     /// Shows the progress of a load on a terminal.
     pub fn bench_progress(&self, so_far: &engine::Progress, extent: Extent) {
         if self.shows_status() {
-            self.status(&load_progress(so_far, extent, Charset::detect(), chart::width()));
+            self.status(&load_progress(
+                so_far,
+                extent,
+                Charset::detect(),
+                chart::width(),
+            ));
         }
     }
 }

@@ -69,12 +69,7 @@ fn no_line_is_wider_than_the_terminal() {
             .collect();
         assert!(long.is_empty(), "{width}: {long:#?}");
         // These remain on any terminal.
-        for part in [
-            "difference",
-            "not significant",
-            "reconnect race",
-            "  p99",
-        ] {
+        for part in ["difference", "not significant", "reconnect race", "  p99"] {
             assert!(text.contains(part), "{width}: {part} is not in\n{text}");
         }
     }

@@ -83,7 +83,10 @@ fn invalid_arguments_are_refused_before_anything_is_sent() {
             .chain(arguments.clone());
         let ended = run(all);
         assert_eq!(ended.code, 2, "{arguments:?}: {ended:?}");
-        assert!(ended.stderr.lines().count() <= 2, "{arguments:?}: {ended:?}");
+        assert!(
+            ended.stderr.lines().count() <= 2,
+            "{arguments:?}: {ended:?}"
+        );
         assert!(ended.stderr.contains(named), "{arguments:?}: {ended:?}");
     }
     for (arguments, named) in [
@@ -120,7 +123,10 @@ fn option_without_effect_on_throughput_is_refused() {
         let all = ["bench", "sim", "--only", "throughput"];
         let ended = run(all.into_iter().chain(arguments.clone()));
         assert_eq!(ended.code, 2, "{arguments:?}: {ended:?}");
-        assert!(ended.stderr.lines().count() <= 2, "{arguments:?}: {ended:?}");
+        assert!(
+            ended.stderr.lines().count() <= 2,
+            "{arguments:?}: {ended:?}"
+        );
         assert!(ended.stderr.contains(named), "{arguments:?}: {ended:?}");
     }
 }

@@ -68,7 +68,13 @@ fn progress_is_shown_until_ctrl_c_then_the_report() {
         seen += &String::from_utf8_lossy(&bytes[..count]);
     }
     let line = last_line(&seen);
-    for part in ["/50 s  ", " req/s  ", " in flight  p50 ", "  p99 ", " closed"] {
+    for part in [
+        "/50 s  ",
+        " req/s  ",
+        " in flight  p50 ",
+        "  p99 ",
+        " closed",
+    ] {
         assert!(line.contains(part), "{part:?} is not in {line:?}");
     }
     signal(&child, Signal::INT);
