@@ -275,6 +275,39 @@ pub fn regex(option: &str, pattern: &str) -> Result<Regex, Failure> {
         })
 }
 
+/// Parses pairs of hexadecimal digits. Spaces, commas and colons may separate bytes, 0x may precede
+/// them.
+///
+/// # Errors
+/// A usage error of one line about `--hex`.
+pub fn hex(text: &str) -> Result<Vec<u8>, Failure> {
+    let fail = |what: String| {
+        Err(Failure::usage(format!("--hex: {what}"))
+            .hint("write pairs of digits, e.g. '48 69 0d 0a'"))
+    };
+    let mut bytes = Vec::with_capacity(text.len() / 2);
+    for group in text.split(|c: char| c.is_ascii_whitespace() || c == ':' || c == ',') {
+        let digits = group
+            .strip_prefix("0x")
+            .or_else(|| group.strip_prefix("0X"))
+            .unwrap_or(group);
+        if let Some(other) = digits.chars().find(|c| !c.is_ascii_hexdigit()) {
+            return fail(format!(
+                "'{}' is not a hexadecimal digit",
+                other.escape_debug()
+            ));
+        }
+        if digits.len() % 2 == 1 {
+            return fail(format!("'{digits}' has an odd number of digits"));
+        }
+        for pair in digits.as_bytes().chunks_exact(2) {
+            let digit = |at: usize| char::from(pair[at]).to_digit(16).unwrap_or_default();
+            bytes.push(u8::try_from(digit(0) << 4 | digit(1)).unwrap_or_default());
+        }
+    }
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU16;
@@ -378,5 +411,26 @@ mod tests {
         assert_eq!(share("0.25"), Ok(0.25));
         assert!(share("101%").is_err());
         assert!(share("-1%").is_err());
+    }
+
+    #[test]
+    fn hex_may_have_separators_and_prefixes() {
+        for text in [
+            "48690d0a",
+            "48 69 0D 0A",
+            "48:69:0d:0a",
+            "0x48, 0x69,0x0d 0x0a",
+        ] {
+            assert_eq!(hex(text).unwrap(), b"Hi\r\n", "{text}");
+        }
+        assert_eq!(hex("").unwrap(), b"");
+    }
+
+    #[test]
+    fn invalid_hex_is_named() {
+        for (text, what) in [("4g", "'g'"), ("486", "odd"), ("48 6", "'6'"), ("é", "'é'")] {
+            let failure = hex(text).unwrap_err();
+            assert!(failure.message.contains(what), "{failure}");
+        }
     }
 }

@@ -45,6 +45,8 @@ pub(crate) fn options() -> Options {
         close: CloseMode::Fin,
         message: "Hello TCP world!".to_owned(),
         message_bytes: 16,
+        lines: None,
+        idle_us: None,
         expect: None,
         connect_timeout_us: 5e6,
         reply_timeout_us: 1e7,

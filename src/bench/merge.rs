@@ -208,6 +208,7 @@ fn add_histograms(one: &Histograms, other: &Histograms) -> Result<Histograms, St
         schedule_error: optional(&one.schedule_error, &other.schedule_error)?,
         smoothed_rtt: optional(&one.smoothed_rtt, &other.smoothed_rtt)?,
         min_rtt: optional(&one.min_rtt, &other.min_rtt)?,
+        client_delay: optional(&one.client_delay, &other.client_delay)?,
     })
 }
 
@@ -245,6 +246,10 @@ fn latency(
         target_rate_per_s: None,
         connections: 0,
         keep_alive: one.keep_alive && other.keep_alive,
+        // The least exact one describes both.
+        reply_rule: one.reply_rule.max(other.reply_rule),
+        reply_rule_learned: one.reply_rule_learned || other.reply_rule_learned,
+        reply_rule_mismatches: one.reply_rule_mismatches + other.reply_rule_mismatches,
         interrupted: one.interrupted || other.interrupted,
         errors,
         connect_us: distribution(&all.connect),
@@ -255,6 +260,8 @@ fn latency(
         retransmissions: both(one.retransmissions, other.retransmissions),
         smoothed_rtt_us: all.smoothed_rtt.as_ref().map(distribution),
         min_rtt_us: all.min_rtt.as_ref().map(distribution),
+        client_delay_us: all.client_delay.as_ref().map(distribution),
+        client_run_delay_us: both(one.client_run_delay_us, other.client_run_delay_us),
         receiver_limited_us: both(one.receiver_limited_us, other.receiver_limited_us),
         send_buffer_limited_us: both(one.send_buffer_limited_us, other.send_buffer_limited_us),
         client_cpu_us,

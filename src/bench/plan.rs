@@ -3,8 +3,11 @@
 mod files;
 mod unused;
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -21,6 +24,7 @@ use crate::cli::{BenchArgs, CloseWith, Part};
 use crate::config;
 use crate::failure::Failure;
 use crate::output::human;
+use crate::sanitize;
 use crate::target::{Target, TargetKind};
 use crate::units;
 use tcpctl_engine::load::{Detail, Expectation, Extent, Load, Pace, Rate, ReplyRule, Reuse};
@@ -241,6 +245,8 @@ fn options(args: &BenchArgs, parts: Parts, load: &Load) -> Options {
         message: String::from_utf8_lossy(shown).into_owned(),
         message_bytes: load.message.len() as u64,
         expect: args.expect.clone(),
+        lines: args.lines.map(NonZeroU64::get),
+        idle_us: args.idle.map(microseconds),
         connect_timeout_us: microseconds(load.connect_timeout),
         reply_timeout_us: microseconds(load.reply_timeout),
         max_connections: args
@@ -273,7 +279,7 @@ fn load(args: &BenchArgs) -> Result<Load, Failure> {
     let default = Load::new(unspecified);
     Ok(Load {
         sources: args.source.clone(),
-        message: message(args)?.unwrap_or_else(|| default.message.clone()),
+        message: message(args, &default)?,
         expect: expectation(args)?,
         pace: pace(args)?,
         extent: match (args.requests, args.duration) {
@@ -302,32 +308,71 @@ fn load(args: &BenchArgs) -> Result<Load, Failure> {
     })
 }
 
-fn message(args: &BenchArgs) -> Result<Option<Vec<u8>>, Failure> {
-    let Some(size) = args.payload else {
-        return Ok(args.message.clone().map(String::into_bytes));
+fn message(args: &BenchArgs, default: &Load) -> Result<Vec<u8>, Failure> {
+    let mut message = if let Some(text) = &args.message {
+        text.clone().into_bytes()
+    } else if let Some(hex) = &args.hex {
+        units::hex(hex)?
+    } else if let Some(path) = &args.file {
+        read(path)?
+    } else if let Some(size) = args.payload {
+        payload(size)?
+    } else if args.crlf || args.lf {
+        default.message.trim_ascii_end().to_vec()
+    } else {
+        default.message.clone()
     };
+    if args.crlf {
+        message.extend(b"\r\n");
+    } else if args.lf {
+        message.push(b'\n');
+    }
+    Ok(message)
+}
+
+/// Reads a file, or standard input for `-`.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let source: io::Result<Box<dyn Read>> = if path.as_os_str() == "-" {
+        Ok(Box::new(io::stdin()))
+    } else {
+        File::open(path).map(|file| Box::new(file) as _)
+    };
+    let mut bytes = Vec::new();
+    source
+        .and_then(|source| source.take(MAX_PAYLOAD + 1).read_to_end(&mut bytes))
+        .map_err(|error| {
+            let path = sanitize::one_line(&path.to_string_lossy());
+            Failure::usage(format!("--file: cannot read {path}: {error}"))
+        })?;
+    if bytes.len() as u64 > MAX_PAYLOAD {
+        return Err(Failure::usage("--file: too large").hint("the maximum is 64MiB"));
+    }
+    Ok(bytes)
+}
+
+/// A printable message of this size, for the board's console.
+fn payload(size: u64) -> Result<Vec<u8>, Failure> {
     if size > MAX_PAYLOAD {
         return Err(
             Failure::usage(format!("--payload: {size} bytes is too much"))
                 .hint("the maximum is 64MiB"),
         );
     }
-    // Printable, for the board's console.
-    Ok(Some(
-        (b'a'..=b'z')
-            .cycle()
-            .take(usize::try_from(size).unwrap_or_default())
-            .collect(),
-    ))
+    let size = usize::try_from(size).unwrap_or_default();
+    Ok((b'a'..=b'z').cycle().take(size).collect())
 }
 
 fn expectation(args: &BenchArgs) -> Result<Expectation, Failure> {
-    match &args.expect {
-        Some(text) => {
-            units::regex("--expect", text).map(|it| Expectation::Given(ReplyRule::Expect(it)))
-        }
-        None => Ok(Expectation::Learn),
-    }
+    let rule = if let Some(pattern) = &args.expect {
+        ReplyRule::Expect(units::regex("--expect", pattern)?)
+    } else if let Some(lines) = args.lines {
+        ReplyRule::Lines(lines)
+    } else if let Some(silence) = args.idle {
+        ReplyRule::Idle(silence)
+    } else {
+        return Ok(Expectation::Learn);
+    };
+    Ok(Expectation::Given(rule))
 }
 
 fn pace(args: &BenchArgs) -> Result<Pace, Failure> {

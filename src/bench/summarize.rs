@@ -70,6 +70,9 @@ fn latency(measurement: &Measurement, cpus: u64) -> Latency {
         target_rate_per_s: measurement.target_rate,
         connections: measurement.connections as u64,
         keep_alive: measurement.keep_alive,
+        reply_rule: measurement.reply_rule.kind,
+        reply_rule_learned: measurement.reply_rule.learned.is_some(),
+        reply_rule_mismatches: measurement.reply_rule.mismatches,
         started_at: Some(Timestamp(measurement.started_at)),
         duration_us: microseconds(measurement.elapsed),
         window_us: microseconds(measurement.window),
@@ -83,6 +86,8 @@ fn latency(measurement: &Measurement, cpus: u64) -> Latency {
         retransmissions: totals.map(|totals| totals.retransmissions),
         smoothed_rtt_us: of_totals(|totals| totals.smoothed_rtt.as_ref()),
         min_rtt_us: of_totals(|totals| totals.min_rtt.as_ref()),
+        client_delay_us: measurement.client_delay.as_ref().map(distribution),
+        client_run_delay_us: measurement.run_delay.map(microseconds),
         receiver_limited_us: totals
             .and_then(|totals| totals.receiver_limited)
             .map(microseconds),
@@ -115,6 +120,7 @@ fn histograms(measurement: &Measurement) -> Histograms {
         schedule_error: measurement.schedule_error.as_ref().map(packed),
         smoothed_rtt: totals.and_then(|totals| totals.smoothed_rtt.as_ref().map(packed)),
         min_rtt: totals.and_then(|totals| totals.min_rtt.as_ref().map(packed)),
+        client_delay: measurement.client_delay.as_ref().map(packed),
     }
 }
 

@@ -5,13 +5,19 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum, ValueHint};
+use clap::{ArgGroup, Args, ValueEnum, ValueHint};
 
 use crate::units;
 
 /// The arguments of `tcpctl bench`.
 #[derive(Debug, Args)]
-#[command(after_help = MORE, after_long_help = EXAMPLES)]
+#[command(
+    after_help = MORE,
+    after_long_help = EXAMPLES,
+    group(ArgGroup::new("request").args(["message", "file", "hex", "payload"])),
+    group(ArgGroup::new("rule").args(["expect", "lines", "idle"])),
+    group(ArgGroup::new("line_end").args(["crlf", "lf"])),
+)]
 pub struct BenchArgs {
     /// HOST[:PORT], a board's name, or sim[:PROFILE][,key=value...]
     ///
@@ -33,12 +39,35 @@ pub struct BenchArgs {
         long,
         value_name = "MESSAGE",
         allow_hyphen_values = true,
-        conflicts_with = "payload",
         value_hint = ValueHint::Other,
         help_heading = "Request",
         hide_short_help = true
     )]
     pub message: Option<String>,
+    /// Send the content of this file; - reads standard input
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        help_heading = "Request",
+        hide_short_help = true
+    )]
+    pub file: Option<PathBuf>,
+    /// Send these bytes, e.g. '48 69 0d 0a'
+    #[arg(
+        long,
+        value_name = "HEX",
+        value_hint = ValueHint::Other,
+        help_heading = "Request",
+        hide_short_help = true
+    )]
+    pub hex: Option<String>,
+    /// Append CR LF
+    #[arg(long, help_heading = "Request", hide_short_help = true)]
+    pub crlf: bool,
+    /// Append LF
+    #[arg(long, help_heading = "Request", hide_short_help = true)]
+    pub lf: bool,
     /// Send a message of this size instead, e.g. 1KiB
     #[arg(
         long,
@@ -51,8 +80,9 @@ pub struct BenchArgs {
     pub payload: Option<u64>,
     /// Regex that a valid reply must match
     ///
-    /// The reply is complete as soon as it matches. By default a reply is complete when the server
-    /// closes; with --keep-alive, when it is as long as the first reply.
+    /// The reply is complete as soon as it matches. Without --expect, --lines and --idle a reply is
+    /// complete when the server closes. For a server that keeps connections open, the end is learned
+    /// from the first replies: their length or number of lines, else 250 ms of silence.
     #[arg(
         long,
         value_name = "REGEX",
@@ -62,6 +92,29 @@ pub struct BenchArgs {
         hide_short_help = true
     )]
     pub expect: Option<String>,
+    /// Lines of a complete reply
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = units::whole::<NonZeroU64>,
+        value_hint = ValueHint::Other,
+        help_heading = "Request",
+        hide_short_help = true
+    )]
+    pub lines: Option<NonZeroU64>,
+    /// Silence after which a reply is complete, e.g. 100ms
+    ///
+    /// The silence does not count as part of the reply's time.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = units::positive_duration,
+        value_hint = ValueHint::Other,
+        help_heading = "Request",
+        hide_short_help = true
+    )]
+    pub idle: Option<Duration>,
     /// Send many requests over each connection, one at a time
     #[arg(short, long, help_heading = "Request", hide_short_help = true)]
     pub keep_alive: bool,

@@ -16,6 +16,7 @@ use crate::output::ReplyForm;
 use crate::sanitize;
 use crate::sys;
 use crate::target::{self, DEFAULT_PORT, Target, TargetKind, list};
+use crate::units;
 
 /// Silence that ends a reply if no rule is given.
 const DEFAULT_IDLE: Duration = Duration::from_secs(2);
@@ -272,7 +273,7 @@ fn message(args: &SendArgs) -> Result<Message, Failure> {
             file(path)?
         }
     } else if let Some(hex) = &args.hex {
-        Source::Bytes(bytes_of_hex(hex)?.into())
+        Source::Bytes(units::hex(hex)?.into())
     } else if list_is_stdin || std::io::stdin().is_terminal() {
         Source::Bytes(DEFAULT_MESSAGE.into())
     } else {
@@ -294,62 +295,6 @@ fn file(path: &Path) -> Result<Source, Failure> {
         _ => {
             list::open("--file", path)?;
             Ok(Source::File(path.to_owned()))
-        }
-    }
-}
-
-/// Parses pairs of hexadecimal digits. Spaces, commas and colons may separate bytes, 0x may precede
-/// them.
-fn bytes_of_hex(text: &str) -> Result<Vec<u8>, Failure> {
-    let fail = |what: String| {
-        Err(Failure::usage(format!("--hex: {what}"))
-            .hint("write pairs of digits, e.g. '48 69 0d 0a'"))
-    };
-    let mut bytes = Vec::with_capacity(text.len() / 2);
-    for group in text.split(|c: char| c.is_ascii_whitespace() || c == ':' || c == ',') {
-        let digits = group
-            .strip_prefix("0x")
-            .or_else(|| group.strip_prefix("0X"))
-            .unwrap_or(group);
-        if let Some(other) = digits.chars().find(|c| !c.is_ascii_hexdigit()) {
-            return fail(format!(
-                "'{}' is not a hexadecimal digit",
-                other.escape_debug()
-            ));
-        }
-        if digits.len() % 2 == 1 {
-            return fail(format!("'{digits}' has an odd number of digits"));
-        }
-        for pair in digits.as_bytes().chunks_exact(2) {
-            let digit = |at: usize| char::from(pair[at]).to_digit(16).unwrap_or_default();
-            bytes.push(u8::try_from(digit(0) << 4 | digit(1)).unwrap_or_default());
-        }
-    }
-    Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hex_may_have_separators_and_prefixes() {
-        for text in [
-            "48690d0a",
-            "48 69 0D 0A",
-            "48:69:0d:0a",
-            "0x48, 0x69,0x0d 0x0a",
-        ] {
-            assert_eq!(bytes_of_hex(text).unwrap(), b"Hi\r\n", "{text}");
-        }
-        assert_eq!(bytes_of_hex("").unwrap(), b"");
-    }
-
-    #[test]
-    fn invalid_hex_is_named() {
-        for (text, what) in [("4g", "'g'"), ("486", "odd"), ("48 6", "'6'"), ("é", "'é'")] {
-            let failure = bytes_of_hex(text).unwrap_err();
-            assert!(failure.message.contains(what), "{failure}");
         }
     }
 }

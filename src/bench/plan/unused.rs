@@ -36,6 +36,8 @@ pub(super) fn refuse(args: &BenchArgs, parts: Parts) -> Result<(), Failure> {
         ),
         ("--keep-alive", args.keep_alive, load),
         ("--expect", args.expect.is_some(), load),
+        ("--lines", args.lines.is_some(), load),
+        ("--idle", args.idle.is_some(), load),
         ("--close", args.close.is_some(), load),
         ("--threads", args.threads.is_some(), load),
         (

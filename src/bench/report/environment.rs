@@ -80,6 +80,12 @@ pub struct Options {
     pub message_bytes: u64,
     /// The regular expression of `--expect`.
     pub expect: Option<String>,
+    /// The lines of a reply, of `--lines`.
+    #[serde(default)]
+    pub lines: Option<u64>,
+    /// The silence that ends a reply, of `--idle`.
+    #[serde(default)]
+    pub idle_us: Option<f64>,
     /// The longest wait for a connection.
     pub connect_timeout_us: f64,
     /// The longest wait for a complete reply.

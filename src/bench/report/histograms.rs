@@ -32,6 +32,9 @@ pub struct Histograms {
     pub smoothed_rtt: Option<PackedHistogram>,
     /// Of `latency.min_rtt_us`.
     pub min_rtt: Option<PackedHistogram>,
+    /// Of `latency.client_delay_us`.
+    #[serde(default)]
+    pub client_delay: Option<PackedHistogram>,
 }
 
 /// A distribution that is written as base64 of the deflated V2 format.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Timestamp;
+use tcpctl_engine::load::RuleKind;
 use tcpctl_engine::measurement::ErrorClass;
 
 /// How fast a server replies, and how often it fails.
@@ -25,6 +26,15 @@ pub struct Latency {
     pub connections: u64,
     /// Whether connections carried many requests.
     pub keep_alive: bool,
+    /// What ended a reply; `None` where no reply was seen.
+    #[serde(default)]
+    pub reply_rule: Option<RuleKind>,
+    /// Whether that rule was learned from the first replies.
+    #[serde(default)]
+    pub reply_rule_learned: bool,
+    /// Replies that were longer or shorter than learned.
+    #[serde(default)]
+    pub reply_rule_mismatches: u64,
     /// When the measured part started, after limits and warm-up; `None` in older files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
@@ -53,6 +63,14 @@ pub struct Latency {
     pub smoothed_rtt_us: Option<Distribution>,
     /// Minimum round-trip times: the network's share of the latency.
     pub min_rtt_us: Option<Distribution>,
+    /// How long replies had waited before this computer read them, which the other times exclude;
+    /// `None` where the platform does not provide it.
+    #[serde(default)]
+    pub client_delay_us: Option<Distribution>,
+    /// How long the load engine's threads were ready to run and waited for a CPU; `None` where the
+    /// platform does not provide it.
+    #[serde(default)]
+    pub client_run_delay_us: Option<f64>,
     /// Time in which the receiver's window limited sending.
     pub receiver_limited_us: Option<f64>,
     /// Time in which this computer's send buffer limited sending.

@@ -63,6 +63,8 @@ pub enum WarningKind {
     ClientSaturated,
     /// Requests started late, so their times include the client's delay.
     ClientLate,
+    /// The end of replies was guessed from the first ones.
+    ReplyRuleGuessed,
     /// Requests failed for lack of ports or file descriptors on this computer.
     LocalLimit,
     /// The limit of open files was too low.
@@ -95,6 +97,7 @@ impl WarningKind {
             | Self::RateNotReached
             | Self::ClientSaturated
             | Self::ClientLate
+            | Self::ReplyRuleGuessed
             | Self::LocalLimit
             | Self::Interrupted
             | Self::LimitsChanged

@@ -75,6 +75,7 @@ pub(crate) fn latency_rows(
         ("first byte", Some(&latency.first_byte_us)),
         ("complete", Some(&latency.complete_us)),
         ("schedule error", latency.schedule_error_us.as_ref()),
+        ("client delay", latency.client_delay_us.as_ref()),
         ("RTT, minimum", latency.min_rtt_us.as_ref()),
         ("RTT, smoothed", latency.smoothed_rtt_us.as_ref()),
     ];

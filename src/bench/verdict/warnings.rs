@@ -4,6 +4,7 @@ use crate::bench::report::{Flow, Latency, Report, Throughput, Warning, WarningKi
 use crate::bench::summarize::SAMPLES_NEEDED;
 use crate::output::human;
 use crate::sys::limits::OpenFiles;
+use tcpctl_engine::load::RuleKind;
 use tcpctl_engine::measurement::ErrorClass;
 
 /// The share of its cores from which a client is the limit.
@@ -14,6 +15,9 @@ const REACHED: f64 = 0.98;
 
 /// The share of the median time from which late starts matter.
 const LATE_SHARE: f64 = 0.25;
+
+/// The share of a percentile from which reading replies late matters.
+const READ_LATE_SHARE: f64 = 0.1;
 
 /// Late starts below this are the timer's resolution, microseconds.
 const TIMER_RESOLUTION_US: f64 = 100.0;
@@ -71,6 +75,9 @@ fn latency_warnings(latency: &Latency) -> impl Iterator<Item = Warning> {
     let texts = [
         (WarningKind::RateNotReached, rate_not_reached(latency)),
         (WarningKind::ClientLate, started_late(latency)),
+        (WarningKind::ClientLate, not_started(latency)),
+        (WarningKind::ClientLate, read_late(latency)),
+        (WarningKind::ReplyRuleGuessed, guessed_rule(latency)),
         (WarningKind::ClientSaturated, saturated(latency)),
         (WarningKind::LocalLimit, local_limit(latency)),
         (WarningKind::Interrupted, interrupted(latency)),
@@ -112,6 +119,59 @@ fn started_late(latency: &Latency) -> Option<String> {
             human::microseconds(late)
         )
     })
+}
+
+fn not_started(latency: &Latency) -> Option<String> {
+    let missed = latency.errors.of(ErrorClass::LocalLate);
+    (missed > 0).then(|| {
+        format!(
+            "{} not started: this computer did not run the client at their time",
+            human::count(missed, "request"),
+        )
+    })
+}
+
+/// Replies are timed when they arrive, but the requests of new connections are sent as late as
+/// replies are read.
+fn read_late(latency: &Latency) -> Option<String> {
+    let (delay, times) = (latency.client_delay_us?, latency.complete_us);
+    let share = |late: Option<f64>, whole: Option<f64>| {
+        let late = late.filter(|late| *late > TIMER_RESOLUTION_US)?;
+        Some(late / whole?).filter(|share| *share > READ_LATE_SHARE)
+    };
+    let (name, late, share) = [
+        ("p50", delay.p50, share(delay.p50, times.p50)),
+        ("p99", delay.p99, share(delay.p99, times.p99)),
+    ]
+    .into_iter()
+    .filter_map(|(name, late, share)| Some((name, late?, share?)))
+    .max_by(|(_, _, one), (_, _, other)| one.total_cmp(other))?;
+    Some(format!(
+        "this computer was busy and read replies {} late ({name}, {:.0}% of the {name}); the times \
+         exclude that, but requests may have been sent as late",
+        human::microseconds(late),
+        share * 100.0
+    ))
+}
+
+fn guessed_rule(latency: &Latency) -> Option<String> {
+    let end = match latency.reply_rule.filter(|_| latency.reply_rule_learned)? {
+        RuleKind::Bytes => "their length",
+        RuleKind::Lines => "their number of lines",
+        RuleKind::Idle => "250 ms of silence",
+        RuleKind::Close | RuleKind::Expect => return None,
+    };
+    let mut text = format!(
+        "the server keeps connections open; the end of replies was guessed by {end} (set it with \
+         --expect, --lines or --idle)"
+    );
+    if latency.reply_rule_mismatches > 0 {
+        text += &match latency.reply_rule_mismatches {
+            1 => "; 1 reply was longer or shorter".to_owned(),
+            count => format!("; {} replies were longer or shorter", human::grouped(count)),
+        };
+    }
+    Some(text)
 }
 
 fn saturated(latency: &Latency) -> Option<String> {

@@ -1,5 +1,6 @@
 //! `tcpctl bench` and `tcpctl merge`.
 
+mod behaviors;
 #[cfg(unix)]
 mod browser;
 mod endings;
