@@ -152,6 +152,8 @@ pub(crate) fn image(chip_id: u16, version: Option<&str>, size: usize) -> Vec<u8>
         segment.extend(0xabcd_5432_u32.to_le_bytes());
         segment.resize(16, 0);
         segment.extend(version.as_bytes());
+        segment.resize(48, 0);
+        segment.extend(b"tcpctl-firmware");
         segment.resize(256, 0);
     }
     segment.extend(noise(u64::from(chip_id) + 1, size));

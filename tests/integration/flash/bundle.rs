@@ -13,7 +13,7 @@ use crate::common::firmware::Program;
 mod build;
 
 #[test]
-fn a_manifest_tells_chip_version_and_check_sum_and_the_file_is_whole() {
+fn manifest_matches_the_bundled_file() {
     let folder = Folder::new();
     let out = folder.path("out");
     let given = folder.path("given");

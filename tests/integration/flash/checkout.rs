@@ -65,7 +65,7 @@ fn planning(folder: &Folder, chip: &str) -> Command {
 }
 
 #[test]
-fn a_firmware_that_is_not_there_is_built_by_cargo() {
+fn missing_firmware_is_built_by_cargo() {
     let folder = checkout("libraries", "exit 0");
     let ended = plan(&folder, "esp32c3");
     assert_eq!(ended.code, 0, "{}", ended.stderr);
@@ -82,7 +82,7 @@ fn a_firmware_that_is_not_there_is_built_by_cargo() {
 }
 
 #[test]
-fn a_build_that_can_t_be_says_what_to_do() {
+fn failing_build_has_a_hint() {
     let missing = checkout("nowhere", "exit 0");
     let failing = checkout("libraries", "exit 101");
     for (folder, chip, advice) in [
@@ -91,7 +91,7 @@ fn a_build_that_can_t_be_says_what_to_do() {
             "esp32c6",
             "rustup target add riscv32imac-unknown-none-elf",
         ),
-        (&failing, "esp32c3", "see what cargo said above"),
+        (&failing, "esp32c3", "see cargo's messages above"),
         (&failing, "esp32s3", "run firmware/images esp32s3"),
     ] {
         let ended = plan(folder, chip);
@@ -104,7 +104,7 @@ fn a_build_that_can_t_be_says_what_to_do() {
 }
 
 #[test]
-fn a_build_ends_with_the_command() {
+fn build_ends_with_the_command() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         // Its output is open until it is ended, and it has one more process's worth of time.
         let folder = checkout("libraries", "read forever < \"$FIFO\"");
@@ -143,7 +143,7 @@ fn quiet_is_quiet_for_cargo_too() {
 }
 
 #[test]
-fn where_there_is_neither_a_firmware_nor_a_checkout_both_ways_are_said() {
+fn missing_firmware_names_both_sources() {
     let folder = Folder::new();
     let program = folder.path("tcpctl");
     fs::copy(env!("CARGO_BIN_EXE_tcpctl"), &program).unwrap();
@@ -155,7 +155,7 @@ fn where_there_is_neither_a_firmware_nor_a_checkout_both_ways_are_said() {
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.status.code(), Some(70), "{said}");
     for way in [
-        "there is no firmware for the esp32c3",
+        "no firmware for the esp32c3",
         "in a checkout of tcpctl",
         "--firmware FILE",
     ] {
@@ -164,7 +164,7 @@ fn where_there_is_neither_a_firmware_nor_a_checkout_both_ways_are_said() {
 }
 
 #[test]
-fn another_project_s_firmware_is_not_built() {
+fn foreign_checkout_is_not_built() {
     let folder = checkout("libraries", "exit 0");
     for manifest in [&b"[package]\nname = \"blinky\"\n"[..], b"\xff"] {
         folder.file("firmware/esp32/Cargo.toml", manifest);
@@ -178,7 +178,7 @@ fn another_project_s_firmware_is_not_built() {
             .unwrap();
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert_eq!(ended.status.code(), Some(70), "{said}");
-        assert!(said.contains("there is no firmware for"), "{said}");
+        assert!(said.contains("no firmware for"), "{said}");
         assert!(!folder.path("record").exists(), "cargo was run");
     }
 }

@@ -16,7 +16,7 @@ fn read(bytes: Vec<u8>) {
 }
 
 #[test]
-fn settings_and_program_have_places_of_their_own_or_the_image_is_refused() {
+fn overlapping_partitions_are_refused() {
     let parsed = Firmware::parse("whole".to_owned(), Program::default().elf()).unwrap();
     let image = parsed
         .image(FlashSize::_4Mb, parsed.chip.default_xtal_frequency())
@@ -43,7 +43,7 @@ fn settings_and_program_have_places_of_their_own_or_the_image_is_refused() {
     ] {
         let refused = with(at, value).unwrap_err().to_string();
         assert!(
-            refused.contains("in invalid places"),
+            refused.contains("at invalid offsets"),
             "{value:#x}: {refused}"
         );
     }

@@ -137,7 +137,7 @@ fn esptool_erases_what_it_is_told_to() {
 }
 
 #[test]
-fn what_tcpctl_writes_and_saves_is_what_esptool_reads_and_verifies() {
+fn esptool_reads_what_tcpctl_wrote() {
     if skipped(&[Need::Program("esptool")]) {
         return;
     }
@@ -213,7 +213,7 @@ fn merged_by_esptool(
 }
 
 #[test]
-fn an_image_that_esptool_made_is_flashed_on_the_chips_of_its_own_toolchain() {
+fn esptool_image_is_flashed() {
     if skipped(&[Need::Program("esptool"), Need::Program("cc")]) {
         return;
     }

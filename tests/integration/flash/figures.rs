@@ -19,7 +19,7 @@ fn compressed(bytes: &[u8]) -> usize {
 }
 
 #[test]
-fn no_more_is_sent_than_must_be() {
+fn only_needed_bytes_are_sent() {
     let program = Program {
         size: 900_000,
         ..Program::default()

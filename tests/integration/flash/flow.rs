@@ -24,12 +24,12 @@ fn text(ended: &Ended) -> String {
 }
 
 #[test]
-fn a_blank_board_becomes_an_access_point_that_answers() {
+fn blank_board_becomes_an_access_point() {
     let scene = Scene::new(Board::new());
     let ended = scene.run(&["--firmware", &scene.elf, "--mode", "ap"]);
     let said = text(&ended);
     assert_eq!(ended.code, 0, "{said}");
-    assert!(said.contains(" answers Hello World in "), "{said}");
+    assert!(said.contains(": Hello World in "), "{said}");
     assert!(said.contains("MAC 84:f7:03:1a:0b:3c"), "{said}");
     assert!(said.contains("version 0.1.0-test"), "{said}");
     let stored = settings(&scene.board);
@@ -182,7 +182,7 @@ fn a_board_is_written_to_the_end_though_nobody_reads_on() {
 }
 
 #[test]
-fn an_image_for_which_there_is_no_room_is_a_failure() {
+fn save_image_failures_name_the_file() {
     let folder = crate::flash::scene::Folder::new();
     let file = folder.file("firmware.elf", &Program::default().elf());
     for (place, code, advice) in [
@@ -201,7 +201,7 @@ fn an_image_for_which_there_is_no_room_is_a_failure() {
 }
 
 #[test]
-fn a_board_can_stay_in_its_loader_or_in_the_stub() {
+fn board_can_stay_in_loader_or_stub() {
     let slow = ["--baud", "115200"];
     for (after, before) in [
         (&["--after", "no-reset"][..], &["--before", "no-reset"][..]),
@@ -218,40 +218,37 @@ fn a_board_can_stay_in_its_loader_or_in_the_stub() {
         let ended = scene.flash(&[&slow, after].concat());
         assert_eq!(ended.code, 0, "{after:?}: {}", text(&ended));
         let said = text(&ended);
-        assert!(
-            said.contains("left       the board in its loader"),
-            "{said}"
-        );
+        assert!(said.contains("stays in its loader"), "{said}");
         // Without BOOT and RESET.
         let settings_only = ["--settings-only", "--greeting", "moin"];
         let ended = scene.run(&[&slow[..], before, &settings_only].concat());
         let said = text(&ended);
         assert_eq!(ended.code, 0, "{after:?} {before:?}: {said}");
-        assert!(said.contains("answers moin"), "{said}");
+        assert!(said.contains(": moin in"), "{said}");
     }
 }
 
 #[test]
-fn the_rom_s_own_loader_writes_the_same() {
+fn rom_loader_writes_the_same() {
     let stub = Scene::new(Board::new());
     let rom = Scene::new(Board::with(Fault::RefusesStub));
     assert_eq!(stub.flash(&["--no-wait"]).code, 0);
     let ended = rom.flash(&[]);
     let said = text(&ended);
     assert_eq!(ended.code, 0, "{said}");
-    assert!(said.contains("the stub loader does not start"), "{said}");
-    assert!(said.contains("answers Hello World"), "{said}");
+    assert!(said.contains("the stub does not start"), "{said}");
+    assert!(said.contains("Hello World in"), "{said}");
     assert!(stub.board.read(0, 4 << 20) == rom.board.read(0, 4 << 20));
 }
 
 #[test]
-fn a_rate_that_the_board_or_its_line_can_t_do_falls_back() {
+fn unsupported_baud_rate_falls_back() {
     for fault in [Fault::RefusesBaud, Fault::NoisyWhenFast] {
         let scene = Scene::new(Board::with(fault));
         let ended = scene.flash(&["--no-wait"]);
         let said = text(&ended);
         assert_eq!(ended.code, 0, "{fault:?}: {said}");
-        assert!(said.contains("115200 are used"), "{fault:?}: {said}");
+        assert!(said.contains("using 115200"), "{fault:?}: {said}");
     }
 }
 
@@ -342,7 +339,7 @@ fn old_table_is_replaced_and_settings_are_kept() {
 }
 
 #[test]
-fn another_mode_is_one_sector() {
+fn mode_change_writes_one_sector() {
     let scene = Scene::new(Board::new());
     assert_eq!(scene.flash(&["--no-wait", "--greeting", "moin"]).code, 0);
     scene.board.press_boot_and_reset();
@@ -356,7 +353,7 @@ fn another_mode_is_one_sector() {
     ]);
     let said = text(&ended);
     assert_eq!(ended.code, 0, "{said}");
-    assert!(said.contains("answers moin"), "{said}");
+    assert!(said.contains(": moin in"), "{said}");
     assert!(said.contains("mode sta"), "{said}");
     let state = scene.board.state();
     assert_eq!(state.flash.erased.iter().collect::<Vec<_>>(), [&SETTINGS_B]);
@@ -379,7 +376,7 @@ fn another_mode_with_the_same_firmware_is_one_sector_too() {
     let ended = scene.run(&[&["--firmware", &scene.elf][..], &station].concat());
     let said = text(&ended);
     assert_eq!(ended.code, 0, "{said}");
-    assert!(said.contains("answers Hello World"), "{said}");
+    assert!(said.contains("Hello World in"), "{said}");
     let state = scene.board.state();
     assert_eq!(state.flash.erased.iter().collect::<Vec<_>>(), [&SETTINGS_B]);
     assert_eq!(
@@ -463,7 +460,7 @@ fn a_saved_image_has_the_passphrase_and_is_for_its_owner_alone() {
 }
 
 #[test]
-fn a_network_that_is_not_ours_yet_is_named() {
+fn unreachable_network_is_named() {
     let unreachable = || {
         Board::of(Kind {
             boot: Boot::Unreachable,
@@ -483,7 +480,7 @@ fn a_network_that_is_not_ours_yet_is_named() {
         open.stderr
     );
     assert!(
-        open.stderr.contains("warning: an open network"),
+        open.stderr.contains("warning: the network is open"),
         "{}",
         open.stderr
     );
@@ -491,22 +488,18 @@ fn a_network_that_is_not_ours_yet_is_named() {
     let station = ["--mode", "sta", "--ssid", "home", "--password-stdin"];
     let ended = scene.run(&[&["--settings-only"][..], &station].concat());
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    let advice = "127.0.0.1:1 can't be reached from here";
+    let advice = "cannot connect to 127.0.0.1:1";
     assert!(ended.stderr.contains(advice), "{}", ended.stderr);
 }
 
 #[test]
-fn a_board_that_does_not_greet_or_panics_is_no_success() {
+fn missing_greeting_or_panic_is_a_failure() {
     for (boot, code, words) in [
-        (
-            Boot::Closes,
-            1,
-            "the board gave no greeting: it closed without a byte",
-        ),
+        (Boot::Closes, 1, "got no greeting: closed without a byte"),
         (
             Boot::Panics,
             70,
-            r"the firmware has panicked: out of \x1bmemory",
+            r"the firmware panicked: out of \x1bmemory",
         ),
     ] {
         let scene = Scene::new(Board::of(Kind {
@@ -520,7 +513,7 @@ fn a_board_that_does_not_greet_or_panics_is_no_success() {
 }
 
 #[test]
-fn the_console_is_shown_afterwards_where_that_is_asked_for() {
+fn monitor_option_shows_the_console() {
     use std::io::{BufRead, BufReader, Read, Write};
 
     let scene = Scene::new(Board::new());
@@ -538,7 +531,7 @@ fn the_console_is_shown_afterwards_where_that_is_asked_for() {
     let address = loop {
         let line = lines.next().unwrap().unwrap();
         said.push(line.clone());
-        if let Some((address, _)) = line.split_once(" answers Hello World") {
+        if let Some((address, _)) = line.split_once(" Hello World in") {
             break address.to_owned();
         }
     };
@@ -554,7 +547,7 @@ fn the_console_is_shown_afterwards_where_that_is_asked_for() {
 }
 
 #[test]
-fn erasing_takes_a_word_for_it_and_takes_everything() {
+fn erase_needs_confirmation_and_erases_everything() {
     let scene = Scene::new(Board::new());
     assert_eq!(scene.flash(&["--no-wait", "--workers", "7"]).code, 0);
     scene.board.press_boot_and_reset();
@@ -566,7 +559,7 @@ fn erasing_takes_a_word_for_it_and_takes_everything() {
     let elf = scene.elf.clone();
     let refused = scene.run(&["--firmware", &elf, "--erase", "--yes"]);
     assert_eq!(refused.code, 2);
-    let why = "mode: missing, and erasing takes what the board has stored";
+    let why = "mode: missing, and the stored mode is erased";
     assert!(refused.stderr.contains(why), "{}", refused.stderr);
     assert!(scene.board.is_untouched());
     scene.board.press_boot_and_reset();

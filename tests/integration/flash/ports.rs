@@ -110,7 +110,7 @@ fn text(ended: &Ended) -> String {
 const FOUND: &str = "the board has no settings";
 
 #[test]
-fn the_one_board_is_found_and_reset_by_the_sequence_of_its_usb_device() {
+fn only_board_is_found_and_reset() {
     if can_t() {
         return;
     }
@@ -166,7 +166,7 @@ fn several_boards_are_listed_and_chosen_from() {
         ] {
             assert!(ended.stderr.contains(words), "{}", ended.stderr);
         }
-        assert_eq!(ended.stderr.trim_end().lines().count(), 1);
+        assert_eq!(ended.stderr.trim_end().lines().count(), 2);
     }
     let by_id = computer.folder.path("usb-Silicon_Labs_CP2102");
     symlink("/dev/tty63", &by_id).unwrap();
@@ -253,7 +253,7 @@ fn has_open(pid: u32, path: &Path) -> bool {
 }
 
 #[test]
-fn a_port_that_one_may_not_open_says_how_one_may() {
+fn forbidden_port_hints_at_the_group() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     use std::os::unix::process::CommandExt;
 
@@ -293,6 +293,6 @@ fn a_port_that_one_may_not_open_says_how_one_may() {
             ended.stderr
         );
         assert!(ended.stderr.contains(advice), "{}", ended.stderr);
-        assert_eq!(ended.stderr.trim_end().lines().count(), 1);
+        assert_eq!(ended.stderr.trim_end().lines().count(), 2);
     }
 }

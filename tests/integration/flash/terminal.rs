@@ -100,7 +100,7 @@ fn erasing_is_asked_for_and_can_be_refused() {
 }
 
 #[test]
-fn a_person_sees_how_fast_it_goes_and_how_long_it_will_take() {
+fn terminal_shows_rate_and_time_left() {
     let program = Program {
         size: 900_000,
         ..Program::default()
