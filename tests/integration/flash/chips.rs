@@ -105,7 +105,7 @@ fn image_for_another_chip_is_refused() {
             let file = scene.folder.file(form, &bytes);
             let ended = scene.run(&["--firmware", &file, "--mode", "ap", "--password-stdin"]);
             assert_eq!(ended.code, 70, "{chip} {form}: {}", ended.stderr);
-            let words = format!("the board has an esp32c3, and firmware {file} is for the {chip}");
+            let words = format!("the board has an esp32c3, but firmware {file} is for the {chip}");
             assert!(ended.stderr.contains(&words), "{}", ended.stderr);
             assert!(scene.board.is_untouched(), "{chip} {form}");
         }

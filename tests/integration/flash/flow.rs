@@ -531,8 +531,8 @@ fn monitor_option_shows_the_console() {
     let address = loop {
         let line = lines.next().unwrap().unwrap();
         said.push(line.clone());
-        if let Some((address, _)) = line.split_once(" Hello World in") {
-            break address.to_owned();
+        if let Some(rest) = line.strip_prefix("answered   ") {
+            break rest.split(": ").next().unwrap().to_owned();
         }
     };
     // What it was asked for at first may be told before the console is listened to.
