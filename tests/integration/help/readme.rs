@@ -10,12 +10,14 @@ use super::examples::calls;
 use crate::common::run;
 
 /// The documents, relative to the top of the checkout.
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/bench.md",
+    "docs/compared.md",
     "docs/flash.md",
     "docs/measured.md",
+    "docs/troubleshooting.md",
     "firmware/README.md",
 ];
 
