@@ -17,6 +17,7 @@ pub(crate) enum Group {
     Ipv6,
     Caps,
     Evict,
+    Open,
     Greets,
     Link,
     Lossy,
@@ -25,11 +26,12 @@ pub(crate) enum Group {
 }
 
 /// In the order of execution; the last two run inside a network namespace.
-pub(crate) const GROUPS: [(Group, &str); 9] = [
+pub(crate) const GROUPS: [(Group, &str); 10] = [
     (Group::Linux, "linux"),
     (Group::Ipv6, "ipv6"),
     (Group::Caps, "caps"),
     (Group::Evict, "evict"),
+    (Group::Open, "open"),
     (Group::Greets, "greets"),
     (Group::Link, "link"),
     (Group::Lossy, "lossy"),
@@ -165,6 +167,7 @@ pub(crate) fn of(group: Group) -> Vec<Cell> {
         Group::Ipv6 => linux(true),
         Group::Caps => caps(),
         Group::Evict => evict(),
+        Group::Open => open(),
         Group::Greets => greets(),
         Group::Link => boards(Server::Link, "link", &[]),
         Group::Lossy => lossy(),
@@ -227,12 +230,63 @@ fn caps() -> Vec<Cell> {
 
 fn evict() -> Vec<Cell> {
     let mut cells = Vec::new();
-    for most in [3, 8] {
-        for service in SERVICES {
+    for most in [3_usize, 8] {
+        for count in [1, most.div_ceil(2)] {
+            for service in SERVICES {
+                let app = App::Cap(most, Beyond::Evict(count));
+                cells.push(Cell {
+                    name: format!("cap of {most}, {count} evicted, {service} ms"),
+                    server: Server::Kernel(kernel(128, app, service)),
+                    truth: Truth::holds(most, 0, Overflow::Evicted),
+                });
+            }
+        }
+    }
+    cells
+}
+
+/// Servers that keep connections open, reject with a line, or accept on a timer.
+fn open() -> Vec<Cell> {
+    let second = Duration::from_secs(1);
+    let mut cells = Vec::new();
+    for service in SERVICES {
+        for (name, backlog, app, truth) in [
+            (
+                "echo, 2 workers",
+                5,
+                App::Echo(2),
+                (2, 6, Overflow::Dropped),
+            ),
+            (
+                "echo, 8 workers",
+                0,
+                App::Echo(8),
+                (8, 1, Overflow::Dropped),
+            ),
+            (
+                "8 workers, accept timer",
+                3,
+                App::AcceptTimer(8, second),
+                (8, 4, Overflow::Dropped),
+            ),
+            (
+                "cap of 10, error line",
+                128,
+                App::Cap(10, Beyond::Line("-ERR max number of clients reached")),
+                (10, 0, Overflow::Closed),
+            ),
+            (
+                "greets and waits, cap of 5",
+                128,
+                App::GreetsAndWaits(5),
+                (5, 0, Overflow::Closed),
+            ),
+        ] {
+            let (served, queued, overflow) = truth;
             cells.push(Cell {
-                name: format!("cap of {most}, the oldest evicted, {service} ms"),
-                server: Server::Kernel(kernel(128, App::Cap(most, Beyond::Evict), service)),
-                truth: Truth::holds(most, 0, Overflow::Evicted),
+                name: format!("{name}, {service} ms"),
+                server: Server::Kernel(kernel(backlog, app, service)),
+                truth: Truth::holds(served, queued, overflow),
             });
         }
     }

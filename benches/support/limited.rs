@@ -1,8 +1,8 @@
-//! Servers on kernel sockets with known limits, for the tests and the bench of the limit search.
+//! Servers with known limits on the kernel's sockets, for tests and the bench of the limit finder.
 #![allow(
     dead_code,
     unreachable_pub,
-    reason = "each of the programs that share it takes what it needs"
+    reason = "each of the programs that share it uses a part"
 )]
 
 use std::collections::VecDeque;
@@ -16,31 +16,41 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 const GREETING: &[u8] = b"Hello World\n";
 
-/// What the application does with those who get in.
+/// What the application does with connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum App {
-    /// So many at a time, in their order; 0 is one that never accepts.
+    /// Serves this many at a time, in order, with one reply each. 0: it never accepts.
     Workers(usize),
-    /// Accepts all at once, serves so many, and does this to the others.
+    /// Serves this many at a time and echoes until the client closes.
+    Echo(usize),
+    /// Like `Workers`, but when it is full it looks for free workers at this interval only.
+    AcceptTimer(usize, Duration),
+    /// Accepts all at once and serves this many.
     Cap(usize, Beyond),
-    /// Accepts all at once, and closes beyond so many of one address or so many in all.
+    /// Accepts all at once; closes beyond a number per address, or beyond a total.
     PerClient { each: usize, all: usize },
-    /// One at a time, whom it greets before it is asked.
+    /// Serves one at a time: greets it before a request, and closes.
     GreetsFirst,
+    /// Greets this many and replies to them until they close; rejects others with a line.
+    GreetsAndWaits(usize),
 }
 
-/// What happens beyond a cap.
+/// What happens to connections beyond a cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beyond {
+    /// They are closed.
     Fin,
+    /// They are told why, and closed.
+    Line(&'static str),
+    /// They are reset.
     Reset,
-    /// Accepted, and left alone until it leaves.
+    /// They are never served.
     Stall,
-    /// Taken in, and the eldest sent away.
-    Evict,
+    /// They are served, and this many of the oldest are closed.
+    Evict(usize),
 }
 
-/// A socket that listens, with a backlog as the kernel is told it.
+/// A listening socket with a backlog as given to the kernel.
 ///
 /// # Errors
 /// What the system refuses.
@@ -63,90 +73,134 @@ pub fn serve(listener: &TcpListener, app: App, service: Duration) -> io::Result<
         App::Workers(0) => loop {
             thread::park();
         },
-        App::Workers(workers) => thread::scope(|scope| {
-            for _ in 1..workers {
-                scope.spawn(|| work(listener, service));
+        App::Workers(workers) | App::Echo(workers) => {
+            let keeps_open = matches!(app, App::Echo(_));
+            thread::scope(|scope| {
+                for _ in 1..workers {
+                    scope.spawn(|| work(listener, service, keeps_open));
+                }
+                work(listener, service, keeps_open)
+            })
+        }
+        App::AcceptTimer(workers, interval) => {
+            let served = Served::default();
+            loop {
+                while served.count() < workers {
+                    let (connection, _) = listener.accept()?;
+                    served.spawn(connection, move |it| {
+                        answer(it, service);
+                    });
+                }
+                thread::sleep(interval);
             }
-            work(listener, service)
-        }),
-        App::Cap(..) | App::PerClient { .. } => Guests::default().admit(listener, app, service),
+        }
+        App::Cap(..) | App::PerClient { .. } | App::GreetsAndWaits(_) => {
+            Served::default().admit(listener, app, service)
+        }
         App::GreetsFirst => loop {
             let (mut connection, _) = listener.accept()?;
             thread::sleep(service);
-            // One that has left already needs no greeting.
+            // It may have left already.
             let _ = connection.write_all(GREETING);
         },
     }
 }
 
-fn work(listener: &TcpListener, service: Duration) -> io::Result<()> {
+fn work(listener: &TcpListener, service: Duration, keeps_open: bool) -> io::Result<()> {
     loop {
         let (connection, _) = listener.accept()?;
-        answer(&connection, service);
+        while answer(&connection, service) && keeps_open {}
     }
 }
 
-/// Reads what comes first, takes its time, answers. The caller closes.
-fn answer(mut connection: &TcpStream, service: Duration) {
+/// Reads a request and replies after the service time. Whether there was a request.
+fn answer(mut connection: &TcpStream, service: Duration) -> bool {
     let mut request = [0; 1024];
-    if matches!(connection.read(&mut request), Ok(1..)) {
+    let has_request = matches!(connection.read(&mut request), Ok(1..));
+    if has_request {
         thread::sleep(service);
         let _ = connection.write_all(GREETING);
     }
+    has_request
 }
 
-/// Those who are being served, eldest first.
+/// The connections that are being served, oldest first.
 #[derive(Debug, Default, Clone)]
-struct Guests(Arc<Mutex<VecDeque<Arc<TcpStream>>>>);
+struct Served(Arc<Mutex<VecDeque<Arc<TcpStream>>>>);
 
-impl Guests {
+impl Served {
     fn admit(&self, listener: &TcpListener, app: App, service: Duration) -> io::Result<()> {
         loop {
-            let (connection, client) = listener.accept()?;
-            let connection = Arc::new(connection);
-            let (all, same) = self.count(client);
+            let (mut connection, client) = listener.accept()?;
             let beyond = match app {
-                App::Cap(most, beyond) if all >= most => Some(beyond),
-                App::PerClient { each, all: most } if same >= each || all >= most => {
+                App::Cap(most, beyond) if self.count() >= most => Some(beyond),
+                App::PerClient { each, all }
+                    if self.count_of(client) >= each || self.count() >= all =>
+                {
                     Some(Beyond::Fin)
+                }
+                App::GreetsAndWaits(most) if self.count() >= most => {
+                    Some(Beyond::Line("421 too many connections"))
                 }
                 _ => None,
             };
             match beyond {
                 Some(Beyond::Fin) => continue,
+                Some(Beyond::Line(line)) => {
+                    let _ = writeln!(connection, "{line}\r");
+                    continue;
+                }
                 Some(Beyond::Reset) => {
-                    let socket = socket2::SockRef::from(&*connection);
+                    let socket = socket2::SockRef::from(&connection);
                     socket.set_linger(Some(Duration::ZERO))?;
                     continue;
                 }
                 Some(Beyond::Stall) => {
-                    thread::spawn(move || io::copy(&mut &*connection, &mut io::sink()));
+                    thread::spawn(move || io::copy(&mut connection, &mut io::sink()));
                     continue;
                 }
-                Some(Beyond::Evict) => {
-                    if let Some(eldest) = self.locked(VecDeque::pop_front) {
-                        // It may have left by itself.
-                        let _ = eldest.shutdown(Shutdown::Both);
+                Some(Beyond::Evict(count)) => {
+                    for _ in 0..count {
+                        if let Some(oldest) = self.locked(VecDeque::pop_front) {
+                            // It may have left already.
+                            let _ = oldest.shutdown(Shutdown::Both);
+                        }
                     }
                 }
                 None => {}
             }
-            self.locked(|guests| guests.push_back(Arc::clone(&connection)));
-            let guests = self.clone();
-            thread::spawn(move || {
-                answer(&connection, service);
-                guests.locked(|guests| guests.retain(|guest| !Arc::ptr_eq(guest, &connection)));
-            });
+            if matches!(app, App::GreetsAndWaits(_)) {
+                let _ = writeln!(connection, "220 ready\r");
+                self.spawn(connection, move |it| while answer(it, service) {});
+            } else {
+                self.spawn(connection, move |it| {
+                    answer(it, service);
+                });
+            }
         }
     }
 
-    /// How many there are, and how many of them with this client's address.
-    fn count(&self, client: SocketAddr) -> (usize, usize) {
-        self.locked(|guests| {
-            let is_same = |guest: &&Arc<TcpStream>| {
-                guest.peer_addr().is_ok_and(|peer| peer.ip() == client.ip())
-            };
-            (guests.len(), guests.iter().filter(is_same).count())
+    /// Serves a connection on a thread of its own.
+    fn spawn(&self, connection: TcpStream, serve: impl FnOnce(&TcpStream) + Send + 'static) {
+        let connection = Arc::new(connection);
+        self.locked(|all| all.push_back(Arc::clone(&connection)));
+        let served = self.clone();
+        thread::spawn(move || {
+            serve(&connection);
+            served.locked(|all| all.retain(|it| !Arc::ptr_eq(it, &connection)));
+        });
+    }
+
+    fn count(&self) -> usize {
+        self.locked(|all| all.len())
+    }
+
+    /// How many have this client's address.
+    fn count_of(&self, client: SocketAddr) -> usize {
+        self.locked(|all| {
+            let is_same =
+                |it: &&Arc<TcpStream>| it.peer_addr().is_ok_and(|peer| peer.ip() == client.ip());
+            all.iter().filter(is_same).count()
         })
     }
 

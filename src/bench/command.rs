@@ -61,7 +61,7 @@ pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
     report.throughput = measured
         .throughput
         .as_ref()
-        .map(throughput::Finding::report);
+        .map(throughput::ThroughputFinding::report);
     report.warnings = warnings(&measured, &report, signals.already().is_some());
     report.comparison = plan
         .baseline

@@ -218,6 +218,7 @@ pub(crate) fn full() -> Report {
             failed: if connections > 4 { 12 } else { 0 },
             syn_retransmissions: Some(0),
             retransmissions: Some(0),
+            client_wait_share: Some(0.0),
             knee: connections == 4,
             cause: (connections > 4).then(reconnect_race),
         })
@@ -241,7 +242,11 @@ pub(crate) fn full() -> Report {
         }),
         download: Some(flow(2_000_000.0, 4)),
         echo: None,
-        evidence: [("echo".to_owned(), "nothing listens on port 7".to_owned())].into(),
+        evidence: [(
+            "echo".to_owned(),
+            Evidence::new(EvidenceKind::NotMeasured, "nothing listens on port 7"),
+        )]
+        .into(),
     });
     conclude(report)
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub use self::files::Files;
 use super::fail_if::Condition;
 use super::limits::LimitsPlan;
-use super::ramp::{self, Places, RampPlan};
+use super::ramp::{self, KnownLimits, RampPlan};
 use super::report::{CloseMode, Options, Parts, Report};
 use super::saved;
 use super::summarize::microseconds;
@@ -129,28 +129,33 @@ impl BenchPlan {
         })
     }
 
-    /// The load. Without `-c`, it has as many connections as the server serves at once, if known.
-    pub fn load(&self, address: SocketAddr, served_at_once: Option<NonZeroUsize>) -> Load {
+    /// The load. Without `-c`, it has the connections that follow from the limits, if known.
+    pub fn load(&self, address: SocketAddr, from_limits: Option<NonZeroUsize>) -> Load {
         let mut load = Load {
             target: address,
             ..self.load.clone()
         };
-        if let (true, Some(connections)) = (self.follows_limits, served_at_once) {
+        if let (true, Some(connections)) = (self.follows_limits, from_limits) {
             load.pace = Pace::Closed { connections };
         }
         load
     }
 
     /// The ramp, given what the limits have found.
-    pub fn ramp(&self, address: SocketAddr, places: Places, stop: Arc<AtomicBool>) -> RampPlan {
+    pub fn ramp(
+        &self,
+        address: SocketAddr,
+        limits: KnownLimits,
+        stop: Arc<AtomicBool>,
+    ) -> RampPlan {
         RampPlan {
             load: Load {
                 target: address,
                 detail: Detail::Run,
                 ..self.load.clone()
             },
-            steps: ramp::ladder(self.max_connections, self.last_step, places),
-            held: places.held,
+            steps: ramp::steps(self.max_connections, self.last_step, limits),
+            held: limits.held,
             budget: self.budget,
             stop,
         }

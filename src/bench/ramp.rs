@@ -1,17 +1,17 @@
 //! The step ramp: the same load with more and more connections, until more bring nothing.
 //!
-//! Each step is a closed loop of the load [`engine`]. It has no warm-up: a client whose SYN is
-//! dropped in the first moment waits for a second or longer, and would be one that nobody counts.
-//! `ladder.rs` says which steps there may be, `knee.rs` where it was that more connections stopped
-//! helping, and `cause.rs` why connections were refused there: for want of places, or because a
-//! closed loop's clients come back sooner than a freed place listens again.
+//! Each step is a closed loop of the load [`engine`]. It has no warm-up: a connection whose SYN is
+//! dropped at the start waits for a second or longer, and would not be counted. `steps.rs` chooses
+//! the steps, `knee.rs` finds where more connections stopped helping, and `cause.rs` why
+//! connections failed there: too few slots, clients that reconnect before a freed slot listens
+//! again, or a busy computer.
 //!
-//! It is gentle: whoever is refused waits before the next try, a step in which most requests fail
-//! is the last, and once the knee is clear there are no further steps.
+//! It spares the server: refused connections back off, a step in which most requests fail is the
+//! last, and there are no further steps once the knee is certain.
 
 mod cause;
 mod knee;
-mod ladder;
+mod steps;
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use self::knee::FLAT;
-pub use self::ladder::{Places, ladder};
+pub use self::steps::{KnownLimits, steps};
 use super::report::{CauseKind, RampEnd, Step};
 use super::summarize;
 use tcpctl_engine::engine;
@@ -29,79 +29,79 @@ use tcpctl_engine::load::{Expectation, Extent, LearnedRule, Load, Pace};
 use tcpctl_engine::measurement::{ErrorClass, Measurement};
 use tcpctl_engine::readiness::Network;
 
-/// How long a step is measured; longer where the first shows that this is too short.
+/// Duration of a step; longer where the first shows that this is too short.
 pub const STEP: Duration = Duration::from_secs(1);
-/// The longest that a step is measured.
+/// The longest step.
 const LONGEST_STEP: Duration = Duration::from_secs(5);
-/// Requests that one connection should see the end of in a step.
-const REQUESTS_A_STEP: u32 = 10;
-/// How many of the longest waits should fit into a step: on a path that loses segments each costs
-/// a connection a second (RFC 6298, section 2), and a step with room for one would be all luck.
-const WAITS_A_STEP: u32 = 4;
-/// Between two loads, in which the server has nobody to serve.
+/// Requests that each connection should complete in a step.
+const REQUESTS_PER_STEP: u32 = 10;
+/// How many of the longest requests should fit into a step: on a lossy path a lost SYN costs a
+/// connection a second (RFC 6298 §2), and a step with time for one would measure chance.
+const LONG_REQUESTS_PER_STEP: u32 = 4;
+/// The pause between two loads.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What is to be climbed.
+/// The ramp to run.
 #[derive(Debug, Clone)]
 pub struct RampPlan {
-    /// What each connection does; its pace, extent and warm-up are the steps' own.
+    /// What each connection does. Pace, extent and warm-up are set for each step.
     pub load: Load,
-    /// Connections at a time, in the order of the steps: see [`ladder()`].
+    /// Connections in each step: see [`steps()`].
     pub steps: Vec<NonZeroUsize>,
-    /// How many connections the server holds in all, where that is known: the ramp goes past it
-    /// before it stops.
+    /// Connections that the server holds in total, if known: the ramp goes beyond it before it
+    /// stops.
     pub held: Option<usize>,
-    /// After this it ends with the steps that there are.
+    /// After this time the ramp ends with the steps that are done.
     pub budget: Duration,
-    /// Set it, and it ends with the steps that there are.
+    /// Once set, the ramp ends with the steps that are done.
     pub stop: Arc<AtomicBool>,
 }
 
 /// What the ramp is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doing {
+pub enum RampProgress {
     /// A step.
     Step {
-        /// Connections at a time.
+        /// Its connections.
         connections: usize,
-        /// Requests completed in it so far.
+        /// Requests completed so far.
         completed: u64,
     },
-    /// The same number at a time, with pauses: is there room for so many?
+    /// Bursts of as many connections, with pauses: is there room for them?
     Bursts {
-        /// Connections at a time.
+        /// Connections in each burst.
         connections: usize,
     },
-    /// A constant schedule below the rate that was served.
+    /// An open loop below the rate of the step.
     Schedule,
 }
 
-/// What was found.
+/// The result of a ramp.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ramp {
-    /// The steps that came to their end.
+    /// The steps that were completed.
     pub steps: Vec<Step>,
     /// Why there are no more.
     pub ended: RampEnd,
 }
 
-/// Where the loads of a ramp run: over one network or several threads, one load after the other.
-pub trait Track {
+/// Runs the loads of a ramp, one after the other.
+pub trait LoadRunner {
     /// Runs a load.
     ///
     /// # Errors
-    /// The system is out of what a load needs.
+    /// The system lacks a resource that the load needs.
     fn run(&mut self, load: &Load, observer: &mut impl Observer) -> io::Result<Measurement>;
 
-    /// Lets time pass.
+    /// Waits.
     ///
     /// # Errors
-    /// What the operating system's own wait fails with.
+    /// The operating system's wait failed.
     fn pause(&mut self, time: Duration) -> io::Result<()>;
 }
 
-/// One network, on this thread.
-impl<N: Network> Track for N {
+/// Over one network, on this thread.
+impl<N: Network> LoadRunner for N {
     fn run(&mut self, load: &Load, observer: &mut impl Observer) -> io::Result<Measurement> {
         Ok(engine::run(self, load, observer))
     }
@@ -116,28 +116,28 @@ impl<N: Network> Track for N {
     }
 }
 
-/// The operating system's sockets: new ones for each load.
-pub struct Kernel {
+/// Over sockets, new ones for each load.
+pub struct KernelRunner {
     /// Threads of the load engine.
     pub threads: NonZeroUsize,
 }
 
-impl Track for Kernel {
+impl LoadRunner for KernelRunner {
     fn run(&mut self, load: &Load, observer: &mut impl Observer) -> io::Result<Measurement> {
         tcpctl_engine::on_kernel(load, self.threads, observer)
     }
 
     fn pause(&mut self, time: Duration) -> io::Result<()> {
-        // Nothing is open that could have something to say.
+        // No connection is open.
         std::thread::sleep(time);
         Ok(())
     }
 }
 
-/// How long all steps take where the server answers within a tenth of a second, with two searches
-/// for a cause: what is said before it starts. Never more than the budget.
+/// An estimate of the duration for a server that replies within 100 ms, with two searches for a
+/// cause. Never more than the budget.
 pub fn estimate(plan: &RampPlan) -> Duration {
-    // Bursts and a schedule: each about as long as a step.
+    // Bursts and an open loop, each about as long as a step.
     const TRIALS: u32 = 2 * 2;
     let steps = u32::try_from(plan.steps.len()).unwrap_or(u32::MAX);
     (STEP + PAUSE)
@@ -145,19 +145,19 @@ pub fn estimate(plan: &RampPlan) -> Duration {
         .min(plan.budget)
 }
 
-/// Climbs. Blocks until the knee is clear, the steps are done, the budget is, or it is stopped;
-/// all connections have been released then.
+/// Runs the ramp. Blocks until the knee is certain, the steps are done, the budget is used up, or
+/// it is stopped; then all connections have been released.
 ///
 /// # Errors
-/// The system is out of what a load needs.
-pub fn climb(
+/// The system lacks a resource that a load needs.
+pub fn run(
     plan: &RampPlan,
-    track: &mut impl Track,
-    observer: &mut impl FnMut(Doing),
+    runner: &mut impl LoadRunner,
+    observer: &mut impl FnMut(RampProgress),
 ) -> io::Result<Ramp> {
-    Climb {
+    RampRun {
         plan,
-        track,
+        runner,
         observer,
         spent: Duration::ZERO,
         is_gone: false,
@@ -166,20 +166,20 @@ pub fn climb(
     .run()
 }
 
-/// A ramp that is being climbed.
-struct Climb<'a, T, O> {
+/// A ramp in progress.
+struct RampRun<'a, T, O> {
     plan: &'a RampPlan,
-    track: &'a mut T,
+    runner: &'a mut T,
     observer: &'a mut O,
-    /// Time that has passed in it, on the network's clock.
+    /// Time spent so far, on the network's clock.
     spent: Duration,
-    /// Nobody was answered any more.
+    /// Whether the server has stopped answering.
     is_gone: bool,
     /// When replies are complete, as learned in earlier steps.
     learned: Option<LearnedRule>,
 }
 
-impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
+impl<T: LoadRunner, O: FnMut(RampProgress)> RampRun<'_, T, O> {
     fn run(mut self) -> io::Result<Ramp> {
         let mut steps: Vec<Step> = Vec::new();
         let mut length = STEP;
@@ -197,18 +197,18 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
             if measurement.elapsed < length {
                 break self.cut_short();
             }
-            if is_short_of_something_here(&measurement) {
+            if lacks_local_resources(&measurement) {
                 break RampEnd::LocalLimits;
             }
             if steps.is_empty() && length < length_of_steps(&measurement) {
-                // Once more, longer.
+                // Repeat the first step with that length.
                 length = length_of_steps(&measurement);
                 continue;
             }
-            steps.push(step(&measurement, connections, length));
-            let end = self.look_back(&mut steps, length)?;
+            steps.push(step(&measurement, connections));
+            let end = self.examine(&mut steps, length)?;
             if self.is_gone && steps.len() > 1 {
-                // In that step it went away: what failed then says nothing about so many.
+                // What failed in that step says nothing about its number of connections.
                 steps.pop();
                 break RampEnd::TargetGone;
             }
@@ -222,25 +222,24 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
         Ok(Ramp { steps, ended })
     }
 
-    /// What the step that was just done says: why its requests failed, and whether it was the
-    /// last.
-    fn look_back(&mut self, steps: &mut [Step], length: Duration) -> io::Result<Option<RampEnd>> {
+    /// Examines the last step: why its requests failed, and whether the ramp ends with it.
+    fn examine(&mut self, steps: &mut [Step], length: Duration) -> io::Result<Option<RampEnd>> {
         let Some((last, before)) = steps.split_last_mut() else {
             return Ok(None);
         };
-        // Where so many are too many, more are, too.
+        // If fewer connections were too many, these are too.
         let is_known = before
             .iter()
             .filter_map(|step| step.cause)
             .any(|cause| matches!(cause.kind, CauseKind::TooManyAtOnce | CauseKind::AnyPace));
         if last.requests > 0 && last.failed == last.requests {
             self.is_gone = true;
-        } else if last.is_suspicious() && !is_known && cause::can_tell(&self.plan.load) {
+        } else if last.is_suspicious() && !is_known && cause::can_be_found(&self.plan.load) {
             last.cause = self.find_cause(last, length)?;
         }
         Ok(if last.failed * 2 >= last.requests {
             Some(RampEnd::MostlyFailing)
-        } else if knee::is_clear(steps, self.plan.held) {
+        } else if knee::is_certain(steps, self.plan.held) {
             Some(RampEnd::PastTheKnee)
         } else {
             None
@@ -255,35 +254,34 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
             ..self.plan.load.clone()
         };
         let connections = connections.get();
-        self.load(&load, None, |completed| Doing::Step {
+        self.load(&load, None, |completed| RampProgress::Step {
             connections,
             completed,
         })
     }
 
-    /// Runs a load after a pause, no longer than the budget lasts, and not on after so many
-    /// failures.
+    /// Runs a load after a pause, until its end, the end of the budget, or `most_failed` failures.
     fn load(
         &mut self,
         load: &Load,
         most_failed: Option<u64>,
-        doing: impl Fn(u64) -> Doing,
+        progress: impl Fn(u64) -> RampProgress,
     ) -> io::Result<Measurement> {
         self.pause(PAUSE)?;
-        (self.observer)(doing(0));
+        (self.observer)(progress(0));
         let mut watch = Watch {
             stop: &self.plan.stop,
             left: self.left(),
             most_failed: most_failed.unwrap_or(u64::MAX),
             elapsed: Duration::ZERO,
             failed: 0,
-            tell: |completed| (self.observer)(doing(completed)),
+            report: |completed| (self.observer)(progress(completed)),
         };
         let mut load = load.clone();
         if let (Expectation::Learn, Some(rule)) = (&load.expect, self.learned) {
             load.expect = Expectation::Learned(rule);
         }
-        let measurement = self.track.run(&load, &mut watch)?;
+        let measurement = self.runner.run(&load, &mut watch)?;
         self.learned = measurement.reply_rule.learned.or(self.learned);
         self.spent += measurement.elapsed;
         Ok(measurement)
@@ -291,7 +289,7 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
 
     fn pause(&mut self, time: Duration) -> io::Result<()> {
         self.spent += time;
-        self.track.pause(time)
+        self.runner.pause(time)
     }
 
     fn left(&self) -> Duration {
@@ -314,22 +312,22 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
     }
 }
 
-/// Ends a load when it is to end.
+/// Ends a load early where necessary.
 struct Watch<'a, F> {
     stop: &'a AtomicBool,
-    /// Of the budget.
+    /// What is left of the budget.
     left: Duration,
     most_failed: u64,
     elapsed: Duration,
     failed: u64,
-    tell: F,
+    report: F,
 }
 
 impl<F: FnMut(u64)> Observer for Watch<'_, F> {
     fn progress(&mut self, progress: &Progress) {
         self.elapsed = progress.elapsed;
         self.failed = progress.errors.values().sum();
-        (self.tell)(progress.completed);
+        (self.report)(progress.completed);
     }
 
     fn should_stop(&self) -> bool {
@@ -339,30 +337,29 @@ impl<F: FnMut(u64)> Observer for Watch<'_, F> {
     }
 }
 
-/// The length of all steps but the first, which has said how long a request takes: whole seconds,
-/// for the rate is counted in these.
+/// The length of the steps, from the duration of the requests in the first, in whole seconds.
 fn length_of_steps(first: &Measurement) -> Duration {
     let usual = Duration::from_nanos(first.complete.value_at_quantile(0.5));
     let longest = Duration::from_nanos(first.complete.max());
-    let wanted = (usual * REQUESTS_A_STEP).max(longest * WAITS_A_STEP);
+    let wanted = (usual * REQUESTS_PER_STEP).max(longest * LONG_REQUESTS_PER_STEP);
     let wanted = wanted.as_secs_f64().ceil();
     Duration::from_secs_f64(wanted.max(STEP.as_secs_f64())).min(LONGEST_STEP)
 }
 
-fn is_short_of_something_here(measurement: &Measurement) -> bool {
+fn lacks_local_resources(measurement: &Measurement) -> bool {
     [ErrorClass::LocalPorts, ErrorClass::LocalFiles]
         .iter()
         .any(|class| measurement.errors.contains_key(class))
 }
 
-fn step(measurement: &Measurement, connections: NonZeroUsize, length: Duration) -> Step {
+fn step(measurement: &Measurement, connections: NonZeroUsize) -> Step {
     let count = |class| measurement.errors.get(&class).copied().unwrap_or_default();
     let failed: u64 = measurement.errors.values().sum();
     let times = summarize::distribution(&measurement.complete);
     let totals = measurement.totals.as_ref();
     Step {
         connections: connections.get() as u64,
-        served_per_s: served_per_s(measurement, length),
+        served_per_s: summarize::per_second(measurement.completed_in_window, measurement.window),
         p50_us: times.p50,
         p99_us: times.p99,
         max_us: times.max,
@@ -373,20 +370,14 @@ fn step(measurement: &Measurement, connections: NonZeroUsize, length: Duration) 
         failed,
         syn_retransmissions: totals.map(|totals| totals.syn_retransmissions),
         retransmissions: totals.map(|totals| totals.syn_retransmissions + totals.retransmissions),
+        client_wait_share: client_wait_share(measurement),
         knee: false,
         cause: None,
     }
 }
 
-/// Completed requests a second: of the time until the last of them ended. Where stragglers made
-/// that much longer than the step (a SYN is sent again after a second at the earliest), of the
-/// step's own seconds, for they are not what the server does all the time.
-fn served_per_s(measurement: &Measurement, length: Duration) -> f64 {
-    let usual = Duration::from_nanos(measurement.complete.value_at_quantile(0.5));
-    if measurement.elapsed <= length + usual.max(length / 10) {
-        return summarize::per_second(measurement.completed, measurement.elapsed);
-    }
-    let whole = usize::try_from(length.as_secs()).unwrap_or(usize::MAX);
-    let seconds = measurement.seconds.iter().take(whole);
-    summarize::per_second(seconds.map(|second| second.completed).sum(), length)
+/// The share of the run, 0 to 1, in which the engine's threads waited for a CPU.
+fn client_wait_share(measurement: &Measurement) -> Option<f64> {
+    let available = measurement.elapsed.as_secs_f64() * measurement.threads.max(1) as f64;
+    (available > 0.0).then_some(measurement.run_delay?.as_secs_f64() / available)
 }

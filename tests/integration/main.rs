@@ -17,7 +17,6 @@ mod help;
 mod limit_finder;
 #[path = "../../benches/support/limited.rs"]
 mod limited;
-mod limits;
 #[cfg(target_os = "linux")]
 mod listen;
 #[cfg(target_os = "linux")]

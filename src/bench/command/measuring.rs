@@ -2,12 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::bench::limits::{self, FailureReason, LimitsFinding};
 use crate::bench::plan::{self, BenchPlan};
-use crate::bench::ramp::{self, Kernel, Places, Ramp, Track};
+use crate::bench::ramp::{self, KernelRunner, KnownLimits, LoadRunner, Ramp};
 use crate::bench::report::{Bound, RampEnd};
 use crate::bench::throughput;
 use crate::failure::{Failure, Kind};
@@ -32,7 +31,7 @@ pub(super) struct Measured {
     pub(super) ramp: Option<Ramp>,
     /// The limit of open files of this process.
     pub(super) open_files: Option<OpenFiles>,
-    pub(super) throughput: Option<throughput::Finding>,
+    pub(super) throughput: Option<throughput::ThroughputFinding>,
     /// Why the parts after this are missing.
     pub(super) failure: Option<Failure>,
 }
@@ -100,10 +99,10 @@ impl Bench<'_> {
             self.keep(result.map_err(|error| exhausted(&error))?, &mut measured);
         }
         if self.plan.parts.ramp && self.should_continue(&measured) {
-            let mut track = Kernel {
+            let mut runner = KernelRunner {
                 threads: self.plan.threads,
             };
-            self.climb(&mut track, address, &mut measured)?;
+            self.climb(&mut runner, address, &mut measured)?;
         }
         if self.plan.parts.throughput && self.should_continue(&measured) {
             let mut network = KernelNetwork::new().map_err(|error| exhausted(&error))?;
@@ -115,19 +114,19 @@ impl Bench<'_> {
     /// Runs the ramp.
     fn climb(
         &self,
-        track: &mut impl Track,
+        runner: &mut impl LoadRunner,
         address: SocketAddr,
         measured: &mut Measured,
     ) -> Result<(), Failure> {
         let finding = measured.limits.as_ref();
-        let places = finding.map_or(Places::default(), |finding| Places {
+        let limits = finding.map_or(KnownLimits::default(), |finding| KnownLimits {
             served: finding.served_at_once.value.count(),
             // A lower bound says how far the search went, not what the server holds.
             held: finding.held.value.exact(),
         });
         let mut plan = self
             .plan
-            .ramp(address, places, Arc::clone(self.signals.flag()));
+            .ramp(address, limits, Arc::clone(self.signals.flag()));
         apply_findings(&mut plan.load, measured);
         let name = sanitize::one_line(&self.plan.target.text);
         let last = plan.steps.last().map_or(1, |last| last.get());
@@ -137,8 +136,8 @@ impl Bench<'_> {
             human::count(plan.steps.len() as u64, "step"),
             ramp::estimate(&plan).as_secs_f64()
         ));
-        let climbed = ramp::climb(&plan, track, &mut |doing| {
-            self.output.ramp_progress(doing);
+        let climbed = ramp::run(&plan, runner, &mut |progress| {
+            self.output.ramp_progress(progress);
         });
         self.output.end_status();
         let climbed = climbed.map_err(|error| exhausted(&error))?;
@@ -234,11 +233,9 @@ impl Bench<'_> {
     }
 
     fn load(&self, address: SocketAddr, measured: &Measured) -> Load {
-        let served = measured
-            .limits
-            .as_ref()
-            .and_then(|it| it.served_at_once.value.count());
-        let mut load = self.plan.load(address, served.and_then(NonZeroUsize::new));
+        let limits = measured.limits.as_ref();
+        let connections = limits.map(LimitsFinding::default_connections);
+        let mut load = self.plan.load(address, connections);
         apply_findings(&mut load, measured);
         let name = sanitize::one_line(&self.plan.target.text);
         self.output
@@ -310,7 +307,7 @@ impl Observer for Watcher<'_> {
 }
 
 impl throughput::Observer for Watcher<'_> {
-    fn progress(&mut self, progress: &throughput::Progress<'_>) {
+    fn progress(&mut self, progress: &throughput::ThroughputProgress<'_>) {
         self.output.throughput_progress(progress);
     }
 

@@ -22,7 +22,8 @@ pub(super) fn content(throughput: &Throughput) -> String {
         ("echo", &throughput.echo),
     ];
     for (name, flow) in flows {
-        let how = throughput.evidence.get(name).cloned().unwrap_or_default();
+        let how = throughput.evidence.get(name);
+        let how = how.map_or(String::new(), |how| how.detail.clone());
         let unknown = || "–".to_owned();
         rows.push(match flow {
             Some(flow) => vec![
@@ -56,7 +57,7 @@ pub(super) fn content(throughput: &Throughput) -> String {
         if let Some(why) = throughput.evidence.get(&format!("{name}.limited_by"))
             && flow.is_some()
         {
-            content.push_str(&paragraph("footnote", &format!("{name}: {why}")));
+            content.push_str(&paragraph("footnote", &format!("{name}: {}", why.detail)));
         }
     }
     content + &over_time(&flows)

@@ -219,6 +219,15 @@ fn lower_bounds(finding: &mut LimitsFinding, most_settled: usize) {
     if let Some(served) = served {
         finding.served_at_once = Limit::new(Bound::at_least(served), why);
     }
+    for limit in [
+        &mut finding.served_at_once,
+        &mut finding.queued,
+        &mut finding.held,
+    ] {
+        if !limit.value.is_known() {
+            why.clone_into(&mut limit.evidence.detail);
+        }
+    }
 }
 
 fn overflow_evidence(overflow: Overflow, rejection: Option<&str>) -> Evidence {

@@ -13,7 +13,7 @@ use super::model::{
 use super::pool::ConnectionPool;
 use super::recovery;
 use super::sources;
-use super::timing::{SLOW_RECOVERY, SYN_ACK_RETRANSMITTED};
+use super::timing::{ACCEPT_TIMER, SLOW_RECOVERY, SYN_ACK_RETRANSMITTED};
 use crate::bench::report::{Bound, Overflow};
 use tcpctl_engine::readiness::Network;
 
@@ -81,6 +81,9 @@ pub(super) fn run<N: Network>(
         if lost > 0 {
             pool.sleep(STILL_COUNTED * (1 << lost))?;
         }
+        if baseline.has_accept_timer {
+            pool.sleep(ACCEPT_TIMER)?;
+        }
         if lost == MAX_LOST {
             return Ok(if finding.trials.is_empty() {
                 TrialsEnd::CannotHold
@@ -112,7 +115,7 @@ fn run_one<N: Network>(
         behavior, timeouts, ..
     } = baseline;
     let begin = pool.now();
-    let mut last = finding.trials.last().copied();
+    let last = finding.trials.last().copied();
     let is_first = last.is_none();
     let drop_check = match last {
         Some(trial) => DropCheck::AsBefore(trial.held),
@@ -171,11 +174,12 @@ fn run_one<N: Network>(
             let took = recovery::measure(pool, timeouts, overflow)?;
             finding.recovery.extend(took);
             if took.is_some_and(|took| is_slow_recovery(baseline, overflow, took)) {
-                // A silence after a slot was freed proved less than it seemed.
+                // Silences proved less than it seemed, and the server may have been paused when it
+                // was filled.
                 baseline.timeouts = timeouts.with_accept_timer();
                 baseline.has_accept_timer = true;
-                finding.trials.drain(..finding.trials.len() - 1);
-                last = None;
+                finding.trials.clear();
+                return Ok(());
             }
         }
         if timeouts.is_lossy {

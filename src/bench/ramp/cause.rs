@@ -1,51 +1,55 @@
-//! Why connections are refused, or their SYNs sent again: for want of places, or for coming back
-//! too soon.
+//! Why connections are refused or their SYNs retransmitted: too few slots, clients that reconnect
+//! too soon, or a busy computer.
 //!
-//! A client of a closed loop sends its next SYN the moment the server has closed. The place that
-//! became free just then may not listen again, or the server may not have taken the next from its
-//! queue yet: the SYN is refused or dropped, although nobody else is in the place. That says
-//! nothing about how many the server can serve; real clients seldom come back within a
+//! A client of a closed loop sends its next SYN as soon as the server has closed. The slot that
+//! became free may not listen again yet, or the server may not have accepted the next connection
+//! from its queue: the SYN is refused or dropped, although there is room for the connection. That
+//! says nothing about how many the server can serve; real clients rarely reconnect within a
 //! millisecond.
 //!
-//! Two trials tell. *Bursts*: as many connections at a time as in the step, but the next come only
-//! after all are gone and a pause. Nobody races anybody; if they fail as well, so many at a time
-//! are too many (or so many in one moment, where the search for the limits has held that many one
-//! by one). *A schedule*: an open loop somewhat below the rate that the step served, with no
-//! more in flight than it had. If that fails as well, it is not the closed loop's doing.
+//! Two trials show the cause. *Bursts*: as many connections as in the step, but the next burst
+//! starts only after all are closed and a pause. If they fail as well, that many connections are
+//! too many (or too many at the same time, where the search for the limits has held that many one
+//! by one). *A schedule*: an open loop slightly below the rate of the step, with no more in flight.
+//! If that fails as well, the closed loop is not the cause. Where this computer's own processes
+//! delayed the client, neither shows anything about the server.
 
 use std::io;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
-use super::{Climb, Doing, PAUSE, Track};
+use super::{LoadRunner, PAUSE, RampProgress, RampRun};
 use crate::bench::report::{Cause, CauseKind, Scheduled, Step, Trial};
 use tcpctl_engine::load::{Extent, Load, Pace, Rate, Reuse};
 use tcpctl_engine::measurement::Measurement;
 
-/// How much of the served rate the schedule asks for.
-const BELOW: f64 = 0.85;
-/// Failures of a trial that are rarer than this share of the step's are gone.
-const GONE: f64 = 0.1;
-/// Fewer failures in a step may be chance, and so may be that a trial has none.
+/// The rate of the schedule, as a share of the rate of the step.
+const SCHEDULED_SHARE: f64 = 0.85;
+/// Failures of a trial that are rarer than this share of the step's count as none.
+const RARE: f64 = 0.1;
+/// Fewer failures in a step may be chance, and so may a trial without any.
 const LEAST_TROUBLED: u64 = 5;
-/// Requests that the bursts make together.
+/// Requests of all bursts together.
 const IN_BURSTS: usize = 40;
-/// How many bursts there are at least, and at most.
+/// The least and the most bursts.
 const BURSTS: (usize, usize) = (3, 10);
 /// The longest pause between bursts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// After so many failures a schedule has said enough: an open loop does not wait after a refusal.
+/// Failures after which a schedule ends: an open loop does not back off after a refusal.
 const MOST_FAILED: u64 = 20;
-/// A schedule of fewer requests would say nothing.
+/// A schedule of fewer requests would show nothing.
 const LEAST_SCHEDULED: f64 = 5.0;
 
-/// Whether clients come back at all: kept connections do not.
-pub(super) fn can_tell(load: &Load) -> bool {
+/// The share of a step in which the client waited for a CPU that makes this computer a suspect.
+pub(super) const BUSY: f64 = 0.1;
+
+/// Whether clients reconnect: kept connections do not.
+pub(super) fn can_be_found(load: &Load) -> bool {
     load.reuse == Reuse::PerRequest
 }
 
-impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
-    /// Why requests failed in a step; `None` where there is no time left to find out.
+impl<T: LoadRunner, O: FnMut(RampProgress)> RampRun<'_, T, O> {
+    /// Why requests failed in a step; `None` where that was not found or no time is left.
     pub(super) fn find_cause(
         &mut self,
         step: &Step,
@@ -59,11 +63,16 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
             return Ok(None);
         };
         let schedule = self.schedule(step, length)?;
-        // Where so many are one too many, that one is in trouble in each burst.
+        // Where a step has one connection too many, that one fails in each burst.
         let bursts_fail =
             bursts.troubled >= 2 && 2 * bursts.troubled * step.connections >= bursts.requests;
-        let rare = closed.share() * GONE;
+        let rare = closed.share() * RARE;
+        let is_beyond_limit = self
+            .plan
+            .held
+            .is_some_and(|held| step.connections > held as u64);
         let kind = match schedule {
+            _ if step.client_wait_share >= Some(BUSY) && !is_beyond_limit => CauseKind::ClientBusy,
             Some(schedule)
                 if schedule.trial.share() > rare
                     && 2.0 * schedule.trial.share() > bursts.share() =>
@@ -76,7 +85,7 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
                 CauseKind::BurstTooLarge
             }
             _ if bursts_fail => CauseKind::TooManyAtOnce,
-            // An accident or two, or bursts alone: too little to acquit the server.
+            // A failure or two, or bursts alone, are too little to rule the server out.
             Some(_) if closed.troubled >= LEAST_TROUBLED && bursts.share() <= rare => {
                 CauseKind::ReconnectRace
             }
@@ -90,7 +99,7 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
         }))
     }
 
-    /// So many at a time, with nobody who comes back.
+    /// Bursts of as many connections as in the step.
     fn bursts(&mut self, step: &Step) -> io::Result<Option<Trial>> {
         let requests = NonZeroU64::new(step.connections);
         let (Some(connections), Some(requests)) = (connections(step), requests) else {
@@ -111,13 +120,13 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
                 return Ok(None);
             }
             self.pause(pause)?;
-            let measurement = self.load(&load, None, |_| Doing::Bursts { connections })?;
+            let measurement = self.load(&load, None, |_| RampProgress::Bursts { connections })?;
             all.add(&measurement);
             if measurement.completed == 0 && !measurement.errors.is_empty() {
                 self.is_gone = true;
                 return Ok(None);
             }
-            // Clear already: nobody needs to be refused any more.
+            // No more refusals are needed.
             if burst + 1 >= BURSTS.0 && all.troubled > burst as u64 {
                 break;
             }
@@ -125,9 +134,9 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
         Ok((all.requests > 0).then_some(all))
     }
 
-    /// An open loop below the rate that was served.
+    /// An open loop below the rate of the step.
     fn schedule(&mut self, step: &Step, length: Duration) -> io::Result<Option<Scheduled>> {
-        let per_second = step.served_per_s * BELOW;
+        let per_second = step.served_per_s * SCHEDULED_SHARE;
         let is_enough = per_second * length.as_secs_f64() >= LEAST_SCHEDULED;
         let (Some(rate), Some(max_in_flight), true) =
             (Rate::new(per_second), connections(step), is_enough)
@@ -146,7 +155,7 @@ impl<T: Track, O: FnMut(Doing)> Climb<'_, T, O> {
             warm_up: Duration::ZERO,
             ..self.plan.load.clone()
         };
-        let measurement = self.load(&load, Some(MOST_FAILED), |_| Doing::Schedule)?;
+        let measurement = self.load(&load, Some(MOST_FAILED), |_| RampProgress::Schedule)?;
         let failed: u64 = measurement.errors.values().sum();
         if measurement.elapsed < length && failed < MOST_FAILED {
             return Ok(None);

@@ -1,21 +1,19 @@
 //! Where more connections stop helping.
 //!
-//! By Little's law (L = λW) a closed loop of n connections that serves X replies a second has a
-//! mean response time of n / X. As long as X grows with n, the time to the reply stays as it was;
-//! where X has become flat, each further connection only adds waiting for all. That bend is the
-//! "knee capacity" of Jain, "The Art of Computer Systems Performance Analysis" (1991), section
-//! 3.3: more throughput can't be had there but at the price of the response time. It is looked for
-//! in the rate, which a second of each step tells better than its 99th percentile.
+//! By Little's law (L = λW) a closed loop of n connections with X replies per second has a mean
+//! response time of n/X. As long as X grows with n, the response time stays the same. Once X is
+//! flat, each further connection only adds waiting for all. That bend is the "knee capacity" of
+//! Jain, "The Art of Computer Systems Performance Analysis" (1991), section 3.3. It is searched in
+//! the rate, which is more stable in a step of a second than the 99th percentile.
 
 use crate::bench::report::{CauseKind, Step};
 
-/// A rate that is higher by less than this share is as good as the same: two runs of one step
-/// differ by some percent.
+/// A rate that is higher by less than this share counts as the same: two runs of one step differ
+/// by some percent.
 pub const FLAT: f64 = 0.1;
 
-/// The knee: the first step from which on no later one serves [`FLAT`] more, or the last before
-/// connections begin to fail, whichever is first. `None` where the ramp has shown neither, or has
-/// no step.
+/// The knee: the first step after which none serves [`FLAT`] more, or the last before connections
+/// fail, whichever is first. `None` where the ramp shows neither.
 pub(super) fn at(steps: &[Step]) -> Option<usize> {
     let flat = (0..steps.len().saturating_sub(1)).find(|at| {
         let (here, later) = (steps[*at].served_per_s, &steps[at + 1..]);
@@ -29,13 +27,17 @@ pub(super) fn at(steps: &[Step]) -> Option<usize> {
     [flat, last_before_trouble].into_iter().flatten().min()
 }
 
-/// Whether in the last of these steps connections fail for being so many. What a schedule meets
-/// as well is the path's (or the server's at any load), and so are SYNs that are sent again from
-/// then on.
+/// Whether connections fail in the last of these steps because they are too many. Failures that a
+/// schedule meets too come from the path (or from the server at any load), and so do SYNs that are
+/// retransmitted in later steps. Failures on a busy computer may be its own.
 fn is_too_many(steps: &[Step]) -> bool {
     let is_any_pace = |step: &Step| {
         step.cause
             .is_some_and(|cause| cause.kind == CauseKind::AnyPace)
+    };
+    let is_client_busy = |step: &Step| {
+        step.cause
+            .is_some_and(|cause| cause.kind == CauseKind::ClientBusy)
     };
     let Some((last, before)) = steps.split_last() else {
         return false;
@@ -43,14 +45,14 @@ fn is_too_many(steps: &[Step]) -> bool {
     if before.iter().any(is_any_pace) {
         return last.failed >= 2 && last.failed * 100 >= last.requests;
     }
-    last.is_troubled() && !is_any_pace(last)
+    last.is_troubled() && !is_any_pace(last) && !is_client_busy(last)
 }
 
-/// Whether further steps would tell no more: the last two are past the knee and the concurrency
-/// has doubled since. The ramp also shows what happens to those that the server does not hold;
-/// where it is not known how many that is, it goes on to four times the knee, or until
-/// connections fail in two steps.
-pub(super) fn is_clear(steps: &[Step], held: Option<usize>) -> bool {
+/// Whether the knee is certain: the last two steps are beyond it and the connections have doubled
+/// since. The ramp also shows what happens to connections that the server does not hold. Where
+/// that number is not known, it continues to four times the knee, or until connections fail in two
+/// steps.
+pub(super) fn is_certain(steps: &[Step], held: Option<usize>) -> bool {
     let Some(at) = at(steps) else {
         return false;
     };
@@ -88,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_where_the_rate_becomes_flat() {
+    fn knee_is_where_the_rate_becomes_flat() {
         let steps = [
             (1, 100.0, 0),
             (2, 200.0, 0),
@@ -107,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_last_step_before_connections_fail() {
+    fn knee_is_the_last_step_before_failures() {
         let steps = [
             (1, 100.0, 0),
             (2, 200.0, 0),
@@ -115,14 +117,14 @@ mod tests {
             (8, 800.0, 200),
         ];
         assert_eq!(knee(&steps), Some(2));
-        // One of a thousand is an accident.
+        // One of a thousand may be chance.
         let steps = [(1, 100.0, 0), (2, 200.0, 1), (4, 390.0, 1)];
         assert_eq!(knee(&steps), None);
         assert_eq!(knee(&[(1, 100.0, 400)]), Some(1));
     }
 
     #[test]
-    fn losses_on_the_way_are_no_knee() {
+    fn losses_on_the_path_are_no_knee() {
         let mut steps = ramp(&[(1, 100.0, 0), (2, 200.0, 0), (4, 400.0, 0)]);
         for step in &mut steps {
             step.syn_retransmissions = Some(30);
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ramp_goes_on_until_the_knee_is_clear() {
+    fn ramp_continues_until_the_knee_is_certain() {
         let steps = ramp(&[
             (1, 100.0, 0),
             (2, 200.0, 0),
@@ -147,7 +149,7 @@ mod tests {
             (6, 200.0, 0),
             (8, 200.0, 0),
         ]);
-        let clear = |upto: usize, held| is_clear(&steps[..upto], held);
+        let clear = |upto: usize, held| is_certain(&steps[..upto], held);
         assert!(!clear(3, None), "one step past it may be chance");
         assert!(!clear(5, None) && clear(6, None), "four times the knee");
         assert!(
@@ -156,6 +158,6 @@ mod tests {
         );
         assert!(clear(4, Some(3)));
         let failing = ramp(&[(1, 100.0, 0), (2, 200.0, 0), (3, 200.0, 50), (4, 200.0, 50)]);
-        assert!(is_clear(&failing, None));
+        assert!(is_certain(&failing, None));
     }
 }

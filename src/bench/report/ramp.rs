@@ -28,6 +28,10 @@ pub struct Step {
     pub syn_retransmissions: Option<u64>,
     /// Retransmitted segments, SYNs included; `None` where the platform does not provide it.
     pub retransmissions: Option<u64>,
+    /// Share of the step, 0 to 1, in which the client waited for a CPU; `None` where the platform
+    /// does not provide it.
+    #[serde(default)]
+    pub client_wait_share: Option<f64>,
     /// Whether this is the knee: more connections bring less than 10% more, or fail.
     pub knee: bool,
     /// Why requests failed or SYNs were retransmitted; `None` where few did, or it is unknown.
@@ -84,6 +88,9 @@ pub enum CauseKind {
     BurstTooLarge,
     /// An open loop below the step's rate fails in the same way.
     AnyPace,
+    /// Other processes of this computer delayed the client: the failures show nothing about the
+    /// server.
+    ClientBusy,
 }
 
 impl CauseKind {
@@ -94,6 +101,7 @@ impl CauseKind {
             Self::TooManyAtOnce => "too many at once",
             Self::BurstTooLarge => "burst too large",
             Self::AnyPace => "at any pace",
+            Self::ClientBusy => "client busy",
         }
     }
 }

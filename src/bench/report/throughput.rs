@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Evidence;
 use super::latency::whole_seconds_in;
 
 /// Bytes per second by direction.
@@ -17,7 +18,7 @@ pub struct Throughput {
     pub echo: Option<Flow>,
     /// How each direction was measured, or why it was not, by the field's name.
     #[serde(default)]
-    pub evidence: BTreeMap<String, String>,
+    pub evidence: BTreeMap<String, Evidence>,
 }
 
 /// The throughput of one direction.

@@ -35,13 +35,13 @@ impl Output {
     }
 
     /// Shows the progress of a ramp on a terminal.
-    pub fn ramp_progress(&self, doing: ramp::Doing) {
-        use ramp::Doing;
+    pub fn ramp_progress(&self, progress: ramp::RampProgress) {
+        use ramp::RampProgress;
         if !self.shows_status() {
             return;
         }
-        self.status(&match doing {
-            Doing::Step {
+        self.status(&match progress {
+            RampProgress::Step {
                 connections,
                 completed,
             } => format!(
@@ -49,15 +49,15 @@ impl Output {
                 human::count(connections as u64, "connection"),
                 human::count(completed, "request")
             ),
-            Doing::Bursts { connections } => {
+            RampProgress::Bursts { connections } => {
                 format!("ramp: bursts of {connections} connections")
             }
-            Doing::Schedule => "ramp: constant rate".to_owned(),
+            RampProgress::Schedule => "ramp: constant rate".to_owned(),
         });
     }
 
     /// Shows the progress of a flow on a terminal.
-    pub fn throughput_progress(&self, so_far: &throughput::Progress<'_>) {
+    pub fn throughput_progress(&self, so_far: &throughput::ThroughputProgress<'_>) {
         if !self.shows_status() {
             return;
         }
@@ -79,7 +79,7 @@ impl Output {
 
 /// The status line of a flow, no wider than `width`.
 pub(crate) fn flow_progress(
-    so_far: &throughput::Progress<'_>,
+    so_far: &throughput::ThroughputProgress<'_>,
     charset: Charset,
     width: usize,
 ) -> String {

@@ -21,7 +21,7 @@ impl Page {
         for (name, flow) in flows {
             let evidence = |field: &str| {
                 let evidence = throughput.evidence.get(field);
-                evidence.map(|evidence| sanitize::one_line(evidence))
+                evidence.map(|evidence| sanitize::one_line(&evidence.detail))
             };
             let Some(flow) = flow else {
                 if let Some(why) = evidence(name) {

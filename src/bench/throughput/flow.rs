@@ -1,46 +1,44 @@
-//! A flow: so many streams to one port, for a time.
+//! A flow: several streams to one port, for a fixed time.
 //!
-//! It opens the streams, lets them run warm, and measures. A stream that is refused tries twice
-//! more, later each time, and then does without; one that ends early is let go of, and the flow
-//! goes on with the rest.
+//! It opens the streams, warms up, and measures. A stream that is refused is tried twice more,
+//! later each time. A stream that ends early is released, and the flow continues with the rest.
 
 mod plan;
-mod record;
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
 pub(super) use self::plan::FlowPlan;
-pub use self::record::Record;
+pub use self::plan::FlowRecord;
+use super::error::StreamError;
 use super::limit::SendTimes;
 use super::pattern::{self, FILLER_LENGTH};
 use super::stream::{Direction, Stream};
-use super::trouble::Trouble;
-use super::{Observer, Progress};
+use super::{Observer, ThroughputProgress};
 use crate::sys::clocks::cpu_time;
 use tcpctl_engine::readiness::{ConnectionId, Event, Network, NetworkTime, Release};
 
 /// How often the streams are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long the other streams have when one stands: enough for a SYN to be repeated once.
+/// How long the other streams may take once one is connected: enough for one retransmitted SYN.
 const SETTLE: Duration = Duration::from_millis(1_500);
 
-/// How often a stream is refused before it does without, and how long it waits the first time;
-/// then twice as long. A server of few places may need a moment to free them.
+/// Attempts of a stream that is refused: a small server may need a moment to free its slots.
 const TRIES: u32 = 3;
+/// The pause before the second attempt; then twice as long.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// Runs a flow.
 ///
 /// # Errors
-/// When not one byte got through in the measured part: why.
+/// Why no byte moved in the measured part.
 pub(super) fn run<N: Network>(
     network: &mut N,
     plan: &FlowPlan<'_>,
     observer: &mut impl Observer,
-) -> Result<Record, Trouble> {
-    // It takes a moment to make, which no stream is to wait for.
+) -> Result<FlowRecord, StreamError> {
+    // No stream should wait until it is generated.
     LazyLock::force(&pattern::FILLER);
     let mut flow = Flow {
         start: network.now(),
@@ -52,22 +50,22 @@ pub(super) fn run<N: Network>(
         stage: Stage::Opening,
         settles_at: None,
         sampled_at: Duration::ZERO,
-        first_trouble: None,
+        first_error: None,
         next_source: 0,
         cpu_before: None,
         buffer: vec![0; FILLER_LENGTH],
-        lost_bytes: 0,
+        ended_bytes: 0,
         sums: Sums::default(),
-        record: Record {
-            asked: plan.streams,
+        record: FlowRecord {
+            requested: plan.streams,
             is_acknowledged: true,
-            ..Record::default()
+            ..FlowRecord::default()
         },
     };
     for _ in 0..plan.streams {
         flow.connect(1);
     }
-    let ended = flow.go_on(observer);
+    let ended = flow.run(observer);
     flow.finish(ended)
 }
 
@@ -75,20 +73,20 @@ pub(super) fn run<N: Network>(
 enum Stage {
     /// The streams are connecting.
     Opening,
-    /// They run, and nothing counts yet.
+    /// They run, but are not measured yet.
     WarmingUp { until: NetworkTime },
-    /// What gets through counts.
+    /// They are measured.
     Measuring { since: NetworkTime },
 }
 
-/// What was learned of streams as they ended.
+/// Totals of the streams that have ended.
 #[derive(Default)]
 struct Sums {
     retransmissions: u64,
     sending: SendTimes,
-    /// Streams of which the stack told nothing.
+    /// Streams without any information from the stack.
     unknown: usize,
-    /// Streams of which it told no times.
+    /// Streams without send times from the stack.
     untimed: usize,
 }
 
@@ -96,23 +94,23 @@ struct Flow<'a, N> {
     network: &'a mut N,
     plan: &'a FlowPlan<'a>,
     start: NetworkTime,
-    /// Refused streams: when they try again, and for which time.
+    /// Refused streams: when to try again, and which attempt that is.
     waiting: Vec<(NetworkTime, u32)>,
-    /// SYNs on their way, and which try each is.
+    /// Pending SYNs, and which attempt each is.
     connecting: Vec<(ConnectionId, u32)>,
     streams: Vec<Stream>,
     stage: Stage,
-    /// When those that do not stand are given up.
+    /// When streams that are not connected are given up.
     settles_at: Option<NetworkTime>,
     sampled_at: NetworkTime,
-    first_trouble: Option<Trouble>,
+    first_error: Option<StreamError>,
     next_source: usize,
     cpu_before: Option<Duration>,
     buffer: Vec<u8>,
-    /// Bytes in the measured part of streams that have ended.
-    lost_bytes: u64,
+    /// Bytes that ended streams have moved in the measured part.
+    ended_bytes: u64,
     sums: Sums,
-    record: Record,
+    record: FlowRecord,
 }
 
 impl<N: Network> Flow<'_, N> {
@@ -122,31 +120,31 @@ impl<N: Network> Flow<'_, N> {
         self.next_source += 1;
         match self.network.connect(self.plan.to, source) {
             Ok(id) => self.connecting.push((id, attempt)),
-            Err(failure) => self.is_not_connected(failure.into(), attempt),
+            Err(failure) => self.handle_failure(failure.into(), attempt),
         }
     }
 
-    fn is_not_connected(&mut self, trouble: Trouble, attempt: u32) {
-        // Where one stands, the server is there, and may have been busy with its last client.
+    fn handle_failure(&mut self, error: StreamError, attempt: u32) {
+        // If another connects, the server is there and may have been busy with its last client.
         let may_retry = !self.streams.is_empty() || !self.connecting.is_empty();
-        if trouble == Trouble::Refused && may_retry && attempt < TRIES {
+        if error == StreamError::Refused && may_retry && attempt < TRIES {
             let pause = BACK_OFF * 2_u32.pow(attempt - 1);
             self.waiting.push((self.network.now() + pause, attempt + 1));
         } else {
-            self.first_trouble.get_or_insert(trouble);
-            self.record.unconnected.push(trouble);
+            self.first_error.get_or_insert(error);
+            self.record.unconnected.push(error);
         }
     }
 
-    /// Goes on to the flow's end, and says what ended it if that is not the clock.
-    fn go_on(&mut self, observer: &mut impl Observer) -> Option<Trouble> {
+    /// Runs the flow to its end; returns what ended it, unless its time was over.
+    fn run(&mut self, observer: &mut impl Observer) -> Option<StreamError> {
         let mut events = Vec::new();
         let mut tick = self.start;
         loop {
             let now = self.network.now();
             if observer.should_stop() {
                 self.record.interrupted = true;
-                return Some(Trouble::Stopped);
+                return Some(StreamError::Stopped);
             }
             if now >= tick {
                 tick = now + TICK;
@@ -162,14 +160,14 @@ impl<N: Network> Flow<'_, N> {
             let mut is_busy = false;
             for at in (0..self.streams.len()).rev() {
                 let stream = &mut self.streams[at];
-                match stream.go_on(self.network, &mut self.buffer) {
+                match stream.run(self.network, &mut self.buffer) {
                     Ok(()) => is_busy |= stream.is_ready(),
-                    Err(trouble) => self.end(at, trouble),
+                    Err(error) => self.end(at, error),
                 }
             }
             let until = if is_busy { now } else { until };
             if let Err(error) = self.network.wait(Some(until), &mut events) {
-                return Some(Trouble::Wait(error.kind()));
+                return Some(StreamError::Wait(error.kind()));
             }
             for event in events.drain(..) {
                 self.handle(event);
@@ -190,7 +188,7 @@ impl<N: Network> Flow<'_, N> {
                 let (_, attempt) = self.connecting.swap_remove(at);
                 if let Event::Failed(_, failure) = event {
                     self.network.release(id, Release::Reset);
-                    self.is_not_connected(failure.into(), attempt);
+                    self.handle_failure(failure.into(), attempt);
                 } else {
                     let now = self.network.now();
                     let mut stream = Stream::new(id, self.plan.direction, now);
@@ -213,7 +211,7 @@ impl<N: Network> Flow<'_, N> {
         }
     }
 
-    /// Tries again with those whose time has come.
+    /// Retries refused streams that are due.
     fn retry(&mut self, now: NetworkTime) {
         let due: Vec<_> = self.waiting.extract_if(.., |(at, _)| *at <= now).collect();
         for (_, attempt) in due {
@@ -221,27 +219,26 @@ impl<N: Network> Flow<'_, N> {
         }
     }
 
-    /// Gives up those that do not stand in time.
+    /// Gives up streams that are not connected in time.
     fn settle(&mut self, now: NetworkTime) {
         if self.settles_at.is_none() && !self.streams.is_empty() {
             self.settles_at = Some(now + SETTLE);
         }
-        let patience = self.start + self.plan.connect_timeout;
-        let until = self.settles_at.map_or(patience, |at| at.min(patience));
+        let timeout = self.start + self.plan.connect_timeout;
+        let until = self.settles_at.map_or(timeout, |at| at.min(timeout));
         if now < until {
             return;
         }
         for (id, _) in std::mem::take(&mut self.connecting) {
             self.network.release(id, Release::Reset);
-            self.first_trouble.get_or_insert(Trouble::NoAnswer);
-            self.record.unconnected.push(Trouble::NoAnswer);
+            self.first_error.get_or_insert(StreamError::NoAnswer);
+            self.record.unconnected.push(StreamError::NoAnswer);
         }
-        let refused = self.waiting.drain(..).map(|_| Trouble::Refused);
+        let refused = self.waiting.drain(..).map(|_| StreamError::Refused);
         self.record.unconnected.extend(refused);
     }
 
-    /// Goes on to the next stage when it is time, and says until when there is to be waited;
-    /// `None` is the end.
+    /// Enters the next stage when it is due; returns until when to wait, `None` at the end.
     fn advance(&mut self, now: NetworkTime) -> Option<NetworkTime> {
         let is_open = self.connecting.is_empty() && self.waiting.is_empty();
         if is_open && self.streams.is_empty() {
@@ -262,7 +259,6 @@ impl<N: Network> Flow<'_, N> {
             }
         }
         match self.stage {
-            // The next tick looks again.
             Stage::Opening => {
                 let next = self.waiting.iter().map(|(at, _)| *at).min();
                 Some(next.unwrap_or(now + TICK))
@@ -275,7 +271,7 @@ impl<N: Network> Flow<'_, N> {
         }
     }
 
-    /// Counts what has got through, and ends streams on which nothing does any more.
+    /// Counts moved bytes, and ends streams on which none move any more.
     fn sample(&mut self, now: NetworkTime) {
         for stream in &mut self.streams {
             stream.count(self.network, now);
@@ -284,19 +280,19 @@ impl<N: Network> Flow<'_, N> {
         let silent = |stream: &Stream| now.saturating_sub(stream.moved_at) >= self.plan.silence;
         for at in (0..self.streams.len()).rev() {
             if silent(&self.streams[at]) {
-                self.end(at, Trouble::Silent);
+                self.end(at, StreamError::Silent);
             }
         }
     }
 
-    /// Puts what has got through since the last time into its second.
+    /// Adds the bytes moved since the last sample to their second.
     fn attribute(&mut self, now: NetworkTime) {
         let Stage::Measuring { since } = self.stage else {
             return;
         };
         let measured: u64 = self.streams.iter().map(Stream::measured).sum();
-        let bytes = self.lost_bytes + measured;
-        // The second in which most of the time since then lies.
+        let bytes = self.ended_bytes + measured;
+        // The second that contains most of the time since then.
         let middle = (self.sampled_at.max(since) + now) / 2;
         let second = usize::try_from(middle.saturating_sub(since).as_secs()).unwrap_or(usize::MAX);
         let seconds = &mut self.record.seconds;
@@ -310,27 +306,27 @@ impl<N: Network> Flow<'_, N> {
         self.sampled_at = now;
     }
 
-    /// Takes a stream out, and keeps what it leaves behind.
-    fn end(&mut self, at: usize, trouble: Trouble) {
+    /// Removes a stream, and keeps its totals.
+    fn end(&mut self, at: usize, error: StreamError) {
         let now = self.network.now();
         self.streams[at].count(self.network, now);
         self.attribute(now);
-        self.first_trouble.get_or_insert(trouble);
+        self.first_error.get_or_insert(error);
         let when = match self.stage {
             Stage::Measuring { since } => now.saturating_sub(since),
             Stage::Opening | Stage::WarmingUp { .. } => Duration::ZERO,
         };
-        self.record.ended.push((trouble, when));
+        self.record.ended.push((error, when));
         let stream = self.streams.swap_remove(at);
-        self.lost_bytes += match self.stage {
+        self.ended_bytes += match self.stage {
             Stage::Measuring { .. } => stream.measured(),
             Stage::Opening | Stage::WarmingUp { .. } => 0,
         };
-        self.leave(&stream);
+        self.release(&stream);
     }
 
-    /// Asks for the last time what the stack knows of a stream, and lets go of it.
-    fn leave(&mut self, stream: &Stream) {
+    /// Adds a stream's totals from the stack, and releases it.
+    fn release(&mut self, stream: &Stream) {
         let info = self.network.info(stream.id);
         match (info, stream.info_before) {
             (Some(info), before) => {
@@ -361,8 +357,8 @@ impl<N: Network> Flow<'_, N> {
         self.network.release(stream.id, Release::Reset);
     }
 
-    fn progress(&self, now: NetworkTime) -> Progress<'_> {
-        Progress {
+    fn progress(&self, now: NetworkTime) -> ThroughputProgress<'_> {
+        ThroughputProgress {
             what: self.plan.name,
             streams: self.streams.len(),
             elapsed: match self.stage {
@@ -374,7 +370,7 @@ impl<N: Network> Flow<'_, N> {
         }
     }
 
-    fn finish(mut self, ended: Option<Trouble>) -> Result<Record, Trouble> {
+    fn finish(mut self, ended: Option<StreamError>) -> Result<FlowRecord, StreamError> {
         let now = self.network.now();
         for (id, _) in std::mem::take(&mut self.connecting) {
             self.network.release(id, Release::Reset);
@@ -392,7 +388,7 @@ impl<N: Network> Flow<'_, N> {
             _ => None,
         };
         for stream in std::mem::take(&mut self.streams) {
-            self.leave(&stream);
+            self.release(&stream);
         }
         let is_known = self.sums.unknown == 0;
         self.record.retransmissions = is_known.then_some(self.sums.retransmissions);
@@ -400,11 +396,11 @@ impl<N: Network> Flow<'_, N> {
         if self.record.bytes > 0 && !self.record.elapsed.is_zero() {
             return Ok(self.record);
         }
-        let silence = if self.record.asked > 0 {
-            Trouble::Silent
+        let silence = if self.record.requested > 0 {
+            StreamError::Silent
         } else {
-            Trouble::Stopped
+            StreamError::Stopped
         };
-        Err(self.first_trouble.or(ended).unwrap_or(silence))
+        Err(self.first_error.or(ended).unwrap_or(silence))
     }
 }

@@ -1,29 +1,28 @@
-//! What held a flow back, as far as its sender's stack can tell.
+//! What limited a flow, as far as the sender's stack can report it.
 
 use std::iter::Sum;
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use crate::bench::report::LimitedBy;
+use crate::bench::report::{Evidence, EvidenceKind, LimitedBy};
 use tcpctl_engine::readiness::ConnectionInfo;
 
-/// Above this share of a core, this computer held it back whatever the network did.
+/// Above this share of a core, this computer was the limit whatever the network did.
 pub(super) const SATURATED: f64 = 0.9;
 
-/// What the sending of one stream, or of several together, was spent with.
+/// How the sending time of one stream, or of several together, was spent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SendTimes {
-    /// There was something to send, or to be acknowledged.
+    /// Data was waiting to be sent or acknowledged.
     pub busy: Duration,
-    /// Of that: the peer's window had no room.
+    /// Part of that: the peer's window was full.
     pub receiver: Duration,
-    /// Of that: the send buffer here was too small for the path; zero where there is none to
-    /// speak of, as on a virtual cable.
+    /// Part of that: the send buffer here was too small for the path.
     pub send_buffer: Duration,
 }
 
 impl SendTimes {
-    /// What was spent between the two; `None` where the stack does not account for it.
+    /// The times between two samples; `None` where the stack does not account for them.
     pub(super) fn between(before: &ConnectionInfo, after: &ConnectionInfo) -> Option<Self> {
         let spent = |of: fn(&ConnectionInfo) -> Option<Duration>| {
             let (before, after) = (of(before).unwrap_or_default(), of(after)?);
@@ -54,32 +53,45 @@ impl Sum for SendTimes {
     }
 }
 
-/// What held a flow back, and how that is known.
+/// What limited a flow, and how that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cause {
-    /// What it was; `None` where it can't be known.
+pub struct FlowLimit {
+    /// The limit; `None` where it is not known.
     pub limited_by: Option<LimitedBy>,
-    /// How that is known, or why it is not: one sentence.
-    pub why: String,
+    /// How that is known, or why it is not.
+    pub evidence: Evidence,
 }
 
-/// Finds the cause for streams that were open for `open` in all, of which this end's stack says
-/// `times`; `cpu_share` is this thread's share of a core.
-pub(super) fn cause(times: Option<SendTimes>, open: Duration, cpu_share: Option<f64>) -> Cause {
+impl FlowLimit {
+    pub(super) fn observed(limited_by: Option<LimitedBy>, detail: impl Into<String>) -> Self {
+        Self {
+            limited_by,
+            evidence: Evidence::new(EvidenceKind::Observed, detail),
+        }
+    }
+
+    pub(super) fn unknowable(detail: impl Into<String>) -> Self {
+        Self {
+            limited_by: None,
+            evidence: Evidence::new(EvidenceKind::Unknowable, detail),
+        }
+    }
+}
+
+/// Finds the limit of streams that were open for `open` in total, with the `times` that this end's
+/// stack reports; `cpu_share` is this thread's share of a core.
+pub(super) fn find(times: Option<SendTimes>, open: Duration, cpu_share: Option<f64>) -> FlowLimit {
     if let Some(share) = cpu_share.filter(|share| *share > SATURATED) {
-        return Cause {
-            limited_by: Some(LimitedBy::Sender),
-            why: format!(
-                "this computer: its CPU was busy with sending {:.0}% of the time",
-                share * 100.0
-            ),
-        };
+        let percent = share * 100.0;
+        return FlowLimit::observed(
+            Some(LimitedBy::Sender),
+            format!("this computer: its CPU was busy sending {percent:.0}% of the time"),
+        );
     }
     let Some(times) = times else {
-        return Cause {
-            limited_by: None,
-            why: "not known: the stack here does not tell what its sending waited for".to_owned(),
-        };
+        return FlowLimit::unknowable(
+            "this computer's stack does not report what sending waited for",
+        );
     };
     let idle = open.saturating_sub(times.busy);
     let elsewhere = times
@@ -87,7 +99,7 @@ pub(super) fn cause(times: Option<SendTimes>, open: Duration, cpu_share: Option<
         .saturating_sub(times.receiver)
         .saturating_sub(times.send_buffer);
     let total = (idle + times.busy).as_secs_f64();
-    // Of equals the first: what is certain before what is left over.
+    // Of equals the first: what was measured before what is left over.
     let parts = [
         (
             times.receiver,
@@ -102,7 +114,7 @@ pub(super) fn cause(times: Option<SendTimes>, open: Duration, cpu_share: Option<
         (
             elsewhere,
             LimitedBy::Network,
-            "was the network's: bandwidth, congestion, loss",
+            "waited for the network: bandwidth, congestion, loss",
         ),
         (idle, LimitedBy::Sender, "had nothing to send"),
     ];
@@ -114,10 +126,10 @@ pub(super) fn cause(times: Option<SendTimes>, open: Duration, cpu_share: Option<
         .filter(|(percent, _)| *percent >= 0.5)
         .map(|(percent, what)| format!("{percent:.0}% {what}"))
         .collect();
-    Cause {
-        limited_by: limited_by.filter(|_| total > 0.0).map(|(_, by, _)| *by),
-        why: format!("of the sending time {}", shares.join(", ")),
-    }
+    FlowLimit::observed(
+        limited_by.filter(|_| total > 0.0).map(|(_, by, _)| *by),
+        format!("of the sending time, {}", shares.join(", ")),
+    )
 }
 
 #[cfg(test)]
@@ -126,46 +138,51 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn of(busy: u64, receiver: u64, send_buffer: u64) -> Cause {
+    fn of(busy: u64, receiver: u64, send_buffer: u64) -> FlowLimit {
         let ms = Duration::from_millis;
         let times = SendTimes {
             busy: ms(busy),
             receiver: ms(receiver),
             send_buffer: ms(send_buffer),
         };
-        cause(Some(times), SECOND, Some(0.1))
+        find(Some(times), SECOND, Some(0.1))
     }
 
     #[test]
-    fn the_largest_part_is_the_limit() {
-        for (cause, limit) in [
+    fn largest_part_is_the_limit() {
+        for (found, limit) in [
             (of(1000, 700, 0), LimitedBy::ReceiverWindow),
             (of(1000, 100, 600), LimitedBy::Sender),
             (of(1000, 100, 100), LimitedBy::Network),
             (of(200, 100, 0), LimitedBy::Sender),
         ] {
-            assert_eq!(cause.limited_by, Some(limit), "{}", cause.why);
+            assert_eq!(found.limited_by, Some(limit), "{:?}", found.evidence);
         }
-        assert!(of(1000, 700, 0).why.contains("70% waited for the receiver"));
+        let detail = of(1000, 700, 0).evidence.detail;
+        assert!(detail.contains("70% waited for the receiver"), "{detail}");
     }
 
     #[test]
-    fn a_busy_computer_is_never_the_networks_fault() {
+    fn busy_computer_is_the_limit() {
         let times = SendTimes {
             busy: SECOND,
             receiver: SECOND,
             ..SendTimes::default()
         };
-        let cause = cause(Some(times), SECOND, Some(0.97));
-        assert_eq!(cause.limited_by, Some(LimitedBy::Sender));
-        assert!(cause.why.contains("97%"), "{}", cause.why);
+        let found = find(Some(times), SECOND, Some(0.97));
+        assert_eq!(found.limited_by, Some(LimitedBy::Sender));
+        assert!(
+            found.evidence.detail.contains("97%"),
+            "{:?}",
+            found.evidence
+        );
     }
 
     #[test]
-    fn what_the_stack_does_not_tell_is_not_guessed() {
-        let cause = cause(None, SECOND, Some(0.1));
-        assert_eq!(cause.limited_by, None);
-        assert!(cause.why.starts_with("not known"), "{}", cause.why);
+    fn stack_without_send_times_has_no_known_limit() {
+        let found = find(None, SECOND, Some(0.1));
+        assert_eq!(found.limited_by, None);
+        assert_eq!(found.evidence.kind, EvidenceKind::Unknowable);
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! The bytes that are sent, and those that chargen is known by.
+//! The bytes that uploads and echoes send, and the pattern of chargen.
 
 use std::sync::LazyLock;
 
-/// How many bytes there are before they repeat, and so the most that one write takes: larger
-/// writes cost less each byte, up to about here.
+/// The bytes repeat after this many, which is also the most that one write takes. Larger writes
+/// cost less per byte, up to about here.
 pub(super) const FILLER_LENGTH: usize = 1 << 20;
 
-/// What uploads and echoes send: noise, which a link that compresses gains little by, of
-/// printable characters, which a board's console can show.
+/// What uploads and echoes send: noise, so that a compressing link gains little, of printable
+/// characters, which a board's console can show.
 pub(super) static FILLER: LazyLock<Vec<u8>> = LazyLock::new(|| {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     // xorshift64 (Marsaglia 2003).
@@ -26,14 +26,15 @@ pub(super) static FILLER: LazyLock<Vec<u8>> = LazyLock::new(|| {
     filler
 });
 
-/// The filler from the `position`th byte of a stream on, up to where it repeats.
+/// The filler at `position` of a stream, up to where it repeats.
 pub(super) fn filler_at(position: u64) -> &'static [u8] {
     let length = FILLER_LENGTH as u64;
     // Below the length, so it fits.
     &FILLER[usize::try_from(position % length).unwrap_or_default()..]
 }
 
-/// The first of `bytes`, which come at `position` of a stream, that is not the filler's.
+/// The position of the first of `bytes`, received at `position` of a stream, that differs from the
+/// filler.
 pub(super) fn first_wrong(mut position: u64, mut bytes: &[u8]) -> Option<u64> {
     while !bytes.is_empty() {
         let expected = filler_at(position);
@@ -49,16 +50,16 @@ pub(super) fn first_wrong(mut position: u64, mut bytes: &[u8]) -> Option<u64> {
     None
 }
 
-/// As much of a download's beginning is looked at.
-pub(super) const LOOKED_AT: usize = 1024;
+/// How much of the beginning of a download is checked.
+pub(super) const CHECKED: usize = 1024;
 
-/// The printable characters, space included, and the characters of a line (RFC 864, "one popular
-/// pattern").
+/// Printable characters, space included (RFC 864, "one popular pattern").
 const PRINTABLE: u8 = 95;
+/// Characters of a line (RFC 864).
 const LINE: usize = 72;
 
-/// Whether this may be the beginning of chargen's pattern, wherever in it a server begins: each
-/// line goes on where its first character says, and the next begins one further.
+/// Whether this is chargen's pattern, wherever in it a server begins: each line is a run of
+/// consecutive characters, and starts one character after the line before it.
 pub(super) fn is_chargen(bytes: &[u8]) -> bool {
     let mut lines = bytes.split(|byte| *byte == b'\n').peekable();
     let mut starts: Option<u8> = None;
@@ -66,7 +67,7 @@ pub(super) fn is_chargen(bytes: &[u8]) -> bool {
         let is_last = lines.peek().is_none();
         let text = line.strip_suffix(b"\r").unwrap_or(line);
         if text.is_empty() {
-            // The beginning of a line that has not come.
+            // The next line has not arrived.
             return is_last && starts.is_some();
         }
         let whole = if is_last {
@@ -75,8 +76,8 @@ pub(super) fn is_chargen(bytes: &[u8]) -> bool {
             text.len() == LINE
         };
         let starts_right = starts.is_none_or(|start| text[0] == start);
-        let goes_on = text.windows(2).all(|pair| pair[1] == after(pair[0]));
-        if !(whole && starts_right && goes_on && (b' '..=b'~').contains(&text[0])) {
+        let is_run = text.windows(2).all(|pair| pair[1] == after(pair[0]));
+        if !(whole && starts_right && is_run && (b' '..=b'~').contains(&text[0])) {
             return false;
         }
         starts = Some(after(text[0]));
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pattern_is_known_wherever_it_starts_and_stops() {
+    fn chargen_is_recognized_wherever_it_starts() {
         for first_line in [0, 1, 40, 94] {
             for length in [1, 71, 72, 73, 74, 75, 500, 1024] {
                 let bytes = chargen(first_line, length);
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_pattern_is_told_from_it() {
+    fn other_data_is_not_chargen() {
         let mut spoiled = chargen(0, 1024);
         spoiled[700] = b'!';
         let texts: [&[u8]; 6] = [
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_byte_is_found_where_it_is() {
+    fn position_of_a_wrong_byte_is_found() {
         let start = FILLER_LENGTH as u64 - 3;
         let mut bytes: Vec<u8> = filler_at(start)
             .iter()
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_filler_is_printable_and_no_line() {
+    fn filler_is_printable() {
         assert!(FILLER.iter().all(u8::is_ascii_graphic));
         assert_eq!(FILLER.len(), FILLER_LENGTH);
     }

@@ -1,51 +1,51 @@
-//! What a server's own port gives where its host has no chargen: its replies, one after the other
+//! Download from the server's own port where its host has no chargen: replies, one after the other,
 //! on one connection at a time.
 
 use std::time::Duration;
 
+use super::error::StreamError;
 use super::stream::unless_blocked;
-use super::trouble::Trouble;
-use super::{Observer, Progress, ThroughputPlan};
+use super::{Observer, ThroughputPlan, ThroughputProgress};
 use tcpctl_engine::load::LEARNING_SILENCE;
 use tcpctl_engine::readiness::{ConnectionId, Event, Network, NetworkTime, Release};
 
-/// What is read at a time.
+/// Bytes per read.
 const BUFFER: usize = 64 * 1024;
 
-/// A stop is noticed within this.
+/// How often the stop flag is looked at.
 const TICK: Duration = Duration::from_millis(100);
 
 /// The pause after a failure; twice as long after the next one.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-/// After so many failures in a row there is no more to be had.
+/// Failures in a row after which the measurement ends.
 const TRIES: u32 = 5;
 
-/// The replies that came.
+/// The replies that were received.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Replies {
     /// How many.
     pub count: u64,
-    /// Tries that failed.
+    /// Attempts that failed.
     pub failed: u64,
-    /// The bytes of all replies.
+    /// Bytes of all replies.
     pub bytes: u64,
-    /// From each connection's SYN to its reply's last byte, all together: what the waiting for
-    /// more of a reply took, and the pauses, are not in it.
+    /// The sum of the times from each connection's SYN to the last byte of its reply. Waiting for
+    /// the end of a reply and pauses are not included.
     pub elapsed: Duration,
     /// Whether it was stopped.
     pub interrupted: bool,
 }
 
-/// Asks for replies until the flow's time is over.
+/// Requests replies until the flow's time is over.
 ///
 /// # Errors
-/// When not one byte came: why.
+/// Why no byte was received.
 pub(super) fn run<N: Network>(
     network: &mut N,
     plan: &ThroughputPlan,
     observer: &mut impl Observer,
-) -> Result<Replies, Trouble> {
+) -> Result<Replies, StreamError> {
     let start = network.now();
     let mut asking = Asking {
         ends_at: start + plan.duration,
@@ -59,14 +59,14 @@ pub(super) fn run<N: Network>(
         replies: Replies::default(),
     };
     let mut failures = 0;
-    let mut last = Trouble::Stopped;
+    let mut last = StreamError::Stopped;
     while asking.has_time() && failures < TRIES {
         match asking.exchange() {
             Ok(()) => failures = 0,
-            Err(Trouble::Stopped) => break,
-            Err(trouble) => {
+            Err(StreamError::Stopped) => break,
+            Err(error) => {
                 asking.replies.failed += 1;
-                last = trouble;
+                last = error;
                 asking.pause(BACK_OFF * 2_u32.pow(failures));
                 failures += 1;
             }
@@ -96,8 +96,8 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
         self.network.now() < self.ends_at && !self.observer.should_stop()
     }
 
-    /// Connects, asks, and takes the reply.
-    fn exchange(&mut self) -> Result<(), Trouble> {
+    /// Connects, sends the request, and reads the reply.
+    fn exchange(&mut self) -> Result<(), StreamError> {
         let sources = &self.plan.sources;
         let source = (!sources.is_empty()).then(|| sources[self.turns % sources.len()]);
         self.turns += 1;
@@ -112,16 +112,16 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
         Ok(())
     }
 
-    /// The reply's length, and when its last byte came. A stop keeps what has come of it.
+    /// The reply's length, and when its last byte arrived. A stop keeps the part that arrived.
     fn converse(
         &mut self,
         id: ConnectionId,
         began: NetworkTime,
-    ) -> Result<(u64, NetworkTime), Trouble> {
+    ) -> Result<(u64, NetworkTime), StreamError> {
         let connect_until = began + self.plan.connect_timeout;
         loop {
             if self.network.now() >= connect_until {
-                return Err(Trouble::NoAnswer);
+                return Err(StreamError::NoAnswer);
             }
             match self.next_event(id, connect_until)? {
                 Some(Event::Connected(_)) => break,
@@ -140,47 +140,47 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
             }
             while let Some(length) = unless_blocked(self.network.read(id, &mut self.buffer))? {
                 match length {
-                    0 if bytes == 0 => return Err(Trouble::Closed),
+                    0 if bytes == 0 => return Err(StreamError::Closed),
                     0 => return Ok((bytes, last_byte)),
                     _ => {
                         bytes += length as u64;
                         last_byte = self.network.now();
                     }
                 }
-                // More may be there at once, again and again.
+                // A fast server may always have more.
                 if last_byte >= self.ends_at || self.observer.should_stop() {
                     return Ok((bytes, last_byte));
                 }
             }
-            // A reply that is under way when the time is over counts as far as it has come.
-            let patience = if bytes > 0 {
+            // A reply that is incomplete when the time is over counts as far as it has arrived.
+            let timeout = if bytes > 0 {
                 LEARNING_SILENCE
             } else {
                 self.plan.silence
             };
-            let until = last_byte + patience;
+            let until = last_byte + timeout;
             if self.network.now() >= until {
                 return if bytes > 0 {
                     Ok((bytes, last_byte))
                 } else {
-                    Err(Trouble::Silent)
+                    Err(StreamError::Silent)
                 };
             }
             match self.next_event(id, until) {
-                Err(Trouble::Stopped) if bytes > 0 => return Ok((bytes, last_byte)),
+                Err(StreamError::Stopped) if bytes > 0 => return Ok((bytes, last_byte)),
                 event => event?,
             };
         }
     }
 
-    /// The connection's next event, or `None` at `until` or sooner.
+    /// The next event of the connection, or `None` at `until` or sooner.
     fn next_event(
         &mut self,
         id: ConnectionId,
         until: NetworkTime,
-    ) -> Result<Option<Event>, Trouble> {
+    ) -> Result<Option<Event>, StreamError> {
         let now = self.network.now();
-        self.observer.progress(&Progress {
+        self.observer.progress(&ThroughputProgress {
             what: "replies",
             streams: 1,
             elapsed: Some(now.saturating_sub(self.start)),
@@ -188,19 +188,18 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
             seconds: &[],
         });
         if self.observer.should_stop() {
-            return Err(Trouble::Stopped);
+            return Err(StreamError::Stopped);
         }
         self.network
             .wait(Some(until.min(now + TICK)), &mut self.events)
-            .map_err(|error| Trouble::Wait(error.kind()))?;
-        let about_it = |event: &Event| match event {
+            .map_err(|error| StreamError::Wait(error.kind()))?;
+        let is_ours = |event: &Event| match event {
             Event::Connected(of)
             | Event::Failed(of, _)
             | Event::Readable(of)
             | Event::Writable(of) => *of == id,
         };
-        // The handshake's end comes first; after it, what can be done is found out by doing it.
-        let first = self.events.iter().copied().find(about_it);
+        let first = self.events.iter().copied().find(is_ours);
         self.events.clear();
         Ok(first)
     }

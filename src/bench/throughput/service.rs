@@ -1,13 +1,13 @@
-//! The services of old that make good instruments: RFC 862, 863 and 864.
+//! RFC 862, 863 and 864 services, used as throughput endpoints.
 
-/// A service that moves bytes for their own sake.
+/// A service that is made to move bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
-    /// Takes what comes (RFC 863).
+    /// Discards what it receives (RFC 863).
     Discard,
-    /// Sends without an end (RFC 864).
+    /// Sends endlessly (RFC 864).
     Chargen,
-    /// Sends back what comes (RFC 862).
+    /// Sends back what it receives (RFC 862).
     Echo,
 }
 
@@ -24,7 +24,7 @@ impl Service {
         }
     }
 
-    /// What is measured with it: the report's field.
+    /// The report's field that is measured with it.
     pub const fn flow(self) -> &'static str {
         match self {
             Self::Discard => "upload",
@@ -34,7 +34,7 @@ impl Service {
     }
 }
 
-/// Where the services are on the target's host.
+/// The ports of the services on the target's host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
     /// Of [`Service::Discard`].
@@ -46,7 +46,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// The assigned ones.
+    /// The ports assigned by IANA.
     pub const STANDARD: Self = Self {
         discard: 9,
         chargen: 19,

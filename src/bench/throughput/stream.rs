@@ -1,18 +1,18 @@
-//! One stream: what it does when it can, and what it has seen.
+//! One stream of a flow.
 
 use std::io;
 
-use super::pattern::{self, LOOKED_AT};
-use super::trouble::Trouble;
+use super::error::StreamError;
+use super::pattern::{self, CHECKED};
 use tcpctl_engine::readiness::{ConnectionId, ConnectionInfo, Network, NetworkTime};
 
-/// Reads and writes in which one stream may go on while others are ready, too.
+/// Reads and writes of one stream before the others have their turn.
 const TURNS: usize = 8;
 
 /// Which way the bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
-    /// From here; nothing is to come back.
+    /// From here; nothing must come back.
     Up,
     /// To here.
     Down,
@@ -20,7 +20,7 @@ pub(super) enum Direction {
     RoundTrip,
 }
 
-/// A stream that stands.
+/// A connected stream.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) id: ConnectionId,
@@ -29,14 +29,15 @@ pub(super) struct Stream {
     received: u64,
     pub(super) can_read: bool,
     pub(super) can_write: bool,
-    /// The first of what came, of a download.
+    /// The beginning of a download.
     pub(super) beginning: Vec<u8>,
-    /// Bytes that have got through.
+    /// Bytes moved.
     pub(super) moved: u64,
-    /// When that was last more than before.
+    /// When that last grew.
     pub(super) moved_at: NetworkTime,
-    /// What `moved` was when the measured part began, and what the stack knew then.
+    /// `moved` at the start of the measured part.
     pub(super) moved_before: u64,
+    /// The stack's information at the start of the measured part.
     pub(super) info_before: Option<ConnectionInfo>,
 }
 
@@ -57,22 +58,22 @@ impl Stream {
         }
     }
 
-    /// Whether there is something to do without waiting.
+    /// Whether it can read or write without waiting.
     pub(super) fn is_ready(&self) -> bool {
         self.can_read || self.can_write && self.direction != Direction::Down
     }
 
-    /// Does what can be done, within its turn.
-    pub(super) fn go_on(
+    /// Reads and writes for one turn.
+    pub(super) fn run(
         &mut self,
         network: &mut impl Network,
         buffer: &mut [u8],
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), StreamError> {
         for _ in 0..TURNS {
             if !self.is_ready() {
                 break;
             }
-            // What the server says comes first: it may be why a write will fail.
+            // Reading comes first: it may show why a write would fail.
             if self.can_read {
                 self.read(network, buffer)?;
             }
@@ -83,12 +84,12 @@ impl Stream {
         Ok(())
     }
 
-    fn read(&mut self, network: &mut impl Network, buffer: &mut [u8]) -> Result<(), Trouble> {
-        let is_looked_at = match self.direction {
+    fn read(&mut self, network: &mut impl Network, buffer: &mut [u8]) -> Result<(), StreamError> {
+        let is_checked = match self.direction {
             Direction::Up | Direction::RoundTrip => true,
-            Direction::Down => self.beginning.len() < LOOKED_AT,
+            Direction::Down => self.beginning.len() < CHECKED,
         };
-        let result = if is_looked_at {
+        let result = if is_checked {
             network.read(self.id, buffer)
         } else {
             network.discard(self.id, buffer)
@@ -99,19 +100,19 @@ impl Stream {
         };
         let came = &buffer[..length];
         match self.direction {
-            _ if length == 0 => return Err(Trouble::Closed),
-            Direction::Up => return Err(Trouble::Answered),
-            Direction::Down if is_looked_at => {
-                let missing = LOOKED_AT - self.beginning.len();
+            _ if length == 0 => return Err(StreamError::Closed),
+            Direction::Up => return Err(StreamError::Answered),
+            Direction::Down if is_checked => {
+                let missing = CHECKED - self.beginning.len();
                 self.beginning.extend(came.iter().take(missing));
             }
             Direction::Down => {}
             Direction::RoundTrip => {
                 if let Some(at) = pattern::first_wrong(self.received, came) {
-                    return Err(Trouble::WrongEcho { at });
+                    return Err(StreamError::WrongEcho { at });
                 }
                 if self.received + length as u64 > self.written {
-                    return Err(Trouble::WrongEcho { at: self.written });
+                    return Err(StreamError::WrongEcho { at: self.written });
                 }
             }
         }
@@ -119,9 +120,9 @@ impl Stream {
         Ok(())
     }
 
-    fn write(&mut self, network: &mut impl Network) -> Result<(), Trouble> {
+    fn write(&mut self, network: &mut impl Network) -> Result<(), StreamError> {
         let filler = match self.direction {
-            // Nobody compares: always the longest piece.
+            // Nothing is compared, so the longest piece will do.
             Direction::Up => pattern::filler_at(0),
             _ => pattern::filler_at(self.written),
         };
@@ -132,8 +133,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Finds out how much has got through by now. What is not acknowledged has not, where that
-    /// can be known.
+    /// Updates `moved`. Unacknowledged bytes do not count, where the stack reports them.
     pub(super) fn count(&mut self, network: &impl Network, now: NetworkTime) {
         let moved = match self.direction {
             Direction::Up => {
@@ -142,31 +142,31 @@ impl Stream {
             }
             Direction::Down | Direction::RoundTrip => self.received,
         };
-        // A stack that has forgotten a connection may know less than before.
+        // A stack that has dropped the connection may report less than before.
         if moved > self.moved {
             self.moved = moved;
             self.moved_at = now;
         }
     }
 
-    /// Begins the measured part.
+    /// Starts the measured part.
     pub(super) fn begin(&mut self, network: &impl Network, now: NetworkTime) {
         self.count(network, now);
         self.moved_before = self.moved;
         self.info_before = network.info(self.id);
     }
 
-    /// Bytes that have got through in the measured part.
+    /// Bytes moved in the measured part.
     pub(super) fn measured(&self) -> u64 {
         self.moved - self.moved_before
     }
 }
 
-/// The number of bytes, or `None` where there is to be waited.
-pub(super) fn unless_blocked(result: io::Result<usize>) -> Result<Option<usize>, Trouble> {
+/// The number of bytes, or `None` if the call would block.
+pub(super) fn unless_blocked(result: io::Result<usize>) -> Result<Option<usize>, StreamError> {
     match result {
         Ok(length) => Ok(Some(length)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(_) => Err(Trouble::Reset),
+        Err(_) => Err(StreamError::Reset),
     }
 }

@@ -100,6 +100,12 @@ fn ctrl_c_reports_the_throughput_so_far() {
     let throughput = &report["throughput"];
     let stopped = "the run was stopped before";
     assert_eq!(throughput["echo"], Value::Null, "{report}");
-    assert_eq!(throughput["evidence"]["echo"], stopped, "{report}");
-    assert_eq!(throughput["evidence"]["download"], stopped, "{report}");
+    assert_eq!(
+        throughput["evidence"]["echo"]["detail"], stopped,
+        "{report}"
+    );
+    assert_eq!(
+        throughput["evidence"]["download"]["detail"], stopped,
+        "{report}"
+    );
 }

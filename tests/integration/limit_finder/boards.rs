@@ -1,4 +1,4 @@
-//! The firmware's own server on virtual boards, over the cable.
+//! The firmware's own server on virtual boards.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn find(profile: Profile, changes: &[(&str, &str)]) -> LimitsFinding {
     assert_eq!(
         (counters.in_use, counters.waiting),
         (0, 0),
-        "somebody is left on the board"
+        "the board still has connections"
     );
     println!("{profile} {changes:?}: {:?}", finding.took);
     finding
@@ -44,7 +44,7 @@ fn expect(finding: &LimitsFinding, workers: usize, backlog: usize) {
 }
 
 #[test]
-fn workers_and_backlog_on_an_ideal_cable() {
+fn workers_and_backlog_are_exact_on_an_ideal_link() {
     for workers in [1, 2, 4, 8] {
         for backlog in [0, 1, 4, 8] {
             let finding = find(
@@ -63,7 +63,7 @@ fn workers_and_backlog_on_an_ideal_cable() {
 }
 
 #[test]
-fn over_wifi_and_the_tutorial() {
+fn wifi_and_tutorial_profiles_are_exact() {
     for (workers, backlog) in [(4, 4), (1, 0), (8, 8)] {
         let finding = find(
             Profile::Esp32,
@@ -78,14 +78,14 @@ fn over_wifi_and_the_tutorial() {
 }
 
 #[test]
-fn a_slow_board_and_one_that_soon_loses_patience() {
+fn slow_service_and_short_request_timeout_are_exact() {
     expect(&find(Profile::Ideal, &[("service-time", "100ms")]), 4, 4);
     let finding = find(Profile::Esp32, &[("request-timeout", "2s")]);
     expect(&finding, 4, 4);
 }
 
 #[test]
-fn latency_and_loss() {
+fn delay_and_loss_are_exact() {
     let finding = find(
         Profile::Ideal,
         &[("delay", "20ms"), ("loss", "1%"), ("seed", "11")],
@@ -95,7 +95,7 @@ fn latency_and_loss() {
 }
 
 #[test]
-fn the_tutorials_way_of_greeting_at_once_can_not_be_held() {
+fn board_that_greets_at_once_cannot_be_held() {
     let finding = find(
         Profile::Ideal,
         &[("request-timeout", "0"), ("workers", "1"), ("backlog", "2")],

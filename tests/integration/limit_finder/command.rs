@@ -1,4 +1,4 @@
-//! `tcpctl bench --only limits` on real servers: what it leaves behind, and what is no limit.
+//! `tcpctl bench --only limits` on real servers.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -15,27 +15,29 @@ fn bench(address: SocketAddr) -> Vec<String> {
         .into()
 }
 
-/// The last object: where the command fails, the failure.
+/// The last JSON object: the failure, if there is one.
 fn last(ended: &Ended) -> Value {
-    ended.objects().pop().expect("it says something")
+    ended.objects().pop().expect("an object")
 }
 
-/// Nobody of ours is left as the kernel has it, as soon as the command has ended.
+/// By the kernel's account, as soon as the command has ended.
 #[test]
 #[cfg(target_os = "linux")]
-fn ctrl_c_leaves_no_connection() {
+fn interrupted_search_leaves_no_connection() {
     use rustix::process::Signal;
 
     for stop in [Signal::INT, Signal::TERM] {
-        // Held long enough to be met in the middle: the proof that more are dropped takes a second,
-        // and one that greets after 900 ms is kept full for two.
+        // Both take over a second: the wait for a retransmitted SYN, and a greeter that is kept full.
         for (app, service) in [(App::Workers(0), 0), (App::GreetsFirst, 900)] {
             let address = start(V4, 5, app, service);
             let command = bench(address);
             let child = tcpctl(command.iter().map(String::as_str)).spawn().unwrap();
             let begin = Instant::now();
             while established(address).len() < 6 {
-                assert!(begin.elapsed() < Duration::from_secs(30), "it holds nobody");
+                assert!(
+                    begin.elapsed() < Duration::from_secs(30),
+                    "it holds no connection"
+                );
                 std::thread::yield_now();
             }
             crate::common::signal(&child, stop);
@@ -58,15 +60,15 @@ fn ctrl_c_leaves_no_connection() {
 }
 
 #[test]
-fn the_first_line_is_right_and_the_end_leaves_no_connection() {
+fn headline_names_the_limits() {
     for (app, first) in [
         (
             App::Cap(3, Beyond::Fin),
             "serves 3 clients at once, queues none, accepts and closes the 4th",
         ),
         (
-            App::Cap(3, Beyond::Evict),
-            "serves 3 clients at once, queues none, closes older connections for the 4th",
+            App::Cap(10, Beyond::Evict(7)),
+            "serves 10 clients at once, queues none, closes older connections for the 11th",
         ),
     ] {
         let address = start(V4, 128, app, 0);
@@ -81,7 +83,7 @@ fn the_first_line_is_right_and_the_end_leaves_no_connection() {
 
 #[test]
 #[cfg(unix)]
-fn too_few_file_descriptors_here_are_no_limit_of_the_server() {
+fn too_few_file_descriptors_are_an_error() {
     use std::os::unix::process::CommandExt;
 
     let address = start(V4, 128, App::Workers(1), 0);
@@ -108,7 +110,7 @@ fn too_few_file_descriptors_here_are_no_limit_of_the_server() {
 }
 
 #[test]
-fn nothing_listens() {
+fn refused_target_is_an_error() {
     let (_bound, address) = closed_port();
     let command = bench(address);
     let ended = run(command.iter().map(String::as_str));
@@ -118,9 +120,8 @@ fn nothing_listens() {
     assert_eq!(ended.objects().len(), 1, "no limits: {ended:?}");
 }
 
-/// A server that closes all and stops to listen when it has held some.
 #[test]
-fn a_server_that_dies_in_the_middle_is_a_failure_and_no_limit() {
+fn server_that_stops_during_the_search_is_an_error() {
     let (address, server) = mortal();
     let command = bench(address);
     let ended = run(command.iter().map(String::as_str));
@@ -141,10 +142,10 @@ fn a_server_that_dies_in_the_middle_is_a_failure_and_no_limit() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// All of 127.0.0.0/8 is this computer, on Linux.
+/// On Linux all of 127.0.0.0/8 is local.
 #[test]
 #[cfg(target_os = "linux")]
-fn several_sources_tell_a_limit_for_each_client() {
+fn several_sources_show_a_limit_per_client() {
     let bench = |app, sources: &[&str]| {
         let mut command = bench(start(V4, 128, app, 0));
         for source in sources {
@@ -175,7 +176,7 @@ fn several_sources_tell_a_limit_for_each_client() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn an_ipv6_address_is_a_target_like_any_other() {
+fn ipv6_target_has_limits() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
         // `sockets::over_ipv6` says so.
         return;
@@ -188,10 +189,9 @@ fn an_ipv6_address_is_a_target_like_any_other() {
     assert_eq!(limits["queued"], 2, "{ended:?}");
 }
 
-/// What the search has left in the queue of a slow server is no part of what is measured next.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_slow_server_that_greets_first_is_idle_again_when_its_latency_is_measured() {
+fn slow_greeter_is_idle_before_the_latency_is_measured() {
     let address = start(V4, 2, App::GreetsFirst, 100);
     let target = address.to_string();
     let parts = ["--only", "limits", "--only", "latency", "-n", "2", "--json"];
@@ -200,7 +200,7 @@ fn a_slow_server_that_greets_first_is_idle_again_when_its_latency_is_measured() 
     let limits = &report["limits"];
     assert_eq!(limits["served_at_once"], Value::Null, "{limits}");
     assert_eq!(limits["burst"], 4, "{limits}");
-    // It does not read what it is asked, so its kernel resets after the greeting.
+    // It does not read the request, so its kernel resets after the greeting.
     let latency = &report["latency"];
     assert_eq!(latency["requests"], 2, "{latency}");
     assert_eq!(latency["syn_retransmissions"], 0, "{latency}");
@@ -208,9 +208,8 @@ fn a_slow_server_that_greets_first_is_idle_again_when_its_latency_is_measured() 
     assert!((90_000.0..200_000.0).contains(&slowest), "{latency}");
 }
 
-/// The estimate is said before anything is sent, and is never more than the budget.
 #[test]
-fn the_estimate_comes_first_and_the_budget_is_kept() {
+fn budget_is_announced_and_kept() {
     let listener = limited::listen(V4.parse().unwrap(), 5).unwrap();
     let address = listener.local_addr().unwrap();
     let begin = Instant::now();

@@ -1,7 +1,7 @@
-//! The whole matrix of simulated servers with known answers.
+//! The matrix of simulated servers with known limits.
 
 use std::ops::Range;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tcpctl::bench::limits::{self, LimitsError, LimitsFinding, LimitsPlan, SearchEnd};
 use tcpctl::bench::report::{Bound, Overflow};
@@ -11,7 +11,7 @@ use super::server::{App, Beyond, Server, Stack};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// What there is to be known of a server.
+/// The limits of a server.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Truth {
     pub(crate) served: usize,
@@ -44,13 +44,13 @@ impl Truth {
                     Beyond::Fin => Overflow::Closed,
                     Beyond::Reset => Overflow::Reset,
                     Beyond::Stall => Overflow::Silent,
-                    Beyond::Evict => Overflow::Evicted,
+                    Beyond::Evict(_) => Overflow::Evicted,
                 },
             },
         }
     }
 
-    pub(crate) fn is_told_by(&self, finding: &LimitsFinding) -> bool {
+    pub(crate) fn matches(&self, finding: &LimitsFinding) -> bool {
         finding.served_at_once.value == Bound::Exact(self.served)
             && finding.queued.value == Bound::Exact(self.queued)
             && finding.held.value == Bound::Exact(self.served + self.queued)
@@ -63,7 +63,7 @@ pub(crate) fn plan() -> LimitsPlan {
     LimitsPlan::new(([192, 168, 1, 1], 3000).into())
 }
 
-/// Finds, and checks what holds for every search: nothing is left, nothing was exceeded.
+/// Searches, and checks that no connection is left and the maximum was not exceeded.
 pub(crate) fn find(server: Server, plan: &LimitsPlan) -> Result<LimitsFinding, LimitsError> {
     let mut network = Simulated::new(server);
     let found = limits::find(&mut network, plan, &mut |_| {});
@@ -76,7 +76,11 @@ pub(crate) fn check(network: &mut Simulated, server: Server, plan: &LimitsPlan) 
     assert!(network.most_open <= plan.max_connections);
     let never_accepts = server.app == App::Workers(0);
     if !never_accepts && server.loss == 0.0 {
-        assert_eq!(network.left_on_server(), 0, "{server:?} is left with some");
+        assert_eq!(
+            network.left_on_server(),
+            0,
+            "{server:?} still has connections"
+        );
     }
 }
 
@@ -94,7 +98,7 @@ pub(crate) fn servers() -> Vec<(&'static str, Server)> {
             }
         }
         for n in [3, 8] {
-            for beyond in [Beyond::Fin, Beyond::Reset, Beyond::Stall, Beyond::Evict] {
+            for beyond in [Beyond::Fin, Beyond::Reset, Beyond::Stall, Beyond::Evict(1)] {
                 let server = Server {
                     service: MS * service,
                     ..Server::cap(n, beyond)
@@ -125,28 +129,25 @@ pub(crate) fn servers() -> Vec<(&'static str, Server)> {
     servers
 }
 
-/// A seed that no run before has had, unless `TCPCTL_SEED` gives one.
-fn fresh_seed() -> u64 {
+/// The first seed: 1, or `TCPCTL_SEED`.
+fn seed() -> u64 {
     let given = std::env::var("TCPCTL_SEED").ok();
-    let given = given.map(|text| text.parse().expect("TCPCTL_SEED is a number"));
-    given.unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        now.map_or(1, |it| u64::from(it.subsec_nanos()))
-    })
+    given.map_or(1, |text| text.parse().expect("TCPCTL_SEED is a number"))
 }
 
-/// Runs all, each with some seeds; prints a line for each kind, and returns the hits and runs.
+/// Searches all servers, each with several seeds. Prints a line for each kind; returns the exact
+/// results and the runs.
 fn hit_rate(title: &str, servers: &[(&'static str, Server)], seeds: Range<u64>) -> (usize, usize) {
     let mut kinds: Vec<(&str, usize, usize, Duration)> = Vec::new();
     for (&(kind, server), which) in servers.iter().zip(0_u64..) {
         for seed in seeds.clone() {
-            // Each has chances of its own: a loss in the first exchange is the same for many.
+            // Each server has its own seeds: the first exchange is the same for many.
             let seed = seed.wrapping_add(which << 32);
             let server = Server { seed, ..server };
             let truth = Truth::of(&server);
             let found = find(server, &plan());
             let (hit, took) = match &found {
-                Ok(finding) => (truth.is_told_by(finding), finding.took),
+                Ok(finding) => (truth.matches(finding), finding.took),
                 Err(_) => (false, Duration::ZERO),
             };
             if !hit {
@@ -172,7 +173,7 @@ fn hit_rate(title: &str, servers: &[(&'static str, Server)], seeds: Range<u64>) 
 pub(crate) fn brief(found: &Result<LimitsFinding, LimitsError>) -> String {
     match found {
         Ok(finding) => format!(
-            "served {:?} queued {:?} held {:?} {:?} rounds {:?} losses {} in {:?} ({:?})",
+            "served {:?} queued {:?} held {:?} {:?} trials {:?} retransmissions {} in {:?} ({:?})",
             finding.served_at_once.value,
             finding.queued.value,
             finding.held.value,
@@ -187,19 +188,19 @@ pub(crate) fn brief(found: &Result<LimitsFinding, LimitsError>) -> String {
 }
 
 #[test]
-fn every_server_of_the_matrix_is_found_exactly_on_a_lan() {
+fn matrix_is_exact_on_a_lan() {
     let servers = servers();
     let (hits, runs) = hit_rate("LAN", &servers, 1..2);
     assert_eq!(hits, runs);
 }
 
 #[test]
-fn a_path_of_20_ms_that_loses_nothing() {
+fn matrix_is_exact_with_20_ms_delay() {
     let servers: Vec<_> = servers()
         .into_iter()
         .map(|(kind, server)| {
-            let latency = MS * 20;
-            (kind, Server { latency, ..server })
+            let delay = MS * 20;
+            (kind, Server { delay, ..server })
         })
         .collect();
     let (hits, runs) = hit_rate("20 ms", &servers, 1..2);
@@ -207,20 +208,19 @@ fn a_path_of_20_ms_that_loses_nothing() {
 }
 
 #[test]
-fn a_path_of_20_ms_that_loses_one_in_a_hundred() {
+fn matrix_is_mostly_exact_with_1_percent_loss() {
     let servers: Vec<_> = servers()
         .into_iter()
         .map(|(kind, server)| {
             let server = Server {
-                latency: MS * 20,
+                delay: MS * 20,
                 loss: 0.01,
                 ..server
             };
             (kind, server)
         })
         .collect();
-    // Fresh ones, so that nothing is made to fit a handful.
-    let first = fresh_seed();
+    let first = seed();
     println!("TCPCTL_SEED={first} repeats this");
     let (hits, runs) = hit_rate("20 ms, 1% loss", &servers, first..first + 4);
     assert!(
@@ -230,20 +230,20 @@ fn a_path_of_20_ms_that_loses_one_in_a_hundred() {
 }
 
 #[test]
-fn it_is_quick_on_a_lan() {
+fn search_is_quick_on_a_lan() {
     let mut slow = 0;
     for (kind, server) in servers() {
         let truth = Truth::of(&server);
         let never_full = truth.overflow == Overflow::Silent;
         let is_small = truth.served + truth.queued <= 32 && !never_full;
         let goal = MS * if is_small { 2_500 } else { 6_000 };
-        let took = find(server, &plan()).expect("it lives").took;
+        let took = find(server, &plan()).expect("limits").took;
         if took > goal {
             println!("{took:.2?}, more than {goal:?}: {kind} {server:?}");
             slow += 1;
         }
     }
     assert_eq!(slow, 0);
-    let finding = find(Server::greeter(4, 4), &plan()).expect("it lives");
+    let finding = find(Server::greeter(4, 4), &plan()).expect("limits");
     assert!(finding.took < MS * 1_000, "{:?}", finding.took);
 }

@@ -1,12 +1,12 @@
-//! The limit finder against servers whose limits are known: simulated ones in simulated time,
-//! virtual boards, and some on real sockets.
+//! The limit finder against servers with known limits: simulated ones in simulated time, virtual
+//! boards, and real sockets.
 
 mod boards;
 mod command;
-mod greets;
+mod faults;
+mod greeters;
 mod matrix;
 mod network;
 mod properties;
 mod server;
 mod sockets;
-mod trouble;

@@ -1,5 +1,5 @@
-//! A network with one server, in simulated time: segments that fly, get lost and are repeated as
-//! a kernel repeats them. Waiting costs nothing.
+//! A network with one server in simulated time. Segments are delayed, lost and retransmitted as by a
+//! kernel.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -11,9 +11,9 @@ use tcpctl_engine::readiness::{
     ConnectFailure, ConnectionId, ConnectionInfo, Event, Network, NetworkTime, Release,
 };
 
-use super::server::{App, Beyond, Death, Leaver, Server, Speaks, Stack};
+use super::server::{App, Beyond, Crash, Greeting, OnFin, Server, Stack};
 
-/// What comes next, and when.
+/// A future event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Action {
     SynArrives,
@@ -25,10 +25,11 @@ enum Action {
     ServerGets(Segment),
     ClientGets(Segment),
     ServiceDone,
-    SilenceOver,
+    RequestTimeout,
     DataRepeats(Duration),
     SlotListens,
     Accepts,
+    AcceptTimer,
     OtherLeaves,
     OtherComes,
 }
@@ -49,10 +50,10 @@ enum Side {
     Idle,
     Busy,
     Stalled,
-    /// Done with; the slot does not listen yet.
+    /// Closed; the slot does not listen yet.
     Closing,
-    /// Done with; the application still counts it.
-    Unnoticed,
+    /// Closed; the application still counts it.
+    Uncollected,
 }
 
 #[derive(Debug)]
@@ -75,16 +76,16 @@ struct Connection {
     has_data: bool,
     has_fin: bool,
     has_reset: bool,
-    /// It has had a reply.
+    /// It was answered.
     was_served: bool,
 }
 
-/// What keeps a client from the server.
+/// What separates the client from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Obstacle {
     NoRoute,
     Firewall,
-    NobodyListens,
+    NoListener,
 }
 
 pub(crate) struct Simulated {
@@ -96,22 +97,26 @@ pub(crate) struct Simulated {
     queue: VecDeque<usize>,
     events: Vec<Event>,
     random: u64,
-    dead: bool,
-    /// The most that the client had open at a time.
+    has_crashed: bool,
+    /// Whether the application waits for its timer before it accepts again.
+    is_paused: bool,
+    /// The most connections that the client had open.
     pub(crate) most_open: usize,
-    /// This computer runs out of descriptors beyond this.
+    /// File descriptors of this computer.
     pub(crate) files: usize,
     pub(crate) obstacle: Option<Obstacle>,
-    /// When so many are in, the server's radio sleeps once, for so long: what is sent to it waits.
-    pub(crate) dozes: Option<(usize, Duration)>,
-    /// Until when it sleeps.
-    wakes: Duration,
-    /// The stack can't be asked about its connections.
-    pub(crate) tells_nothing: bool,
-    /// The server acknowledges a request with its answer, and the client sends it again after 200 ms.
+    /// At this number of connections the server's radio sleeps once, for this time. Segments to it
+    /// wait.
+    pub(crate) sleeps: Option<(usize, Duration)>,
+    /// When it wakes up.
+    wakes_at: Duration,
+    /// The stack does not report retransmissions.
+    pub(crate) hides_info: bool,
+    /// The server acknowledges a request only with its reply, so that it is retransmitted after
+    /// 200 ms.
     pub(crate) acknowledges_late: bool,
-    /// So many of the client's first SYNs are lost.
-    pub(crate) loses_syns: u32,
+    /// How many of the client's first SYNs are lost.
+    pub(crate) lost_syns: u32,
 }
 
 impl Simulated {
@@ -125,15 +130,16 @@ impl Simulated {
             queue: VecDeque::new(),
             events: Vec::new(),
             random: server.seed,
-            dead: false,
+            has_crashed: false,
+            is_paused: false,
             most_open: 0,
             files: 10_000,
             obstacle: None,
-            dozes: None,
-            wakes: Duration::ZERO,
-            tells_nothing: false,
+            sleeps: None,
+            wakes_at: Duration::ZERO,
+            hides_info: false,
             acknowledges_late: false,
-            loses_syns: 0,
+            lost_syns: 0,
         };
         if server.others.is_some() {
             network.at(Duration::ZERO, 0, Action::OtherComes);
@@ -141,7 +147,7 @@ impl Simulated {
         network
     }
 
-    /// Connections that the client has and has not released.
+    /// Connections that the client has not released.
     pub(crate) fn left_open(&self) -> usize {
         self.connections
             .iter()
@@ -149,7 +155,7 @@ impl Simulated {
             .count()
     }
 
-    /// Connections that the server still has after a while, those of others aside.
+    /// Connections of this client that the server still has after a minute.
     pub(crate) fn left_on_server(&mut self) -> usize {
         let until = self.now + Duration::from_mins(1);
         while self.step(until) {}
@@ -178,21 +184,21 @@ impl Simulated {
         self.server.loss > 0.0 && self.chance() < self.server.loss
     }
 
-    /// A segment that nobody repeats.
-    fn once(&mut self, which: usize, action: Action) {
+    /// A segment that is not retransmitted.
+    fn send(&mut self, which: usize, action: Action) {
         if !self.is_lost() {
-            self.at(self.server.latency, which, action);
+            self.at(self.server.delay, which, action);
         }
     }
 
-    /// A segment that is repeated until it arrives; returns how often it was.
-    fn surely(&mut self, which: usize, action: Action) -> u32 {
-        let mut after = self.server.latency;
-        let mut repeat = Duration::from_millis(200) + 2 * self.server.latency;
+    /// A segment that is retransmitted until it arrives; returns how often it was.
+    fn send_reliably(&mut self, which: usize, action: Action) -> u32 {
+        let mut after = self.server.delay;
+        let mut timeout = Duration::from_millis(200) + 2 * self.server.delay;
         let mut repeated = 0;
         while self.is_lost() {
-            after += repeat;
-            repeat *= 2;
+            after += timeout;
+            timeout *= 2;
             repeated += 1;
         }
         self.at(after, which, action);
@@ -223,15 +229,15 @@ impl Simulated {
 
     fn syn(&mut self, which: usize) {
         self.connections[which].syns += 1;
-        if self.loses_syns > 0 && !self.connections[which].other {
-            self.loses_syns -= 1;
+        if self.lost_syns > 0 && !self.connections[which].other {
+            self.lost_syns -= 1;
         } else {
-            self.once(which, Action::SynArrives);
+            self.send(which, Action::SynArrives);
         }
         self.at(Duration::from_secs(1), which, Action::SynRepeats);
     }
 
-    /// Goes on to the next thing that happens until then.
+    /// Runs the next event until then.
     fn step(&mut self, until: Duration) -> bool {
         match self.agenda.peek() {
             Some(&Reverse((at, ..))) if at <= until => {}
@@ -249,19 +255,19 @@ impl Simulated {
             action,
             Action::SynArrives | Action::AckArrives | Action::ServerGets(_)
         );
-        if to_server && (self.dead || self.obstacle == Some(Obstacle::Firewall)) {
-            let refuses = matches!(self.server.dies_at, Some((_, Death::Resets)));
-            if self.dead && refuses && action == Action::SynArrives {
-                self.once(which, Action::RefusalArrives);
+        if to_server && (self.has_crashed || self.obstacle == Some(Obstacle::Firewall)) {
+            let refuses = matches!(self.server.crashes_at, Some((_, Crash::Resets)));
+            if self.has_crashed && refuses && action == Action::SynArrives {
+                self.send(which, Action::RefusalArrives);
             }
             return;
         }
-        if let Some((_, time)) = self.dozes.filter(|&(at, _)| self.inside() >= at) {
-            self.dozes = None;
-            self.wakes = self.now + time;
+        if let Some((_, time)) = self.sleeps.filter(|&(at, _)| self.inside() >= at) {
+            self.sleeps = None;
+            self.wakes_at = self.now + time;
         }
-        if to_server && self.now < self.wakes {
-            return self.at(self.wakes.saturating_sub(self.now), which, action);
+        if to_server && self.now < self.wakes_at {
+            return self.at(self.wakes_at.saturating_sub(self.now), which, action);
         }
         match action {
             Action::SynArrives => self.syn_arrives(which),
@@ -291,7 +297,7 @@ impl Simulated {
             Action::ServerGets(segment) => self.server_gets(which, segment),
             Action::ClientGets(segment) => self.client_gets(which, segment),
             Action::ServiceDone => self.service_done(which),
-            Action::SilenceOver => {
+            Action::RequestTimeout => {
                 if self.connections[which].side == Side::Idle {
                     self.serve(which);
                 }
@@ -299,6 +305,10 @@ impl Simulated {
             Action::DataRepeats(next) => self.data_repeats(which, next),
             Action::SlotListens => {
                 self.connections[which].side = Side::None;
+            }
+            Action::AcceptTimer => {
+                self.is_paused = false;
+                self.accept();
             }
             Action::Accepts => {
                 self.accept_next();
@@ -339,7 +349,7 @@ impl Simulated {
     fn working(&self) -> usize {
         self.connections
             .iter()
-            .filter(|it| matches!(it.side, Side::Idle | Side::Busy | Side::Unnoticed))
+            .filter(|it| matches!(it.side, Side::Idle | Side::Busy | Side::Uncollected))
             .count()
     }
 
@@ -350,8 +360,8 @@ impl Simulated {
         if self.connections[which].side != Side::None {
             return;
         }
-        if self.obstacle == Some(Obstacle::NobodyListens) {
-            return self.once(which, Action::RefusalArrives);
+        if self.obstacle == Some(Obstacle::NoListener) {
+            return self.send(which, Action::RefusalArrives);
         }
         let half_open = self
             .connections
@@ -367,20 +377,20 @@ impl Simulated {
             Stack::Slots { n } => self.inside() >= n,
         };
         match (is_full, self.server.stack) {
-            (true, Stack::Slots { .. }) => self.once(which, Action::RefusalArrives),
+            (true, Stack::Slots { .. }) => self.send(which, Action::RefusalArrives),
             (true, _) => {}
             (false, _) => {
                 self.connections[which].side = Side::HalfOpen;
                 self.syn_ack(which);
             }
         }
-        if let Some((at, death)) = self.server.dies_at
+        if let Some((at, crash)) = self.server.crashes_at
             && self.inside() >= at
         {
-            self.dead = true;
+            self.has_crashed = true;
             for which in 0..self.connections.len() {
-                if death == Death::Resets && self.connections[which].side != Side::None {
-                    self.once(which, Action::ClientGets(Segment::Reset));
+                if crash == Crash::Resets && self.connections[which].side != Side::None {
+                    self.send(which, Action::ClientGets(Segment::Reset));
                 }
                 self.connections[which].side = Side::None;
             }
@@ -388,7 +398,7 @@ impl Simulated {
     }
 
     fn syn_ack(&mut self, which: usize) {
-        self.once(which, Action::SynAckArrives);
+        self.send(which, Action::SynAckArrives);
         self.at(Duration::from_secs(1), which, Action::SynAckRepeats);
     }
 
@@ -419,6 +429,19 @@ impl Simulated {
         if let App::Workers(workers) = self.server.app
             && working >= workers
         {
+            if let Some(interval) = self.server.accept_timer
+                && !self.is_paused
+                && working > 0
+            {
+                self.is_paused = true;
+                let interval = interval.as_nanos();
+                let rest = interval - self.now.as_nanos() % interval;
+                let rest = Duration::from_nanos(u64::try_from(rest).expect("a timer"));
+                self.at(rest, 0, Action::AcceptTimer);
+            }
+            return false;
+        }
+        if self.is_paused {
             return false;
         }
         let Some(which) = self.queue.pop_front() else {
@@ -430,13 +453,15 @@ impl Simulated {
             App::Cap(most, Beyond::Stall) if working >= most => {
                 self.connections[which].side = Side::Stalled;
             }
-            App::Cap(most, Beyond::Evict) if working >= most => {
-                let eldest = self
-                    .connections
-                    .iter()
-                    .position(|it| matches!(it.side, Side::Idle | Side::Busy));
-                if let Some(eldest) = eldest {
-                    self.end(eldest, Segment::Fin);
+            App::Cap(most, Beyond::Evict(count)) if working >= most => {
+                for _ in 0..count {
+                    let oldest = self
+                        .connections
+                        .iter()
+                        .position(|it| matches!(it.side, Side::Idle | Side::Busy));
+                    if let Some(oldest) = oldest {
+                        self.end(oldest, Segment::Fin);
+                    }
                 }
                 self.begin(which);
             }
@@ -445,33 +470,33 @@ impl Simulated {
         true
     }
 
-    /// A worker takes it.
+    /// A worker serves it.
     fn begin(&mut self, which: usize) {
         let it = &mut self.connections[which];
         it.side = Side::Idle;
         if it.has_reset {
             return self.end(which, Segment::Reset);
         }
-        match self.server.speaks {
-            Speaks::First => return self.serve(which),
-            Speaks::Banner => {
-                self.surely(which, Action::ClientGets(Segment::Data));
+        match self.server.greeting {
+            Greeting::ThenCloses => return self.serve(which),
+            Greeting::ThenWaits => {
+                self.send_reliably(which, Action::ClientGets(Segment::Data));
             }
-            Speaks::WhenAsked => {}
+            Greeting::None => {}
         }
         let it = &self.connections[which];
-        if it.has_data || (it.has_fin && self.server.leaver == Leaver::Served) {
+        if it.has_data || (it.has_fin && self.server.on_fin == OnFin::Serves) {
             self.serve(which);
         } else if self.connections[which].has_fin {
             self.end(which, Segment::Fin);
         } else if let Some(timeout) = self.server.request_timeout {
-            self.at(timeout, which, Action::SilenceOver);
+            self.at(timeout, which, Action::RequestTimeout);
         }
     }
 
     fn serve(&mut self, which: usize) {
         self.connections[which].side = Side::Busy;
-        let factor = 1.0 + f64::from(self.server.late - 1) * self.chance();
+        let factor = 1.0 + f64::from(self.server.max_slowdown - 1) * self.chance();
         self.at(
             self.server.service.mul_f64(factor),
             which,
@@ -484,7 +509,7 @@ impl Simulated {
             return;
         }
         if !self.connections[which].has_reset {
-            self.surely(which, Action::ClientGets(Segment::Data));
+            self.send_reliably(which, Action::ClientGets(Segment::Data));
         }
         let it = &mut self.connections[which];
         it.has_data = false;
@@ -499,20 +524,20 @@ impl Simulated {
     fn end(&mut self, which: usize, how: Segment) {
         if !self.connections[which].has_reset {
             match how {
-                Segment::Reset => self.once(which, Action::ClientGets(how)),
+                Segment::Reset => self.send(which, Action::ClientGets(how)),
                 _ => {
-                    self.surely(which, Action::ClientGets(how));
+                    self.send_reliably(which, Action::ClientGets(how));
                 }
             }
         }
         if let Stack::Slots { .. } = self.server.stack {
             self.connections[which].side = Side::Closing;
-            let until_closed = 2 * self.server.latency + Duration::from_micros(300);
+            let until_closed = 2 * self.server.delay + Duration::from_micros(300);
             self.at(until_closed, which, Action::SlotListens);
         } else if !self.server.notices_after.is_zero()
             && matches!(self.connections[which].side, Side::Idle | Side::Busy)
         {
-            self.connections[which].side = Side::Unnoticed;
+            self.connections[which].side = Side::Uncollected;
             self.at(self.server.notices_after, which, Action::SlotListens);
         } else {
             self.connections[which].side = Side::None;
@@ -527,7 +552,7 @@ impl Simulated {
         }
         it.repeated += 1;
         self.at(next, which, Action::DataRepeats(2 * next));
-        self.once(which, Action::ServerGets(Segment::Data));
+        self.send(which, Action::ServerGets(Segment::Data));
     }
 
     fn server_gets(&mut self, which: usize, segment: Segment) {
@@ -536,9 +561,9 @@ impl Simulated {
             self.established(which);
         }
         if self.connections[which].side == Side::HalfOpen && segment == Segment::Data {
-            // No place: not acknowledged, so it comes again.
+            // The queue is full: it is not acknowledged, and is retransmitted.
             if self.connections[which].repeated == 0 {
-                let first = Duration::from_millis(200) + self.server.latency;
+                let first = Duration::from_millis(200) + self.server.delay;
                 self.at(first, which, Action::DataRepeats(2 * first));
             }
             return;
@@ -551,8 +576,8 @@ impl Simulated {
             Segment::Reset => it.has_reset = true,
         }
         match (it.side, segment) {
-            (Side::None | Side::Closing | Side::Unnoticed, Segment::Data) => {
-                self.once(which, Action::ClientGets(Segment::Reset));
+            (Side::None | Side::Closing | Side::Uncollected, Segment::Data) => {
+                self.send(which, Action::ClientGets(Segment::Reset));
             }
             (Side::HalfOpen, Segment::Reset) => it.side = Side::None,
             (Side::Queued, Segment::Reset) if is_slot => {
@@ -560,15 +585,13 @@ impl Simulated {
                 self.end(which, Segment::Reset);
             }
             (Side::Queued, Segment::Fin)
-                if self.server.leaver == Leaver::LetGoByTheRuntime && !it.has_data =>
+                if self.server.on_fin == OnFin::RuntimeCloses && !it.has_data =>
             {
                 self.queue.retain(|&queued| queued != which);
                 self.end(which, Segment::Fin);
             }
             (Side::Idle, Segment::Data) => self.serve(which),
-            (Side::Idle, Segment::Fin)
-                if self.server.leaver == Leaver::Served && !it.was_served =>
-            {
+            (Side::Idle, Segment::Fin) if self.server.on_fin == OnFin::Serves && !it.was_served => {
                 self.serve(which);
             }
             (Side::Idle | Side::Stalled, Segment::Fin) => self.end(which, Segment::Fin),
@@ -582,7 +605,7 @@ impl Simulated {
     fn syn_ack_arrives(&mut self, which: usize) {
         let it = &mut self.connections[which];
         if !it.open || it.failed {
-            return self.once(which, Action::ServerGets(Segment::Reset));
+            return self.send(which, Action::ServerGets(Segment::Reset));
         }
         if !it.connected {
             it.connected = true;
@@ -590,14 +613,14 @@ impl Simulated {
                 self.events.push(Event::Connected(ConnectionId(which)));
             }
         }
-        self.once(which, Action::AckArrives);
+        self.send(which, Action::AckArrives);
     }
 
     fn client_gets(&mut self, which: usize, segment: Segment) {
         let it = &mut self.connections[which];
         if !it.open {
             if segment == Segment::Data {
-                self.once(which, Action::ServerGets(Segment::Reset));
+                self.send(which, Action::ServerGets(Segment::Reset));
             }
             return;
         }
@@ -635,7 +658,7 @@ impl Network for Simulated {
 
     fn read(&mut self, id: ConnectionId, _buffer: &mut [u8]) -> io::Result<usize> {
         let it = &mut self.connections[id.0];
-        assert!(it.open, "a connection is used after its release");
+        assert!(it.open, "used after its release");
         match it.inbox.front() {
             None => {
                 it.wants_read = true;
@@ -652,11 +675,11 @@ impl Network for Simulated {
 
     fn write(&mut self, id: ConnectionId, data: &[u8]) -> io::Result<usize> {
         let it = &self.connections[id.0];
-        assert!(it.open && it.connected, "only what is open can be written");
+        assert!(it.open && it.connected, "written while not open");
         if it.inbox.contains(&Segment::Reset) {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        let repeated = self.surely(id.0, Action::ServerGets(Segment::Data));
+        let repeated = self.send_reliably(id.0, Action::ServerGets(Segment::Data));
         self.connections[id.0].repeated += repeated;
         let resends = self.acknowledges_late && self.server.service >= Duration::from_millis(200);
         self.connections[id.0].repeated += u32::from(resends);
@@ -665,7 +688,7 @@ impl Network for Simulated {
 
     fn finish(&mut self, id: ConnectionId) {
         assert!(self.connections[id.0].open);
-        self.surely(id.0, Action::ServerGets(Segment::Fin));
+        self.send_reliably(id.0, Action::ServerGets(Segment::Fin));
     }
 
     fn release(&mut self, id: ConnectionId, how: Release) {
@@ -675,19 +698,16 @@ impl Network for Simulated {
         if it.connected {
             match how {
                 Release::Fin => {
-                    self.surely(id.0, Action::ServerGets(Segment::Fin));
+                    self.send_reliably(id.0, Action::ServerGets(Segment::Fin));
                 }
-                Release::Reset => self.once(id.0, Action::ServerGets(Segment::Reset)),
+                Release::Reset => self.send(id.0, Action::ServerGets(Segment::Reset)),
             }
         }
     }
 
     fn info(&self, id: ConnectionId) -> Option<ConnectionInfo> {
-        let it = Some(&self.connections[id.0]).filter(|_| !self.tells_nothing)?;
-        #[allow(
-            clippy::needless_update,
-            reason = "a platform may come to know more of a connection"
-        )]
+        let it = Some(&self.connections[id.0]).filter(|_| !self.hides_info)?;
+        #[allow(clippy::needless_update, reason = "other platforms report more")]
         Some(ConnectionInfo {
             syn_retransmissions: it.syns - 1,
             retransmissions: it.repeated,
@@ -696,7 +716,7 @@ impl Network for Simulated {
     }
 
     fn wait(&mut self, until: Option<NetworkTime>, events: &mut Vec<Event>) -> io::Result<()> {
-        let until = until.expect("the finder never waits for ever");
+        let until = until.expect("the finder always waits with a timeout");
         while self.events.is_empty() && self.step(until) {}
         if self.events.is_empty() {
             self.now = self.now.max(until);

@@ -1,18 +1,18 @@
-//! Any server of the kinds that are known, with any numbers: the answer is its numbers.
+//! Servers of all kinds with random numbers.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::matrix::{Truth, brief, find, plan};
-use super::server::{App, Beyond, Leaver, Server, Stack};
+use super::server::{App, Beyond, OnFin, Server, Stack};
 
 fn servers() -> impl Strategy<Value = Server> {
     let beyond = prop_oneof![
         Just(Beyond::Fin),
         Just(Beyond::Reset),
         Just(Beyond::Stall),
-        Just(Beyond::Evict)
+        Just(Beyond::Evict(1))
     ];
     let kind = prop_oneof![
         (0..100_usize, 0..20_usize).prop_map(|(k, workers)| Server::linux(k, workers)),
@@ -22,19 +22,19 @@ fn servers() -> impl Strategy<Value = Server> {
         (2..40_usize, beyond).prop_map(|(n, beyond)| Server::cap(n, beyond)),
     ];
     let service = prop_oneof![0..50_u64, 100..300_u64];
-    let leaver = prop_oneof![
-        Just(Leaver::LetGo),
-        Just(Leaver::LetGoByTheRuntime),
-        Just(Leaver::Served)
+    let on_fin = prop_oneof![
+        Just(OnFin::Closes),
+        Just(OnFin::RuntimeCloses),
+        Just(OnFin::Serves)
     ];
-    let manners = (service, leaver, any::<bool>());
+    let behavior = (service, on_fin, any::<bool>());
     let path = (50..3_000_u64, any::<u64>());
-    (kind, manners, path).prop_map(
-        |(server, (service, leaver, closes), (latency, seed))| Server {
+    (kind, behavior, path).prop_map(
+        |(server, (service, on_fin, closes), (delay, seed))| Server {
             service: Duration::from_millis(service),
-            leaver,
+            on_fin,
             closes,
-            latency: Duration::from_micros(latency),
+            delay: Duration::from_micros(delay),
             seed,
             ..server
         },
@@ -49,22 +49,22 @@ proptest! {
     })]
 
     #[test]
-    fn the_answer_is_the_truth(server in servers()) {
+    fn limits_of_any_server_are_exact(server in servers()) {
         let found = find(server, &plan());
-        let hit = found.as_ref().is_ok_and(|finding| Truth::of(&server).is_told_by(finding));
+        let hit = found.as_ref().is_ok_and(|finding| Truth::of(&server).matches(finding));
         prop_assert!(hit, "{}", brief(&found));
     }
 
     #[test]
-    fn on_a_path_that_loses_a_lot_nothing_is_left_and_nothing_panics(
+    fn any_path_leaves_no_connection_open(
         server in servers(),
         loss in 0.0..0.3,
-        late in 1..6_u32,
+        max_slowdown in 1..6_u32,
         others in proptest::option::of(5..500_u64),
     ) {
         let server = Server {
             loss,
-            late,
+            max_slowdown,
             others: others.map(Duration::from_millis),
             ..server
         };

@@ -1,64 +1,69 @@
-//! What a simulated server is: its stack, its application, the path to it.
+//! A simulated server: its TCP stack, its application, and the path to it.
 
 use std::time::Duration;
 
-/// What of TCP/IP decides who gets in.
+/// The part of a TCP stack that decides which connections are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stack {
-    /// `listen(k)` on Linux: k+1 wait, the next SYN is dropped; who leaves keeps the place.
+    /// `listen(k)` on Linux: k+1 connections wait and the next SYN is dropped. A connection that
+    /// is closed keeps its place.
     Linux { k: usize },
-    /// lwIP's `listen(k)`: k wait, half-open ones with them, the next SYN is dropped.
+    /// `listen(k)` on lwIP: k connections wait, half-open ones included; the next SYN is dropped.
     Lwip { k: usize },
-    /// smoltcp: as many sockets, the next SYN is refused.
+    /// smoltcp with n sockets: the next SYN is refused.
     Slots { n: usize },
 }
 
-/// What the application does with those who got in.
+/// What the application does with connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum App {
-    /// So many at a time, in their order; none is an application that never accepts.
+    /// Serves this many at a time, in order. 0: it never accepts.
     Workers(usize),
-    /// Accepts all at once, serves so many, and does this to the others.
+    /// Accepts all at once and serves this many.
     Cap(usize, Beyond),
 }
 
-/// What happens beyond a cap.
+/// What happens to connections beyond a cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beyond {
+    /// They are closed.
     Fin,
+    /// They are reset.
     Reset,
+    /// They are never served.
     Stall,
-    Evict,
+    /// They are served, and this many of the oldest are closed.
+    Evict(usize),
 }
 
-/// When it speaks.
+/// When the server sends data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Speaks {
-    WhenAsked,
-    /// Greets and closes.
-    First,
-    /// Greets, and waits for a request.
-    Banner,
+pub(crate) enum Greeting {
+    /// After a request.
+    None,
+    /// At once; then it closes.
+    ThenCloses,
+    /// At once; then it waits for a request.
+    ThenWaits,
 }
 
-/// What it does with a client that has ended its side without a word.
+/// What happens to a client that sends a FIN without a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Leaver {
-    /// Who serves it lets go of it at once.
-    LetGo,
-    /// So it is, and also where nobody serves it yet: a runtime does that in the application's
-    /// place.
-    LetGoByTheRuntime,
-    /// Served as if it had asked.
-    Served,
+pub(crate) enum OnFin {
+    /// It is closed at once if it is being served.
+    Closes,
+    /// It is closed at once, by a runtime, even if it waits.
+    RuntimeCloses,
+    /// It is served like a request.
+    Serves,
 }
 
-/// How it ends.
+/// How a server crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Death {
-    /// Falls silent.
-    Silence,
-    /// Resets everybody and refuses.
+pub(crate) enum Crash {
+    /// It falls silent.
+    Silent,
+    /// It resets all connections and refuses new ones.
     Resets,
 }
 
@@ -67,27 +72,29 @@ pub(crate) enum Death {
 pub(crate) struct Server {
     pub(crate) stack: Stack,
     pub(crate) app: App,
-    pub(crate) speaks: Speaks,
+    pub(crate) greeting: Greeting,
     pub(crate) service: Duration,
-    /// Each service takes up to so many times as long, by chance.
-    pub(crate) late: u32,
+    /// Each service takes up to this many times as long, at random.
+    pub(crate) max_slowdown: u32,
     pub(crate) closes: bool,
-    pub(crate) leaver: Leaver,
-    /// An application with a cap counts one that has ended for so long still.
+    pub(crate) on_fin: OnFin,
+    /// An application with a cap counts a closed connection for this long.
     pub(crate) notices_after: Duration,
-    /// So long it takes to accept one, after the other.
+    /// Time to accept one connection, after the other.
     pub(crate) accepts_in: Duration,
-    /// Slots for each client's address, and not for all.
+    /// After it was full, the application looks for free workers at this interval only.
+    pub(crate) accept_timer: Option<Duration>,
+    /// The slots are for each client address, not for all.
     pub(crate) per_client: bool,
-    /// A connection that is served and silent is answered after this.
+    /// A silent connection that is being served is answered after this time.
     pub(crate) request_timeout: Option<Duration>,
     /// One way.
-    pub(crate) latency: Duration,
+    pub(crate) delay: Duration,
     pub(crate) loss: f64,
-    /// Others come this often, on average, and stay as long.
+    /// The mean interval at which other clients connect, and the mean time that they stay.
     pub(crate) others: Option<Duration>,
-    /// When so many are in.
-    pub(crate) dies_at: Option<(usize, Death)>,
+    /// The number of connections at which it crashes.
+    pub(crate) crashes_at: Option<(usize, Crash)>,
     pub(crate) seed: u64,
 }
 
@@ -96,19 +103,20 @@ impl Server {
         Self {
             stack,
             app,
-            speaks: Speaks::WhenAsked,
+            greeting: Greeting::None,
             service: Duration::ZERO,
-            late: 1,
+            max_slowdown: 1,
             closes: true,
-            leaver: Leaver::LetGo,
+            on_fin: OnFin::Closes,
             notices_after: Duration::ZERO,
             accepts_in: Duration::ZERO,
+            accept_timer: None,
             per_client: false,
             request_timeout: None,
-            latency: Duration::from_micros(100),
+            delay: Duration::from_micros(100),
             loss: 0.0,
             others: None,
-            dies_at: None,
+            crashes_at: None,
             seed: 1,
         }
     }
@@ -117,6 +125,7 @@ impl Server {
         Self::new(Stack::Linux { k }, App::Workers(workers))
     }
 
+    /// The firmware's own server.
     pub(crate) fn greeter(workers: usize, backlog: usize) -> Self {
         let n = workers + backlog;
         Self {

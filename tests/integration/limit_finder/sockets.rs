@@ -1,5 +1,5 @@
-//! A short form of the matrix on the kernel's own sockets; `cargo bench --bench limits` has the
-//! long one. Nothing is tried twice: what is found is to be right the first time.
+//! A short matrix on the kernel's sockets; `cargo bench --bench limits` has the long one. Each server
+//! is searched once.
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -42,7 +42,7 @@ fn search(
 }
 
 fn find(address: SocketAddr) -> LimitsFinding {
-    search(&LimitsPlan::new(address), &mut |_| {}).expect("the server lives")
+    search(&LimitsPlan::new(address), &mut |_| {}).expect("limits")
 }
 
 fn expect(address: SocketAddr, served: usize, queued: usize, overflow: Overflow) {
@@ -66,8 +66,7 @@ fn expect(address: SocketAddr, served: usize, queued: usize, overflow: Overflow)
     );
 }
 
-/// Local ports from which connections to a server are under way or established, by the kernel's
-/// own account.
+/// Local ports of connections to a server that the kernel lists as established or in SYN-SENT.
 #[cfg(target_os = "linux")]
 pub(crate) fn established(server: SocketAddr) -> HashSet<u16> {
     const ESTABLISHED: &str = "01";
@@ -95,37 +94,104 @@ pub(crate) fn established(_server: SocketAddr) -> HashSet<u16> {
     HashSet::new()
 }
 
+/// What a server does, and its limits: served, queued, and what happens to the next.
+#[cfg(target_os = "linux")]
+const BEHAVIORS: [(&str, usize, App, u64, (usize, usize, Overflow)); 15] = {
+    use App::{AcceptTimer, Cap, Echo, GreetsAndWaits, Workers};
+    use Overflow::{Closed, Dropped, Evicted, Reset, Silent};
+    const EVERY_SECOND: Duration = Duration::from_secs(1);
+    [
+        ("one at a time", 0, Workers(1), 0, (1, 1, Dropped)),
+        ("slow workers", 5, Workers(4), 20, (4, 6, Dropped)),
+        ("long queue", 64, Workers(1), 0, (1, 65, Dropped)),
+        ("never accepts", 2, Workers(0), 0, (0, 3, Dropped)),
+        ("echo", 3, Echo(2), 0, (2, 4, Dropped)),
+        ("slow echo", 1, Echo(8), 150, (8, 2, Dropped)),
+        (
+            "accepts on a timer",
+            3,
+            AcceptTimer(8, EVERY_SECOND),
+            0,
+            (8, 4, Dropped),
+        ),
+        ("cap, closes", 128, Cap(3, Beyond::Fin), 0, (3, 0, Closed)),
+        (
+            "cap, error line",
+            128,
+            Cap(10, Beyond::Line(ERROR_LINE)),
+            20,
+            (10, 0, Closed),
+        ),
+        ("cap, resets", 128, Cap(8, Beyond::Reset), 0, (8, 0, Reset)),
+        ("cap, stalls", 128, Cap(3, Beyond::Stall), 0, (3, 0, Silent)),
+        (
+            "evicts the oldest",
+            128,
+            Cap(3, Beyond::Evict(1)),
+            0,
+            (3, 0, Evicted),
+        ),
+        (
+            "evicts seven",
+            128,
+            Cap(10, Beyond::Evict(7)),
+            0,
+            (10, 0, Evicted),
+        ),
+        (
+            "greets and waits",
+            128,
+            GreetsAndWaits(5),
+            0,
+            (5, 0, Closed),
+        ),
+        ("slow, cap", 128, Cap(4, Beyond::Fin), 200, (4, 0, Closed)),
+    ]
+};
+#[cfg(target_os = "linux")]
+const ERROR_LINE: &str = "-ERR max number of clients reached";
+
 #[test]
 #[cfg(target_os = "linux")]
-fn backlogs_and_workers() {
-    for (backlog, workers, service) in [(0, 1, 0), (5, 4, 20), (16, 1, 0)] {
-        let address = start(V4, backlog, App::Workers(workers), service);
-        expect(address, workers, backlog + 1, Overflow::Dropped);
+fn limits_of_every_behavior_are_exact() {
+    for (name, backlog, app, service, (served, queued, overflow)) in BEHAVIORS {
+        println!("{name}");
+        expect(start(V4, backlog, app, service), served, queued, overflow);
+    }
+}
+
+/// An accept queue of 4,096, the kernel's usual maximum, takes many seconds to fill.
+#[test]
+#[cfg(target_os = "linux")]
+fn accept_queues_are_exact() {
+    for backlog in [1, 127, 511] {
+        let plan = LimitsPlan {
+            max_connections: 1_024,
+            ..LimitsPlan::new(start(V4, backlog, App::Workers(1), 0))
+        };
+        let finding = search(&plan, &mut |_| {}).expect("limits");
+        let queued = finding.queued.value;
+        assert_eq!(queued, Bound::Exact(backlog + 1), "{finding:#?}");
+        assert_eq!(finding.served_at_once.value, Bound::Exact(1));
     }
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn an_application_that_never_accepts() {
-    let address = start(V4, 2, App::Workers(0), 0);
-    expect(address, 0, 3, Overflow::Dropped);
-}
-
-#[test]
-fn application_caps_and_eviction() {
-    for (most, beyond, overflow) in [
-        (3, Beyond::Fin, Overflow::Closed),
-        (8, Beyond::Reset, Overflow::Reset),
-        (3, Beyond::Stall, Overflow::Silent),
-        (3, Beyond::Evict, Overflow::Evicted),
+fn error_line_of_a_rejection_is_quoted() {
+    for (app, line) in [
+        (App::Cap(3, Beyond::Line(ERROR_LINE)), ERROR_LINE),
+        (App::GreetsAndWaits(3), "421 too many connections"),
     ] {
-        let address = start(V4, 128, App::Cap(most, beyond), 0);
-        expect(address, most, 0, overflow);
+        let finding = find(start(V4, 128, app, 0));
+        assert_eq!(finding.rejection.as_deref(), Some(line));
+        let detail = &finding.overflow_evidence.detail;
+        assert!(detail.contains(line), "{detail}");
     }
 }
 
 #[test]
-fn one_that_greets_first_has_no_number_but_a_burst() {
+fn greeter_has_a_burst_and_no_limits() {
     let finding = find(start(V4, 5, App::GreetsFirst, 20));
     assert_eq!(finding.served_at_once.value, Bound::Unknown, "{finding:#?}");
     assert_eq!(finding.held.value, Bound::Unknown, "{finding:#?}");
@@ -137,7 +203,7 @@ fn one_that_greets_first_has_no_number_but_a_burst() {
             .contains("greets first")
     );
     if cfg!(target_os = "linux") {
-        // Whether the first has been taken when the last comes is chance.
+        // Whether the first was accepted before the last arrives is chance.
         let burst = finding.burst.value;
         assert!(
             [Bound::Exact(6), Bound::Exact(7)].contains(&burst),
@@ -148,7 +214,7 @@ fn one_that_greets_first_has_no_number_but_a_burst() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn over_ipv6() {
+fn ipv6_is_exact() {
     if skipped(&[Need::Address(std::net::Ipv6Addr::LOCALHOST.into())]) {
         return;
     }
@@ -161,10 +227,10 @@ fn over_ipv6() {
     );
 }
 
-/// All of 127.0.0.0/8 is this computer, on Linux.
+/// On Linux all of 127.0.0.0/8 is local.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_limit_for_each_client_in_a_limit_for_all() {
+fn limit_per_client_within_a_total_limit() {
     let sources = |count: u8| -> Vec<std::net::IpAddr> {
         let source = |last| std::net::IpAddr::from([127, 0, 0, last]);
         (1..=count).map(source).collect()
@@ -175,7 +241,7 @@ fn a_limit_for_each_client_in_a_limit_for_all() {
             sources: sources(count),
             ..LimitsPlan::new(start(V4, 128, app, 0))
         };
-        let finding = search(&plan, &mut |_| {}).expect("it lives");
+        let finding = search(&plan, &mut |_| {}).expect("limits");
         assert_eq!(finding.held.value, Bound::Exact(3), "{finding:#?}");
         assert_eq!(finding.served_at_once.value, Bound::Exact(3));
         let found = finding.per_client.expect("there are several addresses");
@@ -185,30 +251,30 @@ fn a_limit_for_each_client_in_a_limit_for_all() {
         sources: sources(3),
         ..LimitsPlan::new(start(V4, 2, App::Workers(2), 0))
     };
-    let finding = search(&plan, &mut |_| {}).expect("it lives");
+    let finding = search(&plan, &mut |_| {}).expect("limits");
     assert_eq!(finding.held.value, Bound::Exact(5), "{finding:#?}");
     let found = finding.per_client.expect("there are several addresses");
     assert_eq!((found.is_each, found.in_all), (false, Bound::Exact(5)));
 }
 
-/// Takes places on a server, as somebody who has come before us.
+/// Connections of another client.
 fn others(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     let connect = |_| TcpStream::connect(address).unwrap();
     (0..count).map(connect).collect()
 }
 
 #[test]
-fn other_clients_are_told_of_and_not_averaged_away() {
+fn other_clients_are_reported_as_drift() {
     let address = start(V4, 128, App::Cap(8, Beyond::Fin), 0);
-    let mut guests = others(address, 2);
+    let mut earlier = others(address, 2);
     let finding = {
         let mut network = KernelNetwork::new().unwrap();
         limits::find(&mut network, &LimitsPlan::new(address), &mut |step| {
             if step == (LimitsProgress::Trial { trial: 2 }) {
-                guests.clear();
+                earlier.clear();
             }
         })
-        .expect("it lives")
+        .expect("limits")
     };
     let drift = finding.drift.as_deref().expect("the rounds differ");
     assert!(drift.starts_with("held 6, 8"), "{drift}");
@@ -216,13 +282,13 @@ fn other_clients_are_told_of_and_not_averaged_away() {
     assert_eq!(finding.held.value, Bound::Exact(8), "{finding:#?}");
 }
 
-/// A server that closes all and stops to listen when the first exchanges are over and some are held.
+/// A server that closes all connections and stops listening while it is being filled.
 pub(crate) fn mortal() -> (SocketAddr, thread::JoinHandle<()>) {
     let listener = TcpListener::bind(V4).unwrap();
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || {
         let mut inside: Vec<Arc<TcpStream>> = Vec::new();
-        // So many that the first exchanges are over and some are held.
+        // The first exchanges are over by then, and some connections are held.
         for connection in listener.incoming().take(18) {
             let connection = Arc::new(connection.unwrap());
             inside.push(Arc::clone(&connection));
@@ -242,9 +308,9 @@ pub(crate) fn mortal() -> (SocketAddr, thread::JoinHandle<()>) {
 }
 
 #[test]
-fn a_server_that_dies_in_the_middle_is_given_no_limit() {
+fn server_that_stops_during_the_search_has_no_limit() {
     let (address, server) = mortal();
-    let error = search(&LimitsPlan::new(address), &mut |_| {}).expect_err("it died");
+    let error = search(&LimitsPlan::new(address), &mut |_| {}).expect_err("it stopped");
     server.join().unwrap();
     assert!(
         matches!(error.reason, FailureReason::Died { .. }),
@@ -258,13 +324,13 @@ fn a_server_that_dies_in_the_middle_is_given_no_limit() {
 }
 
 #[test]
-fn a_budget_that_ends_early_leaves_bounds_and_no_connection() {
+fn used_up_budget_leaves_lower_bounds() {
     let begin = Instant::now();
     let plan = LimitsPlan {
         budget: Duration::from_millis(300),
         ..LimitsPlan::new(start(V4, 5, App::Workers(4), 200))
     };
-    let finding = search(&plan, &mut |_| {}).expect("that is no error");
+    let finding = search(&plan, &mut |_| {}).expect("no error");
     assert_eq!(finding.ended, SearchEnd::OutOfTime);
     assert!(!matches!(finding.held.value, Bound::Exact(_)));
     assert!(

@@ -63,13 +63,13 @@ fn streams_are_limited_by_the_slots() {
     for flow in [&report.upload, &report.download, &report.echo] {
         assert_eq!(flow.as_ref().expect("a service").streams, 4);
     }
-    let how = &report.evidence["upload"];
+    let how = &report.evidence["upload"].detail;
     assert!(how.contains("4 of 6 streams, 2 refused"), "{how}");
 }
 
 #[test]
 fn missing_services_are_reported() {
     let report = run(&[("services", "off")], 4);
-    assert!(report.evidence["echo"].contains("port 7 refuses"));
-    assert!(report.evidence["upload"].contains("port 3000"));
+    assert!(report.evidence["echo"].detail.contains("port 7 refuses"));
+    assert!(report.evidence["upload"].detail.contains("port 3000"));
 }

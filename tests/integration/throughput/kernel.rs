@@ -97,7 +97,7 @@ fn three_services_are_measured_alone_and_together() {
         assert!(flows[0].limited_by.is_some(), "{:?}", report.evidence);
         assert!(flows[0].retransmissions.is_some());
     }
-    assert!(!report.evidence["download"].contains("not chargen's"));
+    assert!(!report.evidence["download"].detail.contains("not chargen's"));
     // Acknowledged bytes were read, or are in a receive buffer of a server that was reset.
     let reported: u64 = flows[0].seconds.iter().sum();
     let buffers = 4 * 8 * 1024 * 1024;
@@ -129,7 +129,7 @@ fn slow_reader_is_named_as_the_bottleneck() {
             report.evidence
         );
     }
-    assert!(report.evidence["download"].contains("not offered"));
+    assert!(report.evidence["download"].detail.contains("not offered"));
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn changed_byte_in_an_echo_is_found() {
     let report = run(ports, nobody);
     assert_eq!(report.echo, None);
     assert!(
-        report.evidence["echo"].contains("came back wrong"),
+        report.evidence["echo"].detail.contains("echo is wrong"),
         "{report:?}"
     );
 }
@@ -171,6 +171,6 @@ fn greeting_port_reports_its_reply_size() {
     };
     let report = run(ports, greeter);
     // The rate depends on the machine; the text shows that replies were counted.
-    let how = &report.evidence["download"];
+    let how = &report.evidence["download"].detail;
     assert!(how.contains("of 11 bytes"), "{how}");
 }

@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use tcpctl::bench::report::{Flow, LimitedBy, Throughput, Via};
-use tcpctl::bench::throughput::{Finding, Observer, Progress, ThroughputPlan, Trouble, measure};
+use tcpctl::bench::report::{EvidenceKind, Flow, LimitedBy, Throughput, Via};
+use tcpctl::bench::throughput::{
+    Observer, StreamError, ThroughputFinding, ThroughputPlan, ThroughputProgress, measure,
+};
 use tcpctl::failure::Kind;
 use tcpctl_engine::readiness::{ConnectFailure, Release};
 
@@ -24,11 +26,11 @@ fn plan() -> ThroughputPlan {
     }
 }
 
-fn run(host: &mut Host) -> (Finding, Throughput) {
+fn run(host: &mut Host) -> (ThroughputFinding, Throughput) {
     run_with(host, &plan())
 }
 
-fn run_with(host: &mut Host, plan: &ThroughputPlan) -> (Finding, Throughput) {
+fn run_with(host: &mut Host, plan: &ThroughputPlan) -> (ThroughputFinding, Throughput) {
     let finding = measure(host, plan, &mut ());
     assert_eq!(host.open, 0, "every connection was let go of");
     let report = finding.report();
@@ -51,7 +53,7 @@ fn but(port: u16, behaviour: &Port) -> Host {
 }
 
 fn evidence<'a>(report: &'a Throughput, name: &str) -> &'a str {
-    report.evidence.get(name).map_or("", String::as_str)
+    report.evidence.get(name).map_or("", |it| &it.detail)
 }
 
 #[track_caller]
@@ -135,7 +137,7 @@ fn absent_service_differs_from_a_silent_one() {
         (refused, "not offered: port 9 refuses"),
         (dropped, "port 9 (discard) does not answer"),
         (unreachable, "unreachable"),
-        (Port::silent(), "takes connections, and then nothing moves"),
+        (Port::silent(), "accepts connections, but no bytes move"),
     ] {
         let (finding, report) = run(&mut but(9, &port));
         assert_eq!(report.upload, None, "never 0 bytes/s");
@@ -217,7 +219,7 @@ fn wrong_echo_is_an_error_with_its_offset() {
     assert_eq!(report.echo, None, "a rate of wrong bytes is none");
     let why = evidence(&report, "echo");
     assert!(
-        why.contains("byte 70001 came back wrong"),
+        why.contains("byte 70001 of the echo is wrong"),
         "{why} {:?}",
         report.echo
     );
@@ -228,7 +230,7 @@ fn unexpected_service_on_the_port_is_reported() {
     let (_, report) = run(&mut but(9, &Port::echo(RATE)));
     assert_eq!(
         evidence(&report, "upload"),
-        "port 9 answers, as discard never does"
+        "port 9 sends data, as discard never does"
     );
     let noise = Port {
         text: b"Hello World".to_vec(),
@@ -242,7 +244,7 @@ fn unexpected_service_on_the_port_is_reported() {
     assert!(!evidence(&report, "download").contains("not chargen's"));
     // Sends data before a request.
     let (_, report) = run(&mut but(7, &Port::chargen(RATE)));
-    assert!(evidence(&report, "echo").contains("came back wrong"));
+    assert!(evidence(&report, "echo").contains("echo is wrong"));
 }
 
 #[test]
@@ -260,7 +262,8 @@ fn stall_reason_names_the_bottleneck() {
     }
     let (_, report) = run(&mut but(0, &Port::silent()));
     assert_eq!(report.upload.as_ref().expect("a service").limited_by, None);
-    assert!(evidence(&report, "upload.limited_by").starts_with("not known"));
+    let limit = &report.evidence["upload.limited_by"];
+    assert_eq!(limit.kind, EvidenceKind::Unknowable);
 }
 
 #[test]
@@ -271,7 +274,7 @@ fn target_port_is_measured_without_services() {
     let why = evidence(&report, "upload");
     assert!(why.contains("discard is not offered"), "{why}");
     assert!(why.contains("until it was answered by the server"), "{why}");
-    assert!(why.contains("too short to tell a rate"), "{why}");
+    assert!(why.contains("too short for a rate"), "{why}");
     let download = report.download.as_ref().expect("replies");
     assert_eq!(download.via, Via::OwnPort);
     assert!(download.bytes_per_s > 0.0);
@@ -291,7 +294,10 @@ fn target_port_may_take_an_endless_request() {
     assert_eq!(upload.via, Via::OwnPort);
     assert_eq!(report.download, None);
     let why = evidence(&report, "download");
-    assert!(why.contains("no reply from port 3000: silence"), "{why}");
+    assert!(
+        why.contains("no reply from port 3000: no bytes moved"),
+        "{why}"
+    );
 }
 
 #[test]
@@ -352,7 +358,7 @@ fn stop_keeps_the_measurement() {
     assert_eq!(host.syns.get(&19), None, "nobody else is bothered");
     let finding = measure(&mut host, &plan(), &mut Stop(Cell::new(3)));
     let single = &finding.services[0].1.single;
-    assert!(matches!(single, Err(Trouble::Stopped)), "{single:?}");
+    assert!(matches!(single, Err(StreamError::Stopped)), "{single:?}");
 }
 
 /// Stops this many queries after the first one during the replies.
@@ -361,7 +367,7 @@ struct StopInReplies {
 }
 
 impl Observer for StopInReplies {
-    fn progress(&mut self, progress: &Progress<'_>) {
+    fn progress(&mut self, progress: &ThroughputProgress<'_>) {
         if progress.what == "replies" && self.left.get().is_none() {
             self.left.set(Some(20));
         }
@@ -405,7 +411,11 @@ fn each_reason_for_a_missing_stream_is_reported_once() {
         panic!("four streams: {finding:?}");
     };
     several.streams = 1;
-    several.unconnected = vec![Trouble::Refused, Trouble::NoAnswer, Trouble::Refused];
+    several.unconnected = vec![
+        StreamError::Refused,
+        StreamError::NoAnswer,
+        StreamError::Refused,
+    ];
     let report = finding.report();
     let how = evidence(&report, "upload");
     assert!(

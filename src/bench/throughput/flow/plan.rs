@@ -1,9 +1,11 @@
-//! What a flow is to be.
+//! What a flow shall do, and what it has measured.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::bench::throughput::ThroughputPlan;
+use crate::bench::throughput::error::StreamError;
+use crate::bench::throughput::limit::SendTimes;
 use crate::bench::throughput::service::Service;
 use crate::bench::throughput::stream::Direction;
 
@@ -47,13 +49,59 @@ impl<'a> FlowPlan<'a> {
         }
     }
 
-    /// One request without an end to the server's own port. What it takes before it answers
-    /// counts from the first byte: there may be no second moment.
+    /// One endless request to the server's own port. It is measured from the first byte: the
+    /// server may answer and close at any time.
     pub(in crate::bench::throughput) fn one_request(plan: &'a ThroughputPlan) -> Self {
         Self {
             to: plan.target,
             warm_up: Duration::ZERO,
             ..Self::of_service(plan, Service::Discard, 1)
+        }
+    }
+}
+
+/// What a flow has moved.
+#[derive(Debug, Clone, Default)]
+pub struct FlowRecord {
+    /// Streams that were requested.
+    pub requested: usize,
+    /// Streams that moved bytes in the measured part.
+    pub streams: usize,
+    /// Streams that connected and moved none.
+    pub idle: usize,
+    /// Why others did not connect.
+    pub unconnected: Vec<StreamError>,
+    /// Duration of the measured part.
+    pub elapsed: Duration,
+    /// Bytes moved in it.
+    pub bytes: u64,
+    /// The same for each second; the last may be incomplete.
+    pub seconds: Vec<u64>,
+    /// Segments retransmitted in it; `None` where the stack cannot report them.
+    pub retransmissions: Option<u64>,
+    /// What this end's sending waited for; `None` where the stack cannot report it.
+    pub sending: Option<SendTimes>,
+    /// The smallest round-trip time of all streams; `None` where the stack cannot report it.
+    pub min_rtt: Option<Duration>,
+    /// Streams that ended before the flow, and when in the measured part.
+    pub ended: Vec<(StreamError, Duration)>,
+    /// CPU time of this thread in the measured part.
+    pub cpu: Option<Duration>,
+    /// Whether a download starts with chargen's pattern; `None` for other flows.
+    pub is_chargen: Option<bool>,
+    /// Whether bytes count when they are acknowledged, or already when this stack has taken them.
+    pub is_acknowledged: bool,
+    /// Whether the flow was stopped.
+    pub interrupted: bool,
+}
+
+impl FlowRecord {
+    /// Fails if the service is another one than assumed: a rate of wrong bytes means nothing.
+    pub(in crate::bench::throughput) fn check_service(self) -> Result<Self, StreamError> {
+        let mut errors = self.ended.iter().map(|(error, _)| *error);
+        match errors.find(|error| error.is_wrong_service()) {
+            Some(error) => Err(error),
+            None => Ok(self),
         }
     }
 }

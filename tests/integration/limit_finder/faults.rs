@@ -1,4 +1,4 @@
-//! Servers that behave badly, computers that lack something, searches that are cut short.
+//! Unusual servers, missing resources, and searches that are cut short.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
@@ -9,12 +9,12 @@ use tcpctl::bench::report::{Bound, EvidenceKind, Overflow};
 
 use super::matrix::{Truth, brief, check, find, plan};
 use super::network::{Obstacle, Simulated};
-use super::server::{App, Beyond, Death, Leaver, Server, Speaks, Stack};
+use super::server::{App, Beyond, Crash, Greeting, OnFin, Server, Stack};
 
 const MS: Duration = Duration::from_millis(1);
 
 #[test]
-fn a_server_that_keeps_connections_open_after_its_reply() {
+fn keep_open_servers_are_exact() {
     for server in [
         Server::linux(5, 4),
         Server::greeter(2, 4),
@@ -25,25 +25,27 @@ fn a_server_that_keeps_connections_open_after_its_reply() {
             ..server
         };
         let found = find(server, &plan());
-        let finding = found.as_ref().expect("it lives");
-        assert!(Truth::of(&server).is_told_by(finding), "{}", brief(&found));
+        let finding = found.as_ref().expect("limits");
+        assert!(Truth::of(&server).matches(finding), "{}", brief(&found));
         assert_eq!(finding.closes_after_reply, Some(false));
     }
 }
 
 #[test]
-fn a_server_that_greets_and_waits_shows_whom_it_serves() {
-    let server = Server {
-        speaks: Speaks::Banner,
-        ..Server::linux(5, 4)
-    };
-    let found = find(server, &plan());
-    let finding = found.as_ref().expect("it lives");
-    assert!(Truth::of(&server).is_told_by(finding), "{}", brief(&found));
+fn servers_that_greet_and_wait_are_exact() {
+    for server in [Server::linux(5, 4), Server::cap(4, Beyond::Fin)] {
+        let server = Server {
+            greeting: Greeting::ThenWaits,
+            ..server
+        };
+        let found = find(server, &plan());
+        let finding = found.as_ref().expect("limits");
+        assert!(Truth::of(&server).matches(finding), "{}", brief(&found));
+    }
 }
 
 #[test]
-fn answers_that_come_late_and_irregularly() {
+fn irregular_service_times_are_mostly_exact() {
     let mut misses = 0;
     for seed in 1..=20 {
         for server in [
@@ -53,14 +55,14 @@ fn answers_that_come_late_and_irregularly() {
         ] {
             let server = Server {
                 service: 30 * MS,
-                late: 4,
+                max_slowdown: 4,
                 seed,
                 ..server
             };
             let found = find(server, &plan());
             let hit = found
                 .as_ref()
-                .is_ok_and(|finding| Truth::of(&server).is_told_by(finding));
+                .is_ok_and(|finding| Truth::of(&server).matches(finding));
             if !hit {
                 println!("{server:?}\n  {}", brief(&found));
                 misses += 1;
@@ -71,19 +73,18 @@ fn answers_that_come_late_and_irregularly() {
 }
 
 #[test]
-fn answers_later_than_the_reply_timeout_are_waited_for_the_second_time() {
+fn replies_later_than_the_timeout_extend_it() {
     let server = Server {
         service: 1_500 * MS,
         ..Server::linux(5, 2)
     };
     let found = find(server, &plan());
-    let finding = found.as_ref().expect("it lives");
-    assert!(Truth::of(&server).is_told_by(finding), "{}", brief(&found));
+    let finding = found.as_ref().expect("limits");
+    assert!(Truth::of(&server).matches(finding), "{}", brief(&found));
 }
 
-/// The times that are told are the server's own.
 #[test]
-fn the_times_are_those_of_the_server() {
+fn reported_times_are_those_of_the_server() {
     for (server, overflow) in [
         (Server::linux(5, 2), Overflow::Dropped),
         (Server::greeter(2, 2), Overflow::Refused),
@@ -91,21 +92,21 @@ fn the_times_are_those_of_the_server() {
     ] {
         let server = Server {
             service: 30 * MS,
-            latency: 2 * MS,
+            delay: 2 * MS,
             ..server
         };
-        let finding = find(server, &plan()).expect("it lives");
+        let finding = find(server, &plan()).expect("limits");
         assert_eq!(finding.overflow, Some(overflow));
         // A round trip and the service.
         let reply = 34 * MS..37 * MS;
         for time in &finding.served_first_byte {
-            // Requests that are asked together may have to take turns.
+            // Simultaneous requests may have to wait for each other.
             assert!(*time >= reply.start, "{finding:#?}");
         }
         let mut times = finding.served_first_byte.clone();
         times.sort();
         assert!(reply.contains(&times[times.len() / 2]), "{finding:#?}");
-        // Who waited is asked for in the moment a place is freed: the FIN has to get there.
+        // A waiting request is served once the FIN that frees a slot arrives.
         let queues = matches!(overflow, Overflow::Dropped | Overflow::Refused);
         assert_eq!(!finding.queued_first_byte.is_empty(), queues);
         assert!(
@@ -115,7 +116,7 @@ fn the_times_are_those_of_the_server() {
                 .all(|it| reply.contains(it)),
             "{finding:#?}"
         );
-        // The FIN's way, and a handshake; a slot takes its own time to listen again.
+        // The FIN, a handshake, and the time until a slot listens again.
         let refused_meanwhile = 20 * MS;
         assert!(!finding.recovery.is_empty(), "{finding:#?}");
         for time in &finding.recovery {
@@ -125,9 +126,9 @@ fn the_times_are_those_of_the_server() {
     }
 }
 
-/// A newcomer may be turned away in a place that is free already: that is no end of the hold.
+/// A connection may be rejected although a slot is already free.
 #[test]
-fn a_cap_that_notices_late_that_a_place_is_free() {
+fn cap_that_frees_slots_late_is_exact() {
     for beyond in [Beyond::Fin, Beyond::Reset] {
         for (most, after) in [(4, 1), (4, 10), (8, 30), (3, 40)] {
             let server = Server {
@@ -135,35 +136,83 @@ fn a_cap_that_notices_late_that_a_place_is_free() {
                 ..Server::cap(most, beyond)
             };
             let found = find(server, &plan());
-            let finding = found.as_ref().expect("it lives");
-            let told = format!("{server:?} {}", brief(&found));
-            assert!(Truth::of(&server).is_told_by(finding), "{told}");
+            let finding = found.as_ref().expect("limits");
+            let text = format!("{server:?} {}", brief(&found));
+            assert!(Truth::of(&server).matches(finding), "{text}");
             assert!(finding.opened < 100, "{}", finding.opened);
         }
     }
 }
 
-/// On a busy computer: many have come before it is seen that the first are ended for them.
+/// Caps of 10 that close the 7 oldest idle connections, for example.
 #[test]
-fn a_server_that_evicts_late_and_goes_on_with_it() {
-    for most in [3, 8] {
-        for microseconds in [500, 1_000, 2_000, 3_000] {
-            let server = Server {
-                accepts_in: Duration::from_micros(microseconds),
-                ..Server::cap(most, Beyond::Evict)
-            };
-            let found = find(server, &plan());
-            let finding = found.as_ref().expect("it lives");
-            let told = format!("{server:?} {}", brief(&found));
-            assert!(Truth::of(&server).is_told_by(finding), "{told}");
+fn evictions_of_several_are_exact() {
+    for (most, count) in [(4, 2), (8, 3), (10, 7), (40, 4), (100, 30)] {
+        for accepts_in in [0, 500] {
+            for service in [0, 20] {
+                for closes in [true, false] {
+                    let server = Server {
+                        accepts_in: Duration::from_micros(accepts_in),
+                        service: MS * service,
+                        closes,
+                        ..Server::cap(most, Beyond::Evict(count))
+                    };
+                    let found = find(server, &plan());
+                    let finding = found.as_ref().expect("limits");
+                    let text = format!("{server:?} {}", brief(&found));
+                    assert!(Truth::of(&server).matches(finding), "{text}");
+                }
+            }
         }
     }
 }
 
-/// A slow server is asked by leaving first, and some lie about that.
+/// It stops accepting when it is full, and looks for free workers once a second, for example.
 #[test]
-fn whoever_lets_go_of_those_who_leave_requests_prove_the_number() {
-    for leaver in [Leaver::LetGo, Leaver::LetGoByTheRuntime, Leaver::Served] {
+fn servers_that_accept_on_a_timer_are_exact() {
+    for interval in [100, 250, 1_000] {
+        for (k, workers) in [(2, 8), (5, 1), (16, 4)] {
+            for service in [0, 20] {
+                for delay in [100, 3_330] {
+                    let server = Server {
+                        accept_timer: Some(MS * interval),
+                        service: MS * service,
+                        delay: Duration::from_micros(delay),
+                        ..Server::linux(k, workers)
+                    };
+                    let found = find(server, &plan());
+                    let finding = found.as_ref().expect("limits");
+                    let text = format!("{server:?} {}", brief(&found));
+                    assert!(Truth::of(&server).matches(finding), "{text}");
+                    assert_eq!(finding.drift, None, "{text}");
+                    assert!(finding.took < MS * 20_000, "{text}");
+                }
+            }
+        }
+    }
+}
+
+/// On a busy computer many more connections are open before the first eviction is seen.
+#[test]
+fn late_evictions_are_exact() {
+    for most in [3, 8] {
+        for microseconds in [500, 1_000, 2_000, 3_000] {
+            let server = Server {
+                accepts_in: Duration::from_micros(microseconds),
+                ..Server::cap(most, Beyond::Evict(1))
+            };
+            let found = find(server, &plan());
+            let finding = found.as_ref().expect("limits");
+            let text = format!("{server:?} {}", brief(&found));
+            assert!(Truth::of(&server).matches(finding), "{text}");
+        }
+    }
+}
+
+/// A slow server is probed by FIN, and some servers close connections that they do not serve.
+#[test]
+fn requests_confirm_what_fins_show() {
+    for on_fin in [OnFin::Closes, OnFin::RuntimeCloses, OnFin::Serves] {
         for server in [
             Server::linux(0, 4),
             Server::linux(5, 1),
@@ -175,46 +224,46 @@ fn whoever_lets_go_of_those_who_leave_requests_prove_the_number() {
         ] {
             for service in [120, 200, 400] {
                 let server = Server {
-                    leaver,
+                    on_fin,
                     service: MS * service,
                     ..server
                 };
                 let found = find(server, &plan());
-                let finding = found.as_ref().expect("it lives");
-                let told = format!("{server:?} {}", brief(&found));
-                assert!(Truth::of(&server).is_told_by(finding), "{told}");
+                let finding = found.as_ref().expect("limits");
+                let text = format!("{server:?} {}", brief(&found));
+                assert!(Truth::of(&server).matches(finding), "{text}");
             }
         }
     }
 }
 
 #[test]
-fn a_server_that_soon_answers_silence_is_filled_in_time() {
+fn server_with_a_short_request_timeout_is_filled_in_time() {
     let server = Server {
         request_timeout: Some(500 * MS),
         ..Server::greeter(4, 4)
     };
     let found = find(server, &plan());
-    let finding = found.as_ref().expect("it lives");
-    assert!(Truth::of(&server).is_told_by(finding), "{}", brief(&found));
+    let finding = found.as_ref().expect("limits");
+    assert!(Truth::of(&server).matches(finding), "{}", brief(&found));
 }
 
 #[test]
-fn silence_that_is_answered_before_the_server_is_full_is_said() {
+fn server_that_answers_silence_cannot_be_held() {
     let server = Server {
         request_timeout: Some(50 * MS),
-        latency: 5 * MS,
+        delay: 5 * MS,
         ..Server::greeter(8, 24)
     };
     let found = find(server, &plan());
-    let finding = found.as_ref().expect("it lives");
+    let finding = found.as_ref().expect("limits");
     assert_eq!(finding.held.value, Bound::Unknown, "{}", brief(&found));
     assert!(finding.silence_ends_after.is_some());
     assert!(finding.burst.value.count().is_some());
 }
 
 #[test]
-fn other_clients_are_reported_and_never_make_the_server_look_larger() {
+fn other_clients_never_make_a_server_look_larger() {
     let mut reported = 0;
     let mut misled = 0;
     for seed in 1..=40 {
@@ -232,8 +281,8 @@ fn other_clients_are_reported_and_never_make_the_server_look_larger() {
         if let Bound::Exact(held) = finding.held.value
             && held < 8
         {
-            // One who stays as long as the search does can't be told from a smaller server.
-            println!("agreed on less: {}", brief(&found));
+            // One that stays for the whole search looks like a smaller server.
+            println!("agreed on fewer: {}", brief(&found));
             misled += 1;
         }
     }
@@ -243,14 +292,14 @@ fn other_clients_are_reported_and_never_make_the_server_look_larger() {
 }
 
 #[test]
-fn a_server_that_dies_is_not_given_a_limit() {
-    for (at, death) in [(5, Death::Silence), (5, Death::Resets), (2, Death::Silence)] {
+fn crashed_server_has_no_limit() {
+    for (at, crash) in [(5, Crash::Silent), (5, Crash::Resets), (2, Crash::Silent)] {
         for server in [Server::linux(16, 4), Server::greeter(4, 8)] {
             let server = Server {
-                dies_at: Some((at, death)),
+                crashes_at: Some((at, crash)),
                 ..server
             };
-            let error = find(server, &plan()).expect_err("it died");
+            let error = find(server, &plan()).expect_err("it crashed");
             assert!(
                 matches!(error.reason, FailureReason::Died { .. }),
                 "{error:?}"
@@ -261,7 +310,7 @@ fn a_server_that_dies_is_not_given_a_limit() {
 }
 
 #[test]
-fn what_is_not_the_server_s_is_an_error() {
+fn failures_outside_the_server_are_errors() {
     let reason = |change: fn(&mut Simulated)| {
         let server = Server::greeter(4, 4);
         let mut network = Simulated::new(server);
@@ -271,7 +320,7 @@ fn what_is_not_the_server_s_is_an_error() {
         error.reason
     };
     assert!(matches!(
-        reason(|it| it.obstacle = Some(Obstacle::NobodyListens)),
+        reason(|it| it.obstacle = Some(Obstacle::NoListener)),
         FailureReason::NothingListens
     ));
     assert!(matches!(
@@ -289,33 +338,33 @@ fn what_is_not_the_server_s_is_an_error() {
 }
 
 #[test]
-fn no_more_than_the_maximum_is_opened_and_more_is_not_known() {
+fn maximum_gives_lower_bounds() {
     let plan = LimitsPlan {
         max_connections: 10,
         ..plan()
     };
-    let finding = find(Server::linux(128, 4), &plan).expect("it lives");
+    let finding = find(Server::linux(128, 4), &plan).expect("limits");
     assert_eq!(finding.held.value, Bound::at_least(10));
     assert_eq!(finding.served_at_once.value, Bound::Exact(4));
     assert_eq!(finding.queued.value, Bound::at_least(6));
     assert_eq!(finding.overflow, Some(Overflow::NotReached));
     assert_eq!(finding.most_open, 10);
 
-    let finding = find(Server::cap(100, Beyond::Fin), &plan).expect("it lives");
+    let finding = find(Server::cap(100, Beyond::Fin), &plan).expect("limits");
     assert_eq!(finding.held.value, Bound::at_least(10));
     assert_eq!(finding.served_at_once.value, Bound::at_least(10));
     assert_eq!(finding.queued.value, Bound::Unknown);
 }
 
 #[test]
-fn a_refused_syn_is_not_hammered_with_more() {
+fn refused_syns_back_off() {
     let server = Server::greeter(4, 4);
-    let finding = find(server, &plan()).expect("it lives");
+    let finding = find(server, &plan()).expect("limits");
     assert!(finding.opened < 80, "{}", finding.opened);
 }
 
 #[test]
-fn stopped_at_any_moment_it_leaves_nothing_behind_and_says_what_it_has() {
+fn stopped_search_reports_what_it_has() {
     let steps = Cell::new(0_u32);
     for server in [
         Server::greeter(4, 4),
@@ -332,7 +381,7 @@ fn stopped_at_any_moment_it_leaves_nothing_behind_and_says_what_it_has() {
                     plan.stop.store(true, Ordering::Relaxed);
                 }
             })
-            .expect("to be stopped is no error");
+            .expect("no error");
             check(&mut network, server, &plan);
             if finding.ended == SearchEnd::Complete {
                 assert!(steps.get() <= stop_at);
@@ -345,7 +394,7 @@ fn stopped_at_any_moment_it_leaves_nothing_behind_and_says_what_it_has() {
 }
 
 #[test]
-fn a_budget_that_is_used_up_leaves_lower_bounds() {
+fn used_up_budget_leaves_lower_bounds() {
     for budget in [1, 10, 50, 100, 500, 1_200, 1_500] {
         let plan = LimitsPlan {
             budget: MS * budget,
@@ -364,15 +413,15 @@ fn a_budget_that_is_used_up_leaves_lower_bounds() {
 }
 
 #[test]
-fn an_application_that_never_accepts_serves_nobody() {
+fn server_that_never_accepts_serves_none() {
     let server = Server::new(Stack::Linux { k: 7 }, App::Workers(0));
-    let finding = find(server, &plan()).expect("it lives");
+    let finding = find(server, &plan()).expect("limits");
     assert_eq!(finding.served_at_once.value, Bound::Exact(0));
     assert_eq!(finding.queued.value, Bound::Exact(8));
 }
 
 #[test]
-fn a_second_address_tells_a_limit_for_each_client_from_one_for_all() {
+fn second_source_shows_a_limit_per_client() {
     for per_client in [false, true] {
         let server = Server {
             per_client,
@@ -382,7 +431,7 @@ fn a_second_address_tells_a_limit_for_each_client_from_one_for_all() {
             sources: vec![[10, 0, 0, 1].into(), [10, 0, 0, 2].into()],
             ..plan()
         };
-        let finding = find(server, &plan).expect("it lives");
+        let finding = find(server, &plan).expect("limits");
         let found = finding.per_client.expect("there are two addresses");
         assert_eq!(found.is_each, per_client);
         let in_all = if per_client {
@@ -395,31 +444,31 @@ fn a_second_address_tells_a_limit_for_each_client_from_one_for_all() {
     }
 }
 
-/// With a second more the first handshake looked like a long way, silence was listened to for longer
-/// than this server bears it, and it seemed to greet first.
+/// Its handshake looked like a long path, so that the silence outlasted the request timeout and the
+/// server seemed to greet first.
 #[test]
-fn a_first_syn_that_is_lost_is_no_long_way() {
+fn lost_first_syn_is_no_long_path() {
     for loses in 1..=2 {
         for service in [0, 20, 200] {
             let server = Server {
                 service: MS * service,
-                latency: MS * 20,
+                delay: MS * 20,
                 ..Server::greeter(2, 3)
             };
             let mut network = Simulated::new(server);
-            network.loses_syns = loses;
+            network.lost_syns = loses;
             let found = limits::find(&mut network, &plan(), &mut |_| {});
             check(&mut network, server, &plan());
-            let told = format!("{loses} lost, {server:?}\n{}", brief(&found));
-            let finding = found.expect("it lives");
-            assert!(Truth::of(&server).is_told_by(&finding), "{told}");
+            let text = format!("{loses} lost, {server:?}\n{}", brief(&found));
+            let finding = found.expect("limits");
+            assert!(Truth::of(&server).matches(&finding), "{text}");
         }
     }
 }
 
-/// lwIP does, after up to 250 ms: it is no loss, and costs no time.
+/// lwIP delays its ACK by up to 250 ms: that is no loss, and costs no time.
 #[test]
-fn a_server_that_acknowledges_a_request_late_loses_nothing() {
+fn delayed_acks_are_no_loss() {
     for server in [
         Server::linux(5, 4),
         Server::greeter(2, 4),
@@ -433,47 +482,46 @@ fn a_server_that_acknowledges_a_request_late_loses_nothing() {
         network.acknowledges_late = true;
         let found = limits::find(&mut network, &plan(), &mut |_| {});
         check(&mut network, server, &plan());
-        let told = format!("{server:?}\n{}", brief(&found));
-        let finding = found.expect("it lives");
-        assert!(Truth::of(&server).is_told_by(&finding), "{told}");
-        assert!(finding.took < MS * 3_000, "{told}");
+        let text = format!("{server:?}\n{}", brief(&found));
+        let finding = found.expect("limits");
+        assert!(Truth::of(&server).matches(&finding), "{text}");
+        assert!(finding.took < MS * 3_000, "{text}");
     }
 }
 
 #[test]
-fn a_stack_that_can_not_be_asked_costs_time_and_nothing_else() {
+fn stack_without_info_is_exact() {
     for server in [Server::linux(5, 4), Server::greeter(4, 4)] {
         let mut network = Simulated::new(server);
-        network.tells_nothing = true;
+        network.hides_info = true;
         let found = limits::find(&mut network, &plan(), &mut |_| {});
         check(&mut network, server, &plan());
-        let finding = found.as_ref().expect("it lives");
-        assert!(Truth::of(&server).is_told_by(finding), "{}", brief(&found));
+        let finding = found.as_ref().expect("limits");
+        assert!(Truth::of(&server).matches(finding), "{}", brief(&found));
     }
 }
 
 #[test]
-fn a_cap_that_turns_out_to_have_sent_everybody_away_is_held_again() {
+fn trials_without_a_held_connection_are_repeated() {
     for seed in 1..=400 {
         for beyond in [Beyond::Fin, Beyond::Reset] {
             let server = Server {
                 loss: 0.25,
-                latency: 20 * MS,
+                delay: 20 * MS,
                 others: Some(40 * MS),
                 seed,
                 ..Server::cap(2, beyond)
             };
             if let Ok(finding) = find(server, &plan()) {
-                let nobody = |round: &limits::Trial| round.held == 0;
-                assert!(!finding.trials.iter().any(nobody), "{finding:#?}");
+                let is_empty = |trial: &limits::Trial| trial.held == 0;
+                assert!(!finding.trials.iter().any(is_empty), "{finding:#?}");
             }
         }
     }
 }
 
-/// On a path that loses segments a search may outlast its budget: what it says then is to be true.
 #[test]
-fn a_budget_that_is_used_up_on_a_lossy_path_leaves_bounds_that_are_right() {
+fn lower_bounds_on_a_lossy_path_are_right() {
     let mut cut_short = 0;
     for seed in 1..=12 {
         for server in [
@@ -484,7 +532,7 @@ fn a_budget_that_is_used_up_on_a_lossy_path_leaves_bounds_that_are_right() {
         ] {
             for budget in [800, 2_000, 4_000, 8_000, 16_000] {
                 let server = Server {
-                    latency: 20 * MS,
+                    delay: 20 * MS,
                     loss: 0.02,
                     service: 50 * MS,
                     seed,
@@ -501,15 +549,15 @@ fn a_budget_that_is_used_up_on_a_lossy_path_leaves_bounds_that_are_right() {
                 }
                 cut_short += 1;
                 let Truth { served, queued, .. } = Truth::of(&server);
-                let told = format!("{server:?} {}", brief(&found));
+                let text = format!("{server:?} {}", brief(&found));
                 for (figure, most) in [
                     (&finding.held, served + queued),
                     (&finding.served_at_once, served),
                 ] {
-                    assert!(!matches!(figure.value, Bound::Exact(_)), "{told}");
-                    assert!(figure.value.count() <= Some(most), "{told}");
+                    assert!(!matches!(figure.value, Bound::Exact(_)), "{text}");
+                    assert!(figure.value.count() <= Some(most), "{text}");
                     if figure.value != Bound::Unknown {
-                        assert_eq!(figure.evidence.kind, EvidenceKind::LowerBound, "{told}");
+                        assert_eq!(figure.evidence.kind, EvidenceKind::LowerBound, "{text}");
                     }
                 }
             }
@@ -519,7 +567,7 @@ fn a_budget_that_is_used_up_on_a_lossy_path_leaves_bounds_that_are_right() {
 }
 
 #[test]
-fn a_radio_that_sleeps_is_no_limit() {
+fn sleeping_radio_is_no_limit() {
     for server in [
         Server::linux(5, 4),
         Server::linux(16, 1),
@@ -528,15 +576,12 @@ fn a_radio_that_sleeps_is_no_limit() {
         for at in [2, 3, 5] {
             for time in [100, 200, 350] {
                 let mut network = Simulated::new(server);
-                network.dozes = Some((at, MS * time));
+                network.sleeps = Some((at, MS * time));
                 let found = limits::find(&mut network, &plan(), &mut |_| {});
                 check(&mut network, server, &plan());
-                let told = brief(&found);
-                let finding = found.expect("it lives");
-                assert!(
-                    Truth::of(&server).is_told_by(&finding),
-                    "{at} {time}: {told}"
-                );
+                let text = brief(&found);
+                let finding = found.expect("limits");
+                assert!(Truth::of(&server).matches(&finding), "{at} {time}: {text}");
             }
         }
     }

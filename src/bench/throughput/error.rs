@@ -2,26 +2,26 @@
 
 use tcpctl_engine::readiness::ConnectFailure;
 
-/// Why a stream, or a flow, came to nothing or to an early end.
+/// Why a stream or a flow moved nothing, or ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum StreamError {
     /// The SYN was answered with a reset.
     #[error("refused")]
     Refused,
     /// No answer to the SYN.
-    #[error("no answer to the SYN, as from behind a firewall")]
+    #[error("no answer to the SYN")]
     NoAnswer,
     /// No route.
     #[error("unreachable")]
     Unreachable,
-    /// No local address or port is free here.
-    #[error("no local port is free on this computer")]
+    /// No local port is free.
+    #[error("no free local port on this computer")]
     LocalPorts,
-    /// No more file descriptors here.
-    #[error("no file descriptor is free on this computer")]
+    /// No file descriptor is free.
+    #[error("no free file descriptor on this computer")]
     LocalFiles,
-    /// A connection, on which nothing moves.
-    #[error("silence")]
+    /// Connected, but no bytes moved.
+    #[error("no bytes moved")]
     Silent,
     /// The peer's FIN.
     #[error("closed by the server")]
@@ -32,29 +32,34 @@ pub enum Trouble {
     /// Bytes from a service that sends none.
     #[error("answered by the server")]
     Answered,
-    /// What came back is not what was sent.
-    #[error("byte {at} came back wrong")]
+    /// The echo differs from what was sent.
+    #[error("byte {at} of the echo is wrong")]
     WrongEcho {
-        /// The first wrong byte's place in the stream, from 0.
+        /// Offset of the first wrong byte in the stream.
         at: u64,
     },
     /// The operating system's wait failed.
     #[error("waiting failed on this computer: {0}")]
     Wait(std::io::ErrorKind),
-    /// The run was stopped before there was anything to tell.
+    /// The run was stopped before anything was measured.
     #[error("the run was stopped before")]
     Stopped,
 }
 
-impl Trouble {
-    /// Whether it is what the service has done or left undone, and the host may be a good one.
+impl StreamError {
+    /// Whether the service caused it, so that the host itself may be fine.
     pub(super) fn is_of_the_service(&self) -> bool {
         self.is_after_connecting() || matches!(self, Self::Refused | Self::NoAnswer)
     }
 
-    /// Whether it shows that the service is another one, or a broken one.
-    pub(super) fn is_wrong(self) -> bool {
+    /// Whether the service is another one, or a broken one.
+    pub(super) fn is_wrong_service(self) -> bool {
         matches!(self, Self::Answered | Self::WrongEcho { .. })
+    }
+
+    /// Whether this computer caused it.
+    pub(super) fn is_local(self) -> bool {
+        matches!(self, Self::LocalPorts | Self::LocalFiles | Self::Wait(_))
     }
 
     /// Whether there was a connection.
@@ -66,7 +71,7 @@ impl Trouble {
     }
 }
 
-impl From<ConnectFailure> for Trouble {
+impl From<ConnectFailure> for StreamError {
     fn from(failure: ConnectFailure) -> Self {
         match failure {
             ConnectFailure::Refused => Self::Refused,

@@ -1,5 +1,5 @@
-//! Servers that greet before they are asked: they can't be held, and what they take in a burst is
-//! found all the same.
+//! Servers that greet first and close: their connections cannot be held, but the burst that they
+//! take is found.
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
@@ -13,19 +13,19 @@ use tcpctl::bench::report::{Bound, Overflow};
 
 use super::matrix::{brief, check, find, plan};
 use super::network::Simulated;
-use super::server::{App, Beyond, Death, Server, Speaks, Stack};
+use super::server::{App, Beyond, Crash, Greeting, Server, Stack};
 
 const MS: Duration = Duration::from_millis(1);
 
 fn greeting(stack: Stack, workers: usize, service: u64) -> Server {
     Server {
-        speaks: Speaks::First,
+        greeting: Greeting::ThenCloses,
         service: MS * u32::try_from(service).expect("a few"),
         ..Server::new(stack, App::Workers(workers))
     }
 }
 
-/// As many as it takes at a time, and what happens to the next.
+/// The burst that it takes, and what happens to the next connection.
 fn truth(server: &Server) -> (RangeInclusive<usize>, Overflow) {
     let (App::Workers(workers) | App::Cap(workers, _)) = server.app;
     match (server.stack, server.app) {
@@ -39,26 +39,26 @@ fn truth(server: &Server) -> (RangeInclusive<usize>, Overflow) {
 
 fn expect(server: Server) -> LimitsFinding {
     let found = find(server, &plan());
-    let told = format!("{server:?}\n{}", brief(&found));
-    let finding = found.expect("it lives");
+    let text = format!("{server:?}\n{}", brief(&found));
+    let finding = found.expect("limits");
     let (burst, overflow) = truth(&server);
-    assert_eq!(finding.ended, SearchEnd::Complete, "{told}");
-    assert_eq!(finding.served_at_once.value, Bound::Unknown, "{told}");
-    assert_eq!(finding.held.value, Bound::Unknown, "{told}");
-    assert_eq!(finding.queued.value, Bound::Unknown, "{told}");
+    assert_eq!(finding.ended, SearchEnd::Complete, "{text}");
+    assert_eq!(finding.served_at_once.value, Bound::Unknown, "{text}");
+    assert_eq!(finding.held.value, Bound::Unknown, "{text}");
+    assert_eq!(finding.queued.value, Bound::Unknown, "{text}");
     let why = &finding.served_at_once.evidence.detail;
-    assert!(why.contains("greets first"), "{why}: {told}");
-    // Where all come in the same moment, no worker has taken one when the last comes.
+    assert!(why.contains("greets first"), "{why}: {text}");
+    // In a burst no worker has accepted a connection before the last arrives.
     let at_once = finding.burst.evidence.detail.contains("next larger burst");
     let (App::Workers(workers) | App::Cap(workers, _)) = server.app;
     let burst = burst.start() - if at_once { workers } else { 0 }..=*burst.end();
     assert!(
         matches!(finding.burst.value, Bound::Exact(it) if burst.contains(&it)),
-        "{:?} is not {burst:?}: {told}",
+        "{:?} is not {burst:?}: {text}",
         finding.burst
     );
-    assert_eq!(finding.overflow, Some(overflow), "{told}");
-    assert_eq!(finding.closes_after_reply, Some(true), "{told}");
+    assert_eq!(finding.overflow, Some(overflow), "{text}");
+    assert_eq!(finding.closes_after_reply, Some(true), "{text}");
     finding
 }
 
@@ -70,9 +70,9 @@ fn stacks() -> Vec<Stack> {
     stacks
 }
 
-/// Up to 32 places: the time does not grow with them.
+/// With room for up to 32: the time does not grow with it.
 #[test]
-fn a_slow_one_is_kept_full_and_takes_no_longer_for_more_places() {
+fn slow_greeters_are_kept_full() {
     for stack in stacks() {
         for service in [0, 1, 3, 5, 7, 10, 14, 20, 50, 90, 100, 120, 200, 300, 400] {
             for workers in [1, 2, 4] {
@@ -88,14 +88,14 @@ fn a_slow_one_is_kept_full_and_takes_no_longer_for_more_places() {
     }
 }
 
-/// The place that a greeting freed was taken by a SYN that was under way when the greeting came, at
-/// each greeting in the same way: nothing was concluded, and the queue was emptied for it, in 4.4 s.
+/// A SYN that was under way took the slot that a greeting freed, at each greeting in the same way:
+/// nothing was concluded, and emptying the queue took 4.4 s.
 #[test]
-fn one_that_keeps_step_with_the_attempts() {
+fn greeter_in_step_with_the_attempts_is_exact() {
     for micros in (480..=510).chain((20..1_000).step_by(7)) {
         for service in 10..=16 {
             let server = Server {
-                latency: Duration::from_micros(micros),
+                delay: Duration::from_micros(micros),
                 ..greeting(Stack::Linux { k: 14 }, 1, service)
             };
             let took = expect(server).took;
@@ -104,14 +104,14 @@ fn one_that_keeps_step_with_the_attempts() {
     }
 }
 
-/// Handshakes that don't fit are repeated by the server after a second. While it greets others for
-/// longer than that they get in, and were counted.
+/// The server retransmits the SYN-ACK of handshakes that do not fit after a second. While it greets
+/// others for longer than that they are accepted, and were counted.
 #[test]
-fn one_that_greets_others_until_the_rest_is_repeated() {
-    for latency in [5, 6, 15, 20, 40] {
+fn retransmitted_handshakes_are_not_counted() {
+    for delay in [5, 6, 15, 20, 40] {
         for (k, workers, service) in [(22, 2, 49), (27, 1, 40), (30, 1, 35), (30, 4, 99)] {
             let server = Server {
-                latency: MS * latency,
+                delay: MS * delay,
                 ..greeting(Stack::Linux { k }, workers, service)
             };
             let took = expect(server).took;
@@ -120,10 +120,9 @@ fn one_that_greets_others_until_the_rest_is_repeated() {
     }
 }
 
-/// A queue of 32 of 400 ms each takes 12.8 s to work off; it is not waited for, unless something
-/// else is measured next.
+/// A queue of 32 of 400 ms each takes 12.8 s to work off: only another measurement waits for it.
 #[test]
-fn what_is_left_in_the_queue_is_waited_for_where_something_follows() {
+fn queue_is_worked_off_before_another_measurement() {
     let server = greeting(Stack::Linux { k: 5 }, 1, 200);
     for leaves_idle in [false, true] {
         let plan = LimitsPlan {
@@ -131,7 +130,7 @@ fn what_is_left_in_the_queue_is_waited_for_where_something_follows() {
             ..plan()
         };
         let mut network = Simulated::new(server);
-        let finding = limits::find(&mut network, &plan, &mut |_| {}).expect("it lives");
+        let finding = limits::find(&mut network, &plan, &mut |_| {}).expect("limits");
         assert_eq!(finding.burst.value, Bound::Exact(7));
         assert_eq!(network.inside() == 0, leaves_idle, "{}", network.inside());
         assert_eq!(finding.took > MS * 7 * 200, leaves_idle, "{finding:?}");
@@ -139,14 +138,14 @@ fn what_is_left_in_the_queue_is_waited_for_where_something_follows() {
     }
 }
 
-/// With a cap, all that come are accepted, and those beyond it ended without a greeting.
+/// A cap accepts all and closes those beyond it without a greeting.
 #[test]
-fn one_with_a_cap_of_its_own() {
+fn greeter_with_a_cap_is_exact() {
     for beyond in [Beyond::Fin, Beyond::Reset] {
         for most in [1, 3, 8, 32] {
             for service in [20, 100, 200, 400] {
                 let server = Server {
-                    speaks: Speaks::First,
+                    greeting: Greeting::ThenCloses,
                     service: MS * service,
                     ..Server::cap(most, beyond)
                 };
@@ -158,9 +157,8 @@ fn one_with_a_cap_of_its_own() {
     }
 }
 
-/// One that takes all who come at once: a lower bound, and no limit.
 #[test]
-fn one_that_is_never_full() {
+fn greeter_that_is_never_full_has_a_lower_bound() {
     for (most, service) in [
         (256, 0),
         (256, 20),
@@ -175,39 +173,40 @@ fn one_that_is_never_full() {
             ..plan()
         };
         let server = greeting(Stack::Linux { k: 128 }, 1_000, service);
-        let finding = find(server, &plan).expect("it lives");
+        let finding = find(server, &plan).expect("limits");
         assert_eq!(finding.burst.value, Bound::at_least(most), "{finding:#?}");
         assert_eq!(finding.overflow, Some(Overflow::NotReached));
         assert!(finding.took < MS * 6_000, "{:?}", finding.took);
     }
 }
 
-/// Quick ones and slow ones, in turns and at different times.
 #[test]
-fn irregular_services() {
+fn irregular_greeters_are_mostly_exact() {
     let (mut exact, mut runs) = (0, 0);
     for seed in 1..=10 {
         for stack in [Stack::Linux { k: 5 }, Stack::Slots { n: 8 }] {
-            for (workers, service, late) in [(1, 20, 3), (1, 100, 2), (2, 150, 2), (4, 200, 2)] {
+            for (workers, service, max_slowdown) in
+                [(1, 20, 3), (1, 100, 2), (2, 150, 2), (4, 200, 2)]
+            {
                 let server = Server {
-                    late,
+                    max_slowdown,
                     seed,
                     ..greeting(stack, workers, service)
                 };
                 let found = find(server, &plan());
                 let (burst, _) = truth(&server);
-                let told = format!("{server:?}\n{}", brief(&found));
-                let finding = found.expect("it lives");
+                let text = format!("{server:?}\n{}", brief(&found));
+                let finding = found.expect("limits");
                 let number = finding.burst.value.count().expect("a burst");
                 assert!(
                     number <= *burst.end(),
-                    "{number} is more than {burst:?}: {told}"
+                    "{number} is more than {burst:?}: {text}"
                 );
                 runs += 1;
                 if finding.burst.value == Bound::Exact(*burst.end()) {
                     exact += 1;
                 } else {
-                    println!("{:?} is not {burst:?}: {told}", finding.burst.value);
+                    println!("{:?} is not {burst:?}: {text}", finding.burst.value);
                 }
             }
         }
@@ -216,7 +215,7 @@ fn irregular_services() {
 }
 
 #[test]
-fn other_clients_never_make_it_look_larger() {
+fn other_clients_never_make_a_greeter_look_larger() {
     for seed in 1..=40 {
         let server = Server {
             others: Some(MS * 300),
@@ -232,20 +231,20 @@ fn other_clients_never_make_it_look_larger() {
 }
 
 #[test]
-fn a_radio_that_sleeps_is_no_limit() {
+fn sleeping_radio_is_no_limit_of_a_greeter() {
     for service in [20, 60, 200] {
         for stack in [Stack::Linux { k: 5 }, Stack::Slots { n: 8 }] {
             for at in [2, 4, 6] {
                 for time in [100, 200, 350] {
                     let server = greeting(stack, 1, service);
                     let mut network = Simulated::new(server);
-                    network.dozes = Some((at, MS * time));
+                    network.sleeps = Some((at, MS * time));
                     let found = limits::find(&mut network, &plan(), &mut |_| {});
                     check(&mut network, server, &plan());
-                    let told = format!("{at} {time} {server:?}\n{}", brief(&found));
-                    let finding = found.expect("it lives");
+                    let text = format!("{at} {time} {server:?}\n{}", brief(&found));
+                    let finding = found.expect("limits");
                     let (burst, _) = truth(&server);
-                    assert_eq!(finding.burst.value, Bound::Exact(*burst.end()), "{told}");
+                    assert_eq!(finding.burst.value, Bound::Exact(*burst.end()), "{text}");
                 }
             }
         }
@@ -253,28 +252,28 @@ fn a_radio_that_sleeps_is_no_limit() {
 }
 
 #[test]
-fn one_that_dies_is_given_no_limit() {
-    for death in [Death::Silence, Death::Resets] {
+fn crashed_greeter_has_no_limit() {
+    for crash in [Crash::Silent, Crash::Resets] {
         for at in [2, 5, 8] {
             for service in [20, 200] {
                 let server = Server {
-                    dies_at: Some((at, death)),
+                    crashes_at: Some((at, crash)),
                     ..greeting(Stack::Linux { k: 6 }, 1, service)
                 };
                 let found = find(server, &plan());
-                let told = format!("{server:?}\n{}", brief(&found));
-                let error = found.expect_err(&told);
+                let text = format!("{server:?}\n{}", brief(&found));
+                let error = found.expect_err(&text);
                 let is_named = matches!(error.reason, FailureReason::Died { .. });
-                assert!(is_named, "{:?} {told}", error.reason);
+                assert!(is_named, "{:?} {text}", error.reason);
                 let burst = error.so_far.burst.value;
-                assert!(!matches!(burst, Bound::Exact(_)), "{burst:?} {told}");
+                assert!(!matches!(burst, Bound::Exact(_)), "{burst:?} {text}");
             }
         }
     }
 }
 
 #[test]
-fn stopped_or_out_of_time_it_leaves_nothing_and_says_what_it_has() {
+fn stopped_search_of_a_greeter_has_lower_bounds() {
     let server = greeting(Stack::Linux { k: 5 }, 1, 200);
     for budget in [100, 450, 600, 800, 1_000] {
         let plan = LimitsPlan {
@@ -298,7 +297,7 @@ fn stopped_or_out_of_time_it_leaves_nothing_and_says_what_it_has() {
                 plan.stop.store(true, Ordering::Relaxed);
             }
         });
-        let finding = finding.expect("to be stopped is no error");
+        let finding = finding.expect("no error");
         check(&mut network, server, &plan);
         if finding.ended == SearchEnd::Complete {
             break;
@@ -308,7 +307,7 @@ fn stopped_or_out_of_time_it_leaves_nothing_and_says_what_it_has() {
     }
 }
 
-/// Up to 32 places on a LAN: at most 2 ms there and back.
+/// With room for up to 32, on a LAN of at most 2 ms round trip.
 fn greeters() -> impl Strategy<Value = Server> {
     let kind = (1..5_usize).prop_flat_map(|workers| {
         let stack = prop_oneof![
@@ -318,7 +317,7 @@ fn greeters() -> impl Strategy<Value = Server> {
         ];
         (stack, Just(workers))
     });
-    // In microseconds. Round ones keep step with what else is round.
+    // In microseconds. Round ones are in step with other round times.
     let service = prop_oneof![
         0..10_000_u64,
         10_000..20_000_u64,
@@ -326,11 +325,11 @@ fn greeters() -> impl Strategy<Value = Server> {
         100_000..400_000_u64,
         (0..400_u64).prop_map(|it| it * 1_000),
     ];
-    let latency = prop_oneof![20..1_000_u64, (1..11_u64).prop_map(|it| it * 100)];
-    (kind, service, latency, any::<u64>()).prop_map(|((stack, workers), service, latency, seed)| {
+    let delay = prop_oneof![20..1_000_u64, (1..11_u64).prop_map(|it| it * 100)];
+    (kind, service, delay, any::<u64>()).prop_map(|((stack, workers), service, delay, seed)| {
         Server {
             service: Duration::from_micros(service),
-            latency: Duration::from_micros(latency),
+            delay: Duration::from_micros(delay),
             seed,
             ..greeting(stack, workers, 0)
         }
@@ -345,23 +344,23 @@ proptest! {
     })]
 
     #[test]
-    fn the_burst_is_the_truth_and_takes_little_time(server in greeters()) {
+    fn burst_of_any_greeter_is_exact_and_quick(server in greeters()) {
         let took = expect(server).took;
         prop_assert!(took < MS * 2_500, "{took:?}");
     }
 
     #[test]
-    fn nothing_is_left_and_nothing_panics_on_any_path(
+    fn any_path_leaves_no_connection_of_a_greeter_open(
         server in greeters(),
-        latency in 0..60_u32,
+        delay in 0..60_u32,
         loss in 0.0..0.2,
-        late in 1..5_u32,
+        max_slowdown in 1..5_u32,
         others in proptest::option::of(5..500_u32),
     ) {
         let server = Server {
-            latency: MS * latency,
+            delay: MS * delay,
             loss,
-            late,
+            max_slowdown,
             others: others.map(|it| MS * it),
             ..server
         };
