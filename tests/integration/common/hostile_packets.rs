@@ -88,7 +88,7 @@ pub(crate) fn packets(address: Ipv4Addr, port: u16) -> Vec<Vec<u8>> {
     // A thousand services that never get an address.
     for number in 0..1000 {
         let instance = rooted(&[
-            format!("ghost-{number}").as_bytes(),
+            format!("absent-{number}").as_bytes(),
             TYPE[0],
             TYPE[1],
             TYPE[2],

@@ -8,7 +8,7 @@ use super::wire::{BOARD, INTERFACE, Namespace, PORT, Wire};
 use crate::processes::{Ended, Need, Process, skipped};
 
 /// An unused address on the link.
-const NOBODY: &str = "192.168.1.77";
+const UNUSED_ADDRESS: &str = "192.168.1.77";
 
 const NEEDS: [Need; 2] = [Need::Root, Need::Tap];
 
@@ -69,8 +69,8 @@ fn dropped_syns_are_not_a_limit() {
     let wire = Wire::new("--workers 1");
     let neighbour = "lladdr 02:00:00:00:00:77 nud permanent";
     wire.namespace
-        .ip(&format!("neigh add {NOBODY} {neighbour} dev {INTERFACE}"));
-    let target = format!("{NOBODY}:{PORT}");
+        .ip(&format!("neigh add {UNUSED_ADDRESS} {neighbour} dev {INTERFACE}"));
+    let target = format!("{UNUSED_ADDRESS}:{PORT}");
     let (ended, failure) = bench(&wire.namespace, &target, "--connect-timeout 300ms");
     assert_eq!(ended.code, Some(7), "{ended:?}");
     assert_eq!(failure["schema"], "tcpctl.error/1", "{failure}");

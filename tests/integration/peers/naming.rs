@@ -109,7 +109,7 @@ fn resolver_wins_over_a_board_of_the_same_name() {
     let sent = desk.run("send server.example hi");
     assert_eq!(
         sent.stdout, "Hello from 3001",
-        "nobody else has it: {sent:?}"
+        "the resolver does not know it: {sent:?}"
     );
     let sent = desk.run_where_hosts_say(
         "127.0.0.1 server.example",

@@ -120,6 +120,6 @@ fn port_option_accepts_a_network_name() {
     let message = named("Another");
     let expected = "the board 'Another' (02:74:63:70:00:02) is not connected by USB";
     assert!(message.contains(expected), "{message}");
-    let message = named("Nobody");
-    assert!(message.contains("no serial port 'Nobody'"), "{message}");
+    let message = named("Unknown");
+    assert!(message.contains("no serial port 'Unknown'"), "{message}");
 }

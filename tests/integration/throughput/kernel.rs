@@ -113,13 +113,13 @@ fn slow_reader_is_named_as_the_bottleneck() {
             thread::sleep(Duration::from_millis(5));
         }
     });
-    let (_keep, nobody) = closed();
+    let (_keep, closed_port) = closed();
     let ports = Ports {
         discard: slow,
-        chargen: nobody,
-        echo: nobody,
+        chargen: closed_port,
+        echo: closed_port,
     };
-    let report = run(ports, nobody);
+    let report = run(ports, closed_port);
     if cfg!(target_os = "linux") {
         let single = report.upload.expect("a service").single.expect("alone");
         assert_eq!(
@@ -143,13 +143,13 @@ fn changed_byte_in_an_echo_is_found() {
             }
         }
     });
-    let (_keep, nobody) = closed();
+    let (_keep, closed_port) = closed();
     let ports = Ports {
-        discard: nobody,
-        chargen: nobody,
+        discard: closed_port,
+        chargen: closed_port,
         echo: spoiling,
     };
-    let report = run(ports, nobody);
+    let report = run(ports, closed_port);
     assert_eq!(report.echo, None);
     assert!(
         report.evidence["echo"].detail.contains("echo is wrong"),
@@ -163,11 +163,11 @@ fn greeting_port_reports_its_reply_size() {
         let _ = connection.read(&mut [0; 512]);
         let _ = connection.write_all(b"Hello World");
     });
-    let (_keep, nobody) = closed();
+    let (_keep, closed_port) = closed();
     let ports = Ports {
-        discard: nobody,
-        chargen: nobody,
-        echo: nobody,
+        discard: closed_port,
+        chargen: closed_port,
+        echo: closed_port,
     };
     let report = run(ports, greeter);
     // The rate depends on the machine; the text shows that replies were counted.

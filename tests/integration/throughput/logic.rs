@@ -32,7 +32,7 @@ fn run(host: &mut Host) -> (ThroughputFinding, Throughput) {
 
 fn run_with(host: &mut Host, plan: &ThroughputPlan) -> (ThroughputFinding, Throughput) {
     let finding = measure(host, plan, &mut ());
-    assert_eq!(host.open, 0, "every connection was let go of");
+    assert_eq!(host.open, 0, "every connection is closed");
     let report = finding.report();
     (finding, report)
 }
@@ -162,7 +162,7 @@ fn full_service_is_used_up_to_its_limit() {
     let how = evidence(&report, "upload");
     assert!(how.contains("2 of 4 streams, 2 refused"), "{how}");
     // One alone, four together, and two more tries for each of the two refused.
-    assert_eq!(host.syns[&9], 1 + 4 + 2 * 2, "nobody is hammered");
+    assert_eq!(host.syns[&9], 1 + 4 + 2 * 2, "refused connections back off");
 }
 
 #[test]
@@ -355,7 +355,7 @@ fn stop_keeps_the_measurement() {
     );
     assert_eq!(report.download, None);
     assert_eq!(evidence(&report, "download"), "the run was stopped before");
-    assert_eq!(host.syns.get(&19), None, "nobody else is bothered");
+    assert_eq!(host.syns.get(&19), None, "no other service is tried");
     let finding = measure(&mut host, &plan(), &mut Stop(Cell::new(3)));
     let single = &finding.services[0].1.single;
     assert!(matches!(single, Err(StreamError::Stopped)), "{single:?}");
