@@ -178,6 +178,11 @@ impl Output {
         }
     }
 
+    /// Prints a question on standard error, without a line end and even with `-q`.
+    pub fn prompt(&self, question: &str) {
+        let _ = io::stderr().write_all(question.as_bytes());
+    }
+
     /// Shows a status line that the next one replaces, only where standard error is a terminal and
     /// without `-q`. The text must be safe for a terminal.
     pub fn status(&self, text: &str) {

@@ -135,7 +135,7 @@ fn invalid_setting_names_file_and_line() {
         ("target = 3000\n", 1, "invalid type"),
         ("target = \"sim\nport = \"x\"\n", 1, ""),
         ("\n\ntarget = \"board:99999\"\n", 3, "'board:99999'"),
-        ("port = \"\"\n", 1, "the port is empty"),
+        ("port = \"\"\n", 1, "port is empty"),
     ] {
         let home = Home::new("wrong", Some(text));
         let ended = home.run("config", &[]);

@@ -46,8 +46,9 @@ use core::fmt;
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use serde::Deserialize;
 
+use crate::Invalid;
+use crate::settings::{Record, RecordKind, Settings};
 use crate::wire::{MAX_BODY_LEN, Version1, Version2, Version3, Version4};
-use crate::{Invalid, Settings};
 
 /// Size of a sector, in bytes.
 pub const BLOCK_SIZE: usize = 4096;
@@ -61,30 +62,8 @@ pub const VERSION: u16 = 4;
 const MAGIC: [u8; 4] = *b"TCPS";
 const HEADER_LEN: usize = 12;
 
-const _: () = assert!(MAX_LEN <= crate::sectors::MARKS_OFFSET);
-
 /// A table would cost a kilobyte and save microseconds at each start.
 const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
-
-/// Whether settings are kept unless they are confirmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordKind {
-    /// Kept.
-    Permanent,
-    /// Replaced by the previous settings unless they are confirmed.
-    Trial,
-}
-
-/// What a block holds: settings, and their place in the sequence of changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// The settings.
-    pub settings: Settings,
-    /// Increases by 1 with each write. The higher one of two sectors is newer.
-    pub sequence: u32,
-    /// Permanent or on trial.
-    pub kind: RecordKind,
-}
 
 impl Record {
     /// Writes a block and returns the part of `buffer` that it fills.

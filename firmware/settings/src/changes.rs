@@ -1,43 +1,11 @@
 //! Changing some settings of a board and keeping the others.
 
 use crate::{
-    Changes, Channel, Field, HostName, Invalid, ManagementKey, MaxStations, Mode, Network,
-    NoStoredSettings, Reason, ServerParts, ServerSettings,
+    Changes, Field, Invalid, Mode, Network, NoStoredSettings, Reason, ServerParts, ServerSettings,
+    Settings,
 };
 
-/// The settings of one board.
-///
-/// Each field is valid on its own. Rules between fields live in [`Network`] (a station has an
-/// SSID) and in [`ServerSettings`] (two servers never share a port).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// The network that the board opens or joins.
-    pub network: Network,
-    /// Channel of the access point. A station keeps it for when it becomes an access point again.
-    pub channel: Channel,
-    /// Stations that the access point accepts; kept by a station like the channel.
-    pub max_stations: MaxStations,
-    /// Host name; `None` for [`HostName::of_board`].
-    pub host_name: Option<HostName>,
-    /// The servers of the board.
-    pub server: ServerSettings,
-    /// Key of the management channel; without one, management is off.
-    pub management_key: Option<ManagementKey>,
-}
-
 impl Settings {
-    /// Default settings on this network.
-    pub fn new(network: Network) -> Self {
-        Self {
-            network,
-            channel: Channel::DEFAULT,
-            max_stations: MaxStations::DEFAULT,
-            host_name: None,
-            server: ServerSettings::default(),
-            management_key: None,
-        }
-    }
-
     /// These settings with some of them changed.
     ///
     /// Another mode discards the stored SSID and passphrase, because they belong to another

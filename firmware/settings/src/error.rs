@@ -3,7 +3,29 @@
 use core::error::Error;
 use core::fmt;
 
-use crate::Field;
+/// A setting, by its name on the command line. `table` has one row for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the help texts in `table`")]
+pub enum Field {
+    Mode,
+    Ssid,
+    Channel,
+    MaxStations,
+    HostName,
+    Greeting,
+    TcpPort,
+    Workers,
+    Backlog,
+    RequestTimeout,
+    Services,
+    Status,
+    Commands,
+    Management,
+    /// WPA2 passphrase, or an open network. Not an option of its own: a passphrase is never on a
+    /// command line.
+    Passphrase,
+}
 
 /// Why no stored settings are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

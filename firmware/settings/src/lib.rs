@@ -18,7 +18,7 @@
 //! - `table`: name, type, values and help of every setting; options are derived from it
 //! - `wifi`, `network`, `host_name`: settings of the radio and the network
 //! - `server`, `greeting`: settings of the servers; a virtual board needs no others
-//! - `changes`: [`Settings`], and how some of them are changed
+//! - `settings`: [`Settings`]; `changes`: how some of them are changed
 //! - `block`, `wire`: the format in flash
 //! - `sectors`: two sectors, trials and rollback
 //! - `error`: an error names the [`Field`] and the [`Reason`], never a secret
@@ -57,13 +57,13 @@ mod macros;
 mod network;
 pub mod sectors;
 mod server;
+mod settings;
 mod table;
 mod wifi;
 mod wire;
 
-pub use block::{BLOCK_SIZE, BufferTooSmall, DecodeError, MAX_LEN, Record, RecordKind, VERSION};
-pub use changes::Settings;
-pub use error::{Invalid, NoStoredSettings, Reason};
+pub use block::{BLOCK_SIZE, BufferTooSmall, DecodeError, MAX_LEN, VERSION};
+pub use error::{Field, Invalid, NoStoredSettings, Reason};
 pub use greeting::Greeting;
 pub use host_name::HostName;
 pub use key::ManagementKey;
@@ -72,7 +72,8 @@ pub use server::{
     Backlog, Commands, MANAGEMENT_PORT, Management, RequestTimeout, ServerParts, ServerSettings,
     Services, Status, TcpPort, Workers,
 };
-pub use table::{Changes, Field, Value, Values};
+pub use settings::{Record, RecordKind, Settings};
+pub use table::{Changes, Value, Values};
 pub use wifi::{Passphrase, Security, Ssid};
 
 /// The partition table of every board, in the CSV format of ESP-IDF.

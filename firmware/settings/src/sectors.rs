@@ -15,10 +15,13 @@
 
 use core::fmt;
 
-use crate::block::{BLOCK_SIZE, DecodeError, Record, RecordKind};
+use crate::block::{BLOCK_SIZE, DecodeError, MAX_LEN};
+use crate::settings::{Record, RecordKind};
 
 /// Offset of the marks of a trial in its sector.
 pub const MARKS_OFFSET: usize = BLOCK_SIZE - 8;
+
+const _: () = assert!(MAX_LEN <= MARKS_OFFSET);
 
 const UNWRITTEN: [u8; 4] = [0xFF; 4];
 const STARTED: [u8; 4] = [0; 4];

@@ -4,7 +4,7 @@
 use core::fmt;
 
 use crate::{
-    Backlog, Channel, Commands, Greeting, HostName, Invalid, Management, MaxStations, Mode,
+    Backlog, Channel, Commands, Field, Greeting, HostName, Invalid, Management, MaxStations, Mode,
     RequestTimeout, Security, Services, Settings, Ssid, Status, TcpPort, Workers,
 };
 
@@ -32,23 +32,13 @@ pub enum Values {
     },
 }
 
-/// Defines [`Field`], [`Value`] and [`Changes`] from one row per setting.
+/// Defines the methods of [`Field`], [`Value`] and [`Changes`] from one row per setting.
 macro_rules! settings_table {
     ($(
         $(#[$doc:meta])*
         $field:ident($type:ty): $name:literal, $member:ident, $values:expr, $get:expr,
         $help:literal, $details:literal;
     )*) => {
-        /// A setting, by its name on the command line.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum Field {
-            $($(#[$doc])* $field,)*
-            /// WPA2 passphrase, or an open network. Not an option of its own: a passphrase is
-            /// never on a command line.
-            Passphrase,
-        }
-
         impl Field {
             /// Every setting that an option sets, in the order of the help.
             pub const OPTIONS: &[Self] = &[$(Self::$field),*];

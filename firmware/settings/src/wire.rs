@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::block::{Record, RecordKind};
 use crate::server::MANAGEMENT_PORT;
+use crate::settings::{Record, RecordKind};
 use crate::{
     Backlog, Channel, Greeting, HostName, Invalid, ManagementKey, MaxStations, Network, Passphrase,
     RequestTimeout, Security, ServerParts, ServerSettings, Settings, Ssid, TcpPort, Workers,

@@ -1,7 +1,5 @@
 //! The plan: parts, offsets, and whether they fit.
 
-use std::io::{self, Write};
-
 use espflash::target::Chip;
 use tcpctl_settings::Settings;
 
@@ -144,7 +142,7 @@ impl Flash<'_> {
                 self.output.write(format!("{line}\n").as_bytes())?;
             } else if !self.args.show_passphrase {
                 // Standard error is a terminal, else this was refused; -q does not hide it.
-                let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+                self.output.prompt(&format!("{line}\n"));
             }
         }
         Ok(())

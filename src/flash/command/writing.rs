@@ -1,6 +1,6 @@
 //! Erases and writes with progress.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::Instant;
 
 use espflash::target::ProgressCallbacks;
@@ -26,7 +26,8 @@ impl Flash<'_> {
                 "--erase needs a terminal to confirm; nothing was erased",
             ));
         }
-        let _ = io::stderr().write_all(b"erase the whole flash, settings included? [y/N] ");
+        self.output
+            .prompt("erase the whole flash, settings included? [y/N] ");
         let answer = blocking(|| {
             let mut answer = String::new();
             let _ = io::stdin().read_line(&mut answer);

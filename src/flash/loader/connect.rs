@@ -63,7 +63,7 @@ impl Device {
             Before::NoReset => ResetBeforeOperation::NoReset,
             Before::NoResetNoSync => ResetBeforeOperation::NoResetNoSync,
         };
-        let reset_guard = ResetGuard::new(&port, options, has_reset_lines);
+        let reset_guard = ResetGuard::new(&port, &options.port.usb, has_reset_lines);
         let (connection, stub_runs) = if before == ResetBeforeOperation::NoResetNoSync {
             (connection(port, options, before), true)
         } else {

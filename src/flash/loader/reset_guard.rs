@@ -3,7 +3,6 @@
 use espflash::connection::{Connection, Port, ResetAfterOperation, ResetBeforeOperation};
 use serialport::UsbPortInfo;
 
-use super::ConnectOptions;
 use crate::serial::port;
 use crate::serial::port::DEFAULT_BAUD;
 
@@ -19,7 +18,7 @@ pub(super) struct ResetGuard {
 }
 
 impl ResetGuard {
-    pub(super) fn new(port: &Port, options: &ConnectOptions, has_reset_lines: bool) -> Self {
+    pub(super) fn new(port: &Port, usb: &UsbPortInfo, has_reset_lines: bool) -> Self {
         let again = has_reset_lines.then(|| port.try_clone_native().ok());
         let port = again.flatten();
         Self {
@@ -27,7 +26,7 @@ impl ResetGuard {
             has_reset_lines: port.is_some(),
             port,
             disarmed: false,
-            usb: options.port.usb.clone(),
+            usb: usb.clone(),
         }
     }
 

@@ -170,9 +170,7 @@ fn tap_interface_in_use_is_reported() {
     assert_eq!(ended.code, Some(70), "{ended:?}");
     crate::common::assert_one_error(&ended.stderr);
     assert!(
-        ended
-            .stderr
-            .contains("'tap0': another program has it; choose another name with --tap"),
+        ended.stderr.contains("'tap0': in use by another program"),
         "{ended:?}"
     );
     assert_eq!(other.board.interrupt().code, Some(0));

@@ -68,14 +68,15 @@ fn dropped_syns_are_not_a_limit() {
     }
     let wire = Wire::new("--workers 1");
     let neighbour = "lladdr 02:00:00:00:00:77 nud permanent";
-    wire.namespace
-        .ip(&format!("neigh add {UNUSED_ADDRESS} {neighbour} dev {INTERFACE}"));
+    wire.namespace.ip(&format!(
+        "neigh add {UNUSED_ADDRESS} {neighbour} dev {INTERFACE}"
+    ));
     let target = format!("{UNUSED_ADDRESS}:{PORT}");
     let (ended, failure) = bench(&wire.namespace, &target, "--connect-timeout 300ms");
     assert_eq!(ended.code, Some(7), "{ended:?}");
     assert_eq!(failure["schema"], "tcpctl.error/1", "{failure}");
     let message = failure["message"].as_str().unwrap_or_default();
-    assert!(message.contains("a firewall drops it"), "{message}");
+    assert!(message.contains("firewall"), "{message}");
     assert_eq!(alive(&wire.namespace), Vec::<String>::new());
 }
 

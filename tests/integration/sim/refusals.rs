@@ -58,7 +58,7 @@ fn port_in_use_is_reported() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it is bound").to_string();
     let ended = sim(&["--listen", &address]);
-    refused(&ended, 70, &[&address, "in use", "port 0"]);
+    refused(&ended, 70, &[&address, "in use", "127.0.0.1:0"]);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn tap_without_privilege_is_refused() {
         70,
         &[
             "tcpctl-none",
-            "no permission",
+            "permission denied",
             "run as root",
             "ip tuntap add",
         ],
