@@ -68,6 +68,9 @@ const FIN_WAIT: u64 = 250_000_000;
 /// Servers that left our FIN unanswered this often in a row are not waited for any more.
 const UNANSWERED_FINS: u32 = 2;
 
+/// Handshakes that take this much longer than the fastest, nanoseconds, may have been handled late.
+const LATE_HANDSHAKE: u64 = 100_000;
+
 /// A wake-up that is later than this may have missed events, nanoseconds.
 const LATE_WAKE_UP: u64 = 2_000_000;
 
@@ -207,6 +210,8 @@ struct Engine<'a, N> {
     solo_until: Option<u64>,
     /// FINs that the server has not answered, in a row.
     unanswered_fins: u32,
+    /// The shortest handshake so far, nanoseconds.
+    fastest_handshake: Option<u64>,
     /// When the last wait ended.
     woken_at: u64,
     /// At the last look at the schedule, a request could have started.
@@ -238,6 +243,7 @@ impl<'a, N: Network> Engine<'a, N> {
             solo_until: rule.is_learning().then_some(now + SOLO_WAIT),
             rule,
             unanswered_fins: 0,
+            fastest_handshake: None,
             woken_at: now,
             had_room: true,
             slots: Slots::new(),

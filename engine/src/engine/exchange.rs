@@ -42,9 +42,11 @@ impl<N: Network> Engine<'_, N> {
         match (event, self.slots.get(slot).phase) {
             (Event::Connected(_), Phase::Connecting) => {
                 let now = self.recent();
+                let delay = self.handshake_delay(slot, id, now);
                 let this = self.slots.get_mut(slot);
                 this.readable = false;
-                let time = now.saturating_sub(this.start);
+                this.send_delay = delay;
+                let time = now.saturating_sub(this.start).saturating_sub(delay);
                 if this.measured {
                     self.recorder.connected(time);
                 }
@@ -74,6 +76,22 @@ impl<N: Network> Engine<'_, N> {
             let now = self.recent();
             self.start_arrivals(now);
         }
+    }
+
+    /// How long an established connection has waited for this thread: the time since the attempt
+    /// less the handshake's round-trip time. The stack is asked only about slow handshakes.
+    fn handshake_delay(&mut self, slot: usize, id: ConnectionId, now: u64) -> u64 {
+        let time = now.saturating_sub(self.slots.get(slot).dialed_at);
+        let fastest = self.fastest_handshake;
+        self.fastest_handshake = Some(fastest.map_or(time, |fastest| fastest.min(time)));
+        if fastest.map_or(0, |fastest| fastest + fastest / 16) + LATE_HANDSHAKE >= time {
+            return 0;
+        }
+        let info = self.network.info(id);
+        // A retransmitted SYN has no round-trip time (RFC 6298, section 3).
+        let info = info.filter(|info| info.syn_retransmissions == 0);
+        let round_trip = info.and_then(|info| info.smoothed_rtt);
+        round_trip.map_or(0, |rtt| time.saturating_sub(nanos(rtt)))
     }
 
     /// Starts a request on an established connection.
@@ -183,7 +201,9 @@ impl<N: Network> Engine<'_, N> {
         let verdict = this.reply.take(&self.buffer[..length], at, &self.rule);
         if is_first {
             if this.measured {
-                self.recorder.first_byte(at - this.start);
+                let time = at - this.start;
+                self.recorder
+                    .first_byte(time.saturating_sub(this.send_delay));
             }
             if self.is_solo() {
                 let silence = self.rule.silence();
@@ -295,12 +315,13 @@ impl<N: Network> Engine<'_, N> {
         let this = self.slots.get_mut(slot);
         this.refusals = 0;
         if this.measured {
-            let time = at.saturating_sub(this.start);
+            let send_delay = this.send_delay;
+            let time = at.saturating_sub(this.start).saturating_sub(send_delay);
             let in_flight = self.slots.in_flight();
             self.recorder.tick(at, in_flight);
             self.recorder.completed(time, at, in_flight);
             if let Some(delay) = self.slots.get(slot).reply.delay {
-                self.recorder.client_delay(delay);
+                self.recorder.client_delay(delay + send_delay);
             }
         }
     }

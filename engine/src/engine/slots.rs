@@ -50,6 +50,10 @@ pub(super) struct Slot {
     pub(super) connection: Option<ConnectionId>,
     /// Start of the request (the intended one in an open loop), nanoseconds.
     pub(super) start: u64,
+    /// When the connection attempt was made, nanoseconds.
+    pub(super) dialed_at: u64,
+    /// How long the established connection had waited before the request was sent, nanoseconds.
+    pub(super) send_delay: u64,
     /// Bytes of the message sent so far.
     pub(super) sent: usize,
     pub(super) reply: Reply,
@@ -73,6 +77,8 @@ impl Slot {
         Self {
             connection: None,
             start: 0,
+            dialed_at: 0,
+            send_delay: 0,
             sent: 0,
             reply: Reply::default(),
             reply_by: 0,

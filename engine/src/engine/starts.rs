@@ -217,6 +217,7 @@ impl<N: Network> Engine<'_, N> {
         }
         let slot = self.slots.get_mut(slot);
         slot.start = at;
+        slot.send_delay = 0;
         slot.measured = measured;
     }
 
@@ -234,6 +235,7 @@ impl<N: Network> Engine<'_, N> {
         match self.network.connect(self.load.target, source) {
             Ok(id) => {
                 self.slots.connect(slot, id);
+                self.slots.get_mut(slot).dialed_at = now;
                 let deadline = now.saturating_add(self.timeouts.connect);
                 self.wait_in(Queue::Connect, slot, deadline);
             }

@@ -63,8 +63,8 @@ pub struct Latency {
     pub smoothed_rtt_us: Option<Distribution>,
     /// Minimum round-trip times: the network's share of the latency.
     pub min_rtt_us: Option<Distribution>,
-    /// How long replies had waited before this computer read them, which the other times exclude;
-    /// `None` where the platform does not provide it.
+    /// How long requests waited for this computer to send them and to read their replies. The
+    /// other times exclude it. `None` where the platform does not provide it.
     #[serde(default)]
     pub client_delay_us: Option<Distribution>,
     /// How long the load engine's threads were ready to run and waited for a CPU; `None` where the

@@ -16,8 +16,8 @@ const REACHED: f64 = 0.98;
 /// The share of the median time from which late starts matter.
 const LATE_SHARE: f64 = 0.25;
 
-/// The share of a percentile from which reading replies late matters.
-const READ_LATE_SHARE: f64 = 0.1;
+/// The share of a percentile from which the client's delay matters.
+const DELAY_SHARE: f64 = 0.1;
 
 /// Late starts below this are the timer's resolution, microseconds.
 const TIMER_RESOLUTION_US: f64 = 100.0;
@@ -76,7 +76,7 @@ fn latency_warnings(latency: &Latency) -> impl Iterator<Item = Warning> {
         (WarningKind::RateNotReached, rate_not_reached(latency)),
         (WarningKind::ClientLate, started_late(latency)),
         (WarningKind::ClientLate, not_started(latency)),
-        (WarningKind::ClientLate, read_late(latency)),
+        (WarningKind::ClientLate, delayed(latency)),
         (WarningKind::ReplyRuleGuessed, guessed_rule(latency)),
         (WarningKind::ClientSaturated, saturated(latency)),
         (WarningKind::LocalLimit, local_limit(latency)),
@@ -131,13 +131,12 @@ fn not_started(latency: &Latency) -> Option<String> {
     })
 }
 
-/// Replies are timed when they arrive, but the requests of new connections are sent as late as
-/// replies are read.
-fn read_late(latency: &Latency) -> Option<String> {
+/// The times exclude this delay, but a server with fewer requests to answer replies faster.
+fn delayed(latency: &Latency) -> Option<String> {
     let (delay, times) = (latency.client_delay_us?, latency.complete_us);
     let share = |late: Option<f64>, whole: Option<f64>| {
         let late = late.filter(|late| *late > TIMER_RESOLUTION_US)?;
-        Some(late / whole?).filter(|share| *share > READ_LATE_SHARE)
+        Some(late / whole?).filter(|share| *share > DELAY_SHARE)
     };
     let (name, late, share) = [
         ("p50", delay.p50, share(delay.p50, times.p50)),
@@ -147,8 +146,8 @@ fn read_late(latency: &Latency) -> Option<String> {
     .filter_map(|(name, late, share)| Some((name, late?, share?)))
     .max_by(|(_, _, one), (_, _, other)| one.total_cmp(other))?;
     Some(format!(
-        "this computer was busy and read replies {} late ({name}, {:.0}% of the {name}); the times \
-         exclude that, but requests may have been sent as late",
+        "this computer was busy: requests waited {} for it ({name}, {:.0}% of the {name}); the other \
+         times exclude that",
         human::microseconds(late),
         share * 100.0
     ))

@@ -8,7 +8,7 @@ use tcpctl_engine::engine;
 use tcpctl_engine::engine::{Observer, Progress};
 use tcpctl_engine::load::{Extent, Load};
 use tcpctl_engine::measurement::ErrorClass;
-use tcpctl_engine::readiness::{ConnectFailure, Release};
+use tcpctl_engine::readiness::{ConnectFailure, ConnectionInfo, Release};
 
 use super::scripted::{Act, Handshake, Scripted, Server, greet};
 use super::support::{MS, closed, complete_ms, errors, is_within, requests, seconds};
@@ -373,4 +373,30 @@ fn long_reply_does_not_block_others() {
     let measurement = engine::run(&mut network(server, &load), &load, &mut ());
     assert_eq!(measurement.completed, 10);
     assert!(measurement.errors.is_empty());
+}
+
+#[test]
+fn late_client_does_not_lengthen_handshakes() {
+    struct Slow;
+    impl Server for Slow {
+        fn handshake(&mut self, _: usize, _: u64) -> Handshake {
+            Handshake::Accept(20)
+        }
+        fn request(&mut self, _: usize, _: usize, _: u64) -> Vec<(u64, Act)> {
+            greet(10)
+        }
+    }
+    let load = requests(TARGET, 1, 20);
+    let mut network = network(Slow, &load);
+    network.info = ConnectionInfo {
+        smoothed_rtt: Some(Duration::from_millis(20)),
+        ..ConnectionInfo::default()
+    };
+    // In the middle of the fourth handshake.
+    network.stop = Some((95, 500));
+    let measurement = engine::run(&mut network, &load, &mut ());
+    assert_eq!(measurement.completed, 20);
+    assert!(measurement.elapsed >= Duration::from_millis(1100));
+    assert!(is_within(1.0, complete_ms(&measurement, 1.0), 30.0));
+    assert_eq!(measurement.connect.max() / MS, 20);
 }
