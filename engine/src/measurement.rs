@@ -157,8 +157,9 @@ pub struct Measurement {
     /// How late each request of an open loop was started, nanoseconds.
     pub schedule_error: Option<Times>,
     /// How long each request waited for the engine, nanoseconds: the established connection before
-    /// the request was sent, and the reply before it was read. The other times exclude this delay.
-    /// `None` where the system does not report arrivals.
+    /// the request was sent, and the reply before it was read. All times exclude the latter;
+    /// only `connect` excludes the former, because a server may have worked meanwhile. `None`
+    /// where the system does not report arrivals.
     pub client_delay: Option<Times>,
     /// How long the engine's threads were ready to run and waited for a CPU, if known.
     pub run_delay: Option<Duration>,

@@ -4,7 +4,10 @@ use std::io;
 
 use super::reply::{Received, Silence, Surplus, Verdict};
 use super::slots::{Phase, Queue};
-use super::{Engine, FIN_WAIT, LEARNING_LIMIT, LONG_SILENCE, SOLO_WAIT, TURNS, UNANSWERED_FINS};
+use super::{
+    Engine, FIN_WAIT, LATE_HANDSHAKE, LEARNING_LIMIT, LONG_SILENCE, SOLO_WAIT, TURNS,
+    UNANSWERED_FINS,
+};
 use crate::load::Reuse;
 use crate::measurement::ErrorClass;
 use crate::readiness::{ConnectFailure, ConnectionId, Event, Network, Release, nanos};
@@ -316,7 +319,7 @@ impl<N: Network> Engine<'_, N> {
         this.refusals = 0;
         if this.measured {
             let send_delay = this.send_delay;
-            let time = at.saturating_sub(this.start).saturating_sub(send_delay);
+            let time = at.saturating_sub(this.start);
             let in_flight = self.slots.in_flight();
             self.recorder.tick(at, in_flight);
             self.recorder.completed(time, at, in_flight);

@@ -64,7 +64,8 @@ pub struct Latency {
     /// Minimum round-trip times: the network's share of the latency.
     pub min_rtt_us: Option<Distribution>,
     /// How long requests waited for this computer to send them and to read their replies. The
-    /// other times exclude it. `None` where the platform does not provide it.
+    /// other times exclude late reading, and `connect_us` late sending, too. `None` where the
+    /// platform does not provide it.
     #[serde(default)]
     pub client_delay_us: Option<Distribution>,
     /// How long the load engine's threads were ready to run and waited for a CPU; `None` where the

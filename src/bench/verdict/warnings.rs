@@ -131,7 +131,7 @@ fn not_started(latency: &Latency) -> Option<String> {
     })
 }
 
-/// The times exclude this delay, but a server with fewer requests to answer replies faster.
+/// Late reading is not part of the times, late sending is.
 fn delayed(latency: &Latency) -> Option<String> {
     let (delay, times) = (latency.client_delay_us?, latency.complete_us);
     let share = |late: Option<f64>, whole: Option<f64>| {
@@ -146,8 +146,8 @@ fn delayed(latency: &Latency) -> Option<String> {
     .filter_map(|(name, late, share)| Some((name, late?, share?)))
     .max_by(|(_, _, one), (_, _, other)| one.total_cmp(other))?;
     Some(format!(
-        "this computer was busy: requests waited {} for it ({name}, {:.0}% of the {name}); the other \
-         times exclude that",
+        "this computer was busy: requests waited {} for it ({name}), so up to {:.0}% of the {name} is \
+         not the server's",
         human::microseconds(late),
         share * 100.0
     ))

@@ -396,7 +396,6 @@ fn late_client_does_not_lengthen_handshakes() {
     network.stop = Some((95, 500));
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 20);
-    assert!(measurement.elapsed >= Duration::from_millis(1100));
-    assert!(is_within(1.0, complete_ms(&measurement, 1.0), 30.0));
+    assert!(measurement.elapsed >= Duration::from_millis(1000));
     assert_eq!(measurement.connect.max() / MS, 20);
 }
