@@ -204,9 +204,7 @@ impl<N: Network> Engine<'_, N> {
         let verdict = this.reply.take(&self.buffer[..length], at, &self.rule);
         if is_first {
             if this.measured {
-                let time = at - this.start;
-                self.recorder
-                    .first_byte(time.saturating_sub(this.send_delay));
+                self.recorder.first_byte(at - this.start);
             }
             if self.is_solo() {
                 let silence = self.rule.silence();
