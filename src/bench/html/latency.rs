@@ -55,9 +55,12 @@ fn histogram(times: &Times) -> String {
         .map(|bucket| {
             let limit = human::microseconds(bucket.up_to as f64 / 1e3);
             let width = bucket.count as f64 / highest as f64 * 100.0;
+            let bar = match bucket.count {
+                0 => String::new(),
+                _ => format!("<i style=\"width:{width:.1}%\"></i>"),
+            };
             format!(
-                "<tr><th scope=\"row\">&lt; {limit}</th><td>{}</td>\
-                 <td><i style=\"width:{width:.1}%\"></i></td></tr>\n",
+                "<tr><th scope=\"row\">&lt; {limit}</th><td>{}</td><td>{bar}</td></tr>\n",
                 human::grouped(bucket.count)
             )
         })

@@ -100,6 +100,26 @@ fn published_schema_lists_every_field() {
 }
 
 #[test]
+fn every_schema_field_has_a_description() {
+    fn check(node: &Value, path: &str) {
+        let properties = node.get("properties").and_then(Value::as_object);
+        for (name, property) in properties.into_iter().flatten() {
+            let is_described = property.get("description").is_some();
+            let is_constant = property.get("const").is_some();
+            assert!(is_described || is_constant, "{path}/{name}");
+        }
+        match node {
+            Value::Object(fields) => fields
+                .iter()
+                .for_each(|(name, field)| check(field, &format!("{path}/{name}"))),
+            Value::Array(items) => items.iter().for_each(|item| check(item, path)),
+            _ => {}
+        }
+    }
+    check(&schema(), "");
+}
+
+#[test]
 fn reports_survive_a_round_trip() {
     for report in reports() {
         let text = serde_json::to_string(&report).unwrap();
