@@ -17,7 +17,7 @@ use crate::output::{Color, Output, Render, View, human};
 use crate::sanitize;
 
 pub(crate) use self::comparison::{comparison_notes, comparison_rows};
-pub(crate) use self::latency::{latency_rows, load, retransmits};
+pub(crate) use self::latency::{latency_rows, load, reply_rule, retransmits};
 pub(crate) use self::limits::limit_rows;
 pub(crate) use self::ramp::ramp_rows;
 

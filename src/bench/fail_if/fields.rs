@@ -143,12 +143,13 @@ pub(super) fn field_of(path: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|known| known.path == path)
 }
 
-/// Some fields of an object, e.g. `latency.complete_us`.
+/// The fields of an object, e.g. `latency`; of a distribution in it the median stands for all.
 pub(super) fn within(part: &str) -> Vec<&'static str> {
     let inside = FIELDS
         .iter()
         .filter_map(|field| field.path.strip_prefix(part)?.strip_prefix('.'));
-    inside.take(8).collect()
+    let is_shown = |name: &&str| !name.contains('.') || name.ends_with(".p50");
+    inside.filter(is_shown).take(12).collect()
 }
 
 /// A hint with the most similar field.

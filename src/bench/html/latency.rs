@@ -3,7 +3,7 @@
 use super::elements::{list, paragraph, section, table};
 use super::plot::{self, Curve, Plot, Scale, Style};
 use crate::bench::report::{Histograms, Interval, Latency};
-use crate::bench::text::{latency_rows, load, retransmits};
+use crate::bench::text::{latency_rows, load, reply_rule, retransmits};
 use crate::bench::{breakdown, chart, verdict};
 use crate::output::human;
 use tcpctl_engine::times::Times;
@@ -76,6 +76,7 @@ pub(super) fn table_and_facts(latency: &Latency) -> String {
     let rate = |rate: f64| format!("{} req/s", human::number(rate));
     let mut facts = vec![
         ("Load", Some(load(latency))),
+        ("Reply ends by", reply_rule(latency)),
         ("Target rate", latency.target_rate_per_s.map(rate)),
         ("Rate", Some(rate(latency.rate_per_s))),
     ];

@@ -4,6 +4,7 @@ use super::{Page, time};
 use crate::bench::report::{Latency, Report};
 use crate::bench::{breakdown, chart, verdict};
 use crate::output::human;
+use tcpctl_engine::load::RuleKind;
 
 /// Columns that a narrow terminal omits, in this order.
 const OPTIONAL_COLUMNS: [&str; 5] = ["mean", "samples", "p90", "p99.9", "max"];
@@ -37,6 +38,9 @@ impl Page {
 
     fn counts(&mut self, latency: &Latency) {
         self.row("load", &load(latency));
+        if let Some(rule) = reply_rule(latency) {
+            self.row("reply ends by", &rule);
+        }
         let rates: Vec<f64> = latency
             .whole_seconds()
             .iter()
@@ -117,6 +121,23 @@ pub(crate) fn load(latency: &Latency) -> String {
         text += &format!("; {} more for the last replies", human::microseconds(drain));
     }
     text
+}
+
+/// What ended a reply; `None` where no reply was seen.
+pub(crate) fn reply_rule(latency: &Latency) -> Option<String> {
+    let rule = match latency.reply_rule? {
+        RuleKind::Close => "the server's close",
+        RuleKind::Bytes => "its length",
+        RuleKind::Lines => "its number of lines",
+        RuleKind::Expect => "a match of --expect",
+        RuleKind::Idle => "silence",
+    };
+    let learned = if latency.reply_rule_learned {
+        " (learned)"
+    } else {
+        ""
+    };
+    Some(format!("{rule}{learned}"))
 }
 
 /// Retransmitted segments; `None` where the platform does not provide them.
