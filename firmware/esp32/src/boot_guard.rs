@@ -1,14 +1,19 @@
 //! Counts failed starts across resets, so that settings that crash the board are set aside.
 
+use core::cell::RefCell;
 use core::future::pending;
 
-use embassy_time::Timer;
+use embassy_time::{Duration, Timer};
 use tcpctl_greeter::boot_loop::{self, NO_RECORD, SETTLED, Start};
 use tcpctl_greeter::driver::DriverError;
 use tcpctl_greeter::reset::Reset;
 
+use crate::flash::{ChipFlash, Trial};
 use crate::online::Online;
 use crate::raw::BOOT_RECORD;
+
+/// Time on the network after which a new application is confirmed.
+const CONFIRMED: Duration = Duration::from_secs(60);
 
 /// Counts this start as failed until [`settle`] clears it. `sequence` is that of the stored settings.
 pub(crate) fn count(reset: Reset, sequence: u32) -> Start {
@@ -18,13 +23,19 @@ pub(crate) fn count(reset: Reset, sequence: u32) -> Start {
     start
 }
 
-/// Clears the count once the board has been on its network for [`SETTLED`].
+/// Clears the count once the board has been on its network for [`SETTLED`], and confirms a trial of
+/// this application after [`CONFIRMED`].
 #[embassy_executor::task]
-pub(crate) async fn settle(online: &'static Online) {
+pub(crate) async fn settle(online: &'static Online, trial: Option<(ChipFlash, Trial)>) {
+    let trial = RefCell::new(trial);
     online
         .serve_online(async || {
             Timer::after(SETTLED).await;
             BOOT_RECORD.write(NO_RECORD);
+            Timer::after(CONFIRMED - SETTLED).await;
+            if let Some((mut flash, trial)) = trial.take() {
+                flash.confirm(trial);
+            }
             pending::<()>().await;
         })
         .await;

@@ -1,12 +1,66 @@
-//! The chip's flash, and the settings in it.
+//! The chip's flash: settings, and the trial of a new application.
 
 use esp_bootloader_esp_idf::partitions::{PARTITION_TABLE_MAX_LEN, read_partition_table};
 use esp_hal::peripherals::FLASH;
 use esp_storage::FlashStorage;
-use tcpctl_greeter::stored::{self, Flash, Missing, Partition, Unreadable};
-use tcpctl_settings::sectors::Selected;
+use tcpctl_greeter::otadata::{ENTRY_LEN, Entry, Otadata, SECTOR, STATE_OFFSET, State};
+use tcpctl_greeter::stored::{Flash, Partition, Unreadable};
 
-struct ChipFlash(FlashStorage<'static>);
+/// The flash.
+pub(crate) struct ChipFlash(FlashStorage<'static>);
+
+/// This application's trial, which ends with a reset or with [`ChipFlash::confirm`].
+#[derive(Clone, Copy)]
+pub(crate) struct Trial {
+    /// Offset of the state of its entry in otadata.
+    state: u32,
+}
+
+impl ChipFlash {
+    pub(crate) fn new(flash: FLASH<'static>) -> Self {
+        Self(FlashStorage::new(flash))
+    }
+
+    /// Starts this application's trial, if it is on trial: from now on any reset boots the previous
+    /// one. Call it before anything that may fail.
+    #[inline(never)]
+    pub(crate) fn begin_trial(&mut self) -> Option<Trial> {
+        let mut buffer = [0; PARTITION_TABLE_MAX_LEN];
+        let table = read_partition_table(&mut self.0, &mut buffer).ok()?;
+        let running = match table.booted_partition().ok()??.label_as_str() {
+            "ota_0" => 0,
+            "ota_1" => 1,
+            _ => return None,
+        };
+        let otadata = self.partition("otadata").ok()??;
+        let mut entries = [None; 2];
+        for (entry, offset) in entries.iter_mut().zip([0, SECTOR]) {
+            let mut bytes = [0; ENTRY_LEN];
+            self.read(otadata.offset + offset, &mut bytes).ok()?;
+            *entry = Entry::decode(&bytes);
+        }
+        let (sector, _) = Otadata(entries).trial_of(running)?;
+        let entry = otadata.offset + if sector == 0 { 0 } else { SECTOR };
+        #[expect(clippy::cast_possible_truncation, reason = "24")]
+        let trial = Trial {
+            state: entry + STATE_OFFSET as u32,
+        };
+        self.program(trial, State::Invalid).ok()?;
+        Some(trial)
+    }
+
+    /// Ends a trial: from now on this application is booted.
+    pub(crate) fn confirm(&mut self, trial: Trial) {
+        // An error leaves the trial to end with the next reset.
+        let _ = self.program(trial, State::Valid);
+    }
+
+    /// Programs a state, which only clears bits, without an erase.
+    fn program(&mut self, trial: Trial, state: State) -> Result<(), Unreadable> {
+        let word = state.word().to_le_bytes();
+        self.0.write_nor(trial.state, &word).map_err(|_| Unreadable)
+    }
+}
 
 impl Flash for ChipFlash {
     fn partition(&mut self, label: &str) -> Result<Option<Partition>, Unreadable> {
@@ -23,9 +77,4 @@ impl Flash for ChipFlash {
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Unreadable> {
         self.0.read(offset, bytes).map_err(|_| Unreadable)
     }
-}
-
-/// Reads the settings.
-pub(crate) fn load_settings(flash: FLASH<'static>) -> Result<Selected, Missing> {
-    stored::load(&mut ChipFlash(FlashStorage::new(flash)))
 }

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`chip`] | what differs between chips: name, memory, thermometer |
 //! | [`console`] | the serial line: a queue, a rate limit, a task that drains it |
-//! | [`flash`] | reads the settings from their partition |
+//! | [`flash`] | reads the settings; starts and confirms the trial of a new application |
 //! | [`radio`] | the Wi-Fi driver, started and configured |
 //! | [`access_point`], [`station`] | the two Wi-Fi modes |
 //! | [`online`] | whether the board is on its network |
@@ -51,6 +51,7 @@ use tcpctl_greeter::console::Panic;
 use tcpctl_greeter::reset::Reset;
 use tcpctl_greeter::stored;
 
+use crate::flash::ChipFlash;
 use crate::radio::Radio;
 use crate::servers::Board;
 use crate::status::ChipStatus;
@@ -65,6 +66,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 async fn main(spawner: Spawner) -> ! {
     let config = esp_hal::Config::default().with_cpu_clock(CpuClock::max());
     let peripherals = esp_hal::init(config);
+    let mut flash = ChipFlash::new(peripherals.FLASH);
+    let trial = flash.begin_trial();
     raw::paint_stack();
     chip::init_heap();
     let timers = TimerGroup::new(peripherals.TIMG0);
@@ -79,7 +82,7 @@ async fn main(spawner: Spawner) -> ! {
     } else {
         chip::reset()
     };
-    let stored = flash::load_settings(peripherals.FLASH);
+    let stored = stored::load(&mut flash);
     let sequence = stored.as_ref().map_or(0, |stored| stored.record.sequence);
     let start = boot_guard::count(reset, sequence);
     let stored = stored::unless_ignored(stored, start);
@@ -115,6 +118,7 @@ async fn main(spawner: Spawner) -> ! {
         chip: leak(ChipStatus::new(mode, reset, thermometer)),
         watchdog,
         start,
+        trial: trial.map(|trial| (flash, trial)),
         seed,
     };
     servers::start(spawner, board, radio);

@@ -22,6 +22,7 @@ use tcpctl_settings::{HostName, Mode, Services, Settings};
 
 use crate::chip::{self, MEMORY};
 use crate::console::Console;
+use crate::flash::{ChipFlash, Trial};
 use crate::online::{Online, SERVER_SOCKETS};
 use crate::radio::{self, Radio};
 use crate::status::ChipStatus;
@@ -49,6 +50,8 @@ pub(crate) struct Board {
     pub(crate) chip: &'static ChipStatus,
     pub(crate) watchdog: Watchdog,
     pub(crate) start: Start,
+    /// To confirm, if this application is on trial.
+    pub(crate) trial: Option<(ChipFlash, Trial)>,
     pub(crate) seed: u64,
 }
 
@@ -65,6 +68,7 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
         chip,
         watchdog,
         start,
+        trial,
         seed,
     } = board;
     let mode = settings.network.mode();
@@ -99,7 +103,7 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
         announce(stack, host_name, mode, mac, config.port, seed, console),
     );
     spawn(spawner, print_counters(server, chip, console));
-    spawn(spawner, boot_guard::settle(online));
+    spawn(spawner, boot_guard::settle(online, trial));
     match mode {
         Mode::AccessPoint => {
             spawn(spawner, crate::access_point::watch(radio, console, chip));

@@ -14,6 +14,7 @@
 //! | [`lines`] | queue of lines for a slow console |
 //! | [`rate`] | rate limit for console lines |
 //! | [`memory`] | the memory of each chip, and the connections that fit |
+//! | [`otadata`] | the application slot to start, and trials of new ones |
 //! | [`panic_record`] | a panic message that survives a reset |
 //! | [`backtrace`] | backtrace of a panic |
 //! | [`reset`] | reset reasons |
@@ -53,6 +54,7 @@ pub mod handler;
 pub mod lines;
 pub mod mdns;
 pub mod memory;
+pub mod otadata;
 pub mod panic_record;
 pub mod presence;
 pub mod radio_config;

@@ -196,6 +196,55 @@ fn station_gets_an_address() {
     assert_eq!(*events.borrow(), [dhcp::Change::Granted]);
 }
 
+/// The Internet checksum (RFC 1071).
+fn checksum(bytes: &[u8]) -> [u8; 2] {
+    let words = bytes
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
+    let sum: u32 = words.sum();
+    (!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes()
+}
+
+#[test]
+fn board_answers_ping() {
+    let link = Link::default();
+    let mut resources = StackResources::<1>::new();
+    let (_stack, mut runner) = embassy_net::new(link.board(), fixed(1), &mut resources, 1);
+    let (board, peer) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+    let (board_ip, peer_ip) = ([192, 168, 1, 1], [192, 168, 1, 9]);
+
+    let mut arp = [&[0xff; 6][..], &peer, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1]].concat();
+    arp.extend([&peer[..], &peer_ip, &[0; 6], &board_ip].concat());
+    let mut echo = std::vec![8, 0, 0, 0, 0, 1, 0, 1, 0x70, 0x69, 0x6e, 0x67];
+    let sum = checksum(&echo);
+    echo[2..4].copy_from_slice(&sum);
+    let mut ip = [
+        &[0x45, 0, 0, 32, 0, 0, 0, 0, 64, 1, 0, 0][..],
+        &peer_ip,
+        &board_ip,
+    ]
+    .concat();
+    let sum = checksum(&ip);
+    ip[10..12].copy_from_slice(&sum);
+    let request = [&board[..], &peer, &[8, 0], &ip, &echo].concat();
+    link.to_board.borrow_mut().extend([arp, request]);
+
+    let replied = async {
+        loop {
+            let frame = link.to_peer.borrow_mut().pop_front();
+            // IPv4, ICMP, echo reply.
+            if frame.is_some_and(|it| it[12..14] == [8, 0] && it[23] == 1 && it[34] == 0) {
+                return;
+            }
+            Timer::after(Duration::from_millis(1)).await;
+        }
+    };
+    assert!(matches!(
+        finish(select(replied, runner.run())),
+        Either::First(())
+    ));
+}
+
 /// The fixed part of a DHCP request from a station that is not there.
 fn renewal_by_vanished_client(ciaddr: Ipv4Addr) -> Vec<u8> {
     let mut request = std::vec![0; 240];

@@ -5,12 +5,6 @@ use espflash::target::Chip as Target;
 
 use crate::firmware_images::image::Piece;
 
-/// Bytes of heap that the radio's driver and the firmware's start take: an emulated C3 had 53,376
-/// less as a station and 56,652 less as an access point with WPA2.
-pub(crate) const RADIO_HEAP: usize = 56 * 1024;
-/// Bytes of heap that must be left for everything else, where the chip's RAM allows it.
-const SPARE_HEAP: usize = 40 * 1024;
-
 /// A page of the flash cache: offset in flash and address agree within it.
 const PAGE: u32 = 64 * 1024;
 
@@ -22,9 +16,6 @@ pub(crate) struct Chip {
     pub(crate) target: Target,
     /// Bytes that the application image may have: about 5% more than it had last.
     pub(crate) budget: u32,
-    pub(crate) spare_heap: usize,
-    /// Connections, in static memory.
-    pub(crate) slots: usize,
     /// Where flash is mapped.
     flash: &'static [Memory],
     /// RAM that the bootloader may load, up to its own.
@@ -36,8 +27,6 @@ pub(crate) const CHIPS: [Chip; 8] = [
         name: "esp32",
         target: Target::Esp32,
         budget: 780_000,
-        spare_heap: SPARE_HEAP,
-        slots: 16,
         flash: &[(0x400d_0000, 0x4040_0000), (0x3f40_0000, 0x3f80_0000)],
         ram: &[(0x4008_0000, 0x400a_0000), (0x3ffb_0000, 0x3ffe_0000)],
     },
@@ -45,8 +34,6 @@ pub(crate) const CHIPS: [Chip; 8] = [
         name: "esp32c2",
         target: Target::Esp32c2,
         budget: 560_000,
-        spare_heap: 24 * 1024,
-        slots: 16,
         flash: &[(0x4200_0000, 0x4220_0000), (0x3c00_0000, 0x3c20_0000)],
         ram: &[(0x4038_0000, 0x403a_e800), (0x3fca_0000, 0x3fcc_e800)],
     },
@@ -54,8 +41,6 @@ pub(crate) const CHIPS: [Chip; 8] = [
         name: "esp32c3",
         target: Target::Esp32c3,
         budget: 600_000,
-        spare_heap: SPARE_HEAP,
-        slots: 32,
         flash: &[(0x4200_0000, 0x4240_0000), (0x3c00_0000, 0x3c40_0000)],
         ram: &[(0x4038_0000, 0x403c_a400), (0x3fc8_0000, 0x3fcc_e400)],
     },
@@ -63,8 +48,6 @@ pub(crate) const CHIPS: [Chip; 8] = [
         name: "esp32c5",
         target: Target::Esp32c5,
         budget: 740_000,
-        spare_heap: SPARE_HEAP,
-        slots: 32,
         flash: &[(0x4200_0000, 0x4240_0000)],
         ram: &[(0x4080_0000, 0x4084_e5a0)],
     },
@@ -72,8 +55,6 @@ pub(crate) const CHIPS: [Chip; 8] = [
         name: "esp32c6",
         target: Target::Esp32c6,
         budget: 720_000,
-        spare_heap: SPARE_HEAP,
-        slots: 32,
         flash: &[(0x4200_0000, 0x4240_0000)],
         ram: &[(0x4080_0000, 0x4086_e610)],
     },
@@ -81,8 +62,6 @@ pub(crate) const CHIPS: [Chip; 8] = [
         name: "esp32c61",
         target: Target::Esp32c61,
         budget: 700_000,
-        spare_heap: SPARE_HEAP,
-        slots: 16,
         flash: &[(0x4200_0000, 0x4240_0000)],
         ram: &[(0x4080_0000, 0x4083_ea70)],
     },
@@ -90,8 +69,6 @@ pub(crate) const CHIPS: [Chip; 8] = [
         name: "esp32s2",
         target: Target::Esp32s2,
         budget: 720_000,
-        spare_heap: SPARE_HEAP,
-        slots: 8,
         flash: &[(0x4008_0000, 0x4038_0000), (0x3f00_0000, 0x3f40_0000)],
         ram: &[(0x4002_0000, 0x4004_e000), (0x3ffb_0000, 0x3ffd_e000)],
     },
@@ -99,8 +76,6 @@ pub(crate) const CHIPS: [Chip; 8] = [
         name: "esp32s3",
         target: Target::Esp32s3,
         budget: 680_000,
-        spare_heap: SPARE_HEAP,
-        slots: 32,
         flash: &[(0x4200_0000, 0x4400_0000), (0x3c00_0000, 0x3e00_0000)],
         ram: &[(0x4037_0000, 0x403b_9000), (0x3fc8_8000, 0x3fcd_b700)],
     },

@@ -30,6 +30,8 @@ impl Piece {
 #[derive(Debug)]
 pub(crate) struct Application {
     pub(crate) chip_id: u16,
+    /// The oldest chip revision: 100 times the major number and the minor one.
+    pub(crate) min_revision: u16,
     pub(crate) entry: u32,
     pub(crate) has_digest: bool,
     pub(crate) segments: Vec<Piece>,
@@ -71,6 +73,7 @@ impl Application {
         assert_eq!(word(descriptor, 0), APP_DESCRIPTOR_MAGIC);
         Self {
             chip_id: chip_id(image),
+            min_revision: u16::from_le_bytes([image[15], image[16]]),
             entry: word(image, 4),
             has_digest,
             checksum,

@@ -7,7 +7,9 @@ use std::sync::mpsc;
 use std::thread;
 
 use sha2::{Digest, Sha256};
+use tcpctl::esp::table::Table;
 use tcpctl_greeter::console::Mac;
+use tcpctl_greeter::otadata::{Entry, Otadata, State};
 use tcpctl_settings::sectors::{SectorContent, select};
 use tcpctl_settings::{BLOCK_SIZE, Mode};
 
@@ -193,6 +195,41 @@ pub(crate) fn selected(flash: &[u8]) -> Option<usize> {
         .chain(slots())
         .find(|it| check_image(&flash[it.offset..it.offset + it.size]).is_ok())
         .map(|it| it.offset)
+}
+
+#[test]
+fn firmware_reads_otadata_as_the_bootloader_does() {
+    const SLOTS: [usize; 2] = [0x10000, 0x10_0000];
+    let mut flash = vec![0xff; 2 << 20];
+    let table = Table::ours().unwrap();
+    flash[0x8000..0x8000 + table.len()].copy_from_slice(&table);
+    let image = crate::common::firmware::image(5, Some("0.1.0"), 100);
+    for slot in SLOTS {
+        flash[slot..slot + image.len()].copy_from_slice(&image);
+    }
+    let states = [
+        State::Undefined,
+        State::Valid,
+        State::Invalid,
+        State::Other(0),
+        State::Other(1),
+        State::Other(4),
+    ];
+    let mut entries = vec![None];
+    for sequence in 1..=4 {
+        entries.extend(states.map(|state| Some(Entry { sequence, state })));
+    }
+    for &a in &entries {
+        for &b in &entries {
+            for (at, entry) in [(0xc000, a), (0xd000, b)] {
+                let bytes = entry.map_or([0xff; 32], Entry::encode);
+                flash[at..at + 32].copy_from_slice(&bytes);
+            }
+            let slot = Otadata([a, b]).selected().map_or(0, |(_, it)| it.slot());
+            let expected = Some(SLOTS[slot as usize]);
+            assert_eq!(selected(&flash), expected, "{a:?} {b:?}");
+        }
+    }
 }
 
 #[test]
