@@ -105,6 +105,7 @@ impl Recorder {
     pub(super) fn shift(&mut self, by: u64) {
         self.begin += by;
         self.next_tick += by;
+        self.last_completion += by;
         self.end = self.end.map(|end| end + by);
     }
 
@@ -238,7 +239,10 @@ impl Recorder {
             min_rtt,
             client_delay,
         ] = self.times;
-        let end = self.end.unwrap_or(self.last_completion).min(now);
+        let mut end = self.end.unwrap_or(self.last_completion);
+        if interrupted {
+            end = end.min(now);
+        }
         Measurement {
             started_at: self.started_at,
             elapsed: Duration::from_nanos(now.saturating_sub(self.begin)),

@@ -16,6 +16,9 @@ const REACHED: f64 = 0.98;
 /// The share of the median time from which late starts matter.
 const LATE_SHARE: f64 = 0.25;
 
+/// The client's delay below which it does not matter, microseconds.
+const MIN_DELAY_US: f64 = 500.0;
+
 /// The share of a percentile from which the client's delay matters.
 const DELAY_SHARE: f64 = 0.1;
 
@@ -135,7 +138,7 @@ fn not_started(latency: &Latency) -> Option<String> {
 fn delayed(latency: &Latency) -> Option<String> {
     let (delay, times) = (latency.client_delay_us?, latency.complete_us);
     let share = |late: Option<f64>, whole: Option<f64>| {
-        let late = late.filter(|late| *late > TIMER_RESOLUTION_US)?;
+        let late = late.filter(|late| *late > MIN_DELAY_US)?;
         Some(late / whole?).filter(|share| *share > DELAY_SHARE)
     };
     let (name, late, share) = [
@@ -146,10 +149,14 @@ fn delayed(latency: &Latency) -> Option<String> {
     .filter_map(|(name, late, share)| Some((name, late?, share?)))
     .max_by(|(_, _, one), (_, _, other)| one.total_cmp(other))?;
     Some(format!(
-        "this computer was busy: requests waited {} for it ({name}), so up to {:.0}% of the {name} is \
-         not the server's",
+        "this computer was busy: requests waited {} for it ({name}), {}",
         human::microseconds(late),
-        share * 100.0
+        if latency.keep_alive {
+            "which their times exclude".to_owned()
+        } else {
+            let percent = (share * 100.0).min(100.0);
+            format!("so up to {percent:.0}% of the {name} is not the server's")
+        }
     ))
 }
 

@@ -230,4 +230,12 @@ fn rate_excludes_the_drain() {
         let measurement = engine::run(&mut network, &load, &mut ());
         assert_eq!(measurement.completed_in_window, 199);
     }
+    // The schedule lasts a period longer than the start of its last request.
+    let load = Load {
+        extent: count(10),
+        ..load
+    };
+    let mut network = Scripted::new(|_| greet(5), &load.message);
+    let measurement = engine::run(&mut network, &load, &mut ());
+    assert_eq!(measurement.window, Duration::from_millis(100));
 }

@@ -120,6 +120,13 @@ fn learning_stops_the_loads_clock() {
 }
 
 #[test]
+fn single_learned_reply_has_a_rate() {
+    let measurement = run(&kept(1, 1), |_| vec![(10, say("pong"))]);
+    assert_eq!(measurement.completed_in_window, 1);
+    assert_eq!(measurement.window, Duration::from_millis(10));
+}
+
+#[test]
 fn learning_does_not_delay_the_schedule() {
     let load = Load {
         pace: open(100.0, 1000),
