@@ -10,8 +10,8 @@ use crate::query::{self, Answer, Asked, QueryPlan, Screen, table};
 use crate::sanitize;
 
 /// The columns of the table.
-const HEADINGS: [&str; 9] = [
-    "BOARD", "CHIP", "MODE", "FIRMWARE", "UPTIME", "HEAP", "LINK", "SERVED", "REFUSED",
+const HEADINGS: [&str; 10] = [
+    "TARGET", "NAME", "CHIP", "MODE", "FIRMWARE", "UPTIME", "HEAP", "LINK", "SERVED", "REFUSED",
 ];
 
 /// Runs `tcpctl status`.
@@ -85,6 +85,7 @@ impl<'a> BoardStatus<'a> {
         };
         vec![
             sanitize::one_line(self.target),
+            text("name"),
             text("chip"),
             text("mode"),
             text("firmware"),
@@ -131,7 +132,7 @@ mod tests {
         let row = status.row().join("|");
         assert_eq!(
             row,
-            "192.168.1.1|esp32c3|ap|0.1.0|1h 1m|48,000 bytes|2 stations|1,313|-"
+            "192.168.1.1|-|esp32c3|ap|0.1.0|1h 1m|48,000 bytes|2 stations|1,313|-"
         );
         let json = serde_json::to_value(&status).unwrap();
         assert_eq!(json["rtt_us"], 6500);

@@ -61,13 +61,15 @@ pub struct Summary {
 
 /// The vitals of a virtual board, which has neither its own memory nor a radio.
 struct VirtualBoard {
+    host_name: HostName,
     started: Instant,
     mode: Mode,
 }
 
 impl status::Board for VirtualBoard {
-    fn vitals(&self) -> Vitals {
+    fn vitals(&self) -> Vitals<'_> {
         Vitals {
+            name: self.host_name.as_str(),
             firmware: env!("CARGO_PKG_VERSION"),
             chip: "virtual",
             mode: match self.mode {
@@ -99,6 +101,7 @@ pub async fn serve(
     let (stack, mut runner) =
         embassy_net::new(driver, network(spec.mode), &mut *resources, spec.link.seed);
     let status = VirtualBoard {
+        host_name: HostName::of_board(mac),
         started: Instant::now(),
         mode: spec.mode,
     };

@@ -108,14 +108,20 @@ async fn main(spawner: Spawner) -> ! {
     let thermometer = chip::Thermometer::new(peripherals.TSENS);
     #[cfg(not(any(feature = "esp32c3", feature = "esp32c6")))]
     let thermometer = chip::Thermometer;
+    let host_name = leak(active.host_name());
     let board = Board {
         settings: &active.settings,
         config: active.server(),
         service_streams: active.capacity().service_streams,
-        host_name: leak(active.host_name()),
+        host_name,
         mac: active.mac,
         console,
-        chip: leak(ChipStatus::new(mode, reset, thermometer)),
+        chip: leak(ChipStatus::new(
+            host_name.as_str(),
+            mode,
+            reset,
+            thermometer,
+        )),
         watchdog,
         start,
         trial: trial.map(|trial| (flash, trial)),

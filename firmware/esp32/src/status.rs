@@ -11,6 +11,7 @@ use crate::raw;
 
 /// The chip's state, updated by the radio's tasks.
 pub(crate) struct ChipStatus {
+    name: &'static str,
     mode: &'static str,
     boot_reason: Reset,
     thermometer: Thermometer,
@@ -25,8 +26,14 @@ pub(crate) struct ChipStatus {
 
 impl ChipStatus {
     /// `mode` is `ap` or `sta`.
-    pub(crate) fn new(mode: &'static str, boot_reason: Reset, thermometer: Thermometer) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        mode: &'static str,
+        boot_reason: Reset,
+        thermometer: Thermometer,
+    ) -> Self {
         Self {
+            name,
             mode,
             boot_reason,
             thermometer,
@@ -38,9 +45,10 @@ impl ChipStatus {
 }
 
 impl Board for ChipStatus {
-    fn vitals(&self) -> Vitals {
+    fn vitals(&self) -> Vitals<'_> {
         let heap = esp_alloc::HEAP.stats();
         Vitals {
+            name: self.name,
             firmware: crate::VERSION,
             chip: chip::NAME,
             mode: self.mode,

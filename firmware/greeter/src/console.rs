@@ -114,9 +114,9 @@ impl fmt::Display for Panic<'_> {
 
 /// The periodic status. Displays as its console line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heartbeat(pub Report);
+pub struct Heartbeat<'a>(pub Report<'a>);
 
-impl fmt::Display for Heartbeat {
+impl fmt::Display for Heartbeat<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "counters {}", self.0)
     }

@@ -24,6 +24,8 @@ pub const RECEIVE_BUFFER: usize = 1024;
 /// Size of a slot's send buffer, in bytes. The longest reply of a command.
 pub const SEND_BUFFER: usize = 768;
 
+const _: () = assert!(crate::status::MAX_LEN < SEND_BUFFER);
+
 /// Configuration of a greeting server.
 #[derive(Debug, Clone, Copy)]
 pub struct Config<'a> {

@@ -8,12 +8,14 @@ use embassy_time::Duration;
 use crate::counters::Counters;
 use crate::reset::Reset;
 
-/// Longest [`Report`] as text, with names of up to 16 characters.
-pub const MAX_LEN: usize = 512;
+/// Longest [`Report`] as text, with a chip, mode and version of up to 16 characters.
+pub const MAX_LEN: usize = 600;
 
 /// Values that only the board knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Vitals {
+pub struct Vitals<'a> {
+    /// The host name.
+    pub name: &'a str,
     /// The firmware's version.
     pub firmware: &'static str,
     /// The chip, `esp32c3`; `virtual` on a desktop.
@@ -41,25 +43,26 @@ pub struct Vitals {
 /// A board with a status.
 pub trait Board {
     /// The current values. Called while a request is answered: it must not block.
-    fn vitals(&self) -> Vitals;
+    fn vitals(&self) -> Vitals<'_>;
 }
 
 /// The status. Displays as one JSON object, without a line end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct Report<'a> {
     /// The board's part.
-    pub vitals: Vitals,
+    pub vitals: Vitals<'a>,
     /// The greeting server's part.
     pub counters: Counters,
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { vitals, counters } = self;
         // The names need no escape.
         write!(
             f,
-            r#"{{"schema":"tcpctl.status/1","firmware":"{}","chip":"{}","mode":"{}","uptime_ms":{}"#,
+            r#"{{"schema":"tcpctl.status/1","name":"{}","firmware":"{}","chip":"{}","mode":"{}","uptime_ms":{}"#,
+            vitals.name,
             vitals.firmware,
             vitals.chip,
             vitals.mode,
@@ -125,9 +128,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chip_s_readings() {
+    fn report_is_one_json_object() {
         let report = Report {
             vitals: Vitals {
+                name: "tcpctl-0b3c",
                 firmware: "0.1.0",
                 chip: "esp32c3",
                 mode: "sta",
@@ -155,7 +159,7 @@ mod tests {
         };
         assert_eq!(
             report.to_string(),
-            r#"{"schema":"tcpctl.status/1","firmware":"0.1.0","chip":"esp32c3","mode":"sta","uptime_ms":61234,"boot_reason":"power-on","heap_free":48000,"heap_lowest":41000,"stack_lowest":100000,"rssi_dbm":-61,"stations":null,"temperature_c":-0.5,"accepted":9,"served":7,"refused":3,"timed_out":1,"reset":2,"bytes_in":18,"bytes_out":77,"slots":8,"in_use":1,"waiting":0}"#
+            r#"{"schema":"tcpctl.status/1","name":"tcpctl-0b3c","firmware":"0.1.0","chip":"esp32c3","mode":"sta","uptime_ms":61234,"boot_reason":"power-on","heap_free":48000,"heap_lowest":41000,"stack_lowest":100000,"rssi_dbm":-61,"stations":null,"temperature_c":-0.5,"accepted":9,"served":7,"refused":3,"timed_out":1,"reset":2,"bytes_in":18,"bytes_out":77,"slots":8,"in_use":1,"waiting":0}"#
         );
     }
 
@@ -180,6 +184,7 @@ mod tests {
     fn the_longest_report_fits() {
         let report = Report {
             vitals: Vitals {
+                name: "12345678901234567890123456789012",
                 firmware: "1234567890123456",
                 chip: "1234567890123456",
                 mode: "sta",
