@@ -115,7 +115,7 @@ pub struct ServiceResult {
 /// Everything that was measured.
 #[derive(Debug)]
 pub struct ThroughputFinding {
-    /// What was to be measured.
+    /// The plan.
     pub plan: ThroughputPlan,
     /// By service, as far as the run came before it was stopped.
     pub services: Vec<(Service, ServiceResult)>,

@@ -121,7 +121,7 @@ fn drift(trials: &[Trial]) -> Option<String> {
     let parts: Vec<String> = [held, served].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| {
         format!(
-            "{} (other clients use the server, or the path loses segments)",
+            "{} (other clients use the server, its limits vary, or the path loses segments)",
             parts.join("; ")
         )
     })

@@ -296,7 +296,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
             match self.network.write(id, rest) {
                 Ok(written) => connection.written += written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // Reading tells how it ended.
+                // Reading shows how the connection ended.
                 Err(_) => return self.read(index),
             }
         }

@@ -371,7 +371,7 @@ fn drift(observations: &[Observation], most: usize) -> Option<String> {
         .collect();
     let list = list.join(", ");
     Some(format!(
-        "burst {list} (other clients use the server, or the path loses segments)"
+        "burst {list} (other clients use the server, its limits vary, or the path loses segments)"
     ))
 }
 

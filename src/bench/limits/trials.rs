@@ -263,7 +263,7 @@ fn find_concurrency<N: Network>(
         most: (expected + 1).min(held),
     };
     if overflow == Overflow::Evicted {
-        // Such a server seldom queues: one reply to the newest proves that all are served.
+        // Such a server rarely queues: one reply to the newest proves that all are served.
         recovery::refill(pool, baseline.timeouts, overflow, held)?;
         if let Some(concurrency) = fin_probe::confirm(pool, baseline.timeouts, held)? {
             return Ok(concurrency);

@@ -178,7 +178,7 @@ fn several_sources_show_a_limit_per_client() {
 #[cfg(target_os = "linux")]
 fn ipv6_target_has_limits() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        // `sockets::over_ipv6` says so.
+        // `sockets::ipv6_is_exact` reports it.
         return;
     }
     let address = start("[::1]:0", 1, App::Workers(2), 0);
