@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+#[cfg(target_os = "linux")]
+use super::sockets::BEHAVIORS;
 use super::sockets::{V4, established, mortal, start};
 use crate::common::{Ended, closed_port, finish, run, tcpctl};
 use crate::limited::{self, App, Beyond};
@@ -18,6 +20,42 @@ fn bench(address: SocketAddr) -> Vec<String> {
 /// The last JSON object: the failure, if there is one.
 fn last(ended: &Ended) -> Value {
     ended.objects().pop().expect("an object")
+}
+
+/// Limits and load with the default options, against servers of every behavior.
+#[test]
+#[cfg(target_os = "linux")]
+fn default_run_is_exact_on_every_behavior() {
+    for (name, backlog, app, service, (served, queued, overflow)) in BEHAVIORS {
+        let address = start(V4, backlog, app, service);
+        let never_replies = app == App::Workers(0);
+        let load = if never_replies {
+            &["--only", "limits"][..]
+        } else {
+            &["-n", "40"]
+        };
+        let target = address.to_string();
+        let command = ["bench", &target, "--json"]
+            .into_iter()
+            .chain(load.iter().copied());
+        let ended = run(command);
+        assert_eq!(ended.code, 0, "{name}: {ended:?}");
+        let report = ended.objects().remove(0);
+        let limits = &report["limits"];
+        let text = format!("{name}: {limits} {}", report["warnings"]);
+        assert_eq!(limits["served_at_once"], served, "{text}");
+        assert_eq!(limits["queued"], queued, "{text}");
+        assert_eq!(limits["held"], served + queued, "{text}");
+        assert_eq!(limits["overflow"], overflow.name(), "{text}");
+        if never_replies {
+            continue;
+        }
+        let latency = &report["latency"];
+        let spare = usize::from(queued == 0);
+        let connections = (served - spare).max(1);
+        assert_eq!(latency["connections"], connections, "{name}: {latency}");
+        assert_eq!(latency["completed"], 40, "{name}: {latency}");
+    }
 }
 
 /// By the kernel's account, as soon as the command has ended.
