@@ -1,24 +1,24 @@
 # Completion of tcpctl, made by: tcpctl completions
 _tcpctl() {
-    # Words as they are on the line: bash also parts them at : and =.
-    local rest=${COMP_LINE:0:COMP_POINT} words=() count=0 apart word i
+    # Words as typed: bash also splits them at : and =.
+    local rest=${COMP_LINE:0:COMP_POINT} words=() count=0 spaced word i
     [[ -n $rest ]] || rest="${COMP_WORDS[*]:0:COMP_CWORD+1}"
     for ((i = 0; i <= COMP_CWORD; i++)); do
-        word=${COMP_WORDS[i]} apart=''
+        word=${COMP_WORDS[i]} spaced=''
         while [[ $rest == [[:space:]]* ]]; do
-            rest=${rest:1} apart=yes
+            rest=${rest:1} spaced=yes
         done
-        # The last one as far as the cursor.
+        # The last word up to the cursor.
         ((i < COMP_CWORD)) || word=$rest
         rest=${rest#"$word"}
-        if [[ -z $apart && $i -gt 0 && ($word == [:=]* || ${COMP_WORDS[i - 1]} == *[:=]) ]]; then
+        if [[ -z $spaced && $i -gt 0 && ($word == [:=]* || ${COMP_WORDS[i - 1]} == *[:=]) ]]; then
             words[count - 1]+=$word
         else
             words[count]=$word
             count=$((count + 1))
         fi
     done
-    # A quote that was opened is not a part of the word, and nothing in it parts words.
+    # An opening quote is not part of the word, and nothing inside it splits words.
     local begun=${words[count - 1]} breaks=${COMP_WORDBREAKS//[^:=]/} quoted='' kept=''
     if [[ $begun == [\'\"]* ]]; then
         begun=${begun:1} quoted=yes
@@ -28,8 +28,7 @@ _tcpctl() {
     fi
     COMPREPLY=()
     while IFS= read -r word; do
-        # Not a file that was found can run anything: what the shell would read as more than a word
-        # is quoted.
+        # Quotes whatever the shell would not read as one plain word.
         if [[ -z $quoted && $word == *[!a-zA-Z0-9_./:=,@%+~[\]-]* ]]; then
             printf -v word %q "$word"
         fi
