@@ -90,6 +90,8 @@ pub struct Output {
     json: bool,
     verbosity: Verbosity,
     interrupted: Cell<bool>,
+    /// Lines of the status above the cursor.
+    status_lines: Cell<usize>,
     stdout: Stdout,
     /// Color on standard output.
     pub stdout_color: Color,
@@ -105,6 +107,7 @@ impl Output {
             json: options.json,
             verbosity: options.verbosity,
             interrupted: Cell::new(false),
+            status_lines: Cell::new(0),
             stdout: Stdout::new(),
             stdout_color: Color::decide(options.color, io::stdout().is_terminal()),
             stderr_color: Color::decide(options.color, io::stderr().is_terminal()),
@@ -183,23 +186,32 @@ impl Output {
         let _ = io::stderr().write_all(question.as_bytes());
     }
 
-    /// Shows a status line that the next one replaces, only where standard error is a terminal and
+    /// Shows status lines that the next call replaces, only where standard error is a terminal and
     /// without `-q`. The text must be safe for a terminal.
     pub fn status(&self, text: &str) {
         if self.shows_status() {
             // A wrapped line could not be replaced.
             let width = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
-            let text = columns::whole_parts(text, width);
-            let _ = io::stderr().write_all(format!("\r\x1b[2K{text}").as_bytes());
+            let lines = text.lines().map(|line| columns::whole_parts(line, width));
+            let text = lines.collect::<Vec<_>>().join("\n");
+            let above = text.matches('\n').count();
+            let clear = match (self.status_lines.replace(above), above) {
+                (0, 0) => "\r\x1b[2K".to_owned(),
+                (0, _) => "\r\x1b[J".to_owned(),
+                (shown, _) => format!("\x1b[{shown}A\r\x1b[J"),
+            };
+            let _ = io::stderr().write_all(format!("{clear}{text}").as_bytes());
         }
     }
 
     /// Whether [`Output::status`] shows anything.
     pub(crate) fn shows_status(&self) -> bool {
-        self.verbosity >= Verbosity::Normal && io::stderr().is_terminal()
+        self.verbosity >= Verbosity::Normal
+            && io::stderr().is_terminal()
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
-    /// Clears the line of [`Output::status`].
+    /// Clears the lines of [`Output::status`].
     pub fn end_status(&self) {
         self.status("");
     }

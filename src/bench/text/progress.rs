@@ -1,4 +1,4 @@
-//! The status line of a terminal while a run goes on.
+//! What a terminal shows while a run goes on.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -102,7 +102,7 @@ pub(crate) fn flow_progress(
     append_sparkline(line, &rates, charset, width)
 }
 
-/// The status line of a load, no wider than `width`.
+/// The live view of a load: progress, rate, latency and failures, no wider than `width`.
 pub(crate) fn load_progress(
     so_far: &engine::Progress,
     extent: Extent,
@@ -110,14 +110,20 @@ pub(crate) fn load_progress(
     width: usize,
 ) -> String {
     let seconds = so_far.elapsed.as_secs_f64();
-    let mut line = match extent {
-        Extent::Duration(length) => format!("{seconds:.0}/{:.0} s", length.as_secs_f64()),
-        Extent::Requests(count) => format!(
-            "{}/{}",
-            human::grouped(so_far.completed),
-            human::count(count.get(), "request")
-        ),
+    let (progress, share) = match extent {
+        Extent::Duration(length) => {
+            let length = length.as_secs_f64();
+            (format!("{seconds:.0}/{length:.0} s"), seconds / length)
+        }
+        Extent::Requests(count) => {
+            let ended = so_far.completed + so_far.errors.values().sum::<u64>();
+            let (shown, count) = (human::grouped(ended), count.get());
+            let progress = format!("{shown}/{}", human::count(count, "request"));
+            (progress, ended as f64 / count as f64)
+        }
     };
+    let bar = charset.bar(share, width.saturating_sub(progress.len() + 2).min(40));
+    let mut lines = vec![format!("{progress}  {bar}")];
     let rates: Vec<f64> = so_far
         .seconds
         .iter()
@@ -129,21 +135,23 @@ pub(crate) fn load_progress(
         None if seconds > 0.0 => so_far.completed as f64 / seconds,
         None => 0.0,
     };
-    let _ = write!(
-        line,
-        "  {} req/s  {} in flight",
-        human::number(rate),
-        so_far.in_flight
-    );
+    let rate = human::number(rate);
+    let rate = format!("{rate} req/s  {} in flight", so_far.in_flight);
+    lines.push(append_sparkline(rate, &rates, charset, width));
     if so_far.completed > 0 {
         let times = [so_far.p50, so_far.p99];
         let [p50, p99] = times.map(|time| human::time(Duration::from_nanos(time)));
-        let _ = write!(line, "  p50 {p50}  p99 {p99}");
+        lines.push(format!("p50 {p50}  p99 {p99}"));
     }
-    for (class, count) in so_far.errors.iter().filter(|(_, count)| **count > 0) {
-        let _ = write!(line, "  {count} {}", verdict::describe(*class));
+    let errors = so_far.errors.iter().filter(|(_, count)| **count > 0);
+    let errors: Vec<_> = errors
+        .map(|(class, count)| format!("{} {}", human::grouped(*count), verdict::describe(*class)))
+        .collect();
+    if !errors.is_empty() {
+        lines.push(format!("failed: {}", errors.join(", ")));
     }
-    append_sparkline(line, &rates, charset, width)
+    let fitted = lines.iter().map(|line| columns::whole_parts(line, width));
+    fitted.collect::<Vec<_>>().join("\n")
 }
 
 /// Adds a sparkline where there is room for one.

@@ -239,12 +239,14 @@ fn progress_fits_the_terminal() {
         seconds: (0..90).map(second).collect(),
     };
     let extent = Extent::Duration(Duration::from_mins(2));
-    let line = load_progress(&now, extent, Charset::Ascii, 80);
-    let start = "90/120 s  89 req/s  4 in flight  p50 8.00 ms  p99 16.0 ms  3 refused  ";
-    assert!(line.starts_with(start), "{line}");
-    assert!(line.ends_with('#'), "{line}");
+    let view = load_progress(&now, extent, Charset::Ascii, 80);
+    let lines: Vec<_> = view.lines().collect();
+    assert_eq!(lines[0], format!("90/120 s  {}", "#".repeat(30)));
+    assert!(lines[1].starts_with("89 req/s  4 in flight  ") && lines[1].ends_with('#'));
+    assert_eq!(lines[2..], ["p50 8.00 ms  p99 16.0 ms", "failed: 3 refused"]);
     for width in [20, 40, 80, 200] {
-        let line = load_progress(&now, extent, Charset::Unicode, width);
-        assert!(line.chars().count() <= width, "{line}");
+        for line in load_progress(&now, extent, Charset::Unicode, width).lines() {
+            assert!(line.chars().count() <= width, "{line}");
+        }
     }
 }

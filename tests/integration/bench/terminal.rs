@@ -60,22 +60,23 @@ fn progress_is_shown_until_ctrl_c_then_the_report() {
     ];
     let child = tcpctl(bench).stderr(Stdio::from(slave)).spawn().unwrap();
     let (mut seen, mut bytes) = (String::new(), [0; 1024]);
-    // The sparkline appears in the second second.
-    let last_line = |seen: &str| seen.rsplit("\r\x1b[2K").next().unwrap_or("").to_owned();
-    while !last_line(&seen).contains('#') {
+    // Everything is shown once there was a failure.
+    let last_view = |seen: &str| seen.rsplit("\r\x1b[J").next().unwrap_or("").to_owned();
+    while !last_view(&seen).contains(" closed") {
         let count = terminal.read(&mut bytes).unwrap_or(0);
         assert!(count > 0, "{seen:?}");
         seen += &String::from_utf8_lossy(&bytes[..count]);
     }
-    let line = last_line(&seen);
+    let view = last_view(&seen);
     for part in [
-        "/50 s  ",
+        "/50 s  #",
         " req/s  ",
-        " in flight  p50 ",
+        " in flight",
+        "p50 ",
         "  p99 ",
         " closed",
     ] {
-        assert!(line.contains(part), "{part:?} is not in {line:?}");
+        assert!(view.contains(part), "{part:?} is not in {view:?}");
     }
     signal(&child, Signal::INT);
     // The read fails with EIO when the command is gone.
@@ -83,8 +84,8 @@ fn progress_is_shown_until_ctrl_c_then_the_report() {
         seen += &String::from_utf8_lossy(&bytes[..count]);
     }
     assert!(
-        seen.ends_with("\r\x1b[2K"),
-        "the status line is removed: {seen:?}"
+        seen.ends_with("A\r\x1b[J"),
+        "the live view is removed: {seen:?}"
     );
     let ended = finish(child);
     assert_eq!(ended.code, 130, "{ended:?}");
