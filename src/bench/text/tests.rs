@@ -243,7 +243,10 @@ fn progress_fits_the_terminal() {
     let lines: Vec<_> = view.lines().collect();
     assert_eq!(lines[0], format!("90/120 s  {}", "#".repeat(30)));
     assert!(lines[1].starts_with("89 req/s  4 in flight  ") && lines[1].ends_with('#'));
-    assert_eq!(lines[2..], ["p50 8.00 ms  p99 16.0 ms", "failed: 3 refused"]);
+    assert_eq!(
+        lines[2..],
+        ["p50 8.00 ms  p99 16.0 ms", "failed: 3 refused"]
+    );
     for width in [20, 40, 80, 200] {
         for line in load_progress(&now, extent, Charset::Unicode, width).lines() {
             assert!(line.chars().count() <= width, "{line}");
