@@ -190,13 +190,21 @@ async fn resolve(
     if !host.is_ascii() {
         // getaddrinfo takes ASCII names only (RFC 5891).
         return Err(failed(
-            "DNS names are ASCII; write its xn-- form".to_owned(),
+            "DNS names must be ASCII, i.e. in xn-- form".to_owned(),
         ));
     }
     let found = tokio::time::timeout_at(deadline.into(), tokio::net::lookup_host((host, port)))
         .await
         .map_err(|_| failed(format!("no answer within {:?}", dialer.timeout)))?
-        .map_err(|error| failed(resolver_reason(&error)))?;
+        .map_err(|error| {
+            // Most resolvers take only ASCII names (RFC 5891).
+            let hint = if host.is_ascii() {
+                ""
+            } else {
+                ", DNS needs its xn-- form"
+            };
+            failed(format!("{}{hint}", resolver_reason(&error)))
+        })?;
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for address in found {
         // getaddrinfo may return an address once for each socket type.
@@ -264,7 +272,7 @@ async fn either(
                     let (_, system) = reason(error);
                     Err(ConnectError::Resolve {
                         host,
-                        reason: format!("{network}, system resolver: {system}"),
+                        reason: format!("{network} (system resolver: {system})"),
                     })
                 }
             },

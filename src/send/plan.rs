@@ -1,6 +1,7 @@
 //! The plan of `send`: the arguments, checked as far as possible before a connection is made.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -110,12 +111,19 @@ impl SendPlan {
             }
             Source::Bytes(bytes) => {
                 let port = std::str::from_utf8(bytes).ok()?.parse::<u16>().ok()?;
-                let has_port = target.text.contains(':');
-                (port > 0 && !has_port).then(|| {
+                let with_port = match &target.kind {
+                    TargetKind::Name { port: None, host } => {
+                        format!("{}:{port}", sanitize::one_line(host))
+                    }
+                    TargetKind::Addresses(_) => {
+                        SocketAddr::new(target.text.parse().ok()?, port).to_string()
+                    }
+                    _ => return None,
+                };
+                (port > 0).then(|| {
                     format!(
                         "note: '{port}' is sent as the message to port {DEFAULT_PORT}; \
-                         for port {port} write {}:{port}",
-                        sanitize::one_line(&target.text)
+                         for port {port} write {with_port}"
                     )
                 })
             }
