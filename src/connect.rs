@@ -187,12 +187,6 @@ async fn resolve(
         host: host.to_owned(),
         reason,
     };
-    if !host.is_ascii() {
-        // getaddrinfo takes ASCII names only (RFC 5891).
-        return Err(failed(
-            "DNS names must be ASCII, i.e. in xn-- form".to_owned(),
-        ));
-    }
     let found = tokio::time::timeout_at(deadline.into(), tokio::net::lookup_host((host, port)))
         .await
         .map_err(|_| failed(format!("no answer within {:?}", dialer.timeout)))?
