@@ -16,10 +16,12 @@ pub struct FlashArgs {
     /// Settings of the board.
     #[command(flatten)]
     pub settings: SettingsOptions<FlashSettings>,
-    /// Read the network's passphrase from standard input, one line
+    /// Read the passphrase from standard input, one line
     #[arg(long, conflicts_with = "open", help_heading = "Settings")]
     pub password_stdin: bool,
-    /// Use a network without passphrase: anyone nearby can read its traffic
+    /// Use a network without a passphrase
+    ///
+    /// Anyone nearby can read its traffic.
     #[arg(long, help_heading = "Settings")]
     pub open: bool,
     /// With --json, include a generated passphrase in the plan
@@ -31,9 +33,9 @@ pub struct FlashArgs {
     )]
     pub show_passphrase: bool,
 
-    /// Serial port: path (/dev/ttyUSB0), board name, MAC address or USB serial number
+    /// Serial port: path, board name, MAC or USB serial number
     ///
-    /// Default: TCPCTL_PORT, then `port` of the config file, then the only connected board.
+    /// A path is e.g. /dev/ttyUSB0. Default: TCPCTL_PORT, then `port` of the config file, then the only connected board.
     #[arg(short, long, value_name = "PORT", help_heading = "Board")]
     pub port: Option<String>,
     /// Baud rate while writing; falls back to 115200
@@ -76,7 +78,7 @@ pub struct FlashArgs {
     )]
     pub after: After,
 
-    /// Firmware: an ELF, an application image or a merged image
+    /// Firmware: ELF, application image or merged image
     ///
     /// It must be this project's firmware. Default: the bundled firmware, or in a checkout a build
     /// of firmware/esp32.
@@ -89,7 +91,7 @@ pub struct FlashArgs {
         help_heading = "What to do"
     )]
     pub settings_only: bool,
-    /// Print the board's settings, without the passphrase, and write nothing
+    /// Print the board's settings and write nothing
     #[arg(
         long,
         conflicts_with_all = [
@@ -123,7 +125,7 @@ pub struct FlashArgs {
     /// Exit after the reset, without waiting until the board is ready
     #[arg(long, help_heading = "What to do", hide_short_help = true)]
     pub no_wait: bool,
-    /// Show the board's console afterwards, like tcpctl monitor
+    /// Show the board's console afterwards
     #[arg(long, conflicts_with_all = ["no_wait", "dry_run", "save_image"], help_heading = "What to do")]
     pub monitor: bool,
 }
