@@ -80,10 +80,15 @@ impl Run {
         Ok(run)
     }
 
-    /// The next part of the reply; `None` at its end or at the time limit.
+    /// The next part of the reply; `None` at its end or at the time limit. Needs a tokio runtime.
     pub async fn next(&mut self) -> Option<Vec<u8>> {
-        let next = tokio::time::timeout_at(self.deadline.into(), self.chunks.recv());
+        let next = tokio::time::timeout_at(self.deadline.into(), self.recv());
         next.await.ok().flatten()
+    }
+
+    /// The next part of the reply, without a time limit; `None` at its end.
+    pub async fn recv(&mut self) -> Option<Vec<u8>> {
+        self.chunks.recv().await
     }
 
     /// When the time limit is reached.

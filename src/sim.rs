@@ -26,6 +26,7 @@ pub mod observer;
 pub mod pipe;
 pub mod plan;
 pub mod relay;
+pub mod reply;
 pub mod report;
 mod router;
 pub mod servers;

@@ -1,6 +1,7 @@
 //! The command line of `tcpctl sim`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 use tcpctl_settings::Field;
@@ -48,6 +49,39 @@ pub struct SimArgs {
     #[arg(long, help_heading = "Network")]
     pub announce: bool,
 
+    /// MAC address [default: from the seed, or from the name of --tap]
+    #[arg(long, value_name = "MAC", value_hint = ValueHint::Other, help_heading = "Board", hide_short_help = true)]
+    pub mac: Option<String>,
+    /// Host name [default: from the MAC address]
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other, help_heading = "Board", hide_short_help = true)]
+    pub hostname: Option<String>,
+    /// Reply with the contents of a file instead of the greeting
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        conflicts_with_all = ["echo", "exec", "greeting"],
+        help_heading = "Board",
+        hide_short_help = true
+    )]
+    pub reply_file: Option<PathBuf>,
+    /// Send back what arrives, until the client closes
+    #[arg(long, conflicts_with_all = ["exec", "greeting"], help_heading = "Board", hide_short_help = true)]
+    pub echo: bool,
+    /// Reply with the output of a shell command
+    ///
+    /// The command runs with sh -c once per request: the request is its standard input, its output is
+    /// the reply. A request ends at FIN or after 50 ms of silence, and has at most 64 KiB. The command
+    /// has 10 s, and ends when the client leaves.
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        value_hint = ValueHint::CommandString,
+        conflicts_with = "greeting",
+        help_heading = "Board",
+        hide_short_help = true
+    )]
+    pub exec: Option<String>,
     /// Settings of the board.
     #[command(flatten)]
     pub settings: SettingsOptions<SimSettings>,
@@ -92,9 +126,11 @@ pub struct SimArgs {
 }
 
 impl SimArgs {
-    /// The link options that were given, by their long names.
+    /// The given options that are not settings, by their long names.
     pub fn link_options(&self) -> impl Iterator<Item = (&'static str, &str)> {
         [
+            ("mac", &self.mac),
+            ("hostname", &self.hostname),
             ("service-time", &self.service_time),
             ("delay", &self.delay),
             ("jitter", &self.jitter),
@@ -158,6 +194,9 @@ Examples:
 
   Run a board that tcpctl discover finds:
     $ tcpctl sim --announce
+
+  Reply with a program of your own, with the firmware's limits:
+    $ tcpctl sim --exec 'tr a-z A-Z' --workers 2 --backlog 1
 
   Run the tutorial's board, slow and with repeatable loss:
     $ tcpctl sim tutorial --service-time 200ms --loss 1% --seed 7

@@ -90,6 +90,7 @@ struct Announced {
     port: u16,
     mode: String,
     mac: MacAddress,
+    host_name: HostName,
 }
 
 impl Announced {
@@ -121,12 +122,13 @@ impl Announced {
             port: address.port(),
             mode: plan.spec.mode.to_string(),
             mac: plan.spec.mac(),
+            host_name: plan.spec.host_name(),
         })
     }
 
     /// Announces the board until `stop` completes, then sends its goodbye.
     async fn run(self, stop: &watch::Receiver<()>, names: Events) -> io::Result<()> {
-        let host_name = HostName::of_board(self.mac);
+        let host_name = self.host_name.clone();
         let identity = servers::identity(&host_name, &self.mode, self.mac, self.port);
         let announcing = self.places.iter().map(|(interface, address)| {
             let names = names.clone();
@@ -331,10 +333,17 @@ impl Names<'_> {
                 up: true,
                 host: Some(host_name),
             },
-            BoardEvent::Request { peer, bytes } => SimEvent::Request {
+            BoardEvent::Request {
+                peer,
+                bytes,
+                sent,
+                elapsed,
+            } => SimEvent::Request {
                 peer: self.peers.outer(peer.into()),
                 len: bytes.len(),
                 request: Payload(bytes),
+                reply_bytes: sent,
+                elapsed_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             },
         }
     }

@@ -1,10 +1,14 @@
 //! Events of a running virtual board.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::net::SocketAddrV4;
+use std::time;
 
+use embassy_time::Duration;
 use tcpctl_greeter::console::{Console, Request};
 use tcpctl_greeter::dhcp::LeaseEvent;
+use tcpctl_greeter::server::RECEIVE_BUFFER;
 use tokio::sync::mpsc;
 
 /// Events queued for a slow console. More are dropped and counted, as on the chip's serial line, so
@@ -28,12 +32,16 @@ pub enum BoardEvent {
         /// Without `.local`.
         host_name: String,
     },
-    /// A request was read.
+    /// A request was answered, or its connection broke.
     Request {
         /// The client.
         peer: SocketAddrV4,
         /// The request, at most one receive buffer.
         bytes: Vec<u8>,
+        /// Bytes of the reply; `None` if the connection broke.
+        sent: Option<usize>,
+        /// From reading the request to the end of the reply.
+        elapsed: time::Duration,
     },
 }
 
@@ -50,6 +58,8 @@ pub struct EventConsole {
     events: Option<Events>,
     ready: Option<std::sync::mpsc::Sender<SocketAddrV4>>,
     dropped: Cell<u64>,
+    /// Requests that are being answered, by peer.
+    pending: RefCell<HashMap<SocketAddrV4, Vec<u8>>>,
 }
 
 impl EventConsole {
@@ -59,6 +69,7 @@ impl EventConsole {
             events,
             ready: None,
             dropped: Cell::new(0),
+            pending: RefCell::default(),
         }
     }
 
@@ -92,9 +103,21 @@ impl EventConsole {
 impl Console for EventConsole {
     fn request(&self, request: &Request<'_>) {
         if self.events.is_some() {
+            let mut pending = self.pending.borrow_mut();
+            let bytes = pending.entry(request.peer).or_default();
+            let room = RECEIVE_BUFFER.saturating_sub(bytes.len());
+            bytes.extend(request.bytes.iter().take(room));
+        }
+    }
+
+    fn finished(&self, peer: SocketAddrV4, sent: Option<usize>, elapsed: Duration) {
+        let bytes = self.pending.borrow_mut().remove(&peer);
+        if let Some(bytes) = bytes {
             self.emit(BoardEvent::Request {
-                peer: request.peer,
-                bytes: request.bytes.to_vec(),
+                peer,
+                bytes,
+                sent,
+                elapsed: elapsed.into(),
             });
         }
     }

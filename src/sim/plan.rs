@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
-use super::spec::{Profile, Spec};
+use super::reply::Reply;
+use super::spec::{MacAddress, Profile, Spec};
 use crate::cli::{SimArgs, SimProfile};
 use crate::failure::Failure;
+use crate::sanitize;
 
 /// A virtual board and how it is reachable.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +45,7 @@ impl SimPlan {
     /// # Errors
     /// A usage error that names the invalid option.
     pub fn new(args: &SimArgs) -> Result<Self, Failure> {
-        let spec = Spec::with_settings(
+        let mut spec = Spec::with_settings(
             args.profile.into(),
             &args.settings.changes,
             args.link_options(),
@@ -53,6 +55,10 @@ impl SimPlan {
             Some(interface) => Exposure::Tap(interface.clone()),
             None => Exposure::Relay(args.listen),
         };
+        spec.reply = reply(args)?;
+        if let (Some(interface), None) = (&args.tap, &args.mac) {
+            spec.mac = Some(derived_mac(interface));
+        }
         // A board on a TAP interface runs its own responder.
         let announce = args.announce && args.tap.is_none();
         if announce && args.listen.is_ipv6() {
@@ -67,4 +73,31 @@ impl SimPlan {
             announce,
         })
     }
+}
+
+/// The source of replies.
+fn reply(args: &SimArgs) -> Result<Reply, Failure> {
+    if let Some(path) = &args.reply_file {
+        let name = sanitize::one_line(&path.to_string_lossy());
+        let bytes = std::fs::read(path)
+            .map_err(|error| Failure::usage(format!("--reply-file {name}: {error}")))?;
+        return Ok(Reply::Bytes(bytes));
+    }
+    Ok(match &args.exec {
+        Some(command) => Reply::Exec(command.clone()),
+        None if args.echo => Reply::Echo,
+        None => Reply::Greeting,
+    })
+}
+
+/// A locally administered MAC address for the board on an interface: boards on one bridge must
+/// differ. FNV-1a of the interface's name.
+fn derived_mac(interface: &str) -> MacAddress {
+    let hash = interface
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    let [.., a, b, c] = hash.to_be_bytes();
+    [0x02, 0x74, 0x63, a, b, c]
 }

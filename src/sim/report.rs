@@ -42,7 +42,7 @@ pub enum SimEvent {
         /// Random seed of the link.
         seed: u64,
     },
-    /// A request was read.
+    /// A request was answered, or its connection broke.
     Request {
         /// The client.
         peer: SocketAddr,
@@ -51,6 +51,10 @@ pub enum SimEvent {
         /// The request.
         #[serde(flatten)]
         request: Payload,
+        /// Bytes of the reply; null if the connection broke.
+        reply_bytes: Option<usize>,
+        /// From reading the request to the end of the reply, microseconds.
+        elapsed_us: u64,
     },
     /// A DHCP lease was granted, renewed, released or declined.
     Lease {

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddrV4;
 use std::pin::{Pin, pin};
 
+use embassy_net::tcp::TcpSocket;
 use embassy_net::{ConfigV4, DhcpConfig, Stack, StackResources};
 use embassy_net_driver::Driver;
 use embassy_time::{Duration, Instant, with_timeout};
@@ -22,6 +23,7 @@ use tokio::sync::oneshot;
 
 use super::clock;
 use super::event::{BoardEvent, EventConsole};
+use super::reply::{self, Reply};
 use super::spec::{MacAddress, Spec};
 
 /// The board's address in AP mode.
@@ -122,8 +124,11 @@ pub async fn serve(
     if spec.server.commands().is_on() {
         app = app.with_changes_allowed();
     }
-    let server =
-        Server::<_, MAX_SLOTS>::new(stack, config, &console, Some(&refused)).with_handler(&app);
+    let mut server = Server::<_, MAX_SLOTS>::new(stack, config, &console, Some(&refused));
+    if spec.reply == Reply::Greeting {
+        server = server.with_handler(&app);
+    }
+    let server = server;
 
     // FuturesUnordered gives each task its own waker. With a shared waker the stack and its sockets
     // would wake each other forever.
@@ -132,7 +137,23 @@ pub async fn serve(
         tasks.push(Box::pin(async {
             let mut receive = [0; RECEIVE_BUFFER];
             let mut send = [0; SEND_BUFFER];
-            server.slot(&mut receive, &mut send).await;
+            let (receive, send) = (&mut receive[..], &mut send[..]);
+            match &spec.reply {
+                Reply::Greeting | Reply::Bytes(_) => server.slot(receive, send).await,
+                Reply::Echo => {
+                    let answer = async |socket: &mut TcpSocket<'_>, peer| {
+                        reply::echo(&server, socket, peer).await
+                    };
+                    server.slot_with(receive, send, answer).await;
+                }
+                Reply::Exec(command) => {
+                    let timeout = config.request_timeout;
+                    let answer = async |socket: &mut TcpSocket<'_>, peer| {
+                        reply::exec(&server, timeout, command, socket, peer).await
+                    };
+                    server.slot_with(receive, send, answer).await;
+                }
+            }
         }));
     }
     if spec.server.services().is_on() {
@@ -182,6 +203,10 @@ pub async fn serve(
 fn server_config(spec: &Spec) -> Config<'_> {
     Config {
         service_time: clock::duration(spec.service_time),
+        greeting: match &spec.reply {
+            Reply::Bytes(bytes) => bytes,
+            _ => spec.server.greeting().as_bytes(),
+        },
         ..Config::from_settings(&spec.server)
     }
 }
@@ -251,7 +276,7 @@ async fn announce(
     console: &EventConsole,
     leave: impl Future<Output = ()>,
 ) {
-    let host_name = HostName::of_board(mac);
+    let host_name = spec.host_name();
     let mode = spec.mode.to_string();
     let identity = identity(&host_name, &mode, mac, spec.server.port().get());
     let responder = mdns::Responder::new(&identity, spec.link.seed)

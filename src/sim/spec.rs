@@ -5,10 +5,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use tcpctl_settings::{Backlog, Changes, Field, Mode, ServerParts, ServerSettings, Workers};
+use tcpctl_settings::{
+    Backlog, Changes, Field, HostName, Mode, ServerParts, ServerSettings, Workers,
+};
 
 use super::clock;
 use super::impairment::{LinkConfig, Outage};
+use super::reply::Reply;
 use crate::units;
 
 /// A preset of board and link.
@@ -56,10 +59,18 @@ pub struct Spec {
     pub service_time: Duration,
     /// The link.
     pub link: LinkConfig,
+    /// The MAC address, if it is not derived from the seed.
+    pub mac: Option<MacAddress>,
+    /// The host name, if it is not derived from the MAC address.
+    pub host_name: Option<HostName>,
+    /// What it replies.
+    pub reply: Reply,
 }
 
-/// The options of the link, in the order of the help.
-const LINK_KEYS: [&str; 10] = [
+/// Other options of board and link, in the order of the help.
+const LINK_KEYS: [&str; 12] = [
+    "mac",
+    "hostname",
     "service-time",
     "delay",
     "jitter",
@@ -149,10 +160,16 @@ impl Spec {
 pub type MacAddress = [u8; 6];
 
 impl Spec {
-    /// The board's MAC address: locally administered, derived from the seed.
+    /// The board's MAC address; by default locally administered and derived from the seed.
     pub fn mac(&self) -> MacAddress {
         let [.., a, b] = self.link.seed.to_be_bytes();
-        [0x02, 0x74, 0x63, 0x70, a, b]
+        self.mac.unwrap_or([0x02, 0x74, 0x63, 0x70, a, b])
+    }
+
+    /// The board's host name; by default derived from its MAC address.
+    pub fn host_name(&self) -> HostName {
+        let default = || HostName::of_board(self.mac());
+        self.host_name.clone().unwrap_or_else(default)
     }
 }
 
@@ -177,6 +194,8 @@ struct Draft {
     changes: Changes,
     service_time: Duration,
     link: LinkConfig,
+    mac: Option<MacAddress>,
+    host_name: Option<HostName>,
 }
 
 impl Draft {
@@ -223,6 +242,8 @@ impl Draft {
             changes: Changes::default(),
             service_time: Duration::ZERO,
             link,
+            mac: None,
+            host_name: None,
         }
     }
 
@@ -233,6 +254,11 @@ impl Draft {
             return Ok(());
         }
         let result = match key {
+            "mac" => mac_address(value).map(|mac| self.mac = Some(mac)),
+            "hostname" => value
+                .parse()
+                .map(|name| self.host_name = Some(name))
+                .map_err(|error: tcpctl_settings::Invalid| error.reason.to_string()),
             "service-time" => bounded(value).map(|time| self.service_time = time),
             "delay" => bounded(value).map(|time| self.link.delay = clock::duration(time)),
             "jitter" => bounded(value).map(|time| self.link.jitter = clock::duration(time)),
@@ -261,8 +287,29 @@ impl Draft {
             server,
             service_time: self.service_time,
             link: self.link,
+            mac: self.mac,
+            host_name: self.host_name,
+            reply: Reply::default(),
         })
     }
+}
+
+/// Parses a unicast MAC address, `02:00:00:1a:2b:3c`.
+fn mac_address(text: &str) -> Result<MacAddress, String> {
+    let bytes: Option<Vec<u8>> = text
+        .split(':')
+        .map(|part| {
+            u8::from_str_radix(part, 16)
+                .ok()
+                .filter(|_| part.len() == 2)
+        })
+        .collect();
+    bytes
+        .and_then(|bytes| MacAddress::try_from(bytes).ok())
+        .filter(|mac| mac[0] & 1 == 0 && *mac != [0; 6])
+        .ok_or_else(|| {
+            format!("'{text}' is not a unicast MAC address: write e.g. 02:00:00:1a:2b:3c")
+        })
 }
 
 /// Parses a delay of at most one minute.
@@ -342,8 +389,26 @@ mod tests {
     #[test]
     fn every_key_changes_something() {
         let values = [
-            "sta", "7", "7", "70ms", "seven", "on", "off", "on", "7ms", "7ms", "7ms", "7%", "7%",
-            "7%", "7%", "7s@7s", "7Mbit", "7",
+            "sta",
+            "7",
+            "7",
+            "70ms",
+            "seven",
+            "on",
+            "off",
+            "on",
+            "02:00:00:00:00:07",
+            "seven",
+            "7ms",
+            "7ms",
+            "7ms",
+            "7%",
+            "7%",
+            "7%",
+            "7%",
+            "7s@7s",
+            "7Mbit",
+            "7",
         ];
         assert_eq!(keys().count(), values.len());
         for (key, value) in keys().zip(values) {

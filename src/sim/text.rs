@@ -2,20 +2,25 @@
 
 use std::fmt::Write as _;
 
-use crate::output::{Render, View};
+use crate::output::{Render, View, human};
 use crate::sim::report::{LeaseChange, SimEvent, SimReport};
+use crate::timestamp;
 
 impl Render for SimReport {
+    /// With `-q` requests are not shown.
     fn render(&self, view: &View) -> Option<String> {
+        if view.is_quiet && matches!(self.event, SimEvent::Request { .. }) {
+            return None;
+        }
         // The terminal shows `^C` at the start of the summary's line.
         let end = matches!(self.event, SimEvent::Summary { .. }) && view.is_terminal;
         let start = if end { "\n" } else { "" };
-        Some(format!("{start}{}\n", line(self)))
+        Some(format!("{start}{}\n", line(self, view.is_terminal)))
     }
 }
 
 /// One line without its newline. Bytes from peers are escaped.
-fn line(report: &SimReport) -> String {
+fn line(report: &SimReport, is_terminal: bool) -> String {
     match &report.event {
         SimEvent::Ready {
             addr,
@@ -26,11 +31,28 @@ fn line(report: &SimReport) -> String {
         } => {
             format!("ready addr={addr} mode={mode} workers={workers} backlog={backlog}")
         }
-        SimEvent::Request { peer, len, request } => format!(
-            "request peer={peer} len={len} \"{}\" time={}",
-            request.0.escape_ascii(),
-            humantime::format_rfc3339_millis(report.time)
-        ),
+        SimEvent::Request {
+            peer,
+            len,
+            request,
+            reply_bytes,
+            elapsed_us,
+        } => {
+            let request = request.0.escape_ascii();
+            let reply = match reply_bytes {
+                Some(bytes) => bytes.to_string(),
+                None => "reset".to_owned(),
+            };
+            let took = human::microseconds(*elapsed_us as f64).replace(' ', "");
+            let time = if is_terminal {
+                timestamp::local_time_of_day(report.time)
+            } else {
+                humantime::format_rfc3339_millis(report.time).to_string()
+            };
+            format!(
+                "request peer={peer} len={len} \"{request}\" reply={reply} took={took} time={time}"
+            )
+        }
         SimEvent::Lease { mac, addr, change } => {
             let change = match change {
                 LeaseChange::Leased => "leased",
@@ -83,9 +105,11 @@ mod tests {
             peer: "127.0.0.1:5".parse().unwrap(),
             len: bytes.len(),
             request: Payload(bytes),
+            reply_bytes: Some(11),
+            elapsed_us: 1_320,
         };
-        let line = line(&SimReport::now(event));
-        let start = r#"request peer=127.0.0.1:5 len=13 "GET /\x1b[2J\r\n\xff\"" time=2"#;
+        let line = line(&SimReport::now(event), false);
+        let start = r#"request peer=127.0.0.1:5 len=13 "GET /\x1b[2J\r\n\xff\"" reply=11 took=1.32ms time=2"#;
         assert!(line.starts_with(start), "{line}");
         assert!(
             line.bytes().all(|byte| (0x20..0x7f).contains(&byte)),
@@ -107,8 +131,10 @@ mod tests {
                 peer,
                 len: bytes.len(),
                 request: Payload(bytes.to_vec()),
+                reply_bytes: None,
+                elapsed_us: 5,
             };
-            let line = line(&SimReport::now(event));
+            let line = line(&SimReport::now(event), false);
             let said = ConsoleEvent::Request {
                 peer,
                 len: bytes.len() as u64,

@@ -6,6 +6,8 @@
 use core::fmt;
 use core::net::SocketAddrV4;
 
+use embassy_time::Duration;
+
 use crate::dhcp::{Change, LeaseEvent};
 use crate::reset::Reset;
 use crate::status::Report;
@@ -16,11 +18,18 @@ use crate::status::Report;
 pub trait Console {
     /// A request was read and is answered next.
     fn request(&self, request: &Request<'_>);
+
+    /// The worker of a connection is free again. `sent` is the length of a complete reply.
+    fn finished(&self, _peer: SocketAddrV4, _sent: Option<usize>, _elapsed: Duration) {}
 }
 
 impl<C: Console + ?Sized> Console for &C {
     fn request(&self, request: &Request<'_>) {
         (**self).request(request);
+    }
+
+    fn finished(&self, peer: SocketAddrV4, sent: Option<usize>, elapsed: Duration) {
+        (**self).finished(peer, sent, elapsed);
     }
 }
 

@@ -10,7 +10,7 @@ use core::net::SocketAddrV4;
 use embassy_futures::select::{Either, select};
 use embassy_net::tcp::{State, TcpSocket};
 use embassy_net::{IpAddress, IpEndpoint, Stack};
-use embassy_time::{Duration, Timer, with_timeout};
+use embassy_time::{Duration, Instant, Timer, with_timeout};
 use tcpctl_settings::ServerSettings;
 
 use crate::backlog::Backlog;
@@ -155,6 +155,18 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
     /// `receive` bounds the part of a request that is printed; the rest is discarded after the reply.
     /// A reply longer than `send` is sent in parts. Uses one TCP socket of the stack.
     pub async fn slot(&self, receive: &mut [u8], send: &mut [u8]) {
+        let answer = async |socket: &mut TcpSocket<'_>, peer| self.answer(socket, peer).await;
+        self.slot_with(receive, send, answer).await;
+    }
+
+    /// Like [`Server::slot`], with a protocol of the caller instead of the greeting. `answer` returns
+    /// the bytes sent; its error resets the connection.
+    pub async fn slot_with(
+        &self,
+        receive: &mut [u8],
+        send: &mut [u8],
+        answer: impl AsyncFn(&mut TcpSocket<'_>, SocketAddrV4) -> Result<usize, embassy_net::tcp::Error>,
+    ) {
         let mut socket = TcpSocket::new(self.stack, receive, send);
         // The reply is one write followed by the FIN, so there is nothing to coalesce.
         socket.set_nagle_enabled(false);
@@ -184,9 +196,13 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
                     continue;
                 }
             };
-            if self.answer(&mut socket, peer).await.is_err() {
-                self.tally.reset.add_one();
+            let start = Instant::now();
+            let sent = answer(&mut socket, peer).await.ok();
+            match sent {
+                Some(_) => self.tally.served.add_one(),
+                None => self.tally.reset.add_one(),
             }
+            self.console.finished(peer, sent, start.elapsed());
             // The next connection is served while this peer closes.
             drop(worker);
             let Config {
@@ -198,12 +214,13 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
         }
     }
 
-    /// Reads the request, prints it and replies. Fails if the peer resets or vanishes.
+    /// Reads the request, prints it and replies. Returns the bytes sent. Fails if the peer resets or
+    /// vanishes.
     async fn answer(
         &self,
         socket: &mut TcpSocket<'_>,
         peer: SocketAddrV4,
-    ) -> Result<(), embassy_net::tcp::Error> {
+    ) -> Result<usize, embassy_net::tcp::Error> {
         let mut line = None;
         let show = |bytes: &mut [u8]| {
             line = self.handler.and_then(|_| request_line(bytes));
@@ -231,22 +248,22 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
                 return Err(embassy_net::tcp::Error::ConnectionReset);
             }
         }
-        if !self.run_command(socket, line).await? {
-            self.send(socket, self.config.greeting).await?;
+        if let Some(sent) = self.run_command(socket, line).await? {
+            return Ok(sent);
         }
-        self.tally.served.add_one();
-        Ok(())
+        self.send(socket, self.config.greeting).await?;
+        Ok(self.config.greeting.len())
     }
 
-    /// Writes the reply of a command straight into the send buffer, which is still empty. Returns
-    /// false if the request is not a command.
+    /// Writes the reply of a command straight into the send buffer, which is still empty. Returns its
+    /// length; `None` if the request is not a command.
     async fn run_command(
         &self,
         socket: &mut TcpSocket<'_>,
         line: Option<heapless::String<MAX_LINE>>,
-    ) -> Result<bool, embassy_net::tcp::Error> {
+    ) -> Result<Option<usize>, embassy_net::tcp::Error> {
         let (Some(handler), Some(line)) = (self.handler, line) else {
-            return Ok(false);
+            return Ok(None);
         };
         let counters = self.counters();
         let written = socket
@@ -258,11 +275,25 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
             })
             .await?;
         add_bytes(&self.tally.bytes_out, written.unwrap_or(0));
-        Ok(written.is_some())
+        Ok(written)
+    }
+
+    /// Prints a request that a protocol of the caller read.
+    pub fn report(&self, peer: SocketAddrV4, bytes: &[u8]) {
+        add_bytes(&self.tally.bytes_in, bytes.len());
+        self.console.request(&Request { peer, bytes });
+    }
+
+    /// Waits until the connection is reset by the peer or timed out; a FIN does not count.
+    pub async fn gone(socket: &TcpSocket<'_>) {
+        connection::gone(socket).await;
     }
 
     /// Writes a reply of any length.
-    async fn send(
+    ///
+    /// # Errors
+    /// The peer resets or vanishes.
+    pub async fn send(
         &self,
         socket: &mut TcpSocket<'_>,
         mut rest: &[u8],

@@ -40,7 +40,7 @@ fn requests_show_the_peer_outside_the_relay() {
         let (from, answer) = exchange(board.address, request.as_bytes());
         assert_eq!(answer, GREETING.as_bytes());
         let shown = format!(
-            "request peer={from} len={} \"{}\" time=20",
+            "request peer={from} len={} \"{}\" reply=11 took=",
             request.len(),
             request.as_bytes().escape_ascii()
         );

@@ -6,3 +6,4 @@ mod clients;
 mod console;
 mod ending;
 mod refusals;
+mod replies;

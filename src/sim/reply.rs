@@ -1,0 +1,100 @@
+//! Replies of a host program instead of the greeting: `--reply-file`, `--echo`, `--exec`.
+//!
+//! The slots, the backlog and the refusals stay the firmware's.
+
+use std::net::SocketAddrV4;
+
+use embassy_net::tcp::{Error, TcpSocket};
+use embassy_time::{Duration, with_timeout};
+use futures_util::FutureExt;
+use tcpctl_greeter::console::Console;
+use tcpctl_greeter::server::Server;
+
+use super::clock;
+use crate::exec::{MAX_DURATION, MAX_REQUEST_BYTES, REQUEST_SILENCE, Run};
+
+/// What a virtual board replies.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Reply {
+    /// The firmware's greeting and commands.
+    #[default]
+    Greeting,
+    /// These bytes, once per connection.
+    Bytes(Vec<u8>),
+    /// Each byte received, until the client closes.
+    Echo,
+    /// The output of a shell command that runs once per request.
+    Exec(String),
+}
+
+/// Bytes per read.
+const CHUNK: usize = 1024;
+
+/// Sends back what arrives until the client's FIN. Returns the bytes sent.
+pub(super) async fn echo<C: Console, const SLOTS: usize>(
+    server: &Server<'_, C, SLOTS>,
+    socket: &mut TcpSocket<'_>,
+    peer: SocketAddrV4,
+) -> Result<usize, Error> {
+    let mut sent = 0;
+    let mut buffer = [0; CHUNK];
+    loop {
+        let length = read(socket, &mut buffer).await?;
+        if length == 0 {
+            return Ok(sent);
+        }
+        server.report(peer, &buffer[..length]);
+        server.send(socket, &buffer[..length]).await?;
+        sent += length;
+    }
+}
+
+/// Runs a command with the request on its standard input and sends its output. The command ends with
+/// the connection. Returns the bytes sent.
+pub(super) async fn exec<C: Console, const SLOTS: usize>(
+    server: &Server<'_, C, SLOTS>,
+    request_timeout: Duration,
+    command: &str,
+    socket: &mut TcpSocket<'_>,
+    peer: SocketAddrV4,
+) -> Result<usize, Error> {
+    let mut request = Vec::new();
+    let mut buffer = [0; CHUNK];
+    let mut patience = request_timeout;
+    while request.len() < MAX_REQUEST_BYTES {
+        match with_timeout(patience, read(socket, &mut buffer)).await {
+            Ok(Ok(0)) | Err(_) => break,
+            Ok(length) => request.extend_from_slice(&buffer[..length?]),
+        }
+        patience = clock::duration(REQUEST_SILENCE);
+    }
+    request.truncate(MAX_REQUEST_BYTES);
+    server.report(peer, &request);
+    let mut run = Run::start(command, request).map_err(|_| Error::ConnectionReset)?;
+    let limit = clock::duration(MAX_DURATION);
+    let mut sent = 0;
+    loop {
+        let next = {
+            let gone = std::pin::pin!(Server::<C, SLOTS>::gone(socket).fuse());
+            let next = std::pin::pin!(with_timeout(limit, run.recv()));
+            match futures_util::future::select(next, gone).await {
+                futures_util::future::Either::Left((next, _)) => next,
+                futures_util::future::Either::Right(_) => return Err(Error::ConnectionReset),
+            }
+        };
+        let Ok(Some(chunk)) = next else {
+            return Ok(sent);
+        };
+        server.send(socket, &chunk).await?;
+        sent += chunk.len();
+    }
+}
+
+/// Reads; 0 at the client's FIN.
+async fn read(socket: &mut TcpSocket<'_>, buffer: &mut [u8]) -> Result<usize, Error> {
+    match socket.read(buffer).await {
+        // embassy-net reports a FIN as 0 or as an error in a state that can still send.
+        Err(_) if socket.may_send() => Ok(0),
+        other => other,
+    }
+}
