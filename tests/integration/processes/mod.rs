@@ -13,4 +13,4 @@ pub(crate) const REQUEST: &str = "Hello TCP world!\r\n";
 /// The reply of a board.
 pub(crate) const GREETING: &str = "Hello World";
 /// [`REQUEST`] as the console prints it, after the peer.
-pub(crate) const SHOWN: &str = r#" len=18 "Hello TCP world!\r\n" time="#;
+pub(crate) const SHOWN: &str = r#" len=18 "Hello TCP world!\r\n" reply=11 took="#;

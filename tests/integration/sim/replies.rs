@@ -80,7 +80,7 @@ fn exec_keeps_the_firmware_limits() {
 fn mac_and_host_name_are_options() {
     let board = start(&["--mac", "02:00:00:aa:bb:cc"]);
     let status = String::from_utf8(exchange(board.address, b"readings\n").1).unwrap();
-    assert!(status.contains("020000aabbcc"), "{status}");
+    assert!(status.contains("020000fffeaabbcc"), "{status}");
     for (options, word) in [
         (["--mac", "01:00:00:00:00:01"], "unicast"),
         (["--mac", "02:00"], "unicast"),
