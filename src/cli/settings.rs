@@ -73,6 +73,8 @@ fn option<S: OptionSet>(field: Field) -> Arg {
     let mut help = field.help().to_owned();
     let option = match field.values() {
         Values::Words(words) => option
+            // The help or the value's name lists them.
+            .hide_possible_values(true)
             .value_name(if field == Field::Mode {
                 "MODE"
             } else {
