@@ -92,7 +92,11 @@ fn silent_fin_is_answered_at_once() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers");
     assert_eq!(answer, GREETING);
-    assert!(board.wait_for("request ").contains(" len=0 \"\" reply=11 took="));
+    assert!(
+        board
+            .wait_for("request ")
+            .contains(" len=0 \"\" reply=11 took=")
+    );
 }
 
 #[test]
