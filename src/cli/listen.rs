@@ -28,7 +28,7 @@ pub struct ListenArgs {
     )]
     pub address: SocketAddr,
 
-    /// Send TEXT after the first bytes of a client, then close
+    /// Reply with TEXT to the first bytes, then close
     #[arg(
         long,
         value_name = "TEXT",
@@ -37,13 +37,13 @@ pub struct ListenArgs {
         help_heading = "Answer (one of)"
     )]
     pub reply: Option<OsString>,
-    /// Send the content of FILE after the first bytes of a client, then close
+    /// Reply with FILE to the first bytes, then close
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Answer (one of)")]
     pub reply_file: Option<PathBuf>,
     /// Send back what arrives
     #[arg(long, help_heading = "Answer (one of)")]
     pub echo: bool,
-    /// Run CMD with `sh -c` for each request and send its output, then close
+    /// Reply with the output of CMD, run by `sh -c`
     ///
     /// The request is the command's standard input. It ends when the client closes its write side,
     /// after 50 ms of silence, or after 64 KiB. The command is killed after 10 s, or when the client
@@ -81,7 +81,7 @@ pub struct ListenArgs {
         help_heading = "End"
     )]
     pub timeout: Option<Duration>,
-    /// Connections to serve at the same time; others wait
+    /// Connections to serve at once; others wait
     #[arg(
         long,
         value_name = "N",

@@ -53,7 +53,9 @@ pub struct SendArgs {
         hide_short_help = true
     )]
     pub message_option: Option<OsString>,
-    /// Send this file byte for byte; a FIFO or device is streamed
+    /// Send this file byte for byte
+    ///
+    /// A FIFO or device is streamed.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Message")]
     pub file: Option<PathBuf>,
     /// Send these bytes, e.g. '48 69 0d 0a'
@@ -170,9 +172,10 @@ pub struct SendArgs {
     )]
     pub retry_delay: Duration,
 
-    /// Send N times, each over a new connection, and print statistics
+    /// Send N times and print statistics
     ///
-    /// 0 repeats until interrupted. On a terminal there is a line for each reply, as with ping.
+    /// Each time over a new connection. 0 repeats until interrupted. On a terminal there is a line
+    /// for each reply, as with ping.
     #[arg(
         long,
         value_name = "N",
@@ -193,7 +196,7 @@ pub struct SendArgs {
         hide_short_help = true
     )]
     pub interval: Option<Duration>,
-    /// Send to every target in this file; `-` reads standard input
+    /// Send to the targets in this file (`-`: standard input)
     ///
     /// One target per line, or the JSON Lines of `discover --json`. A # at the start of a line or
     /// between spaces begins a comment. Errors of discover are reported, and the boards that it found
