@@ -1,64 +1,90 @@
-//! A watch on a pseudo-terminal.
+//! `tcpctl discover` on a pseudo-terminal.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::OwnedFd;
-use std::process::Stdio;
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::Command;
 
-use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::common::{finish, signal, tcpctl};
+use crate::common::terminal::Terminal;
+use crate::common::{Server, signal, tcpctl};
+use crate::processes::{Need, skipped};
 
-const fn size(columns: u16) -> Winsize {
-    Winsize {
-        ws_row: 24,
-        ws_col: columns,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
+/// `tcpctl discover` that finds nothing but what it probes.
+fn discover(options: &[&str]) -> Command {
+    let offline = ["discover", "--no-mdns", "--no-serial", "--interface", "lo"];
+    let mut command = tcpctl(
+        ["--color", "never"]
+            .iter()
+            .chain(&offline)
+            .chain(options)
+            .copied(),
+    );
+    command.env("XDG_CACHE_HOME", "/proc/nowhere");
+    command
+}
+
+/// A server that greets, at the default port of an address of this test alone.
+fn greeter(address: Ipv4Addr) -> Option<Server> {
+    if skipped(&[Need::Address(address.into())]) {
+        return None;
     }
+    let listener = TcpListener::bind((address, tcpctl::target::DEFAULT_PORT)).unwrap();
+    Some(Server::on(listener, |mut connection| {
+        use std::io::Write;
+        crate::common::read_some(&mut connection);
+        let _ = connection.write_all(b"Hello\n");
+    }))
 }
 
 #[test]
 fn a_watch_redraws_its_table_when_the_terminal_is_resized() {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    tcsetwinsize(&master, size(80)).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    let slave: OwnedFd =
-        rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-    let arguments = [
-        "--color",
-        "never",
-        "discover",
-        "--watch",
-        "--no-mdns",
-        "--no-serial",
-    ];
-    let mut command = tcpctl(arguments.into_iter().chain(["--interface", "lo"]));
-    command.env("TERM", "xterm").stdout(Stdio::from(slave));
-    let child = command.spawn().unwrap();
-    // It holds the other end of the terminal.
-    drop(command);
-
-    let mut terminal = File::from(master);
-    let mut output = String::new();
-    let mut sees = |text: &str, terminal: &mut File| {
-        let mut bytes = [0; 1024];
-        while !output.contains(text) {
-            let count = terminal.read(&mut bytes).unwrap_or(0);
-            assert!(count > 0, "{output:?} but not {text:?}");
-            output += std::str::from_utf8(&bytes[..count]).unwrap();
-        }
+    let (mut terminal, child) = Terminal::start_in(80, discover(&["--watch"]));
+    terminal.wait_for("STATUS\r\n0 boards; Ctrl-C ends\r\n");
+    let narrow = Winsize {
+        ws_row: 24,
+        ws_col: 40,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
     };
-    sees("STATUS\r\n0 boards; Ctrl-C ends\r\n", &mut terminal);
-    tcsetwinsize(&terminal, size(40)).unwrap();
-    let fits = "\x1b[H\x1b[JNAME  ADDRESS  CHIP  MODE  WHERE  STATUS\r\n0 boards";
-    sees(fits, &mut terminal);
+    tcsetwinsize(&terminal, narrow).unwrap();
+    terminal.wait_for("\x1b[H\x1b[JNAME  ADDRESS  CHIP  MODE  WHERE  STATUS\r\n0 boards");
     signal(&child, Signal::INT);
-    let ended = finish(child);
-    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(terminal.finish(child).0, 0);
+}
+
+#[test]
+fn a_search_prints_a_line_per_board_and_moves_no_cursor() {
+    let Some(_server) = greeter(Ipv4Addr::new(127, 0, 0, 78)) else {
+        return;
+    };
+    let command = discover(&["--probe", "127.0.0.78"]);
+    let (terminal, child) = Terminal::start_in(80, command);
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    let [headings, line] = seen.lines().collect::<Vec<_>>()[..] else {
+        panic!("{seen}")
+    };
+    assert!(headings.starts_with("NAME "), "{seen}");
+    assert!(line.contains("127.0.0.78:3000"), "{seen}");
+    assert!(!seen.contains('\x1b'), "{seen:?}");
+}
+
+#[test]
+fn a_watch_on_a_dumb_terminal_moves_no_cursor() {
+    let Some(_server) = greeter(Ipv4Addr::new(127, 0, 0, 79)) else {
+        return;
+    };
+    let inner = discover(&["--watch", "--probe", "127.0.0.79"]);
+    let mut command = Command::new("env");
+    command.args(["TERM=dumb", "XDG_CACHE_HOME=/proc/nowhere"]);
+    command.arg(inner.get_program());
+    command.args(inner.get_args());
+    let (mut terminal, child) = Terminal::start_in(80, command);
+    let seen = terminal.wait_for("online");
+    assert!(seen.starts_with("found "), "{seen}");
+    signal(&child, Signal::INT);
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    assert!(!seen.contains('\x1b'), "{seen:?}");
 }
