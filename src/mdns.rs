@@ -161,11 +161,10 @@ impl Browser {
                 problems.push((interface.name.clone(), error));
                 Vec::new()
             });
-            let daemon = self.has_daemons.then(|| self.daemon(interface.index));
             self.links.push(Link {
                 interface: interface.clone(),
                 prompts,
-                daemon,
+                daemon: None,
                 directory,
                 is_blocked: false,
             });
@@ -176,18 +175,15 @@ impl Browser {
         problems
     }
 
-    /// Starts the daemons of a lookup.
+    /// Starts the daemons that are not running.
     pub fn start_daemons(&mut self) {
-        self.has_daemons = true;
-        for at in 0..self.links.len() {
-            let daemon = self.daemon(self.links[at].interface.index);
-            self.links[at].daemon.get_or_insert(daemon);
+        for link in &mut self.links {
+            let (service_type, host) = (&self.service_type, &self.host);
+            let index = link.interface.index;
+            link.daemon.get_or_insert_with(|| {
+                Daemon::start(index, self.port, service_type.clone(), host.clone())
+            });
         }
-    }
-
-    fn daemon(&self, interface: u32) -> Daemon {
-        let (service_type, host) = (self.service_type.clone(), self.host.clone());
-        Daemon::start(interface, self.port, service_type, host)
     }
 
     /// Whether there is an interface to ask on.
@@ -256,6 +252,10 @@ impl Browser {
                 }
             }
             link.ask_missing().await;
+        }
+        // After the first questions, because they bring the first answers.
+        if self.has_daemons {
+            self.start_daemons();
         }
     }
 

@@ -253,7 +253,11 @@ fn terminal_line(mut cells: [Cow<'_, str>; COLUMNS], terminal: usize) -> String 
         *width = cell.width().max(*width);
     }
     widths[COLUMNS - 1] = cells[COLUMNS - 1].width();
-    shorten_name(&mut widths, columns, terminal);
+    let mut fitted = widths;
+    shorten_name(&mut fitted, columns, terminal);
+    if fitted[0] + width_besides_name(&fitted, columns) <= terminal {
+        widths = fitted;
+    }
     cells[0] = shortened(&cells[0], widths[0]).into();
     row(&cells, &widths, columns, terminal)
 }

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
 use std::time::Duration;
 
 use mdns_sd::{DaemonEvent, Error, ServiceDaemon, ServiceInfo};
 use tcpctl_greeter::mdns::Identity;
 
-use super::{SERVICE_TYPE, check, daemon};
+use super::daemon::{self, CHECK_INTERVAL, CacheGuard};
+use super::{SERVICE_TYPE, check};
 use crate::net::interfaces::Interface;
 
 /// How long the goodbye may take.
@@ -31,59 +33,85 @@ pub async fn announce(
     mut announced: impl FnMut(usize, &str),
 ) -> io::Result<()> {
     check(interface, port)?;
-    let daemon = daemon::on_interface(interface.index, port).map_err(io::Error::other)?;
-    let announcing = async {
-        let events = daemon.monitor()?;
-        let mut names: Vec<_> = boards
-            .iter()
-            .map(|board| Name::new(board.hostname))
-            .collect();
-        register_all(&daemon, boards, &names, address).await?;
-        // Without a daemon nothing changes any more.
-        while let Ok(event) = events.recv_async().await {
-            match event {
-                DaemonEvent::Announce(full_name, _) => {
-                    let mut names = names.iter_mut().enumerate();
-                    let name = names.find(|(_, it)| !it.is_reported && it.is_in(&full_name));
-                    if let Some((number, name)) = name {
-                        name.is_reported = true;
-                        announced(number, &name.current);
-                    }
-                }
-                // The interface was not up yet, or has changed.
-                DaemonEvent::IpAdd(IpAddr::V4(_)) => {
-                    register_all(&daemon, boards, &names, address).await?;
-                }
-                DaemonEvent::NameChange(change) => {
-                    let changed = names.iter_mut().zip(boards);
-                    let mut changed = changed.filter(|(it, _)| it.is_in(&change.original));
-                    if let Some((name, board)) = changed.next() {
-                        // Its own choice is "name (2)", which is no host name.
-                        daemon.unregister(&name.full())?;
-                        name.change(board.hostname);
-                        register(&daemon, board, &name.current, address).await?;
-                    }
-                }
-                _ => {}
+    let mut names: Vec<_> = boards
+        .iter()
+        .map(|board| Name::new(board.hostname))
+        .collect();
+    let mut stop = pin!(stop);
+    loop {
+        let daemon = daemon::on_interface(interface.index, port).map_err(io::Error::other)?;
+        let is_replaced = tokio::select! {
+            result = run(&daemon, boards, &mut names, address, &mut announced) => {
+                result.map_err(io::Error::other)?;
+                false
             }
+            () = overload(&daemon) => true,
+            () = &mut stop => false,
+        };
+        let Ok(ended) = daemon.shutdown() else {
+            return Ok(());
+        };
+        if !is_replaced {
+            let _ = tokio::time::timeout(GOODBYE_TIMEOUT, ended.recv_async()).await;
+            return Ok(());
         }
-        Ok::<(), Error>(())
-    };
-    let result = tokio::select! {
-        result = announcing => result,
-        () = stop => Ok(()),
-    };
-    if let Ok(ended) = daemon.shutdown() {
-        let _ = tokio::time::timeout(GOODBYE_TIMEOUT, ended.recv_async()).await;
+        let _ = ended.recv_async().await;
     }
-    result.map_err(io::Error::other)
+}
+
+/// Waits until a flood of records makes the daemon slow.
+async fn overload(daemon: &ServiceDaemon) {
+    let mut guard = CacheGuard::default();
+    while !guard.is_overloaded(daemon) {
+        tokio::time::sleep(CHECK_INTERVAL).await;
+    }
+}
+
+/// Registers boards, and follows what happens to their names for as long as the daemon runs.
+async fn run(
+    daemon: &ServiceDaemon,
+    boards: &[Identity<'_>],
+    names: &mut [Name],
+    address: Ipv4Addr,
+    announced: &mut impl FnMut(usize, &str),
+) -> Result<(), Error> {
+    let events = daemon.monitor()?;
+    register_all(daemon, boards, names, address).await?;
+    while let Ok(event) = events.recv_async().await {
+        match event {
+            DaemonEvent::Announce(full_name, _) => {
+                let mut names = names.iter_mut().enumerate();
+                let name = names.find(|(_, it)| !it.is_announced && it.is_in(&full_name));
+                if let Some((number, name)) = name {
+                    name.is_announced = true;
+                    announced(number, &name.current);
+                }
+            }
+            // The interface was not up yet, or has changed.
+            DaemonEvent::IpAdd(IpAddr::V4(_)) => {
+                register_all(daemon, boards, names, address).await?;
+            }
+            DaemonEvent::NameChange(change) => {
+                let changed = names.iter_mut().zip(boards);
+                let mut changed = changed.filter(|(it, _)| it.is_in(&change.original));
+                if let Some((name, board)) = changed.next() {
+                    // Its own choice is "name (2)", which is not a host name.
+                    daemon.unregister(&name.full())?;
+                    name.change(board.hostname);
+                    register(daemon, board, name, address).await?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The name of a board, and how often it changed.
 struct Name {
     current: String,
     number: u32,
-    is_reported: bool,
+    is_announced: bool,
 }
 
 impl Name {
@@ -91,7 +119,7 @@ impl Name {
         Self {
             current: name.to_owned(),
             number: 1,
-            is_reported: false,
+            is_announced: false,
         }
     }
 
@@ -112,7 +140,7 @@ impl Name {
         // The longest label (RFC 1035 §2.3.4).
         let end = name.floor_char_boundary(63 - suffix.len());
         self.current = format!("{}{suffix}", &name[..end.min(name.len())]);
-        self.is_reported = false;
+        self.is_announced = false;
     }
 }
 
@@ -123,7 +151,7 @@ async fn register_all(
     address: Ipv4Addr,
 ) -> Result<(), Error> {
     for (board, name) in boards.iter().zip(names) {
-        register(daemon, board, &name.current, address).await?;
+        register(daemon, board, name, address).await?;
     }
     Ok(())
 }
@@ -131,7 +159,7 @@ async fn register_all(
 async fn register(
     daemon: &ServiceDaemon,
     board: &Identity<'_>,
-    name: &str,
+    name: &Name,
     address: Ipv4Addr,
 ) -> Result<(), Error> {
     let mac = board.mac.map(|byte| format!("{byte:02x}")).join(":");
@@ -144,9 +172,13 @@ async fn register(
         ("mac", &mac),
     ];
     let service_type = format!("{SERVICE_TYPE}.local.");
-    let host = format!("{name}.local.");
+    let label = &name.current;
+    let host = format!("{label}.local.");
     let address = address.to_string();
-    let service = ServiceInfo::new(&service_type, name, &host, address, board.port, &text[..])?;
+    let mut service =
+        ServiceInfo::new(&service_type, label, &host, address, board.port, &text[..])?;
+    // A daemon that replaces another one knows that the name is unique.
+    service.set_requires_probe(!name.is_announced);
     loop {
         match daemon.register(service.clone()) {
             Err(Error::Again) => tokio::time::sleep(RETRY_DELAY).await,

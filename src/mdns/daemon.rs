@@ -61,9 +61,15 @@ struct Running {
     daemon: ServiceDaemon,
     services: Receiver<ServiceEvent>,
     hosts: Option<Receiver<HostnameResolutionEvent>>,
+    guard: CacheGuard,
+    started: Instant,
+}
+
+/// Measures the cache of a daemon.
+#[derive(Default)]
+pub(super) struct CacheGuard {
     metrics: Option<Receiver<Metrics>>,
     unanswered: u32,
-    started: Instant,
 }
 
 impl std::fmt::Debug for State {
@@ -97,8 +103,7 @@ impl Running {
                 daemon,
                 services,
                 hosts,
-                metrics: None,
-                unanswered: 0,
+                guard: CacheGuard::default(),
                 started: Instant::now(),
             }),
             Err(error) => {
@@ -107,25 +112,23 @@ impl Running {
             }
         }
     }
+}
 
-    /// Whether the cache is too large, as far as the daemon answers. Asks again.
-    fn is_overloaded(&mut self) -> bool {
+impl CacheGuard {
+    /// Whether the cache was too large at the last call, or the daemon is too busy to answer.
+    pub(super) fn is_overloaded(&mut self, daemon: &ServiceDaemon) -> bool {
         if let Some(metrics) = &self.metrics {
-            match metrics.try_recv() {
-                Ok(metrics) => {
-                    self.unanswered = 0;
-                    let cached = metrics.iter().filter(|(key, _)| key.starts_with("cached-"));
-                    if cached.map(|(_, count)| count).sum::<i64>() > MAX_RECORDS {
-                        return true;
-                    }
-                }
-                Err(_) => {
-                    self.unanswered += 1;
-                    return self.unanswered >= MAX_UNANSWERED;
-                }
+            let Ok(metrics) = metrics.try_recv() else {
+                self.unanswered += 1;
+                return self.unanswered >= MAX_UNANSWERED;
+            };
+            self.unanswered = 0;
+            let cached = metrics.iter().filter(|(key, _)| key.starts_with("cached-"));
+            if cached.map(|(_, count)| count).sum::<i64>() > MAX_RECORDS {
+                return true;
             }
         }
-        self.metrics = self.daemon.get_metrics().ok();
+        self.metrics = daemon.get_metrics().ok();
         false
     }
 }
@@ -182,7 +185,7 @@ impl Daemon {
     pub(super) fn check(&mut self, now: Instant) {
         match &mut self.state {
             State::Running(running) => {
-                if running.is_overloaded() {
+                if running.guard.is_overloaded(&running.daemon) {
                     self.stop_overloaded();
                 } else if self.should_refresh && now - running.started >= MIN_AGE {
                     self.stop(Duration::ZERO);
