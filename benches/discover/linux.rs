@@ -80,8 +80,9 @@ fn first() -> Result<()> {
     for _ in 0..RUNS {
         alone.push(until_line(DISCOVER)?);
         if has_avahi {
-            // A record is multicast once a second at most (RFC 6762 §6).
-            thread::sleep(Duration::from_millis(1100));
+            // Records are multicast at most once a second (RFC 6762 §6), the last time by the second
+            // announcement.
+            thread::sleep(Duration::from_millis(2200));
             let _avahi = Avahi::start()?;
             cold.push(until_line(BROWSE)?);
         }
