@@ -64,6 +64,9 @@ pub(crate) fn inside(arguments: &[String]) -> Result<()> {
     }
 }
 
+/// After this the announcer multicasts its records again (RFC 6762 §6: at most once a second).
+const PAUSE: Duration = Duration::from_millis(2200);
+
 /// From the start of the program to the first board on its output.
 fn first() -> Result<()> {
     const BROWSE: (&str, &[&str], &str) = ("avahi-browse", &["-rtp", "_tcpctl._tcp"], "=;");
@@ -80,15 +83,14 @@ fn first() -> Result<()> {
     for _ in 0..RUNS {
         alone.push(until_line(DISCOVER)?);
         if has_avahi {
-            // Records are multicast at most once a second (RFC 6762 §6), the last time by the second
-            // announcement.
-            thread::sleep(Duration::from_millis(2200));
+            thread::sleep(PAUSE);
             let _avahi = Avahi::start()?;
             // It gives up now and then before the first answer.
             cold.extend(until_line(BROWSE).ok());
         }
     }
     if has_avahi {
+        thread::sleep(PAUSE);
         let _avahi = Avahi::start()?;
         until_line(BROWSE)?;
         for _ in 0..RUNS {
