@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+pub use self::cause::BUSY;
 pub use self::knee::FLAT;
 pub use self::steps::{KnownLimits, steps};
 use super::report::{CauseKind, RampEnd, Step};

@@ -130,9 +130,9 @@ pub struct BenchArgs {
 
     /// Connections to keep busy
     ///
-    /// Default: as many as the server serves at once, if the limits were measured and found it, else
-    /// 1. With --rate: the most requests in flight, default 256. With --ramp: the last step. With
-    /// --only throughput: the streams, default 4, at most 64.
+    /// Default: as many as the server serves at once, one fewer where nothing queues, 1 where the
+    /// number is not known exactly. With --rate: the most requests in flight, default 256. With
+    /// --ramp: the last step. With --only throughput: the streams, default 4, at most 64.
     #[arg(
         short,
         long,

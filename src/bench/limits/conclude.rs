@@ -64,7 +64,7 @@ pub(super) fn from_trials(finding: &mut LimitsFinding, end: TrialsEnd, most_sett
 }
 
 fn queued(finding: &LimitsFinding, overflow: Overflow, how: &str) -> Limit {
-    const WHO: &str = "by the kernel or the application, which look the same from outside";
+    const WHO: &str = "the kernel's queue or the application's";
     match (finding.held.value, finding.served_at_once.value) {
         (Bound::Exact(held), Bound::Exact(served)) => Limit::new(
             Bound::Exact(held.saturating_sub(served)),

@@ -40,8 +40,9 @@ const MOST_FAILED: u64 = 20;
 /// A schedule of fewer requests would show nothing.
 const LEAST_SCHEDULED: f64 = 5.0;
 
-/// The share of a step in which the client waited for a CPU that makes this computer a suspect.
-pub(super) const BUSY: f64 = 0.1;
+/// The share of a step in which the client waited for a CPU from which this computer may be the
+/// cause.
+pub const BUSY: f64 = 0.1;
 
 /// Whether clients reconnect: kept connections do not.
 pub(super) fn can_be_found(load: &Load) -> bool {

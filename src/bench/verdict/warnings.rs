@@ -1,6 +1,7 @@
 //! The warnings that follow from the numbers of a report.
 
-use crate::bench::report::{Flow, Latency, Report, Throughput, Warning, WarningKind};
+use crate::bench::ramp::BUSY;
+use crate::bench::report::{Flow, Latency, Report, Step, Throughput, Warning, WarningKind};
 use crate::bench::summarize::SAMPLES_NEEDED;
 use crate::output::human;
 use crate::sys::limits::OpenFiles;
@@ -41,10 +42,24 @@ pub(super) fn derived(report: &Report) -> Vec<Warning> {
     if let Some(latency) = &report.latency {
         warnings.extend(latency_warnings(latency));
     }
+    warnings.extend(busy_ramp(report));
     if let Some(throughput) = &report.throughput {
         warnings.extend(throughput_warnings(throughput));
     }
     warnings
+}
+
+/// In how many steps of the ramp the client was delayed by other processes.
+fn busy_ramp(report: &Report) -> Option<Warning> {
+    let is_busy = |step: &&Step| step.client_wait_share >= Some(BUSY);
+    let busy = report.ramp.iter().filter(is_busy).count();
+    let steps = human::count(report.ramp.len() as u64, "step");
+    let percent = BUSY * 100.0;
+    let text = format!(
+        "this computer was busy: in {busy} of {steps} of the ramp the client waited for a CPU at \
+         least {percent:.0}% of the time"
+    );
+    (busy > 0).then(|| Warning::new(WarningKind::ClientLate, text))
 }
 
 fn throughput_warnings(throughput: &Throughput) -> impl Iterator<Item = Warning> {
