@@ -155,6 +155,51 @@ fn negative<'a>(
     })
 }
 
+/// The hint for words and options of other tools.
+fn other_tools(error: &clap::Error, arguments: &[impl AsRef<str>]) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    if let Some(word) = text(ContextKind::InvalidSubcommand) {
+        let command = match word {
+            "ping" => "tcpctl send TARGET --count 0",
+            "nc" | "connect" | "talk" => "tcpctl send TARGET",
+            "scan" | "list" | "ls" | "browse" | "find" => "tcpctl discover",
+            "serve" | "server" => "tcpctl listen, or tcpctl sim for a virtual board",
+            "upload" | "write" | "write-flash" | "write_flash" => "tcpctl flash",
+            "console" | "serial" | "log" => "tcpctl monitor",
+            "benchmark" | "load" | "test" => "tcpctl bench TARGET",
+            "info" => "tcpctl status TARGET",
+            _ => return None,
+        };
+        return Some(format!("use {command}"));
+    }
+    let found = text(ContextKind::InvalidArg)?;
+    let mut words = arguments.iter().map(AsRef::as_ref);
+    let command = words.find(|word| !word.starts_with('-'))?;
+    let shown = sanitize::one_line(found);
+    match (command, found) {
+        ("sim", "--port" | "-p") => Some("use --listen 127.0.0.1:PORT".to_owned()),
+        ("listen", "--port" | "-p") => Some("use tcpctl listen 0.0.0.0:PORT".to_owned()),
+        ("send" | "bench" | "status" | "read", "--port" | "-p" | "--host" | "--address") => Some(
+            format!("write host and port as one: tcpctl {command} HOST:PORT"),
+        ),
+        ("monitor", word) if !word.starts_with('-') => Some(format!("use --port {shown}")),
+        ("flash", word) if word.starts_with("/dev/") || word.starts_with("COM") => {
+            Some(format!("use --port {shown}"))
+        }
+        ("flash", word) if !word.starts_with('-') => Some(format!("use --firmware {shown}")),
+        _ => None,
+    }
+}
+
+/// Whether clap suggests `--help` for another option, which looks alike but means nothing alike.
+fn is_poor_suggestion(error: &clap::Error) -> bool {
+    let suggested = error.get(ContextKind::SuggestedArg);
+    matches!(suggested, Some(ContextValue::String(arg)) if arg == "--help")
+}
+
 /// Whether the error is about a third word of `send`, most likely the rest of a message.
 fn is_second_message(error: &clap::Error, arguments: &[impl AsRef<str>]) -> bool {
     let found = error.get(ContextKind::InvalidArg);
@@ -196,9 +241,11 @@ fn failure(error: &clap::Error, arguments: &[impl AsRef<str>]) -> Failure {
     let tips: Vec<_> = paragraphs
         .filter_map(|paragraph| Some(paragraph.strip_prefix("tip: ")?.to_owned()))
         .collect();
-    let hint = if tips.is_empty() && is_second_message(error, arguments) {
+    let hint = if let Some(hint) = other_tools(error, arguments) {
+        hint
+    } else if tips.is_empty() && is_second_message(error, arguments) {
         "a message with spaces needs quotes: tcpctl send HOST 'two words'".to_owned()
-    } else if tips.is_empty() {
+    } else if tips.is_empty() || is_poor_suggestion(error) {
         "try --help".to_owned()
     } else {
         tips.join("; ")
@@ -267,6 +314,32 @@ mod tests {
                 vec!["tcpctl", "send", "x", "two", "words"],
                 "'words'",
                 "quotes",
+            ),
+            (
+                vec!["tcpctl", "ping", "x"],
+                "'ping'",
+                "send TARGET --count 0",
+            ),
+            (vec!["tcpctl", "scan"], "'scan'", "use tcpctl discover"),
+            (
+                vec!["tcpctl", "sim", "--port", "4000"],
+                "'--port'",
+                "--listen 127.0.0.1:PORT",
+            ),
+            (
+                vec!["tcpctl", "monitor", "/dev/ttyUSB0"],
+                "'/dev/ttyUSB0'",
+                "use --port /dev/ttyUSB0",
+            ),
+            (
+                vec!["tcpctl", "flash", "app.elf"],
+                "'app.elf'",
+                "use --firmware app.elf",
+            ),
+            (
+                vec!["tcpctl", "discover", "--hex", "00"],
+                "'--hex'",
+                "try --help",
             ),
             // A message may start with a hyphen.
             (vec!["tcpctl", "send", "x", "-1"], "'-1'", "-- -1"),
