@@ -28,6 +28,8 @@ use crate::target::list::{self, TargetList};
 
 pub use table::{Screen, table};
 
+/// Time between rounds if none is given.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest line that is read from a board.
 const MAX_LINE: usize = 64 * 1024;
 
@@ -102,10 +104,15 @@ impl QueryPlan {
         })
     }
 
-    /// The same with a limited number of rounds.
+    /// The same with a number of rounds, a second apart unless it is a watch.
     #[must_use]
     pub fn with_rounds(self, rounds: Option<NonZeroU64>) -> Self {
-        Self { rounds, ..self }
+        let default = rounds.map(|_| DEFAULT_INTERVAL);
+        Self {
+            interval: self.interval.or(default),
+            rounds,
+            ..self
+        }
     }
 }
 

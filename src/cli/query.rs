@@ -84,11 +84,10 @@ pub struct ReadArgs {
     /// Common options.
     #[command(flatten)]
     pub query: QueryArgs,
-    /// Rounds of --watch
+    /// Number of rounds [default: 1; unlimited with --watch]
     #[arg(
         long,
         value_name = "N",
-        requires = "watch",
         value_parser = units::whole::<NonZeroU64>,
         value_hint = ValueHint::Other
     )]
