@@ -104,7 +104,7 @@ fn invalid_targets_are_rejected_with_a_fix() {
         (r"a board\027[2J", "control", "HOST"),
         ("board;80", "';'", "HOST"),
         ("board\u{1b}[2J", "control", "HOST"),
-        ("fe80::1:3000", "with and without a port", "[fe80::1]:3000"),
+        ("fe80::1:3000", "with or without a port", "[fe80::1]:3000"),
         ("a:b:c", "more than one ':'", "brackets"),
         ("[::1", "missing ]", "[IPV6]:PORT"),
         ("[::1]80", "follow the ]", "[IPV6]:PORT"),
