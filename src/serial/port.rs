@@ -109,7 +109,7 @@ fn with_mac(name: &str, macs: &[String], listed: &[Port]) -> Option<Result<Selec
     let mac = |port: &Port| port.usb.as_ref().and_then(serial::Usb::mac);
     let matching: Vec<_> = listed
         .iter()
-        .filter(|port| mac(port).is_some_and(|told| macs.contains(&told)))
+        .filter(|port| mac(port).is_some_and(|mac| macs.contains(&mac)))
         .cloned()
         .collect();
     let name = sanitize::one_line(name);

@@ -9,7 +9,7 @@ use crate::common::loader::line::Line;
 use crate::common::run;
 use crate::processes::{Need, skipped};
 
-/// A program whose `serve` has an inlined `reply`, and asks where that is.
+/// A program with a function `reply` that is inlined into `serve`.
 const SOURCE: &str = "#![no_std]
 #![no_main]
 use core::hint::black_box;
@@ -37,8 +37,8 @@ extern \"C\" fn _start() -> ! {
 
 const TARGET: &str = "riscv32imc-unknown-none-elf";
 
-/// Compiles it for a chip, with its code where chips map it; `None` where the target's libraries
-/// are not installed. Each test has a `name` for its own.
+/// Compiles it for a chip, with the code at a chip's addresses. `None` if the target's libraries are not
+/// installed. `name` keeps the files of tests apart.
 fn program(name: &str) -> Option<PathBuf> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let libraries = Command::new(&rustc)
@@ -53,7 +53,7 @@ fn program(name: &str) -> Option<PathBuf> {
         return None;
     }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    // Lines are told by the source's name.
+    // Locations contain the file name.
     let folder = folder.join(format!("{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let source = folder.join("monitored.rs");
@@ -75,7 +75,7 @@ fn program(name: &str) -> Option<PathBuf> {
     Some(elf)
 }
 
-/// Where a function begins, by the ELF's symbols.
+/// The address of a function in the ELF's symbol table.
 fn address_of(elf: &Path, function: &str) -> u64 {
     use object::{Object, ObjectSymbol};
 
@@ -94,11 +94,11 @@ fn backtrace_is_decoded_with_inlined_functions() {
     let Some(elf) = program("lines") else {
         return;
     };
-    // Behind the first instruction, which makes room on the stack, is what was inlined.
+    // The inlined code follows the first instruction, which adjusts the stack pointer.
     let serve = address_of(&elf, "greeter::serve") + 4;
     let start = address_of(&elf, "_start");
     assert!(serve >> 24 == 0x42, "{serve:#x}");
-    // As esp-backtrace prints it: a line of its own for each address.
+    // esp-backtrace prints one address per line.
     let panic = format!(
         "panicked at src/main.rs:1:2:\r\nout of memory\r\nBacktrace:\r\n\r\n\
          {serve:#x}\r\n{start:#x}\r\n0x3fc80000\r\nready addr=192.168.1.1:3000\r\n"
@@ -131,7 +131,7 @@ fn backtrace_is_decoded_with_inlined_functions() {
         .filter_map(|object| object["frames"].as_array())
         .collect();
     assert_eq!(explained.len(), 2, "{objects:?}");
-    let told: Vec<_> = explained[0]
+    let decoded: Vec<_> = explained[0]
         .iter()
         .map(|frame| {
             (
@@ -141,28 +141,28 @@ fn backtrace_is_decoded_with_inlined_functions() {
         })
         .collect();
     for (function, place) in [("::reply", ".rs:10"), ("greeter::serve", ".rs:15")] {
-        let is_told = told
+        let is_decoded = decoded
             .iter()
             .any(|(name, at)| name.ends_with(function) && at.contains(place));
-        assert!(is_told, "{function}: {told:?}");
+        assert!(is_decoded, "{function}: {decoded:?}");
     }
 }
 
-/// Both ends together: what a chip makes of its stack is one line, and each of its addresses is
-/// explained, the innermost first, those of no call among them left out.
+/// The firmware prints the return addresses of its stack in one line. All of them are decoded, the innermost
+/// first.
 #[test]
 fn backtrace_of_a_chip_is_decoded_in_order() {
     let Some(elf) = program("chip") else {
         return;
     };
     let address = |function| u32::try_from(address_of(&elf, function)).unwrap();
-    // Calls, a few bytes into their functions: a stack has what follows them.
+    // Calls a few bytes into their functions; a stack holds return addresses.
     let serve = address("greeter::serve") + 4;
     let start = address("_start") + 2;
     let stack = [
         7,
         serve + 2,
-        // Data, and code of another program.
+        // Data, and code outside the program.
         0x3fc8_0000,
         0x4205_0000,
         serve + 2,
@@ -187,7 +187,7 @@ fn backtrace_of_a_chip_is_decoded_in_order() {
     let ended = run(arguments.clone());
     let text = String::from_utf8(ended.stdout).unwrap();
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    // An address, and each function that it is in: an inlined one stands before its caller.
+    // An inlined function precedes its caller.
     let reply = format!("{serve:#x} monitored::reply at ");
     let inner = format!("{serve:#x} monitored::greeter::serve at ");
     let outer = format!("{start:#x} _start at ");
@@ -210,7 +210,7 @@ fn backtrace_of_a_chip_is_decoded_in_order() {
     let [frames] = explained[..] else {
         panic!("one line has addresses: {objects:?}");
     };
-    let told: Vec<_> = frames
+    let decoded: Vec<_> = frames
         .iter()
         .map(|frame| {
             (
@@ -218,13 +218,13 @@ fn backtrace_of_a_chip_is_decoded_in_order() {
                 frame["function"].as_str().unwrap(),
             )
         })
-        // What the library's own are is the compiler's affair.
+        // Frames of the standard library depend on the compiler.
         .filter(|(_, function)| !function.starts_with("core::"))
         .collect();
     let [serve, start] = [serve, start].map(|address| format!("{address:#x}"));
     let [reply, inner] = ["monitored::reply", "monitored::greeter::serve"];
     assert_eq!(
-        told,
+        decoded,
         [
             (&*serve, reply),
             (&serve, inner),

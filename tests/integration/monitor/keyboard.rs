@@ -10,7 +10,7 @@ use crate::common::terminal::Terminal;
 use crate::common::{signal, tcpctl};
 use crate::processes::{Need, skipped};
 
-/// What the fake board's ROM says of an erased flash, once it starts.
+/// What the fake board's ROM prints for an erased flash.
 const STARTED: &str = "invalid header: 0xffffffff";
 
 #[test]
@@ -28,7 +28,7 @@ fn only_ctrl_t_ctrl_r_resets_the_board() {
         let (mut terminal, child) = Terminal::start(command);
         terminal.wait_for("Ctrl-T Ctrl-R resets the board");
         terminal.wait_for(STARTED);
-        // The system raises both when a port is opened; we change neither.
+        // The system asserts both lines when a port is opened; monitor changes neither.
         let both = Lines {
             dtr: true,
             rts: true,

@@ -314,7 +314,7 @@ fn invalid_arguments_are_rejected() {
         ),
         (&["--timeout", "5"], "5s or 5ms"),
         (&["--elf", "/nowhere"], "--elf /nowhere"),
-        (&["--elf", "/dev/zero"], "larger than any firmware"),
+        (&["--elf", "/dev/zero"], "too large"),
     ] {
         let line = Line::open();
         let ended = run([&["monitor", "--port", &port(&line)][..], arguments].concat());

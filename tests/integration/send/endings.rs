@@ -12,7 +12,7 @@ fn resetting(half: &'static [u8]) -> Server {
     Server::start(move |mut connection| {
         read_some(&mut connection);
         let _ = connection.write_all(half);
-        // Some systems drop what is not yet read when a reset comes.
+        // Some systems discard unread data when a reset arrives.
         if !half.is_empty() {
             connection
                 .set_read_timeout(Some(Duration::from_millis(200)))
@@ -136,7 +136,7 @@ fn refused_connection_is_7_and_names_the_target() {
 #[test]
 #[cfg(target_os = "linux")]
 fn connect_timeout_is_7() {
-    // A listener whose backlog is full lets further SYNs go unanswered on Linux.
+    // On Linux a listener with a full backlog does not answer further SYNs.
     let listener =
         socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();

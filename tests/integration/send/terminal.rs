@@ -11,7 +11,7 @@ fn at_a_terminal(arguments: &[&str]) -> (Terminal, Child) {
     Terminal::start(tcpctl(arguments.iter().copied()))
 }
 
-/// The exit code, and all that was seen, with the terminal's CR LF as LF.
+/// The exit code and the output, with LF instead of the terminal's CR LF.
 fn the_end(terminal: Terminal, child: Child) -> (i32, String) {
     let (code, seen) = terminal.finish(child);
     (code, seen.replace("\r\n", "\n"))
@@ -86,7 +86,7 @@ fn conversation_goes_line_by_line() {
             assert!(line.ends_with(b"\r\n"), "{line:?}");
             let _ = connection.write_all(answer);
         }
-        // Stays open until the client has gone.
+        // Stays open until the client closes.
         read_some(&mut connection);
     });
     let arguments = ["send", &server.target(), "-", "--crlf", "--idle", "50ms"];
