@@ -183,9 +183,10 @@ pub fn run_merge(args: &MergeArgs, output: &Output) -> anyhow::Result<Exit> {
             .hint("give two saved runs or more, or - for JSON Lines on standard input")
             .into());
     }
-    let unrelated = match args.force {
-        true => merge::Unrelated::Warn,
-        false => merge::Unrelated::Refuse,
+    let unrelated = if args.force {
+        merge::Unrelated::Warn
+    } else {
+        merge::Unrelated::Refuse
     };
     let report = merge::merge(runs, unrelated)?;
     let detail = Detail::of(args.brief, output);

@@ -122,7 +122,7 @@ fn too_short(
         .into_iter()
         .chain(flows.iter().flatten().map(flow))
         .min()?;
-    let needed = (1..).find(|n| skipped(*n, *n, alpha).is_some())?;
+    let needed = (1..MAX_WINDOWS).find(|n| skipped(*n, *n, alpha).is_some())?;
     (shortest < needed).then_some(TooShort {
         needs_s: needed as u64,
         has_s: shortest as u64,

@@ -154,9 +154,12 @@ impl Page {
         };
         let value = checked.value.as_deref().unwrap_or("unknown");
         let text = format!("{mark} --fail-if '{}' (value: {value})", checked.condition);
-        self.colored(&text, |text| match checked.passed {
-            true => color.good(text),
-            false => color.alarm(text),
+        self.colored(&text, |text| {
+            if checked.passed {
+                color.good(text)
+            } else {
+                color.alarm(text)
+            }
         });
     }
 

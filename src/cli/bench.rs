@@ -11,6 +11,7 @@ use crate::units;
 
 /// The arguments of `tcpctl bench`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "a flag is a bool")]
 #[command(
     after_help = MORE,
     after_long_help = EXAMPLES,
@@ -132,7 +133,7 @@ pub struct BenchArgs {
     ///
     /// Default: as many as the server serves at once, one fewer where nothing queues, 1 where the
     /// number is not known exactly. With --rate: the most requests in flight, default 256. With
-    /// --ramp: the last step. With --only throughput: the streams, default 4, at most 64.
+    /// --ramp: the last step. Throughput: the streams, default 4, at most 64.
     #[arg(
         short,
         long,

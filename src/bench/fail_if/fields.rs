@@ -148,7 +148,7 @@ pub(super) fn within(part: &str) -> Vec<&'static str> {
     let inside = FIELDS
         .iter()
         .filter_map(|field| field.path.strip_prefix(part)?.strip_prefix('.'));
-    let is_shown = |name: &&str| !name.contains('.') || name.ends_with(".p50");
+    let is_shown = |name: &&str| name.rsplit_once('.').is_none_or(|(_, last)| last == "p50");
     inside.filter(is_shown).take(12).collect()
 }
 

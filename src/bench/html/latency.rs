@@ -1,5 +1,7 @@
 //! The latency: distribution, numbers, and second by second.
 
+use std::fmt::Write as _;
+
 use super::elements::{list, paragraph, section, table};
 use super::plot::{self, Curve, Plot, Scale, Style};
 use crate::bench::report::{Histograms, Interval, Latency};
@@ -50,24 +52,23 @@ pub(super) fn distribution(histograms: &Histograms) -> String {
 fn histogram(times: &Times) -> String {
     let buckets = chart::buckets(times, 14);
     let highest = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(1);
-    let rows: String = buckets
-        .iter()
-        .map(|bucket| {
-            let limit = human::microseconds(bucket.up_to as f64 / 1e3);
-            let width = bucket.count as f64 / highest as f64 * 100.0;
-            let bar = match bucket.count {
-                0 => String::new(),
-                _ => format!("<i style=\"width:{width:.1}%\"></i>"),
-            };
-            format!(
-                "<tr><th scope=\"row\">&lt; {limit}</th><td>{}</td><td>{bar}</td></tr>\n",
-                human::grouped(bucket.count)
-            )
-        })
-        .collect();
-    format!(
-        "<table class=\"histogram\">\n<caption>Time to the complete reply</caption>\n{rows}</table>\n"
-    )
+    let mut html = String::from(
+        "<table class=\"histogram\">\n<caption>Time to the complete reply</caption>\n",
+    );
+    for bucket in &buckets {
+        let limit = human::microseconds(bucket.up_to as f64 / 1e3);
+        let count = human::grouped(bucket.count);
+        let width = bucket.count as f64 / highest as f64 * 100.0;
+        let bar = match bucket.count {
+            0 => String::new(),
+            _ => format!("<i style=\"width:{width:.1}%\"></i>"),
+        };
+        let _ = writeln!(
+            html,
+            "<tr><th scope=\"row\">&lt; {limit}</th><td>{count}</td><td>{bar}</td></tr>"
+        );
+    }
+    html + "</table>\n"
 }
 
 pub(super) fn table_and_facts(latency: &Latency) -> String {

@@ -1,5 +1,7 @@
 //! The latency: percentiles by phase, counts, and the shape of the distribution.
 
+use std::fmt::Write as _;
+
 use super::{Page, time};
 use crate::bench::report::{Latency, Report};
 use crate::bench::{breakdown, chart, verdict};
@@ -118,7 +120,8 @@ pub(crate) fn load(latency: &Latency) -> String {
     );
     let drain = latency.duration_us - latency.window_us;
     if drain > DRAIN_SHARE * latency.window_us {
-        text += &format!("; {} more for the last replies", human::microseconds(drain));
+        let drain = human::microseconds(drain);
+        let _ = write!(text, "; {drain} more for the last replies");
     }
     text
 }

@@ -1,5 +1,7 @@
 //! The warnings that follow from the numbers of a report.
 
+use std::fmt::Write as _;
+
 use crate::bench::ramp::BUSY;
 use crate::bench::report::{Flow, Latency, Report, Step, Throughput, Warning, WarningKind};
 use crate::bench::summarize::SAMPLES_NEEDED;
@@ -187,9 +189,12 @@ fn guessed_rule(latency: &Latency) -> Option<String> {
          --expect, --lines or --idle)"
     );
     if latency.reply_rule_mismatches > 0 {
-        text += &match latency.reply_rule_mismatches {
-            1 => "; 1 reply was longer or shorter".to_owned(),
-            count => format!("; {} replies were longer or shorter", human::grouped(count)),
+        let _ = match latency.reply_rule_mismatches {
+            1 => write!(text, "; 1 reply was longer or shorter"),
+            count => {
+                let count = human::grouped(count);
+                write!(text, "; {count} replies were longer or shorter")
+            }
         };
     }
     Some(text)
