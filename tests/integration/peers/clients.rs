@@ -121,7 +121,7 @@ fn http_request_is_printed_escaped() {
     let shown = wire.board.wait_for("request ");
     let start = format!(r#""GET /caf%C3%A9?q=1 HTTP/1.1\r\nHost: {BOARD}:{PORT}\r\n"#);
     assert!(shown.contains(&start), "{shown}");
-    assert!(shown.contains(r#"\r\n\r\n" time="#), "{shown}");
+    assert!(shown.contains(r#"\r\n\r\n" reply=11 "#), "{shown}");
 }
 
 /// A request with cookies is longer than the board's buffer.

@@ -12,6 +12,8 @@ pub(crate) const INTERFACE: &str = "tap0";
 pub(crate) const HOST: &str = "192.168.1.2";
 /// The board's address, as in the tutorial.
 pub(crate) const BOARD: &str = "192.168.1.1";
+/// The board's MAC address, which gives it the name `tcpctl-0001`.
+pub(crate) const MAC: &str = "02:74:63:70:00:01";
 /// The board's port.
 pub(crate) const PORT: &str = "3000";
 
@@ -120,7 +122,7 @@ impl Wire {
     /// A board, with no address at the other end.
     pub(crate) fn without_address(options: &str) -> Self {
         let namespace = Namespace::new();
-        let sim = namespace.tcpctl(&format!("sim --tap {INTERFACE} {options}"));
+        let sim = namespace.tcpctl(&format!("sim --tap {INTERFACE} --mac {MAC} {options}"));
         let board = Board::start(sim);
         assert_eq!(board.address.to_string(), format!("{BOARD}:{PORT}"));
         namespace.ip(&format!("link set {INTERFACE} up"));
