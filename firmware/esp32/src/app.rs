@@ -12,11 +12,11 @@ use crate::status::ChipStatus;
 struct Temperature(&'static ChipStatus);
 
 impl Sensor for Temperature {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "temperature"
     }
 
-    fn unit(&self) -> &str {
+    fn unit(&self) -> &'static str {
         "Cel"
     }
 
@@ -31,11 +31,11 @@ impl Sensor for Temperature {
 struct HeapFree(&'static ChipStatus);
 
 impl Sensor for HeapFree {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "heap_free"
     }
 
-    fn unit(&self) -> &str {
+    fn unit(&self) -> &'static str {
         "B"
     }
 

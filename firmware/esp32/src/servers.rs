@@ -25,9 +25,10 @@ use crate::console::Console;
 use crate::flash::{ChipFlash, Trial};
 use crate::online::{Online, SERVER_SOCKETS};
 use crate::radio::{self, Radio};
+use crate::station::{self, Station};
 use crate::status::ChipStatus;
 use crate::watchdog::Watchdog;
-use crate::{boot_guard, raw, spawn, station};
+use crate::{boot_guard, raw, spawn};
 
 /// The servers' sockets, and those of the DHCP client and server and of mDNS.
 const SOCKETS: usize = SERVER_SOCKETS + 3;
@@ -111,10 +112,17 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
             spawn(spawner, open(stack, online, console, config.port));
         }
         Mode::Station => {
-            spawn(
-                spawner,
-                station::stay(radio, settings, stack, console, chip, online, start, seed),
-            );
+            let station = Station {
+                radio,
+                settings,
+                stack,
+                console,
+                chip,
+                online,
+                start,
+                seed,
+            };
+            spawn(spawner, station::stay(station));
         }
     }
     // The stack comes last, so that every slot listens before the first frame is processed.

@@ -32,19 +32,32 @@ struct ChipRadio {
     chip: &'static ChipStatus,
 }
 
+/// What a station needs.
+pub(crate) struct Station {
+    pub(crate) radio: Radio,
+    pub(crate) settings: &'static Settings,
+    pub(crate) stack: Stack<'static>,
+    pub(crate) console: &'static Console,
+    pub(crate) chip: &'static ChipStatus,
+    pub(crate) online: &'static Online,
+    pub(crate) start: Start,
+    pub(crate) seed: u64,
+}
+
 /// Joins the network of the settings and stays on it. Restarts with the defaults where the driver
 /// rejects the settings.
 #[embassy_executor::task]
-pub(crate) async fn stay(
-    radio: Radio,
-    settings: &'static Settings,
-    stack: Stack<'static>,
-    console: &'static Console,
-    chip: &'static ChipStatus,
-    online: &'static Online,
-    start: Start,
-    seed: u64,
-) {
+pub(crate) async fn stay(station: Station) {
+    let Station {
+        radio,
+        settings,
+        stack,
+        console,
+        chip,
+        online,
+        start,
+        seed,
+    } = station;
     let (controller, events) = radio.into_parts();
     let mut radio = ChipRadio {
         controller,
