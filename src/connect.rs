@@ -91,11 +91,11 @@ async fn dial(
     addresses: Vec<SocketAddr>,
     deadline: Instant,
 ) -> Result<Connection, ConnectError> {
-    let dialed = dialer.dial(addresses, deadline).await?;
+    let connected = dialer.dial(addresses, deadline).await?;
     Ok(Connection {
-        stream: Stream::Kernel(dialed.stream),
-        address: dialed.address,
-        connect_time: dialed.connect_time,
+        stream: Stream::Kernel(connected.stream),
+        address: connected.address,
+        connect_time: connected.connect_time,
     })
 }
 

@@ -40,7 +40,7 @@ pub struct BlockedOutput;
 
 /// How long a reader has after a signal to take more of the output.
 const BLOCKED_TIMEOUT: Duration = Duration::from_millis(500);
-/// Bytes that do not block once a pipe is writable (PIPE_BUF of Linux).
+/// Bytes that do not block once a pipe is writable (`PIPE_BUF` of Linux).
 const PIPE_BYTES: usize = 4096;
 
 /// What text is rendered for.

@@ -260,9 +260,10 @@ impl<'a> Console<'a> {
         self.show_unfinished_at = None;
         if !self.splitter.rest().is_empty() {
             // A prompt that is shown already is continued at once, so that typing is not delayed.
-            let delay = match self.printer.has_open_line() {
-                true => Duration::ZERO,
-                false => UNFINISHED_LINE_DELAY,
+            let delay = if self.printer.has_open_line() {
+                Duration::ZERO
+            } else {
+                UNFINISHED_LINE_DELAY
             };
             self.show_unfinished_at = Some(Instant::now() + delay);
         }
