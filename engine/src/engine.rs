@@ -303,6 +303,7 @@ impl<'a, N: Network> Engine<'a, N> {
     }
 
     /// Handles what happened while this thread could not run, before timeouts are judged.
+    #[cold]
     fn drain_events(&mut self, events: &mut Vec<Event>) {
         for _ in 0..TURNS {
             if self.network.wait(Some(Duration::ZERO), events).is_err() || events.is_empty() {

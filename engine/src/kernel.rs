@@ -3,9 +3,7 @@
 //! Written for few system calls per connection: what an event has already reported is not asked
 //! again. A short read has emptied the socket, and an announced FIN follows it.
 
-#[cfg(not(target_os = "linux"))]
-use std::io::Read;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -29,6 +27,14 @@ const READ_AND_WRITE: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// Handshakes longer than this may include a retransmitted SYN (no kernel retransmits sooner) and
 /// are checked with `TCP_INFO`.
 const SYN_RETRANSMISSION_POSSIBLE: Duration = Duration::from_millis(100);
+
+/// Bytes that are read at most this long after their arrival count as read at once, nanoseconds.
+#[cfg(target_os = "linux")]
+const PROMPT: u64 = 20_000;
+
+/// A thread that opens connections faster than this on average is the limit, nanoseconds.
+#[cfg(target_os = "linux")]
+const SATURATED_GAP: u64 = 100_000;
 
 /// Messages longer than this take several segments on some paths (RFC 9293, section 3.7.1).
 const MIN_MSS: usize = 536;
@@ -56,8 +62,16 @@ struct Arrivals {
     _socket: Option<Socket>,
     /// `CLOCK_REALTIME` less this network's clock; read once after each wait.
     offset: Option<u64>,
+    /// When the last wait ended.
+    woken_at: u64,
+    /// The first bytes read after the last wait had arrived just before its end. Events are reported
+    /// in the order of arrival, so the others arrived at its end, and need no timestamp.
+    is_prompt: bool,
     /// Of the last read, on this network's clock.
     last: Option<u64>,
+    /// When the last connection was opened, and the average time between two of them.
+    opened_at: u64,
+    average_gap: u64,
 }
 
 #[cfg(target_os = "linux")]
@@ -67,7 +81,23 @@ impl Arrivals {
         Self {
             _socket: socket.filter(|socket| sys::tcp::enable_timestamps(socket).is_ok()),
             offset: None,
+            woken_at: 0,
+            is_prompt: false,
             last: None,
+            opened_at: 0,
+            average_gap: u64::from(u32::MAX),
+        }
+    }
+
+    /// Makes the kernel note arrivals on a socket. That takes a system call, which a thread that is
+    /// itself the limit does not have time for.
+    fn watch(&mut self, socket: &TcpStream, now: u64) {
+        let gap = now.saturating_sub(self.opened_at);
+        self.opened_at = now;
+        self.average_gap = self.average_gap - self.average_gap / 256 + gap / 256;
+        if self.average_gap > SATURATED_GAP {
+            // Without it, the time of a reply is when it was read.
+            let _ = sys::tcp::enable_timestamps(socket);
         }
     }
 
@@ -78,6 +108,8 @@ impl Arrivals {
                 .get_or_insert_with(|| sys::clocks::realtime().saturating_sub(clock.now()));
             time.saturating_sub(offset)
         });
+        let delay = self.last.map(|last| self.woken_at.saturating_sub(last));
+        self.is_prompt = delay.is_some_and(|delay| delay <= PROMPT);
     }
 }
 
@@ -154,6 +186,7 @@ impl KernelNetwork {
         #[cfg(target_os = "linux")]
         {
             self.arrivals.offset = None;
+            self.arrivals.is_prompt = false;
         }
         #[cfg(target_os = "linux")]
         return self
@@ -177,9 +210,6 @@ fn open_socket(to: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> 
     let socket = Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     socket.set_nonblocking(true)?;
-    // Optional: without it, the time of a reply is when it was read.
-    #[cfg(target_os = "linux")]
-    let _ = sys::tcp::enable_timestamps(&socket);
     if let Some(source) = source {
         // Optional: without it, ports run out sooner.
         let _ = sys::tcp::bind_address_only(&socket);
@@ -300,6 +330,8 @@ impl Network for KernelNetwork {
     ) -> Result<ConnectionId, ConnectFailure> {
         self.clock.invalidate();
         let mut stream = open_socket(to, source).map_err(|error| failure(&error))?;
+        #[cfg(target_os = "linux")]
+        self.arrivals.watch(&stream, self.clock.last());
         let number = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
             self.connections.len() - 1
@@ -353,14 +385,22 @@ impl Network for KernelNetwork {
     fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize> {
         let room = buffer.len();
         let mut arrival = None;
+        let is_prompt = self.arrivals.is_prompt;
         let (connection, clock) = self.connection(id)?;
         let result = connection.read_with(room, |stream| {
             clock.invalidate();
+            if is_prompt {
+                return stream.read(buffer);
+            }
             let (length, time) = sys::tcp::receive(stream, buffer)?;
             arrival = time;
             Ok(length)
         });
-        self.arrivals.note(arrival, &self.clock);
+        if is_prompt {
+            self.arrivals.last = result.is_ok().then_some(self.arrivals.woken_at);
+        } else if result.is_ok() {
+            self.arrivals.note(arrival, &self.clock);
+        }
         result
     }
 
@@ -492,6 +532,10 @@ impl Network for KernelNetwork {
         match self.select(until) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             result => result?,
+        }
+        #[cfg(target_os = "linux")]
+        {
+            self.arrivals.woken_at = self.clock.recent();
         }
         for event in &self.ready {
             let Token(number) = event.token();

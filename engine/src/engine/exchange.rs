@@ -207,23 +207,13 @@ impl<N: Network> Engine<'_, N> {
                 self.recorder.first_byte(at - this.start);
             }
             if self.is_solo() {
-                let silence = self.rule.silence();
-                self.solo_until = Some(now + LEARNING_LIMIT + silence);
+                self.solo_until = Some(now + LEARNING_LIMIT + self.rule.silence());
             }
         }
         match verdict {
             Verdict::Partial => Step::Onward,
             Verdict::UntilSilence | Verdict::UntilLongSilence => {
-                if self.never_ends(slot, verdict, now) {
-                    return self.end_with_first_burst(slot, now);
-                }
-                let (queue, silence) = if verdict == Verdict::UntilSilence {
-                    (Queue::Silence, self.rule.silence())
-                } else {
-                    (Queue::LongSilence, LONG_SILENCE)
-                };
-                self.wait_in(queue, slot, now.saturating_add(silence));
-                Step::Onward
+                self.wait_for_silence(slot, verdict, now)
             }
             Verdict::Complete => {
                 self.rule.matches();
@@ -240,6 +230,21 @@ impl<N: Network> Engine<'_, N> {
                 Step::Over
             }
         }
+    }
+
+    // The rare cases are kept out of the code that every request runs through.
+    #[cold]
+    fn wait_for_silence(&mut self, slot: usize, verdict: Verdict, now: u64) -> Step {
+        if self.never_ends(slot, verdict, now) {
+            return self.end_with_first_burst(slot, now);
+        }
+        let (queue, silence) = if verdict == Verdict::UntilSilence {
+            (Queue::Silence, self.rule.silence())
+        } else {
+            (Queue::LongSilence, LONG_SILENCE)
+        };
+        self.wait_in(queue, slot, now.saturating_add(silence));
+        Step::Onward
     }
 
     /// Whether a reply that ends by silence has been waited for long enough.
@@ -270,6 +275,7 @@ impl<N: Network> Engine<'_, N> {
     }
 
     /// Ends the reply of a server that has fallen silent, unless silence does not end it.
+    #[cold]
     pub(super) fn end_by_silence(&mut self, slot: usize, now: u64) {
         let reply = &self.slots.get(slot).reply;
         let Received { last_byte, .. } = reply.received;
@@ -355,6 +361,7 @@ impl<N: Network> Engine<'_, N> {
             && self.unanswered_fins < UNANSWERED_FINS
     }
 
+    #[inline(never)]
     fn await_fin(&mut self, slot: usize, now: u64) {
         if let Some(id) = self.slots.get(slot).connection {
             self.network.finish(id);

@@ -133,6 +133,7 @@ impl Reply {
         }
     }
 
+    #[inline(never)]
     fn compare(&self, learned: LearnedRule) -> Verdict {
         let (received, expected) = match learned {
             LearnedRule::Close => return Verdict::Partial,
@@ -371,6 +372,7 @@ impl Rule {
 
     /// Notes a reply that contradicts the learned rule; revises the rule after `limit` of them in a
     /// row. Single ones may come from data that the server sends on its own.
+    #[cold]
     fn contradict(&mut self, reply: &Reply, received: Received, limit: u32) {
         self.mismatches += 1;
         self.in_a_row += 1;

@@ -169,6 +169,7 @@ impl<N: Network> Engine<'_, N> {
     }
 
     /// Counts a request that was not started at its time, `at`.
+    #[cold]
     fn miss(&mut self, at: u64) {
         if at >= self.recorder.begin() {
             self.allowance.spend();
@@ -178,6 +179,7 @@ impl<N: Network> Engine<'_, N> {
 
     /// Stops the load's clock for as long as one connection alone has waited to learn the reply
     /// rule, whose last byte arrived at `at`.
+    #[cold]
     pub(super) fn end_lesson(&mut self, at: u64, now: u64) {
         if !self.is_solo() {
             return;
