@@ -85,7 +85,7 @@ impl Arrivals {
             is_prompt: false,
             last: None,
             opened_at: 0,
-            average_gap: u64::from(u32::MAX),
+            average_gap: 2 * SATURATED_GAP,
         }
     }
 
