@@ -174,10 +174,10 @@ Get started:
   tcpctl bench 192.168.1.1    find a board's limits and measure its latency
   tcpctl flash --mode ap      write the firmware to a board
 
-All commands: tcpctl -h. Help with examples: tcpctl send --help";
+All commands: tcpctl --help. Help with examples: tcpctl send --help";
 
 const MORE: &str = "\
-Examples, environment, files and exit codes: tcpctl --help";
+All commands, examples, environment, files and exit codes: tcpctl --help";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -116,6 +116,9 @@ fn summary(arguments: &[impl AsRef<str>]) -> StyledStr {
         // Adds the global options and the program's name.
         cli.build();
     }
+    for rare in RARE_COMMANDS {
+        cli = cli.mut_subcommand(rare, |command| command.hide(true));
+    }
     let command = name.and_then(|name| cli.find_subcommand(name));
     let command = command.unwrap_or(&cli).clone();
     command
@@ -124,6 +127,9 @@ fn summary(arguments: &[impl AsRef<str>]) -> StyledStr {
         .mut_arg("json", |arg| arg.display_order(LAST))
         .render_help()
 }
+
+/// Commands that only `--help` lists, so that the short list fits a screen.
+const RARE_COMMANDS: [&str; 4] = ["schema", "config", "completions", "man"];
 
 /// clap numbers options in the order of their definition; this is after all of them.
 const LAST: usize = 900;
