@@ -63,7 +63,7 @@ fn a_damaged_file_is_refused_and_nothing_else() {
     let merged = merge([&image.bootloader, &image.table, &image.app].into_iter());
     for whole in [&elf, &image.app.data, &merged] {
         read(whole.clone());
-        let choices = noise(whole.len() as u64, 8 * 400);
+        let choices = noise(whole.len() as u64, 8 * 100);
         for choice in choices.chunks(8) {
             let number = u64::from_le_bytes(choice.try_into().unwrap());
             // Half of the damage is at the start, where the headers are, and at the end.

@@ -18,6 +18,7 @@ mod protocol;
 mod slip;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
@@ -170,11 +171,12 @@ impl Board {
         }));
         let line = line::Line::open();
         let path = line.path.clone();
-        let socket = std::env::temp_dir().join(format!(
-            "tcpctl-lines-{}-{}",
-            std::process::id(),
-            path.file_name().unwrap().to_str().unwrap()
-        ));
+        // Not named after the pseudo-terminal, whose number another board gets before the drop of
+        // this one has removed the socket.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tcpctl-lines-{}-{number}", std::process::id());
+        let socket = std::env::temp_dir().join(name);
         let modem = modem::Modem::open(wiring, &socket);
         let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let thread = thread::spawn({
