@@ -1,7 +1,7 @@
 //! `tcpctl send`: one exchange with a server, repeated exchanges, many targets.
 //!
-//! [`plan`] turns arguments into data. [`exchange`] moves the bytes over a [`duplex`] connection until
-//! an end [`rule`] is met; [`attempt`] connects before it and reports after it. [`repeat`] and [`fleet`]
+//! `plan` turns arguments into data. `exchange` moves the bytes over a `duplex` connection until
+//! an end `rule` is met; `attempt` connects before it and reports after it. `repeat` and `fleet`
 //! run several attempts.
 
 mod attempt;
