@@ -93,7 +93,7 @@ fn page(name: Option<&str>) -> io::Result<String> {
     Ok(format!("{PREAMBLE}{text}"))
 }
 
-/// The synopsis. clap_mangen's own has no value names.
+/// The synopsis. `clap_mangen`'s own has no value names.
 fn synopsis(command: &Command) -> Roff {
     let mut line = vec![bold(command.get_bin_name().unwrap_or(command.get_name()))];
     let shown = || command.get_arguments().filter(|arg| !arg.is_hide_set());

@@ -137,9 +137,10 @@ impl Printer<'_> {
             }
             Form::Senml => {
                 for board in boards {
-                    let line = match self.output.is_terminal() {
-                        true => sanitize::one_line(board.line),
-                        false => board.line.to_owned(),
+                    let line = if self.output.is_terminal() {
+                        sanitize::one_line(board.line)
+                    } else {
+                        board.line.to_owned()
                     };
                     self.output.write(format!("{line}\n").as_bytes())?;
                 }

@@ -278,7 +278,11 @@ fn answers(service: &ResolvedService, instance: &DnsName) -> Option<Vec<Answer>>
     let text = text
         .filter(|pair| pair.val().is_some())
         .map(|pair| (pair.key().to_ascii_lowercase(), pair.val_str().to_owned()));
-    let mut addresses: Vec<_> = service.addresses.iter().map(|it| it.to_ip_addr()).collect();
+    let mut addresses: Vec<_> = service
+        .addresses
+        .iter()
+        .map(mdns_sd::ScopedIp::to_ip_addr)
+        .collect();
     addresses.sort_unstable();
     let record = |owner: &DnsName, data| Answer {
         owner: owner.clone(),

@@ -1,4 +1,4 @@
-//! SenML JSON (RFC 8428): a line of a board as readings.
+//! `SenML` JSON (RFC 8428): a line of a board as readings.
 
 use std::time::{Duration, SystemTime};
 
@@ -20,7 +20,7 @@ pub(super) struct Reading {
     pub time: SystemTime,
 }
 
-/// A value, as SenML has it.
+/// A value, as `SenML` has it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(super) enum Value {
@@ -29,7 +29,7 @@ pub(super) enum Value {
     Bool(bool),
 }
 
-/// A record of SenML. Unknown fields are ignored.
+/// A record of `SenML`. Unknown fields are ignored.
 #[derive(Debug, Deserialize)]
 struct Record {
     bn: Option<String>,
@@ -44,7 +44,7 @@ struct Record {
     t: Option<f64>,
 }
 
-/// Parses a SenML pack received at `now`. Records without a value are skipped.
+/// Parses a `SenML` pack received at `now`. Records without a value are skipped.
 pub(super) fn parse(line: &str, now: SystemTime) -> Option<Vec<Reading>> {
     let records: Vec<Record> = serde_json::from_str(line).ok()?;
     let (mut base_name, mut base_unit) = (String::new(), None);
@@ -72,7 +72,7 @@ pub(super) fn parse(line: &str, now: SystemTime) -> Option<Vec<Reading>> {
     Some(readings)
 }
 
-/// A time of SenML, relative to now or since 1970, if it is from 1970 to 9999.
+/// A time of `SenML`, relative to now or since 1970, if it is from 1970 to 9999.
 fn time(seconds: f64, now: SystemTime) -> Option<SystemTime> {
     const YEAR_10000: f64 = 253_402_300_800.0;
     let epoch = SystemTime::UNIX_EPOCH;

@@ -1,4 +1,4 @@
-//! A timer file descriptor (timerfd_create(2)), for a precise wake-up in a poll.
+//! A timer file descriptor (`timerfd_create(2)`), for a precise wake-up in a poll.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};

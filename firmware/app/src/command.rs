@@ -111,7 +111,7 @@ pub struct StatusCommand<'a> {
 }
 
 impl Command for StatusCommand<'_> {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "status"
     }
 
@@ -168,7 +168,7 @@ mod tests {
     struct Long;
 
     impl Command for Long {
-        fn name(&self) -> &str {
+        fn name(&self) -> &'static str {
             "long"
         }
         fn run(&self, _: &str, _: &Context<'_>, reply: &mut Reply<'_>) -> fmt::Result {

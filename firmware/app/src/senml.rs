@@ -1,4 +1,4 @@
-//! The command `readings`: all sensors as one line of SenML JSON (RFC 8428).
+//! The command `readings`: all sensors as one line of `SenML` JSON (RFC 8428).
 
 use core::fmt::{self, Write};
 
@@ -17,7 +17,7 @@ pub struct Readings {
 }
 
 impl Command for Readings {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "readings"
     }
 
@@ -65,7 +65,7 @@ fn write_record(sensor: &dyn Sensor, reply: &mut Reply<'_>) -> fmt::Result {
     }
 }
 
-/// A name, with an underscore for every character that SenML does not allow.
+/// A name, with an underscore for every character that `SenML` does not allow.
 struct Name<'n>(&'n str);
 
 impl fmt::Display for Name<'_> {
@@ -109,10 +109,10 @@ mod tests {
     struct Missing;
 
     impl Sensor for Missing {
-        fn name(&self) -> &str {
+        fn name(&self) -> &'static str {
             "temperature"
         }
-        fn unit(&self) -> &str {
+        fn unit(&self) -> &'static str {
             "Cel"
         }
         fn read(&self) -> Result<Number, SensorError> {

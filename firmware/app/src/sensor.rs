@@ -9,7 +9,7 @@ pub trait Sensor {
     /// Name within the board: letters, digits and `-:./_`, starting with a letter or a digit
     /// (RFC 8428 §4.5.1).
     fn name(&self) -> &str;
-    /// Unit of the SenML registry (RFC 8428 §12.1), e.g. `Cel`, `%RH`, `V`, `s`, `B`. Empty for
+    /// Unit of the `SenML` registry (RFC 8428 §12.1), e.g. `Cel`, `%RH`, `V`, `s`, `B`. Empty for
     /// none.
     fn unit(&self) -> &str;
     /// The current value. Called while a request is answered: it must return within a millisecond.
@@ -45,11 +45,11 @@ impl fmt::Display for SensorError {
 pub struct Uptime<F>(pub F);
 
 impl<F: Fn() -> u64> Sensor for Uptime<F> {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "uptime"
     }
 
-    fn unit(&self) -> &str {
+    fn unit(&self) -> &'static str {
         "s"
     }
 

@@ -143,7 +143,7 @@ impl ActiveSettings {
                 emit(&format_args!("settings default reason=\"{missing}\""));
             }
             Some(Fallback::Rejected(rejected)) => {
-                emit(&format_args!("settings rejected reason=\"{rejected}\""))
+                emit(&format_args!("settings rejected reason=\"{rejected}\""));
             }
         }
         let Limits { stations, memory } = self.limits;

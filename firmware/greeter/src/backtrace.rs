@@ -15,7 +15,7 @@ pub enum ReturnAddress {
     /// As they are.
     RiscV,
     /// With the window size of the call, 1 to 3, in place of the top two bits (Xtensa ISA reference,
-    /// "Windowed Register Option"). Code lies between 0x4000_0000 and 0x8000_0000.
+    /// "Windowed Register Option"). Code lies between `0x4000_0000` and `0x8000_0000`.
     XtensaWindowed,
 }
 
