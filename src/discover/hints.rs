@@ -108,7 +108,9 @@ fn mdns_hints(system: System, diagnostics: &Diagnostics, networks: &[&Interface]
     }
     let is_bridged = |it: &&Interface| {
         it.is_container_bridge()
-            || (system.is_container && !it.v4.is_empty() && it.v4.iter().all(is_container_address))
+            || (system.is_container
+                && !it.v4.is_empty()
+                && it.v4.iter().copied().all(is_container_address))
     };
     if networks.iter().all(is_bridged) {
         hints.push(
@@ -128,7 +130,7 @@ fn mdns_hints(system: System, diagnostics: &Diagnostics, networks: &[&Interface]
 }
 
 /// The default networks of Docker (172.16.0.0/12) and Podman (10.88.0.0/16).
-fn is_container_address((address, _): &(Ipv4Addr, u8)) -> bool {
+fn is_container_address((address, _): (Ipv4Addr, u8)) -> bool {
     matches!(address.octets(), [172, 16..32, ..] | [10, 88, ..])
 }
 

@@ -4,10 +4,10 @@ use std::process::Command;
 
 #[path = "../../build/firmware.rs"]
 #[allow(dead_code, reason = "the build script's")]
-mod firmware;
+pub(crate) mod firmware;
 #[path = "../../build/version.rs"]
 #[allow(dead_code, reason = "the build script's")]
-mod version;
+mod stamp;
 
 fn tcpctl(argument: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_tcpctl"))
@@ -70,8 +70,8 @@ fn chips_are_grouped_by_firmware_version() {
         entry: String::new(),
     });
     assert_eq!(
-        version::firmware_summary(&bundled),
+        stamp::firmware_summary(&bundled),
         "firmware: unversioned for esp32c5; 0.1.0 for esp32c2, esp32c6; 0.2.0 for esp32c3"
     );
-    assert_eq!(version::firmware_summary(&[]), "firmware: none built in");
+    assert_eq!(stamp::firmware_summary(&[]), "firmware: none built in");
 }

@@ -121,7 +121,6 @@ impl Reply {
 
     fn judge(&self, given: &ReplyRule) -> Verdict {
         match given {
-            ReplyRule::Close | ReplyRule::Expect(_) => Verdict::Partial,
             ReplyRule::Idle(_) => Verdict::UntilSilence,
             ReplyRule::Bytes(bytes) => match self.received.bytes.cmp(&bytes.get()) {
                 Ordering::Less => Verdict::Partial,
@@ -129,7 +128,7 @@ impl Reply {
                 Ordering::Greater => Verdict::Wrong,
             },
             ReplyRule::Lines(lines) if self.received.lines >= lines.get() => Verdict::Complete,
-            ReplyRule::Lines(_) => Verdict::Partial,
+            ReplyRule::Lines(_) | ReplyRule::Close | ReplyRule::Expect(_) => Verdict::Partial,
         }
     }
 

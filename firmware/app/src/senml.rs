@@ -22,7 +22,7 @@ impl Command for Readings {
     }
 
     fn run(&self, _: &str, context: &Context<'_>, reply: &mut Reply<'_>) -> fmt::Result {
-        let [a, b, c, d, e, f] = self.mac;
+        let mac = self.mac;
         reply.write_str("[")?;
         let mut separator = "";
         for sensor in context.sensors {
@@ -33,7 +33,8 @@ impl Command for Readings {
                     // A MAC becomes an EUI-64 by inserting ff:fe.
                     write!(
                         reply,
-                        r#""bn":"urn:dev:mac:{a:02x}{b:02x}{c:02x}fffe{d:02x}{e:02x}{f:02x}_","#
+                        r#""bn":"urn:dev:mac:{:02x}{:02x}{:02x}fffe{:02x}{:02x}{:02x}_","#,
+                        mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]
                     )?;
                 }
                 write_record(*sensor, reply)?;

@@ -202,7 +202,8 @@ fn checksum(bytes: &[u8]) -> [u8; 2] {
         .chunks(2)
         .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
     let sum: u32 = words.sum();
-    (!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes()
+    let folded = u16::try_from((sum & 0xffff) + (sum >> 16)).expect("few words");
+    (!folded).to_be_bytes()
 }
 
 #[test]

@@ -72,7 +72,10 @@ pub const CHIPS: [Memory; 8] = [
 ];
 
 impl Memory {
-    /// The memory of this chip. Panics for an unknown one; call it in a constant.
+    /// The memory of this chip. Call it in a constant.
+    ///
+    /// # Panics
+    /// The chip is unknown.
     pub const fn of(chip: &str) -> Self {
         let mut index = 0;
         while index < CHIPS.len() {

@@ -193,6 +193,10 @@ mod tests {
 
     use super::*;
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "entries of a table may be missing"
+    )]
     fn entry(sequence: u32, state: State) -> Option<Entry> {
         Some(Entry { sequence, state })
     }

@@ -232,10 +232,9 @@ pub fn select(a: SectorContent, b: SectorContent) -> Result<Selected, DecodeErro
     };
     let newest = match (sequence(&a), sequence(&b)) {
         (Err(DecodeError::Blank), Err(error)) | (Err(error), Err(_)) => return Err(error),
-        (Ok(_), Err(_)) => Sector::A,
         (Err(_), Ok(_)) => Sector::B,
         (Ok(a), Ok(b)) if b > a => Sector::B,
-        (Ok(_), Ok(_)) => Sector::A,
+        (Ok(_), _) => Sector::A,
     };
     let (newer, older) = match newest {
         Sector::A => (a, b),

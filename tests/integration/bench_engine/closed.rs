@@ -396,6 +396,6 @@ fn late_client_does_not_lengthen_handshakes() {
     network.stop = Some((95, 500));
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 20);
-    assert!(measurement.elapsed >= Duration::from_millis(1000));
+    assert!(measurement.elapsed >= Duration::from_secs(1));
     assert_eq!(measurement.connect.max() / MS, 20);
 }

@@ -182,7 +182,7 @@ fn riscv(instruction: u32, at: u32, registers: &mut [u32; 32]) -> Option<u32> {
         0x17 => registers[register(7)] = at.wrapping_add(upper),
         0x37 => registers[register(7)] = upper,
         // addi, as `la` ends
-        0x13 if (instruction >> 12) & 7 == 0 => {
+        0x13 if (instruction >> 12).is_multiple_of(8) => {
             registers[register(7)] = registers[register(15)].wrapping_add(lower);
         }
         // jalr

@@ -7,10 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::scene::Folder;
 use crate::common::firmware::Program;
-
-#[path = "../../../build/firmware.rs"]
-#[allow(dead_code, reason = "what the build script alone calls")]
-mod build;
+use crate::version::firmware as build;
 
 #[test]
 fn manifest_matches_the_bundled_file() {

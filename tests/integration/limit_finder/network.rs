@@ -88,6 +88,7 @@ pub(crate) enum Obstacle {
     NoListener,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent faults")]
 pub(crate) struct Simulated {
     server: Server,
     now: Duration,

@@ -98,6 +98,7 @@ pub(crate) fn established(_server: SocketAddr) -> HashSet<u16> {
 /// served, queued, and what happens to the next.
 #[rustfmt::skip]
 #[cfg(target_os = "linux")]
+#[expect(clippy::type_complexity, reason = "a table")]
 pub(crate) const BEHAVIORS: [(&str, usize, App, u64, (usize, usize, Overflow)); 15] = {
     use App::{AcceptTimer, Cap, Echo, GreetsAndWaits, Workers};
     use Beyond::{Evict, Fin, Line, Stall};

@@ -298,10 +298,8 @@ impl Crate {
             return None;
         }
         seen.push(key);
-        let imports = module.imports.iter().filter(|import| import.name == name);
-        let found = imports
-            .filter_map(|import| self.resolve(id, &import.path, seen))
-            .next();
+        let mut imports = module.imports.iter().filter(|import| import.name == name);
+        let found = imports.find_map(|import| self.resolve(id, &import.path, seen));
         let found = found.or_else(|| {
             let globs = module.globs.iter();
             let mut globs = globs.filter_map(|glob| match self.resolve(id, glob, seen)? {

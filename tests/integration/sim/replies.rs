@@ -31,9 +31,9 @@ fn reply_file_replaces_the_greeting() {
 fn echo_returns_bytes_until_fin() {
     let board = start(&["--echo"]);
     let mut stream = connect(board.address);
-    for part in [&b"one"[..], &[b'y'; 100_000]] {
+    for part in [b"one".to_vec(), vec![b'y'; 100_000]] {
         let mut sender = stream.try_clone().unwrap();
-        let sent = part.to_vec();
+        let sent = part.clone();
         let thread = std::thread::spawn(move || sender.write_all(&sent).unwrap());
         let mut echoed = vec![0; part.len()];
         stream.read_exact(&mut echoed).unwrap();
@@ -56,7 +56,7 @@ fn exec_runs_once_per_request() {
     }
     let board = start(&["--exec", "wc -c"]);
     let mut stream = connect(board.address);
-    stream.write_all(&[b'z'; 40_000]).unwrap();
+    stream.write_all(&vec![b'z'; 40_000]).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let mut reply = String::new();
     stream.read_to_string(&mut reply).unwrap();

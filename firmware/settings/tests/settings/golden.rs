@@ -190,7 +190,9 @@ const OPEN_ACCESS_POINT_4: &[&[u8]] = &[
 fn version_4_is_encoded_and_decoded_as_defined() {
     assert_eq!(VERSION, 4);
     let mut settings = station(1500, Services::On, Status::Off);
-    settings.management_key = Some(ManagementKey::new(std::array::from_fn(|i| i as u8)));
+    settings.management_key = Some(ManagementKey::new(std::array::from_fn(|i| {
+        u8::try_from(i).unwrap()
+    })));
     let mut server = settings.server.into_parts();
     server.commands = Commands::On;
     settings.server = ServerSettings::new(server).unwrap();
