@@ -179,7 +179,7 @@ impl<'p> Session<'p> {
             // measured.
             tokio::select! {
                 biased;
-                exit = interrupted(interrupt) => break Some(exit),
+                code = interrupted(interrupt) => break Some(code),
                 Some(result) = self.tasks.next() => self.take(result),
                 () = tokio::time::sleep_until(wake.into()) => self.on_time(Instant::now()).await,
                 received = receive(self.mdns.as_ref()) => {

@@ -117,24 +117,24 @@ impl Directory {
             };
             entry.last_heard = now;
             entry.speaker = sender.or(entry.speaker);
-            let changed = match data {
+            let is_changed = match data {
                 Data::Service { host, port } => {
                     let location = Some((host, port));
-                    let changed = entry.location != location;
-                    has_moved |= changed && entry.location.is_some();
+                    let is_changed = entry.location != location;
+                    has_moved |= is_changed && entry.location.is_some();
                     entry.location = location;
-                    changed
+                    is_changed
                 }
                 Data::Text(text) => {
                     let text = Some(text);
-                    let changed = entry.text != text;
+                    let is_changed = entry.text != text;
                     entry.text = text;
-                    changed
+                    is_changed
                 }
                 Data::Instance(_) | Data::Address(_) => false,
             };
             changes.heard.insert(instance.clone());
-            if changed {
+            if is_changed {
                 changes.changed.insert(instance);
             }
         }
