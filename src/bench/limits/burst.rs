@@ -2,6 +2,7 @@
 //! What can be measured is how many simultaneous SYNs it takes without a refusal or a
 //! retransmission.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::LimitsProgress;
@@ -98,9 +99,10 @@ pub(super) fn search<N: Network>(
     };
     let each = baseline.slowest_reply();
     if each >= SLOW_REPLY {
-        detail.push_str(&format!(
+        let _ = write!(
+            detail,
             "; each burst had to be worked off, {each:.0?} for each connection"
-        ));
+        );
     }
     Ok(Burst {
         largest,

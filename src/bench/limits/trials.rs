@@ -116,36 +116,10 @@ fn run_one<N: Network>(
     } = baseline;
     let begin = pool.now();
     let last = finding.trials.last().copied();
-    let is_first = last.is_none();
-    let drop_check = match last {
-        Some(trial) => DropCheck::AsBefore(trial.held),
-        // A server that has not replied yet may do so in that time.
-        None if timeouts.is_lossy || behavior == ServerBehavior::NeverReplies => {
-            DropCheck::WaitForRetransmission
-        }
-        None => DropCheck::ProbeLater,
-    };
-    if let Some(last) = last
-        && timeouts.is_lossy
-    {
-        let was_never_full = matches!(last.overflow, Overflow::NotReached | Overflow::Silent);
-        let held_before = if was_never_full {
-            pool.plan.max_connections
-        } else {
-            last.held
-        };
-        fill::approach(pool, timeouts, held_before)?;
-    }
-    let full = fill::fill(pool, behavior, timeouts, drop_check)?;
+    let (full, drop_check) = fill_server(pool, baseline, last)?;
     let FullServer {
         mut held, overflow, ..
     } = full;
-    if behavior == ServerBehavior::NeverReplies
-        && overflow == Overflow::Dropped
-        && timeouts.is_lossy
-    {
-        held -= fill::count_half_open(pool)?;
-    }
     finding.trials.push(Trial {
         held,
         served: Bound::Unknown,
@@ -155,7 +129,7 @@ fn run_one<N: Network>(
     if full.rejection.is_some() {
         finding.rejection.clone_from(&full.rejection);
     }
-    if is_first {
+    if last.is_none() {
         finding.per_client = sources::compare(pool, timeouts, overflow, held)?;
     }
     let concurrency = if behavior == ServerBehavior::NeverReplies {
@@ -234,6 +208,40 @@ fn run_one<N: Network>(
         };
     }
     Ok(())
+}
+
+/// Fills the server; returns also how dropped SYNs were checked.
+fn fill_server<N: Network>(
+    pool: &mut ConnectionPool<'_, N>,
+    baseline: &Baseline,
+    last: Option<Trial>,
+) -> Result<(FullServer, DropCheck), Abort> {
+    let &Baseline {
+        behavior, timeouts, ..
+    } = baseline;
+    let never_replies = behavior == ServerBehavior::NeverReplies;
+    let drop_check = match last {
+        Some(trial) => DropCheck::AsBefore(trial.held),
+        // A server that has not replied yet may do so in that time.
+        None if timeouts.is_lossy || never_replies => DropCheck::WaitForRetransmission,
+        None => DropCheck::ProbeLater,
+    };
+    if let Some(last) = last
+        && timeouts.is_lossy
+    {
+        let was_never_full = matches!(last.overflow, Overflow::NotReached | Overflow::Silent);
+        let held_before = if was_never_full {
+            pool.plan.max_connections
+        } else {
+            last.held
+        };
+        fill::approach(pool, timeouts, held_before)?;
+    }
+    let mut full = fill::fill(pool, behavior, timeouts, drop_check)?;
+    if never_replies && full.overflow == Overflow::Dropped && timeouts.is_lossy {
+        full.held -= fill::count_half_open(pool)?;
+    }
+    Ok((full, drop_check))
 }
 
 /// Whether a freed slot was reused so late that the server seems to look for free slots on a

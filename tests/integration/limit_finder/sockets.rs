@@ -94,12 +94,14 @@ pub(crate) fn established(_server: SocketAddr) -> HashSet<u16> {
     HashSet::new()
 }
 
-/// Servers: what each does, its backlog, application and service time in ms, and its limits:
-/// served, queued, and what happens to the next.
+/// What a server does, its backlog, application and service time in ms, and its limits: served,
+/// queued, and what happens to the next.
+#[cfg(target_os = "linux")]
+type Behavior = (&'static str, usize, App, u64, (usize, usize, Overflow));
+
 #[rustfmt::skip]
 #[cfg(target_os = "linux")]
-#[expect(clippy::type_complexity, reason = "a table")]
-pub(crate) const BEHAVIORS: [(&str, usize, App, u64, (usize, usize, Overflow)); 15] = {
+pub(crate) const BEHAVIORS: [Behavior; 15] = {
     use App::{AcceptTimer, Cap, Echo, GreetsAndWaits, Workers};
     use Beyond::{Evict, Fin, Line, Stall};
     use Overflow::{Closed, Dropped, Evicted, Reset, Silent};

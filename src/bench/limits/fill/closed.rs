@@ -23,7 +23,7 @@ const EVICTION_MARGIN: usize = 3;
 enum Closed {
     None,
     /// The newest, and no older one.
-    Newest(HeldConnection, Overflow, Duration),
+    Newest(Box<HeldConnection>, Overflow, Duration),
     /// Older ones.
     Older,
 }
@@ -208,5 +208,9 @@ fn closed<N: Network>(pool: &ConnectionPool<'_, N>, behavior: ServerBehavior) ->
         // Answered and not closed: no cap does that.
         return Closed::Older;
     };
-    Closed::Newest(connection, end.after_accept(), at.saturating_sub(connected))
+    Closed::Newest(
+        Box::new(connection),
+        end.after_accept(),
+        at.saturating_sub(connected),
+    )
 }
