@@ -17,9 +17,6 @@ pub(crate) const MAC: &str = "02:74:63:70:00:01";
 /// The board's port.
 pub(crate) const PORT: &str = "3000";
 
-/// The board's MAC address, of which its name is made.
-const MAC: &str = "02:74:63:70:00:01";
-
 /// A network namespace of one test, deleted when dropped.
 pub(crate) struct Namespace(String);
 
