@@ -32,9 +32,14 @@ const SYN_RETRANSMISSION_POSSIBLE: Duration = Duration::from_millis(100);
 #[cfg(target_os = "linux")]
 const PROMPT: u64 = 20_000;
 
-/// A thread that opens connections faster than this on average is the limit, nanoseconds.
+/// A thread that opens connections faster than this is saturated, nanoseconds.
 #[cfg(target_os = "linux")]
-const SATURATED_GAP: u64 = 100_000;
+const SATURATED_CONNECT_GAP: u64 = 100_000;
+
+/// A thread that reads faster than this is saturated, nanoseconds. A reply takes two reads, the
+/// second of which finds nothing.
+#[cfg(target_os = "linux")]
+const SATURATED_READ_GAP: u64 = 5_000;
 
 /// Messages longer than this take several segments on some paths (RFC 9293, section 3.7.1).
 const MIN_MSS: usize = 536;
@@ -69,9 +74,37 @@ struct Arrivals {
     is_prompt: bool,
     /// Of the last read, on this network's clock.
     last: Option<u64>,
-    /// When the last connection was opened, and the average time between two of them.
-    opened_at: u64,
+    connects: Pace,
+    reads: Pace,
+}
+
+/// The average time between two events, which shows a thread that is itself the limit: system calls
+/// for timestamps would slow it down.
+#[cfg(target_os = "linux")]
+struct Pace {
+    last: u64,
     average_gap: u64,
+    /// The gap of a saturated thread.
+    saturated_gap: u64,
+}
+
+#[cfg(target_os = "linux")]
+impl Pace {
+    const fn new(saturated_gap: u64) -> Self {
+        Self {
+            last: 0,
+            average_gap: 2 * saturated_gap,
+            saturated_gap,
+        }
+    }
+
+    /// Notes an event; whether there are too many of them.
+    fn is_saturated(&mut self, now: u64) -> bool {
+        let gap = now.saturating_sub(self.last);
+        self.last = now;
+        self.average_gap = self.average_gap - self.average_gap / 256 + gap / 256;
+        self.average_gap < self.saturated_gap
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -84,18 +117,14 @@ impl Arrivals {
             woken_at: 0,
             is_prompt: false,
             last: None,
-            opened_at: 0,
-            average_gap: 2 * SATURATED_GAP,
+            connects: Pace::new(SATURATED_CONNECT_GAP),
+            reads: Pace::new(SATURATED_READ_GAP),
         }
     }
 
-    /// Makes the kernel note arrivals on a socket. That takes a system call, which a thread that is
-    /// itself the limit does not have time for.
+    /// Makes the kernel note arrivals on a socket.
     fn watch(&mut self, socket: &TcpStream, now: u64) {
-        let gap = now.saturating_sub(self.opened_at);
-        self.opened_at = now;
-        self.average_gap = self.average_gap - self.average_gap / 256 + gap / 256;
-        if self.average_gap > SATURATED_GAP {
+        if !self.connects.is_saturated(now) {
             // Without it, the time of a reply is when it was read.
             let _ = sys::tcp::enable_timestamps(socket);
         }
@@ -386,10 +415,11 @@ impl Network for KernelNetwork {
         let room = buffer.len();
         let mut arrival = None;
         let is_prompt = self.arrivals.is_prompt;
+        let is_saturated = self.arrivals.reads.is_saturated(self.clock.last());
         let (connection, clock) = self.connection(id)?;
         let result = connection.read_with(room, |stream| {
             clock.invalidate();
-            if is_prompt {
+            if is_prompt || is_saturated {
                 return stream.read(buffer);
             }
             let (length, time) = sys::tcp::receive(stream, buffer)?;
