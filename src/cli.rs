@@ -8,6 +8,7 @@
 mod bench;
 mod completions;
 mod config;
+mod deferred;
 mod discover;
 mod flash;
 mod listen;
@@ -25,6 +26,7 @@ use crate::output::ColorWhen;
 pub use bench::{BenchArgs, CloseWith, MergeArgs, Part};
 pub use completions::{CompletionsArgs, Shell};
 pub use config::ConfigArgs;
+pub use deferred::Deferred;
 pub use discover::DiscoverArgs;
 pub use flash::{After, Before, FlashArgs};
 pub use listen::ListenArgs;
@@ -89,44 +91,44 @@ pub struct Global {
 pub enum Command {
     /// Find a TCP server's limits and measure its latency
     #[command(long_about = bench::ABOUT)]
-    Bench(Box<BenchArgs>),
+    Bench(Deferred<BenchArgs>),
     /// List boards on the network and on serial ports
     #[command(long_about = discover::ABOUT)]
-    Discover(Box<DiscoverArgs>),
+    Discover(Deferred<DiscoverArgs>),
     /// Write firmware and settings to a board, and check that it answers
     #[command(long_about = flash::ABOUT)]
-    Flash(Box<FlashArgs>),
+    Flash(Deferred<FlashArgs>),
     /// Show a board's serial console
     #[command(long_about = monitor::ABOUT)]
-    Monitor(Box<MonitorArgs>),
+    Monitor(Deferred<MonitorArgs>),
     /// Read a board's sensors
     #[command(long_about = query::READ_ABOUT)]
-    Read(Box<ReadArgs>),
+    Read(Deferred<ReadArgs>),
     /// Send a message to a TCP server and print the reply
     #[command(long_about = send::ABOUT)]
-    Send(Box<SendArgs>),
+    Send(Deferred<SendArgs>),
     /// Accept connections, print what arrives, and answer
     #[command(long_about = listen::ABOUT)]
-    Listen(Box<ListenArgs>),
+    Listen(Deferred<ListenArgs>),
     /// Run a virtual board: the firmware's server without hardware
     #[command(long_about = sim::ABOUT)]
-    Sim(Box<SimArgs>),
+    Sim(Deferred<SimArgs>),
     /// Show the status of boards: firmware, uptime, memory, connections
     #[command(long_about = query::STATUS_ABOUT)]
-    Status(Box<StatusArgs>),
+    Status(Deferred<StatusArgs>),
     /// Merge saved bench reports into one
-    Merge(Box<MergeArgs>),
+    Merge(Deferred<MergeArgs>),
     /// Print the JSON schema of a command's output
-    Schema(Box<SchemaArgs>),
+    Schema(Deferred<SchemaArgs>),
     /// Show the settings in force and where each comes from
     #[command(long_about = config::ABOUT)]
-    Config(Box<ConfigArgs>),
+    Config(Deferred<ConfigArgs>),
     /// Print a shell completion script
     #[command(long_about = completions::ABOUT)]
-    Completions(Box<CompletionsArgs>),
+    Completions(Deferred<CompletionsArgs>),
     /// Print a manual page
     #[command(long_about = man::ABOUT)]
-    Man(Box<ManArgs>),
+    Man(Deferred<ManArgs>),
 }
 
 /// The arguments of `tcpctl schema`.

@@ -58,7 +58,10 @@ fn answer(shell: &OsStr, arguments: &[OsString], output: &Output) -> anyhow::Res
 
 /// The command line with a completer for each argument.
 fn command() -> Command {
-    Cli::command().mut_subcommands(|command| {
+    let mut cli = Cli::command();
+    // Defines the deferred arguments.
+    cli.build();
+    cli.mut_subcommands(|command| {
         let is_serial = matches!(command.get_name(), "flash" | "monitor");
         command.mut_args(|arg| match arg.get_id().as_str() {
             "target" => arg.add(ArgValueCompleter::new(candidates::targets)),

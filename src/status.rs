@@ -90,7 +90,7 @@ impl<'a> BoardStatus<'a> {
             text("mode"),
             text("firmware"),
             uptime.map_or_else(|| "-".to_owned(), duration),
-            heap.map_or_else(|| "-".to_owned(), human::bytes),
+            heap.map_or_else(|| "-".to_owned(), |bytes| human::count(bytes, "byte")),
             link,
             count("served"),
             count("refused"),

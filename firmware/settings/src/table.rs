@@ -199,9 +199,10 @@ settings_table! {
     /// Commands that change something.
     Commands(Commands): "commands", commands, SWITCH, |s| Some(s.server.commands()),
         "Accept commands that change something, from anyone on the network", "";
-    /// Management over the network.
+    /// Reserves the port of the management channel.
     Management(Management): "management", management, SWITCH, |s| Some(s.server.management()),
-        "Accept settings and updates over the network (TCP port 3001), with the board's key", "";
+        "Reserve TCP port 3001 for management",
+        "This firmware has no management channel yet: the setting has no other effect.";
 }
 
 impl Field {
