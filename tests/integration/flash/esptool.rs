@@ -170,7 +170,7 @@ fn esptool_reads_what_tcpctl_wrote() {
     let ended = other.flash(&["--json"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let events = crate::flash::scene::events(&ended);
-    assert_eq!(events.iter().filter(|event| *event == "skipped").count(), 4);
+    assert_eq!(events.iter().filter(|event| *event == "skipped").count(), 5);
     assert_eq!(ended.objects().last().unwrap()["greeting"], "Hello World");
 }
 

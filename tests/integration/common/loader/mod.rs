@@ -136,6 +136,9 @@ pub(crate) struct Board {
     thread: Option<thread::JoinHandle<()>>,
 }
 
+/// Number of the next socket.
+static NEXT_SOCKET: AtomicU32 = AtomicU32::new(0);
+
 impl Board {
     /// A working board with an erased flash, in its loader.
     pub(crate) fn new() -> Self {
@@ -173,8 +176,7 @@ impl Board {
         let path = line.path.clone();
         // Not named after the pseudo-terminal, whose number another board gets before the drop of
         // this one has removed the socket.
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = NEXT_SOCKET.fetch_add(1, Ordering::Relaxed);
         let name = format!("tcpctl-lines-{}-{number}", std::process::id());
         let socket = std::env::temp_dir().join(name);
         let modem = modem::Modem::open(wiring, &socket);
