@@ -101,3 +101,17 @@ fn derived_mac(interface: &str) -> MacAddress {
     let [.., a, b, c] = hash.to_be_bytes();
     [0x02, 0x74, 0x63, a, b, c]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boards_on_different_interfaces_have_different_macs() {
+        let [a, b] = ["tap0", "tap1"].map(derived_mac);
+        assert_ne!(a, b);
+        assert_eq!(a, derived_mac("tap0"));
+        // Unicast and locally administered (IEEE 802, section 8.4).
+        assert_eq!(a[0] & 0b11, 0b10);
+    }
+}

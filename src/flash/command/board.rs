@@ -32,7 +32,14 @@ impl Flash<'_> {
         };
         self.output
             .detail(|| format!("connecting to the board on {}", options.port.name()));
-        let mut device = blocking(move || Device::connect(&options)).await??;
+        let port = options.port.name();
+        let mut device =
+            blocking(move || Device::connect(&options))
+                .await
+                .map_err(|failure| Failure {
+                    message: format!("{port}: {}", failure.message),
+                    ..failure
+                })??;
         for note in &device.notes {
             self.output.note(&format!("note: {note}"));
         }

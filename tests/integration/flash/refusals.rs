@@ -31,6 +31,7 @@ fn boards_that_cannot_be_written_stay_untouched() {
     for (board, advice) in [
         (kind_with(Fault::Silent), "press and release RESET"),
         (kind_with(Fault::Garbage), "press and release RESET"),
+        (kind_with(Fault::LosesByte), "--baud 115200"),
         (kind_with(Fault::StubDies), "GPIO9"),
         (
             Kind {

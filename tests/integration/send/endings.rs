@@ -156,6 +156,13 @@ fn connect_timeout_is_7() {
 }
 
 #[test]
+fn unresolved_idn_name_hints_at_its_ascii_form() {
+    let ended = run(["send", "b\u{fc}ro.invalid", "hi"]);
+    assert_eq!(ended.code, 6, "{}", ended.stderr);
+    assert!(ended.stderr.contains("xn--"), "{}", ended.stderr);
+}
+
+#[test]
 fn unresolved_name_is_6() {
     let ended = run(["send", "nonexistent.invalid", "hi"]);
     assert_eq!(ended.code, 6, "{ended:?}");

@@ -70,6 +70,8 @@ pub(crate) enum Fault {
     Silent,
     /// It answers everything with noise.
     Garbage,
+    /// A byte of each longer answer is lost on the line.
+    LosesByte,
     /// It loads no stub.
     RefusesStub,
     /// It takes the stub, which never reports that it runs.

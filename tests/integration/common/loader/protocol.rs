@@ -440,6 +440,9 @@ impl Loader<'_> {
         frame.extend(answer.value.to_le_bytes());
         frame.extend(&answer.data);
         frame.extend(tail);
+        if self.kind.fault == Fault::LosesByte && answer.data.len() > 1 {
+            frame.remove(9);
+        }
         self.send(&slip::encode(&frame));
     }
 
