@@ -116,7 +116,16 @@ fn not_found(plan: &DiscoverPlan, expected: usize, found: &SearchResult) -> Fail
     if found.count > 0 {
         return failure.hint("check that all boards are on, or wait longer with --timeout 10s");
     }
-    failure.hint(hints::hints(plan, &found.diagnostics).join(". "))
+    let hints = hints::hints(plan, &found.diagnostics);
+    let sentences = hints.iter().enumerate().map(|(at, hint)| {
+        let (first, rest) = hint.split_at_checked(1).unwrap_or((hint, ""));
+        if at == 0 {
+            hint.clone()
+        } else {
+            first.to_uppercase() + rest
+        }
+    });
+    failure.hint(sentences.collect::<Vec<_>>().join(". "))
 }
 
 /// Writes the boards of this search to the cache.
