@@ -4,7 +4,7 @@ mod address;
 mod measuring;
 
 use std::net::SocketAddr;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use self::address::{one_address, require_own_sources};
 use self::measuring::{Bench, Measured};
@@ -33,7 +33,7 @@ pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
     // Before signals are handled: a name lookup cannot be stopped otherwise.
     let route = Route::resolve(&plan, args)?;
     let signals = Stop::install();
-    let started_at = SystemTime::now();
+    let (started_at, start) = (SystemTime::now(), Instant::now());
     let bench = Bench {
         plan: &plan,
         output,
@@ -63,6 +63,10 @@ pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
         .as_ref()
         .map(throughput::ThroughputFinding::report);
     report.warnings = warnings(&measured, &report, signals.already().is_some());
+    report.warnings.extend(verdict::clock_set(
+        started_at + start.elapsed(),
+        SystemTime::now(),
+    ));
     report.comparison = plan
         .baseline
         .as_ref()

@@ -12,7 +12,7 @@ use crate::output::human;
 use crate::sanitize;
 use tcpctl_engine::measurement::ErrorClass;
 
-pub(super) use self::warnings::too_few_files;
+pub(super) use self::warnings::{clock_set, too_few_files};
 
 /// The share of failed requests from which a result is bad.
 const BAD_SHARE: f64 = 0.01;

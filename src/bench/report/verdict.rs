@@ -87,6 +87,8 @@ pub enum WarningKind {
     DifferentTargets,
     /// The merged runs did not send load at the same time.
     NoOverlap,
+    /// The system's clock was set during the run, or this computer slept.
+    Clock,
 }
 
 impl WarningKind {
@@ -108,6 +110,7 @@ impl WarningKind {
             | Self::TargetGone
             | Self::NotMerged
             | Self::DifferentTargets
+            | Self::Clock
             | Self::NoOverlap => false,
         }
     }

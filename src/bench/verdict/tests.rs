@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::limits::ordinal;
 use super::ramp::describe_cause;
@@ -264,6 +264,17 @@ fn missing_measurements_are_a_footnote() {
     let report = report(&measurement);
     let text = warning(&report, WarningKind::NotSupported).unwrap();
     assert!(text.contains("retransmissions, round-trip times"), "{text}");
+}
+
+#[test]
+fn a_clock_that_was_set_is_named() {
+    let expected = UNIX_EPOCH + Duration::from_secs(1_000);
+    let text = |now| clock_set(expected, now).map(|warning| warning.text);
+    assert_eq!(text(expected + Duration::from_millis(900)), None);
+    let forward = text(expected + Duration::from_secs(3)).unwrap();
+    assert!(forward.contains("forward by 3.00 s"), "{forward}");
+    let back = text(expected - Duration::from_secs(3)).unwrap();
+    assert!(back.contains("back by 3.00 s"), "{back}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The warnings that follow from the numbers of a report.
 
 use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
 
 use crate::bench::ramp::BUSY;
 use crate::bench::report::{Flow, Latency, Report, Step, Throughput, Warning, WarningKind};
@@ -27,6 +28,9 @@ const DELAY_SHARE: f64 = 0.1;
 
 /// Late starts below this are the timer's resolution, microseconds.
 const TIMER_RESOLUTION_US: f64 = 100.0;
+
+/// A jump of the system's clock from which times of day are wrong. Slewing moves it by at most 0.05%.
+const MIN_CLOCK_JUMP: Duration = Duration::from_secs(1);
 
 /// The warnings that follow from the numbers.
 pub(super) fn derived(report: &Report) -> Vec<Warning> {
@@ -285,4 +289,19 @@ pub(in crate::bench) fn too_few_files(latency: &Latency, files: OpenFiles) -> Op
         human::grouped(now)
     );
     Some(Warning::new(WarningKind::OpenFiles, text))
+}
+
+/// The warning for a system clock that says `now` where a clock that is never set says `expected`.
+/// Start times compare runs on several computers, so a difference of a second matters.
+pub(in crate::bench) fn clock_set(expected: SystemTime, now: SystemTime) -> Option<Warning> {
+    let (difference, direction) = match now.duration_since(expected) {
+        Ok(ahead) => (ahead, "forward"),
+        Err(behind) => (behind.duration(), "back"),
+    };
+    let text = format!(
+        "the system's clock jumped {direction} by {} during the run: it was set, or this computer \
+         slept",
+        human::time(difference)
+    );
+    (difference >= MIN_CLOCK_JUMP).then(|| Warning::new(WarningKind::Clock, text))
 }
