@@ -8,8 +8,8 @@
 //! (Bonferroni), so together they hold with 95% confidence. A difference is significant if its
 //! interval excludes zero.
 //!
-//! It cannot tell whether a third run would differ again, for reasons that change between runs and
-//! not within them (another channel, a warm cache). Repeat runs for that.
+//! It does not cover what changes between runs but not within one (another channel, a warm cache).
+//! Repeat runs for that.
 
 use super::report::{
     Baseline, Change, ChangeKind, Comparison, Difference, Finding, Flow, Interval, Latency,

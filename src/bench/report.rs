@@ -1,6 +1,6 @@
 //! `tcpctl.bench/1`: the report that is printed, saved, compared, merged and rendered. Plain data.
 //!
-//! Times are microseconds, and field names say so. A number that is not known is `null`, a lower
+//! Times are microseconds; their fields end in `_us`. A number that is not known is `null`, a lower
 //! bound is `{"at_least": n}`. The reason is in `evidence` or `warnings`.
 
 mod comparison;

@@ -18,7 +18,7 @@ pub struct Interface {
     pub v6: Vec<Ipv6Addr>,
     /// Whether it is the loopback.
     pub is_loopback: bool,
-    /// Whether it has multicast, if the system says so; tunnels may not.
+    /// Whether it supports multicast; many tunnels do not.
     pub has_multicast: bool,
 }
 

@@ -191,6 +191,6 @@ pub struct Interval {
     pub failed: u64,
     /// The median of those completed; `None` without any, and where runs were merged.
     pub p50_us: Option<f64>,
-    /// Their 99th percentile (of fewer than 100, the maximum); `None` likewise.
+    /// Their 99th percentile (of fewer than 100, the maximum); `None` in the same cases.
     pub p99_us: Option<f64>,
 }

@@ -1,7 +1,7 @@
 //! The firmware of each chip as a flash image, checked as ROM and bootloader will check it.
 //!
-//! The ELFs come from `firmware/images`. Without them these tests are skipped and say so; with
-//! `TCPCTL_REQUIRE_FIRMWARE=1` that is a failure.
+//! The ELFs come from `firmware/images`. Without them these tests report that they are skipped;
+//! with `TCPCTL_REQUIRE_FIRMWARE=1` they fail.
 
 mod chips;
 mod entry;
