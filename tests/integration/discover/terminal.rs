@@ -55,25 +55,25 @@ fn a_watch_redraws_its_table_when_the_terminal_is_resized() {
 
 #[test]
 fn a_search_prints_headings_once_and_moves_no_cursor() {
-    let Some(_server) = greeter(Ipv4Addr::new(127, 0, 0, 78)) else {
+    let Some(_server) = greeter(Ipv4Addr::new(127, 0, 0, 82)) else {
         return;
     };
-    let command = discover(&["--probe", "127.0.0.78"]);
+    let command = discover(&["--probe", "127.0.0.82"]);
     let (terminal, child) = Terminal::start_in(80, command);
     let (code, seen) = terminal.finish(child);
     assert_eq!(code, 0, "{seen}");
     assert_eq!(seen.matches("NAME ").count(), 1, "{seen}");
-    assert!(seen.contains("127.0.0.78:3000"), "{seen}");
+    assert!(seen.contains("127.0.0.82:3000"), "{seen}");
     assert!(seen.lines().all(|line| line.len() <= 80), "{seen}");
     assert!(!seen.contains('\x1b'), "{seen:?}");
 }
 
 #[test]
 fn a_watch_on_a_dumb_terminal_moves_no_cursor() {
-    let Some(_server) = greeter(Ipv4Addr::new(127, 0, 0, 79)) else {
+    let Some(_server) = greeter(Ipv4Addr::new(127, 0, 0, 83)) else {
         return;
     };
-    let inner = discover(&["--watch", "--probe", "127.0.0.79"]);
+    let inner = discover(&["--watch", "--probe", "127.0.0.83"]);
     let mut command = Command::new("env");
     command.args(["TERM=dumb", "XDG_CACHE_HOME=/proc/nowhere"]);
     command.arg(inner.get_program());
