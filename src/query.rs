@@ -21,7 +21,7 @@ use crate::connect::{self, Endpoint};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::net::{Dialer, Family};
+use crate::net::{ConnectError, Dialer, Family};
 use crate::output::Output;
 use crate::target::Target;
 use crate::target::list::{self, TargetList};
@@ -43,6 +43,8 @@ pub struct QueryPlan {
     /// Time between rounds; `None` for a single one.
     pub interval: Option<Duration>,
     rounds: Option<NonZeroU64>,
+    /// Whether --watch was given: an interrupt is its normal end.
+    is_watch: bool,
 }
 
 #[derive(Debug)]
@@ -101,6 +103,7 @@ impl QueryPlan {
             timeout: args.timeout,
             interval: args.watch,
             rounds: None,
+            is_watch: args.watch.is_some(),
         })
     }
 
@@ -146,14 +149,21 @@ pub fn run(
             .iter()
             .map(|target| (target, Endpoint::open(target)))
             .collect();
+        let asked = boards.len() + list.failures.len();
         let is_only = boards.len() == 1 && list.failures.is_empty() && plan.interval.is_none();
         let mut failures: Vec<Failure> = Vec::new();
         let mut round = 0;
         loop {
             let started = Instant::now();
-            let Some(answers) = interruptible(&interrupt, ask_all(plan, &boards)).await else {
+            let mut answers = Vec::new();
+            let work = ask_all(plan, &boards, &mut answers);
+            if interruptible(&interrupt, work).await.is_none() {
+                // A part of a single round is a result, a part of a watch's round is not.
+                if !plan.is_watch {
+                    print(&answers)?;
+                }
                 break;
-            };
+            }
             round += 1;
             let mut failed = list.failures.clone();
             let not_asked = answers
@@ -171,7 +181,7 @@ pub fn run(
             failures = failed;
             let is_last = plan.rounds.is_some_and(|rounds| round >= rounds.get());
             let Some(interval) = plan.interval.filter(|_| !is_last) else {
-                return conclude(failures, boards.len(), is_only, output);
+                return conclude(failures, asked, is_only, output);
             };
             let pause = tokio::time::sleep_until(started + interval);
             if interruptible(&interrupt, pause).await.is_none() {
@@ -179,8 +189,8 @@ pub fn run(
             }
         }
         output.interrupted();
-        Ok(match (plan.interval, interrupt.already()) {
-            (None, Some(exit)) => exit,
+        Ok(match (plan.is_watch, interrupt.already()) {
+            (false, Some(exit)) => exit,
             _ => Exit::Done,
         })
     })?
@@ -223,7 +233,12 @@ fn conclude(
     }
 }
 
-async fn ask_all(plan: &QueryPlan, boards: &[(&Target, Result<Endpoint, Failure>)]) -> Vec<Asked> {
+/// Asks all boards. `answers` grows as they answer, in the order of the boards.
+async fn ask_all(
+    plan: &QueryPlan,
+    boards: &[(&Target, Result<Endpoint, Failure>)],
+    answers: &mut Vec<Asked>,
+) {
     stream::iter(boards)
         .map(|(target, endpoint)| async move {
             let answer = match endpoint {
@@ -236,8 +251,11 @@ async fn ask_all(plan: &QueryPlan, boards: &[(&Target, Result<Endpoint, Failure>
             }
         })
         .buffered(plan.parallel.get().into())
-        .collect()
-        .await
+        .for_each(|asked| {
+            answers.push(asked);
+            std::future::ready(())
+        })
+        .await;
 }
 
 /// Sends the request on a new connection and reads one line.
@@ -249,12 +267,21 @@ async fn ask(plan: &QueryPlan, target: &str, endpoint: &Endpoint) -> Result<Answ
         interface: None,
         timeout: plan.timeout,
     };
-    let connection = connect::connect(&dialer, endpoint)
-        .await
-        .map_err(|error| error.into_failure(target))?;
+    let connection = connect::connect(&dialer, endpoint).await.map_err(|error| {
+        let is_timeout = matches!(error, ConnectError::TimedOut { .. });
+        let failure = error.into_failure(target);
+        if is_timeout {
+            failure.hint(
+                "is the board powered and this computer on its network? for a slow network \
+                     raise --timeout",
+            )
+        } else {
+            failure
+        }
+    })?;
     let failure = |kind, what: String| {
-        let target = crate::sanitize::one_line(target);
-        Failure::new(kind, format!("{target}: {what}")).about(target.clone())
+        let shown = crate::sanitize::one_line(target);
+        Failure::new(kind, format!("{shown}: {what}")).about(target)
     };
     let mut stream = connection.stream;
     let exchange = async {

@@ -99,14 +99,16 @@ fn select(
         .iter()
         .map(|reading| sanitize::one_line(&reading.name))
         .collect();
-    for sensor in sensors {
-        if !readings.is_empty() && !readings.iter().any(|reading| reading.name == *sensor) {
-            let sensor = sanitize::one_line(sensor);
-            failures.push(
-                failure(format!("no sensor '{sensor}'"))
-                    .hint(format!("it has {}", names.join(", "))),
-            );
-        }
+    let missing: Vec<_> = sensors
+        .iter()
+        .filter(|sensor| !readings.iter().any(|reading| reading.name == **sensor))
+        .map(|sensor| format!("'{}'", sanitize::one_line(sensor)))
+        .collect();
+    if !readings.is_empty() && !missing.is_empty() {
+        failures.push(
+            failure(format!("no sensor {}", missing.join(", ")))
+                .hint(format!("it has {}", names.join(", "))),
+        );
     }
     let is_wanted = |reading: &Reading| sensors.is_empty() || sensors.contains(&reading.name);
     readings.into_iter().filter(is_wanted).collect()

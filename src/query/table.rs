@@ -31,7 +31,8 @@ pub fn table(rows: &[Vec<String>]) -> String {
 /// Prints the tables of a watch: in place on a terminal, one after another elsewhere.
 #[derive(Debug, Default)]
 pub struct Screen {
-    lines: usize,
+    /// Rows on the screen, wrapped ones included.
+    rows: usize,
 }
 
 impl Screen {
@@ -41,12 +42,19 @@ impl Screen {
     /// Standard output cannot be written.
     pub fn print(&mut self, text: &str, output: &Output) -> anyhow::Result<()> {
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        if self.lines > 0 && output.is_terminal() && !is_dumb {
-            output.write(format!("\x1b[{}A\x1b[J", self.lines).as_bytes())?;
+        if self.rows > 0 && output.is_terminal() && !is_dumb {
+            output.write(format!("\x1b[{}A\x1b[J", self.rows).as_bytes())?;
         }
-        self.lines = text.lines().count();
+        let columns = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.max(1).into());
+        self.rows = rows_of(text, columns);
         output.write(text.as_bytes())
     }
+}
+
+/// The rows of a terminal of `columns` that the text takes.
+fn rows_of(text: &str, columns: usize) -> usize {
+    let rows = text.lines().map(|line| line.width().div_ceil(columns));
+    rows.map(|rows| rows.max(1)).sum()
 }
 
 #[cfg(test)]
@@ -59,5 +67,10 @@ mod tests {
         let text = table(&[row(&["NAME", "VALUE"]), row(&["temperatür", "21.5"])]);
         assert_eq!(text, "NAME        VALUE\ntemperatür  21.5\n");
         assert_eq!(table(&[]), "");
+    }
+
+    #[test]
+    fn wrapped_lines_take_several_rows() {
+        assert_eq!(rows_of("12345\n123456\n\nö\n", 5), 1 + 2 + 1 + 1);
     }
 }

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn boards_of_one_name_are_told_apart_by_mac() {
+    fn boards_with_the_same_name_differ_by_mac() {
         let text = concat!(
             r#"{"event":"found","name":"a","addresses":["10.0.0.1"],"port":1,"mac":"02:00:00:00:00:01"}"#,
             "\n",

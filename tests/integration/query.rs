@@ -1,10 +1,12 @@
 //! `status` and `read`: boards that answer, boards that do not, and every output format.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use serde_json::Value;
 
-use crate::common::{Ended, Server, closed_port, read_some, run, run_with_input};
+use crate::common::{
+    Ended, Server, closed_port, finish, read_all, read_some, run, run_with_input, signal, tcpctl,
+};
 
 fn text(ended: &Ended) -> String {
     String::from_utf8(ended.stdout.clone()).unwrap()
@@ -100,7 +102,7 @@ fn other_servers_are_not_boards() {
         }
     }
     let silent = Server::start(|mut connection| {
-        crate::common::read_all(&mut connection);
+        read_all(&mut connection);
     });
     let ended = run(["read", &silent.target(), "--timeout", "200ms"]);
     assert_eq!(ended.code, 28, "{}", ended.stderr);
@@ -152,4 +154,62 @@ fn commands_that_change_something_need_the_setting() {
     assert_eq!(text(&refused), "error: the setting commands is off\n");
     let accepted = run(["send", "sim:esp32,commands=on", "led on"]);
     assert_eq!(text(&accepted), "ok\n");
+}
+
+#[test]
+fn every_missing_sensor_is_named_in_one_failure_per_board() {
+    let list = b"sim\nsim:ideal\n";
+    let arguments = ["read", "--targets", "-", "humidity", "pressure", "--json"];
+    let ended = run_with_input(arguments, list);
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    let objects = ended.objects();
+    let last = objects.last().unwrap()["message"].as_str().unwrap();
+    assert!(last.starts_with("2 of 2 boards failed"), "{last}");
+    assert!(last.contains("'humidity', 'pressure'"), "{last}");
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupted_count_is_not_a_success() {
+    let mut child = tcpctl(["read", "sim", "uptime", "--csv", "--count", "1000"])
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0; 1]).unwrap();
+    signal(&child, rustix::process::Signal::INT);
+    assert_eq!(finish(child).code, 130);
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupted_round_prints_the_answers_so_far() {
+    let (sender, asked) = std::sync::mpsc::channel();
+    let silent = Server::start(move |mut connection| {
+        read_some(&mut connection);
+        let _ = sender.send(());
+        read_all(&mut connection);
+    });
+    let child = tcpctl(["status", "sim", &silent.target(), "--parallel", "1"])
+        .spawn()
+        .unwrap();
+    asked.recv().unwrap();
+    signal(&child, rustix::process::Signal::INT);
+    let ended = finish(child);
+    assert_eq!(ended.code, 130, "{}", ended.stderr);
+    let table = text(&ended);
+    assert!(
+        table.lines().any(|line| line.starts_with("sim ")),
+        "{table}"
+    );
+}
+
+#[test]
+fn no_connection_hints_at_an_option_of_the_command() {
+    let ended = run(["status", "sim:esp32,outage=5s@0s", "--timeout", "200ms"]);
+    assert_eq!(ended.code, 7, "{}", ended.stderr);
+    assert!(
+        !ended.stderr.contains("--connect-timeout"),
+        "{}",
+        ended.stderr
+    );
 }
