@@ -80,7 +80,6 @@ fn option<S: OptionSet>(field: Field) -> Arg {
             } else {
                 "on|off"
             })
-            .hide_possible_values(true)
             .value_parser(PossibleValuesParser::new(words).try_map(move |word| field.parse(&word))),
         Values::Number { min, max } => {
             let _ = write!(help, ", {min} to {max}");

@@ -18,14 +18,14 @@ impl FromStr for Cidr {
 
     /// Parses `192.168.1.0/24` or `2001:db8::/120`; a bare address is a network of one.
     fn from_str(text: &str) -> Result<Self, String> {
-        let write = "write a network such as 192.168.1.0/24";
+        let example = "e.g. 192.168.1.0/24";
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
         let address: IpAddr = address.parse().map_err(|_| {
             format!(
-                "{write}; '{}' is no IP address",
+                "'{}' is not an IP address, {example}",
                 sanitize::one_line(address)
             )
         })?;
@@ -39,11 +39,11 @@ impl FromStr for Cidr {
                 .parse()
                 .ok()
                 .filter(|prefix| *prefix <= bits && text.bytes().all(|b| b.is_ascii_digit()))
-                .ok_or_else(|| format!("{write}; after the / stands 0 to {bits}"))?,
+                .ok_or_else(|| format!("the prefix length must be 0 to {bits}, {example}"))?,
         };
         let span = u128::MAX.checked_shr(128 - (bits - prefix)).unwrap_or(0);
         let first = value & !span;
-        // An IPv4 network's first and last address are no host's (RFC 950); of two, both are
+        // The first and last address of an IPv4 network are not hosts (RFC 950), except in a /31
         // (RFC 3021).
         let edge = u128::from(is_v4 && prefix < 31);
         Ok(Self {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_said() {
+    fn invalid_networks_are_rejected_with_an_example() {
         for text in [
             "",
             "board",

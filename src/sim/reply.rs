@@ -5,7 +5,7 @@
 use std::net::SocketAddrV4;
 
 use embassy_net::tcp::{Error, TcpSocket};
-use embassy_time::{Duration, with_timeout};
+use embassy_time::{Duration, Instant, with_deadline, with_timeout};
 use futures_util::FutureExt;
 use tcpctl_greeter::console::Console;
 use tcpctl_greeter::server::Server;
@@ -71,12 +71,12 @@ pub(super) async fn exec<C: Console, const SLOTS: usize>(
     request.truncate(MAX_REQUEST_BYTES);
     server.report(peer, &request);
     let mut run = Run::start(command, request).map_err(|_| Error::ConnectionReset)?;
-    let limit = clock::duration(MAX_DURATION);
+    let deadline = Instant::now() + clock::duration(MAX_DURATION);
     let mut sent = 0;
     loop {
         let next = {
             let gone = std::pin::pin!(Server::<C, SLOTS>::gone(socket).fuse());
-            let next = std::pin::pin!(with_timeout(limit, run.recv()));
+            let next = std::pin::pin!(with_deadline(deadline, run.recv()));
             match futures_util::future::select(next, gone).await {
                 futures_util::future::Either::Left((next, _)) => next,
                 futures_util::future::Either::Right(_) => return Err(Error::ConnectionReset),

@@ -103,7 +103,7 @@ pub async fn serve(
     let (stack, mut runner) =
         embassy_net::new(driver, network(spec.mode), &mut *resources, spec.link.seed);
     let status = VirtualBoard {
-        host_name: HostName::of_board(mac),
+        host_name: spec.host_name(),
         started: Instant::now(),
         mode: spec.mode,
     };
@@ -247,8 +247,8 @@ async fn with_buffers(serve: impl AsyncFnOnce(&mut [u8], &mut [u8])) {
 async fn lease_addresses(stack: Stack<'_>, console: &EventConsole) {
     let server = access_point::dhcp_server();
     let mut buffers = Box::new(dhcp::Buffers::new());
-    let tell = |lease| console.emit(BoardEvent::Lease(lease));
-    dhcp::serve(stack, &RefCell::new(server), &mut buffers, tell).await;
+    let emit = |lease| console.emit(BoardEvent::Lease(lease));
+    dhcp::serve(stack, &RefCell::new(server), &mut buffers, emit).await;
 }
 
 /// What a board announces over mDNS.
@@ -282,12 +282,12 @@ async fn announce(
     let responder = mdns::Responder::new(&identity, spec.link.seed)
         .unwrap_or_else(|error| unreachable!("a host name of the settings is a label: {error}"));
     let mut buffers = Box::new(mdns::Buffers::new());
-    let tell = |_, name: &str| {
+    let emit = |_, name: &str| {
         console.emit(BoardEvent::Named {
             host_name: name.to_owned(),
         });
     };
-    mdns::run(stack, &RefCell::new(responder), &mut buffers, leave, tell).await;
+    mdns::run(stack, &RefCell::new(responder), &mut buffers, leave, emit).await;
 }
 
 /// Reports when the board becomes reachable or unreachable.

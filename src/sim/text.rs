@@ -135,12 +135,12 @@ mod tests {
                 elapsed_us: 5,
             };
             let line = line(&SimReport::now(event), false);
-            let said = ConsoleEvent::Request {
+            let expected = ConsoleEvent::Request {
                 peer,
                 len: bytes.len() as u64,
                 request: bytes.escape_ascii().to_string(),
             };
-            assert_eq!(console::parse(&line), said, "{line}");
+            assert_eq!(console::parse(&line), expected, "{line}");
         }
     }
 }

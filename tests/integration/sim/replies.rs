@@ -76,9 +76,24 @@ fn exec_keeps_the_firmware_limits() {
     drop(first);
 }
 
+#[cfg(unix)]
+#[test]
+fn exec_ends_after_10_seconds_in_all() {
+    let board = start(&["--exec", "while :; do echo x; sleep 1; done"]);
+    let mut stream = connect(board.address);
+    stream.shutdown(Shutdown::Write).unwrap();
+    let start = std::time::Instant::now();
+    // The end may be a FIN or a reset.
+    while stream.read(&mut [0; 64]).is_ok_and(|length| length > 0) {
+        assert!(start.elapsed() < 3 * tcpctl::exec::MAX_DURATION);
+    }
+}
+
 #[test]
 fn mac_and_host_name_are_options() {
-    let board = start(&["--mac", "02:00:00:aa:bb:cc"]);
+    let board = start(&["--mac", "02:00:00:aa:bb:cc", "--hostname", "desk"]);
+    let status = String::from_utf8(exchange(board.address, b"status\n").1).unwrap();
+    assert!(status.contains(r#""name":"desk""#), "{status}");
     let status = String::from_utf8(exchange(board.address, b"readings\n").1).unwrap();
     assert!(status.contains("020000fffeaabbcc"), "{status}");
     for (options, word) in [
