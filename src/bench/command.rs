@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime};
 
 use self::address::{one_address, require_own_sources};
 use self::measuring::{Bench, Measured};
+use super::limits::SearchEnd;
 use super::plan::{BenchPlan, Files};
 use super::report::{Environment, Report, Warning, WarningKind};
 use super::text::{Detail, Rendered};
@@ -62,7 +63,7 @@ pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
         .throughput
         .as_ref()
         .map(throughput::ThroughputFinding::report);
-    report.warnings = warnings(&measured, &report, signals.already().is_some());
+    report.warnings = warnings(&measured, &report);
     report.warnings.extend(verdict::clock_set(
         started_at + start.elapsed(),
         SystemTime::now(),
@@ -72,7 +73,9 @@ pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
         .as_ref()
         .map(|baseline| compare::compare(baseline, &report));
     let mut report = verdict::conclude(report);
-    let check = |condition: &fail_if::Condition| condition.check(&report);
+    // Cannot fail: all keys are strings.
+    let json = serde_json::to_value(&report).unwrap_or_default();
+    let check = |condition: &fail_if::Condition| condition.check(&json);
     report.conditions = plan.conditions.iter().map(check).collect();
     let seconds = measured
         .load
@@ -92,7 +95,7 @@ pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
 }
 
 /// The warnings that do not follow from the numbers of the report.
-fn warnings(measured: &Measured, report: &Report, is_interrupted: bool) -> Vec<Warning> {
+fn warnings(measured: &Measured, report: &Report) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if let (Some(files), Some(latency)) = (measured.open_files, &report.latency) {
         warnings.extend(verdict::too_few_files(latency, files));
@@ -102,7 +105,8 @@ fn warnings(measured: &Measured, report: &Report, is_interrupted: bool) -> Vec<W
         let text = "the server stopped answering during the load";
         warnings.push(Warning::new(WarningKind::TargetGone, text));
     }
-    if is_interrupted && report.limits.is_some() && report.latency.is_none() {
+    let limits = measured.limits.as_ref();
+    if limits.is_some_and(|limits| limits.ended == SearchEnd::Stopped) {
         let text = "interrupted, limits are partial";
         warnings.push(Warning::new(WarningKind::LimitsIncomplete, text));
     }
@@ -193,6 +197,13 @@ pub fn run_merge(args: &MergeArgs, output: &Output) -> anyhow::Result<Exit> {
         merge::Unrelated::Refuse
     };
     let report = merge::merge(runs, unrelated)?;
+    if files.hdr_log.is_some() && report.histograms.is_none() {
+        return Err(
+            Failure::usage("merge: --hdr-log: these runs have no histograms")
+                .hint("merge runs that measured latency, or leave out --hdr-log")
+                .into(),
+        );
+    }
     let detail = Detail::of(args.brief, output);
     emit(&report, &[], &files, detail, output)?;
     Ok(Exit::Done)

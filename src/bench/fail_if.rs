@@ -8,7 +8,7 @@ mod fields;
 use serde_json::Value;
 
 use self::fields::{ALIASES, FieldKind, field_of, is_time, suggestion, within};
-use super::report::{CheckedCondition, Parts, Report};
+use super::report::{CheckedCondition, Parts};
 use crate::failure::{Failure, Kind};
 use crate::output::human;
 use crate::sanitize;
@@ -136,14 +136,12 @@ impl Condition {
         Err(Failure::usage(message).hint(hint))
     }
 
-    /// Checks a run.
-    pub fn check(&self, report: &Report) -> CheckedCondition {
-        // Cannot fail: all keys are strings.
-        let report = serde_json::to_value(report).unwrap_or_default();
+    /// Checks a run, given its [`Report`](super::report::Report) as JSON.
+    pub fn check(&self, report: &Value) -> CheckedCondition {
         let found = self
             .path
             .split('.')
-            .try_fold(&report, |value, name| match value {
+            .try_fold(report, |value, name| match value {
                 Value::Array(items) => items.get(name.parse::<usize>().ok()?),
                 value => value.get(name),
             })

@@ -103,6 +103,9 @@ impl BenchPlan {
             .as_deref()
             .map(|path| saved::load("--compare", path))
             .transpose()?;
+        if let Some(baseline) = &baseline {
+            require_common_part(baseline, parts)?;
+        }
         for condition in &conditions {
             condition.require_measured(parts, baseline.is_some())?;
         }
@@ -227,6 +230,21 @@ fn parts(args: &BenchArgs) -> Parts {
         // Takes half a minute and loads the board most, so it is not part of the default run.
         throughput: args.only.contains(&Part::Throughput),
     }
+}
+
+/// Refuses a baseline without any part of this run: nothing could be compared.
+fn require_common_part(baseline: &Report, parts: Parts) -> Result<(), Failure> {
+    let is_common = parts.limits && baseline.limits.is_some()
+        || parts.latency && baseline.latency.is_some()
+        || parts.ramp && !baseline.ramp.is_empty()
+        || parts.throughput && baseline.throughput.is_some();
+    if is_common {
+        return Ok(());
+    }
+    Err(
+        Failure::usage("--compare: the saved run has no part that this run measures")
+            .hint("measure the same parts, with --only or --ramp"),
+    )
 }
 
 fn options(args: &BenchArgs, parts: Parts, load: &Load) -> Options {

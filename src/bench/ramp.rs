@@ -1,4 +1,4 @@
-//! The step ramp: the same load with more and more connections, until more bring nothing.
+//! The step ramp: the same load with more and more connections, until the rate no longer grows.
 //!
 //! Each step is a closed loop of the load [`engine`]. It has no warm-up: a connection whose SYN is
 //! dropped at the start waits for a second or longer, and would not be counted. `steps.rs` chooses

@@ -257,7 +257,8 @@ fn recovery_evidence(finding: &LimitsFinding) -> Evidence {
         (times, _) => {
             let slowest = finding.recovery.iter().max().copied().unwrap_or_default();
             let timer = if slowest >= SLOW_RECOVERY {
-                format!("; up to {slowest:.0?}: the server accepts again only after a pause")
+                let slowest = crate::output::human::time(slowest);
+                format!("; up to {slowest}: the server accepts again only after a pause")
             } else {
                 String::new()
             };

@@ -345,7 +345,7 @@ and how soon a slot is reused. bench finds them with idle connections, opened on
 Latency: bench connects, sends a request, reads the reply and closes, repeatedly. It reports the \
 times to the connection, to the first byte and to the complete reply, and failures by class. \
 Failures of this computer are not counted as the server's. Refused connections back off. --ramp \
-repeats this with more connections, until more bring nothing.
+repeats this with more connections, until the rate no longer grows.
 
 Throughput (--only throughput): upload to discard (port 9), download from chargen (19), round trip \
 through echo (7), each with one stream and then with several. Without these services bench uses the \

@@ -104,6 +104,7 @@ impl Recorder {
     /// Moves the measured part, after the load's clock has stopped.
     pub(super) fn shift(&mut self, by: u64) {
         self.begin += by;
+        self.started_at += Duration::from_nanos(by);
         self.next_tick += by;
         self.last_completion += by;
         self.end = self.end.map(|end| end + by);

@@ -17,9 +17,7 @@ pub(super) fn require_own_sources(plan: &BenchPlan, args: &BenchArgs) -> Result<
     for source in &args.source {
         if let Err(error) = UdpSocket::bind((*source, 0)) {
             let target = sanitize::one_line(&plan.target.text);
-            let message = format!(
-                "could not connect to {target}: the source address {source} can't be used: {error}"
-            );
+            let message = format!("cannot connect to {target} from {source}: {error}");
             return Err(Failure::new(Kind::Connect, message)
                 .hint("check --source with `ip address`")
                 .about(&plan.target.text));

@@ -252,7 +252,7 @@ impl Bench<'_> {
     }
 }
 
-/// Spares a load to learn again when replies are complete.
+/// Passes on the reply rule that an earlier part has learned.
 fn apply_findings(load: &mut Load, measured: &Measured) {
     let learned = measured.load.as_ref().and_then(|it| it.reply_rule.learned);
     let closes = measured

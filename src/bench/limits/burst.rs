@@ -11,6 +11,7 @@ use super::pool::{ConnectionPool, HeldConnection};
 use super::recovery;
 use super::timing::{BEFORE_RETRANSMISSION, SLOW_REPLY};
 use crate::bench::report::{Bound, Overflow};
+use crate::output::human;
 use tcpctl_engine::readiness::Network;
 
 /// A burst that is worked off within this time shows a gap before the first retransmission of a
@@ -101,7 +102,8 @@ pub(super) fn search<N: Network>(
     if each >= SLOW_REPLY {
         let _ = write!(
             detail,
-            "; each burst had to be worked off, {each:.0?} for each connection"
+            "; the server had to finish each burst first, {} per connection",
+            human::time(each)
         );
     }
     Ok(Burst {

@@ -3,6 +3,7 @@
 use super::model::{Baseline, Burst, ConnectionEnd, Limit, LimitsFinding, SearchEnd, Trial};
 use super::trials::{OnlyOne, TrialsEnd, majority};
 use crate::bench::report::{Bound, Evidence, EvidenceKind, Overflow};
+use crate::output::human;
 
 /// What the trials show together.
 pub(super) fn from_trials(finding: &mut LimitsFinding, end: TrialsEnd, most_settled: usize) {
@@ -151,7 +152,8 @@ pub(super) fn cannot_hold(finding: &mut LimitsFinding) {
     let why = match finding.silence_ends_after {
         Some(after) => {
             format!(
-                "the server answers or closes silent connections after {after:.0?}, before it is full"
+                "the server answers or closes silent connections after {}, before it is full",
+                human::time(after)
             )
         }
         None => "the server greets first and closes, so no connection can be held".to_owned(),
@@ -244,6 +246,8 @@ fn overflow_evidence(overflow: Overflow, rejection: Option<&str>) -> Evidence {
         Overflow::NotReached => EvidenceKind::NotMeasured,
         _ => EvidenceKind::Observed,
     };
-    let said = rejection.map_or(String::new(), |line| format!("; it was told \"{line}\""));
+    let said = rejection.map_or(String::new(), |line| {
+        format!("; the server sent \"{line}\"")
+    });
     Evidence::new(kind, format!("{detail}{said}"))
 }

@@ -30,10 +30,10 @@ use tcpctl_engine::readiness::{Network, Release};
 
 /// Identical observations needed to accept a value.
 const SAME: usize = 3;
-/// Where the values differ, observations end after this number,
-const MAX_OBSERVATIONS: usize = 12;
-/// or after this time, whichever is later.
-const MAX_TIME: Duration = Duration::from_millis(1_500);
+/// Values that differ are observed at least this often before the search gives up.
+const MIN_OBSERVATIONS: usize = 12;
+/// Values that differ are observed for at least this long before the search gives up.
+const MIN_TIME: Duration = Duration::from_millis(1_500);
 /// SYNs in a row that must be dropped, or accepted and ended. One more where they are refused,
 /// because a slot may be about to listen again.
 const ATTEMPTS: u32 = 2;
@@ -140,7 +140,7 @@ fn search_at<N: Network>(
 ) -> Result<Option<Burst>, Abort> {
     let begin = pool.now();
     let mut observations: Vec<Observation> = Vec::new();
-    while observations.len() < MAX_OBSERVATIONS || pool.since(begin) < MAX_TIME {
+    while observations.len() < MIN_OBSERVATIONS || pool.since(begin) < MIN_TIME {
         let observation = match fill(pool, pacing)? {
             Filled::Full(observation) if observation.waiting > 0 => observation,
             Filled::NeverFull => {

@@ -288,7 +288,7 @@ fn remarks(service: Service, record: &FlowRecord) -> String {
                 )]
                 let each = human::count(each as u64, "byte");
                 let rtt = human::time(rtt);
-                format!("; {each} per stream and round trip, which is {rtt} at least")
+                format!("; {each} per stream and round trip (minimum RTT {rtt})")
             });
             format!("{pattern}{}", window.unwrap_or_default())
         }

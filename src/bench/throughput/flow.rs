@@ -396,11 +396,6 @@ impl<N: Network> Flow<'_, N> {
         if self.record.bytes > 0 && !self.record.elapsed.is_zero() {
             return Ok(self.record);
         }
-        let silence = if self.record.requested > 0 {
-            StreamError::Silent
-        } else {
-            StreamError::Stopped
-        };
-        Err(self.first_error.or(ended).unwrap_or(silence))
+        Err(self.first_error.or(ended).unwrap_or(StreamError::Silent))
     }
 }

@@ -1,6 +1,5 @@
 //! What limited a flow, as far as the sender's stack can report it.
 
-use std::iter::Sum;
 use std::ops::AddAssign;
 use std::time::Duration;
 
@@ -41,15 +40,6 @@ impl AddAssign for SendTimes {
         self.busy += other.busy;
         self.receiver += other.receiver;
         self.send_buffer += other.send_buffer;
-    }
-}
-
-impl Sum for SendTimes {
-    fn sum<I: Iterator<Item = Self>>(times: I) -> Self {
-        times.fold(Self::default(), |mut sum, times| {
-            sum += times;
-            sum
-        })
     }
 }
 

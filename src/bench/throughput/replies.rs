@@ -56,6 +56,7 @@ pub(super) fn run<N: Network>(
         events: Vec::new(),
         buffer: vec![0; BUFFER],
         turns: 0,
+        report_at: start,
         replies: Replies::default(),
     };
     let mut failures = 0;
@@ -88,6 +89,8 @@ struct Asking<'a, N, O> {
     events: Vec<Event>,
     buffer: Vec<u8>,
     turns: usize,
+    /// When the observer is due.
+    report_at: NetworkTime,
     replies: Replies,
 }
 
@@ -180,13 +183,16 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
         until: NetworkTime,
     ) -> Result<Option<Event>, StreamError> {
         let now = self.network.now();
-        self.observer.progress(&ThroughputProgress {
-            what: "replies",
-            streams: 1,
-            elapsed: Some(now.saturating_sub(self.start)),
-            bytes: self.replies.bytes,
-            seconds: &[],
-        });
+        if now >= self.report_at {
+            self.report_at = now + TICK;
+            self.observer.progress(&ThroughputProgress {
+                what: "replies",
+                streams: 1,
+                elapsed: Some(now.saturating_sub(self.start)),
+                bytes: self.replies.bytes,
+                seconds: &[],
+            });
+        }
         if self.observer.should_stop() {
             return Err(StreamError::Stopped);
         }

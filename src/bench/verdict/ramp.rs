@@ -45,7 +45,7 @@ pub(super) fn line(report: &Report) -> Option<VerdictLine> {
                     rate(best),
                     best.connections
                 ),
-                None => write!(text, "; more connections bring no more"),
+                None => write!(text, "; more connections do not increase the rate"),
             };
             text
         }

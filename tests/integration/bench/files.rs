@@ -204,3 +204,31 @@ fn baseline_with_another_schema_is_refused() {
     );
     assert_eq!(asked.try_recv().ok(), None, "nothing was sent");
 }
+
+#[test]
+fn runs_without_the_needed_part_are_refused() {
+    let folder = Folder::new("other-part");
+    let (one, two, log) = (
+        folder.file("one.json"),
+        folder.file("two.json"),
+        folder.file("log.hlog"),
+    );
+    for file in [&one, &two] {
+        let ended = run([
+            "bench",
+            "sim:ideal",
+            "--only",
+            "limits",
+            "-q",
+            "--save",
+            file,
+        ]);
+        assert_eq!(ended.code, 0, "{ended:?}");
+    }
+    let compared = run(["bench", "sim:ideal", "--only", "latency", "--compare", &one]);
+    assert_eq!(compared.code, 2, "{compared:?}");
+    assert!(compared.stderr.contains("no part"), "{compared:?}");
+    let merged = run(["merge", &one, &two, "--force", "--hdr-log", &log]);
+    assert_eq!(merged.code, 2, "{merged:?}");
+    assert!(merged.stderr.contains("--hdr-log"), "{merged:?}");
+}
