@@ -66,6 +66,7 @@ struct VirtualBoard {
     host_name: HostName,
     started: Instant,
     mode: Mode,
+    service_streams: usize,
 }
 
 impl status::Board for VirtualBoard {
@@ -79,6 +80,7 @@ impl status::Board for VirtualBoard {
                 Mode::Station => "sta",
             },
             uptime: self.started.elapsed(),
+            service_streams: self.service_streams,
             ..Vitals::default()
         }
     }
@@ -106,6 +108,11 @@ pub async fn serve(
         host_name: spec.host_name(),
         started: Instant::now(),
         mode: spec.mode,
+        service_streams: if spec.server.services().is_on() {
+            STREAMS
+        } else {
+            0
+        },
     };
     let temperature = RandomWalk::new("temperature", "Cel", 215, 30, 1, spec.link.seed);
     let uptime = Uptime(|| status.started.elapsed().as_millis());

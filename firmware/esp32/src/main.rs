@@ -119,6 +119,7 @@ async fn main(spawner: Spawner) -> ! {
         chip: leak(ChipStatus::new(
             host_name.as_str(),
             mode,
+            active,
             reset,
             thermometer,
         )),

@@ -3,8 +3,9 @@
 use core::cell::Cell;
 
 use embassy_time::Instant;
+use tcpctl_greeter::active_settings::ActiveSettings;
 use tcpctl_greeter::reset::Reset;
-use tcpctl_greeter::status::{Board, Vitals};
+use tcpctl_greeter::status::{Board, Reduced, Vitals};
 
 use crate::chip::{self, Thermometer};
 use crate::raw;
@@ -15,6 +16,8 @@ pub(crate) struct ChipStatus {
     mode: &'static str,
     boot_reason: Reset,
     thermometer: Thermometer,
+    service_streams: usize,
+    reduced: Reduced,
     /// Bytes of the main stack never used, as of the last measurement: it takes a millisecond, too
     /// long for every request.
     pub(crate) stack_lowest: Cell<usize>,
@@ -29,6 +32,7 @@ impl ChipStatus {
     pub(crate) fn new(
         name: &'static str,
         mode: &'static str,
+        active: &ActiveSettings,
         boot_reason: Reset,
         thermometer: Thermometer,
     ) -> Self {
@@ -37,6 +41,8 @@ impl ChipStatus {
             mode,
             boot_reason,
             thermometer,
+            service_streams: active.capacity().service_streams,
+            reduced: active.reduced(),
             stack_lowest: Cell::new(raw::unused_stack()),
             rssi_dbm: Cell::new(None),
             stations: Cell::new(None),
@@ -61,6 +67,8 @@ impl Board for ChipStatus {
             rssi_dbm: self.rssi_dbm.get(),
             stations: self.stations.get(),
             temperature_decidegrees: self.thermometer.decidegrees(),
+            service_streams: self.service_streams,
+            reduced: self.reduced,
         }
     }
 }

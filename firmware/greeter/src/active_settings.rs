@@ -11,6 +11,7 @@ use crate::memory::{Capacity, MAX_SERVICE_STREAMS};
 use crate::radio_config::{Limits, RadioConfig, Rejected, ssid};
 use crate::reset::Reset;
 use crate::server::Config;
+use crate::status::Reduced;
 use crate::stored::Missing;
 
 /// A radio before it has a network.
@@ -127,6 +128,18 @@ impl ActiveSettings {
         self.limits.memory.capacity(slots, self.wanted_streams())
     }
 
+    /// What the chip has less of than the settings ask for.
+    pub fn reduced(&self) -> Reduced {
+        let wanted = Config::from_settings(&self.settings.server).slots();
+        let capacity = self.capacity();
+        Reduced {
+            max_stations: self.settings.network.mode() == Mode::AccessPoint
+                && self.settings.max_stations.get() > self.limits.stations,
+            slots: capacity.slots < wanted,
+            services: capacity.service_streams < self.wanted_streams(),
+        }
+    }
+
     fn wanted_streams(&self) -> usize {
         match self.settings.server.services() {
             Services::On => MAX_SERVICE_STREAMS,
@@ -149,20 +162,21 @@ impl ActiveSettings {
         let Limits { stations, memory } = self.limits;
         let chip = memory.chip;
         let network = &self.settings.network;
-        if network.mode() == Mode::AccessPoint && self.settings.max_stations.get() > stations {
+        let reduced = self.reduced();
+        let capacity = self.capacity();
+        if reduced.max_stations {
             emit(&format_args!(
                 "settings reduced max-stations={stations} reason=\"limit of the {chip} radio\""
             ));
         }
-        let server = self.server();
-        let capacity = self.capacity();
-        if server.slots() < Config::from_settings(&self.settings.server).slots() {
+        if reduced.slots {
+            let server = self.server();
             emit(&format_args!(
                 "settings reduced workers={} backlog={} reason=\"{chip} has memory for {} connections\"",
                 server.workers, server.backlog, capacity.slots
             ));
         }
-        if capacity.service_streams < self.wanted_streams() {
+        if reduced.services {
             emit(&format_args!(
                 "services reduced connections={} reason=\"memory of the {chip}\"",
                 capacity.service_streams

@@ -143,45 +143,85 @@ mod tests {
 
     use super::*;
 
+    /// What a chip has room for, and the heap free at the lowest point. The heap was added up by hand
+    /// from the costs above.
+    struct Budget {
+        chip: &'static str,
+        rx_queue: usize,
+        alone: (Capacity, usize),
+        with_services: (Capacity, usize),
+    }
+
+    const fn fits(slots: usize, service_streams: usize, lowest: usize) -> (Capacity, usize) {
+        let capacity = Capacity {
+            slots,
+            service_streams,
+        };
+        (capacity, lowest)
+    }
+
+    const fn budget(
+        chip: &'static str,
+        rx_queue: usize,
+        alone: (Capacity, usize),
+        with_services: (Capacity, usize),
+    ) -> Budget {
+        Budget {
+            chip,
+            rx_queue,
+            alone,
+            with_services,
+        }
+    }
+
+    const BUDGETS: [Budget; CHIPS.len()] = [
+        budget("esp32", 24, fits(16, 0, 55_232), fits(16, 2, 20_192)),
+        budget("esp32c2", 12, fits(8, 0, 32_840), fits(7, 1, 16_409)),
+        budget("esp32c3", 24, fits(32, 0, 46_000), fits(27, 2, 16_405)),
+        budget("esp32c5", 24, fits(32, 0, 33_712), fits(15, 2, 17_185)),
+        budget("esp32c6", 24, fits(32, 0, 86_960), fits(32, 2, 51_920)),
+        budget("esp32c61", 24, fits(16, 0, 34_752), fits(16, 1, 17_232)),
+        budget("esp32s2", 24, fits(8, 0, 52_680), fits(8, 2, 17_640)),
+        budget("esp32s3", 24, fits(32, 0, 54_192), fits(32, 2, 19_152)),
+    ];
+
     #[test]
-    fn heap_budget_holds_for_every_chip() {
-        for memory in CHIPS {
-            for slots in 0..=40 {
-                for streams in 0..=MAX_SERVICE_STREAMS {
-                    let capacity = memory.capacity(slots, streams);
-                    let lowest = memory.lowest_heap(capacity);
-                    assert!(lowest >= Some(RESERVE), "{memory:?} {capacity:?}");
-                    assert!(capacity.slots >= slots.min(MIN_SLOTS), "{memory:?}");
+    fn every_chip_keeps_its_heap_budget() {
+        for (memory, budget) in CHIPS.iter().zip(BUDGETS) {
+            let chip = budget.chip;
+            assert_eq!(memory.chip, chip);
+            assert_eq!(memory.rx_queue, budget.rx_queue, "{chip}");
+            for (streams, (fits, lowest)) in [(0, budget.alone), (2, budget.with_services)] {
+                // 16+16, and the 32+32 that the settings allow at most.
+                for slots in [32, 64] {
+                    assert_eq!(memory.capacity(slots, streams), fits, "{chip}");
                 }
+                assert_eq!(memory.lowest_heap(fits), Some(lowest), "{chip}");
+                assert!(lowest >= 16 * 1024, "{chip}");
             }
         }
     }
 
     #[test]
     fn without_services_every_slot_fits() {
-        for memory in CHIPS {
-            let capacity = memory.capacity(64, 0);
-            assert_eq!(capacity.slots, memory.slots, "{}", memory.chip);
+        for (memory, budget) in CHIPS.iter().zip(BUDGETS) {
+            assert_eq!(memory.slots, budget.alone.0.slots, "{}", memory.chip);
         }
     }
 
     #[test]
-    fn services_reduce_slots_first_then_streams() {
-        for (chip, slots, service_streams) in [
-            ("esp32", 16, 2),
-            ("esp32c2", 7, 1),
-            ("esp32c3", 27, 2),
-            ("esp32c5", 15, 2),
-            ("esp32c6", 32, 2),
-            ("esp32c61", 16, 1),
-            ("esp32s2", 8, 2),
-            ("esp32s3", 32, 2),
-        ] {
-            let expected = Capacity {
-                slots,
-                service_streams,
-            };
-            assert_eq!(Memory::of(chip).capacity(32, 2), expected, "{chip}");
+    fn services_leave_a_few_slots() {
+        for memory in CHIPS {
+            for slots in 0..=40 {
+                let capacity = memory.capacity(slots, MAX_SERVICE_STREAMS);
+                assert!(capacity.slots >= slots.min(MIN_SLOTS), "{memory:?}");
+            }
         }
+    }
+
+    #[test]
+    fn what_fits_is_not_reduced() {
+        let capacity = Memory::of("esp32c3").capacity(8, 2);
+        assert_eq!((capacity.slots, capacity.service_streams), (8, 2));
     }
 }

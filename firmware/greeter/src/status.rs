@@ -38,6 +38,40 @@ pub struct Vitals<'a> {
     pub stations: Option<usize>,
     /// Chip temperature, in tenths of a degree Celsius.
     pub temperature_decidegrees: Option<i16>,
+    /// Connections to each bench service, 0 where they are off.
+    pub service_streams: usize,
+    /// What the board has less of than its settings ask for.
+    pub reduced: Reduced,
+}
+
+/// Limits that are lower than the settings ask for, because of the chip's radio or memory. Displays
+/// as a JSON array.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reduced {
+    /// Stations of the access point.
+    pub max_stations: bool,
+    /// Connections of the greeting server.
+    pub slots: bool,
+    /// Connections to each bench service.
+    pub services: bool,
+}
+
+impl fmt::Display for Reduced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        f.write_str("[")?;
+        for (is_reduced, name) in [
+            (self.max_stations, "max_stations"),
+            (self.slots, "slots"),
+            (self.services, "services"),
+        ] {
+            if is_reduced {
+                write!(f, r#"{separator}"{name}""#)?;
+                separator = ",";
+            }
+        }
+        f.write_str("]")
+    }
 }
 
 /// A board with a status.
@@ -89,6 +123,8 @@ impl fmt::Display for Report<'_> {
         field(f, "slots", Some(counters.slots))?;
         field(f, "in_use", Some(counters.in_use))?;
         field(f, "waiting", Some(counters.waiting))?;
+        field(f, "services", Some(vitals.service_streams))?;
+        field(f, "reduced", Some(vitals.reduced))?;
         f.write_str("}")
     }
 }
@@ -143,6 +179,12 @@ mod tests {
                 rssi_dbm: Some(-61),
                 stations: None,
                 temperature_decidegrees: Some(-5),
+                service_streams: 1,
+                reduced: Reduced {
+                    slots: true,
+                    services: true,
+                    ..Reduced::default()
+                },
             },
             counters: Counters {
                 accepted: 9,
@@ -159,7 +201,7 @@ mod tests {
         };
         assert_eq!(
             report.to_string(),
-            r#"{"schema":"tcpctl.status/1","name":"tcpctl-0b3c","firmware":"0.1.0","chip":"esp32c3","mode":"sta","uptime_ms":61234,"boot_reason":"power-on","heap_free":48000,"heap_lowest":41000,"stack_lowest":100000,"rssi_dbm":-61,"stations":null,"temperature_c":-0.5,"accepted":9,"served":7,"refused":3,"timed_out":1,"reset":2,"bytes_in":18,"bytes_out":77,"slots":8,"in_use":1,"waiting":0}"#
+            r#"{"schema":"tcpctl.status/1","name":"tcpctl-0b3c","firmware":"0.1.0","chip":"esp32c3","mode":"sta","uptime_ms":61234,"boot_reason":"power-on","heap_free":48000,"heap_lowest":41000,"stack_lowest":100000,"rssi_dbm":-61,"stations":null,"temperature_c":-0.5,"accepted":9,"served":7,"refused":3,"timed_out":1,"reset":2,"bytes_in":18,"bytes_out":77,"slots":8,"in_use":1,"waiting":0,"services":1,"reduced":["slots","services"]}"#
         );
     }
 
@@ -181,6 +223,12 @@ mod tests {
     }
 
     #[test]
+    fn nothing_reduced_is_an_empty_array() {
+        let text = Report::default().to_string();
+        assert!(text.ends_with(r#","services":0,"reduced":[]}"#), "{text}");
+    }
+
+    #[test]
     fn the_longest_report_fits() {
         let report = Report {
             vitals: Vitals {
@@ -197,6 +245,12 @@ mod tests {
                 rssi_dbm: Some(i8::MIN),
                 stations: Some(255),
                 temperature_decidegrees: Some(i16::MIN),
+                service_streams: 2,
+                reduced: Reduced {
+                    max_stations: true,
+                    slots: true,
+                    services: true,
+                },
             },
             counters: Counters {
                 accepted: u32::MAX,

@@ -85,6 +85,8 @@ fn status_is_one_line_of_json() {
                 "{missing}"
             );
         }
+        assert_eq!(status["services"], 0);
+        assert_eq!(status["reduced"], serde_json::json!([]));
         for counted in ["served", "timed_out", "reset", "refused", "waiting"] {
             assert_eq!(status[counted], 0, "{counted} in {status}");
         }

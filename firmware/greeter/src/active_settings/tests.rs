@@ -2,6 +2,7 @@ extern crate std;
 use core::cell::Cell;
 use std::format;
 use std::string::{String, ToString};
+use std::vec;
 use std::vec::Vec;
 
 use tcpctl_settings::{
@@ -88,7 +89,7 @@ fn access_point(security: Security) -> Settings {
 
 /// The console lines of a start.
 fn lines(active: &ActiveSettings) -> Vec<String> {
-    let mut lines = std::vec![active.banner("0.1.0", Reset::PowerOn).to_string()];
+    let mut lines = vec![active.banner("0.1.0", Reset::PowerOn).to_string()];
     active.describe(|line| lines.push(line.to_string()));
     lines
 }
@@ -327,10 +328,66 @@ fn settings_beyond_the_chip_limits_are_reduced() {
     );
     assert_eq!(radio.told[0].4, 4);
     assert_eq!((active.server().workers, active.server().backlog), (8, 0));
+    assert!(active.reduced().max_stations && active.reduced().slots);
     assert!(said[0].contains(" settings=flash "), "{said:?}");
     let said = choose(Ok(settings), &mut radio, C3);
     assert_eq!(said.len(), 1, "{said:?}");
     assert_eq!(radio.told[1].4, 10);
+}
+
+/// A start of `limits` with 16+16 connections and the services on.
+fn with_everything_on(limits: Limits) -> (ActiveSettings, Vec<String>) {
+    let server = ServerSettings::new(ServerParts {
+        workers: Workers::new(16).unwrap(),
+        backlog: Backlog::new(16).unwrap(),
+        services: Services::On,
+        ..ServerParts::default()
+    });
+    let settings = Settings {
+        server: server.unwrap(),
+        ..access_point(wpa2())
+    };
+    let mut radio = Script::that_says(&[Ok(())]);
+    let active = ActiveSettings::apply(Ok(settings), &mut radio, limits, generator(7)).unwrap();
+    let said = lines(&active)[1..].to_vec();
+    (active, said)
+}
+
+#[test]
+fn services_reduce_connections_and_themselves() {
+    let slots = |workers: usize, backlog: usize, chip: &str| {
+        format!(
+            "settings reduced workers={workers} backlog={backlog} \
+             reason=\"{chip} has memory for {} connections\"",
+            workers + backlog
+        )
+    };
+    let services =
+        |chip: &str| format!("services reduced connections=1 reason=\"memory of the {chip}\"");
+    for (chip, expected) in [
+        ("esp32", vec![slots(16, 0, "esp32")]),
+        ("esp32c2", vec![slots(7, 0, "esp32c2"), services("esp32c2")]),
+        ("esp32c3", vec![slots(16, 11, "esp32c3")]),
+        ("esp32c6", vec![]),
+        (
+            "esp32c61",
+            vec![slots(16, 0, "esp32c61"), services("esp32c61")],
+        ),
+    ] {
+        let limits = Limits {
+            stations: 10,
+            memory: Memory::of(chip),
+        };
+        let (active, said) = with_everything_on(limits);
+        assert_eq!(said, expected);
+        let reduced = Reduced {
+            max_stations: false,
+            slots: said.iter().any(|line| line.starts_with("settings reduced")),
+            services: said.iter().any(|line| line.starts_with("services reduced")),
+        };
+        assert_eq!(active.reduced(), reduced, "{chip}");
+        assert_eq!(active.server().slots(), active.capacity().slots, "{chip}");
+    }
 }
 
 #[test]
