@@ -325,7 +325,10 @@ fn ipv4(endpoint: IpEndpoint) -> Option<SocketAddrV4> {
 
 #[cfg(test)]
 mod tests {
-    use super::Config;
+    use embassy_net::StackResources;
+
+    use super::{Config, Server};
+    use crate::link_tests::Link;
 
     #[test]
     fn backlog_is_reduced_before_workers() {
@@ -343,5 +346,20 @@ mod tests {
             let config = config.within(slots);
             assert_eq!((config.workers, config.backlog), fits);
         }
+    }
+
+    #[test]
+    fn status_counts_the_slots_that_fit() {
+        let wanted = Config {
+            workers: 16,
+            backlog: 16,
+            ..Config::DEFAULT
+        };
+        let link = Link::default();
+        let mut resources = StackResources::<1>::new();
+        let network = embassy_net::Config::default();
+        let (stack, _) = embassy_net::new(link.board(), network, &mut resources, 7);
+        let server = Server::<_, 32>::new(stack, wanted.within(27), (), None);
+        assert_eq!(server.counters().slots, 27);
     }
 }
