@@ -187,14 +187,20 @@ fn signal_ends_every_wait_for_input() {
     std::fs::remove_file(path).unwrap();
 }
 
-/// Waits until a process handles SIGINT.
+/// Waits until a process handles SIGINT and SIGTERM.
 #[cfg(unix)]
 fn wait_for_signal_handler(child: &std::process::Child) {
+    use rustix::process::Signal;
+
+    // Bit N - 1 is set for signal N, see proc_pid_status(5).
+    let wanted = [Signal::INT, Signal::TERM]
+        .iter()
+        .fold(0, |bits, signal| bits | 1_u64 << (signal.as_raw() - 1));
     let path = format!("/proc/{}/status", child.id());
     loop {
         let status = std::fs::read_to_string(&path).unwrap();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-        if u64::from_str_radix(mask.unwrap().trim(), 16).unwrap() & 2 != 0 {
+        if u64::from_str_radix(mask.unwrap().trim(), 16).unwrap() & wanted == wanted {
             return;
         }
         thread::yield_now();
