@@ -1,8 +1,10 @@
 //! The entry point on Xtensa, in the place of xtensa-lx-rt's `Reset`.
 //!
-//! xtensa-lx-rt 0.23 spreads `Reset` over three `global_asm!` blocks, and rustc since 1.96 emits
-//! several blocks in another order (it promises none): `Reset` then runs into an exception handler.
-//! This one does the same in one block. Delete it, and `xtensa.x`, once xtensa-lx-rt has one block.
+//! xtensa-lx-rt 0.23 spreads `Reset` over three `global_asm!` blocks, and newer versions of rustc emit
+//! several blocks in another order (they sort by symbol, rust-lang/rust#145358): `Reset` then runs into
+//! an exception handler. riscv-rt had the same fault (rust-embedded/riscv#321). This one does the same
+//! in one block. Delete it, and `xtensa.x`, once xtensa-lx-rt has one block: esp-rs/esp-hal#4117
+//! rewrites its start.
 #![allow(unsafe_code)]
 
 use core::arch::global_asm;

@@ -6,6 +6,9 @@
 mod chips;
 mod entry;
 mod image;
+#[cfg(target_os = "linux")]
+mod linker;
+mod readme;
 mod sizes;
 
 use std::path::{Path, PathBuf};
@@ -199,15 +202,43 @@ fn entry_point_leads_to_main() {
     }
 }
 
-/// They return wrong values on Xtensa (rustc 1.101, LLVM 23).
+/// Whether a library function divides 128-bit integers. They return wrong values on Xtensa (rustc
+/// 1.101, LLVM 23). No upstream issue was found.
+fn divides_128_bits(symbol: &str) -> bool {
+    (symbol.ends_with("ti3") || symbol.ends_with("ti4"))
+        && (symbol.contains("div") || symbol.contains("mod"))
+}
+
+#[test]
+fn divisions_of_128_bits_are_recognized() {
+    for symbol in [
+        "__divti3",
+        "__modti3",
+        "__udivti3",
+        "__umodti3",
+        "__divmodti4",
+        "__udivmodti4",
+        "compiler_builtins::int::udiv::__udivmodti4",
+    ] {
+        assert!(divides_128_bits(symbol), "{symbol}");
+    }
+    for symbol in [
+        "__multi3",
+        "__ashlti3",
+        "__udivdi3",
+        "__udivmoddi4",
+        "modify",
+    ] {
+        assert!(!divides_128_bits(symbol), "{symbol}");
+    }
+}
+
 #[test]
 fn no_division_of_128_bits_is_linked() {
     for chip in CHIPS.iter().filter(|chip| chip.is_xtensa()) {
         let Some(elf) = elf(chip) else { continue };
         let sizes = sizes::Sizes::of(&elf);
-        let found = sizes
-            .symbol_names()
-            .find(|name| name.ends_with("ti3") && (name.contains("div") || name.contains("mod")));
+        let found = sizes.symbol_names().find(|name| divides_128_bits(name));
         assert_eq!(found, None, "{}", chip.name);
     }
 }

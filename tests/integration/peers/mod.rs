@@ -14,7 +14,7 @@ mod finding;
 mod hostile;
 mod limits;
 mod naming;
-mod scratch;
+pub(crate) mod scratch;
 mod serial;
 mod servers;
 mod skipping;
