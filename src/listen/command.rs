@@ -11,12 +11,13 @@ use tokio::time::Instant;
 use super::connection::serve;
 use super::plan::ListenPlan;
 use super::printer::Printer;
+use super::report::CloseReason;
 use crate::cli::ListenArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
 use crate::net;
-use crate::output::Output;
+use crate::output::{Output, human};
 
 /// Pause after an error of accept(2), e.g. when there are no file descriptors left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -50,6 +51,7 @@ pub fn run(args: &ListenArgs, output: &Output) -> anyhow::Result<Exit> {
 /// What was served.
 #[derive(Debug, Default)]
 struct Served {
+    /// Connections that ended by themselves.
     connections: u64,
     bytes: u64,
 }
@@ -67,7 +69,7 @@ async fn accept(
     let mut connections = FuturesUnordered::new();
     let mut served = Served::default();
     let mut accepted = 0;
-    let mut is_full = false;
+    let mut has_noted_limit = false;
     let deadline = plan.timeout.map(|timeout| Instant::now() + timeout);
     let end = async {
         tokio::select! {
@@ -77,27 +79,29 @@ async fn accept(
     };
     tokio::pin!(end);
     loop {
-        let may_accept = stop.is_some()
-            && connections.len() < plan.max_connections.get()
-            && plan.count.is_none_or(|count| accepted < count.get());
+        let wants_more = stop.is_some() && plan.count.is_none_or(|count| accepted < count.get());
+        let is_full = connections.len() == plan.max_connections.get();
+        let may_accept = wants_more && !is_full;
         if !may_accept && connections.is_empty() {
             return Ok(served);
         }
-        if stop.is_some() && connections.len() == plan.max_connections.get() && !is_full {
-            is_full = true;
+        if wants_more && is_full && !has_noted_limit {
+            has_noted_limit = true;
             output.note(&format!(
-                "{} connections are open, others wait (--max-connections)",
-                connections.len()
+                "limit of {} reached, others wait (--max-connections)",
+                human::count(connections.len() as u64, "connection")
             ));
         }
         tokio::select! {
             biased;
             // Dropping the sender makes every connection end.
             () = &mut end, if stop.is_some() => stop = None,
-            Some(bytes) = connections.next() => {
-                served.connections += 1;
-                served.bytes += bytes?;
-                is_full = false;
+            Some(ended) = connections.next() => {
+                let (reason, bytes) = ended?;
+                served.bytes += bytes;
+                if reason != CloseReason::Ended {
+                    served.connections += 1;
+                }
             }
             connection = listener.accept(), if may_accept => match connection {
                 Ok((stream, peer)) => {

@@ -21,7 +21,7 @@ const LINE_SILENCE: Duration = Duration::from_millis(100);
 /// and the client could lose the reply (RFC 1122 §4.2.2.13).
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Serves a connection until it ends, or until `stop` changes.
+/// Serves a connection until it ends, or until `stop` changes. Returns why it ended, and the bytes received.
 ///
 /// # Errors
 /// Standard output cannot be written.
@@ -31,7 +31,7 @@ pub(super) async fn serve(
     answer: &Answer,
     printer: Printer<'_>,
     mut stop: watch::Receiver<()>,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<(CloseReason, u64)> {
     let mut connection = Connection {
         stream,
         peer,
@@ -54,7 +54,7 @@ pub(super) async fn serve(
     } = connection;
     printer.flush(peer, &mut unprinted)?;
     printer.closed(peer, reason, received, sent)?;
-    Ok(received)
+    Ok((reason, received))
 }
 
 struct Connection<'a> {
@@ -106,7 +106,7 @@ impl Connection<'_> {
                 if request.is_empty() {
                     return Ok(CloseReason::Peer);
                 }
-                let mut run = match Run::start(command, request) {
+                let run = match Run::start(command, request) {
                     Ok(run) => run,
                     Err(error) => {
                         self.printer
@@ -114,14 +114,14 @@ impl Connection<'_> {
                         return self.close().await;
                     }
                 };
-                return self.relay(&mut run).await;
+                return self.relay(run).await;
             }
         }
         Ok(CloseReason::Reset)
     }
 
     /// Sends the output of a command until its end, its time limit, or a reset by the client.
-    async fn relay(&mut self, run: &mut Run) -> anyhow::Result<CloseReason> {
+    async fn relay(&mut self, mut run: Run) -> anyhow::Result<CloseReason> {
         let mut is_open = true;
         loop {
             let chunk = tokio::select! {
@@ -143,9 +143,14 @@ impl Connection<'_> {
                 Err(_) => break,
             }
         }
-        if run.deadline() <= Instant::now() {
-            self.printer
-                .note(self.peer, "the command was killed at its time limit of 10s");
+        let is_late = run.deadline() <= Instant::now();
+        drop(run);
+        if is_late {
+            let limit = exec::MAX_DURATION;
+            self.printer.note(
+                self.peer,
+                &format!("the command was killed at its time limit of {limit:?}"),
+            );
         }
         self.close().await
     }
