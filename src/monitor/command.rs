@@ -299,7 +299,12 @@ impl<'a> Console<'a> {
             let text = self.printer.unfinished(line, SystemTime::now());
             self.output.write(text.as_bytes())?;
         }
-        Ok(self.matches(&plain))
+        let matched = self.matches(&plain);
+        if matched == Until::Matched && self.output.is_terminal() {
+            // The shell's prompt follows.
+            self.output.write(self.printer.end_line().as_bytes())?;
+        }
+        Ok(matched)
     }
 
     fn matches(&self, plain: &[u8]) -> Until {

@@ -31,8 +31,7 @@ pub(super) enum KeyAction {
     Unknown,
 }
 
-/// Reads keys on a thread of its own until the returned guard's process ends. The terminal is
-/// restored when the guard is dropped.
+/// Reads keys on a thread of its own. The terminal is restored when the guard is dropped.
 ///
 /// # Errors
 /// Standard input is not a terminal.

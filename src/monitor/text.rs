@@ -96,9 +96,13 @@ impl LinePrinter {
         self.continued(shown, time)
     }
 
-    /// Ends an unfinished line before something else is printed.
+    /// Ends an unfinished line and its color before something else is printed.
     pub(super) fn end_line(&mut self) -> &'static str {
-        self.open_line.take().map_or("", |_| "\n")
+        match self.open_line.take() {
+            Some(printed) if printed.contains('\x1b') => "\x1b[0m\n",
+            Some(_) => "\n",
+            None => "",
+        }
     }
 
     fn continued(&mut self, shown: String, time: SystemTime) -> String {
@@ -106,8 +110,7 @@ impl LinePrinter {
             Some(printed) if shown.starts_with(printed.as_str()) => {
                 shown[printed.len()..].to_owned()
             }
-            Some(_) => format!("\n{} {shown}", self.clock(time)),
-            None => format!("{} {shown}", self.clock(time)),
+            _ => format!("{}{} {shown}", self.end_line(), self.clock(time)),
         };
         self.open_line = Some(shown);
         text
@@ -159,6 +162,15 @@ mod tests {
         assert_eq!(
             printer(Sgr::Remove).line(line, EPOCH, &[]),
             "00:00:00.000Z I (31) boot\n"
+        );
+        let mut printer = printer(Sgr::Keep);
+        printer.unfinished(line, EPOCH);
+        assert_eq!(printer.end_line(), "\x1b[0m\n");
+        printer.unfinished(line, EPOCH);
+        // The line was replaced.
+        assert_eq!(
+            printer.unfinished(b"another", EPOCH),
+            "\x1b[0m\n00:00:00.000Z another"
         );
     }
 

@@ -201,20 +201,39 @@ pub(crate) fn merged(parts: &[(usize, &[u8])]) -> Vec<u8> {
     merged
 }
 
-/// An ELF whose only symbol is one function.
+/// The address of a symbol in the ROM, as linker scripts define them.
+pub(crate) const ROM_SYMBOL: u32 = 0x4000_0100;
+/// The address of a symbol in `.data` among the addresses of code, as on the P4.
+pub(crate) const DATA_SYMBOL: u32 = 0x4ff0_0010;
+
+/// An ELF with one function of 16 bytes. Its other symbols are none: a label within the function,
+/// [`ROM_SYMBOL`] and [`DATA_SYMBOL`].
 pub(crate) fn with_a_function(name: &str, address: u32) -> Vec<u8> {
+    const TEXT: u16 = 1;
+    const DATA: u16 = 2;
+    const ABSOLUTE: u16 = 0xfff1;
     let mut symbols = vec![0; 16];
-    symbols.extend(1_u32.to_le_bytes());
-    symbols.extend(address.to_le_bytes());
-    symbols.extend(16_u32.to_le_bytes());
-    // Global, a function, in the first section.
-    symbols.extend([0x12, 0, 1, 0]);
-    let names = format!("\0{name}\0").into_bytes();
+    let mut names = vec![0];
+    for (name, address, size, section) in [
+        (name, address, 16_u32, TEXT),
+        ("label", address + 4, 0, TEXT),
+        ("rom", ROM_SYMBOL, 16, ABSOLUTE),
+        ("data", DATA_SYMBOL, 16, DATA),
+    ] {
+        symbols.extend(u32::try_from(names.len()).unwrap().to_le_bytes());
+        symbols.extend(address.to_le_bytes());
+        symbols.extend(size.to_le_bytes());
+        // Global, a function.
+        symbols.extend([0x12, 0]);
+        symbols.extend(section.to_le_bytes());
+        names.extend(format!("{name}\0").bytes());
+    }
     let sections = vec![
         Section::program(".text", 6, C3.irom, vec![0x13; 4096]),
+        Section::program(".data", 3, DATA_SYMBOL & !0xff, vec![0; 256]),
         Section {
             kind: 2,
-            link: 3,
+            link: 4,
             info: 1,
             entry_size: 16,
             ..Section::program(".symtab", 0, 0, symbols)

@@ -120,6 +120,14 @@ fn backtrace_is_decoded_with_inlined_functions() {
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
+    // Without -v: one line for each address, with the innermost function.
+    line.write(panic.as_bytes());
+    let brief = arguments.iter().copied().filter(|it| *it != "-v");
+    let text = String::from_utf8(run(brief).stdout).unwrap();
+    let decoded: Vec<_> = text.lines().filter(|it| it.starts_with("   ")).collect();
+    assert_eq!(decoded.len(), 2, "{text}");
+    assert!(!decoded[0].contains("greeter::serve"), "{text}");
+    assert!(decoded[1].contains("_start at "), "{text}");
     line.write(panic.as_bytes());
     let ended = run([&arguments[..], &["--json"]].concat());
     std::fs::remove_dir_all(elf.parent().unwrap()).unwrap();

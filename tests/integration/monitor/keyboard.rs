@@ -146,6 +146,52 @@ fn board_colors_are_shown_on_a_terminal() {
     assert!(seen.contains(r"\x1b[2Jready"), "{seen:?}");
 }
 
+#[test]
+fn matched_prompt_ends_its_line_and_color_on_a_terminal() {
+    let mut line = Line::open();
+    line.write(b"\x1b[32m>>> ");
+    let wait = ["--until", "^>>> $", "--timeout", "20s"];
+    let arguments = [&["monitor", "--port", path(&line)][..], &wait].concat();
+    let (terminal, child) = Terminal::start(tcpctl(arguments));
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.ends_with("\x1b[32m>>> \x1b[0m\r\n"), "{seen:?}");
+}
+
+#[test]
+fn times_are_local_on_a_terminal() {
+    let mut line = Line::open();
+    line.write(b"ready\r\n");
+    let wait = ["--until", "ready", "--timeout", "20s"];
+    let arguments = [&["monitor", "--port", path(&line)][..], &wait].concat();
+    let mut command = tcpctl(arguments);
+    // 5 h 30 min east of Greenwich, and 17 s, which no real zone has.
+    command.env("TZ", "XXX-5:30:17");
+    let before = seconds_of_day();
+    let (terminal, child) = Terminal::start(command);
+    let (code, seen) = terminal.finish(child);
+    let after = seconds_of_day();
+    assert_eq!(code, 0, "{seen}");
+    let shown = seen.lines().find_map(|it| it.strip_suffix(" ready"));
+    let shown = shown.unwrap_or_else(|| panic!("{seen:?}"));
+    let parts: Vec<u64> = shown[..8]
+        .split(':')
+        .map(|it| it.parse().unwrap())
+        .collect();
+    let local = parts[0] * 3600 + parts[1] * 60 + parts[2];
+    let since = (local + DAY - (5 * 3600 + 30 * 60 + 17) + DAY - before) % DAY;
+    let took = (after + DAY - before) % DAY;
+    assert!(since <= took, "{seen:?}: {before} to {after}");
+}
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// Seconds since midnight, UTC.
+fn seconds_of_day() -> u64 {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() % DAY
+}
+
 fn path(line: &Line) -> &str {
     line.path.to_str().unwrap()
 }

@@ -52,12 +52,18 @@ fn firmware_lines_are_events() {
     assert!(
         objects
             .iter()
-            .all(|o| o["schema"] == "tcpctl.monitor/1" && o["time"].is_string())
+            .all(|o| o["schema"] == "tcpctl.monitor/1" && is_utc(&o["time"]))
     );
     assert_eq!(objects[1]["version"], "0.1.0");
     assert_eq!(objects[2]["message"], "out of memory");
     assert_eq!(objects[4]["counters"]["served"], 3);
     assert_eq!(objects[7]["addr"], "192.168.1.1:3000");
+}
+
+/// Whether it is an RFC 3339 time in UTC.
+fn is_utc(time: &serde_json::Value) -> bool {
+    let time = time.as_str().unwrap();
+    time.ends_with('Z') && humantime::parse_rfc3339(time).is_ok()
 }
 
 #[test]
@@ -152,26 +158,26 @@ fn unplugged_board_is_waited_for() {
 
 #[test]
 fn panic_addresses_are_decoded() {
-    // Data, an address beyond the function and the ROM's lines are not decoded.
+    use crate::common::firmware::{DATA_SYMBOL, ROM_SYMBOL, with_a_function};
+
+    // Data, an address beyond the function, the ROM and its lines are not decoded.
     let mut line = Line::open();
     let elf = std::env::temp_dir().join(format!("tcpctl-monitor-{}.elf", std::process::id()));
-    std::fs::write(
-        &elf,
-        crate::common::firmware::with_a_function("greeter::serve", 0x4201_0100),
-    )
-    .unwrap();
-    line.write(
-        b"load:0x42010104,len:4\r\nentry 0x42010104\r\n\
-          Backtrace: 0x42010104 0x3fc80000 0x42010110 0x42ffffff\r\nend\r\n",
+    std::fs::write(&elf, with_a_function("greeter::serve", 0x4201_0100)).unwrap();
+    let (rom, data) = (ROM_SYMBOL + 4, DATA_SYMBOL + 4);
+    let boot = format!(
+        "load:0x42010104,len:4\r\nentry 0x42010104\r\n\
+         Backtrace: 0x42010108 0x3fc80000 0x42010110 0x42ffffff {rom:#x} {data:#x}\r\nend\r\n"
     );
+    line.write(boot.as_bytes());
     let elf_path = elf.to_str().unwrap();
     let path = port(&line);
     let wait = ["--until", "end", "--timeout", "20s", "--elf", elf_path];
     let ended = run([&["monitor", "--port", &path][..], &wait].concat());
     let text = String::from_utf8_lossy(&ended.stdout).into_owned();
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    assert_eq!(text.matches("greeter::serve").count(), 1, "{text}");
-    assert!(text.contains("0x42010104 greeter::serve"), "{text}");
+    let decoded: Vec<_> = text.lines().filter(|it| it.starts_with("   ")).collect();
+    assert_eq!(decoded, ["              0x42010108 greeter::serve"]);
     std::fs::remove_file(&elf).unwrap();
     let ended = run(["monitor", "--port", &path, "--elf", "/etc/passwd"]);
     assert_eq!(ended.code, 2, "{}", ended.stderr);
