@@ -153,8 +153,8 @@ async fn ask_network(
         host: wanted.host.to_owned(),
         reason,
     };
-    let patience = deadline.saturating_duration_since(Instant::now());
-    let addresses = names::ask(wanted, patience).await.map_err(failed)?;
+    let timeout = deadline.saturating_duration_since(Instant::now());
+    let addresses = names::ask(wanted, timeout).await.map_err(failed)?;
     let addresses = allowed(dialer, addresses);
     if addresses.is_empty() {
         return Err(failed(no_address(dialer)));
@@ -252,34 +252,63 @@ async fn either(
     network: impl Future<Output = Result<Vec<SocketAddr>, ConnectError>>,
 ) -> Result<Vec<SocketAddr>, ConnectError> {
     let (mut system, mut network) = (pin!(system), pin!(network));
+    let (system, network) = tokio::select! {
+        first = &mut system => match first {
+            Ok(addresses) => return Ok(addresses),
+            Err(error) => match network.await {
+                Ok(addresses) => return Ok(addresses),
+                Err(other) => (error, other),
+            },
+        },
+        first = &mut network => match first {
+            Ok(addresses) => return Ok(addresses),
+            Err(error) => match system.await {
+                Ok(addresses) => return Ok(addresses),
+                Err(other) => (other, error),
+            },
+        },
+    };
     let reason = |error: ConnectError| match error {
         ConnectError::Resolve { host, reason } => (host, reason),
         other => (String::new(), other.to_string()),
     };
-    tokio::select! {
-        result = &mut system => match result {
-            Ok(addresses) => Ok(addresses),
-            Err(error) => match network.await {
-                Ok(addresses) => Ok(addresses),
-                Err(other) => {
-                    let (host, network) = reason(other);
-                    let (_, system) = reason(error);
-                    Err(ConnectError::Resolve {
-                        host,
-                        reason: format!("{network} (system resolver: {system})"),
-                    })
-                }
-            },
-        },
-        result = &mut network => match result {
-            Ok(addresses) => Ok(addresses),
-            Err(error) => system.await.map_err(|_| error),
-        },
-    }
+    let ((host, network), (_, system)) = (reason(network), reason(system));
+    Err(ConnectError::Resolve {
+        host,
+        reason: format!("{network} (system resolver: {system})"),
+    })
 }
 
 /// The resolver's message without std's prefix.
 fn resolver_reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.rsplit(": ").next().unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_reasons_are_given_whichever_fails_first() {
+        let failing = |reason: &'static str, is_first: bool| async move {
+            if !is_first {
+                tokio::task::yield_now().await;
+            }
+            Err(ConnectError::Resolve {
+                host: "board".to_owned(),
+                reason: reason.to_owned(),
+            })
+        };
+        for system_first in [true, false] {
+            let system = failing("unknown", system_first);
+            let network = failing("no board", !system_first);
+            let error = crate::runtime::block_on(either(system, network)).unwrap();
+            let text = error.unwrap_err().to_string();
+            assert!(
+                text.contains("no board (system resolver: unknown)"),
+                "{text}"
+            );
+        }
+    }
 }
