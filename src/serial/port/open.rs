@@ -68,7 +68,8 @@ enum Reason {
 /// Why a port does not open. The library's errors do not distinguish the reasons.
 #[cfg(unix)]
 fn classify(path: &str, error: &serialport::Error) -> (Reason, String) {
-    use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+    use std::io::IsTerminal;
+    use std::os::unix::fs::OpenOptionsExt;
 
     let opened = std::fs::OpenOptions::new()
         .read(true)
@@ -83,14 +84,10 @@ fn classify(path: &str, error: &serialport::Error) -> (Reason, String) {
             _ if error.kind() == io::ErrorKind::PermissionDenied => Reason::Forbidden,
             _ => Reason::Other,
         },
-        Ok(file) => match file.metadata() {
-            Ok(metadata) if !metadata.file_type().is_char_device() => Reason::NoPort,
-            // A plain open works: the port is locked, or not a terminal.
-            Ok(_) if error.kind() == serialport::ErrorKind::NoDevice => Reason::Busy,
-            _ if error.to_string().contains("typewriter") => Reason::NoPort,
-            _ if error.to_string().contains("ioctl") => Reason::NoPort,
-            _ => Reason::Other,
-        },
+        Ok(file) if !file.is_terminal() => Reason::NoPort,
+        // A plain open works: the port is locked.
+        Ok(_) if error.kind() == serialport::ErrorKind::NoDevice => Reason::Busy,
+        Ok(_) => Reason::Other,
     };
     (reason, sanitize::one_line(&error.to_string()))
 }
