@@ -191,7 +191,7 @@ impl Output {
     pub fn status(&self, text: &str) {
         if self.shows_status() {
             // A wrapped line could not be replaced.
-            let width = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
+            let width = stderr_width().unwrap_or(80);
             let lines = text.lines().map(|line| columns::whole_parts(line, width));
             let text = lines.collect::<Vec<_>>().join("\n");
             let above = text.matches('\n').count();
@@ -265,7 +265,7 @@ impl Output {
     }
 
     /// A printer for one of several simultaneous replies: each line starts with `label`.
-    pub fn labelled_reply(&self, form: ReplyForm, label: &str) -> ReplyPrinter<'_> {
+    pub fn labeled_reply(&self, form: ReplyForm, label: &str) -> ReplyPrinter<'_> {
         ReplyPrinter::new(self, form, Some(label))
     }
 

@@ -1,5 +1,6 @@
 //! One attempt: connect, with retries, then one exchange, then its report.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use super::exchange::{Outcome, exchange};
@@ -53,6 +54,39 @@ impl AttemptResult {
             Self::NotConnected(failure) => Some(failure),
             Self::Interrupted(_) => None,
         }
+    }
+}
+
+/// The failures of several attempts.
+#[derive(Default)]
+pub(super) struct Failures {
+    count: u64,
+    worst: Option<Failure>,
+}
+
+impl Failures {
+    pub(super) fn record(&mut self, failure: &Failure) {
+        self.count += 1;
+        if self
+            .worst
+            .as_ref()
+            .is_none_or(|worst| failure.exit() > worst.exit())
+        {
+            self.worst = Some(failure.clone());
+        }
+    }
+
+    /// Prints how many of `total` failed, if any did. Returns the exit code.
+    pub(super) fn conclude(self, total: impl Display, things: &str, output: &Output) -> Exit {
+        let Some(mut worst) = self.worst else {
+            return Exit::Done;
+        };
+        worst.message = format!(
+            "{} of {total} {things} failed, the worst: {}",
+            self.count, worst.message
+        );
+        output.conclude(&worst);
+        worst.exit()
     }
 }
 

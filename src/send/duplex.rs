@@ -81,7 +81,7 @@ impl Duplex {
         self.last_progress
     }
 
-    /// Restarts the idle time, which was not the peer's fault.
+    /// Restarts the idle timer: a wait for input is not silence of the peer.
     pub(super) fn reset_idle_timer(&mut self) {
         self.last_progress = Instant::now();
     }

@@ -158,8 +158,7 @@ impl Reply {
                     if !input_open {
                         return Ok(meaning);
                     }
-                    // The input may take any time. A server that takes none of it and sends nothing
-                    // may not.
+                    // A wait for input has no time limit. A server that neither reads nor sends has one.
                     if !duplex.has_unsent() {
                         duplex.reset_idle_timer();
                     } else if duplex.last_progress() + plan.reply_timeout <= Instant::now() {

@@ -5,11 +5,10 @@ use std::num::NonZeroU16;
 
 use futures_util::future::try_join_all;
 
-use super::attempt::{Attempt, AttemptResult};
+use super::attempt::{Attempt, AttemptResult, Failures};
 use super::plan::SendPlan;
 use crate::connect::Endpoint;
 use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::target::Target;
@@ -50,17 +49,8 @@ pub(super) async fn run(
     if let Some(exit) = interrupt.already() {
         return Ok(exit);
     }
-    let Failures { count, worst } = failures.into_inner();
-    let Some(mut worst) = worst else {
-        return Ok(Exit::Done);
-    };
-    worst.message = format!(
-        "{count} of {} targets failed, the worst: {}",
-        list.targets.len() + list.failures.len(),
-        worst.message
-    );
-    output.conclude(&worst);
-    Ok(worst.exit())
+    let total = list.targets.len() + list.failures.len();
+    Ok(failures.into_inner().conclude(total, "targets", output))
 }
 
 async fn exchange_with(
@@ -71,7 +61,7 @@ async fn exchange_with(
 ) -> anyhow::Result<AttemptResult> {
     let result = match Endpoint::open(target) {
         Ok(endpoint) => {
-            let mut printer = output.labelled_reply(plan.form, &target.text);
+            let mut printer = output.labeled_reply(plan.form, &target.text);
             Attempt::new(plan, target, &endpoint, output, interrupt)
                 .run(None, &mut printer)
                 .await?
@@ -85,24 +75,4 @@ async fn exchange_with(
         output.failed_try(failure, None)?;
     }
     Ok(result)
-}
-
-/// The failures so far.
-#[derive(Default)]
-struct Failures {
-    count: usize,
-    worst: Option<Failure>,
-}
-
-impl Failures {
-    fn record(&mut self, failure: &Failure) {
-        self.count += 1;
-        if self
-            .worst
-            .as_ref()
-            .is_none_or(|worst| failure.exit() > worst.exit())
-        {
-            self.worst = Some(failure.clone());
-        }
-    }
 }

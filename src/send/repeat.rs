@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::attempt::{Attempt, AttemptResult};
+use super::attempt::{Attempt, AttemptResult, Failures};
 use super::report::{Statistics, Summary};
 use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::output::human;
 use crate::sanitize;
 
@@ -24,7 +23,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<Exit> {
     let output = attempt.output;
     let mut statistics = Statistics::new();
-    let mut worst: Option<Failure> = None;
+    let mut failures = Failures::default();
     for seq in 1.. {
         let next = Instant::now() + interval;
         let mut printer = output.reply(attempt.plan.form);
@@ -43,12 +42,7 @@ pub(super) async fn run(
             if matches!(result, AttemptResult::NotConnected(_)) || !output.is_json() {
                 output.failed_try(failure, Some(seq))?;
             }
-            if worst
-                .as_ref()
-                .is_none_or(|worst| failure.exit() > worst.exit())
-            {
-                worst = Some(failure.clone());
-            }
+            failures.record(failure);
         }
         if seq == count {
             break;
@@ -71,15 +65,7 @@ pub(super) async fn run(
     if let Some(exit) = attempt.interrupt.already() {
         return Ok(exit);
     }
-    let Some(mut worst) = worst else {
-        return Ok(Exit::Done);
-    };
-    worst.message = format!(
-        "{} of {} tries failed, the worst: {}",
-        summary.lost, summary.sent, worst.message
-    );
-    output.conclude(&worst);
-    Ok(worst.exit())
+    Ok(failures.conclude(summary.sent, "tries", output))
 }
 
 /// The statistics for people.
