@@ -119,15 +119,15 @@ impl QueryPlan {
     }
 }
 
-/// Runs the rounds of a plan. `print` prints the answers of a round and returns the failures that it
-/// found in them. All failures are printed here.
+/// Runs the rounds of a plan. `print` prints the answers of a round on the screen and returns the
+/// failures that it found in them. All failures are printed here.
 ///
 /// # Errors
 /// The failure of the only board, or an error that ends all rounds.
 pub fn run(
     plan: &QueryPlan,
     output: &Output,
-    mut print: impl FnMut(&[Asked]) -> anyhow::Result<Vec<Failure>>,
+    mut print: impl FnMut(&[Asked], &mut Screen) -> anyhow::Result<Vec<Failure>>,
 ) -> anyhow::Result<Exit> {
     crate::runtime::block_on(async {
         let interrupt = Interrupt::install().context("cannot install signal handlers")?;
@@ -152,6 +152,7 @@ pub fn run(
         let asked = boards.len() + list.failures.len();
         let is_only = boards.len() == 1 && list.failures.is_empty() && plan.interval.is_none();
         let mut failures: Vec<Failure> = Vec::new();
+        let mut screen = Screen::default();
         let mut round = 0;
         loop {
             let started = Instant::now();
@@ -160,7 +161,7 @@ pub fn run(
             if interruptible(&interrupt, work).await.is_none() {
                 // A part of a single round is a result, a part of a watch's round is not.
                 if !plan.is_watch {
-                    print(&answers)?;
+                    print(&answers, &mut screen)?;
                 }
                 break;
             }
@@ -170,13 +171,14 @@ pub fn run(
                 .iter()
                 .filter_map(|asked| asked.answer.as_ref().err());
             failed.extend(not_asked.cloned());
-            failed.extend(print(&answers)?);
+            failed.extend(print(&answers, &mut screen)?);
             // A watch prints a failure once, until it ends.
             for failure in failed
                 .iter()
                 .filter(|it| !is_only && !failures.contains(it))
             {
                 output.failed_try(failure, None)?;
+                screen.restart();
             }
             failures = failed;
             let is_last = plan.rounds.is_some_and(|rounds| round >= rounds.get());

@@ -57,11 +57,10 @@ pub fn run(args: &ReadArgs, output: &Output) -> anyhow::Result<Exit> {
     let mut printer = Printer {
         form,
         output,
-        screen: Screen::default(),
         history: plan.interval.map(|_| History::default()),
         rounds: 0,
     };
-    query::run(&plan, output, |answers| {
+    query::run(&plan, output, |answers, screen| {
         let now = SystemTime::now();
         let mut failures = Vec::new();
         let mut boards = Vec::new();
@@ -76,7 +75,7 @@ pub fn run(args: &ReadArgs, output: &Output) -> anyhow::Result<Exit> {
                 None => failures.push(query::not_an_answer(target, "readings")),
             }
         }
-        printer.print(answers, &boards)?;
+        printer.print(answers, &boards, screen)?;
         Ok(failures)
     })
 }
@@ -118,14 +117,18 @@ fn select(
 struct Printer<'a> {
     form: Form,
     output: &'a Output,
-    screen: Screen,
     /// Kept by a watch.
     history: Option<History>,
     rounds: u64,
 }
 
 impl Printer<'_> {
-    fn print(&mut self, answers: &[Asked], boards: &[BoardReadings<'_>]) -> anyhow::Result<()> {
+    fn print(
+        &mut self,
+        answers: &[Asked],
+        boards: &[BoardReadings<'_>],
+        screen: &mut Screen,
+    ) -> anyhow::Result<()> {
         self.rounds += 1;
         let is_first = self.rounds == 1;
         match self.form {
@@ -156,7 +159,7 @@ impl Printer<'_> {
             Form::Table => {
                 let history = self.history.as_mut().filter(|_| self.output.is_terminal());
                 let text = render::readings_table(boards, answers.len() > 1, history);
-                self.screen.print(&text, self.output)
+                screen.print(&text, self.output)
             }
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
 use crate::output::{Output, human};
-use crate::query::{self, Answer, Asked, QueryPlan, Screen, table};
+use crate::query::{self, Answer, Asked, QueryPlan, table};
 use crate::sanitize;
 
 /// The columns of the table.
@@ -20,8 +20,7 @@ const HEADINGS: [&str; 10] = [
 /// The failure of the only board, or an error that ends the command.
 pub fn run(args: &StatusArgs, output: &Output) -> anyhow::Result<Exit> {
     let plan = QueryPlan::new("status", b"status\n", &args.target, &args.query)?;
-    let mut screen = Screen::default();
-    query::run(&plan, output, |answers| {
+    query::run(&plan, output, |answers, screen| {
         let mut failures = Vec::new();
         let mut rows = vec![HEADINGS.map(ToOwned::to_owned).to_vec()];
         for Asked { target, answer } in answers {

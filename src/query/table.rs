@@ -49,6 +49,11 @@ impl Screen {
         self.rows = rows_of(text, columns);
         output.write(text.as_bytes())
     }
+
+    /// Keeps the last table, below which something else was printed: the next one follows.
+    pub fn restart(&mut self) {
+        self.rows = 0;
+    }
 }
 
 /// The rows of a terminal of `columns` that the text takes.
