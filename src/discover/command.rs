@@ -48,11 +48,11 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> anyhow::Result<Exit> {
         }
     }
     let is_watch = plan.ending == Ending::Never;
-    let listing = RefCell::new(Listing::new(output, plan.ending)?);
     let mut writer = CacheWriter::new(cache);
-    let found = crate::runtime::block_on(async {
+    let (listing, found) = crate::runtime::block_on(async {
         let interrupt = Interrupt::install()
             .map_err(|error| Failure::new(Kind::Internal, format!("signals: {error}")))?;
+        let listing = RefCell::new(Listing::new(output, plan.ending)?);
         let emit = |event: &DiscoverReport| {
             writer.take(event);
             listing.borrow_mut().print(event)
@@ -66,16 +66,17 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> anyhow::Result<Exit> {
                 listing.borrow_mut().redraw_if_resized()?;
             }
         };
-        tokio::select! {
+        let found = tokio::select! {
             found = Session::new(&plan).run(Some(&interrupt), emit) => found,
             failed = terminal, if is_watch => failed,
-        }
-    })?;
+        };
+        anyhow::Ok((listing.into_inner(), found))
+    })??;
     writer.write();
     if matches!(&found, Ok(found) if found.interrupted.is_some()) {
         output.interrupted();
     }
-    let found = finish(listing.into_inner(), found)?;
+    let found = finish(listing, found)?;
     for problem in &found.diagnostics.problems {
         output.detail(|| problem.clone());
     }
