@@ -42,7 +42,8 @@ mod tests {
     fn times_of_day_have_milliseconds() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(45_296_789);
         assert_eq!(utc_time_of_day(time), "12:34:56.789Z");
-        // Time zones differ by whole minutes.
-        assert!(local_time_of_day(time).contains(":56.789"));
+        // Time zones differ by whole minutes. UTC would end in Z.
+        #[cfg(unix)]
+        assert!(local_time_of_day(time).ends_with(":56.789"));
     }
 }

@@ -60,13 +60,13 @@ pub(super) async fn exec<C: Console, const SLOTS: usize>(
 ) -> Result<usize, Error> {
     let mut request = Vec::new();
     let mut buffer = [0; CHUNK];
-    let mut patience = request_timeout;
+    let mut timeout = request_timeout;
     while request.len() < MAX_REQUEST_BYTES {
-        match with_timeout(patience, read(socket, &mut buffer)).await {
+        match with_timeout(timeout, read(socket, &mut buffer)).await {
             Ok(Ok(0)) | Err(_) => break,
             Ok(length) => request.extend_from_slice(&buffer[..length?]),
         }
-        patience = clock::duration(REQUEST_SILENCE);
+        timeout = clock::duration(REQUEST_SILENCE);
     }
     request.truncate(MAX_REQUEST_BYTES);
     server.report(peer, &request);

@@ -118,6 +118,24 @@ mod tests {
     }
 
     #[test]
+    fn request_has_the_local_time_on_a_terminal() {
+        let event = SimEvent::Request {
+            peer: "127.0.0.1:5".parse().unwrap(),
+            len: 2,
+            request: Payload(b"hi".to_vec()),
+            reply_bytes: Some(11),
+            elapsed_us: 1_320,
+        };
+        let report = SimReport::now(event);
+        let local = timestamp::local_time_of_day(report.time);
+        let shown = line(&report, true);
+        assert!(
+            shown.ends_with(&format!(" took=1.32ms time={local}")),
+            "{shown}"
+        );
+    }
+
+    #[test]
     fn request_parses_as_a_console_line() {
         let peer = "127.0.0.1:5".parse().unwrap();
         for bytes in [

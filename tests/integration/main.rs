@@ -30,6 +30,8 @@ mod query;
 #[cfg(unix)]
 mod send;
 mod session;
+#[cfg(target_os = "linux")]
+mod signals;
 #[cfg(unix)]
 mod sim;
 mod simulated;

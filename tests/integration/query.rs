@@ -213,3 +213,17 @@ fn no_connection_hints_at_an_option_of_the_command() {
         ended.stderr
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn watch_on_a_dumb_terminal_moves_no_cursor() {
+    use crate::common::terminal::Terminal;
+
+    let sensors = ["read", "sim", "--watch", "10ms", "--count", "2"];
+    let (terminal, child) = Terminal::start_dumb(crate::common::tcpctl(sensors));
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    assert_eq!(seen.matches("uptime").count(), 2, "{seen}");
+    assert!(!seen.contains('\x1b'), "{seen:?}");
+    assert!(!seen.replace("\r\n", "\n").contains('\r'), "{seen:?}");
+}

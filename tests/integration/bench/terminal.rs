@@ -93,3 +93,14 @@ fn progress_is_shown_until_ctrl_c_then_the_report() {
     assert!(text.contains(" req/s over 2 connections"), "{text}");
     assert!(text.contains("\nwarning: interrupted after"), "{text}");
 }
+
+#[test]
+fn run_on_a_dumb_terminal_moves_no_cursor() {
+    let bench = ["bench", "sim:ideal", "-d", "300ms"];
+    let (terminal, child) = Terminal::start_dumb(tcpctl(bench));
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.contains(" req/s over "), "{seen}");
+    assert!(!seen.contains('\x1b'), "{seen:?}");
+    assert!(!seen.replace("\r\n", "\n").contains('\r'), "{seen:?}");
+}

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 pub(crate) mod firmware;
@@ -206,6 +206,77 @@ pub(crate) fn assert_one_error(stderr: &str) {
 /// Sends a signal to a child.
 pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
+}
+
+/// Longest time from the first signal to the end of a command, whatever it waits for.
+const END_LIMIT: Duration = Duration::from_secs(1);
+
+/// Starts a command, sends it its first signal, and checks that it ends within [`END_LIMIT`]. What
+/// `start` returns beside the command lives until then.
+pub(crate) fn end_by<Held>(
+    first: rustix::process::Signal,
+    mut start: impl FnMut() -> (Child, Held),
+) -> Ended {
+    within_end_limit(|| {
+        let (child, _held) = start();
+        let signaled = Instant::now();
+        signal(&child, first);
+        let ended = finish(child);
+        (signaled.elapsed(), ended)
+    })
+}
+
+/// The result of `run`, which must take less than [`END_LIMIT`] by its own measurement. A busy machine
+/// may stall, so the fastest of three runs counts.
+pub(crate) fn within_end_limit<T>(mut run: impl FnMut() -> (Duration, T)) -> T {
+    const TRIES: usize = 3;
+    let mut times = Vec::new();
+    while times.len() < TRIES {
+        let (took, result) = run();
+        if took < END_LIMIT {
+            return result;
+        }
+        times.push(took);
+    }
+    panic!("ended {times:?} after the signal");
+}
+
+/// Waits until a process handles SIGINT and SIGTERM.
+#[cfg(target_os = "linux")]
+pub(crate) fn wait_for_signal_handler(child: &Child) {
+    use rustix::process::Signal;
+
+    // Bit N - 1 is set for signal N, see proc_pid_status(5).
+    let wanted = [Signal::INT, Signal::TERM]
+        .iter()
+        .fold(0, |bits, signal| bits | 1_u64 << (signal.as_raw() - 1));
+    let path = format!("/proc/{}/status", child.id());
+    loop {
+        let status = std::fs::read_to_string(&path).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        if u64::from_str_radix(mask.unwrap().trim(), 16).unwrap() & wanted == wanted {
+            return;
+        }
+        thread::yield_now();
+    }
+}
+
+/// A listener that answers no further SYN, its address, and the connections that fill its backlog.
+#[cfg(target_os = "linux")]
+pub(crate) fn full_backlog() -> (socket2::Socket, SocketAddr, Vec<TcpStream>) {
+    use socket2::{Domain, Socket, Type};
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    listener.bind(&any.into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let mut waiting = Vec::new();
+    let timeout = Duration::from_millis(300);
+    while let Ok(connection) = TcpStream::connect_timeout(&address, timeout) {
+        waiting.push(connection);
+        assert!(waiting.len() < 100);
+    }
+    (listener, address, waiting)
 }
 
 /// Pseudo-random bytes from a seed.

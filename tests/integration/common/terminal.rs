@@ -48,10 +48,19 @@ impl Terminal {
     }
 
     /// Starts a command on a terminal of this width.
-    pub(crate) fn start_in(columns: u16, mut command: Command) -> (Self, Child) {
+    pub(crate) fn start_in(columns: u16, command: Command) -> (Self, Child) {
+        Self::start_as("xterm-256color", columns, command)
+    }
+
+    /// Starts a command on a terminal of 80 columns that cannot move its cursor.
+    pub(crate) fn start_dumb(command: Command) -> (Self, Child) {
+        Self::start_as("dumb", 80, command)
+    }
+
+    fn start_as(term: &str, columns: u16, mut command: Command) -> (Self, Child) {
         let (master, slave) = pseudo_terminal(columns);
         let child = command
-            .env("TERM", "xterm-256color")
+            .env("TERM", term)
             .stdin(Stdio::from(slave.try_clone().unwrap()))
             .stdout(Stdio::from(slave.try_clone().unwrap()))
             .stderr(Stdio::from(slave))

@@ -73,12 +73,8 @@ fn a_watch_on_a_dumb_terminal_moves_no_cursor() {
     let Some(_server) = greeter(Ipv4Addr::new(127, 0, 0, 83)) else {
         return;
     };
-    let inner = discover(&["--watch", "--probe", "127.0.0.83"]);
-    let mut command = Command::new("env");
-    command.args(["TERM=dumb", "XDG_CACHE_HOME=/proc/nowhere"]);
-    command.arg(inner.get_program());
-    command.args(inner.get_args());
-    let (mut terminal, child) = Terminal::start_in(80, command);
+    let command = discover(&["--watch", "--probe", "127.0.0.83"]);
+    let (mut terminal, child) = Terminal::start_dumb(command);
     let seen = terminal.wait_for("online");
     assert!(seen.starts_with("found "), "{seen}");
     signal(&child, Signal::INT);

@@ -154,10 +154,10 @@ fn fifo_is_opened_once() {
     std::fs::remove_file(path).unwrap();
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn signal_ends_every_wait_for_input() {
-    use crate::common::signal;
+    use crate::common::{end_by, wait_for_signal_handler};
     use rustix::process::Signal;
 
     let server = Server::staying(b"");
@@ -171,40 +171,17 @@ fn signal_ends_every_wait_for_input() {
     ];
     for arguments in cases {
         for (sent, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-            let mut child = tcpctl(arguments.iter().copied())
-                .stdin(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let stdin = child.stdin.take();
-            wait_for_signal_handler(&child);
-            let start = std::time::Instant::now();
-            signal(&child, sent);
-            assert_eq!(finish(child).code, code, "{arguments:?}");
-            assert!(start.elapsed().as_secs() < 5, "{arguments:?}");
-            drop(stdin);
+            let ended = end_by(sent, || {
+                let mut command = tcpctl(arguments.iter().copied());
+                let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+                let stdin = child.stdin.take();
+                wait_for_signal_handler(&child);
+                (child, stdin)
+            });
+            assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");
         }
     }
     std::fs::remove_file(path).unwrap();
-}
-
-/// Waits until a process handles SIGINT and SIGTERM.
-#[cfg(unix)]
-fn wait_for_signal_handler(child: &std::process::Child) {
-    use rustix::process::Signal;
-
-    // Bit N - 1 is set for signal N, see proc_pid_status(5).
-    let wanted = [Signal::INT, Signal::TERM]
-        .iter()
-        .fold(0, |bits, signal| bits | 1_u64 << (signal.as_raw() - 1));
-    let path = format!("/proc/{}/status", child.id());
-    loop {
-        let status = std::fs::read_to_string(&path).unwrap();
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-        if u64::from_str_radix(mask.unwrap().trim(), 16).unwrap() & wanted == wanted {
-            return;
-        }
-        thread::yield_now();
-    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use rustix::process::Signal;
 
-use crate::common::{Server, finish, read_all, read_some, signal, tcpctl};
+use crate::common::{Server, end_by, finish, read_all, read_some, signal, tcpctl};
 
 #[test]
 fn first_signal_keeps_the_partial_reply() {
@@ -88,16 +88,13 @@ fn signal_ends_a_retry() {
         "--retry-delay",
         "60s",
     ];
-    let mut child = tcpctl(arguments).spawn().unwrap();
-    let mut byte = [0];
-    child
-        .stderr
-        .as_mut()
-        .unwrap()
-        .read_exact(&mut byte)
-        .unwrap();
-    signal(&child, Signal::INT);
-    assert_eq!(finish(child).code, 130);
+    let ended = end_by(Signal::INT, || {
+        let mut child = tcpctl(arguments).spawn().unwrap();
+        let stderr = child.stderr.as_mut().unwrap();
+        stderr.read_exact(&mut [0]).unwrap();
+        (child, ())
+    });
+    assert_eq!(ended.code, 130, "{ended:?}");
 }
 
 #[test]
@@ -106,14 +103,13 @@ fn first_signal_ends_a_blocked_write() {
         read_some(&mut connection);
         while connection.write_all(&[b'x'; 4096]).is_ok() {}
     });
-    let mut child = tcpctl(["send", &server.target(), "hi"]).spawn().unwrap();
-    let mut stdout = child.stdout.take().unwrap();
-    stdout.read_exact(&mut [0; 1]).unwrap();
-    let start = std::time::Instant::now();
-    signal(&child, Signal::TERM);
-    let code = child.wait().unwrap().code();
-    assert_eq!(code, Some(143));
-    assert!(start.elapsed().as_secs() < 5);
+    let ended = end_by(Signal::TERM, || {
+        let mut child = tcpctl(["send", &server.target(), "hi"]).spawn().unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        stdout.read_exact(&mut [0; 1]).unwrap();
+        (child, stdout)
+    });
+    assert_eq!(ended.code, 143, "{ended:?}");
 }
 
 #[test]

@@ -1,0 +1,329 @@
+//! The first signal ends every wait of every command within a second.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::common::terminal::Terminal;
+use crate::common::{
+    Server, end_by, full_backlog, read_all, read_some, signal, tcpctl, within_end_limit,
+};
+use crate::processes::{Need, skipped};
+
+/// The signals, and the exit codes of commands that they interrupt.
+const INTERRUPTED: [(Signal, i32); 2] = [(Signal::INT, 130), (Signal::TERM, 143)];
+/// The same for commands that only a signal ends.
+const ENDLESS: [(Signal, i32); 2] = [(Signal::INT, 0), (Signal::TERM, 0)];
+/// Longest wait for a command to get to the point where the signal finds it.
+const START_LIMIT: Duration = Duration::from_mins(1);
+
+/// A server that behaves like this after the first bytes, which it reports.
+fn server_after(behavior: fn(&mut TcpStream)) -> (Server, mpsc::Receiver<()>) {
+    let (sender, asked) = mpsc::channel();
+    let server = Server::start(move |mut connection| {
+        if !read_some(&mut connection).is_empty() {
+            let _ = sender.send(());
+            behavior(&mut connection);
+        }
+    });
+    (server, asked)
+}
+
+/// Lines of a table of sockets, such as `tcp`, of sockets that a process has open.
+fn sockets_of(child: &Child, table: &str) -> Vec<String> {
+    const INODE: usize = 9;
+    let folder = format!("/proc/{}", child.id());
+    let opened: Vec<_> = std::fs::read_dir(format!("{folder}/fd"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .map(|link| link.to_string_lossy().into_owned())
+        .collect();
+    let lines = std::fs::read_to_string(format!("{folder}/net/{table}")).unwrap();
+    let is_opened = |line: &&str| {
+        let inode = line.split_whitespace().nth(INODE).unwrap_or_default();
+        opened.contains(&format!("socket:[{inode}]"))
+    };
+    lines.lines().filter(is_opened).map(str::to_owned).collect()
+}
+
+/// Waits until a process has a socket whose line in a table has `text`.
+fn wait_for_socket(child: &Child, table: &str, text: &str) {
+    let start = Instant::now();
+    loop {
+        let sockets = sockets_of(child, table);
+        if sockets.iter().any(|line| line.contains(text)) {
+            return;
+        }
+        assert!(start.elapsed() < START_LIMIT, "{text:?} in {sockets:?}");
+        std::thread::yield_now();
+    }
+}
+
+/// An address as the tables show it.
+fn in_table(address: SocketAddr) -> String {
+    let SocketAddr::V4(address) = address else {
+        panic!("{address}")
+    };
+    let ip = u32::from_ne_bytes(address.ip().octets());
+    format!("{ip:08X}:{:04X}", address.port())
+}
+
+#[test]
+fn wait_for_a_connection_ends() {
+    const SYN_SENT: &str = "02";
+    let (_listener, address, _waiting) = full_backlog();
+    let target = address.to_string();
+    let connecting = format!(" {} {SYN_SENT} ", in_table(address));
+    let long = ["--connect-timeout", "1h"];
+    for arguments in [
+        &["send", &target, "hi"][..],
+        &["send", &target, "hi", "--count", "2"],
+        &["bench", &target, "--only", "latency"],
+        &["bench", &target, "--only", "limits"],
+    ] {
+        for (sent, code) in INTERRUPTED {
+            let ended = end_by(sent, || {
+                let child = tcpctl([arguments, &long].concat()).spawn().unwrap();
+                wait_for_socket(&child, "tcp", &connecting);
+                (child, ())
+            });
+            assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");
+        }
+    }
+}
+
+#[test]
+fn wait_for_a_reply_ends() {
+    for arguments in [
+        &["send", "hi", "--reply-timeout", "1h"][..],
+        &["send", "hi", "--until-close"],
+        &["read", "--timeout", "1h"],
+        &["status", "--timeout", "1h"],
+        &["bench", "--only", "latency", "--reply-timeout", "1h"],
+        &["bench", "--only", "limits"],
+    ] {
+        for (sent, code) in INTERRUPTED {
+            let ended = end_by(sent, || {
+                let (server, asked) = server_after(|connection| {
+                    read_all(connection);
+                });
+                let mut arguments = arguments.to_vec();
+                let target = server.target();
+                arguments.insert(1, &target);
+                let child = tcpctl(arguments).spawn().unwrap();
+                asked.recv_timeout(START_LIMIT).unwrap();
+                (child, ())
+            });
+            assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");
+        }
+    }
+}
+
+/// Neither the system's resolver nor a board answers.
+#[test]
+fn name_lookup_ends() {
+    if skipped(&[Need::Root, Need::Program("unshare"), Need::Program("ip")]) {
+        return;
+    }
+    let resolver = std::env::temp_dir().join(format!("tcpctl-resolver-{}", std::process::id()));
+    std::fs::write(&resolver, "nameserver 192.0.2.53\noptions timeout:30\n").unwrap();
+    // The peer drops what is sent to another MAC address.
+    let script = "ip link set lo up && ip link add silent type veth peer name deaf \
+        && ip link set deaf up && ip link set silent up \
+        && ip addr add 192.0.2.1/24 dev silent \
+        && ip neigh add 192.0.2.53 lladdr 02:00:00:00:00:53 dev silent \
+        && mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+    for (host, port) in [("board.example.com.", ":0035 "), ("board", ":0035 ")] {
+        for (sent, code) in INTERRUPTED {
+            let ended = end_by(sent, || {
+                let inner = tcpctl(["send", host, "hi", "--connect-timeout", "1h"]);
+                let mut command = Command::new("unshare");
+                command.args(["--net", "--mount", "sh", "-c", script]);
+                command.arg(&resolver).arg(inner.get_program());
+                command.args(inner.get_args());
+                command.env("TCPCTL_CONFIG", "/dev/null");
+                command.stdin(Stdio::null());
+                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                let child = command.spawn().unwrap();
+                wait_for_socket(&child, "udp", port);
+                (child, ())
+            });
+            assert_eq!(ended.code, code, "{host}: {ended:?}");
+        }
+    }
+    std::fs::remove_file(resolver).unwrap();
+}
+
+#[test]
+fn wait_for_the_next_round_ends() {
+    for arguments in [
+        &["read", "sim", "--watch", "1h"][..],
+        &["read", "sim", "--watch", "1h", "--json"],
+        &["status", "sim", "--watch", "1h"],
+    ] {
+        for (sent, code) in ENDLESS {
+            let ended = end_by(sent, || {
+                let mut child = tcpctl(arguments.iter().copied()).spawn().unwrap();
+                let mut stdout = child.stdout.take().unwrap();
+                stdout.read_exact(&mut [0]).unwrap();
+                (child, stdout)
+            });
+            assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");
+        }
+    }
+}
+
+#[test]
+fn discover_ends() {
+    const MDNS: &str = ":14E9 ";
+    let search = ["discover", "--no-serial", "--interface", "lo"];
+    for (options, codes) in [
+        (&["--timeout", "1h"][..], INTERRUPTED),
+        (&["--timeout", "1h", "--json"], INTERRUPTED),
+        (&["--watch", "--json"], ENDLESS),
+    ] {
+        for (sent, code) in codes {
+            let ended = end_by(sent, || {
+                let child = tcpctl([&search, options].concat()).spawn().unwrap();
+                wait_for_socket(&child, "udp", MDNS);
+                (child, ())
+            });
+            assert_eq!(ended.code, code, "{options:?}: {ended:?}");
+        }
+    }
+}
+
+#[test]
+fn bench_under_load_ends() {
+    const REQUESTS: usize = 20;
+    for (sent, code) in INTERRUPTED {
+        let ended = end_by(sent, || {
+            let (server, asked) = server_after(|connection| {
+                let _ = connection.write_all(b"Hello World");
+            });
+            let target = server.target();
+            let bench = ["bench", &target, "--only", "latency", "-d", "1h"];
+            let child = tcpctl(bench).spawn().unwrap();
+            for _ in 0..REQUESTS {
+                asked.recv_timeout(START_LIMIT).unwrap();
+            }
+            (child, asked)
+        });
+        assert_eq!(ended.code, code, "{ended:?}");
+    }
+}
+
+/// `tcpctl listen` on a free port, and its address.
+fn listen(options: &[&str]) -> (Child, SocketAddr) {
+    let arguments = [&["listen", "127.0.0.1:0"][..], options].concat();
+    let mut child = tcpctl(arguments).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let address = line.trim_end().strip_prefix("listening on ").unwrap();
+    let address = address.parse().unwrap();
+    // Notes about connections follow.
+    std::thread::spawn(move || stderr.read_to_end(&mut Vec::new()));
+    (child, address)
+}
+
+#[test]
+fn listen_ends() {
+    for (sent, code) in ENDLESS {
+        let ended = end_by(sent, || (listen(&[]).0, ()));
+        assert_eq!(ended.code, code, "{ended:?}");
+
+        let ended = end_by(sent, || {
+            let (mut child, address) = listen(&[]);
+            let mut connection = TcpStream::connect(address).unwrap();
+            connection.write_all(b"x").unwrap();
+            child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+            (child, connection)
+        });
+        assert_eq!(ended.code, code, "{ended:?}");
+
+        let ended = end_by(sent, || {
+            let (child, address) = listen(&["--exec", "echo started; sleep 1000"]);
+            let mut connection = TcpStream::connect(address).unwrap();
+            connection.write_all(b"x").unwrap();
+            connection.read_exact(&mut [0]).unwrap();
+            (child, connection)
+        });
+        assert_eq!(ended.code, code, "{ended:?}");
+    }
+}
+
+/// Nobody reads its output, so a write blocks. What was received is lost, which is no success.
+#[test]
+fn listen_with_a_blocked_output_ends() {
+    for (sent, code) in INTERRUPTED {
+        let ended = end_by(sent, || {
+            let (mut child, address) = listen(&[]);
+            let output = child.stdout.take().unwrap();
+            let mut connection = TcpStream::connect(address).unwrap();
+            fill(&output);
+            connection.write_all(b"x").unwrap();
+            wait_until_read(&child, &connection);
+            (child, (output, connection))
+        });
+        assert_eq!(ended.code, code, "{ended:?}");
+    }
+}
+
+/// Fills a pipe, of which this is the reading end.
+fn fill(pipe: &ChildStdout) {
+    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    let writing = std::fs::File::options()
+        .write(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+        .open(path);
+    let mut writing = writing.unwrap();
+    while writing.write(&[0; 4096]).is_ok() {}
+}
+
+/// Waits until a process has read everything that was written to a connection.
+fn wait_until_read(child: &Child, connection: &TcpStream) {
+    let own = in_table(connection.local_addr().unwrap());
+    let peer = in_table(connection.peer_addr().unwrap());
+    // The states, and the sizes of the queues to send and to read.
+    let acknowledged = format!(" {own} {peer} 01 00000000:");
+    let start = Instant::now();
+    let table = || std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    while !table().contains(&acknowledged) {
+        assert!(start.elapsed() < START_LIMIT, "{}", table());
+    }
+    wait_for_socket(
+        child,
+        "tcp",
+        &format!(" {peer} {own} 01 00000000:00000000 "),
+    );
+}
+
+#[test]
+fn watch_on_a_terminal_ends() {
+    for arguments in [
+        &["discover", "--watch", "--no-serial", "--interface", "lo"][..],
+        &["status", "sim", "--watch", "1h"],
+        &["read", "sim", "--watch", "1h"],
+        &["listen", "127.0.0.1:0"],
+    ] {
+        for (sent, code) in ENDLESS {
+            let (ended, seen) = within_end_limit(|| {
+                let (mut terminal, child) = Terminal::start(tcpctl(arguments.iter().copied()));
+                terminal.wait_for("\n");
+                let signaled = Instant::now();
+                signal(&child, sent);
+                let ended = terminal.finish(child);
+                (signaled.elapsed(), ended)
+            });
+            assert_eq!(ended, code, "{arguments:?}: {seen}");
+        }
+    }
+}
