@@ -24,8 +24,7 @@ pub enum Purpose {
 /// The first step that failed. The file at `path` is then as it was.
 pub fn replace(path: &Path, bytes: &[u8], purpose: Purpose) -> io::Result<()> {
     let draft = draft(path);
-    // Left by a killed process that had the same process ID.
-    let _ = fs::remove_file(&draft);
+    remove_stale(&draft);
     let written = create(&draft, bytes, purpose).and_then(|()| {
         if purpose == Purpose::Output
             && let Ok(old) = fs::metadata(path)
@@ -38,6 +37,11 @@ pub fn replace(path: &Path, bytes: &[u8], purpose: Purpose) -> io::Result<()> {
         let _ = fs::remove_file(&draft);
     }
     written
+}
+
+/// Removes a draft that was left by a killed process with the same process ID.
+fn remove_stale(draft: &Path) {
+    let _ = fs::remove_file(draft);
 }
 
 fn create(path: &Path, bytes: &[u8], purpose: Purpose) -> io::Result<()> {
@@ -122,7 +126,7 @@ impl Destination {
         })
     }
 
-    /// Writes the file. On an error it is as it was, unless it is a device or a pipe.
+    /// Writes the file. On an error it is as it was, unless it is written in place.
     ///
     /// # Errors
     /// E.g. the disk is full.
@@ -143,6 +147,11 @@ impl Destination {
             WriteMode::InPlace => {
                 let mut options = OpenOptions::new();
                 let mut file = options.write(true).truncate(true).open(&self.path)?;
+                #[cfg(unix)]
+                if self.purpose == Purpose::Secret && file.metadata()?.is_file() {
+                    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+                    file.set_permissions(owner_only)?;
+                }
                 file.write_all(bytes)
             }
         }
@@ -152,6 +161,7 @@ impl Destination {
 /// Whether a file can be created beside `path`.
 fn probe(path: &Path) -> io::Result<()> {
     let draft = draft(path);
+    remove_stale(&draft);
     create(&draft, &[], Purpose::Cache)?;
     fs::remove_file(&draft)
 }
@@ -239,5 +249,33 @@ mod tests {
         assert_eq!(mode(), 0o600);
         // A device is written in place.
         check(Path::new("/dev/null")).unwrap().write(b"x").unwrap();
+    }
+
+    #[test]
+    fn stale_draft_does_not_block_a_new_file() {
+        let folder = Folder::new("stale");
+        let path = folder.file("run.json");
+        fs::write(draft(&path), "left by a killed process").unwrap();
+        check(&path).unwrap().write(b"new").unwrap();
+        assert_eq!(folder.names(), ["run.json"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn secret_written_in_place_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = Folder::new("in-place");
+        let path = folder.file("board.bin");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let destination = Destination {
+            shown: String::new(),
+            path: path.clone(),
+            mode: WriteMode::InPlace,
+            purpose: Purpose::Secret,
+        };
+        destination.write(b"key").unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600);
     }
 }
