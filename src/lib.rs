@@ -77,6 +77,8 @@ pub mod send;
 #[doc(hidden)]
 pub mod serial;
 #[doc(hidden)]
+pub mod shell;
+#[doc(hidden)]
 pub mod sim;
 #[doc(hidden)]
 pub mod status;

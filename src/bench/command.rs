@@ -19,6 +19,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Stop;
 use crate::output::Output;
+use crate::shell;
 use crate::sim::spec::Spec;
 use crate::sys;
 use crate::target::TargetKind;
@@ -52,7 +53,7 @@ pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
         measured.load.as_ref(),
     );
     report.label.clone_from(&plan.label);
-    report.command = Some(command_line());
+    report.command = Some(shell::command_line(std::env::args_os()));
     report.options = Some(plan.options.clone());
     report.limits = measured.limits.as_ref().map(summarize::limits);
     if let Some(ramp) = &measured.ramp {
@@ -124,23 +125,6 @@ fn environment(is_virtual: bool) -> Environment {
         hostname: sys::host_name(),
         tcpctl: env!("CARGO_PKG_VERSION").to_owned(),
     }
-}
-
-/// The command line of this process, quoted for a POSIX shell.
-fn command_line() -> String {
-    let quote = |argument: std::ffi::OsString| {
-        let argument = argument.to_string_lossy().into_owned();
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+[]".contains(c);
-        if !argument.is_empty() && argument.chars().all(is_plain) {
-            return argument;
-        }
-        format!("'{}'", argument.replace('\'', r"'\''"))
-    };
-    let arguments = std::env::args_os().skip(1).map(quote);
-    let words: Vec<_> = std::iter::once("tcpctl".to_owned())
-        .chain(arguments)
-        .collect();
-    words.join(" ")
 }
 
 /// How the target is reached.

@@ -29,8 +29,8 @@ use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
 use crate::monitor::command::MonitorPlan;
 use crate::output::{BrokenPipe, Output, Progress};
-use crate::sanitize;
 use crate::serial::port;
+use crate::{sanitize, shell};
 
 /// The chip to build for without a board and without `--chip`.
 const DEFAULT_CHIP: Chip = Chip::Esp32c3;
@@ -166,7 +166,10 @@ impl Flash<'_> {
         };
         match self.output_error.take() {
             // The board is complete, but its report is lost.
-            Some(error) => Err(Failure::from_error(&error).hint(self.state()).into()),
+            Some(error) if self.stage.get() == Stage::Complete => {
+                Err(Failure::from_error(&error).hint(self.state()).into())
+            }
+            Some(error) => Err(error),
             None => Ok(exit),
         }
     }
@@ -209,17 +212,17 @@ impl Flash<'_> {
                 return Ok(Exit::Done);
             }
             let merged = image::merge(parts.iter());
-            let name = sanitize::one_line(&file.to_string_lossy());
+            let name = file.to_string_lossy();
             Destination::check("--save-image", file, Purpose::Secret)?.write(&merged)?;
             self.print(FlashEvent::Saved {
-                file: name,
+                file: name.clone().into_owned(),
                 bytes: merged.len() as u64,
                 sha256: hex(&Sha256::digest(&merged)),
             })?;
             self.output.hint(&format!(
                 "write it with: esptool --chip {} write-flash 0 {} (the image contains the passphrase)",
                 firmware.chip,
-                sanitize::one_line(&file.to_string_lossy())
+                sanitize::one_line(&shell::quote(&name))
             ));
         }
         Ok(Exit::Done)

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::sanitize;
+use crate::{sanitize, shell};
 
 /// How far flashing got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub fn state(stage: Stage, job: Job, arguments: impl Iterator<Item = OsString>) 
         (Stage::Complete, _) => return "everything is written and verified".to_owned(),
         (Stage::Erasing, _) => "the flash is partly erased".to_owned(),
         (Stage::Writing("settings"), Job::Settings) => {
-            "the settings may be lost, the firmware is intact".to_owned()
+            "the new settings are incomplete, the firmware is intact".to_owned()
         }
         (Stage::Writing(part), Job::EraseAndWrite) => {
             let are = if part == "settings" { "are" } else { "is" };
@@ -46,7 +46,7 @@ pub fn state(stage: Stage, job: Job, arguments: impl Iterator<Item = OsString>) 
             )
         }
         (Stage::Writing("settings"), _) => {
-            "the settings may be lost, the firmware is written".to_owned()
+            "the new settings are incomplete, the firmware is written".to_owned()
         }
         (Stage::Writing("partition table"), _) => "firmware and settings are written, the \
                                                    partition table is incomplete: the board may \
@@ -56,22 +56,9 @@ pub fn state(stage: Stage, job: Job, arguments: impl Iterator<Item = OsString>) 
             "the {part} is incomplete and the board may not start; its settings are unchanged"
         ),
     };
-    format!("{broken}. To repair it: {}", again(arguments))
-}
-
-/// This command, quoted for a shell. Arguments never hold a secret.
-fn again(arguments: impl Iterator<Item = OsString>) -> String {
-    let quoted = |argument: OsString| {
-        let argument = argument.to_string_lossy();
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
-        if !argument.is_empty() && argument.chars().all(plain) {
-            argument.into_owned()
-        } else {
-            format!("'{}'", sanitize::one_line(&argument).replace('\'', r"'\''"))
-        }
-    };
-    let rest: Vec<_> = arguments.skip(1).map(quoted).collect();
-    format!("tcpctl {}", rest.join(" "))
+    // Arguments never hold a secret.
+    let again = sanitize::one_line(&shell::command_line(arguments));
+    format!("{broken}. To repair it: {again}")
 }
 
 #[cfg(test)]
@@ -85,10 +72,9 @@ mod tests {
 
     #[test]
     fn repair_command_is_the_same_command() {
-        assert_eq!(
-            again(arguments()),
-            r"tcpctl flash --greeting 'it'\''s\x1b me'"
-        );
+        let said = state(Stage::Erasing, Job::EraseAndWrite, arguments());
+        let again = r"To repair it: tcpctl flash --greeting 'it'\''s\x1b me'";
+        assert!(said.ends_with(again), "{said}");
     }
 
     #[cfg(unix)]
@@ -98,7 +84,8 @@ mod tests {
 
         let file = OsString::from_vec(b"/tmp/\xff.elf".to_vec());
         let arguments = ["tcpctl".into(), "flash".into(), file].into_iter();
-        assert!(again(arguments).starts_with("tcpctl flash '/tmp/"));
+        let said = state(Stage::Erasing, Job::EraseAndWrite, arguments);
+        assert!(said.contains(": tcpctl flash '/tmp/"), "{said}");
     }
 
     #[test]
@@ -116,8 +103,16 @@ mod tests {
                 Job::EraseAndWrite,
                 "settings are incomplete",
             ),
-            (Stage::Writing("settings"), Job::Settings, "may be lost"),
-            (Stage::Writing("settings"), Job::Full, "may be lost"),
+            (
+                Stage::Writing("settings"),
+                Job::Settings,
+                "new settings are incomplete",
+            ),
+            (
+                Stage::Writing("settings"),
+                Job::Full,
+                "new settings are incomplete",
+            ),
             (
                 Stage::Writing("partition table"),
                 Job::Full,

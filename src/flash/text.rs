@@ -49,6 +49,7 @@ fn lines(event: &FlashEvent) -> Option<String> {
         FlashEvent::Skipped { part, .. } => format!("unchanged  {part}\n"),
         FlashEvent::Verified { part, md5 } => format!("verified   {part}, MD5 {md5}\n"),
         FlashEvent::Saved { file, bytes, .. } => {
+            let file = sanitize::one_line(file);
             format!("saved      {file}, {}\n", human::count(*bytes, "byte"))
         }
         FlashEvent::Reset { how } => match *how {
