@@ -75,10 +75,7 @@ impl status::Board for VirtualBoard {
             name: self.host_name.as_str(),
             firmware: env!("CARGO_PKG_VERSION"),
             chip: "virtual",
-            mode: match self.mode {
-                Mode::AccessPoint => "ap",
-                Mode::Station => "sta",
-            },
+            mode: self.mode.name(),
             uptime: self.started.elapsed(),
             service_streams: self.service_streams,
             ..Vitals::default()

@@ -234,10 +234,7 @@ async fn announce(
         hostname: host_name.as_str(),
         port,
         chip: chip::NAME,
-        mode: match mode {
-            Mode::AccessPoint => "ap",
-            Mode::Station => "sta",
-        },
+        mode: mode.name(),
         firmware: crate::VERSION,
         mac,
     };

@@ -97,10 +97,7 @@ impl ActiveSettings {
             firmware,
             chip: self.limits.memory.chip,
             mac: Mac(self.mac),
-            mode: match network.mode() {
-                Mode::AccessPoint => "ap",
-                Mode::Station => "sta",
-            },
+            mode: network.mode().name(),
             settings: match self.fallback {
                 None => Origin::Flash,
                 Some(_) => Origin::Default,

@@ -15,12 +15,19 @@ pub enum Mode {
     Station,
 }
 
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Mode {
+    /// `ap` or `sta`.
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::AccessPoint => "ap",
             Self::Station => "sta",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
