@@ -1,4 +1,4 @@
-//! Gives the linker scripts of our own, besides esp-hal's.
+//! Adds this project's linker scripts to esp-hal's.
 
 fn main() {
     println!("cargo:rustc-link-search={}", env!("CARGO_MANIFEST_DIR"));

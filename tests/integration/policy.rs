@@ -203,3 +203,21 @@ fn every_dependency_has_a_reason() {
     }
     assert!(seen > 50, "only {seen} dependencies found");
 }
+
+/// embassy-net answers ping with this feature only. Tests on the host do not run the chip's stack.
+#[test]
+fn every_network_stack_answers_ping() {
+    for manifest in [
+        "Cargo.toml",
+        "firmware/esp32/Cargo.toml",
+        "firmware/greeter/Cargo.toml",
+    ] {
+        let text = fs::read_to_string(root().join(manifest)).expect("a manifest");
+        let stacks: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with("embassy-net ="))
+            .collect();
+        assert_eq!(stacks.len(), 1, "{manifest}");
+        assert!(stacks[0].contains("\"auto-icmp-echo-reply\""), "{manifest}");
+    }
+}

@@ -14,6 +14,10 @@ type Memory = (u32, u32);
 pub(crate) struct Chip {
     pub(crate) name: &'static str,
     pub(crate) target: Target,
+    /// Its number in image headers (ESP-IDF, `esp_chip_id_t`).
+    pub(crate) id: u16,
+    /// Where its ROM looks for the bootloader (ESP-IDF, "Bootloader").
+    pub(crate) boot_address: u32,
     /// Bytes that the application image may have: about 5% more than it had last.
     pub(crate) budget: u32,
     /// Where flash is mapped.
@@ -26,6 +30,8 @@ pub(crate) const CHIPS: [Chip; 8] = [
     Chip {
         name: "esp32",
         target: Target::Esp32,
+        id: 0,
+        boot_address: 0x1000,
         budget: 780_000,
         flash: &[(0x400d_0000, 0x4040_0000), (0x3f40_0000, 0x3f80_0000)],
         ram: &[(0x4008_0000, 0x400a_0000), (0x3ffb_0000, 0x3ffe_0000)],
@@ -33,6 +39,8 @@ pub(crate) const CHIPS: [Chip; 8] = [
     Chip {
         name: "esp32c2",
         target: Target::Esp32c2,
+        id: 12,
+        boot_address: 0,
         budget: 560_000,
         flash: &[(0x4200_0000, 0x4220_0000), (0x3c00_0000, 0x3c20_0000)],
         ram: &[(0x4038_0000, 0x403a_e800), (0x3fca_0000, 0x3fcc_e800)],
@@ -40,6 +48,8 @@ pub(crate) const CHIPS: [Chip; 8] = [
     Chip {
         name: "esp32c3",
         target: Target::Esp32c3,
+        id: 5,
+        boot_address: 0,
         budget: 600_000,
         flash: &[(0x4200_0000, 0x4240_0000), (0x3c00_0000, 0x3c40_0000)],
         ram: &[(0x4038_0000, 0x403c_a400), (0x3fc8_0000, 0x3fcc_e400)],
@@ -47,6 +57,8 @@ pub(crate) const CHIPS: [Chip; 8] = [
     Chip {
         name: "esp32c5",
         target: Target::Esp32c5,
+        id: 23,
+        boot_address: 0x2000,
         budget: 740_000,
         flash: &[(0x4200_0000, 0x4240_0000)],
         ram: &[(0x4080_0000, 0x4084_e5a0)],
@@ -54,6 +66,8 @@ pub(crate) const CHIPS: [Chip; 8] = [
     Chip {
         name: "esp32c6",
         target: Target::Esp32c6,
+        id: 13,
+        boot_address: 0,
         budget: 720_000,
         flash: &[(0x4200_0000, 0x4240_0000)],
         ram: &[(0x4080_0000, 0x4086_e610)],
@@ -61,6 +75,8 @@ pub(crate) const CHIPS: [Chip; 8] = [
     Chip {
         name: "esp32c61",
         target: Target::Esp32c61,
+        id: 20,
+        boot_address: 0,
         budget: 700_000,
         flash: &[(0x4200_0000, 0x4240_0000)],
         ram: &[(0x4080_0000, 0x4083_ea70)],
@@ -68,6 +84,8 @@ pub(crate) const CHIPS: [Chip; 8] = [
     Chip {
         name: "esp32s2",
         target: Target::Esp32s2,
+        id: 2,
+        boot_address: 0x1000,
         budget: 720_000,
         flash: &[(0x4008_0000, 0x4038_0000), (0x3f00_0000, 0x3f40_0000)],
         ram: &[(0x4002_0000, 0x4004_e000), (0x3ffb_0000, 0x3ffd_e000)],
@@ -75,6 +93,8 @@ pub(crate) const CHIPS: [Chip; 8] = [
     Chip {
         name: "esp32s3",
         target: Target::Esp32s3,
+        id: 9,
+        boot_address: 0,
         budget: 680_000,
         flash: &[(0x4200_0000, 0x4400_0000), (0x3c00_0000, 0x3e00_0000)],
         ram: &[(0x4037_0000, 0x403b_9000), (0x3fc8_8000, 0x3fcd_b700)],

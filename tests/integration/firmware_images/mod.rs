@@ -24,8 +24,6 @@ use image::{Application, Partition};
 
 /// Offset of the partition table.
 const TABLE: u32 = 0x8000;
-/// The smallest flash on sale.
-const FLASH: u32 = 2 * 1024 * 1024;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -86,14 +84,10 @@ fn images_match_their_chip_and_fit_its_memory() {
         );
         let [bootloader, table, application] = flash_image(chip, &elf);
 
-        assert_eq!(bootloader.addr, chip.target.boot_address(), "{name}");
+        assert_eq!(bootloader.addr, chip.boot_address, "{name}");
         assert!(bootloader.addr + bootloader.size() <= TABLE, "{name}");
         assert_eq!(bootloader.data()[0], image::MAGIC, "{name}");
-        assert_eq!(
-            image::chip_id(bootloader.data()),
-            chip.target.id(),
-            "{name}"
-        );
+        assert_eq!(image::chip_id(bootloader.data()), chip.id, "{name}");
 
         assert_eq!(table.addr, TABLE, "{name}");
         let partitions = image::partitions(table.data());
@@ -108,7 +102,7 @@ fn images_match_their_chip_and_fit_its_memory() {
         assert!(application.size() <= slot.size, "{name}");
 
         let app = Application::parse(application.data());
-        assert_eq!(app.chip_id, chip.target.id(), "{name}");
+        assert_eq!(app.chip_id, chip.id, "{name}");
         // Revision 1 of the ESP32 is common; esp-hal asks for 3.0 by default.
         let min_revision = if name == "esp32" { 100 } else { 0 };
         assert_eq!(app.min_revision, min_revision, "{name}");
@@ -147,8 +141,6 @@ fn partition_table_is_the_same_for_every_chip() {
             "{}",
             chip.name
         );
-        let end = partitions.last().map(|it| it.offset + it.size);
-        assert!(end <= Some(FLASH));
     }
 }
 
@@ -256,5 +248,5 @@ fn damaged_image_is_noticed() {
     assert_ne!(damaged.checksum, damaged.stated_checksum);
     assert_eq!(whole.checksum, whole.stated_checksum);
     bytes[12] ^= 1;
-    assert_ne!(Application::parse(&bytes).chip_id, chip.target.id());
+    assert_ne!(Application::parse(&bytes).chip_id, chip.id);
 }
