@@ -104,14 +104,30 @@ fn derived_mac(interface: &str) -> MacAddress {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn mac(options: &[&str]) -> Option<MacAddress> {
+        let arguments = ["tcpctl", "sim"].into_iter().chain(options.iter().copied());
+        let Command::Sim(args) = Cli::try_parse_from(arguments).unwrap().command else {
+            panic!("not sim");
+        };
+        SimPlan::new(&args).unwrap().spec.mac
+    }
 
     #[test]
     fn boards_on_different_interfaces_have_different_macs() {
-        let [a, b] = ["tap0", "tap1"].map(derived_mac);
+        let [a, b] = ["tap0", "tap1"].map(|interface| mac(&["--tap", interface]).unwrap());
         assert_ne!(a, b);
-        assert_eq!(a, derived_mac("tap0"));
         // Unicast and locally administered (IEEE 802, section 8.4).
         assert_eq!(a[0] & 0b11, 0b10);
+    }
+
+    #[test]
+    fn given_mac_wins_over_the_interface() {
+        let given = mac(&["--tap", "tap0", "--mac", "02:00:00:00:00:07"]);
+        assert_eq!(given, Some([2, 0, 0, 0, 0, 7]));
     }
 }
