@@ -154,15 +154,17 @@ impl Firmware {
 
     fn elf(name: String, bytes: Vec<u8>) -> Result<Self, Failure> {
         let metadata = Metadata::from_bytes(Some(&bytes));
-        let Some(told) = metadata.chip_name() else {
+        let Some(chip_name) = metadata.chip_name() else {
             return Err(refused(
                 &name,
                 "the ELF does not name its chip: it was stripped or is another project's",
             )
             .hint("keep its symbols (strip = false), or give its application image"));
         };
-        let chip = chip::parse(told)
-            .ok_or_else(|| refused(&name, &format!("unknown chip {}", sanitize::one_line(told))))?;
+        let chip = chip::parse(chip_name).ok_or_else(|| {
+            let chip_name = sanitize::one_line(chip_name);
+            refused(&name, &format!("unknown chip {chip_name}"))
+        })?;
         // espflash does not detect a truncated file; this check does.
         if espflash::image_format::idf::check_idf_bootloader(&bytes).is_err() {
             return Err(refused(
@@ -388,9 +390,9 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
+        let cause_text = error.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
         }
         cause = error.source();
     }

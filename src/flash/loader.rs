@@ -152,7 +152,7 @@ impl Device {
     /// Resets the board or leaves it in its loader. Returns esptool's name for the method.
     ///
     /// # Errors
-    /// The port has no reset lines, and the chip cannot reset itself.
+    /// The board no longer answers, or the chip has no watchdog reset.
     pub fn reset(&mut self, after: After) -> Result<&'static str, Failure> {
         let chip = self.chip;
         self.reset_guard.disarm();
@@ -188,12 +188,9 @@ impl Device {
                     Ok(()) => Ok("watchdog-reset"),
                     Err(espflash::Error::UnsupportedFeature { .. }) => Err(Failure::new(
                         Kind::Device,
-                        format!(
-                            "{}: the port has no reset lines, and the {chip} cannot reset itself",
-                            self.port.name()
-                        ),
+                        format!("{}: the {chip} has no watchdog reset", self.port.name()),
                     )
-                    .hint("everything is written and verified; press RESET")),
+                    .hint("press RESET to start the board")),
                     // The board may reset before it answers.
                     Err(_) if !self.has_reset_lines => Ok("watchdog-reset"),
                     Err(error) => Err(self.broken(&error)),

@@ -133,8 +133,8 @@ pub fn part(settings: &Settings, offset: u32, place: Place) -> Result<Part, Fail
         .encode(&mut buffer)
         .map_err(|error| Failure::new(Kind::Internal, format!("settings: {error}")))?;
     let offset = offset + u32::try_from(place.sector.offset()).unwrap_or_default();
-    // The whole sector: so much erased flash compresses to nothing, where a block that does not
-    // compress would be filled up to 16 KiB on the wire.
+    // The whole sector: erased flash compresses well. espflash would pad a part that does not
+    // compress to 16 KiB on the wire.
     let mut sector = block.to_vec();
     sector.resize(BLOCK_SIZE, 0xff);
     Ok(Part::new("settings", offset, sector))
@@ -219,7 +219,7 @@ fn invalid_setting(invalid: &Invalid) -> Failure {
     }
 }
 
-/// The most bytes that are read of a piped passphrase's line: more is no passphrase.
+/// Bytes that are read of a piped passphrase's line. A longer line is not a passphrase.
 const LINE_LIMIT: u64 = 1024;
 
 /// The first line of standard input.
@@ -243,9 +243,9 @@ fn piped() -> Result<Passphrase, Failure> {
 fn typed(ssid: &Ssid) -> Result<Passphrase, Failure> {
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return Err(Failure::usage(format!(
-            "passphrase: '{ssid}' needs one, and there is no terminal to ask at"
+            "passphrase: '{ssid}' needs one, and there is no terminal to prompt on"
         ))
-        .hint("pipe it in with --password-stdin, or say --open"));
+        .hint("pipe it in with --password-stdin, or give --open"));
     }
     let line = sys::terminal::read_hidden(&format!("passphrase of {ssid}: "))
         .map_err(|error| Failure::usage(format!("passphrase: {error}")))?;
@@ -260,7 +260,7 @@ fn passphrase(text: &str) -> Result<Passphrase, Failure> {
 /// those that are easily confused.
 fn generated_passphrase() -> Result<Passphrase, Failure> {
     const ALPHABET: &[u8; 31] = b"abcdefghijkmnpqrstuvwxyz2345678";
-    let no_chance = |error| {
+    let failed = |error| {
         Failure::new(
             Kind::Internal,
             format!("the system has no random numbers: {error}"),
@@ -272,8 +272,8 @@ fn generated_passphrase() -> Result<Passphrase, Failure> {
             text.push('-');
         }
         let mut byte = [0];
-        getrandom::fill(&mut byte).map_err(no_chance)?;
-        // 248 is the greatest multiple of 31 in a byte: beyond it some would come more often.
+        getrandom::fill(&mut byte).map_err(failed)?;
+        // 248 is the greatest multiple of 31 in a byte. Larger values would bias the choice.
         if byte[0] < 248 {
             text.push(char::from(ALPHABET[usize::from(byte[0]) % ALPHABET.len()]));
         }

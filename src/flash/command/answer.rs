@@ -35,7 +35,11 @@ impl Flash<'_> {
         let listening = blocking(move || boot::listen(console, &port, &sender));
         let mut ready = None;
         let end = loop {
-            match events.recv().await {
+            let event = events.recv().await;
+            if !matches!(event, Some(BootEvent::Line(_))) {
+                self.output.end_status();
+            }
+            match event {
                 Some(BootEvent::Banner(banner)) => self.emit(FlashEvent::Booted { banner }),
                 Some(BootEvent::Ready(addr)) => {
                     self.emit(FlashEvent::Ready { addr });
@@ -55,7 +59,6 @@ impl Flash<'_> {
                 None => break End::Gone("the console thread ended".to_owned()),
             }
         };
-        self.output.end_status();
         listening.await?;
         let Some(address) = ready else {
             return Err(not_ready(&name, board.chip, &end, wanted).into());

@@ -87,7 +87,7 @@ impl Flash<'_> {
             let mac = device.mac.as_deref();
             let describe = |stored| settings::described(stored, mac);
             self.print(FlashEvent::Settings {
-                stored: stored.text.clone(),
+                stored: stored.source(),
                 settings: stored.settings().map(describe).unwrap_or_default(),
             })?;
             let name = device.port().name();

@@ -12,19 +12,13 @@ use crate::flash::settings::{self, Place};
 
 /// The stored settings.
 pub(super) struct Stored {
-    selected: Option<Selected>,
+    /// The settings in force, or why there are none.
+    selected: Result<Selected, DecodeError>,
     /// The sectors of the partition: one or two.
     sectors: Vec<u8>,
-    /// `flash`, or why there are none.
-    pub(super) text: String,
     /// The partition, if the board has one for settings.
     pub(super) partition: Option<Partition>,
 }
-
-/// Description of a blank board.
-const NONE: &str = "none";
-/// Description of valid settings.
-const FOUND: &str = "flash";
 
 /// Reads the settings of a board.
 pub(super) fn stored_settings(device: &mut Device) -> Result<Stored, Failure> {
@@ -43,16 +37,13 @@ pub(super) fn stored_settings(device: &mut Device) -> Result<Stored, Failure> {
         Some(place) => device.read(place.offset, length(place))?,
         None => Vec::new(),
     };
-    let (selected, text) = match settings::stored(&sectors)? {
-        Ok(selected) => (Some(selected), FOUND.to_owned()),
-        Err(DecodeError::Blank) => (None, NONE.to_owned()),
-        Err(_) if partition.is_none() => (None, NONE.to_owned()),
-        Err(error) => (None, error.to_string()),
+    let selected = match settings::stored(&sectors)? {
+        Err(_) if partition.is_none() => Err(DecodeError::Blank),
+        selected => selected,
     };
     Ok(Stored {
         selected,
         sectors,
-        text,
         partition,
     })
 }
@@ -69,9 +60,17 @@ fn length(partition: &Partition) -> u32 {
 
 impl Stored {
     pub(super) fn settings(&self) -> Option<&Settings> {
-        self.selected
-            .as_ref()
-            .map(|selected| &selected.record.settings)
+        let selected = self.selected.as_ref().ok();
+        selected.map(|selected| &selected.record.settings)
+    }
+
+    /// `flash`, `none` for a blank board, or why the settings cannot be read.
+    pub(super) fn source(&self) -> String {
+        match &self.selected {
+            Ok(_) => "flash".to_owned(),
+            Err(DecodeError::Blank) => "none".to_owned(),
+            Err(error) => error.to_string(),
+        }
     }
 
     /// The part that writes `settings` to `partition`: to the sector that is not in use, so that a
@@ -82,7 +81,7 @@ impl Stored {
         settings: &Settings,
         partition: &Partition,
     ) -> Result<Part, Failure> {
-        let Some(selected) = &self.selected else {
+        let Ok(selected) = &self.selected else {
             return settings::part(settings, partition.offset, Place::FIRST);
         };
         let current = Place {
@@ -113,8 +112,9 @@ impl Stored {
 impl Flash<'_> {
     /// Prints a note if stored settings cannot be read.
     pub(super) fn note_unusable(&self, stored: &Stored) {
-        if stored.selected.is_none() && stored.text != NONE {
-            self.output.note(&format!("note: {}", stored.text));
+        match &stored.selected {
+            Ok(_) | Err(DecodeError::Blank) => {}
+            Err(error) => self.output.note(&format!("note: {error}")),
         }
     }
 }

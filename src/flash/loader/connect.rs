@@ -45,9 +45,8 @@ impl Device {
     /// # Errors
     /// No board answers, it has another chip, or it is locked.
     pub fn connect(options: &ConnectOptions) -> Result<Self, Failure> {
-        let port = port::open(&options.port, DEFAULT_BAUD)?;
+        let mut port = port::open(&options.port, DEFAULT_BAUD)?;
         let mut notes = Vec::new();
-        let mut port = port;
         // Pseudo-terminals and some adapters have no control lines.
         let has_reset_lines = port.read_data_set_ready().is_ok();
         let before = match options.before {
@@ -137,12 +136,11 @@ impl Device {
 
     /// Starts the stub, or uses the ROM loader. Returns whether the stub runs.
     fn start(
-        connection: Connection,
+        mut connection: Connection,
         stub_runs: bool,
         options: &ConnectOptions,
         notes: &mut Vec<String>,
     ) -> Result<(Flasher, bool), Failure> {
-        let mut connection = connection;
         let expected = options.chip.as_ref().map(|(chip, _)| *chip);
         if stub_runs {
             let chip = match expected {
@@ -152,13 +150,8 @@ impl Device {
                     .map_err(|error| no_answer(&options.port, None, &error))?,
             };
             // espflash recognizes a running stub only without a sync.
-            let again = Connection::new(
-                connection.into_serial(),
-                options.port.usb.clone(),
-                ResetAfterOperation::NoResetNoStub,
-                ResetBeforeOperation::NoResetNoSync,
-                DEFAULT_BAUD,
-            );
+            let port = connection.into_serial();
+            let again = self::connection(port, options, ResetBeforeOperation::NoResetNoSync);
             let flasher = Flasher::connect(again, true, true, false, Some(chip), None)
                 .and_then(|mut flasher| {
                     let size = flasher.flash_detect()?.unwrap_or_default();

@@ -21,10 +21,10 @@ pub(super) fn read_by_stub(
             max_in_flight: 64,
         })?;
         let mut data = Vec::new();
-        let next = |connection: &mut Connection| {
+        let next = |connection: &mut Connection| -> Result<Vec<u8>, espflash::Error> {
             let response = connection.read_flash_response()?;
             let response = response.ok_or(espflash::Error::IncorrectResponse)?;
-            Vec::<u8>::try_from_response(response.value)
+            response.value.try_into()
         };
         while data.len() < length as usize {
             data.extend(next(connection)?);
@@ -37,21 +37,6 @@ pub(super) fn read_by_stub(
         }
         Ok(data)
     })
-}
-
-/// Unwraps espflash's response value.
-trait FromResponse: Sized {
-    fn try_from_response(
-        value: espflash::command::CommandResponseValue,
-    ) -> Result<Self, espflash::Error>;
-}
-
-impl FromResponse for Vec<u8> {
-    fn try_from_response(
-        value: espflash::command::CommandResponseValue,
-    ) -> Result<Self, espflash::Error> {
-        value.try_into()
-    }
 }
 
 /// Reads with the ROM loader: 64 bytes per command.
@@ -74,7 +59,7 @@ pub(super) fn read_by_rom(
         };
         let response = connection
             .with_timeout(CommandType::ReadFlashSlow.timeout(), |c| c.command(command))?;
-        let block = Vec::try_from_response(response)?;
+        let block: Vec<u8> = response.try_into()?;
         let block = block
             .get(..size as usize)
             .ok_or(espflash::Error::IncorrectResponse)?;

@@ -1,9 +1,9 @@
 //! From a blank board to a greeting, and what is left alone on the way.
 
 use tcpctl_settings::sectors::{SectorContent, select};
-use tcpctl_settings::{Mode, Security, Settings};
+use tcpctl_settings::{MAX_LEN, ManagementKey, Mode, Security, Settings};
 
-use super::scene::{PASSPHRASE, Scene, events};
+use super::scene::{PASSPHRASE, Scene, assert_not_in, events};
 use crate::common::Ended;
 use crate::common::firmware::Program;
 use crate::common::loader::boot::{otadata_entry, selected};
@@ -326,16 +326,130 @@ fn flash_selects_the_slot_it_wrote() {
 #[test]
 fn old_table_is_replaced_and_settings_are_kept() {
     let scene = Scene::new(Board::new());
-    assert_eq!(scene.flash(&["--no-wait", "--workers", "7"]).code, 0);
-    let (before, table) = (settings(&scene.board), scene.board.read(0x8000, 0xc00));
-    let old = crate::common::firmware::table(SETTINGS, 0x10000);
-    scene.board.state().flash.erase(0x8000, 0x1000);
-    scene.board.state().flash.write(0x8000, &old, None);
+    assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    let table = scene.board.read(0x8000, 0xc00);
+    // Before there were two slots and two settings sectors.
+    let old_table = esp_idf_part::PartitionTable::try_from_str(
+        "settings, data, undefined, 0xe000,  0x1000\n\
+         factory,  app,  factory,   0x10000, 0x1F0000\n",
+    );
+    let old_table = old_table.unwrap().to_bin().unwrap();
+    let old_settings = version_3_block();
+    {
+        let flash = &mut scene.board.state().flash;
+        flash.erase(0x8000, 0x8000);
+        flash.write(0x8000, &old_table, None);
+        flash.write(SETTINGS as usize, &old_settings, None);
+    }
+    let slot = || selected(&scene.board.read(0, 4 << 20));
+    assert_eq!(slot(), Some(0x10000));
     scene.board.press_boot_and_reset();
-    let ended = scene.run(&["--firmware", &scene.elf, "--no-wait"]);
+    let newer = Program {
+        version: "0.2.0",
+        ..Program::default()
+    };
+    let newer = scene.folder.file("newer.elf", &newer.elf());
+    let ended = scene.run(&["--firmware", &newer, "--no-wait", "--json"]);
     assert_eq!(ended.code, 0, "{}", text(&ended));
-    assert_eq!(settings(&scene.board), before);
+    let parts = written_parts(&ended);
+    assert_eq!(parts, ["app", "settings", "partition table"]);
     assert_eq!(scene.board.read(0x8000, 0xc00), table);
+    assert_eq!(slot(), Some(0x10000));
+    // A board that starts the old program with the old table finds the old settings.
+    let kept = scene.board.read(SETTINGS, old_settings.len());
+    assert_eq!(kept, old_settings);
+    let stored = settings(&scene.board);
+    assert_eq!(stored.network.ssid().unwrap().as_bytes(), b"desk");
+    let Security::Wpa2(passphrase) = stored.network.security() else {
+        panic!("open");
+    };
+    assert_eq!(passphrase.reveal(), PASSPHRASE);
+    assert_eq!(stored.channel.get(), 11);
+    assert_eq!(stored.server.greeting().as_bytes(), b"moin");
+    assert_eq!(stored.server.workers().get(), 7);
+    assert_eq!(stored.server.backlog().get(), 2);
+    assert_eq!(stored.server.status().to_string(), "off");
+}
+
+/// An access point in format 3, written out by `firmware/settings/src/block.rs`'s table.
+fn version_3_block() -> Vec<u8> {
+    let mut body = vec![0, 1, 4];
+    body.extend(b"desk");
+    body.extend([1, u8::try_from(PASSPHRASE.len()).unwrap()]);
+    body.extend(PASSPHRASE.bytes());
+    // Channel, stations, no host name, TCP port 3000, greeting, workers, backlog.
+    body.extend([11, 4, 0, 0xb8, 0x17, 4]);
+    body.extend(b"moin");
+    // Workers, backlog, request timeout of 5000 ms, services and status off.
+    body.extend([7, 2, 0x88, 0x27, 0, 0]);
+    let mut checked = vec![3, 0, u8::try_from(body.len()).unwrap(), 0];
+    let mut crc = flate2::Crc::new();
+    crc.update(&checked);
+    crc.update(&body);
+    checked.extend(crc.sum().to_le_bytes());
+    [b"TCPS".to_vec(), checked, body].concat()
+}
+
+/// The parts that were written, in their order.
+fn written_parts(ended: &Ended) -> Vec<String> {
+    let objects = ended.objects();
+    let written = objects.iter().filter(|object| object["event"] == "written");
+    written
+        .map(|object| object["part"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Cut off anywhere, the board starts its old program, or the new one, with its settings.
+#[test]
+fn partition_table_is_written_last() {
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    {
+        let flash = &mut scene.board.state().flash;
+        flash.write(0xd000, &otadata_entry(2, 0xffff_ffff), None);
+        flash.erase(0x8000, 0x1000);
+    }
+    scene.board.press_boot_and_reset();
+    let newer = Program {
+        version: "0.2.0",
+        ..Program::default()
+    };
+    let newer = scene.folder.file("newer.elf", &newer.elf());
+    let ended = scene.run(&["--firmware", &newer, "--no-wait", "--json"]);
+    assert_eq!(ended.code, 0, "{}", text(&ended));
+    let parts = written_parts(&ended);
+    assert_eq!(parts, ["app", "otadata", "partition table"]);
+}
+
+#[test]
+fn management_key_is_kept_and_never_shown() {
+    const KEY: &[u8; 32] = b"Key of the board on the desk: 12";
+    let scene = Scene::new(Board::new());
+    assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    let mut stored = settings(&scene.board);
+    stored.management_key = Some(ManagementKey::new(*KEY));
+    let mut buffer = [0; MAX_LEN];
+    let block = stored.encode(&mut buffer).unwrap();
+    {
+        let flash = &mut scene.board.state().flash;
+        flash.erase(SETTINGS as usize, 0x1000);
+        flash.write(SETTINGS as usize, block, None);
+    }
+    for arguments in [
+        &["--show-settings"][..],
+        &["--show-settings", "-vvv"],
+        &["--show-settings", "--json"],
+        &["--settings-only", "--workers", "3", "--no-wait"],
+        &["--settings-only", "--workers", "2", "--no-wait", "--json"],
+    ] {
+        scene.board.press_boot_and_reset();
+        let ended = scene.run(arguments);
+        assert_eq!(ended.code, 0, "{arguments:?}: {}", text(&ended));
+        assert_not_in(&ended, std::str::from_utf8(KEY).unwrap());
+        let key = settings(&scene.board).management_key;
+        assert_eq!(key.unwrap().reveal(), KEY, "{arguments:?}");
+    }
+    assert_eq!(settings(&scene.board).server.workers().get(), 2);
 }
 
 #[test]

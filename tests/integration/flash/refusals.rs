@@ -1,9 +1,11 @@
 //! Impossible requests are refused with one error and hint, before anything is erased.
 
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use super::scene::{PASSPHRASE, Scene};
-use crate::common::firmware::Program;
+use crate::common::firmware::{Program, image};
 use crate::common::loader::{Board, Boot, Fault, Kind};
 use crate::common::{Ended, finish, run, signal};
 
@@ -31,7 +33,6 @@ fn boards_that_cannot_be_written_stay_untouched() {
     for (board, advice) in [
         (kind_with(Fault::Silent), "press and release RESET"),
         (kind_with(Fault::Garbage), "press and release RESET"),
-        (kind_with(Fault::LosesByte), "--baud 115200"),
         (kind_with(Fault::StubDies), "GPIO9"),
         (
             Kind {
@@ -80,6 +81,121 @@ fn boards_that_cannot_be_written_stay_untouched() {
     }
 }
 
+#[test]
+fn missing_watchdog_reset_is_named() {
+    // The ESP32 cannot be reset by its loader.
+    let board = Board::of(Kind {
+        chip_id: 0,
+        ..Kind::default()
+    });
+    let program = Program {
+        chip: "esp32",
+        ..Program::default()
+    };
+    let scene = Scene::with(board, &program);
+    let watchdog = ["--after", "watchdog-reset"];
+    for (arguments, is_written) in [(&["--dry-run"][..], false), (&["--no-wait"], true)] {
+        scene.board.press_boot_and_reset();
+        let ended = scene.flash(&[&watchdog, arguments].concat());
+        assert_eq!(ended.code, 70, "{}", ended.stderr);
+        let text = only_error(&ended);
+        assert!(text.contains("the esp32 has no watchdog reset"), "{text}");
+        assert!(text.contains("press RESET"), "{text}");
+        let mentions = text.matches("written and verified").count();
+        assert_eq!(mentions, usize::from(is_written), "{text}");
+    }
+}
+
+#[test]
+fn a_lost_byte_is_reported_with_its_likely_causes() {
+    for (fault, chip, chip_id) in [
+        (Fault::LosesByte, "esp32c3", 5),
+        // Has no security information: the first damaged answer is a register's.
+        (Fault::LosesByte, "esp32", 0),
+        (Fault::LosesRegisterByte, "esp32c3", 5),
+    ] {
+        let board = Board::of(Kind {
+            chip_id,
+            ..kind_with(fault)
+        });
+        let program = Program {
+            chip,
+            ..Program::default()
+        };
+        let scene = Scene::with(board, &program);
+        let ended = scene.flash(&[]);
+        let name = format!("{fault:?} on {chip}");
+        assert_eq!(ended.code, 70, "{name}: {}", ended.stderr);
+        let text = only_error(&ended);
+        for cause in ["noise", "--baud 115200", "other programs"] {
+            assert!(text.contains(cause), "{name}: {text}");
+        }
+        assert!(text.contains(scene.board.port()), "{name}: {text}");
+        assert!(!text.contains("out of range"), "{name}: {text}");
+        assert!(scene.board.is_untouched(), "{name}");
+    }
+}
+
+#[test]
+fn firmware_for_newer_chips_is_refused_untouched() {
+    let scene = Scene::new(Board::new());
+    let mut newer = image(5, Some("0.1.0"), 1000);
+    // The minimum chip revision, in a header without a SHA-256.
+    newer.truncate(newer.len() - 32);
+    newer[15..17].copy_from_slice(&9900_u16.to_le_bytes());
+    newer[23] = 0;
+    let file = scene.folder.file("newer.bin", &newer);
+    let ended = scene.run(&["--firmware", &file, "--mode", "ap", "--password-stdin"]);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    let text = only_error(&ended);
+    assert!(text.contains("the chip has revision 0.4, but"), "{text}");
+    assert!(text.contains("needs 99.0 or later"), "{text}");
+    assert!(scene.board.is_untouched());
+}
+
+#[test]
+fn every_wait_ends_within_1_s_of_a_signal() {
+    for (fault, boot, waits_after) in [
+        (Fault::Silent, Boot::Firmware, None),
+        (Fault::None, Boot::Quiet, Some("reset")),
+        (Fault::None, Boot::NoNetwork, Some("booted")),
+        (Fault::None, Boot::Mute, Some("ready")),
+    ] {
+        // The best of three: the machine may be busy.
+        let mut tries = (0..3).map(|_| time_to_end(fault, boot, waits_after));
+        let ends = tries.any(|took| took < Duration::from_secs(1));
+        assert!(ends, "{fault:?} {boot:?}");
+    }
+}
+
+/// From SIGTERM to the end of a command that waits for a board: after this event, or for its loader.
+fn time_to_end(fault: Fault, boot: Boot, waits_after: Option<&str>) -> Duration {
+    let scene = Scene::new(Board::of(Kind {
+        boot,
+        ..kind_with(fault)
+    }));
+    let mut child = scene
+        .command(&["--firmware", &scene.elf, "--mode", "ap", "--open", "--json"])
+        .spawn()
+        .unwrap();
+    // Signals are handled before the port is opened.
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    if let Some(event) = waits_after {
+        let event = format!("\"event\":\"{event}\"");
+        assert!(lines.any(|line| line.unwrap().contains(&event)), "{event}");
+    } else {
+        while scene.board.state().received == 0 {
+            std::thread::yield_now();
+        }
+    }
+    let signaled = Instant::now();
+    signal(&child, rustix::process::Signal::TERM);
+    let ended = finish(child);
+    let took = signaled.elapsed();
+    assert_eq!(ended.code, 143, "{fault:?} {boot:?}: {}", ended.stderr);
+    took
+}
+
 fn kind_with(fault: Fault) -> Kind {
     Kind {
         fault,
@@ -118,12 +234,19 @@ fn invalid_firmware_is_refused_before_opening_the_port() {
         ..Program::default()
     };
     let bootloader = merged[..0x8000].to_vec();
-    let mut header_only = vec![0; 32];
+    let mut header_only = vec![0; 48];
     (header_only[0], header_only[12], header_only[31]) = (0xe9, 5, 0xef);
     for (name, bytes, advice) in [
         ("foreign", foreign.elf(), "another project, 'blinky'"),
+        (
+            "foreign-image",
+            foreign_image(),
+            "another project, 'blinky'",
+        ),
         ("bootloader", bootloader, "no application descriptor"),
+        ("ram-image", ram_image(), "a bootloader or RAM image"),
         ("header-only", header_only, "no application descriptor"),
+        ("header", merged[0x10000..][..48].to_vec(), "truncated"),
         ("empty", Vec::new(), "empty"),
         (
             "text",
@@ -155,6 +278,29 @@ fn invalid_firmware_is_refused_before_opening_the_port() {
     let ended = scene.run(&["--firmware", "/nowhere/at/all", "--mode", "ap"]);
     assert_eq!(ended.code, 2);
     assert!(only_error(&ended).contains("/nowhere/at/all"));
+}
+
+/// The application image of another project.
+fn foreign_image() -> Vec<u8> {
+    let mut bytes = image(5, Some("1.0"), 1000);
+    bytes.truncate(bytes.len() - 32);
+    bytes[23] = 0; // No SHA-256.
+    let name = b"blinky\0";
+    // Headers of image and segment, then the descriptor with the project at its byte 48.
+    let at = 24 + 8 + 48;
+    let sum = (0..name.len()).fold(0, |sum, index| sum ^ bytes[at + index] ^ name[index]);
+    bytes[at..at + name.len()].copy_from_slice(name);
+    *bytes.last_mut().unwrap() ^= sum;
+    bytes
+}
+
+/// An image that a loader runs from RAM.
+fn ram_image() -> Vec<u8> {
+    let mut bytes = image(5, None, 1000);
+    bytes.truncate(bytes.len() - 32);
+    bytes[23] = 0; // No SHA-256.
+    bytes[24..28].copy_from_slice(&0x4038_0000_u32.to_le_bytes());
+    bytes
 }
 
 #[test]
@@ -388,9 +534,31 @@ fn lost_events_are_a_failure() {
 }
 
 #[test]
-fn ctrl_c_during_settings_says_they_may_be_lost() {
+fn a_lost_plan_of_a_dry_run_says_nothing_of_the_board() {
+    let scene = Scene::new(Board::new());
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let arguments = ["--firmware", &scene.elf, "--mode", "ap", "--open"];
+    let child = scene
+        .command(&[&arguments[..], &["--dry-run"]].concat())
+        .stdout(full)
+        .spawn()
+        .unwrap();
+    let ended = finish(child);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    assert!(ended.stderr.contains("No space left"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("written"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("RESET"), "{}", ended.stderr);
+    assert!(scene.board.is_untouched());
+}
+
+#[test]
+fn ctrl_c_during_settings_keeps_the_old_ones() {
     let scene = Scene::new(Board::new());
     assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    let before = super::flow::settings(&scene.board);
     scene.board.state().kind.fault = Fault::DiesAfter(0);
     scene.board.press_boot_and_reset();
     let child = scene
@@ -404,8 +572,9 @@ fn ctrl_c_during_settings_says_they_may_be_lost() {
     signal(&child, rustix::process::Signal::TERM);
     let ended = finish(child);
     assert_eq!(ended.code, 143, "{}", ended.stderr);
-    let words = "the settings may be lost, the firmware is intact. To repair it: tcpctl flash";
+    let words = "the new settings are incomplete, the firmware is intact. To repair it: tcpctl";
     assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    assert_eq!(super::flow::settings(&scene.board), before);
     scene.board.heal();
     let again = ["--settings-only", "--greeting", "moin", "--baud", "115200"];
     let ended = scene.flash(&again[1..]);

@@ -7,7 +7,7 @@ use tcpctl_settings::Security;
 
 use super::scene::Scene;
 use crate::common::firmware::Program;
-use crate::common::loader::Board;
+use crate::common::loader::{Board, Boot, Kind};
 use crate::common::signal;
 use crate::common::terminal::Terminal;
 
@@ -135,4 +135,41 @@ fn ctrl_c_at_a_question_on_the_way_is_an_interruption() {
     assert_eq!(code, 130, "{seen}");
     assert!(seen.contains("nothing was written"), "{seen}");
     assert!(scene.board.is_untouched());
+}
+
+fn board_that(boot: Boot) -> Scene {
+    Scene::new(Board::of(Kind {
+        boot,
+        ..Kind::default()
+    }))
+}
+
+#[test]
+fn console_is_shown_during_the_wait() {
+    let scene = board_that(Boot::Hangs);
+    let elf = scene.elf.clone();
+    let write = ["--firmware", &elf, "--mode", "ap", "--open"];
+    let (mut terminal, child) = Terminal::start(scene.command(&write));
+    terminal.wait_for("rst:0x10 (RTCWDT_RTC_RST)");
+    signal(&child, Signal::INT);
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 130, "{seen}");
+    assert!(
+        seen.contains("everything is written and verified"),
+        "{seen}"
+    );
+}
+
+#[test]
+fn events_replace_the_console_line() {
+    let scene = board_that(Boot::NoNetwork);
+    let elf = scene.elf.clone();
+    let write = ["--firmware", &elf, "--mode", "ap", "--open"];
+    let (mut terminal, child) = Terminal::start(scene.command(&write));
+    let seen = terminal.wait_for("booted ").to_owned();
+    signal(&child, Signal::INT);
+    let (code, _) = terminal.finish(child);
+    assert_eq!(code, 130, "{seen}");
+    assert!(seen.contains("rst:0x10"), "{seen:?}");
+    assert!(seen.contains("\r\x1b[2Kbooted "), "{seen:?}");
 }

@@ -48,6 +48,9 @@ pub(crate) fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
         let _ = sender.send(text.into_bytes());
     };
     print("ESP-ROM:esp32c3-api1-20210207\r\nrst:0x10 (RTCWDT_RTC_RST),boot:0xc (SPI_FAST_FLASH_BOOT)\r\n".to_owned());
+    if kind.boot == Boot::Hangs {
+        return Some(App { output, sim: None });
+    }
     let model = Model::of(kind.chip_id);
     let partitions = match bootable(flash, model.boot_address) {
         Ok(partitions) => partitions,
@@ -82,13 +85,17 @@ pub(crate) fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
     let elsewhere = match kind.boot {
         // Port 1 is closed.
         Boot::Unreachable => Some("ready addr=127.0.0.1:1\r\n".to_owned()),
-        Boot::Closes => {
+        Boot::Closes | Boot::Mute => {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
+            let stays = kind.boot == Boot::Mute;
             thread::spawn(move || {
+                let mut held = Vec::new();
                 for connection in listener.incoming() {
+                    let mut connection = connection.unwrap();
                     // Read the request first, or closing sends RST.
-                    let _ = connection.unwrap().read(&mut [0; 100]);
+                    let _ = connection.read(&mut [0; 100]);
+                    held.extend(stays.then_some(connection));
                 }
             });
             Some(format!("ready addr={address}\r\n"))

@@ -70,8 +70,10 @@ pub(crate) enum Fault {
     Silent,
     /// It answers everything with noise.
     Garbage,
-    /// A byte of each longer answer is lost on the line.
+    /// A byte of each answer that carries data or a register is lost on the line.
     LosesByte,
+    /// A byte of each register's answer is lost on the line.
+    LosesRegisterByte,
     /// It loads no stub.
     RefusesStub,
     /// It takes the stub, which never reports that it runs.
@@ -95,12 +97,16 @@ pub(crate) enum Fault {
 pub(crate) enum Boot {
     /// Runs our firmware: `tcpctl sim` with the settings found in its flash.
     Firmware,
+    /// It hangs before its banner.
+    Hangs,
     /// It finds no network.
     NoNetwork,
     /// It prints an address that cannot be reached from here.
     Unreachable,
     /// It prints its address, and its server closes without a reply.
     Closes,
+    /// It prints its address, and its server never replies.
+    Mute,
     /// It prints a panic.
     Panics,
     /// It prints nothing.

@@ -440,7 +440,12 @@ impl Loader<'_> {
         frame.extend(answer.value.to_le_bytes());
         frame.extend(&answer.data);
         frame.extend(tail);
-        if self.kind.fault == Fault::LosesByte && answer.data.len() > 1 {
+        let loses_byte = match self.kind.fault {
+            Fault::LosesByte => answer.data.len() > 1 || command == READ_REG,
+            Fault::LosesRegisterByte => command == READ_REG,
+            _ => false,
+        };
+        if loses_byte {
             frame.remove(9);
         }
         self.send(&slip::encode(&frame));
