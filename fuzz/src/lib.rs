@@ -6,6 +6,7 @@
 
 pub mod console;
 pub mod dhcp;
+pub mod management;
 pub mod mdns;
 pub mod partitions;
 pub mod saved;

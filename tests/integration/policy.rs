@@ -30,6 +30,7 @@ const MANIFESTS: &[&str] = &[
     "firmware/app/Cargo.toml",
     "firmware/esp32/Cargo.toml",
     "firmware/greeter/Cargo.toml",
+    "firmware/management/Cargo.toml",
     "firmware/settings/Cargo.toml",
     "fuzz/Cargo.toml",
 ];

@@ -29,6 +29,16 @@ impl Changes {
         *self == Self::default()
     }
 
+    /// Whether they take effect at a restart: all but the greeting and the request timeout do.
+    pub fn needs_restart(&self) -> bool {
+        let at_once = Self {
+            greeting: self.greeting.clone(),
+            request_timeout: self.request_timeout,
+            ..Self::default()
+        };
+        *self != at_once
+    }
+
     /// The requested settings, and defaults for all others.
     ///
     /// # Errors

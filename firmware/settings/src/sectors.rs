@@ -3,11 +3,12 @@
 //! New settings go to the sector that is not in use, with the next sequence number. The newest valid
 //! sector wins, so a write that is cut short leaves the previous settings in force.
 //!
-//! A trial records its progress in two words at the end of its sector. Each word is programmed once,
+//! A trial records its progress in words at the end of its sector. Each word is programmed once,
 //! from all ones and without an erase, so each step is a single write:
 //!
 //! | offset | word | |
 //! |---:|---|---|
+//! | 4084 | confirm timeout | seconds, `u16`, and their complement; else the default |
 //! | 4088 | started | all ones before the first start with these settings |
 //! | 4092 | outcome | all ones: none yet; `CONF`: confirmed; else rolled back: `RB`, code, inverted code |
 //!
@@ -21,7 +22,10 @@ use crate::settings::{Record, RecordKind};
 /// Offset of the marks of a trial in its sector.
 pub const MARKS_OFFSET: usize = BLOCK_SIZE - 8;
 
-const _: () = assert!(MAX_LEN <= MARKS_OFFSET);
+/// Offset of the confirm timeout of a trial in its sector.
+pub const CONFIRM_TIMEOUT_OFFSET: usize = MARKS_OFFSET - 4;
+
+const _: () = assert!(MAX_LEN <= CONFIRM_TIMEOUT_OFFSET);
 
 const UNWRITTEN: [u8; 4] = [0xFF; 4];
 const STARTED: [u8; 4] = [0; 4];
@@ -59,6 +63,56 @@ impl Sector {
     }
 }
 
+/// Time that a board waits for the confirmation of a trial: 10 s to 1 hour, by default 90 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConfirmTimeout(u16);
+
+impl ConfirmTimeout {
+    /// Shortest timeout: 10 s.
+    pub const MIN: Self = Self(10);
+    /// Longest timeout: 1 hour.
+    pub const MAX: Self = Self(3600);
+    /// Default timeout: 90 s.
+    pub const DEFAULT: Self = Self(90);
+
+    /// Checks a number of seconds; `None` if it is out of bounds.
+    pub const fn from_secs(seconds: u16) -> Option<Self> {
+        if seconds >= Self::MIN.0 && seconds <= Self::MAX.0 {
+            Some(Self(seconds))
+        } else {
+            None
+        }
+    }
+
+    /// The timeout in seconds.
+    pub const fn as_secs(self) -> u16 {
+        self.0
+    }
+
+    /// The word that stores this timeout, at [`CONFIRM_TIMEOUT_OFFSET`].
+    pub const fn mark(self) -> Mark {
+        let [low, high] = self.0.to_le_bytes();
+        Mark {
+            offset: CONFIRM_TIMEOUT_OFFSET,
+            bytes: [low, high, !low, !high],
+        }
+    }
+
+    fn read(word: [u8; 4]) -> Self {
+        let [low, high, not_low, not_high] = word;
+        let stored = (not_low == !low && not_high == !high).then_some([low, high]);
+        stored
+            .and_then(|bytes| Self::from_secs(u16::from_le_bytes(bytes)))
+            .unwrap_or_default()
+    }
+}
+
+impl Default for ConfirmTimeout {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 /// Why a board returned to its previous settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RollbackReason {
@@ -74,19 +128,38 @@ pub enum RollbackReason {
     Rejected,
     /// A panic, a watchdog reset or a power cut during the trial.
     Restarted,
+    /// The client aborted the trial.
+    Aborted,
     /// The outcome was not written completely.
     Unknown,
 }
 
 impl RollbackReason {
-    const CODES: [(u8, Self); 6] = [
+    const CODES: [(u8, Self); 7] = [
         (1, Self::NotConfirmed),
         (2, Self::WrongPassphrase),
         (3, Self::NoSuchNetwork),
         (4, Self::NoLease),
         (5, Self::Rejected),
         (6, Self::Restarted),
+        (7, Self::Aborted),
     ];
+
+    /// The number of this reason, in flash and in the management protocol.
+    pub fn code(self) -> u8 {
+        let mut codes = Self::CODES.iter();
+        codes
+            .find(|(_, reason)| *reason == self)
+            .map_or(0, |(code, _)| *code)
+    }
+
+    /// The reason with this number.
+    pub fn from_code(code: u8) -> Self {
+        let mut codes = Self::CODES.into_iter();
+        codes
+            .find(|&(it, _)| it == code)
+            .map_or(Self::Unknown, |(_, reason)| reason)
+    }
 }
 
 impl fmt::Display for RollbackReason {
@@ -98,6 +171,7 @@ impl fmt::Display for RollbackReason {
             Self::NoLease => "no DHCP lease",
             Self::Rejected => "rejected by the radio",
             Self::Restarted => "restarted before it was confirmed",
+            Self::Aborted => "aborted by the client",
             Self::Unknown => "unknown",
         })
     }
@@ -140,10 +214,7 @@ impl TrialState {
             }),
             Self::Confirmed => Some(outcome(CONFIRMED)),
             Self::RolledBack(reason) => {
-                let mut codes = RollbackReason::CODES.iter();
-                let code = codes
-                    .find(|(_, it)| *it == reason)
-                    .map_or(0, |(code, _)| *code);
+                let code = reason.code();
                 let [r, b] = ROLLED_BACK;
                 Some(outcome([r, b, code, !code]))
             }
@@ -151,26 +222,26 @@ impl TrialState {
     }
 
     fn read(sector: &[u8]) -> Self {
-        let word = |offset| {
-            let bytes = sector.get(offset..);
-            bytes
-                .and_then(<[u8]>::first_chunk)
-                .copied()
-                .unwrap_or(UNWRITTEN)
-        };
+        let word = |offset| word(sector, offset);
         match word(MARKS_OFFSET + 4) {
             UNWRITTEN if word(MARKS_OFFSET) == UNWRITTEN => Self::Pending,
             UNWRITTEN => Self::Started,
             CONFIRMED => Self::Confirmed,
-            [r, b, code, check] => {
-                let mut codes = RollbackReason::CODES.into_iter();
-                let reason = codes
-                    .find(|&(it, _)| [r, b] == ROLLED_BACK && it == code && check == !code)
-                    .map_or(RollbackReason::Unknown, |(_, reason)| reason);
-                Self::RolledBack(reason)
+            [r, b, code, check] if [r, b] == ROLLED_BACK && check == !code => {
+                Self::RolledBack(RollbackReason::from_code(code))
             }
+            _ => Self::RolledBack(RollbackReason::Unknown),
         }
     }
+}
+
+/// A word of a sector; unwritten beyond its end.
+fn word(sector: &[u8], offset: usize) -> [u8; 4] {
+    let bytes = sector.get(offset..);
+    bytes
+        .and_then(<[u8]>::first_chunk)
+        .copied()
+        .unwrap_or(UNWRITTEN)
 }
 
 /// What one sector holds.
@@ -178,6 +249,7 @@ impl TrialState {
 pub struct SectorContent {
     record: Result<Record, DecodeError>,
     state: TrialState,
+    confirm_timeout: ConfirmTimeout,
 }
 
 impl SectorContent {
@@ -186,12 +258,19 @@ impl SectorContent {
         Self {
             record: Record::decode(sector),
             state: TrialState::read(sector),
+            confirm_timeout: ConfirmTimeout::read(word(sector, CONFIRM_TIMEOUT_OFFSET)),
         }
     }
 
-    fn trial(&self) -> Option<TrialState> {
+    /// The trial of this sector, if its settings are or were one.
+    fn trial(&self, sector: Sector) -> Option<Trial> {
         let record = self.record.as_ref().ok()?;
-        (record.kind == RecordKind::Trial).then_some(self.state)
+        (record.kind == RecordKind::Trial).then_some(Trial {
+            sector,
+            sequence: record.sequence,
+            state: self.state,
+            confirm_timeout: self.confirm_timeout,
+        })
     }
 }
 
@@ -200,8 +279,12 @@ impl SectorContent {
 pub struct Trial {
     /// Where it is.
     pub sector: Sector,
+    /// Its sequence number.
+    pub sequence: u32,
     /// Its state.
     pub state: TrialState,
+    /// Time to confirm it.
+    pub confirm_timeout: ConfirmTimeout,
 }
 
 /// The settings in force.
@@ -240,10 +323,7 @@ pub fn select(a: SectorContent, b: SectorContent) -> Result<Selected, DecodeErro
         Sector::A => (a, b),
         Sector::B => (b, a),
     };
-    let trial = newer.trial().map(|state| Trial {
-        sector: newest,
-        state,
-    });
+    let trial = newer.trial(newest);
     let next_sequence = sequence(&newer).map_or(1, |sequence| sequence.saturating_add(1));
     let is_rolled_back = matches!(
         trial,

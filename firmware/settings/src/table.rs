@@ -121,6 +121,15 @@ macro_rules! settings_table {
                     $(Value::$field(value) => self.$member = Some(value),)*
                 }
             }
+
+            /// The requested value of a setting. `None` for the passphrase, which is in
+            /// `security`, and where none is requested.
+            pub fn value(&self, field: Field) -> Option<Value> {
+                match field {
+                    $(Field::$field => self.$member.clone().map(Value::$field),)*
+                    Field::Passphrase => None,
+                }
+            }
         }
 
         impl Settings {

@@ -36,4 +36,6 @@ macro_rules! replays {
     )*};
 }
 
-replays!(console, dhcp, mdns, partitions, saved, settings, target);
+replays!(
+    console, dhcp, management, mdns, partitions, saved, settings, target
+);

@@ -1,0 +1,102 @@
+//! The management channel: settings over the network, authenticated and encrypted.
+//!
+//! # The exchange
+//!
+//! The board listens on TCP port [`MANAGEMENT_PORT`]. Each message is a frame: its length as two bytes,
+//! big-endian, and that many bytes.
+//!
+//! ```text
+//! client                                                     board
+//!    |  <--- hello: "TCPM", protocol version, MAC (clear) ----  |
+//!    |  ---- psk, e (48 bytes) ------------------------------>  |
+//!    |  <--- e, ee (48 bytes) --------------------------------  |
+//!    |  ==== Request ========================================>  |  nothing acts before this
+//!    |  <=== Response ========================================  |
+//!    |  ...                                                     |
+//! ```
+//!
+//! The handshake is `Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s` (Noise Protocol Framework, revision 34)
+//! with the board's [`ManagementKey`](tcpctl_settings::ManagementKey) as the pre-shared key and the
+//! whole hello as the prologue, so that a changed version or MAC fails the handshake. Neither handshake
+//! message carries a payload, and one with a payload is refused. An attacker can replay the first
+//! message, but cannot complete the handshake: a session counts as authenticated from the first
+//! transport message on.
+//!
+//! The board closes without a word at anything wrong: a wrong key, a replay, a frame that is too
+//! long. The client cannot see which ([`ClientError::Handshake`]), and neither can an attacker.
+//! One session runs at a time; while it does, connections to the port are refused.
+//!
+//! # Changing settings
+//!
+//! [`Request::Apply`] changes settings that need no restart, at once and for good. All others go through
+//! a trial:
+//!
+//! 1. [`Request::Trial`]: the board checks and stores the new settings beside the old ones, answers
+//!    [`Response::Restarting`] with the sequence number of the trial, and restarts with them.
+//! 2. [`Request::Confirm`] with that number, in a new session, makes them permanent. Until then a
+//!    restart, a failure to join the network or the confirm timeout returns the board to the old
+//!    settings. [`Shown::trial`] has the outcome and the reason.
+//!
+//! Only changed settings are sent, and the board never sends a passphrase or its key.
+//!
+//! # Versions
+//!
+//! The hello's version changes only if the exchange above does. New requests and settings are appended
+//! to the wire types: a board that does not know one answers [`Response::Unsupported`].
+//!
+//! # Use
+//!
+//! [`BoardSession`] and [`ClientSession`] do no I/O and have no clock. The caller feeds received bytes,
+//! sends what they return, and limits the time of each step.
+//!
+//! ```
+//! use tcpctl_management::{
+//!     BoardEvent, BoardSession, ClientEvent, ClientSession, Request, Response,
+//! };
+//! use tcpctl_settings::ManagementKey;
+//!
+//! let key = ManagementKey::new([7; 32]);
+//! // In real life 32 fresh random bytes for each session, on both sides.
+//! let (mut board, hello) = BoardSession::start([2, 0, 0, 0, 0, 1], &key, [1; 32])?;
+//! let mut client = ClientSession::new();
+//!
+//! let ClientEvent::Hello(hello) = client.receive(&mut &hello[..])? else { panic!() };
+//! assert_eq!(hello.mac, [2, 0, 0, 0, 0, 1]); // says which key to use
+//! let first = client.authenticate(&key, [2; 32])?;
+//! let BoardEvent::Send(second) = board.receive(&mut &first[..])? else { panic!() };
+//! let ClientEvent::Established = client.receive(&mut &second[..])? else { panic!() };
+//!
+//! let request = client.request(&Request::Confirm { sequence: 3 })?;
+//! let BoardEvent::Request(Request::Confirm { sequence: 3 }) = board.receive(&mut &request[..])? else {
+//!     panic!()
+//! };
+//! let response = board.respond(&Response::Done)?;
+//! let ClientEvent::Response(Response::Done) = client.receive(&mut &response[..])? else { panic!() };
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+#[cfg(test)]
+extern crate std;
+
+mod board;
+mod client;
+mod frame;
+mod hello;
+pub mod message;
+mod noise;
+mod shown;
+mod wire;
+
+pub use board::{BoardEvent, BoardSession, Closed};
+pub use client::{ClientError, ClientEvent, ClientSession};
+pub use frame::{MAX_FRAME, MAX_MESSAGE};
+pub use hello::{Hello, PROTOCOL_VERSION};
+pub use message::{Refusal, Request, Response, Shown, TrialReport};
+pub use noise::RANDOM_LEN;
+pub use shown::ShownSettings;
+pub use tcpctl_settings::MANAGEMENT_PORT;
+pub use wire::Unreadable;

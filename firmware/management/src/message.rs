@@ -1,0 +1,336 @@
+//! Requests and responses, and their encoding in [postcard](https://postcard.jamesmunns.com/wire-format).
+//!
+//! The wire types identify variants by their order alone: append, and never change, reorder or remove.
+//! A request that a board cannot decode is one of a newer client, so it answers
+//! [`Response::Unsupported`].
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use tcpctl_settings::sectors::{ConfirmTimeout, RollbackReason, TrialState};
+use tcpctl_settings::{Changes, Invalid};
+
+use crate::frame::MAX_MESSAGE;
+use crate::shown::ShownSettings;
+use crate::wire::{Unreadable, WireValues, changes_from_wire, to_wire};
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// The settings in force and the newest trial. The answer is [`Response::Shown`].
+    Show,
+    /// Change settings that need no restart, at once and for good; see
+    /// [`Changes::needs_restart`]. The answer is [`Response::Done`].
+    Apply {
+        /// The changes.
+        changes: Box<Changes>,
+    },
+    /// Store these changes as a trial and restart with them. The answer is [`Response::Restarting`].
+    Trial {
+        /// The changes.
+        changes: Box<Changes>,
+        /// Time from the restart to the confirmation.
+        confirm_timeout: ConfirmTimeout,
+    },
+    /// Make the trial permanent. The answer is [`Response::Done`], also to a repeated request.
+    Confirm {
+        /// Its sequence number.
+        sequence: u32,
+    },
+    /// Return to the settings before the trial and restart. The answer is [`Response::Restarting`]
+    /// with the sequence number of those settings.
+    Abort {
+        /// The trial's sequence number.
+        sequence: u32,
+    },
+}
+
+/// What a board answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// The settings in force and the newest trial.
+    Shown(Box<Shown>),
+    /// The request is done, and stored in flash where that is part of it.
+    Done,
+    /// The board restarts as soon as this is sent.
+    Restarting {
+        /// Sequence number of the settings that it starts with.
+        sequence: u32,
+    },
+    /// The request is refused; nothing has changed.
+    Refused(Refusal),
+    /// This firmware does not know the request, or a setting in it.
+    Unsupported,
+}
+
+/// The answer to [`Request::Show`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Version of the firmware. Untrusted text.
+    pub firmware: String,
+    /// The chip, or `virtual`. Untrusted text.
+    pub chip: String,
+    /// The settings in force, without secrets.
+    pub settings: ShownSettings,
+    /// Their sequence number.
+    pub sequence: u32,
+    /// The newest trial, if the newest settings are or were one.
+    pub trial: Option<TrialReport>,
+}
+
+/// The newest trial of a board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrialReport {
+    /// Sequence number of its settings.
+    pub sequence: u32,
+    /// Its state, with the reason of a rollback.
+    pub state: TrialState,
+    /// Seconds left to confirm it, while it is neither confirmed nor rolled back.
+    pub remaining_s: Option<u16>,
+}
+
+/// Why a request is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A setting is invalid, or does not fit the others.
+    Invalid {
+        /// Name of the setting. Untrusted text.
+        field: String,
+        /// The reason. Untrusted text.
+        reason: String,
+    },
+    /// [`Request::Apply`] with settings that need a restart.
+    NeedsRestart,
+    /// A trial is neither confirmed nor rolled back.
+    TrialInProgress,
+    /// There is no such trial in progress; [`Request::Show`] says what became of it.
+    NoSuchTrial,
+    /// The board has one sector of settings: its partition table is from before there were two.
+    NoSecondSector,
+    /// The flash could not be written. The settings in force are unchanged.
+    Flash,
+}
+
+impl Refusal {
+    /// The refusal of an invalid setting.
+    pub fn invalid(invalid: &Invalid) -> Self {
+        Self::Invalid {
+            field: invalid.field.to_string(),
+            reason: invalid.reason.to_string(),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+enum WireRequest<'a> {
+    Show,
+    Apply {
+        #[serde(borrow)]
+        changes: WireValues<'a>,
+    },
+    Trial {
+        #[serde(borrow)]
+        changes: WireValues<'a>,
+        confirm_timeout_s: u16,
+    },
+    Confirm {
+        sequence: u32,
+    },
+    Abort {
+        sequence: u32,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "short-lived")]
+enum WireResponse<'a> {
+    Shown {
+        firmware: &'a str,
+        chip: &'a str,
+        #[serde(borrow)]
+        settings: WireValues<'a>,
+        sequence: u32,
+        trial: Option<WireTrial>,
+    },
+    Done,
+    Restarting {
+        sequence: u32,
+    },
+    Refused(WireRefusal<'a>),
+    Unsupported,
+}
+
+#[derive(Serialize, Deserialize)]
+enum WireRefusal<'a> {
+    Invalid { field: &'a str, reason: &'a str },
+    NeedsRestart,
+    TrialInProgress,
+    NoSuchTrial,
+    NoSecondSector,
+    Flash,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireTrial {
+    sequence: u32,
+    state: WireTrialState,
+    remaining_s: Option<u16>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum WireTrialState {
+    Pending,
+    Started,
+    Confirmed,
+    /// With the code of the reason in flash.
+    RolledBack(u8),
+}
+
+impl Request {
+    /// The message before encryption; `None` if it is longer than [`MAX_MESSAGE`].
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        encode(&match self {
+            Self::Show => WireRequest::Show,
+            Self::Apply { changes } => WireRequest::Apply {
+                changes: to_wire(changes)?,
+            },
+            Self::Trial {
+                changes,
+                confirm_timeout,
+            } => WireRequest::Trial {
+                changes: to_wire(changes)?,
+                confirm_timeout_s: confirm_timeout.as_secs(),
+            },
+            &Self::Confirm { sequence } => WireRequest::Confirm { sequence },
+            &Self::Abort { sequence } => WireRequest::Abort { sequence },
+        })
+    }
+
+    /// Reads a message after decryption.
+    ///
+    /// # Errors
+    /// It is not a request that this version knows, or has an invalid value.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Ok(match decode(bytes)? {
+            WireRequest::Show => Self::Show,
+            WireRequest::Apply { changes } => Self::Apply {
+                changes: Box::new(changes_from_wire(changes)?),
+            },
+            WireRequest::Trial {
+                changes,
+                confirm_timeout_s,
+            } => Self::Trial {
+                changes: Box::new(changes_from_wire(changes)?),
+                confirm_timeout: ConfirmTimeout::from_secs(confirm_timeout_s)
+                    .ok_or(Unreadable::Unknown)?,
+            },
+            WireRequest::Confirm { sequence } => Self::Confirm { sequence },
+            WireRequest::Abort { sequence } => Self::Abort { sequence },
+        })
+    }
+}
+
+impl Response {
+    /// The message before encryption; `None` if it is longer than [`MAX_MESSAGE`].
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        encode(&match self {
+            Self::Shown(shown) => WireResponse::Shown {
+                firmware: &shown.firmware,
+                chip: &shown.chip,
+                settings: shown.settings.to_wire()?,
+                sequence: shown.sequence,
+                trial: shown.trial.map(WireTrial::from),
+            },
+            Self::Done => WireResponse::Done,
+            &Self::Restarting { sequence } => WireResponse::Restarting { sequence },
+            Self::Refused(refusal) => WireResponse::Refused(match refusal {
+                Refusal::Invalid { field, reason } => WireRefusal::Invalid { field, reason },
+                Refusal::NeedsRestart => WireRefusal::NeedsRestart,
+                Refusal::TrialInProgress => WireRefusal::TrialInProgress,
+                Refusal::NoSuchTrial => WireRefusal::NoSuchTrial,
+                Refusal::NoSecondSector => WireRefusal::NoSecondSector,
+                Refusal::Flash => WireRefusal::Flash,
+            }),
+            Self::Unsupported => WireResponse::Unsupported,
+        })
+    }
+
+    /// Reads a message after decryption; `None` if it is not a valid response.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        Some(match decode(bytes).ok()? {
+            WireResponse::Shown {
+                firmware,
+                chip,
+                settings,
+                sequence,
+                trial,
+            } => Self::Shown(Box::new(Shown {
+                firmware: firmware.to_string(),
+                chip: chip.to_string(),
+                settings: ShownSettings::from_wire(settings).ok()?,
+                sequence,
+                trial: trial.map(TrialReport::from),
+            })),
+            WireResponse::Done => Self::Done,
+            WireResponse::Restarting { sequence } => Self::Restarting { sequence },
+            WireResponse::Refused(refusal) => Self::Refused(match refusal {
+                WireRefusal::Invalid { field, reason } => Refusal::Invalid {
+                    field: field.to_string(),
+                    reason: reason.to_string(),
+                },
+                WireRefusal::NeedsRestart => Refusal::NeedsRestart,
+                WireRefusal::TrialInProgress => Refusal::TrialInProgress,
+                WireRefusal::NoSuchTrial => Refusal::NoSuchTrial,
+                WireRefusal::NoSecondSector => Refusal::NoSecondSector,
+                WireRefusal::Flash => Refusal::Flash,
+            }),
+            WireResponse::Unsupported => Self::Unsupported,
+        })
+    }
+}
+
+impl From<TrialReport> for WireTrial {
+    fn from(trial: TrialReport) -> Self {
+        Self {
+            sequence: trial.sequence,
+            state: match trial.state {
+                TrialState::Pending => WireTrialState::Pending,
+                TrialState::Started => WireTrialState::Started,
+                TrialState::Confirmed => WireTrialState::Confirmed,
+                TrialState::RolledBack(reason) => WireTrialState::RolledBack(reason.code()),
+            },
+            remaining_s: trial.remaining_s,
+        }
+    }
+}
+
+impl From<WireTrial> for TrialReport {
+    fn from(trial: WireTrial) -> Self {
+        Self {
+            sequence: trial.sequence,
+            state: match trial.state {
+                WireTrialState::Pending => TrialState::Pending,
+                WireTrialState::Started => TrialState::Started,
+                WireTrialState::Confirmed => TrialState::Confirmed,
+                WireTrialState::RolledBack(code) => {
+                    TrialState::RolledBack(RollbackReason::from_code(code))
+                }
+            },
+            remaining_s: trial.remaining_s,
+        }
+    }
+}
+
+fn encode(message: &impl Serialize) -> Option<Vec<u8>> {
+    let bytes = postcard::to_extend(message, Vec::new()).ok()?;
+    (bytes.len() <= MAX_MESSAGE).then_some(bytes)
+}
+
+fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, postcard::Error> {
+    match postcard::take_from_bytes(bytes)? {
+        (message, []) => Ok(message),
+        _ => Err(postcard::Error::DeserializeBadEncoding),
+    }
+}

@@ -1,0 +1,128 @@
+//! The Noise handshake, with the only algorithms that are used.
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use snow::params::{
+    BaseChoice, CipherChoice, DHChoice, HandshakeChoice, HandshakeModifier, HandshakeModifierList,
+    HandshakePattern, HashChoice, NoiseParams,
+};
+use snow::resolvers::{CryptoResolver, DefaultResolver};
+use snow::types::{Cipher, Dh, Hash, Random};
+use snow::{Builder, Error, HandshakeState, TransportState};
+use tcpctl_settings::ManagementKey;
+
+use crate::frame::{self, TAG_LEN};
+
+/// Random bytes that each side needs for a session: its ephemeral private key.
+pub const RANDOM_LEN: usize = 32;
+
+/// Length of a handshake message: a public key, and the tag of an empty payload.
+pub(crate) const HANDSHAKE_LEN: usize = 32 + TAG_LEN;
+
+/// Which side of the handshake.
+#[derive(Clone, Copy)]
+pub(crate) enum Role {
+    Client,
+    Board,
+}
+
+/// Starts the handshake with this hello as its prologue.
+pub(crate) fn handshake(
+    role: Role,
+    hello: &[u8],
+    key: &ManagementKey,
+    random: [u8; RANDOM_LEN],
+) -> Result<HandshakeState, Error> {
+    // Built, not parsed: the parser of names would be a part of the chip's image.
+    let params = NoiseParams::new(
+        "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s".to_owned(),
+        BaseChoice::Noise,
+        HandshakeChoice {
+            pattern: HandshakePattern::NN,
+            modifiers: HandshakeModifierList {
+                list: vec![HandshakeModifier::Psk(0)],
+            },
+        },
+        DHChoice::Curve25519,
+        CipherChoice::ChaChaPoly,
+        HashChoice::Blake2s,
+    );
+    let builder = Builder::with_resolver(params, Box::new(Resolver(random)))
+        .psk(0, key.reveal())?
+        .prologue(hello)?;
+    match role {
+        Role::Client => builder.build_initiator(),
+        Role::Board => builder.build_responder(),
+    }
+}
+
+/// The frame of the next handshake message, which has no payload.
+pub(crate) fn write_handshake(noise: &mut HandshakeState) -> Result<Vec<u8>, Error> {
+    let mut message = [0; HANDSHAKE_LEN];
+    let length = noise.write_message(&[], &mut message)?;
+    Ok(frame::with_prefix(
+        message.get(..length).ok_or(Error::Input)?,
+    ))
+}
+
+/// Checks the peer's handshake message, which must have no payload.
+pub(crate) fn read_handshake(noise: &mut HandshakeState, message: &[u8]) -> Result<(), Error> {
+    if message.len() != HANDSHAKE_LEN {
+        return Err(Error::Input);
+    }
+    noise.read_message(message, &mut []).map(|_| ())
+}
+
+/// The frame of an encrypted message.
+pub(crate) fn seal(noise: &mut TransportState, plain: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut message = vec![0; plain.len() + TAG_LEN];
+    noise.write_message(plain, &mut message)?;
+    Ok(frame::with_prefix(&message))
+}
+
+/// Decrypts a message. Each is accepted once and in order.
+pub(crate) fn open(noise: &mut TransportState, message: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut plain = vec![0; message.len().saturating_sub(TAG_LEN)];
+    let length = noise.read_message(message, &mut plain)?;
+    plain.truncate(length);
+    Ok(plain)
+}
+
+/// Offers one algorithm of each kind. `DefaultResolver` chooses at run time, which would link
+/// `BLAKE2b`, too.
+struct Resolver([u8; RANDOM_LEN]);
+
+impl CryptoResolver for Resolver {
+    fn resolve_rng(&self) -> Option<Box<dyn Random>> {
+        Some(Box::new(Once(Some(self.0))))
+    }
+
+    fn resolve_dh(&self, _: &DHChoice) -> Option<Box<dyn Dh>> {
+        DefaultResolver.resolve_dh(&DHChoice::Curve25519)
+    }
+
+    fn resolve_hash(&self, _: &HashChoice) -> Option<Box<dyn Hash>> {
+        DefaultResolver.resolve_hash(&HashChoice::Blake2s)
+    }
+
+    fn resolve_cipher(&self, _: &CipherChoice) -> Option<Box<dyn Cipher>> {
+        DefaultResolver.resolve_cipher(&CipherChoice::ChaChaPoly)
+    }
+}
+
+/// Random bytes for the one ephemeral key of a session.
+struct Once(Option<[u8; RANDOM_LEN]>);
+
+impl Random for Once {
+    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), Error> {
+        let bytes = self.0.take().ok_or(Error::Rng)?;
+        if dest.len() != bytes.len() {
+            return Err(Error::Rng);
+        }
+        dest.copy_from_slice(&bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! Settings without their secrets.
+
+use tcpctl_settings::{Changes, Field, Invalid, Passphrase, Security, Settings, Value};
+
+use crate::wire::{WireValue, WireValues, to_wire};
+
+/// The settings of a board, as it shows them: every value, and of the passphrase only whether there
+/// is one. The key is not part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownSettings {
+    /// All values, without the security.
+    values: Changes,
+    is_protected: bool,
+}
+
+impl ShownSettings {
+    /// These settings without their secrets.
+    pub fn of(settings: &Settings) -> Self {
+        let mut values = Changes::default();
+        for value in Field::OPTIONS
+            .iter()
+            .filter_map(|&field| settings.value(field))
+        {
+            values.set(value);
+        }
+        Self {
+            values,
+            is_protected: matches!(settings.network.security(), Security::Wpa2(_)),
+        }
+    }
+
+    /// The value of a setting. `None` for the passphrase, and for names that the board derives from
+    /// its MAC address.
+    pub fn value(&self, field: Field) -> Option<Value> {
+        self.values.value(field)
+    }
+
+    /// Whether the network has a passphrase.
+    pub const fn is_protected(&self) -> bool {
+        self.is_protected
+    }
+
+    /// What the board will show after these changes, checked as the board checks them.
+    ///
+    /// # Errors
+    /// As [`Settings::with_changes`].
+    pub fn with_changes(&self, changes: &Changes) -> Result<Self, Invalid> {
+        let security = if self.is_protected {
+            // Any passphrase: it is checked that there is one, and never leaves this function.
+            Security::Wpa2(Passphrase::new("placeholder")?)
+        } else {
+            Security::Open
+        };
+        Ok(Self::of(
+            &self.with_security(security)?.with_changes(changes)?,
+        ))
+    }
+
+    /// The settings with this security and no key.
+    fn with_security(&self, security: Security) -> Result<Settings, Invalid> {
+        let mut values = self.values.clone();
+        values.security = Some(security);
+        // A station keeps the settings of an access point, but they cannot be requested of it.
+        let (channel, max_stations) = (values.channel.take(), values.max_stations.take());
+        let mut settings = values.to_settings(tcpctl_settings::NoStoredSettings::Unread)?;
+        settings.channel = channel.unwrap_or(settings.channel);
+        settings.max_stations = max_stations.unwrap_or(settings.max_stations);
+        Ok(settings)
+    }
+
+    pub(crate) fn to_wire(&self) -> Option<WireValues<'_>> {
+        let mut values = to_wire(&self.values)?;
+        let security = if self.is_protected {
+            WireValue::IsProtected
+        } else {
+            WireValue::Open
+        };
+        values.push(security).ok()?;
+        Some(values)
+    }
+
+    /// Checks received values.
+    pub(crate) fn from_wire(values: WireValues<'_>) -> Result<Self, Invalid> {
+        let mut shown = Self {
+            values: Changes::default(),
+            is_protected: false,
+        };
+        for wire in values {
+            match wire.check()? {
+                Some(value) => shown.values.set(value),
+                None => shown.is_protected = matches!(wire, WireValue::IsProtected),
+            }
+        }
+        Ok(shown)
+    }
+}

@@ -1,0 +1,223 @@
+//! What requests and responses carry.
+
+use proptest::prelude::*;
+use tcpctl_management::{
+    BoardEvent, ClientEvent, Refusal, Request, Response, Shown, ShownSettings, TrialReport,
+};
+use tcpctl_settings::sectors::{RollbackReason, TrialState};
+use tcpctl_settings::{
+    Changes, Field, ManagementKey, Network, Passphrase, Security, Settings, Ssid, Value,
+};
+
+use crate::any;
+use crate::raw;
+use crate::sessions::{established, send};
+
+const SECRET: &str = "correct horse battery";
+
+fn settings() -> Settings {
+    let mut settings = Settings::new(Network::Station {
+        ssid: Ssid::new("home").unwrap(),
+        security: Security::Wpa2(Passphrase::new(SECRET).unwrap()),
+    });
+    settings.management_key = Some(ManagementKey::new(*b"0123456789abcdef0123456789abcdef"));
+    settings
+}
+
+fn shown(settings: &Settings, trial: Option<TrialReport>) -> Response {
+    Response::Shown(Box::new(Shown {
+        firmware: "0.1.0".into(),
+        chip: "ESP32-C3".into(),
+        settings: ShownSettings::of(settings),
+        sequence: 4,
+        trial,
+    }))
+}
+
+/// The response as it arrives at the client.
+fn answer(response: &Response) -> Response {
+    let (mut board, mut client) = established(1);
+    send(&mut board, &mut client, &Request::Show);
+    let bytes = board.respond(response).unwrap();
+    match client.receive(&mut &bytes[..]).unwrap() {
+        ClientEvent::Response(response) => response,
+        other => panic!("{other:?}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn changes_arrive_as_sent(changes in any::changes(), timeout in any::confirm_timeout()) {
+        let (mut board, mut client) = established(1);
+        let changes = Box::new(changes);
+        for request in [
+            Request::Apply { changes: changes.clone() },
+            Request::Trial { changes, confirm_timeout: timeout },
+        ] {
+            prop_assert_eq!(send(&mut board, &mut client, &request), request);
+        }
+    }
+
+    #[test]
+    fn settings_arrive_as_shown(settings in any::settings()) {
+        let response = shown(&settings, None);
+        prop_assert_eq!(answer(&response), response);
+    }
+
+    /// The client checks changes by the board's rules, without its secrets.
+    #[test]
+    fn client_checks_changes_as_the_board_does(
+        settings in any::settings(),
+        changes in any::changes(),
+    ) {
+        let board = settings.with_changes(&changes).map(|it| ShownSettings::of(&it));
+        prop_assert_eq!(ShownSettings::of(&settings).with_changes(&changes), board);
+    }
+}
+
+#[test]
+fn shown_settings_have_every_value_and_no_secret() {
+    let settings = settings();
+    let Response::Shown(received) = answer(&shown(&settings, None)) else {
+        panic!()
+    };
+    for &field in Field::OPTIONS {
+        assert_eq!(received.settings.value(field), settings.value(field));
+    }
+    assert!(received.settings.is_protected());
+    let text = format!("{received:?}");
+    assert!(!text.contains(SECRET), "{text}");
+    assert!(!text.contains("0123456789abcdef"), "{text}");
+}
+
+#[test]
+fn passphrase_is_not_in_debug_output_or_in_clear() {
+    let changes = Box::new(Changes {
+        security: Some(Security::Wpa2(Passphrase::new(SECRET).unwrap())),
+        ..Changes::default()
+    });
+    let request = Request::Trial {
+        changes,
+        confirm_timeout: tcpctl_settings::sectors::ConfirmTimeout::DEFAULT,
+    };
+    assert!(!format!("{request:?}").contains(SECRET));
+    let (_, mut client) = established(1);
+    let bytes = client.request(&request).unwrap();
+    let is_clear = bytes
+        .windows(8)
+        .any(|window| SECRET.as_bytes().windows(8).any(|part| part == window));
+    assert!(!is_clear);
+}
+
+#[test]
+fn every_response_arrives() {
+    let trial = |state, remaining_s| {
+        let sequence = 5;
+        shown(
+            &settings(),
+            Some(TrialReport {
+                sequence,
+                state,
+                remaining_s,
+            }),
+        )
+    };
+    let reasons = (1..=7).map(RollbackReason::from_code);
+    let rolled_back = reasons.map(|reason| trial(TrialState::RolledBack(reason), None));
+    let refusals = [
+        Refusal::Invalid {
+            field: "workers".into(),
+            reason: "33 is not in the range 1 to 32".into(),
+        },
+        Refusal::NeedsRestart,
+        Refusal::TrialInProgress,
+        Refusal::NoSuchTrial,
+        Refusal::NoSecondSector,
+        Refusal::Flash,
+    ];
+    let responses = [
+        Response::Done,
+        Response::Restarting { sequence: 9 },
+        Response::Unsupported,
+        trial(TrialState::Pending, None),
+        trial(TrialState::Started, Some(87)),
+        trial(TrialState::Confirmed, None),
+    ];
+    let refusals = refusals.map(Response::Refused);
+    for response in responses.into_iter().chain(refusals).chain(rolled_back) {
+        assert_eq!(answer(&response), response);
+    }
+}
+
+/// The response to an encrypted message of these bytes, and to `Show` after it.
+fn respond(plain: &[u8]) -> Response {
+    let (mut board, mut noise) = raw::established();
+    let BoardEvent::Send(bytes) = board
+        .receive(&mut &raw::seal(&mut noise, plain)[..])
+        .unwrap()
+    else {
+        panic!("{plain:?}")
+    };
+    let response = Response::decode(&raw::open(&mut noise, &bytes)).unwrap();
+    let event = board
+        .receive(&mut &raw::seal(&mut noise, &[0])[..])
+        .unwrap();
+    assert!(
+        matches!(event, BoardEvent::Request(Request::Show)),
+        "the session goes on: {event:?}"
+    );
+    response
+}
+
+#[test]
+fn request_of_a_newer_client_is_answered_as_unsupported() {
+    // Variant 40 of the requests; variant 60 of the values; more bytes than belong to a request.
+    for plain in [&[40][..], &[1, 1, 60], &[0, 0], &[]] {
+        assert_eq!(respond(plain), Response::Unsupported, "{plain:?}");
+    }
+}
+
+#[test]
+fn invalid_value_is_refused_by_name() {
+    // Apply, one value: 33 workers.
+    let response = respond(&[1, 1, 7, 33]);
+    let Response::Refused(Refusal::Invalid { field, reason }) = response else {
+        panic!("{response:?}")
+    };
+    assert_eq!(field, "workers");
+    assert_eq!(reason, "33 is not in the range 1 to 32");
+}
+
+/// The wire format of version 1: a change here breaks boards in the field.
+#[test]
+fn wire_format_is_fixed() {
+    let request = |plain: &[u8]| {
+        let request = Request::decode(plain).unwrap();
+        assert_eq!(request.encode().unwrap(), plain);
+        request
+    };
+    let mut changes = Changes::default();
+    changes.set(Value::Ssid(Ssid::new("ab").unwrap()));
+    changes.security = Some(Security::Wpa2(Passphrase::new("12345678").unwrap()));
+    changes.set(Field::Mode.parse("sta").unwrap());
+    let changes = Box::new(changes);
+    let values = b"\x03\x00\x01\x01\x02ab\x0f\x0812345678";
+    assert_eq!(request(b"\x00"), Request::Show);
+    assert_eq!(
+        request(&[b"\x01", &values[..]].concat()),
+        Request::Apply {
+            changes: changes.clone()
+        }
+    );
+    assert_eq!(
+        request(&[b"\x02", &values[..], b"\x5a"].concat()),
+        Request::Trial {
+            changes,
+            confirm_timeout: tcpctl_settings::sectors::ConfirmTimeout::DEFAULT
+        }
+    );
+    assert_eq!(request(b"\x03\x07"), Request::Confirm { sequence: 7 });
+    assert_eq!(request(b"\x04\x07"), Request::Abort { sequence: 7 });
+}
