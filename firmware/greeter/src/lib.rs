@@ -19,6 +19,7 @@
 //! | [`backtrace`] | backtrace of a panic |
 //! | [`reset`] | reset reasons |
 //! | [`stored`] | reads the settings from flash |
+//! | [`flash`] | writes to flash |
 //! | [`radio_config`] | configuration of the radio |
 //! | [`active_settings`] | the settings in force: stored or default |
 //! | [`driver`] | errors of the radio driver |
@@ -50,6 +51,7 @@ pub mod console;
 pub mod counters;
 pub mod dhcp;
 pub mod driver;
+pub mod flash;
 pub mod handler;
 pub mod lines;
 pub mod mdns;

@@ -1,0 +1,62 @@
+//! Writing to flash.
+//!
+//! NOR flash: an erase sets all bits of a sector, programming only clears bits. A power cut leaves any
+//! mixture of both in the sector or page that was being written.
+
+use core::cell::RefCell;
+
+use crate::stored::{Flash, Partition, Unreadable};
+
+/// Smallest erasable unit, in bytes.
+pub const SECTOR: u32 = 4096;
+/// Unit of programming, in bytes: one that is aligned to it is programmed in one step.
+pub const PAGE: usize = 256;
+/// Offsets and lengths of programmed bytes are multiples of this.
+pub const WORD: usize = 4;
+
+/// A flash that can be written. Both operations block the chip, a few milliseconds for a page and about
+/// 45 ms for a sector: await something between them.
+pub trait WritableFlash: Flash {
+    /// Sets all bits of the sector at `offset`, a multiple of [`SECTOR`].
+    ///
+    /// # Errors
+    /// [`Unwritable`]; the sector holds anything.
+    fn erase(&mut self, offset: u32) -> Result<(), Unwritable>;
+
+    /// Clears the bits that are 0 in `bytes`, whose address on a chip is a multiple of [`WORD`], too.
+    ///
+    /// # Errors
+    /// [`Unwritable`]; the bytes hold anything.
+    fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Unwritable>;
+}
+
+/// The flash refused a write, or holds something else after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unwritable;
+
+impl From<Unreadable> for Unwritable {
+    fn from(_: Unreadable) -> Self {
+        Self
+    }
+}
+
+/// Shared by several users on one thread. It is borrowed for one operation at a time.
+impl<F: Flash> Flash for &RefCell<F> {
+    fn partition(&mut self, label: &str) -> Result<Option<Partition>, Unreadable> {
+        self.borrow_mut().partition(label)
+    }
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Unreadable> {
+        self.borrow_mut().read(offset, bytes)
+    }
+}
+
+impl<F: WritableFlash> WritableFlash for &RefCell<F> {
+    fn erase(&mut self, offset: u32) -> Result<(), Unwritable> {
+        self.borrow_mut().erase(offset)
+    }
+
+    fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Unwritable> {
+        self.borrow_mut().program(offset, bytes)
+    }
+}
