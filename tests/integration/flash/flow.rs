@@ -328,19 +328,8 @@ fn old_table_is_replaced_and_settings_are_kept() {
     let scene = Scene::new(Board::new());
     assert_eq!(scene.flash(&["--no-wait"]).code, 0);
     let table = scene.board.read(0x8000, 0xc00);
-    // Before there were two slots and two settings sectors.
-    let old_table = esp_idf_part::PartitionTable::try_from_str(
-        "settings, data, undefined, 0xe000,  0x1000\n\
-         factory,  app,  factory,   0x10000, 0x1F0000\n",
-    );
-    let old_table = old_table.unwrap().to_bin().unwrap();
+    write_old_table(&scene.board);
     let old_settings = version_3_block();
-    {
-        let flash = &mut scene.board.state().flash;
-        flash.erase(0x8000, 0x8000);
-        flash.write(0x8000, &old_table, None);
-        flash.write(SETTINGS as usize, &old_settings, None);
-    }
     let slot = || selected(&scene.board.read(0, 4 << 20));
     assert_eq!(slot(), Some(0x10000));
     scene.board.press_boot_and_reset();
@@ -369,6 +358,40 @@ fn old_table_is_replaced_and_settings_are_kept() {
     assert_eq!(stored.server.workers().get(), 7);
     assert_eq!(stored.server.backlog().get(), 2);
     assert_eq!(stored.server.status().to_string(), "off");
+}
+
+#[test]
+fn old_table_takes_settings_alone() {
+    let scene = Scene::new(Board::new());
+    write_old_table(&scene.board);
+    let table = scene.board.read(0x8000, 0xc00);
+    let shown = scene.run(&["--show-settings"]);
+    assert_eq!(shown.code, 0, "{}", text(&shown));
+    assert!(text(&shown).contains("desk"), "{}", text(&shown));
+    for workers in ["3", "5"] {
+        scene.board.press_boot_and_reset();
+        let ended = scene.run(&["--settings-only", "--workers", workers, "--no-wait"]);
+        assert_eq!(ended.code, 0, "{}", text(&ended));
+        // It has one sector for settings.
+        assert!(scene.board.state().flash.written.iter().eq([&SETTINGS]));
+        let stored = settings(&scene.board);
+        assert_eq!(stored.server.workers().to_string(), workers);
+        assert_eq!(stored.network.ssid().unwrap().as_bytes(), b"desk");
+    }
+    assert_eq!(scene.board.read(0x8000, 0xc00), table);
+}
+
+/// The partition table before there were two slots and two settings sectors, and settings.
+fn write_old_table(board: &Board) {
+    let table = esp_idf_part::PartitionTable::try_from_str(
+        "settings, data, undefined, 0xe000,  0x1000\n\
+         factory,  app,  factory,   0x10000, 0x1F0000\n",
+    );
+    let table = table.unwrap().to_bin().unwrap();
+    let flash = &mut board.state().flash;
+    flash.erase(0x8000, 0x8000);
+    flash.write(0x8000, &table, None);
+    flash.write(SETTINGS as usize, &version_3_block(), None);
 }
 
 /// An access point in format 3, written out by `firmware/settings/src/block.rs`'s table.

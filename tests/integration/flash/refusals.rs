@@ -1,13 +1,12 @@
 //! Impossible requests are refused with one error and hint, before anything is erased.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::process::{Child, Stdio};
 
 use super::scene::{PASSPHRASE, Scene};
 use crate::common::firmware::{Program, image};
 use crate::common::loader::{Board, Boot, Fault, Kind};
-use crate::common::{Ended, finish, run, signal};
+use crate::common::{Ended, end_by, finish, run, signal};
 
 /// The only error line and its hint line, if any, joined.
 fn only_error(ended: &Ended) -> String {
@@ -161,15 +160,16 @@ fn every_wait_ends_within_1_s_of_a_signal() {
         (Fault::None, Boot::NoNetwork, Some("booted")),
         (Fault::None, Boot::Mute, Some("ready")),
     ] {
-        // The best of three: the machine may be busy.
-        let mut tries = (0..3).map(|_| time_to_end(fault, boot, waits_after));
-        let ends = tries.any(|took| took < Duration::from_secs(1));
-        assert!(ends, "{fault:?} {boot:?}");
+        let ended = end_by(rustix::process::Signal::TERM, || {
+            waiting(fault, boot, waits_after)
+        });
+        assert_eq!(ended.code, 143, "{fault:?} {boot:?}: {}", ended.stderr);
     }
 }
 
-/// From SIGTERM to the end of a command that waits for a board: after this event, or for its loader.
-fn time_to_end(fault: Fault, boot: Boot, waits_after: Option<&str>) -> Duration {
+/// A command that waits for a board after this event, or for its loader. It handles signals, since the
+/// port is open.
+fn waiting(fault: Fault, boot: Boot, waits_after: Option<&str>) -> (Child, impl Sized + use<>) {
     let scene = Scene::new(Board::of(Kind {
         boot,
         ..kind_with(fault)
@@ -178,7 +178,6 @@ fn time_to_end(fault: Fault, boot: Boot, waits_after: Option<&str>) -> Duration 
         .command(&["--firmware", &scene.elf, "--mode", "ap", "--open", "--json"])
         .spawn()
         .unwrap();
-    // Signals are handled before the port is opened.
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     if let Some(event) = waits_after {
         let event = format!("\"event\":\"{event}\"");
@@ -188,12 +187,7 @@ fn time_to_end(fault: Fault, boot: Boot, waits_after: Option<&str>) -> Duration 
             std::thread::yield_now();
         }
     }
-    let signaled = Instant::now();
-    signal(&child, rustix::process::Signal::TERM);
-    let ended = finish(child);
-    let took = signaled.elapsed();
-    assert_eq!(ended.code, 143, "{fault:?} {boot:?}: {}", ended.stderr);
-    took
+    (child, (scene, lines))
 }
 
 fn kind_with(fault: Fault) -> Kind {
