@@ -137,6 +137,21 @@ fn ctrl_c_at_a_question_on_the_way_is_an_interruption() {
     assert!(scene.board.is_untouched());
 }
 
+#[test]
+fn a_dumb_terminal_gets_plain_lines() {
+    let scene = Scene::new(Board::new());
+    let elf = scene.elf.clone();
+    let write = ["--firmware", &elf, "--mode", "ap", "--open"];
+    let (terminal, child) = Terminal::start_dumb(scene.command(&write));
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.contains("writing    app, "), "{seen}");
+    assert!(seen.contains(": Hello World in "), "{seen}");
+    assert!(!seen.contains('\x1b'), "{seen:?}");
+    // The terminal itself ends lines with CR LF.
+    assert!(!seen.replace("\r\n", "").contains('\r'), "{seen:?}");
+}
+
 fn board_that(boot: Boot) -> Scene {
     Scene::new(Board::of(Kind {
         boot,
