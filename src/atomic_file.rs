@@ -44,6 +44,26 @@ fn remove_stale(draft: &Path) {
     let _ = fs::remove_file(draft);
 }
 
+/// Creates the file at `path`. Blocks until the data is on the disk, except for a cache.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`], or the first step that failed. Nothing is left behind.
+pub fn create_new(path: &Path, bytes: &[u8], purpose: Purpose) -> io::Result<()> {
+    let draft = draft(path);
+    remove_stale(&draft);
+    let written = create(&draft, bytes, purpose).and_then(|()| {
+        // Fails if the name is taken, where a rename would replace the file.
+        fs::hard_link(&draft, path).or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Err(error),
+            // A file system without hard links, e.g. FAT.
+            _ if path.try_exists()? => Err(io::ErrorKind::AlreadyExists.into()),
+            _ => fs::rename(&draft, path),
+        })
+    });
+    let _ = fs::remove_file(&draft);
+    written
+}
+
 fn create(path: &Path, bytes: &[u8], purpose: Purpose) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

@@ -12,6 +12,7 @@ use crate::cli::Global;
 use crate::config::{Key, Place, Source};
 use crate::discover::cache::Cache;
 use crate::exit::Exit;
+use crate::keys;
 use crate::output::{ColorWhen, Output};
 
 /// The JSON schema of [`ConfigReport`].
@@ -25,6 +26,8 @@ pub struct ConfigReport {
     pub file: FileReport,
     /// The board cache of `discover`.
     pub cache: Option<PathBuf>,
+    /// The directory of the management keys.
+    pub keys: Option<PathBuf>,
     /// The settings.
     pub settings: SettingsReport,
 }
@@ -122,6 +125,7 @@ pub fn run(global: &Global, output: &Output) -> anyhow::Result<Exit> {
             path: place.map(|place| place.path),
         },
         cache: Cache::for_user().path().map(PathBuf::from),
+        keys: keys::directory(),
         settings: SettingsReport {
             target: setting(Key::Target)?,
             port: setting(Key::Port)?,

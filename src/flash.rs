@@ -3,6 +3,7 @@
 //! ```text
 //! command   the order of steps
 //! settings  requested settings over stored ones
+//! key       the management key, from its file to the settings
 //! firmware  from a file, bundled, or built by cargo
 //! loader    the board in its loader: read, checksum, write, reset
 //! boot      after the reset: banner, address, greeting
@@ -18,6 +19,7 @@ pub mod boot;
 pub mod command;
 pub mod event;
 pub mod firmware;
+pub mod key;
 pub mod loader;
 pub mod repair;
 pub mod settings;

@@ -51,6 +51,8 @@ pub mod flash;
 #[doc(hidden)]
 pub mod interrupt;
 #[doc(hidden)]
+pub mod keys;
+#[doc(hidden)]
 pub mod listen;
 #[doc(hidden)]
 pub mod man;
@@ -62,6 +64,8 @@ pub mod monitor;
 pub mod net;
 #[doc(hidden)]
 pub mod output;
+#[doc(hidden)]
+pub mod passphrase;
 #[doc(hidden)]
 pub mod query;
 #[doc(hidden)]

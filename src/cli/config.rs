@@ -17,7 +17,11 @@ on Windows %APPDATA%\\tcpctl\\config.toml; TCPCTL_CONFIG names another file. It 
   target = \"192.168.1.1:3000\"  # TARGET of send, bench, ...; like TCPCTL_TARGET
   port = \"/dev/ttyUSB0\"        # --port of flash and monitor; like TCPCTL_PORT
 
-color cannot be set in the config file: use NO_COLOR, CLICOLOR_FORCE or --color.";
+color cannot be set in the config file: use NO_COLOR, CLICOLOR_FORCE or --color.
+
+The management key of each board is in $XDG_DATA_HOME/tcpctl/keys/MAC, by default \
+~/.local/share/tcpctl/keys/MAC, on Windows %LOCALAPPDATA%\\tcpctl\\keys\\MAC. MAC has 12 hexadecimal \
+digits. Copy a file to another computer to configure the board from there; keep its mode 0600.";
 
 const MORE: &str = "\
 Keys of the file and examples: tcpctl config --help

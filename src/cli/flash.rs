@@ -33,6 +33,21 @@ pub struct FlashArgs {
     )]
     pub show_passphrase: bool,
 
+    /// File of the management key [default: keys/MAC, see tcpctl config]
+    ///
+    /// Holds the key of the board's management channel, 64 hexadecimal digits; the board gets it. A file
+    /// that does not exist is created, with the board's key or a new one. A file that others can read is
+    /// refused. Without this option a board keeps its key.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        conflicts_with = "show_settings",
+        help_heading = "Settings",
+        hide_short_help = true
+    )]
+    pub key_file: Option<PathBuf>,
+
     /// Serial port: path, board name, MAC or USB serial number
     ///
     /// A path is e.g. /dev/ttyUSB0. Default: TCPCTL_PORT, then `port` of the config file, then the only connected board.
@@ -113,6 +128,8 @@ pub struct FlashArgs {
     #[arg(long, help_heading = "What to do")]
     pub dry_run: bool,
     /// Save one image of the whole flash to a file, for esptool and emulators
+    ///
+    /// The image of no particular board has management off, unless --key-file gives it a key.
     #[arg(
         long,
         value_name = "FILE",
@@ -184,7 +201,10 @@ that flash holds already, verifies what it wrote, resets the board, and waits un
 with its greeting.
 
 Stored settings are kept unless you give others. The passphrase is read hidden from the terminal or \
-with --password-stdin. It is never printed, except once if flash generates it for an access point.";
+with --password-stdin. It is never printed, except once if flash generates it for an access point.
+
+flash also gives the board a management key, which tcpctl configure needs. The key is stored in a file \
+that only you can read, before anything is written to the board. An existing key is kept.";
 
 const MORE: &str = "\
 Examples and all options: tcpctl flash --help

@@ -46,5 +46,10 @@ fn lines(report: &ConfigReport, color: Color) -> String {
         None => "none".to_owned(),
     };
     let _ = writeln!(lines, "boards  {cache}");
+    let keys = match &report.keys {
+        Some(path) => shown(path),
+        None => "none: neither HOME nor XDG_DATA_HOME is set".to_owned(),
+    };
+    let _ = writeln!(lines, "keys    {keys}");
     lines
 }

@@ -17,8 +17,9 @@ use tcpctl_settings::{NoStoredSettings, Settings};
 use self::plan::{Facts, full, step};
 use super::event::{FlashEvent, FlashReport};
 use super::firmware;
+use super::key::{self, BoardKey};
 use super::repair::{self, Job, Stage};
-use super::settings::{NewSettings, RequestedSettings};
+use super::settings::{self, NewSettings, RequestedSettings};
 use crate::atomic_file::{Destination, Purpose};
 use crate::cli::{Before, FlashArgs};
 use crate::connect;
@@ -77,6 +78,8 @@ pub fn run(args: &FlashArgs, output: &Output) -> anyhow::Result<Exit> {
         // Fail before a firmware is built, which takes minutes.
         Destination::check("--save-image", file, Purpose::Secret)?;
     }
+    let key_file = args.key_file.as_deref().map(key::Found::given);
+    let key_file = key_file.transpose()?;
     let given = args.firmware.as_deref().map(Firmware::read).transpose()?;
     if let (Some(chip), Some(given)) = (chip, &given)
         && chip != given.chip
@@ -93,6 +96,7 @@ pub fn run(args: &FlashArgs, output: &Output) -> anyhow::Result<Exit> {
         output,
         chip,
         asked,
+        key_file,
         stage: Cell::new(Stage::Untouched),
         output_failed: Cell::new(false),
         output_error: RefCell::new(None),
@@ -135,6 +139,8 @@ struct Flash<'a> {
     output: &'a Output,
     chip: Option<Chip>,
     asked: Option<RequestedSettings>,
+    /// The file of `--key-file`.
+    key_file: Option<key::Found>,
     stage: Cell<Stage>,
     /// Standard output failed. The write goes on, so that the board is complete.
     output_failed: Cell<bool>,
@@ -198,7 +204,7 @@ impl Flash<'_> {
             .firmware(given, self.chip.unwrap_or(DEFAULT_CHIP))
             .await?;
         let image = firmware.image(DEFAULT_FLASH, firmware.chip.default_xtal_frequency())?;
-        let wanted = self.new_settings(Err(NoStoredSettings::Unread))?;
+        let wanted = self.new_settings(Err(NoStoredSettings::Unread), None)?;
         let parts = full(&image, &wanted.settings, None)?;
         let steps = parts.iter().map(|part| step(part, false)).collect();
         let facts = Facts {
@@ -211,6 +217,9 @@ impl Flash<'_> {
             if self.args.dry_run {
                 return Ok(Exit::Done);
             }
+            if let Some(key) = &wanted.key {
+                key.store()?;
+            }
             let merged = image::merge(parts.iter());
             let name = file.to_string_lossy();
             Destination::check("--save-image", file, Purpose::Secret)?.write(&merged)?;
@@ -220,7 +229,8 @@ impl Flash<'_> {
                 sha256: hex(&Sha256::digest(&merged)),
             })?;
             self.output.hint(&format!(
-                "write it with: esptool --chip {} write-flash 0 {} (the image contains the passphrase)",
+                "write it with: esptool --chip {} write-flash 0 {} (the image contains the passphrase and the \
+                 management key)",
                 firmware.chip,
                 sanitize::one_line(&shell::quote(&name))
             ));
@@ -232,9 +242,11 @@ impl Flash<'_> {
     fn new_settings(
         &self,
         stored: Result<&Settings, NoStoredSettings>,
+        mac: Option<&str>,
     ) -> anyhow::Result<NewSettings> {
         let nothing = Failure::new(Kind::Internal, "no settings requested");
-        let wanted = self.asked.as_ref().ok_or(nothing)?.over(stored)?;
+        let asked = self.asked.as_ref().ok_or(nothing)?;
+        let mut wanted = asked.over(stored)?;
         let is_invisible =
             self.output.is_json() && !self.args.show_passphrase && !io::stderr().is_terminal();
         if wanted.generated.is_some() && is_invisible && !self.args.dry_run {
@@ -244,7 +256,52 @@ impl Flash<'_> {
             .hint("give --password-stdin or --open, or --show-passphrase to include it in the plan")
             .into());
         }
+        if wanted.settings.server.management().is_on() {
+            wanted.key = self.key(asked, &mut wanted.settings, mac)?;
+        }
         Ok(wanted)
+    }
+
+    /// Gives the settings a management key, or switches management off where there is no place for a
+    /// key file.
+    fn key(
+        &self,
+        asked: &RequestedSettings,
+        settings: &mut Settings,
+        mac: Option<&str>,
+    ) -> Result<Option<BoardKey>, Failure> {
+        let found = match (&self.key_file, mac.and_then(settings::mac_bytes)) {
+            (Some(found), _) => found.clone(),
+            (None, Some(mac)) => key::Found::of_board(mac)?,
+            // The board that is flashed later decides.
+            (None, None) if self.args.dry_run && self.args.save_image.is_none() => return Ok(None),
+            (None, None) if asked.wants_management() => {
+                return Err(Failure::usage(
+                    "--management on needs a key, and no board's MAC is known",
+                )
+                .hint("give --key-file FILE; it is created if it does not exist"));
+            }
+            (None, None) => {
+                self.output
+                    .note("note: management is off, because no board's MAC is known; --key-file FILE gives it a key");
+                key::without_management(settings)?;
+                return Ok(None);
+            }
+        };
+        let key = BoardKey::apply(found, settings)?;
+        let path = key.file_name();
+        match key.conflict {
+            None => {}
+            Some(key::Conflict::FileReplaced) => self.output.note(&format!(
+                "note: {path} has another key than the board: it gets the board's key, and its own is \
+                 kept in {path}.old"
+            )),
+            Some(key::Conflict::BoardReplaced) => self.output.note(&format!(
+                "note: the board gets the key of {path}; other computers with its old key cannot \
+                 configure it anymore"
+            )),
+        }
+        Ok(Some(key))
     }
 
     /// Prints an event before anything is written; a failure ends the command.

@@ -140,6 +140,8 @@ pub struct FlashPlan {
     pub parts: Vec<PlanStep>,
     /// The new settings, without the passphrase.
     pub settings: Described,
+    /// The file of the management key; null if management is off or no board is connected.
+    pub key_file: Option<KeyFileFacts>,
     /// The generated passphrase; only with `--show-passphrase`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passphrase: Option<String>,
@@ -173,6 +175,15 @@ pub struct FirmwareFacts {
     pub version: Option<String>,
     /// SHA-256 of the file.
     pub sha256: String,
+}
+
+/// Facts about the file of the management key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyFileFacts {
+    /// The file.
+    pub path: String,
+    /// Whether it exists already.
+    pub exists: bool,
 }
 
 /// One part of the plan.

@@ -3,19 +3,18 @@
 //! Stored settings are kept unless others are given. Another mode discards the stored SSID and
 //! passphrase. A passphrase is never on the command line: it is typed, piped in or generated.
 
-use std::io::{self, BufRead, IsTerminal, Read};
-
 use serde::{Serialize, Serializer};
 use tcpctl_settings::sectors::{Sector, SectorContent, Selected, select};
 use tcpctl_settings::{
-    BLOCK_SIZE, Changes, DecodeError, Field, HostName, Invalid, MAX_LEN, Mode, NoStoredSettings,
-    Passphrase, Reason, Record, RecordKind, Security, Settings, Ssid,
+    BLOCK_SIZE, Changes, DecodeError, Field, HostName, Invalid, MAX_LEN, Management, Mode,
+    NoStoredSettings, Passphrase, Reason, Record, RecordKind, Security, Settings, Ssid,
 };
 
+use super::key::BoardKey;
 use crate::cli::FlashArgs;
 use crate::esp::image::Part;
 use crate::failure::{Failure, Kind};
-use crate::sys;
+use crate::passphrase;
 
 /// The requested settings.
 #[derive(Debug, Clone)]
@@ -30,6 +29,8 @@ pub struct NewSettings {
     pub settings: Settings,
     /// The passphrase, if it was generated and must be shown.
     pub generated: Option<Passphrase>,
+    /// The management key and its file; `None` if management is off.
+    pub key: Option<BoardKey>,
 }
 
 impl RequestedSettings {
@@ -43,13 +44,18 @@ impl RequestedSettings {
         changes.security = if args.open {
             Some(Security::Open)
         } else if args.password_stdin {
-            Some(Security::Wpa2(piped()?))
+            Some(Security::Wpa2(passphrase::piped()?))
         } else if let Some(ssid) = changes.ssid.as_ref().filter(|_| station) {
-            Some(Security::Wpa2(typed(ssid)?))
+            Some(Security::Wpa2(passphrase::typed(ssid)?))
         } else {
             None
         };
         Ok(Self { changes })
+    }
+
+    /// Whether management was requested.
+    pub fn wants_management(&self) -> bool {
+        self.changes.management == Some(Management::On)
     }
 
     /// Whether no setting was requested.
@@ -84,7 +90,7 @@ impl RequestedSettings {
                     let other =
                         |ssid: &Ssid| kept.and_then(|kept| kept.network.ssid()) != Some(ssid);
                     if let Some(ssid) = changes.ssid.as_ref().filter(|ssid| other(ssid)) {
-                        changes.security = Some(Security::Wpa2(typed(ssid)?));
+                        changes.security = Some(Security::Wpa2(passphrase::typed(ssid)?));
                     }
                 }
                 _ => {}
@@ -97,6 +103,7 @@ impl RequestedSettings {
         Ok(NewSettings {
             settings: settings.map_err(|invalid| invalid_setting(&invalid))?,
             generated,
+            key: None,
         })
     }
 }
@@ -191,7 +198,7 @@ pub fn described(settings: &Settings, mac: Option<&str>) -> Described {
 }
 
 /// The bytes of a MAC address in hexadecimal with colons.
-fn mac_bytes(mac: &str) -> Option<[u8; 6]> {
+pub fn mac_bytes(mac: &str) -> Option<[u8; 6]> {
     let bytes: Result<Vec<_>, _> = mac
         .split(':')
         .map(|digits| u8::from_str_radix(digits, 16))
@@ -200,7 +207,7 @@ fn mac_bytes(mac: &str) -> Option<[u8; 6]> {
 }
 
 /// An invalid setting, with the option that makes it valid.
-fn invalid_setting(invalid: &Invalid) -> Failure {
+pub fn invalid_setting(invalid: &Invalid) -> Failure {
     let failure = Failure::usage(invalid.to_string());
     match invalid {
         Invalid {
@@ -217,43 +224,6 @@ fn invalid_setting(invalid: &Invalid) -> Failure {
         } => failure.hint("give --password-stdin or --open"),
         _ => failure,
     }
-}
-
-/// Bytes that are read of a piped passphrase's line. A longer line is not a passphrase.
-const LINE_LIMIT: u64 = 1024;
-
-/// The first line of standard input.
-fn piped() -> Result<Passphrase, Failure> {
-    let mut line = Vec::new();
-    io::stdin()
-        .lock()
-        .take(LINE_LIMIT)
-        .read_until(b'\n', &mut line)
-        .map_err(|error| Failure::usage(format!("--password-stdin: {error}")))?;
-    if line.is_empty() {
-        return Err(Failure::usage("--password-stdin: standard input is empty")
-            .hint("pipe the passphrase in, e.g. pass wifi/home | tcpctl flash ..."));
-    }
-    let line = line.strip_suffix(b"\n").unwrap_or(&line);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    passphrase(&String::from_utf8_lossy(line))
-}
-
-/// A passphrase that is typed at the terminal, without being shown.
-fn typed(ssid: &Ssid) -> Result<Passphrase, Failure> {
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        return Err(Failure::usage(format!(
-            "passphrase: '{ssid}' needs one, and there is no terminal to prompt on"
-        ))
-        .hint("pipe it in with --password-stdin, or give --open"));
-    }
-    let line = sys::terminal::read_hidden(&format!("passphrase of {ssid}: "))
-        .map_err(|error| Failure::usage(format!("passphrase: {error}")))?;
-    passphrase(&line)
-}
-
-fn passphrase(text: &str) -> Result<Passphrase, Failure> {
-    Passphrase::new(text).map_err(|invalid| invalid_setting(&invalid))
 }
 
 /// A passphrase for an access point that was given none: 16 of 31 characters (79 bits), without
@@ -278,7 +248,7 @@ fn generated_passphrase() -> Result<Passphrase, Failure> {
             text.push(char::from(ALPHABET[usize::from(byte[0]) % ALPHABET.len()]));
         }
     }
-    passphrase(&text)
+    Passphrase::new(&text).map_err(|invalid| invalid_setting(&invalid))
 }
 
 #[cfg(test)]

@@ -134,6 +134,10 @@ fn plan(plan: &FlashPlan) -> String {
         let _ = write!(text, " {name}={quote}{value}{quote}");
     }
     text.push('\n');
+    if let Some(file) = &plan.key_file {
+        let new = if file.exists { "" } else { " (new)" };
+        let _ = writeln!(text, "key file   {}{new}", file.path);
+    }
     if plan.dry_run {
         text.push_str("dry run    nothing is written\n");
     }

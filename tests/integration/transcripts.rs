@@ -13,6 +13,7 @@ fn transcripts_match() {
         .unwrap()
         .env("XDG_CONFIG_HOME", "")
         .env("XDG_CACHE_HOME", "")
+        .env("XDG_DATA_HOME", "")
         .env("TCPCTL_CONFIG", "")
         .env("TCPCTL_TARGET", "")
         .env("TCPCTL_PORT", "")

@@ -164,6 +164,7 @@ mod tests {
         NewSettings {
             settings: changes.to_settings(NoStoredSettings::Blank).unwrap(),
             generated: None,
+            key: None,
         }
     }
 

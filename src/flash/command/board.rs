@@ -68,7 +68,7 @@ impl Flash<'_> {
         } else {
             NoStoredSettings::Erased
         };
-        let wanted = self.new_settings(settings.ok_or(why))?;
+        let wanted = self.new_settings(settings.ok_or(why), device.mac.as_deref())?;
         let parts = full(&image, &wanted.settings, stored.as_ref())?;
         self.write_missing(device, Some(&firmware), parts, &wanted)
             .await
@@ -110,7 +110,8 @@ impl Flash<'_> {
             .into());
         };
         self.note_unusable(&stored);
-        let wanted = self.new_settings(stored.settings().ok_or(NoStoredSettings::Blank))?;
+        let settings = stored.settings().ok_or(NoStoredSettings::Blank);
+        let wanted = self.new_settings(settings, device.mac.as_deref())?;
         let parts = vec![stored.next_part(&wanted.settings, partition)?];
         self.write_missing(device, None, parts, &wanted).await
     }
@@ -153,6 +154,12 @@ impl Flash<'_> {
         }
         if erase {
             self.confirm_erase().await?;
+        }
+        // Before the board: a board whose key is lost could only be flashed again.
+        if let Some(key) = &wanted.key {
+            key.store()?;
+        }
+        if erase {
             device = self.erase(device).await?;
         }
         let mut missing = Vec::new();

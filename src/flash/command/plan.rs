@@ -8,7 +8,9 @@ use super::stored::Stored;
 use crate::esp::image::{Firmware, Image, Part};
 use crate::esp::table::{OTADATA, OTADATA_LEN, SETTINGS};
 use crate::failure::{Failure, Kind};
-use crate::flash::event::{BoardFacts, FirmwareFacts, FlashEvent, FlashPlan, PlanStep};
+use crate::flash::event::{
+    BoardFacts, FirmwareFacts, FlashEvent, FlashPlan, KeyFileFacts, PlanStep,
+};
 use crate::flash::loader::Device;
 use crate::flash::settings::{self, NewSettings, Place};
 
@@ -121,6 +123,10 @@ impl Flash<'_> {
             erase: self.args.erase,
             parts,
             settings: settings::described(&wanted.settings, mac.as_deref()),
+            key_file: wanted.key.as_ref().map(|key| KeyFileFacts {
+                path: key.file_name(),
+                exists: key.exists(),
+            }),
             passphrase: generated
                 .filter(|_| self.args.show_passphrase)
                 .map(|passphrase| passphrase.reveal().to_owned()),

@@ -8,6 +8,7 @@ mod damage;
 mod esptool;
 mod figures;
 mod flow;
+mod keys;
 mod ports;
 mod refusals;
 mod reset;

@@ -299,7 +299,9 @@ fn ram_image() -> Vec<u8> {
 
 #[test]
 fn all_image_forms_flash_the_same() {
+    let key = "5a".repeat(32);
     let one = Scene::new(Board::new());
+    one.write_key(&key, 0o600);
     assert_eq!(one.flash(&["--no-wait"]).code, 0);
     let flash = one.board.read(0, 4 << 20);
     let end = flash.iter().rposition(|byte| *byte != 0xff).unwrap() + 1;
@@ -307,6 +309,7 @@ fn all_image_forms_flash_the_same() {
     let app = one.folder.file("app.bin", &flash[0x10000..end]);
     for file in [merged, app] {
         let other = Scene::new(Board::new());
+        other.write_key(&key, 0o600);
         let ended = other.run(&[
             "--firmware",
             &file,

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use tcpctl::keys::KeyFile;
+
 use crate::common::firmware::Program;
 use crate::common::loader::{Board, Wiring};
 use crate::common::{Ended, finish, run_with_input, tcpctl};
@@ -64,7 +66,10 @@ impl Scene {
         let mut all = vec!["flash", "--port", self.board.port()];
         all.extend(arguments);
         let mut command = tcpctl(all);
-        command.current_dir(Path::new("/")).env("RUST_LOG", "trace");
+        command
+            .current_dir(Path::new("/"))
+            .env("XDG_DATA_HOME", self.folder.path("data"))
+            .env("RUST_LOG", "trace");
         if self.board.state().kind.wiring != Wiring::None {
             self.board.wire(&mut command);
         }
@@ -83,7 +88,25 @@ impl Scene {
         drop(stdin);
         let ended = finish(child);
         assert_no_passphrase(&ended);
+        // A malformed one is in some test.
+        if let Ok(Some(key)) = KeyFile::at(self.key_file()).find() {
+            assert_not_in(&ended, key.reveal());
+        }
         ended
+    }
+
+    /// The default key file of the board.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.folder.path("data/tcpctl/keys/84f7031a0b3c")
+    }
+
+    /// Writes the key file of the board, so that it gets no key of its own.
+    pub(crate) fn write_key(&self, text: &str, mode: u32) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.key_file();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
 
     /// Saves the image of an access point with [`PASSPHRASE`], for no board; returns its path, too.
@@ -116,21 +139,22 @@ fn assert_no_passphrase(ended: &Ended) {
 }
 
 /// Neither as it is, nor in Base64, nor as a debug log of bytes would show it.
-pub(crate) fn assert_not_in(ended: &Ended, secret: &str) {
+pub(crate) fn assert_not_in(ended: &Ended, secret: impl AsRef<[u8]>) {
     use base64::Engine as _;
 
+    let secret = secret.as_ref();
     let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), ended.stderr);
-    let bytes = |form: fn(u8) -> String| secret.bytes().map(form).collect::<Vec<_>>();
+    let bytes = |form: fn(&u8) -> String| secret.iter().map(form).collect::<Vec<_>>();
     // Without padding it is the start of the padded form, too.
     let base64 = base64::engine::general_purpose::STANDARD_NO_PAD.encode(secret);
     assert!(!said.contains(&base64), "{base64} in {said}");
     for secret in [
-        secret.to_lowercase(),
+        String::from_utf8_lossy(secret).to_lowercase(),
         bytes(|byte| format!("{byte:02x}")).join(""),
         bytes(|byte| format!("{byte:02x}")).join(" "),
         bytes(|byte| format!("{byte:02x}")).join(", "),
         bytes(|byte| format!("0x{byte:02x}")).join(", "),
-        bytes(|byte| byte.to_string()).join(", "),
+        bytes(ToString::to_string).join(", "),
     ] {
         assert!(!said.to_lowercase().contains(&secret), "{secret} in {said}");
     }

@@ -1,0 +1,51 @@
+//! Passphrases of Wi-Fi networks: typed at the terminal, or piped in. They are never arguments.
+
+use std::io::{self, BufRead, IsTerminal, Read};
+
+use tcpctl_settings::{Passphrase, Ssid};
+
+use crate::failure::Failure;
+use crate::sys;
+
+/// Bytes that are read of a piped passphrase's line. A longer line is not a passphrase.
+const LINE_LIMIT: u64 = 1024;
+
+/// The passphrase in the first line of standard input, for `--password-stdin`. Blocks.
+///
+/// # Errors
+/// There is none, or it is invalid. The error does not repeat it.
+pub fn piped() -> Result<Passphrase, Failure> {
+    let mut line = Vec::new();
+    io::stdin()
+        .lock()
+        .take(LINE_LIMIT)
+        .read_until(b'\n', &mut line)
+        .map_err(|error| Failure::usage(format!("--password-stdin: {error}")))?;
+    if line.is_empty() {
+        return Err(Failure::usage("--password-stdin: standard input is empty")
+            .hint("pipe the passphrase in, e.g. pass wifi/home | tcpctl ..."));
+    }
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    parse(&String::from_utf8_lossy(line))
+}
+
+/// A passphrase that is typed at the terminal, without being shown. Blocks.
+///
+/// # Errors
+/// There is no terminal, or it is invalid.
+pub fn typed(ssid: &Ssid) -> Result<Passphrase, Failure> {
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Err(Failure::usage(format!(
+            "passphrase: '{ssid}' needs one, and there is no terminal to prompt on"
+        ))
+        .hint("pipe it in with --password-stdin, or give --open"));
+    }
+    let line = sys::terminal::read_hidden(&format!("passphrase of {ssid}: "))
+        .map_err(|error| Failure::usage(format!("passphrase: {error}")))?;
+    parse(&line)
+}
+
+fn parse(text: &str) -> Result<Passphrase, Failure> {
+    Passphrase::new(text).map_err(|invalid| Failure::usage(invalid.to_string()))
+}
