@@ -59,10 +59,12 @@ mod tests {
             SimEvent::Link {
                 up: true,
                 host: Some("tcpctl-0b3c".to_owned()),
+                reason: None,
             },
             SimEvent::Link {
                 up: false,
                 host: None,
+                reason: Some("no such network".to_owned()),
             },
         ] {
             let report = serde_json::to_value(SimReport::now(event)).unwrap();

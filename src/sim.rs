@@ -8,23 +8,28 @@
 //!
 //! A link is two pipes, one per direction, which impair frames: delay, loss, corruption, ...
 //!
-//! `spec.rs` describes board and link, `board.rs` runs the board on a thread with the clock of
-//! `clock.rs`, and `session.rs` assembles everything for one command. `relay.rs` and `tap.rs` make the
+//! `spec.rs` describes board and link. `boot.rs` starts the servers with the settings in `flash.rs`, on
+//! a network of `networks.rs` that the `radio.rs` joined. `board.rs` runs all that on a thread with the
+//! clock of `clock.rs`, and `session.rs` assembles everything for one command. `relay.rs` and `tap.rs` make the
 //! board reachable for other programs, `mdns::announce` announces it. `plan.rs`, `command.rs`,
 //! `report.rs` and `text.rs` are `tcpctl sim`.
 
 pub mod board;
+pub mod boot;
 pub mod client;
 pub mod clock;
 pub mod command;
 pub mod driver;
 pub mod event;
+pub mod flash;
 pub mod impairment;
 pub mod link;
 pub mod network;
+pub mod networks;
 pub mod observer;
 pub mod pipe;
 pub mod plan;
+pub mod radio;
 pub mod relay;
 pub mod reply;
 pub mod report;

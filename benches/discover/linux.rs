@@ -386,6 +386,7 @@ pub(crate) fn announce_forever(arguments: &[String]) -> Result<()> {
             mode: "ap",
             firmware: "1",
             mac: [2, 0, 0, 0, number.to_be_bytes()[0], number.to_be_bytes()[1]],
+            management: None,
         })
         .collect();
     let interface = interfaces::list()?

@@ -43,6 +43,7 @@ fn answer(data: &[u8]) {
         mode: "ap",
         firmware: "0.1.0",
         mac: [2, 0, 0, 0x1a, 0x2b, 0x3c],
+        management: Some(3001),
     };
     let mut board = Responder::new(&identity, 7).expect("an identity");
     let mut out = [0; 1024];

@@ -49,7 +49,33 @@ pub struct SimArgs {
     #[arg(long, help_heading = "Network")]
     pub announce: bool,
 
-    /// MAC address [default: from the seed, or from the name of --tap]
+    /// Keep settings, key and MAC address in FILE, as flash would
+    ///
+    /// FILE is created for a new board with the given settings. A board that is there already keeps its
+    /// own: change them with tcpctl configure, or delete FILE. The process may be killed at any time.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        help_heading = "Board",
+        hide_short_help = true
+    )]
+    pub state: Option<PathBuf>,
+    /// Wi-Fi networks that exist for the board, as TOML
+    ///
+    /// For each network: [[network]], ssid = "NAME", and passphrase = "..." or open = true, each on a
+    /// line of its own. Unless --mode is given, a new board starts as a station on the first one. The
+    /// file is read again whenever the board joins, so networks appear and vanish. Without it only the
+    /// network of the board's starting settings exists; joining another fails with "no such network".
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        help_heading = "Board",
+        hide_short_help = true
+    )]
+    pub networks: Option<PathBuf>,
+    /// MAC address [default: from the seed, from the name of --tap, or random with --state]
     #[arg(long, value_name = "MAC", value_hint = ValueHint::Other, help_heading = "Board", hide_short_help = true)]
     pub mac: Option<String>,
     /// Host name [default: from the MAC address]
@@ -181,7 +207,10 @@ throughput come from the link model. Ctrl-C prints a summary and stops the board
 
 The relay accepts a connection before the board does. If the board refuses it, the relay resets the \
 connection, where a real board would refuse the SYN. For real refusals use --tap, or a target such as \
-sim:esp32,workers=2.";
+sim:esp32,workers=2.
+
+The board has a management key, like a flashed board, in the file keys/MAC that tcpctl config names. \
+The first line names the port of its management channel, mgmt=PORT.";
 
 const MORE: &str = "\
 Examples and all options: tcpctl sim --help
@@ -200,6 +229,9 @@ Examples:
 
   Run the tutorial's board, slow and with repeatable loss:
     $ tcpctl sim tutorial --service-time 200ms --loss 1% --seed 7
+
+  Keep a board, with its settings:
+    $ tcpctl sim --state board --networks nets.toml
 
   Run a board on its own network interface, with DHCP and mDNS (Linux, root):
     $ sudo tcpctl sim --tap tap0

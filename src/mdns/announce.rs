@@ -164,13 +164,15 @@ async fn register(
 ) -> Result<(), Error> {
     let mac = board.mac.map(|byte| format!("{byte:02x}")).join(":");
     // `txtvers` first (RFC 6763 §6.7).
-    let text = [
+    let management = board.management.map(|port| port.to_string());
+    let mut text = vec![
         ("txtvers", "1"),
         ("chip", board.chip),
         ("mode", board.mode),
         ("fw", board.firmware),
         ("mac", &mac),
     ];
+    text.extend(management.as_deref().map(|port| ("mgmt", port)));
     let service_type = format!("{SERVICE_TYPE}.local.");
     let label = &name.current;
     let host = format!("{label}.local.");

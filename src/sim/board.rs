@@ -1,29 +1,28 @@
 //! The thread of a virtual board.
 
 use std::io;
-use std::net::SocketAddrV4;
-use std::sync::mpsc::Receiver;
 use std::thread::{self, JoinHandle};
 
 use embassy_net_driver::Driver;
 use futures_util::FutureExt;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
+use super::boot::{self, Hardware};
 use super::clock::{self, Park};
-use super::event::{EventConsole, Events};
-use super::servers::{self, Neighbours, Summary};
+use super::event::{EventConsole, Events, Online};
+use super::servers::{Neighbours, Summary};
 use super::spec::{MacAddress, Spec};
 
 /// A running virtual board.
 pub struct Board {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Summary>>,
-    ready: Receiver<SocketAddrV4>,
+    online: watch::Receiver<Option<Online>>,
 }
 
 impl Board {
-    /// Starts a board on its own thread. `connect` creates the driver and the parker on that thread,
-    /// because neither has to be `Send`.
+    /// Starts a new board on its own thread. `connect` creates the driver and the parker on that
+    /// thread, because neither has to be `Send`.
     ///
     /// # Errors
     /// `connect` fails, or no thread can be created.
@@ -38,13 +37,31 @@ impl Board {
         P: Park,
         F: FnOnce(MacAddress) -> io::Result<(D, P)> + Send + 'static,
     {
+        Self::start_with(spec, Hardware::new(spec)?, neighbours, events, connect)
+    }
+
+    /// Starts a board with this flash and these networks.
+    ///
+    /// # Errors
+    /// As [`Board::start`].
+    pub fn start_with<D, P, F>(
+        spec: &Spec,
+        hardware: Hardware,
+        neighbours: Neighbours,
+        events: Option<Events>,
+        connect: F,
+    ) -> io::Result<Self>
+    where
+        D: Driver,
+        P: Park,
+        F: FnOnce(MacAddress) -> io::Result<(D, P)> + Send + 'static,
+    {
         let spec = spec.clone();
         let (stop, stopped) = oneshot::channel();
-        let (reached, ready) = std::sync::mpsc::channel();
+        let (now_online, online) = watch::channel(None);
         let (started, start) = std::sync::mpsc::sync_channel(1);
         let thread = thread::Builder::new().name("board".into()).spawn(move || {
-            let mac = spec.mac();
-            let (driver, mut park) = match connect(mac) {
+            let (driver, mut park) = match connect(hardware.mac) {
                 Ok(connected) => connected,
                 Err(error) => {
                     // The receiver waits for this message.
@@ -55,10 +72,10 @@ impl Board {
             let _ = started.send(Ok(()));
             // The board stops when the sender is dropped.
             let stop = stopped.map(drop);
-            let console = EventConsole::new(events).with_ready(reached);
+            let console = EventConsole::new(events).with_online(now_online);
             clock::block_on(
                 &mut park,
-                servers::serve(&spec, driver, mac, neighbours, console, stop),
+                boot::run(&spec, hardware, driver, neighbours, console, stop),
             )
         })?;
         start
@@ -67,13 +84,13 @@ impl Board {
         Ok(Self {
             stop: Some(stop),
             thread: Some(thread),
-            ready,
+            online,
         })
     }
 
-    /// The board's address, if it became reachable since the last call.
-    pub fn reached(&self) -> Option<SocketAddrV4> {
-        self.ready.try_iter().last()
+    /// Whether the board is reachable, and where.
+    pub fn online(&self) -> &watch::Receiver<Option<Online>> {
+        &self.online
     }
 
     /// Stops the board and returns its counters. Blocks until its mDNS goodbye is sent.

@@ -5,21 +5,26 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
 
-use tcpctl_settings::HostName;
+use tcpctl_greeter::stored;
+use tcpctl_settings::{MANAGEMENT_PORT, ManagementKey, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::event::{self, BoardEvent, Events};
+use super::boot::Hardware;
+use super::event::{self, BoardEvent, Events, Online};
+use super::flash::{Opened, VirtualFlash};
+use super::networks::Networks;
 use super::plan::{Exposure, SimPlan};
 use super::relay::{self, Peers};
 use super::report::{Payload, SimEvent, SimReport};
 use super::servers::{self, Summary};
 use super::session::Session;
-use super::spec::MacAddress;
+use super::spec::{MacAddress, Spec};
 use crate::cli::SimArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
+use crate::keys::{self, KeyFile};
 use crate::mdns::{self, announce::announce};
 use crate::net::{
     self,
@@ -51,21 +56,27 @@ fn run_relay(
 ) -> anyhow::Result<Exit> {
     let listener = net::bind(listen)?;
     let address = listener.local_addr()?;
-    let announced = Announced::new(plan, address)?;
+    let management = net::bind(SocketAddr::new(address.ip(), 0))?;
+    let management_port = management.local_addr()?.port();
+    let mut announced = Announced::new(plan, address, management_port)?;
+    let (hardware, spec) = hardware(plan, management_port, output)?;
+    announced.mac = hardware.mac;
     let names = events.clone();
     let session =
-        Session::start_with(&plan.spec, Some(events)).map_err(|error| cannot_start(&error))?;
+        Session::start_with(&spec, hardware, events).map_err(|error| cannot_start(&error))?;
     let peers = Arc::new(Peers::default());
     let served = Arc::clone(&peers);
     let network = Network::start(move |stop| {
         let ended = crate::runtime::block_on(async {
             let interrupt = Interrupt::install()?;
             let listener = TcpListener::from_std(listener)?;
+            let management = TcpListener::from_std(management)?;
             let (leave, left) = watch::channel(());
-            let announcing = announced.run(&left, names);
+            let announcing = announced.run(&left, session.online().clone(), names);
             let serving = async {
                 let exit = tokio::select! {
-                    exit = relay::relay(listener, &session, &served) => exit,
+                    exit = relay::relay(listener, None, &session, &served) => exit,
+                    exit = relay::relay(management, Some(MANAGEMENT_PORT), &session, &served) => exit,
                     _ = interrupt.requested() => Ok(()),
                     _ = stop => Ok(()),
                 };
@@ -79,23 +90,111 @@ fn run_relay(
     })?;
     let names = Names {
         reachable_at: Some(address),
+        management_port,
         peers: &peers,
     };
     finish(plan, &names, received, network, output)
+}
+
+/// The flash and networks of a board, and its key, whose file is written if it is new. The spec has the
+/// board's own MAC address. Blocks.
+fn hardware(
+    plan: &SimPlan,
+    management_port: u16,
+    output: &Output,
+) -> anyhow::Result<(Hardware, Spec)> {
+    let mut spec = plan.spec.clone();
+    let key_of = |mac, output: &Output| match KeyFile::of_board(mac) {
+        Ok(file) => Ok(Some(file)),
+        Err(failure) => {
+            output.note(&format!(
+                "note: {failure}: tcpctl configure cannot reach this board"
+            ));
+            Ok::<_, Failure>(None)
+        }
+    };
+    let new_key = |mac| -> Result<ManagementKey, Failure> {
+        let found = match KeyFile::of_board(mac) {
+            Ok(file) => file.find()?,
+            // Reported below.
+            Err(_) => None,
+        };
+        found.map_or_else(keys::generate, Ok)
+    };
+    let mac = spec.mac();
+    let opened = if let Some(path) = &plan.state {
+        VirtualFlash::open(path, mac, || {
+            let management_key = Some(new_key(mac)?);
+            Ok(Settings {
+                management_key,
+                ..spec.settings()
+            })
+        })?
+    } else {
+        spec.management_key = Some(new_key(mac)?);
+        let flash = VirtualFlash::in_memory(mac, &spec.settings());
+        Opened {
+            flash: flash.map_err(|error| cannot_start(&error))?,
+            mac,
+            is_new: true,
+        }
+    };
+    let Opened {
+        mut flash,
+        mac,
+        is_new,
+    } = opened;
+    if plan.has_settings && !is_new {
+        output.note(
+            "note: the board keeps the settings in its --state file; change them with tcpctl \
+             configure, or delete the file",
+        );
+    }
+    let stored = stored::load(&mut flash).ok();
+    let settings = stored.map(|selected| selected.record.settings);
+    let key = settings.filter(|it| it.server.management().is_on());
+    if let Some(key) = key.and_then(|settings| settings.management_key)
+        && let Some(file) = key_of(mac, output)?
+    {
+        let stored = match file.find()? {
+            Some(stored) => stored,
+            None => file.create(key.clone()).map_err(|failure| {
+                failure.hint("give --management off to run a board without a key")
+            })?,
+        };
+        if stored == key {
+            output.detail(|| format!("management key: {}", file.name()));
+        } else {
+            output.note(&format!(
+                "note: key file {} has another key than this board; delete it and start again to \
+                 configure this board",
+                file.name()
+            ));
+        }
+    }
+    let networks = plan.networks.clone();
+    let networks = networks.unwrap_or_else(|| Networks::of(&plan.spec.settings().network));
+    spec.mac = Some(mac);
+    let hardware = Hardware {
+        mac,
+        flash,
+        networks,
+        management_port,
+    };
+    Ok((hardware, spec))
 }
 
 /// Where a board is announced over mDNS; empty without `--announce`.
 struct Announced {
     places: Vec<(Interface, Ipv4Addr)>,
     port: u16,
-    mode: String,
+    management_port: u16,
     mac: MacAddress,
-    host_name: HostName,
 }
 
 impl Announced {
     /// The interfaces with the relay's address.
-    fn new(plan: &SimPlan, address: SocketAddr) -> Result<Self, Failure> {
+    fn new(plan: &SimPlan, address: SocketAddr, management_port: u16) -> Result<Self, Failure> {
         let mut places = Vec::new();
         if let (true, IpAddr::V4(listen)) = (plan.announce, address.ip()) {
             let interfaces = interfaces::list().map_err(|error| no_announcement(&error))?;
@@ -120,19 +219,47 @@ impl Announced {
         Ok(Self {
             places,
             port: address.port(),
-            mode: plan.spec.mode.to_string(),
+            management_port,
             mac: plan.spec.mac(),
-            host_name: plan.spec.host_name(),
         })
     }
 
-    /// Announces the board until `stop` completes, then sends its goodbye.
-    async fn run(self, stop: &watch::Receiver<()>, names: Events) -> io::Result<()> {
-        let host_name = self.host_name.clone();
-        let identity = servers::identity(&host_name, &self.mode, self.mac, self.port);
+    /// Announces the board while it is reachable, until `stop` completes.
+    async fn run(
+        self,
+        stop: &watch::Receiver<()>,
+        mut online: watch::Receiver<Option<Online>>,
+        names: Events,
+    ) -> io::Result<()> {
+        loop {
+            // The sender of `stop` is only ever dropped.
+            let mut stopped = stop.clone();
+            let board = tokio::select! {
+                _ = stopped.changed() => return Ok(()),
+                board = online.wait_for(Option::is_some) => match board {
+                    Ok(board) => board.clone(),
+                    Err(_) => return Ok(()),
+                },
+            };
+            if let Some(board) = board {
+                self.announce(&board, stop, &online, &names).await?;
+            }
+        }
+    }
+
+    /// Announces the board until it changes or `stop` completes, then sends its goodbye.
+    async fn announce(
+        &self,
+        board: &Online,
+        stop: &watch::Receiver<()>,
+        online: &watch::Receiver<Option<Online>>,
+        names: &Events,
+    ) -> io::Result<()> {
+        let mode = board.mode.to_string();
+        let management = board.management.then_some(self.management_port);
+        let identity = servers::identity(&board.host_name, &mode, self.mac, self.port, management);
         let announcing = self.places.iter().map(|(interface, address)| {
-            let names = names.clone();
-            let mut stop = stop.clone();
+            let (mut stop, mut online) = (stop.clone(), online.clone());
             let identity = &identity;
             async move {
                 let announced = |_, name: &str| {
@@ -141,17 +268,26 @@ impl Announced {
                         host_name: name.to_owned(),
                     });
                 };
-                let stop = async {
-                    // The sender is only ever dropped.
-                    let _ = stop.changed().await;
+                let end = async {
+                    tokio::select! {
+                        _ = stop.changed() => {}
+                        _ = online.changed() => {}
+                    }
                 };
                 let identities = std::slice::from_ref(identity);
-                announce(interface, *address, mdns::PORT, identities, stop, announced).await
+                announce(interface, *address, mdns::PORT, identities, end, announced).await
             }
         });
         let ended = futures_util::future::join_all(announcing).await;
-        drop(names);
-        ended.into_iter().collect()
+        ended.into_iter().collect::<io::Result<()>>()?;
+        if self.places.is_empty() {
+            let (mut stop, mut online) = (stop.clone(), online.clone());
+            tokio::select! {
+                _ = stop.changed() => {}
+                _ = online.changed() => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -170,7 +306,9 @@ fn run_tap(
 
     let name = interface.to_owned();
     let link = plan.spec.link;
-    let board = Board::start(&plan.spec, Neighbours::Wire, Some(events), move |mac| {
+    let (hardware, spec) = hardware(plan, MANAGEMENT_PORT, output)?;
+    let neighbours = Neighbours::Wire;
+    let board = Board::start_with(&spec, hardware, neighbours, Some(events), move |mac| {
         tap::open(&name, link, mac)
     })
     .map_err(|error| cannot_open(interface, &error))?;
@@ -195,6 +333,7 @@ fn run_tap(
     })?;
     let names = Names {
         reachable_at: None,
+        management_port: MANAGEMENT_PORT,
         peers: &Peers::default(),
     };
     finish(plan, &names, received, network, output)
@@ -275,7 +414,7 @@ fn print(
     let mut tip = true;
     while let Some(event) = received.blocking_recv() {
         let deleted = match (&event, &plan.exposure) {
-            (BoardEvent::Lost, Exposure::Tap(interface)) => interface_deleted(interface),
+            (BoardEvent::Lost { .. }, Exposure::Tap(interface)) => interface_deleted(interface),
             _ => None,
         };
         let event = names.translate(plan, event);
@@ -310,28 +449,32 @@ fn interface_deleted(interface: &str) -> Option<Failure> {
 struct Names<'a> {
     /// The relay's address, if any.
     reachable_at: Option<SocketAddr>,
+    management_port: u16,
     peers: &'a Peers,
 }
 
 impl Names<'_> {
     fn translate(&self, plan: &SimPlan, event: BoardEvent) -> SimEvent {
         match event {
-            BoardEvent::Ready { address } => SimEvent::Ready {
-                addr: self.reachable_at.unwrap_or(address.into()),
-                mode: plan.spec.mode.to_string(),
-                workers: plan.spec.server.workers().get(),
-                backlog: plan.spec.server.backlog().get(),
+            BoardEvent::Ready(board) => SimEvent::Ready {
+                addr: self.reachable_at.unwrap_or(board.address.into()),
+                mode: board.mode.to_string(),
+                workers: board.workers,
+                backlog: board.backlog,
+                mgmt: board.management.then_some(self.management_port),
                 profile: plan.spec.profile.name(),
                 seed: plan.spec.link.seed,
             },
-            BoardEvent::Lost => SimEvent::Link {
+            BoardEvent::Lost { reason } => SimEvent::Link {
                 up: false,
                 host: None,
+                reason,
             },
             BoardEvent::Lease(lease) => lease.into(),
             BoardEvent::Named { host_name } => SimEvent::Link {
                 up: true,
                 host: Some(host_name),
+                reason: None,
             },
             BoardEvent::Request {
                 peer,

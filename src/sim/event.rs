@@ -9,7 +9,8 @@ use embassy_time::Duration;
 use tcpctl_greeter::console::{Console, Request};
 use tcpctl_greeter::dhcp::LeaseEvent;
 use tcpctl_greeter::server::RECEIVE_BUFFER;
-use tokio::sync::mpsc;
+use tcpctl_settings::{HostName, Mode};
+use tokio::sync::{mpsc, watch};
 
 /// Events queued for a slow console. More are dropped and counted, as on the chip's serial line, so
 /// that a flood does not stall the network.
@@ -19,12 +20,12 @@ const MAX_EVENTS: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BoardEvent {
     /// The board is reachable.
-    Ready {
-        /// The greeting server's address.
-        address: SocketAddrV4,
+    Ready(Online),
+    /// The board lost its address or link, or could not join its network.
+    Lost {
+        /// Why, if it is not the link.
+        reason: Option<String>,
     },
-    /// The board lost its address or link.
-    Lost,
     /// A DHCP lease changed, in AP mode.
     Lease(LeaseEvent),
     /// The board claimed this mDNS host name.
@@ -45,6 +46,23 @@ pub enum BoardEvent {
     },
 }
 
+/// A board that is reachable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Online {
+    /// The greeting server's address.
+    pub address: SocketAddrV4,
+    /// Access point or station.
+    pub mode: Mode,
+    /// The host name of its settings.
+    pub host_name: HostName,
+    /// Connections served at once.
+    pub workers: u8,
+    /// Connections that can wait.
+    pub backlog: u8,
+    /// Whether its management channel is on.
+    pub management: bool,
+}
+
 /// The sender of a board's events.
 pub type Events = mpsc::Sender<BoardEvent>;
 
@@ -56,7 +74,7 @@ pub fn events() -> (Events, mpsc::Receiver<BoardEvent>) {
 /// A console that forwards events, and drops those that do not fit the channel.
 pub struct EventConsole {
     events: Option<Events>,
-    ready: Option<std::sync::mpsc::Sender<SocketAddrV4>>,
+    online: Option<watch::Sender<Option<Online>>>,
     dropped: Cell<u64>,
     /// Requests that are being answered, by peer.
     pending: RefCell<HashMap<SocketAddrV4, Vec<u8>>>,
@@ -67,25 +85,32 @@ impl EventConsole {
     pub fn new(events: Option<Events>) -> Self {
         Self {
             events,
-            ready: None,
+            online: None,
             dropped: Cell::new(0),
             pending: RefCell::default(),
         }
     }
 
-    /// Also sends the address to `ready` whenever the board becomes reachable.
+    /// Also shows in `online` whether the board is reachable.
     #[must_use]
-    pub fn with_ready(self, ready: std::sync::mpsc::Sender<SocketAddrV4>) -> Self {
+    pub fn with_online(self, online: watch::Sender<Option<Online>>) -> Self {
         Self {
-            ready: Some(ready),
+            online: Some(online),
             ..self
         }
     }
 
     pub(super) fn emit(&self, event: BoardEvent) {
-        if let (BoardEvent::Ready { address }, Some(ready)) = (&event, &self.ready) {
-            // The receiver may be gone.
-            let _ = ready.send(*address);
+        if let Some(online) = &self.online {
+            match &event {
+                BoardEvent::Ready(now) => {
+                    online.send_replace(Some(now.clone()));
+                }
+                BoardEvent::Lost { .. } => {
+                    online.send_replace(None);
+                }
+                _ => {}
+            }
         }
         if let Some(events) = &self.events
             && events.try_send(event).is_err()

@@ -1,11 +1,15 @@
 //! The plan of `tcpctl sim`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use tcpctl_settings::{Changes, Mode};
+
+use super::networks::Networks;
 use super::reply::Reply;
 use super::spec::{MacAddress, Profile, Spec};
 use crate::cli::{SimArgs, SimProfile};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
 /// A virtual board and how it is reachable.
@@ -17,6 +21,12 @@ pub struct SimPlan {
     pub exposure: Exposure,
     /// Whether to announce the relay over mDNS.
     pub announce: bool,
+    /// The file that holds its flash, if it outlives the process.
+    pub state: Option<PathBuf>,
+    /// The Wi-Fi networks that exist for it, if not only its own.
+    pub networks: Option<Networks>,
+    /// Whether settings were given, which only a new board takes.
+    pub has_settings: bool,
 }
 
 impl From<SimProfile> for Profile {
@@ -56,6 +66,15 @@ impl SimPlan {
             None => Exposure::Relay(args.listen),
         };
         spec.reply = reply(args)?;
+        let networks = args.networks.as_deref().map(Networks::read).transpose()?;
+        if networks.is_some() && args.settings.changes.mode.is_none() {
+            spec.mode = Mode::Station;
+        }
+        spec.station_network = networks.as_ref().and_then(Networks::first).cloned();
+        if args.state.is_some() && args.mac.is_none() && args.seed.is_none() {
+            // Two boards that are kept have two MAC addresses, and two key files.
+            spec.mac = Some(random_mac()?);
+        }
         if let (Some(interface), None) = (&args.tap, &args.mac) {
             spec.mac = Some(derived_mac(interface));
         }
@@ -71,8 +90,22 @@ impl SimPlan {
             spec,
             exposure,
             announce,
+            state: args.state.clone(),
+            networks,
+            has_settings: args.settings.changes != Changes::default() || args.hostname.is_some(),
         })
     }
+}
+
+/// A locally administered MAC address.
+fn random_mac() -> Result<MacAddress, Failure> {
+    let mut random = [0; 3];
+    getrandom::fill(&mut random).map_err(|error| {
+        let message = format!("the system has no random numbers: {error}");
+        Failure::new(Kind::Internal, message)
+    })?;
+    let [a, b, c] = random;
+    Ok([0x02, 0x74, 0x63, a, b, c])
 }
 
 /// The source of replies.

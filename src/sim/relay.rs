@@ -46,27 +46,49 @@ impl Peers {
     }
 }
 
-/// Relays connections until dropped.
+/// Relays connections to the greeting server, or to another `port` of the board, until dropped.
 ///
 /// # Errors
 /// The listening socket fails permanently.
-pub async fn relay(listener: TcpListener, session: &Session, peers: &Arc<Peers>) -> io::Result<()> {
+pub async fn relay(
+    listener: TcpListener,
+    port: Option<u16>,
+    session: &Session,
+    peers: &Arc<Peers>,
+) -> io::Result<()> {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((outer, peer)) => {
+                    let mut online = session.online().clone();
+                    let board = online.borrow_and_update().as_ref().map(|it| it.address);
+                    let Some(board) = board else {
+                        // Nothing answers at the address of a board without a network.
+                        reset(&outer);
+                        continue;
+                    };
+                    let to = SocketAddr::new((*board.ip()).into(), port.unwrap_or(board.port()));
                     let inner = session.connector();
-                    let to = session.address();
                     let peers = Arc::clone(peers);
                     connections.spawn(async move {
                         let connected = tokio::time::timeout(CONNECT_TIMEOUT, inner.connect(to));
                         match connected.await {
-                            Ok(Ok(inner)) => {
+                            Ok(Ok(mut inner)) => {
                                 if let Some(local) = inner.local_address() {
                                     peers.insert(local, peer);
                                 }
-                                forward(outer, inner).await;
+                                let mut outer = outer;
+                                // A board that restarts or loses its network loses its connections.
+                                let lost = async { online.changed().await };
+                                let is_whole = tokio::select! {
+                                    is_whole = forward(&mut outer, &mut inner) => is_whole,
+                                    _ = lost => false,
+                                };
+                                if !is_whole {
+                                    reset(&outer);
+                                    inner.abort();
+                                }
                             }
                             Ok(Err(_)) | Err(_) => reset(&outer),
                         }
@@ -82,22 +104,18 @@ pub async fn relay(listener: TcpListener, session: &Session, peers: &Arc<Peers>)
     }
 }
 
-/// Copies bytes both ways until both sides have closed or one has reset.
-async fn forward(mut outer: TcpStream, mut inner: VirtualStream) {
+/// Copies bytes both ways until both sides have closed or one has reset. Returns whether all bytes
+/// arrived.
+async fn forward(outer: &mut TcpStream, inner: &mut VirtualStream) -> bool {
     // Fails only if the connection is gone already.
     let _ = outer.set_nodelay(true);
-    let result = {
-        let (mut outer_read, mut outer_write) = outer.split();
-        let (mut inner_read, mut inner_write) = tokio::io::split(&mut inner);
-        tokio::try_join!(
-            copy(&mut outer_read, &mut inner_write),
-            copy(&mut inner_read, &mut outer_write)
-        )
-    };
-    if result.is_err() {
-        reset(&outer);
-        inner.abort();
-    }
+    let (mut outer_read, mut outer_write) = outer.split();
+    let (mut inner_read, mut inner_write) = tokio::io::split(inner);
+    let copied = tokio::try_join!(
+        copy(&mut outer_read, &mut inner_write),
+        copy(&mut inner_read, &mut outer_write)
+    );
+    copied.is_ok()
 }
 
 /// Copies until EOF and shuts down the other side.

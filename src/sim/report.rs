@@ -37,6 +37,8 @@ pub enum SimEvent {
         workers: u8,
         /// Connections that can wait.
         backlog: u8,
+        /// The TCP port of its management channel; null if that is off.
+        mgmt: Option<u16>,
         /// The profile.
         profile: &'static str,
         /// Random seed of the link.
@@ -72,6 +74,9 @@ pub enum SimEvent {
         /// The board's mDNS host name, without `.local`.
         #[serde(skip_serializing_if = "Option::is_none")]
         host: Option<String>,
+        /// Why it is down, e.g. `no such network`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// Final counters.
     Summary {

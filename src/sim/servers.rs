@@ -1,7 +1,7 @@
 //! The servers of a virtual board: greeter's, over an embassy-net stack, as on a chip.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::pin::{Pin, pin};
 
 use embassy_net::tcp::TcpSocket;
@@ -13,16 +13,19 @@ use futures_util::{FutureExt, StreamExt};
 use tcpctl_app::simulated::RandomWalk;
 use tcpctl_app::{App, Command, Output, Readings, Sensor, StatusCommand, Uptime};
 use tcpctl_greeter::bursts::Bursts;
+use tcpctl_greeter::console::Console;
 use tcpctl_greeter::counters::Counters;
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
 use tcpctl_greeter::status::{self, Vitals};
-use tcpctl_greeter::{access_point, dhcp, mdns, services};
-use tcpctl_settings::{HostName, Mode};
+use tcpctl_greeter::{access_point, dhcp, mdns, services, station};
+use tcpctl_settings::{HostName, Mode, ServerSettings, Settings};
 use tokio::sync::oneshot;
 
 use super::clock;
-use super::event::{BoardEvent, EventConsole};
+use super::event::{BoardEvent, EventConsole, Online};
+use super::networks::Networks;
+use super::radio::{Associated, Association, StationRadio};
 use super::reply::{self, Reply};
 use super::spec::{MacAddress, Spec};
 
@@ -86,30 +89,55 @@ impl status::Board for VirtualBoard {
 /// A task of the board.
 type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
+/// What one run of the servers needs.
+pub(super) struct Run<'a> {
+    /// The board and its link. Its settings are not those of `settings`.
+    pub(super) spec: &'a Spec,
+    /// The settings in force.
+    pub(super) settings: &'a Settings,
+    pub(super) mac: MacAddress,
+    pub(super) networks: &'a RefCell<Networks>,
+    /// The port at which clients reach the management channel.
+    pub(super) management_port: u16,
+    pub(super) neighbours: Neighbours,
+    pub(super) console: &'a EventConsole,
+}
+
 /// Runs a board's servers over `driver` until `stop` completes.
-pub async fn serve(
-    spec: &Spec,
+pub(super) async fn serve(
+    run: &Run<'_>,
     driver: impl Driver,
-    mac: MacAddress,
-    neighbours: Neighbours,
-    console: EventConsole,
     stop: impl Future<Output = ()>,
-) -> Summary {
-    let config = server_config(spec);
+) -> Counters {
+    let Run {
+        spec,
+        settings,
+        mac,
+        networks,
+        neighbours,
+        console,
+        ..
+    } = *run;
+    let mode = settings.network.mode();
+    let config = server_config(spec, &settings.server);
     let refused = Cell::new(0);
-    let driver = Bursts::new(Refusals::new(driver, config.port, &refused), BURST);
+    let association = Association::default();
+    association.set(mode == Mode::AccessPoint);
+    let driver = Refusals::new(Associated::new(driver, &association), config.port, &refused);
+    let driver = Bursts::new(driver, BURST);
     let mut resources = Box::new(StackResources::<MAX_SOCKETS>::new());
     let (stack, mut runner) =
-        embassy_net::new(driver, network(spec.mode), &mut *resources, spec.link.seed);
+        embassy_net::new(driver, network(mode), &mut *resources, spec.link.seed);
+    let host_name = run.host_name();
     let status = VirtualBoard {
-        host_name: spec.host_name(),
+        host_name: host_name.clone(),
         started: Instant::now(),
-        mode: spec.mode,
-        service_streams: if spec.server.services().is_on() {
+        service_streams: if settings.server.services().is_on() {
             STREAMS
         } else {
             0
         },
+        mode,
     };
     let temperature = RandomWalk::new("temperature", "Cel", 215, 30, 1, spec.link.seed);
     let uptime = Uptime(|| status.started.elapsed().as_millis());
@@ -119,16 +147,16 @@ pub async fn serve(
     let (report, readings) = (StatusCommand { board: &status }, Readings { mac });
     let commands: [&dyn Command; 3] = [&led, &report, &readings];
     // The last two are those that the setting `status` controls.
-    let commands = if spec.server.status().is_on() {
+    let commands = if settings.server.status().is_on() {
         &commands[..]
     } else {
         &commands[..1]
     };
     let mut app = App::new(&sensors, commands);
-    if spec.server.commands().is_on() {
+    if settings.server.commands().is_on() {
         app = app.with_changes_allowed();
     }
-    let mut server = Server::<_, MAX_SLOTS>::new(stack, config, &console, Some(&refused));
+    let mut server = Server::<_, MAX_SLOTS>::new(stack, config, console, Some(&refused));
     if spec.reply == Reply::Greeting {
         server = server.with_handler(&app);
     }
@@ -138,45 +166,30 @@ pub async fn serve(
     // would wake each other forever.
     let mut tasks: FuturesUnordered<Task<'_>> = FuturesUnordered::new();
     for _ in 0..config.slots() {
-        tasks.push(Box::pin(async {
-            let mut receive = [0; RECEIVE_BUFFER];
-            let mut send = [0; SEND_BUFFER];
-            let (receive, send) = (&mut receive[..], &mut send[..]);
-            match &spec.reply {
-                Reply::Greeting | Reply::Bytes(_) => server.slot(receive, send).await,
-                Reply::Echo => {
-                    let answer = async |socket: &mut TcpSocket<'_>, peer| {
-                        reply::echo(&server, socket, peer).await
-                    };
-                    server.slot_with(receive, send, answer).await;
-                }
-                Reply::Exec(command) => {
-                    let timeout = config.request_timeout;
-                    let answer = async |socket: &mut TcpSocket<'_>, peer| {
-                        reply::exec(&server, timeout, command, socket, peer).await
-                    };
-                    server.slot_with(receive, send, answer).await;
-                }
-            }
-        }));
+        tasks.push(Box::pin(slot(&server, &spec.reply, config.request_timeout)));
     }
-    if spec.server.services().is_on() {
+    if settings.server.services().is_on() {
         tasks.extend(bench_services(stack));
     }
-    if spec.mode == Mode::AccessPoint {
-        tasks.push(Box::pin(lease_addresses(stack, &console)));
+    match mode {
+        Mode::AccessPoint => {
+            tasks.push(Box::pin(lease_addresses(stack, console)));
+            tasks.push(Box::pin(watch(stack, run)));
+        }
+        Mode::Station => {
+            let radio = StationRadio {
+                network: &settings.network,
+                networks,
+                association: &association,
+                stack,
+            };
+            tasks.push(Box::pin(stay(radio, run)));
+        }
     }
-    tasks.push(Box::pin(watch(stack, config.port, &console)));
     let (leave, left) = oneshot::channel::<()>();
     if neighbours == Neighbours::Wire {
         // The only task that ends, after `leave`.
-        tasks.push(Box::pin(announce(
-            stack,
-            spec,
-            mac,
-            &console,
-            left.map(drop),
-        )));
+        tasks.push(Box::pin(announce(stack, run, left.map(drop))));
     }
     // The stack comes last, so that every slot listens before the first frame is processed.
     tasks.push(Box::pin(async {
@@ -197,21 +210,71 @@ pub async fn serve(
         let _ = with_timeout(in_flight, tasks.next()).await;
     }
     drop(tasks);
-    Summary {
-        counters,
-        events_dropped: console.dropped(),
+    counters
+}
+
+impl Run<'_> {
+    fn host_name(&self) -> HostName {
+        let given = self.settings.host_name.clone();
+        given.unwrap_or_else(|| HostName::of_board(self.mac))
+    }
+
+    fn has_management(&self) -> bool {
+        self.settings.server.management().is_on() && self.settings.management_key.is_some()
+    }
+
+    /// Reports that the board is reachable at this address.
+    fn ready(&self, address: Ipv4Addr) {
+        let server = &self.settings.server;
+        self.console.emit(BoardEvent::Ready(Online {
+            address: SocketAddrV4::new(address, server.port().get()),
+            mode: self.settings.network.mode(),
+            host_name: self.host_name(),
+            workers: server.workers().get(),
+            backlog: server.backlog().get(),
+            management: self.has_management(),
+        }));
+    }
+
+    fn lost(&self, reason: Option<String>) {
+        self.console.emit(BoardEvent::Lost { reason });
+    }
+}
+
+/// Serves one connection at a time with the board's kind of reply.
+async fn slot<C: Console>(
+    server: &Server<'_, C, MAX_SLOTS>,
+    reply: &Reply,
+    request_timeout: Duration,
+) {
+    let mut receive = [0; RECEIVE_BUFFER];
+    let mut send = [0; SEND_BUFFER];
+    let (receive, send) = (&mut receive[..], &mut send[..]);
+    match reply {
+        Reply::Greeting | Reply::Bytes(_) => server.slot(receive, send).await,
+        Reply::Echo => {
+            let answer =
+                async |socket: &mut TcpSocket<'_>, peer| reply::echo(server, socket, peer).await;
+            server.slot_with(receive, send, answer).await;
+        }
+        Reply::Exec(command) => {
+            let answer = async |socket: &mut TcpSocket<'_>, peer| {
+                reply::exec(server, request_timeout, command, socket, peer).await
+            };
+            server.slot_with(receive, send, answer).await;
+        }
     }
 }
 
 /// The greeting server's configuration, with the simulated service time.
-fn server_config(spec: &Spec) -> Config<'_> {
+fn server_config<'a>(spec: &'a Spec, server: &'a ServerSettings) -> Config<'a> {
     Config {
         service_time: clock::duration(spec.service_time),
         greeting: match &spec.reply {
             Reply::Bytes(bytes) => bytes,
-            _ => spec.server.greeting().as_bytes(),
+            _ => server.greeting().as_bytes(),
         },
-        ..Config::from_settings(&spec.server)
+        ..Config::from_settings(server)
     }
 }
 
@@ -261,6 +324,7 @@ pub(super) fn identity<'a>(
     mode: &'a str,
     mac: MacAddress,
     port: u16,
+    management: Option<u16>,
 ) -> mdns::Identity<'a> {
     mdns::Identity {
         hostname: host_name.as_str(),
@@ -269,43 +333,52 @@ pub(super) fn identity<'a>(
         mode,
         firmware: env!("CARGO_PKG_VERSION"),
         mac,
+        management,
     }
 }
 
 /// Runs the mDNS responder until `leave` completes.
-async fn announce(
-    stack: Stack<'_>,
-    spec: &Spec,
-    mac: MacAddress,
-    console: &EventConsole,
-    leave: impl Future<Output = ()>,
-) {
-    let host_name = spec.host_name();
-    let mode = spec.mode.to_string();
-    let identity = identity(&host_name, &mode, mac, spec.server.port().get());
-    let responder = mdns::Responder::new(&identity, spec.link.seed)
+async fn announce(stack: Stack<'_>, run: &Run<'_>, leave: impl Future<Output = ()>) {
+    let host_name = run.host_name();
+    let mode = run.settings.network.mode().to_string();
+    let port = run.settings.server.port().get();
+    let management = run.has_management().then_some(run.management_port);
+    let identity = identity(&host_name, &mode, run.mac, port, management);
+    let responder = mdns::Responder::new(&identity, run.spec.link.seed)
         .unwrap_or_else(|error| unreachable!("a host name of the settings is a label: {error}"));
     let mut buffers = Box::new(mdns::Buffers::new());
     let emit = |_, name: &str| {
-        console.emit(BoardEvent::Named {
+        run.console.emit(BoardEvent::Named {
             host_name: name.to_owned(),
         });
     };
     mdns::run(stack, &RefCell::new(responder), &mut buffers, leave, emit).await;
 }
 
-/// Reports when the board becomes reachable or unreachable.
-async fn watch(stack: Stack<'_>, port: u16, console: &EventConsole) {
+/// Reports when an access point becomes reachable or unreachable.
+async fn watch(stack: Stack<'_>, run: &Run<'_>) {
     loop {
         stack.wait_link_up().await;
         stack.wait_config_up().await;
         let Some(config) = stack.config_v4() else {
             continue;
         };
-        let address = SocketAddrV4::new(config.address.address(), port);
-        console.emit(BoardEvent::Ready { address });
+        run.ready(config.address.address());
         futures_util::future::select(pin!(stack.wait_config_down()), pin!(stack.wait_link_down()))
             .await;
-        console.emit(BoardEvent::Lost);
+        run.lost(None);
     }
+}
+
+/// Keeps a station on its network, and reports when it is reachable.
+async fn stay(mut radio: StationRadio<'_>, run: &Run<'_>) {
+    let error = station::run(&mut radio, run.spec.link.seed, |event| match event {
+        station::Event::Online(address) => run.ready(address),
+        station::Event::Offline(loss) => run.lost(Some(loss.to_string())),
+        station::Event::Failed { failure, .. } => run.lost(Some(failure.to_string())),
+        station::Event::Joining | station::Event::Rejected(_) => {}
+    })
+    .await;
+    // This radio takes any settings.
+    run.lost(Some(error.to_string()));
 }

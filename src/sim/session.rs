@@ -7,19 +7,22 @@ use std::thread;
 use std::time::Duration;
 
 use embassy_time::Instant;
-use tcpctl_settings::Mode;
+use tcpctl_settings::{ManagementKey, Mode};
+use tokio::sync::watch;
 
 use super::board::Board;
+use super::boot::Hardware;
 use super::client::ClientStack;
 use super::clock::ThreadPark;
 use super::driver::LinkDriver;
-use super::event::Events;
+use super::event::{Events, Online};
 use super::link::{End, link};
 use super::network::VirtualNetwork;
 use super::router;
 use super::servers::{ADDRESS, Neighbours, PREFIX, Summary};
 use super::spec::Spec;
 use super::stream::{Client, Connector, VirtualStream};
+use crate::keys;
 
 /// The client's address on the link.
 const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 2);
@@ -29,12 +32,15 @@ pub struct Session {
     // Dropped first: it closes its connections to the board.
     client: Client,
     board: Board,
-    address: SocketAddr,
+    /// The greeting server's address before the board is reachable for the first time.
+    first: SocketAddr,
+    /// The key of a board that exists for this command only.
+    management_key: Option<ManagementKey>,
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Session").field(&self.address).finish()
+        f.debug_tuple("Session").field(&self.address()).finish()
     }
 }
 
@@ -44,25 +50,49 @@ impl Session {
     /// # Errors
     /// No thread can be created.
     pub fn start(spec: &Spec) -> io::Result<Self> {
-        Self::start_with(spec, None)
-    }
-
-    /// Starts a board that reports `events`, and a client.
-    ///
-    /// # Errors
-    /// No thread can be created.
-    pub fn start_with(spec: &Spec, events: Option<Events>) -> io::Result<Self> {
-        let (board, stack) = start(spec, events)?;
+        let key = keys::generate().map_err(io::Error::other)?;
+        let spec = &Spec {
+            management_key: Some(key),
+            ..spec.clone()
+        };
+        let (board, stack) = start(spec, Hardware::new(spec)?, None)?;
+        let stack = wait_for_lease(spec, &board, stack)?;
         Ok(Self {
             client: Client::start(stack)?,
             board,
-            address: address(spec),
+            first: address(spec),
+            management_key: spec.management_key.clone(),
+        })
+    }
+
+    /// Starts a board that reports `events`, and a client. A station may not be reachable yet.
+    ///
+    /// # Errors
+    /// No thread can be created.
+    pub fn start_with(spec: &Spec, hardware: Hardware, events: Events) -> io::Result<Self> {
+        let (board, stack) = start(spec, hardware, Some(events))?;
+        Ok(Self {
+            client: Client::start(stack)?,
+            board,
+            first: address(spec),
+            management_key: None,
         })
     }
 
     /// The greeting server's address on the link.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        let online = self.online().borrow();
+        online.as_ref().map_or(self.first, |it| it.address.into())
+    }
+
+    /// The management key of a board that exists for one command only.
+    pub fn management_key(&self) -> Option<&ManagementKey> {
+        self.management_key.as_ref()
+    }
+
+    /// Whether the board is reachable, and where.
+    pub fn online(&self) -> &watch::Receiver<Option<Online>> {
+        self.board.online()
     }
 
     /// Connects to the board. The stack retransmits its SYN without limit: use a timeout.
@@ -90,11 +120,12 @@ impl Session {
 /// # Errors
 /// No thread can be created.
 pub fn network(spec: &Spec, events: Option<Events>) -> io::Result<(Board, VirtualNetwork)> {
-    let (board, stack) = start(spec, events)?;
+    let (board, stack) = start(spec, Hardware::new(spec)?, events)?;
+    let stack = wait_for_lease(spec, &board, stack)?;
     Ok((board, VirtualNetwork::new(stack)))
 }
 
-/// The greeting server's address of a board on a link.
+/// The greeting server's address of a new board on a link.
 pub fn address(spec: &Spec) -> SocketAddr {
     let address = match spec.mode {
         Mode::AccessPoint => ADDRESS,
@@ -103,10 +134,15 @@ pub fn address(spec: &Spec) -> SocketAddr {
     SocketAddr::new(address.into(), spec.server.port().get())
 }
 
-/// Starts a board at one end of a link and a client stack at the other.
-fn start(spec: &Spec, events: Option<Events>) -> io::Result<(Board, ClientStack)> {
+/// Starts a board at one end of a link and a client stack at the other. The client is also the DHCP
+/// server of the network that a station joins.
+fn start(
+    spec: &Spec,
+    hardware: Hardware,
+    events: Option<Events>,
+) -> io::Result<(Board, ClientStack)> {
     let (board_end, host_end): (End, End) = link(spec.link);
-    let board = Board::start(spec, Neighbours::OneClient, events, move |mac| {
+    let board = Board::start_with(spec, hardware, Neighbours::OneClient, events, move |mac| {
         Ok((LinkDriver::new(board_end, mac), ThreadPark::new()))
     })?;
     let stack = ClientStack::new(
@@ -116,20 +152,16 @@ fn start(spec: &Spec, events: Option<Events>) -> io::Result<(Board, ClientStack)
         Instant::now(),
         spec.link.seed,
     );
-    let stack = match spec.mode {
-        Mode::AccessPoint => stack,
-        Mode::Station => lease(&board, stack.with_router(CLIENT_ADDRESS, PREFIX))?,
-    };
-    Ok((board, stack))
+    Ok((board, stack.with_router(CLIENT_ADDRESS, PREFIX)))
 }
 
-/// Serves DHCP until the board has its address. Blocks.
-fn lease(board: &Board, mut stack: ClientStack) -> io::Result<ClientStack> {
+/// Serves DHCP until a station has its address. Blocks.
+fn wait_for_lease(spec: &Spec, board: &Board, mut stack: ClientStack) -> io::Result<ClientStack> {
     // On a lossy link the board repeats its request after seconds.
     const TIMEOUT: Duration = Duration::from_mins(1);
     const POLL_INTERVAL: Duration = Duration::from_millis(1);
     let start = std::time::Instant::now();
-    while board.reached().is_none() {
+    while spec.mode == Mode::Station && board.online().borrow().is_none() {
         if start.elapsed() > TIMEOUT {
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,

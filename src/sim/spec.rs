@@ -6,11 +6,13 @@ use std::fmt;
 use std::time::Duration;
 
 use tcpctl_settings::{
-    Backlog, Changes, Field, HostName, Mode, ServerParts, ServerSettings, Workers,
+    Backlog, Changes, Field, HostName, ManagementKey, Mode, Network, Security, ServerParts,
+    ServerSettings, Settings, Workers,
 };
 
 use super::clock;
 use super::impairment::{LinkConfig, Outage};
+use super::networks::KnownNetwork;
 use super::reply::Reply;
 use crate::units;
 
@@ -63,6 +65,10 @@ pub struct Spec {
     pub mac: Option<MacAddress>,
     /// The host name, if it is not derived from the MAC address.
     pub host_name: Option<HostName>,
+    /// The network that a station starts on, if it is not one of its own.
+    pub station_network: Option<KnownNetwork>,
+    /// The key of the management channel, if it has one.
+    pub management_key: Option<ManagementKey>,
     /// What it replies.
     pub reply: Reply,
 }
@@ -166,10 +172,29 @@ impl Spec {
         self.mac.unwrap_or([0x02, 0x74, 0x63, 0x70, a, b])
     }
 
-    /// The board's host name; by default derived from its MAC address.
-    pub fn host_name(&self) -> HostName {
-        let default = || HostName::of_board(self.mac());
-        self.host_name.clone().unwrap_or_else(default)
+    /// The settings in the flash of a new board. Nobody can overhear its radio, so its own networks
+    /// are open.
+    pub fn settings(&self) -> Settings {
+        let network = match (self.mode, &self.station_network) {
+            (Mode::AccessPoint, _) => Network::AccessPoint {
+                ssid: None,
+                security: Security::Open,
+            },
+            (Mode::Station, Some(network)) => Network::Station {
+                ssid: network.ssid.clone(),
+                security: network.security.clone(),
+            },
+            (Mode::Station, None) => Network::Station {
+                ssid: HostName::of_board([0; 6]).into(),
+                security: Security::Open,
+            },
+        };
+        Settings {
+            host_name: self.host_name.clone(),
+            server: self.server.clone(),
+            management_key: self.management_key.clone(),
+            ..Settings::new(network)
+        }
     }
 }
 
@@ -289,6 +314,8 @@ impl Draft {
             link: self.link,
             mac: self.mac,
             host_name: self.host_name,
+            station_network: None,
+            management_key: None,
             reply: Reply::default(),
         })
     }
@@ -397,6 +424,7 @@ mod tests {
             "on",
             "off",
             "on",
+            "off",
             "02:00:00:00:00:07",
             "seven",
             "7ms",

@@ -27,9 +27,15 @@ fn line(report: &SimReport, is_terminal: bool) -> String {
             mode,
             workers,
             backlog,
+            mgmt,
             ..
         } => {
-            format!("ready addr={addr} mode={mode} workers={workers} backlog={backlog}")
+            let mut line =
+                format!("ready addr={addr} mode={mode} workers={workers} backlog={backlog}");
+            if let Some(port) = mgmt {
+                let _ = write!(line, " mgmt={port}");
+            }
+            line
         }
         SimEvent::Request {
             peer,
@@ -62,12 +68,15 @@ fn line(report: &SimReport, is_terminal: bool) -> String {
             };
             format!("station {change} mac={mac} addr={addr}")
         }
-        SimEvent::Link { up, host } => {
-            let up = if *up { "up" } else { "down" };
-            match host {
-                Some(host) => format!("link {up} host={host}.local"),
-                None => format!("link {up}"),
+        SimEvent::Link { up, host, reason } => {
+            let mut line = format!("link {}", if *up { "up" } else { "down" });
+            if let Some(host) = host {
+                let _ = write!(line, " host={host}.local");
             }
+            if let Some(reason) = reason {
+                let _ = write!(line, " reason=\"{reason}\"");
+            }
+            line
         }
         SimEvent::Summary {
             accepted,

@@ -4,11 +4,12 @@
 use embassy_net::tcp::{ConnectError, State};
 use embassy_time::{Duration, Instant, Timer, with_timeout};
 use futures_util::FutureExt;
+use tcpctl::sim::boot::{self, Hardware};
 use tcpctl::sim::clock;
 use tcpctl::sim::driver::LinkDriver;
 use tcpctl::sim::event::{self, EventConsole};
 use tcpctl::sim::link::link;
-use tcpctl::sim::servers::{self, Neighbours};
+use tcpctl::sim::servers::Neighbours;
 use tcpctl::sim::spec::{Profile, Spec};
 
 use crate::simulated::{Client, GREETING, MAC, exchange, read_to_end, simulate, write_all};
@@ -279,10 +280,14 @@ fn half_open_handshake_frees_its_slot() {
         let (board_end, mut host_end) = link(spec.link);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let driver = LinkDriver::new(board_end, MAC);
-        let board = servers::serve(
+        let hardware = Hardware {
+            mac: MAC,
+            ..Hardware::new(&spec).expect("settings")
+        };
+        let board = boot::run(
             &spec,
+            hardware,
             driver,
-            MAC,
             Neighbours::OneClient,
             EventConsole::new(Some(sender)),
             stopped.map(drop),

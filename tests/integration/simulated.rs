@@ -9,11 +9,12 @@ use embassy_net::{ConfigV4, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
 use embassy_time::Timer;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use tcpctl::sim::boot::{self, Hardware};
 use tcpctl::sim::clock;
 use tcpctl::sim::driver::LinkDriver;
 use tcpctl::sim::event::{self, BoardEvent, EventConsole};
 use tcpctl::sim::link::{LinkControl, link};
-use tcpctl::sim::servers::{self, ADDRESS, Neighbours, Summary};
+use tcpctl::sim::servers::{ADDRESS, Neighbours, Summary};
 use tcpctl::sim::spec::Spec;
 
 /// The default greeting.
@@ -37,10 +38,14 @@ pub(crate) fn simulate<T>(spec: &Spec, client: impl AsyncFnOnce(Client<'_>) -> T
         let plug = host_end.control();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let board_driver = LinkDriver::new(board_end, MAC);
-        let board = servers::serve(
+        let hardware = Hardware {
+            mac: MAC,
+            ..Hardware::new(spec).expect("settings")
+        };
+        let board = boot::run(
             spec,
+            hardware,
             board_driver,
-            MAC,
             Neighbours::OneClient,
             EventConsole::new(Some(sender)),
             stopped.map(drop),

@@ -237,6 +237,8 @@ async fn announce(
         mode: mode.name(),
         firmware: crate::VERSION,
         mac,
+        // This firmware has no management channel yet.
+        management: None,
     };
     let responder = match mdns::Responder::new(&identity, seed) {
         Ok(responder) => RefCell::new(responder),

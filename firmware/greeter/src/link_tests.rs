@@ -335,6 +335,7 @@ fn board_announces_answers_and_says_goodbye() {
         mode: "sta",
         firmware: "0.1.0",
         mac: [2, 0, 0, 0, 0, 1],
+        management: None,
     };
     let responder = RefCell::new(mdns::Responder::new(&identity, 1).unwrap());
     let events = RefCell::new(Vec::new());

@@ -226,6 +226,7 @@ impl Field {
         Self::Services,
         Self::Status,
         Self::Commands,
+        Self::Management,
     ];
 
     /// The setting with this name.

@@ -121,6 +121,8 @@ pub(crate) fn tcpctl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Comman
         .args(arguments)
         .env_clear()
         .env("TCPCTL_CONFIG", "/dev/null")
+        // The key files of virtual boards.
+        .env("XDG_DATA_HOME", env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

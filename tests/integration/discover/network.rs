@@ -49,6 +49,7 @@ impl Board {
             mode: "ap",
             firmware: "1.2.3",
             mac: self.mac,
+            management: None,
         }
     }
 }

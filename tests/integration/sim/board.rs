@@ -51,15 +51,21 @@ fn requests_show_the_peer_outside_the_relay() {
 #[test]
 fn default_board_has_the_esp32_limits() {
     let board = listening("");
+    let ready = board.wait_for("ready ");
+    let (limits, management) = ready.split_once(" mgmt=").expect("a management port");
     assert_eq!(
-        board.wait_for("ready "),
+        limits,
         format!("ready addr={} mode=ap workers=4 backlog=4", board.address)
+    );
+    assert!(
+        management.parse().is_ok_and(|port: u16| port > 0),
+        "{ready}"
     );
 }
 
 #[test]
 fn tutorial_profile_serves_one_and_queues_two() {
-    let board = listening("tutorial");
+    let board = listening("tutorial --management off");
     let ready = board.wait_for("ready ");
     assert!(ready.ends_with(" mode=ap workers=1 backlog=2"), "{ready}");
     assert_eq!(exchange(board.address, b"hi").1, GREETING.as_bytes());

@@ -35,6 +35,7 @@ const IDENTITY: Identity<'_> = Identity {
     mode: "sta",
     firmware: "0.1.0",
     mac: [2, 0xAB, 0, 0, 0, 1],
+    management: Some(3001),
 };
 
 /// A responder with its clock.

@@ -37,6 +37,8 @@ pub struct Identity<'a> {
     pub firmware: &'a str,
     /// MAC address (TXT `mac`).
     pub mac: [u8; 6],
+    /// The TCP port of the management server, if it is on (TXT `mgmt`).
+    pub management: Option<u16>,
 }
 
 /// Why an [`Identity`] cannot be announced.
@@ -218,6 +220,11 @@ fn text(identity: &Identity<'_>) -> Option<Data> {
     ] {
         let mut string: String<255> = String::new();
         string.write_fmt(pair).ok()?;
+        push_string(&mut data, &string)?;
+    }
+    if let Some(port) = identity.management {
+        let mut string: String<16> = String::new();
+        write!(string, "mgmt={port}").ok()?;
         push_string(&mut data, &string)?;
     }
     Some(data)

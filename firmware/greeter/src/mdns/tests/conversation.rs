@@ -46,6 +46,7 @@ fn service_text_and_address_are_answered() {
         "mode=sta",
         "fw=0.1.0",
         "mac=02:ab:00:00:00:01",
+        "mgmt=3001",
     ];
     assert_eq!(answer.answer(TXT).data, txt(&pairs));
     assert_eq!(

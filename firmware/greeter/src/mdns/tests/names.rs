@@ -180,6 +180,7 @@ fn simultaneous_probe(address: [u8; 4], port: u16) -> u64 {
         "mode=sta",
         "fw=0.1.0",
         "mac=02:ab:00:00:00:01",
+        "mgmt=3001",
     ]);
     let probe = Peer::query()
         .asks_unicast(HOST, ANY)

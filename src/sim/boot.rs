@@ -1,0 +1,90 @@
+//! The life of a virtual board: it starts with the settings in its flash, and its servers run until it
+//! restarts or is stopped.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::pin;
+
+use embassy_net_driver::Driver;
+use tcpctl_greeter::stored;
+use tcpctl_settings::{MANAGEMENT_PORT, Network, Security, Settings};
+
+use super::event::EventConsole;
+use super::flash::VirtualFlash;
+use super::networks::Networks;
+use super::servers::{self, Neighbours, Run, Summary};
+use super::spec::{MacAddress, Spec};
+
+/// What outlives a restart of a board.
+#[derive(Debug)]
+pub struct Hardware {
+    /// Its MAC address.
+    pub mac: MacAddress,
+    /// Its flash.
+    pub flash: VirtualFlash,
+    /// The Wi-Fi networks around it.
+    pub networks: Networks,
+    /// The port at which clients reach its management channel.
+    pub management_port: u16,
+}
+
+impl Hardware {
+    /// A new board, in memory, near the network of its settings.
+    ///
+    /// # Errors
+    /// See [`VirtualFlash::in_memory`].
+    pub fn new(spec: &Spec) -> io::Result<Self> {
+        let settings = spec.settings();
+        Ok(Self {
+            mac: spec.mac(),
+            flash: VirtualFlash::in_memory(spec.mac(), &settings)?,
+            networks: Networks::of(&settings.network),
+            management_port: MANAGEMENT_PORT,
+        })
+    }
+}
+
+/// Runs a board over `driver` until `stop` completes.
+pub async fn run(
+    spec: &Spec,
+    hardware: Hardware,
+    mut driver: impl Driver,
+    neighbours: Neighbours,
+    console: EventConsole,
+    stop: impl Future<Output = ()>,
+) -> Summary {
+    let Hardware {
+        mac,
+        mut flash,
+        networks,
+        management_port,
+    } = hardware;
+    let networks = RefCell::new(networks);
+    let mut stop = pin!(stop);
+    let settings = match stored::load(&mut flash) {
+        Ok(selected) => selected.record.settings,
+        Err(_) => defaults(),
+    };
+    let run = Run {
+        spec,
+        settings: &settings,
+        mac,
+        networks: &networks,
+        management_port,
+        neighbours,
+        console: &console,
+    };
+    let counters = servers::serve(&run, &mut driver, &mut stop).await;
+    Summary {
+        counters,
+        events_dropped: console.dropped(),
+    }
+}
+
+/// The settings of a board whose flash holds none.
+fn defaults() -> Settings {
+    Settings::new(Network::AccessPoint {
+        ssid: None,
+        security: Security::Open,
+    })
+}
