@@ -99,20 +99,19 @@ impl KeyFile {
     /// E.g. the disk is full. Nothing is left behind.
     pub fn create(&self, key: ManagementKey) -> Result<ManagementKey, Failure> {
         let line = format!("{}\n", digits(key.reveal()));
-        let written = make_directory(&self.path)
-            .and_then(|()| atomic_file::create_new(&self.path, line.as_bytes(), Purpose::Secret));
-        match written {
+        let failed = |error: io::Error| {
+            let message = format!("cannot write key file {}: {error}", self.name());
+            let hint = match error.kind() {
+                io::ErrorKind::StorageFull => "free some space, or give --key-file FILE",
+                _ => "give --key-file FILE, or --management off",
+            };
+            Failure::new(Kind::Internal, message).hint(hint)
+        };
+        make_directory(&self.path).map_err(failed)?;
+        match atomic_file::create_new(&self.path, line.as_bytes(), Purpose::Secret) {
             Ok(()) => Ok(key),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.load(),
-            Err(error) => {
-                let message = format!("cannot write key file {}: {error}", self.name());
-                Err(
-                    Failure::new(Kind::Internal, message).hint(match error.kind() {
-                        io::ErrorKind::StorageFull => "free some space, or give --key-file FILE",
-                        _ => "give --key-file FILE, or --management off",
-                    }),
-                )
-            }
+            Err(error) => Err(failed(error)),
         }
     }
 }
