@@ -15,6 +15,7 @@
 //! | [`rate`] | rate limit for console lines |
 //! | [`memory`] | the memory of each chip, and the connections that fit |
 //! | [`otadata`] | the application slot to start, and trials of new ones |
+//! | [`update`] | new firmware over the network: slots, transfer, trial |
 //! | [`panic_record`] | a panic message that survives a reset |
 //! | [`backtrace`] | backtrace of a panic |
 //! | [`reset`] | reset reasons |
@@ -69,6 +70,7 @@ pub mod station;
 pub mod status;
 pub mod stored;
 mod udp;
+pub mod update;
 
 #[cfg(test)]
 mod link_tests;

@@ -22,7 +22,7 @@
 /// Bytes of an entry, at the start of its sector.
 pub const ENTRY_LEN: usize = 32;
 /// Bytes between the entries.
-pub const SECTOR: u32 = 0x1000;
+pub const SECTOR: u32 = crate::flash::SECTOR;
 /// Offset of the state in an entry.
 pub const STATE_OFFSET: usize = 24;
 /// Application slots.
@@ -50,6 +50,14 @@ impl State {
             Self::Valid => 2,
             Self::Other(word) => word,
         }
+    }
+
+    /// Whether the application was not marked as started, or a power cut left the mark incomplete: some
+    /// bits of [`State::Invalid`] are still ones.
+    const fn is_unmarked(self) -> bool {
+        let invalid = Self::Invalid.word();
+        let word = self.word();
+        word & invalid == invalid && word != invalid
     }
 
     const fn from_word(word: u32) -> Self {
@@ -128,7 +136,7 @@ impl Otadata {
     /// not on trial.
     pub fn trial_of(&self, running: u32) -> Option<(usize, Entry)> {
         self.selected()
-            .filter(|(_, entry)| entry.state == State::Undefined && entry.slot() == running)
+            .filter(|(_, entry)| entry.state.is_unmarked() && entry.slot() == running)
     }
 
     /// The sector to write, and the entry that starts the slot other than `running` on trial.
@@ -224,6 +232,25 @@ mod tests {
         let states = [State::Undefined, State::Invalid, State::Valid];
         for [before, after] in [[states[0], states[1]], [states[1], states[2]]] {
             assert_eq!(before.word() & after.word(), after.word());
+        }
+    }
+
+    /// Any subset of the bits to clear may be cleared when the power is cut.
+    #[test]
+    fn incomplete_mark_is_still_a_trial() {
+        for bit in 2..32 {
+            let torn = State::from_word(State::Invalid.word() | 1 << bit);
+            let otadata = Otadata([entry(1, State::Valid), entry(2, torn)]);
+            assert_eq!(otadata.trial_of(1).map(|(sector, _)| sector), Some(1));
+        }
+        for state in [
+            State::Valid,
+            State::Invalid,
+            State::Other(0),
+            State::Other(1),
+        ] {
+            let otadata = Otadata([entry(1, State::Valid), entry(2, state)]);
+            assert_eq!(otadata.trial_of(1), None, "{state:?}");
         }
     }
 

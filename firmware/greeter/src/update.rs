@@ -1,0 +1,333 @@
+//! New firmware over the network: it is written to the slot that does not run, checked, and started on
+//! trial.
+//!
+//! [`Update`] takes the image in order and answers how much of it is in flash. Nothing selects the new
+//! slot before [`Update::start`], so whatever goes wrong earlier leaves the running firmware as it was.
+//! A transfer survives a broken connection, not a restart.
+//!
+//! [`Slots`] is what a board knows about its two slots since its start, with the trial of the running
+//! application: see [`trial`]. For virtual boards and tests, [`bootloader`] models the slot selection, and
+//! [`sample`] builds images.
+
+use core::fmt;
+
+use embassy_futures::yield_now;
+use sha2::{Digest, Sha256};
+
+use crate::flash::{PAGE, SECTOR, Unwritable, WORD, WritableFlash};
+use crate::stored::{Flash, Unreadable};
+
+pub mod bootloader;
+pub mod image;
+pub mod sample;
+pub mod trial;
+
+pub use image::{ImageError, Version};
+pub use trial::{EndedTrial, Slots, TrialEnd};
+
+use image::{ImageCheck, START_LEN};
+
+/// Bytes that are read at a time to check the image.
+const PIECE: usize = 512;
+
+/// What a client announces of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announced {
+    /// Length in bytes.
+    pub size: u32,
+    /// SHA-256 of it.
+    pub sha256: [u8; 32],
+}
+
+/// Why an update is refused, or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpdateError {
+    /// The flash has no second slot or no otadata.
+    NoSecondSlot,
+    /// The image is larger than the slot.
+    TooLarge {
+        /// Bytes of the slot.
+        capacity: u32,
+    },
+    /// The running application is on trial: the other slot is the way back.
+    OnTrial,
+    /// There is no transfer that this belongs to.
+    OutOfOrder,
+    /// It is not an image for this board.
+    Image(ImageError),
+    /// The flash holds something else than what was announced.
+    WrongHash,
+    /// The flash could not be read or written.
+    Flash,
+}
+
+impl From<ImageError> for UpdateError {
+    fn from(error: ImageError) -> Self {
+        Self::Image(error)
+    }
+}
+
+impl From<Unreadable> for UpdateError {
+    fn from(_: Unreadable) -> Self {
+        Self::Flash
+    }
+}
+
+impl From<Unwritable> for UpdateError {
+    fn from(_: Unwritable) -> Self {
+        Self::Flash
+    }
+}
+
+impl fmt::Display for UpdateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSecondSlot => f.write_str("no second application slot"),
+            Self::TooLarge { capacity } => write!(f, "the slot has {capacity} bytes"),
+            Self::OnTrial => f.write_str("the running firmware is on trial"),
+            Self::OutOfOrder => f.write_str("no such transfer"),
+            Self::Image(error) => error.fmt(f),
+            Self::WrongHash => f.write_str("the SHA-256 is wrong"),
+            Self::Flash => f.write_str("the flash cannot be written"),
+        }
+    }
+}
+
+impl core::error::Error for UpdateError {}
+
+/// The update of a board, between two restarts.
+#[derive(Debug)]
+pub struct Update {
+    /// The chip's id in image headers.
+    chip: u16,
+    transfer: Option<Transfer>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Transfer {
+    announced: Announced,
+    /// Bytes in flash, a multiple of [`WORD`] before the end.
+    written: u32,
+    is_verified: bool,
+}
+
+/// A buffer that the flash takes.
+#[repr(align(4))]
+struct Page([u8; PAGE]);
+
+impl Update {
+    /// For a board with this chip, see [`image::chip_id`].
+    pub const fn new(chip: u16) -> Self {
+        Self {
+            chip,
+            transfer: None,
+        }
+    }
+
+    /// Begins a transfer, or goes on with the same one. Returns the offset of the first byte to send.
+    ///
+    /// # Errors
+    /// The board cannot take the image. A transfer that was going on is kept.
+    pub fn begin(&mut self, slots: &Slots, announced: Announced) -> Result<u32, UpdateError> {
+        let other = slots.other()?;
+        if slots.is_on_trial() {
+            return Err(UpdateError::OnTrial);
+        }
+        if announced.size > other.size {
+            let capacity = other.size;
+            return Err(UpdateError::TooLarge { capacity });
+        }
+        match self.transfer {
+            Some(transfer) if transfer.announced == announced => {}
+            _ => {
+                self.transfer = Some(Transfer {
+                    announced,
+                    written: 0,
+                    is_verified: false,
+                });
+            }
+        }
+        Ok(self.transfer.map_or(0, |transfer| transfer.written))
+    }
+
+    /// Writes the bytes of the image at `offset`, which is where the last ones ended. Returns how many
+    /// bytes of the image are in flash now.
+    ///
+    /// The first bytes must be enough to see the chip and the project, and all but the last a whole
+    /// number of words.
+    ///
+    /// # Errors
+    /// [`UpdateError::OutOfOrder`] keeps the transfer, any other error ends it.
+    pub async fn write(
+        &mut self,
+        flash: &mut impl WritableFlash,
+        slots: &Slots,
+        offset: u32,
+        bytes: &[u8],
+    ) -> Result<u32, UpdateError> {
+        let other = slots.other()?;
+        let mut transfer = self.transfer.ok_or(UpdateError::OutOfOrder)?;
+        let size = transfer.announced.size;
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let end = offset.saturating_add(length);
+        let is_last = end == size;
+        let is_next = offset == transfer.written && length > 0 && end <= size;
+        if !is_next || (!is_last && !bytes.len().is_multiple_of(WORD)) {
+            return Err(UpdateError::OutOfOrder);
+        }
+        // The transfer is over unless this succeeds.
+        self.transfer = None;
+        if offset == 0 {
+            self.check_start(bytes)?;
+        }
+        for bytes in Pages::new(offset, bytes) {
+            let at = other.offset + transfer.written;
+            if at.is_multiple_of(SECTOR) {
+                flash.erase(at)?;
+                yield_now().await;
+            }
+            write_page(flash, at, bytes)?;
+            // At most a page.
+            transfer.written += u32::try_from(bytes.len()).unwrap_or(0);
+        }
+        yield_now().await;
+        self.transfer = Some(transfer);
+        Ok(transfer.written)
+    }
+
+    /// Checks what is in flash: the announced SHA-256, and the image as the bootloader does.
+    ///
+    /// # Errors
+    /// [`UpdateError::OutOfOrder`] keeps the transfer, any other error ends it.
+    pub async fn verify(
+        &mut self,
+        flash: &mut impl Flash,
+        slots: &Slots,
+    ) -> Result<Version, UpdateError> {
+        let other = slots.other()?;
+        let Some(transfer) = self.transfer.filter(|it| it.written == it.announced.size) else {
+            return Err(UpdateError::OutOfOrder);
+        };
+        self.transfer = None;
+        let mut check = ImageCheck::new(self.chip);
+        let mut hash = Sha256::new();
+        read_pieces(flash, other.offset, transfer.announced.size, |piece| {
+            hash.update(piece);
+            check.feed(piece)
+        })
+        .await?;
+        if hash.finalize()[..] != transfer.announced.sha256 {
+            return Err(UpdateError::WrongHash);
+        }
+        check.finish()?;
+        self.transfer = Some(Transfer {
+            is_verified: true,
+            ..transfer
+        });
+        Ok(check.version().unwrap_or_default())
+    }
+
+    /// Selects the new application for the next start, on trial. Returns the sequence number of the
+    /// trial. Restart then.
+    ///
+    /// # Errors
+    /// [`UpdateError::OutOfOrder`] without a verified image. After [`UpdateError::Flash`] the running
+    /// firmware stays selected.
+    pub fn start(
+        &mut self,
+        flash: &mut impl WritableFlash,
+        slots: &Slots,
+    ) -> Result<u32, UpdateError> {
+        self.transfer
+            .take_if(|transfer| transfer.is_verified)
+            .ok_or(UpdateError::OutOfOrder)?;
+        slots.select_other(flash)
+    }
+
+    /// Refuses images of another chip or project before anything is erased.
+    fn check_start(&self, bytes: &[u8]) -> Result<(), UpdateError> {
+        let mut check = ImageCheck::new(self.chip);
+        check.feed(bytes)?;
+        match check.is_identified() {
+            true => Ok(()),
+            false if bytes.len() < START_LEN => Err(ImageError::Truncated.into()),
+            false => Err(ImageError::NotAnApplication.into()),
+        }
+    }
+}
+
+/// Programs up to a page, and reads it back: worn flash keeps bits as they were.
+fn write_page(flash: &mut impl WritableFlash, offset: u32, bytes: &[u8]) -> Result<(), Unwritable> {
+    let length = bytes.len().next_multiple_of(WORD);
+    let mut page = Page([0xff; PAGE]);
+    page.0[..bytes.len()].copy_from_slice(bytes);
+    flash.program(offset, &page.0[..length])?;
+    let mut back = Page([0; PAGE]);
+    flash.read(offset, &mut back.0[..length])?;
+    if back.0[..length] == page.0[..length] {
+        Ok(())
+    } else {
+        Err(Unwritable)
+    }
+}
+
+/// Feeds the bytes from `offset` on to `take`, and lets others run now and then.
+async fn read_pieces<E>(
+    flash: &mut impl Flash,
+    offset: u32,
+    size: u32,
+    mut take: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), UpdateError>
+where
+    UpdateError: From<E>,
+{
+    let mut piece = [0; PIECE];
+    let mut done = 0;
+    while done < size {
+        let length = usize::try_from(size - done).map_or(PIECE, |left| left.min(PIECE));
+        let piece = &mut piece[..length];
+        flash.read(offset + done, piece)?;
+        take(piece)?;
+        // At most PIECE.
+        done += u32::try_from(length).unwrap_or(0);
+        if done.is_multiple_of(SECTOR) {
+            yield_now().await;
+        }
+    }
+    Ok(())
+}
+
+/// Bytes cut at the boundaries of pages.
+struct Pages<'a> {
+    /// Bytes to the next boundary.
+    first: usize,
+    rest: &'a [u8],
+}
+
+impl<'a> Pages<'a> {
+    /// `offset` is that of the first byte in its slot, which starts with a page.
+    fn new(offset: u32, bytes: &'a [u8]) -> Self {
+        let in_page = usize::try_from(offset).map_or(0, |offset| offset % PAGE);
+        Self {
+            first: PAGE - in_page,
+            rest: bytes,
+        }
+    }
+}
+
+impl<'a> Iterator for Pages<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (page, rest) = self.rest.split_at(self.first.min(self.rest.len()));
+        self.first = PAGE;
+        self.rest = rest;
+        Some(page)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,473 @@
+extern crate std;
+
+use std::format;
+use std::string::String;
+use std::vec;
+use std::vec::Vec;
+
+use embassy_futures::block_on;
+use tcpctl_settings::{BLOCK_SIZE, MAX_LEN, Network, Security, Settings, Ssid};
+
+use super::bootloader::{self, Started};
+use super::sample::Sample;
+use super::*;
+use crate::reset::Reset;
+use crate::stored::load;
+
+mod chip;
+
+use chip::Chip;
+
+const CHIP: u16 = 5;
+const SIZE: usize = 12_000;
+/// A length that is no multiple of a page.
+const CHUNK: usize = 1000;
+
+fn image(version: &str) -> Vec<u8> {
+    let mut image = vec![0; SIZE];
+    Sample::new(CHIP, version).write(&mut image);
+    image
+}
+
+fn announced(image: &[u8]) -> Announced {
+    Announced {
+        size: u32::try_from(image.len()).unwrap(),
+        sha256: Sha256::digest(image).into(),
+    }
+}
+
+fn settings() -> Settings {
+    Settings::new(Network::Station {
+        ssid: Ssid::new("home").unwrap(),
+        security: Security::Open,
+    })
+}
+
+/// A board as `tcpctl flash` leaves it.
+fn flashed(version: &str) -> Chip {
+    let mut chip = Chip::new();
+    chip.put("ota_0", &image(version));
+    let mut buffer = [0; MAX_LEN];
+    let mut sector = vec![0xff; BLOCK_SIZE];
+    let block = settings().encode(&mut buffer).unwrap();
+    sector[..block.len()].copy_from_slice(block);
+    chip.put("settings", &sector);
+    chip
+}
+
+/// A board that runs.
+struct Board {
+    version: String,
+    slots: Slots,
+    update: Update,
+}
+
+/// Starts the board as the bootloader does. Panics if there is nothing to start.
+fn boot(chip: &mut Chip) -> Board {
+    let started = bootloader::start(chip, CHIP).unwrap();
+    let Started { slot, version } = started.expect("a brick");
+    Board {
+        version: version.as_str().into(),
+        slots: Slots::at_start(chip, slot),
+        update: Update::new(CHIP),
+    }
+}
+
+impl Board {
+    fn send(&mut self, chip: &mut Chip, image: &[u8], from: u32) -> Result<u32, UpdateError> {
+        let mut offset = from;
+        for bytes in image[from as usize..].chunks(CHUNK) {
+            offset = block_on(self.update.write(chip, &self.slots, offset, bytes))?;
+        }
+        Ok(offset)
+    }
+
+    fn verify(&mut self, chip: &mut Chip) -> Result<Version, UpdateError> {
+        block_on(self.update.verify(chip, &self.slots))
+    }
+
+    /// A whole update up to the restart.
+    fn update(&mut self, chip: &mut Chip, image: &[u8]) -> Result<u32, UpdateError> {
+        let from = self.update.begin(&self.slots, announced(image))?;
+        self.send(chip, image, from)?;
+        self.verify(chip)?;
+        self.update.start(chip, &self.slots)
+    }
+}
+
+#[test]
+fn confirmed_update_stays() {
+    let mut chip = flashed("0.1.0");
+    for round in 0..5 {
+        let mut board = boot(&mut chip);
+        let version = format!("1.0.{round}");
+        let sequence = board.update(&mut chip, &image(&version)).unwrap();
+        let mut board = boot(&mut chip);
+        assert_eq!(board.version, version);
+        assert_eq!(board.slots.trial(), Some(sequence));
+        assert!(!board.slots.is_confirmed(&mut chip, sequence));
+        board.slots.confirm(&mut chip).unwrap();
+        for _ in 0..2 {
+            assert!(board.slots.is_confirmed(&mut chip, sequence));
+            board = boot(&mut chip);
+            assert_eq!(board.version, version);
+            assert_eq!(board.slots.trial(), None);
+            assert_eq!(board.slots.ended_trial(&mut chip, Reset::PowerOn), None);
+        }
+    }
+}
+
+#[test]
+fn unconfirmed_update_returns_and_says_why() {
+    let mut chip = flashed("0.1.0");
+    for (round, (reset, end)) in [
+        (Reset::Panic, TrialEnd::Panicked),
+        (Reset::Watchdog, TrialEnd::Watchdog),
+        (Reset::PowerOn, TrialEnd::PowerCut),
+        (Reset::Usb, TrialEnd::Reset),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let version = format!("1.0.{round}");
+        let sequence = boot(&mut chip).update(&mut chip, &image(&version)).unwrap();
+        assert_eq!(boot(&mut chip).version, version);
+        let ended = EndedTrial {
+            sequence,
+            end,
+            version: Some(Version::try_from(&*version).unwrap()),
+        };
+        let board = boot(&mut chip);
+        assert_eq!(board.version, "0.1.0");
+        assert_eq!(
+            board.slots.ended_trial(&mut chip, reset),
+            Some(ended.clone())
+        );
+        // Later starts do not change the reason.
+        let board = boot(&mut chip);
+        assert_eq!(
+            board.slots.ended_trial(&mut chip, Reset::Other),
+            Some(ended)
+        );
+    }
+    boot(&mut chip).update(&mut chip, &image("2.0.0")).unwrap();
+    let board = boot(&mut chip);
+    board
+        .slots
+        .give_up(&mut chip, TrialEnd::NotConfirmed)
+        .unwrap();
+    let ended = boot(&mut chip)
+        .slots
+        .ended_trial(&mut chip, Reset::Software);
+    assert_eq!(ended.unwrap().end, TrialEnd::NotConfirmed);
+}
+
+#[test]
+fn application_that_the_bootloader_skips_is_reported() {
+    let mut chip = flashed("0.1.0");
+    boot(&mut chip).update(&mut chip, &image("1.0.0")).unwrap();
+    chip.put("ota_1", &[0; 100]);
+    let board = boot(&mut chip);
+    assert_eq!(board.version, "0.1.0");
+    assert!(!board.slots.is_on_trial());
+    let ended = board.slots.ended_trial(&mut chip, Reset::Software).unwrap();
+    assert_eq!((ended.end, ended.version), (TrialEnd::NotStarted, None));
+}
+
+#[test]
+fn transfer_goes_on_after_a_broken_connection() {
+    let mut chip = flashed("0.1.0");
+    let mut board = boot(&mut chip);
+    let image = image("1.0.0");
+    let slots = board.slots;
+    assert_eq!(board.update.begin(&slots, announced(&image)), Ok(0));
+    board.send(&mut chip, &image[..7 * CHUNK], 0).unwrap();
+    // The same image goes on, another one starts anew.
+    assert_eq!(board.update.begin(&slots, announced(&image)), Ok(7000));
+    let too_large = Announced {
+        size: 1 << 20,
+        ..announced(&image)
+    };
+    let capacity = 0x10000;
+    let refused = board.update.begin(&slots, too_large);
+    assert_eq!(refused, Err(UpdateError::TooLarge { capacity }));
+    assert_eq!(board.update.begin(&slots, announced(&image)), Ok(7000));
+    assert_eq!(board.send(&mut chip, &image, 7000), Ok(12_000));
+    assert_eq!(board.verify(&mut chip).as_deref(), Ok("1.0.0"));
+    // Verified twice is no harm.
+    assert!(board.verify(&mut chip).is_ok());
+    assert!(board.update.start(&mut chip, &slots).is_ok());
+    let other = announced(&self::image("2.0.0"));
+    assert_eq!(board.update.begin(&slots, other), Ok(0));
+}
+
+#[test]
+fn data_out_of_order_changes_nothing() {
+    let mut chip = flashed("0.1.0");
+    let mut board = boot(&mut chip);
+    let image = image("1.0.0");
+    let order = Err(UpdateError::OutOfOrder);
+    assert_eq!(board.send(&mut chip, &image, 0), order);
+    assert_eq!(board.verify(&mut chip), Err(UpdateError::OutOfOrder));
+    board.update.begin(&board.slots, announced(&image)).unwrap();
+    board.send(&mut chip, &image[..CHUNK], 0).unwrap();
+    let steps = chip.steps;
+    let mut write = |offset, bytes: &[u8]| {
+        let slots = board.slots;
+        block_on(board.update.write(&mut chip, &slots, offset, bytes))
+    };
+    for (offset, bytes) in [
+        (0, &image[..CHUNK]),
+        (2000, &image[2000..3000]),
+        (1000, &[]),
+        // Not a whole number of words, and beyond the announced end.
+        (1000, &image[1000..1999]),
+        (1000, &[0; SIZE]),
+        (u32::MAX, &image[..CHUNK]),
+    ] {
+        assert_eq!(write(offset, bytes), order, "{offset}");
+    }
+    assert_eq!(chip.steps, steps);
+    assert_eq!(board.verify(&mut chip), Err(UpdateError::OutOfOrder));
+    assert_eq!(board.update.start(&mut chip, &board.slots), order);
+    assert_eq!(board.send(&mut chip, &image, 1000), Ok(12_000));
+    assert_eq!(board.update.start(&mut chip, &board.slots), order);
+    assert!(board.verify(&mut chip).is_ok());
+}
+
+#[test]
+fn wrong_images_are_refused_before_an_erase() {
+    let sample = Sample::new(CHIP, "1.0.0");
+    let mut chip = flashed("0.1.0");
+    let mut board = boot(&mut chip);
+    let steps = chip.steps;
+    for (sample, error) in [
+        (Sample { chip: 9, ..sample }, ImageError::WrongChip),
+        (
+            Sample {
+                project: "blinky",
+                ..sample
+            },
+            ImageError::WrongProject,
+        ),
+    ] {
+        let mut image = vec![0; SIZE];
+        sample.write(&mut image);
+        assert_eq!(board.update(&mut chip, &image), Err(error.into()));
+    }
+    for (image, error) in [
+        (vec![0xff; SIZE], ImageError::NotAnApplication),
+        (image("1.0.0")[..100].to_vec(), ImageError::Truncated),
+    ] {
+        assert_eq!(board.update(&mut chip, &image), Err(error.into()));
+    }
+    assert_eq!(chip.steps, steps);
+    // Wrong further on: in the slot, but never selected.
+    let mut damaged = image("1.0.0");
+    damaged[5000] ^= 1;
+    let refused = board.update(&mut chip, &damaged);
+    assert_eq!(refused, Err(ImageError::Damaged.into()));
+    let mut image = vec![0; SIZE];
+    Sample { entry: 7, ..sample }.write(&mut image);
+    let refused = board.update(&mut chip, &image);
+    assert_eq!(refused, Err(ImageError::EntryPoint.into()));
+    let lie = Announced {
+        sha256: [7; 32],
+        ..announced(&damaged)
+    };
+    board.update.begin(&board.slots, lie).unwrap();
+    board.send(&mut chip, &damaged, 0).unwrap();
+    // The image itself is damaged, too, which the check notices first.
+    assert!(board.verify(&mut chip).is_err());
+    assert_eq!(boot(&mut chip).version, "0.1.0");
+}
+
+#[test]
+fn announced_hash_must_match() {
+    let mut chip = flashed("0.1.0");
+    let mut board = boot(&mut chip);
+    let image = image("1.0.0");
+    let lie = Announced {
+        sha256: [7; 32],
+        ..announced(&image)
+    };
+    board.update.begin(&board.slots, lie).unwrap();
+    board.send(&mut chip, &image, 0).unwrap();
+    assert_eq!(board.verify(&mut chip), Err(UpdateError::WrongHash));
+    assert_eq!(board.verify(&mut chip), Err(UpdateError::OutOfOrder));
+}
+
+#[test]
+fn boards_that_cannot_be_updated_refuse() {
+    for label in ["otadata", "ota_1"] {
+        let mut chip = flashed("0.1.0");
+        chip.missing = vec![label];
+        let slots = Slots::at_start(&mut chip, 0);
+        let refused = Update::new(CHIP).begin(&slots, announced(&image("1")));
+        assert_eq!(refused, Err(UpdateError::NoSecondSlot));
+        assert_eq!(slots.ended_trial(&mut chip, Reset::PowerOn), None);
+    }
+    let mut chip = flashed("0.1.0");
+    boot(&mut chip).update(&mut chip, &image("1.0.0")).unwrap();
+    let mut board = boot(&mut chip);
+    let refused = board.update(&mut chip, &image("2.0.0"));
+    assert_eq!(refused, Err(UpdateError::OnTrial));
+    board.slots.confirm(&mut chip).unwrap();
+    board.update(&mut chip, &image("2.0.0")).unwrap();
+}
+
+#[test]
+fn worn_sectors_fail_and_keep_the_running_firmware() {
+    // In the image, and in otadata.
+    for worn in [0x20000, 0x22000, 0x1000, 0x2000] {
+        let mut chip = flashed("0.1.0");
+        boot(&mut chip);
+        // Cells of old data that no longer change.
+        chip.put("ota_1", &vec![0x5a; 0x10000]);
+        if worn == 0x2000 {
+            chip.put(
+                "otadata",
+                &[&chip.get("otadata")[..0x1000], &[0; 0x1000]].concat(),
+            );
+        } else if worn == 0x1000 {
+            chip.put("otadata", &[0; 0x1000]);
+        }
+        chip.worn = vec![worn];
+        let mut board = boot(&mut chip);
+        let refused = board.update(&mut chip, &image("1.0.0"));
+        assert_eq!(refused, Err(UpdateError::Flash), "{worn:x}");
+        chip.restart();
+        assert_eq!(boot(&mut chip).version, "0.1.0");
+    }
+}
+
+/// What may run after a cut: the version before, or the new one on its trial.
+fn check_after_cut(chip: &mut Chip, before: &str, after: &str) {
+    chip.restart();
+    let board = boot(chip);
+    assert!(
+        board.version == before || board.version == after,
+        "{}",
+        board.version
+    );
+    assert_eq!(load(chip).unwrap().record.settings, settings());
+    // An unconfirmed trial ends with the next start, and another update is possible.
+    let was_trial = board.slots.is_on_trial();
+    let version = if was_trial { before } else { &board.version };
+    let mut board = boot(chip);
+    assert_eq!(board.version, version);
+    if version == before {
+        board.update(chip, &image(after)).unwrap();
+        assert_eq!(boot(chip).version, after);
+    }
+}
+
+/// An update, the trial and its confirmation, until the power is cut.
+fn update_and_confirm(chip: &mut Chip, version: &str) {
+    let mut board = boot(chip);
+    if board.update(chip, &image(version)).is_err() {
+        return;
+    }
+    let mut board = boot_if_on(chip);
+    if let Some(board) = &mut board {
+        let _ = board.slots.confirm(chip);
+    }
+}
+
+fn boot_if_on(chip: &mut Chip) -> Option<Board> {
+    if chip.is_off() {
+        return None;
+    }
+    let started = bootloader::start(chip, CHIP).ok()??;
+    Some(Board {
+        version: started.version.as_str().into(),
+        slots: Slots::at_start(chip, started.slot),
+        update: Update::new(CHIP),
+    })
+}
+
+#[test]
+fn power_cut_at_each_step_leaves_a_board_that_starts() {
+    // From slot 0 to slot 1, and back again.
+    for first in [false, true] {
+        let prepared = || {
+            let mut chip = flashed("0.1.0");
+            boot(&mut chip);
+            if first {
+                update_and_confirm(&mut chip, "0.2.0");
+            }
+            chip.steps = 0;
+            chip
+        };
+        let mut whole = prepared();
+        let before = boot(&mut whole).version;
+        update_and_confirm(&mut whole, "1.0.0");
+        assert_eq!(boot(&mut whole).version, "1.0.0");
+        let steps = whole.steps;
+        assert!(steps > 50, "{steps}");
+        for step in 0..steps {
+            let mut chip = prepared();
+            chip.random = step.into();
+            chip.cut_at = Some(step);
+            update_and_confirm(&mut chip, "1.0.0");
+            assert!(chip.is_off(), "{step}");
+            check_after_cut(&mut chip, &before, "1.0.0");
+        }
+    }
+}
+
+#[test]
+fn a_thousand_random_cuts_leave_no_brick() {
+    let mut chip = flashed("0.0.0");
+    let mut confirmed = String::from("0.0.0");
+    let mut cuts = 0;
+    let mut confirmations = 0;
+    for round in 1.. {
+        if cuts == 1000 {
+            break;
+        }
+        let version = format!("0.0.{round}");
+        chip.restart();
+        let limit = 90;
+        chip.cut_at = Some(chip.steps + chip.random(limit));
+        let Some(mut board) = boot_if_on(&mut chip) else {
+            cuts += 1;
+            continue;
+        };
+        if !board.slots.is_on_trial() {
+            assert!(board.version == confirmed, "{} {confirmed}", board.version);
+            let _ = board.update(&mut chip, &image(&version));
+        }
+        if let Some(mut board) = boot_if_on(&mut chip)
+            && board.slots.is_on_trial()
+            && chip.random(2) == 0
+            && board.slots.confirm(&mut chip).is_ok()
+        {
+            confirmed = board.version.clone();
+            confirmations += 1;
+        }
+        cuts += u32::from(chip.is_off());
+        chip.restart();
+        let board = boot(&mut chip);
+        // A confirmation that was cut may have been written.
+        if !board.slots.is_on_trial() && board.version != confirmed {
+            assert_eq!(board.version, version);
+            confirmed = version;
+        }
+        assert_eq!(load(&mut chip).unwrap().record.settings, settings());
+    }
+    assert!(confirmations > 50, "{confirmations}");
+}
+
+/// The state that a board keeps, and the memory of its longest step.
+#[test]
+fn an_update_needs_less_than_12_kb_of_ram() {
+    let mut chip = flashed("0.1.0");
+    let mut board = boot(&mut chip);
+    let slots = board.slots;
+    let kept = size_of::<Update>() + size_of::<Slots>();
+    let write = size_of_val(&board.update.write(&mut chip, &slots, 0, &[]));
+    let verify = size_of_val(&board.update.verify(&mut chip, &slots));
+    std::println!("kept {kept}, write {write}, verify {verify}");
+    assert!(kept + write.max(verify) < 4096);
+}
