@@ -74,7 +74,7 @@ impl DiscoverPlan {
             .hint("list them with `ip link`"));
         }
         if let Some(network) = args.probe
-            && network.count() > MAX_UNFORCED
+            && network.count() > MAX_UNFORCED.into()
             && !args.force
         {
             let count = match u32::try_from(network.count()) {
@@ -82,7 +82,8 @@ impl DiscoverPlan {
                 Err(_) => "far".to_owned(),
             };
             return Err(Failure::usage(format!(
-                "--probe: {count} more than the {MAX_UNFORCED} addresses of a /20"
+                "--probe: {count} more than the {} addresses of a /20",
+                human::grouped(MAX_UNFORCED)
             ))
             .hint("probe a smaller network, or add --force if all of it is yours"));
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::net::cidr::Cidr;
 
 /// The most addresses without `--force`: an IPv4 /20.
-pub const MAX_UNFORCED: u128 = 1 << 12;
+pub const MAX_UNFORCED: u64 = 1 << 12;
 /// New connections a second.
 const RATE: u32 = 500;
 /// Connections at the same time.

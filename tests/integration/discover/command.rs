@@ -60,7 +60,7 @@ fn invalid_options_are_usage_errors() {
         (&["--probe", "10.0.0.0/8"][..], "16,777,214 addresses"),
         (&["--probe", "10.0.0.0/19"], "--force"),
         (&["--probe", "0.0.0.0/0"], "4,294,967,294 addresses"),
-        (&["--probe", "::/0"], "far more than the 4096"),
+        (&["--probe", "::/0"], "far more than the 4,096"),
         (&["--probe", "10.0.0.0/"], "0 to 32"),
         (&["--probe", "2001:db8::/129"], "0 to 128"),
         (&["--probe", "fe80::/120"], "--interface NAME"),
