@@ -26,7 +26,7 @@ use crate::output::Output;
 use crate::target::Target;
 use crate::target::list::{self, TargetList};
 
-pub use table::{Screen, table};
+pub use table::{Screen, room, table, table_within};
 
 /// Time between rounds if none is given.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);

@@ -6,13 +6,16 @@ use serde_json::{Map, Value};
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
 use crate::output::{Output, human};
-use crate::query::{self, Answer, Asked, QueryPlan, table};
+use crate::query::{self, Answer, Asked, QueryPlan};
 use crate::sanitize;
 
 /// The columns of the table.
 const HEADINGS: [&str; 10] = [
     "TARGET", "NAME", "CHIP", "MODE", "FIRMWARE", "UPTIME", "HEAP", "LINK", "SERVED", "REFUSED",
 ];
+
+/// The columns that a narrow terminal leaves out, in this order: firmware, mode, chip, heap, link, name.
+const OPTIONAL: [usize; 6] = [4, 3, 2, 6, 7, 1];
 
 /// Runs `tcpctl status`.
 ///
@@ -36,7 +39,8 @@ pub fn run(args: &StatusArgs, output: &Output) -> anyhow::Result<Exit> {
             }
         }
         if rows.len() > 1 {
-            screen.print(&table(&rows), output)?;
+            let table = query::table_within(&rows, &OPTIONAL, query::room(output));
+            screen.print(&table, output)?;
         }
         Ok(failures)
     })

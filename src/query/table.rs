@@ -28,6 +28,45 @@ pub fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
+/// The same on a terminal with room for so many columns of text. Where it is too wide, it leaves out
+/// `optional` columns: first those without a value, then in this order.
+pub fn table_within(rows: &[Vec<String>], optional: &[usize], room: usize) -> String {
+    let has_value = |column: &usize| rows.iter().skip(1).any(|row| row[*column] != "-");
+    let (with_value, without) = optional
+        .iter()
+        .partition::<Vec<usize>, _>(|it| has_value(it));
+    let mut dropped = without.into_iter().chain(with_value);
+    let mut left_out = Vec::new();
+    loop {
+        let shown = |row: &Vec<String>| {
+            let cells = row.iter().enumerate();
+            let cells = cells.filter(|(column, _)| !left_out.contains(column));
+            cells.map(|(_, cell)| cell.clone()).collect()
+        };
+        let text = table(&rows.iter().map(shown).collect::<Vec<_>>());
+        if text.lines().all(|line| line.width() <= room) {
+            return text;
+        }
+        match dropped.next() {
+            Some(column) => left_out.push(column),
+            None => return text,
+        }
+    }
+}
+
+/// Columns of text on the terminal that shows standard output; no limit elsewhere.
+pub fn room(output: &Output) -> usize {
+    if output.is_terminal() {
+        terminal_columns()
+    } else {
+        usize::MAX
+    }
+}
+
+fn terminal_columns() -> usize {
+    terminal_size::terminal_size().map_or(80, |(width, _)| width.0.max(1).into())
+}
+
 /// Prints the tables of a watch: in place on a terminal, one after another elsewhere.
 #[derive(Debug, Default)]
 pub struct Screen {
@@ -45,8 +84,7 @@ impl Screen {
         if self.rows > 0 && output.is_terminal() && !is_dumb {
             output.write(format!("\x1b[{}A\x1b[J", self.rows).as_bytes())?;
         }
-        let columns = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.max(1).into());
-        self.rows = rows_of(text, columns);
+        self.rows = rows_of(text, terminal_columns());
         output.write(text.as_bytes())
     }
 
@@ -72,6 +110,23 @@ mod tests {
         let text = table(&[row(&["NAME", "VALUE"]), row(&["temperatür", "21.5"])]);
         assert_eq!(text, "NAME        VALUE\ntemperatür  21.5\n");
         assert_eq!(table(&[]), "");
+    }
+
+    #[test]
+    fn narrow_terminal_leaves_out_columns() {
+        let row = |cells: [&str; 4]| cells.map(ToOwned::to_owned).to_vec();
+        let rows = [
+            row(["TARGET", "NAME", "HEAP", "SERVED"]),
+            row(["sim", "a", "-", "3"]),
+        ];
+        let narrow = |room| table_within(&rows, &[1, 2], room).replace("  ", " ");
+        assert_eq!(
+            table_within(&rows, &[1, 2], 26),
+            "TARGET  NAME  HEAP  SERVED\nsim     a     -     3\n"
+        );
+        assert!(narrow(25).starts_with("TARGET NAME SERVED\n"));
+        assert!(narrow(19).starts_with("TARGET SERVED\n"));
+        assert!(narrow(1).starts_with("TARGET SERVED\n"));
     }
 
     #[test]

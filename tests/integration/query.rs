@@ -227,3 +227,37 @@ fn watch_on_a_dumb_terminal_moves_no_cursor() {
     assert!(!seen.contains('\x1b'), "{seen:?}");
     assert!(!seen.replace("\r\n", "\n").contains('\r'), "{seen:?}");
 }
+
+#[cfg(unix)]
+#[test]
+fn failure_under_a_watched_table_is_not_erased() {
+    use crate::common::terminal::Terminal;
+
+    let (_reserved, closed) = closed_port();
+    let boards = ["status", "sim", &closed.to_string(), "--watch", "20ms"];
+    let (mut terminal, child) = Terminal::start(tcpctl(boards));
+    terminal.wait_for("\x1b[J");
+    signal(&child, rustix::process::Signal::INT);
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    let (kept, _) = seen.split_once("\x1b[2A\x1b[J").unwrap();
+    let (first, second) = kept.split_once("connection refused").unwrap();
+    assert!(first.contains("TARGET "), "{seen}");
+    assert!(second.contains("TARGET "), "{seen}");
+}
+
+#[cfg(unix)]
+#[test]
+fn status_fits_a_terminal_of_80_columns() {
+    use crate::common::terminal::Terminal;
+
+    let (terminal, child) = Terminal::start_in(80, tcpctl(["status", "sim", "sim:ideal"]));
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.lines().all(|line| line.len() <= 80), "{seen}");
+    let headings = seen.lines().next().unwrap();
+    assert!(headings.ends_with(" REFUSED"), "{seen}");
+    // A virtual board has no heap. A pipe gets all columns.
+    assert!(!headings.contains("HEAP"), "{seen}");
+    assert!(text(&run(["status", "sim"])).contains(" HEAP "));
+}
