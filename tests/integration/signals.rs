@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::common::loader::line::Line;
 use crate::common::terminal::Terminal;
 use crate::common::{
-    Server, end_by, full_backlog, read_all, read_some, signal, tcpctl, within_end_limit,
+    Server, end_by, full_backlog, read_all, read_some, signal, tcpctl, wait_for_signal_handler,
+    within_end_limit,
 };
-use crate::processes::{Need, skipped};
+use crate::processes::{Board, Need, skipped};
 
 /// The signals, and the exit codes of commands that they interrupt.
 const INTERRUPTED: [(Signal, i32); 2] = [(Signal::INT, 130), (Signal::TERM, 143)];
@@ -304,6 +306,74 @@ fn wait_until_read(child: &Child, connection: &TcpStream) {
         "tcp",
         &format!(" {peer} {own} 01 00000000:00000000 "),
     );
+}
+
+#[test]
+fn monitor_ends() {
+    let never = ["--until", "never"];
+    for (options, codes) in [(&[][..], ENDLESS), (&never, INTERRUPTED)] {
+        for (sent, code) in codes {
+            let ended = end_by(sent, || {
+                let mut line = Line::open();
+                line.write(b"it runs\r\n");
+                let port = line.path.to_str().unwrap();
+                let arguments = [&["monitor", "--port", port][..], options].concat();
+                let mut child = tcpctl(arguments).spawn().unwrap();
+                child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+                (child, line)
+            });
+            assert_eq!(ended.code, code, "{options:?}: {ended:?}");
+        }
+    }
+}
+
+#[test]
+fn monitor_with_a_blocked_output_ends() {
+    for (sent, code) in INTERRUPTED {
+        let ended = end_by(sent, || {
+            let mut line = Line::open();
+            let port = line.path.to_str().unwrap();
+            let arguments = ["monitor", "--port", port, "--timeout", "1h"];
+            let mut child = tcpctl(arguments).spawn().unwrap();
+            let output = child.stdout.take().unwrap();
+            fill(&output);
+            wait_for_signal_handler(&child);
+            // Until it accepts no more for a second.
+            while line.write_some(&b"it runs\r\n".repeat(100), 1).is_some() {}
+            (child, (output, line))
+        });
+        assert_eq!(ended.code, code, "{ended:?}");
+    }
+}
+
+#[test]
+fn sim_ends() {
+    for (is_blocked, codes) in [(false, ENDLESS), (true, INTERRUPTED)] {
+        for (sent, code) in codes {
+            let ended = end_by(sent, || {
+                let listen = ["sim", "ideal", "--listen", "127.0.0.1:0"];
+                let mut child = tcpctl(listen).spawn().unwrap();
+                let mut output = child.stdout.take().unwrap();
+                let mut ready = Vec::new();
+                while !ready.ends_with(b"\n") {
+                    let mut byte = [0];
+                    output.read_exact(&mut byte).unwrap();
+                    ready.extend(byte);
+                }
+                let ready = String::from_utf8(ready).unwrap();
+                let address = Board::address_in(ready.trim()).unwrap();
+                if is_blocked {
+                    fill(&output);
+                }
+                let mut served = TcpStream::connect(address).unwrap();
+                served.write_all(b"hi").unwrap();
+                assert_eq!(read_all(&mut served), b"Hello World");
+                let silent = TcpStream::connect(address).unwrap();
+                (child, (output, silent))
+            });
+            assert_eq!(ended.code, code, "{is_blocked}: {ended:?}");
+        }
+    }
 }
 
 #[test]
