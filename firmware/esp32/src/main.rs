@@ -50,6 +50,7 @@ use tcpctl_greeter::active_settings::ActiveSettings;
 use tcpctl_greeter::console::Panic;
 use tcpctl_greeter::reset::Reset;
 use tcpctl_greeter::stored;
+use tcpctl_greeter::trial::TrialRun;
 
 use crate::flash::ChipFlash;
 use crate::radio::Radio;
@@ -95,7 +96,8 @@ async fn main(spawner: Spawner) -> ! {
         Ok(active) => leak(active),
         Err(error) => panic!("the radio rejects even the default settings: {error}"),
     };
-    let banner = active.banner(VERSION, reset);
+    let trial_run = TrialRun::new(None);
+    let banner = active.banner(VERSION, reset, &trial_run);
     let mode = banner.mode;
     console.print(banner);
     if let Some(record) = &panic {

@@ -13,6 +13,7 @@ use crate::reset::Reset;
 use crate::server::Config;
 use crate::status::Reduced;
 use crate::stored::Missing;
+use crate::trial::TrialRun;
 
 /// A radio before it has a network.
 pub trait Radio {
@@ -90,8 +91,13 @@ impl ActiveSettings {
         }
     }
 
+    /// Whether the radio refuses the stored settings.
+    pub const fn is_rejected(&self) -> bool {
+        matches!(self.fallback, Some(Fallback::Rejected(_)))
+    }
+
     /// The first console line.
-    pub fn banner<'b>(&'b self, firmware: &'b str, reset: Reset) -> Banner<'b> {
+    pub fn banner<'b>(&'b self, firmware: &'b str, reset: Reset, trial: &TrialRun) -> Banner<'b> {
         let network = &self.settings.network;
         Banner {
             firmware,
@@ -99,6 +105,7 @@ impl ActiveSettings {
             mac: Mac(self.mac),
             mode: network.mode().name(),
             settings: match self.fallback {
+                None if trial.open().is_some() => Origin::Trial,
                 None => Origin::Flash,
                 Some(_) => Origin::Default,
             },

@@ -86,6 +86,8 @@ pub struct Banner<'a> {
 pub enum Origin {
     /// Flash.
     Flash,
+    /// Flash, on trial.
+    Trial,
     /// The defaults, without usable settings in flash.
     Default,
 }
@@ -94,6 +96,7 @@ impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = match self.settings {
             Origin::Flash => "flash",
+            Origin::Trial => "trial",
             Origin::Default => "default",
         };
         let security = if self.open { "open" } else { "wpa2" };
@@ -279,6 +282,12 @@ mod tests {
         };
         let line = banner.to_string();
         assert!(line.contains(" settings=flash "), "{line}");
+        let on_trial = Banner {
+            settings: Origin::Trial,
+            ..banner
+        };
+        let trial = on_trial.to_string();
+        assert!(trial.contains(" settings=trial "), "{trial}");
         assert!(line.contains(" security=open "), "{line}");
         assert_eq!(
             Panic("src/main.rs:7: \"no\"\nready").to_string(),

@@ -1,7 +1,7 @@
 //! The servers of a board over [`embassy_net::Stack`], for chips and for virtual boards.
 //!
-//! Everything is a future or plain state: no statics, no executor tasks, no allocation. A chip wraps
-//! the futures in tasks. A computer joins them on one thread, with any number of boards per process.
+//! Everything is a future or plain state: no statics, no executor tasks, and no allocation but that of
+//! management sessions. A chip wraps the futures in tasks. A computer joins them on one thread, with any number of boards per process.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -21,6 +21,9 @@
 //! | [`reset`] | reset reasons |
 //! | [`stored`] | reads the settings from flash |
 //! | [`flash`] | writes to flash |
+//! | [`settings_store`] | writes the settings |
+//! | [`trial`] | a trial of settings, until it is confirmed or rolled back |
+//! | [`management`] | the management server |
 //! | [`radio_config`] | configuration of the radio |
 //! | [`active_settings`] | the settings in force: stored or default |
 //! | [`driver`] | errors of the radio driver |
@@ -36,6 +39,8 @@
 //! | [`presence`] | servers that run while the board is online |
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
 
 #[cfg(test)]
 extern crate std;
@@ -55,6 +60,7 @@ pub mod driver;
 pub mod flash;
 pub mod handler;
 pub mod lines;
+pub mod management;
 pub mod mdns;
 pub mod memory;
 pub mod otadata;
@@ -66,9 +72,11 @@ pub mod refusals;
 pub mod reset;
 pub mod server;
 pub mod services;
+pub mod settings_store;
 pub mod station;
 pub mod status;
 pub mod stored;
+pub mod trial;
 mod udp;
 pub mod update;
 
@@ -76,3 +84,5 @@ pub mod update;
 mod link_tests;
 #[cfg(test)]
 mod test_clock;
+#[cfg(test)]
+mod test_flash;

@@ -54,7 +54,7 @@ impl Link {
         }
     }
 
-    fn peer(&self) -> End<'_> {
+    pub(crate) fn peer(&self) -> End<'_> {
         let Self {
             to_board,
             to_peer,
@@ -125,7 +125,7 @@ impl<'c> Driver for End<'c> {
     }
 }
 
-fn fixed(last: u8) -> Config {
+pub(crate) fn fixed(last: u8) -> Config {
     Config::ipv4_static(StaticConfigV4 {
         address: Ipv4Cidr::new(Ipv4Addr::new(192, 168, 1, last), 24),
         gateway: None,
@@ -134,7 +134,7 @@ fn fixed(last: u8) -> Config {
 }
 
 /// Polls `future` once a millisecond of the test's clock, for at most a minute of it.
-fn finish<R>(future: impl Future<Output = R>) -> R {
+pub(crate) fn finish<R>(future: impl Future<Output = R>) -> R {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..60_000 {
@@ -147,7 +147,7 @@ fn finish<R>(future: impl Future<Output = R>) -> R {
 }
 
 /// Runs both stacks and the board's `service` until the peer's `script` is done.
-async fn until_done<R>(
+pub(crate) async fn until_done<R>(
     board: &mut Runner<'_, End<'_>>,
     peer: &mut Runner<'_, End<'_>>,
     service: impl Future,

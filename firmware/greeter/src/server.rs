@@ -4,14 +4,14 @@
 //! free slot listens. Without a free slot the stack refuses a connection. Without a free worker an
 //! accepted connection waits in order of arrival.
 
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::net::SocketAddrV4;
 
 use embassy_futures::select::{Either, select};
 use embassy_net::tcp::{State, TcpSocket};
 use embassy_net::{IpAddress, IpEndpoint, Stack};
 use embassy_time::{Duration, Instant, Timer, with_timeout};
-use tcpctl_settings::ServerSettings;
+use tcpctl_settings::{Greeting, ServerSettings};
 
 use crate::backlog::Backlog;
 use crate::connection;
@@ -102,6 +102,9 @@ pub struct Server<'a, C, const SLOTS: usize> {
     tally: Tally,
     refused: Option<&'a Cell<u32>>,
     handler: Option<&'a dyn RequestHandler>,
+    request_timeout: Cell<Duration>,
+    /// A greeting in place of the configuration's.
+    greeting: RefCell<Option<Greeting>>,
 }
 
 impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
@@ -122,6 +125,8 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
             tally: Tally::default(),
             refused,
             handler: None,
+            request_timeout: Cell::new(config.request_timeout),
+            greeting: RefCell::new(None),
         }
     }
 
@@ -132,6 +137,15 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
             handler: Some(handler),
             ..self
         }
+    }
+
+    /// Changes what a running server can change: the greeting and the request timeout, from the next
+    /// request on.
+    pub fn apply(&self, settings: &ServerSettings) {
+        let timeout = settings.request_timeout().as_millis();
+        self.request_timeout
+            .set(Duration::from_millis(timeout.into()));
+        *self.greeting.borrow_mut() = Some(settings.greeting().clone());
     }
 
     /// The counters.
@@ -228,15 +242,16 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
             self.console.request(&Request { peer, bytes });
             (bytes.len(), ())
         };
+        let request_timeout = self.request_timeout.get();
         // Read before replying: data that arrives after the close would be answered by a reset.
-        let read = with_timeout(self.config.request_timeout, socket.read_with(show)).await;
+        let read = with_timeout(request_timeout, socket.read_with(show)).await;
         match read {
             Ok(Ok(())) => {}
             // A FIN without data: the peer may have half-closed and wait for the reply.
             Ok(Err(_)) if is_alive(socket) => self.console.request(&Request { peer, bytes: &[] }),
             Ok(Err(error)) => return Err(error),
             Err(_) => {
-                if self.config.request_timeout > Duration::from_ticks(0) {
+                if request_timeout > Duration::from_ticks(0) {
                     self.tally.timed_out.add_one();
                 }
                 self.console.request(&Request { peer, bytes: &[] });
@@ -251,8 +266,30 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
         if let Some(sent) = self.run_command(socket, line).await? {
             return Ok(sent);
         }
+        if self.greeting.borrow().is_some() {
+            return self.send_new_greeting(socket).await;
+        }
         self.send(socket, self.config.greeting).await?;
         Ok(self.config.greeting.len())
+    }
+
+    /// Writes the greeting of [`apply`](Self::apply) straight into the send buffer, so that no slot
+    /// needs memory for a copy. In one piece: the buffer is empty and larger than any greeting.
+    async fn send_new_greeting(
+        &self,
+        socket: &mut TcpSocket<'_>,
+    ) -> Result<usize, embassy_net::tcp::Error> {
+        let sent = socket
+            .write_with(|buffer| {
+                let greeting = self.greeting.borrow();
+                let bytes = greeting.as_ref().map_or(&[][..], Greeting::as_bytes);
+                let length = bytes.len().min(buffer.len());
+                buffer[..length].copy_from_slice(&bytes[..length]);
+                (length, length)
+            })
+            .await?;
+        add_bytes(&self.tally.bytes_out, sent);
+        Ok(sent)
     }
 
     /// Writes the reply of a command straight into the send buffer, which is still empty. Returns its
@@ -325,10 +362,13 @@ fn ipv4(endpoint: IpEndpoint) -> Option<SocketAddrV4> {
 
 #[cfg(test)]
 mod tests {
-    use embassy_net::StackResources;
+    extern crate std;
 
-    use super::{Config, Server};
-    use crate::link_tests::Link;
+    use embassy_net::StackResources;
+    use tcpctl_settings::{RequestTimeout, ServerParts};
+
+    use super::*;
+    use crate::link_tests::{Link, finish, fixed, until_done};
 
     #[test]
     fn backlog_is_reduced_before_workers() {
@@ -361,5 +401,53 @@ mod tests {
         let (stack, _) = embassy_net::new(link.board(), network, &mut resources, 7);
         let server = Server::<_, 32>::new(stack, wanted.within(27), (), None);
         assert_eq!(server.counters().slots, 27);
+    }
+
+    /// The reply to a connection that sends nothing, and the seconds until it.
+    async fn silent(stack: embassy_net::Stack<'_>) -> (std::vec::Vec<u8>, u64) {
+        let (mut receive, mut send) = ([0; 256], [0; 64]);
+        let mut socket = TcpSocket::new(stack, &mut receive, &mut send);
+        let address = (core::net::Ipv4Addr::new(192, 168, 1, 1), 3000);
+        socket.connect(address).await.unwrap();
+        let start = Instant::now();
+        let mut reply = std::vec::Vec::new();
+        let mut piece = [0; 64];
+        while let Ok(length @ 1..) = socket.read(&mut piece).await {
+            reply.extend_from_slice(&piece[..length]);
+        }
+        (reply, start.elapsed().as_secs())
+    }
+
+    #[test]
+    fn greeting_and_request_timeout_change_while_it_runs() {
+        let config = Config {
+            workers: 2,
+            backlog: 0,
+            ..Config::DEFAULT
+        };
+        let link = Link::default();
+        let (mut a, mut b) = (StackResources::<2>::new(), StackResources::<2>::new());
+        let (board, mut board_runner) = embassy_net::new(link.board(), fixed(1), &mut a, 7);
+        let (peer, mut peer_runner) = embassy_net::new(link.peer(), fixed(2), &mut b, 7);
+        let server = Server::<_, 2>::new(board, config, (), None);
+        let (mut receive, mut send) = ([0; RECEIVE_BUFFER], [0; SEND_BUFFER]);
+        let long = [b'x'; Greeting::MAX_LEN];
+        let parts = ServerParts {
+            greeting: Greeting::new(long).unwrap(),
+            request_timeout: RequestTimeout::from_millis(2000).unwrap(),
+            ..ServerParts::default()
+        };
+        let slot = server.slot(&mut receive, &mut send);
+        finish(until_done(
+            &mut board_runner,
+            &mut peer_runner,
+            slot,
+            async {
+                assert_eq!(silent(peer).await, (b"Hello World".to_vec(), 5));
+                Timer::after_secs(3).await;
+                server.apply(&ServerSettings::new(parts).unwrap());
+                assert_eq!(silent(peer).await, (long.to_vec(), 2));
+            },
+        ));
     }
 }

@@ -7,9 +7,10 @@ use embassy_time::Duration;
 
 use crate::counters::Counters;
 use crate::reset::Reset;
+use crate::{management, trial};
 
 /// Longest [`Report`] as text, with a chip, mode and version of up to 16 characters.
-pub const MAX_LEN: usize = 600;
+pub const MAX_LEN: usize = 767;
 
 /// Values that only the board knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,6 +43,10 @@ pub struct Vitals<'a> {
     pub service_streams: usize,
     /// What the board has less of than its settings ask for.
     pub reduced: Reduced,
+    /// The management server; `None` where it is off.
+    pub management: Option<management::Counters>,
+    /// The newest trial of settings.
+    pub trial: Option<trial::Report>,
 }
 
 /// Limits that are lower than the settings ask for, because of the chip's radio or memory. Displays
@@ -125,6 +130,8 @@ impl fmt::Display for Report<'_> {
         field(f, "waiting", Some(counters.waiting))?;
         field(f, "services", Some(vitals.service_streams))?;
         field(f, "reduced", Some(vitals.reduced))?;
+        field(f, "management", vitals.management.map(Management))?;
+        field(f, "trial", vitals.trial.map(Trial))?;
         f.write_str("}")
     }
 }
@@ -145,6 +152,39 @@ impl fmt::Display for Quoted {
     }
 }
 
+/// The management server as a JSON object.
+struct Management(management::Counters);
+
+impl fmt::Display for Management {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let management::Counters {
+            port,
+            sessions,
+            failures,
+        } = self.0;
+        write!(
+            f,
+            r#"{{"port":{port},"sessions":{sessions},"failures":{failures}}}"#
+        )
+    }
+}
+
+/// A trial as a JSON object.
+struct Trial(trial::Report);
+
+impl fmt::Display for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.0;
+        write!(f, r#"{{"state":"{}""#, report.state_name())?;
+        match report.reason() {
+            Some(reason) => write!(f, r#","reason":"{reason}""#)?,
+            None => f.write_str(r#","reason":null"#)?,
+        }
+        field(f, "remaining_s", report.remaining_s())?;
+        f.write_str("}")
+    }
+}
+
 /// A number of tenths, without floating point.
 struct Tenths(i16);
 
@@ -160,6 +200,8 @@ impl fmt::Display for Tenths {
 mod tests {
     extern crate std;
     use std::string::ToString;
+
+    use tcpctl_settings::sectors::{RollbackReason, TrialState};
 
     use super::*;
 
@@ -185,6 +227,16 @@ mod tests {
                     services: true,
                     ..Reduced::default()
                 },
+                management: Some(management::Counters {
+                    port: 3001,
+                    sessions: 2,
+                    failures: 1,
+                }),
+                trial: Some(trial::Report {
+                    sequence: 5,
+                    state: TrialState::RolledBack(RollbackReason::WrongPassphrase),
+                    remaining: None,
+                }),
             },
             counters: Counters {
                 accepted: 9,
@@ -201,7 +253,7 @@ mod tests {
         };
         assert_eq!(
             report.to_string(),
-            r#"{"schema":"tcpctl.status/1","name":"tcpctl-0b3c","firmware":"0.1.0","chip":"esp32c3","mode":"sta","uptime_ms":61234,"boot_reason":"power-on","heap_free":48000,"heap_lowest":41000,"stack_lowest":100000,"rssi_dbm":-61,"stations":null,"temperature_c":-0.5,"accepted":9,"served":7,"refused":3,"timed_out":1,"reset":2,"bytes_in":18,"bytes_out":77,"slots":8,"in_use":1,"waiting":0,"services":1,"reduced":["slots","services"]}"#
+            r#"{"schema":"tcpctl.status/1","name":"tcpctl-0b3c","firmware":"0.1.0","chip":"esp32c3","mode":"sta","uptime_ms":61234,"boot_reason":"power-on","heap_free":48000,"heap_lowest":41000,"stack_lowest":100000,"rssi_dbm":-61,"stations":null,"temperature_c":-0.5,"accepted":9,"served":7,"refused":3,"timed_out":1,"reset":2,"bytes_in":18,"bytes_out":77,"slots":8,"in_use":1,"waiting":0,"services":1,"reduced":["slots","services"],"management":{"port":3001,"sessions":2,"failures":1},"trial":{"state":"rolled-back","reason":"wrong passphrase","remaining_s":null}}"#
         );
     }
 
@@ -217,6 +269,8 @@ mod tests {
             "stations",
             "temperature_c",
             "refused",
+            "management",
+            "trial",
         ] {
             assert!(text.contains(&std::format!(r#""{name}":null"#)), "{text}");
         }
@@ -225,7 +279,10 @@ mod tests {
     #[test]
     fn nothing_reduced_is_an_empty_array() {
         let text = Report::default().to_string();
-        assert!(text.ends_with(r#","services":0,"reduced":[]}"#), "{text}");
+        assert!(
+            text.ends_with(r#","services":0,"reduced":[],"management":null,"trial":null}"#),
+            "{text}"
+        );
     }
 
     #[test]
@@ -251,6 +308,17 @@ mod tests {
                     slots: true,
                     services: true,
                 },
+                management: Some(management::Counters {
+                    port: u16::MAX,
+                    sessions: u32::MAX,
+                    failures: u32::MAX,
+                }),
+                trial: Some(trial::Report {
+                    sequence: u32::MAX,
+                    // The longest reason; a trial with time left has none.
+                    state: TrialState::RolledBack(RollbackReason::Restarted),
+                    remaining: None,
+                }),
             },
             counters: Counters {
                 accepted: u32::MAX,

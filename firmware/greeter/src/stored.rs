@@ -30,6 +30,13 @@ pub struct Partition {
     pub size: u32,
 }
 
+impl Partition {
+    /// Whether it has room for two sectors of settings.
+    pub(crate) const fn has_two_sectors(self) -> bool {
+        self.size as usize >= 2 * BLOCK_SIZE
+    }
+}
+
 /// The flash or its partition table cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unreadable;
@@ -69,15 +76,28 @@ impl fmt::Display for Missing {
 /// # Errors
 /// There are none.
 pub fn load(flash: &mut impl Flash) -> Result<Selected, Missing> {
-    let partition = flash.partition(LABEL)?.ok_or(Missing::NoPartition)?;
+    let partition = find(flash)?;
+    let [a, b] = contents(flash, partition)?;
+    select(a, b).map_err(Missing::Unusable)
+}
+
+/// The partition of the settings.
+pub(crate) fn find(flash: &mut impl Flash) -> Result<Partition, Missing> {
+    flash.partition(LABEL)?.ok_or(Missing::NoPartition)
+}
+
+/// Both sectors. The partition tables before the one with two slots have one.
+pub(crate) fn contents(
+    flash: &mut impl Flash,
+    partition: Partition,
+) -> Result<[SectorContent; 2], Unreadable> {
     let a = read_sector(flash, partition.offset)?;
-    // The partition tables before the one with two slots have one sector.
-    let b = if partition.size as usize >= 2 * BLOCK_SIZE {
+    let b = if partition.has_two_sectors() {
         read_sector(flash, partition.offset + SECTOR)?
     } else {
         SectorContent::read(&[])
     };
-    select(a, b).map_err(Missing::Unusable)
+    Ok([a, b])
 }
 
 /// The settings, unless this start ignores them.
@@ -97,7 +117,10 @@ pub fn unless_ignored(
 
 /// One at a time, so that the stack holds one sector.
 #[inline(never)]
-fn read_sector(flash: &mut impl Flash, offset: u32) -> Result<SectorContent, Unreadable> {
+pub(crate) fn read_sector(
+    flash: &mut impl Flash,
+    offset: u32,
+) -> Result<SectorContent, Unreadable> {
     let mut sector = [0; BLOCK_SIZE];
     flash.read(offset, &mut sector)?;
     Ok(SectorContent::read(&sector))

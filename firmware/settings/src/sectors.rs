@@ -130,12 +130,16 @@ pub enum RollbackReason {
     Restarted,
     /// The client aborted the trial.
     Aborted,
+    /// The network's security differs from the settings.
+    OtherSecurity,
+    /// The board could not join the network, for another reason.
+    NotJoined,
     /// The outcome was not written completely.
     Unknown,
 }
 
 impl RollbackReason {
-    const CODES: [(u8, Self); 7] = [
+    const CODES: [(u8, Self); 9] = [
         (1, Self::NotConfirmed),
         (2, Self::WrongPassphrase),
         (3, Self::NoSuchNetwork),
@@ -143,6 +147,8 @@ impl RollbackReason {
         (5, Self::Rejected),
         (6, Self::Restarted),
         (7, Self::Aborted),
+        (8, Self::OtherSecurity),
+        (9, Self::NotJoined),
     ];
 
     /// The number of this reason, in flash and in the management protocol.
@@ -172,6 +178,8 @@ impl fmt::Display for RollbackReason {
             Self::Rejected => "rejected by the radio",
             Self::Restarted => "restarted before it was confirmed",
             Self::Aborted => "aborted by the client",
+            Self::OtherSecurity => "network security differs",
+            Self::NotJoined => "could not join the network",
             Self::Unknown => "unknown",
         })
     }
@@ -262,6 +270,12 @@ impl SectorContent {
         }
     }
 
+    /// The same content, with the state of its trial replaced.
+    #[must_use]
+    pub fn with_state(self, state: TrialState) -> Self {
+        Self { state, ..self }
+    }
+
     /// The trial of this sector, if its settings are or were one.
     fn trial(&self, sector: Sector) -> Option<Trial> {
         let record = self.record.as_ref().ok()?;
@@ -294,6 +308,8 @@ pub struct Selected {
     pub record: Record,
     /// The sector that holds them. New settings go to the other one.
     pub sector: Sector,
+    /// Whether the other sector holds settings, too: those to return to.
+    pub has_other: bool,
     /// The newest trial, if the newest settings are or were one.
     pub trial: Option<Trial>,
     /// The sequence number for the next write.
@@ -332,6 +348,7 @@ pub fn select(a: SectorContent, b: SectorContent) -> Result<Selected, DecodeErro
             ..
         })
     );
+    let has_other = newer.record.is_ok() && older.record.is_ok();
     let (record, sector) = match (newer.record, older.record) {
         (_, Ok(record)) if is_rolled_back => (record, newest.other()),
         (record, _) => (record?, newest),
@@ -339,9 +356,20 @@ pub fn select(a: SectorContent, b: SectorContent) -> Result<Selected, DecodeErro
     Ok(Selected {
         record,
         sector,
+        has_other,
         trial,
         next_sequence,
     })
+}
+
+impl Selected {
+    /// The trial that is in force and can be undone.
+    pub fn open_trial(&self) -> Option<Trial> {
+        let is_open =
+            |trial: &Trial| matches!(trial.state, TrialState::Pending | TrialState::Started);
+        self.trial
+            .filter(|trial| self.has_other && trial.sector == self.sector && is_open(trial))
+    }
 }
 
 #[cfg(test)]

@@ -89,7 +89,11 @@ fn access_point(security: Security) -> Settings {
 
 /// The console lines of a start.
 fn lines(active: &ActiveSettings) -> Vec<String> {
-    let mut lines = vec![active.banner("0.1.0", Reset::PowerOn).to_string()];
+    let mut lines = vec![
+        active
+            .banner("0.1.0", Reset::PowerOn, &TrialRun::new(None))
+            .to_string(),
+    ];
     active.describe(|line| lines.push(line.to_string()));
     lines
 }

@@ -1,0 +1,455 @@
+//! The management server: one authenticated session at a time, over its own socket.
+//!
+//! [`Management`] serves requests: it changes settings in flash and ends trials. [`serve`] is its TCP
+//! server. The protocol and what it protects are described in [`tcpctl_management`].
+//!
+//! The server has one socket. While it is in use the stack refuses further connections, and no load on
+//! the greeting server takes it. Sessions allocate: about 2 kB during the handshake, 3 kB with a request
+//! of the longest kind.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+
+use embassy_futures::yield_now;
+use embassy_net::Stack;
+use embassy_net::tcp::{Error, TcpSocket};
+use embassy_time::{Duration, Timer, with_timeout};
+use tcpctl_management::{
+    BoardEvent, BoardSession, RANDOM_LEN, Refusal, Request, Response, Shown, ShownSettings,
+    TrialReport,
+};
+use tcpctl_settings::sectors::{ConfirmTimeout, RollbackReason, TrialState};
+use tcpctl_settings::{Changes, MANAGEMENT_PORT, ManagementKey, ServerSettings, Settings};
+
+use crate::connection;
+use crate::counters::Count;
+use crate::flash::WritableFlash;
+use crate::settings_store::{Kind, SettingsStore, StoreError};
+use crate::stored::Missing;
+use crate::trial::TrialRun;
+
+/// Size of the socket's receive buffer, in bytes: a part of a frame.
+pub const RECEIVE_BUFFER: usize = 1024;
+/// Size of the socket's send buffer, in bytes: the longest answer of this firmware.
+pub const SEND_BUFFER: usize = 768;
+
+/// Time from a connection to its first authenticated request.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time from one request of a session to the next.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause after a session that failed: it bounds what handshakes cost.
+pub const FAILURE_PAUSE: Duration = Duration::from_millis(250);
+/// Timeout for a peer that no longer answers, and for the delivery of the last response.
+const PEER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for a peer to close its side before it is reset.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Bytes taken from the socket at once.
+const PIECE: usize = 256;
+
+/// What the server needs of its board.
+pub trait Host {
+    /// Random bytes of a cryptographic source.
+    fn random(&self) -> [u8; RANDOM_LEN];
+    /// Applies the settings that need no restart.
+    fn apply(&self, server: &ServerSettings);
+    /// Restarts the board. May return: the server does nothing more.
+    fn restart(&self);
+}
+
+/// What a board is, for [`Request::Show`].
+#[derive(Debug, Clone, Copy)]
+pub struct About {
+    /// The firmware's version.
+    pub firmware: &'static str,
+    /// The chip, or `virtual`.
+    pub chip: &'static str,
+    /// MAC address on the network of the board.
+    pub mac: [u8; 6],
+}
+
+/// A snapshot of the counters, for `status`. They wrap around.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// The TCP port for clients.
+    pub port: u16,
+    /// Sessions with an authenticated request.
+    pub sessions: u32,
+    /// Connections that ended without one, of which a wrong key is the most likely cause.
+    pub failures: u32,
+}
+
+/// Manages a board.
+pub struct Management<'a, F, H> {
+    store: RefCell<SettingsStore<F>>,
+    key: ManagementKey,
+    trial: &'a TrialRun,
+    about: About,
+    host: H,
+    is_on: Cell<bool>,
+    port: u16,
+    sessions: Count,
+    failures: Count,
+}
+
+/// A response, and what follows it.
+type Outcome = (Response, Next);
+
+/// What follows a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The next request.
+    Continue,
+    /// A restart of the board.
+    Restart,
+}
+
+impl<'a, F: WritableFlash, H: Host> Management<'a, F, H> {
+    /// Manages a board with these settings in force, on TCP port [`MANAGEMENT_PORT`]. `None` where
+    /// management is off: by the setting, or because there is no key.
+    ///
+    /// With an open trial it is on in any case, because only a confirmation makes `management off`
+    /// permanent.
+    ///
+    /// # Errors
+    /// The settings partition cannot be found.
+    pub fn new(
+        settings: &Settings,
+        flash: F,
+        trial: &'a TrialRun,
+        about: About,
+        host: H,
+    ) -> Result<Option<Self>, Missing> {
+        let is_on = settings.server.management().is_on();
+        let Some(key) = settings.management_key.clone() else {
+            return Ok(None);
+        };
+        if !is_on && trial.open().is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            store: RefCell::new(SettingsStore::open(flash)?),
+            key,
+            trial,
+            about,
+            host,
+            is_on: Cell::new(true),
+            port: MANAGEMENT_PORT,
+            sessions: Count::default(),
+            failures: Count::default(),
+        }))
+    }
+
+    /// The same, with the port at which clients reach it through a relay. It is reported, and has no
+    /// other effect.
+    #[must_use]
+    pub fn with_relay_port(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+
+    /// The counters.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            port: self.port,
+            sessions: self.sessions.get(),
+            failures: self.failures.get(),
+        }
+    }
+
+    /// The newest trial.
+    pub fn trial(&self) -> &'a TrialRun {
+        self.trial
+    }
+
+    /// Returns the board to the settings before the open trial: records the reason and restarts.
+    ///
+    /// Without an open trial it does nothing.
+    pub fn roll_back(&self, reason: RollbackReason) {
+        if let Some(trial) = self.trial.open() {
+            // If it cannot be recorded, the restart records another reason.
+            let _ = self
+                .store
+                .borrow_mut()
+                .mark(trial, TrialState::RolledBack(reason));
+            self.host.restart();
+        }
+    }
+
+    /// Serves a request. Blocks while the flash is written, about 50 ms on a chip, and needs two sectors
+    /// (8 kB) of stack.
+    pub fn handle(&self, request: Request) -> Outcome {
+        let response = match request {
+            Request::Show => self.show(),
+            Request::Apply { changes } => self.apply(&changes),
+            Request::Trial {
+                changes,
+                confirm_timeout,
+            } => self.start_trial(&changes, confirm_timeout),
+            Request::Confirm { sequence } => self.confirm(sequence),
+            Request::Abort { sequence } => self.abort(sequence),
+        };
+        match response {
+            Ok(response @ Response::Restarting { .. }) => (response, Next::Restart),
+            Ok(response) => (response, Next::Continue),
+            Err(refusal) => (Response::Refused(refusal), Next::Continue),
+        }
+    }
+
+    fn show(&self) -> Result<Response, Refusal> {
+        let selected = self.load()?;
+        Ok(Response::Shown(Box::new(Shown {
+            firmware: self.about.firmware.into(),
+            chip: self.about.chip.into(),
+            settings: ShownSettings::of(&selected.record.settings),
+            sequence: selected.record.sequence,
+            trial: selected.trial.map(|trial| TrialReport {
+                sequence: trial.sequence,
+                state: trial.state,
+                remaining_s: self.trial.report().and_then(|report| report.remaining_s()),
+            }),
+        })))
+    }
+
+    fn apply(&self, changes: &Changes) -> Result<Response, Refusal> {
+        if changes.needs_restart() {
+            return Err(Refusal::NeedsRestart);
+        }
+        let settings = self.changed(changes)?;
+        self.write(&settings, Kind::Permanent)?;
+        self.host.apply(&settings.server);
+        Ok(Response::Done)
+    }
+
+    fn start_trial(
+        &self,
+        changes: &Changes,
+        confirm_timeout: ConfirmTimeout,
+    ) -> Result<Response, Refusal> {
+        let settings = self.changed(changes)?;
+        // Without management the port is free, but until the confirmation it is not.
+        if settings.server.port().get() == MANAGEMENT_PORT {
+            return Err(Refusal::Invalid {
+                field: "tcp-port".into(),
+                reason: "port 3001 is used by management until the trial is confirmed".into(),
+            });
+        }
+        let sequence = self.write(&settings, Kind::Trial(confirm_timeout))?;
+        Ok(Response::Restarting { sequence })
+    }
+
+    fn confirm(&self, sequence: u32) -> Result<Response, Refusal> {
+        let selected = self.load()?;
+        let trial = selected
+            .trial
+            .filter(|trial| trial.sequence == sequence)
+            .ok_or(Refusal::NoSuchTrial)?;
+        match trial.state {
+            // The answer to the first confirmation was lost.
+            TrialState::Confirmed => return Ok(Response::Done),
+            TrialState::Started if self.trial.open().is_some() => {}
+            _ => return Err(Refusal::NoSuchTrial),
+        }
+        self.store
+            .borrow_mut()
+            .mark(trial, TrialState::Confirmed)
+            .map_err(|_| Refusal::Flash)?;
+        self.trial.confirmed();
+        self.is_on
+            .set(selected.record.settings.server.management().is_on());
+        Ok(Response::Done)
+    }
+
+    fn abort(&self, sequence: u32) -> Result<Response, Refusal> {
+        let trial = self
+            .trial
+            .open()
+            .filter(|trial| trial.sequence == sequence)
+            .ok_or(Refusal::NoSuchTrial)?;
+        let mut store = self.store.borrow_mut();
+        store
+            .mark(trial, TrialState::RolledBack(RollbackReason::Aborted))
+            .map_err(|_| Refusal::Flash)?;
+        let previous = store.load().map_err(|_| Refusal::Flash)?;
+        Ok(Response::Restarting {
+            sequence: previous.record.sequence,
+        })
+    }
+
+    fn load(&self) -> Result<tcpctl_settings::sectors::Selected, Refusal> {
+        self.store.borrow_mut().load().map_err(|_| Refusal::Flash)
+    }
+
+    /// The settings in force with changes.
+    fn changed(&self, changes: &Changes) -> Result<Settings, Refusal> {
+        if self.trial.open().is_some() {
+            return Err(Refusal::TrialInProgress);
+        }
+        let settings = self.load()?.record.settings;
+        settings
+            .with_changes(changes)
+            .map_err(|invalid| Refusal::invalid(&invalid))
+    }
+
+    fn write(&self, settings: &Settings, kind: Kind) -> Result<u32, Refusal> {
+        let written = self.store.borrow_mut().write(settings, kind);
+        written.map_err(|error| match error {
+            StoreError::NoSecondSector => Refusal::NoSecondSector,
+            StoreError::TrialInProgress => Refusal::TrialInProgress,
+            StoreError::Flash => Refusal::Flash,
+        })
+    }
+}
+
+/// Serves one session after the other. Returns after a confirmed `management off`, and after a restart
+/// of a virtual board.
+///
+/// Uses one TCP socket of the stack.
+pub async fn serve<F: WritableFlash, H: Host>(
+    stack: Stack<'_>,
+    management: &Management<'_, F, H>,
+    receive: &mut [u8],
+    send: &mut [u8],
+) {
+    let mut socket = TcpSocket::new(stack, receive, send);
+    socket.set_nagle_enabled(false);
+    connection::watch_peer(&mut socket, PEER_TIMEOUT);
+    while management.is_on.get() {
+        if socket.accept(MANAGEMENT_PORT).await.is_err() {
+            // Never expected, but it must not spin.
+            connection::reset(&mut socket).await;
+            Timer::after(CLOSE_TIMEOUT).await;
+            continue;
+        }
+        let (is_authenticated, next) = run_session(&mut socket, management).await;
+        let counter = if is_authenticated {
+            &management.sessions
+        } else {
+            &management.failures
+        };
+        counter.add_one();
+        // The same end for every failure, so that a stranger learns nothing from it.
+        connection::close(&mut socket, PEER_TIMEOUT, CLOSE_TIMEOUT).await;
+        if next == Next::Restart {
+            management.host.restart();
+            return;
+        }
+        if !is_authenticated {
+            Timer::after(FAILURE_PAUSE).await;
+        }
+    }
+}
+
+/// Runs a session until its end. Returns whether the client was authenticated, and what follows.
+async fn run_session<F: WritableFlash, H: Host>(
+    socket: &mut TcpSocket<'_>,
+    management: &Management<'_, F, H>,
+) -> (bool, Next) {
+    let random = management.host.random();
+    let Ok((mut session, hello)) =
+        BoardSession::start(management.about.mac, &management.key, random)
+    else {
+        return (false, Next::Continue);
+    };
+    let mut input = Input::new();
+    let first = async {
+        send(socket, &hello).await?;
+        receive_request(socket, &mut session, &mut input).await
+    };
+    let Ok(Ok(mut request)) = with_timeout(HANDSHAKE_TIMEOUT, first).await else {
+        // It is authenticated if its first message was of a newer client.
+        return (session.is_authenticated(), Next::Continue);
+    };
+    loop {
+        let (response, next) = management.handle(request);
+        let serve = async {
+            let bytes = session.respond(&response).map_err(|_| Ended)?;
+            send(socket, &bytes).await?;
+            if next == Next::Restart {
+                return Ok(None);
+            }
+            let request = receive_request(socket, &mut session, &mut input).await;
+            request.map(Some)
+        };
+        match with_timeout(IDLE_TIMEOUT, serve).await {
+            Ok(Ok(Some(received))) => request = received,
+            // What is stored takes effect, whether or not the client still listens.
+            _ => return (true, next),
+        }
+    }
+}
+
+/// The session is over: the peer closed or failed.
+struct Ended;
+
+impl From<Error> for Ended {
+    fn from(_: Error) -> Self {
+        Self
+    }
+}
+
+/// Received bytes that are not processed yet.
+struct Input {
+    bytes: [u8; PIECE],
+    start: usize,
+    end: usize,
+}
+
+impl Input {
+    const fn new() -> Self {
+        Self {
+            bytes: [0; PIECE],
+            start: 0,
+            end: 0,
+        }
+    }
+}
+
+/// Waits for a request, and answers the handshake before the first.
+async fn receive_request(
+    socket: &mut TcpSocket<'_>,
+    session: &mut BoardSession,
+    input: &mut Input,
+) -> Result<Request, Ended> {
+    loop {
+        let mut rest = &input.bytes[input.start..input.end];
+        let event = session.receive(&mut rest);
+        input.start = input.end - rest.len();
+        match event.map_err(|_| Ended)? {
+            BoardEvent::Request(request) => return Ok(request),
+            BoardEvent::Send(bytes) => {
+                send(socket, &bytes).await?;
+                // The handshake took a while; let other servers run.
+                yield_now().await;
+            }
+            BoardEvent::NeedMore => {
+                input.start = 0;
+                input.end = socket.read(&mut input.bytes).await?;
+                if input.end == 0 {
+                    return Err(Ended);
+                }
+            }
+        }
+    }
+}
+
+async fn send(socket: &mut TcpSocket<'_>, mut bytes: &[u8]) -> Result<(), Error> {
+    while !bytes.is_empty() {
+        let written = socket.write(bytes).await?;
+        bytes = &bytes[written..];
+    }
+    Ok(())
+}
+
+/// Buffers of the server's socket, on the heap: many boards run without management.
+pub fn buffers() -> Option<(Vec<u8>, Vec<u8>)> {
+    let buffer = |length| {
+        let mut buffer = Vec::new();
+        buffer.try_reserve_exact(length).ok()?;
+        buffer.resize(length, 0);
+        Some(buffer)
+    };
+    Some((buffer(RECEIVE_BUFFER)?, buffer(SEND_BUFFER)?))
+}
+
+#[cfg(test)]
+mod tests;
