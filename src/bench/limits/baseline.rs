@@ -34,6 +34,7 @@ pub(super) fn measure<N: Network>(pool: &mut ConnectionPool<'_, N>) -> Result<Ba
     let mut rejections = 0;
     let mut retransmitted_syns = 0;
     let mut closes_on_fin = false;
+    let mut serves_fin = false;
     let mut is_watched = false;
     let mut exchange = 0;
     while exchange < EXCHANGES {
@@ -109,6 +110,7 @@ pub(super) fn measure<N: Network>(pool: &mut ConnectionPool<'_, N>) -> Result<Ba
                     break;
                 }
                 FinResponse::Closes => closes_on_fin = is_slow,
+                FinResponse::Serves => serves_fin = true,
                 FinResponse::KeepsOpen => {}
             }
         }
@@ -119,6 +121,7 @@ pub(super) fn measure<N: Network>(pool: &mut ConnectionPool<'_, N>) -> Result<Ba
     Ok(Baseline {
         behavior,
         closes_on_fin,
+        serves_fin,
         has_accept_timer: false,
         closes_after_reply: closes,
         timeouts: Timeouts::new(&connects, &first_bytes, is_lossy),

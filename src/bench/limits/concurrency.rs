@@ -41,12 +41,13 @@ pub(super) struct Range {
 }
 
 /// Finds the number of workers of a full server, which is in `range`, and what becomes of requests
-/// that wait, unless that is `known`.
+/// that wait, unless that is `known`. Narrows `range` down, also where the hold is lost before the
+/// end.
 pub(super) fn search<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     baseline: &Baseline,
     overflow: Overflow,
-    range: Range,
+    range: &mut Range,
     known: Option<QueueOutcome>,
     probe: Probe,
 ) -> Result<Concurrency, Abort> {
@@ -67,8 +68,9 @@ pub(super) fn search<N: Network>(
         most: all.len(),
     };
     let waiting = pool.connections().iter().filter(|it| it.is_waiting());
+    let assumed = range.least;
     let mut search = Search {
-        range,
+        range: *range,
         timeouts,
         keeps_open: baseline.closes_after_reply != Some(true),
         // Of an earlier search in the same hold.
@@ -105,8 +107,8 @@ pub(super) fn search<N: Network>(
         }
         search.wait_for(pool, &asked)?;
         search.conclude(pool, &asked, ends);
+        *range = search.range;
     }
-    let assumed = range.least;
     let Range { least, most } = search.range;
     if least < most {
         return Ok(Concurrency {

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::model::{Abort, Baseline, Concurrency, FinResponse, ServerBehavior};
-use super::pool::{ConnectionPool, HeldConnection};
+use super::pool::ConnectionPool;
 use super::timing::{SCHEDULING_DELAY, Timeouts};
 use crate::bench::report::{Bound, Overflow};
 use tcpctl_engine::readiness::{Network, Release};
@@ -37,11 +37,15 @@ pub(super) fn watch<N: Network>(
         // It may serve one connection at a time.
         pool.wait(pool.reply_timeout, is_over)?;
     }
-    let greeted_after = pool.get(handle).and_then(HeldConnection::greeted_after);
+    let connection = pool.get(handle).copied();
     pool.release(handle, Release::Fin);
+    let greeted_after = connection.and_then(|it| it.greeted_after());
+    // Sooner than a reply takes, it was greeting the client all the time.
+    let is_served = connection.and_then(|it| it.replied_after()) >= Some(reply * 3 / 4);
     Ok(match greeted_after {
         Some(after) if is_greeted => FinResponse::Greets(after),
         None if closes => FinResponse::Closes,
+        Some(_) if is_served => FinResponse::Serves,
         _ => FinResponse::KeepsOpen,
     })
 }

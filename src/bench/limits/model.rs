@@ -276,7 +276,9 @@ pub(super) enum FinResponse {
     Greets(Duration),
     /// Closes the connection at once.
     Closes,
-    /// Keeps the connection for as long as a reply takes.
+    /// Replies as to a request, as late as to one.
+    Serves,
+    /// Keeps the connection.
     KeepsOpen,
 }
 
@@ -290,6 +292,8 @@ pub(super) struct Baseline {
     pub(super) timeouts: Timeouts,
     /// Whether the server is slow to reply, and yet closes at once when a client sends a FIN.
     pub(super) closes_on_fin: bool,
+    /// Whether it serves such a connection like a request.
+    pub(super) serves_fin: bool,
     /// Whether the server reuses freed slots so late that it seems to look for them on a timer.
     pub(super) has_accept_timer: bool,
 }

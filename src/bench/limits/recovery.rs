@@ -9,8 +9,11 @@ use super::timing::{SETTLE, Timeouts};
 use crate::bench::report::Overflow;
 use tcpctl_engine::readiness::{Network, Release};
 
-/// Attempts to reuse a freed slot. The pauses between them double; the last is a second.
-const ATTEMPTS: u32 = 11;
+/// The longest wait until a freed slot is reused.
+const LONGEST_REUSE: Duration = Duration::from_secs(2);
+/// The pauses between attempts to reuse it double from 1 ms up to this: it bounds the error of the
+/// measured time.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// Attempts to refill a server without success; the pauses double from 1 ms.
 const REFILL_FAILURES: u32 = 7;
 
@@ -27,8 +30,10 @@ pub(super) fn measure<N: Network>(
     // With a FIN, which is retransmitted if it is lost.
     pool.release(oldest, Release::Fin);
     let freed = pool.now();
-    for attempt in 0..ATTEMPTS {
-        let pause = Duration::from_millis(1 << attempt);
+    let mut next_pause = Duration::from_millis(1);
+    while pool.since(freed) < LONGEST_REUSE {
+        let pause = next_pause;
+        next_pause = (pause * 2).min(LONGEST_PAUSE);
         let Some(handle) = try_once(pool, timeouts, pause)? else {
             continue;
         };

@@ -47,6 +47,15 @@ pub(super) enum OnlyOne {
     Busy,
 }
 
+/// What earlier holds have shown.
+#[derive(Debug, Default)]
+struct Known {
+    /// What becomes of requests that wait.
+    queue: Option<QueueOutcome>,
+    /// The number of workers, where the hold was lost before it was found.
+    range: Option<Range>,
+}
+
 /// Runs trials until a majority of at least two agrees; a third where they were brief.
 pub(super) fn run<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
@@ -55,16 +64,18 @@ pub(super) fn run<N: Network>(
 ) -> Result<TrialsEnd, Abort> {
     let begin = pool.now();
     let mut lost = 0;
-    let mut queue = None;
+    let mut known = Known::default();
     loop {
         pool.report(LimitsProgress::Trial {
             trial: finding.trials.len() + 1,
         });
         let before = finding.trials.len();
-        match run_one(pool, baseline, finding, &mut queue) {
-            Ok(()) => {}
+        let range_before = known.range;
+        match run_one(pool, baseline, finding, &mut known) {
+            Ok(()) => known.range = None,
             Err(Abort::HoldLost(age)) => {
-                lost += 1;
+                // Where it had narrowed the range down, the next hold continues there.
+                lost += usize::from(known.range == range_before);
                 // Once may be chance, twice at the same age is a rule.
                 let earlier = finding.silence_ends_after.replace(age);
                 pool.silence_ends_after = earlier
@@ -109,7 +120,7 @@ fn run_one<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     baseline: &mut Baseline,
     finding: &mut LimitsFinding,
-    queue: &mut Option<QueueOutcome>,
+    known: &mut Known,
 ) -> Result<(), Abort> {
     let &mut Baseline {
         behavior, timeouts, ..
@@ -172,7 +183,7 @@ fn run_one<N: Network>(
                 }
             }
         }
-        find_concurrency(pool, baseline, overflow, held, last, *queue)?
+        find_concurrency(pool, baseline, overflow, held, last, known)?
     };
     if baseline.closes_on_fin && concurrency.workers.exact().is_none() {
         // Connections that keep their slots after a FIN were too many.
@@ -187,7 +198,7 @@ fn run_one<N: Network>(
         return Ok(());
     }
     if !timeouts.is_lossy {
-        *queue = concurrency.queue.or(*queue);
+        known.queue = concurrency.queue.or(known.queue);
     }
     finding.served_first_byte.extend(concurrency.first_byte);
     let overflow = match (overflow, concurrency.queue) {
@@ -247,21 +258,29 @@ fn fill_server<N: Network>(
 /// Whether a freed slot was reused so late that the server seems to look for free slots on a
 /// timer. Where the application rejects connections, it is not known whether a timer did it.
 fn is_slow_recovery(baseline: &Baseline, overflow: Overflow, took: Duration) -> bool {
+    let quick = SLOW_RECOVERY + baseline.timeouts.round_trip * 4;
+    // The connection that was closed had to be served first.
+    let service = if baseline.serves_fin {
+        baseline.slowest_reply() * 3 / 2
+    } else {
+        Duration::ZERO
+    };
     !baseline.has_accept_timer
         && matches!(overflow, Overflow::Dropped | Overflow::Refused)
-        && took > SLOW_RECOVERY + baseline.timeouts.round_trip * 4
+        && took > quick + service
 }
 
 /// Finds how many connections are served at once. After the first trial only whether it is the
 /// same number again, and if it is not, from the beginning.
 fn find_concurrency<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
-    baseline: &Baseline,
+    baseline: &mut Baseline,
     overflow: Overflow,
     held: usize,
     last: Option<Trial>,
-    queue: Option<QueueOutcome>,
+    known: &mut Known,
 ) -> Result<Concurrency, Abort> {
+    let queue = known.queue;
     let all = Range {
         least: 1,
         most: held,
@@ -280,7 +299,7 @@ fn find_concurrency<N: Network>(
     let can_use_fin =
         fin_probe::is_useful(baseline, overflow, held) && queue != Some(QueueOutcome::Unserved);
     let mut search =
-        |range, probe| concurrency::search(pool, baseline, overflow, range, queue, probe);
+        |mut range, probe| concurrency::search(pool, baseline, overflow, &mut range, queue, probe);
     let expected = match last.map(|trial| trial.served) {
         Some(Bound::Exact(expected)) => {
             let is_same = can_use_fin && {
@@ -290,34 +309,42 @@ fn find_concurrency<N: Network>(
             if is_same && let Some(found) = fin_probe::confirm(pool, baseline.timeouts, expected)? {
                 return Ok(found);
             }
-            expected
+            Some(expected)
         }
-        _ if can_use_fin => match search(all, Probe::Fin)?.workers {
-            Bound::Exact(expected) => expected,
-            _ => return search(all, Probe::Request),
-        },
-        _ => return search(all, Probe::Request),
+        _ if can_use_fin => search(all, Probe::Fin)?.workers.exact(),
+        _ => None,
     };
-    let near = near(expected);
-    let mut search =
-        |range| concurrency::search(pool, baseline, overflow, range, queue, Probe::Request);
-    let found = search(near)?;
+    let measured = baseline.clone();
+    let mut search = |range: &mut Range| {
+        concurrency::search(pool, &measured, overflow, range, queue, Probe::Request)
+    };
+    let Some(expected) = expected else {
+        let mut range = known.range.filter(|it| it.most <= held).unwrap_or(all);
+        let found = search(&mut range);
+        known.range = Some(range).filter(|range| *range != all);
+        return found;
+    };
+    let mut near = near(expected);
+    let Range { least, most } = near;
+    let found = search(&mut near)?;
+    if last.is_none() && found.workers != Bound::Exact(expected) {
+        // A FIN shows nothing at this server.
+        baseline.closes_on_fin = false;
+    }
     match found.workers {
         // That was searched among all, and slots have been freed since.
         _ if found.queue == Some(QueueOutcome::Unserved) => Ok(found),
-        Bound::Exact(workers) if workers != expected && workers == near.least => {
-            let below = Range {
+        Bound::Exact(workers) if workers != expected && workers == least => {
+            search(known.range.insert(Range {
                 most: workers,
                 ..all
-            };
-            search(below)
+            }))
         }
-        Bound::Exact(workers) if workers != expected && workers == near.most => {
-            let above = Range {
+        Bound::Exact(workers) if workers != expected && workers == most => {
+            search(known.range.insert(Range {
                 least: workers,
                 ..all
-            };
-            search(above)
+            }))
         }
         _ => Ok(found),
     }

@@ -248,6 +248,37 @@ fn server_with_a_short_request_timeout_is_filled_in_time() {
     assert!(Truth::of(&server).matches(finding), "{}", brief(&found));
 }
 
+/// The board gives up on silent connections after 5 s, before all has been asked of a slow server:
+/// what one hold has shown is used in the next.
+#[test]
+fn slow_servers_with_a_request_timeout_are_exact() {
+    for service in [300, 600, 900] {
+        for on_fin in [OnFin::Closes, OnFin::RuntimeCloses, OnFin::Serves] {
+            for (workers, backlog) in [(7, 15), (16, 19), (19, 3)] {
+                for (closes, delay) in [(true, 50), (false, 3_000)] {
+                    let server = Server {
+                        service: MS * service,
+                        on_fin,
+                        closes,
+                        delay: Duration::from_micros(delay),
+                        ..Server::greeter(workers, backlog)
+                    };
+                    let found = find(server, &plan());
+                    let finding = found.as_ref().expect("limits");
+                    let text = format!("{server:?} {}", brief(&found));
+                    assert!(Truth::of(&server).matches(finding), "{text}");
+                    // A server that serves a FIN frees the slot only then.
+                    let reuse = if on_fin == OnFin::Serves { service } else { 0 };
+                    for took in &finding.recovery {
+                        assert!(*took >= MS * reuse, "{took:?}: {text}");
+                        assert!(*took < MS * (reuse + 100), "{took:?}: {text}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn server_that_answers_silence_cannot_be_held() {
     let server = Server {

@@ -197,7 +197,8 @@ fn irregular_greeters_are_mostly_exact() {
                 let (burst, _) = truth(&server);
                 let text = format!("{server:?}\n{}", brief(&found));
                 let finding = found.expect("limits");
-                let number = finding.burst.value.count().expect("a burst");
+                let number = finding.burst.value.count();
+                let number = number.unwrap_or_else(|| panic!("no burst: {text}"));
                 assert!(
                     number <= *burst.end(),
                     "{number} is more than {burst:?}: {text}"
