@@ -6,9 +6,11 @@
 
 mod loads;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use hdrhistogram::Histogram;
+use sha2::{Digest, Sha256};
 
 use self::loads::{Load, covered, has_gap, max_connections, target_rate};
 use super::report::{
@@ -34,7 +36,8 @@ pub enum Unrelated {
 /// Merges runs in the order of their start.
 ///
 /// # Errors
-/// A usage error: no runs, a run that is given twice, unrelated runs, or damaged histograms.
+/// A usage error: no runs, a run that is given twice (also as part of a merged run), unrelated runs,
+/// or damaged histograms.
 pub fn merge(mut runs: Vec<Report>, unrelated: Unrelated) -> Result<Report, Failure> {
     runs.sort_by_key(Report::load_started_at);
     refuse_identical(&runs)?;
@@ -64,14 +67,45 @@ pub fn merge(mut runs: Vec<Report>, unrelated: Unrelated) -> Result<Report, Fail
 
 /// A run that counts twice would falsify every number.
 fn refuse_identical(runs: &[Report]) -> Result<(), Failure> {
-    let identical = runs
+    let mut known = BTreeSet::new();
+    if runs
         .iter()
-        .enumerate()
-        .any(|(at, run)| runs[..at].contains(run));
-    if identical {
-        return Err(Failure::usage("the same run is given twice").hint("give each run once"));
+        .flat_map(single_runs)
+        .all(|run| known.insert(run))
+    {
+        return Ok(());
     }
-    Ok(())
+    let text = if runs.iter().all(|run| run.merged.is_empty()) {
+        "the same run is given twice"
+    } else {
+        "the same run is given twice, once as part of a merged run"
+    };
+    Err(Failure::usage(text).hint("give each run once"))
+}
+
+/// What identifies the single runs of a report.
+fn single_runs(run: &Report) -> Vec<String> {
+    if run.merged.is_empty() {
+        vec![identity(run)]
+    } else {
+        run.merged.clone()
+    }
+}
+
+/// SHA-256 of what differs between any two runs and stays the same in every version of the schema.
+fn identity(run: &Report) -> String {
+    let complete = run.histograms.as_ref().map(|all| &all.complete);
+    let parts = (
+        (&run.target, &run.environment.hostname),
+        (run.started_at, Timestamp(run.load_started_at())),
+        complete,
+    );
+    // Cannot fail: it writes to memory, and there are no maps.
+    let json = serde_json::to_vec(&parts).unwrap_or_default();
+    let hex = Sha256::digest(&json)
+        .into_iter()
+        .map(|byte| format!("{byte:02x}"));
+    hex.collect()
 }
 
 /// Why runs look as if they did not belong together. They are in the order of their start.
@@ -95,6 +129,7 @@ fn unrelated_warnings(runs: &[Report]) -> Vec<Warning> {
 fn join(one: Report, other: Report) -> Result<Report, String> {
     let (start, later) = (one.load_started_at(), other.load_started_at());
     let mut merged = one.clone();
+    merged.merged = [single_runs(&one), single_runs(&other)].concat();
     // The same server may have another name on another computer.
     merged.target = list(&one.target, &other.target);
     merged.label = list_known(one.label.as_ref(), other.label.as_ref());

@@ -59,6 +59,9 @@ pub struct Report {
     pub environment: Environment,
     /// The number of merged runs; 1 for a single run.
     pub runs: u64,
+    /// What identifies each merged run, so that none is merged twice; empty for a single run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<String>,
     /// What the server can take; `None` where it was not measured.
     pub limits: Option<Limits>,
     /// How fast the server replies, and how often it fails; `None` where it was not measured.

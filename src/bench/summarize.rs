@@ -40,6 +40,7 @@ pub fn report(
         started_at: Timestamp(started_at),
         environment,
         runs: 1,
+        merged: Vec::new(),
         limits: None,
         latency: measurement.map(|measurement| latency(measurement, cpus)),
         ramp: Vec::new(),

@@ -69,6 +69,31 @@ fn identical_runs_are_refused_even_with_force() {
 }
 
 #[test]
+fn run_inside_a_merged_run_is_refused() {
+    let [one, two, three] = [0, 1, 2].map(|at| run(&[1_000; 10], at, 5));
+    // As it is read from a file.
+    let saved = |report: Report| -> Report {
+        serde_json::from_value(serde_json::to_value(report).unwrap()).unwrap()
+    };
+    let inside = saved(forced(vec![one.clone(), two.clone()]));
+    assert_eq!(inside.merged.len(), 2);
+    for again in [&one, &two, &inside] {
+        for runs in [
+            [inside.clone(), again.clone()],
+            [again.clone(), inside.clone()],
+        ] {
+            let failure = merge(runs.to_vec(), Unrelated::Warn).unwrap_err();
+            assert_eq!(failure.exit().code(), 2);
+        }
+    }
+    let all = saved(forced(vec![inside, three.clone()]));
+    assert_eq!((all.runs, all.merged.len()), (3, 3));
+    for again in [one, two, three] {
+        assert!(merge(vec![all.clone(), again], Unrelated::Warn).is_err());
+    }
+}
+
+#[test]
 fn unrelated_runs_need_force_and_get_a_warning() {
     let one = run(&[1_000; 10], 0, 5);
     let later = run(&[1_000; 10], 100, 5);

@@ -34,6 +34,12 @@ fn saved_runs_are_merged_and_compared() {
     assert!(refused.stderr.contains("--force"), "{refused:?}");
     let twice = run(["merge", &one, &one, "--force"]);
     assert_eq!(twice.code, 2, "{twice:?}");
+    let both = folder.file("both.json");
+    let saved = run(["merge", &one, &two, "--force", "-q", "--save", &both]);
+    assert_eq!(saved.code, 0, "{saved:?}");
+    let inside = run(["merge", &both, &two, "--force"]);
+    assert_eq!(inside.code, 2, "{inside:?}");
+    assert!(inside.stderr.contains("merged run"), "{inside:?}");
     let lines = [&one, &two].map(|file| std::fs::read(file).expect("it was saved"));
     let piped = run_with_input(["merge", "-", "--force", "--json"], &lines.concat());
     assert_eq!(report(&piped)["runs"], 2, "{piped:?}");
