@@ -47,6 +47,70 @@ mod tests {
         }
     }
 
+    /// The unit that the description of a field with this name states.
+    fn unit(field: &str) -> Option<&'static str> {
+        const UNITS: [(&str, &str); 8] = [
+            ("_us", "microseconds"),
+            ("_ms", "milliseconds"),
+            ("_per_s", "per second"),
+            ("_s", "seconds"),
+            ("_dbm", "dBm"),
+            ("_c", "degrees Celsius"),
+            ("_share", "0 to 1"),
+            ("_bytes", "bytes"),
+        ];
+        let known = UNITS.iter().find(|(suffix, _)| field.ends_with(suffix));
+        known.map(|(_, unit)| *unit)
+    }
+
+    /// Adds each property in `schema` without a description or without its unit to `found`, and
+    /// returns the number of properties.
+    fn undescribed(schema: &Value, path: &str, found: &mut Vec<String>) -> usize {
+        let mut count = 0;
+        let properties = schema.get("properties").and_then(Value::as_object);
+        for (name, property) in properties.into_iter().flatten() {
+            // A property that must not be there.
+            if property == &json!(false) {
+                continue;
+            }
+            count += 1;
+            let description = property["description"].as_str().unwrap_or_default();
+            let has_unit = unit(name)
+                .is_none_or(|unit| description.to_lowercase().contains(&unit.to_lowercase()));
+            if description.is_empty() || !has_unit {
+                found.push(format!("{path}/{name}: {description:?}"));
+            }
+        }
+        let children: Vec<(String, &Value)> = match schema {
+            Value::Object(fields) => fields.iter().map(|(name, it)| (name.clone(), it)).collect(),
+            Value::Array(items) => {
+                let numbered = items.iter().enumerate();
+                numbered.map(|(at, it)| (at.to_string(), it)).collect()
+            }
+            _ => Vec::new(),
+        };
+        for (name, child) in children {
+            count += undescribed(child, &format!("{path}/{name}"), found);
+        }
+        count
+    }
+
+    #[test]
+    fn every_field_has_a_description_with_its_unit() {
+        for output in SchemaOf::value_variants() {
+            let document: Value = serde_json::from_str(of(*output)).unwrap();
+            let mut found = Vec::new();
+            let count = undescribed(&document, "", &mut found);
+            assert!(count > 3, "{output:?}: {count} fields");
+            assert!(found.is_empty(), "{output:?}: {found:#?}");
+        }
+        let without = json!({"properties": {"a_us": {"description": "A time."}, "b": {}}});
+        assert_eq!(undescribed(&without, "", &mut Vec::new()), 2);
+        let mut found = Vec::new();
+        undescribed(&json!([without]), "", &mut found);
+        assert_eq!(found.len(), 2, "{found:?}");
+    }
+
     #[test]
     fn rare_events_match_their_schema() {
         let sim = schema(SchemaOf::Sim);
