@@ -4,12 +4,12 @@
 //! idle board sleeps until its next timer or frame. (`embassy-time`'s own host driver does not link
 //! without embassy's executor, and its fixed-size queue spins once it is full.)
 //!
-//! [`simulate`] runs the same code in simulated time: when nothing can proceed, the clock jumps to the
-//! next timer. Tests of timeouts need no sleep.
+//! [`simulate`] and [`Simulation`] run the same code in simulated time: when nothing can proceed, the
+//! clock jumps to the next timer. Tests of timeouts need no sleep.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
@@ -91,8 +91,7 @@ pub fn simulate<F: Future>(future: F) -> F::Output {
         parked: AtomicBool::new(false),
         unpark: Box::new(|| ()),
     });
-    let before = SIMULATED.replace(Some(0));
-    assert!(before.is_none(), "a simulation already runs on this thread");
+    start_simulation();
     let output = run(&signal, future, |until| {
         if !signal.woken.load(Ordering::SeqCst) {
             let until = until.expect("the simulation waits without a timer");
@@ -101,6 +100,108 @@ pub fn simulate<F: Future>(future: F) -> F::Output {
     });
     SIMULATED.set(None);
     output
+}
+
+fn start_simulation() {
+    let before = SIMULATED.replace(Some(0));
+    assert!(before.is_none(), "a simulation already runs on this thread");
+}
+
+/// A future in simulated time beside code that is not a future: [`Park::park`] runs it until
+/// something happens for that code. The clock of this thread is simulated until this is dropped.
+pub struct Simulation {
+    /// `None` before it starts and once it is done.
+    future: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    /// Wakes the future.
+    signal: Arc<Signal>,
+    /// Whether the other code was unparked.
+    unparked: Arc<AtomicBool>,
+}
+
+impl Simulation {
+    /// Starts the simulated clock at zero.
+    ///
+    /// # Panics
+    /// Another simulation runs on this thread.
+    pub fn new() -> Self {
+        start_simulation();
+        Self {
+            future: None,
+            signal: Arc::new(Signal {
+                woken: AtomicBool::new(true),
+                parked: AtomicBool::new(false),
+                unpark: Box::new(|| ()),
+            }),
+            unparked: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// The future to run.
+    pub fn run(&mut self, future: impl Future<Output = ()> + 'static) {
+        self.future = Some(Box::pin(future));
+    }
+
+    /// Runs the future to its end.
+    pub fn finish(&mut self) {
+        while self.future.is_some() {
+            self.proceed(None);
+        }
+    }
+
+    /// Polls the future if it was woken; otherwise moves the clock to its next timer, or to `until`
+    /// if that is earlier.
+    fn proceed(&mut self, until: Option<Instant>) {
+        TIMERS.with(|timers| Timers::fire(timers, Instant::now()));
+        if !self.signal.woken.swap(false, Ordering::SeqCst) {
+            let timer = TIMERS.with_borrow(Timers::next);
+            let next = timer.into_iter().chain(until).min();
+            let next = next.expect("the simulation waits without a timer");
+            SIMULATED.set(Some(next.max(Instant::now()).as_ticks()));
+            return;
+        }
+        let waker = Waker::from(Arc::clone(&self.signal));
+        let mut context = Context::from_waker(&waker);
+        if let Some(future) = &mut self.future
+            && future.as_mut().poll(&mut context).is_ready()
+        {
+            self.future = None;
+        }
+    }
+}
+
+impl Default for Simulation {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Park for Simulation {
+    fn unparker(&self) -> Box<dyn Fn() + Send + Sync> {
+        let unparked = Arc::clone(&self.unparked);
+        Box::new(move || unparked.store(true, Ordering::SeqCst))
+    }
+
+    fn park(&mut self, until: Option<Instant>) {
+        loop {
+            let is_idle = !self.signal.woken.load(Ordering::SeqCst);
+            if is_idle && self.unparked.swap(false, Ordering::SeqCst) {
+                return;
+            }
+            if is_idle && until.is_some_and(|until| until <= Instant::now()) {
+                return;
+            }
+            self.proceed(until);
+        }
+    }
+}
+
+impl Drop for Simulation {
+    fn drop(&mut self) {
+        // Its timers end with it.
+        self.future = None;
+        TIMERS.with_borrow_mut(|timers| timers.0.clear());
+        SIMULATED.set(None);
+    }
 }
 
 /// Polls `future` when it is woken, else calls `wait` with the next timer.

@@ -4,13 +4,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
-use std::thread::{self, Thread};
 
 use embassy_time::Instant;
 use smoltcp::socket::tcp::State;
 
 use super::client::{ClientStack, Handle};
-use super::clock;
+use super::clock::{self, Park, ThreadPark};
 use tcpctl_engine::readiness::{
     ConnectFailure, ConnectionId, ConnectionInfo, Event, Network, NetworkTime, Release,
 };
@@ -24,6 +23,7 @@ pub struct VirtualNetwork {
     /// Released connections that are not over yet.
     closing: Vec<Handle>,
     start: Instant,
+    park: Box<dyn Park>,
 }
 
 /// A connection and the events reported for it.
@@ -42,28 +42,34 @@ enum Phase {
     Failed,
 }
 
-/// Unparks the waiting thread.
-struct Unpark(Thread);
+/// Ends a wait.
+struct Unpark(Box<dyn Fn() + Send + Sync>);
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        (self.0)();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
+        (self.0)();
     }
 }
 
 impl VirtualNetwork {
     /// Drives a client stack.
-    pub fn new(mut stack: ClientStack) -> Self {
-        stack.wake(&Waker::from(Arc::new(Unpark(thread::current()))));
+    pub fn new(stack: ClientStack) -> Self {
+        Self::with_park(stack, Box::new(ThreadPark::new()))
+    }
+
+    /// The same with another way to wait.
+    pub(super) fn with_park(mut stack: ClientStack, park: Box<dyn Park>) -> Self {
+        stack.wake(&Waker::from(Arc::new(Unpark(park.unparker()))));
         Self {
             stack,
             connections: Vec::new(),
             closing: Vec::new(),
             start: Instant::now(),
+            park,
         }
     }
 
@@ -204,10 +210,8 @@ impl Network for VirtualNetwork {
             if events.len() > before || until.is_some_and(|until| until <= now) {
                 return Ok(());
             }
-            match [until, self.stack.poll_at(now)].into_iter().flatten().min() {
-                Some(at) => thread::park_timeout(clock::until_then(at)),
-                None => thread::park(),
-            }
+            let until = [until, self.stack.poll_at(now)].into_iter().flatten().min();
+            self.park.park(until);
         }
     }
 }

@@ -1,21 +1,24 @@
 //! A virtual board, its link, and the client at the other end.
 
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
 use embassy_time::Instant;
+use futures_util::FutureExt;
 use tcpctl_settings::{ManagementKey, Mode};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::board::Board;
-use super::boot::Hardware;
+use super::boot::{self, Hardware};
 use super::client::ClientStack;
-use super::clock::ThreadPark;
+use super::clock::{Park, Simulation, ThreadPark};
 use super::driver::LinkDriver;
-use super::event::{Events, Online};
+use super::event::{EventConsole, Events, Online};
 use super::link::{End, link};
 use super::network::VirtualNetwork;
 use super::router;
@@ -125,6 +128,68 @@ pub fn network(spec: &Spec, events: Option<Events>) -> io::Result<(Board, Virtua
     Ok((board, VirtualNetwork::new(stack)))
 }
 
+/// A virtual board in simulated time, on the calling thread. Drop its network first.
+pub struct SimulatedBoard {
+    simulation: Rc<RefCell<Simulation>>,
+    /// The board stops when the sender is dropped.
+    stop: oneshot::Sender<()>,
+    summary: Rc<Cell<Summary>>,
+}
+
+impl SimulatedBoard {
+    /// Stops the board and returns its counters.
+    pub fn stop(self) -> Summary {
+        drop(self.stop);
+        self.simulation.borrow_mut().finish();
+        self.summary.take()
+    }
+}
+
+/// Waits in simulated time.
+struct SimulatedPark(Rc<RefCell<Simulation>>);
+
+impl Park for SimulatedPark {
+    fn unparker(&self) -> Box<dyn Fn() + Send + Sync> {
+        self.0.borrow().unparker()
+    }
+
+    fn park(&mut self, until: Option<Instant>) {
+        self.0.borrow_mut().park(until);
+    }
+}
+
+/// An access point and the engine's interface to it in simulated time: everything runs on the
+/// calling thread, no wait takes time, and a busy computer changes nothing.
+///
+/// # Errors
+/// The settings do not fit the virtual flash.
+///
+/// # Panics
+/// Another simulation runs on this thread.
+pub fn simulated(spec: &Spec) -> io::Result<(SimulatedBoard, VirtualNetwork)> {
+    let hardware = Hardware::new(spec)?;
+    let mut simulation = Simulation::new();
+    let (board_end, stack) = stack(spec);
+    let (stop, stopped) = oneshot::channel();
+    let summary = Rc::new(Cell::new(Summary::default()));
+    let (own, result) = (spec.clone(), Rc::clone(&summary));
+    simulation.run(async move {
+        let driver = LinkDriver::new(board_end, hardware.mac);
+        let console = EventConsole::new(None);
+        let stop = stopped.map(drop);
+        let neighbours = Neighbours::OneClient;
+        result.set(boot::run(&own, hardware, driver, neighbours, console, stop).await);
+    });
+    let simulation = Rc::new(RefCell::new(simulation));
+    let park = SimulatedPark(Rc::clone(&simulation));
+    let board = SimulatedBoard {
+        simulation,
+        stop,
+        summary,
+    };
+    Ok((board, VirtualNetwork::with_park(stack, Box::new(park))))
+}
+
 /// The greeting server's address of a new board on a link.
 pub fn address(spec: &Spec) -> SocketAddr {
     let address = match spec.mode {
@@ -141,18 +206,19 @@ fn start(
     hardware: Hardware,
     events: Option<Events>,
 ) -> io::Result<(Board, ClientStack)> {
-    let (board_end, host_end): (End, End) = link(spec.link);
+    let (board_end, stack) = stack(spec);
     let board = Board::start_with(spec, hardware, Neighbours::OneClient, events, move |mac| {
         Ok((LinkDriver::new(board_end, mac), ThreadPark::new()))
     })?;
-    let stack = ClientStack::new(
-        host_end,
-        CLIENT_ADDRESS,
-        PREFIX,
-        Instant::now(),
-        spec.link.seed,
-    );
-    Ok((board, stack.with_router(CLIENT_ADDRESS, PREFIX)))
+    Ok((board, stack))
+}
+
+/// A link: the board's end, and a client stack at the other.
+fn stack(spec: &Spec) -> (End, ClientStack) {
+    let (board_end, host_end) = link(spec.link);
+    let now = Instant::now();
+    let stack = ClientStack::new(host_end, CLIENT_ADDRESS, PREFIX, now, spec.link.seed);
+    (board_end, stack.with_router(CLIENT_ADDRESS, PREFIX))
 }
 
 /// Serves DHCP until a station has its address. Blocks.

@@ -1,4 +1,4 @@
-//! On a virtual board: the firmware's own server.
+//! On a virtual board in simulated time: the firmware's own server.
 
 use std::num::NonZeroUsize;
 
@@ -17,7 +17,7 @@ fn spec(changes: &[(&str, &str)]) -> Spec {
 #[test]
 fn virtual_board_is_measured_like_any_server() {
     let spec = spec(&[("workers", "8"), ("backlog", "8"), ("delay", "5ms")]);
-    let (board, mut network) = session::network(&spec, None).expect("threads");
+    let (board, mut network) = session::simulated(&spec).expect("a board");
     let load = requests(session::address(&spec), 4, 200);
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 200);
@@ -35,7 +35,7 @@ fn virtual_board_is_measured_like_any_server() {
 #[test]
 fn refusals_match_the_boards_counters() {
     let spec = spec(&[("workers", "1"), ("backlog", "0"), ("service-time", "20ms")]);
-    let (board, mut network) = session::network(&spec, None).expect("threads");
+    let (board, mut network) = session::simulated(&spec).expect("a board");
     let load = requests(session::address(&spec), 4, 40);
     let measurement = engine::run(&mut network, &load, &mut ());
     let refused = measurement.errors.get(&ErrorClass::Refused).copied();
@@ -51,7 +51,7 @@ fn refusals_match_the_boards_counters() {
 #[test]
 fn virtual_board_serves_a_schedule() {
     let spec = spec(&[("workers", "8"), ("backlog", "8")]);
-    let (board, mut network) = session::network(&spec, None).expect("threads");
+    let (board, mut network) = session::simulated(&spec).expect("a board");
     let load = Load {
         pace: Pace::Open {
             rate: Rate::new(500.0).expect("a rate"),

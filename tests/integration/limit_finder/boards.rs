@@ -1,4 +1,4 @@
-//! The firmware's own server on virtual boards.
+//! The firmware's own server on virtual boards in simulated time.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tcpctl::sim::spec::{Profile, Spec};
 
 fn find(profile: Profile, changes: &[(&str, &str)]) -> LimitsFinding {
     let spec = Spec::with(profile, changes.iter().copied()).expect("a valid spec");
-    let (board, mut network) = session::network(&spec, None).expect("threads");
+    let (board, mut network) = session::simulated(&spec).expect("a board");
     let plan = LimitsPlan::new(session::address(&spec));
     let finding = limits::find(&mut network, &plan, &mut |_| {}).expect("the board lives");
     drop(network);

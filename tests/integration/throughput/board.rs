@@ -1,4 +1,4 @@
-//! A virtual board: the firmware's own services over the link model.
+//! A virtual board in simulated time: the firmware's own services over the link model.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -8,9 +8,10 @@ use tcpctl::bench::throughput::{ThroughputPlan, measure};
 use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
 
+/// Over a link that takes time: on another, simulated time stands still.
 fn run(changes: &[(&str, &str)], streams: usize) -> Throughput {
     let spec = Spec::with(Profile::Ideal, changes.iter().copied()).expect("a valid spec");
-    let (_board, mut network) = session::network(&spec, None).expect("threads");
+    let (_board, mut network) = session::simulated(&spec).expect("a board");
     let plan = ThroughputPlan {
         streams: NonZeroUsize::new(streams).expect("not zero"),
         duration: Duration::from_millis(400),
@@ -39,27 +40,19 @@ fn window_and_round_trip_bound_the_throughput() {
 
 #[test]
 fn slow_link_is_the_bottleneck() {
-    // On a busy machine the board reads late, and its window becomes the limit.
-    let mut found = Vec::new();
-    for _ in 0..5 {
-        let report = run(&[("services", "on"), ("rate", "400kbit")], 1);
-        let upload = report.upload.expect("a service");
-        assert!(
-            upload.bytes_per_s < 55e3,
-            "at most the rate of the link: {upload:?}"
-        );
-        if upload.limited_by == Some(LimitedBy::Network) {
-            assert_eq!(upload.retransmissions, Some(0));
-            return;
-        }
-        found.push(upload.limited_by);
-    }
-    panic!("{found:?}");
+    let report = run(&[("services", "on"), ("rate", "400kbit")], 1);
+    let upload = report.upload.expect("a service");
+    assert!(
+        upload.bytes_per_s < 55e3,
+        "at most the rate of the link: {upload:?}"
+    );
+    assert_eq!(upload.limited_by, Some(LimitedBy::Network), "{upload:?}");
+    assert_eq!(upload.retransmissions, Some(0));
 }
 
 #[test]
 fn streams_are_limited_by_the_slots() {
-    let report = run(&[("services", "on")], 6);
+    let report = run(&[("services", "on"), ("delay", "1ms")], 6);
     for flow in [&report.upload, &report.download, &report.echo] {
         assert_eq!(flow.as_ref().expect("a service").streams, 4);
     }
@@ -69,7 +62,7 @@ fn streams_are_limited_by_the_slots() {
 
 #[test]
 fn missing_services_are_reported() {
-    let report = run(&[("services", "off")], 4);
+    let report = run(&[("services", "off"), ("delay", "1ms")], 4);
     assert!(report.evidence["echo"].detail.contains("port 7 refuses"));
     assert!(report.evidence["upload"].detail.contains("port 3000"));
 }
