@@ -39,6 +39,18 @@
 //!
 //! Only changed settings are sent, and the board never sends a passphrase or its key.
 //!
+//! # New firmware
+//!
+//! 1. [`Request::BeginUpdate`] announces an image. The board answers from where to send it: not from 0
+//!    if it holds a part of the same image, after a broken connection.
+//! 2. [`Request::UpdateData`], in order. Each is answered once its bytes are in flash, so that a slow
+//!    flash slows the client down.
+//! 3. [`Request::VerifyUpdate`]: the board checks the image in flash. Nothing has selected it so far.
+//! 4. [`Request::StartUpdate`]: the board restarts with it, on trial.
+//! 5. [`Request::ConfirmUpdate`], in a new session, makes it permanent. So does a minute on its network.
+//!    Until then any restart returns the board to the previous firmware, and [`Request::Firmware`] says
+//!    why.
+//!
 //! # Versions
 //!
 //! The hello's version changes only if the exchange above does. New requests and settings are appended
@@ -95,7 +107,10 @@ pub use board::{BoardEvent, BoardSession, Closed};
 pub use client::{ClientError, ClientEvent, ClientSession};
 pub use frame::{MAX_FRAME, MAX_MESSAGE};
 pub use hello::{Hello, PROTOCOL_VERSION};
-pub use message::{Refusal, Request, Response, Shown, TrialReport};
+pub use message::{
+    EndedTrial, FirmwareReport, MAX_UPDATE_DATA, MIN_FIRST_DATA, Refusal, Request, Response, Shown,
+    TrialReport, UpdateRefusal,
+};
 pub use noise::RANDOM_LEN;
 pub use shown::ShownSettings;
 pub use tcpctl_settings::MANAGEMENT_PORT;

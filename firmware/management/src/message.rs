@@ -45,7 +45,41 @@ pub enum Request {
         /// The trial's sequence number.
         sequence: u32,
     },
+    /// The firmware and its slots. The answer is [`Response::Firmware`].
+    Firmware,
+    /// Begin to send new firmware, or go on after a broken connection. The answer is
+    /// [`Response::Ready`].
+    BeginUpdate {
+        /// Length of the image in bytes.
+        size: u32,
+        /// SHA-256 of the image.
+        sha256: [u8; 32],
+    },
+    /// The next bytes of the image: all but the last a multiple of four, at most [`MAX_UPDATE_DATA`],
+    /// and the first [`MIN_FIRST_DATA`] at once. The answer is [`Response::Written`]. Several may be sent
+    /// before the first is answered, within the window of [`Response::Ready`].
+    UpdateData {
+        /// Where they belong in the image.
+        offset: u32,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Check the whole image in flash. The answer is [`Response::Done`].
+    VerifyUpdate,
+    /// Start the verified image on trial. The answer is [`Response::Restarting`] with the sequence number
+    /// of the trial.
+    StartUpdate,
+    /// Make the running firmware permanent. The answer is [`Response::Done`], also to a repeated request.
+    ConfirmUpdate {
+        /// Sequence number of its trial.
+        sequence: u32,
+    },
 }
+
+/// Most bytes of an image in one request.
+pub const MAX_UPDATE_DATA: usize = 1024;
+/// Fewest bytes of an image in the first request: the board checks chip and project before it erases.
+pub const MIN_FIRST_DATA: usize = 112;
 
 /// What a board answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +97,48 @@ pub enum Response {
     Refused(Refusal),
     /// This firmware does not know the request, or a setting in it.
     Unsupported,
+    /// The firmware and its slots.
+    Firmware(Box<FirmwareReport>),
+    /// Send the image from here on.
+    Ready {
+        /// Bytes of the image that are in flash already.
+        offset: u32,
+        /// Most bytes to send beyond those that are acknowledged.
+        window: u32,
+    },
+    /// The bytes of the image up to here are in flash.
+    Written {
+        /// Number of bytes.
+        offset: u32,
+    },
+}
+
+/// The answer to [`Request::Firmware`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirmwareReport {
+    /// Version of the running firmware. Untrusted text.
+    pub version: String,
+    /// The chip whose images it takes, `esp32c3`; `None` for a board that takes none. Untrusted text.
+    pub chip: Option<String>,
+    /// The slot that runs, 0 or 1.
+    pub slot: u8,
+    /// Bytes of the other slot; `None` where there is none.
+    pub capacity: Option<u32>,
+    /// Sequence number of the trial, while the running firmware is on trial.
+    pub trial: Option<u32>,
+    /// The newest trial, if it ended in a return to this firmware.
+    pub ended: Option<EndedTrial>,
+}
+
+/// Firmware that was tried, and set aside by the board.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedTrial {
+    /// Sequence number of the trial.
+    pub sequence: u32,
+    /// Its version, if its slot still holds it. Untrusted text.
+    pub version: Option<String>,
+    /// Code of the reason in flash.
+    pub reason: u8,
 }
 
 /// The answer to [`Request::Show`].
@@ -111,6 +187,44 @@ pub enum Refusal {
     NoSecondSector,
     /// The flash could not be written. The settings in force are unchanged.
     Flash,
+    /// An update is refused. The running firmware is unchanged.
+    Update(UpdateRefusal),
+}
+
+/// Why an update is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpdateRefusal {
+    /// The board has one slot: its partition table is from before there were two.
+    NoSecondSlot,
+    /// A virtual board without a chip.
+    NoChip,
+    /// The image does not fit the slot.
+    TooLarge {
+        /// Bytes of the slot.
+        capacity: u32,
+    },
+    /// The running firmware is on trial.
+    OnTrial,
+    /// The settings in force are on trial.
+    SettingsOnTrial,
+    /// It does not continue a transfer.
+    OutOfOrder,
+    /// Not an application image.
+    NotAnApplication,
+    /// For another chip.
+    WrongChip,
+    /// Of another project.
+    WrongProject,
+    /// The image ends too early.
+    Truncated,
+    /// The image's own checksum is wrong.
+    Damaged,
+    /// The entry point is outside of the image.
+    EntryPoint,
+    /// The flash holds something else than was announced.
+    WrongHash,
+    /// The flash could not be written or read.
+    Flash,
 }
 
 impl Refusal {
@@ -141,6 +255,20 @@ enum WireRequest<'a> {
     Abort {
         sequence: u32,
     },
+    Firmware,
+    BeginUpdate {
+        size: u32,
+        sha256: [u8; 32],
+    },
+    UpdateData {
+        offset: u32,
+        bytes: &'a [u8],
+    },
+    VerifyUpdate,
+    StartUpdate,
+    ConfirmUpdate {
+        sequence: u32,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -160,6 +288,28 @@ enum WireResponse<'a> {
     },
     Refused(WireRefusal<'a>),
     Unsupported,
+    Firmware {
+        version: &'a str,
+        chip: Option<&'a str>,
+        slot: u8,
+        capacity: Option<u32>,
+        trial: Option<u32>,
+        ended: Option<WireEndedTrial<'a>>,
+    },
+    Ready {
+        offset: u32,
+        window: u32,
+    },
+    Written {
+        offset: u32,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireEndedTrial<'a> {
+    sequence: u32,
+    version: Option<&'a str>,
+    reason: u8,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -170,6 +320,7 @@ enum WireRefusal<'a> {
     NoSuchTrial,
     NoSecondSector,
     Flash,
+    Update(UpdateRefusal),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -205,6 +356,15 @@ impl Request {
             },
             &Self::Confirm { sequence } => WireRequest::Confirm { sequence },
             &Self::Abort { sequence } => WireRequest::Abort { sequence },
+            Self::Firmware => WireRequest::Firmware,
+            &Self::BeginUpdate { size, sha256 } => WireRequest::BeginUpdate { size, sha256 },
+            Self::UpdateData { offset, bytes } => WireRequest::UpdateData {
+                offset: *offset,
+                bytes,
+            },
+            Self::VerifyUpdate => WireRequest::VerifyUpdate,
+            Self::StartUpdate => WireRequest::StartUpdate,
+            &Self::ConfirmUpdate { sequence } => WireRequest::ConfirmUpdate { sequence },
         })
     }
 
@@ -228,6 +388,15 @@ impl Request {
             },
             WireRequest::Confirm { sequence } => Self::Confirm { sequence },
             WireRequest::Abort { sequence } => Self::Abort { sequence },
+            WireRequest::Firmware => Self::Firmware,
+            WireRequest::BeginUpdate { size, sha256 } => Self::BeginUpdate { size, sha256 },
+            WireRequest::UpdateData { offset, bytes } => Self::UpdateData {
+                offset,
+                bytes: bytes.to_vec(),
+            },
+            WireRequest::VerifyUpdate => Self::VerifyUpdate,
+            WireRequest::StartUpdate => Self::StartUpdate,
+            WireRequest::ConfirmUpdate { sequence } => Self::ConfirmUpdate { sequence },
         })
     }
 }
@@ -252,8 +421,23 @@ impl Response {
                 Refusal::NoSuchTrial => WireRefusal::NoSuchTrial,
                 Refusal::NoSecondSector => WireRefusal::NoSecondSector,
                 Refusal::Flash => WireRefusal::Flash,
+                &Refusal::Update(refusal) => WireRefusal::Update(refusal),
             }),
             Self::Unsupported => WireResponse::Unsupported,
+            Self::Firmware(report) => WireResponse::Firmware {
+                version: &report.version,
+                chip: report.chip.as_deref(),
+                slot: report.slot,
+                capacity: report.capacity,
+                trial: report.trial,
+                ended: report.ended.as_ref().map(|ended| WireEndedTrial {
+                    sequence: ended.sequence,
+                    version: ended.version.as_deref(),
+                    reason: ended.reason,
+                }),
+            },
+            &Self::Ready { offset, window } => WireResponse::Ready { offset, window },
+            &Self::Written { offset } => WireResponse::Written { offset },
         })
     }
 
@@ -285,8 +469,30 @@ impl Response {
                 WireRefusal::NoSuchTrial => Refusal::NoSuchTrial,
                 WireRefusal::NoSecondSector => Refusal::NoSecondSector,
                 WireRefusal::Flash => Refusal::Flash,
+                WireRefusal::Update(refusal) => Refusal::Update(refusal),
             }),
             WireResponse::Unsupported => Self::Unsupported,
+            WireResponse::Firmware {
+                version,
+                chip,
+                slot,
+                capacity,
+                trial,
+                ended,
+            } => Self::Firmware(Box::new(FirmwareReport {
+                version: version.to_string(),
+                chip: chip.map(ToString::to_string),
+                slot,
+                capacity,
+                trial,
+                ended: ended.map(|ended| EndedTrial {
+                    sequence: ended.sequence,
+                    version: ended.version.map(ToString::to_string),
+                    reason: ended.reason,
+                }),
+            })),
+            WireResponse::Ready { offset, window } => Self::Ready { offset, window },
+            WireResponse::Written { offset } => Self::Written { offset },
         })
     }
 }

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use tcpctl_management::{
-    BoardEvent, ClientEvent, Refusal, Request, Response, Shown, ShownSettings, TrialReport,
+    BoardEvent, ClientEvent, EndedTrial, FirmwareReport, MAX_UPDATE_DATA, Refusal, Request,
+    Response, Shown, ShownSettings, TrialReport, UpdateRefusal,
 };
 use tcpctl_settings::sectors::{RollbackReason, TrialState};
 use tcpctl_settings::{
@@ -109,6 +110,69 @@ fn passphrase_is_not_in_debug_output_or_in_clear() {
         .windows(8)
         .any(|window| SECRET.as_bytes().windows(8).any(|part| part == window));
     assert!(!is_clear);
+}
+
+#[test]
+fn updates_arrive_as_sent() {
+    let (mut board, mut client) = established(1);
+    let bytes: Vec<u8> = (0..=255).cycle().take(MAX_UPDATE_DATA).collect();
+    let requests = [
+        Request::Firmware,
+        Request::BeginUpdate {
+            size: u32::MAX,
+            sha256: [0xa5; 32],
+        },
+        Request::UpdateData {
+            offset: u32::MAX,
+            bytes,
+        },
+        Request::VerifyUpdate,
+        Request::StartUpdate,
+        Request::ConfirmUpdate { sequence: 7 },
+    ];
+    for request in requests {
+        assert_eq!(send(&mut board, &mut client, &request), request);
+    }
+    let report = FirmwareReport {
+        version: "0.1.0".into(),
+        chip: Some("esp32c3".into()),
+        slot: 1,
+        capacity: Some(983_040),
+        trial: Some(3),
+        ended: Some(EndedTrial {
+            sequence: 2,
+            version: Some("0.2.0".into()),
+            reason: 4,
+        }),
+    };
+    let refusals = [
+        UpdateRefusal::NoSecondSlot,
+        UpdateRefusal::NoChip,
+        UpdateRefusal::TooLarge { capacity: 983_040 },
+        UpdateRefusal::OnTrial,
+        UpdateRefusal::SettingsOnTrial,
+        UpdateRefusal::OutOfOrder,
+        UpdateRefusal::NotAnApplication,
+        UpdateRefusal::WrongChip,
+        UpdateRefusal::WrongProject,
+        UpdateRefusal::Truncated,
+        UpdateRefusal::Damaged,
+        UpdateRefusal::EntryPoint,
+        UpdateRefusal::WrongHash,
+        UpdateRefusal::Flash,
+    ];
+    let responses = [
+        Response::Firmware(Box::new(report)),
+        Response::Ready {
+            offset: 4096,
+            window: 16384,
+        },
+        Response::Written { offset: u32::MAX },
+    ];
+    let refusals = refusals.map(|refusal| Response::Refused(Refusal::Update(refusal)));
+    for response in responses.into_iter().chain(refusals) {
+        assert_eq!(answer(&response), response);
+    }
 }
 
 #[test]
