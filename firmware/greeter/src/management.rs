@@ -1,6 +1,6 @@
 //! The management server: one authenticated session at a time, over its own socket.
 //!
-//! [`Management`] serves requests: it changes settings in flash and ends trials. [`serve`] is its TCP
+//! [`Management`] serves requests: it changes settings in flash, ends trials and takes new firmware. [`serve`] is its TCP
 //! server. The protocol and what it protects are described in [`tcpctl_management`].
 //!
 //! The server has one socket. While it is in use the stack refuses further connections, and no load on
@@ -17,7 +17,7 @@ use embassy_net::tcp::{Error, TcpSocket};
 use embassy_time::{Duration, Timer, with_timeout};
 use tcpctl_management::{
     BoardEvent, BoardSession, RANDOM_LEN, Refusal, Request, Response, Shown, ShownSettings,
-    TrialReport,
+    TrialReport, UpdateRefusal,
 };
 use tcpctl_settings::sectors::{ConfirmTimeout, RollbackReason, TrialState};
 use tcpctl_settings::{Changes, MANAGEMENT_PORT, ManagementKey, ServerSettings, Settings};
@@ -28,6 +28,7 @@ use crate::flash::WritableFlash;
 use crate::settings_store::{Kind, SettingsStore, StoreError};
 use crate::stored::Missing;
 use crate::trial::TrialRun;
+use crate::update::Firmware;
 
 /// Size of the socket's receive buffer, in bytes: a part of a frame.
 pub const RECEIVE_BUFFER: usize = 1024;
@@ -84,6 +85,7 @@ pub struct Management<'a, F, H> {
     store: RefCell<SettingsStore<F>>,
     key: ManagementKey,
     trial: &'a TrialRun,
+    firmware: Option<&'a Firmware<F>>,
     about: About,
     host: H,
     is_on: Cell<bool>,
@@ -104,7 +106,7 @@ pub enum Next {
     Restart,
 }
 
-impl<'a, F: WritableFlash, H: Host> Management<'a, F, H> {
+impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
     /// Manages a board with these settings in force, on TCP port [`MANAGEMENT_PORT`]. `None` where
     /// management is off: by the setting, or because there is no key.
     ///
@@ -131,6 +133,7 @@ impl<'a, F: WritableFlash, H: Host> Management<'a, F, H> {
             store: RefCell::new(SettingsStore::open(flash)?),
             key,
             trial,
+            firmware: None,
             about,
             host,
             is_on: Cell::new(true),
@@ -145,6 +148,13 @@ impl<'a, F: WritableFlash, H: Host> Management<'a, F, H> {
     #[must_use]
     pub fn with_relay_port(self, port: u16) -> Self {
         Self { port, ..self }
+    }
+
+    /// The same for a board whose firmware can be updated.
+    #[must_use]
+    pub fn with_firmware(self, firmware: &'a Firmware<F>) -> Self {
+        let firmware = Some(firmware);
+        Self { firmware, ..self }
     }
 
     /// The counters.
@@ -177,7 +187,7 @@ impl<'a, F: WritableFlash, H: Host> Management<'a, F, H> {
 
     /// Serves a request. Blocks while the flash is written, about 50 ms on a chip, and needs two sectors
     /// (8 kB) of stack.
-    pub fn handle(&self, request: Request) -> Outcome {
+    pub async fn handle(&self, request: Request) -> Outcome {
         let response = match request {
             Request::Show => self.show(),
             Request::Apply { changes } => self.apply(&changes),
@@ -187,6 +197,17 @@ impl<'a, F: WritableFlash, H: Host> Management<'a, F, H> {
             } => self.start_trial(&changes, confirm_timeout),
             Request::Confirm { sequence } => self.confirm(sequence),
             Request::Abort { sequence } => self.abort(sequence),
+            // The restart would end the trial of the settings, too.
+            Request::StartUpdate if self.trial.open().is_some() => {
+                Err(Refusal::Update(UpdateRefusal::SettingsOnTrial))
+            }
+            request => match self.firmware {
+                Some(firmware) => {
+                    let response = firmware.handle(&request).await;
+                    response.unwrap_or(Ok(Response::Unsupported))
+                }
+                None => Ok(Response::Unsupported),
+            },
         };
         match response {
             Ok(response @ Response::Restarting { .. }) => (response, Next::Restart),
@@ -225,6 +246,10 @@ impl<'a, F: WritableFlash, H: Host> Management<'a, F, H> {
         changes: &Changes,
         confirm_timeout: ConfirmTimeout,
     ) -> Result<Response, Refusal> {
+        if self.firmware.is_some_and(Firmware::is_on_trial) {
+            // The restart would end it.
+            return Err(Refusal::Update(UpdateRefusal::OnTrial));
+        }
         let settings = self.changed(changes)?;
         // Without management the port is free, but until the confirmation it is not.
         if settings.server.port().get() == MANAGEMENT_PORT {
@@ -304,7 +329,7 @@ impl<'a, F: WritableFlash, H: Host> Management<'a, F, H> {
 /// of a virtual board.
 ///
 /// Uses one TCP socket of the stack.
-pub async fn serve<F: WritableFlash, H: Host>(
+pub async fn serve<F: WritableFlash + Clone, H: Host>(
     stack: Stack<'_>,
     management: &Management<'_, F, H>,
     receive: &mut [u8],
@@ -340,7 +365,7 @@ pub async fn serve<F: WritableFlash, H: Host>(
 }
 
 /// Runs a session until its end. Returns whether the client was authenticated, and what follows.
-async fn run_session<F: WritableFlash, H: Host>(
+async fn run_session<F: WritableFlash + Clone, H: Host>(
     socket: &mut TcpSocket<'_>,
     management: &Management<'_, F, H>,
 ) -> (bool, Next) {
@@ -360,7 +385,7 @@ async fn run_session<F: WritableFlash, H: Host>(
         return (session.is_authenticated(), Next::Continue);
     };
     loop {
-        let (response, next) = management.handle(request);
+        let (response, next) = management.handle(request).await;
         let serve = async {
             let bytes = session.respond(&response).map_err(|_| Ended)?;
             send(socket, &bytes).await?;

@@ -5,7 +5,7 @@
 //! slot before [`Update::start`], so whatever goes wrong earlier leaves the running firmware as it was.
 //! A transfer survives a broken connection, not a restart.
 //!
-//! [`Slots`] is what a board knows about its two slots since its start, with the trial of the running
+//! [`Firmware`] joins both for the management server. [`Slots`] is what a board knows about its two slots since its start, with the trial of the running
 //! application: see [`trial`]. For virtual boards and tests, [`bootloader`] models the slot selection, and
 //! [`sample`] builds images.
 
@@ -18,10 +18,12 @@ use crate::flash::{PAGE, SECTOR, Unwritable, WORD, WritableFlash};
 use crate::stored::{Flash, Unreadable};
 
 pub mod bootloader;
+mod firmware;
 pub mod image;
 pub mod sample;
 pub mod trial;
 
+pub use firmware::{Firmware, SERVED_TIMEOUT, TRIAL_TIMEOUT, WINDOW};
 pub use image::{ImageError, Version};
 pub use trial::{EndedTrial, Slots, TrialEnd};
 
@@ -96,7 +98,7 @@ impl fmt::Display for UpdateError {
 impl core::error::Error for UpdateError {}
 
 /// The update of a board, between two restarts.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Update {
     /// The chip's id in image headers.
     chip: u16,

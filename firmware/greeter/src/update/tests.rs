@@ -15,6 +15,7 @@ use crate::reset::Reset;
 use crate::stored::load;
 
 mod chip;
+mod requests;
 
 use chip::Chip;
 
@@ -457,17 +458,4 @@ fn a_thousand_random_cuts_leave_no_brick() {
         assert_eq!(load(&mut chip).unwrap().record.settings, settings());
     }
     assert!(confirmations > 50, "{confirmations}");
-}
-
-/// The state that a board keeps, and the memory of its longest step.
-#[test]
-fn an_update_needs_less_than_12_kb_of_ram() {
-    let mut chip = flashed("0.1.0");
-    let mut board = boot(&mut chip);
-    let slots = board.slots;
-    let kept = size_of::<Update>() + size_of::<Slots>();
-    let write = size_of_val(&board.update.write(&mut chip, &slots, 0, &[]));
-    let verify = size_of_val(&board.update.verify(&mut chip, &slots));
-    std::println!("kept {kept}, write {write}, verify {verify}");
-    assert!(kept + write.max(verify) < 4096);
 }

@@ -185,7 +185,7 @@ impl Slots {
     /// The trial goes on.
     pub fn confirm(&mut self, flash: &mut impl WritableFlash) -> Result<(), Unwritable> {
         if let Some(trial) = self.trial {
-            flash.program(trial.state, &State::Valid.word().to_le_bytes())?;
+            program_state(flash, trial.state, State::Valid)?;
             self.trial = None;
         }
         Ok(())
@@ -209,7 +209,7 @@ impl Slots {
         match self.trial {
             Some(trial) => {
                 let outcome = trial.state - STATE + OUTCOME_OFFSET;
-                flash.program(outcome, &end.word())
+                program_word(flash, outcome, end.word())
             }
             None => Ok(()),
         }
@@ -236,8 +236,8 @@ impl Slots {
                 TrialEnd::NotStarted
             };
             // If it fails, the next start tries again.
-            let _ = flash.program(start + OUTCOME_OFFSET, &end.word());
-            let _ = flash.program(start + STATE, &State::Invalid.word().to_le_bytes());
+            let _ = program_word(flash, start + OUTCOME_OFFSET, end.word());
+            let _ = program_state(flash, start + STATE, State::Invalid);
             word = end.word();
         }
         Some(EndedTrial {
@@ -268,7 +268,7 @@ impl Slots {
             return Ok(None);
         };
         let state = otadata.offset + sector_offset(sector) + STATE;
-        flash.program(state, &State::Invalid.word().to_le_bytes())?;
+        program_state(flash, state, State::Invalid)?;
         let sequence = entry.sequence;
         Ok(Some(Trial { sequence, state }))
     }
@@ -325,6 +325,28 @@ pub(super) fn write_entry(
 ) -> Result<(), Unwritable> {
     flash.erase(offset)?;
     super::write_page(flash, offset, &entry.encode())
+}
+
+/// Words are aligned for flash drivers that take no others.
+#[repr(align(4))]
+struct Word([u8; 4]);
+
+/// Programs a word, without an erase.
+fn program_word(
+    flash: &mut impl WritableFlash,
+    offset: u32,
+    word: [u8; 4],
+) -> Result<(), Unwritable> {
+    flash.program(offset, &Word(word).0)
+}
+
+/// Programs a state, which only clears bits.
+fn program_state(
+    flash: &mut impl WritableFlash,
+    offset: u32,
+    state: State,
+) -> Result<(), Unwritable> {
+    program_word(flash, offset, state.word().to_le_bytes())
 }
 
 fn newest(entries: &[Option<Entry>; 2]) -> Option<(usize, Entry)> {

@@ -144,7 +144,7 @@ impl WritableFlash for Chip {
         let start = offset as usize;
         assert!(start.is_multiple_of(WORD) && bytes.len().is_multiple_of(WORD));
         assert_eq!(start / PAGE, (start + bytes.len() - 1) / PAGE, "two pages");
-        assert!(bytes.as_ptr().addr().is_multiple_of(WORD) || bytes.len() == WORD);
+        assert!(bytes.as_ptr().addr().is_multiple_of(WORD));
         let holds = self.step()?;
         let cells = &self.cells[start..][..bytes.len()];
         let target: Vec<_> = cells.iter().zip(bytes).map(|(a, b)| a & b).collect();

@@ -1,0 +1,187 @@
+//! The firmware of a board: what runs, how it is updated, and how its trial ends.
+
+use core::cell::{Cell, RefCell};
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use embassy_time::{Duration, Timer};
+use tcpctl_management::{FirmwareReport, Refusal, Request, Response, UpdateRefusal};
+
+use crate::flash::WritableFlash;
+use crate::reset::Reset;
+
+use super::image::{ImageError, chip_id};
+use super::{Announced, EndedTrial, Slots, TrialEnd, Update, UpdateError, Version};
+
+/// Bytes that a client may send beyond those that are in flash: what travels during a round trip.
+pub const WINDOW: u32 = 16 * 1024;
+/// Time on its network after which a new application is confirmed.
+pub const SERVED_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time from the start after which a new application that is not confirmed gives up: a start, attempts
+/// to join the network, and [`SERVED_TIMEOUT`].
+pub const TRIAL_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The firmware of a board. `F` is a handle of the flash, see [`crate::flash`].
+pub struct Firmware<F> {
+    flash: F,
+    version: Version,
+    /// The chip whose images it takes.
+    chip: Option<&'static str>,
+    slots: RefCell<Slots>,
+    update: Cell<Update>,
+    ended: Option<EndedTrial>,
+}
+
+impl<F: WritableFlash + Clone> Firmware<F> {
+    /// The firmware with this version in the slots that [`Slots::at_start`] found, on a board with this
+    /// chip, after `reset`. Without a chip it takes no images.
+    ///
+    /// Records the end of a trial that ended with `reset`.
+    pub fn new(
+        flash: F,
+        slots: Slots,
+        version: &str,
+        chip: Option<&'static str>,
+        reset: Reset,
+    ) -> Self {
+        let id = chip.and_then(chip_id);
+        Self {
+            ended: slots.ended_trial(&mut flash.clone(), reset),
+            flash,
+            version: fitting(version),
+            chip: chip.filter(|_| id.is_some()),
+            slots: RefCell::new(slots),
+            update: Cell::new(Update::new(id.unwrap_or(u16::MAX))),
+        }
+    }
+
+    /// Whether the running firmware is on trial.
+    pub fn is_on_trial(&self) -> bool {
+        self.slots.borrow().is_on_trial()
+    }
+
+    /// The newest trial, if it ended in a return to this firmware.
+    pub fn ended(&self) -> Option<&EndedTrial> {
+        self.ended.as_ref()
+    }
+
+    /// Confirms the trial after [`SERVED_TIMEOUT`]. Run it while the board is on its network. It never
+    /// returns.
+    pub async fn confirm_when_served(&self) {
+        Timer::after(SERVED_TIMEOUT).await;
+        // An error leaves the trial to end with the next reset.
+        let _ = self.slots.borrow_mut().confirm(&mut self.flash.clone());
+        core::future::pending::<()>().await;
+    }
+
+    /// Waits until the trial has failed, and records that: restart then. Never returns otherwise.
+    pub async fn trial_failed(&self) {
+        Timer::after(TRIAL_TIMEOUT).await;
+        if self.is_on_trial() {
+            let slots = *self.slots.borrow();
+            // If it cannot be recorded, the next start records another reason.
+            let _ = slots.give_up(&mut self.flash.clone(), TrialEnd::NotConfirmed);
+            return;
+        }
+        core::future::pending::<()>().await;
+    }
+
+    /// Serves a request; `None` for one that is about something else.
+    ///
+    /// Blocks while a sector is erased, about 45 ms on a chip, and lets others run after that.
+    pub async fn handle(&self, request: &Request) -> Option<Result<Response, Refusal>> {
+        let mut flash = self.flash.clone();
+        let slots = *self.slots.borrow();
+        let mut update = self.update.get();
+        let result = match request {
+            Request::Firmware => return Some(Ok(self.report())),
+            &Request::ConfirmUpdate { sequence } => return Some(self.confirm(sequence)),
+            &Request::BeginUpdate { size, sha256 } => match self.chip {
+                Some(_) => update
+                    .begin(&slots, Announced { size, sha256 })
+                    .map(|offset| Response::Ready {
+                        offset,
+                        window: WINDOW,
+                    }),
+                None => return Some(Err(Refusal::Update(UpdateRefusal::NoChip))),
+            },
+            Request::UpdateData { offset, bytes } => {
+                let written = update.write(&mut flash, &slots, *offset, bytes).await;
+                written.map(|offset| Response::Written { offset })
+            }
+            Request::VerifyUpdate => {
+                let verified = update.verify(&mut flash, &slots).await;
+                verified.map(|_| Response::Done)
+            }
+            Request::StartUpdate => update
+                .start(&mut flash, &slots)
+                .map(|sequence| Response::Restarting { sequence }),
+            _ => return None,
+        };
+        // A future that is dropped half-way leaves the transfer where it was: what it wrote since is
+        // written again.
+        self.update.set(update);
+        Some(result.map_err(|error| Refusal::Update(refusal(error))))
+    }
+
+    fn report(&self) -> Response {
+        let slots = self.slots.borrow();
+        Response::Firmware(Box::new(FirmwareReport {
+            version: self.version.to_string(),
+            chip: self.chip.map(ToString::to_string),
+            slot: u8::try_from(slots.running()).unwrap_or(u8::MAX),
+            capacity: slots.other().ok().map(|slot| slot.size),
+            trial: slots.trial(),
+            ended: self
+                .ended
+                .as_ref()
+                .map(|ended| tcpctl_management::EndedTrial {
+                    sequence: ended.sequence,
+                    version: ended.version.as_ref().map(ToString::to_string),
+                    reason: ended.end.code(),
+                }),
+        }))
+    }
+
+    fn confirm(&self, sequence: u32) -> Result<Response, Refusal> {
+        let mut flash = self.flash.clone();
+        let mut slots = self.slots.borrow_mut();
+        if slots.trial() == Some(sequence) {
+            let confirmed = slots.confirm(&mut flash);
+            confirmed.map_err(|_| Refusal::Update(UpdateRefusal::Flash))?;
+        } else if !slots.is_confirmed(&mut flash, sequence) {
+            return Err(Refusal::NoSuchTrial);
+        }
+        Ok(Response::Done)
+    }
+}
+
+/// As much of a version as fits.
+fn fitting(version: &str) -> Version {
+    let mut fits = Version::new();
+    for character in version.chars() {
+        if fits.push(character).is_err() {
+            break;
+        }
+    }
+    fits
+}
+
+fn refusal(error: UpdateError) -> UpdateRefusal {
+    match error {
+        UpdateError::NoSecondSlot => UpdateRefusal::NoSecondSlot,
+        UpdateError::TooLarge { capacity } => UpdateRefusal::TooLarge { capacity },
+        UpdateError::OnTrial => UpdateRefusal::OnTrial,
+        UpdateError::OutOfOrder => UpdateRefusal::OutOfOrder,
+        UpdateError::WrongHash => UpdateRefusal::WrongHash,
+        UpdateError::Flash => UpdateRefusal::Flash,
+        UpdateError::Image(error) => match error {
+            ImageError::NotAnApplication => UpdateRefusal::NotAnApplication,
+            ImageError::WrongChip => UpdateRefusal::WrongChip,
+            ImageError::WrongProject => UpdateRefusal::WrongProject,
+            ImageError::Truncated => UpdateRefusal::Truncated,
+            ImageError::Damaged => UpdateRefusal::Damaged,
+            ImageError::EntryPoint => UpdateRefusal::EntryPoint,
+        },
+    }
+}
