@@ -1,6 +1,6 @@
 //! Counts failed starts across resets, so that settings that crash the board are set aside.
 
-use core::cell::RefCell;
+use core::cell::Cell;
 use core::future::pending;
 
 use embassy_time::{Duration, Timer};
@@ -8,7 +8,7 @@ use tcpctl_greeter::boot_loop::{self, NO_RECORD, SETTLED, Start};
 use tcpctl_greeter::driver::DriverError;
 use tcpctl_greeter::reset::Reset;
 
-use crate::flash::{ChipFlash, Trial};
+use crate::flash::{AppTrial, SharedFlash};
 use crate::online::Online;
 use crate::raw::BOOT_RECORD;
 
@@ -26,15 +26,15 @@ pub(crate) fn count(reset: Reset, sequence: u32) -> Start {
 /// Clears the count once the board has been on its network for [`SETTLED`], and confirms a trial of
 /// this application after [`CONFIRMED`].
 #[embassy_executor::task]
-pub(crate) async fn settle(online: &'static Online, trial: Option<(ChipFlash, Trial)>) {
-    let trial = RefCell::new(trial);
+pub(crate) async fn settle(online: &'static Online, trial: Option<AppTrial>, flash: SharedFlash) {
+    let trial = Cell::new(trial);
     online
         .serve_online(async || {
             Timer::after(SETTLED).await;
             BOOT_RECORD.write(NO_RECORD);
             Timer::after(CONFIRMED - SETTLED).await;
-            if let Some((mut flash, trial)) = trial.take() {
-                flash.confirm(trial);
+            if let Some(trial) = trial.take() {
+                flash.borrow_mut().confirm(trial);
             }
             pending::<()>().await;
         })

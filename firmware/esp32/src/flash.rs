@@ -1,17 +1,23 @@
-//! The chip's flash: settings, and the trial of a new application.
+//! The chip's flash, and the trial of a new application.
+
+use core::cell::RefCell;
 
 use esp_bootloader_esp_idf::partitions::{PARTITION_TABLE_MAX_LEN, read_partition_table};
 use esp_hal::peripherals::FLASH;
 use esp_storage::FlashStorage;
+use tcpctl_greeter::flash::{self, Unwritable, WritableFlash};
 use tcpctl_greeter::otadata::{ENTRY_LEN, Entry, Otadata, SECTOR, STATE_OFFSET, State};
 use tcpctl_greeter::stored::{Flash, Partition, Unreadable};
 
 /// The flash.
 pub(crate) struct ChipFlash(FlashStorage<'static>);
 
+/// The flash, for all that use it. Borrow it for one operation at a time.
+pub(crate) type SharedFlash = &'static RefCell<ChipFlash>;
+
 /// This application's trial, which ends with a reset or with [`ChipFlash::confirm`].
 #[derive(Clone, Copy)]
-pub(crate) struct Trial {
+pub(crate) struct AppTrial {
     /// Offset of the state of its entry in otadata.
     state: u32,
 }
@@ -24,7 +30,7 @@ impl ChipFlash {
     /// Starts this application's trial, if it is on trial: from now on any reset boots the previous
     /// one. Call it before anything that may fail.
     #[inline(never)]
-    pub(crate) fn begin_trial(&mut self) -> Option<Trial> {
+    pub(crate) fn begin_trial(&mut self) -> Option<AppTrial> {
         let mut buffer = [0; PARTITION_TABLE_MAX_LEN];
         let table = read_partition_table(&mut self.0, &mut buffer).ok()?;
         let running = match table.booted_partition().ok()??.label_as_str() {
@@ -42,7 +48,7 @@ impl ChipFlash {
         let (sector, _) = Otadata(entries).trial_of(running)?;
         let entry = otadata.offset + if sector == 0 { 0 } else { SECTOR };
         #[expect(clippy::cast_possible_truncation, reason = "24")]
-        let trial = Trial {
+        let trial = AppTrial {
             state: entry + STATE_OFFSET as u32,
         };
         self.program(trial, State::Invalid).ok()?;
@@ -50,13 +56,13 @@ impl ChipFlash {
     }
 
     /// Ends a trial: from now on this application is booted.
-    pub(crate) fn confirm(&mut self, trial: Trial) {
+    pub(crate) fn confirm(&mut self, trial: AppTrial) {
         // An error leaves the trial to end with the next reset.
         let _ = self.program(trial, State::Valid);
     }
 
     /// Programs a state, which only clears bits, without an erase.
-    fn program(&mut self, trial: Trial, state: State) -> Result<(), Unreadable> {
+    fn program(&mut self, trial: AppTrial, state: State) -> Result<(), Unreadable> {
         let word = state.word().to_le_bytes();
         self.0.write_nor(trial.state, &word).map_err(|_| Unreadable)
     }
@@ -76,5 +82,16 @@ impl Flash for ChipFlash {
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Unreadable> {
         self.0.read(offset, bytes).map_err(|_| Unreadable)
+    }
+}
+
+impl WritableFlash for ChipFlash {
+    fn erase(&mut self, offset: u32) -> Result<(), Unwritable> {
+        let end = offset.saturating_add(flash::SECTOR);
+        self.0.erase(offset, end).map_err(|_| Unwritable)
+    }
+
+    fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Unwritable> {
+        self.0.write_nor(offset, bytes).map_err(|_| Unwritable)
     }
 }

@@ -6,11 +6,12 @@
 //! |---|---|
 //! | [`chip`] | what differs between chips: name, memory, thermometer |
 //! | [`console`] | the serial line: a queue, a rate limit, a task that drains it |
-//! | [`flash`] | reads the settings; starts and confirms the trial of a new application |
+//! | [`flash`] | the flash; starts and confirms the trial of a new application |
 //! | [`radio`] | the Wi-Fi driver, started and configured |
 //! | [`access_point`], [`station`] | the two Wi-Fi modes |
 //! | [`online`] | whether the board is on its network |
 //! | [`servers`] | the greeter's futures as tasks |
+//! | [`management`] | the management server |
 //! | [`status`] | the board's part of a `status` reply |
 //! | [`panic`] | the panic handler; its message survives the reset |
 //! | [`boot_guard`] | counts failed starts across resets |
@@ -28,6 +29,7 @@ mod boot_guard;
 mod chip;
 mod console;
 mod flash;
+mod management;
 mod online;
 mod panic;
 mod radio;
@@ -40,6 +42,7 @@ mod watchdog;
 mod xtensa_start;
 
 use alloc::boxed::Box;
+use core::cell::RefCell;
 
 use embassy_executor::{SpawnError, SpawnToken, Spawner};
 use embassy_time::Timer;
@@ -49,8 +52,10 @@ use esp_hal::timer::timg::TimerGroup;
 use tcpctl_greeter::active_settings::ActiveSettings;
 use tcpctl_greeter::console::Panic;
 use tcpctl_greeter::reset::Reset;
+use tcpctl_greeter::settings_store::SettingsStore;
 use tcpctl_greeter::stored;
 use tcpctl_greeter::trial::TrialRun;
+use tcpctl_settings::sectors::RollbackReason;
 
 use crate::flash::ChipFlash;
 use crate::radio::Radio;
@@ -68,7 +73,7 @@ async fn main(spawner: Spawner) -> ! {
     let config = esp_hal::Config::default().with_cpu_clock(CpuClock::max());
     let peripherals = esp_hal::init(config);
     let mut flash = ChipFlash::new(peripherals.FLASH);
-    let trial = flash.begin_trial();
+    let app_trial = flash.begin_trial();
     raw::paint_stack();
     chip::init_heap();
     let timers = TimerGroup::new(peripherals.TIMG0);
@@ -83,7 +88,9 @@ async fn main(spawner: Spawner) -> ! {
     } else {
         chip::reset()
     };
-    let stored = stored::load(&mut flash);
+    let flash = leak(RefCell::new(flash));
+    let stored = SettingsStore::open(flash).and_then(|mut store| store.begin());
+    let trial = leak(TrialRun::new(stored.as_ref().ok()));
     let sequence = stored.as_ref().map_or(0, |stored| stored.record.sequence);
     let start = boot_guard::count(reset, sequence);
     let stored = stored::unless_ignored(stored, start);
@@ -96,14 +103,20 @@ async fn main(spawner: Spawner) -> ! {
         Ok(active) => leak(active),
         Err(error) => panic!("the radio rejects even the default settings: {error}"),
     };
-    let trial_run = TrialRun::new(None);
-    let banner = active.banner(VERSION, reset, &trial_run);
+    if active.is_rejected() && trial.open().is_some() {
+        active.describe(|line| console.print(line));
+        management::end_trial(flash, RollbackReason::Rejected, console);
+    }
+    let banner = active.banner(VERSION, reset, trial);
     let mode = banner.mode;
     console.print(banner);
     if let Some(record) = &panic {
         console.print(Panic(panic::message(record)));
     }
     active.describe(|line| console.print(line));
+    if let Some(report) = trial.report().filter(|it| !it.is_confirmed()) {
+        console.print(report);
+    }
     console.flush();
 
     #[cfg(any(feature = "esp32c3", feature = "esp32c6"))]
@@ -117,6 +130,7 @@ async fn main(spawner: Spawner) -> ! {
         service_streams: active.capacity().service_streams,
         host_name,
         mac: active.mac,
+        station_mac: active.board_mac,
         console,
         chip: leak(ChipStatus::new(
             host_name.as_str(),
@@ -124,10 +138,13 @@ async fn main(spawner: Spawner) -> ! {
             active,
             reset,
             thermometer,
+            trial,
         )),
         watchdog,
         start,
-        trial: trial.map(|trial| (flash, trial)),
+        flash,
+        app_trial,
+        trial,
         seed,
     };
     servers::start(spawner, board, radio);

@@ -8,5 +8,6 @@ use crate::chip::MEMORY;
 /// Sockets that serve connections: the greeting's, and those of echo, discard and chargen.
 pub(crate) const SERVER_SOCKETS: usize = MEMORY.slots + 3 * MAX_SERVICE_STREAMS;
 
-/// Whether the board is on its network; waited for by each server and by the boot guard.
-pub(crate) type Online = Presence<{ SERVER_SOCKETS + 1 }>;
+/// Whether the board is on its network; waited for by each server, the management server and the boot
+/// guard.
+pub(crate) type Online = Presence<{ SERVER_SOCKETS + 2 }>;

@@ -17,12 +17,14 @@ use tcpctl_greeter::memory::{MAX_SERVICE_STREAMS, SERVICE_BUFFER};
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
 use tcpctl_greeter::status::{Board as _, Report};
+use tcpctl_greeter::trial::TrialRun;
 use tcpctl_greeter::{access_point, dhcp, mdns, services};
-use tcpctl_settings::{HostName, Mode, Services, Settings};
+use tcpctl_settings::{HostName, MANAGEMENT_PORT, Mode, Services, Settings};
 
 use crate::chip::{self, MEMORY};
 use crate::console::Console;
-use crate::flash::{ChipFlash, Trial};
+use crate::flash::{AppTrial, SharedFlash};
+use crate::management::{self, ChipHost};
 use crate::online::{Online, SERVER_SOCKETS};
 use crate::radio::{self, Radio};
 use crate::station::{self, Station};
@@ -30,14 +32,15 @@ use crate::status::ChipStatus;
 use crate::watchdog::Watchdog;
 use crate::{boot_guard, raw, spawn};
 
-/// The servers' sockets, and those of the DHCP client and server and of mDNS.
-const SOCKETS: usize = SERVER_SOCKETS + 3;
+/// The servers' sockets, and those of the management server, of the DHCP client and server and of mDNS.
+const SOCKETS: usize = SERVER_SOCKETS + 4;
 /// Frames that the stack takes before the servers run, as on the virtual board.
 const BURST: usize = 1;
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(60);
 
 type Driver = Bursts<Refusals<'static, Interface>>;
-type GreetingServer = Server<'static, &'static Console, { MEMORY.slots }>;
+/// The greeting server of this chip.
+pub(crate) type GreetingServer = Server<'static, &'static Console, { MEMORY.slots }>;
 
 /// What the servers need.
 pub(crate) struct Board {
@@ -47,12 +50,17 @@ pub(crate) struct Board {
     pub(crate) service_streams: usize,
     pub(crate) host_name: &'static HostName,
     pub(crate) mac: [u8; 6],
+    /// The same in each mode.
+    pub(crate) station_mac: [u8; 6],
     pub(crate) console: &'static Console,
     pub(crate) chip: &'static ChipStatus,
     pub(crate) watchdog: Watchdog,
     pub(crate) start: Start,
+    pub(crate) flash: SharedFlash,
     /// To confirm, if this application is on trial.
-    pub(crate) trial: Option<(ChipFlash, Trial)>,
+    pub(crate) app_trial: Option<AppTrial>,
+    /// The trial of the settings.
+    pub(crate) trial: &'static TrialRun,
     pub(crate) seed: u64,
 }
 
@@ -65,10 +73,13 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
         service_streams,
         host_name,
         mac,
+        station_mac,
         console,
         chip,
         watchdog,
         start,
+        flash,
+        app_trial,
         trial,
         seed,
     } = board;
@@ -88,6 +99,12 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
         .with_handler(crate::app::start(chip, &settings.server, mac));
     let server = crate::leak(server);
     let online = crate::leak(Online::new());
+    let host = ChipHost { server, console };
+    let management = management::new(settings, flash, trial, station_mac, host);
+    if let Some(management) = management {
+        chip.set_management(management);
+        management::start(spawner, management, stack, online, console);
+    }
 
     for _ in 0..config.slots() {
         spawn(spawner, slot(server, online));
@@ -101,10 +118,21 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
     }
     spawn(
         spawner,
-        announce(stack, host_name, mode, mac, config.port, seed, console),
+        announce(
+            stack,
+            Announcement {
+                host_name,
+                mode,
+                mac,
+                port: config.port,
+                management: management.map(|_| MANAGEMENT_PORT),
+            },
+            seed,
+            console,
+        ),
     );
     spawn(spawner, print_counters(server, chip, console));
-    spawn(spawner, boot_guard::settle(online, trial));
+    spawn(spawner, boot_guard::settle(online, app_trial, flash));
     match mode {
         Mode::AccessPoint => {
             spawn(spawner, crate::access_point::watch(radio, console, chip));
@@ -120,6 +148,7 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
                 chip,
                 online,
                 start,
+                trial,
                 seed,
             };
             spawn(spawner, station::stay(station));
@@ -219,26 +248,31 @@ async fn lease(stack: Stack<'static>, console: &'static Console) {
     .await;
 }
 
-/// The mDNS responder.
-#[embassy_executor::task]
-async fn announce(
-    stack: Stack<'static>,
+/// What the board announces.
+struct Announcement {
     host_name: &'static HostName,
     mode: Mode,
     mac: [u8; 6],
     port: u16,
+    management: Option<u16>,
+}
+
+/// The mDNS responder.
+#[embassy_executor::task]
+async fn announce(
+    stack: Stack<'static>,
+    announcement: Announcement,
     seed: u64,
     console: &'static Console,
 ) {
     let identity = mdns::Identity {
-        hostname: host_name.as_str(),
-        port,
+        hostname: announcement.host_name.as_str(),
+        port: announcement.port,
         chip: chip::NAME,
-        mode: mode.name(),
+        mode: announcement.mode.name(),
         firmware: crate::VERSION,
-        mac,
-        // This firmware has no management channel yet.
-        management: None,
+        mac: announcement.mac,
+        management: announcement.management,
     };
     let responder = match mdns::Responder::new(&identity, seed) {
         Ok(responder) => RefCell::new(responder),

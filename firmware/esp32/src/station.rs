@@ -11,6 +11,7 @@ use esp_radio::wifi::{ConnectionError, WifiController};
 use tcpctl_greeter::boot_loop::Start;
 use tcpctl_greeter::console::Ready;
 use tcpctl_greeter::station::{self, Event, Failure, Loss, NetworkChange};
+use tcpctl_greeter::trial::TrialRun;
 use tcpctl_settings::{Security, Settings};
 
 use crate::boot_guard;
@@ -41,6 +42,8 @@ pub(crate) struct Station {
     pub(crate) chip: &'static ChipStatus,
     pub(crate) online: &'static Online,
     pub(crate) start: Start,
+    /// The trial of the settings.
+    pub(crate) trial: &'static TrialRun,
     pub(crate) seed: u64,
 }
 
@@ -56,6 +59,7 @@ pub(crate) async fn stay(station: Station) {
         chip,
         online,
         start,
+        trial,
         seed,
     } = station;
     let (controller, events) = radio.into_parts();
@@ -69,6 +73,7 @@ pub(crate) async fn stay(station: Station) {
     let port = settings.server.port().get();
     let error = station::run(&mut radio, seed, |event| {
         console.print(event);
+        trial.on_event(&event);
         if let Some(is_online) = event.presence() {
             online.set(is_online);
         }
@@ -81,6 +86,10 @@ pub(crate) async fn stay(station: Station) {
         }
     })
     .await;
+    if trial.open().is_some() {
+        // The trial ends with a restart.
+        return;
+    }
     console.flush();
     boot_guard::restart_with_defaults(start, error);
 }

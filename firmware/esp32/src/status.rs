@@ -6,8 +6,10 @@ use embassy_time::Instant;
 use tcpctl_greeter::active_settings::ActiveSettings;
 use tcpctl_greeter::reset::Reset;
 use tcpctl_greeter::status::{Board, Reduced, Vitals};
+use tcpctl_greeter::trial::TrialRun;
 
 use crate::chip::{self, Thermometer};
+use crate::management::ChipManagement;
 use crate::raw;
 
 /// The chip's state, updated by the radio's tasks.
@@ -25,6 +27,9 @@ pub(crate) struct ChipStatus {
     pub(crate) rssi_dbm: Cell<Option<i8>>,
     /// Associated stations, in AP mode.
     pub(crate) stations: Cell<Option<usize>>,
+    /// The trial of the settings.
+    trial: &'static TrialRun,
+    management: Cell<Option<&'static ChipManagement>>,
 }
 
 impl ChipStatus {
@@ -35,6 +40,7 @@ impl ChipStatus {
         active: &ActiveSettings,
         boot_reason: Reset,
         thermometer: Thermometer,
+        trial: &'static TrialRun,
     ) -> Self {
         Self {
             name,
@@ -46,7 +52,14 @@ impl ChipStatus {
             stack_lowest: Cell::new(raw::unused_stack()),
             rssi_dbm: Cell::new(None),
             stations: Cell::new(None),
+            trial,
+            management: Cell::new(None),
         }
+    }
+
+    /// Reports this management server's counters.
+    pub(crate) fn set_management(&self, management: &'static ChipManagement) {
+        self.management.set(Some(management));
     }
 }
 
@@ -69,6 +82,8 @@ impl Board for ChipStatus {
             temperature_decidegrees: self.thermometer.decidegrees(),
             service_streams: self.service_streams,
             reduced: self.reduced,
+            management: self.management.get().map(ChipManagement::counters),
+            trial: self.trial.report(),
         }
     }
 }

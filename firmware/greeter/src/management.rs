@@ -1,7 +1,8 @@
 //! The management server: one authenticated session at a time, over its own socket.
 //!
-//! [`Management`] serves requests: it changes settings in flash, ends trials and takes new firmware. [`serve`] is its TCP
-//! server. The protocol and what it protects are described in [`tcpctl_management`].
+//! [`Management`] serves requests: it changes settings in flash, ends trials and takes new firmware.
+//! [`serve`] is its TCP server. The protocol and what it protects are described in
+//! [`tcpctl_management`].
 //!
 //! The server has one socket. While it is in use the stack refuses further connections, and no load on
 //! the greeting server takes it. Sessions allocate: about 2 kB during the handshake, 3 kB with a request
@@ -10,6 +11,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::fmt;
 
 use embassy_futures::yield_now;
 use embassy_net::Stack;
@@ -27,7 +29,7 @@ use crate::counters::Count;
 use crate::flash::WritableFlash;
 use crate::settings_store::{Kind, SettingsStore, StoreError};
 use crate::stored::Missing;
-use crate::trial::TrialRun;
+use crate::trial::{Report, TrialRun};
 use crate::update::Firmware;
 
 /// Size of the socket's receive buffer, in bytes: a part of a frame.
@@ -56,6 +58,8 @@ pub trait Host {
     fn apply(&self, server: &ServerSettings);
     /// Restarts the board. May return: the server does nothing more.
     fn restart(&self);
+    /// Prints a console line.
+    fn print(&self, _line: &dyn fmt::Display) {}
 }
 
 /// What a board is, for [`Request::Show`].
@@ -181,6 +185,11 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
                 .store
                 .borrow_mut()
                 .mark(trial, TrialState::RolledBack(reason));
+            self.host.print(&Report {
+                sequence: trial.sequence,
+                state: TrialState::RolledBack(reason),
+                remaining: None,
+            });
             self.host.restart();
         }
     }
@@ -238,6 +247,7 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
         let settings = self.changed(changes)?;
         self.write(&settings, Kind::Permanent)?;
         self.host.apply(&settings.server);
+        self.host.print(&"settings changed");
         Ok(Response::Done)
     }
 
@@ -259,6 +269,11 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
             });
         }
         let sequence = self.write(&settings, Kind::Trial(confirm_timeout))?;
+        self.host.print(&Report {
+            sequence,
+            state: TrialState::Pending,
+            remaining: None,
+        });
         Ok(Response::Restarting { sequence })
     }
 
@@ -279,6 +294,9 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
             .mark(trial, TrialState::Confirmed)
             .map_err(|_| Refusal::Flash)?;
         self.trial.confirmed();
+        if let Some(report) = self.trial.report() {
+            self.host.print(&report);
+        }
         self.is_on
             .set(selected.record.settings.server.management().is_on());
         Ok(Response::Done)

@@ -15,7 +15,7 @@ use crate::stored::{self, Missing, Partition, Unreadable};
 /// A block as it is programmed: in whole words.
 const BUFFER: usize = MAX_LEN.next_multiple_of(4);
 
-/// Words are aligned for flash drivers that take no others.
+/// Bytes at a word's address, which is what a chip's flash is programmed from.
 #[repr(align(4))]
 struct Aligned<const N: usize>([u8; N]);
 
@@ -105,11 +105,11 @@ impl<F: WritableFlash> SettingsStore<F> {
                 Kind::Trial(_) => RecordKind::Trial,
             },
         };
-        self.program(sector, 0, &[0; 4])?;
+        self.program_word(sector, 0, [0; 4])?;
         self.flash.erase(self.offset(sector, 0))?;
         if let Kind::Trial(timeout) = kind {
             let mark = timeout.mark();
-            self.program(sector, mark.offset, &mark.bytes)?;
+            self.program_word(sector, mark.offset, mark.bytes)?;
         }
         self.program_block(sector, &record)?;
         self.verify(sector, &record)?;
@@ -124,7 +124,19 @@ impl<F: WritableFlash> SettingsStore<F> {
         let Some(mark) = state.mark() else {
             return Ok(());
         };
-        Ok(self.program(trial.sector, mark.offset, &mark.bytes)?)
+        Ok(self.program_word(trial.sector, mark.offset, mark.bytes)?)
+    }
+
+    /// Ends the open trial, if there is one, without the board that runs it.
+    ///
+    /// # Errors
+    /// There are no settings, or the flash cannot be read or written.
+    pub fn roll_back(&mut self, reason: RollbackReason) -> Result<(), Missing> {
+        if let Some(trial) = self.load()?.open_trial() {
+            self.mark(trial, TrialState::RolledBack(reason))
+                .map_err(|_| Missing::Unreadable)?;
+        }
+        Ok(())
     }
 
     /// Starts or ends the newest trial, as a board does when it starts: a pending trial starts, and one
@@ -178,8 +190,12 @@ impl<F: WritableFlash> SettingsStore<F> {
             return Ok(());
         }
         // Whatever it is, the board must not start with it.
-        self.program(sector, 0, &[0; 4])?;
+        self.program_word(sector, 0, [0; 4])?;
         Err(StoreError::Flash)
+    }
+
+    fn program_word(&mut self, sector: Sector, at: usize, word: [u8; 4]) -> Result<(), Unwritable> {
+        self.program(sector, at, &Aligned(word).0)
     }
 
     fn program(&mut self, sector: Sector, at: usize, bytes: &[u8]) -> Result<(), Unwritable> {

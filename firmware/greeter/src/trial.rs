@@ -184,6 +184,11 @@ impl Report {
         }
     }
 
+    /// Whether it is permanent.
+    pub const fn is_confirmed(&self) -> bool {
+        matches!(self.state, TrialState::Confirmed)
+    }
+
     /// Why it was rolled back.
     pub const fn reason(&self) -> Option<RollbackReason> {
         match self.state {

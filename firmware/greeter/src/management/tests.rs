@@ -1,6 +1,7 @@
 extern crate std;
 use core::cell::Cell;
 use core::net::Ipv4Addr;
+use std::string::{String, ToString};
 use std::vec::Vec;
 
 use embassy_net::StackResources;
@@ -45,6 +46,7 @@ struct Asked {
     sessions: Cell<u8>,
     greeting: RefCell<Vec<u8>>,
     restarts: Cell<u32>,
+    lines: RefCell<Vec<String>>,
 }
 
 impl Host for &Asked {
@@ -59,6 +61,10 @@ impl Host for &Asked {
 
     fn restart(&self) {
         self.restarts.set(self.restarts.get() + 1);
+    }
+
+    fn print(&self, line: &dyn fmt::Display) {
+        self.lines.borrow_mut().push(line.to_string());
     }
 }
 
@@ -214,7 +220,7 @@ fn greeting_changes_at_once_and_for_good() {
         assert_eq!(response, Response::Done);
         let after = shown(client.ask(Request::Show).await);
         let greeting = after.settings.value(Field::Greeting).unwrap();
-        assert_eq!(std::string::ToString::to_string(&greeting), "hi");
+        assert_eq!(greeting.to_string(), "hi");
         assert_eq!(after.sequence, 2);
         close(&mut socket).await;
         let counters = management.counters();
@@ -267,6 +273,10 @@ fn trial_restarts_the_board_and_a_confirmation_keeps_it() {
         assert_eq!(report.remaining_s, None);
         assert!(management.trial().open().is_none());
     });
+    assert_eq!(
+        *asked.lines.borrow(),
+        ["trial pending sequence=2", "trial confirmed sequence=2"]
+    );
     let again = run(&flash, &asked, async |stack, _| {
         shown(ask(stack, Request::Show).await)
     });
@@ -312,6 +322,8 @@ fn rollback_records_its_reason_and_restarts() {
         management.roll_back(reason);
     });
     assert_eq!(asked.restarts.get(), 2);
+    let line = "trial rolled-back sequence=2 reason=\"not confirmed\"";
+    assert_eq!(asked.lines.borrow().last().unwrap(), line);
     let selected = SettingsStore::open(&flash).unwrap().begin().unwrap();
     let state = TrialState::RolledBack(RollbackReason::NotConfirmed);
     assert_eq!(selected.trial.unwrap().state, state);
