@@ -21,6 +21,7 @@ pub mod plan;
 pub mod ramp;
 pub mod report;
 pub mod saved;
+mod start_at;
 pub mod summarize;
 pub mod text;
 pub mod throughput;

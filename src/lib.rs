@@ -16,6 +16,10 @@
 //! - `failure` and `exit` decide exit codes.
 //! - `sys` holds what differs between systems, and the only `unsafe` code.
 
+// Its symbols, for embassy's queues: MinGW's ld links all of a library before it drops what is unused.
+#[cfg(windows)]
+use critical_section as _;
+
 #[doc(hidden)]
 pub mod app;
 #[doc(hidden)]

@@ -22,7 +22,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::sanitize;
-use crate::sys::{self, Readiness};
+use crate::sys::{self, Readiness, Stream};
 
 pub use color::{Color, ColorWhen};
 pub use progress::Progress;
@@ -109,8 +109,14 @@ impl Output {
             interrupted: Cell::new(false),
             status_lines: Cell::new(0),
             stdout: Stdout::new(),
-            stdout_color: Color::decide(options.color, io::stdout().is_terminal()),
-            stderr_color: Color::decide(options.color, io::stderr().is_terminal()),
+            stdout_color: Color::decide(
+                options.color,
+                io::stdout().is_terminal() && sys::has_escape_sequences(Stream::Output),
+            ),
+            stderr_color: Color::decide(
+                options.color,
+                io::stderr().is_terminal() && sys::has_escape_sequences(Stream::Error),
+            ),
         }
     }
 
@@ -209,6 +215,7 @@ impl Output {
         self.verbosity >= Verbosity::Normal
             && io::stderr().is_terminal()
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            && sys::has_escape_sequences(Stream::Error)
     }
 
     /// Clears the lines of [`Output::status`].
@@ -351,6 +358,13 @@ impl Stdout {
     }
 
     fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        // A Windows console takes characters; bytes would be read in a code page.
+        #[cfg(windows)]
+        if self.terminal {
+            let mut console = io::stdout().lock();
+            console.write_all(String::from_utf8_lossy(bytes).as_bytes())?;
+            return console.flush();
+        }
         let Some(mut file) = self.file.as_ref() else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };

@@ -41,10 +41,25 @@ pub fn interface_index(name: &str) -> Option<u32> {
     }
     #[cfg(not(unix))]
     {
-        let _ = name;
-        None
+        let found = |interface: &if_addrs::Interface| interface.name == name;
+        interfaces().find(found)?.index
     }
 }
+
+/// This computer's network interfaces, once per address.
+#[cfg(not(unix))]
+fn interfaces() -> impl Iterator<Item = if_addrs::Interface> {
+    if_addrs::get_if_addrs().unwrap_or_default().into_iter()
+}
+
+/// The command that lists network interfaces as this program names them.
+pub const LIST_INTERFACES: &str = if cfg!(windows) {
+    "ipconfig"
+} else if cfg!(target_os = "macos") {
+    "ifconfig"
+} else {
+    "ip link"
+};
 
 /// The name of the network interface with this index; `None` if it does not exist.
 pub fn interface_name(index: u32) -> Option<String> {
@@ -61,8 +76,8 @@ pub fn interface_name(index: u32) -> Option<String> {
     }
     #[cfg(not(unix))]
     {
-        let _ = index;
-        None
+        let found = |interface: &if_addrs::Interface| interface.index == Some(index);
+        Some(interfaces().find(found)?.name)
     }
 }
 
@@ -135,6 +150,77 @@ pub fn stdin() -> io::Result<File> {
     }
 }
 
+/// Lines that are typed on the console, as UTF-8 that ends in LF. The bytes of [`stdin`] are in a code
+/// page and end in CR LF.
+#[cfg(windows)]
+pub fn typed_lines() -> impl io::Read {
+    CrLfLines::new(io::BufReader::new(io::stdin()))
+}
+
+/// Lines with LF where the source has CR LF.
+#[cfg(any(windows, test))]
+struct CrLfLines<R> {
+    source: R,
+    line: Vec<u8>,
+    read: usize,
+}
+
+#[cfg(any(windows, test))]
+impl<R: io::BufRead> CrLfLines<R> {
+    fn new(source: R) -> Self {
+        let line = Vec::new();
+        Self {
+            source,
+            line,
+            read: 0,
+        }
+    }
+}
+
+#[cfg(any(windows, test))]
+impl<R: io::BufRead> io::Read for CrLfLines<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.read == self.line.len() {
+            self.line.clear();
+            self.read = 0;
+            self.source.read_until(b'\n', &mut self.line)?;
+            if self.line.ends_with(b"\r\n") {
+                self.line.truncate(self.line.len() - 2);
+                self.line.push(b'\n');
+            }
+        }
+        let count = io::Read::read(&mut &self.line[self.read..], into)?;
+        self.read += count;
+        Ok(count)
+    }
+}
+
+/// Whether the terminal of a stream understands escape sequences. On a Windows console this turns them on.
+pub fn has_escape_sequences(stream: Stream) -> bool {
+    #[cfg(windows)]
+    {
+        let terminal = match stream {
+            Stream::Output => console::Term::stdout(),
+            Stream::Error => console::Term::stderr(),
+        };
+        terminal.features().colors_supported()
+    }
+    #[cfg(not(windows))]
+    {
+        let _ = stream;
+        true
+    }
+}
+
+/// A standard stream that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Output,
+    /// Standard error.
+    Error,
+}
+
 /// Kills a child that leads a process group, and the group.
 pub fn kill_process_group(child: &mut std::process::Child) {
     #[cfg(unix)]
@@ -181,8 +267,14 @@ pub fn bind_to_interface(socket: &Socket, name: &str, peer: SocketAddr) -> io::R
     }
     #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]
     {
-        let _ = (socket, name, peer);
-        Err(io::ErrorKind::Unsupported.into())
+        // Windows sends from an address on its own interface only (strong host model, RFC 1122 §3.3.4.2).
+        let own = |interface: &if_addrs::Interface| {
+            interface.name == name && interface.ip().is_ipv4() == peer.is_ipv4()
+        };
+        let address = interfaces()
+            .find(own)
+            .ok_or(io::ErrorKind::AddrNotAvailable)?;
+        socket.bind(&SocketAddr::new(address.ip(), 0).into())
     }
 }
 
@@ -366,5 +458,30 @@ pub mod signals {
         // SAFETY: write is async-signal-safe, and the byte outlives the call. One byte fits into the
         // empty socket, so errno stays as the interrupted code left it.
         unsafe { libc::write(wake, (&raw const byte).cast(), 1) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn typed_lines_end_in_lf() {
+        let typed: &[u8] = b"one\r\ntwo\nth\rree\r\n\r\nfour\r";
+        let mut read = String::new();
+        CrLfLines::new(typed).read_to_string(&mut read).unwrap();
+        assert_eq!(read, "one\ntwo\nth\rree\n\nfour\r");
+    }
+
+    #[test]
+    fn loopback_interface_has_a_name_and_an_index() {
+        let interfaces = if_addrs::get_if_addrs().unwrap();
+        let loopback = interfaces.iter().find(|it| it.is_loopback()).unwrap();
+        let index = interface_index(&loopback.name).unwrap();
+        assert_eq!(interface_name(index).as_ref(), Some(&loopback.name));
+        assert_eq!(interface_index("no such interface"), None);
+        assert_eq!(interface_name(u32::MAX), None);
     }
 }

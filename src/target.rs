@@ -272,7 +272,10 @@ fn v6(text: &str, port: u16) -> Result<Option<TargetKind>, Problem> {
         None => 0,
         Some(zone) => scope(zone).ok_or_else(|| Problem::Fix {
             what: format!("this computer has no network interface '{zone}'"),
-            fix: "write the zone as `ip link` names it, e.g. [fe80::1%eth0]:3000".to_owned(),
+            fix: format!(
+                "write the zone as `{}` names it, e.g. [fe80::1%eth0]:3000",
+                sys::LIST_INTERFACES
+            ),
         })?,
     };
     Ok(Some(TargetKind::Addresses(vec![

@@ -257,10 +257,14 @@ fn create_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// Keeps other commands from writing until the lock is dropped. Where a directory cannot be opened,
-/// as on Windows, there is no lock and the last writer wins.
+/// Keeps other commands from writing until the lock is dropped. Without a lock the last writer wins.
 fn lock(folder: &Path) -> io::Result<Option<fs::File>> {
-    let Ok(folder) = fs::File::open(folder) else {
+    #[cfg(unix)]
+    let opened = fs::File::open(folder);
+    // Windows opens no directories.
+    #[cfg(not(unix))]
+    let opened = fs::File::create(folder.join("lock"));
+    let Ok(folder) = opened else {
         return Ok(None);
     };
     let begin = Instant::now();

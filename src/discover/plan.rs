@@ -71,7 +71,7 @@ impl DiscoverPlan {
             return Err(Failure::usage(format!(
                 "--interface: this computer has no network interface '{name}'"
             ))
-            .hint("list them with `ip link`"));
+            .hint(format!("list them with `{}`", sys::LIST_INTERFACES)));
         }
         if let Some(network) = args.probe
             && network.count() > MAX_UNFORCED.into()

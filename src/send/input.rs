@@ -107,16 +107,21 @@ impl Message {
                 let path = path.clone();
                 (
                     Vec::new(),
-                    Rest::Thread(ReaderThread::start(|| File::open(path))),
+                    Rest::Thread(ReaderThread::start(|| File::open(path), read)),
                 )
             }
-            Source::Stdin | Source::Conversation => (
-                Vec::new(),
-                Rest::File {
-                    file: sys::stdin().map_err(|error| read_failure(&error))?,
-                    read_bytes: 0,
-                },
-            ),
+            #[cfg(windows)]
+            Source::Conversation => {
+                let lines = || Ok(sys::typed_lines());
+                (
+                    Vec::new(),
+                    Rest::Thread(ReaderThread::start(lines, Read::read)),
+                )
+            }
+            // Elsewhere the bytes of a terminal are what was typed.
+            #[cfg(unix)]
+            Source::Conversation => (Vec::new(), standard_input()?),
+            Source::Stdin => (Vec::new(), standard_input()?),
         };
         let line_end = (!self.line_end.is_empty()).then_some(self.line_end);
         Ok(MessageReader {
@@ -128,6 +133,13 @@ impl Message {
             suffix: line_end.filter(|_| !self.is_conversation()),
         })
     }
+}
+
+fn standard_input() -> Result<Rest, Failure> {
+    Ok(Rest::File {
+        file: sys::stdin().map_err(|error| read_failure(&error))?,
+        read_bytes: 0,
+    })
 }
 
 /// The failure to read a message.
@@ -234,7 +246,7 @@ impl Rest {
                 }
                 *self = Self::None;
             } else if let Self::File { file, .. } = mem::replace(self, Self::None) {
-                *self = Self::Thread(ReaderThread::start(|| Ok(file)));
+                *self = Self::Thread(ReaderThread::start(|| Ok(file), read));
             }
         }
         match self {
@@ -274,7 +286,10 @@ struct ReaderThread {
 }
 
 impl ReaderThread {
-    fn start(open: impl FnOnce() -> io::Result<File> + Send + 'static) -> Self {
+    fn start<R: 'static>(
+        open: impl FnOnce() -> io::Result<R> + Send + 'static,
+        read: fn(&mut R, &mut [u8]) -> io::Result<usize>,
+    ) -> Self {
         let (filled_sender, filled) = mpsc::channel(CHUNKS);
         let (emptied, emptied_receiver) = blocking::channel::<Box<[u8]>>();
         thread::spawn(move || {

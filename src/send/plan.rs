@@ -237,9 +237,8 @@ fn dialer(args: &SendArgs) -> Result<Dialer, Failure> {
         && sys::interface_index(name).is_none()
     {
         let name = sanitize::one_line(name);
-        return Err(
-            Failure::usage(format!("no network interface '{name}'")).hint("`ip link` lists them")
-        );
+        return Err(Failure::usage(format!("no network interface '{name}'"))
+            .hint(format!("`{}` lists them", sys::LIST_INTERFACES)));
     }
     Ok(Dialer {
         family,

@@ -24,7 +24,6 @@ mod monitor;
 #[cfg(target_os = "linux")]
 mod peers;
 mod policy;
-#[cfg(unix)]
 mod processes;
 mod query;
 #[cfg(unix)]

@@ -1,12 +1,10 @@
 //! `status` and `read`: boards that answer, boards that do not, and every output format.
 
-use std::io::{Read, Write};
+use std::io::Write;
 
 use serde_json::Value;
 
-use crate::common::{
-    Ended, Server, closed_port, finish, read_all, read_some, run, run_with_input, signal, tcpctl,
-};
+use crate::common::{Ended, Server, closed_port, read_all, read_some, run, run_with_input};
 
 fn text(ended: &Ended) -> String {
     String::from_utf8(ended.stdout.clone()).unwrap()
@@ -171,13 +169,13 @@ fn every_missing_sensor_is_named_in_one_failure_per_board() {
 #[cfg(unix)]
 #[test]
 fn interrupted_count_is_not_a_success() {
-    let mut child = tcpctl(["read", "sim", "uptime", "--csv", "--count", "1000"])
+    let mut child = crate::common::tcpctl(["read", "sim", "uptime", "--csv", "--count", "1000"])
         .spawn()
         .unwrap();
     let mut stdout = child.stdout.take().unwrap();
-    stdout.read_exact(&mut [0; 1]).unwrap();
-    signal(&child, rustix::process::Signal::INT);
-    assert_eq!(finish(child).code, 130);
+    std::io::Read::read_exact(&mut stdout, &mut [0; 1]).unwrap();
+    crate::common::signal(&child, rustix::process::Signal::INT);
+    assert_eq!(crate::common::finish(child).code, 130);
 }
 
 #[cfg(unix)]
@@ -189,12 +187,12 @@ fn interrupted_round_prints_the_answers_so_far() {
         let _ = sender.send(());
         read_all(&mut connection);
     });
-    let child = tcpctl(["status", "sim", &silent.target(), "--parallel", "1"])
+    let child = crate::common::tcpctl(["status", "sim", &silent.target(), "--parallel", "1"])
         .spawn()
         .unwrap();
     asked.recv().unwrap();
-    signal(&child, rustix::process::Signal::INT);
-    let ended = finish(child);
+    crate::common::signal(&child, rustix::process::Signal::INT);
+    let ended = crate::common::finish(child);
     assert_eq!(ended.code, 130, "{}", ended.stderr);
     let table = text(&ended);
     assert!(

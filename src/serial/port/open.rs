@@ -10,6 +10,13 @@ use super::SelectedPort;
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
+/// A port as this system names it.
+const EXAMPLE: &str = if cfg!(windows) {
+    "COM3"
+} else {
+    "/dev/ttyUSB0"
+};
+
 /// Default timeout of a read.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -39,7 +46,7 @@ pub fn open(chosen: &SelectedPort, baud: u32) -> Result<Open, Failure> {
                         .hint("close it (a serial monitor? ModemManager?) and try again"),
                 },
                 Reason::NoPort => {
-                    failed("not a serial port").hint("give --port one, e.g. /dev/ttyUSB0")
+                    failed("not a serial port").hint(format!("give --port one, e.g. {EXAMPLE}"))
                 }
                 Reason::Other => failed(&message),
             }

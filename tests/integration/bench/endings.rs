@@ -1,12 +1,7 @@
 //! Runs that fail or are interrupted.
 
-use std::sync::mpsc;
-
-use rustix::process::Signal;
-use serde_json::Value;
-
 use super::{report, warnings};
-use crate::common::{Server, closed_port, finish, read_some, reset, run, signal, tcpctl};
+use crate::common::{Server, closed_port, read_some, reset, run};
 
 #[test]
 fn closed_port_is_a_connect_failure() {
@@ -59,9 +54,10 @@ fn server_that_only_resets_is_broken() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn ctrl_c_reports_the_results_so_far() {
-    let (sender, asked) = mpsc::channel();
+    let (sender, asked) = std::sync::mpsc::channel();
     let server = Server::start(move |mut connection| {
         read_some(&mut connection);
         let _ = sender.send(());
@@ -77,15 +73,15 @@ fn ctrl_c_reports_the_results_so_far() {
         "--json",
         "-q",
     ];
-    let child = tcpctl(arguments).spawn().expect("it starts");
+    let child = crate::common::tcpctl(arguments).spawn().expect("it starts");
     for _ in 0..10 {
         asked.recv().expect("it asks");
     }
     // Like `timeout -s INT`: the process, then its group.
     for _ in 0..2 {
-        signal(&child, Signal::INT);
+        crate::common::signal(&child, rustix::process::Signal::INT);
     }
-    let ended = finish(child);
+    let ended = crate::common::finish(child);
     assert_eq!(ended.code, 130, "{ended:?}");
     let report = report(&ended);
     assert_eq!(report["latency"]["interrupted"], true);
@@ -149,7 +145,7 @@ fn limit_of_open_files_is_raised_and_reported() {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let first = text.lines().next().unwrap_or_default();
-        let report: Value = serde_json::from_str(first).expect("a report");
+        let report: serde_json::Value = serde_json::from_str(first).expect("a report");
         (report, stderr)
     };
     let (report, stderr) = bench("-S -n 40", "-v");

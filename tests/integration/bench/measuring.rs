@@ -1,11 +1,9 @@
 //! What a run measures, and its exit code.
 
-use std::sync::mpsc;
-
 use serde_json::Value;
 
 use super::{report, verdict};
-use crate::common::{Server, read_some, run};
+use crate::common::{Server, run};
 
 #[test]
 fn virtual_board_has_exact_limits_and_latency() {
@@ -147,10 +145,10 @@ fn sources_warm_up_and_close_take_effect() {
     use std::time::{Duration, SystemTime};
 
     for (close, expected) in [("rst", Err(ErrorKind::ConnectionReset)), ("fin", Ok(0))] {
-        let (sender, ends) = mpsc::channel();
+        let (sender, ends) = std::sync::mpsc::channel();
         let server = Server::start(move |mut connection| {
             let from = connection.peer_addr().map(|address| address.ip());
-            read_some(&mut connection);
+            crate::common::read_some(&mut connection);
             let _ = connection.write_all(b"Hello World");
             let _ = connection.shutdown(std::net::Shutdown::Write);
             let end = connection.read(&mut [0; 8]).map_err(|error| error.kind());

@@ -1,12 +1,9 @@
 //! The ramp.
 
-use std::sync::mpsc;
-
-use rustix::process::Signal;
 use serde_json::Value;
 
 use super::{Folder, report, verdict};
-use crate::common::{Ended, Server, finish, read_some, run, signal, tcpctl};
+use crate::common::{Ended, Server, run};
 
 #[test]
 fn ramp_finds_the_knee_and_why_requests_fail() {
@@ -120,11 +117,12 @@ fn ramp_stays_within_budget_and_connections() {
     assert_eq!(ended.code, 1, "{ended:?}");
 }
 
+#[cfg(unix)]
 #[test]
 fn ctrl_c_reports_the_completed_steps() {
-    let (sender, asked) = mpsc::channel();
+    let (sender, asked) = std::sync::mpsc::channel();
     let server = Server::start(move |mut connection| {
-        read_some(&mut connection);
+        crate::common::read_some(&mut connection);
         std::thread::sleep(std::time::Duration::from_millis(40));
         let _ = sender.send(());
         let _ = std::io::Write::write_all(&mut connection, b"Hello World");
@@ -143,13 +141,13 @@ fn ctrl_c_reports_the_completed_steps() {
         "--json",
         "-q",
     ];
-    let child = tcpctl(bench).spawn().expect("it starts");
+    let child = crate::common::tcpctl(bench).spawn().expect("it starts");
     // The latency part and the first step have at most 26 requests.
     for _ in 0..32 {
         asked.recv().expect("it asks");
     }
-    signal(&child, Signal::INT);
-    let ended = finish(child);
+    crate::common::signal(&child, rustix::process::Signal::INT);
+    let ended = crate::common::finish(child);
     assert_eq!(ended.code, 130, "{ended:?}");
     let report = report(&ended);
     assert_eq!(report["ramp_ended"], "interrupted");

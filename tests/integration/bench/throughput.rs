@@ -1,10 +1,7 @@
 //! Throughput.
 
-use rustix::process::Signal;
-use serde_json::Value;
-
 use super::{Folder, report};
-use crate::common::{Server, closed_port, finish, run, signal, tcpctl};
+use crate::common::{Server, closed_port, run};
 
 #[test]
 fn only_throughput_measures_nothing_else() {
@@ -76,6 +73,7 @@ fn without_services_the_own_port_is_measured() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn ctrl_c_reports_the_throughput_so_far() {
     let bench = [
@@ -87,19 +85,19 @@ fn ctrl_c_reports_the_throughput_so_far() {
         "50s",
         "--json",
     ];
-    let mut child = tcpctl(bench).spawn().expect("it starts");
+    let mut child = crate::common::tcpctl(bench).spawn().expect("it starts");
     // The first note follows the signal handlers.
     let mut note = [0; 16];
     let errors = child.stderr.as_mut().expect("piped");
     std::io::Read::read_exact(errors, &mut note).expect("it says what it does");
-    signal(&child, Signal::INT);
-    let ended = finish(child);
+    crate::common::signal(&child, rustix::process::Signal::INT);
+    let ended = crate::common::finish(child);
     assert_eq!(ended.code, 130, "{ended:?}");
     let report = report(&ended);
     // The first flow alone lasts 51 s.
     let throughput = &report["throughput"];
     let stopped = "the run was stopped before";
-    assert_eq!(throughput["echo"], Value::Null, "{report}");
+    assert_eq!(throughput["echo"], serde_json::Value::Null, "{report}");
     assert_eq!(
         throughput["evidence"]["echo"]["detail"], stopped,
         "{report}"

@@ -17,6 +17,9 @@ pub(crate) mod schema;
 #[cfg(unix)]
 pub(crate) mod terminal;
 
+/// An empty file on every computer.
+pub(crate) const NO_FILE: &str = if cfg!(windows) { "NUL" } else { "/dev/null" };
+
 /// Longest run of a command: one that hangs is killed and fails its test only.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -120,9 +123,11 @@ pub(crate) fn tcpctl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Comman
     command
         .args(arguments)
         .env_clear()
-        .env("TCPCTL_CONFIG", "/dev/null")
+        .env("TCPCTL_CONFIG", NO_FILE)
         // The key files of virtual boards.
-        .env("XDG_DATA_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .env("XDG_DATA_HOME", std::path::absolute(env!("CARGO_TARGET_TMPDIR")).unwrap())
+        // Windows finds its libraries for sockets by this.
+        .envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -178,19 +183,37 @@ pub(crate) fn run_with_input<'a>(
 }
 
 /// Waits for a child to exit; kills it and panics when it hangs.
-pub(crate) fn finish(child: Child) -> Ended {
-    let pid = rustix::process::Pid::from_child(&child);
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
-    let Ok(output) = receiver.recv_timeout(TIMEOUT) else {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        panic!("tcpctl hangs");
+pub(crate) fn finish(mut child: Child) -> Ended {
+    drop(child.stdin.take());
+    let stdout = read_in_background(child.stdout.take());
+    let stderr = read_in_background(child.stderr.take());
+    let end = Instant::now() + TIMEOUT;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > end {
+            let _ = child.kill();
+            panic!("tcpctl hangs");
+        }
+        thread::sleep(Duration::from_millis(2));
     };
     Ended {
-        code: output.status.code().unwrap_or(-1),
-        stdout: output.stdout,
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        code: status.code().unwrap_or(-1),
+        stdout: stdout.join().unwrap(),
+        stderr: String::from_utf8_lossy(&stderr.join().unwrap()).into_owned(),
     }
+}
+
+/// Reads a pipe to its end, if there is one.
+fn read_in_background(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            pipe.read_to_end(&mut bytes).unwrap();
+        }
+        bytes
+    })
 }
 
 /// Checks that standard error is one `error: ` line and at most one `hint: ` line.
@@ -206,6 +229,7 @@ pub(crate) fn assert_one_error(stderr: &str) {
 }
 
 /// Sends a signal to a child.
+#[cfg(unix)]
 pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
 }

@@ -9,7 +9,6 @@ use clap::Parser;
 use tcpctl::cli::Cli;
 
 use super::screen::{commands, help};
-use crate::common::finish;
 
 /// The lines of a command's examples that a user types.
 fn examples(command: Option<&str>) -> Vec<String> {
@@ -140,7 +139,7 @@ fn examples_without_hardware_run() {
         running.push((line, codes, child));
     }
     for (line, codes, child) in running {
-        let ended = finish(child);
+        let ended = crate::common::finish(child);
         assert!(codes.contains(&ended.code), "{line}\n{}", ended.stderr);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 #[cfg(target_os = "linux")]
 use super::sockets::BEHAVIORS;
 use super::sockets::{V4, established, mortal, start};
-use crate::common::{Ended, closed_port, finish, run, tcpctl};
+use crate::common::{Ended, closed_port, run};
 use crate::limited::{self, App, Beyond};
 
 fn bench(address: SocketAddr) -> Vec<String> {
@@ -69,7 +69,9 @@ fn interrupted_search_leaves_no_connection() {
         for (app, service) in [(App::Workers(0), 0), (App::GreetsFirst, 900)] {
             let address = start(V4, 5, app, service);
             let command = bench(address);
-            let child = tcpctl(command.iter().map(String::as_str)).spawn().unwrap();
+            let child = crate::common::tcpctl(command.iter().map(String::as_str))
+                .spawn()
+                .unwrap();
             let begin = Instant::now();
             while established(address).len() < 6 {
                 assert!(
@@ -79,7 +81,7 @@ fn interrupted_search_leaves_no_connection() {
                 std::thread::yield_now();
             }
             crate::common::signal(&child, stop);
-            let ended = finish(child);
+            let ended = crate::common::finish(child);
             let left = established(address);
             assert!(left.is_empty(), "{stop:?}: {left:?}");
             let code = if stop == Signal::INT { 130 } else { 143 };
@@ -126,7 +128,7 @@ fn too_few_file_descriptors_are_an_error() {
 
     let address = start(V4, 128, App::Workers(1), 0);
     let mut shell = std::process::Command::new("/bin/sh");
-    let tcpctl = tcpctl([]);
+    let tcpctl = crate::common::tcpctl([]);
     shell
         .arg0("sh")
         .args(["-c", "ulimit -n 24 && exec \"$0\" \"$@\""]);
@@ -134,7 +136,7 @@ fn too_few_file_descriptors_are_an_error() {
     shell.stdin(std::process::Stdio::null());
     shell.stdout(std::process::Stdio::piped());
     shell.stderr(std::process::Stdio::piped());
-    let ended = finish(shell.spawn().unwrap());
+    let ended = crate::common::finish(shell.spawn().unwrap());
     assert_eq!(ended.code, 70, "{ended:?}");
     let report = &ended.objects()[0]["limits"];
     assert_eq!(report["held"].as_u64(), None, "{report}");
