@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use regex::bytes::{Regex, RegexBuilder};
 use tcpctl_settings::{Field, RequestTimeout, Value};
@@ -49,6 +49,48 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         reason = "bounded above, and never negative"
     )]
     Ok(Duration::from_nanos(nanoseconds as u64))
+}
+
+/// Parses a time of day with its date (RFC 3339): `2026-12-01T10:00:00Z`, `2026-12-01T11:00:00.5+01:00`.
+///
+/// # Errors
+/// One line that says what is wrong and shows the form.
+pub fn time(text: &str) -> Result<SystemTime, String> {
+    let invalid = || format!("'{text}' is not a time: write e.g. 2026-12-01T10:00:00Z");
+    let upper = text.to_ascii_uppercase();
+    let (local, ahead) = match upper.strip_suffix('Z') {
+        Some(utc) => (utc, 0),
+        None => {
+            let at = upper.len().checked_sub(6).ok_or_else(invalid)?;
+            let (local, offset) = upper.split_at_checked(at).ok_or_else(invalid)?;
+            (local, seconds_ahead(offset).ok_or_else(invalid)?)
+        }
+    };
+    let local = humantime::parse_rfc3339(&format!("{local}Z")).map_err(|_| invalid())?;
+    let offset = Duration::from_secs(u64::from(i32::unsigned_abs(ahead)));
+    let utc = if ahead > 0 {
+        local.checked_sub(offset)
+    } else {
+        local.checked_add(offset)
+    };
+    utc.ok_or_else(invalid)
+}
+
+/// Seconds that an offset such as `+01:00` is ahead of UTC.
+fn seconds_ahead(offset: &str) -> Option<i32> {
+    let (sign, rest) = match offset.split_at_checked(1)? {
+        ("+", rest) => (1, rest),
+        ("-", rest) => (-1, rest),
+        _ => return None,
+    };
+    let (hours, minutes) = rest.split_once(':')?;
+    let two_digits = |text: &str, end: i32| {
+        let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<i32>()
+            .ok()
+            .filter(|number| digits && *number < end)
+    };
+    Some(sign * (two_digits(hours, 24)? * 3600 + two_digits(minutes, 60)? * 60))
 }
 
 /// Parses the value of a setting. Durations may have any unit.
@@ -411,6 +453,37 @@ mod tests {
         assert_eq!(share("0.25"), Ok(0.25));
         assert!(share("101%").is_err());
         assert!(share("-1%").is_err());
+    }
+
+    #[test]
+    fn times_may_have_an_offset() {
+        let utc = time("2026-12-01T10:00:00Z").unwrap();
+        let since = utc.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(since.as_secs(), 1_796_119_200);
+        for same in [
+            "2026-12-01T10:00:00+00:00",
+            "2026-12-01T11:00:00+01:00",
+            "2026-12-01T04:15:00-05:45",
+            "2026-12-01t10:00:00z",
+        ] {
+            assert_eq!(time(same), Ok(utc), "{same}");
+        }
+        let later = time("2026-12-01T11:00:00.25+01:00").unwrap();
+        assert_eq!(later, utc + Duration::from_millis(250));
+        for text in [
+            "",
+            "10:00",
+            "2026-12-01",
+            "2026-12-01T10:00:00",
+            "2026-12-01T10:00:00+1:00",
+            "2026-12-01T10:00:00+24:00",
+            "2026-12-01T10:00:00+01:60",
+            "2026-13-01T10:00:00Z",
+            "tomorrow",
+            "1970-01-01T00:00:00+01:00é",
+        ] {
+            assert!(time(text).is_err(), "{text}");
+        }
     }
 
     #[test]

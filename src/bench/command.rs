@@ -12,7 +12,9 @@ use super::limits::SearchEnd;
 use super::plan::{BenchPlan, Files};
 use super::report::{Environment, Report, Warning, WarningKind};
 use super::text::{Detail, Rendered};
-use super::{compare, fail_if, hdr_log, html, merge, saved, summarize, throughput, verdict};
+use super::{
+    compare, fail_if, hdr_log, html, merge, saved, start_at, summarize, throughput, verdict,
+};
 use crate::cli::{BenchArgs, MergeArgs};
 use crate::connect::Endpoint;
 use crate::exit::Exit;
@@ -35,6 +37,11 @@ pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
     // Before signals are handled: a name lookup cannot be stopped otherwise.
     let route = Route::resolve(&plan, args)?;
     let signals = Stop::install();
+    if let Some(at) = plan.start_at
+        && let Err(exit) = start_at::wait(at, output, &signals)
+    {
+        return Ok(exit);
+    }
     let (started_at, start) = (SystemTime::now(), Instant::now());
     let bench = Bench {
         plan: &plan,
@@ -65,6 +72,11 @@ pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
         .as_ref()
         .map(throughput::ThroughputFinding::report);
     report.warnings = warnings(&measured, &report);
+    if let Some(at) = plan.start_at {
+        let clock = report.environment.clock.as_ref();
+        let warnings = start_at::warnings(at, started_at, clock);
+        report.warnings.extend(warnings);
+    }
     report.warnings.extend(verdict::clock_set(
         started_at + start.elapsed(),
         SystemTime::now(),
@@ -123,6 +135,7 @@ fn environment(is_virtual: bool) -> Environment {
         kernel: kernel.map(|release| release.trim().to_owned()),
         cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64),
         hostname: sys::host_name(),
+        clock: start_at::clock(),
         tcpctl: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

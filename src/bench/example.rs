@@ -24,6 +24,7 @@ pub(crate) fn environment(is_virtual: bool) -> Environment {
         kernel: Some("6.1.0".to_owned()),
         cpus: 2,
         hostname: Some("desk".to_owned()),
+        clock: None,
         tcpctl: "0.1.0".to_owned(),
     }
 }
@@ -54,6 +55,7 @@ pub(crate) fn options() -> Options {
         budget_us: 3e7,
         sources: Vec::new(),
         threads: 1,
+        start_at: None,
     }
 }
 

@@ -11,7 +11,7 @@ mod throughput;
 
 use self::elements::{escape, list, paragraph, section, table, table_of_class, tile};
 use super::report::{Limits, Report, Warning};
-use super::text::{comparison_notes, comparison_rows, limit_rows};
+use super::text::{comparison_notes, comparison_rows, limit_rows, machine_rows};
 use crate::output::human;
 
 /// The page, with `{{name}}` where a value goes.
@@ -28,6 +28,12 @@ pub fn render(report: &Report) -> String {
             .map(|note| paragraph("footnote", note))
             .collect();
         body += &section(&title, &(table(&comparison_rows(comparison)) + &notes));
+    }
+    if let Some(machines) = &report.machines {
+        let together = human::microseconds(machines.overlap_us);
+        let note = format!("All of them sent load together for {together}.");
+        let content = table(&machine_rows(machines)) + &paragraph("footnote", &note);
+        body += &section("Machines", &content);
     }
     if let Some(limits) = &report.limits {
         body += &section("Limits", &limits_table(limits));

@@ -5,6 +5,7 @@
 //! warning.
 
 mod loads;
+mod machines;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -47,6 +48,12 @@ pub fn merge(mut runs: Vec<Report>, unrelated: Unrelated) -> Result<Report, Fail
         return Err(Failure::usage(text).hint("--force merges them anyway"));
     }
     warnings.extend(leave_out(&mut runs));
+    warnings.extend(machines::limits_under_load(&runs));
+    let machines = machines::machines(&runs);
+    warnings.extend(machines.iter().flat_map(machines::timing_warnings));
+    if runs.len() > 1 {
+        machines::name_warnings(&mut runs);
+    }
     let loads: Vec<_> = runs.iter().filter_map(Load::of).collect();
     let mut runs = runs.into_iter();
     let first = runs
@@ -54,6 +61,9 @@ pub fn merge(mut runs: Vec<Report>, unrelated: Unrelated) -> Result<Report, Fail
         .ok_or_else(|| Failure::usage("no run to merge").hint("write tcpctl merge A B ..."))?;
     let mut merged = runs.try_fold(first, join).map_err(Failure::usage)?;
     merged.warnings.extend(warnings);
+    if machines.is_some() {
+        merged.machines = machines;
+    }
     if let Some(latency) = &mut merged.latency {
         let covered = covered(&loads);
         latency.duration_us = summarize::microseconds(covered);

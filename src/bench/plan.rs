@@ -10,14 +10,15 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub use self::files::Files;
 use super::fail_if::Condition;
 use super::limits::LimitsPlan;
 use super::ramp::{self, KnownLimits, RampPlan};
-use super::report::{CloseMode, Options, Parts, Report};
+use super::report::{CloseMode, Options, Parts, Report, Timestamp};
 use super::saved;
+use super::start_at;
 use super::summarize::microseconds;
 use super::throughput::ThroughputPlan;
 use crate::cli::{BenchArgs, CloseWith, Part};
@@ -69,6 +70,8 @@ pub struct BenchPlan {
     pub conditions: Vec<Condition>,
     /// The files that the report is written to.
     pub files: Files,
+    /// When to start; `None`: at once.
+    pub start_at: Option<SystemTime>,
     /// The text of `--label`.
     pub label: Option<String>,
     /// What the report says about the options.
@@ -89,6 +92,9 @@ impl BenchPlan {
             if !args.source.is_empty() {
                 return Err(Failure::usage("--source: a virtual board has one client"));
             }
+        }
+        if let Some(at) = args.start_at {
+            start_at::require_future(at, SystemTime::now())?;
         }
         let parts = parts(args);
         unused::refuse(args, parts)?;
@@ -127,6 +133,7 @@ impl BenchPlan {
                 args.save.as_deref(),
                 args.hdr_log.as_deref(),
             )?,
+            start_at: args.start_at,
             label: args.label.clone(),
             options,
         })
@@ -279,6 +286,7 @@ fn options(args: &BenchArgs, parts: Parts, load: &Load) -> Options {
         budget_us: microseconds(args.budget.unwrap_or(DEFAULT_BUDGET)),
         sources: load.sources.clone(),
         threads: args.threads.map_or(1, NonZeroUsize::get) as u64,
+        start_at: args.start_at.map(Timestamp),
     }
 }
 

@@ -9,6 +9,7 @@ mod evidence;
 mod histograms;
 mod latency;
 mod limits;
+mod machines;
 mod ramp;
 mod throughput;
 mod verdict;
@@ -21,12 +22,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use self::comparison::{
     Baseline, Change, ChangeKind, Comparison, Difference, Finding, TooShort,
 };
-pub use self::environment::{CloseMode, Environment, Options, Parts, Timestamp};
+pub use self::environment::{ClockState, CloseMode, Environment, Options, Parts, Timestamp};
 pub use self::evidence::{Bound, Evidence, EvidenceKind};
 pub(super) use self::histograms::encode as encode_histogram;
 pub use self::histograms::{Histograms, PackedHistogram};
 pub use self::latency::{Distribution, Errors, Interval, Latency};
 pub use self::limits::{Limits, Overflow};
+pub use self::machines::{Machine, Machines};
 pub use self::ramp::{Cause, CauseKind, RampEnd, Scheduled, Step, Trial};
 pub use self::throughput::{Flow, LimitedBy, Throughput, Via};
 pub use self::verdict::{CheckedCondition, Level, VerdictLine, Warning, WarningKind};
@@ -62,6 +64,9 @@ pub struct Report {
     /// What identifies each merged run, so that none is merged twice; empty for a single run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged: Vec<String>,
+    /// What each merged run contributed; `None` for a single run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machines: Option<Machines>,
     /// What the server can take; `None` where it was not measured.
     pub limits: Option<Limits>,
     /// How fast the server replies, and how often it fails; `None` where it was not measured.

@@ -41,6 +41,7 @@ pub fn report(
         environment,
         runs: 1,
         merged: Vec::new(),
+        machines: None,
         limits: None,
         latency: measurement.map(|measurement| latency(measurement, cpus)),
         ramp: Vec::new(),

@@ -5,6 +5,7 @@ mod comparison;
 mod latency;
 mod layout;
 mod limits;
+mod machines;
 mod progress;
 mod ramp;
 mod throughput;
@@ -19,6 +20,7 @@ use crate::sanitize;
 pub(crate) use self::comparison::{comparison_notes, comparison_rows};
 pub(crate) use self::latency::{latency_rows, load, reply_rule, retransmits};
 pub(crate) use self::limits::limit_rows;
+pub(crate) use self::machines::machine_rows;
 pub(crate) use self::ramp::ramp_rows;
 
 /// How much of a report is shown.
@@ -92,6 +94,7 @@ pub fn render(report: &Report, detail: Detail, style: Style) -> String {
         return summary.text;
     }
     let mut details = Page::new(style);
+    details.machines(report);
     details.limits(report);
     details.ramp(&report.ramp);
     details.latency(report);

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::{ArgGroup, Args, ValueEnum, ValueHint};
 
@@ -193,6 +193,19 @@ pub struct BenchArgs {
         hide_short_help = true
     )]
     pub warmup: Option<Duration>,
+    /// Start at this time, e.g. 2026-12-01T10:00:00Z
+    ///
+    /// RFC 3339, so that several computers start together. bench says whether this computer's clock
+    /// is synchronized, where the system knows. See docs/distributed.md.
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = units::time,
+        value_hint = ValueHint::Other,
+        help_heading = "Load",
+        hide_short_help = true
+    )]
+    pub start_at: Option<SystemTime>,
     /// Local address to connect from; several take turns
     #[arg(
         long,
@@ -394,12 +407,9 @@ Examples:
   Merge runs from several computers into one report:
     $ tcpctl merge a.json b.json
 
-  Run on several computers at the same time:
-    $ for pc in a b; do ssh $pc tcpctl bench board --json >$pc.json & done; wait
-    $ tcpctl merge a.json b.json --html all.html
-
-  Read runs from standard input:
-    $ cat a.json b.json | tcpctl merge -
+  Run on several computers at the same time, with GNU parallel (docs/distributed.md has more ways):
+    $ at=$(date -u -d '+20 seconds' +%FT%TZ)
+    $ parallel -S a,b --nonall tcpctl bench board -c 8 --start-at $at --json | tcpctl merge -
 
   Save the merged run, for a later --compare:
     $ tcpctl merge a.json b.json --save all.json

@@ -66,6 +66,32 @@ pub fn run_delay() -> Option<Duration> {
     None
 }
 
+/// What the system knows of its clock's agreement with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Synchronization {
+    /// Whether something keeps it in step, such as NTP or PTP.
+    pub is_synchronized: bool,
+    /// The largest error, as the system estimates it.
+    pub max_error: Duration,
+}
+
+/// Whether the clock of the time of day is synchronized; `None` where the system does not know.
+pub fn synchronization() -> Option<Synchronization> {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: all-zero bytes are a valid timex, a C struct of integers. Mode 0 changes nothing.
+        let mut state: libc::timex = unsafe { std::mem::zeroed() };
+        // SAFETY: the call reads and writes one timex, which is ours.
+        let result = unsafe { libc::adjtimex(&raw mut state) };
+        (result >= 0).then(|| Synchronization {
+            is_synchronized: state.status & libc::STA_UNSYNC == 0,
+            max_error: Duration::from_micros(u64::try_from(state.maxerror).unwrap_or_default()),
+        })
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -190,3 +190,80 @@ fn parts_that_cannot_be_merged_are_left_out_with_a_warning() {
     let merged = forced(vec![example::full(), example::report()]);
     assert!(merged.limits.is_some() && merged.throughput.is_some());
 }
+
+#[test]
+fn each_machine_has_its_share_and_times() {
+    let named = |samples: &[u64], start, label: &str| {
+        let mut run = run(samples, start, 5);
+        run.label = Some(label.to_owned());
+        run
+    };
+    let runs = vec![named(&[1_000; 30], 0, "a"), named(&[2_000; 10], 2, "b")];
+    let merged = forced(runs);
+    let machines = merged.machines.clone().unwrap();
+    assert!((machines.overlap_us - 3e6).abs() < 1.0);
+    let shares: Vec<_> = machines
+        .runs
+        .iter()
+        .map(|it| (it.name.as_deref().unwrap(), it.completed, it.share))
+        .collect();
+    assert_eq!(shares, [("a", 30, 0.75), ("b", 10, 0.25)]);
+    let texts = |kind| -> Vec<_> {
+        let warnings = merged.warnings.iter().filter(|it| it.kind == kind);
+        warnings.map(|it| it.text.as_str()).collect()
+    };
+    assert_eq!(
+        texts(WarningKind::StartedLate),
+        ["b started 2.00 s after the first; --start-at starts computers together"]
+    );
+    assert_eq!(
+        texts(WarningKind::PartialOverlap),
+        ["all runs sent load together for 3.00 s of 7.00 s only"]
+    );
+    // A merged run that is merged again still has all of them.
+    let again = forced(vec![merged, named(&[3_000; 40], 0, "c")]);
+    let again = again.machines.unwrap();
+    let names: Vec<_> = again.runs.iter().map(|it| it.name.as_deref()).collect();
+    assert_eq!(names, [Some("a"), Some("c"), Some("b")]);
+    assert!((again.runs[1].share - 0.5).abs() < 1e-9);
+}
+
+#[test]
+fn runs_that_start_together_have_no_timing_warning() {
+    let merged = forced(vec![run(&[1_000; 30], 0, 5), run(&[2_000; 10], 0, 5)]);
+    assert!((merged.machines.unwrap().overlap_us - 5e6).abs() < 1.0);
+    for kind in [WarningKind::StartedLate, WarningKind::PartialOverlap] {
+        assert!(!merged.warnings.iter().any(|warning| warning.kind == kind));
+    }
+}
+
+#[test]
+fn busy_machine_is_named() {
+    let mut busy = run(&[1_000; 30], 0, 5);
+    busy.label = Some("pi".to_owned());
+    busy.warnings = vec![Warning::new(WarningKind::ClientSaturated, "limited")];
+    let merged = forced(vec![busy, run(&[2_000; 10], 0, 5)]);
+    let warning = Warning::new(WarningKind::MachineBusy, "pi: limited");
+    assert!(merged.warnings.contains(&warning), "{:?}", merged.warnings);
+}
+
+#[test]
+fn limits_measured_under_load_are_what_was_left() {
+    let mut finder = example::full();
+    finder.label = Some("finder".to_owned());
+    finder.latency = None;
+    finder.histograms = None;
+    finder.started_at = Timestamp(example::start() + Duration::from_secs(1));
+    let under_load = |start| {
+        let merged = forced(vec![finder.clone(), run(&[1_000; 10], start, 5)]);
+        let kind = WarningKind::LimitsUnderLoad;
+        let warning = merged.warnings.into_iter().find(|it| it.kind == kind);
+        warning.map(|warning| warning.text)
+    };
+    assert_eq!(
+        under_load(0).unwrap(),
+        "finder measured the limits while other runs kept 4 connections: the limits are what was \
+         left"
+    );
+    assert_eq!(under_load(3), None);
+}

@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 /// The computer that sent the load.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
     /// Whether the target is a virtual board: latency and throughput come from the link model.
     #[serde(rename = "virtual")]
@@ -51,8 +51,21 @@ pub struct Environment {
     /// The computer's host name; `None` where it is not known.
     #[serde(default)]
     pub hostname: Option<String>,
+    /// What the system knows of its clock; `None` where it knows nothing.
+    #[serde(default)]
+    pub clock: Option<ClockState>,
     /// The version of tcpctl.
     pub tcpctl: String,
+}
+
+/// What a system knows of its clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClockState {
+    /// Whether something keeps it in step with others, such as NTP.
+    #[serde(rename = "synchronized")]
+    pub is_synchronized: bool,
+    /// The largest error, as the system estimates it.
+    pub max_error_us: f64,
 }
 
 /// The options in force, defaults included; times in microseconds.
@@ -98,6 +111,9 @@ pub struct Options {
     pub sources: Vec<IpAddr>,
     /// Threads of the load engine.
     pub threads: u64,
+    /// When the run was to start; `None`: at once.
+    #[serde(default)]
+    pub start_at: Option<Timestamp>,
 }
 
 /// How connections are closed.

@@ -87,8 +87,16 @@ pub enum WarningKind {
     DifferentTargets,
     /// The merged runs did not send load at the same time.
     NoOverlap,
-    /// The system's clock was set during the run, or this computer slept.
+    /// The system's clock is not synchronized, was set during the run, or this computer slept.
     Clock,
+    /// A run started late: after `--start-at`, or after the other merged runs.
+    StartedLate,
+    /// One of the computers of the merged runs was itself a limit.
+    MachineBusy,
+    /// The merged runs sent load together for a part of the time only.
+    PartialOverlap,
+    /// The limits were measured while other computers sent load.
+    LimitsUnderLoad,
 }
 
 impl WarningKind {
@@ -111,6 +119,10 @@ impl WarningKind {
             | Self::NotMerged
             | Self::DifferentTargets
             | Self::Clock
+            | Self::StartedLate
+            | Self::MachineBusy
+            | Self::PartialOverlap
+            | Self::LimitsUnderLoad
             | Self::NoOverlap => false,
         }
     }
