@@ -22,7 +22,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::sanitize;
-use crate::sys::{self, Readiness, Stream};
+use crate::sys::terminal::{self, Stream};
+use crate::sys::{self, Readiness};
 
 pub use color::{Color, ColorWhen};
 pub use progress::Progress;
@@ -111,11 +112,11 @@ impl Output {
             stdout: Stdout::new(),
             stdout_color: Color::decide(
                 options.color,
-                io::stdout().is_terminal() && sys::has_escape_sequences(Stream::Output),
+                io::stdout().is_terminal() && terminal::has_escape_sequences(Stream::Output),
             ),
             stderr_color: Color::decide(
                 options.color,
-                io::stderr().is_terminal() && sys::has_escape_sequences(Stream::Error),
+                io::stderr().is_terminal() && terminal::has_escape_sequences(Stream::Error),
             ),
         }
     }
@@ -215,7 +216,7 @@ impl Output {
         self.verbosity >= Verbosity::Normal
             && io::stderr().is_terminal()
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-            && sys::has_escape_sequences(Stream::Error)
+            && terminal::has_escape_sequences(Stream::Error)
     }
 
     /// Clears the lines of [`Output::status`].

@@ -41,8 +41,9 @@ pub fn interface_index(name: &str) -> Option<u32> {
     }
     #[cfg(not(unix))]
     {
-        let found = |interface: &if_addrs::Interface| interface.name == name;
-        interfaces().find(found)?.index
+        // One of its addresses may have none.
+        let mut of_name = interfaces().filter(|interface| interface.name == name);
+        of_name.find_map(|interface| interface.index)
     }
 }
 
@@ -193,32 +194,6 @@ impl<R: io::BufRead> io::Read for CrLfLines<R> {
         self.read += count;
         Ok(count)
     }
-}
-
-/// Whether the terminal of a stream understands escape sequences. On a Windows console this turns them on.
-pub fn has_escape_sequences(stream: Stream) -> bool {
-    #[cfg(windows)]
-    {
-        let terminal = match stream {
-            Stream::Output => console::Term::stdout(),
-            Stream::Error => console::Term::stderr(),
-        };
-        terminal.features().colors_supported()
-    }
-    #[cfg(not(windows))]
-    {
-        let _ = stream;
-        true
-    }
-}
-
-/// A standard stream that is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// Standard output.
-    Output,
-    /// Standard error.
-    Error,
 }
 
 /// Kills a child that leads a process group, and the group.

@@ -58,13 +58,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 pub fn time(text: &str) -> Result<SystemTime, String> {
     let invalid = || format!("'{text}' is not a time: write e.g. 2026-12-01T10:00:00Z");
     let upper = text.to_ascii_uppercase();
-    let (local, ahead) = match upper.strip_suffix('Z') {
-        Some(utc) => (utc, 0),
-        None => {
-            let at = upper.len().checked_sub(6).ok_or_else(invalid)?;
-            let (local, offset) = upper.split_at_checked(at).ok_or_else(invalid)?;
-            (local, seconds_ahead(offset).ok_or_else(invalid)?)
-        }
+    let (local, ahead) = if let Some(utc) = upper.strip_suffix('Z') {
+        (utc, 0)
+    } else {
+        let at = upper.len().checked_sub(6).ok_or_else(invalid)?;
+        let (local, offset) = upper.split_at_checked(at).ok_or_else(invalid)?;
+        (local, seconds_ahead(offset).ok_or_else(invalid)?)
     };
     let local = humantime::parse_rfc3339(&format!("{local}Z")).map_err(|_| invalid())?;
     let offset = Duration::from_secs(u64::from(i32::unsigned_abs(ahead)));

@@ -50,7 +50,10 @@ pub fn merge(mut runs: Vec<Report>, unrelated: Unrelated) -> Result<Report, Fail
     warnings.extend(leave_out(&mut runs));
     warnings.extend(machines::limits_under_load(&runs));
     let machines = machines::machines(&runs);
-    warnings.extend(machines.iter().flat_map(machines::timing_warnings));
+    // Runs that are merged although they were made at different times need no details.
+    if warnings.iter().all(|it| it.kind != WarningKind::NoOverlap) {
+        warnings.extend(machines.iter().flat_map(machines::timing_warnings));
+    }
     if runs.len() > 1 {
         machines::name_warnings(&mut runs);
     }

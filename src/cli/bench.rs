@@ -407,9 +407,13 @@ Examples:
   Merge runs from several computers into one report:
     $ tcpctl merge a.json b.json
 
-  Run on several computers at the same time, with GNU parallel (docs/distributed.md has more ways):
-    $ at=$(date -u -d '+20 seconds' +%FT%TZ)
-    $ parallel -S a,b --nonall tcpctl bench board -c 8 --start-at $at --json | tcpctl merge -
+  Start on two computers at the same time (docs/distributed.md has more ways):
+    $ ssh a tcpctl bench board --start-at 2027-01-01T10:00:00Z --json >a.json &
+    $ ssh b tcpctl bench board --start-at 2027-01-01T10:00:00Z --json >b.json
+    $ tcpctl merge a.json b.json --html all.html
+
+  Read runs from standard input:
+    $ cat a.json b.json | tcpctl merge -
 
   Save the merged run, for a later --compare:
     $ tcpctl merge a.json b.json --save all.json

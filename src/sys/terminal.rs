@@ -214,6 +214,32 @@ pub fn read_hidden(prompt: &str) -> io::Result<String> {
     console::Term::stderr().read_secure_line()
 }
 
+/// Whether the terminal of a stream understands escape sequences. On a Windows console this turns them on.
+pub fn has_escape_sequences(stream: Stream) -> bool {
+    #[cfg(windows)]
+    {
+        let terminal = match stream {
+            Stream::Output => console::Term::stdout(),
+            Stream::Error => console::Term::stderr(),
+        };
+        terminal.features().colors_supported()
+    }
+    #[cfg(not(windows))]
+    {
+        let _ = stream;
+        true
+    }
+}
+
+/// A standard stream that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Output,
+    /// Standard error.
+    Error,
+}
+
 /// The terminal without echo, line editing and signals, so that every key, Ctrl-C included, can be
 /// read as it is typed. Ctrl-S and Ctrl-Q still stop and start the output. Restored on drop.
 #[derive(Debug)]

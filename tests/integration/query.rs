@@ -233,9 +233,9 @@ fn failure_under_a_watched_table_is_not_erased() {
 
     let (_reserved, closed) = closed_port();
     let boards = ["status", "sim", &closed.to_string(), "--watch", "20ms"];
-    let (mut terminal, child) = Terminal::start(tcpctl(boards));
+    let (mut terminal, child) = Terminal::start(crate::common::tcpctl(boards));
     terminal.wait_for("\x1b[J");
-    signal(&child, rustix::process::Signal::INT);
+    crate::common::signal(&child, rustix::process::Signal::INT);
     let (code, seen) = terminal.finish(child);
     assert_eq!(code, 0, "{seen}");
     let (kept, _) = seen.split_once("\x1b[2A\x1b[J").unwrap();
@@ -249,7 +249,8 @@ fn failure_under_a_watched_table_is_not_erased() {
 fn status_fits_a_terminal_of_80_columns() {
     use crate::common::terminal::Terminal;
 
-    let (terminal, child) = Terminal::start_in(80, tcpctl(["status", "sim", "sim:ideal"]));
+    let (terminal, child) =
+        Terminal::start_in(80, crate::common::tcpctl(["status", "sim", "sim:ideal"]));
     let (code, seen) = terminal.finish(child);
     assert_eq!(code, 0, "{seen}");
     assert!(seen.lines().all(|line| line.len() <= 80), "{seen}");

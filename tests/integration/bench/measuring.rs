@@ -1,5 +1,7 @@
 //! What a run measures, and its exit code.
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::Value;
 
 use super::{report, verdict};
@@ -38,6 +40,28 @@ fn virtual_board_has_exact_limits_and_latency() {
     assert_eq!(report["options"]["requests"], 50, "{report}");
     let command = report["command"].as_str().expect("a command");
     assert!(command.ends_with("bench sim:ideal,workers=2,backlog=3 -n 50 --json -q"));
+}
+
+#[test]
+fn start_at_waits_for_the_time() {
+    let at = SystemTime::now() + Duration::from_secs(1);
+    let text = humantime::format_rfc3339_millis(at).to_string();
+    let bench = ["bench", "sim", "--only", "latency", "-n", "5", "--json"];
+    let ended = run(bench.into_iter().chain(["--start-at", &text]));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended.stderr.contains(&format!(" for {text}; ")),
+        "{ended:?}"
+    );
+    let report = report(&ended);
+    assert_eq!(report["options"]["start_at"], text);
+    let time = |value: &Value| humantime::parse_rfc3339(value.as_str().unwrap()).unwrap();
+    let to_the_millisecond = Duration::from_millis(1);
+    assert!(
+        time(&report["started_at"]) + to_the_millisecond >= at,
+        "{report}"
+    );
+    assert!(time(&report["latency"]["started_at"]) + to_the_millisecond >= at);
 }
 
 #[test]
@@ -136,7 +160,6 @@ fn condition_decides_the_exit_code() {
     assert_eq!(bench("served < 1").code, 2);
 }
 
-/// Observed by the server: source addresses, how connections end, and the warm-up.
 #[test]
 #[cfg(target_os = "linux")]
 fn sources_warm_up_and_close_take_effect() {

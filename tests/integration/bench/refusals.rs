@@ -44,6 +44,8 @@ fn invalid_arguments_are_refused_before_anything_is_sent() {
     for (arguments, named) in [
         (vec!["-c", "0"], "--connections"),
         (vec!["-d", "0"], "--duration"),
+        (vec!["--start-at", "2026-01-01T00:00:00Z"], "has passed"),
+        (vec!["--start-at", "10:00"], "2026-12-01T10:00:00Z"),
         (vec!["-d", "0ms"], "greater than 0"),
         (vec!["--connect-timeout", "0"], "--connect-timeout"),
         (vec!["--reply-timeout", "0"], "--reply-timeout"),

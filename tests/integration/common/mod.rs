@@ -125,7 +125,10 @@ pub(crate) fn tcpctl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Comman
         .env_clear()
         .env("TCPCTL_CONFIG", NO_FILE)
         // The key files of virtual boards.
-        .env("XDG_DATA_HOME", std::path::absolute(env!("CARGO_TARGET_TMPDIR")).unwrap())
+        .env(
+            "XDG_DATA_HOME",
+            std::path::absolute(env!("CARGO_TARGET_TMPDIR")).unwrap(),
+        )
         // Windows finds its libraries for sockets by this.
         .envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)))
         .stdin(Stdio::null())
@@ -235,10 +238,12 @@ pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
 }
 
 /// Longest time from the first signal to the end of a command, whatever it waits for.
+#[cfg(unix)]
 const END_LIMIT: Duration = Duration::from_secs(1);
 
 /// Starts a command, sends it its first signal, and checks that it ends within [`END_LIMIT`]. What
 /// `start` returns beside the command lives until then.
+#[cfg(unix)]
 pub(crate) fn end_by<Held>(
     first: rustix::process::Signal,
     mut start: impl FnMut() -> (Child, Held),
@@ -254,6 +259,7 @@ pub(crate) fn end_by<Held>(
 
 /// The result of `run`, which must take less than [`END_LIMIT`] by its own measurement. A busy machine
 /// may stall, so the fastest of three runs counts.
+#[cfg(unix)]
 pub(crate) fn within_end_limit<T>(mut run: impl FnMut() -> (Duration, T)) -> T {
     const TRIES: usize = 3;
     let mut times = Vec::new();

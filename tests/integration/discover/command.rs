@@ -14,7 +14,9 @@ impl Cache {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("discover-{}-{number}", std::process::id());
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        // A variable with a path that is not absolute is ignored; Windows wants a drive.
+        let path = std::path::absolute(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let path = path.join(name);
         fs::create_dir_all(path.join("tcpctl")).unwrap();
         Self(path)
     }
@@ -34,6 +36,13 @@ impl Drop for Cache {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// The name of the loopback interface.
+fn loopback() -> String {
+    let interfaces = tcpctl::net::interfaces::list().unwrap();
+    let loopback = interfaces.into_iter().find(|it| it.is_loopback);
+    loopback.expect("an interface").name
 }
 
 fn now() -> u64 {
@@ -93,11 +102,12 @@ fn invalid_options_are_usage_errors() {
 
 #[test]
 fn nothing_found_is_a_failure_with_a_hint() {
+    let loopback = loopback();
     let arguments = [
         "--no-mdns",
         "--no-serial",
         "--interface",
-        "lo",
+        &loopback,
         "--timeout",
         "50ms",
     ];
@@ -152,11 +162,12 @@ fn a_probe_lists_what_answers() {
         "127.0.0.76/30",
     ];
     // Link-local addresses are probed on the given interface.
+    let loopback = loopback();
     let on_link = [
         "--probe",
         "fe80::77",
         "--interface",
-        "lo",
+        &loopback,
         "--timeout",
         "50ms",
     ];

@@ -10,11 +10,12 @@ use super::examples::calls;
 use crate::common::run;
 
 /// The documents, relative to the top of the checkout.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/bench.md",
     "docs/compared.md",
+    "docs/distributed.md",
     "docs/flash.md",
     "docs/measured.md",
     "docs/troubleshooting.md",
@@ -62,6 +63,9 @@ fn command_lines_in_documents_parse() {
                 // For `parallel tcpctl send {} ::: a b`, put what follows in place of {}.
                 let end = words.iter().position(|word| word == ":::");
                 words.truncate(end.unwrap_or(words.len()));
+                for word in words.iter_mut().filter(|word| *word == "$at") {
+                    *word = "2027-01-01T10:00:00Z".to_owned();
+                }
                 let parsed = Cli::try_parse_from(&words);
                 parsed.unwrap_or_else(|error| panic!("{document}: {line}\n{error}"));
                 count += 1;

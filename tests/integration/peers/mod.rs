@@ -10,6 +10,7 @@ mod broken;
 mod clients;
 mod desk;
 mod discovery;
+mod distributed;
 mod finding;
 mod hostile;
 mod limits;
