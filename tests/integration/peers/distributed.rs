@@ -1,6 +1,7 @@
 //! The recipe of docs/distributed.md: one load from three computers, started by GNU parallel over sshd.
 //! A network namespace stands for each computer.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
@@ -45,13 +46,14 @@ impl Network {
                 let interface = format!("to{number}");
                 desk.connect((&interface, &here), &machine, ("eth0", &there));
                 machine.ip(&format!("route add {SERVER} via {here}"));
-                config += &format!("Host {name}\nHostName {there}\n");
+                let _ = writeln!(config, "Host {name}\nHostName {there}");
                 let daemon = sshd(&machine, &folder);
                 (machine, daemon)
             })
             .unzip();
         let path = folder.path().display();
-        config += &format!(
+        let _ = write!(
+            config,
             "Host *\nUser root\nPort 2222\nIdentityFile {path}/user\nStrictHostKeyChecking no\n\
              UserKnownHostsFile {path}/known\nLogLevel ERROR\n"
         );
@@ -129,7 +131,7 @@ fn merged_counts_are_the_servers_own() {
         let has_passed = ended.stdout.contains("has passed");
         assert!(has_passed, "{}\n{}", ended.stderr, ended.stdout);
         lead *= 3;
-        assert!(lead < Duration::from_secs(60), "{ended:?}");
+        assert!(lead < Duration::from_mins(1), "{ended:?}");
     };
 
     let saved = network.folder.path().join("merged.json");
