@@ -1,5 +1,5 @@
 //! The cost of the greeting server: on the virtual link, over a TAP interface compared with the
-//! tutorial's server on lwIP, and idle.
+//! tutorial's server on lwIP, idle, and of a management session.
 //!
 //! ```text
 //! cargo bench --bench greeter               # everything, about two minutes
@@ -13,6 +13,7 @@ mod closed_loop;
 mod cpu;
 mod idle;
 mod link;
+mod management;
 mod resets;
 #[cfg(target_os = "linux")]
 mod tap;
@@ -39,7 +40,12 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(namespace::INSIDE) {
         return sections::report("tap", tap::measure());
     }
-    sections::run(&[("link", link::run), ("tap", wire), ("idle", idle::run)])
+    sections::run(&[
+        ("link", link::run),
+        ("tap", wire),
+        ("idle", idle::run),
+        ("management", management::run),
+    ])
 }
 
 #[cfg(target_os = "linux")]

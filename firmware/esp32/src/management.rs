@@ -16,11 +16,11 @@ use crate::chip;
 use crate::console::Console;
 use crate::flash::SharedFlash;
 use crate::online::Online;
-use crate::servers::GreetingServer;
 
 /// What the management server changes on this chip.
 pub(crate) struct ChipHost {
-    pub(crate) server: &'static GreetingServer,
+    /// Applies settings to the greeting server.
+    pub(crate) apply: &'static dyn Fn(&ServerSettings),
     pub(crate) console: &'static Console,
 }
 
@@ -37,7 +37,7 @@ impl Host for ChipHost {
     }
 
     fn apply(&self, server: &ServerSettings) {
-        self.server.apply(server);
+        (self.apply)(server);
     }
 
     fn restart(&self) {

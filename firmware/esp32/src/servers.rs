@@ -19,7 +19,7 @@ use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
 use tcpctl_greeter::status::{Board as _, Report};
 use tcpctl_greeter::trial::TrialRun;
 use tcpctl_greeter::{access_point, dhcp, mdns, services};
-use tcpctl_settings::{HostName, MANAGEMENT_PORT, Mode, Services, Settings};
+use tcpctl_settings::{HostName, MANAGEMENT_PORT, Mode, ServerSettings, Services, Settings};
 
 use crate::chip::{self, MEMORY};
 use crate::console::Console;
@@ -39,8 +39,7 @@ const BURST: usize = 1;
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(60);
 
 type Driver = Bursts<Refusals<'static, Interface>>;
-/// The greeting server of this chip.
-pub(crate) type GreetingServer = Server<'static, &'static Console, { MEMORY.slots }>;
+type GreetingServer = Server<'static, &'static Console, { MEMORY.slots }>;
 
 /// What the servers need.
 pub(crate) struct Board {
@@ -99,7 +98,10 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
         .with_handler(crate::app::start(chip, &settings.server, mac));
     let server = crate::leak(server);
     let online = crate::leak(Online::new());
-    let host = ChipHost { server, console };
+    let host = ChipHost {
+        apply: crate::leak(|settings: &ServerSettings| server.apply(settings)),
+        console,
+    };
     let management = management::new(settings, flash, trial, station_mac, host);
     if let Some(management) = management {
         chip.set_management(management);

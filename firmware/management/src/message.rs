@@ -6,6 +6,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
+use alloc::vec;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -530,8 +531,11 @@ impl From<WireTrial> for TrialReport {
 }
 
 fn encode(message: &impl Serialize) -> Option<Vec<u8>> {
-    let bytes = postcard::to_extend(message, Vec::new()).ok()?;
-    (bytes.len() <= MAX_MESSAGE).then_some(bytes)
+    // Smaller code than with a buffer that grows.
+    let mut bytes = vec![0; MAX_MESSAGE];
+    let length = postcard::to_slice(message, &mut bytes).ok()?.len();
+    bytes.truncate(length);
+    Some(bytes)
 }
 
 fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, postcard::Error> {

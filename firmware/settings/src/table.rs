@@ -208,10 +208,10 @@ settings_table! {
     /// Commands that change something.
     Commands(Commands): "commands", commands, SWITCH, |s| Some(s.server.commands()),
         "Accept commands that change something, from anyone on the network", "";
-    /// Reserves the port of the management channel.
+    /// Settings and updates over the network.
     Management(Management): "management", management, SWITCH, |s| Some(s.server.management()),
-        "Reserve TCP port 3001 for management",
-        "This firmware has no management channel yet: the setting has no other effect.";
+        "Accept settings and updates over the network, on TCP port 3001",
+        "They are authenticated and encrypted with the board's management key.";
 }
 
 impl Field {

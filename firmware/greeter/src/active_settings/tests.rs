@@ -370,12 +370,12 @@ fn services_reduce_connections_and_themselves() {
         |chip: &str| format!("services reduced connections=1 reason=\"memory of the {chip}\"");
     for (chip, expected) in [
         ("esp32", vec![slots(16, 0, "esp32")]),
-        ("esp32c2", vec![slots(7, 0, "esp32c2"), services("esp32c2")]),
-        ("esp32c3", vec![slots(16, 11, "esp32c3")]),
+        ("esp32c2", vec![slots(6, 0, "esp32c2"), services("esp32c2")]),
+        ("esp32c3", vec![slots(16, 10, "esp32c3")]),
         ("esp32c6", vec![]),
         (
             "esp32c61",
-            vec![slots(16, 0, "esp32c61"), services("esp32c61")],
+            vec![slots(15, 0, "esp32c61"), services("esp32c61")],
         ),
     ] {
         let limits = Limits {

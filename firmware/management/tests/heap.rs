@@ -1,0 +1,56 @@
+//! Heap of the board during a handshake and a request. A process of its own, because the allocator counts
+//! for all threads.
+
+use peak_alloc::PeakAlloc;
+use tcpctl_management::{BoardEvent, BoardSession, ClientSession, Request, Response};
+use tcpctl_settings::sectors::ConfirmTimeout;
+use tcpctl_settings::{Changes, Greeting, ManagementKey, Passphrase, Security, Ssid};
+
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;
+
+/// Most heap of a chip for a session, without the buffers of its socket.
+const BUDGET: usize = 8 * 1024;
+
+/// The result of `work`, and the heap it took at its peak.
+fn peak<R>(work: impl FnOnce() -> R) -> (R, usize) {
+    let before = HEAP.current_usage();
+    HEAP.reset_peak_usage();
+    let result = work();
+    (result, HEAP.peak_usage() - before)
+}
+
+#[test]
+fn session_fits_the_heap_of_a_chip() {
+    let key = ManagementKey::new([7; 32]);
+    let mut client = ClientSession::new();
+    let ((mut board, hello), start) = peak(|| BoardSession::start([2; 6], &key, [1; 32]).unwrap());
+    client.receive(&mut &hello[..]).unwrap();
+    let first = client.authenticate(&key, [2; 32]).unwrap();
+    let (second, handshake) = peak(|| match board.receive(&mut &first[..]).unwrap() {
+        BoardEvent::Send(bytes) => bytes,
+        other => panic!("{other:?}"),
+    });
+    client.receive(&mut &second[..]).unwrap();
+    let mut changes = Changes::default();
+    changes.ssid = Some(Ssid::new([b's'; 32]).unwrap());
+    changes.security = Some(Security::Wpa2(Passphrase::new(&"0".repeat(64)).unwrap()));
+    changes.greeting = Some(Greeting::new([b'g'; 256]).unwrap());
+    let request = Request::Trial {
+        changes: Box::new(changes),
+        confirm_timeout: ConfirmTimeout::DEFAULT,
+    };
+    let request = client.request(&request).unwrap();
+    let (response, answered) = peak(|| {
+        let BoardEvent::Request(_request) = board.receive(&mut &request[..]).unwrap() else {
+            panic!("no request")
+        };
+        board
+            .respond(&Response::Restarting { sequence: 2 })
+            .unwrap()
+    });
+    client.receive(&mut &response[..]).unwrap();
+    // The handshake starts on top of what `start` has left, at most its peak.
+    println!("heap: start {start}, handshake {handshake}, request {answered} bytes");
+    assert!(start + handshake + answered <= BUDGET);
+}
