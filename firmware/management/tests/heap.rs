@@ -32,10 +32,12 @@ fn session_fits_the_heap_of_a_chip() {
         other => panic!("{other:?}"),
     });
     client.receive(&mut &second[..]).unwrap();
-    let mut changes = Changes::default();
-    changes.ssid = Some(Ssid::new([b's'; 32]).unwrap());
-    changes.security = Some(Security::Wpa2(Passphrase::new(&"0".repeat(64)).unwrap()));
-    changes.greeting = Some(Greeting::new([b'g'; 256]).unwrap());
+    let changes = Changes {
+        ssid: Some(Ssid::new([b's'; 32]).unwrap()),
+        security: Some(Security::Wpa2(Passphrase::new(&"0".repeat(64)).unwrap())),
+        greeting: Some(Greeting::new([b'g'; 256]).unwrap()),
+        ..Changes::default()
+    };
     let request = Request::Trial {
         changes: Box::new(changes),
         confirm_timeout: ConfirmTimeout::DEFAULT,
