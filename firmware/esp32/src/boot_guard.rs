@@ -1,19 +1,15 @@
 //! Counts failed starts across resets, so that settings that crash the board are set aside.
 
-use core::cell::Cell;
-use core::future::pending;
-
-use embassy_time::{Duration, Timer};
+use embassy_futures::join::join;
+use embassy_time::Timer;
 use tcpctl_greeter::boot_loop::{self, NO_RECORD, SETTLED, Start};
 use tcpctl_greeter::driver::DriverError;
 use tcpctl_greeter::reset::Reset;
 
-use crate::flash::{AppTrial, SharedFlash};
+use crate::console::Console;
+use crate::flash::ChipFirmware;
 use crate::online::Online;
 use crate::raw::BOOT_RECORD;
-
-/// Time on the network after which a new application is confirmed.
-const CONFIRMED: Duration = Duration::from_secs(60);
 
 /// Counts this start as failed until [`settle`] clears it. `sequence` is that of the stored settings.
 pub(crate) fn count(reset: Reset, sequence: u32) -> Start {
@@ -24,21 +20,27 @@ pub(crate) fn count(reset: Reset, sequence: u32) -> Start {
 }
 
 /// Clears the count once the board has been on its network for [`SETTLED`], and confirms a trial of
-/// this application after [`CONFIRMED`].
+/// this application after a minute there.
 #[embassy_executor::task]
-pub(crate) async fn settle(online: &'static Online, trial: Option<AppTrial>, flash: SharedFlash) {
-    let trial = Cell::new(trial);
+pub(crate) async fn settle(online: &'static Online, firmware: &'static ChipFirmware) {
     online
         .serve_online(async || {
-            Timer::after(SETTLED).await;
-            BOOT_RECORD.write(NO_RECORD);
-            Timer::after(CONFIRMED - SETTLED).await;
-            if let Some(trial) = trial.take() {
-                flash.borrow_mut().confirm(trial);
-            }
-            pending::<()>().await;
+            let settle = async {
+                Timer::after(SETTLED).await;
+                BOOT_RECORD.write(NO_RECORD);
+            };
+            join(settle, firmware.confirm_when_served()).await;
         })
         .await;
+}
+
+/// Ends a trial of this application that nobody has confirmed.
+#[embassy_executor::task]
+pub(crate) async fn give_up(firmware: &'static ChipFirmware, console: &'static Console) {
+    firmware.trial_failed().await;
+    console.print("update failed reason=\"not confirmed\"");
+    console.flush();
+    esp_hal::system::software_reset()
 }
 
 /// Restarts with the default settings, because the driver rejects the stored ones with `error`.

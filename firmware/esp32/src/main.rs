@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`chip`] | what differs between chips: name, memory, thermometer |
 //! | [`console`] | the serial line: a queue, a rate limit, a task that drains it |
-//! | [`flash`] | the flash; starts and confirms the trial of a new application |
+//! | [`flash`] | the flash and its application slots |
 //! | [`radio`] | the Wi-Fi driver, started and configured |
 //! | [`access_point`], [`station`] | the two Wi-Fi modes |
 //! | [`online`] | whether the board is on its network |
@@ -55,6 +55,7 @@ use tcpctl_greeter::reset::Reset;
 use tcpctl_greeter::settings_store::SettingsStore;
 use tcpctl_greeter::stored;
 use tcpctl_greeter::trial::TrialRun;
+use tcpctl_greeter::update::Firmware;
 use tcpctl_settings::sectors::RollbackReason;
 
 use crate::flash::ChipFlash;
@@ -73,7 +74,7 @@ async fn main(spawner: Spawner) -> ! {
     let config = esp_hal::Config::default().with_cpu_clock(CpuClock::max());
     let peripherals = esp_hal::init(config);
     let mut flash = ChipFlash::new(peripherals.FLASH);
-    let app_trial = flash.begin_trial();
+    let slots = flash.start_slots();
     raw::paint_stack();
     chip::init_heap();
     let timers = TimerGroup::new(peripherals.TIMG0);
@@ -89,6 +90,13 @@ async fn main(spawner: Spawner) -> ! {
         chip::reset()
     };
     let flash = leak(RefCell::new(flash));
+    let firmware = leak(Firmware::new(
+        &*flash,
+        slots,
+        VERSION,
+        Some(chip::NAME),
+        reset,
+    ));
     let stored = SettingsStore::open(flash).and_then(|mut store| store.begin());
     let trial = leak(TrialRun::new(stored.as_ref().ok()));
     let sequence = stored.as_ref().map_or(0, |stored| stored.record.sequence);
@@ -117,6 +125,12 @@ async fn main(spawner: Spawner) -> ! {
     if let Some(report) = trial.report().filter(|it| !it.is_confirmed()) {
         console.print(report);
     }
+    if firmware.is_on_trial() {
+        console.print("update trial");
+    }
+    if let Some(ended) = firmware.ended() {
+        console.print(ended);
+    }
     console.flush();
 
     #[cfg(any(feature = "esp32c3", feature = "esp32c6"))]
@@ -139,11 +153,12 @@ async fn main(spawner: Spawner) -> ! {
             reset,
             thermometer,
             trial,
+            firmware,
         )),
         watchdog,
         start,
         flash,
-        app_trial,
+        firmware,
         trial,
         seed,
     };

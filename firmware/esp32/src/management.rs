@@ -14,7 +14,7 @@ use tcpctl_settings::{ServerSettings, Settings};
 
 use crate::chip;
 use crate::console::Console;
-use crate::flash::SharedFlash;
+use crate::flash::{ChipFirmware, SharedFlash};
 use crate::online::Online;
 
 /// What the management server changes on this chip.
@@ -54,6 +54,7 @@ impl Host for ChipHost {
 pub(crate) fn new(
     settings: &Settings,
     flash: SharedFlash,
+    firmware: &'static ChipFirmware,
     trial: &'static TrialRun,
     mac: [u8; 6],
     host: ChipHost,
@@ -65,7 +66,7 @@ pub(crate) fn new(
     };
     let console = host.console;
     match Management::new(settings, flash, trial, about, host) {
-        Ok(management) => management.map(crate::leak),
+        Ok(management) => management.map(|it| &*crate::leak(it.with_firmware(firmware))),
         Err(missing) => {
             console.print(format_args!("management failed reason=\"{missing}\""));
             None

@@ -23,7 +23,7 @@ use tcpctl_settings::{HostName, MANAGEMENT_PORT, Mode, ServerSettings, Services,
 
 use crate::chip::{self, MEMORY};
 use crate::console::Console;
-use crate::flash::{AppTrial, SharedFlash};
+use crate::flash::{ChipFirmware, SharedFlash};
 use crate::management::{self, ChipHost};
 use crate::online::{Online, SERVER_SOCKETS};
 use crate::radio::{self, Radio};
@@ -56,8 +56,8 @@ pub(crate) struct Board {
     pub(crate) watchdog: Watchdog,
     pub(crate) start: Start,
     pub(crate) flash: SharedFlash,
-    /// To confirm, if this application is on trial.
-    pub(crate) app_trial: Option<AppTrial>,
+    /// With its trial and its updates.
+    pub(crate) firmware: &'static ChipFirmware,
     /// The trial of the settings.
     pub(crate) trial: &'static TrialRun,
     pub(crate) seed: u64,
@@ -78,7 +78,7 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
         watchdog,
         start,
         flash,
-        app_trial,
+        firmware,
         trial,
         seed,
     } = board;
@@ -102,7 +102,7 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
         apply: crate::leak(|settings: &ServerSettings| server.apply(settings)),
         console,
     };
-    let management = management::new(settings, flash, trial, station_mac, host);
+    let management = management::new(settings, flash, firmware, trial, station_mac, host);
     if let Some(management) = management {
         chip.set_management(management);
         management::start(spawner, management, stack, online, console);
@@ -134,7 +134,8 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
         ),
     );
     spawn(spawner, print_counters(server, chip, console));
-    spawn(spawner, boot_guard::settle(online, app_trial, flash));
+    spawn(spawner, boot_guard::settle(online, firmware));
+    spawn(spawner, boot_guard::give_up(firmware, console));
     match mode {
         Mode::AccessPoint => {
             spawn(spawner, crate::access_point::watch(radio, console, chip));

@@ -9,6 +9,7 @@ use tcpctl_greeter::status::{Board, Reduced, Vitals};
 use tcpctl_greeter::trial::TrialRun;
 
 use crate::chip::{self, Thermometer};
+use crate::flash::ChipFirmware;
 use crate::management::ChipManagement;
 use crate::raw;
 
@@ -29,6 +30,7 @@ pub(crate) struct ChipStatus {
     pub(crate) stations: Cell<Option<usize>>,
     /// The trial of the settings.
     trial: &'static TrialRun,
+    firmware: &'static ChipFirmware,
     management: Cell<Option<&'static ChipManagement>>,
 }
 
@@ -41,6 +43,7 @@ impl ChipStatus {
         boot_reason: Reset,
         thermometer: Thermometer,
         trial: &'static TrialRun,
+        firmware: &'static ChipFirmware,
     ) -> Self {
         Self {
             name,
@@ -53,6 +56,7 @@ impl ChipStatus {
             rssi_dbm: Cell::new(None),
             stations: Cell::new(None),
             trial,
+            firmware,
             management: Cell::new(None),
         }
     }
@@ -84,6 +88,7 @@ impl Board for ChipStatus {
             reduced: self.reduced,
             management: self.management.get().map(ChipManagement::counters),
             trial: self.trial.report(),
+            update: self.firmware.status(),
         }
     }
 }

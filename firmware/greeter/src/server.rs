@@ -22,7 +22,7 @@ use crate::handler::{MAX_LINE, Reply, RequestHandler, request_line};
 /// Size of a slot's receive buffer, in bytes. A browser's request fits.
 pub const RECEIVE_BUFFER: usize = 1024;
 /// Size of a slot's send buffer, in bytes. The longest reply of a command.
-pub const SEND_BUFFER: usize = 768;
+pub const SEND_BUFFER: usize = 800;
 
 const _: () = assert!(crate::status::MAX_LEN < SEND_BUFFER);
 

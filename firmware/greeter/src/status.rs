@@ -7,10 +7,10 @@ use embassy_time::Duration;
 
 use crate::counters::Counters;
 use crate::reset::Reset;
-use crate::{management, trial};
+use crate::{management, trial, update};
 
 /// Longest [`Report`] as text, with a chip, mode and version of up to 16 characters.
-pub const MAX_LEN: usize = 767;
+pub const MAX_LEN: usize = 799;
 
 /// Values that only the board knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Vitals<'a> {
     /// The host name.
     pub name: &'a str,
     /// The firmware's version.
-    pub firmware: &'static str,
+    pub firmware: &'a str,
     /// The chip, `esp32c3`; `virtual` on a desktop.
     pub chip: &'static str,
     /// `ap` or `sta`.
@@ -47,6 +47,8 @@ pub struct Vitals<'a> {
     pub management: Option<management::Counters>,
     /// The newest trial of settings.
     pub trial: Option<trial::Report>,
+    /// The newest firmware update, unless it is confirmed.
+    pub update: Option<update::Status>,
 }
 
 /// Limits that are lower than the settings ask for, because of the chip's radio or memory. Displays
@@ -132,6 +134,7 @@ impl fmt::Display for Report<'_> {
         field(f, "reduced", Some(vitals.reduced))?;
         field(f, "management", vitals.management.map(Management))?;
         field(f, "trial", vitals.trial.map(Trial))?;
+        field(f, "update", vitals.update.map(Quoted))?;
         f.write_str("}")
     }
 }
@@ -144,9 +147,9 @@ fn field(f: &mut fmt::Formatter<'_>, name: &str, value: Option<impl fmt::Display
 }
 
 /// A word that needs no escape, in quotes.
-struct Quoted(Reset);
+struct Quoted<T>(T);
 
-impl fmt::Display for Quoted {
+impl<T: fmt::Display> fmt::Display for Quoted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, r#""{}""#, self.0)
     }
@@ -237,6 +240,7 @@ mod tests {
                     state: TrialState::RolledBack(RollbackReason::WrongPassphrase),
                     remaining: None,
                 }),
+                update: Some(update::Status::Ended(update::TrialEnd::PowerCut)),
             },
             counters: Counters {
                 accepted: 9,
@@ -253,7 +257,7 @@ mod tests {
         };
         assert_eq!(
             report.to_string(),
-            r#"{"schema":"tcpctl.status/1","name":"tcpctl-0b3c","firmware":"0.1.0","chip":"esp32c3","mode":"sta","uptime_ms":61234,"boot_reason":"power-on","heap_free":48000,"heap_lowest":41000,"stack_lowest":100000,"rssi_dbm":-61,"stations":null,"temperature_c":-0.5,"accepted":9,"served":7,"refused":3,"timed_out":1,"reset":2,"bytes_in":18,"bytes_out":77,"slots":8,"in_use":1,"waiting":0,"services":1,"reduced":["slots","services"],"management":{"port":3001,"sessions":2,"failures":1},"trial":{"state":"rolled-back","reason":"wrong passphrase","remaining_s":null}}"#
+            r#"{"schema":"tcpctl.status/1","name":"tcpctl-0b3c","firmware":"0.1.0","chip":"esp32c3","mode":"sta","uptime_ms":61234,"boot_reason":"power-on","heap_free":48000,"heap_lowest":41000,"stack_lowest":100000,"rssi_dbm":-61,"stations":null,"temperature_c":-0.5,"accepted":9,"served":7,"refused":3,"timed_out":1,"reset":2,"bytes_in":18,"bytes_out":77,"slots":8,"in_use":1,"waiting":0,"services":1,"reduced":["slots","services"],"management":{"port":3001,"sessions":2,"failures":1},"trial":{"state":"rolled-back","reason":"wrong passphrase","remaining_s":null},"update":"power cut"}"#
         );
     }
 
@@ -271,6 +275,7 @@ mod tests {
             "refused",
             "management",
             "trial",
+            "update",
         ] {
             assert!(text.contains(&std::format!(r#""{name}":null"#)), "{text}");
         }
@@ -280,7 +285,9 @@ mod tests {
     fn nothing_reduced_is_an_empty_array() {
         let text = Report::default().to_string();
         assert!(
-            text.ends_with(r#","services":0,"reduced":[],"management":null,"trial":null}"#),
+            text.ends_with(
+                r#","services":0,"reduced":[],"management":null,"trial":null,"update":null}"#
+            ),
             "{text}"
         );
     }
@@ -319,6 +326,7 @@ mod tests {
                     state: TrialState::RolledBack(RollbackReason::Restarted),
                     remaining: None,
                 }),
+                update: Some(update::Status::Ended(update::TrialEnd::NotConfirmed)),
             },
             counters: Counters {
                 accepted: u32::MAX,

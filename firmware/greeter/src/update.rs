@@ -23,9 +23,9 @@ pub mod image;
 pub mod sample;
 pub mod trial;
 
-pub use firmware::{Firmware, SERVED_TIMEOUT, TRIAL_TIMEOUT, WINDOW};
+pub use firmware::{Firmware, SERVED_TIMEOUT, Status, TRIAL_TIMEOUT, WINDOW};
 pub use image::{ImageError, Version};
-pub use trial::{EndedTrial, Slots, TrialEnd};
+pub use trial::{EndedTrial, SLOT_LABELS, Slots, TrialEnd};
 
 use image::{ImageCheck, START_LEN};
 

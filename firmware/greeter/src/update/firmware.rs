@@ -1,6 +1,7 @@
 //! The firmware of a board: what runs, how it is updated, and how its trial ends.
 
 use core::cell::{Cell, RefCell};
+use core::fmt;
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
@@ -30,6 +31,24 @@ pub struct Firmware<F> {
     slots: RefCell<Slots>,
     update: Cell<Update>,
     ended: Option<EndedTrial>,
+}
+
+/// The newest update, for `status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// The running firmware is on trial.
+    OnTrial,
+    /// The board returned to the firmware before it.
+    Ended(TrialEnd),
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OnTrial => f.write_str("trial"),
+            Self::Ended(end) => end.fmt(f),
+        }
+    }
 }
 
 impl<F: WritableFlash + Clone> Firmware<F> {
@@ -63,6 +82,14 @@ impl<F: WritableFlash + Clone> Firmware<F> {
     /// The newest trial, if it ended in a return to this firmware.
     pub fn ended(&self) -> Option<&EndedTrial> {
         self.ended.as_ref()
+    }
+
+    /// The newest update, unless it is confirmed.
+    pub fn status(&self) -> Option<Status> {
+        if self.is_on_trial() {
+            return Some(Status::OnTrial);
+        }
+        self.ended.as_ref().map(|ended| Status::Ended(ended.end))
     }
 
     /// Confirms the trial after [`SERVED_TIMEOUT`]. Run it while the board is on its network. It never

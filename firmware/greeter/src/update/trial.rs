@@ -19,7 +19,7 @@ use super::UpdateError;
 use super::image::{ImageCheck, START_LEN, Version};
 
 /// Labels of the slots in `partitions.csv`.
-const SLOT_LABELS: [&str; 2] = ["ota_0", "ota_1"];
+pub const SLOT_LABELS: [&str; 2] = ["ota_0", "ota_1"];
 /// Label of the partition that selects a slot.
 const OTADATA_LABEL: &str = "otadata";
 #[expect(clippy::cast_possible_truncation, reason = "32")]
@@ -102,10 +102,10 @@ impl fmt::Display for TrialEnd {
         f.write_str(match self {
             Self::NotConfirmed => "not confirmed",
             Self::Panicked => "panic",
-            Self::Watchdog => "watchdog reset",
+            Self::Watchdog => "watchdog",
             Self::PowerCut => "power cut",
-            Self::Reset => "reset before it was confirmed",
-            Self::NotStarted => "not started by the bootloader",
+            Self::Reset => "reset",
+            Self::NotStarted => "not started",
             Self::Unknown => "unknown",
         })
     }
@@ -120,6 +120,17 @@ pub struct EndedTrial {
     pub end: TrialEnd,
     /// Version of the application; `None` if its slot holds something else by now.
     pub version: Option<Version>,
+}
+
+/// Displays as a console line.
+impl fmt::Display for EndedTrial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("update returned")?;
+        if let Some(version) = &self.version {
+            write!(f, " version={}", version.as_bytes().escape_ascii())?;
+        }
+        write!(f, " reason=\"{}\"", self.end)
+    }
 }
 
 /// The application slots of a board, since its start.
