@@ -82,7 +82,42 @@ pub async fn connect(dialer: &Dialer, endpoint: &Endpoint) -> Result<Connection,
     match endpoint {
         Endpoint::Name { host, port } => connect_by_name(dialer, host, *port, deadline).await,
         Endpoint::Addresses(addresses) => dial(dialer, addresses.clone(), deadline).await,
-        Endpoint::Virtual(session) => virtual_connect(dialer, session).await,
+        Endpoint::Virtual(session) => virtual_connect(dialer, session, session.address()).await,
+    }
+}
+
+/// Connects to another port of the same board.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_to_port(
+    dialer: &Dialer,
+    endpoint: &Endpoint,
+    port: u16,
+) -> Result<Connection, ConnectError> {
+    match endpoint {
+        Endpoint::Name { host, .. } => {
+            let endpoint = Endpoint::Name {
+                host: host.clone(),
+                port: Some(port),
+            };
+            connect(dialer, &endpoint).await
+        }
+        Endpoint::Addresses(addresses) => {
+            let mut addresses = addresses.clone();
+            for address in &mut addresses {
+                address.set_port(port);
+            }
+            connect(dialer, &Endpoint::Addresses(addresses)).await
+        }
+        Endpoint::Virtual(session) => {
+            virtual_connect(
+                dialer,
+                session,
+                SocketAddr::new(session.address().ip(), port),
+            )
+            .await
+        }
     }
 }
 
@@ -212,9 +247,12 @@ async fn resolve(
     Ok(addresses)
 }
 
-async fn virtual_connect(dialer: &Dialer, session: &Session) -> Result<Connection, ConnectError> {
+async fn virtual_connect(
+    dialer: &Dialer,
+    session: &Session,
+    address: SocketAddr,
+) -> Result<Connection, ConnectError> {
     let begin = Instant::now();
-    let address = session.address();
     let stream = tokio::time::timeout(dialer.timeout, session.connect(address))
         .await
         .map_err(|_| ConnectError::TimedOut {

@@ -77,6 +77,7 @@ impl Board {
                 &mut park,
                 boot::run(&spec, hardware, driver, neighbours, console, stop),
             )
+            .summary
         })?;
         start
             .recv()

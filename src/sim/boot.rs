@@ -6,13 +6,14 @@ use std::io;
 use std::pin::pin;
 
 use embassy_net_driver::Driver;
-use tcpctl_greeter::stored;
+use tcpctl_greeter::settings_store::SettingsStore;
+use tcpctl_greeter::trial::TrialRun;
 use tcpctl_settings::{MANAGEMENT_PORT, Network, Security, Settings};
 
-use super::event::EventConsole;
+use super::event::{BoardEvent, EventConsole};
 use super::flash::VirtualFlash;
 use super::networks::Networks;
-use super::servers::{self, Neighbours, Run, Summary};
+use super::servers::{self, Ended, Neighbours, Run, Summary};
 use super::spec::{MacAddress, Spec};
 
 /// What outlives a restart of a board.
@@ -44,6 +45,15 @@ impl Hardware {
     }
 }
 
+/// A board that was stopped.
+#[derive(Debug)]
+pub struct Stopped {
+    /// Its counters.
+    pub summary: Summary,
+    /// Its flash, to start it again.
+    pub flash: VirtualFlash,
+}
+
 /// Runs a board over `driver` until `stop` completes.
 pub async fn run(
     spec: &Spec,
@@ -52,32 +62,50 @@ pub async fn run(
     neighbours: Neighbours,
     console: EventConsole,
     stop: impl Future<Output = ()>,
-) -> Summary {
+) -> Stopped {
     let Hardware {
         mac,
-        mut flash,
+        flash,
         networks,
         management_port,
     } = hardware;
+    let flash = RefCell::new(flash);
     let networks = RefCell::new(networks);
     let mut stop = pin!(stop);
-    let settings = match stored::load(&mut flash) {
-        Ok(selected) => selected.record.settings,
-        Err(_) => defaults(),
-    };
-    let run = Run {
-        spec,
-        settings: &settings,
-        mac,
-        networks: &networks,
-        management_port,
-        neighbours,
-        console: &console,
-    };
-    let counters = servers::serve(&run, &mut driver, &mut stop).await;
-    Summary {
-        counters,
-        events_dropped: console.dropped(),
+    let mut summary = Summary::default();
+    loop {
+        let selected = SettingsStore::open(&flash).and_then(|mut store| store.begin());
+        let trial = TrialRun::new(selected.as_ref().ok());
+        let settings = match &selected {
+            Ok(selected) => selected.record.settings.clone(),
+            Err(_) => defaults(),
+        };
+        let run = Run {
+            spec,
+            settings: &settings,
+            flash: &flash,
+            trial: &trial,
+            mac,
+            networks: &networks,
+            management_port,
+            neighbours,
+            console: &console,
+        };
+        let (counters, ended) = servers::serve(&run, &mut driver, stop.as_mut()).await;
+        summary.add(counters);
+        if ended == Ended::Stopped {
+            break;
+        }
+        console.emit(BoardEvent::Lost {
+            reason: Some("restart".to_owned()),
+        });
+    }
+    Stopped {
+        summary: Summary {
+            events_dropped: console.dropped(),
+            ..summary
+        },
+        flash: flash.into_inner(),
     }
 }
 

@@ -470,6 +470,7 @@ impl Names<'_> {
                 host: None,
                 reason,
             },
+            BoardEvent::Trial(report) => report.into(),
             BoardEvent::Lease(lease) => lease.into(),
             BoardEvent::Named { host_name } => SimEvent::Link {
                 up: true,

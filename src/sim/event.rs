@@ -9,6 +9,7 @@ use embassy_time::Duration;
 use tcpctl_greeter::console::{Console, Request};
 use tcpctl_greeter::dhcp::LeaseEvent;
 use tcpctl_greeter::server::RECEIVE_BUFFER;
+use tcpctl_greeter::trial;
 use tcpctl_settings::{HostName, Mode};
 use tokio::sync::{mpsc, watch};
 
@@ -26,6 +27,8 @@ pub enum BoardEvent {
         /// Why, if it is not the link.
         reason: Option<String>,
     },
+    /// The newest settings are or were on trial, and are not confirmed.
+    Trial(trial::Report),
     /// A DHCP lease changed, in AP mode.
     Lease(LeaseEvent),
     /// The board claimed this mDNS host name.

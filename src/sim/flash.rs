@@ -9,7 +9,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
-use tcpctl_greeter::stored::{self, Partition, Unreadable};
+use tcpctl_greeter::flash::{SECTOR, Unwritable, WritableFlash};
+use tcpctl_greeter::stored::{Flash, Partition, Unreadable};
 use tcpctl_settings::{MAX_LEN, Record, RecordKind, Settings};
 
 use super::spec::MacAddress;
@@ -22,8 +23,6 @@ use crate::sanitize;
 const SIZE: u32 = 2 << 20;
 /// Bytes of a new image: up to the first application slot.
 const NEW_IMAGE: usize = 0x10000;
-/// Smallest erasable unit, in bytes.
-pub const SECTOR: u32 = 4096;
 /// What erased flash reads as.
 const BLANK: u8 = 0xff;
 /// Marks an image as that of a virtual board; its MAC address follows.
@@ -132,30 +131,14 @@ impl VirtualFlash {
         self.power = Some(bytes);
     }
 
+    /// Bytes that can be changed until the power is cut.
+    pub fn power_left(&self) -> Option<usize> {
+        self.power
+    }
+
     /// Switches the power on again.
     pub fn restore_power(&mut self) {
         self.power = None;
-    }
-
-    /// Sets all bits of the sector at `offset`.
-    ///
-    /// # Errors
-    /// The file cannot be written, or the power is cut.
-    pub fn erase(&mut self, offset: u32) -> io::Result<()> {
-        self.write(offset, &[BLANK; SECTOR as usize])
-    }
-
-    /// Clears the bits that are zero in `bytes`.
-    ///
-    /// # Errors
-    /// The file cannot be written, or the power is cut.
-    pub fn program(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()> {
-        let mut now = vec![0; bytes.len()];
-        self.read_bytes(offset, &mut now)?;
-        for (now, new) in now.iter_mut().zip(bytes) {
-            *now &= new;
-        }
-        self.write(offset, &now)
     }
 
     fn read_bytes(&self, offset: u32, bytes: &mut [u8]) -> io::Result<()> {
@@ -210,7 +193,7 @@ impl VirtualFlash {
     }
 }
 
-impl stored::Flash for VirtualFlash {
+impl Flash for VirtualFlash {
     fn partition(&mut self, label: &str) -> Result<Option<Partition>, Unreadable> {
         Ok(self.table.find(label).map(|found| Partition {
             offset: found.offset,
@@ -220,6 +203,22 @@ impl stored::Flash for VirtualFlash {
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Unreadable> {
         self.read_bytes(offset, bytes).map_err(|_| Unreadable)
+    }
+}
+
+impl WritableFlash for VirtualFlash {
+    fn erase(&mut self, offset: u32) -> Result<(), Unwritable> {
+        self.write(offset, &[BLANK; SECTOR as usize])
+            .map_err(|_| Unwritable)
+    }
+
+    fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Unwritable> {
+        let mut now = vec![0; bytes.len()];
+        self.read_bytes(offset, &mut now).map_err(|_| Unwritable)?;
+        for (now, new) in now.iter_mut().zip(bytes) {
+            *now &= new;
+        }
+        self.write(offset, &now).map_err(|_| Unwritable)
     }
 }
 

@@ -56,6 +56,11 @@ impl Networks {
             }],
             Network::AccessPoint { .. } => Vec::new(),
         };
+        Self::fixed(known)
+    }
+
+    /// These networks, which neither appear nor vanish.
+    pub fn fixed(known: Vec<KnownNetwork>) -> Self {
         Self { file: None, known }
     }
 

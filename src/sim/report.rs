@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::{Serialize, Serializer};
 use tcpctl_greeter::console::Mac;
-use tcpctl_greeter::dhcp;
+use tcpctl_greeter::{dhcp, trial};
 
 use super::servers::Summary;
 use crate::timestamp;
@@ -77,6 +77,17 @@ pub enum SimEvent {
         /// Why it is down, e.g. `no such network`.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+    },
+    /// The newest settings are or were on trial, and are not confirmed.
+    Trial {
+        /// `pending`, `started` or `rolled-back`.
+        state: &'static str,
+        /// Sequence number of the settings.
+        sequence: u32,
+        /// Why the board returned to its old settings; null unless it did.
+        reason: Option<String>,
+        /// Seconds left to confirm them; null unless the trial runs.
+        remaining_s: Option<u16>,
     },
     /// Final counters.
     Summary {
@@ -151,6 +162,17 @@ impl From<dhcp::LeaseEvent> for SimEvent {
                 dhcp::Change::Released => LeaseChange::Released,
                 dhcp::Change::Declined => LeaseChange::Declined,
             },
+        }
+    }
+}
+
+impl From<trial::Report> for SimEvent {
+    fn from(report: trial::Report) -> Self {
+        Self::Trial {
+            state: report.state_name(),
+            sequence: report.sequence,
+            reason: report.reason().map(|reason| reason.to_string()),
+            remaining_s: report.remaining_s(),
         }
     }
 }

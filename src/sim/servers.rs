@@ -15,15 +15,20 @@ use tcpctl_app::{App, Command, Output, Readings, Sensor, StatusCommand, Uptime};
 use tcpctl_greeter::bursts::Bursts;
 use tcpctl_greeter::console::Console;
 use tcpctl_greeter::counters::Counters;
+use tcpctl_greeter::management::{self, About, Management};
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
 use tcpctl_greeter::status::{self, Vitals};
+use tcpctl_greeter::trial::{self, TrialRun};
 use tcpctl_greeter::{access_point, dhcp, mdns, services, station};
-use tcpctl_settings::{HostName, Mode, ServerSettings, Settings};
-use tokio::sync::oneshot;
+use tcpctl_management::RANDOM_LEN;
+use tcpctl_settings::sectors::TrialState;
+use tcpctl_settings::{HostName, Mode, ServerSettings, Services, Settings};
+use tokio::sync::{Notify, oneshot};
 
 use super::clock;
 use super::event::{BoardEvent, EventConsole, Online};
+use super::flash::VirtualFlash;
 use super::networks::Networks;
 use super::radio::{Associated, Association, StationRadio};
 use super::reply::{self, Reply};
@@ -36,8 +41,8 @@ pub use tcpctl_greeter::access_point::{ADDRESS, PREFIX};
 const MAX_SLOTS: usize = 64;
 /// Simultaneous connections to each service.
 const STREAMS: usize = 4;
-/// Sockets of one board: slots, three services, DHCP client and server, mDNS.
-const MAX_SOCKETS: usize = MAX_SLOTS + 3 * STREAMS + 3;
+/// Sockets of one board: slots, three services, management, DHCP client and server, mDNS.
+const MAX_SOCKETS: usize = MAX_SLOTS + 3 * STREAMS + 4;
 /// Buffer of a service, bytes per direction: ESP-IDF's default TCP window.
 const SERVICE_BUFFER: usize = 5760;
 /// Frames that the stack processes before the servers run.
@@ -55,6 +60,15 @@ pub enum Neighbours {
     Wire,
 }
 
+/// Why the servers ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The board was stopped.
+    Stopped,
+    /// The board restarts.
+    Restart,
+}
+
 /// Final counters of a board.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -64,15 +78,73 @@ pub struct Summary {
     pub events_dropped: u64,
 }
 
+impl Summary {
+    /// Adds the counters of one run.
+    pub(super) fn add(&mut self, run: Counters) {
+        let all = &mut self.counters;
+        let refused = all
+            .refused
+            .unwrap_or(0)
+            .wrapping_add(run.refused.unwrap_or(0));
+        *all = Counters {
+            accepted: all.accepted.wrapping_add(run.accepted),
+            served: all.served.wrapping_add(run.served),
+            refused: Some(refused),
+            timed_out: all.timed_out.wrapping_add(run.timed_out),
+            reset: all.reset.wrapping_add(run.reset),
+            bytes_in: all.bytes_in.wrapping_add(run.bytes_in),
+            bytes_out: all.bytes_out.wrapping_add(run.bytes_out),
+            ..run
+        };
+    }
+}
+
+/// The management server of a virtual board.
+type VirtualManagement<'a> = Management<'a, &'a RefCell<VirtualFlash>, VirtualHost<'a>>;
+
+/// What the management server does to its board.
+struct VirtualHost<'a> {
+    requests: &'a HostRequests,
+}
+
+/// Requests of the management server, which the servers carry out.
+#[derive(Default)]
+struct HostRequests {
+    settings: RefCell<Option<ServerSettings>>,
+    new_settings: Notify,
+    restart: Notify,
+}
+
+impl management::Host for VirtualHost<'_> {
+    fn random(&self) -> [u8; RANDOM_LEN] {
+        let mut random = [0; RANDOM_LEN];
+        // A handshake with anything else would not be secret.
+        getrandom::fill(&mut random)
+            .unwrap_or_else(|error| panic!("the system has no random numbers: {error}"));
+        random
+    }
+
+    fn apply(&self, server: &ServerSettings) {
+        self.requests.settings.replace(Some(server.clone()));
+        self.requests.new_settings.notify_one();
+    }
+
+    fn restart(&self) {
+        self.requests.restart.notify_one();
+    }
+}
+
 /// The vitals of a virtual board, which has neither its own memory nor a radio.
-struct VirtualBoard {
+struct VirtualBoard<'a> {
     host_name: HostName,
     started: Instant,
     mode: Mode,
     service_streams: usize,
+    management: Option<&'a VirtualManagement<'a>>,
+    trial: &'a TrialRun,
 }
 
-impl status::Board for VirtualBoard {
+impl status::Board for VirtualBoard<'_> {
     fn vitals(&self) -> Vitals<'_> {
         Vitals {
             name: self.host_name.as_str(),
@@ -80,6 +152,11 @@ impl status::Board for VirtualBoard {
             chip: "virtual",
             mode: self.mode.name(),
             uptime: self.started.elapsed(),
+            management: self
+                .management
+                .filter(|management| management.is_on())
+                .map(Management::counters),
+            trial: self.trial.report(),
             service_streams: self.service_streams,
             ..Vitals::default()
         }
@@ -95,6 +172,8 @@ pub(super) struct Run<'a> {
     pub(super) spec: &'a Spec,
     /// The settings in force.
     pub(super) settings: &'a Settings,
+    pub(super) flash: &'a RefCell<VirtualFlash>,
+    pub(super) trial: &'a TrialRun,
     pub(super) mac: MacAddress,
     pub(super) networks: &'a RefCell<Networks>,
     /// The port at which clients reach the management channel.
@@ -108,7 +187,7 @@ pub(super) async fn serve(
     run: &Run<'_>,
     driver: impl Driver,
     stop: impl Future<Output = ()>,
-) -> Counters {
+) -> (Counters, Ended) {
     let Run {
         spec,
         settings,
@@ -129,15 +208,16 @@ pub(super) async fn serve(
     let (stack, mut runner) =
         embassy_net::new(driver, network(mode), &mut *resources, spec.link.seed);
     let host_name = run.host_name();
+    let requests = HostRequests::default();
+    let management = run.management(&requests);
+    let is_managed = management.is_some();
     let status = VirtualBoard {
         host_name: host_name.clone(),
         started: Instant::now(),
-        service_streams: if settings.server.services().is_on() {
-            STREAMS
-        } else {
-            0
-        },
+        service_streams: run.service_streams(),
         mode,
+        management: management.as_ref(),
+        trial: run.trial,
     };
     let temperature = RandomWalk::new("temperature", "Cel", 215, 30, 1, spec.link.seed);
     let uptime = Uptime(|| status.started.elapsed().as_millis());
@@ -174,7 +254,7 @@ pub(super) async fn serve(
     match mode {
         Mode::AccessPoint => {
             tasks.push(Box::pin(lease_addresses(stack, console)));
-            tasks.push(Box::pin(watch(stack, run)));
+            tasks.push(Box::pin(watch(stack, run, is_managed)));
         }
         Mode::Station => {
             let radio = StationRadio {
@@ -183,34 +263,36 @@ pub(super) async fn serve(
                 association: &association,
                 stack,
             };
-            tasks.push(Box::pin(stay(radio, run)));
+            tasks.push(Box::pin(stay(radio, run, is_managed)));
         }
     }
+    if let Some(management) = &management {
+        tasks.push(Box::pin(manage(stack, management)));
+        tasks.push(Box::pin(end_trial(management)));
+    }
+    tasks.push(Box::pin(apply(&requests, &server, &spec.reply)));
     let (leave, left) = oneshot::channel::<()>();
     if neighbours == Neighbours::Wire {
-        // The only task that ends, after `leave`.
-        tasks.push(Box::pin(announce(stack, run, left.map(drop))));
+        tasks.push(Box::pin(announce(stack, run, is_managed, left.map(drop))));
     }
     // The stack comes last, so that every slot listens before the first frame is processed.
     tasks.push(Box::pin(async {
         runner.run().await;
     }));
-    tokio::select! {
-        () = stop => {}
-        () = async { while tasks.next().await.is_some() {} } => {}
-    }
+    let ended = tokio::select! {
+        () = stop => Ended::Stopped,
+        () = requests.restart.notified() => Ended::Restart,
+        () = async { while tasks.next().await.is_some() {} } => Ended::Stopped,
+    };
     // Read while the tasks exist: their open connections count, too.
     let counters = server.counters();
-    if neighbours == Neighbours::Wire {
+    // A board that restarts says no goodbye.
+    if neighbours == Neighbours::Wire && ended == Ended::Stopped {
         drop(leave);
-        // Times out on a board without a network.
-        let _ = with_timeout(GOODBYE, tasks.next()).await;
-        // The goodbye is still in flight.
-        let in_flight = spec.link.delay + spec.link.jitter * 8;
-        let _ = with_timeout(in_flight, tasks.next()).await;
+        say_goodbye(&mut tasks, spec).await;
     }
     drop(tasks);
-    counters
+    (counters, ended)
 }
 
 impl Run<'_> {
@@ -219,12 +301,33 @@ impl Run<'_> {
         given.unwrap_or_else(|| HostName::of_board(self.mac))
     }
 
-    fn has_management(&self) -> bool {
-        self.settings.server.management().is_on() && self.settings.management_key.is_some()
+    /// Connections to each bench service.
+    fn service_streams(&self) -> usize {
+        match self.settings.server.services() {
+            Services::On => STREAMS,
+            Services::Off => 0,
+        }
+    }
+
+    /// The management server; `None` where it is off.
+    fn management<'m>(&self, requests: &'m HostRequests) -> Option<VirtualManagement<'m>>
+    where
+        Self: 'm,
+    {
+        let about = About {
+            firmware: env!("CARGO_PKG_VERSION"),
+            chip: "virtual",
+            mac: self.mac,
+        };
+        let host = VirtualHost { requests };
+        let management = Management::new(self.settings, self.flash, self.trial, about, host);
+        // A board without a settings partition has no key, either.
+        let management = management.ok().flatten()?;
+        Some(management.with_relay_port(self.management_port))
     }
 
     /// Reports that the board is reachable at this address.
-    fn ready(&self, address: Ipv4Addr) {
+    fn ready(&self, address: Ipv4Addr, is_managed: bool) {
         let server = &self.settings.server;
         self.console.emit(BoardEvent::Ready(Online {
             address: SocketAddrV4::new(address, server.port().get()),
@@ -232,13 +335,49 @@ impl Run<'_> {
             host_name: self.host_name(),
             workers: server.workers().get(),
             backlog: server.backlog().get(),
-            management: self.has_management(),
+            management: is_managed,
         }));
+        let trial = self.trial.report();
+        let is_news = |report: &trial::Report| report.state != TrialState::Confirmed;
+        if let Some(report) = trial.filter(is_news) {
+            self.console.emit(BoardEvent::Trial(report));
+        }
     }
 
     fn lost(&self, reason: Option<String>) {
         self.console.emit(BoardEvent::Lost { reason });
     }
+}
+
+/// Returns the board to its old settings if a trial fails.
+async fn end_trial(management: &VirtualManagement<'_>) {
+    let reason = management.trial().rollback_due().await;
+    management.roll_back(reason);
+}
+
+/// Applies settings that need no restart.
+async fn apply<C: Console>(
+    requests: &HostRequests,
+    server: &Server<'_, C, MAX_SLOTS>,
+    reply: &Reply,
+) {
+    loop {
+        requests.new_settings.notified().await;
+        let settings = requests.settings.take();
+        // A reply of a file or program is not the greeting.
+        if let Some(settings) = settings.filter(|_| *reply == Reply::Greeting) {
+            server.apply(&settings);
+        }
+    }
+}
+
+/// Lets the mDNS responder send its goodbye.
+async fn say_goodbye(tasks: &mut FuturesUnordered<Task<'_>>, spec: &Spec) {
+    // Times out on a board without a network.
+    let _ = with_timeout(GOODBYE, tasks.next()).await;
+    // The goodbye is still in flight.
+    let in_flight = spec.link.delay + spec.link.jitter * 8;
+    let _ = with_timeout(in_flight, tasks.next()).await;
 }
 
 /// Serves one connection at a time with the board's kind of reply.
@@ -338,11 +477,16 @@ pub(super) fn identity<'a>(
 }
 
 /// Runs the mDNS responder until `leave` completes.
-async fn announce(stack: Stack<'_>, run: &Run<'_>, leave: impl Future<Output = ()>) {
+async fn announce(
+    stack: Stack<'_>,
+    run: &Run<'_>,
+    is_managed: bool,
+    leave: impl Future<Output = ()>,
+) {
     let host_name = run.host_name();
     let mode = run.settings.network.mode().to_string();
     let port = run.settings.server.port().get();
-    let management = run.has_management().then_some(run.management_port);
+    let management = is_managed.then_some(run.management_port);
     let identity = identity(&host_name, &mode, run.mac, port, management);
     let responder = mdns::Responder::new(&identity, run.spec.link.seed)
         .unwrap_or_else(|error| unreachable!("a host name of the settings is a label: {error}"));
@@ -356,14 +500,14 @@ async fn announce(stack: Stack<'_>, run: &Run<'_>, leave: impl Future<Output = (
 }
 
 /// Reports when an access point becomes reachable or unreachable.
-async fn watch(stack: Stack<'_>, run: &Run<'_>) {
+async fn watch(stack: Stack<'_>, run: &Run<'_>, is_managed: bool) {
     loop {
         stack.wait_link_up().await;
         stack.wait_config_up().await;
         let Some(config) = stack.config_v4() else {
             continue;
         };
-        run.ready(config.address.address());
+        run.ready(config.address.address(), is_managed);
         futures_util::future::select(pin!(stack.wait_config_down()), pin!(stack.wait_link_down()))
             .await;
         run.lost(None);
@@ -371,14 +515,24 @@ async fn watch(stack: Stack<'_>, run: &Run<'_>) {
 }
 
 /// Keeps a station on its network, and reports when it is reachable.
-async fn stay(mut radio: StationRadio<'_>, run: &Run<'_>) {
-    let error = station::run(&mut radio, run.spec.link.seed, |event| match event {
-        station::Event::Online(address) => run.ready(address),
-        station::Event::Offline(loss) => run.lost(Some(loss.to_string())),
-        station::Event::Failed { failure, .. } => run.lost(Some(failure.to_string())),
-        station::Event::Joining | station::Event::Rejected(_) => {}
+async fn stay(mut radio: StationRadio<'_>, run: &Run<'_>, is_managed: bool) {
+    let error = station::run(&mut radio, run.spec.link.seed, |event| {
+        run.trial.on_event(&event);
+        match event {
+            station::Event::Online(address) => run.ready(address, is_managed),
+            station::Event::Offline(loss) => run.lost(Some(loss.to_string())),
+            station::Event::Failed { failure, .. } => run.lost(Some(failure.to_string())),
+            station::Event::Joining | station::Event::Rejected(_) => {}
+        }
     })
     .await;
     // This radio takes any settings.
     run.lost(Some(error.to_string()));
+}
+
+/// The management server.
+async fn manage(stack: Stack<'_>, management: &VirtualManagement<'_>) {
+    let mut receive = vec![0; management::RECEIVE_BUFFER];
+    let mut send = vec![0; management::SEND_BUFFER];
+    management::serve(stack, management, &mut receive, &mut send).await;
 }

@@ -178,7 +178,8 @@ pub fn simulated(spec: &Spec) -> io::Result<(SimulatedBoard, VirtualNetwork)> {
         let console = EventConsole::new(None);
         let stop = stopped.map(drop);
         let neighbours = Neighbours::OneClient;
-        result.set(boot::run(&own, hardware, driver, neighbours, console, stop).await);
+        let stopped = boot::run(&own, hardware, driver, neighbours, console, stop).await;
+        result.set(stopped.summary);
     });
     let simulation = Rc::new(RefCell::new(simulation));
     let park = SimulatedPark(Rc::clone(&simulation));

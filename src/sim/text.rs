@@ -78,6 +78,21 @@ fn line(report: &SimReport, is_terminal: bool) -> String {
             }
             line
         }
+        SimEvent::Trial {
+            state,
+            sequence,
+            reason,
+            remaining_s,
+        } => {
+            let mut line = format!("trial {state} sequence={sequence}");
+            if let Some(reason) = reason {
+                let _ = write!(line, " reason=\"{reason}\"");
+            }
+            if let Some(seconds) = remaining_s {
+                let _ = write!(line, " confirm_s={seconds}");
+            }
+            line
+        }
         SimEvent::Summary {
             accepted,
             served,

@@ -1,5 +1,6 @@
 //! A board in simulated time, with an embassy-net client at the other end of its link.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::net::Ipv4Addr;
 use std::pin::{Pin, pin};
@@ -13,9 +14,11 @@ use tcpctl::sim::boot::{self, Hardware};
 use tcpctl::sim::clock;
 use tcpctl::sim::driver::LinkDriver;
 use tcpctl::sim::event::{self, BoardEvent, EventConsole};
+use tcpctl::sim::flash::VirtualFlash;
 use tcpctl::sim::link::{LinkControl, link};
 use tcpctl::sim::servers::{ADDRESS, Neighbours, Summary};
 use tcpctl::sim::spec::Spec;
+use tcpctl_greeter::dhcp;
 
 /// The default greeting.
 pub(crate) const GREETING: &[u8] = b"Hello World";
@@ -23,25 +26,43 @@ pub(crate) const GREETING: &[u8] = b"Hello World";
 /// The board's MAC address.
 pub(crate) const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
+/// The client's address.
+const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 2);
+
+/// The address of a board in station mode.
+pub(crate) const LEASED: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 50);
+
 /// The result of a simulation.
 pub(crate) struct Outcome<T> {
     pub(crate) result: T,
     pub(crate) summary: Summary,
     pub(crate) requests: Vec<Vec<u8>>,
+    /// The board's flash, to start it again.
+    pub(crate) flash: VirtualFlash,
 }
 
 /// Runs `client` against a board in simulated time.
 pub(crate) fn simulate<T>(spec: &Spec, client: impl AsyncFnOnce(Client<'_>) -> T) -> Outcome<T> {
+    let hardware = Hardware {
+        mac: MAC,
+        ..Hardware::new(spec).expect("settings")
+    };
+    simulate_with(spec, hardware, client)
+}
+
+/// The same with this flash and these networks. The client is also the DHCP server of the network.
+pub(crate) fn simulate_with<T>(
+    spec: &Spec,
+    hardware: Hardware,
+    client: impl AsyncFnOnce(Client<'_>) -> T,
+) -> Outcome<T> {
     let (sender, mut receiver) = event::events();
-    let (result, summary) = clock::simulate(async {
+    let (result, stopped) = clock::simulate(async {
         let (board_end, host_end) = link(spec.link);
         let plug = host_end.control();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let (stop_routing, stopped_routing) = tokio::sync::oneshot::channel::<()>();
         let board_driver = LinkDriver::new(board_end, MAC);
-        let hardware = Hardware {
-            mac: MAC,
-            ..Hardware::new(spec).expect("settings")
-        };
         let board = boot::run(
             spec,
             hardware,
@@ -54,19 +75,28 @@ pub(crate) fn simulate<T>(spec: &Spec, client: impl AsyncFnOnce(Client<'_>) -> T
         let mut resources = StackResources::<80>::new();
         let mut config = embassy_net::Config::default();
         config.ipv4 = ConfigV4::Static(StaticConfigV4 {
-            address: Ipv4Cidr::new(Ipv4Addr::new(192, 168, 1, 2), 24),
+            address: Ipv4Cidr::new(ROUTER, 24),
             gateway: None,
             dns_servers: [].into_iter().collect(),
         });
         let client_driver = LinkDriver::new(host_end, [2, 0, 0, 0, 0, 2]);
         let (stack, mut runner) = embassy_net::new(client_driver, config, &mut resources, 7);
 
-        let mut summary = None;
+        let router = dhcp::Config::new(ROUTER, 24, LEASED, LEASED)
+            .and_then(dhcp::Server::<1>::new)
+            .expect("a pool");
+        let router = RefCell::new(router);
+        let mut buffers = Box::new(dhcp::Buffers::new());
+        let mut stopped_board = None;
         let mut result = None;
         {
             let mut tasks: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + '_>>> =
                 FuturesUnordered::new();
-            tasks.push(Box::pin(async { summary = Some(board.await) }));
+            tasks.push(Box::pin(async { stopped_board = Some(board.await) }));
+            tasks.push(Box::pin(async {
+                let served = pin!(dhcp::serve(stack, &router, &mut buffers, |_| ()));
+                futures_util::future::select(served, pin!(stopped_routing.map(drop))).await;
+            }));
             tasks.push(Box::pin(async {
                 stack.wait_config_up().await;
                 result = Some(
@@ -77,7 +107,7 @@ pub(crate) fn simulate<T>(spec: &Spec, client: impl AsyncFnOnce(Client<'_>) -> T
                     })
                     .await,
                 );
-                drop(stop);
+                drop((stop, stop_routing));
             }));
             let mut all = pin!(async { while tasks.next().await.is_some() {} });
             let mut network = pin!(runner.run());
@@ -92,7 +122,7 @@ pub(crate) fn simulate<T>(spec: &Spec, client: impl AsyncFnOnce(Client<'_>) -> T
         }
         (
             result.expect("the client has ended"),
-            summary.expect("the board has ended"),
+            stopped_board.expect("the board has ended"),
         )
     });
     let mut requests = Vec::new();
@@ -103,8 +133,9 @@ pub(crate) fn simulate<T>(spec: &Spec, client: impl AsyncFnOnce(Client<'_>) -> T
     }
     Outcome {
         result,
-        summary,
+        summary: stopped.summary,
         requests,
+        flash: stopped.flash,
     }
 }
 

@@ -161,6 +161,11 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
         Self { firmware, ..self }
     }
 
+    /// Whether it serves sessions: not after a confirmed `management off`.
+    pub fn is_on(&self) -> bool {
+        self.is_on.get()
+    }
+
     /// The counters.
     pub fn counters(&self) -> Counters {
         Counters {
