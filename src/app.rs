@@ -6,8 +6,8 @@ use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::output::{Options, Output, Verbosity};
 use crate::{
-    bench, completions, config_command, discover, flash, listen, man, monitor, read, schema, send,
-    sim, status,
+    bench, completions, config_command, configure, discover, flash, listen, man, monitor, read,
+    schema, send, sim, status,
 };
 
 /// Runs a command and prints its failure, if any.
@@ -34,6 +34,10 @@ pub fn run(cli: Cli) -> Exit {
         Command::Config(_) => {
             let output = Output::new("config", options);
             output.finish(config_command::run(&global, &output))
+        }
+        Command::Configure(args) => {
+            let output = Output::new("configure", options);
+            output.finish(configure::command::run(&args, &output))
         }
         Command::Flash(args) => {
             let output = Output::new("flash", options);

@@ -8,6 +8,7 @@
 mod bench;
 mod completions;
 mod config;
+mod configure;
 mod deferred;
 mod discover;
 mod flash;
@@ -26,6 +27,7 @@ use crate::output::ColorWhen;
 pub use bench::{BenchArgs, CloseWith, MergeArgs, Part};
 pub use completions::{CompletionsArgs, Shell};
 pub use config::ConfigArgs;
+pub use configure::ConfigureArgs;
 pub use deferred::Deferred;
 pub use discover::DiscoverArgs;
 pub use flash::{After, Before, FlashArgs};
@@ -98,6 +100,9 @@ pub enum Command {
     /// Write firmware and settings to a board, and check that it answers
     #[command(long_about = flash::ABOUT)]
     Flash(Deferred<FlashArgs>),
+    /// Change a board's settings over the network
+    #[command(long_about = configure::ABOUT)]
+    Configure(Deferred<ConfigureArgs>),
     /// Show a board's serial console
     #[command(long_about = monitor::ABOUT)]
     Monitor(Deferred<MonitorArgs>),
@@ -145,6 +150,8 @@ pub struct SchemaArgs {
 pub enum SchemaOf {
     /// bench, and merge
     Bench,
+    /// configure
+    Configure,
     /// discover
     Discover,
     /// config

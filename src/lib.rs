@@ -37,6 +37,8 @@ pub mod config;
 #[doc(hidden)]
 pub mod config_command;
 #[doc(hidden)]
+pub mod configure;
+#[doc(hidden)]
 pub mod connect;
 #[doc(hidden)]
 pub mod dirs;
@@ -60,6 +62,8 @@ pub mod keys;
 pub mod listen;
 #[doc(hidden)]
 pub mod man;
+#[doc(hidden)]
+pub mod management;
 #[doc(hidden)]
 pub mod mdns;
 #[doc(hidden)]

@@ -10,6 +10,7 @@ pub const fn of(output: SchemaOf) -> &'static str {
     match output {
         SchemaOf::Bench => bench::report::JSON_SCHEMA,
         SchemaOf::Config => config_command::JSON_SCHEMA,
+        SchemaOf::Configure => include_str!("../schemas/tcpctl.configure.json"),
         SchemaOf::Discover => discover::report::JSON_SCHEMA,
         SchemaOf::Error => include_str!("../schemas/tcpctl.error.json"),
         SchemaOf::Flash => include_str!("../schemas/tcpctl.flash.json"),

@@ -13,10 +13,11 @@ pub struct ManArgs {
 }
 
 /// All commands.
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "bench",
     "discover",
     "flash",
+    "configure",
     "monitor",
     "read",
     "send",

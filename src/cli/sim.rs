@@ -230,14 +230,15 @@ Examples:
   Run the tutorial's board, slow and with repeatable loss:
     $ tcpctl sim tutorial --service-time 200ms --loss 1% --seed 7
 
-  Keep a board, with its settings:
+  Keep a board, and change its Wi-Fi from another terminal:
     $ tcpctl sim --state board --networks nets.toml
+    $ tcpctl configure 127.0.0.1:3000 --ssid home --password-stdin
 
   Run a board on its own network interface, with DHCP and mDNS (Linux, root):
     $ sudo tcpctl sim --tap tap0
 
 See also:
-  tcpctl send, tcpctl bench, tcpctl discover
+  tcpctl send, tcpctl bench, tcpctl discover, tcpctl configure
 
 Exit codes:
   0 ended by Ctrl-C or SIGTERM, 2 usage, 70 the board could not be started";

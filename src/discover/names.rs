@@ -4,11 +4,13 @@
 //! without a dot by both. A name with a dot goes to the system first, so that no board can pose as a
 //! server by calling itself `example.com`.
 
+mod by_mac;
 mod search;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
+pub use self::by_mac::{Announced, by_mac};
 use self::search::Search;
 use super::cache::{Cache, CachedBoard};
 use crate::mdns::PORT;

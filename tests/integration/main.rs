@@ -6,6 +6,8 @@ mod bench_engine;
 mod common;
 mod completions;
 mod config;
+#[cfg(target_os = "linux")]
+mod configure;
 mod discover;
 mod faults;
 mod firmware_images;

@@ -14,6 +14,7 @@ mod distributed;
 mod finding;
 mod hostile;
 mod limits;
+mod moving;
 mod naming;
 pub(crate) mod scratch;
 mod serial;

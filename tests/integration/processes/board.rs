@@ -19,6 +19,8 @@ impl Board {
         for name in ["TCPCTL_TARGET", "NO_COLOR", "CLICOLOR_FORCE"] {
             command.env_remove(name);
         }
+        // The key files of virtual boards.
+        command.env("XDG_DATA_HOME", env!("CARGO_TARGET_TMPDIR"));
         command
     }
 

@@ -1,0 +1,253 @@
+//! Where a board's management channel and greeting server are, before and after a change.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tcpctl_settings::MANAGEMENT_PORT;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout};
+
+use crate::connect::{self, Connection, Endpoint};
+use crate::discover::names::Announced;
+use crate::failure::{Failure, Kind};
+use crate::management::{ChannelError, Greeted};
+use crate::net::{ConnectError, Dialer, Family};
+use crate::sanitize;
+
+/// Limit for a connection.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Limit for the reply to `status`, which a full board never sends.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a management channel may be busy with another session.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(6);
+/// Time between two attempts.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
+/// Longest status.
+const MAX_STATUS: usize = 16 * 1024;
+
+/// One way to a board.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Its address.
+    host: Endpoint,
+    /// The port of its management channel.
+    port: u16,
+    /// The greeting server, where its port does not follow from the settings.
+    greeting: Option<Endpoint>,
+}
+
+/// A dialer with this limit.
+pub fn dialer(timeout: Duration) -> Dialer {
+    Dialer {
+        family: Family::Any,
+        source: None,
+        interface: None,
+        timeout,
+    }
+}
+
+impl Route {
+    /// The way to a board before anything is changed. `status` names the port of its management
+    /// channel.
+    ///
+    /// # Errors
+    /// The name does not resolve, or the board says that it has no management channel.
+    pub async fn find(target: &str, host: Endpoint, port: Option<u16>) -> Result<Self, Failure> {
+        let port = match (port, &host) {
+            (Some(port), _) => port,
+            (None, Endpoint::Virtual(_)) => MANAGEMENT_PORT,
+            (None, _) => named_port(target, &host).await?.unwrap_or(MANAGEMENT_PORT),
+        };
+        Ok(Self::to(host, port))
+    }
+
+    /// The way to a board at another address, with the same ports.
+    #[must_use]
+    pub fn at(&self, host: Endpoint) -> Self {
+        Self::to(host, self.port)
+    }
+
+    /// The way to a board that announces itself.
+    pub fn announced(board: Announced) -> Self {
+        let host = Endpoint::Addresses(board.addresses);
+        Self {
+            greeting: Some(host.clone()),
+            port: board.management.unwrap_or(MANAGEMENT_PORT),
+            host,
+        }
+    }
+
+    fn to(host: Endpoint, port: u16) -> Self {
+        // Another port is a relay's or a forwarded one, and so is that of the greeting server.
+        let is_forwarded = port != MANAGEMENT_PORT || matches!(host, Endpoint::Virtual(_));
+        Self {
+            greeting: is_forwarded.then(|| host.clone()),
+            host,
+            port,
+        }
+    }
+
+    /// Whether mDNS may find the board.
+    pub fn is_on_a_network(&self) -> bool {
+        !matches!(self.host, Endpoint::Virtual(_))
+    }
+
+    /// Connects to the management channel and waits for the board's hello.
+    ///
+    /// # Errors
+    /// See [`LocateError`].
+    pub async fn connect(&self, limit: Duration) -> Result<(Greeted, SocketAddr), LocateError> {
+        let dialer = dialer(limit);
+        let connection = connect::connect_to_port(&dialer, &self.host, self.port)
+            .await
+            .map_err(LocateError::Connect)?;
+        let address = connection.address;
+        let greeted = Greeted::receive(connection.stream).await;
+        Ok((greeted.map_err(LocateError::Channel)?, address))
+    }
+
+    /// Like [`Route::connect`], but waits while the channel refuses because it serves another session.
+    ///
+    /// # Errors
+    /// See [`LocateError`].
+    pub async fn connect_patiently(&self) -> Result<(Greeted, SocketAddr), LocateError> {
+        let deadline = Instant::now() + BUSY_TIMEOUT;
+        loop {
+            let error = match self.connect(CONNECT_TIMEOUT).await {
+                Ok(connected) => return Ok(connected),
+                Err(error) => error,
+            };
+            if !error.may_be_busy() || Instant::now() + RETRY_DELAY > deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(RETRY_DELAY).await;
+        }
+    }
+
+    /// Connects to the greeting server, which has this port under the settings.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn connect_to_greeting(&self, port: u16) -> Result<Connection, ConnectError> {
+        let dialer = dialer(CONNECT_TIMEOUT);
+        match &self.greeting {
+            Some(endpoint) => connect::connect(&dialer, endpoint).await,
+            None => connect::connect_to_port(&dialer, &self.host, port).await,
+        }
+    }
+}
+
+/// Why a management channel was not reached.
+#[derive(Debug)]
+pub enum LocateError {
+    /// No connection.
+    Connect(ConnectError),
+    /// A connection, but no session.
+    Channel(ChannelError),
+}
+
+impl LocateError {
+    /// Whether another session may be the reason. A relay accepts a connection before the board
+    /// refuses it.
+    fn may_be_busy(&self) -> bool {
+        match self {
+            Self::Connect(error) => matches!(error, ConnectError::Refused(_)),
+            Self::Channel(error) => matches!(error, ChannelError::Broken(_)),
+        }
+    }
+
+    /// The failure of a command whose target is `target`.
+    pub fn into_failure(self, target: &str) -> Failure {
+        match self {
+            Self::Connect(error) => {
+                let is_refused = matches!(error, ConnectError::Refused(_));
+                let failure = error.into_failure(target);
+                if is_refused {
+                    failure.hint(
+                        "management may be off on this board, or another client uses it. To switch \
+                         it on over USB: tcpctl flash --settings-only --management on",
+                    )
+                } else {
+                    failure
+                }
+            }
+            Self::Channel(error) => channel_failure(target, error),
+        }
+    }
+}
+
+/// The failure of a session with `target`.
+pub fn channel_failure(target: &str, error: ChannelError) -> Failure {
+    let shown = sanitize::one_line(target);
+    let failure = |kind, what: String| Failure::new(kind, format!("{shown}: {what}")).about(target);
+    match error {
+        ChannelError::Rejected => failure(Kind::Device, "authentication failed".to_owned()).hint(
+            "is the key file that of this board? The computer that flashed it has the right one; \
+             tcpctl config shows where",
+        ),
+        ChannelError::TimedOut => failure(
+            Kind::Timeout,
+            "no answer on the management channel".to_owned(),
+        ),
+        ChannelError::Broken(error) if error.kind() == io::ErrorKind::UnexpectedEof => failure(
+            Kind::Broken,
+            "the board closed the management channel".to_owned(),
+        )
+        .hint("another client may use it: try again"),
+        ChannelError::Broken(error) => {
+            failure(Kind::Broken, format!("management channel broken: {error}"))
+                .hint("another client may use it: try again")
+        }
+        ChannelError::Protocol(error) => failure(Kind::Device, error.to_string()).hint(
+            "the board may have another version: update the older one, the board with tcpctl flash",
+        ),
+    }
+}
+
+/// The port that the board's status names; `None` if the board does not tell.
+async fn named_port(target: &str, host: &Endpoint) -> Result<Option<u16>, Failure> {
+    let status = match timeout(STATUS_TIMEOUT, status(host)).await {
+        Ok(Ok(status)) => status,
+        Ok(Err(error @ ConnectError::Resolve { .. })) => return Err(error.into_failure(target)),
+        // A full board has its management channel all the same.
+        Ok(Err(_)) | Err(_) => None,
+    };
+    let Some(status) = status else {
+        return Ok(None);
+    };
+    let shown = sanitize::one_line(target);
+    let failure = |what: &str| Failure::new(Kind::Device, format!("{shown}: {what}")).about(target);
+    match status.get("management") {
+        None => Err(failure("its firmware has no management channel")
+            .hint("write a newer one over USB: tcpctl flash")),
+        Some(Value::Null) => Err(failure("management is off")
+            .hint("switch it on over USB: tcpctl flash --settings-only --management on")),
+        Some(management) => {
+            let port = management.get("port").and_then(Value::as_u64);
+            Ok(port.and_then(|port| u16::try_from(port).ok()))
+        }
+    }
+}
+
+/// The reply to `status`; `None` if it is something else.
+async fn status(host: &Endpoint) -> Result<Option<Map<String, Value>>, ConnectError> {
+    let connection = connect::connect(&dialer(STATUS_TIMEOUT), host).await?;
+    let mut stream = connection.stream;
+    let exchange = async {
+        stream.write_all(b"status\n").await?;
+        let mut line = Vec::new();
+        let mut piece = [0; 4096];
+        while line.len() < MAX_STATUS && !line.ends_with(b"\n") {
+            match stream.read(&mut piece).await? {
+                0 => break,
+                count => line.extend_from_slice(&piece[..count]),
+            }
+        }
+        io::Result::Ok(line)
+    };
+    let line = exchange.await.unwrap_or_default();
+    let status: Option<Map<String, Value>> = serde_json::from_slice(&line).ok();
+    Ok(status.filter(|it| it.get("schema").is_some_and(|it| it == "tcpctl.status/1")))
+}

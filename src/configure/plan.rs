@@ -1,0 +1,312 @@
+//! The plan of `tcpctl configure`, and what it changes of a board's settings.
+
+use std::path::{Path, PathBuf};
+
+use tcpctl_management::{Shown, ShownSettings, TrialReport};
+use tcpctl_settings::sectors::{ConfirmTimeout, TrialState};
+use tcpctl_settings::{Changes, Field, HostName, ManagementKey, Mode, Security, Ssid};
+
+use super::report::{BoardFacts, Change, ShownValues, TrialFacts};
+use crate::cli::ConfigureArgs;
+use crate::config;
+use crate::failure::Failure;
+use crate::flash::settings::invalid_setting;
+use crate::keys::{self, KeyFile};
+use crate::passphrase;
+use crate::target::{Target, TargetKind};
+
+/// What to do with a board.
+#[derive(Debug)]
+pub struct ConfigurePlan {
+    /// The board.
+    pub target: Target,
+    /// What to do.
+    pub action: Action,
+    /// Where its key comes from.
+    pub key: KeySource,
+    /// Time in which the board must be confirmed.
+    pub confirm_timeout: ConfirmTimeout,
+    /// Where else the board may be afterwards.
+    pub address: Option<Target>,
+    /// The port of its management channel, if given.
+    pub management_port: Option<u16>,
+    /// Whether another computer confirms.
+    pub no_confirm: bool,
+    /// Whether to skip the greeting.
+    pub no_wait: bool,
+    /// Whether only the plan is wanted.
+    pub dry_run: bool,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Action {
+    /// Show the settings in force.
+    Show,
+    /// Change settings.
+    Change(Box<Changes>),
+    /// Confirm what another computer has sent.
+    Confirm,
+}
+
+/// Where a board's key comes from.
+#[derive(Debug)]
+pub enum KeySource {
+    /// The user's key file of the board.
+    OfBoard,
+    /// This file.
+    File(PathBuf),
+    /// Read from standard input already.
+    Given(ManagementKey),
+}
+
+impl ConfigurePlan {
+    /// Checks the arguments, and reads what comes from standard input.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn new(args: &ConfigureArgs) -> Result<Self, Failure> {
+        let key_from_stdin = args.key_file.as_deref() == Some(Path::new("-"));
+        if key_from_stdin && args.password_stdin {
+            return Err(Failure::usage(
+                "--key-file - and --password-stdin both read standard input",
+            )
+            .hint("give a file to --key-file"));
+        }
+        let mut changes = args.settings.changes.clone();
+        let is_change = !changes.is_empty() || args.open || args.password_stdin;
+        if !(is_change || args.show || args.confirm) {
+            return Err(Failure::usage("no setting given")
+                .hint("give e.g. --ssid or --greeting, or --show to print the settings in force"));
+        }
+        let target = config::target(args.target.clone(), "configure")?;
+        let target = Target::parse(&target)?;
+        let address = args.address.as_deref().map(Target::parse).transpose()?;
+        if let Some(address) = &address
+            && matches!(address.kind, TargetKind::Virtual(_))
+        {
+            return Err(
+                Failure::usage("--address: a virtual board has no other address")
+                    .hint("write HOST or HOST:PORT"),
+            );
+        }
+        if args.open {
+            changes.security = Some(Security::Open);
+        } else if args.password_stdin {
+            changes.security = Some(Security::Wpa2(passphrase::piped()?));
+        }
+        let key = match &args.key_file {
+            Some(_) if key_from_stdin => KeySource::Given(keys::from_stdin()?),
+            Some(path) => KeySource::File(path.clone()),
+            None => KeySource::OfBoard,
+        };
+        Ok(Self {
+            target,
+            action: match (args.show, args.confirm) {
+                (true, _) => Action::Show,
+                (_, true) => Action::Confirm,
+                _ => Action::Change(Box::new(changes)),
+            },
+            key,
+            confirm_timeout: args.confirm_timeout,
+            address,
+            management_port: args.management_port,
+            no_confirm: args.no_confirm || args.no_wait,
+            no_wait: args.no_wait,
+            dry_run: args.dry_run,
+        })
+    }
+
+    /// The key of the board that claims to have this MAC address. Blocks.
+    ///
+    /// # Errors
+    /// There is no file, or it is unusable.
+    pub fn key(&self, mac: [u8; 6]) -> Result<ManagementKey, Failure> {
+        match &self.key {
+            KeySource::Given(key) => Ok(key.clone()),
+            KeySource::File(path) => KeyFile::at(path).load(),
+            KeySource::OfBoard => {
+                let file = KeyFile::of_board(mac)?;
+                match (file.find()?, KeyFile::of_board(station_mac(mac))?.find()?) {
+                    (Some(key), _) | (None, Some(key)) => Ok(key),
+                    (None, None) => file.load(),
+                }
+            }
+        }
+    }
+}
+
+/// The MAC address of a chip whose access point has this one: one less (ESP-IDF, "MAC Address").
+/// `flash` knows a board by it.
+fn station_mac(mac: [u8; 6]) -> [u8; 6] {
+    let mut mac = mac;
+    mac[5] = mac[5].wrapping_sub(1);
+    mac
+}
+
+/// Whether two MAC addresses can be those of one chip, as an access point and as a station.
+pub fn is_same_board(a: [u8; 6], b: [u8; 6]) -> bool {
+    a == b || station_mac(a) == b || a == station_mac(b)
+}
+
+/// The settings to request of a board that has `shown`: only those that differ. Asks for a passphrase
+/// where another network needs one. Blocks.
+///
+/// # Errors
+/// A setting does not fit the others, or there is no terminal to ask at.
+pub fn needed(changes: &Changes, shown: &Shown) -> Result<Changes, Failure> {
+    let old = &shown.settings;
+    let old_mode = mode(old);
+    let new_mode = changes.mode.unwrap_or(old_mode);
+    let is_another = |ssid: &Ssid| self::ssid(old).as_ref() != Some(ssid);
+    let mut needed = Changes {
+        security: changes.security.clone(),
+        ..Changes::default()
+    };
+    for &field in Field::OPTIONS {
+        // Another mode discards the name of the network.
+        let is_kept = field == Field::Ssid && new_mode != old_mode;
+        let differs = |value: &_| is_kept || old.value(field).as_ref() != Some(value);
+        if let Some(value) = changes.value(field).filter(differs) {
+            needed.set(value);
+        }
+    }
+    let needs_passphrase = match (new_mode, &needed.ssid) {
+        _ if needed.security.is_some() => None,
+        (Mode::AccessPoint, ssid) if old_mode == Mode::Station => {
+            // Its default name depends on the MAC address, which the question need not know.
+            Some(
+                ssid.clone()
+                    .unwrap_or_else(|| HostName::of_board([0; 6]).into()),
+            )
+        }
+        (Mode::Station, Some(ssid)) if is_another(ssid) || old_mode != new_mode => {
+            Some(ssid.clone())
+        }
+        _ => None,
+    };
+    // First what needs no question.
+    let check = Changes {
+        security: needed.security.clone().or(Some(Security::Open)),
+        ..needed.clone()
+    };
+    old.with_changes(&check)
+        .map_err(|invalid| invalid_setting(&invalid))?;
+    if let Some(ssid) = needs_passphrase {
+        needed.security = Some(Security::Wpa2(passphrase::typed(&ssid)?));
+    }
+    Ok(needed)
+}
+
+/// Old and new values of what `needed` changes.
+///
+/// # Errors
+/// A setting does not fit the others.
+pub fn differences(needed: &Changes, shown: &Shown, mac: [u8; 6]) -> Result<Vec<Change>, Failure> {
+    let old = &shown.settings;
+    let new = old
+        .with_changes(needed)
+        .map_err(|invalid| invalid_setting(&invalid))?;
+    let (old, new) = (values(old, mac), values(&new, mac));
+    let mut changes: Vec<_> = old
+        .0
+        .iter()
+        .filter_map(|(setting, old)| {
+            let (_, new) = new.0.iter().find(|(name, _)| name == setting)?;
+            (old != new).then(|| Change {
+                setting,
+                old: old.clone(),
+                new: new.clone(),
+            })
+        })
+        .collect();
+    if let Some(Security::Wpa2(_)) = needed.security {
+        changes.retain(|change| change.setting != PASSPHRASE);
+        let old = old.0.iter().find(|(name, _)| *name == PASSPHRASE);
+        changes.push(Change {
+            setting: PASSPHRASE,
+            old: old.map(|(_, value)| value.clone()).unwrap_or_default(),
+            new: "set (new)".to_owned(),
+        });
+    }
+    Ok(changes)
+}
+
+const PASSPHRASE: &str = "passphrase";
+
+/// Whether the board is on another network with these settings.
+pub fn changes_network(needed: &Changes) -> bool {
+    needed.mode.is_some() || needed.ssid.is_some() || needed.security.is_some()
+}
+
+/// Settings by the names of their options, and whether there is a passphrase.
+pub fn values(settings: &ShownSettings, mac: [u8; 6]) -> ShownValues {
+    let mut values = Vec::new();
+    let own_name = || HostName::of_board(mac).to_string();
+    for &field in Field::OPTIONS {
+        let value = settings.value(field).map(|value| value.to_string());
+        values.push((field.name(), value.unwrap_or_else(own_name)));
+        if field == Field::Ssid {
+            let passphrase = if settings.is_protected() {
+                "set"
+            } else {
+                "open"
+            };
+            values.push((PASSPHRASE, passphrase.to_owned()));
+        }
+    }
+    ShownValues(values)
+}
+
+/// The name of the network that a board with these settings opens or joins.
+pub fn network_name(settings: &ShownSettings, mac: [u8; 6]) -> String {
+    let name = ssid(settings);
+    name.map_or_else(|| HostName::of_board(mac).to_string(), |it| it.to_string())
+}
+
+/// The mode of settings.
+pub fn mode(settings: &ShownSettings) -> Mode {
+    match settings.value(Field::Mode) {
+        Some(tcpctl_settings::Value::Mode(mode)) => mode,
+        _ => Mode::AccessPoint,
+    }
+}
+
+fn ssid(settings: &ShownSettings) -> Option<Ssid> {
+    match settings.value(Field::Ssid) {
+        Some(tcpctl_settings::Value::Ssid(ssid)) => Some(ssid),
+        _ => None,
+    }
+}
+
+/// The port of the greeting server.
+pub fn greeting_port(settings: &ShownSettings) -> u16 {
+    match settings.value(Field::TcpPort) {
+        Some(tcpctl_settings::Value::TcpPort(port)) => port.get(),
+        _ => crate::target::DEFAULT_PORT,
+    }
+}
+
+/// Facts about a board for the report.
+pub fn facts(shown: &Shown, mac: [u8; 6]) -> BoardFacts {
+    BoardFacts {
+        mac: tcpctl_greeter::console::Mac(mac).to_string(),
+        chip: shown.chip.clone(),
+        firmware: shown.firmware.clone(),
+    }
+}
+
+/// The state of a trial for the report.
+pub fn trial(trial: &TrialReport) -> TrialFacts {
+    let (state, reason) = match trial.state {
+        TrialState::Pending => ("pending", None),
+        TrialState::Started => ("started", None),
+        TrialState::Confirmed => ("confirmed", None),
+        TrialState::RolledBack(reason) => ("rolled_back", Some(reason.to_string())),
+    };
+    TrialFacts {
+        state,
+        reason,
+        remaining_s: trial.remaining_s,
+    }
+}

@@ -1,0 +1,6 @@
+//! `tcpctl configure` and the boards that it changes: in simulated time, and through the relay of `sim`.
+
+mod board;
+mod lab;
+mod refusals;
+mod story;

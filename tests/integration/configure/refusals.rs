@@ -1,0 +1,168 @@
+//! Bad input: one error line, what to do, the right exit code, and nothing half-applied.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+
+use super::lab::{Lab, kill};
+use crate::common::{Ended, Server, assert_one_error, closed_port, read_some};
+
+fn refused(ended: &Ended, code: i32, parts: &[&str]) {
+    assert_eq!(
+        (ended.code, &ended.stdout[..]),
+        (code, &b""[..]),
+        "{}",
+        ended.stderr
+    );
+    assert_one_error(&ended.stderr);
+    for part in parts {
+        assert!(ended.stderr.contains(part), "no {part}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn invalid_arguments_are_refused_before_any_connection() {
+    let lab = Lab::new();
+    let (_port, closed) = closed_port();
+    let target = closed.to_string();
+    for (options, parts) in [
+        (&[][..], &["no setting given", "--show"][..]),
+        (&["--workers", "33"], &["--workers", "1 to 32"]),
+        (&["--frequency", "5"], &["--frequency"]),
+        (
+            &["--confirm-timeout", "5s", "--show"],
+            &["--confirm-timeout", "10s to 1h"],
+        ),
+        (
+            &["--confirm-timeout", "2h", "--show"],
+            &["--confirm-timeout", "10s to 1h"],
+        ),
+        (
+            &["--open", "--password-stdin"],
+            &["--open", "--password-stdin"],
+        ),
+        (&["--show", "--ssid", "home"], &["--show", "--ssid"]),
+        (
+            &["--password-stdin", "--key-file", "-"],
+            &["both read standard input", "give a file"],
+        ),
+        (&["--workers", "2", "--address", "sim"], &["--address"]),
+        (
+            &["--password-stdin", "--ssid", "home"],
+            &["standard input is empty"],
+        ),
+        (
+            &["--key-file", "-", "--show"],
+            &["--key-file -", "holds no key"],
+        ),
+    ] {
+        refused(&lab.configure(&target, options, ""), 2, parts);
+    }
+    let short = lab.configure(&target, &["--ssid", "home", "--password-stdin"], "hunter2");
+    refused(&short, 2, &["length is 7"]);
+    assert!(!short.stderr.contains("hunter2"), "{}", short.stderr);
+}
+
+#[test]
+fn unreachable_board_and_unknown_name_have_their_exit_codes() {
+    let lab = Lab::new();
+    let (_port, closed) = closed_port();
+    let ended = lab.configure(&closed.to_string(), &["--show"], "");
+    refused(&ended, 7, &["connection refused", "--management on"]);
+    let ended = lab.configure("nowhere.invalid", &["--show"], "");
+    refused(&ended, 6, &["nowhere.invalid"]);
+}
+
+#[test]
+fn settings_that_do_not_fit_the_board_are_refused() {
+    let lab = Lab::new();
+    let board = lab.start();
+    let target = board.address.to_string();
+    for (options, part) in [
+        (&["--channel", "6"][..], "channel"),
+        (&["--tcp-port", "3001"], "tcp-port"),
+        (&["--tcp-port", "7", "--services", "on"], "tcp-port"),
+        // Tests have no terminal to ask at.
+        (&["--ssid", "home"], "'home' needs one"),
+        (&["--mode", "ap"], "needs one"),
+    ] {
+        refused(&lab.configure(&target, options, ""), 2, &[part]);
+    }
+    let shown = lab.show(&board);
+    assert_eq!(shown["settings"]["ssid"], "lab");
+    assert_eq!(shown["trial"], serde_json::Value::Null);
+}
+
+#[test]
+fn unusable_key_file_is_refused() {
+    let lab = Lab::new();
+    let board = lab.start();
+    let target = board.address.to_string();
+    let file = lab.key_file();
+    let good = std::fs::read_to_string(&file).unwrap();
+    let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode));
+    mode(0o640).unwrap();
+    let ended = lab.configure(&target, &["--show"], "");
+    refused(&ended, 2, &["others can read it (mode 0640)", "chmod 600"]);
+    mode(0o600).unwrap();
+    std::fs::write(&file, &good[..40]).unwrap();
+    let ended = lab.configure(&target, &["--show"], "");
+    refused(&ended, 2, &["holds no key", "64 hexadecimal digits"]);
+    std::fs::remove_file(&file).unwrap();
+    let ended = lab.configure(&target, &["--show"], "");
+    refused(&ended, 2, &["does not exist", "tcpctl flash"]);
+    // The board has its key still, and a restart of the virtual one writes the file again.
+    kill(board);
+    let board = lab.start();
+    lab.show(&board);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), good);
+}
+
+#[test]
+fn wrong_key_is_refused_without_a_reason() {
+    let lab = Lab::new();
+    let board = lab.start();
+    let wrong = "5a".repeat(32);
+    let options = ["--greeting", "mine", "--key-file", "-"];
+    let ended = lab.configure(&board.address.to_string(), &options, &wrong);
+    refused(&ended, 70, &["authentication failed", "key file"]);
+    let shown = lab.show(&board);
+    assert_eq!(shown["settings"]["greeting"], "Hello World");
+}
+
+#[test]
+fn board_without_management_says_so() {
+    let lab = Lab::new();
+    let sim = lab.sim(&["ideal", "--management", "off"]);
+    let board = crate::processes::Board::ready(sim);
+    let ended = lab.configure(&board.address.to_string(), &["--show"], "");
+    refused(&ended, 70, &["management is off", "--management on"]);
+}
+
+#[test]
+fn older_firmware_and_other_servers_are_named() {
+    let lab = Lab::new();
+    let old = Server::start(|mut connection| {
+        read_some(&mut connection);
+        let _ = connection.write_all(b"{\"schema\":\"tcpctl.status/1\"}\n");
+    });
+    let ended = lab.configure(&old.target(), &["--show"], "");
+    refused(&ended, 70, &["no management channel", "tcpctl flash"]);
+    // Something else listens on the port.
+    let port = |greeting: &'static [u8]| {
+        let other = Server::start(move |mut connection| {
+            let _ = connection.write_all(greeting);
+            crate::common::read_all(&mut connection);
+        });
+        other.address.port().to_string()
+    };
+    for greeting in [
+        &b"220 mail.example.com\r\n"[..],
+        &[0, 11, b'T', b'C', b'P', b'M', 9],
+    ] {
+        let port = port(greeting);
+        let options = ["--show", "--management-port", &port];
+        let ended = lab.configure("127.0.0.1", &options, "");
+        assert!([28, 70].contains(&ended.code), "{}", ended.stderr);
+        assert_one_error(&ended.stderr);
+    }
+}
