@@ -144,7 +144,6 @@ async fn main(spawner: Spawner) -> ! {
         service_streams: active.capacity().service_streams,
         host_name,
         mac: active.mac,
-        station_mac: active.board_mac,
         console,
         chip: leak(ChipStatus::new(
             host_name.as_str(),

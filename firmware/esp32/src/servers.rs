@@ -49,8 +49,6 @@ pub(crate) struct Board {
     pub(crate) service_streams: usize,
     pub(crate) host_name: &'static HostName,
     pub(crate) mac: [u8; 6],
-    /// The same in each mode.
-    pub(crate) station_mac: [u8; 6],
     pub(crate) console: &'static Console,
     pub(crate) chip: &'static ChipStatus,
     pub(crate) watchdog: Watchdog,
@@ -72,7 +70,6 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
         service_streams,
         host_name,
         mac,
-        station_mac,
         console,
         chip,
         watchdog,
@@ -102,7 +99,7 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
         apply: crate::leak(|settings: &ServerSettings| server.apply(settings)),
         console,
     };
-    let management = management::new(settings, flash, firmware, trial, station_mac, host);
+    let management = management::new(settings, flash, firmware, trial, mac, host);
     if let Some(management) = management {
         chip.set_management(management);
         management::start(spawner, management, stack, online, console);

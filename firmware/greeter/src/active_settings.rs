@@ -34,9 +34,6 @@ pub struct ActiveSettings {
     pub settings: Settings,
     /// The MAC address on its network.
     pub mac: [u8; 6],
-    /// The MAC address of the board, the same in each mode: that of its station. Its management key
-    /// is filed under it.
-    pub board_mac: [u8; 6],
     ssid: Ssid,
     fallback: Option<Fallback>,
     limits: Limits,
@@ -87,7 +84,6 @@ impl ActiveSettings {
         let mac = radio.mac_address(settings.network.mode());
         Self {
             mac,
-            board_mac: radio.mac_address(Mode::Station),
             ssid: ssid(&settings.network, mac),
             settings,
             fallback,

@@ -10,7 +10,8 @@ const MAGIC: [u8; 4] = *b"TCPM";
 pub struct Hello {
     /// Version of the exchange that the board speaks.
     pub version: u8,
-    /// MAC address of the board, which says whose key to use.
+    /// MAC address of the board on its network, which says whose key to use. That of an access point
+    /// is one more than the station's, under which `tcpctl flash` files the key.
     pub mac: [u8; 6],
 }
 

@@ -186,6 +186,24 @@ fn rejected_settings_are_reported_and_defaults_apply() {
     }
 }
 
+/// A board whose trial is rejected restarts with the previous settings instead.
+#[test]
+fn rejection_is_known_to_the_trial() {
+    for (says, is_rejected) in [
+        (&[Ok(())][..], false),
+        (&[Err(DriverError::Passphrase), Ok(())], true),
+    ] {
+        let mut radio = Script::that_says(says);
+        let stored = Ok(station(b"home", wpa2()));
+        let active = ActiveSettings::apply(stored, &mut radio, C3, generator(7)).unwrap();
+        assert_eq!(active.is_rejected(), is_rejected);
+    }
+    let mut radio = Script::that_says(&[Ok(())]);
+    let missing = Err(Missing::NoPartition);
+    let active = ActiveSettings::apply(missing, &mut radio, C3, generator(7)).unwrap();
+    assert!(!active.is_rejected(), "there is nothing to reject");
+}
+
 #[test]
 fn rejected_passphrase_is_reported_but_not_shown() {
     let mut radio = Script::that_says(&[Err(DriverError::Passphrase), Ok(())]);
