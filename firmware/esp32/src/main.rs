@@ -91,7 +91,7 @@ async fn main(spawner: Spawner) -> ! {
     };
     let flash = leak(RefCell::new(flash));
     let firmware = leak(Firmware::new(
-        &*flash,
+        flash,
         slots,
         VERSION,
         Some(chip::NAME),

@@ -66,7 +66,7 @@ pub(crate) fn new(
     };
     let console = host.console;
     match Management::new(settings, flash, trial, about, host) {
-        Ok(management) => management.map(|it| &*crate::leak(it.with_firmware(firmware))),
+        Ok(management) => management.map(|it| crate::leak(it.with_firmware(firmware))),
         Err(missing) => {
             console.print(format_args!("management failed reason=\"{missing}\""));
             None
