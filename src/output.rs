@@ -17,6 +17,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -27,6 +28,7 @@ use crate::sys::{self, Readiness};
 
 pub use color::{Color, ColorWhen};
 pub use progress::Progress;
+use progress::Status;
 pub use reply::{ReplyForm, ReplyPrinter};
 
 /// The reader of standard output is gone. The command ends quietly with [`Exit::Done`].
@@ -51,6 +53,8 @@ pub struct View {
     pub color: Color,
     /// Whether a person reads it on a terminal.
     pub is_terminal: bool,
+    /// The columns at which long lines are folded, on a terminal.
+    pub fold: Option<usize>,
     /// Whether only data was asked for (`-q`).
     pub is_quiet: bool,
 }
@@ -91,8 +95,7 @@ pub struct Output {
     json: bool,
     verbosity: Verbosity,
     interrupted: Cell<bool>,
-    /// Lines of the status above the cursor.
-    status_lines: Cell<usize>,
+    status: Status,
     stdout: Stdout,
     /// Color on standard output.
     pub stdout_color: Color,
@@ -108,7 +111,7 @@ impl Output {
             json: options.json,
             verbosity: options.verbosity,
             interrupted: Cell::new(false),
-            status_lines: Cell::new(0),
+            status: Status::default(),
             stdout: Stdout::new(),
             stdout_color: Color::decide(
                 options.color,
@@ -154,6 +157,10 @@ impl Output {
         let view = View {
             color: self.stdout_color,
             is_terminal: self.is_terminal(),
+            fold: self.is_terminal().then(|| {
+                let size = terminal_size::terminal_size_of(io::stdout());
+                size.map_or(80, |(width, _)| width.0.into())
+            }),
             is_quiet: self.is_quiet(),
         };
         match result.render(&view) {
@@ -170,13 +177,13 @@ impl Output {
 
     /// Writes data to standard output.
     pub fn write(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.stdout.print(bytes)
+        self.status.above(|| self.stdout.print(bytes))
     }
 
     /// Prints a line on standard error, unless `-q`. The text must be safe for a terminal.
     pub fn note(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
-            print_error_line(text);
+            self.status.above(|| print_error_line(&folded(text)));
         }
     }
 
@@ -197,17 +204,9 @@ impl Output {
     /// without `-q`. The text must be safe for a terminal.
     pub fn status(&self, text: &str) {
         if self.shows_status() {
-            // A wrapped line could not be replaced.
             let width = stderr_width().unwrap_or(80);
             let lines = text.lines().map(|line| columns::whole_parts(line, width));
-            let text = lines.collect::<Vec<_>>().join("\n");
-            let above = text.matches('\n').count();
-            let clear = match (self.status_lines.replace(above), above) {
-                (0, 0) => "\r\x1b[2K".to_owned(),
-                (0, _) => "\r\x1b[J".to_owned(),
-                (shown, _) => format!("\x1b[{shown}A\r\x1b[J"),
-            };
-            let _ = io::stderr().write_all(format!("{clear}{text}").as_bytes());
+            self.status.show(lines.collect::<Vec<_>>().join("\n"));
         }
     }
 
@@ -215,13 +214,17 @@ impl Output {
     pub(crate) fn shows_status(&self) -> bool {
         self.verbosity >= Verbosity::Normal
             && io::stderr().is_terminal()
-            && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            && match std::env::var_os("TERM") {
+                Some(term) => term != "dumb",
+                // As terminal libraries have it: only Windows has terminals without a name.
+                None => cfg!(windows),
+            }
             && terminal::has_escape_sequences(Stream::Error)
     }
 
-    /// Clears the lines of [`Output::status`].
+    /// Removes the lines of [`Output::status`].
     pub fn end_status(&self) {
-        self.status("");
+        self.status.end();
     }
 
     /// Prints lines on standard error with `-v`. The text must be safe for a terminal.
@@ -229,7 +232,7 @@ impl Output {
         if self.verbosity >= Verbosity::Verbose {
             let text = text();
             if !text.is_empty() {
-                print_error_line(&text);
+                self.status.above(|| print_error_line(&folded(&text)));
             }
         }
     }
@@ -326,6 +329,19 @@ pub(crate) fn print_failure(
 /// Columns of the terminal that shows standard error; `None` where it is no terminal.
 fn stderr_width() -> Option<usize> {
     terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| width.0.into())
+}
+
+/// Lines for standard error, folded between words where that is a terminal.
+fn folded(text: &str) -> String {
+    let Some(width) = stderr_width() else {
+        return text.to_owned();
+    };
+    let lines = text.lines().map(|line| match line.width() {
+        // Keeps its indent.
+        columns if columns <= width => line.to_owned(),
+        _ => columns::folded(line, width).join("\n"),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a line on standard error. A closed standard error is ignored.

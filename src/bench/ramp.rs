@@ -59,15 +59,23 @@ pub struct RampPlan {
 }
 
 /// What the ramp is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RampProgress {
+#[derive(Debug, Clone, Copy)]
+pub enum RampProgress<'a> {
     /// A step.
     Step {
+        /// Its number, from 1.
+        number: usize,
+        /// Steps at most.
+        steps: usize,
         /// Its connections.
         connections: usize,
-        /// Requests completed so far.
-        completed: u64,
+        /// Time that this and the further steps take at most, without searches for a cause.
+        left: Duration,
+        /// Its requests so far.
+        so_far: &'a Progress,
     },
+    /// A step is complete, and the cause of its failures was searched.
+    Completed(&'a Step),
     /// Bursts of as many connections, with pauses: is there room for them?
     Bursts {
         /// Connections in each burst.
@@ -154,7 +162,7 @@ pub fn estimate(plan: &RampPlan) -> Duration {
 pub fn run(
     plan: &RampPlan,
     runner: &mut impl LoadRunner,
-    observer: &mut impl FnMut(RampProgress),
+    observer: &mut impl FnMut(RampProgress<'_>),
 ) -> io::Result<Ramp> {
     RampRun {
         plan,
@@ -180,7 +188,7 @@ struct RampRun<'a, T, O> {
     learned: Option<LearnedRule>,
 }
 
-impl<T: LoadRunner, O: FnMut(RampProgress)> RampRun<'_, T, O> {
+impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
     fn run(mut self) -> io::Result<Ramp> {
         let mut steps: Vec<Step> = Vec::new();
         let mut length = STEP;
@@ -194,7 +202,7 @@ impl<T: LoadRunner, O: FnMut(RampProgress)> RampRun<'_, T, O> {
             if self.left() < length + PAUSE {
                 break RampEnd::Budget;
             }
-            let measurement = self.step(connections, length)?;
+            let measurement = self.step(steps.len(), connections, length)?;
             if measurement.elapsed < length {
                 break self.cut_short();
             }
@@ -212,6 +220,9 @@ impl<T: LoadRunner, O: FnMut(RampProgress)> RampRun<'_, T, O> {
                 // What failed in that step says nothing about its number of connections.
                 steps.pop();
                 break RampEnd::TargetGone;
+            }
+            if let Some(last) = steps.last() {
+                (self.observer)(RampProgress::Completed(last));
             }
             if let Some(end) = end {
                 break end;
@@ -247,17 +258,27 @@ impl<T: LoadRunner, O: FnMut(RampProgress)> RampRun<'_, T, O> {
         })
     }
 
-    fn step(&mut self, connections: NonZeroUsize, length: Duration) -> io::Result<Measurement> {
+    fn step(
+        &mut self,
+        at: usize,
+        connections: NonZeroUsize,
+        length: Duration,
+    ) -> io::Result<Measurement> {
         let load = Load {
             pace: Pace::Closed { connections },
             extent: Extent::Duration(length),
             warm_up: Duration::ZERO,
             ..self.plan.load.clone()
         };
-        let connections = connections.get();
-        self.load(&load, None, |completed| RampProgress::Step {
+        let (connections, steps, budget) = (connections.get(), self.plan.steps.len(), self.left());
+        let later = u32::try_from(steps - at - 1).unwrap_or(u32::MAX);
+        let later = (length + PAUSE).saturating_mul(later);
+        self.load(&load, None, |so_far| RampProgress::Step {
+            number: at + 1,
+            steps,
             connections,
-            completed,
+            left: (length.saturating_sub(so_far.elapsed) + later).min(budget),
+            so_far,
         })
     }
 
@@ -266,17 +287,17 @@ impl<T: LoadRunner, O: FnMut(RampProgress)> RampRun<'_, T, O> {
         &mut self,
         load: &Load,
         most_failed: Option<u64>,
-        progress: impl Fn(u64) -> RampProgress,
+        progress: impl Fn(&Progress) -> RampProgress<'_>,
     ) -> io::Result<Measurement> {
         self.pause(PAUSE)?;
-        (self.observer)(progress(0));
+        (self.observer)(progress(&Progress::default()));
         let mut watch = Watch {
             stop: &self.plan.stop,
             left: self.left(),
             most_failed: most_failed.unwrap_or(u64::MAX),
             elapsed: Duration::ZERO,
             failed: 0,
-            report: |completed| (self.observer)(progress(completed)),
+            report: |so_far: &Progress| (self.observer)(progress(so_far)),
         };
         let mut load = load.clone();
         if let (Expectation::Learn, Some(rule)) = (&load.expect, self.learned) {
@@ -324,11 +345,11 @@ struct Watch<'a, F> {
     report: F,
 }
 
-impl<F: FnMut(u64)> Observer for Watch<'_, F> {
+impl<F: FnMut(&Progress)> Observer for Watch<'_, F> {
     fn progress(&mut self, progress: &Progress) {
         self.elapsed = progress.elapsed;
         self.failed = progress.errors.values().sum();
-        (self.report)(progress.completed);
+        (self.report)(progress);
     }
 
     fn should_stop(&self) -> bool {

@@ -86,6 +86,19 @@ pub struct Style {
     pub fold: Option<usize>,
 }
 
+impl Style {
+    /// For status lines on standard error.
+    fn for_status() -> Self {
+        let width = chart::width();
+        Self {
+            color: Color::Off,
+            charset: Charset::detect(),
+            width,
+            fold: Some(width),
+        }
+    }
+}
+
 /// The report as text that is safe for a terminal.
 pub fn render(report: &Report, detail: Detail, style: Style) -> String {
     let mut summary = Page::new(style);
@@ -173,19 +186,8 @@ impl Page {
         for warning in footnotes.filter(|warning| warning.kind.is_footnote()) {
             self.colored(&warning.text, str::to_owned);
         }
-        let environment = &report.environment;
-        let mut parts = vec![format!("{} at {}", report.target, report.started_at)];
-        parts.extend(report.label.as_ref().map(|label| format!("label {label}")));
-        if report.runs > 1 {
-            parts.push(format!("{} merged runs", report.runs));
-        }
-        parts.extend(environment.hostname.clone());
-        let kernel = environment.kernel.as_deref().unwrap_or_default();
-        parts.push(format!("{} {kernel}", environment.os).trim_end().to_owned());
-        parts.push(human::count(environment.cpus, "CPU"));
-        parts.push(format!("tcpctl {}", environment.tcpctl));
         let color = self.style.color;
-        self.colored(&parts.join(", "), |text| color.faint(text));
+        self.colored(&origin(report), |text| color.faint(text));
         if let Some(command) = &report.command {
             self.colored(&format!("$ {command}"), |text| color.faint(text));
         }
@@ -198,6 +200,22 @@ impl Page {
             self.text.push('\n');
         }
     }
+}
+
+/// What was measured, when, and by which computer.
+pub(crate) fn origin(report: &Report) -> String {
+    let environment = &report.environment;
+    let mut parts = vec![format!("{} at {}", report.target, report.started_at)];
+    parts.extend(report.label.as_ref().map(|label| format!("label {label}")));
+    if report.runs > 1 {
+        parts.push(format!("{} merged runs", report.runs));
+    }
+    parts.extend(environment.hostname.clone());
+    let kernel = environment.kernel.as_deref().unwrap_or_default();
+    parts.push(format!("{} {kernel}", environment.os).trim_end().to_owned());
+    parts.push(human::count(environment.cpus, "CPU"));
+    parts.push(format!("tcpctl {}", environment.tcpctl));
+    parts.join(", ")
 }
 
 fn time(us: Option<f64>) -> String {

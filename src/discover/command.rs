@@ -1,6 +1,7 @@
 //! `tcpctl discover`.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::cache::{Cache, CachedBoard};
@@ -9,7 +10,7 @@ use super::plan::{DiscoverPlan, Ending, SerialPorts};
 use super::probe;
 use super::report::{DiscoverReport, Event, NamesReport, Status};
 use super::session::{SearchResult, Session};
-use super::text::Listing;
+use super::text::{Listing, searching};
 use crate::cli::DiscoverArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
@@ -21,6 +22,8 @@ use crate::sys;
 const CACHE_INTERVAL: Duration = Duration::from_secs(1);
 /// The duration of a probe above which a note is printed.
 const LONG_PROBE: Duration = Duration::from_secs(10);
+/// How often the time of a search is shown.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// How often a watch checks the size of the terminal, and whether the pipe is still open.
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -69,7 +72,9 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> anyhow::Result<Exit> {
         let found = tokio::select! {
             found = Session::new(&plan).run(Some(&interrupt), emit) => found,
             failed = terminal, if is_watch => failed,
+            never = show_progress(output, &plan), if !is_watch => match never {},
         };
+        output.end_status();
         anyhow::Ok((listing.into_inner(), found))
     })??;
     writer.write();
@@ -93,6 +98,20 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     Err(not_found(&plan, expected, &found).into())
+}
+
+/// Shows on a terminal that the search goes on, and for how long.
+async fn show_progress(output: &Output, plan: &DiscoverPlan) -> Infallible {
+    let timeout = match plan.ending {
+        Ending::After { timeout, .. } => timeout,
+        Ending::Never => Duration::ZERO,
+    };
+    let probe = plan.probe.map_or(Duration::ZERO, probe::duration);
+    let begin = Instant::now();
+    loop {
+        output.status(&searching(begin.elapsed(), timeout.max(probe)));
+        tokio::time::sleep(PROGRESS_INTERVAL).await;
+    }
 }
 
 /// Prints the rest of the listing, unless printing failed.

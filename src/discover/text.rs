@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr;
 
@@ -74,6 +75,12 @@ impl Size {
         let (columns, rows) = size.map_or((80, 24), |(w, h)| (w.0.into(), h.0.into()));
         Self { columns, rows }
     }
+}
+
+/// What a terminal shows during a search.
+pub fn searching(elapsed: Duration, length: Duration) -> String {
+    let [elapsed, length] = [elapsed, length].map(|time| time.as_secs_f64());
+    format!("searching for boards  {elapsed:.1}/{length:.1} s")
 }
 
 impl<'o> Listing<'o> {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::flash::event::{FlashEvent, FlashPlan, FlashReport};
-use crate::output::{Render, View, human};
+use crate::output::{Render, View, columns, human};
 use crate::sanitize;
 
 impl Render for FlashReport {
@@ -13,14 +13,14 @@ impl Render for FlashReport {
         if view.is_quiet && !self.event.is_result() {
             return None;
         }
-        lines(&self.event)
+        lines(&self.event, view.fold)
     }
 }
 
 /// The lines of an event; `None` where a progress bar shows it.
-fn lines(event: &FlashEvent) -> Option<String> {
+fn lines(event: &FlashEvent, fold: Option<usize>) -> Option<String> {
     Some(match event {
-        FlashEvent::Plan(plan) => self::plan(plan),
+        FlashEvent::Plan(plan) => self::plan(plan, fold),
         FlashEvent::Settings { stored, settings } => {
             let mut text = format!("stored     {stored}\n");
             for (name, value) in &settings.0 {
@@ -77,7 +77,7 @@ fn lines(event: &FlashEvent) -> Option<String> {
     })
 }
 
-fn plan(plan: &FlashPlan) -> String {
+fn plan(plan: &FlashPlan, fold: Option<usize>) -> String {
     let mut text = String::new();
     match &plan.board {
         Some(board) => {
@@ -127,12 +127,13 @@ fn plan(plan: &FlashPlan) -> String {
             size(step.bytes)
         );
     }
-    text.push_str("settings  ");
-    for (name, value) in &plan.settings.0 {
+    let settings = plan.settings.0.iter().map(|(name, value)| {
         let value = sanitize::one_line(value);
         let quote = if value.contains(' ') { "\"" } else { "" };
-        let _ = write!(text, " {name}={quote}{value}{quote}");
-    }
+        format!("{name}={quote}{value}{quote}")
+    });
+    let settings: Vec<String> = settings.collect();
+    text += &columns::hanging("settings   ", &settings, fold);
     text.push('\n');
     if let Some(file) = &plan.key_file {
         let new = if file.exists { "" } else { " (new)" };

@@ -58,6 +58,27 @@ pub(crate) fn folded(sentence: &str, columns: usize) -> Vec<String> {
     lines
 }
 
+/// A line of `start` and `words`, folded between words at `columns`, with further lines below the
+/// first word.
+pub(crate) fn hanging(start: &str, words: &[String], columns: Option<usize>) -> String {
+    let indent = start.width();
+    let (mut text, mut used) = (start.to_owned(), indent);
+    for (at, word) in words.iter().enumerate() {
+        let wide = word.width();
+        let is_full = columns.is_some_and(|columns| used + 1 + wide > columns);
+        if at > 0 && is_full {
+            text = format!("{text}\n{:indent$}", "");
+            used = indent;
+        } else if at > 0 {
+            text.push(' ');
+            used += 1;
+        }
+        text.push_str(word);
+        used += wide;
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +105,18 @@ mod tests {
         ] {
             assert_eq!(whole_parts(line, columns), whole, "{columns}");
         }
+    }
+
+    #[test]
+    fn words_hang_below_the_first() {
+        let words = ["a=1", "b=2 3", "c=4"].map(str::to_owned);
+        assert_eq!(hanging("set ", &words, None), "set a=1 b=2 3 c=4");
+        assert_eq!(hanging("set ", &words, Some(17)), "set a=1 b=2 3 c=4");
+        assert_eq!(hanging("set ", &words, Some(16)), "set a=1 b=2 3\n    c=4");
+        assert_eq!(
+            hanging("set ", &words, Some(5)),
+            "set a=1\n    b=2 3\n    c=4"
+        );
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! A progress bar on standard error.
+//! A progress bar and status lines on standard error.
+
+use std::cell::RefCell;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -49,5 +51,41 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Lines that each call of [`Status::show`] replaces.
+#[derive(Debug, Default)]
+pub(super) struct Status {
+    bar: RefCell<Option<ProgressBar>>,
+}
+
+impl Status {
+    /// Shows lines in place of the last ones. None may be wider than the terminal.
+    pub(super) fn show(&self, text: String) {
+        let mut bar = self.bar.borrow_mut();
+        let bar = bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        bar.set_message(text);
+    }
+
+    /// Removes the lines.
+    pub(super) fn end(&self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Prints something above the lines.
+    pub(super) fn above<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &*self.bar.borrow() {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
     }
 }

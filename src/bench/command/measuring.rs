@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::bench::limits::{self, FailureReason, LimitsFinding};
 use crate::bench::plan::{self, BenchPlan};
-use crate::bench::ramp::{self, KernelRunner, KnownLimits, LoadRunner, Ramp};
+use crate::bench::ramp::{self, KernelRunner, KnownLimits, LoadRunner, Ramp, RampProgress};
 use crate::bench::report::{Bound, RampEnd};
 use crate::bench::throughput;
 use crate::failure::{Failure, Kind};
@@ -136,8 +136,12 @@ impl Bench<'_> {
             human::count(plan.steps.len() as u64, "step"),
             ramp::estimate(&plan).as_secs_f64()
         ));
+        let mut completed = Vec::new();
         let climbed = ramp::run(&plan, runner, &mut |progress| {
-            self.output.ramp_progress(progress);
+            if let RampProgress::Completed(step) = progress {
+                completed.push(*step);
+            }
+            self.output.ramp_progress(progress, &completed);
         });
         self.output.end_status();
         let climbed = climbed.map_err(|error| exhausted(&error))?;

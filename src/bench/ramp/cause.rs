@@ -49,7 +49,7 @@ pub(super) fn can_be_found(load: &Load) -> bool {
     load.reuse == Reuse::PerRequest
 }
 
-impl<T: LoadRunner, O: FnMut(RampProgress)> RampRun<'_, T, O> {
+impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
     /// Why requests failed in a step; `None` where that was not found or no time is left.
     pub(super) fn find_cause(
         &mut self,

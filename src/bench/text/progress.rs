@@ -3,11 +3,17 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::{Page, Style};
 use crate::bench::chart::{self, Charset};
-use crate::bench::{limits, ramp, throughput, verdict};
+use crate::bench::ramp::RampProgress;
+use crate::bench::report::Step;
+use crate::bench::{limits, throughput, verdict};
 use crate::output::{Output, columns, human};
 use tcpctl_engine::engine;
 use tcpctl_engine::load::Extent;
+
+/// The most lines of a live view.
+const MAX_LINES: usize = 8;
 
 impl Output {
     /// Shows the progress of the search for the limits on a terminal.
@@ -34,26 +40,12 @@ impl Output {
         });
     }
 
-    /// Shows the progress of a ramp on a terminal.
-    pub fn ramp_progress(&self, progress: ramp::RampProgress) {
-        use ramp::RampProgress;
-        if !self.shows_status() {
-            return;
+    /// Shows the progress of a ramp on a terminal, below the steps that are `completed`.
+    pub fn ramp_progress(&self, progress: RampProgress<'_>, completed: &[Step]) {
+        if self.shows_status() {
+            let style = Style::for_status();
+            self.status(&ramp_view(progress, completed, style));
         }
-        self.status(&match progress {
-            RampProgress::Step {
-                connections,
-                completed,
-            } => format!(
-                "ramp: {}, {} completed",
-                human::count(connections as u64, "connection"),
-                human::count(completed, "request")
-            ),
-            RampProgress::Bursts { connections } => {
-                format!("ramp: bursts of {connections} connections")
-            }
-            RampProgress::Schedule => "ramp: constant rate".to_owned(),
-        });
     }
 
     /// Shows the progress of a flow on a terminal.
@@ -122,22 +114,44 @@ pub(crate) fn load_progress(
             (progress, ended as f64 / count as f64)
         }
     };
-    let bar = charset.bar(share, width.saturating_sub(progress.len() + 2).min(40));
-    let mut lines = vec![format!("{progress}  {bar}")];
+    // At the pace so far.
+    let left = (share > 0.0).then(|| (seconds / share - seconds).max(0.0));
+    let left = left.map_or(String::new(), |left| format!("  {left:.0} s left"));
+    let room = width.saturating_sub(progress.len() + left.len() + 2);
+    let bar = charset.bar(share, room.min(40));
     let rates: Vec<f64> = so_far
         .seconds
         .iter()
         .map(|second| second.completed as f64)
         .collect();
+    let mut lines = vec![format!("{progress}{left}  {bar}")];
+    lines.extend(load_lines(so_far, &rates, charset, width));
+    let fitted = lines.iter().map(|line| columns::whole_parts(line, width));
+    fitted.collect::<Vec<_>>().join("\n")
+}
+
+/// Rate, latency and failures of a load. `rates` are shown as a sparkline.
+fn load_lines(
+    so_far: &engine::Progress,
+    rates: &[f64],
+    charset: Charset,
+    width: usize,
+) -> Vec<String> {
+    let seconds = so_far.elapsed.as_secs_f64();
     // The last complete second; before there is one, the mean.
-    let rate = match rates.last() {
-        Some(last) => *last,
+    let rate = match so_far.seconds.last() {
+        Some(last) => last.completed as f64,
         None if seconds > 0.0 => so_far.completed as f64 / seconds,
         None => 0.0,
     };
     let rate = human::number(rate);
-    let rate = format!("{rate} req/s  {} in flight", so_far.in_flight);
-    lines.push(append_sparkline(rate, &rates, charset, width));
+    let open = human::count(so_far.in_flight as u64, "open connection");
+    let mut lines = vec![append_sparkline(
+        format!("{rate} req/s  {open}"),
+        rates,
+        charset,
+        width,
+    )];
     if so_far.completed > 0 {
         let times = [so_far.p50, so_far.p99];
         let [p50, p99] = times.map(|time| human::time(Duration::from_nanos(time)));
@@ -150,7 +164,48 @@ pub(crate) fn load_progress(
     if !errors.is_empty() {
         lines.push(format!("failed: {}", errors.join(", ")));
     }
-    let fitted = lines.iter().map(|line| columns::whole_parts(line, width));
+    lines
+}
+
+/// The live view of a ramp: the last completed steps, then the current one.
+pub(crate) fn ramp_view(progress: RampProgress<'_>, completed: &[Step], style: Style) -> String {
+    let Style { charset, width, .. } = style;
+    let mut current = Vec::new();
+    match progress {
+        RampProgress::Step {
+            number,
+            steps,
+            connections,
+            left,
+            so_far,
+        } => {
+            let connections = human::count(connections as u64, "connection");
+            let left = left.as_secs_f64();
+            current.push(format!(
+                "step {number} of at most {steps}: {connections}  at most {left:.0} s left"
+            ));
+            let rates: Vec<f64> = completed.iter().map(|step| step.served_per_s).collect();
+            current.extend(load_lines(so_far, &rates, charset, width));
+        }
+        RampProgress::Completed(_) => {}
+        RampProgress::Bursts { connections } => {
+            current.push(format!(
+                "why do requests fail? bursts of {connections} connections"
+            ));
+        }
+        RampProgress::Schedule => {
+            current.push("why do requests fail? a constant rate".to_owned());
+        }
+    }
+    let mut page = Page::new(style);
+    page.ramp_table(completed);
+    let table: Vec<&str> = page.text.lines().collect();
+    let (heading, rows) = table.split_at(table.len().min(1));
+    let room = MAX_LINES.saturating_sub(heading.len() + current.len());
+    let rows = &rows[rows.len().saturating_sub(room)..];
+    let current = current.iter().map(String::as_str);
+    let lines = heading.iter().chain(rows).copied().chain(current);
+    let fitted = lines.map(|line| columns::whole_parts(line, width));
     fitted.collect::<Vec<_>>().join("\n")
 }
 

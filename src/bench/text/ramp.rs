@@ -6,14 +6,21 @@ use crate::bench::report::Step;
 use crate::output::human;
 
 impl Page {
+    /// A row for each step, below a heading; nothing without a step.
+    pub(crate) fn ramp_table(&mut self, steps: &[Step]) {
+        if !steps.is_empty() {
+            let rows = ramp_rows(steps);
+            let optional = optional_columns(&rows);
+            self.fitting_table(rows, &optional);
+        }
+    }
+
     pub(crate) fn ramp(&mut self, steps: &[Step]) {
         if steps.is_empty() {
             return;
         }
         self.heading("Ramp");
-        let rows = ramp_rows(steps);
-        let optional = optional_columns(&rows);
-        self.fitting_table(rows, &optional);
+        self.ramp_table(steps);
         let values = |value: fn(&Step) -> f64| steps.iter().map(value).collect::<Vec<_>>();
         // Slow steps have too few samples for a p99.
         let latency = if steps.iter().all(|step| step.p99_us.is_some()) {

@@ -1,8 +1,10 @@
 use std::time::Duration;
 
-use super::progress::load_progress;
+use super::progress::{load_progress, ramp_view};
 use super::*;
 use crate::bench::compare::compare;
+use crate::bench::ramp::RampProgress;
+use crate::bench::report::Step;
 use crate::bench::verdict::conclude;
 use crate::bench::{example, summarize};
 use tcpctl_engine::engine;
@@ -241,15 +243,72 @@ fn progress_fits_the_terminal() {
     let extent = Extent::Duration(Duration::from_mins(2));
     let view = load_progress(&now, extent, Charset::Ascii, 80);
     let lines: Vec<_> = view.lines().collect();
-    assert_eq!(lines[0], format!("90/120 s  {}", "#".repeat(30)));
-    assert!(lines[1].starts_with("89 req/s  4 in flight  ") && lines[1].ends_with('#'));
+    assert_eq!(lines[0], format!("90/120 s  30 s left  {}", "#".repeat(30)));
+    assert!(lines[1].starts_with("89 req/s  4 open connections  ") && lines[1].ends_with('#'));
     assert_eq!(
         lines[2..],
         ["p50 8.00 ms  p99 16.0 ms", "failed: 3 refused"]
     );
     for width in [20, 40, 80, 200] {
-        for line in load_progress(&now, extent, Charset::Unicode, width).lines() {
+        let view = load_progress(&now, extent, Charset::Unicode, width);
+        assert!(view.lines().count() <= 8, "{view}");
+        for line in view.lines() {
             assert!(line.chars().count() <= width, "{line}");
+        }
+    }
+    let extent = Extent::Requests(12_024.try_into().unwrap());
+    let view = load_progress(&now, extent, Charset::Ascii, 80);
+    assert!(
+        view.starts_with("4,008/12,024 requests  181 s left  #"),
+        "{view}"
+    );
+}
+
+#[test]
+fn ramp_view_has_the_last_steps_and_the_current_one() {
+    let completed: Vec<Step> = std::iter::repeat_with(|| example::full().ramp)
+        .flatten()
+        .take(20)
+        .collect();
+    let so_far = engine::Progress {
+        elapsed: Duration::from_millis(400),
+        completed: 100,
+        in_flight: 6,
+        errors: [(ErrorClass::Refused, 3)].into(),
+        p50: 8_000_000,
+        p99: 16_000_000,
+        seconds: Vec::new(),
+    };
+    let step = RampProgress::Step {
+        number: 5,
+        steps: 9,
+        connections: 6,
+        left: Duration::from_millis(4_600),
+        so_far: &so_far,
+    };
+    let view = ramp_view(step, &completed[..2], terminal(80));
+    let lines: Vec<_> = view.lines().collect();
+    assert!(lines[0].starts_with("  connections  req/s"), "{view}");
+    let second = ramp_rows(&completed[..2]).pop().unwrap();
+    assert!(lines[2].starts_with(&format!("  {} ", second[0])), "{view}");
+    let end = [
+        "step 5 of at most 9: 6 connections  at most 5 s left",
+        "250 req/s  6 open connections  ▅█",
+        "p50 8.00 ms  p99 16.0 ms",
+        "failed: 3 refused",
+    ];
+    assert_eq!(lines[3..], end, "{view}");
+    for width in [40, 60, 80, 120] {
+        for progress in [
+            step,
+            RampProgress::Schedule,
+            RampProgress::Completed(&completed[0]),
+        ] {
+            let view = ramp_view(progress, &completed, terminal(width));
+            assert!(view.lines().count() <= 8, "{view}");
+            for line in view.lines() {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+            }
         }
     }
 }

@@ -518,20 +518,40 @@ fn first_step_with_long_waits_is_repeated() {
 #[test]
 fn progress_is_reported() {
     let mut network = scripted(Board::new(4, 20, 0));
-    let mut told = Vec::new();
-    ramp::run(&plan(6, None), &mut network, &mut |doing| told.push(doing)).expect("it runs");
-    let is_step = |doing: &RampProgress| {
-        matches!(
-            doing,
-            RampProgress::Step {
-                connections: 6,
-                completed: 1..
-            }
-        )
-    };
-    assert!(told.iter().any(is_step));
-    assert!(told.contains(&RampProgress::Bursts { connections: 6 }));
-    assert!(told.contains(&RampProgress::Schedule));
+    let (mut completed, mut lefts) = (Vec::new(), Vec::new());
+    let (mut has_bursts, mut has_schedule) = (false, false);
+    let found = ramp::run(&plan(6, None), &mut network, &mut |doing| match doing {
+        RampProgress::Step {
+            number,
+            steps,
+            connections,
+            left,
+            so_far,
+        } => {
+            // A step is reported as complete before the next begins.
+            assert_eq!(number, completed.len() + 1);
+            assert_eq!(steps, 5);
+            lefts.push(left);
+            assert!(so_far.in_flight <= connections);
+            assert!(so_far.elapsed.is_zero() || so_far.completed > 0);
+        }
+        RampProgress::Completed(step) => completed.push(*step),
+        RampProgress::Bursts { connections } => has_bursts = connections == 6,
+        RampProgress::Schedule => has_schedule = true,
+    })
+    .expect("it runs");
+    assert!(has_bursts && has_schedule);
+    assert!(
+        lefts.is_sorted_by(|earlier, later| earlier >= later),
+        "{lefts:?}"
+    );
+    // The knee is known only at the end.
+    let mut steps = found.steps;
+    for step in &mut steps {
+        step.knee = false;
+    }
+    assert_eq!(completed, steps);
+    assert!(completed.last().is_some_and(|step| step.cause.is_some()));
 }
 
 #[test]

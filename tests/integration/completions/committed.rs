@@ -134,3 +134,38 @@ fn unknown_manual_page_suggests_a_command() {
     assert_eq!(ended.code, 2);
     assert!(ended.stderr.contains("'send'"), "{}", ended.stderr);
 }
+
+/// On a terminal the page opens in man(1); without that program it is printed.
+#[cfg(unix)]
+#[test]
+fn manual_page_opens_in_a_reader_on_a_terminal() {
+    use std::os::unix::fs::PermissionsExt;
+
+    use crate::common::tcpctl;
+    use crate::common::terminal::Terminal;
+
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("man-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let reader = folder.join("man");
+    fs::write(
+        &reader,
+        "#!/bin/sh\necho \"reader $*\"\nread -r first\necho \"$first\"\n",
+    )
+    .unwrap();
+    fs::set_permissions(&reader, fs::Permissions::from_mode(0o755)).unwrap();
+    let open = |path: &Path| {
+        let mut command = tcpctl(["man", "send"]);
+        command.env("PATH", path);
+        let (terminal, child) = Terminal::start(command);
+        terminal.finish(child)
+    };
+    let (code, seen) = open(&folder);
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.starts_with("reader -l -\r\n"), "{seen}");
+    assert!(!seen.contains(".TH "), "{seen}");
+    fs::remove_file(&reader).unwrap();
+    let (code, seen) = open(&folder);
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.contains(".TH TCPCTL-SEND 1 "), "{seen}");
+    let _ = fs::remove_dir_all(&folder);
+}

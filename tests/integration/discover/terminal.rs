@@ -54,18 +54,44 @@ fn a_watch_redraws_its_table_when_the_terminal_is_resized() {
 }
 
 #[test]
-fn a_search_prints_headings_once_and_moves_no_cursor() {
+fn a_search_prints_headings_once_and_shows_its_time() {
     let Some(_server) = greeter(Ipv4Addr::new(127, 0, 0, 82)) else {
         return;
     };
-    let command = discover(&["--probe", "127.0.0.82"]);
+    let command = discover(&["--probe", "127.0.0.82", "--timeout", "1s"]);
     let (terminal, child) = Terminal::start_in(80, command);
     let (code, seen) = terminal.finish(child);
     assert_eq!(code, 0, "{seen}");
     assert_eq!(seen.matches("NAME ").count(), 1, "{seen}");
     assert!(seen.contains("127.0.0.82:3000"), "{seen}");
-    assert!(seen.lines().all(|line| line.len() <= 80), "{seen}");
-    assert!(!seen.contains('\x1b'), "{seen:?}");
+    let (_, end) = seen
+        .rsplit_once("searching for boards  ")
+        .expect("the search is shown");
+    let (time, after) = end.split_once("/1.0 s").expect("its length is shown");
+    assert!(time.parse::<f64>().is_ok_and(|time| time > 0.0), "{seen:?}");
+    assert!(after.contains("\x1b[2K"), "the line is removed: {after:?}");
+}
+
+#[test]
+fn a_search_moves_no_cursor_on_a_dumb_terminal_or_with_q() {
+    let Some(_server) = greeter(Ipv4Addr::new(127, 0, 0, 84)) else {
+        return;
+    };
+    let search = ["--probe", "127.0.0.84", "--timeout", "100ms"];
+    let quiet = discover(&["-q", search[0], search[1], search[2], search[3]]);
+    for (terminal, child) in [
+        Terminal::start_dumb(discover(&search)),
+        Terminal::start_in(80, quiet),
+    ] {
+        let (code, seen) = terminal.finish(child);
+        assert_eq!(code, 0, "{seen}");
+        assert!(seen.contains("127.0.0.84:3000"), "{seen}");
+        assert!(seen.lines().all(|line| line.len() <= 80), "{seen}");
+        assert!(
+            !seen.contains('\x1b') && !seen.contains("searching"),
+            "{seen:?}"
+        );
+    }
 }
 
 #[test]
