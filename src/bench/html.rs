@@ -11,7 +11,7 @@ mod throughput;
 
 use self::elements::{escape, list, paragraph, section, table, table_of_class, tile};
 use super::report::{Limits, Report, Warning};
-use super::text::{comparison_notes, comparison_rows, limit_rows, machine_rows};
+use super::text::{self, comparison_notes, comparison_rows, limit_rows, machine_rows};
 use crate::output::human;
 
 /// The page, with `{{name}}` where a value goes.
@@ -56,6 +56,7 @@ pub fn render(report: &Report) -> String {
         TEMPLATE,
         &[
             ("title", escape(&report.target)),
+            ("origin", origin(report)),
             ("verdict", verdict(report)),
             ("body", body),
             ("json", json(report)),
@@ -88,6 +89,13 @@ fn json(report: &Report) -> String {
         .replace('&', "\\u0026")
         .replace('\u{2028}', "\\u2028")
         .replace('\u{2029}', "\\u2029")
+}
+
+/// The command and where it ran, as on a terminal.
+fn origin(report: &Report) -> String {
+    let command = report.command.as_ref();
+    let command = command.map(|command| paragraph("command", &format!("$ {command}")));
+    command.unwrap_or_default() + &paragraph("footnote", &text::origin(report))
 }
 
 fn verdict(report: &Report) -> String {
@@ -179,7 +187,9 @@ fn environment(report: &Report) -> String {
     let footnote = |warning: &Warning| paragraph("footnote", &warning.text);
     let warnings = report.warnings.iter();
     let footnotes = warnings.filter(|warning| warning.kind.is_footnote());
-    list(&rows) + &footnotes.map(footnote).collect::<String>()
+    // In print, the lines at the top are enough.
+    let list = format!("<div class=\"environment\">{}</div>\n", list(&rows));
+    list + &footnotes.map(footnote).collect::<String>()
 }
 
 #[cfg(test)]

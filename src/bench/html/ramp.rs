@@ -1,6 +1,6 @@
 //! The ramp.
 
-use super::elements::table;
+use super::elements::{paragraph, table};
 use super::plot::{Curve, Plot, Scale, Style};
 use crate::bench::report::Step;
 use crate::bench::text::ramp_rows;
@@ -53,9 +53,11 @@ pub(super) fn content(steps: &[Step]) -> String {
             Curve::new("retransmits", "b", Style::Line, resent),
         ],
     };
-    let figures: String = [rate_plot, time_plot, error_plot]
-        .iter()
-        .map(Plot::figure)
-        .collect();
-    figures + &table(&ramp_rows(steps))
+    let is_clean = |step: &Step| step.failed == 0 && step.retransmissions.unwrap_or_default() == 0;
+    let errors = if steps.iter().all(is_clean) {
+        paragraph("footnote", "No errors and no retransmits.")
+    } else {
+        error_plot.figure()
+    };
+    rate_plot.figure() + &time_plot.figure() + &errors + &table(&ramp_rows(steps))
 }

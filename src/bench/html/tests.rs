@@ -41,6 +41,34 @@ fn page_has_verdict_plots_and_the_report() {
 }
 
 #[test]
+fn run_without_errors_says_so_instead_of_an_empty_plot() {
+    let mut report = example::full();
+    let plot = "Failures and retransmits by connections";
+    assert!(render(&report).contains(plot));
+    for step in &mut report.ramp {
+        (step.failed, step.refused, step.retransmissions) = (0, 0, Some(0));
+    }
+    for second in &mut report.latency.as_mut().unwrap().seconds {
+        second.failed = 0;
+    }
+    let page = render(&report);
+    assert!(!page.contains(plot) && !page.contains("Errors over time"));
+    assert!(page.contains("No errors and no retransmits.") && page.contains("No errors.<"));
+}
+
+#[test]
+fn command_and_computer_are_at_the_top() {
+    let page = render(&example::full());
+    let (top, _) = page.split_once("<p class=\"first").unwrap();
+    for part in [
+        "$ tcpctl bench sim:esp32,workers=4<",
+        "linux 6.1.0, 2 CPUs, tcpctl 0.1.0<",
+    ] {
+        assert!(top.contains(part), "{part} is not in {top}");
+    }
+}
+
+#[test]
 fn page_loads_and_runs_nothing() {
     let page = render(&example::full());
     for forbidden in [
