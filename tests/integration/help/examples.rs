@@ -2,7 +2,7 @@
 //! with the exit codes they document.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Parser;
@@ -46,6 +46,9 @@ pub(crate) fn calls(line: &str) -> Vec<Vec<String>> {
                 }
             }
             '|' | ';' | '&' | '<' | '>' | '(' | ')' => {
+                if character == '>' && word == "2" {
+                    word.clear();
+                }
                 if !word.is_empty() {
                     words.push(std::mem::take(&mut word));
                 }
@@ -174,22 +177,26 @@ impl Home {
         home
     }
 
-    /// A line of bash in which `tcpctl` is this program.
     fn shell(&self, line: &str) -> Command {
-        let program = env!("CARGO_BIN_EXE_tcpctl");
-        let folder = std::path::Path::new(program).parent().unwrap();
-        let mut path = folder.as_os_str().to_owned();
-        path.push(":");
-        path.push(std::env::var_os("PATH").unwrap_or_default());
-        let mut command = Command::new("bash");
-        command
-            .args(["-c", line])
-            .env_clear()
-            .env("PATH", path)
-            .env("HOME", &self.0)
-            .current_dir(&self.0);
-        command
+        shell(&self.0, line)
     }
+}
+
+/// Lines of bash in which `tcpctl` is this program, in a home folder.
+pub(crate) fn shell(home: &Path, lines: &str) -> Command {
+    let program = env!("CARGO_BIN_EXE_tcpctl");
+    let folder = Path::new(program).parent().unwrap();
+    let mut path = folder.as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", lines])
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", home)
+        .current_dir(home);
+    command
 }
 
 impl Drop for Home {

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use clap::Parser;
 use tcpctl::cli::Cli;
 
-use super::examples::calls;
-use crate::common::run;
+use super::examples::{calls, shell};
+use crate::common::{finish, run};
+use crate::processes::{Need, skipped};
 
 /// The documents, relative to the top of the checkout.
 const DOCUMENTS: [&str; 9] = [
@@ -18,6 +20,7 @@ const DOCUMENTS: [&str; 9] = [
     "docs/distributed.md",
     "docs/flash.md",
     "docs/measured.md",
+    "docs/scripting.md",
     "docs/troubleshooting.md",
     "firmware/README.md",
 ];
@@ -98,6 +101,47 @@ fn readme_output_matches_the_program() {
         };
         assert_eq!(words(&shown.output.join("\n")), words(&output), "{line}");
     }
+}
+
+/// Runs a document's console blocks, each as one script: jobs and files are kept in it.
+#[cfg(unix)]
+#[test]
+fn scripting_pipelines_run() {
+    if skipped(&[Need::Program("bash"), Need::Program("jq")]) {
+        return;
+    }
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("scripting");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    let text = read("docs/scripting.md");
+    let blocks: Vec<_> = text.split("```console\n").skip(1).collect();
+    assert!(blocks.len() >= 6, "{} blocks", blocks.len());
+    for block in blocks {
+        let (block, _) = block.split_once("```").unwrap();
+        // As an interactive shell, which numbers its jobs.
+        let mut script = "set -m\n".to_owned();
+        let mut expected = String::new();
+        for line in block.lines() {
+            let (part, line) = line
+                .strip_prefix("$ ")
+                .map_or((&mut expected, line), |command| (&mut script, command));
+            part.push_str(line);
+            part.push('\n');
+        }
+        let child = shell(&folder, &script)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let ended = finish(child);
+        let output = String::from_utf8(ended.stdout).unwrap();
+        // A reply in a pipe has no line end of its own.
+        let (output, expected) = (output.trim_end(), expected.trim_end());
+        assert_eq!(output, expected, "{script}\n{}", ended.stderr);
+        assert_eq!(ended.code, 0, "{script}\n{}", ended.stderr);
+    }
+    let _ = fs::remove_dir_all(&folder);
 }
 
 #[test]
