@@ -186,7 +186,7 @@ fn named(given: &str, listed: &[Port]) -> Result<SelectedPort, Failure> {
             Err(several(&sanitize::one_line(given), &matching))
         }
         // Any terminal works, also one that is not listed.
-        (_, None) if canonical.is_some() || cfg!(windows) => Ok(SelectedPort {
+        (_, None) if canonical.is_some() || is_windows_port(given) => Ok(SelectedPort {
             path: canonical.map_or_else(
                 || given.to_owned(),
                 |path| path.to_string_lossy().into_owned(),
@@ -213,6 +213,17 @@ fn named(given: &str, listed: &[Port]) -> Result<SelectedPort, Failure> {
             .hint(hint))
         }
     }
+}
+
+/// Whether a name could be a port of Windows, `COM3` or `\\\\.\\COM10`. Only opening it tells whether it
+/// exists.
+fn is_windows_port(name: &str) -> bool {
+    let name = name.strip_prefix(r"\\.\").unwrap_or(name);
+    let number = name
+        .split_at_checked(3)
+        .filter(|(com, _)| com.eq_ignore_ascii_case("COM"))
+        .and_then(|(_, number)| number.parse::<u8>().ok());
+    cfg!(windows) && number.is_some()
 }
 
 /// The default name of the board with this MAC address.
