@@ -31,20 +31,25 @@ pub(crate) fn client() -> Result<Command> {
 
 /// `PORT CONNECTIONS REQUESTS connect|ping-pong` prints the CPU time of all requests in
 /// nanoseconds; `PORT CONNECTIONS 0 idle` opens connections and prints the memory of the process
-/// before and after in bytes; `PORT 0 RATE schedule` prints how late requests started in
+/// before and after in bytes, and the kernel's slab after; a further argument is the number of source
+/// addresses; `PORT 0 RATE schedule` prints how late requests started in
 /// nanoseconds: median, 99th percentile and maximum.
 ///
 /// # Errors
 /// When a request fails.
 pub(crate) fn inside() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(2).collect();
-    let [port, connections, amount, mode] = &arguments[..] else {
-        return Err("PORT CONNECTIONS AMOUNT MODE".into());
-    };
+    let ([port, connections, amount, mode], sources) = arguments
+        .split_first_chunk()
+        .ok_or("PORT CONNECTIONS AMOUNT MODE [SOURCES]")?;
+    // 127.0.0.2 and those after it.
+    let sources: u8 = sources.first().map_or(Ok(0), |count| count.parse())?;
+    let sources = (2..2 + sources).map(|last| Ipv4Addr::new(127, 0, 0, last).into());
     let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse()?));
     let amount: u64 = amount.parse()?;
     let load = Load {
         expect: Expectation::Given(ReplyRule::Close),
+        sources: sources.collect(),
         ..Load::new(target)
     };
     match mode.as_str() {
@@ -116,6 +121,7 @@ fn schedule(load: &Load) -> Result<()> {
 struct UntilEstablished {
     connections: usize,
     memory: u64,
+    slab: u64,
     is_established: bool,
     ticks: usize,
 }
@@ -126,6 +132,7 @@ impl Observer for UntilEstablished {
         self.ticks += usize::from(progress.in_flight == self.connections);
         if self.ticks == 5 {
             self.memory = memory().unwrap_or(0);
+            self.slab = crate::scale::slab().unwrap_or(0);
             self.is_established = true;
         }
     }
@@ -153,11 +160,12 @@ fn idle(load: &Load) -> Result<()> {
     let mut observer = UntilEstablished {
         connections: connections.get(),
         memory: 0,
+        slab: 0,
         is_established: false,
         ticks: 0,
     };
     run(load, &mut observer)?;
-    println!("{before} {}", observer.memory);
+    println!("{before} {} {}", observer.memory, observer.slab);
     Ok(())
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn run() -> Result<()> {
         .output()?;
     let text = String::from_utf8(output.stdout)?;
     let sizes: Result<Vec<u64>, _> = text.split_whitespace().map(str::parse).collect();
-    let [before, after] = sizes?[..] else {
+    let [before, after, _] = sizes?[..] else {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     };
     if after == 0 {

@@ -19,6 +19,8 @@ mod reference;
 #[cfg(target_os = "linux")]
 mod requests;
 #[cfg(target_os = "linux")]
+mod scale;
+#[cfg(target_os = "linux")]
 mod schedule;
 #[cfg(target_os = "linux")]
 mod startup;
@@ -50,10 +52,14 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(throughput::INSIDE) {
         return sections::report("throughput", throughput::inside());
     }
+    if std::env::args().nth(1).as_deref() == Some(scale::INSIDE) {
+        return sections::report("scale", scale::inside());
+    }
     sections::run(&[
         ("requests", requests::run),
         ("schedule", schedule::run),
         ("idle", idle::run),
+        ("scale", scale::run),
         ("throughput", throughput::run),
         ("startup", startup::run),
     ])

@@ -1,4 +1,11 @@
 //! Test servers, and the real binary to run against them.
+#![cfg_attr(
+    windows,
+    allow(
+        dead_code,
+        reason = "some helpers are for tests of signals and terminals"
+    )
+)]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::finish;
 
@@ -86,7 +86,9 @@ impl Terminal {
     }
 
     /// Waits until echo is off, then types.
+    #[cfg(target_os = "linux")]
     pub(crate) fn type_hidden(&mut self, text: &str) {
+        use rustix::termios::{LocalModes, tcgetattr};
         while tcgetattr(&self.master)
             .unwrap()
             .local_modes

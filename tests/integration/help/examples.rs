@@ -1,5 +1,9 @@
 //! Every example in the help parses. Those that need no board, no network and no privilege run,
 //! with the exit codes they document.
+#![cfg_attr(
+    windows,
+    allow(dead_code, reason = "examples are run by a POSIX shell")
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

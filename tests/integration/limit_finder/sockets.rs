@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use tcpctl::bench::limits::{
     self, FailureReason, LimitsError, LimitsFinding, LimitsPlan, LimitsProgress, SearchEnd,
 };
-use tcpctl::bench::report::{Bound, Overflow};
+use tcpctl::bench::report::Bound;
+#[cfg(target_os = "linux")]
+use tcpctl::bench::report::Overflow;
 use tcpctl_engine::kernel::KernelNetwork;
 
 use crate::limited::{self, App, Beyond};
@@ -45,6 +47,7 @@ fn find(address: SocketAddr) -> LimitsFinding {
     search(&LimitsPlan::new(address), &mut |_| {}).expect("limits")
 }
 
+#[cfg(target_os = "linux")]
 fn expect(address: SocketAddr, served: usize, queued: usize, overflow: Overflow) {
     let finding = find(address);
     assert_eq!(

@@ -1,4 +1,8 @@
 //! Child processes of tests: started, read, and killed in any case.
+#![cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "other programs are peers on Linux only")
+)]
 
 #[cfg(unix)]
 mod board;

@@ -11,10 +11,6 @@ const REQUIRE: &str = "TCPCTL_REQUIRE_PEERS";
 
 /// A requirement that not every machine meets.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(
-    not(target_os = "linux"),
-    allow(dead_code, reason = "other programs are peers on Linux only")
-)]
 pub(crate) enum Need {
     /// Root with the capabilities for network namespaces.
     Root,
