@@ -191,6 +191,13 @@ fn other_tools(error: &clap::Error, arguments: &[impl AsRef<str>]) -> Option<Str
         ("send" | "bench" | "status" | "read", "--port" | "-p" | "--host" | "--address") => Some(
             format!("write host and port as one: tcpctl {command} HOST:PORT"),
         ),
+        ("sim", "--bind" | "--host" | "--address") => Some("use --listen ADDRESS:PORT".to_owned()),
+        ("bench", "--concurrency" | "--clients") => Some("use -c, --connections N".to_owned()),
+        ("bench", "--qps" | "--rps") => Some("use -r, --rate 200/s".to_owned()),
+        ("send" | "bench", "--timeout" | "-w") => {
+            Some("use --connect-timeout, --reply-timeout or --idle".to_owned())
+        }
+        ("monitor", "-b" | "--speed") => Some("use --baud RATE".to_owned()),
         ("monitor", word) if !word.starts_with('-') => Some(format!("use --port {shown}")),
         ("flash", word) if word.starts_with("/dev/") || word.starts_with("COM") => {
             Some(format!("use --port {shown}"))
@@ -204,6 +211,17 @@ fn other_tools(error: &clap::Error, arguments: &[impl AsRef<str>]) -> Option<Str
 fn is_poor_suggestion(error: &clap::Error) -> bool {
     let suggested = error.get(ContextKind::SuggestedArg);
     matches!(suggested, Some(ContextValue::String(arg)) if arg == "--help")
+}
+
+/// Whether clap suggests to pass an unknown option as a value: only a message of `send` starts with a
+/// hyphen, and rarely with two.
+fn is_option_as_value(error: &clap::Error, arguments: &[impl AsRef<str>]) -> bool {
+    let found = error.get(ContextKind::InvalidArg);
+    let is_long = matches!(found, Some(ContextValue::String(arg)) if arg.starts_with("--"));
+    let command = arguments.iter().find(|it| !it.as_ref().starts_with('-'));
+    error.kind() == ErrorKind::UnknownArgument
+        && error.get(ContextKind::SuggestedArg).is_none()
+        && (is_long || command.is_none_or(|it| it.as_ref() != "send"))
 }
 
 /// Whether the error is about a third word of `send`, most likely the rest of a message.
@@ -247,11 +265,16 @@ fn failure(error: &clap::Error, arguments: &[impl AsRef<str>]) -> Failure {
     let tips: Vec<_> = paragraphs
         .filter_map(|paragraph| Some(paragraph.strip_prefix("tip: ")?.to_owned()))
         .collect();
+    let tips = if is_poor_suggestion(error) || is_option_as_value(error, arguments) {
+        Vec::new()
+    } else {
+        tips
+    };
     let hint = if let Some(hint) = other_tools(error, arguments) {
         hint
     } else if tips.is_empty() && is_second_message(error, arguments) {
         "a message with spaces needs quotes: tcpctl send HOST 'two words'".to_owned()
-    } else if tips.is_empty() || is_poor_suggestion(error) {
+    } else if tips.is_empty() {
         "try --help".to_owned()
     } else {
         tips.join("; ")
@@ -345,6 +368,27 @@ mod tests {
             (
                 vec!["tcpctl", "discover", "--hex", "00"],
                 "'--hex'",
+                "try --help",
+            ),
+            (
+                vec!["tcpctl", "bench", "x", "--concurrency", "4"],
+                "'--concurrency'",
+                "use -c, --connections N",
+            ),
+            (vec!["tcpctl", "bench", "x", "-z"], "'-z'", "try --help"),
+            (
+                vec!["tcpctl", "sim", "--bind", "::1"],
+                "'--bind'",
+                "use --listen",
+            ),
+            (
+                vec!["tcpctl", "send", "x", "--timeout", "1s"],
+                "'--timeout'",
+                "--reply-timeout",
+            ),
+            (
+                vec!["tcpctl", "send", "x", "--zzz"],
+                "'--zzz'",
                 "try --help",
             ),
             // A message may start with a hyphen.
