@@ -10,6 +10,7 @@
 //! - Each command has a folder: `bench`, `discover`, `flash`, `monitor`, `send`, `sim`, ... `query` is what `status` and
 //!   `read` share. It turns
 //!   arguments into a plan, does the work, fills a report, and renders it as text.
+//! - `keys` stores the management keys of boards, `management` is the channel that they protect.
 //! - `connect` turns a TARGET into a connection: by name, by address, or to a virtual board.
 //! - `net`, `mdns`, `serial` and `esp` are the protocols and devices below the commands.
 //! - `output` is the only module that prints. `sanitize` escapes untrusted bytes.

@@ -550,12 +550,12 @@ impl Configure<'_> {
         let seconds = self.plan.confirm_timeout.as_secs();
         self.output.note(&match plan::mode(&new) {
             Mode::Station => format!(
-                "note: the board joins {name}. If this computer is on another network, join {name} \
-                 within {seconds} s, or the board returns to its old settings"
+                "note: the board joins {name}. It returns unless this computer reaches it within \
+                 {seconds} s: join {name}, too"
             ),
             Mode::AccessPoint => format!(
-                "note: the board opens the network {name}. Join it within {seconds} s, or the board \
-                 returns to its old settings"
+                "note: the board opens {name}. It returns unless this computer joins {name} within \
+                 {seconds} s"
             ),
         });
     }

@@ -166,8 +166,9 @@ impl LocateError {
                 let failure = error.into_failure(target);
                 if is_refused {
                     failure.hint(
-                        "management may be off on this board, or another client uses it. To switch \
-                         it on over USB: tcpctl flash --settings-only --management on",
+                        "management may be off, or another client uses it. Behind a relay give \
+                         --management-port. To switch it on over USB: tcpctl flash --settings-only \
+                         --management on",
                     )
                 } else {
                     failure

@@ -310,3 +310,128 @@ pub fn trial(trial: &TrialReport) -> TrialFacts {
         remaining_s: trial.remaining_s,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tcpctl_settings::{Network, Passphrase, Settings};
+
+    use super::*;
+
+    const MAC: [u8; 6] = [0x84, 0xf7, 3, 0x1a, 0, 0xff];
+
+    fn shown(network: Network) -> Shown {
+        Shown {
+            firmware: "0.1.0".to_owned(),
+            chip: "esp32c3".to_owned(),
+            settings: ShownSettings::of(&Settings::new(network)),
+            sequence: 1,
+            trial: None,
+        }
+    }
+
+    fn wpa2() -> Security {
+        Security::Wpa2(Passphrase::new("correct horse").unwrap())
+    }
+
+    fn station() -> Shown {
+        shown(Network::Station {
+            ssid: Ssid::new("home").unwrap(),
+            security: wpa2(),
+        })
+    }
+
+    fn access_point() -> Shown {
+        shown(Network::AccessPoint {
+            ssid: None,
+            security: wpa2(),
+        })
+    }
+
+    fn changes(options: &[(&str, &str)]) -> Changes {
+        let mut changes = Changes::default();
+        for (name, value) in options {
+            let field = Field::find(name).unwrap();
+            changes.set(field.parse(value).unwrap());
+        }
+        changes
+    }
+
+    #[test]
+    fn only_differences_are_sent() {
+        let given = changes(&[("ssid", "home"), ("workers", "4"), ("greeting", "moin")]);
+        let needed = needed(&given, &station()).unwrap();
+        assert_eq!(needed, changes(&[("greeting", "moin")]));
+        assert!(!needed.needs_restart() && !changes_network(&needed));
+        let listed = differences(&needed, &station(), MAC).unwrap();
+        let expected = Change {
+            setting: "greeting",
+            old: "Hello World".to_owned(),
+            new: "moin".to_owned(),
+        };
+        assert_eq!(listed, [expected]);
+    }
+
+    #[test]
+    fn another_network_needs_a_passphrase() {
+        for (board, options) in [
+            (station(), &[("ssid", "office")][..]),
+            (station(), &[("mode", "ap")]),
+            (access_point(), &[("mode", "sta"), ("ssid", "home")]),
+        ] {
+            // Tests have no terminal to ask at.
+            let refused = needed(&changes(options), &board).unwrap_err();
+            assert!(refused.message.contains("needs one"), "{refused}");
+            let open = Changes {
+                security: Some(Security::Open),
+                ..changes(options)
+            };
+            assert_eq!(needed(&open, &board).unwrap(), open);
+        }
+        // A renamed access point keeps its own.
+        let renamed = changes(&[("ssid", "desk")]);
+        assert_eq!(needed(&renamed, &access_point()).unwrap(), renamed);
+    }
+
+    #[test]
+    fn name_is_kept_where_the_mode_changes() {
+        let board = shown(Network::AccessPoint {
+            ssid: Some(Ssid::new("home").unwrap()),
+            security: Security::Open,
+        });
+        let given = Changes {
+            security: Some(wpa2()),
+            ..changes(&[("mode", "sta"), ("ssid", "home")])
+        };
+        assert_eq!(needed(&given, &board).unwrap(), given);
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_are_refused_before_a_question() {
+        let given = changes(&[("ssid", "office"), ("channel", "6")]);
+        let refused = needed(&given, &station()).unwrap_err();
+        assert!(refused.message.contains("channel"), "{refused}");
+    }
+
+    #[test]
+    fn new_passphrase_is_listed_and_not_shown() {
+        let given = Changes {
+            security: Some(wpa2()),
+            ..Changes::default()
+        };
+        let listed = differences(&given, &station(), MAC).unwrap();
+        assert_eq!(listed.len(), 1);
+        assert_eq!(
+            (listed[0].setting, &*listed[0].new),
+            ("passphrase", "set (new)")
+        );
+        assert!(!format!("{listed:?} {given:?}").contains("horse"));
+    }
+
+    #[test]
+    fn access_point_and_station_of_a_chip_are_one_board() {
+        let access_point = [0x84, 0xf7, 3, 0x1a, 0, 0];
+        assert!(is_same_board(MAC, MAC));
+        assert!(is_same_board(MAC, access_point) && is_same_board(access_point, MAC));
+        assert!(!is_same_board(MAC, [0x84, 0xf7, 3, 0x1a, 0, 1]));
+    }
+}

@@ -108,6 +108,7 @@ fn wait_for_a_reply_ends() {
         &["send", "hi", "--until-close"],
         &["read", "--timeout", "1h"],
         &["status", "--timeout", "1h"],
+        &["configure", "--show"],
         &["bench", "--only", "latency", "--reply-timeout", "1h"],
         &["bench", "--only", "limits"],
     ] {

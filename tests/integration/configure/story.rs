@@ -26,7 +26,7 @@ fn board_moves_to_another_network_for_good() {
     assert_eq!(objects[4]["greeting"], "Hello World");
     assert_eq!(objects[4]["address"], target);
     assert!(
-        ended.stderr.contains("join home within 90 s"),
+        ended.stderr.contains("within 90 s: join home"),
         "{}",
         ended.stderr
     );

@@ -7,3 +7,4 @@ mod console;
 mod ending;
 mod refusals;
 mod replies;
+mod state;
