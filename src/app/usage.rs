@@ -177,6 +177,7 @@ fn other_tools(error: &clap::Error, arguments: &[impl AsRef<str>]) -> Option<Str
             "console" | "serial" | "log" => "tcpctl monitor",
             "benchmark" | "load" | "test" => "tcpctl bench TARGET",
             "info" => "tcpctl status TARGET",
+            "set" | "wifi" | "setup" | "provision" => "tcpctl configure TARGET",
             _ => return None,
         };
         return Some(format!("use {command}"));
@@ -188,9 +189,13 @@ fn other_tools(error: &clap::Error, arguments: &[impl AsRef<str>]) -> Option<Str
     match (command, found) {
         ("sim", "--port" | "-p") => Some("use --listen 127.0.0.1:PORT".to_owned()),
         ("listen", "--port" | "-p") => Some("use tcpctl listen 0.0.0.0:PORT".to_owned()),
-        ("send" | "bench" | "status" | "read", "--port" | "-p" | "--host" | "--address") => Some(
-            format!("write host and port as one: tcpctl {command} HOST:PORT"),
-        ),
+        ("send" | "bench" | "status" | "read", "--port" | "-p" | "--host" | "--address")
+        | ("configure", "--port" | "-p" | "--host") => Some(format!(
+            "write host and port as one: tcpctl {command} HOST:PORT"
+        )),
+        ("configure" | "flash", "--password" | "--passphrase" | "--psk" | "--pass") => {
+            Some("use --password-stdin: other users of this computer can read arguments".to_owned())
+        }
         ("sim", "--bind" | "--host" | "--address") => Some("use --listen ADDRESS:PORT".to_owned()),
         ("bench", "--concurrency" | "--clients") => Some("use -c, --connections N".to_owned()),
         ("bench", "--qps" | "--rps") => Some("use -r, --rate 200/s".to_owned()),

@@ -20,6 +20,9 @@ fn typo_suggests_the_nearest_word() {
         ("send sim:lossi", "'lossi'", "lossy"),
         ("send sim:esp32,worker=2", "'worker'", "workers"),
         ("sim --mode app", "--mode", "ap, sta"),
+        ("wifi x", "wifi", "tcpctl configure"),
+        ("configure x --password y", "--password", "--password-stdin"),
+        ("configure x --port 3001", "--port", "HOST:PORT"),
     ] {
         let ended = run(line.split(' '));
         assert_eq!(ended.code, 2, "{line}: {}", ended.stderr);
