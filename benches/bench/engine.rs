@@ -2,9 +2,13 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use tcpctl_engine::engine;
@@ -31,8 +35,8 @@ pub(crate) fn client() -> Result<Command> {
 
 /// `PORT CONNECTIONS REQUESTS connect|ping-pong` prints the CPU time of all requests in
 /// nanoseconds; `PORT CONNECTIONS 0 idle` opens connections and prints the memory of the process
-/// before and after in bytes, and the kernel's slab after; a further argument is the number of source
-/// addresses; `PORT 0 RATE schedule` prints how late requests started in
+/// before and after in bytes, then holds them until standard input ends; a further argument is the number
+/// of source addresses; `PORT 0 RATE schedule` prints how late requests started in
 /// nanoseconds: median, 99th percentile and maximum.
 ///
 /// # Errors
@@ -117,28 +121,27 @@ fn schedule(load: &Load) -> Result<()> {
     Ok(())
 }
 
-/// Stops once all connections are established.
-struct UntilEstablished {
+/// Prints the memory once all connections are established, and holds them until standard input ends.
+struct UntilReleased {
     connections: usize,
-    memory: u64,
-    slab: u64,
+    before: u64,
     is_established: bool,
+    is_released: Arc<AtomicBool>,
     ticks: usize,
 }
 
-impl Observer for UntilEstablished {
+impl Observer for UntilReleased {
     fn progress(&mut self, progress: &Progress) {
         // A few ticks later, so that the last handshakes are complete.
         self.ticks += usize::from(progress.in_flight == self.connections);
-        if self.ticks == 5 {
-            self.memory = memory().unwrap_or(0);
-            self.slab = crate::scale::slab().unwrap_or(0);
+        if self.ticks == 5 && !self.is_established {
+            println!("{} {}", self.before, memory().unwrap_or(0));
             self.is_established = true;
         }
     }
 
     fn should_stop(&self) -> bool {
-        self.is_established
+        self.is_established && self.is_released.load(Ordering::Relaxed)
     }
 }
 
@@ -156,16 +159,22 @@ fn idle(load: &Load) -> Result<()> {
         ..load.clone()
     };
     engine::run(&mut KernelNetwork::new()?, &warm, &mut ());
-    let before = memory()?;
-    let mut observer = UntilEstablished {
+    let is_released = Arc::new(AtomicBool::new(false));
+    let mut observer = UntilReleased {
         connections: connections.get(),
-        memory: 0,
-        slab: 0,
+        before: memory()?,
         is_established: false,
+        is_released: Arc::clone(&is_released),
         ticks: 0,
     };
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        is_released.store(true, Ordering::Relaxed);
+    });
     run(load, &mut observer)?;
-    println!("{before} {} {}", observer.memory, observer.slab);
+    if !observer.is_established {
+        return Err("not all connections were established".into());
+    }
     Ok(())
 }
 

@@ -1,12 +1,14 @@
 //! Many connections from one computer: memory of 30,000 idle ones, and CPU per request of more and more.
 //!
-//! In a network namespace of its own, so that no port is in use and no firewall tracks connections.
+//! In a network namespace of its own, so that no port is in use and no firewall tracks connections. Where
+//! a process may not open enough files, several clients and servers share the connections.
 
 use std::env;
 use std::fs;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 
-use crate::reference::Reference;
+use crate::reference::{Reference, Server};
 use crate::table::Table;
 use crate::{Result, engine};
 
@@ -17,8 +19,8 @@ pub(crate) const INSIDE: &str = "scale-inside";
 const MOST: u64 = 30_000;
 /// Source addresses: each has 28,232 ports by default (ip(7), `ip_local_port_range`).
 const SOURCES: &str = "4";
-/// Files that a process may open: a connection each, and some.
-const FILES: u64 = 100_000;
+/// Files that a process opens besides its connections, at most.
+const OTHER_FILES: u64 = 100;
 
 /// Connections, and requests over all of them.
 const CASES: [(u64, u64); 3] = [(1_000, 300_000), (10_000, 500_000), (MOST, 1_000_000)];
@@ -26,18 +28,17 @@ const CASES: [(u64, u64); 3] = [(1_000, 300_000), (10_000, 500_000), (MOST, 1_00
 /// Prints the memory and the CPU time.
 ///
 /// # Errors
-/// Without root, prlimit and cc, or when a connection fails.
+/// Without root, unshare and cc, or when a connection fails.
 pub(crate) fn run() -> Result<()> {
-    let status = Command::new("prlimit")
-        .arg(format!("--nofile={FILES}:{FILES}"))
-        .args(["unshare", "--net"])
+    let status = Command::new("unshare")
+        .arg("--net")
         .arg(env::current_exe()?)
         .arg(INSIDE)
         .status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("needs root; ended with {status}").into()),
-        Err(error) => Err(format!("needs prlimit and unshare: {error}").into()),
+        Err(error) => Err(format!("needs unshare: {error}").into()),
     }
 }
 
@@ -52,37 +53,45 @@ pub(crate) fn inside() -> Result<()> {
     if !up.success() {
         return Err("ip link set lo up failed".into());
     }
-    // A burst of SYNs of 30,000 connections must not wait for retransmissions.
-    fs::write("/proc/sys/net/ipv4/tcp_max_syn_backlog", "65536")?;
+    tcpctl_engine::sys::limits::raise_open_files();
     let reference = Reference::build()?;
+    let files = open_files()?.saturating_sub(OTHER_FILES).max(1);
 
-    let server = reference.serve("greet")?;
     let before = slab()?;
-    let numbers = measure(server.port, MOST, 0, "idle")?;
-    let [user_before, user_after, slab_after] = numbers[..] else {
-        return Err("three numbers expected".into());
-    };
-    if user_after == 0 {
-        return Err("not all connections were established".into());
+    let mut pairs = Pairs::start(&reference, "greet", "idle", MOST, 0, files)?;
+    let user = pairs.user_memory()?;
+    // Both ends.
+    let sockets = sockets()?;
+    if sockets < 2 * MOST {
+        return Err(format!("only {sockets} sockets").into());
     }
+    let kernel = slab()?.saturating_sub(before) / MOST;
+    let count = pairs.0.len();
+    pairs.release()?;
     println!(
-        "scale: {MOST} idle connections from {SOURCES} addresses: {} bytes of user memory each, {} of \
-         kernel slab for both ends",
-        user_after.saturating_sub(user_before) / MOST,
-        slab_after.saturating_sub(before) / MOST,
+        "scale: {MOST} idle connections from {SOURCES} addresses by {count} clients: {} bytes of user \
+         memory each, {kernel} of the kernel's slab for both ends",
+        user / MOST
     );
-    drop(server);
 
     println!(
-        "scale: client CPU per request on kept connections, connecting included; both on one core"
+        "scale: client CPU per request on kept connections, connecting included; clients on one core"
     );
-    let mut table = Table::new(&["connections", "requests", "us per request"]);
+    let mut table = Table::new(&["connections", "clients", "requests", "us per request"]);
     for (connections, requests) in CASES {
-        let server = reference.serve("echo")?;
-        let numbers = measure(server.port, connections, requests, "ping-pong")?;
-        let nanoseconds = *numbers.first().ok_or("a number expected")?;
+        let pairs = Pairs::start(
+            &reference,
+            "echo",
+            "ping-pong",
+            connections,
+            requests,
+            files,
+        )?;
+        let clients = pairs.0.len();
+        let nanoseconds = pairs.cpu_time()?;
         table.row([
             connections.to_string(),
+            clients.to_string(),
             requests.to_string(),
             format!("{:.2}", nanoseconds as f64 / requests as f64 / 1000.0),
         ]);
@@ -91,28 +100,87 @@ pub(crate) fn inside() -> Result<()> {
     Ok(())
 }
 
-/// What the engine in its own process prints.
-fn measure(port: u16, connections: u64, requests: u64, mode: &str) -> Result<Vec<u64>> {
-    let output = engine::client()?
-        .args([
-            port.to_string(),
-            connections.to_string(),
-            requests.to_string(),
-        ])
-        .args([mode, SOURCES])
-        .output()?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into());
+/// Clients with a server each, which share connections and requests.
+struct Pairs(Vec<(Child, Server)>);
+
+impl Pairs {
+    fn start(
+        reference: &Reference,
+        server: &str,
+        mode: &str,
+        connections: u64,
+        requests: u64,
+        files: u64,
+    ) -> Result<Self> {
+        let count = connections.div_ceil(files);
+        let pair = |_| {
+            let server = reference.serve(server)?;
+            let client = engine::client()?
+                .args([server.port.to_string(), (connections / count).to_string()])
+                .args([&(requests / count).to_string(), mode, SOURCES])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()?;
+            Ok((client, server))
+        };
+        (0..count).map(pair).collect::<Result<_>>().map(Self)
     }
-    let text = String::from_utf8(output.stdout)?;
-    Ok(text
-        .split_whitespace()
-        .map(str::parse)
-        .collect::<std::result::Result<_, _>>()?)
+
+    /// Bytes of user memory of all idle connections, once they are established.
+    fn user_memory(&mut self) -> Result<u64> {
+        let mut sum = 0;
+        for (client, _) in &mut self.0 {
+            let output = client.stdout.as_mut().ok_or("no output")?;
+            let mut line = String::new();
+            BufReader::new(output).read_line(&mut line)?;
+            let (before, after) = line.trim().split_once(' ').ok_or("two numbers expected")?;
+            sum += after.parse::<u64>()?.saturating_sub(before.parse()?);
+        }
+        Ok(sum)
+    }
+
+    /// Nanoseconds of CPU time of all clients, once they are done.
+    fn cpu_time(self) -> Result<u64> {
+        let mut sum = 0;
+        for (client, _server) in self.0 {
+            let output = client.wait_with_output()?;
+            sum += String::from_utf8(output.stdout)?.trim().parse::<u64>()?;
+        }
+        Ok(sum)
+    }
+
+    /// Closes the idle connections.
+    fn release(self) -> Result<()> {
+        for (mut client, _server) in self.0 {
+            drop(client.stdin.take());
+            client.wait()?;
+        }
+        Ok(())
+    }
+}
+
+/// Files that a process may open.
+fn open_files() -> Result<u64> {
+    let limits = fs::read_to_string("/proc/self/limits")?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().next());
+    Ok(soft.ok_or("no limit of open files")?.parse()?)
+}
+
+/// TCP sockets in this namespace.
+fn sockets() -> Result<u64> {
+    let counts = fs::read_to_string("/proc/net/sockstat")?;
+    let line = counts
+        .lines()
+        .find_map(|line| line.strip_prefix("TCP: inuse "));
+    let count = line.and_then(|line| line.split(' ').next());
+    Ok(count.ok_or("no count of sockets")?.parse()?)
 }
 
 /// Bytes of the kernel's slab caches, of the whole computer.
-pub(crate) fn slab() -> Result<u64> {
+fn slab() -> Result<u64> {
     let memory = fs::read_to_string("/proc/meminfo")?;
     let line = memory.lines().find_map(|line| line.strip_prefix("Slab:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
