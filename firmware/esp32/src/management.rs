@@ -1,5 +1,6 @@
 //! The management server on the chip: its randomness, its restarts, and its tasks.
 
+use alloc::vec::Vec;
 use core::fmt::Display;
 use core::future::pending;
 
@@ -50,7 +51,15 @@ impl Host for ChipHost {
     }
 }
 
-/// The management of a chip with these settings in force; `None` where it is off.
+/// A management server that is ready to start.
+pub(crate) struct Server {
+    pub(crate) management: &'static ChipManagement,
+    receive: Vec<u8>,
+    send: Vec<u8>,
+}
+
+/// The management server of a chip with these settings in force; `None` where it is off, or cannot
+/// run. Restarts if a trial of the settings could neither be confirmed nor end.
 pub(crate) fn new(
     settings: &Settings,
     flash: SharedFlash,
@@ -58,23 +67,36 @@ pub(crate) fn new(
     trial: &'static TrialRun,
     mac: [u8; 6],
     host: ChipHost,
-) -> Option<&'static ChipManagement> {
+) -> Option<Server> {
     let about = About {
         firmware: crate::VERSION,
         chip: chip::NAME,
         mac,
     };
     let console = host.console;
-    match Management::new(settings, flash, trial, about, host) {
-        Ok(management) => management.map(|it| crate::leak(it.with_firmware(firmware))),
-        Err(missing) => {
-            console.print(format_args!("management failed reason=\"{missing}\""));
-            None
-        }
+    let management = Management::new(settings, flash, trial, about, host);
+    if let Err(missing) = &management {
+        console.print(format_args!("management failed reason=\"{missing}\""));
     }
+    let server = management.ok().flatten().and_then(|management| {
+        let Some((receive, send)) = buffers() else {
+            console.print("management failed reason=\"the heap has no room for its buffers\"");
+            return None;
+        };
+        Some(Server {
+            management: crate::leak(management.with_firmware(firmware)),
+            receive,
+            send,
+        })
+    });
+    if server.is_none() && trial.open().is_some() {
+        // The next start records the same reason.
+        end_trial(flash, RollbackReason::Restarted, console);
+    }
+    server
 }
 
-/// Records that the trial of the settings failed before the servers started, and restarts.
+/// Records that the trial of the settings failed before the management server started, and restarts.
 pub(crate) fn end_trial(flash: SharedFlash, reason: RollbackReason, console: &Console) -> ! {
     // If it cannot be recorded, the restart records another reason.
     let _ = SettingsStore::open(flash).and_then(|mut store| store.roll_back(reason));
@@ -85,39 +107,34 @@ pub(crate) fn end_trial(flash: SharedFlash, reason: RollbackReason, console: &Co
 /// Starts the tasks of the management server.
 pub(crate) fn start(
     spawner: Spawner,
-    management: &'static ChipManagement,
+    server: Server,
     stack: Stack<'static>,
     online: &'static Online,
-    console: &'static Console,
 ) {
-    crate::spawn(spawner, manage(management, stack, online, console));
-    crate::spawn(spawner, roll_back(management));
+    crate::spawn(spawner, supervise(server.management));
+    crate::spawn(spawner, manage(server, stack, online));
 }
 
 /// Serves one session at a time while the board is on its network.
 #[embassy_executor::task]
-async fn manage(
-    management: &'static ChipManagement,
-    stack: Stack<'static>,
-    online: &'static Online,
-    console: &'static Console,
-) {
-    let Some((mut receive, mut send)) = buffers() else {
-        console.print("management failed reason=\"the heap has no room for its buffers\"");
-        return;
-    };
+async fn manage(server: Server, stack: Stack<'static>, online: &'static Online) {
+    let Server {
+        management,
+        mut receive,
+        mut send,
+    } = server;
     online
         .serve_online(async || {
             serve(stack, management, &mut receive, &mut send).await;
-            // It was switched off.
+            // It was switched off, or the board is to restart.
             pending::<()>().await;
         })
         .await;
 }
 
-/// Ends an open trial when it fails.
+/// Restarts the board when an open trial fails, and when a request asks for it, with or without a
+/// network.
 #[embassy_executor::task]
-async fn roll_back(management: &'static ChipManagement) {
-    let reason = management.trial().rollback_due().await;
-    management.roll_back(reason);
+async fn supervise(management: &'static ChipManagement) {
+    management.supervise().await;
 }

@@ -100,9 +100,10 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
         console,
     };
     let management = management::new(settings, flash, firmware, trial, mac, host);
-    if let Some(management) = management {
-        chip.set_management(management);
-        management::start(spawner, management, stack, online, console);
+    let is_managed = management.is_some();
+    if let Some(server) = management {
+        chip.set_management(server.management);
+        management::start(spawner, server, stack, online);
     }
 
     for _ in 0..config.slots() {
@@ -124,7 +125,7 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
                 mode,
                 mac,
                 port: config.port,
-                management: management.map(|_| MANAGEMENT_PORT),
+                management: is_managed.then_some(MANAGEMENT_PORT),
             },
             seed,
             console,

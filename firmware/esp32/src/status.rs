@@ -86,7 +86,11 @@ impl Board for ChipStatus {
             temperature_decidegrees: self.thermometer.decidegrees(),
             service_streams: self.service_streams,
             reduced: self.reduced,
-            management: self.management.get().map(ChipManagement::counters),
+            management: self
+                .management
+                .get()
+                .filter(|management| management.is_on())
+                .map(ChipManagement::counters),
             trial: self.trial.report(),
             update: self.firmware.status(),
         }

@@ -13,10 +13,13 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::fmt;
 
+use embassy_futures::select::{Either, select};
 use embassy_futures::yield_now;
 use embassy_net::Stack;
 use embassy_net::tcp::{Error, TcpSocket};
-use embassy_time::{Duration, Timer, with_timeout};
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_sync::signal::Signal;
+use embassy_time::{Duration, Instant, Timer, with_deadline, with_timeout};
 use tcpctl_management::{
     BoardEvent, BoardSession, RANDOM_LEN, Refusal, Request, Response, Shown, ShownSettings,
     TrialReport, UpdateRefusal,
@@ -43,6 +46,8 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after a session that failed: it bounds what handshakes cost.
 pub const FAILURE_PAUSE: Duration = Duration::from_millis(250);
+/// Time from a request that restarts the board to the restart, if its session does not end before.
+pub const RESTART_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout for a peer that no longer answers, and for the delivery of the last response.
 const PEER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for a peer to close its side before it is reset.
@@ -69,7 +74,7 @@ pub struct About {
     pub firmware: &'static str,
     /// The chip, or `virtual`.
     pub chip: &'static str,
-    /// MAC address on the network of the board.
+    /// MAC address on the network of the board: the interface of its Wi-Fi mode.
     pub mac: [u8; 6],
 }
 
@@ -93,6 +98,9 @@ pub struct Management<'a, F, H> {
     about: About,
     host: H,
     is_on: Cell<bool>,
+    /// Whether flash holds something that takes effect with a restart.
+    is_restarting: Cell<bool>,
+    restart: Signal<NoopRawMutex, ()>,
     port: u16,
     sessions: Count,
     failures: Count,
@@ -133,14 +141,17 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
         if !is_on && trial.open().is_none() {
             return Ok(None);
         }
+        let store = SettingsStore::open(flash)?.with_trial(trial.newest());
         Ok(Some(Self {
-            store: RefCell::new(SettingsStore::open(flash)?),
+            store: RefCell::new(store),
             key,
             trial,
             firmware: None,
             about,
             host,
             is_on: Cell::new(true),
+            is_restarting: Cell::new(false),
+            restart: Signal::new(),
             port: MANAGEMENT_PORT,
             sessions: Count::default(),
             failures: Count::default(),
@@ -178,6 +189,22 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
     /// The newest trial.
     pub fn trial(&self) -> &'a TrialRun {
         self.trial
+    }
+
+    /// Restarts the board when the open trial fails, and after each request that promises it. Returns
+    /// after that.
+    ///
+    /// Run it for as long as the board runs, also while it has no network: [`serve`] may be dropped
+    /// before it restarts the board, and what is in flash would take effect at some later reset.
+    pub async fn supervise(&self) {
+        let promised = async {
+            self.restart.wait().await;
+            Timer::after(RESTART_TIMEOUT).await;
+        };
+        match select(self.trial.rollback_due(), promised).await {
+            Either::First(reason) => self.roll_back(reason),
+            Either::Second(()) => self.host.restart(),
+        }
     }
 
     /// Returns the board to the settings before the open trial: records the reason and restarts.
@@ -224,7 +251,11 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
             },
         };
         match response {
-            Ok(response @ Response::Restarting { .. }) => (response, Next::Restart),
+            Ok(response @ Response::Restarting { .. }) => {
+                self.is_restarting.set(true);
+                self.restart.signal(());
+                (response, Next::Restart)
+            }
             Ok(response) => (response, Next::Continue),
             Err(refusal) => (Response::Refused(refusal), Next::Continue),
         }
@@ -261,10 +292,6 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
         changes: &Changes,
         confirm_timeout: ConfirmTimeout,
     ) -> Result<Response, Refusal> {
-        if self.firmware.is_some_and(Firmware::is_on_trial) {
-            // The restart would end it.
-            return Err(Refusal::Update(UpdateRefusal::OnTrial));
-        }
         let settings = self.changed(changes)?;
         // Without management the port is free, but until the confirmation it is not.
         if settings.server.port().get() == MANAGEMENT_PORT {
@@ -288,22 +315,25 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
             .trial
             .filter(|trial| trial.sequence == sequence)
             .ok_or(Refusal::NoSuchTrial)?;
+        let is_open = self.trial.open().is_some();
         match trial.state {
-            // The answer to the first confirmation was lost.
-            TrialState::Confirmed => return Ok(Response::Done),
-            TrialState::Started if self.trial.open().is_some() => {}
+            // The answer to the first confirmation was lost, or its write reported an error.
+            TrialState::Confirmed => {}
+            TrialState::Started if is_open => self
+                .store
+                .borrow_mut()
+                .mark(trial, TrialState::Confirmed)
+                .map_err(|_| Refusal::Flash)?,
             _ => return Err(Refusal::NoSuchTrial),
         }
-        self.store
-            .borrow_mut()
-            .mark(trial, TrialState::Confirmed)
-            .map_err(|_| Refusal::Flash)?;
-        self.trial.confirmed();
-        if let Some(report) = self.trial.report() {
-            self.host.print(&report);
+        if is_open {
+            self.trial.confirmed();
+            if let Some(report) = self.trial.report() {
+                self.host.print(&report);
+            }
+            self.is_on
+                .set(selected.record.settings.server.management().is_on());
         }
-        self.is_on
-            .set(selected.record.settings.server.management().is_on());
         Ok(Response::Done)
     }
 
@@ -313,11 +343,14 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
             .open()
             .filter(|trial| trial.sequence == sequence)
             .ok_or(Refusal::NoSuchTrial)?;
+        let reason = RollbackReason::Aborted;
         let mut store = self.store.borrow_mut();
         store
-            .mark(trial, TrialState::RolledBack(RollbackReason::Aborted))
+            .mark(trial, TrialState::RolledBack(reason))
             .map_err(|_| Refusal::Flash)?;
         let previous = store.load().map_err(|_| Refusal::Flash)?;
+        // A second reason would make the first unreadable.
+        self.trial.rolled_back(reason);
         Ok(Response::Restarting {
             sequence: previous.record.sequence,
         })
@@ -331,6 +364,10 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
     fn changed(&self, changes: &Changes) -> Result<Settings, Refusal> {
         if self.trial.open().is_some() {
             return Err(Refusal::TrialInProgress);
+        }
+        // A restart would end its trial, and the firmware before it may not read what this one writes.
+        if self.firmware.is_some_and(Firmware::is_on_trial) {
+            return Err(Refusal::Update(UpdateRefusal::OnTrial));
         }
         let settings = self.load()?.record.settings;
         settings
@@ -348,10 +385,10 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
     }
 }
 
-/// Serves one session after the other. Returns after a confirmed `management off`, and after a restart
-/// of a virtual board.
+/// Serves one session after the other. Returns [`IDLE_TIMEOUT`] after the session that confirmed
+/// `management off`, and once the board is to restart.
 ///
-/// Uses one TCP socket of the stack.
+/// Uses one TCP socket of the stack. See [`Management::supervise`].
 pub async fn serve<F: WritableFlash + Clone, H: Host>(
     stack: Stack<'_>,
     management: &Management<'_, F, H>,
@@ -361,8 +398,19 @@ pub async fn serve<F: WritableFlash + Clone, H: Host>(
     let mut socket = TcpSocket::new(stack, receive, send);
     socket.set_nagle_enabled(false);
     connection::watch_peer(&mut socket, PEER_TIMEOUT);
-    while management.is_on.get() {
-        if socket.accept(MANAGEMENT_PORT).await.is_err() {
+    let mut off_at = None;
+    while !management.is_restarting.get() {
+        let accepted = if management.is_on() {
+            socket.accept(MANAGEMENT_PORT).await
+        } else {
+            // The answer to the confirmation may have been lost: the client asks again.
+            let off_at = *off_at.get_or_insert_with(|| Instant::now() + IDLE_TIMEOUT);
+            match with_deadline(off_at, socket.accept(MANAGEMENT_PORT)).await {
+                Ok(accepted) => accepted,
+                Err(_) => return,
+            }
+        };
+        if accepted.is_err() {
             // Never expected, but it must not spin.
             connection::reset(&mut socket).await;
             Timer::after(CLOSE_TIMEOUT).await;

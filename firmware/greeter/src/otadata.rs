@@ -142,19 +142,15 @@ impl Otadata {
     /// The sector to write, and the entry that starts the slot other than `running` on trial.
     ///
     /// The running slot's own entry stays: it is the way back. Where it has none yet (blank otadata),
-    /// write that of [`Self::own_entry`] first.
-    pub fn select_other(&self, running: u32) -> (usize, Entry) {
+    /// write that of [`Self::own_entry`] first. `None` where no sequence number is left: this firmware
+    /// never gets there, but a tool may have written any number.
+    pub fn select_other(&self, running: u32) -> Option<(usize, Entry)> {
         let keep = self.sector_of(running);
-        let highest = self.0.iter().flatten().map(|entry| entry.sequence).max();
-        let mut sequence = highest.unwrap_or(0) + 1;
-        if (sequence - 1) % SLOTS == running {
-            sequence += 1;
-        }
         let entry = Entry {
-            sequence,
+            sequence: self.next_sequence(|slot| slot != running)?,
             state: State::Undefined,
         };
-        (keep.map_or(1, |keep| 1 - keep), entry)
+        Some((keep.map_or(1, |keep| 1 - keep), entry))
     }
 
     /// The sector and the entry for the running slot, where it has no valid one.
@@ -162,16 +158,19 @@ impl Otadata {
         if self.sector_of(running).is_some() {
             return None;
         }
-        let highest = self.0.iter().flatten().map(|entry| entry.sequence).max();
-        let mut sequence = highest.unwrap_or(0) + 1;
-        if (sequence - 1) % SLOTS != running {
-            sequence += 1;
-        }
         let entry = Entry {
-            sequence,
+            sequence: self.next_sequence(|slot| slot == running)?,
             state: State::Valid,
         };
         Some((0, entry))
+    }
+
+    /// The lowest sequence number above both that selects such a slot. All ones mean no entry.
+    fn next_sequence(&self, is_wanted: impl Fn(u32) -> bool) -> Option<u32> {
+        let highest = self.0.iter().flatten().map(|entry| entry.sequence).max();
+        let first = highest.unwrap_or(0).checked_add(1)?;
+        let mut numbers = (first..u32::MAX).take(2);
+        numbers.find(|sequence| is_wanted((sequence - 1) % SLOTS))
     }
 
     /// The newest sector that selects `slot`.
@@ -273,6 +272,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn last_sequence_numbers_are_not_exceeded() {
+        for (last, running, next) in [
+            (u32::MAX - 2, 0, Some(u32::MAX - 1)),
+            (u32::MAX - 2, 1, None),
+            (u32::MAX - 1, 0, None),
+            (u32::MAX - 1, 1, None),
+        ] {
+            let otadata = Otadata([entry(last, State::Valid), None]);
+            let selected = otadata.select_other(running);
+            assert_eq!(
+                selected.map(|(_, it)| it.sequence),
+                next,
+                "{last} {running}"
+            );
+        }
+        let otadata = Otadata([entry(u32::MAX - 1, State::Valid), None]);
+        assert_eq!(otadata.own_entry(0), None);
+    }
+
     /// Updates over and over, each confirmed or not: the way back is always there.
     #[test]
     fn trial_selects_the_other_slot_and_keeps_the_way_back() {
@@ -282,7 +301,7 @@ mod tests {
             if let Some((sector, own)) = otadata.own_entry(running) {
                 otadata.0[sector] = Some(own);
             }
-            let (sector, new) = otadata.select_other(running);
+            let (sector, new) = otadata.select_other(running).unwrap();
             otadata.0[sector] = Some(new);
             let started = otadata.selected().unwrap().1.slot();
             assert_eq!(started, 1 - running);

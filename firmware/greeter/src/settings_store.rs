@@ -62,6 +62,8 @@ pub enum Kind {
 pub struct SettingsStore<F> {
     flash: F,
     partition: Partition,
+    /// A trial that ended, although flash may not say so: its mark could not be written.
+    ended: Option<Trial>,
 }
 
 impl<F: WritableFlash> SettingsStore<F> {
@@ -71,7 +73,20 @@ impl<F: WritableFlash> SettingsStore<F> {
     /// There is none, or the flash cannot be read.
     pub fn open(mut flash: F) -> Result<Self, Missing> {
         let partition = stored::find(&mut flash)?;
-        Ok(Self { flash, partition })
+        Ok(Self {
+            flash,
+            partition,
+            ended: None,
+        })
+    }
+
+    /// The same with the newest trial of the board's start, as [`Self::begin`] returned it: if it had
+    /// ended then, it is not in force, whatever flash says.
+    #[must_use]
+    pub fn with_trial(self, newest: Option<Trial>) -> Self {
+        let is_ended = |trial: &Trial| matches!(trial.state, TrialState::RolledBack(_));
+        let ended = newest.filter(is_ended);
+        Self { ended, ..self }
     }
 
     /// The settings in force. Needs a sector (4 kB) of stack.
@@ -80,6 +95,13 @@ impl<F: WritableFlash> SettingsStore<F> {
     /// There are none, or the flash cannot be read.
     pub fn load(&mut self) -> Result<Selected, Missing> {
         let [a, b] = stored::contents(&mut self.flash, self.partition)?;
+        let [a, b] = match self.ended {
+            None => [a, b],
+            Some(trial) => match trial.sector {
+                Sector::A => [a.with_state(trial.state), b],
+                Sector::B => [a, b.with_state(trial.state)],
+            },
+        };
         select(a, b).map_err(Missing::Unusable)
     }
 
@@ -113,18 +135,29 @@ impl<F: WritableFlash> SettingsStore<F> {
         }
         self.program_block(sector, &record)?;
         self.verify(sector, &record)?;
+        self.ended = self.ended.filter(|trial| trial.sector != sector);
         Ok(record.sequence)
     }
 
-    /// Records a step of a trial, by a single write of one word.
+    /// Records a step of a trial, by a single write of one word, and reads it back: worn flash keeps
+    /// bits as they were.
     ///
     /// # Errors
-    /// The flash cannot be written.
+    /// The flash does not hold the word.
     pub fn mark(&mut self, trial: Trial, state: TrialState) -> Result<(), StoreError> {
         let Some(mark) = state.mark() else {
             return Ok(());
         };
-        Ok(self.program_word(trial.sector, mark.offset, mark.bytes)?)
+        // What counts is what the next start reads.
+        let _ = self.program_word(trial.sector, mark.offset, mark.bytes);
+        let mut back = Aligned([0; 4]);
+        let offset = self.offset(trial.sector, mark.offset);
+        self.flash.read(offset, &mut back.0)?;
+        if back.0 == mark.bytes {
+            Ok(())
+        } else {
+            Err(StoreError::Flash)
+        }
     }
 
     /// Ends the open trial, if there is one, without the board that runs it.
@@ -153,17 +186,12 @@ impl<F: WritableFlash> SettingsStore<F> {
             TrialState::Pending => TrialState::Started,
             _ => TrialState::RolledBack(RollbackReason::Restarted),
         };
-        if self.mark(trial, next).is_ok() {
-            return self.load();
+        if self.mark(trial, next).is_err() {
+            // A trial that cannot be marked could not be undone, either: leave it alone.
+            let state = TrialState::RolledBack(RollbackReason::Unknown);
+            self.ended = Some(Trial { state, ..trial });
         }
-        // A trial that cannot be marked could not be undone, either: leave it alone.
-        let state = TrialState::RolledBack(RollbackReason::Unknown);
-        let [a, b] = stored::contents(&mut self.flash, self.partition)?;
-        let [a, b] = match trial.sector {
-            Sector::A => [a.with_state(state), b],
-            Sector::B => [a, b.with_state(state)],
-        };
-        select(a, b).map_err(Missing::Unusable)
+        self.load()
     }
 
     #[inline(never)]

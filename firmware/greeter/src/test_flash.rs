@@ -14,6 +14,8 @@ const OFFSET: u32 = 0xe000;
 /// A flash that is the settings partition.
 pub(crate) struct TestFlash {
     pub(crate) bytes: Vec<u8>,
+    /// Whether writes succeed and change nothing.
+    pub(crate) is_worn: bool,
     /// Writes until the power cut, which leaves that write incomplete.
     writes_left: Option<usize>,
     has_power: bool,
@@ -27,6 +29,7 @@ impl TestFlash {
     pub(crate) fn new(sectors: usize) -> Self {
         Self {
             bytes: vec![0xff; sectors * BLOCK_SIZE],
+            is_worn: false,
             writes_left: None,
             has_power: true,
             cuts_in_half: false,
@@ -38,6 +41,7 @@ impl TestFlash {
     pub(crate) fn restarted(&self, writes: Option<usize>, seed: u32) -> Self {
         Self {
             bytes: self.bytes.clone(),
+            is_worn: self.is_worn,
             writes_left: writes,
             has_power: true,
             cuts_in_half: seed.is_multiple_of(4),
@@ -62,6 +66,9 @@ impl TestFlash {
     fn write(&mut self, at: usize, new: &[u8]) -> Result<(), Unwritable> {
         if !self.has_power {
             return Err(Unwritable);
+        }
+        if self.is_worn {
+            return Ok(());
         }
         if self.writes_left == Some(0) {
             self.has_power = false;

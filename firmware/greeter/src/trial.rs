@@ -57,6 +57,11 @@ impl TrialRun {
         self.deadline.get().and_then(|_| self.newest.get())
     }
 
+    /// The newest trial.
+    pub fn newest(&self) -> Option<Trial> {
+        self.newest.get()
+    }
+
     /// The newest trial, for `status`.
     pub fn report(&self) -> Option<Report> {
         let trial = self.newest.get()?;
@@ -79,9 +84,17 @@ impl TrialRun {
 
     /// Records that the trial is permanent now.
     pub fn confirmed(&self) {
+        self.end(TrialState::Confirmed);
+    }
+
+    /// Records that the trial is undone: from now on it is not open, and the board is to restart.
+    pub fn rolled_back(&self, reason: RollbackReason) {
+        self.end(TrialState::RolledBack(reason));
+    }
+
+    fn end(&self, state: TrialState) {
         self.deadline.set(None);
         if let Some(trial) = self.newest.get() {
-            let state = TrialState::Confirmed;
             self.newest.set(Some(Trial { state, ..trial }));
         }
     }

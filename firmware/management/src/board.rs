@@ -113,6 +113,11 @@ impl BoardSession {
         }
     }
 
+    fn refuse(&mut self, refusal: Refusal) -> Result<BoardEvent, Closed> {
+        let bytes = self.respond(&Response::Refused(refusal))?;
+        Ok(BoardEvent::Send(bytes))
+    }
+
     /// Whether the client has proved that it has the key, in this session.
     pub const fn is_authenticated(&self) -> bool {
         matches!(
@@ -156,9 +161,10 @@ impl BoardSession {
                     Err(Unreadable::Unknown) => {
                         self.respond(&Response::Unsupported).map(BoardEvent::Send)
                     }
-                    Err(Unreadable::Invalid(invalid)) => self
-                        .respond(&Response::Refused(Refusal::invalid(&invalid)))
-                        .map(BoardEvent::Send),
+                    Err(Unreadable::Invalid(invalid)) => self.refuse(Refusal::invalid(&invalid)),
+                    Err(Unreadable::ConfirmTimeout(seconds)) => {
+                        self.refuse(Refusal::invalid_confirm_timeout(seconds))
+                    }
                 }
             }
             State::Closed => Err(Closed),

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use tcpctl_settings::sectors::{ConfirmTimeout, RollbackReason, TrialState};
-use tcpctl_settings::{Changes, Invalid};
+use tcpctl_settings::{Changes, Invalid, Reason};
 
 use crate::frame::MAX_MESSAGE;
 use crate::shown::ShownSettings;
@@ -236,6 +236,19 @@ impl Refusal {
             reason: invalid.reason.to_string(),
         }
     }
+
+    /// The refusal of a confirm timeout out of its bounds, in seconds.
+    pub fn invalid_confirm_timeout(seconds: u16) -> Self {
+        let reason = Reason::OutOfRange {
+            got: seconds.into(),
+            min: ConfirmTimeout::MIN.as_secs().into(),
+            max: ConfirmTimeout::MAX.as_secs().into(),
+        };
+        Self::Invalid {
+            field: "confirm-timeout".into(),
+            reason: reason.to_string(),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -385,7 +398,7 @@ impl Request {
             } => Self::Trial {
                 changes: Box::new(changes_from_wire(changes)?),
                 confirm_timeout: ConfirmTimeout::from_secs(confirm_timeout_s)
-                    .ok_or(Unreadable::Unknown)?,
+                    .ok_or(Unreadable::ConfirmTimeout(confirm_timeout_s))?,
             },
             WireRequest::Confirm { sequence } => Self::Confirm { sequence },
             WireRequest::Abort { sequence } => Self::Abort { sequence },

@@ -14,6 +14,8 @@ pub enum Unreadable {
     Unknown,
     /// A value that is not allowed.
     Invalid(Invalid),
+    /// A confirm timeout out of its bounds, in seconds.
+    ConfirmTimeout(u16),
 }
 
 impl From<postcard::Error> for Unreadable {

@@ -1,17 +1,19 @@
 extern crate std;
 use core::cell::Cell;
+use core::future::pending;
 use core::net::Ipv4Addr;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
+use embassy_futures::join::join;
 use embassy_net::StackResources;
 use embassy_net::tcp::State;
-use embassy_time::Instant;
 use tcpctl_management::{ClientEvent, ClientSession};
 use tcpctl_settings::{Field, MAX_LEN, Network, Passphrase, Security, Ssid};
 
 use super::*;
 use crate::link_tests::{Link, finish, fixed, until_done};
+use crate::presence::Presence;
 use crate::test_clock::advance;
 use crate::test_flash::TestFlash;
 
@@ -47,6 +49,7 @@ struct Asked {
     greeting: RefCell<Vec<u8>>,
     restarts: Cell<u32>,
     lines: RefCell<Vec<String>>,
+    online: Presence<1>,
 }
 
 impl Host for &Asked {
@@ -91,7 +94,12 @@ fn run<R>(
     let (board, mut board_runner) = embassy_net::new(link.board(), fixed(1), &mut a, 1);
     let (peer, mut peer_runner) = embassy_net::new(link.peer(), fixed(2), &mut b, 2);
     let (mut receive, mut send) = buffers().unwrap();
-    let service = serve(board, &management, &mut receive, &mut send);
+    asked.online.set(true);
+    let served = asked.online.serve_online(async || {
+        serve(board, &management, &mut receive, &mut send).await;
+        pending::<()>().await;
+    });
+    let service = join(management.supervise(), served);
     finish(until_done(
         &mut board_runner,
         &mut peer_runner,
@@ -293,9 +301,16 @@ fn abort_returns_to_the_previous_settings() {
     run(&flash, &asked, async |stack, _| {
         ask(stack, trial(&[(Field::Ssid, "new")])).await;
     });
-    run(&flash, &asked, async |stack, _| {
-        let response = ask(stack, Request::Abort { sequence: 2 }).await;
+    run(&flash, &asked, async |stack, management| {
+        connect!(socket, stack);
+        let mut client = Client::start(&mut socket, &key()).await.unwrap();
+        let response = client.ask(Request::Abort { sequence: 2 }).await;
         assert_eq!(response, Response::Restarting { sequence: 1 });
+        // Until the restart neither the timer nor a failure to join changes the reason.
+        assert!(management.trial().open().is_none());
+        management.trial().roll_back(RollbackReason::NotJoined);
+        management.roll_back(RollbackReason::NotJoined);
+        close(&mut socket).await;
     });
     assert_eq!(asked.restarts.get(), 2);
     run(&flash, &asked, async |stack, _| {
@@ -316,10 +331,15 @@ fn rollback_records_its_reason_and_restarts() {
         ask(stack, trial(&[(Field::Ssid, "new")])).await;
     });
     assert_eq!(asked.restarts.get(), 1);
-    run(&flash, &asked, async |_, management| {
-        advance(Duration::from_secs(90));
-        let reason = management.trial().rollback_due().await;
-        management.roll_back(reason);
+    run(&flash, &asked, async |_, _| {
+        asked.online.set(false);
+        advance(Duration::from_secs(89));
+        Timer::after_millis(2).await;
+        assert_eq!(asked.restarts.get(), 1);
+        advance(Duration::from_secs(1));
+        while asked.restarts.get() == 1 {
+            Timer::after_millis(1).await;
+        }
     });
     assert_eq!(asked.restarts.get(), 2);
     let line = "trial rolled-back sequence=2 reason=\"not confirmed\"";
@@ -345,6 +365,85 @@ fn board_restarts_although_the_client_has_left() {
             Timer::after_millis(10).await;
         }
     });
+}
+
+/// Otherwise the trial would start at some later reset.
+#[test]
+fn promised_restart_comes_without_the_network() {
+    let (flash, asked) = (flashed(&settings(), 2), Asked::default());
+    run(&flash, &asked, async |stack, management| {
+        connect!(socket, stack);
+        let mut client = Client::start(&mut socket, &key()).await.unwrap();
+        let request = trial(&[(Field::Ssid, "new")]);
+        let bytes = client.session.request(&request).unwrap();
+        send(client.socket, &bytes).await.unwrap();
+        while !management.is_restarting.get() {
+            Timer::after_millis(1).await;
+        }
+        asked.online.set(false);
+        let lost = Instant::now();
+        Timer::after(RESTART_TIMEOUT / 2).await;
+        assert_eq!(asked.restarts.get(), 0);
+        // Nothing else is changed before the restart.
+        asked.online.set(true);
+        connect!(second, stack);
+        assert_eq!(second.state(), State::Closed, "refused");
+        while asked.restarts.get() == 0 {
+            Timer::after_millis(1).await;
+        }
+        let took = lost.elapsed();
+        let limit = RESTART_TIMEOUT + Duration::from_millis(10);
+        assert!(took <= limit, "{took}");
+    });
+}
+
+#[test]
+fn confirmation_whose_write_reported_an_error_is_kept() {
+    let (flash, asked) = (flashed(&settings(), 2), Asked::default());
+    run(&flash, &asked, async |stack, _| {
+        ask(stack, trial(&[(Field::Management, "off")])).await;
+    });
+    run(&flash, &asked, async |stack, management| {
+        // It reached the flash all the same, and the client asks again.
+        let mut store = SettingsStore::open(&flash).unwrap();
+        let open = management.trial().open().unwrap();
+        store.mark(open, TrialState::Confirmed).unwrap();
+        let response = ask(stack, Request::Confirm { sequence: 2 }).await;
+        assert_eq!(response, Response::Done);
+        assert!(management.trial().open().is_none());
+        assert!(!management.is_on());
+        advance(Duration::from_secs(90));
+        Timer::after_millis(2).await;
+    });
+    assert_eq!(asked.restarts.get(), 1, "for the trial alone");
+    let selected = SettingsStore::open(&flash).unwrap().begin().unwrap();
+    assert_eq!(selected.trial.unwrap().state, TrialState::Confirmed);
+}
+
+#[test]
+fn trial_that_could_not_start_is_set_aside_for_good() {
+    let (flash, asked) = (flashed(&settings(), 2), Asked::default());
+    run(&flash, &asked, async |stack, _| {
+        ask(stack, trial(&[(Field::Ssid, "new")])).await;
+    });
+    flash.borrow_mut().is_worn = true;
+    run(&flash, &asked, async |stack, _| {
+        connect!(socket, stack);
+        let mut client = Client::start(&mut socket, &key()).await.unwrap();
+        let seen = shown(client.ask(Request::Show).await);
+        assert_eq!(seen.sequence, 1);
+        assert_eq!(seen.settings, ShownSettings::of(&settings()));
+        let state = TrialState::RolledBack(RollbackReason::Unknown);
+        assert_eq!(seen.trial.unwrap().state, state);
+        // Changes are those of the settings in force, and overwrite it.
+        flash.borrow_mut().is_worn = false;
+        let changes = change(&[(Field::Greeting, "hi")]);
+        let response = client.ask(Request::Apply { changes }).await;
+        assert_eq!(response, Response::Done);
+        let seen = shown(client.ask(Request::Show).await);
+        assert_eq!((seen.sequence, seen.trial), (3, None));
+    });
+    assert_eq!(stored(&flash).network, settings().network);
 }
 
 #[test]
@@ -518,9 +617,14 @@ fn management_is_switched_off_when_its_trial_is_confirmed() {
     run(&flash, &asked, async |stack, _| {
         ask(stack, trial(&[(Field::Management, "off")])).await;
     });
-    run(&flash, &asked, async |stack, _| {
-        let response = ask(stack, Request::Confirm { sequence: 2 }).await;
-        assert_eq!(response, Response::Done);
+    run(&flash, &asked, async |stack, management| {
+        // Twice, as if the connection had broken before the first answer.
+        for _ in 0..2 {
+            let response = ask(stack, Request::Confirm { sequence: 2 }).await;
+            assert_eq!(response, Response::Done);
+            assert!(!management.is_on());
+        }
+        Timer::after(IDLE_TIMEOUT).await;
         connect!(socket, stack);
         assert_eq!(socket.state(), State::Closed, "refused");
     });

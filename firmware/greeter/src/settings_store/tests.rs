@@ -225,6 +225,35 @@ fn trial_that_cannot_be_marked_is_not_started() {
     assert_eq!(selected.open_trial(), None);
 }
 
+/// Worn flash reports success and keeps its bits.
+#[test]
+fn marks_are_read_back() {
+    for (runs, first) in [
+        (&[write_trial as Run][..], TrialState::Started),
+        (&[write_trial, start], TrialState::Confirmed),
+    ] {
+        let mut flash = after(flashed("old", 2), runs);
+        flash.is_worn = true;
+        let shared = RefCell::new(flash);
+        let mut store = SettingsStore::open(&shared).unwrap();
+        let trial = store.load().unwrap().open_trial().unwrap();
+        for state in [first, TrialState::RolledBack(RollbackReason::NotConfirmed)] {
+            assert_eq!(store.mark(trial, state), Err(StoreError::Flash));
+        }
+        assert!(store.roll_back(RollbackReason::Rejected).is_err());
+        // Neither start after start with the trial, nor a trial that no restart ends.
+        for _ in 0..3 {
+            let mut store = SettingsStore::open(&shared).unwrap();
+            let selected = store.begin().unwrap();
+            assert_eq!(
+                (ssid(&selected), selected.open_trial()),
+                ("old".into(), None)
+            );
+            assert_eq!(ssid(&store.load().unwrap()), "old");
+        }
+    }
+}
+
 /// A flash whose writes fail.
 struct ReadOnly(TestFlash);
 

@@ -342,6 +342,33 @@ fn worn_sectors_fail_and_keep_the_running_firmware() {
     }
 }
 
+#[test]
+fn worn_marks_of_a_trial_are_not_taken_for_written() {
+    const TRIAL_ENTRY: u32 = 0x2000;
+    let prepared = || {
+        let mut chip = flashed("0.1.0");
+        boot(&mut chip).update(&mut chip, &image("1.0.0")).unwrap();
+        chip
+    };
+    let mut chip = prepared();
+    let mut board = boot(&mut chip);
+    chip.worn = vec![TRIAL_ENTRY];
+    assert_eq!(board.slots.confirm(&mut chip), Err(Unwritable));
+    assert!(board.slots.is_on_trial());
+    let recorded = board.slots.give_up(&mut chip, TrialEnd::NotConfirmed);
+    assert_eq!(recorded, Err(Unwritable));
+    assert_eq!(boot(&mut chip).version, "0.1.0");
+
+    // No reset returns to the firmware before it, so it is not on trial.
+    let mut chip = prepared();
+    chip.worn = vec![TRIAL_ENTRY];
+    for _ in 0..2 {
+        let board = boot(&mut chip);
+        assert_eq!(board.version, "1.0.0");
+        assert!(!board.slots.is_on_trial());
+    }
+}
+
 /// What may run after a cut: the version before, or the new one on its trial.
 fn check_after_cut(chip: &mut Chip, before: &str, after: &str) {
     chip.restart();

@@ -266,7 +266,9 @@ impl Slots {
             write_entry(flash, otadata.offset + sector_offset(sector), own)?;
             entries = self.otadata(flash)?;
         }
-        let (sector, entry) = entries.select_other(self.running);
+        let (sector, entry) = entries
+            .select_other(self.running)
+            .ok_or(UpdateError::Flash)?;
         write_entry(flash, otadata.offset + sector_offset(sector), entry)?;
         Ok(entry.sequence)
     }
@@ -342,13 +344,20 @@ pub(super) fn write_entry(
 #[repr(align(4))]
 struct Word([u8; 4]);
 
-/// Programs a word, without an erase.
+/// Programs a word, without an erase, and reads it back: worn flash keeps bits as they were.
 fn program_word(
     flash: &mut impl WritableFlash,
     offset: u32,
     word: [u8; 4],
 ) -> Result<(), Unwritable> {
-    flash.program(offset, &Word(word).0)
+    flash.program(offset, &Word(word).0)?;
+    let mut back = Word([0; 4]);
+    flash.read(offset, &mut back.0)?;
+    if back.0 == word {
+        Ok(())
+    } else {
+        Err(Unwritable)
+    }
 }
 
 /// Programs a state, which only clears bits.

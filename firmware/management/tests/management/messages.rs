@@ -245,13 +245,26 @@ fn request_of_a_newer_client_is_answered_as_unsupported() {
 
 #[test]
 fn invalid_value_is_refused_by_name() {
-    // Apply, one value: 33 workers.
-    let response = respond(&[1, 1, 7, 33]);
-    let Response::Refused(Refusal::Invalid { field, reason }) = response else {
-        panic!("{response:?}")
-    };
-    assert_eq!(field, "workers");
-    assert_eq!(reason, "33 is not in the range 1 to 32");
+    for (plain, name, why) in [
+        // Apply, one value: 33 workers.
+        (
+            &[1, 1, 7, 33][..],
+            "workers",
+            "33 is not in the range 1 to 32",
+        ),
+        // Trial without values, for 9 s.
+        (
+            &[2, 0, 9],
+            "confirm-timeout",
+            "9 is not in the range 10 to 3600",
+        ),
+    ] {
+        let response = respond(plain);
+        let Response::Refused(Refusal::Invalid { field, reason }) = response else {
+            panic!("{response:?}")
+        };
+        assert_eq!((&*field, &*reason), (name, why));
+    }
 }
 
 /// The wire format of version 1: a change here breaks boards in the field.

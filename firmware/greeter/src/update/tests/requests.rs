@@ -4,14 +4,19 @@ use core::cell::RefCell;
 use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Waker};
+use std::boxed::Box;
 
 use embassy_time::Duration;
 use tcpctl_management::{
-    FirmwareReport, MAX_UPDATE_DATA, Refusal, Request, Response, UpdateRefusal,
+    FirmwareReport, MAX_UPDATE_DATA, RANDOM_LEN, Refusal, Request, Response, UpdateRefusal,
 };
+use tcpctl_settings::sectors::ConfirmTimeout;
+use tcpctl_settings::{Changes, Field, ManagementKey, ServerSettings};
 
 use super::*;
+use crate::management::{About, Host, Management};
 use crate::test_clock::advance;
+use crate::trial::TrialRun;
 
 type Handle<'a> = &'a RefCell<Chip>;
 
@@ -202,6 +207,58 @@ fn trial_without_a_network_gives_up() {
     assert_eq!(ended.version.as_deref(), Some("0.2.0"));
     assert_eq!(TrialEnd::from_code(ended.reason), TrialEnd::NotConfirmed);
     assert_eq!(report(&firmware).version, "0.1.0");
+}
+
+/// A board that no request changes.
+struct Unchanged;
+
+impl Host for Unchanged {
+    fn random(&self) -> [u8; RANDOM_LEN] {
+        unreachable!("no session")
+    }
+
+    fn apply(&self, _: &ServerSettings) {
+        unreachable!("nothing is applied")
+    }
+
+    fn restart(&self) {
+        unreachable!("nothing restarts")
+    }
+}
+
+/// The firmware before it may not read what this one writes, and a restart would return to it.
+#[test]
+fn settings_stay_while_the_firmware_is_on_trial() {
+    let chip = RefCell::new(flashed("0.1.0"));
+    update(&started(&chip, Reset::PowerOn), &image("0.2.0"));
+    let firmware = started(&chip, Reset::Software);
+    let mut settings = settings();
+    settings.management_key = Some(ManagementKey::new([7; 32]));
+    let trial = TrialRun::new(None);
+    let about = About {
+        firmware: "0.2.0",
+        chip: "esp32c3",
+        mac: [2, 0, 0, 0, 0, 1],
+    };
+    let management = Management::new(&settings, &chip, &trial, about, Unchanged);
+    let management = management.unwrap().unwrap().with_firmware(&firmware);
+    let mut changes = Box::new(Changes::default());
+    changes.set(Field::Greeting.parse("hi").unwrap());
+    let steps = chip.borrow().steps;
+    for request in [
+        Request::Apply {
+            changes: changes.clone(),
+        },
+        Request::Trial {
+            changes,
+            confirm_timeout: ConfirmTimeout::DEFAULT,
+        },
+    ] {
+        let (response, _) = block_on(management.handle(request));
+        let on_trial = Refusal::Update(UpdateRefusal::OnTrial);
+        assert_eq!(response, Response::Refused(on_trial));
+    }
+    assert_eq!(chip.borrow().steps, steps);
 }
 
 /// What a board keeps in RAM, with the longest step of an update.
