@@ -1,12 +1,13 @@
 //! Runs `tcpctl configure`: show, send, wait until the board is back, confirm.
 
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tcpctl_management::{Refusal, Request, Response, Shown};
+use tcpctl_management::{Refusal, Request, Response, Shown, TrialReport, UpdateRefusal};
 use tcpctl_settings::sectors::{RollbackReason, TrialState};
 use tcpctl_settings::{Changes, ManagementKey, Mode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,14 +15,14 @@ use tokio::time::{Instant, timeout};
 
 use super::locate::{Route, channel_failure};
 use super::plan::{self, Action, ConfigurePlan, KeySource};
-use super::report::{ConfigureEvent, ConfigureReport, Proof};
+use super::report::{ConfigureEvent, ConfigureReport, GreetingCheck};
 use crate::cli::ConfigureArgs;
 use crate::connect::Endpoint;
 use crate::discover::names;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::management::Channel;
+use crate::management::{Channel, ChannelError};
 use crate::output::{BrokenPipe, Output, human};
 use crate::sanitize;
 use crate::target::TargetKind;
@@ -57,7 +58,8 @@ pub fn run(args: &ConfigureArgs, output: &Output) -> anyhow::Result<Exit> {
         let configure = Configure {
             plan: &plan,
             output,
-            pending: std::cell::Cell::new(false),
+            confirm_by: Cell::new(None),
+            output_error: RefCell::new(None),
         };
         tokio::select! {
             biased;
@@ -67,9 +69,12 @@ pub fn run(args: &ConfigureArgs, output: &Output) -> anyhow::Result<Exit> {
                 configure.note_pending();
                 Ok(exit)
             }
-            ended = configure.carry_out() => {
+            ended = configure.run() => {
                 output.end_status();
-                ended
+                match configure.output_error.take() {
+                    Some(error) => ended.and(Err(error)),
+                    None => ended,
+                }
             }
         }
     })?
@@ -78,8 +83,10 @@ pub fn run(args: &ConfigureArgs, output: &Output) -> anyhow::Result<Exit> {
 struct Configure<'a> {
     plan: &'a ConfigurePlan,
     output: &'a Output,
-    /// Whether the board is on trial and nobody has confirmed it.
-    pending: std::cell::Cell<bool>,
+    /// When the settings must be confirmed, while they may be on trial.
+    confirm_by: Cell<Option<Instant>>,
+    /// The first error of output while the board changes.
+    output_error: RefCell<Option<anyhow::Error>>,
 }
 
 /// A board that was reached.
@@ -92,15 +99,34 @@ struct Reached {
 }
 
 /// A board that restarts with settings on trial.
-struct Sought<'a> {
+struct BoardSearch<'a> {
     /// Where it was.
     route: &'a Route,
-    /// The sequence number of the trial.
-    sequence: u32,
-    /// When it was sent the settings.
-    sent: Instant,
+    /// Which trial it is.
+    trial: SentTrial,
+    /// When the settings must be confirmed.
+    confirm_by: Instant,
     key: &'a ManagementKey,
     mac: [u8; 6],
+}
+
+/// A trial by its sequence number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SentTrial {
+    /// The board answered.
+    Known(u32),
+    /// The connection broke before the answer. It has a greater sequence number than this, if the board
+    /// received it.
+    After(u32),
+}
+
+impl SentTrial {
+    fn includes(self, sequence: u32) -> bool {
+        match self {
+            Self::Known(known) => sequence == known,
+            Self::After(old) => sequence > old,
+        }
+    }
 }
 
 /// What became of a trial.
@@ -110,7 +136,7 @@ enum Outcome {
 }
 
 impl Configure<'_> {
-    async fn carry_out(&self) -> anyhow::Result<Exit> {
+    async fn run(&self) -> anyhow::Result<Exit> {
         let target = &self.plan.target.text;
         let host = Endpoint::open(&self.plan.target)?;
         let route = Route::find(target, host.clone(), self.plan.management_port).await?;
@@ -140,7 +166,7 @@ impl Configure<'_> {
                 board.channel.close().await;
                 Ok(Exit::Done)
             }
-            Action::Confirm => self.confirm_sent(board).await,
+            Action::Confirm => self.confirm_sent(board, &key).await,
             Action::Change(changes) => self.change(changes, board, &key).await,
         }
     }
@@ -177,16 +203,9 @@ impl Configure<'_> {
         key: &ManagementKey,
     ) -> anyhow::Result<Exit> {
         if let Some(trial) = &board.shown.trial
-            && let (TrialState::Pending | TrialState::Started, Some(seconds)) =
-                (trial.state, trial.remaining_s)
+            && matches!(trial.state, TrialState::Pending | TrialState::Started)
         {
-            return Err(self
-                .failure(Kind::Device, "it is trying other settings already")
-                .hint(format!(
-                    "confirm them with tcpctl configure {} --confirm, or wait {seconds} s",
-                    sanitize::one_line(&self.plan.target.text)
-                ))
-                .into());
+            return Err(self.trial_in_progress(trial).into());
         }
         let Reached {
             channel,
@@ -201,15 +220,17 @@ impl Configure<'_> {
             let (changes, shown) = (changes.clone(), shown.clone());
             tokio::task::spawn_blocking(move || plan::needed(&changes, &shown)).await??
         };
+        let differences = plan::differences(&needed, &shown, mac)?;
+        let is_nothing = differences.is_empty();
         let restarts = needed.needs_restart();
         self.print(ConfigureEvent::Plan {
             board: plan::facts(&shown, mac),
-            changes: plan::differences(&needed, &shown, mac)?,
-            restart: restarts,
+            changes: differences,
+            restart: restarts && !is_nothing,
             confirm_timeout_s: self.plan.confirm_timeout.as_secs(),
             dry_run: self.plan.dry_run,
         })?;
-        if self.plan.dry_run || needed.is_empty() {
+        if self.plan.dry_run || is_nothing {
             return Ok(Exit::Done);
         }
         let (channel, _) = self.authenticate(&route, key).await?;
@@ -236,10 +257,10 @@ impl Configure<'_> {
             Response::Done => {}
             other => return Err(self.unexpected(&other).into()),
         }
-        self.emit(ConfigureEvent::Sent)?;
+        self.emit(ConfigureEvent::Sent);
         let shown = self.show(&mut channel).await?;
         channel.close().await;
-        self.prove(&route, &shown).await
+        self.check_greeting(&route, &shown).await
     }
 
     /// Sends settings as a trial, and confirms it when the board is back.
@@ -257,97 +278,156 @@ impl Configure<'_> {
             changes: Box::new(needed.clone()),
             confirm_timeout,
         };
-        let sequence = match self.request(&mut channel, &request).await? {
-            Response::Restarting { sequence } => sequence,
-            other => return Err(self.unexpected(&other).into()),
+        let response = channel.request(&request).await;
+        let confirm_by = self.confirm_within(confirm_timeout.as_secs());
+        let trial = match response {
+            Ok(Response::Restarting { sequence }) => {
+                channel.close().await;
+                self.emit(ConfigureEvent::Sent);
+                self.emit(ConfigureEvent::Restarting {
+                    confirm_timeout_s: confirm_timeout.as_secs(),
+                });
+                SentTrial::Known(sequence)
+            }
+            Ok(other) => {
+                self.confirm_by.set(None);
+                return Err(self.unexpected(&other).into());
+            }
+            Err(error @ (ChannelError::Broken(_) | ChannelError::TimedOut)) => {
+                let failure = channel_failure(&self.plan.target.text, error);
+                if self.plan.no_confirm {
+                    return Err(failure
+                        .hint("the board may try the new settings all the same: see --show")
+                        .into());
+                }
+                self.output.note(&format!(
+                    "note: {}. The board may try the new settings all the same: looking for it",
+                    failure.message
+                ));
+                SentTrial::After(newest_sequence(old))
+            }
+            Err(error) => return Err(channel_failure(&self.plan.target.text, error).into()),
         };
-        let sent = Instant::now();
-        self.pending.set(true);
-        channel.close().await;
-        self.emit(ConfigureEvent::Sent)?;
-        self.emit(ConfigureEvent::Restarting {
-            confirm_timeout_s: confirm_timeout.as_secs(),
-        })?;
         if self.plan.no_confirm {
             self.note_pending();
             return Ok(Exit::Done);
         }
         self.note_network(needed, old, mac);
-        let sought = Sought {
+        self.wait_and_confirm(&BoardSearch {
             route,
-            sequence,
-            sent,
+            trial,
+            confirm_by,
             key,
             mac,
-        };
-        let mut board = match self.wait(&sought).await? {
-            Outcome::Back(board) => board,
-            Outcome::RolledBack(reason) => return self.rolled_back(reason),
-        };
-        self.emit(ConfigureEvent::Back {
-            address: board.address,
-            elapsed_us: micros(sent.elapsed()),
-        })?;
-        self.confirm(&mut board, sequence).await?;
-        board.channel.close().await;
-        self.prove(&board.route, &board.shown).await
+        })
+        .await
     }
 
     /// Confirms the trial that another computer has sent.
-    async fn confirm_sent(&self, mut board: Reached) -> anyhow::Result<Exit> {
+    async fn confirm_sent(&self, board: Reached, key: &ManagementKey) -> anyhow::Result<Exit> {
+        let nothing = |what: &str| {
+            self.failure(Kind::Device, what)
+                .hint("send new ones first: tcpctl configure TARGET ... --no-confirm")
+        };
         let Some(trial) = board.shown.trial else {
-            return Err(self
-                .failure(Kind::Device, "there are no new settings to confirm")
-                .hint("send them first: tcpctl configure TARGET ... --no-confirm")
-                .into());
+            return Err(nothing("there are no new settings to confirm").into());
         };
         match trial.state {
-            TrialState::RolledBack(reason) => return self.rolled_back(reason),
-            TrialState::Pending | TrialState::Started => {
-                self.confirm(&mut board, trial.sequence).await?;
+            TrialState::RolledBack(reason) => {
+                let what = format!("no settings are on trial; the last trial was rolled back: {reason}");
+                return Err(nothing(&what).into());
             }
-            TrialState::Confirmed => {}
+            TrialState::Confirmed => {
+                return Err(nothing("no settings are on trial; the last trial was confirmed").into());
+            }
+            TrialState::Pending | TrialState::Started => {}
         }
         board.channel.close().await;
-        self.prove(&board.route, &board.shown).await
+        let left = trial.remaining_s.unwrap_or(self.plan.confirm_timeout.as_secs());
+        self.wait_and_confirm(&BoardSearch {
+            route: &board.route,
+            trial: SentTrial::Known(trial.sequence),
+            confirm_by: self.confirm_within(left),
+            key,
+            mac: board.mac,
+        })
+        .await
     }
 
-    async fn confirm(&self, board: &mut Reached, sequence: u32) -> anyhow::Result<()> {
-        let request = Request::Confirm { sequence };
-        match self.request(&mut board.channel, &request).await? {
-            Response::Done => {}
-            Response::Refused(Refusal::NoSuchTrial) => {
-                // The timeout came first.
-                let shown = self.show(&mut board.channel).await?;
-                let state = shown.trial.map(|trial| trial.state);
-                if let Some(TrialState::RolledBack(reason)) = state {
-                    self.rolled_back(reason)?;
-                }
-                return Err(self
-                    .unexpected(&Response::Refused(Refusal::NoSuchTrial))
-                    .into());
+    /// Notes that settings may be on trial for this many seconds; returns when that ends.
+    fn confirm_within(&self, seconds: u16) -> Instant {
+        let confirm_by = Instant::now() + Duration::from_secs(seconds.into());
+        self.confirm_by.set(Some(confirm_by));
+        confirm_by
+    }
+
+    /// Waits for the board and confirms its trial. A connection that breaks meanwhile is made again: the
+    /// board answers a repeated confirmation.
+    async fn wait_and_confirm(&self, search: &BoardSearch<'_>) -> anyhow::Result<Exit> {
+        let started = Instant::now();
+        let mut is_back = false;
+        loop {
+            let mut board = match self.wait(search, is_back).await? {
+                Outcome::Back(board) => board,
+                Outcome::RolledBack(reason) => return self.rolled_back(reason),
+            };
+            if !is_back && matches!(self.plan.action, Action::Change(_)) {
+                self.emit(ConfigureEvent::Back {
+                    address: board.address,
+                    elapsed_us: micros(started.elapsed()),
+                });
             }
-            other => return Err(self.unexpected(&other).into()),
+            is_back = true;
+            if self.confirm(&mut board).await? {
+                board.channel.close().await;
+                return self.check_greeting(&board.route, &board.shown).await;
+            }
+            tokio::time::sleep(PAUSE).await;
         }
-        self.pending.set(false);
-        Ok(())
+    }
+
+    /// Confirms the trial that the board runs; whether it is confirmed. If not, another session shows
+    /// what became of it.
+    async fn confirm(&self, board: &mut Reached) -> anyhow::Result<bool> {
+        let Some(trial) = &board.shown.trial else {
+            return Ok(false);
+        };
+        let request = Request::Confirm {
+            sequence: trial.sequence,
+        };
+        match board.channel.request(&request).await {
+            Ok(Response::Done) => {
+                self.confirm_by.set(None);
+                Ok(true)
+            }
+            // The confirm timeout came first, or the board has not restarted yet.
+            Ok(Response::Refused(Refusal::NoSuchTrial))
+            | Err(ChannelError::Broken(_) | ChannelError::TimedOut) => Ok(false),
+            Ok(other) => Err(self.unexpected(&other).into()),
+            Err(error) => Err(channel_failure(&self.plan.target.text, error).into()),
+        }
     }
 
     /// Waits until the board runs the trial, or has ended it. It is looked for at its old address, at the
     /// given one, and over mDNS.
-    async fn wait(&self, sought: &Sought<'_>) -> anyhow::Result<Outcome> {
-        let mut routes = vec![sought.route.clone()];
+    /// `was_reached` says that it was there before, and a confirmation may have reached it.
+    async fn wait(
+        &self,
+        search: &BoardSearch<'_>,
+        was_reached: bool,
+    ) -> anyhow::Result<Outcome> {
+        let mut routes = vec![search.route.clone()];
         if let Some(address) = &self.plan.address {
-            routes.push(sought.route.at(Endpoint::open(address)?));
+            routes.push(search.route.at(Endpoint::open(address)?));
         }
-        let confirm_timeout = Duration::from_secs(self.plan.confirm_timeout.as_secs().into());
-        let deadline = sought.sent + confirm_timeout + RETURN_TIMEOUT;
+        let started = Instant::now();
+        let deadline = search.confirm_by + RETURN_TIMEOUT;
         let searching = async {
             loop {
-                if let Some(outcome) = self.try_routes(sought, &routes).await {
+                if let Some(outcome) = self.try_routes(search, &routes).await {
                     return outcome;
                 }
-                let left = confirm_timeout.saturating_sub(sought.sent.elapsed());
+                let left = search.confirm_by.saturating_duration_since(Instant::now());
                 self.output.status(&format!(
                     "waiting for the board, {} s left to confirm",
                     left.as_secs()
@@ -356,13 +436,13 @@ impl Configure<'_> {
             }
         };
         let browsing = async {
-            while sought.route.is_on_a_network() {
-                let accept = |found| plan::is_same_board(found, sought.mac);
+            while search.route.is_on_a_network() {
+                let accept = |found| plan::is_same_board(found, search.mac);
                 let Some(board) = names::by_mac(accept, SEARCH_TIMEOUT).await else {
                     continue;
                 };
                 let routes = [Route::announced(board)];
-                if let Some(outcome) = self.try_routes(sought, &routes).await {
+                if let Some(outcome) = self.try_routes(search, &routes).await {
                     return outcome;
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -378,16 +458,28 @@ impl Configure<'_> {
         if let Some(outcome) = outcome {
             return outcome;
         }
-        self.pending.set(false);
-        let waited = human::roughly(confirm_timeout + RETURN_TIMEOUT);
+        self.confirm_by.set(None);
+        if was_reached {
+            return Err(self
+                .failure(
+                    Kind::Timeout,
+                    "the connection broke during the confirmation, and the board did not come back",
+                )
+                .hint(
+                    "it has the new settings if the confirmation arrived, else the old ones: see \
+                     --show",
+                )
+                .into());
+        }
+        let waited = human::roughly(started.elapsed());
         Err(self
             .failure(
                 Kind::Timeout,
                 &format!("the board did not come back within {waited}"),
             )
             .hint(
-                "it has returned to its old settings by itself. Is it powered, and is this computer \
-                 on its old network? See what happened with --show",
+                "unless another computer confirms it, it returns to its old settings by itself. Is it \
+                 powered, and is this computer on its old network? See what happened with --show",
             )
             .into())
     }
@@ -396,19 +488,19 @@ impl Configure<'_> {
     /// yet.
     async fn try_routes(
         &self,
-        sought: &Sought<'_>,
+        search: &BoardSearch<'_>,
         routes: &[Route],
     ) -> Option<anyhow::Result<Outcome>> {
         let mut attempts: FuturesUnordered<_> = routes
             .iter()
-            .map(|route| attempt(route.clone(), sought.key, sought.mac))
+            .map(|route| attempt(route.clone(), search.key, search.mac))
             .collect();
         while let Some(reached) = attempts.next().await {
             let Some(board) = reached else { continue };
             let state = board
                 .shown
                 .trial
-                .filter(|trial| trial.sequence == sought.sequence)
+                .filter(|trial| search.trial.includes(trial.sequence))
                 .map(|trial| trial.state);
             return match state {
                 Some(TrialState::Started | TrialState::Confirmed) => {
@@ -418,6 +510,16 @@ impl Configure<'_> {
                 Some(TrialState::Pending) => {
                     board.channel.close().await;
                     continue;
+                }
+                None if matches!(search.trial, SentTrial::After(_)) => {
+                    self.confirm_by.set(None);
+                    Some(Err(self
+                        .failure(
+                            Kind::Broken,
+                            "the connection broke before the new settings arrived; nothing has changed",
+                        )
+                        .hint("try again")
+                        .into()))
                 }
                 None => Some(Err(self
                     .failure(Kind::Device, "its settings were changed by another client")
@@ -444,28 +546,28 @@ impl Configure<'_> {
     }
 
     /// Asks for a greeting under the new settings, and reports that they are permanent.
-    async fn prove(&self, route: &Route, shown: &Shown) -> anyhow::Result<Exit> {
+    async fn check_greeting(&self, route: &Route, shown: &Shown) -> anyhow::Result<Exit> {
         if self.plan.no_wait {
-            self.emit(ConfigureEvent::Confirmed { proof: None })?;
+            self.emit(ConfigureEvent::Confirmed { check: None });
             return Ok(Exit::Done);
         }
-        let proof = self
+        let check = self
             .greeting(route, plan::greeting_port(&shown.settings))
             .await;
-        match proof {
-            Ok(proof) => {
-                self.emit(ConfigureEvent::Confirmed { proof: Some(proof) })?;
+        match check {
+            Ok(check) => {
+                self.emit(ConfigureEvent::Confirmed { check: Some(check) });
                 Ok(Exit::Done)
             }
             Err(failure) => {
                 // The settings are permanent all the same.
-                self.emit(ConfigureEvent::Confirmed { proof: None })?;
+                self.emit(ConfigureEvent::Confirmed { check: None });
                 Err(failure.into())
             }
         }
     }
 
-    async fn greeting(&self, route: &Route, port: u16) -> Result<Proof, Failure> {
+    async fn greeting(&self, route: &Route, port: u16) -> Result<GreetingCheck, Failure> {
         let target = &self.plan.target.text;
         let started = Instant::now();
         let connection = route.connect_to_greeting(port).await;
@@ -502,7 +604,7 @@ impl Configure<'_> {
                 .failure(Kind::Negative, "confirmed, but the board sent no greeting")
                 .hint("see it with tcpctl status"));
         }
-        Ok(Proof {
+        Ok(GreetingCheck {
             address: connection.address,
             greeting: String::from_utf8_lossy(&greeting).into_owned(),
             total_us: micros(started.elapsed()),
@@ -511,11 +613,11 @@ impl Configure<'_> {
 
     /// Prints that the board went back, and fails.
     fn rolled_back<T>(&self, reason: RollbackReason) -> anyhow::Result<T> {
-        self.pending.set(false);
+        self.confirm_by.set(None);
         let text = reason.to_string();
         self.emit(ConfigureEvent::RolledBack {
             reason: text.clone(),
-        })?;
+        });
         let failure = self.failure(
             Kind::Device,
             &format!("the board returned to its old settings: {text}"),
@@ -562,11 +664,12 @@ impl Configure<'_> {
 
     /// Says what happens to a trial that this command does not confirm.
     fn note_pending(&self) {
-        if self.pending.get() {
+        if let Some(confirm_by) = self.confirm_by.get() {
+            let left = confirm_by.saturating_duration_since(Instant::now());
             self.output.note(&format!(
-                "note: the board returns to its old settings unless it is confirmed within {} s: \
+                "note: the board returns to its old settings unless it is confirmed within {:.0} s: \
                  tcpctl configure {} --confirm",
-                self.plan.confirm_timeout.as_secs(),
+                left.as_secs_f64(),
                 sanitize::one_line(&self.plan.target.text)
             ));
         }
@@ -577,6 +680,20 @@ impl Configure<'_> {
         Failure::new(kind, format!("{}: {what}", sanitize::one_line(target))).about(target)
     }
 
+    fn trial_in_progress(&self, trial: &TrialReport) -> Failure {
+        let target = sanitize::one_line(&self.plan.target.text);
+        let failure = self.failure(Kind::Device, "a settings trial is in progress");
+        match trial.remaining_s.filter(|_| trial.state == TrialState::Started) {
+            Some(seconds) => failure.hint(format!(
+                "confirm it with tcpctl configure {target} --confirm, or wait {seconds} s"
+            )),
+            None => failure.hint(
+                "the board restarts with it: try again in a few seconds, or restart the board if it \
+                 stays so",
+            ),
+        }
+    }
+
     /// The failure of a response that is not the expected one.
     fn unexpected(&self, response: &Response) -> Failure {
         match response {
@@ -585,8 +702,17 @@ impl Configure<'_> {
                 self.failure(Kind::Usage, &format!("the board refuses {what}"))
             }
             Response::Refused(Refusal::TrialInProgress) => self
-                .failure(Kind::Device, "it is trying other settings already")
-                .hint("confirm them with --confirm, or wait until it returns to its old ones"),
+                .failure(Kind::Device, "a settings trial is in progress")
+                .hint("confirm it with --confirm, or wait until the board returns to its old settings"),
+            Response::Refused(Refusal::NoSuchTrial) => self
+                .failure(Kind::Device, "the trial is over")
+                .hint("see what became of it with --show"),
+            Response::Refused(Refusal::NeedsRestart) => self
+                .failure(Kind::Device, "its firmware needs a restart for these settings")
+                .hint("it has another version: update the older one, the board with tcpctl flash"),
+            Response::Refused(Refusal::Update(UpdateRefusal::OnTrial)) => self
+                .failure(Kind::Device, "its firmware is on trial")
+                .hint("try again in a minute"),
             Response::Refused(Refusal::NoSecondSector) => self
                 .failure(Kind::Device, "its flash has no room for settings on trial")
                 .hint("write the firmware again over USB: tcpctl flash"),
@@ -616,11 +742,13 @@ impl Configure<'_> {
         self.output.print(&self.report(event))
     }
 
-    /// Prints an event while the board changes. A closed pipe does not leave the board half-way.
-    fn emit(&self, event: ConfigureEvent) -> anyhow::Result<()> {
-        match self.print(event) {
-            Err(error) if error.is::<BrokenPipe>() => Ok(()),
-            result => result,
+    /// Prints an event while the board changes. An error of the output does not leave the board
+    /// half-way: it is reported at the end, unless the pipe was closed.
+    fn emit(&self, event: ConfigureEvent) {
+        if let Err(error) = self.print(event)
+            && !error.is::<BrokenPipe>()
+        {
+            self.output_error.borrow_mut().get_or_insert(error);
         }
     }
 }
@@ -647,6 +775,12 @@ async fn attempt(route: Route, key: &ManagementKey, mac: [u8; 6]) -> Option<Reac
         mac,
         shown,
     })
+}
+
+/// The sequence number of the newest settings of a board.
+fn newest_sequence(shown: &Shown) -> u32 {
+    let trial = shown.trial.map_or(0, |trial| trial.sequence);
+    shown.sequence.max(trial)
 }
 
 fn micros(duration: Duration) -> u64 {

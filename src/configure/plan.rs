@@ -171,6 +171,14 @@ pub fn needed(changes: &Changes, shown: &Shown) -> Result<Changes, Failure> {
             needed.set(value);
         }
     }
+    // An open network that stays as it is needs nothing.
+    if needed.security == Some(Security::Open)
+        && !old.is_protected()
+        && new_mode == old_mode
+        && needed.ssid.is_none()
+    {
+        needed.security = None;
+    }
     let needs_passphrase = match (new_mode, &needed.ssid) {
         _ if needed.security.is_some() => None,
         (Mode::AccessPoint, ssid) if old_mode == Mode::Station => {

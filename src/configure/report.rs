@@ -72,7 +72,7 @@ pub enum ConfigureEvent {
     Confirmed {
         /// The greeting, unless it was not asked for.
         #[serde(flatten)]
-        proof: Option<Proof>,
+        check: Option<GreetingCheck>,
     },
     /// The board returned to its old settings.
     RolledBack {
@@ -94,7 +94,7 @@ pub struct BoardFacts {
 
 /// A greeting under the new settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Proof {
+pub struct GreetingCheck {
     /// Where it came from.
     pub address: SocketAddr,
     /// The greeting.

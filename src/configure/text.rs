@@ -68,7 +68,7 @@ fn lines(event: &ConfigureEvent) -> String {
             }
             text
         }
-        ConfigureEvent::Sent => "sent       stored beside the old settings\n".to_owned(),
+        ConfigureEvent::Sent => "sent       stored\n".to_owned(),
         ConfigureEvent::Restarting { confirm_timeout_s } => {
             format!("restarting with the new settings, {confirm_timeout_s} s to confirm them\n")
         }
@@ -76,12 +76,12 @@ fn lines(event: &ConfigureEvent) -> String {
             address,
             elapsed_us,
         } => format!("back       {address} after {}\n", elapsed(*elapsed_us)),
-        ConfigureEvent::Confirmed { proof: None } => "confirmed\n".to_owned(),
-        ConfigureEvent::Confirmed { proof: Some(proof) } => format!(
+        ConfigureEvent::Confirmed { check: None } => "confirmed\n".to_owned(),
+        ConfigureEvent::Confirmed { check: Some(check) } => format!(
             "confirmed  {}: {} in {}\n",
-            proof.address,
-            sanitize::one_line(&proof.greeting),
-            elapsed(proof.total_us)
+            check.address,
+            sanitize::one_line(&check.greeting),
+            elapsed(check.total_us)
         ),
         ConfigureEvent::RolledBack { reason } => {
             format!("rolled back  {}\n", sanitize::one_line(reason))
