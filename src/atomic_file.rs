@@ -31,7 +31,8 @@ pub fn replace(path: &Path, bytes: &[u8], purpose: Purpose) -> io::Result<()> {
         {
             fs::set_permissions(&draft, old.permissions())?;
         }
-        fs::rename(&draft, path)
+        fs::rename(&draft, path)?;
+        sync_directory(path, purpose)
     });
     if written.is_err() {
         let _ = fs::remove_file(&draft);
@@ -58,7 +59,8 @@ pub fn create_new(path: &Path, bytes: &[u8], purpose: Purpose) -> io::Result<()>
             // A file system without hard links, e.g. FAT.
             _ if path.try_exists()? => Err(io::ErrorKind::AlreadyExists.into()),
             _ => fs::rename(&draft, path),
-        })
+        })?;
+        sync_directory(path, purpose)
     });
     let _ = fs::remove_file(&draft);
     written
@@ -78,6 +80,23 @@ fn create(path: &Path, bytes: &[u8], purpose: Purpose) -> io::Result<()> {
         Purpose::Output | Purpose::Secret => file.sync_all(),
         Purpose::Cache => Ok(()),
     }
+}
+
+/// Writes the name of a secret to the disk, too.
+fn sync_directory(path: &Path, purpose: Purpose) -> io::Result<()> {
+    #[cfg(unix)]
+    if purpose == Purpose::Secret {
+        let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
+        let directory = fs::File::open(parent.unwrap_or(Path::new(".")))?;
+        return match directory.sync_all() {
+            // Some file systems cannot.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            result => result,
+        };
+    }
+    #[cfg(not(unix))]
+    let _ = (path, purpose);
+    Ok(())
 }
 
 /// A name beside `path` that no other process uses.

@@ -14,7 +14,7 @@ use tcpctl_settings::ManagementKey;
 use crate::atomic_file::{self, Purpose};
 use crate::dirs;
 use crate::failure::{Failure, Kind};
-use crate::sanitize;
+use crate::{sanitize, shell};
 
 /// Hexadecimal digits of a key.
 const DIGITS: usize = 2 * ManagementKey::LEN;
@@ -73,7 +73,7 @@ impl KeyFile {
             .map_err(|error| failed(&error.to_string()))?;
         if let Some(mode) = exposed_mode(&metadata) {
             return Err(failed(&format!("others can read it (mode {mode:04o})"))
-                .hint(format!("chmod 600 {}", self.name())));
+                .hint(format!("chmod 600 {}", shell::quote(&self.name()))));
         }
         let key = read(file).map_err(|what| failed(&what))?;
         Ok(Some(key))
@@ -192,7 +192,7 @@ fn digits(bytes: &[u8]) -> String {
 
 /// The mode of a file that group or others can access. Pipes have no useful mode; on Windows the
 /// inherited ACL is accepted.
-fn exposed_mode(metadata: &fs::Metadata) -> Option<u32> {
+pub fn exposed_mode(metadata: &fs::Metadata) -> Option<u32> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
@@ -284,6 +284,11 @@ mod tests {
         }
         fs::set_permissions(&file.path, fs::Permissions::from_mode(0o400)).unwrap();
         file.load().unwrap();
+        let spaced = KeyFile::at(folder.0.join("my key"));
+        fs::write(&spaced.path, "").unwrap();
+        fs::set_permissions(&spaced.path, fs::Permissions::from_mode(0o644)).unwrap();
+        let hint = spaced.find().unwrap_err().hint.unwrap();
+        assert!(hint.starts_with("chmod 600 '") && hint.ends_with("my key'"));
     }
 
     #[test]

@@ -105,8 +105,10 @@ impl Greeted {
         match established.await {
             Ok(ClientEvent::Established) => Ok(channel),
             Ok(_) => Err(ClientError::OutOfOrder.into()),
-            // A board closes without a word at a wrong key.
-            Err(ChannelError::Broken(_)) => Err(ChannelError::Rejected),
+            // A board closes without a word at a wrong key. A reset is a broken connection.
+            Err(ChannelError::Broken(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(ChannelError::Rejected)
+            }
             Err(error) => Err(error),
         }
     }

@@ -88,7 +88,9 @@ pub struct ConfigureArgs {
         hide_short_help = true
     )]
     pub confirm: bool,
-    /// Do not wait for a greeting; with settings that need a restart, as --no-confirm
+    /// Do not wait for a greeting
+    ///
+    /// Settings that need a restart are sent as with --no-confirm.
     #[arg(long, help_heading = "What to do", hide_short_help = true)]
     pub no_wait: bool,
 

@@ -141,7 +141,7 @@ impl Configure<'_> {
         let host = Endpoint::open(&self.plan.target)?;
         let route = Route::find(target, host.clone(), self.plan.management_port).await?;
         let (greeted, address) = route
-            .connect_patiently()
+            .connect_with_retry()
             .await
             .map_err(|error| error.into_failure(target))?;
         let mac = greeted.hello.mac;
@@ -334,16 +334,21 @@ impl Configure<'_> {
         };
         match trial.state {
             TrialState::RolledBack(reason) => {
-                let what = format!("no settings are on trial; the last trial was rolled back: {reason}");
+                let what =
+                    format!("no settings are on trial; the last trial was rolled back: {reason}");
                 return Err(nothing(&what).into());
             }
             TrialState::Confirmed => {
-                return Err(nothing("no settings are on trial; the last trial was confirmed").into());
+                return Err(
+                    nothing("no settings are on trial; the last trial was confirmed").into(),
+                );
             }
             TrialState::Pending | TrialState::Started => {}
         }
         board.channel.close().await;
-        let left = trial.remaining_s.unwrap_or(self.plan.confirm_timeout.as_secs());
+        let left = trial
+            .remaining_s
+            .unwrap_or(self.plan.confirm_timeout.as_secs());
         self.wait_and_confirm(&BoardSearch {
             route: &board.route,
             trial: SentTrial::Known(trial.sequence),
@@ -411,11 +416,7 @@ impl Configure<'_> {
     /// Waits until the board runs the trial, or has ended it. It is looked for at its old address, at the
     /// given one, and over mDNS.
     /// `was_reached` says that it was there before, and a confirmation may have reached it.
-    async fn wait(
-        &self,
-        search: &BoardSearch<'_>,
-        was_reached: bool,
-    ) -> anyhow::Result<Outcome> {
+    async fn wait(&self, search: &BoardSearch<'_>, was_reached: bool) -> anyhow::Result<Outcome> {
         let mut routes = vec![search.route.clone()];
         if let Some(address) = &self.plan.address {
             routes.push(search.route.at(Endpoint::open(address)?));
@@ -438,10 +439,8 @@ impl Configure<'_> {
         let browsing = async {
             while search.route.is_on_a_network() {
                 let accept = |found| plan::is_same_board(found, search.mac);
-                let Some(board) = names::by_mac(accept, SEARCH_TIMEOUT).await else {
-                    continue;
-                };
-                let routes = [Route::announced(board)];
+                let boards = names::by_mac(accept, SEARCH_TIMEOUT).await;
+                let routes: Vec<_> = boards.into_iter().map(Route::announced).collect();
                 if let Some(outcome) = self.try_routes(search, &routes).await {
                     return outcome;
                 }
@@ -536,7 +535,7 @@ impl Configure<'_> {
         key: &ManagementKey,
     ) -> Result<(Channel, SocketAddr), Failure> {
         let target = &self.plan.target.text;
-        let connected = route.connect_patiently().await;
+        let connected = route.connect_with_retry().await;
         let (greeted, address) = connected.map_err(|error| error.into_failure(target))?;
         let channel = greeted.authenticate(key).await;
         Ok((
@@ -758,7 +757,7 @@ async fn attempt(route: Route, key: &ManagementKey, mac: [u8; 6]) -> Option<Reac
     let reached = async {
         let (greeted, address) = route.connect(ATTEMPT_TIMEOUT).await.ok()?;
         let now = greeted.hello.mac;
-        if !plan::is_same_board(now, mac) {
+        if now != mac {
             return None;
         }
         let mut channel = greeted.authenticate(key).await.ok()?;

@@ -20,8 +20,9 @@ use crate::sanitize;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Limit for the reply to `status`, which a full board never sends.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a management channel may be busy with another session.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(6);
+/// How long a management channel may be busy with another session: a silent one for 5 s, then up to
+/// 1.25 s to close it and to start again.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(8);
 /// Time between two attempts.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 /// Longest status.
@@ -112,7 +113,7 @@ impl Route {
     ///
     /// # Errors
     /// See [`LocateError`].
-    pub async fn connect_patiently(&self) -> Result<(Greeted, SocketAddr), LocateError> {
+    pub async fn connect_with_retry(&self) -> Result<(Greeted, SocketAddr), LocateError> {
         let deadline = Instant::now() + BUSY_TIMEOUT;
         loop {
             let error = match self.connect(CONNECT_TIMEOUT).await {

@@ -125,19 +125,12 @@ impl ConfigurePlan {
         match &self.key {
             KeySource::Given(key) => Ok(key.clone()),
             KeySource::File(path) => KeyFile::at(path).load(),
-            KeySource::OfBoard => {
-                let file = KeyFile::of_board(mac)?;
-                match (file.find()?, KeyFile::of_board(station_mac(mac))?.find()?) {
-                    (Some(key), _) | (None, Some(key)) => Ok(key),
-                    (None, None) => file.load(),
-                }
-            }
+            KeySource::OfBoard => KeyFile::of_board(mac)?.load(),
         }
     }
 }
 
 /// The MAC address of a chip whose access point has this one: one less (ESP-IDF, "MAC Address").
-/// `flash` knows a board by it.
 fn station_mac(mac: [u8; 6]) -> [u8; 6] {
     let mut mac = mac;
     mac[5] = mac[5].wrapping_sub(1);

@@ -166,8 +166,8 @@ fn hardware(
             output.detail(|| format!("management key: {}", file.name()));
         } else {
             output.note(&format!(
-                "note: key file {} has another key than this board; delete it and start again to \
-                 configure this board",
+                "note: key file {} has another key than this board; move it away and start again \
+                 to configure this board",
                 file.name()
             ));
         }

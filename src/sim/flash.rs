@@ -17,6 +17,7 @@ use super::spec::MacAddress;
 use crate::atomic_file::{self, Purpose};
 use crate::esp::table::{AFTER_TABLE, SETTINGS, TABLE_OFFSET, Table};
 use crate::failure::{Failure, Kind};
+use crate::keys;
 use crate::sanitize;
 
 /// Size of the flash, in bytes: the smallest of the boards that the partition table fits.
@@ -99,6 +100,16 @@ impl VirtualFlash {
             }
             Err(error) => return Err(io_failed(error)),
         };
+        // It holds the management key and the passphrase.
+        let metadata = file.metadata().map_err(io_failed)?;
+        if let Some(mode) = keys::exposed_mode(&metadata) {
+            let path = crate::shell::quote(&name);
+            return Err(failed(
+                Kind::Usage,
+                &format!("others can read it (mode {mode:04o})"),
+            )
+            .hint(format!("chmod 600 {path}")));
+        }
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -8,6 +8,9 @@ use crate::mdns::{Browser, MdnsEvent, PORT, Purpose, SERVICE_TYPE, socket_addres
 use crate::net::interfaces;
 use crate::serial;
 
+/// Most announcements with one MAC address that are kept.
+const MAX_CLAIMS: usize = 8;
+
 /// A board that announces itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
@@ -17,13 +20,20 @@ pub struct Announced {
     pub management: Option<u16>,
 }
 
-/// Asks all boards, and returns the first whose MAC address is accepted; `None` if there is none within
-/// `timeout`.
-pub async fn by_mac(accept: impl Fn([u8; 6]) -> bool, timeout: Duration) -> Option<Announced> {
-    let service_type = DnsName::of_text(&format!("{SERVICE_TYPE}.local"))?;
+/// Time for further announcements after the first: responders wait for up to 120 ms (RFC 6762, section
+/// 6).
+const FURTHER: Duration = Duration::from_millis(400);
+
+/// Asks all boards, and returns those whose MAC address is accepted. Announcements are not authenticated:
+/// several may claim one address. Returns soon after the first, or at the end of `timeout`.
+pub async fn by_mac(accept: impl Fn([u8; 6]) -> bool, timeout: Duration) -> Vec<Announced> {
+    let mut boards = Vec::new();
+    let Some(service_type) = DnsName::of_text(&format!("{SERVICE_TYPE}.local")) else {
+        return boards;
+    };
     let mut mdns = Browser::new(service_type, PORT, Purpose::Search);
     mdns.use_interfaces(&interfaces::list().unwrap_or_default());
-    let end = Instant::now() + timeout;
+    let mut end = Instant::now() + timeout;
     while Instant::now() < end {
         if mdns.next_question() <= Instant::now() {
             mdns.ask().await;
@@ -46,17 +56,23 @@ pub async fn by_mac(accept: impl Fn([u8; 6]) -> bool, timeout: Duration) -> Opti
                         && !addresses.is_empty()
                     {
                         let management = text("mgmt").and_then(|port| port.parse().ok());
-                        return Some(Announced {
+                        let board = Announced {
                             addresses,
                             management,
-                        });
+                        };
+                        if boards.is_empty() {
+                            end = end.min(Instant::now() + FURTHER);
+                        }
+                        if boards.len() < MAX_CLAIMS && !boards.contains(&board) {
+                            boards.push(board);
+                        }
                     }
                 }
             }
             () = tokio::time::sleep_until(wake.into()) => {}
         }
     }
-    None
+    boards
 }
 
 /// The bytes of a MAC address with colons.

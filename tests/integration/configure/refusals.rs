@@ -107,6 +107,14 @@ fn unusable_key_file_is_refused() {
     std::fs::write(&file, &good[..40]).unwrap();
     let ended = lab.configure(&target, &["--show"], "");
     refused(&ended, 2, &["holds no key", "64 hexadecimal digits"]);
+    std::fs::write(&file, &good).unwrap();
+    // The file of the board before it in the address range is not read.
+    let name = file.file_name().unwrap().to_str().unwrap();
+    let mac = u64::from_str_radix(name, 16).unwrap();
+    let neighbor = file.with_file_name(format!("{:012x}", mac - 1));
+    std::fs::write(&neighbor, "not a key").unwrap();
+    lab.show(&board);
+    std::fs::remove_file(&neighbor).unwrap();
     std::fs::remove_file(&file).unwrap();
     let ended = lab.configure(&target, &["--show"], "");
     refused(&ended, 2, &["does not exist", "tcpctl flash"]);
@@ -115,6 +123,19 @@ fn unusable_key_file_is_refused() {
     let board = lab.start();
     lab.show(&board);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), good);
+}
+
+#[test]
+fn state_file_that_others_can_read_is_refused() {
+    let lab = Lab::new();
+    kill(lab.start());
+    let state = lab.path("board");
+    std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ended = lab.start_unreachable().finish();
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    for part in ["others can read it (mode 0644)", "chmod 600 "] {
+        assert!(ended.stderr.contains(part), "{ended:?}");
+    }
 }
 
 #[test]

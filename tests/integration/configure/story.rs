@@ -60,8 +60,13 @@ fn failure_to_join_is_rolled_back_by_the_board() {
             message.ends_with(&format!("old settings: {reason}")),
             "{message}"
         );
-        let line = board.wait_for("trial rolled-back sequence=");
-        assert!(line.contains("reason="), "{line}");
+        let reported = format!(" reason=\"{reason}\"");
+        board.process.text(Stream::Stdout, |text| {
+            let mut lines = text.lines();
+            lines
+                .any(|line| line.contains("trial rolled-back ") && line.contains(&reported))
+                .then_some(())
+        });
         let shown = lab.show(&board);
         assert_eq!(shown["settings"]["ssid"], "lab");
         assert_eq!(shown["trial"]["reason"], reason);
@@ -87,6 +92,15 @@ fn power_cut_during_the_trial_returns_the_board() {
         shown["trial"]["reason"],
         "restarted before it was confirmed"
     );
+    let ended = lab.configure(&board.address.to_string(), &["--confirm"], "");
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .contains("last trial was rolled back: restarted"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -110,7 +124,7 @@ fn another_computer_confirms() {
     let other = lab.configure(&target, &["--workers", "3"], "");
     assert_eq!(other.code, 70, "{}", other.stderr);
     assert!(
-        other.stderr.contains("other settings already"),
+        other.stderr.contains("a settings trial is in progress"),
         "{}",
         other.stderr
     );
@@ -127,6 +141,43 @@ fn another_computer_confirms() {
     let shown = lab.configure(&target, &options, &key).objects().remove(0);
     assert_eq!(shown["settings"]["workers"], "2");
     assert_eq!(shown["trial"]["state"], "confirmed");
+    let again = lab.configure(&target, &["--confirm", "--key-file", "-"], &key);
+    assert_eq!(again.code, 70, "{}", again.stderr);
+    assert!(
+        again.stderr.contains("last trial was confirmed"),
+        "{}",
+        again.stderr
+    );
+}
+
+#[test]
+fn confirmation_waits_for_the_restart() {
+    let lab = Lab::new();
+    let board = lab.start();
+    let target = board.address.to_string();
+    let ended = lab.configure(&target, &["--workers", "2", "--no-confirm"], "");
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let ended = lab.configure(&target, &["--confirm", "--json"], "");
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(events(&ended), ["confirmed"]);
+    assert_eq!(lab.show(&board)["trial"]["state"], "confirmed");
+}
+
+#[test]
+fn open_network_that_stays_open_needs_no_restart() {
+    let lab = Lab::new();
+    lab.write("nets.toml", "[[network]]\nssid = \"lab\"\nopen = true\n");
+    let board = lab.start();
+    let target = board.address.to_string();
+    let ended = lab.configure(&target, &["--open", "--json"], "");
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(events(&ended), ["plan"]);
+    let plan = ended.objects().remove(0);
+    assert_eq!(
+        (&plan["changes"], &plan["restart"]),
+        (&json!([]), &json!(false))
+    );
+    assert_eq!(lab.show(&board)["trial"], json!(null));
 }
 
 #[test]
