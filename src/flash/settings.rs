@@ -4,7 +4,9 @@
 //! passphrase. A passphrase is never on the command line: it is typed, piped in or generated.
 
 use serde::{Serialize, Serializer};
-use tcpctl_settings::sectors::{Sector, SectorContent, Selected, select};
+use tcpctl_settings::sectors::{
+    RollbackReason, Sector, SectorContent, Selected, TrialState, select,
+};
 use tcpctl_settings::{
     BLOCK_SIZE, Changes, DecodeError, Field, HostName, Invalid, MAX_LEN, Management, Mode,
     NoStoredSettings, Passphrase, Reason, Record, RecordKind, Security, Settings, Ssid,
@@ -147,7 +149,8 @@ pub fn part(settings: &Settings, offset: u32, place: Place) -> Result<Part, Fail
     Ok(Part::new("settings", offset, sector))
 }
 
-/// The settings in force of a board, from the sectors of its partition: one or two.
+/// The settings that a board keeps after a reset, from the sectors of its partition: one or two. A
+/// trial that nobody has confirmed ends with the reset, and its settings may be wrong.
 ///
 /// # Errors
 /// A newer version wrote one of them, which would be lost.
@@ -159,7 +162,16 @@ pub fn stored(sectors: &[u8]) -> Result<Result<Selected, DecodeError>, Failure> 
                 .hint("use a newer tcpctl, or discard the stored settings with --erase"));
         }
     }
-    Ok(select(SectorContent::read(a), SectorContent::read(b)))
+    let [a, b] = [a, b].map(SectorContent::read);
+    let open = select(a.clone(), b.clone())
+        .ok()
+        .and_then(|selected| selected.open_trial());
+    let ended = TrialState::RolledBack(RollbackReason::Restarted);
+    Ok(match open.map(|trial| trial.sector) {
+        None => select(a, b),
+        Some(Sector::A) => select(a.with_state(ended), b),
+        Some(Sector::B) => select(a, b.with_state(ended)),
+    })
 }
 
 /// Settings for people and programs, by their options' names and without the passphrase.

@@ -75,7 +75,7 @@ impl Stored {
 
     /// The part that writes `settings` to `partition`: to the sector that is not in use, so that a
     /// write that is cut off keeps the old ones. Settings that are stored already stay where they
-    /// are.
+    /// are, unless a trial is in the other sector: the board would start with it.
     pub(super) fn next_part(
         &self,
         settings: &Settings,
@@ -89,11 +89,14 @@ impl Stored {
             sequence: selected.record.sequence,
         };
         let unchanged = settings::part(settings, partition.offset, current)?;
-        if self
+        let has_trial = selected
+            .trial
+            .is_some_and(|trial| trial.sector != current.sector);
+        let is_stored = self
             .sectors
             .get(current.sector.offset()..)
-            .is_some_and(|it| it.starts_with(&unchanged.data))
-        {
+            .is_some_and(|it| it.starts_with(&unchanged.data));
+        if is_stored && !has_trial {
             return Ok(unchanged);
         }
         let has_two = length(partition) as usize > BLOCK_SIZE;
@@ -115,6 +118,68 @@ impl Flash<'_> {
         match &stored.selected {
             Ok(_) | Err(DecodeError::Blank) => {}
             Err(error) => self.output.note(&format!("note: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tcpctl_settings::sectors::{ConfirmTimeout, Sector, TrialState};
+    use tcpctl_settings::{MAX_LEN, Network, Record, RecordKind, Security, Ssid};
+
+    use super::*;
+
+    fn settings(name: &str) -> Settings {
+        Settings::new(Network::Station {
+            ssid: Ssid::new(name).unwrap(),
+            security: Security::Open,
+        })
+    }
+
+    /// A sector with settings of this name and, for a trial, its marks.
+    fn sector(name: &str, sequence: u32, trial: Option<&[TrialState]>) -> Vec<u8> {
+        let record = Record {
+            settings: settings(name),
+            sequence,
+            kind: match trial {
+                Some(_) => RecordKind::Trial,
+                None => RecordKind::Permanent,
+            },
+        };
+        let mut buffer = [0; MAX_LEN];
+        let mut sector = record.encode(&mut buffer).unwrap().to_vec();
+        sector.resize(BLOCK_SIZE, 0xff);
+        let states = trial.unwrap_or_default().iter().filter_map(|it| it.mark());
+        for mark in states.chain(trial.map(|_| ConfirmTimeout::DEFAULT.mark())) {
+            sector[mark.offset..][..4].copy_from_slice(&mark.bytes);
+        }
+        sector
+    }
+
+    #[test]
+    fn open_trial_is_not_made_permanent() {
+        let place = Table::usual_settings().unwrap();
+        let started: &[_] = &[TrialState::Started];
+        let confirmed: &[_] = &[TrialState::Started, TrialState::Confirmed];
+        for (marks, kept, next) in [
+            (&[][..], "good", (Sector::B, 3)),
+            (started, "good", (Sector::B, 3)),
+            (confirmed, "trial", (Sector::A, 3)),
+        ] {
+            let good = sector("good", 1, None);
+            let sectors = [good, sector("trial", 2, Some(marks))].concat();
+            let stored = Stored {
+                selected: settings::stored(&sectors).unwrap(),
+                sectors,
+                partition: Some(place.clone()),
+            };
+            assert_eq!(stored.settings(), Some(&self::settings(kept)), "{marks:?}");
+            // The trial is overwritten, and the settings in force are not.
+            let part = stored.next_part(&self::settings(kept), &place).unwrap();
+            let (sector, sequence) = next;
+            assert_eq!(part.data, self::sector(kept, sequence, None), "{marks:?}");
+            let offset = u32::try_from(sector.offset()).unwrap();
+            assert_eq!(part.offset, place.offset + offset, "{marks:?}");
         }
     }
 }
