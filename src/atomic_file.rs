@@ -83,6 +83,13 @@ fn create(path: &Path, bytes: &[u8], purpose: Purpose) -> io::Result<()> {
 }
 
 /// Writes the name of a secret to the disk, too.
+#[cfg_attr(
+    not(unix),
+    allow(
+        clippy::unnecessary_wraps,
+        reason = "it fails where directories are files"
+    )
+)]
 fn sync_directory(path: &Path, purpose: Purpose) -> io::Result<()> {
     #[cfg(unix)]
     if purpose == Purpose::Secret {

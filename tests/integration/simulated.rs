@@ -38,6 +38,7 @@ pub(crate) struct Outcome<T> {
     pub(crate) summary: Summary,
     pub(crate) requests: Vec<Vec<u8>>,
     /// The board's flash, to start it again.
+    #[cfg_attr(windows, allow(dead_code, reason = "its readers use signals"))]
     pub(crate) flash: VirtualFlash,
 }
 

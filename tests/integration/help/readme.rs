@@ -2,14 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use clap::Parser;
 use tcpctl::cli::Cli;
 
-use super::examples::{calls, shell};
-use crate::common::{finish, run};
-use crate::processes::{Need, skipped};
+use super::examples::calls;
+use crate::common::run;
 
 /// The documents, relative to the top of the checkout.
 const DOCUMENTS: [&str; 11] = [
@@ -108,6 +106,12 @@ fn readme_output_matches_the_program() {
 #[cfg(unix)]
 #[test]
 fn scripting_pipelines_run() {
+    use std::process::Stdio;
+
+    use super::examples::shell;
+    use crate::common::finish;
+    use crate::processes::{Need, skipped};
+
     if skipped(&[Need::Program("bash"), Need::Program("jq")]) {
         return;
     }
