@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::output::{Options, Output, Verbosity};
 use crate::{
     bench, completions, config_command, configure, discover, flash, listen, man, monitor, read,
-    schema, send, sim, status,
+    schema, send, sim, status, update,
 };
 
 /// Runs a command and prints its failure, if any.
@@ -38,6 +38,10 @@ pub fn run(cli: Cli) -> Exit {
         Command::Configure(args) => {
             let output = Output::new("configure", options);
             output.finish(configure::command::run(&args, &output))
+        }
+        Command::Update(args) => {
+            let output = Output::new("update", options);
+            output.finish(update::command::run(&args, &output))
         }
         Command::Flash(args) => {
             let output = Output::new("flash", options);

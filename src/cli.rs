@@ -19,6 +19,7 @@ mod query;
 mod send;
 mod settings;
 mod sim;
+mod update;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -37,6 +38,7 @@ pub use monitor::MonitorArgs;
 pub use query::{QueryArgs, ReadArgs, StatusArgs};
 pub use send::SendArgs;
 pub use sim::{SimArgs, SimProfile};
+pub use update::UpdateArgs;
 
 /// Find, test, benchmark, configure and flash small TCP servers on ESP32 boards
 #[derive(Debug, Parser)]
@@ -103,6 +105,9 @@ pub enum Command {
     /// Change a board's settings over the network
     #[command(long_about = configure::ABOUT)]
     Configure(Deferred<ConfigureArgs>),
+    /// Install new firmware on a board over the network
+    #[command(long_about = update::ABOUT)]
+    Update(Deferred<UpdateArgs>),
     /// Show a board's serial console
     #[command(long_about = monitor::ABOUT)]
     Monitor(Deferred<MonitorArgs>),
@@ -172,6 +177,8 @@ pub enum SchemaOf {
     Sim,
     /// status, and a board's reply to the request status
     Status,
+    /// update
+    Update,
 }
 
 /// Shown by `tcpctl` without arguments.

@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! plan      arguments, and the settings that change
-//! locate    where a board's management channel is, before and after the change
 //! command   show, send, wait, confirm
 //! report    what is reported; text renders it
 //! ```
@@ -11,7 +10,6 @@
 //! those by itself unless the new ones are confirmed.
 
 pub mod command;
-pub mod locate;
 pub mod plan;
 pub mod report;
 pub mod text;

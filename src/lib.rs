@@ -103,3 +103,5 @@ pub mod target;
 pub mod timestamp;
 #[doc(hidden)]
 pub mod units;
+#[doc(hidden)]
+pub mod update;

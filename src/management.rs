@@ -1,5 +1,9 @@
 //! The management channel of a board: one authenticated, encrypted session.
 
+pub mod key;
+pub mod locate;
+pub mod wait;
+
 use std::io;
 use std::time::Duration;
 
@@ -120,8 +124,24 @@ impl Channel {
     /// # Errors
     /// The session is over.
     pub async fn request(&mut self, request: &Request) -> Result<Response, ChannelError> {
+        self.send_request(request).await?;
+        self.response().await
+    }
+
+    /// Sends a request. Its response follows those of the requests before it.
+    ///
+    /// # Errors
+    /// The session is over.
+    pub async fn send_request(&mut self, request: &Request) -> Result<(), ChannelError> {
         let bytes = self.session.request(request)?;
-        self.send(&bytes).await?;
+        self.send(&bytes).await
+    }
+
+    /// Waits for the next response.
+    ///
+    /// # Errors
+    /// The session is over.
+    pub async fn response(&mut self) -> Result<Response, ChannelError> {
         match self.event().await? {
             ClientEvent::Response(response) => Ok(response),
             _ => Err(ClientError::OutOfOrder.into()),

@@ -20,6 +20,7 @@ pub const fn of(output: SchemaOf) -> &'static str {
         SchemaOf::Send => include_str!("../schemas/tcpctl.send.json"),
         SchemaOf::Sim => include_str!("../schemas/tcpctl.sim.json"),
         SchemaOf::Status => include_str!("../schemas/tcpctl.status.json"),
+        SchemaOf::Update => include_str!("../schemas/tcpctl.update.json"),
     }
 }
 

@@ -21,6 +21,7 @@ pub mod clock;
 pub mod command;
 pub mod driver;
 pub mod event;
+mod firmware;
 pub mod flash;
 pub mod impairment;
 pub mod link;

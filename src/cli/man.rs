@@ -13,11 +13,12 @@ pub struct ManArgs {
 }
 
 /// All commands.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "bench",
     "discover",
     "flash",
     "configure",
+    "update",
     "monitor",
     "read",
     "send",

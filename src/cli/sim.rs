@@ -75,6 +75,12 @@ pub struct SimArgs {
         hide_short_help = true
     )]
     pub networks: Option<PathBuf>,
+    /// Chip whose firmware images the board takes, e.g. esp32c3
+    ///
+    /// tcpctl update writes images to it. The board checks them fully, reports their version, and never
+    /// runs them. Without it the board refuses updates.
+    #[arg(long, value_name = "CHIP", value_hint = ValueHint::Other, help_heading = "Board", hide_short_help = true)]
+    pub chip: Option<String>,
     /// MAC address [default: from the seed, from the name of --tap, or random with --state]
     #[arg(long, value_name = "MAC", value_hint = ValueHint::Other, help_heading = "Board", hide_short_help = true)]
     pub mac: Option<String>,
@@ -157,6 +163,7 @@ impl SimArgs {
         [
             ("mac", &self.mac),
             ("hostname", &self.hostname),
+            ("chip", &self.chip),
             ("service-time", &self.service_time),
             ("delay", &self.delay),
             ("jitter", &self.jitter),

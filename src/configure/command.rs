@@ -13,7 +13,6 @@ use tcpctl_settings::{Changes, ManagementKey, Mode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
-use super::locate::{Route, channel_failure};
 use super::plan::{self, Action, ConfigurePlan, KeySource};
 use super::report::{ConfigureEvent, ConfigureReport, GreetingCheck};
 use crate::cli::ConfigureArgs;
@@ -22,6 +21,7 @@ use crate::discover::names;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
+use crate::management::locate::{Route, channel_failure};
 use crate::management::{Channel, ChannelError};
 use crate::output::{BrokenPipe, Output, human};
 use crate::sanitize;

@@ -28,6 +28,11 @@ impl Progress {
         }
     }
 
+    /// No bar, e.g. for one of several boards at a time.
+    pub fn hidden() -> Self {
+        Self { bar: None }
+    }
+
     /// Whether the bar is visible.
     pub fn is_shown(&self) -> bool {
         self.bar.is_some()

@@ -6,11 +6,14 @@ use std::io;
 use std::pin::pin;
 
 use embassy_net_driver::Driver;
+use tcpctl_greeter::presence::Presence;
+use tcpctl_greeter::reset::Reset;
 use tcpctl_greeter::settings_store::SettingsStore;
 use tcpctl_greeter::trial::TrialRun;
 use tcpctl_settings::{MANAGEMENT_PORT, Network, Security, Settings};
 
 use super::event::{BoardEvent, EventConsole};
+use super::firmware;
 use super::flash::VirtualFlash;
 use super::networks::Networks;
 use super::servers::{self, Ended, Neighbours, Run, Summary};
@@ -23,6 +26,8 @@ pub struct Hardware {
     pub mac: MacAddress,
     /// Its flash.
     pub flash: VirtualFlash,
+    /// The chip whose images it takes, if it takes any.
+    pub chip: Option<&'static str>,
     /// The Wi-Fi networks around it.
     pub networks: Networks,
     /// The port at which clients reach its management channel.
@@ -36,9 +41,12 @@ impl Hardware {
     /// See [`VirtualFlash::in_memory`].
     pub fn new(spec: &Spec) -> io::Result<Self> {
         let settings = spec.settings();
+        let mut flash = VirtualFlash::in_memory(spec.mac(), &settings)?;
+        let chip = firmware::prepare(&mut flash, spec.chip).map_err(io::Error::other)?;
         Ok(Self {
             mac: spec.mac(),
-            flash: VirtualFlash::in_memory(spec.mac(), &settings)?,
+            flash,
+            chip,
             networks: Networks::of(&settings.network),
             management_port: MANAGEMENT_PORT,
         })
@@ -66,6 +74,7 @@ pub async fn run(
     let Hardware {
         mac,
         flash,
+        chip,
         networks,
         management_port,
     } = hardware;
@@ -73,7 +82,17 @@ pub async fn run(
     let networks = RefCell::new(networks);
     let mut stop = pin!(stop);
     let mut summary = Summary::default();
+    let mut reset = Reset::PowerOn;
     loop {
+        let Some(firmware) = firmware::start(&flash, chip, reset) else {
+            console.emit(BoardEvent::Lost {
+                reason: Some("the flash holds no firmware to start".to_owned()),
+            });
+            stop.await;
+            break;
+        };
+        reset = Reset::Software;
+        let presence = Presence::new();
         let selected = SettingsStore::open(&flash).and_then(|mut store| store.begin());
         let trial = TrialRun::new(selected.as_ref().ok());
         let settings = match &selected {
@@ -84,6 +103,9 @@ pub async fn run(
             spec,
             settings: &settings,
             flash: &flash,
+            presence: &presence,
+            firmware: &firmware,
+            chip,
             trial: &trial,
             mac,
             networks: &networks,

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::boot::Hardware;
 use super::event::{self, BoardEvent, Events, Online};
+use super::firmware;
 use super::flash::{Opened, VirtualFlash};
 use super::networks::Networks;
 use super::plan::{Exposure, SimPlan};
@@ -175,9 +176,11 @@ fn hardware(
     let networks = plan.networks.clone();
     let networks = networks.unwrap_or_else(|| Networks::of(&plan.spec.settings().network));
     spec.mac = Some(mac);
+    let chip = firmware::prepare(&mut flash, plan.spec.chip)?;
     let hardware = Hardware {
         mac,
         flash,
+        chip,
         networks,
         management_port,
     };
@@ -257,7 +260,15 @@ impl Announced {
     ) -> io::Result<()> {
         let mode = board.mode.to_string();
         let management = board.management.then_some(self.management_port);
-        let identity = servers::identity(&board.host_name, &mode, self.mac, self.port, management);
+        let version = board.firmware.as_deref().unwrap_or(firmware::VERSION);
+        let identity = servers::identity(
+            &board.host_name,
+            &mode,
+            self.mac,
+            self.port,
+            management,
+            version,
+        );
         let announcing = self.places.iter().map(|(interface, address)| {
             let (mut stop, mut online) = (stop.clone(), online.clone());
             let identity = &identity;
@@ -462,6 +473,7 @@ impl Names<'_> {
                 workers: board.workers,
                 backlog: board.backlog,
                 mgmt: board.management.then_some(self.management_port),
+                firmware: board.firmware,
                 profile: plan.spec.profile.name(),
                 seed: plan.spec.link.seed,
             },

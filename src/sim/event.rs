@@ -64,6 +64,8 @@ pub struct Online {
     pub backlog: u8,
     /// Whether its management channel is on.
     pub management: bool,
+    /// Version of its firmware, if it takes images.
+    pub firmware: Option<String>,
 }
 
 /// The sender of a board's events.

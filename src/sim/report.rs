@@ -39,6 +39,8 @@ pub enum SimEvent {
         backlog: u8,
         /// The TCP port of its management channel; null if that is off.
         mgmt: Option<u16>,
+        /// Version of its firmware; null without a chip.
+        firmware: Option<String>,
         /// The profile.
         profile: &'static str,
         /// Random seed of the link.

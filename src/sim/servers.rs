@@ -16,6 +16,7 @@ use tcpctl_greeter::bursts::Bursts;
 use tcpctl_greeter::console::Console;
 use tcpctl_greeter::counters::Counters;
 use tcpctl_greeter::management::{self, About, Management};
+use tcpctl_greeter::presence::Presence;
 use tcpctl_greeter::refusals::Refusals;
 use tcpctl_greeter::server::{Config, RECEIVE_BUFFER, SEND_BUFFER, Server};
 use tcpctl_greeter::status::{self, Vitals};
@@ -28,6 +29,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::clock;
 use super::event::{BoardEvent, EventConsole, Online};
+use super::firmware::VirtualFirmware;
 use super::flash::VirtualFlash;
 use super::networks::Networks;
 use super::radio::{Associated, Association, StationRadio};
@@ -142,13 +144,14 @@ struct VirtualBoard<'a> {
     service_streams: usize,
     management: Option<&'a VirtualManagement<'a>>,
     trial: &'a TrialRun,
+    firmware: &'a VirtualFirmware<'a>,
 }
 
 impl status::Board for VirtualBoard<'_> {
     fn vitals(&self) -> Vitals<'_> {
         Vitals {
             name: self.host_name.as_str(),
-            firmware: env!("CARGO_PKG_VERSION"),
+            firmware: self.firmware.version(),
             chip: "virtual",
             mode: self.mode.name(),
             uptime: self.started.elapsed(),
@@ -157,6 +160,7 @@ impl status::Board for VirtualBoard<'_> {
                 .filter(|management| management.is_on())
                 .map(Management::counters),
             trial: self.trial.report(),
+            update: self.firmware.status(),
             service_streams: self.service_streams,
             ..Vitals::default()
         }
@@ -173,7 +177,12 @@ pub(super) struct Run<'a> {
     /// The settings in force.
     pub(super) settings: &'a Settings,
     pub(super) flash: &'a RefCell<VirtualFlash>,
+    pub(super) firmware: &'a VirtualFirmware<'a>,
+    /// The chip whose images it takes.
+    pub(super) chip: Option<&'static str>,
     pub(super) trial: &'a TrialRun,
+    /// Whether it is on its network. The stack's own notification has room for one waiter.
+    pub(super) presence: &'a Presence<1>,
     pub(super) mac: MacAddress,
     pub(super) networks: &'a RefCell<Networks>,
     /// The port at which clients reach the management channel.
@@ -218,6 +227,7 @@ pub(super) async fn serve(
         mode,
         management: management.as_ref(),
         trial: run.trial,
+        firmware: run.firmware,
     };
     let temperature = RandomWalk::new("temperature", "Cel", 215, 30, 1, spec.link.seed);
     let uptime = Uptime(|| status.started.elapsed().as_millis());
@@ -266,11 +276,9 @@ pub(super) async fn serve(
             tasks.push(Box::pin(stay(radio, run, is_managed)));
         }
     }
-    if let Some(management) = &management {
-        tasks.push(Box::pin(manage(stack, management)));
-        tasks.push(Box::pin(end_trial(management)));
-    }
+    tasks.extend(management.iter().flat_map(|it| management_tasks(stack, it)));
     tasks.push(Box::pin(apply(&requests, &server, &spec.reply)));
+    tasks.push(Box::pin(try_firmware(run, &requests)));
     let (leave, left) = oneshot::channel::<()>();
     if neighbours == Neighbours::Wire {
         tasks.push(Box::pin(announce(stack, run, is_managed, left.map(drop))));
@@ -315,7 +323,7 @@ impl Run<'_> {
         Self: 'm,
     {
         let about = About {
-            firmware: env!("CARGO_PKG_VERSION"),
+            firmware: self.firmware.version(),
             chip: "virtual",
             mac: self.mac,
         };
@@ -323,11 +331,13 @@ impl Run<'_> {
         let management = Management::new(self.settings, self.flash, self.trial, about, host);
         // A board without a settings partition has no key, either.
         let management = management.ok().flatten()?;
+        let management = management.with_firmware(self.firmware);
         Some(management.with_relay_port(self.management_port))
     }
 
     /// Reports that the board is reachable at this address.
     fn ready(&self, address: Ipv4Addr, is_managed: bool) {
+        self.presence.set(true);
         let server = &self.settings.server;
         self.console.emit(BoardEvent::Ready(Online {
             address: SocketAddrV4::new(address, server.port().get()),
@@ -336,6 +346,7 @@ impl Run<'_> {
             workers: server.workers().get(),
             backlog: server.backlog().get(),
             management: is_managed,
+            firmware: self.chip.map(|_| self.firmware.version().to_owned()),
         }));
         let trial = self.trial.report();
         let is_news = |report: &trial::Report| report.state != TrialState::Confirmed;
@@ -345,6 +356,7 @@ impl Run<'_> {
     }
 
     fn lost(&self, reason: Option<String>) {
+        self.presence.set(false);
         self.console.emit(BoardEvent::Lost { reason });
     }
 }
@@ -464,13 +476,14 @@ pub(super) fn identity<'a>(
     mac: MacAddress,
     port: u16,
     management: Option<u16>,
+    firmware: &'a str,
 ) -> mdns::Identity<'a> {
     mdns::Identity {
         hostname: host_name.as_str(),
         port,
         chip: "virtual",
         mode,
-        firmware: env!("CARGO_PKG_VERSION"),
+        firmware,
         mac,
         management,
     }
@@ -487,7 +500,14 @@ async fn announce(
     let mode = run.settings.network.mode().to_string();
     let port = run.settings.server.port().get();
     let management = is_managed.then_some(run.management_port);
-    let identity = identity(&host_name, &mode, run.mac, port, management);
+    let identity = identity(
+        &host_name,
+        &mode,
+        run.mac,
+        port,
+        management,
+        run.firmware.version(),
+    );
     let responder = mdns::Responder::new(&identity, run.spec.link.seed)
         .unwrap_or_else(|error| unreachable!("a host name of the settings is a label: {error}"));
     let mut buffers = Box::new(mdns::Buffers::new());
@@ -535,4 +555,27 @@ async fn manage(stack: Stack<'_>, management: &VirtualManagement<'_>) {
     let mut receive = vec![0; management::RECEIVE_BUFFER];
     let mut send = vec![0; management::SEND_BUFFER];
     management::serve(stack, management, &mut receive, &mut send).await;
+}
+
+/// The management server, and the end of trials of settings.
+fn management_tasks<'t, 'm: 't>(
+    stack: Stack<'t>,
+    management: &'t VirtualManagement<'m>,
+) -> [Task<'t>; 2] {
+    [
+        Box::pin(manage(stack, management)),
+        Box::pin(end_trial(management)),
+    ]
+}
+
+/// Confirms a trial of the firmware once the board has been on its network for a while, and restarts the
+/// board when the trial has failed.
+async fn try_firmware(run: &Run<'_>, requests: &HostRequests) {
+    let confirm = async || run.firmware.confirm_when_served().await;
+    tokio::select! {
+        never = run.presence.serve_online(confirm) => never,
+        () = run.firmware.trial_failed() => requests.restart.notify_one(),
+    }
+    // The restart ends this task with all others.
+    std::future::pending::<()>().await;
 }

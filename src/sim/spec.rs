@@ -10,6 +10,8 @@ use tcpctl_settings::{
     ServerSettings, Settings, Workers,
 };
 
+use tcpctl_greeter::update::image::known_chip;
+
 use super::clock;
 use super::impairment::{LinkConfig, Outage};
 use super::networks::KnownNetwork;
@@ -69,14 +71,17 @@ pub struct Spec {
     pub station_network: Option<KnownNetwork>,
     /// The key of the management channel, if it has one.
     pub management_key: Option<ManagementKey>,
+    /// The chip whose images it takes, if it takes any.
+    pub chip: Option<&'static str>,
     /// What it replies.
     pub reply: Reply,
 }
 
 /// Other options of board and link, in the order of the help.
-const LINK_KEYS: [&str; 12] = [
+const LINK_KEYS: [&str; 13] = [
     "mac",
     "hostname",
+    "chip",
     "service-time",
     "delay",
     "jitter",
@@ -221,6 +226,7 @@ struct Draft {
     link: LinkConfig,
     mac: Option<MacAddress>,
     host_name: Option<HostName>,
+    chip: Option<&'static str>,
 }
 
 impl Draft {
@@ -269,6 +275,7 @@ impl Draft {
             link,
             mac: None,
             host_name: None,
+            chip: None,
         }
     }
 
@@ -284,6 +291,7 @@ impl Draft {
                 .parse()
                 .map(|name| self.host_name = Some(name))
                 .map_err(|error: tcpctl_settings::Invalid| error.reason.to_string()),
+            "chip" => chip(value).map(|chip| self.chip = Some(chip)),
             "service-time" => bounded(value).map(|time| self.service_time = time),
             "delay" => bounded(value).map(|time| self.link.delay = clock::duration(time)),
             "jitter" => bounded(value).map(|time| self.link.jitter = clock::duration(time)),
@@ -316,6 +324,7 @@ impl Draft {
             host_name: self.host_name,
             station_network: None,
             management_key: None,
+            chip: self.chip,
             reply: Reply::default(),
         })
     }
@@ -337,6 +346,13 @@ fn mac_address(text: &str) -> Result<MacAddress, String> {
         .ok_or_else(|| {
             format!("'{text}' is not a unicast MAC address: write e.g. 02:00:00:1a:2b:3c")
         })
+}
+
+/// Parses the name of a chip whose images a virtual board takes.
+fn chip(text: &str) -> Result<&'static str, String> {
+    let chip = crate::esp::chip::parse(text).map(|chip| chip.to_string());
+    chip.and_then(|name| known_chip(&name))
+        .ok_or_else(|| format!("unknown chip '{}': use e.g. esp32c3", text.escape_default()))
 }
 
 /// Parses a delay of at most one minute.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::output::{Render, View, human};
 use crate::sim::report::{LeaseChange, SimEvent, SimReport};
-use crate::timestamp;
+use crate::{sanitize, timestamp};
 
 impl Render for SimReport {
     /// With `-q` requests are not shown.
@@ -28,12 +28,16 @@ fn line(report: &SimReport, is_terminal: bool) -> String {
             workers,
             backlog,
             mgmt,
+            firmware,
             ..
         } => {
             let mut line =
                 format!("ready addr={addr} mode={mode} workers={workers} backlog={backlog}");
             if let Some(port) = mgmt {
                 let _ = write!(line, " mgmt={port}");
+            }
+            if let Some(version) = firmware {
+                let _ = write!(line, " firmware={}", sanitize::one_line(version));
             }
             line
         }

@@ -38,4 +38,6 @@ mod sim;
 mod simulated;
 mod throughput;
 mod transcripts;
+#[cfg(target_os = "linux")]
+mod update;
 mod version;

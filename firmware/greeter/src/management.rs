@@ -35,8 +35,9 @@ use crate::stored::Missing;
 use crate::trial::{Report, TrialRun};
 use crate::update::Firmware;
 
-/// Size of the socket's receive buffer, in bytes: a part of a frame.
-pub const RECEIVE_BUFFER: usize = 1024;
+/// Size of the socket's receive buffer, in bytes: two frames of an update and more, so that the next is
+/// there when one is written.
+pub const RECEIVE_BUFFER: usize = 2560;
 /// Size of the socket's send buffer, in bytes: the longest answer of this firmware.
 pub const SEND_BUFFER: usize = 768;
 
@@ -69,9 +70,9 @@ pub trait Host {
 
 /// What a board is, for [`Request::Show`].
 #[derive(Debug, Clone, Copy)]
-pub struct About {
+pub struct About<'a> {
     /// The firmware's version.
-    pub firmware: &'static str,
+    pub firmware: &'a str,
     /// The chip, or `virtual`.
     pub chip: &'static str,
     /// MAC address on the network of the board: the interface of its Wi-Fi mode.
@@ -95,7 +96,7 @@ pub struct Management<'a, F, H> {
     key: ManagementKey,
     trial: &'a TrialRun,
     firmware: Option<&'a Firmware<F>>,
-    about: About,
+    about: About<'a>,
     host: H,
     is_on: Cell<bool>,
     /// Whether flash holds something that takes effect with a restart.
@@ -131,7 +132,7 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
         settings: &Settings,
         flash: F,
         trial: &'a TrialRun,
-        about: About,
+        about: About<'a>,
         host: H,
     ) -> Result<Option<Self>, Missing> {
         let is_on = settings.server.management().is_on();

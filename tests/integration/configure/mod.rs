@@ -2,6 +2,6 @@
 
 mod board;
 mod broken;
-mod lab;
+pub(crate) mod lab;
 mod refusals;
 mod story;

@@ -74,6 +74,11 @@ impl<F: WritableFlash + Clone> Firmware<F> {
         }
     }
 
+    /// Its version.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
     /// Whether the running firmware is on trial.
     pub fn is_on_trial(&self) -> bool {
         self.slots.borrow().is_on_trial()

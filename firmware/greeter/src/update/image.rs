@@ -47,6 +47,21 @@ pub fn chip_id(chip: &str) -> Option<u16> {
     chips.find(|(name, _)| *name == chip).map(|(_, id)| *id)
 }
 
+/// The known chip with this name.
+pub fn known_chip(name: &str) -> Option<&'static str> {
+    let mut chips = CHIP_IDS.iter();
+    chips.find(|(chip, _)| *chip == name).map(|(chip, _)| *chip)
+}
+
+/// The chip of an image that starts with these bytes.
+pub fn chip_of(start: &[u8]) -> Option<&'static str> {
+    let [low, high] = *start.get(12..)?.first_chunk()?;
+    let id = u16::from_le_bytes([low, high]);
+    let is_image = start.first() == Some(&MAGIC);
+    let mut chips = CHIP_IDS.iter().filter(|_| is_image);
+    chips.find(|(_, it)| *it == id).map(|(chip, _)| *chip)
+}
+
 /// What is wrong with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageError {

@@ -1,0 +1,70 @@
+//! Where the key of a board's management channel comes from.
+
+use std::path::{Path, PathBuf};
+
+use tcpctl_settings::ManagementKey;
+
+use crate::connect::Endpoint;
+use crate::failure::Failure;
+use crate::keys::{self, KeyFile};
+
+/// Where a board's key comes from.
+#[derive(Debug)]
+pub enum KeySource {
+    /// The user's key file of the board.
+    OfBoard,
+    /// This file.
+    File(PathBuf),
+    /// Read from standard input already.
+    Given(ManagementKey),
+}
+
+impl KeySource {
+    /// The source for `--key-file`. Blocks while it reads standard input.
+    ///
+    /// # Errors
+    /// Standard input holds no key.
+    pub fn new(file: Option<&Path>) -> Result<Self, Failure> {
+        Ok(match file {
+            Some(path) if path == Path::new("-") => Self::Given(keys::from_stdin()?),
+            Some(path) => Self::File(path.to_owned()),
+            None => Self::OfBoard,
+        })
+    }
+
+    /// The key of the board at `host` that claims to have this MAC address. A virtual board of this
+    /// command has no file. Blocks.
+    ///
+    /// # Errors
+    /// There is no file, or it is unusable.
+    pub fn key(&self, host: &Endpoint, mac: [u8; 6]) -> Result<ManagementKey, Failure> {
+        match (self, host) {
+            (Self::Given(key), _) => Ok(key.clone()),
+            (Self::File(path), _) => KeyFile::at(path).load(),
+            (Self::OfBoard, Endpoint::Virtual(session)) => match session.management_key() {
+                Some(key) => Ok(key.clone()),
+                None => KeyFile::of_board(mac)?.load(),
+            },
+            (Self::OfBoard, _) => {
+                let file = KeyFile::of_board(mac)?;
+                match (file.find()?, KeyFile::of_board(station_mac(mac))?.find()?) {
+                    (Some(key), _) | (None, Some(key)) => Ok(key),
+                    (None, None) => file.load(),
+                }
+            }
+        }
+    }
+}
+
+/// The MAC address of a chip whose access point has this one: one less (ESP-IDF, "MAC Address").
+/// `flash` knows a board by it.
+fn station_mac(mac: [u8; 6]) -> [u8; 6] {
+    let mut mac = mac;
+    mac[5] = mac[5].wrapping_sub(1);
+    mac
+}
+
+/// Whether two MAC addresses can be those of one chip, as an access point and as a station.
+pub fn is_same_board(a: [u8; 6], b: [u8; 6]) -> bool {
+    a == b || station_mac(a) == b || a == station_mac(b)
+}

@@ -1,0 +1,535 @@
+//! Updates one board: plan, send, verify, restart, wait, confirm.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tcpctl_greeter::console::Mac;
+use tcpctl_greeter::update::{TRIAL_TIMEOUT, TrialEnd};
+use tcpctl_management::{FirmwareReport, Refusal, Request, Response, UpdateRefusal};
+use tcpctl_settings::ManagementKey;
+use tokio::time::Instant;
+
+use super::plan::{Image, UpdatePlan, change};
+use super::report::{Change, FirmwareFacts, InstallPlan, UpdateEvent, UpdateReport};
+use super::transfer::{self, TransferError, size};
+use crate::connect::Endpoint;
+use crate::esp::chip;
+use crate::failure::{Failure, Kind};
+use crate::management::locate::{Route, channel_failure};
+use crate::management::wait::{Found, Sought};
+use crate::management::{Channel, ChannelError};
+use crate::output::{BrokenPipe, Output, Progress, human};
+use crate::sanitize;
+use crate::target::Target;
+
+/// Attempts in a row without a new byte before a transfer fails.
+const MAX_ATTEMPTS: u32 = 3;
+/// Pause before a transfer goes on.
+const RESUME_DELAY: Duration = Duration::from_secs(1);
+/// Time between two progress events.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+/// Time after the end of a trial for the board to be back: a start, a scan, and a DHCP lease.
+const RETURN_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How far an update is, for a command that is interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing has changed.
+    Untouched,
+    /// A part of the image is in the slot that does not run.
+    Sending,
+    /// The board starts the new firmware, or runs it on trial.
+    OnTrial,
+    /// It is over.
+    Ended,
+}
+
+/// The update of one board.
+pub(super) struct BoardUpdate<'a> {
+    pub(super) plan: &'a UpdatePlan,
+    pub(super) output: &'a Output,
+    pub(super) target: &'a Target,
+    pub(super) stage: Cell<Stage>,
+}
+
+/// How to reach a board.
+struct Access {
+    route: Route,
+    address: SocketAddr,
+    mac: [u8; 6],
+    key: ManagementKey,
+}
+
+/// What became of a trial.
+enum Outcome {
+    /// The new firmware runs on trial, or has confirmed itself.
+    Back(Box<Found>, FirmwareReport),
+    RolledBack(FirmwareReport, TrialEnd),
+    /// Neither the trial nor its end is known to the board.
+    Lost(FirmwareReport),
+}
+
+impl BoardUpdate<'_> {
+    /// Updates the board.
+    ///
+    /// # Errors
+    /// The board cannot be updated, or returned to its old firmware.
+    pub(super) async fn run(&self) -> anyhow::Result<()> {
+        let (access, report) = self.reach().await?;
+        let image = self.image(&report).await?;
+        let plan = self.install_plan(&access, &report, &image)?;
+        self.check(&report, &image)?;
+        self.output.print(&self.report(UpdateEvent::Plan(plan)))?;
+        if self.plan.dry_run {
+            return Ok(());
+        }
+        let (sequence, restarted) = self.install(&access, &image).await?;
+        if self.plan.no_wait {
+            self.output.note(
+                "note: the board confirms the new firmware itself after a minute on its network",
+            );
+            return Ok(());
+        }
+        self.see_through(&access, sequence, restarted).await
+    }
+
+    /// Connects, authenticates, and asks for the firmware.
+    async fn reach(&self) -> Result<(Access, FirmwareReport), Failure> {
+        let target = &self.target.text;
+        let host = Endpoint::open(self.target)?;
+        let route = Route::find(target, host.clone(), self.plan.management_port).await?;
+        let connected = route.connect_with_retry().await;
+        let (greeted, address) = connected.map_err(|error| error.into_failure(target))?;
+        let mac = greeted.hello.mac;
+        let key = self.plan.key.key(&host, mac)?;
+        let channel = greeted.authenticate(&key).await;
+        let mut channel = channel.map_err(|error| channel_failure(target, error))?;
+        let report = self.firmware(&mut channel).await?;
+        channel.close().await;
+        let access = Access {
+            route,
+            address,
+            mac,
+            key,
+        };
+        Ok((access, report))
+    }
+
+    async fn firmware(&self, channel: &mut Channel) -> Result<FirmwareReport, Failure> {
+        match self.request(channel, &Request::Firmware).await? {
+            Response::Firmware(report) => Ok(*report),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// The image for the board's chip.
+    async fn image(&self, report: &FirmwareReport) -> Result<Arc<Image>, Failure> {
+        let Some(name) = &report.chip else {
+            return Err(self.refused(UpdateRefusal::NoChip));
+        };
+        let chip = chip::parse(name).ok_or_else(|| {
+            let shown = sanitize::one_line(name);
+            self.failure(Kind::Device, &format!("unknown chip {shown}"))
+                .hint("a newer tcpctl may know it")
+        })?;
+        let image = self.plan.images.for_chip(chip, self.output).await;
+        image.map_err(|failure| failure.about(&*self.target.text))
+    }
+
+    fn install_plan(
+        &self,
+        access: &Access,
+        report: &FirmwareReport,
+        image: &Image,
+    ) -> Result<InstallPlan, Failure> {
+        let Some(capacity_bytes) = report.capacity else {
+            return Err(self.refused(UpdateRefusal::NoSecondSlot));
+        };
+        Ok(InstallPlan {
+            address: access.address,
+            mac: Mac(access.mac).to_string(),
+            chip: image.chip.to_string(),
+            running: report.version.clone(),
+            firmware: FirmwareFacts {
+                name: image.name.clone(),
+                version: image.version.clone(),
+                sha256: image.sha256_hex(),
+            },
+            change: change(&report.version, image.version.as_deref()),
+            slot: 1 - report.slot.min(1),
+            capacity_bytes,
+            bytes: size(image),
+            dry_run: self.plan.dry_run,
+        })
+    }
+
+    /// Refuses what the board would refuse, and an older version.
+    fn check(&self, report: &FirmwareReport, image: &Image) -> Result<(), Failure> {
+        if let Some(capacity) = report.capacity.filter(|capacity| *capacity < size(image)) {
+            return Err(self.refused(UpdateRefusal::TooLarge { capacity }));
+        }
+        if report.trial.is_some() {
+            return Err(self.refused(UpdateRefusal::OnTrial));
+        }
+        let new = image.version.as_deref();
+        if change(&report.version, new) == Change::Downgrade && !self.plan.allow_downgrade {
+            let what = format!(
+                "version {} is older than {}, which the board runs",
+                new.unwrap_or_default(),
+                sanitize::one_line(&report.version)
+            );
+            let failure = self.failure(Kind::Usage, &what);
+            return Err(failure.hint("--allow-downgrade installs it all the same"));
+        }
+        Ok(())
+    }
+
+    /// Sends and starts the image. Returns the sequence number of the trial.
+    async fn install(&self, access: &Access, image: &Image) -> anyhow::Result<(u32, Instant)> {
+        let mut channel = self.send(access, image).await?;
+        match self.request(&mut channel, &Request::VerifyUpdate).await? {
+            Response::Done => {}
+            other => return Err(self.unexpected(&other).into()),
+        }
+        self.emit(UpdateEvent::Verified {
+            sha256: image.sha256_hex(),
+        })?;
+        self.stage.set(Stage::OnTrial);
+        match self.request(&mut channel, &Request::StartUpdate).await? {
+            Response::Restarting { sequence } => {
+                let restarted = Instant::now();
+                channel.close().await;
+                self.emit(UpdateEvent::Restarting { sequence })?;
+                Ok((sequence, restarted))
+            }
+            other => {
+                self.stage.set(Stage::Sending);
+                Err(self.unexpected(&other).into())
+            }
+        }
+    }
+
+    /// Sends the image, and goes on after a broken connection. Returns the session.
+    async fn send(&self, access: &Access, image: &Image) -> anyhow::Result<Channel> {
+        let target = &self.target.text;
+        let total = size(image);
+        let begun = Instant::now();
+        let bar = self.progress(total);
+        let mut resumed = None;
+        let best = Cell::new(0);
+        let mut attempts = 0;
+        loop {
+            let mut channel = match self.authenticate(access).await {
+                Ok(channel) => channel,
+                // It was reached before.
+                Err(failure) if failure.kind != Kind::Device => {
+                    attempts += 1;
+                    self.pause_or_fail(attempts, best.get(), total, failure)
+                        .await?;
+                    continue;
+                }
+                Err(failure) => return Err(failure.into()),
+            };
+            let sent = async {
+                let ready = transfer::begin(&mut channel, image).await?;
+                self.stage.set(Stage::Sending);
+                resumed.get_or_insert(ready.0);
+                let mut shown = Instant::now();
+                transfer::send(&mut channel, image, ready, |done| {
+                    best.set(best.get().max(done));
+                    bar.set(done.into());
+                    if shown.elapsed() >= PROGRESS_INTERVAL || done == total {
+                        shown = Instant::now();
+                        // A closed pipe does not leave the board half-way.
+                        let _ = self.emit(UpdateEvent::Progress { done, total });
+                    }
+                })
+                .await
+            };
+            let before = best.get();
+            let failure = match sent.await {
+                Ok(()) => {
+                    bar.end();
+                    self.emit(UpdateEvent::Written {
+                        bytes: total,
+                        resumed_bytes: resumed.unwrap_or(0),
+                        elapsed_us: micros(begun.elapsed()),
+                    })?;
+                    return Ok(channel);
+                }
+                Err(TransferError::Answer(answer)) => return Err(self.unexpected(&answer).into()),
+                Err(TransferError::Channel(error @ ChannelError::Protocol(_))) => {
+                    return Err(channel_failure(target, error).into());
+                }
+                Err(TransferError::Channel(error)) => channel_failure(target, error),
+            };
+            attempts = if best.get() > before { 1 } else { attempts + 1 };
+            self.pause_or_fail(attempts, best.get(), total, failure)
+                .await?;
+        }
+    }
+
+    /// Waits before another attempt to send, or fails after the last one.
+    async fn pause_or_fail(
+        &self,
+        attempts: u32,
+        done: u32,
+        total: u32,
+        failure: Failure,
+    ) -> Result<(), Failure> {
+        if attempts < MAX_ATTEMPTS {
+            self.output
+                .detail(|| format!("{}; trying again", failure.message));
+            tokio::time::sleep(RESUME_DELAY).await;
+            return Ok(());
+        }
+        Err(Failure {
+            kind: Kind::Broken,
+            message: format!(
+                "{}, after {} of {}",
+                failure.message,
+                human::grouped(done.into()),
+                human::count(total.into(), "byte")
+            ),
+            hint: Some(
+                "the board keeps its firmware. Run the command again: it goes on where it stopped"
+                    .to_owned(),
+            ),
+            ..failure
+        })
+    }
+
+    /// A progress bar, or a line where none is visible.
+    fn progress(&self, total: u32) -> Progress {
+        let is_alone = self.plan.parallel.get() == 1;
+        let bar = if is_alone {
+            self.output.progress("sending", total.into())
+        } else {
+            Progress::hidden()
+        };
+        if !bar.is_shown() && !self.output.is_json() {
+            let shown = sanitize::one_line(&self.target.text);
+            let bytes = human::count(total.into(), "byte");
+            self.output.note(&format!("sending    {bytes} to {shown}"));
+        }
+        bar
+    }
+
+    /// Waits until the board is back, and confirms.
+    async fn see_through(
+        &self,
+        access: &Access,
+        sequence: u32,
+        restarted: Instant,
+    ) -> anyhow::Result<()> {
+        let sought = Sought {
+            routes: vec![access.route.clone()],
+            mac: access.mac,
+            key: &access.key,
+        };
+        let limit = Duration::from_micros(TRIAL_TIMEOUT.as_micros()) + RETURN_TIMEOUT;
+        let waiting = sought.wait(
+            async |found| self.outcome(found, sequence).await,
+            || {
+                let seconds = restarted.elapsed().as_secs();
+                if self.plan.parallel.get() == 1 {
+                    let status = format!("waiting for the board since {seconds} s");
+                    self.output.status(&status);
+                }
+            },
+        );
+        let outcome = tokio::time::timeout(limit, waiting).await;
+        self.output.end_status();
+        let Ok(outcome) = outcome else {
+            self.stage.set(Stage::Ended);
+            let waited = human::roughly(limit);
+            let what = format!("the board did not come back within {waited}");
+            return Err(self
+                .failure(Kind::Timeout, &what)
+                .hint(
+                    "is it powered, and on the network of this computer? tcpctl discover finds it",
+                )
+                .into());
+        };
+        match outcome {
+            Outcome::Back(found, report) => self.confirm(*found, report, sequence, restarted).await,
+            Outcome::RolledBack(report, end) => self.rolled_back(report, end),
+            Outcome::Lost(report) => {
+                self.stage.set(Stage::Ended);
+                let version = sanitize::one_line(&report.version);
+                let what = format!("the board runs version {version} and knows no trial");
+                Err(self
+                    .failure(Kind::Device, &what)
+                    .hint("another client may have updated it, too")
+                    .into())
+            }
+        }
+    }
+
+    /// What the board says about the trial; `None` while it has not restarted.
+    async fn outcome(&self, mut found: Found, sequence: u32) -> Option<Outcome> {
+        let report = self.firmware(&mut found.channel).await.ok()?;
+        if report.trial == Some(sequence) {
+            return Some(Outcome::Back(Box::new(found), report));
+        }
+        let ended = report.ended.as_ref();
+        if let Some(ended) = ended.filter(|ended| ended.sequence == sequence) {
+            let end = TrialEnd::from_code(ended.reason);
+            return Some(Outcome::RolledBack(report, end));
+        }
+        let confirm = Request::ConfirmUpdate { sequence };
+        match self.request(&mut found.channel, &confirm).await.ok()? {
+            // It has confirmed itself.
+            Response::Done => Some(Outcome::Back(Box::new(found), report)),
+            // The old firmware: it is about to restart.
+            Response::Refused(Refusal::NoSuchTrial) if report.trial.is_none() => {
+                found.channel.close().await;
+                None
+            }
+            _ => Some(Outcome::Lost(report)),
+        }
+    }
+
+    async fn confirm(
+        &self,
+        found: Found,
+        report: FirmwareReport,
+        sequence: u32,
+        restarted: Instant,
+    ) -> anyhow::Result<()> {
+        let version = report.version;
+        self.emit(UpdateEvent::Back {
+            address: found.address,
+            version: version.clone(),
+            elapsed_us: micros(restarted.elapsed()),
+        })?;
+        let mut channel = found.channel;
+        let confirm = Request::ConfirmUpdate { sequence };
+        match self.request(&mut channel, &confirm).await? {
+            Response::Done => {}
+            other => return Err(self.unexpected(&other).into()),
+        }
+        channel.close().await;
+        self.stage.set(Stage::Ended);
+        self.emit(UpdateEvent::Confirmed { version })?;
+        Ok(())
+    }
+
+    fn rolled_back(&self, report: FirmwareReport, end: TrialEnd) -> anyhow::Result<()> {
+        self.stage.set(Stage::Ended);
+        let reason = end.to_string();
+        let what = format!(
+            "the board returned to version {}: {reason}",
+            sanitize::one_line(&report.version)
+        );
+        self.emit(UpdateEvent::RolledBack {
+            version: report.version,
+            reason,
+        })?;
+        let failure = self.failure(Kind::Device, &what);
+        Err(match end {
+            TrialEnd::Panicked => failure.hint("its console has the panic message: tcpctl monitor"),
+            TrialEnd::NotConfirmed => {
+                failure.hint("the new firmware did not get on the board's network")
+            }
+            _ => failure,
+        }
+        .into())
+    }
+
+    async fn authenticate(&self, access: &Access) -> Result<Channel, Failure> {
+        let target = &self.target.text;
+        let connected = access.route.connect_with_retry().await;
+        let (greeted, _) = connected.map_err(|error| error.into_failure(target))?;
+        let channel = greeted.authenticate(&access.key).await;
+        channel.map_err(|error| channel_failure(target, error))
+    }
+
+    async fn request(&self, channel: &mut Channel, request: &Request) -> Result<Response, Failure> {
+        let response = channel.request(request).await;
+        response.map_err(|error| channel_failure(&self.target.text, error))
+    }
+
+    fn failure(&self, kind: Kind, what: &str) -> Failure {
+        let target = &self.target.text;
+        Failure::new(kind, format!("{}: {what}", sanitize::one_line(target))).about(&**target)
+    }
+
+    /// The failure of a response that is not the expected one.
+    fn unexpected(&self, response: &Response) -> Failure {
+        match response {
+            Response::Refused(Refusal::Update(refusal)) => self.refused(*refusal),
+            Response::Unsupported => self
+                .failure(
+                    Kind::Device,
+                    "its firmware cannot be updated over the network",
+                )
+                .hint("write a newer one over USB: tcpctl flash"),
+            _ => self.failure(
+                Kind::Device,
+                "an unexpected answer on the management channel",
+            ),
+        }
+    }
+
+    /// The failure of a board that refuses an update.
+    fn refused(&self, refusal: UpdateRefusal) -> Failure {
+        let device = |what: &str| self.failure(Kind::Device, what);
+        let usage = |what: &str| self.failure(Kind::Usage, what);
+        match refusal {
+            UpdateRefusal::NoSecondSlot => device("its flash has no second slot for new firmware")
+                .hint("write the new partition table over USB: tcpctl flash"),
+            UpdateRefusal::NoChip => device("a virtual board without a chip takes no firmware")
+                .hint("start it with a chip: tcpctl sim --chip esp32c3"),
+            UpdateRefusal::TooLarge { capacity } => usage(&format!(
+                "the firmware does not fit the slot of {}",
+                human::count(capacity.into(), "byte")
+            ))
+            .hint("build it with --release"),
+            UpdateRefusal::OnTrial => device("its firmware is on trial")
+                .hint("it confirms itself after a minute on its network: try again then"),
+            UpdateRefusal::SettingsOnTrial => device("its settings are on trial")
+                .hint("confirm them with tcpctl configure --confirm, or wait until they end"),
+            UpdateRefusal::OutOfOrder => device("another client updates it at the same time")
+                .hint("try again when that is done"),
+            UpdateRefusal::WrongChip => usage("the board refuses the firmware of another chip"),
+            UpdateRefusal::WrongProject => {
+                usage("the board refuses the application of another project")
+            }
+            UpdateRefusal::NotAnApplication
+            | UpdateRefusal::Truncated
+            | UpdateRefusal::Damaged
+            | UpdateRefusal::EntryPoint => {
+                usage("the board refuses the firmware: the image is damaged")
+                    .hint("build or download it again")
+            }
+            UpdateRefusal::WrongHash => {
+                device("what the board wrote is not what was sent; nothing has changed")
+                    .hint("try again; if it happens again, the flash is worn")
+            }
+            UpdateRefusal::Flash => {
+                device("it cannot write its flash; the running firmware is unchanged")
+                    .hint("the flash may be worn: tcpctl flash writes and checks it over USB")
+            }
+        }
+    }
+
+    fn report(&self, event: UpdateEvent) -> UpdateReport {
+        UpdateReport::new(&self.target.text, event)
+    }
+
+    /// Prints an event while the board changes. A closed pipe does not leave the board half-way.
+    fn emit(&self, event: UpdateEvent) -> anyhow::Result<()> {
+        self.output.end_status();
+        match self.output.print(&self.report(event)) {
+            Err(error) if error.is::<BrokenPipe>() => Ok(()),
+            printed => printed,
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
