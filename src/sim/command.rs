@@ -69,7 +69,7 @@ fn run_relay(
     let served = Arc::clone(&peers);
     let network = Network::start(move |stop| {
         let ended = crate::runtime::block_on(async {
-            let interrupt = Interrupt::install()?;
+            let end = stop.install()?;
             let listener = TcpListener::from_std(listener)?;
             let management = TcpListener::from_std(management)?;
             let (leave, left) = watch::channel(());
@@ -78,8 +78,7 @@ fn run_relay(
                 let exit = tokio::select! {
                     exit = relay::relay(listener, None, &session, &served) => exit,
                     exit = relay::relay(management, Some(MANAGEMENT_PORT), &session, &served) => exit,
-                    _ = interrupt.requested() => Ok(()),
-                    _ = stop => Ok(()),
+                    () = end => Ok(()),
                 };
                 drop(leave);
                 exit
@@ -334,11 +333,8 @@ fn run_tap(
     ));
     let network = Network::start(move |stop| {
         let ended = crate::runtime::block_on(async {
-            let interrupt = Interrupt::install()?;
-            tokio::select! {
-                _ = interrupt.requested() => Ok(()),
-                _ = stop => Ok(()),
-            }
+            stop.install()?.await;
+            Ok(())
         });
         (ended, board.stop())
     })?;
@@ -372,16 +368,43 @@ struct Network {
     stop: oneshot::Sender<()>,
 }
 
+/// What stops the network thread.
+struct Stop {
+    requested: oneshot::Receiver<()>,
+    installed: std::sync::mpsc::Sender<()>,
+}
+
+impl Stop {
+    /// Installs the signal handlers. The future completes at the first signal or when the stop is
+    /// requested. Call it inside the runtime.
+    fn install(self) -> io::Result<impl Future<Output = ()>> {
+        let interrupt = Interrupt::install()?;
+        drop(self.installed);
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.requested() => {}
+                _ = self.requested => {}
+            }
+        })
+    }
+}
+
 impl Network {
-    /// Starts the thread. `run` stops the board on a signal or when its argument completes.
-    fn start(
-        run: impl FnOnce(oneshot::Receiver<()>) -> Ended + Send + 'static,
-    ) -> Result<Self, Failure> {
-        let (stop, stopped) = oneshot::channel();
+    /// Starts the thread, and returns when it handles signals. `run` stops the board when its argument
+    /// says so.
+    fn start(run: impl FnOnce(Stop) -> Ended + Send + 'static) -> Result<Self, Failure> {
+        let (stop, requested) = oneshot::channel();
+        let (installed, is_installed) = std::sync::mpsc::channel();
+        let stop_of_thread = Stop {
+            requested,
+            installed,
+        };
         let thread = thread::Builder::new()
             .name("network".into())
-            .spawn(move || run(stopped))
+            .spawn(move || run(stop_of_thread))
             .map_err(|error| cannot_start(&error))?;
+        // The sender is dropped, not used.
+        let _ = is_installed.recv();
         Ok(Self { thread, stop })
     }
 

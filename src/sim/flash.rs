@@ -100,16 +100,6 @@ impl VirtualFlash {
             }
             Err(error) => return Err(io_failed(error)),
         };
-        // It holds the management key and the passphrase.
-        let metadata = file.metadata().map_err(io_failed)?;
-        if let Some(mode) = keys::exposed_mode(&metadata) {
-            let path = crate::shell::quote(&name);
-            return Err(failed(
-                Kind::Usage,
-                &format!("others can read it (mode {mode:04o})"),
-            )
-            .hint(format!("chmod 600 {path}")));
-        }
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -118,6 +108,7 @@ impl VirtualFlash {
             }
             Err(TryLockError::Error(error)) => return Err(io_failed(error)),
         }
+        let exposed_mode = keys::exposed_mode(&file.metadata().map_err(io_failed)?);
         let flash = Self {
             memory: Memory::File(file),
             table: our_table().map_err(io_failed)?,
@@ -134,6 +125,15 @@ impl VirtualFlash {
                 failed(Kind::Usage, "not the state of a virtual board")
                     .hint("give a file that sim made, or one that does not exist")
             })?;
+        // It holds the management key and the passphrase.
+        if let Some(mode) = exposed_mode {
+            let path = crate::shell::quote(&name);
+            return Err(failed(
+                Kind::Usage,
+                &format!("others can read it (mode {mode:04o})"),
+            )
+            .hint(format!("chmod 600 {path}")));
+        }
         Ok(Opened { flash, mac, is_new })
     }
 

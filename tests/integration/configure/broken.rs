@@ -99,8 +99,9 @@ fn relay(mut client: TcpStream, server: SocketAddr, loss: Loss, lose: impl Fn(us
 
 /// After the handshake and `Show`, once the board runs the trial.
 const CONFIRMATION: fn(usize, usize) -> bool = |connection, message| connection > 1 && message == 2;
-/// After the handshake of the second connection.
-const TRIAL: fn(usize, usize) -> bool = |connection, message| connection == 1 && message == 1;
+/// After the handshake of the second session. Its connection may be made again: the board serves one at a
+/// time.
+const TRIAL: fn(usize, usize) -> bool = |connection, message| connection >= 1 && message == 1;
 
 #[test]
 fn broken_connection_during_the_confirmation_is_made_again() {

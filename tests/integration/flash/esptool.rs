@@ -142,11 +142,18 @@ fn esptool_reads_what_tcpctl_wrote() {
         return;
     }
     let scene = Scene::new(Board::new());
-    assert_eq!(scene.flash(&["--no-wait"]).code, 0);
+    // An image without a key has management off.
+    assert_eq!(scene.flash(&["--no-wait", "--management", "off"]).code, 0);
     let saved = scene.folder.path("board.bin");
     let saved = saved.to_str().unwrap();
     let arguments = ["flash", "--firmware", &scene.elf, "--mode", "ap"];
-    let save = ["--password-stdin", "--save-image", saved];
+    let save = [
+        "--password-stdin",
+        "--save-image",
+        saved,
+        "--management",
+        "off",
+    ];
     let ended = crate::common::run_with_input(
         [&arguments[..], &save].concat(),
         format!("{PASSPHRASE}\n").as_bytes(),

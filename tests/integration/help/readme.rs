@@ -10,7 +10,7 @@ use super::examples::calls;
 use crate::common::run;
 
 /// The documents, relative to the top of the checkout.
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/bench.md",
@@ -21,6 +21,7 @@ const DOCUMENTS: [&str; 11] = [
     "docs/measured.md",
     "docs/scripting.md",
     "docs/troubleshooting.md",
+    "docs/update.md",
     "firmware/README.md",
 ];
 

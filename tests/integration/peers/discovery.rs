@@ -26,6 +26,7 @@ fn zeroconf_sees_the_board_come_and_go() {
             "mode": "ap",
             "fw": env!("CARGO_PKG_VERSION"),
             "mac": "02:74:63:70:00:01",
+            "mgmt": "3001",
         })
     );
     wire.board.wait_for(&format!("link up host={name}.local"));
