@@ -35,7 +35,7 @@ fn json_prints_one_event_per_line() {
     let expected = [
         json!({
             "schema": schema, "event": "ready", "addr": address, "mode": "ap",
-            "workers": 1, "backlog": 2, "profile": "tutorial", "seed": 7,
+            "workers": 1, "backlog": 2, "profile": "tutorial", "seed": 7, "firmware": null,
         }),
         json!({
             "schema": schema, "event": "request", "peer": text_from, "len": 4,
