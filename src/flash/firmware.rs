@@ -62,8 +62,8 @@ impl Build {
     }
 }
 
-const HOW_TO_GET_ONE: &str = "run this in a checkout of tcpctl, which builds it, or give --firmware FILE \
-                         (--settings-only needs none)";
+const HOW_TO_GET_ONE: &str =
+    "run this in a checkout of tcpctl, which builds it, or give --firmware FILE";
 
 /// The firmware for a chip when none was given. Blocks while it builds.
 ///
