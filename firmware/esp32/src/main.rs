@@ -13,7 +13,7 @@
 //! | [`servers`] | the greeter's futures as tasks |
 //! | [`management`] | the management server |
 //! | [`status`] | the board's part of a `status` reply |
-//! | [`panic`] | the panic handler; its message survives the reset |
+//! | [`mod@panic`] | the panic handler; its message survives the reset |
 //! | [`boot_guard`] | counts failed starts across resets |
 //! | [`watchdog`] | resets a board whose network task hangs |
 //! | [`raw`], `xtensa_start` | all unsafe code |
