@@ -24,6 +24,7 @@ use crate::interrupt::Interrupt;
 use crate::management::locate::{Route, channel_failure};
 use crate::management::{Channel, ChannelError};
 use crate::output::{BrokenPipe, Output, human};
+use crate::passphrase;
 use crate::sanitize;
 use crate::target::TargetKind;
 
@@ -218,7 +219,8 @@ impl Configure<'_> {
         channel.close().await;
         let needed = {
             let (changes, shown) = (changes.clone(), shown.clone());
-            tokio::task::spawn_blocking(move || plan::needed(&changes, &shown)).await??
+            tokio::task::spawn_blocking(move || plan::needed(&changes, &shown, passphrase::typed))
+                .await??
         };
         let differences = plan::differences(&needed, &shown, mac)?;
         let is_nothing = differences.is_empty();

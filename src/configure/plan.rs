@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tcpctl_management::{Shown, ShownSettings, TrialReport};
 use tcpctl_settings::sectors::{ConfirmTimeout, TrialState};
-use tcpctl_settings::{Changes, Field, HostName, ManagementKey, Mode, Security, Ssid};
+use tcpctl_settings::{Changes, Field, HostName, ManagementKey, Mode, Passphrase, Security, Ssid};
 
 use super::report::{BoardFacts, Change, ShownValues, TrialFacts};
 use crate::cli::ConfigureArgs;
@@ -142,12 +142,16 @@ pub fn is_same_board(a: [u8; 6], b: [u8; 6]) -> bool {
     a == b || station_mac(a) == b || a == station_mac(b)
 }
 
-/// The settings to request of a board that has `shown`: only those that differ. Asks for a passphrase
-/// where another network needs one. Blocks.
+/// The settings to request of a board that has `shown`: only those that differ. `ask` reads the
+/// passphrase where another network needs one.
 ///
 /// # Errors
-/// A setting does not fit the others, or there is no terminal to ask at.
-pub fn needed(changes: &Changes, shown: &Shown) -> Result<Changes, Failure> {
+/// A setting does not fit the others, or `ask` fails.
+pub fn needed(
+    changes: &Changes,
+    shown: &Shown,
+    ask: impl FnOnce(&Ssid) -> Result<Passphrase, Failure>,
+) -> Result<Changes, Failure> {
     let old = &shown.settings;
     let old_mode = mode(old);
     let new_mode = changes.mode.unwrap_or(old_mode);
@@ -194,7 +198,7 @@ pub fn needed(changes: &Changes, shown: &Shown) -> Result<Changes, Failure> {
     old.with_changes(&check)
         .map_err(|invalid| invalid_setting(&invalid))?;
     if let Some(ssid) = needs_passphrase {
-        needed.security = Some(Security::Wpa2(passphrase::typed(&ssid)?));
+        needed.security = Some(Security::Wpa2(ask(&ssid)?));
     }
     Ok(needed)
 }
@@ -314,7 +318,7 @@ pub fn trial(trial: &TrialReport) -> TrialFacts {
 
 #[cfg(test)]
 mod tests {
-    use tcpctl_settings::{Network, Passphrase, Settings};
+    use tcpctl_settings::{Network, Settings};
 
     use super::*;
 
@@ -328,6 +332,10 @@ mod tests {
             sequence: 1,
             trial: None,
         }
+    }
+
+    fn not_asked(ssid: &Ssid) -> Result<Passphrase, Failure> {
+        panic!("asked for the passphrase of {ssid}");
     }
 
     fn wpa2() -> Security {
@@ -360,7 +368,7 @@ mod tests {
     #[test]
     fn only_differences_are_sent() {
         let given = changes(&[("ssid", "home"), ("workers", "4"), ("greeting", "moin")]);
-        let needed = needed(&given, &station()).unwrap();
+        let needed = needed(&given, &station(), not_asked).unwrap();
         assert_eq!(needed, changes(&[("greeting", "moin")]));
         assert!(!needed.needs_restart() && !changes_network(&needed));
         let listed = differences(&needed, &station(), MAC).unwrap();
@@ -379,18 +387,21 @@ mod tests {
             (station(), &[("mode", "ap")]),
             (access_point(), &[("mode", "sta"), ("ssid", "home")]),
         ] {
-            // Tests have no terminal to ask at.
-            let refused = needed(&changes(options), &board).unwrap_err();
-            assert!(refused.message.contains("needs one"), "{refused}");
+            let typed = Passphrase::new("battery staple").unwrap();
+            let asked = needed(&changes(options), &board, |_| Ok(typed.clone())).unwrap();
+            assert_eq!(asked.security, Some(Security::Wpa2(typed)));
             let open = Changes {
                 security: Some(Security::Open),
                 ..changes(options)
             };
-            assert_eq!(needed(&open, &board).unwrap(), open);
+            assert_eq!(needed(&open, &board, not_asked).unwrap(), open);
         }
         // A renamed access point keeps its own.
         let renamed = changes(&[("ssid", "desk")]);
-        assert_eq!(needed(&renamed, &access_point()).unwrap(), renamed);
+        assert_eq!(
+            needed(&renamed, &access_point(), not_asked).unwrap(),
+            renamed
+        );
     }
 
     #[test]
@@ -403,13 +414,13 @@ mod tests {
             security: Some(wpa2()),
             ..changes(&[("mode", "sta"), ("ssid", "home")])
         };
-        assert_eq!(needed(&given, &board).unwrap(), given);
+        assert_eq!(needed(&given, &board, not_asked).unwrap(), given);
     }
 
     #[test]
     fn settings_that_do_not_fit_are_refused_before_a_question() {
         let given = changes(&[("ssid", "office"), ("channel", "6")]);
-        let refused = needed(&given, &station()).unwrap_err();
+        let refused = needed(&given, &station(), not_asked).unwrap_err();
         assert!(refused.message.contains("channel"), "{refused}");
     }
 

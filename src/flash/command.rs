@@ -31,7 +31,7 @@ use crate::interrupt::Interrupt;
 use crate::monitor::command::MonitorPlan;
 use crate::output::{BrokenPipe, Output, Progress};
 use crate::serial::port;
-use crate::{sanitize, shell};
+use crate::{passphrase, sanitize, shell};
 
 /// The chip to build for without a board and without `--chip`.
 const DEFAULT_CHIP: Chip = Chip::Esp32c3;
@@ -246,7 +246,7 @@ impl Flash<'_> {
     ) -> anyhow::Result<NewSettings> {
         let nothing = Failure::new(Kind::Internal, "no settings requested");
         let asked = self.asked.as_ref().ok_or(nothing)?;
-        let mut wanted = asked.over(stored)?;
+        let mut wanted = asked.over(stored, passphrase::typed)?;
         let is_invisible =
             self.output.is_json() && !self.args.show_passphrase && !io::stderr().is_terminal();
         if wanted.generated.is_some() && is_invisible && !self.args.dry_run {

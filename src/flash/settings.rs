@@ -65,13 +65,14 @@ impl RequestedSettings {
         self.changes.is_empty()
     }
 
-    /// The settings to write, given the stored ones.
+    /// The settings to write, given the stored ones. `ask` reads the passphrase of another network.
     ///
     /// # Errors
     /// A required setting is missing.
     pub fn over(
         &self,
         stored: Result<&Settings, NoStoredSettings>,
+        ask: impl FnOnce(&Ssid) -> Result<Passphrase, Failure>,
     ) -> Result<NewSettings, Failure> {
         let mut changes = self.changes.clone();
         let mode = changes.mode.or(stored.ok().map(|s| s.network.mode()));
@@ -92,7 +93,7 @@ impl RequestedSettings {
                     let other =
                         |ssid: &Ssid| kept.and_then(|kept| kept.network.ssid()) != Some(ssid);
                     if let Some(ssid) = changes.ssid.as_ref().filter(|ssid| other(ssid)) {
-                        changes.security = Some(Security::Wpa2(passphrase::typed(ssid)?));
+                        changes.security = Some(Security::Wpa2(ask(ssid)?));
                     }
                 }
                 _ => {}

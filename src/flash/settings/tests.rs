@@ -16,10 +16,14 @@ fn wpa2(text: &str) -> Security {
     Security::Wpa2(Passphrase::new(text).unwrap())
 }
 
+fn not_asked(ssid: &Ssid) -> Result<Passphrase, Failure> {
+    panic!("asked for the passphrase of {ssid}");
+}
+
 #[test]
 fn an_access_point_that_was_given_no_passphrase_gets_one() {
     let asked = asked(&[("mode", "ap")], None);
-    let wanted = asked.over(Err(NoStoredSettings::Blank)).unwrap();
+    let wanted = asked.over(Err(NoStoredSettings::Blank), not_asked).unwrap();
     let generated = wanted.generated.unwrap();
     assert_eq!(
         *wanted.settings.network.security(),
@@ -27,7 +31,10 @@ fn an_access_point_that_was_given_no_passphrase_gets_one() {
     );
     assert_eq!(generated.reveal().len(), 19);
     assert_ne!(
-        asked.over(Err(NoStoredSettings::Blank)).unwrap().generated,
+        asked
+            .over(Err(NoStoredSettings::Blank), not_asked)
+            .unwrap()
+            .generated,
         Some(generated)
     );
 }
@@ -36,23 +43,25 @@ fn an_access_point_that_was_given_no_passphrase_gets_one() {
 fn what_is_stored_is_kept_unless_another_mode_is_asked_for() {
     let home = [("mode", "sta"), ("ssid", "home"), ("workers", "7")];
     let stored = asked(&home, Some(wpa2("secret of home")))
-        .over(Err(NoStoredSettings::Blank))
+        .over(Err(NoStoredSettings::Blank), not_asked)
         .unwrap()
         .settings;
 
     let greeting = asked(&[("greeting", "hi")], None);
-    let wanted = greeting.over(Ok(&stored)).unwrap();
+    let wanted = greeting.over(Ok(&stored), not_asked).unwrap();
     assert_eq!(wanted.settings.network, stored.network);
     assert_eq!(wanted.settings.server.greeting().as_bytes(), b"hi");
     assert!(wanted.generated.is_none());
 
-    let wanted = asked(&[("mode", "ap")], None).over(Ok(&stored)).unwrap();
+    let wanted = asked(&[("mode", "ap")], None)
+        .over(Ok(&stored), not_asked)
+        .unwrap();
     assert_eq!(wanted.settings.network.ssid(), None);
     assert_eq!(wanted.settings.server.workers().get(), 7);
     assert!(wanted.generated.is_some());
 
     let renamed = asked(&[("ssid", "desk")], None);
-    let again = renamed.over(Ok(&wanted.settings)).unwrap();
+    let again = renamed.over(Ok(&wanted.settings), not_asked).unwrap();
     assert_eq!(
         again.settings.network.security(),
         wanted.settings.network.security()
@@ -63,15 +72,18 @@ fn what_is_stored_is_kept_unless_another_mode_is_asked_for() {
 fn another_network_needs_another_passphrase() {
     let home = [("mode", "sta"), ("ssid", "home")];
     let stored = asked(&home, Some(wpa2("secret of home")))
-        .over(Err(NoStoredSettings::Blank))
+        .over(Err(NoStoredSettings::Blank), not_asked)
         .unwrap()
         .settings;
-    // Tests have no terminal to ask at.
-    let refused = asked(&[("ssid", "office")], None)
-        .over(Ok(&stored))
-        .unwrap_err();
-    assert!(refused.message.contains("'office' needs one"), "{refused}");
-    let same = asked(&[("ssid", "home")], None).over(Ok(&stored)).unwrap();
+    let moved = asked(&[("ssid", "office")], None).over(Ok(&stored), |ssid| {
+        assert_eq!(ssid.to_string(), "office");
+        Ok(Passphrase::new("secret of office").unwrap())
+    });
+    let network = moved.unwrap().settings.network;
+    assert_eq!(*network.security(), wpa2("secret of office"));
+    let same = asked(&[("ssid", "home")], None)
+        .over(Ok(&stored), not_asked)
+        .unwrap();
     assert_eq!(same.settings, stored);
 }
 
@@ -82,7 +94,7 @@ fn what_is_missing_is_asked_for_by_its_option() {
         (&[("mode", "sta")], "--ssid NAME"),
     ] {
         let refused = asked(options, None)
-            .over(Err(NoStoredSettings::Blank))
+            .over(Err(NoStoredSettings::Blank), not_asked)
             .unwrap_err();
         assert!(format!("{refused:?}").contains(hint), "{refused:?}");
     }
@@ -91,7 +103,7 @@ fn what_is_missing_is_asked_for_by_its_option() {
 #[test]
 fn a_description_has_no_passphrase() {
     let wanted = asked(&[("mode", "ap")], Some(wpa2("hunter2hunter2")))
-        .over(Err(NoStoredSettings::Blank))
+        .over(Err(NoStoredSettings::Blank), not_asked)
         .unwrap();
     let text = format!("{:?} {wanted:?}", described(&wanted.settings, None));
     assert!(!text.contains("hunter2"), "{text}");
