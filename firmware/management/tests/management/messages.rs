@@ -297,4 +297,83 @@ fn wire_format_is_fixed() {
     );
     assert_eq!(request(b"\x03\x07"), Request::Confirm { sequence: 7 });
     assert_eq!(request(b"\x04\x07"), Request::Abort { sequence: 7 });
+    assert_eq!(request(b"\x05"), Request::Firmware);
+    assert_eq!(
+        request(&[&b"\x06\xac\x02"[..], &[9; 32]].concat()),
+        Request::BeginUpdate {
+            size: 300,
+            sha256: [9; 32]
+        }
+    );
+    assert_eq!(
+        request(b"\x07\xac\x02\x03abc"),
+        Request::UpdateData {
+            offset: 300,
+            bytes: b"abc".to_vec()
+        }
+    );
+    assert_eq!(request(b"\x08"), Request::VerifyUpdate);
+    assert_eq!(request(b"\x09"), Request::StartUpdate);
+    assert_eq!(request(b"\x0a\x07"), Request::ConfirmUpdate { sequence: 7 });
+}
+
+/// As for requests: clients of other versions read these bytes.
+#[test]
+fn wire_format_of_responses_is_fixed() {
+    let sequence = 7;
+    let state = TrialState::RolledBack(RollbackReason::NoSuchNetwork);
+    let trial = TrialReport {
+        sequence,
+        state,
+        remaining_s: Some(300),
+    };
+    let report = FirmwareReport {
+        version: "0.1.0".into(),
+        chip: None,
+        slot: 1,
+        capacity: Some(300),
+        trial: None,
+        ended: Some(EndedTrial {
+            sequence,
+            version: Some("0.2.0".into()),
+            reason: 4,
+        }),
+    };
+    let invalid = Refusal::Invalid {
+        field: "ssid".into(),
+        reason: "empty".into(),
+    };
+    let too_large = UpdateRefusal::TooLarge { capacity: 300 };
+    for (response, bytes) in [
+        (
+            shown(&settings(), Some(trial)),
+            b"\x00\x050.1.0\x08ESP32-C3\x0e\x00\x01\x01\x04home\x02\x01\x03\x04\x05\x0bHello World\
+              \x06\xb8\x17\x07\x04\x08\x04\x09\x88\x27\x0a\x00\x0b\x01\x0c\x00\x0d\x01\x10\
+              \x04\x01\x07\x03\x03\x01\xac\x02" as &[u8],
+        ),
+        (Response::Done, b"\x01"),
+        (Response::Restarting { sequence }, b"\x02\x07"),
+        (Response::Refused(invalid), b"\x03\x00\x04ssid\x05empty"),
+        (Response::Refused(Refusal::NoSecondSector), b"\x03\x04"),
+        (
+            Response::Refused(Refusal::Update(too_large)),
+            b"\x03\x06\x02\xac\x02",
+        ),
+        (Response::Unsupported, b"\x04"),
+        (
+            Response::Firmware(Box::new(report)),
+            b"\x05\x050.1.0\x00\x01\x01\xac\x02\x00\x01\x07\x01\x050.2.0\x04",
+        ),
+        (
+            Response::Ready {
+                offset: 300,
+                window: 7,
+            },
+            b"\x06\xac\x02\x07",
+        ),
+        (Response::Written { offset: 7 }, b"\x07\x07"),
+    ] {
+        assert_eq!(response.encode().unwrap(), bytes, "{response:?}");
+        assert_eq!(Response::decode(bytes), Some(response));
+    }
 }
