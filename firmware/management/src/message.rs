@@ -1,8 +1,11 @@
 //! Requests and responses, and their encoding in [postcard](https://postcard.jamesmunns.com/wire-format).
 //!
-//! The wire types identify variants by their order alone: append, and never change, reorder or remove.
-//! A request that a board cannot decode is one of a newer client, so it answers
+//! On the wire variants and fields are identified by their order alone: append variants, and never change,
+//! reorder or remove any. A request that a board cannot decode comes from a newer client, so it answers
 //! [`Response::Unsupported`].
+//!
+//! Requests have a wire type of their own: a board names the invalid value of a request it refuses, and
+//! an error of serde cannot carry that.
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -83,7 +86,7 @@ pub const MAX_UPDATE_DATA: usize = 1024;
 pub const MIN_FIRST_DATA: usize = 112;
 
 /// What a board answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Response {
     /// The settings in force and the newest trial.
     Shown(Box<Shown>),
@@ -115,7 +118,7 @@ pub enum Response {
 }
 
 /// The answer to [`Request::Firmware`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirmwareReport {
     /// Version of the running firmware. Untrusted text.
     pub version: String,
@@ -132,7 +135,7 @@ pub struct FirmwareReport {
 }
 
 /// Firmware that was tried, and set aside by the board.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedTrial {
     /// Sequence number of the trial.
     pub sequence: u32,
@@ -143,7 +146,7 @@ pub struct EndedTrial {
 }
 
 /// The answer to [`Request::Show`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
     /// Version of the firmware. Untrusted text.
     pub firmware: String,
@@ -158,18 +161,19 @@ pub struct Shown {
 }
 
 /// The newest trial of a board.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrialReport {
     /// Sequence number of its settings.
     pub sequence: u32,
     /// Its state, with the reason of a rollback.
+    #[serde(with = "WireTrialState")]
     pub state: TrialState,
     /// Seconds left to confirm it, while it is neither confirmed nor rolled back.
     pub remaining_s: Option<u16>,
 }
 
 /// Why a request is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// A setting is invalid, or does not fit the others.
     Invalid {
@@ -285,72 +289,34 @@ enum WireRequest<'a> {
     },
 }
 
+/// [`TrialState`] on the wire.
 #[derive(Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "short-lived")]
-enum WireResponse<'a> {
-    Shown {
-        firmware: &'a str,
-        chip: &'a str,
-        #[serde(borrow)]
-        settings: WireValues<'a>,
-        sequence: u32,
-        trial: Option<WireTrial>,
-    },
-    Done,
-    Restarting {
-        sequence: u32,
-    },
-    Refused(WireRefusal<'a>),
-    Unsupported,
-    Firmware {
-        version: &'a str,
-        chip: Option<&'a str>,
-        slot: u8,
-        capacity: Option<u32>,
-        trial: Option<u32>,
-        ended: Option<WireEndedTrial<'a>>,
-    },
-    Ready {
-        offset: u32,
-        window: u32,
-    },
-    Written {
-        offset: u32,
-    },
-}
-
-#[derive(Serialize, Deserialize)]
-struct WireEndedTrial<'a> {
-    sequence: u32,
-    version: Option<&'a str>,
-    reason: u8,
-}
-
-#[derive(Serialize, Deserialize)]
-enum WireRefusal<'a> {
-    Invalid { field: &'a str, reason: &'a str },
-    NeedsRestart,
-    TrialInProgress,
-    NoSuchTrial,
-    NoSecondSector,
-    Flash,
-    Update(UpdateRefusal),
-}
-
-#[derive(Serialize, Deserialize)]
-struct WireTrial {
-    sequence: u32,
-    state: WireTrialState,
-    remaining_s: Option<u16>,
-}
-
-#[derive(Serialize, Deserialize)]
+#[serde(remote = "TrialState")]
 enum WireTrialState {
     Pending,
     Started,
     Confirmed,
-    /// With the code of the reason in flash.
-    RolledBack(u8),
+    RolledBack(#[serde(with = "reason_code")] RollbackReason),
+}
+
+/// A [`RollbackReason`] as its code in flash.
+mod reason_code {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use tcpctl_settings::sectors::RollbackReason;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    pub(super) fn serialize<S: Serializer>(
+        reason: &RollbackReason,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(reason.code())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<RollbackReason, D::Error> {
+        u8::deserialize(deserializer).map(RollbackReason::from_code)
+    }
 }
 
 impl Request {
@@ -418,128 +384,12 @@ impl Request {
 impl Response {
     /// The message before encryption; `None` if it is longer than [`MAX_MESSAGE`].
     pub fn encode(&self) -> Option<Vec<u8>> {
-        encode(&match self {
-            Self::Shown(shown) => WireResponse::Shown {
-                firmware: &shown.firmware,
-                chip: &shown.chip,
-                settings: shown.settings.to_wire()?,
-                sequence: shown.sequence,
-                trial: shown.trial.map(WireTrial::from),
-            },
-            Self::Done => WireResponse::Done,
-            &Self::Restarting { sequence } => WireResponse::Restarting { sequence },
-            Self::Refused(refusal) => WireResponse::Refused(match refusal {
-                Refusal::Invalid { field, reason } => WireRefusal::Invalid { field, reason },
-                Refusal::NeedsRestart => WireRefusal::NeedsRestart,
-                Refusal::TrialInProgress => WireRefusal::TrialInProgress,
-                Refusal::NoSuchTrial => WireRefusal::NoSuchTrial,
-                Refusal::NoSecondSector => WireRefusal::NoSecondSector,
-                Refusal::Flash => WireRefusal::Flash,
-                &Refusal::Update(refusal) => WireRefusal::Update(refusal),
-            }),
-            Self::Unsupported => WireResponse::Unsupported,
-            Self::Firmware(report) => WireResponse::Firmware {
-                version: &report.version,
-                chip: report.chip.as_deref(),
-                slot: report.slot,
-                capacity: report.capacity,
-                trial: report.trial,
-                ended: report.ended.as_ref().map(|ended| WireEndedTrial {
-                    sequence: ended.sequence,
-                    version: ended.version.as_deref(),
-                    reason: ended.reason,
-                }),
-            },
-            &Self::Ready { offset, window } => WireResponse::Ready { offset, window },
-            &Self::Written { offset } => WireResponse::Written { offset },
-        })
+        encode(self)
     }
 
     /// Reads a message after decryption; `None` if it is not a valid response.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        Some(match decode(bytes).ok()? {
-            WireResponse::Shown {
-                firmware,
-                chip,
-                settings,
-                sequence,
-                trial,
-            } => Self::Shown(Box::new(Shown {
-                firmware: firmware.to_string(),
-                chip: chip.to_string(),
-                settings: ShownSettings::from_wire(settings).ok()?,
-                sequence,
-                trial: trial.map(TrialReport::from),
-            })),
-            WireResponse::Done => Self::Done,
-            WireResponse::Restarting { sequence } => Self::Restarting { sequence },
-            WireResponse::Refused(refusal) => Self::Refused(match refusal {
-                WireRefusal::Invalid { field, reason } => Refusal::Invalid {
-                    field: field.to_string(),
-                    reason: reason.to_string(),
-                },
-                WireRefusal::NeedsRestart => Refusal::NeedsRestart,
-                WireRefusal::TrialInProgress => Refusal::TrialInProgress,
-                WireRefusal::NoSuchTrial => Refusal::NoSuchTrial,
-                WireRefusal::NoSecondSector => Refusal::NoSecondSector,
-                WireRefusal::Flash => Refusal::Flash,
-                WireRefusal::Update(refusal) => Refusal::Update(refusal),
-            }),
-            WireResponse::Unsupported => Self::Unsupported,
-            WireResponse::Firmware {
-                version,
-                chip,
-                slot,
-                capacity,
-                trial,
-                ended,
-            } => Self::Firmware(Box::new(FirmwareReport {
-                version: version.to_string(),
-                chip: chip.map(ToString::to_string),
-                slot,
-                capacity,
-                trial,
-                ended: ended.map(|ended| EndedTrial {
-                    sequence: ended.sequence,
-                    version: ended.version.map(ToString::to_string),
-                    reason: ended.reason,
-                }),
-            })),
-            WireResponse::Ready { offset, window } => Self::Ready { offset, window },
-            WireResponse::Written { offset } => Self::Written { offset },
-        })
-    }
-}
-
-impl From<TrialReport> for WireTrial {
-    fn from(trial: TrialReport) -> Self {
-        Self {
-            sequence: trial.sequence,
-            state: match trial.state {
-                TrialState::Pending => WireTrialState::Pending,
-                TrialState::Started => WireTrialState::Started,
-                TrialState::Confirmed => WireTrialState::Confirmed,
-                TrialState::RolledBack(reason) => WireTrialState::RolledBack(reason.code()),
-            },
-            remaining_s: trial.remaining_s,
-        }
-    }
-}
-
-impl From<WireTrial> for TrialReport {
-    fn from(trial: WireTrial) -> Self {
-        Self {
-            sequence: trial.sequence,
-            state: match trial.state {
-                WireTrialState::Pending => TrialState::Pending,
-                WireTrialState::Started => TrialState::Started,
-                WireTrialState::Confirmed => TrialState::Confirmed,
-                WireTrialState::RolledBack(code) => {
-                    TrialState::RolledBack(RollbackReason::from_code(code))
-                }
-            },
-            remaining_s: trial.remaining_s,
-        }
+        decode(bytes).ok()
     }
 }
 

@@ -1,5 +1,8 @@
 //! Settings without their secrets.
 
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tcpctl_settings::{Changes, Field, Invalid, Passphrase, Security, Settings, Value};
 
 use crate::wire::{WireValue, WireValues, to_wire};
@@ -67,26 +70,34 @@ impl ShownSettings {
         settings.max_stations = max_stations.unwrap_or(settings.max_stations);
         Ok(settings)
     }
+}
 
-    pub(crate) fn to_wire(&self) -> Option<WireValues<'_>> {
-        let mut values = to_wire(&self.values)?;
+impl Serialize for ShownSettings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let security = if self.is_protected {
             WireValue::IsProtected
         } else {
             WireValue::Open
         };
-        values.push(security).ok()?;
-        Some(values)
+        let values = to_wire(&self.values).and_then(|mut values| {
+            values.push(security).ok()?;
+            Some(values)
+        });
+        values
+            .ok_or_else(|| S::Error::custom("too many settings"))?
+            .serialize(serializer)
     }
+}
 
-    /// Checks received values.
-    pub(crate) fn from_wire(values: WireValues<'_>) -> Result<Self, Invalid> {
+/// Checks the values.
+impl<'de> Deserialize<'de> for ShownSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut shown = Self {
             values: Changes::default(),
             is_protected: false,
         };
-        for wire in values {
-            match wire.check()? {
+        for wire in WireValues::deserialize(deserializer)? {
+            match wire.check().map_err(D::Error::custom)? {
                 Some(value) => shown.values.set(value),
                 None => shown.is_protected = matches!(wire, WireValue::IsProtected),
             }
