@@ -9,10 +9,9 @@
 //! application: see [`trial`]. For virtual boards and tests, [`bootloader`] models the slot selection, and
 //! [`sample`] builds images.
 
-use core::fmt;
-
 use embassy_futures::yield_now;
 use sha2::{Digest, Sha256};
+use tcpctl_management::UpdateRefusal;
 
 use crate::flash::{PAGE, SECTOR, Unwritable, WORD, WritableFlash};
 use crate::stored::{Flash, Unreadable};
@@ -41,61 +40,30 @@ pub struct Announced {
     pub sha256: [u8; 32],
 }
 
-/// Why an update is refused, or ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UpdateError {
-    /// The flash has no second slot or no otadata.
-    NoSecondSlot,
-    /// The image is larger than the slot.
-    TooLarge {
-        /// Bytes of the slot.
-        capacity: u32,
-    },
-    /// The running application is on trial: the other slot is the way back.
-    OnTrial,
-    /// There is no transfer that this belongs to.
-    OutOfOrder,
-    /// It is not an image for this board.
-    Image(ImageError),
-    /// The flash holds something else than what was announced.
-    WrongHash,
-    /// The flash could not be read or written.
-    Flash,
-}
-
-impl From<ImageError> for UpdateError {
+impl From<ImageError> for UpdateRefusal {
     fn from(error: ImageError) -> Self {
-        Self::Image(error)
+        match error {
+            ImageError::NotAnApplication => Self::NotAnApplication,
+            ImageError::WrongChip => Self::WrongChip,
+            ImageError::WrongProject => Self::WrongProject,
+            ImageError::Truncated => Self::Truncated,
+            ImageError::Damaged => Self::Damaged,
+            ImageError::EntryPoint => Self::EntryPoint,
+        }
     }
 }
 
-impl From<Unreadable> for UpdateError {
+impl From<Unreadable> for UpdateRefusal {
     fn from(_: Unreadable) -> Self {
         Self::Flash
     }
 }
 
-impl From<Unwritable> for UpdateError {
+impl From<Unwritable> for UpdateRefusal {
     fn from(_: Unwritable) -> Self {
         Self::Flash
     }
 }
-
-impl fmt::Display for UpdateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoSecondSlot => f.write_str("no second application slot"),
-            Self::TooLarge { capacity } => write!(f, "the slot has {capacity} bytes"),
-            Self::OnTrial => f.write_str("the running firmware is on trial"),
-            Self::OutOfOrder => f.write_str("no such transfer"),
-            Self::Image(error) => error.fmt(f),
-            Self::WrongHash => f.write_str("the SHA-256 is wrong"),
-            Self::Flash => f.write_str("the flash cannot be written"),
-        }
-    }
-}
-
-impl core::error::Error for UpdateError {}
 
 /// The update of a board, between two restarts.
 #[derive(Debug, Clone, Copy)]
@@ -130,14 +98,14 @@ impl Update {
     ///
     /// # Errors
     /// The board cannot take the image. A transfer that was going on is kept.
-    pub fn begin(&mut self, slots: &Slots, announced: Announced) -> Result<u32, UpdateError> {
+    pub fn begin(&mut self, slots: &Slots, announced: Announced) -> Result<u32, UpdateRefusal> {
         let other = slots.other()?;
         if slots.is_on_trial() {
-            return Err(UpdateError::OnTrial);
+            return Err(UpdateRefusal::OnTrial);
         }
         if announced.size > other.size {
             let capacity = other.size;
-            return Err(UpdateError::TooLarge { capacity });
+            return Err(UpdateRefusal::TooLarge { capacity });
         }
         match self.transfer {
             Some(transfer) if transfer.announced == announced => {}
@@ -159,23 +127,23 @@ impl Update {
     /// number of words.
     ///
     /// # Errors
-    /// [`UpdateError::OutOfOrder`] keeps the transfer, any other error ends it.
+    /// [`UpdateRefusal::OutOfOrder`] keeps the transfer, any other error ends it.
     pub async fn write(
         &mut self,
         flash: &mut impl WritableFlash,
         slots: &Slots,
         offset: u32,
         bytes: &[u8],
-    ) -> Result<u32, UpdateError> {
+    ) -> Result<u32, UpdateRefusal> {
         let other = slots.other()?;
-        let mut transfer = self.transfer.ok_or(UpdateError::OutOfOrder)?;
+        let mut transfer = self.transfer.ok_or(UpdateRefusal::OutOfOrder)?;
         let size = transfer.announced.size;
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let end = offset.saturating_add(length);
         let is_last = end == size;
         let is_next = offset == transfer.written && length > 0 && end <= size;
         if !is_next || (!is_last && !bytes.len().is_multiple_of(WORD)) {
-            return Err(UpdateError::OutOfOrder);
+            return Err(UpdateRefusal::OutOfOrder);
         }
         // The transfer is over unless this succeeds.
         self.transfer = None;
@@ -200,15 +168,15 @@ impl Update {
     /// Checks what is in flash: the announced SHA-256, and the image as the bootloader does.
     ///
     /// # Errors
-    /// [`UpdateError::OutOfOrder`] keeps the transfer, any other error ends it.
+    /// [`UpdateRefusal::OutOfOrder`] keeps the transfer, any other error ends it.
     pub async fn verify(
         &mut self,
         flash: &mut impl Flash,
         slots: &Slots,
-    ) -> Result<Version, UpdateError> {
+    ) -> Result<Version, UpdateRefusal> {
         let other = slots.other()?;
         let Some(transfer) = self.transfer.filter(|it| it.written == it.announced.size) else {
-            return Err(UpdateError::OutOfOrder);
+            return Err(UpdateRefusal::OutOfOrder);
         };
         self.transfer = None;
         let mut check = ImageCheck::new(self.chip);
@@ -219,7 +187,7 @@ impl Update {
         })
         .await?;
         if hash.finalize()[..] != transfer.announced.sha256 {
-            return Err(UpdateError::WrongHash);
+            return Err(UpdateRefusal::WrongHash);
         }
         check.finish()?;
         self.transfer = Some(Transfer {
@@ -233,21 +201,21 @@ impl Update {
     /// trial. Restart then.
     ///
     /// # Errors
-    /// [`UpdateError::OutOfOrder`] without a verified image. After [`UpdateError::Flash`] the running
+    /// [`UpdateRefusal::OutOfOrder`] without a verified image. After [`UpdateRefusal::Flash`] the running
     /// firmware stays selected.
     pub fn start(
         &mut self,
         flash: &mut impl WritableFlash,
         slots: &Slots,
-    ) -> Result<u32, UpdateError> {
+    ) -> Result<u32, UpdateRefusal> {
         self.transfer
             .take_if(|transfer| transfer.is_verified)
-            .ok_or(UpdateError::OutOfOrder)?;
+            .ok_or(UpdateRefusal::OutOfOrder)?;
         slots.select_other(flash)
     }
 
     /// Refuses images of another chip or project before anything is erased.
-    fn check_start(&self, bytes: &[u8]) -> Result<(), UpdateError> {
+    fn check_start(&self, bytes: &[u8]) -> Result<(), UpdateRefusal> {
         let mut check = ImageCheck::new(self.chip);
         check.feed(bytes)?;
         match check.is_identified() {
@@ -279,9 +247,9 @@ async fn read_pieces<E>(
     offset: u32,
     size: u32,
     mut take: impl FnMut(&[u8]) -> Result<(), E>,
-) -> Result<(), UpdateError>
+) -> Result<(), UpdateRefusal>
 where
-    UpdateError: From<E>,
+    UpdateRefusal: From<E>,
 {
     let mut piece = [0; PIECE];
     let mut done = 0;

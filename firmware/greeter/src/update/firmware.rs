@@ -11,8 +11,8 @@ use tcpctl_management::{FirmwareReport, Refusal, Request, Response, UpdateRefusa
 use crate::flash::WritableFlash;
 use crate::reset::Reset;
 
-use super::image::{ImageError, chip_id};
-use super::{Announced, EndedTrial, Slots, TrialEnd, Update, UpdateError, Version};
+use super::image::chip_id;
+use super::{Announced, EndedTrial, Slots, TrialEnd, Update, Version};
 
 /// Bytes that a client may send beyond those that are in flash: what travels during a round trip.
 pub const WINDOW: u32 = 16 * 1024;
@@ -135,7 +135,7 @@ impl<F: WritableFlash + Clone> Firmware<F> {
                         offset,
                         window: WINDOW,
                     }),
-                None => return Some(Err(Refusal::Update(UpdateRefusal::NoChip))),
+                None => Err(UpdateRefusal::NoChip),
             },
             Request::UpdateData { offset, bytes } => {
                 let written = update.write(&mut flash, &slots, *offset, bytes).await;
@@ -153,7 +153,7 @@ impl<F: WritableFlash + Clone> Firmware<F> {
         // A future that is dropped half-way leaves the transfer where it was: what it wrote since is
         // written again.
         self.update.set(update);
-        Some(result.map_err(|error| Refusal::Update(refusal(error))))
+        Some(result.map_err(Refusal::Update))
     }
 
     fn report(&self) -> Response {
@@ -197,23 +197,4 @@ fn fitting(version: &str) -> Version {
         }
     }
     fits
-}
-
-fn refusal(error: UpdateError) -> UpdateRefusal {
-    match error {
-        UpdateError::NoSecondSlot => UpdateRefusal::NoSecondSlot,
-        UpdateError::TooLarge { capacity } => UpdateRefusal::TooLarge { capacity },
-        UpdateError::OnTrial => UpdateRefusal::OnTrial,
-        UpdateError::OutOfOrder => UpdateRefusal::OutOfOrder,
-        UpdateError::WrongHash => UpdateRefusal::WrongHash,
-        UpdateError::Flash => UpdateRefusal::Flash,
-        UpdateError::Image(error) => match error {
-            ImageError::NotAnApplication => UpdateRefusal::NotAnApplication,
-            ImageError::WrongChip => UpdateRefusal::WrongChip,
-            ImageError::WrongProject => UpdateRefusal::WrongProject,
-            ImageError::Truncated => UpdateRefusal::Truncated,
-            ImageError::Damaged => UpdateRefusal::Damaged,
-            ImageError::EntryPoint => UpdateRefusal::EntryPoint,
-        },
-    }
 }

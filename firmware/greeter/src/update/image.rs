@@ -10,8 +10,6 @@
 //!
 //! The first segment starts with the application descriptor: version and project.
 
-use core::fmt;
-
 use sha2::{Digest, Sha256};
 
 /// The project in the descriptor of this firmware.
@@ -78,21 +76,6 @@ pub enum ImageError {
     /// Its entry point is in none of its segments.
     EntryPoint,
 }
-
-impl fmt::Display for ImageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotAnApplication => "not an application image",
-            Self::WrongChip => "image for another chip",
-            Self::WrongProject => "application of another project",
-            Self::Truncated => "the image is truncated",
-            Self::Damaged => "the image is damaged",
-            Self::EntryPoint => "the entry point is in none of the image's segments",
-        })
-    }
-}
-
-impl core::error::Error for ImageError {}
 
 /// The version of an application, from its descriptor. Untrusted text.
 pub type Version = heapless::String<MAX_VERSION>;

@@ -75,7 +75,7 @@ fn boot(chip: &mut Chip) -> Board {
 }
 
 impl Board {
-    fn send(&mut self, chip: &mut Chip, image: &[u8], from: u32) -> Result<u32, UpdateError> {
+    fn send(&mut self, chip: &mut Chip, image: &[u8], from: u32) -> Result<u32, UpdateRefusal> {
         let mut offset = from;
         for bytes in image[from as usize..].chunks(CHUNK) {
             offset = block_on(self.update.write(chip, &self.slots, offset, bytes))?;
@@ -83,12 +83,12 @@ impl Board {
         Ok(offset)
     }
 
-    fn verify(&mut self, chip: &mut Chip) -> Result<Version, UpdateError> {
+    fn verify(&mut self, chip: &mut Chip) -> Result<Version, UpdateRefusal> {
         block_on(self.update.verify(chip, &self.slots))
     }
 
     /// A whole update up to the restart.
-    fn update(&mut self, chip: &mut Chip, image: &[u8]) -> Result<u32, UpdateError> {
+    fn update(&mut self, chip: &mut Chip, image: &[u8]) -> Result<u32, UpdateRefusal> {
         let from = self.update.begin(&self.slots, announced(image))?;
         self.send(chip, image, from)?;
         self.verify(chip)?;
@@ -191,7 +191,7 @@ fn transfer_goes_on_after_a_broken_connection() {
     };
     let capacity = 0x10000;
     let refused = board.update.begin(&slots, too_large);
-    assert_eq!(refused, Err(UpdateError::TooLarge { capacity }));
+    assert_eq!(refused, Err(UpdateRefusal::TooLarge { capacity }));
     assert_eq!(board.update.begin(&slots, announced(&image)), Ok(7000));
     assert_eq!(board.send(&mut chip, &image, 7000), Ok(12_000));
     assert_eq!(board.verify(&mut chip).as_deref(), Ok("1.0.0"));
@@ -207,9 +207,9 @@ fn data_out_of_order_changes_nothing() {
     let mut chip = flashed("0.1.0");
     let mut board = boot(&mut chip);
     let image = image("1.0.0");
-    let order = Err(UpdateError::OutOfOrder);
+    let order = Err(UpdateRefusal::OutOfOrder);
     assert_eq!(board.send(&mut chip, &image, 0), order);
-    assert_eq!(board.verify(&mut chip), Err(UpdateError::OutOfOrder));
+    assert_eq!(board.verify(&mut chip), Err(UpdateRefusal::OutOfOrder));
     board.update.begin(&board.slots, announced(&image)).unwrap();
     board.send(&mut chip, &image[..CHUNK], 0).unwrap();
     let steps = chip.steps;
@@ -229,7 +229,7 @@ fn data_out_of_order_changes_nothing() {
         assert_eq!(write(offset, bytes), order, "{offset}");
     }
     assert_eq!(chip.steps, steps);
-    assert_eq!(board.verify(&mut chip), Err(UpdateError::OutOfOrder));
+    assert_eq!(board.verify(&mut chip), Err(UpdateRefusal::OutOfOrder));
     assert_eq!(board.update.start(&mut chip, &board.slots), order);
     assert_eq!(board.send(&mut chip, &image, 1000), Ok(12_000));
     assert_eq!(board.update.start(&mut chip, &board.slots), order);
@@ -294,8 +294,8 @@ fn announced_hash_must_match() {
     };
     board.update.begin(&board.slots, lie).unwrap();
     board.send(&mut chip, &image, 0).unwrap();
-    assert_eq!(board.verify(&mut chip), Err(UpdateError::WrongHash));
-    assert_eq!(board.verify(&mut chip), Err(UpdateError::OutOfOrder));
+    assert_eq!(board.verify(&mut chip), Err(UpdateRefusal::WrongHash));
+    assert_eq!(board.verify(&mut chip), Err(UpdateRefusal::OutOfOrder));
 }
 
 #[test]
@@ -305,14 +305,14 @@ fn boards_that_cannot_be_updated_refuse() {
         chip.missing = vec![label];
         let slots = Slots::at_start(&mut chip, 0);
         let refused = Update::new(CHIP).begin(&slots, announced(&image("1")));
-        assert_eq!(refused, Err(UpdateError::NoSecondSlot));
+        assert_eq!(refused, Err(UpdateRefusal::NoSecondSlot));
         assert_eq!(slots.ended_trial(&mut chip, Reset::PowerOn), None);
     }
     let mut chip = flashed("0.1.0");
     boot(&mut chip).update(&mut chip, &image("1.0.0")).unwrap();
     let mut board = boot(&mut chip);
     let refused = board.update(&mut chip, &image("2.0.0"));
-    assert_eq!(refused, Err(UpdateError::OnTrial));
+    assert_eq!(refused, Err(UpdateRefusal::OnTrial));
     board.slots.confirm(&mut chip).unwrap();
     board.update(&mut chip, &image("2.0.0")).unwrap();
 }
@@ -336,7 +336,7 @@ fn worn_sectors_fail_and_keep_the_running_firmware() {
         chip.worn = vec![worn];
         let mut board = boot(&mut chip);
         let refused = board.update(&mut chip, &image("1.0.0"));
-        assert_eq!(refused, Err(UpdateError::Flash), "{worn:x}");
+        assert_eq!(refused, Err(UpdateRefusal::Flash), "{worn:x}");
         chip.restart();
         assert_eq!(boot(&mut chip).version, "0.1.0");
     }

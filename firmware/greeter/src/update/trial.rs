@@ -10,12 +10,13 @@
 
 use core::fmt;
 
+use tcpctl_management::UpdateRefusal;
+
 use crate::flash::{SECTOR, Unwritable, WritableFlash};
 use crate::otadata::{ENTRY_LEN, Entry, Otadata, STATE_OFFSET, State};
 use crate::reset::Reset;
 use crate::stored::{Flash, Partition, Unreadable};
 
-use super::UpdateError;
 use super::image::{ImageCheck, START_LEN, Version};
 
 /// Labels of the slots in `partitions.csv`.
@@ -174,9 +175,9 @@ impl Slots {
     /// The slot that does not run.
     ///
     /// # Errors
-    /// [`UpdateError::NoSecondSlot`]
-    pub fn other(&self) -> Result<Partition, UpdateError> {
-        let (other, _) = self.places.ok_or(UpdateError::NoSecondSlot)?;
+    /// [`UpdateRefusal::NoSecondSlot`]
+    pub fn other(&self) -> Result<Partition, UpdateRefusal> {
+        let (other, _) = self.places.ok_or(UpdateRefusal::NoSecondSlot)?;
         Ok(other)
     }
 
@@ -259,8 +260,11 @@ impl Slots {
     }
 
     /// Writes the entry that starts the other slot on trial.
-    pub(super) fn select_other(&self, flash: &mut impl WritableFlash) -> Result<u32, UpdateError> {
-        let (_, otadata) = self.places.ok_or(UpdateError::NoSecondSlot)?;
+    pub(super) fn select_other(
+        &self,
+        flash: &mut impl WritableFlash,
+    ) -> Result<u32, UpdateRefusal> {
+        let (_, otadata) = self.places.ok_or(UpdateRefusal::NoSecondSlot)?;
         let mut entries = self.otadata(flash)?;
         if let Some((sector, own)) = entries.own_entry(self.running) {
             write_entry(flash, otadata.offset + sector_offset(sector), own)?;
@@ -268,7 +272,7 @@ impl Slots {
         }
         let (sector, entry) = entries
             .select_other(self.running)
-            .ok_or(UpdateError::Flash)?;
+            .ok_or(UpdateRefusal::Flash)?;
         write_entry(flash, otadata.offset + sector_offset(sector), entry)?;
         Ok(entry.sequence)
     }
