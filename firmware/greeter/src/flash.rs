@@ -40,6 +40,33 @@ impl From<Unreadable> for Unwritable {
     }
 }
 
+/// Bytes at a word's address: flash drivers take no others.
+#[repr(align(4))]
+pub(crate) struct Aligned<const N: usize>(pub(crate) [u8; N]);
+
+/// Programs up to a page, padded to whole words, and reads it back: worn flash keeps bits as they were.
+///
+/// # Errors
+/// The flash does not hold the bytes. If it does, an error of the write has no effect.
+pub(crate) fn program_checked(
+    flash: &mut impl WritableFlash,
+    offset: u32,
+    bytes: &[u8],
+) -> Result<(), Unwritable> {
+    let length = bytes.len().next_multiple_of(WORD);
+    let mut page = Aligned([0xff; PAGE]);
+    page.0[..bytes.len()].copy_from_slice(bytes);
+    // What counts is what the next start reads.
+    let _ = flash.program(offset, &page.0[..length]);
+    let mut back = Aligned([0; PAGE]);
+    flash.read(offset, &mut back.0[..length])?;
+    if back.0[..length] == page.0[..length] {
+        Ok(())
+    } else {
+        Err(Unwritable)
+    }
+}
+
 /// Shared by several users on one thread. It is borrowed for one operation at a time.
 impl<F: Flash> Flash for &RefCell<F> {
     fn partition(&mut self, label: &str) -> Result<Option<Partition>, Unreadable> {

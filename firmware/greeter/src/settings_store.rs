@@ -9,15 +9,11 @@ use tcpctl_settings::sectors::{
 };
 use tcpctl_settings::{BLOCK_SIZE, MAX_LEN, Record, RecordKind, Settings};
 
-use crate::flash::{Unwritable, WritableFlash};
+use crate::flash::{Aligned, Unwritable, WORD, WritableFlash, program_checked};
 use crate::stored::{self, Missing, Partition, Unreadable};
 
 /// A block as it is programmed: in whole words.
-const BUFFER: usize = MAX_LEN.next_multiple_of(4);
-
-/// Bytes at a word's address, which is what a chip's flash is programmed from.
-#[repr(align(4))]
-struct Aligned<const N: usize>([u8; N]);
+const BUFFER: usize = MAX_LEN.next_multiple_of(WORD);
 
 /// Why settings were not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,8 +135,7 @@ impl<F: WritableFlash> SettingsStore<F> {
         Ok(record.sequence)
     }
 
-    /// Records a step of a trial, by a single write of one word, and reads it back: worn flash keeps
-    /// bits as they were.
+    /// Records a step of a trial, by a single write of one word that is read back.
     ///
     /// # Errors
     /// The flash does not hold the word.
@@ -148,16 +143,8 @@ impl<F: WritableFlash> SettingsStore<F> {
         let Some(mark) = state.mark() else {
             return Ok(());
         };
-        // What counts is what the next start reads.
-        let _ = self.program_word(trial.sector, mark.offset, mark.bytes);
-        let mut back = Aligned([0; 4]);
         let offset = self.offset(trial.sector, mark.offset);
-        self.flash.read(offset, &mut back.0)?;
-        if back.0 == mark.bytes {
-            Ok(())
-        } else {
-            Err(StoreError::Flash)
-        }
+        Ok(program_checked(&mut self.flash, offset, &mark.bytes)?)
     }
 
     /// Ends the open trial, if there is one, without the board that runs it.
@@ -200,7 +187,7 @@ impl<F: WritableFlash> SettingsStore<F> {
         let block = record
             .encode(&mut buffer.0)
             .map_err(|_| StoreError::Flash)?;
-        let length = block.len().next_multiple_of(4);
+        let length = block.len().next_multiple_of(WORD);
         // The encoder may have used the bytes behind the block.
         let end = block.len();
         buffer.0[end..].fill(0xFF);

@@ -13,7 +13,7 @@ use embassy_futures::yield_now;
 use sha2::{Digest, Sha256};
 use tcpctl_management::UpdateRefusal;
 
-use crate::flash::{PAGE, SECTOR, Unwritable, WORD, WritableFlash};
+use crate::flash::{PAGE, SECTOR, Unwritable, WORD, WritableFlash, program_checked};
 use crate::stored::{Flash, Unreadable};
 
 pub mod bootloader;
@@ -80,10 +80,6 @@ struct Transfer {
     written: u32,
     is_verified: bool,
 }
-
-/// A buffer that the flash takes.
-#[repr(align(4))]
-struct Page([u8; PAGE]);
 
 impl Update {
     /// For a board with this chip, see [`image::chip_id`].
@@ -156,7 +152,7 @@ impl Update {
                 flash.erase(at)?;
                 yield_now().await;
             }
-            write_page(flash, at, bytes)?;
+            program_checked(flash, at, bytes)?;
             // At most a page.
             transfer.written += u32::try_from(bytes.len()).unwrap_or(0);
         }
@@ -223,21 +219,6 @@ impl Update {
             false if bytes.len() < START_LEN => Err(ImageError::Truncated.into()),
             false => Err(ImageError::NotAnApplication.into()),
         }
-    }
-}
-
-/// Programs up to a page, and reads it back: worn flash keeps bits as they were.
-fn write_page(flash: &mut impl WritableFlash, offset: u32, bytes: &[u8]) -> Result<(), Unwritable> {
-    let length = bytes.len().next_multiple_of(WORD);
-    let mut page = Page([0xff; PAGE]);
-    page.0[..bytes.len()].copy_from_slice(bytes);
-    flash.program(offset, &page.0[..length])?;
-    let mut back = Page([0; PAGE]);
-    flash.read(offset, &mut back.0[..length])?;
-    if back.0[..length] == page.0[..length] {
-        Ok(())
-    } else {
-        Err(Unwritable)
     }
 }
 

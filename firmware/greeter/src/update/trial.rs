@@ -12,7 +12,7 @@ use core::fmt;
 
 use tcpctl_management::UpdateRefusal;
 
-use crate::flash::{SECTOR, Unwritable, WritableFlash};
+use crate::flash::{SECTOR, Unwritable, WritableFlash, program_checked};
 use crate::otadata::{ENTRY_LEN, Entry, Otadata, STATE_OFFSET, State};
 use crate::reset::Reset;
 use crate::stored::{Flash, Partition, Unreadable};
@@ -221,7 +221,7 @@ impl Slots {
         match self.trial {
             Some(trial) => {
                 let outcome = trial.state - STATE + OUTCOME_OFFSET;
-                program_word(flash, outcome, end.word())
+                program_checked(flash, outcome, &end.word())
             }
             None => Ok(()),
         }
@@ -248,7 +248,7 @@ impl Slots {
                 TrialEnd::NotStarted
             };
             // If it fails, the next start tries again.
-            let _ = program_word(flash, start + OUTCOME_OFFSET, end.word());
+            let _ = program_checked(flash, start + OUTCOME_OFFSET, &end.word());
             let _ = program_state(flash, start + STATE, State::Invalid);
             word = end.word();
         }
@@ -341,27 +341,7 @@ pub(super) fn write_entry(
     entry: Entry,
 ) -> Result<(), Unwritable> {
     flash.erase(offset)?;
-    super::write_page(flash, offset, &entry.encode())
-}
-
-/// Words are aligned for flash drivers that take no others.
-#[repr(align(4))]
-struct Word([u8; 4]);
-
-/// Programs a word, without an erase, and reads it back: worn flash keeps bits as they were.
-fn program_word(
-    flash: &mut impl WritableFlash,
-    offset: u32,
-    word: [u8; 4],
-) -> Result<(), Unwritable> {
-    flash.program(offset, &Word(word).0)?;
-    let mut back = Word([0; 4]);
-    flash.read(offset, &mut back.0)?;
-    if back.0 == word {
-        Ok(())
-    } else {
-        Err(Unwritable)
-    }
+    program_checked(flash, offset, &entry.encode())
 }
 
 /// Programs a state, which only clears bits.
@@ -370,7 +350,7 @@ fn program_state(
     offset: u32,
     state: State,
 ) -> Result<(), Unwritable> {
-    program_word(flash, offset, state.word().to_le_bytes())
+    program_checked(flash, offset, &state.word().to_le_bytes())
 }
 
 fn newest(entries: &[Option<Entry>; 2]) -> Option<(usize, Entry)> {
