@@ -1,4 +1,4 @@
-//! The management channel: what strangers send, and messages of an authenticated peer.
+//! The management channel: bytes of peers without the key, and messages of an authenticated peer.
 
 use tcpctl_management::{BoardEvent, BoardSession, ClientEvent, ClientSession, Request, Response};
 use tcpctl_settings::ManagementKey;
@@ -10,7 +10,7 @@ pub fn holds(data: &[u8]) {
         assert_eq!(Request::decode(&bytes), Ok(request));
     }
     if let Some(response) = Response::decode(data) {
-        // It may be longer than a message: texts of any length.
+        // Texts of any length may make it too long for a message.
         if let Some(bytes) = response.encode() {
             assert_eq!(Response::decode(&bytes), Some(response));
         }

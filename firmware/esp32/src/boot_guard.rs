@@ -34,9 +34,9 @@ pub(crate) async fn settle(online: &'static Online, firmware: &'static ChipFirmw
         .await;
 }
 
-/// Ends a trial of this application that nobody has confirmed.
+/// Restarts with the previous application if the trial of this one is not confirmed in time.
 #[embassy_executor::task]
-pub(crate) async fn give_up(firmware: &'static ChipFirmware, console: &'static Console) {
+pub(crate) async fn end_trial(firmware: &'static ChipFirmware, console: &'static Console) {
     firmware.trial_failed().await;
     console.print("update failed reason=\"not confirmed\"");
     console.flush();

@@ -12,7 +12,7 @@ use tcpctl_greeter::update::{Firmware, SLOT_LABELS, Slots};
 /// The flash.
 pub(crate) struct ChipFlash(FlashStorage<'static>);
 
-/// The flash, for all that use it. Borrow it for one operation at a time.
+/// The flash, shared by its users. Borrow it for one operation at a time.
 pub(crate) type SharedFlash = &'static RefCell<ChipFlash>;
 
 /// The firmware of this chip, with its trial and its updates.
@@ -27,7 +27,7 @@ impl ChipFlash {
     /// before anything that may fail.
     #[inline(never)]
     pub(crate) fn start_slots(&mut self) -> Slots {
-        // A table with one application has no second slot, whatever is said to run.
+        // Slots::at_start finds no second slot for an unknown one.
         let running = self.running_slot().unwrap_or(u32::MAX);
         Slots::at_start(self, running)
     }

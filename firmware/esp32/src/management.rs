@@ -58,8 +58,8 @@ pub(crate) struct Server {
     send: Vec<u8>,
 }
 
-/// The management server of a chip with these settings in force; `None` where it is off, or cannot
-/// run. Restarts if a trial of the settings could neither be confirmed nor end.
+/// The management server of a chip with these settings in force; `None` if it is off or cannot run.
+/// Without a server an open trial could not be confirmed, so the board rolls it back and restarts.
 pub(crate) fn new(
     settings: &Settings,
     flash: SharedFlash,
@@ -126,7 +126,7 @@ async fn manage(server: Server, stack: Stack<'static>, online: &'static Online) 
     online
         .serve_online(async || {
             serve(stack, management, &mut receive, &mut send).await;
-            // It was switched off, or the board is to restart.
+            // It was switched off, or the board is about to restart.
             pending::<()>().await;
         })
         .await;

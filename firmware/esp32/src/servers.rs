@@ -133,7 +133,7 @@ pub(crate) fn start(spawner: Spawner, board: Board, radio: Radio) {
     );
     spawn(spawner, print_counters(server, chip, console));
     spawn(spawner, boot_guard::settle(online, firmware));
-    spawn(spawner, boot_guard::give_up(firmware, console));
+    spawn(spawner, boot_guard::end_trial(firmware, console));
     match mode {
         Mode::AccessPoint => {
             spawn(spawner, crate::access_point::watch(radio, console, chip));

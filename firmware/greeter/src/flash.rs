@@ -20,13 +20,13 @@ pub trait WritableFlash: Flash {
     /// Sets all bits of the sector at `offset`, a multiple of [`SECTOR`].
     ///
     /// # Errors
-    /// [`Unwritable`]; the sector holds anything.
+    /// [`Unwritable`]; the content of the sector is undefined.
     fn erase(&mut self, offset: u32) -> Result<(), Unwritable>;
 
-    /// Clears the bits that are 0 in `bytes`, whose address on a chip is a multiple of [`WORD`], too.
+    /// Clears the bits that are 0 in `bytes`. On a chip the address of `bytes` is a multiple of [`WORD`], too.
     ///
     /// # Errors
-    /// [`Unwritable`]; the bytes hold anything.
+    /// [`Unwritable`]; the content of these bytes is undefined.
     fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Unwritable>;
 }
 

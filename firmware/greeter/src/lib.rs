@@ -1,7 +1,8 @@
 //! The servers of a board over [`embassy_net::Stack`], for chips and for virtual boards.
 //!
-//! Everything is a future or plain state: no statics, no executor tasks, and no allocation but that of
-//! management sessions. A chip wraps the futures in tasks. A computer joins them on one thread, with any number of boards per process.
+//! Everything is a future or plain state: no statics and no executor tasks. Only management sessions
+//! allocate. A chip wraps the futures in tasks. A computer joins them on one thread, with any number of
+//! boards per process.
 //!
 //! | module | what it is |
 //! |---|---|

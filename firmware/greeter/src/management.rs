@@ -4,9 +4,9 @@
 //! [`serve`] is its TCP server. The protocol and what it protects are described in
 //! [`tcpctl_management`].
 //!
-//! The server has one socket. While it is in use the stack refuses further connections, and no load on
-//! the greeting server takes it. A session allocates 2.9 kB at its peak (the test
-//! `heap` of tcpctl-management).
+//! The server has its own socket, which load on the greeting server cannot occupy. While it is in use the
+//! stack refuses further connections. A session allocates 2.9 kB at its peak (the test `heap` of
+//! tcpctl-management).
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -35,8 +35,8 @@ use crate::stored::Missing;
 use crate::trial::{Report, TrialRun};
 use crate::update::Firmware;
 
-/// Size of the socket's receive buffer, in bytes: two frames of an update and more, so that the next is
-/// there when one is written.
+/// Size of the socket's receive buffer, in bytes. It holds two frames of an update, so that the next one
+/// has arrived when the first is written.
 pub const RECEIVE_BUFFER: usize = 2560;
 /// Size of the socket's send buffer, in bytes: the longest answer of this firmware.
 pub const SEND_BUFFER: usize = 768;
@@ -45,7 +45,7 @@ pub const SEND_BUFFER: usize = 768;
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time from one request of a session to the next.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Pause after a session that failed: it bounds what handshakes cost.
+/// Pause after a session that failed. It limits the CPU time of handshakes.
 pub const FAILURE_PAUSE: Duration = Duration::from_millis(250);
 /// Time from a request that restarts the board to the restart, if its session does not end before.
 pub const RESTART_TIMEOUT: Duration = Duration::from_secs(10);
@@ -192,17 +192,17 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
         self.trial
     }
 
-    /// Restarts the board when the open trial fails, and after each request that promises it. Returns
-    /// after that.
+    /// Restarts the board when the open trial fails, and after each request that announced a restart.
+    /// Returns if [`Host::restart`] does.
     ///
-    /// Run it for as long as the board runs, also while it has no network: [`serve`] may be dropped
-    /// before it restarts the board, and what is in flash would take effect at some later reset.
+    /// Run it as long as the board runs, with or without a network: [`serve`] may be dropped before it
+    /// restarts the board, and the trial in flash would then start at a later reset.
     pub async fn supervise(&self) {
-        let promised = async {
+        let announced = async {
             self.restart.wait().await;
             Timer::after(RESTART_TIMEOUT).await;
         };
-        match select(self.trial.rollback_due(), promised).await {
+        match select(self.trial.rollback_due(), announced).await {
             Either::First(reason) => self.roll_back(reason),
             Either::Second(()) => self.host.restart(),
         }
@@ -387,7 +387,7 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
 }
 
 /// Serves one session after the other. Returns [`IDLE_TIMEOUT`] after the session that confirmed
-/// `management off`, and once the board is to restart.
+/// `management off`, and when the board is about to restart.
 ///
 /// Uses one TCP socket of the stack. See [`Management::supervise`].
 pub async fn serve<F: WritableFlash + Clone, H: Host>(
@@ -412,7 +412,7 @@ pub async fn serve<F: WritableFlash + Clone, H: Host>(
             }
         };
         if accepted.is_err() {
-            // Never expected, but it must not spin.
+            // Not expected, but the loop must not spin.
             connection::reset(&mut socket).await;
             Timer::after(CLOSE_TIMEOUT).await;
             continue;
@@ -424,7 +424,7 @@ pub async fn serve<F: WritableFlash + Clone, H: Host>(
             &management.failures
         };
         counter.add_one();
-        // The same end for every failure, so that a stranger learns nothing from it.
+        // Every failure ends in the same way, so that an attacker learns nothing from it.
         connection::close(&mut socket, PEER_TIMEOUT, CLOSE_TIMEOUT).await;
         if next == Next::Restart {
             management.host.restart();
@@ -537,7 +537,7 @@ async fn send(socket: &mut TcpSocket<'_>, mut bytes: &[u8]) -> Result<(), Error>
     Ok(())
 }
 
-/// Buffers of the server's socket, on the heap: many boards run without management.
+/// Buffers of the server's socket: on the heap, because many boards run without management.
 pub fn buffers() -> Option<(Vec<u8>, Vec<u8>)> {
     let buffer = |length| {
         let mut buffer = Vec::new();

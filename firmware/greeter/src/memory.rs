@@ -1,4 +1,4 @@
-//! Memory of each chip: how the heap is made up, and how many connections fit.
+//! Memory of each chip: the parts of the heap, and the connections that fit.
 //!
 //! Costs were measured on an emulated ESP32-C3; the sum for each chip is tested here, on the host.
 //! At the lowest point at least [`RESERVE`] bytes stay free. Services get fewer connections before

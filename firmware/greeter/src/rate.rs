@@ -30,7 +30,7 @@ impl RateLimit {
         }
     }
 
-    /// Whether one more is admitted at `now`. One that is not admitted is counted as suppressed.
+    /// Whether a line may be printed at `now`. If not, it is counted as suppressed.
     pub fn admit(&mut self, now: Instant) -> bool {
         self.refill(now);
         if self.tokens == 0 {

@@ -1,8 +1,7 @@
 //! Writes settings to flash, so that a power cut at any moment leaves the old or the new ones.
 //!
-//! New settings go to the sector that is not in use. Its old block is invalidated before it is erased:
-//! an erase that is cut short could otherwise remove the mark of a trial that was rolled back, and
-//! revive it.
+//! New settings go to the sector that is not in use. Its old block is invalidated before the erase: an
+//! interrupted erase could otherwise remove the mark of a trial that was rolled back, and start it again.
 
 use tcpctl_settings::sectors::{
     ConfirmTimeout, RollbackReason, Sector, Selected, Trial, TrialState, select,
@@ -58,7 +57,7 @@ pub enum Kind {
 pub struct SettingsStore<F> {
     flash: F,
     partition: Partition,
-    /// A trial that ended, although flash may not say so: its mark could not be written.
+    /// A trial that ended but whose mark may be missing in flash, because it could not be written.
     ended: Option<Trial>,
 }
 
@@ -76,8 +75,8 @@ impl<F: WritableFlash> SettingsStore<F> {
         })
     }
 
-    /// The same with the newest trial of the board's start, as [`Self::begin`] returned it: if it had
-    /// ended then, it is not in force, whatever flash says.
+    /// The same with the newest trial as [`Self::begin`] returned it at the start of the board: if it had
+    /// ended then, its state in flash is ignored.
     #[must_use]
     pub fn with_trial(self, newest: Option<Trial>) -> Self {
         let is_ended = |trial: &Trial| matches!(trial.state, TrialState::RolledBack(_));
@@ -101,7 +100,7 @@ impl<F: WritableFlash> SettingsStore<F> {
         select(a, b).map_err(Missing::Unusable)
     }
 
-    /// Writes settings beside those in force and returns their sequence number. Blocks, about 50 ms
+    /// Writes settings to the sector that is not in use and returns their sequence number. Blocks, about 50 ms
     /// on a chip.
     ///
     /// # Errors
@@ -147,7 +146,7 @@ impl<F: WritableFlash> SettingsStore<F> {
         Ok(program_checked(&mut self.flash, offset, &mark.bytes)?)
     }
 
-    /// Ends the open trial, if there is one, without the board that runs it.
+    /// Ends the open trial, if there is one, before the management server runs.
     ///
     /// # Errors
     /// There are no settings, or the flash cannot be read or written.
@@ -174,7 +173,7 @@ impl<F: WritableFlash> SettingsStore<F> {
             _ => TrialState::RolledBack(RollbackReason::Restarted),
         };
         if self.mark(trial, next).is_err() {
-            // A trial that cannot be marked could not be undone, either: leave it alone.
+            // A trial that cannot be marked could not be undone, either: do not start it.
             let state = TrialState::RolledBack(RollbackReason::Unknown);
             self.ended = Some(Trial { state, ..trial });
         }
@@ -204,7 +203,7 @@ impl<F: WritableFlash> SettingsStore<F> {
         if Record::decode(&bytes).as_ref() == Ok(record) {
             return Ok(());
         }
-        // Whatever it is, the board must not start with it.
+        // The board must not start with a damaged block.
         self.program_word(sector, 0, [0; 4])?;
         Err(StoreError::Flash)
     }

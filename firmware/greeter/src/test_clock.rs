@@ -1,4 +1,4 @@
-//! The clock of tests: each thread has its own, and it moves only when told to.
+//! The clock of tests: each thread has its own, and it moves only when a test advances it.
 //!
 //! Wakers are not kept: poll everything after moving the clock.
 

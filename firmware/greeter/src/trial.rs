@@ -6,7 +6,7 @@
 //! | event | reason |
 //! |---|---|
 //! | the confirm timeout, counted from the start | not confirmed, or why the board is not on its network |
-//! | two failures in a row to join the network, of a kind that waiting does not cure | that of the second |
+//! | two lasting failures in a row to join the network | that of the second |
 //! | the driver refuses the settings | rejected |
 //! | the client aborts | aborted |
 //! | any reset: panic, watchdog, power cut | restarted, recorded at the next start |
@@ -24,7 +24,7 @@ use tcpctl_settings::sectors::{RollbackReason, Selected, Trial, TrialState};
 use crate::driver::DriverError;
 use crate::station::{Event, Failure};
 
-/// Failures in a row after which the settings are taken to be wrong. A single one may be a bad scan.
+/// Lasting failures in a row after which the settings count as wrong. A single one may be a bad scan.
 const FAILURES: u8 = 2;
 
 /// The newest trial of a board, and its timer.
@@ -87,7 +87,7 @@ impl TrialRun {
         self.end(TrialState::Confirmed);
     }
 
-    /// Records that the trial is undone: from now on it is not open, and the board is to restart.
+    /// Records that the trial is undone. The board must restart.
     pub fn rolled_back(&self, reason: RollbackReason) {
         self.end(TrialState::RolledBack(reason));
     }
@@ -149,7 +149,7 @@ impl TrialRun {
     }
 }
 
-/// The reason that a failure to join stands for, and whether it lasts.
+/// The rollback reason of a failure to join, and whether the failure is lasting.
 fn reason(failure: Failure) -> (RollbackReason, bool) {
     match failure {
         Failure::WrongPassphrase => (RollbackReason::WrongPassphrase, true),

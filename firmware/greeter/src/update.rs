@@ -1,13 +1,12 @@
-//! New firmware over the network: it is written to the slot that does not run, checked, and started on
-//! trial.
+//! New firmware over the network: it is written to the inactive slot, checked, and started on trial.
 //!
-//! [`Update`] takes the image in order and answers how much of it is in flash. Nothing selects the new
-//! slot before [`Update::start`], so whatever goes wrong earlier leaves the running firmware as it was.
-//! A transfer survives a broken connection, not a restart.
+//! [`Update`] takes the image in order and returns how much of it is in flash. Nothing selects the new
+//! slot before [`Update::start`], so an earlier failure does not change the running firmware. A transfer
+//! survives a broken connection, but not a restart.
 //!
-//! [`Firmware`] joins both for the management server. [`Slots`] is what a board knows about its two slots since its start, with the trial of the running
-//! application: see [`trial`]. For virtual boards and tests, [`bootloader`] models the slot selection, and
-//! [`sample`] builds images.
+//! [`Slots`] are the two slots and the trial of the running application, see [`trial`]. [`Firmware`]
+//! combines both for the management server. For virtual boards and tests, [`bootloader`] models the slot
+//! selection, and [`sample`] builds images.
 
 use embassy_futures::yield_now;
 use sha2::{Digest, Sha256};
@@ -90,10 +89,10 @@ impl Update {
         }
     }
 
-    /// Begins a transfer, or goes on with the same one. Returns the offset of the first byte to send.
+    /// Begins a transfer, or continues one of the same image. Returns the offset of the first byte to send.
     ///
     /// # Errors
-    /// The board cannot take the image. A transfer that was going on is kept.
+    /// The board cannot take the image. A transfer in progress is kept.
     pub fn begin(&mut self, slots: &Slots, announced: Announced) -> Result<u32, UpdateRefusal> {
         let other = slots.other()?;
         if slots.is_on_trial() {
@@ -116,10 +115,10 @@ impl Update {
         Ok(self.transfer.map_or(0, |transfer| transfer.written))
     }
 
-    /// Writes the bytes of the image at `offset`, which is where the last ones ended. Returns how many
-    /// bytes of the image are in flash now.
+    /// Writes the bytes of the image at `offset`, where the last ones ended. Returns how many bytes of the
+    /// image are in flash now.
     ///
-    /// The first bytes must be enough to see the chip and the project, and all but the last a whole
+    /// The first call needs enough bytes to check the chip and the project. All but the last need a whole
     /// number of words.
     ///
     /// # Errors
@@ -194,7 +193,7 @@ impl Update {
     }
 
     /// Selects the new application for the next start, on trial. Returns the sequence number of the
-    /// trial. Restart then.
+    /// trial. The board must restart.
     ///
     /// # Errors
     /// [`UpdateRefusal::OutOfOrder`] without a verified image. After [`UpdateRefusal::Flash`] the running
@@ -222,7 +221,7 @@ impl Update {
     }
 }
 
-/// Feeds the bytes from `offset` on to `take`, and lets others run now and then.
+/// Passes the bytes from `offset` on to `take`, and yields after each sector.
 async fn read_pieces<E>(
     flash: &mut impl Flash,
     offset: u32,

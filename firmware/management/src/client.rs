@@ -24,11 +24,11 @@ pub enum ClientError {
         /// Its version.
         board: u8,
     },
-    /// The peer does not prove that it has this key. The usual failure shows as a connection that is
-    /// closed after [`ClientSession::authenticate`]: the board closes without a word.
+    /// The peer does not prove that it has this key. A board with another key closes the connection without
+    /// a reply after [`ClientSession::authenticate`].
     Handshake,
-    /// The peer sent something that is not the next message of the session: damaged, replayed, cut or
-    /// malformed.
+    /// The peer sent something that is not the next message of the session: damaged, replayed, truncated
+    /// or malformed.
     Protocol,
     /// The call does not fit the state of the session, or the session is over.
     OutOfOrder,

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-/// Longest message, in bytes before encryption: 1 kB of an update and what belongs to it.
+/// Longest message, in bytes before encryption: 1 kB of an update and its header.
 pub const MAX_MESSAGE: usize = 1200;
 
 /// Length of the tag of each encrypted message, in bytes.
@@ -11,10 +11,10 @@ pub(crate) const TAG_LEN: usize = 16;
 /// Longest frame, in bytes, without its length.
 pub const MAX_FRAME: usize = MAX_MESSAGE + TAG_LEN;
 
-/// Length of the length.
+/// Length of the length field.
 const PREFIX: usize = 2;
 
-/// Collects one frame after the other from received pieces.
+/// Assembles frames from received pieces.
 pub(crate) struct FrameReader {
     /// The length as far as it is received, then the frame.
     buffer: Vec<u8>,

@@ -5,13 +5,13 @@ pub const PROTOCOL_VERSION: u8 = 1;
 
 const MAGIC: [u8; 4] = *b"TCPM";
 
-/// Who answers, before anybody is authenticated. It is only a claim until the handshake succeeds.
+/// Identifies the board before authentication. It is an unverified claim until the handshake succeeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello {
     /// Version of the exchange that the board speaks.
     pub version: u8,
-    /// MAC address of the board on its network, which says whose key to use. That of an access point
-    /// is one more than the station's, under which `tcpctl flash` files the key.
+    /// MAC address of the board on its network, by which the client finds the key. That of an access point
+    /// is one more than the station's, under which `tcpctl flash` stores the key.
     pub mac: [u8; 6],
 }
 

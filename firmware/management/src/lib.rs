@@ -10,7 +10,7 @@
 //!    |  <--- hello: "TCPM", protocol version, MAC (clear) ----  |
 //!    |  ---- psk, e (48 bytes) ------------------------------>  |
 //!    |  <--- e, ee (48 bytes) --------------------------------  |
-//!    |  ==== Request ========================================>  |  nothing acts before this
+//!    |  ==== Request ========================================>  |  first message it acts on
 //!    |  <=== Response ========================================  |
 //!    |  ...                                                     |
 //! ```
@@ -22,16 +22,16 @@
 //! message, but cannot complete the handshake: a session counts as authenticated from the first
 //! transport message on.
 //!
-//! The board closes without a word at anything wrong: a wrong key, a replay, a frame that is too
-//! long. The client cannot see which ([`ClientError::Handshake`]), and neither can an attacker.
+//! After any error the board closes the connection without a reply: a wrong key, a replay, a frame that
+//! is too long. The client cannot see which ([`ClientError::Handshake`]), and neither can an attacker.
 //! One session runs at a time; while it does, connections to the port are refused.
 //!
 //! # Changing settings
 //!
-//! [`Request::Apply`] changes settings that need no restart, at once and for good. All others go through
+//! [`Request::Apply`] changes settings that need no restart, immediately and permanently. All others need
 //! a trial:
 //!
-//! 1. [`Request::Trial`]: the board checks and stores the new settings beside the old ones, answers
+//! 1. [`Request::Trial`]: the board checks the new settings, stores them next to the old ones, answers
 //!    [`Response::Restarting`] with the sequence number of the trial, and restarts with them.
 //! 2. [`Request::Confirm`] with that number, in a new session, makes them permanent. Until then a
 //!    restart, a failure to join the network or the confirm timeout returns the board to the old
@@ -41,15 +41,15 @@
 //!
 //! # New firmware
 //!
-//! 1. [`Request::BeginUpdate`] announces an image. The board answers from where to send it: not from 0
-//!    if it holds a part of the same image, after a broken connection.
-//! 2. [`Request::UpdateData`], in order. Each is answered once its bytes are in flash, so that a slow
-//!    flash slows the client down.
+//! 1. [`Request::BeginUpdate`] announces an image. The board answers with the offset to send from, which is
+//!    not 0 if it already holds a part of the same image.
+//! 2. [`Request::UpdateData`], in order. Each is answered once its bytes are in flash, so that the client
+//!    is not faster than the flash.
 //! 3. [`Request::VerifyUpdate`]: the board checks the image in flash. Nothing has selected it so far.
 //! 4. [`Request::StartUpdate`]: the board restarts with it, on trial.
 //! 5. [`Request::ConfirmUpdate`], in a new session, makes it permanent. So does a minute on its network.
-//!    Until then any restart returns the board to the previous firmware, and [`Request::Firmware`] says
-//!    why.
+//!    Until then any restart returns the board to the previous firmware, and [`Request::Firmware`] reports
+//!    the reason.
 //!
 //! # Versions
 //!
@@ -68,12 +68,12 @@
 //! use tcpctl_settings::ManagementKey;
 //!
 //! let key = ManagementKey::new([7; 32]);
-//! // In real life 32 fresh random bytes for each session, on both sides.
+//! // Real sessions use 32 fresh random bytes on each side.
 //! let (mut board, hello) = BoardSession::start([2, 0, 0, 0, 0, 1], &key, [1; 32])?;
 //! let mut client = ClientSession::new();
 //!
 //! let ClientEvent::Hello(hello) = client.receive(&mut &hello[..])? else { panic!() };
-//! assert_eq!(hello.mac, [2, 0, 0, 0, 0, 1]); // says which key to use
+//! assert_eq!(hello.mac, [2, 0, 0, 0, 0, 1]); // finds the key
 //! let first = client.authenticate(&key, [2; 32])?;
 //! let BoardEvent::Send(second) = board.receive(&mut &first[..])? else { panic!() };
 //! let ClientEvent::Established = client.receive(&mut &second[..])? else { panic!() };

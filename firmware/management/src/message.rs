@@ -25,7 +25,7 @@ use crate::wire::{Unreadable, WireValues, changes_from_wire, to_wire};
 pub enum Request {
     /// The settings in force and the newest trial. The answer is [`Response::Shown`].
     Show,
-    /// Change settings that need no restart, at once and for good; see
+    /// Change settings that need no restart, immediately and permanently; see
     /// [`Changes::needs_restart`]. The answer is [`Response::Done`].
     Apply {
         /// The changes.
@@ -51,7 +51,7 @@ pub enum Request {
     },
     /// The firmware and its slots. The answer is [`Response::Firmware`].
     Firmware,
-    /// Begin to send new firmware, or go on after a broken connection. The answer is
+    /// Begin to send new firmware, or continue after a broken connection. The answer is
     /// [`Response::Ready`].
     BeginUpdate {
         /// Length of the image in bytes.
@@ -59,9 +59,10 @@ pub enum Request {
         /// SHA-256 of the image.
         sha256: [u8; 32],
     },
-    /// The next bytes of the image: all but the last a multiple of four, at most [`MAX_UPDATE_DATA`],
-    /// and the first [`MIN_FIRST_DATA`] at once. The answer is [`Response::Written`]. Several may be sent
-    /// before the first is answered, within the window of [`Response::Ready`].
+    /// The next bytes of the image, at most [`MAX_UPDATE_DATA`]. All but the last have a length that is a
+    /// multiple of four, and the first has at least [`MIN_FIRST_DATA`]. The answer is
+    /// [`Response::Written`]. Several may be sent before the first is answered, within the window of
+    /// [`Response::Ready`].
     UpdateData {
         /// Where they belong in the image.
         offset: u32,
@@ -80,9 +81,9 @@ pub enum Request {
     },
 }
 
-/// Most bytes of an image in one request.
+/// Maximum bytes of an image in one request.
 pub const MAX_UPDATE_DATA: usize = 1024;
-/// Fewest bytes of an image in the first request: the board checks chip and project before it erases.
+/// Minimum bytes of an image in the first request: the board checks chip and project before it erases.
 pub const MIN_FIRST_DATA: usize = 112;
 
 /// What a board answers.
@@ -107,7 +108,7 @@ pub enum Response {
     Ready {
         /// Bytes of the image that are in flash already.
         offset: u32,
-        /// Most bytes to send beyond those that are acknowledged.
+        /// Maximum bytes to send before they are acknowledged.
         window: u32,
     },
     /// The bytes of the image up to here are in flash.
@@ -122,7 +123,8 @@ pub enum Response {
 pub struct FirmwareReport {
     /// Version of the running firmware. Untrusted text.
     pub version: String,
-    /// The chip whose images it takes, `esp32c3`; `None` for a board that takes none. Untrusted text.
+    /// The chip whose images it accepts, such as `esp32c3`; `None` for a board that accepts none. Untrusted
+    /// text.
     pub chip: Option<String>,
     /// The slot that runs, 0 or 1.
     pub slot: u8,
@@ -134,7 +136,7 @@ pub struct FirmwareReport {
     pub ended: Option<EndedTrial>,
 }
 
-/// Firmware that was tried, and set aside by the board.
+/// A trial of firmware that the board rolled back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedTrial {
     /// Sequence number of the trial.
@@ -186,9 +188,9 @@ pub enum Refusal {
     NeedsRestart,
     /// A trial is neither confirmed nor rolled back.
     TrialInProgress,
-    /// There is no such trial in progress; [`Request::Show`] says what became of it.
+    /// There is no such trial in progress; [`Request::Show`] has the outcome of the newest.
     NoSuchTrial,
-    /// The board has one sector of settings: its partition table is from before there were two.
+    /// The board has an older partition table, with one sector of settings.
     NoSecondSector,
     /// The flash could not be written. The settings in force are unchanged.
     Flash,
@@ -199,7 +201,7 @@ pub enum Refusal {
 /// Why an update is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UpdateRefusal {
-    /// The board has one slot: its partition table is from before there were two.
+    /// The board has an older partition table, with one application.
     NoSecondSlot,
     /// A virtual board without a chip.
     NoChip,
@@ -212,7 +214,7 @@ pub enum UpdateRefusal {
     OnTrial,
     /// The settings in force are on trial.
     SettingsOnTrial,
-    /// It does not continue a transfer.
+    /// The data does not continue the transfer.
     OutOfOrder,
     /// Not an application image.
     NotAnApplication,
@@ -226,7 +228,7 @@ pub enum UpdateRefusal {
     Damaged,
     /// The entry point is outside of the image.
     EntryPoint,
-    /// The flash holds something else than was announced.
+    /// The SHA-256 of the flash is not the announced one.
     WrongHash,
     /// The flash could not be written or read.
     Flash,

@@ -7,10 +7,10 @@ use tcpctl_settings::{
     RequestTimeout, Security, Ssid, TcpPort, Value, Workers,
 };
 
-/// Why a message is not a request.
+/// Why a message cannot be read as a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// Of a newer client, or malformed.
+    /// From a newer client, or malformed.
     Unknown,
     /// A value that is not allowed.
     Invalid(Invalid),
@@ -30,7 +30,7 @@ impl From<Invalid> for Unreadable {
     }
 }
 
-/// Changes or settings on the wire: some more than there are today.
+/// Changes or settings on the wire, with room for later settings.
 pub(crate) type WireValues<'a> = heapless::Vec<WireValue<'a>, 24>;
 
 /// One setting.
@@ -58,7 +58,7 @@ pub(crate) enum WireValue<'a> {
     IsProtected,
 }
 
-/// The requested values; `None` if they are more than a message takes.
+/// The requested values; `None` if they do not fit a message.
 pub(crate) fn to_wire(changes: &Changes) -> Option<WireValues<'_>> {
     let Changes {
         security,

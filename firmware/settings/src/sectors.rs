@@ -308,7 +308,7 @@ pub struct Selected {
     pub record: Record,
     /// The sector that holds them. New settings go to the other one.
     pub sector: Sector,
-    /// Whether the other sector holds settings, too: those to return to.
+    /// Whether the other sector holds settings to return to.
     pub has_other: bool,
     /// The newest trial, if the newest settings are or were one.
     pub trial: Option<Trial>,

@@ -1,5 +1,5 @@
-//! Which linker `firmware/xtensa/linker` runs, and what `firmware/xtensa/prepare` says where it cannot
-//! make one. Stubs stand for the programs, so neither toolchain is needed.
+//! Which linker `firmware/xtensa/linker` runs, and the error of `firmware/xtensa/prepare` if it cannot
+//! make one. The programs are stubs, so no Xtensa toolchain is needed.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -81,7 +81,7 @@ fn espressif_linker_is_preferred() {
     }
     let [objcopy, ld] = <[String; 2]>::try_from(link(path.path())).unwrap();
     assert!(objcopy.starts_with("xtensa-esp-elf-objcopy "), "{objcopy}");
-    // It knows the chips, and another core's tables would only mislead it.
+    // It knows the chips, and must not get the tables of another core.
     assert_eq!(ld, format!("xtensa-esp-elf-ld {rest}none"));
 }
 

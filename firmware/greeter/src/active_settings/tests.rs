@@ -28,15 +28,15 @@ const C2: Limits = Limits {
 /// A radio whose driver follows a script and records its configurations.
 #[derive(Default)]
 struct Script {
-    says: Vec<Result<(), DriverError>>,
-    told: Vec<(Mode, Vec<u8>, Security, u8, u8)>,
+    results: Vec<Result<(), DriverError>>,
+    configured: Vec<(Mode, Vec<u8>, Security, u8, u8)>,
 }
 
 impl Script {
-    fn that_says(says: &[Result<(), DriverError>]) -> Self {
+    fn with_results(results: &[Result<(), DriverError>]) -> Self {
         Self {
-            says: says.to_vec(),
-            told: Vec::new(),
+            results: results.to_vec(),
+            configured: Vec::new(),
         }
     }
 }
@@ -50,14 +50,14 @@ impl Radio for Script {
     }
 
     fn apply(&mut self, config: &RadioConfig<'_>) -> Result<(), DriverError> {
-        self.told.push((
+        self.configured.push((
             config.mode,
             config.ssid.as_bytes().to_vec(),
             config.security.clone(),
             config.channel,
             config.stations,
         ));
-        self.says.remove(0)
+        self.results.remove(0)
     }
 }
 
@@ -105,7 +105,7 @@ fn choose(stored: Result<Settings, Missing>, radio: &mut Script, limits: Limits)
 /// Asserts that the board has opened its default network and printed its passphrase, and no part of
 /// the stored one.
 fn assert_reachable(radio: &Script, lines: &[String]) {
-    let (mode, ssid, security, ..) = radio.told.last().unwrap();
+    let (mode, ssid, security, ..) = radio.configured.last().unwrap();
     assert_eq!((*mode, &ssid[..]), (Mode::AccessPoint, &b"tcpctl-2b3d"[..]));
     let Security::Wpa2(passphrase) = security else {
         panic!("the network is open");
@@ -128,48 +128,48 @@ fn assert_reachable(radio: &Script, lines: &[String]) {
 #[test]
 fn stored_settings_apply_without_showing_the_passphrase() {
     for settings in [station(b"home", wpa2()), access_point(wpa2())] {
-        let mut radio = Script::that_says(&[Ok(())]);
-        let said = choose(Ok(settings.clone()), &mut radio, C3);
-        let (mode, name, security, channel, stations) = &radio.told[0];
+        let mut radio = Script::with_results(&[Ok(())]);
+        let printed = choose(Ok(settings.clone()), &mut radio, C3);
+        let (mode, name, security, channel, stations) = &radio.configured[0];
         assert_eq!(*mode, settings.network.mode());
         assert_eq!(name, settings.network.ssid().unwrap().as_bytes());
         assert_eq!(security, settings.network.security());
         assert_eq!((*channel, *stations), (1, 4));
-        assert_eq!(said.len(), 1, "{said:?}");
-        assert!(said[0].contains(" settings=flash "), "{said:?}");
-        assert!(said[0].contains(" security=wpa2 "), "{said:?}");
-        assert!(!said[0].contains("horse"), "{said:?}");
+        assert_eq!(printed.len(), 1, "{printed:?}");
+        assert!(printed[0].contains(" settings=flash "), "{printed:?}");
+        assert!(printed[0].contains(" security=wpa2 "), "{printed:?}");
+        assert!(!printed[0].contains("horse"), "{printed:?}");
     }
 }
 
 #[test]
 fn banner_shows_ssid_and_open_security() {
-    let mut radio = Script::that_says(&[Ok(()), Ok(())]);
-    let said = choose(Ok(access_point(Security::Open)), &mut radio, C3);
+    let mut radio = Script::with_results(&[Ok(()), Ok(())]);
+    let printed = choose(Ok(access_point(Security::Open)), &mut radio, C3);
     assert_eq!(
-        said,
+        printed,
         [
             "tcpctl-firmware v=0.1.0 chip=esp32c3 mac=02:00:00:1a:2b:3d mode=ap settings=flash \
              reset=power-on security=open ssid=\"workshop\""
         ]
     );
-    let said = choose(
+    let printed = choose(
         Ok(station(b"caf\xe9 \"x\"\r\n\0", Security::Open)),
         &mut radio,
         C3,
     );
-    assert!(said[0].contains(" mode=ap "), "a zero byte: {said:?}");
-    let mut radio = Script::that_says(&[Ok(())]);
-    let said = choose(
+    assert!(printed[0].contains(" mode=ap "), "a zero byte: {printed:?}");
+    let mut radio = Script::with_results(&[Ok(())]);
+    let printed = choose(
         Ok(station(b"caf\xe9 \"x\"\r\n\x1b", Security::Open)),
         &mut radio,
         C3,
     );
     assert!(
-        said[0].ends_with(
+        printed[0].ends_with(
             r#" mode=sta settings=flash reset=power-on security=open ssid="caf\xe9 \"x\"\r\n\x1b""#
         ),
-        "{said:?}"
+        "{printed:?}"
     );
 }
 
@@ -177,11 +177,11 @@ fn banner_shows_ssid_and_open_security() {
 fn rejected_settings_are_reported_and_defaults_apply() {
     for settings in [station(b"home", wpa2()), access_point(wpa2())] {
         for error in DriverError::ALL {
-            let mut radio = Script::that_says(&[Err(error), Ok(())]);
-            let said = choose(Ok(settings.clone()), &mut radio, C3);
-            assert_reachable(&radio, &said);
-            assert_eq!(said[1], format!("settings rejected reason=\"{error}\""));
-            assert_eq!(said.len(), 3, "{said:?}");
+            let mut radio = Script::with_results(&[Err(error), Ok(())]);
+            let printed = choose(Ok(settings.clone()), &mut radio, C3);
+            assert_reachable(&radio, &printed);
+            assert_eq!(printed[1], format!("settings rejected reason=\"{error}\""));
+            assert_eq!(printed.len(), 3, "{printed:?}");
         }
     }
 }
@@ -189,16 +189,16 @@ fn rejected_settings_are_reported_and_defaults_apply() {
 /// A board whose trial is rejected restarts with the previous settings instead.
 #[test]
 fn rejection_is_known_to_the_trial() {
-    for (says, is_rejected) in [
+    for (results, is_rejected) in [
         (&[Ok(())][..], false),
         (&[Err(DriverError::Passphrase), Ok(())], true),
     ] {
-        let mut radio = Script::that_says(says);
+        let mut radio = Script::with_results(results);
         let stored = Ok(station(b"home", wpa2()));
         let active = ActiveSettings::apply(stored, &mut radio, C3, generator(7)).unwrap();
         assert_eq!(active.is_rejected(), is_rejected);
     }
-    let mut radio = Script::that_says(&[Ok(())]);
+    let mut radio = Script::with_results(&[Ok(())]);
     let missing = Err(Missing::NoPartition);
     let active = ActiveSettings::apply(missing, &mut radio, C3, generator(7)).unwrap();
     assert!(!active.is_rejected(), "there is nothing to reject");
@@ -206,23 +206,23 @@ fn rejection_is_known_to_the_trial() {
 
 #[test]
 fn rejected_passphrase_is_reported_but_not_shown() {
-    let mut radio = Script::that_says(&[Err(DriverError::Passphrase), Ok(())]);
-    let said = choose(Ok(station(b"home", wpa2())), &mut radio, C3);
-    assert_reachable(&radio, &said);
+    let mut radio = Script::with_results(&[Err(DriverError::Passphrase), Ok(())]);
+    let printed = choose(Ok(station(b"home", wpa2())), &mut radio, C3);
+    assert_reachable(&radio, &printed);
     assert_eq!(
-        said[1],
+        printed[1],
         "settings rejected reason=\"the radio rejects the passphrase\""
     );
 }
 
 #[test]
 fn zero_byte_in_the_ssid_never_reaches_the_driver() {
-    let mut radio = Script::that_says(&[Ok(())]);
-    let said = choose(Ok(station(b"ho\0me", wpa2())), &mut radio, C3);
-    assert_reachable(&radio, &said);
-    assert_eq!(radio.told.len(), 1, "only the defaults");
+    let mut radio = Script::with_results(&[Ok(())]);
+    let printed = choose(Ok(station(b"ho\0me", wpa2())), &mut radio, C3);
+    assert_reachable(&radio, &printed);
+    assert_eq!(radio.configured.len(), 1, "only the defaults");
     assert_eq!(
-        said[1],
+        printed[1],
         "settings rejected reason=\"the radio cannot join an SSID with a zero byte\""
     );
 }
@@ -261,25 +261,25 @@ fn missing_settings_are_reported_and_defaults_apply() {
             "rejects the passphrase",
         ),
     ] {
-        let mut radio = Script::that_says(&[Ok(())]);
-        let said = choose(Err(missing), &mut radio, C3);
-        assert_reachable(&radio, &said);
+        let mut radio = Script::with_results(&[Ok(())]);
+        let printed = choose(Err(missing), &mut radio, C3);
+        assert_reachable(&radio, &printed);
         assert!(
-            said[1].starts_with("settings default reason=\""),
-            "{said:?}"
+            printed[1].starts_with("settings default reason=\""),
+            "{printed:?}"
         );
-        assert!(said[1].contains(words), "{said:?}");
-        assert_eq!(said.len(), 3, "{said:?}");
+        assert!(printed[1].contains(words), "{printed:?}");
+        assert_eq!(printed.len(), 3, "{printed:?}");
     }
 }
 
 #[test]
 fn default_passphrase_is_new_at_each_start() {
     let passphrase = |seed| {
-        let mut radio = Script::that_says(&[Ok(())]);
+        let mut radio = Script::with_results(&[Ok(())]);
         let stored = Err(Missing::Unusable(DecodeError::Blank));
         ActiveSettings::apply(stored, &mut radio, C3, generator(seed)).unwrap();
-        match &radio.told[0].2 {
+        match &radio.configured[0].2 {
             Security::Wpa2(passphrase) => passphrase.reveal().to_string(),
             Security::Open => panic!("the network is open"),
         }
@@ -321,7 +321,7 @@ fn random_numbers_are_taken_while_the_radio_is_on() {
 
 #[test]
 fn rejected_defaults_are_an_error() {
-    let mut radio = Script::that_says(&[Err(DriverError::Ssid), Err(DriverError::Memory)]);
+    let mut radio = Script::with_results(&[Err(DriverError::Ssid), Err(DriverError::Memory)]);
     let ended = ActiveSettings::apply(Ok(station(b"home", wpa2())), &mut radio, C3, generator(7));
     assert_eq!(ended.unwrap_err(), Rejected::Driver(DriverError::Memory));
 }
@@ -338,23 +338,23 @@ fn settings_beyond_the_chip_limits_are_reduced() {
         server: server.unwrap(),
         ..access_point(wpa2())
     };
-    let mut radio = Script::that_says(&[Ok(()), Ok(())]);
+    let mut radio = Script::with_results(&[Ok(()), Ok(())]);
     let active = ActiveSettings::apply(Ok(settings.clone()), &mut radio, C2, generator(7)).unwrap();
-    let said = lines(&active);
+    let printed = lines(&active);
     assert_eq!(
-        said[1..],
+        printed[1..],
         [
             "settings reduced max-stations=4 reason=\"limit of the esp32c2 radio\"",
             "settings reduced workers=8 backlog=0 reason=\"esp32c2 has memory for 8 connections\"",
         ]
     );
-    assert_eq!(radio.told[0].4, 4);
+    assert_eq!(radio.configured[0].4, 4);
     assert_eq!((active.server().workers, active.server().backlog), (8, 0));
     assert!(active.reduced().max_stations && active.reduced().slots);
-    assert!(said[0].contains(" settings=flash "), "{said:?}");
-    let said = choose(Ok(settings), &mut radio, C3);
-    assert_eq!(said.len(), 1, "{said:?}");
-    assert_eq!(radio.told[1].4, 10);
+    assert!(printed[0].contains(" settings=flash "), "{printed:?}");
+    let printed = choose(Ok(settings), &mut radio, C3);
+    assert_eq!(printed.len(), 1, "{printed:?}");
+    assert_eq!(radio.configured[1].4, 10);
 }
 
 /// A start of `limits` with 16+16 connections and the services on.
@@ -369,10 +369,10 @@ fn with_everything_on(limits: Limits) -> (ActiveSettings, Vec<String>) {
         server: server.unwrap(),
         ..access_point(wpa2())
     };
-    let mut radio = Script::that_says(&[Ok(())]);
+    let mut radio = Script::with_results(&[Ok(())]);
     let active = ActiveSettings::apply(Ok(settings), &mut radio, limits, generator(7)).unwrap();
-    let said = lines(&active)[1..].to_vec();
-    (active, said)
+    let printed = lines(&active)[1..].to_vec();
+    (active, printed)
 }
 
 #[test]
@@ -400,12 +400,16 @@ fn services_reduce_connections_and_themselves() {
             stations: 10,
             memory: Memory::of(chip),
         };
-        let (active, said) = with_everything_on(limits);
-        assert_eq!(said, expected);
+        let (active, printed) = with_everything_on(limits);
+        assert_eq!(printed, expected);
         let reduced = Reduced {
             max_stations: false,
-            slots: said.iter().any(|line| line.starts_with("settings reduced")),
-            services: said.iter().any(|line| line.starts_with("services reduced")),
+            slots: printed
+                .iter()
+                .any(|line| line.starts_with("settings reduced")),
+            services: printed
+                .iter()
+                .any(|line| line.starts_with("services reduced")),
         };
         assert_eq!(active.reduced(), reduced, "{chip}");
         assert_eq!(active.server().slots(), active.capacity().slots, "{chip}");
@@ -418,14 +422,14 @@ fn station_ignores_max_stations() {
         max_stations: MaxStations::new(10).unwrap(),
         ..station(b"home", wpa2())
     };
-    let mut radio = Script::that_says(&[Ok(())]);
-    let said = choose(Ok(settings), &mut radio, C2);
-    assert_eq!(said.len(), 1, "{said:?}");
+    let mut radio = Script::with_results(&[Ok(())]);
+    let printed = choose(Ok(settings), &mut radio, C2);
+    assert_eq!(printed.len(), 1, "{printed:?}");
 }
 
 #[test]
 fn host_name_defaults_to_the_mac() {
-    let mut radio = Script::that_says(&[Ok(()), Ok(())]);
+    let mut radio = Script::with_results(&[Ok(()), Ok(())]);
     let settings = station(b"home", wpa2());
     let name = |settings, radio: &mut Script| {
         let active = ActiveSettings::apply(Ok(settings), radio, C3, generator(7)).unwrap();

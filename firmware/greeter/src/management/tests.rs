@@ -367,9 +367,9 @@ fn board_restarts_although_the_client_has_left() {
     });
 }
 
-/// Otherwise the trial would start at some later reset.
+/// Otherwise the trial would start at a later reset.
 #[test]
-fn promised_restart_comes_without_the_network() {
+fn announced_restart_needs_no_network() {
     let (flash, asked) = (flashed(&settings(), 2), Asked::default());
     run(&flash, &asked, async |stack, management| {
         connect!(socket, stack);
@@ -404,7 +404,7 @@ fn confirmation_whose_write_reported_an_error_is_kept() {
         ask(stack, trial(&[(Field::Management, "off")])).await;
     });
     run(&flash, &asked, async |stack, management| {
-        // It reached the flash all the same, and the client asks again.
+        // It reached the flash nevertheless, and the client asks again.
         let mut store = SettingsStore::open(&flash).unwrap();
         let open = management.trial().open().unwrap();
         store.mark(open, TrialState::Confirmed).unwrap();
@@ -459,7 +459,7 @@ fn refusals_change_nothing() {
         for (pairs, setting) in [
             (&[(Field::Channel, "3")][..], "channel"),
             (&[(Field::TcpPort, "3001")], "tcp-port"),
-            // It would keep the confirmation out.
+            // It would block the confirmation.
             (
                 &[(Field::TcpPort, "3001"), (Field::Management, "off")],
                 "tcp-port",
@@ -489,7 +489,7 @@ fn refusals_change_nothing() {
 }
 
 #[test]
-fn board_with_one_sector_says_so() {
+fn board_with_one_sector_refuses_a_trial() {
     let (flash, asked) = (flashed(&settings(), 1), Asked::default());
     run(&flash, &asked, async |stack, _| {
         let response = ask(stack, trial(&[(Field::Ssid, "new")])).await;
@@ -514,7 +514,7 @@ async fn provoke(stack: Stack<'_>, bytes: &[u8]) -> (usize, State) {
     (read, state)
 }
 
-/// Wrong key, damaged message, too long a frame: a stranger sees the same.
+/// Wrong key, frame too long, other protocol: an attacker sees the same.
 #[test]
 fn every_failure_ends_in_the_same_way() {
     let (flash, asked) = (flashed(&settings(), 2), Asked::default());
@@ -535,7 +535,10 @@ fn every_failure_ends_in_the_same_way() {
         }
         assert_eq!(management.counters().sessions, 0);
         let shown = shown(ask(stack, Request::Show).await);
-        assert_eq!(shown.sequence, 1, "the key's owner is served afterwards");
+        assert_eq!(
+            shown.sequence, 1,
+            "a client with the key is served afterwards"
+        );
     });
 }
 

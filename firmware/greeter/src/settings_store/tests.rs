@@ -199,7 +199,7 @@ fn power_cut_at_any_write_leaves_valid_settings() {
                     assert_eq!(state, Some(TrialState::Started), "{story} {writes} {seed}");
                     assert!(writes >= 3, "{story} {writes} {seed}");
                 }
-                // Whatever was left, the next start settles it.
+                // The next start ends every trial.
                 let next = after(after_cut, &[start]);
                 let (_, state) = started(&next);
                 assert!(

@@ -6,7 +6,7 @@ use crate::otadata::{Entry, SLOTS, State};
 use crate::stored::{Flash, Partition, Unreadable};
 
 use super::image::{ImageCheck, Version};
-use super::trial::{read_otadata, write_entry};
+use super::trial::{OTADATA_LABEL, SLOT_LABELS, read_otadata, write_entry};
 
 /// A slot with an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,15 +18,15 @@ pub struct Started {
 }
 
 /// The application that the bootloader starts: that of the selected slot, or else that of the other one.
-/// `None` where neither holds an undamaged application for the chip. Then a board needs a cable.
+/// `None` if neither holds an undamaged application for the chip: such a board can only be flashed over USB.
 ///
 /// # Errors
 /// The flash cannot be read.
 pub fn start(flash: &mut impl WritableFlash, chip: u16) -> Result<Option<Started>, Unreadable> {
     let (Some(otadata), Some(ota_0), Some(ota_1)) = (
-        flash.partition("otadata")?,
-        flash.partition("ota_0")?,
-        flash.partition("ota_1")?,
+        flash.partition(OTADATA_LABEL)?,
+        flash.partition(SLOT_LABELS[0])?,
+        flash.partition(SLOT_LABELS[1])?,
     ) else {
         return Ok(None);
     };
@@ -37,7 +37,7 @@ pub fn start(flash: &mut impl WritableFlash, chip: u16) -> Result<Option<Started
             sequence: 1,
             state: State::Valid,
         };
-        // The bootloader goes on where this fails.
+        // The bootloader ignores a failure of this.
         let _ = write_entry(flash, otadata.offset, first);
     }
     let first = selected.unwrap_or(0);

@@ -14,12 +14,12 @@ use crate::reset::Reset;
 use super::image::chip_id;
 use super::{Announced, EndedTrial, Slots, TrialEnd, Update, Version};
 
-/// Bytes that a client may send beyond those that are in flash: what travels during a round trip.
+/// Bytes that a client may send before they are acknowledged: those in flight during a round trip.
 pub const WINDOW: u32 = 16 * 1024;
 /// Time on its network after which a new application is confirmed.
 pub const SERVED_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time from the start after which a new application that is not confirmed gives up: a start, attempts
-/// to join the network, and [`SERVED_TIMEOUT`].
+/// Time from the start to the end of a trial that is not confirmed. It covers the start, attempts to join
+/// the network, and [`SERVED_TIMEOUT`].
 pub const TRIAL_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The firmware of a board. `F` is a handle of the flash, see [`crate::flash`].
@@ -106,7 +106,7 @@ impl<F: WritableFlash + Clone> Firmware<F> {
         core::future::pending::<()>().await;
     }
 
-    /// Waits until the trial has failed, and records that: restart then. Never returns otherwise.
+    /// Waits until the trial has failed, and records it. The board must restart. Never returns otherwise.
     pub async fn trial_failed(&self) {
         Timer::after(TRIAL_TIMEOUT).await;
         if self.is_on_trial() {
@@ -118,9 +118,9 @@ impl<F: WritableFlash + Clone> Firmware<F> {
         core::future::pending::<()>().await;
     }
 
-    /// Serves a request; `None` for one that is about something else.
+    /// Serves a request; `None` for one that is not about firmware.
     ///
-    /// Blocks while a sector is erased, about 45 ms on a chip, and lets others run after that.
+    /// Blocks while a sector is erased, about 45 ms on a chip, and yields after that.
     pub async fn handle(&self, request: &Request) -> Option<Result<Response, Refusal>> {
         let mut flash = self.flash.clone();
         let slots = *self.slots.borrow();
@@ -150,7 +150,7 @@ impl<F: WritableFlash + Clone> Firmware<F> {
                 .map(|sequence| Response::Restarting { sequence }),
             _ => return None,
         };
-        // A future that is dropped half-way leaves the transfer where it was: what it wrote since is
+        // Dropping this future before here keeps the old state of the transfer: the bytes are sent and
         // written again.
         self.update.set(update);
         Some(result.map_err(Refusal::Update))
@@ -188,7 +188,7 @@ impl<F: WritableFlash + Clone> Firmware<F> {
     }
 }
 
-/// As much of a version as fits.
+/// The version, truncated to the length of [`Version`].
 fn fitting(version: &str) -> Version {
     let mut fits = Version::new();
     for character in version.chars() {

@@ -6,7 +6,7 @@
 //! | header: magic, segments, entry point, chip | 24 |
 //! | each segment: load address, length, data | 8 + length |
 //! | padding, and the XOR checksum in the last of 16 bytes | 1 to 16 |
-//! | SHA-256 of everything before, if the header says so | 32 |
+//! | SHA-256 of everything before, if byte 23 of the header is 1 | 32 |
 //!
 //! The first segment starts with the application descriptor: version and project.
 
@@ -337,7 +337,7 @@ mod tests {
             for piece in [1, 7, 16, 256, image.len()] {
                 assert_eq!(check(&image, piece).as_deref(), Ok("1.2.3"), "{piece}");
             }
-            // Behind the image anything may follow.
+            // Bytes behind the image are ignored.
             let padded = [&image[..], &[0xff; 60]].concat();
             assert_eq!(check(&padded, 64).as_deref(), Ok("1.2.3"));
         }
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn every_changed_byte_of_a_hashed_image_is_noticed() {
         let image = build(GOOD, 400);
-        // Byte 23 says that there is a hash.
+        // Byte 23 is the flag of the hash.
         for at in (0..image.len()).filter(|at| *at != 23) {
             let mut damaged = image.clone();
             damaged[at] ^= 0x10;
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn other_images_are_told_apart() {
+    fn other_images_are_refused() {
         for (image, error) in [
             (
                 Sample {

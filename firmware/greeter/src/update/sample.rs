@@ -1,4 +1,4 @@
-//! Application images that hold nothing to run: for virtual boards, which never run them, and for tests.
+//! Application images without code, for virtual boards, which do not run them, and for tests.
 
 use sha2::{Digest, Sha256};
 

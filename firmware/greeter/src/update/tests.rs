@@ -66,7 +66,7 @@ struct Board {
 /// Starts the board as the bootloader does. Panics if there is nothing to start.
 fn boot(chip: &mut Chip) -> Board {
     let started = bootloader::start(chip, CHIP).unwrap();
-    let Started { slot, version } = started.expect("a brick");
+    let Started { slot, version } = started.expect("an application that starts");
     Board {
         version: version.as_str().into(),
         slots: Slots::at_start(chip, slot),
@@ -119,7 +119,7 @@ fn confirmed_update_stays() {
 }
 
 #[test]
-fn unconfirmed_update_returns_and_says_why() {
+fn unconfirmed_update_is_rolled_back_with_a_reason() {
     let mut chip = flashed("0.1.0");
     for (round, (reset, end)) in [
         (Reset::Panic, TrialEnd::Panicked),
@@ -176,14 +176,14 @@ fn application_that_the_bootloader_skips_is_reported() {
 }
 
 #[test]
-fn transfer_goes_on_after_a_broken_connection() {
+fn transfer_continues_after_a_broken_connection() {
     let mut chip = flashed("0.1.0");
     let mut board = boot(&mut chip);
     let image = image("1.0.0");
     let slots = board.slots;
     assert_eq!(board.update.begin(&slots, announced(&image)), Ok(0));
     board.send(&mut chip, &image[..7 * CHUNK], 0).unwrap();
-    // The same image goes on, another one starts anew.
+    // The same image continues; another one starts at 0.
     assert_eq!(board.update.begin(&slots, announced(&image)), Ok(7000));
     let too_large = Announced {
         size: 1 << 20,
@@ -195,7 +195,7 @@ fn transfer_goes_on_after_a_broken_connection() {
     assert_eq!(board.update.begin(&slots, announced(&image)), Ok(7000));
     assert_eq!(board.send(&mut chip, &image, 7000), Ok(12_000));
     assert_eq!(board.verify(&mut chip).as_deref(), Ok("1.0.0"));
-    // Verified twice is no harm.
+    // Verifying twice has no effect.
     assert!(board.verify(&mut chip).is_ok());
     assert!(board.update.start(&mut chip, &slots).is_ok());
     let other = announced(&self::image("2.0.0"));
@@ -263,7 +263,7 @@ fn wrong_images_are_refused_before_an_erase() {
         assert_eq!(board.update(&mut chip, &image), Err(error.into()));
     }
     assert_eq!(chip.steps, steps);
-    // Wrong further on: in the slot, but never selected.
+    // Errors after the start are found in the slot, which is never selected.
     let mut damaged = image("1.0.0");
     damaged[5000] ^= 1;
     let refused = board.update(&mut chip, &damaged);
@@ -272,11 +272,11 @@ fn wrong_images_are_refused_before_an_erase() {
     Sample { entry: 7, ..sample }.write(&mut image);
     let refused = board.update(&mut chip, &image);
     assert_eq!(refused, Err(ImageError::EntryPoint.into()));
-    let lie = Announced {
+    let wrong = Announced {
         sha256: [7; 32],
         ..announced(&damaged)
     };
-    board.update.begin(&board.slots, lie).unwrap();
+    board.update.begin(&board.slots, wrong).unwrap();
     board.send(&mut chip, &damaged, 0).unwrap();
     // The image itself is damaged, too, which the check notices first.
     assert!(board.verify(&mut chip).is_err());
@@ -288,11 +288,11 @@ fn announced_hash_must_match() {
     let mut chip = flashed("0.1.0");
     let mut board = boot(&mut chip);
     let image = image("1.0.0");
-    let lie = Announced {
+    let wrong = Announced {
         sha256: [7; 32],
         ..announced(&image)
     };
-    board.update.begin(&board.slots, lie).unwrap();
+    board.update.begin(&board.slots, wrong).unwrap();
     board.send(&mut chip, &image, 0).unwrap();
     assert_eq!(board.verify(&mut chip), Err(UpdateRefusal::WrongHash));
     assert_eq!(board.verify(&mut chip), Err(UpdateRefusal::OutOfOrder));
@@ -323,7 +323,7 @@ fn worn_sectors_fail_and_keep_the_running_firmware() {
     for worn in [0x20000, 0x22000, 0x1000, 0x2000] {
         let mut chip = flashed("0.1.0");
         boot(&mut chip);
-        // Cells of old data that no longer change.
+        // Worn cells keep this old data.
         chip.put("ota_1", &vec![0x5a; 0x10000]);
         if worn == 0x2000 {
             chip.put(
@@ -445,7 +445,7 @@ fn power_cut_at_each_step_leaves_a_board_that_starts() {
 }
 
 #[test]
-fn a_thousand_random_cuts_leave_no_brick() {
+fn board_starts_after_a_thousand_random_cuts() {
     let mut chip = flashed("0.0.0");
     let mut confirmed = String::from("0.0.0");
     let mut cuts = 0;

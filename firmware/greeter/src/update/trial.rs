@@ -1,4 +1,4 @@
-//! The two application slots, and the trial of a new application by itself.
+//! The two application slots, and the trial of a new application.
 //!
 //! The bundled bootloaders have no rollback; see [`crate::otadata`] for the steps. The outcome of a trial
 //! that ended is one word behind the entry in its sector of otadata. It is programmed once, from all ones
@@ -22,7 +22,7 @@ use super::image::{ImageCheck, START_LEN, Version};
 /// Labels of the slots in `partitions.csv`.
 pub const SLOT_LABELS: [&str; 2] = ["ota_0", "ota_1"];
 /// Label of the partition that selects a slot.
-const OTADATA_LABEL: &str = "otadata";
+pub(super) const OTADATA_LABEL: &str = "otadata";
 #[expect(clippy::cast_possible_truncation, reason = "32")]
 const OUTCOME_OFFSET: u32 = ENTRY_LEN as u32;
 const UNWRITTEN: [u8; 4] = [0xff; 4];
@@ -31,7 +31,7 @@ const MAGIC: [u8; 2] = *b"ET";
 /// Why a trial ended in the previous application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrialEnd {
-    /// Nobody confirmed it, and it was not on a network for long enough.
+    /// No client confirmed it, and it was not on its network for long enough.
     NotConfirmed,
     /// It panicked.
     Panicked,
@@ -134,7 +134,7 @@ impl fmt::Display for EndedTrial {
     }
 }
 
-/// The application slots of a board, since its start.
+/// The application slots of a board, as found at its start.
 #[derive(Debug, Clone, Copy)]
 pub struct Slots {
     running: u32,
@@ -194,7 +194,7 @@ impl Slots {
     /// Ends the trial: from now on this application is started. Does nothing where there is none.
     ///
     /// # Errors
-    /// The trial goes on.
+    /// The trial continues.
     pub fn confirm(&mut self, flash: &mut impl WritableFlash) -> Result<(), Unwritable> {
         if let Some(trial) = self.trial {
             program_state(flash, trial.state, State::Valid)?;
@@ -203,8 +203,8 @@ impl Slots {
         Ok(())
     }
 
-    /// Whether the trial with this number is confirmed. Also true long after, so that a client whose
-    /// connection broke can ask again.
+    /// Whether the trial with this number is confirmed. It stays true, so that a client whose connection
+    /// broke can ask again.
     pub fn is_confirmed(&self, flash: &mut impl Flash, sequence: u32) -> bool {
         let selected = self.otadata(flash).ok().and_then(|it| it.selected());
         self.trial.is_none()
@@ -244,7 +244,7 @@ impl Slots {
             let end = if entry.state == State::Invalid {
                 TrialEnd::from_reset(reset)
             } else {
-                // The bootloader followed the entry and found no application.
+                // The bootloader found no application in the selected slot.
                 TrialEnd::NotStarted
             };
             // If it fails, the next start tries again.

@@ -17,7 +17,7 @@ fn is_closed(board: &mut BoardSession, bytes: &[u8]) -> bool {
 }
 
 #[test]
-fn wrong_key_is_closed_without_a_word() {
+fn wrong_key_is_closed_without_a_reply() {
     let (mut board, mut client) = greeted(1);
     let mut almost = [7; 32];
     almost[31] ^= 1;
@@ -35,9 +35,9 @@ fn board_without_the_key_is_recognized() {
     client.receive(&mut &hello[..]).unwrap();
     let first = client.authenticate(&key(), [9; 32]).unwrap();
     assert!(is_closed(&mut imposter, &first));
-    // It can only make something up.
-    let made_up = client.receive(&mut &frame(&[5; 48])[..]);
-    assert_eq!(made_up.unwrap_err(), ClientError::Handshake);
+    // It has no valid reply.
+    let forged = client.receive(&mut &frame(&[5; 48])[..]);
+    assert_eq!(forged.unwrap_err(), ClientError::Handshake);
 }
 
 #[test]
@@ -198,8 +198,8 @@ fn flipped_bit_closes_the_session() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Whatever a peer without the key sends: the board neither panics nor acts, and sends at most
-    /// the second handshake message.
+    /// On any bytes from a peer without the key the board neither panics nor acts, and sends at most the
+    /// second handshake message.
     #[test]
     fn bytes_without_the_key_do_nothing(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let (mut board, _) = greeted(1);
@@ -213,9 +213,9 @@ proptest! {
         prop_assert!(!board.is_authenticated());
     }
 
-    /// Whatever a server sends, the client does not take it for the board.
+    /// A server without the key cannot complete the handshake.
     #[test]
-    fn client_trusts_no_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn client_accepts_no_server_without_the_key(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let (_, mut client) = greeted(1);
         client.authenticate(&key(), [9; 32]).unwrap();
         let mut input = &bytes[..];

@@ -230,7 +230,7 @@ fn respond(plain: &[u8]) -> Response {
         .unwrap();
     assert!(
         matches!(event, BoardEvent::Request(Request::Show)),
-        "the session goes on: {event:?}"
+        "the session continues: {event:?}"
     );
     response
 }

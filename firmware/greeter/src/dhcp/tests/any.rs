@@ -52,21 +52,21 @@ proptest! {
     ) {
         let mut server = server();
         let mut now = 0;
-        // What each client was told, kept as the client would: until when it may use an address.
-        let mut told: HashMap<Ipv4Addr, (Mac, u64)> = HashMap::new();
+        // The leases of the clients: until when each may use its address.
+        let mut leases: HashMap<Ipv4Addr, (Mac, u64)> = HashMap::new();
         for ((message, mac), wait) in messages {
             now += wait;
             let outcome = message.ask(&mut server, now);
             if let Some(Change::Released | Change::Declined) = outcome.change() {
-                told.remove(&outcome.event.unwrap().address);
+                leases.remove(&outcome.event.unwrap().address);
             }
             if outcome.kind() == ACK && outcome.option(51).is_some() {
                 let address = outcome.address();
                 prop_assert!((host(2)..=host(4)).contains(&address));
-                if let Some((owner, until)) = told.get(&address) {
+                if let Some((owner, until)) = leases.get(&address) {
                     prop_assert!(*owner == mac || *until <= now, "{address} is {owner:?}'s");
                 }
-                told.insert(address, (mac, now + 1000));
+                leases.insert(address, (mac, now + 1000));
             }
         }
     }

@@ -31,7 +31,7 @@ pub(super) struct Chip {
     /// Step at which the power is cut.
     pub(super) cut_at: Option<u32>,
     is_off: bool,
-    /// Sectors whose cells no longer change.
+    /// Sectors whose cells keep their content.
     pub(super) worn: Vec<u32>,
     pub(super) random: u64,
 }

@@ -144,7 +144,7 @@ fn refusals_of_an_update_change_nothing() {
 }
 
 #[test]
-fn transfer_goes_on_after_a_request_that_was_dropped() {
+fn transfer_continues_after_a_dropped_request() {
     let chip = RefCell::new(flashed("0.1.0"));
     let firmware = started(&chip, Reset::PowerOn);
     let image = image("0.2.0");
@@ -181,7 +181,7 @@ fn a_minute_on_the_network_confirms() {
         advance(Duration::from_millis(1));
         assert!(!poll(served.as_mut()));
         assert_eq!(report(&firmware).trial, None);
-        // Its deadline no longer counts.
+        // The deadline has no effect then.
         advance(TRIAL_TIMEOUT);
         assert!(!poll(failed.as_mut()));
     }
@@ -189,7 +189,7 @@ fn a_minute_on_the_network_confirms() {
 }
 
 #[test]
-fn trial_without_a_network_gives_up() {
+fn trial_without_a_network_ends() {
     let chip = RefCell::new(flashed("0.1.0"));
     let sequence = update(&started(&chip, Reset::PowerOn), &image("0.2.0"));
     {
