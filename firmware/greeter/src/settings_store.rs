@@ -100,8 +100,8 @@ impl<F: WritableFlash> SettingsStore<F> {
         select(a, b).map_err(Missing::Unusable)
     }
 
-    /// Writes settings to the sector that is not in use and returns their sequence number. Blocks, about 50 ms
-    /// on a chip.
+    /// Writes settings to the sector that is not in use and returns their sequence number. Blocks, about
+    /// 50 ms on a chip.
     ///
     /// # Errors
     /// The settings in force are unchanged.
@@ -122,6 +122,7 @@ impl<F: WritableFlash> SettingsStore<F> {
                 Kind::Trial(_) => RecordKind::Trial,
             },
         };
+        // An erase that is cut short may remove the marks of an ended trial and leave its settings.
         self.program_word(sector, 0, [0; 4])?;
         self.flash.erase(self.offset(sector, 0))?;
         if let Kind::Trial(timeout) = kind {
@@ -186,11 +187,10 @@ impl<F: WritableFlash> SettingsStore<F> {
         let block = record
             .encode(&mut buffer.0)
             .map_err(|_| StoreError::Flash)?;
-        let length = block.len().next_multiple_of(WORD);
+        let length = block.len();
         // The encoder may have used the bytes behind the block.
-        let end = block.len();
-        buffer.0[end..].fill(0xFF);
-        let block = &buffer.0[..length];
+        buffer.0[length..].fill(0xFF);
+        let block = &buffer.0[..length.next_multiple_of(WORD)];
         Ok(self.program(sector, 0, block)?)
     }
 

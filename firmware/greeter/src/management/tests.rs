@@ -34,11 +34,12 @@ fn settings() -> Settings {
 }
 
 /// A flash with these settings in this number of sectors.
-fn flashed(settings: &Settings, sectors: usize) -> RefCell<TestFlash> {
-    let mut flash = TestFlash::new(sectors);
+fn flashed(settings: &Settings, sectors: u32) -> RefCell<TestFlash> {
+    let mut flash = TestFlash::new();
+    flash.settings_sectors = sectors;
     let mut buffer = [0; MAX_LEN];
     let block = settings.encode(&mut buffer).unwrap();
-    flash.bytes[..block.len()].copy_from_slice(block);
+    flash.put("settings", block);
     RefCell::new(flash)
 }
 
@@ -426,7 +427,7 @@ fn trial_that_could_not_start_is_set_aside_for_good() {
     run(&flash, &asked, async |stack, _| {
         ask(stack, trial(&[(Field::Ssid, "new")])).await;
     });
-    flash.borrow_mut().is_worn = true;
+    flash.borrow_mut().wear_out("settings");
     run(&flash, &asked, async |stack, _| {
         connect!(socket, stack);
         let mut client = Client::start(&mut socket, &key()).await.unwrap();
@@ -436,7 +437,7 @@ fn trial_that_could_not_start_is_set_aside_for_good() {
         let state = TrialState::RolledBack(RollbackReason::Unknown);
         assert_eq!(seen.trial.unwrap().state, state);
         // Changes are those of the settings in force, and overwrite it.
-        flash.borrow_mut().is_worn = false;
+        flash.borrow_mut().worn.clear();
         let changes = change(&[(Field::Greeting, "hi")]);
         let response = client.ask(Request::Apply { changes }).await;
         assert_eq!(response, Response::Done);
@@ -449,7 +450,7 @@ fn trial_that_could_not_start_is_set_aside_for_good() {
 #[test]
 fn refusals_change_nothing() {
     let (flash, asked) = (flashed(&settings(), 2), Asked::default());
-    let before = flash.borrow().bytes.clone();
+    let steps = flash.borrow().steps;
     run(&flash, &asked, async |stack, _| {
         connect!(socket, stack);
         let mut client = Client::start(&mut socket, &key()).await.unwrap();
@@ -485,7 +486,7 @@ fn refusals_change_nothing() {
     });
     assert_eq!(asked.restarts.get(), 0);
     assert!(asked.greeting.borrow().is_empty());
-    assert_eq!(flash.borrow().bytes, before);
+    assert_eq!(flash.borrow().steps, steps);
 }
 
 #[test]

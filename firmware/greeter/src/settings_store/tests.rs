@@ -1,16 +1,25 @@
 extern crate std;
 use core::cell::RefCell;
 
-use tcpctl_settings::{Network, Security, Ssid};
+use tcpctl_settings::{Greeting, Network, Security, ServerParts, ServerSettings, Ssid};
 
 use super::*;
 use crate::test_flash::TestFlash;
 
+/// Settings that fill two pages of flash.
 fn settings(name: &str) -> Settings {
-    Settings::new(Network::Station {
+    let network = Network::Station {
         ssid: Ssid::new(name).unwrap(),
         security: Security::Open,
-    })
+    };
+    let server = ServerParts {
+        greeting: Greeting::new([b'x'; Greeting::MAX_LEN]).unwrap(),
+        ..ServerParts::default()
+    };
+    Settings {
+        server: ServerSettings::new(server).unwrap(),
+        ..Settings::new(network)
+    }
 }
 
 fn ssid(selected: &Selected) -> std::string::String {
@@ -19,12 +28,13 @@ fn ssid(selected: &Selected) -> std::string::String {
 }
 
 /// A flash with these permanent settings in sector A, as `tcpctl flash` writes it.
-fn flashed(name: &str, sectors: usize) -> TestFlash {
-    let mut flash = TestFlash::new(sectors);
+fn flashed(name: &str, sectors: u32) -> TestFlash {
+    let mut flash = TestFlash::new();
+    flash.settings_sectors = sectors;
     let mut buffer = [0; MAX_LEN];
     let settings = settings(name);
     let block = settings.encode(&mut buffer).unwrap();
-    flash.bytes[..block.len()].copy_from_slice(block);
+    flash.put("settings", block);
     flash
 }
 
@@ -67,7 +77,8 @@ fn roll_back(store: &mut SettingsStore<&RefCell<TestFlash>>) -> Result<(), Store
 /// Runs one after the other, each on the flash that the previous one left.
 fn after(mut flash: TestFlash, runs: &[Run]) -> TestFlash {
     for run in runs {
-        let shared = RefCell::new(flash.restarted(None, 0));
+        flash.restart();
+        let shared = RefCell::new(flash);
         run(&mut SettingsStore::open(&shared).unwrap()).unwrap();
         flash = shared.into_inner();
     }
@@ -76,7 +87,8 @@ fn after(mut flash: TestFlash, runs: &[Run]) -> TestFlash {
 
 /// The SSID that a board starts with, and the state of the newest trial.
 fn started(flash: &TestFlash) -> (std::string::String, Option<TrialState>) {
-    let shared = RefCell::new(flash.restarted(None, 0));
+    let shared = RefCell::new(flash.clone());
+    shared.borrow_mut().restart();
     let selected = SettingsStore::open(&shared).unwrap().begin().unwrap();
     (ssid(&selected), selected.trial.map(|trial| trial.state))
 }
@@ -153,11 +165,11 @@ fn open_trial_is_never_overwritten() {
 #[test]
 fn one_sector_is_not_overwritten() {
     let flash = RefCell::new(flashed("old", 1));
-    let before = flash.borrow().bytes.clone();
+    let steps = flash.borrow().steps;
     let mut store = SettingsStore::open(&flash).unwrap();
     let written = store.write(&settings("new"), Kind::Permanent);
     assert_eq!(written, Err(StoreError::NoSecondSector));
-    assert_eq!(flash.borrow().bytes, before);
+    assert_eq!(flash.borrow().steps, steps);
 }
 
 /// Cuts the power during each write of each step, several times with other bits left, and starts the
@@ -183,7 +195,12 @@ fn power_cut_at_any_write_leaves_valid_settings() {
         for writes in 0.. {
             let mut was_cut = false;
             for seed in 0..24 {
-                let shared = RefCell::new(flash.restarted(Some(writes), seed));
+                let mut cut = flash.clone();
+                cut.restart();
+                cut.cut_at = Some(cut.steps + writes);
+                cut.cuts_in_half = seed % 4 == 0;
+                cut.random = seed;
+                let shared = RefCell::new(cut);
                 let result = run(&mut SettingsStore::open(&shared).unwrap());
                 let after_cut = shared.into_inner();
                 was_cut |= after_cut.is_off();
@@ -233,7 +250,7 @@ fn marks_are_read_back() {
         (&[write_trial, start], TrialState::Confirmed),
     ] {
         let mut flash = after(flashed("old", 2), runs);
-        flash.is_worn = true;
+        flash.wear_out("settings");
         let shared = RefCell::new(flash);
         let mut store = SettingsStore::open(&shared).unwrap();
         let trial = store.load().unwrap().open_trial().unwrap();

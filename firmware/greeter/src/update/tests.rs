@@ -13,11 +13,9 @@ use super::sample::Sample;
 use super::*;
 use crate::reset::Reset;
 use crate::stored::load;
+use crate::test_flash::TestFlash;
 
-mod chip;
 mod requests;
-
-use chip::Chip;
 
 const CHIP: u16 = 5;
 const SIZE: usize = 12_000;
@@ -45,8 +43,8 @@ fn settings() -> Settings {
 }
 
 /// A board as `tcpctl flash` leaves it.
-fn flashed(version: &str) -> Chip {
-    let mut chip = Chip::new();
+fn flashed(version: &str) -> TestFlash {
+    let mut chip = TestFlash::new();
     chip.put("ota_0", &image(version));
     let mut buffer = [0; MAX_LEN];
     let mut sector = vec![0xff; BLOCK_SIZE];
@@ -64,7 +62,7 @@ struct Board {
 }
 
 /// Starts the board as the bootloader does. Panics if there is nothing to start.
-fn boot(chip: &mut Chip) -> Board {
+fn boot(chip: &mut TestFlash) -> Board {
     let started = bootloader::start(chip, CHIP).unwrap();
     let Started { slot, version } = started.expect("an application that starts");
     Board {
@@ -75,7 +73,12 @@ fn boot(chip: &mut Chip) -> Board {
 }
 
 impl Board {
-    fn send(&mut self, chip: &mut Chip, image: &[u8], from: u32) -> Result<u32, UpdateRefusal> {
+    fn send(
+        &mut self,
+        chip: &mut TestFlash,
+        image: &[u8],
+        from: u32,
+    ) -> Result<u32, UpdateRefusal> {
         let mut offset = from;
         for bytes in image[from as usize..].chunks(CHUNK) {
             offset = block_on(self.update.write(chip, &self.slots, offset, bytes))?;
@@ -83,12 +86,12 @@ impl Board {
         Ok(offset)
     }
 
-    fn verify(&mut self, chip: &mut Chip) -> Result<Version, UpdateRefusal> {
+    fn verify(&mut self, chip: &mut TestFlash) -> Result<Version, UpdateRefusal> {
         block_on(self.update.verify(chip, &self.slots))
     }
 
     /// A whole update up to the restart.
-    fn update(&mut self, chip: &mut Chip, image: &[u8]) -> Result<u32, UpdateRefusal> {
+    fn update(&mut self, chip: &mut TestFlash, image: &[u8]) -> Result<u32, UpdateRefusal> {
         let from = self.update.begin(&self.slots, announced(image))?;
         self.send(chip, image, from)?;
         self.verify(chip)?;
@@ -370,7 +373,7 @@ fn worn_marks_of_a_trial_are_not_taken_for_written() {
 }
 
 /// What may run after a cut: the version before, or the new one on its trial.
-fn check_after_cut(chip: &mut Chip, before: &str, after: &str) {
+fn check_after_cut(chip: &mut TestFlash, before: &str, after: &str) {
     chip.restart();
     let board = boot(chip);
     assert!(
@@ -391,7 +394,7 @@ fn check_after_cut(chip: &mut Chip, before: &str, after: &str) {
 }
 
 /// An update, the trial and its confirmation, until the power is cut.
-fn update_and_confirm(chip: &mut Chip, version: &str) {
+fn update_and_confirm(chip: &mut TestFlash, version: &str) {
     let mut board = boot(chip);
     if board.update(chip, &image(version)).is_err() {
         return;
@@ -402,7 +405,7 @@ fn update_and_confirm(chip: &mut Chip, version: &str) {
     }
 }
 
-fn boot_if_on(chip: &mut Chip) -> Option<Board> {
+fn boot_if_on(chip: &mut TestFlash) -> Option<Board> {
     if chip.is_off() {
         return None;
     }

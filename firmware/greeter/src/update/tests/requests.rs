@@ -18,10 +18,10 @@ use crate::management::{About, Host, Management};
 use crate::test_clock::advance;
 use crate::trial::TrialRun;
 
-type Handle<'a> = &'a RefCell<Chip>;
+type Handle<'a> = &'a RefCell<TestFlash>;
 
 /// Starts the board. `reset` is the reason of this start.
-fn started(chip: &RefCell<Chip>, reset: Reset) -> Firmware<Handle<'_>> {
+fn started(chip: &RefCell<TestFlash>, reset: Reset) -> Firmware<Handle<'_>> {
     let board = boot(&mut chip.borrow_mut());
     Firmware::new(chip, board.slots, &board.version, Some("esp32c3"), reset)
 }
