@@ -48,6 +48,8 @@ pub mod discover;
 #[doc(hidden)]
 pub mod esp;
 #[doc(hidden)]
+pub mod exchange;
+#[doc(hidden)]
 pub mod exec;
 #[doc(hidden)]
 pub mod exit;

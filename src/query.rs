@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::{StreamExt, stream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
 use crate::cli::QueryArgs;
 use crate::config;
 use crate::connect::{self, Endpoint};
+use crate::exchange;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
@@ -286,18 +286,7 @@ async fn ask(plan: &QueryPlan, target: &str, endpoint: &Endpoint) -> Result<Answ
         Failure::new(kind, format!("{shown}: {what}")).about(target)
     };
     let mut stream = connection.stream;
-    let exchange = async {
-        stream.write_all(plan.request).await?;
-        let mut line = Vec::new();
-        let mut piece = [0; 4096];
-        while line.len() < MAX_LINE && !line.ends_with(b"\n") {
-            match stream.read(&mut piece).await? {
-                0 => break,
-                count => line.extend_from_slice(&piece[..count]),
-            }
-        }
-        std::io::Result::Ok(line)
-    };
+    let exchange = exchange::line(&mut stream, plan.request, MAX_LINE);
     let left = plan.timeout.saturating_sub(started.elapsed());
     let line = match timeout(left, exchange).await {
         Ok(Ok(line)) => line,

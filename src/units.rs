@@ -349,6 +349,11 @@ pub fn hex(text: &str) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+/// A duration in microseconds, as reports give it.
+pub fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU16;

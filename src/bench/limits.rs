@@ -40,6 +40,7 @@ use pool::ConnectionPool;
 use tcpctl_engine::readiness::Network;
 
 use crate::bench::report::Bound;
+use crate::exchange::MESSAGE;
 
 /// What to find out, and what not to exceed.
 #[derive(Debug, Clone)]
@@ -72,7 +73,7 @@ impl LimitsPlan {
         Self {
             target,
             sources: Vec::new(),
-            message: b"Hello TCP world!\r\n".to_vec(),
+            message: MESSAGE.to_vec(),
             max_connections: 256,
             budget: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),

@@ -41,6 +41,8 @@ pub use replies::Replies;
 pub use service::{Ports, Service};
 use tcpctl_engine::readiness::Network;
 
+use crate::exchange::MESSAGE;
+
 /// Default number of streams: as many as a virtual board's services have slots, and few enough for
 /// a small server.
 pub const DEFAULT_STREAMS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
@@ -84,7 +86,7 @@ impl ThroughputPlan {
             streams: DEFAULT_STREAMS,
             duration: Duration::from_secs(5),
             warm_up: None,
-            message: b"Hello TCP world!\r\n".to_vec(),
+            message: MESSAGE.to_vec(),
             connect_timeout: Duration::from_secs(5),
             silence: Duration::from_secs(10),
         }

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::connections::Route;
 use super::registry::Reachability;
+use crate::exchange::MESSAGE;
 use crate::net::{Dialer, Family};
 
 /// How long connecting may take. A Wi-Fi station in power save answers within a few beacons
@@ -20,8 +21,6 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(1200);
 pub const CHECK_TIMEOUT: Duration = Duration::from_millis(700);
 /// How long a greeting may take after the request.
 const GREETING: Duration = Duration::from_secs(1);
-/// The request: that of the tutorial's client, which every such board answers.
-const REQUEST: &[u8] = b"Hello TCP world!\r\n";
 /// The longest first line that is kept, bytes.
 const MAX_LINE: usize = 256;
 
@@ -79,7 +78,7 @@ async fn dial(route: Route, timeout: Duration) -> Option<(TcpStream, Reachabilit
 
 /// Sends the request, and reads into `received` up to a line end.
 async fn ask(stream: &mut TcpStream, received: &mut Vec<u8>) {
-    if stream.write_all(REQUEST).await.is_err() {
+    if stream.write_all(MESSAGE).await.is_err() {
         return;
     }
     let mut buffer = [0; MAX_LINE];
@@ -145,7 +144,7 @@ mod tests {
                 crate::runtime::block_on(greet(address, None, CONNECT_TIMEOUT)).unwrap();
             assert!(matches!(reachability, Reachability::Reachable { .. }));
             assert_eq!(line.as_deref(), kept);
-            assert_eq!(server.join().unwrap(), REQUEST);
+            assert_eq!(server.join().unwrap(), MESSAGE);
         }
     }
 
@@ -157,7 +156,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {
             let (mut connection, _) = listener.accept().unwrap();
-            connection.read_exact(&mut [0; REQUEST.len()]).unwrap();
+            connection.read_exact(&mut [0; MESSAGE.len()]).unwrap();
             connection.write_all(b"Hello").unwrap();
             // The client closes first.
             assert_eq!(connection.read(&mut [0; 1]).unwrap_or(0), 0);

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use espflash::connection::Port;
 use serialport::SerialPort;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use crate::board::console;
 use crate::board::console::{Banner, ConsoleEvent, LineSplitter};
+use crate::exchange::{self, GREETING_TIMEOUT};
 use crate::sanitize;
 use crate::serial::port;
 use crate::serial::port::{DEFAULT_BAUD, SelectedPort};
@@ -23,14 +23,8 @@ const BANNER_TIMEOUT: Duration = Duration::from_secs(30);
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Limit for one read of the port: cancellation takes at most this long.
 const READ_TIMEOUT: Duration = Duration::from_millis(50);
-/// Limit for the connection and for each read.
-const STEP_TIMEOUT: Duration = Duration::from_secs(3);
-/// Limit for the whole greeting.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(8);
-/// Why a board that accepted the connection has no greeting.
-const SILENT: &str = "no reply";
-/// Greeting bytes to keep.
-const GREETING_LIMIT: usize = 4096;
+/// Limit for the connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Relevant events on the console.
 #[derive(Debug)]
@@ -184,42 +178,24 @@ pub enum Reached {
 /// Connects, sends the tutorial client's message, and reads the greeting. Takes at most 8 seconds.
 pub async fn greet(address: SocketAddr) -> Reached {
     let start = Instant::now();
-    let mut stream = match timeout(STEP_TIMEOUT, TcpStream::connect(address)).await {
+    let mut stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Reached::Unreachable(error.to_string()),
         Err(_) => return Reached::Unreachable("timed out".to_owned()),
     };
-    let mut greeting = Vec::new();
-    let end = start + GREETING_TIMEOUT;
-    let ended = timeout_at(end, exchange(&mut stream, &mut greeting)).await;
-    if greeting.is_empty() {
-        return Reached::NoGreeting(ended.unwrap_or_else(|_| SILENT.to_owned()));
+    match exchange::greeting(&mut stream, start + GREETING_TIMEOUT).await {
+        Ok(greeting) => Reached::Answer {
+            greeting,
+            took: start.elapsed(),
+        },
+        Err(why) => Reached::NoGreeting(why),
     }
-    Reached::Answer {
-        greeting,
-        took: start.elapsed(),
-    }
-}
-
-/// Reads into `greeting` and returns how the exchange ended.
-async fn exchange(stream: &mut TcpStream, greeting: &mut Vec<u8>) -> String {
-    if let Err(error) = stream.write_all(b"Hello TCP world!\r\n").await {
-        return error.to_string();
-    }
-    while greeting.len() < GREETING_LIMIT {
-        let mut buffer = [0; 1024];
-        match timeout(STEP_TIMEOUT, stream.read(&mut buffer)).await {
-            Ok(Ok(0)) => return "closed without a byte".to_owned(),
-            Ok(Ok(count)) => greeting.extend_from_slice(&buffer[..count]),
-            Ok(Err(error)) => return error.to_string(),
-            Err(_) => return SILENT.to_owned(),
-        }
-    }
-    "the reply is longer than a greeting".to_owned()
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     #[test]

@@ -8,7 +8,6 @@ mod writing;
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal};
-use std::time::Duration;
 
 use espflash::target::Chip;
 use sha2::{Digest, Sha256};
@@ -365,8 +364,4 @@ fn blocking<T: Send + 'static>(
             )
         })
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -11,6 +11,7 @@ use super::input::{Message, Source};
 use super::rule::EndRule;
 use crate::cli::SendArgs;
 use crate::config::{self, Key};
+use crate::exchange::MESSAGE;
 use crate::failure::Failure;
 use crate::net::{Dialer, Family};
 use crate::output::ReplyForm;
@@ -25,8 +26,6 @@ const DEFAULT_IDLE: Duration = Duration::from_secs(2);
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 /// Targets at a time.
 const DEFAULT_PARALLEL: NonZeroU16 = NonZeroU16::new(8).unwrap();
-/// The message on a terminal if none is given: the tutorial client's.
-const DEFAULT_MESSAGE: &[u8] = b"Hello TCP world!\r\n";
 
 /// What `send` does.
 #[derive(Debug)]
@@ -282,7 +281,7 @@ fn message(args: &SendArgs) -> Result<Message, Failure> {
     } else if let Some(hex) = &args.hex {
         Source::Bytes(units::hex(hex)?.into())
     } else if list_is_stdin || std::io::stdin().is_terminal() {
-        Source::Bytes(DEFAULT_MESSAGE.into())
+        Source::Bytes(MESSAGE.into())
     } else {
         Source::Stdin
     };

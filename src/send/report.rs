@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::exchange::Outcome;
 use super::rule::EndedBy;
+use crate::units;
 
 /// One exchange.
 #[derive(Debug, Serialize)]
@@ -65,9 +66,9 @@ impl<'a> SendReport<'a> {
             reply: Reply::new(&outcome.reply, truncated),
             truncated,
             ended_by: outcome.ended_by,
-            connect_us: microseconds(connect_time),
-            first_byte_us: outcome.first_byte.map(microseconds),
-            total_us: microseconds(connect_time + outcome.duration),
+            connect_us: units::microseconds(connect_time),
+            first_byte_us: outcome.first_byte.map(units::microseconds),
+            total_us: units::microseconds(connect_time + outcome.duration),
             exit_code: outcome.exit.code(),
             message: outcome
                 .failure
@@ -119,7 +120,7 @@ impl Statistics {
         self.sent += 1;
         self.received += u64::from(succeeded);
         if let Some(time) = first_byte.filter(|_| succeeded) {
-            let time = microseconds(time).max(1);
+            let time = units::microseconds(time).max(1);
             self.times.saturating_record(time);
             let (min, max) = self.range.unwrap_or((time, time));
             self.range = Some((min.min(time), max.max(time)));
@@ -176,10 +177,6 @@ pub(super) struct Times {
     pub max: u64,
     pub p50: u64,
     pub p99: u64,
-}
-
-fn microseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

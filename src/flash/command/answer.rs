@@ -4,7 +4,7 @@ use espflash::target::Chip;
 use tcpctl_settings::{Mode, Security, Settings};
 use tokio::sync::mpsc;
 
-use super::{Flash, blocking, micros};
+use super::{Flash, blocking};
 use crate::esp::chip;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
@@ -13,6 +13,7 @@ use crate::flash::event::FlashEvent;
 use crate::flash::settings::{self, NewSettings};
 use crate::sanitize;
 use crate::serial::port;
+use crate::units;
 
 /// A board after its reset.
 pub(super) struct RunningBoard {
@@ -75,7 +76,7 @@ impl Flash<'_> {
                 self.emit(FlashEvent::Answered {
                     addr: address,
                     greeting: String::from_utf8_lossy(&greeting).into_owned(),
-                    total_us: micros(took),
+                    total_us: units::microseconds(took),
                 });
                 Ok(Exit::Done)
             }

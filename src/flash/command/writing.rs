@@ -7,13 +7,14 @@ use espflash::target::ProgressCallbacks;
 use md5::{Digest, Md5};
 use tokio::sync::mpsc;
 
-use super::{Flash, blocking, micros};
+use super::{Flash, blocking};
 use crate::esp::image::{Part, hex};
 use crate::failure::Failure;
 use crate::flash::event::FlashEvent;
 use crate::flash::loader::Device;
 use crate::flash::repair::Stage;
 use crate::output::human;
+use crate::units;
 
 impl Flash<'_> {
     pub(super) async fn confirm_erase(&self) -> Result<(), Failure> {
@@ -51,7 +52,7 @@ impl Flash<'_> {
         .await?;
         erased.map_err(|failure| self.with_state(failure))?;
         self.emit(FlashEvent::Erased {
-            elapsed_us: micros(start.elapsed()),
+            elapsed_us: units::microseconds(start.elapsed()),
         });
         Ok(device)
     }
@@ -121,7 +122,7 @@ impl Flash<'_> {
                         part: name,
                         offset: *offset,
                         bytes: *bytes,
-                        elapsed_us: micros(when.duration_since(begun)),
+                        elapsed_us: units::microseconds(when.duration_since(begun)),
                     });
                 }
                 WriteProgress::Verified => {
