@@ -1,8 +1,8 @@
 //! The management channel of a board: one authenticated, encrypted session.
 
+pub mod access;
 pub mod key;
 pub mod locate;
-pub mod wait;
 
 use std::io;
 use std::time::Duration;

@@ -1,11 +1,10 @@
 //! The command line of `tcpctl configure`.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueHint};
 use tcpctl_settings::Field;
 use tcpctl_settings::sectors::ConfirmTimeout;
 
+use super::management::ManagementOptions;
 use super::settings::{OptionSet, SettingsOptions};
 use crate::units;
 
@@ -94,25 +93,9 @@ pub struct ConfigureArgs {
     #[arg(long, help_heading = "What to do", hide_short_help = true)]
     pub no_wait: bool,
 
-    /// File of the management key; `-` reads standard input [default: keys/MAC, see tcpctl config]
-    #[arg(
-        long,
-        value_name = "FILE",
-        value_hint = ValueHint::FilePath,
-        help_heading = "Connection",
-        hide_short_help = true
-    )]
-    pub key_file: Option<PathBuf>,
-    /// TCP port of the management channel [default: what `status` names, else 3001]
-    #[arg(
-        long,
-        value_name = "PORT",
-        value_parser = clap::value_parser!(u16).range(1..),
-        value_hint = ValueHint::Other,
-        help_heading = "Connection",
-        hide_short_help = true
-    )]
-    pub management_port: Option<u16>,
+    /// How to reach the management channel.
+    #[command(flatten)]
+    pub channel: ManagementOptions,
 }
 
 /// The settings that `configure` changes.

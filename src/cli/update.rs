@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
+use super::management::ManagementOptions;
 use crate::units;
 
 /// The arguments of `tcpctl update`.
@@ -57,25 +58,9 @@ pub struct UpdateArgs {
     )]
     pub parallel: NonZeroU16,
 
-    /// File of the management key; `-` reads standard input [default: keys/MAC, see tcpctl config]
-    #[arg(
-        long,
-        value_name = "FILE",
-        value_hint = ValueHint::FilePath,
-        help_heading = "Connection",
-        hide_short_help = true
-    )]
-    pub key_file: Option<PathBuf>,
-    /// TCP port of the management channel [default: what `status` names, else 3001]
-    #[arg(
-        long,
-        value_name = "PORT",
-        value_parser = clap::value_parser!(u16).range(1..),
-        value_hint = ValueHint::Other,
-        help_heading = "Connection",
-        hide_short_help = true
-    )]
-    pub management_port: Option<u16>,
+    /// How to reach the management channel.
+    #[command(flatten)]
+    pub channel: ManagementOptions,
 }
 
 pub(super) const ABOUT: &str = "\

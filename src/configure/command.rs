@@ -1,50 +1,36 @@
 //! Runs `tcpctl configure`: show, send, wait until the board is back, confirm.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tcpctl_management::{Refusal, Request, Response, Shown, TrialReport, UpdateRefusal};
 use tcpctl_settings::sectors::{RollbackReason, TrialState};
-use tcpctl_settings::{Changes, ManagementKey, Mode};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout};
+use tcpctl_settings::{Changes, Mode};
+use tokio::time::{Instant, timeout_at};
 
-use super::plan::{self, Action, ConfigurePlan, KeySource};
+use super::plan::{self, Action, ConfigurePlan};
 use super::report::{ConfigureEvent, ConfigureReport, GreetingCheck};
 use crate::cli::ConfigureArgs;
 use crate::connect::Endpoint;
-use crate::discover::names;
+use crate::exchange::{self, GREETING_TIMEOUT};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
-use crate::management::locate::{Route, channel_failure};
+use crate::management::access::{Access, Found};
+use crate::management::locate::{self, Route, channel_failure};
 use crate::management::{Channel, ChannelError};
 use crate::output::{BrokenPipe, Output, human};
 use crate::passphrase;
 use crate::sanitize;
 use crate::target::TargetKind;
+use crate::units::microseconds;
 
-/// Limit for one attempt to reach a board that restarts.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Limit for one search over mDNS.
-const SEARCH_TIMEOUT: Duration = Duration::from_millis(1500);
-/// Pause between two attempts.
+/// Pause between two confirmations.
 const PAUSE: Duration = Duration::from_millis(300);
 /// Time after the confirm timeout for the board to be back under its old settings: a start, a scan, and
 /// a DHCP lease.
 const RETURN_TIMEOUT: Duration = Duration::from_mins(1);
-/// The request whose reply is the greeting.
-const HELLO: &[u8] = b"Hello TCP world!\r\n";
-/// Limit for the greeting, and silence that ends it.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(8);
-const GREETING_SILENCE: Duration = Duration::from_secs(1);
-/// Bytes of a greeting to keep.
-const GREETING_LIMIT: usize = 4096;
-
 /// Runs `tcpctl configure`.
 ///
 /// # Errors
@@ -90,27 +76,6 @@ struct Configure<'a> {
     output_error: RefCell<Option<anyhow::Error>>,
 }
 
-/// A board that was reached.
-struct Reached {
-    channel: Channel,
-    route: Route,
-    address: SocketAddr,
-    mac: [u8; 6],
-    shown: Shown,
-}
-
-/// A board that restarts with settings on trial.
-struct BoardSearch<'a> {
-    /// Where it was.
-    route: &'a Route,
-    /// Which trial it is.
-    trial: SentTrial,
-    /// When the settings must be confirmed.
-    confirm_by: Instant,
-    key: &'a ManagementKey,
-    mac: [u8; 6],
-}
-
 /// A trial by its sequence number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SentTrial {
@@ -132,101 +97,62 @@ impl SentTrial {
 
 /// What became of a trial.
 enum Outcome {
-    Back(Box<Reached>),
+    /// The board runs it, or has it confirmed.
+    Back(Box<(Found, Shown)>),
     RolledBack(RollbackReason),
 }
 
 impl Configure<'_> {
     async fn run(&self) -> anyhow::Result<Exit> {
-        let target = &self.plan.target.text;
-        let host = Endpoint::open(&self.plan.target)?;
-        let route = Route::find(target, host.clone(), self.plan.management_port).await?;
-        let (greeted, address) = route
-            .connect_with_retry()
-            .await
-            .map_err(|error| error.into_failure(target))?;
-        let mac = greeted.hello.mac;
-        let key = self.key(&host, mac)?;
-        let authenticated = greeted.authenticate(&key).await;
-        let mut channel = authenticated.map_err(|error| channel_failure(target, error))?;
-        let shown = self.show(&mut channel).await?;
-        let board = Reached {
-            channel,
-            route,
-            address,
-            mac,
-            shown,
-        };
-        match &self.plan.action {
+        let plan = self.plan;
+        let (access, mut channel) =
+            Access::open(&plan.target, &plan.key, plan.management_port).await?;
+        let shown = self.show(&access, &mut channel).await?;
+        // The board ends an idle session while a passphrase is typed.
+        channel.close().await;
+        match &plan.action {
             Action::Show => {
                 self.print(ConfigureEvent::Settings {
-                    board: plan::facts(&board.shown, mac),
-                    settings: plan::values(&board.shown.settings, mac),
-                    trial: board.shown.trial.as_ref().map(plan::trial),
+                    board: plan::facts(&shown, access.mac),
+                    settings: plan::values(&shown.settings, access.mac),
+                    trial: shown.trial.as_ref().map(plan::trial),
                 })?;
-                board.channel.close().await;
                 Ok(Exit::Done)
             }
-            Action::Confirm => self.confirm_sent(board, &key).await,
-            Action::Change(changes) => self.change(changes, board, &key).await,
+            Action::Confirm => self.confirm_sent(&access, &shown).await,
+            Action::Change(changes) => self.change(changes, &access, &shown).await,
         }
     }
 
-    /// The board's key: a virtual board of this command has no file.
-    fn key(&self, host: &Endpoint, mac: [u8; 6]) -> Result<ManagementKey, Failure> {
-        match (host, &self.plan.key) {
-            (Endpoint::Virtual(session), KeySource::OfBoard) => match session.management_key() {
-                Some(key) => Ok(key.clone()),
-                None => self.plan.key(mac),
-            },
-            _ => self.plan.key(mac),
-        }
-    }
-
-    async fn show(&self, channel: &mut Channel) -> Result<Shown, Failure> {
-        match self.request(channel, &Request::Show).await? {
+    async fn show(&self, access: &Access, channel: &mut Channel) -> Result<Shown, Failure> {
+        match access.request(channel, &Request::Show).await? {
             Response::Shown(shown) => Ok(*shown),
             other => Err(self.unexpected(&other)),
         }
     }
 
-    async fn request(&self, channel: &mut Channel, request: &Request) -> Result<Response, Failure> {
-        let target = &self.plan.target.text;
-        let response = channel.request(request).await;
-        response.map_err(|error| channel_failure(target, error))
-    }
-
-    /// Plans, sends, and sees it through.
+    /// Plans, sends and confirms.
     async fn change(
         &self,
         changes: &Changes,
-        board: Reached,
-        key: &ManagementKey,
+        access: &Access,
+        shown: &Shown,
     ) -> anyhow::Result<Exit> {
-        if let Some(trial) = &board.shown.trial
+        if let Some(trial) = &shown.trial
             && matches!(trial.state, TrialState::Pending | TrialState::Started)
         {
             return Err(self.trial_in_progress(trial).into());
         }
-        let Reached {
-            channel,
-            route,
-            mac,
-            shown,
-            ..
-        } = board;
-        // The board ends an idle session while a passphrase is typed.
-        channel.close().await;
         let needed = {
             let (changes, shown) = (changes.clone(), shown.clone());
             tokio::task::spawn_blocking(move || plan::needed(&changes, &shown, passphrase::typed))
                 .await??
         };
-        let differences = plan::differences(&needed, &shown, mac)?;
+        let differences = plan::differences(&needed, shown, access.mac)?;
         let is_nothing = differences.is_empty();
         let restarts = needed.needs_restart();
         self.print(ConfigureEvent::Plan {
-            board: plan::facts(&shown, mac),
+            board: plan::facts(shown, access.mac),
             changes: differences,
             restart: restarts && !is_nothing,
             confirm_timeout_s: self.plan.confirm_timeout.as_secs(),
@@ -235,45 +161,40 @@ impl Configure<'_> {
         if self.plan.dry_run || is_nothing {
             return Ok(Exit::Done);
         }
-        let (channel, _) = self.authenticate(&route, key).await?;
+        let channel = access.reconnect().await?;
         if restarts {
-            self.try_settings(channel, &route, &needed, &shown, key, mac)
-                .await
+            self.try_settings(access, channel, &needed, shown).await
         } else {
-            self.apply(channel, route, &needed).await
+            self.apply(access, channel, &needed).await
         }
     }
 
     /// Changes what needs no restart.
     async fn apply(
         &self,
+        access: &Access,
         mut channel: Channel,
-        route: Route,
         needed: &Changes,
     ) -> anyhow::Result<Exit> {
         let changes = Box::new(needed.clone());
-        match self
-            .request(&mut channel, &Request::Apply { changes })
-            .await?
-        {
+        let request = Request::Apply { changes };
+        match access.request(&mut channel, &request).await? {
             Response::Done => {}
             other => return Err(self.unexpected(&other).into()),
         }
         self.emit(ConfigureEvent::Sent);
-        let shown = self.show(&mut channel).await?;
+        let shown = self.show(access, &mut channel).await?;
         channel.close().await;
-        self.check_greeting(&route, &shown).await
+        self.check_greeting(&access.route, &shown).await
     }
 
     /// Sends settings as a trial, and confirms it when the board is back.
     async fn try_settings(
         &self,
+        access: &Access,
         mut channel: Channel,
-        route: &Route,
         needed: &Changes,
         old: &Shown,
-        key: &ManagementKey,
-        mac: [u8; 6],
     ) -> anyhow::Result<Exit> {
         let confirm_timeout = self.plan.confirm_timeout;
         let request = Request::Trial {
@@ -314,24 +235,17 @@ impl Configure<'_> {
             self.note_pending();
             return Ok(Exit::Done);
         }
-        self.note_network(needed, old, mac);
-        self.wait_and_confirm(&BoardSearch {
-            route,
-            trial,
-            confirm_by,
-            key,
-            mac,
-        })
-        .await
+        self.note_network(needed, old, access.mac);
+        self.wait_and_confirm(access, trial, confirm_by).await
     }
 
     /// Confirms the trial that another computer has sent.
-    async fn confirm_sent(&self, board: Reached, key: &ManagementKey) -> anyhow::Result<Exit> {
+    async fn confirm_sent(&self, access: &Access, shown: &Shown) -> anyhow::Result<Exit> {
         let nothing = |what: &str| {
             self.failure(Kind::Device, what)
                 .hint("send new ones first: tcpctl configure TARGET ... --no-confirm")
         };
-        let Some(trial) = board.shown.trial else {
+        let Some(trial) = shown.trial else {
             return Err(nothing("there are no new settings to confirm").into());
         };
         match trial.state {
@@ -347,18 +261,12 @@ impl Configure<'_> {
             }
             TrialState::Pending | TrialState::Started => {}
         }
-        board.channel.close().await;
         let left = trial
             .remaining_s
             .unwrap_or(self.plan.confirm_timeout.as_secs());
-        self.wait_and_confirm(&BoardSearch {
-            route: &board.route,
-            trial: SentTrial::Known(trial.sequence),
-            confirm_by: self.confirm_within(left),
-            key,
-            mac: board.mac,
-        })
-        .await
+        let confirm_by = self.confirm_within(left);
+        let trial = SentTrial::Known(trial.sequence);
+        self.wait_and_confirm(access, trial, confirm_by).await
     }
 
     /// Notes that settings may be on trial for this many seconds; returns when that ends.
@@ -370,24 +278,29 @@ impl Configure<'_> {
 
     /// Waits for the board and confirms its trial. A connection that breaks meanwhile is made again: the
     /// board answers a repeated confirmation.
-    async fn wait_and_confirm(&self, search: &BoardSearch<'_>) -> anyhow::Result<Exit> {
+    async fn wait_and_confirm(
+        &self,
+        access: &Access,
+        trial: SentTrial,
+        confirm_by: Instant,
+    ) -> anyhow::Result<Exit> {
         let started = Instant::now();
         let mut is_back = false;
         loop {
-            let mut board = match self.wait(search, is_back).await? {
-                Outcome::Back(board) => board,
+            let (mut found, shown) = match self.wait(access, trial, confirm_by, is_back).await? {
+                Outcome::Back(back) => *back,
                 Outcome::RolledBack(reason) => return self.rolled_back(reason),
             };
             if !is_back && matches!(self.plan.action, Action::Change(_)) {
                 self.emit(ConfigureEvent::Back {
-                    address: board.address,
-                    elapsed_us: micros(started.elapsed()),
+                    address: found.address,
+                    elapsed_us: microseconds(started.elapsed()),
                 });
             }
             is_back = true;
-            if self.confirm(&mut board).await? {
-                board.channel.close().await;
-                return self.check_greeting(&board.route, &board.shown).await;
+            if self.confirm(&mut found.channel, &shown).await? {
+                found.channel.close().await;
+                return self.check_greeting(&found.route, &shown).await;
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -395,14 +308,14 @@ impl Configure<'_> {
 
     /// Confirms the trial that the board runs; whether it is confirmed. If not, another session shows
     /// what became of it.
-    async fn confirm(&self, board: &mut Reached) -> anyhow::Result<bool> {
-        let Some(trial) = &board.shown.trial else {
+    async fn confirm(&self, channel: &mut Channel, shown: &Shown) -> anyhow::Result<bool> {
+        let Some(trial) = &shown.trial else {
             return Ok(false);
         };
         let request = Request::Confirm {
             sequence: trial.sequence,
         };
-        match board.channel.request(&request).await {
+        match channel.request(&request).await {
             Ok(Response::Done) => {
                 self.confirm_by.set(None);
                 Ok(true)
@@ -416,47 +329,33 @@ impl Configure<'_> {
     }
 
     /// Waits until the board runs the trial, or has ended it. It is looked for at its old address, at the
-    /// given one, and over mDNS.
-    /// `was_reached` says that it was there before, and a confirmation may have reached it.
-    async fn wait(&self, search: &BoardSearch<'_>, was_reached: bool) -> anyhow::Result<Outcome> {
-        let mut routes = vec![search.route.clone()];
+    /// given one, and over mDNS. If it was reached before, a confirmation may have reached it.
+    async fn wait(
+        &self,
+        access: &Access,
+        trial: SentTrial,
+        confirm_by: Instant,
+        was_reached: bool,
+    ) -> anyhow::Result<Outcome> {
+        let mut routes = vec![access.route.clone()];
         if let Some(address) = &self.plan.address {
-            routes.push(search.route.at(Endpoint::open(address)?));
+            routes.push(access.route.at(Endpoint::open(address)?));
         }
         let started = Instant::now();
-        let deadline = search.confirm_by + RETURN_TIMEOUT;
-        let searching = async {
-            loop {
-                if let Some(outcome) = self.try_routes(search, &routes).await {
-                    return outcome;
-                }
-                let left = search.confirm_by.saturating_duration_since(Instant::now());
+        let waiting = access.wait(
+            &routes,
+            async |found| self.outcome(found, trial).await,
+            || {
+                let left = confirm_by.saturating_duration_since(Instant::now());
                 self.output.status(&format!(
                     "waiting for the board, {} s left to confirm",
                     left.as_secs()
                 ));
-                tokio::time::sleep(PAUSE).await;
-            }
-        };
-        let browsing = async {
-            while search.route.is_on_a_network() {
-                let accept = |found| plan::is_same_board(found, search.mac);
-                let boards = names::by_mac(accept, SEARCH_TIMEOUT).await;
-                let routes: Vec<_> = boards.into_iter().map(Route::announced).collect();
-                if let Some(outcome) = self.try_routes(search, &routes).await {
-                    return outcome;
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-            std::future::pending().await
-        };
-        let outcome = tokio::select! {
-            outcome = searching => Some(outcome),
-            outcome = browsing => Some(outcome),
-            () = tokio::time::sleep_until(deadline) => None,
-        };
+            },
+        );
+        let outcome = timeout_at(confirm_by + RETURN_TIMEOUT, waiting).await;
         self.output.end_status();
-        if let Some(outcome) = outcome {
+        if let Ok(outcome) = outcome {
             return outcome;
         }
         self.confirm_by.set(None);
@@ -485,65 +384,36 @@ impl Configure<'_> {
             .into())
     }
 
-    /// Reaches the board on the first of several routes; `None` if it is not there, or has not restarted
-    /// yet.
-    async fn try_routes(
-        &self,
-        search: &BoardSearch<'_>,
-        routes: &[Route],
-    ) -> Option<anyhow::Result<Outcome>> {
-        let mut attempts: FuturesUnordered<_> = routes
-            .iter()
-            .map(|route| attempt(route.clone(), search.key, search.mac))
-            .collect();
-        while let Some(reached) = attempts.next().await {
-            let Some(board) = reached else { continue };
-            let state = board
-                .shown
-                .trial
-                .filter(|trial| search.trial.includes(trial.sequence))
-                .map(|trial| trial.state);
-            return match state {
-                Some(TrialState::Started | TrialState::Confirmed) => {
-                    Some(Ok(Outcome::Back(Box::new(board))))
-                }
-                Some(TrialState::RolledBack(reason)) => Some(Ok(Outcome::RolledBack(reason))),
-                Some(TrialState::Pending) => {
-                    board.channel.close().await;
-                    continue;
-                }
-                None if matches!(search.trial, SentTrial::After(_)) => {
-                    self.confirm_by.set(None);
-                    Some(Err(self
-                        .failure(
-                            Kind::Broken,
-                            "the connection broke before the new settings arrived; nothing has changed",
-                        )
-                        .hint("try again")
-                        .into()))
-                }
-                None => Some(Err(self
-                    .failure(Kind::Device, "its settings were changed by another client")
-                    .hint("see them with --show")
-                    .into())),
-            };
+    /// What the board says about the trial; `None` while it has not restarted.
+    async fn outcome(&self, mut found: Found, trial: SentTrial) -> Option<anyhow::Result<Outcome>> {
+        let Ok(Response::Shown(shown)) = found.channel.request(&Request::Show).await else {
+            return None;
+        };
+        let newest = shown.trial.filter(|it| trial.includes(it.sequence));
+        match newest.map(|trial| trial.state) {
+            Some(TrialState::Started | TrialState::Confirmed) => {
+                Some(Ok(Outcome::Back(Box::new((found, *shown)))))
+            }
+            Some(TrialState::RolledBack(reason)) => Some(Ok(Outcome::RolledBack(reason))),
+            Some(TrialState::Pending) => {
+                found.channel.close().await;
+                None
+            }
+            None if matches!(trial, SentTrial::After(_)) => {
+                self.confirm_by.set(None);
+                Some(Err(self
+                    .failure(
+                        Kind::Broken,
+                        "the connection broke before the new settings arrived; nothing has changed",
+                    )
+                    .hint("try again")
+                    .into()))
+            }
+            None => Some(Err(self
+                .failure(Kind::Device, "its settings were changed by another client")
+                .hint("see them with --show")
+                .into())),
         }
-        None
-    }
-
-    async fn authenticate(
-        &self,
-        route: &Route,
-        key: &ManagementKey,
-    ) -> Result<(Channel, SocketAddr), Failure> {
-        let target = &self.plan.target.text;
-        let connected = route.connect_with_retry().await;
-        let (greeted, address) = connected.map_err(|error| error.into_failure(target))?;
-        let channel = greeted.authenticate(key).await;
-        Ok((
-            channel.map_err(|error| channel_failure(target, error))?,
-            address,
-        ))
     }
 
     /// Asks for a greeting under the new settings, and reports that they are permanent.
@@ -577,38 +447,18 @@ impl Configure<'_> {
             failure.hint("the new settings are confirmed; see the board with tcpctl status")
         })?;
         let mut stream = connection.stream;
-        let mut greeting = Vec::new();
-        let exchange = async {
-            stream.write_all(HELLO).await?;
-            let mut chunk = [0; 1024];
-            while greeting.len() < GREETING_LIMIT {
-                let read = stream.read(&mut chunk);
-                let count = if greeting.is_empty() {
-                    read.await?
-                } else {
-                    match timeout(GREETING_SILENCE, read).await {
-                        Ok(read) => read?,
-                        Err(_) => break,
-                    }
-                };
-                if count == 0 {
-                    break;
-                }
-                greeting.extend_from_slice(&chunk[..count]);
-            }
-            std::io::Result::Ok(())
-        };
-        // What has arrived counts.
-        let _ = timeout(GREETING_TIMEOUT, exchange).await;
-        if greeting.is_empty() {
-            return Err(self
-                .failure(Kind::Negative, "confirmed, but the board sent no greeting")
-                .hint("see it with tcpctl status"));
-        }
+        let deadline = Instant::now() + GREETING_TIMEOUT;
+        let greeting = exchange::greeting(&mut stream, deadline)
+            .await
+            .map_err(|why| {
+                let what = format!("confirmed, but the board sent no greeting: {why}");
+                self.failure(Kind::Negative, &what)
+                    .hint("see it with tcpctl status")
+            })?;
         Ok(GreetingCheck {
             address: connection.address,
             greeting: String::from_utf8_lossy(&greeting).into_owned(),
-            total_us: micros(started.elapsed()),
+            total_us: microseconds(started.elapsed()),
         })
     }
 
@@ -677,8 +527,7 @@ impl Configure<'_> {
     }
 
     fn failure(&self, kind: Kind, what: &str) -> Failure {
-        let target = &self.plan.target.text;
-        Failure::new(kind, format!("{}: {what}", sanitize::one_line(target))).about(target)
+        locate::failure(&self.plan.target.text, kind, what)
     }
 
     fn trial_in_progress(&self, trial: &TrialReport) -> Failure {
@@ -754,36 +603,8 @@ impl Configure<'_> {
     }
 }
 
-/// Reaches the board on one route, if it is there.
-async fn attempt(route: Route, key: &ManagementKey, mac: [u8; 6]) -> Option<Reached> {
-    let reached = async {
-        let (greeted, address) = route.connect(ATTEMPT_TIMEOUT).await.ok()?;
-        let now = greeted.hello.mac;
-        if now != mac {
-            return None;
-        }
-        let mut channel = greeted.authenticate(key).await.ok()?;
-        let Ok(Response::Shown(shown)) = channel.request(&Request::Show).await else {
-            return None;
-        };
-        Some((channel, address, now, *shown))
-    };
-    let (channel, address, mac, shown) = timeout(2 * ATTEMPT_TIMEOUT, reached).await.ok()??;
-    Some(Reached {
-        channel,
-        route,
-        address,
-        mac,
-        shown,
-    })
-}
-
 /// The sequence number of the newest settings of a board.
 fn newest_sequence(shown: &Shown) -> u32 {
     let trial = shown.trial.map_or(0, |trial| trial.sequence);
     shown.sequence.max(trial)
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,17 +1,17 @@
 //! The plan of `tcpctl configure`, and what it changes of a board's settings.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tcpctl_management::{Shown, ShownSettings, TrialReport};
 use tcpctl_settings::sectors::{ConfirmTimeout, TrialState};
-use tcpctl_settings::{Changes, Field, HostName, ManagementKey, Mode, Passphrase, Security, Ssid};
+use tcpctl_settings::{Changes, Field, HostName, Mode, Passphrase, Security, Ssid};
 
 use super::report::{BoardFacts, Change, ShownValues, TrialFacts};
 use crate::cli::ConfigureArgs;
 use crate::config;
 use crate::failure::Failure;
 use crate::flash::settings::invalid_setting;
-use crate::keys::{self, KeyFile};
+use crate::management::key::KeySource;
 use crate::passphrase;
 use crate::target::{Target, TargetKind};
 
@@ -49,25 +49,14 @@ pub enum Action {
     Confirm,
 }
 
-/// Where a board's key comes from.
-#[derive(Debug)]
-pub enum KeySource {
-    /// The user's key file of the board.
-    OfBoard,
-    /// This file.
-    File(PathBuf),
-    /// Read from standard input already.
-    Given(ManagementKey),
-}
-
 impl ConfigurePlan {
     /// Checks the arguments, and reads what comes from standard input.
     ///
     /// # Errors
     /// A usage error.
     pub fn new(args: &ConfigureArgs) -> Result<Self, Failure> {
-        let key_from_stdin = args.key_file.as_deref() == Some(Path::new("-"));
-        if key_from_stdin && args.password_stdin {
+        let key_file = args.channel.key_file.as_deref();
+        if args.password_stdin && key_file == Some(Path::new("-")) {
             return Err(Failure::usage(
                 "--key-file - and --password-stdin both read standard input",
             )
@@ -95,11 +84,6 @@ impl ConfigurePlan {
         } else if args.password_stdin {
             changes.security = Some(Security::Wpa2(passphrase::piped()?));
         }
-        let key = match &args.key_file {
-            Some(_) if key_from_stdin => KeySource::Given(keys::from_stdin()?),
-            Some(path) => KeySource::File(path.clone()),
-            None => KeySource::OfBoard,
-        };
         Ok(Self {
             target,
             action: match (args.show, args.confirm) {
@@ -107,39 +91,15 @@ impl ConfigurePlan {
                 (_, true) => Action::Confirm,
                 _ => Action::Change(Box::new(changes)),
             },
-            key,
+            key: KeySource::new(key_file)?,
             confirm_timeout: args.confirm_timeout,
             address,
-            management_port: args.management_port,
+            management_port: args.channel.management_port,
             no_confirm: args.no_confirm || args.no_wait,
             no_wait: args.no_wait,
             dry_run: args.dry_run,
         })
     }
-
-    /// The key of the board that claims to have this MAC address. Blocks.
-    ///
-    /// # Errors
-    /// There is no file, or it is unusable.
-    pub fn key(&self, mac: [u8; 6]) -> Result<ManagementKey, Failure> {
-        match &self.key {
-            KeySource::Given(key) => Ok(key.clone()),
-            KeySource::File(path) => KeyFile::at(path).load(),
-            KeySource::OfBoard => KeyFile::of_board(mac)?.load(),
-        }
-    }
-}
-
-/// The MAC address of a chip whose access point has this one: one less (ESP-IDF, "MAC Address").
-fn station_mac(mac: [u8; 6]) -> [u8; 6] {
-    let mut mac = mac;
-    mac[5] = mac[5].wrapping_sub(1);
-    mac
-}
-
-/// Whether two MAC addresses can be those of one chip, as an access point and as a station.
-pub fn is_same_board(a: [u8; 6], b: [u8; 6]) -> bool {
-    a == b || station_mac(a) == b || a == station_mac(b)
 }
 
 /// The settings to request of a board that has `shown`: only those that differ. `ask` reads the
@@ -437,13 +397,5 @@ mod tests {
             ("passphrase", "set (new)")
         );
         assert!(!format!("{listed:?} {given:?}").contains("horse"));
-    }
-
-    #[test]
-    fn access_point_and_station_of_a_chip_are_one_board() {
-        let access_point = [0x84, 0xf7, 3, 0x1a, 0, 0];
-        assert!(is_same_board(MAC, MAC));
-        assert!(is_same_board(MAC, access_point) && is_same_board(access_point, MAC));
-        assert!(!is_same_board(MAC, [0x84, 0xf7, 3, 0x1a, 0, 1]));
     }
 }

@@ -47,9 +47,12 @@ impl KeySource {
             },
             (Self::OfBoard, _) => {
                 let file = KeyFile::of_board(mac)?;
-                match (file.find()?, KeyFile::of_board(station_mac(mac))?.find()?) {
-                    (Some(key), _) | (None, Some(key)) => Ok(key),
-                    (None, None) => file.load(),
+                if let Some(key) = file.find()? {
+                    return Ok(key);
+                }
+                match KeyFile::of_board(station_mac(mac))?.find()? {
+                    Some(key) => Ok(key),
+                    None => file.load(),
                 }
             }
         }
@@ -67,4 +70,18 @@ fn station_mac(mac: [u8; 6]) -> [u8; 6] {
 /// Whether two MAC addresses can be those of one chip, as an access point and as a station.
 pub fn is_same_board(a: [u8; 6], b: [u8; 6]) -> bool {
     a == b || station_mac(a) == b || a == station_mac(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn access_point_and_station_of_a_chip_are_one_board() {
+        let station = [0x84, 0xf7, 3, 0x1a, 0, 0xff];
+        let access_point = [0x84, 0xf7, 3, 0x1a, 0, 0];
+        assert!(is_same_board(station, station));
+        assert!(is_same_board(station, access_point) && is_same_board(access_point, station));
+        assert!(!is_same_board(station, [0x84, 0xf7, 3, 0x1a, 0, 1]));
+    }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tcpctl_settings::MANAGEMENT_PORT;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
 use crate::connect::{self, Connection, Endpoint};
 use crate::discover::names::Announced;
+use crate::exchange;
 use crate::failure::{Failure, Kind};
 use crate::management::{ChannelError, Greeted};
 use crate::net::{ConnectError, Dialer, Family};
@@ -180,29 +180,29 @@ impl LocateError {
     }
 }
 
+/// A failure of the board that `target` names.
+pub fn failure(target: &str, kind: Kind, what: &str) -> Failure {
+    Failure::new(kind, format!("{}: {what}", sanitize::one_line(target))).about(target)
+}
+
 /// The failure of a session with `target`.
 pub fn channel_failure(target: &str, error: ChannelError) -> Failure {
-    let shown = sanitize::one_line(target);
-    let failure = |kind, what: String| Failure::new(kind, format!("{shown}: {what}")).about(target);
+    let failure = |kind, what: &str| failure(target, kind, what);
     match error {
-        ChannelError::Rejected => failure(Kind::Device, "authentication failed".to_owned()).hint(
+        ChannelError::Rejected => failure(Kind::Device, "authentication failed").hint(
             "is the key file that of this board? The computer that flashed it has the right one; \
              tcpctl config shows where",
         ),
-        ChannelError::TimedOut => failure(
-            Kind::Timeout,
-            "no answer on the management channel".to_owned(),
-        ),
-        ChannelError::Broken(error) if error.kind() == io::ErrorKind::UnexpectedEof => failure(
-            Kind::Broken,
-            "the board closed the management channel".to_owned(),
-        )
-        .hint("another client may use it: try again"),
-        ChannelError::Broken(error) => {
-            failure(Kind::Broken, format!("management channel broken: {error}"))
+        ChannelError::TimedOut => failure(Kind::Timeout, "no answer on the management channel"),
+        ChannelError::Broken(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            failure(Kind::Broken, "the board closed the management channel")
                 .hint("another client may use it: try again")
         }
-        ChannelError::Protocol(error) => failure(Kind::Device, error.to_string()).hint(
+        ChannelError::Broken(error) => {
+            failure(Kind::Broken, &format!("management channel broken: {error}"))
+                .hint("another client may use it: try again")
+        }
+        ChannelError::Protocol(error) => failure(Kind::Device, &error.to_string()).hint(
             "the board may have another version: update the older one, the board with tcpctl flash",
         ),
     }
@@ -219,8 +219,7 @@ async fn named_port(target: &str, host: &Endpoint) -> Result<Option<u16>, Failur
     let Some(status) = status else {
         return Ok(None);
     };
-    let shown = sanitize::one_line(target);
-    let failure = |what: &str| Failure::new(Kind::Device, format!("{shown}: {what}")).about(target);
+    let failure = |what: &str| failure(target, Kind::Device, what);
     match status.get("management") {
         None => Err(failure("its firmware has no management channel")
             .hint("write a newer one over USB: tcpctl flash")),
@@ -237,19 +236,8 @@ async fn named_port(target: &str, host: &Endpoint) -> Result<Option<u16>, Failur
 async fn status(host: &Endpoint) -> Result<Option<Map<String, Value>>, ConnectError> {
     let connection = connect::connect(&dialer(STATUS_TIMEOUT), host).await?;
     let mut stream = connection.stream;
-    let exchange = async {
-        stream.write_all(b"status\n").await?;
-        let mut line = Vec::new();
-        let mut piece = [0; 4096];
-        while line.len() < MAX_STATUS && !line.ends_with(b"\n") {
-            match stream.read(&mut piece).await? {
-                0 => break,
-                count => line.extend_from_slice(&piece[..count]),
-            }
-        }
-        io::Result::Ok(line)
-    };
-    let line = exchange.await.unwrap_or_default();
+    let line = exchange::line(&mut stream, b"status\n", MAX_STATUS).await;
+    let line = line.unwrap_or_default();
     let status: Option<Map<String, Value>> = serde_json::from_slice(&line).ok();
     Ok(status.filter(|it| it.get("schema").is_some_and(|it| it == "tcpctl.status/1")))
 }

@@ -1,32 +1,30 @@
 //! Updates one board: plan, send, verify, restart, wait, confirm.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tcpctl_greeter::console::Mac;
 use tcpctl_greeter::update::{TRIAL_TIMEOUT, TrialEnd};
 use tcpctl_management::{FirmwareReport, Refusal, Request, Response, UpdateRefusal};
-use tcpctl_settings::ManagementKey;
 use tokio::time::Instant;
 
 use super::plan::{Image, UpdatePlan, change};
 use super::report::{Change, FirmwareFacts, InstallPlan, UpdateEvent, UpdateReport};
 use super::transfer::{self, TransferError, size};
-use crate::connect::Endpoint;
 use crate::esp::chip;
 use crate::failure::{Failure, Kind};
-use crate::management::locate::{Route, channel_failure};
-use crate::management::wait::{Found, Sought};
+use crate::management::access::{Access, Found};
+use crate::management::locate::{self, channel_failure};
 use crate::management::{Channel, ChannelError};
 use crate::output::{BrokenPipe, Output, Progress, human};
 use crate::sanitize;
 use crate::target::Target;
+use crate::units::microseconds;
 
 /// Attempts in a row without a new byte before a transfer fails.
 const MAX_ATTEMPTS: u32 = 3;
-/// Pause before a transfer goes on.
+/// Pause before a broken transfer or confirmation is repeated.
 const RESUME_DELAY: Duration = Duration::from_secs(1);
 /// Time between two progress events.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
@@ -52,14 +50,6 @@ pub(super) struct BoardUpdate<'a> {
     pub(super) output: &'a Output,
     pub(super) target: &'a Target,
     pub(super) stage: Cell<Stage>,
-}
-
-/// How to reach a board.
-struct Access {
-    route: Route,
-    address: SocketAddr,
-    mac: [u8; 6],
-    key: ManagementKey,
 }
 
 /// What became of a trial.
@@ -92,33 +82,24 @@ impl BoardUpdate<'_> {
             );
             return Ok(());
         }
-        self.see_through(&access, sequence, restarted).await
+        self.wait_and_confirm(&access, sequence, restarted).await
     }
 
     /// Connects, authenticates, and asks for the firmware.
     async fn reach(&self) -> Result<(Access, FirmwareReport), Failure> {
-        let target = &self.target.text;
-        let host = Endpoint::open(self.target)?;
-        let route = Route::find(target, host.clone(), self.plan.management_port).await?;
-        let connected = route.connect_with_retry().await;
-        let (greeted, address) = connected.map_err(|error| error.into_failure(target))?;
-        let mac = greeted.hello.mac;
-        let key = self.plan.key.key(&host, mac)?;
-        let channel = greeted.authenticate(&key).await;
-        let mut channel = channel.map_err(|error| channel_failure(target, error))?;
-        let report = self.firmware(&mut channel).await?;
+        let (access, mut channel) =
+            Access::open(self.target, &self.plan.key, self.plan.management_port).await?;
+        let report = self.firmware(&access, &mut channel).await?;
         channel.close().await;
-        let access = Access {
-            route,
-            address,
-            mac,
-            key,
-        };
         Ok((access, report))
     }
 
-    async fn firmware(&self, channel: &mut Channel) -> Result<FirmwareReport, Failure> {
-        match self.request(channel, &Request::Firmware).await? {
+    async fn firmware(
+        &self,
+        access: &Access,
+        channel: &mut Channel,
+    ) -> Result<FirmwareReport, Failure> {
+        match access.request(channel, &Request::Firmware).await? {
             Response::Firmware(report) => Ok(*report),
             other => Err(self.unexpected(&other)),
         }
@@ -189,7 +170,7 @@ impl BoardUpdate<'_> {
     /// Sends and starts the image. Returns the sequence number of the trial.
     async fn install(&self, access: &Access, image: &Image) -> anyhow::Result<(u32, Instant)> {
         let mut channel = self.send(access, image).await?;
-        match self.request(&mut channel, &Request::VerifyUpdate).await? {
+        match access.request(&mut channel, &Request::VerifyUpdate).await? {
             Response::Done => {}
             other => return Err(self.unexpected(&other).into()),
         }
@@ -197,7 +178,14 @@ impl BoardUpdate<'_> {
             sha256: image.sha256_hex(),
         })?;
         self.stage.set(Stage::OnTrial);
-        match self.request(&mut channel, &Request::StartUpdate).await? {
+        let started = access.request(&mut channel, &Request::StartUpdate).await;
+        let started = started.map_err(|failure| {
+            failure.hint(
+                "the board may start the new firmware all the same: it confirms it itself after a \
+                 minute on its network, or returns to the old one. See tcpctl status",
+            )
+        });
+        match started? {
             Response::Restarting { sequence } => {
                 let restarted = Instant::now();
                 channel.close().await;
@@ -221,7 +209,7 @@ impl BoardUpdate<'_> {
         let best = Cell::new(0);
         let mut attempts = 0;
         loop {
-            let mut channel = match self.authenticate(access).await {
+            let mut channel = match access.reconnect().await {
                 Ok(channel) => channel,
                 // It was reached before.
                 Err(failure) if failure.kind != Kind::Device => {
@@ -255,7 +243,7 @@ impl BoardUpdate<'_> {
                     self.emit(UpdateEvent::Written {
                         bytes: total,
                         resumed_bytes: resumed.unwrap_or(0),
-                        elapsed_us: micros(begun.elapsed()),
+                        elapsed_us: microseconds(begun.elapsed()),
                     })?;
                     return Ok(channel);
                 }
@@ -317,60 +305,74 @@ impl BoardUpdate<'_> {
         bar
     }
 
-    /// Waits until the board is back, and confirms.
-    async fn see_through(
+    /// Waits until the board is back, and confirms. A connection that breaks meanwhile is made again: the
+    /// board answers a repeated confirmation.
+    async fn wait_and_confirm(
         &self,
         access: &Access,
         sequence: u32,
         restarted: Instant,
     ) -> anyhow::Result<()> {
-        let sought = Sought {
-            routes: vec![access.route.clone()],
-            mac: access.mac,
-            key: &access.key,
-        };
         let limit = Duration::from_micros(TRIAL_TIMEOUT.as_micros()) + RETURN_TIMEOUT;
-        let waiting = sought.wait(
-            async |found| self.outcome(found, sequence).await,
-            || {
-                let seconds = restarted.elapsed().as_secs();
-                if self.plan.parallel.get() == 1 {
-                    let status = format!("waiting for the board since {seconds} s");
-                    self.output.status(&status);
-                }
-            },
-        );
-        let outcome = tokio::time::timeout(limit, waiting).await;
-        self.output.end_status();
-        let Ok(outcome) = outcome else {
-            self.stage.set(Stage::Ended);
-            let waited = human::roughly(limit);
-            let what = format!("the board did not come back within {waited}");
-            return Err(self
-                .failure(Kind::Timeout, &what)
-                .hint(
-                    "is it powered, and on the network of this computer? tcpctl discover finds it",
-                )
-                .into());
-        };
-        match outcome {
-            Outcome::Back(found, report) => self.confirm(*found, report, sequence, restarted).await,
-            Outcome::RolledBack(report, end) => self.rolled_back(report, end),
-            Outcome::Lost(report) => {
+        let mut is_back = false;
+        loop {
+            let waiting = access.wait(
+                std::slice::from_ref(&access.route),
+                async |found| self.outcome(access, found, sequence).await,
+                || {
+                    let seconds = restarted.elapsed().as_secs();
+                    if self.plan.parallel.get() == 1 {
+                        let status = format!("waiting for the board since {seconds} s");
+                        self.output.status(&status);
+                    }
+                },
+            );
+            let outcome = tokio::time::timeout_at(restarted + limit, waiting).await;
+            self.output.end_status();
+            let Ok(outcome) = outcome else {
                 self.stage.set(Stage::Ended);
-                let version = sanitize::one_line(&report.version);
-                let what = format!("the board runs version {version} and knows no trial");
-                Err(self
-                    .failure(Kind::Device, &what)
-                    .hint("another client may have updated it, too")
-                    .into())
+                let waited = human::roughly(limit);
+                let what = format!("the board did not come back within {waited}");
+                return Err(self
+                    .failure(Kind::Timeout, &what)
+                    .hint(
+                        "is it powered, and on the network of this computer? tcpctl discover finds it",
+                    )
+                    .into());
+            };
+            let (found, report) = match outcome {
+                Outcome::Back(found, report) => (*found, report),
+                Outcome::RolledBack(report, end) => return self.rolled_back(report, end),
+                Outcome::Lost(report) => {
+                    self.stage.set(Stage::Ended);
+                    let version = sanitize::one_line(&report.version);
+                    let what = format!("the board runs version {version} and knows no trial");
+                    return Err(self
+                        .failure(Kind::Device, &what)
+                        .hint("another client may have updated it, too")
+                        .into());
+                }
+            };
+            if !is_back {
+                is_back = true;
+                self.emit(UpdateEvent::Back {
+                    address: found.address,
+                    version: report.version.clone(),
+                    elapsed_us: microseconds(restarted.elapsed()),
+                })?;
             }
+            if self.confirm(found.channel, sequence).await? {
+                self.stage.set(Stage::Ended);
+                let version = report.version;
+                return self.emit(UpdateEvent::Confirmed { version });
+            }
+            tokio::time::sleep(RESUME_DELAY).await;
         }
     }
 
     /// What the board says about the trial; `None` while it has not restarted.
-    async fn outcome(&self, mut found: Found, sequence: u32) -> Option<Outcome> {
-        let report = self.firmware(&mut found.channel).await.ok()?;
+    async fn outcome(&self, access: &Access, mut found: Found, sequence: u32) -> Option<Outcome> {
+        let report = self.firmware(access, &mut found.channel).await.ok()?;
         if report.trial == Some(sequence) {
             return Some(Outcome::Back(Box::new(found), report));
         }
@@ -380,7 +382,7 @@ impl BoardUpdate<'_> {
             return Some(Outcome::RolledBack(report, end));
         }
         let confirm = Request::ConfirmUpdate { sequence };
-        match self.request(&mut found.channel, &confirm).await.ok()? {
+        match found.channel.request(&confirm).await.ok()? {
             // It has confirmed itself.
             Response::Done => Some(Outcome::Back(Box::new(found), report)),
             // The old firmware: it is about to restart.
@@ -392,29 +394,18 @@ impl BoardUpdate<'_> {
         }
     }
 
-    async fn confirm(
-        &self,
-        found: Found,
-        report: FirmwareReport,
-        sequence: u32,
-        restarted: Instant,
-    ) -> anyhow::Result<()> {
-        let version = report.version;
-        self.emit(UpdateEvent::Back {
-            address: found.address,
-            version: version.clone(),
-            elapsed_us: micros(restarted.elapsed()),
-        })?;
-        let mut channel = found.channel;
-        let confirm = Request::ConfirmUpdate { sequence };
-        match self.request(&mut channel, &confirm).await? {
-            Response::Done => {}
-            other => return Err(self.unexpected(&other).into()),
+    /// Confirms the trial; whether it is confirmed. If not, another session shows what became of it.
+    async fn confirm(&self, mut channel: Channel, sequence: u32) -> anyhow::Result<bool> {
+        match channel.request(&Request::ConfirmUpdate { sequence }).await {
+            Ok(Response::Done) => {
+                channel.close().await;
+                Ok(true)
+            }
+            Ok(Response::Refused(Refusal::NoSuchTrial))
+            | Err(ChannelError::Broken(_) | ChannelError::TimedOut) => Ok(false),
+            Ok(other) => Err(self.unexpected(&other).into()),
+            Err(error) => Err(channel_failure(&self.target.text, error).into()),
         }
-        channel.close().await;
-        self.stage.set(Stage::Ended);
-        self.emit(UpdateEvent::Confirmed { version })?;
-        Ok(())
     }
 
     fn rolled_back(&self, report: FirmwareReport, end: TrialEnd) -> anyhow::Result<()> {
@@ -439,22 +430,8 @@ impl BoardUpdate<'_> {
         .into())
     }
 
-    async fn authenticate(&self, access: &Access) -> Result<Channel, Failure> {
-        let target = &self.target.text;
-        let connected = access.route.connect_with_retry().await;
-        let (greeted, _) = connected.map_err(|error| error.into_failure(target))?;
-        let channel = greeted.authenticate(&access.key).await;
-        channel.map_err(|error| channel_failure(target, error))
-    }
-
-    async fn request(&self, channel: &mut Channel, request: &Request) -> Result<Response, Failure> {
-        let response = channel.request(request).await;
-        response.map_err(|error| channel_failure(&self.target.text, error))
-    }
-
     fn failure(&self, kind: Kind, what: &str) -> Failure {
-        let target = &self.target.text;
-        Failure::new(kind, format!("{}: {what}", sanitize::one_line(target))).about(&**target)
+        locate::failure(&self.target.text, kind, what)
     }
 
     /// The failure of a response that is not the expected one.
@@ -528,8 +505,4 @@ impl BoardUpdate<'_> {
             printed => printed,
         }
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

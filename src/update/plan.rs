@@ -67,8 +67,8 @@ impl UpdatePlan {
         Ok(Self {
             targets,
             parallel: args.parallel,
-            key: KeySource::new(args.key_file.as_deref())?,
-            management_port: args.management_port,
+            key: KeySource::new(args.channel.key_file.as_deref())?,
+            management_port: args.channel.management_port,
             allow_downgrade: args.allow_downgrade,
             dry_run: args.dry_run,
             no_wait: args.no_wait,
