@@ -1,7 +1,7 @@
 //! Key files of the management channel: `keys/MAC` in the user's data directory, one per board.
 //!
-//! A file holds the 256-bit key as 64 hexadecimal digits. Whoever can read it can change the board, so
-//! a file that others can read is refused. A file that is replaced is kept as `MAC.old`: it may be the
+//! A file holds the 256-bit key as 64 hexadecimal digits. A user who can read it can change the board,
+//! so a file that others can read is refused. A file that is replaced is kept as `MAC.old`: it may be the
 //! only way to a board.
 
 use std::fmt::Write as _;

@@ -28,9 +28,8 @@ static int listener;
 static unsigned service_ms;
 
 /*
- * One thread waits in accept at a time. lwIP's mailboxes on Unix wake nobody for what is put into
- * one that is not empty (sys_mbox_trypost), so of several that wait there some would sleep on, with
- * connections in the queue, until it was empty again.
+ * One thread waits in accept at a time. lwIP on Unix signals a mailbox only when it was empty
+ * (sys_mbox_trypost), so of several waiting threads some would sleep while connections are queued.
  */
 static pthread_mutex_t accepting = PTHREAD_MUTEX_INITIALIZER;
 

@@ -362,7 +362,7 @@ repeats this with more connections, until the rate no longer grows.
 
 Throughput (--only throughput): upload to discard (port 9), download from chargen (19), round trip \
 through echo (7), each with one stream and then with several. Without these services bench uses the \
-server's own port, and the report says so.";
+server's own port; the report names the ports.";
 
 const MORE: &str = "\
 Examples and all options: tcpctl bench --help

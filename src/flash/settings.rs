@@ -150,8 +150,8 @@ pub fn part(settings: &Settings, offset: u32, place: Place) -> Result<Part, Fail
     Ok(Part::new("settings", offset, sector))
 }
 
-/// The settings that a board keeps after a reset, from the sectors of its partition: one or two. A
-/// trial that nobody has confirmed ends with the reset, and its settings may be wrong.
+/// The settings that a board keeps after a reset, from the sectors of its partition: one or two. An
+/// unconfirmed trial ends with the reset, and its settings may be wrong.
 ///
 /// # Errors
 /// A newer version wrote one of them, which would be lost.

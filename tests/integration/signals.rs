@@ -263,7 +263,7 @@ fn listen_ends() {
     }
 }
 
-/// Nobody reads its output, so a write blocks. What was received is lost, which is no success.
+/// Its output is not read, so a write blocks. The received bytes are lost, so this is a failure.
 #[test]
 fn listen_with_a_blocked_output_ends() {
     for (sent, code) in INTERRUPTED {

@@ -116,7 +116,7 @@ impl Default for ConfirmTimeout {
 /// Why a board returned to its previous settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RollbackReason {
-    /// Nobody confirmed the trial in time.
+    /// No confirmation arrived in time.
     NotConfirmed,
     /// The access point refused the passphrase.
     WrongPassphrase,

@@ -30,8 +30,8 @@ pub(super) fn stored_settings(device: &mut Device) -> Result<Stored, Failure> {
         .and_then(|table| table.find(SETTINGS))
         .filter(|partition| partition.can_hold_settings() && partition.end() <= flash)
         .cloned();
-    // An interrupted write of the table leaves the settings where ours has them. Their CRC tells
-    // whether they are there.
+    // An interrupted write of the table leaves the settings where ours has them. Their CRC
+    // shows whether they are there.
     let place = partition.clone().or_else(Table::usual_settings);
     let sectors = match &place {
         Some(place) => device.read(place.offset, length(place))?,

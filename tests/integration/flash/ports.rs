@@ -11,7 +11,7 @@ use crate::common::loader::{Board, Kind, Wiring};
 use crate::common::{Ended, finish};
 use crate::processes::{Need, skipped};
 
-/// Names that every Linux has in `/dev`, and nobody here uses.
+/// Names in `/dev` of every Linux that no other test uses.
 const NAMES: [&str; 2] = ["tty62", "tty63"];
 const USB_JTAG: [&str; 2] = ["303a", "1001"];
 const CP210X: [&str; 2] = ["10c4", "ea60"];
@@ -71,7 +71,7 @@ impl Computer {
         script += " && exec \"$@\"";
         let mut command = Command::new("unshare");
         command
-            // Nobody is asked for a name on the real network.
+            // No query leaves for the real network.
             .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
             .arg(&script)
             .args(["sh", env!("CARGO_BIN_EXE_tcpctl")])

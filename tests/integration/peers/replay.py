@@ -1,8 +1,8 @@
-"""A hostile neighbour: plays packets to everybody who listens to mDNS, over and over.
+"""A hostile host: replays packets to all mDNS listeners in a loop.
 
 usage: replay.py OWN_ADDRESS VICTIM_ADDRESS; standard input has a packet a line, in hexadecimal.
-They go to the group, to the victim's port of mDNS, and to whoever asks the group anything. It goes
-on until it is killed.
+They go to the group, to the victim's mDNS port, and to each host that sends a query to the group.
+It runs until it is killed.
 """
 
 import socket
@@ -19,7 +19,7 @@ s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
 s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(own))
 s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
 s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
-# Between two rounds, where nobody asks: the rest of the network is to be heard, too.
+# The pause between two rounds without a query: other hosts' packets must get through.
 s.settimeout(0.06)
 packets = [bytes.fromhex(line) for line in sys.stdin]
 print("replaying", len(packets), flush=True)
@@ -29,10 +29,10 @@ while True:
         _, asker = s.recvfrom(65535)
         places.append(asker)
     except OSError:
-        pass  # Nobody has asked, or one who asked is gone.
+        pass  # No query, or its sender is gone.
     for place in places:
         for packet in packets:
             try:
                 s.sendto(packet, place)
             except OSError:
-                pass  # The kernel's buffer is full, or nobody listens there any more.
+                pass  # The kernel's buffer is full, or the port is closed.
