@@ -282,8 +282,7 @@ impl BoardUpdate<'_> {
                 human::count(total.into(), "byte")
             ),
             hint: Some(
-                "the board keeps its firmware. Run the command again: it resumes"
-                    .to_owned(),
+                "the board keeps its firmware. Run the command again: it resumes".to_owned(),
             ),
             ..failure
         })
