@@ -217,18 +217,15 @@ mod tests {
     use super::*;
 
     /// A folder that is removed at the end of its test.
-    struct Folder(PathBuf);
+    struct Folder(tempfile::TempDir);
 
     impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("tcpctl-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir(&path).unwrap();
-            Self(path)
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
         }
 
         fn file(&self, name: &str) -> PathBuf {
-            self.0.join(name)
+            self.0.path().join(name)
         }
 
         fn names(&self) -> Vec<String> {
@@ -241,19 +238,13 @@ mod tests {
         }
     }
 
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
     fn check(path: &Path) -> Result<Destination, Failure> {
         Destination::check("--save", path, Purpose::Output)
     }
 
     #[test]
     fn check_changes_nothing_and_write_replaces() {
-        let folder = Folder::new("check");
+        let folder = Folder::new();
         let path = folder.file("old");
         fs::write(&path, "precious").unwrap();
         let destination = check(&path).unwrap();
@@ -267,9 +258,9 @@ mod tests {
 
     #[test]
     fn unwritable_path_is_usage_error() {
-        let folder = Folder::new("unwritable");
+        let folder = Folder::new();
         let missing = folder.file("no/such/run.json");
-        for path in [&missing, &folder.0] {
+        for path in [&*missing, folder.0.path()] {
             let failure = check(path).unwrap_err();
             assert_eq!(failure.exit().code(), 2);
             assert!(failure.message.starts_with("--save: "), "{failure}");
@@ -280,7 +271,7 @@ mod tests {
     #[test]
     fn links_and_permissions_are_kept() {
         use std::os::unix::fs::{PermissionsExt, symlink};
-        let folder = Folder::new("link");
+        let folder = Folder::new();
         let (real, link) = (folder.file("real"), folder.file("link"));
         fs::write(&real, "old").unwrap();
         fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
@@ -299,7 +290,7 @@ mod tests {
 
     #[test]
     fn stale_draft_does_not_block_a_new_file() {
-        let folder = Folder::new("stale");
+        let folder = Folder::new();
         let path = folder.file("run.json");
         fs::write(draft(&path), "left by a killed process").unwrap();
         check(&path).unwrap().write(b"new").unwrap();
@@ -310,7 +301,7 @@ mod tests {
     #[test]
     fn secret_written_in_place_is_for_its_owner_alone() {
         use std::os::unix::fs::PermissionsExt;
-        let folder = Folder::new("in-place");
+        let folder = Folder::new();
         let path = folder.file("board.bin");
         fs::write(&path, "old").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();

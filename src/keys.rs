@@ -223,30 +223,21 @@ mod tests {
     use super::*;
 
     /// A folder that is removed at the end of its test.
-    struct Folder(PathBuf);
+    struct Folder(tempfile::TempDir);
 
     impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("tcpctl-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir(&path).unwrap();
-            Self(path)
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
         }
 
         fn key_file(&self) -> KeyFile {
-            KeyFile::at(self.0.join("keys").join("027463700001"))
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
+            KeyFile::at(self.0.path().join("keys").join("027463700001"))
         }
     }
 
     #[test]
     fn created_file_is_found_and_kept() {
-        let folder = Folder::new("key-created");
+        let folder = Folder::new();
         let file = folder.key_file();
         assert_eq!(file.find().unwrap(), None);
         assert!(file.load().unwrap_err().message.contains("does not exist"));
@@ -269,7 +260,7 @@ mod tests {
     #[test]
     fn only_the_owner_can_read_a_new_file() {
         use std::os::unix::fs::{MetadataExt, PermissionsExt};
-        let folder = Folder::new("key-mode");
+        let folder = Folder::new();
         let file = folder.key_file();
         file.create(generate().unwrap()).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
@@ -284,7 +275,7 @@ mod tests {
         }
         fs::set_permissions(&file.path, fs::Permissions::from_mode(0o400)).unwrap();
         file.load().unwrap();
-        let spaced = KeyFile::at(folder.0.join("my key"));
+        let spaced = KeyFile::at(folder.0.path().join("my key"));
         fs::write(&spaced.path, "").unwrap();
         fs::set_permissions(&spaced.path, fs::Permissions::from_mode(0o644)).unwrap();
         let hint = spaced.find().unwrap_err().hint.unwrap();
@@ -317,11 +308,11 @@ mod tests {
 
     #[test]
     fn full_disk_and_directories_are_failures() {
-        let folder = Folder::new("key-failures");
-        let file = KeyFile::at(&folder.0);
+        let folder = Folder::new();
+        let file = KeyFile::at(folder.0.path());
         assert!(file.find().is_err());
         let below_a_file = folder.key_file();
-        fs::write(folder.0.join("keys"), "in the way").unwrap();
+        fs::write(folder.0.path().join("keys"), "in the way").unwrap();
         let failure = below_a_file.create(generate().unwrap()).unwrap_err();
         assert_eq!(failure.exit().code(), 70);
         assert!(failure.message.starts_with("cannot write key file "));

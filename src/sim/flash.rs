@@ -318,34 +318,17 @@ mod tests {
         })
     }
 
-    /// A path that is removed at the end of its test.
-    struct Scratch(std::path::PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Self {
-            let name = format!("tcpctl-flash-{name}-{}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            let _ = std::fs::remove_file(&path);
-            Self(path)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_file(&self.0);
-        }
-    }
-
     fn open(path: &Path) -> Result<Opened, Failure> {
         VirtualFlash::open(path, MAC, || Ok(settings()))
     }
 
     #[test]
     fn programming_only_clears_bits() {
-        let scratch = Scratch::new("nor");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("board");
         for mut flash in [
             VirtualFlash::in_memory(MAC, &settings()).unwrap(),
-            open(&scratch.0).unwrap().flash,
+            open(&path).unwrap().flash,
         ] {
             let at = 0x10_0000;
             flash.program(at, &[0xf0, 0x0f]).unwrap();
@@ -366,27 +349,29 @@ mod tests {
 
     #[test]
     fn board_is_found_again_in_its_file() {
-        let scratch = Scratch::new("again");
-        let first = open(&scratch.0).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("board");
+        let first = open(&path).unwrap();
         assert!(first.is_new);
-        let refused = open(&scratch.0).unwrap_err();
+        let refused = open(&path).unwrap_err();
         assert!(refused.message.contains("in use"), "{refused}");
         drop(first);
         let other = [2, 0, 0, 0, 0, 8];
-        let mut again = VirtualFlash::open(&scratch.0, other, || panic!("not new")).unwrap();
+        let mut again = VirtualFlash::open(&path, other, || panic!("not new")).unwrap();
         assert_eq!((again.mac, again.is_new), (MAC, false));
         assert_eq!(load(&mut again.flash).unwrap().record.settings, settings());
     }
 
     #[test]
     fn other_files_are_refused_and_kept() {
-        let scratch = Scratch::new("other");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("board");
         for content in [&b"a letter"[..], &vec![0xff; NEW_IMAGE], b""] {
-            std::fs::write(&scratch.0, content).unwrap();
-            let refused = open(&scratch.0).unwrap_err();
+            std::fs::write(&path, content).unwrap();
+            let refused = open(&path).unwrap_err();
             assert_eq!(refused.exit().code(), 2);
             assert!(refused.message.contains("not the state"), "{refused}");
-            assert_eq!(std::fs::read(&scratch.0).unwrap(), content);
+            assert_eq!(std::fs::read(&path).unwrap(), content);
         }
     }
 

@@ -259,8 +259,8 @@ mod tests {
 
     #[test]
     fn networks_vanish_and_a_broken_file_changes_nothing() {
-        let name = format!("tcpctl-networks-{}.toml", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("networks.toml");
         std::fs::write(&path, FILE).unwrap();
         let mut networks = Networks::read(&path).unwrap();
         let guest = Ssid::new("guest").unwrap();
@@ -276,6 +276,5 @@ mod tests {
             networks.refresh();
             assert_eq!(networks.join(&guest, &Security::Open), expected, "{text}");
         }
-        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -8,13 +8,12 @@ use serde_json::{Value, json};
 use crate::common::{Ended, Server, finish, tcpctl};
 
 /// A home folder, removed when dropped.
-struct Home(PathBuf);
+struct Home(tempfile::TempDir);
 
 impl Home {
-    fn new(name: &str, config: Option<&str>) -> Self {
-        let home =
-            Self(std::env::temp_dir().join(format!("tcpctl-config-{}-{name}", std::process::id())));
-        let folder = home.0.join(".config/tcpctl");
+    fn new(config: Option<&str>) -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        let folder = home.0.path().join(".config/tcpctl");
         fs::create_dir_all(&folder).unwrap();
         if let Some(text) = config {
             fs::write(folder.join("config.toml"), text).unwrap();
@@ -23,7 +22,7 @@ impl Home {
     }
 
     fn file(&self) -> String {
-        let file = self.0.join(".config/tcpctl/config.toml");
+        let file = self.0.path().join(".config/tcpctl/config.toml");
         // With the separators of the system.
         let file: PathBuf = file.components().collect();
         file.to_str().unwrap().to_owned()
@@ -33,15 +32,9 @@ impl Home {
         let mut command = tcpctl(line.split(' '));
         command
             .env_remove("TCPCTL_CONFIG")
-            .env("HOME", &self.0)
+            .env("HOME", self.0.path())
             .envs(environment.iter().copied());
         finish(command.spawn().unwrap())
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -57,9 +50,7 @@ fn checked_report(ended: &Ended) -> Value {
 
 #[test]
 fn every_setting_is_printed_with_its_source() {
-    let home = Home::new(
-        "places",
-        Some("target = \"sim\"\n\nport = \"/dev/ttyUSB7\"\n"),
+    let home = Home::new(Some("target = \"sim\"\n\nport = \"/dev/ttyUSB7\"\n"),
     );
     let report = checked_report(&home.run("config --json", &[]));
     let file = home.file();
@@ -103,7 +94,7 @@ fn every_setting_is_printed_with_its_source() {
 
 #[test]
 fn missing_config_file_fails_only_when_named() {
-    let home = Home::new("none", None);
+    let home = Home::new(None);
     let report = checked_report(&home.run("config --json", &[]));
     assert_eq!(report["file"]["exists"], false);
     assert_eq!(report["settings"]["target"]["value"], Value::Null);
@@ -118,7 +109,7 @@ fn missing_config_file_fails_only_when_named() {
 
 #[test]
 fn relative_home_is_ignored() {
-    let home = Home::new("relative", None);
+    let home = Home::new(None);
     for relative in ["", "home"] {
         let report = checked_report(&home.run("config --json", &[("HOME", relative)]));
         assert_eq!(report["file"]["path"], Value::Null, "{relative:?}");
@@ -139,7 +130,7 @@ fn invalid_setting_names_file_and_line() {
         ("\n\ntarget = \"board:99999\"\n", 3, "'board:99999'"),
         ("port = \"\"\n", 1, "port is empty"),
     ] {
-        let home = Home::new("wrong", Some(text));
+        let home = Home::new(Some(text));
         let ended = home.run("config", &[]);
         assert_eq!(ended.code, 2, "{text}");
         crate::common::assert_one_error(&ended.stderr);
@@ -153,7 +144,7 @@ fn invalid_setting_names_file_and_line() {
 fn option_wins_over_environment_over_file() {
     let greeter = |greeting| Server::greeter(greeting);
     let (flag, variable, file) = (greeter(b"flag"), greeter(b"variable"), greeter(b"file"));
-    let home = Home::new("order", Some(&format!("target = \"{}\"\n", file.target())));
+    let home = Home::new(Some(&format!("target = \"{}\"\n", file.target())));
     let target = variable.target();
     let environment = [("TCPCTL_TARGET", target.as_str())];
     let reply = |ended: Ended| String::from_utf8(ended.stdout).unwrap();
@@ -167,7 +158,7 @@ fn option_wins_over_environment_over_file() {
 
 #[test]
 fn later_failure_names_the_source_of_the_value() {
-    let home = Home::new("later", Some("\nport = \"/dev/no-such-board\"\n"));
+    let home = Home::new(Some("\nport = \"/dev/no-such-board\"\n"));
     let ended = home.run("monitor", &[]);
     assert_ne!(ended.code, 0);
     assert!(

@@ -135,7 +135,7 @@ fn name_lookup_ends() {
     if skipped(&[Need::Root, Need::Program("unshare"), Need::Program("ip")]) {
         return;
     }
-    let resolver = std::env::temp_dir().join(format!("tcpctl-resolver-{}", std::process::id()));
+    let resolver = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&resolver, "nameserver 192.0.2.53\noptions timeout:30\n").unwrap();
     // The peer drops what is sent to another MAC address.
     let script = "ip link set lo up && ip link add silent type veth peer name deaf \
@@ -149,7 +149,7 @@ fn name_lookup_ends() {
                 let inner = tcpctl(["send", host, "hi", "--connect-timeout", "1h"]);
                 let mut command = Command::new("unshare");
                 command.args(["--net", "--mount", "sh", "-c", script]);
-                command.arg(&resolver).arg(inner.get_program());
+                command.arg(resolver.path()).arg(inner.get_program());
                 command.args(inner.get_args());
                 command.env("TCPCTL_CONFIG", "/dev/null");
                 command.stdin(Stdio::null());
@@ -161,7 +161,6 @@ fn name_lookup_ends() {
             assert_eq!(ended.code, code, "{host}: {ended:?}");
         }
     }
-    std::fs::remove_file(resolver).unwrap();
 }
 
 #[test]

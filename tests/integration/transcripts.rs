@@ -4,8 +4,8 @@
 #[cfg(unix)]
 #[test]
 fn transcripts_match() {
-    let home = std::env::temp_dir().join(format!("tcpctl-transcripts-{}", std::process::id()));
-    std::fs::create_dir_all(&home).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path();
     let cases = trycmd::TestCases::new();
     cases
         .env("HOME", home.to_str().unwrap())
@@ -21,5 +21,4 @@ fn transcripts_match() {
         .env("COLUMNS", "80")
         .case("tests/cmd/*.trycmd")
         .run();
-    let _ = std::fs::remove_dir_all(home);
 }

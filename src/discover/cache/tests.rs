@@ -1,21 +1,13 @@
-use std::env;
-
 use super::*;
 
 /// A cache in a folder of its own, which is removed when this is dropped.
-struct Scratch(PathBuf);
+struct Scratch(tempfile::TempDir);
 
 impl Scratch {
-    fn new(name: &str) -> (Self, Cache) {
-        let folder = env::temp_dir().join(format!("tcpctl-cache-{}-{name}", std::process::id()));
-        let cache = Cache::at(folder.join("tcpctl").join("boards.json"));
+    fn new() -> (Self, Cache) {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path().join("tcpctl").join("boards.json"));
         (Self(folder), cache)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -32,7 +24,7 @@ fn board(name: &str, mac: Option<&str>, address: &str, seen: SystemTime) -> Cach
 
 #[test]
 fn a_fresh_board_is_found_by_each_of_its_names() {
-    let (_scratch, cache) = Scratch::new("fresh");
+    let (_scratch, cache) = Scratch::new();
     let now = SystemTime::now();
     cache.store(vec![board("greeter", None, "10.0.0.1", now)], now);
     for name in [
@@ -55,7 +47,7 @@ fn a_fresh_board_is_found_by_each_of_its_names() {
 
 #[test]
 fn two_boards_with_one_name_are_two_entries() {
-    let (_scratch, cache) = Scratch::new("two");
+    let (_scratch, cache) = Scratch::new();
     let now = SystemTime::now();
     let both = vec![
         board("a", Some("02:00:00:00:00:01"), "10.0.0.1", now),
@@ -79,9 +71,9 @@ fn two_boards_with_one_name_are_two_entries() {
 
 #[test]
 fn a_corrupt_file_is_replaced() {
-    let (scratch, cache) = Scratch::new("corrupt");
+    let (scratch, cache) = Scratch::new();
     let now = SystemTime::now();
-    let path = scratch.0.join("tcpctl").join("boards.json");
+    let path = scratch.0.path().join("tcpctl").join("boards.json");
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     for text in ["", "{", "\0\0", "[]", r#"{"version":9,"boards":[]}"#] {
         fs::write(&path, text).unwrap();
@@ -98,7 +90,7 @@ fn a_corrupt_file_is_replaced() {
 
 #[test]
 fn entries_from_the_future_are_ignored() {
-    let (_scratch, cache) = Scratch::new("future");
+    let (_scratch, cache) = Scratch::new();
     let now = SystemTime::now();
     let later = now + MAX_AGE;
     cache.store(vec![board("a", None, "10.0.0.1", later)], later);
@@ -108,7 +100,7 @@ fn entries_from_the_future_are_ignored() {
 
 #[test]
 fn concurrent_commands_keep_each_others_boards() {
-    let (_scratch, cache) = Scratch::new("together");
+    let (_scratch, cache) = Scratch::new();
     let now = SystemTime::now();
     thread::scope(|scope| {
         for writer in 0..8 {
@@ -127,7 +119,7 @@ fn concurrent_commands_keep_each_others_boards() {
 /// Names whose characters take six bytes in JSON, with the most addresses that a host can have.
 #[test]
 fn a_flood_of_names_keeps_the_file_readable() {
-    let (scratch, cache) = Scratch::new("flood");
+    let (scratch, cache) = Scratch::new();
     let now = SystemTime::now();
     let address = "fe80::ffff:ffff:ffff:ffff%an-interface-15";
     let flood = (0..MAX_BOARDS).map(|number| CachedBoard {
@@ -140,7 +132,7 @@ fn a_flood_of_names_keeps_the_file_readable() {
         )
     });
     cache.store(flood.collect(), now);
-    let size = fs::metadata(scratch.0.join("tcpctl").join("boards.json"));
+    let size = fs::metadata(scratch.0.path().join("tcpctl").join("boards.json"));
     assert!(size.unwrap().len() > MAX_FILE * 9 / 10);
     let flooded = cache.names(now).len();
     assert!(flooded > MAX_BOARDS / 2, "{flooded}");
@@ -154,10 +146,10 @@ fn a_flood_of_names_keeps_the_file_readable() {
 fn files_that_others_can_write_are_ignored() {
     use std::os::unix::fs::PermissionsExt;
 
-    let (scratch, cache) = Scratch::new("others");
+    let (scratch, cache) = Scratch::new();
     let now = SystemTime::now();
     cache.store(vec![board("a", None, "10.0.0.1", now)], now);
-    let path = scratch.0.join("tcpctl").join("boards.json");
+    let path = scratch.0.path().join("tcpctl").join("boards.json");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(path.parent().unwrap()), 0o700);

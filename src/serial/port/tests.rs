@@ -112,14 +112,12 @@ fn board_is_selected_by_its_network_name() {
 #[cfg(unix)]
 #[test]
 fn other_files_are_not_serial_ports() {
-    let file = std::env::temp_dir().join(format!("tcpctl-no-port-{}", std::process::id()));
-    std::fs::write(&file, "").unwrap();
-    for path in ["/dev/null", file.to_str().unwrap(), "/tmp"] {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for path in ["/dev/null", file.path().to_str().unwrap(), "/tmp"] {
         let selected = named(path, &[]).unwrap();
         let failure = open(&selected, DEFAULT_BAUD).unwrap_err();
         assert!(failure.message.contains("not a serial port"), "{failure}");
     }
-    std::fs::remove_file(file).unwrap();
 }
 
 #[cfg(unix)]

@@ -213,7 +213,7 @@ fn given_rules_are_reported() {
 #[test]
 fn message_may_be_hex_or_a_file_with_a_line_end() {
     let line_echo = &BEHAVIORS[2];
-    let folder = super::Folder::new("message");
+    let folder = super::Folder::new();
     let file = folder.file("message");
     std::fs::write(&file, "from a file").unwrap();
     for (options, message) in [

@@ -16,7 +16,7 @@ fn html_report_opens_without_errors_and_draws() {
     if skipped(&[Need::Program("chromium"), Need::Program("timeout")]) {
         return;
     }
-    let folder = Folder::new("browser");
+    let folder = Folder::new();
     let page = folder.file("report.html");
     let server = Server::greeter(b"Hello World");
     let ended = run([
@@ -71,7 +71,7 @@ fn html_report_fits_phones_and_wide_screens() {
     if skipped(&[Need::Program("chromium"), Need::Program("timeout")]) {
         return;
     }
-    let folder = Folder::new("widths");
+    let folder = Folder::new();
     let page = full_page();
     let (before, rest) = page.split_once("<meta http-equiv").expect("a policy");
     let (_, after) = rest.split_once('>').expect("its end");
@@ -119,7 +119,7 @@ fn html_report_prints_on_two_pages() {
     if skipped(&[Need::Program("chromium"), Need::Program("timeout")]) {
         return;
     }
-    let folder = Folder::new("print");
+    let folder = Folder::new();
     let (page, pdf) = (folder.file("page.html"), folder.file("page.pdf"));
     fs::write(&page, full_page()).unwrap();
     let to = format!("--print-to-pdf={pdf}");

@@ -7,7 +7,7 @@ use crate::common::{Server, closed_port, run, run_with_input};
 
 #[test]
 fn saved_runs_are_merged_and_compared() {
-    let folder = Folder::new("merge");
+    let folder = Folder::new();
     let (one, two, page) = (
         folder.file("one.json"),
         folder.file("two.json"),
@@ -81,7 +81,7 @@ fn log_has_an_interval_for_each_second_and_tag() {
     use hdrhistogram::serialization::Deserializer;
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
-    let folder = Folder::new("log");
+    let folder = Folder::new();
     let log = folder.file("run.hlog");
     let bench = [
         "bench",
@@ -139,7 +139,7 @@ fn log_has_an_interval_for_each_second_and_tag() {
 
 #[test]
 fn failed_run_keeps_the_existing_file() {
-    let folder = Folder::new("kept");
+    let folder = Folder::new();
     let file = folder.file("saved.json");
     std::fs::write(&file, "precious").expect("a temporary file");
     let (_guard, closed) = closed_port();
@@ -155,7 +155,7 @@ fn failed_run_keeps_the_existing_file() {
 #[test]
 #[cfg(target_os = "linux")]
 fn full_disk_fails_only_its_own_file() {
-    let folder = Folder::new("full");
+    let folder = Folder::new();
     let server = Server::greeter(b"Hello World");
     let target = server.target();
     for full in ["--save", "--html", "--hdr-log"] {
@@ -193,7 +193,7 @@ fn full_disk_fails_only_its_own_file() {
 
 #[test]
 fn baseline_with_another_schema_is_refused() {
-    let folder = Folder::new("schema");
+    let folder = Folder::new();
     let file = folder.file("other.json");
     std::fs::write(&file, r#"{"schema":"tcpctl.bench/2"}"#).expect("a temporary file");
     let (sender, asked) = mpsc::channel();
@@ -213,7 +213,7 @@ fn baseline_with_another_schema_is_refused() {
 
 #[test]
 fn runs_without_the_needed_part_are_refused() {
-    let folder = Folder::new("other-part");
+    let folder = Folder::new();
     let (one, two, log) = (
         folder.file("one.json"),
         folder.file("two.json"),

@@ -12,30 +12,21 @@ mod refusals;
 mod terminal;
 mod throughput;
 
-use std::path::PathBuf;
 
 use serde_json::Value;
 
 use crate::common::Ended;
 
 /// A folder that is removed at the end of its test.
-struct Folder(PathBuf);
+struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new(test: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("tcpctl-bench-{test}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a temporary folder");
-        Self(path)
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
     }
 
     fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().expect("a plain path").to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        self.0.path().join(name).to_str().expect("a plain path").to_owned()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::common::{Ended, Server, run};
 
 #[test]
 fn ramp_finds_the_knee_and_why_requests_fail() {
-    let folder = Folder::new("ramp");
+    let folder = Folder::new();
     let (page, saved) = (folder.file("page.html"), folder.file("run.json"));
     let board = "sim:ideal,workers=2,backlog=2,service-time=20ms";
     let climb = || {

@@ -5,7 +5,7 @@ use crate::common::{Server, closed_port, run};
 
 #[test]
 fn only_throughput_measures_nothing_else() {
-    let folder = Folder::new("throughput");
+    let folder = Folder::new();
     let (save, page) = (folder.file("run.json"), folder.file("run.html"));
     let bench = [
         "bench",

@@ -144,9 +144,8 @@ fn manual_page_opens_in_a_reader_on_a_terminal() {
     use crate::common::tcpctl;
     use crate::common::terminal::Terminal;
 
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("man-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let reader = folder.join("man");
+    let folder = tempfile::tempdir().unwrap();
+    let reader = folder.path().join("man");
     fs::write(
         &reader,
         "#!/bin/sh\necho \"reader $*\"\nread -r first\necho \"$first\"\n",
@@ -159,13 +158,12 @@ fn manual_page_opens_in_a_reader_on_a_terminal() {
         let (terminal, child) = Terminal::start(command);
         terminal.finish(child)
     };
-    let (code, seen) = open(&folder);
+    let (code, seen) = open(folder.path());
     assert_eq!(code, 0, "{seen}");
     assert!(seen.starts_with("reader -l -\r\n"), "{seen}");
     assert!(!seen.contains(".TH "), "{seen}");
     fs::remove_file(&reader).unwrap();
-    let (code, seen) = open(&folder);
+    let (code, seen) = open(folder.path());
     assert_eq!(code, 0, "{seen}");
     assert!(seen.contains(".TH TCPCTL-SEND 1 "), "{seen}");
-    let _ = fs::remove_dir_all(&folder);
 }

@@ -4,7 +4,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -18,14 +18,13 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// A folder with a cache of boards, a file to complete, and a `tcpctl` that completes as the real
 /// one does and otherwise prints its arguments.
 pub(crate) struct Desk {
-    folder: PathBuf,
+    folder: tempfile::TempDir,
 }
 
 impl Desk {
-    pub(crate) fn new(name: &str) -> Self {
-        let folder = env::temp_dir().join(format!("tcpctl-desk-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        let cache = folder.join("cache/tcpctl");
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("cache/tcpctl");
         fs::create_dir_all(&cache).unwrap();
         let seen = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let board = |name: &str| {
@@ -43,8 +42,8 @@ impl Desk {
         ];
         let content = serde_json::json!({"version": 1, "boards": boards.map(board)});
         fs::write(cache.join("boards.json"), content.to_string()).unwrap();
-        fs::write(folder.join("photo of a board.jpg"), "").unwrap();
-        let program = folder.join("tcpctl");
+        fs::write(folder.path().join("photo of a board.jpg"), "").unwrap();
+        let program = folder.path().join("tcpctl");
         let script = format!(
             "#!/bin/sh\n\
              if [ -n \"$TCPCTL_COMPLETE\" ]; then exec '{}' \"$@\"; fi\n\
@@ -60,15 +59,15 @@ impl Desk {
 
     /// A command with this folder as its home and no configuration of this machine.
     pub(crate) fn command(&self, program: &str) -> Command {
-        let mut path = self.folder.as_os_str().to_owned();
+        let mut path = self.folder.path().as_os_str().to_owned();
         path.push(":");
         path.push(env::var_os("PATH").unwrap_or_default());
         let mut command = Command::new(program);
         command
             .env_clear()
             .env("PATH", path)
-            .env("HOME", &self.folder)
-            .env("XDG_CACHE_HOME", self.folder.join("cache"))
+            .env("HOME", self.folder.path())
+            .env("XDG_CACHE_HOME", self.folder.path().join("cache"))
             .env("LC_ALL", "C.UTF-8")
             .env("TERM", "xterm")
             .current_dir(&self.folder);
@@ -83,13 +82,7 @@ impl Desk {
 
     /// Whether a board's name was executed as a command.
     pub(crate) fn was_tricked(&self) -> bool {
-        self.folder.join("ran").exists()
-    }
-}
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
+        self.folder.path().join("ran").exists()
     }
 }
 

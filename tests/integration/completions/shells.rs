@@ -59,7 +59,7 @@ fn bash_completes() {
     if skipped(&[Need::Program("bash"), Need::Program("setsid")]) {
         return;
     }
-    let desk = Desk::new("bash");
+    let desk = Desk::new();
     let mut shell = Shell::start(&desk, &["bash", "--noprofile", "--norc", "-i"]);
     shell.type_text(&format!(
         "PS1='$ '; source {}; echo loaded $?.\r",
@@ -78,7 +78,7 @@ fn zsh_completes() {
     if skipped(&[Need::Program("zsh"), Need::Program("setsid")]) {
         return;
     }
-    let desk = Desk::new("zsh");
+    let desk = Desk::new();
     let mut shell = Shell::start(&desk, &["zsh", "-f", "-i"]);
     shell.type_text(&format!(
         "PS1='$ '; autoload -Uz compinit; compinit -u -D; source {}; echo loaded $?.\r",
@@ -93,7 +93,7 @@ fn zsh_loads_the_script_from_fpath() {
     if skipped(&[Need::Program("zsh"), Need::Program("setsid")]) {
         return;
     }
-    let desk = Desk::new("zsh-fpath");
+    let desk = Desk::new();
     let folder = Desk::script("");
     let mut shell = Shell::start(&desk, &["zsh", "-f", "-i"]);
     shell.type_text(&format!(
@@ -108,7 +108,7 @@ fn fish_completes() {
     if skipped(&[Need::Program("fish")]) {
         return;
     }
-    let desk = Desk::new("fish");
+    let desk = Desk::new();
     // fish prints what it would complete for a line.
     let proposed = |line: &str| {
         let script = format!(
@@ -154,7 +154,7 @@ fn elvish_completes() {
         eprintln!("skipped: needs elvish");
         return;
     }
-    let desk = Desk::new("elvish");
+    let desk = Desk::new();
     let rc = Desk::script("tcpctl.elv");
     let mut shell = Shell::start(&desk, &["elvish", "-rc", &rc]);
     // Where quoting is needed, elvish shows the only candidate and waits for confirmation.
@@ -182,7 +182,7 @@ fn powershell_script_registers_and_completes() {
     }
     assert!(open.is_empty(), "{script}");
 
-    let desk = Desk::new("powershell");
+    let desk = Desk::new();
     let answers = |words: &[&str]| {
         let output = desk
             .command("tcpctl")

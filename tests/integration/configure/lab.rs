@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::Signal;
 
@@ -25,23 +24,19 @@ const SECRETS: [&str; 3] = ["correct horse", "battery staple", "wrong horse"];
 
 /// A folder with everything of a board; removed when dropped.
 pub(crate) struct Lab {
-    folder: PathBuf,
+    folder: tempfile::TempDir,
 }
 
 impl Lab {
     pub(crate) fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("tcpctl-lab-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let lab = Self { folder };
         lab.write("nets.toml", NETWORKS);
         lab
     }
 
     pub(crate) fn path(&self, name: &str) -> String {
-        self.folder.join(name).to_str().unwrap().to_owned()
+        self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {
@@ -113,12 +108,6 @@ impl Lab {
                 "{said}"
             );
         }
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -1,40 +1,27 @@
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::common::{Ended, finish, run, tcpctl};
 use crate::processes::{Need, skipped};
 
 /// A cache directory for one test, removed on drop.
-struct Cache(PathBuf);
+struct Cache(tempfile::TempDir);
 
 impl Cache {
     fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("discover-{}-{number}", std::process::id());
-        // A variable with a path that is not absolute is ignored; Windows wants a drive.
-        let path = std::path::absolute(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let path = path.join(name);
-        fs::create_dir_all(path.join("tcpctl")).unwrap();
-        Self(path)
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("tcpctl")).unwrap();
+        Self(folder)
     }
 
     fn write(&self, text: &str) {
-        fs::write(self.0.join("tcpctl/boards.json"), text).unwrap();
+        fs::write(self.0.path().join("tcpctl/boards.json"), text).unwrap();
     }
 
     fn run(&self, arguments: &[&str]) -> Ended {
         let mut command: Command = tcpctl(arguments.iter().copied());
-        command.env("XDG_CACHE_HOME", &self.0);
+        command.env("XDG_CACHE_HOME", self.0.path());
         finish(command.stdout(Stdio::piped()).spawn().unwrap())
-    }
-}
-
-impl Drop for Cache {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -6,7 +6,7 @@
 )]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use clap::Parser;
@@ -157,18 +157,17 @@ fn has(program: &str) -> bool {
 }
 
 /// A home folder with the files that the examples refer to.
-struct Home(PathBuf);
+struct Home(tempfile::TempDir);
 
 impl Home {
     fn new() -> Self {
-        let home = Self(std::env::temp_dir().join(format!("tcpctl-home-{}", std::process::id())));
-        let _ = fs::remove_dir_all(&home.0);
+        let home = Self(tempfile::tempdir().unwrap());
         for folder in [
             ".config/fish/completions",
             ".zfunc",
             ".local/share/man/man1",
         ] {
-            fs::create_dir_all(home.0.join(folder)).unwrap();
+            fs::create_dir_all(home.0.path().join(folder)).unwrap();
         }
         // At the same time, so that they can be merged.
         let runs = ["a.json", "b.json"].map(|run| {
@@ -182,7 +181,7 @@ impl Home {
     }
 
     fn shell(&self, line: &str) -> Command {
-        shell(&self.0, line)
+        shell(self.0.path(), line)
     }
 }
 
@@ -203,8 +202,3 @@ pub(crate) fn shell(home: &Path, lines: &str) -> Command {
     command
 }
 
-impl Drop for Home {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}

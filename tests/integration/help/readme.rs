@@ -116,9 +116,7 @@ fn scripting_pipelines_run() {
     if skipped(&[Need::Program("bash"), Need::Program("jq")]) {
         return;
     }
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("scripting");
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let text = read("docs/scripting.md");
     let blocks: Vec<_> = text.split("```console\n").skip(1).collect();
     assert!(blocks.len() >= 6, "{} blocks", blocks.len());
@@ -134,7 +132,7 @@ fn scripting_pipelines_run() {
             part.push_str(line);
             part.push('\n');
         }
-        let child = shell(&folder, &script)
+        let child = shell(folder.path(), &script)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -147,7 +145,6 @@ fn scripting_pipelines_run() {
         assert_eq!(output, expected, "{script}\n{}", ended.stderr);
         assert_eq!(ended.code, 0, "{script}\n{}", ended.stderr);
     }
-    let _ = fs::remove_dir_all(&folder);
 }
 
 #[test]

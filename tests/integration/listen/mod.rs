@@ -90,13 +90,13 @@ fn reply_is_sent_after_the_first_bytes() {
 
 #[test]
 fn reply_file_is_sent_unchanged() {
-    let file = std::env::temp_dir().join(format!("tcpctl-listen-{}", std::process::id()));
+    let file = tempfile::NamedTempFile::new().unwrap();
     let content = noise(7, 3 << 20);
     std::fs::write(&file, &content).unwrap();
-    let listen = Listen::start(&["--once", "--reply-file", file.to_str().unwrap()]);
+    let path = file.path().to_str().unwrap();
+    let listen = Listen::start(&["--once", "--reply-file", path]);
     assert!(listen.exchange(b"hi") == content);
     assert_eq!(listen.finish().code, 0);
-    std::fs::remove_file(file).unwrap();
 }
 
 #[test]
@@ -136,8 +136,9 @@ fn exec_answers_each_request() {
 
 #[test]
 fn exec_is_killed_when_the_client_resets() {
-    let file = std::env::temp_dir().join(format!("tcpctl-exec-{}", std::process::id()));
-    let command = format!("echo $$ > {}; echo started; sleep 1000", file.display());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().display();
+    let command = format!("echo $$ > {path}; echo started; sleep 1000");
     let listen = Listen::start(&["--once", "--exec", &command]);
     let mut connection = listen.connect();
     connection.write_all(b"x").unwrap();
@@ -151,7 +152,6 @@ fn exec_is_killed_when_the_client_resets() {
         assert!(start.elapsed() < Duration::from_secs(10));
         std::thread::yield_now();
     }
-    std::fs::remove_file(file).unwrap();
 }
 
 #[test]

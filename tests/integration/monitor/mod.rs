@@ -123,8 +123,8 @@ fn unmet_until_is_a_failure() {
 
 #[test]
 fn unplugged_board_is_waited_for() {
-    let link = std::env::temp_dir().join(format!("tcpctl-monitor-{}", std::process::id()));
-    let _ = std::fs::remove_file(&link);
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("port");
     let mut first = Line::open();
     std::os::unix::fs::symlink(&first.path, &link).unwrap();
     let mut child = tcpctl(["monitor", "--port", link.to_str().unwrap()])
@@ -142,7 +142,6 @@ fn unplugged_board_is_waited_for() {
     assert!(lines.next().unwrap().unwrap().ends_with(" after"));
     signal(&child, Signal::INT);
     let ended = finish(child);
-    std::fs::remove_file(&link).unwrap();
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert!(
         ended.stderr.contains("the board is gone"),
@@ -162,7 +161,7 @@ fn panic_addresses_are_decoded() {
 
     // Data, an address beyond the function, the ROM and its lines are not decoded.
     let mut line = Line::open();
-    let elf = std::env::temp_dir().join(format!("tcpctl-monitor-{}.elf", std::process::id()));
+    let elf = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&elf, with_a_function("greeter::serve", 0x4201_0100)).unwrap();
     let (rom, data) = (ROM_SYMBOL + 4, DATA_SYMBOL + 4);
     let boot = format!(
@@ -170,7 +169,7 @@ fn panic_addresses_are_decoded() {
          Backtrace: 0x42010108 0x3fc80000 0x42010110 0x42ffffff {rom:#x} {data:#x}\r\nend\r\n"
     );
     line.write(boot.as_bytes());
-    let elf_path = elf.to_str().unwrap();
+    let elf_path = elf.path().to_str().unwrap();
     let path = port(&line);
     let wait = ["--until", "end", "--timeout", "20s", "--elf", elf_path];
     let ended = run([&["monitor", "--port", &path][..], &wait].concat());
@@ -178,7 +177,6 @@ fn panic_addresses_are_decoded() {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let decoded: Vec<_> = text.lines().filter(|it| it.starts_with("   ")).collect();
     assert_eq!(decoded, ["              0x42010108 greeter::serve"]);
-    std::fs::remove_file(&elf).unwrap();
     let ended = run(["monitor", "--port", &path, "--elf", "/etc/passwd"]);
     assert_eq!(ended.code, 2, "{}", ended.stderr);
 }

@@ -41,17 +41,8 @@ fn udhcpc_gets_a_lease_and_the_greeting() {
     assert!(shown.starts_with(&peer) && shown.contains(SHOWN), "{shown}");
 }
 
-#[test]
-fn station_takes_its_address_from_udhcpd() {
-    if skipped(&[
-        Need::Root,
-        Need::Tap,
-        Need::Busybox("udhcpd"),
-        Need::Program("ncat"),
-    ]) {
-        return;
-    }
-    let folder = Folder::new();
+/// A DHCP server for the boards on [`INTERFACE`], whose address is 192.168.7.1.
+pub(super) fn udhcpd(namespace: &Namespace, folder: &Folder) -> Process {
     let leases = folder.file("leases", "");
     let process_id = folder.file("pid", "");
     let config = folder.file(
@@ -64,15 +55,29 @@ fn station_takes_its_address_from_udhcpd() {
             process_id.display()
         ),
     );
+    // `-a 100`: ARP probe of 100 ms; the default is 2 s.
+    let mut udhcpd = namespace.command("busybox");
+    udhcpd.args(["udhcpd", "-f", "-a", "100"]).arg(config);
+    Process::start(udhcpd)
+}
+
+#[test]
+fn station_takes_its_address_from_udhcpd() {
+    if skipped(&[
+        Need::Root,
+        Need::Tap,
+        Need::Busybox("udhcpd"),
+        Need::Program("ncat"),
+    ]) {
+        return;
+    }
+    let folder = Folder::new();
     let namespace = Namespace::new();
     // An interface made in advance, as a user without root needs it.
     namespace.ip(&format!("tuntap add dev {INTERFACE} mode tap"));
     namespace.ip(&format!("addr add 192.168.7.1/24 dev {INTERFACE}"));
     namespace.ip(&format!("link set {INTERFACE} up"));
-    // `-a 100`: ARP probe of 100 ms; the default is 2 s.
-    let mut udhcpd = namespace.command("busybox");
-    udhcpd.args(["udhcpd", "-f", "-a", "100"]).arg(config);
-    let udhcpd = Process::start(udhcpd);
+    let udhcpd = udhcpd(&namespace, &folder);
     let sim = format!("sim esp32 --mode sta --tap {INTERFACE}");
     let board = Board::start(namespace.tcpctl(&sim));
 

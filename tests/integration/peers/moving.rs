@@ -1,5 +1,6 @@
 //! A board on a TAP interface that changes from its own network to another one, and is found again.
 
+use super::addresses::udhcpd;
 use super::scratch::Folder;
 use super::wire::{HOST, INTERFACE, Namespace};
 use crate::processes::{Board, Need, Process, skipped};
@@ -14,28 +15,14 @@ fn board_is_found_at_its_new_address_and_confirmed() {
         return;
     }
     let folder = Folder::new();
-    let leases = folder.file("leases", "");
-    let process_id = folder.file("pid", "");
     let networks = folder.file("nets.toml", NETWORKS);
-    let config = folder.file(
-        "udhcpd.conf",
-        &format!(
-            "interface {INTERFACE}\nstart 192.168.7.50\nend 192.168.7.60\nmax_leases 11\n\
-             lease_file {}\npidfile {}\noption subnet 255.255.255.0\n\
-             option router 192.168.7.1\noption lease 600\n",
-            leases.display(),
-            process_id.display()
-        ),
-    );
     let namespace = Namespace::new();
     namespace.ip(&format!("tuntap add dev {INTERFACE} mode tap"));
     // This computer is on both networks.
     namespace.ip(&format!("addr add 192.168.7.1/24 dev {INTERFACE}"));
     namespace.ip(&format!("addr add {HOST}/24 dev {INTERFACE}"));
     namespace.ip(&format!("link set {INTERFACE} up"));
-    let mut udhcpd = namespace.command("busybox");
-    udhcpd.args(["udhcpd", "-f", "-a", "100"]).arg(config);
-    let _udhcpd = Process::start(udhcpd);
+    let _udhcpd = udhcpd(&namespace, &folder);
     let start = |command: &mut std::process::Command| {
         command.env("XDG_DATA_HOME", folder.path());
     };

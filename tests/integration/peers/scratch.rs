@@ -17,31 +17,22 @@ pub(crate) fn ours(name: &str) -> PathBuf {
 }
 
 /// A temporary folder, removed when dropped.
-pub(crate) struct Folder(PathBuf);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique_name());
-        fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Self(path)
+        Self(tempfile::tempdir().unwrap())
     }
 
     /// Its path.
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        self.0.path()
     }
 
     /// Writes a file and returns its path.
     pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
+        let path = self.0.path().join(name);
         fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Leftovers are in the target folder.
-        let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -94,18 +94,17 @@ fn conflicting_options_are_rejected() {
 
 #[test]
 fn invalid_config_file_is_named_with_its_line() {
-    let file = std::env::temp_dir().join(format!("tcpctl-bad-{}.toml", std::process::id()));
+    let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, "# the desk\ntarget = \n").unwrap();
     let child = tcpctl(["send"])
-        .env("TCPCTL_CONFIG", &file)
+        .env("TCPCTL_CONFIG", file.path())
         .spawn()
         .unwrap();
     let ended = finish(child);
-    let place = format!("{}:2: ", file.display());
+    let place = format!("{}:2: ", file.path().display());
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(ended.stderr.contains(&place), "{ended:?}");
     assert!(ended.has_one_error(), "{ended:?}");
-    std::fs::remove_file(file).unwrap();
 
     let child = tcpctl(["send"])
         .env("TCPCTL_CONFIG", "/nonexistent.toml")

@@ -10,9 +10,9 @@ use crate::common::{Server, finish, noise, read_all, run, run_with_input, tcpctl
 fn every_source_sends_its_bytes() {
     let (server, received) = Server::recorder();
     let target = server.target();
-    let file = std::env::temp_dir().join(format!("tcpctl-send-{}", std::process::id()));
+    let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, b"\0from a\xfffile").unwrap();
-    let path = file.to_str().unwrap();
+    let path = file.path().to_str().unwrap();
     let cases: [(&[&str], &[u8]); 12] = [
         (&["hi"], b"hi"),
         (&["-m", "hi"], b"hi"),
@@ -33,16 +33,15 @@ fn every_source_sends_its_bytes() {
         assert_eq!(ended.code, 0, "{arguments:?} {ended:?}");
         assert_eq!(received.recv().unwrap(), bytes, "{arguments:?}");
     }
-    std::fs::remove_file(file).unwrap();
 }
 
 #[test]
 fn environment_overrides_the_configured_target() {
     let server = Server::greeter(b"Hello World");
-    let file = std::env::temp_dir().join(format!("tcpctl-config-{}.toml", std::process::id()));
+    let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, format!("target = \"{}\"\n", server.address)).unwrap();
     let mut from_file = tcpctl(["send", "-m", "hi"]);
-    from_file.env("TCPCTL_CONFIG", &file);
+    from_file.env("TCPCTL_CONFIG", file.path());
     let mut from_environment = tcpctl(["send", "-m", "hi"]);
     from_environment
         .env("TCPCTL_TARGET", server.target())
@@ -55,7 +54,6 @@ fn environment_overrides_the_configured_target() {
             "{ended:?}"
         );
     }
-    std::fs::remove_file(file).unwrap();
 }
 
 #[test]
@@ -123,14 +121,14 @@ fn close_ends_it_when_the_input_has_ended() {
     assert_eq!(finish(child).code, 0);
 }
 
-/// A FIFO with `name` in a folder of its own.
+/// A FIFO in a folder that is removed when it is dropped.
 #[cfg(unix)]
-fn fifo(name: &str) -> String {
-    let path = std::env::temp_dir().join(format!("tcpctl-{name}-{}", std::process::id()));
-    let path = path.to_str().unwrap().to_owned();
+fn fifo() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo").to_str().unwrap().to_owned();
     let made = std::process::Command::new("mkfifo").arg(&path).status();
     assert!(made.unwrap().success());
-    path
+    (folder, path)
 }
 
 #[cfg(unix)]
@@ -138,7 +136,7 @@ fn fifo(name: &str) -> String {
 fn fifo_is_opened_once() {
     let (server, received) = Server::recorder();
     let target = server.target();
-    let path = fifo("once");
+    let (_folder, path) = fifo();
     let arguments = ["send", &target, "--file", &path, "--half-close"];
     let child = tcpctl(arguments).spawn().unwrap();
     std::fs::write(&path, b"from the FIFO").unwrap();
@@ -151,7 +149,6 @@ fn fifo_is_opened_once() {
     assert_eq!(finish(child).code, 0);
     assert_eq!(received.recv().unwrap(), b"twice");
     assert_eq!(received.recv().unwrap(), b"twice");
-    std::fs::remove_file(path).unwrap();
 }
 
 #[cfg(target_os = "linux")]
@@ -162,7 +159,7 @@ fn signal_ends_every_wait_for_input() {
 
     let server = Server::staying(b"");
     let target = server.target();
-    let path = fifo("signal");
+    let (_folder, path) = fifo();
     let cases: [&[&str]; 4] = [
         &["send", &target, "--file", &path],
         &["send", &target, "--file", &path, "--count", "2"],
@@ -181,7 +178,6 @@ fn signal_ends_every_wait_for_input() {
             assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");
         }
     }
-    std::fs::remove_file(path).unwrap();
 }
 
 #[test]
