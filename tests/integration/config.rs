@@ -50,8 +50,7 @@ fn checked_report(ended: &Ended) -> Value {
 
 #[test]
 fn every_setting_is_printed_with_its_source() {
-    let home = Home::new(Some("target = \"sim\"\n\nport = \"/dev/ttyUSB7\"\n"),
-    );
+    let home = Home::new(Some("target = \"sim\"\n\nport = \"/dev/ttyUSB7\"\n"));
     let report = checked_report(&home.run("config --json", &[]));
     let file = home.file();
     assert_eq!(report["file"], json!({"path": file, "exists": true}));

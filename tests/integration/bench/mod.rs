@@ -12,7 +12,6 @@ mod refusals;
 mod terminal;
 mod throughput;
 
-
 use serde_json::Value;
 
 use crate::common::Ended;
@@ -26,7 +25,12 @@ impl Folder {
     }
 
     fn file(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().expect("a plain path").to_owned()
+        self.0
+            .path()
+            .join(name)
+            .to_str()
+            .expect("a plain path")
+            .to_owned()
     }
 }
 

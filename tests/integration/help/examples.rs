@@ -201,4 +201,3 @@ pub(crate) fn shell(home: &Path, lines: &str) -> Command {
         .current_dir(home);
     command
 }
-
