@@ -23,6 +23,9 @@ use crate::reference::{CLIENT_CORE, on_core};
 /// First argument of a process that runs the engine.
 pub(crate) const INSIDE: &str = "engine-inside";
 
+/// Environment variable of a process without receive timestamps.
+pub(crate) const UNTIMED: &str = "UNTIMED";
+
 /// Command that runs this program as the engine, on the clients' core.
 ///
 /// # Errors
@@ -95,7 +98,10 @@ fn closed(connections: &str) -> Result<Pace> {
 }
 
 fn run(load: &Load, observer: &mut impl Observer) -> Result<Measurement> {
-    let measurement = tcpctl_engine::on_kernel(load, NonZeroUsize::MIN, observer)?;
+    checked(tcpctl_engine::on_kernel(load, NonZeroUsize::MIN, observer)?)
+}
+
+fn checked(measurement: Measurement) -> Result<Measurement> {
     if !measurement.errors.is_empty() {
         return Err(format!("{:?}", measurement.errors).into());
     }
@@ -103,7 +109,16 @@ fn run(load: &Load, observer: &mut impl Observer) -> Result<Measurement> {
 }
 
 fn requests(load: &Load) -> Result<()> {
-    let measurement = run(load, &mut ())?;
+    let network = match env::var_os(UNTIMED) {
+        None => KernelNetwork::new,
+        Some(_) => KernelNetwork::without_timestamps,
+    };
+    let measurement = checked(engine::run_threads(
+        load,
+        NonZeroUsize::MIN,
+        network,
+        &mut (),
+    )?)?;
     println!(
         "{}",
         measurement.client_cpu.ok_or("no CPU time")?.as_nanos()

@@ -57,6 +57,7 @@ fn main() -> ExitCode {
     }
     sections::run(&[
         ("requests", requests::run),
+        ("timestamps", requests::timestamps),
         ("schedule", schedule::run),
         ("idle", idle::run),
         ("scale", scale::run),

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::engine::UNTIMED;
 use crate::reference::Reference;
 use crate::spread::Spread;
 use crate::table::Table;
@@ -9,6 +10,8 @@ use crate::{Result, engine, met};
 
 /// Runs of each client, alternating.
 const PAIRS: usize = 9;
+/// Maximum ratio of the engine to itself without receive timestamps.
+const TIMESTAMPS_GOAL: f64 = 1.03;
 
 struct Case {
     name: &'static str,
@@ -50,22 +53,51 @@ const fn ping_pong(name: &'static str, connections: usize, requests: u64) -> Cas
     }
 }
 
-/// Prints the table.
+/// The engine beside the reference.
 ///
 /// # Errors
 /// Without cc or taskset, or when a client fails.
 pub(crate) fn run() -> Result<()> {
-    let reference = Reference::build()?;
     println!(
         "requests: client CPU, µs per request, median (middle half) of {PAIRS} alternating runs"
     );
     println!("(both on core 0, the server on core 1; the engine with histograms and TCP_INFO)");
-    let mut table = Table::new(&["", "epoll in C", "engine", "ratio of pairs", "goal", ""]);
+    compare(
+        "epoll in C",
+        |reference| Ok(reference.client()),
+        |case| case.goal,
+    )
+}
+
+/// The engine beside itself without receive timestamps.
+///
+/// # Errors
+/// Without cc or taskset, or when a client fails.
+pub(crate) fn timestamps() -> Result<()> {
+    println!(
+        "timestamps: the engine beside itself without the kernel's receive timestamps, as above"
+    );
+    let untimed = |_: &Reference| {
+        let mut client = engine::client()?;
+        client.env(UNTIMED, "1");
+        Ok(client)
+    };
+    compare("without", untimed, |_| TIMESTAMPS_GOAL)
+}
+
+/// Prints a table with a client beside the engine.
+fn compare(
+    name: &str,
+    other: impl Fn(&Reference) -> Result<Command>,
+    goal: impl Fn(&Case) -> f64,
+) -> Result<()> {
+    let reference = Reference::build()?;
+    let mut table = Table::new(&["", name, "engine", "ratio of pairs", "goal", ""]);
     for case in &CASES {
         let server = reference.serve(case.server)?;
         let mut runs = Vec::new();
         for pair in 0..=PAIRS {
-            let theirs = measure(reference.client(), server.port, case)?;
+            let theirs = measure(other(&reference)?, server.port, case)?;
             let ours = measure(engine::client()?, server.port, case)?;
             // The first pair warms up caches and the server.
             if pair > 0 {
@@ -78,8 +110,8 @@ pub(crate) fn run() -> Result<()> {
             format!("{:.2}", Spread::of(runs.iter().map(|run| run.0))),
             format!("{:.2}", Spread::of(runs.iter().map(|run| run.1))),
             format!("{ratio:.3}"),
-            format!("{:.2}", case.goal),
-            met(ratio.median() <= case.goal).to_owned(),
+            format!("{:.2}", goal(case)),
+            met(ratio.median() <= goal(case)).to_owned(),
         ]);
     }
     table.print();

@@ -64,7 +64,7 @@ pub struct KernelNetwork {
 #[cfg(target_os = "linux")]
 struct Arrivals {
     /// Keeps the kernel taking timestamps, which is expensive to turn on and off.
-    _socket: Option<Socket>,
+    keeper: Option<Socket>,
     /// `CLOCK_REALTIME` less this network's clock; read once after each wait.
     offset: Option<u64>,
     /// When the last wait ended.
@@ -112,7 +112,7 @@ impl Arrivals {
     fn new() -> Self {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).ok();
         Self {
-            _socket: socket.filter(|socket| sys::tcp::enable_timestamps(socket).is_ok()),
+            keeper: socket.filter(|socket| sys::tcp::enable_timestamps(socket).is_ok()),
             offset: None,
             woken_at: 0,
             is_prompt: false,
@@ -200,6 +200,20 @@ impl KernelNetwork {
             #[cfg(target_os = "linux")]
             arrivals: Arrivals::new(),
         })
+    }
+
+    /// The same without the kernel's receive timestamps, to measure what they cost: the time of a reply is
+    /// when it was read.
+    ///
+    /// # Errors
+    /// The system has no more descriptors.
+    #[cfg(target_os = "linux")]
+    pub fn without_timestamps() -> io::Result<Self> {
+        let mut network = Self::new()?;
+        network.arrivals.keeper = None;
+        network.arrivals.connects = Pace::new(u64::MAX / 2);
+        network.arrivals.reads = Pace::new(u64::MAX / 2);
+        Ok(network)
     }
 
     /// A connection and the clock that its system calls invalidate.
