@@ -39,6 +39,7 @@ pub use management::ManagementOptions;
 pub use monitor::MonitorArgs;
 pub use query::{QueryArgs, ReadArgs, StatusArgs};
 pub use send::SendArgs;
+pub use settings::SecurityOptions;
 pub use sim::{SimArgs, SimProfile};
 pub use update::UpdateArgs;
 

@@ -2,19 +2,33 @@
 
 use std::io::{self, BufRead, IsTerminal, Read};
 
-use tcpctl_settings::{Passphrase, Ssid};
+use tcpctl_settings::{Passphrase, Security, Ssid};
 
+use crate::cli::SecurityOptions;
 use crate::failure::Failure;
 use crate::sys;
 
 /// Bytes that are read of a piped passphrase's line. A longer line is not a passphrase.
 const LINE_LIMIT: u64 = 1024;
 
-/// The passphrase in the first line of standard input, for `--password-stdin`. Blocks.
+/// What to say of a network without a passphrase.
+pub const OPEN_NETWORK: &str =
+    "warning: the network is open: anyone nearby can join it and read its traffic";
+
+/// The requested security, with a passphrase from the first line of standard input; `None` without these
+/// options. Blocks.
 ///
 /// # Errors
-/// There is none, or it is invalid. The error does not repeat it.
-pub fn piped() -> Result<Passphrase, Failure> {
+/// There is no passphrase, or it is invalid. The error does not repeat it.
+pub fn security(options: SecurityOptions) -> Result<Option<Security>, Failure> {
+    if options.open {
+        return Ok(Some(Security::Open));
+    }
+    let piped = options.password_stdin.then(piped).transpose()?;
+    Ok(piped.map(Security::Wpa2))
+}
+
+fn piped() -> Result<Passphrase, Failure> {
     let mut line = Vec::new();
     io::stdin()
         .lock()

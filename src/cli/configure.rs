@@ -5,7 +5,7 @@ use tcpctl_settings::Field;
 use tcpctl_settings::sectors::ConfirmTimeout;
 
 use super::management::ManagementOptions;
-use super::settings::{OptionSet, SettingsOptions};
+use super::settings::{OptionSet, SecurityOptions, SettingsOptions};
 use crate::units;
 
 /// The arguments of `tcpctl configure`.
@@ -21,14 +21,9 @@ pub struct ConfigureArgs {
     /// Settings to change.
     #[command(flatten)]
     pub settings: SettingsOptions<ConfigureSettings>,
-    /// Read the passphrase from standard input, one line
-    #[arg(long, conflicts_with = "open", help_heading = "Settings")]
-    pub password_stdin: bool,
-    /// Use a network without a passphrase
-    ///
-    /// Anyone nearby can read its traffic.
-    #[arg(long, help_heading = "Settings")]
-    pub open: bool,
+    /// Whether the network has a passphrase.
+    #[command(flatten)]
+    pub security: SecurityOptions,
 
     /// Print the settings in force, without the passphrase
     #[arg(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 use tcpctl_settings::Field;
 
-use super::settings::{OptionSet, SettingsOptions};
+use super::settings::{OptionSet, SecurityOptions, SettingsOptions};
 use crate::units;
 
 /// The arguments of `tcpctl flash`.
@@ -16,14 +16,9 @@ pub struct FlashArgs {
     /// Settings of the board.
     #[command(flatten)]
     pub settings: SettingsOptions<FlashSettings>,
-    /// Read the passphrase from standard input, one line
-    #[arg(long, conflicts_with = "open", help_heading = "Settings")]
-    pub password_stdin: bool,
-    /// Use a network without a passphrase
-    ///
-    /// Anyone nearby can read its traffic.
-    #[arg(long, help_heading = "Settings")]
-    pub open: bool,
+    /// Whether the network has a passphrase.
+    #[command(flatten)]
+    pub security: SecurityOptions,
     /// With --json, include a generated passphrase in the plan
     #[arg(
         long,

@@ -21,6 +21,19 @@ pub trait OptionSet {
     const OTHER_DEFAULT: &[Field] = &[];
 }
 
+/// The passphrase of a network, or none.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct SecurityOptions {
+    /// Read the passphrase from standard input, one line
+    #[arg(long, conflicts_with = "open", help_heading = "Settings")]
+    pub password_stdin: bool,
+    /// Use a network without a passphrase
+    ///
+    /// Anyone nearby can read its traffic.
+    #[arg(long, help_heading = "Settings")]
+    pub open: bool,
+}
+
 /// The settings options of one command.
 #[derive(Debug, Clone, Default)]
 pub struct SettingsOptions<S> {

@@ -37,8 +37,8 @@ const RETURN_TIMEOUT: Duration = Duration::from_mins(1);
 /// Invalid options, a wrong key, a board that refuses or rolls back, or that does not come back.
 pub fn run(args: &ConfigureArgs, output: &Output) -> anyhow::Result<Exit> {
     let plan = ConfigurePlan::new(args)?;
-    if args.open {
-        output.note("warning: the network is open: anyone nearby can join it and read its traffic");
+    if args.security.open {
+        output.note(passphrase::OPEN_NETWORK);
     }
     crate::runtime::block_on(async {
         let interrupt = Interrupt::install().context("cannot install signal handlers")?;

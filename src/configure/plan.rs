@@ -56,14 +56,14 @@ impl ConfigurePlan {
     /// A usage error.
     pub fn new(args: &ConfigureArgs) -> Result<Self, Failure> {
         let key_file = args.channel.key_file.as_deref();
-        if args.password_stdin && key_file == Some(Path::new("-")) {
+        if args.security.password_stdin && key_file == Some(Path::new("-")) {
             return Err(Failure::usage(
                 "--key-file - and --password-stdin both read standard input",
             )
             .hint("give a file to --key-file"));
         }
         let mut changes = args.settings.changes.clone();
-        let is_change = !changes.is_empty() || args.open || args.password_stdin;
+        let is_change = !changes.is_empty() || args.security.open || args.security.password_stdin;
         if !(is_change || args.show || args.confirm) {
             return Err(Failure::usage("no setting given")
                 .hint("give e.g. --ssid or --greeting, or --show to print the settings in force"));
@@ -79,11 +79,7 @@ impl ConfigurePlan {
                     .hint("write HOST or HOST:PORT"),
             );
         }
-        if args.open {
-            changes.security = Some(Security::Open);
-        } else if args.password_stdin {
-            changes.security = Some(Security::Wpa2(passphrase::piped()?));
-        }
+        changes.security = passphrase::security(args.security)?;
         Ok(Self {
             target,
             action: match (args.show, args.confirm) {

@@ -70,8 +70,8 @@ pub fn run(args: &FlashArgs, output: &Output) -> anyhow::Result<Exit> {
             .hint("give e.g. --mode, --ssid or --greeting; --show-settings prints the stored settings")
             .into());
     }
-    if args.open {
-        output.note("warning: the network is open: anyone nearby can join it and read its traffic");
+    if args.security.open {
+        output.note(passphrase::OPEN_NETWORK);
     }
     if let Some(file) = &args.save_image {
         // Fail before a firmware is built, which takes minutes.

@@ -43,15 +43,10 @@ impl RequestedSettings {
     pub fn new(args: &FlashArgs) -> Result<Self, Failure> {
         let mut changes = args.settings.changes.clone();
         let station = changes.mode == Some(Mode::Station);
-        changes.security = if args.open {
-            Some(Security::Open)
-        } else if args.password_stdin {
-            Some(Security::Wpa2(passphrase::piped()?))
-        } else if let Some(ssid) = changes.ssid.as_ref().filter(|_| station) {
-            Some(Security::Wpa2(passphrase::typed(ssid)?))
-        } else {
-            None
-        };
+        changes.security = passphrase::security(args.security)?;
+        if let (None, true, Some(ssid)) = (&changes.security, station, &changes.ssid) {
+            changes.security = Some(Security::Wpa2(passphrase::typed(ssid)?));
+        }
         Ok(Self { changes })
     }
 
