@@ -12,6 +12,7 @@ use crate::dirs;
 use crate::failure::Failure;
 use crate::sanitize;
 use crate::target::Target;
+use crate::toml_text;
 
 /// A setting that the config file and a `TCPCTL_...` variable can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +179,7 @@ impl Place {
     /// # Errors
     /// The text is not valid TOML for this file, or the value is invalid.
     pub fn find(&self, text: &str, key: Key) -> Result<Option<Found>, Failure> {
-        let content = parse(text).map_err(|(line, message)| {
+        let content: Content = toml_text::parse(text).map_err(|(line, message)| {
             Failure::usage(format!("{}:{line}: {message}", self.name()))
                 .hint(format!("see tcpctl config --help; e.g. {EXAMPLE}"))
         })?;
@@ -189,7 +190,7 @@ impl Place {
         let Some(value) = value else {
             return Ok(None);
         };
-        let line = line_of(text, value.span().start);
+        let line = toml_text::line_of(text, value.span().start);
         let value = value.into_inner();
         key.check(&value)
             .map_err(|error| within(&format!("{}:{line}", self.name()), error))?;
@@ -213,19 +214,6 @@ pub fn shown(path: &Path) -> String {
 fn within(place: &str, mut failure: Failure) -> Failure {
     failure.message = format!("{place}: {}", failure.message);
     failure
-}
-
-/// Parses the file. An error is a line number, counted from 1, and a message.
-fn parse(text: &str) -> Result<Content, (usize, String)> {
-    toml::from_str(text).map_err(|error: toml::de::Error| {
-        let start = error.span().map_or(0, |span| span.start);
-        (line_of(text, start), sanitize::one_line(error.message()))
-    })
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    let before = text.as_bytes().iter().take(at);
-    before.filter(|byte| **byte == b'\n').count() + 1
 }
 
 #[cfg(test)]

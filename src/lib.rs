@@ -103,6 +103,7 @@ pub mod sys;
 pub mod target;
 #[doc(hidden)]
 pub mod timestamp;
+mod toml_text;
 #[doc(hidden)]
 pub mod units;
 #[doc(hidden)]

@@ -8,7 +8,7 @@ use tcpctl_settings::{Network, Passphrase, Security, Ssid};
 use toml::Spanned;
 
 use crate::failure::Failure;
-use crate::sanitize;
+use crate::{sanitize, toml_text};
 
 /// One line per network of the file, for hints.
 const EXAMPLE: &str = "[[network]] with ssid = \"home\" and passphrase = \"...\" or open = true";
@@ -120,26 +120,13 @@ impl Networks {
 /// Parses the file. An error is a line number, counted from 1, and a message without secrets.
 fn parse(text: &str) -> Result<Vec<KnownNetwork>, (usize, String)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let line_of = |at: usize| {
-        text.as_bytes()[..at]
-            .iter()
-            .filter(|it| **it == b'\n')
-            .count()
-            + 1
-    };
-    let content: Content = toml::from_str(text).map_err(|error: toml::de::Error| {
-        let start = error.span().map_or(0, |span| span.start);
-        (
-            line_of(start.min(text.len())),
-            sanitize::one_line(error.message()),
-        )
-    })?;
+    let content: Content = toml_text::parse(text)?;
     let mut known: Vec<KnownNetwork> = Vec::new();
     for entry in content.network {
-        let line = line_of(entry.span().start);
+        let line = toml_text::line_of(text, entry.span().start);
         let network = network(entry.into_inner()).map_err(|what| (line, what))?;
         if known.iter().any(|other| other.ssid == network.ssid) {
-            return Err((line, format!("network '{}' is there already", network.ssid)));
+            return Err((line, format!("duplicate network '{}'", network.ssid)));
         }
         known.push(network);
     }
@@ -241,7 +228,7 @@ mod tests {
             (
                 "[[network]]\nssid = \"a\"\nopen = true\n[[network]]\nssid = \"a\"\nopen = true\n",
                 4,
-                "there already",
+                "duplicate network 'a'",
             ),
             (
                 "[[network]]\nssid = \"a\"\nopen = true\npassphrase = \"12345678\"\n",
