@@ -122,13 +122,18 @@ impl Port {
 
 /// Normalizes a MAC address to lower case with colons.
 pub fn mac_address(text: &str) -> Option<String> {
+    let mac = mac_bytes(text)?;
+    Some(mac.map(|byte| format!("{byte:02x}")).join(":"))
+}
+
+/// The bytes of a MAC address in hexadecimal, with or without colons or hyphens.
+pub fn mac_bytes(text: &str) -> Option<[u8; 6]> {
     let digits: String = text.chars().filter(|c| !matches!(c, ':' | '-')).collect();
     if digits.len() != 12 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
-    let digits = digits.to_ascii_lowercase();
-    let bytes: Vec<_> = (0..12).step_by(2).map(|at| &digits[at..at + 2]).collect();
-    Some(bytes.join(":"))
+    let [_, _, mac @ ..] = u64::from_str_radix(&digits, 16).ok()?.to_be_bytes();
+    Some(mac)
 }
 
 /// The serial ports, sorted by name. Reads a few small files and opens no port.

@@ -18,7 +18,7 @@ use super::event::{FlashEvent, FlashReport};
 use super::firmware;
 use super::key::{self, BoardKey};
 use super::repair::{self, Job, Stage};
-use super::settings::{self, NewSettings, RequestedSettings};
+use super::settings::{NewSettings, RequestedSettings};
 use crate::atomic_file::{Destination, Purpose};
 use crate::cli::{Before, FlashArgs};
 use crate::connect;
@@ -29,7 +29,7 @@ use crate::failure::{Failure, Kind};
 use crate::interrupt::Interrupt;
 use crate::monitor::command::MonitorPlan;
 use crate::output::{BrokenPipe, Output, Progress};
-use crate::serial::port;
+use crate::serial::{self, port};
 use crate::{passphrase, sanitize, shell};
 
 /// The chip to build for without a board and without `--chip`.
@@ -269,7 +269,7 @@ impl Flash<'_> {
         settings: &mut Settings,
         mac: Option<&str>,
     ) -> Result<Option<BoardKey>, Failure> {
-        let found = match (&self.key_file, mac.and_then(settings::mac_bytes)) {
+        let found = match (&self.key_file, mac.and_then(serial::mac_bytes)) {
             (Some(found), _) => found.clone(),
             (None, Some(mac)) => key::Found::of_board(mac)?,
             // The board that is flashed later decides.

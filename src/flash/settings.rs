@@ -17,6 +17,7 @@ use crate::cli::FlashArgs;
 use crate::esp::image::Part;
 use crate::failure::{Failure, Kind};
 use crate::passphrase;
+use crate::serial;
 
 /// The requested settings.
 #[derive(Debug, Clone)]
@@ -182,7 +183,7 @@ impl Serialize for Described {
 
 /// Describes settings, with the default names of the board with this MAC address.
 pub fn described(settings: &Settings, mac: Option<&str>) -> Described {
-    let own_name = || match mac.and_then(mac_bytes) {
+    let own_name = || match mac.and_then(serial::mac_bytes) {
         Some(mac) => HostName::of_board(mac).to_string(),
         None => "tcpctl-XXXX, after its MAC".to_owned(),
     };
@@ -203,15 +204,6 @@ pub fn described(settings: &Settings, mac: Option<&str>) -> Described {
         }
     }
     Described(lines)
-}
-
-/// The bytes of a MAC address in hexadecimal with colons.
-pub fn mac_bytes(mac: &str) -> Option<[u8; 6]> {
-    let bytes: Result<Vec<_>, _> = mac
-        .split(':')
-        .map(|digits| u8::from_str_radix(digits, 16))
-        .collect();
-    bytes.ok()?.try_into().ok()
 }
 
 /// An invalid setting, with the option that makes it valid.

@@ -36,6 +36,14 @@ pub struct Service {
     pub speaker: Option<IpAddr>,
 }
 
+impl Service {
+    /// The value of a key in the TXT record.
+    pub fn txt(&self, key: &str) -> Option<&str> {
+        let found = self.text.iter().find(|(known, _)| known == key);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
 /// The services of one type on one link.
 #[derive(Debug)]
 pub struct Directory {

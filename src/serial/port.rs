@@ -215,8 +215,7 @@ fn named(given: &str, listed: &[Port]) -> Result<SelectedPort, Failure> {
     }
 }
 
-/// Whether a name could be a port of Windows, `COM3` or `\\\\.\\COM10`. Only opening it tells whether it
-/// exists.
+/// Whether a name has the form of a Windows port, `COM3` or `\\.\COM10`. The port may not exist.
 fn is_windows_port(name: &str) -> bool {
     let name = name.strip_prefix(r"\\.\").unwrap_or(name);
     let number = name
@@ -228,12 +227,7 @@ fn is_windows_port(name: &str) -> bool {
 
 /// The default name of the board with this MAC address.
 fn default_name(mac: &str) -> Option<String> {
-    let bytes: Option<Vec<_>> = mac
-        .split(':')
-        .map(|digits| u8::from_str_radix(digits, 16).ok())
-        .collect();
-    let mac = <[u8; 6]>::try_from(bytes?).ok()?;
-    Some(HostName::of_board(mac).to_string())
+    serial::mac_bytes(mac).map(|mac| HostName::of_board(mac).to_string())
 }
 
 /// Whether `name` is the default name of the board with this MAC address.

@@ -1,4 +1,4 @@
-//! Where a board is now, by its MAC address: a board that changes its network has another address.
+//! Finds a board by its MAC address: on another network it has another IP address.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -42,30 +42,14 @@ pub async fn by_mac(accept: impl Fn([u8; 6]) -> bool, timeout: Duration) -> Vec<
         tokio::select! {
             received = mdns.receive() => {
                 for event in mdns.learn(received).await {
-                    let MdnsEvent::Found(origin, service) = event else {
+                    let Some(board) = announced(event, &accept) else {
                         continue;
                     };
-                    let text = |key: &str| {
-                        let found = service.text.iter().find(|(known, _)| known == key);
-                        found.map(|(_, value)| value.as_str())
-                    };
-                    let mac = text("mac").and_then(serial::mac_address);
-                    let addresses =
-                        socket_addresses(&service.addresses, service.port, origin.interface);
-                    if mac.and_then(|mac| bytes(&mac)).is_some_and(&accept)
-                        && !addresses.is_empty()
-                    {
-                        let management = text("mgmt").and_then(|port| port.parse().ok());
-                        let board = Announced {
-                            addresses,
-                            management,
-                        };
-                        if boards.is_empty() {
-                            end = end.min(Instant::now() + FURTHER);
-                        }
-                        if boards.len() < MAX_CLAIMS && !boards.contains(&board) {
-                            boards.push(board);
-                        }
+                    if boards.is_empty() {
+                        end = end.min(Instant::now() + FURTHER);
+                    }
+                    if boards.len() < MAX_CLAIMS && !boards.contains(&board) {
+                        boards.push(board);
                     }
                 }
             }
@@ -75,11 +59,19 @@ pub async fn by_mac(accept: impl Fn([u8; 6]) -> bool, timeout: Duration) -> Vec<
     boards
 }
 
-/// The bytes of a MAC address with colons.
-fn bytes(mac: &str) -> Option<[u8; 6]> {
-    let bytes: Result<Vec<_>, _> = mac
-        .split(':')
-        .map(|digits| u8::from_str_radix(digits, 16))
-        .collect();
-    bytes.ok()?.try_into().ok()
+/// The board of an announcement, if its MAC address is accepted.
+fn announced(event: MdnsEvent, accept: impl Fn([u8; 6]) -> bool) -> Option<Announced> {
+    let MdnsEvent::Found(origin, service) = event else {
+        return None;
+    };
+    service
+        .txt("mac")
+        .and_then(serial::mac_bytes)
+        .filter(|mac| accept(*mac))?;
+    let addresses = socket_addresses(&service.addresses, service.port, origin.interface);
+    let management = service.txt("mgmt").and_then(|port| port.parse().ok());
+    (!addresses.is_empty()).then_some(Announced {
+        addresses,
+        management,
+    })
 }

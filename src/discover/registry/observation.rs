@@ -80,10 +80,7 @@ impl Observation {
 
     /// The observation of an mDNS service.
     pub fn of_service(origin: Origin, service: &Service, interface: Option<&Interface>) -> Self {
-        let text = |key: &str| {
-            let found = service.text.iter().find(|(known, _)| known == key);
-            found.map(|(_, value)| value.clone())
-        };
+        let text = |key| service.txt(key).map(str::to_owned);
         Self {
             name: Some(service.instance.first()),
             host: Some(service.host.to_string()),
@@ -91,7 +88,7 @@ impl Observation {
             chip: text("chip"),
             mode: text("mode"),
             firmware: text("fw"),
-            mac: text("mac").and_then(|mac| serial::mac_address(&mac)),
+            mac: service.txt("mac").and_then(serial::mac_address),
             interface: interface.map(|it| it.name.clone()),
             ..Self::new(SourceKey::Mdns(origin))
         }
