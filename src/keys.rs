@@ -138,14 +138,22 @@ impl KeyFile {
 /// # Errors
 /// The system has none.
 pub fn generate() -> Result<ManagementKey, Failure> {
-    let mut bytes = [0; ManagementKey::LEN];
+    random_bytes().map(ManagementKey::new)
+}
+
+/// Random bytes of the system.
+///
+/// # Errors
+/// The system has none.
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| {
         Failure::new(
             Kind::Internal,
             format!("the system has no random numbers: {error}"),
         )
     })?;
-    Ok(ManagementKey::new(bytes))
+    Ok(bytes)
 }
 
 /// The key on standard input. Blocks.

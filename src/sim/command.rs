@@ -59,9 +59,14 @@ fn run_relay(
     let address = listener.local_addr()?;
     let management = net::bind(SocketAddr::new(address.ip(), 0))?;
     let management_port = management.local_addr()?.port();
-    let mut announced = Announced::new(plan, address, management_port)?;
+    let places = places_to_announce(plan, address)?;
     let (hardware, spec) = hardware(plan, management_port, output)?;
-    announced.mac = hardware.mac;
+    let announced = Announced {
+        places,
+        port: address.port(),
+        management_port,
+        mac: hardware.mac,
+    };
     let names = events.clone();
     let session =
         Session::start_with(&spec, hardware, events).map_err(|error| cannot_start(&error))?;
@@ -96,31 +101,14 @@ fn run_relay(
     finish(plan, &names, received, network, output)
 }
 
-/// The flash and networks of a board, and its key, whose file is written if it is new. The spec has the
-/// board's own MAC address. Blocks.
+/// The flash and networks of a board. Writes its key file if there is none. The spec has the board's own
+/// MAC address. Blocks.
 fn hardware(
     plan: &SimPlan,
     management_port: u16,
     output: &Output,
 ) -> anyhow::Result<(Hardware, Spec)> {
     let mut spec = plan.spec.clone();
-    let key_of = |mac, output: &Output| match KeyFile::of_board(mac) {
-        Ok(file) => Ok(Some(file)),
-        Err(failure) => {
-            output.note(&format!(
-                "note: {failure}: tcpctl configure cannot reach this board"
-            ));
-            Ok::<_, Failure>(None)
-        }
-    };
-    let new_key = |mac| -> Result<ManagementKey, Failure> {
-        let found = match KeyFile::of_board(mac) {
-            Ok(file) => file.find()?,
-            // Reported below.
-            Err(_) => None,
-        };
-        found.map_or_else(keys::generate, Ok)
-    };
     let mac = spec.mac();
     let opened = if let Some(path) = &plan.state {
         VirtualFlash::open(path, mac, || {
@@ -150,28 +138,7 @@ fn hardware(
              configure, or delete the file",
         );
     }
-    let stored = stored::load(&mut flash).ok();
-    let settings = stored.map(|selected| selected.record.settings);
-    let key = settings.filter(|it| it.server.management().is_on());
-    if let Some(key) = key.and_then(|settings| settings.management_key)
-        && let Some(file) = key_of(mac, output)?
-    {
-        let stored = match file.find()? {
-            Some(stored) => stored,
-            None => file.create(key.clone()).map_err(|failure| {
-                failure.hint("give --management off to run a board without a key")
-            })?,
-        };
-        if stored == key {
-            output.detail(|| format!("management key: {}", file.name()));
-        } else {
-            output.note(&format!(
-                "note: key file {} has another key than this board; move it away and start again \
-                 to configure this board",
-                file.name()
-            ));
-        }
-    }
+    write_key_file(&mut flash, mac, output)?;
     let networks = plan.networks.clone();
     let networks = networks.unwrap_or_else(|| Networks::of(&plan.spec.settings().network));
     spec.mac = Some(mac);
@@ -186,8 +153,84 @@ fn hardware(
     Ok((hardware, spec))
 }
 
-/// Where a board is announced over mDNS; empty without `--announce`.
+/// The key of a new board: that of its key file, or a generated one.
+fn new_key(mac: MacAddress) -> Result<ManagementKey, Failure> {
+    let found = match KeyFile::of_board(mac) {
+        Ok(file) => file.find()?,
+        // Reported by `write_key_file`.
+        Err(_) => None,
+    };
+    found.map_or_else(keys::generate, Ok)
+}
+
+/// Writes the key file of a board whose management is on, unless there is one.
+fn write_key_file(
+    flash: &mut VirtualFlash,
+    mac: MacAddress,
+    output: &Output,
+) -> Result<(), Failure> {
+    let settings = stored::load(flash)
+        .ok()
+        .map(|stored| stored.record.settings);
+    let settings = settings.filter(|it| it.server.management().is_on());
+    let Some(key) = settings.and_then(|it| it.management_key) else {
+        return Ok(());
+    };
+    let file = match KeyFile::of_board(mac) {
+        Ok(file) => file,
+        Err(failure) => {
+            output.note(&format!(
+                "note: {failure}: tcpctl configure cannot reach this board"
+            ));
+            return Ok(());
+        }
+    };
+    let stored = match file.find()? {
+        Some(stored) => stored,
+        None => file.create(key.clone()).map_err(|failure| {
+            failure.hint("give --management off to run a board without a key")
+        })?,
+    };
+    if stored == key {
+        output.detail(|| format!("management key: {}", file.name()));
+    } else {
+        output.note(&format!(
+            "note: key file {} has another key than this board; move it away and start again to \
+             configure this board",
+            file.name()
+        ));
+    }
+    Ok(())
+}
+
+/// The interfaces with the relay's address, where a board is announced; none without `--announce`.
+fn places_to_announce(
+    plan: &SimPlan,
+    address: SocketAddr,
+) -> Result<Vec<(Interface, Ipv4Addr)>, Failure> {
+    let (true, IpAddr::V4(listen)) = (plan.announce, address.ip()) else {
+        return Ok(Vec::new());
+    };
+    let mut places = Vec::new();
+    for interface in interfaces::list().map_err(|error| no_announcement(&error))? {
+        // All of 127/8 is loopback (RFC 1122 section 3.2.1.3).
+        let reached = interface.v4.iter().find_map(|(own, _)| match *own {
+            own if own == listen || listen.is_unspecified() => Some(own),
+            own if own.is_loopback() && listen.is_loopback() => Some(listen),
+            _ => None,
+        });
+        places.extend(reached.map(|reached| (interface, reached)));
+    }
+    // Fail before the board starts.
+    for (interface, _) in &places {
+        mdns::check(interface, mdns::PORT).map_err(|error| no_announcement(&error))?;
+    }
+    Ok(places)
+}
+
+/// Announces a board over mDNS.
 struct Announced {
+    /// Empty without `--announce`.
     places: Vec<(Interface, Ipv4Addr)>,
     port: u16,
     management_port: u16,
@@ -195,37 +238,6 @@ struct Announced {
 }
 
 impl Announced {
-    /// The interfaces with the relay's address.
-    fn new(plan: &SimPlan, address: SocketAddr, management_port: u16) -> Result<Self, Failure> {
-        let mut places = Vec::new();
-        if let (true, IpAddr::V4(listen)) = (plan.announce, address.ip()) {
-            let interfaces = interfaces::list().map_err(|error| no_announcement(&error))?;
-            for interface in interfaces {
-                let reached = interface
-                    .v4
-                    .iter()
-                    .copied()
-                    // All of 127/8 is loopback (RFC 1122 section 3.2.1.3).
-                    .find_map(|(own, _)| match own {
-                        _ if own == listen || listen.is_unspecified() => Some(own),
-                        _ if own.is_loopback() && listen.is_loopback() => Some(listen),
-                        _ => None,
-                    });
-                places.extend(reached.map(|reached| (interface, reached)));
-            }
-            // Fail before the board starts.
-            for (interface, _) in &places {
-                mdns::check(interface, mdns::PORT).map_err(|error| no_announcement(&error))?;
-            }
-        }
-        Ok(Self {
-            places,
-            port: address.port(),
-            management_port,
-            mac: plan.spec.mac(),
-        })
-    }
-
     /// Announces the board while it is reachable, until `stop` completes.
     async fn run(
         self,
@@ -233,9 +245,13 @@ impl Announced {
         mut online: watch::Receiver<Option<Online>>,
         names: Events,
     ) -> io::Result<()> {
+        // The sender of `stop` is only ever dropped.
+        let mut stopped = stop.clone();
+        if self.places.is_empty() {
+            let _ = stopped.changed().await;
+            return Ok(());
+        }
         loop {
-            // The sender of `stop` is only ever dropped.
-            let mut stopped = stop.clone();
             let board = tokio::select! {
                 _ = stopped.changed() => return Ok(()),
                 board = online.wait_for(Option::is_some) => match board {
@@ -289,15 +305,7 @@ impl Announced {
             }
         });
         let ended = futures_util::future::join_all(announcing).await;
-        ended.into_iter().collect::<io::Result<()>>()?;
-        if self.places.is_empty() {
-            let (mut stop, mut online) = (stop.clone(), online.clone());
-            tokio::select! {
-                _ = stop.changed() => {}
-                _ = online.changed() => {}
-            }
-        }
-        Ok(())
+        ended.into_iter().collect()
     }
 }
 
@@ -390,8 +398,8 @@ impl Stop {
 }
 
 impl Network {
-    /// Starts the thread, and returns when it handles signals. `run` stops the board when its argument
-    /// says so.
+    /// Starts the thread, and returns when it handles signals. `run` stops the board when the future of
+    /// its [`Stop`] completes.
     fn start(run: impl FnOnce(Stop) -> Ended + Send + 'static) -> Result<Self, Failure> {
         let (stop, requested) = oneshot::channel();
         let (installed, is_installed) = std::sync::mpsc::channel();

@@ -1,6 +1,6 @@
 //! The flash of a virtual board: in memory, or in a file that outlives the process.
 //!
-//! A file is an image of the first 64 KiB of a chip's flash, and of more once more is written. It is
+//! A file is an image of the first 64 KiB of a chip's flash, and grows when more is written. It is
 //! written in place, one erase or program at a time, so a killed process leaves what a power cut would
 //! leave on a chip. The MAC address, which a chip has in its eFuses, is between the partition table and
 //! otadata.
@@ -94,7 +94,7 @@ impl VirtualFlash {
             Ok(file) => (file, false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let bytes = image(mac, &new()?).map_err(io_failed)?;
-                // Whole or not at all, so that no board has half of its settings.
+                // Atomic: an interrupted start leaves no partial file.
                 atomic_file::create_new(path, &bytes, Purpose::Secret).map_err(io_failed)?;
                 (open().map_err(io_failed)?, true)
             }

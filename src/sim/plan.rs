@@ -9,7 +9,8 @@ use super::networks::Networks;
 use super::reply::Reply;
 use super::spec::{MacAddress, Profile, Spec};
 use crate::cli::{SimArgs, SimProfile};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
+use crate::keys;
 use crate::sanitize;
 
 /// A virtual board and how it is reachable.
@@ -72,7 +73,7 @@ impl SimPlan {
         }
         spec.station_network = networks.as_ref().and_then(Networks::first).cloned();
         if args.state.is_some() && args.mac.is_none() && args.seed.is_none() {
-            // Two boards that are kept have two MAC addresses, and two key files.
+            // Each state file is another board, with its own MAC address and key file.
             spec.mac = Some(random_mac()?);
         }
         if let (Some(interface), None) = (&args.tap, &args.mac) {
@@ -99,12 +100,7 @@ impl SimPlan {
 
 /// A locally administered MAC address.
 fn random_mac() -> Result<MacAddress, Failure> {
-    let mut random = [0; 3];
-    getrandom::fill(&mut random).map_err(|error| {
-        let message = format!("the system has no random numbers: {error}");
-        Failure::new(Kind::Internal, message)
-    })?;
-    let [a, b, c] = random;
+    let [a, b, c] = keys::random_bytes()?;
     Ok([0x02, 0x74, 0x63, a, b, c])
 }
 

@@ -13,9 +13,9 @@ use tcpctl_settings::Network;
 
 use super::networks::Networks;
 
-/// Time between two looks at a file of networks.
+/// How often a file of networks is read.
 const FILE_CHECK: Duration = Duration::from_secs(1);
-/// Time between two looks at the address, which the stack may replace without a word.
+/// How often the address is checked: the stack does not report that DHCP replaced it.
 const ADDRESS_CHECK: Duration = Duration::from_secs(60);
 
 /// Whether the radio is on a network.

@@ -172,7 +172,7 @@ type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// What one run of the servers needs.
 pub(super) struct Run<'a> {
-    /// The board and its link. Its settings are not those of `settings`.
+    /// The options of the board and its link. `settings` replaces the settings among them.
     pub(super) spec: &'a Spec,
     /// The settings in force.
     pub(super) settings: &'a Settings,
@@ -294,10 +294,10 @@ pub(super) async fn serve(
     };
     // Read while the tasks exist: their open connections count, too.
     let counters = server.counters();
-    // A board that restarts says no goodbye.
+    // A restart sends no mDNS goodbye, as on a chip.
     if neighbours == Neighbours::Wire && ended == Ended::Stopped {
         drop(leave);
-        say_goodbye(&mut tasks, spec).await;
+        send_goodbye(&mut tasks, spec).await;
     }
     drop(tasks);
     (counters, ended)
@@ -384,7 +384,7 @@ async fn apply<C: Console>(
 }
 
 /// Lets the mDNS responder send its goodbye.
-async fn say_goodbye(tasks: &mut FuturesUnordered<Task<'_>>, spec: &Spec) {
+async fn send_goodbye(tasks: &mut FuturesUnordered<Task<'_>>, spec: &Spec) {
     // Times out on a board without a network.
     let _ = with_timeout(GOODBYE, tasks.next()).await;
     // The goodbye is still in flight.

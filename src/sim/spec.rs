@@ -177,8 +177,8 @@ impl Spec {
         self.mac.unwrap_or([0x02, 0x74, 0x63, 0x70, a, b])
     }
 
-    /// The settings in the flash of a new board. Nobody can overhear its radio, so its own networks
-    /// are open.
+    /// The settings in the flash of a new board. Its radio is simulated, so its own networks need no
+    /// passphrase.
     pub fn settings(&self) -> Settings {
         let network = match (self.mode, &self.station_network) {
             (Mode::AccessPoint, _) => Network::AccessPoint {
