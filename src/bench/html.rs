@@ -19,7 +19,7 @@ const TEMPLATE: &str = include_str!("report.html");
 
 /// The report as a page.
 pub fn render(report: &Report) -> String {
-    let mut body = tiles(report);
+    let mut body = String::new();
     if let Some(comparison) = &report.comparison {
         let title = format!("Compared with {}", comparison.baseline.started_at);
         let notes = comparison_notes(comparison);
@@ -57,6 +57,7 @@ pub fn render(report: &Report) -> String {
         &[
             ("title", escape(&report.target)),
             ("origin", origin(report)),
+            ("tiles", tiles(report)),
             ("verdict", verdict(report)),
             ("body", body),
             ("json", json(report)),

@@ -8,11 +8,17 @@ use tcpctl_engine::times::Times;
 
 /// The drawing's size and margins, pixels.
 const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 260.0;
-const LEFT: f64 = 74.0;
-const RIGHT: f64 = 16.0;
-const TOP: f64 = 14.0;
-const BOTTOM: f64 = 44.0;
+const HEIGHT: f64 = 316.0;
+const LEFT: f64 = 90.0;
+const RIGHT: f64 = 44.0;
+const TOP: f64 = 46.0;
+const BOTTOM: f64 = 70.0;
+/// The baselines of axis names: below the axis, and above it. On paper, style moves them apart.
+const X_NAME: f64 = 44.0;
+const Y_NAME: f64 = 14.0;
+
+/// The most labels of an axis on paper, where they are large beside the drawing.
+const MAX_PRINTED: usize = 5;
 
 /// The most points drawn of a curve.
 const MAX_POINTS: usize = 600;
@@ -203,6 +209,17 @@ fn logarithmic_ticks(low: f64, high: f64) -> Vec<f64> {
     ticks
 }
 
+/// Ticks with the attribute of their label: every other one, or fewer, is for the screen only.
+fn printed(ticks: Vec<(f64, String)>) -> impl Iterator<Item = (f64, String, &'static str)> {
+    let step = ticks.len().div_ceil(MAX_PRINTED).max(1);
+    let attribute = move |at: usize| match at % step {
+        0 => "",
+        _ => " class=\"screen\"",
+    };
+    let ticks = ticks.into_iter().enumerate();
+    ticks.map(move |(at, (value, name))| (value, name, attribute(at)))
+}
+
 /// How a curve is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
@@ -263,10 +280,10 @@ impl Plot {
             let _ = writeln!(
                 svg,
                 "<line class=\"mark\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{:.1}\"/>\
-                 <text class=\"mark\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
+                 <text class=\"mark y-name\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
                 HEIGHT - BOTTOM,
                 x + offset,
-                TOP + 10.0,
+                TOP - Y_NAME,
                 escape(name)
             );
         }
@@ -302,36 +319,34 @@ impl Plot {
 
     fn axes(&self, svg: &mut String) {
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-        for (value, name) in self.y.ticks() {
+        for (value, name, class) in printed(self.y.ticks()) {
             let y = self.up(value);
             let _ = writeln!(
                 svg,
                 "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
-                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                 <text{class} x=\"{:.1}\" y=\"{y:.1}\" dy=\".35em\" text-anchor=\"end\">{}</text>",
                 LEFT - 8.0,
-                y + 4.0,
                 escape(&name)
             );
         }
-        for (value, name) in self.x.ticks() {
+        for (value, name, class) in printed(self.x.ticks()) {
             let x = self.across(value);
             let _ = writeln!(
                 svg,
                 "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
-                 <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                 <g class=\"x\"><text{class} x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text></g>",
                 bottom + 20.0,
                 escape(&name)
             );
         }
         let _ = writeln!(
             svg,
-            "<text class=\"axis\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\
-             <text class=\"axis\" transform=\"translate(13 {:.1}) rotate(-90)\" \
-             text-anchor=\"middle\">{}</text>",
+            "<text class=\"x-name\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\
+             <text class=\"y-name\" x=\"0\" y=\"{:.1}\">{}</text>",
             f64::midpoint(LEFT, right),
-            HEIGHT - 8.0,
+            bottom + X_NAME,
             escape(&self.x.name),
-            f64::midpoint(TOP, bottom),
+            TOP - Y_NAME,
             escape(&self.y.name)
         );
     }

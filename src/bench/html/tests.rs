@@ -57,12 +57,17 @@ fn run_without_errors_says_so_instead_of_an_empty_plot() {
 }
 
 #[test]
-fn command_and_computer_are_at_the_top() {
+fn command_computer_and_tiles_are_at_the_top() {
     let page = render(&example::full());
     let (top, _) = page.split_once("<p class=\"first").unwrap();
     for part in [
         "$ tcpctl bench sim:esp32,workers=4<",
         "linux 6.1.0, 2 CPUs, tcpctl 0.1.0<",
+        "<b>4</b><span>served at once</span>",
+        "<b>4</b><span>queued</span>",
+        "<span>req/s</span>",
+        "<span>p99</span>",
+        "<b>100/2,600</b><span>failed</span>",
     ] {
         assert!(top.contains(part), "{part} is not in {top}");
     }

@@ -63,11 +63,18 @@ fn full_page() -> String {
     html::render(&saved::load("fixture", &file).expect("a saved run"))
 }
 
-/// In both color schemes: no overflow, no cut or overlapping labels in plots, no text below 11 px,
-/// and a contrast of at least 4.5 (WCAG 2.2, 1.4.3).
+/// In both color schemes: no overflow, no cut or overlapping labels in plots, no text below 11 px on a
+/// screen and 8 pt on paper, and a contrast of at least 4.5 (WCAG 2.2, 1.4.3).
 #[test]
-fn html_report_fits_phones_and_wide_screens() {
-    const WIDTHS: [u64; 3] = [390, 800, 1440];
+fn html_report_fits_phones_wide_screens_and_paper() {
+    /// In CSS pixels: screens, and what the page's margins leave of the widths of A4 and Letter.
+    const FRAMES: [(&str, u64); 5] = [
+        ("page.html", 390),
+        ("page.html", 800),
+        ("page.html", 1440),
+        ("paper.html#print", 718),
+        ("paper.html#print", 740),
+    ];
     if skipped(&[Need::Program("chromium"), Need::Program("timeout")]) {
         return;
     }
@@ -77,10 +84,16 @@ fn html_report_fits_phones_and_wide_screens() {
     let (_, after) = rest.split_once('>').expect("its end");
     // The page's policy lets no script run.
     let probed = format!("{before}{after}{}", include_str!("probe.html"));
+    let paper = probed.replace("@media print {", "@media all {");
+    assert_ne!(paper, probed, "a style for print");
+    // Paper is light.
+    let paper = paper.replace("@media (prefers-color-scheme: dark) {", "@media not all {");
     fs::write(folder.file("page.html"), probed).unwrap();
-    let frame =
-        |width| format!("<iframe src=page.html width={width} height=3000 frameborder=0></iframe>");
-    let frames = WIDTHS.map(frame).concat();
+    fs::write(folder.file("paper.html"), paper).unwrap();
+    let frame = |(page, width)| {
+        format!("<iframe src={page} width={width} height=3000 frameborder=0></iframe>")
+    };
+    let frames = FRAMES.map(frame).concat();
     let collect = "<pre id=found></pre><script>addEventListener('message', event => {
         document.getElementById('found').textContent += JSON.stringify(event.data).replace(/[<>&]/g, '?') + '\\n';
     });</script>";
@@ -110,7 +123,9 @@ fn html_report_fits_phones_and_wide_screens() {
             widths.push(width);
         }
         widths.sort_unstable();
-        assert_eq!(widths, WIDTHS, "{document}");
+        let mut expected = FRAMES.map(|(_, width)| width);
+        expected.sort_unstable();
+        assert_eq!(widths, expected, "{document}");
     }
 }
 
@@ -119,9 +134,17 @@ fn html_report_prints_on_two_pages() {
     if skipped(&[Need::Program("chromium"), Need::Program("timeout")]) {
         return;
     }
+    for size in ["A4", "letter"] {
+        print(size);
+    }
+}
+
+/// Prints the page of the fixture on paper of a size, and checks its pages.
+fn print(size: &str) {
     let folder = Folder::new();
     let (page, pdf) = (folder.file("page.html"), folder.file("page.pdf"));
-    fs::write(&page, full_page()).unwrap();
+    let sized = full_page().replace("@page {", &format!("@page {{ size: {size};"));
+    fs::write(&page, sized).unwrap();
     let to = format!("--print-to-pdf={pdf}");
     let output = chromium(&folder, &[&to, "--no-pdf-header-footer"], &page);
     assert!(output.status.success(), "{output:?}");
@@ -129,7 +152,7 @@ fn html_report_prints_on_two_pages() {
     let pdf = String::from_utf8_lossy(&pdf);
     // Page objects and the lengths of their content, as Chromium writes them.
     let pages: Vec<&str> = pdf.split("/Type /Page\n").skip(1).collect();
-    assert_eq!(pages.len(), 2, "pages");
+    assert_eq!(pages.len(), 2, "pages of {size}");
     for page in pages {
         let (_, content) = page.split_once("/Contents ").expect("content");
         let number = content.split(' ').next().expect("a reference");
