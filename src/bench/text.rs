@@ -8,14 +8,17 @@ mod limits;
 mod machines;
 mod progress;
 mod ramp;
+mod summary;
 mod throughput;
 
 use serde::{Serialize, Serializer};
 
 use crate::bench::chart::{self, Charset};
-use crate::bench::report::{CheckedCondition, Level, Report};
+use crate::bench::report::Report;
 use crate::output::{Color, Output, Render, View, human};
 use crate::sanitize;
+
+use self::summary::Form;
 
 pub(crate) use self::comparison::{comparison_notes, comparison_rows};
 pub(crate) use self::latency::{latency_rows, load, reply_rule, retransmits};
@@ -102,16 +105,22 @@ impl Style {
 /// The report as text that is safe for a terminal.
 pub fn render(report: &Report, detail: Detail, style: Style) -> String {
     let mut summary = Page::new(style);
-    summary.summary(report, detail);
+    let form = summary.summary(report, detail);
     if detail != Detail::Full {
         return summary.text;
     }
     let mut details = Page::new(style);
+    if let Some(comparison) = &report.comparison {
+        details.comparison(comparison);
+    }
     details.machines(report);
     details.limits(report);
-    details.ramp(&report.ramp);
+    details.ramp(&report.ramp, form);
     details.latency(report);
     details.throughput(report);
+    if form == Form::Short {
+        details.left_out(report);
+    }
     details.footnotes(report);
     if style.fold.is_some() {
         let details = details.text.trim_start_matches('\n');
@@ -133,50 +142,6 @@ impl Page {
             text: String::new(),
             style,
         }
-    }
-
-    fn summary(&mut self, report: &Report, detail: Detail) {
-        let color = self.style.color;
-        for (at, line) in report.verdict.iter().enumerate() {
-            self.colored(&line.text, |text| match (line.level, at) {
-                (Level::Bad, _) => color.alarm(text),
-                (Level::Good, 0) => color.strong(text),
-                _ => text.to_owned(),
-            });
-        }
-        if detail != Detail::Data {
-            let warnings = report.warnings.iter();
-            for warning in warnings.filter(|warning| !warning.kind.is_footnote()) {
-                let text = format!("warning: {}", warning.text);
-                self.colored(&text, |text| color.warning(text));
-            }
-        }
-        for condition in &report.conditions {
-            self.condition(condition);
-        }
-        if let Some(comparison) = &report.comparison {
-            self.comparison(comparison);
-        }
-    }
-
-    /// `✓ p99 > 50ms (20.6 ms)`: the run passes because the condition does not hold.
-    fn condition(&mut self, checked: &CheckedCondition) {
-        let color = self.style.color;
-        let mark = match (self.style.charset, checked.passed) {
-            (Charset::Unicode, true) => "✓",
-            (Charset::Unicode, false) => "✗",
-            (Charset::Ascii, true) => "ok",
-            (Charset::Ascii, false) => "FAILED",
-        };
-        let value = checked.value.as_deref().unwrap_or("unknown");
-        let text = format!("{mark} --fail-if '{}' (value: {value})", checked.condition);
-        self.colored(&text, |text| {
-            if checked.passed {
-                color.good(text)
-            } else {
-                color.alarm(text)
-            }
-        });
     }
 
     /// What is missing, then how the run was made.

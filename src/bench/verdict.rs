@@ -12,6 +12,7 @@ use crate::output::human;
 use crate::sanitize;
 use tcpctl_engine::measurement::ErrorClass;
 
+pub(super) use self::ramp::causes;
 pub(super) use self::warnings::{clock_set, too_few_files};
 
 /// The share of failed requests from which a result is bad.
@@ -72,16 +73,70 @@ pub fn failure(report: &Report) -> Option<Failure> {
 
 /// The summary, most important line first.
 fn lines(report: &Report) -> Vec<VerdictLine> {
-    let mut lines = Vec::new();
-    lines.extend(report.limits.as_ref().map(limits::line));
-    lines.extend(report.latency.as_ref().map(latency_line));
-    lines.extend(ramp::line(report));
-    lines.extend(ramp::causes(&report.ramp));
-    lines.extend(report.throughput.as_ref().map(throughput_line));
-    if lines.is_empty() {
-        lines.push(line(Level::Note, "nothing was measured"));
+    parts(report).into_iter().flatten().collect()
+}
+
+/// The lines of each part of the run, of which there are at most four.
+fn parts(report: &Report) -> Vec<Vec<VerdictLine>> {
+    let ramp = ramp::line(report).into_iter().chain(causes(&report.ramp));
+    let parts = [
+        report
+            .limits
+            .as_ref()
+            .map(limits::line)
+            .into_iter()
+            .collect(),
+        report
+            .latency
+            .as_ref()
+            .map(latency_line)
+            .into_iter()
+            .collect(),
+        ramp.collect(),
+        report
+            .throughput
+            .as_ref()
+            .map(throughput_line)
+            .into_iter()
+            .collect(),
+    ];
+    let measured: Vec<Vec<_>> = parts
+        .into_iter()
+        .filter(|part: &Vec<_>| !part.is_empty())
+        .collect();
+    if measured.is_empty() {
+        return vec![vec![line(Level::Note, "nothing was measured")]];
     }
-    lines
+    measured
+}
+
+/// The summary with a line for each part of the run.
+pub(crate) fn joined(report: &Report) -> Vec<VerdictLine> {
+    let parts = parts(report).into_iter().map(|part| {
+        let level = part.iter().map(|line| line.level).max();
+        let texts: Vec<_> = part.into_iter().map(|line| line.text).collect();
+        line(level.unwrap_or(Level::Note), texts.join("; "))
+    });
+    parts.collect()
+}
+
+/// The most important numbers of each part of the run, in 80 columns each.
+pub(crate) fn short(report: &Report) -> Vec<VerdictLine> {
+    let texts = [
+        report.limits.as_ref().map(limits::short),
+        report.latency.as_ref().map(short_latency),
+        ramp::short(report),
+        report.throughput.as_ref().map(|it| flows(it, false)),
+    ];
+    let texts: Vec<_> = texts.into_iter().flatten().collect();
+    let joined = joined(report);
+    if texts.len() < joined.len() {
+        // Nothing was measured.
+        return joined;
+    }
+    let levels = joined.into_iter().map(|line| line.level);
+    let lines = levels.zip(texts);
+    lines.map(|(level, text)| line(level, text)).collect()
 }
 
 fn line(level: Level, text: impl Into<String>) -> VerdictLine {
@@ -106,14 +161,12 @@ fn latency_line(latency: &Latency) -> VerdictLine {
             human::count(latency.connections, "connection")
         ),
     };
-    let times = &latency.complete_us;
-    let times: Vec<_> = [("p50", times.p50), ("p99", times.p99), ("max", times.max)]
-        .into_iter()
-        .filter_map(|(name, time)| Some(format!("{name} {}", human::microseconds(time?))))
-        .collect();
-    if !times.is_empty() {
-        let _ = write!(text, ": {}", times.join(", "));
-    }
+    let complete = &latency.complete_us;
+    text += &times(&[
+        ("p50", complete.p50),
+        ("p99", complete.p99),
+        ("max", complete.max),
+    ]);
     let failed = latency.errors.sum();
     let _ = write!(
         text,
@@ -132,28 +185,75 @@ fn latency_line(latency: &Latency) -> VerdictLine {
     line(level, text)
 }
 
+/// `245 req/s: p50 16.1 ms, p99 21.6 ms; 0 of 1,227 failed`.
+fn short_latency(latency: &Latency) -> String {
+    let requests = human::grouped(latency.requests);
+    if latency.completed == 0 {
+        return match latency.requests {
+            0 => "no request was sent".to_owned(),
+            _ => format!("all {requests} requests failed"),
+        };
+    }
+    let rate = human::number(latency.rate_per_s);
+    let times = times(&[
+        ("p50", latency.complete_us.p50),
+        ("p99", latency.complete_us.p99),
+    ]);
+    let failed = human::grouped(latency.errors.sum());
+    format!("{rate} req/s{times}; {failed} of {requests} failed")
+}
+
+/// `: p50 16.1 ms, p99 21.6 ms`; nothing without a known time.
+fn times(times: &[(&str, Option<f64>)]) -> String {
+    let known = times.iter();
+    let known: Vec<_> = known
+        .filter_map(|(name, time)| Some(format!("{name} {}", human::microseconds((*time)?))))
+        .collect();
+    if known.is_empty() {
+        return String::new();
+    }
+    format!(": {}", known.join(", "))
+}
+
 fn throughput_line(throughput: &Throughput) -> VerdictLine {
+    let is_measured = [&throughput.upload, &throughput.download, &throughput.echo]
+        .into_iter()
+        .any(Option::is_some);
+    let level = if is_measured {
+        Level::Good
+    } else {
+        Level::Note
+    };
+    line(level, flows(throughput, true))
+}
+
+/// The rate of each flow, and, if `is_explained`, how it was measured and what limited it.
+fn flows(throughput: &Throughput, is_explained: bool) -> String {
     let flows = [
         ("upload", "as one request", &throughput.upload),
-        ("download", "in replies", &throughput.download),
+        (
+            "download",
+            "in replies, one connection each",
+            &throughput.download,
+        ),
         ("echo", "", &throughput.echo),
     ];
     let measured = |(name, instead, flow): (&str, &str, &Option<Flow>)| {
         let flow = flow.as_ref()?;
         let mut text = format!("{name} {}", human::bytes_per_second(flow.bytes_per_s));
-        if flow.via == Via::OwnPort {
+        if flow.via == Via::OwnPort && is_explained {
             let _ = write!(text, " {instead}");
         }
-        if let Some(limit) = flow.limited_by {
+        if let Some(limit) = flow.limited_by.filter(|_| is_explained) {
             let _ = write!(text, " (limited by {})", limit.text());
         }
         Some(text)
     };
     let flows: Vec<_> = flows.into_iter().filter_map(measured).collect();
     if flows.is_empty() {
-        return line(Level::Note, "throughput could not be measured");
+        return "throughput could not be measured".to_owned();
     }
-    line(Level::Good, flows.join(", "))
+    flows.join(", ")
 }
 
 fn all_failed(latency: &Latency) -> String {

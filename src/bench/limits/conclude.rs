@@ -69,7 +69,7 @@ fn queued(finding: &LimitsFinding, overflow: Overflow, how: &str) -> Limit {
     match (finding.held.value, finding.served_at_once.value) {
         (Bound::Exact(held), Bound::Exact(served)) => Limit::new(
             Bound::Exact(held.saturating_sub(served)),
-            format!("held minus served_at_once {how}; {WHO}"),
+            format!("accepted in total minus served at once {how}; {WHO}"),
         ),
         (Bound::AtLeast { at_least: held }, Bound::Exact(served)) => Limit::new(
             Bound::at_least(held.saturating_sub(served)),

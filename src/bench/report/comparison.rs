@@ -57,8 +57,7 @@ impl Comparison {
 
     /// Whether any result differs.
     pub fn has_difference(&self) -> bool {
-        let differs = |row: &Difference| matches!(row.finding, Finding::Higher | Finding::Lower);
-        self.rows().iter().any(|(_, row)| differs(row))
+        self.rows().iter().any(|(_, row)| row.is_significant())
             || self.changes.iter().any(|it| it.kind == ChangeKind::Result)
     }
 }
@@ -96,6 +95,13 @@ pub struct Difference {
     pub high: Option<f64>,
     /// What follows from the interval.
     pub finding: Finding,
+}
+
+impl Difference {
+    /// Whether the interval excludes zero.
+    pub fn is_significant(&self) -> bool {
+        matches!(self.finding, Finding::Higher | Finding::Lower)
+    }
 }
 
 /// What a comparison has found.

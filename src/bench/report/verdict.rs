@@ -11,8 +11,8 @@ pub struct VerdictLine {
     pub text: String,
 }
 
-/// How good a result is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How good a result is, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// As it should be.
@@ -100,6 +100,13 @@ pub enum WarningKind {
 }
 
 impl WarningKind {
+    /// The name in JSON as words: `client late`.
+    pub fn name(self) -> String {
+        // Cannot fail: it is a string.
+        let name = serde_json::to_value(self).unwrap_or_default();
+        name.as_str().unwrap_or_default().replace('_', " ")
+    }
+
     /// Whether it follows from the numbers of the report. The others are kept when runs are merged.
     pub const fn is_derived(self) -> bool {
         match self {

@@ -1,8 +1,8 @@
 //! The steps of a ramp: a table and charts.
 
-use super::{Page, time};
-use crate::bench::chart;
+use super::{Form, Page, time};
 use crate::bench::report::Step;
+use crate::bench::{chart, verdict};
 use crate::output::human;
 
 impl Page {
@@ -15,12 +15,17 @@ impl Page {
         }
     }
 
-    pub(crate) fn ramp(&mut self, steps: &[Step]) {
+    pub(super) fn ramp(&mut self, steps: &[Step], summary: Form) {
         if steps.is_empty() {
             return;
         }
         self.heading("Ramp");
         self.ramp_table(steps);
+        if summary >= Form::ShortVerdict {
+            for line in verdict::causes(steps) {
+                self.hanging("  ", &line.text, 2);
+            }
+        }
         let values = |value: fn(&Step) -> f64| steps.iter().map(value).collect::<Vec<_>>();
         // Slow steps have too few samples for a p99.
         let latency = if steps.iter().all(|step| step.p99_us.is_some()) {

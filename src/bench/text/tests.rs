@@ -1,10 +1,13 @@
 use std::time::Duration;
 
-use super::progress::{load_progress, ramp_view};
+use unicode_width::UnicodeWidthStr;
+
+use super::progress::{flow_progress, load_progress, ramp_view};
 use super::*;
 use crate::bench::compare::compare;
 use crate::bench::ramp::RampProgress;
-use crate::bench::report::Step;
+use crate::bench::report::{CheckedCondition, RampEnd, Step, Warning, WarningKind};
+use crate::bench::throughput::ThroughputProgress;
 use crate::bench::verdict::conclude;
 use crate::bench::{example, summarize};
 use tcpctl_engine::engine;
@@ -51,9 +54,193 @@ fn summary_is_first_in_a_pipe_and_last_on_a_terminal() {
     let full = render(&report, Detail::Full, terminal(80));
     assert!(full.starts_with("Limits\n"), "{full}");
     assert!(full.ends_with(&format!("\n\n{summary}")), "{full}");
-    assert!(summary.contains("warning: virtual board"), "{summary}");
+    assert!(summary.contains("\n2 warnings: virtual, "), "{summary}");
     let data = render(&report, Detail::Data, terminal(80));
     assert!(!data.contains("warning"), "{data}");
+}
+
+/// A report with the parts whose bit is set in `parts`, and with long texts everywhere.
+fn with_parts(parts: u32) -> Report {
+    let has = |bit: u32| parts & (1 << bit) != 0;
+    let mut report = example::full();
+    report.runs = if has(0) { 2 } else { 1 };
+    if !has(1) {
+        report.limits = None;
+    }
+    if !has(2) {
+        report.latency = None;
+    }
+    if has(3) {
+        let cause = example::reconnect_race();
+        report.ramp[2].cause = Some(cause);
+        report.ramp_ended = Some(RampEnd::MostlyFailing);
+    } else {
+        report.ramp.clear();
+        report.ramp_ended = None;
+    }
+    if !has(4) {
+        report.throughput = None;
+    }
+    if has(5) {
+        let text = "the clock of this computer is not synchronized, so times of day may be wrong";
+        report.warnings = [
+            WarningKind::OpenFiles,
+            WarningKind::Clock,
+            WarningKind::PartialOverlap,
+            WarningKind::LimitsUnderLoad,
+            WarningKind::DifferentTargets,
+        ]
+        .map(|kind| Warning::new(kind, text))
+        .to_vec();
+    } else {
+        report.environment.is_virtual = false;
+        report.warnings.clear();
+    }
+    if has(6) {
+        report.comparison = Some(compare(&example::report(), &report));
+    }
+    if has(7) {
+        let condition = |at| CheckedCondition {
+            condition: format!("latency.complete_us.p99_9 > {at}00ms"),
+            passed: at != 3,
+            value: Some("8.00 ms".to_owned()),
+        };
+        report.conditions = (1..=5).map(condition).collect();
+    }
+    conclude(report)
+}
+
+#[test]
+fn summary_has_at_most_six_lines_whatever_was_measured() {
+    for parts in 0..1 << 8 {
+        let report = with_parts(parts);
+        for detail in [Detail::Full, Detail::Brief, Detail::Data] {
+            for style in [PIPE, terminal(80), terminal(200)] {
+                let text = render(&report, detail, style);
+                // The details end, or begin, with an empty line.
+                let summary = match (detail, style.fold) {
+                    (Detail::Full, None) => text.split_once("\n\n").unwrap().0,
+                    (Detail::Full, Some(_)) => text.rsplit_once("\n\n").unwrap().1,
+                    _ => &text,
+                };
+                let lines = summary.lines().count();
+                assert!((1..=6).contains(&lines), "{parts:b} {detail:?}:\n{summary}");
+                let long = |line: &str| style.fold.is_some_and(|fold| line.width() > fold);
+                assert!(!summary.lines().any(long), "{parts:b}:\n{summary}");
+            }
+        }
+    }
+}
+
+#[test]
+fn summary_names_every_part_in_any_form() {
+    let report = with_parts(u32::MAX);
+    let words: [(&str, &str); 7] = [
+        ("serves 4", "serves 4"),
+        ("500 req/s", "500 req/s"),
+        ("knee at 4 connections", "knee at 4 connections"),
+        ("upload 1.05 MB/s", "upload 1.05 MB/s"),
+        (
+            "compared with 2023-11-14T22:13:20.250Z",
+            "compared (different setup): ",
+        ),
+        (
+            "✗ --fail-if 'latency.complete_us.p99_9 > 300ms'",
+            "; ✗ --fail-if: 1 of 5 conditions hold",
+        ),
+        ("warnings: virtual board", "\n7 warnings; ✗"),
+    ];
+    let pipe = render(&report, Detail::Brief, PIPE);
+    let narrow = render(&report, Detail::Brief, terminal(80));
+    for (joined, short) in words {
+        assert!(pipe.contains(joined), "{joined} is not in\n{pipe}");
+        assert!(narrow.contains(short), "{short} is not in\n{narrow}");
+    }
+}
+
+#[test]
+fn details_have_what_a_short_summary_leaves_out() {
+    let report = with_parts(u32::MAX);
+    let full = render(&report, Detail::Full, terminal(200));
+    for warning in &report.warnings {
+        let text = format!("\nwarning: {}\n", warning.text);
+        assert!(warning.kind.is_footnote() || full.contains(&text), "{full}");
+    }
+    for part in [
+        "\nConditions\n✓ --fail-if 'latency.complete_us.p99_9 > 100ms' (value: 8.00 ms)\n",
+        "\n  8 connections: reconnect race, not the server's capacity (failed: 12/500",
+    ] {
+        assert!(full.contains(part), "{part} is not in\n{full}");
+    }
+}
+
+#[test]
+fn colors_follow_the_meaning() {
+    const RED: &str = "\x1b[1;31m";
+    const YELLOW: &str = "\x1b[33m";
+    const GREEN: &str = "\x1b[32m";
+    let color = Style {
+        color: Color::On,
+        ..terminal(200)
+    };
+    let colored = |text: &str, start: &str, code: &str| {
+        let line = text.lines().find(|line| line.contains(start));
+        let line = line.unwrap_or_else(|| panic!("{start} is not in\n{text}"));
+        assert!(
+            line.trim_start().contains(&format!("{code}{start}")),
+            "{line:?}"
+        );
+        assert!(line.ends_with("\x1b[0m"), "{line:?}");
+    };
+    let run = |failed: u64| {
+        let mut measurement = example::measurement();
+        measurement.errors = [(ErrorClass::Refused, failed)].into();
+        let environment = example::environment(false);
+        let report = summarize::report("board", example::start(), environment, Some(&measurement));
+        render(&conclude(report), Detail::Full, color)
+    };
+    colored(&run(0), "500 req/s", GREEN);
+    colored(&run(1), "500 req/s", YELLOW);
+    colored(&run(1_000), "500 req/s", RED);
+    colored(&run(1_000), "1,000 refused", RED);
+
+    let mut report = example::full();
+    let condition = |passed| CheckedCondition {
+        condition: format!("p99 > {}", if passed { 2 } else { 1 }),
+        passed,
+        value: None,
+    };
+    report.conditions = vec![condition(true), condition(false)];
+    report.ramp.clear();
+    report.ramp_ended = None;
+    report.throughput = None;
+    let full = render(&conclude(report), Detail::Full, color);
+    colored(&full, "serves 4 clients at once", GREEN);
+    colored(&full, "warning: virtual board", YELLOW);
+    colored(&full, "✓ --fail-if 'p99 > 2'", GREEN);
+    colored(&full, "✗ --fail-if 'p99 > 1'", RED);
+
+    // One line for several takes the color of the worst.
+    let short = render(
+        &with_parts(u32::MAX),
+        Detail::Brief,
+        Style {
+            color: Color::On,
+            ..terminal(80)
+        },
+    );
+    colored(
+        &short,
+        "7 warnings; ✗ --fail-if: 1 of 5 conditions hold",
+        RED,
+    );
+    colored(&short, "knee at 4 connections", YELLOW);
+    // Folded sentences are colored line by line.
+    for line in short.lines() {
+        assert_eq!(line.matches("\x1b[").count() % 2, 0, "{line:?}");
+    }
+    let plain = render(&with_parts(u32::MAX), Detail::Full, PIPE);
+    assert!(!plain.contains('\x1b'), "{plain}");
 }
 
 #[test]
@@ -71,7 +258,12 @@ fn no_line_is_wider_than_the_terminal() {
             .collect();
         assert!(long.is_empty(), "{width}: {long:#?}");
         // These remain on any terminal.
-        for part in ["difference", "not significant", "reconnect race", "  p99"] {
+        let cause = if report.ramp.is_empty() {
+            ""
+        } else {
+            "reconnect race"
+        };
+        for part in ["difference", "not significant", cause, "  p99"] {
             assert!(text.contains(part), "{width}: {part} is not in\n{text}");
         }
     }
@@ -82,7 +274,11 @@ fn no_line_is_wider_than_the_terminal() {
 
 #[test]
 fn sentences_are_folded_only_on_a_terminal() {
-    let report = example::full();
+    let mut report = example::full();
+    report.ramp.clear();
+    report.ramp_ended = None;
+    report.throughput = None;
+    let report = conclude(report);
     let folded = render(&report, Detail::Full, terminal(120));
     let wide = Style { width: 120, ..PIPE };
     let plain = render(&report, Detail::Full, wide);
@@ -116,10 +312,10 @@ fn every_part_is_shown() {
     for part in [
         "\n500 req/s (target 1,000 req/s): p50",
         "\nknee at 4 connections: 500 req/s",
-        "\n8 connections: reconnect race",
+        "; 8 connections: reconnect race",
         "\nupload 1.05 MB/s",
-        "\nwarning: virtual board",
-        "\nwarning: target rate not reached",
+        "\nwarnings: virtual board",
+        "; target rate not reached",
         "\nLimits\n",
         "the 9th connection was refused in 3 of 3 tries",
         "\nRamp\n",
@@ -262,6 +458,26 @@ fn progress_fits_the_terminal() {
         view.starts_with("4,008/12,024 requests  181 s left  #"),
         "{view}"
     );
+}
+
+#[test]
+fn throughput_progress_fits_the_terminal() {
+    let seconds: Vec<u64> = (0..90).map(|second| second * 1_000_000).collect();
+    let so_far = ThroughputProgress {
+        what: "sim: upload to discard, port 9",
+        streams: 4,
+        elapsed: Some(Duration::from_millis(90_400)),
+        bytes: 90_400_000,
+        seconds: &seconds,
+    };
+    let line = flow_progress(&so_far, Charset::Ascii, 80);
+    let start = "sim: upload to discard, port 9  4 streams  90s  1.00 MB/s  ";
+    assert!(line.starts_with(start) && line.ends_with('#'), "{line}");
+    for width in [20, 40, 80, 200] {
+        let line = flow_progress(&so_far, Charset::Unicode, width);
+        assert!(line.chars().count() <= width, "{line}");
+        assert_eq!(line.lines().count(), 1, "{line}");
+    }
 }
 
 #[test]

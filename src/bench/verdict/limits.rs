@@ -35,6 +35,29 @@ pub(super) fn line(limits: &Limits) -> VerdictLine {
     super::line(level, text)
 }
 
+/// `serves 4 at once (recommended: 4), queues 4, overflow: refused`, in 80 columns.
+pub(super) fn short(limits: &Limits) -> String {
+    let mut served = match limits.served_at_once {
+        Bound::Unknown => "served at once: unknown".to_owned(),
+        served => format!("serves {served} at once"),
+    };
+    if limits.per_client == Some(true) {
+        served.push_str(" from each address");
+    } else if let Some(clients) = recommended_clients(limits) {
+        let _ = write!(served, " (recommended: {clients})");
+    }
+    let mut parts = vec![served];
+    if limits.queued.is_known() {
+        parts.push(format!("queues {}", limits.queued));
+    }
+    if limits.burst.is_known() {
+        parts.push(format!("burst {}", limits.burst));
+    }
+    let overflow = limits.overflow.map(|it| it.name().replace('_', " "));
+    parts.extend(overflow.map(|overflow| format!("overflow: {overflow}")));
+    parts.join(", ")
+}
+
 fn served(limits: &Limits) -> String {
     if !limits.served_at_once.is_known() {
         let why = limits.evidence.get("served_at_once");

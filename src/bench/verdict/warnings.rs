@@ -46,7 +46,7 @@ pub(super) fn derived(report: &Report) -> Vec<Warning> {
         warnings.push(Warning::new(WarningKind::LimitsChanged, text));
     }
     if let Some(latency) = &report.latency {
-        warnings.extend(latency_warnings(latency));
+        warnings.extend(latency_warnings(latency, report.environment.is_virtual));
     }
     warnings.extend(busy_ramp(report));
     if let Some(throughput) = &report.throughput {
@@ -95,7 +95,7 @@ fn throughput_warnings(throughput: &Throughput) -> impl Iterator<Item = Warning>
     saturated.into_iter().chain(interrupted)
 }
 
-fn latency_warnings(latency: &Latency) -> impl Iterator<Item = Warning> {
+fn latency_warnings(latency: &Latency, is_virtual: bool) -> impl Iterator<Item = Warning> {
     let texts = [
         (WarningKind::RateNotReached, rate_not_reached(latency)),
         (WarningKind::ClientLate, started_late(latency)),
@@ -106,7 +106,10 @@ fn latency_warnings(latency: &Latency) -> impl Iterator<Item = Warning> {
         (WarningKind::LocalLimit, local_limit(latency)),
         (WarningKind::Interrupted, interrupted(latency)),
         (WarningKind::FewSamples, few_samples(latency)),
-        (WarningKind::NotSupported, not_supported(latency)),
+        (
+            WarningKind::NotSupported,
+            not_supported(latency, is_virtual),
+        ),
     ];
     let warning = |(kind, text): (_, Option<String>)| Some(Warning::new(kind, text?));
     texts.into_iter().filter_map(warning)
@@ -255,7 +258,7 @@ fn few_samples(latency: &Latency) -> Option<String> {
     })
 }
 
-fn not_supported(latency: &Latency) -> Option<String> {
+fn not_supported(latency: &Latency, is_virtual: bool) -> Option<String> {
     let rows = [
         (latency.retransmissions.is_none(), "retransmissions"),
         (latency.min_rtt_us.is_none(), "round-trip times"),
@@ -269,7 +272,12 @@ fn not_supported(latency: &Latency) -> Option<String> {
         .into_iter()
         .filter_map(|(is_missing, row)| is_missing.then_some(row))
         .collect();
-    (!rows.is_empty()).then(|| format!("not available on this platform: {}", rows.join(", ")))
+    let place = if is_virtual {
+        "with a virtual board"
+    } else {
+        "on this platform"
+    };
+    (!rows.is_empty()).then(|| format!("not available {place}: {}", rows.join(", ")))
 }
 
 /// The limit of open files, already raised as far as possible, was too low for the load.

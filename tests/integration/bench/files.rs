@@ -70,6 +70,10 @@ fn saved_runs_are_merged_and_compared() {
     assert_eq!(comparison["changes"], serde_json::json!([]), "{compared:?}");
     let text = run(board.into_iter().chain(["--compare", &one])).stdout;
     let text = String::from_utf8(text).expect("text");
+    assert!(text.contains("\ncompared with 20"), "{text}");
+    assert!(text.contains(": too short, needs 5 s, has "), "{text}");
+    let details = board[..6].iter().copied().chain(["--compare", &one]);
+    let text = String::from_utf8(run(details).stdout).expect("text");
     assert!(text.contains("Compared with sim:ideal"), "{text}");
     assert!(text.contains("too short to compare: needs 5 s"), "{text}");
 }

@@ -108,6 +108,61 @@ fn progress_is_shown_until_ctrl_c_then_the_report() {
 }
 
 #[test]
+fn no_live_view_with_q_or_where_stderr_is_no_terminal() {
+    let bench = ["bench", "sim:ideal", "-d", "300ms", "--brief"];
+    let bench = |more: &[&str]| tcpctl(bench.into_iter().chain(more.iter().copied()));
+    let (terminal, child) = Terminal::start_in(80, bench(&["-q", "--color", "never"]));
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.starts_with("serves 4 clients at once"), "{seen:?}");
+    assert!(!seen.contains('\x1b'), "{seen:?}");
+
+    let (_terminal, slave) = pseudo_terminal(80);
+    let mut command = bench(&[]);
+    command.env("TERM", "xterm").stdout(Stdio::from(slave));
+    let ended = finish(command.stderr(Stdio::piped()).spawn().unwrap());
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended.stderr.ends_with("connections for 300ms\n"),
+        "{ended:?}"
+    );
+    assert!(!ended.stderr.contains(['\x1b', '\r']), "{ended:?}");
+}
+
+#[test]
+fn summary_is_the_last_on_a_terminal_even_with_every_part() {
+    let bench = [
+        "bench",
+        "sim:ideal,services=on",
+        "--only",
+        "limits,latency,ramp,throughput",
+        "--fail-if",
+        "rate < 1",
+        "--fail-if",
+        "served < 4",
+        "-d",
+        "200ms",
+        "--budget",
+        "3s",
+        "--color",
+        "never",
+    ];
+    let (terminal, child) = Terminal::start_in(80, tcpctl(bench));
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    let seen = seen.replace("\r\n", "\n");
+    let (details, summary) = seen.rsplit_once("\n\n").expect("a summary");
+    assert!(summary.starts_with("serves 4 "), "{summary}");
+    assert!((3..=6).contains(&summary.lines().count()), "{summary}");
+    for part in [" req/s", "knee at ", "upload ", "--fail-if", "warning"] {
+        assert!(summary.contains(part), "{part} is not in {summary}");
+    }
+    for part in ["Limits\n", "\nRamp\n", "\nLatency\n", "\nThroughput\n"] {
+        assert!(details.contains(part), "{part} is not in {details}");
+    }
+}
+
+#[test]
 fn run_on_a_dumb_terminal_moves_no_cursor() {
     let bench = ["bench", "sim:ideal", "-d", "300ms"];
     let (terminal, child) = Terminal::start_dumb(tcpctl(bench));
