@@ -233,7 +233,7 @@ fn parts(args: &BenchArgs) -> Parts {
     Parts {
         limits: wanted(Part::Limits),
         latency: wanted(Part::Latency),
-        ramp: args.ramp,
+        ramp: args.ramp || args.only.contains(&Part::Ramp),
         // Takes half a minute and loads the board most, so it is not part of the default run.
         throughput: args.only.contains(&Part::Throughput),
     }

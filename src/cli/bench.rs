@@ -28,10 +28,10 @@ pub struct BenchArgs {
     /// Default: TCPCTL_TARGET, then `target` of the config file.
     pub target: Option<String>,
 
-    /// Measure only this [default: limits and latency]
+    /// Measure only [default: limits,latency]
     ///
-    /// Can be repeated.
-    #[arg(long, value_enum, value_name = "PART")]
+    /// Several are separated by commas: --only ramp,throughput.
+    #[arg(long, value_enum, value_name = "PART", value_delimiter = ',')]
     pub only: Vec<Part>,
 
     /// Message of each request [default: Hello TCP world! and CRLF]
@@ -311,6 +311,8 @@ pub enum Part {
     Limits,
     /// How fast and how reliably the server replies
     Latency,
+    /// The rate with more and more connections, as with --ramp
+    Ramp,
     /// Bytes per second to discard, from chargen, and through echo
     Throughput,
 }

@@ -131,7 +131,7 @@ fn fish_completes() {
         ("tcpctl send --half", vec!["--half-close"]),
         (
             "tcpctl bench --only ",
-            vec!["limits", "latency", "throughput"],
+            vec!["limits", "latency", "ramp", "throughput"],
         ),
         ("tcpctl send greeter-1", vec!["greeter-1a2b3c"]),
         ("tcpctl send sim:lo", vec!["sim:lossy"]),
