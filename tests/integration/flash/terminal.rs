@@ -120,6 +120,29 @@ fn terminal_shows_rate_and_time_left() {
 }
 
 #[test]
+fn long_settings_are_folded_between_words() {
+    let scene = Scene::new(Board::new());
+    let elf = scene.elf.clone();
+    let access_point = ["--mode", "ap", "--open", "--ssid", "board in the kitchen"];
+    let plan = [&["--firmware", &elf, "--dry-run"][..], &access_point].concat();
+    let (terminal, child) = Terminal::start_in(60, scene.command(&plan));
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    let at = seen.find("settings   mode=").expect("the settings");
+    let mut lines = seen[at..].lines();
+    let first = lines.next().unwrap_or_default();
+    let more: Vec<_> = lines
+        .take_while(|line| line.starts_with("           "))
+        .collect();
+    assert!(!more.is_empty(), "{seen}");
+    for line in [&[first][..], &more].concat() {
+        assert!(line.chars().count() <= 60, "{line}");
+    }
+    let words = seen[at..].split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("board in the kitchen"), "{seen}");
+}
+
+#[test]
 fn ctrl_c_at_a_question_on_the_way_is_an_interruption() {
     let scene = Scene::new(Board::new());
     let station = ["--mode", "sta", "--ssid", "home", "--password-stdin"];

@@ -103,6 +103,26 @@ fn readme_output_matches_the_program() {
     }
 }
 
+#[test]
+fn readme_is_short_and_its_recording_small() {
+    assert!(read("README.md").lines().count() < 200);
+    assert!(read("README.md").contains("(docs/terminal.svg)"));
+    let recording = read("docs/terminal.svg");
+    assert!(recording.len() <= 300_000, "{} bytes", recording.len());
+    for part in [
+        "@media (prefers-color-scheme: light)",
+        "@media (prefers-reduced-motion: reduce)",
+        "@keyframes",
+        "tcpctl bench sim",
+        " req/s over 4 connections",
+    ] {
+        // With the spaces that viewers do not collapse.
+        let shown = part.replace(' ', "\u{a0}");
+        let is_there = recording.contains(part) || recording.contains(&shown);
+        assert!(is_there, "{part} is not in docs/terminal.svg");
+    }
+}
+
 /// Runs a document's console blocks, each as one script: jobs and files are kept in it.
 #[cfg(unix)]
 #[test]

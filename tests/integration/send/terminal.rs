@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::Child;
 
 use crate::common::terminal::Terminal;
-use crate::common::{Server, read_some, tcpctl};
+use crate::common::{Server, read_some, run, tcpctl};
 
 /// Runs `tcpctl` on a terminal.
 fn at_a_terminal(arguments: &[&str]) -> (Terminal, Child) {
@@ -15,6 +15,41 @@ fn at_a_terminal(arguments: &[&str]) -> (Terminal, Child) {
 fn the_end(terminal: Terminal, child: Child) -> (i32, String) {
     let (code, seen) = terminal.finish(child);
     (code, seen.replace("\r\n", "\n"))
+}
+
+#[test]
+fn messages_are_folded_between_words_on_a_terminal() {
+    let words = |text: &str| {
+        let words = text.split_whitespace().map(str::to_owned);
+        words.collect::<Vec<_>>()
+    };
+    // Errors with hints, and log lines.
+    for line in [
+        "send",
+        "send sim:esp32,worker=2",
+        "bench sim --only latncy",
+        "-v send 127.0.0.1:3000 --retry 0 --connect-timeout 0",
+    ] {
+        let mut command = tcpctl(line.split(' '));
+        command.env("NO_COLOR", "1");
+        let (terminal, child) = Terminal::start_in(40, command);
+        let (code, seen) = the_end(terminal, child);
+        let ended = run(line.split(' '));
+        assert_eq!(code, ended.code, "{seen}");
+        assert_eq!(words(&seen), words(&ended.stderr), "{line}");
+        assert!(seen.lines().all(|line| line.len() <= 40), "{seen}");
+        // A pipe has one line for the error and one for the hint.
+        assert!(
+            seen.lines().count() > ended.stderr.lines().count(),
+            "{seen}"
+        );
+        assert!(ended.stderr.lines().count() <= 2, "{ended:?}");
+    }
+    let (terminal, child) = Terminal::start_in(40, tcpctl(["send", "-v", "sim", "hi"]));
+    let (code, seen) = the_end(terminal, child);
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.lines().all(|line| line.len() <= 40), "{seen}");
+    assert!(seen.lines().count() > 3, "{seen}");
 }
 
 #[test]

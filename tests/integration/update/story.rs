@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::process::Signal;
 
 use super::{Workshop, status};
+use crate::common::terminal::Terminal;
 use crate::common::{self, finish};
 use crate::configure::lab::{events, kill};
 use crate::processes::GREETING;
@@ -68,6 +69,30 @@ fn update_is_permanent_and_a_power_cut_in_the_next_one_changes_nothing() {
     let ended = workshop.update(&[&target, "--firmware", &third]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert_eq!(ended.objects()[0]["slot"], 0);
+}
+
+#[test]
+fn terminal_shows_rate_and_time_left_but_not_with_q() {
+    let workshop = Workshop::new();
+    let board = workshop.start(&["--rate", "400kbit"]);
+    let target = board.address.to_string();
+    let image = workshop.image("0.2.0", 100_000);
+    let update = workshop.command(&[&target, "--firmware", &image]);
+    let (terminal, child) = Terminal::start(update);
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    let bar = |line: &&str| {
+        let parts = ["sending ", "%", "B/s, ", " left"];
+        parts.iter().all(|part| line.contains(part))
+    };
+    assert!(seen.split(['\r', '\n']).any(|line| bar(&line)), "{seen}");
+
+    let image = workshop.image("0.3.0", 100_000);
+    let update = workshop.command(&[&target, "--firmware", &image, "-q"]);
+    let (terminal, child) = Terminal::start(update);
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 0, "{seen}");
+    assert!(!seen.contains(['\x1b', '%']), "{seen:?}");
 }
 
 #[test]
