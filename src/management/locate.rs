@@ -37,6 +37,9 @@ pub struct Route {
     port: u16,
     /// The greeting server, where its port does not follow from the settings.
     greeting: Option<Endpoint>,
+    /// Whether the server refused a connection. Then a management channel that refuses, too, is not
+    /// waited for: there is no board.
+    is_server_refused: bool,
 }
 
 /// A dialer with this limit.
@@ -56,12 +59,19 @@ impl Route {
     /// # Errors
     /// The name does not resolve, or the board says that it has no management channel.
     pub async fn find(target: &str, host: Endpoint, port: Option<u16>) -> Result<Self, Failure> {
-        let port = match (port, &host) {
-            (Some(port), _) => port,
-            (None, Endpoint::Virtual(_)) => MANAGEMENT_PORT,
-            (None, _) => named_port(target, &host).await?.unwrap_or(MANAGEMENT_PORT),
+        let (port, is_server_refused) = match (port, &host) {
+            (Some(port), _) => (port, false),
+            (None, Endpoint::Virtual(_)) => (MANAGEMENT_PORT, false),
+            (None, _) => match named_port(target, &host).await? {
+                NamedPort::Known(port) => (port, false),
+                NamedPort::Unknown => (MANAGEMENT_PORT, false),
+                NamedPort::Refused => (MANAGEMENT_PORT, true),
+            },
         };
-        Ok(Self::to(host, port))
+        Ok(Self {
+            is_server_refused,
+            ..Self::to(host, port)
+        })
     }
 
     /// The way to a board at another address, with the same ports.
@@ -77,6 +87,7 @@ impl Route {
             greeting: Some(host.clone()),
             port: board.management.unwrap_or(MANAGEMENT_PORT),
             host,
+            is_server_refused: false,
         }
     }
 
@@ -87,6 +98,7 @@ impl Route {
             greeting: is_forwarded.then(|| host.clone()),
             host,
             port,
+            is_server_refused: false,
         }
     }
 
@@ -118,6 +130,11 @@ impl Route {
         loop {
             let error = match self.connect(CONNECT_TIMEOUT).await {
                 Ok(connected) => return Ok(connected),
+                Err(LocateError::Connect(error @ ConnectError::Refused(_)))
+                    if self.is_server_refused =>
+                {
+                    return Err(LocateError::NoServer(error));
+                }
                 Err(error) => error,
             };
             if !error.may_be_busy() || Instant::now() + RETRY_DELAY > deadline {
@@ -145,6 +162,8 @@ impl Route {
 pub enum LocateError {
     /// No connection.
     Connect(ConnectError),
+    /// The management channel and the server both refuse connections.
+    NoServer(ConnectError),
     /// A connection, but no session.
     Channel(ChannelError),
 }
@@ -155,6 +174,7 @@ impl LocateError {
     fn may_be_busy(&self) -> bool {
         match self {
             Self::Connect(error) => matches!(error, ConnectError::Refused(_)),
+            Self::NoServer(_) => false,
             Self::Channel(error) => matches!(error, ChannelError::Broken(_)),
         }
     }
@@ -175,6 +195,9 @@ impl LocateError {
                     failure
                 }
             }
+            Self::NoServer(error) => error.into_failure(target).hint(
+                "its server refuses connections, too: is the board on, and is this its address?",
+            ),
             Self::Channel(error) => channel_failure(target, error),
         }
     }
@@ -208,16 +231,22 @@ pub fn channel_failure(target: &str, error: ChannelError) -> Failure {
     }
 }
 
-/// The port that the board's status names; `None` if the board does not tell.
-async fn named_port(target: &str, host: &Endpoint) -> Result<Option<u16>, Failure> {
+/// What a board's status says of the port of its management channel.
+enum NamedPort {
+    Known(u16),
+    Unknown,
+    /// The server refused the connection.
+    Refused,
+}
+
+/// The port that the board's status names.
+async fn named_port(target: &str, host: &Endpoint) -> Result<NamedPort, Failure> {
     let status = match timeout(STATUS_TIMEOUT, status(host)).await {
-        Ok(Ok(status)) => status,
+        Ok(Ok(Some(status))) => status,
         Ok(Err(error @ ConnectError::Resolve { .. })) => return Err(error.into_failure(target)),
         // A full board has its management channel all the same.
-        Ok(Err(_)) | Err(_) => None,
-    };
-    let Some(status) = status else {
-        return Ok(None);
+        Ok(Err(ConnectError::Refused(_))) => return Ok(NamedPort::Refused),
+        Ok(Ok(None) | Err(_)) | Err(_) => return Ok(NamedPort::Unknown),
     };
     let failure = |what: &str| failure(target, Kind::Device, what);
     match status.get("management") {
@@ -227,7 +256,8 @@ async fn named_port(target: &str, host: &Endpoint) -> Result<Option<u16>, Failur
             .hint("switch it on over USB: tcpctl flash --settings-only --management on")),
         Some(management) => {
             let port = management.get("port").and_then(Value::as_u64);
-            Ok(port.and_then(|port| u16::try_from(port).ok()))
+            let port = port.and_then(|port| u16::try_from(port).ok());
+            Ok(port.map_or(NamedPort::Unknown, NamedPort::Known))
         }
     }
 }

@@ -67,6 +67,11 @@ fn unreachable_board_and_unknown_name_have_their_exit_codes() {
     let lab = Lab::new();
     let (_port, closed) = closed_port();
     let ended = lab.configure(&closed.to_string(), &["--show"], "");
+    refused(&ended, 7, &["connection refused", "is the board on"]);
+    // Of a port that is given, the server says nothing.
+    let port = closed.port().to_string();
+    let options = ["--show", "--management-port", &port];
+    let ended = lab.configure(&closed.to_string(), &options, "");
     refused(&ended, 7, &["connection refused", "--management on"]);
     let ended = lab.configure("nowhere.invalid", &["--show"], "");
     refused(&ended, 6, &["nowhere.invalid"]);
