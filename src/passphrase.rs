@@ -16,7 +16,7 @@ pub const OPEN_NETWORK: &str =
     "warning: the network is open: anyone nearby can join it and read its traffic";
 
 /// The requested security, with a passphrase from the first line of standard input; `None` without these
-/// options. Blocks.
+/// options. On a terminal the passphrase is prompted for and not shown. Blocks.
 ///
 /// # Errors
 /// There is no passphrase, or it is invalid. The error does not repeat it.
@@ -29,6 +29,9 @@ pub fn security(options: SecurityOptions) -> Result<Option<Security>, Failure> {
 }
 
 fn piped() -> Result<Passphrase, Failure> {
+    if is_on_terminal() {
+        return prompt("passphrase: ");
+    }
     let mut line = Vec::new();
     io::stdin()
         .lock()
@@ -49,13 +52,21 @@ fn piped() -> Result<Passphrase, Failure> {
 /// # Errors
 /// There is no terminal, or it is invalid.
 pub fn typed(ssid: &Ssid) -> Result<Passphrase, Failure> {
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    if !is_on_terminal() {
         return Err(Failure::usage(format!(
             "passphrase: '{ssid}' needs one, and there is no terminal to prompt on"
         ))
         .hint("pipe it in with --password-stdin, or give --open"));
     }
-    let line = sys::terminal::read_hidden(&format!("passphrase of {ssid}: "))
+    prompt(&format!("passphrase of {ssid}: "))
+}
+
+fn is_on_terminal() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+fn prompt(question: &str) -> Result<Passphrase, Failure> {
+    let line = sys::terminal::read_hidden(question)
         .map_err(|error| Failure::usage(format!("passphrase: {error}")))?;
     parse(&line)
 }

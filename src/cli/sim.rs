@@ -239,7 +239,7 @@ Examples:
 
   Keep a board, and change its Wi-Fi from another terminal:
     $ tcpctl sim --state board --networks nets.toml
-    $ tcpctl configure 127.0.0.1:3000 --ssid home --password-stdin
+    $ tcpctl configure 127.0.0.1:3000 --ssid home
 
   Run a board on its own network interface, with DHCP and mDNS (Linux, root):
     $ sudo tcpctl sim --tap tap0

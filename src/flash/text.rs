@@ -81,21 +81,24 @@ fn plan(plan: &FlashPlan, fold: Option<usize>) -> String {
     let mut text = String::new();
     match &plan.board {
         Some(board) => {
-            let _ = write!(text, "board      {}", plan.chip);
+            let mut facts = plan.chip.clone();
             if let Some(revision) = &board.revision {
-                let _ = write!(text, " revision {revision}");
+                let _ = write!(facts, " revision {revision}");
             }
             if let Some(mac) = &board.mac {
-                let _ = write!(text, ", MAC {mac}");
+                let _ = write!(facts, ", MAC {mac}");
             }
-            let _ = writeln!(
-                text,
+            let _ = write!(
+                facts,
                 ", {} flash, on {} ({} loader, {} baud)",
                 mebibytes(board.flash_bytes),
                 sanitize::one_line(&board.port),
                 board.loader,
                 board.baud
             );
+            let words: Vec<String> = facts.split(' ').map(str::to_owned).collect();
+            text += &columns::hanging("board      ", &words, fold);
+            text.push('\n');
         }
         None => {
             let _ = writeln!(text, "board      none, image for the {}", plan.chip);

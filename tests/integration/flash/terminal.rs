@@ -18,18 +18,34 @@ fn a_passphrase_is_typed_and_not_shown() {
     let scene = Scene::new(Board::new());
     assert_eq!(scene.flash(&["--no-wait"]).code, 0);
     scene.board.press_boot_and_reset();
-    let (mut terminal, child) = Terminal::start(scene.command(&STATION));
+    let (mut terminal, child) = Terminal::start_in(80, scene.command(&STATION));
     terminal.wait_for("passphrase of home: ");
     // A slip of the finger is taken back.
     terminal.type_hidden("secret wort\x7fd\n");
     let (code, seen) = terminal.finish(child);
     assert_eq!(code, 0, "{seen}");
     assert!(!seen.contains("secret wor"), "{seen}");
+    let (_, plan) = seen.split_once("board      ").unwrap();
+    let is_narrow = |line: &str| line.chars().count() <= 80;
+    assert!(plan.lines().take(3).all(is_narrow), "{seen}");
     let stored = super::flow::settings(&scene.board);
     let Security::Wpa2(passphrase) = stored.network.security() else {
         panic!("open");
     };
     assert_eq!(passphrase.reveal(), "secret word");
+}
+
+#[test]
+fn password_stdin_on_a_terminal_prompts_and_shows_nothing() {
+    let scene = Scene::new(Board::new());
+    let options = [&STATION[..], &["--password-stdin"]].concat();
+    let (mut terminal, child) = Terminal::start(scene.command(&options));
+    terminal.wait_for("passphrase: ");
+    terminal.type_hidden("hunter2\n");
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 2, "{seen}");
+    assert!(seen.contains("length is 7"), "{seen}");
+    assert!(!seen.contains("hunter2"), "{seen}");
 }
 
 #[test]
