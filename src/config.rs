@@ -107,8 +107,14 @@ pub fn target(given: Option<String>, command: &str) -> Result<String, Failure> {
         return Ok(target);
     }
     find(Key::Target)?.map(|found| found.value).ok_or_else(|| {
+        // Only a virtual board with a chip takes firmware.
+        let board = if command == "update" {
+            "sim:chip=esp32c3"
+        } else {
+            "sim"
+        };
         Failure::usage("no TARGET given").hint(format!(
-            "try the virtual board: tcpctl {command} sim, or find boards: tcpctl discover"
+            "try the virtual board: tcpctl {command} {board}, or find boards: tcpctl discover"
         ))
     })
 }

@@ -458,7 +458,7 @@ impl BoardUpdate<'_> {
             UpdateRefusal::NoSecondSlot => device("its flash has no second slot for new firmware")
                 .hint("write the new partition table over USB: tcpctl flash"),
             UpdateRefusal::NoChip => device("a virtual board without a chip takes no firmware")
-                .hint("start it with a chip: tcpctl sim --chip esp32c3"),
+                .hint("give it a chip: sim:chip=esp32c3 as TARGET, or tcpctl sim --chip esp32c3"),
             UpdateRefusal::TooLarge { capacity } => usage(&format!(
                 "the firmware does not fit the slot of {}",
                 human::count(capacity.into(), "byte")
