@@ -112,14 +112,19 @@ pub(crate) fn load(latency: &Latency) -> String {
     } else {
         "a new connection per request"
     };
+    // The window of a number of requests ends with the last reply: without one it is empty.
+    let window = match latency.window_us {
+        0.0 => latency.duration_us,
+        window => window,
+    };
     let mut text = format!(
         "{} in {}, {}, {reuse}",
         human::count(latency.requests, "request"),
-        human::microseconds(latency.window_us),
+        human::microseconds(window),
         human::count(latency.connections, "connection"),
     );
-    let drain = latency.duration_us - latency.window_us;
-    if drain > DRAIN_SHARE * latency.window_us {
+    let drain = latency.duration_us - window;
+    if drain > DRAIN_SHARE * window {
         let drain = human::microseconds(drain);
         let _ = write!(text, "; {drain} more for the last replies");
     }

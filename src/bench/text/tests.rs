@@ -528,3 +528,14 @@ fn ramp_view_has_the_last_steps_and_the_current_one() {
         }
     }
 }
+
+#[test]
+fn load_without_a_reply_shows_how_long_it_took() {
+    let mut report = example::full();
+    let latency = report.latency.as_mut().unwrap();
+    latency.window_us = 0.0;
+    latency.duration_us = 3_820_000.0;
+    let load = super::latency::load(latency);
+    assert!(load.contains(" requests in 3.82 s, "), "{load}");
+    assert!(!load.contains("last replies"), "{load}");
+}

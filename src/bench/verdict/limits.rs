@@ -65,7 +65,7 @@ fn served(limits: &Limits) -> String {
         return format!("clients served at once: unknown{}", why.unwrap_or_default());
     }
     let clients = match limits.served_at_once {
-        Bound::Exact(1) => "1 client".to_owned(),
+        served @ (Bound::Exact(1) | Bound::AtLeast { at_least: 1 }) => format!("{served} client"),
         served => format!("{served} clients"),
     };
     match limits.per_client {

@@ -47,6 +47,15 @@ fn without_a_queue_one_fewer_client_is_recommended() {
     assert!(text(4, none).ends_with("recommended: at most 3 clients"));
     assert!(text(1, none).ends_with("recommended: at most 1 client"));
     assert!(text(1, Bound::Exact(2)).starts_with("serves 1 client at once, queues 2 more"));
+    let limits = Limits {
+        served_at_once: Bound::at_least(1),
+        ..example::limits()
+    };
+    let text = super::limits::line(&limits).text;
+    assert!(
+        text.starts_with("serves at least 1 client at once"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -263,7 +272,15 @@ fn missing_measurements_are_a_footnote() {
     measurement.totals = None;
     let report = report(&measurement);
     let text = warning(&report, WarningKind::NotSupported).unwrap();
-    assert!(text.contains("retransmissions, round-trip times"), "{text}");
+    let missing = "retransmissions, round-trip times";
+    let start = format!("not available on this platform: {missing}");
+    assert!(text.starts_with(&start), "{text}");
+    let environment = example::environment(true);
+    let of_virtual = summarize::report("sim", example::start(), environment, Some(&measurement));
+    let of_virtual = conclude(of_virtual);
+    let text = warning(&of_virtual, WarningKind::NotSupported).unwrap();
+    let start = format!("not available with a virtual board: {missing}");
+    assert!(text.starts_with(&start), "{text}");
 }
 
 #[test]

@@ -232,7 +232,7 @@ fn local_limit(latency: &Latency) -> Option<String> {
 fn interrupted(latency: &Latency) -> Option<String> {
     latency.interrupted.then(|| {
         let after = human::microseconds(latency.duration_us);
-        format!("interrupted after {after}, results are partial")
+        format!("ended early, after {after}: results are partial")
     })
 }
 

@@ -104,7 +104,7 @@ fn progress_is_shown_until_ctrl_c_then_the_report() {
     assert_eq!(ended.code, 130, "{ended:?}");
     let text = String::from_utf8_lossy(&ended.stdout);
     assert!(text.contains(" req/s over 2 connections"), "{text}");
-    assert!(text.contains("\nwarning: interrupted after"), "{text}");
+    assert!(text.contains("\nwarning: ended early, after"), "{text}");
 }
 
 #[test]
