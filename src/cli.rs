@@ -157,6 +157,7 @@ pub struct SchemaArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {
     /// bench, and merge
+    #[value(alias = "merge")]
     Bench,
     /// configure
     Configure,

@@ -49,6 +49,12 @@ mod tests {
         }
     }
 
+    #[test]
+    fn merge_prints_what_bench_prints() {
+        let merge = SchemaOf::from_str("merge", false);
+        assert_eq!(merge, Ok(SchemaOf::Bench));
+    }
+
     /// The unit that the description of a field with this name states.
     fn unit(field: &str) -> Option<&'static str> {
         const UNITS: [(&str, &str); 8] = [
