@@ -11,11 +11,17 @@ use crate::common::loader::{Board, Fault};
 fn by_hand() {
     let board = Board::new();
     println!(
-        "a board on {}; Enter presses BOOT and RESET, also",
+        "The board is on {}. Enter presses BOOT and RESET: before each flash.",
+        board.port()
+    );
+    println!("Flash a sample image, or build the firmware by omitting --firmware:");
+    println!("  cargo run --example sample_image -- esp32c3 0.2.0 300000 fw.bin");
+    println!(
+        "  tcpctl flash --port {} --mode ap --firmware fw.bin",
         board.port()
     );
     println!(
-        "silent, garbage, refuses-stub, noisy, dies N, unplugged N, bad N, sound; Ctrl-D ends"
+        "Faults: silent, garbage, refuses-stub, noisy, dies N, unplugged N, bad N, sound. Ctrl-D ends."
     );
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         let (word, number) = line.split_once(' ').unwrap_or((&line, "0"));
@@ -35,7 +41,7 @@ fn by_hand() {
             board.state().kind.fault = fault;
         }
         let commands = board.state().commands.len();
-        println!("{commands} commands came; in its loader again");
+        println!("{commands} commands received; in its loader again");
         board.press_boot_and_reset();
     }
 }
