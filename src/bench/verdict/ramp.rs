@@ -98,7 +98,7 @@ fn describe_errors(step: &Step) -> String {
     text
 }
 
-/// `knee at 4 connections: 500 req/s; fails at 8: reconnect race`, in 80 columns.
+/// `knee at 4 connections: 500 req/s; fails at 8 (reconnect race)`, in 80 columns.
 pub(super) fn short(report: &Report) -> Option<String> {
     let steps = &report.ramp;
     let Some(last) = steps.last() else {
@@ -111,7 +111,7 @@ pub(super) fn short(report: &Report) -> Option<String> {
     if let Some((step, cause)) = steps.iter().find_map(|step| Some((step, step.cause?))) {
         let _ = write!(
             text,
-            "; fails at {}: {}",
+            "; fails at {} ({})",
             step.connections,
             cause.kind.text()
         );
