@@ -12,6 +12,11 @@ pub fn parse(name: &str) -> Option<Chip> {
     plain.parse().ok()
 }
 
+/// Whether a chip has Xtensa cores; the others have RISC-V.
+pub const fn is_xtensa(chip: Chip) -> bool {
+    matches!(chip, Chip::Esp32 | Chip::Esp32s2 | Chip::Esp32s3)
+}
+
 /// The pin of the BOOT button: low during a reset, the chip enters its loader (data sheets, "Boot
 /// Configurations").
 pub const fn boot_pin(chip: Chip) -> &'static str {

@@ -4,6 +4,7 @@
 //! can be wrong with it is found here, before a board is touched.
 
 mod app;
+pub mod entry;
 mod part;
 
 use std::fs::File;
@@ -17,6 +18,7 @@ use espflash::target::{Chip, XtalFrequency};
 use sha2::{Digest, Sha256};
 
 use self::app::{Descriptor, IMAGE_MAGIC, check};
+use self::entry::Program;
 pub use self::part::{Part, merge};
 use super::chip;
 use super::table::{AFTER_TABLE, OTADATA, SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
@@ -119,8 +121,23 @@ impl Firmware {
             let what = format!("application of another project, '{}'", descriptor.project);
             return Err(refused(&firmware.name, &what).hint(WHICH));
         }
+        firmware.check_start(&image.app.data)?;
         firmware.version = descriptor.version;
         Ok(firmware)
+    }
+
+    /// Checks that the application starts, as far as its form shows that.
+    fn check_start(&self, app: &[u8]) -> Result<(), Failure> {
+        let Form::Elf(elf) = &self.form else {
+            return check(app)
+                .and_then(|image| image.check_start().map_err(str::to_owned))
+                .map_err(|problem| damaged(&self.name, &problem));
+        };
+        let program = Program::parse(elf);
+        let program = program.ok_or_else(|| damaged(&self.name, "the ELF is damaged"))?;
+        program.check().map_err(|problem| {
+            refused(&self.name, problem).hint("build it with firmware/images, and keep its symbols")
+        })
     }
 
     fn of(name: String, bytes: Vec<u8>) -> Result<Self, Failure> {
@@ -134,10 +151,10 @@ impl Firmware {
             return Self::merged(name, bytes);
         }
         if bytes.first() == Some(&IMAGE_MAGIC) {
-            let chip = check(&bytes).map_err(|problem| damaged(&name, &problem))?;
+            let image = check(&bytes).map_err(|problem| damaged(&name, &problem))?;
             return Ok(Self {
                 name,
-                chip,
+                chip: image.chip,
                 version: None,
                 sha256: String::new(),
                 form: Form::App(bytes),
@@ -189,10 +206,11 @@ impl Firmware {
         let Some(image) = image.filter(|image| !image.is_empty()) else {
             return Err(damaged(&name, "the application is missing"));
         };
-        let chip = check(image).map_err(|problem| damaged(&name, &problem))?;
+        let image = check(image).map_err(|problem| damaged(&name, &problem))?;
+        let chip = image.chip;
         let start = chip.boot_address() as usize;
         let bootloader = bytes.get(start..).unwrap_or_default();
-        if check(bootloader) != Ok(chip) {
+        if !check(bootloader).is_ok_and(|bootloader| bootloader.chip == chip) {
             return Err(damaged(&name, "the bootloader is missing or damaged"));
         }
         Ok(Self {

@@ -238,6 +238,8 @@ fn shown(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tcpctl_greeter::update::sample::{MIN_LEN, Sample};
+
     use super::*;
 
     #[test]
@@ -253,17 +255,9 @@ mod tests {
         assert_eq!(executable("warning: not JSON"), None);
     }
 
-    /// The shortest application image for the C3 (ESP-IDF, "App Image Format").
     fn image() -> Vec<u8> {
-        let mut descriptor = [0; 256];
-        descriptor[..4].copy_from_slice(&0xabcd_5432_u32.to_le_bytes());
-        descriptor[48..63].copy_from_slice(b"tcpctl-firmware");
-        let mut image = vec![0; 24];
-        (image[0], image[1], image[12]) = (0xe9, 1, 5);
-        image.extend([0, 0, 0, 0x3c, 0, 1, 0, 0]);
-        image.extend(descriptor);
-        image.resize(303, 0);
-        image.push(descriptor.iter().fold(0xef, |sum, byte| sum ^ byte));
+        let mut image = vec![0; MIN_LEN];
+        Sample::new(5, "1.2.3").write(&mut image);
         image
     }
 

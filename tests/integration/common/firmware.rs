@@ -25,7 +25,18 @@ const C3: Map = Map {
     machine: RISC_V,
 };
 
+/// Bytes from the entry point to `main`.
+const MAIN: u32 = 8;
+
 impl Map {
+    /// A jump to [`MAIN`].
+    fn jump(self) -> [u8; 4] {
+        match self.machine {
+            RISC_V => [0x6f, 0, 0x80, 0],
+            _ => [0x06, 1, 0, 0],
+        }
+    }
+
     fn of(chip: &str) -> Self {
         let (drom, irom, ram) = match chip {
             "esp32" => (0x3f40_0020, 0x400d_0020, 0x3ffb_0000),
@@ -54,6 +65,8 @@ pub(crate) struct Program {
     pub(crate) stripped: bool,
     /// Whether it has an app descriptor.
     pub(crate) described: bool,
+    /// Whether its entry point leads to `main`.
+    pub(crate) starts: bool,
 }
 
 impl Default for Program {
@@ -65,6 +78,7 @@ impl Default for Program {
             size: 100_000,
             stripped: false,
             described: true,
+            starts: true,
         }
     }
 }
@@ -106,6 +120,8 @@ impl Program {
         let mut code = noise(11, self.size / 2);
         code.resize(self.size, 0x13);
         let map = Map::of(self.chip);
+        code[..4].copy_from_slice(&if self.starts { map.jump() } else { [0; 4] });
+        let text = if self.described { 2_u16 } else { 1 };
         let mut sections = Vec::new();
         if self.described {
             sections.push(Section::program(".flash.appdesc", 2, map.drom, descriptor));
@@ -123,6 +139,11 @@ impl Program {
             symbols.extend(u32::try_from(self.chip.len()).unwrap().to_le_bytes());
             symbols.extend([0x11, 0]);
             symbols.extend(index.to_le_bytes());
+            symbols.extend(22_u32.to_le_bytes());
+            symbols.extend((map.irom + MAIN).to_le_bytes());
+            symbols.extend(4_u32.to_le_bytes());
+            symbols.extend([0x12, 0]);
+            symbols.extend(text.to_le_bytes());
             sections.push(Section {
                 kind: 2,
                 link: u32::from(index) + 2,
@@ -130,7 +151,7 @@ impl Program {
                 entry_size: 16,
                 ..Section::program(".symtab", 0, 0, symbols)
             });
-            let names = b"\0build_info.CHIP_NAME\0".to_vec();
+            let names = b"\0build_info.CHIP_NAME\0main\0".to_vec();
             sections.push(Section {
                 kind: 3,
                 ..Section::program(".strtab", 0, 0, names)
@@ -147,6 +168,12 @@ impl Program {
 /// An image of another toolchain (ESP-IDF, "App Image Format"): one segment, checksum and SHA-256.
 /// A program starts with a descriptor, a bootloader has none.
 pub(crate) fn image(chip_id: u16, version: Option<&str>, size: usize) -> Vec<u8> {
+    // The ESP32, its S2 and S3.
+    let map = Map::of(if matches!(chip_id, 0 | 2 | 9) {
+        "esp32"
+    } else {
+        "esp32c3"
+    });
     let mut segment = Vec::new();
     if let Some(version) = version {
         segment.extend(0xabcd_5432_u32.to_le_bytes());
@@ -156,13 +183,15 @@ pub(crate) fn image(chip_id: u16, version: Option<&str>, size: usize) -> Vec<u8>
         segment.extend(b"tcpctl-firmware");
         segment.resize(256, 0);
     }
-    segment.extend(noise(u64::from(chip_id) + 1, size));
+    let entry = map.irom + u32::try_from(segment.len()).unwrap();
+    segment.extend(map.jump());
+    segment.extend(noise(u64::from(chip_id) + 1, size - 4));
     let mut image = vec![0xe9, 1, 2, 0x20];
-    image.extend(0x4008_0000_u32.to_le_bytes());
+    image.extend(entry.to_le_bytes());
     image.resize(24, 0);
     image[12..14].copy_from_slice(&chip_id.to_le_bytes());
     image[23] = 1;
-    image.extend(0x3f40_0020_u32.to_le_bytes());
+    image.extend(map.irom.to_le_bytes());
     image.extend(u32::try_from(segment.len()).unwrap().to_le_bytes());
     image.extend(&segment);
     let sum = segment.iter().fold(0xef, |sum, byte| sum ^ byte);

@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
+use tcpctl_greeter::update::sample::Sample;
+
 use super::scene::{PASSPHRASE, Scene};
 use crate::common::firmware::{Program, image};
 use crate::common::loader::{Board, Boot, Fault, Kind};
@@ -227,6 +229,10 @@ fn invalid_firmware_is_refused_before_opening_the_port() {
         project: "blinky",
         ..Program::default()
     };
+    let cut_off = Program {
+        starts: false,
+        ..Program::default()
+    };
     let bootloader = merged[..0x8000].to_vec();
     let mut header_only = vec![0; 48];
     (header_only[0], header_only[12], header_only[31]) = (0xe9, 5, 0xef);
@@ -249,6 +255,14 @@ fn invalid_firmware_is_refused_before_opening_the_port() {
         ),
         ("stripped", stripped.elf(), "strip"),
         ("undescribed", undescribed.elf(), "esp_app_desc"),
+        ("cut off", cut_off.elf(), "does not lead to main"),
+        // Zeros in its descriptor, and where no image has code.
+        (
+            "zeros",
+            starts_at(0x4200_0020 + 96),
+            "entry point leads to no code",
+        ),
+        ("data", starts_at(0x3c00_0020), "outside its code"),
         ("huge", huge.elf(), "partition"),
         ("cut", elf[..elf.len() / 2].to_vec(), "firmware"),
         ("flipped", flipped, "wrong"),
@@ -272,6 +286,14 @@ fn invalid_firmware_is_refused_before_opening_the_port() {
     let ended = scene.run(&["--firmware", "/nowhere/at/all", "--mode", "ap"]);
     assert_eq!(ended.code, 2);
     assert!(only_error(&ended).contains("/nowhere/at/all"));
+}
+
+/// An image with this entry point.
+fn starts_at(entry: u32) -> Vec<u8> {
+    let mut image = vec![0; 1008];
+    let sample = Sample::new(5, "1.0");
+    Sample { entry, ..sample }.write(&mut image);
+    image
 }
 
 /// The application image of another project.

@@ -27,6 +27,10 @@ pub(super) const HASH_LEN: usize = 32;
 pub(super) const MAGIC: u8 = 0xe9;
 pub(super) const DESCRIPTOR_MAGIC: [u8; 4] = [0x32, 0x54, 0xcd, 0xab];
 
+/// Where chips have code: their instruction memory and the flash mapped for it (technical reference
+/// manuals, "System and Memory"). What only holds data is below.
+pub const CODE: core::ops::Range<u32> = 0x4000_0000..0x5000_0000;
+
 /// Chips and their ids in image headers (ESP-IDF, `esp_chip_id_t`).
 const CHIP_IDS: [(&str, u16); 8] = [
     ("esp32", 0),
@@ -73,7 +77,7 @@ pub enum ImageError {
     Truncated,
     /// Its checksum or its SHA-256 is wrong.
     Damaged,
-    /// Its entry point is in none of its segments.
+    /// Its entry point is in no segment with code.
     EntryPoint,
 }
 
@@ -230,10 +234,9 @@ impl ImageCheck {
             }
             Part::SegmentHeader => {
                 let (address, length) = (word(&self.header, 0), word(&self.header, 4));
-                self.is_entry_found |= self
-                    .entry
-                    .checked_sub(address)
-                    .is_some_and(|offset| offset < length);
+                let offset = self.entry.checked_sub(address);
+                self.is_entry_found |=
+                    CODE.contains(&address) && offset.is_some_and(|offset| offset < length);
                 self.start(
                     Part::Data,
                     usize::try_from(length).map_err(|_| ImageError::Truncated)?,

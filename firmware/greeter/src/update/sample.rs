@@ -6,8 +6,14 @@ use super::image::{DESCRIPTOR_MAGIC, HASH_LEN, MAGIC, MAX_VERSION, PROJECT};
 
 /// Length of the shortest image, in bytes.
 pub const MIN_LEN: usize = 352;
-/// Load address of the only segment, and the entry point unless a test wants another.
-const ADDRESS: u32 = 0x3c00_0020;
+/// Load address of the only segment.
+const ADDRESS: u32 = 0x4200_0020;
+/// Bytes of the descriptor in the segment. The code follows.
+const DESCRIPTOR_LEN: usize = 256;
+/// The entry point unless a test wants another.
+const ENTRY: u32 = ADDRESS + 256;
+/// The ids of chips with Xtensa cores (ESP-IDF, `esp_chip_id_t`): ESP32, ESP32-S2, ESP32-S3.
+const XTENSA: [u16; 3] = [0, 2, 9];
 
 /// An image to build.
 #[derive(Debug, Clone, Copy)]
@@ -31,13 +37,13 @@ impl<'a> Sample<'a> {
             chip,
             project: PROJECT,
             version,
-            entry: ADDRESS,
+            entry: ENTRY,
             has_hash: true,
         }
     }
 
-    /// Fills `image`: at least [`MIN_LEN`] bytes, a multiple of 16. The bytes after the descriptor
-    /// depend on the version.
+    /// Fills `image`: at least [`MIN_LEN`] bytes, a multiple of 16. The bytes after the descriptor are
+    /// an endless loop, and others that depend on the version.
     pub fn write(&self, image: &mut [u8]) {
         let hash_len = if self.has_hash { HASH_LEN } else { 0 };
         let end = image.len() - hash_len;
@@ -56,11 +62,18 @@ impl<'a> Sample<'a> {
         put(&mut descriptor[16..16 + MAX_VERSION], self.version);
         put(&mut descriptor[48..48 + MAX_VERSION], self.project);
         let mut random = Sha256::digest(self.version.as_bytes());
-        for (index, byte) in descriptor[256..].iter_mut().enumerate() {
+        for (index, byte) in descriptor[DESCRIPTOR_LEN..].iter_mut().enumerate() {
             let at = index % HASH_LEN;
             random[at] = random[at].wrapping_mul(5).wrapping_add(0x35);
             *byte = random[at];
         }
+        // A jump to itself.
+        let code: &[u8] = if XTENSA.contains(&self.chip) {
+            &[0x06, 0xff, 0xff]
+        } else {
+            &[0x6f, 0, 0, 0]
+        };
+        descriptor[DESCRIPTOR_LEN..][..code.len()].copy_from_slice(code);
         image[end - 1] = image[data].iter().fold(0xef, |sum, byte| sum ^ byte);
         if self.has_hash {
             let hash = Sha256::digest(&image[..end]);
