@@ -23,7 +23,7 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 const CHUNK: usize = 2048;
 
 /// A connection to a board that has introduced itself.
-pub struct Greeted {
+pub struct UnauthenticatedChannel {
     stream: Stream,
     session: ClientSession,
     input: Vec<u8>,
@@ -60,7 +60,7 @@ impl From<ClientError> for ChannelError {
     }
 }
 
-impl Greeted {
+impl UnauthenticatedChannel {
     /// Waits for the board's hello.
     ///
     /// # Errors

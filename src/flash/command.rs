@@ -111,7 +111,7 @@ pub fn run(args: &FlashArgs, output: &Output) -> anyhow::Result<Exit> {
         let ended = tokio::select! {
             biased;
             exit = interrupt.requested() => return Ok(flash.interrupted(exit, no_board)),
-            ended = flash.carry_out(given, no_board) => ended,
+            ended = flash.execute(given, no_board) => ended,
         };
         if ended.is_err() {
             // Ctrl-C also ends a prompt or cargo, whose failure arrives before the signal.
@@ -163,7 +163,7 @@ impl Flash<'_> {
         exit
     }
 
-    async fn carry_out(&self, given: Option<Firmware>, no_board: bool) -> anyhow::Result<Exit> {
+    async fn execute(&self, given: Option<Firmware>, no_board: bool) -> anyhow::Result<Exit> {
         let exit = if no_board {
             self.without_a_board(given).await?
         } else {

@@ -59,10 +59,10 @@ impl Access {
         let host = Endpoint::open(target)?;
         let route = Route::find(text, host.clone(), port).await?;
         let connected = route.connect_with_retry().await;
-        let (greeted, address) = connected.map_err(|error| error.into_failure(text))?;
-        let mac = greeted.hello.mac;
+        let (unauthenticated, address) = connected.map_err(|error| error.into_failure(text))?;
+        let mac = unauthenticated.hello.mac;
         let key = source.key(&host, mac)?;
-        let channel = greeted.authenticate(&key).await;
+        let channel = unauthenticated.authenticate(&key).await;
         let channel = channel.map_err(|error| channel_failure(text, error))?;
         let access = Self {
             target: text.clone(),
@@ -80,8 +80,8 @@ impl Access {
     /// The board is not reached, or has another key.
     pub async fn reconnect(&self) -> Result<Channel, Failure> {
         let connected = self.route.connect_with_retry().await;
-        let (greeted, _) = connected.map_err(|error| error.into_failure(&self.target))?;
-        let channel = greeted.authenticate(&self.key).await;
+        let (unauthenticated, _) = connected.map_err(|error| error.into_failure(&self.target))?;
+        let channel = unauthenticated.authenticate(&self.key).await;
         channel.map_err(|error| channel_failure(&self.target, error))
     }
 
@@ -154,11 +154,11 @@ impl Access {
     /// `None` if the board is not there.
     async fn attempt(&self, route: &Route) -> Option<Found> {
         let reach = async {
-            let (greeted, address) = route.connect(ATTEMPT_TIMEOUT).await.ok()?;
-            if !is_same_board(greeted.hello.mac, self.mac) {
+            let (unauthenticated, address) = route.connect(ATTEMPT_TIMEOUT).await.ok()?;
+            if !is_same_board(unauthenticated.hello.mac, self.mac) {
                 return None;
             }
-            let channel = greeted.authenticate(&self.key).await.ok()?;
+            let channel = unauthenticated.authenticate(&self.key).await.ok()?;
             Some(Found {
                 channel,
                 route: route.clone(),

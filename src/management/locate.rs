@@ -12,7 +12,7 @@ use crate::connect::{self, Connection, Endpoint};
 use crate::discover::names::Announced;
 use crate::exchange;
 use crate::failure::{Failure, Kind};
-use crate::management::{ChannelError, Greeted};
+use crate::management::{ChannelError, UnauthenticatedChannel};
 use crate::net::{ConnectError, Dialer, Family};
 use crate::sanitize;
 
@@ -111,21 +111,26 @@ impl Route {
     ///
     /// # Errors
     /// See [`LocateError`].
-    pub async fn connect(&self, limit: Duration) -> Result<(Greeted, SocketAddr), LocateError> {
+    pub async fn connect(
+        &self,
+        limit: Duration,
+    ) -> Result<(UnauthenticatedChannel, SocketAddr), LocateError> {
         let dialer = dialer(limit);
         let connection = connect::connect_to_port(&dialer, &self.host, self.port)
             .await
             .map_err(LocateError::Connect)?;
         let address = connection.address;
-        let greeted = Greeted::receive(connection.stream).await;
-        Ok((greeted.map_err(LocateError::Channel)?, address))
+        let channel = UnauthenticatedChannel::receive(connection.stream).await;
+        Ok((channel.map_err(LocateError::Channel)?, address))
     }
 
     /// Like [`Route::connect`], but waits while the channel refuses because it serves another session.
     ///
     /// # Errors
     /// See [`LocateError`].
-    pub async fn connect_with_retry(&self) -> Result<(Greeted, SocketAddr), LocateError> {
+    pub async fn connect_with_retry(
+        &self,
+    ) -> Result<(UnauthenticatedChannel, SocketAddr), LocateError> {
         let deadline = Instant::now() + BUSY_TIMEOUT;
         loop {
             let error = match self.connect(CONNECT_TIMEOUT).await {

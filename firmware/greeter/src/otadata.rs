@@ -132,8 +132,7 @@ impl Otadata {
             .max_by_key(|(_, entry)| entry.sequence)
     }
 
-    /// The entry of the application in `running`, which it is to mark as started: `None` where it is
-    /// not on trial.
+    /// The entry that the application in `running` must mark as started; `None` if it is not on trial.
     pub fn trial_of(&self, running: u32) -> Option<(usize, Entry)> {
         self.selected()
             .filter(|(_, entry)| entry.state.is_unmarked() && entry.slot() == running)
