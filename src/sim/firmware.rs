@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use tcpctl_greeter::flash::{PAGE, WritableFlash};
+use tcpctl_greeter::flash::{SECTOR, WritableFlash};
 use tcpctl_greeter::reset::Reset;
 use tcpctl_greeter::stored::Flash;
 use tcpctl_greeter::update::image::{self, chip_id};
@@ -17,8 +17,8 @@ use crate::failure::Failure;
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Labels of the slots.
 const SLOTS: [&str; 2] = ["ota_0", "ota_1"];
-/// Length of the image that stands for this program.
-const IMAGE_LEN: usize = 4096;
+/// Length of the image that stands for this program: a sector.
+const IMAGE_LEN: usize = SECTOR as usize;
 
 /// The firmware of a virtual board.
 pub(super) type VirtualFirmware<'a> = Firmware<&'a RefCell<VirtualFlash>>;
@@ -56,15 +56,15 @@ fn stored_chip(flash: &mut VirtualFlash) -> Option<&'static str> {
     })
 }
 
-/// Writes the image that stands for this program to the first slot.
+/// Writes the image that stands for this program to the first slot. Its first byte comes last: a flash
+/// without it has no images, and gets one at the next start.
 fn install(flash: &mut VirtualFlash, chip: &str) -> Option<()> {
     let slot = flash.partition(SLOTS[0]).ok()??;
-    let mut image = vec![0; IMAGE_LEN];
+    let mut image = [0; IMAGE_LEN];
     Sample::new(chip_id(chip)?, VERSION).write(&mut image);
-    for (page, offset) in image.chunks(PAGE).zip((slot.offset..).step_by(PAGE)) {
-        flash.program(offset, page).ok()?;
-    }
-    Some(())
+    flash.erase(slot.offset).ok()?;
+    flash.program(slot.offset + 1, &image[1..]).ok()?;
+    flash.program(slot.offset, &image[..1]).ok()
 }
 
 /// Starts the board: what its bootloader selects, after `reset`. Without a chip it is this program.
@@ -83,4 +83,33 @@ pub(super) fn start<'a>(
     };
     let slots = Slots::at_start(&mut &*flash, running);
     Some(Firmware::new(flash, slots, &version, chip, reset))
+}
+
+#[cfg(test)]
+mod tests {
+    use tcpctl_settings::{Network, Security, Settings};
+
+    use super::*;
+
+    /// `kill -9` during the first start, after any number of written bytes.
+    #[test]
+    fn interrupted_first_start_is_repeated() {
+        let settings = Settings::new(Network::AccessPoint {
+            ssid: None,
+            security: Security::Open,
+        });
+        let written = 2 * IMAGE_LEN;
+        for cut in (1..written).step_by(61).chain([written - 1]) {
+            let mut flash = VirtualFlash::in_memory([2, 0, 0, 0, 0, 7], &settings).unwrap();
+            flash.cut_power_after(cut);
+            assert!(prepare(&mut flash, Some("esp32c3")).is_err(), "{cut}");
+            flash.restore_power();
+            // Another chip's image differs from what is there.
+            let chip = Some("esp32s3");
+            assert_eq!(prepare(&mut flash, chip).unwrap(), chip, "{cut}");
+            let flash = RefCell::new(flash);
+            let firmware = start(&flash, chip, Reset::PowerOn).expect("firmware");
+            assert_eq!(firmware.version(), VERSION, "{cut}");
+        }
+    }
 }
