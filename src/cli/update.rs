@@ -18,11 +18,11 @@ pub struct UpdateArgs {
 
     /// Firmware: ELF, application image or merged image
     ///
-    /// It must be this project's firmware, for the chip of the board. Default: the bundled firmware, or
-    /// in a checkout a build of firmware/esp32.
+    /// It must be this project's firmware, for the chip of the board. An ELF whose entry point does not
+    /// lead to main is refused. Default: the bundled firmware, or in a checkout a build of firmware/esp32.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "What to do")]
     pub firmware: Option<PathBuf>,
-    /// Install an older version, too
+    /// Install an older version, or one that cannot be compared
     #[arg(long, help_heading = "What to do")]
     pub allow_downgrade: bool,
     /// Print what would be installed and change nothing
@@ -36,7 +36,8 @@ pub struct UpdateArgs {
 
     /// Update every target in this file; `-` reads standard input
     ///
-    /// One target per line, or the JSON Lines of `discover --json`. Stops at the first board that fails.
+    /// One target per line, or the JSON Lines of `discover --json`. After the first failure no other board
+    /// is started.
     #[arg(
         long,
         value_name = "FILE",
@@ -45,7 +46,7 @@ pub struct UpdateArgs {
         help_heading = "Several boards"
     )]
     pub targets: Option<PathBuf>,
-    /// Boards at a time
+    /// Boards to update at the same time
     #[arg(
         long,
         value_name = "N",

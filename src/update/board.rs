@@ -1,6 +1,6 @@
 //! Updates one board: plan, send, verify, restart, wait, confirm.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ const MAX_ATTEMPTS: u32 = 3;
 const RESUME_DELAY: Duration = Duration::from_secs(1);
 /// Time between two progress events.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+/// Time for the board to restart. A board that knows no trial later has lost it.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time after the end of a trial for the board to be back: a start, a scan, and a DHCP lease.
 const RETURN_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -50,6 +52,8 @@ pub(super) struct BoardUpdate<'a> {
     pub(super) output: &'a Output,
     pub(super) target: &'a Target,
     pub(super) stage: Cell<Stage>,
+    /// The first error of output while the board changes.
+    output_error: RefCell<Option<anyhow::Error>>,
 }
 
 /// What became of a trial.
@@ -61,12 +65,30 @@ enum Outcome {
     Lost(FirmwareReport),
 }
 
-impl BoardUpdate<'_> {
-    /// Updates the board.
+impl<'a> BoardUpdate<'a> {
+    pub(super) fn new(plan: &'a UpdatePlan, target: &'a Target, output: &'a Output) -> Self {
+        Self {
+            plan,
+            output,
+            target,
+            stage: Cell::new(Stage::Untouched),
+            output_error: RefCell::default(),
+        }
+    }
+
+    /// Updates the board. An error of output does not stop an update that has begun.
     ///
     /// # Errors
     /// The board cannot be updated, or returned to its old firmware.
     pub(super) async fn run(&self) -> anyhow::Result<()> {
+        let ended = self.update().await;
+        match self.output_error.take() {
+            Some(error) => ended.and(Err(error)),
+            None => ended,
+        }
+    }
+
+    async fn update(&self) -> anyhow::Result<()> {
         let (access, report) = self.reach().await?;
         let image = self.image(&report).await?;
         let plan = self.install_plan(&access, &report, &image)?;
@@ -155,10 +177,15 @@ impl BoardUpdate<'_> {
             return Err(self.refused(UpdateRefusal::OnTrial));
         }
         let new = image.version.as_deref();
-        if change(&report.version, new) == Change::Downgrade && !self.plan.allow_downgrade {
+        let problem = match change(&report.version, new) {
+            Change::Downgrade => "is older than",
+            Change::Unknown => "cannot be compared with",
+            Change::Upgrade | Change::Same => return Ok(()),
+        };
+        if !self.plan.allow_downgrade {
             let what = format!(
-                "version {} is older than {}, which the board runs",
-                new.unwrap_or_default(),
+                "version {} {problem} {}, which the board runs",
+                new.unwrap_or("(none)"),
                 sanitize::one_line(&report.version)
             );
             let failure = self.failure(Kind::Usage, &what);
@@ -176,7 +203,7 @@ impl BoardUpdate<'_> {
         }
         self.emit(UpdateEvent::Verified {
             sha256: image.sha256_hex(),
-        })?;
+        });
         self.stage.set(Stage::OnTrial);
         let started = access.request(&mut channel, &Request::StartUpdate).await;
         let started = started.map_err(|failure| {
@@ -189,7 +216,7 @@ impl BoardUpdate<'_> {
             Response::Restarting { sequence } => {
                 let restarted = Instant::now();
                 channel.close().await;
-                self.emit(UpdateEvent::Restarting { sequence })?;
+                self.emit(UpdateEvent::Restarting { sequence });
                 Ok((sequence, restarted))
             }
             other => {
@@ -230,8 +257,7 @@ impl BoardUpdate<'_> {
                     bar.set(done.into());
                     if shown.elapsed() >= PROGRESS_INTERVAL || done == total {
                         shown = Instant::now();
-                        // A closed pipe does not leave the board half-way.
-                        let _ = self.emit(UpdateEvent::Progress { done, total });
+                        self.emit(UpdateEvent::Progress { done, total });
                     }
                 })
                 .await
@@ -244,7 +270,7 @@ impl BoardUpdate<'_> {
                         bytes: total,
                         resumed_bytes: resumed.unwrap_or(0),
                         elapsed_us: microseconds(begun.elapsed()),
-                    })?;
+                    });
                     return Ok(channel);
                 }
                 Err(TransferError::Answer(answer)) => return Err(self.unexpected(&answer).into()),
@@ -282,7 +308,9 @@ impl BoardUpdate<'_> {
                 human::count(total.into(), "byte")
             ),
             hint: Some(
-                "the board keeps its firmware. Run the command again: it resumes".to_owned(),
+                "the board keeps its firmware. Run the command again; it resumes unless the board has \
+                 restarted"
+                    .to_owned(),
             ),
             ..failure
         })
@@ -317,7 +345,7 @@ impl BoardUpdate<'_> {
         loop {
             let waiting = access.wait(
                 std::slice::from_ref(&access.route),
-                async |found| self.outcome(access, found, sequence).await,
+                async |found| self.outcome(access, found, sequence, restarted).await,
                 || {
                     let seconds = restarted.elapsed().as_secs();
                     if self.plan.parallel.get() == 1 {
@@ -358,19 +386,26 @@ impl BoardUpdate<'_> {
                     address: found.address,
                     version: report.version.clone(),
                     elapsed_us: microseconds(restarted.elapsed()),
-                })?;
+                });
             }
             if self.confirm(found.channel, sequence).await? {
                 self.stage.set(Stage::Ended);
                 let version = report.version;
-                return self.emit(UpdateEvent::Confirmed { version });
+                self.emit(UpdateEvent::Confirmed { version });
+                return Ok(());
             }
             tokio::time::sleep(RESUME_DELAY).await;
         }
     }
 
     /// What the board says about the trial; `None` while it has not restarted.
-    async fn outcome(&self, access: &Access, mut found: Found, sequence: u32) -> Option<Outcome> {
+    async fn outcome(
+        &self,
+        access: &Access,
+        mut found: Found,
+        sequence: u32,
+        restarted: Instant,
+    ) -> Option<Outcome> {
         let report = self.firmware(access, &mut found.channel).await.ok()?;
         if report.trial == Some(sequence) {
             return Some(Outcome::Back(Box::new(found), report));
@@ -385,7 +420,9 @@ impl BoardUpdate<'_> {
             // It has confirmed itself.
             Response::Done => Some(Outcome::Back(Box::new(found), report)),
             // The old firmware: it is about to restart.
-            Response::Refused(Refusal::NoSuchTrial) if report.trial.is_none() => {
+            Response::Refused(Refusal::NoSuchTrial)
+                if report.trial.is_none() && restarted.elapsed() < RESTART_TIMEOUT =>
+            {
                 found.channel.close().await;
                 None
             }
@@ -417,7 +454,7 @@ impl BoardUpdate<'_> {
         self.emit(UpdateEvent::RolledBack {
             version: report.version,
             reason,
-        })?;
+        });
         let failure = self.failure(Kind::Device, &what);
         Err(match end {
             TrialEnd::Panicked => failure.hint("its console has the panic message: tcpctl monitor"),
@@ -493,15 +530,17 @@ impl BoardUpdate<'_> {
     }
 
     fn report(&self, event: UpdateEvent) -> UpdateReport {
-        UpdateReport::new(&self.target.text, event)
+        let is_one_of_many = self.plan.parallel.get() > 1;
+        UpdateReport::new(&self.target.text, event).labeled(is_one_of_many)
     }
 
-    /// Prints an event while the board changes. A closed pipe does not leave the board half-way.
-    fn emit(&self, event: UpdateEvent) -> anyhow::Result<()> {
+    /// Prints an event while the board changes.
+    fn emit(&self, event: UpdateEvent) {
         self.output.end_status();
-        match self.output.print(&self.report(event)) {
-            Err(error) if error.is::<BrokenPipe>() => Ok(()),
-            printed => printed,
+        if let Err(error) = self.output.print(&self.report(event))
+            && !error.is::<BrokenPipe>()
+        {
+            self.output_error.borrow_mut().get_or_insert(error);
         }
     }
 }

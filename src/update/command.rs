@@ -7,11 +7,12 @@ use futures_util::future::join_all;
 
 use super::board::{BoardUpdate, Stage};
 use super::plan::{Targets, UpdatePlan};
+use super::report::{UpdateEvent, UpdateReport};
 use crate::cli::UpdateArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::output::Output;
+use crate::output::{BrokenPipe, Output};
 use crate::sanitize;
 use crate::target::Target;
 use crate::target::list::{self, TargetList};
@@ -46,12 +47,7 @@ async fn update_one(
     interrupt: &Interrupt,
     output: &Output,
 ) -> anyhow::Result<Exit> {
-    let board = BoardUpdate {
-        plan,
-        output,
-        target,
-        stage: Cell::new(Stage::Untouched),
-    };
+    let board = BoardUpdate::new(plan, target, output);
     tokio::select! {
         biased;
         exit = interrupt.requested() => {
@@ -78,16 +74,21 @@ async fn update_all(
         output.failed_try(failure, None)?;
         failures.borrow_mut().push(failure.clone());
     }
-    let next = Cell::new(0);
+    let left = RefCell::new(list.targets.iter());
     let done = Cell::new(0);
+    let is_stopped = Cell::new(false);
     let worker = || async {
-        while failures.borrow().is_empty() && interrupt.already().is_none() {
-            let Some(target) = list.targets.get(next.replace(next.get() + 1)) else {
+        while failures.borrow().is_empty() && !is_stopped.get() && interrupt.already().is_none() {
+            let Some(target) = left.borrow_mut().next() else {
                 break;
             };
             match update_one(plan, target, interrupt, output).await {
                 Ok(Exit::Done) => done.set(done.get() + 1),
                 Ok(_) => break,
+                Err(error) if error.is::<BrokenPipe>() => {
+                    is_stopped.set(true);
+                    return Err(error);
+                }
                 Err(error) => {
                     let failure = Failure::from_error(&error);
                     output.failed_try(&failure, None)?;
@@ -109,12 +110,17 @@ async fn update_all(
     let Some(worst) = worst else {
         return Ok(Exit::Done);
     };
-    let left = total - done.get() - failures.len();
+    let left = left.into_inner();
     let message = format!(
-        "{} of {total} boards updated, {} failed, {left} not tried",
+        "{} of {total} boards {}, {} failed, {} not tried",
         done.get(),
-        failures.len()
+        if plan.dry_run { "checked" } else { "updated" },
+        failures.len(),
+        left.len()
     );
+    for target in left {
+        output.print(&UpdateReport::new(&target.text, UpdateEvent::Skipped))?;
+    }
     output.note(&message);
     output.conclude(&Failure::new(worst.kind, message));
     Ok(worst.exit())

@@ -13,6 +13,9 @@ pub struct UpdateReport {
     /// The event.
     #[serde(flatten)]
     pub event: UpdateEvent,
+    /// Whether text names the board in each line, because several are updated at a time.
+    #[serde(skip)]
+    pub is_labeled: bool,
 }
 
 impl UpdateReport {
@@ -22,7 +25,14 @@ impl UpdateReport {
             schema: "tcpctl.update/1",
             target: target.to_owned(),
             event,
+            is_labeled: false,
         }
+    }
+
+    /// The same, with the board in each line of text if `is_labeled`.
+    #[must_use]
+    pub fn labeled(self, is_labeled: bool) -> Self {
+        Self { is_labeled, ..self }
     }
 }
 
@@ -79,6 +89,8 @@ pub enum UpdateEvent {
         /// Why.
         reason: String,
     },
+    /// The update of this board was not started, because another board failed.
+    Skipped,
 }
 
 /// What will be installed on which board.

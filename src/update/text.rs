@@ -14,7 +14,13 @@ impl Render for UpdateReport {
         if view.is_quiet && !is_result {
             return None;
         }
-        lines(&self.target, &self.event)
+        let lines = lines(&self.target, &self.event)?;
+        if !self.is_labeled {
+            return Some(lines);
+        }
+        let label = sanitize::one_line(&self.target);
+        let labeled = lines.lines().map(|line| format!("{label}: {line}\n"));
+        Some(labeled.collect())
     }
 }
 
@@ -63,6 +69,7 @@ fn lines(target: &str, event: &UpdateEvent) -> Option<String> {
             "rolled back to version {}: {reason}\n",
             sanitize::one_line(version)
         ),
+        UpdateEvent::Skipped => format!("skipped    {}\n", sanitize::one_line(target)),
     })
 }
 

@@ -23,7 +23,7 @@ enum Loss {
 }
 
 /// The address of a board's management channel.
-fn management(board: &Board) -> SocketAddr {
+pub(crate) fn management(board: &Board) -> SocketAddr {
     let status = crate::common::run(["send", &board.address.to_string(), "status"]);
     let status: Value = serde_json::from_slice(&status.stdout).unwrap();
     let port = status["management"]["port"].as_u64().unwrap();

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
@@ -71,14 +71,19 @@ impl Lab {
         Process::start(sim)
     }
 
-    /// Runs `tcpctl configure` with `input` on standard input.
-    pub(crate) fn configure(&self, target: &str, options: &[&str], input: &str) -> Ended {
+    /// `tcpctl configure`.
+    pub(crate) fn command(&self, target: &str, options: &[&str]) -> Command {
         let mut command = tcpctl(["configure", target]);
         command
             .args(options)
-            .env("XDG_DATA_HOME", self.path("data"))
-            .stdin(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+            .env("XDG_DATA_HOME", self.path("data"));
+        command
+    }
+
+    /// Runs `tcpctl configure` with `input` on standard input.
+    pub(crate) fn configure(&self, target: &str, options: &[&str], input: &str) -> Ended {
+        let mut command = self.command(target, options);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let _ = stdin.write_all(input.as_bytes());
         drop(stdin);

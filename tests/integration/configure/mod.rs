@@ -1,7 +1,7 @@
 //! `tcpctl configure` and the boards that it changes: in simulated time, and through the relay of `sim`.
 
 mod board;
-mod broken;
+pub(crate) mod broken;
 pub(crate) mod lab;
 mod refusals;
 mod story;

@@ -1,7 +1,9 @@
 //! `tcpctl update` and the boards that it updates.
 
 mod figures;
+mod fleet;
 mod refusals;
+mod rollback;
 mod story;
 
 use std::process::{Child, Command, Stdio};
@@ -33,6 +35,11 @@ impl Workshop {
         Board::ready(self.0.sim(&[&["ideal"], options].concat()))
     }
 
+    /// Another board that takes images, in memory.
+    pub(crate) fn start_chip(&self, seed: &str, options: &[&str]) -> Board {
+        self.start_other(&[&["--chip", "esp32c3", "--seed", seed], options].concat())
+    }
+
     /// A file with an image of this version for a chip.
     pub(crate) fn image_for(&self, chip: &str, version: &str, length: usize) -> String {
         let mut image = vec![0; length];
@@ -46,12 +53,16 @@ impl Workshop {
         self.image_for("esp32c3", version, length)
     }
 
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.path(name)
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) -> String {
         self.0.write(name, text);
         self.0.path(name)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = tcpctl(["update"]);
         command
             .args(arguments)
@@ -62,6 +73,12 @@ impl Workshop {
 
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
         self.command(arguments).spawn().unwrap()
+    }
+
+    /// Starts `tcpctl update --json` for the boards with these targets.
+    pub(crate) fn spawn_fleet(&self, targets: &[String], arguments: &[&str]) -> Child {
+        let list = self.write("boards", &targets.join("\n"));
+        self.spawn(&[arguments, &["--targets", &list, "--json"]].concat())
     }
 
     /// Runs `tcpctl update --json`.

@@ -1,10 +1,7 @@
 //! Boards and firmware that do not fit each other: one line, and nothing has changed.
 
-use std::io::Write;
-use std::process::Stdio;
-
 use super::{Workshop, status};
-use crate::common::{closed_port, finish};
+use crate::common::firmware::Program;
 
 #[test]
 fn unsuitable_firmware_is_refused() {
@@ -13,13 +10,22 @@ fn unsuitable_firmware_is_refused() {
     let target = board.address.to_string();
     let older = workshop.image("0.0.1", 4096);
     let other_chip = workshop.image_for("esp32c6", "0.2.0", 4096);
+    let odd = workshop.image("nightly", 4096);
     let text = workshop.write("text", "not a firmware");
     let large = workshop.image("0.9.0", 983_056);
+    let cut_off = workshop.path("cut-off.elf");
+    let program = Program {
+        starts: false,
+        ..Program::default()
+    };
+    std::fs::write(&cut_off, program.elf()).unwrap();
     for (firmware, words) in [
         (&older, "0.0.1 is older than"),
+        (&odd, "nightly cannot be compared with"),
         (&other_chip, "is for the esp32c6"),
         (&text, "not an ELF"),
         (&large, "983056 bytes"),
+        (&cut_off, "does not lead to main"),
     ] {
         let ended = workshop.update(&[&target, "--firmware", firmware]);
         assert_eq!(ended.code, 2, "{}", ended.stderr);
@@ -80,31 +86,4 @@ fn state_of_another_chip_is_refused() {
         "{}",
         ended.stderr
     );
-}
-
-#[test]
-fn fleet_stops_at_the_first_board_that_fails() {
-    let workshop = Workshop::new();
-    let image = workshop.image("0.2.0", 4096);
-    let boards = [1, 2].map(|seed: u8| {
-        let seed = seed.to_string();
-        workshop.start_other(&["--seed", &seed, "--chip", "esp32c3"])
-    });
-    let (_hold, dead) = closed_port();
-    let list = format!("{}\n{dead}\n{}\n", boards[0].address, boards[1].address);
-    let arguments = ["--targets", "-", "--firmware", &image, "--json"];
-    let mut command = workshop.command(&arguments);
-    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(list.as_bytes()).unwrap();
-    drop(stdin);
-    let ended = finish(child);
-    assert_eq!(ended.code, 7, "{}", ended.stderr);
-    assert_eq!(status(&boards[0], "firmware"), "0.2.0");
-    assert_eq!(status(&boards[1], "firmware"), env!("CARGO_PKG_VERSION"));
-    let objects = ended.objects();
-    let last = objects.last().unwrap();
-    assert_eq!(last["exit_code"], 7);
-    let message = last["message"].as_str().unwrap();
-    assert_eq!(message, "1 of 3 boards updated, 1 failed, 1 not tried");
 }
