@@ -72,7 +72,8 @@ struct Name<'n>(&'n str);
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|character| {
-            let is_allowed = character.is_ascii_alphanumeric() || "-:./_".contains(character);
+            let is_allowed = character.is_ascii_alphanumeric()
+                || matches!(character, '-' | ':' | '.' | '/' | '_');
             f.write_char(if is_allowed { character } else { '_' })
         })
     }
@@ -86,7 +87,7 @@ impl fmt::Display for Unit<'_> {
         let allowed = self
             .0
             .chars()
-            .filter(|c| c.is_ascii_graphic() && !"\"\\".contains(*c));
+            .filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\'));
         allowed
             .into_iter()
             .try_for_each(|character| f.write_char(character))
