@@ -5,6 +5,8 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use curve25519_dalek::MontgomeryPoint;
+use curve25519_dalek::constants::X25519_BASEPOINT;
 use snow::params::{
     BaseChoice, CipherChoice, DHChoice, HandshakeChoice, HandshakeModifier, HandshakeModifierList,
     HandshakePattern, HashChoice, NoiseParams,
@@ -101,7 +103,7 @@ impl CryptoResolver for Resolver {
     }
 
     fn resolve_dh(&self, _: &DHChoice) -> Option<Box<dyn Dh>> {
-        DefaultResolver.resolve_dh(&DHChoice::Curve25519)
+        Some(Box::<X25519>::default())
     }
 
     fn resolve_hash(&self, _: &HashChoice) -> Option<Box<dyn Hash>> {
@@ -110,6 +112,55 @@ impl CryptoResolver for Resolver {
 
     fn resolve_cipher(&self, _: &CipherChoice) -> Option<Box<dyn Cipher>> {
         DefaultResolver.resolve_cipher(&CipherChoice::ChaChaPoly)
+    }
+}
+
+/// X25519 (RFC 7748). That of snow computes public keys on the Edwards curve, 3 kB more code.
+#[derive(Default)]
+struct X25519 {
+    private: [u8; 32],
+    public: [u8; 32],
+}
+
+impl Dh for X25519 {
+    fn name(&self) -> &'static str {
+        "25519"
+    }
+
+    fn pub_len(&self) -> usize {
+        self.public.len()
+    }
+
+    fn priv_len(&self) -> usize {
+        self.private.len()
+    }
+
+    fn set(&mut self, private: &[u8]) {
+        self.private.copy_from_slice(private);
+        self.public = X25519_BASEPOINT.mul_clamped(self.private).to_bytes();
+    }
+
+    fn generate(&mut self, random: &mut dyn Random) -> Result<(), Error> {
+        let mut private = [0; 32];
+        random.try_fill_bytes(&mut private)?;
+        self.set(&private);
+        Ok(())
+    }
+
+    fn pubkey(&self) -> &[u8] {
+        &self.public
+    }
+
+    fn privkey(&self) -> &[u8] {
+        &self.private
+    }
+
+    fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), Error> {
+        // Both are as long as the keys of the largest curve.
+        let public = public.first_chunk().ok_or(Error::Dh)?;
+        let shared = MontgomeryPoint(*public).mul_clamped(self.private);
+        *out.first_chunk_mut().ok_or(Error::Dh)? = shared.to_bytes();
+        Ok(())
     }
 }
 
