@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(values(&["tcpctl", "send", "--half"]), ["--half-close"]);
         assert_eq!(
             values(&["tcpctl", "bench", "--only", ""]),
-            ["limits", "latency", "throughput"]
+            ["limits", "latency", "ramp", "throughput"]
         );
         assert_eq!(
             values(&["tcpctl", "bench", "--only=la"]),
