@@ -6,11 +6,13 @@ use std::vec;
 use std::vec::Vec;
 
 use embassy_futures::block_on;
+use tcpctl_management::MAX_UPDATE_DATA;
 use tcpctl_settings::{BLOCK_SIZE, MAX_LEN, Network, Security, Settings, Ssid};
 
 use super::bootloader::{self, Started};
 use super::sample::Sample;
 use super::*;
+use crate::memory::MANAGEMENT;
 use crate::reset::Reset;
 use crate::stored::load;
 use crate::test_flash::TestFlash;
@@ -97,6 +99,17 @@ impl Board {
         self.verify(chip)?;
         self.update.start(chip, &self.slots)
     }
+}
+
+/// With the management server. On a host, whose futures are larger than a chip's.
+#[test]
+fn update_takes_at_most_12_kilobytes() {
+    let mut chip = flashed("1");
+    let mut board = boot(&mut chip);
+    let write = size_of_val(&board.update.write(&mut chip, &board.slots, 0, &[]));
+    let verify = size_of_val(&board.update.verify(&mut chip, &board.slots));
+    let total = MANAGEMENT + size_of::<Update>() + write.max(verify) + MAX_UPDATE_DATA;
+    assert!(total <= 12 * 1024, "{total}: {write} to write, {verify} to verify");
 }
 
 #[test]
