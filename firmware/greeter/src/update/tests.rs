@@ -109,7 +109,10 @@ fn update_takes_at_most_12_kilobytes() {
     let write = size_of_val(&board.update.write(&mut chip, &board.slots, 0, &[]));
     let verify = size_of_val(&board.update.verify(&mut chip, &board.slots));
     let total = MANAGEMENT + size_of::<Update>() + write.max(verify) + MAX_UPDATE_DATA;
-    assert!(total <= 12 * 1024, "{total}: {write} to write, {verify} to verify");
+    assert!(
+        total <= 12 * 1024,
+        "{total}: {write} to write, {verify} to verify"
+    );
 }
 
 #[test]
