@@ -154,7 +154,7 @@ fn summary_is_the_last_on_a_terminal_even_with_every_part() {
     let (details, summary) = seen.rsplit_once("\n\n").expect("a summary");
     assert!(summary.starts_with("serves 4 "), "{summary}");
     assert!((3..=6).contains(&summary.lines().count()), "{summary}");
-    for part in [" req/s", "knee at ", "upload ", "--fail-if", "warning"] {
+    for part in [" req/s", "knee ", "upload ", "--fail-if", "warning"] {
         assert!(summary.contains(part), "{part} is not in {summary}");
     }
     for part in ["Limits\n", "\nRamp\n", "\nLatency\n", "\nThroughput\n"] {
