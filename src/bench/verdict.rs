@@ -79,35 +79,17 @@ fn lines(report: &Report) -> Vec<VerdictLine> {
 /// The lines of each part of the run, of which there are at most four.
 fn parts(report: &Report) -> Vec<Vec<VerdictLine>> {
     let ramp = ramp::line(report).into_iter().chain(causes(&report.ramp));
-    let parts = [
-        report
-            .limits
-            .as_ref()
-            .map(limits::line)
-            .into_iter()
-            .collect(),
-        report
-            .latency
-            .as_ref()
-            .map(latency_line)
-            .into_iter()
-            .collect(),
+    let mut parts = vec![
+        Vec::from_iter(report.limits.as_ref().map(limits::line)),
+        Vec::from_iter(report.latency.as_ref().map(latency_line)),
         ramp.collect(),
-        report
-            .throughput
-            .as_ref()
-            .map(throughput_line)
-            .into_iter()
-            .collect(),
+        Vec::from_iter(report.throughput.as_ref().map(throughput_line)),
     ];
-    let measured: Vec<Vec<_>> = parts
-        .into_iter()
-        .filter(|part: &Vec<_>| !part.is_empty())
-        .collect();
-    if measured.is_empty() {
-        return vec![vec![line(Level::Note, "nothing was measured")]];
+    parts.retain(|part| !part.is_empty());
+    if parts.is_empty() {
+        parts.push(vec![line(Level::Note, "nothing was measured")]);
     }
-    measured
+    parts
 }
 
 /// The summary with a line for each part of the run.

@@ -30,28 +30,41 @@ pub(crate) fn comparison_rows(comparison: &Comparison) -> Vec<Vec<String>> {
         if row.before.is_none() && row.now.is_none() {
             continue;
         }
-        let show: fn(f64) -> String = match field {
-            "rate_per_s" => human::number,
-            "p50_us" | "p99_us" => signed_time,
-            "upload_bytes" | "download_bytes" | "echo_bytes" => signed_rate,
-            _ => |share| format!("{}%", human::number(share * 100.0)),
-        };
-        let cell = |value: Option<f64>| value.map_or("-".to_owned(), show);
-        let plus = |value: f64| format!("{}{}", if value > 0.0 { "+" } else { "" }, show(value));
+        let cell = |value: Option<f64>| value.map_or("-".to_owned(), number(field));
         let interval = match (row.low, row.high) {
-            (Some(low), Some(high)) => format!("{} to {}", plus(low), plus(high)),
+            (Some(low), Some(high)) => format!("{} to {}", signed(field, low), signed(field, high)),
             _ => "-".to_owned(),
         };
         rows.push(vec![
             name(field).to_owned(),
             cell(row.before),
             cell(row.now),
-            row.difference.map_or("-".to_owned(), plus),
+            difference(field, row),
             interval,
             describe(row).to_owned(),
         ]);
     }
     rows
+}
+
+/// How a field's numbers are shown.
+fn number(field: &str) -> fn(f64) -> String {
+    match field {
+        "rate_per_s" => human::number,
+        "p50_us" | "p99_us" => signed_time,
+        "upload_bytes" | "download_bytes" | "echo_bytes" => signed_rate,
+        _ => |share| format!("{}%", human::number(share * 100.0)),
+    }
+}
+
+fn signed(field: &str, value: f64) -> String {
+    let plus = if value > 0.0 { "+" } else { "" };
+    format!("{plus}{}", number(field)(value))
+}
+
+fn difference(field: &str, row: &Difference) -> String {
+    row.difference
+        .map_or("-".to_owned(), |value| signed(field, value))
 }
 
 /// A field in words.
@@ -79,32 +92,15 @@ fn signed_rate(bytes_per_s: f64) -> String {
 
 /// What differs, with values, and what makes it doubtful.
 pub(super) fn line(comparison: &Comparison) -> String {
-    let rows = comparison_rows(comparison);
-    let differences = comparison.rows().into_iter();
-    let differences = differences.filter(|(_, row)| row.before.is_some() || row.now.is_some());
-    // Without the titles.
-    let named = rows.into_iter().skip(1).zip(differences);
-    let mut found: Vec<_> = named
-        .filter(|(_, (_, row))| row.is_significant())
-        .map(|(cells, (_, row))| format!("{} {} ({})", cells[0], cells[3], describe(row)))
+    let mut found: Vec<_> = significant(comparison)
+        .map(|(field, row)| {
+            let (name, difference) = (name(field), difference(field, row));
+            format!("{name} {difference} ({})", describe(row))
+        })
         .collect();
-    let setup = |change: &&Change| change.kind == ChangeKind::Setup;
-    found.extend(
-        comparison
-            .changes
-            .iter()
-            .filter(|change| !setup(change))
-            .map(
-                |Change {
-                     what, before, now, ..
-                 }| format!("{what} {before} to {now}"),
-            ),
-    );
-    let found = outcome(comparison, &found);
-    let setup: Vec<_> = comparison
-        .changes
-        .iter()
-        .filter(setup)
+    let results = changes(comparison, ChangeKind::Result);
+    found.extend(results.map(|it| format!("{} {} to {}", it.what, it.before, it.now)));
+    let setup: Vec<_> = changes(comparison, ChangeKind::Setup)
         .map(|it| it.what.as_str())
         .collect();
     let setup = match &setup[..] {
@@ -112,29 +108,36 @@ pub(super) fn line(comparison: &Comparison) -> String {
         setup => format!(" (different {})", setup.join(", ")),
     };
     format!(
-        "compared with {}{setup}: {found}",
-        comparison.baseline.started_at
+        "compared with {}{setup}: {}",
+        comparison.baseline.started_at,
+        outcome(comparison, &found)
     )
 }
 
 /// The names of what differs, in 80 columns.
 pub(super) fn short(comparison: &Comparison) -> String {
-    let differences = comparison.rows().into_iter();
-    let mut found: Vec<_> = differences
-        .filter(|(_, row)| row.is_significant())
+    let mut found: Vec<_> = significant(comparison)
         .map(|(field, row)| format!("{} {}", name(field), describe(row)))
         .collect();
-    let is_setup = |change: &&Change| change.kind == ChangeKind::Setup;
-    let setup = comparison.changes.iter().any(|change| is_setup(&change));
-    let results = comparison.changes.iter().filter(|change| !is_setup(change));
-    found.extend(results.map(|change| change.what.clone()));
+    found.extend(changes(comparison, ChangeKind::Result).map(|it| it.what.clone()));
     let more = found.len().saturating_sub(MAX_NAMES);
     found.truncate(MAX_NAMES);
     if more > 0 {
         found.push(format!("{more} more"));
     }
-    let setup = if setup { " (different setup)" } else { "" };
+    let has_setup = changes(comparison, ChangeKind::Setup).next().is_some();
+    let setup = if has_setup { " (different setup)" } else { "" };
     format!("compared{setup}: {}", outcome(comparison, &found))
+}
+
+fn significant(comparison: &Comparison) -> impl Iterator<Item = (&'static str, &Difference)> {
+    let rows = comparison.rows().into_iter();
+    rows.filter(|(_, row)| row.is_significant())
+}
+
+fn changes(comparison: &Comparison, kind: ChangeKind) -> impl Iterator<Item = &Change> {
+    let changes = comparison.changes.iter();
+    changes.filter(move |change| change.kind == kind)
 }
 
 fn outcome(comparison: &Comparison, found: &[String]) -> String {
