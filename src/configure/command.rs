@@ -31,6 +31,7 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// Time after the confirm timeout for the board to be back under its old settings: a start, a scan, and
 /// a DHCP lease.
 const RETURN_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// Runs `tcpctl configure`.
 ///
 /// # Errors
@@ -176,6 +177,15 @@ impl Configure<'_> {
         mut channel: Channel,
         needed: &Changes,
     ) -> anyhow::Result<Exit> {
+        for (is_given, option) in [
+            (self.plan.address.is_some(), "--address"),
+            (self.plan.no_confirm && !self.plan.no_wait, "--no-confirm"),
+        ] {
+            if is_given {
+                let note = "note: these settings need no restart:";
+                self.output.note(&format!("{note} {option} has no effect"));
+            }
+        }
         let changes = Box::new(needed.clone());
         let request = Request::Apply { changes };
         match access.request(&mut channel, &request).await? {
