@@ -7,6 +7,7 @@ use std::process::Child;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::story::STEPS;
 use super::{Workshop, status};
 use crate::common::{Ended, closed_port, finish};
 use crate::processes::Board;
@@ -87,14 +88,6 @@ fn fleet_stops_at_the_first_board_that_fails() {
 /// The first board stands still while the second one is updated and the third one fails.
 #[test]
 fn parallel_updates_overlap_and_a_failure_stops_new_ones() {
-    const ALL: [&str; 6] = [
-        "plan",
-        "written",
-        "verified",
-        "restarting",
-        "back",
-        "confirmed",
-    ];
     let workshop = Workshop::new();
     let image = workshop.image("0.2.0", 200_000);
     let slow = workshop.start_chip("1", &["--rate", "400kbit"]);
@@ -114,8 +107,8 @@ fn parallel_updates_overlap_and_a_failure_stops_new_ones() {
     let ended = objects.finish();
     assert_eq!(ended.code, 70, "{}", ended.stderr);
     // What was under way is finished.
-    assert_eq!(events(&ended, &slow), ALL);
-    assert_eq!(events(&ended, &fast), ALL);
+    assert_eq!(events(&ended, &slow), STEPS);
+    assert_eq!(events(&ended, &fast), STEPS);
     assert_eq!(events(&ended, &unsuitable), ["device"]);
     assert_eq!(events(&ended, &last), ["skipped"]);
     let all = ended.objects();

@@ -12,7 +12,7 @@ use crate::common::{self, finish};
 use crate::configure::lab::{events, kill};
 use crate::processes::GREETING;
 
-const STEPS: [&str; 6] = [
+pub(super) const STEPS: [&str; 6] = [
     "plan",
     "written",
     "verified",
