@@ -28,7 +28,7 @@ pub struct BenchArgs {
     /// Default: TCPCTL_TARGET, then `target` of the config file.
     pub target: Option<String>,
 
-    /// Measure only these parts [default: limits,latency]
+    /// What to measure [default: limits,latency]
     ///
     /// Several are separated by commas: --only ramp,throughput.
     #[arg(long, value_enum, value_name = "PART", value_delimiter = ',')]
