@@ -16,14 +16,18 @@ use crate::{Result, engine};
 pub(crate) const INSIDE: &str = "scale-inside";
 
 /// Connections held at the same time.
-const MOST: u64 = 30_000;
+const MAX_CONNECTIONS: u64 = 30_000;
 /// Source addresses: each has 28,232 ports by default (ip(7), `ip_local_port_range`).
 const SOURCES: &str = "4";
 /// Files that a process opens besides its connections, at most.
 const OTHER_FILES: u64 = 100;
 
 /// Connections, and requests over all of them.
-const CASES: [(u64, u64); 3] = [(1_000, 300_000), (10_000, 500_000), (MOST, 1_000_000)];
+const CASES: [(u64, u64); 3] = [
+    (1_000, 300_000),
+    (10_000, 500_000),
+    (MAX_CONNECTIONS, 1_000_000),
+];
 
 /// Prints the memory and the CPU time.
 ///
@@ -58,20 +62,20 @@ pub(crate) fn inside() -> Result<()> {
     let files = open_files()?.saturating_sub(OTHER_FILES).max(1);
 
     let before = slab()?;
-    let mut pairs = Pairs::start(&reference, "greet", "idle", MOST, 0, files)?;
+    let mut pairs = Pairs::start(&reference, "greet", "idle", MAX_CONNECTIONS, 0, files)?;
     let user = pairs.user_memory()?;
     // Both ends.
     let sockets = sockets()?;
-    if sockets < 2 * MOST {
+    if sockets < 2 * MAX_CONNECTIONS {
         return Err(format!("only {sockets} sockets").into());
     }
-    let kernel = slab()?.saturating_sub(before) / MOST;
+    let kernel = slab()?.saturating_sub(before) / MAX_CONNECTIONS;
     let count = pairs.0.len();
     pairs.release()?;
     println!(
-        "scale: {MOST} idle connections from {SOURCES} addresses by {count} clients: {} bytes of user \
+        "scale: {MAX_CONNECTIONS} idle connections from {SOURCES} addresses by {count} clients: {} bytes of user \
          memory each, {kernel} of the kernel's slab for both ends",
-        user / MOST
+        user / MAX_CONNECTIONS
     );
 
     println!(

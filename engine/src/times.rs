@@ -10,10 +10,10 @@ use std::fmt;
 use hdrhistogram::Histogram;
 
 /// The longest distinct time, nanoseconds: an hour.
-pub const LONGEST: u64 = 3_600_000_000_000;
+pub const MAX_TIME: u64 = 3_600_000_000_000;
 
 /// Samples kept exactly.
-const FEW: usize = 1024;
+const MAX_EXACT_SAMPLES: usize = 1024;
 
 /// A distribution of times in nanoseconds, to three significant digits.
 #[derive(Clone)]
@@ -129,7 +129,7 @@ impl Times {
     /// Moves samples in, in any order. Times above an hour count as an hour.
     pub fn take(&mut self, more: &mut Vec<u64>) {
         if let Kind::Few(times) = &mut self.0
-            && times.len() + more.len() <= FEW
+            && times.len() + more.len() <= MAX_EXACT_SAMPLES
         {
             let start = times.len();
             if start == 0 {
@@ -138,7 +138,7 @@ impl Times {
                 times.append(more);
             }
             for time in &mut times[start..] {
-                *time = (*time).min(LONGEST);
+                *time = (*time).min(MAX_TIME);
             }
             times.sort_unstable();
             return;
@@ -220,12 +220,12 @@ impl fmt::Debug for Times {
 
 /// An empty histogram. All have the same bounds, which makes adding them fast.
 fn empty() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LONGEST, 3)
+    Histogram::new_with_bounds(1, MAX_TIME, 3)
         .unwrap_or_else(|error| unreachable!("the bounds are constants: {error}"))
 }
 
 fn record(histogram: &mut Histogram<u64>, time: u64) {
-    histogram.saturating_record(time.min(LONGEST));
+    histogram.saturating_record(time.min(MAX_TIME));
 }
 
 /// The width of the bucket of `time`: 1 below 2,048 (the power of two above twice the three
@@ -285,7 +285,7 @@ mod tests {
                 "{quantile}"
             );
         }
-        for (low, high) in [(0, 0), (1, 2_047), (2_048, 5_000_000), (0, LONGEST)] {
+        for (low, high) in [(0, 0), (1, 2_047), (2_048, 5_000_000), (0, MAX_TIME)] {
             let histogram = many.histogram();
             assert_eq!(
                 few.count_between(low, high),
@@ -328,18 +328,25 @@ mod tests {
         for batch in 0..4_u64 {
             all.take(&mut (0..400).map(|at| batch * 400 + at).collect());
             let is_few = matches!(all.0, Kind::Few(_));
-            assert_eq!(is_few, all.len() <= FEW as u64);
+            assert_eq!(is_few, all.len() <= MAX_EXACT_SAMPLES as u64);
         }
         assert_equal(&all, &recorded(&(0..1_600).collect::<Vec<_>>()));
     }
 
     #[test]
     fn batches_of_any_size_lose_no_sample() {
-        for count in [0, 1, FEW - 1, FEW, FEW + 1, 10 * FEW] {
+        for count in [
+            0,
+            1,
+            MAX_EXACT_SAMPLES - 1,
+            MAX_EXACT_SAMPLES,
+            MAX_EXACT_SAMPLES + 1,
+            10 * MAX_EXACT_SAMPLES,
+        ] {
             let (mut all, mut batch) = (Times::new(), Vec::new());
             for time in 0..count {
                 batch.push(time as u64);
-                if time == FEW / 2 || time % 700 == 0 {
+                if time == MAX_EXACT_SAMPLES / 2 || time % 700 == 0 {
                     all.take(&mut batch);
                     assert_eq!(all.len(), time as u64 + 1);
                 }
@@ -352,9 +359,9 @@ mod tests {
 
     #[test]
     fn times_are_capped_at_an_hour() {
-        for count in [1, FEW + 1] {
+        for count in [1, MAX_EXACT_SAMPLES + 1] {
             let times: Times = std::iter::repeat_n(u64::MAX, count).collect();
-            assert!((LONGEST..LONGEST + LONGEST / 1_000).contains(&times.max()));
+            assert!((MAX_TIME..MAX_TIME + MAX_TIME / 1_000).contains(&times.max()));
         }
     }
 }

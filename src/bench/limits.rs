@@ -153,10 +153,10 @@ pub fn find<N: Network>(
     let result = search(&mut pool, &mut baseline, &mut finding);
     pool.release_all();
     finding.opened = pool.opened;
-    finding.most_open = pool.most_open;
+    finding.max_open = pool.max_open;
     finding.retransmissions = pool.retransmissions;
     finding.took = pool.since(begin);
-    let most_settled = pool.most_settled;
+    let max_settled = pool.max_settled;
     drop(pool);
     let (ended, failed) = match result {
         Ok(()) => return Ok(finding),
@@ -167,7 +167,7 @@ pub fn find<N: Network>(
         Err(Abort::Failed(reason)) => (SearchEnd::Stopped, Some(reason)),
     };
     finding.ended = ended;
-    conclude::cut_short(&mut finding, baseline.as_ref(), most_settled);
+    conclude::cut_short(&mut finding, baseline.as_ref(), max_settled);
     match failed {
         None => Ok(finding),
         Some(reason) => Err(LimitsError {
@@ -219,7 +219,7 @@ fn search_with<N: Network>(
                 return find_burst(pool, baseline, finding);
             }
             finding.is_lossy = baseline.timeouts.is_lossy || pool.retransmissions > 0;
-            conclude::from_trials(finding, end, pool.most_settled);
+            conclude::from_trials(finding, end, pool.max_settled);
             Ok(())
         }
     }

@@ -33,7 +33,7 @@ use tcpctl_engine::readiness::Network;
 /// Duration of a step; longer where the first shows that this is too short.
 pub const STEP: Duration = Duration::from_secs(1);
 /// The longest step.
-const LONGEST_STEP: Duration = Duration::from_secs(5);
+const MAX_STEP: Duration = Duration::from_secs(5);
 /// Requests that each connection should complete in a step.
 const REQUESTS_PER_STEP: u32 = 10;
 /// How many of the longest requests should fit into a step: on a lossy path a lost SYN costs a
@@ -282,11 +282,11 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
         })
     }
 
-    /// Runs a load after a pause, until its end, the end of the budget, or `most_failed` failures.
+    /// Runs a load after a pause, until its end, the end of the budget, or `max_failed` failures.
     fn load(
         &mut self,
         load: &Load,
-        most_failed: Option<u64>,
+        max_failed: Option<u64>,
         progress: impl Fn(&Progress) -> RampProgress<'_>,
     ) -> io::Result<Measurement> {
         self.pause(PAUSE)?;
@@ -294,7 +294,7 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
         let mut watch = Watch {
             stop: &self.plan.stop,
             left: self.left(),
-            most_failed: most_failed.unwrap_or(u64::MAX),
+            max_failed: max_failed.unwrap_or(u64::MAX),
             elapsed: Duration::ZERO,
             failed: 0,
             report: |so_far: &Progress| (self.observer)(progress(so_far)),
@@ -339,7 +339,7 @@ struct Watch<'a, F> {
     stop: &'a AtomicBool,
     /// What is left of the budget.
     left: Duration,
-    most_failed: u64,
+    max_failed: u64,
     elapsed: Duration,
     failed: u64,
     report: F,
@@ -355,7 +355,7 @@ impl<F: FnMut(&Progress)> Observer for Watch<'_, F> {
     fn should_stop(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
             || self.elapsed >= self.left
-            || self.failed >= self.most_failed
+            || self.failed >= self.max_failed
     }
 }
 
@@ -365,7 +365,7 @@ fn length_of_steps(first: &Measurement) -> Duration {
     let longest = Duration::from_nanos(first.complete.max());
     let wanted = (usual * REQUESTS_PER_STEP).max(longest * LONG_REQUESTS_PER_STEP);
     let wanted = wanted.as_secs_f64().ceil();
-    Duration::from_secs_f64(wanted.max(STEP.as_secs_f64())).min(LONGEST_STEP)
+    Duration::from_secs_f64(wanted.max(STEP.as_secs_f64())).min(MAX_STEP)
 }
 
 fn lacks_local_resources(measurement: &Measurement) -> bool {

@@ -48,10 +48,10 @@ use crate::exchange::MESSAGE;
 pub const DEFAULT_STREAMS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
 /// The most streams: more say nothing about a path, and are a load test.
-pub const MOST_STREAMS: usize = 64;
+pub const MAX_STREAMS: usize = 64;
 
 /// The longest default warm-up.
-const LONGEST_WARM_UP: Duration = Duration::from_secs(1);
+const MAX_WARM_UP: Duration = Duration::from_secs(1);
 
 /// What to measure, and for how long.
 #[derive(Debug, Clone)]
@@ -95,7 +95,7 @@ impl ThroughputPlan {
     /// The warm-up of each flow.
     fn warm_up(&self) -> Duration {
         self.warm_up
-            .unwrap_or_else(|| (self.duration / 10).min(LONGEST_WARM_UP))
+            .unwrap_or_else(|| (self.duration / 10).min(MAX_WARM_UP))
     }
 
     /// The duration where all services are offered.

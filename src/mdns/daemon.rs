@@ -23,7 +23,7 @@ const MAX_UNANSWERED: u32 = 4;
 const MIN_AGE: Duration = Duration::from_secs(1);
 /// The pause after the first overload; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+const MAX_PAUSE: Duration = Duration::from_mins(1);
 
 /// What a daemon reports.
 #[derive(Debug)]
@@ -173,7 +173,7 @@ impl Daemon {
 
     fn stop_overloaded(&mut self) {
         self.stop(self.pause);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.pause = (self.pause * 2).min(MAX_PAUSE);
     }
 
     /// Has the daemon forget what it knows soon, so that a board that comes back is news to it.

@@ -16,7 +16,7 @@ const REPEATS: [Duration; 4] = [
 ];
 /// The first pause after that, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+const MAX_PAUSE: Duration = Duration::from_secs(8);
 /// How often a watch asks each board that it knows.
 const ROUND: Duration = Duration::from_millis(600);
 /// Boards that are gone are asked once in this many rounds.
@@ -84,7 +84,7 @@ impl Schedule {
                 None => now + self.pause,
             };
             if repeat.is_none() {
-                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                self.pause = (self.pause * 2).min(MAX_PAUSE);
             }
             self.asked = self.asked.saturating_add(1);
         }

@@ -76,7 +76,7 @@ struct OpenSecond {
     /// Times, by [`Timed`].
     times: [Times; Timed::ALL.len()],
     /// Threads that have finished this second.
-    left: usize,
+    finished: usize,
 }
 
 impl OpenSecond {
@@ -174,7 +174,7 @@ impl SharedProgress {
     pub(super) fn leave(&self, second: usize) {
         let mut inner = self.inner();
         if let Some(open) = inner.open_second(second) {
-            open.left += 1;
+            open.finished += 1;
         }
         inner.close_seconds();
     }
@@ -184,7 +184,7 @@ impl SharedProgress {
         let mut inner = self.inner();
         let passed = second.saturating_sub(inner.progress.seconds.len());
         for open in inner.open.iter_mut().skip(passed) {
-            open.left += 1;
+            open.finished += 1;
         }
         inner.ended += 1;
         inner.close_seconds();
@@ -220,7 +220,7 @@ impl Inner {
         let index = second.checked_sub(self.progress.seconds.len())?;
         while self.open.len() <= index {
             self.open.push_back(OpenSecond {
-                left: self.ended,
+                finished: self.ended,
                 ..OpenSecond::default()
             });
         }
@@ -229,7 +229,7 @@ impl Inner {
 
     /// Closes the seconds that all threads have finished.
     fn close_seconds(&mut self) {
-        while let Some(second) = self.open.pop_front_if(|open| open.left >= self.threads) {
+        while let Some(second) = self.open.pop_front_if(|open| open.finished >= self.threads) {
             self.close(&second);
         }
     }

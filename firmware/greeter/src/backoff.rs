@@ -14,7 +14,7 @@ impl Backoff {
     /// The first wait, before jitter.
     pub const FIRST: Duration = Duration::from_secs(1);
     /// The longest wait, before jitter.
-    pub const LONGEST: Duration = Duration::from_secs(60);
+    pub const MAX: Duration = Duration::from_secs(60);
 
     /// Starts with the first delay. `seed` differs from board to board.
     pub const fn new(seed: u64) -> Self {
@@ -28,7 +28,7 @@ impl Backoff {
     /// The next delay: between half of the current one and all of it. Doubles the current one.
     pub fn wait(&mut self) -> Duration {
         let whole = self.next;
-        self.next = (whole * 2).min(Self::LONGEST);
+        self.next = (whole * 2).min(Self::MAX);
         let half = whole.as_ticks() / 2;
         Duration::from_ticks(half + self.random() % (half + 1))
     }

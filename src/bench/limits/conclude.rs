@@ -6,10 +6,10 @@ use crate::bench::report::{Bound, Evidence, EvidenceKind, Overflow};
 use crate::output::human;
 
 /// What the trials show together.
-pub(super) fn from_trials(finding: &mut LimitsFinding, end: TrialsEnd, most_settled: usize) {
+pub(super) fn from_trials(finding: &mut LimitsFinding, end: TrialsEnd, max_settled: usize) {
     let trials = finding.trials.clone();
     let Some(last) = trials.last() else {
-        return lower_bounds(finding, most_settled);
+        return lower_bounds(finding, max_settled);
     };
     let overflow = majority(&trials, |trial| Some(trial.overflow as usize))
         .and_then(|it| trials.iter().find(|trial| trial.overflow as usize == it))
@@ -179,20 +179,20 @@ pub(super) fn from_rejection(finding: &mut LimitsFinding, end: ConnectionEnd) {
 pub(super) fn cut_short(
     finding: &mut LimitsFinding,
     baseline: Option<&Baseline>,
-    most_settled: usize,
+    max_settled: usize,
 ) {
     if let Some(baseline) = baseline {
         finding.closes_after_reply = baseline.closes_after_reply;
         finding.is_lossy = baseline.timeouts.is_lossy || finding.retransmissions > 0;
     }
-    lower_bounds(finding, most_settled);
+    lower_bounds(finding, max_settled);
     if let Some(&Trial { overflow, .. }) = finding.trials.last() {
         finding.overflow = Some(overflow);
         finding.overflow_evidence = overflow_evidence(overflow, finding.rejection.as_deref());
     }
 }
 
-fn lower_bounds(finding: &mut LimitsFinding, most_settled: usize) {
+fn lower_bounds(finding: &mut LimitsFinding, max_settled: usize) {
     let why = match finding.ended {
         SearchEnd::Complete => "this many were open together",
         SearchEnd::Stopped => "stopped before the end",
@@ -214,7 +214,7 @@ fn lower_bounds(finding: &mut LimitsFinding, most_settled: usize) {
         let has_replied = !finding.served_first_byte.is_empty();
         has_replied.then_some(1)
     });
-    let held = held.max(served).max(Some(most_settled));
+    let held = held.max(served).max(Some(max_settled));
     if let Some(held @ 1..) = held {
         finding.held = Limit::new(Bound::at_least(held), why);
     }

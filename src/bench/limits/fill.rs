@@ -171,6 +171,6 @@ fn check_for_late_replies<N: Network>(pool: &ConnectionPool<'_, N>) -> Result<()
 
 fn died<N: Network>(pool: &ConnectionPool<'_, N>) -> Abort {
     Abort::Failed(FailureReason::Died {
-        held: pool.most_live,
+        held: pool.max_live,
     })
 }

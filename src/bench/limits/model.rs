@@ -115,7 +115,7 @@ pub struct LimitsFinding {
     /// Connections started in total.
     pub opened: usize,
     /// The most of them that were open together.
-    pub most_open: usize,
+    pub max_open: usize,
     /// How long the search took, on the network's clock.
     pub took: Duration,
     /// How it ended.
@@ -157,7 +157,7 @@ impl LimitsFinding {
             retransmissions: 0,
             is_lossy: false,
             opened: 0,
-            most_open: 0,
+            max_open: 0,
             took: Duration::ZERO,
             ended: SearchEnd::Complete,
         }

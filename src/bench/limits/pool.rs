@@ -45,12 +45,12 @@ pub(super) struct ConnectionPool<'a, N: Network> {
     /// Connections started in total.
     pub(super) opened: usize,
     /// The most that were open together, unanswered SYNs included.
-    pub(super) most_open: usize,
+    pub(super) max_open: usize,
     /// The most that were connected together.
-    pub(super) most_live: usize,
+    pub(super) max_live: usize,
     /// The most that were connected together and counted as held: a lower bound if there is no
     /// time for more.
-    pub(super) most_settled: usize,
+    pub(super) max_settled: usize,
     /// When a connection counts as held.
     pub(super) settling: Settling,
     /// Retransmissions on connections that were established.
@@ -75,9 +75,9 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
             reply_timeout: plan.reply_timeout,
             silence_ends_after: None,
             opened: 0,
-            most_open: 0,
-            most_live: 0,
-            most_settled: 0,
+            max_open: 0,
+            max_live: 0,
+            max_settled: 0,
             settling: Settling::default(),
             retransmissions: 0,
         }
@@ -204,7 +204,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
         }
         self.connections.push(connection);
         self.opened += 1;
-        self.most_open = self.most_open.max(self.open());
+        self.max_open = self.max_open.max(self.open());
         Ok(handle)
     }
 
@@ -356,7 +356,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
     pub(super) fn count_settled(&mut self) {
         let latest = self.now().saturating_sub(self.settling.after);
         let settled = self.count(|it| it.is_live() && it.connected.is_some_and(|at| at <= latest));
-        self.most_settled = self.most_settled.max(settled);
+        self.max_settled = self.max_settled.max(settled);
     }
 
     fn handle(&mut self, event: Event) -> Result<(), Abort> {
@@ -371,7 +371,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
                 let mut connection = self.connections.remove(index);
                 connection.connected = Some(self.network.now());
                 self.connections.push(connection);
-                self.most_live = self.most_live.max(self.live());
+                self.max_live = self.max_live.max(self.live());
             }
             Event::Failed(_, failure) => {
                 let end = match failure {

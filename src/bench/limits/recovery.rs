@@ -10,10 +10,10 @@ use crate::bench::report::Overflow;
 use tcpctl_engine::readiness::{Network, Release};
 
 /// The longest wait until a freed slot is reused.
-const LONGEST_REUSE: Duration = Duration::from_secs(2);
+const MAX_REUSE_TIME: Duration = Duration::from_secs(2);
 /// The pauses between attempts to reuse it double from 1 ms up to this: it bounds the error of the
 /// measured time.
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_millis(50);
 /// Attempts to refill a server without success; the pauses double from 1 ms.
 const REFILL_FAILURES: u32 = 7;
 
@@ -31,9 +31,9 @@ pub(super) fn measure<N: Network>(
     pool.release(oldest, Release::Fin);
     let freed = pool.now();
     let mut next_pause = Duration::from_millis(1);
-    while pool.since(freed) < LONGEST_REUSE {
+    while pool.since(freed) < MAX_REUSE_TIME {
         let pause = next_pause;
-        next_pause = (pause * 2).min(LONGEST_PAUSE);
+        next_pause = (pause * 2).min(MAX_PAUSE);
         let Some(handle) = try_once(pool, timeouts, pause)? else {
             continue;
         };
@@ -209,7 +209,7 @@ pub(super) fn settle_within<N: Network>(
         Ok(false)
     } else {
         Err(Abort::Failed(FailureReason::Died {
-            held: pool.most_live,
+            held: pool.max_live,
         }))
     }
 }

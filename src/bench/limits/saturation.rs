@@ -40,7 +40,7 @@ const ATTEMPTS: u32 = 2;
 /// Time to fill the server beyond that of two greetings.
 const FILL_TIME: Duration = Duration::from_millis(400);
 /// A faster server is better emptied: what it takes during a burst is chance.
-const FASTEST: Duration = Duration::from_millis(6);
+const MIN_SERVICE_TIME: Duration = Duration::from_millis(6);
 
 /// What fits between two greetings.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +70,7 @@ impl Pacing {
         // On a lossy path a lost SYN, or a lost end of a handshake, would be miscounted.
         if baseline.behavior != ServerBehavior::GreetsAndCloses
             || timeouts.is_lossy
-            || service < FASTEST
+            || service < MIN_SERVICE_TIME
         {
             return all;
         }
@@ -169,7 +169,7 @@ fn fill<N: Network>(pool: &mut ConnectionPool<'_, N>, pacing: Pacing) -> Result<
     let most = pool.plan.max_connections;
     let last_connection = pool.opened + 2 * most;
     let begin = pool.now();
-    let (mut most_waiting, mut since) = (0, begin);
+    let (mut max_waiting, mut since) = (0, begin);
     let mut ends_after_accept = false;
     let mut was_accepted = false;
     let mut turned_away = 0;
@@ -189,8 +189,8 @@ fn fill<N: Network>(pool: &mut ConnectionPool<'_, N>, pacing: Pacing) -> Result<
         pool.report(LimitsProgress::Saturating {
             waiting: now_waiting,
         });
-        if now_waiting > most_waiting {
-            (most_waiting, since) = (now_waiting, pool.now());
+        if now_waiting > max_waiting {
+            (max_waiting, since) = (now_waiting, pool.now());
         }
         if pool.is_at_maximum() {
             pool.sleep(pacing.after_accept)?;

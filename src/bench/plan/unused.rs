@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use crate::bench::report::Parts;
-use crate::bench::throughput::MOST_STREAMS;
+use crate::bench::throughput::MAX_STREAMS;
 use crate::cli::BenchArgs;
 use crate::failure::Failure;
 
@@ -16,9 +16,9 @@ pub(super) fn refuse(args: &BenchArgs, parts: Parts) -> Result<(), Failure> {
         throughput,
     } = parts;
     let streams = args.connections.map_or(0, NonZeroUsize::get);
-    if throughput && streams > MOST_STREAMS {
+    if throughput && streams > MAX_STREAMS {
         return Err(Failure::usage(format!(
-            "--connections {streams}: throughput uses at most {MOST_STREAMS} streams"
+            "--connections {streams}: throughput uses at most {MAX_STREAMS} streams"
         ))
         .hint("measure latency in a separate run"));
     }

@@ -28,17 +28,17 @@ const SCHEDULED_SHARE: f64 = 0.85;
 /// Failures of a trial that are rarer than this share of the step's count as none.
 const RARE: f64 = 0.1;
 /// Fewer failures in a step may be chance, and so may a trial without any.
-const LEAST_TROUBLED: u64 = 5;
+const MIN_TROUBLED: u64 = 5;
 /// Requests of all bursts together.
 const IN_BURSTS: usize = 40;
 /// The least and the most bursts.
 const BURSTS: (usize, usize) = (3, 10);
 /// The longest pause between bursts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// Failures after which a schedule ends: an open loop does not back off after a refusal.
-const MOST_FAILED: u64 = 20;
+const MAX_FAILED: u64 = 20;
 /// A schedule of fewer requests would show nothing.
-const LEAST_SCHEDULED: f64 = 5.0;
+const MIN_SCHEDULED: f64 = 5.0;
 
 /// The share of a step in which the client waited for a CPU from which this computer may be the
 /// cause.
@@ -87,7 +87,7 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
             }
             _ if bursts_fail => CauseKind::TooManyAtOnce,
             // A failure or two, or bursts alone, are too little to rule the server out.
-            Some(_) if closed.troubled >= LEAST_TROUBLED && bursts.share() <= rare => {
+            Some(_) if closed.troubled >= MIN_TROUBLED && bursts.share() <= rare => {
                 CauseKind::ReconnectRace
             }
             _ => return Ok(None),
@@ -113,7 +113,7 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
             ..self.plan.load.clone()
         };
         let usual = Duration::from_secs_f64(step.p50_us.unwrap_or_default() / 1e6);
-        let pause = (2 * usual).clamp(PAUSE, LONGEST_PAUSE);
+        let pause = (2 * usual).clamp(PAUSE, MAX_PAUSE);
         let connections = connections.get();
         let mut all = Trial::default();
         for burst in 0..(IN_BURSTS / connections).clamp(BURSTS.0, BURSTS.1) {
@@ -138,7 +138,7 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
     /// An open loop below the rate of the step.
     fn schedule(&mut self, step: &Step, length: Duration) -> io::Result<Option<Scheduled>> {
         let per_second = step.served_per_s * SCHEDULED_SHARE;
-        let is_enough = per_second * length.as_secs_f64() >= LEAST_SCHEDULED;
+        let is_enough = per_second * length.as_secs_f64() >= MIN_SCHEDULED;
         let (Some(rate), Some(max_in_flight), true) =
             (Rate::new(per_second), connections(step), is_enough)
         else {
@@ -156,9 +156,9 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
             warm_up: Duration::ZERO,
             ..self.plan.load.clone()
         };
-        let measurement = self.load(&load, Some(MOST_FAILED), |_| RampProgress::Schedule)?;
+        let measurement = self.load(&load, Some(MAX_FAILED), |_| RampProgress::Schedule)?;
         let failed: u64 = measurement.errors.values().sum();
-        if measurement.elapsed < length && failed < MOST_FAILED {
+        if measurement.elapsed < length && failed < MAX_FAILED {
             return Ok(None);
         }
         let mut trial = Trial::default();

@@ -15,7 +15,7 @@ use crate::failure::Kind;
 use crate::output::human;
 
 /// A shorter time gives no rate: it would be a few segments over a few clock ticks.
-const SHORTEST: Duration = Duration::from_millis(100);
+const MIN_DURATION: Duration = Duration::from_millis(100);
 
 const STOPPED: &str = "the run was stopped before";
 
@@ -137,7 +137,7 @@ fn upload_to_own_port(own: &OwnPort, port: u16, evidence: &mut EvidenceMap<'_>) 
         None => "for the whole duration".to_owned(),
     };
     let done = format!("one endless request to port {port}, {end}: {bytes} in {time}");
-    if record.elapsed < SHORTEST {
+    if record.elapsed < MIN_DURATION {
         let detail = format!("{done}, too short for a rate ({no_discard})");
         evidence.not_measured(FIELD, detail);
         return None;
@@ -158,7 +158,7 @@ fn download_from_own_port(
     const FIELD: &str = "download";
     let no_chargen = evidence.take(FIELD);
     match &own.replies {
-        Some(Ok(replies)) if replies.elapsed >= SHORTEST => {
+        Some(Ok(replies)) if replies.elapsed >= MIN_DURATION => {
             let done = describe(replies, port);
             evidence.observed(FIELD, format!("{done} ({no_chargen})"));
             evidence.limit(FIELD, limit_of_sender());

@@ -82,7 +82,7 @@ fn number_of_requests_is_exact() {
         let measurement = engine::run(&mut network, &load, &mut ());
         assert_eq!(measurement.completed, 100, "{connections} connections");
         assert_eq!(network.log.borrow().syns.len(), 100);
-        assert!(network.log.borrow().most_open <= connections);
+        assert!(network.log.borrow().max_open <= connections);
         assert_eq!(network.log.borrow().open, 0);
     }
 }
@@ -359,7 +359,7 @@ fn many_connections_do_not_start_in_one_burst() {
     };
     let mut network = network(|_| greet(5), &load);
     engine::run(&mut network, &load, &mut ());
-    assert_eq!(network.log.borrow().most_open, 1000);
+    assert_eq!(network.log.borrow().max_open, 1000);
     assert!(network.log.borrow().longest_burst <= 64);
 }
 

@@ -79,7 +79,7 @@ fn latency_counts_from_the_intended_start() {
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 1000);
     assert_eq!(measurement.connections, 5);
-    assert_eq!(network.log.borrow().most_open, 5);
+    assert_eq!(network.log.borrow().max_open, 5);
     assert_eq!(measurement.elapsed, Duration::from_millis(20_040));
     // The last one was due at 9.99 s and completes at 20.04.
     assert!(is_within(1.0, complete_ms(&measurement, 1.0), 10_050.0));

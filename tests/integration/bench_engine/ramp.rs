@@ -592,11 +592,11 @@ fn the_trials_are_what_they_say() {
         loads: Vec::new(),
     };
     climb(&mut look, &plan(2, None));
-    let most_in_flight = look.loads.iter().filter_map(|load| match load.pace {
+    let max_in_flight = look.loads.iter().filter_map(|load| match load.pace {
         Pace::Open { max_in_flight, .. } => Some(max_in_flight.get()),
         Pace::Closed { .. } => None,
     });
-    assert_eq!(most_in_flight.collect::<Vec<_>>(), [2]);
+    assert_eq!(max_in_flight.collect::<Vec<_>>(), [2]);
     // And the engine runs each of them alone.
     let mut alone = scripted(Board::new(1, 20, 0));
     let last = look.loads.last().expect("loads");

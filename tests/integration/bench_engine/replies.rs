@@ -72,7 +72,7 @@ fn keep_open_server_works_with_new_connections() {
     assert_eq!(measurement.completed, 400);
     assert_rule(&measurement, RuleKind::Bytes, 0);
     assert_eq!(network.log.borrow().syns.len(), 400);
-    assert!(network.log.borrow().most_open <= 4);
+    assert!(network.log.borrow().max_open <= 4);
     assert!(is_within(1.0, complete_ms(&measurement, 1.0), 4.0));
 }
 

@@ -68,7 +68,7 @@ pub(crate) struct Log {
     pub(crate) released: Vec<Release>,
     /// Open connections, and their maximum.
     pub(crate) open: usize,
-    pub(crate) most_open: usize,
+    pub(crate) max_open: usize,
     /// SYNs since the last wait, and the maximum between two waits.
     burst: usize,
     pub(crate) longest_burst: usize,
@@ -225,7 +225,7 @@ impl<S: Server> Network for Scripted<S> {
         });
         let mut log = self.log.borrow_mut();
         log.open += 1;
-        log.most_open = log.most_open.max(log.open);
+        log.max_open = log.max_open.max(log.open);
         log.burst += 1;
         log.longest_burst = log.longest_burst.max(log.burst);
         Ok(ConnectionId(number))

@@ -379,7 +379,7 @@ fn maximum_gives_lower_bounds() {
     assert_eq!(finding.served_at_once.value, Bound::Exact(4));
     assert_eq!(finding.queued.value, Bound::at_least(6));
     assert_eq!(finding.overflow, Some(Overflow::NotReached));
-    assert_eq!(finding.most_open, 10);
+    assert_eq!(finding.max_open, 10);
 
     let finding = find(Server::cap(100, Beyond::Fin), &plan).expect("limits");
     assert_eq!(finding.held.value, Bound::at_least(10));

@@ -73,7 +73,7 @@ pub(crate) fn find(server: Server, plan: &LimitsPlan) -> Result<LimitsFinding, L
 
 pub(crate) fn check(network: &mut Simulated, server: Server, plan: &LimitsPlan) {
     assert_eq!(network.left_open(), 0, "connections are left open");
-    assert!(network.most_open <= plan.max_connections);
+    assert!(network.max_open <= plan.max_connections);
     let never_accepts = server.app == App::Workers(0);
     if !never_accepts && server.loss == 0.0 {
         assert_eq!(

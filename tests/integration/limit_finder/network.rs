@@ -102,7 +102,7 @@ pub(crate) struct Simulated {
     /// Whether the application waits for its timer before it accepts again.
     is_paused: bool,
     /// The most connections that the client had open.
-    pub(crate) most_open: usize,
+    pub(crate) max_open: usize,
     /// File descriptors of this computer.
     pub(crate) files: usize,
     pub(crate) obstacle: Option<Obstacle>,
@@ -133,7 +133,7 @@ impl Simulated {
             random: server.seed,
             has_crashed: false,
             is_paused: false,
-            most_open: 0,
+            max_open: 0,
             files: 10_000,
             obstacle: None,
             sleeps: None,
@@ -653,7 +653,7 @@ impl Network for Simulated {
             return Err(ConnectFailure::LocalFiles);
         }
         let which = self.start(false, source);
-        self.most_open = self.most_open.max(self.left_open());
+        self.max_open = self.max_open.max(self.left_open());
         Ok(ConnectionId(which))
     }
 

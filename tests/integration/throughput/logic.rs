@@ -122,7 +122,7 @@ fn single_stream_measures_one_direction() {
     let (_, report) = run_with(&mut host, &plan);
     let upload = report.upload.expect("a service");
     assert_eq!((upload.streams, upload.single), (1, None));
-    assert_eq!(host.most_open, 1);
+    assert_eq!(host.max_open, 1);
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn target_port_is_measured_without_services() {
     assert!(how.contains("of 11 bytes"), "{how}");
     assert_eq!(report.echo, None);
     assert_eq!(finding.failure(), None);
-    assert_eq!(host.most_open, 1);
+    assert_eq!(host.max_open, 1);
 }
 
 #[test]

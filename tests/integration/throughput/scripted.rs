@@ -146,7 +146,7 @@ pub(crate) struct Host {
     /// SYNs by port.
     pub(crate) syns: BTreeMap<u16, usize>,
     pub(crate) open: usize,
-    pub(crate) most_open: usize,
+    pub(crate) max_open: usize,
     pub(crate) released: Vec<Release>,
     /// Share of its busy time for which every connection reports that the receiver's window was
     /// closed.
@@ -262,7 +262,7 @@ impl Network for Host {
             wants_write: false,
         }));
         self.open += 1;
-        self.most_open = self.most_open.max(self.open);
+        self.max_open = self.max_open.max(self.open);
         Ok(ConnectionId(self.connections.len() - 1))
     }
 
