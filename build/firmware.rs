@@ -11,13 +11,13 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use sha2::{Digest, Sha256};
 
-/// A bundled firmware.
+/// A firmware that is bundled into the program.
 pub(crate) struct Bundled {
-    /// The chip's name.
+    /// Chip name.
     pub(crate) chip: String,
-    /// Its version, if it has one.
+    /// Firmware version, if the descriptor has one.
     pub(crate) version: Option<String>,
-    /// Its entry in the manifest, as Rust code.
+    /// Entry of this firmware in the manifest, as Rust code.
     pub(crate) entry: String,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn bundle() -> io::Result<Vec<Bundled>> {
     Ok(bundled)
 }
 
-/// Compresses the firmware in a folder into `out`; other files are ignored.
+/// Compresses the firmware files of a folder into `out`; other files are ignored.
 pub(crate) fn compress(folder: &Path, out: &Path) -> io::Result<Vec<Bundled>> {
     let mut files: Vec<_> = fs::read_dir(folder)?
         .map(|entry| entry.map(|entry| entry.path()))
@@ -51,7 +51,7 @@ pub(crate) fn compress(folder: &Path, out: &Path) -> io::Result<Vec<Bundled>> {
     Ok(bundled)
 }
 
-/// Compresses one file, if its name is a firmware's.
+/// Compresses one file. `None` if its name is not that of a firmware file.
 fn file(file: &Path, out: &Path) -> io::Result<Option<Bundled>> {
     let is_firmware = file
         .extension()

@@ -46,7 +46,8 @@ pub(crate) fn firmware_summary(firmware: &[Bundled]) -> String {
     }
 }
 
-/// The commit of the checkout whose top is `source`. Rebuilds when it moves.
+/// The commit of the checkout whose top directory is `source`. Cargo reruns the build script when
+/// the commit changes.
 fn checkout(source: &Path) -> Option<String> {
     // A package unpacked inside another checkout does not come from that one.
     let top = fs::canonicalize(git(source, &["rev-parse", "--show-toplevel"])?).ok()?;

@@ -43,7 +43,7 @@ impl Clock {
         }
     }
 
-    /// The last reading, of any age.
+    /// The last reading, however old.
     pub(super) fn last(&self) -> u64 {
         self.last.get()
     }

@@ -41,40 +41,44 @@ use crate::readiness::{Event, Network, nanos};
 
 pub use self::progress::{Observer, Progress};
 
-/// Read buffer size. All connections share the buffer: an idle one has none.
+/// Read buffer size. All connections share one buffer, so an idle connection needs none.
 const BUFFER: usize = 64 * 1024;
 
-/// Connections started between two waits, so that a thousand do not overflow the listen queue.
+/// Maximum connections started between two waits, so that a thousand do not overflow the listen
+/// queue.
 const BURST: usize = 64;
 
-/// Consecutive steps of one connection while others are ready too.
+/// Maximum consecutive steps of one connection while others are ready.
 const TURNS: usize = 32;
 
-/// How long the first exchange may take to show a byte before other connections start, too,
-/// although the reply rule is not known. Nanoseconds.
+/// Maximum wait for the first byte of the first exchange while the reply rule is unknown,
+/// nanoseconds. After it, other connections start as well.
 const SOLO_WAIT: u64 = 300_000_000;
 
-/// How long a server may keep sending before its reply is taken to have ended with its first
-/// burst, nanoseconds.
+/// How long a server may keep sending before its first burst is taken as the whole reply,
+/// nanoseconds.
 const LEARNING_LIMIT: u64 = 2_000_000_000;
 
-/// The silence after which a reply that is shorter than learned has ended, nanoseconds. Longer than
-/// a first retransmission takes.
+/// Silence that ends a reply shorter than the learned length, nanoseconds. Longer than a first
+/// retransmission takes.
 const LONG_SILENCE: u64 = 2_000_000_000;
 
 /// How long to wait for the server's FIN after ours, nanoseconds.
 const FIN_WAIT: u64 = 250_000_000;
 
-/// Servers that left our FIN unanswered this often in a row are not waited for any more.
+/// After this many FINs in a row without an answer, the engine no longer waits for the server's
+/// FIN.
 const UNANSWERED_FINS: u32 = 2;
 
-/// Handshakes that take this much longer than the fastest, nanoseconds, may have been handled late.
+/// A handshake that takes this much longer than the fastest one may have been handled late,
+/// nanoseconds.
 const LATE_HANDSHAKE: u64 = 100_000;
 
 /// A wake-up that is later than this may have missed events, nanoseconds.
 const LATE_WAKE_UP: u64 = 2_000_000;
 
-/// A scheduled start that the client has missed by more than this is not made up for, nanoseconds.
+/// A scheduled request that is later than this is counted as missed instead of started,
+/// nanoseconds.
 const TOO_LATE_TO_START: u64 = 50_000_000;
 
 /// Runs a load over one network, on this thread.
@@ -162,7 +166,7 @@ trait Supervisor {
     fn tick(&mut self);
 }
 
-/// A single thread asks the observer directly.
+/// The supervisor of a single thread: asks the observer directly.
 struct SingleThread<'a, O: ?Sized> {
     shared: &'a SharedProgress,
     observer: &'a mut O,
@@ -178,7 +182,7 @@ impl<O: Observer + ?Sized> Supervisor for SingleThread<'_, O> {
     }
 }
 
-/// With several threads, the waiting thread asks the observer.
+/// The supervisor of one of several threads: the waiting main thread asks the observer.
 struct OneOfSeveral<'a> {
     shared: &'a SharedProgress,
 }
@@ -203,27 +207,27 @@ struct Engine<'a, N> {
     /// Slots that used up their steps and can continue.
     again: Vec<usize>,
     buffer: Vec<u8>,
-    /// The next time to check timers and the schedule. It may be too early, for a timeout that was
-    /// canceled.
+    /// The next time to check timers and the schedule. It may be too early, because a timeout can
+    /// be canceled.
     look_at: u64,
-    /// Until when the rule is being learned with one connection alone.
+    /// Until this time, one connection alone learns the reply rule.
     solo_until: Option<u64>,
-    /// FINs that the server has not answered, in a row.
+    /// FINs in a row that the server did not answer.
     unanswered_fins: u32,
     /// The shortest handshake so far, nanoseconds.
     fastest_handshake: Option<u64>,
     /// When the last wait ended.
     woken_at: u64,
-    /// At the last look at the schedule, a request could have started.
+    /// Whether a request could have started when the schedule was last checked.
     had_room: bool,
     /// Index of the next source address.
     source: usize,
-    /// When the target last showed a sign of life.
+    /// When the target last accepted a connection or sent something.
     last_seen: u64,
     timeouts: Timeouts,
-    /// Ended early.
+    /// Whether the run ended early.
     interrupted: bool,
-    /// Ended early because the target went away.
+    /// Whether the run ended early because the target stopped accepting connections.
     target_gone: bool,
 }
 
@@ -320,7 +324,7 @@ impl<'a, N: Network> Engine<'a, N> {
         self.recorder.tick(now, self.slots.in_flight());
         if self.recorder.take_published() {
             supervisor.tick();
-            // The supervisor may have drawn on a terminal.
+            // The time may have changed: the supervisor may have drawn on a terminal.
             now = self.now();
         }
         if self.solo_until.is_some_and(|until| now >= until) {

@@ -19,7 +19,7 @@ use super::readiness::{
 };
 use crate::sys;
 
-/// Events per poll, few enough that the last one is still recent when it is handled.
+/// Maximum events per poll: few enough that the last one is still recent when it is handled.
 const EVENTS: usize = 128;
 
 const READ_AND_WRITE: Interest = Interest::READABLE.add(Interest::WRITABLE);
@@ -32,12 +32,12 @@ const SYN_RETRANSMISSION_POSSIBLE: Duration = Duration::from_millis(100);
 #[cfg(target_os = "linux")]
 const PROMPT: u64 = 20_000;
 
-/// A thread that opens connections faster than this is saturated, nanoseconds.
+/// Average time between two connects below which a thread counts as saturated, nanoseconds.
 #[cfg(target_os = "linux")]
 const SATURATED_CONNECT_GAP: u64 = 100_000;
 
-/// A thread that reads faster than this is saturated, nanoseconds. A reply takes two reads, the
-/// second of which finds nothing.
+/// Average time between two reads below which a thread counts as saturated, nanoseconds. A reply
+/// takes two reads; the second one finds nothing.
 #[cfg(target_os = "linux")]
 const SATURATED_READ_GAP: u64 = 5_000;
 
@@ -63,28 +63,29 @@ pub struct KernelNetwork {
 /// The arrival times of received bytes.
 #[cfg(target_os = "linux")]
 struct Arrivals {
-    /// Keeps the kernel taking timestamps, which is expensive to turn on and off.
+    /// A socket that keeps the kernel's timestamping enabled: enabling it is expensive.
     keeper: Option<Socket>,
-    /// `CLOCK_REALTIME` less this network's clock; read once after each wait.
+    /// `CLOCK_REALTIME` minus this network's clock; read once after each wait.
     offset: Option<u64>,
     /// When the last wait ended.
     woken_at: u64,
-    /// The first bytes read after the last wait had arrived just before its end. Events are reported
-    /// in the order of arrival, so the others arrived at its end, and need no timestamp.
+    /// Whether the first bytes read after the last wait had arrived just before its end. Events are
+    /// reported in the order of arrival, so the later bytes arrived in that short time as well, and
+    /// need no timestamp.
     is_prompt: bool,
-    /// Of the last read, on this network's clock.
+    /// Arrival of the last read's bytes, on this network's clock.
     last: Option<u64>,
     connects: Pace,
     reads: Pace,
 }
 
-/// The average time between two events, which shows a thread that is itself the limit: system calls
-/// for timestamps would slow it down.
+/// The average time between two events. It detects a saturated thread, which system
+/// calls for timestamps would slow it down further.
 #[cfg(target_os = "linux")]
 struct Pace {
     last: u64,
     average_gap: u64,
-    /// The gap of a saturated thread.
+    /// Average gap below which a thread counts as saturated.
     saturated_gap: u64,
 }
 
@@ -98,7 +99,7 @@ impl Pace {
         }
     }
 
-    /// Notes an event; whether there are too many of them.
+    /// Records an event. Returns whether the thread is saturated.
     fn is_saturated(&mut self, now: u64) -> bool {
         let gap = now.saturating_sub(self.last);
         self.last = now;
@@ -122,10 +123,10 @@ impl Arrivals {
         }
     }
 
-    /// Makes the kernel note arrivals on a socket.
+    /// Makes the kernel timestamp the bytes that arrive on a socket.
     fn watch(&mut self, socket: &TcpStream, now: u64) {
         if !self.connects.is_saturated(now) {
-            // Without it, the time of a reply is when it was read.
+            // Without timestamps, a reply's time is when it was read.
             let _ = sys::tcp::enable_timestamps(socket);
         }
     }
@@ -149,24 +150,24 @@ impl Arrivals {
 )]
 struct Connection {
     stream: TcpStream,
-    /// An error taken from the socket, which forgets it, and not reported yet.
+    /// An error that was taken from the socket, which clears it there, and not reported yet.
     error: Option<io::ErrorKind>,
     /// Retransmitted SYNs.
     syn_retransmissions: u32,
     /// When it was opened (cached clock), milliseconds, for [`SYN_RETRANSMISSION_POSSIBLE`].
     opened: u32,
     phase: Phase,
-    /// A read has emptied the socket; the next event reports more.
+    /// Whether a read has emptied the socket; the next event reports more.
     drained: bool,
-    /// The peer's FIN follows the readable bytes.
+    /// Whether the peer's FIN follows the readable bytes.
     finished: bool,
-    /// An error may follow the readable bytes, which no further event reports.
+    /// Whether an error may follow the readable bytes. No further event reports it.
     suspect: bool,
     wants_write: bool,
-    /// The poll reports writability.
+    /// Whether the poll reports writability.
     reports_writable: bool,
     has_written: bool,
-    /// `TCP_NODELAY` is set.
+    /// Whether `TCP_NODELAY` is set.
     no_delay: bool,
 }
 
@@ -183,7 +184,7 @@ impl KernelNetwork {
     /// # Errors
     /// The system has no more descriptors.
     pub fn new() -> io::Result<Self> {
-        // On failure, the limit shows later as `LocalFiles`.
+        // If it fails, load errors are reported as `LocalFiles` later.
         let _ = sys::limits::raise_open_files();
         let poll = Poll::new()?;
         #[cfg(target_os = "linux")]
@@ -202,8 +203,8 @@ impl KernelNetwork {
         })
     }
 
-    /// The same without the kernel's receive timestamps, to measure what they cost: the time of a reply is
-    /// when it was read.
+    /// Like [`Self::new`], but without the kernel's receive timestamps, to measure their cost. A
+    /// reply's time is then when it was read.
     ///
     /// # Errors
     /// The system has no more descriptors.
@@ -254,7 +255,7 @@ fn open_socket(to: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     socket.set_nonblocking(true)?;
     if let Some(source) = source {
-        // Optional: without it, ports run out sooner.
+        // Optional: without it, local ports run out sooner.
         let _ = sys::tcp::bind_address_only(&socket);
         socket.bind(&SockAddr::from(SocketAddr::new(source, 0)))?;
     }
@@ -283,7 +284,7 @@ fn failure(error: &io::Error) -> ConnectFailure {
     match error.kind() {
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => ConnectFailure::LocalPorts,
         io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
-        // A reset to the SYN, or a connection that the listener dropped.
+        // The SYN was answered with a reset, or the listener dropped the connection.
         io::ErrorKind::ConnectionRefused
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted => ConnectFailure::Refused,
@@ -295,10 +296,10 @@ fn failure(error: &io::Error) -> ConnectFailure {
 impl Connection {
     /// Determines the handshake's result.
     fn settle(&mut self, failed: bool, now: Duration) -> Result<(), ConnectFailure> {
-        // Writable without an error flag means connected; no system call needed.
+        // Writable without an error flag means connected, so no system call is needed.
         if failed && let Ok(Some(error)) = self.stream.take_error() {
             match error.kind() {
-                // Connected, then reset before this event was handled.
+                // The connection was established, then reset before this event was handled.
                 io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                     self.keep_error(error.kind());
                 }
@@ -328,7 +329,7 @@ impl Connection {
         }
         match read(&mut self.stream) {
             Ok(0) if room > 0 && self.error.is_some() => {
-                // The reset was already taken from the socket.
+                // The reset was taken from the socket before.
                 self.drained = true;
                 Err(self.error.unwrap_or(io::ErrorKind::Other).into())
             }
@@ -348,7 +349,7 @@ impl Connection {
     /// Keeps an error taken from the socket, for a read to report after the bytes before it.
     fn keep_error(&mut self, error: io::ErrorKind) {
         if error == io::ErrorKind::BrokenPipe {
-            // A reset after the peer's FIN: the reader sees the FIN first.
+            // The reset came after the peer's FIN, so the reader gets the FIN first.
             self.finished = true;
         } else {
             self.error = Some(error);
@@ -508,7 +509,7 @@ impl Network for KernelNetwork {
     fn finish(&mut self, id: ConnectionId) {
         if let Ok((connection, clock)) = self.connection(id) {
             clock.invalidate();
-            // Fails only if the connection is gone, which a read reports.
+            // Fails only if the connection is broken, which the next read reports.
             let _ = connection.stream.shutdown(std::net::Shutdown::Write);
         }
     }
@@ -538,7 +539,7 @@ impl Network for KernelNetwork {
         let is_data = info.bytes_retransmitted != Some(0);
         let syns = match connection.phase {
             Phase::Connected if is_data => connection.syn_retransmissions.min(total),
-            // Never connected, or no data was retransmitted.
+            // The connection was never established, or no data was retransmitted.
             _ => total,
         };
         Some(ConnectionInfo {
@@ -610,7 +611,7 @@ impl Network for KernelNetwork {
             }
             if event.is_readable() || event.is_read_closed() || event.is_error() {
                 connection.drained = false;
-                // Closed in both directions means a reset; a read finds out.
+                // Closed in both directions means a reset; the next read confirms it.
                 connection.suspect |= event.is_error() || event.is_write_closed();
                 connection.finished |= event.is_read_closed() && !connection.suspect;
                 events.push(Event::Readable(id));

@@ -128,16 +128,16 @@ pub enum LearnedRule {
     /// The length of the first reply of a connection, which may include a greeting, and of the
     /// later ones.
     Bytes {
-        /// Of the first.
+        /// Length of a connection's first reply.
         first: u64,
-        /// Of the later ones.
+        /// Length of its later replies.
         next: u64,
     },
     /// The number of lines, in the same way.
     Lines {
-        /// Of the first.
+        /// Lines of a connection's first reply.
         first: u64,
-        /// Of the later ones.
+        /// Lines of its later replies.
         next: u64,
     },
     /// A silence of [`LEARNING_SILENCE`].
@@ -200,7 +200,7 @@ impl Rate {
 /// When to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// After this time no request starts; those in flight complete (or time out) and count.
+    /// No request starts after this time; those in flight complete (or time out) and count.
     Duration(Duration),
     /// After exactly this many requests.
     Requests(NonZeroU64),
@@ -211,7 +211,7 @@ pub enum Extent {
 pub enum Reuse {
     /// One request per connection: connect, send, receive, close.
     PerRequest,
-    /// As many as the connection lasts, one at a time.
+    /// Requests one after another for as long as the connection lasts.
     KeepAlive,
 }
 

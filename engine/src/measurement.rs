@@ -110,7 +110,7 @@ pub struct ConnectionTotals {
     pub min_rtt: Option<Times>,
     /// Time limited by the receiver's window, if known.
     pub receiver_limited: Option<Duration>,
-    /// Time limited by the send buffer, if known.
+    /// Time in which this computer's send buffer limited sending, if known.
     pub send_buffer_limited: Option<Duration>,
 }
 
@@ -161,7 +161,7 @@ pub struct Measurement {
     /// only `connect` excludes the former, because a server may have worked meanwhile. `None`
     /// where the system does not report arrivals.
     pub client_delay: Option<Times>,
-    /// How long the engine's threads were ready to run and waited for a CPU, if known.
+    /// How long the engine's threads were runnable and waited for a CPU; `None` if unknown.
     pub run_delay: Option<Duration>,
     /// How the ends of replies were recognized.
     pub reply_rule: RuleUse,
@@ -177,6 +177,6 @@ pub struct Measurement {
     pub threads: usize,
     /// Whether the run ended early, by a signal or because the target went away.
     pub interrupted: bool,
-    /// Whether it ended early because no connection succeeded any more.
+    /// Whether the run ended early because connections no longer succeeded.
     pub target_gone: bool,
 }

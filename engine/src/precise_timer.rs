@@ -33,7 +33,7 @@ pub(super) struct PreciseTimer {
     timer: TimerFd,
     /// When the timer expires or has expired.
     expires_at: u64,
-    /// The deadline that it expires early for.
+    /// The deadline that the timer is set to expire before.
     early_for: Option<u64>,
     /// Moving average of the lateness of long waits.
     lateness: u64,
@@ -101,7 +101,7 @@ impl PreciseTimer {
         Ok(())
     }
 
-    /// Polls until the deadline that the timer expired early for.
+    /// Polls without blocking until the deadline that the timer expired early for.
     fn spin(&mut self, poll: &mut Poll, events: &mut Events, clock: &Clock) -> io::Result<()> {
         let until = self.early_for.take();
         loop {

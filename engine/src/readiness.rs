@@ -62,8 +62,8 @@ pub enum Release {
     Reset,
 }
 
-/// What the stack knows of a connection: `TCP_INFO` on Linux, observed frames on a virtual link.
-/// Fields that are unknown are `None`.
+/// What the stack reports about a connection: `TCP_INFO` on Linux, observed frames on a virtual
+/// link. Unknown fields are `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConnectionInfo {
     /// Retransmitted SYNs.
@@ -87,7 +87,7 @@ pub trait Network {
     /// The current time on this network's clock.
     fn now(&self) -> NetworkTime;
 
-    /// The current time, accurate to the caller's work since the last system call. Cheaper than
+    /// The current time, late by at most the work done since the last system call. Cheaper than
     /// [`Network::now`].
     fn recent(&self) -> NetworkTime {
         self.now()
@@ -109,8 +109,8 @@ pub trait Network {
     /// `WouldBlock`: wait for [`Event::Readable`]. `ConnectionReset`: the peer's reset.
     fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// When the bytes of the last read had arrived at this computer, if the network knows. The
-    /// caller may have been late to read them.
+    /// When the bytes of the last read arrived at this computer; `None` if the network does not
+    /// report it. The caller may have read them later.
     fn arrival(&self) -> Option<NetworkTime> {
         None
     }
@@ -124,7 +124,7 @@ pub trait Network {
         self.read(id, buffer)
     }
 
-    /// Writes as much as fits.
+    /// Writes as many bytes as fit.
     ///
     /// # Errors
     /// `WouldBlock`: wait for [`Event::Writable`]. `ConnectionReset`: the peer's reset.
@@ -136,7 +136,7 @@ pub trait Network {
     /// Closes the connection and frees its number.
     fn release(&mut self, id: ConnectionId, how: Release);
 
-    /// What the stack knows of the connection; `None` where unsupported.
+    /// What the stack reports about the connection; `None` if it reports nothing.
     fn info(&self, id: ConnectionId) -> Option<ConnectionInfo>;
 
     /// Written bytes that the peer has not acknowledged; `None` where unsupported.

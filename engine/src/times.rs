@@ -9,10 +9,10 @@ use std::fmt;
 
 use hdrhistogram::Histogram;
 
-/// The longest distinct time, nanoseconds: an hour.
+/// The longest time that is recorded as such, nanoseconds: an hour. Longer times count as an hour.
 pub const MAX_TIME: u64 = 3_600_000_000_000;
 
-/// Samples kept exactly.
+/// Maximum number of samples that are kept exactly.
 const MAX_EXACT_SAMPLES: usize = 1024;
 
 /// A distribution of times in nanoseconds, to three significant digits.
@@ -21,7 +21,7 @@ pub struct Times(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    /// Sorted.
+    /// Exact samples, sorted.
     Few(Vec<u64>),
     Many(Histogram<u64>),
 }

@@ -1,10 +1,10 @@
-//! Where a request's time went: network or server, and what held up sending.
+//! The parts of a request's time: network, server, and what limited sending.
 
 use super::report::Latency;
 use crate::output::human;
 
-/// How the median time to the first byte splits into network and server; `None` where round-trip
-/// times are not known, or there was no reply.
+/// Splits the median time to the first byte into network and server; `None` if round-trip times are
+/// unknown, or there was no reply.
 ///
 /// A new connection waits for two round trips, its handshake's and its request's; a kept one only
 /// for the latter. The minimum round trip contains the least of the server's time.
@@ -23,7 +23,7 @@ pub(crate) fn first_byte(latency: &Latency) -> Option<String> {
     ))
 }
 
-/// What held up sending, all connections together; `None` where nothing did, or it is not known.
+/// What limited sending, all connections together; `None` if nothing did, or it is unknown.
 pub(crate) fn send_limits(latency: &Latency) -> Option<String> {
     let parts = [
         (latency.receiver_limited_us, "receive window"),

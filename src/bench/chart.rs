@@ -104,19 +104,19 @@ impl Charset {
 /// One column of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column<'a> {
-    /// The label under it.
+    /// The label below the column.
     pub name: String,
-    /// Its height, not negative.
+    /// The height, not negative.
     pub value: f64,
-    /// A second label under it, may be empty.
+    /// A second label below the column, may be empty.
     pub mark: &'a str,
 }
 
-/// Lines of a chart of [`columns`], without its labels.
+/// Text lines of a chart of [`columns`], without its labels.
 const ROWS: usize = 5;
 
-/// A column chart from 0 to the highest value, no wider than `width`. Where there are too many
-/// columns, every second, third, ... is omitted, but not the last and the marked ones.
+/// A column chart from 0 to the highest value, no wider than `width`. If there are too many
+/// columns, every second, third, ... is omitted, except the last and the marked ones.
 pub fn columns(title: &str, all: &[Column<'_>], charset: Charset, width: usize) -> Vec<String> {
     // "  1,234,567 │ ".
     const AXIS: usize = 14;

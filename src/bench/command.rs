@@ -34,7 +34,7 @@ use tcpctl_engine::measurement::SecondHistograms;
 /// be written.
 pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
     let plan = BenchPlan::new(args)?;
-    // Before signals are handled: a name lookup cannot be stopped otherwise.
+    // Done before signals are handled, because a name lookup cannot be stopped otherwise.
     let route = Route::resolve(&plan, args)?;
     let signals = Stop::install();
     if let Some(at) = plan.start_at
@@ -86,7 +86,8 @@ pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
         .as_ref()
         .map(|baseline| compare::compare(baseline, &report));
     let mut report = verdict::conclude(report);
-    // Packing the histograms takes longer than the rest of a short run.
+    // Converting the histograms takes longer than the rest of a short run, so skip it without
+    // conditions.
     if !plan.conditions.is_empty() {
         // Cannot fail: all keys are strings.
         let json = serde_json::to_value(&report).unwrap_or_default();
@@ -102,7 +103,7 @@ pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
     if let Some(exit) = signals.already() {
         return Ok(exit);
     }
-    // A condition that holds is a negative answer, even where the run failed, too.
+    // A condition that holds is a negative answer, even if the run failed as well.
     fail_if::require(&report.conditions, &plan.target.text)?;
     match measured.failure.or_else(|| verdict::failure(&report)) {
         Some(failure) => Err(failure.about(&plan.target.text).into()),
@@ -110,7 +111,7 @@ pub fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Exit> {
     }
 }
 
-/// The warnings that do not follow from the numbers of the report.
+/// The warnings that cannot be derived from the report's numbers.
 fn warnings(measured: &Measured, report: &Report) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if let (Some(files), Some(latency)) = (measured.open_files, &report.latency) {

@@ -1,4 +1,4 @@
-//! Two runs compared, and which of their differences are significant.
+//! Compares two runs, and finds their significant differences.
 //!
 //! The values are those of the whole runs. One number against one number proves nothing: a run
 //! differs from itself a second later. So the confidence interval comes from the one-second windows
@@ -20,10 +20,10 @@ use super::summarize::round_to_thousandths;
 /// Confidence of all rows together.
 const CONFIDENCE: f64 = 0.95;
 
-/// Rows of the latency.
+/// Number of rows for the latency.
 const LATENCY_ROWS: usize = 4;
 
-/// The most windows of a run that are compared: the differences are as many as their square. A
+/// Maximum windows of a run that are compared: the number of differences is the square of it. A
 /// longer run is sampled evenly.
 const MAX_WINDOWS: usize = 240;
 
@@ -89,7 +89,7 @@ const FLOWS: [(&str, FlowOf); 3] = [
     ("echo", |throughput| &throughput.echo),
 ];
 
-/// A flow that both runs measured in the same way.
+/// A flow that both runs measured the same way.
 fn both<'a>(before: &'a Report, now: &'a Report, flow: FlowOf) -> Option<(&'a Flow, &'a Flow)> {
     let of = |report: &'a Report| report.throughput.as_ref().and_then(|it| flow(it).as_ref());
     of(before)
@@ -129,7 +129,7 @@ fn too_short(
     })
 }
 
-/// What differs beside the rows.
+/// What differs besides the rows.
 fn changes(before: &Report, now: &Report) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut change = |kind, what: &str, before: String, now: String| {
@@ -240,7 +240,7 @@ fn difference(
     row
 }
 
-/// To six decimals: shares are small.
+/// Rounds to six decimals, because shares are small.
 fn round(value: f64) -> f64 {
     round_to_thousandths(value * 1e3) / 1e3
 }
@@ -291,7 +291,7 @@ fn exact(m: usize, n: usize, tail: f64) -> usize {
         .count()
 }
 
-/// The same by the normal approximation, for some thousand differences and more.
+/// Like [`exact`], by the normal approximation, for more than some thousand differences.
 fn approximate(m: usize, n: usize, tail: f64) -> usize {
     let (m, n) = (m as f64, n as f64);
     let mean = m * n / 2.0;

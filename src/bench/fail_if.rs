@@ -29,9 +29,9 @@ const OPERATORS: [(&str, Operator); 6] = [
 /// A condition under which a run fails.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
-    /// As the user wrote it.
+    /// The condition as the user wrote it.
     text: String,
-    /// The path of its field.
+    /// The path of the field.
     path: String,
     operator: Operator,
     value: Operand,
@@ -47,7 +47,7 @@ enum Operator {
     NotEqual,
 }
 
-/// What a field is compared with.
+/// The value that a field is compared with.
 #[derive(Debug, Clone, PartialEq)]
 enum Operand {
     Number(f64),
@@ -115,7 +115,7 @@ impl Condition {
         })
     }
 
-    /// Refuses a condition on a part that the run does not measure: it could only fail.
+    /// Refuses a condition about a part that the run does not measure.
     ///
     /// # Errors
     /// A usage error.
@@ -209,7 +209,8 @@ fn measured(value: &Value) -> Option<Operand> {
         Value::Bool(truth) => Some(Operand::Truth(*truth)),
         Value::Object(fields) => match fields.get("at_least") {
             Some(bound) => measured(bound),
-            // `latency.errors`: their sum, without those of this computer.
+            // The object `latency.errors` counts as the sum of its classes, without this computer's
+            // own errors.
             None => fields
                 .iter()
                 .filter(|(class, _)| !class.starts_with("local_"))

@@ -14,7 +14,7 @@ use super::report::{Limits, Report, Warning};
 use super::text::{self, comparison_notes, comparison_rows, limit_rows, machine_rows};
 use crate::output::human;
 
-/// The page, with `{{name}}` where a value goes.
+/// The page template, with `{{name}}` in place of each value.
 const TEMPLATE: &str = include_str!("report.html");
 
 /// The report as a page.

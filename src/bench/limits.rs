@@ -42,26 +42,26 @@ use tcpctl_engine::readiness::Network;
 use crate::bench::report::Bound;
 use crate::exchange::MESSAGE;
 
-/// What to find out, and what not to exceed.
+/// What to find out, within which bounds.
 #[derive(Debug, Clone)]
 pub struct LimitsPlan {
     /// The server.
     pub target: SocketAddr,
-    /// Addresses to connect from. The first is used for everything; the others only show whether a
-    /// limit holds for each client. Empty: as the system chooses.
+    /// Addresses to connect from. The search uses the first; the others only show whether a limit
+    /// holds per client. Empty: the system chooses.
     pub sources: Vec<IpAddr>,
     /// A request that the server answers.
     pub message: Vec<u8>,
-    /// The most connections that may be open together.
+    /// Maximum connections open at the same time.
     pub max_connections: usize,
-    /// After this time the search reports what it has.
+    /// Time limit: after it the search reports what it has found.
     pub budget: Duration,
-    /// For the first connection.
+    /// Timeout of the first connection.
     pub connect_timeout: Duration,
-    /// For the first reply.
+    /// Timeout of the first reply.
     pub reply_timeout: Duration,
-    /// Whether to wait at the end until the server has worked off the connections that the search
-    /// has left in its queue, because another measurement follows.
+    /// Whether to wait at the end until the server has processed the connections left in its queue,
+    /// because another measurement follows.
     pub leaves_idle: bool,
     /// Once set, the search releases all connections and reports what it has, within 50 ms.
     pub stop: Arc<AtomicBool>,
@@ -89,31 +89,31 @@ impl LimitsPlan {
 pub enum LimitsProgress {
     /// An exchange with the otherwise idle server.
     Baseline {
-        /// Counted from 0.
+        /// Number of the exchange, from 0.
         exchange: usize,
     },
     /// A trial begins.
     Trial {
-        /// Counted from 1.
+        /// Number of the trial, from 1.
         trial: usize,
     },
     /// Opening one more silent connection.
     Filling {
-        /// Connections that are open.
+        /// Open connections.
         held: usize,
     },
     /// A slot was freed, to measure when it is reused.
     Recovering,
     /// Sending requests on held connections.
     Asking {
-        /// At least this many are served at once.
+        /// Lower bound of the number served at once.
         at_least: usize,
-        /// And at most this many.
+        /// Upper bound of the number served at once.
         at_most: usize,
     },
     /// Sending simultaneous SYNs.
     Bursting {
-        /// How many.
+        /// Number of SYNs.
         size: usize,
     },
     /// Keeping a slow server full that greets first.
@@ -129,14 +129,14 @@ pub enum LimitsProgress {
 /// Never more than the budget.
 pub fn estimate(plan: &LimitsPlan) -> Duration {
     let baseline = Duration::from_millis(300);
-    // The SYN much after a dropped one, and the silences that must last.
+    // The SYN sent long after a dropped one, and the silences to wait for.
     let trials = Duration::from_millis(600) + 4 * Duration::from_millis(80);
     let connections = u32::try_from(plan.max_connections.min(32)).unwrap_or(32);
     (baseline + trials + 2 * connections * Duration::from_millis(5)).min(plan.budget)
 }
 
 /// Finds the limits of a server. Blocks in [`Network::wait`] until it is done, stopped, or out of
-/// time; then every connection that it made has been released.
+/// time. All connections have been released by then.
 ///
 /// # Errors
 /// What is no limit of the server: nothing listens or answers, it stopped doing so, there is no
@@ -225,7 +225,7 @@ fn search_with<N: Network>(
     }
 }
 
-/// Measures the largest burst: with a full server where it can be kept full, else with an idle one.
+/// Measures the largest burst: on a full server if it can be kept full, else on an idle one.
 fn find_burst<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     baseline: &Baseline,
@@ -249,7 +249,7 @@ fn find_burst<N: Network>(
     conclude::from_burst(finding, result?);
     if pool.plan.leaves_idle && pool.open() > 0 {
         match recovery::work_off(pool, baseline.timeouts, baseline.slowest_reply()) {
-            // Everything is known; only the next measurement meets a busy server.
+            // Everything is known. Only the next measurement may find the server busy.
             Err(Abort::OutOfTime | Abort::Stopped) => {}
             result => return result,
         }

@@ -1,4 +1,4 @@
-//! `tcpctl merge`: several runs as one.
+//! `tcpctl merge`: merges several runs into one report.
 //!
 //! Histograms are added, so percentiles are those of all samples together. What cannot be merged
 //! (limits and throughput of several runs, a second's median of two runs) is left out with a
@@ -22,15 +22,15 @@ use super::verdict::conclude;
 use crate::failure::Failure;
 use crate::sanitize;
 
-/// The longest series of a merged run: runs more than a day apart have none.
+/// Maximum length of a merged series of seconds: runs more than a day apart have no series.
 const MAX_SECONDS: usize = 86_400;
 
-/// Whether runs that look unrelated are merged.
+/// How to treat runs that look unrelated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unrelated {
-    /// They are refused.
+    /// Refuse them.
     Refuse,
-    /// They are merged, with a warning (`--force`).
+    /// Merge them with a warning (`--force`).
     Warn,
 }
 
@@ -50,7 +50,7 @@ pub fn merge(mut runs: Vec<Report>, unrelated: Unrelated) -> Result<Report, Fail
     warnings.extend(leave_out(&mut runs));
     warnings.extend(machines::limits_under_load(&runs));
     let machines = machines::machines(&runs);
-    // Runs that are merged although they were made at different times need no details.
+    // Runs that were made at different times on purpose need no details.
     if warnings.iter().all(|it| it.kind != WarningKind::NoOverlap) {
         warnings.extend(machines.iter().flat_map(machines::timing_warnings));
     }
@@ -105,7 +105,8 @@ fn single_runs(run: &Report) -> Vec<String> {
     }
 }
 
-/// SHA-256 of what differs between any two runs and stays the same in every version of the schema.
+/// SHA-256 of the parts that differ between any two runs and stay the same in every version of the
+/// schema.
 fn identity(run: &Report) -> String {
     let complete = run.histograms.as_ref().map(|all| &all.complete);
     let parts = (
@@ -121,7 +122,7 @@ fn identity(run: &Report) -> String {
     hex.collect()
 }
 
-/// Why runs look as if they did not belong together. They are in the order of their start.
+/// The signs that runs do not belong together. The runs are in the order of their start.
 fn unrelated_warnings(runs: &[Report]) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut targets: Vec<_> = runs.iter().map(|run| run.target.as_str()).collect();
@@ -228,7 +229,7 @@ fn leave_out(runs: &mut [Report]) -> Option<Warning> {
     })
 }
 
-/// Both texts as a list without duplicates.
+/// Both texts as a list, without duplicates.
 fn list(one: &str, other: &str) -> String {
     if one.split(", ").any(|known| known == other) {
         return one.to_owned();
@@ -271,7 +272,7 @@ fn add(one: &PackedHistogram, other: &PackedHistogram) -> Result<PackedHistogram
     Ok(PackedHistogram(sum.into()))
 }
 
-/// The latency of two runs, each with the start of its load, the earlier first.
+/// The latency of two runs, each with the start of its load. The earlier run comes first.
 fn latency(
     (one, start): (&Latency, SystemTime),
     (other, later): (&Latency, SystemTime),
@@ -287,7 +288,7 @@ fn latency(
         completed: one.completed + other.completed,
         completed_in_window: one.completed_in_window + other.completed_in_window,
         started_at: Some(Timestamp(start)),
-        // These follow once all runs are joined.
+        // These are computed once all runs are merged.
         rate_per_s: 0.0,
         duration_us: 0.0,
         window_us: 0.0,
@@ -325,7 +326,7 @@ fn latency(
     }
 }
 
-/// The sum, if both are known.
+/// The sum, if both values are known.
 fn both<T: std::ops::Add<Output = T>>(one: Option<T>, other: Option<T>) -> Option<T> {
     Some(one? + other?)
 }

@@ -1,4 +1,4 @@
-//! What `tcpctl bench` does, validated before anything is sent.
+//! The validated plan of `tcpctl bench`. Nothing has been sent when it is made.
 
 mod files;
 mod unused;
@@ -31,50 +31,50 @@ use crate::units;
 use tcpctl_engine::load::{Detail, Expectation, Extent, Load, Pace, Rate, ReplyRule, Reuse};
 use tcpctl_engine::readiness::Release;
 
-/// The most requests in flight in an open loop without `-c`.
+/// Default of `-c` in an open loop: maximum requests in flight.
 const DEFAULT_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(256).unwrap();
-/// The most connections of the search for the limits and of the ramp without `--max-connections`.
+/// Default of `--max-connections`, for the limits and the ramp.
 const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
-/// The longest search for the limits, and the longest ramp, without `--budget`.
+/// Default of `--budget`, for the limits and the ramp each.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(30);
-/// The longest payload, bytes.
+/// Maximum payload, bytes.
 const MAX_PAYLOAD: u64 = 64 << 20;
 
-/// The bytes of a message that a report contains.
+/// Bytes of the message that a report contains.
 const MAX_SHOWN_MESSAGE: usize = 256;
 
-/// What one run does.
+/// The plan of one run.
 #[derive(Debug)]
 pub struct BenchPlan {
-    /// What is measured.
+    /// The target to measure.
     pub target: Target,
-    /// The load without the address: a name is resolved last.
+    /// The load without its address, because names are resolved last.
     load: Load,
     /// The parts to measure.
     pub parts: Parts,
-    /// Whether the limits decide how many connections the load has.
+    /// Whether the limits determine the load's number of connections.
     follows_limits: bool,
-    /// The throughput without the address.
+    /// The throughput measurement without its address.
     throughput: ThroughputPlan,
-    /// The last step of the ramp, of `-c`.
+    /// `-c` as the last step of the ramp.
     last_step: Option<NonZeroUsize>,
-    /// The most connections of the search for the limits and of the ramp.
+    /// Maximum connections of the search for the limits and of the ramp.
     max_connections: NonZeroUsize,
-    /// The longest time for each of the two.
+    /// Time limit for each of the two.
     budget: Duration,
     /// Threads of the load engine.
     pub threads: NonZeroUsize,
-    /// The run to compare with.
+    /// The run to compare with, of `--compare`.
     pub baseline: Option<Report>,
-    /// The conditions of `--fail-if`.
+    /// Conditions of `--fail-if`.
     pub conditions: Vec<Condition>,
-    /// The files that the report is written to.
+    /// The files to write the report to.
     pub files: Files,
     /// When to start; `None`: at once.
     pub start_at: Option<SystemTime>,
-    /// The text of `--label`.
+    /// Label of the run, of `--label`.
     pub label: Option<String>,
-    /// What the report says about the options.
+    /// The options as the report contains them.
     pub options: Options,
 }
 
@@ -139,7 +139,7 @@ impl BenchPlan {
         })
     }
 
-    /// The load. Without `-c`, it has the connections that follow from the limits, if known.
+    /// The load. Without `-c`, the limits determine its connections, if they are known.
     pub fn load(&self, address: SocketAddr, from_limits: Option<NonZeroUsize>) -> Load {
         let mut load = Load {
             target: address,
@@ -151,7 +151,7 @@ impl BenchPlan {
         load
     }
 
-    /// The ramp, given what the limits have found.
+    /// The ramp, with steps from the limits found before.
     pub fn ramp(
         &self,
         address: SocketAddr,
@@ -204,7 +204,7 @@ impl BenchPlan {
     }
 }
 
-/// The measurement of the throughput in a few words, for the progress line.
+/// The throughput measurement in a few words, for the progress line.
 pub fn describe_throughput(plan: &ThroughputPlan) -> String {
     let streams = match plan.streams.get() {
         1 => "1 stream".to_owned(),
@@ -381,7 +381,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// A printable message of this size, for the board's console.
+/// A message of this size of printable characters, which the board's console can show.
 fn payload(size: u64) -> Result<Vec<u8>, Failure> {
     if size > MAX_PAYLOAD {
         return Err(

@@ -30,67 +30,67 @@ use tcpctl_engine::load::{Expectation, Extent, LearnedRule, Load, Pace};
 use tcpctl_engine::measurement::{ErrorClass, Measurement};
 use tcpctl_engine::readiness::Network;
 
-/// Duration of a step; longer where the first shows that this is too short.
+/// Duration of a step. Longer if the first step shows that it is too short.
 pub const STEP: Duration = Duration::from_secs(1);
-/// The longest step.
+/// Maximum duration of a step.
 const MAX_STEP: Duration = Duration::from_secs(5);
 /// Requests that each connection should complete in a step.
 const REQUESTS_PER_STEP: u32 = 10;
-/// How many of the longest requests should fit into a step: on a lossy path a lost SYN costs a
-/// connection a second (RFC 6298 §2), and a step with time for one would measure chance.
+/// How many of the longest requests should fit into a step. On a lossy path a lost SYN costs a
+/// connection a second (RFC 6298 §2); a step with time for only one would measure chance.
 const LONG_REQUESTS_PER_STEP: u32 = 4;
 /// The pause between two loads.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The ramp to run.
+/// The plan of a ramp.
 #[derive(Debug, Clone)]
 pub struct RampPlan {
-    /// What each connection does. Pace, extent and warm-up are set for each step.
+    /// The load of each connection. Pace, extent and warm-up are set for each step.
     pub load: Load,
-    /// Connections in each step: see [`steps()`].
+    /// Connections of each step, see [`steps()`].
     pub steps: Vec<NonZeroUsize>,
-    /// Connections that the server holds in total, if known: the ramp goes beyond it before it
+    /// Connections that the server holds in total, if known. The ramp exceeds this number before it
     /// stops.
     pub held: Option<usize>,
-    /// After this time the ramp ends with the steps that are done.
+    /// Time limit: after it the ramp ends with the steps completed so far.
     pub budget: Duration,
-    /// Once set, the ramp ends with the steps that are done.
+    /// Once set, the ramp ends with the steps completed so far.
     pub stop: Arc<AtomicBool>,
 }
 
 /// What the ramp is doing.
 #[derive(Debug, Clone, Copy)]
 pub enum RampProgress<'a> {
-    /// A step.
+    /// A step is running.
     Step {
-        /// Its number, from 1.
+        /// Number of the step, from 1.
         number: usize,
-        /// Steps at most.
+        /// Maximum number of steps.
         steps: usize,
-        /// Its connections.
+        /// Connections of the step.
         connections: usize,
-        /// Time that this and the further steps take at most, without searches for a cause.
+        /// Maximum remaining time of this and the further steps, without searches for a cause.
         left: Duration,
-        /// Its requests so far.
+        /// Progress of the step's load.
         so_far: &'a Progress,
     },
-    /// A step is complete, and the cause of its failures was searched.
+    /// A step is complete, and the cause of its failures was examined.
     Completed(&'a Step),
-    /// Bursts of as many connections, with pauses: is there room for them?
+    /// Bursts of as many connections, with pauses: tests whether there is room for them.
     Bursts {
         /// Connections in each burst.
         connections: usize,
     },
-    /// An open loop below the rate of the step.
+    /// An open loop below the rate of the step: tests whether the closed loop is the cause.
     Schedule,
 }
 
 /// The result of a ramp.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ramp {
-    /// The steps that were completed.
+    /// The completed steps.
     pub steps: Vec<Step>,
-    /// Why there are no more.
+    /// Why the ramp ended.
     pub ended: RampEnd,
 }
 
@@ -109,7 +109,7 @@ pub trait LoadRunner {
     fn pause(&mut self, time: Duration) -> io::Result<()>;
 }
 
-/// Over one network, on this thread.
+/// Runs loads over one network, on this thread.
 impl<N: Network> LoadRunner for N {
     fn run(&mut self, load: &Load, observer: &mut impl Observer) -> io::Result<Measurement> {
         Ok(engine::run(self, load, observer))
@@ -125,7 +125,7 @@ impl<N: Network> LoadRunner for N {
     }
 }
 
-/// Over sockets, new ones for each load.
+/// Runs loads over sockets, new ones for each load.
 pub struct KernelRunner {
     /// Threads of the load engine.
     pub threads: NonZeroUsize,
@@ -143,8 +143,8 @@ impl LoadRunner for KernelRunner {
     }
 }
 
-/// An estimate of the duration for a server that replies within 100 ms, with two searches for a
-/// cause. Never more than the budget.
+/// Estimated duration for a server that replies within 100 ms, with two searches for a cause. Never
+/// more than the budget.
 pub fn estimate(plan: &RampPlan) -> Duration {
     // Bursts and an open loop, each about as long as a step.
     const TRIALS: u32 = 2 * 2;
@@ -217,7 +217,7 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
             steps.push(step(&measurement, connections));
             let end = self.examine(&mut steps, length)?;
             if self.is_gone && steps.len() > 1 {
-                // What failed in that step says nothing about its number of connections.
+                // The failures of that step do not depend on its number of connections.
                 steps.pop();
                 break RampEnd::TargetGone;
             }
@@ -234,12 +234,12 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
         Ok(Ramp { steps, ended })
     }
 
-    /// Examines the last step: why its requests failed, and whether the ramp ends with it.
+    /// Examines the last step: the cause of its failures, and whether the ramp ends with it.
     fn examine(&mut self, steps: &mut [Step], length: Duration) -> io::Result<Option<RampEnd>> {
         let Some((last, before)) = steps.split_last_mut() else {
             return Ok(None);
         };
-        // If fewer connections were too many, these are too.
+        // If fewer connections were too many, so are these.
         let is_known = before
             .iter()
             .filter_map(|step| step.cause)
@@ -322,7 +322,7 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
         self.plan.stop.load(Ordering::Relaxed)
     }
 
-    /// Why a step ended before its time.
+    /// Why a step was cut short.
     fn cut_short(&self) -> RampEnd {
         if self.is_stopped() {
             RampEnd::Interrupted
@@ -337,7 +337,7 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
 /// Ends a load early where necessary.
 struct Watch<'a, F> {
     stop: &'a AtomicBool,
-    /// What is left of the budget.
+    /// Remaining budget.
     left: Duration,
     max_failed: u64,
     elapsed: Duration,

@@ -55,21 +55,21 @@ pub struct Report {
     /// The options in force; `None` for merged runs.
     #[serde(default)]
     pub options: Option<Options>,
-    /// When the command started. The start of the load is in `latency`.
+    /// When the command started. `latency.started_at` is the start of the load.
     pub started_at: Timestamp,
-    /// Where the load came from.
+    /// The computer that sent the load.
     pub environment: Environment,
     /// The number of merged runs; 1 for a single run.
     pub runs: u64,
-    /// What identifies each merged run, so that none is merged twice; empty for a single run.
+    /// Hashes that identify the merged runs, so that none is merged twice; empty for a single run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged: Vec<String>,
-    /// What each merged run contributed; `None` for a single run.
+    /// The contribution of each merged run; `None` for a single run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machines: Option<Machines>,
-    /// What the server can take; `None` where it was not measured.
+    /// Limits of the server; `None` if they were not measured.
     pub limits: Option<Limits>,
-    /// How fast the server replies, and how often it fails; `None` where it was not measured.
+    /// Reply times and failures; `None` if they were not measured.
     pub latency: Option<Latency>,
     /// One entry for each step of the ramp.
     #[serde(default)]
@@ -77,20 +77,20 @@ pub struct Report {
     /// Why the ramp ended; `None` without a ramp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ramp_ended: Option<RampEnd>,
-    /// Bytes per second; `None` where it was not measured.
+    /// Bytes per second; `None` if it was not measured.
     pub throughput: Option<Throughput>,
-    /// The difference to an earlier run; `None` without `--compare`.
+    /// The differences from an earlier run; `None` without `--compare`.
     pub comparison: Option<Comparison>,
     /// The outcome of each `--fail-if`.
     #[serde(default)]
     pub conditions: Vec<CheckedCondition>,
-    /// What a reader must know before trusting a number.
+    /// Facts to know before trusting a number.
     #[serde(default)]
     pub warnings: Vec<Warning>,
     /// The summary, most important line first.
     #[serde(default)]
     pub verdict: Vec<VerdictLine>,
-    /// The whole distributions, so that runs can be merged without loss.
+    /// The complete distributions, so that runs can be merged without loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histograms: Option<Histograms>,
 }

@@ -1,4 +1,4 @@
-//! Saved runs, which are untrusted when read back.
+//! Reads and writes saved runs. They are untrusted when read.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,13 +10,13 @@ use super::report::{Report, SCHEMA};
 use crate::failure::Failure;
 use crate::sanitize;
 
-/// The largest file that is read, bytes. A day of seconds is 10 MB.
+/// Maximum file size, bytes. A day of seconds is 10 MB.
 const MAX_FILE: u64 = 256 << 20;
 
 /// The schema of an error, which `--json` prints after the report of a failed run.
 const ERROR_SCHEMA: &str = "tcpctl.error/1";
 
-/// The largest valid count, so that sums do not overflow.
+/// Maximum valid count, so that sums do not overflow.
 const MAX_COUNT: u64 = 1 << 48;
 
 /// The content of a saved run: the JSON that `--json` prints.

@@ -1,4 +1,4 @@
-//! `--start-at`: computers that start together.
+//! `--start-at`: starts several computers at the same time.
 
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -11,12 +11,12 @@ use crate::interrupt::Stop;
 use crate::output::{Output, human};
 use crate::sys;
 
-/// The longest sleep before the clock is read again. It may be set meanwhile.
+/// Maximum sleep before the clock is read again, because it may be set meanwhile.
 const STEP: Duration = Duration::from_millis(50);
-/// A later start than this is reported.
+/// Delays above this are reported.
 const LATE: Duration = Duration::from_millis(100);
 
-/// What the system knows of this computer's clock.
+/// The state of this computer's clock.
 pub(super) fn clock() -> Option<ClockState> {
     sys::clocks::synchronization().map(|state| ClockState {
         is_synchronized: state.is_synchronized,
@@ -24,7 +24,7 @@ pub(super) fn clock() -> Option<ClockState> {
     })
 }
 
-/// Refuses a time that has passed.
+/// Refuses a time in the past.
 ///
 /// # Errors
 /// A usage error.
@@ -40,7 +40,7 @@ pub(super) fn require_future(at: SystemTime, now: SystemTime) -> Result<(), Fail
     )
 }
 
-/// Waits for a time. A signal ends it with the exit code that it asks for.
+/// Waits until `at`. A signal ends the wait with its exit code.
 pub(super) fn wait(at: SystemTime, output: &Output, signals: &Stop) -> Result<(), Exit> {
     let left = at.duration_since(SystemTime::now()).unwrap_or_default();
     output.note(&format!(
@@ -73,7 +73,7 @@ pub(crate) fn describe(clock: Option<&ClockState>) -> String {
     }
 }
 
-/// What a reader must know of a start at `at` that happened at `started`.
+/// The warnings for a start at `at` that happened at `started`.
 pub(super) fn warnings(
     at: SystemTime,
     started: SystemTime,

@@ -1,4 +1,4 @@
-//! From the counts of the load engine and the finding of the limits to the numbers of the report.
+//! Computes the report from the load engine's counts and the limits found.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,8 @@ use super::report::{
 use tcpctl_engine::measurement::{ConnectionTotals, Measurement, Second};
 use tcpctl_engine::times::Times;
 
-/// Percentiles and the samples that each needs: 100 / (100 - p). With fewer, it is the maximum.
+/// Percentiles, and the minimum number of samples for each: 100 / (100 - p). With fewer, it would
+/// be the maximum.
 pub const SAMPLES_NEEDED: [(&str, f64, u64); 4] = [
     ("p50", 0.5, 2),
     ("p90", 0.9, 10),
@@ -19,7 +20,8 @@ pub const SAMPLES_NEEDED: [(&str, f64, u64); 4] = [
     ("p99.9", 0.999, 1_000),
 ];
 
-/// Kernels count CPU time in ticks of up to 10 ms. In a shorter run a share of it is noise.
+/// Minimum duration for a CPU share. Kernels count CPU time in ticks of up to 10 ms, so in a
+/// shorter run it is noise.
 const MIN_TIME_FOR_CPU_SHARE: Duration = Duration::from_millis(100);
 
 /// A report with the latency of `measurement`, if there was a load. The command fills in the other
@@ -55,7 +57,7 @@ pub fn report(
     }
 }
 
-/// The report's part on latency.
+/// The latency part of the report.
 fn latency(measurement: &Measurement, cpus: u64) -> Latency {
     let errors = Errors::from(&measurement.errors);
     let requests = measurement.completed + errors.sum();
@@ -143,7 +145,7 @@ pub fn distribution(times: &Times) -> Distribution {
     }
 }
 
-/// A rate per second; 0 in no time at all.
+/// A rate per second; 0 for a duration of zero.
 pub(super) fn per_second(count: u64, time: Duration) -> f64 {
     if time.is_zero() {
         return 0.0;
@@ -155,7 +157,7 @@ pub(super) fn per_request(total: f64, requests: u64) -> Option<f64> {
     (requests > 0).then(|| round_to_thousandths(total / requests as f64))
 }
 
-/// To three decimals, more than any measurement here is good for.
+/// Rounds to three decimals, more than any measurement here is accurate to.
 pub(super) fn round_to_thousandths(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
@@ -174,7 +176,7 @@ fn interval(second: &Second) -> Interval {
     }
 }
 
-/// The report's part on limits.
+/// The limits part of the report.
 pub(super) fn limits(finding: &LimitsFinding) -> Limits {
     let observed = |detail: &str| Evidence::new(EvidenceKind::Observed, detail);
     let mut evidence: BTreeMap<String, Evidence> = [
@@ -222,7 +224,7 @@ pub(super) fn limits(finding: &LimitsFinding) -> Limits {
     }
 }
 
-/// A recovery this slow is the server's policy, and no delay of a scheduler.
+/// A longer recovery is the server's policy, not a scheduling delay.
 const SLOW_RECOVERY: Duration = Duration::from_millis(100);
 
 /// How the recovery time was measured, or why it was not.
@@ -277,7 +279,7 @@ fn few(times: &[Duration]) -> Option<Distribution> {
     (!times.is_empty()).then(|| distribution(&nanoseconds(times)))
 }
 
-/// The median of a few times, if there are any; of one, that one.
+/// The median of a few times; `None` without any.
 fn median_us(times: &[Duration]) -> Option<f64> {
     let median = || nanoseconds(times).value_at_quantile(0.5) as f64 / 1e3;
     (!times.is_empty()).then(median)
@@ -347,7 +349,7 @@ mod tests {
         measurement.threads = 4;
         let latency = latency(&measurement, 1);
         assert_eq!((latency.requests, latency.completed), (100, 90));
-        // The drain does not count.
+        // The rate does not include the drain.
         assert!((latency.rate_per_s - 80.0).abs() < 1e-9);
         assert_eq!(latency.client_cpu_us_per_request, Some(5_000.0));
         // Four threads share one processor.

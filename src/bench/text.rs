@@ -26,7 +26,7 @@ pub(crate) use self::limits::limit_rows;
 pub(crate) use self::machines::machine_rows;
 pub(crate) use self::ramp::ramp_rows;
 
-/// How much of a report is shown.
+/// How much of a report to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
     /// Summary, tables and charts.
@@ -38,7 +38,7 @@ pub enum Detail {
 }
 
 impl Detail {
-    /// What `--brief` and `-q` ask for.
+    /// The detail for `--brief` and `-q`.
     pub fn of(brief: bool, output: &Output) -> Self {
         match (output.is_quiet(), brief) {
             (true, _) => Self::Data,
@@ -50,9 +50,9 @@ impl Detail {
 
 /// A report that is printed as JSON or as text.
 pub struct Rendered<'a> {
-    /// The report.
+    /// The report to print.
     pub report: &'a Report,
-    /// How much of it people see.
+    /// How much of the report the text shows.
     pub detail: Detail,
 }
 
@@ -69,28 +69,28 @@ impl Render for Rendered<'_> {
             color: view.color,
             charset: Charset::detect(),
             width,
-            // Programs look for a sentence on one line.
+            // In a pipe, programs expect a sentence on one line.
             fold: view.is_terminal.then_some(width),
         };
         Some(render(self.report, self.detail, style))
     }
 }
 
-/// How text is laid out.
+/// The layout of text.
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
     /// Color, or none.
     pub color: Color,
-    /// Which characters charts are made of.
+    /// Characters to draw charts with.
     pub charset: Charset,
-    /// The width of charts.
+    /// Width of charts.
     pub width: usize,
-    /// The column at which sentences are folded, on a terminal.
+    /// Column at which sentences are folded, on a terminal.
     pub fold: Option<usize>,
 }
 
 impl Style {
-    /// For status lines on standard error.
+    /// The style of status lines on standard error.
     fn for_status() -> Self {
         let width = chart::width();
         Self {
@@ -144,7 +144,7 @@ impl Page {
         }
     }
 
-    /// What is missing, then how the run was made.
+    /// Adds the footnote warnings, then how the run was made.
     fn footnotes(&mut self, report: &Report) {
         self.text.push('\n');
         let footnotes = report.warnings.iter();
@@ -158,7 +158,7 @@ impl Page {
         }
     }
 
-    /// A sentence from anywhere, folded, each line colored.
+    /// Adds a sentence from any source, folded, with each line colored.
     fn colored(&mut self, sentence: &str, color: impl Fn(&str) -> String) {
         for line in self.folded(&sanitize::one_line(sentence), 0) {
             self.text.push_str(&color(&line));
@@ -167,7 +167,7 @@ impl Page {
     }
 }
 
-/// What was measured, when, and by which computer.
+/// What was measured, when, and on which computer.
 pub(crate) fn origin(report: &Report) -> String {
     let environment = &report.environment;
     let mut parts = vec![format!("{} at {}", report.target, report.started_at)];

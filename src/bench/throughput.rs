@@ -43,36 +43,37 @@ use tcpctl_engine::readiness::Network;
 
 use crate::exchange::MESSAGE;
 
-/// Default number of streams: as many as a virtual board's services have slots, and few enough for
-/// a small server.
+/// Default number of streams: a virtual board's services have as many slots, and a small server can
+/// serve them.
 pub const DEFAULT_STREAMS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
-/// The most streams: more say nothing about a path, and are a load test.
+/// Maximum number of streams. More say nothing about a path; they are a load test.
 pub const MAX_STREAMS: usize = 64;
 
-/// The longest default warm-up.
+/// Maximum default warm-up.
 const MAX_WARM_UP: Duration = Duration::from_secs(1);
 
 /// What to measure, and for how long.
 #[derive(Debug, Clone)]
 pub struct ThroughputPlan {
-    /// The server's own port; its host has the services.
+    /// Address of the server's own port. The services are on the same host.
     pub target: SocketAddr,
-    /// The ports of the services.
+    /// Ports of the services.
     pub ports: Ports,
-    /// Addresses to connect from, in turn. Empty: as the system chooses.
+    /// Addresses to connect from, in turn. Empty: the system chooses.
     pub sources: Vec<IpAddr>,
-    /// Streams at a time, measured after a single one. 1: only the single one.
+    /// Concurrent streams, measured after a single one. 1: measure only the single one.
     pub streams: NonZeroUsize,
-    /// The measured part of each flow.
+    /// Length of the measured part of each flow.
     pub duration: Duration,
-    /// The time before it, for slow start. `None`: a tenth of the duration, at most 1 s.
+    /// Warm-up before the measured part, for slow start. `None`: a tenth of the duration, at most 1
+    /// s.
     pub warm_up: Option<Duration>,
-    /// The request on the server's own port, where there is no service.
+    /// Request for the server's own port, if the host has no service.
     pub message: Vec<u8>,
-    /// From the SYN to the established connection.
+    /// Limit from the SYN to the established connection.
     pub connect_timeout: Duration,
-    /// A stream on which no byte moves for this time has failed.
+    /// A stream on which no byte moves for this long has failed.
     pub silence: Duration,
 }
 
@@ -98,65 +99,65 @@ impl ThroughputPlan {
             .unwrap_or_else(|| (self.duration / 10).min(MAX_WARM_UP))
     }
 
-    /// The duration where all services are offered.
+    /// Estimated duration if the host offers all services.
     pub fn estimate(&self) -> Duration {
         let flows = if self.streams.get() > 1 { 6 } else { 3 };
         flows * (self.duration + self.warm_up())
     }
 }
 
-/// What was measured with one service.
+/// Results for one service.
 #[derive(Debug)]
 pub struct ServiceResult {
-    /// A single stream.
+    /// Result for a single stream.
     pub single: Result<FlowRecord, StreamError>,
-    /// Several at a time; `None` where that was not requested, or the single one failed.
+    /// Result for several streams; `None` if they were not requested, or the single one failed.
     pub several: Option<Result<FlowRecord, StreamError>>,
 }
 
-/// Everything that was measured.
+/// All results of a measurement.
 #[derive(Debug)]
 pub struct ThroughputFinding {
     /// The plan.
     pub plan: ThroughputPlan,
-    /// By service, as far as the run came before it was stopped.
+    /// Results by service, up to where the run was stopped.
     pub services: Vec<(Service, ServiceResult)>,
-    /// What was measured on the server's own port, where there was no service.
+    /// Results for the server's own port, if there was no service.
     pub own_port: Option<OwnPort>,
 }
 
-/// What was measured on the server's own port.
+/// Results for the server's own port.
 #[derive(Debug)]
 pub struct OwnPort {
-    /// One endless request, for as long as the server takes it.
+    /// One endless request, for as long as the server accepts it.
     pub upload: Result<FlowRecord, StreamError>,
-    /// Its replies, one after the other; `None` where the run was stopped before.
+    /// The server's replies, one after another; `None` if the run was stopped before.
     pub replies: Option<Result<Replies, StreamError>>,
 }
 
 /// The state of a flow.
 #[derive(Debug, Clone, Copy)]
 pub struct ThroughputProgress<'a> {
-    /// What is measured.
+    /// Name of the flow.
     pub what: &'a str,
     /// Connected streams.
     pub streams: usize,
-    /// Since the measured part began; `None` before.
+    /// Time since the start of the measured part; `None` before it.
     pub elapsed: Option<Duration>,
     /// Bytes in the measured part so far.
     pub bytes: u64,
-    /// The same, in each second of it.
+    /// Bytes in each second of the measured part.
     pub seconds: &'a [u64],
 }
 
-/// Follows the measurement.
+/// Follows a measurement.
 pub trait Observer {
     /// Called every 100 ms.
     fn progress(&mut self, progress: &ThroughputProgress<'_>) {
         let _ = progress;
     }
 
-    /// Whether to end now, with what is there. Asked at least every 100 ms.
+    /// Whether to end the measurement early. Asked at least every 100 ms.
     fn should_stop(&self) -> bool {
         false
     }
@@ -164,9 +165,9 @@ pub trait Observer {
 
 impl Observer for () {}
 
-/// Measures each service, and the server's own port where there is none. Blocks in
-/// [`Network::wait`] until it is done or stopped; then every connection that it made has been
-/// released with a reset, which also discards data in flight.
+/// Measures each service, and the server's own port if the host has none. Blocks in
+/// [`Network::wait`] until it is done or stopped. All connections have been released with a reset
+/// by then, which also discards data in flight.
 pub fn measure<N: Network>(
     network: &mut N,
     plan: &ThroughputPlan,
@@ -218,7 +219,7 @@ fn own_port<N: Network>(
 ) -> OwnPort {
     let upload = flow::run(network, &flow::FlowPlan::one_request(plan), observer);
     let is_reachable = match &upload {
-        // A port that refuses connections has no replies either.
+        // If the port refuses connections, there are no replies either.
         Err(error) => error.is_after_connecting(),
         Ok(_) => true,
     };

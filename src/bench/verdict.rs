@@ -1,4 +1,4 @@
-//! The conclusions of a report: its summary lines and its warnings.
+//! Derives a report's summary lines and warnings.
 
 mod limits;
 mod ramp;
@@ -15,11 +15,11 @@ use tcpctl_engine::measurement::ErrorClass;
 pub(super) use self::ramp::causes;
 pub(super) use self::warnings::{clock_set, too_few_files};
 
-/// The share of failed requests from which a result is bad.
+/// Share of failed requests above which a result is bad.
 const BAD_SHARE: f64 = 0.01;
 
-/// Fills in `verdict` and `warnings` from the other fields. Warnings that do not follow from the
-/// numbers are kept.
+/// Fills in `verdict` and `warnings` from the other fields. Keeps warnings that are not derived
+/// from the numbers.
 #[must_use]
 pub fn conclude(mut report: Report) -> Report {
     let mut warnings = warnings::derived(&report);
@@ -34,7 +34,7 @@ pub fn conclude(mut report: Report) -> Report {
     report
 }
 
-/// The failure of a run in which no request was completed, by the most frequent error.
+/// The failure of a run without a completed request: its most frequent error.
 pub fn failure(report: &Report) -> Option<Failure> {
     let latency = report.latency.as_ref()?;
     if latency.completed > 0 || latency.requests == 0 {
@@ -102,7 +102,7 @@ pub(crate) fn joined(report: &Report) -> Vec<VerdictLine> {
     parts.collect()
 }
 
-/// The most important numbers of each part of the run, in 80 columns each.
+/// The most important numbers of each part of the run, in at most 80 columns each.
 pub(crate) fn short(report: &Report) -> Vec<VerdictLine> {
     let texts = [
         report.limits.as_ref().map(limits::short),
@@ -209,7 +209,7 @@ fn throughput_line(throughput: &Throughput) -> VerdictLine {
     line(level, flows(throughput, true))
 }
 
-/// The rate of each flow, and, if `is_explained`, how it was measured and what limited it.
+/// The rate of each flow. With `is_explained` also how it was measured, and what limited it.
 fn flows(throughput: &Throughput, is_explained: bool) -> String {
     let flows = [
         ("upload", "as one request", &throughput.upload),
@@ -259,7 +259,7 @@ fn failures_by_class(latency: &Latency) -> String {
     text.join(", ")
 }
 
-/// An error class in words that follow a count.
+/// An error class as text that follows a count.
 pub fn describe(class: ErrorClass) -> &'static str {
     match class {
         ErrorClass::Refused => "refused",

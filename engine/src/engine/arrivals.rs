@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 
 use crate::load::{Extent, Load, Pace, Share};
 
-/// The wait after a first refusal, nanoseconds; it doubles with each further one.
+/// Wait after a first refusal, nanoseconds. Each further refusal doubles it.
 const FIRST_WAIT: u64 = 10_000_000;
 
 /// Limits the doubling: a slot retries at least every one to two seconds.
@@ -45,7 +45,7 @@ impl Schedule {
         self.start.saturating_add(after.round() as u64)
     }
 
-    /// Moves the remaining schedule, after the load's clock has stopped.
+    /// Postpones the rest of the schedule after the load's clock was stopped.
     pub(super) fn shift(&mut self, by: u64) {
         self.start = self.start.saturating_add(by);
     }
@@ -60,7 +60,7 @@ impl Schedule {
 pub(super) struct Allowance {
     /// Counted requests left.
     requests: Option<u64>,
-    /// Requests start before this time.
+    /// Requests start only before this time.
     end: Option<u64>,
 }
 
@@ -83,7 +83,7 @@ impl Allowance {
         self.end
     }
 
-    /// Moves the end, after the load's clock has stopped.
+    /// Postpones the end after the load's clock was stopped.
     pub(super) fn shift(&mut self, by: u64) {
         self.end = self.end.map(|end| end.saturating_add(by));
     }
@@ -147,7 +147,7 @@ impl BackOff {
 pub(super) enum Arrivals {
     /// A number of connections, some of them not started yet.
     Closed { unstarted: usize },
-    /// A schedule and the maximum number in flight.
+    /// A schedule and the maximum number of requests in flight.
     Open {
         schedule: Schedule,
         max_in_flight: usize,
@@ -161,8 +161,8 @@ impl Arrivals {
                 let unstarted = share.part(connections.get());
                 Self::Closed {
                     unstarted: match load.extent {
-                        // Connections without a request are not opened. Warm-up requests are not
-                        // limited.
+                        // A limited number of requests needs no more connections than requests.
+                        // Warm-up requests are not limited.
                         Extent::Requests(requests) if load.warm_up.is_zero() => {
                             let requests = share.requests(requests.get());
                             unstarted.min(usize::try_from(requests).unwrap_or(usize::MAX))

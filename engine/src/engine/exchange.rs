@@ -15,11 +15,11 @@ use crate::readiness::{ConnectFailure, ConnectionId, Event, Network, Release, na
 /// How a request was completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// As expected.
+    /// The expected reply arrived.
     Expected,
     /// The end of the reply was learned.
     Learned,
-    /// Other than learned: the connection may hold the rest of the reply.
+    /// The reply differs from the learned one: the connection may hold the rest of the reply.
     Mismatch,
 }
 
@@ -29,7 +29,7 @@ enum Step {
     Onward,
     /// Waits for an event.
     Wait,
-    /// The request has ended.
+    /// The request ended.
     Over,
 }
 
@@ -71,18 +71,18 @@ impl<N: Network> Engine<'_, N> {
                 self.check_closing(slot);
             }
             (Event::Writable(_), Phase::Exchanging) => self.drive(slot),
-            // An event of an earlier connection with the same number.
+            // The event belongs to an earlier connection with the same number.
             _ => {}
         }
         if self.has_schedule() {
-            // A batch of events must not delay the schedule.
+            // Check the schedule after each event, so that a batch of events does not delay it.
             let now = self.recent();
             self.start_arrivals(now);
         }
     }
 
-    /// How long an established connection has waited for this thread: the time since the attempt
-    /// less the handshake's round-trip time. The stack is asked only about slow handshakes.
+    /// How long an established connection waited for this thread: the time since the attempt minus
+    /// the handshake's round-trip time. The stack is asked only about slow handshakes.
     fn handshake_delay(&mut self, slot: usize, id: ConnectionId, now: u64) -> u64 {
         let time = now.saturating_sub(self.slots.get(slot).dialed_at);
         let fastest = self.fastest_handshake;
@@ -232,7 +232,7 @@ impl<N: Network> Engine<'_, N> {
         }
     }
 
-    // The rare cases are kept out of the code that every request runs through.
+    // Handles the rare cases outside the code that every request runs through.
     #[cold]
     fn wait_for_silence(&mut self, slot: usize, verdict: Verdict, now: u64) -> Step {
         if self.never_ends(slot, verdict, now) {
@@ -247,7 +247,7 @@ impl<N: Network> Engine<'_, N> {
         Step::Onward
     }
 
-    /// Whether a reply that ends by silence has been waited for long enough.
+    /// Whether a reply that ends by silence has taken too long.
     fn never_ends(&self, slot: usize, verdict: Verdict, now: u64) -> bool {
         let this = self.slots.get(slot);
         if now >= this.reply_by {
@@ -339,7 +339,8 @@ impl<N: Network> Engine<'_, N> {
         if ending != Ending::Expected {
             self.end_lesson(at, now);
         }
-        // A server that replied before reading the whole message must not get the next one.
+        // A server that replied before reading the whole message must not get the next one on this
+        // connection.
         let is_unsent = self.slots.get(slot).sent < self.load.message.len();
         if ending == Ending::Mismatch || is_unsent {
             self.release(slot);
@@ -354,7 +355,7 @@ impl<N: Network> Engine<'_, N> {
     }
 
     /// Whether the next connection of a closed loop has to wait until the server has closed this
-    /// one: it could otherwise arrive before the server has freed its place.
+    /// one. Otherwise it could arrive before the server has freed its slot.
     fn waits_for_fin(&self) -> bool {
         !self.has_schedule()
             && self.load.close == Release::Fin
@@ -403,7 +404,8 @@ impl<N: Network> Engine<'_, N> {
         self.solo_until = None;
         self.release(slot);
         self.detect_absence(class, now);
-        // Timeouts have waited already, and wrong replies come from a working server.
+        // A timeout was a wait already, and a wrong reply comes from a working server: neither
+        // needs a back-off.
         let backs_off = !matches!(
             class,
             ErrorClass::ConnectTimeout | ErrorClass::ReplyTimeout | ErrorClass::WrongReply
@@ -456,7 +458,7 @@ impl<N: Network> Engine<'_, N> {
         }
     }
 
-    /// An idle kept connection is readable, most likely because of a FIN.
+    /// Handles an idle kept connection that became readable, most likely because of a FIN.
     fn check_idle(&mut self, slot: usize) {
         self.slots.get_mut(slot).readable = true;
         if !self.is_usable(slot) {
@@ -493,7 +495,7 @@ impl<N: Network> Engine<'_, N> {
         true
     }
 
-    /// Closes a slot's connection, if it has one.
+    /// Closes the connection of a slot, if there is one.
     pub(super) fn release(&mut self, slot: usize) {
         let measured = self.slots.get(slot).measured;
         let Some(id) = self.slots.disconnect(slot) else {

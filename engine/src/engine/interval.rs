@@ -1,4 +1,4 @@
-//! What happens between two ticks.
+//! Counts and times between two ticks.
 
 use super::log::{TimeKind, TimesByKind};
 use crate::measurement::ErrorClass;
@@ -9,10 +9,10 @@ pub(super) const CLASSES: [ErrorClass; ErrorClass::ALL.len()] = ErrorClass::ALL;
 /// The interval at which a thread publishes its progress, nanoseconds; divides a second.
 pub(super) const TICK: u64 = 100_000_000;
 
-/// What has happened since the last tick.
+/// Counts and times since the last tick.
 #[derive(Default)]
 pub(super) struct Interval {
-    /// Nanoseconds.
+    /// Times by kind, nanoseconds.
     pub(super) times: TimesByKind,
     pub(super) errors: [u64; CLASSES.len()],
 }

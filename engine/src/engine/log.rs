@@ -28,14 +28,14 @@ impl TimeKind {
 /// Times by [`TimeKind`].
 pub(super) type TimesByKind = [Vec<u64>; TimeKind::ALL.len()];
 
-/// Maximum number of times.
+/// Capacity: maximum number of times.
 const ROOM: usize = 4096;
 
 /// Bits of an entry that hold its kind; the rest holds 73 years of nanoseconds.
 const KIND_BITS: u32 = 3;
 
-/// A request adds a time to each of several distributions. In one list they take one or two cache
-/// lines; in separate lists each would be a cache miss after a wake-up.
+/// One buffer for all kinds. A request adds a time to each of several distributions. In one buffer
+/// they take one or two cache lines; in separate lists each would be a cache miss after a wake-up.
 pub(super) struct Log(Vec<u64>);
 
 impl Log {

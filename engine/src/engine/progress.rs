@@ -58,11 +58,11 @@ struct Inner {
     threads: usize,
     progress: Progress,
     complete: Times,
-    /// Requests in flight, by thread.
+    /// Requests in flight by thread.
     in_flight: Vec<usize>,
     /// Threads that have ended.
     ended: usize,
-    /// Seconds that some thread is still in.
+    /// Seconds that at least one thread has not finished.
     open: std::collections::VecDeque<OpenSecond>,
     detail: Detail,
     /// Distributions of finished seconds, if [`Detail::Seconds`] is set.
@@ -73,7 +73,7 @@ struct Inner {
 struct OpenSecond {
     completed: u64,
     failed: u64,
-    /// Times, by [`Timed`].
+    /// Times of this second by [`Timed`].
     times: [Times; Timed::ALL.len()],
     /// Threads that have finished this second.
     finished: usize,
@@ -90,7 +90,8 @@ impl OpenSecond {
         }
     }
 
-    /// Not deflated: that would take ten times as long on the load's thread.
+    /// The distributions in the plain V2 format. Deflating them would take ten times as long on the
+    /// load's thread.
     fn histograms(&self) -> SecondHistograms {
         let pack = |times: &Times| {
             let mut bytes = Vec::new();
@@ -135,7 +136,7 @@ impl SharedProgress {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a thread's interval, which lies in second number `second`.
+    /// Adds a thread's interval to second number `second`.
     pub(super) fn publish(
         &self,
         thread: usize,
@@ -179,7 +180,7 @@ impl SharedProgress {
         inner.close_seconds();
     }
 
-    /// Marks a thread as ended in this second, so that it holds up no later one.
+    /// Marks a thread as ended in this second, so that later seconds do not wait for it.
     pub(super) fn end(&self, second: usize) {
         let mut inner = self.inner();
         let passed = second.saturating_sub(inner.progress.seconds.len());

@@ -14,7 +14,7 @@ use crate::times::Times;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Times are nanoseconds on the network's clock.
+/// The measurements of one thread. Times are nanoseconds on the network's clock.
 pub(super) struct Recorder {
     shared: Arc<SharedProgress>,
     thread: usize,
@@ -23,7 +23,7 @@ pub(super) struct Recorder {
     started_at: SystemTime,
     cpu_at_begin: Option<Duration>,
     run_delay_at_begin: Option<Duration>,
-    /// When the load ends, if that is a time.
+    /// When the load ends, if it has a fixed duration.
     end: Option<u64>,
     completed_in_window: u64,
     last_completion: u64,
@@ -34,7 +34,7 @@ pub(super) struct Recorder {
     interval: Interval,
     completed: u64,
     errors: [u64; CLASSES.len()],
-    /// By [`TimeKind`].
+    /// Times by [`TimeKind`].
     times: [Times; TimeKind::ALL.len()],
     totals: Option<Totals>,
 }
@@ -101,7 +101,7 @@ impl Recorder {
         }
     }
 
-    /// Moves the measured part, after the load's clock has stopped.
+    /// Postpones the measured part after the load's clock was stopped.
     pub(super) fn shift(&mut self, by: u64) {
         self.begin += by;
         self.started_at += Duration::from_nanos(by);
@@ -137,7 +137,7 @@ impl Recorder {
             return;
         }
         if self.next_tick == self.begin {
-            // The warm-up has ended.
+            // The warm-up has just ended.
             self.cpu_at_begin = cpu_time();
             self.run_delay_at_begin = run_delay();
         }
@@ -200,7 +200,7 @@ impl Recorder {
         self.log.push(TimeKind::ScheduleError, lateness);
     }
 
-    /// Adds what the stack knows of a connection, before it is closed.
+    /// Adds what the stack reports about a connection, before it is closed.
     pub(super) fn connection(&mut self, info: &ConnectionInfo) {
         if let Some(time) = info.smoothed_rtt {
             self.log.push(TimeKind::SmoothedRtt, super::nanos(time));
@@ -312,7 +312,7 @@ pub(super) fn merge(parts: impl IntoIterator<Item = Measurement>) -> Option<Meas
         add_known(&mut sum.client_delay, part.client_delay);
         let delay = sum.run_delay.zip(part.run_delay);
         sum.run_delay = delay.map(|(sum, part)| sum + part);
-        // Threads that have learned different rules: the least exact one describes them all.
+        // Threads may have learned different rules: the least exact one describes all of them.
         let mismatches = sum.reply_rule.mismatches + part.reply_rule.mismatches;
         if part.reply_rule.kind > sum.reply_rule.kind {
             sum.reply_rule = part.reply_rule;
@@ -322,7 +322,8 @@ pub(super) fn merge(parts: impl IntoIterator<Item = Measurement>) -> Option<Meas
         sum.client_cpu = cpu.map(|(sum, part)| sum + part);
         sum.threads += part.threads;
         sum.interrupted |= part.interrupted;
-        // A thread whose attempts failed while the others succeeded has not seen the target go.
+        // If other threads succeeded, the target is still there even if this thread's attempts
+        // failed.
         sum.target_gone &= part.target_gone;
     }
     Some(sum)

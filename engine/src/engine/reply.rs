@@ -8,7 +8,7 @@ use crate::load::{Expectation, LEARNING_SILENCE, LearnedRule, Load, ReplyRule, R
 use crate::measurement::{ErrorClass, RuleUse};
 use crate::readiness::nanos;
 
-/// Bytes of a reply that a pattern can look back on.
+/// Maximum length of a match: bytes of the reply that the pattern search keeps.
 const LOOK_BACK: usize = 64 * 1024;
 
 /// A pause that may separate a reply from unsolicited data, nanoseconds. Segments of one reply
@@ -22,7 +22,7 @@ const MISMATCHES_BEFORE_REVISION: u32 = 2;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Received {
     pub(super) bytes: u64,
-    /// Line feeds; counted where the rule needs them.
+    /// Line feeds; counted only if the rule needs them.
     lines: u64,
     /// Arrival of the last byte, nanoseconds.
     pub(super) last_byte: u64,
@@ -33,17 +33,17 @@ pub(super) struct Received {
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     pub(super) received: Received,
-    /// What had arrived before the first pause of [`BURST_GAP`]; empty without such a pause.
+    /// The part before the first pause of [`BURST_GAP`]; empty without such a pause.
     pub(super) first_burst: Received,
     /// Arrival of the first byte, nanoseconds.
     pub(super) first_byte: u64,
     /// When the last byte was read, nanoseconds.
     pub(super) read_at: u64,
-    /// How long it had waited until then, if the network knows. Nanoseconds.
+    /// How long the last byte waited before it was read, nanoseconds, if the network reports it.
     pub(super) delay: Option<u64>,
-    /// A reply was completed on this connection before.
+    /// Whether an earlier reply was completed on this connection.
     pub(super) is_repeated: bool,
-    /// Bytes that the pattern has not matched yet; unused by replies in one piece.
+    /// Bytes that the pattern has not matched yet; unused if the reply arrives in one piece.
     unmatched: Option<Vec<u8>>,
 }
 
@@ -64,17 +64,17 @@ pub(super) enum Verdict {
     Wrong,
 }
 
-/// What bytes mean that arrive between a complete reply and the next request.
+/// The meaning of bytes that arrive between a complete reply and the next request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Surplus {
     Dropped,
-    /// They make the next reply too long.
+    /// They make the next reply too long, which is a wrong reply.
     Wrong,
     /// The learned rule was wrong.
     Mismatch,
 }
 
-/// What silence means for a reply.
+/// The meaning of silence for a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Silence {
     /// Complete as expected.
@@ -153,7 +153,7 @@ impl Reply {
         }
     }
 
-    /// The size of this reply, of those learned for a connection's first and its later ones.
+    /// The expected size of this reply: `first` for the first reply on a connection, else `next`.
     const fn expected(&self, first: u64, next: u64) -> u64 {
         if self.is_repeated { next } else { first }
     }
@@ -189,7 +189,7 @@ pub(super) struct Rule {
     examples_needed: u32,
     /// Replies that contradicted the learned rule.
     mismatches: u64,
-    /// Of those, the latest consecutive ones.
+    /// The number of contradicting replies in a row, up to the latest.
     in_a_row: u32,
 }
 
@@ -200,7 +200,7 @@ enum State {
     Learned(LearnedRule),
 }
 
-/// Replies that ended by silence, as far as they have the same size.
+/// Replies that ended by silence; `None` once their sizes differ.
 #[derive(Debug, Clone, Copy, Default)]
 struct Examples {
     count: u32,
@@ -225,7 +225,7 @@ impl Examples {
         self.differ_in_lines |= known.lines != received.lines || !received.ends_line;
     }
 
-    /// The rule that all examples agree with, the most exact one first.
+    /// The most exact rule that all examples agree with.
     fn rule(&self) -> LearnedRule {
         let Some(first) = self.first.or(self.next) else {
             return LearnedRule::Idle;
@@ -296,7 +296,7 @@ impl Rule {
         }
     }
 
-    /// Whether a server that never falls silent may have sent something beside its reply.
+    /// Whether a server that never falls silent may have sent unsolicited data.
     pub(super) fn allows_unsolicited_data(&self) -> bool {
         !matches!(self.state, State::Given(_))
     }
@@ -390,7 +390,7 @@ impl Rule {
         }
     }
 
-    /// The rule as it is at the end of a run.
+    /// The rule at the end of a run.
     pub(super) fn usage(&self) -> RuleUse {
         let learned = match &self.state {
             State::Given(rule) => {

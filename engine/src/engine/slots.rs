@@ -54,15 +54,15 @@ pub(super) struct Slot {
     pub(super) dialed_at: u64,
     /// How long the established connection had waited before the request was sent, nanoseconds.
     pub(super) send_delay: u64,
-    /// Bytes of the message sent so far.
+    /// Bytes of the message that were sent so far.
     pub(super) sent: usize,
     pub(super) reply: Reply,
-    /// The reply timeout, nanoseconds.
+    /// Deadline of the reply timeout, nanoseconds.
     pub(super) reply_by: u64,
     pub(super) phase: Phase,
-    /// Started after the warm-up, and counts.
+    /// Whether the request started after the warm-up and counts.
     pub(super) measured: bool,
-    /// More may be readable.
+    /// Whether more bytes may be readable.
     pub(super) readable: bool,
     /// Consecutive failures.
     pub(super) refusals: u8,
@@ -226,7 +226,7 @@ impl Slots {
         }
     }
 
-    /// The first slot of a queue and its deadline.
+    /// The first slot of a queue, with its deadline.
     pub(super) fn front(&self, queue: Queue) -> Option<(usize, u64)> {
         let (first, _) = self.ends[queue as usize];
         (first != NONE).then(|| (first, self.all[first].deadline))

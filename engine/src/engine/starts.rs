@@ -77,7 +77,7 @@ impl<N: Network> Engine<'_, N> {
     pub(super) fn is_over(&mut self, now: u64) -> bool {
         let over = match &self.arrivals {
             Arrivals::Closed { .. } => !self.allowance.allows(now.max(self.recorder.begin())),
-            // Lasts until the end of the schedule, not until its last request.
+            // An open loop lasts until the end of its schedule, not until its last request.
             Arrivals::Open { schedule, .. } => {
                 !self.allowance.allows(schedule.next())
                     && self.allowance.end().is_none_or(|end| now >= end)
@@ -148,7 +148,7 @@ impl<N: Network> Engine<'_, N> {
             if let Arrivals::Open { schedule, .. } = &mut self.arrivals {
                 schedule.advance();
             }
-            // Only a client that did not run can have missed it.
+            // A start is this late only if the client did not run.
             if self.had_room && now - at > TOO_LATE_TO_START {
                 self.miss(at);
                 continue;
@@ -177,8 +177,8 @@ impl<N: Network> Engine<'_, N> {
         }
     }
 
-    /// Stops the load's clock for as long as one connection alone has waited to learn the reply
-    /// rule, whose last byte arrived at `at`.
+    /// Stops the load's clock for the time in which one connection alone learned the reply rule.
+    /// The last byte of its reply arrived at `at`.
     #[cold]
     pub(super) fn end_lesson(&mut self, at: u64, now: u64) {
         if !self.is_solo() {

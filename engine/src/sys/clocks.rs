@@ -53,7 +53,7 @@ pub fn cpu_time() -> Option<Duration> {
     None
 }
 
-/// How long this thread was ready to run and waited for a CPU; `None` where unsupported.
+/// How long this thread was runnable and waited for a CPU; `None` where unsupported.
 pub fn run_delay() -> Option<Duration> {
     #[cfg(target_os = "linux")]
     {
@@ -66,16 +66,16 @@ pub fn run_delay() -> Option<Duration> {
     None
 }
 
-/// What the system knows of its clock's agreement with others.
+/// The system's estimate of how well its clock agrees with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Synchronization {
-    /// Whether something keeps it in step, such as NTP or PTP.
+    /// Whether NTP, PTP or the like keeps it synchronized.
     pub is_synchronized: bool,
-    /// The largest error, as the system estimates it.
+    /// The maximum error, as estimated by the system.
     pub max_error: Duration,
 }
 
-/// Whether the clock of the time of day is synchronized; `None` where the system does not know.
+/// Whether the real-time clock is synchronized; `None` where the system does not report it.
 pub fn synchronization() -> Option<Synchronization> {
     #[cfg(target_os = "linux")]
     {

@@ -117,7 +117,7 @@ pub fn discard(socket: &impl std::os::fd::AsRawFd, length: usize) -> io::Result<
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
-/// Makes the kernel note when bytes arrive, for [`receive`] (`SO_TIMESTAMPNS`, socket(7)).
+/// Makes the kernel record when bytes arrive, for [`receive`] (`SO_TIMESTAMPNS`, socket(7)).
 ///
 /// # Errors
 /// The kernel does not support it.
@@ -291,7 +291,7 @@ mod tests {
         let (mut server, _) = listener.accept().unwrap();
         let mut buffer = [0; 16];
         let mut delays = Vec::new();
-        // The kernel starts to take times a moment after it was asked to.
+        // The kernel starts timestamping a moment after it is enabled.
         for _ in 0..10 {
             server.write_all(b"hi").unwrap();
             std::thread::sleep(Duration::from_millis(10));

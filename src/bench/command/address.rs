@@ -11,8 +11,8 @@ use crate::net::{Dialer, Family};
 use crate::sanitize;
 use crate::target::TargetKind;
 
-/// Refuses source addresses that this computer does not have. The load would count each request as
-/// one without a free local port.
+/// Refuses source addresses that this computer does not have. The load would report each request as
+/// "no local port".
 pub(super) fn require_own_sources(plan: &BenchPlan, args: &BenchArgs) -> Result<(), Failure> {
     for source in &args.source {
         if let Err(error) = UdpSocket::bind((*source, 0)) {

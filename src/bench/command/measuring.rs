@@ -23,7 +23,7 @@ use tcpctl_engine::load::{Expectation, Extent, LearnedRule, Load};
 use tcpctl_engine::measurement::Measurement;
 use tcpctl_engine::readiness::Network;
 
-/// What was measured of a target.
+/// The measurements of one run.
 #[derive(Default)]
 pub(super) struct Measured {
     pub(super) limits: Option<LimitsFinding>,
@@ -32,7 +32,7 @@ pub(super) struct Measured {
     /// The limit of open files of this process.
     pub(super) open_files: Option<OpenFiles>,
     pub(super) throughput: Option<throughput::ThroughputFinding>,
-    /// Why the parts after this are missing.
+    /// The failure that ended the run; the later parts are missing.
     pub(super) failure: Option<Failure>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Measures a virtual board that exists for this run only.
+    /// Measures a virtual board that is started for this run.
     pub(super) fn on_virtual_board(&self, spec: &Spec) -> Result<Measured, Failure> {
         let (_board, mut network) = session::network(spec, None).map_err(|error| {
             Failure::new(
@@ -121,7 +121,7 @@ impl Bench<'_> {
         let finding = measured.limits.as_ref();
         let limits = finding.map_or(KnownLimits::default(), |finding| KnownLimits {
             served: finding.served_at_once.value.count(),
-            // A lower bound says how far the search went, not what the server holds.
+            // A lower bound is where the search ended, not what the server holds.
             held: finding.held.value.exact(),
         });
         let mut plan = self
@@ -190,7 +190,7 @@ impl Bench<'_> {
                 if error.so_far.served_at_once.value == Bound::Unknown {
                     return Err(failure.about(&self.plan.target.text));
                 }
-                // What was found so far is reported.
+                // Keep what was found so far for the report.
                 measured.limits = Some(*error.so_far);
                 measured.failure = Some(failure);
             }

@@ -54,7 +54,7 @@ impl Field {
 
 /// Every field that can be compared. An item of an array is `0`.
 static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
-    // Cannot fail: tests validate the built-in schema.
+    // Cannot fail: a test parses the built-in schema.
     let schema = serde_json::from_str(JSON_SCHEMA).unwrap_or_default();
     let mut fields = Vec::new();
     collect(&schema, &schema, "", 0, &mut fields);
@@ -62,7 +62,7 @@ static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
 });
 
 fn collect(schema: &Value, node: &Value, path: &str, depth: usize, fields: &mut Vec<Field>) {
-    // `flow.single` is a flow itself.
+    // `flow.single` is itself a flow, so stop there.
     if depth > 6 || path.ends_with("single.single") || path == "histograms" {
         return;
     }
@@ -106,7 +106,8 @@ fn kind(path: &str, node: &Value) -> FieldKind {
     }
 }
 
-/// Whether a number is in microseconds, by its name or that of its distribution.
+/// Whether a number is in microseconds: its name, or that of the distribution it is in, ends in
+/// `_us`.
 pub(super) fn is_time(path: &str) -> bool {
     let mut names = path.rsplit('.');
     let name = names.next().unwrap_or_default();

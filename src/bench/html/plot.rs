@@ -17,10 +17,10 @@ const BOTTOM: f64 = 70.0;
 const X_NAME: f64 = 44.0;
 const Y_NAME: f64 = 14.0;
 
-/// The most labels of an axis on paper, where they are large beside the drawing.
+/// Maximum labels of a printed axis, where text is large relative to the drawing.
 const MAX_PRINTED: usize = 5;
 
-/// The most points drawn of a curve.
+/// Maximum points of a curve.
 const MAX_POINTS: usize = 600;
 
 /// An axis: name, range and format of its values.
@@ -37,7 +37,7 @@ pub(crate) struct Scale {
 enum Kind {
     Linear,
     Logarithmic,
-    /// Values are the decimal logarithm of 1 / (1 - quantile).
+    /// The decimal logarithm of 1 / (1 - quantile).
     Nines,
 }
 
@@ -94,7 +94,7 @@ impl Scale {
 
     pub(crate) fn logarithmic(mut self) -> Self {
         self.kind = Kind::Logarithmic;
-        // Outwards to 1, 2 or 5, so that the curve touches no edge.
+        // Widens the range to 1, 2 or 5 times a power of ten, so that the curve touches no edge.
         self.low = nice(self.low.max(0.1) * 0.999, f64::floor);
         self.high = nice(self.high.max(0.2) * 1.001, f64::ceil);
         if self.high <= self.low {
@@ -209,7 +209,7 @@ fn logarithmic_ticks(low: f64, high: f64) -> Vec<f64> {
     ticks
 }
 
-/// Ticks with the attribute of their label: every other one, or fewer, is for the screen only.
+/// Ticks with the attribute of their label: only some labels are printed, all are shown on screen.
 fn printed(ticks: Vec<(f64, String)>) -> impl Iterator<Item = (f64, String, &'static str)> {
     let step = ticks.len().div_ceil(MAX_PRINTED).max(1);
     let attribute = move |at: usize| match at % step {
@@ -220,12 +220,12 @@ fn printed(ticks: Vec<(f64, String)>) -> impl Iterator<Item = (f64, String, &'st
     ticks.map(move |(at, (value, name))| (value, name, attribute(at)))
 }
 
-/// How a curve is drawn.
+/// How to draw a curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     /// A line through its points.
     Line,
-    /// A bar for each, one unit wide.
+    /// A bar per point, one unit wide.
     Bars,
 }
 

@@ -9,17 +9,17 @@ use super::pool::{ConnectionPool, Handle, HeldConnection};
 use super::timing::{SLOW_REPLY, Timeouts};
 use tcpctl_engine::readiness::{Network, Release};
 
-/// Exchanges that are wanted.
+/// Number of exchanges to measure.
 const EXCHANGES: usize = 12;
-/// Fewer are enough where they are slow: this many after this time.
+/// Fewer exchanges are enough if they are slow: this many after this time.
 const ENOUGH: [(usize, Duration); 3] = [
     (8, Duration::from_millis(150)),
     (2, Duration::from_millis(250)),
     (1, Duration::from_secs(1)),
 ];
-/// Rejected connections after which the server counts as one that rejects all.
+/// A server that rejects this many connections counts as rejecting all.
 const REJECTIONS: usize = 3;
-/// Handshakes with a retransmitted SYN before one of them counts as the round trip.
+/// Maximum handshakes with a retransmitted SYN. After that, one of them counts as the round trip.
 const RETRANSMITTED_SYNS: usize = 3;
 
 /// Measures a few exchanges, one after the other. A connection without a reply stays in the pool.
@@ -43,7 +43,7 @@ pub(super) fn measure<N: Network>(pool: &mut ConnectionPool<'_, N>) -> Result<Ba
         }
         pool.report(LimitsProgress::Baseline { exchange });
         let (handle, took) = connect(pool, &mut connects, &mut retransmitted_syns)?;
-        // Does it send something first? The first connection waits for that.
+        // Wait for data before a request, unless the server is known to wait for one.
         if exchange == 0 || behavior != ServerBehavior::Replies {
             let grace = grace(took);
             pool.wait(grace, |pool| {
@@ -64,7 +64,7 @@ pub(super) fn measure<N: Network>(pool: &mut ConnectionPool<'_, N>) -> Result<Ba
                 continue;
             }
             if let Some((_, end)) = connection.and_then(|it| it.ended) {
-                // It is full of other clients' connections, or accepts none.
+                // The server is full of other clients' connections, or accepts none.
                 pool.release(handle, Release::Reset);
                 rejections += 1;
                 if rejections == REJECTIONS {
@@ -105,7 +105,7 @@ pub(super) fn measure<N: Network>(pool: &mut ConnectionPool<'_, N>) -> Result<Ba
             match fin_probe::watch(pool, took, reply, since_handshake)? {
                 FinResponse::Greets(after) => {
                     behavior = ServerBehavior::GreetsAndCloses;
-                    // The greeting's time counts from the handshake. These are two of them.
+                    // The greeting's time counts from the handshake. These are two such times.
                     first_bytes = vec![since_handshake, after];
                     break;
                 }
@@ -129,9 +129,9 @@ pub(super) fn measure<N: Network>(pool: &mut ConnectionPool<'_, N>) -> Result<Ba
     })
 }
 
-/// Establishes a connection; returns the round trip with it. A handshake with a retransmitted SYN
-/// measures no round trip: the grace would last so long that a server which soon answers silent
-/// connections seems to greet first.
+/// Establishes a connection and returns it with its round trip. A handshake with a retransmitted
+/// SYN measures no round trip: the wait for a greeting would last so long that a server which soon
+/// answers silent connections seems to greet first.
 fn connect<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     connects: &mut Vec<Duration>,
@@ -174,7 +174,7 @@ fn is_enough(exchanges: usize, elapsed: Duration) -> bool {
         .any(|&(count, time)| exchanges >= count && elapsed > time)
 }
 
-/// How long to wait whether the server sends something before a request.
+/// How long to wait for data that the server sends before a request.
 fn grace(round_trip: Duration) -> Duration {
     (round_trip * 4).max(Duration::from_millis(30))
 }

@@ -1,5 +1,5 @@
-//! Bursts of SYNs at a server that sends data before a request: its connections cannot be held.
-//! What can be measured is how many simultaneous SYNs it takes without a refusal or a
+//! Sends bursts of SYNs to a server that sends data before a request, because its connections
+//! cannot be held. Measures how many simultaneous SYNs the server accepts without a refusal or a
 //! retransmission.
 
 use std::fmt::Write as _;
@@ -14,37 +14,38 @@ use crate::bench::report::{Bound, Overflow};
 use crate::output::human;
 use tcpctl_engine::readiness::Network;
 
-/// A burst that is worked off within this time shows a gap before the first retransmission of a
+/// A burst that is processed within this time shows a gap before the first retransmission of a
 /// SYN-ACK, which comes after a second.
 const SHORT: Duration = Duration::from_millis(550);
-/// The first burst: a small server must work off what it takes of it, and its answer says where
-/// to search.
+/// Size of the first burst. Its result shows where to search, and even a small server processes it
+/// soon.
 const FIRST: usize = 8;
 
-/// What became of one burst.
+/// The result of one burst.
 #[derive(Debug, Clone, Copy)]
 enum BurstResult {
-    /// All were accepted at once.
+    /// All SYNs were accepted at once.
     Clean,
     Overflowed {
         overflow: Overflow,
         after: Option<Duration>,
-        /// How many were accepted.
+        /// Number of accepted connections.
         accepted: usize,
-        /// Whether that number says where to search next.
+        /// Whether `accepted` shows where to search next.
         is_telling: bool,
     },
 }
 
-/// Doubles the burst until one overflows, and searches between: the result is the largest that
-/// does not overflow, next to one that did, and did so twice. `best` is the largest so far.
+/// Doubles the burst until one overflows, then searches between the two sizes. The result is the
+/// largest burst that does not overflow, confirmed by two overflows of the next larger. `best` is
+/// the largest so far.
 pub(super) fn search<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     baseline: &Baseline,
     best: &mut usize,
 ) -> Result<Burst, Abort> {
     let most = pool.plan.max_connections;
-    // The smallest burst that overflowed. More than the maximum is not known to overflow.
+    // The smallest burst that overflowed; initially above the maximum.
     let mut overflowed = most + 1;
     let mut is_sure = false;
     let (mut hint, mut accepted_before) = (0, 0);
@@ -62,7 +63,7 @@ pub(super) fn search<N: Network>(
             BurstResult::Clean => {
                 *best = size;
                 if size == overflowed {
-                    // The overflow was chance.
+                    // The overflow was not reproducible.
                     overflowed = most + 1;
                 }
                 hint = if size == accepted_before {
@@ -77,7 +78,7 @@ pub(super) fn search<N: Network>(
                 accepted,
                 is_telling,
             } => {
-                // Seen twice: here, or in a larger burst of which no more were accepted.
+                // Confirmed twice: here, or by a larger burst with no more accepted connections.
                 is_sure = size == overflowed || (size == *best + 1 && accepted_before == *best);
                 overflowed = size;
                 accepted_before = accepted;
@@ -127,14 +128,14 @@ fn burst<N: Network>(
     }
     let timeouts = baseline.timeouts;
     let each = baseline.slowest_reply() + timeouts.round_trip * 2;
-    // A handshake needs no worker: one that is incomplete by then has lost its SYN.
+    // A handshake needs no worker, so one that is incomplete by then has lost its SYN.
     let is_known = |pool: &ConnectionPool<'_, N>| {
         !pool.any(HeldConnection::is_pending) || pool.any(HeldConnection::is_turned_away)
     };
     let begin = pool.now();
     let is_silent = |pool: &ConnectionPool<'_, N>| !pool.any(|it| !it.is_pending());
     if !pool.wait(timeouts.syn * 3, is_known)? && (timeouts.is_lossy || is_silent(pool)) {
-        // One may be lost, or a radio asleep.
+        // The SYN may be lost, or the radio asleep.
         pool.until(begin + BEFORE_RETRANSMISSION, is_known)?;
     }
     let is_dropped = pool.any(HeldConnection::is_pending);
@@ -174,7 +175,8 @@ fn burst<N: Network>(
             let accepted = pool.count(|it| {
                 it.connected.is_some() && !it.is_turned_away() && !pool.has_retransmitted(it.handle)
             });
-            // More handshakes may be answered than there is room for, but no more are greeted.
+            // More handshakes may be answered than there is room for, but only those with room are
+            // greeted.
             let by_greetings = turned_away.is_none() && !is_dropped;
             let accepted = if by_greetings {
                 greeted.min(accepted)

@@ -1,11 +1,11 @@
-//! From the observations to the limits, each with its evidence.
+//! Turns the observations into limits with evidence.
 
 use super::model::{Baseline, Burst, ConnectionEnd, Limit, LimitsFinding, SearchEnd, Trial};
 use super::trials::{OnlyOne, TrialsEnd, majority};
 use crate::bench::report::{Bound, Evidence, EvidenceKind, Overflow};
 use crate::output::human;
 
-/// What the trials show together.
+/// The limits that the trials show together.
 pub(super) fn from_trials(finding: &mut LimitsFinding, end: TrialsEnd, max_settled: usize) {
     let trials = finding.trials.clone();
     let Some(last) = trials.last() else {
@@ -38,7 +38,8 @@ pub(super) fn from_trials(finding: &mut LimitsFinding, end: TrialsEnd, max_settl
     let is_one_enough = matches!(end, TrialsEnd::OnlyOne(_));
     let held = agreed(finding, is_one_enough, |trial| Some(trial.held));
     let served = match agreed(finding, is_one_enough, |trial| trial.served.exact()) {
-        // A server that ends silent connections may have served more than were silent together.
+        // A server that ends silent connections may have served more than were silent at the same
+        // time.
         Bound::AtLeast { .. } if finding.silence_ends_after.is_some() => Bound::Unknown,
         served => served,
     };
@@ -86,7 +87,7 @@ fn queued(finding: &LimitsFinding, overflow: Overflow, how: &str) -> Limit {
     }
 }
 
-/// The number that the trials agree on, or the largest as a lower bound.
+/// The number that the trials agree on, or else the largest as a lower bound.
 fn agreed(
     finding: &LimitsFinding,
     is_one_enough: bool,
@@ -128,7 +129,7 @@ fn drift(trials: &[Trial]) -> Option<String> {
     })
 }
 
-/// What a burst shows of a server whose connections cannot be held.
+/// The limits of a server whose connections cannot be held, from a burst.
 pub(super) fn from_burst(finding: &mut LimitsFinding, burst: Burst) {
     cannot_hold(finding);
     finding.burst = Limit::new(burst.largest, burst.detail);
@@ -175,7 +176,7 @@ pub(super) fn from_rejection(finding: &mut LimitsFinding, end: ConnectionEnd) {
     finding.overflow_evidence = Evidence::new(EvidenceKind::Observed, why);
 }
 
-/// What is known after a search that was cut short.
+/// The limits found by a search that was cut short.
 pub(super) fn cut_short(
     finding: &mut LimitsFinding,
     baseline: Option<&Baseline>,
@@ -199,11 +200,11 @@ fn lower_bounds(finding: &mut LimitsFinding, max_settled: usize) {
         SearchEnd::OutOfTime => "the budget was used up before the end",
     };
     if finding.burst.value.is_known() {
-        // Its connections cannot be held.
+        // The server's connections cannot be held.
         why.clone_into(&mut finding.burst.evidence.detail);
         return;
     }
-    // On a lossy path one trial may have counted too many: the least of several is right.
+    // On a lossy path one trial may have counted too many, so use the smallest count.
     let least = |number: fn(&Trial) -> Option<usize>| {
         let numbers: Vec<usize> = finding.trials.iter().filter_map(number).collect();
         let is_sure = !finding.is_lossy || numbers.len() > 1;

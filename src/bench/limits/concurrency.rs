@@ -1,4 +1,4 @@
-//! How many of the held connections are served at once.
+//! Finds how many of the held connections are served at once.
 //!
 //! A server of *w* workers that accepts connections in order answers a request exactly if fewer
 //! than *w* silent connections came before it: each of those occupies a worker, and all others are
@@ -20,29 +20,28 @@ use crate::bench::report::{Bound, Overflow};
 use spacing::{Spacing, choose};
 use tcpctl_engine::readiness::{Network, Release};
 
-/// In a range this small the lowest numbers are tried first, one by one: most small servers serve
-/// few connections, and each request that is not answered now must be worked off later.
+/// In a range up to this size the lowest numbers are tried first, one by one: most small servers
+/// serve few connections, and each request that is not answered now must be processed later.
 const SMALL_RANGE: usize = 16;
 
-/// How a connection is asked whether it is served.
+/// How to test whether a connection is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Probe {
-    /// By a request: a reply is proof, and takes as long as the service.
+    /// By a request: a reply proves it, but takes as long as the service.
     Request,
-    /// By a FIN: see `fin_probe`.
+    /// By a FIN, see `fin_probe`.
     Fin,
 }
 
-/// What is known of the number of workers.
+/// The known range of the number of workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Range {
     pub(super) least: usize,
     pub(super) most: usize,
 }
 
-/// Finds the number of workers of a full server, which is in `range`, and what becomes of requests
-/// that wait, unless that is `known`. Narrows `range` down, also where the hold is lost before the
-/// end.
+/// Finds the number of workers of a full server, which is in `range`, and what happens to requests
+/// that wait, unless that is `known`. Narrows `range` even if the hold is lost before the end.
 pub(super) fn search<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     baseline: &Baseline,
@@ -73,7 +72,7 @@ pub(super) fn search<N: Network>(
         range: *range,
         timeouts,
         keeps_open: baseline.closes_after_reply != Some(true),
-        // Of an earlier search in the same hold.
+        // Requests that an earlier search in the same hold has left waiting.
         waiting: waiting.map(|it| it.handle).collect(),
         answered: Vec::new(),
         first_byte: Vec::new(),
@@ -120,7 +119,7 @@ pub(super) fn search<N: Network>(
     let mut workers = least;
     let queue = match known {
         _ if probe == Probe::Fin => None,
-        // This many were assumed. A request that waits may wait for fewer.
+        // This many workers were assumed. A waiting request may wait for fewer.
         _ if least == assumed && assumed > ends.least => None,
         None => search.unblock(pool, overflow, workers)?,
         Some(QueueOutcome::ServedAfter(_)) => None,
@@ -154,15 +153,15 @@ struct Search {
     timeouts: Timeouts,
     /// Whether a connection keeps its worker after the reply.
     keeps_open: bool,
-    /// Asked and not answered.
+    /// Connections with a request that was not answered.
     waiting: Vec<Handle>,
-    /// Asked, answered and released.
+    /// Connections with an answered request, already released.
     answered: Vec<Handle>,
     first_byte: Vec<Duration>,
 }
 
 impl Search {
-    /// Waits until all are answered, or none has been for as long as a reply takes.
+    /// Waits until all requests are answered, or none was for as long as a reply takes.
     fn wait_for<N: Network>(
         &mut self,
         pool: &mut ConnectionPool<'_, N>,
@@ -185,7 +184,7 @@ impl Search {
         connection.answered_at().is_some() && !self.answered.contains(&connection.handle)
     }
 
-    /// Takes in new answers.
+    /// Collects new answers.
     fn collect<N: Network>(&mut self, pool: &mut ConnectionPool<'_, N>) {
         let connections = pool.connections().iter();
         let new: Vec<HeldConnection> = connections
@@ -195,7 +194,8 @@ impl Search {
         for connection in new {
             let handle = connection.handle;
             if self.waiting.contains(&handle) {
-                // It has moved up, or the server is slower than assumed and silence proves less.
+                // The connection moved up in the queue, or the server is slower than assumed and
+                // silence proves less.
                 let before = pool.silent_before(handle);
                 self.range.least = self.range.least.max(before + 1);
                 self.waiting.retain(|&it| it != handle);
@@ -203,7 +203,7 @@ impl Search {
             self.answered.push(handle);
             self.first_byte.extend(connection.replied_after());
             if self.keeps_open {
-                // Its worker is free when we close.
+                // The worker is free once this side closes.
                 pool.release(handle, Release::Fin);
             }
         }
@@ -227,7 +227,7 @@ impl Search {
                 continue;
             }
             self.waiting.push(handle);
-            // Where two were asked for one number, one answer is enough.
+            // If two requests tested the same number, one answer is enough.
             let mut copies = asked.iter().filter(|&&(_, same)| same == before);
             if !copies.any(|&(other, _)| is_answered(other)) {
                 most = most.min(before);
@@ -237,14 +237,14 @@ impl Search {
             pool.release(handle, Release::Fin);
         }
         if least > most {
-            // A reply proves more than a silence.
+            // A reply proves more than silence.
             most = ends.most.max(least);
             self.timeouts.reply *= 2;
         }
         self.range = Range { least, most };
     }
 
-    /// Closes so many silent connections that the first request in the queue must be answered.
+    /// Closes enough silent connections that the first request in the queue must be answered.
     fn unblock<N: Network>(
         &mut self,
         pool: &mut ConnectionPool<'_, N>,
@@ -258,8 +258,8 @@ impl Search {
         let mut surplus = (pool.silent_before(first) + 1).saturating_sub(workers);
         let answered_at =
             |pool: &ConnectionPool<'_, N>| pool.get(first).and_then(HeldConnection::answered_at);
-        // On a lossy path a connection that was closed may never have had a worker. A server that
-        // is never full leaves connections unserved: there, the others show it.
+        // On a lossy path a closed connection may never have had a worker. A server that is never
+        // full leaves connections unserved; there, other requests detect it.
         let is_full = overflow != Overflow::NotReached;
         let attempts = if self.timeouts.is_lossy && is_full {
             3
@@ -281,7 +281,8 @@ impl Search {
         Ok(Some(QueueOutcome::Unserved))
     }
 
-    /// Where waiting requests are never served, only the order of arrival decides who is.
+    /// Measures by position: if waiting requests are never served, only the order of arrival
+    /// decides which are.
     fn by_position<N: Network>(
         &mut self,
         pool: &mut ConnectionPool<'_, N>,
@@ -291,7 +292,7 @@ impl Search {
             .iter()
             .position(|handle| self.waiting.contains(handle))
             .unwrap_or(all.len());
-        // All before the last that was answered were served too.
+        // All connections before the last answered one were served, too.
         let mut served = all[..unserved]
             .iter()
             .rposition(|handle| self.answered.contains(handle))
@@ -317,7 +318,8 @@ impl Search {
 fn check_hold<N: Network>(pool: &ConnectionPool<'_, N>) -> Result<(), Abort> {
     let mut connections = pool.connections().iter();
     let lost = connections.find_map(HeldConnection::unsolicited_after);
-    // The segments that show it may have been lost: at this age the server has acted.
+    // The segments that show it may have been lost, but the server has acted on connections of this
+    // age.
     let expired = pool.silence_ends_after.filter(|&limit| {
         pool.any(|it| it.is_silent() && it.connected.is_some_and(|at| pool.since(at) >= limit))
     });

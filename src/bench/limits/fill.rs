@@ -15,16 +15,16 @@ use dropped::are_dropped;
 pub(super) use dropped::{DropCheck, count_half_open, still_drops};
 use tcpctl_engine::readiness::{Network, Release};
 
-/// Refusals in a row that make a limit.
+/// Refusals in a row that count as the limit.
 const REFUSALS: usize = 3;
-/// The same if the server holds no connection.
+/// Refusals in a row that count as the limit if the server holds no connection.
 const REFUSALS_WHEN_EMPTY: usize = 8;
-/// Simultaneous SYNs on the way to a number that was held before.
+/// Simultaneous SYNs while well below a number that was held before.
 const BATCH: usize = 8;
-/// This far from that number, SYNs are sent one at a time again.
+/// Distance from that number at which SYNs are sent one at a time again.
 const BATCH_MARGIN: usize = 24;
 
-/// Fills the server.
+/// Fills the server with silent connections until it accepts no more.
 pub(super) fn fill<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     behavior: ServerBehavior,
@@ -45,7 +45,7 @@ pub(super) fn fill<N: Network>(
             pool.sleep(SYN_ACK_RETRANSMITTED)?;
         }
         if pool.is_at_maximum() {
-            // SYNs that were dropped because the server accepts slowly succeed when they are
+            // SYNs that were dropped because the server accepts slowly are accepted when they are
             // retransmitted.
             pool.wait(SYN_RETRANSMITTED + timeouts.syn, |pool| {
                 !pool.any(HeldConnection::is_pending)
@@ -100,7 +100,7 @@ pub(super) fn fill<N: Network>(
                 pool.drop_ended();
                 return Ok(full);
             }
-            // A slot may be about to listen again.
+            // Wait: a slot may be about to listen again.
             let pause = timeouts.round_trip.max(Duration::from_millis(5));
             pool.sleep(pause * (1 << (refusals.clamp(1, 7) - 1)))?;
         } else {
@@ -116,7 +116,7 @@ pub(super) fn fill<N: Network>(
                     return Err(died(pool));
                 }
                 pool.drop_ended();
-                // Connections that were closed in the meantime are not held.
+                // Connections that the server closed in the meantime are not held.
                 return Ok(find_closed(pool, behavior, timeouts)?.unwrap_or(full));
             }
             if unanswered.len() >= 2 {
@@ -126,9 +126,9 @@ pub(super) fn fill<N: Network>(
     }
 }
 
-/// Opens connections in batches, where a round trip for each takes long: well short of a number
-/// that was held before. Near that number, several SYNs at once may be answered by a SYN queue
-/// that then drops their ACKs.
+/// Opens connections in batches if a round trip for each would take long, and stops well below a
+/// number that was held before. Near that number, several SYNs at once may be answered by a SYN
+/// queue that then drops their ACKs.
 pub(super) fn approach<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     timeouts: Timeouts,
@@ -143,7 +143,7 @@ pub(super) fn approach<N: Network>(
             pool.connect()?;
         }
         pool.wait(timeouts.syn, |pool| !pool.any(HeldConnection::is_pending))?;
-        // Lost on the path. If they are many, the server's limit has changed.
+        // The connections were lost on the path. If there are many, the server's limit has changed.
         missing += (before + BATCH).saturating_sub(pool.live());
         pool.drop_ended();
     }

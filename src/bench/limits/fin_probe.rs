@@ -1,4 +1,4 @@
-//! Which connections are served, probed by FIN: a shortcut for servers that reply slowly.
+//! Finds by FIN which connections are served: a shortcut for servers that reply slowly.
 //!
 //! Most servers close a connection at once when its client sends a FIN without a request, however
 //! long a request would take. They do so for connections that are being served, and not for those
@@ -14,7 +14,8 @@ use super::timing::{SCHEDULING_DELAY, Timeouts};
 use crate::bench::report::{Bound, Overflow};
 use tcpctl_engine::readiness::{Network, Release};
 
-/// Among fewer connections, one that has sent a FIN and keeps its slot distorts the count.
+/// Minimum held connections. With fewer, one that has sent a FIN and keeps its slot distorts the
+/// count.
 const MIN_HELD: usize = 3;
 
 /// Keeps a connection to the idle server silent for longer than a reply took, counted from the
@@ -40,7 +41,7 @@ pub(super) fn watch<N: Network>(
     let connection = pool.get(handle).copied();
     pool.release(handle, Release::Fin);
     let greeted_after = connection.and_then(|it| it.greeted_after());
-    // Sooner than a reply takes, it was greeting the client all the time.
+    // The reply came sooner than a reply takes, so the client was being greeted all along.
     let is_served = connection.and_then(|it| it.replied_after()) >= Some(reply * 3 / 4);
     Ok(match greeted_after {
         Some(after) if is_greeted => FinResponse::Greets(after),
@@ -54,7 +55,7 @@ pub(super) fn watch<N: Network>(
 pub(super) fn is_useful(baseline: &Baseline, overflow: Overflow, held: usize) -> bool {
     baseline.closes_on_fin
         && baseline.behavior == ServerBehavior::Replies
-        // There, a silence must last long in any case.
+        // On a lossy path a silence must last long in any case.
         && !baseline.timeouts.is_lossy
         && held >= MIN_HELD
         && !matches!(

@@ -1,4 +1,4 @@
-//! What a search finds: the server's behavior, the trials, and the limits with their evidence.
+//! Results of a search: the server's behavior, the trials, and the limits with their evidence.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::timing::Timeouts;
 use crate::bench::report::{Bound, Evidence, EvidenceKind, Overflow};
 
-/// A limit, and how it is known or why it is not.
+/// A limit, with evidence of how it is known or why it is not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Limit {
     /// The count.
@@ -38,18 +38,18 @@ impl Limit {
     }
 }
 
-/// What the server took when it was filled once.
+/// The result of filling the server once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Trial {
-    /// Connections that were open together.
+    /// Connections open at the same time.
     pub held: usize,
-    /// How many of them were served at once.
+    /// Connections served at once.
     pub served: Bound,
     /// What happened to the next connection.
     pub overflow: Overflow,
 }
 
-/// What further source addresses met at a server that was full for the first.
+/// The result for further source addresses while the server was full for the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PerClient {
     /// Whether each address has a limit of its own.
@@ -76,37 +76,37 @@ pub enum SearchEnd {
 pub struct LimitsFinding {
     /// Connections served at the same time.
     pub served_at_once: Limit,
-    /// Connections that wait beyond those.
+    /// Connections that wait beyond those served.
     pub queued: Limit,
     /// Connections accepted in total.
     pub held: Limit,
-    /// The largest burst of SYNs without a refusal or a retransmission, of a server whose
-    /// connections cannot be held. Of one that is slow enough to be kept full: the most
-    /// connections that waited for their greeting when the next was turned away.
+    /// The largest burst of SYNs without a refusal or a retransmission, for a server whose
+    /// connections cannot be held. If the server is slow enough to be kept full: the maximum number
+    /// of connections that waited for their greeting when the next was turned away.
     pub burst: Limit,
-    /// What happens to the next connection; `None` if that was not seen.
+    /// What happens to the next connection; `None` if it was not observed.
     pub overflow: Option<Overflow>,
-    /// How that is known.
+    /// How `overflow` is known.
     pub overflow_evidence: Evidence,
-    /// From the SYN to the refusal, or from the accept to the end. One for each observation.
+    /// Time from the SYN to the refusal, or from the accept to the end, per observation.
     pub overflow_after: Vec<Duration>,
-    /// From the end of a served connection to the handshake of the next. One for each trial.
+    /// Time from the end of a served connection to the handshake of the next, per trial.
     pub recovery: Vec<Duration>,
     /// From request to first byte on an otherwise idle server.
     pub served_first_byte: Vec<Duration>,
-    /// The same for a request that waited in the queue, from the moment a slot was freed.
+    /// Time from freeing a slot to the first byte, of a request that waited in the queue.
     pub queued_first_byte: Vec<Duration>,
     /// Whether the server closes after one reply.
     pub closes_after_reply: Option<bool>,
-    /// After how long it answers or closes a silent connection.
+    /// The time after which the server answers or closes a silent connection.
     pub silence_ends_after: Option<Duration>,
     /// Whether other source addresses are accepted when the first is not; `None` with one source.
     pub per_client: Option<PerClient>,
     /// The first line that the server sends to a connection that it then closes.
     pub rejection: Option<String>,
-    /// Each time the server was filled.
+    /// One entry each time the server was filled.
     pub trials: Vec<Trial>,
-    /// How the trials differ: other clients use the server, or the path loses segments.
+    /// How the trials differ, because other clients use the server or the path loses segments.
     pub drift: Option<String>,
     /// Retransmissions on connections that were established.
     pub retransmissions: usize,
@@ -114,11 +114,11 @@ pub struct LimitsFinding {
     pub is_lossy: bool,
     /// Connections started in total.
     pub opened: usize,
-    /// The most of them that were open together.
+    /// Maximum connections open at the same time.
     pub max_open: usize,
-    /// How long the search took, on the network's clock.
+    /// Duration of the search, on the network's clock.
     pub took: Duration,
-    /// How it ended.
+    /// How the search ended.
     pub ended: SearchEnd,
 }
 
@@ -176,7 +176,7 @@ impl LimitsFinding {
     }
 }
 
-/// Why nothing can be said about the server's limits. None of these is a limit.
+/// Why the search can say nothing about the server's limits.
 #[derive(Debug, thiserror::Error)]
 pub enum FailureReason {
     /// Every SYN of the first connection was refused.
@@ -194,10 +194,10 @@ pub enum FailureReason {
     /// No file descriptor is free.
     #[error("no free file descriptor on this computer")]
     LocalFiles,
-    /// It answered before, and no longer does.
+    /// The server answered before, and no longer does.
     #[error("the server stopped answering while {held} connections were open")]
     Died {
-        /// The most connections that were open when it last answered.
+        /// Maximum connections that were open when it last answered.
         held: usize,
     },
     /// The operating system's own wait failed.
@@ -205,14 +205,14 @@ pub enum FailureReason {
     Wait(std::io::Error),
 }
 
-/// A search that failed, with what was seen until then as lower bounds.
+/// A search that failed, with lower bounds from what it observed.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 pub struct LimitsError {
-    /// Why.
+    /// The reason.
     #[source]
     pub reason: FailureReason,
-    /// What was seen until then.
+    /// The observations until then.
     pub so_far: Box<LimitsFinding>,
 }
 
@@ -227,11 +227,11 @@ pub(super) enum Abort {
     HoldLost(Duration),
     /// A reply came after its timeout: conclusions from silence are void.
     LateReply(Duration),
-    /// Nothing can be said about the server.
+    /// The search can say nothing about the server.
     Failed(FailureReason),
 }
 
-/// How a connection ended, other than by us.
+/// How the server or the kernel ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConnectionEnd {
     /// A reset answered the SYN.
@@ -245,7 +245,7 @@ pub(super) enum ConnectionEnd {
 }
 
 impl ConnectionEnd {
-    /// What such an end after the accept is called.
+    /// The overflow that such an end after the accept means.
     pub(super) const fn after_accept(self) -> Overflow {
         match self {
             Self::Reset => Overflow::Reset,
@@ -269,20 +269,20 @@ pub(super) enum ServerBehavior {
     Rejects(ConnectionEnd),
 }
 
-/// What a slow server does with a silent client that then sends a FIN.
+/// The reaction of a slow server to a silent client that then sends a FIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FinResponse {
-    /// Replies even to a silent client, this long after the handshake.
+    /// The server replies even to a silent client, this long after the handshake.
     Greets(Duration),
     /// Closes the connection at once.
     Closes,
-    /// Replies as to a request, as late as to one.
+    /// It handles the FIN like a request, and replies as late.
     Serves,
     /// Keeps the connection.
     KeepsOpen,
 }
 
-/// What a few exchanges with an otherwise idle server have shown.
+/// The results of a few exchanges with an otherwise idle server.
 #[derive(Debug, Clone)]
 pub(super) struct Baseline {
     pub(super) behavior: ServerBehavior,
@@ -292,9 +292,9 @@ pub(super) struct Baseline {
     pub(super) timeouts: Timeouts,
     /// Whether the server is slow to reply, and yet closes at once when a client sends a FIN.
     pub(super) closes_on_fin: bool,
-    /// Whether it serves such a connection like a request.
+    /// Whether it handles such a connection like a request.
     pub(super) serves_fin: bool,
-    /// Whether the server reuses freed slots so late that it seems to look for them on a timer.
+    /// Whether it reuses freed slots so late that it seems to poll for them on a timer.
     pub(super) has_accept_timer: bool,
 }
 
@@ -309,7 +309,7 @@ impl Baseline {
 pub(super) struct FullServer {
     pub(super) held: usize,
     pub(super) overflow: Overflow,
-    /// From the SYN (or from the handshake, if it was accepted first) to the refusal.
+    /// Time from the SYN (or from the handshake, if it was accepted first) to the refusal.
     pub(super) after: Option<Duration>,
     /// When the first unanswered SYN was sent.
     pub(super) dropped_since: Option<Duration>,
@@ -317,33 +317,33 @@ pub(super) struct FullServer {
     pub(super) rejection: Option<String>,
 }
 
-/// How many connections are served at once, and what happens to the others.
+/// Connections served at once, and the outcome for the others.
 #[derive(Debug, Clone)]
 pub(super) struct Concurrency {
     pub(super) workers: Bound,
-    /// What became of requests that had to wait; `None` where none did.
+    /// The outcome for requests that had to wait; `None` if none did.
     pub(super) queue: Option<QueueOutcome>,
-    /// From request to first byte of those that were served at once.
+    /// Time from request to first byte of those served at once.
     pub(super) first_byte: Vec<Duration>,
 }
 
-/// What became of a request that had to wait.
+/// The outcome for a request that had to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum QueueOutcome {
-    /// A reply, this long after a slot was freed.
+    /// It got a reply, this long after a slot was freed.
     ServedAfter(Duration),
-    /// No reply, although a slot was free.
+    /// It got no reply, although a slot was free.
     Unserved,
 }
 
-/// The largest burst of SYNs, and what happened to the next larger.
+/// The largest burst of SYNs, and the result of the next larger one.
 #[derive(Debug, Clone)]
 pub(super) struct Burst {
     pub(super) largest: Bound,
     pub(super) overflow: Overflow,
     pub(super) after: Option<Duration>,
-    /// How that is known.
+    /// How `largest` is known.
     pub(super) detail: String,
-    /// What was found instead at other times.
+    /// Differing results of other observations.
     pub(super) drift: Option<String>,
 }

@@ -17,9 +17,9 @@ use connection::FirstLine;
 pub(super) use connection::{Handle, HeldConnection};
 use tcpctl_engine::readiness::{ConnectFailure, Event, Network, NetworkTime, Release};
 
-/// How often the stop flag is looked at while waiting.
+/// Interval at which waits check the stop flag.
 const STOP_INTERVAL: Duration = Duration::from_millis(50);
-/// Pauses before a refused SYN is tried again: by then a slot listens again.
+/// Pauses before a refused SYN is tried again. By then a slot may listen again.
 const BACK_OFF: [Duration; 5] = [
     Duration::from_millis(5),
     Duration::from_millis(20),
@@ -34,22 +34,22 @@ pub(super) struct ConnectionPool<'a, N: Network> {
     pub(super) plan: &'a LimitsPlan,
     observer: &'a mut dyn FnMut(LimitsProgress),
     deadline: NetworkTime,
-    /// In the order of their handshakes: that is the order in which a server accepts them.
+    /// In the order of their handshakes, in which a server accepts them.
     connections: Vec<HeldConnection>,
     next_handle: usize,
     events: Vec<Event>,
-    /// How long a reply may take; longer than planned once a late one was seen.
+    /// Reply timeout; longer than planned once a late reply was seen.
     pub(super) reply_timeout: Duration,
-    /// After how long the server is known to answer or close a silent connection.
+    /// The time after which the server answers or closes a silent connection, once known.
     pub(super) silence_ends_after: Option<Duration>,
     /// Connections started in total.
     pub(super) opened: usize,
-    /// The most that were open together, unanswered SYNs included.
+    /// Maximum connections open at the same time, unanswered SYNs included.
     pub(super) max_open: usize,
-    /// The most that were connected together.
+    /// Maximum connections established at the same time.
     pub(super) max_live: usize,
-    /// The most that were connected together and counted as held: a lower bound if there is no
-    /// time for more.
+    /// Maximum connections established at the same time and counted as held: a lower bound if there
+    /// is no time for more.
     pub(super) max_settled: usize,
     /// When a connection counts as held.
     pub(super) settling: Settling,
@@ -117,28 +117,28 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
         self.connections.iter().filter(|it| test(it)).count()
     }
 
-    /// How many are connected and not ended.
+    /// Number of established connections that have not ended.
     pub(super) fn live(&self) -> usize {
         self.count(HeldConnection::is_live)
     }
 
-    /// How many are open in any way: what counts against the maximum.
+    /// Number of open connections of any state. It counts against the maximum.
     pub(super) fn open(&self) -> usize {
         self.count(|it| it.id.is_some())
     }
 
-    /// Whether as many are open as are allowed.
+    /// Whether the maximum number of connections is open.
     pub(super) fn is_at_maximum(&self) -> bool {
         self.open() >= self.plan.max_connections
     }
 
-    /// Those on which we have sent nothing, oldest first.
+    /// Established connections without data from this side, oldest first.
     pub(super) fn silent(&self) -> Vec<Handle> {
         let silent = self.connections.iter().filter(|it| it.is_silent());
         silent.map(|it| it.handle).collect()
     }
 
-    /// How many silent ones came before `handle`.
+    /// Number of silent connections established before `handle`.
     pub(super) fn silent_before(&self, handle: Handle) -> usize {
         self.connections
             .iter()
@@ -196,7 +196,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
         };
         match self.network.connect(self.plan.target, source) {
             Ok(id) => connection.id = Some(id),
-            // Loopback may refuse at once.
+            // On loopback the refusal may come at once.
             Err(ConnectFailure::Refused) => {
                 connection.ended = Some((connection.started, ConnectionEnd::Refused));
             }
@@ -224,9 +224,9 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
         self.wait(timeout, |pool| pool.is(handle, |it| !it.is_pending()))
     }
 
-    /// Establishes a connection, and tries again where it is refused, because a slot may be about
-    /// to listen again. `is_first`: the server has not answered before. Returns the time that the
-    /// handshake took.
+    /// Establishes a connection. Retries after a refusal, because a slot may be about to listen
+    /// again. `is_first`: the server has not answered before. Returns the duration of the
+    /// handshake.
     pub(super) fn connect_with_retries(
         &mut self,
         is_first: bool,
@@ -257,7 +257,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
         failed(FailureReason::NothingListens)
     }
 
-    /// Waits before a rejected connection is tried again, longer each time.
+    /// Waits before retrying a rejected connection, longer each time.
     pub(super) fn back_off(&mut self, rejections: usize) -> Result<(), Abort> {
         self.sleep(BACK_OFF[rejections.min(BACK_OFF.len() - 1)])
     }
@@ -272,8 +272,8 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
         self.write(index);
     }
 
-    /// Sends a FIN on a silent connection instead of a request: a server that serves it soon
-    /// closes its side, one that has it in a queue does not look.
+    /// Sends a FIN on a silent connection instead of a request. A server that serves the connection
+    /// soon closes its side; one that has it in a queue does not react.
     pub(super) fn send_fin(&mut self, handle: Handle) {
         let now = self.network.now();
         let Some(connection) = self.connections.iter_mut().find(|it| it.handle == handle) else {
@@ -302,13 +302,13 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
         }
     }
 
-    /// Handles events for this long.
+    /// Handles events for this duration.
     pub(super) fn sleep(&mut self, time: Duration) -> Result<(), Abort> {
         let until = self.now() + time;
         self.until(until, |_| false).map(|_| ())
     }
 
-    /// Waits until `is_done` (`true`) or for `time` (`false`).
+    /// Waits until `is_done` (returns `true`) or for `time` (returns `false`).
     pub(super) fn wait(
         &mut self,
         time: Duration,
@@ -318,7 +318,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
         self.until(until, is_done)
     }
 
-    /// Waits until `is_done` (`true`) or until a time (`false`).
+    /// Waits until `is_done` (returns `true`) or until a time (returns `false`).
     pub(super) fn until(
         &mut self,
         until: NetworkTime,
@@ -352,7 +352,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
         }
     }
 
-    /// Counts the connections that are surely held, now that the server is seen to accept more.
+    /// Counts the connections that are held for certain, after the server has accepted another one.
     pub(super) fn count_settled(&mut self) {
         let latest = self.now().saturating_sub(self.settling.after);
         let settled = self.count(|it| it.is_live() && it.connected.is_some_and(|at| at <= latest));

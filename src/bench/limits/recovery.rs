@@ -9,12 +9,12 @@ use super::timing::{SETTLE, Timeouts};
 use crate::bench::report::Overflow;
 use tcpctl_engine::readiness::{Network, Release};
 
-/// The longest wait until a freed slot is reused.
+/// Maximum wait until a freed slot is reused.
 const MAX_REUSE_TIME: Duration = Duration::from_secs(2);
-/// The pauses between attempts to reuse it double from 1 ms up to this: it bounds the error of the
+/// Upper limit of the pauses between attempts, which double from 1 ms. It bounds the error of the
 /// measured time.
 const MAX_PAUSE: Duration = Duration::from_millis(50);
-/// Attempts to refill a server without success; the pauses double from 1 ms.
+/// Maximum failed attempts to refill a server; the pauses double from 1 ms.
 const REFILL_FAILURES: u32 = 7;
 
 /// Closes the oldest connection of a full server and measures until the next is accepted.
@@ -79,7 +79,7 @@ pub(super) fn refill<N: Network>(
             if !may_be_rejected || failures == REFILL_FAILURES {
                 return Ok(pool.silent());
             }
-            // The application has yet to notice that a slot is free.
+            // The application has not noticed yet that a slot is free.
             pool.release(rejected, Release::Reset);
             added.retain(|&it| it != rejected);
             failures += 1;
@@ -123,16 +123,16 @@ fn try_once<N: Network>(
     Ok(None)
 }
 
-/// Closes all connections, and waits until the server is idle: until it has closed each of them,
-/// those that wait for a reply after it, or else until it answers a new one. `false` if it is
-/// still busy.
+/// Closes all connections and waits until the server is idle: until it has closed each of them,
+/// including those that wait for a reply, or else until it answers a new one. Returns `false` if it
+/// is still busy.
 pub(super) fn close_and_settle<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     timeouts: Timeouts,
 ) -> Result<bool, Abort> {
     pool.report(LimitsProgress::Settling);
     let pause = pause(timeouts);
-    // On a lossy path a FIN may be retransmitted late, and a new connection is quicker.
+    // On a lossy path a FIN may be retransmitted late, so a new connection is faster.
     if !timeouts.is_lossy {
         pool.finish_silent();
         let begin = pool.now();
@@ -145,7 +145,7 @@ pub(super) fn close_and_settle<N: Network>(
             if !has_changed {
                 break;
             }
-            // Answered, and kept open by the server.
+            // The connection was answered, and the server keeps it open.
             let done = pool.connections().iter().filter(|it| is_done(it));
             let done: Vec<Handle> = done.map(|it| it.handle).collect();
             for handle in done {
@@ -163,8 +163,9 @@ pub(super) fn close_and_settle<N: Network>(
     settle(pool, timeouts)
 }
 
-/// Waits until the server answers a new connection, after all have been closed. `false` if it
-/// accepts new ones and does not answer in time: it is still busy with those that were closed.
+/// Waits until the server answers a new connection, after all have been closed. Returns `false` if
+/// it accepts new connections but does not answer in time, because it still processes those that
+/// were closed.
 pub(super) fn settle<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     timeouts: Timeouts,
@@ -172,7 +173,7 @@ pub(super) fn settle<N: Network>(
     settle_within(pool, timeouts, SETTLE)
 }
 
-/// The same for a server that may need `longest` for the connections that were closed.
+/// Like [`settle`], for a server that may need `longest` for the closed connections.
 pub(super) fn settle_within<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     timeouts: Timeouts,
@@ -214,8 +215,8 @@ pub(super) fn settle_within<N: Network>(
     }
 }
 
-/// Closes all connections of a burst, and waits until the server has worked them off: it may greet
-/// each of them first, `each` after the other.
+/// Closes all connections of a burst and waits until the server has processed them. It may first
+/// greet each of them, `each` after the other.
 pub(super) fn work_off<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     timeouts: Timeouts,

@@ -30,37 +30,37 @@ use tcpctl_engine::readiness::{Network, Release};
 
 /// Identical observations needed to accept a value.
 const SAME: usize = 3;
-/// Values that differ are observed at least this often before the search gives up.
+/// Minimum observations before the search gives up on values that differ.
 const MIN_OBSERVATIONS: usize = 12;
-/// Values that differ are observed for at least this long before the search gives up.
+/// Minimum time before the search gives up on values that differ.
 const MIN_TIME: Duration = Duration::from_millis(1_500);
-/// SYNs in a row that must be dropped, or accepted and ended. One more where they are refused,
-/// because a slot may be about to listen again.
+/// SYNs in a row that must be dropped, or accepted and ended. One more is needed if they are
+/// refused, because a slot may be about to listen again.
 const ATTEMPTS: u32 = 2;
-/// Time to fill the server beyond that of two greetings.
+/// Time to fill the server, in addition to two greetings.
 const FILL_TIME: Duration = Duration::from_millis(400);
-/// A faster server is better emptied: what it takes during a burst is chance.
+/// A faster server is measured from empty instead: what it accepts during a burst is chance.
 const MIN_SERVICE_TIME: Duration = Duration::from_millis(6);
 
-/// What fits between two greetings.
+/// The timeouts that fit between two greetings.
 #[derive(Debug, Clone, Copy)]
 struct Pacing {
     /// Timeout for the answer to a SYN.
     syn: Duration,
-    /// The same if a greeting arrives in the meantime.
+    /// Timeout for the answer to a SYN if a greeting arrives in the meantime.
     syn_after_greeting: Duration,
     /// SYNs in a row that must be turned away.
     attempts: u32,
-    /// Before the first attempt, and between refusals.
+    /// Pause before the first attempt, and between refusals.
     pause: Duration,
     /// Timeout for the next greeting.
     greeting: Duration,
-    /// For what an application does after the accept.
+    /// Timeout for a rejection by the application after the accept.
     after_accept: Duration,
 }
 
 impl Pacing {
-    /// Those that fit, the most reliable first.
+    /// The pacings that fit, the most reliable first.
     fn all(baseline: &Baseline) -> Vec<Self> {
         let timeouts = baseline.timeouts;
         let mut all = Vec::new();
@@ -90,7 +90,7 @@ impl Pacing {
         if service >= SLOW_REPLY.max(timeouts.syn * 5 / 2) {
             add(timeouts.syn, ATTEMPTS);
         }
-        // Several workers may greet in turns, with less time between them.
+        // Several workers may greet in turn, with less time between greetings.
         let least = timeouts.round_trip * 2 + Duration::from_millis(2);
         add(least.max(timeouts.syn.min(service / 5)), 1);
         all
@@ -104,21 +104,21 @@ struct Observation {
     waiting: usize,
     at: Duration,
     overflow: Overflow,
-    /// From the SYN to the refusal, or to the end after the accept.
+    /// Time from the SYN to the refusal, or to the end after the accept.
     after: Option<Duration>,
 }
 
 /// The result of filling the server.
 enum Filled {
     Full(Observation),
-    /// The maximum number of connections waits.
+    /// The maximum number of connections was reached while all of them waited.
     NeverFull,
-    /// It serves faster than it can be filled, or other clients fill it.
+    /// The server serves faster than it can be filled, or other clients fill it.
     TooFast,
 }
 
-/// Keeps the server full until the same number has waited often enough. `None` if it cannot be
-/// kept full. `best` is the largest number so far.
+/// Keeps the server full until the same number of waiting connections was observed often enough.
+/// Returns `None` if the server cannot be kept full. `best` is the largest number so far.
 pub(super) fn search<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     baseline: &Baseline,
@@ -159,12 +159,12 @@ fn search_at<N: Network>(
             return Ok(None);
         }
     }
-    // For a slow server this is the best result; a fast one may be too fast for this method.
+    // For a slow server this is the best result. A fast one may be too fast for this method.
     Ok((pacing.attempts == ATTEMPTS).then(|| conclude(&observations, None)))
 }
 
-/// Sends SYN after SYN, until several in a row are turned away while no connection is greeted. One
-/// must be accepted first: the slot that a greeting frees is not free at once.
+/// Sends one SYN after another until several in a row are turned away while no connection is
+/// greeted. One must be accepted first, because the slot that a greeting frees is not free at once.
 fn fill<N: Network>(pool: &mut ConnectionPool<'_, N>, pacing: Pacing) -> Result<Filled, Abort> {
     let most = pool.plan.max_connections;
     let last_connection = pool.opened + 2 * most;
@@ -180,7 +180,7 @@ fn fill<N: Network>(pool: &mut ConnectionPool<'_, N>, pacing: Pacing) -> Result<
     {
         ends_after_accept |= release_turned_away(pool) > 0;
         if let Some(at) = last_greeting(pool) {
-            // One that was accepted after that has the slot.
+            // A connection that was accepted later has taken the slot.
             was_accepted = pool.any(|it| is_waiting(it) && it.connected >= Some(at));
             turned_away = 0;
             release_greeted(pool, pacing)?;
@@ -267,7 +267,7 @@ fn last_greeting<N: Network>(pool: &ConnectionPool<'_, N>) -> Option<Duration> {
         .max()
 }
 
-/// Accepted, and neither greeted nor ended.
+/// Whether it was accepted, and neither greeted nor ended.
 fn is_waiting(connection: &HeldConnection) -> bool {
     connection.is_live() && !connection.is_greeted()
 }
@@ -306,7 +306,7 @@ fn release_turned_away<N: Network>(pool: &mut ConnectionPool<'_, N>) -> usize {
     turned_away.len()
 }
 
-/// The number that was observed often enough, over long enough, and more often than any other.
+/// The number observed often enough, over long enough, and more often than any other.
 fn agreed(observations: &[Observation]) -> Option<usize> {
     let last = observations.last()?;
     let same = || observations.iter().filter(|it| it.waiting == last.waiting);
@@ -352,7 +352,7 @@ fn conclude(observations: &[Observation], agreed: Option<usize>) -> Burst {
     }
 }
 
-/// Which other numbers were observed. One in many may be this computer's own delay.
+/// Other numbers that were observed. One in many may be this computer's own delay.
 fn drift(observations: &[Observation], most: usize) -> Option<String> {
     const MANY: usize = 10;
     let count = |number: usize| {

@@ -1,5 +1,5 @@
-//! Whether a limit holds for each client address or for all: further source addresses connect to
-//! a server that is full for the first, each until it is turned away.
+//! Finds whether a limit holds per client address or for all clients: further source addresses
+//! connect to a server that is full for the first, each until it is turned away.
 
 use std::net::IpAddr;
 
@@ -24,7 +24,7 @@ pub(super) fn compare<N: Network>(
     let mut accepted: Vec<Handle> = Vec::new();
     let mut is_full = false;
     for source in others {
-        // One first: where the limit is for all, no more are needed.
+        // Try one connection first: if the limit is for all clients, no more are needed.
         let mut found = connect(pool, timeouts, source, 1)?;
         if !found.is_empty() {
             found.extend(connect(pool, timeouts, source, held - 1)?);
@@ -41,7 +41,7 @@ pub(super) fn compare<N: Network>(
         pool.release(handle, Release::Reset);
     }
     if is_each {
-        // The next steps count on a server that holds only the first source's connections.
+        // The next steps rely on a server that holds only the first source's connections.
         pool.sleep(timeouts.after_accept)?;
     }
     Ok(Some(PerClient {
@@ -54,7 +54,8 @@ pub(super) fn compare<N: Network>(
     }))
 }
 
-/// Connects from `source` until it is turned away or `most` are accepted; returns those that are.
+/// Connects from `source` until it is turned away or `most` connections are accepted. Returns the
+/// accepted ones.
 fn connect<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     timeouts: Timeouts,

@@ -17,20 +17,21 @@ use super::timing::{ACCEPT_TIMER, SLOW_RECOVERY, SYN_ACK_RETRANSMITTED};
 use crate::bench::report::{Bound, Overflow};
 use tcpctl_engine::readiness::Network;
 
-/// Trials at most, where they disagree.
+/// Maximum number of trials.
 const MAX_TRIALS: usize = 5;
-/// Two trials within this time may have met the same other client; then there is a third.
+/// Trials that are closer together than this may have met the same other client, so a third one
+/// follows.
 const BRIEF: Duration = Duration::from_millis(400);
-/// A hold that is lost at once may meet an application that still counts closed connections. It is
-/// left alone for this time, doubled each time.
+/// Pause after a hold that was lost at once, because the application may still count closed
+/// connections. Doubled each time.
 const STILL_COUNTED: Duration = Duration::from_millis(50);
-/// Lost holds after which the search gives up on holding.
+/// Maximum number of lost holds before the search gives up holding.
 const MAX_LOST: usize = 3;
 
 /// How the trials ended, unless they were aborted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TrialsEnd {
-    /// There were enough.
+    /// There were enough trials.
     Enough,
     /// There can be only one.
     OnlyOne(OnlyOne),
@@ -47,16 +48,16 @@ pub(super) enum OnlyOne {
     Busy,
 }
 
-/// What earlier holds have shown.
+/// Results of earlier holds.
 #[derive(Debug, Default)]
 struct Known {
-    /// What becomes of requests that wait.
+    /// The outcome for requests that wait.
     queue: Option<QueueOutcome>,
-    /// The number of workers, where the hold was lost before it was found.
+    /// The range of the number of workers, if the hold was lost before it was found.
     range: Option<Range>,
 }
 
-/// Runs trials until a majority of at least two agrees; a third where they were brief.
+/// Runs trials until a majority of at least two agrees. Adds a third if the first two were brief.
 pub(super) fn run<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     baseline: &mut Baseline,
@@ -74,9 +75,9 @@ pub(super) fn run<N: Network>(
         match run_one(pool, baseline, finding, &mut known) {
             Ok(()) => known.range = None,
             Err(Abort::HoldLost(age)) => {
-                // Where it had narrowed the range down, the next hold continues there.
+                // If this hold narrowed the range, the next hold continues there.
                 lost += usize::from(known.range == range_before);
-                // Once may be chance, twice at the same age is a rule.
+                // A single event may be chance; two at the same age are a rule.
                 let earlier = finding.silence_ends_after.replace(age);
                 pool.silence_ends_after = earlier
                     .filter(|&earlier| age.abs_diff(earlier) < earlier / 5)
@@ -168,9 +169,8 @@ fn run_one<N: Network>(
             }
         }
         if timeouts.is_lossy {
-            // The new connection is the last in the order, so its handshake changes nothing, and
-            // where half-open connections count, it is none too many. A hold does not last for
-            // ever.
+            // The new connection is the last in the order, so its handshake changes nothing, and if
+            // half-open connections count, it is not one too many. A hold does not last forever.
             let since = last_handshake.filter(|_| overflow == Overflow::Refused);
             let since = since.unwrap_or_else(|| pool.now());
             pool.until(since + SYN_ACK_RETRANSMITTED, |_| false)?;
@@ -186,13 +186,13 @@ fn run_one<N: Network>(
         find_concurrency(pool, baseline, overflow, held, last, known)?
     };
     if baseline.closes_on_fin && concurrency.workers.exact().is_none() {
-        // Connections that keep their slots after a FIN were too many.
+        // The count included connections that keep their slots after a FIN.
         finding.trials.pop();
         baseline.closes_on_fin = false;
         return Ok(());
     }
     if drop_check == DropCheck::ProbeLater && !fill::still_drops(pool, timeouts, &full)? {
-        // A SYN was answered late: this path needs more patience.
+        // A SYN was answered late: this path needs longer timeouts.
         finding.trials.pop();
         baseline.timeouts.is_lossy = true;
         return Ok(());
@@ -221,7 +221,7 @@ fn run_one<N: Network>(
     Ok(())
 }
 
-/// Fills the server; returns also how dropped SYNs were checked.
+/// Fills the server. Also returns how dropped SYNs were checked.
 fn fill_server<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     baseline: &Baseline,
@@ -233,7 +233,7 @@ fn fill_server<N: Network>(
     let never_replies = behavior == ServerBehavior::NeverReplies;
     let drop_check = match last {
         Some(trial) => DropCheck::AsBefore(trial.held),
-        // A server that has not replied yet may do so in that time.
+        // A server that has not replied yet may do so while we wait.
         None if timeouts.is_lossy || never_replies => DropCheck::WaitForRetransmission,
         None => DropCheck::ProbeLater,
     };
@@ -255,11 +255,11 @@ fn fill_server<N: Network>(
     Ok((full, drop_check))
 }
 
-/// Whether a freed slot was reused so late that the server seems to look for free slots on a
-/// timer. Where the application rejects connections, it is not known whether a timer did it.
+/// Whether a freed slot was reused so late that the server seems to poll for free slots on a timer.
+/// If the application rejects connections, a timer cannot be told from its own delay.
 fn is_slow_recovery(baseline: &Baseline, overflow: Overflow, took: Duration) -> bool {
     let quick = SLOW_RECOVERY + baseline.timeouts.round_trip * 4;
-    // The connection that was closed had to be served first.
+    // The closed connection had to be served first.
     let service = if baseline.serves_fin {
         baseline.slowest_reply() * 3 / 2
     } else {
@@ -270,8 +270,8 @@ fn is_slow_recovery(baseline: &Baseline, overflow: Overflow, took: Duration) -> 
         && took > quick + service
 }
 
-/// Finds how many connections are served at once. After the first trial only whether it is the
-/// same number again, and if it is not, from the beginning.
+/// Finds how many connections are served at once. After the first trial it only checks for the same
+/// number, and repeats the search if that differs.
 fn find_concurrency<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     baseline: &mut Baseline,
@@ -328,11 +328,11 @@ fn find_concurrency<N: Network>(
     let Range { least, most } = near;
     let found = search(&mut near)?;
     if last.is_none() && found.workers != Bound::Exact(expected) {
-        // A FIN shows nothing at this server.
+        // This server does not react to a FIN.
         baseline.closes_on_fin = false;
     }
     match found.workers {
-        // That was searched among all, and slots have been freed since.
+        // The search covered all connections, and slots have been freed since.
         _ if found.queue == Some(QueueOutcome::Unserved) => Ok(found),
         Bound::Exact(workers) if workers != expected && workers == least => {
             search(known.range.insert(Range {
@@ -350,7 +350,7 @@ fn find_concurrency<N: Network>(
     }
 }
 
-/// The number that at least two trials and more than half of them have found.
+/// The number found by at least two trials and by more than half of them.
 pub(super) fn majority(
     trials: &[Trial],
     number: impl Fn(&Trial) -> Option<usize>,

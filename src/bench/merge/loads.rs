@@ -1,4 +1,4 @@
-//! When runs sent load, and what they did together.
+//! When runs sent load, and what they have in common.
 
 use std::time::{Duration, SystemTime};
 
@@ -54,7 +54,7 @@ pub(super) fn has_gap(loads: &[Load]) -> bool {
     })
 }
 
-/// The most connections at the same time, all runs together.
+/// Maximum connections at the same time, all runs together.
 pub(super) fn max_connections(loads: &[Load]) -> u64 {
     let at_start_of = |at: usize| {
         let start = loads[at].start;
@@ -70,7 +70,7 @@ pub(super) fn max_connections(loads: &[Load]) -> u64 {
         .unwrap_or(0)
 }
 
-/// The target rate over the covered time; `None` if any run had none.
+/// The target rate over the covered time; `None` if any run has none.
 pub(super) fn target_rate(loads: &[Load], covered: Duration) -> Option<f64> {
     let mut requests = 0.0;
     for load in loads {

@@ -6,12 +6,12 @@ use crate::bench::report::{Machine, Machines, Report, Timestamp, Warning, Warnin
 use crate::bench::summarize::{microseconds, round_to_thousandths};
 use crate::output::human;
 
-/// A later start than this, compared with the first run, is reported.
+/// Runs that start later than this after the first are reported.
 const LATE: Duration = Duration::from_millis(500);
-/// The share of the whole time in which all runs must have sent load.
+/// The minimum share of the whole time in which all runs must have sent load.
 const MIN_OVERLAP: f64 = 0.9;
 
-/// The runs with a load, each with its share. They are in the order of their start.
+/// The runs with a load, each with its share of the replies. They are in the order of their start.
 pub(super) fn machines(runs: &[Report]) -> Option<Machines> {
     let mut all: Vec<_> = runs.iter().flat_map(of).collect();
     all.sort_by_key(|machine| machine.started_at);
@@ -47,7 +47,7 @@ fn of(run: &Report) -> Vec<Machine> {
     machine.into_iter().collect()
 }
 
-/// What a run is called: its label, else its host name.
+/// The name of a run: its label, else its host name.
 fn name(run: &Report) -> Option<&str> {
     let label = run.label.as_deref();
     label.or(run.environment.hostname.as_deref())
@@ -87,8 +87,8 @@ pub(super) fn timing_warnings(machines: &Machines) -> Vec<Warning> {
     warnings
 }
 
-/// Gives the warnings of each single run its name. That a computer was a limit itself is kept: of the
-/// merged numbers it may no longer follow.
+/// Adds the run's name to the warnings of each single run. The warning that a computer was itself a
+/// limit is kept, because the merged numbers may not show it any more.
 pub(super) fn name_warnings(runs: &mut [Report]) {
     for run in runs.iter_mut().filter(|run| run.runs == 1) {
         let Some(name) = name(run).map(str::to_owned) else {
@@ -112,7 +112,7 @@ const fn is_busy(kind: WarningKind) -> bool {
     )
 }
 
-/// That limits were measured while other runs sent load or held connections.
+/// The warning that limits were measured while other runs sent load or held connections.
 pub(super) fn limits_under_load(runs: &[Report]) -> Option<Warning> {
     let mut measured = runs.iter().filter(|run| run.limits.is_some());
     let (Some(run), None) = (measured.next(), measured.next()) else {

@@ -8,16 +8,16 @@ use crate::failure::Failure;
 /// The files that a report is written to.
 #[derive(Debug, Default)]
 pub struct Files {
-    /// The HTML page.
+    /// HTML page.
     pub html: Option<Destination>,
-    /// The saved run.
+    /// Saved run.
     pub save: Option<Destination>,
-    /// The histogram log.
+    /// Histogram log.
     pub hdr_log: Option<Destination>,
 }
 
 impl Files {
-    /// Checks that each file can be written, without changing what is there.
+    /// Checks that each file can be written, without changing existing files.
     ///
     /// # Errors
     /// A usage error.
@@ -40,7 +40,7 @@ impl Files {
     }
 }
 
-/// Two options must not name one file: the second would overwrite the first.
+/// Refuses two options that name the same file: the second would overwrite the first.
 fn refuse_duplicates(paths: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
     // A device can be written several times.
     let is_file = |path: &Path| path.is_file() || !path.exists();

@@ -1,5 +1,5 @@
-//! Why connections are refused or their SYNs retransmitted: too few slots, clients that reconnect
-//! too soon, or a busy computer.
+//! Finds why connections are refused or their SYNs retransmitted: too few slots, clients that
+//! reconnect too soon, or a busy computer.
 //!
 //! A client of a closed loop sends its next SYN as soon as the server has closed. The slot that
 //! became free may not listen again yet, or the server may not have accepted the next connection
@@ -25,32 +25,32 @@ use tcpctl_engine::measurement::Measurement;
 
 /// The rate of the schedule, as a share of the rate of the step.
 const SCHEDULED_SHARE: f64 = 0.85;
-/// Failures of a trial that are rarer than this share of the step's count as none.
+/// Failures of a trial that are rarer than this share of the step's failures count as none.
 const RARE: f64 = 0.1;
-/// Fewer failures in a step may be chance, and so may a trial without any.
+/// Minimum failures. Fewer in a step may be chance, and so may a trial without any.
 const MIN_TROUBLED: u64 = 5;
 /// Requests of all bursts together.
 const IN_BURSTS: usize = 40;
-/// The least and the most bursts.
+/// Minimum and maximum number of bursts.
 const BURSTS: (usize, usize) = (3, 10);
-/// The longest pause between bursts.
+/// Maximum pause between bursts.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
-/// Failures after which a schedule ends: an open loop does not back off after a refusal.
+/// Maximum failures of a schedule before it ends: an open loop does not back off after a refusal.
 const MAX_FAILED: u64 = 20;
-/// A schedule of fewer requests would show nothing.
+/// Minimum requests of a schedule; fewer show nothing.
 const MIN_SCHEDULED: f64 = 5.0;
 
-/// The share of a step in which the client waited for a CPU from which this computer may be the
+/// Share of a step in which the client waited for a CPU, above which this computer may be the
 /// cause.
 pub const BUSY: f64 = 0.1;
 
-/// Whether clients reconnect: kept connections do not.
+/// Whether the cause can be found: kept connections do not reconnect.
 pub(super) fn can_be_found(load: &Load) -> bool {
     load.reuse == Reuse::PerRequest
 }
 
 impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
-    /// Why requests failed in a step; `None` where that was not found or no time is left.
+    /// The cause of a step's failures; `None` if it was not found or no time is left.
     pub(super) fn find_cause(
         &mut self,
         step: &Step,
@@ -64,7 +64,7 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
             return Ok(None);
         };
         let schedule = self.schedule(step, length)?;
-        // Where a step has one connection too many, that one fails in each burst.
+        // If a step has one connection too many, that one fails in each burst.
         let bursts_fail =
             bursts.troubled >= 2 && 2 * bursts.troubled * step.connections >= bursts.requests;
         let rare = closed.share() * RARE;
@@ -86,7 +86,7 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
                 CauseKind::BurstTooLarge
             }
             _ if bursts_fail => CauseKind::TooManyAtOnce,
-            // A failure or two, or bursts alone, are too little to rule the server out.
+            // One or two failures, or bursts alone, are not enough to rule the server out.
             Some(_) if closed.troubled >= MIN_TROUBLED && bursts.share() <= rare => {
                 CauseKind::ReconnectRace
             }
@@ -100,7 +100,7 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
         }))
     }
 
-    /// Bursts of as many connections as in the step.
+    /// Runs bursts of as many connections as in the step.
     fn bursts(&mut self, step: &Step) -> io::Result<Option<Trial>> {
         let requests = NonZeroU64::new(step.connections);
         let (Some(connections), Some(requests)) = (connections(step), requests) else {
@@ -127,7 +127,7 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
                 self.is_gone = true;
                 return Ok(None);
             }
-            // No more refusals are needed.
+            // There are enough refusals.
             if burst + 1 >= BURSTS.0 && all.troubled > burst as u64 {
                 break;
             }
@@ -135,7 +135,7 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
         Ok((all.requests > 0).then_some(all))
     }
 
-    /// An open loop below the rate of the step.
+    /// Runs an open loop below the rate of the step.
     fn schedule(&mut self, step: &Step, length: Duration) -> io::Result<Option<Scheduled>> {
         let per_second = step.served_per_s * SCHEDULED_SHARE;
         let is_enough = per_second * length.as_secs_f64() >= MIN_SCHEDULED;

@@ -1,4 +1,4 @@
-//! Where more connections stop helping.
+//! Finds the knee: the number of connections beyond which more do not help.
 //!
 //! By Little's law (L = λW) a closed loop of n connections with X replies per second has a mean
 //! response time of n/X. As long as X grows with n, the response time stays the same. Once X is
@@ -8,12 +8,12 @@
 
 use crate::bench::report::{CauseKind, Step};
 
-/// A rate that is higher by less than this share counts as the same: two runs of one step differ
-/// by some percent.
+/// A rate that is higher by less than this share counts as equal: two runs of the same step differ
+/// by a few percent.
 pub const FLAT: f64 = 0.1;
 
-/// The knee: the first step after which none serves [`FLAT`] more, or the last before connections
-/// fail, whichever is first. `None` where the ramp shows neither.
+/// The knee: the first step after which no step serves [`FLAT`] more, or the last step before
+/// connections fail, whichever comes first. `None` if the ramp shows neither.
 pub(super) fn at(steps: &[Step]) -> Option<usize> {
     let flat = (0..steps.len().saturating_sub(1)).find(|at| {
         let (here, later) = (steps[*at].served_per_s, &steps[at + 1..]);
@@ -27,9 +27,9 @@ pub(super) fn at(steps: &[Step]) -> Option<usize> {
     [flat, last_before_trouble].into_iter().flatten().min()
 }
 
-/// Whether connections fail in the last of these steps because they are too many. Failures that a
-/// schedule meets too come from the path (or from the server at any load), and so do SYNs that are
-/// retransmitted in later steps. Failures on a busy computer may be its own.
+/// Whether connections fail in the last of these steps because there are too many. Failures that a
+/// schedule has as well come from the path (or from the server at any load), and so do SYNs that
+/// are retransmitted in later steps. Failures on a busy computer may be its own.
 fn is_too_many(steps: &[Step]) -> bool {
     let is_any_pace = |step: &Step| {
         step.cause
@@ -99,10 +99,10 @@ mod tests {
             (6, 305.0, 0),
         ];
         assert_eq!(knee(&steps), Some(3));
-        // A dip before a rise is no knee.
+        // A dip before a rise is not a knee.
         let steps = [(1, 100.0, 0), (2, 95.0, 0), (3, 290.0, 0), (4, 300.0, 0)];
         assert_eq!(knee(&steps), Some(3));
-        // Nor is the end of a ramp that still rises.
+        // The end of a ramp that still rises is not a knee either.
         assert_eq!(knee(&[(1, 100.0, 0), (2, 200.0, 0), (4, 400.0, 0)]), None);
         assert_eq!(knee(&[(1, 100.0, 0)]), None);
         assert_eq!(knee(&[]), None);
@@ -134,7 +134,7 @@ mod tests {
         cause.kind = CauseKind::AnyPace;
         steps[0].cause = Some(cause);
         assert_eq!(at(&steps), None);
-        // Refusals that come with the third step are not the path's.
+        // Refusals that start with the third step do not come from the path.
         steps[2].failed = 100;
         assert_eq!(at(&steps), Some(1));
     }

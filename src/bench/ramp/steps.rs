@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-/// The limits of the server that are known before the ramp.
+/// Limits of the server that are known before the ramp.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KnownLimits {
     /// Connections served at once.
@@ -11,10 +11,10 @@ pub struct KnownLimits {
     pub held: Option<usize>,
 }
 
-/// The connections of each step: 1, 2, 3, 4, 6, 8, 12, 16 and so on, the powers of two and the
-/// middles between them; up to `requested`, else to twice what the server holds, and never more
-/// than `most`. What the server serves at once, what it holds, and one more are steps too, because
-/// its behavior changes there.
+/// The connections of each step: 1, 2, 3, 4, 6, 8, 12, 16 and so on (the powers of two and the
+/// middles between them), up to `requested`, else to twice what the server holds, and never more
+/// than `most`. The number served at once, the number held, and one more than each are steps as
+/// well, because the server's behavior changes there.
 pub fn steps(
     most: NonZeroUsize,
     requested: Option<NonZeroUsize>,
@@ -68,7 +68,7 @@ mod tests {
     fn steps_end_at_twice_what_the_server_holds() {
         let found = counts(256, None, Some(5), Some(7));
         assert_eq!(found, [1, 2, 3, 4, 5, 6, 7, 8, 12, 14]);
-        // At a server with one slot, more connections show what happens to the others.
+        // At a server with one slot, further steps show what happens to the other connections.
         assert_eq!(counts(256, None, Some(1), Some(1)), [1, 2, 3, 4]);
         // A server that holds none has steps too.
         assert_eq!(counts(256, None, None, Some(0)), [1, 2, 3, 4]);

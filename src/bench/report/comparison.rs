@@ -1,10 +1,10 @@
-//! How a run differs from an earlier one.
+//! Differences between a run and an earlier one.
 
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
-/// How a run differs from an earlier one.
+/// Differences between a run and an earlier one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// The earlier run.
@@ -18,7 +18,7 @@ pub struct Comparison {
     pub rate_per_s: Difference,
     /// The median time to the complete reply, microseconds.
     pub p50_us: Difference,
-    /// Its 99th percentile, microseconds.
+    /// The 99th percentile of that time, microseconds.
     pub p99_us: Difference,
     /// The share of requests that failed, 0 to 1.
     pub failed_share: Difference,
@@ -31,7 +31,7 @@ pub struct Comparison {
     /// Bytes echoed per second; `None` unless both runs measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub echo_bytes: Option<Difference>,
-    /// What else differs: results without an interval, and how the runs were made.
+    /// Other differences: results without an interval, and how the runs were made.
     pub changes: Vec<Change>,
 }
 
@@ -65,16 +65,16 @@ impl Comparison {
 /// The earlier run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// Its target.
+    /// Target of the earlier run.
     pub target: String,
-    /// When it started.
+    /// Start of the earlier run.
     pub started_at: Timestamp,
 }
 
 /// A run that is too short for a confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TooShort {
-    /// Whole seconds that both runs must have.
+    /// Whole seconds that each run must have.
     pub needs_s: u64,
     /// Whole seconds of the shorter run.
     pub has_s: u64,
@@ -89,11 +89,11 @@ pub struct Difference {
     pub now: Option<f64>,
     /// `now` less `before`.
     pub difference: Option<f64>,
-    /// The lower end of the difference's confidence interval, over one-second windows.
+    /// Lower end of the difference's confidence interval, over one-second windows.
     pub low: Option<f64>,
     /// The upper end of the interval.
     pub high: Option<f64>,
-    /// What follows from the interval.
+    /// Conclusion from the interval.
     pub finding: Finding,
 }
 
@@ -104,7 +104,7 @@ impl Difference {
     }
 }
 
-/// What a comparison has found.
+/// Conclusions of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
@@ -118,16 +118,16 @@ pub enum Finding {
     TooFew,
 }
 
-/// Something that is not the same in both runs.
+/// A difference in a result or in the setup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Whether the result or the setup differs.
     pub kind: ChangeKind,
-    /// What it is, e.g. `connections`.
+    /// Name of the result or option, e.g. `connections`.
     pub what: String,
-    /// Its value in the earlier run.
+    /// Value in the earlier run.
     pub before: String,
-    /// Its value in this run.
+    /// Value in this run.
     pub now: String,
 }
 
@@ -135,8 +135,8 @@ pub struct Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
-    /// What was found, e.g. a limit.
+    /// A result, e.g. a limit.
     Result,
-    /// How the run was made, e.g. another target: the results compare badly.
+    /// How the run was made, e.g. another target: the results may not be comparable.
     Setup,
 }

@@ -1,4 +1,4 @@
-//! When, where and how a run was made.
+//! Time, computer and options of a run.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A time as RFC 3339 writes it, to the millisecond.
+/// A time, in RFC 3339 format with milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub SystemTime);
 
@@ -42,29 +42,29 @@ pub struct Environment {
     /// Whether the target is a virtual board: latency and throughput come from the link model.
     #[serde(rename = "virtual")]
     pub is_virtual: bool,
-    /// The operating system, as Rust names it.
+    /// Operating system, by Rust's name.
     pub os: String,
-    /// The kernel's release; `None` where it is not known.
+    /// Kernel release; `None` if unknown.
     pub kernel: Option<String>,
-    /// Processors that this process may use.
+    /// Number of CPUs that this process may use.
     pub cpus: u64,
-    /// The computer's host name; `None` where it is not known.
+    /// Host name; `None` if unknown.
     #[serde(default)]
     pub hostname: Option<String>,
-    /// What the system knows of its clock; `None` where it knows nothing.
+    /// State of the system's clock; `None` if the system does not report it.
     #[serde(default)]
     pub clock: Option<ClockState>,
     /// The version of tcpctl.
     pub tcpctl: String,
 }
 
-/// What a system knows of its clock.
+/// State of the system's clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClockState {
-    /// Whether something keeps it in step with others, such as NTP.
+    /// Whether NTP or the like keeps it synchronized.
     #[serde(rename = "synchronized")]
     pub is_synchronized: bool,
-    /// The largest error, as the system estimates it.
+    /// Maximum error, as estimated by the system.
     pub max_error_us: f64,
 }
 
@@ -73,13 +73,13 @@ pub struct ClockState {
 pub struct Options {
     /// The parts that were measured.
     pub parts: Parts,
-    /// Connections of `-c`; `None`: as many as the limits found.
+    /// Connections, of `-c`; `None`: as many as follow from the limits.
     pub connections: Option<u64>,
-    /// Length of the load; `None` where `requests` ends it.
+    /// Length of the load; `None` if `requests` ends it.
     pub duration_us: Option<f64>,
-    /// Requests of `-n`.
+    /// Number of requests, of `-n`.
     pub requests: Option<u64>,
-    /// Rate of an open loop.
+    /// Rate of an open loop, of `-r`.
     pub rate_per_s: Option<f64>,
     /// Load before the measurement starts.
     pub warmup_us: f64,
@@ -87,31 +87,31 @@ pub struct Options {
     pub keep_alive: bool,
     /// How connections are closed.
     pub close: CloseMode,
-    /// The start of the message, at most 256 bytes, invalid UTF-8 replaced.
+    /// Start of the message, at most 256 bytes, with invalid UTF-8 replaced.
     pub message: String,
-    /// The length of the whole message, bytes.
+    /// Length of the whole message, bytes.
     pub message_bytes: u64,
-    /// The regular expression of `--expect`.
+    /// Regular expression of `--expect`.
     pub expect: Option<String>,
-    /// The lines of a reply, of `--lines`.
+    /// Lines of a reply, of `--lines`.
     #[serde(default)]
     pub lines: Option<u64>,
-    /// The silence that ends a reply, of `--idle`.
+    /// Silence that ends a reply, of `--idle`.
     #[serde(default)]
     pub idle_us: Option<f64>,
-    /// The longest wait for a connection.
+    /// Connect timeout.
     pub connect_timeout_us: f64,
-    /// The longest wait for a complete reply.
+    /// Reply timeout.
     pub reply_timeout_us: f64,
-    /// The most connections of the search for the limits and of the ramp.
+    /// Maximum connections of the search for the limits and of the ramp.
     pub max_connections: u64,
-    /// The longest search for the limits, and the longest ramp.
+    /// Time limit of the search for the limits, and of the ramp.
     pub budget_us: f64,
     /// Source addresses; empty: the system chooses.
     pub sources: Vec<IpAddr>,
     /// Threads of the load engine.
     pub threads: u64,
-    /// When the run was to start; `None`: at once.
+    /// Requested start time; `None`: at once.
     #[serde(default)]
     pub start_at: Option<Timestamp>,
 }
@@ -133,12 +133,12 @@ pub enum CloseMode {
     reason = "one for each part, in any combination"
 )]
 pub struct Parts {
-    /// How many connections the server takes.
+    /// How many connections the server serves and queues.
     pub limits: bool,
-    /// How fast it replies.
+    /// Reply times.
     pub latency: bool,
-    /// What more connections bring.
+    /// Rates with more and more connections.
     pub ramp: bool,
-    /// How many bytes per second it moves.
+    /// Bytes per second.
     pub throughput: bool,
 }

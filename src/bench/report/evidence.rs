@@ -1,4 +1,4 @@
-//! Counts that may be known only in part, and how each number of a report is known.
+//! Counts that may be known only in part, and the evidence for each number of a report.
 
 use std::fmt;
 
@@ -42,7 +42,7 @@ impl Bound {
         }
     }
 
-    /// Whether anything is known.
+    /// Whether the count, or a lower bound of it, is known.
     pub const fn is_known(self) -> bool {
         self.count().is_some()
     }
@@ -58,12 +58,12 @@ impl fmt::Display for Bound {
     }
 }
 
-/// How a field of the report is known, or why it is not.
+/// How a field's value was found, or why it is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Which kind of knowledge it is.
+    /// Kind of evidence.
     pub kind: EvidenceKind,
-    /// One line for people. May quote the server: sanitize it before printing.
+    /// One line of text. It may quote the server: sanitize it before printing.
     pub detail: String,
 }
 
@@ -79,15 +79,15 @@ impl Evidence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EvidenceKind {
-    /// It was observed.
+    /// The value was observed.
     Observed,
     /// The value is a lower bound.
     LowerBound,
-    /// It could be measured, and was not.
+    /// The value could be measured, and was not.
     NotMeasured,
-    /// It has no meaning for this server.
+    /// The value has no meaning for this server.
     NotApplicable,
-    /// No client can know it.
+    /// No client can find the value out.
     Unknowable,
 }
 

@@ -10,29 +10,29 @@ use serde::{Deserialize, Serialize};
 
 use tcpctl_engine::times::Times;
 
-/// Ten times the largest unpacked histogram that tcpctl writes, bytes.
+/// Maximum size of an unpacked histogram, bytes: ten times the largest that tcpctl writes.
 const MAX_UNPACKED: u64 = 4 << 20;
 
-/// The cookies of the V2 format, plain and deflated, with its word size (0x10).
+/// The cookies of the V2 format, plain and deflated, with the word size (0x10).
 const V2: u32 = 0x1c84_9313;
 const V2_DEFLATED: u32 = 0x1c84_9314;
 
 /// The distributions of a run, nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Histograms {
-    /// Of `latency.connect_us`.
+    /// Distribution of `latency.connect_us`.
     pub connect: PackedHistogram,
-    /// Of `latency.first_byte_us`.
+    /// Distribution of `latency.first_byte_us`.
     pub first_byte: PackedHistogram,
-    /// Of `latency.complete_us`.
+    /// Distribution of `latency.complete_us`.
     pub complete: PackedHistogram,
-    /// Of `latency.schedule_error_us`.
+    /// Distribution of `latency.schedule_error_us`.
     pub schedule_error: Option<PackedHistogram>,
-    /// Of `latency.smoothed_rtt_us`.
+    /// Distribution of `latency.smoothed_rtt_us`.
     pub smoothed_rtt: Option<PackedHistogram>,
-    /// Of `latency.min_rtt_us`.
+    /// Distribution of `latency.min_rtt_us`.
     pub min_rtt: Option<PackedHistogram>,
-    /// Of `latency.client_delay_us`.
+    /// Distribution of `latency.client_delay_us`.
     #[serde(default)]
     pub client_delay: Option<PackedHistogram>,
 }
@@ -69,7 +69,8 @@ pub(in crate::bench) fn encode(histogram: &Histogram<u64>) -> String {
     BASE64_STANDARD.encode(bytes)
 }
 
-/// The plain V2 format with its header checked: the library allocates what the header says.
+/// Inflates the V2 format and checks its header, because the library allocates what the header
+/// requests.
 fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
     let (cookie, rest) = bytes.split_first_chunk()?;
     let bytes = match u32::from_be_bytes(*cookie) {
@@ -90,7 +91,7 @@ fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
     let is_valid = field(4)? as usize == payload.len()
         && bytes.len() as u64 <= MAX_UNPACKED
         && field(12)? <= 4
-        // The one number whose negation overflows in the library.
+        // The library negates this number, which overflows.
         && !payload.windows(9).any(|nine| nine == [0xff; 9]);
     is_valid.then_some(bytes)
 }

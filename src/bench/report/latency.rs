@@ -1,4 +1,4 @@
-//! How fast a server replies, and how often it fails.
+//! Reply times and failures.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::Timestamp;
 use tcpctl_engine::load::RuleKind;
 use tcpctl_engine::measurement::ErrorClass;
 
-/// How fast a server replies, and how often it fails.
+/// Reply times and failures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Requests that ended in the measured part, completed or failed.
@@ -20,13 +20,13 @@ pub struct Latency {
     pub completed_in_window: u64,
     /// Requests completed per second within the load window.
     pub rate_per_s: f64,
-    /// The target rate of an open loop; `None` in a closed loop.
+    /// Target rate of an open loop; `None` in a closed loop.
     pub target_rate_per_s: Option<f64>,
-    /// Connections kept busy in a closed loop; the most in flight in an open loop.
+    /// Connections kept busy in a closed loop; maximum requests in flight in an open loop.
     pub connections: u64,
     /// Whether connections carried many requests.
     pub keep_alive: bool,
-    /// What ended a reply; `None` where no reply was seen.
+    /// The rule that ended a reply; `None` if there was no reply.
     #[serde(default)]
     pub reply_rule: Option<RuleKind>,
     /// Whether that rule was learned from the first replies.
@@ -38,12 +38,12 @@ pub struct Latency {
     /// When the measured part started, after limits and warm-up; `None` in older files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// The length of the measured part, with the wait for the last replies.
+    /// Length of the measured part, including the wait for the last replies.
     pub duration_us: f64,
-    /// The length of the load window, in which requests start.
+    /// Length of the load window, in which requests start.
     #[serde(default)]
     pub window_us: f64,
-    /// Whether it ended early.
+    /// Whether the load ended early.
     pub interrupted: bool,
     /// Failed requests by class.
     pub errors: Errors,
@@ -63,12 +63,12 @@ pub struct Latency {
     pub smoothed_rtt_us: Option<Distribution>,
     /// Minimum round-trip times: the network's share of the latency.
     pub min_rtt_us: Option<Distribution>,
-    /// How long requests waited for this computer to send them and to read their replies. The
-    /// other times exclude late reading, and `connect_us` late sending, too. `None` where the
-    /// platform does not provide it.
+    /// Time that requests waited for this computer to send them and to read their replies. The
+    /// other times exclude late reading, and `connect_us` excludes late sending as well. `None`
+    /// where the platform does not provide it.
     #[serde(default)]
     pub client_delay_us: Option<Distribution>,
-    /// How long the load engine's threads were ready to run and waited for a CPU; `None` where the
+    /// Time that the load engine's threads were runnable and waited for a CPU; `None` where the
     /// platform does not provide it.
     #[serde(default)]
     pub client_run_delay_us: Option<f64>,
@@ -79,9 +79,9 @@ pub struct Latency {
     /// CPU time of the load engine's threads, user and system; `None` where the platform does not
     /// provide it.
     pub client_cpu_us: Option<f64>,
-    /// The same per request.
+    /// `client_cpu_us` per request.
     pub client_cpu_us_per_request: Option<f64>,
-    /// The same as a share (0 to 1) of the cores that the engine's threads could use.
+    /// `client_cpu_us` as a share (0 to 1) of the cores that the engine's threads could use.
     pub client_cpu_share: Option<f64>,
     /// Threads of the load engine.
     pub threads: u64,
@@ -98,7 +98,7 @@ impl Latency {
     }
 }
 
-/// Complete seconds in a time.
+/// Number of complete seconds in a duration.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -124,7 +124,7 @@ impl Errors {
         self.0.values().sum()
     }
 
-    /// The classes that occurred, most frequent first.
+    /// The classes that occurred, the most frequent first.
     pub fn by_frequency(&self) -> Vec<(ErrorClass, u64)> {
         let occurred =
             |(class, count): (&ErrorClass, &u64)| (*count > 0).then_some((*class, *count));
@@ -147,7 +147,7 @@ impl From<&BTreeMap<ErrorClass, u64>> for Errors {
     }
 }
 
-/// Writes every class: 0 is not the same as unknown.
+/// Writes every class, because 0 differs from unknown.
 impl Serialize for Errors {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(ErrorClass::ALL.map(|class| (class, self.of(class))))
@@ -189,8 +189,10 @@ pub struct Interval {
     pub completed: u64,
     /// Requests failed in this second.
     pub failed: u64,
-    /// The median of those completed; `None` without any, and where runs were merged.
+    /// Median time of the requests completed in this second; `None` without any, and for merged
+    /// runs.
     pub p50_us: Option<f64>,
-    /// Their 99th percentile (of fewer than 100, the maximum); `None` in the same cases.
+    /// 99th percentile of these times (the maximum if there are fewer than 100); `None` in the same
+    /// cases.
     pub p99_us: Option<f64>,
 }

@@ -1,4 +1,4 @@
-//! What a server can take: the limits found from outside, each exact or a lower bound.
+//! Limits of a server, found from outside. Each is exact or a lower bound.
 
 use std::collections::BTreeMap;
 
@@ -41,13 +41,13 @@ impl Overflow {
     }
 }
 
-/// What a server can take.
+/// Limits of a server.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Connections served at the same time.
     #[serde(default)]
     pub served_at_once: Bound,
-    /// Connections that wait beyond those.
+    /// Connections that wait beyond those served.
     #[serde(default)]
     pub queued: Bound,
     /// Connections accepted in total, served or waiting.
@@ -55,11 +55,11 @@ pub struct Limits {
     pub held: Bound,
     /// What happens to the next connection.
     pub overflow: Option<Overflow>,
-    /// From its SYN to the refusal, or to the end after the accept.
+    /// Time from its SYN to the refusal, or to the end after the accept.
     pub overflow_us: Option<f64>,
-    /// From the end of a served connection to the handshake of the next.
+    /// Time from the end of a served connection to the handshake of the next.
     pub recovery_us: Option<f64>,
-    /// The most simultaneous SYNs without a refusal or a retransmission.
+    /// Maximum simultaneous SYNs without a refusal or a retransmission.
     #[serde(default)]
     pub burst: Bound,
     /// Time to the first byte of connections that are served at once.
@@ -68,15 +68,15 @@ pub struct Limits {
     pub queued_first_byte_us: Option<Distribution>,
     /// Whether the server closes after one reply.
     pub closes_after_reply: Option<bool>,
-    /// Whether each client address has a limit of its own; needs several sources.
+    /// Whether each client address has a limit of its own. Requires several sources.
     pub per_client: Option<bool>,
     /// Connections held from all sources together.
     #[serde(default)]
     pub held_from_all_sources: Bound,
-    /// How the trials differ, where they do.
+    /// How the trials differ, if they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<String>,
-    /// How each of these fields is known, or why it is not, by the field's name.
+    /// Evidence for each of these fields, by field name.
     #[serde(default)]
     pub evidence: BTreeMap<String, Evidence>,
 }

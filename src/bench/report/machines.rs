@@ -1,4 +1,4 @@
-//! What each run contributed to a merged report.
+//! The contribution of each run to a merged report.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,33 +7,33 @@ use super::Timestamp;
 /// The runs of a merged report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Machines {
-    /// The time in which all of them sent load.
+    /// Time in which all runs sent load.
     pub overlap_us: f64,
-    /// One for each run with a load, in the order of their start.
+    /// The runs with a load, in the order of their start.
     pub runs: Vec<Machine>,
 }
 
 /// The load of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
-    /// The run's label, else its host name; `None` where it has neither.
+    /// Label of the run, else its host name; `None` if it has neither.
     pub name: Option<String>,
-    /// When its load started.
+    /// Start of the run's load.
     pub started_at: Timestamp,
-    /// The length of its load.
+    /// Length of the run's load.
     pub duration_us: f64,
-    /// Its connections.
+    /// Connections of the run.
     pub connections: u64,
-    /// Replies in the time of the load.
+    /// Replies during the run's load.
     pub completed: u64,
-    /// Its share of the replies of all runs.
+    /// Share of the run in all replies, 0 to 1.
     pub share: f64,
-    /// These replies per second of its load.
+    /// Replies per second during the run's load.
     pub rate_per_s: f64,
     /// Requests that failed.
     pub failed: u64,
-    /// The 99th percentile of its complete replies; `None` with fewer than 100.
+    /// 99th percentile of the times to the complete reply; `None` with fewer than 100 replies.
     pub p99_us: Option<f64>,
-    /// The share of its CPUs that the client used; `None` where it is not known.
+    /// Share of the available CPU time that the client used, 0 to 1; `None` if unknown.
     pub client_cpu_share: Option<f64>,
 }

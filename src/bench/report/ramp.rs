@@ -9,11 +9,11 @@ pub struct Step {
     pub connections: u64,
     /// Completed requests per second.
     pub served_per_s: f64,
-    /// The median time to the complete reply.
+    /// Median time to the complete reply.
     pub p50_us: Option<f64>,
-    /// Its 99th percentile.
+    /// 99th percentile of the time to the complete reply.
     pub p99_us: Option<f64>,
-    /// Its maximum.
+    /// Maximum time to the complete reply.
     #[serde(default)]
     pub max_us: Option<f64>,
     /// Requests that ended, completed or failed.
@@ -45,13 +45,14 @@ impl Step {
         self.failed + self.syn_retransmissions.unwrap_or_default()
     }
 
-    /// Whether those matter: at least two, and at least 1% of the requests; or their cause is known.
+    /// Whether the failures matter: at least two, and at least 1% of the requests; or the cause is
+    /// known.
     pub fn is_troubled(&self) -> bool {
         self.are_troubled_many() || self.cause.is_some()
     }
 
-    /// Whether the cause is worth finding. One retransmitted SYN is enough: that connection is idle
-    /// for a second or longer, which hardly shows among the requests of the others.
+    /// Whether the cause should be searched for. One retransmitted SYN is enough: that connection
+    /// is idle for a second or longer, which hardly shows among the requests of the others.
     pub(in crate::bench) fn is_suspicious(&self) -> bool {
         self.are_troubled_many() || self.syn_retransmissions > Some(0)
     }
@@ -61,34 +62,34 @@ impl Step {
     }
 }
 
-/// Why requests of a step failed or SYNs were retransmitted, and the trials that show it.
+/// The cause of a step's failures or retransmitted SYNs, and the trials that show it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Cause {
     /// The cause.
     pub kind: CauseKind,
-    /// The step itself: each client reconnects immediately.
+    /// The step itself, in which each client reconnects immediately.
     pub closed: Trial,
-    /// Bursts of as many connections; all are closed before the next burst.
+    /// Bursts of as many connections. All are closed before the next burst.
     pub bursts: Trial,
-    /// An open loop slightly below the step's rate; `None` where that makes too few requests.
+    /// An open loop slightly below the step's rate; `None` if it would have too few requests.
     pub schedule: Option<Scheduled>,
 }
 
-/// What makes requests of a closed loop fail.
+/// The cause of failures in a closed loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CauseKind {
-    /// Clients reconnect before the slot that they left listens again. Neither the number of
+    /// Clients reconnect before the slot that they freed listens again. Neither the number of
     /// connections nor the rate is too high.
     ReconnectRace,
     /// Too many connections, even without immediate reconnects.
     TooManyAtOnce,
-    /// The server holds as many when they arrive one by one, but its queue overflows when as many
-    /// SYNs arrive at the same time.
+    /// The server holds as many connections if they arrive one by one, but its queue overflows if
+    /// as many SYNs arrive at the same time.
     BurstTooLarge,
     /// An open loop below the step's rate fails in the same way.
     AnyPace,
-    /// Other processes of this computer delayed the client: the failures show nothing about the
+    /// Other processes on this computer delayed the client: the failures show nothing about the
     /// server.
     ClientBusy,
 }
@@ -106,7 +107,7 @@ impl CauseKind {
     }
 }
 
-/// The outcome of a trial.
+/// The result of a trial.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
     /// Requests that ended.
@@ -116,7 +117,7 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// The share of `troubled`, 0 to 1.
+    /// `troubled` as a share of `requests`, 0 to 1.
     pub fn share(self) -> f64 {
         match self.requests {
             0 => 0.0,
@@ -125,12 +126,12 @@ impl Trial {
     }
 }
 
-/// A trial with an open loop.
+/// The result of a trial with an open loop.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Scheduled {
-    /// Its target rate.
+    /// Target rate.
     pub rate_per_s: f64,
-    /// Its outcome.
+    /// Requests and failures.
     #[serde(flatten)]
     pub trial: Trial,
 }
@@ -139,7 +140,7 @@ pub struct Scheduled {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RampEnd {
-    /// The last step is done: the most connections allowed.
+    /// The last step is done: the maximum number of connections.
     LastStep,
     /// The knee was found.
     PastTheKnee,
@@ -151,6 +152,6 @@ pub enum RampEnd {
     LocalLimits,
     /// The server stopped answering.
     TargetGone,
-    /// Ctrl-C.
+    /// The ramp was interrupted.
     Interrupted,
 }

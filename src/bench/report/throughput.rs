@@ -10,13 +10,13 @@ use super::latency::whole_seconds_in;
 /// Bytes per second by direction.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Throughput {
-    /// To the server.
+    /// Bytes sent to the server.
     pub upload: Option<Flow>,
-    /// From the server.
+    /// Bytes received from the server.
     pub download: Option<Flow>,
-    /// To the server and back.
+    /// Bytes sent to the server and echoed.
     pub echo: Option<Flow>,
-    /// How each direction was measured, or why it was not, by the field's name.
+    /// How each direction was measured, or why it was not, by field name.
     #[serde(default)]
     pub evidence: BTreeMap<String, Evidence>,
 }
@@ -30,9 +30,9 @@ pub struct Flow {
     pub streams: u64,
     /// Retransmitted segments; `None` where the platform does not provide it.
     pub retransmissions: Option<u64>,
-    /// What limited it; `None` where that is not known.
+    /// What limited it; `None` if unknown.
     pub limited_by: Option<LimitedBy>,
-    /// The same with one stream, where that was measured too.
+    /// The flow with a single stream, if it was measured as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub single: Option<Box<Flow>>,
     /// Bytes in each second; the last second may be incomplete.
@@ -45,15 +45,15 @@ pub struct Flow {
     /// platform does not provide it.
     #[serde(default)]
     pub client_cpu_share: Option<f64>,
-    /// Whether it ended early.
+    /// Whether the measurement ended early.
     #[serde(default)]
     pub interrupted: bool,
-    /// Which port of the server was used.
+    /// The port that was used.
     #[serde(default)]
     pub via: Via,
 }
 
-/// What a flow was measured with.
+/// The kind of port that a flow used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Via {
@@ -76,7 +76,7 @@ impl Flow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitedBy {
-    /// The receiver's window.
+    /// The receiver's window was full.
     ReceiverWindow,
     /// The sender: its application or its send buffer.
     Sender,

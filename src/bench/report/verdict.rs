@@ -5,19 +5,19 @@ use serde::{Deserialize, Serialize};
 /// One line of the summary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerdictLine {
-    /// How good it is.
+    /// Level of the result.
     pub level: Level,
-    /// One line for people. May quote a server: sanitize it before printing.
+    /// One line of text. It may quote a server: sanitize it before printing.
     pub text: String,
 }
 
-/// How good a result is, best first.
+/// Levels of a result, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// As it should be.
+    /// The expected result.
     Good,
-    /// Worth knowing.
+    /// A noteworthy result.
     Note,
     /// A failure.
     Bad,
@@ -34,12 +34,12 @@ impl Level {
     }
 }
 
-/// What a reader must know before trusting a number.
+/// A fact to know before trusting a number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// Which warning it is.
+    /// Kind of warning.
     pub kind: WarningKind,
-    /// One or two sentences for people. May quote a file: sanitize it before printing.
+    /// One or two sentences. They may quote a file: sanitize them before printing.
     pub text: String,
 }
 
@@ -59,11 +59,11 @@ pub enum WarningKind {
     Virtual,
     /// The open loop did not reach its rate.
     RateNotReached,
-    /// This computer's CPU was the limit, or near it.
+    /// This computer's CPU was saturated, or nearly.
     ClientSaturated,
     /// Requests started late, so their times include the client's delay.
     ClientLate,
-    /// The end of replies was guessed from the first ones.
+    /// The end of replies was inferred from the first ones.
     ReplyRuleGuessed,
     /// Requests failed for lack of ports or file descriptors on this computer.
     LocalLimit,
@@ -91,9 +91,9 @@ pub enum WarningKind {
     Clock,
     /// A run started late: after `--start-at`, or after the other merged runs.
     StartedLate,
-    /// One of the computers of the merged runs was itself a limit.
+    /// A computer of the merged runs was itself saturated.
     MachineBusy,
-    /// The merged runs sent load together for a part of the time only.
+    /// The merged runs sent load together only part of the time.
     PartialOverlap,
     /// The limits were measured while other computers sent load.
     LimitsUnderLoad,
@@ -107,7 +107,7 @@ impl WarningKind {
         name.as_str().unwrap_or_default().replace('_', " ")
     }
 
-    /// Whether it follows from the numbers of the report. The others are kept when runs are merged.
+    /// Whether it is derived from the report's numbers. The others are kept when runs are merged.
     pub const fn is_derived(self) -> bool {
         match self {
             Self::Virtual
@@ -134,7 +134,7 @@ impl WarningKind {
         }
     }
 
-    /// Whether it is a footnote: it says what is missing, and not that a number is doubtful.
+    /// Whether it is a footnote: something is missing, but no number is doubtful.
     pub const fn is_footnote(self) -> bool {
         matches!(self, Self::FewSamples | Self::NotSupported)
     }
@@ -145,8 +145,8 @@ impl WarningKind {
 pub struct CheckedCondition {
     /// The condition as the user wrote it.
     pub condition: String,
-    /// Whether the run passes: the condition is known and does not hold.
+    /// Whether the run passes: the value is known and the condition does not hold.
     pub passed: bool,
-    /// The value of its field for people; `None` where it is not known.
+    /// The value of the field as text; `None` if it is unknown.
     pub value: Option<String>,
 }

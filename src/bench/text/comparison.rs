@@ -1,4 +1,4 @@
-//! How a run differs from an earlier one.
+//! Text of a comparison with an earlier run.
 
 use super::Page;
 use crate::bench::report::{Change, ChangeKind, Comparison, Difference, Finding};
@@ -7,7 +7,7 @@ use crate::sanitize;
 
 /// Columns that a narrow terminal omits, in this order.
 const OPTIONAL_COLUMNS: [&str; 3] = ["95% CI", "before", "now"];
-/// The most differences that a short summary names.
+/// Maximum differences that a short summary names.
 const MAX_NAMES: usize = 3;
 
 impl Page {
@@ -22,7 +22,7 @@ impl Page {
     }
 }
 
-/// A heading, and a row for each number that either run has.
+/// A heading, and a row for each number that at least one run has.
 pub(crate) fn comparison_rows(comparison: &Comparison) -> Vec<Vec<String>> {
     let title = ["", "before", "now", "difference", "95% CI", ""];
     let mut rows = vec![title.map(str::to_owned).to_vec()];
@@ -47,7 +47,7 @@ pub(crate) fn comparison_rows(comparison: &Comparison) -> Vec<Vec<String>> {
     rows
 }
 
-/// How a field's numbers are shown.
+/// The format of a field's numbers.
 fn number(field: &str) -> fn(f64) -> String {
     match field {
         "rate_per_s" => human::number,
@@ -67,7 +67,7 @@ fn difference(field: &str, row: &Difference) -> String {
         .map_or("-".to_owned(), |value| signed(field, value))
 }
 
-/// A field in words.
+/// The name of a field in text.
 fn name(field: &str) -> &str {
     match field {
         "rate_per_s" => "req/s",
@@ -90,7 +90,7 @@ fn signed_rate(bytes_per_s: f64) -> String {
     format!("{sign}{}", human::bytes_per_second(bytes_per_s.abs()))
 }
 
-/// What differs, with values, and what makes it doubtful.
+/// The differences with their values, and the doubts about them.
 pub(super) fn line(comparison: &Comparison) -> String {
     let mut found: Vec<_> = significant(comparison)
         .map(|(field, row)| {
@@ -114,7 +114,7 @@ pub(super) fn line(comparison: &Comparison) -> String {
     )
 }
 
-/// The names of what differs, in 80 columns.
+/// The names of the differing fields, in 80 columns.
 pub(super) fn short(comparison: &Comparison) -> String {
     let mut found: Vec<_> = significant(comparison)
         .map(|(field, row)| format!("{} {}", name(field), describe(row)))
@@ -160,7 +160,7 @@ const fn describe(row: &Difference) -> &'static str {
     }
 }
 
-/// Other differences, and what the comparison is worth; may quote files.
+/// Other differences, and notes on the comparison's validity. They may quote files.
 pub(crate) fn comparison_notes(comparison: &Comparison) -> Vec<String> {
     let mut notes = Vec::new();
     for change in &comparison.changes {

@@ -11,7 +11,7 @@ use tcpctl_engine::load::RuleKind;
 /// Columns that a narrow terminal omits, in this order.
 const OPTIONAL_COLUMNS: [&str; 5] = ["mean", "samples", "p90", "p99.9", "max"];
 
-/// The share of the load window from which the wait for the last replies is shown.
+/// Minimum share of the load window at which the wait for the last replies is shown.
 const DRAIN_SHARE: f64 = 0.05;
 
 impl Page {
@@ -112,7 +112,8 @@ pub(crate) fn load(latency: &Latency) -> String {
     } else {
         "a new connection per request"
     };
-    // The window of a number of requests ends with the last reply: without one it is empty.
+    // With a fixed number of requests, the window ends with the last reply: without one it is
+    // empty.
     let window = match latency.window_us {
         0.0 => latency.duration_us,
         window => window,
@@ -131,7 +132,7 @@ pub(crate) fn load(latency: &Latency) -> String {
     text
 }
 
-/// What ended a reply; `None` where no reply was seen.
+/// The rule that ended a reply; `None` if there was no reply.
 pub(crate) fn reply_rule(latency: &Latency) -> Option<String> {
     let rule = match latency.reply_rule? {
         RuleKind::Close => "the server's close",

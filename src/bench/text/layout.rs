@@ -7,13 +7,13 @@ use unicode_width::UnicodeWidthStr;
 use super::Page;
 use crate::output::columns;
 
-/// The column of a row's value.
+/// Column of a row's value.
 const VALUES: usize = 25;
-/// The column of a row's evidence.
+/// Column of a row's evidence.
 const EVIDENCE: usize = VALUES + 15;
-/// A sentence with less room than this gets lines of its own.
+/// Minimum width for a sentence. With less, it gets lines of its own.
 const MIN_ROOM: usize = 30;
-/// The indent of these lines.
+/// Indent of lines of their own.
 const OWN_LINES: usize = 4;
 
 impl Page {
@@ -31,7 +31,7 @@ impl Page {
         }
     }
 
-    /// A sentence folded for the room beside `indent` columns.
+    /// A sentence, folded to the width that is left after `indent` columns.
     pub(crate) fn folded(&self, sentence: &str, indent: usize) -> Vec<String> {
         match self.style.fold {
             Some(fold) => columns::folded(sentence, fold.saturating_sub(indent)),
@@ -70,7 +70,8 @@ impl Page {
         }
     }
 
-    /// A table without as many of the `optional` columns, in this order, as needed to fit the terminal.
+    /// A table that fits the terminal, with as many of the `optional` columns omitted, in this
+    /// order, as necessary.
     pub(crate) fn fitting_table(&mut self, mut rows: Vec<Vec<String>>, optional: &[&str]) {
         for column in optional {
             if self

@@ -22,16 +22,16 @@ impl Page {
     }
 }
 
-/// One limit in words.
+/// One limit as text.
 pub(crate) struct LimitRow {
     pub(crate) name: &'static str,
-    /// `None` where it is not known; then the evidence says why.
+    /// The value; `None` if it is unknown, and the evidence has the reason.
     pub(crate) value: Option<String>,
     /// How the value is known. May quote the server.
     pub(crate) evidence: Option<String>,
 }
 
-/// The limits of which anything is known.
+/// The limits with a value or a reason why there is none.
 pub(crate) fn limit_rows(limits: &Limits) -> Vec<LimitRow> {
     let count = |bound: Bound| bound.is_known().then(|| bound.to_string());
     let yes_no = |value: bool| if value { "yes" } else { "no" }.to_owned();
@@ -77,7 +77,7 @@ pub(crate) fn limit_rows(limits: &Limits) -> Vec<LimitRow> {
             limits.queued_first_byte_us.and_then(few_times),
         ),
     ];
-    // A burst is only measured where connections cannot be held.
+    // A burst is only measured if connections cannot be held.
     let has_burst = limits.burst.is_known() || !limits.held.is_known();
     fields
         .into_iter()

@@ -1,4 +1,4 @@
-//! What each run contributed to a merged report.
+//! Text of the runs in a merged report.
 
 use super::{Page, time};
 use crate::bench::report::{Machines, Report};
@@ -19,7 +19,7 @@ impl Page {
     }
 }
 
-/// The titles, and a row for each run.
+/// A heading, and a row for each run.
 pub(crate) fn machine_rows(machines: &Machines) -> Vec<Vec<String>> {
     let titles = [
         "machine",

@@ -1,4 +1,4 @@
-//! What a terminal shows while a run goes on.
+//! The live view of a run on a terminal.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::output::{Output, columns, human};
 use tcpctl_engine::engine;
 use tcpctl_engine::load::Extent;
 
-/// The most lines of a live view.
+/// Maximum lines of a live view.
 const MAX_LINES: usize = 8;
 
 impl Output {
@@ -114,7 +114,7 @@ pub(crate) fn load_progress(
             (progress, ended as f64 / count as f64)
         }
     };
-    // At the pace so far.
+    // Extrapolated from the pace so far.
     let left = (share > 0.0).then(|| (seconds / share - seconds).max(0.0));
     let left = left.map_or(String::new(), |left| format!("  {left:.0} s left"));
     let room = width.saturating_sub(progress.len() + left.len() + 2);
@@ -138,7 +138,7 @@ fn load_lines(
     width: usize,
 ) -> Vec<String> {
     let seconds = so_far.elapsed.as_secs_f64();
-    // The last complete second; before there is one, the mean.
+    // The rate of the last complete second; before there is one, the mean.
     let rate = match so_far.seconds.last() {
         Some(last) => last.completed as f64,
         None if seconds > 0.0 => so_far.completed as f64 / seconds,

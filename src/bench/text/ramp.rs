@@ -27,7 +27,7 @@ impl Page {
             }
         }
         let values = |value: fn(&Step) -> f64| steps.iter().map(value).collect::<Vec<_>>();
-        // Slow steps have too few samples for a p99.
+        // If a step is too slow for a p99, show another column for all of them.
         let latency = if steps.iter().all(|step| step.p99_us.is_some()) {
             (
                 "p99, ms",
@@ -77,7 +77,7 @@ const OPTIONAL_COLUMNS: [&str; 7] = [
     "p99",
 ];
 
-/// The columns that may be omitted: never a count above 0.
+/// The columns that may be omitted. A column with a count above 0 is never omitted.
 fn optional_columns(rows: &[Vec<String>]) -> Vec<&'static str> {
     let titles = rows.first().map_or(&[][..], Vec::as_slice);
     let is_optional = |name: &&str| {

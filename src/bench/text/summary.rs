@@ -1,4 +1,4 @@
-//! The summary: at most six lines, the shorter the less room there is.
+//! The summary: at most six lines, shorter if there is less room.
 
 use super::{Detail, Page, Style, comparison};
 use crate::bench::chart::Charset;
@@ -7,25 +7,26 @@ use crate::bench::verdict;
 use crate::output::human;
 use crate::sanitize;
 
-/// The most lines of a summary. A terminal has 24, and ends on it.
+/// Maximum lines of a summary, because a terminal has 24.
 pub(super) const MAX_LINES: usize = 6;
-/// The most kinds of warning that a short summary names.
+/// Maximum kinds of warning that a short summary names.
 const MAX_KINDS: usize = 3;
 
-/// How much room the summary takes.
+/// The forms of the summary, the longest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Form {
     /// A line for each finding, warning and condition.
     Full,
-    /// The same, but one line for each part of the run.
+    /// A line for each part of the run, warning and condition.
     Joined,
     /// A few words for each part of the run, and all warnings and conditions.
     ShortVerdict,
-    /// A few words for warnings and conditions, too. The details have the rest.
+    /// A few words for each part of the run, all warnings together, and all conditions together.
+    /// The details have the rest.
     Short,
 }
 
-/// A line, and how good what it says is; `None` where it is neither.
+/// A line of the summary and its level; `None` if it has no level.
 struct Line {
     level: Option<Level>,
     text: String,
@@ -47,7 +48,7 @@ impl Line {
 }
 
 impl Page {
-    /// Adds the summary, in the first form that fits.
+    /// Adds the summary in the first form that fits.
     pub(super) fn summary(&mut self, report: &Report, detail: Detail) -> Form {
         let forms = [Form::Full, Form::Joined, Form::ShortVerdict, Form::Short];
         let form = forms
@@ -56,7 +57,7 @@ impl Page {
             .unwrap_or(Form::Short);
         let mut shown = lines(report, detail, form, self.style);
         if form >= Form::ShortVerdict {
-            // Longer ones where there is room.
+            // Use the longer lines where there is room.
             for (at, line) in verdict::joined(report).into_iter().enumerate() {
                 let short = std::mem::replace(&mut shown[at], Line::new(line.level, line.text));
                 if self.rows(&shown) > MAX_LINES {
@@ -87,7 +88,7 @@ impl Page {
         }
     }
 
-    /// What a short summary leaves out.
+    /// Adds the warnings and conditions that a short summary leaves out.
     pub(super) fn left_out(&mut self, report: &Report) {
         let lists = [
             ("Warnings", warnings(report, Form::Full, MAX_KINDS)),
@@ -122,7 +123,7 @@ fn lines(report: &Report, detail: Detail, form: Form, style: Style) -> Vec<Line>
         };
         lines.push(Line::new(None, text));
     }
-    // Where every other part takes a line, these share the last one.
+    // If each other part takes a line, warnings and conditions share the last one.
     let share = form != Form::Full && lines.len() + 1 == MAX_LINES;
     let conditions = conditions(report, form, style.charset);
     let max_kinds = if share && !conditions.is_empty() {

@@ -1,4 +1,4 @@
-//! From the measurements to the report: rates, what limited them, and how they were measured.
+//! Turns the measurements into the report: rates, limits and evidence.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use crate::bench::report::{Evidence, EvidenceKind, Flow, LimitedBy, Throughput, 
 use crate::failure::Kind;
 use crate::output::human;
 
-/// A shorter time gives no rate: it would be a few segments over a few clock ticks.
+/// Minimum duration for a rate: a shorter one has a few segments over a few clock ticks.
 const MIN_DURATION: Duration = Duration::from_millis(100);
 
 const STOPPED: &str = "the run was stopped before";
@@ -40,14 +40,14 @@ impl EvidenceMap<'_> {
         limit.limited_by
     }
 
-    /// Removes the detail of a field.
+    /// Removes and returns the detail of a field.
     fn take(&mut self, field: &str) -> String {
         self.0.remove(field).map_or(String::new(), |it| it.detail)
     }
 }
 
 impl ThroughputFinding {
-    /// The report's part on throughput.
+    /// The throughput part of the report.
     pub fn report(&self) -> Throughput {
         let mut throughput = Throughput::default();
         let mut evidence = EvidenceMap(&mut throughput.evidence);
@@ -71,7 +71,7 @@ impl ThroughputFinding {
         throughput
     }
 
-    /// The kind of failure and its message, if nothing could be measured.
+    /// The kind and message of the failure, if nothing could be measured.
     pub fn failure(&self) -> Option<(Kind, String)> {
         let report = self.report();
         let flows = [report.upload, report.download, report.echo];
@@ -85,8 +85,8 @@ impl ThroughputFinding {
             .chain(of_services)
             .filter_map(|result| result.as_ref().err().copied())
             .collect();
-        // This computer's errors say nothing about the server. Of the others, the server's own
-        // port says most.
+        // This computer's errors say nothing about the server. Of the others, that of the server's
+        // own port is the most useful.
         let local = errors.iter().find(|error| error.is_local());
         let error = local.or(errors.first());
         let kind = match error {
@@ -243,7 +243,7 @@ fn explain(service: Service, port: u16, error: StreamError) -> String {
     }
 }
 
-/// How many streams there were, where they are fewer than requested, and which ended early.
+/// Describes missing streams: fewer than requested, or ended early.
 fn missing_streams(record: &FlowRecord) -> String {
     let mut text = String::new();
     if record.streams < record.requested {
@@ -265,7 +265,7 @@ fn missing_streams(record: &FlowRecord) -> String {
     text
 }
 
-/// What else a reader should know.
+/// Further remarks for the reader.
 fn remarks(service: Service, record: &FlowRecord) -> String {
     match service {
         Service::Discard if record.is_acknowledged => "; bytes acknowledged".to_owned(),

@@ -1,4 +1,4 @@
-//! What can go wrong with a stream.
+//! Errors of a stream.
 
 use tcpctl_engine::readiness::ConnectFailure;
 
@@ -47,12 +47,12 @@ pub enum StreamError {
 }
 
 impl StreamError {
-    /// Whether the service caused it, so that the host itself may be fine.
+    /// Whether the service caused it, so that the host may be reachable.
     pub(super) fn is_of_the_service(&self) -> bool {
         self.is_after_connecting() || matches!(self, Self::Refused | Self::NoAnswer)
     }
 
-    /// Whether the service is another one, or a broken one.
+    /// Whether the port has another service, or a broken one.
     pub(super) fn is_wrong_service(self) -> bool {
         matches!(self, Self::Answered | Self::WrongEcho { .. })
     }
@@ -62,7 +62,7 @@ impl StreamError {
         matches!(self, Self::LocalPorts | Self::LocalFiles | Self::Wait(_))
     }
 
-    /// Whether there was a connection.
+    /// Whether the connection had been established.
     pub(super) fn is_after_connecting(self) -> bool {
         matches!(
             self,

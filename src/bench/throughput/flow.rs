@@ -18,15 +18,15 @@ use super::{Observer, ThroughputProgress};
 use crate::sys::clocks::cpu_time;
 use tcpctl_engine::readiness::{ConnectionId, Event, Network, NetworkTime, Release};
 
-/// How often the streams are looked at.
+/// Interval of progress and of checks for stalled streams.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long the other streams may take once one is connected: enough for one retransmitted SYN.
+/// Time limit for the other streams once one is connected: enough for one retransmitted SYN.
 const SETTLE: Duration = Duration::from_millis(1_500);
 
-/// Attempts of a stream that is refused: a small server may need a moment to free its slots.
+/// Maximum attempts of a refused stream: a small server may need a moment to free its slots.
 const TRIES: u32 = 3;
-/// The pause before the second attempt; then twice as long.
+/// Pause before the second attempt. It doubles for each further one.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// Runs a flow.
@@ -38,7 +38,7 @@ pub(super) fn run<N: Network>(
     plan: &FlowPlan<'_>,
     observer: &mut impl Observer,
 ) -> Result<FlowRecord, StreamError> {
-    // No stream should wait until it is generated.
+    // Generates the filler now, so that no stream waits for it.
     LazyLock::force(&pattern::FILLER);
     let mut flow = Flow {
         start: network.now(),
@@ -71,11 +71,11 @@ pub(super) fn run<N: Network>(
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// The streams are connecting.
+    /// Streams are connecting.
     Opening,
-    /// They run, but are not measured yet.
+    /// Streams run, but are not measured yet.
     WarmingUp { until: NetworkTime },
-    /// They are measured.
+    /// Streams are measured.
     Measuring { since: NetworkTime },
 }
 
@@ -94,9 +94,9 @@ struct Flow<'a, N> {
     network: &'a mut N,
     plan: &'a FlowPlan<'a>,
     start: NetworkTime,
-    /// Refused streams: when to try again, and which attempt that is.
+    /// Refused streams: when to retry, and the number of the attempt.
     waiting: Vec<(NetworkTime, u32)>,
-    /// Pending SYNs, and which attempt each is.
+    /// Pending SYNs, with the number of the attempt.
     connecting: Vec<(ConnectionId, u32)>,
     streams: Vec<Stream>,
     stage: Stage,
@@ -107,7 +107,7 @@ struct Flow<'a, N> {
     next_source: usize,
     cpu_before: Option<Duration>,
     buffer: Vec<u8>,
-    /// Bytes that ended streams have moved in the measured part.
+    /// Bytes of ended streams in the measured part.
     ended_bytes: u64,
     sums: Sums,
     record: FlowRecord,
@@ -125,7 +125,8 @@ impl<N: Network> Flow<'_, N> {
     }
 
     fn handle_failure(&mut self, error: StreamError, attempt: u32) {
-        // If another connects, the server is there and may have been busy with its last client.
+        // If another stream connects, the server is there and may have been busy with its last
+        // client.
         let may_retry = !self.streams.is_empty() || !self.connecting.is_empty();
         if error == StreamError::Refused && may_retry && attempt < TRIES {
             let pause = BACK_OFF * 2_u32.pow(attempt - 1);
@@ -136,7 +137,7 @@ impl<N: Network> Flow<'_, N> {
         }
     }
 
-    /// Runs the flow to its end; returns what ended it, unless its time was over.
+    /// Runs the flow to its end. Returns the error that ended it early, if any.
     fn run(&mut self, observer: &mut impl Observer) -> Option<StreamError> {
         let mut events = Vec::new();
         let mut tick = self.start;
@@ -219,7 +220,7 @@ impl<N: Network> Flow<'_, N> {
         }
     }
 
-    /// Gives up streams that are not connected in time.
+    /// Gives up streams that did not connect in time.
     fn settle(&mut self, now: NetworkTime) {
         if self.settles_at.is_none() && !self.streams.is_empty() {
             self.settles_at = Some(now + SETTLE);
@@ -238,7 +239,7 @@ impl<N: Network> Flow<'_, N> {
         self.record.unconnected.extend(refused);
     }
 
-    /// Enters the next stage when it is due; returns until when to wait, `None` at the end.
+    /// Enters the next stage when it is due. Returns until when to wait; `None` at the end.
     fn advance(&mut self, now: NetworkTime) -> Option<NetworkTime> {
         let is_open = self.connecting.is_empty() && self.waiting.is_empty();
         if is_open && self.streams.is_empty() {
@@ -271,7 +272,7 @@ impl<N: Network> Flow<'_, N> {
         }
     }
 
-    /// Counts moved bytes, and ends streams on which none move any more.
+    /// Counts moved bytes, and ends stalled streams.
     fn sample(&mut self, now: NetworkTime) {
         for stream in &mut self.streams {
             stream.count(self.network, now);
@@ -292,7 +293,7 @@ impl<N: Network> Flow<'_, N> {
         };
         let measured: u64 = self.streams.iter().map(Stream::measured).sum();
         let bytes = self.ended_bytes + measured;
-        // The second that contains most of the time since then.
+        // Choose the second that contains most of the time since the last sample.
         let middle = (self.sampled_at.max(since) + now) / 2;
         let second = usize::try_from(middle.saturating_sub(since).as_secs()).unwrap_or(usize::MAX);
         let seconds = &mut self.record.seconds;
@@ -306,7 +307,7 @@ impl<N: Network> Flow<'_, N> {
         self.sampled_at = now;
     }
 
-    /// Removes a stream, and keeps its totals.
+    /// Removes a stream and keeps its totals.
     fn end(&mut self, at: usize, error: StreamError) {
         let now = self.network.now();
         self.streams[at].count(self.network, now);

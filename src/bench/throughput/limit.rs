@@ -1,4 +1,4 @@
-//! What limited a flow, as far as the sender's stack can report it.
+//! Finds what limited a flow from what the sender's stack reports.
 
 use std::ops::AddAssign;
 use std::time::Duration;
@@ -6,22 +6,22 @@ use std::time::Duration;
 use crate::bench::report::{Evidence, EvidenceKind, LimitedBy};
 use tcpctl_engine::readiness::ConnectionInfo;
 
-/// Above this share of a core, this computer was the limit whatever the network did.
+/// Share of a core above which this computer limited the flow.
 pub(super) const SATURATED: f64 = 0.9;
 
-/// How the sending time of one stream, or of several together, was spent.
+/// How the sending time of one or more streams was spent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SendTimes {
-    /// Data was waiting to be sent or acknowledged.
+    /// Time with data to send or to be acknowledged.
     pub busy: Duration,
-    /// Part of that: the peer's window was full.
+    /// Part of `busy` in which the peer's window was full.
     pub receiver: Duration,
-    /// Part of that: the send buffer here was too small for the path.
+    /// Part of `busy` in which the send buffer was too small for the path.
     pub send_buffer: Duration,
 }
 
 impl SendTimes {
-    /// The times between two samples; `None` where the stack does not account for them.
+    /// The times between two samples; `None` if the stack does not report them.
     pub(super) fn between(before: &ConnectionInfo, after: &ConnectionInfo) -> Option<Self> {
         let spent = |of: fn(&ConnectionInfo) -> Option<Duration>| {
             let (before, after) = (of(before).unwrap_or_default(), of(after)?);
@@ -43,12 +43,12 @@ impl AddAssign for SendTimes {
     }
 }
 
-/// What limited a flow, and how that is known.
+/// What limited a flow, and the evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowLimit {
-    /// The limit; `None` where it is not known.
+    /// What limited it; `None` if unknown.
     pub limited_by: Option<LimitedBy>,
-    /// How that is known, or why it is not.
+    /// Evidence, or why it is unknown.
     pub evidence: Evidence,
 }
 
@@ -68,8 +68,8 @@ impl FlowLimit {
     }
 }
 
-/// Finds the limit of streams that were open for `open` in total, with the `times` that this end's
-/// stack reports; `cpu_share` is this thread's share of a core.
+/// Finds what limited streams that were open for `open` in total, with the `times` that this
+/// stack reports. `cpu_share` is this thread's share of a core.
 pub(super) fn find(times: Option<SendTimes>, open: Duration, cpu_share: Option<f64>) -> FlowLimit {
     if let Some(share) = cpu_share.filter(|share| *share > SATURATED) {
         let percent = share * 100.0;
@@ -89,7 +89,7 @@ pub(super) fn find(times: Option<SendTimes>, open: Duration, cpu_share: Option<f
         .saturating_sub(times.receiver)
         .saturating_sub(times.send_buffer);
     let total = (idle + times.busy).as_secs_f64();
-    // Of equals the first: what was measured before what is left over.
+    // If parts are equal, the first wins: measured times come before the remainder.
     let parts = [
         (
             times.receiver,

@@ -2,12 +2,12 @@
 
 use std::sync::LazyLock;
 
-/// The bytes repeat after this many, which is also the most that one write takes. Larger writes
-/// cost less per byte, up to about here.
+/// Period of the filler, and the maximum length of one write. Larger writes cost less per byte, up
+/// to about this length.
 pub(super) const FILLER_LENGTH: usize = 1 << 20;
 
-/// What uploads and echoes send: noise, so that a compressing link gains little, of printable
-/// characters, which a board's console can show.
+/// The filler that uploads and echoes send: random, so that a compressing link gains little, and
+/// printable, so that a board's console can show it.
 pub(super) static FILLER: LazyLock<Vec<u8>> = LazyLock::new(|| {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     // xorshift64 (Marsaglia 2003).
@@ -33,8 +33,8 @@ pub(super) fn filler_at(position: u64) -> &'static [u8] {
     &FILLER[usize::try_from(position % length).unwrap_or_default()..]
 }
 
-/// The position of the first of `bytes`, received at `position` of a stream, that differs from the
-/// filler.
+/// The position of the first byte in `bytes` that differs from the filler. They were received at
+/// `position` of the stream.
 pub(super) fn first_wrong(mut position: u64, mut bytes: &[u8]) -> Option<u64> {
     while !bytes.is_empty() {
         let expected = filler_at(position);
@@ -50,16 +50,16 @@ pub(super) fn first_wrong(mut position: u64, mut bytes: &[u8]) -> Option<u64> {
     None
 }
 
-/// How much of the beginning of a download is checked.
+/// Bytes checked at the start of a download.
 pub(super) const CHECKED: usize = 1024;
 
 /// Printable characters, space included (RFC 864, "one popular pattern").
 const PRINTABLE: u8 = 95;
-/// Characters of a line (RFC 864).
+/// Characters per line (RFC 864).
 const LINE: usize = 72;
 
-/// Whether this is chargen's pattern, wherever in it a server begins: each line is a run of
-/// consecutive characters, and starts one character after the line before it.
+/// Whether this is chargen's pattern, starting anywhere in it: each line is a run of consecutive
+/// characters and starts one character after the line before it.
 pub(super) fn is_chargen(bytes: &[u8]) -> bool {
     let mut lines = bytes.split(|byte| *byte == b'\n').peekable();
     let mut starts: Option<u8> = None;

@@ -1,5 +1,5 @@
-//! Download from the server's own port where its host has no chargen: replies, one after the other,
-//! on one connection at a time.
+//! Downloads from the server's own port if its host has no chargen: replies, one after another, on
+//! one connection at a time.
 
 use std::time::Duration;
 
@@ -12,32 +12,32 @@ use tcpctl_engine::readiness::{ConnectionId, Event, Network, NetworkTime, Releas
 /// Bytes per read.
 const BUFFER: usize = 64 * 1024;
 
-/// How often the stop flag is looked at.
+/// Interval at which the stop flag is checked.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The pause after a failure; twice as long after the next one.
+/// Pause after a failure. It doubles with each further one.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-/// Failures in a row after which the measurement ends.
+/// Failures in a row that end the measurement.
 const TRIES: u32 = 5;
 
-/// The replies that were received.
+/// The received replies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Replies {
-    /// How many.
+    /// Number of replies.
     pub count: u64,
-    /// Attempts that failed.
+    /// Failed attempts.
     pub failed: u64,
     /// Bytes of all replies.
     pub bytes: u64,
     /// The sum of the times from each connection's SYN to the last byte of its reply. Waiting for
     /// the end of a reply and pauses are not included.
     pub elapsed: Duration,
-    /// Whether it was stopped.
+    /// Whether the measurement was stopped.
     pub interrupted: bool,
 }
 
-/// Requests replies until the flow's time is over.
+/// Requests replies until the flow's duration is over.
 ///
 /// # Errors
 /// Why no byte was received.
@@ -89,7 +89,7 @@ struct Asking<'a, N, O> {
     events: Vec<Event>,
     buffer: Vec<u8>,
     turns: usize,
-    /// When the observer is due.
+    /// When the observer is called next.
     report_at: NetworkTime,
     replies: Replies,
 }
@@ -115,7 +115,8 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
         Ok(())
     }
 
-    /// The reply's length, and when its last byte arrived. A stop keeps the part that arrived.
+    /// Sends the request and reads the reply. Returns its length and when its last byte arrived.
+    /// After a stop it returns the part that arrived.
     fn converse(
         &mut self,
         id: ConnectionId,
@@ -150,12 +151,13 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
                         last_byte = self.network.now();
                     }
                 }
-                // A fast server may always have more.
+                // A fast server may always have more bytes ready.
                 if last_byte >= self.ends_at || self.observer.should_stop() {
                     return Ok((bytes, last_byte));
                 }
             }
-            // A reply that is incomplete when the time is over counts as far as it has arrived.
+            // A reply that is incomplete at the end of the duration counts as far as it has
+            // arrived.
             let timeout = if bytes > 0 {
                 LEARNING_SILENCE
             } else {
@@ -176,7 +178,7 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
         }
     }
 
-    /// The next event of the connection, or `None` at `until` or sooner.
+    /// The next event of the connection; `None` at `until` or earlier.
     fn next_event(
         &mut self,
         id: ConnectionId,

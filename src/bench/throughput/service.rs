@@ -1,6 +1,6 @@
 //! RFC 862, 863 and 864 services, used as throughput endpoints.
 
-/// A service that is made to move bytes.
+/// A throughput service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
     /// Discards what it receives (RFC 863).
@@ -12,10 +12,10 @@ pub enum Service {
 }
 
 impl Service {
-    /// All of them, in the order in which they are measured.
+    /// All services, in the order in which they are measured.
     pub const ALL: [Self; 3] = [Self::Discard, Self::Chargen, Self::Echo];
 
-    /// Its name in `/etc/services`.
+    /// Name in `/etc/services`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Discard => "discard",
@@ -24,7 +24,7 @@ impl Service {
         }
     }
 
-    /// The report's field that is measured with it.
+    /// The report's field with the results of this service.
     pub const fn flow(self) -> &'static str {
         match self {
             Self::Discard => "upload",
@@ -37,11 +37,11 @@ impl Service {
 /// The ports of the services on the target's host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
-    /// Of [`Service::Discard`].
+    /// Port of [`Service::Discard`].
     pub discard: u16,
-    /// Of [`Service::Chargen`].
+    /// Port of [`Service::Chargen`].
     pub chargen: u16,
-    /// Of [`Service::Echo`].
+    /// Port of [`Service::Echo`].
     pub echo: u16,
 }
 

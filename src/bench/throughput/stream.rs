@@ -6,17 +6,17 @@ use super::error::StreamError;
 use super::pattern::{self, CHECKED};
 use tcpctl_engine::readiness::{ConnectionId, ConnectionInfo, Network, NetworkTime};
 
-/// Reads and writes of one stream before the others have their turn.
+/// Reads and writes of one stream in a row before the next stream's turn.
 const TURNS: usize = 8;
 
-/// Which way the bytes go.
+/// Direction of a stream's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
-    /// From here; nothing must come back.
+    /// To the server; it must send nothing back.
     Up,
-    /// To here.
+    /// From the server.
     Down,
-    /// There and back, unchanged.
+    /// To the server and back, unchanged.
     RoundTrip,
 }
 
@@ -29,11 +29,11 @@ pub(super) struct Stream {
     received: u64,
     pub(super) can_read: bool,
     pub(super) can_write: bool,
-    /// The beginning of a download.
+    /// The first bytes of a download.
     pub(super) beginning: Vec<u8>,
     /// Bytes moved.
     pub(super) moved: u64,
-    /// When that last grew.
+    /// When `moved` last increased.
     pub(super) moved_at: NetworkTime,
     /// `moved` at the start of the measured part.
     pub(super) moved_before: u64,
@@ -63,7 +63,7 @@ impl Stream {
         self.can_read || self.can_write && self.direction != Direction::Down
     }
 
-    /// Reads and writes for one turn.
+    /// Reads and writes up to [`TURNS`] times.
     pub(super) fn run(
         &mut self,
         network: &mut impl Network,
@@ -73,7 +73,7 @@ impl Stream {
             if !self.is_ready() {
                 break;
             }
-            // Reading comes first: it may show why a write would fail.
+            // Read first: a read may show why a write would fail.
             if self.can_read {
                 self.read(network, buffer)?;
             }
@@ -133,7 +133,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Updates `moved`. Unacknowledged bytes do not count, where the stack reports them.
+    /// Updates `moved`. Unacknowledged bytes do not count if the stack reports them.
     pub(super) fn count(&mut self, network: &impl Network, now: NetworkTime) {
         let moved = match self.direction {
             Direction::Up => {
@@ -162,7 +162,7 @@ impl Stream {
     }
 }
 
-/// The number of bytes, or `None` if the call would block.
+/// The number of bytes, or `None` if the call would have blocked.
 pub(super) fn unless_blocked(result: io::Result<usize>) -> Result<Option<usize>, StreamError> {
     match result {
         Ok(length) => Ok(Some(length)),

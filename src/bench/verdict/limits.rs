@@ -77,8 +77,9 @@ fn served(limits: &Limits) -> String {
     }
 }
 
-/// Clients that can connect at any time without being turned away. Where nothing queues, one fewer
-/// than are served: a client's next connection can overtake the server's cleanup.
+/// The number of clients that can connect at any time without being turned away. If nothing queues,
+/// it is one less than the number served: a client's next connection can overtake the server's
+/// cleanup.
 fn recommended_clients(limits: &Limits) -> Option<usize> {
     let served = limits.served_at_once.count().filter(|served| *served > 0)?;
     match limits.overflow? {

@@ -1,4 +1,5 @@
-//! The knee of a ramp, how far the ramp went, and why requests failed in its steps.
+//! Summary lines about a ramp: the knee, how far the ramp went, and why requests failed in its
+//! steps.
 
 use std::fmt::Write as _;
 
@@ -125,7 +126,7 @@ pub(crate) fn causes(steps: &[Step]) -> impl Iterator<Item = VerdictLine> {
     known.map(|(step, cause)| verdict_line(Level::Note, describe_cause(step, &cause)))
 }
 
-/// The cause, then the outcome of each trial: failed requests and retransmitted SYNs of all
+/// The cause, then the result of each trial: failed requests and retransmitted SYNs out of all
 /// requests.
 pub(super) fn describe_cause(step: &Step, cause: &Cause) -> String {
     let n = step.connections;

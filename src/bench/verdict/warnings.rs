@@ -1,4 +1,4 @@
-//! The warnings that follow from the numbers of a report.
+//! The warnings that are derived from a report's numbers.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -11,25 +11,26 @@ use crate::sys::limits::OpenFiles;
 use tcpctl_engine::load::RuleKind;
 use tcpctl_engine::measurement::ErrorClass;
 
-/// The share of its cores from which a client is the limit.
+/// Share of its cores above which the client counts as saturated.
 const SATURATED: f64 = 0.9;
 
-/// The share of its target rate from which an open loop has reached it.
+/// Share of the target rate at which an open loop counts as having reached it.
 const REACHED: f64 = 0.98;
 
-/// The share of the median time from which late starts matter.
+/// Late starts matter above this share of the median time.
 const LATE_SHARE: f64 = 0.25;
 
-/// The client's delay below which it does not matter, microseconds.
+/// Client delays below this do not matter, microseconds.
 const MIN_DELAY_US: f64 = 500.0;
 
-/// The share of a percentile from which the client's delay matters.
+/// Client delays matter above this share of a percentile.
 const DELAY_SHARE: f64 = 0.1;
 
 /// Late starts below this are the timer's resolution, microseconds.
 const TIMER_RESOLUTION_US: f64 = 100.0;
 
-/// A jump of the system's clock from which times of day are wrong. Slewing moves it by at most 0.05%.
+/// Minimum jump of the system's clock that makes times of day wrong. Slewing moves it by at most
+/// 0.05%.
 const MIN_CLOCK_JUMP: Duration = Duration::from_secs(1);
 
 /// The warnings that follow from the numbers.
@@ -55,7 +56,7 @@ pub(super) fn derived(report: &Report) -> Vec<Warning> {
     warnings
 }
 
-/// In how many steps of the ramp the client was delayed by other processes.
+/// The warning that other processes delayed the client in some steps of the ramp.
 fn busy_ramp(report: &Report) -> Option<Warning> {
     let is_busy = |step: &&Step| step.client_wait_share >= Some(BUSY);
     let busy = report.ramp.iter().filter(is_busy).count();
@@ -158,7 +159,7 @@ fn not_started(latency: &Latency) -> Option<String> {
     })
 }
 
-/// Late reading is not part of the times, late sending is.
+/// Describes late reading, which the times exclude, and late sending, which they include.
 fn delayed(latency: &Latency) -> Option<String> {
     let (delay, times) = (latency.client_delay_us?, latency.complete_us);
     let share = |late: Option<f64>, whole: Option<f64>| {
@@ -280,7 +281,8 @@ fn not_supported(latency: &Latency, is_virtual: bool) -> Option<String> {
     (!rows.is_empty()).then(|| format!("not available {place}: {}", rows.join(", ")))
 }
 
-/// The limit of open files, already raised as far as possible, was too low for the load.
+/// The warning that the limit of open files, already raised as far as possible, was too low for the
+/// load.
 pub(in crate::bench) fn too_few_files(latency: &Latency, files: OpenFiles) -> Option<Warning> {
     if latency.errors.of(ErrorClass::LocalFiles) == 0 {
         return None;
@@ -299,8 +301,8 @@ pub(in crate::bench) fn too_few_files(latency: &Latency, files: OpenFiles) -> Op
     Some(Warning::new(WarningKind::OpenFiles, text))
 }
 
-/// The warning for a system clock that says `now` where a clock that is never set says `expected`.
-/// Start times compare runs on several computers, so a difference of a second matters.
+/// The warning that the system's clock shows `now` when a clock that is never set shows `expected`.
+/// Start times are compared across computers, so a difference of a second matters.
 pub(in crate::bench) fn clock_set(expected: SystemTime, now: SystemTime) -> Option<Warning> {
     let (difference, direction) = match now.duration_since(expected) {
         Ok(ahead) => (ahead, "forward"),

@@ -1,22 +1,23 @@
-//! Which of the held connections are asked together.
+//! Chooses which of the held connections get a request together.
 
-/// Simultaneous requests: one wait finds one interval of one more than these.
+/// Simultaneous requests. One wait narrows the range to one of REQUESTS + 1 intervals.
 const REQUESTS: usize = 8;
-/// The same where the lowest numbers are tried.
+/// Simultaneous requests with [`Spacing::Lowest`].
 const LOWEST: usize = 4;
 
-/// How the numbers that are tried lie in the unknown range.
+/// How the tested numbers are spread over the unknown range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spacing {
-    /// The lowest, one by one.
+    /// The lowest numbers, one by one.
     Lowest,
-    /// Evenly.
+    /// Evenly spread.
     Even,
-    /// Evenly, two requests for each number. On a lossy path both are rarely lost.
+    /// Evenly spread, with two requests per number. On a lossy path both are rarely lost.
     Doubled,
 }
 
-/// Which of the silent connections to ask: index, and how many stay silent before it.
+/// Which of the silent connections get a request: each with its index and the number of silent
+/// connections before it.
 pub(super) fn choose(
     least: usize,
     most: usize,

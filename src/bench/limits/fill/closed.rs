@@ -10,21 +10,21 @@ use crate::bench::limits::timing::Timeouts;
 use crate::bench::report::Overflow;
 use tcpctl_engine::readiness::Network;
 
-/// How often to look whether the server still closes connections.
+/// Number of checks whether the server still closes connections.
 const LOOKS: usize = 8;
-/// Evictions at the same number of connections that make a limit.
+/// Evictions at the same number of connections that count as the limit.
 const SAME_EVICTIONS: usize = 2;
-/// Evictions after which the search for such a number ends.
+/// Maximum evictions before the search for such a number ends.
 const MAX_EVICTIONS: usize = 6;
-/// This far from the expected eviction, each new connection is watched for longer.
+/// Distance from the expected eviction within which each new connection is watched for longer.
 const EVICTION_MARGIN: usize = 3;
 
 /// Which connections were closed, in the order of their handshakes.
 enum Closed {
     None,
-    /// The newest, and no older one.
+    /// The newest connection, and no older one.
     Newest(Box<HeldConnection>, Overflow, Duration),
-    /// Older ones.
+    /// Older connections.
     Older,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn find_closed<N: Network>(
             if held == 0 {
                 return Err(Abort::HoldLost(after));
             }
-            // Once may be chance: the next one must end in the same way.
+            // A single rejection may be chance, so the next connection must end in the same way.
             let handle = pool.connect_within(timeouts.syn.max(timeouts.after_accept))?;
             pool.wait(timeouts.after_accept, |pool| {
                 pool.is(handle, |it| it.unsolicited_at().is_some())
@@ -130,7 +130,7 @@ fn find_eviction<N: Network>(
         } else {
             timeouts.round_trip + Duration::from_millis(1)
         };
-        // Before an eviction was seen, one is expected with each connection.
+        // Until an eviction was seen, expect one with each connection.
         let watch = if before < expected {
             watch.min(timeouts.after_accept)
         } else {
@@ -205,7 +205,7 @@ fn closed<N: Network>(pool: &ConnectionPool<'_, N>, behavior: ServerBehavior) ->
         return Closed::None;
     };
     let (Some(connected), Some((at, end))) = (connection.connected, connection.ended) else {
-        // Answered and not closed: no cap does that.
+        // The connection was answered and not closed, so there is no cap.
         return Closed::Older;
     };
     Closed::Newest(

@@ -1,4 +1,4 @@
-//! SYNs without an answer: the server drops them, or they were lost on the path.
+//! Handles SYNs without an answer: the server dropped them, or they were lost on the path.
 
 use super::check_for_late_replies;
 use crate::bench::limits::model::{Abort, FullServer};
@@ -12,12 +12,12 @@ use tcpctl_engine::readiness::{Network, Release};
 /// When two unanswered SYNs in a row mean that the server drops them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::bench::limits) enum DropCheck {
-    /// When the first is not answered either when it is retransmitted.
+    /// When the first one stays unanswered after its retransmission.
     WaitForRetransmission,
-    /// When a SYN much later is not answered either: [`still_drops`] must be asked, and the time
-    /// until then is free for other measurements.
+    /// When a SYN much later is not answered either. [`still_drops`] must be called; until then
+    /// there is time for other measurements.
     ProbeLater,
-    /// When an earlier trial has held this many.
+    /// When an earlier trial held this many.
     AsBefore(usize),
 }
 
@@ -58,8 +58,8 @@ pub(super) fn are_dropped<N: Network>(
     Ok(false)
 }
 
-/// Whether a server that dropped SYNs still does, much later and when the slots that were freed in
-/// the meantime are taken again.
+/// Whether a server that dropped SYNs still does so much later, once the slots that were freed
+/// meanwhile are in use again.
 pub(in crate::bench::limits) fn still_drops<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     timeouts: Timeouts,
@@ -79,8 +79,8 @@ pub(in crate::bench::limits) fn still_drops<N: Network>(
     Ok(false)
 }
 
-/// Connections that only exist at this end: the last ACK of the handshake was lost, and the server
-/// was full when it retransmitted its SYN-ACK. Data on them is never acknowledged. To be asked of
+/// Counts connections that exist only on this side: the last ACK of the handshake was lost, and the
+/// server was full when it retransmitted its SYN-ACK. Data on them is never acknowledged. Use it on
 /// a server that answers no request.
 pub(in crate::bench::limits) fn count_half_open<N: Network>(
     pool: &mut ConnectionPool<'_, N>,

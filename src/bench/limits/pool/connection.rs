@@ -1,4 +1,4 @@
-//! One connection of the pool: when it was opened, used, answered and ended.
+//! One connection of the pool, and the times of its events.
 
 use std::time::Duration;
 
@@ -13,23 +13,23 @@ pub(in crate::bench::limits) struct Handle(pub(super) usize);
 #[derive(Debug, Clone, Copy)]
 pub(in crate::bench::limits) struct HeldConnection {
     pub(in crate::bench::limits) handle: Handle,
-    /// Until it is released.
+    /// The connection number, until the connection is released.
     pub(super) id: Option<ConnectionId>,
     pub(in crate::bench::limits) started: NetworkTime,
     pub(in crate::bench::limits) connected: Option<NetworkTime>,
-    /// When the request was sent, or the FIN instead of it.
+    /// When the request, or the FIN in its place, was sent.
     pub(in crate::bench::limits) asked: Option<NetworkTime>,
-    /// Whether that was a FIN.
+    /// Whether a FIN was sent instead of a request.
     pub(super) has_sent_fin: bool,
     /// Bytes of the request that were written.
     pub(super) written: usize,
     pub(in crate::bench::limits) first_byte: Option<NetworkTime>,
-    /// What the server sent before a request.
+    /// Data that the server sent before a request.
     pub(super) unsolicited: FirstLine,
     pub(in crate::bench::limits) ended: Option<(NetworkTime, ConnectionEnd)>,
-    /// SYN retransmissions, as known when it was released.
+    /// SYN retransmissions, recorded at the release.
     pub(super) syn_retransmissions: Option<u32>,
-    /// Data retransmissions, as known when it was released.
+    /// Data retransmissions, recorded at the release.
     pub(super) retransmissions: Option<u32>,
 }
 
@@ -38,43 +38,43 @@ impl HeldConnection {
         self.connected.is_none() && self.ended.is_none()
     }
 
-    /// Connected, as far as is known.
+    /// Whether it is established, as far as this side can tell.
     pub(in crate::bench::limits) fn is_live(&self) -> bool {
         self.connected.is_some() && self.ended.is_none()
     }
 
-    /// Live, and we have sent nothing on it.
+    /// Whether it is live and this side has sent nothing.
     pub(in crate::bench::limits) fn is_silent(&self) -> bool {
         self.is_live() && self.asked.is_none()
     }
 
-    /// Whether the server has sent something on it.
+    /// Whether the server has sent data.
     pub(in crate::bench::limits) fn is_greeted(&self) -> bool {
         self.first_byte.is_some()
     }
 
-    /// Ended by the server before we had sent anything, whatever the server had sent.
+    /// Whether the server ended it before this side sent anything, with or without data.
     pub(in crate::bench::limits) fn is_silent_and_ended(&self) -> bool {
         self.asked.is_none() && self.connected.is_some() && self.ended.is_some()
     }
 
-    /// Refused, or ended by the server without a byte.
+    /// Whether it was refused, or ended by the server without a byte.
     pub(in crate::bench::limits) fn is_turned_away(&self) -> bool {
         self.ended.is_some() && self.first_byte.is_none()
     }
 
-    /// The request was sent and not answered.
+    /// Whether a request was sent and not answered.
     pub(in crate::bench::limits) fn is_waiting(&self) -> bool {
         self.is_live() && self.asked.is_some() && !self.has_sent_fin && self.first_byte.is_none()
     }
 
-    /// When the server answered the request, by a byte or by ending the connection.
+    /// When the server answered the request, by data or by ending the connection.
     pub(in crate::bench::limits) fn answered_at(&self) -> Option<NetworkTime> {
         self.asked?;
         self.first_byte.or(self.ended.map(|(at, _)| at))
     }
 
-    /// When the server sent something or ended the connection before we had sent anything.
+    /// When the server sent data or ended the connection before this side sent anything.
     pub(in crate::bench::limits) fn unsolicited_at(&self) -> Option<NetworkTime> {
         if self.asked.is_some() || self.connected.is_none() {
             return None;
@@ -82,7 +82,7 @@ impl HeldConnection {
         self.first_byte.or(self.ended.map(|(at, _)| at))
     }
 
-    /// The age at which that happened.
+    /// Time from the handshake to [`Self::unsolicited_at`].
     pub(in crate::bench::limits) fn unsolicited_after(&self) -> Option<Duration> {
         Some(self.unsolicited_at()?.saturating_sub(self.connected?))
     }
@@ -92,8 +92,8 @@ impl HeldConnection {
         Some(self.first_byte?.saturating_sub(self.connected?))
     }
 
-    /// From before the request was written to the answer: on loopback it may arrive within the
-    /// write.
+    /// Time from before the request was written to the answer: on loopback the answer may arrive
+    /// during the write.
     pub(in crate::bench::limits) fn answered_after(&self) -> Option<Duration> {
         Some(self.answered_at()?.saturating_sub(self.asked?))
     }
@@ -109,7 +109,7 @@ impl HeldConnection {
     }
 }
 
-/// The beginning of what a server sends, up to its first line end.
+/// The start of the server's data, up to the first line end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FirstLine {
     bytes: [u8; 80],

@@ -1,4 +1,4 @@
-//! How connections are closed: one so that the server notices, all before the search ends.
+//! Closing connections: a single one so that the server notices it, or all at the end.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::bench::limits::model::Abort;
 use tcpctl_engine::readiness::{Network, Release};
 
 impl<N: Network> ConnectionPool<'_, N> {
-    /// Closes one and forgets it.
+    /// Closes a connection and removes it from the pool.
     pub(in crate::bench::limits) fn release(&mut self, handle: Handle, how: Release) {
         if let Some(index) = self.connections.iter().position(|it| it.handle == handle) {
             self.release_at(index, how);
@@ -15,7 +15,7 @@ impl<N: Network> ConnectionPool<'_, N> {
         }
     }
 
-    /// Closes one so that the server is sure to notice.
+    /// Closes a connection in a way that the server cannot miss.
     pub(in crate::bench::limits) fn close(&mut self, handle: Handle) {
         let is_live = self.get(handle).is_some_and(HeldConnection::is_live);
         self.release(
@@ -28,7 +28,7 @@ impl<N: Network> ConnectionPool<'_, N> {
         );
     }
 
-    /// Closes all that are not connected, and forgets those that have ended.
+    /// Closes all connections that are not established, and removes those that have ended.
     pub(in crate::bench::limits) fn drop_ended(&mut self) {
         for index in 0..self.connections.len() {
             if !self.connections[index].is_live() {
@@ -38,7 +38,7 @@ impl<N: Network> ConnectionPool<'_, N> {
         self.connections.retain(HeldConnection::is_live);
     }
 
-    /// Sends a FIN on all silent ones, and keeps listening to them.
+    /// Sends a FIN on all silent connections and keeps reading from them.
     pub(in crate::bench::limits) fn finish_silent(&mut self) {
         for connection in self.connections.iter().filter(|it| it.is_silent()) {
             if let Some(id) = connection.id {
@@ -47,8 +47,8 @@ impl<N: Network> ConnectionPool<'_, N> {
         }
     }
 
-    /// Closes all: with a FIN, which is retransmitted if it is lost, and after `pause` with a
-    /// reset, which also frees a place in an accept queue.
+    /// Closes all connections: first with a FIN, which is retransmitted if lost, and after `pause`
+    /// with a reset, which also frees a place in an accept queue.
     pub(in crate::bench::limits) fn close_all(&mut self, pause: Duration) -> Result<(), Abort> {
         for connection in self.connections.iter().filter(|it| it.is_live()) {
             if let Some(id) = connection.id {
@@ -60,7 +60,7 @@ impl<N: Network> ConnectionPool<'_, N> {
         waited
     }
 
-    /// Resets all.
+    /// Resets all connections.
     pub(in crate::bench::limits) fn release_all(&mut self) {
         for index in 0..self.connections.len() {
             self.release_at(index, Release::Reset);

@@ -1,4 +1,4 @@
-//! What a flow shall do, and what it has measured.
+//! The plan of a flow, and its results.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::bench::throughput::limit::SendTimes;
 use crate::bench::throughput::service::Service;
 use crate::bench::throughput::stream::Direction;
 
-/// One flow.
+/// The plan of one flow.
 #[derive(Debug, Clone)]
 pub(in crate::bench::throughput) struct FlowPlan<'a> {
     pub(in crate::bench::throughput) name: &'static str,
@@ -49,8 +49,8 @@ impl<'a> FlowPlan<'a> {
         }
     }
 
-    /// One endless request to the server's own port. It is measured from the first byte: the
-    /// server may answer and close at any time.
+    /// The plan of one endless request to the server's own port. It is measured from the first
+    /// byte, because the server may answer and close at any time.
     pub(in crate::bench::throughput) fn one_request(plan: &'a ThroughputPlan) -> Self {
         Self {
             to: plan.target,
@@ -60,43 +60,44 @@ impl<'a> FlowPlan<'a> {
     }
 }
 
-/// What a flow has moved.
+/// The results of a flow.
 #[derive(Debug, Clone, Default)]
 pub struct FlowRecord {
     /// Streams that were requested.
     pub requested: usize,
     /// Streams that moved bytes in the measured part.
     pub streams: usize,
-    /// Streams that connected and moved none.
+    /// Streams that connected and moved no bytes.
     pub idle: usize,
-    /// Why others did not connect.
+    /// Errors of the streams that did not connect.
     pub unconnected: Vec<StreamError>,
     /// Duration of the measured part.
     pub elapsed: Duration,
-    /// Bytes moved in it.
+    /// Bytes moved in the measured part.
     pub bytes: u64,
-    /// The same for each second; the last may be incomplete.
+    /// Bytes in each second; the last may be incomplete.
     pub seconds: Vec<u64>,
-    /// Segments retransmitted in it; `None` where the stack cannot report them.
+    /// Segments retransmitted in the measured part; `None` if the stack cannot report them.
     pub retransmissions: Option<u64>,
-    /// What this end's sending waited for; `None` where the stack cannot report it.
+    /// How the sending time was spent; `None` if the stack cannot report it.
     pub sending: Option<SendTimes>,
-    /// The smallest round-trip time of all streams; `None` where the stack cannot report it.
+    /// Minimum round-trip time of all streams; `None` if the stack cannot report it.
     pub min_rtt: Option<Duration>,
-    /// Streams that ended before the flow, and when in the measured part.
+    /// Streams that ended early, and when in the measured part.
     pub ended: Vec<(StreamError, Duration)>,
     /// CPU time of this thread in the measured part.
     pub cpu: Option<Duration>,
     /// Whether a download starts with chargen's pattern; `None` for other flows.
     pub is_chargen: Option<bool>,
-    /// Whether bytes count when they are acknowledged, or already when this stack has taken them.
+    /// Whether bytes count once they are acknowledged, or already once this stack has accepted
+    /// them.
     pub is_acknowledged: bool,
     /// Whether the flow was stopped.
     pub interrupted: bool,
 }
 
 impl FlowRecord {
-    /// Fails if the service is another one than assumed: a rate of wrong bytes means nothing.
+    /// Fails if the port has another service than expected: the rate would be meaningless.
     pub(in crate::bench::throughput) fn check_service(self) -> Result<Self, StreamError> {
         let mut errors = self.ended.iter().map(|(error, _)| *error);
         match errors.find(|error| error.is_wrong_service()) {
