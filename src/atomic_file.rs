@@ -1,4 +1,4 @@
-//! Files that are written whole or not at all: a new file beside the target is renamed over it.
+//! Writes files whole or not at all: a new file next to the target is renamed over it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
-/// What a file is for. This decides who may read it and whether it must survive a crash.
+/// The purpose of a file. It determines who may read the file and whether the file must survive a
+/// crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// The user's output. Keeps the permissions of the file that it replaces.
+    /// Output for the user. Keeps the permissions of the file that it replaces.
     Output,
     /// Holds a secret: only the owner may read it (mode 0600).
     Secret,
-    /// Can be made again: mode 0600, and not flushed to the disk before the rename.
+    /// A cache that can be rebuilt: mode 0600, and not flushed to the disk before the rename.
     Cache,
 }
 
@@ -40,7 +41,7 @@ pub fn replace(path: &Path, bytes: &[u8], purpose: Purpose) -> io::Result<()> {
     written
 }
 
-/// Removes a draft that was left by a killed process with the same process ID.
+/// Removes the draft of a killed process with the same process ID.
 fn remove_stale(draft: &Path) {
     let _ = fs::remove_file(draft);
 }
@@ -53,10 +54,10 @@ pub fn create_new(path: &Path, bytes: &[u8], purpose: Purpose) -> io::Result<()>
     let draft = draft(path);
     remove_stale(&draft);
     let written = create(&draft, bytes, purpose).and_then(|()| {
-        // Fails if the name is taken, where a rename would replace the file.
+        // A hard link fails if the file exists, where a rename would replace it.
         fs::hard_link(&draft, path).or_else(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => Err(error),
-            // A file system without hard links, e.g. FAT.
+            // The file system has no hard links, e.g. FAT.
             _ if path.try_exists()? => Err(io::ErrorKind::AlreadyExists.into()),
             _ => fs::rename(&draft, path),
         })?;
@@ -76,13 +77,13 @@ fn create(path: &Path, bytes: &[u8], purpose: Purpose) -> io::Result<()> {
     let mut file = options.open(path)?;
     file.write_all(bytes)?;
     match purpose {
-        // Before the rename, or a crash could leave an empty file in place of the old one.
+        // Flush before the rename, or a crash could leave an empty file in place of the old one.
         Purpose::Output | Purpose::Secret => file.sync_all(),
         Purpose::Cache => Ok(()),
     }
 }
 
-/// Writes the name of a secret to the disk, too.
+/// Flushes the directory entry of a secret to the disk as well.
 #[cfg_attr(
     not(unix),
     allow(
@@ -96,7 +97,7 @@ fn sync_directory(path: &Path, purpose: Purpose) -> io::Result<()> {
         let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
         let directory = fs::File::open(parent.unwrap_or(Path::new(".")))?;
         return match directory.sync_all() {
-            // Some file systems cannot.
+            // Some file systems do not support it.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             result => result,
         };
@@ -106,13 +107,13 @@ fn sync_directory(path: &Path, purpose: Purpose) -> io::Result<()> {
     Ok(())
 }
 
-/// A name beside `path` that no other process uses.
+/// A name next to `path` that no other process uses.
 fn draft(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
 }
 
-/// An output file that was found writable before the work started.
+/// An output file that was checked to be writable before the work started.
 #[derive(Debug)]
 pub struct Destination {
     /// The path as the user wrote it, safe for a terminal.
@@ -125,7 +126,7 @@ pub struct Destination {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WriteMode {
     Replace,
-    /// For devices, pipes, and files in a folder that takes no new files.
+    /// In place: for devices, pipes, and files in a folder that does not allow new files.
     InPlace,
 }
 
@@ -144,7 +145,7 @@ impl Destination {
         let (path, mode) = match fs::metadata(path) {
             Ok(found) if found.is_dir() => return Err(cannot(&"is a directory")),
             Ok(found) if found.is_file() => {
-                // Replaces what a symbolic link points to, and keeps the link.
+                // Write to the target of a symbolic link, and keep the link.
                 let path = fs::canonicalize(path).map_err(|error| cannot(&error))?;
                 OpenOptions::new()
                     .append(true)
@@ -156,7 +157,7 @@ impl Destination {
                 };
                 (path, mode)
             }
-            // Not opened: opening a pipe waits for its reader.
+            // The file is not opened, because opening a pipe waits for its reader.
             Ok(_) => (path.to_owned(), WriteMode::InPlace),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 probe(path).map_err(|error| cannot(&error))?;
@@ -172,7 +173,7 @@ impl Destination {
         })
     }
 
-    /// Writes the file. On an error it is as it was, unless it is written in place.
+    /// Writes the file. On an error the old file is kept, unless it is written in place.
     ///
     /// # Errors
     /// E.g. the disk is full.
@@ -204,7 +205,7 @@ impl Destination {
     }
 }
 
-/// Whether a file can be created beside `path`.
+/// Fails if no file can be created next to `path`.
 fn probe(path: &Path) -> io::Result<()> {
     let draft = draft(path);
     remove_stale(&draft);

@@ -1,4 +1,4 @@
-//! What every board has: its address as an access point, and its console.
+//! Facts about every board: the address in AP mode, and the console.
 
 pub mod console;
 

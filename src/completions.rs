@@ -1,4 +1,4 @@
-//! Shell completion: `tcpctl completions SHELL` and the answers for its script.
+//! Shell completion: `tcpctl completions SHELL`, and the replies to its script.
 //!
 //! The script passes the words up to the cursor, `TCPCTL_COMPLETE=bash tcpctl -- tcpctl send si`.
 //! The answer comes from the clap definition, so scripts never go out of date. Completion sends
@@ -23,7 +23,7 @@ use crate::sanitize;
 
 /// The environment variable that a completion script sets to the shell's name.
 const VARIABLE: &str = "TCPCTL_COMPLETE";
-/// Last characters of an incomplete value: the shell adds no space.
+/// Last characters of an incomplete value, after which the shell must not add a space.
 const OPEN_ENDS: [char; 4] = [':', '=', ',', '/'];
 
 /// Prints a completion script.
@@ -35,7 +35,7 @@ pub fn run(args: &CompletionsArgs, output: &Output) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Answers a completion script; `None` if this process was not started by one.
+/// Replies to a completion script; `None` if this process was not started by one.
 pub fn answer_script(arguments: &[OsString]) -> Option<Exit> {
     let shell = env::var_os(VARIABLE).filter(|shell| !shell.is_empty())?;
     let output = Output::new("completions", Options::default());
@@ -75,22 +75,22 @@ fn command() -> Command {
     })
 }
 
-/// A completion of the last word.
+/// A proposed completion of the last word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Proposal {
     value: String,
     help: String,
 }
 
-/// The completions of the last word. Options are proposed only after a `-`, or if there is nothing
-/// else.
+/// Completions of the last word. Options are proposed only after a `-`, or if nothing else can be
+/// completed.
 fn propose(words: Vec<OsString>) -> Vec<Proposal> {
     let Some(index) = words.len().checked_sub(1) else {
         return Vec::new();
     };
     let begun = words[index].to_string_lossy().into_owned();
     let folder = env::current_dir().ok();
-    // Fails where nothing can be completed, e.g. after a word that is not UTF-8.
+    // Fails if nothing can be completed, e.g. after a word that is not UTF-8.
     let found = engine::complete(&mut command(), words, index, folder.as_deref());
     let mut proposals: Vec<_> = found
         .unwrap_or_default()
@@ -122,8 +122,7 @@ fn to_lines(shell: Shell, proposals: &[Proposal]) -> String {
             // PowerShell rejects an empty help text, and inserts values unquoted.
             Shell::Powershell if help.is_empty() => writeln!(lines, "{}", quoted(value)),
             Shell::Powershell => writeln!(lines, "{}\t{help}", quoted(value)),
-            // The format of `_describe`, with escaped colons. A leading TAB marks an incomplete
-            // value.
+            // Format of `_describe`, with escaped colons. A leading TAB marks an incomplete value.
             Shell::Zsh => {
                 let mark = if value.ends_with(OPEN_ENDS) { "\t" } else { "" };
                 let value = value.replace('\\', "\\\\").replace(':', "\\:");

@@ -14,7 +14,7 @@ use crate::sanitize;
 use crate::target::Target;
 use crate::toml_text;
 
-/// A setting that the config file and a `TCPCTL_...` variable can hold.
+/// A setting that the config file or a `TCPCTL_...` variable can contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
     /// The TARGET of send and bench.
@@ -35,7 +35,7 @@ impl Key {
         }
     }
 
-    /// The environment variable.
+    /// The name of the environment variable.
     pub const fn variable(self) -> &'static str {
         match self {
             Self::Target => "TCPCTL_TARGET",
@@ -53,16 +53,16 @@ impl Key {
     }
 }
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// This option.
+    /// An option, by its name.
     Flag(&'static str),
-    /// This environment variable.
+    /// An environment variable, by its name.
     Environment(&'static str),
     /// The config file and a line in it, counted from 1.
     File(PathBuf, usize),
-    /// Built in, or not set.
+    /// The default, or no value.
     Default,
 }
 
@@ -71,7 +71,7 @@ pub enum Source {
 pub struct Found {
     /// The value.
     pub value: String,
-    /// Where it comes from.
+    /// The source of the value.
     pub source: Source,
 }
 
@@ -89,7 +89,7 @@ impl Found {
     }
 }
 
-/// The keys of the config file.
+/// The content of the config file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Content {
@@ -107,7 +107,7 @@ pub fn target(given: Option<String>, command: &str) -> Result<String, Failure> {
         return Ok(target);
     }
     find(Key::Target)?.map(|found| found.value).ok_or_else(|| {
-        // Only a virtual board with a chip takes firmware.
+        // Only a virtual board with a chip accepts firmware.
         let board = if command == "update" {
             "sim:chip=esp32c3"
         } else {
@@ -142,12 +142,12 @@ pub fn find(key: Key) -> Result<Option<Found>, Failure> {
     place.find(&text, key)
 }
 
-/// The config file.
+/// A config file that may not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The path.
     pub path: PathBuf,
-    /// Whether it must exist because `TCPCTL_CONFIG` names it.
+    /// Whether the file must exist, because `TCPCTL_CONFIG` names it.
     required: bool,
 }
 
@@ -168,7 +168,7 @@ impl Place {
         })
     }
 
-    /// The text; `None` if the file does not exist.
+    /// The text of the file; `None` if it does not exist.
     ///
     /// # Errors
     /// The file cannot be read, or `TCPCTL_CONFIG` names a file that does not exist.
@@ -211,7 +211,7 @@ impl Place {
 
 const EXAMPLE: &str = "target = \"192.168.1.1:3000\"";
 
-/// A path, safe for a terminal.
+/// A path, sanitized for a terminal.
 pub fn shown(path: &Path) -> String {
     sanitize::one_line(&path.to_string_lossy())
 }

@@ -59,7 +59,7 @@ pub struct SettingReport {
     pub value: Option<String>,
     /// Kind of source.
     pub source: SourceKind,
-    /// The option, variable, or file and line.
+    /// The option, the variable, or the file and line.
     pub from: Option<String>,
 }
 

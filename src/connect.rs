@@ -18,22 +18,22 @@ mod stream;
 
 pub use stream::Stream;
 
-/// How long to try a board's cached address before asking the network for its name.
+/// How long to try a board's cached address before querying the network for its name.
 const CACHED_ADDRESS_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// Where connections go, any number of them.
+/// A destination for any number of connections.
 #[derive(Debug, Clone)]
 pub enum Endpoint {
-    /// A name, resolved for each connection because a board's address changes.
+    /// A name. It is resolved for each connection, because a board's address can change.
     Name {
         /// The name.
         host: String,
-        /// The port, unless the board's own is used.
+        /// Port; `None` for the port that the board announces.
         port: Option<u16>,
     },
-    /// Addresses of one server, preferred first.
+    /// Addresses of one server, the preferred one first.
     Addresses(Vec<SocketAddr>),
-    /// A virtual board, which lives as long as its last endpoint.
+    /// A virtual board, which runs as long as an endpoint refers to it.
     Virtual(Rc<Session>),
 }
 
@@ -44,12 +44,12 @@ pub struct Connection {
     pub stream: Stream,
     /// The peer's address.
     pub address: SocketAddr,
-    /// From the first attempt to the established connection, without name resolution.
+    /// Time from the first attempt to the established connection, without name resolution.
     pub connect_time: Duration,
 }
 
 impl Endpoint {
-    /// The endpoint of `target`. Starts the board if it is a virtual one.
+    /// The endpoint of `target`. Starts a virtual board.
     ///
     /// # Errors
     /// The virtual board did not start.
@@ -134,7 +134,7 @@ async fn dial(
     })
 }
 
-/// Connects to a name: first to the cached address of a board, then to what the network says.
+/// Connects by name: first to the cached address of a board, then to the resolved addresses.
 async fn connect_by_name(
     dialer: &Dialer,
     host: &str,
@@ -172,13 +172,13 @@ async fn connect_by_name(
             };
             either(system, later).await?
         }
-        // Both at once, so that neither waits for the other's timeout.
+        // Run both resolvers at once, so that neither waits for the other's timeout.
         names::Resolver::Either => either(system, network).await?,
     };
     dial(dialer, addresses, deadline).await
 }
 
-/// Asks the boards over mDNS for a name.
+/// Resolves a name by mDNS.
 async fn ask_network(
     dialer: &Dialer,
     wanted: &names::NameQuery<'_>,
@@ -226,7 +226,7 @@ async fn resolve(
         .await
         .map_err(|_| failed(format!("no answer within {:?}", dialer.timeout)))?
         .map_err(|error| {
-            // Most resolvers take only ASCII names (RFC 5891).
+            // Most resolvers accept only ASCII names (RFC 5891).
             let hint = if host.is_ascii() {
                 ""
             } else {
@@ -267,7 +267,7 @@ async fn virtual_connect(
     })
 }
 
-/// The serial port of a board: the one given, else the one in `TCPCTL_PORT` or the config file, else
+/// The serial port of a board: the given one, else that of `TCPCTL_PORT` or the config file, else
 /// the only one with a board. Blocks while a board's name is resolved.
 ///
 /// # Errors
@@ -284,7 +284,7 @@ pub fn serial_port(given: Option<&str>) -> Result<SelectedPort, Failure> {
     }
 }
 
-/// The addresses of the resolver that answers first; with neither, both reasons.
+/// The addresses of the resolver that succeeds first; if both fail, both reasons.
 async fn either(
     system: impl Future<Output = Result<Vec<SocketAddr>, ConnectError>>,
     network: impl Future<Output = Result<Vec<SocketAddr>, ConnectError>>,
@@ -317,7 +317,7 @@ async fn either(
     })
 }
 
-/// The resolver's message without std's prefix.
+/// The resolver's message without the prefix that std adds.
 fn resolver_reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.rsplit(": ").next().unwrap_or(&text).to_owned()

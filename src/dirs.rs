@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 /// The directory for one kind of file: the environment variable `xdg`, else `in_home` below the
-/// home directory, else the variable `on_windows`. `None` where none of them is set.
+/// home directory, else the variable `on_windows`. `None` if none of them is set.
 ///
 /// The specification ignores relative paths. An empty `HOME` is one, too: otherwise the files would
 /// belong to the working directory.

@@ -1,4 +1,4 @@
-//! `tcpctl discover`: the boards on the network and on serial ports, as one list.
+//! `tcpctl discover`: the boards on the network and on serial ports, in one list.
 //!
 //! ```text
 //! mDNS ────────┐

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// The message of the tutorial's client. Every such board answers it with its greeting.
+/// The message of the tutorial's client. Every tutorial board replies to it with its greeting.
 pub const MESSAGE: &[u8] = b"Hello TCP world!\r\n";
 /// Limit for a whole greeting.
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(8);
@@ -14,7 +14,7 @@ pub const GREETING_TIMEOUT: Duration = Duration::from_secs(8);
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// Greeting bytes to keep.
 const GREETING_LIMIT: usize = 4096;
-/// Why a board that accepted the connection has no greeting.
+/// Reason for a board that accepted the connection and sent nothing.
 const SILENT: &str = "no reply";
 
 /// Sends [`MESSAGE`] and reads the greeting, until the server closes or is silent, or the deadline.
@@ -53,8 +53,8 @@ async fn read_greeting<S: AsyncRead + AsyncWrite + Unpin>(
     "the reply is longer than a greeting".to_owned()
 }
 
-/// Sends a request and reads one line, with its end, or what comes before the server closes. A line of
-/// more than `limit` bytes is cut.
+/// Sends a request and reads one line including its end, or the bytes before the server closes. A
+/// line of more than `limit` bytes is cut.
 ///
 /// # Errors
 /// The connection breaks.

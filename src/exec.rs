@@ -1,4 +1,4 @@
-//! `--exec`: a shell command that answers requests.
+//! `--exec`: a shell command that replies to requests.
 //!
 //! It runs once per request, with the request on its standard input and the reply from its standard
 //! output.
@@ -15,17 +15,17 @@ use crate::sys;
 
 /// Silence that ends a request.
 pub const REQUEST_SILENCE: Duration = Duration::from_millis(50);
-/// Longest request.
+/// Maximum length of a request.
 pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
-/// Time limit of a run.
+/// Maximum duration of a command.
 pub const MAX_DURATION: Duration = Duration::from_secs(10);
 
 /// Bytes per read of the reply.
 const CHUNK_BYTES: usize = 16 * 1024;
-/// Pause between two checks whether a command that has closed its output has ended.
+/// How often to check whether a command that has closed its output has ended.
 const REAP_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A running command. It is killed with its children when this is dropped.
+/// A running command. Dropping it kills the command and its children.
 #[derive(Debug)]
 pub struct Run {
     chunks: mpsc::Receiver<Vec<u8>>,
@@ -33,7 +33,8 @@ pub struct Run {
     deadline: Instant,
 }
 
-/// The child process until it has been waited for; then its id may belong to another.
+/// The child process, until it has been waited for; after that its ID may belong to another
+/// process.
 #[derive(Debug)]
 struct Process(Mutex<Option<Child>>);
 
@@ -128,7 +129,7 @@ fn shell(command: &str) -> Command {
     use std::os::unix::process::CommandExt;
 
     let mut shell = Command::new("sh");
-    // A group of its own, so that its children can be killed, too.
+    // Start a process group, so that the children can be killed as well.
     shell.args(["-c", command]).process_group(0);
     shell
 }
@@ -170,7 +171,7 @@ mod tests {
         let process = Arc::clone(&run.process);
         drop(run);
         let start = Instant::now();
-        // The output thread ends when no process has the output open.
+        // The output thread ends once no process has the output open.
         while Arc::strong_count(&process) > 1 {
             assert!(start.elapsed() < MAX_DURATION);
             thread::yield_now();

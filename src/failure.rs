@@ -52,7 +52,7 @@ pub struct Failure {
     pub target: Option<String>,
     /// What failed, on what, and why: one line.
     pub message: String,
-    /// What to try.
+    /// What the user can try.
     pub hint: Option<String>,
 }
 

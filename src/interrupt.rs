@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::exit::Exit;
 
-/// The request to end, shared by all tasks of a command.
+/// A shutdown request, shared by all tasks of a command.
 ///
 /// The first signal makes [`Interrupt::requested`] ready for every task and for good. The second
 /// ends the process at once (see [`crate::sys`]).
@@ -46,24 +46,24 @@ impl Interrupt {
         Ok(Self { state })
     }
 
-    /// Waits for the first signal and returns the exit code that it asks for.
+    /// Waits for the first signal and returns its exit code.
     pub async fn requested(&self) -> Exit {
         let mut state = self.state.clone();
         let requested = state.wait_for(Option::is_some).await;
         match requested.ok().and_then(|exit| *exit) {
             Some(exit) => exit,
-            // The sender is gone, so no signal can come.
+            // The sender no longer exists, so no signal can arrive.
             None => std::future::pending().await,
         }
     }
 
-    /// The exit code that a signal has asked for, if one has come.
+    /// The exit code of a signal that has arrived.
     pub fn already(&self) -> Option<Exit> {
         *self.state.borrow()
     }
 
-    /// Runs `work`, which may block for ever, on a thread of its own, and waits for its result or
-    /// for a signal. After a signal the thread ends with the process.
+    /// Runs `work`, which may block forever, on its own thread, and waits for its result or for a
+    /// signal. After a signal the thread ends with the process.
     ///
     /// # Errors
     /// The exit code that the signal asks for.
@@ -83,8 +83,8 @@ impl Interrupt {
     }
 }
 
-/// The exit code that a signal has asked for, if a handler is installed and one has come. Always `None`
-/// on systems without signals.
+/// The exit code of a signal that has arrived, if a handler is installed. Always `None` on systems
+/// without signals.
 pub fn signal_exit() -> Option<Exit> {
     #[cfg(unix)]
     let signal = crate::sys::signals::first();
@@ -151,7 +151,7 @@ impl Stop {
         &self.flag
     }
 
-    /// The exit code that a signal has asked for, if one has come.
+    /// The exit code of a signal that has arrived.
     pub fn already(&self) -> Option<Exit> {
         #[cfg(unix)]
         let exit = signal_exit();

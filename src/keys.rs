@@ -18,7 +18,7 @@ use crate::{sanitize, shell};
 
 /// Hexadecimal digits of a key.
 const DIGITS: usize = 2 * ManagementKey::LEN;
-/// Most bytes of a file that are read: a byte order mark, the digits, and a line end or two.
+/// Maximum bytes to read from a file: a byte order mark, the digits, and one or two line ends.
 const LIMIT: u64 = 256;
 
 /// The key of one board, in a file.
@@ -62,7 +62,7 @@ impl KeyFile {
     /// Others can read the file, or it holds no key.
     pub fn find(&self) -> Result<Option<ManagementKey>, Failure> {
         let failed = |what: &str| Failure::usage(format!("key file {}: {what}", self.name()));
-        // A pipe, e.g. `--key-file <(pass board)`, is opened, too.
+        // A pipe, e.g. `--key-file <(pass board)`, can be opened as well.
         let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -92,8 +92,8 @@ impl KeyFile {
         })
     }
 
-    /// Stores a key for a board that has none here. If another program was faster, its key is returned.
-    /// Blocks until the key is on the disk.
+    /// Stores a key for a board without a key file. If another program was faster, returns that key
+    /// instead. Blocks until the key is on the disk.
     ///
     /// # Errors
     /// E.g. the disk is full. Nothing is left behind.
@@ -117,8 +117,8 @@ impl KeyFile {
 }
 
 impl KeyFile {
-    /// Stores another key, and keeps the file with the old one as `NAME.old`. Blocks until the key is on
-    /// the disk.
+    /// Stores another key, and keeps the old file as `NAME.old`. Blocks until the key is on the
+    /// disk.
     ///
     /// # Errors
     /// E.g. the disk is full. The file is as it was, or has its other name.
@@ -133,7 +133,7 @@ impl KeyFile {
     }
 }
 
-/// A key from the system's random numbers.
+/// Generates a key from the system's random numbers.
 ///
 /// # Errors
 /// The system has none.
@@ -141,7 +141,7 @@ pub fn generate() -> Result<ManagementKey, Failure> {
     random_bytes().map(ManagementKey::new)
 }
 
-/// Random bytes of the system.
+/// Random bytes from the system.
 ///
 /// # Errors
 /// The system has none.
@@ -156,7 +156,7 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N], Failure> {
     Ok(bytes)
 }
 
-/// The key on standard input. Blocks.
+/// Reads the key from standard input. Blocks.
 ///
 /// # Errors
 /// It holds no key.
@@ -164,7 +164,7 @@ pub fn from_stdin() -> Result<ManagementKey, Failure> {
     read(io::stdin().lock()).map_err(|what| Failure::usage(format!("--key-file -: {what}")))
 }
 
-/// Reads a key. The error never repeats what was read.
+/// Parses a key. The error never repeats the input.
 fn read(file: impl Read) -> Result<ManagementKey, String> {
     let mut bytes = Vec::new();
     file.take(LIMIT)
@@ -181,7 +181,7 @@ fn parse(text: &[u8]) -> Option<ManagementKey> {
         return None;
     }
     for (byte, pair) in key.iter_mut().zip(pairs) {
-        // `from_str_radix` would take a sign.
+        // `from_str_radix` would accept a sign.
         if !pair.iter().all(u8::is_ascii_hexdigit) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! `tcpctl man`: manual pages from the texts of `--help`.
+//! `tcpctl man`: manual pages from the text of `--help`.
 
 use std::io::{self, Write as _};
 use std::process;
@@ -21,9 +21,9 @@ const FILES: &str = "Files";
 /// Release date of this version, or the date of the last change before the release. Not the build
 /// date: builds must be reproducible.
 const DATE: &str = "2026-11-26";
-/// The apostrophe definition that `roff` writes before each section.
+/// Definition of the apostrophe that `roff` writes before each section.
 const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
-/// The empty line that `clap_mangen` writes before possible values; its breaks have no effect.
+/// The empty line that `clap_mangen` writes before possible values. Its breaks have no effect.
 const EMPTY_LINE: &str = "\n.br\n\n.br\n";
 
 /// Prints a page.
@@ -38,7 +38,7 @@ pub fn run(args: &ManArgs, output: &Output) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Shows the page with man(1). Returns false if there is no such program here, or it failed.
+/// Shows the page with man(1). Returns false if the program does not exist or failed.
 fn open_reader(page: &str) -> bool {
     let reader = process::Command::new("man")
         .args(["-l", "-"])
@@ -86,14 +86,14 @@ fn page(name: Option<&str>) -> io::Result<String> {
         man.render_subcommands_section(&mut text)?;
     }
     sections(&help, name.is_some()).to_writer(&mut text)?;
-    // Every section starts with the preamble: keep one.
+    // Every section starts with the preamble; keep one.
     let text = String::from_utf8_lossy(&text)
         .replace(PREAMBLE, "")
         .replace(EMPTY_LINE, "\n\n");
     Ok(format!("{PREAMBLE}{text}"))
 }
 
-/// The synopsis. `clap_mangen`'s own has no value names.
+/// The synopsis. That of `clap_mangen` has no value names.
 fn synopsis(command: &Command) -> Roff {
     let mut line = vec![bold(command.get_bin_name().unwrap_or(command.get_name()))];
     let shown = || command.get_arguments().filter(|arg| !arg.is_hide_set());

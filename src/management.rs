@@ -16,18 +16,18 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::connect::Stream;
 
-/// Limit for the handshake, and for each response. A chip computes for 60 ms, and writes flash for less
-/// than a second.
+/// Limit for the handshake, and for each response. A chip needs 60 ms to compute, and less than a
+/// second to write flash.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes per read.
 const CHUNK: usize = 2048;
 
-/// A connection to a board that has introduced itself.
+/// A connection to a board that has sent its hello.
 pub struct UnauthenticatedChannel {
     stream: Stream,
     session: ClientSession,
     input: Vec<u8>,
-    /// The board's claim, before anything is authenticated.
+    /// The board's hello, which is not authenticated.
     pub hello: Hello,
 }
 
@@ -47,7 +47,7 @@ pub enum ChannelError {
     TimedOut,
     /// The board closed the connection during the handshake: the key is wrong.
     Rejected,
-    /// The peer broke the protocol.
+    /// The peer violated the protocol.
     Protocol(ClientError),
 }
 
@@ -61,7 +61,7 @@ impl From<ClientError> for ChannelError {
 }
 
 impl UnauthenticatedChannel {
-    /// Waits for the board's hello.
+    /// Waits for the hello of the board.
     ///
     /// # Errors
     /// None came, or the peer is not a management server.
@@ -82,7 +82,7 @@ impl UnauthenticatedChannel {
         }
     }
 
-    /// Proves that both sides have the key.
+    /// Proves to both sides that the other has the key.
     ///
     /// # Errors
     /// [`ChannelError::Rejected`] if they have not.
@@ -109,7 +109,7 @@ impl UnauthenticatedChannel {
         match established.await {
             Ok(ClientEvent::Established) => Ok(channel),
             Ok(_) => Err(ClientError::OutOfOrder.into()),
-            // A board closes without a word at a wrong key. A reset is a broken connection.
+            // A board with another key closes without a reply. A reset is a broken connection.
             Err(ChannelError::Broken(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(ChannelError::Rejected)
             }
@@ -128,7 +128,7 @@ impl Channel {
         self.response().await
     }
 
-    /// Sends a request. Its response follows those of the requests before it.
+    /// Sends a request. Its response follows those of earlier requests.
     ///
     /// # Errors
     /// The session is over.
@@ -159,7 +159,7 @@ impl Channel {
             .map_err(ChannelError::Broken)
     }
 
-    /// The next event but [`ClientEvent::NeedMore`].
+    /// The next event other than [`ClientEvent::NeedMore`].
     async fn event(&mut self) -> Result<ClientEvent, ChannelError> {
         let deadline = Instant::now() + STEP_TIMEOUT;
         let mut chunk = [0; CHUNK];

@@ -1,4 +1,4 @@
-//! Boards over mDNS (RFC 6762, RFC 6763).
+//! Finds boards by mDNS (RFC 6762, RFC 6763).
 //!
 //! Two askers share each interface. `daemon` is mdns-sd: it repeats its question on port 5353 and
 //! hears announcements and goodbyes. `prompt` asks from a port of its own and gets the first answer
@@ -36,38 +36,39 @@ use schedule::Schedule;
 pub const PORT: u16 = 5353;
 /// The service type of boards with this project's firmware.
 pub const SERVICE_TYPE: &str = "_tcpctl._tcp";
-/// Silence after which a board is suspect: it was asked twice.
+/// Silence after which a board is suspect. It was queried twice in this time.
 pub const SUSPECT_AFTER: Duration = Duration::from_millis(1500);
-/// Boards that are gone and still asked.
+/// Maximum boards that are gone and still queried.
 const MAX_GONE: usize = 64;
-/// Questions about incomplete services at a time.
+/// Maximum queries about incomplete services at a time.
 const MAX_QUESTIONS: usize = 16;
-/// The shortest time between two such, so that a flood of names causes no flood of questions.
+/// Minimum time between two such rounds, so that a flood of names does not cause a flood of
+/// queries.
 const FOLLOW_UP_INTERVAL: Duration = Duration::from_millis(30);
-/// How long an incomplete service is remembered.
+/// How long an incomplete service is kept.
 const INCOMPLETE_FOR: Duration = Duration::from_secs(30);
 
 /// Where a service was found.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
-    /// The index of the interface.
+    /// Index of the interface.
     pub interface: u32,
-    /// The full name.
+    /// Full name of the service.
     pub instance: DnsName,
 }
 
-/// What a [`Browser`] is for.
+/// The purpose of a [`Browser`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Find boards, for some seconds.
     Search,
-    /// Find boards, and notice when they go.
+    /// Find boards, and detect when they disappear.
     Watch,
-    /// Find one board by its name: the daemons start when [`Browser::start_daemons`] is called.
+    /// Find one board by name. The daemons start with [`Browser::start_daemons`].
     Lookup,
 }
 
-/// What was learned.
+/// An event of mDNS.
 #[derive(Debug)]
 pub enum MdnsEvent {
     /// A service is complete, or has changed.
@@ -78,7 +79,7 @@ pub enum MdnsEvent {
     Host(u32, IpAddr),
 }
 
-/// What arrived.
+/// Received data.
 #[derive(Debug)]
 pub enum Received {
     /// A datagram for the prompt.
@@ -91,7 +92,7 @@ pub enum Received {
 #[derive(Debug)]
 pub struct Browser {
     service_type: DnsName,
-    /// The host name of a lookup.
+    /// Host name of a lookup.
     host: Option<DnsName>,
     port: u16,
     has_daemons: bool,
@@ -99,7 +100,7 @@ pub struct Browser {
     schedule: Schedule,
     next_check: Instant,
     daemon_hears: bool,
-    /// Where services were that are gone.
+    /// Interfaces and addresses of services that are gone.
     gone: VecDeque<(u32, IpAddr)>,
     last_follow_up: Option<Instant>,
 }
@@ -111,7 +112,7 @@ struct Link {
     prompts: Vec<Prompt>,
     daemon: Option<Daemon>,
     directory: Directory,
-    /// Whether this system does not let questions out: a firewall.
+    /// Whether a firewall of this system blocks outgoing queries.
     is_blocked: bool,
 }
 
@@ -140,7 +141,7 @@ impl Browser {
         self
     }
 
-    /// Uses these interfaces from now on, and returns what is wrong with those that cannot be used.
+    /// Uses these interfaces from now on. Returns the errors of those that cannot be used.
     pub fn use_interfaces(&mut self, interfaces: &[Interface]) -> Vec<(String, io::Error)> {
         let mut problems = Vec::new();
         let mut known = std::mem::take(&mut self.links);
@@ -186,17 +187,17 @@ impl Browser {
         }
     }
 
-    /// Whether there is an interface to ask on.
+    /// Whether there is an interface to query.
     pub fn has_links(&self) -> bool {
         !self.links.is_empty()
     }
 
-    /// Whether other programs let us share the port of mDNS.
+    /// Whether other programs share the mDNS port.
     pub fn is_port_shared(&self) -> bool {
         bind_shared(self.port).is_ok()
     }
 
-    /// The interfaces to other computers on which a firewall of this system blocks questions.
+    /// Interfaces to other computers on which a firewall of this system blocks queries.
     pub fn blocked(&self) -> impl Iterator<Item = &Interface> {
         let links = self.links.iter().filter(|link| link.is_blocked);
         links
@@ -222,7 +223,7 @@ impl Browser {
         self.schedule.next().min(self.next_check)
     }
 
-    /// Asks what is due, and checks the daemons.
+    /// Sends the queries that are due, and checks the daemons.
     pub async fn ask(&mut self) {
         let now = Instant::now();
         if now >= self.next_check {
@@ -253,13 +254,13 @@ impl Browser {
             }
             link.ask_missing().await;
         }
-        // After the first questions, because they bring the first answers.
+        // Done after the first queries, because they get the first replies.
         if self.has_daemons {
             self.start_daemons();
         }
     }
 
-    /// Asks each known board, and those that are gone where they were.
+    /// Queries each known board, and those that are gone at their last address.
     async fn ask_known(&mut self, query: &[u8], with_gone: bool) {
         let ours: Vec<_> = self.links.iter().map(|it| it.interface.clone()).collect();
         let is_ours = |address: IpAddr| ours.iter().any(|it| it.has(address));
@@ -272,18 +273,18 @@ impl Browser {
                 let gone = self.gone.iter().filter(|(on, _)| *on == index);
                 hosts.extend(gone.map(|(_, host)| *host));
             }
-            // On this computer another program may receive what is sent to its port.
+            // On this computer another program may receive what is sent to the mDNS port.
             hosts.retain(|host| link.interface.may_lead_to(*host) && !is_ours(*host));
             for host in hosts {
                 for prompt in &link.prompts {
-                    // As above.
+                    // A query that cannot be sent is repeated later.
                     let _ = prompt.ask_host(host, query).await;
                 }
             }
         }
     }
 
-    /// Asks one question on every interface.
+    /// Sends one query on every interface.
     pub async fn ask_for(&self, name: &DnsName, question: Question) {
         for link in &self.links {
             link.ask(name, question).await;
@@ -308,7 +309,7 @@ impl Browser {
         }
     }
 
-    /// Takes in what arrived, and asks at once for what is missing.
+    /// Processes received data, and queries missing records at once.
     pub async fn learn(&mut self, received: Received) -> Vec<MdnsEvent> {
         match received {
             Received::Packet(packet) if self.is_from_link(&packet) => {
@@ -395,7 +396,7 @@ impl Browser {
     fn is_from_link(&self, packet: &Packet) -> bool {
         let is_on_link = |interface: &Interface| match packet.from.ip() {
             IpAddr::V4(address) => interface.reaches(address),
-            // Addresses of any prefix may be on an IPv6 link.
+            // On IPv6, addresses with any prefix may be on the link.
             IpAddr::V6(_) => true,
         };
         packet.from.port() == self.port && self.interface(packet.interface).is_some_and(is_on_link)
@@ -412,7 +413,7 @@ impl Browser {
         link.directory.last_heard(&origin.instance)
     }
 
-    /// Forgets a service that is gone. It is reported again when it is back.
+    /// Removes a service that is gone. It is reported again when it returns.
     pub fn forget(&mut self, origin: &Origin) {
         let Some(link) = self.link_mut(origin.interface) else {
             return;

@@ -31,7 +31,7 @@ pub use progress::Progress;
 use progress::Status;
 pub use reply::{ReplyForm, ReplyPrinter};
 
-/// The reader of standard output is gone. The command ends quietly with [`Exit::Done`].
+/// Standard output is a closed pipe. The command ends quietly with [`Exit::Done`].
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("standard output is closed")]
 pub struct BrokenPipe;
@@ -41,39 +41,39 @@ pub struct BrokenPipe;
 #[error("interrupted while standard output was blocked")]
 pub struct BlockedOutput;
 
-/// How long a reader has after a signal to take more of the output.
+/// How long a reader has after a signal to read more of the output.
 const BLOCKED_TIMEOUT: Duration = Duration::from_millis(500);
-/// Bytes that do not block once a pipe is writable (`PIPE_BUF` of Linux).
+/// Bytes that can be written without blocking once a pipe is writable (`PIPE_BUF` of Linux).
 const PIPE_BYTES: usize = 4096;
 
-/// What text is rendered for.
+/// The properties of the output that text is rendered for.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
     /// Color on standard output.
     pub color: Color,
-    /// Whether a person reads it on a terminal.
+    /// Whether standard output is a terminal.
     pub is_terminal: bool,
-    /// The columns at which long lines are folded, on a terminal.
+    /// Column at which long lines are folded, on a terminal.
     pub fold: Option<usize>,
     /// Whether only data was asked for (`-q`).
     pub is_quiet: bool,
 }
 
-/// A result of a command: a JSON object for programs, and text for people.
+/// A result of a command: a JSON object for programs, text for people.
 pub trait Render: Serialize {
-    /// Complete lines that are safe for a terminal; `None` where people see nothing.
+    /// Complete lines that are safe for a terminal; `None` if there is no text.
     fn render(&self, view: &View) -> Option<String>;
 }
 
-/// How much goes to standard error.
+/// How much to print on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Verbosity {
     /// Errors only.
     Quiet,
-    /// Notes, hints and progress, too.
+    /// Also notes, hints and progress.
     #[default]
     Normal,
-    /// Details, too.
+    /// Also details.
     Verbose,
 }
 
@@ -88,7 +88,7 @@ pub struct Options {
     pub color: ColorWhen,
 }
 
-/// Where a command's results and messages go.
+/// The output of a command.
 #[derive(Debug)]
 pub struct Output {
     command: &'static str,
@@ -104,7 +104,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// The output of `command`, printed as `options` say.
+    /// The output of `command` with these options.
     pub fn new(command: &'static str, options: Options) -> Self {
         Self {
             command,
@@ -169,7 +169,7 @@ impl Output {
         }
     }
 
-    /// A progress bar for `total` bytes, shown only where standard error is a terminal.
+    /// A progress bar for `total` bytes, shown only if standard error is a terminal.
     pub fn progress(&self, label: &str, total: u64) -> Progress {
         let shown = !self.json && self.verbosity >= Verbosity::Normal && io::stderr().is_terminal();
         Progress::new(shown, label, total)
@@ -187,7 +187,7 @@ impl Output {
         }
     }
 
-    /// Prints what the user can do next, only where standard error is a terminal. The text must be
+    /// Prints what the user can do next, only if standard error is a terminal. The text must be
     /// safe for a terminal.
     pub fn hint(&self, text: &str) {
         if !self.json && io::stderr().is_terminal() {
@@ -200,7 +200,7 @@ impl Output {
         let _ = io::stderr().write_all(question.as_bytes());
     }
 
-    /// Shows status lines that the next call replaces, only where standard error is a terminal and
+    /// Shows status lines that the next call replaces, only if standard error is a terminal and
     /// without `-q`. The text must be safe for a terminal.
     pub fn status(&self, text: &str) {
         if self.shows_status() {
@@ -216,7 +216,7 @@ impl Output {
             && io::stderr().is_terminal()
             && match std::env::var_os("TERM") {
                 Some(term) => term != "dumb",
-                // As terminal libraries have it: only Windows has terminals without a name.
+                // Only on Windows do terminals have no name.
                 None => cfg!(windows),
             }
             && terminal::has_escape_sequences(Stream::Error)
@@ -244,7 +244,7 @@ impl Output {
         }
     }
 
-    /// Prints the failure of one try where more follow.
+    /// Prints the failure of one try if more tries follow.
     pub fn failed_try(&self, failure: &Failure, seq: Option<u64>) -> anyhow::Result<()> {
         if self.json {
             return self.object(&json::Error::new(Some(self.command), failure, seq));
@@ -257,7 +257,7 @@ impl Output {
         Ok(())
     }
 
-    /// Prints the final `tcpctl.error/1` object of a command whose failures were printed already.
+    /// Prints the final `tcpctl.error/1` object of a command whose failures were already printed.
     pub fn conclude(&self, failure: &Failure) {
         if self.json {
             print_failure(
@@ -320,24 +320,24 @@ pub(crate) fn print_failure(
     color: Color,
 ) {
     if as_json {
-        // If standard output is what failed, the lines on standard error remain.
+        // If standard output failed, the lines on standard error are still printed.
         let _ = stdout.write(&json::line(&json::Error::new(command, failure, None)));
     }
     print_error_line(&human::error(failure, color, stderr_width()));
 }
 
-/// Columns of the terminal that shows standard error; `None` where it is no terminal.
+/// Width of the terminal that shows standard error; `None` if it is not a terminal.
 fn stderr_width() -> Option<usize> {
     terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| width.0.into())
 }
 
-/// Lines for standard error, folded between words where that is a terminal.
+/// Lines for standard error, folded between words on a terminal.
 fn folded(text: &str) -> String {
     let Some(width) = stderr_width() else {
         return text.to_owned();
     };
     let lines = text.lines().map(|line| match line.width() {
-        // Keeps its indent.
+        // A line that fits keeps its indent.
         columns if columns <= width => line.to_owned(),
         _ => columns::folded(line, width).join("\n"),
     });
@@ -375,7 +375,7 @@ impl Stdout {
     }
 
     fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
-        // A Windows console takes characters; bytes would be read in a code page.
+        // A Windows console needs characters: it would read bytes in a code page.
         #[cfg(windows)]
         if self.terminal {
             let mut console = io::stdout().lock();

@@ -1,4 +1,4 @@
-//! Passphrases of Wi-Fi networks: typed at the terminal, or piped in. They are never arguments.
+//! Reads Wi-Fi passphrases: typed at the terminal or piped in. They are never arguments.
 
 use std::io::{self, BufRead, IsTerminal, Read};
 
@@ -8,10 +8,10 @@ use crate::cli::SecurityOptions;
 use crate::failure::Failure;
 use crate::sys;
 
-/// Bytes that are read of a piped passphrase's line. A longer line is not a passphrase.
+/// Maximum bytes to read of a piped line. A longer line is not a passphrase.
 const LINE_LIMIT: u64 = 1024;
 
-/// What to say of a network without a passphrase.
+/// Note about a network without a passphrase.
 pub const OPEN_NETWORK: &str =
     "warning: the network is open: anyone nearby can join it and read its traffic";
 
@@ -47,7 +47,7 @@ fn piped() -> Result<Passphrase, Failure> {
     parse(&String::from_utf8_lossy(line))
 }
 
-/// A passphrase that is typed at the terminal, without being shown. Blocks.
+/// Reads a passphrase from the terminal without showing it. Blocks.
 ///
 /// # Errors
 /// There is no terminal, or it is invalid.

@@ -1,4 +1,4 @@
-//! Asks boards for one line: what `status` and `read` share.
+//! Sends boards a request for one line: the part that `status` and `read` share.
 //!
 //! A round asks every board, some at a time, and returns the answers in the order of the boards. A
 //! watch repeats rounds.
@@ -30,7 +30,7 @@ pub use table::{Screen, room, table, table_within};
 
 /// Time between rounds if none is given.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
-/// Longest line that is read from a board.
+/// Maximum length of a line from a board.
 const MAX_LINE: usize = 64 * 1024;
 
 /// Which boards to ask, and how often.
@@ -43,7 +43,7 @@ pub struct QueryPlan {
     /// Time between rounds; `None` for a single one.
     pub interval: Option<Duration>,
     rounds: Option<NonZeroU64>,
-    /// Whether --watch was given: an interrupt is its normal end.
+    /// Whether --watch was given. An interrupt is then a normal end.
     is_watch: bool,
 }
 
@@ -53,14 +53,14 @@ enum Targets {
     List(std::path::PathBuf),
 }
 
-/// The answer of a board.
+/// The reply of a board.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The line, without its end.
     pub line: String,
-    /// Where it came from.
+    /// Address of the board.
     pub address: SocketAddr,
-    /// From the first connection attempt to the end of the line.
+    /// Time from the first connection attempt to the end of the line.
     pub round_trip: Duration,
 }
 
@@ -69,12 +69,12 @@ pub struct Answer {
 pub struct Asked {
     /// The target as the user wrote it.
     pub target: String,
-    /// Its answer.
+    /// The reply.
     pub answer: Result<Answer, Failure>,
 }
 
 impl QueryPlan {
-    /// The plan for these targets, or the configured one. `request` is one line.
+    /// The plan for these targets, or for the configured one. `request` is one line.
     ///
     /// # Errors
     /// A target is invalid or missing.
@@ -107,7 +107,7 @@ impl QueryPlan {
         })
     }
 
-    /// The same with a number of rounds, a second apart unless it is a watch.
+    /// The plan with a number of rounds, which are a second apart unless it is a watch.
     #[must_use]
     pub fn with_rounds(self, rounds: Option<NonZeroU64>) -> Self {
         let default = rounds.map(|_| DEFAULT_INTERVAL);
@@ -119,8 +119,8 @@ impl QueryPlan {
     }
 }
 
-/// Runs the rounds of a plan. `print` prints the answers of a round on the screen and returns the
-/// failures that it found in them. All failures are printed here.
+/// Runs the rounds of a plan. `print` prints the replies of a round and returns the failures that
+/// it found in them. This function prints all failures.
 ///
 /// # Errors
 /// The failure of the only board, or an error that ends all rounds.
@@ -159,7 +159,7 @@ pub fn run(
             let mut answers = Vec::new();
             let work = ask_all(plan, &boards, &mut answers);
             if interruptible(&interrupt, work).await.is_none() {
-                // A part of a single round is a result, a part of a watch's round is not.
+                // A partial single round is a result; a partial round of a watch is not.
                 if !plan.is_watch {
                     print(&answers, &mut screen)?;
                 }
@@ -235,7 +235,7 @@ fn conclude(
     }
 }
 
-/// Asks all boards. `answers` grows as they answer, in the order of the boards.
+/// Queries all boards. `answers` grows as they reply, in the order of the boards.
 async fn ask_all(
     plan: &QueryPlan,
     boards: &[(&Target, Result<Endpoint, Failure>)],
@@ -309,7 +309,7 @@ async fn ask(plan: &QueryPlan, target: &str, endpoint: &Endpoint) -> Result<Answ
     })
 }
 
-/// The failure of a server that answers with something else.
+/// The failure of a server with an unexpected reply.
 pub fn not_an_answer(target: &str, request: &str) -> Failure {
     let shown = crate::sanitize::one_line(target);
     Failure::new(

@@ -80,7 +80,7 @@ pub fn run(args: &ReadArgs, output: &Output) -> anyhow::Result<Exit> {
     })
 }
 
-/// The requested sensors. A missing one is a failure.
+/// Selects the requested sensors. A missing one is a failure.
 fn select(
     target: &str,
     readings: Vec<Reading>,
@@ -117,7 +117,7 @@ fn select(
 struct Printer<'a> {
     form: Form,
     output: &'a Output,
-    /// Kept by a watch.
+    /// Values for sparklines, in a watch.
     history: Option<History>,
     rounds: u64,
 }

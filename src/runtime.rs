@@ -1,4 +1,4 @@
-//! The tokio runtime of concurrent commands.
+//! The tokio runtime for concurrent commands.
 
 use crate::failure::{Failure, Kind};
 

@@ -6,15 +6,15 @@
 
 use std::fmt::Write as _;
 
-/// What happens to color sequences (SGR, ECMA-48 §8.3.117).
+/// How to treat color sequences (SGR, ECMA-48 §8.3.117).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sgr {
-    /// They are escaped as any control sequence.
+    /// Escape them like any control sequence.
     #[default]
     Escape,
-    /// They are kept.
+    /// Keep them.
     Keep,
-    /// They are removed.
+    /// Remove them.
     Remove,
 }
 
@@ -28,11 +28,11 @@ pub struct Sanitizer {
     held_sgr: Vec<u8>,
 }
 
-/// Longer sequences are no colors.
+/// Maximum length of a color sequence. Longer ones are escaped.
 const MAX_SGR: usize = 32;
 
 impl Sanitizer {
-    /// A sanitizer that treats color sequences as `sgr` says.
+    /// A sanitizer with this treatment of color sequences.
     pub fn with_sgr(sgr: Sgr) -> Self {
         Self {
             sgr,
@@ -82,7 +82,7 @@ impl Sanitizer {
         }
     }
 
-    /// Appends what was held back: the stream has ended.
+    /// Appends the held-back rest at the end of the stream.
     pub fn finish(&mut self, safe: &mut String) {
         let held = std::mem::take(&mut self.held_sgr);
         self.push_text(&held, safe);
@@ -112,7 +112,7 @@ impl Sanitizer {
                             // The rest of the character may be in the next read.
                             self.held.extend_from_slice(after);
                         } else {
-                            // A CR follows: the character is incomplete.
+                            // A CR follows, so the character is incomplete.
                             for byte in after {
                                 escape_byte(*byte, safe);
                             }
@@ -147,17 +147,17 @@ pub fn without_sgr(bytes: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// What an ESC begins.
+/// The kind of sequence that an ESC starts.
 enum Length {
     /// A color sequence of this many bytes.
     Sgr(usize),
-    /// What may become one.
+    /// A possible start of one.
     Incomplete,
     /// Something else.
     Other,
 }
 
-/// Looks at bytes that begin with ESC: a color sequence is `ESC [`, digits and separators, `m`.
+/// Classifies bytes that start with ESC. A color sequence is `ESC [`, digits and separators, `m`.
 fn sgr_length(bytes: &[u8]) -> Length {
     let Some(bracket) = bytes.get(1) else {
         return Length::Incomplete;
@@ -192,7 +192,8 @@ fn escape_byte(byte: u8, safe: &mut String) {
     let _ = write!(safe, "\\x{byte:02x}");
 }
 
-/// Whether a character beyond ASCII is a control (C1), changes the direction of text, or is invisible.
+/// Whether a character beyond ASCII is a control (C1), changes the direction of text, or is
+/// invisible.
 pub(crate) const fn deceives(character: char) -> bool {
     matches!(
         character,

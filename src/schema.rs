@@ -77,7 +77,7 @@ mod tests {
         let mut count = 0;
         let properties = schema.get("properties").and_then(Value::as_object);
         for (name, property) in properties.into_iter().flatten() {
-            // A property that must not be there.
+            // A property that must not exist.
             if property == &json!(false) {
                 continue;
             }

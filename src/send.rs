@@ -1,4 +1,4 @@
-//! `tcpctl send`: one exchange with a server, repeated exchanges, many targets.
+//! `tcpctl send`: one exchange with a server, repeated exchanges, or many targets.
 //!
 //! `plan` turns arguments into data. `exchange` moves the bytes over a `duplex` connection until
 //! an end `rule` is met; `attempt` connects before it and reports after it. `repeat` and `fleet`

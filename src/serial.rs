@@ -14,13 +14,13 @@ use serialport::{SerialPortInfo, SerialPortType};
 /// A serial port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Port {
-    /// Its path: `/dev/ttyUSB0`, `COM3`.
+    /// Path: `/dev/ttyUSB0`, `COM3`.
     pub path: String,
-    /// Its USB device, if it has one.
+    /// USB device of the port, if it has one.
     pub usb: Option<Usb>,
 }
 
-/// A USB device as it describes itself. The strings are untrusted.
+/// A USB device. Its strings are untrusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Usb {
     /// Vendor id.
@@ -35,7 +35,7 @@ pub struct Usb {
     pub product_name: Option<String>,
 }
 
-/// The USB devices through which boards are connected.
+/// USB adapters through which boards are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Adapter {
     /// The chip's own USB serial and JTAG unit (C3, C5, C6, S3 and later).
@@ -70,7 +70,7 @@ const BRIDGES: [(u16, u16, &str); 15] = [
 ];
 
 impl Adapter {
-    /// The adapter with these ids, if it is known to be used on boards.
+    /// The adapter with these ids, if boards are known to use it.
     pub fn of(vendor: u16, product: u16) -> Option<Self> {
         match (vendor, product) {
             (ESPRESSIF, 0x1001) => Some(Self::EspressifUsbJtag),
@@ -93,7 +93,7 @@ impl Adapter {
 }
 
 impl Usb {
-    /// The adapter, if it is known to be used on boards.
+    /// The adapter, if boards are known to use it.
     pub fn adapter(&self) -> Option<Adapter> {
         Adapter::of(self.vendor, self.product)
     }
@@ -141,7 +141,7 @@ pub fn mac_bytes(text: &str) -> Option<[u8; 6]> {
 /// # Errors
 /// The system cannot list them.
 pub fn list() -> io::Result<Vec<Port>> {
-    // The library panics without it, e.g. in a container.
+    // Without this check the library panics, e.g. in a container.
     if cfg!(target_os = "linux") && !Path::new("/sys/class/tty").is_dir() {
         return Err(io::Error::new(
             io::ErrorKind::NotFound,

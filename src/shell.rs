@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-/// Quotes an argument where a shell needs it (POSIX, Shell Command Language, section 2.2).
+/// Quotes an argument if a shell needs it (POSIX, Shell Command Language, section 2.2).
 pub fn quote(argument: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
     if !argument.is_empty() && argument.chars().all(is_plain) {
@@ -12,7 +12,7 @@ pub fn quote(argument: &str) -> String {
     }
 }
 
-/// The command line of a process of tcpctl with these arguments. It starts with the program's own.
+/// The command line for these process arguments. It starts with the name `tcpctl`.
 pub fn command_line(arguments: impl Iterator<Item = OsString>) -> String {
     let mut line = "tcpctl".to_owned();
     for argument in arguments.skip(1) {

@@ -1,4 +1,4 @@
-//! `tcpctl status`: asks boards for their status.
+//! `tcpctl status`: queries the status of boards.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -14,7 +14,7 @@ const HEADINGS: [&str; 10] = [
     "TARGET", "NAME", "CHIP", "MODE", "FIRMWARE", "UPTIME", "HEAP", "LINK", "SERVED", "REFUSED",
 ];
 
-/// The columns that a narrow terminal leaves out, in this order: firmware, mode, chip, heap, link, name.
+/// Columns that a narrow terminal omits, in this order: firmware, mode, chip, heap, link, name.
 const OPTIONAL: [usize; 6] = [4, 3, 2, 6, 7, 1];
 
 /// Runs `tcpctl status`.
@@ -46,14 +46,14 @@ pub fn run(args: &StatusArgs, output: &Output) -> anyhow::Result<Exit> {
     })
 }
 
-/// The status of a board: its own object, with what this computer knows.
+/// The status of a board: its own object, with the target, address and round-trip time added.
 #[derive(Debug, Serialize)]
 struct BoardStatus<'a> {
     #[serde(flatten)]
     fields: Map<String, Value>,
     target: &'a str,
     address: String,
-    /// From the first connection attempt to the end of the reply.
+    /// Time from the first connection attempt to the end of the reply.
     rtt_us: u64,
 }
 

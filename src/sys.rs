@@ -13,7 +13,7 @@ use socket2::Socket;
 pub use tcpctl_engine::sys::tcp::unacknowledged;
 pub use tcpctl_engine::sys::{clocks, limits};
 
-/// This computer's host name; `None` where it is not known.
+/// The host name of this computer; `None` if it is unknown.
 pub fn host_name() -> Option<String> {
     #[cfg(unix)]
     {
@@ -41,7 +41,7 @@ pub fn interface_index(name: &str) -> Option<u32> {
     }
     #[cfg(not(unix))]
     {
-        // One of its addresses may have none.
+        // An interface may have no index for one of its addresses.
         let mut of_name = interfaces().filter(|interface| interface.name == name);
         of_name.find_map(|interface| interface.index)
     }
@@ -100,8 +100,8 @@ pub fn may_read_and_write(path: &str) -> bool {
     }
 }
 
-/// Whether the reader of standard output is gone. A command that rarely writes would not learn it from
-/// a write error.
+/// Whether the reader of standard output has closed the pipe. A command that rarely writes would
+/// not notice it from a write error.
 pub fn is_stdout_closed() -> bool {
     #[cfg(unix)]
     {
@@ -120,7 +120,7 @@ pub fn is_stdout_closed() -> bool {
     }
 }
 
-/// Whether only this user and root can have written a file. Always true on systems without such
+/// Whether only this user and root can have written a file. Always true on systems without file
 /// owners.
 pub fn is_own(metadata: &std::fs::Metadata) -> bool {
     #[cfg(unix)]
@@ -158,7 +158,7 @@ pub fn typed_lines() -> impl io::Read {
     CrLfLines::new(io::BufReader::new(io::stdin()))
 }
 
-/// Lines with LF where the source has CR LF.
+/// Lines with LF instead of CR LF.
 #[cfg(any(windows, test))]
 struct CrLfLines<R> {
     source: R,
@@ -290,7 +290,7 @@ pub fn is_writable_within(
     unsafe { libc::poll(&raw mut poll, 1, milliseconds) > 0 }
 }
 
-/// Whether a write would not block: unknown on this system.
+/// Unknown on this system.
 #[cfg(not(unix))]
 pub fn is_writable_within<T>(_: &T, _: std::time::Duration) -> bool {
     true
@@ -308,7 +308,7 @@ pub fn is_readable(descriptor: &impl std::os::fd::AsRawFd) -> bool {
     unsafe { libc::poll(&raw mut poll, 1, 0) > 0 }
 }
 
-/// Whether a read would return at once: unknown on this system.
+/// Unknown on this system.
 #[cfg(not(unix))]
 pub fn is_readable<T>(_: &T) -> bool {
     false
@@ -323,7 +323,7 @@ pub enum Readiness {
     Writable,
 }
 
-/// Signal handlers: the first signal asks the command to end, the second ends it at once.
+/// Signal handlers: the first signal requests the end of the command, the second ends it at once.
 ///
 /// The handler itself obeys the second one, so it works even while the process is blocked. The same
 /// signal within 100 ms counts once: `timeout` signals the process and then its group.
@@ -345,7 +345,7 @@ pub mod signals {
     static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
     /// The first signal's number; 0 for none.
     static FIRST: AtomicI32 = AtomicI32::new(0);
-    /// When it came, in [`now`]'s milliseconds; 0 for not yet.
+    /// When the first signal arrived, in milliseconds of [`now`]; 0 for not yet.
     static FIRST_AT: AtomicU32 = AtomicU32::new(0);
 
     /// Installs the handlers for SIGINT and SIGTERM and returns the stream on which the first
@@ -366,7 +366,7 @@ pub mod signals {
         handle()
     }
 
-    /// The first signal's number, if one has come.
+    /// The number of the first signal, if one has arrived.
     pub fn first() -> Option<i32> {
         Some(FIRST.load(Ordering::Acquire)).filter(|signal| *signal != 0)
     }
@@ -389,7 +389,7 @@ pub mod signals {
         Ok(())
     }
 
-    /// A monotonic clock in milliseconds, never 0, which wraps. Safe in a handler.
+    /// A monotonic clock in milliseconds that wraps and is never 0. Safe in a signal handler.
     fn now() -> u32 {
         let mut time = libc::timespec {
             tv_sec: 0,
@@ -421,7 +421,7 @@ pub mod signals {
             // SAFETY: _exit is async-signal-safe and does not return.
             unsafe { libc::_exit(128 + signal) };
         }
-        // Atomic operations only, which a handler may do.
+        // Only atomic operations, which a signal handler may do.
         if let Some(flag) = FLAG.get() {
             flag.store(true, Ordering::Release);
         }

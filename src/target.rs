@@ -12,15 +12,15 @@ use crate::sanitize;
 use crate::sim::spec::Spec;
 use crate::sys;
 
-/// The port of a target without one.
+/// Default port of a target.
 pub const DEFAULT_PORT: u16 = 3000;
 
-/// A TARGET that parsed.
+/// A parsed TARGET.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// As the user wrote it, for messages and reports.
+    /// Text as the user wrote it, for messages and reports.
     pub text: String,
-    /// What it names.
+    /// What the target names.
     pub kind: TargetKind,
 }
 
@@ -31,10 +31,10 @@ pub enum TargetKind {
     Name {
         /// The name.
         host: String,
-        /// The port, if given; otherwise the port that the board announces.
+        /// The port, if given; otherwise the port that the board announces is used.
         port: Option<u16>,
     },
-    /// Addresses of one server, at least one, preferred first.
+    /// Addresses of one server, at least one, the preferred first.
     Addresses(Vec<SocketAddr>),
     /// A virtual board for this command.
     Virtual(Box<Spec>),
@@ -57,7 +57,7 @@ impl Target {
                     Problem::Form(what) => (what.to_owned(), FORMS.to_owned()),
                     Problem::Fix { what, fix } => (what, fix),
                 };
-                // Both may quote the text.
+                // Both texts may quote user input.
                 let (message, hint) = (sanitize::one_line(&message), sanitize::one_line(&hint));
                 Err(Failure::usage(format!("target '{text}': {message}"))
                     .hint(hint)
@@ -69,9 +69,9 @@ impl Target {
 
 /// Why a text is not a target.
 enum Problem {
-    /// It has none of the forms.
+    /// It matches none of the forms.
     Form(&'static str),
-    /// What is wrong, and what to write instead.
+    /// A problem, and what to write instead.
     Fix { what: String, fix: String },
 }
 
@@ -167,8 +167,8 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A name without spaces. Mistyped addresses are rejected here, so that they do not read as names
-/// that failed to resolve.
+/// A name without spaces. Mistyped addresses are rejected here, so that they are not reported as
+/// unresolved names.
 fn name(host: &str, port: Option<u16>) -> Result<TargetKind, Problem> {
     if host.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return Err(Problem::Fix {
@@ -179,7 +179,7 @@ fn name(host: &str, port: Option<u16>) -> Result<TargetKind, Problem> {
             ),
         });
     }
-    // RFC 1123 names, the underscore of service names, anything beyond ASCII, and punctuation common
+    // RFC 1123 names, the underscore of service names, non-ASCII characters, and punctuation common
     // in board names. Other characters are more likely a mistake.
     let is_name = |c: char| c.is_alphanumeric() || "-._'()&+!#\\".contains(c) || !c.is_ascii();
     if let Some(other) = host.chars().find(|c| !is_name(*c)) {
@@ -203,8 +203,8 @@ fn board_name(name: &str, port: Option<u16>) -> Result<TargetKind, Problem> {
     Ok(TargetKind::Name { host, port })
 }
 
-/// Resolves the escapes that DNS tools print (RFC 1035 §5.1): a backslash and three decimal digits, or
-/// a backslash and a character. Invalid escapes are kept.
+/// Resolves the escapes of DNS tools (RFC 1035 §5.1): a backslash and three decimal digits, or a
+/// backslash and a character. Invalid escapes are kept.
 fn unescaped(name: &str) -> String {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();
@@ -290,11 +290,11 @@ fn scope(zone: &str) -> Option<u32> {
     }
 }
 
-/// A bare IPv6 address that seems to end in a port.
+/// Reports a bare IPv6 address that seems to end in a port.
 fn ambiguous(text: &str) -> Option<Problem> {
     let (head, tail) = text.rsplit_once(':')?;
     let port = tail.parse::<u16>().ok().filter(|_| tail.len() >= 4)?;
-    // `fe80::1:3000` or `1:2:3:4:5:6:7:3000`: what precedes the port must be an address.
+    // In `fe80::1:3000` and `1:2:3:4:5:6:7:3000`, the part before the port must be an address.
     let head_is_address =
         head.parse::<Ipv6Addr>().is_ok() || format!("{head}:").parse::<Ipv6Addr>().is_ok();
     head_is_address.then(|| Problem::Fix {

@@ -1,4 +1,4 @@
-//! TOML with line numbers in its errors.
+//! Parses TOML, with line numbers in errors.
 
 use serde::de::DeserializeOwned;
 

@@ -1,4 +1,5 @@
-//! Values as people write them: `250us`, `1.5s`, `10k`, `1MiB`, `20Mbit`, `1%`, regular expressions.
+//! Parses values of the command line: `250us`, `1.5s`, `10k`, `1MiB`, `20Mbit`, `1%`, regular
+//! expressions.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -39,7 +40,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let number = decimal(number)
         .ok_or_else(|| format!("'{text}' is not a duration: write e.g. 250us, 10ms, 1.5s, 2m"))?;
     let nanoseconds = (number * nanoseconds_per_unit).round();
-    // A century: Instant arithmetic cannot overflow with it.
+    // At most a century, so that arithmetic with Instant cannot overflow.
     if nanoseconds > 3.2e18 {
         return Err(format!("'{text}' is longer than a century"));
     }
@@ -136,7 +137,7 @@ pub fn size(text: &str) -> Result<u64, String> {
     let number = decimal(number)
         .ok_or_else(|| format!("'{text}' is not a size: write e.g. 64, 10k, 1MiB"))?;
     let bytes = number * factor;
-    // 2^53: a double counts exactly up to there.
+    // 2^53: a double is exact up to this number.
     if bytes > 9_007_199_254_740_992.0 {
         return Err(format!("'{text}' is larger than 8 PiB"));
     }
@@ -304,7 +305,7 @@ pub fn regex(option: &str, pattern: &str) -> Result<Regex, Failure> {
         .crlf(true)
         .build()
         .map_err(|error| {
-            // A syntax error draws the pattern over several lines; its last line says why.
+            // A syntax error shows the pattern over several lines; its last line has the reason.
             let text = error.to_string();
             let why = text.lines().last().unwrap_or_default();
             let why = why.strip_prefix("error: ").unwrap_or(why);

@@ -107,13 +107,13 @@ fn styled(text: &StyledStr, color: Color) -> String {
     }
 }
 
-/// The text of `-h`: the most used options in one list that fits a screen.
+/// The text of `-h`: the most common options in one list that fits a screen.
 fn summary(arguments: &[impl AsRef<str>]) -> StyledStr {
     let mut cli = Cli::command();
     let mut names = arguments.iter().map(AsRef::as_ref);
     let name = names.find(|name| cli.find_subcommand(name).is_some());
     if name.is_some() {
-        // Adds the global options and the program's name.
+        // Adds the global options and the program name.
         cli.build();
     }
     for rare in RARE_COMMANDS {
@@ -128,10 +128,10 @@ fn summary(arguments: &[impl AsRef<str>]) -> StyledStr {
         .render_help()
 }
 
-/// Commands that only `--help` lists, so that the short list fits a screen.
+/// Commands that only `--help` lists, to keep `-h` short.
 const RARE_COMMANDS: [&str; 4] = ["schema", "config", "completions", "man"];
 
-/// clap numbers options in the order of their definition; this is after all of them.
+/// Above the number of any option: clap numbers options in the order of their definition.
 const LAST: usize = 900;
 
 /// The message for an argument that is not UTF-8.
@@ -143,7 +143,7 @@ fn not_utf8(arguments: &[OsString]) -> String {
     format!("'{}' is not UTF-8", shown.unwrap_or_default())
 }
 
-/// The option and its negative value, which clap takes for an unknown option.
+/// The option and its negative value, which clap reads as an unknown option.
 fn negative<'a>(
     error: &clap::Error,
     arguments: &'a [impl AsRef<str>],
@@ -161,7 +161,7 @@ fn negative<'a>(
     })
 }
 
-/// The hint for words and options of other tools.
+/// The hint for words and options that belong to other tools.
 fn other_tools(error: &clap::Error, arguments: &[impl AsRef<str>]) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -212,14 +212,14 @@ fn other_tools(error: &clap::Error, arguments: &[impl AsRef<str>]) -> Option<Str
     }
 }
 
-/// Whether clap suggests `--help` for another option, which looks alike but means nothing alike.
+/// Whether clap suggests `--help` for an option that only looks similar.
 fn is_poor_suggestion(error: &clap::Error) -> bool {
     let suggested = error.get(ContextKind::SuggestedArg);
     matches!(suggested, Some(ContextValue::String(arg)) if arg == "--help")
 }
 
-/// Whether clap suggests to pass an unknown option as a value: only a message of `send` starts with a
-/// hyphen, and rarely with two.
+/// Whether clap suggests passing an unknown option as a value: only a message of `send` starts with
+/// a hyphen, and rarely with two.
 fn is_option_as_value(error: &clap::Error, arguments: &[impl AsRef<str>]) -> bool {
     let found = error.get(ContextKind::InvalidArg);
     let is_long = matches!(found, Some(ContextValue::String(arg)) if arg.starts_with("--"));

@@ -1,5 +1,5 @@
-//! The console of a board: lines of a word and `key=value` pairs among the output of the ROM, the
-//! bootloader and other programs. All of it is untrusted.
+//! The console of a board: lines of a word and `key=value` pairs, mixed with the output of the ROM,
+//! the bootloader and other programs. All of it is untrusted.
 
 use std::net::SocketAddr;
 
@@ -59,40 +59,40 @@ pub enum ConsoleEvent {
     Banner(Banner),
     /// The server is reachable.
     Ready {
-        /// Its address.
+        /// Address of the server.
         addr: SocketAddr,
     },
     /// A request was received.
     Request {
         /// The client.
         peer: SocketAddr,
-        /// Its length in bytes.
+        /// Length of the request in bytes.
         len: u64,
-        /// Its text, escaped by the board.
+        /// Text of the request, escaped by the board.
         request: String,
     },
     /// A station of the access point changed.
     Station {
         /// `joined`, `leased`, `left` and others.
         change: String,
-        /// Its MAC address.
+        /// MAC address of the station.
         mac: String,
-        /// Its address, if the line has one.
+        /// IP address of the station, if the line has one.
         addr: Option<String>,
     },
     /// The server's counters.
     Counters {
-        /// The board's JSON.
+        /// The counters as JSON, as the board prints them.
         counters: serde_json::Value,
     },
-    /// The firmware panicked, just now or before its last reboot.
+    /// The firmware panicked, now or before its last reboot.
     Panic {
-        /// The reason.
+        /// Panic message.
         message: String,
     },
     /// Anything else.
     Line {
-        /// The line.
+        /// Text of the line.
         text: String,
     },
 }
@@ -100,15 +100,15 @@ pub enum ConsoleEvent {
 /// The fields of the firmware's banner.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Banner {
-    /// Firmware version.
+    /// Version of the firmware.
     pub version: String,
-    /// The chip.
+    /// Chip.
     pub chip: String,
-    /// Its MAC address.
+    /// MAC address.
     pub mac: String,
     /// `ap` or `sta`.
     pub mode: String,
-    /// Source of its settings: `flash`, `trial` or `default`.
+    /// Source of the settings: `flash`, `trial` or `default`.
     pub settings: String,
     /// Reset reason.
     pub reset: String,
@@ -244,7 +244,7 @@ mod tests {
             (r#""" time=2026"#, ""),
             (r#""\\" "x""#, r"\\"),
             (r#""a \" b" time=2026"#, r#"a \" b"#),
-            // Kept as it is if it is cut or was never quoted.
+            // A text that is cut off or was never quoted is kept unchanged.
             (r#""a \""#, r#""a \""#),
             ("a \"b\"", "a \"b\""),
         ] {

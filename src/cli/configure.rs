@@ -101,7 +101,7 @@ impl OptionSet for ConfigureSettings {
     const HEADING: &str = "Settings";
     const FIELDS: &[Field] = Field::OPTIONS;
     const COMMON: &[Field] = &[Field::Mode, Field::Ssid, Field::Greeting];
-    // A setting that is not given is not changed.
+    // A setting without a given value is not changed, so it has no default.
     const OTHER_DEFAULT: &[Field] = Field::OPTIONS;
 }
 

@@ -6,7 +6,7 @@ use clap::builder::Resettable;
 use clap::error::Error;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Id};
 
-/// Boxed arguments whose definition is deferred.
+/// Boxed arguments that clap defines only when their command is used.
 ///
 /// Without it clap defines the options of every command at each start, which takes `send` from 1.5 to
 /// 1.8 times the time of `nc` (`cargo bench --bench send`).
@@ -45,7 +45,7 @@ impl<T: Args> Args for Deferred<T> {
     }
 }
 
-/// Adds a command's arguments. Keeps its description, and the global options below its own.
+/// Adds the arguments of a command, and keeps its description and the order of the global options.
 fn keep(command: Command, augment: fn(Command) -> Command) -> Command {
     let about = Resettable::from(command.get_about().cloned());
     let long_about = Resettable::from(command.get_long_about().cloned());
@@ -56,7 +56,7 @@ fn keep(command: Command, augment: fn(Command) -> Command) -> Command {
     let command = augment(command).about(about).long_about(long_about);
     global
         .into_iter()
-        // Removes the argument and adds it at the end.
+        // Removes the argument, then adds it at the end.
         .fold(command, |command, id| command.mut_arg(id, |arg| arg))
 }
 

@@ -152,7 +152,7 @@ impl OptionSet for FlashSettings {
     const COMMON: &[Field] = &[Field::Mode, Field::Ssid];
 }
 
-/// How to enter the loader; esptool's names.
+/// How to enter the loader. The names are those of esptool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Before {
     /// Use the port's reset lines, if it has any
@@ -170,7 +170,7 @@ pub enum Before {
     NoResetNoSync,
 }
 
-/// What to do with the board at the end; esptool's names.
+/// What to do with the board at the end. The names are those of esptool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum After {
     /// Start it with the reset line, or the watchdog

@@ -11,17 +11,17 @@ use crate::units;
 
 /// Which settings are options of a command, and how its help shows them.
 pub trait OptionSet {
-    /// Heading in the help.
+    /// Heading of the options in the help.
     const HEADING: &str;
-    /// The settings.
+    /// The settings that are options.
     const FIELDS: &[Field];
-    /// Those in the short help.
+    /// The settings in the short help.
     const COMMON: &[Field];
-    /// Settings whose default is not that of the table.
+    /// Settings whose default differs from that of the table.
     const OTHER_DEFAULT: &[Field] = &[];
 }
 
-/// The passphrase of a network, or none.
+/// The passphrase of a network, or an open network.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct SecurityOptions {
     /// Read the passphrase from standard input, one line
@@ -75,7 +75,7 @@ impl<S: OptionSet> FromArgMatches for SettingsOptions<S> {
     }
 }
 
-/// The option of a setting: its values, bounds, default and help come from the table.
+/// The option of a setting. Its values, bounds, default and help come from the table.
 fn option<S: OptionSet>(field: Field) -> Arg {
     let option = Arg::new(field.name())
         .long(field.name())
@@ -86,7 +86,7 @@ fn option<S: OptionSet>(field: Field) -> Arg {
     let mut help = field.help().to_owned();
     let option = match field.values() {
         Values::Words(words) => option
-            // The help or the value's name lists them.
+            // The help or the value name already lists the values.
             .hide_possible_values(true)
             .value_name(if field == Field::Mode {
                 "MODE"

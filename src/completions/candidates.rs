@@ -13,7 +13,7 @@ use crate::net::interfaces;
 use crate::serial;
 use crate::sim::spec::{self, Profile};
 
-/// TARGETs: boards found in the last day, and virtual boards.
+/// Completions of a TARGET: boards found in the last day, and virtual boards.
 pub fn targets(begun: &OsStr) -> Vec<CompletionCandidate> {
     let Some(begun) = begun.to_str() else {
         return Vec::new();
@@ -51,14 +51,14 @@ fn virtual_boards(begun: &str) -> Vec<CompletionCandidate> {
     found
 }
 
-/// Conditions of `--fail-if`: the fields of a report, short names first.
+/// Completions of `--fail-if`: the fields of a report, short names first.
 pub fn conditions(begun: &OsStr) -> Vec<CompletionCandidate> {
     let begun = begun.to_string_lossy();
     // There are hundreds of full paths: propose them only after a dot.
     let mut fields = fail_if::fields(begun.contains('.'));
     fields.retain(|field| field.starts_with(&*begun));
     if let [field] = fields[..] {
-        // Two candidates, so that no shell completes the condition and closes its quotes.
+        // Propose two candidates, so that no shell completes the condition and closes its quotes.
         return fail_if::operators(field)
             .map(|operator| proposal(format!("{field}{operator}"), "and a value, e.g. 50ms"))
             .into();
@@ -108,7 +108,7 @@ pub fn serial_ports() -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// The chips that the firmware is built for.
+/// Chips for which firmware can be built.
 pub fn chips() -> Vec<CompletionCandidate> {
     ["esp32c2", "esp32c3", "esp32c5", "esp32c6", "esp32c61"]
         .map(|chip| proposal(chip.to_owned(), ""))
@@ -120,7 +120,7 @@ fn proposal(value: String, help: &str) -> CompletionCandidate {
     CompletionCandidate::new(value).help(help)
 }
 
-/// Whether a shell reads the name as plain text, apart from spaces.
+/// Whether shells treat the name as plain text, apart from spaces.
 fn is_plain(name: &str) -> bool {
     name.chars()
         .all(|character| character.is_alphanumeric() || "-._ ".contains(character))

@@ -28,8 +28,8 @@ use crate::units::microseconds;
 
 /// Pause between two confirmations.
 const PAUSE: Duration = Duration::from_millis(300);
-/// Time after the confirm timeout for the board to be back under its old settings: a start, a scan, and
-/// a DHCP lease.
+/// Time after the confirm timeout for the board to return with its old settings: a start, a scan,
+/// and a DHCP lease.
 const RETURN_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Runs `tcpctl configure`.
@@ -71,19 +71,19 @@ pub fn run(args: &ConfigureArgs, output: &Output) -> anyhow::Result<Exit> {
 struct Configure<'a> {
     plan: &'a ConfigurePlan,
     output: &'a Output,
-    /// When the settings must be confirmed, while they may be on trial.
+    /// Deadline of the confirmation, while settings may be on trial.
     confirm_by: Cell<Option<Instant>>,
-    /// The first error of output while the board changes.
+    /// The first output error while the board changes.
     output_error: RefCell<Option<anyhow::Error>>,
 }
 
-/// A trial by its sequence number.
+/// A trial, by its sequence number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SentTrial {
-    /// The board answered.
+    /// The number that the board returned.
     Known(u32),
-    /// The connection broke before the answer. It has a greater sequence number than this, if the board
-    /// received it.
+    /// The connection broke before the response. If the board received the request, the trial has a
+    /// greater number than this.
     After(u32),
 }
 
@@ -96,9 +96,9 @@ impl SentTrial {
     }
 }
 
-/// What became of a trial.
+/// The outcome of a trial.
 enum Outcome {
-    /// The board runs it, or has it confirmed.
+    /// The board runs the trial's settings, or has confirmed them.
     Back(Box<(Found, Shown)>),
     RolledBack(RollbackReason),
 }
@@ -109,7 +109,7 @@ impl Configure<'_> {
         let (access, mut channel) =
             Access::open(&plan.target, &plan.key, plan.management_port).await?;
         let shown = self.show(&access, &mut channel).await?;
-        // The board ends an idle session while a passphrase is typed.
+        // Close the session, because the board ends it while a passphrase is typed.
         channel.close().await;
         match &plan.action {
             Action::Show => {
@@ -170,7 +170,7 @@ impl Configure<'_> {
         }
     }
 
-    /// Changes what needs no restart.
+    /// Applies changes that need no restart.
     async fn apply(
         &self,
         access: &Access,
@@ -198,7 +198,7 @@ impl Configure<'_> {
         self.check_greeting(&access.route, &shown).await
     }
 
-    /// Sends settings as a trial, and confirms it when the board is back.
+    /// Sends settings as a trial, and confirms them when the board is back.
     async fn try_settings(
         &self,
         access: &Access,
@@ -279,15 +279,15 @@ impl Configure<'_> {
         self.wait_and_confirm(access, trial, confirm_by).await
     }
 
-    /// Notes that settings may be on trial for this many seconds; returns when that ends.
+    /// Records that settings may be on trial for this many seconds. Returns the end of that time.
     fn confirm_within(&self, seconds: u16) -> Instant {
         let confirm_by = Instant::now() + Duration::from_secs(seconds.into());
         self.confirm_by.set(Some(confirm_by));
         confirm_by
     }
 
-    /// Waits for the board and confirms its trial. A connection that breaks meanwhile is made again: the
-    /// board answers a repeated confirmation.
+    /// Waits for the board and confirms its trial. Reconnects if the connection breaks, because the
+    /// board replies to a repeated confirmation.
     async fn wait_and_confirm(
         &self,
         access: &Access,
@@ -316,8 +316,8 @@ impl Configure<'_> {
         }
     }
 
-    /// Confirms the trial that the board runs; whether it is confirmed. If not, another session shows
-    /// what became of it.
+    /// Confirms the trial that the board runs. Returns whether it is confirmed; if not, another
+    /// session shows its outcome.
     async fn confirm(&self, channel: &mut Channel, shown: &Shown) -> anyhow::Result<bool> {
         let Some(trial) = &shown.trial else {
             return Ok(false);
@@ -330,7 +330,7 @@ impl Configure<'_> {
                 self.confirm_by.set(None);
                 Ok(true)
             }
-            // The confirm timeout came first, or the board has not restarted yet.
+            // The confirm timeout expired first, or the board has not restarted yet.
             Ok(Response::Refused(Refusal::NoSuchTrial))
             | Err(ChannelError::Broken(_) | ChannelError::TimedOut) => Ok(false),
             Ok(other) => Err(self.unexpected(&other).into()),
@@ -338,8 +338,8 @@ impl Configure<'_> {
         }
     }
 
-    /// Waits until the board runs the trial, or has ended it. It is looked for at its old address, at the
-    /// given one, and over mDNS. If it was reached before, a confirmation may have reached it.
+    /// Waits until the board runs the trial, or has ended it. Tries the old address, the given one,
+    /// and mDNS. If the board was reached before, a confirmation may have reached it.
     async fn wait(
         &self,
         access: &Access,
@@ -394,7 +394,7 @@ impl Configure<'_> {
             .into())
     }
 
-    /// What the board says about the trial; `None` while it has not restarted.
+    /// The outcome of the trial according to the board; `None` while it has not restarted.
     async fn outcome(&self, mut found: Found, trial: SentTrial) -> Option<anyhow::Result<Outcome>> {
         let Ok(Response::Shown(shown)) = found.channel.request(&Request::Show).await else {
             return None;
@@ -426,7 +426,7 @@ impl Configure<'_> {
         }
     }
 
-    /// Asks for a greeting under the new settings, and reports that they are permanent.
+    /// Requests a greeting under the new settings, and reports that they are permanent.
     async fn check_greeting(&self, route: &Route, shown: &Shown) -> anyhow::Result<Exit> {
         if self.plan.no_wait {
             self.emit(ConfigureEvent::Confirmed { check: None });
@@ -441,7 +441,7 @@ impl Configure<'_> {
                 Ok(Exit::Done)
             }
             Err(failure) => {
-                // The settings are permanent all the same.
+                // The settings are permanent even without a greeting.
                 self.emit(ConfigureEvent::Confirmed { check: None });
                 Err(failure.into())
             }
@@ -472,7 +472,7 @@ impl Configure<'_> {
         })
     }
 
-    /// Prints that the board went back, and fails.
+    /// Prints that the board returned to its old settings, and fails.
     fn rolled_back<T>(&self, reason: RollbackReason) -> anyhow::Result<T> {
         self.confirm_by.set(None);
         let text = reason.to_string();
@@ -500,7 +500,7 @@ impl Configure<'_> {
         .into())
     }
 
-    /// Says where this computer has to be to reach the board.
+    /// Prints on which network this computer must be to reach the board.
     fn note_network(&self, needed: &Changes, old: &Shown, mac: [u8; 6]) {
         if !plan::changes_network(needed) || matches!(self.plan.target.kind, TargetKind::Virtual(_))
         {
@@ -523,7 +523,7 @@ impl Configure<'_> {
         });
     }
 
-    /// Says what happens to a trial that this command does not confirm.
+    /// Prints what happens to a trial that this command does not confirm.
     fn note_pending(&self) {
         if let Some(confirm_by) = self.confirm_by.get() {
             let left = confirm_by.saturating_duration_since(Instant::now());
@@ -554,7 +554,7 @@ impl Configure<'_> {
         }
     }
 
-    /// The failure of a response that is not the expected one.
+    /// The failure for an unexpected response.
     fn unexpected(&self, response: &Response) -> Failure {
         match response {
             Response::Refused(Refusal::Invalid { field, reason }) => {
@@ -602,8 +602,8 @@ impl Configure<'_> {
         self.output.print(&self.report(event))
     }
 
-    /// Prints an event while the board changes. An error of the output does not leave the board
-    /// half-way: it is reported at the end, unless the pipe was closed.
+    /// Prints an event while the board changes. An output error must not leave the board half-way,
+    /// so it is reported at the end, unless the pipe was closed.
     fn emit(&self, event: ConfigureEvent) {
         if let Err(error) = self.print(event)
             && !error.is::<BrokenPipe>()

@@ -1,4 +1,4 @@
-//! The plan of `tcpctl configure`, and what it changes of a board's settings.
+//! The plan of `tcpctl configure`, and the settings that it changes.
 
 use std::path::Path;
 
@@ -15,26 +15,26 @@ use crate::management::key::KeySource;
 use crate::passphrase;
 use crate::target::{Target, TargetKind};
 
-/// What to do with a board.
+/// The plan of a change.
 #[derive(Debug)]
 pub struct ConfigurePlan {
     /// The board.
     pub target: Target,
     /// What to do.
     pub action: Action,
-    /// Where its key comes from.
+    /// Source of the board's key.
     pub key: KeySource,
     /// Time in which the board must be confirmed.
     pub confirm_timeout: ConfirmTimeout,
-    /// Where else the board may be afterwards.
+    /// Another address at which the board may be afterwards.
     pub address: Option<Target>,
-    /// The port of its management channel, if given.
+    /// Port of the management channel, if given.
     pub management_port: Option<u16>,
-    /// Whether another computer confirms.
+    /// Whether another computer confirms the change.
     pub no_confirm: bool,
-    /// Whether to skip the greeting.
+    /// Whether to skip the check for a greeting.
     pub no_wait: bool,
-    /// Whether only the plan is wanted.
+    /// Whether to print only the plan.
     pub dry_run: bool,
 }
 
@@ -45,12 +45,12 @@ pub enum Action {
     Show,
     /// Change settings.
     Change(Box<Changes>),
-    /// Confirm what another computer has sent.
+    /// Confirm the settings that another computer has sent.
     Confirm,
 }
 
 impl ConfigurePlan {
-    /// Checks the arguments, and reads what comes from standard input.
+    /// Checks the arguments, and reads standard input if an option requests it.
     ///
     /// # Errors
     /// A usage error.
@@ -98,8 +98,8 @@ impl ConfigurePlan {
     }
 }
 
-/// The settings to request of a board that has `shown`: only those that differ. `ask` reads the
-/// passphrase where another network needs one.
+/// The settings to request of a board with the settings `shown`: only those that differ. `ask`
+/// reads the passphrase if another network needs one.
 ///
 /// # Errors
 /// A setting does not fit the others, or `ask` fails.
@@ -124,7 +124,7 @@ pub fn needed(
             needed.set(value);
         }
     }
-    // An open network that stays as it is needs nothing.
+    // A network that stays open needs no change.
     if needed.security == Some(Security::Open)
         && !old.is_protected()
         && new_mode == old_mode
@@ -135,7 +135,7 @@ pub fn needed(
     let needs_passphrase = match (new_mode, &needed.ssid) {
         _ if needed.security.is_some() => None,
         (Mode::AccessPoint, ssid) if old_mode == Mode::Station => {
-            // Its default name depends on the MAC address, which the question need not know.
+            // The default name depends on the MAC address, which the prompt does not need.
             Some(
                 ssid.clone()
                     .unwrap_or_else(|| HostName::of_board([0; 6]).into()),
@@ -146,7 +146,7 @@ pub fn needed(
         }
         _ => None,
     };
-    // First what needs no question.
+    // First check the settings that need no prompt.
     let check = Changes {
         security: needed.security.clone().or(Some(Security::Open)),
         ..needed.clone()
@@ -159,7 +159,7 @@ pub fn needed(
     Ok(needed)
 }
 
-/// Old and new values of what `needed` changes.
+/// Old and new values of the settings that `needed` changes.
 ///
 /// # Errors
 /// A setting does not fit the others.
@@ -195,12 +195,12 @@ pub fn differences(needed: &Changes, shown: &Shown, mac: [u8; 6]) -> Result<Vec<
 
 const PASSPHRASE: &str = "passphrase";
 
-/// Whether the board is on another network with these settings.
+/// Whether the board changes its network with these settings.
 pub fn changes_network(needed: &Changes) -> bool {
     needed.mode.is_some() || needed.ssid.is_some() || needed.security.is_some()
 }
 
-/// Settings by the names of their options, and whether there is a passphrase.
+/// Settings by option name, and whether there is a passphrase.
 pub fn values(settings: &ShownSettings, mac: [u8; 6]) -> ShownValues {
     let mut values = Vec::new();
     let own_name = || HostName::of_board(mac).to_string();
@@ -219,7 +219,7 @@ pub fn values(settings: &ShownSettings, mac: [u8; 6]) -> ShownValues {
     ShownValues(values)
 }
 
-/// The name of the network that a board with these settings opens or joins.
+/// Name of the network that a board with these settings opens or joins.
 pub fn network_name(settings: &ShownSettings, mac: [u8; 6]) -> String {
     let name = ssid(settings);
     name.map_or_else(|| HostName::of_board(mac).to_string(), |it| it.to_string())

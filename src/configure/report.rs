@@ -37,7 +37,7 @@ pub enum ConfigureEvent {
         board: BoardFacts,
         /// The settings, without the passphrase.
         settings: ShownValues,
-        /// The newest trial, if the newest settings are or were one.
+        /// The newest trial, if the newest settings are or were on trial.
         trial: Option<TrialFacts>,
     },
     /// What will change.
@@ -47,36 +47,36 @@ pub enum ConfigureEvent {
         board: BoardFacts,
         /// The settings that change.
         changes: Vec<Change>,
-        /// Whether the board restarts and tries them.
+        /// Whether the board restarts with the settings on trial.
         restart: bool,
         /// Time in which they must be confirmed, in seconds.
         confirm_timeout_s: u16,
-        /// Whether nothing will be sent.
+        /// Whether this is a dry run.
         dry_run: bool,
     },
     /// The board has stored the new settings.
     Sent,
-    /// The board restarts with them, on trial.
+    /// The board restarts with the new settings, on trial.
     Restarting {
         /// Time in which they must be confirmed, in seconds.
         confirm_timeout_s: u16,
     },
     /// The board was reached under the new settings.
     Back {
-        /// Its management channel.
+        /// Address of the management channel.
         address: SocketAddr,
-        /// Time since it was sent the settings.
+        /// Time since the settings were sent.
         elapsed_us: u64,
     },
     /// The settings are permanent.
     Confirmed {
-        /// The greeting, unless it was not asked for.
+        /// The check for a greeting; `None` if it was skipped.
         #[serde(flatten)]
         check: Option<GreetingCheck>,
     },
     /// The board returned to its old settings.
     RolledBack {
-        /// The board's reason.
+        /// Reason that the board reported.
         reason: String,
     },
 }
@@ -88,29 +88,29 @@ pub struct BoardFacts {
     pub mac: String,
     /// The chip, or `virtual`.
     pub chip: String,
-    /// The firmware's version.
+    /// Firmware version.
     pub firmware: String,
 }
 
 /// A greeting under the new settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GreetingCheck {
-    /// Where it came from.
+    /// Address of the server.
     pub address: SocketAddr,
     /// The greeting.
     pub greeting: String,
-    /// From the connection attempt to its last byte.
+    /// Time from the connection attempt to the last byte of the greeting.
     pub total_us: u64,
 }
 
 /// A setting that changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// Its name.
+    /// Name of the setting.
     pub setting: &'static str,
-    /// The value in force.
+    /// Value in force.
     pub old: String,
-    /// The new value.
+    /// New value.
     pub new: String,
 }
 
@@ -119,13 +119,13 @@ pub struct Change {
 pub struct TrialFacts {
     /// `pending`, `started`, `confirmed` or `rolled_back`.
     pub state: &'static str,
-    /// Why it was rolled back.
+    /// Reason of a rollback.
     pub reason: Option<String>,
-    /// Seconds left to confirm it.
+    /// Seconds left to confirm the trial.
     pub remaining_s: Option<u16>,
 }
 
-/// Settings by the names of their options.
+/// Settings by option name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ShownValues(pub Vec<(&'static str, String)>);
 

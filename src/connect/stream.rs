@@ -20,8 +20,8 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Bytes sent and not yet acknowledged, with the FIN counted as one; `None` if the system does not
-    /// report it.
+    /// Bytes sent and not yet acknowledged, with the FIN counted as one; `None` if the system does
+    /// not report them.
     pub fn unacknowledged(&self) -> io::Result<Option<usize>> {
         match self {
             Self::Kernel(stream) => sys::unacknowledged(stream),

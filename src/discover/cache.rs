@@ -1,4 +1,4 @@
-//! The boards that were seen last, for completion and for the next command's TARGET.
+//! The boards that were found recently, for completion and for later commands.
 //!
 //! The cache is optional: where the file cannot be read or written, the network is asked. It decides
 //! where messages go, so a file that others can write is not read. Commands that end at the same
@@ -17,18 +17,18 @@ use super::report::BoardReport;
 use crate::atomic_file::{self, Purpose};
 use crate::{dirs, sys, target};
 
-/// How long an address is used without asking again: the TTL of a host's records (RFC 6762 §10).
+/// How long an address is used without a query: the TTL of host records (RFC 6762 §10).
 const FRESH_FOR: Duration = Duration::from_mins(2);
-/// How long a name is offered for completion.
+/// How long a name is proposed for completion.
 const MAX_AGE: Duration = Duration::from_hours(24);
-/// The largest file that is read or written, in bytes.
+/// Maximum size of the file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
-/// Boards that are kept, the newest first.
+/// Maximum number of boards. The newest ones are kept.
 const MAX_BOARDS: usize = 1000;
-/// How long to wait for another command to write, which takes about a millisecond.
+/// How long to wait for another command that writes the cache, which takes about a millisecond.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The content of the file.
+/// The content of the cache file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Content {
     version: u32,
@@ -38,22 +38,22 @@ struct Content {
 /// A board in the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CachedBoard {
-    /// Its name.
+    /// Name of the board.
     pub name: String,
-    /// Its host name, with `.local`.
+    /// Host name, with `.local`.
     pub host: Option<String>,
-    /// Its addresses, as `discover` prints them.
+    /// Addresses, as `discover` prints them.
     pub addresses: Vec<String>,
-    /// Its port.
+    /// Port of the server.
     pub port: u16,
-    /// Its MAC address, if known.
+    /// MAC address, if known.
     pub mac: Option<String>,
-    /// When it was last seen, in seconds since 1970.
+    /// When the board was last seen, in seconds since 1970.
     pub seen: u64,
 }
 
 impl CachedBoard {
-    /// The entry for a board that has a name and a port.
+    /// The entry of a board that has a name and a port.
     pub fn new(board: &BoardReport, now: SystemTime) -> Option<Self> {
         Some(Self {
             name: board.name.clone()?,
@@ -65,7 +65,7 @@ impl CachedBoard {
         })
     }
 
-    /// Its socket addresses.
+    /// The socket addresses of the board.
     pub fn socket_addresses(&self) -> Vec<SocketAddr> {
         self.addresses
             .iter()
@@ -73,7 +73,7 @@ impl CachedBoard {
             .collect()
     }
 
-    /// Whether its own or its host name is `name`, with or without `.local`.
+    /// Whether the board's name or host name is `name`, with or without `.local`.
     pub fn has_name(&self, name: &str) -> bool {
         let name = label(name);
         label(&self.name).eq_ignore_ascii_case(name)
@@ -99,7 +99,7 @@ impl CachedBoard {
     }
 }
 
-/// The cache of one user.
+/// The board cache of one user.
 #[derive(Debug, Clone)]
 pub struct Cache {
     path: Option<PathBuf>,
@@ -114,12 +114,12 @@ impl Cache {
         }
     }
 
-    /// Its file, if the user has a directory for it.
+    /// Path of the cache file, if the user has a cache directory.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// A cache in this file.
+    /// A cache in the file at `path`.
     pub fn at(path: PathBuf) -> Self {
         Self { path: Some(path) }
     }
@@ -150,7 +150,7 @@ impl Cache {
         boards.into_iter().filter_map(|board| board.mac).collect()
     }
 
-    /// Adds boards, and drops the oldest.
+    /// Adds boards and drops the oldest.
     pub fn store(&self, seen: Vec<CachedBoard>, now: SystemTime) {
         self.change(|boards| {
             boards.retain(|old| old.age(now) < MAX_AGE && !seen.iter().any(|new| new.is_same(old)));
@@ -176,7 +176,7 @@ impl Cache {
         let Some(path) = &self.path else {
             return;
         };
-        // A failure loses nothing that the network cannot answer.
+        // The cache is optional, so a failure is ignored.
         let _ = self.try_change(path, change);
     }
 
@@ -218,7 +218,7 @@ fn keep_what_fits(boards: &mut Vec<CachedBoard>) {
     const FRAME: u64 = 64;
     let mut room = MAX_FILE - FRAME;
     boards.retain(|board| {
-        // With a comma.
+        // The length includes a comma.
         let size = serde_json::to_vec(board).map_or(MAX_FILE, |text| text.len() as u64 + 1);
         let left = room.checked_sub(size);
         room = left.unwrap_or(room);
@@ -257,11 +257,12 @@ fn create_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// Keeps other commands from writing until the lock is dropped. Without a lock the last writer wins.
+/// Keeps other commands from writing until the lock is dropped. Without a lock the last writer
+/// wins.
 fn lock(folder: &Path) -> io::Result<Option<fs::File>> {
     #[cfg(unix)]
     let opened = fs::File::open(folder);
-    // Windows opens no directories.
+    // Windows cannot open directories.
     #[cfg(not(unix))]
     let opened = fs::File::create(folder.join("lock"));
     let Ok(folder) = opened else {
@@ -275,7 +276,7 @@ fn lock(folder: &Path) -> io::Result<Option<fs::File>> {
                 thread::sleep(Duration::from_millis(2));
             }
             Err(fs::TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
-            // A file system without locks.
+            // The file system does not support locks.
             Err(fs::TryLockError::Error(_)) => return Ok(None),
         }
     }

@@ -18,11 +18,11 @@ use crate::interrupt::Interrupt;
 use crate::output::{BrokenPipe, Output, human};
 use crate::sys;
 
-/// How often a watch updates the cache.
+/// How often a watch writes the cache.
 const CACHE_INTERVAL: Duration = Duration::from_secs(1);
 /// The duration of a probe above which a note is printed.
 const LONG_PROBE: Duration = Duration::from_secs(10);
-/// How often the time of a search is shown.
+/// How often the status line of a search is updated.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// How often a watch checks the size of the terminal, and whether the pipe is still open.
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(250);
@@ -100,7 +100,7 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> anyhow::Result<Exit> {
     Err(not_found(&plan, expected, &found).into())
 }
 
-/// Shows on a terminal that the search goes on, and for how long.
+/// Shows the elapsed time of the search on a terminal.
 async fn show_progress(output: &Output, plan: &DiscoverPlan) -> Infallible {
     let timeout = match plan.ending {
         Ending::After { timeout, .. } => timeout,
@@ -185,7 +185,7 @@ impl CacheWriter {
         self.written = Instant::now();
         let mut seen = std::mem::take(&mut self.seen);
         if !seen.is_empty() {
-            // The last event of a board counts.
+            // Of several events of a board, the last one counts.
             seen.reverse();
             self.cache.store(seen, SystemTime::now());
         }

@@ -14,14 +14,14 @@ use super::registry::Reachability;
 use crate::exchange::MESSAGE;
 use crate::net::{Dialer, Family};
 
-/// How long connecting may take. A Wi-Fi station in power save answers within a few beacons
-/// (about 100 ms each); a lost SYN is sent again after a second.
+/// Connect timeout. A Wi-Fi station in power save answers within a few beacons (about 100 ms each);
+/// a lost SYN is retransmitted after a second.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(1200);
-/// The same for a known board that is silent: it was fast before.
+/// Connect timeout for a known board that is silent, because it was fast before.
 pub const CHECK_TIMEOUT: Duration = Duration::from_millis(700);
-/// How long a greeting may take after the request.
+/// Timeout of the greeting after the request.
 const GREETING: Duration = Duration::from_secs(1);
-/// The longest first line that is kept, bytes.
+/// Maximum length of the first line, bytes.
 const MAX_LINE: usize = 256;
 
 /// Connects to a board and closes the connection.
@@ -45,7 +45,7 @@ pub async fn greet(
     match dial(route, timeout).await {
         Some((mut stream, reachability)) => {
             let mut received = Vec::new();
-            // A greeting without a line end counts.
+            // A greeting without a line end is accepted.
             let _ = tokio::time::timeout(GREETING, ask(&mut stream, &mut received)).await;
             (reachability, first_line(received))
         }
@@ -53,7 +53,7 @@ pub async fn greet(
     }
 }
 
-/// Whether a board may have sent this line, and not a web server or the login of a router.
+/// Whether a board may have sent this line, rather than a web server or a router's login.
 pub fn is_greeting(line: &str) -> bool {
     let line = line.trim_start().to_ascii_lowercase();
     let others = ["http/", "<", "ssh-", "220 ", "rtsp/", "+ok", "* ok"];

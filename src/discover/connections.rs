@@ -9,21 +9,21 @@ use std::net::SocketAddr;
 
 use super::registry::BoardId;
 
-/// Connections at the same time.
+/// Maximum connections at the same time.
 const MAX_CONNECTIONS: usize = 64;
-/// Of these, to addresses that others announced.
+/// Maximum of these to addresses that other hosts announced.
 const MAX_THIRD_PARTY: usize = 32;
 
 /// A route to a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// The addresses of the server.
+    /// Addresses of the server.
     pub addresses: Vec<SocketAddr>,
-    /// The interface to connect through, where an address is on the links of several.
+    /// Interface to connect through, if an address is on the links of several.
     pub interface: Option<String>,
 }
 
-/// Who announced a board.
+/// The source of a board's announcement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     /// The board itself.
@@ -32,7 +32,7 @@ pub enum Claim {
     ThirdParty,
 }
 
-/// The running and the waiting connections.
+/// Running and queued connections.
 #[derive(Debug, Default)]
 pub struct Connections {
     waiting: Vec<(BoardId, Route, Claim)>,
@@ -41,7 +41,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Queues a connection to a board, in place of one that is queued for it.
+    /// Queues a connection to a board. Replaces one that is queued for it.
     pub fn enqueue(&mut self, id: BoardId, route: Route, claim: Claim) {
         self.waiting.retain(|(other, ..)| *other != id);
         self.waiting.push((id, route, claim));
@@ -72,8 +72,8 @@ impl Connections {
         Some((id, route))
     }
 
-    /// Starts a connection without queueing; returns whether it may start. A board may have a single
-    /// worker, so it gets one connection at a time.
+    /// Starts a connection without queueing. Returns whether it may start. A board may have a
+    /// single worker, so it gets one connection at a time.
     pub fn start(&mut self, id: BoardId, route: Route, claim: Claim) -> bool {
         if self.running.contains_key(&id) {
             return false;
@@ -83,7 +83,8 @@ impl Connections {
         true
     }
 
-    /// Ends a connection. Returns the boards that wait for the same route: its result is theirs.
+    /// Ends a connection. Returns the boards that wait for the same route, to which its result
+    /// applies as well.
     pub fn finish(&mut self, id: BoardId) -> Vec<BoardId> {
         let Some((route, _)) = self.running.remove(&id) else {
             return Vec::new();
@@ -137,7 +138,7 @@ mod tests {
         connections.enqueue(5, elsewhere, Claim::ThirdParty);
         assert_eq!(started(&mut connections), [1, 4]);
         assert_eq!(connections.finish(1), [2, 3]);
-        // The same address on another link is another route.
+        // The same address on another link is a different route.
         assert_eq!(started(&mut connections), [5]);
         assert!(connections.finish(4).is_empty());
         assert!(connections.finish(5).is_empty());

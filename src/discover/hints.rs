@@ -1,4 +1,4 @@
-//! What may explain that nothing was found, and what to try.
+//! Hints after a search that found nothing.
 
 use std::env;
 use std::fs;
@@ -11,10 +11,10 @@ use crate::board::ACCESS_POINT_ADDRESS;
 use crate::net::interfaces::Interface;
 use crate::sanitize;
 
-/// The most hints at a time.
+/// Maximum number of hints.
 const MAX_HINTS: usize = 3;
 
-/// The system that the command runs on.
+/// The operating system that the command runs on.
 #[derive(Debug, Clone, Copy, Default)]
 struct System {
     is_wsl: bool,
@@ -35,7 +35,7 @@ impl System {
     }
 }
 
-/// The hints for a search without a result, the most likely first.
+/// The hints for a search without results, the most likely first.
 pub(super) fn hints(plan: &DiscoverPlan, diagnostics: &Diagnostics) -> Vec<String> {
     let mut hints = hints_on(System::detect(), plan, diagnostics);
     hints.truncate(MAX_HINTS);
@@ -85,7 +85,7 @@ fn hints_on(system: System, plan: &DiscoverPlan, diagnostics: &Diagnostics) -> V
     hints
 }
 
-/// What keeps mDNS from working on this computer.
+/// Hints about mDNS problems on this computer.
 fn mdns_hints(system: System, diagnostics: &Diagnostics, networks: &[&Interface]) -> Vec<String> {
     let mut hints = Vec::new();
     if let Some(name) = diagnostics.blocked_interfaces.first() {

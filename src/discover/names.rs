@@ -1,4 +1,4 @@
-//! Resolves the name of a board: from the cache, else over mDNS.
+//! Resolves the name of a board: from the cache, else by mDNS.
 //!
 //! `NAME.local` is resolved over mDNS alone, because the system's resolver may not support it; a name
 //! without a dot by both. A name with a dot goes to the system first, so that no board can pose as a
@@ -15,9 +15,9 @@ use self::search::Search;
 use super::cache::{Cache, CachedBoard};
 use crate::mdns::PORT;
 
-/// How long boards have to answer.
+/// How long to wait for replies from boards.
 const TIMEOUT: Duration = Duration::from_millis(1500);
-/// When the questions are repeated.
+/// When the queries are repeated.
 const REPEATS: [Duration; 3] = [
     Duration::from_millis(150),
     Duration::from_millis(450),
@@ -26,23 +26,23 @@ const REPEATS: [Duration; 3] = [
 /// How long to wait for a second board with the same name: responders wait up to 120 ms (RFC 6762
 /// §6).
 const AMBIGUITY_WINDOW: Duration = Duration::from_millis(130);
-/// How long the system's resolver may take before the boards are asked.
+/// How long to wait for the system's resolver before querying mDNS.
 pub const SYSTEM_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What resolves a name.
+/// How to resolve a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolver {
-    /// The system's resolver.
+    /// With the system's resolver.
     System,
-    /// The system's resolver, then the boards.
+    /// With the system's resolver, then by mDNS.
     SystemFirst,
-    /// The boards.
+    /// By mDNS.
     Boards,
-    /// Both at once.
+    /// With both at once.
     Either,
 }
 
-/// What resolves this name.
+/// The resolver for this name.
 pub fn resolver(host: &str) -> Resolver {
     let is_host = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     let name = host.trim_end_matches('.').to_ascii_lowercase();
@@ -55,7 +55,7 @@ pub fn resolver(host: &str) -> Resolver {
         _ if host.chars().any(|c| c.is_ascii() && !is_host(c)) => Resolver::Boards,
         _ if host.ends_with('.') => Resolver::System,
         None => Resolver::Either,
-        // The longest label of a service (RFC 6763 §4.1.1).
+        // Maximum label length of a service (RFC 6763 §4.1.1).
         Some(_) if name.len() <= 63 => Resolver::SystemFirst,
         Some(_) => Resolver::System,
     }
@@ -75,7 +75,7 @@ pub struct NameQuery<'n> {
 /// The cached addresses of the one board with this name. Sends nothing.
 pub fn cached(query: &NameQuery<'_>) -> Option<Vec<SocketAddr>> {
     let boards = Cache::for_user().fresh(query.host, SystemTime::now());
-    // Several boards may have become one by now.
+    // Several boards may use one name by now.
     let [board] = &boards[..] else {
         return None;
     };
@@ -108,7 +108,7 @@ pub fn forget(host: &str) {
     Cache::for_user().forget(host);
 }
 
-/// Asks the boards.
+/// Resolves a name by mDNS.
 ///
 /// # Errors
 /// No board or several boards have the name; the text is safe for a terminal.
@@ -120,7 +120,7 @@ pub async fn ask(query: &NameQuery<'_>, timeout: Duration) -> Result<Vec<SocketA
     Ok(addresses)
 }
 
-/// The same on any mDNS port. Returns the board as well, unless only its host name was found.
+/// Resolves a name on any mDNS port. Also returns the board, unless only its host name was found.
 async fn ask_on(
     port: u16,
     query: &NameQuery<'_>,
@@ -138,7 +138,7 @@ async fn ask_on(
         }
         if again.is_some_and(|at| at <= now) {
             if again != Some(begin) {
-                // A firewall may block the answers to our own port.
+                // A firewall may block the replies to our own port.
                 search.mdns.start_daemons();
             }
             search.ask().await;

@@ -13,22 +13,22 @@ use crate::output::human;
 use crate::sanitize;
 use crate::sys;
 
-/// Where to look, and for how long.
+/// Sources to search, and for how long.
 #[derive(Debug, Clone)]
 pub struct DiscoverPlan {
-    /// The service type with `.local`, unless mDNS is off.
+    /// Service type with `.local`; `None` if mDNS is off.
     pub service_type: Option<DnsName>,
-    /// The port of mDNS; another one in tests.
+    /// Port of mDNS. Tests use another one.
     pub mdns_port: u16,
     /// Which serial ports to list.
     pub serial: SerialPorts,
     /// Whether to try the address of boards in AP mode.
     pub gateway: bool,
-    /// The network to probe.
+    /// Network to probe.
     pub probe: Option<Cidr>,
-    /// The only interface to use.
+    /// Interface to use; `None` for all.
     pub interface: Option<String>,
-    /// When to end.
+    /// When the search ends.
     pub ending: Ending,
 }
 
@@ -37,20 +37,20 @@ pub struct DiscoverPlan {
 pub enum SerialPorts {
     /// None.
     None,
-    /// Those with a known USB adapter of boards.
+    /// Ports with a USB adapter that boards use.
     Boards,
     /// All.
     All,
 }
 
-/// When to end.
+/// When a search ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// After a time, or once enough boards are found.
     After {
-        /// The time.
+        /// Length of the search.
         timeout: Duration,
-        /// The number of boards that is enough.
+        /// Number of boards after which the search ends.
         enough: Option<usize>,
     },
     /// When interrupted.
@@ -103,7 +103,7 @@ impl DiscoverPlan {
             (true, _) => Some(1),
             (false, count) => count.map(|count| count.get().into()),
         };
-        // Boards of another type do not greet.
+        // Boards of another service type may not greet.
         let gateway =
             DnsName::of_text(&format!("{SERVICE_TYPE}.local")).as_ref() == Some(&service_type);
         Ok(Self {

@@ -1,26 +1,26 @@
-//! `--probe`: every address of a network, at a bounded rate.
+//! `--probe`: connects to every address of a network, at a limited rate.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::net::cidr::Cidr;
 
-/// The most addresses without `--force`: an IPv4 /20.
+/// Maximum addresses without `--force`: an IPv4 /20.
 pub const MAX_UNFORCED: u64 = 1 << 12;
-/// New connections a second.
+/// New connections per second.
 const RATE: u32 = 500;
-/// Connections at the same time.
+/// Maximum connections at the same time.
 pub const MAX_CONCURRENT: usize = 128;
-/// How long connecting to one address may take.
+/// Connect timeout of one address.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(600);
 
-/// The shortest time in which a network can be probed.
+/// Minimum duration of a probe of the network.
 pub fn duration(network: Cidr) -> Duration {
     let seconds = network.count() / u128::from(RATE);
     Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))
 }
 
-/// Yields the addresses of a network, no faster than the rate.
+/// Returns the addresses of a network one by one, no faster than the rate.
 #[derive(Debug)]
 pub struct Pacer {
     network: Cidr,
@@ -30,7 +30,7 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// Starts at `now`.
+    /// A pacer that starts at `now`.
     pub const fn new(network: Cidr, now: Instant) -> Self {
         Self {
             network,
@@ -47,7 +47,7 @@ impl Pacer {
             .filter(|_| self.due().is_some_and(|due| due <= now))?;
         self.next = (value < self.network.last()).then(|| value + 1);
         self.given = self.given.saturating_add(1);
-        // After a stall, the missed ones are not caught up in a burst.
+        // After a stall, missed addresses are not sent in a burst.
         let owed = Duration::from_secs(1) / RATE * self.given;
         if now > self.begin + owed + Duration::from_millis(100) {
             self.begin = now;

@@ -14,10 +14,10 @@ pub use self::observation::{Observation, SourceKey};
 use super::report::{BoardReport, DiscoverReport, Event, Status};
 use crate::mdns::Origin;
 
-/// Boards that are kept; further ones are not reported.
+/// Maximum number of boards. Further ones are not reported.
 const MAX_BOARDS: usize = 8192;
 
-/// A board's number, for as long as it is known.
+/// Number of a board, constant as long as the board is known.
 pub type BoardId = u64;
 
 /// The result of connecting to a board.
@@ -25,12 +25,12 @@ pub type BoardId = u64;
 pub enum Reachability {
     /// Connected.
     Reachable {
-        /// The address.
+        /// Address that was connected to.
         address: SocketAddr,
-        /// The time of the handshake.
+        /// Round-trip time of the handshake.
         rtt: Duration,
     },
-    /// No answer, or refused.
+    /// There was no reply, or a refusal.
     Unreachable,
 }
 
@@ -46,22 +46,22 @@ pub struct Registry {
 /// A board.
 #[derive(Debug)]
 pub struct Board {
-    /// Its number.
+    /// Number of the board.
     pub id: BoardId,
-    /// Its number in reports: that of the first reported board that was merged into it.
+    /// Number of the board in reports: that of the first reported board that was merged into it.
     reported_id: BoardId,
     observations: Vec<Observation>,
     status: Option<Status>,
-    /// The address that was connected to, and the time of the handshake.
+    /// Address that was connected to, and the round-trip time of the handshake.
     connected: Option<(SocketAddr, Duration)>,
     reported: Option<BoardReport>,
-    /// Whether it may have changed since the last report.
+    /// Whether the board may have changed since the last report.
     has_changed: bool,
 }
 
 impl Registry {
-    /// Adds an observation. Returns the board's number, and whether its addresses changed, so that it
-    /// has to be connected to. `is_ours` is true for addresses of this computer.
+    /// Adds an observation. Returns the board's number, and whether its addresses changed so that
+    /// it must be connected to again. `is_ours` is true for addresses of this computer.
     pub fn observe(
         &mut self,
         observation: Observation,
@@ -118,7 +118,7 @@ impl Registry {
         board.has_changed = true;
         let addresses = board.addresses();
         let connected = board.connected.map(|(address, _)| address);
-        // A board is not connected to twice at the same address.
+        // Do not connect to a board again at the same address.
         let is_known = connected.is_some_and(|address| addresses.contains(&address));
         if !is_known && !addresses.is_empty() {
             board.connected = None;
@@ -126,7 +126,7 @@ impl Registry {
         Some((board.id, !is_known && !addresses.is_empty()))
     }
 
-    /// Notes the result of a connection to a board.
+    /// Records the result of connecting to a board.
     pub fn set_reachability(&mut self, id: BoardId, reachability: Reachability, status: Status) {
         if let Some(board) = self.boards.iter_mut().find(|board| board.id == id) {
             board.status = Some(status);
@@ -148,7 +148,7 @@ impl Registry {
         self.boards.iter()
     }
 
-    /// The board with an observation of this source.
+    /// The board with an observation from this source.
     pub fn board_with(&self, key: &SourceKey) -> Option<&Board> {
         self.boards
             .iter()
@@ -162,7 +162,7 @@ impl Registry {
             .any(|board| board.addresses().contains(&address))
     }
 
-    /// Forgets the observation of a source.
+    /// Removes the observation of a source.
     pub fn forget(&mut self, key: &SourceKey) {
         for board in &mut self.boards {
             let before = board.observations.len();
@@ -175,12 +175,12 @@ impl Registry {
         }
     }
 
-    /// The events since the last call. Boards that are still being connected to are left for later.
+    /// The events since the last call. Boards with a pending connection are left for later.
     pub fn take_events(&mut self) -> Vec<DiscoverReport> {
         self.events(|board| board.status.is_some() || board.addresses().is_empty())
     }
 
-    /// The events since the last call, of boards that are still being connected to as well.
+    /// The events since the last call, including boards with a pending connection.
     pub fn take_all_events(&mut self) -> Vec<DiscoverReport> {
         self.events(|_| true)
     }
@@ -222,7 +222,7 @@ impl Registry {
 }
 
 impl Board {
-    /// Whether an observation is of this board, unless its name is another one.
+    /// Whether an observation belongs to this board. Another name rules it out.
     fn is_observed_by(
         &self,
         observation: &Observation,
@@ -264,7 +264,7 @@ impl Board {
         }
     }
 
-    /// Its addresses, the one that was connected to first.
+    /// Addresses of the board, with the one that was connected to first.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let mut addresses: Vec<SocketAddr> = Vec::new();
         let first = self.connected.map(|(address, _)| address);
@@ -278,7 +278,7 @@ impl Board {
         addresses
     }
 
-    /// Its mDNS services.
+    /// mDNS services of the board.
     pub fn origins(&self) -> impl Iterator<Item = &Origin> {
         self.observations.iter().filter_map(|it| match &it.key {
             SourceKey::Mdns(origin) => Some(origin),
@@ -286,12 +286,12 @@ impl Board {
         })
     }
 
-    /// The address that was connected to, and the time of the handshake.
+    /// Address that was connected to, and the round-trip time of the handshake.
     pub const fn connected(&self) -> Option<(SocketAddr, Duration)> {
         self.connected
     }
 
-    /// The sources that see it on the network.
+    /// Sources that observed the board on the network.
     pub fn network_keys(&self) -> impl Iterator<Item = &SourceKey> {
         self.observations
             .iter()
@@ -299,22 +299,22 @@ impl Board {
             .filter(|key| !matches!(key, SourceKey::Serial(_)))
     }
 
-    /// Whether a connection was made.
+    /// Whether a connection succeeded.
     pub const fn is_online(&self) -> bool {
         matches!(self.status, Some(Status::Online))
     }
 
-    /// Whether it can be connected to, if known.
+    /// Whether the board can be connected to, if known.
     pub const fn status(&self) -> Option<Status> {
         self.status
     }
 
-    /// Whether it was reported.
+    /// Whether the board was reported.
     pub const fn is_reported(&self) -> bool {
         self.reported.is_some()
     }
 
-    /// Its report.
+    /// Report of the board.
     pub fn report(&self) -> BoardReport {
         let addresses = self.addresses();
         let mut sources: Vec<_> = self.observations.iter().map(|it| it.key.source()).collect();

@@ -9,13 +9,13 @@ use crate::target::{Target, TargetKind};
 /// The JSON schema of the events.
 pub const JSON_SCHEMA: &str = include_str!("../../schemas/tcpctl.discover.json");
 
-/// One event. All texts are from the network: escape them before a terminal sees them.
+/// One event. All texts come from the network: escape them before printing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DiscoverReport {
     schema: &'static str,
     /// What happened.
     pub event: Event,
-    /// The board now.
+    /// State of the board after the event.
     #[serde(flatten)]
     pub board: BoardReport,
 }
@@ -24,16 +24,16 @@ pub struct DiscoverReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Event {
-    /// It is new.
+    /// The board is new.
     Found,
-    /// It changed.
+    /// The board changed.
     Updated,
-    /// It is gone.
+    /// The board is gone.
     Lost,
 }
 
 impl Event {
-    /// Its name, as in JSON.
+    /// Name of the event in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Found => "found",
@@ -46,42 +46,42 @@ impl Event {
 /// A board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BoardReport {
-    /// The number of the board in this search.
+    /// Number of the board in this search.
     #[serde(skip)]
     pub id: u64,
-    /// Its name.
+    /// Name of the board.
     pub name: Option<String>,
-    /// Its host name, with `.local`.
+    /// Host name, with `.local`.
     pub host: Option<String>,
-    /// Its IP addresses, the one that was connected to first; link-local ones with a zone.
+    /// IP addresses, with the one that was connected to first. Link-local ones have a zone.
     pub addresses: Vec<String>,
-    /// The port of its server.
+    /// Port of the server.
     pub port: Option<u16>,
-    /// Its chip.
+    /// Chip.
     pub chip: Option<String>,
     /// `ap` or `sta`.
     pub mode: Option<String>,
-    /// Its firmware's version.
+    /// Firmware version.
     pub firmware: Option<String>,
-    /// Its hardware address, in lower case and with colons.
+    /// MAC address, in lower case with colons.
     pub mac: Option<String>,
-    /// Where it was found.
+    /// Sources that found the board.
     pub sources: Vec<Source>,
     /// Whether it can be connected to.
     pub status: Status,
-    /// The network interface of this computer that leads to it.
+    /// Network interface of this computer that leads to the board.
     pub interface: Option<String>,
-    /// Its serial port.
+    /// Serial port of the board.
     pub serial_port: Option<String>,
-    /// The USB device of that port.
+    /// USB device of that port.
     pub usb: Option<UsbReport>,
-    /// The round-trip time of the one connection to it, in microseconds.
+    /// Round-trip time of the one connection to the board, in microseconds.
     pub rtt_us: Option<u64>,
-    /// The first line of its reply, where a request was sent.
+    /// First line of the reply, if a request was sent.
     pub greeting: Option<String>,
 }
 
-/// The names of the boards of the last day (`tcpctl.discover.names/1`).
+/// The names of the boards found in the last day (`tcpctl.discover.names/1`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NamesReport {
     schema: &'static str,
@@ -90,7 +90,7 @@ pub struct NamesReport {
 }
 
 impl NamesReport {
-    /// A report of those `names` that are safe and mean a board when used as a TARGET.
+    /// A report of the `names` that are safe and refer to a board when used as a TARGET.
     pub fn new(mut names: Vec<String>) -> Self {
         names.retain(|name| {
             let target = Target::parse(name).map(|target| target.kind);
@@ -104,7 +104,7 @@ impl NamesReport {
     }
 }
 
-/// Where a board was found.
+/// Source that found a board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
@@ -119,7 +119,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Its name, as in JSON.
+    /// Name of the source in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Mdns => "mdns",
@@ -136,14 +136,14 @@ impl Source {
 pub enum Status {
     /// Connected.
     Online,
-    /// It has no address yet, or what answers there sent no greeting.
+    /// The board has no address yet, or the server there sent no greeting.
     Unconfirmed,
-    /// It announces itself and cannot be connected to.
+    /// The board announces itself and cannot be connected to.
     Unreachable,
 }
 
 impl Status {
-    /// Its name, as in JSON.
+    /// Name of the status in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Online => "online",
@@ -158,7 +158,7 @@ impl Status {
 pub struct UsbReport {
     /// The vendor id, as `lsusb` writes it: four hexadecimal digits.
     pub vendor: String,
-    /// The product id, in the same form.
+    /// The product id, four hexadecimal digits.
     pub product: String,
     /// The serial number.
     pub serial_number: Option<String>,
@@ -166,7 +166,7 @@ pub struct UsbReport {
     pub manufacturer: Option<String>,
     /// The product's name.
     pub product_name: Option<String>,
-    /// The kind of adapter, if boards have it.
+    /// The kind of adapter, if boards use it.
     pub adapter: Option<&'static str>,
 }
 
@@ -195,12 +195,13 @@ impl DiscoverReport {
 }
 
 impl BoardReport {
-    /// Whether it counts as found: it was connected to, or is on a serial port with a known adapter.
+    /// Whether the board counts as found: it was connected to, or is on a serial port with a known
+    /// adapter.
     pub fn counts(&self) -> bool {
         self.status == Status::Online || self.usb.as_ref().is_some_and(|usb| usb.adapter.is_some())
     }
 
-    /// Whether it is a serial port of no known kind.
+    /// Whether this is a serial port of an unknown kind.
     pub fn is_unknown_serial(&self) -> bool {
         self.sources == [Source::Serial] && !self.counts()
     }

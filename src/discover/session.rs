@@ -29,31 +29,31 @@ const GATEWAY_DELAY: Duration = Duration::from_millis(350);
 const PORTS_DELAY: Duration = Duration::from_millis(100);
 /// How often a watch checks for silent boards.
 const TICK: Duration = Duration::from_millis(250);
-/// Ticks from one list of interfaces and serial ports to the next.
+/// Number of ticks between two listings of interfaces and serial ports.
 const TICKS_PER_LISTING: u32 = 4;
-/// How often a watch connects to a board that does not answer over mDNS.
+/// How often a watch connects to a board that does not reply over mDNS.
 const CHECK_INTERVAL: Duration = Duration::from_millis(1500);
-/// How often it retries a board that is unreachable, and the gateway.
+/// How often a watch retries an unreachable board and the gateway.
 const RETRY_INTERVAL: Duration = Duration::from_secs(3);
 /// The pause between two probes of a network.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
-/// Silence after which one of several services of a board is stale while others are heard.
+/// After this time of silence, a service of a board is stale if its other services are heard.
 const STALE_AFTER: Duration = Duration::from_secs(5);
-/// How long after the timeout started connections may take.
+/// How long connections may continue after the timeout.
 const GRACE: Duration = Duration::from_millis(400);
 
 /// The result of a task.
 #[derive(Debug)]
 enum TaskResult {
-    /// A new board was connected to.
+    /// A connection to a new board has ended.
     Connected(BoardId, Route, Reachability),
-    /// A silent board was connected to.
+    /// A connection to a silent board has ended.
     Checked(BoardId, Route, Reachability),
-    /// The gateway was connected to.
+    /// A connection to the gateway has ended.
     Gateway(SocketAddr, Reachability, Option<String>),
-    /// An address was probed.
+    /// A probe of an address has ended.
     Probed(SocketAddr, Reachability, Option<String>),
-    /// The serial ports.
+    /// The serial ports were listed.
     Ports(std::io::Result<Vec<Port>>),
 }
 
@@ -64,18 +64,18 @@ type Task = Pin<Box<dyn Future<Output = TaskResult>>>;
 pub struct SearchResult {
     /// The number of boards found.
     pub count: usize,
-    /// The exit code, if the command was interrupted.
+    /// Exit code, if the command was interrupted.
     pub interrupted: Option<Exit>,
-    /// What explains that nothing was found.
+    /// Facts that may explain an empty result.
     pub diagnostics: Diagnostics,
 }
 
-/// What a search noticed on this computer.
+/// Facts about this computer that a search collected.
 #[derive(Debug, Default)]
 pub struct Diagnostics {
-    /// The interfaces that were searched.
+    /// Interfaces that were searched.
     pub interfaces: Vec<Interface>,
-    /// Failures of single sources; safe for a terminal.
+    /// Failures of single sources, sanitized for a terminal.
     pub problems: Vec<String>,
     /// Serial ports of boards that this user may not open.
     pub forbidden_ports: Vec<String>,
@@ -87,7 +87,7 @@ pub struct Diagnostics {
     pub unreachable: usize,
 }
 
-/// A search that is running.
+/// A running search.
 pub struct Session<'p> {
     plan: &'p DiscoverPlan,
     mdns: Option<Browser>,
@@ -175,7 +175,7 @@ impl<'p> Session<'p> {
                 break None;
             }
             let wake = self.next_wake(Instant::now());
-            // Tasks first: many announcements must not delay a connection whose round trip is
+            // Tasks come first: many announcements must not delay a connection whose round trip is
             // measured.
             tokio::select! {
                 biased;
@@ -223,8 +223,8 @@ impl<'p> Session<'p> {
         })
     }
 
-    /// Whether the first list of serial ports is pending: a board on a serial port is reported with
-    /// it from the start.
+    /// Whether to wait for the first list of serial ports, so that a board on a serial port is
+    /// reported with it from the start.
     fn awaits_ports(&self, now: Instant) -> bool {
         self.listing_ports && now < self.begin + PORTS_DELAY
     }
@@ -281,7 +281,7 @@ impl<'p> Session<'p> {
             .unwrap_or(far)
     }
 
-    /// Does what is due.
+    /// Runs the actions that are due.
     async fn on_time(&mut self, now: Instant) {
         if let Some(mdns) = &mut self.mdns {
             mdns.ask().await;

@@ -1,4 +1,4 @@
-//! `discover` for people. A search prints a line for each board; a watch on a terminal redraws a
+//! Text of `discover`. A search prints a line for each board; a watch on a terminal redraws a
 //! table.
 
 use std::borrow::Cow;
@@ -17,15 +17,15 @@ const COLUMNS: usize = 8;
 const HEADINGS: [&str; COLUMNS] = [
     "NAME", "ADDRESS", "CHIP", "MODE", "FIRMWARE", "FOUND", "WHERE", "STATUS",
 ];
-/// Column widths in a pipe; longer cells push the rest of their line.
+/// Column widths in a pipe. Longer cells push the rest of their line.
 const PIPE_WIDTHS: [usize; COLUMNS] = [16, 19, 8, 4, 8, 4, 5, 6];
 /// Column widths on a terminal, with room for an interface name and `online 12.3 ms`.
 const TERMINAL_WIDTHS: [usize; COLUMNS] = [16, 19, 8, 4, 8, 4, 9, 14];
-/// The longest text in a cell: a name may have 63 bytes.
+/// Maximum width of a text cell. A name may have 63 bytes.
 const MAX_WIDTH: usize = 40;
-/// What is left of a name on a narrow terminal.
+/// Minimum width of a name on a narrow terminal.
 const MIN_NAME_WIDTH: usize = 12;
-/// The columns that a narrow terminal leaves out, in this order: firmware, found, mode, chip, where,
+/// Columns that a narrow terminal omits, in this order: firmware, found, mode, chip, where,
 /// address.
 const DROP_ORDER: [usize; 6] = [4, 5, 3, 2, 6, 1];
 const ALL: [bool; COLUMNS] = [true; COLUMNS];
@@ -39,16 +39,16 @@ pub struct Listing<'o> {
 
 #[derive(Debug)]
 enum Format {
-    /// An object for each event.
+    /// An object per event.
     Json,
-    /// A line for each board: at once if it is online, else at the end.
+    /// A line per board: at once if it is online, else at the end.
     Lines {
         waiting: Vec<BoardReport>,
-        /// The width of the terminal; headings come first there.
+        /// Width of the terminal, if output goes to one; then headings come first.
         terminal: Option<usize>,
         has_headings: bool,
     },
-    /// A line for each event of a watch, on a terminal that cannot move its cursor.
+    /// A line per event of a watch, on a terminal that cannot move its cursor.
     Events,
     /// A table that fills the terminal.
     Table(Table),
@@ -58,7 +58,7 @@ enum Format {
 #[derive(Debug, Default)]
 struct Table {
     boards: Vec<BoardReport>,
-    /// The terminal when it was drawn last.
+    /// Size of the terminal when the table was last drawn.
     drawn_on: Option<Size>,
 }
 
@@ -77,14 +77,14 @@ impl Size {
     }
 }
 
-/// What a terminal shows during a search.
+/// The status line of a search on a terminal.
 pub fn searching(elapsed: Duration, length: Duration) -> String {
     let [elapsed, length] = [elapsed, length].map(|time| time.as_secs_f64());
     format!("searching for boards  {elapsed:.1}/{length:.1} s")
 }
 
 impl<'o> Listing<'o> {
-    /// Starts a list. A watch prints JSON in a pipe.
+    /// Starts a listing. A watch prints JSON in a pipe.
     pub fn new(output: &'o Output, ending: Ending) -> anyhow::Result<Self> {
         let is_watch = ending == Ending::Never;
         let is_dumb = std::env::var_os("TERM").is_some_and(|it| it == "dumb");
@@ -117,7 +117,7 @@ impl<'o> Listing<'o> {
                         waiting.retain(|it| !is_same(it));
                     }
                     Event::Found => {}
-                    // Its line is printed already.
+                    // The board's line was printed before.
                     Event::Updated | Event::Lost => return Ok(()),
                 }
                 if board.status == Status::Online {
@@ -138,7 +138,7 @@ impl<'o> Listing<'o> {
         }
     }
 
-    /// Redraws the table if the terminal has another size now.
+    /// Redraws the table if the size of the terminal has changed.
     pub fn redraw_if_resized(&mut self) -> anyhow::Result<()> {
         let size = Size::of_terminal();
         match &mut self.format {
@@ -150,7 +150,7 @@ impl<'o> Listing<'o> {
         }
     }
 
-    /// Prints the boards that were left for the end.
+    /// Prints the boards that were deferred to the end.
     pub fn finish(mut self) -> anyhow::Result<()> {
         if let Format::Lines { waiting, .. } = &mut self.format {
             for board in std::mem::take(waiting) {
@@ -201,9 +201,9 @@ impl Table {
         }
     }
 
-    /// The text that draws the table from the top of the terminal, over whatever is there by now.
+    /// The text that draws the table from the top of the terminal, over its old content.
     fn draw(&mut self, size: Size, color: Color) -> String {
-        // Besides the boards: the headings, the last line, and the row of the cursor.
+        // Rows that are not boards: the headings, the last line, and the row of the cursor.
         let mut rows = size.rows.saturating_sub(3).max(1);
         if self.boards.len() > rows {
             rows = rows.saturating_sub(1).max(1);
@@ -223,7 +223,7 @@ impl Table {
         }
         let mut text = String::new();
         if self.drawn_on.replace(size).is_none() {
-            // What is on the screen scrolls away, and can be read later.
+            // Scrolls the content of the screen away, so that it can be read later.
             text.extend(std::iter::repeat_n('\n', size.rows));
         }
         text.push_str("\x1b[H\x1b[J");
@@ -289,7 +289,7 @@ fn fitting(widths: &[usize; COLUMNS], room: usize) -> [bool; COLUMNS] {
     columns
 }
 
-/// Shortens the column of names to what the other columns leave.
+/// Shortens the name column to the width that the other columns leave.
 fn shorten_name(widths: &mut [usize; COLUMNS], columns: [bool; COLUMNS], room: usize) {
     let left = room.saturating_sub(width_besides_name(widths, columns));
     widths[0] = left.clamp(widths[0].min(MIN_NAME_WIDTH), widths[0]);
@@ -301,7 +301,7 @@ fn width_besides_name(widths: &[usize; COLUMNS], columns: [bool; COLUMNS]) -> us
     others.map(|(width, _)| width + 2).sum()
 }
 
-/// A line of these columns. It continues below, indented, where it would be wider than `fold`.
+/// A line of these columns. Continues below, indented, if it would be wider than `fold`.
 fn row(
     cells: &[Cow<'_, str>; COLUMNS],
     widths: &[usize; COLUMNS],

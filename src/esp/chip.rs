@@ -17,8 +17,8 @@ pub const fn is_xtensa(chip: Chip) -> bool {
     matches!(chip, Chip::Esp32 | Chip::Esp32s2 | Chip::Esp32s3)
 }
 
-/// The pin of the BOOT button: low during a reset, the chip enters its loader (data sheets, "Boot
-/// Configurations").
+/// The pin of the BOOT button. If it is low during a reset, the chip enters its loader (data
+/// sheets, "Boot Configurations").
 pub const fn boot_pin(chip: Chip) -> &'static str {
     match chip {
         Chip::Esp32 | Chip::Esp32s2 | Chip::Esp32s3 => "GPIO0",
@@ -28,7 +28,7 @@ pub const fn boot_pin(chip: Chip) -> &'static str {
     }
 }
 
-/// The steps to enter the loader by hand.
+/// How to enter the loader by hand.
 pub fn boot_steps(chip: Option<Chip>) -> String {
     match chip {
         Some(chip) => format!(

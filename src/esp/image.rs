@@ -47,9 +47,9 @@ pub fn contents(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 const ELF_MAGIC: [u8; 4] = [0x7f, b'E', b'L', b'F'];
 
-/// The project name in the descriptor of this project's firmware: its package name.
+/// Project name in the descriptor of this project's firmware: its package name.
 const PROJECT: &str = "tcpctl-firmware";
-/// Hint for files that are not this project's firmware.
+/// Hint for a file that is not this project's firmware.
 const WHICH: &str = "give the firmware built in firmware/esp32, see firmware/README.md";
 
 /// A valid firmware.
@@ -57,9 +57,9 @@ const WHICH: &str = "give the firmware built in firmware/esp32, see firmware/REA
 pub struct Firmware {
     /// Name in messages: the file or origin.
     pub name: String,
-    /// Its chip.
+    /// Chip that the firmware is for.
     pub chip: Chip,
-    /// Its version.
+    /// Firmware version.
     pub version: Option<String>,
     /// SHA-256 of the file.
     pub sha256: String,
@@ -108,7 +108,7 @@ impl Firmware {
         let sha256 = Sha256::digest(&bytes);
         let mut firmware = Self::of(name, bytes)?;
         firmware.sha256 = hex(&sha256);
-        // Finds parts that never fit, whatever the board.
+        // Finds parts that cannot fit any board.
         let image = firmware.image(DEFAULT_FLASH, firmware.chip.default_xtal_frequency())?;
         let Some(descriptor) = Descriptor::find(&image.app.data) else {
             return Err(refused(
@@ -126,7 +126,7 @@ impl Firmware {
         Ok(firmware)
     }
 
-    /// Checks that the application starts, as far as its form shows that.
+    /// Checks that the application starts, as far as its format allows.
     fn check_start(&self, app: &[u8]) -> Result<(), Failure> {
         let Form::Elf(elf) = &self.form else {
             return check(app)

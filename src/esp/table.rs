@@ -8,17 +8,17 @@ use tcpctl_settings::BLOCK_SIZE;
 
 /// Offset of the table.
 pub const TABLE_OFFSET: u32 = 0x8000;
-/// Its length with the checksum, at most.
+/// Maximum length of the table with its checksum.
 pub const TABLE_LEN: u32 = 0xc00;
 
 /// First offset after the table's sectors.
 pub const AFTER_TABLE: u32 = 0x9000;
 
-/// Label of the settings' partition.
+/// Label of the settings partition.
 pub const SETTINGS: &str = "settings";
 /// Label of the partition that selects the application slot.
 pub const OTADATA: &str = "otadata";
-/// Bytes that the bootloader reads of it: two sectors with an entry each.
+/// Bytes of otadata that the bootloader reads: two sectors with an entry each.
 pub const OTADATA_LEN: u32 = 0x2000;
 
 const ENTRY_LEN: usize = 32;
@@ -27,13 +27,13 @@ const ENTRY_MAGIC: [u8; 2] = [0xaa, 0x50];
 /// One partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {
-    /// Its name.
+    /// Name of the partition.
     pub label: String,
     /// Whether it is an application slot.
     pub is_app: bool,
     /// Offset in flash.
     pub offset: u32,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u32,
 }
 
@@ -43,12 +43,12 @@ impl Partition {
         u64::from(self.offset) + u64::from(self.size)
     }
 
-    /// Whether settings fit.
+    /// Whether settings fit into the partition.
     pub fn can_hold_settings(&self) -> bool {
         self.can_hold(BLOCK_SIZE)
     }
 
-    /// Whether otadata fits.
+    /// Whether otadata fits into the partition.
     pub fn can_hold_otadata(&self) -> bool {
         self.can_hold(OTADATA_LEN as usize)
     }
@@ -61,7 +61,7 @@ impl Partition {
             && self.size as usize >= length
     }
 
-    /// Whether the two do not overlap.
+    /// Whether the two partitions do not overlap.
     pub fn is_apart_from(&self, other: &Self) -> bool {
         self.end() <= other.offset.into() || other.end() <= self.offset.into()
     }
@@ -106,8 +106,8 @@ impl Table {
             .find(|partition| partition.label == label)
     }
 
-    /// Where `flash` writes the program: the first app partition, which the bootloader starts while
-    /// no slot is selected.
+    /// The partition into which `flash` writes the program: the first app partition, which the
+    /// bootloader starts while no slot is selected.
     pub fn app(&self) -> Option<&Partition> {
         self.partitions.iter().find(|partition| partition.is_app)
     }

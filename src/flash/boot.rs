@@ -1,4 +1,4 @@
-//! The console after the reset, and the greeting.
+//! Reads the console after the reset, and requests the greeting.
 
 use std::io::{self, Read};
 use std::net::SocketAddr;
@@ -17,11 +17,11 @@ use crate::sanitize;
 use crate::serial::port;
 use crate::serial::port::{DEFAULT_BAUD, SelectedPort};
 
-/// Limit for the banner: the firmware's own limit for a slow start.
+/// Limit for the banner: the firmware's own limit of a slow start.
 const BANNER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Limit after the banner until the board is reachable: a station scans, joins and waits for DHCP.
+/// Limit from the banner until the board is reachable: a station scans, joins and waits for DHCP.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Limit for one read of the port: cancellation takes at most this long.
+/// Timeout of one read of the port, which also limits how late it can be cancelled.
 const READ_TIMEOUT: Duration = Duration::from_millis(50);
 /// Limit for the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -97,7 +97,7 @@ fn until_ready(
     let mut buffer = [0; 1024];
     let _ = port.set_timeout(READ_TIMEOUT);
     while Instant::now() < deadline.end && !events.is_closed() {
-        // A pseudo-terminal without its other side reads as EOF.
+        // A pseudo-terminal whose other end is closed reads as EOF.
         let read = port.read(&mut buffer).and_then(|count| match count {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             count => Ok(count),
@@ -105,7 +105,7 @@ fn until_ready(
         let count = match read {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::TimedOut => continue,
-            // A chip's native USB port disappears during a reset.
+            // The native USB port of a chip disappears during a reset.
             Err(error) => match reopen(chosen, deadline.end) {
                 Some(again) => {
                     port = again;
@@ -144,7 +144,7 @@ fn until_ready(
     }
 }
 
-/// Reopens the port as soon as it exists again.
+/// Reopens the port once it exists again.
 fn reopen(chosen: &SelectedPort, deadline: Instant) -> Option<Port> {
     while Instant::now() < deadline {
         if let Some(Ok(mut port)) = chosen
@@ -166,12 +166,12 @@ pub enum Reached {
     Answer {
         /// The greeting.
         greeting: Vec<u8>,
-        /// From the connection attempt to the last byte.
+        /// Time from the connection attempt to the last byte.
         took: Duration,
     },
-    /// It closed without a byte, or sent nothing.
+    /// The board closed without a byte, or sent nothing.
     NoGreeting(String),
-    /// It cannot be reached from here.
+    /// The board cannot be reached from this computer.
     Unreachable(String),
 }
 
@@ -202,7 +202,7 @@ mod tests {
     fn boot_loop_ends_the_wait() {
         let reset = Instant::now();
         let mut deadline = BootDeadline::new(reset);
-        // `START_TIMEOUT` in firmware/esp32/src/watchdog.rs.
+        // The limit must not be shorter than `START_TIMEOUT` in firmware/esp32/src/watchdog.rs.
         assert!(deadline.end >= reset + Duration::from_secs(30));
         let first = reset + Duration::from_secs(2);
         for start in 0..60 {

@@ -74,7 +74,7 @@ pub fn run(args: &FlashArgs, output: &Output) -> anyhow::Result<Exit> {
         output.note(passphrase::OPEN_NETWORK);
     }
     if let Some(file) = &args.save_image {
-        // Fail before a firmware is built, which takes minutes.
+        // Fail before the firmware is built, which takes minutes.
         Destination::check("--save-image", file, Purpose::Secret)?;
     }
     let key_file = args.key_file.as_deref().map(key::Found::given);
@@ -114,7 +114,7 @@ pub fn run(args: &FlashArgs, output: &Output) -> anyhow::Result<Exit> {
             ended = flash.execute(given, no_board) => ended,
         };
         if ended.is_err() {
-            // Ctrl-C also ends a prompt or cargo, whose failure arrives before the signal.
+            // Ctrl-C also ends a prompt or cargo, whose failure can arrive before the signal.
             for _ in 0..3 {
                 tokio::task::yield_now().await;
             }
@@ -141,9 +141,9 @@ struct Flash<'a> {
     /// The file of `--key-file`.
     key_file: Option<key::Found>,
     stage: Cell<Stage>,
-    /// Standard output failed. The write goes on, so that the board is complete.
+    /// Whether standard output failed. The write continues, so that the board is complete.
     output_failed: Cell<bool>,
-    /// The error to report at the end, unless it is a closed pipe.
+    /// The error to report at the end, unless the pipe was closed.
     output_error: RefCell<Option<anyhow::Error>>,
     bar: RefCell<Option<Progress>>,
     build: firmware::Build,
@@ -170,7 +170,7 @@ impl Flash<'_> {
             self.with_a_board(given).await?
         };
         match self.output_error.take() {
-            // The board is complete, but its report is lost.
+            // The board is complete, but the report could not be printed.
             Some(error) if self.stage.get() == Stage::Complete => {
                 Err(Failure::from_error(&error).hint(self.state()).into())
             }
@@ -179,7 +179,7 @@ impl Flash<'_> {
         }
     }
 
-    /// The serial port. Resolving a board's name may take a moment.
+    /// The serial port. Blocks for a moment if a board's name must be resolved.
     async fn port(&self) -> Result<port::SelectedPort, Failure> {
         let given = self.args.port.clone();
         blocking(move || connect::serial_port(given.as_deref())).await?
@@ -237,7 +237,7 @@ impl Flash<'_> {
         Ok(Exit::Done)
     }
 
-    /// The settings to write, given the stored ones.
+    /// The settings to write, based on the stored ones.
     fn new_settings(
         &self,
         stored: Result<&Settings, NoStoredSettings>,
@@ -261,8 +261,7 @@ impl Flash<'_> {
         Ok(wanted)
     }
 
-    /// Gives the settings a management key, or switches management off where there is no place for a
-    /// key file.
+    /// Sets a management key, or switches management off if there is no place for a key file.
     fn key(
         &self,
         asked: &RequestedSettings,
@@ -272,7 +271,7 @@ impl Flash<'_> {
         let found = match (&self.key_file, mac.and_then(serial::mac_bytes)) {
             (Some(found), _) => found.clone(),
             (None, Some(mac)) => key::Found::of_board(mac)?,
-            // The board that is flashed later decides.
+            // Without a board the plan has no key. The board that is flashed later determines it.
             (None, None) if self.args.dry_run && self.args.save_image.is_none() => return Ok(None),
             (None, None) if asked.wants_management() => {
                 return Err(Failure::usage(
@@ -308,7 +307,7 @@ impl Flash<'_> {
         self.output.print(&FlashReport::from(event))
     }
 
-    /// Prints an event while the board is written: a closed pipe or full disk does not stop the
+    /// Prints an event while the board is written. A closed pipe or full disk does not stop the
     /// write.
     fn emit(&self, event: FlashEvent) {
         if self.output_failed.get() {
@@ -350,7 +349,7 @@ impl Flash<'_> {
 }
 
 /// Runs blocking work on its own thread, so that signals are handled meanwhile. espflash panics on
-/// some damaged responses; that is a failure of the connection.
+/// some damaged responses; a panic counts as a failure of the connection.
 fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> impl Future<Output = Result<T, Failure>> {

@@ -32,14 +32,14 @@ pub enum FlashEvent {
     Plan(FlashPlan),
     /// The stored settings.
     Settings {
-        /// `flash`, or why there are none.
+        /// `flash`, or the reason why there are none.
         stored: String,
         /// The settings, without the passphrase.
         settings: Described,
     },
     /// The whole flash was erased.
     Erased {
-        /// Duration.
+        /// Duration in microseconds.
         elapsed_us: u64,
     },
     /// An image was written to a file.
@@ -68,7 +68,7 @@ pub enum FlashEvent {
         offset: u32,
         /// Length in bytes.
         bytes: u32,
-        /// Duration.
+        /// Duration in microseconds.
         elapsed_us: u64,
     },
     /// A part was in flash already.
@@ -84,38 +84,38 @@ pub enum FlashEvent {
     Verified {
         /// The part.
         part: &'static str,
-        /// The MD5 of its bytes.
+        /// MD5 of the part.
         md5: String,
     },
     /// The board was reset, or stays in its loader.
     Reset {
-        /// The method, with esptool's name.
+        /// Method, by esptool's name.
         how: &'static str,
     },
     /// The firmware started.
     Booted {
-        /// The fields of its banner.
+        /// Fields of the banner.
         #[serde(flatten)]
         banner: crate::board::console::Banner,
     },
     /// The board is reachable.
     Ready {
-        /// Its address.
+        /// Address of the server.
         addr: SocketAddr,
     },
     /// The board answered.
     Answered {
-        /// Its address.
+        /// Address of the server.
         addr: SocketAddr,
         /// The greeting.
         greeting: String,
-        /// From the connection attempt to the last byte.
+        /// Time from the connection attempt to the last byte, in microseconds.
         total_us: u64,
     },
 }
 
 impl FlashEvent {
-    /// Whether the event is the command's result rather than its progress.
+    /// Whether the event is a result of the command rather than progress.
     pub fn is_result(&self) -> bool {
         matches!(
             self,
@@ -130,9 +130,9 @@ pub struct FlashPlan {
     /// The board, if connected.
     #[serde(flatten)]
     pub board: Option<BoardFacts>,
-    /// The chip of the firmware or board.
+    /// Chip of the firmware or board.
     pub chip: String,
-    /// The firmware, if it is written.
+    /// Firmware, if it is written.
     pub firmware: Option<FirmwareFacts>,
     /// Whether the whole flash is erased first.
     pub erase: bool,
@@ -145,7 +145,7 @@ pub struct FlashPlan {
     /// The generated passphrase; only with `--show-passphrase`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passphrase: Option<String>,
-    /// Whether nothing will be written.
+    /// Whether this is a dry run.
     pub dry_run: bool,
 }
 
@@ -154,7 +154,7 @@ pub struct FlashPlan {
 pub struct BoardFacts {
     /// The serial port.
     pub port: String,
-    /// The chip's revision, e.g. `0.4`.
+    /// Chip revision, e.g. `0.4`.
     pub revision: Option<String>,
     /// MAC address.
     pub mac: Option<String>,
@@ -182,7 +182,7 @@ pub struct FirmwareFacts {
 pub struct KeyFileFacts {
     /// The file.
     pub path: String,
-    /// Whether it exists already.
+    /// Whether the file exists already.
     pub exists: bool,
 }
 
@@ -195,6 +195,6 @@ pub struct PlanStep {
     pub offset: u32,
     /// Length in bytes.
     pub bytes: u32,
-    /// Whether flash holds it already.
+    /// Whether flash already has the part.
     pub unchanged: bool,
 }

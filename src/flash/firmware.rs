@@ -1,4 +1,4 @@
-//! Sources of firmware: a file, this program, or a checkout built with cargo.
+//! Finds firmware: a file, the bundled firmware, or a build in a checkout.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub struct Build {
     quiet: bool,
 }
 
-/// The cargo process, and whether it may still start.
+/// The cargo process, and whether one may still be started.
 #[derive(Debug, Default)]
 struct Cargo {
     running: Option<Child>,
@@ -39,7 +39,7 @@ struct Cargo {
 }
 
 impl Build {
-    /// No build yet; `quiet` is passed to cargo.
+    /// No build is running yet. `quiet` is passed to cargo.
     pub fn new(quiet: bool) -> Self {
         Self {
             cargo: Arc::default(),
@@ -180,7 +180,7 @@ fn build(chip: Chip, folder: &Path, running: &Build) -> Result<Firmware, Failure
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let stdout = {
-        // The lock orders this start and `stop`.
+        // The lock makes this start and `stop` exclude each other.
         let mut cargo = running.cargo();
         if cargo.stopped {
             return Err(failed("cargo: interrupted".to_owned()));
@@ -198,7 +198,7 @@ fn build(chip: Chip, folder: &Path, running: &Build) -> Result<Firmware, Failure
             built = executable(&line).or(built);
         }
     }
-    // cargo closed its output, so this returns at once.
+    // cargo has closed its output, so this returns at once.
     let started = running.cargo().running.take();
     let ended = started.map(|mut cargo| cargo.wait());
     let succeeded = ended.is_some_and(|status| status.is_ok_and(|status| status.success()));
@@ -217,7 +217,7 @@ fn executable(message: &str) -> Option<PathBuf> {
     Some(message.get("executable")?.as_str()?.into())
 }
 
-/// Whether a target is installed. True without rustc, because cargo's error says more.
+/// Whether a target is installed. True without rustc, because cargo's error is more helpful.
 fn is_installed(target: &str, folder: &Path) -> bool {
     let output = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", target])

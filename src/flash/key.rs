@@ -1,4 +1,4 @@
-//! The management key of a board that is flashed, and its file.
+//! The management key of a board that is being flashed, and its file.
 
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use crate::atomic_file::{Destination, Purpose};
 use crate::failure::{Failure, Kind};
 use crate::keys::{self, KeyFile};
 
-/// A key file and the key that was found in it.
+/// A key file, and the key in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     file: KeyFile,
     key: Option<ManagementKey>,
-    /// Whether `--key-file` named it.
+    /// Whether `--key-file` named the file.
     is_given: bool,
 }
 
@@ -56,7 +56,7 @@ impl Found {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoardKey {
     file: KeyFile,
-    /// The key to store there; `None` if it is there already.
+    /// The key to store in the file; `None` if it is there already.
     new: Option<ManagementKey>,
     /// Which of two different keys is lost.
     pub conflict: Option<Conflict>,
@@ -65,15 +65,15 @@ pub struct BoardKey {
 /// The file and the board have different keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conflict {
-    /// The file gets the key of the board, because other computers may have that, too.
+    /// The file gets the board's key, because other computers may have it as well.
     FileReplaced,
     /// The board gets the key of the file that `--key-file` names.
     BoardReplaced,
 }
 
 impl BoardKey {
-    /// Gives `settings` the key of `--key-file`, else the board's own, else that of its file, else a new
-    /// one.
+    /// Sets the key of `settings`: that of `--key-file`, else the board's own, else that of its
+    /// file, else a new one.
     ///
     /// # Errors
     /// The system has no random numbers.
@@ -94,7 +94,7 @@ impl BoardKey {
         })
     }
 
-    /// Writes the file, if it is new.
+    /// Writes the file if the key is new.
     ///
     /// # Errors
     /// E.g. the disk is full.
@@ -117,7 +117,7 @@ impl BoardKey {
         .hint("nothing was written to the board; run the command again"))
     }
 
-    /// The path of the file, safe for a terminal.
+    /// Path of the file, sanitized for a terminal.
     pub fn file_name(&self) -> String {
         self.file.name()
     }

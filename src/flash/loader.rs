@@ -29,11 +29,11 @@ use crate::serial::port::{DEFAULT_BAUD, SelectedPort};
 pub struct Device {
     flasher: Flasher,
     port: SelectedPort,
-    /// Resets the board on drop until something is written.
+    /// Resets the board when dropped, until something is written.
     reset_guard: ResetGuard,
     /// Whether the port can reset the board.
     has_reset_lines: bool,
-    /// Whether the ROM loader was told to start the application.
+    /// Whether the ROM loader was instructed to start the application.
     has_started_app: bool,
     /// Whether the stub runs.
     pub stub: bool,
@@ -49,7 +49,7 @@ pub struct Device {
     pub crystal: XtalFrequency,
     /// Flash size.
     pub flash: FlashSize,
-    /// Deviations from the options, and why.
+    /// Deviations from the options, with reasons.
     pub notes: Vec<String>,
 }
 
@@ -130,7 +130,7 @@ impl Device {
             .map(|part| Segment::new(part.offset, &part.data))
             .collect();
         self.reset_guard.disarm();
-        // One call for all: each call makes the ROM loader start the application.
+        // One call for all parts, because each call makes the ROM loader start the application.
         self.has_started_app = !self.stub && !parts.is_empty();
         self.flasher
             .write_bins_to_flash(&segments, progress)
@@ -191,7 +191,7 @@ impl Device {
                         format!("{}: the {chip} has no watchdog reset", self.port.name()),
                     )
                     .hint("press RESET to start the board")),
-                    // The board may reset before it answers.
+                    // The board may reset before it replies.
                     Err(_) if !self.has_reset_lines => Ok("watchdog-reset"),
                     Err(error) => Err(self.broken(&error)),
                 }
@@ -211,7 +211,7 @@ impl Device {
         Ok(port)
     }
 
-    /// The failure of a board that no longer answers or was unplugged.
+    /// The failure of a board that no longer replies or was unplugged.
     fn broken(&self, error: &espflash::Error) -> Failure {
         let name = self.port.name();
         if !Path::new(&self.port.path).exists() && cfg!(unix) {

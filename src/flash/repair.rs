@@ -1,4 +1,4 @@
-//! The board's state after an interruption, and the command that repairs it.
+//! The state of a board after an interruption, and the command that repairs it.
 
 use std::ffi::OsString;
 
@@ -13,7 +13,7 @@ pub enum Stage {
     Erasing,
     /// This part is being written.
     Writing(&'static str),
-    /// Everything is written and verified.
+    /// Everything was written and verified.
     Complete,
 }
 
@@ -56,7 +56,7 @@ pub fn state(stage: Stage, job: Job, arguments: impl Iterator<Item = OsString>) 
             "the {part} is incomplete and the board may not start; its settings are unchanged"
         ),
     };
-    // Arguments never hold a secret.
+    // Arguments never contain a secret.
     let again = sanitize::one_line(&shell::command_line(arguments));
     format!("{broken}. To repair it: {again}")
 }

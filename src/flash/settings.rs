@@ -37,7 +37,7 @@ pub struct NewSettings {
 }
 
 impl RequestedSettings {
-    /// Takes the options, and reads a passphrase where one is piped in or must be typed.
+    /// Takes the options, and reads a passphrase that is piped in or typed.
     ///
     /// # Errors
     /// A passphrase is required and cannot be read, or is invalid.
@@ -61,7 +61,8 @@ impl RequestedSettings {
         self.changes.is_empty()
     }
 
-    /// The settings to write, given the stored ones. `ask` reads the passphrase of another network.
+    /// The settings to write, based on the stored ones. `ask` reads the passphrase of another
+    /// network.
     ///
     /// # Errors
     /// A required setting is missing.
@@ -107,7 +108,7 @@ impl RequestedSettings {
     }
 }
 
-/// Where settings go in their partition, and their sequence number.
+/// Where settings are written in their partition, and their sequence number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The sector.
@@ -139,8 +140,8 @@ pub fn part(settings: &Settings, offset: u32, place: Place) -> Result<Part, Fail
         .encode(&mut buffer)
         .map_err(|error| Failure::new(Kind::Internal, format!("settings: {error}")))?;
     let offset = offset + u32::try_from(place.sector.offset()).unwrap_or_default();
-    // The whole sector: erased flash compresses well. espflash would pad a part that does not
-    // compress to 16 KiB on the wire.
+    // Write the whole sector, because erased flash compresses well. espflash would pad a part that
+    // does not compress to 16 KiB.
     let mut sector = block.to_vec();
     sector.resize(BLOCK_SIZE, 0xff);
     Ok(Part::new("settings", offset, sector))
@@ -171,7 +172,7 @@ pub fn stored(sectors: &[u8]) -> Result<Result<Selected, DecodeError>, Failure> 
     })
 }
 
-/// Settings for people and programs, by their options' names and without the passphrase.
+/// Settings as text, by option name and without the passphrase.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Described(pub Vec<(&'static str, String)>);
 
@@ -206,7 +207,7 @@ pub fn described(settings: &Settings, mac: Option<&str>) -> Described {
     Described(lines)
 }
 
-/// An invalid setting, with the option that makes it valid.
+/// The failure for an invalid setting, with the option that makes it valid.
 pub fn invalid_setting(invalid: &Invalid) -> Failure {
     let failure = Failure::usage(invalid.to_string());
     match invalid {
@@ -226,8 +227,8 @@ pub fn invalid_setting(invalid: &Invalid) -> Failure {
     }
 }
 
-/// A passphrase for an access point that was given none: 16 of 31 characters (79 bits), without
-/// those that are easily confused.
+/// Generates a passphrase for an access point: 16 of 31 characters (79 bits), without those that
+/// are easily confused.
 fn generated_passphrase() -> Result<Passphrase, Failure> {
     const ALPHABET: &[u8; 31] = b"abcdefghijkmnpqrstuvwxyz2345678";
     let failed = |error| {

@@ -17,7 +17,7 @@ impl Render for FlashReport {
     }
 }
 
-/// The lines of an event; `None` where a progress bar shows it.
+/// Text of an event; `None` if a progress bar shows it.
 fn lines(event: &FlashEvent, fold: Option<usize>) -> Option<String> {
     Some(match event {
         FlashEvent::Plan(plan) => self::plan(plan, fold),
@@ -109,7 +109,7 @@ fn plan(plan: &FlashPlan, fold: Option<usize>) -> String {
             .version
             .as_ref()
             .map_or_else(String::new, |version| format!(", version {version}"));
-        // Enough to distinguish two builds.
+        // Enough digits to distinguish two builds.
         let sha256 = firmware.sha256.get(..16).unwrap_or_default();
         let _ = writeln!(
             text,

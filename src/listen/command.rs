@@ -19,7 +19,7 @@ use crate::interrupt::Interrupt;
 use crate::net;
 use crate::output::{Output, human};
 
-/// Pause after an error of accept(2), e.g. when there are no file descriptors left.
+/// Pause after an error of accept(2), e.g. when no file descriptors are left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Runs `tcpctl listen`.
@@ -48,7 +48,7 @@ pub fn run(args: &ListenArgs, output: &Output) -> anyhow::Result<Exit> {
     })?
 }
 
-/// What was served.
+/// Counts of served connections.
 #[derive(Debug, Default)]
 struct Served {
     /// Connections that ended by themselves.
@@ -94,7 +94,7 @@ async fn accept(
         }
         tokio::select! {
             biased;
-            // Dropping the sender makes every connection end.
+            // Dropping the sender ends every connection.
             () = &mut end, if stop.is_some() => stop = None,
             Some(ended) = connections.next() => {
                 let (reason, bytes) = ended?;

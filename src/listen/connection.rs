@@ -17,8 +17,8 @@ use crate::exec::{self, Run};
 const READ_BYTES: usize = 16 * 1024;
 /// Silence after which an unfinished line is printed.
 const LINE_SILENCE: Duration = Duration::from_millis(100);
-/// Limit for the client to close after the reply. A close with unread data would reset the connection,
-/// and the client could lose the reply (RFC 1122 §4.2.2.13).
+/// How long to wait for the client to close after the reply. Closing with unread data would reset
+/// the connection, and the client could lose the reply (RFC 1122 §4.2.2.13).
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves a connection until it ends, or until `stop` changes. Returns why it ended, and the bytes received.
@@ -128,7 +128,7 @@ impl Connection<'_> {
                 chunk = run.next() => chunk,
                 read = self.read(), if is_open => match read? {
                     None => return Ok(CloseReason::Reset),
-                    // A client may close its write side and wait for the reply.
+                    // A client may close its write side and still wait for the reply.
                     Some(0) => {
                         is_open = false;
                         continue;
@@ -207,7 +207,7 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Sends a FIN and waits a moment for the client's.
+    /// Sends a FIN and waits a moment for the client's FIN.
     async fn close(&mut self) -> anyhow::Result<CloseReason> {
         let _ = self.stream.shutdown().await;
         let drain = async {

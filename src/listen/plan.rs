@@ -10,34 +10,34 @@ use crate::cli::ListenArgs;
 use crate::failure::Failure;
 use crate::target::list;
 
-/// Longest file of `--reply-file`.
+/// Maximum size of the file of `--reply-file`.
 const MAX_REPLY_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What `listen` does.
+/// The plan of `listen`.
 #[derive(Debug)]
 pub(super) struct ListenPlan {
-    /// The address to listen on; port 0 picks one.
+    /// Address to listen on. Port 0 picks a free one.
     pub address: SocketAddr,
-    /// What clients get.
+    /// What to send to clients.
     pub answer: Answer,
-    /// Connections after which it ends.
+    /// Number of connections after which `listen` ends.
     pub count: Option<NonZeroU64>,
-    /// Time after which it ends.
+    /// Time after which `listen` ends.
     pub timeout: Option<Duration>,
-    /// Simultaneous connections; others wait in the kernel's backlog.
+    /// Maximum simultaneous connections. Others wait in the kernel's backlog.
     pub max_connections: NonZeroUsize,
 }
 
-/// What clients get.
+/// What to send to clients.
 #[derive(Debug, Clone)]
 pub(super) enum Answer {
     /// Nothing.
     None,
-    /// These bytes after the first ones received, then a close.
+    /// These bytes after the first received ones, then a FIN.
     Reply(Rc<[u8]>),
-    /// What they send.
+    /// The bytes that they send.
     Echo,
-    /// The output of a shell command with the request as its input, then a close.
+    /// The output of a shell command with the request as its input, then a FIN.
     Exec(Rc<str>),
 }
 

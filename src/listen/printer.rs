@@ -1,4 +1,4 @@
-//! Prints what connections do: JSON, text on a terminal, or the bytes alone in a pipe.
+//! Prints events of connections: JSON, text on a terminal, or only the bytes in a pipe.
 
 use std::net::SocketAddr;
 
@@ -24,16 +24,16 @@ enum Form {
     Bytes,
 }
 
-/// The received bytes of a connection that have not been printed.
+/// Received bytes of a connection that are not printed yet.
 #[derive(Debug, Default)]
 pub(super) struct Unprinted {
     lines: LineSplitter,
-    /// The start of a character.
+    /// The start of an incomplete character.
     tail: Vec<u8>,
 }
 
 impl Unprinted {
-    /// Whether an unfinished line waits for its end.
+    /// Whether there is an unfinished line.
     pub(super) fn has_line(&self) -> bool {
         !self.lines.rest().is_empty()
     }
@@ -92,7 +92,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// Prints what waits for the rest of a line or of a character.
+    /// Prints bytes that wait for the rest of a line or character.
     pub(super) fn flush(&self, peer: SocketAddr, unprinted: &mut Unprinted) -> anyhow::Result<()> {
         if unprinted.has_line() {
             self.line(peer, &unprinted.lines.take())?;

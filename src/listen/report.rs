@@ -15,7 +15,7 @@ pub struct ListenReport<'a> {
     /// What happened.
     #[serde(flatten)]
     pub event: ListenEvent<'a>,
-    /// When.
+    /// Time of the event.
     #[serde(serialize_with = "timestamp::serialize")]
     pub time: SystemTime,
 }
@@ -48,7 +48,7 @@ pub enum ListenEvent<'a> {
     Closed {
         /// The client.
         peer: SocketAddr,
-        /// What ended it.
+        /// Reason for the end.
         reason: CloseReason,
         /// Bytes received.
         received_bytes: u64,
@@ -68,7 +68,7 @@ pub enum Data<'a> {
     Base64(String),
 }
 
-/// What ended a connection.
+/// Reasons for the end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CloseReason {

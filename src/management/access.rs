@@ -1,4 +1,4 @@
-//! Access to one board: reach it, reach it again, and wait for it while it restarts.
+//! Access to one board: connects, reconnects, and waits while it restarts.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::target::Target;
 
 /// Limit for one attempt to reach a board that restarts.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Limit for one search over mDNS.
+/// Limit for one mDNS search.
 const SEARCH_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -27,26 +27,26 @@ const PAUSE: Duration = Duration::from_millis(300);
 pub struct Access {
     target: String,
     key: ManagementKey,
-    /// The way to it.
+    /// Route to the board.
     pub route: Route,
-    /// The address of its management channel.
+    /// Address of the management channel.
     pub address: SocketAddr,
-    /// The MAC address that it claimed. A chip has another one in the other Wi-Fi mode.
+    /// MAC address from the hello. A chip has another one in the other Wi-Fi mode.
     pub mac: [u8; 6],
 }
 
-/// A board that was reached while it was waited for.
+/// A board that was reached while waiting for it.
 pub struct Found {
     /// An authenticated session.
     pub channel: Channel,
-    /// How it was reached.
+    /// Route by which it was reached.
     pub route: Route,
-    /// The address of its management channel.
+    /// Address of the management channel.
     pub address: SocketAddr,
 }
 
 impl Access {
-    /// Reaches a board and authenticates. `port` is that of its management channel, if given.
+    /// Reaches a board and authenticates. `port` is the port of the management channel, if given.
     ///
     /// # Errors
     /// The board is not reached, has no management channel, or has another key.
@@ -98,9 +98,9 @@ impl Access {
         response.map_err(|error| channel_failure(&self.target, error))
     }
 
-    /// Looks for the board until `visit` returns something: on these routes, and where mDNS finds it.
-    /// `visit` returns `None` e.g. for a board that has not restarted yet. `tick` is called before each
-    /// pause.
+    /// Searches for the board until `visit` returns something: on these routes, and with mDNS.
+    /// `visit` returns `None` for e.g. a board that has not restarted yet. `tick` is called before
+    /// each pause.
     pub async fn wait<T>(
         &self,
         routes: &[Route],
@@ -151,7 +151,7 @@ impl Access {
         None
     }
 
-    /// `None` if the board is not there.
+    /// `None` if the board was not reached.
     async fn attempt(&self, route: &Route) -> Option<Found> {
         let reach = async {
             let (unauthenticated, address) = route.connect(ATTEMPT_TIMEOUT).await.ok()?;

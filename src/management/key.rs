@@ -1,4 +1,4 @@
-//! Where the key of a board's management channel comes from.
+//! Sources of the management key.
 
 use std::path::{Path, PathBuf};
 
@@ -8,14 +8,14 @@ use crate::connect::Endpoint;
 use crate::failure::Failure;
 use crate::keys::{self, KeyFile};
 
-/// Where a board's key comes from.
+/// Source of a board's key.
 #[derive(Debug)]
 pub enum KeySource {
-    /// The user's key file of the board.
+    /// The user's key file for the board.
     OfBoard,
-    /// This file.
+    /// The key file at this path.
     File(PathBuf),
-    /// Read from standard input already.
+    /// The key, already read from standard input.
     Given(ManagementKey),
 }
 
@@ -32,8 +32,8 @@ impl KeySource {
         })
     }
 
-    /// The key of the board at `host` that claims to have this MAC address. A virtual board of this
-    /// command has no file. Blocks.
+    /// The key of the board at `host` that claims this MAC address. A virtual board of this command
+    /// has no file. Blocks.
     ///
     /// # Errors
     /// There is no file, or it is unusable.
@@ -59,8 +59,8 @@ impl KeySource {
     }
 }
 
-/// The MAC address of a chip whose access point has this one: one less (ESP-IDF, "MAC Address").
-/// `flash` knows a board by it.
+/// The MAC address of the chip whose access point has this address: one less (ESP-IDF, "MAC
+/// Address"). `flash` uses it to name the key file.
 fn station_mac(mac: [u8; 6]) -> [u8; 6] {
     let mut mac = mac;
     mac[5] = mac[5].wrapping_sub(1);

@@ -1,4 +1,4 @@
-//! Where a board's management channel and greeting server are, before and after a change.
+//! Locates a board's management channel and greeting server, before and after a change.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,31 +18,31 @@ use crate::sanitize;
 
 /// Limit for a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Limit for the reply to `status`, which a full board never sends.
+/// Timeout of the reply to `status`, which a full board never sends.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a management channel may be busy with another session: a silent one for 5 s, then up to
-/// 1.25 s to close it and to start again.
+/// How long a management channel may be busy with another session: a silent session lasts 5 s, and
+/// closing it and starting again up to 1.25 s.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(8);
 /// Time between two attempts.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
-/// Longest status.
+/// Maximum length of a status.
 const MAX_STATUS: usize = 16 * 1024;
 
-/// One way to a board.
+/// A route to a board.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// Its address.
+    /// Address of the board.
     host: Endpoint,
-    /// The port of its management channel.
+    /// Port of the management channel.
     port: u16,
-    /// The greeting server, where its port does not follow from the settings.
+    /// The greeting server, if its port does not follow from the settings.
     greeting: Option<Endpoint>,
-    /// Whether the server refused a connection. Then a management channel that refuses, too, is not
-    /// waited for: there is no board.
+    /// Whether the server refused a connection. If so, there is no board behind a management
+    /// channel that refuses as well, so do not wait for it.
     is_server_refused: bool,
 }
 
-/// A dialer with this limit.
+/// A dialer with this timeout.
 pub fn dialer(timeout: Duration) -> Dialer {
     Dialer {
         family: Family::Any,
@@ -53,7 +53,7 @@ pub fn dialer(timeout: Duration) -> Dialer {
 }
 
 impl Route {
-    /// The way to a board before anything is changed. `status` names the port of its management
+    /// The route to a board before a change. The reply to `status` has the port of the management
     /// channel.
     ///
     /// # Errors
@@ -74,13 +74,13 @@ impl Route {
         })
     }
 
-    /// The way to a board at another address, with the same ports.
+    /// The route to a board at another address, with the same ports.
     #[must_use]
     pub fn at(&self, host: Endpoint) -> Self {
         Self::to(host, self.port)
     }
 
-    /// The way to a board that announces itself.
+    /// The route to a board that announced itself.
     pub fn announced(board: Announced) -> Self {
         let host = Endpoint::Addresses(board.addresses);
         Self {
@@ -92,7 +92,7 @@ impl Route {
     }
 
     fn to(host: Endpoint, port: u16) -> Self {
-        // Another port is a relay's or a forwarded one, and so is that of the greeting server.
+        // Another port belongs to a relay or is forwarded, and so is that of the greeting server.
         let is_forwarded = port != MANAGEMENT_PORT || matches!(host, Endpoint::Virtual(_));
         Self {
             greeting: is_forwarded.then(|| host.clone()),
@@ -102,7 +102,7 @@ impl Route {
         }
     }
 
-    /// Whether mDNS may find the board.
+    /// Whether mDNS can find the board.
     pub fn is_on_a_network(&self) -> bool {
         !matches!(self.host, Endpoint::Virtual(_))
     }
@@ -149,7 +149,7 @@ impl Route {
         }
     }
 
-    /// Connects to the greeting server, which has this port under the settings.
+    /// Connects to the greeting server, which has this port according to the settings.
     ///
     /// # Errors
     /// It does not answer.
@@ -167,15 +167,15 @@ impl Route {
 pub enum LocateError {
     /// No connection.
     Connect(ConnectError),
-    /// The management channel and the server both refuse connections.
+    /// The management channel and the server both refused connections.
     NoServer(ConnectError),
-    /// A connection, but no session.
+    /// Connected, but without a session.
     Channel(ChannelError),
 }
 
 impl LocateError {
-    /// Whether another session may be the reason. A relay accepts a connection before the board
-    /// refuses it.
+    /// Whether another session may be the reason. A relay accepts connections before the board
+    /// refuses them.
     fn may_be_busy(&self) -> bool {
         match self {
             Self::Connect(error) => matches!(error, ConnectError::Refused(_)),
@@ -208,7 +208,7 @@ impl LocateError {
     }
 }
 
-/// A failure of the board that `target` names.
+/// A failure of the board with this target.
 pub fn failure(target: &str, kind: Kind, what: &str) -> Failure {
     Failure::new(kind, format!("{}: {what}", sanitize::one_line(target))).about(target)
 }
@@ -236,7 +236,7 @@ pub fn channel_failure(target: &str, error: ChannelError) -> Failure {
     }
 }
 
-/// What a board's status says of the port of its management channel.
+/// The port of the management channel, according to the board's status.
 enum NamedPort {
     Known(u16),
     Unknown,
@@ -244,12 +244,12 @@ enum NamedPort {
     Refused,
 }
 
-/// The port that the board's status names.
+/// Requests the board's status and returns the port in it.
 async fn named_port(target: &str, host: &Endpoint) -> Result<NamedPort, Failure> {
     let status = match timeout(STATUS_TIMEOUT, status(host)).await {
         Ok(Ok(Some(status))) => status,
         Ok(Err(error @ ConnectError::Resolve { .. })) => return Err(error.into_failure(target)),
-        // A full board has its management channel all the same.
+        // A full board still accepts connections to its management channel.
         Ok(Err(ConnectError::Refused(_))) => return Ok(NamedPort::Refused),
         Ok(Ok(None) | Err(_)) | Err(_) => return Ok(NamedPort::Unknown),
     };

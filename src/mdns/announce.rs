@@ -1,4 +1,4 @@
-//! Boards of this computer on its networks.
+//! Announces boards of this computer.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,9 +12,9 @@ use super::daemon::{self, CHECK_INTERVAL, CacheGuard};
 use super::{SERVICE_TYPE, check};
 use crate::net::interfaces::Interface;
 
-/// How long the goodbye may take.
+/// Maximum time to send the goodbye.
 const GOODBYE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long to wait before a command is repeated that the daemon has no room for.
+/// Pause before repeating a command for which the daemon had no room.
 const RETRY_DELAY: Duration = Duration::from_millis(5);
 
 /// Announces boards on one interface until `stop`, and then says goodbye for them.
@@ -59,7 +59,7 @@ pub async fn announce(
     }
 }
 
-/// Waits until a flood of records makes the daemon slow.
+/// Waits until a flood of records overloads the daemon.
 async fn overload(daemon: &ServiceDaemon) {
     let mut guard = CacheGuard::default();
     while !guard.is_overloaded(daemon) {
@@ -67,7 +67,7 @@ async fn overload(daemon: &ServiceDaemon) {
     }
 }
 
-/// Registers boards, and follows what happens to their names for as long as the daemon runs.
+/// Registers boards, and handles changes of their names as long as the daemon runs.
 async fn run(
     daemon: &ServiceDaemon,
     boards: &[Identity<'_>],
@@ -95,7 +95,7 @@ async fn run(
                 let changed = names.iter_mut().zip(boards);
                 let mut changed = changed.filter(|(it, _)| it.is_in(&change.original));
                 if let Some((name, board)) = changed.next() {
-                    // Its own choice is "name (2)", which is not a host name.
+                    // The daemon's own choice is "name (2)", which is not a host name.
                     daemon.unregister(&name.full())?;
                     name.change(board.hostname);
                     register(daemon, board, name, address).await?;
@@ -107,7 +107,7 @@ async fn run(
     Ok(())
 }
 
-/// The name of a board, and how often it changed.
+/// The name of a board, and the number of changes.
 struct Name {
     current: String,
     number: u32,
@@ -127,17 +127,17 @@ impl Name {
         format!("{}.{SERVICE_TYPE}.local.", self.current)
     }
 
-    /// Whether it is the first label of a service's or a host's name.
+    /// Whether it is the first label of a service name or host name.
     fn is_in(&self, full_name: &str) -> bool {
         let domain = full_name.strip_prefix(&self.current);
         domain.is_some_and(|it| it == ".local." || it == format!(".{SERVICE_TYPE}.local."))
     }
 
-    /// Takes the next name, as the firmware does.
+    /// Changes to the next name, as the firmware does.
     fn change(&mut self, name: &str) {
         self.number += 1;
         let suffix = format!("-{}", self.number);
-        // The longest label (RFC 1035 §2.3.4).
+        // Maximum label length (RFC 1035 §2.3.4).
         let end = name.floor_char_boundary(63 - suffix.len());
         self.current = format!("{}{suffix}", &name[..end.min(name.len())]);
         self.is_announced = false;
@@ -179,7 +179,7 @@ async fn register(
     let address = address.to_string();
     let mut service =
         ServiceInfo::new(&service_type, label, &host, address, board.port, &text[..])?;
-    // A daemon that replaces another one knows that the name is unique.
+    // The name is already known to be unique if a daemon replaces another one.
     service.set_requires_probe(!name.is_announced);
     loop {
         match daemon.register(service.clone()) {

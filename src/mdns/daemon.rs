@@ -1,4 +1,4 @@
-//! mdns-sd on one interface.
+//! Runs mdns-sd on one interface.
 //!
 //! One daemon per interface, because a daemon merges services of one name on two links into one with
 //! the addresses of both. Its cache has no limit and keeps records without a PTR record forever, so
@@ -13,30 +13,30 @@ use mdns_sd::{
 
 use super::message::{Answer, Data, DnsName, MAX_TEXT_PAIRS};
 
-/// Records in a daemon's cache above which it is replaced.
+/// Maximum records in a daemon's cache before the daemon is replaced.
 const MAX_RECORDS: i64 = 4096;
 /// How often the cache is measured.
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(250);
-/// Measurements without an answer after which a daemon counts as overloaded.
+/// A daemon that does not answer this many measurements counts as overloaded.
 const MAX_UNANSWERED: u32 = 4;
-/// The shortest life of a daemon that is refreshed.
+/// Minimum age of a daemon that is refreshed.
 const MIN_AGE: Duration = Duration::from_secs(1);
-/// The pause after the first overload; each further one doubles it.
+/// Pause after the first overload. Each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_mins(1);
 
-/// What a daemon reports.
+/// An event of a daemon.
 #[derive(Debug)]
 pub enum DaemonEvent {
     /// A service is complete, or has changed.
     Answers(Vec<Answer>),
     /// A service said goodbye, or its records expired.
     Removed(DnsName),
-    /// The daemon dropped its subscription, because its events were not read in time.
+    /// The daemon dropped its subscription because its events were not read in time.
     Closed,
 }
 
-/// A daemon, and what it is asked.
+/// A daemon and its queries.
 #[derive(Debug)]
 pub(super) struct Daemon {
     interface: u32,
@@ -44,16 +44,16 @@ pub(super) struct Daemon {
     service_type: DnsName,
     host: Option<DnsName>,
     state: State,
-    /// The pause after the next overload.
+    /// Pause after the next overload.
     pause: Duration,
     should_refresh: bool,
 }
 
 enum State {
     Running(Running),
-    /// It is replaced at this time, once it has ended.
+    /// Stopping. The daemon is replaced at this time, once it has ended.
     Stopping(Instant, ServiceDaemon, Option<Receiver<DaemonStatus>>),
-    /// It cannot start; the next check tries again.
+    /// Not started because of an error. The next check tries again.
     Stopped,
 }
 
@@ -82,7 +82,7 @@ impl std::fmt::Debug for State {
     }
 }
 
-/// A daemon on one interface alone.
+/// Creates a daemon that uses only one interface.
 pub(super) fn on_interface(interface: u32, port: u16) -> Result<ServiceDaemon, Error> {
     let daemon = ServiceDaemon::new_with_port(port)?;
     daemon.disable_interface(IfKind::All)?;
@@ -156,7 +156,7 @@ impl Daemon {
 
     fn run(&mut self) {
         self.should_refresh = false;
-        // It compares names byte by byte; boards write theirs in lower case.
+        // The daemon compares names byte by byte; boards write theirs in lower case.
         let ty = format!("{}.", self.service_type).to_ascii_lowercase();
         let host = self.host.as_ref().map(|host| format!("{host}."));
         let running = Running::start(self.interface, self.port, &ty, host.as_deref());
@@ -176,12 +176,12 @@ impl Daemon {
         self.pause = (self.pause * 2).min(MAX_PAUSE);
     }
 
-    /// Has the daemon forget what it knows soon, so that a board that comes back is news to it.
+    /// Makes the daemon forget its cache soon, so that it reports a board that returns.
     pub(super) fn refresh(&mut self) {
         self.should_refresh = true;
     }
 
-    /// Measures the daemon, and replaces it if need be.
+    /// Measures the daemon, and replaces it if necessary.
     pub(super) fn check(&mut self, now: Instant) {
         match &mut self.state {
             State::Running(running) => {
@@ -219,7 +219,7 @@ impl Daemon {
         }
     }
 
-    /// Takes a lost subscription for what it is: more events than anyone can read.
+    /// Handles a lost subscription as an overload: there were too many events to read.
     pub(super) fn close(&mut self) {
         self.stop_overloaded();
     }

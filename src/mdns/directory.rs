@@ -9,30 +9,30 @@ use std::time::{Duration, Instant};
 
 use super::message::{Answer, Data, DnsName, Question};
 
-/// Services that are kept.
+/// Maximum number of services.
 pub const MAX_SERVICES: usize = 4096;
-/// Services that one sender may add, so that a flood from one does not hide the others.
+/// Maximum services that one sender may add, so that a flood does not hide others.
 const MAX_PER_SENDER: usize = 1024;
-/// Addresses of one host.
+/// Maximum addresses of one host.
 const MAX_ADDRESSES: usize = 16;
-/// Unconfirmed addresses that are asked in one round, and how often each.
+/// Maximum unconfirmed addresses to query in one round, and the number of tries for each.
 const MAX_UNCONFIRMED: usize = 64;
 const UNCONFIRMED_TRIES: u32 = 3;
 
-/// A service that can be connected to. All texts are from the network.
+/// A service that can be connected to. All texts come from the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// The full name.
+    /// Full name.
     pub instance: DnsName,
-    /// The host name.
+    /// Host name.
     pub host: DnsName,
-    /// The port.
+    /// Port.
     pub port: u16,
-    /// The host's addresses, at least one.
+    /// Addresses of the host, at least one.
     pub addresses: Vec<IpAddr>,
-    /// The TXT record.
+    /// TXT record.
     pub text: Vec<(String, String)>,
-    /// The last host that answered for it, unless only the daemon knows it.
+    /// The last host that replied for the service; `None` if only the daemon reported it.
     pub speaker: Option<IpAddr>,
 }
 
@@ -49,25 +49,25 @@ impl Service {
 pub struct Directory {
     service_type: DnsName,
     services: HashMap<DnsName, Entry>,
-    /// The addresses of the services' hosts.
+    /// Addresses of the services' hosts.
     hosts: HashMap<DnsName, Vec<IpAddr>>,
-    /// How many services each sender added; `None` is the daemon.
+    /// Number of services that each sender added; `None` is the daemon.
     senders: HashMap<Option<IpAddr>, usize>,
 }
 
 #[derive(Debug)]
 struct Entry {
     sender: Option<IpAddr>,
-    /// The host name and the port.
+    /// Host name and port.
     location: Option<(DnsName, u16)>,
     text: Option<Vec<(String, String)>>,
     last_heard: Instant,
     speaker: Option<IpAddr>,
-    /// How often it was asked while it had no speaker.
+    /// Number of queries while the service had no speaker.
     tries: u32,
 }
 
-/// What a message changed.
+/// The changes by a message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Services with new records; they may still be incomplete.
@@ -153,15 +153,15 @@ impl Directory {
         changes
     }
 
-    /// Forgets hosts without services: a service that moves with every message would fill memory.
+    /// Removes hosts without services: a service that moves with every message would fill memory.
     fn forget_empty_hosts(&mut self) {
         let locations = self.services.values().filter_map(|it| it.location.as_ref());
         let used: HashSet<_> = locations.map(|(host, _)| host).collect();
         self.hosts.retain(|host, _| used.contains(host));
     }
 
-    /// A message has all of a host's addresses of a family: they replace the known ones, so that a
-    /// stale address goes away.
+    /// A message has all addresses of a host in a family. They replace the known ones, so that a
+    /// stale address disappears.
     fn learn_addresses(&mut self, received: HashMap<DnsName, Vec<IpAddr>>, changes: &mut Changes) {
         for (host, addresses) in received {
             let residents: Vec<_> = self
@@ -184,7 +184,8 @@ impl Directory {
                     kept.push(address);
                 }
             }
-            // IPv4 first, because boards have it; within a family, the sender's order.
+            // IPv4 comes first, because boards have it. Within a family, the sender's order is
+            // kept.
             kept.sort_by_key(IpAddr::is_ipv6);
             let is_same = known.len() == kept.len() && known.iter().all(|it| kept.contains(it));
             if !is_same {
@@ -241,7 +242,7 @@ impl Directory {
         self.services.get(instance).map(|entry| entry.last_heard)
     }
 
-    /// Forgets a service, and returns the address to ask whether it is back.
+    /// Removes a service. Returns the address to query whether it has returned.
     pub fn forget(&mut self, instance: &DnsName) -> Option<IpAddr> {
         let address = self.service(instance).map(|it| it.addresses[0]);
         let entry = self.services.remove(instance)?;
@@ -261,8 +262,9 @@ impl Directory {
         entry.speaker.or(address)
     }
 
-    /// The hosts to ask by unicast: those that answered, and the addresses of some that only the
-    /// daemon knows. Of these only a few, and each only a few times: anyone can announce an address.
+    /// The hosts to query by unicast: those that replied, and the addresses of some that only the
+    /// daemon reported. The latter are limited in number and tries, because any host can announce
+    /// an address.
     pub fn hosts_to_ask(&mut self) -> HashSet<IpAddr> {
         let mut to_ask = HashSet::new();
         let mut unconfirmed = 0;
@@ -285,12 +287,12 @@ impl Directory {
         to_ask
     }
 
-    /// Whether this host answered for a service.
+    /// Whether this host replied for a service.
     pub fn has_speaker(&self, host: IpAddr) -> bool {
         self.services.values().any(|it| it.speaker == Some(host))
     }
 
-    /// Forgets services that are incomplete and were not heard for `silence`.
+    /// Removes services that are incomplete and were silent for `silence`.
     pub fn prune(&mut self, now: Instant, silence: Duration) {
         let stale: Vec<_> = self
             .services
@@ -304,7 +306,7 @@ impl Directory {
         }
     }
 
-    /// At most `limit` questions whose answers complete the services.
+    /// At most `limit` queries whose replies complete services.
     pub fn missing(&self, limit: usize) -> Vec<(DnsName, Question)> {
         let mut questions = Vec::new();
         let mut asked = HashSet::new();

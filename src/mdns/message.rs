@@ -1,4 +1,4 @@
-//! DNS messages: queries written, answers parsed.
+//! DNS messages: writes queries and parses responses.
 //!
 //! Anyone on the network may send anything: parsing stops at the first record that is malformed and
 //! keeps those before it. Compression pointers are only followed backwards, so a loop of them ends.
@@ -12,11 +12,11 @@ use domain::base::name::Label;
 use domain::base::{Message, MessageBuilder, Name, ParsedName, Rtype, ToName, Ttl};
 use domain::rdata::{A, Aaaa, Ptr, Srv, Txt};
 
-/// The longest mDNS message, in bytes (RFC 6762 §17).
+/// Maximum mDNS message, in bytes (RFC 6762 §17).
 pub const MAX_MESSAGE: usize = 9000;
-/// Records that are read from one message.
+/// Maximum records to read from one message.
 const MAX_RECORDS: usize = 256;
-/// Pairs that are read from a TXT record; a board has five.
+/// Maximum pairs to read from a TXT record; a board has five.
 pub(super) const MAX_TEXT_PAIRS: usize = 16;
 /// The cache-flush bit of a record's class (RFC 6762 §10.2).
 const CACHE_FLUSH: u16 = 0x8000;
@@ -28,7 +28,7 @@ type Parsed<'p> = ParsedName<&'p [u8]>;
 pub struct DnsName(Name<Vec<u8>>);
 
 impl DnsName {
-    /// The name with these labels, the root left out.
+    /// A name with these labels, without the root.
     pub fn new<'l>(labels: impl IntoIterator<Item = &'l [u8]>) -> Option<Self> {
         let mut bytes = Vec::new();
         for label in labels {
@@ -121,7 +121,7 @@ pub struct Answer {
 pub enum Data {
     /// PTR: the name of an instance.
     Instance(DnsName),
-    /// SRV: where an instance is.
+    /// SRV: location of an instance.
     Service {
         /// The host name.
         host: DnsName,

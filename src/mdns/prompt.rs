@@ -1,4 +1,4 @@
-//! Questions from a port of our own.
+//! Queries from an own port.
 //!
 //! Boards answer such a legacy unicast query at once and to us alone (RFC 6762 §6.7), so the first
 //! board is found in milliseconds, also where another program holds port 5353. A firewall that lets
@@ -27,7 +27,7 @@ pub(super) struct Prompt {
     socket: UdpSocket,
 }
 
-/// A datagram that was received.
+/// A received datagram.
 #[derive(Debug)]
 pub struct Packet {
     /// The index of the interface.
@@ -97,7 +97,7 @@ impl Prompt {
 
     /// Waits for a datagram. Cancel safe.
     pub(super) async fn receive(&self) -> Packet {
-        // A longer message is truncated, and then read up to the cut.
+        // A longer message is truncated and parsed up to the cut.
         let mut buffer = vec![0; MAX_MESSAGE];
         loop {
             match self.socket.recv_from(&mut buffer).await {
@@ -132,7 +132,7 @@ fn socket_v6(index: u32) -> io::Result<Socket> {
 }
 
 fn prepare(socket: Socket, bind: SocketAddr) -> io::Result<Socket> {
-    // The kernel grants what it allows; with less, the question is repeated.
+    // The kernel may grant less. The query is then repeated.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     socket.set_nonblocking(true)?;
     socket.bind(&bind.into())?;

@@ -1,4 +1,4 @@
-//! When to ask again.
+//! When to repeat queries.
 //!
 //! The daemon repeats its question with growing pauses (RFC 6762 §5.2). On top of that, a search
 //! asks a few times within two seconds, because datagrams get lost on Wi-Fi, and a watch asks each
@@ -7,22 +7,22 @@
 
 use std::time::{Duration, Instant};
 
-/// When a search repeats its first question.
+/// When a search repeats its first query.
 const REPEATS: [Duration; 4] = [
     Duration::from_millis(200),
     Duration::from_millis(500),
     Duration::from_secs(1),
     Duration::from_millis(1600),
 ];
-/// The first pause after that, and the longest.
+/// First pause after that, and maximum pause.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(8);
-/// How often a watch asks each board that it knows.
+/// How often a watch queries each known board.
 const ROUND: Duration = Duration::from_millis(600);
-/// Boards that are gone are asked once in this many rounds.
+/// Boards that are gone are queried once in this many rounds.
 const ROUNDS_PER_GONE: u32 = 5;
 
-/// When to ask what.
+/// The schedule of queries.
 #[derive(Debug)]
 pub(super) struct Schedule {
     is_watch: bool,
@@ -34,14 +34,14 @@ pub(super) struct Schedule {
     rounds: u32,
 }
 
-/// What to ask now.
+/// The queries that are due.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Due {
-    /// Everyone, by multicast.
+    /// All boards, by multicast.
     pub(super) everyone: bool,
     /// Each known board, by unicast.
     pub(super) known: bool,
-    /// Each board that is gone, where it was.
+    /// Each board that is gone, at its last address.
     pub(super) gone: bool,
 }
 
@@ -58,7 +58,7 @@ impl Schedule {
         }
     }
 
-    /// Starts over: there is an interface that was not asked on.
+    /// Starts over, because there is a new interface.
     pub(super) fn restart(&mut self, now: Instant) {
         (self.begin, self.everyone, self.asked) = (now, now, 0);
         self.pause = FIRST_PAUSE;
@@ -73,7 +73,8 @@ impl Schedule {
         }
     }
 
-    /// What is due. A watch leaves asking everyone again to a daemon that hears boards.
+    /// The queries that are due. If the daemon hears boards, a watch leaves multicast queries to
+    /// it.
     pub(super) fn due(&mut self, now: Instant, daemon_hears: bool) -> Due {
         let mut due = Due::default();
         if now >= self.everyone {
@@ -102,7 +103,7 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    /// When everyone is asked within `span`, in milliseconds from the begin.
+    /// When everyone is queried within `span`, in milliseconds from the start.
     fn asked(is_watch: bool, daemon_hears: bool, span: Duration) -> Vec<u128> {
         let begin = Instant::now();
         let mut schedule = Schedule::new(is_watch, begin);

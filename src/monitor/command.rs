@@ -52,14 +52,14 @@ pub fn run(args: &MonitorArgs, output: &Output) -> anyhow::Result<Exit> {
     })?
 }
 
-/// How a console is monitored.
+/// The plan of a monitor.
 pub struct MonitorPlan {
-    /// The line that ends it.
+    /// The line that ends the monitor.
     until: Option<Regex>,
-    /// What explains addresses.
+    /// Symbols to resolve addresses.
     symbols: Option<Symbols>,
     timeout: Option<Duration>,
-    /// Bytes instead of lines.
+    /// Whether to print bytes instead of lines.
     raw: bool,
     /// Bits per second.
     baud: u32,
@@ -108,7 +108,7 @@ impl MonitorPlan {
             output.hint(&format!("{}: {}", console.name, keyboard::HELP));
         }
         let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
-        // A user who ends a monitor that ends no other way has not interrupted it.
+        // If nothing else ends the monitor, ending it by hand is not an interruption.
         let ends_itself = self.until.is_some() || self.timeout.is_some();
         loop {
             tokio::select! {
@@ -118,7 +118,8 @@ impl MonitorPlan {
                     console.finish()?;
                     return Ok(if ends_itself { exit } else { Exit::Done });
                 }
-                // Before the events, so that a board that prints without a pause does not delay it.
+                // Checked before the events, so that a board that prints without a pause does not
+                // delay it.
                 () = until(deadline) => {
                     for _ in 0..events.len() {
                         let Ok(event) = events.try_recv() else { break };
@@ -189,7 +190,7 @@ struct Console<'a> {
     has_received: bool,
     splitter: LineSplitter,
     printer: LinePrinter,
-    /// For --raw.
+    /// Sanitizes the output of --raw.
     sanitizer: Sanitizer,
     show_unfinished_at: Option<Instant>,
 }
@@ -259,7 +260,7 @@ impl<'a> Console<'a> {
         }
         self.show_unfinished_at = None;
         if !self.splitter.rest().is_empty() {
-            // A prompt that is shown already is continued at once, so that typing is not delayed.
+            // A prompt that is already shown is continued at once, so that typing is not delayed.
             let delay = if self.printer.has_open_line() {
                 Duration::ZERO
             } else {
@@ -301,7 +302,7 @@ impl<'a> Console<'a> {
         }
         let matched = self.matches(&plain);
         if matched == Until::Matched && self.output.is_terminal() {
-            // The shell's prompt follows.
+            // End the line, because the shell's prompt follows.
             self.output.write(self.printer.end_line().as_bytes())?;
         }
         Ok(matched)

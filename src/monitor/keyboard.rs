@@ -1,4 +1,4 @@
-//! Keys that a person types: most go to the board, a few control the monitor.
+//! Reads keys: most go to the board, a few control the monitor.
 
 use std::io::{self, Read};
 use std::thread;
@@ -7,18 +7,18 @@ use tokio::sync::mpsc;
 
 use crate::sys::terminal::Keyboard;
 
-/// Ends the monitor, as with miniterm and idf.py.
+/// Ends the monitor, as in miniterm and idf.py.
 const CTRL_RIGHT_BRACKET: u8 = 0x1d;
-/// Begins a command.
+/// Starts a command.
 const CTRL_T: u8 = 0x14;
-/// After Ctrl-T: resets the board.
+/// Resets the board after Ctrl-T.
 const CTRL_R: u8 = 0x12;
 
 /// The keys that control the monitor.
 pub(super) const HELP: &str =
     "Ctrl-] ends, Ctrl-T Ctrl-R resets the board, all other keys go to it";
 
-/// What typed keys ask for.
+/// The action of typed keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum KeyAction {
     /// Bytes for the board.
@@ -27,11 +27,11 @@ pub(super) enum KeyAction {
     Reset,
     /// End the monitor.
     End,
-    /// Ctrl-T before another key.
+    /// Ctrl-T was followed by another key.
     Unknown,
 }
 
-/// Reads keys on a thread of its own. The terminal is restored when the guard is dropped.
+/// Reads keys on a separate thread. The terminal is restored when the guard is dropped.
 ///
 /// # Errors
 /// Standard input is not a terminal.

@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 use crate::esp::image;
 use crate::serial::port::{self, SelectedPort};
 
-/// Timeout of a read, which delays keys and the end of the thread.
+/// Timeout of a read. It delays keys and the end of the thread.
 const READ_TIMEOUT: Duration = Duration::from_millis(20);
 /// Maximum time to write keys that the board does not read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Reads that may wait to be shown: 4 MiB. While a terminal is stopped no more is read, and the serial
-/// driver buffers what it has room for.
+/// Maximum reads that wait to be shown: 4 MiB. While a terminal is stopped, no more is read, and
+/// the serial driver buffers as much as it can.
 pub(super) const READ_AHEAD: usize = 1024;
 /// Bytes per read.
 const CHUNK_BYTES: usize = 4096;
@@ -28,7 +28,7 @@ const REOPEN_INTERVAL: Duration = Duration::from_millis(200);
 pub(super) enum PortEvent {
     /// Bytes arrived.
     Bytes(Vec<u8>),
-    /// The port is gone.
+    /// The port disappeared.
     Gone,
     /// The port is open again.
     Back,
@@ -75,7 +75,7 @@ pub(super) fn run(
             Err(_) => {}
         }
         match port.read(&mut buffer) {
-            // The end of a terminal whose other side is gone.
+            // The other end of the pseudo-terminal is closed.
             Ok(0) => {}
             Ok(count) => {
                 let _ = events.blocking_send(PortEvent::Bytes(buffer[..count].to_vec()));
@@ -86,7 +86,7 @@ pub(super) fn run(
             Err(_) => {}
         }
         let _ = events.blocking_send(PortEvent::Gone);
-        // An open port would make the system give the board another name when it comes back.
+        // Close the port: while it is open, the system gives the returning board another name.
         drop(port);
         port = loop {
             if events.is_closed() {
@@ -111,7 +111,7 @@ fn write(port: &mut Port, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Resets the board by the port's control lines.
+/// Resets the board with the port's control lines.
 fn reset(mut port: Port, selected: &SelectedPort) -> (Port, PortEvent) {
     if port.read_data_set_ready().is_err() {
         let event = PortEvent::NoReset("the port has no control lines".to_owned());

@@ -12,13 +12,13 @@ use crate::timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MonitorReport {
     schema: &'static str,
-    /// What the line says.
+    /// The parsed line.
     #[serde(flatten)]
     pub event: ConsoleEvent,
-    /// The code addresses in it that the ELF explains.
+    /// Code addresses in the line, resolved with the ELF.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<Frame>,
-    /// Whether the line has no end yet. The whole line follows when it has.
+    /// Whether the line is incomplete. The whole line follows once it is complete.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
     /// When the line was complete, or shown.

@@ -14,18 +14,18 @@ use crate::esp::image;
 use crate::failure::Failure;
 use crate::sanitize;
 
-/// A function that an address is in.
+/// A function that contains an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Frame {
-    /// Which address of the line it explains. Several frames of one address are inlined, the innermost
+    /// Number of the address in the line. Several frames of one address are inlined, the innermost
     /// first.
     #[serde(skip)]
     pub index: usize,
-    /// The address, e.g. `0x42001a2c`.
+    /// Address, e.g. `0x42001a2c`.
     pub address: String,
-    /// The function.
+    /// Function name.
     pub function: String,
-    /// The file and line, if the ELF has them.
+    /// File and line, if the ELF has them.
     pub location: Option<String>,
 }
 
@@ -33,7 +33,7 @@ pub struct Frame {
 pub struct Symbols {
     /// Functions and lines, if there is debug information.
     lines: Option<Context<EndianArcSlice<LittleEndian>>>,
-    /// Sorted by address.
+    /// Functions of the symbol table, sorted by address.
     functions: Vec<Function>,
     address: Regex,
 }
@@ -74,9 +74,9 @@ impl Symbols {
         })
     }
 
-    /// The functions of the program's addresses in a line, the innermost first.
+    /// The functions at the addresses in a line, the innermost first.
     pub fn explain(&self, line: &str) -> Vec<Frame> {
-        // The ROM's lines about the bootloader, whose addresses mean other code.
+        // Addresses in the ROM's lines about the bootloader belong to other code.
         if line.starts_with("load:") || line.starts_with("entry ") {
             return Vec::new();
         }
@@ -102,7 +102,7 @@ impl Symbols {
         };
         let mut frames = Vec::new();
         let found = self.lines.as_ref().map(|lines| lines.find_frames(address));
-        // Debug information of chips is never split into several files.
+        // The debug information of a chip's ELF is never split into several files.
         if let Some(Ok(mut found)) = found.map(LookupResult::skip_all_loads) {
             while let Ok(Some(inner)) = found.next() {
                 let Some(function) = &inner.function else {

@@ -1,4 +1,4 @@
-//! A board's console for people.
+//! Text of a board's console.
 
 use std::fmt::Write as _;
 use std::time::SystemTime;
@@ -7,14 +7,14 @@ use super::symbols::Frame;
 use crate::sanitize::{Sanitizer, Sgr};
 use crate::timestamp;
 
-/// How lines are printed.
+/// The style of lines.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LineStyle {
     /// Whether the board's colors are shown.
     pub sgr: Sgr,
-    /// The clock of the times.
+    /// The clock of line times.
     pub clock: Clock,
-    /// Which functions are shown for an address.
+    /// Which functions to show for an address.
     pub functions: Functions,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Clock {
 pub(super) enum Functions {
     /// The innermost function only: one line for each address.
     Innermost,
-    /// The functions that it is inlined into, too.
+    /// Also the functions that it is inlined into.
     Inlined,
 }
 
@@ -38,7 +38,7 @@ pub(super) enum Functions {
 #[derive(Debug)]
 pub(super) struct LinePrinter {
     style: LineStyle,
-    /// The unfinished line as printed so far.
+    /// The printed part of the unfinished line.
     open_line: Option<String>,
 }
 
@@ -61,7 +61,7 @@ impl LinePrinter {
         let mut sanitizer = Sanitizer::with_sgr(self.style.sgr);
         sanitizer.push(line, &mut shown);
         sanitizer.finish(&mut shown);
-        // Colors end with their line.
+        // Colors end at the end of the line.
         if self.style.sgr == Sgr::Keep && shown.contains('\x1b') {
             shown.push_str("\x1b[0m");
         }

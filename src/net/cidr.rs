@@ -60,7 +60,7 @@ impl Cidr {
         (self.last - self.first).saturating_add(1)
     }
 
-    /// Whether its addresses are valid on one link only (RFC 4291 section 2.5.6).
+    /// Whether the addresses are valid on one link only (RFC 4291 section 2.5.6).
     pub const fn needs_interface(self) -> bool {
         !self.is_v4 && Ipv6Addr::from_bits(self.first).is_unicast_link_local()
     }

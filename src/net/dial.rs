@@ -53,7 +53,7 @@ pub struct Dialed {
     pub stream: TcpStream,
     /// The peer's address.
     pub address: SocketAddr,
-    /// From the first attempt to the established connection.
+    /// Time from the first attempt to the established connection.
     pub connect_time: Duration,
 }
 
@@ -118,7 +118,8 @@ impl Dialer {
     }
 }
 
-/// Adds the local address to an error, so that it does not read as the peer's.
+/// Adds the local address to an error, so that the error does not seem to be about the peer's
+/// address.
 fn source_error(error: &io::Error, source: IpAddr) -> io::Error {
     io::Error::new(
         io::ErrorKind::AddrNotAvailable,

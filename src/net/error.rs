@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
-/// Why a connection failed. Each variant has another remedy.
+/// Why a connection failed. Each variant has its own hint.
 #[derive(Debug, Error)]
 pub enum ConnectError {
     /// The name has no usable address.
@@ -26,7 +26,7 @@ pub enum ConnectError {
     TimedOut {
         /// The connect timeout.
         after: Duration,
-        /// The addresses tried.
+        /// Addresses that were tried.
         addresses: Vec<SocketAddr>,
     },
     /// The peer answered with a reset.
@@ -43,7 +43,7 @@ pub enum ConnectError {
     Other(Attempts),
 }
 
-/// The addresses tried, at least one, each with its error.
+/// The addresses that were tried, at least one, each with its error.
 #[derive(Debug)]
 pub struct Attempts(Vec<(SocketAddr, io::Error)>);
 
@@ -96,7 +96,7 @@ impl ConnectError {
         }
     }
 
-    /// The addresses tried, unless the message names them.
+    /// The addresses that were tried, unless the message already has them.
     fn addresses(&self) -> String {
         let addresses: Vec<_> = match self {
             Self::Resolve { .. } => Vec::new(),
@@ -141,7 +141,7 @@ impl ConnectError {
     pub fn into_failure(self, target: &str) -> Failure {
         let addresses = self.addresses();
         let mut name = sanitize::one_line(target);
-        // A target that is an address names it already.
+        // A target that is an address already has it.
         if !addresses.is_empty() && addresses != target {
             let _ = write!(name, " ({addresses})");
         }

@@ -8,22 +8,22 @@ use if_addrs::{IfAddr, IfOperStatus};
 /// A network interface with an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
-    /// Its name.
+    /// Interface name.
     pub name: String,
-    /// Its index, as in IPv6 zones.
+    /// Interface index, as in IPv6 zones.
     pub index: u32,
-    /// Its IPv4 addresses and their prefix lengths.
+    /// IPv4 addresses with their prefix lengths.
     pub v4: Vec<(Ipv4Addr, u8)>,
-    /// Its IPv6 addresses.
+    /// IPv6 addresses.
     pub v6: Vec<Ipv6Addr>,
-    /// Whether it is the loopback.
+    /// Whether it is the loopback interface.
     pub is_loopback: bool,
     /// Whether it supports multicast; many tunnels do not.
     pub has_multicast: bool,
 }
 
 impl Interface {
-    /// Whether `address` is on its link.
+    /// Whether `address` is on the link of this interface.
     pub fn reaches(&self, address: Ipv4Addr) -> bool {
         self.v4.iter().any(|(own, prefix)| {
             let mask = u32::MAX.checked_shl(32 - u32::from(*prefix)).unwrap_or(0);
@@ -31,7 +31,7 @@ impl Interface {
         })
     }
 
-    /// Whether `address` is its own.
+    /// Whether `address` belongs to this interface.
     pub fn has(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(address) => self.v4.iter().any(|(own, _)| *own == address),
@@ -39,8 +39,8 @@ impl Interface {
         }
     }
 
-    /// Whether a board on it can have this address. A message may name any address, and all found
-    /// addresses are connected to.
+    /// Whether a board on this interface can have `address`. A message may contain any address, and
+    /// all found addresses are connected to.
     pub fn may_lead_to(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(v4) if v4.is_loopback() => self.is_loopback,
@@ -53,7 +53,8 @@ impl Interface {
         }
     }
 
-    /// Whether it is the bridge of containers or virtual machines, which multicast does not pass.
+    /// Whether it is the bridge of containers or virtual machines, which does not forward
+    /// multicast.
     pub fn is_container_bridge(&self) -> bool {
         ["docker", "br-", "podman", "cni", "virbr", "lxc"]
             .iter()

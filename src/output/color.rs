@@ -17,7 +17,7 @@ pub enum ColorWhen {
     Never,
 }
 
-/// Whether one stream gets color.
+/// Whether a stream gets color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Color {
     /// With color.

@@ -2,7 +2,7 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The longest prefix of `text` that fits `columns`.
+/// The longest prefix of `text` that fits into `columns`.
 pub(crate) fn fit(text: &str, columns: usize) -> &str {
     let mut used = 0;
     for (at, character) in text.char_indices() {
@@ -14,7 +14,7 @@ pub(crate) fn fit(text: &str, columns: usize) -> &str {
     text
 }
 
-/// `text` cut to `columns`, with `...` where something was cut.
+/// `text` cut to `columns`, with `...` at the cut.
 pub(crate) fn shortened(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
@@ -22,8 +22,8 @@ pub(crate) fn shortened(text: &str, columns: usize) -> String {
     format!("{}...", fit(text, columns.saturating_sub(3)))
 }
 
-/// The leading parts of `line`, separated by two spaces, that fit `columns` as a whole. The first
-/// part is cut if it alone does not fit.
+/// The leading parts of `line`, separated by two spaces, that fit into `columns` as a whole. The
+/// first part is cut if it does not fit.
 pub(crate) fn whole_parts(line: &str, columns: usize) -> &str {
     if line.width() <= columns {
         return line;

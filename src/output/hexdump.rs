@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// Bytes on a line.
+/// Bytes per line.
 const WIDTH: usize = 16;
 
 /// Formats a stream as lines of offset, hexadecimal and ASCII. Repeated lines collapse into `*`.

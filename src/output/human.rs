@@ -1,4 +1,4 @@
-//! Numbers, times and errors for people.
+//! Formats numbers, times and errors as text.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use super::{Color, columns};
 use crate::failure::Failure;
 use crate::sanitize;
 
-/// A failure as an `error:` line and, where there is one, a `hint:` line. Both are folded at
-/// `fold` columns where that is given. The texts may quote untrusted names, paths or lines.
+/// A failure as an `error:` line and, if there is one, a `hint:` line. Both are folded at `fold`
+/// columns if that is given. The texts may quote untrusted names, paths or lines.
 pub(super) fn error(failure: &Failure, color: Color, fold: Option<usize>) -> String {
     let part = |label: &str, painted: String, text: &str| {
         let text = sanitize::one_line(text);
@@ -95,7 +95,7 @@ pub fn grouped(count: u64) -> String {
     text
 }
 
-/// A measured number with three significant digits, or whole from 100 up.
+/// A measured number with three significant digits; whole from 100 on.
 pub fn number(value: f64) -> String {
     #[expect(
         clippy::cast_possible_truncation,

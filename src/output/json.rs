@@ -8,7 +8,7 @@ use serde_json::ser::{CompactFormatter, Formatter};
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
-/// `tcpctl.error/1`.
+/// The object `tcpctl.error/1`.
 #[derive(Debug, Serialize)]
 pub(super) struct Error<'a> {
     schema: &'static str,
@@ -47,7 +47,8 @@ pub(super) fn line<T: Serialize>(object: &T) -> Vec<u8> {
     line
 }
 
-/// JSON that is safe on a terminal: DEL, C1 controls and bidirectional overrides are escaped, too.
+/// JSON that is safe on a terminal: DEL, C1 controls and bidirectional overrides are escaped as
+/// well.
 struct Safe(CompactFormatter);
 
 impl Formatter for Safe {

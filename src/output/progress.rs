@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A progress bar, or nothing where it would not be seen.
+/// A progress bar; does nothing where it would not be visible.
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
@@ -28,7 +28,7 @@ impl Progress {
         }
     }
 
-    /// No bar, e.g. for one of several boards at a time.
+    /// An invisible bar, e.g. for one of several concurrent boards.
     pub fn hidden() -> Self {
         Self { bar: None }
     }
@@ -38,7 +38,7 @@ impl Progress {
         self.bar.is_some()
     }
 
-    /// Sets the bytes done.
+    /// Sets the number of bytes done.
     pub fn set(&self, done: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
@@ -66,7 +66,7 @@ pub(super) struct Status {
 }
 
 impl Status {
-    /// Shows lines in place of the last ones. None may be wider than the terminal.
+    /// Shows lines in place of the previous ones. None may be wider than the terminal.
     pub(super) fn show(&self, text: String) {
         let mut bar = self.bar.borrow_mut();
         let bar = bar.get_or_insert_with(|| {

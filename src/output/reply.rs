@@ -18,11 +18,11 @@ pub enum ReplyForm {
     Raw,
 }
 
-/// Bytes of an unfinished line to keep where replies of several targets share the output.
+/// Maximum bytes of an unfinished line to keep when replies of several targets share the output.
 const MAX_PENDING_LINE: usize = 64 * 1024;
 
-/// Prints one reply: byte for byte in a pipe, escaped on a terminal, as a hexdump, or not at all
-/// where the report contains it.
+/// Prints one reply: byte for byte in a pipe, escaped on a terminal, as a hexdump, or not at all if
+/// the report contains it.
 #[derive(Debug)]
 pub struct ReplyPrinter<'a> {
     output: &'a Output,
@@ -34,7 +34,7 @@ pub struct ReplyPrinter<'a> {
 /// How to show a reply.
 #[derive(Debug)]
 enum Form {
-    /// Only in the report.
+    /// Not shown; the report contains it.
     Reported,
     /// Unchanged.
     Bytes,

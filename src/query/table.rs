@@ -28,8 +28,8 @@ pub fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// The same on a terminal with room for so many columns of text. Where it is too wide, it leaves out
-/// `optional` columns: first those without a value, then in this order.
+/// [`table`] for a terminal with `room` columns. If it is too wide, omits `optional` columns: first
+/// those without a value, then in this order.
 pub fn table_within(rows: &[Vec<String>], optional: &[usize], room: usize) -> String {
     let has_value = |column: &usize| rows.iter().skip(1).any(|row| row[*column] != "-");
     let (with_value, without) = optional
@@ -54,7 +54,7 @@ pub fn table_within(rows: &[Vec<String>], optional: &[usize], room: usize) -> St
     }
 }
 
-/// Columns of text on the terminal that shows standard output; no limit elsewhere.
+/// Width of the terminal that shows standard output; unlimited elsewhere.
 pub fn room(output: &Output) -> usize {
     if output.is_terminal() {
         terminal_columns()
@@ -70,7 +70,7 @@ fn terminal_columns() -> usize {
 /// Prints the tables of a watch: in place on a terminal, one after another elsewhere.
 #[derive(Debug, Default)]
 pub struct Screen {
-    /// Rows on the screen, wrapped ones included.
+    /// Rows on the screen, including wrapped ones.
     rows: usize,
 }
 
@@ -88,13 +88,14 @@ impl Screen {
         output.write(text.as_bytes())
     }
 
-    /// Keeps the last table, below which something else was printed: the next one follows.
+    /// Keeps the last table on the screen, because something was printed below it. The next table
+    /// follows.
     pub fn restart(&mut self) {
         self.rows = 0;
     }
 }
 
-/// The rows of a terminal of `columns` that the text takes.
+/// Number of rows that the text takes on a terminal of `columns`.
 fn rows_of(text: &str, columns: usize) -> usize {
     let rows = text.lines().map(|line| line.width().div_ceil(columns));
     rows.map(|rows| rows.max(1)).sum()

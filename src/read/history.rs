@@ -1,11 +1,11 @@
-//! The last minute of each sensor, as a sparkline.
+//! Keeps the last minute of each sensor for a sparkline.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// How much is kept.
+/// How long values are kept.
 const WINDOW: Duration = Duration::from_mins(1);
-/// Most columns of a sparkline.
+/// Maximum width of a sparkline.
 const MAX_COLUMNS: usize = 30;
 
 /// Values of the last minute.
@@ -36,7 +36,7 @@ impl History {
     }
 }
 
-/// Values as bars, from the lowest to the highest of them.
+/// Values as bars, from the lowest to the highest value.
 fn sparkline(values: &[f64]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
@@ -45,7 +45,7 @@ fn sparkline(values: &[f64]) -> String {
         .iter()
         .map(|value| {
             let share = (value - low) / (high - low);
-            // A constant value has no share.
+            // A constant value gives no share (0/0).
             let share = if share.is_finite() { share } else { 0.0 };
             #[expect(
                 clippy::cast_possible_truncation,

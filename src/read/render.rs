@@ -9,7 +9,7 @@ use super::senml::{Reading, Value};
 use crate::query::{Asked, table};
 use crate::sanitize;
 
-/// A table for people. With `history`, a sparkline of the last minute.
+/// A table. With `history`, it has a sparkline of the last minute.
 pub(super) fn readings_table(
     boards: &[BoardReadings<'_>],
     has_targets: bool,

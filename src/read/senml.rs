@@ -1,4 +1,4 @@
-//! `SenML` JSON (RFC 8428): a line of a board as readings.
+//! `SenML` JSON (RFC 8428): parses a board's line into readings.
 
 use std::time::{Duration, SystemTime};
 
@@ -20,7 +20,7 @@ pub(super) struct Reading {
     pub time: SystemTime,
 }
 
-/// A value, as `SenML` has it.
+/// A value, as defined by `SenML`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(super) enum Value {

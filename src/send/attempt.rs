@@ -15,10 +15,10 @@ use crate::output::{Output, ReplyPrinter, human};
 use crate::sanitize;
 use crate::target::Target;
 
-/// Maximum pause between two tries to connect.
+/// Maximum pause between two connection attempts.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 
-/// What an attempt needs.
+/// The parameters of an attempt.
 pub(super) struct Attempt<'a> {
     pub(super) plan: &'a SendPlan,
     pub(super) target: &'a str,
@@ -27,18 +27,18 @@ pub(super) struct Attempt<'a> {
     pub(super) interrupt: &'a Interrupt,
 }
 
-/// How an attempt ended.
+/// The end of an attempt.
 pub(super) enum AttemptResult {
-    /// With an exchange, successful or not.
+    /// After an exchange, successful or not.
     Exchanged(Outcome),
     /// Without a connection.
     NotConnected(Failure),
-    /// By a signal before there was a connection.
+    /// A signal arrived before there was a connection.
     Interrupted(Exit),
 }
 
 impl AttemptResult {
-    /// The exit code of this attempt alone.
+    /// The exit code for this attempt alone.
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Exchanged(outcome) => outcome.exit,
@@ -47,7 +47,7 @@ impl AttemptResult {
         }
     }
 
-    /// Why it did not succeed.
+    /// The failure, if the attempt did not succeed.
     pub(super) fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Exchanged(outcome) => outcome.failure.as_ref(),
@@ -168,7 +168,7 @@ impl<'a> Attempt<'a> {
         Ok(AttemptResult::Exchanged(outcome))
     }
 
-    /// Connects. Failures before a byte is sent are retried as often as asked for.
+    /// Connects. Failures before a byte is sent are retried as often as requested.
     async fn connect(&self) -> Result<Connection, Failure> {
         let mut delay = self.plan.retry_delay.min(MAX_RETRY_DELAY);
         let mut retry = 0;
@@ -192,7 +192,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// `tcpctl send hi` with a configured target probably meant the message.
+    /// The user of `tcpctl send hi` with a configured target probably meant a message.
     fn with_message_hint(&self, failure: Failure) -> Failure {
         match &self.plan.configured_target {
             Some(configured) if failure.kind == Kind::Resolve => failure.hint(format!(

@@ -1,4 +1,4 @@
-//! A connection with the message on its way: moves bytes in both directions at once.
+//! A connection and its message: moves bytes in both directions at once.
 
 use std::future::poll_fn;
 use std::io;
@@ -13,7 +13,7 @@ use crate::connect::Stream;
 
 /// Bytes per read from the network.
 const READ_BYTES: usize = 128 * 1024;
-/// First and longest pause between two checks of what is acknowledged.
+/// First and maximum pause between two checks of the acknowledged bytes.
 const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 
 /// A connection and the message that is sent over it.
@@ -34,24 +34,24 @@ pub(super) struct Duplex {
 enum Outbound {
     /// Input is being sent.
     Open,
-    /// Everything is written; the FIN follows.
+    /// Everything was written; the FIN follows.
     Closing,
-    /// Everything is written, and the FIN if there is one.
+    /// Everything was written, including the FIN if there is one.
     Ended,
-    /// The peer accepts no more.
+    /// The peer accepts no more data.
     Broken,
 }
 
-/// What happened on the connection.
+/// An event of the connection.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// This many bytes arrived; [`Duplex::received`] has them.
+    /// This many bytes arrived; [`Duplex::received`] returns them.
     Received(usize),
     /// The peer sent a FIN.
     Closed,
     /// The connection broke.
     Broken,
-    /// All input is handed to the network, and the FIN if one was asked for.
+    /// All input was passed to the network, and the FIN if it was requested.
     InputEnded,
     /// The input is unreadable.
     InputFailed(io::Error),
@@ -81,7 +81,7 @@ impl Duplex {
         self.last_progress
     }
 
-    /// Restarts the idle timer: a wait for input is not silence of the peer.
+    /// Restarts the idle timer, because waiting for input is not silence of the peer.
     pub(super) fn reset_idle_timer(&mut self) {
         self.last_progress = Instant::now();
     }
@@ -96,14 +96,15 @@ impl Duplex {
         &self.received[..count]
     }
 
-    /// Writes until something happens that the exchange must know. Cancel-safe.
+    /// Writes until an event that the exchange must handle. Cancel-safe.
     pub(super) async fn next(&mut self) -> Event {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
-            // Sending comes first, so that a server that greets and closes at once gets the message.
+            // Sending comes first, so that a server that greets and closes at once gets the
+            // message.
             let wrote = self.poll_write(cx);
             if let Poll::Ready(Some(event)) = wrote {
                 return Poll::Ready(event);
@@ -117,7 +118,7 @@ impl Duplex {
         }
     }
 
-    /// Ready without an event after progress; poll it again then.
+    /// Returns ready without an event after progress; poll it again then.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         match self.outbound {
             Outbound::Open => match ready!(self.input.poll_more(cx)) {
@@ -157,7 +158,8 @@ impl Duplex {
         }
     }
 
-    /// The peer accepts no more. What it sent before can still be read, so this is not the end.
+    /// The peer accepts no more data. Data that it sent before can still be read, so this is not
+    /// the end.
     fn stop_sending(&mut self) {
         self.outbound = Outbound::Broken;
         self.input.discard();
@@ -177,7 +179,7 @@ impl Duplex {
         self.last_progress = Instant::now();
         Poll::Ready(match read {
             Ok(()) if count > 0 => Event::Received(count),
-            // A failed write has taken the error from the socket: this is not an orderly close.
+            // A failed write has cleared the error of the socket, so this is not an orderly close.
             Ok(()) if matches!(self.outbound, Outbound::Broken) => Event::Broken,
             Ok(()) => {
                 self.peer_closed = true;
@@ -187,8 +189,8 @@ impl Duplex {
         })
     }
 
-    /// Waits, after the end of input, until the peer has acknowledged everything. Discards what it
-    /// sends meanwhile.
+    /// Waits after the end of input until the peer has acknowledged everything. Discards received
+    /// data meanwhile.
     ///
     /// # Errors
     /// The connection broke, or nothing new was acknowledged for `timeout`.
@@ -204,7 +206,7 @@ impl Duplex {
             let left = self.stream.unacknowledged();
             match left.map_err(|_| Unacknowledged::Broken)? {
                 Some(0) => return Ok(()),
-                // The system does not report it: the peer's FIN is the best sign.
+                // If the system does not report it, the peer's FIN is the best sign.
                 None if self.peer_closed => return Ok(()),
                 Some(left) if left < least => {
                     least = left;

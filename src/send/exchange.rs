@@ -13,32 +13,32 @@ use crate::output::ReplyPrinter;
 use crate::output::human::{self, bytes};
 use crate::sanitize;
 
-/// Bytes of a reply that a report holds.
+/// Maximum bytes of a reply in a report.
 const CAPTURE_BYTES: usize = 64 * 1024;
 
-/// How an exchange ended.
+/// The outcome of an exchange.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// What ended it.
+    /// The event that ended it.
     pub ended_by: EndedBy,
-    /// Bytes handed to the network.
+    /// Bytes passed to the network.
     pub sent: u64,
     /// Bytes of the reply.
     pub received: u64,
-    /// The beginning of the reply.
+    /// First bytes of the reply.
     pub reply: Vec<u8>,
-    /// From the connection to the first byte of the reply.
+    /// Time from the connection to the first byte of the reply.
     pub first_byte: Option<Duration>,
-    /// From the connection to the end.
+    /// Time from the connection to the end.
     pub duration: Duration,
-    /// Why it did not succeed.
+    /// The failure, if the exchange did not succeed.
     pub failure: Option<Failure>,
-    /// The exit code.
+    /// Exit code.
     pub exit: Exit,
 }
 
 impl Outcome {
-    /// What ended it, and its figures, in one line.
+    /// The end of the exchange and its figures, in one line.
     pub(super) fn describe(&self) -> String {
         format!(
             "ended by {}, {} sent, {} received{}",
@@ -49,7 +49,7 @@ impl Outcome {
         )
     }
 
-    /// `, first byte after 3.2 ms`, or nothing.
+    /// `, first byte after 3.2 ms`; empty without a reply.
     pub(super) fn describe_first_byte(&self) -> String {
         self.first_byte.map_or_else(String::new, |time| {
             format!(", first byte after {}", human::time(time))
@@ -158,7 +158,8 @@ impl Reply {
                     if !input_open {
                         return Ok(meaning);
                     }
-                    // A wait for input has no time limit. A server that neither reads nor sends has one.
+                    // Waiting for input has no time limit. A server that neither reads nor sends
+                    // has one.
                     if !duplex.has_unsent() {
                         duplex.reset_idle_timer();
                     } else if duplex.last_progress() + plan.reply_timeout <= Instant::now() {
@@ -174,7 +175,7 @@ impl Reply {
                     }
                     duplex.reset_idle_timer();
                 }
-                // A FIN closes one direction: the server may still read.
+                // A FIN closes one direction, so the server may still read.
                 Event::Closed if waits_for_acknowledgment => {}
                 Event::Closed if input_open && !plan.message.is_conversation() => {
                     peer_closed = true;
@@ -203,7 +204,7 @@ impl Reply {
         }
     }
 
-    /// Takes and prints bytes of the reply. Returns what they end.
+    /// Processes and prints bytes of the reply. Returns the event if they end it.
     fn take(
         &mut self,
         bytes: &[u8],
@@ -224,7 +225,7 @@ impl Reply {
             self.captured.extend_from_slice(&bytes[..room]);
         }
         printer.reply(bytes)?;
-        // Printing may have waited for the reader, which is not the server's silence.
+        // Printing may have waited for the reader, which is not silence of the server.
         self.detector.printed(Instant::now());
         Ok(taken.ended)
     }
@@ -306,7 +307,7 @@ impl Explanation<'_> {
         }
     }
 
-    /// No reply, with what servers commonly wait for.
+    /// The failure without a reply, with conditions that servers commonly wait for.
     fn no_reply(&self, kind: Kind, message: String) -> Failure {
         let hint = if self.sent == 0 {
             "nothing was sent because the input was empty: give a MESSAGE"

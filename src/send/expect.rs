@@ -1,13 +1,13 @@
-//! `--expect`: a regular expression on a stream in bounded memory.
+//! `--expect`: matches a regular expression on a stream in bounded memory.
 
 use regex::bytes::Regex;
 
 use crate::failure::Failure;
 use crate::units;
 
-/// How far back a match may begin. A longer one can be missed if reads split it.
+/// Maximum length of a match. A longer one can be missed if it is split by reads.
 const LOOK_BACK: usize = 64 * 1024;
-/// Bytes kept before the oldest are dropped; several look-backs, so that this is rare.
+/// Bytes kept before the oldest are dropped; several times [`LOOK_BACK`], so that this is rare.
 const WINDOW: usize = 4 * LOOK_BACK;
 
 /// A pattern for a stream of bytes.
@@ -38,7 +38,8 @@ impl Pattern {
 pub(super) struct Search {
     pattern: Regex,
     window: Vec<u8>,
-    /// Whether the start of the stream has left the window. The first byte is then only context.
+    /// Whether the start of the stream was dropped from the window. The first byte is then only
+    /// context.
     cut: bool,
 }
 
@@ -52,7 +53,7 @@ impl Search {
         }
         let from = self.window.len().saturating_sub(LOOK_BACK);
         self.window.extend_from_slice(bytes);
-        // `^` must not match where the start is cut off, so one byte of context stays.
+        // `^` must not match where the start was dropped, so one byte of context stays.
         let from = if self.cut { from.max(1) } else { from };
         self.pattern
             .is_match_at(&self.window, from.min(self.window.len()))

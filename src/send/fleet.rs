@@ -1,4 +1,4 @@
-//! `--targets`: one exchange with each target of a list, some at a time.
+//! `--targets`: one exchange with each target of a list, several at a time.
 
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU16;
@@ -69,7 +69,7 @@ async fn exchange_with(
         Err(failure) => AttemptResult::NotConnected(failure),
     };
     if let Some(failure) = result.failure()
-        // A failed exchange has printed its object already.
+        // A failed exchange has already printed its object.
         && (matches!(result, AttemptResult::NotConnected(_)) || !output.is_json())
     {
         output.failed_try(failure, None)?;

@@ -1,4 +1,4 @@
-//! The message: bytes from the command line, a file, or a stream read on a thread of its own.
+//! The message: bytes from the command line, a file, or a stream that a thread reads.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,27 +15,27 @@ use crate::failure::{Failure, Kind};
 use crate::sys::{self, Readiness};
 use crate::target::list;
 
-/// Bytes per read. A pipe gives at most 64 KiB. Larger reads of files cost fewer wake-ups; beyond
-/// this size no time was gained.
+/// Bytes per read. A pipe returns at most 64 KiB. Larger reads of files cost fewer wake-ups; beyond
+/// this size nothing is gained.
 const CHUNK_BYTES: usize = 128 * 1024;
-/// One chunk being filled, one being sent, one in between.
+/// One chunk is being filled, one is being sent, and one is in between.
 const CHUNKS: usize = 3;
-/// Bytes that are read without a thread while they are ready. A short message is sent before a thread
-/// could start; a long one is read while it is sent.
+/// Maximum bytes that are read without a thread while they are ready. A short message is sent
+/// before a thread could start; a long one is read while it is sent.
 const DIRECT_BYTES: u64 = 64 * 1024;
-/// Bytes of a stream that are kept to be sent more than once.
+/// Maximum bytes of a stream that is kept to be sent more than once.
 const MAX_REPEATABLE_BYTES: u64 = 1024 * 1024;
 
-/// What to send.
+/// The message to send.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
-    /// Where its bytes come from.
+    /// Source of the bytes.
     pub source: Source,
-    /// Appended to the message; in a conversation, replaces the end of each line.
+    /// Appended to the message. In a conversation, replaces the end of each line.
     pub line_end: &'static [u8],
 }
 
-/// Where a message comes from.
+/// Source of a message.
 #[derive(Debug, Clone)]
 pub(super) enum Source {
     /// The command line.
@@ -46,7 +46,7 @@ pub(super) enum Source {
     Device(PathBuf),
     /// Standard input, streamed once.
     Stdin,
-    /// A person at a terminal, line by line.
+    /// Lines typed at a terminal.
     Conversation,
 }
 
@@ -55,8 +55,7 @@ impl Message {
         matches!(self.source, Source::Conversation)
     }
 
-    /// Converts to a message that can be sent more than once: reads a stream to its end and keeps it.
-    /// Blocks.
+    /// Converts to a message that can be sent more than once: reads a stream to its end. Blocks.
     ///
     /// # Errors
     /// The stream is too long, unreadable, or a conversation.
@@ -91,7 +90,7 @@ impl Message {
         })
     }
 
-    /// Starts to read it.
+    /// Starts to read the message.
     pub(super) fn open(&self) -> Result<MessageReader, Failure> {
         let (bytes, rest) = match &self.source {
             Source::Bytes(bytes) => (bytes.to_vec(), Rest::None),
@@ -118,7 +117,7 @@ impl Message {
                     Rest::Thread(ReaderThread::start(lines, Read::read)),
                 )
             }
-            // Elsewhere the bytes of a terminal are what was typed.
+            // On other systems, reading a terminal returns the typed bytes.
             #[cfg(unix)]
             Source::Conversation => (Vec::new(), standard_input()?),
             Source::Stdin => (Vec::new(), standard_input()?),
@@ -151,21 +150,21 @@ pub(super) fn read_failure(error: &io::Error) -> Failure {
     Failure::new(kind, format!("cannot read the message: {error}"))
 }
 
-/// A message on its way: the bytes in memory, and the source of the rest.
+/// A message that is being sent: the bytes in memory, and the source of the rest.
 #[derive(Debug)]
 pub(super) struct MessageReader {
     bytes: Box<[u8]>,
     length: usize,
     sent: usize,
     rest: Rest,
-    /// Replaces the LF of each line.
+    /// Replacement for the LF of each line.
     line_end: Option<&'static [u8]>,
-    /// Appended at the end.
+    /// Suffix of the message.
     suffix: Option<&'static [u8]>,
 }
 
 impl MessageReader {
-    /// The bytes in memory that are not yet sent.
+    /// Bytes in memory that are not sent yet.
     pub(super) fn pending(&self) -> &[u8] {
         &self.bytes[self.sent..self.length]
     }
@@ -216,25 +215,25 @@ impl MessageReader {
         if let Rest::Thread(thread) = &self.rest
             && !emptied.is_empty()
         {
-            // Fails when the thread has ended, which needs no more chunks.
+            // Fails if the thread has ended, which needs no more chunks.
             let _ = thread.emptied.send(emptied);
         }
     }
 }
 
-/// Where the rest of a message comes from.
+/// Source of the rest of a message.
 #[derive(Debug)]
 enum Rest {
-    /// There is no more.
+    /// No rest.
     None,
-    /// A file that is read here while it is ready.
+    /// A file that is read directly while it is ready.
     File { file: File, read_bytes: u64 },
-    /// A thread that reads.
+    /// A reader thread.
     Thread(ReaderThread),
 }
 
 impl Rest {
-    /// The next chunk; none at the end.
+    /// The next chunk; `None` at the end.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
         if let Self::File { file, read_bytes } = self {
             if *read_bytes < DIRECT_BYTES && sys::is_readable(file) {
@@ -268,7 +267,7 @@ fn with_line_ends(text: &[u8], end: &[u8]) -> Vec<u8> {
     lines
 }
 
-/// Bytes that were read.
+/// Bytes read in one piece.
 #[derive(Debug)]
 struct Chunk {
     bytes: Box<[u8]>,
@@ -330,7 +329,7 @@ fn read(source: &mut File, bytes: &mut [u8]) -> io::Result<usize> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 sys::wait_until_ready(source, Readiness::Readable);
             }
-            // A terminal whose other end is gone is at its end.
+            // A terminal whose other end is closed is at its end.
             #[cfg(unix)]
             Err(error)
                 if error.raw_os_error() == Some(libc::EIO)

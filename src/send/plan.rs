@@ -1,4 +1,4 @@
-//! The plan of `send`: the arguments, checked as far as possible before a connection is made.
+//! The plan of `send`: its arguments, checked as far as possible before connecting.
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -20,29 +20,29 @@ use crate::sys;
 use crate::target::{self, DEFAULT_PORT, Target, TargetKind, list};
 use crate::units;
 
-/// Silence that ends a reply if no rule is given.
+/// Default of `--idle`.
 const DEFAULT_IDLE: Duration = Duration::from_secs(2);
-/// Time between two tries, as with ping.
+/// Default of `--interval`, as with ping.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
-/// Targets at a time.
+/// Default of `--parallel`.
 const DEFAULT_PARALLEL: NonZeroU16 = NonZeroU16::new(8).unwrap();
 
 /// What `send` does.
 #[derive(Debug)]
 pub(super) struct SendPlan {
-    /// What to send.
+    /// Message to send.
     pub message: Message,
     /// Whether to send a FIN at the end of input.
     pub half_close: bool,
-    /// What ends the reply.
+    /// Rule that ends the reply.
     pub rule: EndRule,
-    /// How long to wait for the reply.
+    /// Reply timeout.
     pub reply_timeout: Duration,
     /// How to connect.
     pub dialer: Dialer,
-    /// How often to retry a connection.
+    /// Maximum number of retries of a connection.
     pub retries: u32,
-    /// The pause before the first retry.
+    /// Pause before the first retry.
     pub retry_delay: Duration,
     /// How to print the reply.
     pub form: ReplyForm,
@@ -60,7 +60,7 @@ pub(super) enum Scope {
     /// One exchange after another.
     Repeated {
         target: Target,
-        /// 0 is no limit.
+        /// Number of exchanges; 0 for no limit.
         count: u64,
         interval: Duration,
     },
@@ -70,7 +70,7 @@ pub(super) enum Scope {
 
 impl SendPlan {
     pub(super) fn new(args: &SendArgs) -> Result<Self, Failure> {
-        // Not clap's `requires`, which passes if TARGET, which excludes --targets, is given.
+        // clap's `requires` would pass if TARGET is given, because TARGET excludes --targets.
         if args.parallel.is_some() && args.targets.is_none() {
             return Err(Failure::usage("--parallel needs --targets")
                 .hint("to repeat one target use --count"));
@@ -99,7 +99,7 @@ impl SendPlan {
         !matches!(self.scope, Scope::Once(_))
     }
 
-    /// What the user should know beforehand.
+    /// A note for the user before the exchange.
     pub(super) fn note(&self) -> Option<String> {
         let (Scope::Once(target) | Scope::Repeated { target, .. }) = &self.scope else {
             return None;
@@ -154,7 +154,7 @@ impl SendPlan {
         Ok(())
     }
 
-    /// A virtual board's network has one client address, which is IPv4.
+    /// The network of a virtual board has one client address, which is IPv4.
     fn check_virtual(&self, target: &Target) -> Result<(), Failure> {
         let option = match &self.dialer {
             Dialer {
@@ -292,7 +292,7 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// A regular file is opened here to report errors early. A FIFO must be opened only once.
+/// A regular file is opened now, to report errors early. A FIFO must be opened only once.
 fn file(path: &Path) -> Result<Source, Failure> {
     match std::fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {

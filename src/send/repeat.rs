@@ -12,7 +12,7 @@ use crate::output::human;
 use crate::sanitize;
 
 /// Runs `count` attempts, or attempts until a signal if it is 0. Each starts `interval` after the
-/// previous one started, or when that has ended.
+/// start of the previous one, or when that has ended.
 ///
 /// # Errors
 /// Errors that make further attempts pointless.
@@ -29,7 +29,7 @@ pub(super) async fn run(
         let mut printer = output.reply(attempt.plan.form);
         let result = attempt.run(Some(seq), &mut printer).await?;
         if attempt.interrupt.already().is_some() {
-            // An exchange that the user interrupted is not lost.
+            // An exchange that the user interrupted does not count as lost.
             break;
         }
         let first_byte = match &result {
@@ -38,7 +38,7 @@ pub(super) async fn run(
         };
         statistics.record(result.failure().is_none(), first_byte);
         if let Some(failure) = result.failure() {
-            // A failed exchange has printed its object already.
+            // A failed exchange has already printed its object.
             if matches!(result, AttemptResult::NotConnected(_)) || !output.is_json() {
                 output.failed_try(failure, Some(seq))?;
             }
@@ -68,7 +68,7 @@ pub(super) async fn run(
     Ok(failures.conclude(summary.sent, "tries", output))
 }
 
-/// The statistics for people.
+/// The statistics as text.
 fn describe(summary: &Summary<'_>) -> String {
     let lost_percent = 100.0 * summary.lost as f64 / summary.sent.max(1) as f64;
     let mut text = format!(

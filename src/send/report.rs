@@ -11,7 +11,7 @@ use super::exchange::Outcome;
 use super::rule::EndedBy;
 use crate::units;
 
-/// One exchange.
+/// The report of one exchange.
 #[derive(Debug, Serialize)]
 pub(super) struct SendReport<'a> {
     schema: &'static str,
@@ -23,22 +23,22 @@ pub(super) struct SendReport<'a> {
     received_bytes: u64,
     #[serde(flatten)]
     reply: Reply<'a>,
-    /// Whether the reply is longer than this.
+    /// Whether the reply is longer than `reply`.
     truncated: bool,
     ended_by: EndedBy,
-    /// From the first connection attempt to the established connection.
+    /// Time from the first connection attempt to the established connection.
     connect_us: u64,
-    /// From the established connection to the first byte of the reply.
+    /// Time from the established connection to the first byte of the reply.
     first_byte_us: Option<u64>,
-    /// From the first connection attempt to the end.
+    /// Time from the first connection attempt to the end.
     total_us: u64,
     exit_code: u8,
-    /// Why it failed.
+    /// Why the exchange failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
 }
 
-/// The beginning of a reply, as text if it is UTF-8.
+/// First bytes of a reply, as text if they are UTF-8.
 #[derive(Debug, Serialize)]
 enum Reply<'a> {
     #[serde(rename = "reply")]
@@ -79,7 +79,7 @@ impl<'a> SendReport<'a> {
 }
 
 impl<'a> Reply<'a> {
-    /// A character that the capture limit cut does not make the reply binary.
+    /// A character that is cut at the capture limit does not make the reply binary.
     fn new(bytes: &'a [u8], truncated: bool) -> Self {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::Text(text),
@@ -99,13 +99,13 @@ pub(super) struct Statistics {
     received: u64,
     /// Times to the first byte in microseconds; empty if no reply is expected.
     times: Histogram<u64>,
-    /// The shortest and the longest of them, which the histogram rounds.
+    /// Minimum and maximum of these times, because the histogram rounds them.
     range: Option<(u64, u64)>,
 }
 
 impl Statistics {
     pub(super) fn new() -> Self {
-        // 1 µs to an hour with three digits.
+        // The range is 1 µs to an hour, with three digits.
         let times = Histogram::new_with_bounds(1, 3_600_000_000, 3);
         Self {
             sent: 0,
@@ -165,7 +165,7 @@ pub(super) struct Summary<'a> {
     pub received: u64,
     /// Tries that failed.
     pub lost: u64,
-    /// Of the successful tries: from the established connection to the first byte of the reply.
+    /// Time from the established connection to the first byte of the reply, of successful tries.
     pub first_byte_us: Option<Times>,
 }
 

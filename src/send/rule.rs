@@ -1,4 +1,4 @@
-//! When a reply ends and whether it succeeded: a state machine without sockets or clocks.
+//! Decides when a reply ends and whether it succeeded: a state machine without sockets or clocks.
 
 use std::time::{Duration, Instant};
 
@@ -7,22 +7,22 @@ use serde::Serialize;
 use super::expect::{Pattern, Search};
 use crate::failure::Kind;
 
-/// What ends the reply.
+/// The rule that ends the reply.
 #[derive(Debug, Clone)]
 pub(super) enum EndRule {
-    /// This much silence after its last byte, or the server's close.
+    /// This much silence after the last byte, or the server's FIN.
     Idle(Duration),
-    /// The server's close only.
+    /// Only the server's FIN.
     UntilClose,
     /// This many lines.
     Lines(u64),
-    /// A match.
+    /// A match of this pattern.
     Expect(Pattern),
-    /// No reply is expected: everything sent is acknowledged.
+    /// No reply is expected; everything sent must be acknowledged.
     Acknowledged,
 }
 
-/// What ended an exchange.
+/// The event that ended an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum EndedBy {
@@ -40,12 +40,12 @@ pub(super) enum EndedBy {
     Timeout,
     /// The connection was reset.
     Reset,
-    /// SIGINT or SIGTERM.
+    /// SIGINT or SIGTERM arrived.
     Interrupted,
 }
 
 impl EndedBy {
-    /// The ending for people.
+    /// The ending as text.
     pub(super) const fn describe(self) -> &'static str {
         match self {
             Self::Closed => "close",
@@ -82,12 +82,12 @@ enum RuleState {
     Acknowledged,
 }
 
-/// What an [`EndDetector`] makes of received bytes.
+/// The result of passing received bytes to an [`EndDetector`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Taken {
-    /// How many belong to the reply; fewer than received only after the last line.
+    /// Bytes that belong to the reply; fewer than received only after the last line.
     pub bytes: usize,
-    /// What they end.
+    /// The ending, if the bytes end the reply.
     pub ended: Option<EndedBy>,
 }
 
@@ -114,7 +114,7 @@ impl EndDetector {
         }
     }
 
-    /// All input has been handed to the network.
+    /// All input was passed to the network.
     pub(super) fn input_ended(&mut self, now: Instant) {
         self.input_ended.get_or_insert(now);
     }
@@ -154,7 +154,7 @@ impl EndDetector {
         }
     }
 
-    /// The last bytes have been printed, which may have blocked. The server's silence starts now.
+    /// The last bytes were printed, which may have blocked. The server's silence starts now.
     pub(super) fn printed(&mut self, now: Instant) {
         self.last_byte = Some(now);
     }
@@ -167,7 +167,7 @@ impl EndDetector {
             (RuleState::Idle(idle), Some(since)) => (since + *idle, EndedBy::Idle),
             // Every byte shows that the server is alive.
             (RuleState::UntilClose, Some(since)) => (since + self.reply_timeout, EndedBy::Timeout),
-            // A server that keeps talking must not hold a script for ever.
+            // A server that keeps sending must not hold up a script forever.
             _ => (input_ended + self.reply_timeout, EndedBy::Timeout),
         })
     }
@@ -190,7 +190,7 @@ impl EndDetector {
                 };
             }
         };
-        // One exit code for an unmet condition, however the exchange ended.
+        // An unmet condition has one exit code, however the exchange ended.
         satisfied.then_some(()).ok_or(Kind::Negative)
     }
 }

@@ -19,11 +19,11 @@ pub const DEFAULT_BAUD: u32 = 115_200;
 /// A selected port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelectedPort {
-    /// Its current path.
+    /// Current path of the port.
     pub path: String,
-    /// The user's name for it, if given.
+    /// The name that the user gave, if any.
     given: Option<String>,
-    /// Its USB device; zeros if it has none.
+    /// USB device of the port; zeros if it has none.
     pub usb: UsbPortInfo,
 }
 
@@ -63,8 +63,8 @@ impl SelectedPort {
                         == self.usb.serial_number.as_ref()
             })
             .partition(|port| port.path == self.path);
-        // Many bridges share the serial number 0001: a port with another name is only identified by a
-        // serial number that no other port has.
+        // Many bridges share the serial number 0001: a port with another name is identified only by
+        // a serial number that no other port has.
         match (here.into_iter().next(), &elsewhere[..]) {
             (Some(port), _) => Some(port),
             (None, [port]) if self.usb.serial_number.is_some() => Some(port.clone()),
@@ -73,7 +73,7 @@ impl SelectedPort {
         .map(|port| Self::of(port, None))
     }
 
-    /// Its path, safe for a terminal.
+    /// Path of the port, sanitized for a terminal.
     pub fn name(&self) -> String {
         sanitize::one_line(&self.path)
     }
@@ -103,8 +103,8 @@ pub fn select(
     })
 }
 
-/// The port of the board with one of these MAC addresses, called `name` on the network; `None` if there
-/// are no addresses.
+/// The port of the board with one of these MAC addresses and the network name `name`; `None` if
+/// there are no addresses.
 fn with_mac(name: &str, macs: &[String], listed: &[Port]) -> Option<Result<SelectedPort, Failure>> {
     let mac = |port: &Port| port.usb.as_ref().and_then(serial::Usb::mac);
     let matching: Vec<_> = listed
@@ -114,7 +114,7 @@ fn with_mac(name: &str, macs: &[String], listed: &[Port]) -> Option<Result<Selec
         .collect();
     let name = sanitize::one_line(name);
     match &matching[..] {
-        // The MAC address finds it again after a replug.
+        // The MAC address identifies it after a replug.
         [port] => Some(Ok(SelectedPort::of(port.clone(), mac(port).as_deref()))),
         [] => macs.first().map(|mac| {
             let message = format!("the board '{name}' ({mac}) is not connected by USB");
@@ -162,7 +162,7 @@ fn only(listed: Vec<Port>) -> Result<SelectedPort, Failure> {
 /// The port with this path, USB serial number, MAC address or board name.
 fn named(given: &str, listed: &[Port]) -> Result<SelectedPort, Failure> {
     let mac = serial::mac_address(given);
-    // Without following a by-id link the USB device, and so the kind of reset, would be unknown.
+    // Resolve a by-id link: otherwise the USB device, and so the kind of reset, would be unknown.
     let canonical = std::fs::canonicalize(given).ok();
     let matches = |port: &Port| {
         let usb = port.usb.as_ref();
@@ -185,7 +185,7 @@ fn named(given: &str, listed: &[Port]) -> Result<SelectedPort, Failure> {
             matching.push(last);
             Err(several(&sanitize::one_line(given), &matching))
         }
-        // Any terminal works, also one that is not listed.
+        // Accept any terminal, even one that is not listed.
         (_, None) if canonical.is_some() || is_windows_port(given) => Ok(SelectedPort {
             path: canonical.map_or_else(
                 || given.to_owned(),

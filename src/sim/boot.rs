@@ -1,4 +1,4 @@
-//! The life of a virtual board: it starts with the settings in its flash, and its servers run until it
+//! Runs a virtual board: starts with the settings in its flash, and runs its servers until it
 //! restarts or is stopped.
 
 use std::cell::RefCell;
@@ -19,23 +19,23 @@ use super::networks::Networks;
 use super::servers::{self, Ended, Neighbours, Run, Summary};
 use super::spec::{MacAddress, Spec};
 
-/// What outlives a restart of a board.
+/// The parts of a board that outlive a restart.
 #[derive(Debug)]
 pub struct Hardware {
-    /// Its MAC address.
+    /// MAC address.
     pub mac: MacAddress,
-    /// Its flash.
+    /// Flash.
     pub flash: VirtualFlash,
-    /// The chip whose images it takes, if it takes any.
+    /// Chip whose images the board accepts, if any.
     pub chip: Option<&'static str>,
-    /// The Wi-Fi networks around it.
+    /// Wi-Fi networks around the board.
     pub networks: Networks,
-    /// The port at which clients reach its management channel.
+    /// Port at which clients reach the management channel.
     pub management_port: u16,
 }
 
 impl Hardware {
-    /// A new board, in memory, near the network of its settings.
+    /// A new board in memory, near the network of its settings.
     ///
     /// # Errors
     /// See [`VirtualFlash::in_memory`].
@@ -56,9 +56,9 @@ impl Hardware {
 /// A board that was stopped.
 #[derive(Debug)]
 pub struct Stopped {
-    /// Its counters.
+    /// Counters of the board.
     pub summary: Summary,
-    /// Its flash, to start it again.
+    /// Flash, to start the board again.
     pub flash: VirtualFlash,
 }
 
@@ -131,7 +131,7 @@ pub async fn run(
     }
 }
 
-/// The settings of a board whose flash holds none.
+/// The settings of a board with blank flash.
 fn defaults() -> Settings {
     Settings::new(Network::AccessPoint {
         ssid: None,

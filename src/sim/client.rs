@@ -36,11 +36,11 @@ pub struct ClientStack {
     router: Option<Router>,
 }
 
-/// A connection of the client stack, valid until released.
+/// A connection of the client stack, valid until it is released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Handle {
     socket: SocketHandle,
-    /// The local port, which smoltcp forgets when the connection ends.
+    /// Local port, which smoltcp forgets when the connection ends.
     port: u16,
 }
 
@@ -58,7 +58,7 @@ impl ClientStack {
             // A new interface has room for an address.
             let _ = addresses.push(IpCidr::new(address.into(), prefix));
         });
-        // The seed sets the first port, so that a board that remembers peers sees new ones.
+        // The seed sets the first port, so that a board that remembers peers gets new ones.
         let span = u64::from(u16::MAX - FIRST_EPHEMERAL_PORT);
         let offset = u16::try_from(seed % span).unwrap_or_default();
         Self {
@@ -91,7 +91,7 @@ impl ClientStack {
             tcp::SocketBuffer::new(vec![0; BUFFER]),
             tcp::SocketBuffer::new(vec![0; BUFFER]),
         );
-        // Like a desktop: no Nagle, and no delayed ACKs as in Linux's quick-ACK mode.
+        // Behaves like a desktop: no Nagle, and no delayed ACKs as in Linux's quick-ACK mode.
         socket.set_nagle_enabled(false);
         socket.set_ack_delay(None);
         let local = IpListenEndpoint { addr: None, port };
@@ -121,7 +121,7 @@ impl ClientStack {
         }
     }
 
-    /// When to poll again at the latest; `None` means when woken.
+    /// When to poll again at the latest; `None`: when woken.
     pub fn poll_at(&mut self, now: Instant) -> Option<Instant> {
         let stack = self
             .interface
@@ -198,7 +198,7 @@ impl ClientStack {
         socket.send_queue() + usize::from(fin)
     }
 
-    /// Whether nothing is left to send or to wait for.
+    /// Whether nothing is left to send or receive.
     pub fn is_over(&self, handle: Handle) -> bool {
         let socket = self.socket(handle);
         match socket.state() {
@@ -350,7 +350,7 @@ mod tests {
         let (board_end, host_end) = link(LinkConfig::IDEAL);
         let there = Ipv4Addr::new(192, 168, 1, 1);
         let mut client = ClientStack::new(host_end, Ipv4Addr::new(192, 168, 1, 2), 24, now, 1);
-        // No socket listens there.
+        // No socket listens on this port.
         let mut board = ClientStack::new(board_end, there, 24, now, 2);
         let handle = client.connect((there, 3000).into()).expect("a free port");
         for _ in 0..8 {

@@ -112,7 +112,7 @@ fn start_simulation() {
 pub struct Simulation {
     /// `None` before it starts and once it is done.
     future: Option<Pin<Box<dyn Future<Output = ()>>>>,
-    /// Wakes the future.
+    /// Signal that wakes the future.
     signal: Arc<Signal>,
     /// Whether the other code was unparked.
     unparked: Arc<AtomicBool>,
@@ -197,7 +197,7 @@ impl Park for Simulation {
 
 impl Drop for Simulation {
     fn drop(&mut self) {
-        // Its timers end with it.
+        // The future's timers end with it.
         self.future = None;
         TIMERS.with_borrow_mut(|timers| timers.0.clear());
         SIMULATED.set(None);
@@ -252,8 +252,8 @@ thread_local! {
     static SIMULATED: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// The timers of one thread: per waker only the earliest one. A future sets later ones again when it
-/// is polled.
+/// The timers of one thread. Per waker only the earliest is kept, because a future sets later ones
+/// again when it is polled.
 struct Timers(Vec<(Instant, Waker)>);
 
 impl Timers {
@@ -372,7 +372,7 @@ mod tests {
         block_on(&mut ThreadPark::new(), async {
             let never = std::future::pending::<()>();
             assert!(with_timeout(Duration::from_micros(1), never).await.is_err());
-            // Set, and dropped with the future.
+            // The timer is set, and dropped with the future.
             let _ = with_timeout(Duration::from_secs(3600), async {}).await;
         });
         assert!(TIMERS.with_borrow(|timers| timers.0.is_empty()));

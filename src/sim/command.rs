@@ -101,8 +101,8 @@ fn run_relay(
     finish(plan, &names, received, network, output)
 }
 
-/// The flash and networks of a board. Writes its key file if there is none. The spec has the board's own
-/// MAC address. Blocks.
+/// The flash and networks of a board. Writes the key file if there is none. The board's own MAC
+/// address is in the returned spec. Blocks.
 fn hardware(
     plan: &SimPlan,
     management_port: u16,
@@ -157,7 +157,7 @@ fn hardware(
 fn new_key(mac: MacAddress) -> Result<ManagementKey, Failure> {
     let found = match KeyFile::of_board(mac) {
         Ok(file) => file.find()?,
-        // Reported by `write_key_file`.
+        // `write_key_file` reports the error.
         Err(_) => None,
     };
     found.map_or_else(keys::generate, Ok)
@@ -203,7 +203,8 @@ fn write_key_file(
     Ok(())
 }
 
-/// The interfaces with the relay's address, where a board is announced; none without `--announce`.
+/// The interfaces with the relay's address, on which to announce a board; empty without
+/// `--announce`.
 fn places_to_announce(
     plan: &SimPlan,
     address: SocketAddr,
@@ -228,9 +229,9 @@ fn places_to_announce(
     Ok(places)
 }
 
-/// Announces a board over mDNS.
+/// A board that is announced over mDNS.
 struct Announced {
-    /// Empty without `--announce`.
+    /// Interfaces and addresses; empty without `--announce`.
     places: Vec<(Interface, Ipv4Addr)>,
     port: u16,
     management_port: u16,
@@ -245,7 +246,7 @@ impl Announced {
         mut online: watch::Receiver<Option<Online>>,
         names: Events,
     ) -> io::Result<()> {
-        // The sender of `stop` is only ever dropped.
+        // The sender of `stop` only ever drops.
         let mut stopped = stop.clone();
         if self.places.is_empty() {
             let _ = stopped.changed().await;
@@ -289,7 +290,7 @@ impl Announced {
             let identity = &identity;
             async move {
                 let announced = |_, name: &str| {
-                    // A full console does not stop the board.
+                    // If the console is full, drop the event instead of stopping the board.
                     let _ = names.try_send(BoardEvent::Named {
                         host_name: name.to_owned(),
                     });
@@ -370,13 +371,13 @@ fn run_tap(
 /// The result of the network thread, and the board's counters.
 type Ended = (Result<io::Result<()>, Failure>, Summary);
 
-/// The network runs on its own thread, so that a blocked console does not stop the board.
+/// The network thread: a blocked console does not stop the board.
 struct Network {
     thread: thread::JoinHandle<Ended>,
     stop: oneshot::Sender<()>,
 }
 
-/// What stops the network thread.
+/// The signals that stop the network thread.
 struct Stop {
     requested: oneshot::Receiver<()>,
     installed: std::sync::mpsc::Sender<()>,
@@ -398,7 +399,7 @@ impl Stop {
 }
 
 impl Network {
-    /// Starts the thread, and returns when it handles signals. `run` stops the board when the future of
+    /// Starts the thread. Returns once it handles signals. `run` stops the board when the future of
     /// its [`Stop`] completes.
     fn start(run: impl FnOnce(Stop) -> Ended + Send + 'static) -> Result<Self, Failure> {
         let (stop, requested) = oneshot::channel();
@@ -416,7 +417,7 @@ impl Network {
         Ok(Self { thread, stop })
     }
 
-    /// Stops the board and waits for its goodbye.
+    /// Stops the board and waits until the goodbye was sent.
     fn stop(self) -> Result<Summary, Failure> {
         drop(self.stop);
         let Ok((ended, summary)) = self.thread.join() else {
@@ -446,7 +447,8 @@ fn finish(
     failure.map_or(Ok(Exit::Done), |failure| Err(failure.into()))
 }
 
-/// Prints events until the board stops. Returns the failure if the board can never be reached again.
+/// Prints events until the board stops. Returns the failure if the board can never be reached
+/// again.
 fn print(
     plan: &SimPlan,
     names: &Names<'_>,
@@ -487,7 +489,7 @@ fn interface_deleted(interface: &str) -> Option<Failure> {
     })
 }
 
-/// Translates addresses on the link to addresses of this computer.
+/// Maps addresses on the link to addresses of this computer.
 struct Names<'a> {
     /// The relay's address, if any.
     reachable_at: Option<SocketAddr>,

@@ -33,7 +33,7 @@ impl Driver for LinkDriver {
     fn receive(&mut self, cx: &mut Context<'_>) -> Option<(Frame, Outgoing<'_, Self>)> {
         let now = Instant::now();
         let frame = self.end.receive(now).or_else(|| {
-            // Check again after registering the waker: a frame may have arrived in between.
+            // Check again after registering the waker, because a frame may have arrived in between.
             self.end.wake(cx.waker());
             self.end.receive(now)
         });

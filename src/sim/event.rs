@@ -13,8 +13,8 @@ use tcpctl_greeter::trial;
 use tcpctl_settings::{HostName, Mode};
 use tokio::sync::{mpsc, watch};
 
-/// Events queued for a slow console. More are dropped and counted, as on the chip's serial line, so
-/// that a flood does not stall the network.
+/// Maximum queued events. More are dropped and counted, as on the chip's serial line, so that a
+/// flood does not stall the network.
 const MAX_EVENTS: usize = 4096;
 
 /// An event of a board.
@@ -24,7 +24,7 @@ pub enum BoardEvent {
     Ready(Online),
     /// The board lost its address or link, or could not join its network.
     Lost {
-        /// Why, if it is not the link.
+        /// Reason; `None` if the link is down.
         reason: Option<String>,
     },
     /// The newest settings are or were on trial, and are not confirmed.
@@ -33,18 +33,18 @@ pub enum BoardEvent {
     Lease(LeaseEvent),
     /// The board claimed this mDNS host name.
     Named {
-        /// Without `.local`.
+        /// Host name, without `.local`.
         host_name: String,
     },
     /// A request was answered, or its connection broke.
     Request {
         /// The client.
         peer: SocketAddrV4,
-        /// The request, at most one receive buffer.
+        /// The request, at most one receive buffer long.
         bytes: Vec<u8>,
         /// Bytes of the reply; `None` if the connection broke.
         sent: Option<usize>,
-        /// From reading the request to the end of the reply.
+        /// Time from reading the request to the end of the reply.
         elapsed: time::Duration,
     },
 }
@@ -56,15 +56,15 @@ pub struct Online {
     pub address: SocketAddrV4,
     /// Access point or station.
     pub mode: Mode,
-    /// The host name of its settings.
+    /// Host name of the settings.
     pub host_name: HostName,
     /// Connections served at once.
     pub workers: u8,
     /// Connections that can wait.
     pub backlog: u8,
-    /// Whether its management channel is on.
+    /// Whether the management channel is on.
     pub management: bool,
-    /// Version of its firmware, if it takes images.
+    /// Firmware version, if the board accepts images.
     pub firmware: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! The firmware of a virtual board with `--chip`: application images in its flash. It checks them as a
-//! chip and its bootloader do, and never runs them.
+//! The firmware of a virtual board with `--chip`: application images in its flash. It checks them
+//! as a chip and its bootloader do, and never runs them.
 
 use std::cell::RefCell;
 
@@ -13,18 +13,18 @@ use tcpctl_greeter::update::{Firmware, Slots, bootloader};
 use super::flash::VirtualFlash;
 use crate::failure::Failure;
 
-/// Version of this program, which every virtual board starts with.
+/// Version of this program, which every new virtual board has.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Labels of the slots.
 const SLOTS: [&str; 2] = ["ota_0", "ota_1"];
-/// Length of the image that stands for this program: a sector.
+/// Length of the image that represents this program: a sector.
 const IMAGE_LEN: usize = SECTOR as usize;
 
 /// The firmware of a virtual board.
 pub(super) type VirtualFirmware<'a> = Firmware<&'a RefCell<VirtualFlash>>;
 
-/// Prepares the flash of a board with this chip, and returns the chip: the given one, or that of the
-/// images in the flash. A flash without images gets one that stands for this program.
+/// Prepares the flash of a board with this chip. Returns the chip: the given one, or that of the
+/// images in the flash. A flash without images gets one that represents this program.
 ///
 /// # Errors
 /// The flash holds images for another chip, or cannot be written.
@@ -56,8 +56,8 @@ fn stored_chip(flash: &mut VirtualFlash) -> Option<&'static str> {
     })
 }
 
-/// Writes the image that stands for this program to the first slot. Its first byte comes last: a flash
-/// without it has no images, and gets one at the next start.
+/// Writes the image that represents this program to the first slot. Its first byte is written last:
+/// a flash without it has no images, and gets one at the next start.
 fn install(flash: &mut VirtualFlash, chip: &str) -> Option<()> {
     let slot = flash.partition(SLOTS[0]).ok()??;
     let mut image = [0; IMAGE_LEN];
@@ -67,8 +67,8 @@ fn install(flash: &mut VirtualFlash, chip: &str) -> Option<()> {
     flash.program(slot.offset, &image[..1]).ok()
 }
 
-/// Starts the board: what its bootloader selects, after `reset`. Without a chip it is this program.
-/// `None` if the flash holds nothing to start.
+/// Starts the application that the bootloader selects after `reset`. Without a chip it is this
+/// program. `None` if the flash has nothing to start.
 pub(super) fn start<'a>(
     flash: &'a RefCell<VirtualFlash>,
     chip: Option<&'static str>,
@@ -104,7 +104,7 @@ mod tests {
             flash.cut_power_after(cut);
             assert!(prepare(&mut flash, Some("esp32c3")).is_err(), "{cut}");
             flash.restore_power();
-            // Another chip's image differs from what is there.
+            // The image for another chip differs.
             let chip = Some("esp32s3");
             assert_eq!(prepare(&mut flash, chip).unwrap(), chip, "{cut}");
             let flash = RefCell::new(flash);

@@ -20,13 +20,13 @@ use crate::failure::{Failure, Kind};
 use crate::keys;
 use crate::sanitize;
 
-/// Size of the flash, in bytes: the smallest of the boards that the partition table fits.
+/// Size of the flash, in bytes: the smallest that the partition table fits.
 const SIZE: u32 = 2 << 20;
-/// Bytes of a new image: up to the first application slot.
+/// Length of a new image: up to the first application slot.
 const NEW_IMAGE: usize = 0x10000;
-/// What erased flash reads as.
+/// Byte that erased flash reads as.
 const BLANK: u8 = 0xff;
-/// Marks an image as that of a virtual board; its MAC address follows.
+/// Marks an image as that of a virtual board. Its MAC address follows.
 const MAGIC: [u8; 4] = *b"TCPV";
 
 /// A NOR flash: programming only clears bits, erasing sets all bits of a sector.
@@ -40,19 +40,19 @@ pub struct VirtualFlash {
 
 #[derive(Debug)]
 enum Memory {
-    /// Inverted, so that blank flash costs no memory.
+    /// Content in RAM, inverted, so that blank flash costs no memory.
     Ram(Vec<u8>),
     File(File),
 }
 
-/// A board that was found in a file.
+/// A flash that was opened in a file.
 #[derive(Debug)]
 pub struct Opened {
-    /// Its flash.
+    /// The flash.
     pub flash: VirtualFlash,
-    /// Its MAC address.
+    /// MAC address in the file.
     pub mac: MacAddress,
-    /// Whether it was created just now.
+    /// Whether the file was created just now.
     pub is_new: bool,
 }
 
@@ -94,7 +94,7 @@ impl VirtualFlash {
             Ok(file) => (file, false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let bytes = image(mac, &new()?).map_err(io_failed)?;
-                // Atomic: an interrupted start leaves no partial file.
+                // Creates the file atomically: an interrupted start leaves no partial file.
                 atomic_file::create_new(path, &bytes, Purpose::Secret).map_err(io_failed)?;
                 (open().map_err(io_failed)?, true)
             }
@@ -125,7 +125,7 @@ impl VirtualFlash {
                 failed(Kind::Usage, "not the state of a virtual board")
                     .hint("give a file that sim made, or one that does not exist")
             })?;
-        // It holds the management key and the passphrase.
+        // The file has the management key and the passphrase.
         if let Some(mode) = exposed_mode {
             let path = crate::shell::quote(&name);
             return Err(failed(
@@ -137,7 +137,8 @@ impl VirtualFlash {
         Ok(Opened { flash, mac, is_new })
     }
 
-    /// Cuts the power after this many more bytes are changed: from then on nothing is read or written.
+    /// Cuts the power after this many more bytes are changed. From then on nothing can be read or
+    /// written.
     pub fn cut_power_after(&mut self, bytes: usize) {
         self.power = Some(bytes);
     }
@@ -165,7 +166,7 @@ impl VirtualFlash {
                 }
             }
             Memory::File(file) => {
-                // What is beyond the end was never written.
+                // Bytes beyond the end of the file were never written.
                 bytes.fill(BLANK);
                 read_at(file, offset, bytes)?;
             }
@@ -189,7 +190,7 @@ impl VirtualFlash {
             Memory::File(file) => {
                 let length = file.metadata()?.len();
                 if length < offset.into() {
-                    // A hole in a file would read as zeros.
+                    // Fill the gap, because a hole in a file would read as zeros.
                     let gap = vec![BLANK; usize::try_from(u64::from(offset) - length).unwrap_or(0)];
                     write_at(file, u32::try_from(length).unwrap_or(SIZE), &gap)?;
                 }

@@ -104,7 +104,7 @@ impl Impairment {
             reason = "small and not negative"
         )]
         let jitter = Duration::from_micros((mean * factor).round() as u64);
-        // Order matters: loss and jitter of a seed stay the same across versions.
+        // Keep this order, so that loss and jitter of a seed stay the same across versions.
         let duplicated = unit(&mut state) < config.duplicate;
         let reordered = unit(&mut state) < config.reorder;
         let corrupt_at = (unit(&mut state) < config.corrupt).then(|| unit(&mut state));

@@ -8,7 +8,7 @@ use embassy_time::Instant;
 use super::impairment::{Direction, LinkConfig};
 use super::pipe::{Pipe, Traffic};
 
-/// The longest frame: 1500 bytes of payload and the Ethernet header.
+/// Maximum frame length: 1500 bytes of payload and the Ethernet header.
 pub const MAX_FRAME: usize = 1514;
 
 /// Both directions and the wakers of both ends.
@@ -118,7 +118,7 @@ impl End {
 }
 
 fn lock(link: &Mutex<Link>) -> MutexGuard<'_, Link> {
-    // No panic leaves a partial frame: the state is consistent.
+    // No panic leaves a partial frame, so the state is consistent.
     link.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

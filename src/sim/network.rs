@@ -20,7 +20,7 @@ use tcpctl_engine::readiness::{
 pub struct VirtualNetwork {
     stack: ClientStack,
     connections: Vec<Option<Connection>>,
-    /// Released connections that are not over yet.
+    /// Released connections that have not ended yet.
     closing: Vec<Handle>,
     start: Instant,
     park: Box<dyn Park>,
@@ -30,7 +30,7 @@ pub struct VirtualNetwork {
 struct Connection {
     handle: Handle,
     phase: Phase,
-    /// The last read or write would have blocked, so the next readiness is an event.
+    /// Whether the last read or write would have blocked, so that the next readiness is an event.
     wants_read: bool,
     wants_write: bool,
 }
@@ -61,7 +61,7 @@ impl VirtualNetwork {
         Self::with_park(stack, Box::new(ThreadPark::new()))
     }
 
-    /// The same with another way to wait.
+    /// A network with another way to wait.
     pub(super) fn with_park(mut stack: ClientStack, park: Box<dyn Park>) -> Self {
         stack.wake(&Waker::from(Arc::new(Unpark(park.unparker()))));
         Self {
@@ -222,7 +222,7 @@ fn would_block<T>(result: &io::Result<T>) -> bool {
 
 impl Drop for VirtualNetwork {
     fn drop(&mut self) {
-        // One poll sends all resets, so no connection stays on the board.
+        // One poll sends all resets, so that no connection stays on the board.
         for connection in self.connections.drain(..).flatten() {
             self.stack.abort(connection.handle);
         }

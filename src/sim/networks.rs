@@ -10,13 +10,13 @@ use toml::Spanned;
 use crate::failure::Failure;
 use crate::{sanitize, toml_text};
 
-/// One line per network of the file, for hints.
+/// Example of a network in the file, for hints.
 const EXAMPLE: &str = "[[network]] with ssid = \"home\" and passphrase = \"...\" or open = true";
 
 /// The networks around a board.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Networks {
-    /// Read again for every attempt to join, so that networks appear and vanish.
+    /// The file, read again for every attempt to join, so that networks can appear and disappear.
     file: Option<PathBuf>,
     known: Vec<KnownNetwork>,
 }
@@ -24,9 +24,9 @@ pub struct Networks {
 /// A network that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownNetwork {
-    /// Its name.
+    /// Network name.
     pub ssid: Ssid,
-    /// Its passphrase.
+    /// Security of the network, with its passphrase.
     pub security: Security,
 }
 
@@ -37,7 +37,8 @@ struct Content {
     network: Vec<Spanned<Entry>>,
 }
 
-/// Values are checked here: a message of the TOML library would repeat a passphrase of another type.
+/// Values are checked after parsing, because a message of the TOML library would repeat a
+/// passphrase of another type.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -47,7 +48,7 @@ struct Entry {
 }
 
 impl Networks {
-    /// The network that a station's settings name; none for an access point.
+    /// The network in a station's settings; empty for an access point.
     pub fn of(network: &Network) -> Self {
         let known = match network {
             Network::Station { ssid, security } => vec![KnownNetwork {
@@ -59,7 +60,7 @@ impl Networks {
         Self::fixed(known)
     }
 
-    /// These networks, which neither appear nor vanish.
+    /// Networks that never change.
     pub fn fixed(known: Vec<KnownNetwork>) -> Self {
         Self { file: None, known }
     }
@@ -87,12 +88,12 @@ impl Networks {
         self.known.first()
     }
 
-    /// Whether networks can appear and vanish.
+    /// Whether networks can appear and disappear.
     pub fn can_change(&self) -> bool {
         self.file.is_some()
     }
 
-    /// Reads the file again. One that is unreadable, e.g. half saved, changes nothing.
+    /// Reads the file again. If it is unreadable, e.g. half saved, nothing changes.
     pub fn refresh(&mut self) {
         if let Some(Ok(now)) = self.file.as_deref().map(Self::read) {
             *self = now;

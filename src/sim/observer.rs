@@ -155,7 +155,7 @@ impl Sent {
             } else {
                 0
             };
-            // A zero window is waited for with nothing in flight.
+            // With a zero window, the sender waits with nothing in flight.
             if in_flight > 0 || peer.window == 0 {
                 busy += since;
                 if in_flight + self.longest > peer.window {

@@ -9,10 +9,10 @@ use embassy_time::{Duration, Instant};
 
 use super::impairment::{Direction, Impairment, LinkConfig, flip_bit};
 
-/// Frames queued in one direction: more than any TCP window here, and a bound on memory.
+/// Maximum frames queued in one direction: more than any TCP window here, and a bound on memory.
 const MAX_QUEUED: usize = 1024;
 
-/// Time that queued frames may take to send. A Wi-Fi driver queues about as much.
+/// Maximum time to send the queued frames. A Wi-Fi driver queues about as much.
 const MAX_QUEUE_TIME: Duration = Duration::from_millis(50);
 
 /// Extra delay of a reordered frame: longer than a burst of frames, far below TCP's retransmission
@@ -84,8 +84,8 @@ impl Pipe {
         let impairment = Impairment::of(&self.config, self.direction, self.traffic.frames);
         self.traffic.frames += 1;
         self.traffic.bytes += frame.len() as u64;
-        // Twice the queue: replies are sent without checking for room, or two full directions
-        // would wait for each other.
+        // The limit is twice the queue, because replies are sent without checking for room;
+        // otherwise two full directions would wait for each other.
         if self.in_flight.len() >= 2 * MAX_QUEUED {
             self.traffic.dropped += 1;
             return;
@@ -348,7 +348,7 @@ mod tests {
                 .sum();
             assert_eq!(flipped, 1);
         }
-        // ARP has no checksum and is left alone.
+        // ARP has no checksum, so the frame is not changed.
         frame[13] = 6;
         pipe.send(START, frame.clone());
         assert_eq!(pipe.receive(START), Some(frame));

@@ -13,20 +13,20 @@ use crate::failure::Failure;
 use crate::keys;
 use crate::sanitize;
 
-/// A virtual board and how it is reachable.
+/// The plan of a virtual board.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimPlan {
-    /// The board and its link.
+    /// Board and link.
     pub spec: Spec,
-    /// How it is reachable.
+    /// How the board is reachable.
     pub exposure: Exposure,
     /// Whether to announce the relay over mDNS.
     pub announce: bool,
-    /// The file that holds its flash, if it outlives the process.
+    /// File with the board's flash, if it outlives the process.
     pub state: Option<PathBuf>,
-    /// The Wi-Fi networks that exist for it, if not only its own.
+    /// Wi-Fi networks that exist for the board, if not only its own.
     pub networks: Option<Networks>,
-    /// Whether settings were given, which only a new board takes.
+    /// Whether settings were given, which apply only to a new board.
     pub has_settings: bool,
 }
 

@@ -1,5 +1,4 @@
-//! The radio of a virtual board: it joins the networks that exist, and its link is up while it is
-//! joined.
+//! The radio of a virtual board: joins the networks that exist. Its link is up while it is joined.
 
 use std::cell::{Cell, RefCell};
 use std::net::Ipv4Addr;
@@ -13,9 +12,9 @@ use tcpctl_settings::Network;
 
 use super::networks::Networks;
 
-/// How often a file of networks is read.
+/// How often the file of networks is read.
 const FILE_CHECK: Duration = Duration::from_secs(1);
-/// How often the address is checked: the stack does not report that DHCP replaced it.
+/// How often the address is checked, because the stack does not report that DHCP replaced it.
 const ADDRESS_CHECK: Duration = Duration::from_secs(60);
 
 /// Whether the radio is on a network.
@@ -26,7 +25,7 @@ pub struct Association {
 }
 
 impl Association {
-    /// Sets it, and wakes the stack to see it.
+    /// Sets whether the radio is on a network, and wakes the stack.
     pub fn set(&self, is_up: bool) {
         self.is_up.set(is_up);
         if let Some(waker) = self.waker.take() {
@@ -60,7 +59,7 @@ impl<D: Driver> Driver for Associated<'_, D> {
 
     fn receive(&mut self, cx: &mut Context<'_>) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
         if !self.association.is_up.get() {
-            // Frames of other stations are not received.
+            // Discard frames of other stations.
             while self.inner.receive(cx).is_some() {}
             return None;
         }
@@ -93,18 +92,18 @@ impl<D: Driver> Driver for Associated<'_, D> {
 
 /// A radio in station mode.
 pub struct StationRadio<'a> {
-    /// The network of the settings.
+    /// The network in the settings.
     pub network: &'a Network,
     /// The networks that exist.
     pub networks: &'a RefCell<Networks>,
-    /// The state of its link.
+    /// Whether the radio is on a network.
     pub association: &'a Association,
-    /// The stack over it.
+    /// The network stack above the radio.
     pub stack: Stack<'a>,
 }
 
 impl StationRadio<'_> {
-    /// Whether the network of the settings can be joined now.
+    /// Fails if the network in the settings cannot be joined now.
     fn check(&self) -> Result<(), Failure> {
         let mut networks = self.networks.borrow_mut();
         networks.refresh();

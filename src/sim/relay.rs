@@ -64,7 +64,7 @@ pub async fn relay(
                     let mut online = session.online().clone();
                     let board = online.borrow_and_update().as_ref().map(|it| it.address);
                     let Some(board) = board else {
-                        // Nothing answers at the address of a board without a network.
+                        // Nothing replies at the address of a board without a network.
                         reset(&outer);
                         continue;
                     };
@@ -104,10 +104,10 @@ pub async fn relay(
     }
 }
 
-/// Copies bytes both ways until both sides have closed or one has reset. Returns whether all bytes
-/// arrived.
+/// Copies bytes in both directions until both sides have closed or one has reset. Returns whether
+/// all bytes arrived.
 async fn forward(outer: &mut TcpStream, inner: &mut VirtualStream) -> bool {
-    // Fails only if the connection is gone already.
+    // Fails only if the connection has already ended.
     let _ = outer.set_nodelay(true);
     let (mut outer_read, mut outer_write) = outer.split();
     let (mut inner_read, mut inner_write) = tokio::io::split(inner);
@@ -135,11 +135,11 @@ async fn copy(
 
 /// Closes the connection with a reset.
 fn reset(stream: &TcpStream) {
-    // Fails only if the connection is gone already.
+    // Fails only if the connection has already ended.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// Whether an accept error concerns one connection only or goes away: no descriptors, no memory.
+/// Whether an accept error concerns only one connection or is temporary: no descriptors, no memory.
 fn is_transient(error: &io::Error) -> bool {
     // std has no kind for EMFILE and ENFILE.
     const EMFILE: i32 = 24;

@@ -1,4 +1,4 @@
-//! Replies of a host program instead of the greeting: `--reply-file`, `--echo`, `--exec`.
+//! Replies with a host program instead of the greeting: `--reply-file`, `--echo`, `--exec`.
 //!
 //! The slots, the backlog and the refusals stay the firmware's.
 
@@ -13,7 +13,7 @@ use tcpctl_greeter::server::Server;
 use super::clock;
 use crate::exec::{MAX_DURATION, MAX_REQUEST_BYTES, REQUEST_SILENCE, Run};
 
-/// What a virtual board replies.
+/// The reply of a virtual board.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Reply {
     /// The firmware's greeting and commands.

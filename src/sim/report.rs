@@ -18,7 +18,7 @@ pub struct SimReport {
     /// The event.
     #[serde(flatten)]
     pub event: SimEvent,
-    /// When it was reported.
+    /// Time of the report.
     #[serde(serialize_with = "timestamp::serialize")]
     pub time: SystemTime,
 }
@@ -29,7 +29,7 @@ pub struct SimReport {
 pub enum SimEvent {
     /// The board is reachable.
     Ready {
-        /// The relay's address on this computer, or the board's own with a TAP interface.
+        /// Address of the relay on this computer, or of the board on a TAP interface.
         addr: SocketAddr,
         /// `ap` or `sta`.
         mode: String,
@@ -37,11 +37,11 @@ pub enum SimEvent {
         workers: u8,
         /// Connections that can wait.
         backlog: u8,
-        /// The TCP port of its management channel; null if that is off.
+        /// TCP port of the management channel; null if it is off.
         mgmt: Option<u16>,
-        /// Version of its firmware; null without a chip.
+        /// Firmware version; null without a chip.
         firmware: Option<String>,
-        /// The profile.
+        /// Name of the profile.
         profile: &'static str,
         /// Random seed of the link.
         seed: u64,
@@ -50,14 +50,14 @@ pub enum SimEvent {
     Request {
         /// The client.
         peer: SocketAddr,
-        /// Its length in bytes.
+        /// Length of the request in bytes.
         len: usize,
         /// The request.
         #[serde(flatten)]
         request: Payload,
         /// Bytes of the reply; null if the connection broke.
         reply_bytes: Option<usize>,
-        /// From reading the request to the end of the reply, microseconds.
+        /// Time from reading the request to the end of the reply, microseconds.
         elapsed_us: u64,
     },
     /// A DHCP lease was granted, renewed, released or declined.
@@ -76,7 +76,7 @@ pub enum SimEvent {
         /// The board's mDNS host name, without `.local`.
         #[serde(skip_serializing_if = "Option::is_none")]
         host: Option<String>,
-        /// Why it is down, e.g. `no such network`.
+        /// Why the board is not reachable, e.g. `no such network`.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
@@ -86,9 +86,9 @@ pub enum SimEvent {
         state: &'static str,
         /// Sequence number of the settings.
         sequence: u32,
-        /// Why the board returned to its old settings; null unless it did.
+        /// Why the board returned to its old settings; null if it did not.
         reason: Option<String>,
-        /// Seconds left to confirm them; null unless the trial runs.
+        /// Seconds left to confirm the settings; null unless the trial runs.
         remaining_s: Option<u16>,
     },
     /// Final counters.
@@ -112,7 +112,7 @@ pub enum SimEvent {
     },
 }
 
-/// What happened to a lease; the names are those of the board's console.
+/// What happened to a lease. The names are those of the board's console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LeaseChange {

@@ -7,10 +7,10 @@ use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::udp;
 use tcpctl_greeter::dhcp::{Config, MAX_REPLY, SERVER_PORT, Server};
 
-/// The only leased address: there is one board on the link.
+/// The only leased address, because there is one board on the link.
 pub(super) const LEASED: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 50);
 
-/// Queued datagrams. A client sends one at a time.
+/// Maximum queued datagrams. A client sends one at a time.
 const WAITING: usize = 4;
 const MAX_REQUEST: usize = 1472;
 
@@ -49,7 +49,7 @@ impl Router {
         let mut reply = [0; MAX_REPLY];
         let mut answered = false;
         while socket.can_recv() {
-            // An error is an oversized datagram.
+            // An error means an oversized datagram.
             let Ok((length, _)) = socket.recv_slice(&mut request) else {
                 continue;
             };
@@ -58,7 +58,7 @@ impl Router {
                 .answer(now.as_secs(), &request[..length], &mut reply);
             if let Some(datagram) = answer.and_then(|answer| answer.reply) {
                 let to = SocketAddrV4::new(*datagram.to.ip(), datagram.to.port());
-                // The board repeats a request whose reply is dropped.
+                // If the reply is dropped, the board repeats the request.
                 answered |= socket.send_slice(&reply[..datagram.len], to).is_ok();
             }
         }

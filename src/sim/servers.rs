@@ -39,9 +39,9 @@ use super::spec::{MacAddress, Spec};
 /// The board's address in AP mode.
 pub use tcpctl_greeter::access_point::{ADDRESS, PREFIX};
 
-/// The most slots that settings allow: 32 workers and a backlog of 32.
+/// Maximum slots that settings allow: 32 workers and a backlog of 32.
 const MAX_SLOTS: usize = 64;
-/// Simultaneous connections to each service.
+/// Simultaneous connections per service.
 const STREAMS: usize = 4;
 /// Sockets of one board: slots, three services, management, DHCP client and server, mDNS.
 const MAX_SOCKETS: usize = MAX_SLOTS + 3 * STREAMS + 4;
@@ -49,14 +49,14 @@ const MAX_SOCKETS: usize = MAX_SLOTS + 3 * STREAMS + 4;
 const SERVICE_BUFFER: usize = 5760;
 /// Frames that the stack processes before the servers run.
 const BURST: usize = 1;
-/// Limit for the mDNS goodbye of a stopped board.
+/// Timeout of the mDNS goodbye of a stopped board.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// What is on the board's network.
+/// The other hosts on the board's network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Neighbours {
-    /// One client that knows the board's address. Nothing is announced, so runs are repeatable frame
-    /// by frame.
+    /// One client that knows the board's address. Nothing is announced, so runs are repeatable
+    /// frame by frame.
     OneClient,
     /// Any number of hosts, which may resolve the board's name.
     Wire,
@@ -104,12 +104,12 @@ impl Summary {
 /// The management server of a virtual board.
 type VirtualManagement<'a> = Management<'a, &'a RefCell<VirtualFlash>, VirtualHost<'a>>;
 
-/// What the management server does to its board.
+/// The effects of the management server on its board.
 struct VirtualHost<'a> {
     requests: &'a HostRequests,
 }
 
-/// Requests of the management server, which the servers carry out.
+/// Requests by the management server, which the servers carry out.
 #[derive(Default)]
 struct HostRequests {
     settings: RefCell<Option<ServerSettings>>,
@@ -120,7 +120,7 @@ struct HostRequests {
 impl management::Host for VirtualHost<'_> {
     fn random(&self) -> [u8; RANDOM_LEN] {
         let mut random = [0; RANDOM_LEN];
-        // A handshake with anything else would not be secret.
+        // A handshake without random numbers would not be secret.
         getrandom::fill(&mut random)
             .unwrap_or_else(|error| panic!("the system has no random numbers: {error}"));
         random
@@ -170,22 +170,23 @@ impl status::Board for VirtualBoard<'_> {
 /// A task of the board.
 type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// What one run of the servers needs.
+/// The parameters of one run of the servers.
 pub(super) struct Run<'a> {
-    /// The options of the board and its link. `settings` replaces the settings among them.
+    /// Options of board and link. `settings` replaces the settings in it.
     pub(super) spec: &'a Spec,
-    /// The settings in force.
+    /// Settings in force.
     pub(super) settings: &'a Settings,
     pub(super) flash: &'a RefCell<VirtualFlash>,
     pub(super) firmware: &'a VirtualFirmware<'a>,
-    /// The chip whose images it takes.
+    /// Chip whose images the board accepts.
     pub(super) chip: Option<&'static str>,
     pub(super) trial: &'a TrialRun,
-    /// Whether it is on its network. The stack's own notification has room for one waiter.
+    /// Whether the board is on its network. The stack's own notification has room for only one
+    /// waiter.
     pub(super) presence: &'a Presence<1>,
     pub(super) mac: MacAddress,
     pub(super) networks: &'a RefCell<Networks>,
-    /// The port at which clients reach the management channel.
+    /// Port at which clients reach the management channel.
     pub(super) management_port: u16,
     pub(super) neighbours: Neighbours,
     pub(super) console: &'a EventConsole,
@@ -236,7 +237,7 @@ pub(super) async fn serve(
     let led = Output::new("led", |on| lit.set(on));
     let (report, readings) = (StatusCommand { board: &status }, Readings { mac });
     let commands: [&dyn Command; 3] = [&led, &report, &readings];
-    // The last two are those that the setting `status` controls.
+    // The setting `status` controls the last two commands.
     let commands = if settings.server.status().is_on() {
         &commands[..]
     } else {
@@ -292,7 +293,7 @@ pub(super) async fn serve(
         () = requests.restart.notified() => Ended::Restart,
         () = async { while tasks.next().await.is_some() {} } => Ended::Stopped,
     };
-    // Read while the tasks exist: their open connections count, too.
+    // Read the counters while the tasks exist, because their open connections count as well.
     let counters = server.counters();
     // A restart sends no mDNS goodbye, as on a chip.
     if neighbours == Neighbours::Wire && ended == Ended::Stopped {
@@ -329,7 +330,7 @@ impl Run<'_> {
         };
         let host = VirtualHost { requests };
         let management = Management::new(self.settings, self.flash, self.trial, about, host);
-        // A board without a settings partition has no key, either.
+        // A board without a settings partition has no key either.
         let management = management.ok().flatten()?;
         let management = management.with_firmware(self.firmware);
         Some(management.with_relay_port(self.management_port))
@@ -376,7 +377,7 @@ async fn apply<C: Console>(
     loop {
         requests.new_settings.notified().await;
         let settings = requests.settings.take();
-        // A reply of a file or program is not the greeting.
+        // A reply by a file or program is not the greeting.
         if let Some(settings) = settings.filter(|_| *reply == Reply::Greeting) {
             server.apply(&settings);
         }
@@ -387,7 +388,7 @@ async fn apply<C: Console>(
 async fn send_goodbye(tasks: &mut FuturesUnordered<Task<'_>>, spec: &Spec) {
     // Times out on a board without a network.
     let _ = with_timeout(GOODBYE, tasks.next()).await;
-    // The goodbye is still in flight.
+    // Wait: the goodbye is still in flight.
     let in_flight = spec.link.delay + spec.link.jitter * 8;
     let _ = with_timeout(in_flight, tasks.next()).await;
 }
@@ -546,7 +547,7 @@ async fn stay(mut radio: StationRadio<'_>, run: &Run<'_>, is_managed: bool) {
         }
     })
     .await;
-    // This radio takes any settings.
+    // This radio accepts any settings.
     run.lost(Some(error.to_string()));
 }
 
@@ -568,8 +569,8 @@ fn management_tasks<'t, 'm: 't>(
     ]
 }
 
-/// Confirms a trial of the firmware once the board has been on its network for a while, and restarts the
-/// board when the trial has failed.
+/// Confirms a trial of the firmware once the board has been on its network for a while, and
+/// restarts the board if the trial failed.
 async fn try_firmware(run: &Run<'_>, requests: &HostRequests) {
     let confirm = async || run.firmware.confirm_when_served().await;
     tokio::select! {

@@ -32,12 +32,12 @@ const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 2);
 
 /// A virtual board for one command. Dropping it ends its threads.
 pub struct Session {
-    // Dropped first: it closes its connections to the board.
+    // Dropped first, because it closes its connections to the board.
     client: Client,
     board: Board,
-    /// The greeting server's address before the board is reachable for the first time.
+    /// Address of the greeting server before the board is reachable for the first time.
     first: SocketAddr,
-    /// The key of a board that exists for this command only.
+    /// Key of a board that exists only for this command.
     management_key: Option<ManagementKey>,
 }
 
@@ -88,7 +88,7 @@ impl Session {
         online.as_ref().map_or(self.first, |it| it.address.into())
     }
 
-    /// The management key of a board that exists for one command only.
+    /// The management key of a board that exists only for one command.
     pub fn management_key(&self) -> Option<&ManagementKey> {
         self.management_key.as_ref()
     }

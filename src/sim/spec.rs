@@ -50,30 +50,30 @@ impl Profile {
     }
 }
 
-/// A validated virtual board and its link.
+/// A validated virtual board with its link.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
-    /// The profile it is based on.
+    /// Profile that it is based on.
     pub profile: Profile,
     /// Access point or station.
     pub mode: Mode,
-    /// The server's settings, as in a board's flash.
+    /// Settings of the server, as in a board's flash.
     pub server: ServerSettings,
     /// Time that a worker needs per request.
     pub service_time: Duration,
-    /// The link.
+    /// Configuration of the link.
     pub link: LinkConfig,
-    /// The MAC address, if it is not derived from the seed.
+    /// MAC address; `None` to derive it from the seed.
     pub mac: Option<MacAddress>,
-    /// The host name, if it is not derived from the MAC address.
+    /// Host name; `None` to derive it from the MAC address.
     pub host_name: Option<HostName>,
-    /// The network that a station starts on, if it is not one of its own.
+    /// Network that a station starts on; `None` for a network of its own.
     pub station_network: Option<KnownNetwork>,
-    /// The key of the management channel, if it has one.
+    /// Key of the management channel, if there is one.
     pub management_key: Option<ManagementKey>,
-    /// The chip whose images it takes, if it takes any.
+    /// Chip whose images the board accepts, if any.
     pub chip: Option<&'static str>,
-    /// What it replies.
+    /// Reply to requests.
     pub reply: Reply,
 }
 
@@ -217,7 +217,7 @@ fn unknown_profile(name: &str) -> String {
     )
 }
 
-/// A specification in progress. Settings are checked together at the end.
+/// A specification that is being built. Settings are checked together at the end.
 struct Draft {
     profile: Profile,
     base: ServerParts,

@@ -32,7 +32,7 @@ struct Shared {
 
 struct Pumped {
     stack: ClientStack,
-    /// Dropped streams whose connections are not over yet.
+    /// Dropped streams whose connections have not ended yet.
     closing: Vec<Handle>,
 }
 
@@ -115,7 +115,8 @@ impl Connector {
             };
             io::Error::new(kind, failure)
         })?;
-        // From here on, dropping the stream closes the connection, also on the caller's timeout.
+        // From this point on, dropping the stream closes the connection, even on the caller's
+        // timeout.
         let stream = VirtualStream {
             shared: Arc::clone(&self.0),
             handle,
@@ -152,7 +153,7 @@ impl Drop for Client {
 
 /// Polls the stack for frames, timers and streams.
 fn pump(shared: &Arc<Shared>) {
-    // Set only here.
+    // Set only by this function.
     let _ = shared.thread.set(thread::current());
     shared.lock().stack.wake(&Waker::from(Arc::clone(shared)));
     while !shared.stop.load(Ordering::Relaxed) {
@@ -217,7 +218,7 @@ impl AsyncRead for VirtualStream {
             Ok(length) => {
                 buffer.advance(length);
                 drop(pumped);
-                // The window has grown, and the peer may wait for the update.
+                // The window has grown, and the peer may be waiting for the update.
                 self.shared.unpark_pump();
                 Poll::Ready(Ok(()))
             }
@@ -251,7 +252,7 @@ impl AsyncWrite for VirtualStream {
         }
     }
 
-    /// Does nothing: written bytes are sent at once.
+    /// Does nothing, because written bytes are sent at once.
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

@@ -38,7 +38,7 @@ pub struct TapDriver {
     buffer: Vec<u8>,
 }
 
-/// Parks the board's thread until the interface is readable, too.
+/// Parks the board's thread until the interface is readable, or until it is unparked.
 pub struct TapPark {
     poll: Poll,
     events: mio::Events,
@@ -94,7 +94,7 @@ impl Park for TapPark {
     }
 
     fn park(&mut self, until: Option<Instant>) {
-        // An interrupted wait is an early return, which callers allow.
+        // An interrupted wait counts as an early return, which callers allow.
         let _ = self
             .poll
             .poll(&mut self.events, until.map(clock::until_then));
@@ -107,7 +107,7 @@ impl Park for TapPark {
 }
 
 impl TapDriver {
-    /// Reads all frames that the kernel has for the board: polling is edge-triggered.
+    /// Reads all frames for the board from the kernel, because polling is edge-triggered.
     fn read_all(&mut self, now: Instant) {
         loop {
             match (&*self.file).read(&mut self.buffer) {
@@ -125,7 +125,8 @@ impl TapDriver {
     /// Writes due frames to the kernel.
     fn write_due(&mut self, now: Instant) {
         while let Some(frame) = self.to_host.receive(now) {
-            // An interface that is down rejects frames with EIO, like a link that is down.
+            // An interface that is down rejects frames with EIO; drop them, as on a link that is
+            // down.
             let _ = (&*self.file).write(&frame);
         }
     }
@@ -167,8 +168,8 @@ impl Driver for TapDriver {
             .then_some(Outgoing { port: self, now })
     }
 
-    /// Called at the end of every poll of the stack, so it sets the timer for frames sent in that
-    /// poll.
+    /// Called at the end of every poll of the stack, so it sets the timer for frames that were sent
+    /// in that poll.
     fn link_state(&mut self, cx: &mut Context<'_>) -> LinkState {
         if let Some(at) = self.next_due() {
             wake_at(at, cx);

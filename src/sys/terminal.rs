@@ -51,7 +51,7 @@ pub fn read_hidden(prompt: &str) -> io::Result<String> {
 /// process.
 #[cfg(unix)]
 struct Hidden {
-    // Dropped in this order, so that a signal in between finds the terminal restored.
+    // Fields are dropped in this order, so that a signal in between finds the terminal restored.
     _modes: ChangedModes,
     _signals: RestoringSignals,
 }
@@ -64,7 +64,8 @@ struct RestoringSignals(Vec<libc::c_int>);
 #[cfg(unix)]
 impl Hidden {
     fn new() -> io::Result<Self> {
-        // Without signals Ctrl-C cannot end the process and leave the terminal without echo.
+        // Signals are off, so that Ctrl-C cannot end the process and leave the terminal without
+        // echo.
         let off = libc::ECHO | libc::ICANON | libc::ISIG;
         Ok(Self {
             _modes: ChangedModes::set(
@@ -121,7 +122,7 @@ extern "C" fn restore_and_raise(signal: libc::c_int) {
     }
 }
 
-/// Modes to turn off.
+/// Terminal modes to turn off.
 #[cfg(unix)]
 struct Modes {
     local: libc::tcflag_t,
@@ -139,7 +140,7 @@ mod saved {
     use std::mem::MaybeUninit;
     use std::sync::atomic::AtomicBool;
 
-    /// The original modes, for exits without a drop.
+    /// The original modes, restored at exits without a drop.
     pub(super) struct Saved {
         pub(super) is_known: AtomicBool,
         pub(super) value: UnsafeCell<MaybeUninit<libc::termios>>,
@@ -231,7 +232,7 @@ pub fn has_escape_sequences(stream: Stream) -> bool {
     }
 }
 
-/// A standard stream that is written.
+/// A standard output stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     /// Standard output.
@@ -258,7 +259,7 @@ impl Keyboard {
         {
             let off = Modes {
                 local: libc::ECHO | libc::ICANON | libc::ISIG | libc::IEXTEN,
-                // Enter is CR, as serial consoles expect it.
+                // Enter sends CR, as serial consoles expect.
                 input: libc::ICRNL,
             };
             Ok(Self {

@@ -1,4 +1,4 @@
-//! `--targets`: one TARGET a line, or the JSON Lines of `discover --json`.
+//! `--targets`: one TARGET per line, or the JSON Lines of `discover --json`.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,13 +11,13 @@ use crate::failure::{Failure, Kind};
 use crate::sanitize;
 use crate::sys;
 
-/// Longer lists are cut here.
+/// Maximum size of a list; the rest is ignored.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The content of a list.
+/// A list of targets.
 #[derive(Debug, Default)]
 pub struct TargetList {
-    /// The targets, in their order.
+    /// Targets, in their order.
     pub targets: Vec<Target>,
     /// Failures of `discover` among the lines (`tcpctl.error/1`).
     pub failures: Vec<Failure>,
@@ -83,7 +83,7 @@ enum Line {
     Event(Event),
 }
 
-/// The part of a `tcpctl.discover/1` event that says where a board is.
+/// The parts of a `tcpctl.discover/1` event that locate a board.
 #[derive(Debug, Deserialize)]
 struct Event {
     #[serde(rename = "event")]
@@ -106,7 +106,7 @@ enum Change {
 }
 
 fn parse(text: &str, name: &str) -> Result<TargetList, Failure> {
-    // Each target with its identity, which later events refer to.
+    // Each target with its identity, to which later events refer.
     let mut targets: Vec<(String, Target)> = Vec::new();
     let mut failures = Vec::new();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -145,7 +145,7 @@ fn parse(text: &str, name: &str) -> Result<TargetList, Failure> {
         };
         match event.change {
             Change::Found | Change::Updated => {
-                // A board seen only on a serial port has no address.
+                // A board that was seen only on a serial port has no address.
                 if let Some(target) = event.target() {
                     let identity = event.identity();
                     match targets.iter_mut().find(|(known, _)| *known == identity) {
@@ -164,8 +164,8 @@ fn parse(text: &str, name: &str) -> Result<TargetList, Failure> {
     })
 }
 
-/// Removes a comment: a `#` at the start of a line, or one with a space on both sides. A board may
-/// be called `Board #2`.
+/// Removes a comment: a `#` at the start of a line, or with a space on both sides. A board may be
+/// called `Board #2`.
 fn without_comment(line: &str) -> &str {
     if line.trim_start().starts_with('#') {
         return "";

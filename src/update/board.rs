@@ -22,27 +22,27 @@ use crate::sanitize;
 use crate::target::Target;
 use crate::units::microseconds;
 
-/// Attempts in a row without a new byte before a transfer fails.
+/// Maximum attempts in a row without a new byte before a transfer fails.
 const MAX_ATTEMPTS: u32 = 3;
 /// Pause before a broken transfer or confirmation is repeated.
 const RESUME_DELAY: Duration = Duration::from_secs(1);
 /// Time between two progress events.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
-/// Time for the board to restart. A board that knows no trial later has lost it.
+/// Time for the board to restart. A board that later reports no trial has lost it.
 const RESTART_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time after the end of a trial for the board to be back: a start, a scan, and a DHCP lease.
+/// Time after the end of a trial for the board to return: a start, a scan, and a DHCP lease.
 const RETURN_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How far an update is, for a command that is interrupted.
+/// The progress of an update, for a command that is interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Nothing has changed.
     Untouched,
-    /// A part of the image is in the slot that does not run.
+    /// A part of the image is in the inactive slot.
     Sending,
     /// The board starts the new firmware, or runs it on trial.
     OnTrial,
-    /// It is over.
+    /// The update has ended.
     Ended,
 }
 
@@ -52,16 +52,16 @@ pub(super) struct BoardUpdate<'a> {
     pub(super) output: &'a Output,
     pub(super) target: &'a Target,
     pub(super) stage: Cell<Stage>,
-    /// The first error of output while the board changes.
+    /// The first output error while the board changes.
     output_error: RefCell<Option<anyhow::Error>>,
 }
 
-/// What became of a trial.
+/// The outcome of a trial.
 enum Outcome {
     /// The new firmware runs on trial, or has confirmed itself.
     Back(Box<Found>, FirmwareReport),
     RolledBack(FirmwareReport, TrialEnd),
-    /// Neither the trial nor its end is known to the board.
+    /// The board reports neither the trial nor its end.
     Lost(FirmwareReport),
 }
 
@@ -76,7 +76,7 @@ impl<'a> BoardUpdate<'a> {
         }
     }
 
-    /// Updates the board. An error of output does not stop an update that has begun.
+    /// Updates the board. An output error does not stop an update that has begun.
     ///
     /// # Errors
     /// The board cannot be updated, or returned to its old firmware.
@@ -107,7 +107,7 @@ impl<'a> BoardUpdate<'a> {
         self.wait_and_confirm(&access, sequence, restarted).await
     }
 
-    /// Connects, authenticates, and asks for the firmware.
+    /// Connects, authenticates, and requests the state of the firmware.
     async fn reach(&self) -> Result<(Access, FirmwareReport), Failure> {
         let (access, mut channel) =
             Access::open(self.target, &self.plan.key, self.plan.management_port).await?;
@@ -168,7 +168,7 @@ impl<'a> BoardUpdate<'a> {
         })
     }
 
-    /// Refuses what the board would refuse, and an older version.
+    /// Refuses an image that the board would refuse, and an older version.
     fn check(&self, report: &FirmwareReport, image: &Image) -> Result<(), Failure> {
         if let Some(capacity) = report.capacity.filter(|capacity| *capacity < size(image)) {
             return Err(self.refused(UpdateRefusal::TooLarge { capacity }));
@@ -226,7 +226,7 @@ impl<'a> BoardUpdate<'a> {
         }
     }
 
-    /// Sends the image, and goes on after a broken connection. Returns the session.
+    /// Sends the image, and continues after a broken connection. Returns the session.
     async fn send(&self, access: &Access, image: &Image) -> anyhow::Result<Channel> {
         let target = &self.target.text;
         let total = size(image);
@@ -238,7 +238,7 @@ impl<'a> BoardUpdate<'a> {
         loop {
             let mut channel = match access.reconnect().await {
                 Ok(channel) => channel,
-                // It was reached before.
+                // The board was reached before.
                 Err(failure) if failure.kind != Kind::Device => {
                     attempts += 1;
                     self.pause_or_fail(attempts, best.get(), total, failure)
@@ -332,8 +332,8 @@ impl<'a> BoardUpdate<'a> {
         bar
     }
 
-    /// Waits until the board is back, and confirms. A connection that breaks meanwhile is made again: the
-    /// board answers a repeated confirmation.
+    /// Waits until the board is back, and confirms. Reconnects if the connection breaks, because
+    /// the board replies to a repeated confirmation.
     async fn wait_and_confirm(
         &self,
         access: &Access,
@@ -398,7 +398,7 @@ impl<'a> BoardUpdate<'a> {
         }
     }
 
-    /// What the board says about the trial; `None` while it has not restarted.
+    /// The outcome of the trial according to the board; `None` while it has not restarted.
     async fn outcome(
         &self,
         access: &Access,
@@ -417,9 +417,9 @@ impl<'a> BoardUpdate<'a> {
         }
         let confirm = Request::ConfirmUpdate { sequence };
         match found.channel.request(&confirm).await.ok()? {
-            // It has confirmed itself.
+            // The firmware has confirmed itself.
             Response::Done => Some(Outcome::Back(Box::new(found), report)),
-            // The old firmware: it is about to restart.
+            // The old firmware still runs and is about to restart.
             Response::Refused(Refusal::NoSuchTrial)
                 if report.trial.is_none() && restarted.elapsed() < RESTART_TIMEOUT =>
             {
@@ -430,7 +430,8 @@ impl<'a> BoardUpdate<'a> {
         }
     }
 
-    /// Confirms the trial; whether it is confirmed. If not, another session shows what became of it.
+    /// Confirms the trial. Returns whether it is confirmed; if not, another session shows its
+    /// outcome.
     async fn confirm(&self, mut channel: Channel, sequence: u32) -> anyhow::Result<bool> {
         match channel.request(&Request::ConfirmUpdate { sequence }).await {
             Ok(Response::Done) => {
@@ -470,7 +471,7 @@ impl<'a> BoardUpdate<'a> {
         locate::failure(&self.target.text, kind, what)
     }
 
-    /// The failure of a response that is not the expected one.
+    /// The failure for an unexpected response.
     fn unexpected(&self, response: &Response) -> Failure {
         match response {
             Response::Refused(Refusal::Update(refusal)) => self.refused(*refusal),
@@ -487,7 +488,7 @@ impl<'a> BoardUpdate<'a> {
         }
     }
 
-    /// The failure of a board that refuses an update.
+    /// The failure for a refused update.
     fn refused(&self, refusal: UpdateRefusal) -> Failure {
         let device = |what: &str| self.failure(Kind::Device, what);
         let usage = |what: &str| self.failure(Kind::Usage, what);

@@ -60,7 +60,7 @@ async fn update_one(
     }
 }
 
-/// Updates boards in their order, `parallel` at a time, until one fails. Those that are under way then
+/// Updates boards in their order, `parallel` at a time, until one fails. Updates that have begun
 /// are finished.
 async fn update_all(
     plan: &UpdatePlan,
@@ -126,7 +126,7 @@ async fn update_all(
     Ok(worst.exit())
 }
 
-/// Says what an interrupted update leaves behind.
+/// Prints what an interrupted update leaves behind.
 fn note_stage(board: &BoardUpdate<'_>) {
     let target = sanitize::one_line(&board.target.text);
     match board.stage.get() {

@@ -20,24 +20,24 @@ use crate::management::key::KeySource;
 use crate::output::Output;
 use crate::target::Target;
 
-/// What to do.
+/// The plan of an update.
 #[derive(Debug)]
 pub struct UpdatePlan {
     /// The boards.
     pub targets: Targets,
-    /// Boards at a time.
+    /// Number of boards at a time.
     pub parallel: NonZeroU16,
-    /// Where the key comes from.
+    /// Source of the key.
     pub key: KeySource,
-    /// The port of the management channel, if given.
+    /// Port of the management channel, if given.
     pub management_port: Option<u16>,
-    /// Whether an older version is fine.
+    /// Whether an older version is allowed.
     pub allow_downgrade: bool,
-    /// Whether only the plan is wanted.
+    /// Whether to print only the plan.
     pub dry_run: bool,
     /// Whether to end after the restart.
     pub no_wait: bool,
-    /// The firmware.
+    /// Firmware by chip.
     pub images: Images,
 }
 
@@ -46,7 +46,7 @@ pub struct UpdatePlan {
 pub enum Targets {
     /// One board.
     One(Box<Target>),
-    /// Those in a file.
+    /// The boards in a file.
     List(PathBuf),
 }
 
@@ -86,9 +86,9 @@ impl UpdatePlan {
 pub struct Image {
     /// Name in messages.
     pub name: String,
-    /// Its chip.
+    /// Chip that the image is for.
     pub chip: Chip,
-    /// Its version.
+    /// Firmware version.
     pub version: Option<String>,
     /// The bytes.
     pub bytes: Vec<u8>,
@@ -119,7 +119,7 @@ impl Image {
     }
 }
 
-/// The firmware for each chip: the given one, or those that are bundled or built.
+/// The firmware for each chip: the given one, or bundled or built ones.
 #[derive(Debug)]
 pub struct Images {
     given: Option<Arc<Image>>,
@@ -143,7 +143,7 @@ impl Images {
             }
             return Ok(Arc::clone(given));
         }
-        // One build at a time, which all boards with this chip wait for.
+        // One build at a time. All boards with this chip wait for it.
         let mut found = self.found.lock().await;
         if let Some(image) = found.get(&chip.to_string()) {
             return Ok(Arc::clone(image));
@@ -166,7 +166,7 @@ impl Images {
         Ok(image)
     }
 
-    /// Stops a build that runs.
+    /// Stops a running build.
     pub fn stop(&self) {
         self.build.stop();
     }

@@ -13,7 +13,7 @@ pub struct UpdateReport {
     /// The event.
     #[serde(flatten)]
     pub event: UpdateEvent,
-    /// Whether text names the board in each line, because several are updated at a time.
+    /// Whether the text has the board in each line, because several are updated at a time.
     #[serde(skip)]
     pub is_labeled: bool,
 }
@@ -29,7 +29,7 @@ impl UpdateReport {
         }
     }
 
-    /// The same, with the board in each line of text if `is_labeled`.
+    /// Sets whether the text has the board in each line.
     #[must_use]
     pub fn labeled(self, is_labeled: bool) -> Self {
         Self { is_labeled, ..self }
@@ -70,23 +70,23 @@ pub enum UpdateEvent {
     },
     /// The board is back.
     Back {
-        /// Where its management channel is.
+        /// Address of the management channel.
         address: SocketAddr,
-        /// Version of the firmware that runs.
+        /// Version of the running firmware.
         version: String,
-        /// Duration since the restart.
+        /// Time since the restart.
         elapsed_us: u64,
     },
     /// The new firmware is permanent.
     Confirmed {
-        /// Its version.
+        /// Firmware version.
         version: String,
     },
     /// The board returned to the old firmware.
     RolledBack {
-        /// Version of the firmware that runs.
+        /// Version of the running firmware.
         version: String,
-        /// Why.
+        /// Reason that the board reported.
         reason: String,
     },
     /// The update of this board was not started, because another board failed.
@@ -96,7 +96,7 @@ pub enum UpdateEvent {
 /// What will be installed on which board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InstallPlan {
-    /// Where its management channel is.
+    /// Address of the management channel.
     pub address: SocketAddr,
     /// MAC address of the board.
     pub mac: String,
@@ -114,7 +114,7 @@ pub struct InstallPlan {
     pub capacity_bytes: u32,
     /// Length of the image in bytes.
     pub bytes: u32,
-    /// Whether nothing will be changed.
+    /// Whether this is a dry run.
     pub dry_run: bool,
 }
 
@@ -133,12 +133,12 @@ pub struct FirmwareFacts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
-    /// The new one is newer.
+    /// The new version is newer.
     Upgrade,
     /// The same version, maybe another build.
     Same,
-    /// The new one is older.
+    /// The new version is older.
     Downgrade,
-    /// One of them is not a version number.
+    /// One of the versions is not a version number.
     Unknown,
 }

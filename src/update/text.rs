@@ -24,7 +24,7 @@ impl Render for UpdateReport {
     }
 }
 
-/// The lines of an event; `None` where a progress bar shows it.
+/// Text of an event; `None` if a progress bar shows it.
 fn lines(target: &str, event: &UpdateEvent) -> Option<String> {
     Some(match event {
         UpdateEvent::Plan(plan) => self::plan(target, plan),
@@ -108,7 +108,7 @@ fn plan(target: &str, plan: &InstallPlan) -> String {
     text
 }
 
-/// Enough of a hash to distinguish two builds.
+/// The first digits of a hash, enough to distinguish two builds.
 fn short(sha256: &str) -> &str {
     sha256.get(..16).unwrap_or_default()
 }

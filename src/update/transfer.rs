@@ -8,9 +8,9 @@ use crate::management::{Channel, ChannelError};
 /// Why a transfer ended early.
 #[derive(Debug)]
 pub(super) enum TransferError {
-    /// The session broke: it can go on in another one.
+    /// The session broke. The transfer can continue in another one.
     Channel(ChannelError),
-    /// The board answered something else.
+    /// The board sent an unexpected response.
     Answer(Response),
 }
 
@@ -20,7 +20,7 @@ impl From<ChannelError> for TransferError {
     }
 }
 
-/// Announces the image. Returns the bytes that the board has already, and its window.
+/// Announces the image. Returns the bytes that the board already has, and its window.
 pub(super) async fn begin(
     channel: &mut Channel,
     image: &Image,
@@ -35,7 +35,8 @@ pub(super) async fn begin(
     }
 }
 
-/// Sends the image from `offset` on. `progress` learns what is in the board's flash.
+/// Sends the image from `offset` on. `progress` is called with the number of bytes in the board's
+/// flash.
 pub(super) async fn send(
     channel: &mut Channel,
     image: &Image,

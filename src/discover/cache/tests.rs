@@ -1,6 +1,6 @@
 use super::*;
 
-/// A cache in a folder of its own, which is removed when this is dropped.
+/// A cache in a temporary folder.
 struct Scratch(tempfile::TempDir);
 
 impl Scratch {
@@ -83,7 +83,7 @@ fn a_corrupt_file_is_replaced() {
     assert_eq!(cache.names(now), ["a"]);
     let files = fs::read_dir(path.parent().unwrap()).unwrap();
     let names = files.map(|file| file.unwrap().file_name());
-    // The lock of systems that cannot lock a folder.
+    // The lock file of systems that cannot lock a folder.
     let names: Vec<_> = names.filter(|name| name != "lock").collect();
     assert_eq!(names, ["boards.json"], "no temporary file is left");
 }
@@ -116,7 +116,7 @@ fn concurrent_commands_keep_each_others_boards() {
     assert_eq!(cache.names(now).len(), 40);
 }
 
-/// Names whose characters take six bytes in JSON, with the most addresses that a host can have.
+/// Names whose characters take six bytes in JSON, with the maximum number of addresses.
 #[test]
 fn a_flood_of_names_keeps_the_file_readable() {
     let (scratch, cache) = Scratch::new();

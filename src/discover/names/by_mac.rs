@@ -8,24 +8,25 @@ use crate::mdns::{Browser, MdnsEvent, PORT, Purpose, SERVICE_TYPE, socket_addres
 use crate::net::interfaces;
 use crate::serial;
 
-/// Most announcements with one MAC address that are kept.
+/// Maximum announcements with one MAC address.
 const MAX_CLAIMS: usize = 8;
 
-/// A board that announces itself.
+/// A board that announced itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
-    /// Its greeting server.
+    /// Addresses of its greeting server.
     pub addresses: Vec<SocketAddr>,
-    /// The port of its management channel, if it has one.
+    /// Port of its management channel, if it has one.
     pub management: Option<u16>,
 }
 
-/// Time for further announcements after the first: responders wait for up to 120 ms (RFC 6762, section
+/// Time for further announcements after the first: responders wait up to 120 ms (RFC 6762, section
 /// 6).
 const FURTHER: Duration = Duration::from_millis(400);
 
-/// Asks all boards, and returns those whose MAC address is accepted. Announcements are not authenticated:
-/// several may claim one address. Returns soon after the first, or at the end of `timeout`.
+/// Queries all boards, and returns those whose MAC address `accept` accepts. Announcements are not
+/// authenticated: several boards may claim one address. Returns soon after the first, or at the end
+/// of `timeout`.
 pub async fn by_mac(accept: impl Fn([u8; 6]) -> bool, timeout: Duration) -> Vec<Announced> {
     let mut boards = Vec::new();
     let Some(service_type) = DnsName::of_text(&format!("{SERVICE_TYPE}.local")) else {
@@ -59,7 +60,7 @@ pub async fn by_mac(accept: impl Fn([u8; 6]) -> bool, timeout: Duration) -> Vec<
     boards
 }
 
-/// The board of an announcement, if its MAC address is accepted.
+/// The board of an announcement, if `accept` accepts its MAC address.
 fn announced(event: MdnsEvent, accept: impl Fn([u8; 6]) -> bool) -> Option<Announced> {
     let MdnsEvent::Found(origin, service) = event else {
         return None;

@@ -13,15 +13,15 @@ use crate::mdns::{Browser, MdnsEvent, Origin, Purpose, Received, SERVICE_TYPE, s
 use crate::net::interfaces;
 use crate::target::DEFAULT_PORT;
 
-/// The most addresses of a host on one interface.
+/// Maximum addresses of a host on one interface.
 const MAX_ADDRESSES: usize = 16;
 
-/// A search for the board or the host of one name.
+/// A search for the board or host with one name.
 pub(super) struct Search {
     pub(super) mdns: Browser,
     registry: Registry,
     instance: DnsName,
-    /// The name as a host name, where it can be one.
+    /// The name as a host name, if it can be one.
     host: Option<DnsName>,
     /// The host's addresses by interface.
     hosts: HashMap<u32, Vec<IpAddr>>,
@@ -58,7 +58,7 @@ impl Search {
         }
     }
 
-    /// Takes in what arrived; returns whether the name is known now.
+    /// Processes received data. Returns whether the name is resolved.
     pub(super) async fn learn(&mut self, received: Received) -> bool {
         for event in self.mdns.learn(received).await {
             match event {
@@ -93,7 +93,7 @@ impl Search {
         query: &NameQuery<'_>,
     ) -> Result<(Vec<SocketAddr>, Option<CachedBoard>), String> {
         let mut boards: Vec<_> = self.registry.boards().collect();
-        // One server may be announced under several names.
+        // Merge names of one server, which may be announced several times.
         let mut known = Vec::new();
         boards.retain(|board| {
             let addresses = board.addresses();

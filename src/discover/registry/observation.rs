@@ -9,7 +9,7 @@ use crate::mdns::{Origin, socket_addresses};
 use crate::net::interfaces::Interface;
 use crate::serial;
 
-/// The source of an observation. A new observation of one source replaces its last one.
+/// Source of an observation. A new observation of a source replaces its previous one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceKey {
     /// A service on a link.
@@ -33,35 +33,35 @@ impl SourceKey {
     }
 }
 
-/// What one source knows about a board.
+/// Information from one source about a board.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
     /// The source.
     pub key: SourceKey,
-    /// Its name.
+    /// Name of the board.
     pub name: Option<String>,
-    /// Its host name.
+    /// Host name.
     pub host: Option<String>,
-    /// Its addresses.
+    /// Addresses of the server.
     pub addresses: Vec<SocketAddr>,
-    /// Its chip.
+    /// Chip.
     pub chip: Option<String>,
     /// `ap` or `sta`.
     pub mode: Option<String>,
-    /// Its firmware's version.
+    /// Firmware version.
     pub firmware: Option<String>,
-    /// Its MAC address, in lower case and with colons.
+    /// MAC address, in lower case with colons.
     pub mac: Option<String>,
-    /// The interface it is on.
+    /// Name of the interface.
     pub interface: Option<String>,
-    /// The USB device of its serial port.
+    /// USB device of the serial port.
     pub usb: Option<UsbReport>,
-    /// The first line it sent.
+    /// First line of the reply.
     pub greeting: Option<String>,
 }
 
 impl Observation {
-    /// An observation with no more than its source.
+    /// An observation without any information yet.
     pub const fn new(key: SourceKey) -> Self {
         Self {
             key,
@@ -94,7 +94,7 @@ impl Observation {
         }
     }
 
-    /// The full name, for an mDNS service.
+    /// Full name of an mDNS service.
     pub(super) const fn instance(&self) -> Option<&DnsName> {
         match &self.key {
             SourceKey::Mdns(origin) => Some(&origin.instance),

@@ -108,7 +108,7 @@ fn one_name_on_two_networks_is_two_boards() {
     registry.observe(announced(2, "b", None, "10.0.0.2:3000"), not_ours);
     registry.observe(announced(3, "b", None, "10.1.0.2:3000"), not_ours);
     assert_eq!(registry.boards().count(), 4);
-    // Unless both are this computer.
+    // Addresses of this computer are an exception.
     registry.observe(announced(2, "c", None, "10.0.0.3:3000"), |_| true);
     registry.observe(announced(3, "c", None, "10.1.0.3:3000"), |_| true);
     assert_eq!(registry.boards().count(), 5);
@@ -182,7 +182,7 @@ fn an_announcement_names_the_gateway() {
 #[test]
 fn merged_boards_keep_the_reported_number() {
     let mut registry = Registry::default();
-    // Announced and not connected to yet; on a serial port and reported.
+    // One board is announced and not connected to yet; the other is on a serial port and reported.
     registry.observe(announced(2, "a", None, "10.0.0.1:3000"), not_ours);
     registry.observe(on_serial_port(MAC), not_ours);
     let reported = registry.take_events().remove(0).board;

@@ -1,4 +1,4 @@
-//! What mDNS and connections say about boards.
+//! Handles mDNS events and the results of connections.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -27,7 +27,7 @@ impl Session<'_> {
                 self.observe(observation, claim);
             }
             MdnsEvent::Host(..) => {}
-            // Anyone can say goodbye in another's name, so the board is connected to.
+            // Any host can send a goodbye for another's name, so connect to the board to check.
             MdnsEvent::Leaving(origin) => {
                 let board = self
                     .registry
@@ -57,7 +57,7 @@ impl Session<'_> {
             is_same_route.then_some(Reachability::Reachable { address, rtt })
         });
         match answered {
-            // It was connected to under another name.
+            // The board was connected to under another name.
             Some(reached) => self.registry.set_reachability(id, reached, Status::Online),
             None => self.connections.enqueue(id, route, claim),
         }
@@ -83,7 +83,7 @@ impl Session<'_> {
         }
     }
 
-    /// The interface to connect through, where an address is on the links of several.
+    /// Interface to connect through, if an address is on the links of several.
     pub(super) fn required_interface(
         &self,
         id: BoardId,

@@ -46,7 +46,7 @@ impl Session<'_> {
         }
     }
 
-    /// Forgets the services on links that are gone.
+    /// Removes the services on links that no longer exist.
     pub(super) fn forget_links(&mut self) {
         let is_here = |origin: &Origin| {
             let mut interfaces = self.interfaces.iter();

@@ -68,18 +68,19 @@ fn ports_with_known_adapters_are_reported() {
     let mac = session.registry.boards().next().unwrap().report().mac;
     assert_eq!(mac.as_deref(), Some("7c:df:a1:b2:c3:d4"));
     assert_eq!(session.registry.count(), 2);
-    // These ports do not exist here, so they cannot be opened. Windows has no permissions to ask for.
+    // These ports do not exist on this computer, so they cannot be opened. Windows has no such
+    // permissions.
     if cfg!(unix) {
         let forbidden = ["/dev/ttyACM990", "/dev/ttyUSB990"];
         assert_eq!(session.forbidden_ports, forbidden);
     }
-    // The same list changes nothing; a port that is missing is lost.
+    // The same list changes nothing. A missing port is lost.
     session.ports(Ok(ports()));
     assert_eq!(reported(&mut session), []);
     session.ports(Ok(ports().split_off(1)));
     let lost = (Event::Lost, "/dev/ttyACM990".into(), own);
     assert_eq!(reported(&mut session), [lost]);
-    // A failed listing is a problem and changes nothing.
+    // A failed listing is reported and changes nothing.
     session.ports(Err(std::io::Error::other("no")));
     assert_eq!(reported(&mut session), []);
     assert_eq!(session.problems, ["cannot list the serial ports: no"]);
@@ -163,7 +164,7 @@ fn a_board_gets_the_result_of_a_check_at_its_address() {
             Reachability::Unreachable,
         ));
         assert_eq!(session.registry.take_events().len(), 1);
-        // It is silent, and checked while another name appears at its address.
+        // The board is silent. While it is checked, another name appears at its address.
         assert!(session.connections.start(old, route.clone(), Claim::Direct));
         let new = see(&mut session, "new");
         assert_eq!(

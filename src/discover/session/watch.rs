@@ -1,4 +1,4 @@
-//! A watch: boards that go, and boards that are retried.
+//! A watch: detects boards that disappear, and retries boards.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::discover::report::Status;
 use crate::mdns::{Origin, SUSPECT_AFTER};
 
 impl Session<'_> {
-    /// Connects to silent boards, and to those that mDNS does not reach.
+    /// Connects to silent boards, and to boards that mDNS does not reach.
     pub(super) fn check_silent(&mut self, now: Instant) {
         let mut silent = Vec::new();
         let mut stale = Vec::new();
@@ -27,7 +27,7 @@ impl Session<'_> {
                 }
                 continue;
             }
-            // Its other services are heard, so these are stale.
+            // The board's other services are heard, so these are stale.
             let is_stale = |origin: &&Origin| {
                 heard(origin).is_none_or(|at| now.saturating_duration_since(at) > STALE_AFTER)
             };
@@ -45,8 +45,8 @@ impl Session<'_> {
         }
     }
 
-    /// Whether a silent service is heard under another name at the same address: then a connection
-    /// there does not prove that it still exists.
+    /// Whether the address of a silent service also has another name that is heard. A connection to
+    /// it then does not prove that the service still exists.
     pub(super) fn has_another_name(&self, id: BoardId, now: Instant) -> bool {
         let Some(silent) = self.registry.board(id) else {
             return false;

@@ -168,7 +168,7 @@ fn a_table_is_drawn_from_the_top_of_its_screen() {
     assert_eq!(drawn.len(), NARROW.rows - 1, "{text}");
     assert!(drawn.iter().all(|line| line.width() <= NARROW.columns));
     assert_eq!(drawn[3..], ["and 3 more", "5 boards; Ctrl-C ends"]);
-    // What was on the screen before scrolls away once.
+    // The previous content of the screen scrolls away only once.
     let again = table.draw(NARROW, Color::Off);
     assert_eq!(text, format!("{}{again}", "\n".repeat(NARROW.rows)));
 }

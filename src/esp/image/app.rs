@@ -11,21 +11,21 @@ use crate::sanitize;
 /// First byte of an image.
 pub(crate) const IMAGE_MAGIC: u8 = 0xe9;
 const IMAGE_HEADER_LEN: usize = 24;
-/// Bytes from the entry point to the first call or jump at most.
+/// Maximum bytes from the entry point to the first call or jump.
 const START_LEN: u32 = 128;
 /// Magic of the application descriptor at the start of the first segment.
 const APP_DESCRIPTOR_MAGIC: [u8; 4] = [0x32, 0x54, 0xcd, 0xab];
 
-/// An image whose format is right.
+/// An image with a valid format.
 #[derive(Debug)]
 pub(crate) struct CheckedImage<'i> {
     pub(crate) chip: Chip,
     entry: u32,
-    /// Load addresses and data.
+    /// Segments: load address and data.
     segments: Vec<(u32, &'i [u8])>,
 }
 
-/// Checks an image like the bootloader.
+/// Checks an image as the bootloader does.
 pub(crate) fn check(image: &[u8]) -> Result<CheckedImage<'_>, String> {
     let header = image
         .get(..IMAGE_HEADER_LEN)
@@ -64,7 +64,7 @@ pub(crate) fn check(image: &[u8]) -> Result<CheckedImage<'_>, String> {
 }
 
 impl CheckedImage<'_> {
-    /// Checks the start as far as that is possible without symbols: the entry point is in code, and this
+    /// Checks the start as far as possible without symbols: the entry point is in code, and this
     /// code calls or jumps to code of the image.
     pub(crate) fn check_start(&self) -> Result<(), &'static str> {
         let pieces = self.segments.iter().map(|&(address, data)| Piece {
@@ -93,12 +93,12 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*word))
 }
 
-/// The application descriptor (ESP-IDF, `esp_app_desc_t`): what an application says about itself.
+/// The application descriptor (ESP-IDF, `esp_app_desc_t`): version and project of an application.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Descriptor {
-    /// Escaped; `None` if empty.
+    /// Version, escaped; `None` if empty.
     pub(crate) version: Option<String>,
-    /// Escaped.
+    /// Project, escaped.
     pub(crate) project: String,
 }
 
@@ -129,7 +129,7 @@ mod tests {
     use super::super::{DEFAULT_FLASH, Firmware};
     use super::*;
 
-    /// The bootloaders of ESP-IDF, which espflash contains, are the code of a real compiler.
+    /// espflash contains bootloaders of ESP-IDF, which are code of a real compiler.
     #[test]
     fn start_of_compiled_code_is_accepted() {
         for chip in [

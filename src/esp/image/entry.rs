@@ -1,4 +1,4 @@
-//! Whether a program starts: follows calls and jumps from its entry point.
+//! Checks that a program starts: follows calls and jumps from its entry point.
 //!
 //! No emulator: functions are decoded instruction by instruction, from their symbol's address to their
 //! end. That is enough to notice an entry routine that is cut off, as xtensa-lx-rt's `Reset` was, whose
@@ -12,7 +12,7 @@ use object::{SectionKind, SymbolKind};
 
 pub(super) const OUTSIDE: &str = "its entry point is outside its code";
 
-/// Instructions to decode at most. The firmware of a chip has about 300,000.
+/// Maximum instructions to decode. The firmware of a chip has about 300,000.
 const MAX_INSTRUCTIONS: usize = 1 << 22;
 
 /// A piece of a program in a chip's memory.
@@ -50,13 +50,13 @@ impl<'p> Code<'p> {
         bytes.first_chunk().map(|word| u32::from_le_bytes(*word))
     }
 
-    /// What the code at `start` calls or jumps to, as far as `length` bytes. `left` are the instructions
-    /// that may still be decoded.
+    /// The targets of calls and jumps in the first `length` bytes of the code at `start`. `left` is
+    /// the number of instructions that may still be decoded.
     pub(super) fn targets(&self, start: u32, length: u32, left: &mut usize) -> Vec<u32> {
         let mut code = self.at(start).unwrap_or_default();
         code = code.get(..length as usize).unwrap_or(code);
         let mut targets = Vec::new();
-        // Values that registers were loaded with.
+        // Values loaded into registers.
         let mut registers = [0; 32];
         let mut at = start;
         while let Some(first) = code.first()
@@ -166,15 +166,15 @@ fn signed(number: u32, bits: u32) -> u32 {
 pub struct Program<'e> {
     code: Code<'e>,
     entry: u32,
-    /// Functions by address, with their size: 0 where the symbol has none.
+    /// Functions by address, with their size; 0 if the symbol has none.
     functions: BTreeMap<u32, u32>,
-    /// What may be called or jumped to: functions, and labels in assembly.
+    /// Addresses that may be called or jumped to: functions, and labels in assembly.
     labels: BTreeSet<u32>,
     main: Option<u32>,
 }
 
 impl<'e> Program<'e> {
-    /// Reads an ELF for a 32-bit chip; `None` if it is none.
+    /// Reads an ELF for a 32-bit chip; `None` if it is not one.
     pub fn parse(elf: &'e [u8]) -> Option<Self> {
         let file = ElfFile32::<Endianness>::parse(elf).ok()?;
         let address = |address: u64| u32::try_from(address).unwrap_or_default();
@@ -286,7 +286,7 @@ mod tests {
         }
     }
 
-    /// How the start routine leads to `main`, and what is left when its end is elsewhere.
+    /// Each start routine leads to `main`, and none does with its end cut off.
     #[test]
     fn cut_off_start_routine_is_found() {
         for (name, is_xtensa, start, call, length) in [

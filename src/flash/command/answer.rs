@@ -1,4 +1,4 @@
-//! After the reset: waits for banner, address and greeting.
+//! Waits for the banner, the address and the greeting after the reset.
 
 use espflash::target::Chip;
 use tcpctl_settings::{Mode, Security, Settings};
@@ -54,7 +54,7 @@ impl Flash<'_> {
                     .hint("everything is written and verified; see tcpctl monitor")
                     .into());
                 }
-                // The bootloader's and the firmware's own messages explain a slow start.
+                // Messages of the bootloader and the firmware explain a slow start.
                 Some(BootEvent::Line(line)) => self.output.status(&line),
                 Some(BootEvent::End(end)) => break end,
                 None => break End::Gone("the console thread ended".to_owned()),

@@ -50,7 +50,7 @@ impl Flash<'_> {
         let firmware = self.firmware(given, device.chip).await?;
         let image = firmware.image(device.flash, device.crystal)?;
         fits(&firmware, &image, &device)?;
-        // Settings that will be erased need not be readable.
+        // If the settings will be erased, they need not be readable.
         let keeps = !self.args.erase;
         let stored;
         (device, stored) = blocking(move || {
@@ -74,7 +74,7 @@ impl Flash<'_> {
             .await
     }
 
-    /// Prints or writes the settings only.
+    /// Prints or writes only the settings.
     async fn settings_alone(&self, mut device: Device) -> anyhow::Result<Exit> {
         let stored;
         (device, stored) = blocking(move || {
@@ -155,7 +155,7 @@ impl Flash<'_> {
         if erase {
             self.confirm_erase().await?;
         }
-        // Before the board: a board whose key is lost could only be flashed again.
+        // Store the key file first: a board whose key is lost could only be flashed again.
         if let Some(key) = &wanted.key {
             key.store()?;
         }
@@ -190,7 +190,7 @@ impl Flash<'_> {
         self.wait(console, board, wanted).await
     }
 
-    /// Resets the board. Returns its console if it runs its application now.
+    /// Resets the board. Returns its console if the application runs now.
     async fn reset(
         &self,
         mut device: Device,

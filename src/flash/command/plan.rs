@@ -21,7 +21,7 @@ pub(super) struct Facts<'a> {
     pub(super) firmware: Option<&'a Firmware>,
 }
 
-/// The parts in write order.
+/// The parts, in write order.
 pub(super) fn full(
     image: &Image,
     wanted: &Settings,
@@ -32,8 +32,8 @@ pub(super) fn full(
         .find(SETTINGS)
         .ok_or_else(|| Failure::new(Kind::Internal, "the image has no settings partition"))?;
     let mut parts = vec![image.bootloader.clone(), image.app.clone()];
-    // Blank otadata selects the slot just written: a board that was updated over the network would
-    // go on starting the other one.
+    // Blank otadata selects the slot that was just written. Otherwise a board that was updated over
+    // the network would keep starting the other one.
     if let Some(otadata) = image.partitions.find(OTADATA) {
         let blank = vec![0xff; OTADATA_LEN as usize];
         parts.push(Part::new("otadata", otadata.offset, blank));
@@ -42,7 +42,7 @@ pub(super) fn full(
         Some(stored) => stored.next_part(wanted, place)?,
         None => settings::part(wanted, place.offset, Place::FIRST)?,
     });
-    // Last: until then the old table locates the old settings.
+    // Write the table last: until then the old table locates the old settings.
     parts.push(image.table.clone());
     Ok(parts)
 }
@@ -147,7 +147,8 @@ impl Flash<'_> {
             if !self.output.is_json() {
                 self.output.write(format!("{line}\n").as_bytes())?;
             } else if !self.args.show_passphrase {
-                // Standard error is a terminal, else this was refused; -q does not hide it.
+                // Standard error is a terminal, otherwise the command was refused. -q does not hide
+                // the question.
                 self.output.prompt(&format!("{line}\n"));
             }
         }

@@ -1,4 +1,4 @@
-//! The settings stored on a board, and where the next ones go.
+//! Finds the settings stored on a board, and where to write the next ones.
 
 use tcpctl_settings::sectors::{Sector, Selected};
 use tcpctl_settings::{BLOCK_SIZE, DecodeError, Settings};
@@ -16,7 +16,7 @@ pub(super) struct Stored {
     selected: Result<Selected, DecodeError>,
     /// The sectors of the partition: one or two.
     sectors: Vec<u8>,
-    /// The partition, if the board has one for settings.
+    /// The settings partition, if the board has one.
     pub(super) partition: Option<Partition>,
 }
 
@@ -30,7 +30,7 @@ pub(super) fn stored_settings(device: &mut Device) -> Result<Stored, Failure> {
         .and_then(|table| table.find(SETTINGS))
         .filter(|partition| partition.can_hold_settings() && partition.end() <= flash)
         .cloned();
-    // An interrupted write of the table leaves the settings where ours has them. Their CRC
+    // After an interrupted write of the table, the settings are where our table has them. The CRC
     // shows whether they are there.
     let place = partition.clone().or_else(Table::usual_settings);
     let sectors = match &place {
@@ -73,9 +73,10 @@ impl Stored {
         }
     }
 
-    /// The part that writes `settings` to `partition`: to the sector that is not in use, so that a
-    /// write that is cut off keeps the old ones. Settings that are stored already stay where they
-    /// are, unless a trial is in the other sector: the board would start with it.
+    /// The part that writes `settings` to `partition`. It uses the sector that is not in use, so
+    /// that an interrupted write keeps the old settings. Settings that are already stored stay
+    /// where they are, unless a trial is in the other sector, because the board would start with
+    /// it.
     pub(super) fn next_part(
         &self,
         settings: &Settings,
@@ -136,7 +137,7 @@ mod tests {
         })
     }
 
-    /// A sector with settings of this name and, for a trial, its marks.
+    /// A sector with settings with this SSID and, for a trial, its marks.
     fn sector(name: &str, sequence: u32, trial: Option<&[TrialState]>) -> Vec<u8> {
         let record = Record {
             settings: settings(name),
@@ -174,7 +175,7 @@ mod tests {
                 partition: Some(place.clone()),
             };
             assert_eq!(stored.settings(), Some(&self::settings(kept)), "{marks:?}");
-            // The trial is overwritten, and the settings in force are not.
+            // The trial is overwritten; the settings in force are not.
             let part = stored.next_part(&self::settings(kept), &place).unwrap();
             let (sector, sequence) = next;
             assert_eq!(part.data, self::sector(kept, sequence, None), "{marks:?}");

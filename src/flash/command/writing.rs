@@ -1,4 +1,4 @@
-//! Erases and writes with progress.
+//! Erases and writes with a progress display.
 
 use std::io::{self, IsTerminal};
 use std::time::Instant;
@@ -85,7 +85,7 @@ impl Flash<'_> {
         let mut at = 0;
         let mut begun = Instant::now();
         let finished = loop {
-            // The thread is done when its sender is dropped.
+            // The thread has ended once its sender is dropped.
             let Some(step) = steps.recv().await else {
                 break writing.await;
             };
@@ -141,7 +141,7 @@ impl Flash<'_> {
     }
 }
 
-/// Progress of the writing thread, with its own times.
+/// Progress of the writing thread, with the times that it measured.
 enum WriteProgress {
     Started(Instant),
     Blocks { blocks: usize, total: usize },

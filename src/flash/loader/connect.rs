@@ -28,7 +28,7 @@ pub struct ConnectOptions {
     pub before: Before,
     /// Baud rate while writing.
     pub baud: u32,
-    /// The expected chip, and what expects it.
+    /// The expected chip, and the source of that expectation.
     pub chip: Option<(Chip, String)>,
 }
 
@@ -72,7 +72,7 @@ impl Device {
         Self::identify(flasher, stub, options, reset_guard, notes)
     }
 
-    /// Identifies the board before anything is loaded. Returns whether the stub runs already.
+    /// Identifies the board before anything is loaded. Returns whether the stub is already running.
     fn look(
         mut connection: Connection,
         options: &ConnectOptions,
@@ -106,7 +106,7 @@ impl Device {
         }
         let (flags, crypt_count) = match &info {
             Ok(info) => (info.flags, u32::from(info.flash_crypt_cnt)),
-            // The ESP32 has no such command. Its eFuses hold FLASH_CRYPT_CNT and ABS_DONE_0/1
+            // The ESP32 has no such command, but its eFuses have FLASH_CRYPT_CNT and ABS_DONE_0/1
             // (technical reference manual, chapter 20).
             Err(_) if chip == Chip::Esp32 => {
                 let word = |connection: &mut Connection, word| {
@@ -207,7 +207,7 @@ impl Device {
                     options.baud
                 )),
                 BaudChange::Lost(why) if has_reset_lines => {
-                    // Both hold the port, which is locked.
+                    // Both own the port, which is locked.
                     drop(flasher);
                     drop(reset_guard);
                     let slow = ConnectOptions {
@@ -259,14 +259,14 @@ fn connection(port: Port, options: &ConnectOptions, before: ResetBeforeOperation
     Connection::new(
         port,
         options.port.usb.clone(),
-        // The reset is a step of its own here.
+        // The reset is a separate step.
         ResetAfterOperation::NoResetNoStub,
         before,
         DEFAULT_BAUD,
     )
 }
 
-/// The result of a baud rate change.
+/// The result of changing the baud rate.
 enum BaudChange {
     Done,
     /// The old rate is still in use.
@@ -283,7 +283,7 @@ fn raise_baud(flasher: &mut Flasher, baud: u32) -> BaudChange {
     let Err(error) = connection.read_reg(READABLE) else {
         return BaudChange::Done;
     };
-    // The board may still receive: ask it to return to the old rate.
+    // The board may still receive, so ask it to return to the old rate.
     let back = Command::ChangeBaudrate {
         new_baud: DEFAULT_BAUD,
         prior_baud: baud,
@@ -299,7 +299,7 @@ fn raise_baud(flasher: &mut Flasher, baud: u32) -> BaudChange {
     }
 }
 
-/// The failure when no loader answers.
+/// The failure if no loader replies.
 fn no_answer(port: &SelectedPort, chip: Option<Chip>, error: &espflash::Error) -> Failure {
     let name = port.name();
     if !Path::new(&port.path).exists() && cfg!(unix) {

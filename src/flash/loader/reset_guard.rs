@@ -6,12 +6,13 @@ use serialport::UsbPortInfo;
 use crate::serial::port;
 use crate::serial::port::DEFAULT_BAUD;
 
-/// Resets the board on drop, so that a board that was not written to runs its old firmware again.
+/// Resets the board when dropped, so that a board that was not written to runs its old firmware
+/// again.
 #[derive(Debug)]
 pub(super) struct ResetGuard {
-    /// A second handle of the port, if it has reset lines.
+    /// A second handle of the port, if the port has reset lines.
     port: Option<Port>,
-    /// Whether dropping leaves the board alone.
+    /// Whether dropping does nothing.
     disarmed: bool,
     pub(super) has_reset_lines: bool,
     usb: UsbPortInfo,
@@ -22,7 +23,7 @@ impl ResetGuard {
         let again = has_reset_lines.then(|| port.try_clone_native().ok());
         let port = again.flatten();
         Self {
-            // Without a handle the user has to reset the board.
+            // Without a handle, the user has to reset the board.
             has_reset_lines: port.is_some(),
             port,
             disarmed: false,
@@ -30,7 +31,7 @@ impl ResetGuard {
         }
     }
 
-    /// Leaves the board alone on drop.
+    /// Keeps the board as it is when this is dropped.
     pub(super) fn disarm(&mut self) {
         self.disarmed = true;
     }

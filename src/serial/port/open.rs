@@ -10,7 +10,7 @@ use super::SelectedPort;
 use crate::failure::{Failure, Kind};
 use crate::sanitize;
 
-/// A port as this system names it.
+/// An example of a port name on this system.
 const EXAMPLE: &str = if cfg!(windows) {
     "COM3"
 } else {
@@ -53,8 +53,8 @@ pub fn open(chosen: &SelectedPort, baud: u32) -> Result<Open, Failure> {
         })
 }
 
-/// Releases the BOOT line before a reset. The system asserts both control lines when a port is opened,
-/// and then the reset line alone has no effect on most boards.
+/// Releases the BOOT line before a reset. The system asserts both control lines when a port is
+/// opened, and then the reset line alone has no effect on most boards.
 ///
 /// # Errors
 /// The port has no control lines, or is gone.
@@ -72,7 +72,7 @@ enum Reason {
     Other,
 }
 
-/// Why a port does not open. The library's errors do not distinguish the reasons.
+/// Why a port does not open. The errors of the library do not distinguish the reasons.
 #[cfg(unix)]
 fn classify(path: &str, error: &serialport::Error) -> (Reason, String) {
     use std::io::IsTerminal;
@@ -92,7 +92,7 @@ fn classify(path: &str, error: &serialport::Error) -> (Reason, String) {
             _ => Reason::Other,
         },
         Ok(file) if !file.is_terminal() => Reason::NoPort,
-        // A plain open works: the port is locked.
+        // A plain open succeeds, so the port is locked.
         Ok(_) if error.kind() == serialport::ErrorKind::NoDevice => Reason::Busy,
         Ok(_) => Reason::Other,
     };
@@ -110,7 +110,7 @@ fn classify(_path: &str, error: &serialport::Error) -> (Reason, String) {
     (reason, sanitize::one_line(&error.to_string()))
 }
 
-/// How to get the permission to open a port.
+/// How to get permission to open a port.
 #[cfg(unix)]
 fn permission_hint(path: &str) -> String {
     use std::os::unix::fs::MetadataExt;
@@ -140,8 +140,8 @@ pub(crate) fn group_name(groups: &str, gid: u32) -> Option<String> {
     })
 }
 
-/// Name and PID of another process that has the port open, if it is visible; preferably the one that has
-/// locked it.
+/// Name and PID of another process that has the port open, if it is visible; preferably the one
+/// that locked it.
 #[cfg(target_os = "linux")]
 pub fn holder(path: &str) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
@@ -185,7 +185,7 @@ pub(crate) fn lock_owner(locks: &str, inode: u64) -> Option<u32> {
     })
 }
 
-/// Another process that has the port open: unknown on this system.
+/// Unknown on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn holder(_path: &str) -> Option<String> {
     None
