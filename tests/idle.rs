@@ -1,4 +1,5 @@
-//! Idle boards use no CPU. Alone in its process, since it counts the CPU time of the process.
+//! Idle boards use no CPU. A separate process, because the test measures the CPU time of the whole
+//! process.
 #![cfg(target_os = "linux")]
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! A virtual board at its limit for `TCPCTL_SOAK_SECONDS` (default 3): it leaks nothing and answers
-//! every request once.
+//! A virtual board at its limit for `TCPCTL_SOAK_SECONDS` (default 3): it leaks nothing and replies
+//! to every request once.
 //!
 //! For ten minutes with the figures shown:
 //! `TCPCTL_SOAK_SECONDS=600 cargo test --test soak -- --nocapture`
@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 use tcpctl::board::console;
 use tcpctl::board::console::ConsoleEvent;
 
-/// Slots of the board: 4 workers and a backlog of 4. One client more than that.
+/// Number of clients: one more than the board's slots (4 workers and a backlog of 4).
 const CLIENTS: usize = 9;
-/// Memory growth allowed, in kB: above the noise of the allocator, below a leak that matters in ten
+/// Maximum memory growth, in kB: above the noise of the allocator, below a leak that matters in ten
 /// minutes.
 const GROWTH_KB: u64 = 2048;
-/// Longest wait, far more than anything takes on a busy machine.
+/// Maximum wait, far more than anything takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// `tcpctl sim` and the reader of its console.
@@ -32,7 +32,7 @@ struct Board {
     console: JoinHandle<Seen>,
 }
 
-/// What the board has printed.
+/// The board's output so far.
 #[derive(Debug, Default)]
 struct Seen {
     /// Requests of each client, numbered without gaps.
@@ -116,7 +116,7 @@ impl Seen {
     }
 }
 
-/// Sends numbered requests until `end` and returns how many were answered. A refused one is sent
+/// Sends numbered requests until `end`. Returns how many were answered. A refused one is sent
 /// again.
 fn client(number: usize, to: SocketAddr, end: Instant, refused: &AtomicU64) -> u64 {
     let mut answered = 0;
@@ -135,7 +135,7 @@ fn client(number: usize, to: SocketAddr, end: Instant, refused: &AtomicU64) -> u
     answered
 }
 
-/// The whole reply, or nothing when refused.
+/// The whole reply; `None` if the connection was refused.
 fn exchange(to: SocketAddr, request: &[u8]) -> Option<Vec<u8>> {
     let mut stream = TcpStream::connect(to).ok()?;
     stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
@@ -168,16 +168,17 @@ fn board_at_its_limit_leaks_nothing_and_answers_once() {
     let duration = Duration::from_secs(seconds);
     let board = Board::start();
     let refused = AtomicU64::new(0);
-    // After a reply it has opened everything it needs; this connection may still be open.
+    // After a reply the board has opened everything that it needs. This connection may still be
+    // open.
     exchange(board.address, b"0 1").expect("a free board");
     let idle_files = board.files();
     let start = Instant::now();
-    // Growth until every slot was used is no leak: the first quarter is not counted.
+    // Growth until every slot was used is not a leak, so the first quarter is not counted.
     let rounds = [duration / 4, duration].map(|end| {
         let answered: Vec<u64> = thread::scope(|scope| {
             let clients: Vec<_> = (0..CLIENTS)
                 .map(|number| {
-                    // Each round has its own clients; 0 was the first one.
+                    // Each round has its own clients; client 0 was the first one.
                     let number = 1 + number + if end < duration { 0 } else { CLIENTS };
                     let (to, refused) = (board.address, &refused);
                     scope.spawn(move || client(number, to, start + end, refused))

@@ -49,7 +49,7 @@ pub(crate) fn inside() -> Result<()> {
     let ([port, connections, amount, mode], sources) = arguments
         .split_first_chunk()
         .ok_or("PORT CONNECTIONS AMOUNT MODE [SOURCES]")?;
-    // 127.0.0.2 and those after it.
+    // Source addresses: 127.0.0.2 and the following ones.
     let sources: u8 = sources.first().map_or(Ok(0), |count| count.parse())?;
     let sources = (2..2 + sources).map(|last| Ipv4Addr::new(127, 0, 0, last).into());
     let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse()?));
@@ -147,7 +147,7 @@ struct UntilReleased {
 
 impl Observer for UntilReleased {
     fn progress(&mut self, progress: &Progress) {
-        // A few ticks later, so that the last handshakes are complete.
+        // Wait a few ticks longer, so that the last handshakes are complete.
         self.ticks += usize::from(progress.in_flight == self.connections);
         if self.ticks == 5 && !self.is_established {
             println!("{} {}", self.before, memory().unwrap_or(0));
@@ -164,7 +164,7 @@ fn idle(load: &Load) -> Result<()> {
     let Pace::Closed { connections } = load.pace else {
         return Err("never".into());
     };
-    // The engine's own memory does not count.
+    // Warm up first: the engine's own memory does not count.
     let warm = Load {
         extent: Extent::Duration(Duration::from_millis(300)),
         reply_timeout: Duration::from_millis(100),

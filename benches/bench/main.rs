@@ -1,6 +1,6 @@
 //! The cost of the load engine compared with a minimal epoll client in C: CPU per request, memory
-//! per idle connection, 30,000 connections, precision of a schedule. Also bytes compared with iperf3,
-//! and start-up compared with nc.
+//! per idle connection, 30,000 connections, precision of a schedule. Also CPU per byte compared
+//! with iperf3, and start-up compared with nc.
 //!
 //! ```text
 //! cargo bench --bench bench                # everything, about four minutes

@@ -92,7 +92,7 @@ pub(crate) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It ends with its input.
+        // The server ends when its input ends.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }

@@ -53,7 +53,7 @@ const fn ping_pong(name: &'static str, connections: usize, requests: u64) -> Cas
     }
 }
 
-/// The engine beside the reference.
+/// Compares the engine with the reference.
 ///
 /// # Errors
 /// Without cc or taskset, or when a client fails.
@@ -69,7 +69,7 @@ pub(crate) fn run() -> Result<()> {
     )
 }
 
-/// The engine beside itself without receive timestamps.
+/// Compares the engine with itself without receive timestamps.
 ///
 /// # Errors
 /// Without cc or taskset, or when a client fails.
@@ -85,7 +85,7 @@ pub(crate) fn timestamps() -> Result<()> {
     compare("without", untimed, |_| TIMESTAMPS_GOAL)
 }
 
-/// Prints a table with a client beside the engine.
+/// Prints a table that compares a client with the engine.
 fn compare(
     name: &str,
     other: impl Fn(&Reference) -> Result<Command>,

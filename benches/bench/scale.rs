@@ -1,4 +1,5 @@
-//! Many connections from one computer: memory of 30,000 idle ones, and CPU per request of more and more.
+//! Many connections from one computer: memory of 30,000 idle ones, and CPU per request with 1,000
+//! to 30,000.
 //!
 //! In a network namespace of its own, so that no port is in use and no firewall tracks connections. Where
 //! a process may not open enough files, several clients and servers share the connections.
@@ -15,14 +16,14 @@ use crate::{Result, engine};
 /// First argument of the process inside the namespace.
 pub(crate) const INSIDE: &str = "scale-inside";
 
-/// Connections held at the same time.
+/// Maximum connections held at the same time.
 const MAX_CONNECTIONS: u64 = 30_000;
 /// Source addresses: each has 28,232 ports by default (ip(7), `ip_local_port_range`).
 const SOURCES: &str = "4";
-/// Files that a process opens besides its connections, at most.
+/// Maximum number of files that a process opens besides its connections.
 const OTHER_FILES: u64 = 100;
 
-/// Connections, and requests over all of them.
+/// Pairs of connections and requests over all of them.
 const CASES: [(u64, u64); 3] = [
     (1_000, 300_000),
     (10_000, 500_000),
@@ -64,7 +65,7 @@ pub(crate) fn inside() -> Result<()> {
     let before = slab()?;
     let mut pairs = Pairs::start(&reference, "greet", "idle", MAX_CONNECTIONS, 0, files)?;
     let user = pairs.user_memory()?;
-    // Both ends.
+    // Sockets of both ends.
     let sockets = sockets()?;
     if sockets < 2 * MAX_CONNECTIONS {
         return Err(format!("only {sockets} sockets").into());

@@ -16,7 +16,7 @@ use crate::{Result, met};
 const RUNS: usize = 300;
 const WARM_UP: usize = 10;
 
-/// The measured program, in place as linked.
+/// The measured program, as linked.
 const TCPCTL: &str = env!("CARGO_BIN_EXE_tcpctl");
 
 /// The arguments of both programs, and the maximum ratio of their times.

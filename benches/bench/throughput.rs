@@ -142,12 +142,12 @@ impl Iperf {
                 return Err("iperf3 -s does not come up".into());
             }
         }
-        // It goes on to talk, and must not wait for a reader.
+        // iperf3 continues to print, and must not wait for a reader.
         std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
         Ok(Self { child, port })
     }
 
-    /// CPU seconds a gigabyte of its client, by its own account.
+    /// CPU seconds per gigabyte of the client, as reported by iperf3.
     fn measure(&self, reverse: bool) -> Result<f64> {
         let seconds = RUN.as_secs().to_string();
         let output = on_core(CLIENT_CORE, PathBuf::from("iperf3"))
@@ -169,7 +169,7 @@ impl Iperf {
 
 impl Drop for Iperf {
     fn drop(&mut self) {
-        // It is ours, and knows no other way to end.
+        // iperf3 has no other way to end.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

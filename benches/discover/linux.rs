@@ -29,7 +29,7 @@ const RUNS: usize = 20;
 const BOARDS: usize = 500;
 /// A daemon reports at most 100 events at a time.
 const BOARDS_PER_DAEMON: usize = 50;
-/// The boards' end of the link is in its own namespace.
+/// Address of this end of the link. The boards' end is in a namespace of its own.
 const HERE: &str = "10.79.0.1";
 const THERE: &str = "10.79.0.2";
 
@@ -72,10 +72,10 @@ fn first() -> Result<()> {
     const BROWSE: (&str, &[&str], &str) = ("avahi-browse", &["-rtp", "_tcpctl._tcp"], "=;");
     const DISCOVER: (&str, &[&str], &str) = (TCPCTL, &["discover", "--no-serial"], "board-0 ");
     let _boards = Announcer::start(1)?;
-    // Compared with an Avahi that has just started and has an empty cache, as discover has.
+    // Compare with an Avahi that has just started and has an empty cache, as discover has.
     let mut alone = Vec::new();
     let mut cold = Vec::new();
-    // Compared with an Avahi that has the board in its cache.
+    // Compare with an Avahi that has the board in its cache.
     let mut beside = Vec::new();
     let mut warm = Vec::new();
     let has_avahi = Command::new("avahi-browse").arg("--version").output();
@@ -85,7 +85,7 @@ fn first() -> Result<()> {
         if has_avahi {
             thread::sleep(PAUSE);
             let _avahi = Avahi::start()?;
-            // It gives up now and then before the first answer.
+            // avahi-browse sometimes gives up before the first answer.
             cold.extend(until_line(BROWSE).ok());
         }
     }
@@ -203,7 +203,7 @@ fn cpu(process: &Child) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{}/schedstat", process.id()))?;
     let nanoseconds: f64 = stat.split(' ').next().unwrap_or("0").parse()?;
     let mut total = nanoseconds;
-    // Its other threads.
+    // Add the other threads.
     for task in fs::read_dir(format!("/proc/{}/task", process.id()))? {
         let task = task?.path();
         if task.file_name().and_then(|it| it.to_str()) != Some(&process.id().to_string()) {

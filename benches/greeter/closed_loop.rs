@@ -16,7 +16,7 @@ pub(crate) const REQUEST: &[u8] = b"Hello TCP world!\r\n";
 /// The expected reply.
 pub(crate) const GREETING: &[u8] = b"Hello World";
 
-/// Without an event for this long, the run has hung.
+/// A run without an event for this long has hung.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The results of the clients.
@@ -89,7 +89,7 @@ pub(crate) fn run(
 
 struct ClosedLoop {
     to: SocketAddr,
-    /// By connection number.
+    /// Exchanges by connection number.
     exchanges: Vec<Option<Exchange>>,
     seen: Seen,
 }

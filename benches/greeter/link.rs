@@ -21,7 +21,7 @@ use crate::table::Table;
 
 const CLIENTS: usize = 8;
 const ROUNDS: usize = 5;
-/// Per round.
+/// Exchanges per round.
 const EXCHANGES: u64 = 10_000;
 
 /// One round.
@@ -31,7 +31,7 @@ struct Round {
     client_us: f64,
 }
 
-/// The board measured here and on the TAP interface.
+/// The board that is measured on the link and on the TAP interface.
 pub(crate) fn spec() -> Result<Spec> {
     let changes = [("workers", "8"), ("backlog", "8")];
     Spec::with(Profile::Ideal, changes).map_err(Into::into)
@@ -40,7 +40,7 @@ pub(crate) fn spec() -> Result<Spec> {
 /// Measures and prints.
 pub(crate) fn run() -> Result<()> {
     let spec = spec()?;
-    // As in `session::network`, with a counter at the board's end.
+    // Like `session::network`, with a counter of resets at the board's end.
     let resets = Resets::default();
     let counter = resets.clone();
     let (board_end, host_end) = virtual_link(spec.link);

@@ -10,7 +10,7 @@ use crate::spread::Spread;
 use crate::{Result, met};
 
 const SESSIONS: u8 = 200;
-/// Milliseconds, for the board's side.
+/// Maximum milliseconds of the board.
 const GOAL: f64 = 5.0;
 
 /// Measures and prints.
@@ -28,7 +28,8 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Milliseconds of the board and of the client for one session. Nothing waits, so that time is CPU time.
+/// Milliseconds of the board and of the client for one session. Nothing waits, so elapsed time is
+/// CPU time.
 fn session(number: u8) -> Result<(f64, f64)> {
     let key = ManagementKey::new([7; 32]);
     let mut client = ClientSession::new();

@@ -34,9 +34,9 @@ const CLIENTS: [usize; 3] = [1, 4, 8];
 const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_secs(5);
 
-/// Ratio of the rates with one client.
+/// Minimum ratio of the rates with one client.
 const GOAL_RATE: f64 = 10.0;
-/// Of greeter, with 4 and 8 clients.
+/// Maximum p99 of greeter, with 4 and 8 clients.
 const GOAL_P99: Duration = Duration::from_millis(2);
 
 /// Measures and prints, if the machine allows it.

@@ -72,7 +72,7 @@ impl Cell {
         match (&self.server, &self.truth) {
             // A board in this process has no network latency.
             (Server::Link(_), _) => Duration::from_secs(1),
-            // It is never full, so the maximum number of connections is opened.
+            // The server is never full, so the maximum number of connections is opened.
             (
                 _,
                 Truth::Holds {
@@ -109,7 +109,7 @@ pub(crate) enum Truth {
         queued: usize,
         overflow: Overflow,
     },
-    /// It cannot be filled with idle connections: the burst that it accepts.
+    /// The server cannot be filled with idle connections; it accepts a burst of this size.
     Greets { burst: RangeInclusive<usize> },
 }
 
@@ -296,12 +296,13 @@ fn open() -> Vec<Cell> {
 fn greets() -> Vec<Cell> {
     let mut cells = Vec::new();
     for backlog in [0, 2, 5, 30] {
-        // A server without a service time frees places during the burst: no number is true.
+        // A server without a service time frees slots during the burst, so there is no true number.
         for service in [7, 10, 14, 20, 200] {
             cells.push(Cell {
                 name: format!("greets first, listen({backlog}), one at a time, {service} ms"),
                 server: Server::Kernel(kernel(backlog, App::GreetsFirst, service)),
-                // Whether it has accepted the first one when the last one arrives is random.
+                // It is random whether the server has accepted the first connection when the last
+                // one arrives.
                 truth: Truth::Greets {
                     burst: backlog + 1..=backlog + 2,
                 },

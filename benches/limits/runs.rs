@@ -22,10 +22,10 @@ use crate::table::Table;
 
 /// Percentage of runs that must be correct.
 const GOAL: usize = 98;
-/// The same on a busy machine or on a lossy link.
+/// Percentage of runs that must be correct on a busy machine or on a lossy link.
 const GOAL_UNDER_STRESS: usize = 95;
 
-/// Runs the selected groups. `arguments` are passed on to the part in a namespace.
+/// Runs the selected groups. `arguments` are passed on to the process inside a namespace.
 ///
 /// # Errors
 /// What keeps a server from being started.

@@ -24,7 +24,7 @@ struct Client {
     name: &'static str,
     program: PathBuf,
     arguments: Vec<String>,
-    /// The message comes from standard input, otherwise from the arguments.
+    /// Whether the message comes from standard input instead of the arguments.
     pipes_message: bool,
     times: Vec<Duration>,
 }

@@ -89,7 +89,7 @@ fn pipe(
     let mut child = Command::new(program).args(arguments).stdin(input).spawn()?;
     let (status, peak_mib) = wait(&mut child);
     let seconds = start.elapsed().as_secs_f64();
-    // Its reader has exited, so it ends, too.
+    // The reader has exited, so the source ends as well.
     source.wait()?;
     let status = status?;
     if !status.success() {
@@ -110,7 +110,7 @@ fn wait(child: &mut Child) -> (std::io::Result<std::process::ExitStatus>, Option
         let watch = scope.spawn(|| {
             let mut peak = None;
             while !ended.load(Ordering::Relaxed) {
-                // The kernel records the peak; only the last moments can be missed.
+                // The kernel records the peak, so only the last moment can be missed.
                 peak = high_water_mib(id).or(peak);
                 thread::sleep(Duration::from_millis(10));
             }

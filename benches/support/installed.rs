@@ -1,4 +1,4 @@
-//! The program as installed by users: a copy.
+//! The program as users install it: a copy.
 //!
 //! A linker writes its output through a memory map, and the kernel caches that file in small pages;
 //! each start then has more page faults than with a file written sequentially, as `cargo install`,

@@ -16,18 +16,18 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 const GREETING: &[u8] = b"Hello World\n";
 
-/// What the application does with connections.
+/// How the application treats connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum App {
-    /// Serves this many at a time, in order, with one reply each. 0: it never accepts.
+    /// Serves this many at a time, in order, with one reply each. With 0 it never accepts.
     Workers(usize),
     /// Serves this many at a time and echoes until the client closes.
     Echo(usize),
-    /// Like `Workers`, but when it is full it looks for free workers at this interval only.
+    /// Like `Workers`, but when it is full it checks for free workers only at this interval.
     AcceptTimer(usize, Duration),
     /// Accepts all at once and serves this many.
     Cap(usize, Beyond),
-    /// Accepts all at once; closes beyond a number per address, or beyond a total.
+    /// Accepts all at once; closes those beyond a number per address, or beyond a total.
     PerClient { each: usize, all: usize },
     /// Serves one at a time: greets it before a request, and closes.
     GreetsFirst,
@@ -35,18 +35,18 @@ pub enum App {
     GreetsAndWaits(usize),
 }
 
-/// What happens to connections beyond a cap.
+/// How the application treats connections beyond a cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beyond {
-    /// They are closed.
+    /// Closes them.
     Fin,
-    /// They are told why, and closed.
+    /// Sends them a line, then closes them.
     Line(&'static str),
-    /// They are reset.
+    /// Resets them.
     Reset,
-    /// They are never served.
+    /// Never serves them.
     Stall,
-    /// They are served, and this many of the oldest are closed.
+    /// Serves them, and closes this many of the oldest.
     Evict(usize),
 }
 
@@ -100,7 +100,7 @@ pub fn serve(listener: &TcpListener, app: App, service: Duration) -> io::Result<
         App::GreetsFirst => loop {
             let (mut connection, _) = listener.accept()?;
             thread::sleep(service);
-            // It may have left already.
+            // The client may have closed already.
             let _ = connection.write_all(GREETING);
         },
     }
@@ -113,7 +113,7 @@ fn work(listener: &TcpListener, service: Duration, keeps_open: bool) -> io::Resu
     }
 }
 
-/// Reads a request and replies after the service time. Whether there was a request.
+/// Reads a request and replies after the service time. Returns whether there was a request.
 fn answer(mut connection: &TcpStream, service: Duration) -> bool {
     let mut request = [0; 1024];
     let has_request = matches!(connection.read(&mut request), Ok(1..));
@@ -162,7 +162,7 @@ impl Served {
                 Some(Beyond::Evict(count)) => {
                     for _ in 0..count {
                         if let Some(oldest) = self.locked(VecDeque::pop_front) {
-                            // It may have left already.
+                            // The client may have closed already.
                             let _ = oldest.shutdown(Shutdown::Both);
                         }
                     }
@@ -195,7 +195,7 @@ impl Served {
         self.locked(|all| all.len())
     }
 
-    /// How many have this client's address.
+    /// Number of connections with this client's address.
     fn count_of(&self, client: SocketAddr) -> usize {
         self.locked(|all| {
             let is_same =

@@ -4,7 +4,7 @@ use tcpctl::board::console;
 use tcpctl::board::console::LineSplitter;
 use tcpctl::sanitize::{self, Sanitizer};
 
-/// The same lines however the bytes are split; none contains terminal control sequences.
+/// Lines do not depend on how the bytes are split, and contain no terminal control sequences.
 pub fn holds(data: &[u8]) {
     let (&split, data) = data.split_first().unwrap_or((&0, data));
     let at = usize::from(split).min(data.len());

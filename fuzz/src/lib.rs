@@ -25,7 +25,7 @@ fn messages(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether a text is free of control characters and of bidirectional overrides.
+/// Whether a text has no control characters and no bidirectional overrides.
 fn is_harmless(text: &str) -> bool {
     text.split(['\n', '\t'])
         .all(|part| tcpctl::sanitize::one_line(part) == part)

@@ -3,7 +3,7 @@
 use tcpctl_management::{BoardEvent, BoardSession, ClientEvent, ClientSession, Request, Response};
 use tcpctl_settings::ManagementKey;
 
-/// A decoded message encodes to an equal one. Bytes without the key do nothing on either side.
+/// A decoded message encodes to an equal one. Bytes without the key have no effect on either side.
 pub fn holds(data: &[u8]) {
     if let Ok(request) = Request::decode(data) {
         let bytes = request.encode().expect("it fits");
@@ -36,7 +36,7 @@ fn attack_board(data: &[u8], key: &ManagementKey) {
     assert!(!board.is_authenticated());
 }
 
-/// A server without the key gets the first handshake message alone.
+/// A server without the key gets only the first handshake message.
 fn attack_client(data: &[u8], key: &ManagementKey) {
     let mut client = ClientSession::new();
     let mut input = data;

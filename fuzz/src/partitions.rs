@@ -2,7 +2,7 @@
 
 use tcpctl::esp::table::{SETTINGS, Table};
 
-/// A table gives valid offsets, or there is none.
+/// A table has valid offsets, or is rejected.
 pub fn holds(data: &[u8]) {
     let Some(table) = Table::parse(data) else {
         return;

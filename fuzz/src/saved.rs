@@ -1,4 +1,4 @@
-//! Saved runs, which anybody may have written.
+//! Saved runs, which are untrusted.
 
 use tcpctl::bench::chart::Charset;
 use tcpctl::bench::merge::{self, Unrelated};
@@ -8,8 +8,8 @@ use tcpctl::bench::text::{self, Detail, Style};
 use tcpctl::bench::{compare, html};
 use tcpctl::output::Color;
 
-/// A file that is read can be shown, compared, merged and written again. Any other file is an error
-/// on one harmless line.
+/// A file that is accepted can be shown, compared, merged and written again. Any other file is an
+/// error on one harmless line.
 pub fn holds(data: &[u8]) {
     match saved::parse(data) {
         Ok(run) => self::run(&run),
@@ -43,7 +43,7 @@ fn run(run: &Report) {
     assert!(saved::parse(&saved::bytes(run)).is_ok());
 }
 
-/// Text of a page stays text.
+/// The text of a page contains no markup.
 fn page(run: &Report) {
     let mut run = run.clone();
     "<intruder a=\"1\">&intruder;".clone_into(&mut run.target);

@@ -1,4 +1,4 @@
-//! The settings of a board, as they are read from two sectors of flash.
+//! The settings of a board, as read from two sectors of flash.
 
 use tcpctl_settings::sectors::{self, SectorContent};
 use tcpctl_settings::{MAX_LEN, Record};
@@ -13,7 +13,7 @@ pub fn holds(data: &[u8]) {
     let (a, b) = data.split_at(data.len() / 2);
     let selected = sectors::select(SectorContent::read(a), SectorContent::read(b));
     assert!(super::is_harmless(&format!("{selected:?}")));
-    // Random bytes rarely have a correct CRC, so compute it.
+    // Random bytes rarely have a correct CRC, so compute one.
     let mut block = data.to_vec();
     if block.len() >= HEADER {
         block[..4].copy_from_slice(b"TCPS");

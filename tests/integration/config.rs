@@ -23,7 +23,7 @@ impl Home {
 
     fn file(&self) -> String {
         let file = self.0.path().join(".config/tcpctl/config.toml");
-        // With the separators of the system.
+        // Use the separators of the system.
         let file: PathBuf = file.components().collect();
         file.to_str().unwrap().to_owned()
     }

@@ -16,9 +16,9 @@ use crate::simulated::{Client, GREETING, simulate};
 /// The result of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// The whole reply, every byte correct.
+    /// The whole reply arrived, with every byte correct.
     Right,
-    /// An error: refused, reset or timed out.
+    /// The exchange failed: refused, reset or timed out.
     Error,
 }
 
@@ -36,7 +36,7 @@ impl Run {
         right.count()
     }
 
-    /// A counter of both directions.
+    /// The sum of a counter over both directions.
     fn both(&self, count: impl Fn(&Traffic) -> u64) -> u64 {
         count(&self.to_board) + count(&self.to_host)
     }
@@ -84,7 +84,7 @@ fn run(spec: &Spec, impair: impl AsyncFnOnce(Client<'_>)) -> Run {
     }
 }
 
-/// An exchange that ends: `None` is an error, or a minute without an end.
+/// An exchange with a time limit of a minute; `None` after an error or at the limit.
 async fn bounded(client: Client<'_>, port: u16, request: &[u8], most: usize) -> Option<Vec<u8>> {
     let exchange = async {
         let mut socket = client.try_connect(port).await.ok()?;
@@ -177,7 +177,7 @@ fn all_impairments_at_once_for_many_seeds() {
 
 #[test]
 fn link_outage_of_5_s_is_survived() {
-    // An exchange takes at least 12 ms: this is in the middle of the forty.
+    // An exchange takes at least 12 ms, so the outage is in the middle of the forty.
     let run = run(&spec(&[("outage", "5s@200ms")]), unimpaired);
     assert!(run.both(|it| it.lost) > 0, "{run:?}");
     assert!(run.right() >= 39, "{run:?}");
@@ -222,7 +222,8 @@ fn bench_counts_each_exchange_as_reply_or_error() {
     assert_eq!(measurement.completed + failed, 30, "{measurement:?}");
     assert_eq!(measurement.errors.get(&ErrorClass::WrongReply), None);
     assert!(measurement.completed >= 28, "{:?}", measurement.errors);
-    // The board may have answered requests that the client gave up, but none fewer than it saw.
+    // The board may have answered requests that the client gave up, but not fewer than the client
+    // saw.
     let served = u64::from(board.stop().counters.served);
     assert!(served >= measurement.completed);
 }

@@ -156,7 +156,7 @@ fn overflow_is_refused_at_once_and_counted() {
 
 #[test]
 fn slot_is_free_right_after_the_exchange() {
-    // One slot: each client needs the one that the previous client has just left.
+    // There is one slot: each client needs the one that the previous client has just freed.
     let outcome = simulate(&places(1, 0), async |client| {
         for _ in 0..200 {
             let mut socket = client.connect_when_free().await;

@@ -1,5 +1,5 @@
-//! The integration tests: one binary with a module per command or topic. What needs a process of
-//! its own starts one (`bench_engine::kernel`) or is a binary beside this one (`idle`, `soak`).
+//! The integration tests: one binary with a module per command or topic. A test that needs a
+//! process of its own starts one (`bench_engine::kernel`) or is a separate binary (`idle`, `soak`).
 
 mod bench;
 mod bench_engine;

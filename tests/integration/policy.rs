@@ -10,7 +10,8 @@ use std::fs;
 use imports::{Crate, Edge, cycles};
 use source::{Source, ident, is_path_separator, is_punct, lines_where, root, sources};
 
-/// Where unsafe code may be: what differs between systems, and what no safe code can do on a chip.
+/// Files that may contain unsafe code: differences between systems, and code for which a chip has
+/// no safe alternative.
 const AUDITED: [&str; 6] = [
     "src/sys.rs",
     "src/sys/",
@@ -20,10 +21,10 @@ const AUDITED: [&str; 6] = [
     "firmware/esp32/src/xtensa_start.rs",
 ];
 
-/// What may print: the output module, and the prompt of a hidden input.
+/// Files that may print: the output module, and the prompt of a hidden input.
 const PRINTING: [&str; 3] = ["src/output.rs", "src/output/", "src/sys/terminal.rs"];
 
-/// The manifests, each a workspace's or a package's.
+/// The manifests of all workspaces and packages.
 const MANIFESTS: &[&str] = &[
     "Cargo.toml",
     "engine/Cargo.toml",
@@ -35,7 +36,7 @@ const MANIFESTS: &[&str] = &[
     "fuzz/Cargo.toml",
 ];
 
-/// The root files of the crates, without those of tests and benches.
+/// The root files of the crates, except those of tests and benches.
 fn crates() -> Vec<String> {
     let mut roots = vec!["src/lib.rs".to_owned(), "engine/src/lib.rs".to_owned()];
     for entry in fs::read_dir(root().join("firmware")).expect("a folder") {
@@ -113,7 +114,7 @@ fn import_graph_follows_reexports_and_skips_tests() {
     assert_eq!(found, expected);
 }
 
-/// `path:line` of each place that `matches`, in the sources that `select` takes.
+/// `path:line` of each place that `matches`, in the sources that `select` accepts.
 fn find(
     sources: &[Source],
     select: impl Fn(&str) -> bool,
@@ -205,7 +206,8 @@ fn every_dependency_has_a_reason() {
     assert!(seen > 50, "only {seen} dependencies found");
 }
 
-/// embassy-net answers ping with this feature only. Tests on the host do not run the chip's stack.
+/// embassy-net replies to ping only with this feature. Tests on the host do not run the chip's
+/// stack.
 #[test]
 fn every_network_stack_answers_ping() {
     for manifest in [

@@ -256,7 +256,7 @@ fn status_fits_a_terminal_of_80_columns() {
     assert!(seen.lines().all(|line| line.len() <= 80), "{seen}");
     let headings = seen.lines().next().unwrap();
     assert!(headings.ends_with(" REFUSED"), "{seen}");
-    // A virtual board has no heap. A pipe gets all columns.
+    // A virtual board has no heap, so the table has no such column. A pipe gets all columns.
     assert!(!headings.contains("HEAP"), "{seen}");
     assert!(text(&run(["status", "sim"])).contains(" HEAP "));
 }

@@ -20,12 +20,12 @@ use crate::processes::{Board, Need, skipped};
 
 /// The signals, and the exit codes of commands that they interrupt.
 const INTERRUPTED: [(Signal, i32); 2] = [(Signal::INT, 130), (Signal::TERM, 143)];
-/// The same for commands that only a signal ends.
+/// The signals, and the exit codes of commands that only a signal ends.
 const ENDLESS: [(Signal, i32); 2] = [(Signal::INT, 0), (Signal::TERM, 0)];
-/// Longest wait for a command to get to the point where the signal finds it.
+/// Maximum time for a command to get to the point at which it is interrupted.
 const START_LIMIT: Duration = Duration::from_mins(1);
 
-/// A server that behaves like this after the first bytes, which it reports.
+/// A server that behaves like this after the first bytes, and reports their arrival.
 fn server_after(behavior: fn(&mut TcpStream)) -> (Server, mpsc::Receiver<()>) {
     let (sender, asked) = mpsc::channel();
     let server = Server::start(move |mut connection| {
@@ -37,7 +37,7 @@ fn server_after(behavior: fn(&mut TcpStream)) -> (Server, mpsc::Receiver<()>) {
     (server, asked)
 }
 
-/// Lines of a table of sockets, such as `tcp`, of sockets that a process has open.
+/// Lines of a socket table, such as `tcp`, about sockets that a process has open.
 fn sockets_of(child: &Child, table: &str) -> Vec<String> {
     const INODE: usize = 9;
     let folder = format!("/proc/{}", child.id());
@@ -129,7 +129,7 @@ fn wait_for_a_reply_ends() {
     }
 }
 
-/// Neither the system's resolver nor a board answers.
+/// Neither the system's resolver nor any board replies.
 #[test]
 fn name_lookup_ends() {
     if skipped(&[Need::Root, Need::Program("unshare"), Need::Program("ip")]) {
@@ -137,7 +137,7 @@ fn name_lookup_ends() {
     }
     let resolver = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&resolver, "nameserver 192.0.2.53\noptions timeout:30\n").unwrap();
-    // The peer drops what is sent to another MAC address.
+    // The peer drops packets to another MAC address.
     let script = "ip link set lo up && ip link add silent type veth peer name deaf \
         && ip link set deaf up && ip link set silent up \
         && ip addr add 192.0.2.1/24 dev silent \
@@ -231,7 +231,7 @@ fn listen(options: &[&str]) -> (Child, SocketAddr) {
     stderr.read_line(&mut line).unwrap();
     let address = line.trim_end().strip_prefix("listening on ").unwrap();
     let address = address.parse().unwrap();
-    // Notes about connections follow.
+    // Keep reading the notes about connections.
     std::thread::spawn(move || stderr.read_to_end(&mut Vec::new()));
     (child, address)
 }
@@ -262,7 +262,7 @@ fn listen_ends() {
     }
 }
 
-/// Its output is not read, so a write blocks. The received bytes are lost, so this is a failure.
+/// The output is not read, so a write blocks. The received bytes are lost, which is a failure.
 #[test]
 fn listen_with_a_blocked_output_ends() {
     for (sent, code) in INTERRUPTED {
@@ -279,7 +279,7 @@ fn listen_with_a_blocked_output_ends() {
     }
 }
 
-/// Fills a pipe, of which this is the reading end.
+/// Fills the pipe of this reading end.
 fn fill(pipe: &ChildStdout) {
     let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
     let writing = std::fs::File::options()
@@ -294,7 +294,7 @@ fn fill(pipe: &ChildStdout) {
 fn wait_until_read(child: &Child, connection: &TcpStream) {
     let own = in_table(connection.local_addr().unwrap());
     let peer = in_table(connection.peer_addr().unwrap());
-    // The states, and the sizes of the queues to send and to read.
+    // The columns are states, and the sizes of the send and receive queues.
     let acknowledged = format!(" {own} {peer} 01 00000000:");
     let start = Instant::now();
     let table = || std::fs::read_to_string("/proc/self/net/tcp").unwrap();
@@ -338,7 +338,7 @@ fn monitor_with_a_blocked_output_ends() {
             let output = child.stdout.take().unwrap();
             fill(&output);
             wait_for_signal_handler(&child);
-            // Until it accepts no more for a second.
+            // Write until the line accepts no more for a second.
             while line.write_some(&b"it runs\r\n".repeat(100), 1).is_some() {}
             (child, (output, line))
         });

@@ -54,7 +54,8 @@ pub(crate) fn simulate<T>(spec: &Spec, client: impl AsyncFnOnce(Client<'_>) -> T
     simulate_with(spec, hardware, client)
 }
 
-/// The same with this flash and these networks. The client is also the DHCP server of the network.
+/// Runs `client` against a board with this flash and these networks. The client is also the DHCP
+/// server of the network.
 pub(crate) fn simulate_with<T>(
     spec: &Spec,
     hardware: Hardware,
@@ -115,7 +116,7 @@ pub(crate) fn simulate_with<T>(
             }));
             let mut all = pin!(async { while tasks.next().await.is_some() {} });
             let mut network = pin!(runner.run());
-            // Two wakers: the stack and its sockets wake each other.
+            // Use two wakers, because the stack and its sockets wake each other.
             let mut both: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + '_>>> =
                 FuturesUnordered::new();
             both.push(Box::pin(async { all.as_mut().await }));

@@ -39,7 +39,7 @@ fn long_version_names_commit_and_firmware() {
             "HEAD",
         ])
         .output();
-    // Sources without git come from a package, which may name the commit.
+    // Sources without git come from a package, which may contain the commit.
     let commit = git.ok().filter(|output| output.status.success());
     let origin = match &commit {
         Some(output) => format!("commit {}", String::from_utf8_lossy(&output.stdout).trim()),

@@ -56,7 +56,7 @@ pub(crate) fn run(to: SocketAddr, clients: usize, duration: Duration) -> Seen {
             let begun = Instant::now();
             let result = exchange(to);
             if start.elapsed() >= duration && result.is_ok() {
-                // Too late to count, but its latency is known.
+                // The exchange ended too late to count, but its latency is known.
                 seen.record(begun.elapsed());
                 break;
             }
@@ -109,7 +109,7 @@ impl Seen {
     }
 
     fn count(&mut self, error: &io::Error, took: Duration) {
-        // The error of a blocking connect that timed out.
+        // A blocking connect reports its timeout with this error.
         let in_progress = error.raw_os_error() == Some(libc::EINPROGRESS);
         match error.kind() {
             io::ErrorKind::ConnectionRefused => self.refused += 1,

@@ -11,17 +11,17 @@ use crate::Sensor;
 /// Whether a command changes something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It only reads, and is always allowed.
+    /// The command only reads, and is always allowed.
     Reads,
-    /// It changes something, and needs the setting `commands`.
+    /// The command changes something, and requires the setting `commands`.
     Changes,
 }
 
-/// A request with a reply of its own.
+/// A command: a request with its own reply.
 pub trait Command {
     /// The first word of the request.
     fn name(&self) -> &str;
-    /// Whether it changes something.
+    /// Whether the command changes something.
     fn effect(&self) -> Effect {
         Effect::Reads
     }
@@ -33,7 +33,7 @@ pub trait Command {
     fn run(&self, arguments: &str, context: &Context<'_>, reply: &mut Reply<'_>) -> fmt::Result;
 }
 
-/// What a command can see of the board.
+/// The parts of the board that a command can read.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The sensors.
@@ -67,7 +67,7 @@ impl<'a> App<'a> {
         }
     }
 
-    /// The same, and commands that change something are allowed (setting `commands`).
+    /// Also allows commands that change something (setting `commands`).
     #[must_use]
     pub const fn with_changes_allowed(self) -> Self {
         Self {
@@ -106,7 +106,7 @@ impl RequestHandler for App<'_> {
 /// Answers `status` with one line of JSON.
 #[derive(Clone, Copy)]
 pub struct StatusCommand<'a> {
-    /// Where the values come from.
+    /// The board with the values.
     pub board: &'a dyn Board,
 }
 

@@ -10,7 +10,7 @@ pub struct Number {
 }
 
 impl Number {
-    /// Most digits after the point.
+    /// Maximum digits after the decimal point.
     pub const MAX_DECIMALS: u8 = 9;
 
     /// `value` divided by 10 to the power of `decimals`, of which there are at most

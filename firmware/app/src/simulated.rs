@@ -33,7 +33,7 @@ impl Sensor for Fixed<'_> {
     }
 }
 
-/// A sensor whose value changes by at most one step per reading and returns to its start. The same
+/// A sensor whose value changes by at most one step per reading and stays near its start. The same
 /// seed gives the same values.
 #[derive(Clone, Debug)]
 pub struct RandomWalk<'n> {

@@ -7,7 +7,7 @@ use crate::console::Console;
 use crate::radio::Radio;
 use crate::status::ChipStatus;
 
-/// At least as many stations as any of the radios accepts.
+/// Maximum stations to track: at least as many as any of the radios accepts.
 const MAX_STATIONS: usize = 16;
 
 /// Prints and counts stations. Owns `radio`, and with it the network.

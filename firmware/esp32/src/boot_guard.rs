@@ -1,4 +1,4 @@
-//! Counts failed starts across resets, so that settings that crash the board are set aside.
+//! Counts failed starts across resets, so that settings that crash the board are ignored.
 
 use embassy_futures::join::join;
 use embassy_time::Timer;

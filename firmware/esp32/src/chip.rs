@@ -1,4 +1,4 @@
-//! What differs between chips: name, memory, limits, thermometer.
+//! Differences between chips: name, memory, limits, thermometer.
 
 use esp_hal::ram;
 use tcpctl_greeter::memory::Memory;
@@ -35,7 +35,7 @@ pub(crate) fn init_heap() {
     esp_alloc::heap_allocator!(size: MEMORY.extra_heap);
 }
 
-/// The chip's reset reason; it does not know about panics.
+/// The chip's reset reason, which does not include panics.
 pub(crate) fn reset() -> Reset {
     esp_hal::system::reset_reason().map_or(Reset::Other, |reason| Reset::from_chip(reason as usize))
 }
@@ -73,7 +73,7 @@ pub(crate) struct Thermometer;
 
 #[cfg(not(any(feature = "esp32c3", feature = "esp32c6")))]
 impl Thermometer {
-    /// Unknown.
+    /// Always unknown.
     #[expect(clippy::unused_self, reason = "other chips have a sensor")]
     pub(crate) fn decidegrees(&self) -> Option<i16> {
         None

@@ -15,7 +15,8 @@ use tcpctl_greeter::lines::{Lines, PAUSE, PIECE};
 use tcpctl_greeter::rate::RateLimit;
 use tcpctl_greeter::server::RECEIVE_BUFFER;
 
-/// Room for the longest line: a receive buffer of bytes that are escaped as four characters each.
+/// Length of the queue: room for the longest line, a receive buffer whose bytes are escaped as four
+/// characters each.
 const QUEUE: usize = 4 * RECEIVE_BUFFER + 1024;
 
 /// The board's console.
@@ -44,7 +45,8 @@ impl Console {
         self.has_lines.signal(());
     }
 
-    /// Blocks until the queue is printed. For the start, so that nothing is lost if it fails.
+    /// Blocks until the queue is printed. Used during the start, so that nothing is lost if the
+    /// start fails.
     pub(crate) fn flush(&self) {
         let mut piece = [0; PIECE];
         loop {

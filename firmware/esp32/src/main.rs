@@ -80,7 +80,7 @@ async fn main(spawner: Spawner) -> ! {
     let timers = TimerGroup::new(peripherals.TIMG0);
     esp_rtos::start(timers.timer0, peripherals.FROM_CPU_INTR0);
 
-    // From here on a start that hangs ends in a reset.
+    // From this point on, a start that hangs ends in a reset.
     let watchdog = Watchdog::start(timers.wdt);
     let console = console::start(spawner);
     let panic = panic::take_record();
@@ -104,7 +104,7 @@ async fn main(spawner: Spawner) -> ! {
     let stored = stored::unless_ignored(stored, start);
 
     let mut radio = Radio::start(peripherals.WIFI);
-    // Random only from here on: the radio's noise is the source.
+    // Random numbers are available from this point on, because the radio's noise is the source.
     let random = Rng::new();
     let seed = u64::from(random.random()) << 32 | u64::from(random.random());
     let active = match ActiveSettings::apply(stored, &mut radio, chip::LIMITS, || random.random()) {
@@ -172,7 +172,7 @@ fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
-/// Starts a task. Panics where its pool is exhausted.
+/// Starts a task. Panics if its pool is exhausted.
 fn spawn<S>(spawner: Spawner, task: Result<SpawnToken<S>, SpawnError>) {
     match task {
         Ok(token) => spawner.spawn(token),

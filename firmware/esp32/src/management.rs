@@ -18,7 +18,7 @@ use crate::console::Console;
 use crate::flash::{ChipFirmware, SharedFlash};
 use crate::online::Online;
 
-/// What the management server changes on this chip.
+/// The effects of the management server on this chip.
 pub(crate) struct ChipHost {
     /// Applies settings to the greeting server.
     pub(crate) apply: &'static dyn Fn(&ServerSettings),
@@ -90,7 +90,7 @@ pub(crate) fn new(
         })
     });
     if server.is_none() && trial.open().is_some() {
-        // The next start records the same reason.
+        // If it cannot be rolled back, the next start records the same reason.
         end_trial(flash, RollbackReason::Restarted, console);
     }
     server
@@ -126,7 +126,7 @@ async fn manage(server: Server, stack: Stack<'static>, online: &'static Online) 
     online
         .serve_online(async || {
             serve(stack, management, &mut receive, &mut send).await;
-            // It was switched off, or the board is about to restart.
+            // The server was switched off, or the board is about to restart.
             pending::<()>().await;
         })
         .await;

@@ -23,12 +23,13 @@ pub(crate) fn message(record: &[u8; LEN]) -> &str {
 fn panic(info: &PanicInfo<'_>) -> ! {
     let record = panic_record::write(info);
     PANIC_RECORD.write(record);
-    // Not `panic`, which the console prints after the restart: readers count those lines.
+    // Do not print `panic`, which the console prints after the restart: readers count those lines.
     esp_println::println!(
         "\r\npanicking \"{}\"\r",
         message(&record).as_bytes().escape_ascii()
     );
-    // Printing has called deep enough that Xtensa's register windows are on the stack by now.
+    // The calls for printing were deep enough that Xtensa's register windows are on the stack by
+    // now.
     let form = if cfg!(target_arch = "xtensa") {
         ReturnAddress::XtensaWindowed
     } else {

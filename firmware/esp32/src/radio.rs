@@ -23,9 +23,9 @@ pub(crate) struct Radio {
 }
 
 impl Radio {
-    /// Starts the driver, on no network yet. Panics where the radio does not start.
+    /// Starts the driver without a network. Panics if the radio does not start.
     pub(crate) fn start(wifi: WIFI<'static>) -> Self {
-        // All hardware keys for stations: by default half of them are reserved for ESP-NOW.
+        // Use all hardware keys for stations: by default half of them are reserved for ESP-NOW.
         let config = ControllerConfig::default()
             .with_espnow_max_encrypt_num(0)
             .with_rx_queue_size(chip::MEMORY.rx_queue);
@@ -80,7 +80,7 @@ impl active_settings::Radio for Radio {
     }
 }
 
-/// The greeter's name for a driver error.
+/// Maps a driver error to that of the greeter.
 pub(crate) fn driver_error(error: WifiError) -> DriverError {
     match error {
         WifiError::InvalidSsid => DriverError::Ssid,

@@ -25,14 +25,14 @@ unsafe extern "C" {
     static _tcpctl_text_end: u32;
 }
 
-/// Bytes at the end of the stack that are not painted; they hold the guard word, at 60.
+/// Bytes at the end of the stack that are not painted. They contain the guard word, at offset 60.
 const GUARD: usize = 1024;
-/// Bytes below the stack pointer that are not painted: the caller's frames.
+/// Bytes below the stack pointer that are not painted, because they belong to the caller's frames.
 const FRAMES: usize = 1024;
-/// No instruction, address or small number looks like this.
+/// A word that no instruction, address or small number equals.
 const PAINT: u32 = 0x7cc7_6bb6;
 
-/// The lowest word of the main stack above its guard.
+/// Address of the lowest word of the main stack above its guard.
 fn bottom() -> *mut u32 {
     let end = &raw const _stack_end_cpu0;
     end.cast_mut().wrapping_byte_add(GUARD)

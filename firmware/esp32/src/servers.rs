@@ -32,16 +32,17 @@ use crate::status::ChipStatus;
 use crate::watchdog::Watchdog;
 use crate::{boot_guard, raw, spawn};
 
-/// The servers' sockets, and those of the management server, of the DHCP client and server and of mDNS.
+/// Sockets: those of the servers, of the management server, of the DHCP client and server, and of
+/// mDNS.
 const SOCKETS: usize = SERVER_SOCKETS + 4;
-/// Frames that the stack takes before the servers run, as on the virtual board.
+/// Frames that the stack processes before the servers run, as on the virtual board.
 const BURST: usize = 1;
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(60);
 
 type Driver = Bursts<Refusals<'static, Interface>>;
 type GreetingServer = Server<'static, &'static Console, { MEMORY.slots }>;
 
-/// What the servers need.
+/// Parameters of the servers.
 pub(crate) struct Board {
     pub(crate) settings: &'static Settings,
     pub(crate) config: Config<'static>,
@@ -54,9 +55,9 @@ pub(crate) struct Board {
     pub(crate) watchdog: Watchdog,
     pub(crate) start: Start,
     pub(crate) flash: SharedFlash,
-    /// With its trial and its updates.
+    /// Firmware, with its trial and updates.
     pub(crate) firmware: &'static ChipFirmware,
-    /// The trial of the settings.
+    /// Trial of the settings.
     pub(crate) trial: &'static TrialRun,
     pub(crate) seed: u64,
 }
@@ -166,7 +167,7 @@ fn network_config(mode: Mode, host_name: &HostName) -> embassy_net::Config {
         Mode::AccessPoint => ConfigV4::Static(access_point::network()),
         Mode::Station => {
             let mut dhcp = DhcpConfig::default();
-            // At most 32 characters, on both sides.
+            // Cannot fail: both lengths are at most 32 characters.
             dhcp.hostname = heapless::String::try_from(host_name.as_str()).ok();
             ConfigV4::Dhcp(dhcp)
         }
@@ -197,8 +198,8 @@ enum Service {
     Chargen,
 }
 
-/// Serves one connection of a bench service at a time. Buffers come from the heap: most boards run
-/// none.
+/// Serves one connection of a bench service at a time. Buffers come from the heap, because most
+/// boards run no services.
 #[embassy_executor::task(pool_size = 3 * MAX_SERVICE_STREAMS)]
 async fn service(
     kind: Service,
@@ -219,7 +220,7 @@ async fn service(
         .await;
 }
 
-/// A buffer from the heap; `None` where it is full.
+/// A buffer from the heap; `None` if the heap is full.
 fn buffer() -> Option<Vec<u8>> {
     let mut buffer = Vec::new();
     buffer.try_reserve_exact(SERVICE_BUFFER).ok()?;
@@ -249,7 +250,7 @@ async fn lease(stack: Stack<'static>, console: &'static Console) {
     .await;
 }
 
-/// What the board announces.
+/// The identity that the board announces.
 struct Announcement {
     host_name: &'static HostName,
     mode: Mode,
@@ -278,7 +279,7 @@ async fn announce(
     let responder = match mdns::Responder::new(&identity, seed) {
         Ok(responder) => RefCell::new(responder),
         Err(error) => {
-            // The board serves all the same.
+            // The board serves even without mDNS.
             console.print(format_args!("mdns failed reason=\"{error}\""));
             return;
         }
@@ -290,7 +291,8 @@ async fn announce(
     .await;
 }
 
-/// Prints the counters at the start, when the heap shows what the radio has left, and regularly.
+/// Prints the counters at the start, when the heap shows how much the radio has left, and
+/// periodically.
 #[embassy_executor::task]
 async fn print_counters(
     server: &'static GreetingServer,

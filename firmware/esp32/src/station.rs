@@ -20,7 +20,8 @@ use crate::online::Online;
 use crate::radio::{self, Radio};
 use crate::status::ChipStatus;
 
-/// Link and address are polled: the stack's notification wakes one waiter only, and it has others.
+/// Interval to poll link and address, because the stack's notification wakes only one waiter and is
+/// in use.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -33,7 +34,7 @@ struct ChipRadio {
     chip: &'static ChipStatus,
 }
 
-/// What a station needs.
+/// Parameters of a station.
 pub(crate) struct Station {
     pub(crate) radio: Radio,
     pub(crate) settings: &'static Settings,
@@ -42,7 +43,7 @@ pub(crate) struct Station {
     pub(crate) chip: &'static ChipStatus,
     pub(crate) online: &'static Online,
     pub(crate) start: Start,
-    /// The trial of the settings.
+    /// Trial of the settings.
     pub(crate) trial: &'static TrialRun,
     pub(crate) seed: u64,
 }
@@ -101,7 +102,7 @@ impl ChipRadio {
             .map(|config| config.address.address())
     }
 
-    /// Why joining failed or the network was lost: the last reason of the driver, which it reports
+    /// Why joining failed or the network was lost: the driver's last reason, which it reports
     /// before it returns.
     fn failure(&mut self) -> Failure {
         let mut last = None;
@@ -158,8 +159,8 @@ impl station::Radio for ChipRadio {
     }
 
     async fn leave(&mut self) {
-        // An error means that there is nothing to leave. After a timeout the next join reports
-        // what is wrong.
+        // An error means that there was no network to leave. After a timeout, the next join reports
+        // the problem.
         let _ = with_timeout(LEAVE_TIMEOUT, self.controller.disconnect_async()).await;
     }
 }

@@ -21,14 +21,14 @@ pub(crate) struct ChipStatus {
     thermometer: Thermometer,
     service_streams: usize,
     reduced: Reduced,
-    /// Bytes of the main stack never used, as of the last measurement: it takes a millisecond, too
-    /// long for every request.
+    /// Bytes of the main stack that were never used, at the last measurement: a measurement takes a
+    /// millisecond, too long for every request.
     pub(crate) stack_lowest: Cell<usize>,
     /// Signal of the access point in dBm, in STA mode.
     pub(crate) rssi_dbm: Cell<Option<i8>>,
     /// Associated stations, in AP mode.
     pub(crate) stations: Cell<Option<usize>>,
-    /// The trial of the settings.
+    /// Trial of the settings.
     trial: &'static TrialRun,
     firmware: &'static ChipFirmware,
     management: Cell<Option<&'static ChipManagement>>,
@@ -61,7 +61,7 @@ impl ChipStatus {
         }
     }
 
-    /// Reports this management server's counters.
+    /// Sets the management server whose counters are reported.
     pub(crate) fn set_management(&self, management: &'static ChipManagement) {
         self.management.set(Some(management));
     }

@@ -8,10 +8,10 @@ use esp_hal::peripherals::TIMG0;
 use esp_hal::time::Duration;
 use esp_hal::timer::timg::{MwdtStage, MwdtStageAction, Wdt};
 
-/// Longer than printing a full console queue takes.
+/// Watchdog timeout. Longer than printing a full console queue takes.
 const TIMEOUT: Duration = Duration::from_secs(8);
-/// Until the first feed: the driver derives a key from the passphrase in this time, 8,192 rounds of
-/// HMAC-SHA-1.
+/// Timeout until the first feed. The driver derives a key from the passphrase in this time, with
+/// 8,192 rounds of HMAC-SHA-1.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const FEED_INTERVAL_S: u64 = 1;
 
@@ -19,7 +19,7 @@ const FEED_INTERVAL_S: u64 = 1;
 pub(crate) struct Watchdog(Wdt<TIMG0<'static>>);
 
 impl Watchdog {
-    /// Starts it with [`START_TIMEOUT`].
+    /// Starts the watchdog with [`START_TIMEOUT`].
     pub(crate) fn start(mut timer: Wdt<TIMG0<'static>>) -> Self {
         timer.set_timeout(MwdtStage::Stage0, START_TIMEOUT);
         timer.set_stage_action(MwdtStage::Stage0, MwdtStageAction::ResetSystem);
@@ -28,7 +28,7 @@ impl Watchdog {
         Self(timer)
     }
 
-    /// Feeds it for as long as this future is polled.
+    /// Feeds the watchdog as long as this future is polled.
     pub(crate) async fn feed(&mut self) -> ! {
         self.0.set_timeout(MwdtStage::Stage0, TIMEOUT);
         loop {

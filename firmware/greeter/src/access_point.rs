@@ -13,7 +13,7 @@ use crate::presence::Presence;
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
 /// Prefix length of the network.
 pub const PREFIX: u8 = 24;
-/// The DHCP pool. Lower addresses are free for static hosts.
+/// The DHCP pool. Lower addresses are left for static hosts.
 const POOL: (Ipv4Addr, Ipv4Addr) = (
     Ipv4Addr::new(192, 168, 1, 100),
     Ipv4Addr::new(192, 168, 1, 115),

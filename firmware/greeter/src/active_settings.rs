@@ -19,8 +19,8 @@ use crate::trial::TrialRun;
 pub trait Radio {
     /// The MAC address in this mode.
     fn mac_address(&self, mode: Mode) -> [u8; 6];
-    /// Opens the network of `plan`, or gets ready to join it. A radio that did not take a plan can
-    /// be given another.
+    /// Opens the network of `config`, or prepares to join it. After a failure, another
+    /// configuration can be applied.
     ///
     /// # Errors
     /// The driver refuses it.
@@ -132,7 +132,7 @@ impl ActiveSettings {
         self.limits.memory.capacity(slots, self.wanted_streams())
     }
 
-    /// What the chip has less of than the settings ask for.
+    /// The limits of the chip that are lower than the settings request.
     pub fn reduced(&self) -> Reduced {
         let wanted = Config::from_settings(&self.settings.server).slots();
         let capacity = self.capacity();
@@ -151,8 +151,8 @@ impl ActiveSettings {
         }
     }
 
-    /// Emits console lines: why the stored settings are not in force, what was reduced, and the
-    /// passphrase of the default network.
+    /// Emits console lines: why the stored settings are not in force, which limits were reduced,
+    /// and the passphrase of the default network.
     pub fn describe(&self, mut emit: impl FnMut(&dyn Display)) {
         match self.fallback {
             None => {}
@@ -194,7 +194,7 @@ impl ActiveSettings {
             },
         ) = (self.fallback, network)
         {
-            // The only passphrase that is ever printed: it is random, and new at each start.
+            // The only passphrase that is ever printed. It is random and new at each start.
             emit(&format_args!(
                 "access point ssid=\"{}\" passphrase=\"{}\"",
                 self.ssid.as_bytes().escape_ascii(),

@@ -52,7 +52,7 @@ impl<const SLOTS: usize> Backlog<SLOTS> {
         self.waiting.get()
     }
 
-    /// Connections that a worker is serving.
+    /// Connections that are being served by a worker.
     pub fn serving(&self) -> usize {
         self.serving.get()
     }
@@ -64,7 +64,7 @@ impl<const SLOTS: usize> Drop for Worker<'_, SLOTS> {
     }
 }
 
-/// Increments a count while it lives.
+/// Increments a count until it is dropped.
 struct Occupied<'a>(&'a Cell<usize>);
 
 impl<'a> Occupied<'a> {

@@ -11,12 +11,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The first wait, before jitter.
+    /// First wait, before jitter.
     pub const FIRST: Duration = Duration::from_secs(1);
-    /// The longest wait, before jitter.
+    /// Maximum wait, before jitter.
     pub const MAX: Duration = Duration::from_secs(60);
 
-    /// Starts with the first delay. `seed` differs from board to board.
+    /// Starts with the first delay. Use a different `seed` on each board.
     pub const fn new(seed: u64) -> Self {
         Self {
             next: Self::FIRST,
@@ -25,7 +25,8 @@ impl Backoff {
         }
     }
 
-    /// The next delay: between half of the current one and all of it. Doubles the current one.
+    /// The next delay, randomly between half of the current one and all of it. Doubles the current
+    /// one.
     pub fn wait(&mut self) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(Self::MAX);

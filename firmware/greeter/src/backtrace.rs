@@ -6,22 +6,22 @@
 use core::fmt;
 use core::ops::Range;
 
-/// Most addresses of a backtrace.
+/// Maximum addresses of a backtrace.
 pub const MAX_ADDRESSES: usize = 16;
 
 /// How a processor stores return addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReturnAddress {
-    /// As they are.
+    /// The address itself.
     RiscV,
-    /// With the window size of the call, 1 to 3, in place of the top two bits (Xtensa ISA reference,
-    /// "Windowed Register Option"). Code lies between `0x4000_0000` and `0x8000_0000`.
+    /// The top two bits are the window size of the call, 1 to 3 (Xtensa ISA reference, "Windowed
+    /// Register Option"). Code is between `0x4000_0000` and `0x8000_0000`.
     XtensaWindowed,
 }
 
 impl ReturnAddress {
-    /// An address within the call that returns to `word`: as far before it as the shortest call. The
-    /// return address itself can belong to the next function if the call never returns.
+    /// An address within the call that returns to `word`: the length of the shortest call before
+    /// it. The return address itself can belong to the next function if the call never returns.
     fn call(self, word: u32) -> Option<u32> {
         match self {
             Self::RiscV => word.is_multiple_of(2).then(|| word.wrapping_sub(2)),
@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// In flash and in RAM.
+    /// Code is in flash and in RAM.
     const CODE: [Range<u32>; 2] = [0x4200_0020..0x4200_1000, 0x4038_0000..0x4038_0100];
 
     fn addresses(words: &[u32]) -> Vec<u32> {
@@ -86,14 +86,14 @@ mod tests {
             0xffff_ffff,
             0x3fc8_0000,
             0x4037_fffe,
-            // Nothing comes before the first instruction that could have called.
+            // No call fits before the first instruction.
             0x4200_0020,
-            // Odd.
+            // An odd address is not a return address.
             0x4200_0101,
             0x4200_1002,
         ];
         assert_eq!(addresses(&no_code), []);
-        // The end is what the program's last call returns to.
+        // The last call of a program returns to the end of its code.
         let code = [0x4200_0022, 0x4200_1000, 0x4038_0002, 0x4038_0100];
         let calls = [0x4200_0020, 0x4200_0ffe, 0x4038_0000, 0x4038_00fe];
         assert_eq!(addresses(&code), calls);

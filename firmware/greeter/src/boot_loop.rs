@@ -37,12 +37,12 @@ const REJECTED: [u8; 4] = *b"RJCT";
 pub struct Start {
     /// Failed starts in a row.
     failed: u8,
-    /// Why the driver refused the settings in the previous run.
+    /// Why the driver refused the settings in the previous run; `None` if it did not.
     rejected: Option<DriverError>,
     subject: u32,
 }
 
-/// What a record is about: the settings with this sequence number, under this firmware.
+/// Hash of the subject of a record: the settings with this sequence number, under this firmware.
 pub fn subject(firmware: &str, sequence: u32) -> u32 {
     let bytes = firmware.bytes().chain(sequence.to_le_bytes());
     // FNV-1a
@@ -128,12 +128,12 @@ mod tests {
 
     use super::*;
 
-    /// One run of the board.
+    /// A simulated run of the board.
     #[derive(Clone, Copy)]
     enum Run {
-        /// Settles on its network, then resets.
+        /// The run stays on its network long enough, then resets.
         Settles(Reset),
-        /// Resets before that.
+        /// The run resets before that.
         Ends(Reset),
     }
     use Run::{Ends, Settles};

@@ -9,7 +9,7 @@ use embassy_futures::select::select;
 use embassy_net::tcp::{State, TcpReader, TcpSocket};
 use embassy_time::{Duration, Timer, with_timeout};
 
-/// Time to send a reset before the slot listens again regardless.
+/// Time to send a reset. After it the slot listens again in any case.
 const RESET_GRACE: Duration = Duration::from_millis(100);
 
 /// Detects a vanished peer within `peer_timeout`.
@@ -54,7 +54,7 @@ async fn is_closed_in_time(
                 .is_ok())
 }
 
-/// Discards data until the peer closes, resets or vanishes.
+/// Discards data until the peer closes, resets or disappears.
 async fn discard(reader: &mut TcpReader<'_>) {
     while reader.read_with(|data| (data.len(), ())).await.is_ok() {}
 }
@@ -69,7 +69,7 @@ pub(crate) async fn reset(socket: &mut TcpSocket<'_>) {
 ///
 /// A FIN does not count: the peer may have half-closed and wait for its reply.
 pub(crate) async fn gone(socket: &TcpSocket<'_>) {
-    // While data is unread, the stack wakes no task at a reset, so poll.
+    // Poll, because the stack wakes no task at a reset while data is unread.
     const POLL_INTERVAL: Duration = Duration::from_millis(100);
     let mut next_poll = Timer::after(POLL_INTERVAL);
     poll_fn(|cx| {

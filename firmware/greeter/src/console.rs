@@ -41,7 +41,7 @@ impl Console for () {
 /// A request. Displays as its console line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// Who sent it.
+    /// Client address.
     pub peer: SocketAddrV4,
     /// The first bytes, at most one receive buffer. Empty if the peer closed or stayed silent for the
     /// request timeout.
@@ -67,13 +67,13 @@ pub struct Banner<'a> {
     pub firmware: &'a str,
     /// The chip, `esp32c3`.
     pub chip: &'a str,
-    /// The MAC address.
+    /// MAC address.
     pub mac: Mac,
     /// `ap` or `sta`.
     pub mode: &'a str,
-    /// Where the settings come from.
+    /// Source of the settings.
     pub settings: Origin,
-    /// Why the chip started.
+    /// Reset reason.
     pub reset: Reset,
     /// The SSID, any bytes.
     pub ssid: &'a [u8],
@@ -81,14 +81,14 @@ pub struct Banner<'a> {
     pub open: bool,
 }
 
-/// Where the settings come from.
+/// Source of the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// Flash.
     Flash,
     /// Flash, on trial.
     Trial,
-    /// The defaults, without usable settings in flash.
+    /// The defaults, because flash has no usable settings.
     Default,
 }
 
@@ -147,7 +147,7 @@ impl fmt::Display for Suppressed {
 /// The board is reachable. Displays as its console line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ready {
-    /// The greeting server's address.
+    /// Address of the greeting server.
     pub address: SocketAddrV4,
 }
 
@@ -181,9 +181,9 @@ impl fmt::Display for Lease {
 /// A station joined or left, in AP mode. Displays as its console line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Station {
-    /// It is associated, possibly without an address yet.
+    /// The station is associated, possibly without an address yet.
     Joined(Mac),
-    /// It left.
+    /// The station left.
     Left(Mac),
 }
 

@@ -14,13 +14,13 @@ pub struct Counters {
     pub refused: Option<u32>,
     /// Served connections that stayed silent for the request timeout.
     pub timed_out: u32,
-    /// Connections that the peer reset or left before they were served.
+    /// Connections that the peer reset or closed before they were served.
     pub reset: u32,
     /// Bytes received in requests.
     pub bytes_in: u64,
     /// Bytes of replies passed to the stack.
     pub bytes_out: u64,
-    /// Slots: connections that fit, served and waiting.
+    /// Number of slots: connections that fit, served and waiting.
     pub slots: usize,
     /// Connections being served.
     pub in_use: usize,

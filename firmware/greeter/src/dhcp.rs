@@ -31,9 +31,9 @@ pub use table::{Lease, LeaseState};
 /// A hardware (MAC) address.
 pub type Mac = [u8; 6];
 
-/// Requests that wait while one is answered.
+/// Maximum requests that wait while one is processed.
 const WAITING: usize = 4;
-/// Longest request, in bytes: the UDP payload of an Ethernet frame.
+/// Maximum length of a request, in bytes: the UDP payload of an Ethernet frame.
 const MAX_REQUEST: usize = 1472;
 
 /// The memory of [`serve`]: about 5 kB.
@@ -90,7 +90,7 @@ pub async fn serve<const N: usize>(
     let mut socket = UdpSocket::new(stack, rx_meta, rx, tx_meta, tx);
     loop {
         udp::ensure_bound(&mut socket, SERVER_PORT).await;
-        // Error: a datagram longer than any request.
+        // An error means a datagram longer than any request.
         let Ok((len, _)) = socket.recv_from(request).await else {
             continue;
         };

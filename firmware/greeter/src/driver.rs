@@ -5,15 +5,15 @@ use core::fmt;
 /// Why the driver failed. No variant holds a part of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriverError {
-    /// It rejects the SSID.
+    /// The driver rejects the SSID.
     Ssid,
-    /// It rejects the passphrase.
+    /// The driver rejects the passphrase.
     Passphrase,
-    /// It rejects the settings, without saying which.
+    /// The driver rejects the settings without naming one.
     Arguments,
-    /// It is out of memory.
+    /// The driver is out of memory.
     Memory,
-    /// Something else.
+    /// Any other error.
     Other,
 }
 
@@ -27,7 +27,7 @@ impl DriverError {
         Self::Other,
     ];
 
-    /// Whether these settings will always fail. Other errors may be temporary.
+    /// Whether the driver will always reject these settings. Other errors may be temporary.
     pub const fn is_about_settings(self) -> bool {
         matches!(self, Self::Ssid | Self::Passphrase | Self::Arguments)
     }

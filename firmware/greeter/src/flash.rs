@@ -9,13 +9,13 @@ use crate::stored::{Flash, Partition, Unreadable};
 
 /// Smallest erasable unit, in bytes.
 pub const SECTOR: u32 = 4096;
-/// Unit of programming, in bytes: one that is aligned to it is programmed in one step.
+/// Unit of programming, in bytes. A piece that is aligned to it is programmed in one step.
 pub const PAGE: usize = 256;
 /// Offsets and lengths of programmed bytes are multiples of this.
 pub const WORD: usize = 4;
 
-/// A flash that can be written. Both operations block the chip, a few milliseconds for a page and about
-/// 45 ms for a sector: await something between them.
+/// A flash that can be written. Both operations block the chip, for a few milliseconds per page and
+/// about 45 ms per sector: await something between them.
 pub trait WritableFlash: Flash {
     /// Sets all bits of the sector at `offset`, a multiple of [`SECTOR`].
     ///
@@ -30,7 +30,7 @@ pub trait WritableFlash: Flash {
     fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Unwritable>;
 }
 
-/// The flash refused a write, or holds something else after it.
+/// The flash refused a write, or did not hold the written bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unwritable;
 
@@ -40,11 +40,12 @@ impl From<Unreadable> for Unwritable {
     }
 }
 
-/// Bytes at a word's address: flash drivers take no others.
+/// Bytes at an address aligned to a word, as flash drivers require.
 #[repr(align(4))]
 pub(crate) struct Aligned<const N: usize>(pub(crate) [u8; N]);
 
-/// Programs up to a page, padded to whole words, and reads it back: worn flash keeps bits as they were.
+/// Programs up to a page, padded to whole words, and reads it back, because worn flash keeps its
+/// bits.
 ///
 /// # Errors
 /// The flash does not hold the bytes. If it does, an error of the write has no effect.
@@ -56,7 +57,7 @@ pub(crate) fn program_checked(
     let length = bytes.len().next_multiple_of(WORD);
     let mut page = Aligned([0xff; PAGE]);
     page.0[..bytes.len()].copy_from_slice(bytes);
-    // What counts is what the next start reads.
+    // Ignore the result: only what the next start reads matters.
     let _ = flash.program(offset, &page.0[..length]);
     let mut back = Aligned([0; PAGE]);
     flash.read(offset, &mut back.0[..length])?;
@@ -67,7 +68,7 @@ pub(crate) fn program_checked(
     }
 }
 
-/// Shared by several users on one thread. It is borrowed for one operation at a time.
+/// A flash shared by several users on one thread. Each borrows it for one operation.
 impl<F: Flash> Flash for &RefCell<F> {
     fn partition(&mut self, label: &str) -> Result<Option<Partition>, Unreadable> {
         self.borrow_mut().partition(label)

@@ -1,15 +1,15 @@
-//! Requests with a reply of their own instead of the greeting.
+//! Requests with their own reply instead of the greeting.
 
 use core::fmt;
 
 use crate::counters::Counters;
 
-/// Longest request line that is passed to a [`RequestHandler`], in bytes.
+/// Maximum length of a request line for a [`RequestHandler`], in bytes.
 pub const MAX_LINE: usize = 64;
 
 /// Replies to requests that are commands.
 pub trait RequestHandler {
-    /// Writes the reply to a request line, or returns false, and the greeting is sent.
+    /// Writes the reply to a request line. Returns false to send the greeting instead.
     ///
     /// Called from the network task: it must not block.
     fn reply(&self, line: &str, counters: &Counters, reply: &mut Reply<'_>) -> bool;
@@ -47,7 +47,7 @@ impl<'b> Reply<'b> {
         self.length == 0
     }
 
-    /// Longest possible reply, in bytes.
+    /// Maximum length of the reply, in bytes.
     pub fn capacity(&self) -> usize {
         self.buffer.len()
     }
@@ -59,13 +59,13 @@ impl<'b> Reply<'b> {
 
     /// The text so far.
     pub fn as_str(&self) -> &str {
-        // Whole strings are written, so only a truncation inside a character is invalid.
+        // Writes are whole strings, so only a truncation inside a character is invalid.
         core::str::from_utf8(&self.buffer[..self.length]).unwrap_or_default()
     }
 }
 
 impl fmt::Write for Reply<'_> {
-    /// Writes all of `text` or, if it does not fit, nothing.
+    /// Writes all of `text`, or nothing if it does not fit.
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = self.length + text.len();
         let space = self.buffer.get_mut(self.length..end).ok_or(fmt::Error)?;

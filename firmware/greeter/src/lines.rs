@@ -7,7 +7,7 @@ use core::fmt::{self, Write};
 
 use embassy_time::Duration;
 
-/// Bytes to write at once.
+/// Bytes to write in one piece.
 pub const PIECE: usize = 16;
 /// Pause after each piece. With a full queue at 115200 baud, writing takes a third of the time.
 pub const PAUSE: Duration = Duration::from_millis(4);
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn full_queue_uses_a_third_of_the_time() {
-        // A start bit, eight bits, a stop bit.
+        // A start bit, eight data bits and a stop bit.
         let byte = Duration::from_micros(10 * 1_000_000 / 115_200);
         let writing = byte * u32::try_from(PIECE).unwrap();
         assert!(writing.as_micros() * 3 <= (writing + PAUSE).as_micros());

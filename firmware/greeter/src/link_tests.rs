@@ -133,7 +133,7 @@ pub(crate) fn fixed(last: u8) -> Config {
     })
 }
 
-/// Polls `future` once a millisecond of the test's clock, for at most a minute of it.
+/// Polls `future` once per millisecond of the test's clock, for at most a minute of that clock.
 pub(crate) fn finish<R>(future: impl Future<Output = R>) -> R {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -246,7 +246,7 @@ fn board_answers_ping() {
     ));
 }
 
-/// The fixed part of a DHCP request from a station that is not there.
+/// The fixed part of a DHCP request from a station that does not exist.
 fn renewal_by_vanished_client(ciaddr: Ipv4Addr) -> Vec<u8> {
     let mut request = std::vec![0; 240];
     request[..3].copy_from_slice(&[1, 1, 6]);
@@ -286,7 +286,7 @@ fn vanished_client_does_not_block_the_server() {
         Timer::after(Duration::from_millis(700)).await;
         assert_eq!(events.get(), 1, "the vanished client has a lease");
 
-        // Now a real one, which informs itself.
+        // The second request is an INFORM from a station that exists.
         let mut inform = renewal_by_vanished_client(Ipv4Addr::new(192, 168, 1, 77));
         inform[242] = 8;
         socket

@@ -35,28 +35,29 @@ use crate::stored::Missing;
 use crate::trial::{Report, TrialRun};
 use crate::update::Firmware;
 
-/// Size of the socket's receive buffer, in bytes. It holds two frames of an update, so that the next one
-/// has arrived when the first is written.
+/// Size of the socket's receive buffer, in bytes. It holds two frames of an update, so that the
+/// next one has arrived when the first is written.
 pub const RECEIVE_BUFFER: usize = 2560;
-/// Size of the socket's send buffer, in bytes: the longest answer of this firmware.
+/// Size of the socket's send buffer, in bytes: the longest response of this firmware.
 pub const SEND_BUFFER: usize = 768;
 
-/// Time from a connection to its first authenticated request.
+/// Maximum time from a connection to its first authenticated request.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time from one request of a session to the next.
+/// Maximum time between two requests of a session.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Pause after a session that failed. It limits the CPU time of handshakes.
+/// Pause after a session that failed. It limits the CPU time spent on handshakes.
 pub const FAILURE_PAUSE: Duration = Duration::from_millis(250);
-/// Time from a request that restarts the board to the restart, if its session does not end before.
+/// Maximum time from a request that restarts the board to the restart, if its session does not end
+/// earlier.
 pub const RESTART_TIMEOUT: Duration = Duration::from_secs(10);
-/// Timeout for a peer that no longer answers, and for the delivery of the last response.
+/// Timeout for a peer that no longer replies, and for the delivery of the last response.
 const PEER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time for a peer to close its side before it is reset.
+/// Time for a peer to close its side. After it the peer is reset.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Bytes taken from the socket at once.
+/// Maximum bytes to read from the socket at once.
 const PIECE: usize = 256;
 
-/// What the server needs of its board.
+/// The functions of the board that the server uses.
 pub trait Host {
     /// Random bytes of a cryptographic source.
     fn random(&self) -> [u8; RANDOM_LEN];
@@ -68,29 +69,30 @@ pub trait Host {
     fn print(&self, _line: &dyn fmt::Display) {}
 }
 
-/// What a board is, for [`Request::Show`].
+/// Facts about a board, for [`Request::Show`].
 #[derive(Debug, Clone, Copy)]
 pub struct About<'a> {
     /// The firmware's version.
     pub firmware: &'a str,
     /// The chip, or `virtual`.
     pub chip: &'static str,
-    /// MAC address on the network of the board: the interface of its Wi-Fi mode.
+    /// MAC address on the board's network: that of the interface of its Wi-Fi mode.
     pub mac: [u8; 6],
 }
 
-/// A snapshot of the counters, for `status`. They wrap around.
+/// A snapshot of the counters for `status`. They wrap around.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// The TCP port for clients.
     pub port: u16,
     /// Sessions with an authenticated request.
     pub sessions: u32,
-    /// Connections that ended without one, of which a wrong key is the most likely cause.
+    /// Connections that ended without an authenticated request. A wrong key is the most likely
+    /// cause.
     pub failures: u32,
 }
 
-/// Manages a board.
+/// The management of a board.
 pub struct Management<'a, F, H> {
     store: RefCell<SettingsStore<F>>,
     key: ManagementKey,
@@ -99,7 +101,7 @@ pub struct Management<'a, F, H> {
     about: About<'a>,
     host: H,
     is_on: Cell<bool>,
-    /// Whether flash holds something that takes effect with a restart.
+    /// Whether flash has something that takes effect at a restart.
     is_restarting: Cell<bool>,
     restart: Signal<NoopRawMutex, ()>,
     port: u16,
@@ -107,15 +109,15 @@ pub struct Management<'a, F, H> {
     failures: Count,
 }
 
-/// A response, and what follows it.
+/// A response, and the action after it.
 type Outcome = (Response, Next);
 
-/// What follows a response.
+/// The action after a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// The next request.
+    /// Wait for the next request.
     Continue,
-    /// A restart of the board.
+    /// Restart the board.
     Restart,
 }
 
@@ -159,21 +161,20 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
         }))
     }
 
-    /// The same, with the port at which clients reach it through a relay. It is reported, and has no
-    /// other effect.
+    /// Sets the port at which clients reach the server through a relay. It is only reported.
     #[must_use]
     pub fn with_relay_port(self, port: u16) -> Self {
         Self { port, ..self }
     }
 
-    /// The same for a board whose firmware can be updated.
+    /// Sets the firmware, so that it can be updated.
     #[must_use]
     pub fn with_firmware(self, firmware: &'a Firmware<F>) -> Self {
         let firmware = Some(firmware);
         Self { firmware, ..self }
     }
 
-    /// Whether it serves sessions: not after a confirmed `management off`.
+    /// Whether the server accepts sessions: not after a confirmed `management off`.
     pub fn is_on(&self) -> bool {
         self.is_on.get()
     }
@@ -239,7 +240,7 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
             } => self.start_trial(&changes, confirm_timeout),
             Request::Confirm { sequence } => self.confirm(sequence),
             Request::Abort { sequence } => self.abort(sequence),
-            // The restart would end the trial of the settings, too.
+            // Refused because the restart would end the trial of the settings as well.
             Request::StartUpdate if self.trial.open().is_some() => {
                 Err(Refusal::Update(UpdateRefusal::SettingsOnTrial))
             }
@@ -294,7 +295,7 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
         confirm_timeout: ConfirmTimeout,
     ) -> Result<Response, Refusal> {
         let settings = self.changed(changes)?;
-        // Without management the port is free, but until the confirmation it is not.
+        // Without management its port is free, but not before the confirmation.
         if settings.server.port().get() == MANAGEMENT_PORT {
             return Err(Refusal::Invalid {
                 field: "tcp-port".into(),
@@ -318,7 +319,7 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
             .ok_or(Refusal::NoSuchTrial)?;
         let is_open = self.trial.open().is_some();
         match trial.state {
-            // The answer to the first confirmation was lost, or its write reported an error.
+            // The response to the first confirmation was lost, or its write reported an error.
             TrialState::Confirmed => {}
             TrialState::Started if is_open => self
                 .store
@@ -350,7 +351,7 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
             .mark(trial, TrialState::RolledBack(reason))
             .map_err(|_| Refusal::Flash)?;
         let previous = store.load().map_err(|_| Refusal::Flash)?;
-        // A second reason would make the first unreadable.
+        // A second reason would make the first one unreadable.
         self.trial.rolled_back(reason);
         Ok(Response::Restarting {
             sequence: previous.record.sequence,
@@ -366,7 +367,8 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
         if self.trial.open().is_some() {
             return Err(Refusal::TrialInProgress);
         }
-        // A restart would end its trial, and the firmware before it may not read what this one writes.
+        // A restart would end the firmware's trial, and the previous firmware may not be able to
+        // read settings that this one writes.
         if self.firmware.is_some_and(Firmware::is_on_trial) {
             return Err(Refusal::Update(UpdateRefusal::OnTrial));
         }
@@ -404,7 +406,7 @@ pub async fn serve<F: WritableFlash + Clone, H: Host>(
         let accepted = if management.is_on() {
             socket.accept(MANAGEMENT_PORT).await
         } else {
-            // The answer to the confirmation may have been lost: the client asks again.
+            // The response to the confirmation may have been lost, and the client asks again.
             let off_at = *off_at.get_or_insert_with(|| Instant::now() + IDLE_TIMEOUT);
             match with_deadline(off_at, socket.accept(MANAGEMENT_PORT)).await {
                 Ok(accepted) => accepted,
@@ -412,7 +414,7 @@ pub async fn serve<F: WritableFlash + Clone, H: Host>(
             }
         };
         if accepted.is_err() {
-            // Not expected, but the loop must not spin.
+            // Should not happen, but the loop must not spin.
             connection::reset(&mut socket).await;
             Timer::after(CLOSE_TIMEOUT).await;
             continue;
@@ -436,7 +438,7 @@ pub async fn serve<F: WritableFlash + Clone, H: Host>(
     }
 }
 
-/// Runs a session until its end. Returns whether the client was authenticated, and what follows.
+/// Runs a session until its end. Returns whether the client was authenticated, and the next action.
 async fn run_session<F: WritableFlash + Clone, H: Host>(
     socket: &mut TcpSocket<'_>,
     management: &Management<'_, F, H>,
@@ -453,7 +455,7 @@ async fn run_session<F: WritableFlash + Clone, H: Host>(
         receive_request(socket, &mut session, &mut input).await
     };
     let Ok(Ok(mut request)) = with_timeout(HANDSHAKE_TIMEOUT, first).await else {
-        // It is authenticated if its first message was of a newer client.
+        // A request that this firmware cannot decode may still authenticate the client.
         return (session.is_authenticated(), Next::Continue);
     };
     loop {
@@ -469,13 +471,13 @@ async fn run_session<F: WritableFlash + Clone, H: Host>(
         };
         match with_timeout(IDLE_TIMEOUT, serve).await {
             Ok(Ok(Some(received))) => request = received,
-            // What is stored takes effect, whether or not the client still listens.
+            // Stored changes take effect even if the client no longer reads.
             _ => return (true, next),
         }
     }
 }
 
-/// The session is over: the peer closed or failed.
+/// The session has ended: the peer closed or failed.
 struct Ended;
 
 impl From<Error> for Ended {
@@ -501,7 +503,7 @@ impl Input {
     }
 }
 
-/// Waits for a request, and answers the handshake before the first.
+/// Waits for a request. Performs the handshake before the first one.
 async fn receive_request(
     socket: &mut TcpSocket<'_>,
     session: &mut BoardSession,
@@ -537,7 +539,8 @@ async fn send(socket: &mut TcpSocket<'_>, mut bytes: &[u8]) -> Result<(), Error>
     Ok(())
 }
 
-/// Buffers of the server's socket: on the heap, because many boards run without management.
+/// Buffers of the server's socket. They are on the heap, because many boards run without
+/// management.
 pub fn buffers() -> Option<(Vec<u8>, Vec<u8>)> {
     let buffer = |length| {
         let mut buffer = Vec::new();

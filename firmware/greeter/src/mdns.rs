@@ -30,12 +30,13 @@ use crate::udp;
 pub use responder::{Datagram, Event, GROUP, PORT, Responder};
 pub use zone::{Identity, InvalidIdentity};
 
-/// Longest datagram, in bytes: the UDP payload of an Ethernet frame.
+/// Maximum length of a datagram, in bytes: the UDP payload of an Ethernet frame.
 const MAX_DATAGRAM: usize = 1472;
-/// Datagrams that wait while one is processed. Queries cause bursts, because every host answers.
+/// Maximum datagrams that wait while one is processed. Queries cause bursts, because every host
+/// replies.
 const WAITING: usize = 8;
-/// Interval to check the board's address, in ms. The stack's notification wakes only one waiter, and
-/// two waiting tasks would wake each other forever.
+/// Interval to check the board's address, in ms. The stack's notification wakes only one waiter,
+/// and two waiting tasks would wake each other forever.
 const ADDRESS_CHECK: u64 = 250;
 
 /// The memory of [`run`]: about 9 kB.
@@ -90,7 +91,7 @@ pub async fn run(
         reply,
     } = buffers;
     let mut socket = UdpSocket::new(stack, rx_meta, rx, tx_meta, tx);
-    // Older peers require it (RFC 6762 §11).
+    // Older peers require a hop limit of 255 (RFC 6762 §11).
     socket.set_hop_limit(Some(255));
     let mut shutdown = pin!(shutdown);
     loop {
@@ -132,7 +133,7 @@ pub async fn run(
                     udp::send(&mut socket, &reply[..len], to).await;
                 }
             }
-            // A datagram that is too long, or a timer.
+            // A datagram was too long, or the timer expired.
             Either3::Second(Err(_)) | Either3::Third(()) => {}
         }
     }

@@ -6,18 +6,19 @@
 
 /// Bytes of heap that stay free at the lowest point.
 pub const RESERVE: usize = 16 * 1024;
-/// Connections of the greeting server that the services must leave, if so many are wanted.
+/// Minimum connections of the greeting server that the services must leave, if so many are
+/// requested.
 pub const MIN_SLOTS: usize = 4;
-/// Connections to each service, at most.
+/// Maximum connections per service.
 pub const MAX_SERVICE_STREAMS: usize = 2;
-/// Bytes of each of the two buffers of a service's connection: two full segments.
+/// Bytes of each of the two buffers per service connection: two full segments.
 pub const SERVICE_BUFFER: usize = 2 * 1460;
 
 /// Heap used by the radio's driver and tasks, without connections.
 const BASE: usize = 61_584;
-/// Heap used at the peak for frames of each connection.
+/// Peak heap used for the frames of each connection.
 const PER_SLOT: usize = 1_089;
-/// Frames in the receive queue that [`BASE`] includes; each further one may hold this much heap.
+/// Frames in the receive queue that [`BASE`] includes. Each further one may take this much heap.
 const BASE_RX_QUEUE: usize = 5;
 const PER_RX_FRAME: usize = 480;
 /// The management server: 1.8 kB of buffers and, on a host, 2.9 kB for a session (the test `heap` of
@@ -33,15 +34,16 @@ pub struct Memory {
     pub chip: &'static str,
     /// Bytes of heap in RAM that the bootloader no longer needs.
     pub reclaimed_heap: usize,
-    /// Bytes of heap besides. What is left of RAM is the main stack, of which a C3 used 30 kB.
+    /// Bytes of additional heap. The rest of RAM is the main stack, of which a C3 used 30 kB.
     pub extra_heap: usize,
-    /// Frames in the driver's receive queue. Its default, 5, loses frames once several clients send.
+    /// Frames in the driver's receive queue. The default of 5 loses frames when several clients
+    /// send.
     pub rx_queue: usize,
     /// Connections of the greeting server in static memory, 2.4 kB each.
     pub slots: usize,
 }
 
-/// Connections that fit.
+/// The connections that fit into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
     /// Connections of the greeting server, served and waiting.
@@ -88,7 +90,7 @@ impl Memory {
         panic!("unknown chip");
     }
 
-    /// Bytes of heap free at the lowest point; `None` where it is not enough.
+    /// Bytes of heap that are free at the lowest point; `None` if the memory is not enough.
     const fn lowest_heap(&self, capacity: Capacity) -> Option<usize> {
         let services = SERVICES * capacity.service_streams * 2 * SERVICE_BUFFER;
         let used = BASE
@@ -99,7 +101,7 @@ impl Memory {
         (self.reclaimed_heap + self.extra_heap).checked_sub(used)
     }
 
-    /// The connections that fit of those wanted.
+    /// The connections that fit, out of the requested ones.
     pub fn capacity(&self, slots: usize, service_streams: usize) -> Capacity {
         let wanted = slots.min(self.slots);
         let mut capacity = Capacity {
@@ -144,8 +146,8 @@ mod tests {
 
     use super::*;
 
-    /// What a chip has room for, and the heap free at the lowest point. The heap was added up by hand
-    /// from the costs above.
+    /// The expected capacity of a chip, and the heap that is free at the lowest point, computed by
+    /// hand from the costs above.
     struct Budget {
         chip: &'static str,
         rx_queue: usize,
@@ -193,7 +195,7 @@ mod tests {
             assert_eq!(memory.chip, chip);
             assert_eq!(memory.rx_queue, budget.rx_queue, "{chip}");
             for (streams, (fits, lowest)) in [(0, budget.alone), (2, budget.with_services)] {
-                // 16+16, and the 32+32 that the settings allow at most.
+                // 16+16, and 32+32, the maximum that the settings allow.
                 for slots in [32, 64] {
                     assert_eq!(memory.capacity(slots, streams), fits, "{chip}");
                 }

@@ -1,4 +1,4 @@
-//! The slot selection in flash, as ESP-IDF's bootloader reads it, and trials on top of it.
+//! The slot selection in flash, as read by ESP-IDF's bootloader, and trials based on it.
 //!
 //! `otadata` has two sectors with an entry each. Of the valid entries the one with the higher sequence
 //! number selects the slot: `(sequence - 1) % 2`. The bundled bootloaders have no rollback, so the new
@@ -31,13 +31,13 @@ pub const SLOTS: u32 = 2;
 /// State of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Not started yet; also what tools write that know no states.
+    /// Not started yet. Tools that do not use states write it as well.
     Undefined,
     /// Confirmed.
     Valid,
     /// On trial, or failed: the bootloader skips the entry.
     Invalid,
-    /// One of ESP-IDF's states that take a bootloader with rollback.
+    /// A state that requires a bootloader with rollback.
     Other(u32),
 }
 
@@ -52,8 +52,8 @@ impl State {
         }
     }
 
-    /// Whether the application was not marked as started, or a power cut left the mark incomplete: some
-    /// bits of [`State::Invalid`] are still ones.
+    /// Whether the application was not marked as started, or a power cut left the mark incomplete:
+    /// some bits of [`State::Invalid`] are still ones.
     const fn is_unmarked(self) -> bool {
         let invalid = Self::Invalid.word();
         let word = self.word();
@@ -106,24 +106,25 @@ impl Entry {
         bytes
     }
 
-    /// The slot that it selects.
+    /// The slot that this entry selects.
     pub const fn slot(self) -> u32 {
         (self.sequence - 1) % SLOTS
     }
 
-    /// Whether the bootloader follows it.
+    /// Whether the bootloader uses this entry.
     fn is_selectable(self) -> bool {
         const ABORTED: State = State::Other(4);
         self.state != State::Invalid && self.state != ABORTED
     }
 }
 
-/// Both sectors.
+/// The entries of both sectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Otadata(pub [Option<Entry>; 2]);
 
 impl Otadata {
-    /// The sector that selects the slot; `None` where the bootloader falls back to slot 0.
+    /// The sector that selects the slot, with its entry; `None` if the bootloader falls back to
+    /// slot 0.
     pub fn selected(&self) -> Option<(usize, Entry)> {
         let entries = self.0.iter().enumerate();
         entries
@@ -152,7 +153,7 @@ impl Otadata {
         Some((keep.map_or(1, |keep| 1 - keep), entry))
     }
 
-    /// The sector and the entry for the running slot, where it has no valid one.
+    /// The sector and the entry for the running slot, if it has no valid one.
     pub fn own_entry(&self, running: u32) -> Option<(usize, Entry)> {
         if self.sector_of(running).is_some() {
             return None;
@@ -164,7 +165,8 @@ impl Otadata {
         Some((0, entry))
     }
 
-    /// The lowest sequence number above both that selects such a slot. All ones mean no entry.
+    /// The lowest sequence number above both that selects a slot accepted by `is_wanted`. All ones
+    /// mean no entry.
     fn next_sequence(&self, is_wanted: impl Fn(u32) -> bool) -> Option<u32> {
         let highest = self.0.iter().flatten().map(|entry| entry.sequence).max();
         let first = highest.unwrap_or(0).checked_add(1)?;
@@ -291,7 +293,7 @@ mod tests {
         assert_eq!(otadata.own_entry(0), None);
     }
 
-    /// Updates over and over, each confirmed or not: the way back is always there.
+    /// Repeats updates, each confirmed or not: the previous application can always be restored.
     #[test]
     fn trial_selects_the_other_slot_and_keeps_the_way_back() {
         let mut otadata = Otadata([None, None]);

@@ -17,7 +17,7 @@ pub const LEN: usize = 256;
 
 const MAGIC: [u8; 4] = *b"PANC";
 const HEADER: usize = 10;
-/// Most bytes of text.
+/// Maximum bytes of text.
 const TEXT: usize = LEN - HEADER;
 
 /// Encodes a record of `message`, truncated if it is too long.
@@ -27,7 +27,7 @@ pub fn write(message: impl fmt::Display) -> [u8; LEN] {
     let mut cut = Truncated { text, length: 0 };
     let _ = write!(cut, "{message}");
     let length = cut.length;
-    // At most `TEXT`, which fits.
+    // Cannot fail: the length is at most `TEXT`.
     let size = u16::try_from(length).unwrap_or_default().to_le_bytes();
     let sum = checksum(size, &text[..length]).to_le_bytes();
     header[..4].copy_from_slice(&MAGIC);
@@ -95,7 +95,7 @@ mod tests {
         let record = write(&long);
         let text = read(&record).unwrap();
         assert_eq!(text, "ü".repeat(TEXT / 2));
-        // Text after the truncated piece is dropped, too.
+        // Text after the truncated piece is dropped as well.
         let record = write(format_args!("{long}{}", "x"));
         assert!(!read(&record).unwrap().contains('x'));
     }

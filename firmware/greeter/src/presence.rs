@@ -7,7 +7,7 @@ use core::task::{Poll, Waker};
 
 use embassy_futures::select::select;
 
-/// Whether the board is on a network. `N` bounds the number of waiting servers.
+/// Whether the board is on a network. `N` is the maximum number of waiting servers.
 ///
 /// The stack's own notifications wake only one waiter. This one wakes all of them.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl<const N: usize> Presence<N> {
             if !waiting.iter().any(|known| known.will_wake(cx.waker()))
                 && let Err(waker) = waiting.push(cx.waker().clone())
             {
-                // No place is left, so this waiter polls.
+                // There is no room for another waiter, so this one polls.
                 waker.wake();
             }
             Poll::Pending

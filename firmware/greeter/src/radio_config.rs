@@ -11,9 +11,9 @@ use crate::memory::Memory;
 /// Limits of a chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Stations that its radio accepts as an access point.
+    /// Maximum stations of the radio as an access point.
     pub stations: u8,
-    /// Its memory.
+    /// Memory of the chip.
     pub memory: Memory,
 }
 
@@ -24,7 +24,7 @@ pub struct RadioConfig<'s> {
     pub mode: Mode,
     /// SSID.
     pub ssid: Ssid,
-    /// How it is protected.
+    /// Security of the network.
     pub security: &'s Security,
     /// Channel of an access point.
     pub channel: u8,
@@ -62,13 +62,13 @@ pub fn ssid(network: &Network, mac: [u8; 6]) -> Ssid {
     }
 }
 
-/// Why the radio refuses settings. Displays as the reason.
+/// Why the radio rejects settings. Displays as the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejected {
-    /// The driver ends a station's SSID at its first zero byte and would look for another network.
-    /// For an access point it takes a length.
+    /// The SSID has a zero byte. The driver would cut a station's SSID there and look for another
+    /// network. For an access point it takes a length.
     ZeroByte,
-    /// The driver refuses them.
+    /// The driver rejects the settings.
     Driver(DriverError),
 }
 

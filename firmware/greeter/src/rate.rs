@@ -8,7 +8,7 @@ pub struct RateLimit {
     burst: u32,
     every: Duration,
     tokens: u32,
-    /// Time of the newest token.
+    /// Time at which the newest token was added.
     filled: Instant,
     suppressed: u32,
 }
@@ -19,7 +19,7 @@ impl RateLimit {
         Self::new(20, Duration::from_millis(100))
     }
 
-    /// Admits `burst` at once, and one more per `every`. A zero `every` admits everything.
+    /// Allows `burst` at once, and one more per `every`. A zero `every` allows everything.
     pub const fn new(burst: u32, every: Duration) -> Self {
         Self {
             burst,
@@ -69,7 +69,7 @@ impl RateLimit {
         match u32::try_from(due) {
             Ok(due) if due < room => {
                 self.tokens += due;
-                // The rest of the last interval is kept.
+                // Keep the rest of the last interval.
                 self.filled += self.every * due;
             }
             _ => {
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(passed, 3);
         assert_eq!(limit.suppressed(at(10)), Some(997));
         assert_eq!(limit.suppressed(at(10)), None, "reported once");
-        // The report cost a token.
+        // The report took a token.
         assert!(!limit.admit(at(110)));
         assert!(limit.admit(at(210)));
         assert_eq!(limit.suppressed(at(5000)), Some(1));
@@ -113,7 +113,7 @@ mod tests {
         let mut limit = RateLimit::of_requests();
         let mut reports = 0;
         let mut shown = 0;
-        // Two requests per millisecond, and a report each second.
+        // Two requests per millisecond, and a report per second.
         for ms in 1..=10_000 {
             shown += (0..2).filter(|_| limit.admit(at(ms))).count();
             if ms % 1000 == 0 {

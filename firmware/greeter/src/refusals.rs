@@ -113,7 +113,7 @@ fn is_refusal(frame: &[u8], port: u16) -> bool {
 mod tests {
     use super::is_refusal;
 
-    /// An Ethernet frame with an IPv4 packet with a TCP header: port 3000, RST and ACK, sequence 0.
+    /// An Ethernet frame with an IPv4 packet and a TCP header: port 3000, RST and ACK, sequence 0.
     fn refusal() -> [u8; 54] {
         let mut frame = [0; 54];
         frame[12] = 0x08;

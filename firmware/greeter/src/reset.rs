@@ -11,9 +11,9 @@ pub enum Reset {
     Software,
     /// Wake-up from deep sleep.
     DeepSleep,
-    /// The firmware's watchdog expired, which is in timer group 0.
+    /// The firmware's watchdog, in timer group 0, expired.
     Watchdog,
-    /// Another watchdog expired. `tcpctl flash` resets some boards by that of the RTC.
+    /// Another watchdog expired. `tcpctl flash` resets some boards by the RTC watchdog.
     OtherWatchdog,
     /// The supply voltage dropped.
     Brownout,
@@ -34,7 +34,7 @@ impl Reset {
             0x03 | 0x0c => Self::Software,
             0x05 => Self::DeepSleep,
             0x07 => Self::Watchdog,
-            // Timer group 1, CPU resets, the RTC's and the super watchdog.
+            // Timer group 1, CPU resets, the RTC watchdog and the super watchdog.
             0x08 | 0x09 | 0x0b | 0x0d | 0x10..=0x12 => Self::OtherWatchdog,
             0x0f => Self::Brownout,
             0x15 | 0x16 => Self::Usb,

@@ -40,12 +40,12 @@ pub struct Config<'a> {
     /// Time to wait for the first byte of a request before replying. With zero, the server reads what
     /// has arrived and replies.
     pub request_timeout: Duration,
-    /// Time that a worker is busy with a request before it replies. Zero on a chip. A virtual board
-    /// imitates a slow one with it.
+    /// Time that a worker is busy with a request before it replies. Zero on a chip; a virtual board
+    /// simulates a slow one with it.
     pub service_time: Duration,
-    /// Timeout for a peer that no longer answers, in any state of the connection.
+    /// Timeout for a peer that no longer replies, in any state of the connection.
     pub peer_timeout: Duration,
-    /// Time for a peer with its whole reply to close its side before it is reset.
+    /// Time for a peer that has its whole reply to close its side. After it the peer is reset.
     pub close_timeout: Duration,
 }
 
@@ -81,7 +81,7 @@ impl Config<'_> {
         self.workers + self.backlog
     }
 
-    /// The same with at most `slots` slots. The backlog is reduced first, then the workers.
+    /// Limits the number of slots. The backlog is reduced first, then the workers.
     #[must_use]
     pub fn within(self, slots: usize) -> Self {
         let workers = self.workers.min(slots);
@@ -103,7 +103,7 @@ pub struct Server<'a, C, const SLOTS: usize> {
     refused: Option<&'a Cell<u32>>,
     handler: Option<&'a dyn RequestHandler>,
     request_timeout: Cell<Duration>,
-    /// A greeting in place of the configuration's.
+    /// A greeting that replaces that of the configuration.
     greeting: RefCell<Option<Greeting>>,
 }
 
@@ -130,7 +130,7 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
         }
     }
 
-    /// The same, with a handler for requests that are commands.
+    /// Sets a handler for requests that are commands.
     #[must_use]
     pub fn with_handler(self, handler: &'a dyn RequestHandler) -> Self {
         Self {
@@ -139,8 +139,8 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
         }
     }
 
-    /// Changes what a running server can change: the greeting and the request timeout, from the next
-    /// request on.
+    /// Applies the settings that a running server can change: the greeting and the request timeout,
+    /// from the next request on.
     pub fn apply(&self, settings: &ServerSettings) {
         let timeout = settings.request_timeout().as_millis();
         self.request_timeout
@@ -187,12 +187,12 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
         connection::watch_peer(&mut socket, self.config.peer_timeout);
         loop {
             if socket.accept(self.config.port).await.is_err() {
-                // Never expected, but it must not spin.
+                // Should not happen, but the loop must not spin.
                 connection::reset(&mut socket).await;
                 Timer::after(self.config.close_timeout).await;
                 continue;
             }
-            // An incomplete handshake ends here, too, timed out.
+            // An incomplete handshake times out and ends here as well.
             let Some(peer) = socket
                 .remote_endpoint()
                 .and_then(ipv4)
@@ -243,7 +243,7 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
             (bytes.len(), ())
         };
         let request_timeout = self.request_timeout.get();
-        // Read before replying: data that arrives after the close would be answered by a reset.
+        // Read before replying: data that arrives after the close would be answered with a reset.
         let read = with_timeout(request_timeout, socket.read_with(show)).await;
         match read {
             Ok(Ok(())) => {}
@@ -315,7 +315,7 @@ impl<'a, C: Console, const SLOTS: usize> Server<'a, C, SLOTS> {
         Ok(written)
     }
 
-    /// Prints a request that a protocol of the caller read.
+    /// Prints a request that was read by a protocol of the caller.
     pub fn report(&self, peer: SocketAddrV4, bytes: &[u8]) {
         add_bytes(&self.tally.bytes_in, bytes.len());
         self.console.request(&Request { peer, bytes });
@@ -403,7 +403,7 @@ mod tests {
         assert_eq!(server.counters().slots, 27);
     }
 
-    /// The reply to a connection that sends nothing, and the seconds until it.
+    /// The reply to a connection that sends nothing, and the seconds until it arrives.
     async fn silent(stack: embassy_net::Stack<'_>) -> (std::vec::Vec<u8>, u64) {
         let (mut receive, mut send) = ([0; 256], [0; 64]);
         let mut socket = TcpSocket::new(stack, &mut receive, &mut send);

@@ -15,9 +15,9 @@ pub const ECHO_PORT: u16 = 7;
 pub const DISCARD_PORT: u16 = 9;
 /// TCP port of [`chargen`] (RFC 864).
 pub const CHARGEN_PORT: u16 = 19;
-/// Timeout for a peer that no longer answers.
+/// Timeout for a peer that no longer replies.
 pub const PEER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for a peer to close its side before it is reset.
+/// Time for a peer to close its side. After it the peer is reset.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Echoes data until the peer closes its side (RFC 862). Never returns.
@@ -114,7 +114,7 @@ fn chargen_byte(position: usize) -> u8 {
         column if column > LINE => b'\n',
         column => {
             let character = (line + column) % PRINTABLE;
-            // Below 95, so it fits.
+            // Cannot fail: the value is below 95.
             b' ' + u8::try_from(character).unwrap_or_default()
         }
     }

@@ -1,4 +1,4 @@
-//! Writes settings to flash, so that a power cut at any moment leaves the old or the new ones.
+//! Writes settings to flash so that a power cut at any moment leaves the old or the new ones.
 //!
 //! New settings go to the sector that is not in use. Its old block is invalidated before the erase: an
 //! interrupted erase could otherwise remove the mark of a trial that was rolled back, and start it again.
@@ -11,13 +11,13 @@ use tcpctl_settings::{BLOCK_SIZE, MAX_LEN, Record, RecordKind, Settings};
 use crate::flash::{Aligned, Unwritable, WORD, WritableFlash, program_checked};
 use crate::stored::{self, Missing, Partition, Unreadable};
 
-/// A block as it is programmed: in whole words.
+/// Length of a block as it is programmed: in whole words.
 const BUFFER: usize = MAX_LEN.next_multiple_of(WORD);
 
 /// Why settings were not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreError {
-    /// The partition has one sector, whose settings are in use.
+    /// The partition has only one sector, whose settings are in use.
     NoSecondSector,
     /// A trial is open: its previous settings are in the other sector.
     TrialInProgress,
@@ -43,12 +43,13 @@ impl From<Missing> for StoreError {
     }
 }
 
-/// What to do with settings besides storing them.
+/// How to store settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Keep them.
+    /// Permanently.
     Permanent,
-    /// Start with them, and return to the previous ones unless they are confirmed in time.
+    /// On trial: start with them, and return to the previous ones unless they are confirmed in
+    /// time.
     Trial(ConfirmTimeout),
 }
 
@@ -57,7 +58,8 @@ pub enum Kind {
 pub struct SettingsStore<F> {
     flash: F,
     partition: Partition,
-    /// A trial that ended but whose mark may be missing in flash, because it could not be written.
+    /// A trial that has ended but whose mark may be missing in flash, because it could not be
+    /// written.
     ended: Option<Trial>,
 }
 
@@ -75,7 +77,7 @@ impl<F: WritableFlash> SettingsStore<F> {
         })
     }
 
-    /// The same with the newest trial as [`Self::begin`] returned it at the start of the board: if it had
+    /// Sets the newest trial as [`Self::begin`] returned it at the start of the board: if it had
     /// ended then, its state in flash is ignored.
     #[must_use]
     pub fn with_trial(self, newest: Option<Trial>) -> Self {
@@ -122,7 +124,7 @@ impl<F: WritableFlash> SettingsStore<F> {
                 Kind::Trial(_) => RecordKind::Trial,
             },
         };
-        // An erase that is cut short may remove the marks of an ended trial and leave its settings.
+        // An interrupted erase may remove the marks of an ended trial and leave its settings.
         self.program_word(sector, 0, [0; 4])?;
         self.flash.erase(self.offset(sector, 0))?;
         if let Kind::Trial(timeout) = kind {
@@ -174,7 +176,7 @@ impl<F: WritableFlash> SettingsStore<F> {
             _ => TrialState::RolledBack(RollbackReason::Restarted),
         };
         if self.mark(trial, next).is_err() {
-            // A trial that cannot be marked could not be undone, either: do not start it.
+            // A trial that cannot be marked could not be undone either, so do not start it.
             let state = TrialState::RolledBack(RollbackReason::Unknown);
             self.ended = Some(Trial { state, ..trial });
         }
@@ -188,7 +190,7 @@ impl<F: WritableFlash> SettingsStore<F> {
             .encode(&mut buffer.0)
             .map_err(|_| StoreError::Flash)?;
         let length = block.len();
-        // The encoder may have used the bytes behind the block.
+        // The encoder may have used the bytes after the block.
         buffer.0[length..].fill(0xFF);
         let block = &buffer.0[..length.next_multiple_of(WORD)];
         Ok(self.program(sector, 0, block)?)

@@ -1,4 +1,4 @@
-//! Joins a network, gets an address, and starts again when either is lost.
+//! Joins a network, gets an address, and starts over when either is lost.
 //!
 //! ```text
 //!            +--------- back off <----------+
@@ -38,7 +38,7 @@ pub const LEASE_TIMEOUT: Duration = Duration::from_secs(20);
 /// it at once must not be retried without a pause.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// What the board lost.
+/// The loss of a network connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
     /// The link to the access point.
@@ -59,9 +59,9 @@ impl fmt::Display for Loss {
 /// A change while the board is on its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkChange {
-    /// The board is offline.
+    /// The board went offline.
     Lost(Loss),
-    /// It has another address.
+    /// The board has another address.
     Moved(Ipv4Addr),
 }
 
@@ -89,7 +89,7 @@ pub enum Event {
         /// Time until the next try.
         retry_in: Duration,
     },
-    /// The radio driver refuses the settings. There is no retry.
+    /// The radio driver rejects the settings. There is no retry.
     Rejected(DriverError),
     /// The board has an address, the first or another one.
     Online(Ipv4Addr),
@@ -98,7 +98,8 @@ pub enum Event {
 }
 
 impl Event {
-    /// The new presence on the network, if this event changes it; see [`crate::presence`].
+    /// Whether the board is on its network after this event; `None` if unchanged. See
+    /// [`crate::presence`].
     pub const fn presence(&self) -> Option<bool> {
         match self {
             Self::Online(_) => Some(true),
@@ -120,7 +121,7 @@ impl fmt::Display for Event {
             Self::Rejected(error) => {
                 write!(f, "network failed reason=\"{error}\" retry=never")
             }
-            // The line that the ESP-IDF examples print.
+            // The ESP-IDF examples print the same line.
             Self::Online(address) => write!(f, "IP: {address}"),
             Self::Offline(loss) => write!(f, "network lost reason=\"{loss}\""),
         }

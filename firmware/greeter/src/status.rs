@@ -9,10 +9,10 @@ use crate::counters::Counters;
 use crate::reset::Reset;
 use crate::{management, trial, update};
 
-/// Longest [`Report`] as text, with a chip, mode and version of up to 16 characters.
+/// Maximum length of a [`Report`] as text, with a chip, mode and version of up to 16 characters.
 pub const MAX_LEN: usize = 799;
 
-/// Values that only the board knows.
+/// Values that only the board can provide.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Vitals<'a> {
     /// The host name.
@@ -25,7 +25,7 @@ pub struct Vitals<'a> {
     pub mode: &'static str,
     /// Time since the start.
     pub uptime: Duration,
-    /// Why it started.
+    /// Reset reason of the last start.
     pub boot_reason: Option<Reset>,
     /// Free heap, in bytes.
     pub heap_free: Option<usize>,
@@ -41,7 +41,7 @@ pub struct Vitals<'a> {
     pub temperature_decidegrees: Option<i16>,
     /// Connections to each bench service, 0 where they are off.
     pub service_streams: usize,
-    /// What the board has less of than its settings ask for.
+    /// Limits that are lower than the settings request.
     pub reduced: Reduced,
     /// The management server; `None` where it is off.
     pub management: Option<management::Counters>,
@@ -51,7 +51,7 @@ pub struct Vitals<'a> {
     pub update: Option<update::Status>,
 }
 
-/// Limits that are lower than the settings ask for, because of the chip's radio or memory. Displays
+/// Limits that are lower than the settings request, because of the chip's radio or memory. Displays
 /// as a JSON array.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reduced {
@@ -81,7 +81,7 @@ impl fmt::Display for Reduced {
     }
 }
 
-/// A board with a status.
+/// A board that reports its status.
 pub trait Board {
     /// The current values. Called while a request is answered: it must not block.
     fn vitals(&self) -> Vitals<'_>;
@@ -90,16 +90,16 @@ pub trait Board {
 /// The status. Displays as one JSON object, without a line end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report<'a> {
-    /// The board's part.
+    /// Values from the board.
     pub vitals: Vitals<'a>,
-    /// The greeting server's part.
+    /// Counters of the greeting server.
     pub counters: Counters,
 }
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { vitals, counters } = self;
-        // The names need no escape.
+        // The names need no escaping.
         write!(
             f,
             r#"{{"schema":"tcpctl.status/1","name":"{}","firmware":"{}","chip":"{}","mode":"{}","uptime_ms":{}"#,
@@ -146,7 +146,7 @@ fn field(f: &mut fmt::Formatter<'_>, name: &str, value: Option<impl fmt::Display
     }
 }
 
-/// A word that needs no escape, in quotes.
+/// A word that needs no escaping, in quotes.
 struct Quoted<T>(T);
 
 impl<T: fmt::Display> fmt::Display for Quoted<T> {
@@ -188,7 +188,7 @@ impl fmt::Display for Trial {
     }
 }
 
-/// A number of tenths, without floating point.
+/// A number in tenths, printed without floating point.
 struct Tenths(i16);
 
 impl fmt::Display for Tenths {
@@ -302,7 +302,7 @@ mod tests {
                 mode: "sta",
                 uptime: Duration::MAX,
                 boot_reason: Some(Reset::OtherWatchdog),
-                // A chip's numbers have 32 bits.
+                // Numbers on a chip have 32 bits.
                 heap_free: Some(u32::MAX as usize),
                 heap_lowest: Some(u32::MAX as usize),
                 stack_lowest: Some(u32::MAX as usize),
@@ -322,7 +322,7 @@ mod tests {
                 }),
                 trial: Some(trial::Report {
                     sequence: u32::MAX,
-                    // The longest reason; a trial with time left has none.
+                    // The longest reason. A trial with time left has none.
                     state: TrialState::RolledBack(RollbackReason::Restarted),
                     remaining: None,
                 }),

@@ -15,7 +15,7 @@ const SECTOR: u32 = BLOCK_SIZE as u32;
 
 /// The flash of a board.
 pub trait Flash {
-    /// The partition with this label, if there is one.
+    /// The partition with this label, if it exists.
     fn partition(&mut self, label: &str) -> Result<Option<Partition>, Unreadable>;
     /// Fills `bytes` from `offset` on.
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Unreadable>;
@@ -50,7 +50,7 @@ pub enum Missing {
     NoPartition,
     /// The partition holds no valid settings.
     Unusable(DecodeError),
-    /// The board failed with the stored settings.
+    /// The stored settings are ignored, because the board failed with them.
     Ignored(IgnoreReason),
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn find(flash: &mut impl Flash) -> Result<Partition, Missing> {
     flash.partition(LABEL)?.ok_or(Missing::NoPartition)
 }
 
-/// Both sectors. The partition tables before the one with two slots have one.
+/// Both sectors. Partition tables before the one with two slots have one.
 pub(crate) fn contents(
     flash: &mut impl Flash,
     partition: Partition,
@@ -115,7 +115,7 @@ pub fn unless_ignored(
     }
 }
 
-/// One at a time, so that the stack holds one sector.
+/// Reads one sector at a time, so that only one is on the stack.
 #[inline(never)]
 pub(crate) fn read_sector(
     flash: &mut impl Flash,
@@ -145,7 +145,7 @@ mod tests {
     /// A flash with one partition.
     struct Chip {
         label: Result<&'static str, Unreadable>,
-        /// Its sectors.
+        /// Sectors of the partition.
         content: Result<Vec<u8>, Unreadable>,
     }
 
@@ -161,7 +161,7 @@ mod tests {
 
         fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Unreadable> {
             let content = self.content.as_ref().map_err(|error| *error)?;
-            // Panics outside of the partition.
+            // Panics outside the partition.
             let start = usize::try_from(offset - OFFSET).unwrap();
             bytes.copy_from_slice(&content[start..start + bytes.len()]);
             Ok(())
@@ -244,7 +244,7 @@ mod tests {
         let mut damaged = sector();
         damaged[20] ^= 1;
         let torn = [&sector()[..16], &vec![0xff; BLOCK_SIZE - 16]].concat();
-        // Another version, with the CRC over it and the body.
+        // Another version, with a CRC over it and the body.
         let mut newer = sector();
         let length = usize::from(u16::from_le_bytes([newer[6], newer[7]]));
         newer[4] = 9;

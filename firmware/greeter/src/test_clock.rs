@@ -1,4 +1,4 @@
-//! The clock of tests: each thread has its own, and it moves only when a test advances it.
+//! The clock of tests. Each thread has its own, which moves only when a test advances it.
 //!
 //! Wakers are not kept: poll everything after moving the clock.
 

@@ -29,14 +29,14 @@ pub(crate) struct TestFlash {
     pub(crate) missing: Vec<&'static str>,
     /// Sectors of the settings partition; older partition tables have one.
     pub(crate) settings_sectors: u32,
-    /// Erases and programmed pages since the start.
+    /// Erases and programmed pages since the last start.
     pub(crate) steps: u32,
     /// Step at which the power is cut.
     pub(crate) cut_at: Option<u32>,
-    /// Whether the step of the power cut changes its second half and nothing else, instead of random bits.
+    /// Whether the interrupted step changes only its second half, instead of random bits.
     pub(crate) cuts_in_half: bool,
     is_off: bool,
-    /// Sectors whose cells keep their content: writes succeed and change nothing.
+    /// Sectors with worn cells: writes succeed and change nothing.
     pub(crate) worn: Vec<u32>,
     pub(crate) random: u64,
 }
@@ -67,7 +67,7 @@ impl TestFlash {
         self.is_off
     }
 
-    /// Writes without a step, as `tcpctl flash` does.
+    /// Writes without counting steps, as `tcpctl flash` does.
     pub(crate) fn put(&mut self, label: &str, bytes: &[u8]) {
         let start = self.partition(label).unwrap().unwrap().offset as usize;
         self.cells[start..start + bytes.len()].copy_from_slice(bytes);
@@ -87,7 +87,7 @@ impl TestFlash {
 
     /// A random number below `limit`.
     pub(crate) fn random(&mut self, limit: u32) -> u32 {
-        // Knuth's MMIX.
+        // A linear congruential generator with Knuth's MMIX constants.
         self.random = self
             .random
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -95,7 +95,7 @@ impl TestFlash {
         u32::try_from(self.random >> 33).unwrap() % limit
     }
 
-    /// Counts a step. Whether the power holds through it.
+    /// Counts a step. Returns whether the power stays on during it.
     fn step(&mut self) -> Result<bool, Unwritable> {
         if self.is_off {
             return Err(Unwritable);
@@ -106,12 +106,12 @@ impl TestFlash {
         Ok(holds)
     }
 
-    /// Changes cells to `target`; if the power is cut, some of their bits.
+    /// Changes cells to `target`, or some of their bits if the power is cut.
     fn change(&mut self, at: usize, target: &[u8], holds: bool) -> Result<(), Unwritable> {
         if self.is_worn(at) {
             return Ok(());
         }
-        // Some cuts are early, some late.
+        // Some cuts come early in the step, some late.
         let share = 1 + self.random(255);
         for (index, byte) in target.iter().enumerate() {
             let done = if holds {

@@ -24,22 +24,23 @@ use tcpctl_settings::sectors::{RollbackReason, Selected, Trial, TrialState};
 use crate::driver::DriverError;
 use crate::station::{Event, Failure};
 
-/// Lasting failures in a row after which the settings count as wrong. A single one may be a bad scan.
+/// Lasting failures in a row after which the settings count as wrong. A single one may be a failed
+/// scan.
 const FAILURES: u8 = 2;
 
-/// The newest trial of a board, and its timer.
+/// The newest trial of a board, with its timer.
 pub struct TrialRun {
     newest: Cell<Option<Trial>>,
     /// `None` unless the trial is open.
     deadline: Cell<Option<Instant>>,
     failures: Cell<u8>,
-    /// Why the board is not on its network, while it is not.
+    /// Why the board is not on its network.
     cause: Cell<Option<RollbackReason>>,
     due: Signal<NoopRawMutex, RollbackReason>,
 }
 
 impl TrialRun {
-    /// The trial of the settings that a board starts with, now.
+    /// The trial of the settings that a board starts with. Its timer starts now.
     pub fn new(selected: Option<&Selected>) -> Self {
         let open = selected.and_then(Selected::open_trial);
         let timeout = |trial: Trial| Duration::from_secs(trial.confirm_timeout.as_secs().into());
@@ -82,12 +83,12 @@ impl TrialRun {
         )
     }
 
-    /// Records that the trial is permanent now.
+    /// Records that the trial was confirmed.
     pub fn confirmed(&self) {
         self.end(TrialState::Confirmed);
     }
 
-    /// Records that the trial is undone. The board must restart.
+    /// Records that the trial was rolled back. The board must restart.
     pub fn rolled_back(&self, reason: RollbackReason) {
         self.end(TrialState::RolledBack(reason));
     }
@@ -132,8 +133,8 @@ impl TrialRun {
         }
     }
 
-    /// Waits until the board has to return to its previous settings: record the reason and restart.
-    /// Never, without an open trial.
+    /// Waits until the board has to return to its previous settings. The caller then records the
+    /// reason and restarts. Never returns without an open trial.
     pub async fn rollback_due(&self) -> RollbackReason {
         let Some(deadline) = self.deadline.get() else {
             return pending().await;
@@ -149,7 +150,7 @@ impl TrialRun {
     }
 }
 
-/// The rollback reason of a failure to join, and whether the failure is lasting.
+/// The rollback reason for a failure to join, and whether the failure is lasting.
 fn reason(failure: Failure) -> (RollbackReason, bool) {
     match failure {
         Failure::WrongPassphrase => (RollbackReason::WrongPassphrase, true),
@@ -178,11 +179,11 @@ impl fmt::Debug for TrialRun {
 /// The newest trial of a board. Displays as its console line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Report {
-    /// Sequence number of its settings.
+    /// Sequence number of the settings.
     pub sequence: u32,
-    /// Its state.
+    /// State of the trial.
     pub state: TrialState,
-    /// Time left to confirm it.
+    /// Time left to confirm.
     pub remaining: Option<Duration>,
 }
 
@@ -197,12 +198,12 @@ impl Report {
         }
     }
 
-    /// Whether it is permanent.
+    /// Whether the trial is confirmed.
     pub const fn is_confirmed(&self) -> bool {
         matches!(self.state, TrialState::Confirmed)
     }
 
-    /// Why it was rolled back.
+    /// Reason of the rollback.
     pub const fn reason(&self) -> Option<RollbackReason> {
         match self.state {
             TrialState::RolledBack(reason) => Some(reason),
@@ -210,7 +211,7 @@ impl Report {
         }
     }
 
-    /// Seconds left to confirm it, rounded up.
+    /// Seconds left to confirm, rounded up.
     pub fn remaining_s(&self) -> Option<u16> {
         let remaining = self.remaining?.as_millis().div_ceil(1000);
         Some(u16::try_from(remaining).unwrap_or(u16::MAX))

@@ -1,4 +1,4 @@
-//! Sending datagrams to peers that may be gone.
+//! Sends datagrams to peers that may have disappeared.
 
 use core::net::SocketAddrV4;
 
@@ -13,13 +13,13 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) async fn ensure_bound(socket: &mut UdpSocket<'_>, port: u16) {
     while !socket.is_open() {
         if socket.bind(port).is_err() {
-            // Binding a closed socket to a fixed port does not fail; if it ever does, do not spin.
+            // Binding a closed socket to a fixed port does not fail. If it does, do not spin.
             Timer::after(PATIENCE).await;
         }
     }
 }
 
-/// Sends one datagram and waits until it has left.
+/// Sends one datagram and waits until it was sent.
 ///
 /// smoltcp keeps a datagram at the head of the socket's queue until its receiver answers ARP: one
 /// receiver that has walked away would silence the socket for everybody else. So what has not left

@@ -1,4 +1,5 @@
-//! New firmware over the network: it is written to the inactive slot, checked, and started on trial.
+//! New firmware over the network: it is written to the inactive slot, checked, and started on
+//! trial.
 //!
 //! [`Update`] takes the image in order and returns how much of it is in flash. Nothing selects the new
 //! slot before [`Update::start`], so an earlier failure does not change the running firmware. A transfer
@@ -27,15 +28,15 @@ pub use trial::{EndedTrial, SLOT_LABELS, Slots, TrialEnd};
 
 use image::{ImageCheck, START_LEN};
 
-/// Bytes that are read at a time to check the image.
+/// Bytes to read at a time while the image is checked.
 const PIECE: usize = 512;
 
-/// What a client announces of an image.
+/// The announcement of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Announced {
     /// Length in bytes.
     pub size: u32,
-    /// SHA-256 of it.
+    /// SHA-256 of the image.
     pub sha256: [u8; 32],
 }
 
@@ -64,10 +65,10 @@ impl From<Unwritable> for UpdateRefusal {
     }
 }
 
-/// The update of a board, between two restarts.
+/// The update of a board, from one restart to the next.
 #[derive(Debug, Clone, Copy)]
 pub struct Update {
-    /// The chip's id in image headers.
+    /// Chip ID in image headers.
     chip: u16,
     transfer: Option<Transfer>,
 }
@@ -81,7 +82,7 @@ struct Transfer {
 }
 
 impl Update {
-    /// For a board with this chip, see [`image::chip_id`].
+    /// An update for a board with this chip, see [`image::chip_id`].
     pub const fn new(chip: u16) -> Self {
         Self {
             chip,
@@ -140,7 +141,7 @@ impl Update {
         if !is_next || (!is_last && !bytes.len().is_multiple_of(WORD)) {
             return Err(UpdateRefusal::OutOfOrder);
         }
-        // The transfer is over unless this succeeds.
+        // The transfer has ended unless this succeeds.
         self.transfer = None;
         if offset == 0 {
             self.check_start(bytes)?;
@@ -152,7 +153,7 @@ impl Update {
                 yield_now().await;
             }
             program_checked(flash, at, bytes)?;
-            // At most a page.
+            // Cannot fail: the length is at most a page.
             transfer.written += u32::try_from(bytes.len()).unwrap_or(0);
         }
         yield_now().await;
@@ -160,7 +161,7 @@ impl Update {
         Ok(transfer.written)
     }
 
-    /// Checks what is in flash: the announced SHA-256, and the image as the bootloader does.
+    /// Checks the image in flash: the announced SHA-256, and the image as the bootloader does.
     ///
     /// # Errors
     /// [`UpdateRefusal::OutOfOrder`] keeps the transfer, any other error ends it.
@@ -238,7 +239,7 @@ where
         let piece = &mut piece[..length];
         flash.read(offset + done, piece)?;
         take(piece)?;
-        // At most PIECE.
+        // Cannot fail: the length is at most PIECE.
         done += u32::try_from(length).unwrap_or(0);
         if done.is_multiple_of(SECTOR) {
             yield_now().await;
@@ -247,15 +248,15 @@ where
     Ok(())
 }
 
-/// Bytes cut at the boundaries of pages.
+/// Bytes, split at page boundaries.
 struct Pages<'a> {
-    /// Bytes to the next boundary.
+    /// Bytes up to the next page boundary.
     first: usize,
     rest: &'a [u8],
 }
 
 impl<'a> Pages<'a> {
-    /// `offset` is that of the first byte in its slot, which starts with a page.
+    /// `offset` is the offset of the first byte in its slot, which starts with a page.
     fn new(offset: u32, bytes: &'a [u8]) -> Self {
         let in_page = usize::try_from(offset).map_or(0, |offset| offset % PAGE);
         Self {

@@ -34,18 +34,18 @@ impl From<snow::Error> for Closed {
     }
 }
 
-/// What the board has to do.
+/// The next action of the board.
 #[derive(Debug)]
 pub enum BoardEvent {
-    /// Receive more; all input is taken.
+    /// Receive more, because all input is processed.
     NeedMore,
     /// Send these bytes.
     Send(Vec<u8>),
-    /// Serve this request, then [`BoardSession::respond`].
+    /// Process this request, then call [`BoardSession::respond`].
     Request(Request),
 }
 
-/// A session as the board sees it.
+/// A session, from the board's side.
 pub struct BoardSession {
     frames: FrameReader,
     state: State,
@@ -61,7 +61,7 @@ enum State {
 }
 
 impl BoardSession {
-    /// Starts a session with a new connection. Returns the bytes to send first.
+    /// Starts a session for a new connection. Returns the bytes to send first.
     ///
     /// `random` are fresh bytes of a cryptographic source, for this session alone.
     ///
@@ -82,7 +82,7 @@ impl BoardSession {
         Ok((session, frame::with_prefix(&hello)))
     }
 
-    /// Takes received bytes from the front of `input` until there is something to do.
+    /// Processes received bytes from the front of `input` until there is an event.
     ///
     /// Computes an elliptic curve product for the first message, about 60 ms on an ESP32-C3.
     ///
@@ -118,7 +118,7 @@ impl BoardSession {
         Ok(BoardEvent::Send(bytes))
     }
 
-    /// Whether the client has proved that it has the key, in this session.
+    /// Whether the client has proved in this session that it has the key.
     pub const fn is_authenticated(&self) -> bool {
         matches!(
             self.state,
@@ -130,7 +130,7 @@ impl BoardSession {
     }
 
     fn next_event(&mut self, input: &mut &[u8]) -> Result<BoardEvent, Closed> {
-        // Before the handshake a client can make the board reserve 50 bytes, and no more.
+        // Before the handshake a client can make the board reserve at most 50 bytes.
         let bounds = match self.state {
             State::Handshake(_) => HANDSHAKE_LEN..=HANDSHAKE_LEN,
             State::Transport { .. } => TAG_LEN..=MAX_FRAME,

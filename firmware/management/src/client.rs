@@ -13,24 +13,24 @@ use crate::hello::{Hello, PROTOCOL_VERSION};
 use crate::message::{Request, Response};
 use crate::noise::{self, HANDSHAKE_LEN, RANDOM_LEN, Role};
 
-/// Why a session failed, as far as the client can know.
+/// Why a session failed, as far as the client can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The peer is no management server.
+    /// The peer is not a management server.
     NotManagement,
-    /// The board speaks another version of the exchange.
+    /// The board uses another version of the protocol.
     UnsupportedVersion {
-        /// Its version.
+        /// Version of the board.
         board: u8,
     },
-    /// The peer does not prove that it has this key. A board with another key closes the connection without
-    /// a reply after [`ClientSession::authenticate`].
+    /// The peer did not prove that it has this key. A board with another key closes the connection
+    /// without a reply after [`ClientSession::authenticate`].
     Handshake,
     /// The peer sent something that is not the next message of the session: damaged, replayed, truncated
     /// or malformed.
     Protocol,
-    /// The call does not fit the state of the session, or the session is over.
+    /// The call is not valid in this state of the session, or the session has ended.
     OutOfOrder,
     /// The request is longer than [`MAX_MESSAGE`](crate::MAX_MESSAGE).
     TooLong,
@@ -55,20 +55,20 @@ impl fmt::Display for ClientError {
 
 impl Error for ClientError {}
 
-/// What the client learns or has to do.
+/// The next event or action of the client.
 #[derive(Debug)]
 pub enum ClientEvent {
-    /// Receive more; all input is taken.
+    /// Receive more, because all input is processed.
     NeedMore,
-    /// The board has introduced itself: continue with [`ClientSession::authenticate`].
+    /// The board has sent its hello: continue with [`ClientSession::authenticate`].
     Hello(Hello),
-    /// The board has the key: continue with [`ClientSession::request`].
+    /// The board has proved that it has the key: continue with [`ClientSession::request`].
     Established,
     /// The response to the last request.
     Response(Response),
 }
 
-/// A session as the client sees it.
+/// A session, from the client's side.
 pub struct ClientSession {
     frames: FrameReader,
     state: State,
@@ -76,7 +76,7 @@ pub struct ClientSession {
 
 enum State {
     AwaitHello,
-    /// The hello, as received.
+    /// The received hello.
     HasHello(Vec<u8>),
     Handshake(Box<HandshakeState>),
     Transport(Box<TransportState>),
@@ -84,7 +84,7 @@ enum State {
 }
 
 impl ClientSession {
-    /// Starts a session with a new connection, on which the board speaks first.
+    /// Starts a session for a new connection, on which the board sends first.
     pub const fn new() -> Self {
         Self {
             frames: FrameReader::new(),
@@ -92,7 +92,7 @@ impl ClientSession {
         }
     }
 
-    /// Takes received bytes from the front of `input` until there is an event.
+    /// Processes received bytes from the front of `input` until there is an event.
     ///
     /// # Errors
     /// What is wrong with the peer. The session is over.
@@ -128,7 +128,7 @@ impl ClientSession {
         Ok(message)
     }
 
-    /// The bytes of a request, from [`ClientEvent::Established`] on.
+    /// The bytes of a request, after [`ClientEvent::Established`].
     ///
     /// # Errors
     /// [`ClientError::OutOfOrder`] before that; [`ClientError::TooLong`].

@@ -2,13 +2,13 @@
 
 use alloc::vec::Vec;
 
-/// Longest message, in bytes before encryption: 1 kB of an update and its header.
+/// Maximum length of a message, in bytes before encryption: 1 kB of an update and its header.
 pub const MAX_MESSAGE: usize = 1200;
 
 /// Length of the tag of each encrypted message, in bytes.
 pub(crate) const TAG_LEN: usize = 16;
 
-/// Longest frame, in bytes, without its length.
+/// Maximum length of a frame, in bytes, without its length field.
 pub const MAX_FRAME: usize = MAX_MESSAGE + TAG_LEN;
 
 /// Length of the length field.
@@ -16,7 +16,7 @@ const PREFIX: usize = 2;
 
 /// Assembles frames from received pieces.
 pub(crate) struct FrameReader {
-    /// The length as far as it is received, then the frame.
+    /// The length field as far as it is received, then the frame.
     buffer: Vec<u8>,
 }
 
@@ -66,7 +66,7 @@ impl FrameReader {
 
 /// The frame with this content.
 pub(crate) fn with_prefix(content: &[u8]) -> Vec<u8> {
-    // At most `MAX_FRAME`, which fits.
+    // Cannot fail: the length is at most `MAX_FRAME`.
     let length = u16::try_from(content.len()).unwrap_or(u16::MAX);
     let mut frame = Vec::with_capacity(PREFIX + content.len());
     frame.extend_from_slice(&length.to_be_bytes());

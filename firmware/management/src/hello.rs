@@ -1,6 +1,6 @@
-//! The board's first frame, in clear.
+//! The board's first frame, unencrypted.
 
-/// The version of the exchange.
+/// Version of the protocol.
 pub const PROTOCOL_VERSION: u8 = 1;
 
 const MAGIC: [u8; 4] = *b"TCPM";
@@ -8,10 +8,11 @@ const MAGIC: [u8; 4] = *b"TCPM";
 /// Identifies the board before authentication. It is an unverified claim until the handshake succeeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// Version of the exchange that the board speaks.
+    /// Version of the protocol that the board uses.
     pub version: u8,
-    /// MAC address of the board on its network, by which the client finds the key. That of an access point
-    /// is one more than the station's, under which `tcpctl flash` stores the key.
+    /// MAC address of the board on its network, with which the client finds the key. That of an
+    /// access point is one more than that of the station, under which `tcpctl flash` stores the
+    /// key.
     pub mac: [u8; 6],
 }
 

@@ -20,7 +20,7 @@ use crate::frame::MAX_MESSAGE;
 use crate::shown::ShownSettings;
 use crate::wire::{Unreadable, WireValues, changes_from_wire, to_wire};
 
-/// What a client asks for.
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// The settings in force and the newest trial. The answer is [`Response::Shown`].
@@ -33,20 +33,20 @@ pub enum Request {
     },
     /// Store these changes as a trial and restart with them. The answer is [`Response::Restarting`].
     Trial {
-        /// The changes.
+        /// Settings to change.
         changes: Box<Changes>,
         /// Time from the restart to the confirmation.
         confirm_timeout: ConfirmTimeout,
     },
     /// Make the trial permanent. The answer is [`Response::Done`], also to a repeated request.
     Confirm {
-        /// Its sequence number.
+        /// Sequence number of the trial.
         sequence: u32,
     },
     /// Return to the settings before the trial and restart. The answer is [`Response::Restarting`]
     /// with the sequence number of those settings.
     Abort {
-        /// The trial's sequence number.
+        /// Sequence number of the trial.
         sequence: u32,
     },
     /// The firmware and its slots. The answer is [`Response::Firmware`].
@@ -64,7 +64,7 @@ pub enum Request {
     /// [`Response::Written`]. Several may be sent before the first is answered, within the window of
     /// [`Response::Ready`].
     UpdateData {
-        /// Where they belong in the image.
+        /// Offset of the bytes in the image.
         offset: u32,
         /// The bytes.
         bytes: Vec<u8>,
@@ -76,7 +76,7 @@ pub enum Request {
     StartUpdate,
     /// Make the running firmware permanent. The answer is [`Response::Done`], also to a repeated request.
     ConfirmUpdate {
-        /// Sequence number of its trial.
+        /// Sequence number of the trial.
         sequence: u32,
     },
 }
@@ -86,39 +86,39 @@ pub const MAX_UPDATE_DATA: usize = 1024;
 /// Minimum bytes of an image in the first request: the board checks chip and project before it erases.
 pub const MIN_FIRST_DATA: usize = 112;
 
-/// What a board answers.
+/// A response of a board.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Response {
     /// The settings in force and the newest trial.
     Shown(Box<Shown>),
-    /// The request is done, and stored in flash where that is part of it.
+    /// The request was carried out, and any changes are stored in flash.
     Done,
     /// The board restarts as soon as this is sent.
     Restarting {
         /// Sequence number of the settings that it starts with.
         sequence: u32,
     },
-    /// The request is refused; nothing has changed.
+    /// The request was refused; nothing has changed.
     Refused(Refusal),
     /// This firmware does not know the request, or a setting in it.
     Unsupported,
     /// The firmware and its slots.
     Firmware(Box<FirmwareReport>),
-    /// Send the image from here on.
+    /// Send the image from this offset on.
     Ready {
         /// Bytes of the image that are in flash already.
         offset: u32,
         /// Maximum bytes to send before they are acknowledged.
         window: u32,
     },
-    /// The bytes of the image up to here are in flash.
+    /// The bytes of the image up to this offset are in flash.
     Written {
-        /// Number of bytes.
+        /// Offset after the last written byte.
         offset: u32,
     },
 }
 
-/// The answer to [`Request::Firmware`].
+/// The response to [`Request::Firmware`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirmwareReport {
     /// Version of the running firmware. Untrusted text.
@@ -126,13 +126,13 @@ pub struct FirmwareReport {
     /// The chip whose images it accepts, such as `esp32c3`; `None` for a board that accepts none. Untrusted
     /// text.
     pub chip: Option<String>,
-    /// The slot that runs, 0 or 1.
+    /// Running slot, 0 or 1.
     pub slot: u8,
-    /// Bytes of the other slot; `None` where there is none.
+    /// Bytes of the other slot; `None` if there is none.
     pub capacity: Option<u32>,
     /// Sequence number of the trial, while the running firmware is on trial.
     pub trial: Option<u32>,
-    /// The newest trial, if it ended in a return to this firmware.
+    /// The newest trial, if it ended with a return to this firmware.
     pub ended: Option<EndedTrial>,
 }
 
@@ -141,13 +141,13 @@ pub struct FirmwareReport {
 pub struct EndedTrial {
     /// Sequence number of the trial.
     pub sequence: u32,
-    /// Its version, if its slot still holds it. Untrusted text.
+    /// Version of the firmware, if its slot still has it. Untrusted text.
     pub version: Option<String>,
     /// Code of the reason in flash.
     pub reason: u8,
 }
 
-/// The answer to [`Request::Show`].
+/// The response to [`Request::Show`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
     /// Version of the firmware. Untrusted text.
@@ -156,7 +156,7 @@ pub struct Shown {
     pub chip: String,
     /// The settings in force, without secrets.
     pub settings: ShownSettings,
-    /// Their sequence number.
+    /// Sequence number of the settings.
     pub sequence: u32,
     /// The newest trial, if the newest settings are or were one.
     pub trial: Option<TrialReport>,
@@ -165,16 +165,16 @@ pub struct Shown {
 /// The newest trial of a board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrialReport {
-    /// Sequence number of its settings.
+    /// Sequence number of the settings.
     pub sequence: u32,
-    /// Its state, with the reason of a rollback.
+    /// State of the trial, with the reason of a rollback.
     #[serde(with = "WireTrialState")]
     pub state: TrialState,
-    /// Seconds left to confirm it, while it is neither confirmed nor rolled back.
+    /// Seconds left to confirm, while the trial is neither confirmed nor rolled back.
     pub remaining_s: Option<u16>,
 }
 
-/// Why a request is refused.
+/// Why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// A setting is invalid, or does not fit the others.
@@ -188,7 +188,7 @@ pub enum Refusal {
     NeedsRestart,
     /// A trial is neither confirmed nor rolled back.
     TrialInProgress,
-    /// There is no such trial in progress; [`Request::Show`] has the outcome of the newest.
+    /// No such trial is in progress. [`Request::Show`] returns the outcome of the newest one.
     NoSuchTrial,
     /// The board has an older partition table, with one sector of settings.
     NoSecondSector,
@@ -198,12 +198,12 @@ pub enum Refusal {
     Update(UpdateRefusal),
 }
 
-/// Why an update is refused.
+/// Why an update was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UpdateRefusal {
     /// The board has an older partition table, with one application.
     NoSecondSlot,
-    /// A virtual board without a chip.
+    /// The board is virtual and has no chip.
     NoChip,
     /// The image does not fit the slot.
     TooLarge {
@@ -216,11 +216,11 @@ pub enum UpdateRefusal {
     SettingsOnTrial,
     /// The data does not continue the transfer.
     OutOfOrder,
-    /// Not an application image.
+    /// The image is not an application image.
     NotAnApplication,
-    /// For another chip.
+    /// The image is for another chip.
     WrongChip,
-    /// Of another project.
+    /// The image belongs to another project.
     WrongProject,
     /// The image ends too early.
     Truncated,
@@ -396,7 +396,7 @@ impl Response {
 }
 
 fn encode(message: &impl Serialize) -> Option<Vec<u8>> {
-    // Smaller code than with a buffer that grows.
+    // A fixed buffer results in smaller code than one that grows.
     let mut bytes = vec![0; MAX_MESSAGE];
     let length = postcard::to_slice(message, &mut bytes).ok()?.len();
     bytes.truncate(length);

@@ -1,4 +1,4 @@
-//! The Noise handshake, with the only algorithms that are used.
+//! The Noise handshake, reduced to the algorithms in use.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -18,27 +18,27 @@ use tcpctl_settings::ManagementKey;
 
 use crate::frame::{self, TAG_LEN};
 
-/// Random bytes that each side needs for a session: its ephemeral private key.
+/// Length of the random bytes that each side needs for a session: its ephemeral private key.
 pub const RANDOM_LEN: usize = 32;
 
 /// Length of a handshake message: a public key, and the tag of an empty payload.
 pub(crate) const HANDSHAKE_LEN: usize = 32 + TAG_LEN;
 
-/// Which side of the handshake.
+/// The side of the handshake.
 #[derive(Clone, Copy)]
 pub(crate) enum Role {
     Client,
     Board,
 }
 
-/// Starts the handshake with this hello as its prologue.
+/// Starts the handshake with this hello as the prologue.
 pub(crate) fn handshake(
     role: Role,
     hello: &[u8],
     key: &ManagementKey,
     random: [u8; RANDOM_LEN],
 ) -> Result<HandshakeState, Error> {
-    // Built, not parsed: the parser of names would be a part of the chip's image.
+    // Built from parts: the parser of names would add to the chip's image.
     let params = NoiseParams::new(
         "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s".to_owned(),
         BaseChoice::Noise,
@@ -115,7 +115,8 @@ impl CryptoResolver for Resolver {
     }
 }
 
-/// X25519 (RFC 7748). That of snow computes public keys on the Edwards curve, 3 kB more code.
+/// X25519 (RFC 7748). The implementation in snow computes public keys on the Edwards curve, which
+/// takes 3 kB more code.
 #[derive(Default)]
 struct X25519 {
     private: [u8; 32],
@@ -156,7 +157,7 @@ impl Dh for X25519 {
     }
 
     fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), Error> {
-        // Both are as long as the keys of the largest curve.
+        // Both buffers have the length of the largest curve's keys.
         let public = public.first_chunk().ok_or(Error::Dh)?;
         let shared = MontgomeryPoint(*public).mul_clamped(self.private);
         *out.first_chunk_mut().ok_or(Error::Dh)? = shared.to_bytes();
@@ -164,7 +165,7 @@ impl Dh for X25519 {
     }
 }
 
-/// Random bytes for the one ephemeral key of a session.
+/// Random bytes for the only ephemeral key of a session.
 struct Once(Option<[u8; RANDOM_LEN]>);
 
 impl Random for Once {

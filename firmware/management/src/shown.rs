@@ -7,11 +7,11 @@ use tcpctl_settings::{Changes, Field, Invalid, Passphrase, Security, Settings, V
 
 use crate::wire::{WireValue, WireValues, to_wire};
 
-/// The settings of a board, as it shows them: every value, and of the passphrase only whether there
-/// is one. The key is not part of it.
+/// The settings of a board as it shows them: every value, but of the passphrase only whether there
+/// is one. The key is not included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShownSettings {
-    /// All values, without the security.
+    /// All values except the security.
     values: Changes,
     is_protected: bool,
 }
@@ -43,7 +43,7 @@ impl ShownSettings {
         self.is_protected
     }
 
-    /// What the board will show after these changes, checked as the board checks them.
+    /// The settings that the board will show after these changes, checked as the board checks them.
     ///
     /// # Errors
     /// As [`Settings::with_changes`].
@@ -63,7 +63,8 @@ impl ShownSettings {
     fn with_security(&self, security: Security) -> Result<Settings, Invalid> {
         let mut values = self.values.clone();
         values.security = Some(security);
-        // A station keeps the settings of an access point, but they cannot be requested of it.
+        // A station keeps the settings of an access point, but they cannot be requested for a
+        // station.
         let (channel, max_stations) = (values.channel.take(), values.max_stations.take());
         let mut settings = values.to_settings(tcpctl_settings::NoStoredSettings::Unread)?;
         settings.channel = channel.unwrap_or(settings.channel);

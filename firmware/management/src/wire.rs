@@ -10,11 +10,11 @@ use tcpctl_settings::{
 /// Why a message cannot be read as a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// From a newer client, or malformed.
+    /// The message comes from a newer client, or is malformed.
     Unknown,
-    /// A value that is not allowed.
+    /// A value is not allowed.
     Invalid(Invalid),
-    /// A confirm timeout out of its bounds, in seconds.
+    /// The confirm timeout is out of its bounds, in seconds.
     ConfirmTimeout(u16),
 }
 
@@ -36,7 +36,7 @@ pub(crate) type WireValues<'a> = heapless::Vec<WireValue<'a>, 24>;
 /// One setting.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum WireValue<'a> {
-    /// Whether it is a station.
+    /// Whether the mode is station.
     Mode(bool),
     Ssid(&'a [u8]),
     Channel(u8),
@@ -46,7 +46,7 @@ pub(crate) enum WireValue<'a> {
     TcpPort(u16),
     Workers(u8),
     Backlog(u8),
-    /// In milliseconds.
+    /// The timeout in milliseconds.
     RequestTimeout(u32),
     Services(bool),
     Status(bool),
@@ -54,7 +54,7 @@ pub(crate) enum WireValue<'a> {
     Management(bool),
     Open,
     Passphrase(&'a str),
-    /// In an answer: there is a passphrase.
+    /// Whether there is a passphrase; only in responses.
     IsProtected,
 }
 

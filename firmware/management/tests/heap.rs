@@ -1,5 +1,5 @@
-//! Heap of the board during a handshake and a request. A process of its own, because the allocator counts
-//! for all threads.
+//! Heap of the board during a handshake and a request. A separate process, because the allocator
+//! counts for all threads.
 
 use peak_alloc::PeakAlloc;
 use tcpctl_management::{BoardEvent, BoardSession, ClientSession, Request, Response};
@@ -9,10 +9,10 @@ use tcpctl_settings::{Changes, Greeting, ManagementKey, Passphrase, Security, Ss
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-/// Most heap of a chip for a session, without the buffers of its socket.
+/// Maximum heap of a session on a chip, without the buffers of its socket.
 const BUDGET: usize = 8 * 1024;
 
-/// The result of `work`, and the heap it took at its peak.
+/// The result of `work`, and its peak heap.
 fn peak<R>(work: impl FnOnce() -> R) -> (R, usize) {
     let before = HEAP.current_usage();
     HEAP.reset_peak_usage();
@@ -52,7 +52,7 @@ fn session_fits_the_heap_of_a_chip() {
             .unwrap()
     });
     client.receive(&mut &response[..]).unwrap();
-    // The handshake starts on top of what `start` has left, at most its peak.
+    // The handshake starts with what `start` has left allocated, at most its peak.
     println!("heap: start {start}, handshake {handshake}, request {answered} bytes");
     assert!(start + handshake + answered <= BUDGET);
 }

@@ -66,7 +66,7 @@ const HEADER_LEN: usize = 12;
 const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 impl Record {
-    /// Writes a block and returns the part of `buffer` that it fills.
+    /// Writes a block. Returns the part of `buffer` that it fills.
     ///
     /// # Errors
     /// [`BufferTooSmall`], never with [`MAX_LEN`] bytes.
@@ -101,7 +101,7 @@ impl Record {
             return Err(DecodeError::Torn);
         };
         if checksum([v0, v1, l0, l1], body) != u32::from_le_bytes([c0, c1, c2, c3]) {
-            // Erased flash reads 0xFF, and no body ends in that: its end was never written.
+            // Erased flash reads 0xFF, and no body ends with that: the end was never written.
             return Err(match body.last() {
                 Some(0xFF) => DecodeError::Torn,
                 _ => DecodeError::Corrupted,
@@ -168,7 +168,7 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
     }
 }
 
-/// The CRC of a version and a length, as they are in flash, and of a body.
+/// The CRC of a version and a length, in their flash format, and of a body.
 fn checksum(version_and_length: [u8; 4], body: &[u8]) -> u32 {
     let mut digest = CRC.digest();
     digest.update(&version_and_length);
@@ -188,7 +188,7 @@ impl fmt::Display for BufferTooSmall {
 
 impl Error for BufferTooSmall {}
 
-/// What is in flash instead of settings.
+/// The content of flash that is not settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -202,7 +202,7 @@ pub enum DecodeError {
     Corrupted,
     /// An undamaged block of a newer version.
     Newer {
-        /// Its version.
+        /// Version of the block.
         version: u16,
     },
     /// An undamaged block whose body does not fit its version.

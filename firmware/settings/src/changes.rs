@@ -1,4 +1,4 @@
-//! Changing some settings of a board and keeping the others.
+//! Changes some settings of a board and keeps the others.
 
 use crate::{
     Changes, Field, Invalid, Mode, Network, NoStoredSettings, Reason, ServerParts, ServerSettings,
@@ -24,12 +24,13 @@ impl Settings {
 }
 
 impl Changes {
-    /// Whether nothing was requested.
+    /// Whether no setting is requested.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether they take effect at a restart: all but the greeting and the request timeout do.
+    /// Whether the changes take effect at a restart: all except the greeting and the request
+    /// timeout.
     pub fn needs_restart(&self) -> bool {
         let at_once = Self {
             greeting: self.greeting.clone(),
@@ -68,7 +69,7 @@ impl Changes {
         })
     }
 
-    /// The network: what was requested, then what is stored for the same mode.
+    /// The network: requested values first, then stored values for the same mode.
     fn network(&self, stored: Result<&Network, NoStoredSettings>) -> Result<Network, Invalid> {
         let mode = match (self.mode, stored) {
             (Some(mode), _) => mode,
@@ -95,7 +96,7 @@ impl Changes {
         }
     }
 
-    /// Applies all changes but the network, which `base` already has.
+    /// Applies all changes except the network, which `base` already has.
     fn apply(&self, base: Settings) -> Result<Settings, Invalid> {
         if base.network.mode() == Mode::Station {
             self.check_for_station()?;

@@ -22,24 +22,24 @@ pub enum Field {
     Status,
     Commands,
     Management,
-    /// WPA2 passphrase, or an open network. Not an option of its own: a passphrase is never on a
-    /// command line.
+    /// WPA2 passphrase, or an open network. There is no option for it, because a passphrase is
+    /// never on a command line.
     Passphrase,
 }
 
-/// Why no stored settings are kept.
+/// Why there are no stored settings to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoStoredSettings {
-    /// The board has none that can be read.
+    /// The board has no readable settings.
     Blank,
-    /// They are about to be erased.
+    /// The settings are about to be erased.
     Erased,
-    /// There is no board to read them from.
+    /// There is no board to read settings from.
     Unread,
 }
 
-/// What is wrong with a value. Displays what would be right.
+/// The reason why a value is invalid. Displays the valid form.
 ///
 /// No variant holds a part of a passphrase, so no error message can reveal one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +65,16 @@ pub enum Reason {
     Channel14,
     /// Too few or too many bytes.
     Length {
-        /// Bytes given.
+        /// Number of bytes given.
         got: usize,
-        /// Fewest allowed.
+        /// Minimum number of bytes.
         min: usize,
-        /// Most allowed.
+        /// Maximum number of bytes.
         max: usize,
     },
     /// A passphrase with neither 8 to 63 characters nor 64.
     PassphraseLength {
-        /// Characters given.
+        /// Number of characters given.
         got: usize,
     },
     /// 64 characters are a raw key, and these are not all hexadecimal digits.
@@ -88,7 +88,7 @@ pub enum Reason {
     HostNameCharacter {
         /// The character.
         got: char,
-        /// Its position, from 1.
+        /// Position of the character, from 1.
         position: usize,
     },
     /// A host name that starts or ends with a hyphen.
@@ -99,7 +99,7 @@ pub enum Reason {
     NotWholeMilliseconds,
     /// A duration above the maximum.
     TooLong {
-        /// Longest duration, in milliseconds.
+        /// Maximum duration, in milliseconds.
         max_ms: u32,
     },
     /// Neither of two words.
@@ -108,7 +108,7 @@ pub enum Reason {
     PortTaken {
         /// The port.
         port: u16,
-        /// The other server.
+        /// Name of the other server.
         service: &'static str,
     },
     /// No mode was given, and none is stored.
@@ -117,7 +117,7 @@ pub enum Reason {
     NoSsid,
     /// Neither a passphrase nor an open network.
     NoSecurity,
-    /// A setting that only an access point has.
+    /// A setting that applies only to an access point.
     NotForStation,
 }
 
@@ -171,14 +171,14 @@ impl fmt::Display for Reason {
     }
 }
 
-/// An invalid value: which field, and why.
+/// An invalid value: the field and the reason.
 ///
 /// Displays as `workers: 33 is not in the range 1 to 32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid {
-    /// The setting.
+    /// Setting.
     pub field: Field,
-    /// What is wrong with its value.
+    /// Reason.
     pub reason: Reason,
 }
 

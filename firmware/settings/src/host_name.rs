@@ -49,7 +49,7 @@ impl HostName {
     pub fn of_board(mac: [u8; 6]) -> Self {
         let [.., high, low] = mac;
         let mut name = String::new();
-        // 11 of 32 characters: writing cannot fail.
+        // Cannot fail: the name has 11 of 32 characters.
         _ = write!(name, "tcpctl-{high:02x}{low:02x}");
         Self(name)
     }

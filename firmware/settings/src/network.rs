@@ -50,14 +50,14 @@ pub enum Network {
     AccessPoint {
         /// SSID; `None` for [`HostName::of_board`](crate::HostName::of_board).
         ssid: Option<Ssid>,
-        /// How it is protected. There is no default.
+        /// Security of the network. There is no default.
         security: Security,
     },
     /// The board joins a network.
     Station {
         /// SSID.
         ssid: Ssid,
-        /// How it is protected.
+        /// Security of the network.
         security: Security,
     },
 }

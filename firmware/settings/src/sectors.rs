@@ -35,9 +35,9 @@ const ROLLED_BACK: [u8; 2] = *b"RB";
 /// One of the two sectors of the settings partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sector {
-    /// The first one, which boards before the second sector have, too.
+    /// The first sector. Boards with one sector have only this one.
     A,
-    /// The second one.
+    /// The second sector.
     B,
 }
 
@@ -151,7 +151,7 @@ impl RollbackReason {
         (9, Self::NotJoined),
     ];
 
-    /// The number of this reason, in flash and in the management protocol.
+    /// Code of this reason, in flash and in the management protocol.
     pub fn code(self) -> u8 {
         let mut codes = Self::CODES.iter();
         codes
@@ -159,7 +159,7 @@ impl RollbackReason {
             .map_or(0, |(code, _)| *code)
     }
 
-    /// The reason with this number.
+    /// The reason with this code.
     pub fn from_code(code: u8) -> Self {
         let mut codes = Self::CODES.into_iter();
         codes
@@ -188,13 +188,13 @@ impl fmt::Display for RollbackReason {
 /// State of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrialState {
-    /// Written; the board has not started with it.
+    /// Written; the board has not started with these settings.
     Pending,
-    /// The board has started with it.
+    /// The board has started with these settings.
     Started,
-    /// Permanent.
+    /// The settings are permanent.
     Confirmed,
-    /// Undone.
+    /// The settings were rolled back.
     RolledBack(RollbackReason),
 }
 
@@ -208,7 +208,7 @@ pub struct Mark {
 }
 
 impl TrialState {
-    /// The word that records this state; `None` for the state that needs none.
+    /// The word that records this state; `None` for a state without a mark.
     pub fn mark(self) -> Option<Mark> {
         let outcome = |bytes| Mark {
             offset: MARKS_OFFSET + 4,
@@ -243,7 +243,7 @@ impl TrialState {
     }
 }
 
-/// A word of a sector; unwritten beyond its end.
+/// A word of a sector. All ones beyond its end.
 fn word(sector: &[u8], offset: usize) -> [u8; 4] {
     let bytes = sector.get(offset..);
     bytes
@@ -252,7 +252,7 @@ fn word(sector: &[u8], offset: usize) -> [u8; 4] {
         .unwrap_or(UNWRITTEN)
 }
 
-/// What one sector holds.
+/// The content of one sector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SectorContent {
     record: Result<Record, DecodeError>,
@@ -270,7 +270,7 @@ impl SectorContent {
         }
     }
 
-    /// The same content, with the state of its trial replaced.
+    /// The content with another state of the trial.
     #[must_use]
     pub fn with_state(self, state: TrialState) -> Self {
         Self { state, ..self }
@@ -291,13 +291,13 @@ impl SectorContent {
 /// The newest trial of a board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trial {
-    /// Where it is.
+    /// Sector of the settings.
     pub sector: Sector,
-    /// Its sequence number.
+    /// Sequence number of the settings.
     pub sequence: u32,
-    /// Its state.
+    /// State of the trial.
     pub state: TrialState,
-    /// Time to confirm it.
+    /// Time to confirm the trial.
     pub confirm_timeout: ConfirmTimeout,
 }
 

@@ -1,4 +1,4 @@
-//! Settings of the servers: everything that a virtual board needs.
+//! Settings of the servers. A virtual board needs no others.
 
 use core::fmt;
 use core::str::FromStr;
@@ -37,7 +37,7 @@ bounded_number! {
 pub struct RequestTimeout(u32);
 
 impl RequestTimeout {
-    /// Read what has arrived and reply.
+    /// Do not wait: read what has arrived and reply.
     pub const NONE: Self = Self(0);
     /// Longest timeout: 10 minutes.
     pub const MAX: Self = Self(600_000);
@@ -65,7 +65,7 @@ impl RequestTimeout {
         self.0
     }
 
-    /// The timeout; zero means not to wait.
+    /// The timeout as a duration. Zero means not to wait.
     pub const fn as_duration(self) -> Duration {
         Duration::from_millis(self.0 as u64)
     }
@@ -151,7 +151,7 @@ switch! {
 pub struct ServerParts {
     /// Port of the greeting server.
     pub port: TcpPort,
-    /// Its reply.
+    /// Reply of the server.
     pub greeting: Greeting,
     /// Connections served at once.
     pub workers: Workers,
@@ -159,13 +159,13 @@ pub struct ServerParts {
     pub backlog: Backlog,
     /// Time that a silent connection keeps its worker.
     pub request_timeout: RequestTimeout,
-    /// Echo, discard and chargen.
+    /// Echo, discard and chargen services.
     pub services: Services,
-    /// Reply to `status` and `readings`.
+    /// Whether to reply to `status` and `readings`.
     pub status: Status,
-    /// Commands that change something.
+    /// Whether to accept commands that change something.
     pub commands: Commands,
-    /// Settings and updates over the network.
+    /// Whether to accept settings and updates over the network.
     pub management: Management,
 }
 
@@ -228,22 +228,22 @@ impl ServerSettings {
         self.0.request_timeout
     }
 
-    /// Echo, discard and chargen.
+    /// Whether echo, discard and chargen run.
     pub const fn services(&self) -> Services {
         self.0.services
     }
 
-    /// Reply to `status` and `readings`.
+    /// Whether `status` and `readings` get a reply of their own.
     pub const fn status(&self) -> Status {
         self.0.status
     }
 
-    /// Commands that change something.
+    /// Whether commands that change something are accepted.
     pub const fn commands(&self) -> Commands {
         self.0.commands
     }
 
-    /// Settings and updates over the network.
+    /// Whether settings and updates are accepted over the network.
     pub const fn management(&self) -> Management {
         self.0.management
     }

@@ -12,7 +12,7 @@ pub struct Settings {
     pub network: Network,
     /// Channel of the access point. A station keeps it for when it becomes an access point again.
     pub channel: Channel,
-    /// Stations that the access point accepts; kept by a station like the channel.
+    /// Stations that the access point accepts. A station keeps the number, as it keeps the channel.
     pub max_stations: MaxStations,
     /// Host name; `None` for [`HostName::of_board`].
     pub host_name: Option<HostName>,
@@ -36,16 +36,16 @@ impl Settings {
     }
 }
 
-/// Whether settings are kept unless they are confirmed.
+/// Whether settings are permanent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordKind {
-    /// Kept.
+    /// The settings are permanent.
     Permanent,
-    /// Replaced by the previous settings unless they are confirmed.
+    /// The settings are replaced by the previous ones unless they are confirmed.
     Trial,
 }
 
-/// What a block holds: settings, and their place in the sequence of changes.
+/// The content of a block: settings, and their place in the sequence of changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The settings.

@@ -22,12 +22,12 @@ pub enum Values {
     },
     /// Text of 1 to this many bytes.
     Text {
-        /// Most bytes.
+        /// Maximum number of bytes.
         max_len: usize,
     },
     /// A duration of 0 to this many milliseconds.
     Duration {
-        /// Longest duration.
+        /// Maximum duration, in milliseconds.
         max_ms: u32,
     },
 }
@@ -70,7 +70,7 @@ macro_rules! settings_table {
                 }
             }
 
-            /// One line of help.
+            /// Help in one line.
             #[cfg(feature = "help")]
             pub const fn help(self) -> &'static str {
                 match self {

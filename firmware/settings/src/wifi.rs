@@ -80,7 +80,7 @@ impl fmt::Debug for Ssid {
 pub struct Passphrase(String<{ Self::MAX_LEN }>);
 
 impl Passphrase {
-    /// Most characters: a key in hexadecimal.
+    /// Maximum characters: a key in hexadecimal.
     pub const MAX_LEN: usize = 64;
 
     /// Checks a secret. A trailing line end is refused like any other control character.
@@ -95,7 +95,7 @@ impl Passphrase {
                 position: index + 1,
             });
         }
-        // Only ASCII is left, so the length in bytes is that in characters.
+        // Only ASCII is left, so the length in bytes is the number of characters.
         match (secret.len(), String::try_from(secret)) {
             (64, _) if !secret.bytes().all(|b| b.is_ascii_hexdigit()) => {
                 refuse(Reason::NotHexadecimal)
@@ -114,7 +114,7 @@ impl Passphrase {
         for _ in 0..LEN {
             // Weak generators have better randomness in their high bits.
             let index = (random() >> 27) as usize;
-            // 16 of 64 characters: pushing cannot fail.
+            // Cannot fail: 16 of 64 characters.
             _ = secret.push(ALPHABET[index].into());
         }
         Self(secret)
@@ -125,7 +125,7 @@ impl Passphrase {
         &self.0
     }
 
-    /// Whether it is the 256-bit key rather than a passphrase.
+    /// Whether it is a 256-bit key rather than a passphrase.
     pub fn is_raw_key(&self) -> bool {
         self.0.len() == Self::MAX_LEN
     }
@@ -137,7 +137,7 @@ impl fmt::Debug for Passphrase {
     }
 }
 
-/// How a network is protected. There is no default: an open network is always requested.
+/// Security of a network. There is no default: an open network must be requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Security {
     /// No passphrase.
@@ -154,7 +154,7 @@ pub(crate) fn write_escaped(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Re
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
             match character {
-                // Nothing is quoted here, so quotes need no escape.
+                // Nothing is quoted here, so quotes need no escaping.
                 '\'' | '"' => f.write_char(character)?,
                 _ => write!(f, "{}", character.escape_debug())?,
             }

@@ -1,4 +1,4 @@
-//! The bodies of a block, one type per version of the format: what postcard reads and writes.
+//! The bodies of a block, one type per format version, as postcard reads and writes them.
 //!
 //! These types mirror flash and are not an API. A released version is never edited, because
 //! postcard identifies fields and variants by their order alone.
@@ -12,18 +12,19 @@ use crate::{
     RequestTimeout, Security, ServerParts, ServerSettings, Settings, Ssid, TcpPort, Workers,
 };
 
-/// Most bytes of a version 4 body: every text at its longest, every number at its widest.
+/// Maximum bytes of a version 4 body: every text at its longest, every number at its widest.
 pub(crate) const MAX_BODY_LEN: usize =
     NETWORK + 1 + 1 + HOST_NAME + 3 + GREETING + 1 + 1 + 3 + 1 + 1 + SEQUENCE + 1 + KEY + 1 + 1;
-/// Variant; presence, length and bytes of the SSID; variant, length and bytes of the passphrase.
+/// Bytes of a network: variant; presence, length and bytes of the SSID; variant, length and bytes
+/// of the passphrase.
 const NETWORK: usize = 1 + (1 + 1 + Ssid::MAX_LEN) + (1 + 1 + Passphrase::MAX_LEN);
-/// Presence, length, bytes.
+/// Bytes of a host name: presence, length, content.
 const HOST_NAME: usize = 1 + 1 + HostName::MAX_LEN;
-/// Length (two bytes from 128 on) and bytes.
+/// Bytes of a greeting: length (two bytes from 128 on), content.
 const GREETING: usize = 2 + Greeting::MAX_LEN;
-/// A `u32` as a varint.
+/// Bytes of a `u32` as a varint.
 const SEQUENCE: usize = 5;
-/// Presence, bytes.
+/// Bytes of a key: presence, content.
 const KEY: usize = 1 + ManagementKey::LEN;
 
 /// The first format, and the start of every later one.
@@ -40,7 +41,7 @@ pub(crate) struct Version1<'a> {
     backlog: u8,
 }
 
-/// Adds the request timeout and the services.
+/// Format 2: adds the request timeout and the services.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Version2<'a> {
     #[serde(borrow)]
@@ -49,7 +50,7 @@ pub(crate) struct Version2<'a> {
     services: bool,
 }
 
-/// Adds the status.
+/// Format 3: adds the status.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Version3<'a> {
     #[serde(borrow)]
@@ -57,7 +58,7 @@ pub(crate) struct Version3<'a> {
     status: bool,
 }
 
-/// The current format. Adds what two sectors and management need.
+/// Format 4, the current one: adds what two sectors and management need.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Version4<'a> {
     #[serde(borrow)]
@@ -106,7 +107,7 @@ impl<'a> From<Version2<'a>> for Version3<'a> {
 }
 
 impl<'a> From<Version3<'a>> for Version4<'a> {
-    /// Management takes its default, unless the greeting server has its port.
+    /// Management gets its default, unless the greeting server has its port.
     fn from(base: Version3<'a>) -> Self {
         let port = base.base.base.port;
         Self {

@@ -1,4 +1,4 @@
-//! Servers of different behavior, as data: the default run works on all of them.
+//! Servers with different behaviors, as data. The default run works on all of them.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -15,11 +15,11 @@ use crate::common::{self, Server, read_some};
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Send(&'static [u8]),
-    /// The request, as it was received.
+    /// Replies with the request.
     Echo,
-    /// `count=` and the number of the request.
+    /// Replies with `count=` and the number of the request.
     Count,
-    /// Milliseconds.
+    /// Waits for this many milliseconds.
     Pause(u64),
     /// Sends a dot every so many milliseconds, until the client closes.
     Heartbeat(u64),
@@ -32,7 +32,7 @@ struct Behavior {
     name: &'static str,
     on_connect: &'static [Step],
     on_request: &'static [Step],
-    /// The reply rule, and whether replies may differ from it.
+    /// The expected reply rule, and whether replies may differ from it.
     rule: &'static str,
     may_mismatch: bool,
 }
@@ -174,7 +174,7 @@ fn default_run_works_on_every_server() {
         );
         let has_warning = warnings(&report).contains(&"reply_rule_guessed");
         assert_eq!(has_warning, is_guessed, "{name}");
-        // Up to nine requests, the length does not change.
+        // The length of a reply does not change up to the ninth request.
         let is_short = behavior.rule == "lines" && latency["completed"].as_u64() < Some(12);
         if !is_short {
             assert_eq!(latency["reply_rule"], behavior.rule, "{name}: {latency}");

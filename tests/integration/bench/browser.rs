@@ -63,11 +63,12 @@ fn full_page() -> String {
     html::render(&saved::load("fixture", &file).expect("a saved run"))
 }
 
-/// In both color schemes: no overflow, no cut or overlapping labels in plots, no text below 11 px on a
-/// screen and 8 pt on paper, and a contrast of at least 4.5 (WCAG 2.2, 1.4.3).
+/// In both color schemes: no overflow, no cut or overlapping labels in plots, no text below 11 px
+/// on a screen and 8 pt on paper, and a contrast of at least 4.5 (WCAG 2.2, 1.4.3).
 #[test]
 fn html_report_fits_phones_wide_screens_and_paper() {
-    /// In CSS pixels: screens, and what the page's margins leave of the widths of A4 and Letter.
+    /// Frame widths in CSS pixels: screens, and the widths of A4 and Letter without the page's
+    /// margins.
     const FRAMES: [(&str, u64); 5] = [
         ("page.html", 390),
         ("page.html", 800),
@@ -82,11 +83,11 @@ fn html_report_fits_phones_wide_screens_and_paper() {
     let page = full_page();
     let (before, rest) = page.split_once("<meta http-equiv").expect("a policy");
     let (_, after) = rest.split_once('>').expect("its end");
-    // The page's policy lets no script run.
+    // The page's security policy allows no scripts, so remove it.
     let probed = format!("{before}{after}{}", include_str!("probe.html"));
     let paper = probed.replace("@media print {", "@media all {");
     assert_ne!(paper, probed, "a style for print");
-    // Paper is light.
+    // Paper uses the light scheme.
     let paper = paper.replace("@media (prefers-color-scheme: dark) {", "@media not all {");
     fs::write(folder.file("page.html"), probed).unwrap();
     fs::write(folder.file("paper.html"), paper).unwrap();
@@ -99,7 +100,7 @@ fn html_report_fits_phones_wide_screens_and_paper() {
     });</script>";
     let all = folder.file("frames.html");
     fs::write(&all, format!("{collect}{frames}")).unwrap();
-    // Blink's numbers of the color schemes.
+    // Numbers of the color schemes in Blink.
     for (dark, scheme) in [(true, "0"), (false, "1")] {
         let scheme = format!("--blink-settings=preferredColorScheme={scheme}");
         let budget = "--virtual-time-budget=10000";
@@ -166,7 +167,7 @@ fn print(size: &str) {
     }
 }
 
-/// Writes the page of the fixture, to look at it: `TCPCTL_PAGE=FILE`.
+/// Writes the page of the fixture, to look at it by hand: `TCPCTL_PAGE=FILE`.
 #[test]
 #[ignore = "writes a file for a person"]
 fn write_page() {

@@ -11,7 +11,7 @@ fn closed_port_is_a_connect_failure() {
         vec!["bench", &*target, "--json"],
         vec!["bench", &target, "--json", "--only", "limits"],
         vec!["bench", &target, "--json", "--only", "latency", "-n", "3"],
-        // It stops long before 50 s.
+        // The run stops long before its 50 s.
         vec!["bench", &target, "--json", "--only", "latency", "-d", "50s"],
     ] {
         let ended = run(arguments.iter().copied());
@@ -123,7 +123,7 @@ fn server_that_stops_is_broken_and_results_are_kept() {
     assert_eq!(objects[1]["kind"], "broken", "{ended:?}");
 }
 
-/// The soft limit is raised. Failures at the hard limit are this computer's.
+/// The soft limit is raised. Failures at the hard limit count as this computer's.
 #[test]
 #[cfg(unix)]
 fn limit_of_open_files_is_raised_and_reported() {

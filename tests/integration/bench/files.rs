@@ -28,7 +28,7 @@ fn saved_runs_are_merged_and_compared() {
         ]);
         assert_eq!(ended.code, 0, "{ended:?}");
     }
-    // They did not run at the same time.
+    // The runs were not at the same time.
     let refused = run(["merge", &one, &two]);
     assert_eq!(refused.code, 2, "{refused:?}");
     assert!(refused.stderr.contains("--force"), "{refused:?}");
@@ -55,7 +55,7 @@ fn saved_runs_are_merged_and_compared() {
     assert!(page.contains("tcpctl.bench/1"), "the whole report is in it");
     let board = ["bench", "sim:ideal", "--only", "latency", "-n", "30", "-q"];
     let compared = run(board.into_iter().chain(["--json", "--compare", &one]));
-    // A difference alone is no failure. Less than 5 s are too short for a confidence interval.
+    // A difference alone is not a failure. Less than 5 s are too short for a confidence interval.
     assert_eq!(compared.code, 0, "{compared:?}");
     let comparison = &report(&compared)["comparison"];
     assert_eq!(
@@ -78,7 +78,7 @@ fn saved_runs_are_merged_and_compared() {
     assert!(text.contains("too short to compare: needs 5 s"), "{text}");
 }
 
-/// Read by the library's own reader.
+/// The log is read with the library's own reader.
 #[test]
 fn log_has_an_interval_for_each_second_and_tag() {
     use hdrhistogram::Histogram;
@@ -107,7 +107,7 @@ fn log_has_an_interval_for_each_second_and_tag() {
         text.contains("\n#[Histogram log format version 1.3]\n"),
         "{text:.300}"
     );
-    // The library does not know the legend.
+    // The library does not read the legend.
     let log = text
         .replace(text.lines().nth(4).expect("a legend"), "#")
         .into_bytes();

@@ -154,7 +154,7 @@ fn condition_decides_the_exit_code() {
     assert_eq!(failed.code, 1, "{failed:?}");
     assert!(failed.stderr.contains("p50 > 1us"), "{failed:?}");
     assert_eq!(failed.stderr.lines().count(), 1, "{failed:?}");
-    // 20 samples are too few for it.
+    // 20 samples are too few for a p99.
     assert_eq!(bench("p99 > 1us").code, 1);
     // This run does not measure limits.
     assert_eq!(bench("served < 1").code, 2);
@@ -191,9 +191,9 @@ fn sources_warm_up_and_close_take_effect() {
         let warm = moment(&report["latency"]["started_at"])
             .duration_since(moment(&report["started_at"]))
             .expect("the load comes later");
-        // Both are reported to the millisecond.
+        // Both times are reported in milliseconds.
         assert!(warm >= Duration::from_millis(198), "{warm:?}");
-        // The warm-up has at least one more.
+        // The warm-up has at least one connection more.
         let next = |_| {
             ends.recv_timeout(Duration::from_secs(20))
                 .expect("a client")

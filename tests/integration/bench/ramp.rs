@@ -16,7 +16,7 @@ fn ramp_finds_the_knee_and_why_requests_fail() {
             &saved,
         ])
     };
-    // On a busy computer a step can be slow by chance, and a later one then beats it.
+    // On a busy computer a step can be slow by chance, and a later one is then faster.
     let knee = |ended: &Ended| {
         let report = report(ended);
         let steps = report["ramp"].as_array().cloned().unwrap_or_default();
@@ -49,7 +49,7 @@ fn ramp_finds_the_knee_and_why_requests_fail() {
     let knees: Vec<_> = steps.iter().filter(|step| step["knee"] == true).collect();
     assert_eq!(knees.len(), 1, "{report}");
     assert!(knees[0]["connections"].as_u64() <= Some(2), "{report}");
-    // The server holds four, which reconnect too soon. It refuses the fifth.
+    // The server holds four connections, which reconnect too soon. It refuses the fifth.
     let race = step(4)["cause"]["kind"].as_str().expect("a cause");
     let is_busy = race == "client_busy";
     assert!(is_busy || race == "reconnect_race", "{report}");

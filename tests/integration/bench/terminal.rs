@@ -61,10 +61,10 @@ fn progress_is_shown_until_ctrl_c_then_the_report() {
     let mut command = tcpctl(bench);
     command.env("TERM", "xterm").stderr(Stdio::from(slave));
     let child = command.spawn().unwrap();
-    // Its copy of the terminal.
+    // Close the command's copy of the terminal.
     drop(command);
     let (mut seen, mut bytes) = (String::new(), [0; 1024]);
-    // Everything is shown once there was a failure.
+    // After a failure everything is shown.
     let last_view = |seen: &str| {
         let at = seen.rfind("/50 s").unwrap_or(seen.len());
         seen[at..].to_owned()
@@ -87,7 +87,7 @@ fn progress_is_shown_until_ctrl_c_then_the_report() {
         assert!(view.contains(part), "{part:?} is not in {view:?}");
     }
     signal(&child, Signal::INT);
-    // The read fails with EIO when the command is gone.
+    // The read fails with EIO once the command has ended.
     while let Ok(count @ 1..) = terminal.read(&mut bytes) {
         seen += &String::from_utf8_lossy(&bytes[..count]);
     }

@@ -58,7 +58,7 @@ fn without_services_the_own_port_is_measured() {
     let bench = ["bench", &target, "--only", "throughput", "-d", "300ms"];
     let ended = run(bench);
     let text = String::from_utf8_lossy(&ended.stdout);
-    // This computer may have the services.
+    // This computer may run the services.
     let has_none = text.contains("chargen is not offered");
     if has_none {
         assert_eq!(ended.code, 0, "{ended:?}");
@@ -86,7 +86,7 @@ fn ctrl_c_reports_the_throughput_so_far() {
         "--json",
     ];
     let mut child = crate::common::tcpctl(bench).spawn().expect("it starts");
-    // The first note follows the signal handlers.
+    // The first note comes after the signal handlers are installed.
     let mut note = [0; 16];
     let errors = child.stderr.as_mut().expect("piped");
     std::io::Read::read_exact(errors, &mut note).expect("it says what it does");
@@ -94,7 +94,7 @@ fn ctrl_c_reports_the_throughput_so_far() {
     let ended = crate::common::finish(child);
     assert_eq!(ended.code, 130, "{ended:?}");
     let report = report(&ended);
-    // The first flow alone lasts 51 s.
+    // The first flow alone takes 51 s.
     let throughput = &report["throughput"];
     let stopped = "the run was stopped before";
     assert_eq!(throughput["echo"], serde_json::Value::Null, "{report}");

@@ -22,7 +22,7 @@ fn network<S: Server>(server: S, load: &Load) -> Scripted<S> {
 #[test]
 fn percentiles_match_the_servers_delays() {
     let load = requests(TARGET, 10, 10_000);
-    // Each of 1 to 1,000 ms ten times, shuffled.
+    // Replies after each of 1 to 1,000 ms ten times, shuffled.
     let mut network = network(|request| greet(request as u64 * 617 % 1000 + 1), &load);
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 10_000);
@@ -137,7 +137,8 @@ impl Server for Stalls {
 
 #[test]
 fn results_per_second_are_recorded() {
-    // 100 per second, then 10, then 2; a request counts in the second of its reply.
+    // Replies to 100 requests per second, then 10, then 2. A request counts in the second of its
+    // reply.
     struct Slows;
     impl Server for Slows {
         fn request(&mut self, _: usize, _: usize, now: u64) -> Vec<(u64, Act)> {
@@ -209,7 +210,7 @@ fn refusals_back_off_and_are_all_counted() {
         measurement.errors,
         errors([(ErrorClass::Refused, attempts)])
     );
-    // 10 ms, doubled up to 1,280, 25% more or less: 8 waits in 2.5 s, then 14 in 17.5 s.
+    // Waits of 10 ms, doubled up to 1,280, 25% more or less: 8 waits in 2.5 s, then 14 in 17.5 s.
     assert!((4 * 17..=4 * 29).contains(&attempts), "{attempts} attempts");
     assert_eq!(measurement.completed, 0);
     assert_eq!(measurement.connections, 4);
@@ -233,12 +234,12 @@ fn success_resets_the_back_off() {
     let measurement = engine::run(&mut network(Alternates, &load), &load, &mut ());
     assert_eq!(measurement.completed, 100);
     assert_eq!(measurement.errors, errors([(ErrorClass::Refused, 100)]));
-    // A hundred initial waits of 10 ms.
+    // A hundred first waits of 10 ms.
     let elapsed = measurement.elapsed.as_millis();
     assert!((800..1200).contains(&elapsed), "{elapsed} ms");
 }
 
-/// Reachable for three seconds.
+/// A server that is reachable for three seconds.
 struct GoesAway;
 
 impl Server for GoesAway {
@@ -392,7 +393,7 @@ fn late_client_does_not_lengthen_handshakes() {
         smoothed_rtt: Some(Duration::from_millis(20)),
         ..ConnectionInfo::default()
     };
-    // In the middle of the fourth handshake.
+    // Stop in the middle of the fourth handshake.
     network.stop = Some((95, 500));
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 20);

@@ -96,9 +96,9 @@ fn failed_replies_are_classified() {
         ),
         (vec![(1, Act::Fin)], ErrorClass::ClosedEarly),
         (vec![], ErrorClass::ReplyTimeout),
-        // A byte of the reply, but not its end.
+        // The reply has a byte, but no end.
         (vec![(1, hello())], ErrorClass::ReplyTimeout),
-        // After the timeout.
+        // The reply comes after the timeout.
         (greet(2001), ErrorClass::ReplyTimeout),
     ];
     for (acts, class) in cases {
@@ -149,7 +149,7 @@ fn pattern_decides_whether_a_reply_is_valid() {
         let handshake = Handshake::Accept(1);
         four_fail(&load, EveryFifth { handshake, acts }, class);
     }
-    // In two pieces, from a server that stays open.
+    // The reply comes in two pieces, from a server that stays open.
     let acts = vec![(1, say("Hello Wor")), (2, say("ld"))];
     let mut network = Scripted::new(move |_| acts.clone(), &load.message);
     let measurement = engine::run(&mut network, &load, &mut ());

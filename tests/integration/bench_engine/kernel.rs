@@ -158,7 +158,7 @@ fn refused() {
     assert_eq!(measurement.connect.len(), 0);
 }
 
-/// Its accept queue has one place: when that is taken, Linux drops the SYN.
+/// A listener with one place in its accept queue. When that is taken, Linux drops the SYN.
 #[cfg(target_os = "linux")]
 fn listener_of_one() -> TcpListener {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
@@ -194,7 +194,7 @@ fn retransmitted_syn_is_not_retransmitted_data() {
     let address = listener.local_addr().expect("bound");
     let first = TcpStream::connect(address).expect("a place");
     thread::spawn(move || {
-        // After the first SYN, which found the queue full.
+        // Accept after the first SYN, which found the queue full.
         thread::sleep(Duration::from_millis(300));
         drop(listener.accept());
         drop(first);
@@ -214,7 +214,7 @@ fn retransmitted_syn_is_not_retransmitted_data() {
 fn time_limited_by_the_receivers_window_is_reported() {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    // Accepted connections inherit it.
+    // Accepted connections inherit the buffer size.
     listener.set_recv_buffer_size(4096).expect("small");
     listener.bind(&any.into()).expect("a port");
     listener.listen(8).expect("a free port");
@@ -257,7 +257,8 @@ fn reset_before_reply() {
 
 #[test]
 fn reset_at_once() {
-    // Before the request is read, and perhaps before the engine handles the handshake.
+    // The reset comes before the request is read, and perhaps before the engine handles the
+    // handshake.
     four_fail(
         &every_fifth(|connection| reset(&connection)),
         ErrorClass::ResetBeforeReply,
@@ -312,7 +313,7 @@ fn unreachable() {
 
 #[test]
 fn local_ports() {
-    // Not an address of this computer (RFC 5737).
+    // This is not an address of this computer (RFC 5737).
     let load = Load {
         sources: vec![Ipv4Addr::new(192, 0, 2, 1).into()],
         ..requests(serve(|_, connection| greet(connection)), 1, 4)
@@ -356,14 +357,14 @@ fn local_network_errors_are_classified() {
     };
     ip("link set lo up");
     let to = |address: [u8; 4]| requests(SocketAddr::from((address, 3000)), 1, 3);
-    // No route at all: ENETUNREACH.
+    // Without a route: ENETUNREACH.
     let nowhere = run(&to([192, 0, 2, 1]));
     assert_eq!(nowhere.errors, errors([(ErrorClass::Unreachable, 3)]));
-    // An unreachable route: EHOSTUNREACH.
+    // With an unreachable route: EHOSTUNREACH.
     ip("route add unreachable 198.51.100.0/24");
     let unreachable = run(&to([198, 51, 100, 1]));
     assert_eq!(unreachable.errors, errors([(ErrorClass::Unreachable, 3)]));
-    // Four ports; used ones stay in TIME-WAIT, because the client closes first.
+    // Allow four ports. Used ones stay in TIME-WAIT, because the client closes first.
     std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40003").expect("root");
     let listener = TcpListener::bind("127.0.0.1:3000").expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -433,7 +434,7 @@ fn ping_pong_on_kept_connections() {
     assert_eq!(measurement.completed, 400);
     assert!(measurement.errors.is_empty(), "{:?}", measurement.errors);
     assert_eq!(measurement.connect.len(), 4);
-    // More than both sides' buffers hold: it is read while it is sent.
+    // The message is larger than both sides' buffers, so it is read while it is sent.
     let long = vec![b'x'; 8 << 20];
     let load = Load {
         expect: Expectation::Given(ReplyRule::Bytes(
@@ -456,7 +457,7 @@ fn stall_shows_in_an_open_loop() {
     for _ in 0..3 {
         let start = Instant::now();
         let address = serve(move |_, connection| {
-            // Stalls from 0.5 to 1.5 s.
+            // Stall from 0.5 to 1.5 s.
             let now = start.elapsed();
             if (500..1500).contains(&now.as_millis()) {
                 thread::sleep(Duration::from_millis(1500).saturating_sub(now));

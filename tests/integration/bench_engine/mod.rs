@@ -1,5 +1,5 @@
-//! The load engine: its logic against scripted servers in simulated time, its truth on real
-//! sockets and on a virtual board.
+//! The load engine: its logic against scripted servers in simulated time, then real sockets and a
+//! virtual board.
 
 mod board;
 mod closed;

@@ -59,7 +59,7 @@ fn stall_delays_every_request_of_an_open_loop() {
     assert_eq!(measurement.completed, 1000);
     let slower =
         |ms: u64| measurement.complete.len() - measurement.complete.count_between(0, ms * MS);
-    // 1,000 ms, 990, 980, ...: a hundred requests fall into the stall.
+    // 1,000 ms, 990, 980, ...: a hundred requests start during the stall.
     for ms in [900, 500, 100, 50] {
         let expected = (1000 - ms) / 10;
         assert!(
@@ -73,7 +73,7 @@ fn stall_delays_every_request_of_an_open_loop() {
 
 #[test]
 fn latency_counts_from_the_intended_start() {
-    // 100 ms per request, 5 in flight: 50 per second of the requested 100.
+    // With 100 ms per request and 5 in flight, the rate is 50 per second of the requested 100.
     let load = load(100.0, 5);
     let mut network = Scripted::new(|_| greet(100), &load.message);
     let measurement = engine::run(&mut network, &load, &mut ());
@@ -81,7 +81,7 @@ fn latency_counts_from_the_intended_start() {
     assert_eq!(measurement.connections, 5);
     assert_eq!(network.log.borrow().max_open, 5);
     assert_eq!(measurement.elapsed, Duration::from_millis(20_040));
-    // The last one was due at 9.99 s and completes at 20.04.
+    // The last request was due at 9.99 s and completes at 20.04 s.
     assert!(is_within(1.0, complete_ms(&measurement, 1.0), 10_050.0));
     let lateness = measurement.schedule_error.expect("an open loop");
     assert!(is_within(1.0, lateness.max() as f64 / MS as f64, 9_950.0));

@@ -22,17 +22,17 @@ use super::support::is_within;
 
 const TARGET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
 
-/// A server with a number of places. Each is taken for `service` and listens again `relisten` after
-/// its client has seen the end; times are milliseconds. Without a free place, a connection is
+/// A server with a number of slots. Each is in use for `service` and listens again `relisten` after
+/// its client has seen the end; times are milliseconds. Without a free slot, a connection is
 /// refused.
 struct Board {
     service: u64,
     relisten: u64,
-    /// When each place listens again.
+    /// When each slot listens again.
     free_at: Vec<u64>,
-    /// One of every `n` SYNs is refused, independent of the places.
+    /// Refuse one of every `n` SYNs, independent of the slots.
     refuse_every: Option<usize>,
-    /// Refuses everything from then on.
+    /// Refuse everything from this time on.
     dies_at: u64,
 }
 
@@ -110,7 +110,7 @@ fn at(ramp: &Ramp, connections: u64) -> &Step {
 
 #[test]
 fn rate_grows_until_all_places_are_taken() {
-    // Twenty places: none of the steps exceeds them.
+    // Twenty slots: no step exceeds them.
     let mut network = scripted(Board::new(20, 20, 0));
     let found = climb(&mut network, &plan(12, None));
     assert_eq!(found.ended, RampEnd::LastStep);
@@ -136,11 +136,11 @@ fn too_many_connections_are_the_cause() {
     assert!(six.refused > 0 && six.refused == six.failed, "{six:?}");
     let cause = six.cause.expect("the cause was searched");
     assert_eq!(cause.kind, CauseKind::TooManyAtOnce);
-    // Two of each six.
+    // Two of six are refused in each burst.
     assert!((cause.bursts.share() - 1.0 / 3.0).abs() < 1e-9, "{cause:?}");
     let schedule = cause.schedule.expect("enough requests");
     assert_eq!(schedule.trial.troubled, 0, "{cause:?}");
-    // The cause is known: larger steps are not analyzed.
+    // The cause is known, so larger steps are not analyzed.
     assert!(
         found
             .steps
@@ -153,10 +153,10 @@ fn too_many_connections_are_the_cause() {
 
 #[test]
 fn late_relisten_is_a_reconnect_race() {
-    // Eight places, and a client that reconnects within the millisecond.
+    // Eight slots, and a client that reconnects within the millisecond.
     let mut network = scripted(Board::new(8, 20, 1));
     let found = climb(&mut network, &plan(64, None));
-    // Eight clients find a place unless one reconnects too early.
+    // Eight clients find a slot unless one reconnects too early.
     let eight = at(&found, 8);
     assert!(eight.refused > 0, "{found:#?}");
     let cause = eight.cause.expect("the cause was searched");
@@ -171,7 +171,7 @@ fn late_relisten_is_a_reconnect_race() {
         schedule.rate_per_s,
         eight.served_per_s * 0.85
     ));
-    // Six clients are refused once, when they all reconnect together; four never are.
+    // Six clients are refused once, when all of them reconnect together; four never are.
     assert_eq!(knee(&found), Some(4), "{found:#?}");
 }
 
@@ -185,7 +185,7 @@ fn limit_follows_the_reconnect_race() {
     assert_eq!(kind(9), Some(CauseKind::TooManyAtOnce), "{found:#?}");
 }
 
-/// A computer whose other processes keep the client waiting for this share of each load.
+/// A computer whose other processes make the client wait for this share of each load.
 struct Busy<T> {
     runner: T,
     share: f64,
@@ -227,13 +227,13 @@ fn busy_client_is_not_blamed_on_the_server() {
         .client_wait_share
         .expect("the computer reports it");
     assert!(is_within(1.0, share, 0.12), "{share}");
-    // However busy: the ninth connection has no place.
+    // However busy the computer is, the ninth connection has no slot.
     let full = found(0.5, 0, Some(8));
     assert_eq!(kind(&full, 8), None, "{full:#?}");
     assert_eq!(kind(&full, 9), Some(CauseKind::TooManyAtOnce), "{full:#?}");
 }
 
-/// Listens with a short queue: of two connections within a millisecond, the second is refused.
+/// A server with a short queue: of two connections within a millisecond, the second is refused.
 struct ShortQueue {
     last: u64,
 }
@@ -320,7 +320,7 @@ fn mostly_failing_step_ends_the_ramp() {
     let found = climb(&mut network, &plan(64, None));
     assert_eq!(found.ended, RampEnd::MostlyFailing);
     assert_eq!(found.steps.len(), 1);
-    // Refused clients back off: 10 ms, 20, 40, ...
+    // Refused clients back off for 10 ms, 20, 40, ...
     let syns = network.log.borrow().syns.len();
     assert!(syns < 40, "{syns} SYNs at a server that refuses all");
 }
@@ -353,7 +353,7 @@ fn vanished_server_ends_the_ramp() {
 
 #[test]
 fn refused_schedule_ends_early() {
-    // A single connection is served, and a schedule is refused.
+    // A server that serves a single connection in a closed loop, and refuses a schedule.
     struct Moody;
     impl Server for Moody {
         fn handshake(&mut self, connection: usize, now: u64) -> Handshake {
@@ -373,7 +373,7 @@ fn refused_schedule_ends_early() {
     let cause = cause.expect("the cause was searched");
     let schedule = cause.schedule.expect("enough to tell");
     assert_eq!(cause.kind, CauseKind::AnyPace, "{cause:?}");
-    // Within a tenth of a second after the twentieth.
+    // The load ends within a tenth of a second after the twentieth failure.
     assert!((20..100).contains(&schedule.trial.troubled), "{cause:?}");
 }
 
@@ -461,7 +461,7 @@ fn steps_are_long_enough_for_a_slow_server() {
     let mut plan = plan(2, None);
     plan.budget = Duration::from_mins(1);
     let found = climb(&mut network, &plan);
-    // Ten requests of 250 ms, in whole seconds.
+    // Ten requests of 250 ms take 2.5 s, and steps are whole seconds.
     assert_eq!(at(&found, 2).requests, 24, "{found:#?}");
     assert!(
         is_within(2.0, at(&found, 2).served_per_s, 8.0),
@@ -507,7 +507,7 @@ fn first_step_with_long_waits_is_repeated() {
     let mut network = Scripted::new(Losses, &plan.load.message);
     network.info = ConnectionInfo::default();
     let found = climb(&mut network, &plan);
-    // 40 requests take 1.8 s: five seconds hold several losses.
+    // 40 requests take 1.8 s, so five seconds have several losses.
     assert!(
         is_within(15.0, at(&found, 1).served_per_s, 40.0 / 1.8),
         "{found:#?}"
@@ -564,14 +564,14 @@ fn a_virtual_board_has_the_knee_that_it_was_made_with() {
     let found = climb(&mut network, &plan);
     assert!(at(&found, 5).refused > 0, "{found:#?}");
     assert_eq!(knee(&found), Some(2), "{found:#?}");
-    // Two of 20 ms each.
+    // Two connections of 20 ms each.
     assert!(
         is_within(3.0, at(&found, 2).served_per_s, 100.0),
         "{found:#?}"
     );
 }
 
-/// What the ramp's schedule asks for is an open loop of its own.
+/// The ramp's schedule requests an open loop.
 #[test]
 fn the_trials_are_what_they_say() {
     struct Look<T> {
@@ -597,7 +597,7 @@ fn the_trials_are_what_they_say() {
         Pace::Closed { .. } => None,
     });
     assert_eq!(max_in_flight.collect::<Vec<_>>(), [2]);
-    // And the engine runs each of them alone.
+    // The engine runs each of these loads alone as well.
     let mut alone = scripted(Board::new(1, 20, 0));
     let last = look.loads.last().expect("loads");
     assert_eq!(engine::run(&mut alone, last, &mut ()).errors.len(), 0);

@@ -21,7 +21,7 @@ fn kept(connections: usize, count: u64) -> Load {
     }
 }
 
-/// A load without a given rule, on a connection per request.
+/// A load without a given rule, with one request per connection.
 fn fresh(connections: usize, count: u64) -> Load {
     Load {
         expect: Expectation::Learn,
@@ -86,7 +86,7 @@ fn next_connection_waits_for_the_servers_fin() {
     network.fin_after = Some(6);
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 100);
-    // 4 ms for the reply, 6 ms for the FIN; the last one is not waited for.
+    // 4 ms for the reply and 6 ms for the FIN. The last FIN is not waited for.
     assert_eq!(measurement.elapsed, Duration::from_millis(994));
 }
 
@@ -133,7 +133,7 @@ fn learning_does_not_delay_the_schedule() {
         extent: seconds(10),
         ..kept(1, 1)
     };
-    // 35 ms at 100 per second: four in flight at a time.
+    // Replies take 35 ms at 100 per second, so four are in flight at a time.
     let mut network = Scripted::new(|_| vec![(35, say("pong"))], &load.message);
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 1000);
@@ -254,7 +254,7 @@ fn bytes_between_replies_close_the_connection() {
     assert_rule(&measurement, RuleKind::Bytes, 1);
 }
 
-/// Replies, and then sends a byte every `interval` milliseconds.
+/// Replies, then sends a byte every `interval` milliseconds.
 fn heartbeat(interval: u64) -> impl FnMut(usize) -> Vec<(u64, Act)> {
     move |_| {
         let beats = (1..100).map(|beat| (2 + beat * interval, say(".")));
@@ -405,7 +405,7 @@ fn echo_larger_than_the_buffers_is_read_while_sending() {
 
 #[test]
 fn idle_connections_closed_by_the_server_are_not_used() {
-    // It closes 5 ms after each reply, and the next request starts after 10.
+    // The server closes 5 ms after each reply, and the next request starts after 10 ms.
     let server = |_| vec![(1, say("pong")), (6, Act::Fin)];
     let load = Load {
         pace: open(100.0, 10),

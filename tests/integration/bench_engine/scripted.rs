@@ -19,7 +19,7 @@ pub(crate) enum Handshake {
     Accept(u64),
     /// Fails after this many milliseconds.
     Fail(u64, ConnectFailure),
-    /// The call fails.
+    /// The call fails at once.
     FailHere(ConnectFailure),
     /// No reply.
     Drop,
@@ -88,13 +88,13 @@ pub(crate) struct Scripted<S> {
     /// Total connections and requests.
     syns: usize,
     requests: usize,
-    /// Delay of the server's FIN after the client's; `None`: it does not close.
+    /// Delay of the server's FIN after the client's FIN; `None`: the server does not close.
     pub(crate) fin_after: Option<u64>,
     /// When the client is stopped, and for how long, milliseconds.
     pub(crate) stop: Option<(u64, u64)>,
     /// Bytes per write; the rest waits for `Writable`.
     pub(crate) write_at_a_time: usize,
-    /// Returned for each connection.
+    /// Information that is returned for each connection.
     pub(crate) info: ConnectionInfo,
     pub(crate) log: Rc<RefCell<Log>>,
 }
@@ -294,7 +294,7 @@ impl<S: Server> Network for Scripted<S> {
         self.log.borrow_mut().burst = 0;
         let next = self.pending.keys().next().map(|&(at, _)| at);
         let wake = [until, next].into_iter().flatten().min();
-        // Otherwise the engine would sleep forever.
+        // Without a wake-up the engine would sleep forever.
         let wake = wake.expect("something to wait for");
         self.now = self.now.max(wake);
         if let Some((at, length)) = self.stop

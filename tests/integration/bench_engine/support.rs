@@ -1,4 +1,4 @@
-//! Loads as the tests need them, and what they look at.
+//! Loads for tests, and checks of their results.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ pub(crate) fn seconds(seconds: u64) -> Extent {
     Extent::Duration(Duration::from_secs(seconds))
 }
 
-/// Exactly these errors.
+/// A map with exactly these errors.
 pub(crate) fn errors<const N: usize>(counts: [(ErrorClass, u64); N]) -> BTreeMap<ErrorClass, u64> {
     BTreeMap::from(counts)
 }

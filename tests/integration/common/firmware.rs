@@ -1,11 +1,11 @@
-//! Hand-made programs for chips, so that no toolchain is needed.
+//! Programs for chips, made without a toolchain.
 
 use sha2::{Digest, Sha256};
 
 use crate::common::noise;
 
-/// Where a chip maps flash for data and for code, where its RAM is, and its machine number in an
-/// ELF (technical reference manuals, "System and Memory").
+/// The memory map of a chip: flash for data and for code, RAM, and the machine number in an ELF
+/// (technical reference manuals, "System and Memory").
 #[derive(Clone, Copy)]
 struct Map {
     drom: u32,
@@ -53,7 +53,7 @@ impl Map {
     }
 }
 
-/// The kind of ELF to make.
+/// An ELF to make.
 pub(crate) struct Program {
     pub(crate) chip: &'static str,
     pub(crate) version: &'static str,
@@ -116,7 +116,7 @@ impl Program {
         descriptor[..4].copy_from_slice(&0xabcd_5432_u32.to_le_bytes());
         descriptor[16..16 + self.version.len()].copy_from_slice(self.version.as_bytes());
         descriptor[48..48 + self.project.len()].copy_from_slice(self.project.as_bytes());
-        // Half of it compresses well, as code does.
+        // Half of the code compresses well, as real code does.
         let mut code = noise(11, self.size / 2);
         code.resize(self.size, 0x13);
         let map = Map::of(self.chip);
@@ -168,7 +168,7 @@ impl Program {
 /// An image of another toolchain (ESP-IDF, "App Image Format"): one segment, checksum and SHA-256.
 /// A program starts with a descriptor, a bootloader has none.
 pub(crate) fn image(chip_id: u16, version: Option<&str>, size: usize) -> Vec<u8> {
-    // The ESP32, its S2 and S3.
+    // Chip IDs of the ESP32, S2 and S3.
     let map = Map::of(if matches!(chip_id, 0 | 2 | 9) {
         "esp32"
     } else {
@@ -202,7 +202,7 @@ pub(crate) fn image(chip_id: u16, version: Option<&str>, size: usize) -> Vec<u8>
     image
 }
 
-/// A partition table with settings and app at other offsets than ours.
+/// A partition table whose settings and app have other offsets than ours.
 pub(crate) fn table(settings: u32, app: u32) -> Vec<u8> {
     let mut table = Vec::new();
     for (name, kind, subtype, offset, size) in [
@@ -235,8 +235,8 @@ pub(crate) const ROM_SYMBOL: u32 = 0x4000_0100;
 /// The address of a symbol in `.data` among the addresses of code, as on the P4.
 pub(crate) const DATA_SYMBOL: u32 = 0x4ff0_0010;
 
-/// An ELF with one function of 16 bytes. Its other symbols are none: a label within the function,
-/// [`ROM_SYMBOL`] and [`DATA_SYMBOL`].
+/// An ELF with one function of 16 bytes. Its other symbols are not functions: a label within the
+/// function, [`ROM_SYMBOL`] and [`DATA_SYMBOL`].
 pub(crate) fn with_a_function(name: &str, address: u32) -> Vec<u8> {
     const TEXT: u16 = 1;
     const DATA: u16 = 2;
@@ -252,7 +252,7 @@ pub(crate) fn with_a_function(name: &str, address: u32) -> Vec<u8> {
         symbols.extend(u32::try_from(names.len()).unwrap().to_le_bytes());
         symbols.extend(address.to_le_bytes());
         symbols.extend(size.to_le_bytes());
-        // Global, a function.
+        // A global function.
         symbols.extend([0x12, 0]);
         symbols.extend(section.to_le_bytes());
         names.extend(format!("{name}\0").bytes());
@@ -279,7 +279,7 @@ pub(crate) fn with_a_function(name: &str, address: u32) -> Vec<u8> {
     link(sections, C3)
 }
 
-/// Puts the sections after the header, and their headers after them.
+/// Links the sections: first the header, then the sections, then their headers.
 fn link(mut sections: Vec<Section>, map: Map) -> Vec<u8> {
     let mut names = vec![0];
     let mut name_at = Vec::new();

@@ -57,15 +57,16 @@ fn board(label: &[u8], address: Ipv4Addr, port: u16) -> Vec<u8> {
 /// Several packets of each kind. Three of them announce boards at this address and port.
 pub(crate) fn packets(address: Ipv4Addr, port: u16) -> Vec<Vec<u8>> {
     let mut packets = vec![
-        // Empty, shorter than a header, counts without records.
+        // Empty packets, packets shorter than a header, and counts without records.
         vec![],
         vec![0; 5],
         [0, 0, 0x84, 0, 255, 255, 255, 255, 255, 255, 255, 255].to_vec(),
-        // Names that are pointers to themselves, to each other, and past the end.
+        // Pointers to themselves, to each other, and past the end.
         response(&[record(&[0xc0, 12], PTR, &[0xc0, 12])]),
         response(&[record(&[0xc0, 14, 0xc0, 12], A, &[1, 2, 3, 4])]),
         response(&[record(&[0xff, 0xff], A, &[1, 2, 3, 4])]),
-        // A TXT record of 60 kB: longer than any mDNS message, shorter than the longest datagram.
+        // A TXT record of 60 kB, longer than any mDNS message but shorter than the longest
+        // datagram.
         response(&[record(
             &rooted(&[b"big", TYPE[0], TYPE[1], TYPE[2]]),
             TXT,

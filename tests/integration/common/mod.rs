@@ -24,13 +24,13 @@ pub(crate) mod schema;
 #[cfg(unix)]
 pub(crate) mod terminal;
 
-/// An empty file on every computer.
+/// A file that is empty on every computer.
 pub(crate) const NO_FILE: &str = if cfg!(windows) { "NUL" } else { "/dev/null" };
 
-/// Longest run of a command: one that hangs is killed and fails its test only.
+/// Maximum duration of a command. One that hangs is killed and fails only its test.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A server on a port of its own that treats every connection alike. It ends with the test process.
+/// A server on a free port that treats every connection alike. It ends with the test process.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
 }
@@ -114,7 +114,7 @@ pub(crate) fn reset(connection: TcpStream) {
     socket.set_linger(Some(Duration::ZERO)).unwrap();
 }
 
-/// A closed port, reserved while the socket lives.
+/// A closed port, reserved as long as the socket exists.
 pub(crate) fn closed_port() -> (socket2::Socket, SocketAddr) {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -131,12 +131,12 @@ pub(crate) fn tcpctl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Comman
         .args(arguments)
         .env_clear()
         .env("TCPCTL_CONFIG", NO_FILE)
-        // The key files of virtual boards.
+        // Directory for the key files of virtual boards.
         .env(
             "XDG_DATA_HOME",
             std::path::absolute(env!("CARGO_TARGET_TMPDIR")).unwrap(),
         )
-        // Windows finds its libraries for sockets by this.
+        // Windows finds its socket libraries with this variable.
         .envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -244,12 +244,12 @@ pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
 }
 
-/// Longest time from the first signal to the end of a command, whatever it waits for.
+/// Maximum time from the first signal to the end of a command, whatever it waits for.
 #[cfg(unix)]
 const END_LIMIT: Duration = Duration::from_secs(1);
 
-/// Starts a command, sends it its first signal, and checks that it ends within [`END_LIMIT`]. What
-/// `start` returns beside the command lives until then.
+/// Starts a command, sends it its first signal, and checks that it ends within [`END_LIMIT`]. Other
+/// values that `start` returns are kept until then.
 #[cfg(unix)]
 pub(crate) fn end_by<Held>(
     first: rustix::process::Signal,
@@ -264,8 +264,8 @@ pub(crate) fn end_by<Held>(
     })
 }
 
-/// The result of `run`, which must take less than [`END_LIMIT`] by its own measurement. A busy machine
-/// may stall, so the fastest of three runs counts.
+/// The result of `run`, which must take less than [`END_LIMIT`] by its own measurement. A busy
+/// machine may stall, so the fastest of three runs counts.
 #[cfg(unix)]
 pub(crate) fn within_end_limit<T>(mut run: impl FnMut() -> (Duration, T)) -> T {
     const TRIES: usize = 3;
@@ -300,7 +300,8 @@ pub(crate) fn wait_for_signal_handler(child: &Child) {
     }
 }
 
-/// A listener that answers no further SYN, its address, and the connections that fill its backlog.
+/// A listener that replies to no further SYN, its address, and the connections that fill its
+/// backlog.
 #[cfg(target_os = "linux")]
 pub(crate) fn full_backlog() -> (socket2::Socket, SocketAddr, Vec<TcpStream>) {
     use socket2::{Domain, Socket, Type};

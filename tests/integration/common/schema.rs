@@ -12,7 +12,7 @@ struct Published {
     validator: jsonschema::Validator,
 }
 
-/// The schemas in `schemas/`, by the name that objects carry: `tcpctl.flash/1`.
+/// The schemas in `schemas/`, by the name in objects: `tcpctl.flash/1`.
 fn published() -> &'static HashMap<String, Published> {
     static PUBLISHED: OnceLock<HashMap<String, Published>> = OnceLock::new();
     PUBLISHED.get_or_init(|| {
@@ -35,14 +35,15 @@ fn published() -> &'static HashMap<String, Published> {
     })
 }
 
-/// Checks that an object of `tcpctl --json` matches its schema and has no field beyond it.
+/// Checks that an object of `tcpctl --json` matches its schema and has no other fields.
 ///
 /// # Panics
 /// If it does not match.
 pub(crate) fn check(object: &Value) {
     let name = object["schema"].as_str().unwrap();
     let file = match name {
-        // A summary is described with its parts, and a list of names with the boards.
+        // The schema of a summary is that of its parts, and the schema of a list of names is that
+        // of the boards.
         "tcpctl.send.summary/1" => "tcpctl.send/1",
         "tcpctl.discover.names/1" => "tcpctl.discover/1",
         name => name,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::common::terminal::pseudo_terminal;
 
-/// Longest wait for a shell, far more than one takes on a busy machine.
+/// Maximum wait for a shell, far more than one takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A folder with a cache of boards, a file to complete, and a `tcpctl` that completes as the real

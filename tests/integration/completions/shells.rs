@@ -1,9 +1,9 @@
-//! Each script in its shell: what is typed up to TAB, and the words that the shell then runs.
+//! Each script in its shell: text typed up to TAB, and the words that the shell then runs.
 
 use super::desk::{Desk, Shell};
 use crate::processes::{Need, skipped};
 
-/// What is typed, and the arguments that `tcpctl` then gets.
+/// Typed text, and the arguments that `tcpctl` then gets.
 const TYPED: [(&str, &str); 8] = [
     ("tcpctl disc\t", "<discover>"),
     ("tcpctl send --half\t", "<send> <--half-close>"),
@@ -48,7 +48,7 @@ fn completes<'a>(
         shell.type_text("\r");
         shell.wait_for(&format!("ran: {words}."));
     }
-    // Twice, for a list. None of the names is executed.
+    // Press TAB twice for a list. None of the names is executed.
     shell.type_text("tcpctl send evil\t\t\r");
     shell.wait_for("ran: <send> <evil>.");
     assert!(!desk.was_tricked(), "a board's name was run");
@@ -149,7 +149,7 @@ fn fish_completes() {
 
 #[test]
 fn elvish_completes() {
-    // elvish is rare: its absence is no failure, even with TCPCTL_REQUIRE_PEERS.
+    // elvish is rare, so its absence is not a failure, even with TCPCTL_REQUIRE_PEERS.
     if !Need::Program("elvish").is_there() || skipped(&[Need::Program("setsid")]) {
         eprintln!("skipped: needs elvish");
         return;
@@ -157,7 +157,7 @@ fn elvish_completes() {
     let desk = Desk::new();
     let rc = Desk::script("tcpctl.elv");
     let mut shell = Shell::start(&desk, &["elvish", "-rc", &rc]);
-    // Where quoting is needed, elvish shows the only candidate and waits for confirmation.
+    // If quoting is needed, elvish shows the only candidate and waits for confirmation.
     completes(&mut shell, &desk, &TYPED[..5]);
 }
 

@@ -70,7 +70,7 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// `None` if the board refuses it or is not there.
+    /// Opens a session; `None` if the board refuses it or is not reachable.
     async fn try_open(client: Client<'a>, address: Ipv4Addr) -> Option<Self> {
         let buffers = Box::leak(Box::new(([0_u8; 4096], [0_u8; 4096])));
         let mut socket = TcpSocket::new(client.stack, &mut buffers.0, &mut buffers.1);
@@ -143,7 +143,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// What the board shows, on a session of its own.
+/// The board's reply to `Show`, in a session of its own.
 async fn show(client: Client<'_>, address: Ipv4Addr) -> Shown {
     let mut session = Session::open(client, address).await;
     let shown = session.show().await;
@@ -192,7 +192,7 @@ fn joins(ssid: &str, passphrase: &str) -> Box<Changes> {
     })
 }
 
-/// Sends a trial; returns its sequence number, or `None` if the board does not take it.
+/// Sends a trial. Returns its sequence number, or `None` if the board refuses it.
 async fn send(client: Client<'_>, address: Ipv4Addr, changes: Box<Changes>) -> Option<u32> {
     let mut session = Session::open(client, address).await;
     let request = Request::Trial {
@@ -229,7 +229,7 @@ fn confirmed_trial_is_permanent() {
             confirm(client, ADDRESS, sequence).await,
             Some(Response::Done)
         );
-        // An answer that was lost is asked for again.
+        // The response was lost, so ask again.
         assert_eq!(
             confirm(client, ADDRESS, sequence).await,
             Some(Response::Done)
@@ -288,7 +288,8 @@ fn restart_before_the_confirmation_ends_the_trial() {
 }
 
 /// The power is cut after each number of changed bytes, from the first write of a trial to its
-/// confirmation. The board always starts again, with the new settings only if it said so.
+/// confirmation. The board always starts again, with the new settings only if it reported them as
+/// stored.
 #[test]
 fn power_cut_at_any_write_leaves_a_board_that_works() {
     const AMPLE: usize = 1 << 20;
@@ -302,7 +303,8 @@ fn power_cut_at_any_write_leaves_a_board_that_works() {
     });
     assert_eq!(whole.result, Some(Response::Done));
     let all = AMPLE - whole.flash.power_left().unwrap();
-    // A word that invalidates the old block, the erase, the confirm timeout, the block, and two marks.
+    // A word that invalidates the old block, the erase, the confirm timeout, the block, and two
+    // marks.
     let block = 4 + 4096 + 4;
     let cuts = [1, 4, 5, 100, block - 5, block - 4, block - 2];
     let cuts = cuts
@@ -316,7 +318,7 @@ fn power_cut_at_any_write_leaves_a_board_that_works() {
         let mut board = hardware(&spec);
         board.flash.cut_power_after(cut);
         let first = simulate_with(&spec, board, async |client| {
-            // A board that cannot write answers, but a real one is off.
+            // A board that cannot write still replies, but a real one would be off.
             let Some(sequence) = send(client, ADDRESS, two_workers()).await else {
                 return false;
             };
@@ -360,12 +362,12 @@ fn power_cut_at_any_write_leaves_a_board_that_works() {
         let mut flash = second.flash;
         let workers = stored_settings(&mut flash).server.workers().get();
         let is_new = workers == 2;
-        // A trial that was stored but not started yet starts now; one that started has ended.
+        // A trial that was stored but not started starts now; one that had started has ended.
         assert_eq!(is_new, first.result || second.result, "{cut}");
         assert!([2, 4].contains(&workers));
         outcomes.push((cut, first.result, is_new));
     }
-    // Neither, stored and started only at the second start, and confirmed.
+    // The cases are: neither, stored and started only at the second start, and confirmed.
     for outcome in [(false, false), (false, true), (true, true)] {
         let is_seen = outcomes.iter().any(|it| (it.1, it.2) == outcome);
         assert!(is_seen, "{outcomes:?}");
@@ -405,7 +407,7 @@ fn failure_to_join_ends_the_trial_with_its_reason() {
         let outcome = simulate_with(&spec, hardware, async |client| {
             send(client, LEASED, changes).await.unwrap();
             let shown = wait_for(client, &[LEASED], IS_ROLLED_BACK).await;
-            // Long before the confirm timeout.
+            // This is long before the confirm timeout.
             assert!(Instant::now().as_secs() < 30);
             shown
         });
@@ -482,7 +484,7 @@ fn second_client_is_refused_while_the_first_is_served() {
         assert!(Session::try_open(client, ADDRESS).await.is_none());
         first.show().await;
         first.close().await;
-        // And served afterwards.
+        // The client is served afterwards as well.
         show(client, ADDRESS).await
     });
     assert_eq!(state(&outcome.result), None);
@@ -500,7 +502,7 @@ fn greeting_changes_without_a_restart() {
         });
         let request = Request::Apply { changes };
         assert_eq!(session.request(&request).await, Some(Response::Done));
-        // Also on a connection that was there before.
+        // An older connection gets the new greeting as well.
         exchange(&mut open, b"hi").await
     });
     assert_eq!(outcome.result.as_deref(), Some(&b"moin"[..]));

@@ -13,12 +13,12 @@ use super::lab::{Lab, events};
 use crate::common::{Ended, Server};
 use crate::processes::Board;
 
-/// What is lost of an exchange; the connection ends with it.
+/// The part of an exchange that is lost. The connection ends with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Loss {
     Request,
     Answer,
-    /// The request, with a reset.
+    /// The request is lost, with a reset.
     Reset,
 }
 
@@ -62,7 +62,7 @@ fn relay(mut client: TcpStream, server: SocketAddr, loss: Loss, lose: impl Fn(us
     let (mut from, mut to) = (board.try_clone().unwrap(), client.try_clone().unwrap());
     let answers = thread::spawn(move || {
         let _ = std::io::copy(&mut from, &mut to);
-        // An orderly end would come before the reset.
+        // Closing in order would come before the reset.
         if loss != Loss::Reset {
             let _ = to.shutdown(Shutdown::Both);
         }
@@ -97,10 +97,10 @@ fn relay(mut client: TcpStream, server: SocketAddr, loss: Loss, lose: impl Fn(us
     let _ = answers.join();
 }
 
-/// After the handshake and `Show`, once the board runs the trial.
+/// The message after the handshake and `Show`, once the board runs the trial.
 const CONFIRMATION: fn(usize, usize) -> bool = |connection, message| connection > 1 && message == 2;
-/// After the handshake of the second session. Its connection may be made again: the board serves one at a
-/// time.
+/// The message after the handshake of the second session. The client may have to reconnect, because
+/// the board serves one session at a time.
 const TRIAL: fn(usize, usize) -> bool = |connection, message| connection >= 1 && message == 1;
 
 #[test]

@@ -1,4 +1,4 @@
-//! A virtual board behind its relay, with a state file and Wi-Fi networks, in a folder of one test.
+//! A virtual board behind its relay, with a state file and Wi-Fi networks, in a temporary folder.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ passphrase = \"battery staple\"
 /// Passphrases that must not be in any output.
 const SECRETS: [&str; 3] = ["correct horse", "battery staple", "wrong horse"];
 
-/// A folder with everything of a board; removed when dropped.
+/// A folder with all files of a board, removed when dropped.
 pub(crate) struct Lab {
     folder: tempfile::TempDir,
 }
@@ -43,7 +43,7 @@ impl Lab {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    /// The board's key file: the only one.
+    /// The board's key file, which is the only one.
     pub(crate) fn key_file(&self) -> PathBuf {
         let keys = std::fs::read_dir(self.path("data/tcpctl/keys")).unwrap();
         let keys: Vec<_> = keys.map(|entry| entry.unwrap().path()).collect();
@@ -53,12 +53,12 @@ impl Lab {
         key.clone()
     }
 
-    /// Starts the board, new or from its state file, as a station on `lab` where it is new.
+    /// Starts the board, from its state file if there is one. A new board is a station on `lab`.
     pub(crate) fn start(&self) -> Board {
         Board::ready(self.start_unreachable())
     }
 
-    /// The same without waiting until it is reachable.
+    /// Starts the board without waiting until it is reachable.
     pub(crate) fn start_unreachable(&self) -> Process {
         let (state, networks) = (self.path("board"), self.path("nets.toml"));
         self.sim(&["ideal", "--state", &state, "--networks", &networks])

@@ -1,4 +1,4 @@
-//! Bad input: one error line, what to do, the right exit code, and nothing half-applied.
+//! Bad input: one error line, a hint, the right exit code, and no partial change.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -68,7 +68,7 @@ fn unreachable_board_and_unknown_name_have_their_exit_codes() {
     let (_port, closed) = closed_port();
     let ended = lab.configure(&closed.to_string(), &["--show"], "");
     refused(&ended, 7, &["connection refused", "is the board on"]);
-    // Of a port that is given, the server says nothing.
+    // The error about a given port does not mention the server.
     let port = closed.port().to_string();
     let options = ["--show", "--management-port", &port];
     let ended = lab.configure(&closed.to_string(), &options, "");
@@ -113,7 +113,7 @@ fn unusable_key_file_is_refused() {
     let ended = lab.configure(&target, &["--show"], "");
     refused(&ended, 2, &["holds no key", "64 hexadecimal digits"]);
     std::fs::write(&file, &good).unwrap();
-    // The file of the board before it in the address range is not read.
+    // The key file of the board with the previous MAC address is not read.
     let name = file.file_name().unwrap().to_str().unwrap();
     let mac = u64::from_str_radix(name, 16).unwrap();
     let neighbor = file.with_file_name(format!("{:012x}", mac - 1));
@@ -125,7 +125,7 @@ fn unusable_key_file_is_refused() {
     std::fs::remove_file(&neighbor).unwrap();
     let ended = lab.configure(&target, &["--show"], "");
     refused(&ended, 2, &["does not exist", "tcpctl flash"]);
-    // The board has its key still, and a restart of the virtual one writes the file again.
+    // The board still has its key, and a restart of the virtual board writes the file again.
     kill(board);
     let board = lab.start();
     lab.show(&board);
@@ -175,7 +175,7 @@ fn older_firmware_and_other_servers_are_named() {
     });
     let ended = lab.configure(&old.target(), &["--show"], "");
     refused(&ended, 70, &["no management channel", "tcpctl flash"]);
-    // Something else listens on the port.
+    // Another program listens on the port.
     let port = |greeting: &'static [u8]| {
         let other = Server::start(move |mut connection| {
             let _ = connection.write_all(greeting);

@@ -1,4 +1,4 @@
-//! A change from the first terminal to the last: what the README shows, and what goes wrong.
+//! A complete change of settings: the steps of the README, and failures on the way.
 
 use serde_json::json;
 
@@ -31,7 +31,7 @@ fn board_moves_to_another_network_for_good() {
         ended.stderr
     );
 
-    // The power is cut, and the board is still there.
+    // Cut the power. The board starts again.
     kill(board);
     let board = lab.start();
     let shown = lab.show(&board);
@@ -128,7 +128,7 @@ fn another_computer_confirms() {
         "{}",
         other.stderr
     );
-    // The key moves with its file.
+    // A copy of the key file works as well.
     let key = lab.path("copy");
     std::fs::copy(lab.key_file(), &key).unwrap();
     std::fs::remove_dir_all(lab.path("data")).unwrap();
@@ -211,7 +211,7 @@ fn greeting_changes_at_once() {
     let objects = ended.objects();
     assert_eq!(objects[0]["restart"], false);
     assert_eq!(objects[2]["greeting"], "moin");
-    // Again: there is nothing to do.
+    // A second run has nothing to do.
     let ended = lab.configure(&target, &options, "");
     assert_eq!(events(&ended), ["plan"]);
     assert_eq!(ended.objects()[0]["changes"], json!([]));

@@ -109,7 +109,7 @@ fn nothing_found_is_a_failure_with_a_hint() {
     assert!(error["hint"].as_str().unwrap().contains("lo"), "{error}");
 }
 
-/// Nothing is found, so it would never notice by writing.
+/// A watch that finds nothing writes nothing, so a write error cannot end it.
 #[cfg(unix)]
 #[test]
 fn a_watch_ends_when_its_pipe_is_closed() {
@@ -245,7 +245,7 @@ fn a_cached_name_is_a_target_with_its_port() {
     let spelled = format!("Board in the kitchen:{port}");
     let ended = cache.run(&["send", &spelled, "hi"]);
     assert_eq!(ended.stdout, b"Hello from the cache", "{}", ended.stderr);
-    // A given port wins.
+    // A given port takes precedence.
     cache.write(&cached(&[("desk-board", "127.0.0.1", port, now())]));
     let (_bound, closed) = crate::common::closed_port();
     let ended = cache.run(&["send", &format!("desk-board:{}", closed.port()), "hi"]);

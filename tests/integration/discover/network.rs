@@ -64,7 +64,7 @@ impl Network {
         }
     }
 
-    /// A search on this network only.
+    /// The plan of a search on this network.
     pub(crate) fn plan(&self, ending: Ending) -> DiscoverPlan {
         DiscoverPlan {
             service_type: DnsName::of_text("_tcpctl._tcp.local"),
@@ -86,7 +86,7 @@ impl Network {
         self.search_among(&[boards], plan)
     }
 
-    /// The same with several announcers.
+    /// Searches for boards of several announcers.
     pub(crate) fn search_among(
         &self,
         announcers: &[&[Board]],
@@ -154,7 +154,7 @@ pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// A port that accepts and closes every connection, and their number.
+/// A server that accepts and closes every connection: its port and the number of connections.
 pub(crate) fn server() -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

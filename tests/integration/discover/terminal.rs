@@ -10,7 +10,7 @@ use crate::common::terminal::Terminal;
 use crate::common::{Server, signal, tcpctl};
 use crate::processes::{Need, skipped};
 
-/// `tcpctl discover` that finds nothing but what it probes.
+/// `tcpctl discover` that can find only what it probes.
 fn discover(options: &[&str]) -> Command {
     let offline = ["discover", "--no-mdns", "--no-serial", "--interface", "lo"];
     let mut command = tcpctl(
@@ -24,7 +24,7 @@ fn discover(options: &[&str]) -> Command {
     command
 }
 
-/// A server that greets, at the default port of an address of this test alone.
+/// A server that greets, on the default port of an address that only this test uses.
 fn greeter(address: Ipv4Addr) -> Option<Server> {
     if skipped(&[Need::Address(address.into())]) {
         return None;

@@ -8,21 +8,21 @@ use crate::firmware_images::image::Piece;
 /// A page of the flash cache: offset in flash and address agree within it.
 const PAGE: u32 = 64 * 1024;
 
-/// The first address, and the one after the last.
+/// A range of addresses: the first one, and the one after the last.
 type Memory = (u32, u32);
 
 pub(crate) struct Chip {
     pub(crate) name: &'static str,
     pub(crate) target: Target,
-    /// Its number in image headers (ESP-IDF, `esp_chip_id_t`).
+    /// Chip ID in image headers (ESP-IDF, `esp_chip_id_t`).
     pub(crate) id: u16,
-    /// Where its ROM looks for the bootloader (ESP-IDF, "Bootloader").
+    /// Offset in flash where the ROM expects the bootloader (ESP-IDF, "Bootloader").
     pub(crate) boot_address: u32,
-    /// Bytes that the application image may have: about 5% more than it had last.
+    /// Maximum bytes of the application image: about 5% more than its last size.
     pub(crate) budget: u32,
-    /// Where flash is mapped.
+    /// Addresses to which flash is mapped.
     flash: &'static [Memory],
-    /// RAM that the bootloader may load, up to its own.
+    /// RAM that the bootloader may load into, up to its own.
     ram: &'static [Memory],
 }
 

@@ -12,7 +12,7 @@ const PARTITION: usize = 32;
 pub(crate) struct Piece {
     pub(crate) address: u32,
     pub(crate) length: u32,
-    /// Where its data stands in the image.
+    /// Offset of the data in the image.
     pub(crate) offset: u32,
 }
 
@@ -30,7 +30,7 @@ impl Piece {
 #[derive(Debug)]
 pub(crate) struct Application {
     pub(crate) chip_id: u16,
-    /// The oldest chip revision: 100 times the major number and the minor one.
+    /// Minimum chip revision: 100 times the major number plus the minor one.
     pub(crate) min_revision: u16,
     pub(crate) entry: u32,
     pub(crate) has_digest: bool,
@@ -61,7 +61,7 @@ impl Application {
             });
             at += length as usize;
         }
-        // One byte, the last of a row of sixteen; then the digest.
+        // The checksum is one byte, the last of a row of sixteen. The digest follows.
         let end = (at / 16 + 1) * 16;
         let digest = if has_digest { 32 } else { 0 };
         assert!(
@@ -100,7 +100,7 @@ pub(crate) struct Partition {
     pub(crate) size: u32,
 }
 
-/// The rows up to the check sum's.
+/// The rows up to the one with the checksum.
 pub(crate) fn partitions(table: &[u8]) -> Vec<Partition> {
     table
         .chunks(PARTITION)

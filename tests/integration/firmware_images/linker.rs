@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use crate::peers::scratch::Folder;
 
-/// A PATH with the tools that the scripts themselves use, and nothing else.
+/// A PATH with the tools that the scripts use, and nothing else.
 fn minimal_path() -> Folder {
     let folder = Folder::new();
     let path = std::env::var_os("PATH").unwrap();
@@ -81,7 +81,7 @@ fn espressif_linker_is_preferred() {
     }
     let [objcopy, ld] = <[String; 2]>::try_from(link(path.path())).unwrap();
     assert!(objcopy.starts_with("xtensa-esp-elf-objcopy "), "{objcopy}");
-    // It knows the chips, and must not get the tables of another core.
+    // Espressif's ld has the chips' tables, and must not get those of another core.
     assert_eq!(ld, format!("xtensa-esp-elf-ld {rest}none"));
 }
 

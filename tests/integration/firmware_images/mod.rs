@@ -106,7 +106,7 @@ fn images_match_their_chip_and_fit_its_memory() {
 
         let app = Application::parse(application.data());
         assert_eq!(app.chip_id, chip.id, "{name}");
-        // Revision 1 of the ESP32 is common; esp-hal asks for 3.0 by default.
+        // Revision 1 of the ESP32 is common, but esp-hal requires 3.0 by default.
         let min_revision = if name == "esp32" { 100 } else { 0 };
         assert_eq!(app.min_revision, min_revision, "{name}");
         assert_eq!(app.checksum, app.stated_checksum, "{name}: checksum");
@@ -206,7 +206,7 @@ fn entry_point_leads_to_main() {
             "{}",
             chip.name
         );
-        // So does the program, and it can check the image without symbols.
+        // The program agrees, and it can check the image without symbols.
         let [_, _, application] = flash_image(chip, &elf);
         for file in [elf, application.data().to_vec()] {
             let firmware = Firmware::parse(chip.name.to_owned(), file);

@@ -12,7 +12,7 @@ fn table(heading: &str) -> Vec<Vec<String>> {
     lines
         .skip_while(|line| !line.starts_with('|'))
         .take_while(|line| line.starts_with('|'))
-        // Titles and the line below them.
+        // Skip the titles and the line below them.
         .skip(2)
         .map(|line| {
             let cells = line.trim_matches('|').split('|');

@@ -14,7 +14,7 @@ pub(crate) struct Sizes {
     pub(crate) heap: usize,
     /// The main stack.
     pub(crate) stack: usize,
-    /// The tasks that serve a connection each.
+    /// The tasks that each serve a connection.
     pub(crate) slots: usize,
     /// Static RAM without heap and stack.
     pub(crate) ram: usize,

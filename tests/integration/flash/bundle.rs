@@ -1,4 +1,4 @@
-//! Firmware that is put into the program when it is built (`build/firmware.rs`).
+//! Firmware that is bundled into the program at build time (`build/firmware.rs`).
 
 use std::fs;
 use std::io::Read;

@@ -1,6 +1,5 @@
-//! A board to try commands on by hand:
-//! `cargo test --test integration by_hand -- --ignored --nocapture`, and in another terminal
-//! `tcpctl flash --port` with the path that it prints.
+//! A board for manual tests: run `cargo test --test integration by_hand -- --ignored --nocapture`,
+//! and in another terminal `tcpctl flash --port` with the printed path.
 
 use std::io::BufRead;
 

@@ -1,4 +1,5 @@
-//! In a checkout the firmware is built by cargo; here by programs of that name that keep a record.
+//! In a checkout the firmware is built by cargo; in these tests by stub programs that record their
+//! calls.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,8 +11,8 @@ use super::scene::Folder;
 use crate::common::firmware::Program;
 use crate::common::{Ended, finish, tcpctl};
 
-/// A checkout whose `cargo` says that it has built our ELF, and whose `rustc` has its libraries in
-/// `libraries`.
+/// A checkout whose `cargo` reports that it has built our ELF, and whose `rustc` has its libraries
+/// in `libraries`.
 fn checkout(libraries: &str, cargo: &str) -> Folder {
     let folder = Folder::new();
     for part in ["firmware/esp32", "bin", "libraries"] {
@@ -106,7 +107,7 @@ fn failing_build_has_a_hint() {
 #[test]
 fn build_ends_with_the_command() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
-        // Its output is open until it is ended, and it has one more process's worth of time.
+        // The stub's output stays open until it is ended.
         let folder = checkout("libraries", "read forever < \"$FIFO\"");
         let fifo = folder.path("fifo");
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();

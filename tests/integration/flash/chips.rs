@@ -1,5 +1,5 @@
-//! The chips whose firmware takes Espressif's own toolchain: a classic ESP32, an S2 and an S3, with
-//! images that were made elsewhere.
+//! Chips whose firmware needs Espressif's toolchain: a classic ESP32, an S2 and an S3, with images
+//! made by another tool.
 
 use super::scene::{PASSPHRASE, Scene};
 use crate::common::Ended;
@@ -12,7 +12,7 @@ const CHIPS: [(&str, u16, usize); 3] = [
     ("esp32s2", 2, 0x1000),
     ("esp32s3", 9, 0),
 ];
-/// Elsewhere they are in other places.
+/// Offset of the settings in these images, which differs from ours.
 const SETTINGS: u32 = 0xd000;
 const APP: u32 = 0x2_0000;
 
@@ -28,7 +28,7 @@ fn text(ended: &Ended) -> String {
     format!("{}{}", String::from_utf8_lossy(&ended.stdout), ended.stderr)
 }
 
-/// A merged image that another toolchain made.
+/// A merged image that was made by another toolchain.
 fn foreign(chip_id: u16, boot_address: usize) -> Vec<u8> {
     merged(&[
         (boot_address, &image(chip_id, None, 20_000)),

@@ -1,4 +1,4 @@
-//! Whatever is wrong with a file, it is a firmware or it is refused: nothing panics.
+//! A damaged file is either a valid firmware or refused; nothing panics.
 
 use espflash::flasher::FlashSize;
 use tcpctl::esp::image::{Firmware, merge};
@@ -6,7 +6,7 @@ use tcpctl::esp::image::{Firmware, merge};
 use crate::common::firmware::Program;
 use crate::common::noise;
 
-/// Reads a file as `flash` does, as far as a board would matter.
+/// Reads a file as `flash` does without a board.
 fn read(bytes: Vec<u8>) {
     let Ok(firmware) = Firmware::parse("damaged".to_owned(), bytes) else {
         return;
@@ -31,13 +31,13 @@ fn overlapping_partitions_are_refused() {
     };
     assert!(with(4, 0xa000).is_ok());
     for (at, value) in [
-        // Where no flash reaches: an image up to there would have 4 GiB.
+        // Beyond any flash: an image up to there would have 4 GiB.
         (4, 0xffff_f000),
-        // The bootloader, the table, the program.
+        // Over the bootloader, the table, and the program.
         (4, 0),
         (4, 0x8000),
         (4, 0x10000),
-        // No whole sector.
+        // Not a whole sector.
         (4, 0xe004),
         (8, 0x100),
     ] {

@@ -1,5 +1,4 @@
-//! The fake board is what Espressif's own tool takes for one, and what `tcpctl` writes is what that
-//! tool reads.
+//! Espressif's own tool works with the fake board, and reads what `tcpctl` writes.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +9,7 @@ use crate::common::loader::{Board, Kind, Start, Wiring};
 use crate::common::noise;
 use crate::processes::{Need, skipped};
 
-/// Runs `esptool`, and returns what it said.
+/// Runs `esptool` and returns its output.
 fn said(mut command: Command) -> String {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -18,7 +17,7 @@ fn said(mut command: Command) -> String {
     said
 }
 
-/// Runs `esptool` on the board, as far as there are no reset lines.
+/// Runs `esptool` on the board, without reset lines.
 fn esptool(board: &Board, arguments: &[&str]) -> String {
     let mut command = Command::new("esptool");
     command
@@ -169,7 +168,7 @@ fn esptool_reads_what_tcpctl_wrote() {
     let verified = esptool(&scene.board, &["verify-flash", "0", saved]);
     assert!(verified.contains("successful"), "{verified}");
 
-    // And the other way: what it writes there, tcpctl leaves alone.
+    // The other way round: tcpctl leaves alone what esptool writes.
     let other = Board::new();
     esptool(&other, &["write-flash", "--flash-size", "keep", "0", saved]);
     let other = Scene::with(other, &Program::default());

@@ -1,5 +1,5 @@
-//! What goes over the wire, and for how long it is busy: counted by the board, at the baud rates
-//! that were set.
+//! The bytes and the time of a flash on the wire, counted by the board at the baud rates that were
+//! set.
 
 use std::io::Write;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::scene::Scene;
 use crate::common::firmware::Program;
 use crate::common::loader::Board;
 
-/// The bytes of a part once they are compressed, as the stub takes them.
+/// The length of a part after compression, as the stub receives it.
 fn compressed(bytes: &[u8]) -> usize {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes).unwrap();
@@ -41,7 +41,8 @@ fn only_needed_bytes_are_sent() {
     let sent = usize::try_from(scene.board.state().received).unwrap();
     println!("needed {needed} bytes, sent {sent}");
     assert!(sent < needed + needed / 20, "needed {needed}, sent {sent}");
-    // Both ways, loading the stub, reading the settings back and verifying included: 10 bits a byte.
+    // Includes both directions, loading the stub, reading the settings back and verifying, at 10
+    // bits per byte.
     let wire = Duration::from_nanos(scene.board.state().wire_ns);
     let ideal = Duration::from_nanos(needed as u64 * 10_000_000_000 / baud);
     println!("at {baud} baud ideally {ideal:?}, on the wire {wire:?}");

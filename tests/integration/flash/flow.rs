@@ -1,4 +1,4 @@
-//! From a blank board to a greeting, and what is left alone on the way.
+//! From a blank board to a greeting, and the parts that are skipped.
 
 use tcpctl_settings::sectors::{SectorContent, select};
 use tcpctl_settings::{MAX_LEN, ManagementKey, Mode, Security, Settings};
@@ -10,7 +10,7 @@ use crate::common::loader::boot::{otadata_entry, selected};
 use crate::common::loader::{Board, Boot, Fault, Kind};
 
 const SETTINGS: u32 = 0xe000;
-/// Their second sector.
+/// Offset of the second settings sector.
 const SETTINGS_B: u32 = 0xf000;
 
 pub(crate) fn settings(board: &Board) -> Settings {
@@ -193,7 +193,7 @@ fn save_image_failures_name_the_file() {
         let arguments = ["flash", "--firmware", &file, "--mode", "ap", "--open"];
         let ended = crate::common::run([&arguments[..], &["--save-image", place]].concat());
         assert_eq!(ended.code, code, "{}", ended.stderr);
-        // Before it is planned, let alone built.
+        // Fail before the plan is printed, and before anything is built.
         assert_eq!(ended.stdout.is_empty(), code == 2, "{}", ended.stderr);
         assert!(ended.stderr.contains(place), "{}", ended.stderr);
         assert!(ended.stderr.contains(advice), "{}", ended.stderr);
@@ -219,7 +219,7 @@ fn board_can_stay_in_loader_or_stub() {
         assert_eq!(ended.code, 0, "{after:?}: {}", text(&ended));
         let said = text(&ended);
         assert!(said.contains("stays in its loader"), "{said}");
-        // Without BOOT and RESET.
+        // BOOT and RESET are not pressed.
         let settings_only = ["--settings-only", "--greeting", "moin"];
         let ended = scene.run(&[&slow[..], before, &settings_only].concat());
         let said = text(&ended);
@@ -312,7 +312,7 @@ fn settings_alternate_between_two_sectors() {
 fn flash_selects_the_slot_it_wrote() {
     let scene = Scene::new(Board::new());
     assert_eq!(scene.flash(&["--no-wait"]).code, 0);
-    // As an update over the network leaves it: a whole program in slot 1, selected.
+    // The state after an update over the network: a whole program in slot 1, which is selected.
     let program = scene.board.read(0x10000, 0x80000);
     let entry = otadata_entry(2, 0xffff_ffff);
     for (at, bytes) in [(0x10_0000, &program), (0xd000, &entry)] {
@@ -375,7 +375,7 @@ fn old_table_takes_settings_alone() {
         scene.board.press_boot_and_reset();
         let ended = scene.run(&["--settings-only", "--workers", workers, "--no-wait"]);
         assert_eq!(ended.code, 0, "{}", text(&ended));
-        // It has one sector for settings.
+        // This board has one settings sector.
         assert!(scene.board.state().flash.written.iter().eq([&SETTINGS]));
         let stored = settings(&scene.board);
         assert_eq!(stored.server.workers().to_string(), workers);
@@ -384,7 +384,7 @@ fn old_table_takes_settings_alone() {
     assert_eq!(scene.board.read(0x8000, 0xc00), table);
 }
 
-/// The partition table before there were two slots and two settings sectors, and settings.
+/// Writes the partition table that had one slot and one settings sector, and settings.
 fn write_old_table(board: &Board) {
     let table = esp_idf_part::PartitionTable::try_from_str(
         "settings, data, undefined, 0xe000,  0x1000\n\
@@ -397,7 +397,7 @@ fn write_old_table(board: &Board) {
     flash.write(SETTINGS as usize, &version_3_block(), None);
 }
 
-/// An access point in format 3, written out by `firmware/settings/src/block.rs`'s table.
+/// An access point in format 3, encoded according to the table in `firmware/settings/src/block.rs`.
 fn version_3_block() -> Vec<u8> {
     let mut body = vec![0, 1, 4];
     body.extend(b"desk");
@@ -425,7 +425,7 @@ fn written_parts(ended: &Ended) -> Vec<String> {
         .collect()
 }
 
-/// Cut off anywhere, the board starts its old program, or the new one, with its settings.
+/// If it is cut off anywhere, the board starts its old program or the new one, with its settings.
 #[test]
 fn partition_table_is_written_last() {
     let scene = Scene::new(Board::new());
@@ -561,7 +561,7 @@ fn no_passphrase_is_in_any_output() {
         &["--nonsense"],
         &["--baud", "fast"],
     ] {
-        // The scene looks for it in all that is said, with RUST_LOG=trace.
+        // The scene searches all output for the passphrase, with RUST_LOG=trace.
         let alone = more[0].starts_with("--s");
         let ended = if alone {
             scene.run(more)
@@ -577,7 +577,7 @@ fn no_passphrase_is_in_any_output() {
         std::fs::write(&saved, &ended.stdout).unwrap();
         scene.board.press_boot_and_reset();
     }
-    // An error after the passphrase was read.
+    // Fail after the passphrase was read.
     scene.board.state().kind.fault = Fault::Silent;
     scene.board.press_boot_and_reset();
     let ended = scene.flash(&["--json", "-vvv"]);
@@ -675,7 +675,7 @@ fn monitor_option_shows_the_console() {
             break rest.split(": ").next().unwrap().to_owned();
         }
     };
-    // What it was asked for at first may be told before the console is listened to.
+    // The first output may appear before the console is read.
     let mut client = std::net::TcpStream::connect(&address).unwrap();
     client.write_all(b"from the test\r\n").unwrap();
     client.read_to_end(&mut Vec::new()).unwrap();

@@ -1,4 +1,4 @@
-//! The management key: its file comes before the board, and both hold the same.
+//! The management key: its file is written before the board, and both have the same key.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::common::loader::Board;
 use crate::common::{Ended, run};
 use crate::processes::{Need, skipped};
 
-/// `--settings-only` changes nothing but the greeting and, where it must, the key.
+/// With `--settings-only`, only the greeting changes and, if necessary, the key.
 const CHANGE: [&str; 4] = ["--settings-only", "--greeting", "moin", "--no-wait"];
 
 fn key_of(board: &Board) -> Option<ManagementKey> {
@@ -62,7 +62,7 @@ fn existing_key_is_kept() {
     let ended = changed(&scene, &["--json"]);
     assert_eq!(ended.objects()[0]["key_file"]["exists"], true);
     assert_eq!(key_of(&scene.board), key);
-    // The key of a board comes back to a computer that has none.
+    // A computer without the key gets it from the board.
     std::fs::remove_file(scene.key_file()).unwrap();
     scene.board.press_boot_and_reset();
     changed(&scene, &["--workers", "2"]);
@@ -97,7 +97,7 @@ fn given_key_file_wins_and_is_created() {
     let key = key_of(&scene.board);
     changed(&scene, &option);
     assert_eq!(Some(stored(&given)), key);
-    // The file that flash made keeps its mode.
+    // A key file that flash created keeps its mode.
     std::fs::write(&given, format!("{}\r\n", "5A".repeat(32))).unwrap();
     scene.board.press_boot_and_reset();
     let ended = changed(&scene, &option);
@@ -149,7 +149,7 @@ fn unusable_key_file_is_refused_before_the_board_changes() {
 #[test]
 fn board_is_untouched_if_the_key_cannot_be_stored() {
     let scene = Scene::new(Board::new());
-    // A file where the directory would be.
+    // There is a file in place of the directory.
     std::fs::create_dir(scene.folder.path("data")).unwrap();
     std::fs::write(scene.folder.path("data/tcpctl"), "in the way").unwrap();
     let ended = scene.flash(&["--no-wait"]);
@@ -226,7 +226,7 @@ fn full_disk_for_the_key_file_leaves_the_board_untouched() {
     ]);
     let mut command = std::process::Command::new("unshare");
     command.args(["-m", "sh", "-ec"]);
-    // Inodes for the directory and one more.
+    // There are inodes for the directory and one more file.
     command.arg("mount -t tmpfs -o nr_inodes=2 none \"$0\"; exec \"$@\"");
     command
         .arg(&data)

@@ -1,5 +1,5 @@
-//! Which port is meant, on a computer with none, one and several: `/sys/class/tty` and two of
-//! `/dev`'s names are the test's own, in a mount namespace of the command's own.
+//! Selects the port on a computer with none, one and several boards: `/sys/class/tty` and two names
+//! in `/dev` belong to the test, in a mount namespace of the command.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,19 +11,19 @@ use crate::common::loader::{Board, Kind, Wiring};
 use crate::common::{Ended, finish};
 use crate::processes::{Need, skipped};
 
-/// Names in `/dev` of every Linux that no other test uses.
+/// Names that exist in `/dev` on every Linux and that no other test uses.
 const NAMES: [&str; 2] = ["tty62", "tty63"];
 const USB_JTAG: [&str; 2] = ["303a", "1001"];
 const CP210X: [&str; 2] = ["10c4", "ea60"];
 
-/// A computer with these boards on its cables.
+/// A computer with these boards on its ports.
 struct Computer {
     folder: Folder,
     boards: Vec<Board>,
 }
 
 impl Computer {
-    /// Boards, each with the USB ids and the serial number of what it is behind.
+    /// Boards, each with USB IDs and serial number of its adapter.
     fn with(cables: &[([&str; 2], &str)]) -> Self {
         let folder = Folder::new();
         fs::create_dir_all(folder.path("class")).unwrap();
@@ -56,7 +56,7 @@ impl Computer {
         Self { folder, boards }
     }
 
-    /// Runs `tcpctl` on it; its modem lines are those of board `wired`.
+    /// Runs `tcpctl` on the computer, with modem lines connected to board `wired`.
     fn run(&self, wired: usize, arguments: &[&str]) -> Ended {
         let mut script = format!(
             "mount --bind {} /sys/class/tty",
@@ -71,7 +71,7 @@ impl Computer {
         script += " && exec \"$@\"";
         let mut command = Command::new("unshare");
         command
-            // No query leaves for the real network.
+            // A network namespace, so that no query leaves for the real network.
             .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
             .arg(&script)
             .args(["sh", env!("CARGO_BIN_EXE_tcpctl")])
@@ -106,7 +106,7 @@ fn text(ended: &Ended) -> String {
     format!("{}{}", String::from_utf8_lossy(&ended.stdout), ended.stderr)
 }
 
-/// What `--show-settings` says of a blank board once it was found and reset as it has to be.
+/// Output of `--show-settings` for a blank board that was found and reset.
 const FOUND: &str = "the board has no settings";
 
 #[test]
@@ -223,7 +223,7 @@ fn a_port_in_use_names_the_program_that_uses_it() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // It has the port once it shows what comes.
+    // The port is open once its output is shown.
     let path = scene.board.path.clone();
     let pid = monitor.id();
     while !has_open(pid, &path) {

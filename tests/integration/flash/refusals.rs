@@ -111,7 +111,7 @@ fn missing_watchdog_reset_is_named() {
 fn a_lost_byte_is_reported_with_its_likely_causes() {
     for (fault, chip, chip_id) in [
         (Fault::LosesByte, "esp32c3", 5),
-        // Has no security information: the first damaged answer is a register's.
+        // The board has no security information, so the first damaged reply is that of a register.
         (Fault::LosesByte, "esp32", 0),
         (Fault::LosesRegisterByte, "esp32c3", 5),
     ] {
@@ -169,8 +169,8 @@ fn every_wait_ends_within_1_s_of_a_signal() {
     }
 }
 
-/// A command that waits for a board after this event, or for its loader. It handles signals, since the
-/// port is open.
+/// A command that waits for a board after this event, or for its loader. It handles signals once
+/// the port is open.
 fn waiting(fault: Fault, boot: Boot, waits_after: Option<&str>) -> (Child, impl Sized + use<>) {
     let scene = Scene::new(Board::of(Kind {
         boot,
@@ -256,7 +256,7 @@ fn invalid_firmware_is_refused_before_opening_the_port() {
         ("stripped", stripped.elf(), "strip"),
         ("undescribed", undescribed.elf(), "esp_app_desc"),
         ("cut off", cut_off.elf(), "does not lead to main"),
-        // Zeros in its descriptor, and where no image has code.
+        // Zeros in the descriptor, and an entry point where no image has code.
         (
             "zeros",
             starts_at(0x4200_0020 + 96),
@@ -480,11 +480,11 @@ fn a_write_that_ends_in_the_partition_table_loses_no_settings() {
     let first = scene.flash(&["--no-wait", "--workers", "7", "--ssid", "desk"]);
     assert_eq!(first.code, 0, "{}", first.stderr);
     let stored = scene.board.read(0xe000, 4096);
-    // Another table: all else is there already, so the first block is the table's.
+    // The table differs and all else is already there, so the first block is the table's.
     scene.board.state().flash.erase(0x8000, 0x1000);
     scene.board.state().kind.fault = Fault::DiesAfter(0);
     scene.board.press_boot_and_reset();
-    // Neither mode nor SSID is said again.
+    // Neither mode nor SSID is repeated.
     let again = ["--firmware", &scene.elf, "--no-wait", "--baud", "115200"];
     let ended = scene.run(&again);
     assert_eq!(ended.code, 70, "{}", ended.stderr);
@@ -661,7 +661,7 @@ fn newer_settings_are_kept_unless_erased() {
     let scene = Scene::new(Board::new());
     let first = scene.flash(&["--no-wait"]);
     assert_eq!(first.code, 0, "{}", first.stderr);
-    // Undamaged, of version 5, and empty.
+    // An undamaged, empty block of version 5.
     let mut block = b"TCPS\x05\0\0\0".to_vec();
     block.extend([0x2e, 0x2f, 0x9a, 0x16]);
     scene.board.state().flash.erase(0xe000, 0x1000);

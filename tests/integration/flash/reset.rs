@@ -1,5 +1,5 @@
-//! Reset lines: a pseudo-terminal is lent some (`tests/integration/common/loader/modem.c`), and the board's
-//! wiring decides what they do. None of these boards has its BOOT pressed by hand.
+//! Reset lines: `tests/integration/common/loader/modem.c` gives a pseudo-terminal such lines, and
+//! the board's wiring determines their effect. No BOOT button is pressed by hand.
 
 use super::scene::Scene;
 use crate::common::Ended;
@@ -44,7 +44,7 @@ fn running_board_is_reset_into_and_out_of_its_loader() {
         let starts = starts(&scene);
         assert_eq!(starts.first(), Some(&Start::Loader), "{starts:?}");
         assert_eq!(starts.last(), Some(&Start::Program), "{starts:?}");
-        // Both are let go of, or the next opening of the port would be a reset.
+        // Both lines are released, or the next opening of the port would be a reset.
         let lines = scene.board.state().lines.clone();
         assert_eq!(lines.last(), Some(&Lines::default()));
     }
@@ -79,7 +79,7 @@ fn each_after_option_works() {
         let told = text(&ended);
         assert_eq!(ended.code, 0, "{after}: {told}");
         assert!(told.contains(said), "{after}: {told}");
-        // The last start that the lines led to: the watchdog is the chip's own.
+        // The last start that the lines caused. The watchdog's reset is the chip's own.
         assert_eq!(starts(&scene).last(), Some(&last), "{after}");
     }
 }

@@ -76,7 +76,7 @@ impl Scene {
         drop(stdin);
         let ended = finish(child);
         assert_no_passphrase(&ended);
-        // A malformed one is in some test.
+        // One test writes a malformed key file.
         if let Ok(Some(key)) = KeyFile::at(self.key_file()).find() {
             assert_not_in(&ended, key.reveal());
         }
@@ -88,7 +88,7 @@ impl Scene {
         self.folder.path("data/tcpctl/keys/84f7031a0b3c")
     }
 
-    /// Writes the key file of the board, so that it gets no key of its own.
+    /// Writes the key file of the board, so that no new key is generated.
     pub(crate) fn write_key(&self, text: &str, mode: u32) {
         use std::os::unix::fs::PermissionsExt;
         let path = self.key_file();
@@ -97,7 +97,8 @@ impl Scene {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// Saves the image of an access point with [`PASSPHRASE`], for no board; returns its path, too.
+    /// Saves the image of an access point with [`PASSPHRASE`], without a board. Also returns its
+    /// path.
     pub(crate) fn save(&self, more: &[&str]) -> (Ended, PathBuf) {
         let image = self.folder.path("board.bin");
         let network = ["--mode", "ap", "--password-stdin"];
@@ -126,14 +127,14 @@ fn assert_no_passphrase(ended: &Ended) {
     assert_not_in(ended, PASSPHRASE);
 }
 
-/// Neither as it is, nor in Base64, nor as a debug log of bytes would show it.
+/// Checks for the secret as it is, in Base64, and in the form of a debug log of bytes.
 pub(crate) fn assert_not_in(ended: &Ended, secret: impl AsRef<[u8]>) {
     use base64::Engine as _;
 
     let secret = secret.as_ref();
     let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), ended.stderr);
     let bytes = |form: fn(&u8) -> String| secret.iter().map(form).collect::<Vec<_>>();
-    // Without padding it is the start of the padded form, too.
+    // Without padding it is a prefix of the padded form as well.
     let base64 = base64::engine::general_purpose::STANDARD_NO_PAD.encode(secret);
     assert!(!said.contains(&base64), "{base64} in {said}");
     for secret in [

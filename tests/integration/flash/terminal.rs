@@ -20,7 +20,7 @@ fn a_passphrase_is_typed_and_not_shown() {
     scene.board.press_boot_and_reset();
     let (mut terminal, child) = Terminal::start_in(80, scene.command(&STATION));
     terminal.wait_for("passphrase of home: ");
-    // A slip of the finger is taken back.
+    // Backspace removes a typing error.
     terminal.type_hidden("secret wort\x7fd\n");
     let (code, seen) = terminal.finish(child);
     assert_eq!(code, 0, "{seen}");
@@ -55,7 +55,7 @@ fn ctrl_c_instead_of_a_passphrase_touches_nothing() {
     terminal.wait_for("passphrase of home: ");
     terminal.type_hidden("sec\x03");
     let (code, seen) = terminal.finish(child);
-    // Ended by the signal itself: a shell says 130.
+    // The process was ended by the signal itself; a shell reports 130.
     assert_eq!(code, -1, "{seen}");
     assert!(!seen.contains("sec\r"), "{seen}");
     assert!(scene.board.state().commands.is_empty());
@@ -65,8 +65,8 @@ fn ctrl_c_instead_of_a_passphrase_touches_nothing() {
 fn who_is_ended_at_the_prompt_gives_the_terminal_back() {
     use rustix::termios::{LocalModes, tcgetattr};
 
-    // Before a port is opened, and in the middle: then the first signal is a request, and the second
-    // ends it.
+    // Signals arrive before a port is opened, and in the middle of a write, where the first signal
+    // is a request and the second one ends the process.
     let scene = Scene::new(Board::new());
     let station = ["--mode", "sta", "--ssid", "home", "--password-stdin"];
     let ended = scene.run(&[&["--firmware", &scene.elf, "--no-wait"][..], &station].concat());
@@ -187,7 +187,7 @@ fn a_dumb_terminal_gets_plain_lines() {
     assert!(seen.contains("writing    app, "), "{seen}");
     assert!(seen.contains(": Hello World in "), "{seen}");
     assert!(!seen.contains('\x1b'), "{seen:?}");
-    // The terminal itself ends lines with CR LF.
+    // The terminal ends lines with CR LF.
     assert!(!seen.replace("\r\n", "").contains('\r'), "{seen:?}");
 }
 

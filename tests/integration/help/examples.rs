@@ -34,7 +34,7 @@ pub(crate) fn calls(line: &str) -> Vec<Vec<String>> {
     let mut word = String::new();
     let mut quoted = false;
     let end = |words: &mut Vec<String>, calls: &mut Vec<Vec<String>>| {
-        // `sudo`, `ssh host` and assignments come first.
+        // `sudo`, `ssh host` and assignments come before the command.
         if let Some(at) = words.iter().position(|word| word == "tcpctl") {
             calls.push(words.split_off(at));
         }
@@ -90,7 +90,7 @@ const RUN: [(&str, &[i32]); 18] = [
     ("tcpctl bench sim", &[0]),
     (
         "tcpctl bench sim --fail-if 'p99 > 50ms' --fail-if 'errors > 0'",
-        // A busy machine may miss the rate, and report that.
+        // A busy machine may miss the rate and report that.
         &[0, 1],
     ),
     (
@@ -169,7 +169,7 @@ impl Home {
         ] {
             fs::create_dir_all(home.0.path().join(folder)).unwrap();
         }
-        // At the same time, so that they can be merged.
+        // Both runs start at the same time, so that they can be merged.
         let runs = ["a.json", "b.json"].map(|run| {
             let line = format!("tcpctl bench sim:ideal --only latency -d 2s --save {run} -q");
             home.shell(&line).stdout(Stdio::null()).spawn().unwrap()

@@ -89,7 +89,7 @@ fn readme_output_matches_the_program() {
         let ended = run(line.split(' ').skip(1));
         let output = String::from_utf8(ended.stdout).unwrap() + "\n" + &ended.stderr;
         assert_eq!(ended.code, 0, "{line}: {output}");
-        // Without durations, which differ.
+        // Compare without durations, which differ.
         let words = |text: &str| {
             let mut words: Vec<_> = text
                 .split_whitespace()
@@ -116,7 +116,7 @@ fn readme_is_short_and_its_recording_small() {
         "tcpctl bench sim",
         " req/s over 4 connections",
     ] {
-        // With the spaces that viewers do not collapse.
+        // Use spaces that viewers do not collapse.
         let shown = part.replace(' ', "\u{a0}");
         let is_there = recording.contains(part) || recording.contains(&shown);
         assert!(is_there, "{part} is not in docs/terminal.svg");
@@ -142,7 +142,7 @@ fn scripting_pipelines_run() {
     assert!(blocks.len() >= 6, "{} blocks", blocks.len());
     for block in blocks {
         let (block, _) = block.split_once("```").unwrap();
-        // As an interactive shell, which numbers its jobs.
+        // Job control, as in an interactive shell, which numbers its jobs.
         let mut script = "set -m\n".to_owned();
         let mut expected = String::new();
         for line in block.lines() {

@@ -58,14 +58,15 @@ fn default_run_is_exact_on_every_behavior() {
     }
 }
 
-/// By the kernel's account, as soon as the command has ended.
+/// Connections are counted by the kernel as soon as the command has ended.
 #[test]
 #[cfg(target_os = "linux")]
 fn interrupted_search_leaves_no_connection() {
     use rustix::process::Signal;
 
     for stop in [Signal::INT, Signal::TERM] {
-        // Both take over a second: the wait for a retransmitted SYN, and a greeter that is kept full.
+        // Both take more than a second: the wait for a retransmitted SYN, and a greeter that is
+        // kept full.
         for (app, service) in [(App::Workers(0), 0), (App::GreetsFirst, 900)] {
             let address = start(V4, 5, app, service);
             let command = bench(address);
@@ -218,7 +219,7 @@ fn several_sources_show_a_limit_per_client() {
 #[cfg(target_os = "linux")]
 fn ipv6_target_has_limits() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        // `sockets::ipv6_is_exact` reports it.
+        // `sockets::ipv6_is_exact` reports the skip.
         return;
     }
     let address = start("[::1]:0", 1, App::Workers(2), 0);
@@ -240,7 +241,7 @@ fn slow_greeter_is_idle_before_the_latency_is_measured() {
     let limits = &report["limits"];
     assert_eq!(limits["served_at_once"], Value::Null, "{limits}");
     assert_eq!(limits["burst"], 4, "{limits}");
-    // It does not read the request, so its kernel resets after the greeting.
+    // The server does not read the request, so its kernel resets the connection after the greeting.
     let latency = &report["latency"];
     assert_eq!(latency["requests"], 2, "{latency}");
     assert_eq!(latency["syn_retransmissions"], 0, "{latency}");

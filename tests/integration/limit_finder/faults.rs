@@ -97,7 +97,7 @@ fn reported_times_are_those_of_the_server() {
         };
         let finding = find(server, &plan()).expect("limits");
         assert_eq!(finding.overflow, Some(overflow));
-        // A round trip and the service.
+        // A round trip plus the service time.
         let reply = 34 * MS..37 * MS;
         for time in &finding.served_first_byte {
             // Simultaneous requests may have to wait for each other.
@@ -116,7 +116,7 @@ fn reported_times_are_those_of_the_server() {
                 .all(|it| reply.contains(it)),
             "{finding:#?}"
         );
-        // The FIN, a handshake, and the time until a slot listens again.
+        // Time for the FIN, a handshake, and the wait until a slot listens again.
         let refused_meanwhile = 20 * MS;
         assert!(!finding.recovery.is_empty(), "{finding:#?}");
         for time in &finding.recovery {
@@ -144,7 +144,7 @@ fn cap_that_frees_slots_late_is_exact() {
     }
 }
 
-/// Caps of 10 that close the 7 oldest idle connections, for example.
+/// For example, caps of 10 that close the 7 oldest idle connections.
 #[test]
 fn evictions_of_several_are_exact() {
     for (most, count) in [(4, 2), (8, 3), (10, 7), (40, 4), (100, 30)] {
@@ -167,7 +167,8 @@ fn evictions_of_several_are_exact() {
     }
 }
 
-/// It stops accepting when it is full, and looks for free workers once a second, for example.
+/// For example, a server that stops accepting when it is full and checks for free workers once a
+/// second.
 #[test]
 fn servers_that_accept_on_a_timer_are_exact() {
     for interval in [100, 250, 1_000] {
@@ -248,8 +249,8 @@ fn server_with_a_short_request_timeout_is_filled_in_time() {
     assert!(Truth::of(&server).matches(finding), "{}", brief(&found));
 }
 
-/// The board gives up on silent connections after 5 s, before all has been asked of a slow server:
-/// what one hold has shown is used in the next.
+/// The board closes silent connections after 5 s, before a slow server has been tested completely.
+/// The results of one hold are used in the next.
 #[test]
 fn slow_servers_with_a_request_timeout_are_exact() {
     for service in [300, 600, 900] {
@@ -312,7 +313,7 @@ fn other_clients_never_make_a_server_look_larger() {
         if let Bound::Exact(held) = finding.held.value
             && held < 8
         {
-            // One that stays for the whole search looks like a smaller server.
+            // A client that stays for the whole search looks like a smaller server.
             println!("agreed on fewer: {}", brief(&found));
             misled += 1;
         }
@@ -475,7 +476,7 @@ fn second_source_shows_a_limit_per_client() {
     }
 }
 
-/// Its handshake looked like a long path, so that the silence outlasted the request timeout and the
+/// The lost SYN made the path look long, so that the silence outlasted the request timeout and the
 /// server seemed to greet first.
 #[test]
 fn lost_first_syn_is_no_long_path() {
@@ -497,7 +498,7 @@ fn lost_first_syn_is_no_long_path() {
     }
 }
 
-/// lwIP delays its ACK by up to 250 ms: that is no loss, and costs no time.
+/// lwIP delays its ACK by up to 250 ms. That is not a loss, and must not cost time.
 #[test]
 fn delayed_acks_are_no_loss() {
     for server in [

@@ -1,5 +1,5 @@
-//! Servers that greet first and close: their connections cannot be held, but the burst that they
-//! take is found.
+//! Servers that greet first and close. Their connections cannot be held, but their burst is
+//! measured.
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
@@ -25,7 +25,7 @@ fn greeting(stack: Stack, workers: usize, service: u64) -> Server {
     }
 }
 
-/// The burst that it takes, and what happens to the next connection.
+/// The burst that the server accepts, and the result of the next connection.
 fn truth(server: &Server) -> (RangeInclusive<usize>, Overflow) {
     let (App::Workers(workers) | App::Cap(workers, _)) = server.app;
     match (server.stack, server.app) {
@@ -70,7 +70,7 @@ fn stacks() -> Vec<Stack> {
     stacks
 }
 
-/// With room for up to 32: the time does not grow with it.
+/// The server has room for up to 32 connections, and the time does not grow with it.
 #[test]
 fn slow_greeters_are_kept_full() {
     for stack in stacks() {
@@ -88,8 +88,8 @@ fn slow_greeters_are_kept_full() {
     }
 }
 
-/// A SYN that was under way took the slot that a greeting freed, at each greeting in the same way:
-/// nothing was concluded, and emptying the queue took 4.4 s.
+/// At each greeting, a pending SYN took the slot that the greeting freed. The search found nothing,
+/// and emptying the queue took 4.4 s.
 #[test]
 fn greeter_in_step_with_the_attempts_is_exact() {
     for micros in (480..=510).chain((20..1_000).step_by(7)) {
@@ -105,7 +105,7 @@ fn greeter_in_step_with_the_attempts_is_exact() {
 }
 
 /// The server retransmits the SYN-ACK of handshakes that do not fit after a second. While it greets
-/// others for longer than that they are accepted, and were counted.
+/// others for longer than that, these are accepted, and were counted.
 #[test]
 fn retransmitted_handshakes_are_not_counted() {
     for delay in [5, 6, 15, 20, 40] {
@@ -120,7 +120,8 @@ fn retransmitted_handshakes_are_not_counted() {
     }
 }
 
-/// A queue of 32 of 400 ms each takes 12.8 s to work off: only another measurement waits for it.
+/// A queue of 32 at 400 ms each takes 12.8 s to process. The search waits for it only before
+/// another measurement.
 #[test]
 fn queue_is_worked_off_before_another_measurement() {
     let server = greeting(Stack::Linux { k: 5 }, 1, 200);
@@ -138,7 +139,7 @@ fn queue_is_worked_off_before_another_measurement() {
     }
 }
 
-/// A cap accepts all and closes those beyond it without a greeting.
+/// A server with a cap accepts all connections and closes those beyond it without a greeting.
 #[test]
 fn greeter_with_a_cap_is_exact() {
     for beyond in [Beyond::Fin, Beyond::Reset] {
@@ -308,7 +309,7 @@ fn stopped_search_of_a_greeter_has_lower_bounds() {
     }
 }
 
-/// With room for up to 32, on a LAN of at most 2 ms round trip.
+/// Servers with room for up to 32 connections, on a LAN with a round trip of at most 2 ms.
 fn greeters() -> impl Strategy<Value = Server> {
     let kind = (1..5_usize).prop_flat_map(|workers| {
         let stack = prop_oneof![
@@ -318,7 +319,7 @@ fn greeters() -> impl Strategy<Value = Server> {
         ];
         (stack, Just(workers))
     });
-    // In microseconds. Round ones are in step with other round times.
+    // Service time in microseconds. Round numbers are in step with other times.
     let service = prop_oneof![
         0..10_000_u64,
         10_000..20_000_u64,

@@ -135,13 +135,13 @@ fn seed() -> u64 {
     given.map_or(1, |text| text.parse().expect("TCPCTL_SEED is a number"))
 }
 
-/// Searches all servers, each with several seeds. Prints a line for each kind; returns the exact
-/// results and the runs.
+/// Searches all servers, each with several seeds, and prints a line per kind. Returns the number of
+/// exact results and of runs.
 fn hit_rate(title: &str, servers: &[(&'static str, Server)], seeds: Range<u64>) -> (usize, usize) {
     let mut kinds: Vec<(&str, usize, usize, Duration)> = Vec::new();
     for (&(kind, server), which) in servers.iter().zip(0_u64..) {
         for seed in seeds.clone() {
-            // Each server has its own seeds: the first exchange is the same for many.
+            // Each server has seeds of its own, because the first exchange is the same for many.
             let seed = seed.wrapping_add(which << 32);
             let server = Server { seed, ..server };
             let truth = Truth::of(&server);

@@ -41,7 +41,7 @@ enum Segment {
     Reset,
 }
 
-/// The server's view of a connection.
+/// The state of a connection on the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
     None,
@@ -50,7 +50,7 @@ enum Side {
     Idle,
     Busy,
     Stalled,
-    /// Closed; the slot does not listen yet.
+    /// Closed; the slot does not listen again yet.
     Closing,
     /// Closed; the application still counts it.
     Uncollected,
@@ -62,7 +62,7 @@ enum Side {
     reason = "what has arrived at either end, in any combination"
 )]
 struct Connection {
-    /// Held by the client under test.
+    /// Whether the client under test holds it.
     open: bool,
     other: bool,
     source: Option<IpAddr>,
@@ -76,11 +76,11 @@ struct Connection {
     has_data: bool,
     has_fin: bool,
     has_reset: bool,
-    /// It was answered.
+    /// Whether it was answered.
     was_served: bool,
 }
 
-/// What separates the client from the server.
+/// Obstacles between the client and the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Obstacle {
     NoRoute,
@@ -101,22 +101,22 @@ pub(crate) struct Simulated {
     has_crashed: bool,
     /// Whether the application waits for its timer before it accepts again.
     is_paused: bool,
-    /// The most connections that the client had open.
+    /// Maximum connections that the client had open.
     pub(crate) max_open: usize,
     /// File descriptors of this computer.
     pub(crate) files: usize,
     pub(crate) obstacle: Option<Obstacle>,
-    /// At this number of connections the server's radio sleeps once, for this time. Segments to it
-    /// wait.
+    /// Number of connections at which the server's radio sleeps once, and for how long. Segments to
+    /// it wait.
     pub(crate) sleeps: Option<(usize, Duration)>,
-    /// When it wakes up.
+    /// When the radio wakes up.
     wakes_at: Duration,
-    /// The stack does not report retransmissions.
+    /// Whether the stack does not report retransmissions.
     pub(crate) hides_info: bool,
-    /// The server acknowledges a request only with its reply, so that it is retransmitted after
-    /// 200 ms.
+    /// Whether the server acknowledges a request only with its reply, so that it is retransmitted
+    /// after 200 ms.
     pub(crate) acknowledges_late: bool,
-    /// How many of the client's first SYNs are lost.
+    /// Number of the client's first SYNs that are lost.
     pub(crate) lost_syns: u32,
 }
 
@@ -185,14 +185,15 @@ impl Simulated {
         self.server.loss > 0.0 && self.chance() < self.server.loss
     }
 
-    /// A segment that is not retransmitted.
+    /// Sends a segment that is not retransmitted.
     fn send(&mut self, which: usize, action: Action) {
         if !self.is_lost() {
             self.at(self.server.delay, which, action);
         }
     }
 
-    /// A segment that is retransmitted until it arrives; returns how often it was.
+    /// Sends a segment that is retransmitted until it arrives. Returns the number of
+    /// retransmissions.
     fn send_reliably(&mut self, which: usize, action: Action) -> u32 {
         let mut after = self.server.delay;
         let mut timeout = Duration::from_millis(200) + 2 * self.server.delay;
@@ -238,7 +239,7 @@ impl Simulated {
         self.at(Duration::from_secs(1), which, Action::SynRepeats);
     }
 
-    /// Runs the next event until then.
+    /// Runs the next event before `until`.
     fn step(&mut self, until: Duration) -> bool {
         match self.agenda.peek() {
             Some(&Reverse((at, ..))) if at <= until => {}
@@ -333,7 +334,7 @@ impl Simulated {
         self.at(next, 0, Action::OtherComes);
     }
 
-    // The server.
+    // The server side.
 
     pub(crate) fn inside(&self) -> usize {
         let inside = |it: &&Connection| it.side != Side::None;
@@ -471,7 +472,7 @@ impl Simulated {
         true
     }
 
-    /// A worker serves it.
+    /// A worker starts to serve the connection.
     fn begin(&mut self, which: usize) {
         let it = &mut self.connections[which];
         it.side = Side::Idle;
@@ -557,12 +558,12 @@ impl Simulated {
     }
 
     fn server_gets(&mut self, which: usize, segment: Segment) {
-        // It carries the acknowledgement that may have been lost.
+        // The segment carries the acknowledgment that may have been lost.
         if segment != Segment::Reset {
             self.established(which);
         }
         if self.connections[which].side == Side::HalfOpen && segment == Segment::Data {
-            // The queue is full: it is not acknowledged, and is retransmitted.
+            // The queue is full, so the segment is not acknowledged, and is retransmitted.
             if self.connections[which].repeated == 0 {
                 let first = Duration::from_millis(200) + self.server.delay;
                 self.at(first, which, Action::DataRepeats(2 * first));
@@ -601,7 +602,7 @@ impl Simulated {
         }
     }
 
-    // The client.
+    // The client side.
 
     fn syn_ack_arrives(&mut self, which: usize) {
         let it = &mut self.connections[which];

@@ -14,32 +14,32 @@ pub(crate) enum Stack {
     Slots { n: usize },
 }
 
-/// What the application does with connections.
+/// How the application treats connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum App {
-    /// Serves this many at a time, in order. 0: it never accepts.
+    /// Serves this many at a time, in order. With 0 it never accepts.
     Workers(usize),
     /// Accepts all at once and serves this many.
     Cap(usize, Beyond),
 }
 
-/// What happens to connections beyond a cap.
+/// How the application treats connections beyond a cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beyond {
-    /// They are closed.
+    /// Closes them.
     Fin,
-    /// They are reset.
+    /// Resets them.
     Reset,
-    /// They are never served.
+    /// Never serves them.
     Stall,
-    /// They are served, and this many of the oldest are closed.
+    /// Serves them, and closes this many of the oldest.
     Evict(usize),
 }
 
 /// When the server sends data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Greeting {
-    /// After a request.
+    /// After a request only.
     None,
     /// At once; then it closes.
     ThenCloses,
@@ -47,23 +47,23 @@ pub(crate) enum Greeting {
     ThenWaits,
 }
 
-/// What happens to a client that sends a FIN without a request.
+/// How the server treats a client that sends a FIN without a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnFin {
-    /// It is closed at once if it is being served.
+    /// Closes the connection at once if it is being served.
     Closes,
-    /// It is closed at once, by a runtime, even if it waits.
+    /// A runtime closes the connection at once, even if it waits.
     RuntimeCloses,
-    /// It is served like a request.
+    /// Serves it like a request.
     Serves,
 }
 
 /// How a server crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Crash {
-    /// It falls silent.
+    /// The server stops replying.
     Silent,
-    /// It resets all connections and refuses new ones.
+    /// The server resets all connections and refuses new ones.
     Resets,
 }
 
@@ -74,26 +74,26 @@ pub(crate) struct Server {
     pub(crate) app: App,
     pub(crate) greeting: Greeting,
     pub(crate) service: Duration,
-    /// Each service takes up to this many times as long, at random.
+    /// Maximum factor by which a service is slowed down at random.
     pub(crate) max_slowdown: u32,
     pub(crate) closes: bool,
     pub(crate) on_fin: OnFin,
-    /// An application with a cap counts a closed connection for this long.
+    /// How long an application with a cap counts a closed connection.
     pub(crate) notices_after: Duration,
-    /// Time to accept one connection, after the other.
+    /// Time to accept one connection. Connections are accepted one after another.
     pub(crate) accepts_in: Duration,
-    /// After it was full, the application looks for free workers at this interval only.
+    /// Interval at which the application checks for free workers after it was full.
     pub(crate) accept_timer: Option<Duration>,
-    /// The slots are for each client address, not for all.
+    /// Whether the slots are per client address.
     pub(crate) per_client: bool,
-    /// A silent connection that is being served is answered after this time.
+    /// Time after which a silent connection that is being served gets a reply.
     pub(crate) request_timeout: Option<Duration>,
-    /// One way.
+    /// One-way delay.
     pub(crate) delay: Duration,
     pub(crate) loss: f64,
-    /// The mean interval at which other clients connect, and the mean time that they stay.
+    /// Mean interval at which other clients connect, and mean time that they stay.
     pub(crate) others: Option<Duration>,
-    /// The number of connections at which it crashes.
+    /// Number of connections at which the server crashes.
     pub(crate) crashes_at: Option<(usize, Crash)>,
     pub(crate) seed: u64,
 }

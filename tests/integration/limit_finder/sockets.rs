@@ -97,8 +97,8 @@ pub(crate) fn established(_server: SocketAddr) -> HashSet<u16> {
     HashSet::new()
 }
 
-/// What a server does, its backlog, application and service time in ms, and its limits: served,
-/// queued, and what happens to the next.
+/// A server: name, backlog, application, service time in ms, and its limits (served, queued,
+/// overflow).
 #[cfg(target_os = "linux")]
 type Behavior = (&'static str, usize, App, u64, (usize, usize, Overflow));
 
@@ -172,7 +172,7 @@ fn greeter_has_a_burst_and_no_limits() {
             .contains("greets first")
     );
     if cfg!(target_os = "linux") {
-        // Whether the first was accepted before the last arrives is chance.
+        // It is chance whether the first connection was accepted before the last one arrives.
         let burst = finding.burst.value;
         assert!(
             [Bound::Exact(6), Bound::Exact(7)].contains(&burst),

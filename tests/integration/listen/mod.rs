@@ -39,7 +39,7 @@ impl Listen {
         TcpStream::connect(self.address).unwrap()
     }
 
-    /// Sends `bytes` and a FIN; returns the reply.
+    /// Sends `bytes` and a FIN. Returns the reply.
     fn exchange(&self, bytes: &[u8]) -> Vec<u8> {
         let mut connection = self.connect();
         connection.write_all(bytes).unwrap();
@@ -126,7 +126,7 @@ fn echo_returns_what_arrives() {
 fn exec_answers_each_request() {
     let listen = Listen::start(&["--count", "2", "--exec", "tr a-z A-Z"]);
     assert_eq!(listen.exchange(b"status"), b"STATUS");
-    // A request that ends by silence.
+    // This request ends by silence.
     let mut connection = listen.connect();
     connection.write_all(b"readings\n").unwrap();
     assert_eq!(read_all(&mut connection), b"READINGS\n");
@@ -246,7 +246,7 @@ fn unread_output_is_bounded() {
     let mut listen = Listen::start(&["--once"]);
     let mut output = listen.child.stdout.take().unwrap();
     let mut connection = listen.connect();
-    // Until nothing was accepted for two seconds.
+    // Write until nothing was accepted for two seconds.
     connection
         .set_write_timeout(Some(Duration::from_secs(2)))
         .unwrap();
@@ -308,7 +308,7 @@ fn connection_limit_is_noted_once() {
     assert_eq!(notes.matches(limit).count(), 1, "{notes}");
     assert_eq!(notes.matches("limit").count(), 1, "{notes}");
     assert_eq!(listen.finish().code, 0);
-    // No other connection is wanted.
+    // No further connection is accepted.
     let mut listen = Listen::start(&["--max-connections", "1", "--once"]);
     listen.exchange(b"");
     let mut notes = String::new();

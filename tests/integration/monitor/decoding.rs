@@ -94,7 +94,7 @@ fn backtrace_is_decoded_with_inlined_functions() {
     let Some(elf) = program("lines") else {
         return;
     };
-    // The inlined code follows the first instruction, which adjusts the stack pointer.
+    // The inlined code comes after the first instruction, which adjusts the stack pointer.
     let serve = address_of(&elf, "greeter::serve") + 4;
     let start = address_of(&elf, "_start");
     assert!(serve >> 24 == 0x42, "{serve:#x}");
@@ -164,7 +164,7 @@ fn backtrace_of_a_chip_is_decoded_in_order() {
         return;
     };
     let address = |function| u32::try_from(address_of(&elf, function)).unwrap();
-    // Calls a few bytes into their functions; a stack holds return addresses.
+    // Calls are a few bytes into their functions; a stack contains return addresses.
     let serve = address("greeter::serve") + 4;
     let start = address("_start") + 2;
     let stack = [

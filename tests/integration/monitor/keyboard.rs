@@ -10,7 +10,7 @@ use crate::common::terminal::Terminal;
 use crate::common::{signal, tcpctl};
 use crate::processes::{Need, skipped};
 
-/// What the fake board's ROM prints for an erased flash.
+/// Output of the fake board's ROM for an erased flash.
 const STARTED: &str = "invalid header: 0xffffffff";
 
 #[test]
@@ -165,7 +165,7 @@ fn times_are_local_on_a_terminal() {
     let wait = ["--until", "ready", "--timeout", "20s"];
     let arguments = [&["monitor", "--port", path(&line)][..], &wait].concat();
     let mut command = tcpctl(arguments);
-    // 5 h 30 min east of Greenwich, and 17 s, which no real zone has.
+    // The offset is 5 h 30 min east of Greenwich, and 17 s, which no real zone has.
     command.env("TZ", "XXX-5:30:17");
     let before = seconds_of_day();
     let (terminal, child) = Terminal::start(command);

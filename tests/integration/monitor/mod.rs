@@ -276,7 +276,7 @@ fn unread_output_is_bounded() {
     let mut output = child.stdout.take().unwrap();
     let text = b"0123456789abcdefghijklmnopqrstuvwxyz\r\n".repeat(200);
     let mut written = 0;
-    // Until the line has accepted nothing for two seconds.
+    // Write until the line has accepted nothing for two seconds.
     while let Some(count) = line.write_some(&text[written % text.len()..], 2) {
         written += count;
         assert!(

@@ -55,7 +55,7 @@ pub(super) fn udhcpd(namespace: &Namespace, folder: &Folder) -> Process {
             process_id.display()
         ),
     );
-    // `-a 100`: ARP probe of 100 ms; the default is 2 s.
+    // `-a 100` sets an ARP probe of 100 ms; the default is 2 s.
     let mut udhcpd = namespace.command("busybox");
     udhcpd.args(["udhcpd", "-f", "-a", "100"]).arg(config);
     Process::start(udhcpd)

@@ -4,7 +4,7 @@ use super::scratch::Folder;
 use super::wire::Namespace;
 use crate::processes::{Need, Process, Stream};
 
-/// What an [`Avahi`] needs.
+/// Requirements of an [`Avahi`].
 pub(crate) const NEEDS: [Need; 6] = [
     Need::Root,
     Need::Program("dbus-daemon"),
@@ -14,7 +14,7 @@ pub(crate) const NEEDS: [Need; 6] = [
     Need::Program("avahi-publish"),
 ];
 
-/// An Avahi daemon with a D-Bus of its own, in a network namespace.
+/// An Avahi daemon with its own D-Bus, in a network namespace.
 pub(crate) struct Avahi<'a> {
     namespace: &'a Namespace,
     bus: String,

@@ -91,7 +91,7 @@ fn full_board_sends_rst_and_serves_again() {
         assert!(refused.stderr.contains("refused"), "{refused:?}");
     }
 
-    // The held connection closed without a byte: it is greeted and its slot is free.
+    // The held connection was closed without a byte: it was greeted, and its slot is free.
     assert_eq!(silent.finish().stdout, GREETING);
     let send = wire
         .namespace
@@ -103,7 +103,7 @@ fn full_board_sends_rst_and_serves_again() {
     let refused = summary
         .split_once("summary accepted=2 served=2 refused=")
         .and_then(|(_, rest)| rest.split(' ').next()?.parse::<u32>().ok());
-    // The three, and the retries of the last one before the slot was free.
+    // Three refusals, plus the retries of the last client before the slot was free.
     assert!(refused.is_some_and(|refused| refused >= 3), "{summary}");
 }
 
@@ -157,7 +157,7 @@ fn send_gets_the_greeting() {
     assert!(wire.board.wait_for("request ").contains(SHOWN));
 }
 
-/// Two boards in two namespaces have the same address and do not know of each other.
+/// Two boards in two namespaces have the same address without a conflict.
 #[test]
 fn tap_interface_in_use_is_reported() {
     if skipped(&[Need::Root, Need::Tap]) {
@@ -176,7 +176,7 @@ fn tap_interface_in_use_is_reported() {
     assert_eq!(other.board.interrupt().code, Some(0));
 }
 
-/// Without the interface nothing could reach the board again.
+/// Without the interface the board cannot be reached again.
 #[test]
 fn deleted_tap_interface_ends_the_board() {
     if skipped(&[Need::Root, Need::Tap]) {

@@ -25,9 +25,9 @@ pub(crate) const THERE: (&str, &str) = ("lab0", "10.77.0.2");
 pub(crate) const SECOND_HERE: (&str, &str) = ("desk1", "10.78.0.1");
 pub(crate) const SECOND_THERE: (&str, &str) = ("lab1", "10.78.0.2");
 
-/// A server that greets and the Avahi that announces it, until dropped.
+/// A server that greets, and the Avahi that announces it. Both end when dropped.
 pub(crate) struct Published<'a> {
-    // Dropped in this order.
+    // Fields are dropped in this order.
     pub(crate) record: Process,
     _server: Process,
     pub(crate) avahi: Avahi<'a>,
@@ -44,7 +44,7 @@ impl Desk {
         }
     }
 
-    /// The same with IPv6 only, without duplicate address detection.
+    /// Two hosts with IPv6 only, without duplicate address detection.
     pub(crate) fn without_ipv4() -> Self {
         let (here, there) = (Namespace::new(), Namespace::new());
         here.ip(&format!(
@@ -66,7 +66,7 @@ impl Desk {
         }
     }
 
-    /// Adds a second link from the near host to any other: [`SECOND_HERE`] to [`SECOND_THERE`].
+    /// Adds a second link from the near host to another one: [`SECOND_HERE`] to [`SECOND_THERE`].
     pub(crate) fn second_link(&self, there: &Namespace) {
         self.here.connect(SECOND_HERE, there, SECOND_THERE);
     }
@@ -101,14 +101,14 @@ impl Desk {
         self.tcpctl(arguments).finish()
     }
 
-    /// The same, with arguments that contain spaces.
+    /// `tcpctl` on the near host, with arguments that contain spaces.
     pub(crate) fn run_with(&self, arguments: &[&str]) -> Ended {
         let mut command = self.command();
         command.args(arguments);
         Process::start(command).finish()
     }
 
-    /// The same, without the cache of earlier runs.
+    /// `tcpctl` on the near host, without the cache of earlier runs.
     pub(crate) fn run_anew(&self, arguments: &[&str]) -> Ended {
         let mut command = self.command();
         command.args(arguments);
@@ -116,7 +116,8 @@ impl Desk {
         Process::start(command).finish()
     }
 
-    /// The same with this line in `/etc/hosts`; `ip netns exec` provides a mount namespace.
+    /// `tcpctl` on the near host, with this line in `/etc/hosts`; `ip netns exec` provides a mount
+    /// namespace.
     pub(crate) fn run_where_hosts_say(&self, line: &str, arguments: &[&str]) -> Ended {
         let hosts = self.cache.file("hosts", line);
         let tcpctl = self.command();

@@ -17,7 +17,7 @@ const NAMES: [&str; 3] = ["one", "two", "three"];
 /// The server's address, the same for all.
 const SERVER: &str = "10.9.0.1";
 
-/// The server and the person at the desk in one namespace, three computers with sshd in others.
+/// A namespace for the server and the user, and three for computers with sshd.
 struct Network {
     // Dropped before their namespaces.
     _daemons: Vec<Process>,
@@ -66,7 +66,7 @@ impl Network {
         }
     }
 
-    /// Runs a command on all computers at once, and returns what they print.
+    /// Runs a command on all computers at once. Returns their output.
     fn on_all(&self, command: &str) -> crate::processes::Ended {
         let config = self.folder.path().join("config");
         let logins = NAMES.map(|name| format!("1/ssh -F {} {name}", config.display()));
@@ -116,7 +116,7 @@ fn merged_counts_are_the_servers_own() {
     let program = env!("CARGO_BIN_EXE_tcpctl");
     let mut lead = Duration::from_secs(3);
     let (board, at, lines) = loop {
-        // A new one each time: it also counts what the machines that were in time asked of it.
+        // A new board each time, because it counts the requests of all computers.
         let board = Board::start(network.desk.tcpctl(&sim));
         // On a busy machine logins may take longer than the time until the start.
         let at = SystemTime::now() + lead;
@@ -150,7 +150,7 @@ fn merged_counts_are_the_servers_own() {
         .collect();
     assert_eq!((runs.len(), merged.runs), (3, 3));
 
-    // What the server counted.
+    // The server's counters.
     let console = board.interrupt().stdout;
     let summary: Value = serde_json::from_str(console.lines().last().unwrap()).unwrap();
     assert_eq!(summary["event"], "summary", "{console}");
@@ -175,7 +175,7 @@ fn merged_counts_are_the_servers_own() {
     assert_eq!(counts(&histogram(&all.complete)), counts(&sum));
     assert_eq!(sum.len(), latency.completed);
 
-    // Each machine has its part, and none started before the time.
+    // Each machine has its part, and none started early.
     let machines = merged.machines.as_ref().unwrap();
     assert!(machines.overlap_us > 0.0, "{machines:?}");
     let share: f64 = machines.runs.iter().map(|machine| machine.share).sum();
@@ -196,7 +196,7 @@ fn histogram(packed: &PackedHistogram) -> Histogram<u64> {
     packed.0.histogram().into_owned()
 }
 
-/// Each value with its count.
+/// Each value, with its count.
 fn counts(histogram: &Histogram<u64>) -> Vec<(u64, u64)> {
     let recorded = histogram.iter_recorded();
     recorded

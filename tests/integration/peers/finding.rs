@@ -93,7 +93,7 @@ fn board_that_is_the_gateway_is_listed_once() {
     };
     assert_eq!(found["addresses"], serde_json::json!([BOARD]));
     assert_eq!(found["interface"], INTERFACE);
-    // One connection only: the check did not request the greeting.
+    // There was only one connection, because the check requests no greeting.
     let summary = wire.board.interrupt();
     assert!(
         summary.stdout.contains("summary accepted=1 "),

@@ -88,7 +88,7 @@ fn instance_names_are_targets() {
         let sent = desk.run_with(&["send", target, "hi"]);
         assert_eq!(sent.stdout, "Hello from 3001", "{target}: {sent:?}");
     }
-    // No board has these names, although they are similar.
+    // No board has these names, which are similar to existing ones.
     for target in ["Board in the kitche", "Board", "in the kitchen"] {
         let sent = desk.run_with(&["send", "--connect-timeout", "700ms", target, "hi"]);
         assert_eq!(sent.code, Some(6), "{target}: {sent:?}");

@@ -88,7 +88,7 @@ fn unknown_serial_port_is_listed_with_verbose() {
     }
 }
 
-/// The name that a board has on the network also selects its port.
+/// The network name of a board also selects its port.
 #[test]
 fn port_option_accepts_a_network_name() {
     if skipped(&NEEDS) {
@@ -99,7 +99,7 @@ fn port_option_accepts_a_network_name() {
     let mac = "mac=02:74:63:70:00:01";
     let _published = avahi.publish_as("Board in the kitchen", "_tcpctl._tcp", 3000, &[mac]);
     let _other = avahi.publish_as("Another", "_tcpctl._tcp", 3001, &["mac=02:74:63:70:00:02"]);
-    // The port cannot be opened, so the error shows that it was found.
+    // The port cannot be opened, and the error shows that it was found.
     let named = |name: &str| {
         let arguments = ["monitor", "--timeout", "100ms", "--port", name];
         let ended = on_serial(&desk, &arguments);

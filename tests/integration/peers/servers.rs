@@ -1,4 +1,4 @@
-//! Three server behaviors that make other clients hang or lose the reply.
+//! Three server behaviors with which other clients hang or lose the reply.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use super::wire::Namespace;
 use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
 
-/// Replies at the end of its input: it counts the bytes.
+/// Replies at the end of its input with the number of bytes.
 const CLOSES_ON_FIN: &str = "wc -c";
 /// Replies to a line after a second, then waits for another one.
 const STAYS_OPEN: &str = "read line; sleep 1; echo Hello; cat > /dev/null";
@@ -18,12 +18,12 @@ struct Server {
 }
 
 impl Server {
-    /// Passes a FIN on and leaves half a minute for the reply.
+    /// Passes a FIN on and waits half a minute for the reply.
     fn patient(script: &str) -> Self {
         Self::socat("-t30", script)
     }
 
-    /// Takes a FIN for a client that is gone, after 100 ms.
+    /// Treats a FIN as the end of the client after 100 ms.
     fn hasty(script: &str) -> Self {
         Self::socat("-t0.1", script)
     }
@@ -42,7 +42,7 @@ impl Server {
         }
     }
 
-    /// Sends it a line; `options` select the end of the reply.
+    /// Sends a line to the server; `options` select the end of the reply.
     fn is_sent(&self, options: &str) -> Ended {
         let mut send = Board::tcpctl();
         send.arg("send").arg(self.address.to_string());
@@ -120,13 +120,13 @@ fn server_that_dies_before_its_reply_is_a_failure() {
     assert_eq!((ended.code, &*ended.stdout), (Some(1), ""), "{ended:?}");
 }
 
-/// As a server, ncat takes a FIN for the end of both directions.
+/// As a server, ncat treats a FIN as the end of both directions.
 #[test]
 fn reply_of_ncat_is_complete() {
     if skipped(&[Need::Root, Need::Program("ncat")]) {
         return;
     }
-    // A port of its own namespace, since ncat does not print a port it picked.
+    // A fixed port in a namespace of its own, since ncat does not print a port that it picked.
     let namespace = Namespace::new();
     for (options, code, reply) in [("", 0, "Hello\n"), ("--half-close", 1, "")] {
         let mut ncat = namespace.command("ncat");

@@ -20,19 +20,19 @@ fn watch_reports_power_off() {
     let _published = desk.published("board-b", 3000);
     let watch = desk.watch_of("board-b", THERE.1);
 
-    // Killed: its kernel sends RST, and no goodbye is sent.
+    // The board is killed: its kernel sends RST, and no goodbye is sent.
     let board = Desk::board(&desk.here, "--listen 10.77.0.1:4000");
     event(&watch, "found", "tcpctl-0001", "10.77.0.1");
     drop(board);
     event(&watch, "lost", "tcpctl-0001", "10.77.0.1");
 
-    // Everything it sends is dropped: nothing answers, and the link stays up.
+    // Everything that the board sends is dropped, but the link stays up.
     desk.there.ip("link set lab0 arp off");
     desk.there.ip("route del 10.77.0.0/24 dev lab0");
     desk.there.ip("addr del 10.77.0.2/24 dev lab0");
     event(&watch, "lost", "board-b", "10.77.0.2");
 
-    // It returns with another address.
+    // The board returns with another address.
     desk.there.ip("link set lab0 arp on");
     desk.there.ip("addr add 10.77.0.3/24 dev lab0");
     event(&watch, "found", "board-b", "10.77.0.3");
@@ -59,13 +59,13 @@ fn watch_backs_off_its_multicast_queries() {
     let begins = listener.text(Stream::Stderr, |text| {
         let mut begins: Vec<f64> = Vec::new();
         for line in text.lines().filter(|line| line.starts_with("> ")) {
-            // `> 2026/11/26 03:07:27.123456  length=...`
+            // The line is `> 2026/11/26 03:07:27.123456  length=...`
             let time = line.split_whitespace().nth(2)?;
             let parts = time.splitn(3, ':').map(str::parse::<f64>);
             let at = parts
                 .map_while(Result::ok)
                 .fold(0.0, |sum, it| sum * 60.0 + it);
-            // Each query leaves from two ports.
+            // Each query is sent from two ports.
             if begins.last().is_none_or(|last| at - last > 0.1) {
                 begins.push(at);
             }
@@ -123,7 +123,7 @@ fn deleted_interface_loses_only_its_boards() {
     assert_eq!(lost, 1, "{ended:?}");
 }
 
-/// A board whose CPU is stopped: its address does not answer.
+/// The board's process is stopped, so its address does not reply.
 #[test]
 fn stopped_board_is_lost_and_found_again() {
     if skipped(&[Need::Root, Need::Tap]) {
@@ -158,7 +158,7 @@ fn board_is_lost_while_its_link_is_down() {
     interrupted(watch);
 }
 
-/// The server refuses connections while its board is still announced.
+/// The server refuses connections while its board is already announced.
 #[test]
 fn server_that_starts_late_turns_online() {
     if skipped_without_publisher() {

@@ -8,11 +8,11 @@ use crate::processes::{Board, Process};
 
 /// The board's interface in its namespace.
 pub(crate) const INTERFACE: &str = "tap0";
-/// The client's address, where the board is an access point.
+/// Address of the client if the board is an access point.
 pub(crate) const HOST: &str = "192.168.1.2";
 /// The board's address, as in the tutorial.
 pub(crate) const BOARD: &str = "192.168.1.1";
-/// The board's MAC address, which gives it the name `tcpctl-0001`.
+/// MAC address of the board, which gives it the name `tcpctl-0001`.
 pub(crate) const MAC: &str = "02:74:63:70:00:01";
 /// The board's port.
 pub(crate) const PORT: &str = "3000";
@@ -34,7 +34,7 @@ impl Namespace {
         namespace
     }
 
-    /// Its name.
+    /// Name of the namespace.
     pub(crate) fn name(&self) -> &str {
         &self.0
     }
@@ -52,26 +52,26 @@ impl Namespace {
         }
     }
 
-    /// Runs `ip` in it.
+    /// Runs `ip` in the namespace.
     pub(crate) fn ip(&self, arguments: &str) {
         let mut all = vec!["-n", &self.0];
         all.extend(arguments.split(' '));
         ip(&all);
     }
 
-    /// A program in it.
+    /// A program in the namespace.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         self.enter(&Command::new(program))
     }
 
-    /// `tcpctl` in it.
+    /// `tcpctl` in the namespace.
     pub(crate) fn tcpctl(&self, arguments: &str) -> Command {
         let mut command = self.enter(&Board::tcpctl());
         command.args(arguments.split(' '));
         command
     }
 
-    /// Starts a program in it; arguments are separated by spaces.
+    /// Starts a program in the namespace. Arguments are separated by spaces.
     pub(crate) fn start(&self, command_line: &str) -> Process {
         let mut words = command_line.split(' ');
         let mut command = self.command(words.next().unwrap_or_default());
@@ -79,7 +79,7 @@ impl Namespace {
         Process::start(command)
     }
 
-    /// The same command in this namespace. `ip` replaces itself with the program, so there is one
+    /// The command, run in this namespace. `ip` replaces itself with the program, so there is one
     /// process.
     pub(crate) fn enter(&self, inner: &Command) -> Command {
         let mut command = Command::new("ip");

@@ -1,6 +1,6 @@
-//! Which file of a crate uses what another one defines, from the paths in its code: `use`
+//! Finds which file of a crate uses definitions of another one, from the paths in its code: `use`
 //! declarations and paths in expressions, types, attributes and macro calls. Re-exports are
-//! followed to the file of the definition. Code that only tests compile is left out.
+//! followed to the file of the definition. Code that only tests compile is skipped.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ struct Module {
     items: HashSet<String>,
     imports: Vec<Import>,
     globs: Vec<Names>,
-    /// Paths in code other than `use`. A line number is costly, so the place is a span.
+    /// Paths in code other than `use`. A line number is expensive, so the position is a span.
     paths: Vec<(Names, Span)>,
 }
 
@@ -32,11 +32,11 @@ struct Import {
     span: Span,
 }
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Clone, Copy)]
 enum Target {
     Module(usize),
-    /// Something that this module defines.
+    /// An item that this module defines.
     ItemOf(usize),
 }
 
@@ -180,7 +180,8 @@ impl Crate {
         }
     }
 
-    /// Paths in attributes, also those in strings: `#[serde(with = "crate::units::rate")]`.
+    /// Reads paths in attributes, including those in strings: `#[serde(with =
+    /// "crate::units::rate")]`.
     fn read_attribute(&mut self, id: usize, tokens: TokenStream) {
         let list: Vec<_> = tokens.clone().into_iter().collect();
         if ident(&list, 0).as_deref() == Some("doc") {
@@ -209,7 +210,7 @@ impl Crate {
         let mut path = prefix.to_vec();
         let mut index = 0;
         if is_path_separator(tokens, 0) {
-            // Another crate's, always.
+            // The path belongs to another crate.
             return;
         }
         while let Some(name) = ident(tokens, index) {
@@ -246,7 +247,7 @@ impl Crate {
         }
     }
 
-    /// What a path in a module leads to; `None` for another crate's.
+    /// The target of a path in a module; `None` if it belongs to another crate.
     fn resolve(
         &self,
         from: usize,
@@ -263,7 +264,7 @@ impl Crate {
         };
         for name in rest {
             let Target::Module(module) = target else {
-                // An enum's variant, an associated function.
+                // The path names an enum's variant or an associated function.
                 return Some(target);
             };
             target = if name == "super" {
@@ -275,7 +276,7 @@ impl Crate {
                 .iter()
                 .any(|it| it.name == *name)
             {
-                // A re-export of another crate's.
+                // The path is a re-export from another crate.
                 return None;
             } else {
                 Target::ItemOf(module)
@@ -284,7 +285,7 @@ impl Crate {
         Some(target)
     }
 
-    /// What a name means in a module.
+    /// The target of a name in a module.
     fn lookup(&self, id: usize, name: &str, seen: &mut Vec<(usize, String)>) -> Option<Target> {
         let module = &self.modules[id];
         if let Some(&child) = module.children.get(name) {
@@ -326,7 +327,7 @@ impl Crate {
                 let target = match self.resolve(id, path, &mut Vec::new()) {
                     Some(Target::ItemOf(target)) => target,
                     Some(Target::Module(target)) if is_glob => target,
-                    // A module's name alone is no use of what is in it.
+                    // Naming a module alone is not a use of its definitions.
                     Some(Target::Module(_)) | None => continue,
                 };
                 let (from, to) = (module.path.clone(), self.modules[target].path.clone());
@@ -348,7 +349,7 @@ impl Crate {
         edges.into_values().collect()
     }
 
-    /// Whether a module is, or contains, another one.
+    /// Whether a module is another one, or contains it.
     fn contains(&self, outer: usize, inner: usize) -> bool {
         let mut at = Some(inner);
         while let Some(id) = at {
@@ -371,7 +372,7 @@ impl Crate {
     }
 }
 
-/// The groups of nodes that reach each other.
+/// The groups of nodes that can reach each other.
 pub(super) fn cycles(edges: &BTreeSet<(String, String)>) -> Vec<BTreeSet<String>> {
     let reach = |start: &String| {
         let mut found = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! The Rust sources of this repository as tokens, so that comments and strings are never taken for
+//! The Rust sources of this repository as tokens, so that comments and strings are not mistaken for
 //! code.
 
 use std::fs;
@@ -80,7 +80,7 @@ pub(super) fn attribute(tokens: &[TokenTree], index: usize) -> Option<(&Group, u
         .map(|group| (group, at + 1))
 }
 
-/// Whether an attribute compiles its item for tests only.
+/// Whether an attribute restricts its item to tests.
 pub(super) fn is_test_only(attribute: &Group) -> bool {
     let tokens: Vec<_> = attribute.stream().into_iter().collect();
     let condition = group(&tokens, 1, Delimiter::Parenthesis);
@@ -88,7 +88,7 @@ pub(super) fn is_test_only(attribute: &Group) -> bool {
         && condition.is_some_and(|condition| requires_test(condition.stream()))
 }
 
-/// Whether a `cfg` predicate holds in tests only.
+/// Whether a `cfg` predicate holds only in tests.
 fn requires_test(predicate: TokenStream) -> bool {
     let tokens: Vec<_> = predicate.into_iter().collect();
     let Some(list) = group(&tokens, 1, Delimiter::Parenthesis) else {

@@ -8,7 +8,7 @@ use super::process::{Ended, Process, Stream};
 /// A running `tcpctl sim`, killed when dropped.
 pub(crate) struct Board {
     pub(crate) process: Process,
-    /// Its address.
+    /// Address of the board.
     pub(crate) address: SocketAddr,
 }
 
@@ -19,7 +19,7 @@ impl Board {
         for name in ["TCPCTL_TARGET", "NO_COLOR", "CLICOLOR_FORCE"] {
             command.env_remove(name);
         }
-        // The key files of virtual boards.
+        // Directory for the key files of virtual boards.
         command.env("XDG_DATA_HOME", env!("CARGO_TARGET_TMPDIR"));
         command
     }
@@ -40,13 +40,13 @@ impl Board {
         self.process.line_with(Stream::Stdout, part)
     }
 
-    /// Interrupts it (SIGINT) and waits.
+    /// Interrupts the board (SIGINT) and waits until it exits.
     pub(crate) fn interrupt(self) -> Ended {
         self.process.signal(Signal::INT);
         self.process.finish()
     }
 
-    /// Waits until it exits by itself.
+    /// Waits until the board exits by itself.
     pub(crate) fn finish(self) -> Ended {
         self.process.finish()
     }

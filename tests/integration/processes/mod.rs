@@ -1,4 +1,4 @@
-//! Child processes of tests: started, read, and killed in any case.
+//! Child processes of tests: started, read, and always killed.
 #![cfg_attr(
     not(target_os = "linux"),
     allow(dead_code, reason = "other programs are peers on Linux only")

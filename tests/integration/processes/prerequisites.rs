@@ -9,7 +9,7 @@ use std::thread;
 /// When set to 1, a missing requirement is a failure instead of a skip.
 const REQUIRE: &str = "TCPCTL_REQUIRE_PEERS";
 
-/// A requirement that not every machine meets.
+/// A requirement that some machines do not meet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Need {
     /// Root with the capabilities for network namespaces.
@@ -31,12 +31,12 @@ pub(crate) enum Need {
 }
 
 impl Need {
-    /// Whether it is met.
+    /// Whether the requirement is met.
     pub(crate) fn is_there(self) -> bool {
         self.missing().is_none()
     }
 
-    /// What is missing, if anything.
+    /// The missing part of the requirement, if any.
     fn missing(self) -> Option<String> {
         match self {
             Self::Root => (!may_change_networks()).then(|| "root".into()),
@@ -58,7 +58,7 @@ impl Need {
     }
 }
 
-/// Whether to skip a test; prints the reason.
+/// Whether to skip a test. Prints the reason.
 ///
 /// # Panics
 /// Instead of a skip, with [`REQUIRE`].
@@ -73,7 +73,7 @@ pub(crate) fn skipped(needs: &[Need]) -> bool {
     let test = thread::current();
     let name = test.name().unwrap_or_default();
     let line = format!("skipped: needs {missing} ({name})\n");
-    // Not with eprintln!, whose output a passing test hides. One write, so lines do not mix.
+    // Not eprintln!, whose output is hidden in a passing test. One write, so that lines do not mix.
     let _ = io::stderr().write_all(line.as_bytes());
     true
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-/// Longest wait of a test, far more than anything takes on a busy machine.
+/// Maximum wait of a test, far more than anything takes on a busy machine.
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A running program whose output is read as it arrives. It is killed when dropped.
@@ -31,7 +31,7 @@ pub(crate) enum Stream {
 /// The exit code and output of a program.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// `None` when a signal ended it.
+    /// Exit code; `None` if a signal ended the program.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -57,7 +57,7 @@ impl Process {
         Self::spawn(command)
     }
 
-    /// Starts a program with a pipe of the test as its standard output.
+    /// Starts a program with a pipe as its standard output.
     pub(crate) fn start_into(mut command: Command, stdout: PipeWriter) -> Self {
         command.stdout(stdout);
         Self::spawn(command)
@@ -79,7 +79,7 @@ impl Process {
         }
     }
 
-    /// Writes to its standard input.
+    /// Writes to the program's standard input.
     pub(crate) fn write(&mut self, text: &str) {
         let input = self.child.stdin.as_mut().expect("standard input is open");
         input
@@ -87,7 +87,7 @@ impl Process {
             .unwrap_or_else(|error| panic!("{}: standard input: {error}", self.name));
     }
 
-    /// Closes its standard input.
+    /// Closes the program's standard input.
     pub(crate) fn end_input(&mut self) {
         drop(self.child.stdin.take());
     }
@@ -123,14 +123,14 @@ impl Process {
         self.line(stream, |line| line.contains(part).then(|| line.to_owned()))
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the program.
     pub(crate) fn signal(&self, signal: Signal) {
-        // The child was not reaped yet, so its pid is valid.
+        // The child was not reaped yet, so its PID is valid.
         rustix::process::kill_process(Pid::from_child(&self.child), signal)
             .unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
-    /// Closes its standard input and waits until it exits by itself.
+    /// Closes the program's standard input and waits until it exits by itself.
     pub(crate) fn finish(mut self) -> Ended {
         self.end_input();
         let status = self.wait();
@@ -194,7 +194,7 @@ impl Text {
         text
     }
 
-    /// Waits until `wanted` accepts the output; `None` when it cannot any more.
+    /// Waits until `wanted` accepts the output; `None` at the end of the output.
     fn wait<T>(&self, wanted: impl Fn(&State) -> Option<T>) -> Option<T> {
         let start = Instant::now();
         let mut state = self.state.lock().expect("the reader does not panic");

@@ -10,7 +10,7 @@ use crate::common::full_backlog;
 use crate::common::{Server, closed_port, read_all, read_some, reset, run, run_with_input, tcpctl};
 use crate::processes::{Need, skipped};
 
-/// Answers with `half`, then resets.
+/// Replies with `half`, then resets.
 fn resetting(half: &'static [u8]) -> Server {
     Server::start(move |mut connection| {
         read_some(&mut connection);
@@ -262,7 +262,7 @@ fn server_that_closes_and_stops_reading_is_a_failure() {
         read_some(&mut connection);
         let _ = connection.write_all(b"too large");
         let _ = connection.shutdown(Shutdown::Write);
-        // It reads no more and keeps the connection.
+        // The server reads no more and keeps the connection open.
         std::thread::sleep(Duration::from_mins(1));
     });
     let closes = Server::start(|mut connection| {

@@ -93,7 +93,7 @@ fn reply_is_printed_while_input_is_open() {
         stdout.read_exact(&mut back).unwrap();
         assert_eq!(&back, word);
     }
-    // Standard input stays open: the match alone ends it.
+    // Standard input stays open, so only the match ends the exchange.
     stdin.write_all(b"third\n").unwrap();
     assert_eq!(finish(child).code, 0);
     drop(stdin);

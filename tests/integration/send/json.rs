@@ -8,7 +8,7 @@ fn one(arguments: &[&str]) -> (i32, Value) {
     let ended = run(arguments.iter().copied());
     let objects = ended.objects();
     assert_eq!(objects.len(), 1, "{ended:?}");
-    // People see the failure, too.
+    // Standard error has the failure as well.
     assert_eq!(ended.has_one_error(), ended.code != 0, "{ended:?}");
     (ended.code, objects[0].clone())
 }

@@ -12,7 +12,7 @@ fn count_prints_objects_and_a_summary() {
     let connections = Arc::new(AtomicUsize::new(0));
     let server = Server::start(move |mut connection| {
         read_some(&mut connection);
-        // Every third connection gets no answer.
+        // Every third connection gets no reply.
         if connections.fetch_add(1, Ordering::Relaxed) % 3 != 2 {
             let _ = connection.write_all(b"pong");
         }

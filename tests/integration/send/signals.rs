@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first ends in order, the second at once.
+//! SIGINT and SIGTERM: the first signal ends the command in order, the second one at once.
 
 use std::io::{Read, Write};
 use std::sync::mpsc;

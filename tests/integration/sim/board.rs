@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::processes::{Board, GREETING, REQUEST, SHOWN};
 
-/// A board behind a free port.
+/// A board on a free port.
 pub(crate) fn listening(options: &str) -> Board {
     let mut sim = Board::tcpctl();
     sim.args(["sim", "--listen", "127.0.0.1:0"]);
@@ -140,7 +140,7 @@ fn service_time_applies_to_each_request() {
     for client in clients {
         assert_eq!(client.join().expect("no panic"), GREETING.as_bytes());
     }
-    // One worker: requests are served one by one.
+    // There is one worker, so requests are served one by one.
     assert!(start.elapsed() >= SERVICE_TIME * 3, "{:?}", start.elapsed());
 }
 
@@ -150,16 +150,16 @@ fn link_delay_is_on_every_round_trip() {
     let board = listening("ideal --delay 40ms");
     let start = Instant::now();
     exchange(board.address, b"hi");
-    // The handshake, then request and reply: four times the one-way delay.
+    // The handshake and the exchange take four times the one-way delay.
     assert!(start.elapsed() >= LATENCY * 4, "{:?}", start.elapsed());
 }
 
-/// The relay accepts a connection before it asks the board.
+/// The relay accepts a connection before it connects to the board.
 #[test]
 fn refused_connection_is_reset_by_the_relay() {
     let board = listening("ideal --workers 1 --backlog 0 --request-timeout 10m");
     let held = connect(board.address);
-    // Whether the board holds the first connection shows in what happens to the next.
+    // The next connection shows whether the board still holds the first.
     let reset = (0..1000).any(|_| {
         let mut stream = connect(board.address);
         let _ = stream.write_all(b"hi");

@@ -1,4 +1,4 @@
-//! Other clients, through the relay.
+//! Other clients, connected through the relay.
 
 use std::path::Path;
 use std::process::Command;
@@ -66,7 +66,7 @@ fn socat_gets_the_greeting() {
     if skipped(&[Need::Program("socat")]) {
         return;
     }
-    // Its default timeout after a FIN is half a second, too short for a busy machine.
+    // ncat's default timeout after a FIN is half a second, too short for a busy machine.
     let ended = answer(|host, port| {
         let target = format!("TCP:{host}:{port}");
         program("socat", &["-t30", "-", &target])

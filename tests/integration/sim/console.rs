@@ -53,7 +53,7 @@ fn json_prints_one_event_per_line() {
     assert_eq!(events, expected);
 }
 
-/// An event without its time, which is checked.
+/// An event without its time, which is checked separately.
 fn without_time(mut event: Value) -> Value {
     let time = event.as_object_mut().and_then(|event| event.remove("time"));
     let time = time.as_ref().and_then(Value::as_str).unwrap_or_default();
@@ -67,7 +67,7 @@ fn without_time(mut event: Value) -> Value {
     event
 }
 
-/// More requests than the pipe and the event queue hold, with no reader.
+/// More requests than the pipe and the event queue can hold, without a reader.
 #[test]
 fn unread_console_does_not_block_the_board() {
     const CLIENTS: usize = 4;

@@ -1,4 +1,4 @@
-//! How `tcpctl sim` ends.
+//! The end of `tcpctl sim`.
 
 use std::io::{self, BufRead, BufReader, PipeWriter, Write};
 use std::net::TcpStream;
@@ -61,11 +61,11 @@ fn second_sigint_ends_sim_at_once() {
     exchange(address, b"hi");
 
     process.signal(Signal::INT);
-    // The relay has closed: the first signal was handled.
+    // The relay has closed, so the first signal was handled.
     while TcpStream::connect(address).is_ok() {
         thread::sleep(Duration::from_millis(2));
     }
-    // Signals less than 100 ms apart may be one that was delivered twice.
+    // Signals less than 100 ms apart count as one that was delivered twice.
     thread::sleep(Duration::from_millis(150));
     process.signal(Signal::INT);
     assert_eq!(process.finish().code, Some(130));

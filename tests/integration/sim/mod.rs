@@ -1,5 +1,4 @@
-//! `tcpctl sim` as other programs see it: behind its relay, at the ends of its pipes, and on its
-//! console.
+//! `tcpctl sim` as seen by other programs: through its relay, its pipes, and its console.
 
 mod board;
 mod clients;

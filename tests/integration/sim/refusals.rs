@@ -63,7 +63,7 @@ fn port_in_use_is_reported() {
 
 #[test]
 fn foreign_listen_address_is_reported() {
-    // TEST-NET-1, RFC 5737: an address no host has.
+    // An address that no host has (TEST-NET-1, RFC 5737).
     let ended = sim(&["--listen", "192.0.2.1:3000"]);
     refused(&ended, 70, &["192.0.2.1:3000", "local address"]);
 }
@@ -101,7 +101,7 @@ fn tap_without_privilege_is_refused() {
     }
     let binary = env!("CARGO_BIN_EXE_tcpctl");
     let mut sim = if root {
-        // Root without capabilities; another user may not reach the binary.
+        // Root without capabilities, because another user may not be able to reach the binary.
         let mut setpriv = std::process::Command::new("setpriv");
         setpriv.args(["--bounding-set=-all", "--inh-caps=-all", binary]);
         setpriv

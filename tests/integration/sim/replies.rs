@@ -1,4 +1,4 @@
-//! Replies of a host program, with the firmware's limits.
+//! Replies by a host program, with the firmware's limits.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -69,7 +69,7 @@ fn exec_keeps_the_firmware_limits() {
     let board = start(&["--exec", "sleep 1000", "--workers", "1", "--backlog", "0"]);
     let mut first = connect(board.address);
     first.write_all(b"x").unwrap();
-    // The only slot is taken: the relay resets the next connection.
+    // The only slot is in use, so the relay resets the next connection.
     let mut second = connect(board.address);
     let refused = second.read(&mut [0; 1]);
     let refused = refused.map_err(|error| error.kind());

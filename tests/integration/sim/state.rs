@@ -1,4 +1,4 @@
-//! `sim --state` and `sim --networks`: what survives the process, and what is refused.
+//! `sim --state` and `sim --networks`: state that survives the process, and refused options.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::common::assert_one_error;
 use crate::processes::{Board, Ended, Process};
 
-/// A folder of one test, with its own key files.
+/// A temporary folder with its own key files.
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -77,7 +77,7 @@ fn board_keeps_settings_key_and_mac_in_its_state() {
     board.process.signal(Signal::KILL);
     assert_eq!(board.finish().code, None);
 
-    // Without its file the key comes from the state again.
+    // Without its file, the key is taken from the state again.
     std::fs::remove_file(&key.0).unwrap();
     let board = folder.start(&[]);
     assert!(board.wait_for("ready ").contains(" workers=2 "));
@@ -87,7 +87,7 @@ fn board_keeps_settings_key_and_mac_in_its_state() {
     assert_eq!(said.stdout, b"kept");
     board.interrupt();
 
-    // Settings are for a new board only.
+    // Settings apply only to a new board.
     let board = folder.start(&["--workers", "3"]);
     assert!(board.wait_for("ready ").contains(" workers=2 "));
     let ended = board.interrupt();

@@ -8,7 +8,7 @@ use tcpctl::bench::throughput::{ThroughputPlan, measure};
 use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
 
-/// Over a link that takes time: on another, simulated time stands still.
+/// The link must take time: on another one, simulated time does not advance.
 fn run(changes: &[(&str, &str)], streams: usize) -> Throughput {
     let spec = Spec::with(Profile::Ideal, changes.iter().copied()).expect("a valid spec");
     let (_board, mut network) = session::simulated(&spec).expect("a board");

@@ -1,4 +1,4 @@
-//! Real sockets, against servers on ports of their own.
+//! Real sockets, against servers on free ports.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -53,7 +53,7 @@ fn echo() -> u16 {
     })
 }
 
-/// A closed port, reserved while the socket lives.
+/// A closed port, reserved as long as the socket exists.
 fn closed() -> (socket2::Socket, u16) {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
@@ -98,7 +98,7 @@ fn three_services_are_measured_alone_and_together() {
         assert!(flows[0].retransmissions.is_some());
     }
     assert!(!report.evidence["download"].detail.contains("not chargen's"));
-    // Acknowledged bytes were read, or are in a receive buffer of a server that was reset.
+    // Acknowledged bytes were read, or are in the receive buffer of a server that was reset.
     let reported: u64 = flows[0].seconds.iter().sum();
     let buffers = 4 * 8 * 1024 * 1024;
     assert!(reported <= taken.load(Ordering::Relaxed) + buffers);
@@ -106,7 +106,7 @@ fn three_services_are_measured_alone_and_together() {
 
 #[test]
 fn slow_reader_is_named_as_the_bottleneck() {
-    // It reads 64 KiB per 5 ms: at most 13 MB/s on any machine.
+    // The server reads 64 KiB per 5 ms: at most 13 MB/s on any machine.
     let slow = server(|mut connection| {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(1..) = connection.read(&mut buffer) {
@@ -170,7 +170,7 @@ fn greeting_port_reports_its_reply_size() {
         echo: closed_port,
     };
     let report = run(ports, greeter);
-    // The rate depends on the machine; the text shows that replies were counted.
+    // The rate depends on the machine. The text shows that replies were counted.
     let how = &report.evidence["download"].detail;
     assert!(how.contains("of 11 bytes"), "{how}");
 }

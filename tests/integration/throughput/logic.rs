@@ -1,4 +1,4 @@
-//! What is measured, what is distinguished, and what is left alone.
+//! Measurements, their classification, and services that are skipped.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -37,7 +37,7 @@ fn run_with(host: &mut Host, plan: &ThroughputPlan) -> (ThroughputFinding, Throu
     (finding, report)
 }
 
-/// A host with ideal services except for one port.
+/// A host with ideal services except on one port.
 fn but(port: u16, behaviour: &Port) -> Host {
     let mut ports = [
         (9, Port::discard(RATE)),
@@ -86,7 +86,7 @@ fn rates_match_the_services_alone_and_together() {
 
 #[test]
 fn upload_counts_acknowledged_bytes() {
-    // The send buffer alone holds what the service takes in 16 s.
+    // The send buffer alone holds as much as the service reads in 16 s.
     let (_, report) = run(&mut but(9, &Port::discard(4_000)));
     is_near(
         &report.upload.expect("a service").single.expect("alone"),
@@ -161,7 +161,7 @@ fn full_service_is_used_up_to_its_limit() {
     assert_eq!(upload.streams, 2);
     let how = evidence(&report, "upload");
     assert!(how.contains("2 of 4 streams, 2 refused"), "{how}");
-    // One alone, four together, and two more tries for each of the two refused.
+    // One stream alone, four together, and two more tries for each of the two refused ones.
     assert_eq!(host.syns[&9], 1 + 4 + 2 * 2, "refused connections back off");
 }
 
@@ -242,7 +242,7 @@ fn unexpected_service_on_the_port_is_reported() {
     assert!(how.contains("not chargen's pattern"), "{how}");
     let (_, report) = run(&mut but(0, &Port::silent()));
     assert!(!evidence(&report, "download").contains("not chargen's"));
-    // Sends data before a request.
+    // This service sends data before a request.
     let (_, report) = run(&mut but(7, &Port::chargen(RATE)));
     assert!(evidence(&report, "echo").contains("echo is wrong"));
 }
@@ -257,7 +257,7 @@ fn stall_reason_names_the_bottleneck() {
         assert_eq!(upload.limited_by, Some(limit));
         assert!(evidence(&report, "upload.limited_by").contains("receiver's window"));
         assert_eq!(report.download.expect("a service").limited_by, None);
-        // One per second and stream; those before the measured part are not counted.
+        // One retransmission per second and stream; those before the measured part are not counted.
         assert_eq!(upload.retransmissions, Some(4 * 3));
     }
     let (_, report) = run(&mut but(0, &Port::silent()));

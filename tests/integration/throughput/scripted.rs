@@ -15,7 +15,7 @@ const STEP: Duration = Duration::from_millis(5);
 /// Size of the local send buffer.
 const SEND_BUFFER: u64 = 64 * 1024;
 
-/// What a port does on a SYN.
+/// The reaction of a port to a SYN.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Handshake {
     Accept,
@@ -35,30 +35,30 @@ pub(crate) enum End {
 #[derive(Debug, Clone)]
 pub(crate) struct Port {
     pub(crate) handshake: Handshake,
-    /// Connections at once; the next one is refused.
+    /// Maximum connections; the next one is refused.
     pub(crate) places: usize,
-    /// Connections served at once; the next one is established but idle.
+    /// Maximum connections that are served; the next one is established but idle.
     pub(crate) served: usize,
-    /// Bytes per second that a connection takes.
+    /// Bytes per second that a connection receives.
     pub(crate) takes: u64,
     /// Bytes per second that a connection sends, from this pattern in a loop.
     pub(crate) gives: u64,
     pub(crate) text: Vec<u8>,
-    /// Echoes what it took; the byte at this offset is changed.
+    /// Whether it echoes received bytes; the byte at this offset is changed.
     pub(crate) echoes: bool,
     pub(crate) spoils: Option<u64>,
-    /// No data moves on a connection before this time.
+    /// Time before which no data moves on a connection.
     pub(crate) starts_after: Duration,
-    /// When a connection is ended, and how.
+    /// When and how a connection is ended.
     pub(crate) ends: Option<(Duration, End)>,
-    /// Answers the first byte with this text, then closes.
+    /// Whether it replies to the first byte with this text, then closes.
     pub(crate) sends_first: bool,
-    /// There is always more to read, and each read takes a millisecond.
+    /// Whether there is always more to read, with each read taking a millisecond.
     pub(crate) floods: bool,
 }
 
 impl Port {
-    /// A port that accepts and does nothing.
+    /// A port that accepts connections and does nothing.
     pub(crate) fn silent() -> Self {
         Self {
             handshake: Handshake::Accept,
@@ -129,7 +129,7 @@ struct Connection {
     reported: bool,
     written: Vec<u8>,
     acknowledged: u64,
-    /// Bytes received, and how many of them were read.
+    /// Bytes received, and the number of them that were read.
     came: u64,
     read: u64,
     ended: Option<End>,
@@ -148,13 +148,13 @@ pub(crate) struct Host {
     pub(crate) open: usize,
     pub(crate) max_open: usize,
     pub(crate) released: Vec<Release>,
-    /// Share of its busy time for which every connection reports that the receiver's window was
+    /// Share of the busy time for which every connection reports that the receiver's window was
     /// closed.
     pub(crate) window_shut: Option<f64>,
 }
 
 impl Host {
-    /// A host with these ports; all others refuse.
+    /// A host with these ports. All others refuse.
     pub(crate) fn new<const N: usize>(ports: [(u16, Port); N]) -> Self {
         Self {
             ports: ports.into(),

@@ -1,4 +1,4 @@
-//! How long an update takes, in simulated time.
+//! The duration of an update, in simulated time.
 
 use embassy_net::tcp::TcpSocket;
 use embassy_time::{Duration, Instant};
@@ -134,7 +134,7 @@ fn update_takes_the_time_of_the_link_and_a_tenth() {
     let model = time_of(image.len() + requests * OVERHEAD);
     let (elapsed, allowed) = (outcome.result, model + model / 10);
     assert!(elapsed <= allowed, "{elapsed} {allowed}");
-    // The link model is not bypassed.
+    // The link model was not bypassed.
     assert!(elapsed >= time_of(image.len()), "{elapsed}");
 }
 

@@ -1,4 +1,4 @@
-//! `--targets`: several boards, one after the other or at a time.
+//! `--targets`: several boards, one after another or in parallel.
 
 use std::fmt::Write;
 use std::io::{BufRead, BufReader};
@@ -29,7 +29,7 @@ impl Objects {
         }
     }
 
-    /// Reads up to the first object about a board that has this in a field.
+    /// Reads up to the first object about a board with this value in a field.
     fn wait_for(&mut self, board: &Board, field: &str, value: &str) {
         let target = board.address.to_string();
         loop {
@@ -85,7 +85,7 @@ fn fleet_stops_at_the_first_board_that_fails() {
     assert_eq!(message, "1 of 3 boards updated, 1 failed, 1 not tried");
 }
 
-/// The first board stands still while the second one is updated and the third one fails.
+/// The first board is stopped while the second one is updated and the third one fails.
 #[test]
 fn parallel_updates_overlap_and_a_failure_stops_new_ones() {
     let workshop = Workshop::new();
@@ -99,14 +99,14 @@ fn parallel_updates_overlap_and_a_failure_stops_new_ones() {
     let options = ["--firmware", &image, "--parallel", "2"];
     let mut objects = Objects::of(workshop.spawn_fleet(&targets, &options));
     objects.wait_for(&slow, "event", "plan");
-    // Its transfer takes 4 s.
+    // The board's transfer takes 4 s.
     slow.process.signal(Signal::STOP);
     objects.wait_for(&fast, "event", "confirmed");
     objects.wait_for(&unsuitable, "kind", "device");
     slow.process.signal(Signal::CONT);
     let ended = objects.finish();
     assert_eq!(ended.code, 70, "{}", ended.stderr);
-    // What was under way is finished.
+    // An update that has begun is finished.
     assert_eq!(events(&ended, &slow), STEPS);
     assert_eq!(events(&ended, &fast), STEPS);
     assert_eq!(events(&ended, &unsuitable), ["device"]);
@@ -159,7 +159,7 @@ fn closed_pipe_stops_a_fleet_quietly() {
     let boards = ["1", "2"].map(|seed| workshop.start_chip(seed, &[]));
     let targets = boards.each_ref().map(|board| board.address.to_string());
     let mut child = workshop.spawn_fleet(&targets, &["--firmware", &image]);
-    // Before the first plan.
+    // Close the output before the first plan.
     drop(child.stdout.take());
     let ended = finish(child);
     assert_eq!(ended.code, 0, "{}", ended.stderr);

@@ -1,4 +1,4 @@
-//! Boards and firmware that do not fit each other: one line, and nothing has changed.
+//! Boards and firmware that do not match: one error line, and nothing has changed.
 
 use super::{Workshop, status};
 use crate::common::firmware::Program;

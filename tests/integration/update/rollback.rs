@@ -1,4 +1,5 @@
-//! Boards that return to their old firmware while `update` waits, and output that fails meanwhile.
+//! Boards that return to their old firmware while `update` waits, and output that fails in the
+//! meantime.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
@@ -11,7 +12,7 @@ use crate::common::{Ended, Server, finish};
 use crate::configure::broken::management;
 use crate::configure::lab::{Lab, events, kill};
 
-/// Bytes of the image, and of a session that sends it.
+/// Length of the image, and of a session that sends it.
 const IMAGE: usize = 20_000;
 
 /// A relay to a board's management channel. It closes once a client has sent an image.
@@ -117,7 +118,7 @@ fn rollback_is_reported_with_its_reason() {
     assert!(ended.stderr.contains(&error), "{}", ended.stderr);
 }
 
-/// Runs a command whose standard output is a file that has room for `room` bytes.
+/// Runs a command whose standard output is a file with room for `room` bytes.
 fn with_room(lab: &str, command: &Command, room: usize) -> Ended {
     // Blocks of 512 bytes (POSIX, `ulimit -f`).
     const BLOCKS: usize = 8;
@@ -154,7 +155,7 @@ fn full_disk_does_not_stop_an_update_that_has_begun() {
     let plan = workshop.update(&[&options[..], &["--dry-run"]].concat());
     let command = workshop.command(&[&options[..], &["--json"]].concat());
 
-    // Nothing has begun.
+    // The update has not begun.
     let ended = with_room(&full, &command, 10);
     assert_eq!(ended.code, 70, "{}", ended.stderr);
     assert_eq!(status(&board, "firmware"), env!("CARGO_PKG_VERSION"));

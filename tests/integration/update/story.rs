@@ -1,4 +1,4 @@
-//! Updates from the first terminal to the last: what the README shows, and what is interrupted.
+//! Complete updates: the steps of the README, and interruptions.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -133,7 +133,7 @@ fn power_cut_before_the_confirmation_returns_the_board() {
     assert_eq!(steps(&ended), STEPS[..4]);
     board.wait_for("firmware=0.2.0");
     assert_eq!(status(&board, "update"), "trial");
-    // The way back is not overwritten.
+    // The previous firmware is not overwritten.
     let again = workshop.update(&[&target, "--firmware", &image]);
     assert_eq!(again.code, 70, "{}", again.stderr);
     assert!(again.stderr.contains("on trial"), "{}", again.stderr);
@@ -141,7 +141,7 @@ fn power_cut_before_the_confirmation_returns_the_board() {
     let board = workshop.start(&[]);
     assert_eq!(status(&board, "firmware"), env!("CARGO_PKG_VERSION"));
     assert_eq!(status(&board, "update"), "power cut");
-    // Without --chip the flash says which chip it is.
+    // Without --chip, the flash determines the chip.
     kill(board);
     let state = workshop.0.path("board");
     let board = workshop.start_other(&["--state", &state]);
@@ -159,7 +159,7 @@ fn clients_are_served_during_an_update() {
     let requests = std::thread::scope(|scope| {
         let client = scope.spawn(|| {
             let mut requests = 0;
-            // Until the image is sent: the restart ends connections.
+            // Until the image is sent, because the restart ends connections.
             while !is_done.load(Ordering::Relaxed) {
                 let mut connection = TcpStream::connect(board.address).unwrap();
                 std::io::Write::write_all(&mut connection, b"hi").unwrap();

@@ -102,7 +102,7 @@ fn choose(stored: Result<Settings, Missing>, radio: &mut Script, limits: Limits)
     lines(&ActiveSettings::apply(stored, radio, limits, generator(7)).unwrap())
 }
 
-/// Asserts that the board has opened its default network and printed its passphrase, and no part of
+/// Asserts that the board has opened its default network and printed its passphrase, but no part of
 /// the stored one.
 fn assert_reachable(radio: &Script, lines: &[String]) {
     let (mode, ssid, security, ..) = radio.configured.last().unwrap();
@@ -293,7 +293,7 @@ fn default_passphrase_is_new_at_each_start() {
 
 #[test]
 fn random_numbers_are_taken_while_the_radio_is_on() {
-    /// A radio that its driver switches off with the first refusal.
+    /// The driver switches the radio off at the first refusal.
     struct Noise<'c>(&'c Cell<bool>);
 
     impl Radio for Noise<'_> {

@@ -24,13 +24,13 @@ pub enum ConfigError {
     ServerAddress,
     /// The pool's last address comes before its first.
     EmptyPool,
-    /// The pool reaches outside the subnet, or onto its own or its broadcast address.
+    /// The pool reaches outside the subnet, or includes its own or its broadcast address.
     PoolOutsideSubnet,
     /// The server's own address is in the pool.
     ServerInPool,
     /// The pool has more addresses than the server's table has entries.
     PoolTooLarge,
-    /// Leases of no duration.
+    /// The lease time is zero.
     LeaseTime,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for ConfigError {
 impl core::error::Error for ConfigError {}
 
 impl Config {
-    /// Two hours.
+    /// Default lease time: two hours.
     pub const DEFAULT_LEASE_SECONDS: u32 = 2 * 60 * 60;
 
     /// A server at `server` in a subnet of `prefix` bits that hands out `first..=last`.
@@ -88,7 +88,7 @@ impl Config {
             server,
             mask: mask_address,
             first,
-            // Both are hosts of one subnet of at most 2^31 addresses: no overflow.
+            // Cannot overflow: both are hosts of one subnet of at most 2^31 addresses.
             size: last.to_bits() - first.to_bits() + 1,
             lease_seconds: Self::DEFAULT_LEASE_SECONDS,
             router: Some(server),
@@ -96,7 +96,7 @@ impl Config {
         })
     }
 
-    /// The same with leases of `seconds`.
+    /// Sets the lease time in seconds.
     ///
     /// # Errors
     /// [`ConfigError::LeaseTime`] if that is zero.
@@ -110,13 +110,13 @@ impl Config {
         }
     }
 
-    /// The same with another router option, or none.
+    /// Sets the router option; `None` omits it.
     #[must_use]
     pub const fn with_router(self, router: Option<Ipv4Addr>) -> Self {
         Self { router, ..self }
     }
 
-    /// The same with a DNS server option, or none.
+    /// Sets the DNS server option; `None` omits it.
     #[must_use]
     pub const fn with_dns(self, dns: Option<Ipv4Addr>) -> Self {
         Self { dns, ..self }

@@ -11,14 +11,15 @@ use smoltcp::wire::{
 
 use super::{Config, Mac};
 
-/// The port servers listen on.
+/// UDP port of servers.
 pub const SERVER_PORT: u16 = 67;
-/// The port clients listen on.
+/// UDP port of clients.
 pub const CLIENT_PORT: u16 = 68;
-/// Longest reply, in bytes: every client accepts an IP datagram of 576 bytes (RFC 2131 §2).
+/// Maximum length of a reply, in bytes: every client accepts an IP datagram of 576 bytes (RFC 2131
+/// §2).
 pub const MAX_REPLY: usize = 548;
 
-/// Shortest BOOTP message. Relays and old clients drop shorter ones (RFC 1542 §2.1).
+/// Minimum length of a BOOTP message. Relays and old clients drop shorter ones (RFC 1542 §2.1).
 const MIN_REPLY: usize = 300;
 /// Offset of the options, after the fixed fields and the magic cookie.
 const OPTIONS: usize = 240;
@@ -44,12 +45,12 @@ mod code {
     pub(super) const CLIENT_ID: u8 = 61;
 }
 
-/// The fields of a client's message that a server without relays needs.
+/// The fields of a client's message that are needed by a server without relays.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
     pub(super) kind: DhcpMessageType,
     pub(super) mac: Mac,
-    /// The address that the client uses, if any.
+    /// The address that the client already uses, if any.
     pub(super) client_address: Option<Ipv4Addr>,
     pub(super) requested: Option<Ipv4Addr>,
     pub(super) server_id: Option<Ipv4Addr>,
@@ -59,8 +60,8 @@ pub(super) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Parses a datagram. `None` unless it is a request from a station on this link. A relay (giaddr)
-    /// means another link.
+    /// Parses a datagram. `None` unless it is a request from a station on this link. A relay
+    /// (giaddr) indicates another link.
     pub(super) fn parse(packet: &'a DhcpPacket<&'a [u8]>) -> Option<Self> {
         let mac = packet.client_hardware_address();
         if packet.opcode() != DhcpOpCode::Request
@@ -117,7 +118,7 @@ impl<'a> Request<'a> {
         self.lease(DhcpMessageType::Ack, config, out)
     }
 
-    /// The options of both.
+    /// Writes an offer or a grant, which have the same options.
     fn lease(&self, kind: DhcpMessageType, config: &Config, out: &mut [u8]) -> Option<usize> {
         let lease = config.lease_seconds;
         let mut options = Options::new(kind, config, out)?;
@@ -138,7 +139,7 @@ impl<'a> Request<'a> {
         options.finish(self)
     }
 
-    /// Writes a DHCPNAK: neither addresses nor parameters, and why (RFC 2131 table 3).
+    /// Writes a DHCPNAK: neither addresses nor parameters, but a message (RFC 2131 table 3).
     pub(super) fn refuse(&self, config: &Config, out: &mut [u8]) -> Option<usize> {
         self.write_header(None, Ipv4Addr::UNSPECIFIED, out)?;
         let mut options = Options::new(DhcpMessageType::Nak, config, out)?;
@@ -177,7 +178,7 @@ struct Options<'o> {
 }
 
 impl<'o> Options<'o> {
-    /// Starts with what every reply carries: its type and who speaks.
+    /// Starts with the options of every reply: message type and server identifier.
     fn new(kind: DhcpMessageType, config: &Config, out: &'o mut [u8]) -> Option<Self> {
         let writer = DhcpOptionWriter::new(out.get_mut(OPTIONS..MAX_REPLY)?);
         let mut options = Self {
@@ -195,7 +196,8 @@ impl<'o> Options<'o> {
         Some(())
     }
 
-    /// The subnet's parameters, asked for or not: they are few, and some clients forget to ask.
+    /// Adds the subnet's parameters, whether requested or not: they are few, and some clients
+    /// forget to request them.
     fn push_network(&mut self, config: &Config) -> Option<()> {
         self.push(code::SUBNET_MASK, &config.mask.octets())?;
         if let Some(router) = config.router {
@@ -207,7 +209,7 @@ impl<'o> Options<'o> {
         Some(())
     }
 
-    /// Echoes the client's identifier (RFC 6842 §3) and ends; answers the message's length.
+    /// Echoes the client's identifier (RFC 6842 §3) and ends the message. Returns its length.
     fn finish(mut self, request: &Request<'_>) -> Option<usize> {
         if let Some(id) = request.client_id {
             self.push(code::CLIENT_ID, id)?;

@@ -1,4 +1,4 @@
-//! The protocol: which message gets which answer (RFC 2131 §4.3).
+//! The protocol: the reply to each message (RFC 2131 §4.3).
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
@@ -8,8 +8,8 @@ use super::message::{CLIENT_PORT, Request};
 use super::table::Table;
 use super::{Config, ConfigError, Lease, LeaseState, Mac};
 
-/// Time that an offered address is reserved, in seconds. The slowest retries come after 4 and 8 s
-/// (RFC 2131 §4.1).
+/// Time that an offered address is reserved, in seconds. Slow clients retry after 4 and 8 s (RFC
+/// 2131 §4.1).
 const OFFER_SECONDS: u64 = 15;
 /// Time that a declined address is not assigned, in seconds. It is short, so that a client that
 /// declines everything cannot exhaust the pool for long.
@@ -38,7 +38,7 @@ pub struct Answer {
 /// A datagram in the reply buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// Its length in bytes.
+    /// Length in bytes.
     pub len: usize,
     /// Destination: the client's address if it has one, else broadcast.
     pub to: SocketAddrV4,
@@ -49,7 +49,7 @@ pub struct Reply {
 pub struct LeaseEvent {
     /// The client.
     pub mac: Mac,
-    /// Its address.
+    /// Address of the client.
     pub address: Ipv4Addr,
     /// What happened.
     pub change: Change,
@@ -62,7 +62,7 @@ pub enum Change {
     Granted,
     /// The client keeps its lease for another term.
     Renewed,
-    /// The client released it.
+    /// The client released the lease.
     Released,
     /// The client found the address in use.
     Declined,
@@ -78,7 +78,7 @@ impl<const N: usize> Server<N> {
         Ok(Self { config, table })
     }
 
-    /// The addresses that are not free at the second `now`, in the pool's order.
+    /// The addresses that are not free at second `now`, in the order of the pool.
     pub fn leases(&self, now: u64) -> impl Iterator<Item = Lease> {
         self.table
             .iter(now)
@@ -90,7 +90,7 @@ impl<const N: usize> Server<N> {
             })
     }
 
-    /// Works on one datagram that came to port 67 at the second `now`.
+    /// Processes a datagram that arrived on port 67 at second `now`.
     ///
     /// `None` is silence: the datagram is no request, is meant for another server, or asks for an
     /// address where none is free. `reply` needs [`MAX_REPLY`](super::MAX_REPLY) bytes; with fewer
@@ -121,7 +121,7 @@ impl<const N: usize> Server<N> {
         };
         let address = self.config.address_at(index);
         let len = request.offer(address, &self.config, out)?;
-        // A lease in use stays: a client that was reset asks again, and may never answer.
+        // A lease in use is kept: a client that was reset asks again, and may never reply.
         if !matches!(held, Some((_, LeaseState::Leased))) {
             self.table.give(
                 index,
@@ -139,7 +139,7 @@ impl<const N: usize> Server<N> {
     /// Grants or refuses an address (RFC 2131 §4.3.2).
     fn request(&mut self, now: u64, request: &Request<'_>, out: &mut [u8]) -> Option<Answer> {
         if request.server_id.is_some_and(|id| id != self.config.server) {
-            // The client chose another server; what it was offered here is free again.
+            // The client chose another server, so its offer from this server is free again.
             if let Some((index, LeaseState::Offered)) = self.table.held_by(request.mac) {
                 self.table.free(index, now);
             }
@@ -151,8 +151,8 @@ impl<const N: usize> Server<N> {
         if let Some(index) = index.filter(|index| self.may_have(*index, request.mac)) {
             return self.grant(now, index, request, out);
         }
-        // This is the only server on the link, so a NAK affects no other lease. It saves a client from
-        // another network the timeout.
+        // This is the only server on the link, so a NAK affects no other lease. It saves a client
+        // from another network the timeout.
         let len = request.refuse(&self.config, out)?;
         Some(Answer {
             reply: Some(Reply { len, to: BROADCAST }),

@@ -7,7 +7,7 @@ use super::Mac;
 /// A lease, for display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// The client; `None` for an address that is quarantined.
+    /// Client; `None` for a quarantined address.
     pub mac: Option<Mac>,
     /// The address.
     pub address: Ipv4Addr,
@@ -28,7 +28,7 @@ pub enum LeaseState {
     Quarantined,
 }
 
-/// State of an address until the second `until`. The client is remembered after that, so that it gets
+/// State of an address until second `until`. The client is remembered after that, so that it gets
 /// the same address again (RFC 2131 §4.3.1).
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
@@ -67,7 +67,7 @@ impl<const N: usize> Table<N> {
         entry.state.map(|state| (entry.client, state))
     }
 
-    /// The entry of `mac`.
+    /// The entry that belongs to `mac`.
     pub(super) fn held_by(&self, mac: Mac) -> Option<(usize, LeaseState)> {
         self.entries
             .iter()
@@ -99,8 +99,8 @@ impl<const N: usize> Table<N> {
         .map(|(index, _)| index)
     }
 
-    /// Assigns an entry to `mac` until the second `until`. The caller has made sure that it is free or
-    /// `mac`'s own, and that `mac` holds no other.
+    /// Assigns an entry to `mac` until second `until`. The caller ensures that it is free or
+    /// already belongs to `mac`, and that `mac` has no other.
     pub(super) fn give(&mut self, index: usize, mac: Mac, state: LeaseState, until: u64) {
         if let Some(entry) = self.entries.get_mut(index) {
             *entry = Entry {
@@ -119,7 +119,7 @@ impl<const N: usize> Table<N> {
         }
     }
 
-    /// Quarantines an entry until the second `until`.
+    /// Quarantines an entry until second `until`.
     pub(super) fn quarantine(&mut self, index: usize, until: u64) {
         if let Some(entry) = self.entries.get_mut(index) {
             *entry = Entry {

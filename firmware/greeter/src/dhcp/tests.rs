@@ -24,7 +24,7 @@ fn server() -> Server<4> {
     Server::new(config.with_lease_seconds(1000).unwrap()).unwrap()
 }
 
-/// The usual four messages; answers the address.
+/// Exchanges the usual four messages. Returns the address.
 fn join(server: &mut Server<4>, mac: Mac, now: u64) -> Ipv4Addr {
     let offer = Client::new(mac, DISCOVER).ask(server, now);
     assert_eq!(offer.kind(), OFFER);
@@ -161,7 +161,7 @@ fn replies_follow_table_3_of_rfc_2131() {
             fixed.extend(address.octets());
         }
         fixed.extend(ANN);
-        // What is left of chaddr, then sname and file.
+        // The rest of chaddr, then sname and file.
         fixed.resize(236, 0);
         assert_eq!(reply.bytes[..236], fixed, "{name}");
         assert_eq!(reply.options(), options, "{name}");
@@ -282,7 +282,7 @@ fn client_gets_its_previous_address() {
         host(2)
     );
     assert_eq!(join(&mut server, BOB, 1), host(3));
-    // Long after both leases ended, and in another order.
+    // Long after both leases ended, the clients ask in another order.
     assert_eq!(join(&mut server, BOB, 9000), host(3));
     assert_eq!(join(&mut server, ANN, 9000), host(2));
 }

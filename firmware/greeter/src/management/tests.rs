@@ -43,7 +43,7 @@ fn flashed(settings: &Settings, sectors: u32) -> RefCell<TestFlash> {
     RefCell::new(flash)
 }
 
-/// What the board was asked to do.
+/// Calls that the board received.
 #[derive(Default)]
 struct Asked {
     sessions: Cell<u8>,
@@ -74,7 +74,7 @@ impl Host for &Asked {
 
 type TestManagement<'a> = Management<'a, &'a RefCell<TestFlash>, &'a Asked>;
 
-/// A run of the board: from its start with what the flash holds, until `script` is done.
+/// Runs a board from its start with the content of the flash until `script` is done.
 fn run<R>(
     flash: &RefCell<TestFlash>,
     asked: &Asked,
@@ -239,7 +239,7 @@ fn greeting_changes_at_once_and_for_good() {
     assert_eq!(asked.restarts.get(), 0);
     let stored = stored(&flash);
     assert_eq!(stored.server.greeting().as_bytes(), b"hi");
-    // What was not changed, the secrets included, is kept.
+    // Other settings are kept, including the secrets.
     assert_eq!(stored.network, settings().network);
     assert_eq!(stored.management_key, settings().management_key);
 }
@@ -258,7 +258,7 @@ fn trial_restarts_the_board_and_a_confirmation_keeps_it() {
         let report = shown(client.ask(Request::Show).await).trial.unwrap();
         assert_eq!((report.sequence, report.state), (2, TrialState::Started));
         assert!((80..=90).contains(&report.remaining_s.unwrap()));
-        // Nothing else is changed meanwhile.
+        // Other changes are refused meanwhile.
         for request in [
             trial(&[(Field::Ssid, "third")]),
             Request::Apply {
@@ -272,7 +272,7 @@ fn trial_restarts_the_board_and_a_confirmation_keeps_it() {
             let response = client.ask(Request::Confirm { sequence: other }).await;
             assert_eq!(response, Response::Refused(Refusal::NoSuchTrial));
         }
-        // Twice, as if the first answer had been lost.
+        // Confirm twice, as if the first response had been lost.
         for _ in 0..2 {
             let response = client.ask(Request::Confirm { sequence: 2 }).await;
             assert_eq!(response, Response::Done);
@@ -368,7 +368,7 @@ fn board_restarts_although_the_client_has_left() {
     });
 }
 
-/// Otherwise the trial would start at a later reset.
+/// Without this restart, the trial would start at a later reset.
 #[test]
 fn announced_restart_needs_no_network() {
     let (flash, asked) = (flashed(&settings(), 2), Asked::default());
@@ -385,7 +385,7 @@ fn announced_restart_needs_no_network() {
         let lost = Instant::now();
         Timer::after(RESTART_TIMEOUT / 2).await;
         assert_eq!(asked.restarts.get(), 0);
-        // Nothing else is changed before the restart.
+        // Other changes are refused before the restart.
         asked.online.set(true);
         connect!(second, stack);
         assert_eq!(second.state(), State::Closed, "refused");
@@ -405,7 +405,7 @@ fn confirmation_whose_write_reported_an_error_is_kept() {
         ask(stack, trial(&[(Field::Management, "off")])).await;
     });
     run(&flash, &asked, async |stack, management| {
-        // It reached the flash nevertheless, and the client asks again.
+        // It reached the flash despite the error, and the client asks again.
         let mut store = SettingsStore::open(&flash).unwrap();
         let open = management.trial().open().unwrap();
         store.mark(open, TrialState::Confirmed).unwrap();
@@ -436,7 +436,7 @@ fn trial_that_could_not_start_is_set_aside_for_good() {
         assert_eq!(seen.settings, ShownSettings::of(&settings()));
         let state = TrialState::RolledBack(RollbackReason::Unknown);
         assert_eq!(seen.trial.unwrap().state, state);
-        // Changes are those of the settings in force, and overwrite it.
+        // Changes are based on the settings in force, and overwrite the damaged block.
         flash.borrow_mut().worn.clear();
         let changes = change(&[(Field::Greeting, "hi")]);
         let response = client.ask(Request::Apply { changes }).await;
@@ -460,7 +460,7 @@ fn refusals_change_nothing() {
         for (pairs, setting) in [
             (&[(Field::Channel, "3")][..], "channel"),
             (&[(Field::TcpPort, "3001")], "tcp-port"),
-            // It would block the confirmation.
+            // It would prevent the confirmation.
             (
                 &[(Field::TcpPort, "3001"), (Field::Management, "off")],
                 "tcp-port",
@@ -498,7 +498,7 @@ fn board_with_one_sector_refuses_a_trial() {
     });
 }
 
-/// What a client without the key sees: bytes after the hello, and the state of the connection.
+/// What a client without the key observes: bytes after the hello, and the state of the connection.
 async fn provoke(stack: Stack<'_>, bytes: &[u8]) -> (usize, State) {
     connect!(socket, stack);
     let mut hello = [0; 13];
@@ -515,7 +515,7 @@ async fn provoke(stack: Stack<'_>, bytes: &[u8]) -> (usize, State) {
     (read, state)
 }
 
-/// Wrong key, frame too long, other protocol: an attacker sees the same.
+/// An attacker observes the same for a wrong key, a frame that is too long, and another protocol.
 #[test]
 fn every_failure_ends_in_the_same_way() {
     let (flash, asked) = (flashed(&settings(), 2), Asked::default());
@@ -550,7 +550,7 @@ fn stalled_handshake_ends_in_time() {
         let began = Instant::now();
         connect!(stalled, stack);
         assert_eq!(stalled.state(), State::Established);
-        // One byte of the frame, and nothing more.
+        // Send one byte of the frame and nothing more.
         send(&mut stalled, &[0]).await.unwrap();
         {
             connect!(second, stack);
@@ -622,7 +622,7 @@ fn management_is_switched_off_when_its_trial_is_confirmed() {
         ask(stack, trial(&[(Field::Management, "off")])).await;
     });
     run(&flash, &asked, async |stack, management| {
-        // Twice, as if the connection had broken before the first answer.
+        // Confirm twice, as if the connection had broken before the first response.
         for _ in 0..2 {
             let response = ask(stack, Request::Confirm { sequence: 2 }).await;
             assert_eq!(response, Response::Done);

@@ -16,15 +16,15 @@ use heapless::Vec;
 use super::records::{Kind, Set};
 use super::zone::{Zone, name};
 
-/// Record of a peer.
+/// A record from a peer.
 pub(super) type PeerRecord<'p> = ParsedRecord<'p, &'p [u8]>;
-/// Question of a peer.
+/// A question from a peer.
 pub(super) type PeerQuestion<'p> = Question<ParsedName<&'p [u8]>>;
 
 /// In a question: unicast response. In a record: cache flush (RFC 6762 §18.12, §18.13).
 const TOP_BIT: u16 = 0x8000;
-/// Bytes of a peer's data that are compared: more than any of ours, so that truncated data is never
-/// equal.
+/// Maximum bytes of a peer's data to compare: more than any of ours, so that truncated data is
+/// never equal.
 const MAX_PEER_DATA: usize = 264;
 
 /// Recipients of a response, which determine its header, TTLs and cache-flush bits.
@@ -61,7 +61,7 @@ impl Audience<'_> {
     }
 }
 
-/// Writes a response; answers its length, or `None` if it does not fit into `out`.
+/// Writes a response. Returns its length, or `None` if it does not fit into `out`.
 pub(super) fn response(
     zone: &Zone<'_>,
     audience: Audience<'_>,
@@ -106,7 +106,7 @@ pub(super) fn probe(zone: &Zone<'_>, out: &mut [u8]) -> Option<usize> {
     for kind in [Kind::Address, Kind::Service, Kind::Text] {
         let data = zone.data(kind);
         let data = UnknownRecordData::from_octets(kind.rtype(), &data[..]).ok()?;
-        // No cache-flush bit: nothing is claimed yet.
+        // No cache-flush bit, because nothing is claimed yet.
         section
             .push((name(&zone.owner(kind)), Class::IN, kind.ttl(), data))
             .ok()?;
@@ -127,12 +127,12 @@ fn push<Target: Composer>(
     section.push((name(&owner), audience.class(kind), audience.ttl(kind), data))
 }
 
-/// Whether the class is the internet's, with or without the bit that mDNS adds.
+/// Whether the class is IN, with or without the top bit of mDNS.
 pub(super) fn is_internet(class: Class) -> bool {
     class.to_int() & !TOP_BIT == Class::IN.to_int()
 }
 
-/// Whether a question asks for an answer by unicast (RFC 6762 §5.4).
+/// Whether a question requests a reply by unicast (RFC 6762 §5.4).
 pub(super) fn wants_unicast(question: &PeerQuestion<'_>) -> bool {
     question.qclass().to_int() & TOP_BIT != 0
 }
@@ -168,7 +168,7 @@ pub(super) fn counterpart(zone: &Zone<'_>, record: &PeerRecord<'_>) -> Option<(K
     let ours = zone.data(kind);
     let same = match kind {
         Kind::Address | Kind::Text => ours[..] == theirs[..],
-        // Priority, weight and port are numbers, the rest is a name.
+        // Priority, weight and port are numbers; the rest is a name.
         Kind::Service => same_name(&ours, &theirs, 6),
         _ => same_name(&ours, &theirs, 0),
     };
@@ -187,8 +187,8 @@ fn same_name(ours: &[u8], theirs: &[u8], numbers: usize) -> bool {
     }
 }
 
-/// Compares our proposed records of a name with those in a peer's probe (RFC 6762 §8.2.1): by class,
-/// type and data, pair by pair. A list that ends first is less.
+/// Compares our proposed records of a name with those in a peer's probe (RFC 6762 §8.2.1): by
+/// class, type and data, pair by pair. A list that ends first is less.
 ///
 /// `ours` is in that order. At most eight records of the peer are compared.
 pub(super) fn tie_break<'p>(

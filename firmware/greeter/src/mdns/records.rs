@@ -54,7 +54,7 @@ impl Kind {
         }
     }
 
-    /// Seconds.
+    /// TTL in seconds.
     pub(super) const fn ttl(self) -> u32 {
         match self {
             Self::Text | Self::Instance | Self::Type => OTHER_TTL,

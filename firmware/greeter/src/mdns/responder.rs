@@ -17,17 +17,17 @@ const GROUP_ADDRESS: SocketAddrV4 = SocketAddrV4::new(GROUP, PORT);
 
 /// Number of probes (RFC 6762 §8.1).
 const PROBES: u8 = 3;
-/// Time between probes, and longest time before the first one, in ms (RFC 6762 §8.1).
+/// Time between probes, and maximum time before the first one, in ms (RFC 6762 §8.1).
 const PROBE_INTERVAL: u64 = 250;
 /// Number of announcements (RFC 6762 §8.3).
 const ANNOUNCEMENTS: u8 = 3;
-/// Time between the first two announcements, in ms. It doubles (RFC 6762 §8.3).
+/// Time between the first two announcements, in ms. It doubles for later ones (RFC 6762 §8.3).
 const ANNOUNCE_INTERVAL: u64 = 1000;
-/// Number of conflicts within the window that delays further probes (RFC 6762 §8.1).
+/// Number of conflicts within [`CONFLICT_WINDOW`] that delays further probes (RFC 6762 §8.1).
 const CONFLICTS: u8 = 15;
-/// The window, in ms.
+/// Window for counting conflicts, in ms.
 const CONFLICT_WINDOW: u64 = 10_000;
-/// The delay, in ms.
+/// Delay of further probes after too many conflicts, in ms.
 const CONFLICT_WAIT: u64 = 5000;
 
 /// An mDNS responder for one host and one `_tcpctl._tcp` service, without sockets or a clock.
@@ -41,7 +41,7 @@ pub struct Responder<'a> {
     prefix: u8,
     phase: Phase,
     schedule: Schedule,
-    /// Answers that wait for more known answers of a querier.
+    /// Replies that wait for more known answers of a querier.
     held: Option<Held>,
     conflicts: Conflicts,
     event: Option<Event>,
@@ -78,18 +78,18 @@ struct Conflicts {
 /// A datagram in the output buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram {
-    /// Its length in bytes.
+    /// Length in bytes.
     pub len: usize,
-    /// Where it goes: the multicast group or one querier.
+    /// Destination: the multicast group or one querier.
     pub to: SocketAddrV4,
 }
 
 /// A change of the host name; see [`Responder::hostname`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// It is unique and being announced.
+    /// The name is unique and being announced.
     Announced,
-    /// Another host has it; the next name is being probed.
+    /// Another host has the name; the next one is being probed.
     Renamed,
 }
 
@@ -161,8 +161,8 @@ impl<'a> Responder<'a> {
             .min()
     }
 
-    /// Performs what is due at `now`: at most one multicast, written into `out`. Call it until
-    /// [`next_timer`](Self::next_timer) is in the future. `out` needs 1024 bytes.
+    /// Performs the actions that are due at `now`: at most one multicast, written into `out`. Call
+    /// it until [`next_timer`](Self::next_timer) is in the future. `out` needs 1024 bytes.
     pub fn on_timer(&mut self, now: u64, out: &mut [u8]) -> Option<Datagram> {
         match self.phase {
             Phase::Offline => None,
@@ -204,10 +204,10 @@ impl<'a> Responder<'a> {
         })
     }
 
-    /// Probes (again) under the current name.
+    /// Probes the current name, after a conflict or again.
     fn conflict(&mut self, now: u64) {
         let Conflicts { since, count } = self.conflicts;
-        // Stays slow until a name is established, where `announce` resets the conflicts.
+        // Keep the rate low until a name is established, where `announce` resets the conflicts.
         self.conflicts = if count < CONFLICTS && now.saturating_sub(since) > CONFLICT_WINDOW {
             Conflicts {
                 since: now,

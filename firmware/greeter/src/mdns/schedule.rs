@@ -1,10 +1,10 @@
-//! When each record was multicast, and when it will be next (RFC 6762 §6).
+//! When each record was last multicast, and when it will be next (RFC 6762 §6).
 
 use super::records::{Kind, Set};
 
-/// The shortest time between two multicasts of one record, in ms.
+/// Minimum time between two multicasts of one record, in ms.
 pub(super) const RATE: u64 = 1000;
-/// The same for answers to a probe.
+/// Minimum time between two multicasts of one record in reply to probes, in ms.
 pub(super) const PROBE_RATE: u64 = 250;
 
 /// The multicasts of every record. Times are milliseconds.
@@ -48,7 +48,7 @@ impl Schedule {
         Set::filter(|kind| self.sent[kind.index()].is_some_and(|sent| now < sent + RATE))
     }
 
-    /// The records that have not been multicast for a quarter of their life (RFC 6762 §5.4).
+    /// The records that have not been multicast for a quarter of their TTL (RFC 6762 §5.4).
     pub(super) fn stale(&self, now: u64) -> Set {
         Set::filter(|kind| {
             let quarter = u64::from(kind.ttl()) * 1000 / 4;

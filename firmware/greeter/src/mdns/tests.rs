@@ -45,15 +45,15 @@ struct Board {
 }
 
 impl Board {
-    /// With an address since now.
+    /// A board that has just got an address.
     fn new() -> Self {
         let mut responder = Responder::new(&IDENTITY, 7).unwrap();
         responder.set_network(0, Some((BOARD, 24)));
         Self { responder, now: 0 }
     }
 
-    /// With its name probed and announced three times, and quiet for the time that any record's
-    /// rate limit lasts.
+    /// A board whose name was probed and announced three times, after the rate limit of every
+    /// record has passed.
     fn established() -> Self {
         let mut board = Self::new();
         board.run(10_000);
@@ -62,7 +62,7 @@ impl Board {
         board
     }
 
-    /// Lets time pass; answers what was sent, and when.
+    /// Advances the time. Returns the sent messages with their times.
     fn run(&mut self, until: u64) -> Vec<(u64, Sent)> {
         let mut sent = Vec::new();
         let mut out = [0; 1024];
@@ -77,7 +77,7 @@ impl Board {
         sent
     }
 
-    /// What it multicasts within `ms` from now, without the times.
+    /// The multicasts within `ms` from now, without the times.
     fn hears_within(&mut self, ms: u64) -> Vec<Sent> {
         self.run(self.now + ms)
             .into_iter()
@@ -85,7 +85,7 @@ impl Board {
             .collect()
     }
 
-    /// Hands over a packet that `from` multicast.
+    /// Passes a packet that `from` multicast to the board.
     fn receive_from(&mut self, from: SocketAddrV4, packet: &[u8]) -> Option<Sent> {
         self.receive(from, IpAddr::V4(GROUP), packet)
     }

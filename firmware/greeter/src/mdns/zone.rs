@@ -8,9 +8,9 @@ use heapless::{String, Vec};
 
 use super::records::Kind;
 
-/// The longest label of a domain name, in bytes (RFC 1035 §2.3.4).
+/// Maximum label length of a domain name, in bytes (RFC 1035 §2.3.4).
 const MAX_LABEL: usize = 63;
-/// Longest data of a record: the TXT strings.
+/// Maximum data of a record: the TXT strings.
 const MAX_DATA: usize = 256;
 
 const LOCAL: &str = "local";
@@ -21,7 +21,7 @@ pub(super) type Data = Vec<u8, MAX_DATA>;
 /// Labels of a name, without the root. The reverse name has the most.
 pub(super) type Labels<'z> = Vec<&'z str, 6>;
 
-/// What a board announces.
+/// The identity that a board announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity<'a> {
     /// Host name without `.local`, and name of the service instance: 1 to 63 letters, digits and inner
@@ -112,7 +112,7 @@ impl<'a> Zone<'a> {
             .zip(address.octets().into_iter().rev())
         {
             label.clear();
-            // Three digits always fit.
+            // Cannot fail: a byte has at most three digits.
             let _ = write!(label, "{byte}");
         }
     }
@@ -121,7 +121,7 @@ impl<'a> Zone<'a> {
     pub(super) fn rename(&mut self) {
         self.number = self.number.checked_add(1).unwrap_or(2);
         let mut suffix: String<11> = String::new();
-        // A hyphen and ten digits always fit.
+        // Cannot fail: there is room for a hyphen and ten digits.
         let _ = write!(suffix, "-{}", self.number);
         let kept = self.base.len().min(MAX_LABEL - suffix.len());
         self.label.clear();
@@ -158,13 +158,13 @@ impl<'a> Zone<'a> {
     /// Record data with uncompressed names, as compared by RFC 6762 §8.2.
     pub(super) fn data(&self, kind: Kind) -> Data {
         let mut data = Data::new();
-        // Everything fits: names have at most 64 + 21 bytes.
+        // Cannot fail: names have at most 64 + 21 bytes.
         let fits = match kind {
             Kind::Address => data.extend_from_slice(&self.address.octets()).ok(),
             Kind::Text => data.extend_from_slice(&self.text).ok(),
             Kind::Service => {
                 let [high, low] = self.port.to_be_bytes();
-                // Priority 0, weight 0.
+                // Priority 0 and weight 0.
                 let fields = data.extend_from_slice(&[0, 0, 0, 0, high, low]).ok();
                 fields.and_then(|()| push_name(&mut data, &self.host()))
             }

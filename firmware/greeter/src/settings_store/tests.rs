@@ -38,7 +38,7 @@ fn flashed(name: &str, sectors: u32) -> TestFlash {
     flash
 }
 
-/// What a board does between two starts.
+/// The actions of a board between two starts.
 type Run = fn(&mut SettingsStore<&RefCell<TestFlash>>) -> Result<(), StoreError>;
 
 const TRIAL: Kind = Kind::Trial(ConfirmTimeout::DEFAULT);
@@ -74,7 +74,7 @@ fn roll_back(store: &mut SettingsStore<&RefCell<TestFlash>>) -> Result<(), Store
     )
 }
 
-/// Runs one after the other, each on the flash that the previous one left.
+/// Performs runs one after another, each on the flash that the previous one left.
 fn after(mut flash: TestFlash, runs: &[Run]) -> TestFlash {
     for run in runs {
         flash.restart();
@@ -172,8 +172,9 @@ fn one_sector_is_not_overwritten() {
     assert_eq!(flash.borrow().steps, steps);
 }
 
-/// Cuts the power during each write of each step, several times with other bits left, and starts the
-/// board again: it always has the old or the new settings, and never those of a finished trial.
+/// Cuts the power during each write of each step, several times with different remaining bits, and
+/// starts the board again: it always has the old or the new settings, and never those of a finished
+/// trial.
 #[test]
 fn power_cut_at_any_write_leaves_valid_settings() {
     let stories: [(&str, &[Run], Run); 7] = [
@@ -210,7 +211,7 @@ fn power_cut_at_any_write_leaves_valid_settings() {
                 }
                 let (ssid, state) = started(&after_cut);
                 assert!(["old", "new"].contains(&&*ssid), "{story} {writes} {seed}");
-                // Before its last write a trial does not start, nor does the one before it again: an
+                // Before the last write a trial does not start, nor does the previous one again: an
                 // erase may remove the marks and leave the settings.
                 if story.starts_with("trial") && ssid == "new" {
                     assert_eq!(state, Some(TrialState::Started), "{story} {writes} {seed}");
@@ -258,7 +259,8 @@ fn marks_are_read_back() {
             assert_eq!(store.mark(trial, state), Err(StoreError::Flash));
         }
         assert!(store.roll_back(RollbackReason::Rejected).is_err());
-        // Neither start after start with the trial, nor a trial that no restart ends.
+        // The board neither starts with the trial again and again, nor keeps a trial that no
+        // restart ends.
         for _ in 0..3 {
             let mut store = SettingsStore::open(&shared).unwrap();
             let selected = store.begin().unwrap();

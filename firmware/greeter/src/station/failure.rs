@@ -1,4 +1,4 @@
-//! Why a board is not on its network. The driver reports a number.
+//! Why a board is not on its network. The driver reports a reason code.
 //!
 //! Numbers up to 199 are reason codes (IEEE 802.11-2020, table 9-49), sent by the access point or set
 //! by the driver. Numbers from 200 on are the driver's own (ESP-IDF, `wifi_err_reason_t`).
@@ -28,7 +28,8 @@ pub enum Failure {
     NotAuthenticated,
     /// The access point refused or dropped the board, with this 802.11 reason code.
     Refused(u16),
-    /// The driver gave up, with this reason code of its own. A wrong passphrase sometimes yields 205.
+    /// The driver gave up, with this reason code of the driver. A wrong passphrase sometimes yields
+    /// 205.
     GaveUp(u16),
     /// The radio driver failed.
     Driver(DriverError),
@@ -44,8 +45,8 @@ impl Failure {
         match (reason, security) {
             (201, _) => Self::NoSuchNetwork,
             (212, _) => Self::TooWeak,
-            // A wrong passphrase shows as a wrong MIC or a handshake timeout. 202 is a refusal in the
-            // first step, where WPA3 has its handshake.
+            // A wrong passphrase appears as a wrong MIC or a handshake timeout. 202 is a refusal in
+            // the first step, in which WPA3 has its handshake.
             (14 | 15 | 202 | 204, Security::Wpa2(_)) => Self::WrongPassphrase,
             // Ciphers, key management, 802.1X, and two codes of the driver.
             (18..=24 | 29 | 210 | 211, _) => Self::OtherSecurity,
@@ -99,7 +100,7 @@ mod tests {
         Failure::from_reason(reason, security).to_string()
     }
 
-    /// Reason codes with their own message.
+    /// Reason codes with a message of their own.
     const WORDS: [(u16, &str); 24] = [
         (2, "not authenticated"),
         (4, "no answer"),

@@ -11,7 +11,7 @@ use super::*;
 use crate::presence::Presence;
 use crate::test_clock::advance;
 
-/// What the radio does next.
+/// The next action of the radio.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Join(Result<(), Failure>),
@@ -21,7 +21,7 @@ enum Step {
     LeaseFails(Failure),
     Lost(Loss),
     Moved,
-    /// Lost at once instead of after a minute.
+    /// The network is lost at once instead of after a minute.
     ThrownOut,
     Leave,
 }
@@ -88,7 +88,7 @@ fn play(steps: &[Step]) -> Vec<(u64, String)> {
     said
 }
 
-/// Like `play`, and returns the result of the state machine, too.
+/// Like `play`, but also returns the result of the state machine.
 fn play_to_the_end(steps: &[Step]) -> (Vec<(u64, String)>, Option<DriverError>) {
     let script = RefCell::new(steps.iter().copied().collect());
     let said = RefCell::new(Vec::new());
@@ -97,7 +97,7 @@ fn play_to_the_end(steps: &[Step]) -> (Vec<(u64, String)>, Option<DriverError>) 
     let mut ended = None;
     {
         let mut machine = pin!(run(&mut radio, 1, |event| {
-            // The wait is random; the tests of `Backoff` are about it.
+            // The wait is random, and the tests of `Backoff` cover it.
             let line = match event {
                 Event::Failed { failure, .. } => std::format!("failed: {failure}"),
                 other => other.to_string(),
@@ -171,7 +171,7 @@ fn it_rejoins_at_once_when_the_network_comes_back() {
         .filter(|(_, line)| line == "IP: 10.0.0.7")
         .map(|(at, _)| *at)
         .collect();
-    // A minute on the network each, and at most a second of backoff.
+    // Each connection lasts a minute, and the backoff at most a second.
     assert_eq!(online.len(), 3);
     assert!(online[1] - online[0] <= 62, "{online:?}");
     assert!(online[2] - online[1] <= 61, "{online:?}");
@@ -232,7 +232,7 @@ fn rejected_settings_are_not_retried() {
     for error in DriverError::ALL {
         let join = Join(Err(Failure::Driver(error)));
         if !error.is_about_settings() {
-            // It may pass, and is tried again.
+            // The error may be temporary, so the board tries again.
             let said = lines(&[join, Leave, Join(Ok(())), Lease]);
             assert_eq!(said[3], "IP: 10.0.0.7", "{error}");
             continue;
@@ -329,7 +329,7 @@ fn immediate_loss_backs_off() {
     let said = play(&script);
     let online = said.iter().filter(|(_, line)| line.starts_with("IP"));
     let online: Vec<u64> = online.map(|(at, _)| *at).collect();
-    // At least half of 1, 2, 4, 8 and 16 s.
+    // The waits are at least half of 1, 2, 4, 8 and 16 s.
     assert!(online[5] - online[0] >= 15, "{online:?}");
 }
 

@@ -33,7 +33,7 @@ fn run(state: TrialState) -> TrialRun {
     }))
 }
 
-/// When the board rolls back, in seconds, and why. `events` happen at their second.
+/// When the board rolls back, in seconds, and why. `events` happen at the given seconds.
 fn play(run: &TrialRun, events: &[(u64, Event)]) -> Option<(u64, RollbackReason)> {
     let mut events = events.iter().peekable();
     let mut due = pin!(run.rollback_due());
@@ -122,7 +122,7 @@ fn confirmed_trial_does_not_end() {
     assert_eq!(play(&run, &events), None);
 }
 
-/// The confirmation may come while the timer is awaited.
+/// A confirmation during the wait for the timer is noticed.
 #[test]
 fn confirmation_during_the_wait_is_noticed() {
     let run = run(TrialState::Started);

@@ -11,14 +11,15 @@ use super::trial::{OTADATA_LABEL, SLOT_LABELS, read_otadata, write_entry};
 /// A slot with an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Started {
-    /// The slot.
+    /// Slot number.
     pub slot: u32,
-    /// Version of its application.
+    /// Version of the application.
     pub version: Version,
 }
 
-/// The application that the bootloader starts: that of the selected slot, or else that of the other one.
-/// `None` if neither holds an undamaged application for the chip: such a board can only be flashed over USB.
+/// The application that the bootloader starts: that of the selected slot, else that of the other
+/// one. `None` if neither has an undamaged application for the chip. Such a board can only be
+/// flashed over USB.
 ///
 /// # Errors
 /// The flash cannot be read.
@@ -37,7 +38,7 @@ pub fn start(flash: &mut impl WritableFlash, chip: u16) -> Result<Option<Started
             sequence: 1,
             state: State::Valid,
         };
-        // The bootloader ignores a failure of this.
+        // The bootloader ignores a failed write as well.
         let _ = write_entry(flash, otadata.offset, first);
     }
     let first = selected.unwrap_or(0);

@@ -1,4 +1,4 @@
-//! The firmware of a board: what runs, how it is updated, and how its trial ends.
+//! The firmware of a board: the running version, updates, and the end of a trial.
 
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -14,19 +14,20 @@ use crate::reset::Reset;
 use super::image::chip_id;
 use super::{Announced, EndedTrial, Slots, TrialEnd, Update, Version};
 
-/// Bytes that a client may send before they are acknowledged: those in flight during a round trip.
+/// Maximum bytes that a client may send before they are acknowledged: those in flight during a
+/// round trip.
 pub const WINDOW: u32 = 16 * 1024;
-/// Time on its network after which a new application is confirmed.
+/// Time on the network after which a new application is confirmed.
 pub const SERVED_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time from the start to the end of a trial that is not confirmed. It covers the start, attempts to join
-/// the network, and [`SERVED_TIMEOUT`].
+/// Maximum time from the start to the confirmation of a trial. It covers the start, attempts to
+/// join the network, and [`SERVED_TIMEOUT`].
 pub const TRIAL_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The firmware of a board. `F` is a handle of the flash, see [`crate::flash`].
 pub struct Firmware<F> {
     flash: F,
     version: Version,
-    /// The chip whose images it takes.
+    /// Chip whose images the board accepts.
     chip: Option<&'static str>,
     slots: RefCell<Slots>,
     update: Cell<Update>,
@@ -38,7 +39,7 @@ pub struct Firmware<F> {
 pub enum Status {
     /// The running firmware is on trial.
     OnTrial,
-    /// The board returned to the firmware before it.
+    /// The board returned to the previous firmware.
     Ended(TrialEnd),
 }
 
@@ -52,8 +53,8 @@ impl fmt::Display for Status {
 }
 
 impl<F: WritableFlash + Clone> Firmware<F> {
-    /// The firmware with this version in the slots that [`Slots::at_start`] found, on a board with this
-    /// chip, after `reset`. Without a chip it takes no images.
+    /// The firmware with this version in the slots that [`Slots::at_start`] found, on a board with
+    /// this chip, after `reset`. Without a chip the board accepts no images.
     ///
     /// Records the end of a trial that ended with `reset`.
     pub fn new(
@@ -74,7 +75,7 @@ impl<F: WritableFlash + Clone> Firmware<F> {
         }
     }
 
-    /// Its version.
+    /// Version of the running firmware.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -84,7 +85,7 @@ impl<F: WritableFlash + Clone> Firmware<F> {
         self.slots.borrow().is_on_trial()
     }
 
-    /// The newest trial, if it ended in a return to this firmware.
+    /// The newest trial, if it ended with a return to this firmware.
     pub fn ended(&self) -> Option<&EndedTrial> {
         self.ended.as_ref()
     }
@@ -101,12 +102,13 @@ impl<F: WritableFlash + Clone> Firmware<F> {
     /// returns.
     pub async fn confirm_when_served(&self) {
         Timer::after(SERVED_TIMEOUT).await;
-        // An error leaves the trial to end with the next reset.
+        // After an error, the trial ends with the next reset.
         let _ = self.slots.borrow_mut().confirm(&mut self.flash.clone());
         core::future::pending::<()>().await;
     }
 
-    /// Waits until the trial has failed, and records it. The board must restart. Never returns otherwise.
+    /// Waits until the trial has failed, and records the failure. The board must restart. Never
+    /// returns otherwise.
     pub async fn trial_failed(&self) {
         Timer::after(TRIAL_TIMEOUT).await;
         if self.is_on_trial() {
@@ -118,7 +120,7 @@ impl<F: WritableFlash + Clone> Firmware<F> {
         core::future::pending::<()>().await;
     }
 
-    /// Serves a request; `None` for one that is not about firmware.
+    /// Serves a request; `None` if it is not about firmware.
     ///
     /// Blocks while a sector is erased, about 45 ms on a chip, and yields after that.
     pub async fn handle(&self, request: &Request) -> Option<Result<Response, Refusal>> {
@@ -150,8 +152,8 @@ impl<F: WritableFlash + Clone> Firmware<F> {
                 .map(|sequence| Response::Restarting { sequence }),
             _ => return None,
         };
-        // Dropping this future before here keeps the old state of the transfer: the bytes are sent and
-        // written again.
+        // If this future is dropped before this line, the old state of the transfer remains: the
+        // bytes are sent and written again.
         self.update.set(update);
         Some(result.map_err(Refusal::Update))
     }
@@ -188,7 +190,7 @@ impl<F: WritableFlash + Clone> Firmware<F> {
     }
 }
 
-/// The version, truncated to the length of [`Version`].
+/// The version, truncated to the capacity of [`Version`].
 fn fitting(version: &str) -> Version {
     let mut fits = Version::new();
     for character in version.chars() {

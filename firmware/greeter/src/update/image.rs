@@ -14,21 +14,21 @@ use sha2::{Digest, Sha256};
 
 /// The project in the descriptor of this firmware.
 pub const PROJECT: &str = "tcpctl-firmware";
-/// Longest version in a descriptor, in bytes.
+/// Maximum version in a descriptor, in bytes.
 pub const MAX_VERSION: usize = 32;
-/// Bytes from the start of an image to the end of its project name: what an early check needs.
+/// Bytes from the start of an image to the end of its project name, which an early check needs.
 pub const START_LEN: usize = HEADER_LEN + SEGMENT_HEADER_LEN + DESCRIPTOR_LEN;
 
 const HEADER_LEN: usize = 24;
 const SEGMENT_HEADER_LEN: usize = 8;
-/// The descriptor up to the end of its project name.
+/// Bytes of the descriptor up to the end of its project name.
 const DESCRIPTOR_LEN: usize = 80;
 pub(super) const HASH_LEN: usize = 32;
 pub(super) const MAGIC: u8 = 0xe9;
 pub(super) const DESCRIPTOR_MAGIC: [u8; 4] = [0x32, 0x54, 0xcd, 0xab];
 
-/// Where chips have code: their instruction memory and the flash mapped for it (technical reference
-/// manuals, "System and Memory"). What only holds data is below.
+/// Addresses of code: the chips' instruction memory, and the flash mapped for it (technical
+/// reference manuals, "System and Memory"). Data memory is below.
 pub const CODE: core::ops::Range<u32> = 0x4000_0000..0x5000_0000;
 
 /// Chips and their ids in image headers (ESP-IDF, `esp_chip_id_t`).
@@ -64,34 +64,34 @@ pub fn chip_of(start: &[u8]) -> Option<&'static str> {
     chips.find(|(_, it)| *it == id).map(|(chip, _)| *chip)
 }
 
-/// What is wrong with an image.
+/// The defect of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageError {
-    /// No application image: wrong magic, or no application descriptor.
+    /// Not an application image: wrong magic, or no application descriptor.
     NotAnApplication,
-    /// For another chip.
+    /// The image is for another chip.
     WrongChip,
-    /// Of another project.
+    /// The image belongs to another project.
     WrongProject,
-    /// It ends too early.
+    /// The image ends too early.
     Truncated,
-    /// Its checksum or its SHA-256 is wrong.
+    /// The checksum or the SHA-256 is wrong.
     Damaged,
-    /// Its entry point is in no segment with code.
+    /// The entry point is not in a segment with code.
     EntryPoint,
 }
 
 /// The version of an application, from its descriptor. Untrusted text.
 pub type Version = heapless::String<MAX_VERSION>;
 
-/// Checks an image that is fed piece by piece.
+/// Checks an image that is passed piece by piece.
 #[derive(Debug)]
 pub struct ImageCheck {
     chip: u16,
     part: Part,
-    /// Bytes left of the part.
+    /// Bytes left of the current part.
     left: usize,
-    /// The header of the image or of a segment, as far as it is read.
+    /// The part of the header of the image or segment that is read so far.
     header: heapless::Vec<u8, HEADER_LEN>,
     descriptor: heapless::Vec<u8, DESCRIPTOR_LEN>,
     segments: u8,
@@ -113,12 +113,12 @@ enum Part {
     Data,
     Checksum,
     Hash,
-    /// Behind the image.
+    /// The bytes after the image.
     Rest,
 }
 
 impl ImageCheck {
-    /// For an image of the chip with this id.
+    /// A check for images of the chip with this ID.
     pub fn new(chip: u16) -> Self {
         Self {
             chip,
@@ -158,18 +158,18 @@ impl ImageCheck {
         }
     }
 
-    /// Whether chip and project are checked.
+    /// Whether chip and project have been checked.
     pub fn is_identified(&self) -> bool {
         self.descriptor.is_full()
     }
 
-    /// The version, once it is read.
+    /// The version, once it has been read.
     pub fn version(&self) -> Option<Version> {
         let version = text(self.descriptor.get(16..48)?)?;
         Version::try_from(version).ok()
     }
 
-    /// Whether the end of the image is read.
+    /// Whether the end of the image has been read.
     pub fn is_complete(&self) -> bool {
         self.part == Part::Rest
     }
@@ -191,7 +191,7 @@ impl ImageCheck {
         Ok(())
     }
 
-    /// Takes bytes of the current part.
+    /// Processes bytes of the current part.
     fn take(&mut self, bytes: &[u8]) -> Result<(), ImageError> {
         match self.part {
             Part::Header | Part::SegmentHeader => self.header.extend(bytes.iter().copied()),
@@ -214,7 +214,7 @@ impl ImageCheck {
         Ok(())
     }
 
-    /// The current part is complete.
+    /// Moves on to the next part.
     fn next_part(&mut self) -> Result<(), ImageError> {
         match self.part {
             Part::Header => {
@@ -340,7 +340,7 @@ mod tests {
             for piece in [1, 7, 16, 256, image.len()] {
                 assert_eq!(check(&image, piece).as_deref(), Ok("1.2.3"), "{piece}");
             }
-            // Bytes behind the image are ignored.
+            // Bytes after the image are ignored.
             let padded = [&image[..], &[0xff; 60]].concat();
             assert_eq!(check(&padded, 64).as_deref(), Ok("1.2.3"));
         }
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn every_changed_byte_of_a_hashed_image_is_noticed() {
         let image = build(GOOD, 400);
-        // Byte 23 is the flag of the hash.
+        // Byte 23 is the flag of the hash, so skip it.
         for at in (0..image.len()).filter(|at| *at != 23) {
             let mut damaged = image.clone();
             damaged[at] ^= 0x10;
@@ -403,7 +403,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_do_not_panic(mut bytes: Vec<u8>, piece in 1..64_usize) {
             let _ = check(&bytes, piece);
-            // Past the magic and the chip.
+            // Damage after the magic and the chip.
             let image = build(GOOD, 352);
             let start = bytes.len().min(14);
             bytes[..start].copy_from_slice(&image[..start]);

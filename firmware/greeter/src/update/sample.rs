@@ -4,13 +4,13 @@ use sha2::{Digest, Sha256};
 
 use super::image::{DESCRIPTOR_MAGIC, HASH_LEN, MAGIC, MAX_VERSION, PROJECT};
 
-/// Length of the shortest image, in bytes.
+/// Minimum length of an image, in bytes.
 pub const MIN_LEN: usize = 352;
 /// Load address of the only segment.
 const ADDRESS: u32 = 0x4200_0020;
 /// Bytes of the descriptor in the segment. The code follows.
 const DESCRIPTOR_LEN: usize = 256;
-/// The entry point unless a test wants another.
+/// Default entry point.
 const ENTRY: u32 = ADDRESS + 256;
 /// The ids of chips with Xtensa cores (ESP-IDF, `esp_chip_id_t`): ESP32, ESP32-S2, ESP32-S3.
 const XTENSA: [u16; 3] = [0, 2, 9];
@@ -18,7 +18,7 @@ const XTENSA: [u16; 3] = [0, 2, 9];
 /// An image to build.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample<'a> {
-    /// The chip's id in image headers.
+    /// Chip ID in image headers.
     pub chip: u16,
     /// The project.
     pub project: &'a str,
@@ -26,7 +26,7 @@ pub struct Sample<'a> {
     pub version: &'a str,
     /// The entry point.
     pub entry: u32,
-    /// Whether it ends with its SHA-256.
+    /// Whether the image ends with its SHA-256.
     pub has_hash: bool,
 }
 
@@ -42,8 +42,8 @@ impl<'a> Sample<'a> {
         }
     }
 
-    /// Fills `image`: at least [`MIN_LEN`] bytes, a multiple of 16. The bytes after the descriptor are
-    /// an endless loop, and others that depend on the version.
+    /// Fills `image`, which has at least [`MIN_LEN`] bytes and a multiple of 16. The bytes after
+    /// the descriptor are an endless loop, then bytes that depend on the version.
     pub fn write(&self, image: &mut [u8]) {
         let hash_len = if self.has_hash { HASH_LEN } else { 0 };
         let end = image.len() - hash_len;

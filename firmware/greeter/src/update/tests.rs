@@ -21,7 +21,7 @@ mod requests;
 
 const CHIP: u16 = 5;
 const SIZE: usize = 12_000;
-/// A length that is no multiple of a page.
+/// Length of a chunk, not a multiple of a page.
 const CHUNK: usize = 1000;
 
 fn image(version: &str) -> Vec<u8> {
@@ -44,7 +44,7 @@ fn settings() -> Settings {
     })
 }
 
-/// A board as `tcpctl flash` leaves it.
+/// A board in the state in which `tcpctl flash` leaves it.
 fn flashed(version: &str) -> TestFlash {
     let mut chip = TestFlash::new();
     chip.put("ota_0", &image(version));
@@ -56,7 +56,7 @@ fn flashed(version: &str) -> TestFlash {
     chip
 }
 
-/// A board that runs.
+/// A running board.
 struct Board {
     version: String,
     slots: Slots,
@@ -101,7 +101,7 @@ impl Board {
     }
 }
 
-/// With the management server. On a host, whose futures are larger than a chip's.
+/// Includes the management server. Measured on a host, whose futures are larger than a chip's.
 #[test]
 fn update_takes_at_most_12_kilobytes() {
     let mut chip = flashed("1");
@@ -240,7 +240,7 @@ fn data_out_of_order_changes_nothing() {
         (0, &image[..CHUNK]),
         (2000, &image[2000..3000]),
         (1000, &[]),
-        // Not a whole number of words, and beyond the announced end.
+        // Data that is not a whole number of words, and data beyond the announced end.
         (1000, &image[1000..1999]),
         (1000, &[0; SIZE]),
         (u32::MAX, &image[..CHUNK]),
@@ -297,7 +297,7 @@ fn wrong_images_are_refused_before_an_erase() {
     };
     board.update.begin(&board.slots, wrong).unwrap();
     board.send(&mut chip, &damaged, 0).unwrap();
-    // The image itself is damaged, too, which the check notices first.
+    // The image itself is damaged as well, and that check comes first.
     assert!(board.verify(&mut chip).is_err());
     assert_eq!(boot(&mut chip).version, "0.1.0");
 }
@@ -338,7 +338,7 @@ fn boards_that_cannot_be_updated_refuse() {
 
 #[test]
 fn worn_sectors_fail_and_keep_the_running_firmware() {
-    // In the image, and in otadata.
+    // Worn sectors in the image and in otadata.
     for worn in [0x20000, 0x22000, 0x1000, 0x2000] {
         let mut chip = flashed("0.1.0");
         boot(&mut chip);
@@ -378,7 +378,7 @@ fn worn_marks_of_a_trial_are_not_taken_for_written() {
     assert_eq!(recorded, Err(Unwritable));
     assert_eq!(boot(&mut chip).version, "0.1.0");
 
-    // No reset returns to the firmware before it, so it is not on trial.
+    // No reset returns to the previous firmware, so it is not on trial.
     let mut chip = prepared();
     chip.worn = vec![TRIAL_ENTRY];
     for _ in 0..2 {
@@ -388,7 +388,7 @@ fn worn_marks_of_a_trial_are_not_taken_for_written() {
     }
 }
 
-/// What may run after a cut: the version before, or the new one on its trial.
+/// Checks the firmware after a power cut: the previous version runs, or the new one on trial.
 fn check_after_cut(chip: &mut TestFlash, before: &str, after: &str) {
     chip.restart();
     let board = boot(chip);
@@ -409,7 +409,7 @@ fn check_after_cut(chip: &mut TestFlash, before: &str, after: &str) {
     }
 }
 
-/// An update, the trial and its confirmation, until the power is cut.
+/// An update, its trial and the confirmation, until the power is cut.
 fn update_and_confirm(chip: &mut TestFlash, version: &str) {
     let mut board = boot(chip);
     if board.update(chip, &image(version)).is_err() {
@@ -435,7 +435,7 @@ fn boot_if_on(chip: &mut TestFlash) -> Option<Board> {
 
 #[test]
 fn power_cut_at_each_step_leaves_a_board_that_starts() {
-    // From slot 0 to slot 1, and back again.
+    // From slot 0 to slot 1, and back.
     for first in [false, true] {
         let prepared = || {
             let mut chip = flashed("0.1.0");
@@ -496,7 +496,7 @@ fn board_starts_after_a_thousand_random_cuts() {
         cuts += u32::from(chip.is_off());
         chip.restart();
         let board = boot(&mut chip);
-        // A confirmation that was cut may have been written.
+        // The confirmation may have been written before the cut.
         if !board.slots.is_on_trial() && board.version != confirmed {
             assert_eq!(board.version, version);
             confirmed = version;

@@ -28,20 +28,20 @@ const OUTCOME_OFFSET: u32 = ENTRY_LEN as u32;
 const UNWRITTEN: [u8; 4] = [0xff; 4];
 const MAGIC: [u8; 2] = *b"ET";
 
-/// Why a trial ended in the previous application.
+/// Why a trial ended with the previous application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrialEnd {
-    /// No client confirmed it, and it was not on its network for long enough.
+    /// No client confirmed the application, and it was not on its network for long enough.
     NotConfirmed,
-    /// It panicked.
+    /// The application panicked.
     Panicked,
-    /// It hung, and a watchdog reset the chip.
+    /// The application hung, and a watchdog reset the chip.
     Watchdog,
     /// The power was cut, or the supply voltage dropped.
     PowerCut,
     /// The chip was reset.
     Reset,
-    /// The bootloader did not start it.
+    /// The bootloader did not start the application.
     NotStarted,
     /// The outcome was not written completely.
     Unknown,
@@ -57,7 +57,7 @@ impl TrialEnd {
         (6, Self::NotStarted),
     ];
 
-    /// The code in flash and in messages.
+    /// Code of the reason, in flash and in messages.
     pub fn code(self) -> u8 {
         let mut codes = Self::CODES.iter();
         codes
@@ -112,14 +112,14 @@ impl fmt::Display for TrialEnd {
     }
 }
 
-/// A trial that ended in the previous application.
+/// A trial that ended with the previous application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedTrial {
-    /// Its sequence number.
+    /// Sequence number of the trial.
     pub sequence: u32,
-    /// Why it ended.
+    /// Reason of the end.
     pub end: TrialEnd,
-    /// Version of the application; `None` if its slot holds something else by now.
+    /// Version of the application; `None` if its slot has been overwritten since.
     pub version: Option<Version>,
 }
 
@@ -138,7 +138,7 @@ impl fmt::Display for EndedTrial {
 #[derive(Debug, Clone, Copy)]
 pub struct Slots {
     running: u32,
-    /// The slot that does not run, and otadata.
+    /// The inactive slot and otadata.
     places: Option<(Partition, Partition)>,
     trial: Option<Trial>,
 }
@@ -147,12 +147,12 @@ pub struct Slots {
 #[derive(Debug, Clone, Copy)]
 struct Trial {
     sequence: u32,
-    /// Offset of the state of its entry.
+    /// Offset of the state in the trial's entry.
     state: u32,
 }
 
 impl Slots {
-    /// Finds the slots and, if the running application is on trial, marks it: from now on any reset
+    /// Finds the slots and marks the running application if it is on trial: from now on any reset
     /// starts the previous one. Call it before anything that may fail.
     ///
     /// `running` is the slot that the bootloader started. A flash that cannot be read has no slots.
@@ -167,12 +167,12 @@ impl Slots {
         slots
     }
 
-    /// The slot that runs.
+    /// The running slot.
     pub const fn running(&self) -> u32 {
         self.running
     }
 
-    /// The slot that does not run.
+    /// The inactive slot.
     ///
     /// # Errors
     /// [`UpdateRefusal::NoSecondSlot`]
@@ -191,7 +191,7 @@ impl Slots {
         self.trial.map(|trial| trial.sequence)
     }
 
-    /// Ends the trial: from now on this application is started. Does nothing where there is none.
+    /// Confirms the trial: from now on this application is started. Does nothing without a trial.
     ///
     /// # Errors
     /// The trial continues.
@@ -203,8 +203,8 @@ impl Slots {
         Ok(())
     }
 
-    /// Whether the trial with this number is confirmed. It stays true, so that a client whose connection
-    /// broke can ask again.
+    /// Whether the trial with this number is confirmed. It stays true, so that a client whose
+    /// connection broke can ask again.
     pub fn is_confirmed(&self, flash: &mut impl Flash, sequence: u32) -> bool {
         let selected = self.otadata(flash).ok().and_then(|it| it.selected());
         self.trial.is_none()
@@ -213,7 +213,8 @@ impl Slots {
             })
     }
 
-    /// Records why the running application's trial ends. The next restart starts the previous one.
+    /// Records why the running application's trial ends. The next restart starts the previous
+    /// application.
     ///
     /// # Errors
     /// The reason is not recorded.
@@ -227,8 +228,8 @@ impl Slots {
         }
     }
 
-    /// The newest trial, if it was one of the other slot. `reset` is the reason of this start: if the
-    /// trial ended with it, it is recorded.
+    /// The newest trial, if it was a trial of the other slot. `reset` is the reason of this start:
+    /// if it ended the trial, it is recorded.
     pub fn ended_trial(&self, flash: &mut impl WritableFlash, reset: Reset) -> Option<EndedTrial> {
         let (other, otadata) = self.places?;
         let entries = self.otadata(flash).ok()?.0;
@@ -247,7 +248,7 @@ impl Slots {
                 // The bootloader found no application in the selected slot.
                 TrialEnd::NotStarted
             };
-            // If it fails, the next start tries again.
+            // If the write fails, the next start tries again.
             let _ = program_checked(flash, start + OUTCOME_OFFSET, &end.word());
             let _ = program_state(flash, start + STATE, State::Invalid);
             word = end.word();
@@ -305,7 +306,7 @@ const fn sector_offset(sector: usize) -> u32 {
     if sector == 0 { 0 } else { SECTOR }
 }
 
-/// The other slot and otadata.
+/// The inactive slot and otadata.
 fn find(
     flash: &mut impl Flash,
     running: u32,

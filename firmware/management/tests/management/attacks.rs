@@ -1,4 +1,4 @@
-//! What an attacker can try, without the key and with recorded traffic.
+//! Attacks without the key and with recorded traffic.
 
 use proptest::prelude::*;
 use tcpctl_management::{
@@ -12,7 +12,7 @@ use crate::sessions::{MAC, established, greeted, key, reply, send};
 
 fn is_closed(board: &mut BoardSession, bytes: &[u8]) -> bool {
     let closed = matches!(board.receive(&mut &bytes[..]), Err(Closed));
-    // A session that is over stays over.
+    // A session that has ended cannot be used again.
     closed && board.receive(&mut &[][..]).is_err() && !board.is_authenticated()
 }
 
@@ -35,7 +35,7 @@ fn board_without_the_key_is_recognized() {
     client.receive(&mut &hello[..]).unwrap();
     let first = client.authenticate(&key(), [9; 32]).unwrap();
     assert!(is_closed(&mut imposter, &first));
-    // It has no valid reply.
+    // The forged reply is not valid.
     let forged = client.receive(&mut &frame(&[5; 48])[..]);
     assert_eq!(forged.unwrap_err(), ClientError::Handshake);
 }
@@ -106,7 +106,7 @@ fn truncated_frames_do_nothing() {
     let event = board.receive(&mut &request[..request.len() - 1]).unwrap();
     assert!(matches!(event, BoardEvent::NeedMore), "{event:?}");
     assert!(!board.is_authenticated());
-    // With its length adapted it is complete, but damaged.
+    // With its length adapted the frame is complete, but damaged.
     let (mut board, mut client) = established(1);
     let request = client.request(&Request::Show).unwrap();
     assert!(is_closed(
@@ -123,7 +123,7 @@ fn handshake_with_a_payload_is_refused() {
     assert!(is_closed(&mut board, &frame(&message[..length])));
 }
 
-/// The library's own reading of the protocol's name interoperates with the built parameters.
+/// The name of the protocol, as parsed by the library, interoperates with the built parameters.
 #[test]
 fn handshake_is_the_named_noise_protocol() {
     let (mut board, mut noise) = raw::established();
@@ -198,8 +198,8 @@ fn flipped_bit_closes_the_session() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// On any bytes from a peer without the key the board neither panics nor acts, and sends at most the
-    /// second handshake message.
+    /// With any bytes from a peer without the key, the board neither panics nor acts, and sends at
+    /// most the second handshake message.
     #[test]
     fn bytes_without_the_key_do_nothing(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let (mut board, _) = greeted(1);

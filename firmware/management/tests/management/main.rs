@@ -1,4 +1,4 @@
-//! The management channel as both sides see it.
+//! The management channel, from both sides.
 
 mod any;
 mod attacks;

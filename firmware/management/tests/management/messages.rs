@@ -1,4 +1,4 @@
-//! What requests and responses carry.
+//! The content of requests and responses.
 
 use proptest::prelude::*;
 use tcpctl_management::{
@@ -35,7 +35,7 @@ fn shown(settings: &Settings, trial: Option<TrialReport>) -> Response {
     }))
 }
 
-/// The response as it arrives at the client.
+/// The response as the client receives it.
 fn answer(response: &Response) -> Response {
     let (mut board, mut client) = established(1);
     send(&mut board, &mut client, &Request::Show);
@@ -237,7 +237,7 @@ fn respond(plain: &[u8]) -> Response {
 
 #[test]
 fn request_of_a_newer_client_is_answered_as_unsupported() {
-    // Variant 40 of the requests; variant 60 of the values; more bytes than belong to a request.
+    // Variant 40 of the requests; variant 60 of the values; more bytes than a request has.
     for plain in [&[40][..], &[1, 1, 60], &[0, 0], &[]] {
         assert_eq!(respond(plain), Response::Unsupported, "{plain:?}");
     }
@@ -267,7 +267,7 @@ fn invalid_value_is_refused_by_name() {
     }
 }
 
-/// The wire format of version 1: a change here breaks boards in the field.
+/// The wire format of version 1. A change here breaks boards in use.
 #[test]
 fn wire_format_is_fixed() {
     let request = |plain: &[u8]| {

@@ -1,4 +1,4 @@
-//! A client on the Noise library alone, which can send what `ClientSession` does not.
+//! A client that uses the Noise library directly, and can send what `ClientSession` does not.
 
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
@@ -13,7 +13,7 @@ pub(crate) fn frame(content: &[u8]) -> Vec<u8> {
     [&length[..], content].concat()
 }
 
-/// Before the first handshake message.
+/// A session before the first handshake message.
 pub(crate) fn greeted() -> (BoardSession, HandshakeState) {
     let (board, hello) = BoardSession::start(MAC, &key(), [1; 32]).unwrap();
     let name = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s";

@@ -11,7 +11,7 @@ pub(crate) fn key() -> ManagementKey {
     ManagementKey::new([7; 32])
 }
 
-/// A board and a client before the first handshake message, with this as their source of randomness.
+/// A board and a client before the first handshake message. `seed` is their source of randomness.
 pub(crate) fn greeted(seed: u8) -> (BoardSession, ClientSession) {
     let (board, hello) = BoardSession::start(MAC, &key(), [seed; 32]).unwrap();
     let mut client = ClientSession::new();
@@ -22,7 +22,7 @@ pub(crate) fn greeted(seed: u8) -> (BoardSession, ClientSession) {
     (board, client)
 }
 
-/// The bytes that the board sends in answer to these.
+/// The bytes that the board sends in reply.
 pub(crate) fn reply(board: &mut BoardSession, bytes: &[u8]) -> Vec<u8> {
     match board.receive(&mut &bytes[..]).unwrap() {
         BoardEvent::Send(bytes) => bytes,
@@ -40,7 +40,7 @@ pub(crate) fn established(seed: u8) -> (BoardSession, ClientSession) {
     (board, client)
 }
 
-/// The request that arrives at the board.
+/// The request that the board receives.
 pub(crate) fn send(
     board: &mut BoardSession,
     client: &mut ClientSession,

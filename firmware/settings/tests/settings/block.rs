@@ -112,7 +112,7 @@ proptest! {
                     matches!(refused, DecodeError::Corrupted | DecodeError::Torn),
                     "{:?}", refused
                 ),
-                // The last byte of the body is 0 or 1: a bit away from neither is 0xFF.
+                // The last byte of the body is 0 or 1, and no single bit makes it 0xFF.
                 _ => prop_assert_eq!(refused, DecodeError::Corrupted),
             }
         }
@@ -234,7 +234,7 @@ fn trailing_byte_is_malformed() {
 
 #[test]
 fn stored_values_are_checked() {
-    // Bytes 0 to 2: an open access point without an SSID. Byte 3: its channel.
+    // Bytes 0 to 2 are an open access point without an SSID, byte 3 is its channel.
     let mut body = block(&Settings::new(Network::AccessPoint {
         ssid: None,
         security: Security::Open,
@@ -261,7 +261,7 @@ fn stored_port_of_a_service_is_refused() {
         };
         let mut body = block(&settings).split_off(12);
         assert!(Settings::decode(&sealed(VERSION, &body)).is_ok());
-        // Status, sequence, trial, key, commands and management follow, a byte each.
+        // Status, sequence, trial, key, commands and management follow, one byte each.
         let services = body.len() - 7;
         body[services] = 1;
         let refused = Settings::decode(&sealed(VERSION, &body)).unwrap_err();

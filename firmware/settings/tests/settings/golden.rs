@@ -28,7 +28,7 @@ fn station(request_timeout: u32, services: Services, status: Status) -> Settings
             services,
             status,
             commands: Commands::Off,
-            // The port is that of the management channel.
+            // The greeting server has the port of the management channel.
             management: Management::Off,
         })
         .unwrap(),

@@ -1,4 +1,4 @@
-//! What a board prints after a reset, and the virtual board that runs in its place.
+//! The output of a board after a reset, and the virtual board that runs in its place.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
@@ -93,7 +93,7 @@ pub(crate) fn boot(kind: &Kind, flash: &[u8]) -> Option<App> {
                 let mut held = Vec::new();
                 for connection in listener.incoming() {
                     let mut connection = connection.unwrap();
-                    // Read the request first, or closing sends RST.
+                    // Read the request first, because closing with unread data sends RST.
                     let _ = connection.read(&mut [0; 100]);
                     held.extend(stays.then_some(connection));
                 }
@@ -147,7 +147,7 @@ struct Partition {
     label: String,
 }
 
-/// An entry of otadata that selects a slot: the sequence number, and a state of ESP-IDF's.
+/// An otadata entry that selects a slot: the sequence number, and a state of ESP-IDF.
 pub(crate) fn otadata_entry(sequence: u32, state: u32) -> Vec<u8> {
     let mut entry = vec![0xff; 32];
     entry[..4].copy_from_slice(&sequence.to_le_bytes());
@@ -241,11 +241,11 @@ fn firmware_reads_otadata_as_the_bootloader_does() {
 
 #[test]
 fn otadata_checksum_matches_espressif_tools() {
-    // What otatool.py and the bootloader write for the first update.
+    // The entries that otatool.py and the bootloader write for the first update.
     assert_eq!(otadata_crc(1), 0x4743_989a);
 }
 
-/// The checks of the ROM and the bootloader before they start a program.
+/// Checks a program as the ROM and the bootloader do before they start it.
 fn bootable(flash: &[u8], boot_address: usize) -> Result<Vec<Partition>, &'static str> {
     check_image(&flash[boot_address..]).map_err(|()| "invalid header: 0xffffffff")?;
     selected(flash).ok_or("E (31) esp_image: image at 0x10000 has invalid magic byte")?;

@@ -4,22 +4,22 @@ use std::collections::HashMap;
 
 use super::Kind;
 
-/// A chip, as loaders see it.
+/// A chip's properties that loaders use.
 #[derive(Debug)]
 pub(crate) struct Model {
-    /// Its name in the firmware's banner.
+    /// Name in the firmware's banner.
     pub(crate) name: &'static str,
     /// The value at [`MAGIC`].
     magic: u32,
-    /// Length of its security information: without a chip id on the S2, none on the ESP32.
+    /// Length of the security information. The S2 has no chip ID in it, and the ESP32 has none.
     pub(crate) security_info: usize,
     /// Offset of the second-stage bootloader in flash.
     pub(crate) boot_address: usize,
-    /// SPI1, which reaches the flash, and the offsets of its USR2 and W0.
+    /// Address of SPI1, which controls the flash, and the offsets of its USR2 and W0.
     spi: [u32; 3],
-    /// Address of the MAC in the eFuses.
+    /// Address of the MAC address in the eFuses.
     mac: u32,
-    /// Whether the RTC watchdog is where these tests expect it.
+    /// Whether the RTC watchdog has the address that these tests expect.
     has_watchdog: bool,
 }
 
@@ -62,7 +62,7 @@ const ESP32C3: Model = Model {
 };
 
 impl Model {
-    /// The chip with this id. An unknown one is a C3 with that id.
+    /// The chip with this ID. An unknown one is a C3 with that ID.
     pub(crate) fn of(chip_id: u32) -> &'static Self {
         match chip_id {
             0 => &ESP32,
@@ -84,7 +84,7 @@ const READ_JEDEC_ID: u32 = 0x9f;
 /// The register that identifies the chip.
 const MAGIC: u32 = 0x4000_1000;
 
-/// The ESP32's UART divider, which reveals its 40 MHz crystal: at 115200 baud.
+/// The ESP32's UART divider at 115200 baud, from which loaders compute its 40 MHz crystal.
 const ESP32_CLKDIV: u32 = 0x3ff4_0014;
 /// Words 0 and 6 of the ESP32's eFuse block 0: `FLASH_CRYPT_CNT`, `ABS_DONE_0`.
 const ESP32_EFUSES: u32 = 0x3ff5_a000;
@@ -111,7 +111,7 @@ impl Registers {
                 values.insert(ESP32_EFUSES, u32::from(kind.crypt_count) << 20);
                 values.insert(ESP32_EFUSES + 24, (kind.security_flags & 1) << 4);
             }
-            // Revision 0.4.
+            // Chip revision 0.4.
             "esp32c3" => {
                 values.insert(model.mac + 12, 4 << 18);
             }
@@ -120,7 +120,7 @@ impl Registers {
         Self {
             model,
             values,
-            // Winbond, with the size of this kind.
+            // A Winbond flash with the size of this kind.
             flash_id: u32::from(kind.flash_size_log2) << 16 | 0x40ef,
         }
     }
@@ -129,7 +129,7 @@ impl Registers {
         self.values.get(&address).copied().unwrap_or_default()
     }
 
-    /// Writes the bits of `mask`; returns whether that resets the chip.
+    /// Writes the bits of `mask`. Returns whether that resets the chip.
     pub(crate) fn write(&mut self, address: u32, value: u32, mask: u32) -> bool {
         let value = (self.read(address) & !mask) | (value & mask);
         let [spi, usr2, w0] = self.model.spi;
@@ -141,7 +141,7 @@ impl Registers {
                 0
             };
             self.values.insert(spi + w0, answer);
-            // Done: the bit clears itself.
+            // The command is done, so the bit clears itself.
             self.values.insert(spi, value & !SPI_START);
             return false;
         }
@@ -149,7 +149,7 @@ impl Registers {
             return false;
         }
         self.values.insert(address, value);
-        // The watchdog resets milliseconds after it is armed, when the loader has locked it.
+        // The watchdog resets the chip milliseconds after the loader has armed and locked it.
         self.model.has_watchdog
             && address == WDT_WRITE_PROTECT
             && value == 0

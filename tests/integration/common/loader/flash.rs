@@ -30,7 +30,7 @@ impl Flash {
         &self.bytes
     }
 
-    /// Erases the sectors in the range; returns whether it is inside the flash.
+    /// Erases the sectors in the range. Returns whether the range is inside the flash.
     pub(crate) fn erase(&mut self, offset: usize, length: usize) -> bool {
         let end = offset.saturating_add(length).next_multiple_of(SECTOR);
         if end > self.bytes.len() {
@@ -43,7 +43,7 @@ impl Flash {
         true
     }
 
-    /// Writes; returns whether it is inside the flash.
+    /// Writes bytes. Returns whether they are inside the flash.
     pub(crate) fn write(&mut self, offset: usize, data: &[u8], bad_cell: Option<u32>) -> bool {
         let Some(place) = self.bytes.get_mut(offset..offset + data.len()) else {
             return false;

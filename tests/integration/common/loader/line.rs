@@ -1,4 +1,4 @@
-//! The serial line: a pseudo-terminal. It has a baud rate but no DTR and no RTS.
+//! The serial line: a pseudo-terminal. It has a baud rate but no DTR and RTS.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -38,13 +38,13 @@ impl Line {
         }
     }
 
-    /// The baud rate chosen at the other end.
+    /// The baud rate that the other end has set.
     pub(crate) fn baud(&self) -> u32 {
         tcgetattr(&self.slave).map_or(0, |settings| settings.output_speed())
     }
 
-    /// Clears the exclusive mode (TIOCEXCL) that the other end sets and leaves behind: only root
-    /// could open the port again while this end is open.
+    /// Clears the exclusive mode (TIOCEXCL) that the other end sets and does not clear. Otherwise
+    /// only root could open the port again while this end is open.
     fn clear_exclusive(&self) {
         let _ = ioctl_tiocnxcl(&self.slave);
     }
@@ -77,7 +77,7 @@ impl Line {
         }
     }
 
-    /// Writes what fits; `None` when the other end reads nothing for this many seconds.
+    /// Writes as much as fits; `None` if the other end reads nothing for this many seconds.
     pub(crate) fn write_some(&mut self, bytes: &[u8], seconds: i64) -> Option<usize> {
         self.clear_exclusive();
         let master = self.master.as_mut()?;

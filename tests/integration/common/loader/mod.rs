@@ -28,21 +28,21 @@ pub(crate) use modem::{Lines, Start, Wiring};
 /// The kind of board, and its fault.
 #[derive(Debug, Clone)]
 pub(crate) struct Kind {
-    /// The chip id that it reports: 5 is the C3, 0 the ESP32, 2 the S2, 9 the S3.
+    /// Chip ID that the board reports: 5 is the C3, 0 the ESP32, 2 the S2, 9 the S3.
     pub(crate) chip_id: u32,
     /// log2 of the flash size, as in its JEDEC id: 0x16 is 4 MiB.
     pub(crate) flash_size_log2: u8,
-    /// Its MAC address.
+    /// MAC address.
     pub(crate) mac: [u8; 6],
-    /// Secure boot, flash encryption and the like, as reported by `GET_SECURITY_INFO`.
+    /// Secure boot, flash encryption and others, as reported by `GET_SECURITY_INFO`.
     pub(crate) security_flags: u32,
-    /// Flash encryption is on when the number of its set bits is odd.
+    /// Value of FLASH_CRYPT_CNT. Flash encryption is on if the number of its set bits is odd.
     pub(crate) crypt_count: u8,
-    /// Its fault.
+    /// Fault of the board.
     pub(crate) fault: Fault,
-    /// What it does after a reset.
+    /// Behavior after a reset.
     pub(crate) boot: Boot,
-    /// How it is reset. With any wiring, it runs its program at first.
+    /// Wiring of the reset lines. With any wiring, the board first runs its program.
     pub(crate) wiring: Wiring,
 }
 
@@ -64,52 +64,52 @@ impl Default for Kind {
 /// The fault of a board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// None.
+    /// No fault.
     None,
-    /// It never answers, like a board that runs its program.
+    /// The board never replies, like one that runs its program.
     Silent,
-    /// It answers everything with noise.
+    /// The board replies to everything with noise.
     Garbage,
-    /// A byte of each answer that carries data or a register is lost on the line.
+    /// A byte of each reply with data or a register is lost on the line.
     LosesByte,
-    /// A byte of each register's answer is lost on the line.
+    /// A byte of each reply with a register is lost on the line.
     LosesRegisterByte,
-    /// It loads no stub.
+    /// The board refuses to load a stub.
     RefusesStub,
-    /// It takes the stub, which never reports that it runs.
+    /// The board loads the stub, which never reports that it runs.
     StubDies,
-    /// It refuses another baud rate.
+    /// The board refuses to change its baud rate.
     RefusesBaud,
-    /// Above 115200 baud its answers arrive as noise.
+    /// Above 115200 baud its replies arrive as noise.
     NoisyWhenFast,
     /// Above 115200 baud nothing arrives in either direction.
     DeafWhenFast,
-    /// A stuck bit at this offset.
+    /// A bit at this offset is stuck.
     BadCell(u32),
-    /// It falls silent after this many blocks of data.
+    /// The board stops replying after this many blocks of data.
     DiesAfter(u32),
-    /// It is unplugged after this many blocks of data.
+    /// The board is unplugged after this many blocks of data.
     UnpluggedAfter(u32),
 }
 
-/// What a board does after a reset.
+/// Behavior of a board after a reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Boot {
-    /// Runs our firmware: `tcpctl sim` with the settings found in its flash.
+    /// Run our firmware: `tcpctl sim` with the settings in the board's flash.
     Firmware,
-    /// It hangs before its banner.
+    /// Hang before the banner.
     Hangs,
-    /// It finds no network.
+    /// Find no network.
     NoNetwork,
-    /// It prints an address that cannot be reached from here.
+    /// Print an address that cannot be reached from this computer.
     Unreachable,
-    /// It prints its address, and its server closes without a reply.
+    /// Print the address, and close connections without a reply.
     Closes,
-    /// It prints its address, and its server never replies.
+    /// Print the address, and never reply.
     Mute,
-    /// It prints a panic.
+    /// Print a panic.
     Panics,
-    /// It prints nothing.
+    /// Print nothing.
     Quiet,
 }
 
@@ -123,19 +123,19 @@ pub(crate) struct State {
     /// Bytes received and sent over the line.
     pub(crate) received: u64,
     pub(crate) sent: u64,
-    /// Time these take on the line at the baud rate of each, in nanoseconds.
+    /// Time that these bytes take on the line at their baud rates, in nanoseconds.
     pub(crate) wire_ns: u64,
     /// Blocks of data written.
     pub(crate) blocks: u32,
-    /// BOOT and RESET are pressed by hand.
+    /// Whether BOOT and RESET are pressed by hand.
     pub(crate) press: bool,
     /// Each change of the modem lines.
     pub(crate) lines: Vec<Lines>,
-    /// Each start of the chip caused by them.
+    /// Each start of the chip that these changes caused.
     pub(crate) starts: Vec<Start>,
 }
 
-/// The board. It ends when dropped.
+/// A running board. It ends when it is dropped.
 pub(crate) struct Board {
     pub(crate) path: PathBuf,
     socket: PathBuf,
@@ -182,8 +182,8 @@ impl Board {
         }));
         let line = line::Line::open();
         let path = line.path.clone();
-        // Not named after the pseudo-terminal, whose number another board gets before the drop of
-        // this one has removed the socket.
+        // The name does not contain that of the pseudo-terminal, because another board may get its
+        // number before this one has removed the socket.
         let number = NEXT_SOCKET.fetch_add(1, Ordering::Relaxed);
         let name = format!("tcpctl-lines-{}-{number}", std::process::id());
         let socket = std::env::temp_dir().join(name);
@@ -216,7 +216,7 @@ impl Board {
         self.state.lock().unwrap()
     }
 
-    /// Content of its flash.
+    /// Reads the content of the board's flash.
     pub(crate) fn read(&self, offset: u32, length: usize) -> Vec<u8> {
         let at = offset as usize;
         self.state().flash.bytes()[at..at + length].to_vec()

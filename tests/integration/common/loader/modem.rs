@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// How DTR and RTS reach the chip.
+/// How DTR and RTS are connected to the chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wiring {
-    /// Not at all: the port has no such lines.
+    /// Not connected: the port has no such lines.
     None,
     /// Two transistors behind a bridge: RTS alone holds the chip in reset, DTR alone pulls BOOT
     /// low, both together do neither (circuit of Espressif's development boards).
@@ -30,12 +30,12 @@ pub(crate) struct Lines {
     pub(crate) rts: bool,
 }
 
-/// What a chip does when it starts.
+/// The start of a chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// It waits in its loader.
+    /// The chip waits in its loader.
     Loader,
-    /// It starts the program in flash.
+    /// The chip starts the program in flash.
     Program,
 }
 
@@ -66,7 +66,7 @@ impl Modem {
         }
     }
 
-    /// Reads the lines; passes each change, with its effect on the chip, to `seen` before the
+    /// Reads the lines. Passes each change, with its effect on the chip, to `seen` before the
     /// program continues.
     pub(crate) fn poll(&mut self, mut seen: impl FnMut(Lines, Option<Start>)) {
         let Some(listener) = &self.listener else {
@@ -92,7 +92,7 @@ impl Modem {
                     let _ = program.write_all(&byte);
                 }
                 Ok(_) => {
-                    // The program has exited: the kernel releases both lines at once.
+                    // The program has exited, so the kernel releases both lines at once.
                     let start = self.change(Lines::default());
                     seen(Lines::default(), start);
                     return;
@@ -149,7 +149,7 @@ fn library() -> &'static Path {
             .status()
             .unwrap();
         assert!(built.success());
-        // One file, even with several test processes.
+        // Several test processes share one file.
         let shared = folder.join("modem.so");
         std::fs::rename(&library, &shared).unwrap();
         shared

@@ -41,7 +41,7 @@ const INVALID: u8 = 0x05;
 const BAD_CHECKSUM: u8 = 0x07;
 const FLASH_FAILED: u8 = 0x08;
 
-/// What receives bytes on the line.
+/// The receiver of bytes on the line.
 enum Listener {
     Rom,
     Stub,
@@ -66,7 +66,7 @@ struct Loader<'a> {
 /// A write in progress.
 struct Writing {
     offset: usize,
-    /// Its end: padding of the last block is not written.
+    /// End of the data. The padding of the last block is not written.
     end: usize,
     block_size: usize,
     inflater: Option<Decompress>,
@@ -159,7 +159,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Counts received bytes; returns whether both ends use the same baud rate.
+    /// Counts received bytes. Returns whether both ends use the same baud rate.
     fn count(&mut self, bytes: &[u8]) -> bool {
         if bytes.is_empty() {
             return true;
@@ -194,7 +194,7 @@ impl Loader<'_> {
         self.after(command, data);
     }
 
-    /// Executes a command; `None` where the answer was sent already, or is never sent.
+    /// Executes a command; `None` if the reply was already sent, or is never sent.
     fn execute(&mut self, command: u8, checksum: u8, data: &[u8]) -> Option<Answer> {
         let word = |at: usize| {
             let bytes = data.get(at * 4..at * 4 + 4)?;
@@ -289,7 +289,7 @@ impl Loader<'_> {
         })
     }
 
-    /// What a command does after its answer.
+    /// Performs the action after the reply to a command.
     fn after(&mut self, command: u8, data: &[u8]) {
         let word = |at: usize| {
             data.get(at * 4..at * 4 + 4)
@@ -410,7 +410,8 @@ impl Loader<'_> {
         let bytes = bytes.unwrap_or_default();
         for block in bytes.chunks(block_size.max(1) as usize) {
             self.send(&slip::encode(block));
-            // Each is acknowledged with the number of bytes so far; the next is sent after that.
+            // Each frame is acknowledged with the number of bytes so far. The next one is sent
+            // after that.
             let mut decoder = slip::Decoder::default();
             let mut patience = 200;
             'acknowledged: while patience > 0 {

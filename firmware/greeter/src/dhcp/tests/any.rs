@@ -1,4 +1,4 @@
-//! What holds for any datagram, and for any clients.
+//! Properties for any datagram and any clients.
 
 use core::net::Ipv4Addr;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use super::client::{ACK, Client, DISCOVER};
 use super::{ANN, SERVER, host, server};
 use crate::dhcp::{Change, MAX_REPLY, Mac};
 
-/// A message of some client that may mean anything.
+/// A message of a client, with random content.
 fn any_message() -> impl Strategy<Value = (Client, Mac)> {
     (1_u8..=9, 1_u8..=6, 0_u8..8, 0_u8..8, 0_u8..3).prop_map(|(kind, who, wish, has, server)| {
         let mac = [2, 0, 0, 0, 0, who];
@@ -39,7 +39,7 @@ proptest! {
         let mut server = server();
         let mut out = [0; MAX_REPLY];
         server.answer(now, &head, &mut out);
-        // The same bytes where they are read as options.
+        // Random bytes are also parsed as options.
         let mut message = Client::new(ANN, DISCOVER).bytes;
         message.extend_from_slice(&tail);
         server.answer(now, &message, &mut out);
@@ -52,7 +52,7 @@ proptest! {
     ) {
         let mut server = server();
         let mut now = 0;
-        // The leases of the clients: until when each may use its address.
+        // The leases of the clients: address, client, and end of the lease.
         let mut leases: HashMap<Ipv4Addr, (Mac, u64)> = HashMap::new();
         for ((message, mac), wait) in messages {
             now += wait;

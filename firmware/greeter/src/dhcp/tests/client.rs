@@ -56,7 +56,7 @@ impl Client {
         self
     }
 
-    /// Hands the message to `server` at the second `now`.
+    /// Passes the message to `server` at second `now`.
     pub(super) fn ask<const N: usize>(mut self, server: &mut Server<N>, now: u64) -> Outcome {
         self.bytes.push(255);
         let mut out = [0xAA; MAX_REPLY];

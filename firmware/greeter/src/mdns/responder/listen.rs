@@ -1,4 +1,4 @@
-//! Received packets: answers questions and defends the names.
+//! Handles received packets: replies to questions and defends the names.
 
 use core::cmp::Ordering;
 use core::net::{IpAddr, Ipv4Addr, SocketAddrV4};
@@ -12,16 +12,16 @@ use super::super::schedule::{PROBE_RATE, RATE, Schedule};
 use super::super::zone::name;
 use super::{Datagram, Event, GROUP, Held, PORT, Phase, Responder};
 
-/// Longest mDNS message, in bytes (RFC 6762 §17).
+/// Maximum length of an mDNS message, in bytes (RFC 6762 §17).
 const MAX_MESSAGE: usize = 9000;
-/// Questions that are processed per message.
+/// Maximum questions to process per message.
 const MAX_QUESTIONS: usize = 32;
 
 /// Delay after losing a simultaneous probe, in ms (RFC 6762 §8.2).
 const DEFER: u64 = 1000;
 
 impl Responder<'_> {
-    /// Processes a datagram to port 5353. A unicast answer is written into `out` and returned.
+    /// Processes a datagram to port 5353. A unicast reply is written into `out` and returned.
     /// Multicasts come from [`on_timer`](Self::on_timer). `out` needs 1024 bytes.
     pub fn on_packet(
         &mut self,
@@ -32,7 +32,7 @@ impl Responder<'_> {
         out: &mut [u8],
     ) -> Option<Datagram> {
         let grouped = to == IpAddr::V4(GROUP);
-        // Own frames, which some access points send back, and other networks (RFC 6762 §11).
+        // Ignore own frames, which some access points send back, and other networks (RFC 6762 §11).
         let foreign = !grouped && !self.is_on_link(*from.ip());
         if self.phase == Phase::Offline || *from.ip() == self.zone.address() || foreign {
             return None;
@@ -59,7 +59,7 @@ impl Responder<'_> {
         }
     }
 
-    /// Answers a legacy resolver (RFC 6762 §6.7), which asks one question at a time.
+    /// Replies to a legacy resolver (RFC 6762 §6.7), which asks one question at a time.
     fn answer_legacy(
         &self,
         from: SocketAddrV4,
@@ -78,7 +78,7 @@ impl Responder<'_> {
         self.unicast(from, audience, answers, out)
     }
 
-    /// Answers an mDNS querier (RFC 6762 §6).
+    /// Replies to an mDNS querier (RFC 6762 §6).
     fn answer(
         &mut self,
         now: u64,
@@ -92,7 +92,7 @@ impl Responder<'_> {
         for question in message.question().take(MAX_QUESTIONS) {
             let question = question.ok()?;
             let found = message::matching(&self.zone, &question);
-            // A unicast query gets a unicast answer (RFC 6762 §5.5).
+            // A unicast query gets a unicast reply (RFC 6762 §5.5).
             if !grouped || (message::wants_unicast(&question) && self.is_on_link(*from.ip())) {
                 unicast = unicast.with(found);
             } else {
@@ -106,7 +106,8 @@ impl Responder<'_> {
         multicast = multicast.without(known);
         unicast = unicast.without(known).without(multicast);
         if grouped {
-            // Records not multicast for a quarter of their TTL are multicast (RFC 6762 §5.4).
+            // Records that were not multicast for a quarter of their TTL are multicast (RFC 6762
+            // §5.4).
             multicast = multicast.with(unicast.intersection(self.schedule.stale(now)));
             unicast = unicast.without(multicast);
         }

@@ -1,9 +1,9 @@
-//! Questions and answers.
+//! Questions and replies.
 
 use super::wire::{Peer, name, srv, txt};
 use super::*;
 
-/// The one multicast that answers `query` within 120 ms.
+/// The only multicast that replies to `query` within 120 ms.
 fn multicast(board: &mut Board, query: &Peer) -> Sent {
     assert!(board.receive_from(PEER, &query.bytes()).is_none());
     let mut sent = board.hears_within(120);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::wire::{Peer, name};
 use super::*;
 
-/// Every state that takes packets in, every kind of sender.
+/// Passes a packet from every kind of sender to a board in every state.
 fn throw(packet: &[u8]) {
     for mut board in [Board::new(), Board::established()] {
         for port in [PORT, 40_000] {
@@ -28,7 +28,7 @@ fn pointer_loops_are_refused() {
     ] {
         throw(&[&header[..], loops, &[0, 12, 0, 1]].concat());
     }
-    // As a record's data.
+    // The pointers as data of a record.
     for data in [&[0xC0, 12][..], &[0xC0, 43], &[0xC0]] {
         throw(
             &Peer::query()
@@ -122,7 +122,7 @@ fn short_buffer_sends_nothing() {
     panic!("the timer never stops");
 }
 
-/// Bytes that get past the header.
+/// Bytes with a valid header.
 fn any_packet() -> impl Strategy<Value = Vec<u8>> {
     let flags = prop::sample::select(std::vec![[0, 0], [2, 0], [0x84, 0]]);
     let piece =

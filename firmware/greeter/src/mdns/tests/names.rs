@@ -159,7 +159,8 @@ fn responses_without_conflict_change_nothing() {
     for packet in [same, gone, other] {
         board.receive_from(PEER, &packet);
     }
-    // Our own frame sent back, a response from a port that is not mDNS's, and one from elsewhere.
+    // Our own frame sent back, a response from a port other than 5353, and one from another
+    // network.
     board.receive_from(SocketAddrV4::new(BOARD, PORT), &taken);
     board.receive_from(SocketAddrV4::new(*PEER.ip(), 5354), &taken);
     let stranger = SocketAddrV4::new(Ipv4Addr::new(8, 8, 8, 8), PORT);
@@ -170,7 +171,7 @@ fn responses_without_conflict_change_nothing() {
     );
 }
 
-/// Another board of the same name probes while this one does; answers when this one probes next.
+/// Another board with the same name probes at the same time. Returns when this one probes next.
 fn simultaneous_probe(address: [u8; 4], port: u16) -> u64 {
     let mut board = Board::new();
     board.run(300);

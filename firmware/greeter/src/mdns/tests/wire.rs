@@ -31,7 +31,7 @@ pub(super) struct Record {
 }
 
 impl Sent {
-    /// Names and types of the answers, as `greeter.local A`-like pairs in order.
+    /// Names and types of the answers, in order.
     pub(super) fn answered(&self) -> Vec<(&str, u16)> {
         self.answers
             .iter()

@@ -1,4 +1,4 @@
-//! Updates as a client requests them.
+//! Updates by a client's requests.
 
 use core::cell::RefCell;
 use core::future::Future;
@@ -150,7 +150,7 @@ fn transfer_continues_after_a_dropped_request() {
     let image = image("0.2.0");
     ask(&firmware, &begin(&image)).unwrap();
     send_from(&firmware, &image[..4096], 0);
-    // The network is lost after the erase, before the bytes are written.
+    // The network is lost after the erase and before the bytes are written.
     let request = Request::UpdateData {
         offset: 4096,
         bytes: image[4096..5120].to_vec(),
@@ -181,7 +181,7 @@ fn a_minute_on_the_network_confirms() {
         advance(Duration::from_millis(1));
         assert!(!poll(served.as_mut()));
         assert_eq!(report(&firmware).trial, None);
-        // The deadline has no effect then.
+        // The deadline has no effect any more.
         advance(TRIAL_TIMEOUT);
         assert!(!poll(failed.as_mut()));
     }
@@ -209,7 +209,7 @@ fn trial_without_a_network_ends() {
     assert_eq!(report(&firmware).version, "0.1.0");
 }
 
-/// A board that no request changes.
+/// A host whose board no request changes.
 struct Unchanged;
 
 impl Host for Unchanged {
@@ -226,7 +226,8 @@ impl Host for Unchanged {
     }
 }
 
-/// The firmware before it may not read what this one writes, and a restart would return to it.
+/// The previous firmware may not be able to read settings that this one writes, and a restart would
+/// return to it.
 #[test]
 fn settings_stay_while_the_firmware_is_on_trial() {
     let chip = RefCell::new(flashed("0.1.0"));
@@ -261,7 +262,7 @@ fn settings_stay_while_the_firmware_is_on_trial() {
     assert_eq!(chip.borrow().steps, steps);
 }
 
-/// What a board keeps in RAM, with the longest step of an update.
+/// The state that a board keeps in RAM, during the longest step of an update.
 #[test]
 fn update_state_is_below_2_kb() {
     let chip = RefCell::new(flashed("0.1.0"));
