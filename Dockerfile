@@ -1,4 +1,4 @@
-# The static program alone, from a release (scripts/release):
+# An image with only the static program of a release (scripts/release):
 #
 #   tar -xzf target/dist/tcpctl-*-x86_64-linux.tar.gz -C target/dist
 #   docker build -t tcpctl --build-arg RELEASE=target/dist/tcpctl-VERSION-x86_64-linux .
@@ -8,6 +8,6 @@ ARG RELEASE
 COPY ${RELEASE}/tcpctl /tcpctl
 COPY ${RELEASE}/LICENSE-APACHE ${RELEASE}/LICENSE-MIT /
 COPY ${RELEASE}/licenses /licenses
-# No user database in this image: a number.
+# A number, because the image has no user database.
 USER 65534:65534
 ENTRYPOINT ["/tcpctl"]

@@ -1,11 +1,11 @@
-/* The load engine's measure: what requests cost on bare epoll, with no histogram, no timeouts and
- * no TCP_INFO. Written for the comparison, and with the same savings: edge-triggered, no read
- * after a short one, no read for a FIN that the event has told of.
+/* The reference for the load engine: the cost of requests on plain epoll, without histograms,
+ * timeouts and TCP_INFO. It uses the same optimizations: edge-triggered, no read after a short one,
+ * no read for a FIN that the event has reported.
  *
  *     epoll_client PORT CONNECTIONS REQUESTS connect|ping-pong
  *
- * connect:   connect, send, read to the FIN, close; so many at a time.
- * ping-pong: send, read as many bytes, again, on kept connections.
+ * connect:   connect, send, read to the FIN, close, with CONNECTIONS at a time.
+ * ping-pong: send and read the same number of bytes, repeatedly, on kept connections.
  * Prints the CPU time of all requests, user and system, in nanoseconds. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -141,7 +141,7 @@ int main(int argc, char **argv)
     struct epoll_event events[EVENTS];
     int unstarted = 0;
     while (finished < wanted) {
-        /* Not all in one burst: a listen queue is to hold them. */
+        /* Not all in one burst, because they must fit into a listen queue. */
         for (int burst = 0; burst < 64 && unstarted < count; burst++)
             begin(&connections[unstarted++]);
         int ready = epoll_wait(epoll, events, EVENTS, unstarted < count ? 0 : -1);

@@ -1,9 +1,9 @@
-/* A server that costs as little as it can, for the clients that are measured against it.
+/* A server with minimal CPU cost, for measuring clients.
  *
  *     epoll_server greet|echo
  *
- * greet: reads what has come, writes the greeting, closes. echo: writes back what it reads.
- * Prints its port, and ends when its standard input does. */
+ * greet: reads once, writes the greeting, closes. echo: writes back what it reads.
+ * Prints its port, and exits at the end of its standard input. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -65,7 +65,7 @@ int main(int argc, char **argv)
             }
             ssize_t received = read(fd, buffer, sizeof buffer);
             if (received > 0 && echo) {
-                /* A client that sends more than fits before it reads is not one of ours. */
+                /* Our clients never send more than fits before they read. */
                 if (write(fd, buffer, received) != received)
                     close(fd);
             } else {

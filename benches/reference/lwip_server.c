@@ -1,6 +1,6 @@
 /*
- * The tutorial's server, as the board that greeter replaces ran it: one thread that accepts,
- * reads, greets and closes, one connection at a time, on lwIP's sockets. Or more such threads.
+ * The tutorial's server, which greeter replaces: one thread that accepts, reads, greets and closes,
+ * one connection at a time, on lwIP's sockets. THREADS sets another number of such threads.
  *
  * lwIP is Debian's build (liblwip-dev), TAP driver included, with the options of its package.
  *
@@ -33,7 +33,7 @@ static unsigned service_ms;
  */
 static pthread_mutex_t accepting = PTHREAD_MUTEX_INITIALIZER;
 
-/* On lwIP's own thread, once it runs. */
+/* Called on lwIP's own thread, once it runs. */
 static void plug(void *started) {
     ip4_addr_t address, mask, gateway;
 
@@ -64,7 +64,7 @@ static void serve(void *unused) {
         if (connection < 0) {
             continue;
         }
-        /* The tutorial prints the request; a reference that is to be quick does not. */
+        /* The tutorial prints the request. The reference does not, to be fast. */
         length = lwip_read(connection, request, sizeof request);
         if (length > 0 && service_ms > 0) {
             sys_msleep(service_ms);
@@ -87,9 +87,9 @@ int main(int argc, char **argv) {
     }
     threads = argc > 2 ? atoi(argv[2]) : 1;
     service_ms = argc > 3 ? (unsigned)atoi(argv[3]) : 0;
-    /* Ends with the bench that has started it. */
+    /* Exit with the bench that started this program. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* How lwIP's TAP driver is told to leave addresses to others. */
+    /* With this variable lwIP's TAP driver sets no addresses. */
     setenv("PRECONFIGURED_TAPIF", argv[1], 1);
     if (sys_sem_new(&started, 0) != ERR_OK) {
         fail("sys_sem_new");

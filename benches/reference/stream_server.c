@@ -1,9 +1,9 @@
-/* Discard and chargen as an iperf3 server does the same: blocking calls on a buffer of 128 KiB,
+/* Discard and chargen, with the same calls as an iperf3 server: blocking, on a buffer of 128 KiB,
  * one connection at a time.
  *
  *     stream_server discard|chargen
  *
- * Prints its port, and ends when its standard input does. */
+ * Prints its port, and exits at the end of its standard input. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     if (argc != 2)
         return 2;
     int gives = !strcmp(argv[1], "chargen");
-    /* The pattern of RFC 864, as far as it fits. */
+    /* The pattern of RFC 864, up to the end of the buffer. */
     for (size_t i = 0; i < sizeof buffer; i++) {
         size_t line = i / 74, column = i % 74;
         buffer[i] = column == 72 ? '\r' : column == 73 ? '\n' : ' ' + (line + column) % 95;

@@ -4,7 +4,7 @@
 /* Instruction tables of the core de233_fpu, from QEMU's sources. */
 #include "xtensa-modules.c.inc"
 
-/* What is not named is 0: little-endian, no CONST16, windowed ABI (xshal_abi). */
+/* Unnamed fields are 0: little-endian, no CONST16, windowed ABI (xshal_abi). */
 const struct xtensa_config_v1 xtensa_config_v1 = {
   .xchal_have_density = 1,
   .xchal_have_abs = 1,

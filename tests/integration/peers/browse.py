@@ -1,6 +1,6 @@
-"""Prints what python-zeroconf makes of the boards on a network, as JSON Lines.
+"""Prints the boards on a network as python-zeroconf reports them, in JSON Lines.
 
-usage: browse.py ADDRESS_OF_THE_INTERFACE; ends when its standard input does.
+usage: browse.py ADDRESS_OF_THE_INTERFACE; exits at the end of its standard input.
 """
 
 import json

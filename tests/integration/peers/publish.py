@@ -1,6 +1,6 @@
 """Publishes a board with python-zeroconf.
 
-usage: publish.py ADDRESS_OF_THE_INTERFACE NAME PORT; ends when its standard input does.
+usage: publish.py ADDRESS_OF_THE_INTERFACE NAME PORT; exits at the end of its standard input.
 """
 
 import socket

@@ -1,8 +1,8 @@
 """A hostile host: replays packets to all mDNS listeners in a loop.
 
-usage: replay.py OWN_ADDRESS VICTIM_ADDRESS; standard input has a packet a line, in hexadecimal.
-They go to the group, to the victim's mDNS port, and to each host that sends a query to the group.
-It runs until it is killed.
+usage: replay.py OWN_ADDRESS VICTIM_ADDRESS; standard input has one packet per line, in hexadecimal.
+Sends them to the group, to the victim's mDNS port, and to each host that sends a query to the group.
+Runs until it is killed.
 """
 
 import socket
@@ -19,7 +19,7 @@ s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
 s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(own))
 s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
 s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
-# The pause between two rounds without a query: other hosts' packets must get through.
+# Pause between two rounds without a query, so that other hosts' packets get through.
 s.settimeout(0.06)
 packets = [bytes.fromhex(line) for line in sys.stdin]
 print("replaying", len(packets), flush=True)
@@ -29,7 +29,7 @@ while True:
         _, asker = s.recvfrom(65535)
         places.append(asker)
     except OSError:
-        pass  # No query, or its sender is gone.
+        pass  # There was no query, or its sender has disappeared.
     for place in places:
         for packet in packets:
             try:

@@ -1,9 +1,9 @@
-/* Gives a pseudo-terminal the modem lines that it has not: loaded into the program under test by
- * LD_PRELOAD, it answers what a serial driver would, and tells the board (tests/integration/common/loader).
+/* Adds modem lines to a pseudo-terminal. Loaded into the program under test with LD_PRELOAD, it
+ * replies like a serial driver and informs the board (tests/integration/common/loader).
  *
  * TCPCTL_TEST_PORT is the pseudo-terminal, TCPCTL_TEST_LINES the board's socket. Each change of
- * DTR (bit 0) and RTS (bit 1) is one byte there, and one byte comes back when the board has seen
- * it. Opening the port raises both, as Linux does (tty_port_raise_dtr_rts).
+ * DTR (bit 0) and RTS (bit 1) is sent to it as one byte, which the board confirms with one byte.
+ * Opening the port raises both lines, as Linux does (tty_port_raise_dtr_rts).
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
