@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::sanitize;
 
 /// The purpose of a file. It determines who may read the file and whether the file must survive a
@@ -139,7 +139,7 @@ impl Destination {
     pub fn check(option: &str, path: &Path, purpose: Purpose) -> Result<Self, Failure> {
         let shown = sanitize::one_line(&path.to_string_lossy());
         let cannot = |error: &dyn std::fmt::Display| {
-            Failure::usage(format!("{option}: cannot write {shown}: {error}"))
+            Failure::usage(format!("{option}: cannot write {shown}: {}", reason(error)))
                 .hint("give another path")
         };
         let (path, mode) = match fs::metadata(path) {
@@ -179,7 +179,7 @@ impl Destination {
     /// E.g. the disk is full.
     pub fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         self.try_write(bytes).map_err(|error| {
-            let message = format!("cannot write {}: {error}", self.shown);
+            let message = format!("cannot write {}: {}", self.shown, reason(&error));
             let failure = Failure::new(Kind::Internal, message);
             match error.kind() {
                 io::ErrorKind::StorageFull => failure.hint("free some space, or give another path"),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::dirs;
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 use crate::sanitize;
 use crate::target::Target;
 use crate::toml_text;
@@ -176,7 +176,11 @@ impl Place {
         match fs::read_to_string(&self.path) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.required => Ok(None),
-            Err(error) => Err(Failure::usage(format!("{}: {error}", self.name()))),
+            Err(error) => Err(Failure::usage(format!(
+                "{}: {}",
+                self.name(),
+                reason(&error)
+            ))),
         }
     }
 

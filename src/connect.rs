@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::{self, Key};
 use crate::discover::names;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::net::{ConnectError, Dialer, Family};
 use crate::serial::port::{self, SelectedPort};
 use crate::sim::Session;
@@ -64,7 +64,7 @@ impl Endpoint {
                 Self::Virtual(Rc::new(Session::start(spec).map_err(|error| {
                     Failure::new(
                         Kind::Device,
-                        format!("cannot start the virtual board: {error}"),
+                        format!("cannot start the virtual board: {}", reason(&error)),
                     )
                     .about(&*target.text)
                 })?))
@@ -306,11 +306,11 @@ async fn either(
             },
         },
     };
-    let reason = |error: ConnectError| match error {
+    let parts = |error: ConnectError| match error {
         ConnectError::Resolve { host, reason } => (host, reason),
         other => (String::new(), other.to_string()),
     };
-    let ((host, network), (_, system)) = (reason(network), reason(system));
+    let ((host, network), (_, system)) = (parts(network), parts(system));
     Err(ConnectError::Resolve {
         host,
         reason: format!("{network} (system resolver: {system})"),
@@ -319,7 +319,7 @@ async fn either(
 
 /// The resolver's message without the prefix that std adds.
 fn resolver_reason(error: &io::Error) -> String {
-    let text = error.to_string();
+    let text = reason(error);
     text.rsplit(": ").next().unwrap_or(&text).to_owned()
 }
 

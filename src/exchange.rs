@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::failure::reason;
+
 /// The message of the tutorial's client. Every tutorial board replies to it with its greeting.
 pub const MESSAGE: &[u8] = b"Hello TCP world!\r\n";
 /// Limit for a whole greeting.
@@ -39,14 +41,14 @@ async fn read_greeting<S: AsyncRead + AsyncWrite + Unpin>(
     greeting: &mut Vec<u8>,
 ) -> String {
     if let Err(error) = stream.write_all(MESSAGE).await {
-        return error.to_string();
+        return reason(&error);
     }
     while greeting.len() < GREETING_LIMIT {
         let mut buffer = [0; 1024];
         match timeout(READ_TIMEOUT, stream.read(&mut buffer)).await {
             Ok(Ok(0)) => return "closed without a byte".to_owned(),
             Ok(Ok(count)) => greeting.extend_from_slice(&buffer[..count]),
-            Ok(Err(error)) => return error.to_string(),
+            Ok(Err(error)) => return reason(&error),
             Err(_) => return SILENT.to_owned(),
         }
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
+use crate::sanitize;
 
 /// The kinds of failure; each has an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +73,7 @@ impl Failure {
     pub fn from_error(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<Self>() {
             Some(failure) => failure.clone(),
-            None => Self::new(Kind::Internal, format!("{error:#}")),
+            None => Self::new(Kind::Internal, reason(&format_args!("{error:#}"))),
         }
     }
 
@@ -109,3 +110,43 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// An error of the system or of a library as the last part of a message: one line that is safe for a
+/// terminal, without the "(os error 2)" that std adds.
+pub fn reason(error: &dyn fmt::Display) -> String {
+    const NUMBER: &str = " (os error ";
+    let mut text = sanitize::one_line(&error.to_string());
+    while let Some(start) = text.find(NUMBER)
+        && let Some(length) = text[start..].find(')')
+    {
+        text.replace_range(start..=start + length, "");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn reason_has_no_error_number() {
+        let system = io::Error::from_raw_os_error(2);
+        assert!(system.to_string().contains("(os error 2)"));
+        let plain = reason(&system);
+        assert!(!plain.contains("os error"), "{plain}");
+        assert!(!plain.ends_with(' '), "{plain}");
+        let nested = io::Error::other(format!("a: {system}: b: {system}"));
+        assert_eq!(reason(&nested), format!("a: {plain}: b: {plain}"));
+        assert_eq!(reason(&"x (os error 2"), "x (os error 2");
+    }
+
+    #[test]
+    fn causes_are_part_of_the_message() {
+        let error = anyhow::Error::new(io::Error::from_raw_os_error(2)).context("cannot write");
+        let plain = reason(&io::Error::from_raw_os_error(2));
+        let failure = Failure::from_error(&error);
+        assert_eq!(failure.message, format!("cannot write: {plain}"));
+    }
+}

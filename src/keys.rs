@@ -13,7 +13,7 @@ use tcpctl_settings::ManagementKey;
 
 use crate::atomic_file::{self, Purpose};
 use crate::dirs;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::{sanitize, shell};
 
 /// Hexadecimal digits of a key.
@@ -66,11 +66,9 @@ impl KeyFile {
         let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(&error.to_string())),
+            Err(error) => return Err(failed(&reason(&error))),
         };
-        let metadata = file
-            .metadata()
-            .map_err(|error| failed(&error.to_string()))?;
+        let metadata = file.metadata().map_err(|error| failed(&reason(&error)))?;
         if let Some(mode) = exposed_mode(&metadata) {
             return Err(failed(&format!("others can read it (mode {mode:04o})"))
                 .hint(format!("chmod 600 {}", shell::quote(&self.name()))));
@@ -100,7 +98,7 @@ impl KeyFile {
     pub fn create(&self, key: ManagementKey) -> Result<ManagementKey, Failure> {
         let line = format!("{}\n", digits(key.reveal()));
         let failed = |error: io::Error| {
-            let message = format!("cannot write key file {}: {error}", self.name());
+            let message = format!("cannot write key file {}: {}", self.name(), reason(&error));
             let hint = match error.kind() {
                 io::ErrorKind::StorageFull => "free some space, or give --key-file FILE",
                 _ => "give --key-file FILE, or --management off",
@@ -126,7 +124,7 @@ impl KeyFile {
         let mut old = self.path.clone().into_os_string();
         old.push(".old");
         fs::rename(&self.path, old).map_err(|error| {
-            let message = format!("cannot rename key file {}: {error}", self.name());
+            let message = format!("cannot rename key file {}: {}", self.name(), reason(&error));
             Failure::new(Kind::Internal, message).hint("give --key-file FILE")
         })?;
         self.create(key).map(drop)
@@ -150,7 +148,7 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N], Failure> {
     getrandom::fill(&mut bytes).map_err(|error| {
         Failure::new(
             Kind::Internal,
-            format!("the system has no random numbers: {error}"),
+            format!("the system has no random numbers: {}", reason(&error)),
         )
     })?;
     Ok(bytes)
@@ -169,7 +167,7 @@ fn read(file: impl Read) -> Result<ManagementKey, String> {
     let mut bytes = Vec::new();
     file.take(LIMIT)
         .read_to_end(&mut bytes)
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| reason(&error))?;
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     parse(text.trim_ascii()).ok_or_else(|| format!("holds no key: {DIGITS} hexadecimal digits"))
 }

@@ -9,7 +9,7 @@ pub mod interfaces;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 
 pub use dial::{Dialed, Dialer, Family};
 pub use error::ConnectError;
@@ -35,7 +35,7 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
             }
             io::ErrorKind::AddrNotAvailable => failure("not an address of this computer")
                 .hint("choose a local address, e.g. 127.0.0.1:3000"),
-            _ => failure(&error.to_string()),
+            _ => failure(&reason(&error)),
         }
     })
 }

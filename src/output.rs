@@ -20,9 +20,8 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 use crate::interrupt;
-use crate::sanitize;
 use crate::sys::terminal::{self, Stream};
 use crate::sys::{self, Readiness};
 
@@ -301,10 +300,7 @@ impl Output {
         );
         self.detail(|| {
             let causes = error.chain().skip(1);
-            let lines = causes.map(|cause| {
-                let text = sanitize::one_line(&cause.to_string());
-                format!("caused by: {text}")
-            });
+            let lines = causes.map(|cause| format!("caused by: {}", reason(&cause)));
             lines.collect::<Vec<_>>().join("\n")
         });
         failure.exit()

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Read};
 use tcpctl_settings::{Passphrase, Security, Ssid};
 
 use crate::cli::SecurityOptions;
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 use crate::sys;
 
 /// Maximum bytes to read of a piped line. A longer line is not a passphrase.
@@ -37,7 +37,7 @@ fn piped() -> Result<Passphrase, Failure> {
         .lock()
         .take(LINE_LIMIT)
         .read_until(b'\n', &mut line)
-        .map_err(|error| Failure::usage(format!("--password-stdin: {error}")))?;
+        .map_err(|error| Failure::usage(format!("--password-stdin: {}", reason(&error))))?;
     if line.is_empty() {
         return Err(Failure::usage("--password-stdin: standard input is empty")
             .hint("pipe the passphrase in, e.g. pass wifi/home | tcpctl ..."));
@@ -67,7 +67,7 @@ fn is_on_terminal() -> bool {
 
 fn prompt(question: &str) -> Result<Passphrase, Failure> {
     let line = sys::terminal::read_hidden(question)
-        .map_err(|error| Failure::usage(format!("passphrase: {error}")))?;
+        .map_err(|error| Failure::usage(format!("passphrase: {}", reason(&error))))?;
     parse(&line)
 }
 

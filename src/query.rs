@@ -19,7 +19,7 @@ use crate::config;
 use crate::connect::{self, Endpoint};
 use crate::exchange;
 use crate::exit::Exit;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::interrupt::Interrupt;
 use crate::net::{ConnectError, Dialer, Family};
 use crate::output::Output;
@@ -291,7 +291,10 @@ async fn ask(plan: &QueryPlan, target: &str, endpoint: &Endpoint) -> Result<Answ
     let line = match timeout(left, exchange).await {
         Ok(Ok(line)) => line,
         Ok(Err(error)) => {
-            return Err(failure(Kind::Broken, format!("connection broken: {error}")));
+            return Err(failure(
+                Kind::Broken,
+                format!("connection broken: {}", reason(&error)),
+            ));
         }
         Err(_) => {
             let limit = crate::output::human::time(plan.timeout);

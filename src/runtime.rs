@@ -1,6 +1,6 @@
 //! The tokio runtime for concurrent commands.
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 
 /// Runs a future on this thread until it is done.
 ///
@@ -16,7 +16,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
         .map_err(|error| {
             Failure::new(
                 Kind::Internal,
-                format!("cannot start the async runtime: {error}"),
+                format!("cannot start the async runtime: {}", reason(&error)),
             )
         })?;
     let output = runtime.block_on(future);

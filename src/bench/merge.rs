@@ -19,7 +19,7 @@ use super::report::{
 };
 use super::summarize;
 use super::verdict::conclude;
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 use crate::sanitize;
 
 /// Maximum length of a merged series of seconds: runs more than a day apart have no series.
@@ -263,7 +263,8 @@ fn add_histograms(one: &Histograms, other: &Histograms) -> Result<Histograms, St
 
 /// The histogram of all samples of both.
 fn add(one: &PackedHistogram, other: &PackedHistogram) -> Result<PackedHistogram, String> {
-    let cannot = |error: &dyn std::fmt::Display| format!("cannot add histograms: {error}");
+    let cannot =
+        |error: &dyn std::fmt::Display| format!("cannot add histograms: {}", reason(error));
     let mut sum = Histogram::<u64>::new(3).map_err(|error| cannot(&error))?;
     for part in [one, other] {
         sum.add(part.0.histogram().as_ref())

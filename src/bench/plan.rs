@@ -23,7 +23,7 @@ use super::summarize::microseconds;
 use super::throughput::ThroughputPlan;
 use crate::cli::{BenchArgs, CloseWith, Part};
 use crate::config;
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 use crate::output::human;
 use crate::sanitize;
 use crate::target::{Target, TargetKind};
@@ -373,7 +373,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         .and_then(|source| source.take(MAX_PAYLOAD + 1).read_to_end(&mut bytes))
         .map_err(|error| {
             let path = sanitize::one_line(&path.to_string_lossy());
-            Failure::usage(format!("--file: cannot read {path}: {error}"))
+            Failure::usage(format!("--file: cannot read {path}: {}", reason(&error)))
         })?;
     if bytes.len() as u64 > MAX_PAYLOAD {
         return Err(Failure::usage("--file: too large").hint("the maximum is 64MiB"));

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::report::{Report, SCHEMA};
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 use crate::sanitize;
 
 /// Maximum file size, bytes. A day of seconds is 10 MB.
@@ -32,7 +32,7 @@ pub fn bytes(report: &Report) -> Vec<u8> {
 /// # Errors
 /// A usage error: the file cannot be read, or is not one saved run.
 pub fn load(what: &str, path: &Path) -> Result<Report, Failure> {
-    let read = read(path).map_err(|error| error.to_string());
+    let read = read(path).map_err(|error| reason(&error));
     let parsed = read.and_then(|bytes| parse(&bytes));
     parsed.map_err(|problem| invalid(what, &sanitize::one_line(&path.to_string_lossy()), &problem))
 }
@@ -44,7 +44,7 @@ pub fn load(what: &str, path: &Path) -> Result<Report, Failure> {
 pub fn load_lines(what: &str, input: impl Read) -> Result<Vec<Report>, Failure> {
     let mut bytes = Vec::new();
     let read = input.take(MAX_FILE).read_to_end(&mut bytes);
-    let read = read.map_err(|error| error.to_string());
+    let read = read.map_err(|error| reason(&error));
     let parsed = read.and_then(|_| parse_all(&bytes));
     parsed.map_err(|problem| invalid(what, "standard input", &problem))
 }
@@ -69,10 +69,7 @@ pub fn parse(bytes: &[u8]) -> Result<Report, String> {
 
 /// Parses saved runs one after the other. The error objects of failed runs are skipped.
 fn parse_all(bytes: &[u8]) -> Result<Vec<Report>, String> {
-    let invalid = |error: serde_json::Error| {
-        let error = sanitize::one_line(&error.to_string());
-        format!("not a saved run: {error}")
-    };
+    let invalid = |error: serde_json::Error| format!("not a saved run: {}", reason(&error));
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut runs = Vec::new();
     for value in serde_json::Deserializer::from_slice(bytes).into_iter::<Value>() {

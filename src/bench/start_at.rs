@@ -66,8 +66,8 @@ pub(crate) fn describe(clock: Option<&ClockState>) -> String {
     match clock {
         None => "whether the clock is synchronized is unknown on this system".to_owned(),
         Some(clock) if clock.is_synchronized => {
-            let error = human::microseconds(clock.max_error_us);
-            format!("the clock is synchronized, within {error}")
+            let limit = human::microseconds(clock.max_error_us);
+            format!("the clock is synchronized, within {limit}")
         }
         Some(_) => "the clock is not synchronized".to_owned(),
     }

@@ -13,7 +13,7 @@ use super::session::{SearchResult, Session};
 use super::text::{Listing, searching};
 use crate::cli::DiscoverArgs;
 use crate::exit::Exit;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::interrupt::Interrupt;
 use crate::output::{BrokenPipe, Output, human};
 use crate::sys;
@@ -53,8 +53,12 @@ pub fn run(args: &DiscoverArgs, output: &Output) -> anyhow::Result<Exit> {
     let is_watch = plan.ending == Ending::Never;
     let mut writer = CacheWriter::new(cache);
     let (listing, found) = crate::runtime::block_on(async {
-        let interrupt = Interrupt::install()
-            .map_err(|error| Failure::new(Kind::Internal, format!("signals: {error}")))?;
+        let interrupt = Interrupt::install().map_err(|error| {
+            Failure::new(
+                Kind::Internal,
+                format!("cannot handle signals: {}", reason(&error)),
+            )
+        })?;
         let listing = RefCell::new(Listing::new(output, plan.ending)?);
         let emit = |event: &DiscoverReport| {
             writer.take(event);

@@ -22,7 +22,7 @@ use self::entry::Program;
 pub use self::part::{Part, merge};
 use super::chip;
 use super::table::{AFTER_TABLE, OTADATA, SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::sanitize;
 
 /// Assumed flash size without a board.
@@ -95,7 +95,9 @@ impl Firmware {
         let name = sanitize::one_line(&path.to_string_lossy());
         let which = "give an ELF, an application image or a merged image with --firmware FILE";
         let bytes = contents(path)
-            .map_err(|error| Failure::usage(format!("firmware {name}: {error}")).hint(which))?
+            .map_err(|error| {
+                Failure::usage(format!("firmware {name}: {}", reason(&error))).hint(which)
+            })?
             .ok_or_else(|| refused(&name, TOO_LARGE).hint(which))?;
         Self::parse(name, bytes)
     }
@@ -405,18 +407,18 @@ fn damaged(name: &str, what: &str) -> Failure {
 
 /// An error with its causes on one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = reason(&error);
     let mut cause = error.source();
     while let Some(error) = cause {
-        let cause_text = error.to_string();
+        let cause_text = reason(&error);
         if !text.contains(&cause_text) {
             text = format!("{text}: {cause_text}");
         }
         cause = error.source();
     }
     // espflash starts every message about a port like this.
-    let text = text
-        .strip_prefix("Error while connecting to device: ")
-        .unwrap_or(&text);
-    sanitize::one_line(text)
+    match text.strip_prefix("Error while connecting to device: ") {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    }
 }

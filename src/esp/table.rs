@@ -6,6 +6,8 @@
 use esp_idf_part::PartitionTable;
 use tcpctl_settings::BLOCK_SIZE;
 
+use crate::failure::reason;
+
 /// Offset of the table.
 pub const TABLE_OFFSET: u32 = 0x8000;
 /// Maximum length of the table with its checksum.
@@ -84,7 +86,7 @@ impl Table {
                 table.validate()?;
                 table.to_bin()
             })
-            .map_err(|error| format!("firmware/settings/partitions.csv: {error}"))
+            .map_err(|error| format!("firmware/settings/partitions.csv: {}", reason(&error)))
     }
 
     /// The settings partition of our own table.

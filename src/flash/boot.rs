@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use crate::board::console;
 use crate::board::console::{Banner, ConsoleEvent, LineSplitter};
 use crate::exchange::{self, GREETING_TIMEOUT};
+use crate::failure::reason;
 use crate::sanitize;
 use crate::serial::port;
 use crate::serial::port::{DEFAULT_BAUD, SelectedPort};
@@ -111,7 +112,7 @@ fn until_ready(
                     port = again;
                     continue;
                 }
-                None => return End::Gone(sanitize::one_line(&error.to_string())),
+                None => return End::Gone(reason(&error)),
             },
         };
         for line in lines.push(&buffer[..count]) {
@@ -180,7 +181,7 @@ pub async fn greet(address: SocketAddr) -> Reached {
     let start = Instant::now();
     let mut stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Reached::Unreachable(error.to_string()),
+        Ok(Err(error)) => return Reached::Unreachable(reason(&error)),
         Err(_) => return Reached::Unreachable("timed out".to_owned()),
     };
     match exchange::greeting(&mut stream, start + GREETING_TIMEOUT).await {

@@ -25,7 +25,7 @@ use crate::connect;
 use crate::esp::image::{self, DEFAULT_FLASH, Firmware, hex};
 use crate::esp::{self, chip};
 use crate::exit::Exit;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::interrupt::Interrupt;
 use crate::monitor::command::MonitorPlan;
 use crate::output::{BrokenPipe, Output, Progress};
@@ -106,7 +106,10 @@ pub fn run(args: &FlashArgs, output: &Output) -> anyhow::Result<Exit> {
         args.save_image.is_some() || (args.dry_run && args.port.is_none() && !args.settings_only);
     crate::runtime::block_on(async {
         let interrupt = Interrupt::install().map_err(|error| {
-            Failure::new(Kind::Internal, format!("cannot handle signals: {error}"))
+            Failure::new(
+                Kind::Internal,
+                format!("cannot handle signals: {}", reason(&error)),
+            )
         })?;
         let ended = tokio::select! {
             biased;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use espflash::target::Chip;
 
 use crate::esp::image::Firmware;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::sanitize;
 
 /// A firmware bundled in this program; see `build/firmware.rs`.
@@ -116,7 +116,7 @@ fn unpack(bundled: &Bundled) -> Result<Firmware, Failure> {
     let mut bytes = Vec::new();
     flate2::read::ZlibDecoder::new(bundled.compressed)
         .read_to_end(&mut bytes)
-        .map_err(|error| damaged(error.to_string()))?;
+        .map_err(|error| damaged(reason(&error)))?;
     let firmware = Firmware::parse(format!("bundled for {}", bundled.chip), bytes)?;
     if firmware.sha256 != bundled.sha256 || firmware.chip.to_string() != bundled.chip {
         return Err(damaged("it does not match its manifest".to_owned()));
@@ -187,7 +187,7 @@ fn build(chip: Chip, folder: &Path, running: &Build) -> Result<Firmware, Failure
         }
         let mut started = command
             .spawn()
-            .map_err(|error| failed(format!("cargo: {error}")).hint(HOW_TO_GET_ONE))?;
+            .map_err(|error| failed(format!("cargo: {}", reason(&error))).hint(HOW_TO_GET_ONE))?;
         let stdout = started.stdout.take();
         cargo.running = Some(started);
         stdout

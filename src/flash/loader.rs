@@ -21,7 +21,7 @@ use self::read_back::{read_by_rom, read_by_stub};
 use self::reset_guard::ResetGuard;
 use crate::cli::After;
 use crate::esp::image::{Part, chain};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::serial::port::{DEFAULT_BAUD, SelectedPort};
 
 /// A board in its loader.
@@ -207,7 +207,7 @@ impl Device {
         let name = self.port.name();
         let mut port = self.flasher.into_connection().into_serial();
         port.set_baud_rate(DEFAULT_BAUD)
-            .map_err(|error| Failure::new(Kind::Device, format!("{name}: {error}")))?;
+            .map_err(|error| Failure::new(Kind::Device, format!("{name}: {}", reason(&error))))?;
         Ok(port)
     }
 

@@ -15,7 +15,7 @@ use tcpctl_settings::{
 use super::key::BoardKey;
 use crate::cli::FlashArgs;
 use crate::esp::image::Part;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::passphrase;
 use crate::serial;
 
@@ -138,7 +138,7 @@ pub fn part(settings: &Settings, offset: u32, place: Place) -> Result<Part, Fail
     let mut buffer = [0; MAX_LEN];
     let block = record
         .encode(&mut buffer)
-        .map_err(|error| Failure::new(Kind::Internal, format!("settings: {error}")))?;
+        .map_err(|error| Failure::new(Kind::Internal, format!("settings: {}", reason(&error))))?;
     let offset = offset + u32::try_from(place.sector.offset()).unwrap_or_default();
     // Write the whole sector, because erased flash compresses well. espflash would pad a part that
     // does not compress to 16 KiB.
@@ -156,8 +156,10 @@ pub fn stored(sectors: &[u8]) -> Result<Result<Selected, DecodeError>, Failure> 
     let (a, b) = sectors.split_at(BLOCK_SIZE.min(sectors.len()));
     for sector in [a, b] {
         if let Err(error @ DecodeError::Newer { .. }) = Settings::decode(sector) {
-            return Err(Failure::new(Kind::Device, format!("settings: {error}"))
-                .hint("use a newer tcpctl, or discard the stored settings with --erase"));
+            return Err(
+                Failure::new(Kind::Device, format!("settings: {}", reason(&error)))
+                    .hint("use a newer tcpctl, or discard the stored settings with --erase"),
+            );
         }
     }
     let [a, b] = [a, b].map(SectorContent::read);
@@ -234,7 +236,7 @@ fn generated_passphrase() -> Result<Passphrase, Failure> {
     let failed = |error| {
         Failure::new(
             Kind::Internal,
-            format!("the system has no random numbers: {error}"),
+            format!("the system has no random numbers: {}", reason(&error)),
         )
     };
     let mut text = String::new();

@@ -14,7 +14,7 @@ use super::printer::Printer;
 use super::report::CloseReason;
 use crate::cli::ListenArgs;
 use crate::exit::Exit;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::interrupt::Interrupt;
 use crate::net;
 use crate::output::{Output, human};
@@ -113,7 +113,7 @@ async fn accept(
                     connections.push(serve(stream, peer, &plan.answer, printer, stopped));
                 }
                 Err(error) => {
-                    output.detail(|| format!("accept: {error}"));
+                    output.detail(|| format!("accept: {}", reason(&error)));
                     tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             },

@@ -12,6 +12,7 @@ use super::plan::Answer;
 use super::printer::{Printer, Unprinted};
 use super::report::CloseReason;
 use crate::exec::{self, Run};
+use crate::failure::reason;
 
 /// Bytes per read.
 const READ_BYTES: usize = 16 * 1024;
@@ -110,7 +111,7 @@ impl Connection<'_> {
                     Ok(run) => run,
                     Err(error) => {
                         self.printer
-                            .note(self.peer, &format!("cannot run sh: {error}"));
+                            .note(self.peer, &format!("cannot run sh: {}", reason(&error)));
                         return self.close().await;
                     }
                 };

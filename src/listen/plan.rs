@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::cli::ListenArgs;
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 use crate::target::list;
 
 /// Maximum size of the file of `--reply-file`.
@@ -51,7 +51,7 @@ impl ListenPlan {
             list::open("--reply-file", path)?
                 .take(MAX_REPLY_BYTES + 1)
                 .read_to_end(&mut bytes)
-                .map_err(|error| Failure::usage(format!("--reply-file: {error}")))?;
+                .map_err(|error| Failure::usage(format!("--reply-file: {}", reason(&error))))?;
             if bytes.len() as u64 > MAX_REPLY_BYTES {
                 return Err(Failure::usage(
                     "--reply-file: the file is larger than 64 MiB",

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use crate::connect::{self, Connection, Endpoint};
 use crate::discover::names::Announced;
 use crate::exchange;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::management::{ChannelError, UnauthenticatedChannel};
 use crate::net::{ConnectError, Dialer, Family};
 use crate::sanitize;
@@ -226,11 +226,12 @@ pub fn channel_failure(target: &str, error: ChannelError) -> Failure {
             failure(Kind::Broken, "the board closed the management channel")
                 .hint("another client may use it: try again")
         }
-        ChannelError::Broken(error) => {
-            failure(Kind::Broken, &format!("management channel broken: {error}"))
-                .hint("another client may use it: try again")
-        }
-        ChannelError::Protocol(error) => failure(Kind::Device, &error.to_string()).hint(
+        ChannelError::Broken(error) => failure(
+            Kind::Broken,
+            &format!("management channel broken: {}", reason(&error)),
+        )
+        .hint("another client may use it: try again"),
+        ChannelError::Protocol(error) => failure(Kind::Device, &reason(&error)).hint(
             "the board may have another version: update the older one, the board with tcpctl flash",
         ),
     }

@@ -9,6 +9,7 @@ use serialport::SerialPort;
 use tokio::sync::mpsc;
 
 use crate::esp::image;
+use crate::failure::reason;
 use crate::serial::port::{self, SelectedPort};
 
 /// Timeout of a read. It delays keys and the end of the thread.
@@ -69,7 +70,7 @@ pub(super) fn run(
             }
             Ok(PortRequest::Write(bytes)) => {
                 if let Err(error) = write(&mut port, &bytes) {
-                    let _ = events.blocking_send(PortEvent::WriteFailed(error.to_string()));
+                    let _ = events.blocking_send(PortEvent::WriteFailed(reason(&error)));
                 }
             }
             Err(_) => {}

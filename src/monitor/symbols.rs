@@ -11,7 +11,7 @@ use regex::Regex;
 use serde::Serialize;
 
 use crate::esp::image;
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 use crate::sanitize;
 
 /// A function that contains an address.
@@ -58,15 +58,14 @@ impl Symbols {
                 .hint("give the ELF of the board's firmware")
         };
         let file = image::contents(path)
-            .map_err(|error| wrong(error.to_string()))?
+            .map_err(|error| wrong(reason(&error)))?
             .ok_or_else(|| wrong(image::TOO_LARGE.to_owned()))?;
-        let elf = ElfFile32::<Endianness>::parse(&*file)
-            .map_err(|error| wrong(sanitize::one_line(&error.to_string())))?;
+        let elf = ElfFile32::<Endianness>::parse(&*file).map_err(|error| wrong(reason(&error)))?;
         if !elf.is_little_endian() {
             return Err(wrong("not a program for an Espressif chip".into()));
         }
         // Code is in memory and in mapped flash, at 0x40000000 and above on every chip but the P4.
-        let address = Regex::new(r"0x4[0-9a-fA-F]{7}").map_err(|error| wrong(error.to_string()))?;
+        let address = Regex::new(r"0x4[0-9a-fA-F]{7}").map_err(|error| wrong(reason(&error)))?;
         Ok(Self {
             lines: lines(&elf),
             functions: functions(&elf),

@@ -8,6 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::{ConnectError, eyeballs};
+use crate::failure::reason;
 use crate::sys;
 
 /// Address families to use.
@@ -123,6 +124,6 @@ impl Dialer {
 fn source_error(error: &io::Error, source: IpAddr) -> io::Error {
     io::Error::new(
         io::ErrorKind::AddrNotAvailable,
-        format!("cannot use source address {source}: {error}"),
+        format!("cannot use source address {source}: {}", reason(error)),
     )
 }

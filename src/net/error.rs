@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::sanitize;
 
 /// Why a connection failed. Each variant has its own hint.
@@ -60,13 +60,6 @@ impl std::fmt::Display for Attempts {
             }
         }
     }
-}
-
-/// The system's message without "(os error N)".
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let end = text.find(" (os error").unwrap_or(text.len());
-    sanitize::one_line(&text[..end])
 }
 
 impl ConnectError {

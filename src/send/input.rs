@@ -11,7 +11,7 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::sys::{self, Readiness};
 use crate::target::list;
 
@@ -147,7 +147,7 @@ pub(super) fn read_failure(error: &io::Error) -> Failure {
         io::ErrorKind::IsADirectory => Kind::Usage,
         _ => Kind::Internal,
     };
-    Failure::new(kind, format!("cannot read the message: {error}"))
+    Failure::new(kind, format!("cannot read the message: {}", reason(error)))
 }
 
 /// A message that is being sent: the bytes in memory, and the source of the rest.

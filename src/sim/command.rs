@@ -23,7 +23,7 @@ use super::session::Session;
 use super::spec::{MacAddress, Spec};
 use crate::cli::SimArgs;
 use crate::exit::Exit;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::interrupt::Interrupt;
 use crate::keys::{self, KeyFile};
 use crate::mdns::{self, announce::announce};
@@ -426,7 +426,9 @@ impl Network {
                 "the virtual board's network thread panicked",
             ));
         };
-        ended?.map_err(|error| Failure::new(Kind::Internal, format!("relay failed: {error}")))?;
+        ended?.map_err(|error| {
+            Failure::new(Kind::Internal, format!("relay failed: {}", reason(&error)))
+        })?;
         Ok(summary)
     }
 }
@@ -549,7 +551,7 @@ fn cannot_open(interface: &str, error: &io::Error) -> Failure {
             failure(Kind::Usage, "not a TAP interface").hint("use e.g. --tap tap0")
         }
         io::ErrorKind::InvalidInput => {
-            failure(Kind::Usage, &error.to_string()).hint("use e.g. --tap tap0")
+            failure(Kind::Usage, &reason(error)).hint("use e.g. --tap tap0")
         }
         io::ErrorKind::PermissionDenied => failure(Kind::Device, "permission denied").hint(
             format!("run as root, or once: ip tuntap add dev {name} mode tap user $USER"),
@@ -558,18 +560,18 @@ fn cannot_open(interface: &str, error: &io::Error) -> Failure {
             .hint("choose another name with --tap"),
         io::ErrorKind::NotFound => failure(Kind::Device, "/dev/net/tun does not exist")
             .hint("load the kernel module: modprobe tun"),
-        _ => failure(Kind::Device, &error.to_string()),
+        _ => failure(Kind::Device, &reason(error)),
     }
 }
 
 fn no_announcement(error: &io::Error) -> Failure {
-    Failure::new(Kind::Device, format!("cannot announce the board: {error}"))
+    Failure::new(Kind::Device, format!("cannot announce the board: {}", reason(error)))
         .hint("the interface of --listen needs multicast, and UDP port 5353 must not be taken exclusively")
 }
 
 fn cannot_start(error: &io::Error) -> Failure {
     Failure::new(
         Kind::Device,
-        format!("cannot start the virtual board: {error}"),
+        format!("cannot start the virtual board: {}", reason(error)),
     )
 }

@@ -16,7 +16,7 @@ use tcpctl_settings::{MAX_LEN, Record, RecordKind, Settings};
 use super::spec::MacAddress;
 use crate::atomic_file::{self, Purpose};
 use crate::esp::table::{AFTER_TABLE, SETTINGS, TABLE_OFFSET, Table};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::keys;
 use crate::sanitize;
 
@@ -85,9 +85,9 @@ impl VirtualFlash {
         let failed = |kind, what: &str| Failure::new(kind, format!("--state {name}: {what}"));
         let io_failed = |error: io::Error| match error.kind() {
             io::ErrorKind::StorageFull => {
-                failed(Kind::Internal, &error.to_string()).hint("free some space")
+                failed(Kind::Internal, &reason(&error)).hint("free some space")
             }
-            _ => failed(Kind::Usage, &error.to_string()),
+            _ => failed(Kind::Usage, &reason(&error)),
         };
         let open = || OpenOptions::new().read(true).write(true).open(path);
         let (file, is_new) = match open() {

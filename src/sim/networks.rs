@@ -7,7 +7,7 @@ use tcpctl_greeter::station::Failure as JoinFailure;
 use tcpctl_settings::{Network, Passphrase, Security, Ssid};
 use toml::Spanned;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 use crate::{sanitize, toml_text};
 
 /// Example of a network in the file, for hints.
@@ -72,7 +72,7 @@ impl Networks {
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let name = sanitize::one_line(&path.to_string_lossy());
         let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("--networks {name}: {error}")))?;
+            .map_err(|error| Failure::usage(format!("--networks {name}: {}", reason(&error))))?;
         let known = parse(&text).map_err(|(line, what)| {
             Failure::usage(format!("--networks {name}:{line}: {what}"))
                 .hint(format!("write for each network: {EXAMPLE}"))

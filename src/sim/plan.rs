@@ -9,7 +9,7 @@ use super::networks::Networks;
 use super::reply::Reply;
 use super::spec::{MacAddress, Profile, Spec};
 use crate::cli::{SimArgs, SimProfile};
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 use crate::keys;
 use crate::sanitize;
 
@@ -109,7 +109,7 @@ fn reply(args: &SimArgs) -> Result<Reply, Failure> {
     if let Some(path) = &args.reply_file {
         let name = sanitize::one_line(&path.to_string_lossy());
         let bytes = std::fs::read(path)
-            .map_err(|error| Failure::usage(format!("--reply-file {name}: {error}")))?;
+            .map_err(|error| Failure::usage(format!("--reply-file {name}: {}", reason(&error))))?;
         return Ok(Reply::Bytes(bytes));
     }
     Ok(match &args.exec {

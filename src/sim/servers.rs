@@ -35,6 +35,7 @@ use super::networks::Networks;
 use super::radio::{Associated, Association, StationRadio};
 use super::reply::{self, Reply};
 use super::spec::{MacAddress, Spec};
+use crate::failure::reason;
 
 /// The board's address in AP mode.
 pub use tcpctl_greeter::access_point::{ADDRESS, PREFIX};
@@ -548,7 +549,7 @@ async fn stay(mut radio: StationRadio<'_>, run: &Run<'_>, is_managed: bool) {
     })
     .await;
     // This radio accepts any settings.
-    run.lost(Some(error.to_string()));
+    run.lost(Some(reason(&error)));
 }
 
 /// The management server.

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::{DEFAULT_PORT, Target, TargetKind};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::sanitize;
 use crate::sys;
 
@@ -35,14 +35,14 @@ pub fn read(path: &Path) -> Result<TargetList, Failure> {
         sanitize::one_line(&path.to_string_lossy())
     };
     let file = if is_stdin {
-        sys::stdin().map_err(|error| Failure::usage(format!("{name}: {error}")))?
+        sys::stdin().map_err(|error| Failure::usage(format!("{name}: {}", reason(&error))))?
     } else {
         open("--targets", path)?
     };
     let mut text = String::new();
     file.take(MAX_BYTES)
         .read_to_string(&mut text)
-        .map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+        .map_err(|error| Failure::usage(format!("{name}: {}", reason(&error))))?;
     let list = parse(&text, &name)?;
     if list.targets.is_empty() && list.failures.is_empty() {
         return Err(Failure::new(
@@ -59,11 +59,8 @@ pub fn read(path: &Path) -> Result<TargetList, Failure> {
 /// A usage error that names the option and the file.
 pub fn open(option: &str, path: &Path) -> Result<File, Failure> {
     let shown = sanitize::one_line(&path.to_string_lossy());
-    let failed = |reason: &str| Failure::usage(format!("{option} {shown}: {reason}"));
-    let file = File::open(path).map_err(|error| {
-        let text = error.to_string();
-        failed(text.split(" (os error").next().unwrap_or(&text))
-    })?;
+    let failed = |why: &str| Failure::usage(format!("{option} {shown}: {why}"));
+    let file = File::open(path).map_err(|error| failed(&reason(&error)))?;
     match file.metadata() {
         Ok(metadata) if metadata.is_dir() => Err(failed("is a directory")),
         _ => Ok(file),

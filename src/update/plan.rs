@@ -14,7 +14,7 @@ use super::report::Change;
 use crate::cli::UpdateArgs;
 use crate::config;
 use crate::esp::image::{DEFAULT_FLASH, Firmware, hex};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::flash::firmware::{self, Build};
 use crate::management::key::KeySource;
 use crate::output::Output;
@@ -158,7 +158,7 @@ impl Images {
         let image = find.await.map_err(|error| {
             Failure::new(
                 Kind::Internal,
-                format!("reading the firmware failed: {error}"),
+                format!("reading the firmware failed: {}", reason(&error)),
             )
         })??;
         let image = Arc::new(image);

@@ -8,7 +8,11 @@ use std::fmt::Write as _;
 use std::fs;
 
 use imports::{Crate, Edge, cycles};
-use source::{Source, ident, is_path_separator, is_punct, lines_where, root, sources};
+use proc_macro2::{Delimiter, TokenTree};
+use source::{
+    Source, attribute, group, ident, is_path_separator, is_punct, lines_where, root, sources,
+    without_tests,
+};
 
 /// Files that may contain unsafe code: differences between systems, and code for which a chip has
 /// no safe alternative.
@@ -23,6 +27,13 @@ const AUDITED: [&str; 6] = [
 
 /// Files that may print: the output module, and the prompt of a hidden input.
 const PRINTING: [&str; 3] = ["src/output.rs", "src/output/", "src/sys/terminal.rs"];
+
+/// Files that show errors without `reason`: its definition, and files without errors of the system.
+const SHOWING_ERRORS: [&str; 3] = [
+    "src/bench/throughput/conclude.rs",
+    "src/failure.rs",
+    "src/units.rs",
+];
 
 /// The manifests of all workspaces and packages.
 const MANIFESTS: &[&str] = &[
@@ -155,6 +166,73 @@ fn only_the_output_module_prints() {
         "printing outside of src/output:\n{}",
         found.join("\n")
     );
+}
+
+/// Whether a string literal formats one of the variables that hold errors.
+fn formats_an_error(token: &TokenTree) -> bool {
+    let text = match token {
+        TokenTree::Literal(literal) => literal.to_string(),
+        _ => return false,
+    };
+    let names = ["e", "err", "error"];
+    text.contains('"')
+        && names.iter().any(|name| {
+            text.contains(&format!("{{{name}}}")) || text.contains(&format!("{{{name}:"))
+        })
+}
+
+/// Whether an `#[error("...{0}")]` is at `index`, of a variant or type that holds an `io::Error`.
+fn displays_an_io_error(tokens: &[TokenTree], index: usize) -> bool {
+    let Some((attribute, next)) = attribute(tokens, index) else {
+        return false;
+    };
+    let names_io = |stream: proc_macro2::TokenStream| {
+        let is_io = |tokens: &[TokenTree], at: usize| {
+            ident(tokens, at).as_deref() == Some("io")
+                && ident(tokens, at + 3).as_deref() == Some("Error")
+        };
+        !lines_where(stream, &is_io).is_empty()
+    };
+    let attribute = attribute.stream().to_string();
+    let fields = (next..next + 4).find_map(|at| group(tokens, at, Delimiter::Parenthesis));
+    attribute.starts_with("error")
+        && attribute.contains("{0}")
+        && fields.is_some_and(|fields| names_io(fields.stream()))
+}
+
+/// An `io::Error` ends in "(os error 2)". Types are unknown here, so this goes by the usual names.
+#[test]
+fn errors_are_shown_by_reason() {
+    let shows = |tokens: &[TokenTree], index: usize| {
+        let word = ident(tokens, index).unwrap_or_default();
+        let is_error = ["e", "err", "error"].contains(&&*word);
+        let is_text = is_punct(tokens, index + 1, '.')
+            && ident(tokens, index + 2).as_deref() == Some("to_string");
+        (is_error && is_text)
+            || formats_an_error(&tokens[index])
+            || displays_an_io_error(tokens, index)
+    };
+    let mut sources = sources();
+    for source in &mut sources {
+        source.tokens = without_tests(source.tokens.clone());
+    }
+    let is_source = |path: &str| {
+        path.starts_with("src/") && !path.ends_with("tests.rs") && !path.contains("/tests/")
+    };
+    let found = find(
+        &sources,
+        |path| is_source(path) && !SHOWING_ERRORS.contains(&path),
+        &shows,
+    );
+    assert!(
+        found.is_empty(),
+        "errors that are not shown by failure::reason:\n{}",
+        found.join("\n")
+    );
+    for path in SHOWING_ERRORS {
+        let found = find(&sources, |it| it == path, &shows);
+        assert!(!found.is_empty(), "{path} shows no error: remove it");
+    }
 }
 
 #[test]

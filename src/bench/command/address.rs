@@ -6,7 +6,7 @@ use crate::bench::plan::BenchPlan;
 use crate::bench::throughput::{Ports, Service};
 use crate::cli::BenchArgs;
 use crate::connect::{self, Endpoint};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::net::{Dialer, Family};
 use crate::sanitize;
 use crate::target::TargetKind;
@@ -17,7 +17,10 @@ pub(super) fn require_own_sources(plan: &BenchPlan, args: &BenchArgs) -> Result<
     for source in &args.source {
         if let Err(error) = UdpSocket::bind((*source, 0)) {
             let target = sanitize::one_line(&plan.target.text);
-            let message = format!("cannot connect to {target} from {source}: {error}");
+            let message = format!(
+                "cannot connect to {target} from {source}: {}",
+                reason(&error)
+            );
             return Err(Failure::new(Kind::Connect, message)
                 .hint("check --source with `ip address`")
                 .about(&plan.target.text));

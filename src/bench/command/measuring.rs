@@ -9,7 +9,7 @@ use crate::bench::plan::{self, BenchPlan};
 use crate::bench::ramp::{self, KernelRunner, KnownLimits, LoadRunner, Ramp, RampProgress};
 use crate::bench::report::{Bound, RampEnd};
 use crate::bench::throughput;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::interrupt::Stop;
 use crate::output::{Output, human};
 use crate::sanitize;
@@ -49,7 +49,7 @@ impl Bench<'_> {
         let (_board, mut network) = session::network(spec, None).map_err(|error| {
             Failure::new(
                 Kind::Device,
-                format!("cannot start the virtual board: {error}"),
+                format!("cannot start the virtual board: {}", reason(&error)),
             )
         })?;
         let address = session::address(spec);
@@ -270,7 +270,10 @@ fn apply_findings(load: &mut Load, measured: &Measured) {
 }
 
 fn exhausted(error: &io::Error) -> Failure {
-    Failure::new(Kind::Internal, format!("out of system resources: {error}"))
+    Failure::new(
+        Kind::Internal,
+        format!("out of system resources: {}", reason(error)),
+    )
 }
 
 /// What to try after a failed search.

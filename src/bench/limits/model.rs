@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::timing::Timeouts;
 use crate::bench::report::{Bound, Evidence, EvidenceKind, Overflow};
+use crate::failure::reason;
 
 /// A limit, with evidence of how it is known or why it is not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -201,7 +202,7 @@ pub enum FailureReason {
         held: usize,
     },
     /// The operating system's own wait failed.
-    #[error("waiting for the network failed: {0}")]
+    #[error("waiting for the network failed: {}", reason(.0))]
     Wait(std::io::Error),
 }
 

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::failure::reason;
+
 /// A time, in RFC 3339 format with milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub SystemTime);
@@ -32,7 +34,9 @@ impl<'de> Deserialize<'de> for Timestamp {
         let text = String::deserialize(deserializer)?;
         humantime::parse_rfc3339_weak(&text)
             .map(Self)
-            .map_err(|error| D::Error::custom(format!("'{text}' is not a valid time: {error}")))
+            .map_err(|error| {
+                D::Error::custom(format!("'{text}' is not a valid time: {}", reason(&error)))
+            })
     }
 }
 

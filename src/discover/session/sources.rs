@@ -10,6 +10,7 @@ use crate::discover::plan::SerialPorts;
 use crate::discover::registry::{Observation, SourceKey};
 use crate::discover::report::UsbReport;
 use crate::discover::{confirm, probe};
+use crate::failure::reason;
 use crate::mdns::Origin;
 use crate::net::interfaces;
 use crate::net::interfaces::Interface;
@@ -22,7 +23,10 @@ impl Session<'_> {
         let mut interfaces = match interfaces::list() {
             Ok(interfaces) => interfaces,
             Err(error) => {
-                self.problem(format!("cannot list the network interfaces: {error}"));
+                self.problem(format!(
+                    "cannot list the network interfaces: {}",
+                    reason(&error)
+                ));
                 return;
             }
         };
@@ -37,7 +41,10 @@ impl Session<'_> {
         if let Some(mdns) = &mut self.mdns {
             for (name, error) in mdns.use_interfaces(&interfaces) {
                 let name = sanitize::one_line(&name);
-                self.problem(format!("cannot use mDNS on interface {name}: {error}"));
+                self.problem(format!(
+                    "cannot use mDNS on interface {name}: {}",
+                    reason(&error)
+                ));
             }
         }
         if self.plan.gateway {
@@ -128,7 +135,7 @@ impl Session<'_> {
         let mut ports = match listed {
             Ok(ports) => ports,
             Err(error) => {
-                self.problem(format!("cannot list the serial ports: {error}"));
+                self.problem(format!("cannot list the serial ports: {}", reason(&error)));
                 return;
             }
         };

@@ -6,7 +6,7 @@ use tcpctl_settings::{BLOCK_SIZE, DecodeError, Settings};
 use super::Flash;
 use crate::esp::image::Part;
 use crate::esp::table::{Partition, SETTINGS, TABLE_LEN, TABLE_OFFSET, Table};
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 use crate::flash::loader::Device;
 use crate::flash::settings::{self, Place};
 
@@ -69,7 +69,7 @@ impl Stored {
         match &self.selected {
             Ok(_) => "flash".to_owned(),
             Err(DecodeError::Blank) => "none".to_owned(),
-            Err(error) => error.to_string(),
+            Err(error) => reason(error),
         }
     }
 
@@ -118,7 +118,7 @@ impl Flash<'_> {
     pub(super) fn note_unusable(&self, stored: &Stored) {
         match &stored.selected {
             Ok(_) | Err(DecodeError::Blank) => {}
-            Err(error) => self.output.note(&format!("note: {error}")),
+            Err(error) => self.output.note(&format!("note: {}", reason(error))),
         }
     }
 }

@@ -7,7 +7,7 @@ use espflash::connection::Port as Open;
 use serialport::SerialPort;
 
 use super::SelectedPort;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::sanitize;
 
 /// An example of a port name on this system.
@@ -31,8 +31,8 @@ pub fn open(chosen: &SelectedPort, baud: u32) -> Result<Open, Failure> {
         .timeout(READ_TIMEOUT)
         .open_native()
         .map_err(|error| {
-            let (reason, message) = classify(&chosen.path, &error);
-            match reason {
+            let (kind, message) = classify(&chosen.path, &error);
+            match kind {
                 Reason::Gone => failed("no such port")
                     .hint("is the board connected? `tcpctl discover` lists the ports"),
                 #[cfg(unix)]
@@ -83,7 +83,7 @@ fn classify(path: &str, error: &serialport::Error) -> (Reason, String) {
         .write(true)
         .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
         .open(path);
-    let reason = match opened {
+    let kind = match opened {
         Err(error) => match error.raw_os_error() {
             Some(libc::EBUSY) => Reason::Busy,
             Some(libc::ENXIO | libc::ENODEV | libc::ENOENT) => Reason::Gone,
@@ -96,18 +96,18 @@ fn classify(path: &str, error: &serialport::Error) -> (Reason, String) {
         Ok(_) if error.kind() == serialport::ErrorKind::NoDevice => Reason::Busy,
         Ok(_) => Reason::Other,
     };
-    (reason, sanitize::one_line(&error.to_string()))
+    (kind, reason(error))
 }
 
 #[cfg(not(unix))]
 fn classify(_path: &str, error: &serialport::Error) -> (Reason, String) {
-    let reason = match error.kind() {
+    let kind = match error.kind() {
         serialport::ErrorKind::Io(io::ErrorKind::PermissionDenied) => Reason::Busy,
         serialport::ErrorKind::NoDevice => Reason::Gone,
         serialport::ErrorKind::InvalidInput => Reason::NoPort,
         _ => Reason::Other,
     };
-    (reason, sanitize::one_line(&error.to_string()))
+    (kind, reason(error))
 }
 
 /// How to get permission to open a port.

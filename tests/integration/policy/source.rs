@@ -144,6 +144,38 @@ pub(super) fn skip_item(tokens: &[TokenTree], mut index: usize) -> usize {
     index
 }
 
+/// Code without what only tests compile, and without the messages of panics.
+pub(super) fn without_tests(tokens: TokenStream) -> TokenStream {
+    let tokens: Vec<_> = tokens.into_iter().collect();
+    let mut kept = TokenStream::new();
+    let mut index = 0;
+    while index < tokens.len() {
+        if let Some((attribute, next)) = attribute(&tokens, index)
+            && is_test_only(attribute)
+        {
+            if is_punct(&tokens, index + 1, '!') {
+                break;
+            }
+            index = skip_item(&tokens, next);
+            continue;
+        }
+        let is_panic = is_punct(&tokens, index.wrapping_sub(1), '!')
+            && ident(&tokens, index.wrapping_sub(2))
+                .is_some_and(|it| ["panic", "unreachable"].contains(&&*it));
+        match &tokens[index] {
+            TokenTree::Group(_) if is_panic => {}
+            TokenTree::Group(group) => {
+                let mut shorter = Group::new(group.delimiter(), without_tests(group.stream()));
+                shorter.set_span(group.span());
+                kept.extend([TokenTree::Group(shorter)]);
+            }
+            token => kept.extend([token.clone()]),
+        }
+        index += 1;
+    }
+    kept
+}
+
 /// The lines on which `matches` holds for a position in a list of tokens, at any depth.
 pub(super) fn lines_where(
     tokens: TokenStream,
