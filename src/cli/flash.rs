@@ -228,4 +228,5 @@ See also:
 
 Exit codes:
   0 written and verified, and the board answers if it is reachable from here; 1 the board closed \
-without a greeting; 2 usage; 70 the board or a write failed; 130 interrupted";
+without a greeting; 2 usage, e.g. firmware for another chip; 70 the board or a write failed; 130 \
+interrupted";

@@ -97,7 +97,7 @@ impl Device {
         if let Some((expected, says)) = &options.chip
             && *expected != chip
         {
-            return Err(device(format!(
+            return Err(Failure::usage(format!(
                 "{name}: the board has an {chip}, but {says} {expected}"
             ))
             .hint(format!(

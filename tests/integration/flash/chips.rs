@@ -104,11 +104,16 @@ fn image_for_another_chip_is_refused() {
             scene.board.press_boot_and_reset();
             let file = scene.folder.file(form, &bytes);
             let ended = scene.run(&["--firmware", &file, "--mode", "ap", "--password-stdin"]);
-            assert_eq!(ended.code, 70, "{chip} {form}: {}", ended.stderr);
+            assert_eq!(ended.code, 2, "{chip} {form}: {}", ended.stderr);
             let words = format!("the board has an esp32c3, but firmware {file} is for the {chip}");
             assert!(ended.stderr.contains(&words), "{}", ended.stderr);
             assert!(scene.board.is_untouched(), "{chip} {form}");
         }
+        scene.board.press_boot_and_reset();
+        let ended = scene.run(&["--chip", chip, "--mode", "ap", "--open"]);
+        assert_eq!(ended.code, 2, "{chip}: {}", ended.stderr);
+        let words = format!("the board has an esp32c3, but --chip is {chip}");
+        assert!(ended.stderr.contains(&words), "{}", ended.stderr);
     }
 }
 
