@@ -25,6 +25,7 @@ const STATUS_TIMEOUT: Duration = Duration::from_secs(3);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(8);
 /// Time between two attempts.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
+const MANAGEMENT_OFF: &str = "management is off";
 /// Maximum length of a status.
 const MAX_STATUS: usize = 16 * 1024;
 
@@ -60,6 +61,10 @@ impl Route {
     /// The name does not resolve, or the board says that it has no management channel.
     pub async fn find(target: &str, host: Endpoint, port: Option<u16>) -> Result<Self, Failure> {
         let (port, is_server_refused) = match (port, &host) {
+            (_, Endpoint::Virtual(session)) if session.management_key().is_none() => {
+                return Err(failure(target, Kind::Device, MANAGEMENT_OFF)
+                    .hint("give the virtual board without management=off"));
+            }
             (Some(port), _) => (port, false),
             (None, Endpoint::Virtual(_)) => (MANAGEMENT_PORT, false),
             (None, _) => match named_port(target, &host).await? {
@@ -258,7 +263,7 @@ async fn named_port(target: &str, host: &Endpoint) -> Result<NamedPort, Failure>
     match status.get("management") {
         None => Err(failure("its firmware has no management channel")
             .hint("write a newer one over USB: tcpctl flash")),
-        Some(Value::Null) => Err(failure("management is off")
+        Some(Value::Null) => Err(failure(MANAGEMENT_OFF)
             .hint("switch it on over USB: tcpctl flash --settings-only --management on")),
         Some(management) => {
             let port = management.get("port").and_then(Value::as_u64);

@@ -37,7 +37,7 @@ pub struct Session {
     board: Board,
     /// Address of the greeting server before the board is reachable for the first time.
     first: SocketAddr,
-    /// Key of a board that exists only for this command.
+    /// Key of a board that exists only for this command, if its management is on.
     management_key: Option<ManagementKey>,
 }
 
@@ -64,7 +64,8 @@ impl Session {
             client: Client::start(stack)?,
             board,
             first: address(spec),
-            management_key: spec.management_key.clone(),
+            management_key: (spec.management_key.clone())
+                .filter(|_| spec.server.management().is_on()),
         })
     }
 
@@ -88,7 +89,7 @@ impl Session {
         online.as_ref().map_or(self.first, |it| it.address.into())
     }
 
-    /// The management key of a board that exists only for one command.
+    /// The management key of a board that exists only for one command, if its management is on.
     pub fn management_key(&self) -> Option<&ManagementKey> {
         self.management_key.as_ref()
     }

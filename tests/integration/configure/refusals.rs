@@ -164,6 +164,8 @@ fn board_without_management_says_so() {
     let board = crate::processes::Board::ready(sim);
     let ended = lab.configure(&board.address.to_string(), &["--show"], "");
     refused(&ended, 70, &["management is off", "--management on"]);
+    let ended = lab.configure("sim:ideal,management=off", &["--show"], "");
+    refused(&ended, 70, &["management is off", "without management=off"]);
 }
 
 #[test]
