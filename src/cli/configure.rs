@@ -30,7 +30,7 @@ pub struct ConfigureArgs {
         long,
         conflicts_with_all = [
             "settings", "open", "password_stdin", "confirm", "no_confirm", "no_wait", "dry_run",
-            "address",
+            "address", "confirm_timeout",
         ],
         help_heading = "What to do"
     )]

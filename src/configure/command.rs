@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tcpctl_management::{Refusal, Request, Response, Shown, TrialReport, UpdateRefusal};
-use tcpctl_settings::sectors::{RollbackReason, TrialState};
+use tcpctl_settings::sectors::{ConfirmTimeout, RollbackReason, TrialState};
 use tcpctl_settings::{Changes, Mode};
 use tokio::time::{Instant, timeout_at};
 
@@ -180,6 +180,10 @@ impl Configure<'_> {
         for (is_given, option) in [
             (self.plan.address.is_some(), "--address"),
             (self.plan.no_confirm && !self.plan.no_wait, "--no-confirm"),
+            (
+                self.plan.confirm_timeout != ConfirmTimeout::default(),
+                "--confirm-timeout",
+            ),
         ] {
             if is_given {
                 let note = "note: these settings need no restart:";

@@ -42,6 +42,10 @@ fn invalid_arguments_are_refused_before_any_connection() {
         ),
         (&["--show", "--ssid", "home"], &["--show", "--ssid"]),
         (
+            &["--show", "--confirm-timeout", "20s"],
+            &["--show", "--confirm-timeout"],
+        ),
+        (
             &["--password-stdin", "--key-file", "-"],
             &["both read standard input", "give a file"],
         ),

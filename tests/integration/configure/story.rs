@@ -202,11 +202,13 @@ fn greeting_changes_at_once() {
     let board = lab.start();
     let target = board.address.to_string();
     let options = ["--greeting", "moin", "--request-timeout", "1s", "--json"];
-    let unused = [&options[..], &["--address", "127.0.0.1"]].concat();
-    let ended = lab.configure(&target, &unused, "");
+    let unused = ["--address", "127.0.0.1", "--confirm-timeout", "20s"];
+    let ended = lab.configure(&target, &[&options[..], &unused].concat(), "");
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    let note = "--address has no effect";
-    assert!(ended.stderr.contains(note), "{}", ended.stderr);
+    for option in ["--address", "--confirm-timeout"] {
+        let note = format!("{option} has no effect");
+        assert!(ended.stderr.contains(&note), "{}", ended.stderr);
+    }
     assert_eq!(events(&ended), ["plan", "sent", "confirmed"]);
     let objects = ended.objects();
     assert_eq!(objects[0]["restart"], false);
