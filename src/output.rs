@@ -5,6 +5,7 @@
 
 pub mod color;
 pub mod columns;
+mod event_printer;
 mod hexdump;
 pub mod human;
 pub mod json;
@@ -26,6 +27,7 @@ use crate::sys::terminal::{self, Stream};
 use crate::sys::{self, Readiness};
 
 pub use color::{Color, ColorWhen};
+pub use event_printer::EventPrinter;
 pub use progress::Progress;
 use progress::Status;
 pub use reply::{ReplyForm, ReplyPrinter};

@@ -1,6 +1,6 @@
 //! Runs `tcpctl configure`: show, send, wait until the board is back, confirm.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -20,7 +20,7 @@ use crate::interrupt::Interrupt;
 use crate::management::access::{Access, Found};
 use crate::management::locate::{self, Route, channel_failure};
 use crate::management::{Channel, ChannelError};
-use crate::output::{BrokenPipe, Output, human};
+use crate::output::{EventPrinter, Output, human};
 use crate::passphrase;
 use crate::sanitize;
 use crate::target::TargetKind;
@@ -47,7 +47,7 @@ pub fn run(args: &ConfigureArgs, output: &Output) -> anyhow::Result<Exit> {
             plan: &plan,
             output,
             confirm_by: Cell::new(None),
-            output_error: RefCell::new(None),
+            events: EventPrinter::new(output),
         };
         tokio::select! {
             biased;
@@ -59,10 +59,7 @@ pub fn run(args: &ConfigureArgs, output: &Output) -> anyhow::Result<Exit> {
             }
             ended = configure.run() => {
                 output.end_status();
-                match configure.output_error.take() {
-                    Some(error) => ended.and(Err(error)),
-                    None => ended,
-                }
+                configure.events.finish(ended)
             }
         }
     })?
@@ -73,8 +70,7 @@ struct Configure<'a> {
     output: &'a Output,
     /// Deadline of the confirmation, while settings may be on trial.
     confirm_by: Cell<Option<Instant>>,
-    /// The first output error while the board changes.
-    output_error: RefCell<Option<anyhow::Error>>,
+    events: EventPrinter<'a>,
 }
 
 /// A trial, by its sequence number.
@@ -606,14 +602,9 @@ impl Configure<'_> {
         self.output.print(&self.report(event))
     }
 
-    /// Prints an event while the board changes. An output error must not leave the board half-way,
-    /// so it is reported at the end, unless the pipe was closed.
+    /// Prints an event while the board changes.
     fn emit(&self, event: ConfigureEvent) {
-        if let Err(error) = self.print(event)
-            && !error.is::<BrokenPipe>()
-        {
-            self.output_error.borrow_mut().get_or_insert(error);
-        }
+        self.events.emit(&self.report(event));
     }
 }
 

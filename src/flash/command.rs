@@ -28,7 +28,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Kind, reason};
 use crate::interrupt::Interrupt;
 use crate::monitor::command::MonitorPlan;
-use crate::output::{BrokenPipe, Output, Progress};
+use crate::output::{EventPrinter, Output, Progress};
 use crate::serial::{self, port};
 use crate::{passphrase, sanitize, shell};
 
@@ -97,8 +97,7 @@ pub fn run(args: &FlashArgs, output: &Output) -> anyhow::Result<Exit> {
         asked,
         key_file,
         stage: Cell::new(Stage::Untouched),
-        output_failed: Cell::new(false),
-        output_error: RefCell::new(None),
+        events: EventPrinter::new(output),
         bar: RefCell::new(None),
         build: firmware::Build::new(output.is_quiet()),
     };
@@ -144,10 +143,8 @@ struct Flash<'a> {
     /// The file of `--key-file`.
     key_file: Option<key::Found>,
     stage: Cell<Stage>,
-    /// Whether standard output failed. The write continues, so that the board is complete.
-    output_failed: Cell<bool>,
-    /// The error to report at the end, unless the pipe was closed.
-    output_error: RefCell<Option<anyhow::Error>>,
+    /// The write continues if standard output fails, so that the board is complete.
+    events: EventPrinter<'a>,
     bar: RefCell<Option<Progress>>,
     build: firmware::Build,
 }
@@ -172,14 +169,13 @@ impl Flash<'_> {
         } else {
             self.with_a_board(given).await?
         };
-        match self.output_error.take() {
-            // The board is complete, but the report could not be printed.
-            Some(error) if self.stage.get() == Stage::Complete => {
-                Err(Failure::from_error(&error).hint(self.state()).into())
-            }
-            Some(error) => Err(error),
-            None => Ok(exit),
-        }
+        self.events
+            .finish(Ok(exit))
+            .map_err(|error| match self.stage.get() {
+                // The board is complete, but the report could not be printed.
+                Stage::Complete => Failure::from_error(&error).hint(self.state()).into(),
+                _ => error,
+            })
     }
 
     /// The serial port. Blocks for a moment if a board's name must be resolved.
@@ -313,18 +309,7 @@ impl Flash<'_> {
     /// Prints an event while the board is written. A closed pipe or full disk does not stop the
     /// write.
     fn emit(&self, event: FlashEvent) {
-        if self.output_failed.get() {
-            return;
-        }
-        match self.output.print(&FlashReport::from(event)) {
-            Ok(()) => {}
-            Err(error) => {
-                self.output_failed.set(true);
-                if !error.is::<BrokenPipe>() {
-                    self.output_error.replace(Some(error));
-                }
-            }
-        }
+        self.events.emit(&FlashReport::from(event));
     }
 
     /// Adds the board's state to the hint of a failure during a write.

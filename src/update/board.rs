@@ -1,6 +1,6 @@
 //! Updates one board: plan, send, verify, restart, wait, confirm.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use tokio::time::Instant;
 
 use super::plan::{Image, UpdatePlan, change};
 use super::report::{Change, FirmwareFacts, InstallPlan, UpdateEvent, UpdateReport};
+use super::text::Rendered;
 use super::transfer::{self, TransferError, size};
 use crate::esp::chip;
 use crate::failure::{Failure, Kind};
 use crate::management::access::{Access, Found};
 use crate::management::locate::{self, channel_failure};
 use crate::management::{Channel, ChannelError};
-use crate::output::{BrokenPipe, Output, Progress, human};
+use crate::output::{EventPrinter, Output, Progress, human};
 use crate::sanitize;
 use crate::target::Target;
 use crate::units::microseconds;
@@ -52,8 +53,7 @@ pub(super) struct BoardUpdate<'a> {
     pub(super) output: &'a Output,
     pub(super) target: &'a Target,
     pub(super) stage: Cell<Stage>,
-    /// The first output error while the board changes.
-    output_error: RefCell<Option<anyhow::Error>>,
+    events: EventPrinter<'a>,
 }
 
 /// The outcome of a trial.
@@ -72,7 +72,7 @@ impl<'a> BoardUpdate<'a> {
             output,
             target,
             stage: Cell::new(Stage::Untouched),
-            output_error: RefCell::default(),
+            events: EventPrinter::new(output),
         }
     }
 
@@ -82,10 +82,7 @@ impl<'a> BoardUpdate<'a> {
     /// The board cannot be updated, or returned to its old firmware.
     pub(super) async fn run(&self) -> anyhow::Result<()> {
         let ended = self.update().await;
-        match self.output_error.take() {
-            Some(error) => ended.and(Err(error)),
-            None => ended,
-        }
+        self.events.finish(ended)
     }
 
     async fn update(&self) -> anyhow::Result<()> {
@@ -530,18 +527,16 @@ impl<'a> BoardUpdate<'a> {
         }
     }
 
-    fn report(&self, event: UpdateEvent) -> UpdateReport {
-        let is_one_of_many = self.plan.parallel.get() > 1;
-        UpdateReport::new(&self.target.text, event).labeled(is_one_of_many)
+    fn report(&self, event: UpdateEvent) -> Rendered {
+        Rendered {
+            report: UpdateReport::new(&self.target.text, event),
+            is_labeled: self.plan.parallel.get() > 1,
+        }
     }
 
     /// Prints an event while the board changes.
     fn emit(&self, event: UpdateEvent) {
         self.output.end_status();
-        if let Err(error) = self.output.print(&self.report(event))
-            && !error.is::<BrokenPipe>()
-        {
-            self.output_error.borrow_mut().get_or_insert(error);
-        }
+        self.events.emit(&self.report(event));
     }
 }

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use super::board::{BoardUpdate, Stage};
 use super::plan::{Targets, UpdatePlan};
 use super::report::{UpdateEvent, UpdateReport};
+use super::text::Rendered;
 use crate::cli::UpdateArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -119,7 +120,10 @@ async fn update_all(
         left.len()
     );
     for target in left {
-        output.print(&UpdateReport::new(&target.text, UpdateEvent::Skipped))?;
+        output.print(&Rendered {
+            report: UpdateReport::new(&target.text, UpdateEvent::Skipped),
+            is_labeled: false,
+        })?;
     }
     output.note(&message);
     output.conclude(&Failure::new(worst.kind, message));

@@ -13,9 +13,6 @@ pub struct UpdateReport {
     /// The event.
     #[serde(flatten)]
     pub event: UpdateEvent,
-    /// Whether the text has the board in each line, because several are updated at a time.
-    #[serde(skip)]
-    pub is_labeled: bool,
 }
 
 impl UpdateReport {
@@ -25,14 +22,7 @@ impl UpdateReport {
             schema: "tcpctl.update/1",
             target: target.to_owned(),
             event,
-            is_labeled: false,
         }
-    }
-
-    /// Sets whether the text has the board in each line.
-    #[must_use]
-    pub fn labeled(self, is_labeled: bool) -> Self {
-        Self { is_labeled, ..self }
     }
 }
 

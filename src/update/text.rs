@@ -3,22 +3,35 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::report::{Change, InstallPlan, UpdateEvent, UpdateReport};
 use crate::output::{Render, View, human};
 use crate::sanitize;
 
-impl Render for UpdateReport {
+/// A report that is printed as JSON or as text.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub struct Rendered {
+    /// The report.
+    pub report: UpdateReport,
+    /// Whether text names the board in each line, because several are updated at a time.
+    #[serde(skip)]
+    pub is_labeled: bool,
+}
+
+impl Render for Rendered {
     /// With `-q` only the plan of a dry run is shown.
     fn render(&self, view: &View) -> Option<String> {
-        let is_result = matches!(&self.event, UpdateEvent::Plan(plan) if plan.dry_run);
+        let is_result = matches!(&self.report.event, UpdateEvent::Plan(plan) if plan.dry_run);
         if view.is_quiet && !is_result {
             return None;
         }
-        let lines = lines(&self.target, &self.event)?;
+        let lines = lines(&self.report.target, &self.report.event)?;
         if !self.is_labeled {
             return Some(lines);
         }
-        let label = sanitize::one_line(&self.target);
+        let label = sanitize::one_line(&self.report.target);
         let labeled = lines.lines().map(|line| format!("{label}: {line}\n"));
         Some(labeled.collect())
     }

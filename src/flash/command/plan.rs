@@ -133,7 +133,7 @@ impl Flash<'_> {
             dry_run: self.args.dry_run,
         }));
         if let Some(passphrase) = generated {
-            if self.output_failed.get() {
+            if self.events.has_failed() {
                 return Err(Failure::usage(
                     "no passphrase given, and standard output, which would show a generated one, is closed",
                 )
