@@ -4,6 +4,7 @@
 use crate::Result;
 use embassy_time::Instant;
 use tcpctl::sim::board::Board;
+use tcpctl::sim::boot::Hardware;
 use tcpctl::sim::client::ClientStack;
 use tcpctl::sim::clock::ThreadPark;
 use tcpctl::sim::driver::LinkDriver;
@@ -44,7 +45,8 @@ pub(crate) fn run() -> Result<()> {
     let resets = Resets::default();
     let counter = resets.clone();
     let (board_end, host_end) = virtual_link(spec.link);
-    let board = Board::start(&spec, Neighbours::OneClient, None, move |mac| {
+    let hardware = Hardware::new(&spec)?;
+    let board = Board::start(&spec, hardware, Neighbours::OneClient, None, move |mac| {
         let driver = counter.watch(LinkDriver::new(board_end, mac));
         Ok((driver, ThreadPark::new()))
     })?;

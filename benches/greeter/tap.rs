@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use crate::Result;
 use tcpctl::sim::board::Board;
+use tcpctl::sim::boot::Hardware;
 use tcpctl::sim::servers::Neighbours;
 use tcpctl::sim::session;
 
@@ -106,7 +107,8 @@ pub(crate) fn measure() -> Result<()> {
 fn round_of_greeter(clients: usize, resets: &Resets) -> Result<Seen> {
     let spec = spec()?;
     let (quality, resets) = (spec.link, resets.clone());
-    let board = Board::start(&spec, Neighbours::Wire, None, move |mac| {
+    let hardware = Hardware::new(&spec)?;
+    let board = Board::start(&spec, hardware, Neighbours::Wire, None, move |mac| {
         let (driver, park) = tcpctl::sim::tap::open(TAP, quality, mac)?;
         Ok((resets.watch(driver), park))
     })?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tcpctl::bench::limits::{self, LimitsError, LimitsFinding, LimitsPlan};
 use tcpctl::sim::board::Board;
+use tcpctl::sim::boot::Hardware;
 use tcpctl::sim::servers::Neighbours;
 use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
@@ -174,7 +175,8 @@ fn find(cell: &Cell, seed: u64, lwip: Option<&Reference>) -> Result<Found> {
         Server::Tap(changes) => {
             let spec = spec(changes, seed)?;
             let quality = spec.link;
-            let board = Board::start(&spec, Neighbours::Wire, None, move |mac| {
+            let hardware = Hardware::new(&spec)?;
+            let board = Board::start(&spec, hardware, Neighbours::Wire, None, move |mac| {
                 tcpctl::sim::tap::open(TAP, quality, mac)
             })?;
             let found = over_wire(session::address(&spec))?;

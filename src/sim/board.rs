@@ -21,30 +21,12 @@ pub struct Board {
 }
 
 impl Board {
-    /// Starts a new board on its own thread. `connect` creates the driver and the parker on that
-    /// thread, because neither has to be `Send`.
+    /// Starts a board on its own thread. `connect` creates the driver and the parker on that thread,
+    /// because neither has to be `Send`.
     ///
     /// # Errors
     /// `connect` fails, or no thread can be created.
     pub fn start<D, P, F>(
-        spec: &Spec,
-        neighbours: Neighbours,
-        events: Option<Events>,
-        connect: F,
-    ) -> io::Result<Self>
-    where
-        D: Driver,
-        P: Park,
-        F: FnOnce(MacAddress) -> io::Result<(D, P)> + Send + 'static,
-    {
-        Self::start_with(spec, Hardware::new(spec)?, neighbours, events, connect)
-    }
-
-    /// Starts a board with this flash and these networks.
-    ///
-    /// # Errors
-    /// As [`Board::start`].
-    pub fn start_with<D, P, F>(
         spec: &Spec,
         hardware: Hardware,
         neighbours: Neighbours,

@@ -327,7 +327,7 @@ fn run_tap(
     let link = plan.spec.link;
     let (hardware, spec) = hardware(plan, MANAGEMENT_PORT, output)?;
     let neighbours = Neighbours::Wire;
-    let board = Board::start_with(&spec, hardware, neighbours, Some(events), move |mac| {
+    let board = Board::start(&spec, hardware, neighbours, Some(events), move |mac| {
         tap::open(&name, link, mac)
     })
     .map_err(|error| cannot_open(interface, &error))?;

@@ -209,7 +209,7 @@ fn start(
     events: Option<Events>,
 ) -> io::Result<(Board, ClientStack)> {
     let (board_end, stack) = stack(spec);
-    let board = Board::start_with(spec, hardware, Neighbours::OneClient, events, move |mac| {
+    let board = Board::start(spec, hardware, Neighbours::OneClient, events, move |mac| {
         Ok((LinkDriver::new(board_end, mac), ThreadPark::new()))
     })?;
     Ok((board, stack))

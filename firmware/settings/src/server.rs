@@ -60,14 +60,9 @@ impl RequestTimeout {
         Ok(Self(millis))
     }
 
-    /// The timeout in milliseconds.
+    /// The timeout in milliseconds; zero means not to wait.
     pub const fn as_millis(self) -> u32 {
         self.0
-    }
-
-    /// The timeout as a duration. Zero means not to wait.
-    pub const fn as_duration(self) -> Duration {
-        Duration::from_millis(self.0 as u64)
     }
 }
 
@@ -260,10 +255,7 @@ mod tests {
         assert_eq!(server.port().get(), 3000);
         assert_eq!(server.workers().get(), 4);
         assert_eq!(server.backlog().get(), 4);
-        assert_eq!(
-            server.request_timeout().as_duration(),
-            Duration::from_secs(5)
-        );
+        assert_eq!(server.request_timeout().as_millis(), 5000);
         assert_eq!(server.services(), Services::Off);
         assert_eq!(server.status(), Status::On);
         assert_eq!(server.commands(), Commands::Off);

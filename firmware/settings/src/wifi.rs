@@ -124,11 +124,6 @@ impl Passphrase {
     pub fn reveal(&self) -> &str {
         &self.0
     }
-
-    /// Whether it is a 256-bit key rather than a passphrase.
-    pub fn is_raw_key(&self) -> bool {
-        self.0.len() == Self::MAX_LEN
-    }
 }
 
 impl fmt::Debug for Passphrase {
@@ -221,7 +216,7 @@ mod tests {
     #[test]
     fn passphrase_length_is_8_to_63() {
         for good in [8, 63] {
-            assert!(!Passphrase::new(&"p".repeat(good)).unwrap().is_raw_key());
+            assert!(Passphrase::new(&"p".repeat(good)).is_ok());
         }
         for got in [0, 1, 7, 65, 100] {
             let refused = Passphrase::new(&"p".repeat(got)).unwrap_err();
@@ -235,7 +230,7 @@ mod tests {
 
     #[test]
     fn raw_key_has_64_hexadecimal_digits() {
-        assert!(Passphrase::new(&"0aF9".repeat(16)).unwrap().is_raw_key());
+        assert!(Passphrase::new(&"0aF9".repeat(16)).is_ok());
         let refused = Passphrase::new(&"0aG9".repeat(16)).unwrap_err();
         assert_eq!(refused.reason, Reason::NotHexadecimal);
     }

@@ -11,8 +11,6 @@ pub struct Config {
     pub(super) first: Ipv4Addr,
     pub(super) size: u32,
     pub(super) lease_seconds: u32,
-    pub(super) router: Option<Ipv4Addr>,
-    pub(super) dns: Option<Ipv4Addr>,
 }
 
 /// Why a pool cannot be served.
@@ -30,8 +28,6 @@ pub enum ConfigError {
     ServerInPool,
     /// The pool has more addresses than the server's table has entries.
     PoolTooLarge,
-    /// The lease time is zero.
-    LeaseTime,
 }
 
 impl fmt::Display for ConfigError {
@@ -43,7 +39,6 @@ impl fmt::Display for ConfigError {
             Self::PoolOutsideSubnet => "the pool reaches outside the subnet",
             Self::ServerInPool => "the pool contains the server's own address",
             Self::PoolTooLarge => "the pool has more addresses than the lease table has entries",
-            Self::LeaseTime => "the lease time is zero",
         })
     }
 }
@@ -91,35 +86,7 @@ impl Config {
             // Cannot overflow: both are hosts of one subnet of at most 2^31 addresses.
             size: last.to_bits() - first.to_bits() + 1,
             lease_seconds: Self::DEFAULT_LEASE_SECONDS,
-            router: Some(server),
-            dns: None,
         })
-    }
-
-    /// Sets the lease time in seconds.
-    ///
-    /// # Errors
-    /// [`ConfigError::LeaseTime`] if that is zero.
-    pub fn with_lease_seconds(self, seconds: u32) -> Result<Self, ConfigError> {
-        match seconds {
-            0 => Err(ConfigError::LeaseTime),
-            lease_seconds => Ok(Self {
-                lease_seconds,
-                ..self
-            }),
-        }
-    }
-
-    /// Sets the router option; `None` omits it.
-    #[must_use]
-    pub const fn with_router(self, router: Option<Ipv4Addr>) -> Self {
-        Self { router, ..self }
-    }
-
-    /// Sets the DNS server option; `None` omits it.
-    #[must_use]
-    pub const fn with_dns(self, dns: Option<Ipv4Addr>) -> Self {
-        Self { dns, ..self }
     }
 
     /// Index of `address` in the pool, or `None` if it is outside.

@@ -34,7 +34,6 @@ const REFUSED: &[u8] = b"address in use or not in this network";
 mod code {
     pub(super) const SUBNET_MASK: u8 = 1;
     pub(super) const ROUTER: u8 = 3;
-    pub(super) const DNS: u8 = 6;
     pub(super) const REQUESTED_ADDRESS: u8 = 50;
     pub(super) const LEASE_TIME: u8 = 51;
     pub(super) const MESSAGE_TYPE: u8 = 53;
@@ -200,13 +199,7 @@ impl<'o> Options<'o> {
     /// forget to request them.
     fn push_network(&mut self, config: &Config) -> Option<()> {
         self.push(code::SUBNET_MASK, &config.mask.octets())?;
-        if let Some(router) = config.router {
-            self.push(code::ROUTER, &router.octets())?;
-        }
-        if let Some(dns) = config.dns {
-            self.push(code::DNS, &dns.octets())?;
-        }
-        Some(())
+        self.push(code::ROUTER, &config.server.octets())
     }
 
     /// Echoes the client's identifier (RFC 6842 §3) and ends the message. Returns its length.
