@@ -2,7 +2,9 @@
 //! counts for all threads.
 
 use peak_alloc::PeakAlloc;
-use tcpctl_management::{BoardEvent, BoardSession, ClientSession, Request, Response};
+use tcpctl_management::{
+    BoardEvent, BoardSession, ClientSession, MAX_UPDATE_DATA, Request, Response,
+};
 use tcpctl_settings::sectors::ConfirmTimeout;
 use tcpctl_settings::{Changes, Greeting, ManagementKey, Passphrase, Security, Ssid};
 
@@ -52,7 +54,29 @@ fn session_fits_the_heap_of_a_chip() {
             .unwrap()
     });
     client.receive(&mut &response[..]).unwrap();
+    // A leak in each piece would add up.
+    let pieces = (0..100).map(|piece| Request::UpdateData {
+        offset: piece * 1024,
+        bytes: vec![0xff; MAX_UPDATE_DATA],
+    });
+    let pieces: Vec<_> = pieces.map(|it| client.request(&it).unwrap()).collect();
+    let ((), update) = peak(|| {
+        for piece in &pieces {
+            let BoardEvent::Request(_request) = board.receive(&mut &piece[..]).unwrap() else {
+                panic!("no request")
+            };
+            board.respond(&Response::Written { offset: 0 }).unwrap();
+        }
+    });
+    let kept = HEAP.current_usage();
+    drop(board);
+    let session = kept.saturating_sub(HEAP.current_usage());
     // The handshake starts with what `start` has left allocated, at most its peak.
-    println!("heap: start {start}, handshake {handshake}, request {answered} bytes");
-    assert!(start + handshake + answered <= BUDGET);
+    println!(
+        "heap: start {start}, handshake {handshake}, session {session}, request {answered}, update \
+         {update} bytes"
+    );
+    assert!(start + handshake + answered.max(update) <= BUDGET);
+    // What `update_takes_at_most_12_kilobytes` of tcpctl-greeter adds to a session.
+    assert!(update <= answered + 2 * MAX_UPDATE_DATA);
 }

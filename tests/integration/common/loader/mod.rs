@@ -36,7 +36,7 @@ pub(crate) struct Kind {
     pub(crate) mac: [u8; 6],
     /// Secure boot, flash encryption and others, as reported by `GET_SECURITY_INFO`.
     pub(crate) security_flags: u32,
-    /// Value of FLASH_CRYPT_CNT. Flash encryption is on if the number of its set bits is odd.
+    /// Value of `FLASH_CRYPT_CNT`. Flash encryption is on if the number of its set bits is odd.
     pub(crate) crypt_count: u8,
     /// Fault of the board.
     pub(crate) fault: Fault,
