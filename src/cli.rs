@@ -165,7 +165,7 @@ pub enum SchemaOf {
     Discover,
     /// config
     Config,
-    /// Failure of any command
+    /// failures of any command
     Error,
     /// flash
     Flash,
@@ -224,7 +224,7 @@ See also:
 
 Exit codes:
   0 done
-  1 negative answer: nothing found, closed without a byte, --expect, --lines or --fail-if unmet
+  1 negative result: nothing found, closed without a byte, --expect or --lines unmet, --fail-if met
   2 invalid arguments, file or setting
   6 name not resolved
   7 could not connect

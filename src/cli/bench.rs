@@ -82,8 +82,8 @@ pub struct BenchArgs {
     /// Regex that a valid reply must match
     ///
     /// The reply is complete as soon as it matches. Without --expect, --lines and --idle a reply is
-    /// complete when the server closes. For a server that keeps connections open, the end is learned
-    /// from the first replies: their length or number of lines, else 250 ms of silence.
+    /// complete when the server closes. For a server that keeps connections open, bench derives the
+    /// rule from the first replies: their length or number of lines, otherwise 250 ms of silence.
     #[arg(
         long,
         value_name = "REGEX",
@@ -93,7 +93,7 @@ pub struct BenchArgs {
         hide_short_help = true
     )]
     pub expect: Option<String>,
-    /// Lines of a complete reply
+    /// Number of lines of a complete reply
     #[arg(
         long,
         value_name = "N",
@@ -106,7 +106,7 @@ pub struct BenchArgs {
     pub lines: Option<NonZeroU64>,
     /// Silence after which a reply is complete, e.g. 100ms
     ///
-    /// The silence does not count as part of the reply's time.
+    /// The silence is not included in the time of the reply.
     #[arg(
         long,
         value_name = "DURATION",
@@ -132,8 +132,8 @@ pub struct BenchArgs {
     /// Connections to keep busy
     ///
     /// Default: as many as the server serves at once, one fewer where nothing queues, 1 where the
-    /// number is not known exactly. With --rate: the most requests in flight, default 256. With
-    /// --ramp: the last step. Throughput: the streams, default 4, at most 64.
+    /// number is not known exactly. With --rate: the maximum number of requests in flight, default
+    /// 256. With --ramp: the last step. Throughput: the number of streams, default 4, at most 64.
     #[arg(
         short,
         long,
@@ -195,8 +195,8 @@ pub struct BenchArgs {
     pub warmup: Option<Duration>,
     /// Start at this time, e.g. 2026-12-01T10:00:00Z
     ///
-    /// RFC 3339, so that several computers start together. bench says whether this computer's clock
-    /// is synchronized, where the system knows. See docs/distributed.md.
+    /// An RFC 3339 time, so that several computers start together. bench reports whether this computer's
+    /// clock is synchronized, if the operating system provides it. See docs/distributed.md.
     #[arg(
         long,
         value_name = "TIME",
@@ -206,7 +206,7 @@ pub struct BenchArgs {
         hide_short_help = true
     )]
     pub start_at: Option<SystemTime>,
-    /// Local address to connect from; several take turns
+    /// Local address to connect from; several are used in turn
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -225,7 +225,7 @@ pub struct BenchArgs {
         hide_short_help = true
     )]
     pub threads: Option<NonZeroUsize>,
-    /// Longest wait for a connection
+    /// Timeout of a connection attempt
     #[arg(
         long,
         value_name = "DURATION",
@@ -236,7 +236,7 @@ pub struct BenchArgs {
         hide_short_help = true
     )]
     pub connect_timeout: Duration,
-    /// Longest wait for a complete reply [default: 10s]
+    /// Timeout of a complete reply [default: 10s]
     #[arg(
         long,
         value_name = "DURATION",
@@ -250,12 +250,12 @@ pub struct BenchArgs {
     /// Increase the connections and find the knee
     ///
     /// 1, 2, 3, 4, 6, 8, ... connections for 1 s each. Beyond the knee, more connections bring less
-    /// than 10% more replies, or fail. The ramp ends when the knee is found, at twice what the server
-    /// accepts, or at --connections. Where connections fail, it finds out whether they were too many
-    /// or reconnected too soon.
+    /// than 10% more replies, or fail. The ramp ends when the knee is found, at twice the number that
+    /// the server accepts, or at --connections. If connections fail, bench determines whether they were
+    /// too many or reconnected too soon.
     #[arg(long, help_heading = "Limits and ramp")]
     pub ramp: bool,
-    /// Most connections for limits and ramp [default: 256]
+    /// Maximum number of connections for limits and ramp [default: 256]
     #[arg(
         long,
         value_name = "N",
@@ -266,7 +266,7 @@ pub struct BenchArgs {
         hide_short_help = true
     )]
     pub max_connections: Option<NonZeroUsize>,
-    /// Longest search for the limits, and longest ramp [default: 30s]
+    /// Maximum time for the limits and for the ramp, each [default: 30s]
     #[arg(
         long,
         value_name = "DURATION",
@@ -307,11 +307,11 @@ pub struct BenchArgs {
 /// The values of `--only`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// How many connections are served at once, how many wait, what happens to the next
+    /// Connections served at once, connections that wait, and what happens to the next one
     Limits,
-    /// How fast and how reliably the server replies
+    /// Reply times, rate and failures
     Latency,
-    /// The rate with more and more connections, as with --ramp
+    /// The rate with an increasing number of connections, as with --ramp
     Ramp,
     /// Bytes per second to discard, from chargen, and through echo
     Throughput,
@@ -323,7 +323,7 @@ pub enum CloseWith {
     /// FIN, as usual
     #[default]
     Fin,
-    /// RST, which leaves no TIME-WAIT here
+    /// RST, which leaves no connection in TIME-WAIT on this computer
     Rst,
 }
 
@@ -354,8 +354,8 @@ pub struct MergeArgs {
 pub(super) const ABOUT: &str = "\
 Measure the limits, latency and throughput of a TCP server.
 
-Limits: how many connections the server serves at once, how many wait, what happens to the next, \
-and how soon a slot is reused. bench finds them with idle connections, opened one at a time.
+Limits: how many connections the server serves at once, how many wait, what happens to the next \
+one, and how soon a slot is reused. bench finds them with idle connections, opened one at a time.
 
 Latency: bench connects, sends a request, reads the reply and closes, repeatedly. It reports the \
 times to the connection, to the first byte and to the complete reply, and failures by class. \

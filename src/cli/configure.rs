@@ -51,10 +51,10 @@ pub struct ConfigureArgs {
         hide_short_help = true
     )]
     pub confirm_timeout: ConfirmTimeout,
-    /// Where the board will be: HOST[:PORT]
+    /// Expected new address of the board: HOST[:PORT]
     ///
-    /// Tried besides its old address and what mDNS finds, e.g. where the new network assigns it a fixed
-    /// address.
+    /// configure tries it in addition to the old address and to those that mDNS finds. Use it if the new
+    /// network assigns the board a fixed address.
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -115,12 +115,12 @@ fn confirm_timeout(text: &str) -> Result<ConfirmTimeout, String> {
 }
 
 pub(super) const ABOUT: &str = "\
-Change a board's settings over the network, safe against mistakes.
+Change a board's settings over the network, with automatic rollback.
 
-configure prints what changes, sends it, and waits until the board is back. The board tries new network \
-settings: unless they are confirmed in time, it returns to its old ones by itself, also after a power \
-cut. configure confirms them as soon as it reaches the board under the new settings, and proves it with \
-a greeting. The greeting and the request timeout change at once.
+configure prints what changes, sends it, and waits until the board is back. New network settings are \
+on trial: unless they are confirmed in time, the board returns to its old ones by itself, also after a \
+power cut. configure confirms them as soon as it reaches the board under the new settings, then checks \
+that the server sends its greeting. The greeting and the request timeout change at once.
 
 The connection is encrypted and authenticated with the board's management key, which tcpctl flash stored \
 in the file keys/MAC. tcpctl config shows where; copy the file to configure the board from another \
@@ -136,7 +136,7 @@ Examples:
     $ tcpctl configure tcpctl-0b3c --ssid home
     passphrase of home:
 
-  The same with a password manager:
+  Read the passphrase from a password manager:
     $ pass wifi/home | tcpctl configure tcpctl-0b3c --ssid home --password-stdin
 
   Show the settings in force:
@@ -149,7 +149,7 @@ Examples:
     $ tcpctl configure 192.168.1.1 --mode sta --ssid lab --no-confirm
     $ ssh lab tcpctl configure tcpctl-0b3c --confirm
 
-  Try it on a virtual board:
+  Change the greeting of a virtual board:
     $ tcpctl configure sim --greeting hi
 
 See also:

@@ -11,10 +11,7 @@ use crate::units;
 /// The arguments of `tcpctl discover`.
 #[derive(Debug, Args)]
 #[command(after_help = MORE, after_long_help = EXAMPLES)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag that is there or not"
-)]
+#[allow(clippy::struct_excessive_bools, reason = "a flag is a bool")]
 pub struct DiscoverArgs {
     /// Time to search
     #[arg(
@@ -38,7 +35,7 @@ pub struct DiscoverArgs {
         help_heading = "Ending"
     )]
     pub expect_count: Option<NonZeroU16>,
-    /// Run until Ctrl-C and show boards that appear, change and go
+    /// Run until Ctrl-C and show boards that appear, change and disappear
     ///
     /// On a terminal a table is redrawn; in a pipe each event is a line of JSON.
     #[arg(
@@ -64,9 +61,9 @@ pub struct DiscoverArgs {
     pub interface: Option<String>,
     /// Also connect to port 3000 of every address in a network
     ///
-    /// For example 192.168.1.0/24. Probes at most 500 addresses per second, and all of them,
-    /// whatever --timeout is. Each address that answers is listed with the first line of its reply.
-    /// Probe only networks that are yours.
+    /// For example 192.168.1.0/24. Probes at most 500 addresses per second. All addresses are
+    /// probed, regardless of --timeout. Each address that answers is listed with the first line of its
+    /// reply. Probe only your own networks.
     #[arg(
         long,
         value_name = "CIDR",
@@ -118,8 +115,8 @@ Boards announce themselves over mDNS. A board that is an access point is also tr
 192.168.1.1:3000, if this computer is on that network. Serial ports are listed by their USB device \
 and never opened. A board found in several ways is one line.
 
-A board is online when a connection to it succeeded; it is made once and closed at once. What \
-answers at 192.168.1.1:3000 without a greeting may be a router, and is unconfirmed.
+A board is online if a connection to it succeeded. discover connects once and closes at once. A \
+server at 192.168.1.1:3000 that sends no greeting may be a router, and is listed as unconfirmed.
 
 A listed name is a TARGET: tcpctl send NAME, with or without .local.";
 

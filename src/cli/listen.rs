@@ -96,9 +96,9 @@ pub struct ListenArgs {
 pub(super) const ABOUT: &str = "\
 Accept TCP connections, print what arrives, and answer.
 
-The server side for boards that connect to this computer. On a terminal each line has its time and \
-its client, and control characters are escaped. In a pipe, standard output has the received bytes \
-alone. Without an answer option nothing is sent.";
+Use it with boards that connect to this computer. On a terminal each line starts with its time and \
+its client, and control characters are escaped. In a pipe, standard output has only the received \
+bytes. Without an answer option nothing is sent.";
 
 const MORE: &str = "\
 Examples: tcpctl listen --help
@@ -122,5 +122,6 @@ See also:
   tcpctl send, tcpctl sim, tcpctl discover
 
 Exit codes:
-  0 done, also after Ctrl-C; 1 --count unmet at --timeout, 28 and nothing was received; 2 usage; 70 the address \
+  0 done, also after Ctrl-C; 1 fewer connections than requested \
+at --timeout; 28 nothing received at --timeout; 2 usage; 70 the address \
 is not available";

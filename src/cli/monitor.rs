@@ -34,13 +34,13 @@ pub struct MonitorArgs {
     pub elf: Option<PathBuf>,
     /// Exit with 0 at the first line that matches
     ///
-    /// Colors are removed before. A line without an end, such as a prompt, counts after 100 ms of
+    /// Colors are removed first. A line without an end, such as a prompt, counts after 100 ms of
     /// silence.
     #[arg(long, value_name = "REGEX", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub until: Option<String>,
     /// Exit after this time
     ///
-    /// With --until the exit code is 1, or 28 if nothing arrived at all. Without it, it is 0.
+    /// With --until the exit code is 1, or 28 if nothing arrived at all. Without --until it is 0.
     #[arg(long, value_name = "DURATION", value_parser = units::positive_duration, value_hint = ValueHint::Other)]
     pub timeout: Option<Duration>,
     /// Print the bytes as they arrive, without times
@@ -48,9 +48,9 @@ pub struct MonitorArgs {
     /// On a terminal, control characters are still escaped.
     #[arg(long, conflicts_with = "json")]
     pub raw: bool,
-    /// Leave the keyboard alone
+    /// Do not read the keyboard
     ///
-    /// Otherwise typed keys go to the board if standard input and output are a terminal. Ctrl-] ends,
+    /// By default typed keys go to the board if standard input and output are a terminal. Ctrl-] ends,
     /// Ctrl-T Ctrl-R resets the board, and Ctrl-T Ctrl-T sends Ctrl-T.
     #[arg(long)]
     pub no_input: bool,

@@ -17,7 +17,7 @@ pub struct QueryArgs {
     /// does not stop the others. The exit code is that of the worst failure.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub targets: Option<PathBuf>,
-    /// Targets at a time
+    /// Targets to ask in parallel
     #[arg(
         long,
         value_name = "N",
@@ -27,7 +27,7 @@ pub struct QueryArgs {
         hide_short_help = true
     )]
     pub parallel: NonZeroU16,
-    /// Ask again and again, until interrupted [default: 1s]
+    /// Repeat until interrupted [default: 1s]
     ///
     /// The duration is the time from the start of one round to the start of the next.
     #[arg(
@@ -39,7 +39,7 @@ pub struct QueryArgs {
         value_hint = ValueHint::Other
     )]
     pub watch: Option<Duration>,
-    /// Time for one board, from the first connection attempt to the end of its reply
+    /// Timeout for one board, from the first connection attempt to the end of its reply
     #[arg(
         long,
         value_name = "DURATION",
@@ -127,7 +127,7 @@ See also:
   tcpctl read, tcpctl discover, tcpctl bench
 
 Exit codes:
-  0 done, 1 not a status, 2 usage, 6 name not resolved, 7 cannot connect, 28 timeout, \
+  0 done, 1 the reply is not a status, 2 usage, 6 name not resolved, 7 cannot connect, 28 timeout, \
 56 connection broken, 130 and 143 interrupted; --watch ends with 0";
 
 pub(super) const READ_ABOUT: &str = "\
@@ -155,5 +155,5 @@ See also:
   tcpctl status, tcpctl discover, tcpctl flash
 
 Exit codes:
-  0 done, 1 no such sensor, or none at all, 2 usage, 6 name not resolved, 7 cannot connect, \
+  0 done, 1 no such sensor, or the board has none, 2 usage, 6 name not resolved, 7 cannot connect, \
 28 timeout, 56 connection broken, 130 and 143 interrupted; --watch ends with 0";

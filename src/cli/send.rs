@@ -37,12 +37,12 @@ pub struct SendArgs {
     pub target: Option<String>,
     /// Message to send; `-` streams standard input
     ///
-    /// On a terminal `-` is a conversation, line by line. Without MESSAGE, -m, --file and --hex,
+    /// On a terminal `-` starts a conversation, line by line. Without MESSAGE, -m, --file and --hex,
     /// standard input is streamed; on a terminal `Hello TCP world!` and CR LF are sent.
     #[arg(value_hint = ValueHint::Other)]
     pub message: Option<OsString>,
 
-    /// Message to send, if TARGET is omitted; `-` as above
+    /// Message to send, if TARGET is omitted; `-` streams standard input
     #[arg(
         short = 'm',
         long = "message",
@@ -119,7 +119,7 @@ pub struct SendArgs {
     )]
     pub no_reply: bool,
 
-    /// Limit for connecting, name resolution and all addresses included
+    /// Timeout for connecting, including name resolution and all addresses
     #[arg(
         long,
         value_name = "DURATION",
@@ -130,11 +130,11 @@ pub struct SendArgs {
         hide_short_help = true
     )]
     pub connect_timeout: Duration,
-    /// Limit for the reply
+    /// Timeout for the reply
     ///
     /// It starts at the end of input and applies to the first byte; with --lines and --expect to the
     /// whole reply, with --until-close to each pause, with --no-reply to each acknowledgment. While
-    /// input is being sent, it limits how long the server may accept and send nothing.
+    /// input is being sent, it limits how long the server may neither accept nor send data.
     #[arg(
         long,
         value_name = "DURATION",
@@ -174,7 +174,7 @@ pub struct SendArgs {
 
     /// Send N times and print statistics
     ///
-    /// Each time over a new connection. 0 repeats until interrupted. On a terminal there is a line
+    /// Each try uses a new connection. 0 repeats until interrupted. On a terminal there is a line
     /// for each reply, as with ping.
     #[arg(
         long,
@@ -199,8 +199,8 @@ pub struct SendArgs {
     /// Send to the targets in this file (`-`: standard input)
     ///
     /// One target per line, or the JSON Lines of `discover --json`. A # at the start of a line or
-    /// between spaces begins a comment. Errors of discover are reported, and the boards that it found
-    /// are still sent to. The exit code is that of the worst failure.
+    /// between spaces begins a comment. Errors of discover are reported, and the message is still
+    /// sent to the boards that it found. The exit code is that of the worst failure.
     #[arg(
         long,
         value_name = "FILE",
@@ -209,7 +209,7 @@ pub struct SendArgs {
         help_heading = "More than once"
     )]
     pub targets: Option<PathBuf>,
-    /// Targets at a time [default: 8]
+    /// Targets to send to in parallel [default: 8]
     #[arg(
         long,
         value_name = "N",

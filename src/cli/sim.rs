@@ -51,8 +51,8 @@ pub struct SimArgs {
 
     /// Keep settings, key and MAC address in FILE, as flash would
     ///
-    /// FILE is created for a new board with the given settings. A board that is there already keeps its
-    /// own: change them with tcpctl configure, or delete FILE. The process may be killed at any time.
+    /// FILE is created for a new board with the given settings. An existing board keeps its own
+    /// settings: change them with tcpctl configure, or delete FILE. The process may be killed at any time.
     #[arg(
         long,
         value_name = "FILE",
@@ -65,7 +65,7 @@ pub struct SimArgs {
     ///
     /// For each network: [[network]], ssid = "NAME", and passphrase = "..." or open = true, each on a
     /// line of its own. Unless --mode is given, a new board starts as a station on the first one. The
-    /// file is read again whenever the board joins, so networks appear and vanish. Without it only the
+    /// file is read again whenever the board joins, so networks can appear and disappear. Without it only the
     /// network of the board's starting settings exists; joining another fails with "no such network".
     #[arg(
         long,
@@ -104,7 +104,7 @@ pub struct SimArgs {
     ///
     /// The command runs with sh -c once per request: the request is its standard input, its output is
     /// the reply. A request ends at FIN or after 50 ms of silence, and has at most 64 KiB. The command
-    /// has 10 s, and ends when the client leaves.
+    /// is killed after 10 s, or when the client resets the connection.
     #[arg(
         long,
         value_name = "COMMAND",

@@ -68,9 +68,9 @@ pub(super) const ABOUT: &str = "\
 Install new firmware over the network; the board returns to the old one by itself if it fails.
 
 The firmware goes to the slot of the flash that does not run, while the board serves its clients. The \
-board checks it and starts it on trial. update confirms it as soon as it reaches the board again. A panic, \
-a power cut, or no network for five minutes ends in the old firmware, and status shows why. After a \
-broken connection the transfer resumes where it stopped.
+board checks it and starts it on trial. update confirms it as soon as it reaches the board again. After a \
+panic, a power cut, or five minutes without its network, the board returns to the old firmware, and \
+status shows why. After a broken connection the transfer resumes where it stopped.
 
 The connection is encrypted and authenticated with the board's management key, which tcpctl flash stored \
 in the file keys/MAC. tcpctl config shows where.";

@@ -8,10 +8,10 @@ use clap::ValueEnum;
 /// The values of `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ColorWhen {
-    /// On a color terminal, unless the environment says otherwise
+    /// On a terminal with color, unless the environment disables it
     #[default]
     Auto,
-    /// In a pipe, too
+    /// Also in a pipe
     Always,
     /// Never
     Never,
