@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_have_64_digits_and_nothing_else() {
+    fn key_file_has_exactly_64_digits() {
         let digits = "0aF9".repeat(16);
         for text in [
             digits.clone(),

@@ -180,7 +180,7 @@ fn show_text(text: &str, safe: &mut String) {
             '\r' if characters.peek() == Some(&'\n') => {}
             '\n' | '\t' => safe.push(character),
             _ if character.is_ascii_control() => escape_byte(character as u8, safe),
-            _ if deceives(character) => {
+            _ if is_misleading(character) => {
                 let _ = write!(safe, "\\u{{{:x}}}", character as u32);
             }
             _ => safe.push(character),
@@ -194,7 +194,7 @@ fn escape_byte(byte: u8, safe: &mut String) {
 
 /// Whether a character beyond ASCII is a control (C1), changes the direction of text, or is
 /// invisible.
-pub(crate) const fn deceives(character: char) -> bool {
+pub(crate) const fn is_misleading(character: char) -> bool {
     matches!(
         character,
         '\u{80}'..='\u{9f}'         // C1: U+009B begins a sequence as ESC [ does

@@ -393,7 +393,7 @@ mod tests {
     #[test]
     fn invalid_integers_are_rejected() {
         assert_eq!(whole("12"), Ok(12_u16));
-        for (text, said) in [
+        for (text, printed) in [
             ("0", "1 or more"),
             ("00", "1 or more"),
             ("65536", "too large"),
@@ -404,7 +404,7 @@ mod tests {
             ("four", "a whole number"),
         ] {
             let message = whole::<NonZeroU16>(text).unwrap_err();
-            assert!(message.contains(said), "{text}: {message}");
+            assert!(message.contains(printed), "{text}: {message}");
         }
     }
 

@@ -162,7 +162,7 @@ fn settled(board: &Board, files: usize) -> usize {
 }
 
 #[test]
-fn board_at_its_limit_leaks_nothing_and_answers_once() {
+fn board_at_its_limit_leaks_no_memory_and_answers_once() {
     let seconds = std::env::var("TCPCTL_SOAK_SECONDS");
     let seconds = seconds.map_or(3, |text| text.parse().expect("TCPCTL_SOAK_SECONDS"));
     let duration = Duration::from_secs(seconds);

@@ -421,6 +421,6 @@ fn shell(line: &str) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{line}: {}", said.trim()).into())
+    let printed = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{line}: {}", printed.trim()).into())
 }

@@ -10,7 +10,7 @@ use tcpctl::sim::clock::ThreadPark;
 use tcpctl::sim::driver::LinkDriver;
 use tcpctl::sim::link::link as virtual_link;
 use tcpctl::sim::network::VirtualNetwork;
-use tcpctl::sim::servers::{Neighbours, PREFIX};
+use tcpctl::sim::servers::{Neighbors, PREFIX};
 use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
 
@@ -46,7 +46,7 @@ pub(crate) fn run() -> Result<()> {
     let counter = resets.clone();
     let (board_end, host_end) = virtual_link(spec.link);
     let hardware = Hardware::new(&spec)?;
-    let board = Board::start(&spec, hardware, Neighbours::OneClient, None, move |mac| {
+    let board = Board::start(&spec, hardware, Neighbors::OneClient, None, move |mac| {
         let driver = counter.watch(LinkDriver::new(board_end, mac));
         Ok((driver, ThreadPark::new()))
     })?;

@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::Result;
 use tcpctl::sim::board::Board;
 use tcpctl::sim::boot::Hardware;
-use tcpctl::sim::servers::Neighbours;
+use tcpctl::sim::servers::Neighbors;
 use tcpctl::sim::session;
 
 use crate::link::spec;
@@ -108,7 +108,7 @@ fn round_of_greeter(clients: usize, resets: &Resets) -> Result<Seen> {
     let spec = spec()?;
     let (quality, resets) = (spec.link, resets.clone());
     let hardware = Hardware::new(&spec)?;
-    let board = Board::start(&spec, hardware, Neighbours::Wire, None, move |mac| {
+    let board = Board::start(&spec, hardware, Neighbors::Wire, None, move |mac| {
         let (driver, park) = tcpctl::sim::tap::open(TAP, quality, mac)?;
         Ok((resets.watch(driver), park))
     })?;

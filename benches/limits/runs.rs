@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tcpctl::bench::limits::{self, LimitsError, LimitsFinding, LimitsPlan};
 use tcpctl::sim::board::Board;
 use tcpctl::sim::boot::Hardware;
-use tcpctl::sim::servers::Neighbours;
+use tcpctl::sim::servers::Neighbors;
 use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
 use tcpctl_engine::kernel::KernelNetwork;
@@ -176,7 +176,7 @@ fn find(cell: &Cell, seed: u64, lwip: Option<&Reference>) -> Result<Found> {
             let spec = spec(changes, seed)?;
             let quality = spec.link;
             let hardware = Hardware::new(&spec)?;
-            let board = Board::start(&spec, hardware, Neighbours::Wire, None, move |mac| {
+            let board = Board::start(&spec, hardware, Neighbors::Wire, None, move |mac| {
                 tcpctl::sim::tap::open(TAP, quality, mac)
             })?;
             let found = over_wire(session::address(&spec))?;

@@ -116,8 +116,8 @@ impl Client {
         let output = command.output()?;
         let took = start.elapsed();
         if !output.status.success() || output.stdout != GREETING {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("{}: {}, {said}", self.name, output.status).into());
+            let printed = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("{}: {}, {printed}", self.name, output.status).into());
         }
         Ok(took)
     }

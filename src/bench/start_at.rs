@@ -84,7 +84,7 @@ pub(super) fn warnings(
         && late > LATE
     {
         let text = format!(
-            "started {} after --start-at: this computer was busy or asleep",
+            "started {} after --start-at: this computer was busy or suspended",
             human::time(late)
         );
         warnings.push(Warning::new(WarningKind::StartedLate, text));

@@ -200,9 +200,9 @@ pub(super) fn limits(finding: &LimitsFinding) -> Limits {
         let total = match in_all {
             Bound::AtLeast { .. } => Evidence::new(
                 EvidenceKind::LowerBound,
-                "no address was turned away earlier than the first",
+                "no address was rejected earlier than the first",
             ),
-            _ => observed("the last address was turned away earlier than the first"),
+            _ => observed("the last address was rejected earlier than the first"),
         };
         evidence.insert("held_from_all_sources".to_owned(), total);
     }

@@ -51,7 +51,7 @@ pub fn failure(report: &Report) -> Option<Failure> {
         }
         ErrorClass::ReplyTimeout => (
             Kind::Timeout,
-            "the server may wait for a line end (--crlf), or for its other clients to leave",
+            "the server may wait for a line end (--crlf), or for its other clients to disconnect",
         ),
         ErrorClass::ResetBeforeReply | ErrorClass::ResetInReply => {
             (Kind::Broken, "try one request with tcpctl send")

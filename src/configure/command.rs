@@ -230,11 +230,11 @@ impl Configure<'_> {
                 let failure = channel_failure(&self.plan.target.text, error);
                 if self.plan.no_confirm {
                     return Err(failure
-                        .hint("the board may try the new settings all the same: see --show")
+                        .hint("the board may still try the new settings: see --show")
                         .into());
                 }
                 self.output.note(&format!(
-                    "note: {}. The board may try the new settings all the same: looking for it",
+                    "note: {}. The board may still try the new settings: looking for it",
                     failure.message
                 ));
                 SentTrial::After(newest_sequence(old))
@@ -376,7 +376,7 @@ impl Configure<'_> {
                     "the connection broke during the confirmation, and the board did not come back",
                 )
                 .hint(
-                    "it has the new settings if the confirmation arrived, else the old ones: see \
+                    "it has the new settings if the confirmation arrived, otherwise the old ones: see \
                      --show",
                 )
                 .into());
@@ -514,7 +514,7 @@ impl Configure<'_> {
         self.output.note(&match plan::mode(&new) {
             Mode::Station => format!(
                 "note: the board joins {name}. It returns unless this computer reaches it within \
-                 {seconds} s: join {name}, too"
+                 {seconds} s: join {name} as well"
             ),
             Mode::AccessPoint => format!(
                 "note: the board opens {name}. It returns unless this computer joins {name} within \
@@ -566,7 +566,7 @@ impl Configure<'_> {
                 .hint("confirm it with --confirm, or wait until the board returns to its old settings"),
             Response::Refused(Refusal::NoSuchTrial) => self
                 .failure(Kind::Device, "the trial is over")
-                .hint("see what became of it with --show"),
+                .hint("see its state with --show"),
             Response::Refused(Refusal::NeedsRestart) => self
                 .failure(Kind::Device, "its firmware needs a restart for these settings")
                 .hint("it has another version: update the older one, the board with tcpctl flash"),

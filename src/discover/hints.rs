@@ -62,7 +62,7 @@ fn hints_on(system: System, plan: &DiscoverPlan, diagnostics: &Diagnostics) -> V
     if networks.is_empty() {
         hints.push(match &plan.interface {
             Some(name) => format!(
-                "interface {} leads to no board: it is down, has no address, or is the loopback",
+                "interface {} cannot reach a board: it is down, has no address, or is the loopback",
                 sanitize::one_line(name)
             ),
             None => "this computer is on no network: join the Wi-Fi of the board".to_owned(),
@@ -228,9 +228,9 @@ mod tests {
             interface("eth0", "10.1.2.3"),
             interface("wlan0", "192.168.7.5"),
         ]);
-        let said = text(&two, PLAIN);
+        let printed = text(&two, PLAIN);
         let both = "--probe 10.1.2.0/24 or --probe 192.168.7.0/24";
-        assert!(said.contains(both), "{said}");
+        assert!(printed.contains(both), "{printed}");
     }
 
     #[test]

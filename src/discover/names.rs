@@ -126,7 +126,7 @@ async fn ask_on(
     query: &NameQuery<'_>,
     timeout: Duration,
 ) -> Result<(Vec<SocketAddr>, Option<CachedBoard>), String> {
-    let mut search = Search::new(port, query).ok_or("it is not a valid name for a board")?;
+    let mut search = Search::new(port, query).ok_or("it is not a valid board name")?;
     let begin = Instant::now();
     let mut end = begin + timeout;
     let mut repeats = REPEATS.iter();

@@ -85,7 +85,7 @@ impl DiscoverPlan {
                 "--probe: {count} more than the {} addresses of a /20",
                 human::grouped(MAX_UNFORCED)
             ))
-            .hint("probe a smaller network, or add --force if all of it is yours"));
+            .hint("probe a smaller network, or add --force if the whole network is yours"));
         }
         if let Some(network) = args.probe
             && network.needs_interface()

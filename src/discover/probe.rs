@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_its_hosts() {
+    fn network_expands_to_its_hosts() {
         assert_eq!(all("10.0.0.77/30"), ["10.0.0.77", "10.0.0.78"]);
         assert_eq!(all("10.0.0.4/31"), ["10.0.0.4", "10.0.0.5"]);
         assert_eq!(all("10.0.0.4"), ["10.0.0.4"]);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_kept_and_nothing_is_made_up_for() {
+    fn missed_requests_are_not_sent_in_a_burst() {
         let begin = Instant::now();
         let mut pacer = Pacer::new("10.0.0.0/20".parse().unwrap(), begin);
         let mut given = 0;

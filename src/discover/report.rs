@@ -28,7 +28,7 @@ pub enum Event {
     Found,
     /// The board changed.
     Updated,
-    /// The board is gone.
+    /// The board has disappeared.
     Lost,
 }
 

@@ -31,7 +31,7 @@ pub const DEFAULT_FLASH: FlashSize = FlashSize::_4Mb;
 /// Largest file to read: ten times an ELF with debug information.
 const MAX_FILE: u64 = 256 << 20;
 /// The error for files that [`contents`] does not read.
-pub const TOO_LARGE: &str = "too large for a firmware";
+pub const TOO_LARGE: &str = "too large for firmware";
 
 /// Reads a firmware file; `None` if it is too large or endless.
 ///

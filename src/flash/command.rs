@@ -290,8 +290,8 @@ impl Flash<'_> {
         match key.conflict {
             None => {}
             Some(key::Conflict::FileReplaced) => self.output.note(&format!(
-                "note: {path} has another key than the board: it gets the board's key, and its own is \
-                 kept in {path}.old"
+                "note: the key in {path} is not the board's: the board's key replaces it, and the old file \
+                 is kept as {path}.old"
             )),
             Some(key::Conflict::BoardReplaced) => self.output.note(&format!(
                 "note: the board gets the key of {path}; other computers with its old key cannot \

@@ -206,7 +206,7 @@ fn build(chip: Chip, folder: &Path, running: &Build) -> Result<Firmware, Failure
         Some(path) => Firmware::read(&path),
         None => Err(
             failed(format!("building the firmware for the {chip} failed"))
-                .hint("see cargo's messages above; nothing was written"),
+                .hint("see the messages of cargo above; nothing was written"),
         ),
     }
 }
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn all_bundled_firmware_is_intact() {
+    fn bundled_firmware_is_intact() {
         for bundled in BUNDLED {
             unpack(bundled).unwrap();
         }

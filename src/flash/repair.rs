@@ -72,9 +72,9 @@ mod tests {
 
     #[test]
     fn repair_command_is_the_same_command() {
-        let said = state(Stage::Erasing, Job::EraseAndWrite, arguments());
+        let printed = state(Stage::Erasing, Job::EraseAndWrite, arguments());
         let again = r"To repair it: tcpctl flash --greeting 'it'\''s\x1b me'";
-        assert!(said.ends_with(again), "{said}");
+        assert!(printed.ends_with(again), "{printed}");
     }
 
     #[cfg(unix)]
@@ -84,13 +84,13 @@ mod tests {
 
         let file = OsString::from_vec(b"/tmp/\xff.elf".to_vec());
         let arguments = ["tcpctl".into(), "flash".into(), file].into_iter();
-        let said = state(Stage::Erasing, Job::EraseAndWrite, arguments);
-        assert!(said.contains(": tcpctl flash '/tmp/"), "{said}");
+        let printed = state(Stage::Erasing, Job::EraseAndWrite, arguments);
+        assert!(printed.contains(": tcpctl flash '/tmp/"), "{printed}");
     }
 
     #[test]
-    fn state_says_what_happened_to_the_settings() {
-        let say = |stage, job| state(stage, job, arguments());
+    fn message_describes_the_state_of_the_settings() {
+        let describe = |stage, job| state(stage, job, arguments());
         for (stage, job, words) in [
             (Stage::Writing("app"), Job::Full, "are unchanged"),
             (
@@ -120,13 +120,13 @@ mod tests {
             ),
             (Stage::Erasing, Job::EraseAndWrite, "partly erased"),
         ] {
-            let said = say(stage, job);
-            assert!(said.contains(words), "{stage:?} {job:?}: {said}");
-            assert!(said.contains("To repair it: tcpctl flash"), "{said}");
+            let printed = describe(stage, job);
+            assert!(printed.contains(words), "{stage:?} {job:?}: {printed}");
+            assert!(printed.contains("To repair it: tcpctl flash"), "{printed}");
             let kept = (stage, job) == (Stage::Writing("app"), Job::Full);
-            assert_eq!(said.contains("are unchanged"), kept, "{said}");
+            assert_eq!(printed.contains("are unchanged"), kept, "{printed}");
         }
-        assert!(!say(Stage::Untouched, Job::Settings).contains("repair"));
-        assert!(!say(Stage::Complete, Job::Settings).contains("repair"));
+        assert!(!describe(Stage::Untouched, Job::Settings).contains("repair"));
+        assert!(!describe(Stage::Complete, Job::Settings).contains("repair"));
     }
 }

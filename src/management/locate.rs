@@ -206,7 +206,7 @@ impl LocateError {
                 }
             }
             Self::NoServer(error) => error.into_failure(target).hint(
-                "its server refuses connections, too: is the board on, and is this its address?",
+                "its server also refuses connections: is the board on, and is this its address?",
             ),
             Self::Channel(error) => channel_failure(target, error),
         }

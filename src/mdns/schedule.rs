@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_repeats_only_while_its_daemon_hears_nothing() {
+    fn watch_repeats_only_while_its_daemon_receives_nothing() {
         let minute = Duration::from_mins(1);
         assert_eq!(asked(true, true, minute), [0]);
         let deaf = asked(true, false, Duration::from_secs(25));

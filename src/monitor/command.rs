@@ -149,7 +149,7 @@ impl MonitorPlan {
                     Some(event) => if console.handle(&event)? == Until::Matched {
                         return Ok(Exit::Done);
                     },
-                    None => return Err(Failure::new(Kind::Internal, "the port thread has died").into()),
+                    None => return Err(Failure::new(Kind::Internal, "the port thread has ended unexpectedly").into()),
                 },
                 () = until(console.show_unfinished_at) => {
                     if console.show_unfinished()? == Until::Matched {
@@ -230,7 +230,7 @@ impl<'a> Console<'a> {
             PortEvent::Bytes(bytes) => return self.receive(bytes),
             PortEvent::Gone => {
                 let ended = self.finish()?;
-                self.note("the board is gone, waiting for it")?;
+                self.note("the board was disconnected, waiting for it")?;
                 return Ok(ended);
             }
             PortEvent::Back => self.note("the board is back")?,

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_control_keys_are_kept_from_the_board() {
+    fn only_control_keys_are_not_sent_to_the_board() {
         let mut keys = Keys::default();
         assert_eq!(
             keys.push(b"ls\r\x03"),

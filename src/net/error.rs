@@ -121,9 +121,9 @@ impl ConnectError {
                 "is the board powered and this computer on its network? \
                  for a slow network raise --connect-timeout",
             ),
-            Self::Refused(_) => {
-                Some("is the server running on that port? A full board refuses, too: try again")
-            }
+            Self::Refused(_) => Some(
+                "is the server running on that port? A full board also refuses connections: try again",
+            ),
             Self::Unreachable(_) => Some("is this computer on the board's network?"),
             Self::LocalAddress(_) => Some("check --source and --interface with `ip address`"),
             Self::Other(_) => None,

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_first_address_can_still_win() {
+    fn slow_first_address_can_still_be_used() {
         let (winner, took) = run(&[(V6[0], 300, true), (V4[0], 100, true)]);
         assert_eq!(winner, Ok(V6[0].parse().unwrap()));
         assert_eq!(took, Duration::from_millis(300));

@@ -58,7 +58,7 @@ impl Formatter for Safe {
         fragment: &str,
     ) -> io::Result<()> {
         let mut rest = fragment;
-        let harmful = |c: char| c == '\u{7f}' || sanitize::deceives(c);
+        let harmful = |c: char| c == '\u{7f}' || sanitize::is_misleading(c);
         while let Some(at) = rest.find(harmful) {
             let (safe, after) = rest.split_at(at);
             self.0.write_string_fragment(writer, safe)?;
@@ -85,7 +85,7 @@ mod tests {
         assert!(
             json.trim_end()
                 .chars()
-                .all(|c| !c.is_control() && !sanitize::deceives(c))
+                .all(|c| !c.is_control() && !sanitize::is_misleading(c))
         );
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
     }

@@ -62,10 +62,8 @@ impl Message {
     pub(super) fn repeatable(self) -> Result<Self, Failure> {
         let (file, name) = match &self.source {
             Source::Conversation => {
-                return Err(Failure::usage(
-                    "a conversation cannot be held over several connections",
-                )
-                .hint("give the message with -m or --file"));
+                return Err(Failure::usage("a conversation needs a single connection")
+                    .hint("give the message with -m or --file"));
             }
             Source::Stdin => (
                 sys::stdin().map_err(|error| read_failure(&error))?,
@@ -80,7 +78,7 @@ impl Message {
             .map_err(|error| read_failure(&error))?;
         if bytes.len() as u64 > MAX_REPEATABLE_BYTES {
             return Err(Failure::usage(format!(
-                "{name} has more than 1 MiB, too much to be sent more than once"
+                "{name} has more than 1 MiB, too much to send more than once"
             ))
             .hint("give a regular file with --file"));
         }

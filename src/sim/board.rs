@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use super::boot::{self, Hardware};
 use super::clock::{self, Park};
 use super::event::{EventConsole, Events, Online};
-use super::servers::{Neighbours, Summary};
+use super::servers::{Neighbors, Summary};
 use super::spec::{MacAddress, Spec};
 
 /// A running virtual board.
@@ -29,7 +29,7 @@ impl Board {
     pub fn start<D, P, F>(
         spec: &Spec,
         hardware: Hardware,
-        neighbours: Neighbours,
+        neighbors: Neighbors,
         events: Option<Events>,
         connect: F,
     ) -> io::Result<Self>
@@ -57,7 +57,7 @@ impl Board {
             let console = EventConsole::new(events).with_online(now_online);
             clock::block_on(
                 &mut park,
-                boot::run(&spec, hardware, driver, neighbours, console, stop),
+                boot::run(&spec, hardware, driver, neighbors, console, stop),
             )
             .summary
         })?;

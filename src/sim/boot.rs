@@ -16,7 +16,7 @@ use super::event::{BoardEvent, EventConsole};
 use super::firmware;
 use super::flash::VirtualFlash;
 use super::networks::Networks;
-use super::servers::{self, Ended, Neighbours, Run, Summary};
+use super::servers::{self, Ended, Neighbors, Run, Summary};
 use super::spec::{MacAddress, Spec};
 
 /// The parts of a board that outlive a restart.
@@ -67,7 +67,7 @@ pub async fn run(
     spec: &Spec,
     hardware: Hardware,
     mut driver: impl Driver,
-    neighbours: Neighbours,
+    neighbors: Neighbors,
     console: EventConsole,
     stop: impl Future<Output = ()>,
 ) -> Stopped {
@@ -110,7 +110,7 @@ pub async fn run(
             mac,
             networks: &networks,
             management_port,
-            neighbours,
+            neighbors,
             console: &console,
         };
         let (counters, ended) = servers::serve(&run, &mut driver, stop.as_mut()).await;

@@ -195,7 +195,7 @@ fn write_key_file(
         output.detail(|| format!("management key: {}", file.name()));
     } else {
         output.note(&format!(
-            "note: key file {} has another key than this board; move it away and start again to \
+            "note: key file {} has the key of another board; move it away and start again to \
              configure this board",
             file.name()
         ));
@@ -320,14 +320,14 @@ fn run_tap(
     output: &Output,
 ) -> anyhow::Result<Exit> {
     use super::board::Board;
-    use super::servers::Neighbours;
+    use super::servers::Neighbors;
     use super::tap;
 
     let name = interface.to_owned();
     let link = plan.spec.link;
     let (hardware, spec) = hardware(plan, MANAGEMENT_PORT, output)?;
-    let neighbours = Neighbours::Wire;
-    let board = Board::start(&spec, hardware, neighbours, Some(events), move |mac| {
+    let neighbors = Neighbors::Wire;
+    let board = Board::start(&spec, hardware, neighbors, Some(events), move |mac| {
         tap::open(&name, link, mac)
     })
     .map_err(|error| cannot_open(interface, &error))?;

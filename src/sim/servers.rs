@@ -55,7 +55,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The other hosts on the board's network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Neighbours {
+pub enum Neighbors {
     /// One client that knows the board's address. Nothing is announced, so runs are repeatable
     /// frame by frame.
     OneClient,
@@ -189,7 +189,7 @@ pub(super) struct Run<'a> {
     pub(super) networks: &'a RefCell<Networks>,
     /// Port at which clients reach the management channel.
     pub(super) management_port: u16,
-    pub(super) neighbours: Neighbours,
+    pub(super) neighbors: Neighbors,
     pub(super) console: &'a EventConsole,
 }
 
@@ -204,7 +204,7 @@ pub(super) async fn serve(
         settings,
         mac,
         networks,
-        neighbours,
+        neighbors,
         console,
         ..
     } = *run;
@@ -282,7 +282,7 @@ pub(super) async fn serve(
     tasks.push(Box::pin(apply(&requests, &server, &spec.reply)));
     tasks.push(Box::pin(try_firmware(run, &requests)));
     let (leave, left) = oneshot::channel::<()>();
-    if neighbours == Neighbours::Wire {
+    if neighbors == Neighbors::Wire {
         tasks.push(Box::pin(announce(stack, run, is_managed, left.map(drop))));
     }
     // The stack comes last, so that every slot listens before the first frame is processed.
@@ -297,7 +297,7 @@ pub(super) async fn serve(
     // Read the counters while the tasks exist, because their open connections count as well.
     let counters = server.counters();
     // A restart sends no mDNS goodbye, as on a chip.
-    if neighbours == Neighbours::Wire && ended == Ended::Stopped {
+    if neighbors == Neighbors::Wire && ended == Ended::Stopped {
         drop(leave);
         send_goodbye(&mut tasks, spec).await;
     }

@@ -22,7 +22,7 @@ use super::event::{EventConsole, Events, Online};
 use super::link::{End, link};
 use super::network::VirtualNetwork;
 use super::router;
-use super::servers::{ADDRESS, Neighbours, PREFIX, Summary};
+use super::servers::{ADDRESS, Neighbors, PREFIX, Summary};
 use super::spec::Spec;
 use super::stream::{Client, Connector, VirtualStream};
 use crate::keys;
@@ -178,8 +178,8 @@ pub fn simulated(spec: &Spec) -> io::Result<(SimulatedBoard, VirtualNetwork)> {
         let driver = LinkDriver::new(board_end, hardware.mac);
         let console = EventConsole::new(None);
         let stop = stopped.map(drop);
-        let neighbours = Neighbours::OneClient;
-        let stopped = boot::run(&own, hardware, driver, neighbours, console, stop).await;
+        let neighbors = Neighbors::OneClient;
+        let stopped = boot::run(&own, hardware, driver, neighbors, console, stop).await;
         result.set(stopped.summary);
     });
     let simulation = Rc::new(RefCell::new(simulation));
@@ -209,7 +209,7 @@ fn start(
     events: Option<Events>,
 ) -> io::Result<(Board, ClientStack)> {
     let (board_end, stack) = stack(spec);
-    let board = Board::start(spec, hardware, Neighbours::OneClient, events, move |mac| {
+    let board = Board::start(spec, hardware, Neighbors::OneClient, events, move |mac| {
         Ok((LinkDriver::new(board_end, mac), ThreadPark::new()))
     })?;
     Ok((board, stack))

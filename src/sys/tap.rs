@@ -50,7 +50,7 @@ mod tests {
     use super::open;
 
     #[test]
-    fn a_name_that_no_interface_can_have_is_refused_before_the_kernel_is_asked() {
+    fn impossible_interface_name_is_refused_before_a_system_call() {
         for name in [
             "",
             "sixteen-letters-",

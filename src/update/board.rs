@@ -132,7 +132,7 @@ impl<'a> BoardUpdate<'a> {
         let chip = chip::parse(name).ok_or_else(|| {
             let shown = sanitize::one_line(name);
             self.failure(Kind::Device, &format!("unknown chip {shown}"))
-                .hint("a newer tcpctl may know it")
+                .hint("update tcpctl: a newer version may know it")
         })?;
         let image = self.plan.images.for_chip(chip, self.output).await;
         image.map_err(|failure| failure.about(&*self.target.text))
@@ -186,7 +186,7 @@ impl<'a> BoardUpdate<'a> {
                 sanitize::one_line(&report.version)
             );
             let failure = self.failure(Kind::Usage, &what);
-            return Err(failure.hint("--allow-downgrade installs it all the same"));
+            return Err(failure.hint("use --allow-downgrade to install it anyway"));
         }
         Ok(())
     }
@@ -205,7 +205,7 @@ impl<'a> BoardUpdate<'a> {
         let started = access.request(&mut channel, &Request::StartUpdate).await;
         let started = started.map_err(|failure| {
             failure.hint(
-                "the board may start the new firmware all the same: it confirms it itself after a \
+                "the board may still start the new firmware: it confirms it itself after a \
                  minute on its network, or returns to the old one. See tcpctl status",
             )
         });
@@ -370,10 +370,10 @@ impl<'a> BoardUpdate<'a> {
                 Outcome::Lost(report) => {
                     self.stage.set(Stage::Ended);
                     let version = sanitize::one_line(&report.version);
-                    let what = format!("the board runs version {version} and knows no trial");
+                    let what = format!("the board runs version {version} and reports no trial");
                     return Err(self
                         .failure(Kind::Device, &what)
-                        .hint("another client may have updated it, too")
+                        .hint("another client may have updated it as well")
                         .into());
                 }
             };
@@ -502,9 +502,10 @@ impl<'a> BoardUpdate<'a> {
             UpdateRefusal::OnTrial => device("its firmware is on trial")
                 .hint("it confirms itself after a minute on its network: try again then"),
             UpdateRefusal::SettingsOnTrial => device("its settings are on trial")
-                .hint("confirm them with tcpctl configure --confirm, or wait until they end"),
-            UpdateRefusal::OutOfOrder => device("another client updates it at the same time")
-                .hint("try again when that is done"),
+                .hint("confirm them with tcpctl configure --confirm, or wait until the trial ends"),
+            UpdateRefusal::OutOfOrder => {
+                device("another client is updating it").hint("try again when that is done")
+            }
             UpdateRefusal::WrongChip => usage("the board refuses the firmware of another chip"),
             UpdateRefusal::WrongProject => {
                 usage("the board refuses the application of another project")

@@ -136,7 +136,7 @@ fn note_stage(board: &BoardUpdate<'_>) {
     match board.stage.get() {
         Stage::Untouched | Stage::Ended => {}
         Stage::Sending => board.output.note(&format!(
-            "note: {target} runs its old firmware. The same command goes on where this one stopped"
+            "note: {target} runs its old firmware. Run the same command again to resume"
         )),
         Stage::OnTrial => board.output.note(&format!(
             "note: {target} tries the new firmware. It confirms it itself after a minute on its \

@@ -9,7 +9,7 @@ use tcpctl::sim::clock;
 use tcpctl::sim::driver::LinkDriver;
 use tcpctl::sim::event::{self, EventConsole};
 use tcpctl::sim::link::link;
-use tcpctl::sim::servers::Neighbours;
+use tcpctl::sim::servers::Neighbors;
 use tcpctl::sim::spec::{Profile, Spec};
 
 use crate::simulated::{Client, GREETING, MAC, exchange, read_to_end, simulate, write_all};
@@ -288,7 +288,7 @@ fn half_open_handshake_frees_its_slot() {
             &spec,
             hardware,
             driver,
-            Neighbours::OneClient,
+            Neighbors::OneClient,
             EventConsole::new(Some(sender)),
             stopped.map(drop),
         );

@@ -163,7 +163,7 @@ fn client_reset_reaches_the_board() {
 }
 
 #[test]
-fn long_message_survives_an_impaired_link() {
+fn long_message_arrives_intact_over_an_impaired_link() {
     let sent: Vec<u8> = (0..150_000_u32)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();

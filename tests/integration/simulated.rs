@@ -16,7 +16,7 @@ use tcpctl::sim::driver::LinkDriver;
 use tcpctl::sim::event::{self, BoardEvent, EventConsole};
 use tcpctl::sim::flash::VirtualFlash;
 use tcpctl::sim::link::{LinkControl, link};
-use tcpctl::sim::servers::{ADDRESS, Neighbours, Summary};
+use tcpctl::sim::servers::{ADDRESS, Neighbors, Summary};
 use tcpctl::sim::spec::Spec;
 use tcpctl_greeter::dhcp;
 
@@ -72,7 +72,7 @@ pub(crate) fn simulate_with<T>(
             spec,
             hardware,
             board_driver,
-            Neighbours::OneClient,
+            Neighbors::OneClient,
             EventConsole::new(Some(sender)),
             stopped.map(drop),
         );

@@ -169,25 +169,25 @@ mod tests {
     fn joins_and_leaves_are_reported_once() {
         let [a, b, c] = [1, 2, 3].map(|last| [2, 0, 0, 0, 0, last]);
         let mut stations = Stations::<2>::new();
-        let said = |station: Option<Station>| station.map(|station| station.to_string());
+        let printed = |station: Option<Station>| station.map(|station| station.to_string());
         let line = |text: &str| Some(text.to_owned());
         assert_eq!(
-            said(stations.joined(a)),
+            printed(stations.joined(a)),
             line("station joined mac=02:00:00:00:00:01")
         );
-        assert_eq!(said(stations.joined(a)), None, "repeated");
+        assert_eq!(printed(stations.joined(a)), None, "repeated");
         assert_eq!(
-            said(stations.joined(b)),
+            printed(stations.joined(b)),
             line("station joined mac=02:00:00:00:00:02")
         );
-        assert_eq!(said(stations.joined(c)), None, "no room");
+        assert_eq!(printed(stations.joined(c)), None, "no room");
         assert_eq!(stations.count(), 2);
         assert_eq!(
-            said(stations.left(a)),
+            printed(stations.left(a)),
             line("station left mac=02:00:00:00:00:01")
         );
-        assert_eq!(said(stations.left(a)), None, "repeated");
-        assert_eq!(said(stations.left(c)), None, "unknown station");
+        assert_eq!(printed(stations.left(a)), None, "repeated");
+        assert_eq!(printed(stations.left(c)), None, "unknown station");
         assert_eq!(stations.count(), 1);
         assert!(stations.joined(a).is_some(), "joined again");
     }

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_not_reduced() {
+    fn settings_that_fit_are_not_reduced() {
         let capacity = Memory::of("esp32c3").capacity(8, 2);
         assert_eq!((capacity.slots, capacity.service_streams), (8, 2));
     }

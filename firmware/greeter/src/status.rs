@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_board_does_not_have_is_null() {
+    fn missing_value_is_null() {
         let text = Report::default().to_string();
         for name in [
             "boot_reason",
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_reduced_is_an_empty_array() {
+    fn without_reductions_the_array_is_empty() {
         let text = Report::default().to_string();
         assert!(
             text.ends_with(

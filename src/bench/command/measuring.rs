@@ -64,7 +64,7 @@ impl Bench<'_> {
             self.keep(result, &mut measured);
         }
         if self.plan.parts.ramp && self.should_continue(&measured) {
-            self.climb(&mut network, address, &mut measured)?;
+            self.run_ramp(&mut network, address, &mut measured)?;
         }
         if self.plan.parts.throughput && self.should_continue(&measured) {
             self.measure_throughput(&mut network, address, &mut measured);
@@ -102,7 +102,7 @@ impl Bench<'_> {
             let mut runner = KernelRunner {
                 threads: self.plan.threads,
             };
-            self.climb(&mut runner, address, &mut measured)?;
+            self.run_ramp(&mut runner, address, &mut measured)?;
         }
         if self.plan.parts.throughput && self.should_continue(&measured) {
             let mut network = KernelNetwork::new().map_err(|error| exhausted(&error))?;
@@ -112,7 +112,7 @@ impl Bench<'_> {
     }
 
     /// Runs the ramp.
-    fn climb(
+    fn run_ramp(
         &self,
         runner: &mut impl LoadRunner,
         address: SocketAddr,
@@ -280,7 +280,7 @@ fn exhausted(error: &io::Error) -> Failure {
 fn hint(reason: &FailureReason) -> Option<&'static str> {
     match reason {
         FailureReason::NothingListens => {
-            Some("is the server running on this port? a full board refuses, too")
+            Some("is the server running on this port? a full board also refuses connections")
         }
         FailureReason::NoAnswer | FailureReason::Unreachable => {
             Some("is the board on, and in the same network? try ip route get ADDRESS")

@@ -60,7 +60,7 @@ fn difference_within_noise_is_not_significant() {
 }
 
 #[test]
-fn short_run_says_what_it_needs() {
+fn short_run_reports_the_needed_length() {
     let mut short = run(500, 8_000_000);
     // Five entries, but the last is half a second.
     short.latency.as_mut().unwrap().duration_us = 4.5e6;

@@ -41,7 +41,7 @@ fn page_has_verdict_plots_and_the_report() {
 }
 
 #[test]
-fn run_without_errors_says_so_instead_of_an_empty_plot() {
+fn run_without_errors_has_a_sentence_instead_of_an_empty_plot() {
     let mut report = example::full();
     let plot = "Failures and retransmits by connections";
     assert!(render(&report).contains(plot));

@@ -32,7 +32,7 @@ enum BurstResult {
         /// Number of accepted connections.
         accepted: usize,
         /// Whether `accepted` shows where to search next.
-        is_telling: bool,
+        narrows_search: bool,
     },
 }
 
@@ -76,13 +76,13 @@ pub(super) fn search<N: Network>(
                 overflow,
                 after,
                 accepted,
-                is_telling,
+                narrows_search,
             } => {
                 // Confirmed twice: here, or by a larger burst with no more accepted connections.
                 is_sure = size == overflowed || (size == *best + 1 && accepted_before == *best);
                 overflowed = size;
                 accepted_before = accepted;
-                hint = if is_telling {
+                hint = if narrows_search {
                     accepted
                 } else {
                     usize::midpoint(*best, overflowed)
@@ -130,7 +130,7 @@ fn burst<N: Network>(
     let each = baseline.slowest_reply() + timeouts.round_trip * 2;
     // A handshake needs no worker, so one that is incomplete by then has lost its SYN.
     let is_known = |pool: &ConnectionPool<'_, N>| {
-        !pool.any(HeldConnection::is_pending) || pool.any(HeldConnection::is_turned_away)
+        !pool.any(HeldConnection::is_pending) || pool.any(HeldConnection::is_rejected)
     };
     let begin = pool.now();
     let is_silent = |pool: &ConnectionPool<'_, N>| !pool.any(|it| !it.is_pending());
@@ -151,11 +151,11 @@ fn burst<N: Network>(
     let has_retransmitted = connections
         .iter()
         .any(|it| pool.has_retransmitted(it.handle));
-    let turned_away = connections
+    let rejected = connections
         .iter()
         .copied()
-        .find(HeldConnection::is_turned_away);
-    let overflow = match turned_away.map(|it| (it, it.ended)) {
+        .find(HeldConnection::is_rejected);
+    let overflow = match rejected.map(|it| (it, it.ended)) {
         Some((connection, Some((at, end)))) => {
             let after = Some(at.saturating_sub(connection.started));
             Some(match end {
@@ -173,11 +173,11 @@ fn burst<N: Network>(
             // The others may still be on their way.
             pool.wait(timeouts.syn, |pool| !pool.any(HeldConnection::is_pending))?;
             let accepted = pool.count(|it| {
-                it.connected.is_some() && !it.is_turned_away() && !pool.has_retransmitted(it.handle)
+                it.connected.is_some() && !it.is_rejected() && !pool.has_retransmitted(it.handle)
             });
             // More handshakes may be answered than there is room for, but only those with room are
             // greeted.
-            let by_greetings = turned_away.is_none() && !is_dropped;
+            let by_greetings = rejected.is_none() && !is_dropped;
             let accepted = if by_greetings {
                 greeted.min(accepted)
             } else {
@@ -188,7 +188,7 @@ fn burst<N: Network>(
                 after,
                 accepted,
                 // If nearly all were accepted, the queue took more than it has room for.
-                is_telling: by_greetings || has_half_open || accepted + 1 < size,
+                narrows_search: by_greetings || has_half_open || accepted + 1 < size,
             }
         }
     };
@@ -210,7 +210,7 @@ fn has_half_open<N: Network>(pool: &mut ConnectionPool<'_, N>, size: usize) -> R
     Ok(size > 1 && pool.any(|it| pool.has_retransmitted(it.handle)))
 }
 
-/// How many of a burst are greeted, until none is for `timeout` or one is turned away. A server
+/// How many of a burst are greeted, until none is for `timeout` or one is rejected. A server
 /// that serves one at a time greets each in its turn; a gap is a retransmission.
 fn wait_for_greetings<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
@@ -221,10 +221,10 @@ fn wait_for_greetings<N: Network>(
     loop {
         let has_changed = pool.wait(timeout, |pool| {
             pool.count(HeldConnection::is_greeted) > greeted
-                || pool.any(HeldConnection::is_turned_away)
+                || pool.any(HeldConnection::is_rejected)
         })?;
         greeted = pool.count(HeldConnection::is_greeted);
-        if !has_changed || greeted == size || pool.any(HeldConnection::is_turned_away) {
+        if !has_changed || greeted == size || pool.any(HeldConnection::is_rejected) {
             return Ok(greeted);
         }
     }

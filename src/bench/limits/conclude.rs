@@ -247,8 +247,8 @@ fn overflow_evidence(overflow: Overflow, rejection: Option<&str>) -> Evidence {
         Overflow::NotReached => EvidenceKind::NotMeasured,
         _ => EvidenceKind::Observed,
     };
-    let said = rejection.map_or(String::new(), |line| {
+    let printed = rejection.map_or(String::new(), |line| {
         format!("; the server sent \"{line}\"")
     });
-    Evidence::new(kind, format!("{detail}{said}"))
+    Evidence::new(kind, format!("{detail}{printed}"))
 }

@@ -55,7 +55,7 @@ pub struct Trial {
 pub struct PerClient {
     /// Whether each address has a limit of its own.
     pub is_each: bool,
-    /// Connections held from all addresses together: exact if the last address was turned away
+    /// Connections held from all addresses together: exact if the last address was rejected
     /// earlier than the first.
     pub in_all: Bound,
 }
@@ -83,7 +83,7 @@ pub struct LimitsFinding {
     pub held: Limit,
     /// The largest burst of SYNs without a refusal or a retransmission, for a server whose
     /// connections cannot be held. If the server is slow enough to be kept full: the maximum number
-    /// of connections that waited for their greeting when the next was turned away.
+    /// of connections that waited for their greeting when the next was rejected.
     pub burst: Limit,
     /// What happens to the next connection; `None` if it was not observed.
     pub overflow: Option<Overflow>,

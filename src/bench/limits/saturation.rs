@@ -4,7 +4,7 @@
 //! other, each after *s*, take *n·s*, and it takes a burst that overflows, one that does not, and
 //! one that proves it. With room for 7 and *s* of 200 ms that is over four seconds.
 //!
-//! So the server is filled SYN by SYN, faster than it serves, until one is turned away. Accepted
+//! So the server is filled SYN by SYN, faster than it serves, until one is rejected. Accepted
 //! and not greeted are then as many as it has room for. Each greeting frees a slot, into which the
 //! next SYN fits and the one after it does not: another observation, for *s* instead of *n·s*.
 //! (Nothing quicker is possible from outside: a connection that is closed keeps its place in a
@@ -49,7 +49,7 @@ struct Pacing {
     syn: Duration,
     /// Timeout for the answer to a SYN if a greeting arrives in the meantime.
     syn_after_greeting: Duration,
-    /// SYNs in a row that must be turned away.
+    /// SYNs in a row that must be rejected.
     attempts: u32,
     /// Pause before the first attempt, and between refusals.
     pause: Duration,
@@ -163,7 +163,7 @@ fn search_at<N: Network>(
     Ok((pacing.attempts == ATTEMPTS).then(|| conclude(&observations, None)))
 }
 
-/// Sends one SYN after another until several in a row are turned away while no connection is
+/// Sends one SYN after another until several in a row are rejected while no connection is
 /// greeted. One must be accepted first, because the slot that a greeting frees is not free at once.
 fn fill<N: Network>(pool: &mut ConnectionPool<'_, N>, pacing: Pacing) -> Result<Filled, Abort> {
     let most = pool.plan.max_connections;
@@ -172,17 +172,17 @@ fn fill<N: Network>(pool: &mut ConnectionPool<'_, N>, pacing: Pacing) -> Result<
     let (mut max_waiting, mut since) = (0, begin);
     let mut ends_after_accept = false;
     let mut was_accepted = false;
-    let mut turned_away = 0;
+    let mut rejected = 0;
     let timeout = pacing.greeting * 2;
     while pool.opened < last_connection
         && pool.since(since) < timeout
         && pool.since(begin) < timeout + FILL_TIME
     {
-        ends_after_accept |= release_turned_away(pool) > 0;
+        ends_after_accept |= release_rejected(pool) > 0;
         if let Some(at) = last_greeting(pool) {
             // A connection that was accepted later has taken the slot.
             was_accepted = pool.any(|it| is_waiting(it) && it.connected >= Some(at));
-            turned_away = 0;
+            rejected = 0;
             release_greeted(pool, pacing)?;
         }
         let now_waiting = waiting(pool);
@@ -210,10 +210,10 @@ fn fill<N: Network>(pool: &mut ConnectionPool<'_, N>, pacing: Pacing) -> Result<
             continue;
         };
         if connection.is_live() || connection.is_greeted() {
-            (was_accepted, turned_away) = (true, 0);
+            (was_accepted, rejected) = (true, 0);
             continue;
         }
-        turned_away += 1;
+        rejected += 1;
         let (overflow, enough) = match connection.ended {
             Some((_, ConnectionEnd::Refused)) => (Overflow::Refused, pacing.attempts + 1),
             Some((_, end)) if connection.connected.is_some() => {
@@ -224,9 +224,9 @@ fn fill<N: Network>(pool: &mut ConnectionPool<'_, N>, pacing: Pacing) -> Result<
         // A later answer does not count: a server that completes more handshakes than it has room
         // for may forget its end of one.
         pool.release(handle, Release::Reset);
-        if turned_away < enough || !was_accepted {
+        if rejected < enough || !was_accepted {
             if overflow == Overflow::Refused {
-                pool.sleep(pacing.pause * (1 << (turned_away.min(5) - 1)))?;
+                pool.sleep(pacing.pause * (1 << (rejected.min(5) - 1)))?;
             }
         } else if !pool.any(HeldConnection::is_greeted) {
             let after = connection.ended;
@@ -276,7 +276,7 @@ fn waiting<N: Network>(pool: &ConnectionPool<'_, N>) -> usize {
     pool.count(is_waiting)
 }
 
-/// Closes the connections that were greeted, and SYNs that were turned away before that. The server
+/// Closes the connections that were greeted, and SYNs that were rejected before that. The server
 /// closes, and serves the next.
 fn release_greeted<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
@@ -296,14 +296,14 @@ fn release_greeted<N: Network>(
 }
 
 /// Closes the connections that were accepted and ended without a byte; returns their number.
-fn release_turned_away<N: Network>(pool: &mut ConnectionPool<'_, N>) -> usize {
-    let is_turned_away = |it: &&HeldConnection| it.connected.is_some() && it.is_turned_away();
-    let turned_away = pool.connections().iter().filter(is_turned_away);
-    let turned_away: Vec<Handle> = turned_away.map(|it| it.handle).collect();
-    for &handle in &turned_away {
+fn release_rejected<N: Network>(pool: &mut ConnectionPool<'_, N>) -> usize {
+    let is_rejected = |it: &&HeldConnection| it.connected.is_some() && it.is_rejected();
+    let rejected = pool.connections().iter().filter(is_rejected);
+    let rejected: Vec<Handle> = rejected.map(|it| it.handle).collect();
+    for &handle in &rejected {
         pool.release(handle, Release::Reset);
     }
-    turned_away.len()
+    rejected.len()
 }
 
 /// The number observed often enough, over long enough, and more often than any other.
@@ -345,7 +345,7 @@ fn conclude(observations: &[Observation], agreed: Option<usize>) -> Burst {
         overflow: last.map_or(Overflow::NotReached, |it| it.overflow),
         after: last.and_then(|it| it.after),
         detail: format!(
-            "this many waited for their greeting when the next was turned away, {times} times, one \
+            "this many waited for their greeting when the next was rejected, {times} times, one \
              greeting apart{differ}"
         ),
         drift,
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_below_the_largest_is_no_limit() {
+    fn number_below_the_largest_is_not_a_limit() {
         let conclude = |numbers: &[usize], agreed| conclude(&observations(numbers), Some(agreed));
         let burst = conclude(&[7, 7, 7, 7], 7);
         assert_eq!((burst.largest, burst.drift), (Bound::Exact(7), None));

@@ -1,5 +1,5 @@
 //! Finds whether a limit holds per client address or for all clients: further source addresses
-//! connect to a server that is full for the first, each until it is turned away.
+//! connect to a server that is full for the first, each until it is rejected.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::bench::report::{Bound, Overflow};
 use tcpctl_engine::readiness::{Network, Release};
 
 /// Connects from the plan's further sources to a server that holds `held` connections from the
-/// first. `None` where there is one source, or where no connection is turned away.
+/// first. `None` where there is one source, or where no connection is rejected.
 pub(super) fn compare<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     timeouts: Timeouts,
@@ -54,7 +54,7 @@ pub(super) fn compare<N: Network>(
     }))
 }
 
-/// Connects from `source` until it is turned away or `most` connections are accepted. Returns the
+/// Connects from `source` until it is rejected or `most` connections are accepted. Returns the
 /// accepted ones.
 fn connect<N: Network>(
     pool: &mut ConnectionPool<'_, N>,

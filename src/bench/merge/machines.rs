@@ -129,7 +129,7 @@ pub(super) fn limits_under_load(runs: &[Report]) -> Option<Warning> {
     (held > 0).then(|| {
         let held = human::count(held, "connection");
         let text = format!(
-            "{name} measured the limits while other runs kept {held}: the limits are what was left"
+            "{name} measured the limits while other runs kept {held}: the limits are those that remained"
         );
         Warning::new(WarningKind::LimitsUnderLoad, text)
     })

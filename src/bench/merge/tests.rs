@@ -248,7 +248,7 @@ fn busy_machine_is_named() {
 }
 
 #[test]
-fn limits_measured_under_load_are_what_was_left() {
+fn limits_measured_under_load_are_the_remaining_ones() {
     let mut finder = example::full();
     finder.label = Some("finder".to_owned());
     finder.latency = None;

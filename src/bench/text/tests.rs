@@ -159,7 +159,7 @@ fn summary_names_every_part_in_any_form() {
 }
 
 #[test]
-fn details_have_what_a_short_summary_leaves_out() {
+fn details_contain_findings_that_a_short_summary_omits() {
     let report = with_parts(u32::MAX);
     let full = render(&report, Detail::Full, terminal(200));
     for warning in &report.warnings {

@@ -234,8 +234,8 @@ fn explain(service: Service, port: u16, error: StreamError) -> String {
             format!("port {port} ({name}) does not answer: filtered by a firewall, or no such host")
         }
         StreamError::Silent => format!("port {port} accepts connections, but no bytes move"),
-        StreamError::Answered => format!("port {port} sends data, as {name} never does"),
-        StreamError::Closed => format!("port {port} closes connections, as {name} never does"),
+        StreamError::Answered => format!("port {port} sends data, unlike the {name} service"),
+        StreamError::Closed => format!("port {port} closes connections, unlike the {name} service"),
         StreamError::WrongEcho { at } => {
             format!("port {port} is no {name} service: byte {at} of the echo is wrong")
         }

@@ -80,7 +80,7 @@ pub(super) fn find(times: Option<SendTimes>, open: Duration, cpu_share: Option<f
     }
     let Some(times) = times else {
         return FlowLimit::unknowable(
-            "this computer's stack does not report what sending waited for",
+            "this computer's stack does not report why sending had to wait",
         );
     };
     let idle = open.saturating_sub(times.busy);
@@ -99,7 +99,7 @@ pub(super) fn find(times: Option<SendTimes>, open: Duration, cpu_share: Option<f
         (
             times.send_buffer,
             LimitedBy::Sender,
-            "waited for the send buffer here",
+            "waited for the send buffer of this computer",
         ),
         (
             elsewhere,

@@ -106,7 +106,7 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
         self.turns += 1;
         let began = self.network.now();
         let id = self.network.connect(self.plan.target, source)?;
-        let result = self.converse(id, began);
+        let result = self.send_and_read(id, began);
         self.network.release(id, Release::Fin);
         let (bytes, last_byte) = result?;
         self.replies.count += 1;
@@ -117,7 +117,7 @@ impl<N: Network, O: Observer> Asking<'_, N, O> {
 
     /// Sends the request and reads the reply. Returns its length and when its last byte arrived.
     /// After a stop it returns the part that arrived.
-    fn converse(
+    fn send_and_read(
         &mut self,
         id: ConnectionId,
         began: NetworkTime,

@@ -77,7 +77,7 @@ fn served(limits: &Limits) -> String {
     }
 }
 
-/// The number of clients that can connect at any time without being turned away. If nothing queues,
+/// The number of clients that can connect at any time without being rejected. If nothing queues,
 /// it is one less than the number served: a client's next connection can overtake the server's
 /// cleanup.
 fn recommended_clients(limits: &Limits) -> Option<usize> {

@@ -143,7 +143,7 @@ pub(super) fn describe_cause(step: &Step, cause: &Cause) -> String {
         CauseKind::TooManyAtOnce => "more connections than the server holds",
         CauseKind::BurstTooLarge => "more simultaneous SYNs than the server queues",
         CauseKind::ClientBusy => "this computer was busy and may be the cause",
-        CauseKind::AnyPace => "fails at any pace, not only on immediate reconnects",
+        CauseKind::AnyPace => "fails at any rate, not only on immediate reconnects",
     };
     format!(
         "{}: {what} (failed: {} on immediate reconnects, {} in bursts of {n}{})",

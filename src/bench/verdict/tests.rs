@@ -80,7 +80,7 @@ fn unknown_limit_names_the_reason() {
 }
 
 #[test]
-fn knee_is_named_with_what_comes_after_it() {
+fn knee_is_reported_with_the_next_step() {
     let text = |report: &Report| ramp::line(report).unwrap().text;
     let mut report = example::full();
     assert_eq!(
@@ -284,7 +284,7 @@ fn missing_measurements_are_a_footnote() {
 }
 
 #[test]
-fn a_clock_that_was_set_is_named() {
+fn clock_change_is_reported() {
     let expected = UNIX_EPOCH + Duration::from_secs(1_000);
     let text = |now| clock_set(expected, now).map(|warning| warning.text);
     assert_eq!(text(expected + Duration::from_millis(900)), None);

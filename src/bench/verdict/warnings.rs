@@ -180,7 +180,7 @@ fn delayed(latency: &Latency) -> Option<String> {
             "which their times exclude".to_owned()
         } else {
             let percent = (share * 100.0).min(100.0);
-            format!("so up to {percent:.0}% of the {name} is not the server's")
+            format!("so up to {percent:.0}% of the {name} is not caused by the server")
         }
     ))
 }
@@ -310,7 +310,7 @@ pub(in crate::bench) fn clock_set(expected: SystemTime, now: SystemTime) -> Opti
     };
     let text = format!(
         "the system's clock jumped {direction} by {} during the run: it was set, or this computer \
-         slept",
+         was suspended",
         human::time(difference)
     );
     (difference >= MIN_CLOCK_JUMP).then(|| Warning::new(WarningKind::Clock, text))

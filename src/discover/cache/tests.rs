@@ -167,7 +167,7 @@ fn files_that_others_can_write_are_ignored() {
 }
 
 #[test]
-fn an_unwritable_cache_stays_empty() {
+fn unwritable_cache_stays_empty() {
     let now = SystemTime::now();
     let cache = Cache::at("/proc/nowhere/boards.json".into());
     cache.store(vec![board("a", None, "10.0.0.1", now)], now);

@@ -62,7 +62,7 @@ fn a_board_is_reported_once_it_was_connected_to() {
 }
 
 #[test]
-fn a_mac_joins_serial_port_and_network() {
+fn serial_port_and_network_entry_are_merged_by_mac() {
     let mut registry = Registry::default();
     let (first, connect) = registry.observe(on_serial_port(MAC), not_ours).unwrap();
     assert!(!connect);

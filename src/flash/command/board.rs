@@ -106,7 +106,7 @@ impl Flash<'_> {
                 Kind::Device,
                 format!("{}: the board has no tcpctl firmware", device.port().name()),
             )
-            .hint("omit --settings-only to write it, too")
+            .hint("omit --settings-only to write the firmware as well")
             .into());
         };
         self.note_unusable(&stored);

@@ -89,7 +89,7 @@ impl Device {
         let info = info.or_else(|_| connection.security_info(true));
         let chip = connection.detect_chip(stub_runs).map_err(|error| {
             device(format!(
-                "{name}: the device that answers is not an ESP32: {}",
+                "{name}: the device is not an ESP32: {}",
                 chain(&error)
             ))
             .hint(chip::boot_steps(expected))
@@ -306,7 +306,7 @@ fn no_answer(port: &SelectedPort, chip: Option<Chip>, error: &espflash::Error) -
         return Failure::new(Kind::Device, format!("{name}: the board was unplugged"));
     }
     let other = port::holder(&port.path)
-        .map(|holder| format!(". {holder} has the port open, too: close it"))
+        .map(|holder| format!(". {holder} also has the port open: close it"))
         .unwrap_or_default();
     let why = chain(error);
     let why = match why.as_str() {

@@ -21,7 +21,7 @@ fn not_asked(ssid: &Ssid) -> Result<Passphrase, Failure> {
 }
 
 #[test]
-fn an_access_point_that_was_given_no_passphrase_gets_one() {
+fn access_point_without_a_passphrase_gets_a_generated_one() {
     let asked = asked(&[("mode", "ap")], None);
     let wanted = asked.over(Err(NoStoredSettings::Blank), not_asked).unwrap();
     let generated = wanted.generated.unwrap();
@@ -40,7 +40,7 @@ fn an_access_point_that_was_given_no_passphrase_gets_one() {
 }
 
 #[test]
-fn what_is_stored_is_kept_unless_another_mode_is_asked_for() {
+fn stored_settings_are_kept_unless_the_mode_changes() {
     let home = [("mode", "sta"), ("ssid", "home"), ("workers", "7")];
     let stored = asked(&home, Some(wpa2("secret of home")))
         .over(Err(NoStoredSettings::Blank), not_asked)
@@ -88,7 +88,7 @@ fn another_network_needs_another_passphrase() {
 }
 
 #[test]
-fn what_is_missing_is_asked_for_by_its_option() {
+fn missing_setting_is_requested_by_its_option() {
     for (options, hint) in [
         (&[("workers", "2")][..], "--mode ap"),
         (&[("mode", "sta")], "--ssid NAME"),

@@ -10,7 +10,7 @@ fn ramp_finds_the_knee_and_why_requests_fail() {
     let folder = Folder::new();
     let (page, saved) = (folder.file("page.html"), folder.file("run.json"));
     let board = "sim:ideal,workers=2,backlog=2,service-time=20ms";
-    let climb = || {
+    let run_ramp = || {
         run([
             "bench", board, "--only", "limits", "--ramp", "--json", "--html", &page, "--save",
             &saved,
@@ -23,10 +23,10 @@ fn ramp_finds_the_knee_and_why_requests_fail() {
         let knee = steps.into_iter().find(|step| step["knee"] == true);
         knee.and_then(|step| step["connections"].as_u64())
     };
-    let mut ended = climb();
+    let mut ended = run_ramp();
     for _ in 0..2 {
         if knee(&ended) > Some(2) {
-            ended = climb();
+            ended = run_ramp();
         }
     }
     assert_eq!(ended.code, 0, "{ended:?}");

@@ -20,19 +20,19 @@ fn only_throughput_measures_nothing_else() {
     let more = ["-c", "2", "--save", &save, "--html", &page];
     let ended = run(bench.into_iter().chain(more));
     assert_eq!(ended.code, 0, "{ended:?}");
-    let told = report(&ended);
-    assert!(told["limits"].is_null() && told["latency"].is_null());
+    let json = report(&ended);
+    assert!(json["limits"].is_null() && json["latency"].is_null());
     for name in ["upload", "download", "echo"] {
-        let flow = &told["throughput"][name];
-        assert!(flow["bytes_per_s"].as_f64() > Some(0.0), "{told}");
-        assert_eq!(flow["streams"], 2, "{told}");
-        assert_eq!(flow["single"]["streams"], 1, "{told}");
+        let flow = &json["throughput"][name];
+        assert!(flow["bytes_per_s"].as_f64() > Some(0.0), "{json}");
+        assert_eq!(flow["streams"], 2, "{json}");
+        assert_eq!(flow["single"]["streams"], 1, "{json}");
         assert_eq!(flow["via"], "service");
     }
     let schema = run(["schema", "bench"]).stdout;
     let schema = serde_json::from_slice(&schema).expect("JSON");
     let validator = jsonschema::validator_for(&schema).expect("a schema");
-    assert!(validator.is_valid(&told), "{told}");
+    assert!(validator.is_valid(&json), "{json}");
     let page = std::fs::read_to_string(page).expect("the page was written");
     assert!(page.contains("Throughput"), "{page:.300}");
     let conditions = [

@@ -160,8 +160,8 @@ fn results_per_second_are_recorded() {
 #[test]
 fn warm_up_requests_are_not_measured() {
     // A server that is slow at first and refuses some connections.
-    struct Cold;
-    impl Server for Cold {
+    struct SlowAtFirst;
+    impl Server for SlowAtFirst {
         fn handshake(&mut self, connection: usize, now: u64) -> Handshake {
             if connection.is_multiple_of(2) && now < 2000 {
                 return Handshake::Fail(1, ConnectFailure::Refused);
@@ -176,7 +176,7 @@ fn warm_up_requests_are_not_measured() {
         warm_up: Duration::from_secs(2),
         ..requests(TARGET, 1, 50)
     };
-    let mut network = network(Cold, &load);
+    let mut network = network(SlowAtFirst, &load);
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 50);
     assert!(measurement.errors.is_empty());
@@ -240,9 +240,9 @@ fn success_resets_the_back_off() {
 }
 
 /// A server that is reachable for three seconds.
-struct GoesAway;
+struct ReachableForThreeSeconds;
 
-impl Server for GoesAway {
+impl Server for ReachableForThreeSeconds {
     fn handshake(&mut self, _: usize, now: u64) -> Handshake {
         match now {
             ..3000 => Handshake::Accept(1),
@@ -262,7 +262,11 @@ fn vanished_target_ends_the_run() {
         gone_after: Some(Duration::from_secs(2)),
         ..requests(TARGET, 5, 1)
     };
-    let measurement = engine::run(&mut network(GoesAway, &load), &load, &mut ());
+    let measurement = engine::run(
+        &mut network(ReachableForThreeSeconds, &load),
+        &load,
+        &mut (),
+    );
     assert!(measurement.interrupted);
     assert_eq!(measurement.completed, 1500);
     assert!(measurement.errors[&ErrorClass::Unreachable] > 5);

@@ -132,16 +132,16 @@ fn pattern_decides_whether_a_reply_is_valid() {
         expect: Expectation::Given(ReplyRule::Expect(Regex::new("World$").expect("valid"))),
         ..load()
     };
-    let say = |text: &str| Act::Send(text.as_bytes().to_vec());
+    let send = |text: &str| Act::Send(text.as_bytes().to_vec());
     let cases = [
         (
-            vec![(1, say("Hello Moon")), (1, Act::Fin)],
+            vec![(1, send("Hello Moon")), (1, Act::Fin)],
             ErrorClass::WrongReply,
         ),
         (vec![(1, Act::Fin)], ErrorClass::ClosedEarly),
-        (vec![(1, say("Hello Moon"))], ErrorClass::ReplyTimeout),
+        (vec![(1, send("Hello Moon"))], ErrorClass::ReplyTimeout),
         (
-            vec![(1, say("Hel")), (2, Act::Reset)],
+            vec![(1, send("Hel")), (2, Act::Reset)],
             ErrorClass::ResetInReply,
         ),
     ];
@@ -150,7 +150,7 @@ fn pattern_decides_whether_a_reply_is_valid() {
         four_fail(&load, EveryFifth { handshake, acts }, class);
     }
     // The reply comes in two pieces, from a server that stays open.
-    let acts = vec![(1, say("Hello Wor")), (2, say("ld"))];
+    let acts = vec![(1, send("Hello Wor")), (2, send("ld"))];
     let mut network = Scripted::new(move |_| acts.clone(), &load.message);
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 20);
@@ -164,14 +164,14 @@ fn length_decides_whether_a_reply_is_valid() {
         expect: Expectation::Given(ReplyRule::Bytes(11.try_into().expect("not zero"))),
         ..load()
     };
-    let say = |text: &str| Act::Send(text.as_bytes().to_vec());
+    let send = |text: &str| Act::Send(text.as_bytes().to_vec());
     let cases = [
-        (vec![(1, say("Hello World!"))], ErrorClass::WrongReply),
+        (vec![(1, send("Hello World!"))], ErrorClass::WrongReply),
         (
-            vec![(1, say("Hello")), (1, Act::Fin)],
+            vec![(1, send("Hello")), (1, Act::Fin)],
             ErrorClass::ClosedEarly,
         ),
-        (vec![(1, say("Hello"))], ErrorClass::ReplyTimeout),
+        (vec![(1, send("Hello"))], ErrorClass::ReplyTimeout),
     ];
     for (acts, class) in cases {
         let handshake = Handshake::Accept(1);

@@ -256,7 +256,7 @@ fn reset_before_reply() {
 }
 
 #[test]
-fn reset_at_once() {
+fn immediate_reset() {
     // The reset comes before the request is read, and perhaps before the engine handles the
     // handshake.
     four_fail(
@@ -346,9 +346,9 @@ fn local_network_errors_are_classified() {
             .env(ALONE, "1")
             .output()
             .expect("it was found");
-        let said = String::from_utf8_lossy(&status.stdout);
-        assert!(status.status.success(), "{said}");
-        assert!(said.contains("1 passed"), "{said}");
+        let printed = String::from_utf8_lossy(&status.stdout);
+        assert!(status.status.success(), "{printed}");
+        assert!(printed.contains("1 passed"), "{printed}");
         return;
     }
     let ip = |arguments: &str| {

@@ -90,7 +90,7 @@ fn plan(most: usize, held: Option<usize>) -> RampPlan {
     }
 }
 
-fn climb(track: &mut impl LoadRunner, plan: &RampPlan) -> Ramp {
+fn run_ramp(track: &mut impl LoadRunner, plan: &RampPlan) -> Ramp {
     ramp::run(plan, track, &mut |_| {}).expect("it runs")
 }
 
@@ -112,7 +112,7 @@ fn at(ramp: &Ramp, connections: u64) -> &Step {
 fn rate_grows_until_all_places_are_taken() {
     // Twenty slots: no step exceeds them.
     let mut network = scripted(Board::new(20, 20, 0));
-    let found = climb(&mut network, &plan(12, None));
+    let found = run_ramp(&mut network, &plan(12, None));
     assert_eq!(found.ended, RampEnd::LastStep);
     assert_eq!(knee(&found), None, "{found:#?}");
     for step in &found.steps {
@@ -130,7 +130,7 @@ fn rate_grows_until_all_places_are_taken() {
 #[test]
 fn too_many_connections_are_the_cause() {
     let mut network = scripted(Board::new(4, 20, 0));
-    let found = climb(&mut network, &plan(64, None));
+    let found = run_ramp(&mut network, &plan(64, None));
     assert_eq!(knee(&found), Some(4), "{found:#?}");
     let six = at(&found, 6);
     assert!(six.refused > 0 && six.refused == six.failed, "{six:?}");
@@ -155,7 +155,7 @@ fn too_many_connections_are_the_cause() {
 fn late_relisten_is_a_reconnect_race() {
     // Eight slots, and a client that reconnects within the millisecond.
     let mut network = scripted(Board::new(8, 20, 1));
-    let found = climb(&mut network, &plan(64, None));
+    let found = run_ramp(&mut network, &plan(64, None));
     // Eight clients find a slot unless one reconnects too early.
     let eight = at(&found, 8);
     assert!(eight.refused > 0, "{found:#?}");
@@ -179,7 +179,7 @@ fn late_relisten_is_a_reconnect_race() {
 fn limit_follows_the_reconnect_race() {
     let mut network = scripted(Board::new(8, 20, 1));
     let held = Some(8);
-    let found = climb(&mut network, &plan(64, held));
+    let found = run_ramp(&mut network, &plan(64, held));
     let kind = |connections| at(&found, connections).cause.map(|cause| cause.kind);
     assert_eq!(kind(8), Some(CauseKind::ReconnectRace), "{found:#?}");
     assert_eq!(kind(9), Some(CauseKind::TooManyAtOnce), "{found:#?}");
@@ -212,7 +212,7 @@ fn busy_client_is_not_blamed_on_the_server() {
             runner: scripted(Board::new(8, 20, relisten)),
             share,
         };
-        climb(&mut runner, &plan(64, held))
+        run_ramp(&mut runner, &plan(64, held))
     };
     let kind = |ramp: &Ramp, connections| at(ramp, connections).cause.map(|cause| cause.kind);
     let quiet = found(0.09, 1, None);
@@ -256,7 +256,7 @@ fn burst_limit_is_not_a_concurrency_limit() {
     let kind = |held| {
         let mut network = Scripted::new(ShortQueue { last: 0 }, &Load::new(TARGET).message);
         network.info = ConnectionInfo::default();
-        let found = climb(&mut network, &plan(64, held));
+        let found = run_ramp(&mut network, &plan(64, held));
         let causes: Vec<_> = found.steps.iter().filter_map(|step| step.cause).collect();
         causes.first().map(|cause| cause.kind)
     };
@@ -266,12 +266,12 @@ fn burst_limit_is_not_a_concurrency_limit() {
 }
 
 #[test]
-fn failures_at_any_pace_have_their_own_cause() {
+fn failures_at_any_rate_have_their_own_cause() {
     let mut network = scripted(Board {
         refuse_every: Some(20),
         ..Board::new(20, 20, 0)
     });
-    let found = climb(&mut network, &plan(4, None));
+    let found = run_ramp(&mut network, &plan(4, None));
     let cause = at(&found, 1).cause.expect("the cause was searched");
     assert_eq!(cause.kind, CauseKind::AnyPace, "{cause:?}");
     let schedule = cause.schedule.expect("enough requests");
@@ -283,7 +283,7 @@ fn retransmitted_syns_count_as_failures() {
     let mut network = scripted(Board::new(20, 20, 0));
     network.info.syn_retransmissions = 1;
     network.info.retransmissions = 1;
-    let found = climb(&mut network, &plan(2, None));
+    let found = run_ramp(&mut network, &plan(2, None));
     let one = at(&found, 1);
     assert_eq!(one.failed, 0);
     assert_eq!(one.syn_retransmissions, Some(one.requests));
@@ -297,7 +297,7 @@ fn kept_connections_have_no_race() {
     let mut plan = plan(4, None);
     plan.load.reuse = Reuse::KeepAlive;
     plan.load.expect = Expectation::Given(ReplyRule::Close);
-    let found = climb(&mut network, &plan);
+    let found = run_ramp(&mut network, &plan);
     assert!(
         found.steps.iter().all(|step| step.cause.is_none()),
         "{found:#?}"
@@ -317,7 +317,7 @@ fn mostly_failing_step_ends_the_ramp() {
         }
     }
     let mut network = Scripted::new(Refuses, &Load::new(TARGET).message);
-    let found = climb(&mut network, &plan(64, None));
+    let found = run_ramp(&mut network, &plan(64, None));
     assert_eq!(found.ended, RampEnd::MostlyFailing);
     assert_eq!(found.steps.len(), 1);
     // Refused clients back off for 10 ms, 20, 40, ...
@@ -334,7 +334,7 @@ fn vanished_server_ends_the_ramp() {
     let mut plan = plan(64, None);
     // Steps are long enough for the engine to give up in one of them.
     plan.load.gone_after = Some(Duration::from_millis(300));
-    let found = climb(&mut network, &plan);
+    let found = run_ramp(&mut network, &plan);
     assert_eq!(found.ended, RampEnd::TargetGone);
     assert_eq!(found.steps.len(), 3, "{found:#?}");
     assert!(found.steps.iter().all(|step| step.failed == 0));
@@ -343,7 +343,7 @@ fn vanished_server_ends_the_ramp() {
         dies_at: 4_100,
         ..Board::new(200, 20, 0)
     });
-    let found = climb(&mut network, &self::plan(64, None));
+    let found = run_ramp(&mut network, &self::plan(64, None));
     assert_eq!(found.ended, RampEnd::TargetGone);
     assert_eq!(found.steps.len(), 3, "{found:#?}");
     let log = network.log.borrow();
@@ -354,8 +354,8 @@ fn vanished_server_ends_the_ramp() {
 #[test]
 fn refused_schedule_ends_early() {
     // A server that serves a single connection in a closed loop, and refuses a schedule.
-    struct Moody;
-    impl Server for Moody {
+    struct RefusesSchedule;
+    impl Server for RefusesSchedule {
         fn handshake(&mut self, connection: usize, now: u64) -> Handshake {
             if now > 2_000 && connection.is_multiple_of(2) {
                 return Handshake::Fail(0, ConnectFailure::Refused);
@@ -366,9 +366,9 @@ fn refused_schedule_ends_early() {
             greet(2)
         }
     }
-    let mut network = Scripted::new(Moody, &Load::new(TARGET).message);
+    let mut network = Scripted::new(RefusesSchedule, &Load::new(TARGET).message);
     network.info = ConnectionInfo::default();
-    let found = climb(&mut network, &plan(64, None));
+    let found = run_ramp(&mut network, &plan(64, None));
     let cause = found.steps.iter().find_map(|step| step.cause);
     let cause = cause.expect("the cause was searched");
     let schedule = cause.schedule.expect("enough to tell");
@@ -393,7 +393,7 @@ fn lack_of_descriptors_ends_the_ramp() {
     }
     let mut network = Scripted::new(Few, &Load::new(TARGET).message);
     network.info = ConnectionInfo::default();
-    let found = climb(&mut network, &plan(64, None));
+    let found = run_ramp(&mut network, &plan(64, None));
     assert_eq!(found.ended, RampEnd::LocalLimits);
     assert!(!found.steps.is_empty());
     assert!(
@@ -412,7 +412,7 @@ fn budget_is_not_exceeded() {
             ..plan(64, None)
         };
         assert!(ramp::estimate(&plan) <= budget);
-        let found = climb(&mut network, &plan);
+        let found = run_ramp(&mut network, &plan);
         assert_eq!(found.ended, RampEnd::Budget, "{found:#?}");
         // Requests in flight end at the next tick.
         let took = network.now();
@@ -450,7 +450,7 @@ fn stopped_ramp_keeps_its_steps() {
         loads: 0,
         stop: Arc::clone(&plan.stop),
     };
-    let found = climb(&mut track, &plan);
+    let found = run_ramp(&mut track, &plan);
     assert_eq!(found.ended, RampEnd::Interrupted);
     assert_eq!(found.steps.len(), 2);
 }
@@ -460,7 +460,7 @@ fn steps_are_long_enough_for_a_slow_server() {
     let mut network = scripted(Board::new(20, 250, 0));
     let mut plan = plan(2, None);
     plan.budget = Duration::from_mins(1);
-    let found = climb(&mut network, &plan);
+    let found = run_ramp(&mut network, &plan);
     // Ten requests of 250 ms take 2.5 s, and steps are whole seconds.
     assert_eq!(at(&found, 2).requests, 24, "{found:#?}");
     assert!(
@@ -484,7 +484,7 @@ fn straggler_does_not_distort_the_rate() {
     let plan = plan(2, None);
     let mut network = Scripted::new(OneLoss, &plan.load.message);
     network.info = ConnectionInfo::default();
-    let found = climb(&mut network, &plan);
+    let found = run_ramp(&mut network, &plan);
     let two = at(&found, 2);
     // One connection completes 100/s all the time, the other for three quarters of it.
     assert!(is_within(1.0, two.served_per_s, 175.0), "{two:?}");
@@ -506,7 +506,7 @@ fn first_step_with_long_waits_is_repeated() {
     let plan = plan(1, None);
     let mut network = Scripted::new(Losses, &plan.load.message);
     network.info = ConnectionInfo::default();
-    let found = climb(&mut network, &plan);
+    let found = run_ramp(&mut network, &plan);
     // 40 requests take 1.8 s, so five seconds have several losses.
     assert!(
         is_within(15.0, at(&found, 1).served_per_s, 40.0 / 1.8),
@@ -561,7 +561,7 @@ fn a_virtual_board_has_the_knee_that_it_was_made_with() {
     let (_board, mut network) = session::simulated(&spec).expect("a board");
     let mut plan = plan(256, Some(4));
     plan.load.target = session::address(&spec);
-    let found = climb(&mut network, &plan);
+    let found = run_ramp(&mut network, &plan);
     assert!(at(&found, 5).refused > 0, "{found:#?}");
     assert_eq!(knee(&found), Some(2), "{found:#?}");
     // Two connections of 20 ms each.
@@ -573,12 +573,12 @@ fn a_virtual_board_has_the_knee_that_it_was_made_with() {
 
 /// The ramp's schedule requests an open loop.
 #[test]
-fn the_trials_are_what_they_say() {
-    struct Look<T> {
+fn trials_have_the_intended_load() {
+    struct Recording<T> {
         track: T,
         loads: Vec<Load>,
     }
-    impl<T: LoadRunner> LoadRunner for Look<T> {
+    impl<T: LoadRunner> LoadRunner for Recording<T> {
         fn run(&mut self, load: &Load, observer: &mut impl Observer) -> io::Result<Measurement> {
             self.loads.push(load.clone());
             self.track.run(load, observer)
@@ -587,18 +587,18 @@ fn the_trials_are_what_they_say() {
             self.track.pause(time)
         }
     }
-    let mut look = Look {
+    let mut recording = Recording {
         track: scripted(Board::new(1, 20, 0)),
         loads: Vec::new(),
     };
-    climb(&mut look, &plan(2, None));
-    let max_in_flight = look.loads.iter().filter_map(|load| match load.pace {
+    run_ramp(&mut recording, &plan(2, None));
+    let max_in_flight = recording.loads.iter().filter_map(|load| match load.pace {
         Pace::Open { max_in_flight, .. } => Some(max_in_flight.get()),
         Pace::Closed { .. } => None,
     });
     assert_eq!(max_in_flight.collect::<Vec<_>>(), [2]);
     // The engine runs each of these loads alone as well.
     let mut alone = scripted(Board::new(1, 20, 0));
-    let last = look.loads.last().expect("loads");
+    let last = recording.loads.last().expect("loads");
     assert_eq!(engine::run(&mut alone, last, &mut ()).errors.len(), 0);
 }

@@ -29,7 +29,7 @@ fn fresh(connections: usize, count: u64) -> Load {
     }
 }
 
-fn say(text: &str) -> Act {
+fn send(text: &str) -> Act {
     Act::Send(text.as_bytes().to_vec())
 }
 
@@ -48,7 +48,7 @@ fn assert_rule(measurement: &Measurement, kind: RuleKind, mismatches: u64) {
 #[test]
 fn kept_connection_carries_many_requests() {
     let load = kept(5, 1000);
-    let mut network = Scripted::new(|_| vec![(4, say("pong"))], &load.message);
+    let mut network = Scripted::new(|_| vec![(4, send("pong"))], &load.message);
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 1000);
     assert_rule(&measurement, RuleKind::Bytes, 0);
@@ -66,7 +66,7 @@ fn kept_connection_carries_many_requests() {
 #[test]
 fn keep_open_server_works_with_new_connections() {
     let load = fresh(4, 400);
-    let mut network = Scripted::new(|_| vec![(4, say("pong\n"))], &load.message);
+    let mut network = Scripted::new(|_| vec![(4, send("pong\n"))], &load.message);
     network.fin_after = Some(2);
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 400);
@@ -82,7 +82,7 @@ fn next_connection_waits_for_the_servers_fin() {
         expect: Expectation::Given(ReplyRule::Bytes(4.try_into().expect("not zero"))),
         ..fresh(1, 100)
     };
-    let mut network = Scripted::new(|_| vec![(4, say("pong"))], &load.message);
+    let mut network = Scripted::new(|_| vec![(4, send("pong"))], &load.message);
     network.fin_after = Some(6);
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 100);
@@ -96,7 +96,7 @@ fn server_without_a_fin_is_waited_for_only_twice() {
         expect: Expectation::Given(ReplyRule::Bytes(4.try_into().expect("not zero"))),
         ..fresh(1, 100)
     };
-    let mut network = Scripted::new(|_| vec![(4, say("pong"))], &load.message);
+    let mut network = Scripted::new(|_| vec![(4, send("pong"))], &load.message);
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 100);
     assert_eq!(measurement.elapsed, Duration::from_millis(400 + 2 * 250));
@@ -110,7 +110,7 @@ fn learning_stops_the_loads_clock() {
             reuse,
             ..kept(1, 1)
         };
-        let mut network = Scripted::new(|_| vec![(10, say("pong"))], &load.message);
+        let mut network = Scripted::new(|_| vec![(10, send("pong"))], &load.message);
         network.fin_after = Some(0);
         let measurement = engine::run(&mut network, &load, &mut ());
         assert_eq!(measurement.window, Duration::from_secs(1));
@@ -121,7 +121,7 @@ fn learning_stops_the_loads_clock() {
 
 #[test]
 fn single_learned_reply_has_a_rate() {
-    let measurement = run(&kept(1, 1), |_| vec![(10, say("pong"))]);
+    let measurement = run(&kept(1, 1), |_| vec![(10, send("pong"))]);
     assert_eq!(measurement.completed_in_window, 1);
     assert_eq!(measurement.window, Duration::from_millis(10));
 }
@@ -134,7 +134,7 @@ fn learning_does_not_delay_the_schedule() {
         ..kept(1, 1)
     };
     // Replies take 35 ms at 100 per second, so four are in flight at a time.
-    let mut network = Scripted::new(|_| vec![(35, say("pong"))], &load.message);
+    let mut network = Scripted::new(|_| vec![(35, send("pong"))], &load.message);
     let measurement = engine::run(&mut network, &load, &mut ());
     assert_eq!(measurement.completed, 1000);
     let opened = network.log.borrow().syns.len();
@@ -147,7 +147,7 @@ fn learning_does_not_delay_the_schedule() {
 fn reply_in_two_segments_is_learned_whole() {
     for gap in [20, 200] {
         for load in [kept(2, 50), fresh(2, 50)] {
-            let acts = vec![(2, say("po")), (2 + gap, say("ng"))];
+            let acts = vec![(2, send("po")), (2 + gap, send("ng"))];
             let measurement = run(&load, move |_| acts.clone());
             assert_eq!(measurement.completed, 50);
             assert_rule(&measurement, RuleKind::Bytes, 0);
@@ -179,10 +179,10 @@ struct GreetsFirst {
 impl Server for GreetsFirst {
     fn request(&mut self, connection: usize, _: usize, _: u64) -> Vec<(u64, Act)> {
         if self.greeted.contains(&connection) {
-            return vec![(5, say("250 ok\r\n"))];
+            return vec![(5, send("250 ok\r\n"))];
         }
         self.greeted.push(connection);
-        vec![(1, say("220 ready\r\n")), (5, say("250 ok\r\n"))]
+        vec![(1, send("220 ready\r\n")), (5, send("250 ok\r\n"))]
     }
 }
 
@@ -200,7 +200,7 @@ fn greeting_belongs_to_the_first_reply_only() {
 #[test]
 fn length_that_changes_becomes_a_number_of_lines() {
     for load in [kept(1, 300), fresh(1, 300)] {
-        let count = |request| vec![(3, say(&format!("count={request}\n")))];
+        let count = |request| vec![(3, send(&format!("count={request}\n")))];
         let measurement = run(&load, count);
         assert_eq!(measurement.completed, 300);
         assert_rule(&measurement, RuleKind::Lines, 2);
@@ -210,7 +210,7 @@ fn length_that_changes_becomes_a_number_of_lines() {
 
 #[test]
 fn shorter_reply_is_noticed() {
-    let countdown = |request: usize| vec![(3, say(&format!("left={}\n", 120 - request)))];
+    let countdown = |request: usize| vec![(3, send(&format!("left={}\n", 120 - request)))];
     let measurement = run(&kept(1, 100), countdown);
     assert_eq!(measurement.completed, 100);
     assert_rule(&measurement, RuleKind::Lines, 1);
@@ -229,9 +229,9 @@ fn replies_without_any_pattern_end_by_silence() {
 #[test]
 fn single_reply_of_another_length_is_no_failure() {
     let server = |request| match request {
-        10 => vec![(1, say("pong!"))],
-        20 => vec![(1, say("pon")), (1, Act::Fin)],
-        _ => vec![(1, say("pong"))],
+        10 => vec![(1, send("pong!"))],
+        20 => vec![(1, send("pon")), (1, Act::Fin)],
+        _ => vec![(1, send("pong"))],
     };
     let load = kept(1, 30);
     let mut network = Scripted::new(server, &load.message);
@@ -244,8 +244,8 @@ fn single_reply_of_another_length_is_no_failure() {
 #[test]
 fn bytes_between_replies_close_the_connection() {
     let server = |request| match request {
-        10 => vec![(1, say("pong")), (1, say("?"))],
-        _ => vec![(1, say("pong"))],
+        10 => vec![(1, send("pong")), (1, send("?"))],
+        _ => vec![(1, send("pong"))],
     };
     let load = kept(1, 30);
     let mut network = Scripted::new(server, &load.message);
@@ -257,8 +257,8 @@ fn bytes_between_replies_close_the_connection() {
 /// Replies, then sends a byte every `interval` milliseconds.
 fn heartbeat(interval: u64) -> impl FnMut(usize) -> Vec<(u64, Act)> {
     move |_| {
-        let beats = (1..100).map(|beat| (2 + beat * interval, say(".")));
-        std::iter::once((2, say("pong"))).chain(beats).collect()
+        let beats = (1..100).map(|beat| (2 + beat * interval, send(".")));
+        std::iter::once((2, send("pong"))).chain(beats).collect()
     }
 }
 
@@ -274,7 +274,7 @@ fn heartbeat_after_the_reply_is_not_part_of_it() {
 
 #[test]
 fn endless_reply_obeys_duration_and_timeout() {
-    let chatter = |_| (0..900).map(|at| (at * 20, say("x"))).collect::<Vec<_>>();
+    let chatter = |_| (0..900).map(|at| (at * 20, send("x"))).collect::<Vec<_>>();
     for reuse in [Reuse::KeepAlive, Reuse::PerRequest] {
         let load = Load {
             extent: seconds(1),
@@ -296,7 +296,7 @@ fn endless_reply_obeys_duration_and_timeout() {
 
 #[test]
 fn server_that_closes_gets_new_connections() {
-    let server = |_| vec![(1, say("pong")), (2, Act::Fin)];
+    let server = |_| vec![(1, send("pong")), (2, Act::Fin)];
     for load in [kept(3, 30), fresh(3, 30)] {
         let measurement = run(&load, server);
         assert_eq!(measurement.completed, 30);
@@ -311,7 +311,7 @@ fn server_that_closes_late_keeps_the_learned_rule() {
         expect: Expectation::Learned(tcpctl_engine::load::LearnedRule::Close),
         ..fresh(1, 10)
     };
-    let measurement = run(&load, |_| vec![(1, say("pong")), (400, Act::Fin)]);
+    let measurement = run(&load, |_| vec![(1, send("pong")), (400, Act::Fin)]);
     assert_eq!(measurement.completed, 10);
     assert_rule(&measurement, RuleKind::Close, 0);
     assert!(is_within(1.0, complete_ms(&measurement, 1.0), 400.0));
@@ -324,15 +324,15 @@ fn connections_closed_without_a_reply_fail_alone() {
     impl Server for Small {
         fn request(&mut self, connection: usize, _: usize, _: u64) -> Vec<(u64, Act)> {
             match connection {
-                0 | 1 => vec![(5, say("pong"))],
+                0 | 1 => vec![(5, send("pong"))],
                 _ => vec![(1, Act::Fin)],
             }
         }
     }
     let load = kept(4, 100);
     let measurement = run(&load, Small);
-    let turned_away = 100 - measurement.completed;
-    let expected = errors([(ErrorClass::ClosedEarly, turned_away)]);
+    let rejected = 100 - measurement.completed;
+    let expected = errors([(ErrorClass::ClosedEarly, rejected)]);
     assert_eq!(measurement.errors, expected);
     assert!(measurement.completed > 50, "{}", measurement.completed);
     assert!(is_within(1.0, complete_ms(&measurement, 1.0), 5.0));
@@ -341,8 +341,8 @@ fn connections_closed_without_a_reply_fail_alone() {
 #[test]
 fn connection_closed_now_and_then_is_reopened() {
     let server = |request| match request % 10 {
-        9 => vec![(1, say("pong")), (1, Act::Fin)],
-        _ => vec![(1, say("pong"))],
+        9 => vec![(1, send("pong")), (1, Act::Fin)],
+        _ => vec![(1, send("pong"))],
     };
     let load = kept(1, 100);
     let mut network = Scripted::new(server, &load.message);
@@ -354,7 +354,7 @@ fn connection_closed_now_and_then_is_reopened() {
 
 #[test]
 fn bytes_after_a_pattern_are_dropped() {
-    let server = |_| vec![(1, say("temp=2")), (2, say("3.5\r\n>"))];
+    let server = |_| vec![(1, send("temp=2")), (2, send("3.5\r\n>"))];
     let pattern = Regex::new(r"temp=\d+\.\d\r\n").expect("valid");
     let load = Load {
         expect: Expectation::Given(ReplyRule::Expect(pattern)),
@@ -368,7 +368,7 @@ fn bytes_after_a_pattern_are_dropped() {
 
 #[test]
 fn given_lines_and_silence_end_replies() {
-    let server = |_| vec![(1, say("one\n")), (6, say("two\n"))];
+    let server = |_| vec![(1, send("one\n")), (6, send("two\n"))];
     let lines = |lines: u64| ReplyRule::Lines(lines.try_into().expect("not zero"));
     for (rule, time) in [
         (lines(2), 6.0),
@@ -406,7 +406,7 @@ fn echo_larger_than_the_buffers_is_read_while_sending() {
 #[test]
 fn idle_connections_closed_by_the_server_are_not_used() {
     // The server closes 5 ms after each reply, and the next request starts after 10 ms.
-    let server = |_| vec![(1, say("pong")), (6, Act::Fin)];
+    let server = |_| vec![(1, send("pong")), (6, Act::Fin)];
     let load = Load {
         pace: open(100.0, 10),
         expect: Expectation::Given(ReplyRule::Bytes(4.try_into().expect("not zero"))),

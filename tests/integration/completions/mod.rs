@@ -2,6 +2,6 @@
 
 mod committed;
 #[cfg(unix)]
-mod desk;
+mod setup;
 #[cfg(unix)]
 mod shells;

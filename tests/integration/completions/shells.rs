@@ -1,6 +1,6 @@
 //! Each script in its shell: text typed up to TAB, and the words that the shell then runs.
 
-use super::desk::{Desk, Shell};
+use super::setup::{Setup, Shell};
 use crate::processes::{Need, skipped};
 
 /// Typed text, and the arguments that `tcpctl` then gets.
@@ -40,7 +40,7 @@ const PARTED: [(&str, &str); 4] = [
 
 fn completes<'a>(
     shell: &mut Shell,
-    desk: &Desk,
+    setup: &Setup,
     typed: impl IntoIterator<Item = &'a (&'a str, &'a str)>,
 ) {
     for (line, words) in typed {
@@ -51,7 +51,7 @@ fn completes<'a>(
     // Press TAB twice for a list. None of the names is executed.
     shell.type_text("tcpctl send evil\t\t\r");
     shell.wait_for("ran: <send> <evil>.");
-    assert!(!desk.was_tricked(), "a board's name was run");
+    assert!(!setup.was_tricked(), "a board's name was run");
 }
 
 #[test]
@@ -59,18 +59,18 @@ fn bash_completes() {
     if skipped(&[Need::Program("bash"), Need::Program("setsid")]) {
         return;
     }
-    let desk = Desk::new();
-    let mut shell = Shell::start(&desk, &["bash", "--noprofile", "--norc", "-i"]);
+    let setup = Setup::new();
+    let mut shell = Shell::start(&setup, &["bash", "--noprofile", "--norc", "-i"]);
     shell.type_text(&format!(
         "PS1='$ '; source {}; echo loaded $?.\r",
-        Desk::script("tcpctl.bash")
+        Setup::script("tcpctl.bash")
     ));
     shell.wait_for("loaded 0.");
-    completes(&mut shell, &desk, TYPED.iter().chain(&PARTED));
+    completes(&mut shell, &setup, TYPED.iter().chain(&PARTED));
     // The completion settings of users whose words include `:` and `=`.
     shell.type_text("COMP_WORDBREAKS=' '; echo changed $?.\r");
     shell.wait_for("changed 0.");
-    completes(&mut shell, &desk, TYPED.iter().chain(&PARTED));
+    completes(&mut shell, &setup, TYPED.iter().chain(&PARTED));
 }
 
 #[test]
@@ -78,14 +78,14 @@ fn zsh_completes() {
     if skipped(&[Need::Program("zsh"), Need::Program("setsid")]) {
         return;
     }
-    let desk = Desk::new();
-    let mut shell = Shell::start(&desk, &["zsh", "-f", "-i"]);
+    let setup = Setup::new();
+    let mut shell = Shell::start(&setup, &["zsh", "-f", "-i"]);
     shell.type_text(&format!(
         "PS1='$ '; autoload -Uz compinit; compinit -u -D; source {}; echo loaded $?.\r",
-        Desk::script("_tcpctl")
+        Setup::script("_tcpctl")
     ));
     shell.wait_for("loaded 0.");
-    completes(&mut shell, &desk, TYPED.iter().chain(&PARTED));
+    completes(&mut shell, &setup, TYPED.iter().chain(&PARTED));
 }
 
 #[test]
@@ -93,14 +93,14 @@ fn zsh_loads_the_script_from_fpath() {
     if skipped(&[Need::Program("zsh"), Need::Program("setsid")]) {
         return;
     }
-    let desk = Desk::new();
-    let folder = Desk::script("");
-    let mut shell = Shell::start(&desk, &["zsh", "-f", "-i"]);
+    let setup = Setup::new();
+    let folder = Setup::script("");
+    let mut shell = Shell::start(&setup, &["zsh", "-f", "-i"]);
     shell.type_text(&format!(
         "PS1='$ '; fpath=({folder} $fpath); autoload -Uz compinit; compinit -u -D; echo loaded $?.\r"
     ));
     shell.wait_for("loaded 0.");
-    completes(&mut shell, &desk, &TYPED[..1]);
+    completes(&mut shell, &setup, &TYPED[..1]);
 }
 
 #[test]
@@ -108,14 +108,14 @@ fn fish_completes() {
     if skipped(&[Need::Program("fish")]) {
         return;
     }
-    let desk = Desk::new();
+    let setup = Setup::new();
     // fish prints what it would complete for a line.
     let proposed = |line: &str| {
         let script = format!(
             "source {}; complete --do-complete \"{line}\"",
-            Desk::script("tcpctl.fish")
+            Setup::script("tcpctl.fish")
         );
-        let output = desk
+        let output = setup
             .command("fish")
             .args(["--no-config", "--command", &script])
             .output()
@@ -154,17 +154,17 @@ fn elvish_completes() {
         eprintln!("skipped: needs elvish");
         return;
     }
-    let desk = Desk::new();
-    let rc = Desk::script("tcpctl.elv");
-    let mut shell = Shell::start(&desk, &["elvish", "-rc", &rc]);
+    let setup = Setup::new();
+    let rc = Setup::script("tcpctl.elv");
+    let mut shell = Shell::start(&setup, &["elvish", "-rc", &rc]);
     // If quoting is needed, elvish shows the only candidate and waits for confirmation.
-    completes(&mut shell, &desk, &TYPED[..5]);
+    completes(&mut shell, &setup, &TYPED[..5]);
 }
 
 /// PowerShell is not in Debian: the script is checked as text, and its call of `tcpctl` is run.
 #[test]
 fn powershell_script_registers_and_completes() {
-    let script = std::fs::read_to_string(Desk::script("tcpctl.ps1")).unwrap();
+    let script = std::fs::read_to_string(Setup::script("tcpctl.ps1")).unwrap();
     assert!(script.contains("Register-ArgumentCompleter -Native -CommandName tcpctl "));
     let mut open = Vec::new();
     for character in script
@@ -182,9 +182,9 @@ fn powershell_script_registers_and_completes() {
     }
     assert!(open.is_empty(), "{script}");
 
-    let desk = Desk::new();
+    let setup = Setup::new();
     let answers = |words: &[&str]| {
-        let output = desk
+        let output = setup
             .command("tcpctl")
             .env("TCPCTL_COMPLETE", "powershell")
             .arg("--")

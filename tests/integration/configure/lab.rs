@@ -100,17 +100,17 @@ impl Lab {
     }
 
     fn assert_no_secret(&self, ended: &Ended) {
-        let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), ended.stderr);
+        let printed = format!("{}{}", String::from_utf8_lossy(&ended.stdout), ended.stderr);
         for secret in SECRETS {
-            assert!(!said.contains(secret), "{said}");
+            assert!(!printed.contains(secret), "{printed}");
         }
         let keys = std::fs::read_dir(self.path("data/tcpctl/keys"));
         for key in keys.into_iter().flatten() {
             let key = std::fs::read_to_string(key.unwrap().path()).unwrap();
             let key = key.trim();
             assert!(
-                key.is_empty() || !said.to_lowercase().contains(key),
-                "{said}"
+                key.is_empty() || !printed.to_lowercase().contains(key),
+                "{printed}"
             );
         }
     }

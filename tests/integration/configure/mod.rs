@@ -2,6 +2,6 @@
 
 mod board;
 pub(crate) mod broken;
+mod end_to_end;
 pub(crate) mod lab;
 mod refusals;
-mod story;

@@ -162,7 +162,7 @@ fn wrong_key_is_refused_without_a_reason() {
 }
 
 #[test]
-fn board_without_management_says_so() {
+fn board_without_management_is_a_failure_with_a_reason() {
     let lab = Lab::new();
     let sim = lab.sim(&["ideal", "--management", "off"]);
     let board = crate::processes::Board::ready(sim);

@@ -50,7 +50,7 @@ fn chip_table_has_every_chip_with_its_budget() {
 }
 
 #[test]
-fn memory_table_is_what_the_code_has() {
+fn memory_table_matches_the_code() {
     let rows = table("### Memory");
     assert_eq!(rows.len(), memory::CHIPS.len());
     for (row, memory) in rows.iter().zip({

@@ -92,7 +92,7 @@ fn failing_build_has_a_hint() {
             "esp32c6",
             "rustup target add riscv32imac-unknown-none-elf",
         ),
-        (&failing, "esp32c3", "see cargo's messages above"),
+        (&failing, "esp32c3", "see the messages of cargo above"),
         (&failing, "esp32s3", "run firmware/images esp32s3"),
     ] {
         let ended = plan(folder, chip);
@@ -134,7 +134,7 @@ fn build_ends_with_the_command() {
 }
 
 #[test]
-fn quiet_is_quiet_for_cargo_too() {
+fn quiet_also_applies_to_cargo() {
     let folder = checkout("libraries", "exit 0");
     let mut command = planning(&folder, "esp32c3");
     command.arg("-q");
@@ -153,14 +153,14 @@ fn missing_firmware_names_both_sources() {
         .current_dir("/")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert_eq!(ended.status.code(), Some(70), "{said}");
+    let printed = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(70), "{printed}");
     for way in [
         "no firmware for the esp32c3",
         "in a checkout of tcpctl",
         "--firmware FILE",
     ] {
-        assert!(said.contains(way), "{way}: {said}");
+        assert!(printed.contains(way), "{way}: {printed}");
     }
 }
 
@@ -177,9 +177,9 @@ fn foreign_checkout_is_not_built() {
             .env("PATH", folder.path("bin"))
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert_eq!(ended.status.code(), Some(70), "{said}");
-        assert!(said.contains("no firmware for"), "{said}");
+        let printed = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(70), "{printed}");
+        assert!(printed.contains("no firmware for"), "{printed}");
         assert!(!folder.path("record").exists(), "cargo was run");
     }
 }

@@ -48,13 +48,16 @@ fn merged_image_is_flashed_with_settings() {
         let file = scene.folder.file("elsewhere.bin", &whole);
         let arguments = ["--firmware", &file, "--mode", "ap", "--password-stdin"];
         let ended = scene.run(&arguments);
-        let said = text(&ended);
-        assert_eq!(ended.code, 0, "{chip}: {said}");
-        assert!(said.contains(&format!("board      {chip}")), "{said}");
-        assert!(said.contains("MAC 84:f7:03:1a:0b:3c"), "{chip}: {said}");
-        assert!(said.contains("version 5.1-idf"), "{chip}: {said}");
-        assert!(said.contains("Hello World in"), "{chip}: {said}");
-        assert!(!said.contains(PASSPHRASE), "{chip}: {said}");
+        let printed = text(&ended);
+        assert_eq!(ended.code, 0, "{chip}: {printed}");
+        assert!(printed.contains(&format!("board      {chip}")), "{printed}");
+        assert!(
+            printed.contains("MAC 84:f7:03:1a:0b:3c"),
+            "{chip}: {printed}"
+        );
+        assert!(printed.contains("version 5.1-idf"), "{chip}: {printed}");
+        assert!(printed.contains("Hello World in"), "{chip}: {printed}");
+        assert!(!printed.contains(PASSPHRASE), "{chip}: {printed}");
         let mut expected = whole;
         expected[SETTINGS as usize..][..4096].copy_from_slice(&scene.board.read(SETTINGS, 4096));
         assert!(scene.board.read(0, expected.len()) == expected, "{chip}");
@@ -78,9 +81,12 @@ fn application_gets_its_chips_bootloader() {
             let scene = Scene::new(board(chip_id));
             let file = scene.folder.file(form, &bytes);
             let ended = scene.run(&["--firmware", &file, "--mode", "ap", "--password-stdin"]);
-            let said = text(&ended);
-            assert_eq!(ended.code, 0, "{chip} {form}: {said}");
-            assert!(said.contains("Hello World in"), "{chip} {form}: {said}");
+            let printed = text(&ended);
+            assert_eq!(ended.code, 0, "{chip} {form}: {printed}");
+            assert!(
+                printed.contains("Hello World in"),
+                "{chip} {form}: {printed}"
+            );
             let header = scene.board.read(u32::try_from(boot_address).unwrap(), 14);
             assert_eq!(header[0], 0xe9, "{chip} {form}");
             assert_eq!(header[12..14], chip_id.to_le_bytes(), "{chip} {form}");

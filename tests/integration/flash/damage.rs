@@ -50,7 +50,7 @@ fn overlapping_partitions_are_refused() {
 }
 
 #[test]
-fn a_damaged_file_is_refused_and_nothing_else() {
+fn only_the_damaged_file_is_refused() {
     let program = Program {
         size: 2_000,
         ..Program::default()

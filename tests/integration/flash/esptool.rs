@@ -10,11 +10,11 @@ use crate::common::noise;
 use crate::processes::{Need, skipped};
 
 /// Runs `esptool` and returns its output.
-fn said(mut command: Command) -> String {
+fn output_of(mut command: Command) -> String {
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{said}");
-    said
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{text}");
+    text
 }
 
 /// Runs `esptool` on the board, without reset lines.
@@ -24,11 +24,11 @@ fn esptool(board: &Board, arguments: &[&str]) -> String {
         .args(["--chip", "auto", "--port", board.port()])
         .args(["--before", "no-reset", "--after", "no-reset-stub"])
         .args(arguments);
-    said(command)
+    output_of(command)
 }
 
 #[test]
-fn esptool_knows_the_chip_its_mac_and_its_flash() {
+fn esptool_identifies_chip_mac_and_flash() {
     if skipped(&[Need::Program("esptool")]) {
         return;
     }
@@ -43,9 +43,9 @@ fn esptool_knows_the_chip_its_mac_and_its_flash() {
                 chip_id,
                 ..Kind::default()
             });
-            let said = esptool(&board, loader);
+            let text = esptool(&board, loader);
             for fact in [name, "84:f7:03:1a:0b:3c", "4MB"] {
-                assert!(said.contains(fact), "{fact}: {said}");
+                assert!(text.contains(fact), "{fact}: {text}");
             }
         }
     }
@@ -69,8 +69,8 @@ fn esptool_resets_the_board_by_its_lines() {
             .args(["--port", board.port(), "--before", before])
             .args(["--after", "hard-reset", "read-mac"]);
         board.wire(&mut command);
-        let said = said(command);
-        assert!(said.contains("84:f7:03:1a:0b:3c"), "{said}");
+        let text = output_of(command);
+        assert!(text.contains("84:f7:03:1a:0b:3c"), "{text}");
         let starts = board.state().starts.clone();
         assert!(starts.contains(&Start::Loader), "{wiring:?}: {starts:?}");
         assert_eq!(starts.last(), Some(&Start::Program), "{wiring:?}");
@@ -96,8 +96,8 @@ fn esptool_reads_back_what_it_wrote() {
         let back = folder.path("back");
         let stub = if stub { &[][..] } else { &["--no-stub"] };
         let write = ["write-flash", "0x10000", &there];
-        let said = esptool(&board, &[stub, &write].concat());
-        assert!(said.contains("Hash of data verified"), "{said}");
+        let text = esptool(&board, &[stub, &write].concat());
+        assert!(text.contains("Hash of data verified"), "{text}");
         assert_eq!(board.read(0x10000, bytes.len()), *bytes);
         board.press_boot_and_reset();
         let length = bytes.len().to_string();
@@ -108,7 +108,7 @@ fn esptool_reads_back_what_it_wrote() {
 }
 
 #[test]
-fn esptool_erases_what_it_is_told_to() {
+fn esptool_erases_the_requested_region() {
     if skipped(&[Need::Program("esptool")]) {
         return;
     }
@@ -200,7 +200,7 @@ fn merged_by_esptool(
     let run = |arguments: &[&str]| {
         let mut command = Command::new("esptool");
         command.args(["--chip", chip]).args(arguments);
-        said(command)
+        output_of(command)
     };
     run(&["elf2image", "--output", &app, &elf]);
     run(&[

@@ -27,21 +27,21 @@ fn text(ended: &Ended) -> String {
 fn blank_board_becomes_an_access_point() {
     let scene = Scene::new(Board::new());
     let ended = scene.run(&["--firmware", &scene.elf, "--mode", "ap"]);
-    let said = text(&ended);
-    assert_eq!(ended.code, 0, "{said}");
-    assert!(said.contains(": Hello World in "), "{said}");
-    assert!(said.contains("MAC 84:f7:03:1a:0b:3c"), "{said}");
-    assert!(said.contains("version 0.1.0-test"), "{said}");
+    let printed = text(&ended);
+    assert_eq!(ended.code, 0, "{printed}");
+    assert!(printed.contains(": Hello World in "), "{printed}");
+    assert!(printed.contains("MAC 84:f7:03:1a:0b:3c"), "{printed}");
+    assert!(printed.contains("version 0.1.0-test"), "{printed}");
     let stored = settings(&scene.board);
     let Security::Wpa2(passphrase) = stored.network.security() else {
         panic!("open");
     };
-    let told = format!("passphrase {}", passphrase.reveal());
-    assert_eq!(said.matches(&told).count(), 1, "{said}");
+    let expected = format!("passphrase {}", passphrase.reveal());
+    assert_eq!(printed.matches(&expected).count(), 1, "{printed}");
 }
 
 #[test]
-fn each_step_is_told_to_programs() {
+fn each_step_is_an_event_in_json() {
     let scene = Scene::new(Board::new());
     let ended = scene.flash(&["--json", "--greeting", "moin", "--status", "off"]);
     assert_eq!(ended.code, 0, "{}", text(&ended));
@@ -81,7 +81,7 @@ fn each_step_is_told_to_programs() {
 }
 
 #[test]
-fn the_flash_is_byte_for_byte_the_image_that_can_be_saved() {
+fn flash_content_equals_the_saved_image() {
     let scene = Scene::new(Board::new());
     let ended = scene.flash(&["--no-wait"]);
     assert_eq!(ended.code, 0, "{}", text(&ended));
@@ -93,7 +93,7 @@ fn the_flash_is_byte_for_byte_the_image_that_can_be_saved() {
 }
 
 #[test]
-fn a_quiet_run_prints_what_was_asked_for_and_nothing_else() {
+fn quiet_run_prints_only_the_result() {
     let scene = Scene::new(Board::new());
     let image = scene.folder.path("board.bin");
     let save = ["--save-image", image.to_str().unwrap()];
@@ -125,7 +125,7 @@ fn a_quiet_run_prints_what_was_asked_for_and_nothing_else() {
 }
 
 #[test]
-fn the_saved_image_is_what_the_library_makes() {
+fn saved_image_equals_that_of_the_library() {
     use espflash::flasher::{FlashData, FlashSettings, FlashSize};
     use espflash::image_format::idf::IdfBootloaderFormat;
     use espflash::target::{Chip, XtalFrequency};
@@ -161,7 +161,7 @@ fn the_saved_image_is_what_the_library_makes() {
 }
 
 #[test]
-fn a_board_is_written_to_the_end_though_nobody_reads_on() {
+fn board_is_written_completely_if_the_output_is_closed() {
     let scene = Scene::new(Board::new());
     let mut command = scene.command(&["--firmware", &scene.elf, "--mode", "ap", "--open"]);
     let mut child = command.spawn().unwrap();
@@ -217,14 +217,14 @@ fn board_can_stay_in_loader_or_stub() {
         let scene = Scene::new(Board::new());
         let ended = scene.flash(&[&slow, after].concat());
         assert_eq!(ended.code, 0, "{after:?}: {}", text(&ended));
-        let said = text(&ended);
-        assert!(said.contains("stays in its loader"), "{said}");
+        let printed = text(&ended);
+        assert!(printed.contains("stays in its loader"), "{printed}");
         // BOOT and RESET are not pressed.
         let settings_only = ["--settings-only", "--greeting", "moin"];
         let ended = scene.run(&[&slow[..], before, &settings_only].concat());
-        let said = text(&ended);
-        assert_eq!(ended.code, 0, "{after:?} {before:?}: {said}");
-        assert!(said.contains(": moin in"), "{said}");
+        let printed = text(&ended);
+        assert_eq!(ended.code, 0, "{after:?} {before:?}: {printed}");
+        assert!(printed.contains(": moin in"), "{printed}");
     }
 }
 
@@ -237,10 +237,10 @@ fn rom_loader_writes_the_same() {
     }
     assert_eq!(stub.flash(&["--no-wait"]).code, 0);
     let ended = rom.flash(&[]);
-    let said = text(&ended);
-    assert_eq!(ended.code, 0, "{said}");
-    assert!(said.contains("the stub does not start"), "{said}");
-    assert!(said.contains("Hello World in"), "{said}");
+    let printed = text(&ended);
+    assert_eq!(ended.code, 0, "{printed}");
+    assert!(printed.contains("the stub does not start"), "{printed}");
+    assert!(printed.contains("Hello World in"), "{printed}");
     assert!(stub.board.read(0, 4 << 20) == rom.board.read(0, 4 << 20));
 }
 
@@ -249,14 +249,14 @@ fn unsupported_baud_rate_falls_back() {
     for fault in [Fault::RefusesBaud, Fault::NoisyWhenFast] {
         let scene = Scene::new(Board::with(fault));
         let ended = scene.flash(&["--no-wait"]);
-        let said = text(&ended);
-        assert_eq!(ended.code, 0, "{fault:?}: {said}");
-        assert!(said.contains("using 115200"), "{fault:?}: {said}");
+        let printed = text(&ended);
+        assert_eq!(ended.code, 0, "{fault:?}: {printed}");
+        assert!(printed.contains("using 115200"), "{fault:?}: {printed}");
     }
 }
 
 #[test]
-fn what_is_there_already_is_not_written_again() {
+fn unchanged_parts_are_not_written_again() {
     let scene = Scene::new(Board::new());
     assert_eq!(scene.flash(&["--no-wait"]).code, 0);
     scene.board.press_boot_and_reset();
@@ -491,10 +491,10 @@ fn mode_change_writes_one_sector() {
         "home",
         "--password-stdin",
     ]);
-    let said = text(&ended);
-    assert_eq!(ended.code, 0, "{said}");
-    assert!(said.contains(": moin in"), "{said}");
-    assert!(said.contains("mode sta"), "{said}");
+    let printed = text(&ended);
+    assert_eq!(ended.code, 0, "{printed}");
+    assert!(printed.contains(": moin in"), "{printed}");
+    assert!(printed.contains("mode sta"), "{printed}");
     let state = scene.board.state();
     assert_eq!(state.flash.erased.iter().collect::<Vec<_>>(), [&SETTINGS_B]);
     assert_eq!(
@@ -508,15 +508,15 @@ fn mode_change_writes_one_sector() {
 }
 
 #[test]
-fn another_mode_with_the_same_firmware_is_one_sector_too() {
+fn change_of_mode_writes_one_sector() {
     let scene = Scene::new(Board::new());
     assert_eq!(scene.flash(&["--no-wait"]).code, 0);
     scene.board.press_boot_and_reset();
     let station = ["--mode", "sta", "--ssid", "x", "--password-stdin"];
     let ended = scene.run(&[&["--firmware", &scene.elf][..], &station].concat());
-    let said = text(&ended);
-    assert_eq!(ended.code, 0, "{said}");
-    assert!(said.contains("Hello World in"), "{said}");
+    let printed = text(&ended);
+    assert_eq!(ended.code, 0, "{printed}");
+    assert!(printed.contains("Hello World in"), "{printed}");
     let state = scene.board.state();
     assert_eq!(state.flash.erased.iter().collect::<Vec<_>>(), [&SETTINGS_B]);
     assert_eq!(
@@ -538,11 +538,14 @@ fn stored_settings_are_shown_without_the_passphrase() {
     assert!(text(&ended).chars().all(harmless), "{}", text(&ended));
     scene.board.press_boot_and_reset();
     let shown = scene.run(&["--show-settings"]);
-    let said = text(&shown);
-    assert!(said.chars().all(harmless), "{said}");
-    assert_eq!(shown.code, 0, "{said}");
-    assert!(said.contains("desk") && said.contains("wpa2"), "{said}");
-    assert!(!said.contains(PASSPHRASE), "{said}");
+    let printed = text(&shown);
+    assert!(printed.chars().all(harmless), "{printed}");
+    assert_eq!(shown.code, 0, "{printed}");
+    assert!(
+        printed.contains("desk") && printed.contains("wpa2"),
+        "{printed}"
+    );
+    assert!(!printed.contains(PASSPHRASE), "{printed}");
     assert!(scene.board.is_untouched());
 }
 
@@ -667,10 +670,10 @@ fn monitor_option_shows_the_console() {
     ];
     let mut child = scene.command(&arguments).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut said = Vec::new();
+    let mut printed = Vec::new();
     let address = loop {
         let line = lines.next().unwrap().unwrap();
-        said.push(line.clone());
+        printed.push(line.clone());
         if let Some(rest) = line.strip_prefix("answered   ") {
             break rest.split(": ").next().unwrap().to_owned();
         }
@@ -680,7 +683,7 @@ fn monitor_option_shows_the_console() {
     client.write_all(b"from the test\r\n").unwrap();
     client.read_to_end(&mut Vec::new()).unwrap();
     let seen = lines.any(|line| line.unwrap().contains("from the test"));
-    assert!(seen, "{said:?}");
+    assert!(seen, "{printed:?}");
     crate::common::signal(&child, rustix::process::Signal::INT);
     let ended = crate::common::finish(child);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
@@ -712,8 +715,8 @@ fn erase_needs_confirmation_and_erases_everything() {
 fn a_dry_run_writes_nothing_and_starts_the_board_again() {
     let scene = Scene::new(Board::new());
     let ended = scene.flash(&["--dry-run"]);
-    let said = text(&ended);
-    assert_eq!(ended.code, 0, "{said}");
-    assert!(said.contains("nothing is written"), "{said}");
+    let printed = text(&ended);
+    assert_eq!(ended.code, 0, "{printed}");
+    assert!(printed.contains("nothing is written"), "{printed}");
     assert!(scene.board.is_untouched());
 }

@@ -163,8 +163,8 @@ fn dry_run_writes_no_key_file() {
     let scene = Scene::new(Board::new());
     let ended = scene.flash(&["--dry-run"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
-    assert!(said.contains("84f7031a0b3c (new)"), "{said}");
+    let printed = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(printed.contains("84f7031a0b3c (new)"), "{printed}");
     assert!(!scene.key_file().exists());
 }
 
@@ -241,9 +241,9 @@ fn full_disk_for_the_key_file_leaves_the_board_untouched() {
             .filter_map(|(name, value)| Some((name, value?))),
     );
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(70), "{said}");
-    assert!(said.contains("cannot write key file"), "{said}");
-    assert!(said.contains("free some space"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(70), "{printed}");
+    assert!(printed.contains("cannot write key file"), "{printed}");
+    assert!(printed.contains("free some space"), "{printed}");
     assert!(scene.board.is_untouched());
 }

@@ -91,7 +91,7 @@ impl Computer {
     }
 }
 
-fn can_t() -> bool {
+fn is_skipped() -> bool {
     skipped(&[
         Need::Root,
         Need::Program("cc"),
@@ -111,7 +111,7 @@ const FOUND: &str = "the board has no settings";
 
 #[test]
 fn only_board_is_found_and_reset() {
-    if can_t() {
+    if is_skipped() {
         return;
     }
     for (ids, serial) in [(USB_JTAG, "84:F7:03:1A:0B:3C"), (CP210X, "0001")] {
@@ -124,8 +124,8 @@ fn only_board_is_found_and_reset() {
 }
 
 #[test]
-fn no_board_is_said_to_be_none() {
-    if can_t() {
+fn missing_board_is_reported_as_none() {
+    if is_skipped() {
         return;
     }
     for command in ["flash", "monitor"] {
@@ -147,7 +147,7 @@ fn no_board_is_said_to_be_none() {
 
 #[test]
 fn several_boards_are_listed_and_chosen_from() {
-    if can_t() {
+    if is_skipped() {
         return;
     }
     let computer = Computer::with(&[(USB_JTAG, "84:F7:03:1A:0B:3C"), (CP210X, "0001")]);
@@ -187,8 +187,8 @@ fn several_boards_are_listed_and_chosen_from() {
 }
 
 #[test]
-fn a_name_of_its_own_is_known_where_discover_has_seen_it() {
-    if can_t() {
+fn custom_name_is_a_port_if_discover_has_seen_the_board() {
+    if is_skipped() {
         return;
     }
     let computer = Computer::with(&[(CP210X, "0001"), (USB_JTAG, "84:F7:03:1A:0B:3C")]);

@@ -497,7 +497,7 @@ fn a_write_that_ends_in_the_partition_table_loses_no_settings() {
 }
 
 #[test]
-fn after_an_erase_nothing_is_said_to_be_as_it_was() {
+fn failure_after_an_erase_does_not_claim_unchanged_parts() {
     let scene = Scene::new(Board::new());
     assert_eq!(scene.flash(&["--no-wait"]).code, 0);
     scene.board.state().kind.fault = Fault::DiesAfter(1);
@@ -514,7 +514,7 @@ fn after_an_erase_nothing_is_said_to_be_as_it_was() {
 }
 
 #[test]
-fn what_can_t_be_erased_is_not_said_to_be_half_erased() {
+fn failed_erase_is_not_reported_as_partly_erased() {
     let scene = Scene::new(Board::with(Fault::RefusesStub));
     let ended = scene.flash(&["--erase", "--yes"]);
     assert_eq!(ended.code, 70, "{}", ended.stderr);
@@ -553,7 +553,7 @@ fn lost_events_are_a_failure() {
 }
 
 #[test]
-fn a_lost_plan_of_a_dry_run_says_nothing_of_the_board() {
+fn failure_to_print_a_dry_run_does_not_mention_the_board() {
     let scene = Scene::new(Board::new());
     let full = std::fs::File::options()
         .write(true)

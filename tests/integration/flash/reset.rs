@@ -36,11 +36,11 @@ fn running_board_is_reset_into_and_out_of_its_loader() {
     ] {
         let scene = Scene::new(Board::of(wired(wiring)));
         let ended = scene.flash(&["--before", before]);
-        let said = text(&ended);
-        assert_eq!(ended.code, 0, "{wiring:?}: {said}");
-        assert!(said.contains("reset      hard-reset"), "{said}");
-        assert!(said.contains("Hello World in"), "{said}");
-        assert!(!said.contains("no reset lines"), "{said}");
+        let printed = text(&ended);
+        assert_eq!(ended.code, 0, "{wiring:?}: {printed}");
+        assert!(printed.contains("reset      hard-reset"), "{printed}");
+        assert!(printed.contains("Hello World in"), "{printed}");
+        assert!(!printed.contains("no reset lines"), "{printed}");
         let starts = starts(&scene);
         assert_eq!(starts.first(), Some(&Start::Loader), "{starts:?}");
         assert_eq!(starts.last(), Some(&Start::Program), "{starts:?}");
@@ -68,7 +68,7 @@ fn each_after_option_works() {
     if no_compiler() {
         return;
     }
-    for (after, said, last) in [
+    for (after, expected, last) in [
         ("hard-reset", "hard-reset", Start::Program),
         ("watchdog-reset", "watchdog-reset", Start::Loader),
         ("no-reset", "stays in its loader", Start::Loader),
@@ -76,9 +76,9 @@ fn each_after_option_works() {
     ] {
         let scene = Scene::new(Board::of(wired(Wiring::Bridge)));
         let ended = scene.flash(&["--after", after, "--no-wait"]);
-        let told = text(&ended);
-        assert_eq!(ended.code, 0, "{after}: {told}");
-        assert!(told.contains(said), "{after}: {told}");
+        let printed = text(&ended);
+        assert_eq!(ended.code, 0, "{after}: {printed}");
+        assert!(printed.contains(expected), "{after}: {printed}");
         // The last start that the lines caused. The watchdog's reset is the chip's own.
         assert_eq!(starts(&scene).last(), Some(&last), "{after}");
     }
@@ -92,9 +92,9 @@ fn board_is_reset_with_both_lines_asserted() {
     let scene = Scene::new(Board::of(wired(Wiring::Bridge)));
     scene.board.press_boot_and_reset();
     let ended = scene.flash(&["--before", "no-reset"]);
-    let said = text(&ended);
-    assert_eq!(ended.code, 0, "{said}");
-    assert!(said.contains("Hello World in"), "{said}");
+    let printed = text(&ended);
+    assert_eq!(ended.code, 0, "{printed}");
+    assert!(printed.contains("Hello World in"), "{printed}");
     assert_eq!(starts(&scene), [Start::Program]);
 }
 
@@ -125,9 +125,9 @@ fn failing_baud_rate_is_lowered() {
     };
     let scene = Scene::new(Board::of(kind));
     let ended = scene.flash(&["--no-wait"]);
-    let said = text(&ended);
-    assert_eq!(ended.code, 0, "{said}");
-    assert!(said.contains("using 115200"), "{said}");
+    let printed = text(&ended);
+    assert_eq!(ended.code, 0, "{printed}");
+    assert!(printed.contains("using 115200"), "{printed}");
     let scene = Scene::new(Board::with(Fault::DeafWhenFast));
     let ended = scene.flash(&["--no-wait"]);
     assert_eq!(ended.code, 70, "{}", ended.stderr);

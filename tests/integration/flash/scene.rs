@@ -132,11 +132,11 @@ pub(crate) fn assert_not_in(ended: &Ended, secret: impl AsRef<[u8]>) {
     use base64::Engine as _;
 
     let secret = secret.as_ref();
-    let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), ended.stderr);
+    let printed = format!("{}{}", String::from_utf8_lossy(&ended.stdout), ended.stderr);
     let bytes = |form: fn(&u8) -> String| secret.iter().map(form).collect::<Vec<_>>();
     // Without padding it is a prefix of the padded form as well.
     let base64 = base64::engine::general_purpose::STANDARD_NO_PAD.encode(secret);
-    assert!(!said.contains(&base64), "{base64} in {said}");
+    assert!(!printed.contains(&base64), "{base64} in {printed}");
     for secret in [
         String::from_utf8_lossy(secret).to_lowercase(),
         bytes(|byte| format!("{byte:02x}")).join(""),
@@ -145,7 +145,10 @@ pub(crate) fn assert_not_in(ended: &Ended, secret: impl AsRef<[u8]>) {
         bytes(|byte| format!("0x{byte:02x}")).join(", "),
         bytes(ToString::to_string).join(", "),
     ] {
-        assert!(!said.to_lowercase().contains(&secret), "{secret} in {said}");
+        assert!(
+            !printed.to_lowercase().contains(&secret),
+            "{secret} in {printed}"
+        );
     }
 }
 

@@ -14,7 +14,7 @@ use crate::common::terminal::Terminal;
 const STATION: [&str; 5] = ["--settings-only", "--mode", "sta", "--ssid", "home"];
 
 #[test]
-fn a_passphrase_is_typed_and_not_shown() {
+fn typed_passphrase_is_not_shown() {
     let scene = Scene::new(Board::new());
     assert_eq!(scene.flash(&["--no-wait"]).code, 0);
     scene.board.press_boot_and_reset();
@@ -62,7 +62,7 @@ fn ctrl_c_instead_of_a_passphrase_touches_nothing() {
 }
 
 #[test]
-fn who_is_ended_at_the_prompt_gives_the_terminal_back() {
+fn signal_at_the_prompt_restores_the_terminal() {
     use rustix::termios::{LocalModes, tcgetattr};
 
     // Signals arrive before a port is opened, and in the middle of a write, where the first signal

@@ -2,7 +2,7 @@
 
 #[path = "../../../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "a crate of its own in fuzz/")]
-mod promises;
+mod properties;
 
 use std::fs;
 use std::path::Path;
@@ -29,9 +29,9 @@ macro_rules! replays {
     ($($target:ident),*) => {$(
         #[test]
         fn $target() {
-            assert!(replay(stringify!($target), promises::$target::holds) > 0);
+            assert!(replay(stringify!($target), properties::$target::holds) > 0);
             // The empty input, too.
-            promises::$target::holds(&[]);
+            properties::$target::holds(&[]);
         }
     )*};
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 #[cfg(target_os = "linux")]
 use super::sockets::BEHAVIORS;
-use super::sockets::{V4, established, mortal, start};
+use super::sockets::{V4, closes_while_filled, established, start};
 use crate::common::{Ended, closed_port, run};
 use crate::limited::{self, App, Beyond};
 
@@ -163,7 +163,7 @@ fn refused_target_is_an_error() {
 
 #[test]
 fn server_that_stops_during_the_search_is_an_error() {
-    let (address, server) = mortal();
+    let (address, server) = closes_while_filled();
     let command = bench(address);
     let ended = run(command.iter().map(String::as_str));
     server.join().unwrap();

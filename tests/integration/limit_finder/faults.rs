@@ -212,7 +212,7 @@ fn late_evictions_are_exact() {
 
 /// A slow server is probed by FIN, and some servers close connections that they do not serve.
 #[test]
-fn requests_confirm_what_fins_show() {
+fn requests_confirm_the_limit_that_fins_show() {
     for on_fin in [OnFin::Closes, OnFin::RuntimeCloses, OnFin::Serves] {
         for server in [
             Server::linux(0, 4),

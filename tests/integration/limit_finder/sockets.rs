@@ -252,7 +252,7 @@ fn other_clients_are_reported_as_drift() {
 }
 
 /// A server that closes all connections and stops listening while it is being filled.
-pub(crate) fn mortal() -> (SocketAddr, thread::JoinHandle<()>) {
+pub(crate) fn closes_while_filled() -> (SocketAddr, thread::JoinHandle<()>) {
     let listener = TcpListener::bind(V4).unwrap();
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || {
@@ -278,7 +278,7 @@ pub(crate) fn mortal() -> (SocketAddr, thread::JoinHandle<()>) {
 
 #[test]
 fn server_that_stops_during_the_search_has_no_limit() {
-    let (address, server) = mortal();
+    let (address, server) = closes_while_filled();
     let error = search(&LimitsPlan::new(address), &mut |_| {}).expect_err("it stopped");
     server.join().unwrap();
     assert!(

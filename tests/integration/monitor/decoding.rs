@@ -181,7 +181,7 @@ fn backtrace_of_a_chip_is_decoded_in_order() {
     let code = [0x4201_0000..0x4202_0000, 0x4038_0000..0x4038_0100];
     let backtrace = Backtrace(calls(stack.into_iter(), ReturnAddress::RiscV, code)).to_string();
     assert_eq!(backtrace.matches(" 0x").count(), 3, "{backtrace}");
-    let said = format!(
+    let printed = format!(
         "\r\npanicking \"src/main.rs:1:2: out of luck\"\r\n{backtrace}\r\n\
          ready addr=192.168.1.1:3000\r\n"
     );
@@ -191,7 +191,7 @@ fn backtrace_of_a_chip_is_decoded_in_order() {
     let elf_path = elf.to_str().unwrap();
     let wait = ["--elf", elf_path, "--until", "^ready", "--timeout", "20s"];
     let arguments = [&["monitor", "-v", "--port", &path][..], &wait].concat();
-    line.write(said.as_bytes());
+    line.write(printed.as_bytes());
     let ended = run(arguments.clone());
     let text = String::from_utf8(ended.stdout).unwrap();
     assert_eq!(ended.code, 0, "{}", ended.stderr);
@@ -206,7 +206,7 @@ fn backtrace_of_a_chip_is_decoded_in_order() {
     }
     assert!(!rest.contains(" 0x4") && !rest.contains("_start"), "{text}");
 
-    line.write(said.as_bytes());
+    line.write(printed.as_bytes());
     let ended = run([&arguments[..], &["--json"]].concat());
     std::fs::remove_dir_all(elf.parent().unwrap()).unwrap();
     assert_eq!(ended.code, 0, "{}", ended.stderr);

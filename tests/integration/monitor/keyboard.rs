@@ -112,7 +112,7 @@ fn keys_go_to_the_board() {
 }
 
 #[test]
-fn no_input_leaves_the_keyboard_alone() {
+fn no_input_does_not_read_the_keyboard() {
     let mut line = Line::open();
     let arguments = [
         "monitor",

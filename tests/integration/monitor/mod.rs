@@ -144,7 +144,7 @@ fn unplugged_board_is_waited_for() {
     let ended = finish(child);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("the board is gone"),
+        ended.stderr.contains("the board was disconnected"),
         "{}",
         ended.stderr
     );

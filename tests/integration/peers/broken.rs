@@ -1,12 +1,12 @@
 //! `tcpctl discover` on networks that lack something, or mislead.
 
 use super::avahi::{Avahi, NEEDS};
-use super::desk::{Desk, HERE, THERE, events};
+use super::two_hosts::{HERE, THERE, TwoHosts, events};
 use super::wire::Namespace;
 use crate::processes::{Need, Process, Stream, skipped};
 
 #[test]
-fn discover_without_network_says_so() {
+fn discover_without_network_reports_the_reason() {
     if skipped(&[Need::Root]) {
         return;
     }
@@ -24,10 +24,10 @@ fn mdns_port_is_shared_with_avahi() {
     if skipped(&NEEDS) {
         return;
     }
-    let desk = Desk::new();
-    let avahi = Avahi::start(&desk.here, HERE.0);
-    let board = Desk::board(&desk.here, "--listen 10.77.0.1:4000");
-    let ended = desk.run("discover --json");
+    let hosts = TwoHosts::new();
+    let avahi = Avahi::start(&hosts.here, HERE.0);
+    let board = TwoHosts::board(&hosts.here, "--listen 10.77.0.1:4000");
+    let ended = hosts.run("discover --json");
     let [found] = &events(&ended)[..] else {
         panic!("{ended:?}")
     };
@@ -63,9 +63,9 @@ fn http_answer_of_a_router_is_unconfirmed() {
 }
 
 /// A program that holds the mDNS port exclusively.
-fn taker(namespace: &Namespace) -> Process {
-    let mut taker = namespace.command("python3");
-    taker.arg("-c").arg(
+fn port_holder(namespace: &Namespace) -> Process {
+    let mut port_holder = namespace.command("python3");
+    port_holder.arg("-c").arg(
         "import socket, sys\n\
          s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)\n\
          s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)\n\
@@ -73,9 +73,9 @@ fn taker(namespace: &Namespace) -> Process {
          print('taken', flush=True)\n\
          sys.stdin.read()\n",
     );
-    let taker = Process::start(taker);
-    taker.line_with(Stream::Stdout, "taken");
-    taker
+    let port_holder = Process::start(port_holder);
+    port_holder.line_with(Stream::Stdout, "taken");
+    port_holder
 }
 
 #[test]
@@ -83,18 +83,18 @@ fn board_is_found_while_the_mdns_port_is_taken() {
     if skipped(&[Need::Root, Need::Python("socket")]) {
         return;
     }
-    let desk = Desk::new();
-    let _taker = taker(&desk.here);
-    let ended = desk.run("discover --no-serial --timeout 300ms");
+    let hosts = TwoHosts::new();
+    let _holder = port_holder(&hosts.here);
+    let ended = hosts.run("discover --no-serial --timeout 300ms");
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("holds UDP port 5353"), "{ended:?}");
-    let _board = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
-    let ended = desk.run("discover --json --first");
+    let _board = TwoHosts::board(&hosts.there, "--listen 10.77.0.2:3000");
+    let ended = hosts.run("discover --json --first");
     let [found] = &events(&ended)[..] else {
         panic!("{ended:?}")
     };
     assert_eq!(found["name"], "tcpctl-0001");
-    let _watch = desk.watch_of("tcpctl-0001", THERE.1);
+    let _watch = hosts.watch_of("tcpctl-0001", THERE.1);
 }
 
 /// Each hint about the local network appears when it applies.
@@ -103,9 +103,9 @@ fn empty_search_prints_hints_that_apply() {
     if skipped(&[Need::Root]) {
         return;
     }
-    let desk = Desk::new();
+    let hosts = TwoHosts::new();
     let message = || {
-        let ended = desk.run("discover --no-serial --timeout 250ms");
+        let ended = hosts.run("discover --no-serial --timeout 250ms");
         assert_eq!(
             (ended.code, ended.stdout.as_str()),
             (Some(1), ""),
@@ -118,22 +118,22 @@ fn empty_search_prints_hints_that_apply() {
         assert!(plain.contains(part), "{part}: {plain}");
     }
     assert!(!plain.contains("no multicast"), "{plain}");
-    desk.here.ip("link set desk0 multicast off");
+    hosts.here.ip("link set desk0 multicast off");
     assert!(
         message().contains("desk0 has no multicast"),
         "{}",
         message()
     );
-    desk.here.ip("link set desk0 multicast on");
+    hosts.here.ip("link set desk0 multicast on");
 
-    desk.here.ip("addr flush dev desk0");
-    desk.here.ip("link set desk0 down");
+    hosts.here.ip("addr flush dev desk0");
+    hosts.here.ip("link set desk0 down");
     assert!(message().contains("on no network"), "{}", message());
 
     // A container's bridge.
-    desk.here.ip("link set desk0 name docker0");
-    desk.here.ip("addr add 172.17.0.1/16 dev docker0");
-    desk.here.ip("link set docker0 up");
+    hosts.here.ip("link set desk0 name docker0");
+    hosts.here.ip("addr add 172.17.0.1/16 dev docker0");
+    hosts.here.ip("link set docker0 up");
     let bridge = message();
     assert!(
         bridge.contains("container bridges do not pass multicast"),
@@ -147,15 +147,15 @@ fn local_firewall_that_drops_queries_is_reported() {
     if skipped(&[Need::Root, Need::Program("nft")]) {
         return;
     }
-    let desk = Desk::new();
+    let hosts = TwoHosts::new();
     let rules = "add table inet wall; \
                  add chain inet wall out { type filter hook output priority 0; }; \
                  add rule inet wall out udp dport 5353 drop";
-    let mut nft = desk.here.command("nft");
+    let mut nft = hosts.here.command("nft");
     nft.arg(rules);
     let ended = Process::start(nft).finish();
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let ended = desk.run("discover --no-serial --timeout 250ms");
+    let ended = hosts.run("discover --no-serial --timeout 250ms");
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let expected = "a firewall on this computer blocks mDNS queries on desk0";
     assert!(ended.stderr.contains(expected), "{ended:?}");
@@ -167,10 +167,10 @@ fn announced_board_without_tcp_is_unreachable() {
     if skipped(&NEEDS) {
         return;
     }
-    let desk = Desk::new();
-    let avahi = Avahi::start(&desk.there, THERE.0);
+    let hosts = TwoHosts::new();
+    let avahi = Avahi::start(&hosts.there, THERE.0);
     let _published = avahi.publish("board-b", 3000);
-    let ended = desk.run("discover --no-serial --timeout 700ms");
+    let ended = hosts.run("discover --no-serial --timeout 700ms");
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let [line] = ended.stdout.lines().collect::<Vec<_>>()[..] else {
         panic!("{ended:?}")

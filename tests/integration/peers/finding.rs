@@ -1,8 +1,8 @@
 //! `tcpctl discover` and `send` among other implementations of mDNS.
 
 use super::avahi::{Avahi, NEEDS};
-use super::desk::{Desk, THERE, events, greeter, skipped_without_publisher};
 use super::scratch::ours;
+use super::two_hosts::{THERE, TwoHosts, events, greeter, skipped_without_publisher};
 use super::wire::{BOARD, INTERFACE, Wire};
 use crate::processes::{Need, Process, Stream, skipped};
 
@@ -11,12 +11,12 @@ fn virtual_and_published_board_are_both_targets() {
     if skipped_without_publisher() {
         return;
     }
-    let desk = Desk::new();
-    let _board = Desk::board(&desk.here, "");
-    let avahi = Avahi::start(&desk.there, THERE.0);
-    let _server = greeter(&desk.there, 3001);
+    let hosts = TwoHosts::new();
+    let _board = TwoHosts::board(&hosts.here, "");
+    let avahi = Avahi::start(&hosts.there, THERE.0);
+    let _server = greeter(&hosts.there, 3001);
     let _published = avahi.publish("board-b", 3001);
-    let ended = desk.run("discover");
+    let ended = hosts.run("discover");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let mut lines: Vec<_> = ended.stdout.lines().collect();
     lines.sort_unstable();
@@ -39,18 +39,18 @@ fn virtual_and_published_board_are_both_targets() {
         ("tcpctl-0001", "Hello World"),
         ("tcpctl-0001.local", "Hello World"),
     ] {
-        let remembered = desk.run(&format!("send {name} hi"));
+        let remembered = hosts.run(&format!("send {name} hi"));
         assert_eq!(remembered.stdout, greeting, "{name}: {remembered:?}");
-        let asked = desk.here.tcpctl(&format!("send {name} hi"));
+        let asked = hosts.here.tcpctl(&format!("send {name} hi"));
         let mut asked = asked;
         asked.env("XDG_CACHE_HOME", "/proc/nowhere");
         let asked = Process::start(asked).finish();
         assert_eq!(asked.stdout, greeting, "{name}: {asked:?}");
     }
-    let bench = desk.run("bench board-b --only latency -n 5 --json");
+    let bench = hosts.run("bench board-b --only latency -n 5 --json");
     assert_eq!(bench.code, Some(0), "{bench:?}");
     // A host name has no service, so the default port applies.
-    let host = desk.run("send desk.local:3001 hi");
+    let host = hosts.run("send desk.local:3001 hi");
     assert_eq!(host.stdout, "Hello from 3001", "{host:?}");
 }
 
@@ -59,14 +59,14 @@ fn announced_board_is_resolved_by_avahi_and_zeroconf() {
     if skipped(&NEEDS) || skipped(&[Need::Python("zeroconf")]) {
         return;
     }
-    let desk = Desk::new();
-    let avahi = Avahi::start(&desk.there, THERE.0);
-    let board = Desk::board(&desk.here, "--listen 10.77.0.1:4000");
+    let hosts = TwoHosts::new();
+    let avahi = Avahi::start(&hosts.there, THERE.0);
+    let board = TwoHosts::board(&hosts.here, "--listen 10.77.0.1:4000");
     let browse = Process::start(avahi.client("avahi-browse -rp _tcpctl._tcp"));
     let found = browse.line_with(Stream::Stdout, "=;");
     let start = "=;lab0;IPv4;tcpctl-0001;_tcpctl._tcp;local;tcpctl-0001.local;10.77.0.1;4000;";
     assert!(found.starts_with(start), "{found}");
-    let mut browse = desk.there.command("python3");
+    let mut browse = hosts.there.command("python3");
     browse.arg(ours("browse.py")).arg(THERE.1);
     let browse = Process::start(browse);
     let added = browse.line_with(Stream::Stdout, "added");
@@ -118,15 +118,15 @@ fn board_published_by_zeroconf_is_found() {
     if skipped(&[Need::Root, Need::Python("zeroconf")]) {
         return;
     }
-    let desk = Desk::new();
-    let _server = greeter(&desk.there, 3002);
-    let mut publish = desk.there.command("python3");
+    let hosts = TwoHosts::new();
+    let _server = greeter(&hosts.there, 3002);
+    let mut publish = hosts.there.command("python3");
     publish
         .arg(ours("publish.py"))
         .args([THERE.1, "Snake board", "3002"]);
     let publish = Process::start(publish);
     publish.line_with(Stream::Stdout, "published");
-    let ended = desk.run("discover --json --first");
+    let ended = hosts.run("discover --json --first");
     let [found] = &events(&ended)[..] else {
         panic!("{ended:?}")
     };
@@ -137,7 +137,7 @@ fn board_published_by_zeroconf_is_found() {
     assert_eq!(found["chip"], "esp32c6");
     assert_eq!(found["status"], "online");
     for target in ["Snake board", "snake.local:3002"] {
-        let sent = desk.run_anew(&["send", target, "hi"]);
+        let sent = hosts.run_without_cache(&["send", target, "hi"]);
         assert_eq!(sent.stdout, "Hello from 3002", "{target}: {sent:?}");
     }
 }
@@ -147,17 +147,17 @@ fn other_service_types_need_the_type_option() {
     if skipped_without_publisher() {
         return;
     }
-    let desk = Desk::new();
-    let avahi = Avahi::start(&desk.there, THERE.0);
-    let _server = greeter(&desk.there, 8080);
+    let hosts = TwoHosts::new();
+    let avahi = Avahi::start(&hosts.there, THERE.0);
+    let _server = greeter(&hosts.there, 8080);
     let _published = avahi.publish_as("A page", "_http._tcp", 8080, &[]);
-    let ended = desk.run("discover --type _http._tcp --json --first");
+    let ended = hosts.run("discover --type _http._tcp --json --first");
     let [found] = &events(&ended)[..] else {
         panic!("{ended:?}")
     };
     assert_eq!(found["name"], "A page");
     assert_eq!(found["port"], 8080);
-    let ended = desk.run("discover --no-serial --timeout 700ms");
+    let ended = hosts.run("discover --no-serial --timeout 700ms");
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert_eq!(ended.stdout, "", "{ended:?}");
 }
@@ -167,9 +167,9 @@ fn ipv6_only_board_is_found() {
     if skipped_without_publisher() {
         return;
     }
-    let desk = Desk::without_ipv4();
-    let avahi = Avahi::start_v6(&desk.there, THERE.0);
-    let mut server = desk.there.command("python3");
+    let hosts = TwoHosts::without_ipv4();
+    let avahi = Avahi::start_v6(&hosts.there, THERE.0);
+    let mut server = hosts.there.command("python3");
     server.arg("-c").arg(
         "import socket\n\
          s = socket.create_server(('::', 3006), family=socket.AF_INET6)\n\
@@ -182,7 +182,7 @@ fn ipv6_only_board_is_found() {
     let server = Process::start(server);
     server.line_with(Stream::Stdout, "listening");
     let _published = avahi.publish("board-six", 3006);
-    let ended = desk.run("discover --json --first");
+    let ended = hosts.run("discover --json --first");
     let [found] = &events(&ended)[..] else {
         panic!("{ended:?}")
     };
@@ -190,7 +190,7 @@ fn ipv6_only_board_is_found() {
     assert_eq!(found["addresses"], serde_json::json!(["fe80::77:2%desk0"]));
     assert_eq!(found["status"], "online");
     for target in ["board-six", "board-six.local", "[fe80::77:2%desk0]:3006"] {
-        let sent = desk.run_anew(&["send", target, "hi"]);
+        let sent = hosts.run_without_cache(&["send", target, "hi"]);
         assert_eq!(sent.stdout, "Hello from six", "{target}: {sent:?}");
     }
 }

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use super::desk::{Desk, HERE, THERE, events};
 use super::scratch::ours;
+use super::two_hosts::{HERE, THERE, TwoHosts, events};
 use crate::common::hostile_packets::packets;
 use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
 
@@ -24,8 +24,8 @@ print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.s
 sys.exit(code)";
 
 /// A neighbor that replays hostile packets until dropped.
-fn replaying(desk: &Desk) -> Process {
-    let mut replay = desk.there.command("python3");
+fn replaying(hosts: &TwoHosts) -> Process {
+    let mut replay = hosts.there.command("python3");
     replay.arg(ours("replay.py")).args([THERE.1, HERE.1]);
     let mut replay = Process::start(replay);
     let address: Ipv4Addr = THERE.1.parse().expect("an address");
@@ -45,13 +45,13 @@ fn replaying(desk: &Desk) -> Process {
 
 /// Searches, and checks the run time, the exit code, the peak memory and that nothing was printed
 /// that a terminal would interpret.
-fn search(desk: &Desk, options: &str) -> Ended {
-    let mut measured = desk.here.command("python3");
+fn search(hosts: &TwoHosts, options: &str) -> Ended {
+    let mut measured = hosts.here.command("python3");
     measured.args(["-c", MEASURED]);
     measured.arg(Board::tcpctl().get_program());
     measured.args(["discover", "--timeout", &format!("{}s", TIMEOUT.as_secs())]);
     measured.args(options.split_whitespace());
-    measured.env("XDG_CACHE_HOME", desk.cache.path());
+    measured.env("XDG_CACHE_HOME", hosts.cache.path());
     let start = Instant::now();
     let ended = Process::start(measured).finish();
     let took = start.elapsed();
@@ -75,11 +75,11 @@ fn hostile_mdns_packets_hide_no_board() {
     if skipped(&[Need::Root, Need::Python("socket")]) {
         return;
     }
-    let desk = Desk::new();
-    let _board = Desk::board(&desk.here, "--listen 10.77.0.1:4000");
-    let _hostile = replaying(&desk);
+    let hosts = TwoHosts::new();
+    let _board = TwoHosts::board(&hosts.here, "--listen 10.77.0.1:4000");
+    let _hostile = replaying(&hosts);
 
-    let ended = search(&desk, "--json");
+    let ended = search(&hosts, "--json");
     let (online, others): (Vec<_>, Vec<_>) = events(&ended)
         .into_iter()
         .partition(|event| event["status"] == "online");
@@ -104,7 +104,7 @@ fn hostile_mdns_packets_hide_no_board() {
         "{names:?}"
     );
 
-    let ended = search(&desk, "");
+    let ended = search(&hosts, "");
     let online: Vec<_> = ended
         .stdout
         .lines()

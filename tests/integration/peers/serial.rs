@@ -1,7 +1,7 @@
 //! Boards on a serial port, as Linux lists them in `/sys`.
 
 use super::avahi::{Avahi, NEEDS};
-use super::desk::{Desk, THERE, events};
+use super::two_hosts::{THERE, TwoHosts, events};
 use crate::processes::{Board, Ended, Need, Process, skipped};
 
 /// The sysfs entries of a C3 whose device is `/dev/tty`, which exists everywhere. `ip netns exec`
@@ -22,12 +22,12 @@ exec setsid "$@"
 "#;
 
 /// Runs `tcpctl` on a host with a board on a serial port.
-fn on_serial(desk: &Desk, arguments: &[&str]) -> Ended {
+fn on_serial(hosts: &TwoHosts, arguments: &[&str]) -> Ended {
     let tcpctl = Board::tcpctl();
-    let mut shell = desk.here.command("sh");
+    let mut shell = hosts.here.command("sh");
     shell.args(["-c", SYSFS, "sh"]);
     shell.arg(tcpctl.get_program()).args(arguments);
-    shell.env("XDG_CACHE_HOME", desk.cache.path());
+    shell.env("XDG_CACHE_HOME", hosts.cache.path());
     Process::start(shell).finish()
 }
 
@@ -36,8 +36,8 @@ fn serial_and_network_entries_of_a_board_are_merged() {
     if skipped(&[Need::Root]) {
         return;
     }
-    let desk = Desk::new();
-    let on_serial = |line: &str| on_serial(&desk, &line.split(' ').collect::<Vec<_>>());
+    let hosts = TwoHosts::new();
+    let on_serial = |line: &str| on_serial(&hosts, &line.split(' ').collect::<Vec<_>>());
     let ended = on_serial("discover --json --timeout 300ms");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let [found] = &events(&ended)[..] else {
@@ -48,7 +48,7 @@ fn serial_and_network_entries_of_a_board_are_merged() {
     assert_eq!(found["usb"]["adapter"], "Espressif USB JTAG/serial");
     assert_eq!(found["usb"]["manufacturer"], "Espressif");
 
-    let _board = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
+    let _board = TwoHosts::board(&hosts.there, "--listen 10.77.0.2:3000");
     let ended = on_serial("discover");
     let lines: Vec<_> = ended.stdout.lines().collect();
     let [line] = lines[..] else {
@@ -66,11 +66,11 @@ fn unknown_serial_port_is_listed_with_verbose() {
     if skipped(&[Need::Root]) {
         return;
     }
-    let desk = Desk::new();
+    let hosts = TwoHosts::new();
     let unknown = SYSFS.replace("303a", "1234");
     let run = |arguments: &str| {
         let tcpctl = Board::tcpctl();
-        let mut shell = desk.here.command("sh");
+        let mut shell = hosts.here.command("sh");
         shell.args(["-c", &unknown, "sh"]);
         shell.arg(tcpctl.get_program()).args(arguments.split(' '));
         Process::start(shell).finish()
@@ -94,15 +94,15 @@ fn port_option_accepts_a_network_name() {
     if skipped(&NEEDS) {
         return;
     }
-    let desk = Desk::new();
-    let avahi = Avahi::start(&desk.there, THERE.0);
+    let hosts = TwoHosts::new();
+    let avahi = Avahi::start(&hosts.there, THERE.0);
     let mac = "mac=02:74:63:70:00:01";
     let _published = avahi.publish_as("Board in the kitchen", "_tcpctl._tcp", 3000, &[mac]);
     let _other = avahi.publish_as("Another", "_tcpctl._tcp", 3001, &["mac=02:74:63:70:00:02"]);
     // The port cannot be opened, and the error shows that it was found.
     let named = |name: &str| {
         let arguments = ["monitor", "--timeout", "100ms", "--port", name];
-        let ended = on_serial(&desk, &arguments);
+        let ended = on_serial(&hosts, &arguments);
         assert_eq!(ended.code, Some(70), "{ended:?}");
         ended.stderr
     };

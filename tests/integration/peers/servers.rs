@@ -19,18 +19,18 @@ struct Server {
 
 impl Server {
     /// Passes a FIN on and waits half a minute for the reply.
-    fn patient(script: &str) -> Self {
+    fn waits_after_fin(script: &str) -> Self {
         Self::socat("-t30", script)
     }
 
     /// Treats a FIN as the end of the client after 100 ms.
-    fn hasty(script: &str) -> Self {
+    fn drops_on_fin(script: &str) -> Self {
         Self::socat("-t0.1", script)
     }
 
-    fn socat(patience: &str, script: &str) -> Self {
+    fn socat(timeout: &str, script: &str) -> Self {
         let mut socat = Command::new("socat");
-        socat.args(["-d", "-d", patience, "TCP-LISTEN:0,bind=127.0.0.1"]);
+        socat.args(["-d", "-d", timeout, "TCP-LISTEN:0,bind=127.0.0.1"]);
         socat.arg(format!("SYSTEM:{script}"));
         let process = Process::start(socat);
         let address = process.line(Stream::Stderr, |line| {
@@ -43,7 +43,7 @@ impl Server {
     }
 
     /// Sends a line to the server; `options` select the end of the reply.
-    fn is_sent(&self, options: &str) -> Ended {
+    fn exchange(&self, options: &str) -> Ended {
         let mut send = Board::tcpctl();
         send.arg("send").arg(self.address.to_string());
         send.args(["-m", "hi", "--lf"]).args(words(options));
@@ -68,10 +68,10 @@ fn server_that_answers_on_fin_needs_half_close() {
     if skipped(&[Need::Program("socat")]) {
         return;
     }
-    let ended = Server::patient(CLOSES_ON_FIN).is_sent("--half-close");
+    let ended = Server::waits_after_fin(CLOSES_ON_FIN).exchange("--half-close");
     assert_eq!((ended.code, &*ended.stdout), (Some(0), "3\n"), "{ended:?}");
 
-    let ended = Server::patient(CLOSES_ON_FIN).is_sent("--reply-timeout 300ms");
+    let ended = Server::waits_after_fin(CLOSES_ON_FIN).exchange("--reply-timeout 300ms");
     assert_eq!((ended.code, &*ended.stdout), (Some(28), ""), "{ended:?}");
     assert!(ended.stderr.contains("--half-close"), "{ended:?}");
 }
@@ -88,7 +88,7 @@ fn late_answer_on_a_kept_connection_ends_send() {
         ("--expect ^Hello$", "matched"),
         ("--half-close --lines 1", "lines"),
     ] {
-        let ended = Server::patient(STAYS_OPEN).is_sent(&format!("--json {options}"));
+        let ended = Server::waits_after_fin(STAYS_OPEN).exchange(&format!("--json {options}"));
         assert_eq!(ended.code, Some(0), "{options}: {ended:?}");
         assert_eq!(ended_by(&ended), rule, "{options}: {ended:?}");
         assert!(ended.stdout.contains(r#""reply":"Hello\n""#), "{ended:?}");
@@ -96,27 +96,27 @@ fn late_answer_on_a_kept_connection_ends_send() {
 }
 
 #[test]
-fn reply_is_complete_when_fin_means_gone() {
+fn reply_is_complete_from_a_server_that_drops_clients_on_fin() {
     if skipped(&[Need::Program("socat")]) {
         return;
     }
     let script = "read line; sleep 1; echo Hello";
-    let ended = Server::hasty(script).is_sent("--json");
+    let ended = Server::drops_on_fin(script).exchange("--json");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(ended_by(&ended), "closed");
     assert!(ended.stdout.contains(r#""reply":"Hello\n""#), "{ended:?}");
 
-    let ended = Server::hasty(script).is_sent("--half-close");
+    let ended = Server::drops_on_fin(script).exchange("--half-close");
     assert_eq!((ended.code, &*ended.stdout), (Some(1), ""), "{ended:?}");
     assert!(ended.stderr.contains("without --half-close"), "{ended:?}");
 }
 
 #[test]
-fn server_that_dies_before_its_reply_is_a_failure() {
+fn server_that_ends_before_its_reply_is_a_failure() {
     if skipped(&[Need::Program("socat")]) {
         return;
     }
-    let ended = Server::patient("read line").is_sent("");
+    let ended = Server::waits_after_fin("read line").exchange("");
     assert_eq!((ended.code, &*ended.stdout), (Some(1), ""), "{ended:?}");
 }
 

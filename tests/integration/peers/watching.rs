@@ -5,8 +5,8 @@
 use rustix::process::Signal;
 
 use super::avahi::Avahi;
-use super::desk::{
-    Desk, HERE, THERE, event, events, greeter, interrupted, skipped_without_publisher, times,
+use super::two_hosts::{
+    HERE, THERE, TwoHosts, event, events, greeter, interrupted, skipped_without_publisher, times,
 };
 use super::wire::{BOARD, Namespace, Wire};
 use crate::processes::{Need, Process, Stream, skipped};
@@ -16,25 +16,25 @@ fn watch_reports_power_off() {
     if skipped_without_publisher() {
         return;
     }
-    let desk = Desk::new();
-    let _published = desk.published("board-b", 3000);
-    let watch = desk.watch_of("board-b", THERE.1);
+    let hosts = TwoHosts::new();
+    let _published = hosts.published("board-b", 3000);
+    let watch = hosts.watch_of("board-b", THERE.1);
 
     // The board is killed: its kernel sends RST, and no goodbye is sent.
-    let board = Desk::board(&desk.here, "--listen 10.77.0.1:4000");
+    let board = TwoHosts::board(&hosts.here, "--listen 10.77.0.1:4000");
     event(&watch, "found", "tcpctl-0001", "10.77.0.1");
     drop(board);
     event(&watch, "lost", "tcpctl-0001", "10.77.0.1");
 
     // Everything that the board sends is dropped, but the link stays up.
-    desk.there.ip("link set lab0 arp off");
-    desk.there.ip("route del 10.77.0.0/24 dev lab0");
-    desk.there.ip("addr del 10.77.0.2/24 dev lab0");
+    hosts.there.ip("link set lab0 arp off");
+    hosts.there.ip("route del 10.77.0.0/24 dev lab0");
+    hosts.there.ip("addr del 10.77.0.2/24 dev lab0");
     event(&watch, "lost", "board-b", "10.77.0.2");
 
     // The board returns with another address.
-    desk.there.ip("link set lab0 arp on");
-    desk.there.ip("addr add 10.77.0.3/24 dev lab0");
+    hosts.there.ip("link set lab0 arp on");
+    hosts.there.ip("addr add 10.77.0.3/24 dev lab0");
     event(&watch, "found", "board-b", "10.77.0.3");
     interrupted(watch);
 }
@@ -46,16 +46,16 @@ fn watch_backs_off_its_multicast_queries() {
     if skipped_without_publisher() || skipped(&[Need::Program("socat")]) {
         return;
     }
-    let desk = Desk::new();
-    let _published = desk.published("board-b", 3000);
+    let hosts = TwoHosts::new();
+    let _published = hosts.published("board-b", 3000);
     // Prints the time of each query on standard error.
     let group = "bind=224.0.0.251,ip-add-membership=224.0.0.251:lab0";
-    let listener = desk.there.start(&format!(
+    let listener = hosts.there.start(&format!(
         "socat -d -d -u -x UDP4-RECV:5353,{group},reuseaddr,reuseport,range={}/32 OPEN:/dev/null",
         HERE.1
     ));
     listener.line_with(Stream::Stderr, "starting data transfer loop");
-    let watch = desk.watch_of("board-b", THERE.1);
+    let watch = hosts.watch_of("board-b", THERE.1);
     let begins = listener.text(Stream::Stderr, |text| {
         let mut begins: Vec<f64> = Vec::new();
         for line in text.lines().filter(|line| line.starts_with("> ")) {
@@ -86,20 +86,21 @@ fn new_address_replaces_the_stale_one() {
     if skipped_without_publisher() {
         return;
     }
-    let desk = Desk::new();
-    let _published = desk.published("board-b", 3000);
-    let watch = desk.watch_of("board-b", THERE.1);
-    desk.there.ip("addr add 10.77.0.3/32 dev lab0");
-    desk.there
+    let hosts = TwoHosts::new();
+    let _published = hosts.published("board-b", 3000);
+    let watch = hosts.watch_of("board-b", THERE.1);
+    hosts.there.ip("addr add 10.77.0.3/32 dev lab0");
+    hosts
+        .there
         .ip("route add 10.77.0.1/32 dev lab0 src 10.77.0.3");
-    desk.there.ip("addr del 10.77.0.2/24 dev lab0");
+    hosts.there.ip("addr del 10.77.0.2/24 dev lab0");
     let moved = watch.line(Stream::Stdout, |line| {
         let event: serde_json::Value = serde_json::from_str(line).ok()?;
         (event["event"] != "lost" && event["addresses"][0] == "10.77.0.3").then_some(event)
     });
     let stale = moved["addresses"].as_array().expect("a list");
     assert!(!stale.contains(&"10.77.0.2".into()), "{moved}");
-    let sent = desk.run("send board-b hi");
+    let sent = hosts.run("send board-b hi");
     assert_eq!(sent.stdout, "Hello from 3000", "{sent:?}");
 }
 
@@ -108,14 +109,14 @@ fn deleted_interface_loses_only_its_boards() {
     if skipped(&[Need::Root]) {
         return;
     }
-    let desk = Desk::new();
+    let hosts = TwoHosts::new();
     let third = Namespace::new();
-    desk.second_link(&third);
-    let _a = Desk::board(&desk.there, "--listen 10.77.0.2:3000 --seed 7");
-    let _b = Desk::board(&third, "--listen 10.78.0.2:3000 --seed 8");
-    let watch = desk.watch_of("tcpctl-0007", THERE.1);
+    hosts.second_link(&third);
+    let _a = TwoHosts::board(&hosts.there, "--listen 10.77.0.2:3000 --seed 7");
+    let _b = TwoHosts::board(&third, "--listen 10.78.0.2:3000 --seed 8");
+    let watch = hosts.watch_of("tcpctl-0007", THERE.1);
     event(&watch, "found", "tcpctl-0008", "10.78.0.2");
-    desk.here.ip("link del desk1");
+    hosts.here.ip("link del desk1");
     event(&watch, "lost", "tcpctl-0008", "10.78.0.2");
     let ended = interrupted(watch);
     let lost = events(&ended);
@@ -148,12 +149,12 @@ fn board_is_lost_while_its_link_is_down() {
     if skipped(&[Need::Root]) {
         return;
     }
-    let desk = Desk::new();
-    let _board = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
-    let watch = desk.watch_of("tcpctl-0001", THERE.1);
-    desk.there.ip("link set lab0 down");
+    let hosts = TwoHosts::new();
+    let _board = TwoHosts::board(&hosts.there, "--listen 10.77.0.2:3000");
+    let watch = hosts.watch_of("tcpctl-0001", THERE.1);
+    hosts.there.ip("link set lab0 down");
     event(&watch, "lost", "tcpctl-0001", THERE.1);
-    desk.there.ip("link set lab0 up");
+    hosts.there.ip("link set lab0 up");
     times(&watch, 2, "found", "tcpctl-0001");
     interrupted(watch);
 }
@@ -164,13 +165,13 @@ fn server_that_starts_late_turns_online() {
     if skipped_without_publisher() {
         return;
     }
-    let desk = Desk::new();
-    let avahi = Avahi::start(&desk.there, THERE.0);
+    let hosts = TwoHosts::new();
+    let avahi = Avahi::start(&hosts.there, THERE.0);
     let _published = avahi.publish("board-b", 3000);
-    let watch = desk.tcpctl("discover --watch");
+    let watch = hosts.tcpctl("discover --watch");
     let found = event(&watch, "found", "board-b", THERE.1);
     assert_eq!(found["status"], "unreachable");
-    let _server = greeter(&desk.there, 3000);
+    let _server = greeter(&hosts.there, 3000);
     watch.line_with(Stream::Stdout, r#""status":"online""#);
 }
 
@@ -180,9 +181,9 @@ fn renamed_board_is_lost_under_its_old_name() {
     if skipped_without_publisher() {
         return;
     }
-    let desk = Desk::new();
-    let published = desk.published("board-b", 3000);
-    let watch = desk.watch_of("board-b", THERE.1);
+    let hosts = TwoHosts::new();
+    let published = hosts.published("board-b", 3000);
+    let watch = hosts.watch_of("board-b", THERE.1);
     drop(published.record);
     let _renamed = published.avahi.publish("board-c", 3000);
     event(&watch, "found", "board-c", THERE.1);
@@ -190,18 +191,18 @@ fn renamed_board_is_lost_under_its_old_name() {
 }
 
 #[test]
-fn search_survives_a_deleted_interface() {
+fn search_continues_after_an_interface_is_deleted() {
     if skipped(&[Need::Root]) {
         return;
     }
-    let desk = Desk::new();
+    let hosts = TwoHosts::new();
     let third = Namespace::new();
-    desk.second_link(&third);
-    let _a = Desk::board(&third, "--listen 10.78.0.2:3000 --seed 8");
-    let search = desk.tcpctl("discover --json --expect-count 2 --timeout 30s");
+    hosts.second_link(&third);
+    let _a = TwoHosts::board(&third, "--listen 10.78.0.2:3000 --seed 8");
+    let search = hosts.tcpctl("discover --json --expect-count 2 --timeout 30s");
     event(&search, "found", "tcpctl-0008", "10.78.0.2");
-    desk.here.ip("link del desk1");
-    let _b = Desk::board(&desk.there, "--listen 10.77.0.2:3000 --seed 7");
+    hosts.here.ip("link del desk1");
+    let _b = TwoHosts::board(&hosts.there, "--listen 10.77.0.2:3000 --seed 7");
     event(&search, "found", "tcpctl-0007", "10.77.0.2");
     let ended = search.finish();
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -213,13 +214,13 @@ fn board_on_two_links_keeps_the_live_address() {
     if skipped_without_publisher() {
         return;
     }
-    let desk = Desk::new();
-    desk.second_link(&desk.there);
-    let avahi = Avahi::start(&desk.there, "lab0,lab1");
-    let _server = greeter(&desk.there, 3000);
+    let hosts = TwoHosts::new();
+    hosts.second_link(&hosts.there);
+    let avahi = Avahi::start(&hosts.there, "lab0,lab1");
+    let _server = greeter(&hosts.there, 3000);
     let mac = "mac=02:74:63:70:00:09";
     let _published = avahi.publish_as("board-b", "_tcpctl._tcp", 3000, &[mac]);
-    let watch = desk.tcpctl("discover --watch");
+    let watch = hosts.tcpctl("discover --watch");
     let latest = |wanted: &dyn Fn(&str) -> bool| {
         watch.text(Stream::Stdout, |text| {
             let last = text.lines().last()?;
@@ -230,12 +231,12 @@ fn board_on_two_links_keeps_the_live_address() {
     let (one, other) = (r#""10.77.0.2""#, r#""10.78.0.2""#);
     latest(&|addresses| addresses.contains(one) && addresses.contains(other));
     // The board leaves one link, which stays up.
-    desk.there.ip("addr flush dev lab1");
+    hosts.there.ip("addr flush dev lab1");
     latest(&|addresses| addresses.contains(one) && !addresses.contains(other));
-    desk.there.ip("addr add 10.78.0.2/24 dev lab1");
+    hosts.there.ip("addr add 10.78.0.2/24 dev lab1");
     latest(&|addresses| addresses.contains(one) && addresses.contains(other));
     // The link is removed.
-    desk.here.ip("link del desk1");
+    hosts.here.ip("link del desk1");
     latest(&|addresses| addresses.contains(one) && !addresses.contains(other));
     let ended = interrupted(watch);
     let events = events(&ended);
@@ -249,10 +250,10 @@ fn interrupted_search_has_printed_its_findings() {
     if skipped(&[Need::Root]) {
         return;
     }
-    let desk = Desk::new();
-    let _board = Desk::board(&desk.there, "--listen 10.77.0.2:3000");
+    let hosts = TwoHosts::new();
+    let _board = TwoHosts::board(&hosts.there, "--listen 10.77.0.2:3000");
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        let search = desk.tcpctl("discover --json --no-serial --timeout 1m");
+        let search = hosts.tcpctl("discover --json --no-serial --timeout 1m");
         event(&search, "found", "tcpctl-0001", THERE.1);
         search.signal(signal);
         let ended = search.finish();

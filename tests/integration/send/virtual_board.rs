@@ -94,7 +94,7 @@ fn status_is_one_line_of_json() {
 }
 
 #[test]
-fn status_is_a_request_like_any_other_where_it_is_turned_off() {
+fn status_is_an_ordinary_request_if_turned_off() {
     let ended = run(["send", "sim:ideal,status=off", "status"]);
     assert_eq!(ended.stdout, b"Hello World", "{ended:?}");
     let ended = run(["send", "sim:ideal", "statusquo"]);

@@ -83,8 +83,8 @@ fn board_keeps_settings_key_and_mac_in_its_state() {
     assert!(board.wait_for("ready ").contains(" workers=2 "));
     assert_eq!(name(&board), first);
     assert_eq!(std::fs::read_to_string(&key.0).unwrap(), key.1);
-    let said = crate::common::run(["send", &board.address.to_string()]);
-    assert_eq!(said.stdout, b"kept");
+    let printed = crate::common::run(["send", &board.address.to_string()]);
+    assert_eq!(printed.stdout, b"kept");
     board.interrupt();
 
     // Settings apply only to a new board.
@@ -95,7 +95,7 @@ fn board_keeps_settings_key_and_mac_in_its_state() {
 }
 
 #[test]
-fn two_states_are_two_boards() {
+fn boards_with_separate_state_files_differ() {
     let (folder, other) = (Folder::new(), Folder::new());
     let names = [&folder, &other].map(|folder| name(&folder.start(&[])));
     assert_ne!(names[0], names[1]);

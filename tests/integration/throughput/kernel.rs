@@ -12,13 +12,13 @@ use tcpctl::bench::throughput::{Ports, ThroughputPlan, measure};
 use tcpctl_engine::kernel::KernelNetwork;
 
 /// A server that treats every connection alike. It ends with the test process.
-fn server(behaviour: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> u16 {
+fn server(behavior: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port();
     thread::spawn(move || {
         for connection in listener.incoming().flatten() {
-            let behaviour = behaviour.clone();
-            thread::spawn(move || behaviour(connection));
+            let behavior = behavior.clone();
+            thread::spawn(move || behavior(connection));
         }
     });
     port

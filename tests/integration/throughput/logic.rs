@@ -38,7 +38,7 @@ fn run_with(host: &mut Host, plan: &ThroughputPlan) -> (ThroughputFinding, Throu
 }
 
 /// A host with ideal services except on one port.
-fn but(port: u16, behaviour: &Port) -> Host {
+fn but(port: u16, behavior: &Port) -> Host {
     let mut ports = [
         (9, Port::discard(RATE)),
         (19, Port::chargen(2 * RATE)),
@@ -46,7 +46,7 @@ fn but(port: u16, behaviour: &Port) -> Host {
     ];
     for (number, good) in &mut ports {
         if *number == port {
-            good.clone_from(behaviour);
+            good.clone_from(behavior);
         }
     }
     Host::new(ports)
@@ -206,7 +206,10 @@ fn service_that_closes_at_once_is_absent() {
     let (_, report) = run(&mut but(19, &port));
     assert_eq!(report.download, None);
     let why = evidence(&report, "download");
-    assert_eq!(why, "port 19 closes connections, as chargen never does");
+    assert_eq!(
+        why,
+        "port 19 closes connections, unlike the chargen service"
+    );
 }
 
 #[test]
@@ -230,14 +233,17 @@ fn unexpected_service_on_the_port_is_reported() {
     let (_, report) = run(&mut but(9, &Port::echo(RATE)));
     assert_eq!(
         evidence(&report, "upload"),
-        "port 9 sends data, as discard never does"
+        "port 9 sends data, unlike the discard service"
     );
     let noise = Port {
         text: b"Hello World".to_vec(),
         ..Port::chargen(RATE)
     };
     let (_, report) = run(&mut but(19, &noise));
-    assert!(report.download.is_some(), "it can be measured all the same");
+    assert!(
+        report.download.is_some(),
+        "the download can still be measured"
+    );
     let how = evidence(&report, "download");
     assert!(how.contains("not chargen's pattern"), "{how}");
     let (_, report) = run(&mut but(0, &Port::silent()));

@@ -7,7 +7,7 @@ use std::process::Child;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::story::STEPS;
+use super::end_to_end::STEPS;
 use super::{Workshop, status};
 use crate::common::{Ended, closed_port, finish};
 use crate::processes::Board;

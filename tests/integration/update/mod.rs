@@ -1,10 +1,10 @@
 //! `tcpctl update` and the boards that it updates.
 
+mod end_to_end;
 mod figures;
 mod fleet;
 mod refusals;
 mod rollback;
-mod story;
 
 use std::process::{Child, Command, Stdio};
 

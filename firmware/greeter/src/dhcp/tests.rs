@@ -267,7 +267,7 @@ fn foreign_addresses_are_refused() {
 }
 
 #[test]
-fn a_client_cannot_collect_addresses() {
+fn client_cannot_hold_several_addresses() {
     let mut server = server();
     join(&mut server, ANN, 0);
     let nak = Client::new(ANN, REQUEST).wants(host(3)).ask(&mut server, 1);

@@ -216,7 +216,7 @@ fn stored(flash: &RefCell<TestFlash>) -> Settings {
 }
 
 #[test]
-fn greeting_changes_at_once_and_for_good() {
+fn greeting_change_is_immediate_and_permanent() {
     let (flash, asked) = (flashed(&settings(), 2), Asked::default());
     run(&flash, &asked, async |stack, management| {
         connect!(socket, stack);

@@ -122,7 +122,7 @@ fn trial_that_was_started_and_not_confirmed_is_rolled_back() {
 }
 
 #[test]
-fn recorded_reason_survives_further_starts() {
+fn recorded_reason_is_kept_over_further_starts() {
     let flash = after(
         flashed("old", 2),
         &[write_trial, start, roll_back, start, start],
@@ -177,7 +177,7 @@ fn one_sector_is_not_overwritten() {
 /// trial.
 #[test]
 fn power_cut_at_any_write_leaves_valid_settings() {
-    let stories: [(&str, &[Run], Run); 7] = [
+    let scenarios: [(&str, &[Run], Run); 7] = [
         ("permanent", &[], write_permanent),
         ("trial", &[], write_trial),
         ("start", &[write_trial], start),
@@ -190,7 +190,7 @@ fn power_cut_at_any_write_leaves_valid_settings() {
             write_trial,
         ),
     ];
-    for (story, before, run) in stories {
+    for (scenario, before, run) in scenarios {
         let flash = after(flashed("old", 2), before);
         let mut cuts = 0;
         for writes in 0.. {
@@ -206,23 +206,30 @@ fn power_cut_at_any_write_leaves_valid_settings() {
                 let after_cut = shared.into_inner();
                 was_cut |= after_cut.is_off();
                 if !after_cut.is_off() {
-                    assert_eq!(result, Ok(()), "{story}");
+                    assert_eq!(result, Ok(()), "{scenario}");
                     continue;
                 }
                 let (ssid, state) = started(&after_cut);
-                assert!(["old", "new"].contains(&&*ssid), "{story} {writes} {seed}");
+                assert!(
+                    ["old", "new"].contains(&&*ssid),
+                    "{scenario} {writes} {seed}"
+                );
                 // Before the last write a trial does not start, nor does the previous one again: an
                 // erase may remove the marks and leave the settings.
-                if story.starts_with("trial") && ssid == "new" {
-                    assert_eq!(state, Some(TrialState::Started), "{story} {writes} {seed}");
-                    assert!(writes >= 3, "{story} {writes} {seed}");
+                if scenario.starts_with("trial") && ssid == "new" {
+                    assert_eq!(
+                        state,
+                        Some(TrialState::Started),
+                        "{scenario} {writes} {seed}"
+                    );
+                    assert!(writes >= 3, "{scenario} {writes} {seed}");
                 }
                 // The next start ends every trial.
                 let next = after(after_cut, &[start]);
                 let (_, state) = started(&next);
                 assert!(
                     !matches!(state, Some(TrialState::Pending)),
-                    "{story} {writes} {seed}"
+                    "{scenario} {writes} {seed}"
                 );
             }
             if !was_cut {
@@ -230,7 +237,7 @@ fn power_cut_at_any_write_leaves_valid_settings() {
             }
             cuts += 1;
         }
-        assert!(cuts > 0, "{story}");
+        assert!(cuts > 0, "{scenario}");
     }
 }
 

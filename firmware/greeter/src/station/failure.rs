@@ -96,7 +96,7 @@ mod tests {
         Security::Wpa2(Passphrase::new("correct horse").unwrap())
     }
 
-    fn said(reason: u16, security: &Security) -> std::string::String {
+    fn printed(reason: u16, security: &Security) -> std::string::String {
         Failure::from_reason(reason, security).to_string()
     }
 
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn known_reason_codes_have_messages() {
         for (reason, words) in WORDS {
-            let text = said(reason, &wpa2());
+            let text = printed(reason, &wpa2());
             assert!(text.contains(words), "{reason}: {text}");
         }
     }
@@ -166,20 +166,20 @@ mod tests {
     #[test]
     fn open_network_never_reports_a_passphrase() {
         for reason in 0..=u16::MAX {
-            let open = said(reason, &Security::Open);
+            let open = printed(reason, &Security::Open);
             assert!(!open.contains("passphrase"), "{reason}: {open}");
-            let secured = said(reason, &wpa2());
+            let secured = printed(reason, &wpa2());
             assert!(
                 open == secured || secured.contains("passphrase"),
                 "{reason}"
             );
         }
         assert_eq!(
-            said(15, &Security::Open),
+            printed(15, &Security::Open),
             "refused by the access point, 802.11 reason 15"
         );
         assert_eq!(
-            said(204, &Security::Open),
+            printed(204, &Security::Open),
             "the radio driver gave up, reason 204"
         );
     }

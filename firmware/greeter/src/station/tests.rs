@@ -83,15 +83,15 @@ impl Radio for Script<'_> {
 /// Plays a script for at most ten minutes of simulated time. Returns the console lines with their
 /// seconds.
 fn play(steps: &[Step]) -> Vec<(u64, String)> {
-    let (said, ended) = play_to_the_end(steps);
-    assert_eq!(ended, None, "{said:?}");
-    said
+    let (printed, ended) = play_to_the_end(steps);
+    assert_eq!(ended, None, "{printed:?}");
+    printed
 }
 
 /// Like `play`, but also returns the result of the state machine.
 fn play_to_the_end(steps: &[Step]) -> (Vec<(u64, String)>, Option<DriverError>) {
     let script = RefCell::new(steps.iter().copied().collect());
-    let said = RefCell::new(Vec::new());
+    let printed = RefCell::new(Vec::new());
     let start = embassy_time::Instant::now();
     let mut radio = Script(&script);
     let mut ended = None;
@@ -103,7 +103,7 @@ fn play_to_the_end(steps: &[Step]) -> (Vec<(u64, String)>, Option<DriverError>) 
                 other => other.to_string(),
             };
             let at = embassy_time::Instant::now() - start;
-            said.borrow_mut().push((at.as_secs(), line));
+            printed.borrow_mut().push((at.as_secs(), line));
         }));
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..6000 {
@@ -115,7 +115,7 @@ fn play_to_the_end(steps: &[Step]) -> (Vec<(u64, String)>, Option<DriverError>) 
         }
     }
     assert!(script.borrow().is_empty(), "not played: {script:?}");
-    (said.into_inner(), ended)
+    (printed.into_inner(), ended)
 }
 
 fn lines(steps: &[Step]) -> Vec<String> {
@@ -152,7 +152,7 @@ fn each_address_change_is_reported() {
 
 #[test]
 fn it_rejoins_at_once_when_the_network_comes_back() {
-    let said = play(&[
+    let printed = play(&[
         Join(Ok(())),
         Lease,
         Lost(Loss::Link),
@@ -166,7 +166,7 @@ fn it_rejoins_at_once_when_the_network_comes_back() {
         Join(Ok(())),
         Lease,
     ]);
-    let online: Vec<u64> = said
+    let online: Vec<u64> = printed
         .iter()
         .filter(|(_, line)| line == "IP: 10.0.0.7")
         .map(|(at, _)| *at)
@@ -175,7 +175,11 @@ fn it_rejoins_at_once_when_the_network_comes_back() {
     assert_eq!(online.len(), 3);
     assert!(online[1] - online[0] <= 62, "{online:?}");
     assert!(online[2] - online[1] <= 61, "{online:?}");
-    assert!(said.iter().any(|(_, line)| line.contains("lease expired")));
+    assert!(
+        printed
+            .iter()
+            .any(|(_, line)| line.contains("lease expired"))
+    );
 }
 
 #[test]
@@ -192,39 +196,39 @@ fn each_failure_is_reported_and_retried() {
         (Failure::Driver(DriverError::Memory), "out of memory"),
         (Failure::Driver(DriverError::Other), "driver"),
     ] {
-        let said = lines(&[Join(Err(failure)), Leave, Join(Ok(())), Lease]);
-        assert!(said[1].contains(words), "{said:?}");
-        assert_eq!(said[3], "IP: 10.0.0.7");
+        let printed = lines(&[Join(Err(failure)), Leave, Join(Ok(())), Lease]);
+        assert!(printed[1].contains(words), "{printed:?}");
+        assert_eq!(printed[3], "IP: 10.0.0.7");
     }
 }
 
 #[test]
 fn hanging_join_times_out() {
-    let said = play(&[JoinHangs, Leave, Join(Ok(())), Lease]);
-    assert_eq!(said[1].1, "failed: no answer from the access point");
-    assert_eq!(said[1].0, JOIN_TIMEOUT.as_secs());
-    assert_eq!(said[3].1, "IP: 10.0.0.7");
+    let printed = play(&[JoinHangs, Leave, Join(Ok(())), Lease]);
+    assert_eq!(printed[1].1, "failed: no answer from the access point");
+    assert_eq!(printed[1].0, JOIN_TIMEOUT.as_secs());
+    assert_eq!(printed[3].1, "IP: 10.0.0.7");
 }
 
 #[test]
-fn network_without_dhcp_is_left() {
-    let said = play(&[Join(Ok(())), LeaseHangs, Leave, Join(Ok(())), Lease]);
-    assert!(said[1].1.contains("no DHCP lease"), "{said:?}");
-    assert_eq!(said[1].0, LEASE_TIMEOUT.as_secs());
-    assert_eq!(said[3].1, "IP: 10.0.0.7");
+fn station_leaves_a_network_without_dhcp() {
+    let printed = play(&[Join(Ok(())), LeaseHangs, Leave, Join(Ok(())), Lease]);
+    assert!(printed[1].1.contains("no DHCP lease"), "{printed:?}");
+    assert_eq!(printed[1].0, LEASE_TIMEOUT.as_secs());
+    assert_eq!(printed[3].1, "IP: 10.0.0.7");
 }
 
 #[test]
 fn loss_before_the_lease_is_not_a_dhcp_failure() {
-    let said = play(&[
+    let printed = play(&[
         Join(Ok(())),
         LeaseFails(Failure::WrongPassphrase),
         Leave,
         Join(Ok(())),
         Lease,
     ]);
-    assert_eq!(said[1], (0, "failed: wrong passphrase".to_string()));
-    assert_eq!(said[3].1, "IP: 10.0.0.7");
+    assert_eq!(printed[1], (0, "failed: wrong passphrase".to_string()));
+    assert_eq!(printed[3].1, "IP: 10.0.0.7");
 }
 
 #[test]
@@ -233,15 +237,15 @@ fn rejected_settings_are_not_retried() {
         let join = Join(Err(Failure::Driver(error)));
         if !error.is_about_settings() {
             // The error may be temporary, so the board tries again.
-            let said = lines(&[join, Leave, Join(Ok(())), Lease]);
-            assert_eq!(said[3], "IP: 10.0.0.7", "{error}");
+            let printed = lines(&[join, Leave, Join(Ok(())), Lease]);
+            assert_eq!(printed[3], "IP: 10.0.0.7", "{error}");
             continue;
         }
-        let (said, ended) = play_to_the_end(&[join]);
+        let (printed, ended) = play_to_the_end(&[join]);
         assert_eq!(ended, Some(error));
-        let said: Vec<String> = said.into_iter().map(|(_, line)| line).collect();
+        let printed: Vec<String> = printed.into_iter().map(|(_, line)| line).collect();
         let reason = std::format!("network failed reason=\"{error}\" retry=never");
-        assert_eq!(said, ["network joining", &reason]);
+        assert_eq!(printed, ["network joining", &reason]);
     }
     let later = Join(Err(Failure::Driver(DriverError::Passphrase)));
     let (_, ended) = play_to_the_end(&[Join(Ok(())), Lease, Lost(Loss::Link), Leave, later]);
@@ -309,8 +313,8 @@ fn retries_back_off() {
     for _ in 0..8 {
         script.extend([Join(Err(Failure::WrongPassphrase)), Leave]);
     }
-    let said = play(&script);
-    let tries: Vec<u64> = said
+    let printed = play(&script);
+    let tries: Vec<u64> = printed
         .iter()
         .filter(|(_, line)| line == "network joining")
         .map(|(at, _)| *at)
@@ -326,8 +330,8 @@ fn immediate_loss_backs_off() {
     for _ in 0..6 {
         script.extend([Join(Ok(())), Lease, ThrownOut, Leave]);
     }
-    let said = play(&script);
-    let online = said.iter().filter(|(_, line)| line.starts_with("IP"));
+    let printed = play(&script);
+    let online = printed.iter().filter(|(_, line)| line.starts_with("IP"));
     let online: Vec<u64> = online.map(|(at, _)| *at).collect();
     // The waits are at least half of 1, 2, 4, 8 and 16 s.
     assert!(online[5] - online[0] >= 15, "{online:?}");

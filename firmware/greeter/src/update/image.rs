@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_is_noticed() {
+    fn every_truncation_is_detected() {
         let image = build(GOOD, 400);
         for end in 0..image.len() {
             assert!(check(&image[..end], 50).is_err(), "{end}");
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn every_changed_byte_of_a_hashed_image_is_noticed() {
+    fn every_changed_byte_of_a_hashed_image_is_detected() {
         let image = build(GOOD, 400);
         // Byte 23 is the flag of the hash, so skip it.
         for at in (0..image.len()).filter(|at| *at != 23) {

@@ -92,7 +92,7 @@ proptest! {
 }
 
 #[test]
-fn one_change_changes_one_setting() {
+fn change_affects_one_setting() {
     let stored = access_point();
     let changes = Changes {
         greeting: Some(Greeting::new("hi").unwrap()),

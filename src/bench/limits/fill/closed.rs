@@ -11,7 +11,7 @@ use crate::bench::report::Overflow;
 use tcpctl_engine::readiness::Network;
 
 /// Number of checks whether the server still closes connections.
-const LOOKS: usize = 8;
+const CHECKS: usize = 8;
 /// Evictions at the same number of connections that count as the limit.
 const SAME_EVICTIONS: usize = 2;
 /// Maximum evictions before the search for such a number ends.
@@ -105,7 +105,7 @@ fn find_eviction<N: Network>(
     }
     // Without a new connection none is evicted, but the newest may still wait for a busy server.
     let mut live = usize::MAX;
-    for _ in 0..LOOKS {
+    for _ in 0..CHECKS {
         pool.drop_ended();
         if pool.live() == live {
             break;

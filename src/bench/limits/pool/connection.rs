@@ -59,7 +59,7 @@ impl HeldConnection {
     }
 
     /// Whether it was refused, or ended by the server without a byte.
-    pub(in crate::bench::limits) fn is_turned_away(&self) -> bool {
+    pub(in crate::bench::limits) fn is_rejected(&self) -> bool {
         self.ended.is_some() && self.first_byte.is_none()
     }
 

@@ -54,7 +54,7 @@ fn truncated_messages_are_refused() {
 }
 
 #[test]
-fn counts_may_lie() {
+fn false_counts_do_not_panic() {
     let mut packet = Peer::query().asks(HOST, A).bytes();
     packet[4..12].fill(0xFF);
     throw(&packet);

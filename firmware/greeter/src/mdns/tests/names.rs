@@ -360,7 +360,7 @@ fn goodbye_has_every_unique_record() {
 }
 
 #[test]
-fn no_goodbye_without_announcement() {
+fn goodbye_needs_an_announcement() {
     let mut board = Board::new();
     board.run(300);
     assert!(board.responder.goodbye(&mut [0; 1024]).is_none());

@@ -10,7 +10,7 @@ use super::wire::Namespace;
 use crate::processes::{Board, Ended, Need, Process, Stream, skipped};
 
 /// Two hosts on a link: `here` runs `tcpctl`, `there` is the other one.
-pub(crate) struct Desk {
+pub(crate) struct TwoHosts {
     pub(crate) here: Namespace,
     pub(crate) there: Namespace,
     pub(crate) cache: Folder,
@@ -33,7 +33,7 @@ pub(crate) struct Published<'a> {
     pub(crate) avahi: Avahi<'a>,
 }
 
-impl Desk {
+impl TwoHosts {
     pub(crate) fn new() -> Self {
         let (here, there) = (Namespace::new(), Namespace::new());
         here.connect(HERE, &there, THERE);
@@ -109,7 +109,7 @@ impl Desk {
     }
 
     /// `tcpctl` on the near host, without the cache of earlier runs.
-    pub(crate) fn run_anew(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run_without_cache(&self, arguments: &[&str]) -> Ended {
         let mut command = self.command();
         command.args(arguments);
         command.env("XDG_CACHE_HOME", "/proc/nowhere");
@@ -118,13 +118,13 @@ impl Desk {
 
     /// `tcpctl` on the near host, with this line in `/etc/hosts`; `ip netns exec` provides a mount
     /// namespace.
-    pub(crate) fn run_where_hosts_say(&self, line: &str, arguments: &[&str]) -> Ended {
-        let hosts = self.cache.file("hosts", line);
+    pub(crate) fn run_with_hosts_line(&self, line: &str, arguments: &[&str]) -> Ended {
+        let file = self.cache.file("hosts", line);
         let tcpctl = self.command();
         let mut shell = self.here.command("sh");
         shell.args(["-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""]);
         shell
-            .arg(hosts)
+            .arg(file)
             .arg(Board::tcpctl().get_program())
             .args(arguments);
         for (name, value) in tcpctl.get_envs() {
@@ -150,7 +150,7 @@ impl Desk {
     }
 }
 
-/// Whether to skip a test that needs [`Desk::published`], or an Avahi and a [`greeter`].
+/// Whether to skip a test that needs [`TwoHosts::published`], or an Avahi and a [`greeter`].
 pub(crate) fn skipped_without_publisher() -> bool {
     skipped(&NEEDS) || skipped(&[Need::Python("socket")])
 }

@@ -17,11 +17,11 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A folder with a cache of boards, a file to complete, and a `tcpctl` that completes as the real
 /// one does and otherwise prints its arguments.
-pub(crate) struct Desk {
+pub(crate) struct Setup {
     folder: tempfile::TempDir,
 }
 
-impl Desk {
+impl Setup {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().join("cache/tcpctl");
@@ -95,10 +95,10 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    pub(crate) fn start(desk: &Desk, words: &[&str]) -> Self {
+    pub(crate) fn start(setup: &Setup, words: &[&str]) -> Self {
         let (terminal, slave) = pseudo_terminal(200);
         // Job control needs a controlling terminal.
-        let child = desk
+        let child = setup
             .command("setsid")
             .arg("--ctty")
             .args(words)
