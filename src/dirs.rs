@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// The directory for one kind of file: the environment variable `xdg`, else `in_home` below the
 /// home directory, else the variable `on_windows`. `None` if none of them is set.
 ///
-/// The specification ignores relative paths. An empty `HOME` is one, too: otherwise the files would
+/// The specification ignores relative paths. An empty `HOME` counts as relative: otherwise the files would
 /// belong to the working directory.
 pub fn user_directory(xdg: &str, in_home: &str, on_windows: &str) -> Option<PathBuf> {
     let directory = |name| {

@@ -73,7 +73,7 @@ pub enum Purpose {
 pub enum MdnsEvent {
     /// A service is complete, or has changed.
     Found(Origin, Service),
-    /// A service said goodbye, or its records expired.
+    /// A service sent a goodbye, or its records expired.
     Leaving(Origin),
     /// The host of a lookup has this address on this interface.
     Host(u32, IpAddr),

@@ -1,7 +1,7 @@
 //! The serial ports of this computer and their USB identity.
 //!
 //! A board is connected through the chip's own USB (Espressif's vendor id, with the MAC address as its
-//! serial number) or through a bridge chip that knows nothing about the board. Listing opens no port,
+//! serial number) or through a bridge chip that has no information about the board. Listing opens no port,
 //! because that would reset some boards.
 
 pub mod port;

@@ -44,7 +44,7 @@ impl Target {
     /// Parses a TARGET.
     ///
     /// # Errors
-    /// A usage error that quotes the text and says what to write.
+    /// A usage error that quotes the text and gives the expected form.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         match parse_kind(text) {
             Ok(kind) => Ok(Self {

@@ -14,7 +14,7 @@ use crate::sanitize;
 /// Parses a duration: a decimal number and one of `ns us ms s m h`, e.g. `250us`, `1.5s`.
 ///
 /// # Errors
-/// One line that says what is wrong and shows the form. A bare number is refused, because seconds
+/// One line with the reason and an example. A bare number is refused, because seconds
 /// and milliseconds are both common; `0` alone needs no unit.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
@@ -55,7 +55,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// Parses a time of day with its date (RFC 3339): `2026-12-01T10:00:00Z`, `2026-12-01T11:00:00.5+01:00`.
 ///
 /// # Errors
-/// One line that says what is wrong and shows the form.
+/// One line with the reason and an example.
 pub fn time(text: &str) -> Result<SystemTime, String> {
     let invalid = || format!("'{text}' is not a time: write e.g. 2026-12-01T10:00:00Z");
     let upper = text.to_ascii_uppercase();
@@ -121,7 +121,7 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
 /// Parses a number of bytes: `64`, `10k` (10,000), `1KiB` (1,024), `1MiB`, `2G`.
 ///
 /// # Errors
-/// One line that says what is wrong and shows the form.
+/// One line with the reason and an example.
 pub fn size(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let factor = match unit {
@@ -155,7 +155,7 @@ pub fn size(text: &str) -> Result<u64, String> {
 /// Parses a bit rate and returns bits per second: `20Mbit`, `500kbit`, `1Gbit`, `9600bit`.
 ///
 /// # Errors
-/// One line that says what is wrong and shows the form. Zero is refused.
+/// One line with the reason and an example. Zero is refused.
 pub fn bandwidth(text: &str) -> Result<u64, String> {
     let form = || format!("'{text}' is not a rate: write e.g. 20Mbit, 500kbit");
     let (number, unit) = split(text);
@@ -185,7 +185,7 @@ pub fn bandwidth(text: &str) -> Result<u64, String> {
 /// Parses a percentage, `1%`, or a fraction, `0.01`, and returns the fraction, 0 to 1.
 ///
 /// # Errors
-/// One line that says what is wrong and shows the form.
+/// One line with the reason and an example.
 pub fn share(text: &str) -> Result<f64, String> {
     let form = || format!("'{text}' is not a percentage: write e.g. 1% or 0.01");
     let (number, unit) = split(text);
@@ -219,7 +219,7 @@ fn decimal(text: &str) -> Option<f64> {
 /// Parses an integer; with a `NonZero` type, 1 or more.
 ///
 /// # Errors
-/// One line that says what is expected.
+/// One line with the expected form.
 pub fn whole<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| {
         let digits = text.trim_start_matches('0');

@@ -25,7 +25,7 @@ pub fn expand_help(mut arguments: Vec<OsString>) -> Vec<OsString> {
 /// Prints help, version or a usage error, and returns the exit code: 0 for help and version, 2 for
 /// an error.
 ///
-/// clap does not say which options it parsed before the error, so `--json` and `--color` are
+/// clap does not report which options it parsed before the error, so `--json` and `--color` are
 /// searched in `arguments`.
 pub fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     let texts: Vec<_> = arguments

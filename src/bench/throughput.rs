@@ -47,7 +47,7 @@ use crate::exchange::MESSAGE;
 /// serve them.
 pub const DEFAULT_STREAMS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
-/// Maximum number of streams. More say nothing about a path; they are a load test.
+/// Maximum number of streams. More streams would be a load test instead of a measurement of the path.
 pub const MAX_STREAMS: usize = 64;
 
 /// Maximum default warm-up.

@@ -11,7 +11,7 @@ use crate::units;
 /// The arguments of `tcpctl discover`.
 #[derive(Debug, Args)]
 #[command(after_help = MORE, after_long_help = EXAMPLES)]
-#[allow(clippy::struct_excessive_bools, reason = "a flag is a bool")]
+#[expect(clippy::struct_excessive_bools, reason = "a flag is a bool")]
 pub struct DiscoverArgs {
     /// Time to search
     #[arg(

@@ -58,7 +58,7 @@ impl Route {
     /// channel.
     ///
     /// # Errors
-    /// The name does not resolve, or the board says that it has no management channel.
+    /// The name does not resolve, or the board reports that it has no management channel.
     pub async fn find(target: &str, host: Endpoint, port: Option<u16>) -> Result<Self, Failure> {
         let (port, is_server_refused) = match (port, &host) {
             (_, Endpoint::Virtual(session)) if session.management_key().is_none() => {

@@ -17,7 +17,7 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Pause before repeating a command for which the daemon had no room.
 const RETRY_DELAY: Duration = Duration::from_millis(5);
 
-/// Announces boards on one interface until `stop`, and then says goodbye for them.
+/// Announces boards on one interface until `stop`, and then sends goodbyes for them.
 ///
 /// `address` is where they are reached, and `port` that of mDNS. `announced` gets the number of a
 /// board and its host name, once that is known to be unique; a conflict changes the name.

@@ -30,7 +30,7 @@ const MAX_PAUSE: Duration = Duration::from_mins(1);
 pub enum DaemonEvent {
     /// A service is complete, or has changed.
     Answers(Vec<Answer>),
-    /// A service said goodbye, or its records expired.
+    /// A service sent a goodbye, or its records expired.
     Removed(DnsName),
     /// The daemon dropped its subscription because its events were not read in time.
     Closed,

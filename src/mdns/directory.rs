@@ -74,7 +74,7 @@ pub struct Changes {
     pub changed: HashSet<DnsName>,
     /// Services that were mentioned, changed or not.
     pub heard: HashSet<DnsName>,
-    /// Services that said goodbye.
+    /// Services that sent a goodbye.
     pub leaving: HashSet<DnsName>,
 }
 

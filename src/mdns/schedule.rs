@@ -41,7 +41,7 @@ pub(super) struct Due {
     pub(super) everyone: bool,
     /// Each known board, by unicast.
     pub(super) known: bool,
-    /// Each board that is gone, at its last address.
+    /// Boards that have disappeared, each at its last address.
     pub(super) gone: bool,
 }
 

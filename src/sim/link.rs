@@ -62,7 +62,7 @@ impl End {
         Some(frame)
     }
 
-    /// Whether the link accepts a frame now. An error says when to ask again; `Err(None)` means when
+    /// Whether the link accepts a frame now. An error contains the time to ask again; `Err(None)` means when
     /// woken.
     pub fn room(&self, now: Instant) -> Result<(), Option<Instant>> {
         let link = self.lock();

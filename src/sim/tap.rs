@@ -88,7 +88,7 @@ impl Park for TapPark {
     fn unparker(&self) -> Box<dyn Fn() + Send + Sync> {
         let unparker = Arc::clone(&self.unparker);
         Box::new(move || {
-            // Fails only without kernel memory; the next frame wakes the thread, too.
+            // Fails only without kernel memory; the next frame also wakes the thread.
             let _ = unparker.wake();
         })
     }

@@ -13,8 +13,8 @@ use std::os::unix::fs::OpenOptionsExt;
 /// the file is closed. (Linux, Documentation/networking/tuntap.rst.)
 ///
 /// # Errors
-/// `InvalidInput` for a name that no interface can have, else what the kernel says:
-/// `PermissionDenied` without the capability, `ResourceBusy` when somebody else has it.
+/// `InvalidInput` for a name that no interface can have, otherwise the kernel's error:
+/// `PermissionDenied` without the capability, `ResourceBusy` if another program uses it.
 pub fn open(name: &str) -> io::Result<File> {
     // SAFETY: all-zero bytes are a valid ifreq, a C struct of integers and arrays.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };

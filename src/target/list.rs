@@ -53,7 +53,7 @@ pub fn read(path: &Path) -> Result<TargetList, Failure> {
     Ok(list)
 }
 
-/// Opens a file that `option` names. Blocks on a FIFO until a writer opens it, too.
+/// Opens a file that `option` names. Blocks on a FIFO until a writer opens it as well.
 ///
 /// # Errors
 /// A usage error that names the option and the file.

@@ -233,7 +233,7 @@ pub fn unacknowledged(stream: &impl std::os::fd::AsRawFd) -> io::Result<Option<u
         let mut count: libc::c_int = 0;
         let mut length = libc::socklen_t::try_from(size_of_val(&count)).unwrap_or_default();
         // SAFETY: the descriptor is open while `stream` is borrowed, and `count` is as large as
-        // `length` says.
+        // `length`.
         let done = unsafe {
             libc::getsockopt(
                 stream.as_raw_fd(),

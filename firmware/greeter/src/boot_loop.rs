@@ -4,7 +4,7 @@
 //! a while. After [`MAX_FAILED_STARTS`] starts in a row that ended in a panic or a watchdog reset, the
 //! default settings apply. The stored ones are kept and tried again after any other reset.
 //!
-//! The same memory records settings that the radio driver refused. The next start ignores them, too.
+//! The same memory records settings that the radio driver refused. The next start also ignores them.
 //!
 //! A record counts only for the settings and the firmware that it is about, see [`subject`].
 

@@ -23,7 +23,7 @@ pub trait WritableFlash: Flash {
     /// [`Unwritable`]; the content of the sector is undefined.
     fn erase(&mut self, offset: u32) -> Result<(), Unwritable>;
 
-    /// Clears the bits that are 0 in `bytes`. On a chip the address of `bytes` is a multiple of [`WORD`], too.
+    /// Clears the bits that are 0 in `bytes`. On a chip the address of `bytes` is also a multiple of [`WORD`].
     ///
     /// # Errors
     /// [`Unwritable`]; the content of these bytes is undefined.

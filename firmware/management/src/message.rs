@@ -353,7 +353,7 @@ impl Request {
     /// Reads a message after decryption.
     ///
     /// # Errors
-    /// It is not a request that this version knows, or has an invalid value.
+    /// This version does not support the request, or it has an invalid value.
     pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
         Ok(match decode(bytes)? {
             WireRequest::Show => Self::Show,

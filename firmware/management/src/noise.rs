@@ -94,7 +94,7 @@ pub(crate) fn open(noise: &mut TransportState, message: &[u8]) -> Result<Vec<u8>
 }
 
 /// Offers one algorithm of each kind. `DefaultResolver` chooses at run time, which would link
-/// `BLAKE2b`, too.
+/// `BLAKE2b` as well.
 struct Resolver([u8; RANDOM_LEN]);
 
 impl CryptoResolver for Resolver {

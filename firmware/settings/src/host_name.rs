@@ -45,7 +45,7 @@ impl HostName {
     }
 
     /// The default name: `tcpctl-` and the last four hexadecimal digits of the MAC address. It is
-    /// the default SSID of an access point, too.
+    /// also the default SSID of an access point.
     pub fn of_board(mac: [u8; 6]) -> Self {
         let [.., high, low] = mac;
         let mut name = String::new();

@@ -137,7 +137,7 @@ switch! {
 }
 
 switch! {
-    /// Whether settings and updates are accepted over the network. It needs a management key, too.
+    /// Whether settings and updates are accepted over the network. It also needs a management key.
     Management, Field::Management, default On
 }
 

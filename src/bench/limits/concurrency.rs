@@ -292,7 +292,7 @@ impl Search {
             .iter()
             .position(|handle| self.waiting.contains(handle))
             .unwrap_or(all.len());
-        // All connections before the last answered one were served, too.
+        // All connections before the last answered one were also served.
         let mut served = all[..unserved]
             .iter()
             .rposition(|handle| self.answered.contains(handle))

@@ -177,7 +177,7 @@ impl LimitsFinding {
     }
 }
 
-/// Why the search can say nothing about the server's limits.
+/// Why the search found no limits of the server.
 #[derive(Debug, thiserror::Error)]
 pub enum FailureReason {
     /// Every SYN of the first connection was refused.
@@ -228,7 +228,7 @@ pub(super) enum Abort {
     HoldLost(Duration),
     /// A reply came after its timeout: conclusions from silence are void.
     LateReply(Duration),
-    /// The search can say nothing about the server.
+    /// The search found nothing about the server.
     Failed(FailureReason),
 }
 

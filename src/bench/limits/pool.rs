@@ -427,7 +427,7 @@ impl<N: Network> Drop for ConnectionPool<'_, N> {
     }
 }
 
-/// A failure that says nothing about the server's limits.
+/// A failure that is unrelated to the server's limits.
 fn abort(failure: ConnectFailure) -> Abort {
     Abort::Failed(match failure {
         ConnectFailure::LocalPorts => FailureReason::LocalPorts,

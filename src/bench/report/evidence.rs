@@ -15,7 +15,7 @@ pub enum Bound {
         /// The lower bound.
         at_least: usize,
     },
-    /// Not known; the evidence says why.
+    /// Not known; the evidence has the reason.
     #[default]
     Unknown,
 }

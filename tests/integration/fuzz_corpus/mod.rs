@@ -30,7 +30,7 @@ macro_rules! replays {
         #[test]
         fn $target() {
             assert!(replay(stringify!($target), properties::$target::holds) > 0);
-            // The empty input, too.
+            // Replays also the empty input.
             properties::$target::holds(&[]);
         }
     )*};
