@@ -66,16 +66,15 @@ impl Hidden {
     fn new() -> io::Result<Self> {
         // Signals are off, so that Ctrl-C cannot end the process and leave the terminal without
         // echo.
-        let off = libc::ECHO | libc::ICANON | libc::ISIG;
+        let off = Modes {
+            local: libc::ECHO | libc::ICANON | libc::ISIG,
+            input: 0,
+        };
+        // The handlers come first: a signal right after the change restores the terminal, too.
+        let signals = RestoringSignals::install();
         Ok(Self {
-            _modes: ChangedModes::set(
-                &Modes {
-                    local: off,
-                    input: 0,
-                },
-                libc::TCSAFLUSH,
-            )?,
-            _signals: RestoringSignals::install(),
+            _modes: ChangedModes::set(&off, libc::TCSAFLUSH)?,
+            _signals: signals,
         })
     }
 }
