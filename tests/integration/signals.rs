@@ -14,7 +14,7 @@ use crate::common::loader::line::Line;
 use crate::common::terminal::Terminal;
 use crate::common::{
     Server, end_by, full_backlog, read_all, read_some, signal, tcpctl, wait_for_signal_handler,
-    within_end_limit,
+    wait_while_running, within_end_limit,
 };
 use crate::processes::{Board, Need, skipped};
 
@@ -38,16 +38,16 @@ fn server_after(behavior: fn(&mut TcpStream)) -> (Server, mpsc::Receiver<()>) {
 }
 
 /// Lines of a socket table, such as `tcp`, about sockets that a process has open.
-fn sockets_of(child: &Child, table: &str) -> Vec<String> {
+fn sockets_of(pid: u32, table: &str) -> Vec<String> {
     const INODE: usize = 9;
-    let folder = format!("/proc/{}", child.id());
+    let folder = format!("/proc/{pid}");
     let opened: Vec<_> = std::fs::read_dir(format!("{folder}/fd"))
         .into_iter()
         .flatten()
         .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
         .map(|link| link.to_string_lossy().into_owned())
         .collect();
-    let lines = std::fs::read_to_string(format!("{folder}/net/{table}")).unwrap();
+    let lines = std::fs::read_to_string(format!("{folder}/net/{table}")).unwrap_or_default();
     let is_opened = |line: &&str| {
         let inode = line.split_whitespace().nth(INODE).unwrap_or_default();
         opened.contains(&format!("socket:[{inode}]"))
@@ -56,16 +56,12 @@ fn sockets_of(child: &Child, table: &str) -> Vec<String> {
 }
 
 /// Waits until a process has a socket whose line in a table has `text`.
-fn wait_for_socket(child: &Child, table: &str, text: &str) {
-    let start = Instant::now();
-    loop {
-        let sockets = sockets_of(child, table);
-        if sockets.iter().any(|line| line.contains(text)) {
-            return;
-        }
-        assert!(start.elapsed() < START_LIMIT, "{text:?} in {sockets:?}");
-        std::thread::yield_now();
-    }
+fn wait_for_socket(child: &mut Child, table: &str, text: &str) {
+    let pid = child.id();
+    wait_while_running(child, || {
+        let sockets = sockets_of(pid, table);
+        sockets.iter().any(|line| line.contains(text))
+    });
 }
 
 /// An address as the tables show it.
@@ -92,8 +88,8 @@ fn wait_for_a_connection_ends() {
     ] {
         for (sent, code) in INTERRUPTED {
             let ended = end_by(sent, || {
-                let child = tcpctl([arguments, &long].concat()).spawn().unwrap();
-                wait_for_socket(&child, "tcp", &connecting);
+                let mut child = tcpctl([arguments, &long].concat()).spawn().unwrap();
+                wait_for_socket(&mut child, "tcp", &connecting);
                 (child, ())
             });
             assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");
@@ -154,8 +150,8 @@ fn name_lookup_ends() {
                 command.env("TCPCTL_CONFIG", "/dev/null");
                 command.stdin(Stdio::null());
                 command.stdout(Stdio::piped()).stderr(Stdio::piped());
-                let child = command.spawn().unwrap();
-                wait_for_socket(&child, "udp", port);
+                let mut child = command.spawn().unwrap();
+                wait_for_socket(&mut child, "udp", port);
                 (child, ())
             });
             assert_eq!(ended.code, code, "{host}: {ended:?}");
@@ -193,8 +189,8 @@ fn discover_ends() {
     ] {
         for (sent, code) in codes {
             let ended = end_by(sent, || {
-                let child = tcpctl([&search, options].concat()).spawn().unwrap();
-                wait_for_socket(&child, "udp", MDNS);
+                let mut child = tcpctl([&search, options].concat()).spawn().unwrap();
+                wait_for_socket(&mut child, "udp", MDNS);
                 (child, ())
             });
             assert_eq!(ended.code, code, "{options:?}: {ended:?}");
@@ -272,7 +268,7 @@ fn listen_with_a_blocked_output_ends() {
             let mut connection = TcpStream::connect(address).unwrap();
             fill(&output);
             connection.write_all(b"x").unwrap();
-            wait_until_read(&child, &connection);
+            wait_until_read(&mut child, &connection);
             (child, (output, connection))
         });
         assert_eq!(ended.code, code, "{ended:?}");
@@ -291,7 +287,7 @@ fn fill(pipe: &ChildStdout) {
 }
 
 /// Waits until a process has read everything that was written to a connection.
-fn wait_until_read(child: &Child, connection: &TcpStream) {
+fn wait_until_read(child: &mut Child, connection: &TcpStream) {
     let own = in_table(connection.local_addr().unwrap());
     let peer = in_table(connection.peer_addr().unwrap());
     // The columns are states, and the sizes of the send and receive queues.
@@ -337,7 +333,7 @@ fn monitor_with_a_blocked_output_ends() {
             let mut child = tcpctl(arguments).spawn().unwrap();
             let output = child.stdout.take().unwrap();
             fill(&output);
-            wait_for_signal_handler(&child);
+            wait_for_signal_handler(&mut child);
             // Write until the line accepts no more for a second.
             while line.write_some(&b"it runs\r\n".repeat(100), 1).is_some() {}
             (child, (output, line))

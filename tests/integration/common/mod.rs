@@ -10,7 +10,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,8 @@ pub(crate) const NO_FILE: &str = if cfg!(windows) { "NUL" } else { "/dev/null" }
 
 /// Maximum duration of a command. One that hangs is killed and fails only its test.
 const TIMEOUT: Duration = Duration::from_mins(1);
+/// Time between two looks at what cannot be waited for.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A server on a free port that treats every connection alike. It ends with the test process.
 pub(crate) struct Server {
@@ -206,12 +208,28 @@ pub(crate) fn finish(mut child: Child) -> Ended {
             let _ = child.kill();
             panic!("tcpctl hangs");
         }
-        thread::sleep(Duration::from_millis(2));
+        thread::sleep(POLL_INTERVAL);
     };
     Ended {
         code: status.code().unwrap_or(-1),
         stdout: stdout.join().unwrap(),
         stderr: String::from_utf8_lossy(&stderr.join().unwrap()).into_owned(),
+    }
+}
+
+/// Waits until `is_done`. Panics when the child exits before that, and kills one that hangs.
+#[cfg(unix)]
+pub(crate) fn wait_while_running(child: &mut Child, mut is_done: impl FnMut() -> bool) {
+    let end = Instant::now() + TIMEOUT;
+    while !is_done() {
+        let status = child.try_wait().unwrap();
+        if status.is_some() || Instant::now() > end {
+            let _ = child.kill();
+            let stderr = read_in_background(child.stderr.take()).join().unwrap();
+            let stderr = String::from_utf8_lossy(&stderr);
+            panic!("tcpctl hangs, or ended too early ({status:?}): {stderr}");
+        }
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -282,7 +300,7 @@ pub(crate) fn within_end_limit<T>(mut run: impl FnMut() -> (Duration, T)) -> T {
 
 /// Waits until a process handles SIGINT and SIGTERM.
 #[cfg(target_os = "linux")]
-pub(crate) fn wait_for_signal_handler(child: &Child) {
+pub(crate) fn wait_for_signal_handler(child: &mut Child) {
     use rustix::process::Signal;
 
     // Bit N - 1 is set for signal N, see proc_pid_status(5).
@@ -290,14 +308,11 @@ pub(crate) fn wait_for_signal_handler(child: &Child) {
         .iter()
         .fold(0, |bits, signal| bits | 1_u64 << (signal.as_raw() - 1));
     let path = format!("/proc/{}/status", child.id());
-    loop {
+    wait_while_running(child, || {
         let status = std::fs::read_to_string(&path).unwrap();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-        if u64::from_str_radix(mask.unwrap().trim(), 16).unwrap() & wanted == wanted {
-            return;
-        }
-        thread::yield_now();
-    }
+        u64::from_str_radix(mask.unwrap().trim(), 16).unwrap() & wanted == wanted
+    });
 }
 
 /// A listener that replies to no further SYN, its address, and the connections that fill its
@@ -317,6 +332,26 @@ pub(crate) fn full_backlog() -> (socket2::Socket, SocketAddr, Vec<TcpStream>) {
         assert!(waiting.len() < 100);
     }
     (listener, address, waiting)
+}
+
+/// Checks cases that mostly wait, a few at a time.
+pub(crate) fn in_parallel<Case: Send>(
+    cases: impl IntoIterator<Item = Case>,
+    check: impl Fn(Case) + Sync,
+) {
+    const AT_ONCE: usize = 4;
+    let cases: Vec<_> = cases.into_iter().collect();
+    let left = Mutex::new(cases.into_iter());
+    let next = || left.lock().expect("taking a case does not panic").next();
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(case) = next() {
+                    check(case);
+                }
+            });
+        }
+    });
 }
 
 /// Pseudo-random bytes from a seed.

@@ -88,15 +88,28 @@ impl Terminal {
     /// Waits until echo is off, then types.
     #[cfg(target_os = "linux")]
     pub(crate) fn type_hidden(&mut self, text: &str) {
-        use rustix::termios::{LocalModes, tcgetattr};
-        while tcgetattr(&self.master)
-            .unwrap()
-            .local_modes
-            .contains(LocalModes::ECHO)
-        {
-            std::thread::yield_now();
-        }
+        self.wait_until_hidden();
         self.type_text(text);
+    }
+
+    /// Waits until echo is off.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn wait_until_hidden(&self) {
+        use rustix::termios::{LocalModes, tcgetattr};
+        let is_shown = || {
+            let modes = tcgetattr(&self.master).unwrap().local_modes;
+            modes.contains(LocalModes::ECHO)
+        };
+        let interval = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: 2_000_000,
+        };
+        while is_shown() {
+            // Reported without being asked for: the command has ended.
+            let mut polled = [PollFd::new(&self.master, PollFlags::empty())];
+            let events = poll(&mut polled, Some(&interval)).unwrap();
+            assert_eq!(events, 0, "ended before it hid its input: {:?}", self.seen);
+        }
     }
 
     /// Reads to the end. Returns the exit code and everything that was read.

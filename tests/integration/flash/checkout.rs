@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use super::scene::Folder;
 use crate::common::firmware::Program;
-use crate::common::{Ended, finish, tcpctl};
+use crate::common::{Ended, finish, tcpctl, wait_while_running};
 
 /// A checkout whose `cargo` reports that it has built our ELF, and whose `rustc` has its libraries
 /// in `libraries`.
@@ -113,11 +113,9 @@ fn build_ends_with_the_command() {
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
         let mut command = planning(&folder, "esp32c3");
         command.env("FIFO", &fifo);
-        let child = command.spawn().unwrap();
+        let mut child = command.spawn().unwrap();
         let pid = child.id();
-        while !folder.path("record").exists() {
-            std::thread::yield_now();
-        }
+        wait_while_running(&mut child, || folder.path("record").exists());
         let cargo = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
         crate::common::signal(&child, signal);
         let ended = finish(child);

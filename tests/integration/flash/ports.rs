@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::scene::{Folder, Scene};
 use crate::common::loader::{Board, Kind, Wiring};
-use crate::common::{Ended, finish};
+use crate::common::{Ended, finish, wait_while_running};
 use crate::processes::{Need, skipped};
 
 /// Names that exist in `/dev` on every Linux and that no other test uses.
@@ -226,9 +226,7 @@ fn a_port_in_use_names_the_program_that_uses_it() {
     // The port is open once its output is shown.
     let path = scene.board.path.clone();
     let pid = monitor.id();
-    while !has_open(pid, &path) {
-        std::thread::yield_now();
-    }
+    wait_while_running(&mut monitor, || has_open(pid, &path));
     let ended = scene.flash(&[]);
     crate::common::signal(&monitor, rustix::process::Signal::INT);
     monitor.wait().unwrap();

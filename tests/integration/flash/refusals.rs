@@ -8,7 +8,7 @@ use tcpctl_greeter::update::sample::Sample;
 use super::scene::{PASSPHRASE, Scene};
 use crate::common::firmware::{Program, image};
 use crate::common::loader::{Board, Boot, Fault, Kind};
-use crate::common::{Ended, end_by, finish, run, signal};
+use crate::common::{Ended, end_by, finish, in_parallel, run, signal, wait_while_running};
 
 /// The only error line and its hint line, if any, joined.
 fn only_error(ended: &Ended) -> String {
@@ -31,7 +31,7 @@ fn only_error(ended: &Ended) -> String {
 #[test]
 fn boards_that_cannot_be_written_stay_untouched() {
     let kind = Kind::default;
-    for (board, advice) in [
+    let boards = [
         (kind_with(Fault::Silent), "press and release RESET"),
         (kind_with(Fault::Garbage), "press and release RESET"),
         (kind_with(Fault::StubDies), "GPIO9"),
@@ -70,7 +70,8 @@ fn boards_that_cannot_be_written_stay_untouched() {
             },
             "flash encryption",
         ),
-    ] {
+    ];
+    in_parallel(boards, |(board, advice)| {
         let name = format!("{board:?}");
         let scene = Scene::new(Board::of(board));
         let ended = scene.flash(&[]);
@@ -79,7 +80,7 @@ fn boards_that_cannot_be_written_stay_untouched() {
         assert!(text.contains(advice), "{name}: {text}");
         assert!(text.contains(scene.board.port()), "{name}: {text}");
         assert!(scene.board.is_untouched(), "{name}");
-    }
+    });
 }
 
 #[test]
@@ -185,9 +186,7 @@ fn waiting(fault: Fault, boot: Boot, waits_after: Option<&str>) -> (Child, impl 
         let event = format!("\"event\":\"{event}\"");
         assert!(lines.any(|line| line.unwrap().contains(&event)), "{event}");
     } else {
-        while scene.board.state().received == 0 {
-            std::thread::yield_now();
-        }
+        wait_while_running(&mut child, || scene.board.state().received > 0);
     }
     (child, (scene, lines))
 }
@@ -447,7 +446,7 @@ fn bad_flash_cell_fails_verification() {
 
 #[test]
 fn interrupted_write_keeps_settings_and_is_repairable() {
-    for fault in [Fault::DiesAfter(3), Fault::DiesAfter(1)] {
+    in_parallel([Fault::DiesAfter(3), Fault::DiesAfter(1)], |fault| {
         let scene = Scene::new(Board::new());
         let first = scene.flash(&["--no-wait", "--workers", "7"]);
         assert_eq!(first.code, 0, "{}", first.stderr);
@@ -471,7 +470,7 @@ fn interrupted_write_keeps_settings_and_is_repairable() {
         let ended = scene.run(&again);
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         assert_eq!(scene.board.read(0xe000, 4096), stored);
-    }
+    });
 }
 
 #[test]
@@ -580,14 +579,12 @@ fn ctrl_c_during_settings_keeps_the_old_ones() {
     let before = super::flow::settings(&scene.board);
     scene.board.state().kind.fault = Fault::DiesAfter(0);
     scene.board.press_boot_and_reset();
-    let child = scene
+    let mut child = scene
         .command(&["--settings-only", "--greeting", "moin", "--baud", "115200"])
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
-    while scene.board.state().blocks < 1 {
-        std::thread::yield_now();
-    }
+    wait_while_running(&mut child, || scene.board.state().blocks >= 1);
     signal(&child, rustix::process::Signal::TERM);
     let ended = finish(child);
     assert_eq!(ended.code, 143, "{}", ended.stderr);
@@ -611,6 +608,7 @@ fn unplugged_board_is_reported() {
 }
 
 #[test]
+#[ignore = "long: .ci/run runs it"]
 fn silent_board_is_reported_as_written() {
     let scene = Scene::new(Board::of(Kind {
         boot: Boot::Quiet,
@@ -626,14 +624,12 @@ fn silent_board_is_reported_as_written() {
 fn ctrl_c_reports_the_boards_state() {
     // Silence after the first blocks: the command waits for an answer.
     let scene = Scene::new(Board::with(Fault::DiesAfter(2)));
-    let child = scene
+    let mut child = scene
         .command(&["--firmware", &scene.elf, "--mode", "ap", "--open", "--json"])
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
-    while scene.board.state().blocks < 3 {
-        std::thread::yield_now();
-    }
+    wait_while_running(&mut child, || scene.board.state().blocks >= 3);
     signal(&child, rustix::process::Signal::INT);
     let ended = finish(child);
     assert_eq!(ended.code, 130, "{}", ended.stderr);

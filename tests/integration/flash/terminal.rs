@@ -82,13 +82,7 @@ fn signal_at_the_prompt_restores_the_terminal() {
         let (mut terminal, child) = Terminal::start(scene.command(arguments));
         terminal.wait_for("passphrase of ");
         let pty = terminal.as_fd().try_clone_to_owned().unwrap();
-        while tcgetattr(&pty)
-            .unwrap()
-            .local_modes
-            .contains(LocalModes::ECHO)
-        {
-            std::thread::yield_now();
-        }
+        terminal.wait_until_hidden();
         for one in signals {
             signal(&child, *one);
         }

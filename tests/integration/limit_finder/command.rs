@@ -26,7 +26,8 @@ fn last(ended: &Ended) -> Value {
 #[test]
 #[cfg(target_os = "linux")]
 fn default_run_is_exact_on_every_behavior() {
-    for (name, backlog, app, service, (served, queued, overflow)) in BEHAVIORS {
+    crate::common::in_parallel(BEHAVIORS, |(name, backlog, app, service, limits)| {
+        let (served, queued, overflow) = limits;
         let address = start(V4, backlog, app, service);
         let never_replies = app == App::Workers(0);
         let load = if never_replies {
@@ -48,14 +49,14 @@ fn default_run_is_exact_on_every_behavior() {
         assert_eq!(limits["held"], served + queued, "{text}");
         assert_eq!(limits["overflow"], overflow.name(), "{text}");
         if never_replies {
-            continue;
+            return;
         }
         let latency = &report["latency"];
         let spare = usize::from(queued == 0);
         let connections = (served - spare).max(1);
         assert_eq!(latency["connections"], connections, "{name}: {latency}");
         assert_eq!(latency["completed"], 40, "{name}: {latency}");
-    }
+    });
 }
 
 /// Connections are counted by the kernel as soon as the command has ended.
@@ -70,17 +71,10 @@ fn interrupted_search_leaves_no_connection() {
         for (app, service) in [(App::Workers(0), 0), (App::GreetsFirst, 900)] {
             let address = start(V4, 5, app, service);
             let command = bench(address);
-            let child = crate::common::tcpctl(command.iter().map(String::as_str))
+            let mut child = crate::common::tcpctl(command.iter().map(String::as_str))
                 .spawn()
                 .unwrap();
-            let begin = Instant::now();
-            while established(address).len() < 6 {
-                assert!(
-                    begin.elapsed() < Duration::from_secs(30),
-                    "it holds no connection"
-                );
-                std::thread::yield_now();
-            }
+            crate::common::wait_while_running(&mut child, || established(address).len() >= 6);
             crate::common::signal(&child, stop);
             let ended = crate::common::finish(child);
             let left = established(address);

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use crate::common::loader::line::Line;
 use crate::common::loader::{Board, Kind, Lines, Start, Wiring};
 use crate::common::terminal::Terminal;
-use crate::common::{signal, tcpctl};
+use crate::common::{signal, tcpctl, wait_while_running};
 use crate::processes::{Need, skipped};
 
 /// Output of the fake board's ROM for an erased flash.
@@ -25,7 +25,7 @@ fn only_ctrl_t_ctrl_r_resets_the_board() {
         });
         let mut command = tcpctl(["monitor", "--port", board.port()]);
         board.wire(&mut command);
-        let (mut terminal, child) = Terminal::start(command);
+        let (mut terminal, mut child) = Terminal::start(command);
         terminal.wait_for("Ctrl-T Ctrl-R resets the board");
         terminal.wait_for(STARTED);
         // The system asserts both lines when a port is opened; monitor changes neither.
@@ -37,9 +37,7 @@ fn only_ctrl_t_ctrl_r_resets_the_board() {
         assert!(board.state().starts.is_empty(), "{wiring:?}");
         terminal.type_hidden("\x14\x12");
         terminal.wait_for(": reset");
-        while board.state().starts.is_empty() {
-            std::thread::yield_now();
-        }
+        wait_while_running(&mut child, || !board.state().starts.is_empty());
         signal(&child, Signal::INT);
         let (code, seen) = terminal.finish(child);
         assert_eq!(code, 0, "{seen}");
