@@ -79,6 +79,7 @@ fn exec_keeps_the_firmware_limits() {
 
 #[cfg(unix)]
 #[test]
+#[ignore = "long: .ci/run runs it"]
 fn exec_ends_after_10_seconds_in_all() {
     let board = start(&["--exec", "while :; do echo x; sleep 1; done"]);
     let mut stream = connect(board.address);
