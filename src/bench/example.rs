@@ -1,6 +1,8 @@
-//! Measurements and reports for tests.
+//! Measurements and reports for tests. Reports are computed once: in a debug build their percentiles take
+//! long.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use super::report::{
@@ -140,14 +142,17 @@ pub(crate) fn open_loop_with_errors() -> Measurement {
 }
 
 pub(crate) fn report() -> Report {
-    let environment = environment(false);
-    let measurement = measurement();
-    conclude(summarize::report(
-        "192.168.1.1:3000",
-        start(),
-        environment,
-        Some(&measurement),
-    ))
+    static REPORT: LazyLock<Report> = LazyLock::new(|| {
+        let environment = environment(false);
+        let measurement = measurement();
+        conclude(summarize::report(
+            "192.168.1.1:3000",
+            start(),
+            environment,
+            Some(&measurement),
+        ))
+    });
+    REPORT.clone()
 }
 
 pub(crate) fn limits() -> Limits {
@@ -198,6 +203,11 @@ pub(crate) fn reconnect_race() -> Cause {
 
 /// A report with every part.
 pub(crate) fn full() -> Report {
+    static FULL: LazyLock<Report> = LazyLock::new(compute_full);
+    FULL.clone()
+}
+
+fn compute_full() -> Report {
     let mut report = summarize::report(
         "sim:esp32,workers=4",
         start(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{report, warnings};
-use crate::common::{self, Server, read_some};
+use crate::common::{self, Server, in_parallel, read_some};
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -162,7 +162,7 @@ fn assert_no_failure(behavior: &Behavior, report: &Value) {
 
 #[test]
 fn default_run_works_on_every_server() {
-    for behavior in BEHAVIORS {
+    in_parallel(BEHAVIORS, |behavior| {
         let report = bench(behavior, &["--max-connections", "6"]);
         assert_no_failure(behavior, &report);
         let (name, latency) = (behavior.name, &report["latency"]);
@@ -179,19 +179,19 @@ fn default_run_works_on_every_server() {
         if !is_short {
             assert_eq!(latency["reply_rule"], behavior.rule, "{name}: {latency}");
         }
-    }
+    });
 }
 
 #[test]
 fn kept_connections_work_on_every_server() {
-    for behavior in BEHAVIORS {
+    in_parallel(BEHAVIORS, |behavior| {
         let report = bench(behavior, &["--only", "latency", "-c", "2", "-k"]);
         assert_no_failure(behavior, &report);
         let connects = report["latency"]["connect_us"]["samples"].as_u64();
         let completed = report["latency"]["completed"].as_u64();
         let is_kept = behavior.rule != "close";
         assert_eq!(connects < completed, is_kept, "{}", behavior.name);
-    }
+    });
 }
 
 #[test]

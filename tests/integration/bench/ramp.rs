@@ -89,13 +89,13 @@ fn ramp_finds_the_knee_and_why_requests_fail() {
 fn ramp_stays_within_budget_and_connections() {
     let server = Server::greeter(b"Hello World");
     let target = server.target();
-    let ramp = |more: [&str; 2]| {
+    let ramp = |more: &[&str]| {
         let ramp = [
             "bench", &target, "--only", "latency", "-n", "5", "--ramp", "--json",
         ];
-        run(ramp.into_iter().chain(more))
+        run([&ramp, more].concat())
     };
-    let ended = ramp(["-c", "2"]);
+    let ended = ramp(&["-c", "2"]);
     assert_eq!(ended.code, 0, "{ended:?}");
     let found = report(&ended);
     assert_eq!(found["ramp_ended"], "last_step", "{found}");
@@ -107,13 +107,13 @@ fn ramp_stays_within_budget_and_connections() {
             assert!(step["syn_retransmissions"].is_u64(), "{found}");
         }
     }
-    let ended = ramp(["--budget", "1500ms"]);
+    let ended = ramp(&["--budget", "1500ms"]);
     assert_eq!(ended.code, 0, "{ended:?}");
     let found = report(&ended);
     assert_eq!(found["ramp_ended"], "budget", "{found}");
     assert_eq!(found["ramp"].as_array().map(Vec::len), Some(1), "{found}");
     // A condition can name any step.
-    let ended = ramp(["--fail-if", "ramp.0.served_per_s < 1000000"]);
+    let ended = ramp(&["-c", "1", "--fail-if", "ramp.0.served_per_s < 1000000"]);
     assert_eq!(ended.code, 1, "{ended:?}");
 }
 

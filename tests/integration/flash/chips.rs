@@ -152,7 +152,8 @@ fn esp32_locks_are_read_from_efuses() {
 
 #[test]
 fn missing_loader_hints_the_boot_pin() {
-    for (chip, chip_id, pin) in [("esp32", 0, "GPIO0)"), ("esp32s3", 9, "GPIO0)")] {
+    let chips = [("esp32", 0, "GPIO0)"), ("esp32s3", 9, "GPIO0)")];
+    crate::common::in_parallel(chips, |(chip, chip_id, pin)| {
         let scene = Scene::new(Board::with(crate::common::loader::Fault::Silent));
         let file = scene
             .folder
@@ -160,7 +161,7 @@ fn missing_loader_hints_the_boot_pin() {
         let ended = scene.run(&["--firmware", &file, "--mode", "ap", "--password-stdin"]);
         assert_eq!(ended.code, 70, "{chip}: {}", ended.stderr);
         assert!(ended.stderr.contains(pin), "{chip}: {}", ended.stderr);
-    }
+    });
 }
 
 #[test]

@@ -68,12 +68,13 @@ fn each_after_option_works() {
     if no_compiler() {
         return;
     }
-    for (after, expected, last) in [
+    let options = [
         ("hard-reset", "hard-reset", Start::Program),
         ("watchdog-reset", "watchdog-reset", Start::Loader),
         ("no-reset", "stays in its loader", Start::Loader),
         ("no-reset-stub", "stays in its loader", Start::Loader),
-    ] {
+    ];
+    crate::common::in_parallel(options, |(after, expected, last)| {
         let scene = Scene::new(Board::of(wired(Wiring::Bridge)));
         let ended = scene.flash(&["--after", after, "--no-wait"]);
         let printed = text(&ended);
@@ -81,7 +82,7 @@ fn each_after_option_works() {
         assert!(printed.contains(expected), "{after}: {printed}");
         // The last start that the lines caused. The watchdog's reset is the chip's own.
         assert_eq!(starts(&scene).last(), Some(&last), "{after}");
-    }
+    });
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn a_board_that_is_refused_runs_its_program_again() {
 }
 
 #[test]
-fn failing_baud_rate_is_lowered() {
+fn failing_baud_rate_is_lowered_where_the_board_can_be_reset() {
     if no_compiler() {
         return;
     }
@@ -128,6 +129,10 @@ fn failing_baud_rate_is_lowered() {
     let printed = text(&ended);
     assert_eq!(ended.code, 0, "{printed}");
     assert!(printed.contains("using 115200"), "{printed}");
+}
+
+#[test]
+fn failing_baud_rate_is_named_without_reset_lines() {
     let scene = Scene::new(Board::with(Fault::DeafWhenFast));
     let ended = scene.flash(&["--no-wait"]);
     assert_eq!(ended.code, 70, "{}", ended.stderr);

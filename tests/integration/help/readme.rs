@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use clap::Parser;
 use tcpctl::cli::Cli;
 
 use super::examples::calls;
-use crate::common::run;
+use crate::common::{Ended, finish, run, tcpctl};
 
 /// The documents, relative to the top of the checkout.
 const DOCUMENTS: [&str; 12] = [
@@ -78,6 +79,18 @@ fn command_lines_in_documents_parse() {
     assert!(count > 25, "only {count} examples in the documents");
 }
 
+/// Runs a command whose standard input is a terminal at which nothing is typed: `send` does not wait
+/// for a message there.
+fn typed_in_a_terminal(command: &mut Command) -> Ended {
+    #[cfg(unix)]
+    let (_keyboard, terminal) = crate::common::terminal::pseudo_terminal(80);
+    #[cfg(not(unix))]
+    let terminal = Stdio::null();
+    command.stdin(terminal);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    finish(command.spawn().unwrap())
+}
+
 #[test]
 fn readme_output_matches_the_program() {
     let all = typed("README.md");
@@ -86,7 +99,7 @@ fn readme_output_matches_the_program() {
             .iter()
             .find(|it| it.line == line)
             .unwrap_or_else(|| panic!("{line}"));
-        let ended = run(line.split(' ').skip(1));
+        let ended = typed_in_a_terminal(&mut tcpctl(line.split(' ').skip(1)));
         let output = String::from_utf8(ended.stdout).unwrap() + "\n" + &ended.stderr;
         assert_eq!(ended.code, 0, "{line}: {output}");
         // Compare without durations, which differ.
@@ -127,20 +140,18 @@ fn readme_is_short_and_its_recording_small() {
 #[cfg(unix)]
 #[test]
 fn scripting_pipelines_run() {
-    use std::process::Stdio;
-
     use super::examples::shell;
-    use crate::common::finish;
+    use crate::common::in_parallel;
     use crate::processes::{Need, skipped};
 
     if skipped(&[Need::Program("bash"), Need::Program("jq")]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
     let text = read("docs/scripting.md");
     let blocks: Vec<_> = text.split("```console\n").skip(1).collect();
     assert!(blocks.len() >= 6, "{} blocks", blocks.len());
-    for block in blocks {
+    in_parallel(blocks, |block| {
+        let folder = tempfile::tempdir().unwrap();
         let (block, _) = block.split_once("```").unwrap();
         // Job control, as in an interactive shell, which numbers its jobs.
         let mut script = "set -m\n".to_owned();
@@ -152,19 +163,13 @@ fn scripting_pipelines_run() {
             part.push_str(line);
             part.push('\n');
         }
-        let child = shell(folder.path(), &script)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let ended = finish(child);
+        let ended = typed_in_a_terminal(&mut shell(folder.path(), &script));
         let output = String::from_utf8(ended.stdout).unwrap();
         // A reply in a pipe has no line end of its own.
         let (output, expected) = (output.trim_end(), expected.trim_end());
         assert_eq!(output, expected, "{script}\n{}", ended.stderr);
         assert_eq!(ended.code, 0, "{script}\n{}", ended.stderr);
-    }
+    });
 }
 
 #[test]
