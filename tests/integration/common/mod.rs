@@ -233,6 +233,26 @@ pub(crate) fn wait_while_running(child: &mut Child, mut is_done: impl FnMut() ->
     }
 }
 
+/// Writes a program or script through another process. A file that this process had open for writing
+/// would stay open for a moment in commands that other tests start, and could not be run (ETXTBSY).
+#[cfg(unix)]
+pub(crate) fn write_executable(path: &std::path::Path, bytes: &[u8]) {
+    let mut shell = Command::new("/bin/sh")
+        .args(["-c", "cat >\"$0\" && chmod 755 \"$0\""])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell.stdin.take().unwrap().write_all(bytes).unwrap();
+    assert!(shell.wait().unwrap().success());
+}
+
+/// A copy of `tcpctl` that can be run at once.
+#[cfg(unix)]
+pub(crate) fn copy_tcpctl(to: &std::path::Path) {
+    write_executable(to, &std::fs::read(env!("CARGO_BIN_EXE_tcpctl")).unwrap());
+}
+
 /// Reads a pipe to its end, if there is one.
 fn read_in_background(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
     thread::spawn(move || {

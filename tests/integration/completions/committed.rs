@@ -139,19 +139,13 @@ fn unknown_manual_page_suggests_a_command() {
 #[cfg(unix)]
 #[test]
 fn manual_page_opens_in_a_reader_on_a_terminal() {
-    use std::os::unix::fs::PermissionsExt;
-
     use crate::common::tcpctl;
     use crate::common::terminal::Terminal;
 
     let folder = tempfile::tempdir().unwrap();
     let reader = folder.path().join("man");
-    fs::write(
-        &reader,
-        "#!/bin/sh\necho \"reader $*\"\nread -r first\necho \"$first\"\n",
-    )
-    .unwrap();
-    fs::set_permissions(&reader, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = b"#!/bin/sh\necho \"reader $*\"\nread -r first\necho \"$first\"\n";
+    crate::common::write_executable(&reader, script);
     let open = |path: &Path| {
         let mut command = tcpctl(["man", "send"]);
         command.env("PATH", path);

@@ -3,7 +3,6 @@
 use std::env;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -52,8 +51,7 @@ impl Setup {
              printf '.\\n'\n",
             env!("CARGO_BIN_EXE_tcpctl")
         );
-        fs::write(&program, script).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        crate::common::write_executable(&program, script.as_bytes());
         Self { folder }
     }
 

@@ -2,7 +2,7 @@
 //! make one. The programs are stubs, so no Xtensa toolchain is needed.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -23,13 +23,8 @@ fn minimal_path() -> Folder {
 
 /// A program that prints its name, its arguments and the core it links for.
 fn add_stub(folder: &Path, name: &str) {
-    let file = folder.join(name);
-    fs::write(
-        &file,
-        "#!/bin/sh\necho \"${0##*/} $* core=${XTENSA_GNU_CONFIG:-none}\"\n",
-    )
-    .unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = b"#!/bin/sh\necho \"${0##*/} $* core=${XTENSA_GNU_CONFIG:-none}\"\n";
+    crate::common::write_executable(&folder.join(name), script);
 }
 
 fn run(script: &Path, path: &Path, arguments: &[&str]) -> Output {

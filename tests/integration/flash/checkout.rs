@@ -2,14 +2,13 @@
 //! calls.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use rustix::process::Signal;
 
 use super::scene::Folder;
 use crate::common::firmware::Program;
-use crate::common::{Ended, finish, tcpctl, wait_while_running};
+use crate::common::{Ended, copy_tcpctl, finish, tcpctl, wait_while_running, write_executable};
 
 /// A checkout whose `cargo` reports that it has built our ELF, and whose `rustc` has its libraries
 /// in `libraries`.
@@ -36,11 +35,8 @@ fn checkout(libraries: &str, cargo: &str) -> Folder {
             ),
         ),
     ] {
-        let file = folder.file(
-            &format!("bin/{name}"),
-            format!("#!/bin/sh\n{script}\n").as_bytes(),
-        );
-        fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+        let file = folder.path(&format!("bin/{name}"));
+        write_executable(&file, format!("#!/bin/sh\n{script}\n").as_bytes());
     }
     folder
 }
@@ -145,7 +141,7 @@ fn quiet_also_applies_to_cargo() {
 fn missing_firmware_names_both_sources() {
     let folder = Folder::new();
     let program = folder.path("tcpctl");
-    fs::copy(env!("CARGO_BIN_EXE_tcpctl"), &program).unwrap();
+    copy_tcpctl(&program);
     let ended = Command::new(&program)
         .args(["flash", "--mode", "ap", "--open", "--dry-run", "--json"])
         .current_dir("/")
@@ -168,7 +164,7 @@ fn foreign_checkout_is_not_built() {
     for manifest in [&b"[package]\nname = \"blinky\"\n"[..], b"\xff"] {
         folder.file("firmware/esp32/Cargo.toml", manifest);
         let program = folder.path("tcpctl");
-        fs::copy(env!("CARGO_BIN_EXE_tcpctl"), &program).unwrap();
+        copy_tcpctl(&program);
         let ended = Command::new(&program)
             .args(["flash", "--mode", "ap", "--open", "--dry-run"])
             .current_dir(folder.path("firmware"))

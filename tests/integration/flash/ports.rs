@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::scene::{Folder, Scene};
 use crate::common::loader::{Board, Kind, Wiring};
-use crate::common::{Ended, finish, wait_while_running};
+use crate::common::{Ended, copy_tcpctl, finish, wait_while_running};
 use crate::processes::{Need, skipped};
 
 /// Names that exist in `/dev` on every Linux and that no other test uses.
@@ -260,7 +260,7 @@ fn forbidden_port_hints_at_the_group() {
     }
     let scene = Scene::new(Board::new());
     let program = scene.folder.path("tcpctl");
-    fs::copy(env!("CARGO_BIN_EXE_tcpctl"), &program).unwrap();
+    copy_tcpctl(&program);
     fs::set_permissions(scene.folder.path(""), fs::Permissions::from_mode(0o755)).unwrap();
     let groups = fs::read_to_string("/etc/group").unwrap();
     let dialout = groups.lines().find_map(|line| {
