@@ -275,14 +275,7 @@ fn a_new_firmware_keeps_the_settings() {
     let scene = Scene::new(Board::new());
     assert_eq!(scene.flash(&["--no-wait", "--workers", "7"]).code, 0);
     let before = settings(&scene.board);
-    scene.board.press_boot_and_reset();
-    let newer = Program {
-        version: "0.2.0",
-        ..Program::default()
-    };
-    let newer = scene.folder.file("newer.elf", &newer.elf());
-    let ended = scene.run(&["--firmware", &newer, "--no-wait", "--json"]);
-    assert_eq!(ended.code, 0, "{}", text(&ended));
+    flash_newer(&scene);
     assert_eq!(settings(&scene.board), before);
     assert!(!scene.board.state().flash.erased.contains(&SETTINGS));
 }
@@ -335,15 +328,7 @@ fn old_table_is_replaced_and_settings_are_kept() {
     let old_settings = version_3_block();
     let slot = || selected(&scene.board.read(0, 4 << 20));
     assert_eq!(slot(), Some(0x10000));
-    scene.board.press_boot_and_reset();
-    let newer = Program {
-        version: "0.2.0",
-        ..Program::default()
-    };
-    let newer = scene.folder.file("newer.elf", &newer.elf());
-    let ended = scene.run(&["--firmware", &newer, "--no-wait", "--json"]);
-    assert_eq!(ended.code, 0, "{}", text(&ended));
-    let parts = written_parts(&ended);
+    let parts = written_parts(&flash_newer(&scene));
     assert_eq!(parts, ["app", "settings", "partition table"]);
     assert_eq!(scene.board.read(0x8000, 0xc00), table);
     assert_eq!(slot(), Some(0x10000));
@@ -416,6 +401,19 @@ fn version_3_block() -> Vec<u8> {
     [b"TCPS".to_vec(), checked, body].concat()
 }
 
+/// Writes version 0.2.0 to the board.
+fn flash_newer(scene: &Scene) -> Ended {
+    scene.board.press_boot_and_reset();
+    let newer = Program {
+        version: "0.2.0",
+        ..Program::default()
+    };
+    let newer = scene.folder.file("newer.elf", &newer.elf());
+    let ended = scene.run(&["--firmware", &newer, "--no-wait", "--json"]);
+    assert_eq!(ended.code, 0, "{}", text(&ended));
+    ended
+}
+
 /// The parts that were written, in their order.
 fn written_parts(ended: &Ended) -> Vec<String> {
     let objects = ended.objects();
@@ -435,15 +433,7 @@ fn partition_table_is_written_last() {
         flash.write(0xd000, &otadata_entry(2, 0xffff_ffff), None);
         flash.erase(0x8000, 0x1000);
     }
-    scene.board.press_boot_and_reset();
-    let newer = Program {
-        version: "0.2.0",
-        ..Program::default()
-    };
-    let newer = scene.folder.file("newer.elf", &newer.elf());
-    let ended = scene.run(&["--firmware", &newer, "--no-wait", "--json"]);
-    assert_eq!(ended.code, 0, "{}", text(&ended));
-    let parts = written_parts(&ended);
+    let parts = written_parts(&flash_newer(&scene));
     assert_eq!(parts, ["app", "otadata", "partition table"]);
 }
 

@@ -1,7 +1,7 @@
 //! The end of `tcpctl sim`.
 
-use std::io::{self, BufRead, BufReader, PipeWriter, Write};
-use std::net::TcpStream;
+use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -29,9 +29,8 @@ fn sigint_and_sigterm_print_the_summary() {
     }
 }
 
-#[test]
-fn closed_pipe_ends_sim_quietly() {
-    let (reader, writer) = io::pipe().expect("a pipe can be had");
+/// Starts a board whose console is this pipe. Returns its process, console and address.
+fn start_into(reader: PipeReader, writer: PipeWriter) -> (Process, impl BufRead, SocketAddr) {
     let mut sim = Board::tcpctl();
     sim.args(["sim", "--listen", "127.0.0.1:0"]);
     let process = Process::start_into(sim, writer);
@@ -39,6 +38,13 @@ fn closed_pipe_ends_sim_quietly() {
     let mut ready = String::new();
     console.read_line(&mut ready).expect("the board starts");
     let address = Board::address_in(ready.trim()).expect("the first line has the address");
+    (process, console, address)
+}
+
+#[test]
+fn closed_pipe_ends_sim_quietly() {
+    let (reader, writer) = io::pipe().expect("a pipe can be had");
+    let (process, console, address) = start_into(reader, writer);
     drop(console);
     exchange(address, b"hi");
     let ended = process.finish();
@@ -50,13 +56,7 @@ fn closed_pipe_ends_sim_quietly() {
 fn second_sigint_ends_sim_at_once() {
     let (reader, writer) = io::pipe().expect("a pipe can be had");
     let stuffing = writer.try_clone().expect("a descriptor can be had");
-    let mut sim = Board::tcpctl();
-    sim.args(["sim", "--listen", "127.0.0.1:0"]);
-    let process = Process::start_into(sim, writer);
-    let mut console = BufReader::new(reader);
-    let mut ready = String::new();
-    console.read_line(&mut ready).expect("the board starts");
-    let address = Board::address_in(ready.trim()).expect("the first line has the address");
+    let (process, _console, address) = start_into(reader, writer);
     fill(stuffing);
     exchange(address, b"hi");
 
