@@ -239,9 +239,7 @@ impl Browser {
             return;
         }
         let due = self.schedule.due(now, self.daemon_hears);
-        let Some(query) = message::query(&self.service_type, Question::Instances) else {
-            return;
-        };
+        let query = message::query(&self.service_type, Question::Instances);
         if due.known {
             self.ask_known(&query, due.gone).await;
         }
@@ -432,9 +430,7 @@ impl Browser {
 
 impl Link {
     async fn ask(&self, name: &DnsName, question: Question) {
-        let Some(query) = message::query(name, question) else {
-            return;
-        };
+        let query = message::query(name, question);
         for prompt in &self.prompts {
             // A query that cannot be sent is repeated later like a lost one.
             let _ = prompt.ask(&query).await;
