@@ -262,8 +262,8 @@ fn limits_measured_under_load_are_the_remaining_ones() {
     };
     assert_eq!(
         under_load(0).unwrap(),
-        "finder measured the limits while other runs kept 4 connections: the limits are what was \
-         left"
+        "finder measured the limits while other runs kept 4 connections: the limits are those \
+         that remained"
     );
     assert_eq!(under_load(3), None);
 }
