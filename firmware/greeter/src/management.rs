@@ -372,10 +372,11 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
         if self.firmware.is_some_and(Firmware::is_on_trial) {
             return Err(Refusal::Update(UpdateRefusal::OnTrial));
         }
-        let settings = self.load()?.record.settings;
-        settings
-            .with_changes(changes)
-            .map_err(|invalid| Refusal::invalid(&invalid))
+        let mut settings = self.load()?.record.settings;
+        match settings.change(changes) {
+            Ok(()) => Ok(settings),
+            Err(invalid) => Err(Refusal::invalid(&invalid)),
+        }
     }
 
     fn write(&self, settings: &Settings, kind: Kind) -> Result<u32, Refusal> {

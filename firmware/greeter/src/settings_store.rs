@@ -6,13 +6,10 @@
 use tcpctl_settings::sectors::{
     ConfirmTimeout, RollbackReason, Sector, Selected, Trial, TrialState, select,
 };
-use tcpctl_settings::{BLOCK_SIZE, MAX_LEN, Record, RecordKind, Settings};
+use tcpctl_settings::{MAX_LEN, RecordKind, Settings};
 
-use crate::flash::{Aligned, Unwritable, WORD, WritableFlash, program_checked};
+use crate::flash::{Aligned, PAGE, Unwritable, WritableFlash, program_checked};
 use crate::stored::{self, Missing, Partition, Unreadable};
-
-/// Length of a block as it is programmed: in whole words.
-const BUFFER: usize = MAX_LEN.next_multiple_of(WORD);
 
 /// Why settings were not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,14 +113,15 @@ impl<F: WritableFlash> SettingsStore<F> {
             return Err(StoreError::TrialInProgress);
         }
         let sector = selected.sector.other();
-        let record = Record {
-            settings: settings.clone(),
-            sequence: selected.next_sequence,
-            kind: match kind {
-                Kind::Permanent => RecordKind::Permanent,
-                Kind::Trial(_) => RecordKind::Trial,
-            },
+        let sequence = selected.next_sequence;
+        let record_kind = match kind {
+            Kind::Permanent => RecordKind::Permanent,
+            Kind::Trial(_) => RecordKind::Trial,
         };
+        let mut buffer = [0; MAX_LEN];
+        let block = settings
+            .encode_record(sequence, record_kind, &mut buffer)
+            .map_err(|_| StoreError::Flash)?;
         // An interrupted erase may remove the marks of an ended trial and leave its settings.
         self.program_word(sector, 0, [0; 4])?;
         self.flash.erase(self.offset(sector, 0))?;
@@ -131,10 +129,9 @@ impl<F: WritableFlash> SettingsStore<F> {
             let mark = timeout.mark();
             self.program_word(sector, mark.offset, mark.bytes)?;
         }
-        self.program_block(sector, &record)?;
-        self.verify(sector, &record)?;
+        self.program_block(sector, block)?;
         self.ended = self.ended.filter(|trial| trial.sector != sector);
-        Ok(record.sequence)
+        Ok(sequence)
     }
 
     /// Records a step of a trial, by a single write of one word that is read back.
@@ -183,40 +180,22 @@ impl<F: WritableFlash> SettingsStore<F> {
         self.load()
     }
 
-    #[inline(never)]
-    fn program_block(&mut self, sector: Sector, record: &Record) -> Result<(), StoreError> {
-        let mut buffer = Aligned([0xFF; BUFFER]);
-        let block = record
-            .encode(&mut buffer.0)
-            .map_err(|_| StoreError::Flash)?;
-        let length = block.len();
-        // The encoder may have used the bytes after the block.
-        buffer.0[length..].fill(0xFF);
-        let block = &buffer.0[..length.next_multiple_of(WORD)];
-        Ok(self.program(sector, 0, block)?)
-    }
-
-    /// Reads the settings back.
-    #[inline(never)]
-    fn verify(&mut self, sector: Sector, record: &Record) -> Result<(), StoreError> {
-        let mut bytes = [0; BLOCK_SIZE];
-        let offset = self.offset(sector, 0);
-        self.flash.read(offset, &mut bytes)?;
-        if Record::decode(&bytes).as_ref() == Ok(record) {
-            return Ok(());
+    /// Writes a block and reads it back.
+    fn program_block(&mut self, sector: Sector, block: &[u8]) -> Result<(), StoreError> {
+        for (index, page) in block.chunks(PAGE).enumerate() {
+            let offset = self.offset(sector, index * PAGE);
+            if let Err(error) = program_checked(&mut self.flash, offset, page) {
+                // The board must not start with a damaged block.
+                self.program_word(sector, 0, [0; 4])?;
+                return Err(error.into());
+            }
         }
-        // The board must not start with a damaged block.
-        self.program_word(sector, 0, [0; 4])?;
-        Err(StoreError::Flash)
+        Ok(())
     }
 
     fn program_word(&mut self, sector: Sector, at: usize, word: [u8; 4]) -> Result<(), Unwritable> {
-        self.program(sector, at, &Aligned(word).0)
-    }
-
-    fn program(&mut self, sector: Sector, at: usize, bytes: &[u8]) -> Result<(), Unwritable> {
         let offset = self.offset(sector, at);
-        self.flash.program(offset, bytes)
+        self.flash.program(offset, &Aligned(word).0)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "below 8192")]

@@ -32,6 +32,8 @@ pub(crate) enum Role {
 }
 
 /// Starts the handshake with this hello as the prologue.
+// Inlined, its 4 kB of stack would be part of the server's frame during the whole session.
+#[inline(never)]
 pub(crate) fn handshake(
     role: Role,
     hello: &[u8],

@@ -19,15 +19,8 @@ pub struct ShownSettings {
 impl ShownSettings {
     /// These settings without their secrets.
     pub fn of(settings: &Settings) -> Self {
-        let mut values = Changes::default();
-        for value in Field::OPTIONS
-            .iter()
-            .filter_map(|&field| settings.value(field))
-        {
-            values.set(value);
-        }
         Self {
-            values,
+            values: settings.values(),
             is_protected: matches!(settings.network.security(), Security::Wpa2(_)),
         }
     }
@@ -98,9 +91,10 @@ impl<'de> Deserialize<'de> for ShownSettings {
             is_protected: false,
         };
         for wire in WireValues::deserialize(deserializer)? {
-            match wire.check().map_err(D::Error::custom)? {
-                Some(value) => shown.values.set(value),
-                None => shown.is_protected = matches!(wire, WireValue::IsProtected),
+            match wire {
+                WireValue::IsProtected => shown.is_protected = true,
+                WireValue::Open | WireValue::Passphrase(_) => shown.is_protected = false,
+                value => value.request(&mut shown.values).map_err(D::Error::custom)?,
             }
         }
         Ok(shown)

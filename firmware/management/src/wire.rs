@@ -1,10 +1,12 @@
 //! Settings on the wire. Variants are identified by their order alone: append, and never change,
 //! reorder or remove.
 
+use alloc::boxed::Box;
+
 use serde::{Deserialize, Serialize};
 use tcpctl_settings::{
     Backlog, Changes, Channel, Greeting, HostName, Invalid, MaxStations, Mode, Passphrase,
-    RequestTimeout, Security, Ssid, TcpPort, Value, Workers,
+    RequestTimeout, Security, Ssid, TcpPort, Workers,
 };
 
 /// Why a message cannot be read as a request.
@@ -109,47 +111,46 @@ pub(crate) fn to_wire(changes: &Changes) -> Option<WireValues<'_>> {
 }
 
 /// Checks requested values.
-pub(crate) fn changes_from_wire(values: WireValues<'_>) -> Result<Changes, Unreadable> {
-    let mut changes = Changes::default();
+pub(crate) fn changes_from_wire(values: &WireValues<'_>) -> Result<Box<Changes>, Unreadable> {
+    let mut changes = Box::<Changes>::default();
     for value in values {
-        match value {
-            WireValue::Open => changes.security = Some(Security::Open),
-            WireValue::Passphrase(secret) => {
-                changes.security = Some(Security::Wpa2(Passphrase::new(secret)?));
-            }
-            WireValue::IsProtected => return Err(Unreadable::Unknown),
-            other => {
-                if let Some(value) = other.check()? {
-                    changes.set(value);
-                }
-            }
+        if let WireValue::IsProtected = value {
+            return Err(Unreadable::Unknown);
         }
+        value.request(&mut changes)?;
     }
     Ok(changes)
 }
 
 impl WireValue<'_> {
-    /// The checked value; `None` for the security of the network.
-    pub(crate) fn check(&self) -> Result<Option<Value>, Invalid> {
-        Ok(Some(match *self {
-            Self::Mode(true) => Value::Mode(Mode::Station),
-            Self::Mode(false) => Value::Mode(Mode::AccessPoint),
-            Self::Ssid(name) => Value::Ssid(Ssid::new(name)?),
-            Self::Channel(number) => Value::Channel(Channel::new(number.into())?),
-            Self::MaxStations(number) => Value::MaxStations(MaxStations::new(number.into())?),
-            Self::HostName(name) => Value::HostName(HostName::new(name)?),
-            Self::Greeting(bytes) => Value::Greeting(Greeting::new(bytes)?),
-            Self::TcpPort(number) => Value::TcpPort(TcpPort::new(number.into())?),
-            Self::Workers(number) => Value::Workers(Workers::new(number.into())?),
-            Self::Backlog(number) => Value::Backlog(Backlog::new(number.into())?),
-            Self::RequestTimeout(millis) => {
-                Value::RequestTimeout(RequestTimeout::from_millis(millis)?)
+    /// Checks the value and requests it. [`WireValue::IsProtected`] requests nothing.
+    pub(crate) fn request(&self, changes: &mut Changes) -> Result<(), Invalid> {
+        match *self {
+            Self::Mode(true) => changes.mode = Some(Mode::Station),
+            Self::Mode(false) => changes.mode = Some(Mode::AccessPoint),
+            Self::Ssid(name) => changes.ssid = Some(Ssid::new(name)?),
+            Self::Channel(number) => changes.channel = Some(Channel::new(number.into())?),
+            Self::MaxStations(number) => {
+                changes.max_stations = Some(MaxStations::new(number.into())?);
             }
-            Self::Services(on) => Value::Services(on.into()),
-            Self::Status(on) => Value::Status(on.into()),
-            Self::Commands(on) => Value::Commands(on.into()),
-            Self::Management(on) => Value::Management(on.into()),
-            Self::Open | Self::Passphrase(_) | Self::IsProtected => return Ok(None),
-        }))
+            Self::HostName(name) => changes.host_name = Some(HostName::new(name)?),
+            Self::Greeting(bytes) => changes.greeting = Some(Greeting::new(bytes)?),
+            Self::TcpPort(number) => changes.port = Some(TcpPort::new(number.into())?),
+            Self::Workers(number) => changes.workers = Some(Workers::new(number.into())?),
+            Self::Backlog(number) => changes.backlog = Some(Backlog::new(number.into())?),
+            Self::RequestTimeout(millis) => {
+                changes.request_timeout = Some(RequestTimeout::from_millis(millis)?);
+            }
+            Self::Services(on) => changes.services = Some(on.into()),
+            Self::Status(on) => changes.status = Some(on.into()),
+            Self::Commands(on) => changes.commands = Some(on.into()),
+            Self::Management(on) => changes.management = Some(on.into()),
+            Self::Open => changes.security = Some(Security::Open),
+            Self::Passphrase(secret) => {
+                changes.security = Some(Security::Wpa2(Passphrase::new(secret)?));
+            }
+            Self::IsProtected => {}
+        }
+        Ok(())
     }
 }

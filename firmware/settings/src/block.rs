@@ -71,7 +71,8 @@ impl Record {
     /// # Errors
     /// [`BufferTooSmall`], never with [`MAX_LEN`] bytes.
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], BufferTooSmall> {
-        encode(&self.settings, self.sequence, self.kind, buffer)
+        self.settings
+            .encode_record(self.sequence, self.kind, buffer)
     }
 
     /// Reads a block of this version or an older one; `sector` may be longer than the block.
@@ -125,7 +126,34 @@ impl Settings {
     /// # Errors
     /// [`BufferTooSmall`], never with [`MAX_LEN`] bytes.
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], BufferTooSmall> {
-        encode(self, 1, RecordKind::Permanent, buffer)
+        self.encode_record(1, RecordKind::Permanent, buffer)
+    }
+
+    /// Writes these settings as a [`Record`] with this sequence number and kind.
+    ///
+    /// # Errors
+    /// [`BufferTooSmall`], never with [`MAX_LEN`] bytes.
+    pub fn encode_record<'b>(
+        &self,
+        sequence: u32,
+        kind: RecordKind,
+        buffer: &'b mut [u8],
+    ) -> Result<&'b [u8], BufferTooSmall> {
+        let (header, rest) = buffer
+            .split_first_chunk_mut::<HEADER_LEN>()
+            .ok_or(BufferTooSmall)?;
+        let body = postcard::to_slice(&Version4::new(self, sequence, kind), rest)
+            .map_err(|_| BufferTooSmall)?;
+        let length = u16::try_from(body.len()).map_err(|_| BufferTooSmall)?;
+
+        let [v0, v1] = VERSION.to_le_bytes();
+        let [l0, l1] = length.to_le_bytes();
+        let [m0, m1, m2, m3] = MAGIC;
+        let [c0, c1, c2, c3] = checksum([v0, v1, l0, l1], body).to_le_bytes();
+        *header = [m0, m1, m2, m3, v0, v1, l0, l1, c0, c1, c2, c3];
+
+        let filled = HEADER_LEN + body.len();
+        buffer.get(..filled).ok_or(BufferTooSmall)
     }
 
     /// The settings of a block; see [`Record::decode`].
@@ -135,29 +163,6 @@ impl Settings {
     pub fn decode(sector: &[u8]) -> Result<Self, DecodeError> {
         Ok(Record::decode(sector)?.settings)
     }
-}
-
-fn encode<'b>(
-    settings: &Settings,
-    sequence: u32,
-    kind: RecordKind,
-    buffer: &'b mut [u8],
-) -> Result<&'b [u8], BufferTooSmall> {
-    let (header, rest) = buffer
-        .split_first_chunk_mut::<HEADER_LEN>()
-        .ok_or(BufferTooSmall)?;
-    let body = postcard::to_slice(&Version4::new(settings, sequence, kind), rest)
-        .map_err(|_| BufferTooSmall)?;
-    let length = u16::try_from(body.len()).map_err(|_| BufferTooSmall)?;
-
-    let [v0, v1] = VERSION.to_le_bytes();
-    let [l0, l1] = length.to_le_bytes();
-    let [m0, m1, m2, m3] = MAGIC;
-    let [c0, c1, c2, c3] = checksum([v0, v1, l0, l1], body).to_le_bytes();
-    *header = [m0, m1, m2, m3, v0, v1, l0, l1, c0, c1, c2, c3];
-
-    let filled = HEADER_LEN + body.len();
-    buffer.get(..filled).ok_or(BufferTooSmall)
 }
 
 /// Reads a whole body.

@@ -1,25 +1,58 @@
 //! Changes some settings of a board and keeps the others.
 
 use crate::{
-    Changes, Field, Invalid, Mode, Network, NoStoredSettings, Reason, ServerParts, ServerSettings,
-    Settings,
+    Changes, Field, Invalid, Mode, Network, NoStoredSettings, Reason, ServerSettings, Settings,
 };
 
 impl Settings {
     /// These settings with some of them changed.
     ///
+    /// # Errors
+    /// As [`Self::change`].
+    pub fn with_changes(&self, changes: &Changes) -> Result<Self, Invalid> {
+        let mut settings = self.clone();
+        settings.change(changes)?;
+        Ok(settings)
+    }
+
+    /// Changes some of these settings.
+    ///
     /// Another mode discards the stored SSID and passphrase, because they belong to another
     /// network.
     ///
     /// # Errors
-    /// As [`Changes::to_settings`]. The result is checked as a whole: services are refused where
-    /// the stored port is one of theirs.
-    pub fn with_changes(&self, changes: &Changes) -> Result<Self, Invalid> {
-        let network = changes.network(Ok(&self.network))?;
-        changes.apply(Self {
-            network,
-            ..self.clone()
-        })
+    /// As [`Changes::to_settings`], and services are refused where the stored port is one of theirs.
+    /// Then some of the settings may be changed.
+    // Inlined, the settings are moved in pieces: 1 kB more of a chip's image.
+    #[inline(never)]
+    pub fn change(&mut self, changes: &Changes) -> Result<(), Invalid> {
+        let mode = changes.mode.unwrap_or(self.network.mode());
+        match &mut self.network {
+            Network::AccessPoint { ssid, security } if mode == Mode::AccessPoint => {
+                if changes.ssid.is_some() {
+                    ssid.clone_from(&changes.ssid);
+                }
+                replace(security, changes.security.as_ref());
+            }
+            Network::Station { ssid, security } if mode == Mode::Station => {
+                replace(ssid, changes.ssid.as_ref());
+                replace(security, changes.security.as_ref());
+            }
+            network => *network = changes.network(mode)?,
+        }
+        self.change_all_but_the_network(changes)
+    }
+
+    fn change_all_but_the_network(&mut self, changes: &Changes) -> Result<(), Invalid> {
+        if self.network.mode() == Mode::Station {
+            changes.check_for_station()?;
+        }
+        replace(&mut self.channel, changes.channel.as_ref());
+        replace(&mut self.max_stations, changes.max_stations.as_ref());
+        if changes.host_name.is_some() {
+            self.host_name.clone_from(&changes.host_name);
+        }
+        changes.change_server(&mut self.server)
     }
 }
 
@@ -29,85 +62,57 @@ impl Changes {
         *self == Self::default()
     }
 
-    /// Whether the changes take effect at a restart: all except the greeting and the request
-    /// timeout.
-    pub fn needs_restart(&self) -> bool {
-        let at_once = Self {
-            greeting: self.greeting.clone(),
-            request_timeout: self.request_timeout,
-            ..Self::default()
-        };
-        *self != at_once
-    }
-
     /// The requested settings, and defaults for all others.
     ///
     /// # Errors
     /// No mode, no [`Security`](crate::Security), a station without an SSID or with settings of an
     /// access point, or two servers on one port.
     pub fn to_settings(&self, why: NoStoredSettings) -> Result<Settings, Invalid> {
-        let network = self.network(Err(why))?;
-        self.apply(Settings::new(network))
+        let missing = Invalid::new(Field::Mode, Reason::NoMode(why));
+        let mut settings = Settings::new(self.network(self.mode.ok_or(missing)?)?);
+        settings.change_all_but_the_network(self)?;
+        Ok(settings)
     }
 
     /// The servers of `base` with the requested changes.
     ///
     /// # Errors
     /// Two servers on one port.
-    pub fn server(&self, base: ServerSettings) -> Result<ServerSettings, Invalid> {
-        let base = base.into_parts();
-        ServerSettings::new(ServerParts {
-            port: self.port.unwrap_or(base.port),
-            greeting: self.greeting.clone().unwrap_or(base.greeting),
-            workers: self.workers.unwrap_or(base.workers),
-            backlog: self.backlog.unwrap_or(base.backlog),
-            request_timeout: self.request_timeout.unwrap_or(base.request_timeout),
-            services: self.services.unwrap_or(base.services),
-            status: self.status.unwrap_or(base.status),
-            commands: self.commands.unwrap_or(base.commands),
-            management: self.management.unwrap_or(base.management),
-        })
+    pub fn server(&self, mut base: ServerSettings) -> Result<ServerSettings, Invalid> {
+        self.change_server(&mut base)?;
+        Ok(base)
     }
 
-    /// The network: requested values first, then stored values for the same mode.
-    fn network(&self, stored: Result<&Network, NoStoredSettings>) -> Result<Network, Invalid> {
-        let mode = match (self.mode, stored) {
-            (Some(mode), _) => mode,
-            (None, Ok(stored)) => stored.mode(),
-            (None, Err(why)) => return Err(Invalid::new(Field::Mode, Reason::NoMode(why))),
-        };
-        let kept = stored.ok().filter(|network| network.mode() == mode);
-        let ssid = self.ssid.as_ref().or(kept.and_then(Network::ssid)).cloned();
-        let security = self
-            .security
-            .as_ref()
-            .or(kept.map(Network::security))
-            .cloned()
-            .ok_or(Invalid::new(Field::Passphrase, Reason::NoSecurity));
-        match mode {
-            Mode::AccessPoint => Ok(Network::AccessPoint {
-                ssid,
-                security: security?,
-            }),
-            Mode::Station => Ok(Network::Station {
-                ssid: ssid.ok_or(Invalid::new(Field::Ssid, Reason::NoSsid))?,
-                security: security?,
-            }),
-        }
+    fn change_server(&self, server: &mut ServerSettings) -> Result<(), Invalid> {
+        let parts = server.set_ports(
+            self.port.unwrap_or(server.port()),
+            self.services.unwrap_or(server.services()),
+            self.management.unwrap_or(server.management()),
+        )?;
+        replace(&mut parts.greeting, self.greeting.as_ref());
+        replace(&mut parts.workers, self.workers.as_ref());
+        replace(&mut parts.backlog, self.backlog.as_ref());
+        replace(&mut parts.request_timeout, self.request_timeout.as_ref());
+        replace(&mut parts.status, self.status.as_ref());
+        replace(&mut parts.commands, self.commands.as_ref());
+        Ok(())
     }
 
-    /// Applies all changes except the network, which `base` already has.
-    fn apply(&self, base: Settings) -> Result<Settings, Invalid> {
-        if base.network.mode() == Mode::Station {
-            self.check_for_station()?;
-        }
-        Ok(Settings {
-            network: base.network,
-            channel: self.channel.unwrap_or(base.channel),
-            max_stations: self.max_stations.unwrap_or(base.max_stations),
-            host_name: self.host_name.clone().or(base.host_name),
-            server: self.server(base.server)?,
-            management_key: base.management_key,
+    /// The requested network.
+    fn network(&self, mode: Mode) -> Result<Network, Invalid> {
+        let ssid = self.ssid.as_ref();
+        let no_ssid = Invalid::new(Field::Ssid, Reason::NoSsid);
+        let security = self.security.as_ref();
+        let no_security = Invalid::new(Field::Passphrase, Reason::NoSecurity);
+        Ok(match mode {
+            Mode::AccessPoint => Network::AccessPoint {
+                ssid: ssid.cloned(),
+                security: security.ok_or(no_security)?.clone(),
+            },
+            Mode::Station => Network::Station {
+                ssid: ssid.ok_or(no_ssid)?.clone(),
+                security: security.ok_or(no_security)?.clone(),
+            },
         })
     }
 
@@ -119,5 +124,12 @@ impl Changes {
             (None, Some(_)) => refuse(Field::MaxStations),
             (None, None) => Ok(()),
         }
+    }
+}
+
+/// Replaces a value if another is requested.
+fn replace<T: Clone>(value: &mut T, requested: Option<&T>) {
+    if let Some(requested) = requested {
+        value.clone_from(requested);
     }
 }

@@ -174,23 +174,26 @@ impl ServerSettings {
     /// # Errors
     /// The greeting server has the port of another server that is on.
     pub fn new(parts: ServerParts) -> Result<Self, Invalid> {
-        let port = parts.port.get();
-        let services = Services::PORTS.into_iter();
-        let taken = services
-            .filter(|_| parts.services.is_on())
-            .chain(
-                [("management", MANAGEMENT_PORT)]
-                    .into_iter()
-                    .filter(|_| parts.management.is_on()),
-            )
-            .find(|&(_, taken)| taken == port);
-        match taken {
-            Some((service, port)) => Err(Invalid::new(
-                Field::TcpPort,
-                Reason::PortTaken { port, service },
-            )),
-            None => Ok(Self(parts)),
-        }
+        check_ports(parts.port, parts.services, parts.management)?;
+        Ok(Self(parts))
+    }
+
+    /// Sets the parts that are checked together. The others of the returned parts may be set to
+    /// anything.
+    ///
+    /// # Errors
+    /// As [`Self::new`]. Then nothing is changed.
+    pub(crate) fn set_ports(
+        &mut self,
+        port: TcpPort,
+        services: Services,
+        management: Management,
+    ) -> Result<&mut ServerParts, Invalid> {
+        check_ports(port, services, management)?;
+        self.0.port = port;
+        self.0.services = services;
+        self.0.management = management;
+        Ok(&mut self.0)
     }
 
     /// The parts, to change and check again.
@@ -241,6 +244,24 @@ impl ServerSettings {
     /// Whether settings and updates are accepted over the network.
     pub const fn management(&self) -> Management {
         self.0.management
+    }
+}
+
+/// Refuses the greeting server the port of another server that is on.
+fn check_ports(port: TcpPort, services: Services, management: Management) -> Result<(), Invalid> {
+    let services = Services::PORTS.into_iter().filter(|_| services.is_on());
+    let management = management
+        .is_on()
+        .then_some(("management", MANAGEMENT_PORT));
+    match services
+        .chain(management)
+        .find(|&(_, taken)| taken == port.get())
+    {
+        Some((service, port)) => Err(Invalid::new(
+            Field::TcpPort,
+            Reason::PortTaken { port, service },
+        )),
+        None => Ok(()),
     }
 }
 

@@ -130,18 +130,24 @@ macro_rules! settings_table {
                     Field::Passphrase => None,
                 }
             }
+
+            /// Whether they take effect at a restart; see [`Field::needs_restart`].
+            pub const fn needs_restart(&self) -> bool {
+                self.security.is_some()
+                    $(|| (self.$member.is_some() && Field::$field.needs_restart()))*
+            }
         }
 
         impl Settings {
-            /// The value of a setting. `None` for the passphrase, and for names that the board
-            /// derives from its MAC address.
-            pub fn value(&self, field: Field) -> Option<Value> {
-                match field {
-                    $(Field::$field => {
+            /// All values but the passphrase. `None` for names that the board derives from its MAC
+            /// address.
+            pub fn values(&self) -> Changes {
+                Changes {
+                    security: None,
+                    $($member: {
                         let get: fn(&Self) -> Option<$type> = $get;
-                        get(self).map(Value::$field)
-                    })*
-                    Field::Passphrase => None,
+                        get(self)
+                    },)*
                 }
             }
         }
@@ -214,7 +220,20 @@ settings_table! {
         "They are authenticated and encrypted with the board's management key.";
 }
 
+impl Settings {
+    /// The value of a setting. `None` for the passphrase, and for names that the board derives from
+    /// its MAC address.
+    pub fn value(&self, field: Field) -> Option<Value> {
+        self.values().value(field)
+    }
+}
+
 impl Field {
+    /// Whether a change takes effect at a restart.
+    pub const fn needs_restart(self) -> bool {
+        !matches!(self, Self::Greeting | Self::RequestTimeout)
+    }
+
     /// The settings of a virtual board: those of the servers, and the mode.
     #[cfg(feature = "help")]
     pub const VIRTUAL: &[Self] = &[
