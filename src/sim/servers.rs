@@ -11,7 +11,7 @@ use embassy_time::{Duration, Instant, with_timeout};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tcpctl_app::simulated::RandomWalk;
-use tcpctl_app::{App, Command, Output, Readings, Sensor, StatusCommand, Uptime};
+use tcpctl_app::{App, Command, Output, Sensor, Uptime};
 use tcpctl_greeter::bursts::Bursts;
 use tcpctl_greeter::console::Console;
 use tcpctl_greeter::counters::Counters;
@@ -236,18 +236,8 @@ pub(super) async fn serve(
     let sensors: [&dyn Sensor; 2] = [&temperature, &uptime];
     let lit = Cell::new(false);
     let led = Output::new("led", |on| lit.set(on));
-    let (report, readings) = (StatusCommand { board: &status }, Readings { mac });
-    let commands: [&dyn Command; 3] = [&led, &report, &readings];
-    // The setting `status` controls the last two commands.
-    let commands = if settings.server.status().is_on() {
-        &commands[..]
-    } else {
-        &commands[..1]
-    };
-    let mut app = App::new(&sensors, commands);
-    if settings.server.commands().is_on() {
-        app = app.with_changes_allowed();
-    }
+    let commands: [&dyn Command; 1] = [&led];
+    let app = App::new(&sensors, &commands).on_board(&status, mac, &settings.server);
     let mut server = Server::<_, MAX_SLOTS>::new(stack, config, console, Some(&refused));
     if spec.reply == Reply::Greeting {
         server = server.with_handler(&app);

@@ -155,6 +155,15 @@ fn commands_that_change_something_need_the_setting() {
 }
 
 #[test]
+fn setting_status_turns_off_reports_and_no_other_command() {
+    let off = "sim:esp32,status=off,commands=on";
+    assert_eq!(text(&run(["send", off, "led on"])), "ok\n");
+    for report in ["status", "readings"] {
+        assert_eq!(text(&run(["send", off, report])), "Hello World", "{report}");
+    }
+}
+
+#[test]
 fn every_missing_sensor_is_named_in_one_failure_per_board() {
     let list = b"sim\nsim:ideal\n";
     let arguments = ["read", "--targets", "-", "humidity", "pressure", "--json"];

@@ -15,13 +15,15 @@ extern crate std;
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+mod app;
 mod command;
 mod number;
 mod senml;
 mod sensor;
 pub mod simulated;
 
-pub use command::{App, Command, Context, Effect, Output, StatusCommand};
+pub use app::App;
+pub use command::{Command, Context, Effect, Output, StatusCommand};
 pub use number::Number;
 pub use senml::Readings;
 pub use sensor::{Sensor, SensorError, Uptime};

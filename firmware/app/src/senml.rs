@@ -98,13 +98,12 @@ impl fmt::Display for Unit<'_> {
 mod tests {
     use super::*;
     use crate::simulated::Fixed;
-    use crate::{App, Number, SensorError};
+    use crate::{Number, SensorError};
     use proptest::prelude::*;
     use std::string::{String, ToString};
     use std::vec;
     use std::vec::Vec;
     use tcpctl_greeter::counters::Counters;
-    use tcpctl_greeter::handler::RequestHandler;
 
     const MAC: [u8; 6] = [0x84, 0xf7, 0x03, 0x1a, 0x0b, 0x3c];
 
@@ -125,8 +124,11 @@ mod tests {
     fn readings(sensors: &[&dyn Sensor], capacity: usize) -> String {
         let mut buffer = vec![0; capacity];
         let mut reply = Reply::new(&mut buffer);
-        let command = Readings { mac: MAC };
-        assert!(App::new(sensors, &[&command]).reply("readings", &Counters::default(), &mut reply));
+        let context = Context {
+            sensors,
+            counters: &Counters::default(),
+        };
+        Readings { mac: MAC }.run("", &context, &mut reply).unwrap();
         reply.as_str().to_string()
     }
 

@@ -1,7 +1,7 @@
-//! Sensors and commands of this board. Add your own here.
+//! Sensors and commands of this board. Add your own to the two lists in [`start`].
 
 use embassy_time::Instant;
-use tcpctl_app::{App, Command, Number, Readings, Sensor, SensorError, StatusCommand, Uptime};
+use tcpctl_app::{App, Command, Number, Sensor, SensorError, Uptime};
 use tcpctl_greeter::status::Board as _;
 use tcpctl_settings::ServerSettings;
 
@@ -45,7 +45,7 @@ impl Sensor for HeapFree {
     }
 }
 
-/// The sensors and commands, as the settings allow them.
+/// The sensors and commands, and those that every board has, as the settings allow them.
 pub(crate) fn start(
     chip: &'static ChipStatus,
     settings: &ServerSettings,
@@ -57,17 +57,7 @@ pub(crate) fn start(
         leak(uptime),
         leak(HeapFree(chip)),
     ]);
-    let commands: &[&dyn Command] = if settings.status().is_on() {
-        leak([
-            leak(StatusCommand { board: chip }) as &dyn Command,
-            leak(Readings { mac }),
-        ])
-    } else {
-        &[]
-    };
-    let mut app = App::new(sensors, commands);
-    if settings.commands().is_on() {
-        app = app.with_changes_allowed();
-    }
-    leak(app)
+    // Such as `leak([leak(Output::new("led", ...)) as &dyn Command])`.
+    let commands: &[&dyn Command] = &[];
+    leak(App::new(sensors, commands).on_board(chip, mac, settings))
 }
