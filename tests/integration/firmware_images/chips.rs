@@ -50,7 +50,7 @@ pub(crate) const CHIPS: [Chip; 8] = [
         target: Target::Esp32c3,
         id: 5,
         boot_address: 0,
-        budget: 680_000,
+        budget: 670_000,
         flash: &[(0x4200_0000, 0x4240_0000), (0x3c00_0000, 0x3c40_0000)],
         ram: &[(0x4038_0000, 0x403c_a400), (0x3fc8_0000, 0x3fcc_e400)],
     },
