@@ -82,7 +82,11 @@ fn key_of_the_board_replaces_that_of_its_file() {
     let other = "5a".repeat(32);
     scene.write_key(&other, 0o600);
     let ended = changed(&scene, &[]);
-    assert!(ended.stderr.contains("another key"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("is not the board's"),
+        "{}",
+        ended.stderr
+    );
     assert_eq!(key_of(&scene.board), key);
     assert_eq!(Some(stored(&scene.key_file())), key);
     let old = scene.key_file().with_extension("old");

@@ -110,7 +110,7 @@ fn a_board_that_is_refused_runs_its_program_again() {
     };
     let scene = Scene::new(Board::of(kind));
     let ended = scene.flash(&[]);
-    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
     assert_eq!(starts(&scene), [Start::Loader, Start::Program]);
     assert!(scene.board.is_untouched());
 }

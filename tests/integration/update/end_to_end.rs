@@ -109,7 +109,7 @@ fn interrupted_transfer_goes_on() {
     let interrupted = finish(update);
     assert_eq!(interrupted.code, 130);
     assert!(
-        interrupted.stderr.contains("goes on"),
+        interrupted.stderr.contains("to resume"),
         "{}",
         interrupted.stderr
     );
