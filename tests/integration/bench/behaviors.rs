@@ -162,7 +162,7 @@ fn assert_no_failure(behavior: &Behavior, report: &Value) {
 
 #[test]
 fn default_run_works_on_every_server() {
-    in_parallel(BEHAVIORS, |behavior| {
+    for behavior in BEHAVIORS {
         let report = bench(behavior, &["--max-connections", "6"]);
         assert_no_failure(behavior, &report);
         let (name, latency) = (behavior.name, &report["latency"]);
@@ -179,7 +179,7 @@ fn default_run_works_on_every_server() {
         if !is_short {
             assert_eq!(latency["reply_rule"], behavior.rule, "{name}: {latency}");
         }
-    });
+    }
 }
 
 #[test]
