@@ -36,10 +36,14 @@ const PROMPT: u64 = 20_000;
 #[cfg(target_os = "linux")]
 const SATURATED_CONNECT_GAP: u64 = 100_000;
 
-/// Average time between two reads below which a thread counts as saturated, nanoseconds. A reply
-/// takes two reads; the second one finds nothing.
+/// Arrivals that follow each other this closely, nanoseconds, are extrapolated between samples.
 #[cfg(target_os = "linux")]
-const SATURATED_READ_GAP: u64 = 5_000;
+const CLOSE: u64 = 10_000;
+
+/// Of such arrivals, one in this many is a sample, for which the kernel is asked. Those before the first
+/// sample after a pause of the server get too early a time.
+#[cfg(target_os = "linux")]
+const SAMPLE: u64 = 3;
 
 /// Messages longer than this take several segments on some paths (RFC 9293, section 3.7.1).
 const MIN_MSS: usize = 536;
@@ -60,23 +64,28 @@ pub struct KernelNetwork {
     arrivals: Arrivals,
 }
 
-/// The arrival times of received bytes.
+/// The arrival times of received bytes. Events are reported in the order of arrival.
 #[cfg(target_os = "linux")]
 struct Arrivals {
-    /// A socket that keeps the kernel's timestamping enabled: enabling it is expensive.
+    /// A socket that keeps the kernel's timestamping enabled: enabling it is expensive. `None` without
+    /// timestamps.
     keeper: Option<Socket>,
     /// `CLOCK_REALTIME` minus this network's clock; read once after each wait.
     offset: Option<u64>,
     /// When the last wait ended.
     woken_at: u64,
-    /// Whether the first bytes read after the last wait had arrived just before its end. Events are
-    /// reported in the order of arrival, so the later bytes arrived in that short time as well, and
-    /// need no timestamp.
+    /// Whether bytes read after the last wait had arrived just before its end. The later ones arrived in
+    /// that short time as well, and need no timestamp.
     is_prompt: bool,
-    /// Arrival of the last read's bytes, on this network's clock.
+    /// The last timestamp since the last wait.
+    sample: Option<u64>,
+    /// The number of the next read since then.
+    reads: u64,
+    /// The time between two arrivals before it, if they were close.
+    gap: Option<u64>,
+    /// Of the last read, on this network's clock.
     last: Option<u64>,
     connects: Pace,
-    reads: Pace,
 }
 
 /// The average time between two events. It detects a saturated thread, which system
@@ -117,29 +126,61 @@ impl Arrivals {
             offset: None,
             woken_at: 0,
             is_prompt: false,
+            sample: None,
+            reads: 0,
+            gap: None,
             last: None,
             connects: Pace::new(SATURATED_CONNECT_GAP),
-            reads: Pace::new(SATURATED_READ_GAP),
         }
     }
 
-    /// Makes the kernel timestamp the bytes that arrive on a socket.
-    fn watch(&mut self, socket: &TcpStream, now: u64) {
-        if !self.connects.is_saturated(now) {
-            // Without timestamps, a reply's time is when it was read.
-            let _ = sys::tcp::enable_timestamps(socket);
-        }
+    /// Makes the kernel note arrivals on a new socket, if there is time for it.
+    fn watch_new(&mut self, socket: &TcpStream, now: u64) -> bool {
+        !self.connects.is_saturated(now) && self.watch(socket)
     }
 
-    fn note(&mut self, realtime: Option<u64>, clock: &Clock) {
-        self.last = realtime.map(|time| {
-            let offset = *self
-                .offset
-                .get_or_insert_with(|| sys::clocks::realtime().saturating_sub(clock.now()));
-            time.saturating_sub(offset)
-        });
-        let delay = self.last.map(|last| self.woken_at.saturating_sub(last));
-        self.is_prompt = delay.is_some_and(|delay| delay <= PROMPT);
+    /// Makes the kernel note arrivals on a socket. Without it, the time of a reply is when it was read.
+    fn watch(&self, socket: &TcpStream) -> bool {
+        self.keeper.is_some() && sys::tcp::enable_timestamps(socket).is_ok()
+    }
+
+    /// Forgets the events of an earlier wait.
+    fn begin_wait(&mut self) {
+        self.offset = None;
+        self.is_prompt = false;
+        self.sample = None;
+        self.gap = None;
+    }
+
+    /// The arrival of the bytes that are read next, if that is known without asking.
+    fn expected(&self) -> Option<u64> {
+        if self.is_prompt {
+            return Some(self.woken_at);
+        }
+        let gap = self.gap.filter(|_| self.reads < SAMPLE)?;
+        Some((self.sample? + gap * self.reads).min(self.woken_at))
+    }
+
+    /// Notes that bytes were read without asking for their timestamp.
+    fn skip(&mut self, expected: Option<u64>) {
+        self.reads += 1;
+        self.last = expected;
+    }
+
+    /// Notes the timestamp of bytes that were read.
+    fn note(&mut self, realtime: u64, clock: &Clock) {
+        let offset = *self
+            .offset
+            .get_or_insert_with(|| sys::clocks::realtime().saturating_sub(clock.now()));
+        let arrival = realtime.saturating_sub(offset);
+        self.is_prompt = self.woken_at.saturating_sub(arrival) <= PROMPT;
+        let gap = self
+            .sample
+            .map(|sample| arrival.saturating_sub(sample) / self.reads);
+        self.gap = gap.filter(|&gap| gap <= CLOSE);
+        self.sample = Some(arrival);
+        self.reads = 1;
+        self.last = Some(arrival);
     }
 }
 
@@ -169,6 +210,9 @@ struct Connection {
     has_written: bool,
     /// Whether `TCP_NODELAY` is set.
     no_delay: bool,
+    /// Whether the kernel notes arrivals.
+    #[cfg(target_os = "linux")]
+    has_timestamps: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -212,8 +256,6 @@ impl KernelNetwork {
     pub fn without_timestamps() -> io::Result<Self> {
         let mut network = Self::new()?;
         network.arrivals.keeper = None;
-        network.arrivals.connects = Pace::new(u64::MAX / 2);
-        network.arrivals.reads = Pace::new(u64::MAX / 2);
         Ok(network)
     }
 
@@ -228,10 +270,7 @@ impl KernelNetwork {
     fn select(&mut self, until: Option<NetworkTime>) -> io::Result<()> {
         let until = until.map(nanos);
         #[cfg(target_os = "linux")]
-        {
-            self.arrivals.offset = None;
-            self.arrivals.is_prompt = false;
-        }
+        self.arrivals.begin_wait();
         #[cfg(target_os = "linux")]
         return self
             .timer
@@ -375,7 +414,7 @@ impl Network for KernelNetwork {
         self.clock.invalidate();
         let mut stream = open_socket(to, source).map_err(|error| failure(&error))?;
         #[cfg(target_os = "linux")]
-        self.arrivals.watch(&stream, self.clock.last());
+        let has_timestamps = self.arrivals.watch_new(&stream, self.clock.last());
         let number = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
             self.connections.len() - 1
@@ -418,6 +457,8 @@ impl Network for KernelNetwork {
             reports_writable: !is_established,
             has_written: false,
             no_delay: false,
+            #[cfg(target_os = "linux")]
+            has_timestamps,
         });
         if is_established {
             self.established.push(ConnectionId(number));
@@ -428,23 +469,25 @@ impl Network for KernelNetwork {
     #[cfg(target_os = "linux")]
     fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<usize> {
         let room = buffer.len();
-        let mut arrival = None;
-        let is_prompt = self.arrivals.is_prompt;
-        let is_saturated = self.arrivals.reads.is_saturated(self.clock.last());
+        let expected = self.arrivals.expected();
+        let mut timestamp = None;
         let (connection, clock) = self.connection(id)?;
+        let asks = expected.is_none() && connection.has_timestamps;
         let result = connection.read_with(room, |stream| {
             clock.invalidate();
-            if is_prompt || is_saturated {
+            if !asks {
                 return stream.read(buffer);
             }
             let (length, time) = sys::tcp::receive(stream, buffer)?;
-            arrival = time;
+            timestamp = time;
             Ok(length)
         });
-        if is_prompt {
-            self.arrivals.last = result.is_ok().then_some(self.arrivals.woken_at);
-        } else if result.is_ok() {
-            self.arrivals.note(arrival, &self.clock);
+        self.arrivals.last = None;
+        if matches!(result, Ok(1..)) {
+            match timestamp {
+                Some(timestamp) => self.arrivals.note(timestamp, &self.clock),
+                None => self.arrivals.skip(expected),
+            }
         }
         result
     }
@@ -483,6 +526,11 @@ impl Network for KernelNetwork {
         // not need the system call.
         if !connection.no_delay && (connection.has_written || data.len() > MIN_MSS) {
             connection.no_delay = connection.stream.set_nodelay(true).is_ok();
+            // A connection that lasts is worth this system call, too.
+            #[cfg(target_os = "linux")]
+            if !connection.has_timestamps {
+                connection.has_timestamps = self.arrivals.watch(&connection.stream);
+            }
         }
         if let Some(kind) = connection.error {
             return Err(kind.into());
