@@ -77,6 +77,10 @@ const LATE_HANDSHAKE: u64 = 100_000;
 /// A wake-up that is later than this may have missed events, nanoseconds.
 const LATE_WAKE_UP: u64 = 2_000_000;
 
+/// A scheduled request that starts later than this is late, nanoseconds. Clients that have nothing to
+/// catch up on rarely connect within a millisecond of each other.
+const LATE_START: u64 = 1_000_000;
+
 /// A scheduled request that is later than this is counted as missed instead of started,
 /// nanoseconds.
 const TOO_LATE_TO_START: u64 = 50_000_000;
@@ -220,6 +224,10 @@ struct Engine<'a, N> {
     woken_at: u64,
     /// Whether a request could have started when the schedule was last checked.
     had_room: bool,
+    /// Requests in flight that were started late.
+    late_in_flight: usize,
+    /// Until then the server may feel the last of those that have ended.
+    late_until: u64,
     /// Index of the next source address.
     source: usize,
     /// When the target last accepted a connection or sent something.
@@ -250,6 +258,8 @@ impl<'a, N: Network> Engine<'a, N> {
             fastest_handshake: None,
             woken_at: now,
             had_room: true,
+            late_in_flight: 0,
+            late_until: 0,
             slots: Slots::new(),
             arrivals: Arrivals::new(load, share, now),
             allowance: Allowance::new(load, share, recorder.begin()),
@@ -296,10 +306,17 @@ impl<'a, N: Network> Engine<'a, N> {
                 break;
             }
             self.woken_at = self.recent();
+            let late = match self.look_at {
+                0 => 0,
+                look_at => self.woken_at.saturating_sub(look_at),
+            };
             for event in events.drain(..) {
                 self.handle(event);
             }
-            if self.look_at > 0 && self.woken_at > self.look_at.saturating_add(LATE_WAKE_UP) {
+            if late > LATE_WAKE_UP {
+                self.recorder.woken_late(self.woken_at, late);
+                // The target could not show itself meanwhile.
+                self.last_seen += late;
                 self.drain_events(&mut events);
             }
         }

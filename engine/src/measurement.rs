@@ -114,6 +114,19 @@ pub struct ConnectionTotals {
     pub send_buffer_limited: Option<Duration>,
 }
 
+/// What became of the requests of an open loop that were started more than a millisecond late, because
+/// the client was not running or the maximum number was in flight, and of those soon after them. Late
+/// ones reach the server in quick succession, so such failures say nothing about the schedule.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LateStarts {
+    /// Completed or failed, those of [`ErrorClass::LocalLate`] included.
+    pub requests: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Retransmitted SYNs of their connections.
+    pub syn_retransmissions: u64,
+}
+
 /// How the ends of replies were recognized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RuleUse {
@@ -156,6 +169,8 @@ pub struct Measurement {
     pub complete: Times,
     /// How late each request of an open loop was started, nanoseconds.
     pub schedule_error: Option<Times>,
+    /// The requests of an open loop that were started late.
+    pub late_starts: LateStarts,
     /// How long each request waited for the engine, nanoseconds: the established connection before
     /// the request was sent, and the reply before it was read. All times exclude the latter;
     /// only `connect` excludes the former, because a server may have worked meanwhile. `None`
@@ -163,6 +178,10 @@ pub struct Measurement {
     pub client_delay: Option<Times>,
     /// How long the engine's threads were runnable and waited for a CPU; `None` if unknown.
     pub run_delay: Option<Duration>,
+    /// By how much the engine's threads woke up late, where that was more than 2 ms: a lower bound
+    /// of the time in which they did not run although something was due. Includes stops of the
+    /// process and of the machine, which `run_delay` does not.
+    pub late_wake_ups: Duration,
     /// How the ends of replies were recognized.
     pub reply_rule: RuleUse,
     /// Results per second, from the start of the measured part.

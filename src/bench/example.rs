@@ -12,7 +12,9 @@ use super::report::{
 use super::summarize;
 use super::verdict::conclude;
 use tcpctl_engine::load::{LearnedRule, RuleKind};
-use tcpctl_engine::measurement::{ConnectionTotals, ErrorClass, Measurement, RuleUse, Second};
+use tcpctl_engine::measurement::{
+    ConnectionTotals, ErrorClass, LateStarts, Measurement, RuleUse, Second,
+};
 use tcpctl_engine::times::Times;
 
 pub(crate) fn start() -> SystemTime {
@@ -93,8 +95,10 @@ pub(crate) fn measurement() -> Measurement {
         first_byte: spread(7_800_000, 2_500),
         complete: spread(8_000_000, 2_500),
         schedule_error: None,
+        late_starts: LateStarts::default(),
         client_delay: None,
         run_delay: None,
+        late_wake_ups: Duration::ZERO,
         reply_rule: RuleUse {
             kind: Some(RuleKind::Close),
             learned: Some(LearnedRule::Close),
@@ -189,7 +193,11 @@ pub(crate) fn limits() -> Limits {
 
 /// A cause where only immediate reconnects are refused.
 pub(crate) fn reconnect_race() -> Cause {
-    let trial = |requests, troubled| Trial { requests, troubled };
+    let trial = |requests, troubled| Trial {
+        requests,
+        troubled,
+        late: 0,
+    };
     Cause {
         kind: CauseKind::ReconnectRace,
         closed: trial(500, 12),

@@ -155,9 +155,10 @@ pub fn find<N: Network>(
     finding.opened = pool.opened;
     finding.max_open = pool.max_open;
     finding.retransmissions = pool.retransmissions;
-    finding.took = pool.since(begin);
+    finding.late = pool.late;
     let max_settled = pool.max_settled;
     drop(pool);
+    finding.took = network.now().saturating_sub(begin);
     let (ended, failed) = match result {
         Ok(()) => return Ok(finding),
         Err(Abort::Stopped) => (SearchEnd::Stopped, None),
@@ -219,6 +220,7 @@ fn search_with<N: Network>(
                 return find_burst(pool, baseline, finding);
             }
             finding.is_lossy = baseline.timeouts.is_lossy || pool.retransmissions > 0;
+            finding.late = pool.late;
             conclude::from_trials(finding, end, pool.max_settled);
             Ok(())
         }

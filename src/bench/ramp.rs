@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-pub use self::cause::BUSY;
+pub use self::cause::{BUSY, is_client_busy};
 pub use self::knee::FLAT;
 pub use self::steps::{KnownLimits, steps};
 use super::report::{CauseKind, RampEnd, Step};
@@ -348,7 +348,9 @@ struct Watch<'a, F> {
 impl<F: FnMut(&Progress)> Observer for Watch<'_, F> {
     fn progress(&mut self, progress: &Progress) {
         self.elapsed = progress.elapsed;
-        self.failed = progress.errors.values().sum();
+        let errors = progress.errors.iter();
+        let by_server = errors.filter(|(class, _)| **class != ErrorClass::LocalLate);
+        self.failed = by_server.map(|(_, count)| count).sum();
         (self.report)(progress);
     }
 
@@ -398,8 +400,15 @@ fn step(measurement: &Measurement, connections: NonZeroUsize) -> Step {
     }
 }
 
-/// The share of the run, 0 to 1, in which the engine's threads waited for a CPU.
+/// How long the engine's threads did not run although they had something to do.
+fn client_wait(measurement: &Measurement) -> Duration {
+    // The scheduler's statistics do not include stops, and exist only on Linux.
+    let run_delay = measurement.run_delay.unwrap_or_default();
+    run_delay.max(measurement.late_wake_ups)
+}
+
+/// The share of the run, 0 to 1, in which they did not.
 fn client_wait_share(measurement: &Measurement) -> Option<f64> {
     let available = measurement.elapsed.as_secs_f64() * measurement.threads.max(1) as f64;
-    (available > 0.0).then_some(measurement.run_delay?.as_secs_f64() / available)
+    (available > 0.0).then_some(client_wait(measurement).as_secs_f64() / available)
 }

@@ -322,14 +322,29 @@ impl<N: Network> Engine<'_, N> {
         let this = self.slots.get_mut(slot);
         this.refusals = 0;
         if this.measured {
-            let send_delay = this.send_delay;
+            let (send_delay, is_late) = (this.send_delay, this.is_late());
             let time = at.saturating_sub(this.start);
             let in_flight = self.slots.in_flight();
             self.recorder.tick(at, in_flight);
             self.recorder.completed(time, at, in_flight);
+            if is_late {
+                self.recorder.late_starts.requests += 1;
+                self.end_late(slot, at);
+            }
             if let Some(delay) = self.slots.get(slot).reply.delay {
                 self.recorder.client_delay(delay + send_delay);
             }
+        }
+    }
+
+    /// Notes the end of a request that was started late. The server is taken to feel it for as long
+    /// again as it took.
+    #[cold]
+    fn end_late(&mut self, slot: usize, at: u64) {
+        if let Some(since) = self.slots.get(slot).late_since {
+            self.late_in_flight -= 1;
+            let until = at.saturating_add(at.saturating_sub(since));
+            self.late_until = self.late_until.max(until);
         }
     }
 
@@ -394,9 +409,14 @@ impl<N: Network> Engine<'_, N> {
     }
 
     pub(super) fn fail(&mut self, slot: usize, class: ErrorClass, now: u64) {
-        if self.slots.get(slot).measured {
+        let this = self.slots.get(slot);
+        if this.measured {
+            let is_late = this.is_late();
             self.recorder.tick(now, self.slots.in_flight());
-            self.recorder.failed(class);
+            self.recorder.failed(class, is_late);
+            if is_late {
+                self.end_late(slot, now);
+            }
         }
         if class == ErrorClass::ReplyTimeout && self.slots.get(slot).reply.received.bytes > 0 {
             self.rule.missed_fin();
@@ -497,19 +517,16 @@ impl<N: Network> Engine<'_, N> {
 
     /// Closes the connection of a slot, if there is one.
     pub(super) fn release(&mut self, slot: usize) {
-        let measured = self.slots.get(slot).measured;
+        let this = self.slots.get(slot);
+        let (measured, is_late) = (this.measured, this.is_late());
         let Some(id) = self.slots.disconnect(slot) else {
             return;
         };
         let reply = &mut self.slots.get_mut(slot).reply;
         reply.clear();
         reply.is_repeated = false;
-        self.close(id, measured);
-    }
-
-    fn close(&mut self, id: ConnectionId, measured: bool) {
         if measured && let Some(info) = self.network.info(id) {
-            self.recorder.connection(&info);
+            self.recorder.connection(&info, is_late);
         }
         self.network.release(id, self.load.close);
     }

@@ -7,7 +7,7 @@ use super::interval::{CLASSES, Interval, TICK};
 use super::log::{Log, TimeKind};
 use super::progress::SharedProgress;
 use crate::load::{Extent, Load, Pace, Reuse};
-use crate::measurement::{ConnectionTotals, ErrorClass, Measurement, RuleUse};
+use crate::measurement::{ConnectionTotals, ErrorClass, LateStarts, Measurement, RuleUse};
 use crate::readiness::ConnectionInfo;
 use crate::sys::clocks::{cpu_time, run_delay};
 use crate::times::Times;
@@ -34,6 +34,8 @@ pub(super) struct Recorder {
     interval: Interval,
     completed: u64,
     errors: [u64; CLASSES.len()],
+    pub(super) late_starts: LateStarts,
+    late_wake_ups: u64,
     /// Times by [`TimeKind`].
     times: [Times; TimeKind::ALL.len()],
     totals: Option<Totals>,
@@ -96,6 +98,8 @@ impl Recorder {
             interval: Interval::default(),
             completed: 0,
             errors: [0; CLASSES.len()],
+            late_starts: LateStarts::default(),
+            late_wake_ups: 0,
             times: Default::default(),
             totals: None,
         }
@@ -191,9 +195,16 @@ impl Recorder {
         self.log.push(TimeKind::ClientDelay, delay);
     }
 
-    pub(super) fn failed(&mut self, class: ErrorClass) {
+    pub(super) fn failed(&mut self, class: ErrorClass, is_late: bool) {
         self.errors[class as usize] += 1;
         self.interval.errors[class as usize] += 1;
+        self.late_starts.requests += u64::from(is_late);
+        self.late_starts.failed += u64::from(is_late);
+    }
+
+    /// The thread woke up at `now`, this late.
+    pub(super) fn woken_late(&mut self, now: u64, late: u64) {
+        self.late_wake_ups += late.min(now.saturating_sub(self.begin));
     }
 
     pub(super) fn started_late(&mut self, lateness: u64) {
@@ -201,7 +212,10 @@ impl Recorder {
     }
 
     /// Adds what the stack reports about a connection, before it is closed.
-    pub(super) fn connection(&mut self, info: &ConnectionInfo) {
+    pub(super) fn connection(&mut self, info: &ConnectionInfo, is_late: bool) {
+        if is_late {
+            self.late_starts.syn_retransmissions += u64::from(info.syn_retransmissions);
+        }
         if let Some(time) = info.smoothed_rtt {
             self.log.push(TimeKind::SmoothedRtt, super::nanos(time));
         }
@@ -262,6 +276,8 @@ impl Recorder {
             first_byte,
             complete,
             schedule_error: target_rate.map(|_| schedule_error),
+            late_starts: self.late_starts,
+            late_wake_ups: Duration::from_nanos(self.late_wake_ups),
             client_delay: (!client_delay.is_empty()).then_some(client_delay),
             run_delay: run_delay()
                 .zip(self.run_delay_at_begin)
@@ -305,6 +321,11 @@ pub(super) fn merge(parts: impl IntoIterator<Item = Measurement>) -> Option<Meas
         sum.first_byte.add(&part.first_byte);
         sum.complete.add(&part.complete);
         add_known(&mut sum.schedule_error, part.schedule_error);
+        let late = part.late_starts;
+        sum.late_starts.requests += late.requests;
+        sum.late_starts.failed += late.failed;
+        sum.late_starts.syn_retransmissions += late.syn_retransmissions;
+        sum.late_wake_ups += part.late_wake_ups;
         sum.totals = match (sum.totals, part.totals) {
             (Some(sum), Some(part)) => Some(add_totals(sum, part)),
             (sum, part) => sum.or(part),

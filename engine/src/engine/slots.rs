@@ -62,6 +62,10 @@ pub(super) struct Slot {
     pub(super) phase: Phase,
     /// Whether the request started after the warm-up and counts.
     pub(super) measured: bool,
+    /// When the request of an open loop was started, if late, nanoseconds.
+    pub(super) late_since: Option<u64>,
+    /// Whether the request was started soon after one that was late.
+    pub(super) is_near_late: bool,
     /// Whether more bytes may be readable.
     pub(super) readable: bool,
     /// Consecutive failures.
@@ -73,6 +77,11 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// Whether its outcome may be due to late starts, its own or those before it.
+    pub(super) fn is_late(&self) -> bool {
+        self.late_since.is_some() || self.is_near_late
+    }
+
     fn new() -> Self {
         Self {
             connection: None,
@@ -84,6 +93,8 @@ impl Slot {
             reply_by: 0,
             phase: Phase::Free,
             measured: false,
+            late_since: None,
+            is_near_late: false,
             readable: false,
             refusals: 0,
             queue: None,

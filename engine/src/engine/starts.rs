@@ -3,7 +3,7 @@
 use super::arrivals::Arrivals;
 use super::exchange::class;
 use super::slots::{Phase, Queue};
-use super::{BURST, Engine, SOLO_WAIT, TOO_LATE_TO_START};
+use super::{BURST, Engine, LATE_START, SOLO_WAIT, TOO_LATE_TO_START};
 use crate::measurement::ErrorClass;
 use crate::readiness::Network;
 
@@ -173,7 +173,7 @@ impl<N: Network> Engine<'_, N> {
     fn miss(&mut self, at: u64) {
         if at >= self.recorder.begin() {
             self.allowance.spend();
-            self.recorder.failed(ErrorClass::LocalLate);
+            self.recorder.failed(ErrorClass::LocalLate, true);
         }
     }
 
@@ -210,14 +210,22 @@ impl<N: Network> Engine<'_, N> {
     /// Records the start of a request, intended for `at`.
     pub(super) fn count_start(&mut self, slot: usize, at: u64) {
         let measured = at >= self.recorder.begin();
+        let mut late_since = None;
+        let mut is_near_late = false;
         if measured {
             self.allowance.spend();
             if self.has_schedule() {
-                let lateness = self.now().saturating_sub(at);
+                let now = self.now();
+                let lateness = now.saturating_sub(at);
                 self.recorder.started_late(lateness);
+                late_since = (lateness > LATE_START).then_some(now);
+                is_near_late = self.late_in_flight > 0 || now < self.late_until;
+                self.late_in_flight += usize::from(late_since.is_some());
             }
         }
         let slot = self.slots.get_mut(slot);
+        slot.late_since = late_since;
+        slot.is_near_late = is_near_late;
         slot.start = at;
         slot.send_delay = 0;
         slot.measured = measured;

@@ -21,6 +21,12 @@ const SHORT: Duration = Duration::from_millis(550);
 /// soon.
 const FIRST: usize = 8;
 
+/// SYNs of a burst that are further apart than this were interrupted: a time slice of another process is
+/// about as long.
+const MAX_GAP: Duration = Duration::from_millis(2);
+/// Bursts in a row with such a gap before the search ends.
+const MAX_INTERRUPTED: usize = 3;
+
 /// The result of one burst.
 #[derive(Debug, Clone, Copy)]
 enum BurstResult {
@@ -50,8 +56,9 @@ pub(super) fn search<N: Network>(
     let mut is_sure = false;
     let (mut hint, mut accepted_before) = (0, 0);
     let mut last = (Overflow::NotReached, None);
+    let mut interrupted = 0;
     *best = 1.max(*best);
-    while *best < most && (*best + 1 < overflowed || !is_sure) {
+    while *best < most && (*best + 1 < overflowed || !is_sure) && interrupted < MAX_INTERRUPTED {
         let size = if overflowed > most {
             (*best * 2).clamp(FIRST.min(most), most)
         } else if *best + 1 == overflowed {
@@ -59,7 +66,12 @@ pub(super) fn search<N: Network>(
         } else {
             hint.clamp(*best + 1, overflowed - 1)
         };
-        match burst(pool, baseline, size)? {
+        let Some(result) = burst(pool, baseline, size)? else {
+            interrupted += 1;
+            continue;
+        };
+        interrupted = 0;
+        match result {
             BurstResult::Clean => {
                 *best = size;
                 if size == overflowed {
@@ -91,7 +103,10 @@ pub(super) fn search<N: Network>(
             }
         }
     }
-    let (largest, mut detail) = if overflowed > most {
+    let (largest, mut detail) = if interrupted == MAX_INTERRUPTED {
+        let detail = "this computer was too busy to send larger bursts without an interruption";
+        (Bound::at_least(*best), detail.to_owned())
+    } else if overflowed > most {
         let detail = "simultaneous SYNs without a refusal or a retransmission; no larger burst was \
                       tried";
         (Bound::at_least(*best), detail.to_owned())
@@ -116,31 +131,48 @@ pub(super) fn search<N: Network>(
     })
 }
 
-/// Sends one burst, and waits until the server is idle again.
+/// Sends one burst, and waits until the server is idle again. `None` if this computer interrupted it,
+/// so that the server could make room meanwhile.
 fn burst<N: Network>(
     pool: &mut ConnectionPool<'_, N>,
     baseline: &Baseline,
     size: usize,
-) -> Result<BurstResult, Abort> {
+) -> Result<Option<BurstResult>, Abort> {
     pool.report(LimitsProgress::Bursting { size });
-    for _ in 0..size {
-        pool.connect()?;
-    }
     let timeouts = baseline.timeouts;
+    let begin = pool.network_time();
+    let mut longest_gap = Duration::ZERO;
+    for _ in 0..size {
+        let before = pool.now();
+        pool.connect()?;
+        longest_gap = longest_gap.max(pool.since(before));
+    }
+    // Sooner than it replies, the server has room for no more.
+    let fastest_reply = baseline.first_byte.iter().copied().min();
+    let is_late = |pool: &ConnectionPool<'_, N>| {
+        fastest_reply < Some(pool.network_time().saturating_sub(begin))
+    };
+    if longest_gap > MAX_GAP && is_late(pool) {
+        recovery::work_off(pool, timeouts, baseline.slowest_reply())?;
+        return Ok(None);
+    }
     let each = baseline.slowest_reply() + timeouts.round_trip * 2;
     // A handshake needs no worker, so one that is incomplete by then has lost its SYN.
     let is_known = |pool: &ConnectionPool<'_, N>| {
         !pool.any(HeldConnection::is_pending) || pool.any(HeldConnection::is_rejected)
     };
-    let begin = pool.now();
+    let sent = pool.now();
     let is_silent = |pool: &ConnectionPool<'_, N>| !pool.any(|it| !it.is_pending());
     if !pool.wait(timeouts.syn * 3, is_known)? && (timeouts.is_lossy || is_silent(pool)) {
         // The SYN may be lost, or the radio asleep.
-        pool.until(begin + BEFORE_RETRANSMISSION, is_known)?;
+        pool.until(sent + BEFORE_RETRANSMISSION, is_known)?;
     }
     let is_dropped = pool.any(HeldConnection::is_pending);
     let total = each.saturating_mul(u32::try_from(size).unwrap_or(u32::MAX));
-    let has_half_open = !is_dropped && total > SHORT && has_half_open(pool, size)?;
+    let asks = !is_dropped && total > SHORT;
+    // What it has no room for must be asked before it makes room.
+    let is_asked_late = asks && is_late(pool);
+    let has_half_open = asks && has_half_open(pool, size)?;
     let is_dropped = is_dropped || has_half_open;
     let greeted = if is_dropped {
         0
@@ -193,7 +225,8 @@ fn burst<N: Network>(
         }
     };
     recovery::work_off(pool, timeouts, baseline.slowest_reply())?;
-    Ok(result)
+    let is_void = is_asked_late && matches!(result, BurstResult::Clean);
+    Ok((!is_void).then_some(result))
 }
 
 /// Whether the server has answered SYNs of a burst for which it has no room.

@@ -1,5 +1,7 @@
 //! Turns the observations into limits with evidence.
 
+use std::time::Duration;
+
 use super::model::{Baseline, Burst, ConnectionEnd, Limit, LimitsFinding, SearchEnd, Trial};
 use super::trials::{OnlyOne, TrialsEnd, majority};
 use crate::bench::report::{Bound, Evidence, EvidenceKind, Overflow};
@@ -16,7 +18,7 @@ pub(super) fn from_trials(finding: &mut LimitsFinding, end: TrialsEnd, max_settl
         .map_or(last.overflow, |trial| trial.overflow);
     finding.overflow = Some(overflow);
     finding.overflow_evidence = overflow_evidence(overflow, finding.rejection.as_deref());
-    finding.drift = drift(&trials);
+    finding.drift = drift(&trials, finding.late);
     let mut how = match (end, trials.len()) {
         (TrialsEnd::OnlyOne(OnlyOne::NeverReplies), _) => {
             let caution = if finding.is_lossy {
@@ -107,7 +109,17 @@ fn agreed(
     }
 }
 
-fn drift(trials: &[Trial]) -> Option<String> {
+/// Why numbers of one server may differ, after a search in which this computer was `late`.
+pub(super) fn describe_drift(numbers: &str, late: Duration) -> String {
+    let computer = if late.is_zero() {
+        "or the path loses segments"
+    } else {
+        "the path loses segments, or this computer was busy"
+    };
+    format!("{numbers} (other clients use the server, its limits vary, {computer})")
+}
+
+fn drift(trials: &[Trial], late: Duration) -> Option<String> {
     let differ = |number: &dyn Fn(&Trial) -> usize| {
         let numbers: Vec<usize> = trials.iter().map(number).collect();
         let first = numbers.first().copied();
@@ -121,12 +133,7 @@ fn drift(trials: &[Trial]) -> Option<String> {
     let served = differ(&|trial| trial.served.count().unwrap_or_default())
         .map(|list| format!("served at once {list}"));
     let parts: Vec<String> = [held, served].into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| {
-        format!(
-            "{} (other clients use the server, its limits vary, or the path loses segments)",
-            parts.join("; ")
-        )
-    })
+    (!parts.is_empty()).then(|| describe_drift(&parts.join("; "), late))
 }
 
 /// The limits of a server whose connections cannot be held, from a burst.

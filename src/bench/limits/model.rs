@@ -107,8 +107,12 @@ pub struct LimitsFinding {
     pub rejection: Option<String>,
     /// One entry each time the server was filled.
     pub trials: Vec<Trial>,
-    /// How the trials differ, because other clients use the server or the path loses segments.
+    /// How the trials differ: other clients use the server, the path loses segments, or this computer
+    /// was busy.
     pub drift: Option<String>,
+    /// By how much this process woke up late, where that was more than 2 ms. No wait of the search
+    /// includes it.
+    pub late: Duration,
     /// Retransmissions on connections that were established.
     pub retransmissions: usize,
     /// Whether the path loses segments, or is long enough that it may.
@@ -155,6 +159,7 @@ impl LimitsFinding {
             rejection: None,
             trials: Vec::new(),
             drift: None,
+            late: Duration::ZERO,
             retransmissions: 0,
             is_lossy: false,
             opened: 0,

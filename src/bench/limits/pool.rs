@@ -17,6 +17,8 @@ use connection::FirstLine;
 pub(super) use connection::{Handle, HeldConnection};
 use tcpctl_engine::readiness::{ConnectFailure, Event, Network, NetworkTime, Release};
 
+/// A wake-up that is later than this is this computer's delay, not a silence of the server.
+const LATE_WAKE_UP: Duration = Duration::from_millis(2);
 /// Interval at which waits check the stop flag.
 const STOP_INTERVAL: Duration = Duration::from_millis(50);
 /// Pauses before a refused SYN is tried again. By then a slot may listen again.
@@ -34,6 +36,8 @@ pub(super) struct ConnectionPool<'a, N: Network> {
     pub(super) plan: &'a LimitsPlan,
     observer: &'a mut dyn FnMut(LimitsProgress),
     deadline: NetworkTime,
+    /// By how much wake-ups were late, in total.
+    pub(super) late: Duration,
     /// In the order of their handshakes, in which a server accepts them.
     connections: Vec<HeldConnection>,
     next_handle: usize,
@@ -69,6 +73,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
             plan,
             observer,
             deadline,
+            late: Duration::ZERO,
             connections: Vec::new(),
             next_handle: 0,
             events: Vec::new(),
@@ -83,7 +88,14 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
         }
     }
 
+    /// The time on the network's clock less that of late wake-ups, so that a silence lasts only as long
+    /// as this process could have heard an answer.
     pub(super) fn now(&self) -> NetworkTime {
+        self.network.now().saturating_sub(self.late)
+    }
+
+    /// The time on the network's clock.
+    pub(super) fn network_time(&self) -> NetworkTime {
         self.network.now()
     }
 
@@ -183,7 +195,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
         let mut connection = HeldConnection {
             handle,
             id: None,
-            started: self.network.now(),
+            started: self.now(),
             connected: None,
             asked: None,
             has_sent_fin: false,
@@ -264,7 +276,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
 
     /// Sends the request on a connection.
     pub(super) fn send_request(&mut self, handle: Handle) {
-        let now = self.network.now();
+        let now = self.now();
         let Some(index) = self.connections.iter().position(|it| it.handle == handle) else {
             return;
         };
@@ -275,7 +287,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
     /// Sends a FIN on a silent connection instead of a request. A server that serves the connection
     /// soon closes its side; one that has it in a queue does not react.
     pub(super) fn send_fin(&mut self, handle: Handle) {
-        let now = self.network.now();
+        let now = self.now();
         let Some(connection) = self.connections.iter_mut().find(|it| it.handle == handle) else {
             return;
         };
@@ -324,6 +336,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
         until: NetworkTime,
         mut is_done: impl FnMut(&Self) -> bool,
     ) -> Result<bool, Abort> {
+        let mut is_behind = false;
         loop {
             if self.plan.stop.load(Ordering::Relaxed) {
                 return Err(Abort::Stopped);
@@ -335,15 +348,23 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
             if !self.settling.needs_another {
                 self.count_settled();
             }
-            if now >= until {
+            if now >= until && !is_behind {
                 return Ok(false);
             }
-            if now >= self.deadline {
+            if self.network.now() >= self.deadline {
                 return Err(Abort::OutOfTime);
             }
             let mut events = std::mem::take(&mut self.events);
-            let until = until.min(now + STOP_INTERVAL).min(self.deadline);
-            let waited = self.network.wait(Some(until), &mut events);
+            let wake_up = until.clamp(now, now + STOP_INTERVAL) + self.late;
+            let wake_up = wake_up.min(self.deadline);
+            let waited = self.network.wait(Some(wake_up), &mut events);
+            let late = self.network.now().saturating_sub(wake_up);
+            if late > LATE_WAKE_UP {
+                self.late += late;
+                is_behind = true;
+            }
+            // One wait does not return all that happened meanwhile.
+            is_behind &= !events.is_empty();
             for event in events.drain(..) {
                 self.handle(event)?;
             }
@@ -369,7 +390,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
         match event {
             Event::Connected(_) => {
                 let mut connection = self.connections.remove(index);
-                connection.connected = Some(self.network.now());
+                connection.connected = Some(self.now());
                 self.connections.push(connection);
                 self.max_live = self.max_live.max(self.live());
             }
@@ -390,14 +411,15 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
     fn read(&mut self, index: usize) {
         let mut buffer = [0; 4096];
         loop {
-            let connection = &mut self.connections[index];
-            let Some(id) = connection.id else {
+            let Some(id) = self.connections[index].id else {
                 return;
             };
             match self.network.read(id, &mut buffer) {
                 Ok(0) => return self.end(index, ConnectionEnd::Fin),
                 Ok(length) => {
-                    connection.first_byte.get_or_insert(self.network.now());
+                    let now = self.now();
+                    let connection = &mut self.connections[index];
+                    connection.first_byte.get_or_insert(now);
                     if connection.asked.is_none() {
                         connection.unsolicited.extend(&buffer[..length]);
                     }
@@ -410,7 +432,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
     }
 
     fn end(&mut self, index: usize, end: ConnectionEnd) {
-        self.connections[index].ended = Some((self.network.now(), end));
+        self.connections[index].ended = Some((self.now(), end));
         let how = match end {
             ConnectionEnd::Fin => Release::Fin,
             ConnectionEnd::Refused | ConnectionEnd::TimedOut | ConnectionEnd::Reset => {

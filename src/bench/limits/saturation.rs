@@ -22,6 +22,7 @@
 use std::time::Duration;
 
 use super::LimitsProgress;
+use super::conclude::describe_drift;
 use super::model::{Abort, Baseline, Burst, ConnectionEnd, ServerBehavior};
 use super::pool::{ConnectionPool, Handle, HeldConnection};
 use super::timing::{INDEPENDENT, SLOW_REPLY};
@@ -152,7 +153,7 @@ fn search_at<N: Network>(
         *best = observation.waiting.max(*best);
         observations.push(observation);
         if let Some(agreed) = agreed(&observations) {
-            return Ok(Some(conclude(&observations, Some(agreed))));
+            return Ok(Some(conclude(&observations, Some(agreed), pool.late)));
         }
         pool.drop_ended();
         if !pool.wait(pacing.greeting, |pool| pool.any(HeldConnection::is_greeted))? {
@@ -160,7 +161,7 @@ fn search_at<N: Network>(
         }
     }
     // For a slow server this is the best result. A fast one may be too fast for this method.
-    Ok((pacing.attempts == ATTEMPTS).then(|| conclude(&observations, None)))
+    Ok((pacing.attempts == ATTEMPTS).then(|| conclude(&observations, None, pool.late)))
 }
 
 /// Sends one SYN after another until several in a row are rejected while no connection is
@@ -326,10 +327,11 @@ fn never_full(waiting: usize) -> Burst {
     }
 }
 
-fn conclude(observations: &[Observation], agreed: Option<usize>) -> Burst {
+fn conclude(observations: &[Observation], agreed: Option<usize>, late: Duration) -> Burst {
     let most = observations.iter().map(|it| it.waiting).max();
     let most = most.unwrap_or_default();
     let drift = drift(observations, most);
+    let drift = drift.map(|numbers| describe_drift(&numbers, late));
     let times = observations.len();
     let last = observations.last();
     let differ = drift.as_deref().map_or(String::new(), |drift| {
@@ -370,9 +372,7 @@ fn drift(observations: &[Observation], most: usize) -> Option<String> {
         .map(|(number, times)| format!("{number} ({times}x)"))
         .collect();
     let list = list.join(", ");
-    Some(format!(
-        "burst {list} (other clients use the server, its limits vary, or the path loses segments)"
-    ))
+    Some(format!("burst {list}"))
 }
 
 #[cfg(test)]
@@ -402,7 +402,9 @@ mod tests {
 
     #[test]
     fn number_below_the_largest_is_not_a_limit() {
-        let conclude = |numbers: &[usize], agreed| conclude(&observations(numbers), Some(agreed));
+        let conclude = |numbers: &[usize], agreed| {
+            conclude(&observations(numbers), Some(agreed), Duration::ZERO)
+        };
         let burst = conclude(&[7, 7, 7, 7], 7);
         assert_eq!((burst.largest, burst.drift), (Bound::Exact(7), None));
         let burst = conclude(&[6, 7, 7, 7, 7], 7);

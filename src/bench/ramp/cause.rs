@@ -11,8 +11,10 @@
 //! starts only after all are closed and a pause. If they fail as well, that many connections are
 //! too many (or too many at the same time, where the search for the limits has held that many one
 //! by one). *A schedule*: an open loop slightly below the rate of the step, with no more in flight.
-//! If that fails as well, the closed loop is not the cause. Where this computer's own processes
-//! delayed the client, neither shows anything about the server.
+//! If that fails as well, the closed loop is not the cause. Where this computer delayed the client,
+//! neither shows anything about the server: requests that a schedule started late follow each other
+//! as closely as in a closed loop, and a burst that was interrupted is none. Such requests do not
+//! count, and where they are most of a trial, the cause is the busy computer.
 
 use std::io;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -40,9 +42,15 @@ const MAX_FAILED: u64 = 20;
 /// Minimum requests of a schedule; fewer show nothing.
 const MIN_SCHEDULED: f64 = 5.0;
 
-/// Share of a step in which the client waited for a CPU, above which this computer may be the
-/// cause.
+/// The share of a load in which the client did not run from which this computer may be the cause.
 pub const BUSY: f64 = 0.1;
+/// An interruption of a burst that does not matter, however fast the server.
+const SHORT_INTERRUPTION: Duration = Duration::from_millis(2);
+
+/// Whether this computer kept the client from running in a step.
+pub fn is_client_busy(step: &Step) -> bool {
+    step.client_wait_share >= Some(BUSY)
+}
 
 /// Whether the cause can be found: kept connections do not reconnect.
 pub(super) fn can_be_found(load: &Load) -> bool {
@@ -59,38 +67,46 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
         let closed = Trial {
             requests: step.requests,
             troubled: step.troubled(),
+            late: 0,
         };
-        let Some(bursts) = self.bursts(step)? else {
+        let held = self.plan.held.map(|held| held as u64);
+        let is_beyond_limit = held.is_some_and(|held| step.connections > held);
+        let Some(bursts) = self.bursts(step, is_beyond_limit)? else {
             return Ok(None);
         };
         let schedule = self.schedule(step, length)?;
+        let was_busy = schedule.is_some_and(|it| it.was_client_busy);
+        let schedule = schedule.map(|it| it.scheduled);
         // If a step has one connection too many, that one fails in each burst.
         let bursts_fail =
             bursts.troubled >= 2 && 2 * bursts.troubled * step.connections >= bursts.requests;
         let rare = closed.share() * RARE;
-        let is_beyond_limit = self
-            .plan
-            .held
-            .is_some_and(|held| step.connections > held as u64);
-        let kind = match schedule {
-            _ if step.client_wait_share >= Some(BUSY) && !is_beyond_limit => CauseKind::ClientBusy,
-            Some(schedule)
-                if schedule.trial.share() > rare
-                    && 2.0 * schedule.trial.share() > bursts.share() =>
-            {
-                CauseKind::AnyPace
-            }
-            _ if bursts_fail
-                && self.plan.held.map(|held| held as u64) >= Some(step.connections) =>
-            {
+        let schedule_fails = schedule.is_some_and(|Scheduled { trial, .. }| {
+            let is_chance = trial.troubled == 1 && closed.troubled >= MIN_TROUBLED;
+            trial.share() > rare && 2.0 * trial.share() > bursts.share() && !is_chance
+        });
+        let are_trials_late =
+            bursts.is_mostly_late() || schedule.is_some_and(|it| it.trial.is_mostly_late());
+        let is_busy = is_client_busy(step) || are_trials_late || schedule_fails && was_busy;
+        let kind = if is_busy && !is_beyond_limit {
+            CauseKind::ClientBusy
+        } else if schedule_fails && !is_busy {
+            CauseKind::AnyPace
+        } else if bursts_fail {
+            if held >= Some(step.connections) {
                 CauseKind::BurstTooLarge
+            } else {
+                CauseKind::TooManyAtOnce
             }
-            _ if bursts_fail => CauseKind::TooManyAtOnce,
+        } else if schedule.is_some()
+            && closed.troubled >= MIN_TROUBLED
+            && bursts.share() <= rare
+            && !are_trials_late
+        {
             // One or two failures, or bursts alone, are not enough to rule the server out.
-            Some(_) if closed.troubled >= MIN_TROUBLED && bursts.share() <= rare => {
-                CauseKind::ReconnectRace
-            }
-            _ => return Ok(None),
+            CauseKind::ReconnectRace
+        } else {
+            return Ok(None);
         };
         Ok(Some(Cause {
             kind,
@@ -100,8 +116,9 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
         }))
     }
 
-    /// Runs bursts of as many connections as in the step.
-    fn bursts(&mut self, step: &Step) -> io::Result<Option<Trial>> {
+    /// Runs bursts of as many connections as in the step. If the server is known not to hold them, even an
+    /// interrupted burst counts.
+    fn bursts(&mut self, step: &Step, is_beyond_limit: bool) -> io::Result<Option<Trial>> {
         let requests = NonZeroU64::new(step.connections);
         let (Some(connections), Some(requests)) = (connections(step), requests) else {
             return Ok(None);
@@ -115,28 +132,39 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
         let usual = Duration::from_secs_f64(step.p50_us.unwrap_or_default() / 1e6);
         let pause = (2 * usual).clamp(PAUSE, MAX_PAUSE);
         let connections = connections.get();
+        // An interruption of less than half of that still leaves all connections open together.
+        let longest_wait = (usual / 2).max(SHORT_INTERRUPTION);
+        let wanted = (IN_BURSTS / connections).clamp(BURSTS.0, BURSTS.1);
         let mut all = Trial::default();
-        for burst in 0..(IN_BURSTS / connections).clamp(BURSTS.0, BURSTS.1) {
+        let mut bursts = 0;
+        for _ in 0..2 * wanted {
             if self.is_stopped() || self.left().is_zero() {
                 return Ok(None);
             }
             self.pause(pause)?;
             let measurement = self.load(&load, None, |_| RampProgress::Bursts { connections })?;
-            all.add(&measurement);
             if measurement.completed == 0 && !measurement.errors.is_empty() {
                 self.is_gone = true;
                 return Ok(None);
             }
+            let trial = Trial::of(&measurement);
+            if !is_beyond_limit && super::client_wait(&measurement) > longest_wait {
+                all.late += trial.requests;
+                continue;
+            }
+            all.requests += trial.requests;
+            all.troubled += trial.troubled;
+            bursts += 1;
             // There are enough refusals.
-            if burst + 1 >= BURSTS.0 && all.troubled > burst as u64 {
+            if bursts == wanted || bursts >= BURSTS.0 && all.troubled >= bursts as u64 {
                 break;
             }
         }
-        Ok((all.requests > 0).then_some(all))
+        Ok((all.requests + all.late > 0).then_some(all))
     }
 
     /// Runs an open loop below the rate of the step.
-    fn schedule(&mut self, step: &Step, length: Duration) -> io::Result<Option<Scheduled>> {
+    fn schedule(&mut self, step: &Step, length: Duration) -> io::Result<Option<ScheduleTrial>> {
         let per_second = step.served_per_s * SCHEDULED_SHARE;
         let is_enough = per_second * length.as_secs_f64() >= MIN_SCHEDULED;
         let (Some(rate), Some(max_in_flight), true) =
@@ -161,13 +189,22 @@ impl<T: LoadRunner, O: FnMut(RampProgress<'_>)> RampRun<'_, T, O> {
         if measurement.elapsed < length && failed < MAX_FAILED {
             return Ok(None);
         }
-        let mut trial = Trial::default();
-        trial.add(&measurement);
-        Ok(Some(Scheduled {
-            rate_per_s: super::summarize::round_to_thousandths(per_second),
-            trial,
+        Ok(Some(ScheduleTrial {
+            scheduled: Scheduled {
+                rate_per_s: super::summarize::round_to_thousandths(per_second),
+                trial: Trial::of(&measurement),
+            },
+            was_client_busy: super::client_wait_share(&measurement) >= Some(BUSY),
         }))
     }
+}
+
+/// A trial with an open loop.
+#[derive(Debug, Clone, Copy)]
+struct ScheduleTrial {
+    scheduled: Scheduled,
+    /// Whether this computer kept the client from running.
+    was_client_busy: bool,
 }
 
 fn connections(step: &Step) -> Option<NonZeroUsize> {
@@ -177,13 +214,20 @@ fn connections(step: &Step) -> Option<NonZeroUsize> {
 }
 
 impl Trial {
-    fn add(&mut self, measurement: &Measurement) {
+    fn of(measurement: &Measurement) -> Self {
         let failed: u64 = measurement.errors.values().sum();
-        let resent = measurement
-            .totals
-            .as_ref()
-            .map_or(0, |totals| totals.syn_retransmissions);
-        self.requests += measurement.completed + failed;
-        self.troubled += failed + resent;
+        let late = measurement.late_starts;
+        let totals = measurement.totals.as_ref();
+        let resent = totals.map_or(0, |totals| totals.syn_retransmissions);
+        Self {
+            requests: (measurement.completed + failed).saturating_sub(late.requests),
+            troubled: (failed + resent).saturating_sub(late.failed + late.syn_retransmissions),
+            late: late.requests,
+        }
+    }
+
+    /// Whether it shows nothing about the server.
+    fn is_mostly_late(self) -> bool {
+        self.late > self.requests
     }
 }

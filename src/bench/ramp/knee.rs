@@ -6,6 +6,7 @@
 //! Jain, "The Art of Computer Systems Performance Analysis" (1991), section 3.3. It is searched in
 //! the rate, which is more stable in a step of a second than the 99th percentile.
 
+use super::cause::is_client_busy;
 use crate::bench::report::{CauseKind, Step};
 
 /// A rate that is higher by less than this share counts as equal: two runs of the same step differ
@@ -35,23 +36,25 @@ fn is_too_many(steps: &[Step]) -> bool {
         step.cause
             .is_some_and(|cause| cause.kind == CauseKind::AnyPace)
     };
-    let is_client_busy = |step: &Step| {
-        step.cause
-            .is_some_and(|cause| cause.kind == CauseKind::ClientBusy)
-    };
     let Some((last, before)) = steps.split_last() else {
         return false;
     };
     if before.iter().any(is_any_pace) {
         return last.failed >= 2 && last.failed * 100 >= last.requests;
     }
-    last.is_troubled() && !is_any_pace(last) && !is_client_busy(last)
+    last.is_troubled() && !is_any_pace(last) && !is_clients(last)
+}
+
+/// Whether the failures of a step may be this computer's.
+fn is_clients(step: &Step) -> bool {
+    step.cause
+        .is_some_and(|cause| cause.kind == CauseKind::ClientBusy)
 }
 
 /// Whether the knee is certain: the last two steps are beyond it and the connections have doubled
-/// since. The ramp also shows what happens to connections that the server does not hold. Where
-/// that number is not known, it continues to four times the knee, or until connections fail in two
-/// steps.
+/// since. A step in which this computer was busy is no proof that the server was not faster. The ramp
+/// also shows what happens to connections that the server does not hold. Where that number is not
+/// known, it continues to four times the knee, or until connections fail in two steps.
 pub(super) fn is_certain(steps: &[Step], held: Option<usize>) -> bool {
     let Some(at) = at(steps) else {
         return false;
@@ -60,8 +63,10 @@ pub(super) fn is_certain(steps: &[Step], held: Option<usize>) -> bool {
     let [.., before, last] = past else {
         return false;
     };
-    let fail = before.is_troubled() && last.is_troubled();
-    last.connections >= 2 * knee
+    let fails = |step: &Step| step.is_troubled() && !is_clients(step);
+    let fail = fails(before) && fails(last);
+    (fails(last) || !is_client_busy(last))
+        && last.connections >= 2 * knee
         && match held {
             Some(held) => last.connections > held as u64,
             None => fail || last.connections >= 4 * knee,
@@ -159,5 +164,12 @@ mod tests {
         assert!(clear(4, Some(3)));
         let failing = ramp(&[(1, 100.0, 0), (2, 200.0, 0), (3, 200.0, 50), (4, 200.0, 50)]);
         assert!(is_certain(&failing, None));
+        // A busy computer may be why the last step was slow, but not why the server refused.
+        let busy = |mut steps: Vec<Step>| {
+            steps.last_mut().unwrap().client_wait_share = Some(0.3);
+            is_certain(&steps, None)
+        };
+        assert!(!busy(steps.clone()));
+        assert!(busy(failing));
     }
 }

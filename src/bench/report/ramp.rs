@@ -28,8 +28,8 @@ pub struct Step {
     pub syn_retransmissions: Option<u64>,
     /// Retransmitted segments, SYNs included; `None` where the platform does not provide it.
     pub retransmissions: Option<u64>,
-    /// Share of the step, 0 to 1, in which the client waited for a CPU; `None` where the platform
-    /// does not provide it.
+    /// Share of the step, 0 to 1, in which the client waited for a CPU or was stopped; where the
+    /// platform does not report waits, only those of more than 2 ms count.
     #[serde(default)]
     pub client_wait_share: Option<f64>,
     /// Whether this is the knee: more connections bring less than 10% more, or fail.
@@ -110,10 +110,14 @@ impl CauseKind {
 /// The result of a trial.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Requests that ended.
+    /// Requests that ended, without the late ones.
     pub requests: u64,
-    /// Failed requests and retransmitted SYNs.
+    /// Failed requests and retransmitted SYNs, without those of the late ones.
     pub troubled: u64,
+    /// Requests that show nothing about the server: this computer started them late, or interrupted
+    /// their burst.
+    #[serde(default)]
+    pub late: u64,
 }
 
 impl Trial {

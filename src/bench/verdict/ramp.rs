@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::line as verdict_line;
-use crate::bench::ramp::FLAT;
+use crate::bench::ramp::{FLAT, is_client_busy};
 use crate::bench::report::{
     Cause, CauseKind, Level, RampEnd, Report, Scheduled, Step, Trial, VerdictLine,
 };
@@ -45,6 +45,10 @@ pub(super) fn line(report: &Report) -> Option<VerdictLine> {
             ),
             None => write!(text, "; more connections do not increase the rate"),
         };
+        if next.is_none() && steps[at + 1..].iter().any(is_client_busy) {
+            level = Level::Note;
+            text.push_str("; this computer was busy, so the server may be faster");
+        }
     }
     if let Some(ended) = report.ramp_ended
         && !matches!(ended, RampEnd::LastStep | RampEnd::PastTheKnee)
@@ -145,8 +149,16 @@ pub(super) fn describe_cause(step: &Step, cause: &Cause) -> String {
         CauseKind::ClientBusy => "this computer was busy and may be the cause",
         CauseKind::AnyPace => "fails at any rate, not only on immediate reconnects",
     };
+    let late = cause.bursts.late + cause.schedule.map_or(0, |it| it.trial.late);
+    let late = match late {
+        0 => String::new(),
+        late => format!(
+            "; without {} that this computer delayed",
+            human::count(late, "request")
+        ),
+    };
     format!(
-        "{}: {what} (failed: {} on immediate reconnects, {} in bursts of {n}{})",
+        "{}: {what} (failed: {} on immediate reconnects, {} in bursts of {n}{}{late})",
         human::count(n, "connection"),
         outcome(cause.closed),
         outcome(cause.bursts),

@@ -93,6 +93,9 @@ fn knee_is_reported_with_the_next_step() {
     report.ramp[3].served_per_s = 520.0;
     let end = "; more connections bring less than 10% more (at most 520 req/s with 8)";
     assert!(text(&report).ends_with(end), "{}", text(&report));
+    report.ramp[3].client_wait_share = Some(0.2);
+    let end = "; this computer was busy, so the server may be faster";
+    assert!(text(&report).ends_with(end), "{}", text(&report));
     report.ramp[2].knee = false;
     report.ramp_ended = Some(RampEnd::Budget);
     assert_eq!(
@@ -114,6 +117,10 @@ fn cause_shows_the_outcome_of_each_trial() {
         "8 connections: reconnect race, not the server's capacity (failed: 12/500 on immediate \
          reconnects, 0/40 in bursts of 8, 0/425 at a constant 425 req/s)"
     );
+    cause.bursts.late = 8;
+    let text = describe_cause(&step, &cause);
+    let end = "0/425 at a constant 425 req/s; without 8 requests that this computer delayed)";
+    assert!(text.ends_with(end), "{text}");
     cause.kind = CauseKind::TooManyAtOnce;
     cause.bursts.troubled = 20;
     let text = describe_cause(&step, &cause);

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use crate::bench::ramp::BUSY;
-use crate::bench::report::{Flow, Latency, Report, Step, Throughput, Warning, WarningKind};
+use crate::bench::ramp::{BUSY, is_client_busy};
+use crate::bench::report::{Flow, Latency, Report, Throughput, Warning, WarningKind};
 use crate::bench::summarize::SAMPLES_NEEDED;
 use crate::output::human;
 use crate::sys::limits::OpenFiles;
@@ -58,12 +58,12 @@ pub(super) fn derived(report: &Report) -> Vec<Warning> {
 
 /// The warning that other processes delayed the client in some steps of the ramp.
 fn busy_ramp(report: &Report) -> Option<Warning> {
-    let is_busy = |step: &&Step| step.client_wait_share >= Some(BUSY);
-    let busy = report.ramp.iter().filter(is_busy).count();
+    let busy = report.ramp.iter().filter(|step| is_client_busy(step));
+    let busy = busy.count();
     let steps = human::count(report.ramp.len() as u64, "step");
     let percent = BUSY * 100.0;
     let text = format!(
-        "this computer was busy: in {busy} of {steps} of the ramp the client waited for a CPU at \
+        "this computer was busy: in {busy} of {steps} of the ramp the client could not run for at \
          least {percent:.0}% of the time"
     );
     (busy > 0).then(|| Warning::new(WarningKind::ClientLate, text))

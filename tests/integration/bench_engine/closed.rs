@@ -275,6 +275,34 @@ fn vanished_target_ends_the_run() {
 }
 
 #[test]
+fn target_is_not_gone_because_the_client_was_stopped() {
+    // Refuses for 100 ms after the client has been stopped for 5 s.
+    struct BusyAfterTheStop;
+    impl Server for BusyAfterTheStop {
+        fn handshake(&mut self, _: usize, now: u64) -> Handshake {
+            match now {
+                6_000..6_100 => Handshake::Fail(0, ConnectFailure::Refused),
+                _ => Handshake::Accept(0),
+            }
+        }
+        fn request(&mut self, _: usize, _: usize, _: u64) -> Vec<(u64, Act)> {
+            vec![(500, Act::Reset)]
+        }
+    }
+    let load = Load {
+        extent: Extent::Duration(Duration::from_secs(10)),
+        gone_after: Some(Duration::from_secs(2)),
+        ..requests(TARGET, 1, 1)
+    };
+    let mut network = network(BusyAfterTheStop, &load);
+    network.stop = Some((1_000, 5_000));
+    let measurement = engine::run(&mut network, &load, &mut ());
+    assert!(measurement.errors.contains_key(&ErrorClass::Refused));
+    assert!(!measurement.target_gone, "{:?}", measurement.errors);
+    assert!(measurement.late_wake_ups >= Duration::from_millis(4_800));
+}
+
+#[test]
 fn stopped_run_keeps_its_results() {
     struct StopAfter {
         seen: Vec<Progress>,

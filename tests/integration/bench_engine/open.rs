@@ -205,6 +205,51 @@ fn starts_missed_by_a_stopped_client_are_not_made_up_for() {
     assert_eq!(measurement.errors.len(), 1);
     assert_eq!(measurement.completed, 805);
     assert!(network.log.borrow().longest_burst <= 6);
+    let late = measurement.late_starts;
+    // The missed ones, those of the last 50 ms of the stop, and the one after them.
+    assert_eq!((late.requests, late.failed), (201, 195), "{late:?}");
+    // It was to wake up for a request of the schedule.
+    let overslept = measurement.late_wake_ups;
+    assert_eq!(overslept.as_millis() / 10, 200, "{overslept:?}");
+}
+
+/// Accepts one connection per millisecond.
+struct OneAtATime {
+    last: Option<u64>,
+}
+
+impl Server for OneAtATime {
+    fn handshake(&mut self, _: usize, now: u64) -> Handshake {
+        if self.last.replace(now) == Some(now) {
+            return Handshake::Fail(0, ConnectFailure::Refused);
+        }
+        Handshake::Accept(0)
+    }
+
+    fn request(&mut self, _: usize, _: usize, _: u64) -> Vec<(u64, Act)> {
+        greet(5)
+    }
+}
+
+#[test]
+fn failures_after_late_starts_are_told_from_the_others() {
+    let load = load(100.0, 1000);
+    let mut network = Scripted::new(OneAtATime { last: None }, &load.message);
+    network.stop = Some((3_000, 35));
+    let measurement = engine::run(&mut network, &load, &mut ());
+    // Three or four start at the end of the stop. The first is accepted.
+    let late = measurement.late_starts;
+    let refused = measurement.errors[&ErrorClass::Refused];
+    assert!((2..=3).contains(&refused), "{refused}");
+    assert_eq!(late.failed, refused);
+    // With those that started soon after them.
+    assert!(
+        late.requests > refused && late.requests <= refused + 3,
+        "{late:?}"
+    );
+    // One SYN retransmission for each connection that was closed.
+    assert_eq!(late.syn_retransmissions, late.requests, "{late:?}");
+    assert_eq!(measurement.errors.len(), 1);
 }
 
 #[test]

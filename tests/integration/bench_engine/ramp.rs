@@ -13,7 +13,7 @@ use tcpctl::sim::session;
 use tcpctl::sim::spec::{Profile, Spec};
 use tcpctl_engine::engine;
 use tcpctl_engine::engine::Observer;
-use tcpctl_engine::load::{Expectation, Load, Pace, ReplyRule, Reuse};
+use tcpctl_engine::load::{Expectation, Extent, Load, Pace, ReplyRule, Reuse};
 use tcpctl_engine::measurement::Measurement;
 use tcpctl_engine::readiness::{ConnectFailure, ConnectionInfo, Network};
 
@@ -231,6 +231,97 @@ fn busy_client_is_not_blamed_on_the_server() {
     let full = found(0.5, 0, Some(8));
     assert_eq!(kind(&full, 8), None, "{full:#?}");
     assert_eq!(kind(&full, 9), Some(CauseKind::TooManyAtOnce), "{full:#?}");
+}
+
+/// A computer that stops the client once in each load of one kind, for this many milliseconds.
+struct Stopped<S> {
+    network: Scripted<S>,
+    in_schedules: bool,
+    length: u64,
+}
+
+impl<S: Server> LoadRunner for Stopped<S> {
+    fn run(&mut self, load: &Load, observer: &mut impl Observer) -> io::Result<Measurement> {
+        let is_kind = match (load.pace, load.extent) {
+            (Pace::Open { .. }, _) => self.in_schedules,
+            (Pace::Closed { .. }, Extent::Requests(_)) => !self.in_schedules,
+            (Pace::Closed { .. }, Extent::Duration(_)) => false,
+        };
+        let at = if self.in_schedules { 200 } else { 0 };
+        let now = u64::try_from(self.network.now().as_millis()).expect("a short test");
+        self.network.stop = is_kind.then_some((now + at, self.length));
+        Ok(engine::run(&mut self.network, load, observer))
+    }
+
+    fn pause(&mut self, time: Duration) -> io::Result<()> {
+        self.network.pause(time)
+    }
+}
+
+#[test]
+fn late_starts_are_not_the_pace() {
+    let cause = |in_schedules, length| {
+        let mut runner = Stopped {
+            network: scripted(Board::new(8, 20, 1)),
+            in_schedules,
+            length,
+        };
+        let found = run_ramp(&mut runner, &plan(64, None));
+        at(&found, 8).cause.expect("the cause was searched")
+    };
+    // A stop of 40 ms starts a dozen requests together, and they reconnect too soon.
+    let stopped = cause(true, 40);
+    assert_eq!(stopped.kind, CauseKind::ReconnectRace, "{stopped:?}");
+    let trial = stopped.schedule.expect("enough requests").trial;
+    // One that is on time may meet the last of them.
+    assert!(trial.late >= 10 && trial.troubled <= 1, "{stopped:?}");
+    // Requests that were not started at all.
+    let stopped = cause(true, 90);
+    assert_eq!(stopped.kind, CauseKind::ReconnectRace, "{stopped:?}");
+    // Most of them.
+    let stopped = cause(true, 700);
+    assert_eq!(stopped.kind, CauseKind::ClientBusy, "{stopped:?}");
+}
+
+#[test]
+fn interrupted_bursts_are_no_bursts() {
+    let mut runner = Stopped {
+        network: scripted(Board::new(8, 20, 1)),
+        in_schedules: false,
+        length: 200,
+    };
+    let found = run_ramp(&mut runner, &plan(64, None));
+    let cause = at(&found, 8).cause.expect("the cause was searched");
+    assert_eq!(cause.kind, CauseKind::ClientBusy, "{cause:?}");
+    assert_eq!(
+        (cause.bursts.requests, cause.bursts.late),
+        (0, 80),
+        "{cause:?}"
+    );
+}
+
+#[test]
+fn failing_schedule_of_a_busy_client_is_not_the_pace() {
+    struct BusyInSchedules(Scripted<Board>);
+    impl LoadRunner for BusyInSchedules {
+        fn run(&mut self, load: &Load, observer: &mut impl Observer) -> io::Result<Measurement> {
+            let mut measurement = engine::run(&mut self.0, load, observer);
+            let is_schedule = measurement.target_rate.is_some();
+            let share = if is_schedule { 0.12 } else { 0.0 };
+            measurement.run_delay = Some(measurement.elapsed.mul_f64(share));
+            Ok(measurement)
+        }
+        fn pause(&mut self, time: Duration) -> io::Result<()> {
+            self.0.pause(time)
+        }
+    }
+    let board = Board {
+        refuse_every: Some(20),
+        ..Board::new(20, 20, 0)
+    };
+    let found = run_ramp(&mut BusyInSchedules(scripted(board)), &plan(4, None));
+    let cause = at(&found, 1).cause.expect("the cause was searched");
+    assert_eq!(cause.kind, CauseKind::ClientBusy, "{cause:?}");
 }
 
 /// A server with a short queue: of two connections within a millisecond, the second is refused.

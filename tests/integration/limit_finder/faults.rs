@@ -618,3 +618,59 @@ fn sleeping_radio_is_no_limit() {
         }
     }
 }
+
+/// A busy computer runs this process late. What it did not hear meanwhile is no silence, and connections
+/// that it opened with an interruption are no burst.
+#[test]
+fn stops_of_the_client_are_no_limit() {
+    let greets = |server| Server {
+        greeting: Greeting::ThenCloses,
+        ..server
+    };
+    let (mut runs, mut late, mut bursts) = (0, 0, 0);
+    for seed in 1..=10 {
+        for service in [0, 20, 120] {
+            for server in [
+                Server::linux(5, 4),
+                Server::linux(0, 1),
+                Server::greeter(4, 4),
+                Server::cap(8, Beyond::Fin),
+                Server::cap(3, Beyond::Evict(1)),
+                greets(Server::linux(5, 1)),
+                greets(Server::greeter(2, 4)),
+            ] {
+                let server = Server {
+                    service: MS * service,
+                    seed: seed + 100 * u64::from(service),
+                    ..server
+                };
+                let mut network = Simulated::new(server);
+                network.stops = Some((0.02, 300 * MS));
+                let found = limits::find(&mut network, &plan(), &mut |_| {});
+                check(&mut network, server, &plan());
+                let text = format!("{server:?}\n{}", brief(&found));
+                let finding = found.expect("limits");
+                runs += 1;
+                late += usize::from(!finding.late.is_zero());
+                if server.greeting == Greeting::ThenCloses {
+                    // The workers and the queue.
+                    let most = if server.stack == (Stack::Linux { k: 5 }) {
+                        7
+                    } else {
+                        6
+                    };
+                    let burst = finding.burst.value;
+                    // A server that replies at once makes room within any interruption.
+                    let is_right = burst.count() <= Some(most) || service == 0;
+                    assert!(is_right, "{burst:?} {text}");
+                    bursts += usize::from(burst == Bound::Exact(most));
+                } else {
+                    assert!(Truth::of(&server).matches(&finding), "{text}");
+                }
+            }
+        }
+    }
+    assert!(late * 2 > runs, "{late} of {runs}");
+    // 60 servers greet first.
+    assert!(bursts >= 40, "{bursts}");
+}

@@ -118,6 +118,9 @@ pub(crate) struct Simulated {
     pub(crate) acknowledges_late: bool,
     /// Number of the client's first SYNs that are lost.
     pub(crate) lost_syns: u32,
+    /// The share of waits and connects after which this computer does not run the client, and the
+    /// longest time for which it does not.
+    pub(crate) stops: Option<(f64, Duration)>,
 }
 
 impl Simulated {
@@ -141,6 +144,7 @@ impl Simulated {
             hides_info: false,
             acknowledges_late: false,
             lost_syns: 0,
+            stops: None,
         };
         if server.others.is_some() {
             network.at(Duration::ZERO, 0, Action::OtherComes);
@@ -239,7 +243,18 @@ impl Simulated {
         self.at(Duration::from_secs(1), which, Action::SynRepeats);
     }
 
-    /// Runs the next event before `until`.
+    /// Stops the client, perhaps.
+    fn maybe_stop(&mut self) {
+        if let Some((share, longest)) = self.stops
+            && self.chance() < share
+        {
+            let until = self.now + longest.mul_f64(self.chance());
+            while self.step(until) {}
+            self.now = until;
+        }
+    }
+
+    /// Runs the next event until then.
     fn step(&mut self, until: Duration) -> bool {
         match self.agenda.peek() {
             Some(&Reverse((at, ..))) if at <= until => {}
@@ -655,6 +670,7 @@ impl Network for Simulated {
         }
         let which = self.start(false, source);
         self.max_open = self.max_open.max(self.left_open());
+        self.maybe_stop();
         Ok(ConnectionId(which))
     }
 
@@ -723,6 +739,7 @@ impl Network for Simulated {
         if self.events.is_empty() {
             self.now = self.now.max(until);
         }
+        self.maybe_stop();
         let connections = &self.connections;
         let released = |event: &Event| {
             let (Event::Connected(id)
