@@ -59,7 +59,8 @@ impl Interrupt {
 
     /// The exit code of a signal that has arrived.
     pub fn already(&self) -> Option<Exit> {
-        *self.state.borrow()
+        // The watch may not have been updated yet.
+        signal_exit().or(*self.state.borrow())
     }
 
     /// Runs `work`, which may block forever, on its own thread, and waits for its result or for a
@@ -81,6 +82,12 @@ impl Interrupt {
             },
         }
     }
+}
+
+/// Makes signals end the process with their exit code until [`Interrupt`] or [`Stop`] is installed.
+pub fn exit_by_default() {
+    #[cfg(unix)]
+    crate::sys::signals::exit_by_default();
 }
 
 /// The exit code of a signal that has arrived, if a handler is installed. Always `None` on systems

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tcpctl::cli::Cli;
-use tcpctl::{app, completions};
+use tcpctl::{app, completions, interrupt};
 
 fn main() -> ExitCode {
+    interrupt::exit_by_default();
     let arguments = app::usage::expand_help(env::args_os().collect());
     if let Some(exit) = completions::answer_script(&arguments) {
         return exit.into();

@@ -348,6 +348,14 @@ pub mod signals {
     /// When the first signal arrived, in milliseconds of [`now`]; 0 for not yet.
     static FIRST_AT: AtomicU32 = AtomicU32::new(0);
 
+    /// Makes SIGINT and SIGTERM end the process at once with 130 or 143, until a command handles them. Without
+    /// this a parent process would see a death by the signal while a command reads its input.
+    ///
+    /// If the system refuses, signals end the process as by default.
+    pub fn exit_by_default() {
+        let _ = handle();
+    }
+
     /// Installs the handlers for SIGINT and SIGTERM and returns the stream on which the first
     /// signal's number arrives as one byte. Call it once.
     pub fn install() -> io::Result<UnixStream> {
@@ -416,7 +424,8 @@ pub mod signals {
         if first == signal && since < SAME_SIGNAL {
             return;
         }
-        if first != 0 {
+        let is_handled = FLAG.get().is_some() || WAKE.load(Ordering::Acquire) >= 0;
+        if first != 0 || !is_handled {
             super::terminal::restore();
             // SAFETY: _exit is async-signal-safe and does not return.
             unsafe { libc::_exit(128 + signal) };

@@ -84,5 +84,6 @@ See also:
   tcpctl flash, tcpctl discover, tcpctl config
 
 Exit codes:
-  0 --until matched, or without it the end by --timeout or by the user; 1 --until unmet; 28 --until unmet and \
-no output; 2 usage; 70 the port does not open; 130, 143 interrupted before --until or --timeout";
+  0 --until matched, or without it the end by --timeout or Ctrl-]; 1 --until unmet; 28 --until unmet and no \
+output; 2 usage; 70 the port does not open; 130, 143 ended by SIGINT or SIGTERM, or by Ctrl-] before --until or \
+--timeout";

@@ -59,6 +59,11 @@ pub fn run(args: &ConfigureArgs, output: &Output) -> anyhow::Result<Exit> {
             }
             ended = configure.run() => {
                 output.end_status();
+                // Ctrl-C also ends a prompt, whose failure arrives before the signal.
+                if let (Err(_), Some(exit)) = (&ended, interrupt.already()) {
+                    configure.note_pending();
+                    return Ok(exit);
+                }
                 configure.events.finish(ended)
             }
         }

@@ -116,7 +116,7 @@ impl MonitorPlan {
                 exit = interrupt.requested() => {
                     output.interrupted();
                     console.finish()?;
-                    return Ok(if ends_itself { exit } else { Exit::Done });
+                    return Ok(exit);
                 }
                 // Checked before the events, so that a board that prints without a pause does not
                 // delay it.

@@ -305,10 +305,43 @@ fn wait_until_read(child: &mut Child, connection: &TcpStream) {
 }
 
 #[test]
+fn reading_standard_input_ends() {
+    let password = ["--ssid", "home", "--password-stdin", "--dry-run"];
+    for arguments in [
+        &["merge", "-"][..],
+        &["bench", "sim", "--file", "-"],
+        &["configure", "sim", "--show", "--key-file", "-"],
+        &[&["flash", "--mode", "sta"][..], &password].concat(),
+    ] {
+        for (sent, code) in INTERRUPTED {
+            let ended = end_by(sent, || {
+                let mut command = tcpctl(arguments.iter().copied());
+                let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+                let stdin = child.stdin.take();
+                wait_for_signal_handler(&child);
+                (child, stdin)
+            });
+            assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");
+        }
+    }
+}
+
+#[test]
+fn ctrl_c_ends_the_passphrase_prompt_of_configure() {
+    let configure = tcpctl(["configure", "sim", "--mode", "sta", "--ssid", "home"]);
+    let (mut terminal, child) = Terminal::start(configure);
+    terminal.wait_for("passphrase of home: ");
+    terminal.type_hidden("sec\x03");
+    let (code, seen) = terminal.finish(child);
+    assert_eq!(code, 130, "{seen}");
+    assert!(!seen.contains("error"), "{seen}");
+}
+
+#[test]
 fn monitor_ends() {
     let never = ["--until", "never"];
-    for (options, codes) in [(&[][..], ENDLESS), (&never, INTERRUPTED)] {
-        for (sent, code) in codes {
+    for options in [&[][..], &never] {
+        for (sent, code) in INTERRUPTED {
             let ended = end_by(sent, || {
                 let mut line = Line::open();
                 line.write(b"it runs\r\n");

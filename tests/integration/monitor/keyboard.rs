@@ -40,7 +40,7 @@ fn only_ctrl_t_ctrl_r_resets_the_board() {
         wait_while_running(&mut child, || !board.state().starts.is_empty());
         signal(&child, Signal::INT);
         let (code, seen) = terminal.finish(child);
-        assert_eq!(code, 0, "{seen}");
+        assert_eq!(code, 130, "{seen}");
         let starts = board.state().starts.clone();
         assert!(
             starts.iter().all(|start| *start == Start::Program),
@@ -58,7 +58,7 @@ fn missing_control_lines_are_named() {
     terminal.wait_for("cannot reset the board (the port has no control lines)");
     terminal.wait_for("press its reset button");
     signal(&child, Signal::INT);
-    assert_eq!(terminal.finish(child).0, 0);
+    assert_eq!(terminal.finish(child).0, 130);
 }
 
 #[test]
