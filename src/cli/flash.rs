@@ -19,13 +19,10 @@ pub struct FlashArgs {
     /// Whether the network has a passphrase.
     #[command(flatten)]
     pub security: SecurityOptions,
-    /// With --json, include a generated passphrase in the plan
-    #[arg(
-        long,
-        requires = "json",
-        help_heading = "Settings",
-        hide_short_help = true
-    )]
+    /// Print a generated passphrase also in a pipe or file, and in the plan of --json
+    ///
+    /// Without this option it is shown once, on the terminal only.
+    #[arg(long, help_heading = "Settings", hide_short_help = true)]
     pub show_passphrase: bool,
 
     /// File of the management key [default: keys/MAC, see tcpctl config]

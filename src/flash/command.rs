@@ -245,13 +245,14 @@ impl Flash<'_> {
         let nothing = Failure::new(Kind::Internal, "no settings requested");
         let asked = self.asked.as_ref().ok_or(nothing)?;
         let mut wanted = asked.over(stored, passphrase::typed)?;
-        let is_invisible =
-            self.output.is_json() && !self.args.show_passphrase && !io::stderr().is_terminal();
+        let is_invisible = !self.args.show_passphrase
+            && !io::stderr().is_terminal()
+            && (self.output.is_json() || !self.output.is_terminal());
         if wanted.generated.is_some() && is_invisible && !self.args.dry_run {
             return Err(Failure::usage(
                 "no passphrase given, and a generated one would not be shown",
             )
-            .hint("give --password-stdin or --open, or --show-passphrase to include it in the plan")
+            .hint("give --password-stdin or --open, or --show-passphrase to print it")
             .into());
         }
         if wanted.settings.server.management().is_on() {

@@ -144,7 +144,8 @@ impl Flash<'_> {
                 "passphrase {}  (generated, shown only once)",
                 passphrase.reveal()
             );
-            if !self.output.is_json() {
+            let shows_it = self.output.is_terminal() || self.args.show_passphrase;
+            if !self.output.is_json() && shows_it {
                 self.output.write(format!("{line}\n").as_bytes())?;
             } else if !self.args.show_passphrase {
                 // Standard error is a terminal, otherwise the command was refused. -q does not hide

@@ -26,7 +26,8 @@ fn text(ended: &Ended) -> String {
 #[test]
 fn blank_board_becomes_an_access_point() {
     let scene = Scene::new(Board::new());
-    let ended = scene.run(&["--firmware", &scene.elf, "--mode", "ap"]);
+    let ap = ["--mode", "ap", "--show-passphrase"];
+    let ended = scene.run(&[&["--firmware", &scene.elf][..], &ap].concat());
     let printed = text(&ended);
     assert_eq!(ended.code, 0, "{printed}");
     assert!(printed.contains(": Hello World in "), "{printed}");
@@ -118,7 +119,7 @@ fn quiet_run_prints_only_the_result() {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert!(text(&ended).contains("wpa2"), "{}", text(&ended));
     // A generated passphrase is printed even with -q.
-    let generated = crate::common::run([&arguments[..], &save].concat());
+    let generated = crate::common::run([&arguments[..], &save, &["--show-passphrase"]].concat());
     let shown = String::from_utf8(generated.stdout).unwrap();
     assert!(shown.starts_with("passphrase "), "{shown}");
     assert_eq!(shown.lines().count(), 1, "{shown}");
@@ -172,7 +173,13 @@ fn board_is_written_completely_if_the_output_is_closed() {
     // Without output a generated passphrase would be lost.
     let scene = Scene::new(Board::new());
     let mut child = scene
-        .command(&["--firmware", &scene.elf, "--mode", "ap"])
+        .command(&[
+            "--firmware",
+            &scene.elf,
+            "--mode",
+            "ap",
+            "--show-passphrase",
+        ])
         .spawn()
         .unwrap();
     drop(child.stdout.take());
@@ -676,7 +683,7 @@ fn monitor_option_shows_the_console() {
     assert!(seen, "{printed:?}");
     crate::common::signal(&child, rustix::process::Signal::INT);
     let ended = crate::common::finish(child);
-    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(ended.code, 130, "{}", ended.stderr);
 }
 
 #[test]

@@ -421,13 +421,20 @@ fn blank_board_needs_a_mode() {
 }
 
 #[test]
-fn generated_passphrase_must_be_shown() {
+fn generated_passphrase_is_not_printed_in_a_pipe() {
     let scene = Scene::new(Board::new());
     let arguments = ["--firmware", &scene.elf, "--mode", "ap", "--json"];
-    let ended = scene.run(&arguments);
-    assert_eq!(ended.code, 2, "{}", ended.stderr);
-    assert!(scene.board.is_untouched());
-    scene.board.press_boot_and_reset();
+    for arguments in [&arguments[..], &arguments[..4]] {
+        let ended = scene.run(arguments);
+        assert_eq!(ended.code, 2, "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("--show-passphrase"),
+            "{}",
+            ended.stderr
+        );
+        assert!(scene.board.is_untouched());
+        scene.board.press_boot_and_reset();
+    }
     let ended = scene.run(&[&arguments[..], &["--show-passphrase", "--no-wait"]].concat());
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let passphrase = ended.objects()[0]["passphrase"]
