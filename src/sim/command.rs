@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use tcpctl_greeter::stored;
+use tcpctl_settings::sectors::TrialState;
 use tcpctl_settings::{MANAGEMENT_PORT, ManagementKey, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -140,7 +141,7 @@ fn hardware(
     }
     write_key_file(&mut flash, mac, output)?;
     let networks = plan.networks.clone();
-    let networks = networks.unwrap_or_else(|| Networks::of(&plan.spec.settings().network));
+    let networks = networks.unwrap_or_else(|| own_network(&mut flash, &spec));
     spec.mac = Some(mac);
     let chip = firmware::prepare(&mut flash, plan.spec.chip)?;
     let hardware = Hardware {
@@ -151,6 +152,21 @@ fn hardware(
         management_port,
     };
     Ok((hardware, spec))
+}
+
+/// The network of the settings that the board starts with. A trial that has not been confirmed yet is not
+/// among them: its network does not exist.
+fn own_network(flash: &mut VirtualFlash, spec: &Spec) -> Networks {
+    let stored = stored::load(flash).ok().filter(|stored| {
+        !stored
+            .trial
+            .as_ref()
+            .is_some_and(|trial| matches!(trial.state, TrialState::Pending | TrialState::Started))
+    });
+    match stored {
+        Some(stored) => Networks::of(&stored.record.settings.network),
+        None => Networks::of(&spec.settings().network),
+    }
 }
 
 /// The key of a new board: that of its key file, or a generated one.
@@ -526,12 +542,13 @@ impl Names<'_> {
             },
             BoardEvent::Request {
                 peer,
+                len,
                 bytes,
                 sent,
                 elapsed,
             } => SimEvent::Request {
                 peer: self.peers.outer(peer.into()),
-                len: bytes.len(),
+                len,
                 request: Payload(bytes),
                 reply_bytes: sent,
                 elapsed_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),

@@ -40,7 +40,9 @@ pub enum BoardEvent {
     Request {
         /// The client.
         peer: SocketAddrV4,
-        /// The request, at most one receive buffer long.
+        /// Length of the request in bytes.
+        len: usize,
+        /// The beginning of the request, at most one receive buffer.
         bytes: Vec<u8>,
         /// Bytes of the reply; `None` if the connection broke.
         sent: Option<usize>,
@@ -82,7 +84,16 @@ pub struct EventConsole {
     online: Option<watch::Sender<Option<Online>>>,
     dropped: Cell<u64>,
     /// Requests that are being answered, by peer.
-    pending: RefCell<HashMap<SocketAddrV4, Vec<u8>>>,
+    pending: RefCell<HashMap<SocketAddrV4, PendingRequest>>,
+}
+
+/// A request that is being answered.
+#[derive(Default)]
+struct PendingRequest {
+    /// Length so far.
+    len: usize,
+    /// The beginning, at most one receive buffer.
+    bytes: Vec<u8>,
 }
 
 impl EventConsole {
@@ -134,17 +145,19 @@ impl Console for EventConsole {
     fn request(&self, request: &Request<'_>) {
         if self.events.is_some() {
             let mut pending = self.pending.borrow_mut();
-            let bytes = pending.entry(request.peer).or_default();
-            let room = RECEIVE_BUFFER.saturating_sub(bytes.len());
-            bytes.extend(request.bytes.iter().take(room));
+            let pending = pending.entry(request.peer).or_default();
+            let room = RECEIVE_BUFFER.saturating_sub(pending.bytes.len());
+            pending.bytes.extend(request.bytes.iter().take(room));
+            pending.len += request.bytes.len();
         }
     }
 
     fn finished(&self, peer: SocketAddrV4, sent: Option<usize>, elapsed: Duration) {
-        let bytes = self.pending.borrow_mut().remove(&peer);
-        if let Some(bytes) = bytes {
+        let pending = self.pending.borrow_mut().remove(&peer);
+        if let Some(PendingRequest { len, bytes }) = pending {
             self.emit(BoardEvent::Request {
                 peer,
+                len,
                 bytes,
                 sent,
                 elapsed: elapsed.into(),

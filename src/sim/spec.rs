@@ -78,10 +78,11 @@ pub struct Spec {
 }
 
 /// Other options of board and link, in the order of the help.
-const LINK_KEYS: [&str; 13] = [
+const LINK_KEYS: [&str; 14] = [
     "mac",
     "hostname",
     "chip",
+    "echo",
     "service-time",
     "delay",
     "jitter",
@@ -92,6 +93,18 @@ const LINK_KEYS: [&str; 13] = [
     "outage",
     "rate",
     "seed",
+];
+
+/// Options of `tcpctl sim` that a target refuses, so that no list of targets runs a program or opens a file
+/// or a port.
+const REFUSED_KEYS: [&str; 7] = [
+    "exec",
+    "reply-file",
+    "listen",
+    "tap",
+    "announce",
+    "state",
+    "networks",
 ];
 
 /// The keys that change a profile: the settings of a virtual board, then the options of the link.
@@ -227,6 +240,7 @@ struct Draft {
     mac: Option<MacAddress>,
     host_name: Option<HostName>,
     chip: Option<&'static str>,
+    reply: Reply,
 }
 
 impl Draft {
@@ -276,6 +290,7 @@ impl Draft {
             mac: None,
             host_name: None,
             chip: None,
+            reply: Reply::default(),
         }
     }
 
@@ -292,6 +307,7 @@ impl Draft {
                 .map(|name| self.host_name = Some(name))
                 .map_err(|error: tcpctl_settings::Invalid| error.reason.to_string()),
             "chip" => chip(value).map(|chip| self.chip = Some(chip)),
+            "echo" => echo(value).map(|reply| self.reply = reply),
             "service-time" => bounded(value).map(|time| self.service_time = time),
             "delay" => bounded(value).map(|time| self.link.delay = clock::duration(time)),
             "jitter" => bounded(value).map(|time| self.link.jitter = clock::duration(time)),
@@ -325,7 +341,7 @@ impl Draft {
             station_network: None,
             management_key: None,
             chip: self.chip,
-            reply: Reply::default(),
+            reply: self.reply,
         })
     }
 }
@@ -355,6 +371,15 @@ fn chip(text: &str) -> Result<&'static str, String> {
         .ok_or_else(|| format!("unknown chip '{}': use e.g. esp32c3", text.escape_default()))
 }
 
+/// Parses whether the board sends back what arrives.
+fn echo(text: &str) -> Result<Reply, String> {
+    match text {
+        "on" => Ok(Reply::Echo),
+        "off" => Ok(Reply::Greeting),
+        _ => Err(format!("'{}' is neither on nor off", text.escape_default())),
+    }
+}
+
 /// Parses a delay of at most one minute.
 fn bounded(value: &str) -> Result<Duration, String> {
     const MAX: Duration = Duration::from_mins(1);
@@ -377,6 +402,9 @@ fn outage(value: &str) -> Result<Outage, String> {
 }
 
 fn unknown_key(key: &str) -> String {
+    if REFUSED_KEYS.contains(&key) {
+        return format!("{key} is not allowed in a target: use tcpctl sim --{key}");
+    }
     format!(
         "unknown sim option '{}': use one of {}",
         key.escape_default(),
@@ -444,6 +472,7 @@ mod tests {
             "02:00:00:00:00:07",
             "seven",
             "esp32c3",
+            "on",
             "7ms",
             "7ms",
             "7ms",
@@ -483,6 +512,14 @@ mod tests {
             ("greeting=", "greeting"),
             ("services=maybe", "services"),
             ("status=maybe", "status"),
+            ("echo=maybe", "neither on nor off"),
+            ("exec=true", "tcpctl sim --exec"),
+            ("reply-file=/etc/passwd", "tcpctl sim --reply-file"),
+            ("listen=127.0.0.1:0", "tcpctl sim --listen"),
+            ("tap=tap0", "tcpctl sim --tap"),
+            ("announce=on", "tcpctl sim --announce"),
+            ("state=board", "tcpctl sim --state"),
+            ("networks=nets.toml", "tcpctl sim --networks"),
             ("mode=mesh", "mode"),
             (",", "''"),
             ("=", "''"),

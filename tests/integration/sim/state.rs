@@ -95,6 +95,18 @@ fn board_keeps_settings_key_and_mac_in_its_state() {
 }
 
 #[test]
+fn network_of_a_kept_station_exists_without_a_file() {
+    let folder = Folder::new();
+    let networks = folder.path("nets.toml");
+    std::fs::write(&networks, "[[network]]\nssid = \"home\"\nopen = true\n").unwrap();
+    let board = folder.start(&["--networks", &networks]);
+    assert!(board.wait_for("ready ").contains(" mode=sta "));
+    board.interrupt();
+    let board = folder.start(&[]);
+    assert!(board.wait_for("ready ").contains(" mode=sta "));
+}
+
+#[test]
 fn boards_with_separate_state_files_differ() {
     let (folder, other) = (Folder::new(), Folder::new());
     let names = [&folder, &other].map(|folder| name(&folder.start(&[])));
