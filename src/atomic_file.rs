@@ -142,6 +142,12 @@ impl Destination {
             Failure::usage(format!("{option}: cannot write {shown}: {}", reason(error)))
                 .hint("give another path")
         };
+        if path.as_os_str() == "-" {
+            return Err(
+                Failure::usage(format!("{option}: standard output is not supported"))
+                    .hint("give a path; for a file with the name - write ./-"),
+            );
+        }
         let (path, mode) = match fs::metadata(path) {
             Ok(found) if found.is_dir() => return Err(cannot(&"is a directory")),
             Ok(found) if found.is_file() => {

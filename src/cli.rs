@@ -26,7 +26,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::output::ColorWhen;
 
-pub use bench::{BenchArgs, CloseWith, MergeArgs, Part};
+pub use bench::{BenchArgs, CloseWith, Io, MergeArgs, Part};
 pub use completions::{CompletionsArgs, Shell};
 pub use config::ConfigArgs;
 pub use configure::ConfigureArgs;

@@ -62,8 +62,8 @@ pub enum ReplyRule {
     ///
     /// [`ClosedEarly`]: super::measurement::ErrorClass::ClosedEarly
     Bytes(NonZeroU64),
-    /// A number of lines, each ended by LF; bytes after them are dropped. A FIN before is
-    /// [`ClosedEarly`].
+    /// A number of lines, each ended by LF, the last one also by a FIN; bytes after them are dropped. A FIN
+    /// before is [`ClosedEarly`].
     ///
     /// [`ClosedEarly`]: super::measurement::ErrorClass::ClosedEarly
     Lines(NonZeroU64),

@@ -188,7 +188,12 @@ pub fn run_merge(args: &MergeArgs, output: &Output) -> anyhow::Result<Exit> {
         }
     }
     if runs.len() < 2 {
-        return Err(Failure::usage("merge: one run only")
+        let found = if runs.is_empty() {
+            "no run"
+        } else {
+            "one run only"
+        };
+        return Err(Failure::usage(format!("merge: {found}"))
             .hint("give two saved runs or more, or - for JSON Lines on standard input")
             .into());
     }

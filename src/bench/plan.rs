@@ -21,7 +21,7 @@ use super::saved;
 use super::start_at;
 use super::summarize::microseconds;
 use super::throughput::ThroughputPlan;
-use crate::cli::{BenchArgs, CloseWith, Part};
+use crate::cli::{BenchArgs, CloseWith, Io, Part};
 use crate::config;
 use crate::failure::{Failure, reason};
 use crate::output::human;
@@ -85,7 +85,15 @@ impl BenchPlan {
     /// A usage error.
     pub fn new(args: &BenchArgs) -> Result<Self, Failure> {
         let target = Target::parse(&config::target(args.target.clone(), "bench")?)?;
+        if let Some(io) = args.io {
+            check_io(io)?;
+        }
         if matches!(target.kind, TargetKind::Virtual(_)) {
+            if args.io.is_some() {
+                return Err(
+                    Failure::usage("--io has no effect on a virtual board").hint("leave out --io")
+                );
+            }
             if args.threads.is_some_and(|threads| threads.get() > 1) {
                 return Err(Failure::usage("--threads: a virtual board has one client"));
             }
@@ -339,13 +347,27 @@ fn load(args: &BenchArgs) -> Result<Load, Failure> {
     })
 }
 
+/// Refuses an interface that this version or this system does not have.
+fn check_io(io: Io) -> Result<(), Failure> {
+    let missing = match io {
+        Io::Uring => "--io uring: this version has no io_uring engine",
+        Io::Epoll if !cfg!(target_os = "linux") => "--io epoll: only Linux has epoll",
+        Io::Epoll => return Ok(()),
+    };
+    Err(Failure::usage(missing).hint("leave out --io"))
+}
+
 fn message(args: &BenchArgs, default: &Load) -> Result<Vec<u8>, Failure> {
     let mut message = if let Some(text) = &args.message {
-        text.clone().into_bytes()
+        if text == "-" {
+            read("-m", Path::new(text))?
+        } else {
+            text.clone().into_bytes()
+        }
     } else if let Some(hex) = &args.hex {
         units::hex(hex)?
     } else if let Some(path) = &args.file {
-        read(path)?
+        read("--file", path)?
     } else if let Some(size) = args.payload {
         payload(size)?
     } else if args.crlf || args.lf {
@@ -361,8 +383,8 @@ fn message(args: &BenchArgs, default: &Load) -> Result<Vec<u8>, Failure> {
     Ok(message)
 }
 
-/// Reads a file, or standard input for `-`.
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+/// Reads the file of an option, or standard input for `-`.
+fn read(option: &str, path: &Path) -> Result<Vec<u8>, Failure> {
     let source: io::Result<Box<dyn Read>> = if path.as_os_str() == "-" {
         Ok(Box::new(io::stdin()))
     } else {
@@ -373,10 +395,11 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         .and_then(|source| source.take(MAX_PAYLOAD + 1).read_to_end(&mut bytes))
         .map_err(|error| {
             let path = sanitize::one_line(&path.to_string_lossy());
-            Failure::usage(format!("--file: cannot read {path}: {}", reason(&error)))
+            Failure::usage(format!("{option}: cannot read {path}: {}", reason(&error)))
+                .hint("give a file that exists, or - for standard input")
         })?;
     if bytes.len() as u64 > MAX_PAYLOAD {
-        return Err(Failure::usage("--file: too large").hint("the maximum is 64MiB"));
+        return Err(Failure::usage(format!("{option}: too large")).hint("the maximum is 64MiB"));
     }
     Ok(bytes)
 }

@@ -34,7 +34,7 @@ pub struct BenchArgs {
     #[arg(long, value_enum, value_name = "PART", value_delimiter = ',')]
     pub only: Vec<Part>,
 
-    /// Message of each request [default: Hello TCP world! and CRLF]
+    /// Message of each request; - reads standard input [default: Hello TCP world! and CRLF]
     #[arg(
         short,
         long,
@@ -94,6 +94,8 @@ pub struct BenchArgs {
     )]
     pub expect: Option<String>,
     /// Number of lines of a complete reply
+    ///
+    /// A last line without a line end counts when the server closes.
     #[arg(
         long,
         value_name = "N",
@@ -214,6 +216,9 @@ pub struct BenchArgs {
         hide_short_help = true
     )]
     pub source: Vec<IpAddr>,
+    /// How the load engine waits for its connections [default: epoll on Linux]
+    #[arg(long, value_enum, value_name = "INTERFACE", hide = true)]
+    pub io: Option<Io>,
     /// Threads of the load engine [default: 1]
     #[arg(
         long,
@@ -325,6 +330,15 @@ pub enum CloseWith {
     Fin,
     /// RST, which leaves no connection in TIME-WAIT on this computer
     Rst,
+}
+
+/// The values of `--io`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Io {
+    /// Readiness by epoll(7), on Linux
+    Epoll,
+    /// Completions by io_uring(7); this version has none
+    Uring,
 }
 
 /// The arguments of `tcpctl merge`.

@@ -309,6 +309,12 @@ impl Rule {
         match &self.state {
             State::Given(ReplyRule::Close | ReplyRule::Idle(_)) => Ok(()),
             State::Given(ReplyRule::Expect(_)) => Err(ErrorClass::WrongReply),
+            // The FIN ends a last line without a line end.
+            State::Given(ReplyRule::Lines(lines))
+                if !reply.received.ends_line && reply.received.lines + 1 == lines.get() =>
+            {
+                Ok(())
+            }
             // A complete reply would have ended before.
             State::Given(_) => Err(ErrorClass::ClosedEarly),
             State::Learning => {
@@ -475,6 +481,20 @@ mod tests {
         let mut reply = Reply::default();
         assert_eq!(reply.take(b"one\ntw", 0, &rule), Verdict::Partial);
         assert_eq!(reply.take(b"o\n", 0, &rule), Verdict::Complete);
+    }
+
+    #[test]
+    fn fin_ends_the_last_of_the_given_lines() {
+        for (received, ended) in [
+            ("one\ntwo", Ok(())),
+            ("one\n", Err(ErrorClass::ClosedEarly)),
+            ("one", Err(ErrorClass::ClosedEarly)),
+        ] {
+            let mut rule = given(ReplyRule::Lines(2.try_into().expect("not zero")));
+            let mut reply = Reply::default();
+            assert_eq!(reply.take(received.as_bytes(), 0, &rule), Verdict::Partial);
+            assert_eq!(rule.end(&reply), ended, "{received:?}");
+        }
     }
 
     #[test]

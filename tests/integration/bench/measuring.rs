@@ -5,7 +5,25 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use super::{report, verdict};
-use crate::common::{Server, run};
+use crate::common::{Server, run, run_with_input};
+
+#[test]
+fn message_can_be_standard_input() {
+    for option in ["-m", "--file"] {
+        let bench = [
+            "bench",
+            "sim:ideal",
+            "--only",
+            "latency",
+            "-n",
+            "1",
+            "--json",
+        ];
+        let ended = run_with_input([&bench[..], &[option, "-"]].concat(), b"typed\n");
+        assert_eq!(ended.code, 0, "{ended:?}");
+        assert_eq!(ended.objects()[0]["options"]["message"], "typed\n");
+    }
+}
 
 #[test]
 fn virtual_board_has_exact_limits_and_latency() {

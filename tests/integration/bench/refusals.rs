@@ -4,7 +4,7 @@ use std::sync::mpsc;
 
 use serde_json::Value;
 
-use crate::common::{Server, run};
+use crate::common::{Server, run, run_with_input};
 
 #[test]
 fn option_without_effect_is_refused() {
@@ -76,6 +76,9 @@ fn invalid_arguments_are_refused_before_anything_is_sent() {
             "the same file",
         ),
         (vec!["--hdr-log", "/nonexistent/log"], "--hdr-log"),
+        (vec!["--save", "-"], "standard output"),
+        (vec!["--html", "-"], "standard output"),
+        (vec!["--io", "uring"], "no io_uring"),
         (vec!["--compare", "/nonexistent/run.json"], "--compare"),
         (vec!["--budget", "0"], "--budget"),
         (vec!["--max-connections", "0"], "--max-connections"),
@@ -94,12 +97,20 @@ fn invalid_arguments_are_refused_before_anything_is_sent() {
     for (arguments, named) in [
         (["sim", "--threads", "2"], "--threads"),
         (["sim", "--source", "127.0.0.1"], "--source"),
+        (["sim", "--io", "epoll"], "--io"),
     ] {
         let ended = run(["bench"].into_iter().chain(arguments));
         assert_eq!(ended.code, 2, "{ended:?}");
         assert!(ended.stderr.contains(named), "{ended:?}");
     }
     assert_eq!(asked.try_recv().ok(), None, "nothing was sent");
+}
+
+#[test]
+fn merge_says_that_there_is_no_run() {
+    let ended = run_with_input(["merge", "-"], b"");
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.stderr.contains("merge: no run"), "{ended:?}");
 }
 
 #[test]
