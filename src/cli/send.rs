@@ -32,8 +32,8 @@ pub struct SendArgs {
     /// lists. sim is a virtual board for this command only; its keys are the long options of
     /// tcpctl sim.
     ///
-    /// A single positional argument is always TARGET. Default: TCPCTL_TARGET, then `target` of the
-    /// config file.
+    /// A single positional argument is always TARGET; with --targets it is MESSAGE. Default:
+    /// TCPCTL_TARGET, then `target` of the config file.
     pub target: Option<String>,
     /// Message to send; `-` streams standard input
     ///
@@ -205,7 +205,7 @@ pub struct SendArgs {
         long,
         value_name = "FILE",
         value_hint = ValueHint::FilePath,
-        conflicts_with_all = ["target", "count"],
+        conflicts_with = "count",
         help_heading = "More than once"
     )]
     pub targets: Option<PathBuf>,

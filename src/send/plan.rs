@@ -1,5 +1,6 @@
 //! The plan of `send`: its arguments, checked as far as possible before connecting.
 
+use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -75,6 +76,7 @@ impl SendPlan {
             return Err(Failure::usage("--parallel needs --targets")
                 .hint("to repeat one target use --count"));
         }
+        check_list(args)?;
         let plan = Self {
             rule: rule(args)?,
             dialer: dialer(args)?,
@@ -177,6 +179,24 @@ impl SendPlan {
     }
 }
 
+/// With --targets the only positional argument is the message.
+fn check_list(args: &SendArgs) -> Result<(), Failure> {
+    if args.targets.is_none() || args.target.is_none() {
+        return Ok(());
+    }
+    if args.message.is_some() {
+        return Err(Failure::usage("--targets and TARGET exclude each other")
+            .hint("write all targets into the file"));
+    }
+    if args.message_option.is_some() || args.file.is_some() || args.hex.is_some() {
+        return Err(
+            Failure::usage("with --targets the positional argument is a second message")
+                .hint("give one message"),
+        );
+    }
+    Ok(())
+}
+
 fn scope(args: &SendArgs) -> Result<Scope, Failure> {
     if let Some(list) = &args.targets {
         return Ok(Scope::Fleet {
@@ -201,7 +221,7 @@ fn configured_target(args: &SendArgs) -> Option<String> {
         || args.message_option.is_some()
         || args.file.is_some()
         || args.hex.is_some();
-    if args.target.is_none() || has_message {
+    if args.target.is_none() || args.targets.is_some() || has_message {
         return None;
     }
     config::find(Key::Target).ok()?.map(|found| found.value)
@@ -266,7 +286,11 @@ fn message(args: &SendArgs) -> Result<Message, Failure> {
             Ok(Source::Stdin)
         }
     };
-    let text = args.message.as_ref().or(args.message_option.as_ref());
+    let listed = args.target.as_ref().filter(|_| args.targets.is_some());
+    let text = listed.map(OsStr::new);
+    let text = text
+        .or(args.message.as_deref())
+        .or(args.message_option.as_deref());
     let source = if let Some(text) = text {
         match text.as_encoded_bytes() {
             b"-" => stdin()?,

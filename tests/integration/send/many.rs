@@ -208,6 +208,30 @@ fn discover_output_is_a_list_of_targets() {
 }
 
 #[test]
+fn with_a_list_the_only_argument_is_the_message() {
+    let server = Server::start(|mut connection| {
+        let message = read_some(&mut connection);
+        let _ = connection.write_all(&message);
+    });
+    let list = format!("{}\n", server.target());
+    let list = list.as_bytes();
+    let send =
+        |more: &[&str]| run_with_input([&["send", "--targets", "-"][..], more].concat(), list);
+    let ended = send(&["hello"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stdout.ends_with(b": hello\n"), "{ended:?}");
+    for (arguments, named) in [
+        (&["sim", "hello"][..], "exclude each other"),
+        (&["one", "-m", "two"], "second message"),
+        (&["-"], "standard input cannot be both"),
+    ] {
+        let ended = send(arguments);
+        assert_eq!(ended.code, 2, "{ended:?}");
+        assert!(ended.stderr.contains(named), "{ended:?}");
+    }
+}
+
+#[test]
 fn empty_list_is_a_negative_answer() {
     let ended = run_with_input(["send", "--targets", "-"], b"# empty\n");
     assert_eq!(ended.code, 1, "{ended:?}");
