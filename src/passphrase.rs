@@ -44,6 +44,7 @@ fn piped() -> Result<Passphrase, Failure> {
     }
     let line = line.strip_suffix(b"\n").unwrap_or(&line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     parse(&String::from_utf8_lossy(line))
 }
 

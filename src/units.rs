@@ -20,7 +20,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let nanoseconds_per_unit = match unit {
         "ns" => 1.0,
-        "us" | "µs" => 1e3,
+        // The micro sign and the Greek letter.
+        "us" | "\u{b5}s" | "\u{3bc}s" => 1e3,
         "ms" => 1e6,
         "s" => 1e9,
         "m" | "min" => 60e9,
@@ -363,7 +364,10 @@ mod tests {
 
     #[test]
     fn durations_have_units() {
-        assert_eq!(duration("250us"), Ok(Duration::from_micros(250)));
+        for micro in ["us", "\u{b5}s", "\u{3bc}s"] {
+            let text = format!("250{micro}");
+            assert_eq!(duration(&text), Ok(Duration::from_micros(250)));
+        }
         assert_eq!(duration("10ms"), Ok(Duration::from_millis(10)));
         assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));

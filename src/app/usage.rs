@@ -15,8 +15,12 @@ use crate::sanitize;
 
 /// Turns `tcpctl help COMMAND` into `tcpctl COMMAND --help`.
 pub fn expand_help(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    if arguments.get(1).is_some_and(|word| word == "help") {
-        arguments.remove(1);
+    let is_help = |arguments: &[OsString]| arguments.get(1).is_some_and(|word| word == "help");
+    if is_help(&arguments) {
+        // `help help` is `help`.
+        while is_help(&arguments) {
+            arguments.remove(1);
+        }
         arguments.push("--help".into());
     }
     arguments

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 use super::lab::{Lab, kill};
-use crate::common::{Ended, Server, assert_one_error, closed_port, read_some};
+use crate::common::{Ended, Server, assert_one_error, closed_port, read_some, run_with_input};
 
 fn refused(ended: &Ended, code: i32, parts: &[&str]) {
     assert_eq!(
@@ -64,6 +64,16 @@ fn invalid_arguments_are_refused_before_any_connection() {
     let short = lab.configure(&target, &["--ssid", "home", "--password-stdin"], "hunter2");
     refused(&short, 2, &["length is 7"]);
     assert!(!short.stderr.contains("hunter2"), "{}", short.stderr);
+}
+
+#[test]
+fn byte_order_mark_of_a_passphrase_is_ignored() {
+    let station = ["configure", "sim", "--mode", "sta", "--ssid", "home"];
+    let ended = run_with_input(
+        [&station[..], &["--password-stdin", "--dry-run"]].concat(),
+        "\u{feff}correct horse\r\n".as_bytes(),
+    );
+    assert_eq!(ended.code, 0, "{ended:?}");
 }
 
 #[test]

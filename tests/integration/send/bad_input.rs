@@ -128,6 +128,13 @@ fn unknown_and_missing_commands_are_usage_errors() {
 }
 
 #[test]
+fn help_of_help_is_the_help() {
+    let help = run(["help"]);
+    assert_eq!(help.code, 0, "{help:?}");
+    assert_eq!(run(["help", "help"]).stdout, help.stdout);
+}
+
+#[test]
 fn help_goes_to_stdout_with_examples() {
     let ended = run(["send", "--help"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
