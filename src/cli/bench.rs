@@ -217,7 +217,13 @@ pub struct BenchArgs {
     )]
     pub source: Vec<IpAddr>,
     /// How the load engine waits for its connections [default: epoll on Linux]
-    #[arg(long, value_enum, value_name = "INTERFACE", hide = true)]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "INTERFACE",
+        help_heading = "Load",
+        hide_short_help = true
+    )]
     pub io: Option<Io>,
     /// Threads of the load engine [default: 1]
     #[arg(
