@@ -318,7 +318,7 @@ fn reading_standard_input_ends() {
                 let mut command = tcpctl(arguments.iter().copied());
                 let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
                 let stdin = child.stdin.take();
-                wait_for_signal_handler(&child);
+                wait_for_signal_handler(&mut child);
                 (child, stdin)
             });
             assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");
