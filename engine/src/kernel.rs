@@ -36,15 +36,6 @@ const PROMPT: u64 = 20_000;
 #[cfg(target_os = "linux")]
 const SATURATED_CONNECT_GAP: u64 = 100_000;
 
-/// Arrivals that follow each other this closely, nanoseconds, are extrapolated between samples.
-#[cfg(target_os = "linux")]
-const CLOSE: u64 = 10_000;
-
-/// Of such arrivals, one in this many is a sample, for which the kernel is asked. Those before the first
-/// sample after a pause of the server get too early a time.
-#[cfg(target_os = "linux")]
-const SAMPLE: u64 = 3;
-
 /// Messages longer than this take several segments on some paths (RFC 9293, section 3.7.1).
 const MIN_MSS: usize = 536;
 
@@ -77,13 +68,7 @@ struct Arrivals {
     /// Whether bytes read after the last wait had arrived just before its end. The later ones arrived in
     /// that short time as well, and need no timestamp.
     is_prompt: bool,
-    /// The last timestamp since the last wait.
-    sample: Option<u64>,
-    /// The number of the next read since then.
-    reads: u64,
-    /// The time between two arrivals before it, if they were close.
-    gap: Option<u64>,
-    /// Of the last read, on this network's clock.
+    /// The arrival of the last read's bytes, on this network's clock.
     last: Option<u64>,
     connects: Pace,
 }
@@ -126,9 +111,6 @@ impl Arrivals {
             offset: None,
             woken_at: 0,
             is_prompt: false,
-            sample: None,
-            reads: 0,
-            gap: None,
             last: None,
             connects: Pace::new(SATURATED_CONNECT_GAP),
         }
@@ -148,23 +130,11 @@ impl Arrivals {
     fn begin_wait(&mut self) {
         self.offset = None;
         self.is_prompt = false;
-        self.sample = None;
-        self.gap = None;
     }
 
     /// The arrival of the bytes that are read next, if that is known without asking.
     fn expected(&self) -> Option<u64> {
-        if self.is_prompt {
-            return Some(self.woken_at);
-        }
-        let gap = self.gap.filter(|_| self.reads < SAMPLE)?;
-        Some((self.sample? + gap * self.reads).min(self.woken_at))
-    }
-
-    /// Notes that bytes were read without asking for their timestamp.
-    fn skip(&mut self, expected: Option<u64>) {
-        self.reads += 1;
-        self.last = expected;
+        self.is_prompt.then_some(self.woken_at)
     }
 
     /// Notes the timestamp of bytes that were read.
@@ -174,12 +144,6 @@ impl Arrivals {
             .get_or_insert_with(|| sys::clocks::realtime().saturating_sub(clock.now()));
         let arrival = realtime.saturating_sub(offset);
         self.is_prompt = self.woken_at.saturating_sub(arrival) <= PROMPT;
-        let gap = self
-            .sample
-            .map(|sample| arrival.saturating_sub(sample) / self.reads);
-        self.gap = gap.filter(|&gap| gap <= CLOSE);
-        self.sample = Some(arrival);
-        self.reads = 1;
         self.last = Some(arrival);
     }
 }
@@ -482,12 +446,9 @@ impl Network for KernelNetwork {
             timestamp = time;
             Ok(length)
         });
-        self.arrivals.last = None;
-        if matches!(result, Ok(1..)) {
-            match timestamp {
-                Some(timestamp) => self.arrivals.note(timestamp, &self.clock),
-                None => self.arrivals.skip(expected),
-            }
+        self.arrivals.last = expected;
+        if let Some(timestamp) = timestamp {
+            self.arrivals.note(timestamp, &self.clock);
         }
         result
     }

@@ -113,38 +113,6 @@ fn short_write_continues_when_writable() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn close_arrivals_are_extrapolated_between_samples() {
-    let clock = Clock::new();
-    let mut arrivals = Arrivals::new();
-    // The timestamps are then on the network's clock.
-    arrivals.begin_wait();
-    arrivals.offset = Some(0);
-    arrivals.woken_at = 1_000_000;
-    let mut times = Vec::new();
-    let mut asked = Vec::new();
-    // Arrivals that are 8 us apart, a pause of 400 us, and two that are 30 us apart.
-    for arrival in [0, 8, 16, 24, 32, 40, 440, 448, 478, 508] {
-        let expected = arrivals.expected();
-        if expected.is_none() {
-            asked.push(arrival);
-            arrivals.note(arrival * 1_000, &clock);
-        } else {
-            arrivals.skip(expected);
-        }
-        times.extend(expected.map(|time| time / 1_000));
-    }
-    assert_eq!(asked, [0, 8, 32, 448, 478, 508]);
-    // The first after the pause is not asked.
-    assert_eq!(times, [16, 24, 40, 48]);
-    // The rest of a prompt batch needs no timestamp, and another batch begins with one.
-    arrivals.note(999_000, &clock);
-    assert_eq!(arrivals.expected(), Some(1_000_000));
-    arrivals.begin_wait();
-    assert_eq!(arrivals.expected(), None);
-}
-
-#[test]
-#[cfg(target_os = "linux")]
 fn kept_connection_has_arrival_times_from_its_second_request_on() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut network = KernelNetwork::new().unwrap();
