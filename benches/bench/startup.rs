@@ -46,13 +46,13 @@ pub(crate) fn run() -> Result<()> {
             name: "--help",
             nc: &["-h"],
             tcpctl: &["--help"],
-            goal: 1.2,
+            goal: 1.5,
         },
         Case {
             name: "bench --only latency -n 1",
             nc: &["127.0.0.1", &port],
             tcpctl: &["bench", &target, "--only", "latency", "-n", "1", "-q"],
-            goal: 1.3,
+            goal: 1.5,
         },
     ];
     println!("startup: start to exit, ms, {RUNS} alternating runs each, median (middle half)");
