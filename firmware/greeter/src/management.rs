@@ -263,6 +263,9 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
         }
     }
 
+    // `inline(never)` here and below: inlined into the future of `handle`, every access would need the
+    // offset in that large future, which takes up to three instructions on Xtensa.
+    #[inline(never)]
     fn show(&self) -> Result<Response, Refusal> {
         let selected = self.load()?;
         Ok(Response::Shown(Box::new(Shown {
@@ -278,6 +281,7 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
         })))
     }
 
+    #[inline(never)]
     fn apply(&self, changes: &Changes) -> Result<Response, Refusal> {
         if changes.needs_restart() {
             return Err(Refusal::NeedsRestart);
@@ -289,6 +293,7 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
         Ok(Response::Done)
     }
 
+    #[inline(never)]
     fn start_trial(
         &self,
         changes: &Changes,
@@ -311,6 +316,7 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
         Ok(Response::Restarting { sequence })
     }
 
+    #[inline(never)]
     fn confirm(&self, sequence: u32) -> Result<Response, Refusal> {
         let selected = self.load()?;
         let trial = selected
@@ -339,6 +345,7 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
         Ok(Response::Done)
     }
 
+    #[inline(never)]
     fn abort(&self, sequence: u32) -> Result<Response, Refusal> {
         let trial = self
             .trial
@@ -363,6 +370,7 @@ impl<'a, F: WritableFlash + Clone, H: Host> Management<'a, F, H> {
     }
 
     /// The settings in force with changes.
+    #[inline(never)]
     fn changed(&self, changes: &Changes) -> Result<Settings, Refusal> {
         if self.trial.open().is_some() {
             return Err(Refusal::TrialInProgress);
