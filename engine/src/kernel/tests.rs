@@ -117,7 +117,11 @@ fn kept_connection_has_arrival_times_from_its_second_request_on() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut network = KernelNetwork::new().unwrap();
     // As after many connections in quick succession.
-    network.arrivals.connects = Pace::new(u64::MAX / 2);
+    network.arrivals.connects = Pace {
+        last: 0,
+        average_gap: 0,
+        saturated_gap: u64::MAX,
+    };
     let id = network
         .connect(listener.local_addr().unwrap(), None)
         .unwrap();
