@@ -218,7 +218,7 @@ pub(crate) fn finish(mut child: Child) -> Ended {
 }
 
 /// Waits until `is_done`. Panics when the child exits before that, and kills one that hangs.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) fn wait_while_running(child: &mut Child, mut is_done: impl FnMut() -> bool) {
     let end = Instant::now() + TIMEOUT;
     while !is_done() {
@@ -248,7 +248,7 @@ pub(crate) fn write_executable(path: &std::path::Path, bytes: &[u8]) {
 }
 
 /// A copy of `tcpctl` that can be run at once.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) fn copy_tcpctl(to: &std::path::Path) {
     write_executable(to, &std::fs::read(env!("CARGO_BIN_EXE_tcpctl")).unwrap());
 }
