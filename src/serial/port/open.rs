@@ -8,6 +8,7 @@ use serialport::SerialPort;
 
 use super::SelectedPort;
 use crate::failure::{Failure, Kind, reason};
+#[cfg(unix)]
 use crate::sanitize;
 
 /// An example of a port name on this system.
