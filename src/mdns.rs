@@ -239,7 +239,9 @@ impl Browser {
             return;
         }
         let due = self.schedule.due(now, self.daemon_hears);
-        let query = message::query(&self.service_type, Question::Instances);
+        let Some(query) = message::query(&self.service_type, Question::Instances) else {
+            return;
+        };
         if due.known {
             self.ask_known(&query, due.gone).await;
         }
@@ -430,7 +432,9 @@ impl Browser {
 
 impl Link {
     async fn ask(&self, name: &DnsName, question: Question) {
-        let query = message::query(name, question);
+        let Some(query) = message::query(name, question) else {
+            return;
+        };
         for prompt in &self.prompts {
             // A query that cannot be sent is repeated later like a lost one.
             let _ = prompt.ask(&query).await;

@@ -29,7 +29,7 @@ fn listen(data: &[u8]) {
         }
         if let Some(first) = names.first() {
             let query = message::query(first, Question::Everything);
-            assert!(query.len() <= 1500);
+            assert!(query.is_none_or(|query| query.len() <= 1500));
         }
         directory.learn(Instant::now(), Some(STRANGER.into()), answers);
     }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use domain::base::iana::{Class, Opcode, Rcode};
 use domain::base::name::Label;
-use domain::base::{Message, Name, ParsedName, Rtype, ToName, Ttl};
+use domain::base::{Message, MessageBuilder, Name, ParsedName, Rtype, ToName, Ttl};
 use domain::rdata::{A, Aaaa, Ptr, Srv, Txt};
 
 /// Maximum mDNS message, in bytes (RFC 6762 §17).
@@ -53,9 +53,8 @@ impl DnsName {
         Self::new(std::iter::once(label).chain(labels.map(Label::as_slice)))
     }
 
-    fn parsed(name: &impl ToName) -> Option<Self> {
-        let labels = name.iter_labels().filter(|label| !label.is_root());
-        Self::new(labels.map(Label::as_slice))
+    fn parsed(name: &impl ToName) -> Self {
+        Self(name.to_name())
     }
 
     /// The first label as text: for a service instance, the name that users see.
@@ -150,18 +149,19 @@ pub enum Question {
 
 /// A query with one question and a random ID: python-zeroconf drops a query that repeats the ID of
 /// one in the last second.
-pub fn query(name: &DnsName, question: Question) -> Vec<u8> {
+pub fn query(name: &DnsName, question: Question) -> Option<Vec<u8>> {
     let rtype = match question {
         Question::Instances => Rtype::PTR,
         Question::Everything => Rtype::ANY,
         Question::V4 => Rtype::A,
         Question::V6 => Rtype::AAAA,
     };
+    let mut builder = MessageBuilder::new_vec();
     let [high, low, ..] = getrandom::u32().unwrap_or_default().to_ne_bytes();
-    // RFC 1035 §4.1: a header with one question.
-    let header = [high, low, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    let [rtype, class] = [rtype.to_int(), Class::IN.to_int()].map(u16::to_be_bytes);
-    [&header[..], name.0.as_slice(), &rtype, &class].concat()
+    builder.header_mut().set_id(u16::from_ne_bytes([high, low]));
+    let mut builder = builder.question();
+    builder.push((&name.0, rtype, Class::IN)).ok()?;
+    Some(builder.finish())
 }
 
 /// The records of a response; none for a query or a malformed message.
@@ -189,17 +189,14 @@ pub fn answers(packet: &[u8]) -> Vec<Answer> {
                 .to_record::<Ptr<Parsed<'_>>>()
                 .ok()
                 .flatten()
-                .and_then(|it| DnsName::parsed(it.data().ptrdname()))
-                .map(Data::Instance),
+                .map(|it| Data::Instance(DnsName::parsed(it.data().ptrdname()))),
             Rtype::SRV => record
                 .to_record::<Srv<Parsed<'_>>>()
                 .ok()
                 .flatten()
-                .and_then(|it| {
-                    Some(Data::Service {
-                        host: DnsName::parsed(it.data().target())?,
-                        port: it.data().port(),
-                    })
+                .map(|it| Data::Service {
+                    host: DnsName::parsed(it.data().target()),
+                    port: it.data().port(),
                 }),
             Rtype::TXT => record
                 .to_record::<Txt<&[u8]>>()
@@ -218,9 +215,9 @@ pub fn answers(packet: &[u8]) -> Vec<Answer> {
                 .map(|it| Data::Address(it.data().addr().into())),
             _ => None,
         };
-        if let (Some(data), Some(owner)) = (data, DnsName::parsed(&record.owner())) {
+        if let Some(data) = data {
             found.push(Answer {
-                owner,
+                owner: DnsName::parsed(&record.owner()),
                 is_goodbye: record.ttl() == Ttl::ZERO,
                 data,
             });
@@ -286,7 +283,9 @@ mod tests {
     #[test]
     fn a_query_has_one_question_and_an_id_of_its_own() {
         let ty = name("_tcpctl._tcp.local");
-        let packets: Vec<_> = (0..8).map(|_| query(&ty, Question::Instances)).collect();
+        let packets: Vec<_> = (0..8)
+            .map(|_| query(&ty, Question::Instances).unwrap())
+            .collect();
         let message = Message::from_octets(&packets[0][..]).unwrap();
         assert_eq!(message.sole_question().unwrap().qtype(), Rtype::PTR);
         assert!(packets.iter().any(|packet| packet[..2] != packets[0][..2]));
